@@ -1,0 +1,210 @@
+//! A booking's life: the states, the table of transitions, and what can be seen of one booking.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{BookingId, ClientId, PaymentId, RequestId, ReservationId, Ticket};
+use crate::time::Timestamp;
+
+/// Where a booking is in its life.
+///
+/// ```text
+/// queued -> reserving -> reserved -> confirming -> confirmed
+///              |            |            '-> releasing -> failed
+///              |            '-> releasing -> expired | cancelled
+///              |-> sold_out | rejected
+///              '-> releasing -> failed | cancelled
+/// queued -> cancelled
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BookingState {
+    /// In the line.
+    Queued,
+    /// In somebody's hands: the Booking Service is being asked for a reservation.
+    Reserving,
+    /// Held, waiting for payment until the deadline.
+    Reserved,
+    /// Paid in time; the Booking Service is being told. Can no longer expire or be cancelled.
+    Confirming,
+    /// The reservation is being given back; the [`Outcome`] says what follows.
+    Releasing,
+    /// Final: paid and confirmed.
+    Confirmed,
+    /// Final: not paid in time, given back.
+    Expired,
+    /// Final: cancelled by the client.
+    Cancelled,
+    /// Final: nothing was left.
+    SoldOut,
+    /// Final: the Booking Service said no.
+    Rejected,
+    /// Final: attempts used up, or the confirmation was refused; given back.
+    Failed,
+}
+
+impl BookingState {
+    /// Every state, in the order of a life.
+    pub const ALL: [Self; 11] = [
+        Self::Queued,
+        Self::Reserving,
+        Self::Reserved,
+        Self::Confirming,
+        Self::Releasing,
+        Self::Confirmed,
+        Self::Expired,
+        Self::Cancelled,
+        Self::SoldOut,
+        Self::Rejected,
+        Self::Failed,
+    ];
+
+    /// The word used in the store, in logs and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Reserving => "reserving",
+            Self::Reserved => "reserved",
+            Self::Confirming => "confirming",
+            Self::Releasing => "releasing",
+            Self::Confirmed => "confirmed",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::SoldOut => "sold_out",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Parses [`Self::as_str`].
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// Whether nothing follows.
+    pub fn is_final(self) -> bool {
+        self.successors().is_empty()
+    }
+
+    /// Whether a worker holds, or may claim, a task for it: the states whose members live in `booking-leases`.
+    pub fn is_leased(self) -> bool {
+        matches!(self, Self::Reserving | Self::Confirming | Self::Releasing)
+    }
+
+    /// The transition table: every state that may directly follow this one.
+    pub fn successors(self) -> &'static [Self] {
+        use BookingState as S;
+        match self {
+            S::Queued => &[S::Reserving, S::Cancelled],
+            S::Reserving => &[S::Reserved, S::SoldOut, S::Rejected, S::Releasing],
+            S::Reserved => &[S::Confirming, S::Releasing],
+            S::Confirming => &[S::Confirmed, S::Releasing],
+            S::Releasing => &[S::Expired, S::Cancelled, S::Failed],
+            S::Confirmed | S::Expired | S::Cancelled | S::SoldOut | S::Rejected | S::Failed => &[],
+        }
+    }
+
+    /// Whether `next` may directly follow.
+    pub fn may_become(self, next: Self) -> bool {
+        self.successors().contains(&next)
+    }
+}
+
+impl fmt::Display for BookingState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a booking is being released, and so the final state that follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Not paid in time.
+    Expired,
+    /// The client left.
+    Cancelled,
+    /// Attempts used up, or the confirmation was refused.
+    Failed,
+}
+
+impl Outcome {
+    /// The final state that follows the release.
+    pub fn state(self) -> BookingState {
+        match self {
+            Self::Expired => BookingState::Expired,
+            Self::Cancelled => BookingState::Cancelled,
+            Self::Failed => BookingState::Failed,
+        }
+    }
+
+    /// The word used in the store: that of the final state.
+    pub fn as_str(self) -> &'static str {
+        self.state().as_str()
+    }
+
+    /// Parses [`Self::as_str`].
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Expired, Self::Cancelled, Self::Failed].into_iter().find(|outcome| outcome.as_str() == word)
+    }
+}
+
+/// What can be seen of one booking at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Booking {
+    /// Who waits.
+    pub client: ClientId,
+    /// Unique for ever.
+    pub id: BookingId,
+    /// The request that made it.
+    pub request: RequestId,
+    /// Where it is in its life.
+    pub state: BookingState,
+    /// Its place in the order.
+    pub ticket: Ticket,
+    /// 1 = next; `None` unless queued.
+    pub position: Option<u64>,
+    /// When the place was given.
+    pub enqueued_at: Timestamp,
+    /// From the Booking Service; `None` until reserved.
+    pub reservation: Option<ReservationId>,
+    /// Pay before this; `None` until reserved.
+    pub deadline: Option<Timestamp>,
+    /// The payment that won; `None` until then.
+    pub payment: Option<PaymentId>,
+    /// Why it is or was released; also `Cancelled` on a reserving booking whose client has left.
+    pub outcome: Option<Outcome>,
+    /// The Booking Service's words, or ours; may be empty.
+    pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_is_reachable_and_every_end_is_final() {
+        let mut reached = vec![BookingState::Queued];
+        let mut next = 0;
+        while let Some(&state) = reached.get(next) {
+            for &successor in state.successors() {
+                if !reached.contains(&successor) {
+                    reached.push(successor);
+                }
+            }
+            next += 1;
+        }
+        assert_eq!(reached.len(), BookingState::ALL.len());
+        assert_eq!(BookingState::ALL.into_iter().filter(|s| s.is_final()).count(), 6);
+    }
+
+    #[test]
+    fn words_can_be_read_back() {
+        for state in BookingState::ALL {
+            assert_eq!(BookingState::parse(state.as_str()), Some(state));
+        }
+        assert_eq!(Outcome::parse("failed"), Some(Outcome::Failed));
+        assert_eq!(Outcome::parse("confirmed"), None);
+    }
+}

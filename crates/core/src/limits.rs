@@ -1,0 +1,16 @@
+//! Sizes that are fixed on purpose, in one place.
+
+/// Longest client, request, payment and reservation id, and longest item, in bytes.
+pub const MAX_ID_BYTES: usize = 128;
+/// Longest queue name, in bytes.
+pub const MAX_QUEUE_BYTES: usize = 127;
+/// Largest payload of a booking, in bytes.
+pub const MAX_PAYLOAD_BYTES: usize = 4096;
+/// Longest reason kept for a refused booking, in bytes. What is longer is cut at a character boundary.
+pub const MAX_REASON_BYTES: usize = 512;
+/// Most tickets in one booking.
+pub const MAX_QUANTITY: i32 = 100;
+/// Most entries of one `EnqueueBatch`.
+pub const MAX_ENQUEUE_BATCH: usize = 1000;
+/// Most members one store script touches.
+pub const MAX_STORE_BATCH: usize = 256;

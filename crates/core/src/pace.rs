@@ -1,0 +1,81 @@
+//! How fast a line moves, and so how long one waits.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// Follows a counter that only grows (bookings that left the front of the line) and tells its recent rate.
+///
+/// An exponentially weighted mean with a time constant of ten seconds: half of what it says comes from the last seven.
+/// A counter that went backwards (a store that lost its data) starts anew.
+#[derive(Debug, Clone, Default)]
+pub struct Pace {
+    last: Option<(Timestamp, u64)>,
+    rate: Option<f64>,
+}
+
+const TIME_CONSTANT: f64 = 10.0;
+
+impl Pace {
+    /// Takes a reading of the counter at a moment of the store's clock. Readings less than 100 ms apart are skipped.
+    pub fn observe(&mut self, at: Timestamp, count: u64) {
+        let Some((last_at, last_count)) = self.last else {
+            self.last = Some((at, count));
+            return;
+        };
+        if count < last_count || at < last_at {
+            *self = Self { last: Some((at, count)), rate: None };
+            return;
+        }
+        let seconds = at.since(last_at).as_secs_f64();
+        if seconds < 0.1 {
+            return;
+        }
+        let now = (count - last_count) as f64 / seconds;
+        let weight = 1.0 - (-seconds / TIME_CONSTANT).exp();
+        self.rate = Some(self.rate.map_or(now, |rate| rate + weight * (now - rate)));
+        self.last = Some((at, count));
+    }
+
+    /// Events each second; `None` before the second reading.
+    pub fn rate(&self) -> Option<f64> {
+        self.rate
+    }
+
+    /// How long `position` (1 = next) waits at this pace; `None` when the pace is unknown or nearly zero.
+    pub fn eta(&self, position: u64) -> Option<Duration> {
+        eta(position, self.rate?)
+    }
+}
+
+/// How long `position` (1 = next) waits when `rate` leave each second; `None` when that is nearly zero (less than one in
+/// 1,000 seconds), because "never" is not a time.
+pub fn eta(position: u64, rate: f64) -> Option<Duration> {
+    (rate > 0.001).then(|| Duration::from_secs_f64(position as f64 / rate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steady_line_gives_its_rate_and_the_eta_follows() {
+        let mut pace = Pace::default();
+        for second in 0..30 {
+            pace.observe(Timestamp(second * 1000), second * 50);
+        }
+        assert!((pace.rate().unwrap() - 50.0).abs() < 1e-9);
+        assert_eq!(pace.eta(100).unwrap(), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_line_that_stands_has_no_eta_and_a_lost_counter_starts_anew() {
+        let mut pace = Pace::default();
+        pace.observe(Timestamp(0), 100);
+        assert_eq!(pace.rate(), None);
+        pace.observe(Timestamp(1000), 100);
+        assert_eq!(pace.eta(1), None);
+        pace.observe(Timestamp(2000), 3);
+        assert_eq!(pace.rate(), None);
+    }
+}

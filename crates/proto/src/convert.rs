@@ -1,0 +1,109 @@
+//! From core types to messages, and back where that can fail.
+
+use std::time::Duration;
+
+use bookingq_core::{Admission, Booking, BookingState, Outcome, QueueName, Timestamp};
+
+use crate::v1;
+
+/// A moment as protobuf writes it.
+pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: (at.0 / 1000) as i64, nanos: ((at.0 % 1000) * 1_000_000) as i32 }
+}
+
+/// A moment as we write it; what lies before 1970 becomes 1970.
+pub fn from_timestamp(at: &prost_types::Timestamp) -> Timestamp {
+    let seconds = u64::try_from(at.seconds).unwrap_or(0);
+    Timestamp(seconds.saturating_mul(1000) + u64::try_from(at.nanos).unwrap_or(0) / 1_000_000)
+}
+
+/// A duration as protobuf writes it; saturates after 292 billion years.
+pub fn duration(duration: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        nanos: duration.subsec_nanos() as i32,
+    }
+}
+
+impl From<BookingState> for v1::BookingState {
+    fn from(state: BookingState) -> Self {
+        match state {
+            BookingState::Queued => Self::Queued,
+            BookingState::Reserving => Self::Reserving,
+            BookingState::Reserved => Self::Reserved,
+            BookingState::Confirming => Self::Confirming,
+            BookingState::Releasing => Self::Releasing,
+            BookingState::Confirmed => Self::Confirmed,
+            BookingState::Expired => Self::Expired,
+            BookingState::Cancelled => Self::Cancelled,
+            BookingState::SoldOut => Self::SoldOut,
+            BookingState::Rejected => Self::Rejected,
+            BookingState::Failed => Self::Failed,
+        }
+    }
+}
+
+impl v1::BookingState {
+    /// The core state; `None` for "unspecified".
+    pub fn to_core(self) -> Option<BookingState> {
+        BookingState::ALL.into_iter().find(|&state| Self::from(state) == self)
+    }
+}
+
+impl From<Outcome> for v1::ReleaseCause {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Expired => Self::Expired,
+            Outcome::Cancelled => Self::Cancelled,
+            Outcome::Failed => Self::Failed,
+        }
+    }
+}
+
+impl From<Admission> for v1::Admission {
+    fn from(admission: Admission) -> Self {
+        match admission {
+            Admission::Open => Self::Open,
+            Admission::Paused => Self::Paused,
+            Admission::Closed => Self::Closed,
+        }
+    }
+}
+
+/// A booking as a client may see it; `eta` is the expected wait, if known.
+pub fn booking(queue: &QueueName, booking: &Booking, eta: Option<Duration>) -> v1::Booking {
+    v1::Booking {
+        queue: queue.to_string(),
+        client_id: booking.client.to_string(),
+        booking_id: booking.id.to_string(),
+        request_id: booking.request.to_string(),
+        state: v1::BookingState::from(booking.state).into(),
+        ticket: booking.ticket.0,
+        position: booking.position.unwrap_or(0),
+        eta: eta.map(duration),
+        enqueued_at: Some(timestamp(booking.enqueued_at)),
+        reservation_id: booking.reservation.as_ref().map(ToString::to_string).unwrap_or_default(),
+        deadline: booking.deadline.map(timestamp),
+        outcome: booking.outcome.map_or(v1::BookingState::Unspecified, |o| o.state().into()).into(),
+        reason: booking.reason.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_survives_the_wire() {
+        for state in BookingState::ALL {
+            assert_eq!(v1::BookingState::from(state).to_core(), Some(state));
+        }
+        assert_eq!(v1::BookingState::Unspecified.to_core(), None);
+    }
+
+    #[test]
+    fn a_moment_survives_the_wire() {
+        let at = Timestamp(1_763_846_400_123);
+        assert_eq!(from_timestamp(&timestamp(at)), at);
+    }
+}
