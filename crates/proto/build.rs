@@ -18,8 +18,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(FILES, [&root])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?).join("descriptor.bin");
     std::fs::write(&out, descriptors.encode_to_vec())?;
-    tonic_prost_build::configure()
-        .bytes(".bookingqueue.v1")
-        .compile_fds(descriptors)?;
+    tonic_prost_build::configure().bytes(".bookingqueue.v1").compile_fds(descriptors)?;
     Ok(())
 }

@@ -132,7 +132,11 @@ impl Planner {
         self.remember(policy, situation.now, wanted);
         let highest = self.recent.iter().map(|&(_, n)| n).max().unwrap_or(wanted);
         let (replicas, reason) = if wanted > current {
-            if situation.unschedulable > 0 { (current, Reason::Unschedulable) } else { (wanted, Reason::Demand) }
+            if situation.unschedulable > 0 {
+                (current, Reason::Unschedulable)
+            } else {
+                (wanted, Reason::Demand)
+            }
         } else if highest > wanted && current > wanted {
             (highest.min(current), Reason::HeldByWindow)
         } else {
@@ -185,9 +189,8 @@ mod tests {
             .map(|s| {
                 let now = Timestamp(s * 1000);
                 let reading = Some(reading(now, 0, arrivals(s as f64)));
-                current = planner
-                    .decide(&policy(), Situation { now, reading, current, unschedulable: 0 })
-                    .replicas;
+                current =
+                    planner.decide(&policy(), Situation { now, reading, current, unschedulable: 0 }).replicas;
                 current
             })
             .collect()
@@ -212,8 +215,7 @@ mod tests {
     #[test]
     fn a_sinusoid_of_ten_percent_does_not_flap() {
         for period in [5.0, 20.0, 50.0] {
-            let replicas =
-                drive(600, |s| 700.0 * (1.0 + 0.1 * (s / period * std::f64::consts::TAU).sin()));
+            let replicas = drive(600, |s| 700.0 * (1.0 + 0.1 * (s / period * std::f64::consts::TAU).sin()));
             let settled = &replicas[60..];
             assert!(settled.iter().all(|&n| n == settled[0]), "period {period}: {settled:?}");
         }
@@ -257,12 +259,7 @@ mod tests {
     fn unschedulable_pods_stop_the_growth_but_not_the_shrinking() {
         let mut planner = Planner::new();
         let now = Timestamp(1000);
-        let busy = Situation {
-            now,
-            reading: Some(reading(now, 0, 1000.0)),
-            current: 5,
-            unschedulable: 2,
-        };
+        let busy = Situation { now, reading: Some(reading(now, 0, 1000.0)), current: 5, unschedulable: 2 };
         let decision = planner.decide(&policy(), busy);
         assert_eq!((decision.replicas, decision.wanted), (5, 15));
         assert_eq!(decision.reason, Reason::Unschedulable);

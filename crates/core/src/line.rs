@@ -100,9 +100,8 @@ impl Line {
     /// At most `count` evenly spread `(ticket, position)` pairs, the front first: from them anybody's position follows.
     pub fn boundaries(&self, count: u64) -> Vec<(Ticket, u64)> {
         let step = self.waiting.div_ceil(count.max(1)).max(1);
-        (0..)
-            .map(|i| 1 + i * step)
-            .take_while(|&position| position <= self.waiting)
+        (1..=self.waiting)
+            .step_by(usize::try_from(step).unwrap_or(usize::MAX))
             .filter_map(|position| self.at(position).map(|ticket| (ticket, position)))
             .collect()
     }
@@ -143,8 +142,10 @@ impl Line {
     }
 
     fn drop_front(&mut self) {
-        let kept: Vec<u64> =
-            (self.front..self.present.len()).filter(|&i| self.present[i]).map(|i| self.base + i as u64).collect();
+        let kept: Vec<u64> = (self.front..self.present.len())
+            .filter(|&i| self.present[i])
+            .map(|i| self.base + i as u64)
+            .collect();
         // The range's end stays, so that a late replay of a leave below it is still recognised as old.
         let end = self.base + self.present.len() as u64;
         let base = self.base + self.front as u64;

@@ -4,7 +4,7 @@ pub mod convert;
 pub mod error;
 
 /// Generated from /proto; its documentation is that of the files there.
-#[allow(missing_docs, clippy::pedantic, clippy::unwrap_used)]
+#[allow(missing_docs, clippy::all, clippy::pedantic, clippy::unwrap_used)]
 pub mod v1 {
     tonic::include_proto!("bookingqueue.v1");
 }

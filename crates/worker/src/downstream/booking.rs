@@ -1,0 +1,164 @@
+//! The Booking Service: Reserve, Confirm and Release as typed questions with typed answers.
+
+use std::time::Duration;
+
+use bookingq_core::{Outcome, PaymentId, QueueName, ReservationId};
+use bookingq_proto::convert;
+use bookingq_proto::v1::booking_service_client::BookingServiceClient;
+use bookingq_proto::v1::{self, confirm_response, reserve_response};
+use bookingq_store::{Task, TaskKind};
+use tokio::time::Instant;
+use tonic::Code;
+
+use super::breaker::Breaker;
+use super::channel::{Channels, DownstreamError};
+use super::{Trouble, call};
+use crate::config::Downstream;
+
+/// What the Booking Service said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Put aside, under this name.
+    Reserved(ReservationId),
+    /// Not enough is left.
+    SoldOut,
+    /// No, and why.
+    Rejected(String),
+    /// Paid and final.
+    Confirmed,
+    /// Given back.
+    Released,
+}
+
+impl Answer {
+    /// The word used in metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Reserved(_) => "reserved",
+            Self::SoldOut => "sold_out",
+            Self::Rejected(_) => "rejected",
+            Self::Confirmed => "confirmed",
+            Self::Released => "released",
+        }
+    }
+}
+
+/// Asks the Booking Service, and keeps its circuit breaker.
+#[derive(Debug)]
+pub struct BookingClient {
+    queue: QueueName,
+    channels: Channels,
+    /// How the service has been answering.
+    pub breaker: Breaker,
+}
+
+impl BookingClient {
+    /// Prepares it; connects with the first call.
+    ///
+    /// # Errors
+    /// When the endpoint or its TLS files can't be used.
+    pub fn new(queue: QueueName, config: &Downstream) -> Result<Self, DownstreamError> {
+        let channels = Channels::new("Booking Service", config)?;
+        Ok(Self { queue, channels, breaker: Breaker::new() })
+    }
+
+    /// Deadline of one call.
+    pub fn timeout(&self) -> Duration {
+        self.channels.timeout()
+    }
+
+    /// Does what the task asks for. Every outcome is told to the breaker.
+    ///
+    /// # Errors
+    /// [`Trouble`]: the outcome is unknown, and the call is to be repeated.
+    pub async fn perform(&self, task: &Task, hold: Duration) -> Result<Answer, Trouble> {
+        let answer = match &task.kind {
+            TaskKind::Reserve => self.reserve(task, hold).await,
+            TaskKind::Confirm { reservation, payment } => self.confirm(task, reservation, payment).await,
+            TaskKind::Release { reservation, outcome } => {
+                self.release(task, reservation.as_ref(), *outcome).await
+            }
+        };
+        match &answer {
+            Ok(_) => self.breaker.succeeded(Instant::now()),
+            Err(_) => self.breaker.failed(Instant::now()),
+        }
+        answer
+    }
+
+    fn client(&self) -> BookingServiceClient<tonic::transport::Channel> {
+        BookingServiceClient::new(self.channels.pick())
+    }
+
+    async fn reserve(&self, task: &Task, hold: Duration) -> Result<Answer, Trouble> {
+        let request = v1::ReserveRequest {
+            booking_id: task.booking.to_string(),
+            queue: self.queue.to_string(),
+            client_id: task.client.to_string(),
+            item: task.details.item.to_string(),
+            quantity: task.details.quantity.get() as i32,
+            payload: task.details.payload.to_vec().into(),
+            hold: Some(convert::duration(hold)),
+            attempt: task.attempts + 1,
+        };
+        let mut client = self.client();
+        let response = call(self.timeout(), request, |request| client.reserve(request)).await?;
+        match response.outcome {
+            Some(reserve_response::Outcome::Reserved(reserved)) => {
+                // An id we can't keep is as good as no answer: the reservation is released with the booking id.
+                ReservationId::new(&reserved.reservation_id)
+                    .map(Answer::Reserved)
+                    .map_err(|invalid| malformed(&invalid.to_string()))
+            }
+            Some(reserve_response::Outcome::SoldOut(_)) => Ok(Answer::SoldOut),
+            Some(reserve_response::Outcome::Rejected(rejected)) => Ok(Answer::Rejected(rejected.reason)),
+            None => Err(malformed("ReserveResponse has no outcome")),
+        }
+    }
+
+    async fn confirm(
+        &self,
+        task: &Task,
+        reservation: &ReservationId,
+        payment: &PaymentId,
+    ) -> Result<Answer, Trouble> {
+        let request = v1::ConfirmRequest {
+            booking_id: task.booking.to_string(),
+            queue: self.queue.to_string(),
+            client_id: task.client.to_string(),
+            reservation_id: reservation.to_string(),
+            payment_id: payment.to_string(),
+            attempt: task.attempts + 1,
+        };
+        let mut client = self.client();
+        let response = call(self.timeout(), request, |request| client.confirm(request)).await?;
+        match response.outcome {
+            Some(confirm_response::Outcome::Confirmed(_)) => Ok(Answer::Confirmed),
+            Some(confirm_response::Outcome::Rejected(rejected)) => Ok(Answer::Rejected(rejected.reason)),
+            None => Err(malformed("ConfirmResponse has no outcome")),
+        }
+    }
+
+    async fn release(
+        &self,
+        task: &Task,
+        reservation: Option<&ReservationId>,
+        outcome: Outcome,
+    ) -> Result<Answer, Trouble> {
+        let request = v1::ReleaseRequest {
+            booking_id: task.booking.to_string(),
+            queue: self.queue.to_string(),
+            client_id: task.client.to_string(),
+            reservation_id: reservation.map(ToString::to_string).unwrap_or_default(),
+            cause: v1::ReleaseCause::from(outcome).into(),
+            attempt: task.attempts + 1,
+        };
+        let mut client = self.client();
+        call(self.timeout(), request, |request| client.release(request)).await?;
+        Ok(Answer::Released)
+    }
+}
+
+fn malformed(what: &str) -> Trouble {
+    Trouble::Answered(Code::Internal, format!("malformed answer: {what}"))
+}

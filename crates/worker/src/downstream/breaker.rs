@@ -1,0 +1,128 @@
+//! The circuit breaker of one service: stops sending when nobody is answered, so that a dead service burns nobody's tries.
+
+use std::time::Duration;
+
+use bookingq_core::backoff::Backoff;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Failures in a row, with no success between, that open the circuit.
+const THRESHOLD: u32 = 10;
+/// Waits between probes while it is open.
+const PROBES: Backoff = Backoff { initial: Duration::from_millis(500), max: Duration::from_secs(5) };
+
+/// Whether calls may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Circuit {
+    /// As many as you like.
+    Closed,
+    /// One, to see whether the service is back. Whoever is told this has taken the probe.
+    Probe,
+    /// None until then.
+    OpenUntil(Instant),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    last_success: Option<Instant>,
+    /// Set while open: when the next probe may go.
+    next_probe: Option<Instant>,
+    probes: u32,
+}
+
+/// Counts how calls went, and tells whether more may be made.
+#[derive(Debug, Default)]
+pub struct Breaker {
+    state: Mutex<State>,
+    closed: Notify,
+}
+
+impl Breaker {
+    /// A closed circuit.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// May calls be made? In an open circuit one caller after each wait is told to probe.
+    pub fn admit(&self, now: Instant, chance: f64) -> Circuit {
+        let mut state = self.state.lock();
+        match state.next_probe {
+            None => Circuit::Closed,
+            Some(at) if now < at => Circuit::OpenUntil(at),
+            Some(_) => {
+                state.probes += 1;
+                state.next_probe = Some(now + PROBES.delay(state.probes, chance));
+                Circuit::Probe
+            }
+        }
+    }
+
+    /// Whether the circuit is open (probing included).
+    pub fn is_open(&self) -> bool {
+        self.state.lock().next_probe.is_some()
+    }
+
+    /// A call was answered.
+    pub fn succeeded(&self, now: Instant) {
+        let before =
+            std::mem::replace(&mut *self.state.lock(), State { last_success: Some(now), ..State::default() });
+        if before.next_probe.is_some() {
+            self.closed.notify_one();
+        }
+    }
+
+    /// Waits until a probe was answered; for the one caller that sits out an open circuit.
+    pub async fn closed(&self) {
+        self.closed.notified().await;
+    }
+
+    /// A call was not answered, or answered with an error.
+    pub fn failed(&self, now: Instant) {
+        let mut state = self.state.lock();
+        state.failures = state.failures.saturating_add(1);
+        if state.failures >= THRESHOLD && state.next_probe.is_none() {
+            state.probes = 0;
+            state.next_probe = Some(now + PROBES.delay(1, 1.0));
+        }
+    }
+
+    /// Whether anybody's call was answered after `start`: only then does silence since `start` say something about one
+    /// booking rather than about the service.
+    pub fn answered_since(&self, start: Instant) -> bool {
+        self.state.lock().last_success.is_some_and(|at| at > start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_and_closes_with_the_first_success() {
+        let (breaker, start) = (Breaker::new(), Instant::now());
+        for _ in 1..THRESHOLD {
+            breaker.failed(start);
+        }
+        assert_eq!(breaker.admit(start, 0.0), Circuit::Closed);
+        breaker.failed(start);
+        assert!(matches!(breaker.admit(start, 0.0), Circuit::OpenUntil(_)));
+        let later = start + Duration::from_secs(1);
+        assert_eq!(breaker.admit(later, 0.0), Circuit::Probe);
+        assert!(matches!(breaker.admit(later, 0.0), Circuit::OpenUntil(_)), "one probe at a time");
+        breaker.succeeded(later);
+        assert_eq!(breaker.admit(later, 0.0), Circuit::Closed);
+        assert!(breaker.answered_since(start));
+    }
+
+    #[test]
+    fn single_failures_between_successes_never_open_it() {
+        let (breaker, now) = (Breaker::new(), Instant::now());
+        for _ in 0..1000 {
+            breaker.failed(now);
+            breaker.succeeded(now);
+        }
+        assert_eq!(breaker.admit(now, 0.0), Circuit::Closed);
+    }
+}

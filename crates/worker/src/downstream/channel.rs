@@ -1,0 +1,107 @@
+//! Connections to a service: several, lazily made, with deadlines, keep-alive and TLS.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+use crate::config::{ClientTls, Downstream};
+
+/// One HTTP/2 connection tops out well below what a worker can send; a few share the load.
+const CONNECTIONS: usize = 4;
+
+/// A downstream that can't be used as it was configured.
+#[derive(Debug, thiserror::Error)]
+pub enum DownstreamError {
+    /// The endpoint is not a URL we can call.
+    #[error(
+        "endpoint \"{endpoint}\" of the {service} can't be used: {cause}; allowed: http://host:port or https://host:port"
+    )]
+    Endpoint {
+        /// Which service.
+        service: &'static str,
+        /// As configured.
+        endpoint: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// A certificate or key can't be read.
+    #[error("can't read {path} for the {service}: {cause}")]
+    Certificate {
+        /// Which service.
+        service: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: std::io::Error,
+    },
+}
+
+/// A few connections to one service, used in turn.
+#[derive(Debug)]
+pub struct Channels {
+    pool: Vec<Channel>,
+    next: AtomicUsize,
+    timeout: Duration,
+}
+
+impl Channels {
+    /// Prepares them; nothing is connected before the first call.
+    ///
+    /// # Errors
+    /// When the endpoint or the TLS files can't be used.
+    pub fn new(service: &'static str, config: &Downstream) -> Result<Self, DownstreamError> {
+        let unusable =
+            |cause: String| DownstreamError::Endpoint { service, endpoint: config.endpoint.clone(), cause };
+        let mut endpoint = Endpoint::from_shared(config.endpoint.clone())
+            .map_err(|error| unusable(error.to_string()))?
+            .connect_timeout(config.timeout.min(Duration::from_secs(2)))
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(5))
+            .keep_alive_while_idle(true);
+        match endpoint.uri().scheme_str() {
+            Some("http") => {}
+            Some("https") => {
+                let tls = client_tls(service, &config.tls)?;
+                endpoint = endpoint.tls_config(tls).map_err(|error| unusable(error.to_string()))?;
+            }
+            _ => return Err(unusable("the scheme is neither http nor https".to_owned())),
+        }
+        let pool = (0..CONNECTIONS).map(|_| endpoint.connect_lazy()).collect();
+        Ok(Self { pool, next: AtomicUsize::new(0), timeout: config.timeout })
+    }
+
+    /// The next connection.
+    pub fn pick(&self) -> Channel {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        self.pool[next % self.pool.len()].clone()
+    }
+
+    /// Deadline of one call.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+}
+
+fn read(service: &'static str, path: &Path) -> Result<Vec<u8>, DownstreamError> {
+    std::fs::read(path).map_err(|cause| DownstreamError::Certificate { service, path: path.into(), cause })
+}
+
+fn client_tls(service: &'static str, tls: &ClientTls) -> Result<ClientTlsConfig, DownstreamError> {
+    let mut config = ClientTlsConfig::new();
+    config = match &tls.ca {
+        Some(ca) => config.ca_certificate(Certificate::from_pem(read(service, ca)?)),
+        None => config.with_native_roots(),
+    };
+    if let Some(identity) = &tls.identity {
+        let certificate = read(service, &identity.certificate)?;
+        let key = read(service, &identity.key)?;
+        config = config.identity(Identity::from_pem(certificate, key));
+    }
+    if let Some(name) = &tls.server_name {
+        config = config.domain_name(name.clone());
+    }
+    Ok(config)
+}

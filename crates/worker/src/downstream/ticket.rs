@@ -1,0 +1,41 @@
+//! The Ticket Service: advice that saves a Reserve when there is nothing left.
+
+use bookingq_core::{Details, QueueName};
+use bookingq_proto::v1;
+use bookingq_proto::v1::ticket_service_client::TicketServiceClient;
+
+use super::channel::{Channels, DownstreamError};
+use super::{Trouble, call};
+use crate::config::Downstream;
+
+/// Asks the Ticket Service.
+#[derive(Debug)]
+pub struct TicketClient {
+    queue: QueueName,
+    channels: Channels,
+}
+
+impl TicketClient {
+    /// Prepares it; connects with the first call.
+    ///
+    /// # Errors
+    /// When the endpoint or its TLS files can't be used.
+    pub fn new(queue: QueueName, config: &Downstream) -> Result<Self, DownstreamError> {
+        Ok(Self { queue, channels: Channels::new("Ticket Service", config)? })
+    }
+
+    /// Whether it is worth asking the Booking Service.
+    ///
+    /// # Errors
+    /// [`Trouble`]: ask the Booking Service.
+    pub async fn available(&self, details: &Details) -> Result<bool, Trouble> {
+        let request = v1::CheckAvailabilityRequest {
+            queue: self.queue.to_string(),
+            item: details.item.to_string(),
+            quantity: details.quantity.get() as i32,
+        };
+        let mut client = TicketServiceClient::new(self.channels.pick());
+        let timeout = self.channels.timeout();
+        Ok(call(timeout, request, |request| client.check_availability(request)).await?.available)
+    }
+}

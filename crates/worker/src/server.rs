@@ -1,0 +1,245 @@
+//! The gRPC port: TLS, bounds, health, reflection, and connections that can be counted and cut.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bookingq_proto::v1::booking_worker_service_server::BookingWorkerServiceServer;
+use bookingq_proto::{FILE_DESCRIPTOR_SET, v1};
+use futures::Stream;
+use prometheus::IntGauge;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
+use tokio_util::sync::{CancellationToken, PollSemaphore, WaitForCancellationFutureOwned};
+use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tracing::warn;
+
+use crate::WorkerError;
+use crate::config::{ServerLimits, ServerTls};
+use crate::service::Handlers;
+
+/// Open connections; the next one waits in the kernel's backlog.
+const CONNECTIONS: usize = 16_384;
+/// How long a recycled connection may finish its calls. Long streams are cut then, and opened elsewhere.
+const AGE_GRACE: Duration = Duration::from_secs(10);
+/// Half-open connections are found within the sum of these.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+
+/// A connection that has not sent an HTTP/2 preface's worth of bytes by then is dropped: it is no client of ours.
+const PREFACE: (usize, Duration) = (24, Duration::from_secs(10));
+
+/// The name the health service knows the worker by, beside the empty one.
+pub const SERVICE_NAME: &str = "bookingqueue.v1.BookingWorkerService";
+
+/// Serves until `leave` (then finishes what is under way), or until `cut` (then drops every connection at once).
+pub(crate) async fn serve(
+    listener: TcpListener,
+    handlers: Handlers,
+    health: HealthServer<impl Health>,
+    settings: Settings,
+    leave: CancellationToken,
+    cut: CancellationToken,
+) -> Result<(), WorkerError> {
+    let limits = settings.limits;
+    let mut server = Server::builder()
+        .max_concurrent_streams(limits.streams_per_connection)
+        .max_connection_age(limits.connection_age)
+        .max_connection_age_grace(AGE_GRACE)
+        .http2_keepalive_interval(Some(KEEPALIVE.0))
+        .http2_keepalive_timeout(Some(KEEPALIVE.1))
+        .http2_max_header_list_size(16 * 1024);
+    if let Some(tls) = settings.tls {
+        server = server.tls_config(tls).map_err(|error| WorkerError::Tls(error.to_string()))?;
+    }
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let described = |error: tonic_reflection::server::Error| WorkerError::Serve(error.to_string());
+    let service: BookingWorkerServiceServer<Handlers> =
+        v1::booking_worker_service_server::BookingWorkerServiceServer::new(handlers)
+            .max_decoding_message_size(limits.message_bytes)
+            .max_encoding_message_size(limits.message_bytes);
+    server
+        .add_service(service)
+        .add_service(health)
+        .add_service(reflection().build_v1().map_err(described)?)
+        .add_service(reflection().build_v1alpha().map_err(described)?)
+        .serve_with_incoming_shutdown(
+            Incoming::new(listener, settings.connections, cut),
+            leave.cancelled_owned(),
+        )
+        .await
+        .map_err(|error| WorkerError::Serve(error.to_string()))
+}
+
+/// What the port is told.
+pub(crate) struct Settings {
+    pub limits: ServerLimits,
+    pub tls: Option<ServerTlsConfig>,
+    /// Open connections, for the metrics.
+    pub connections: IntGauge,
+}
+
+/// Reads the certificate files.
+pub(crate) fn server_tls(tls: &ServerTls) -> Result<ServerTlsConfig, WorkerError> {
+    let read = |path: &std::path::Path| {
+        std::fs::read(path)
+            .map_err(|error| WorkerError::Tls(format!("can't read {}: {error}", path.display())))
+    };
+    let identity = Identity::from_pem(read(&tls.identity.certificate)?, read(&tls.identity.key)?);
+    let config = ServerTlsConfig::new().identity(identity);
+    Ok(match &tls.client_ca {
+        Some(ca) => config.client_ca_root(Certificate::from_pem(read(ca)?)),
+        None => config,
+    })
+}
+
+/// New connections, as many as are allowed.
+struct Incoming {
+    listener: TcpListener,
+    places: PollSemaphore,
+    place: Option<OwnedSemaphorePermit>,
+    gauge: IntGauge,
+    cut: CancellationToken,
+}
+
+impl Incoming {
+    fn new(listener: TcpListener, gauge: IntGauge, cut: CancellationToken) -> Self {
+        let places = PollSemaphore::new(Arc::new(Semaphore::new(CONNECTIONS)));
+        Self { listener, places, place: None, gauge, cut }
+    }
+}
+
+impl Stream for Incoming {
+    type Item = std::io::Result<Connection>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.place.is_none() {
+            match self.places.poll_acquire(context) {
+                Poll::Ready(place) => self.place = place,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        match self.listener.poll_accept(context) {
+            Poll::Ready(Ok((stream, _))) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    warn!(%error, "can't set TCP_NODELAY");
+                }
+                let place = self.place.take();
+                let cut = Box::pin(self.cut.clone().cancelled_owned());
+                Poll::Ready(Some(Ok(Connection::new(stream, cut, self.gauge.clone(), place))))
+            }
+            // Out of file descriptors, or a peer that was gone before we looked: the listener itself is well.
+            Poll::Ready(Err(error)) => {
+                warn!(%error, "can't accept a connection");
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// A TCP connection that is counted, and that ends when the port is cut.
+struct Connection {
+    stream: TcpStream,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Bytes still to come before the deadline; none any more once it is gone.
+    preface: Option<(usize, Pin<Box<Sleep>>)>,
+    gauge: IntGauge,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Connection {
+    fn new(
+        stream: TcpStream,
+        cut: Pin<Box<WaitForCancellationFutureOwned>>,
+        gauge: IntGauge,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        gauge.inc();
+        let preface = Some((PREFACE.0, Box::pin(tokio::time::sleep(PREFACE.1))));
+        Self { stream, cut, preface, gauge, _place: place }
+    }
+
+    /// Counts what was read towards the preface.
+    fn has_read(&mut self, bytes: usize) {
+        if let Some((missing, _)) = &mut self.preface {
+            *missing = missing.saturating_sub(bytes);
+            if *missing == 0 {
+                self.preface = None;
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.gauge.dec();
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = TcpConnectInfo;
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if self.cut.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(std::io::ErrorKind::ConnectionAborted.into()));
+        }
+        if let Some((_, deadline)) = &mut self.preface
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.has_read(buffer.filled().len() - before);
+        polled
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, data)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,143 @@
+//! From messages to typed values: past this file there are no bare strings and integers.
+
+use bookingq_core::ids::Invalid;
+use bookingq_core::limits::MAX_ENQUEUE_BATCH;
+use bookingq_core::{BookingId, ClientId, Details, PaymentId, QueueName, RequestId};
+use bookingq_proto::error::ApiError;
+use bookingq_proto::v1;
+use bookingq_store::{Cancel, Confirm, Enqueue};
+
+/// Reads requests meant for one queue.
+#[derive(Debug, Clone)]
+pub struct Parser {
+    queue: QueueName,
+}
+
+impl Parser {
+    /// For the queue this worker serves.
+    pub fn new(queue: QueueName) -> Self {
+        Self { queue }
+    }
+
+    /// The queue this worker serves.
+    pub fn queue(&self) -> &QueueName {
+        &self.queue
+    }
+
+    /// Whether the request is for this queue.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for what can't be a queue's name, `QUEUE_NOT_FOUND` for another queue's.
+    pub fn check_queue(&self, asked: &str) -> Result<(), ApiError> {
+        if asked == self.queue.as_str() {
+            return Ok(());
+        }
+        let name = QueueName::new(asked)?;
+        Err(ApiError::QueueNotFound { asked: format!("\"{name}\""), serves: self.queue.clone() })
+    }
+
+    /// A place in line.
+    ///
+    /// # Errors
+    /// The first field that is not as it must be.
+    pub fn enqueue(&self, request: &v1::EnqueueRequest, trace: Option<String>) -> Result<Enqueue, ApiError> {
+        self.check_queue(&request.queue)?;
+        Ok(Enqueue {
+            client: ClientId::new(&request.client_id)?,
+            request: RequestId::new(&request.request_id)?,
+            booking: BookingId::generate(),
+            details: Details::new(&request.item, request.quantity, &request.payload)?,
+            trace,
+        })
+    }
+
+    /// Whether a batch has an allowed size.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` when empty or over 1,000.
+    pub fn check_batch(len: usize) -> Result<(), ApiError> {
+        if (1..=MAX_ENQUEUE_BATCH).contains(&len) {
+            return Ok(());
+        }
+        Err(Invalid::new("requests", &format!("{len} entries"), "1 to 1000 entries").into())
+    }
+
+    /// Whose booking.
+    ///
+    /// # Errors
+    /// The first field that is not as it must be.
+    pub fn client(&self, queue: &str, client_id: &str) -> Result<ClientId, ApiError> {
+        self.check_queue(queue)?;
+        Ok(ClientId::new(client_id)?)
+    }
+
+    /// A client leaves.
+    ///
+    /// # Errors
+    /// The first field that is not as it must be.
+    pub fn cancel(&self, request: &v1::CancelRequest) -> Result<Cancel, ApiError> {
+        let client = self.client(&request.queue, &request.client_id)?;
+        Ok(Cancel { client, booking: booking_id(&request.booking_id)? })
+    }
+
+    /// A payment.
+    ///
+    /// # Errors
+    /// The first field that is not as it must be.
+    pub fn confirm(&self, request: &v1::ConfirmPaymentRequest) -> Result<Confirm, ApiError> {
+        let client = self.client(&request.queue, &request.client_id)?;
+        let booking = booking_id(&request.booking_id)?;
+        Ok(Confirm { client, booking, payment: PaymentId::new(&request.payment_id)? })
+    }
+}
+
+fn booking_id(value: &str) -> Result<Option<BookingId>, Invalid> {
+    if value.is_empty() { Ok(None) } else { BookingId::new(value).map(Some) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parser() -> Parser {
+        Parser::new(QueueName::new("concert").unwrap())
+    }
+
+    fn request() -> v1::EnqueueRequest {
+        v1::EnqueueRequest {
+            queue: "concert".into(),
+            client_id: "c".into(),
+            request_id: "r".into(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn each_bad_field_of_enqueue_is_named() {
+        type Spoil = fn(&mut v1::EnqueueRequest);
+        let cases: [(&str, Spoil); 8] = [
+            ("queue", |r| r.queue = "Not a queue".into()),
+            ("queue", |r| r.queue.clear()),
+            ("client_id", |r| r.client_id.clear()),
+            ("client_id", |r| r.client_id = "x".repeat(1 << 20)),
+            ("request_id", |r| r.request_id = "a\u{7}".into()),
+            ("item", |r| r.item = "a\nb".into()),
+            ("quantity", |r| r.quantity = -3),
+            ("payload", |r| r.payload = vec![0; 1 << 20].into()),
+        ];
+        for (field, spoil) in cases {
+            let mut request = request();
+            spoil(&mut request);
+            let error = parser().enqueue(&request, None).unwrap_err();
+            assert_eq!((error.field(), error.reason()), (field, v1::ErrorReason::InvalidArgument));
+        }
+        assert!(parser().enqueue(&request(), None).is_ok());
+    }
+
+    #[test]
+    fn another_queue_is_not_found() {
+        let request = v1::EnqueueRequest { queue: "theatre".into(), ..request() };
+        let error = parser().enqueue(&request, None).unwrap_err();
+        assert_eq!(error.reason(), v1::ErrorReason::QueueNotFound);
+    }
+}

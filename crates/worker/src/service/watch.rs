@@ -1,0 +1,154 @@
+//! WatchStatus: the booking now, and again whenever its state or position changes, until it is final.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bookingq_core::{Booking, BookingState, ClientId, Event, Refusal};
+use bookingq_proto::error::ApiError;
+use bookingq_proto::v1;
+use futures::Stream;
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::Status;
+
+use super::Service;
+use crate::follow::hub::{News, Subscription};
+
+/// What the client reads.
+pub type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchStatusResponse, Status>> + Send>>;
+
+/// One open stream.
+struct Watch {
+    service: Arc<Service>,
+    client: ClientId,
+    subscription: Subscription,
+    shown: Booking,
+    stage: Stage,
+    _place: OwnedSemaphorePermit,
+}
+
+/// How far a stream is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The booking as it was found has not been sent yet.
+    First,
+    /// Waiting for news.
+    Following,
+    /// All is said.
+    Ended,
+}
+
+/// Opens a stream.
+///
+/// # Errors
+/// `BOOKING_NOT_FOUND` if the client has none; `OVERLOADED` if too many watch.
+pub(super) async fn open(
+    service: Arc<Service>,
+    request: v1::WatchStatusRequest,
+) -> Result<WatchStream, ApiError> {
+    let client = service.parser.client(&request.queue, &request.client_id)?;
+    let place = service.gate.watch()?;
+    // First the subscription, then the look: nothing that happens in between is missed.
+    let subscription = service.hub.subscribe(&client);
+    let found = service.store.status(client.clone()).await.map_err(|error| service.store_error(error))?;
+    let shown = found.ok_or(Refusal::BookingNotFound)?;
+    service.executor.metrics().watches.set(service.hub.len() as i64);
+    let watch = Watch { service, client, subscription, shown, stage: Stage::First, _place: place };
+    Ok(Box::pin(futures::stream::unfold(watch, |mut watch| async move {
+        let item = watch.next().await?;
+        Some((item, watch))
+    })))
+}
+
+impl Watch {
+    async fn next(&mut self) -> Option<Result<v1::WatchStatusResponse, Status>> {
+        match self.stage {
+            Stage::Ended => return None,
+            Stage::First => self.stage = Stage::Following,
+            Stage::Following => {
+                let leaving = self.service.leaving.clone();
+                let changed = tokio::select! {
+                    changed = self.changed() => changed,
+                    () = leaving.cancelled() => Err(Status::unavailable("this worker is leaving: watch on another one")),
+                };
+                if let Err(status) = changed {
+                    self.stage = Stage::Ended;
+                    return Some(Err(status));
+                }
+            }
+        }
+        if self.shown.state.is_final() {
+            self.stage = Stage::Ended;
+        }
+        let queued = self.shown.state == BookingState::Queued;
+        self.subscription.follow_position(queued.then_some(self.shown.ticket));
+        Some(Ok(v1::WatchStatusResponse { booking: Some(self.service.show(&self.shown)) }))
+    }
+
+    /// Waits until `shown` is something new.
+    async fn changed(&mut self) -> Result<(), Status> {
+        loop {
+            match self.subscription.next().await {
+                Some(News::Position(position)) => {
+                    if self.shown.state == BookingState::Queued && self.shown.position != Some(position) {
+                        self.shown.position = Some(position);
+                        return Ok(());
+                    }
+                }
+                Some(News::Event(event)) => {
+                    if self.is_known(&event) {
+                        continue;
+                    }
+                    if self.apply(&event) || self.look().await? {
+                        return Ok(());
+                    }
+                }
+                Some(News::Refresh) => {
+                    if self.look().await? {
+                        return Ok(());
+                    }
+                }
+                None => return Err(Status::unavailable("this worker is leaving: watch on another one")),
+            }
+        }
+    }
+
+    /// An event from before the look that `shown` came from.
+    fn is_known(&self, event: &Event) -> bool {
+        event.is_reclaim()
+            || event.ticket < self.shown.ticket
+            || (event.booking == self.shown.id && event.to == self.shown.state)
+    }
+
+    /// Follows a transition without asking the store. `false`: it does not fit, or says too little; look instead.
+    fn apply(&mut self, event: &Event) -> bool {
+        // What a client needs of a reservation is not in the event.
+        let plain = event.to != BookingState::Reserved;
+        if !plain || event.booking != self.shown.id || !self.shown.state.may_become(event.to) {
+            return false;
+        }
+        self.shown.state = event.to;
+        self.shown.position = None;
+        self.shown.outcome = event.outcome.or(self.shown.outcome);
+        if !event.reason.is_empty() {
+            self.shown.reason.clone_from(&event.reason);
+        }
+        true
+    }
+
+    /// Looks into the store; whether there was anything new.
+    async fn look(&mut self) -> Result<bool, Status> {
+        let found = self.service.store.status(self.client.clone()).await;
+        let found = found.map_err(|error| Status::from(self.service.store_error(error)))?;
+        let found = found.ok_or_else(|| Status::from(ApiError::from(Refusal::BookingNotFound)))?;
+        let new = found != self.shown;
+        self.shown = found;
+        Ok(new)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // The subscription is still counted while this runs.
+        self.service.executor.metrics().watches.set(self.service.hub.len() as i64 - 1);
+    }
+}
