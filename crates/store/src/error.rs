@@ -17,6 +17,9 @@ pub enum StoreError {
         /// How many wait.
         waiting: usize,
     },
+    /// The store's settings can't be used: a URL that is none.
+    #[error("the store's settings can't be used: {0}")]
+    Settings(String),
     /// The data was written by a newer release.
     #[error("the store has schema version {found}; this release knows up to {known}: use a newer release")]
     NewerSchema {

@@ -6,14 +6,17 @@
 //!     |- redis::RedisStore     one Lua file for each transition
 //!     '- group::GroupCommit    in front of either: single calls in, batches out
 //!   conformance                one suite, run against each
+//!   reading                    what the autoscaler makes of successive snapshots
 //! ```
 //!
 //! A store belongs to one queue. Each method is one atomic step, is safe to repeat, and decides by the store's own clock.
 
+mod bounds;
 pub mod conformance;
 pub mod error;
 pub mod group;
 pub mod memory;
+pub mod reading;
 pub mod redis;
 pub mod task;
 pub mod view;

@@ -1,1 +1,299 @@
-//! Under construction.
+//! The Redis store: one queue's bookings in Redis, one Lua script for each transition.
+//!
+//! ```text
+//!   RedisStore   Store's methods: batches cut to size, sent as script calls, answers decoded
+//!     |- keys      every key name        |- scripts   scripts/*.lua and their clock
+//!     |- link      the connection        |- fault     what an error means for it
+//!     |- decode    answers as types      |- outbox    stream entries as events
+//!     |- batch     requests as arguments |- follow    reading on in the outbox
+//!     |- settings  the server's settings '- config    what a store is told at its start
+//! ```
+//!
+//! Each call is one script, so one atomic step. A call whose answer is lost may or may not have taken effect; it is not
+//! repeated here but by the caller, and every script is safe to repeat.
+
+mod batch;
+mod config;
+mod decode;
+mod fault;
+mod follow;
+mod keys;
+mod link;
+mod outbox;
+mod scripts;
+mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::redis::{Cmd, Value};
+use async_trait::async_trait;
+use bookingq_core::limits::MAX_STORE_BATCH;
+use bookingq_core::time::millis;
+use bookingq_core::{Admission, Booking, ClientId, EventSeq, QueueName, Refusal, Ticket, Timestamp};
+use parking_lot::Mutex;
+use tracing::warn;
+
+pub use self::config::RedisConfig;
+use self::decode::{array, number, required, unexpected};
+use self::follow::Follower;
+use self::link::{Link, SCHEMA};
+use self::scripts::ScriptClock;
+use crate::task::{Claim, Lease, Scope, Settled, Settlement};
+use crate::view::{
+    Cancel, Confirm, Confirmed, Enqueue, Enqueued, Events, NotifierLease, Opened, Snapshot, Swept,
+};
+use crate::{Result, Store, StoreError, bounds};
+
+/// One queue's bookings in Redis.
+pub struct RedisStore {
+    config: RedisConfig,
+    link: Arc<Link>,
+    follower: Follower,
+    /// The epoch seen last, to notice that the data is another.
+    epoch: Mutex<Option<String>>,
+}
+
+impl RedisStore {
+    /// A store that connects at its first call, so that it can be made before Redis is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Settings`] if the URL is none.
+    pub fn connect(config: RedisConfig) -> Result<Self> {
+        Self::with_clock(config, ScriptClock::Redis)
+    }
+
+    /// A store whose time is set by a test with [`Self::set_clock`], and stands still otherwise.
+    #[doc(hidden)]
+    pub fn connect_with_test_clock(config: RedisConfig) -> Result<Self> {
+        Self::with_clock(config, ScriptClock::Test)
+    }
+
+    fn with_clock(config: RedisConfig, clock: ScriptClock) -> Result<Self> {
+        let link = Link::new(&config, clock)?;
+        Ok(Self { config, link, follower: Follower::default(), epoch: Mutex::default() })
+    }
+
+    /// Sets the time of a store made by [`Self::connect_with_test_clock`].
+    #[doc(hidden)]
+    pub async fn set_clock(&self, now: Timestamp) -> Result<()> {
+        let mut set = ::redis::cmd("SET");
+        set.arg(&self.link.keys.test_clock).arg(now.0);
+        self.link.command(&set).await.map(drop)
+    }
+
+    /// A call of a script, up to the arguments that all of them share.
+    fn call(&self, script: &::redis::Script) -> Cmd {
+        let mut call = self.link.call(script);
+        call.arg(self.config.outbox_entries.max(1)).arg(millis(bounds::span(self.config.retention)));
+        call
+    }
+
+    /// One script call for each part of a batch, with `lead` in front of the items; one answer for each item.
+    async fn in_parts<I: Sync, O>(
+        &self,
+        script: &::redis::Script,
+        lead: Option<Duration>,
+        batch: &[I],
+        push: impl Fn(&mut Cmd, &I) + Send,
+        read: impl Fn(&I, Value) -> Result<O> + Send,
+    ) -> Result<Vec<O>> {
+        let mut results = Vec::with_capacity(batch.len());
+        for part in batch.chunks(MAX_STORE_BATCH) {
+            let mut call = self.call(script);
+            if let Some(lead) = lead {
+                call.arg(millis(bounds::span(lead)));
+            }
+            for item in part {
+                push(&mut call, item);
+            }
+            let answers = array(self.link.script(script, &call).await?)?;
+            if answers.len() != part.len() {
+                return Err(StoreError::Unexpected(format!(
+                    "{} answers to {} items",
+                    answers.len(),
+                    part.len()
+                )));
+            }
+            for (item, answer) in part.iter().zip(answers) {
+                results.push(read(item, answer)?);
+            }
+        }
+        Ok(results)
+    }
+
+    /// The server's settings that are unsafe.
+    async fn warnings(&self) -> Result<Vec<String>> {
+        match self.link.command(&settings::call()).await {
+            Ok(answer) => Ok(settings::warnings(&answer)),
+            // Refused: managed services do that.
+            Err(StoreError::Unexpected(_)) => Ok(vec![settings::unknown()]),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    fn queue(&self) -> &QueueName {
+        &self.config.queue
+    }
+
+    async fn open(&self) -> Result<Opened> {
+        let call = self.link.open_call();
+        let opened = decode::opened(self.link.script(&self.link.scripts.open, &call).await?, SCHEMA)?;
+        let before = self.epoch.lock().replace(opened.epoch.clone());
+        if before.is_some_and(|before| before != opened.epoch) {
+            warn!(queue = %self.config.queue, epoch = opened.epoch, "Redis has lost its data and started anew");
+        }
+        Ok(Opened { warnings: self.warnings().await?, ..opened })
+    }
+
+    async fn enqueue(&self, batch: Vec<Enqueue>) -> Result<Vec<std::result::Result<Enqueued, Refusal>>> {
+        let script = &self.link.scripts.enqueue;
+        let mut results = Vec::with_capacity(batch.len());
+        for part in batch.chunks(MAX_STORE_BATCH) {
+            let mut call = self.call(script);
+            for asked in part {
+                batch::push_enqueue(&mut call, asked);
+            }
+            results.extend(batch::enqueued(part, self.link.script(script, &call).await?)?);
+        }
+        Ok(results)
+    }
+
+    async fn claim(&self, max: usize, lease: Duration, scope: Scope) -> Result<Claim> {
+        let script = &self.link.scripts.claim;
+        let mut claim = Claim::default();
+        loop {
+            let room = max - claim.tasks.len();
+            let part = room.min(MAX_STORE_BATCH);
+            let mut call = self.call(script);
+            call.arg(part).arg(millis(bounds::span(lease))).arg(batch::scope_word(scope));
+            let found = batch::claim(self.link.script(script, &call).await?)?;
+            let full = found.tasks.len() == part;
+            claim.tasks.extend(found.tasks);
+            claim = Claim { tasks: claim.tasks, ..found };
+            if !full || part == room {
+                return Ok(claim);
+            }
+        }
+    }
+
+    async fn renew(&self, batch: Vec<Lease>, lease: Duration) -> Result<Vec<bool>> {
+        let read = |_: &Lease, answer| Ok(number(&answer)? == Some(1));
+        self.in_parts(&self.link.scripts.renew, Some(lease), &batch, batch::push_lease, read).await
+    }
+
+    async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<Settled>> {
+        let read = |_: &Settlement, answer| decode::settled(&answer);
+        self.in_parts(&self.link.scripts.settle, None, &batch, batch::push_settlement, read).await
+    }
+
+    async fn confirm(
+        &self,
+        batch: Vec<Confirm>,
+        lease: Duration,
+    ) -> Result<Vec<std::result::Result<Confirmed, Refusal>>> {
+        let script = &self.link.scripts.confirm;
+        let mut results = Vec::with_capacity(batch.len());
+        for part in batch.chunks(MAX_STORE_BATCH) {
+            let mut call = self.call(script);
+            call.arg(millis(bounds::span(lease)));
+            for paid in part {
+                batch::push_confirm(&mut call, paid);
+            }
+            results.extend(batch::confirmed(part, self.link.script(script, &call).await?)?);
+        }
+        Ok(results)
+    }
+
+    async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<std::result::Result<Booking, Refusal>>> {
+        self.in_parts(&self.link.scripts.cancel, None, &batch, batch::push_cancel, batch::cancelled).await
+    }
+
+    async fn status(&self, batch: Vec<ClientId>) -> Result<Vec<Option<Booking>>> {
+        self.in_parts(&self.link.scripts.status, None, &batch, batch::push_client, batch::status).await
+    }
+
+    async fn sweep(&self, limit: usize) -> Result<Swept> {
+        let script = &self.link.scripts.sweep;
+        let mut swept = Swept::default();
+        loop {
+            let part = (limit - swept.expired).min(MAX_STORE_BATCH);
+            let mut call = self.call(script);
+            call.arg(part);
+            let answers = array(self.link.script(script, &call).await?)?;
+            let expired = required(answers.first())? as usize;
+            let next_deadline = decode::milliseconds(answers.get(1))?;
+            let more = next_deadline == Some(Duration::ZERO);
+            swept = Swept { expired: swept.expired + expired, more, next_deadline };
+            if !more || expired == 0 || swept.expired >= limit {
+                return Ok(swept);
+            }
+        }
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot> {
+        let script = &self.link.scripts.snapshot;
+        decode::snapshot(self.link.script(script, &self.call(script)).await?)
+    }
+
+    async fn set_admission(&self, admission: Admission) -> Result<()> {
+        let mut set = ::redis::cmd("HSET");
+        set.arg(&self.link.keys.meta).arg("admission").arg(admission.as_str());
+        self.link.command(&set).await.map(drop)
+    }
+
+    async fn events(&self, after: EventSeq, max: usize, wait: Duration) -> Result<Events> {
+        self.follower.events(&self.link, after, max, wait).await
+    }
+
+    async fn latest_event(&self) -> Result<EventSeq> {
+        self.follower.latest(&self.link).await
+    }
+
+    async fn waiting(&self, after: Ticket, max: usize) -> Result<Vec<Ticket>> {
+        const PAGE: usize = 4096;
+        let mut tickets: Vec<Ticket> = Vec::new();
+        loop {
+            let page = PAGE.min(max - tickets.len());
+            let last = tickets.last().copied().unwrap_or(after);
+            let mut call = ::redis::cmd("ZRANGE");
+            call.arg(&self.link.keys.queue).arg(format!("({last}")).arg("+inf").arg("BYSCORE");
+            call.arg("LIMIT").arg(0).arg(page).arg("WITHSCORES");
+            let answer = array(self.link.command(&call).await?)?;
+            let found = answer.len() / 2;
+            for pair in answer.chunks_exact(2) {
+                let ticket = number(&pair[1])?.ok_or_else(|| unexpected("not a ticket", &pair[1]))?;
+                tickets.push(Ticket(ticket));
+            }
+            if found < page || tickets.len() >= max {
+                return Ok(tickets);
+            }
+        }
+    }
+
+    async fn notifier(
+        &self,
+        owner: &str,
+        lease: Duration,
+        done: Option<EventSeq>,
+    ) -> Result<Option<NotifierLease>> {
+        let script = &self.link.scripts.notifier;
+        let mut call = self.call(script);
+        call.arg(owner).arg(millis(bounds::span(lease)));
+        match done {
+            Some(done) => call.arg(done.ms).arg(done.number),
+            None => call.arg("").arg(""),
+        };
+        match self.link.script(script, &call).await? {
+            Value::Nil => Ok(None),
+            answer => {
+                let parts = array(answer)?;
+                let done = EventSeq { ms: required(parts.first())?, number: required(parts.get(1))? };
+                Ok(Some(NotifierLease { done }))
+            }
+        }
+    }
+}

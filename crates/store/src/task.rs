@@ -68,6 +68,8 @@ pub struct Task {
     pub enqueued_at: Timestamp,
     /// W3C `traceparent` of the request that made the booking, if it had one.
     pub trace: Option<String>,
+    /// Claimed straight from the line, for the first time: no earlier worker can have asked for a reservation.
+    pub first: bool,
     /// The client has asked to leave while this was reserving: do not reserve; settle with [`Verdict::GiveUp`].
     pub cancelled: bool,
 }
@@ -75,6 +77,8 @@ pub struct Task {
 /// What a claim brought.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claim {
+    /// The store's clock at the claim.
+    pub now: Timestamp,
     /// The tasks, to be done in this order.
     pub tasks: Vec<Task>,
     /// How long until the earliest lease ends; `None` when there is none. What is due after this claim is claimed then.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bookingq_core::{
-    Admission, Booking, BookingId, ClientId, Details, Event, EventSeq, PaymentId, RequestId, Ticket, Timestamp,
+    Admission, Booking, BookingId, ClientId, Details, Event, EventSeq, PaymentId, RequestId, Ticket,
+    Timestamp,
 };
 
 use crate::task::Task;

@@ -7,7 +7,6 @@
 //!                                      ├─ notifier ── Realtime Service
 //!                                      └─ keeper, admin, metrics
 //!   sweeper: the same processing, of what is due only, and the sweep itself
-//!   reading: what the autoscaler makes of the queue's counters
 //! ```
 //!
 //! A worker holds nothing that matters: killed at any moment, what it had in hand is claimed by another once its leases
@@ -21,7 +20,6 @@ pub mod keeper;
 pub mod metrics;
 pub mod notifier;
 pub mod processing;
-pub mod reading;
 mod server;
 pub mod service;
 pub mod sweeper;

@@ -56,10 +56,15 @@ pub(crate) async fn serve(
     if let Some(tls) = settings.tls {
         server = server.tls_config(tls).map_err(|error| WorkerError::Tls(error.to_string()))?;
     }
+    // Only what is served here is listed; the descriptors of the shop's services, and of the details that refusals carry,
+    // come along so that a client can name and read them.
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name(SERVICE_NAME)
+            .with_service_name("grpc.health.v1.Health")
     };
     let described = |error: tonic_reflection::server::Error| WorkerError::Serve(error.to_string());
     let service: BookingWorkerServiceServer<Handlers> =

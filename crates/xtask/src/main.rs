@@ -1,2 +1,56 @@
-//! Stub.
-fn main() {}
+//! `cargo xtask …`: what this project does to itself. One file for each command.
+//!
+//! ```text
+//!   test, tidy, crd, check_report, bench  ──>  shell (runs other programs)      tree (the files of the repository)
+//! ```
+
+mod bench;
+mod check_report;
+mod crd;
+mod shell;
+mod test;
+mod tidy;
+mod tree;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What this project does to itself.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Set up what the tests need and run them all
+    Test(test::Args),
+    /// Check the rules of style that no compiler checks
+    Tidy,
+    /// Write crds/bookingqueue.yaml, or check that it is up to date
+    Crd(crd::Args),
+    /// Check that a report of `bookingq up --report FILE` adds up
+    CheckReport(check_report::Args),
+    /// Measure
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Test(args) => test::run(&args),
+        Command::Tidy => tidy::run(),
+        Command::Crd(args) => crd::run(&args),
+        Command::CheckReport(args) => check_report::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -89,7 +89,10 @@ impl Watch {
         loop {
             match self.subscription.next().await {
                 Some(News::Position(position)) => {
-                    if self.shown.state == BookingState::Queued && self.shown.position != Some(position) {
+                    // Nobody ever moves back in line: a higher one comes from a picture of the line that is behind
+                    // what the store has said.
+                    let forward = self.shown.position.is_none_or(|shown| position < shown);
+                    if self.shown.state == BookingState::Queued && forward {
                         self.shown.position = Some(position);
                         return Ok(());
                     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bookingq_core::autoscale::Reading;
-use bookingq_store::{Snapshot, Totals};
+
+use crate::{Snapshot, Totals};
 
 /// Differences the queue's counters.
 ///

@@ -1,0 +1,138 @@
+//! The services a queue calls: where they are and how long a call may take.
+
+use bookingq_core::Invalid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::cel;
+use crate::duration::DurationString;
+
+/// A gRPC service that the workers call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = cel::rule(
+    "!has(self.tls) || self.endpoint.startsWith('https://')",
+    "tls needs an endpoint that starts with https://"
+)))]
+pub struct Downstream {
+    /// Where it listens, such as `http://booking-service:50051` or `https://booking.example.com:443`.
+    #[schemars(length(min = 1, max = 512), regex(pattern = "^(http|https|simulate)://.+$"))]
+    #[schemars(extend("x-kubernetes-validations" = cel::rule(
+        "!self.startsWith('simulate://')",
+        "simulate:// is for `bookingq up` on a computer; in a cluster, give the address of the service"
+    )))]
+    pub endpoint: String,
+    /// Deadline of one call. What is not answered by then is tried again.
+    #[serde(default = "default_timeout")]
+    pub timeout: DurationString,
+    /// Trust and identity for an https:// endpoint. Without it, the system's certificate authorities are trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+}
+
+/// Trust and identity towards a service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// A Secret in the same namespace: `ca.crt` is whom to trust; `tls.crt` and `tls.key`, if there, are who we are (mTLS).
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: String,
+    /// Name expected in the service's certificate, when it is not the endpoint's host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub server_name: Option<String>,
+}
+
+fn default_timeout() -> DurationString {
+    DurationString::from_secs(3)
+}
+
+/// Where a service is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A gRPC server: `http://host:port` or `https://host:port`.
+    Grpc(String),
+    /// Simulated in the process of `bookingq up`: the whole `simulate://role?key=value&…`.
+    Simulated(String),
+}
+
+/// What an endpoint may look like.
+const ENDPOINT_RULE: &str = "http://HOST[:PORT], https://HOST[:PORT], or simulate://booking|ticket|realtime[?KEY=VALUE&…] (only for `bookingq up`)";
+
+impl Endpoint {
+    /// Parses an endpoint of the service that plays `role` (booking, ticket or realtime).
+    ///
+    /// # Errors
+    /// [`Invalid`] if it is neither a gRPC address without a path nor a simulation of that role.
+    pub fn parse(role: Role, text: &str) -> Result<Self, Invalid> {
+        let invalid = || Invalid::new("endpoint", text, ENDPOINT_RULE);
+        if let Some(simulation) = text.strip_prefix("simulate://") {
+            let name = simulation.split('?').next().unwrap_or_default().trim_end_matches('/');
+            let fits = name == role.as_str();
+            return if fits { Ok(Self::Simulated(text.to_owned())) } else { Err(invalid()) };
+        }
+        let uri: http::Uri = text.parse().map_err(|_| invalid())?;
+        let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+        let bare = uri.path() == "/" && uri.query().is_none();
+        let host = uri.host().is_some_and(|host| !host.is_empty());
+        let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+        if scheme && bare && host && plain { Ok(Self::Grpc(text.to_owned())) } else { Err(invalid()) }
+    }
+}
+
+/// Which of the shop's services one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Owns the tickets.
+    Booking,
+    /// Says whether anything is left.
+    Ticket,
+    /// Talks to browsers.
+    Realtime,
+}
+
+impl Role {
+    /// The word in `simulate://…` and in field paths.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Booking => "booking",
+            Self::Ticket => "ticket",
+            Self::Realtime => "realtime",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn addresses_and_simulations_of_the_right_role_are_taken() {
+        let grpc = Endpoint::parse(Role::Booking, "http://booking-service:50051").unwrap();
+        assert_eq!(grpc, Endpoint::Grpc("http://booking-service:50051".into()));
+        let simulated = Endpoint::parse(Role::Ticket, "simulate://ticket").unwrap();
+        assert_eq!(simulated, Endpoint::Simulated("simulate://ticket".into()));
+        let simulated = Endpoint::parse(Role::Booking, "simulate://booking?stock=5&errors=5%").unwrap();
+        assert_eq!(simulated, Endpoint::Simulated("simulate://booking?stock=5&errors=5%".into()));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        let bad = [
+            "",
+            "booking:50051",
+            "ftp://a",
+            "http://",
+            "http://a/path",
+            "http://a?b=c",
+            "http://user:pw@a:1",
+            "simulate://ticket",
+            "simulate://",
+        ];
+        for text in bad {
+            let error = Endpoint::parse(Role::Booking, text).unwrap_err();
+            assert!(error.allowed.contains("https://HOST"), "{text}");
+        }
+    }
+}

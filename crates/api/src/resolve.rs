@@ -1,0 +1,269 @@
+//! From what is written to what is meant: every rule the schema cannot say, and all problems at once.
+//!
+//! What the schema does say is checked here again, because a manifest may come from a file that no API server has seen.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use bookingq_core::autoscale::Policy;
+use bookingq_core::backoff::Backoff;
+use bookingq_core::{Invalid, QueueName};
+
+use crate::downstream::{Downstream, Endpoint, Role};
+use crate::duration::DurationString;
+use crate::plan::{Plan, RedisPlan, RedisSource, RetryPlan, Scaling, Service, WorkerPlan};
+use crate::redis::Redis;
+use crate::spec::{BookingQueueSpec, Sweep};
+
+/// One thing that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path} is {value}; allowed: {allowed}")]
+pub struct Problem {
+    /// The field, such as `spec.autoscaling.min`.
+    pub path: String,
+    /// What stands there.
+    pub value: String,
+    /// What may stand there.
+    pub allowed: String,
+}
+
+/// Everything that is not as it must be; at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl BookingQueueSpec {
+    /// What this means for the queue `name` (that is `metadata.name`).
+    ///
+    /// # Errors
+    /// [`Problems`]: all of them, each with the field, its value and what is allowed.
+    pub fn resolve(&self, name: &str) -> Result<Plan, Problems> {
+        let mut check = Check::default();
+        let queue = check.keep("metadata.name", QueueName::new(name));
+        let booking = check.service(Role::Booking, &self.booking);
+        // One that was found wrong is missing here, and the problem it left makes the whole fail below.
+        let ticket = self.ticket.as_ref().and_then(|service| check.service(Role::Ticket, service));
+        let realtime = self.realtime.as_ref().and_then(|service| check.service(Role::Realtime, service));
+        let redis = check.redis(&self.redis);
+        let worker = check.worker(self);
+        let scaling = check.scaling(self, worker.concurrency);
+        let hold = check.duration("spec.hold.timeout", self.hold.timeout, SECOND..=WEEK);
+        let retention = check.duration("spec.hold.retention", self.hold.retention, MINUTE..=YEAR);
+        let sweep = check.sweep(&self.sweep);
+        let retry = check.retry(self);
+        let admission = self.admission.into();
+        let (Some(queue), Some(booking), Some(redis), []) =
+            (queue, booking, redis, check.problems.as_slice())
+        else {
+            return Err(Problems(check.problems));
+        };
+        Ok(Plan {
+            queue,
+            booking,
+            ticket,
+            realtime,
+            redis,
+            worker,
+            scaling,
+            hold,
+            retention,
+            sweep,
+            retry,
+            admission,
+        })
+    }
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Collects problems while the parts are read.
+#[derive(Default)]
+struct Check {
+    problems: Vec<Problem>,
+}
+
+impl Check {
+    fn refuse(&mut self, path: &str, value: impl fmt::Display, allowed: impl Into<String>) {
+        self.problems.push(Problem {
+            path: path.to_owned(),
+            value: value.to_string(),
+            allowed: allowed.into(),
+        });
+    }
+
+    fn keep<T>(&mut self, path: &str, parsed: Result<T, Invalid>) -> Option<T> {
+        parsed.map_err(|invalid| self.refuse(path, invalid.value, invalid.allowed)).ok()
+    }
+
+    fn number(&mut self, path: &str, value: i32, range: RangeInclusive<u32>) -> u32 {
+        let number = u32::try_from(value).ok().filter(|number| range.contains(number));
+        number.unwrap_or_else(|| {
+            self.refuse(path, value, format!("{} to {}", range.start(), range.end()));
+            *range.start()
+        })
+    }
+
+    fn duration(&mut self, path: &str, value: DurationString, range: RangeInclusive<Duration>) -> Duration {
+        if !range.contains(&value.get()) {
+            self.refuse(path, value, format!("{} to {}", words(*range.start()), words(*range.end())));
+        }
+        value.get()
+    }
+
+    fn service(&mut self, role: Role, service: &Downstream) -> Option<Service> {
+        let path = |field: &str| format!("spec.{}.{field}", role.as_str());
+        let timeout = self.duration(&path("timeout"), service.timeout, 10 * MILLISECOND..=5 * MINUTE);
+        let endpoint = self.keep(&path("endpoint"), Endpoint::parse(role, &service.endpoint))?;
+        if service.tls.is_some() && !service.endpoint.starts_with("https://") {
+            self.refuse(&path("tls"), "set", "only with an endpoint that starts with https://");
+        }
+        Some(Service { endpoint, timeout, tls: service.tls.clone() })
+    }
+
+    fn redis(&mut self, redis: &Redis) -> Option<RedisPlan> {
+        let mut sources: Vec<(&str, RedisSource)> = [
+            redis.managed.clone().map(|managed| ("managed", RedisSource::Managed(managed))),
+            redis.url.clone().map(|url| ("url", RedisSource::Url(url))),
+            redis.url_secret.clone().map(|key| ("urlSecret", RedisSource::UrlSecret(key))),
+            redis.sentinel.clone().map(|sentinel| ("sentinel", RedisSource::Sentinel(sentinel))),
+            redis.cluster.clone().map(|cluster| ("cluster", RedisSource::Cluster(cluster))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if sources.len() > 1 {
+            let named: Vec<&str> = sources.iter().map(|(name, _)| *name).collect();
+            self.refuse(
+                "spec.redis",
+                named.join(" and "),
+                "one of managed, url, urlSecret, sentinel and cluster",
+            );
+            return None;
+        }
+        let (_, source) =
+            sources.pop().unwrap_or(("managed", RedisSource::Managed(crate::redis::ManagedRedis::default())));
+        if let RedisSource::Url(url) = &source {
+            self.redis_url(url);
+        }
+        Some(RedisPlan { source, password: redis.password_secret.clone(), tls: redis.tls.clone() })
+    }
+
+    fn redis_url(&mut self, url: &str) {
+        let uri: Option<http::Uri> = url.parse().ok();
+        let authority = uri.as_ref().and_then(http::Uri::authority).map(ToString::to_string);
+        let scheme = uri.as_ref().and_then(http::Uri::scheme_str);
+        match (scheme, authority) {
+            (Some("redis" | "rediss"), Some(authority)) if !authority.contains('@') => {}
+            // The value is not repeated: it holds a secret.
+            (Some("redis" | "rediss"), Some(_)) => {
+                self.refuse(
+                    "spec.redis.url",
+                    "a URL with a password",
+                    "a URL without one: use passwordSecret, or urlSecret",
+                );
+            }
+            _ => self.refuse("spec.redis.url", format!("{url:?}"), "redis://HOST[:PORT][/DB] or rediss://…"),
+        }
+    }
+
+    fn worker(&mut self, spec: &BookingQueueSpec) -> WorkerPlan {
+        let worker = &spec.worker;
+        let grace = self.duration("spec.worker.grace", worker.grace, SECOND..=HOUR);
+        let linger = self.duration("spec.worker.linger", worker.linger, Duration::ZERO..=HOUR);
+        let needed = linger + spec.booking.timeout.get();
+        if grace < needed {
+            let allowed = format!("at least {}, that is linger plus spec.booking.timeout", words(needed));
+            self.refuse("spec.worker.grace", worker.grace, allowed);
+        }
+        if grace < worker.lease.get() {
+            let allowed = format!("at least spec.worker.lease ({})", worker.lease);
+            self.refuse("spec.worker.grace", worker.grace, allowed);
+        }
+        WorkerPlan {
+            image: worker.image.clone(),
+            concurrency: self.number("spec.worker.concurrency", worker.concurrency, 1..=10_000),
+            lease: self.duration("spec.worker.lease", worker.lease, SECOND..=10 * MINUTE),
+            grace,
+            linger,
+            resources: worker.resources.clone(),
+            pod_template: worker.pod_template.clone(),
+        }
+    }
+
+    fn scaling(&mut self, spec: &BookingQueueSpec, concurrency: u32) -> Scaling {
+        let wish = &spec.autoscaling;
+        let min = self.number("spec.autoscaling.min", wish.min, 1..=1000);
+        let max = self.number("spec.autoscaling.max", wish.max, 1..=1000);
+        if wish.min > wish.max {
+            self.refuse(
+                "spec.autoscaling.min",
+                wish.min,
+                format!("at most spec.autoscaling.max ({})", wish.max),
+            );
+        }
+        let percent = self.number("spec.autoscaling.utilisationPercent", wish.utilisation_percent, 1..=100);
+        let drain_target = self.duration("spec.autoscaling.drainTarget", wish.drain_target, SECOND..=HOUR);
+        let window =
+            self.duration("spec.autoscaling.scaleDownWindow", wish.scale_down_window, Duration::ZERO..=HOUR);
+        match spec.replicas {
+            Some(replicas) => Scaling::Fixed(self.number("spec.replicas", replicas, 0..=1000)),
+            None => Scaling::Automatic(Policy {
+                min,
+                max,
+                concurrency,
+                utilisation: f64::from(percent) / 100.0,
+                drain_target,
+                scale_down_window: window,
+                ..Policy::default()
+            }),
+        }
+    }
+
+    fn sweep(&mut self, sweep: &Sweep) -> Option<String> {
+        let fields = sweep.schedule.split_whitespace().count();
+        let known = sweep.schedule.chars().all(|c| c.is_ascii_alphanumeric() || " */,-?".contains(c));
+        if fields != 5 || !known {
+            self.refuse(
+                "spec.sweep.schedule",
+                format!("{:?}", sweep.schedule),
+                "five cron fields, such as \"* * * * *\"",
+            );
+        }
+        (!sweep.suspend).then(|| sweep.schedule.clone())
+    }
+
+    fn retry(&mut self, spec: &BookingQueueSpec) -> RetryPlan {
+        let retry = &spec.retry;
+        let initial =
+            self.duration("spec.retry.initialBackoff", retry.initial_backoff, 10 * MILLISECOND..=HOUR);
+        let max = self.duration("spec.retry.maxBackoff", retry.max_backoff, 10 * MILLISECOND..=HOUR);
+        if initial > max {
+            let allowed = format!("at most spec.retry.maxBackoff ({})", retry.max_backoff);
+            self.refuse("spec.retry.initialBackoff", retry.initial_backoff, allowed);
+        }
+        let attempts = self.number("spec.retry.attempts", retry.attempts, 1..=100);
+        RetryPlan { attempts, backoff: Backoff { initial, max } }
+    }
+}
+
+/// A duration as a manifest writes it.
+fn words(duration: Duration) -> String {
+    DurationString::from_millis(bookingq_core::time::millis(duration)).to_string()
+}

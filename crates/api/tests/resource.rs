@@ -1,0 +1,175 @@
+//! What a manifest means, what is wrong with one, and that the CRD in the tree is the one of these types.
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
+
+use std::time::Duration;
+
+use bookingq_api::downstream::Endpoint;
+use bookingq_api::plan::{RedisSource, Scaling};
+use bookingq_api::{BookingQueueSpec, Problems};
+use kube::CustomResourceExt as _;
+use serde_json::{Value, json};
+
+fn spec(value: Value) -> BookingQueueSpec {
+    serde_json::from_value(value).unwrap()
+}
+
+/// The given fields over the least that is enough.
+fn with(fields: Value) -> BookingQueueSpec {
+    let mut whole = json!({ "booking": { "endpoint": "http://booking-service:50051" } });
+    for (name, value) in fields.as_object().unwrap() {
+        whole[name] = value.clone();
+    }
+    spec(whole)
+}
+
+fn problems(fields: Value) -> Vec<String> {
+    let Problems(found) = with(fields).resolve("concert").unwrap_err();
+    found.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn an_endpoint_is_enough() {
+    let plan = with(json!({})).resolve("concert").unwrap();
+    assert_eq!(plan.booking.endpoint, Endpoint::Grpc("http://booking-service:50051".into()));
+    assert_eq!(plan.booking.timeout, Duration::from_secs(3));
+    assert_eq!(plan.hold, Duration::from_secs(300));
+    assert!(matches!(plan.redis.source, RedisSource::Managed(ref redis) if redis.storage == "8Gi"));
+    assert!(matches!(plan.scaling, Scaling::Automatic(policy) if (policy.min, policy.max) == (1, 10)));
+    assert_eq!(plan.sweep.as_deref(), Some("* * * * *"));
+}
+
+#[test]
+fn the_crds_defaults_are_the_ones_of_the_code() {
+    let crd = serde_json::to_value(bookingq_api::BookingQueue::crd()).unwrap();
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    let written = serde_json::to_value(with(json!({}))).unwrap();
+    for field in ["redis", "worker", "autoscaling", "hold", "sweep", "retry", "admission"] {
+        assert_eq!(schema[field]["default"], written[field], "{field}");
+    }
+    assert_eq!(schema["booking"]["properties"]["timeout"]["default"], written["booking"]["timeout"]);
+}
+
+#[test]
+fn a_fixed_number_of_replicas_switches_autoscaling_off() {
+    let plan = with(json!({ "replicas": 4, "autoscaling": { "max": 3 } })).resolve("concert").unwrap();
+    assert_eq!(plan.scaling, Scaling::Fixed(4));
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_its_field_value_and_what_is_allowed() {
+    let found = problems(json!({
+        "booking": { "endpoint": "booking:50051", "timeout": "0s" },
+        "ticket": { "endpoint": "simulate://booking" },
+        "autoscaling": { "min": 5, "max": 3, "utilisationPercent": 0 },
+        "worker": { "grace": "3s", "linger": "2s", "concurrency": -1 },
+        "retry": { "initialBackoff": "20s", "attempts": 0 },
+        "hold": { "timeout": "0s" },
+        "sweep": { "schedule": "often" },
+        "redis": { "url": "redis://a", "managed": {} },
+    }));
+    let paths: Vec<&str> = found.iter().filter_map(|problem| problem.split(' ').next()).collect();
+    let expected = [
+        "spec.booking.timeout",
+        "spec.booking.endpoint",
+        "spec.ticket.endpoint",
+        "spec.redis",
+        "spec.worker.grace",
+        "spec.worker.concurrency",
+        "spec.autoscaling.min",
+        "spec.autoscaling.utilisationPercent",
+        "spec.hold.timeout",
+        "spec.sweep.schedule",
+        "spec.retry.initialBackoff",
+        "spec.retry.attempts",
+    ];
+    assert_eq!(paths, expected, "{found:#?}");
+    assert!(
+        found.contains(&"spec.autoscaling.min is 5; allowed: at most spec.autoscaling.max (3)".to_owned())
+    );
+    assert!(found.contains(
+        &"spec.retry.initialBackoff is 20s; allowed: at most spec.retry.maxBackoff (10s)".to_owned()
+    ));
+}
+
+#[test]
+fn a_worker_must_have_time_to_finish_a_call_before_it_leaves() {
+    let found = problems(json!({ "worker": { "grace": "4s", "linger": "2s", "lease": "4s" } }));
+    assert_eq!(
+        found,
+        ["spec.worker.grace is 4s; allowed: at least 5s, that is linger plus spec.booking.timeout"]
+    );
+}
+
+#[test]
+fn a_worker_must_be_able_to_keep_its_tasks_until_it_has_left() {
+    let found = problems(json!({ "worker": { "grace": "8s", "lease": "10s" } }));
+    assert_eq!(found, ["spec.worker.grace is 8s; allowed: at least spec.worker.lease (10s)"]);
+}
+
+#[test]
+fn a_password_does_not_belong_into_a_resource_and_is_never_repeated() {
+    let found = problems(json!({ "redis": { "url": "redis://:hunter2@redis:6379" } }));
+    assert!(found[0].starts_with("spec.redis.url") && found[0].contains("passwordSecret"), "{found:?}");
+    assert!(!found[0].contains("hunter2"));
+}
+
+#[test]
+fn tls_needs_an_https_endpoint() {
+    let tls = json!({ "secretName": "booking-tls" });
+    let found = problems(json!({ "booking": { "endpoint": "http://a:1", "tls": tls } }));
+    assert_eq!(found, ["spec.booking.tls is set; allowed: only with an endpoint that starts with https://"]);
+    with(json!({ "booking": { "endpoint": "https://a:1", "tls": tls } })).resolve("concert").unwrap();
+}
+
+#[test]
+fn a_queues_name_must_be_one() {
+    let Problems(found) = with(json!({})).resolve("Concert!").unwrap_err();
+    assert_eq!(found[0].path, "metadata.name");
+}
+
+#[test]
+fn the_crd_in_the_tree_is_the_one_of_these_types() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crds/bookingqueue.yaml");
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        written == bookingq_api::crd::yaml().unwrap(),
+        "crds/bookingqueue.yaml is not what the types say; renew it: cargo run -- crd > crds/bookingqueue.yaml"
+    );
+}
+
+#[test]
+fn every_field_of_the_crd_is_described_and_none_is_unsigned() {
+    let crd = serde_json::to_value(bookingq_api::BookingQueue::crd()).unwrap();
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    for part in ["spec", "status"] {
+        described(part, &schema["properties"][part]);
+    }
+    assert!(!crd.to_string().contains("uint"), "kubectl warns at formats it does not know");
+}
+
+fn described(path: &str, schema: &Value) {
+    assert!(!schema["description"].as_str().unwrap_or_default().is_empty(), "{path} has no description");
+    if let Some(properties) = schema["properties"].as_object() {
+        for (name, property) in properties {
+            described(&format!("{path}.{name}"), property);
+        }
+    }
+}
+
+#[test]
+fn a_misspelt_field_is_named_with_those_that_exist() {
+    let manifest = json!({ "spec": {
+        "booking": { "endpoint": "http://a:1", "timeOut": "3s" },
+        "hodl": {},
+        "worker": { "podTemplate": { "anything": { "goes": true } }, "resources": { "limits": { "cpu": "1" } } },
+        "redis": { "managed": { "labels": { "any": "label" } } },
+    }});
+    let found: Vec<String> =
+        bookingq_api::strict::unknown_fields(&manifest).iter().map(ToString::to_string).collect();
+    assert_eq!(found[0], "spec.booking.timeOut is not a field; allowed: endpoint, timeout, tls");
+    assert!(
+        found[1].starts_with("spec.hodl is not a field; allowed: admission, autoscaling, booking,"),
+        "{found:?}"
+    );
+    assert_eq!(found.len(), 2);
+}

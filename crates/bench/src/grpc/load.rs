@@ -1,0 +1,107 @@
+//! Many requests over a few connections, and how long each took.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use bookingq_core::QueueName;
+use bookingq_proto::v1;
+use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
+use bookingq_sim::latency::Latency;
+use tokio::task::JoinSet;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+/// Requests under way at once.
+pub const IN_FLIGHT: usize = 64;
+/// Connections they share.
+const CHANNELS: usize = 4;
+/// Deadline of each request.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A client of the worker's service.
+pub type Client = BookingWorkerServiceClient<Channel>;
+
+/// A few connections to one server.
+#[derive(Clone)]
+pub struct Channels(Vec<Client>);
+
+/// What a load took.
+pub struct Load {
+    /// All of it.
+    pub elapsed: Duration,
+    /// Each request.
+    pub latency: Latency,
+}
+
+impl Load {
+    /// Requests each second.
+    pub fn rate(&self) -> f64 {
+        self.latency.summary().count as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+impl Channels {
+    /// Connects.
+    pub async fn connect(address: SocketAddr) -> Result<Self> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
+            .tcp_nodelay(true)
+            .connect_timeout(DEADLINE)
+            .timeout(DEADLINE);
+        let mut clients = Vec::with_capacity(CHANNELS);
+        for _ in 0..CHANNELS {
+            let channel = endpoint.connect().await.with_context(|| format!("cannot connect to {address}"))?;
+            clients.push(Client::new(channel));
+        }
+        Ok(Self(clients))
+    }
+
+    /// The connections in turn.
+    pub fn client(&self, turn: usize) -> Client {
+        self.0[turn % self.0.len()].clone()
+    }
+
+    /// Enqueues clients `from` to `from + count`, a new booking each.
+    pub async fn enqueue(&self, queue: &QueueName, from: u64, count: u64) -> Result<Load> {
+        let (next, start) = (Arc::new(AtomicU64::new(from)), Instant::now());
+        let mut lanes = JoinSet::new();
+        for turn in 0..IN_FLIGHT {
+            let lane = enqueue_lane(self.client(turn), queue.to_string(), Arc::clone(&next), from + count);
+            lanes.spawn(lane);
+        }
+        let mut latency = Latency::new();
+        while let Some(lane) = lanes.join_next().await {
+            latency.merge(&lane??);
+        }
+        Ok(Load { elapsed: start.elapsed(), latency })
+    }
+}
+
+async fn enqueue_lane(mut client: Client, queue: String, next: Arc<AtomicU64>, end: u64) -> Result<Latency> {
+    let mut latency = Latency::new();
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= end {
+            return Ok(latency);
+        }
+        let request = v1::EnqueueRequest {
+            queue: queue.clone(),
+            client_id: format!("client-{number}"),
+            request_id: format!("request-{number}"),
+            item: "stalls".to_owned(),
+            quantity: 1,
+            payload: vec![b'x'; 64].into(),
+        };
+        let start = Instant::now();
+        let answer = client.enqueue(request).await.map_err(|status| plainly(&status))?.into_inner();
+        latency.record(start.elapsed());
+        ensure!(!answer.existing, "a new client had a booking already");
+    }
+}
+
+/// Without its binary details.
+pub fn plainly(status: &Status) -> anyhow::Error {
+    anyhow::anyhow!("the server answered {:?}: {}", status.code(), status.message())
+}

@@ -1,0 +1,9 @@
+//! A worker driven over gRPC, and a bare server with the same messages as its yardstick.
+
+mod bare;
+mod load;
+mod worker;
+
+pub use bare::BareServer;
+pub use load::{Channels, IN_FLIGHT, Load};
+pub use worker::WorkerUnderTest;

@@ -1,0 +1,156 @@
+//! A worker on Redis with a simulated Booking Service that answers at once, all in this process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use bookingq_core::{Admission, BookingState, EventSeq, QueueName};
+use bookingq_proto::v1;
+use bookingq_sim::BookingSim;
+use bookingq_sim::latency::Latency;
+use bookingq_sim::spec::BookingSpec;
+use bookingq_store::Store;
+use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_worker::{Worker, WorkerConfig, WorkerHandle};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+
+use super::load::{Channels, Client, IN_FLIGHT, Load, plainly};
+use crate::life::fresh_queue;
+
+/// Tasks at once.
+const CONCURRENCY: usize = 64;
+/// A whole-life run that takes longer than this has lost a booking.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A worker of a queue of its own.
+pub struct WorkerUnderTest {
+    queue: QueueName,
+    /// A store of our own, to see what happens.
+    store: Arc<dyn Store>,
+    handle: WorkerHandle,
+    booking: BookingSim,
+}
+
+impl WorkerUnderTest {
+    /// Starts one on the runtime of the servers, and waits until it serves. The queue takes bookings, and serves them as
+    /// `admission` says.
+    pub async fn start(redis: &str, admission: Admission, stock: u64, servers: &Handle) -> Result<Self> {
+        let queue = fresh_queue()?;
+        let store: Arc<dyn Store> = Arc::new(RedisStore::connect(RedisConfig::new(redis, queue.clone()))?);
+        store.open().await?;
+        store.set_admission(admission).await?;
+        let config = RedisConfig::new(redis, queue.clone());
+        let started = servers.spawn(async move {
+            let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+            let booking = BookingSim::start(BookingSpec { stock, ..BookingSpec::default() }, listen).await?;
+            let mut settings = WorkerConfig::new("bench", listen, format!("http://{}", booking.address()));
+            settings.concurrency = CONCURRENCY;
+            let handle = Worker::start(settings, Arc::new(RedisStore::connect(config)?)).await?;
+            anyhow::Ok((booking, handle))
+        });
+        let (booking, handle) = started.await??;
+        Ok(Self { queue, store, handle, booking })
+    }
+
+    /// Its queue.
+    pub fn queue(&self) -> &QueueName {
+        &self.queue
+    }
+
+    /// Connects to it.
+    pub async fn connect(&self) -> Result<Channels> {
+        Channels::connect(self.handle.grpc_addr()).await
+    }
+
+    /// Takes `count` bookings through their life: enqueued over gRPC, reserved by the worker, paid over gRPC as soon as
+    /// the outbox says so, confirmed by the worker. Returns the whole time, and the latency of each payment.
+    pub async fn whole_lives(&self, channels: &Channels, count: u64) -> Result<Load> {
+        let before = self.store.latest_event().await?;
+        let start = Instant::now();
+        let (reserved, waiting) = mpsc::channel(4096);
+        let mut lives = JoinSet::new();
+        lives.spawn(announce_reserved(Arc::clone(&self.store), before, count, reserved));
+        let waiting = Arc::new(Mutex::new(waiting));
+        let mut payers = JoinSet::new();
+        for turn in 0..IN_FLIGHT {
+            payers.spawn(pay(channels.client(turn), self.queue.to_string(), Arc::clone(&waiting)));
+        }
+        let run = async {
+            channels.enqueue(&self.queue, 0, count).await?;
+            while let Some(announced) = lives.join_next().await {
+                announced??;
+            }
+            let mut latency = Latency::new();
+            while let Some(payer) = payers.join_next().await {
+                latency.merge(&payer??);
+            }
+            anyhow::Ok(latency)
+        };
+        let latency =
+            tokio::time::timeout(LIMIT, run).await.context("some booking was not decided in time")??;
+        let load = Load { elapsed: start.elapsed(), latency };
+        let sold = self.booking.shop().totals();
+        ensure!(sold.confirmed == count, "the Booking Service sold {} of {count}", sold.confirmed);
+        Ok(load)
+    }
+
+    /// Ends it.
+    pub async fn stop(self) {
+        self.handle.kill();
+        self.booking.shutdown().await;
+    }
+}
+
+/// Plays the Realtime Service: says whose booking is reserved.
+async fn announce_reserved(
+    store: Arc<dyn Store>,
+    mut after: EventSeq,
+    count: u64,
+    reserved: mpsc::Sender<String>,
+) -> Result<()> {
+    let mut seen = 0;
+    while seen < count {
+        let events = store.events(after, 4096, Duration::from_secs(1)).await?;
+        ensure!(!events.gap, "the outbox lost entries while it was read");
+        after = events.next;
+        for event in events.events {
+            match event.to {
+                BookingState::Reserved => {
+                    seen += 1;
+                    reserved.send(event.client.to_string()).await?;
+                }
+                state @ (BookingState::Releasing | BookingState::Failed) => {
+                    bail!("the booking of {} is {state}", event.client)
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Pays for one after another, until nobody is left.
+async fn pay(
+    mut client: Client,
+    queue: String,
+    waiting: Arc<Mutex<mpsc::Receiver<String>>>,
+) -> Result<Latency> {
+    let mut latency = Latency::new();
+    loop {
+        let next = waiting.lock().await.recv().await;
+        let Some(client_id) = next else { return Ok(latency) };
+        let payment_id = format!("payment-of-{client_id}");
+        let request = v1::ConfirmPaymentRequest {
+            queue: queue.clone(),
+            client_id,
+            booking_id: String::new(),
+            payment_id,
+        };
+        let start = Instant::now();
+        client.confirm_payment(request).await.map_err(|status| plainly(&status))?;
+        latency.record(start.elapsed());
+    }
+}

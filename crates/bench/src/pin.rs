@@ -1,0 +1,73 @@
+//! Who runs on which core, so that the system does not move them about while they are measured. Uses `taskset`, where
+//! there is one and there are two cores to tell apart; otherwise everybody runs where the system likes.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use crate::machine::Machine;
+
+/// The core of a program or thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Core(usize);
+
+/// Who runs where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// redis-server on core 0, we on core 1.
+    Pinned,
+    /// Wherever the system likes.
+    Free,
+}
+
+impl Placement {
+    /// What this machine allows.
+    pub fn of(machine: &Machine) -> Self {
+        let taskset =
+            Command::new("taskset").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if machine.cores() >= 2 && taskset.is_ok_and(|status| status.success()) {
+            Self::Pinned
+        } else {
+            Self::Free
+        }
+    }
+
+    /// The core of redis-server.
+    pub fn redis(self) -> Option<Core> {
+        (self == Self::Pinned).then_some(Core(0))
+    }
+
+    /// The core of whoever uses Redis, and of all else in this process.
+    pub fn client(self) -> Option<Core> {
+        (self == Self::Pinned).then_some(Core(1))
+    }
+}
+
+impl std::fmt::Display for Placement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pinned => "redis-server on core 0, its client on core 1 (taskset)",
+            Self::Free => "nothing is pinned",
+        })
+    }
+}
+
+impl Core {
+    /// `program`, started on this core.
+    pub fn start(self, program: &str) -> Command {
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", &self.0.to_string(), program]);
+        command
+    }
+
+    /// Keeps the calling thread, and those it starts from now on, on this core. That `taskset` refuses is said, not more.
+    pub fn keep_this_thread(self) {
+        // Names the thread as /proc does: `<process>/task/<thread>`.
+        let link = fs::read_link("/proc/thread-self").unwrap_or_default();
+        let thread = link.file_name().unwrap_or_default();
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", "--pid", &self.0.to_string()]).arg(thread).stdout(Stdio::null());
+        if !command.status().is_ok_and(|status| status.success()) {
+            eprintln!("warning: taskset could not keep a thread on core {}", self.0);
+        }
+    }
+}

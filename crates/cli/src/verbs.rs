@@ -1,0 +1,16 @@
+//! One file for each subcommand.
+
+pub mod admission;
+pub mod cancel;
+pub mod crd;
+pub mod enqueue;
+pub mod operator;
+pub mod pay;
+pub mod queue;
+pub mod simulate;
+pub mod status;
+pub mod sweep;
+pub mod top;
+pub mod up;
+pub mod watch;
+pub mod worker;

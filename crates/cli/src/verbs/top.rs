@@ -1,0 +1,106 @@
+//! `bookingq top`: the line as a live view.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use bookingq_proto::v1;
+use bookingq_up::screen::{Screen, Sparkline, bold, dim};
+
+use crate::client::ClientFlags;
+use crate::client::output::{Output, Queue};
+use crate::failure::Failure;
+use crate::flags::duration;
+use crate::signals::Signals;
+
+/// Show the line live: redrawn in a terminal, otherwise a line for each reading
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  bookingq top --queue concert
+  bookingq top --queue concert --interval 5s -o json >> concert.jsonl
+
+Ends with Ctrl-C.")]
+pub struct Args {
+    #[command(flatten)]
+    common: ClientFlags,
+    /// Time between two readings
+    #[arg(long, env = "BOOKINGQ_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration)]
+    interval: Duration,
+}
+
+/// Shows until told to stop.
+pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
+    let leaving = signals.leaving()?;
+    let request = v1::GetQueueRequest { queue: args.common.queue.to_string() };
+    let client = args.common.client().await?;
+    let mut ticks = tokio::time::interval(args.interval.max(Duration::from_millis(100)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let drawing = args.common.output == Output::Table && std::io::stdout().is_terminal();
+    let (mut screen, mut depth) = (Screen::default(), Sparkline::default());
+    loop {
+        tokio::select! {
+            () = leaving.cancelled() => return Ok(()),
+            _ = ticks.tick() => {}
+        }
+        let reading = client.call(|mut workers| {
+            let request = request.clone();
+            async move { workers.get_queue(request).await }
+        });
+        let queue = tokio::select! {
+            () = leaving.cancelled() => return Ok(()),
+            answer = reading => Queue::from(answer?),
+        };
+        depth.push(queue.backlog);
+        match args.common.output {
+            Output::Table if drawing => screen.draw(&view(&queue, &depth))?,
+            Output::Table => println!("{}", line(&queue)),
+            Output::Json => queue.print(Output::Json)?,
+        }
+    }
+}
+
+fn line(queue: &Queue) -> String {
+    format!(
+        "{} waiting={} in_flight={} holds={} rate={:.1}/s oldest={} confirmed={} expired={} cancelled={} sold_out={} rejected={} failed={}",
+        queue.now.as_deref().unwrap_or_default(),
+        queue.backlog,
+        queue.in_flight,
+        queue.holds,
+        queue.rate,
+        queue.oldest(),
+        queue.totals.confirmed,
+        queue.totals.expired,
+        queue.totals.cancelled,
+        queue.totals.sold_out,
+        queue.totals.rejected,
+        queue.totals.failed,
+    )
+}
+
+fn view(queue: &Queue, depth: &Sparkline) -> Vec<String> {
+    let totals = &queue.totals;
+    vec![
+        format!(
+            "{}  {}  {}",
+            bold(&queue.queue),
+            queue.admission,
+            dim(queue.now.as_deref().unwrap_or_default())
+        ),
+        String::new(),
+        format!("  waiting    {:>9}  {depth}", queue.backlog),
+        format!("  in flight  {:>9}", queue.in_flight),
+        format!("  holds      {:>9}", queue.holds),
+        format!("  serving    {:>9}  oldest {}  {:.1}/s", queue.now_serving, queue.oldest(), queue.rate),
+        String::new(),
+        format!(
+            "  confirmed  {:>9}   expired  {:>9}   cancelled {:>9}",
+            totals.confirmed, totals.expired, totals.cancelled
+        ),
+        format!(
+            "  sold out   {:>9}   rejected {:>9}   failed    {:>9}",
+            totals.sold_out, totals.rejected, totals.failed
+        ),
+        String::new(),
+        dim("  Ctrl-C ends this view"),
+    ]
+}

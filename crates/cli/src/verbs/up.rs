@@ -1,0 +1,96 @@
+//! `bookingq up`: runs manifests on this computer.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bookingq_core::QueueName;
+use bookingq_up::{CrowdSize, FleetSize, Outcome, StoreChoice, UpConfig};
+use clap::value_parser;
+
+use crate::failure::Failure;
+use crate::flags::duration;
+use crate::signals::Signals;
+use crate::telemetry::Chatter;
+
+/// Run `BookingQueue` manifests on this computer, without a cluster
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  bookingq up -f manifests/samples/concert.yaml
+  bookingq up -f manifests/samples/concert.yaml --crowd 20000 --for 60s --report r.json
+  bookingq up -f manifests/samples/concert.yaml --store redis --workers 4 --crowd 20000 --for 60s \\
+      --simulate errors=5%,lost_replies=2%          # and kill some of the workers meanwhile
+
+The same workers, planner and sweeper as in a cluster, on real gRPC ports. With the embedded store, workers run in this
+process and all data is gone at the end; with Redis they are processes, and those that die are started again.
+Exit code 1 means that an invariant was broken; what and where is told.")]
+pub struct Args {
+    /// The manifest: YAML with one or several documents
+    #[arg(short, long, env = "BOOKINGQ_FILE", value_name = "FILE")]
+    file: PathBuf,
+    /// Run only this queue of the manifest
+    #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
+    queue: Option<QueueName>,
+    /// Where the data lives: embedded, redis (starts a redis-server from PATH), or redis://HOST:PORT
+    #[arg(
+        long,
+        env = "BOOKINGQ_STORE",
+        hide_env_values = true,
+        value_name = "STORE",
+        default_value = "embedded"
+    )]
+    store: StoreChoice,
+    /// A fixed number of workers; autoscaling off
+    #[arg(long, env = "BOOKINGQ_WORKERS", value_name = "N", value_parser = value_parser!(u32).range(0..=100))]
+    workers: Option<u32>,
+    /// Send so many clients: most pay, some leave, never pay, pay too late or come twice
+    #[arg(long, env = "BOOKINGQ_CROWD", value_name = "N", value_parser = value_parser!(u32).range(1..=10_000_000))]
+    crowd: Option<u32>,
+    /// Within which time the crowd comes
+    #[arg(long, env = "BOOKINGQ_ARRIVE", value_name = "TIME", default_value = "20s", value_parser = duration)]
+    arrive: Duration,
+    /// How long to run [default: until Ctrl-C]
+    #[arg(long = "for", id = "time", env = "BOOKINGQ_FOR", value_name = "TIME", value_parser = duration)]
+    time: Option<Duration>,
+    /// Write a report at the end (JSON)
+    #[arg(long, env = "BOOKINGQ_REPORT", value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Change the simulated Booking Service: stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects, seed
+    #[arg(long, env = "BOOKINGQ_SIMULATE", value_name = "KEY=VALUE,…")]
+    simulate: Option<String>,
+    /// gRPC port of the first worker, the others follow; 0: any free ports
+    #[arg(long, env = "BOOKINGQ_BASE_PORT", value_name = "PORT", default_value_t = 50051)]
+    base_port: u16,
+    /// Keep the processes' logs and Redis's files here [default: a directory that is gone at the end]
+    #[arg(long, env = "BOOKINGQ_LOGS", value_name = "DIR")]
+    logs: Option<PathBuf>,
+}
+
+/// On a terminal, log lines would tear the live view.
+pub fn chatter() -> Chatter {
+    if std::io::stdout().is_terminal() { Chatter::Drawing } else { Chatter::Tool }
+}
+
+/// Runs.
+pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
+    let leaving = signals.leaving()?;
+    let config = UpConfig {
+        file: args.file,
+        queue: args.queue,
+        store: args.store,
+        fleet: args.workers.map_or(FleetSize::FromManifest, FleetSize::Fixed),
+        crowd: args.crowd.map(|clients| CrowdSize { clients, arrive: args.arrive }),
+        time: args.time,
+        report: args.report,
+        simulate: args.simulate,
+        base_port: args.base_port,
+        program: std::env::current_exe().context("cannot find this program, to run workers with")?,
+        logs: args.logs,
+    };
+    match bookingq_up::run(config, leaving).await? {
+        Outcome::Sound => Ok(()),
+        Outcome::Broken => Err(Failure::Told),
+    }
+}

@@ -1,0 +1,183 @@
+//! A worker that answers what it is told to, over a real socket.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bookingq_proto::v1::booking_worker_service_server::{BookingWorkerService, BookingWorkerServiceServer};
+use bookingq_proto::v1::{self, BookingState};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+/// What the next call gets.
+// A few of them for each test: their size does not matter.
+#[allow(clippy::large_enum_variant)]
+pub enum Answer {
+    /// This booking.
+    Booking(v1::Booking),
+    /// No.
+    Refusal(Status),
+    /// These changes, and then the stream ends.
+    Stream(Vec<v1::Booking>),
+}
+
+/// Ann's booking in a state.
+pub fn booking(state: BookingState) -> v1::Booking {
+    let queued = state == BookingState::Queued;
+    v1::Booking {
+        queue: "concert".into(),
+        client_id: "ann".into(),
+        booking_id: "01a2055d-b424-775c-9d22-cd5bd9778cbe".into(),
+        request_id: "order-17".into(),
+        state: state.into(),
+        ticket: 42,
+        position: if queued { 7 } else { 0 },
+        eta: queued.then_some(prost_types::Duration { seconds: 90, nanos: 0 }),
+        ..v1::Booking::default()
+    }
+}
+
+#[derive(Default)]
+struct Script {
+    answers: Mutex<VecDeque<Answer>>,
+    enqueued: Mutex<Vec<v1::EnqueueRequest>>,
+}
+
+/// The worker. Gone when dropped.
+pub struct FakeWorker {
+    address: SocketAddr,
+    script: Arc<Script>,
+    server: Option<JoinHandle<()>>,
+}
+
+impl FakeWorker {
+    /// Starts it; each call takes the next answer.
+    pub async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let script =
+            Arc::new(Script { answers: Mutex::new(answers.into_iter().collect()), ..Script::default() });
+        let service = BookingWorkerServiceServer::new(Service(script.clone()));
+        let server = tokio::spawn(async move {
+            let incoming = TcpListenerStream::new(listener);
+            tonic::transport::Server::builder()
+                .add_service(service)
+                .serve_with_incoming(incoming)
+                .await
+                .unwrap();
+        });
+        Self { address, script, server: Some(server) }
+    }
+
+    /// The address of nobody.
+    pub async fn absent() -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        Self { address, script: Arc::default(), server: None }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The Enqueue requests so far.
+    pub fn enqueued(&self) -> Vec<v1::EnqueueRequest> {
+        self.script.enqueued.lock().unwrap().clone()
+    }
+}
+
+impl Drop for FakeWorker {
+    fn drop(&mut self) {
+        if let Some(server) = &self.server {
+            server.abort();
+        }
+    }
+}
+
+struct Service(Arc<Script>);
+
+impl Service {
+    fn next(&self) -> Result<Option<v1::Booking>, Status> {
+        match self.0.answers.lock().unwrap().pop_front() {
+            Some(Answer::Booking(booking)) => Ok(Some(booking)),
+            Some(Answer::Refusal(status)) => Err(status),
+            Some(Answer::Stream(_)) | None => {
+                Err(Status::internal("the test's script does not fit the calls"))
+            }
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl BookingWorkerService for Service {
+    type WatchStatusStream = tokio_stream::Iter<std::vec::IntoIter<Result<v1::WatchStatusResponse, Status>>>;
+
+    async fn enqueue(
+        &self,
+        request: Request<v1::EnqueueRequest>,
+    ) -> Result<Response<v1::EnqueueResponse>, Status> {
+        self.0.enqueued.lock().unwrap().push(request.into_inner());
+        Ok(Response::new(v1::EnqueueResponse { booking: self.next()?, existing: false }))
+    }
+
+    async fn enqueue_batch(
+        &self,
+        _: Request<v1::EnqueueBatchRequest>,
+    ) -> Result<Response<v1::EnqueueBatchResponse>, Status> {
+        Err(Status::unimplemented("no verb needs it"))
+    }
+
+    async fn get_status(
+        &self,
+        _: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        Ok(Response::new(v1::GetStatusResponse { booking: self.next()? }))
+    }
+
+    async fn watch_status(
+        &self,
+        _: Request<v1::WatchStatusRequest>,
+    ) -> Result<Response<Self::WatchStatusStream>, Status> {
+        match self.0.answers.lock().unwrap().pop_front() {
+            Some(Answer::Stream(bookings)) => {
+                let news = |booking| Ok(v1::WatchStatusResponse { booking: Some(booking) });
+                let news: Vec<_> = bookings.into_iter().map(news).collect();
+                Ok(Response::new(tokio_stream::iter(news)))
+            }
+            Some(Answer::Refusal(status)) => Err(status),
+            Some(Answer::Booking(_)) | None => {
+                Err(Status::internal("the test's script does not fit the calls"))
+            }
+        }
+    }
+
+    async fn cancel(&self, _: Request<v1::CancelRequest>) -> Result<Response<v1::CancelResponse>, Status> {
+        Ok(Response::new(v1::CancelResponse { booking: self.next()? }))
+    }
+
+    async fn confirm_payment(
+        &self,
+        _: Request<v1::ConfirmPaymentRequest>,
+    ) -> Result<Response<v1::ConfirmPaymentResponse>, Status> {
+        Ok(Response::new(v1::ConfirmPaymentResponse { booking: self.next()? }))
+    }
+
+    async fn get_queue(
+        &self,
+        _: Request<v1::GetQueueRequest>,
+    ) -> Result<Response<v1::GetQueueResponse>, Status> {
+        Ok(Response::new(v1::GetQueueResponse {
+            queue: "concert".into(),
+            admission: v1::Admission::Paused.into(),
+            backlog: 1200,
+            in_flight: 3,
+            holds: 9,
+            now_serving: 55,
+            oldest_wait: Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }),
+            rate: 12.5,
+            totals: Some(v1::QueueTotals { confirmed: 8, ..v1::QueueTotals::default() }),
+            now: None,
+        }))
+    }
+}

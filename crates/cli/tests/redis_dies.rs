@@ -1,0 +1,151 @@
+//! A worker process whose Redis is killed and started again under load: nothing acknowledged is missing, nobody has two places.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "../../store/tests/support/mod.rs"]
+mod support;
+
+use std::collections::HashMap;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bookingq_proto::error::reason_of;
+use bookingq_proto::v1;
+use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
+use support::RedisServer;
+use tonic::transport::Channel;
+
+type Client = BookingWorkerServiceClient<Channel>;
+
+const KILLS: usize = 3;
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A worker process; killed at the end. Its Booking Service does not exist, so nobody leaves the line for good.
+struct Worker {
+    child: Child,
+    address: String,
+}
+
+impl Worker {
+    fn start(redis: &str) -> Self {
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let child = Command::new(env!("CARGO_BIN_EXE_bookingq"))
+            .args(["worker", "--queue", "concert", "--booking", "http://127.0.0.1:1"])
+            .args(["--redis", redis, "--listen", &address, "--log-format", "json"])
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, address }
+    }
+
+    async fn connect(&self) -> Client {
+        let endpoint = Channel::from_shared(format!("http://{}", self.address)).unwrap();
+        within(async {
+            loop {
+                if let Ok(channel) = endpoint.connect().await {
+                    return Client::new(channel);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, work).await.expect("not within the limit")
+}
+
+/// What the callers saw.
+#[derive(Default)]
+struct Seen {
+    acknowledged: AtomicU64,
+    unavailable: AtomicU64,
+    enough: AtomicBool,
+}
+
+/// One caller: new clients one after the other, each repeated as it was until it is acknowledged.
+async fn call(mut client: Client, caller: usize, seen: Arc<Seen>) -> HashMap<String, v1::Booking> {
+    let mut places = HashMap::new();
+    for n in 0.. {
+        if seen.enough.load(Ordering::Relaxed) {
+            break;
+        }
+        let request = v1::EnqueueRequest {
+            queue: "concert".into(),
+            client_id: format!("c{caller}-{n}"),
+            request_id: "click".into(),
+            ..Default::default()
+        };
+        let answer = within(async {
+            loop {
+                match client.enqueue(request.clone()).await {
+                    Ok(answer) => return answer.into_inner(),
+                    Err(status) => {
+                        let reason = reason_of(&status);
+                        assert_eq!(reason, Some(v1::ErrorReason::StoreUnavailable), "{status:?}");
+                        seen.unavailable.fetch_add(1, Ordering::Relaxed);
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                }
+            }
+        })
+        .await;
+        seen.acknowledged.fetch_add(1, Ordering::Relaxed);
+        places.insert(request.client_id, answer.booking.unwrap());
+    }
+    places
+}
+
+#[tokio::test]
+async fn invariant_1_no_acknowledged_place_is_missing_after_redis_was_killed_again_and_again() {
+    let mut redis = RedisServer::start_durable();
+    let worker = Worker::start(&redis.url());
+    let mut client = worker.connect().await;
+    let seen = Arc::new(Seen::default());
+    let callers: Vec<_> =
+        (0..8).map(|caller| tokio::spawn(call(client.clone(), caller, Arc::clone(&seen)))).collect();
+    for _ in 0..KILLS {
+        grows(&seen.acknowledged).await;
+        redis.kill();
+        grows(&seen.unavailable).await;
+        redis.restart();
+    }
+    grows(&seen.acknowledged).await;
+    seen.enough.store(true, Ordering::Relaxed);
+
+    let (mut tickets, mut clients) = (HashMap::new(), 0u64);
+    for caller in callers {
+        for (who, place) in caller.await.unwrap() {
+            let request = v1::GetStatusRequest { queue: "concert".into(), client_id: who.clone() };
+            let found = client.get_status(request).await.unwrap().into_inner().booking.unwrap();
+            assert_eq!((&found.booking_id, found.ticket), (&place.booking_id, place.ticket), "{who}");
+            assert_eq!(tickets.insert(found.ticket, who), None, "one ticket, two clients");
+            clients += 1;
+        }
+    }
+    let queue = v1::GetQueueRequest { queue: "concert".into() };
+    let totals = client.get_queue(queue).await.unwrap().into_inner().totals.unwrap();
+    assert_eq!(totals.enqueued, clients, "a place that nobody was told of, or two for one request");
+}
+
+/// Waits until fifty more are counted.
+async fn grows(counter: &AtomicU64) {
+    let wanted = counter.load(Ordering::Relaxed) + 50;
+    within(async {
+        while counter.load(Ordering::Relaxed) < wanted {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}

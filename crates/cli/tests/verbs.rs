@@ -1,0 +1,199 @@
+//! The client verbs as a person uses them: the program itself, against a worker that is made up.
+#![allow(clippy::unwrap_used)]
+
+mod fake;
+
+use std::process::{Output, Stdio};
+
+use bookingq_core::{Refusal, ids::Invalid};
+use bookingq_proto::error::ApiError;
+use bookingq_proto::v1;
+use serde_json::Value;
+use tokio::process::Command;
+
+use self::fake::{Answer, FakeWorker, booking};
+
+/// Runs `bookingq VERB --server … --queue concert REST…`.
+async fn bookingq(worker: &FakeWorker, verb: &str, rest: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bookingq"))
+        .args([verb, "--server", &worker.url(), "--queue", "concert"])
+        .args(rest)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_str(&stdout(output)).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+#[tokio::test]
+async fn enqueue_shows_the_place_and_makes_up_a_request_id() {
+    let worker = FakeWorker::start([Answer::Booking(booking(v1::BookingState::Queued))]).await;
+    let output =
+        bookingq(&worker, "enqueue", &["--client", "ann", "--quantity", "2", "--item", "row 1"]).await;
+    assert!(output.status.success(), "{output:?}");
+    let text = stdout(&output);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("CLIENT   STATE    POSITION   TICKET"), "{text}");
+    assert!(lines[1].starts_with("ann      queued   7          42"), "{text}");
+    let asked = worker.enqueued();
+    assert_eq!((asked[0].quantity, asked[0].item.as_str()), (2, "row 1"));
+    assert_eq!(asked[0].request_id.len(), 36, "a UUID");
+}
+
+#[tokio::test]
+async fn an_unavailable_worker_is_asked_again_with_the_same_request_id() {
+    let unavailable = || Answer::Refusal(ApiError::StoreUnavailable { cause: "gone".into() }.into());
+    let worker =
+        FakeWorker::start([unavailable(), unavailable(), Answer::Booking(booking(v1::BookingState::Queued))])
+            .await;
+    let output = bookingq(&worker, "enqueue", &["--client", "ann", "-o", "json"]).await;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(json(&output)["position"], 7);
+    let requests: Vec<String> = worker.enqueued().into_iter().map(|request| request.request_id).collect();
+    assert_eq!(requests.len(), 3);
+    assert!(requests.iter().all(|request| *request == requests[0]), "{requests:?}");
+}
+
+#[tokio::test]
+async fn without_an_answer_the_request_id_is_told_so_that_the_request_can_be_repeated() {
+    let nobody = FakeWorker::absent().await;
+    let output = bookingq(&nobody, "enqueue", &["--client", "ann", "--timeout", "300ms"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert!(text.contains("error: no answer from http://"), "{text}");
+    assert!(text.contains("--request-id "), "{text}");
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_was_wrong_and_what_is_allowed() {
+    let invalid =
+        || Answer::Refusal(ApiError::from(Invalid::new("item", "a\tb", "no control characters")).into());
+    let worker = FakeWorker::start([invalid(), invalid()]).await;
+    let output = bookingq(&worker, "enqueue", &["--client", "ann"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        "error: item is \"a\\tb\"; allowed: no control characters (INVALID_ARGUMENT)\n"
+    );
+
+    let output = bookingq(&worker, "enqueue", &["--client", "ann", "-o", "json"]).await;
+    let told: Value = serde_json::from_str(&stderr(&output)).unwrap();
+    assert_eq!(told["error"]["field"], "item");
+    assert_eq!(told["error"]["allowed"], "no control characters");
+    assert_eq!(told["error"]["reason"], "INVALID_ARGUMENT");
+}
+
+#[tokio::test]
+async fn a_bad_argument_never_leaves_the_command_line() {
+    let worker = FakeWorker::start([]).await;
+    for bad in [["--client", ""], ["--client", "a\nb"]] {
+        let output = bookingq(&worker, "status", &bad).await;
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(stderr(&output).contains("1 to 128 bytes"), "{output:?}");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_bookingq"))
+        .args(["status", "--queue", "concert", "--client", "ann"])
+        .env("BOOKINGQ_SERVER", "localhost:1")
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(stderr(&output).contains("http://HOST:PORT"), "{output:?}");
+}
+
+#[tokio::test]
+async fn pay_and_cancel_name_the_booking_and_show_what_became_of_it() {
+    let worker = FakeWorker::start([
+        Answer::Booking(booking(v1::BookingState::Confirmed)),
+        Answer::Booking(booking(v1::BookingState::Cancelled)),
+        Answer::Refusal(ApiError::from(Refusal::HoldExpired).into()),
+    ])
+    .await;
+    let paid = bookingq(&worker, "pay", &["--client", "ann", "--payment-id", "visa-1", "-o", "json"]).await;
+    assert_eq!(json(&paid)["state"], "confirmed");
+    let left = bookingq(&worker, "cancel", &["--client", "ann", "-o", "json"]).await;
+    assert_eq!(json(&left)["state"], "cancelled");
+    let late = bookingq(&worker, "pay", &["--client", "ann"]).await;
+    assert_eq!(late.status.code(), Some(1));
+    assert!(stderr(&late).contains("note: this is --payment-id "), "{late:?}");
+    assert!(stderr(&late).contains("(HOLD_EXPIRED)"), "{late:?}");
+}
+
+#[tokio::test]
+async fn watch_shows_each_change_once_and_ends_with_the_final_state() {
+    let worker = FakeWorker::start([
+        // The first worker leaves in the middle; the second begins with what is known already.
+        Answer::Stream(vec![booking(v1::BookingState::Queued), booking(v1::BookingState::Reserving)]),
+        Answer::Stream(vec![booking(v1::BookingState::Reserving), booking(v1::BookingState::Reserved)]),
+        Answer::Stream(vec![booking(v1::BookingState::SoldOut), booking(v1::BookingState::Queued)]),
+    ])
+    .await;
+    let output = bookingq(&worker, "watch", &["--client", "ann", "-o", "json"]).await;
+    assert!(output.status.success(), "{output:?}");
+    let states: Vec<String> = stdout(&output)
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["state"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(states, ["queued", "reserving", "reserved", "sold_out"]);
+}
+
+#[tokio::test]
+async fn watch_tells_a_person_what_to_do() {
+    let reserved = v1::Booking {
+        deadline: Some(prost_types::Timestamp { seconds: 1_763_846_400, nanos: 0 }),
+        position: 0,
+        ..booking(v1::BookingState::Reserved)
+    };
+    let worker = FakeWorker::start([Answer::Stream(vec![
+        booking(v1::BookingState::Queued),
+        reserved,
+        booking(v1::BookingState::Confirmed),
+    ])])
+    .await;
+    let text = stdout(&bookingq(&worker, "watch", &["--client", "ann"]).await);
+    assert!(text.contains("queued     position 7, about 1m30s to wait"), "{text}");
+    assert!(text.contains("reserved   pay before 2025-11-22T21:20:00Z"), "{text}");
+}
+
+#[tokio::test]
+async fn queue_shows_the_line_as_a_table_and_as_json() {
+    let worker = FakeWorker::start([]).await;
+    let text = stdout(&bookingq(&worker, "queue", &[]).await);
+    assert!(text.starts_with("QUEUE     ADMISSION   WAITING"), "{text}");
+    assert!(text.contains("concert   Paused      1200"), "{text}");
+    let value = json(&bookingq(&worker, "queue", &["-o", "json"]).await);
+    assert_eq!(value["totals"]["confirmed"], 8);
+    assert_eq!(value["oldest_wait_seconds"], 1.5);
+}
+
+#[tokio::test]
+async fn top_prints_a_line_for_each_reading_where_there_is_no_terminal_and_ends_in_order() {
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    let worker = FakeWorker::start([]).await;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bookingq"))
+        .args(["top", "--server", &worker.url(), "--queue", "concert", "--interval", "100ms"])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..3 {
+        let line = lines.next_line().await.unwrap().unwrap();
+        assert!(line.contains("waiting=1200 in_flight=3 holds=9"), "{line}");
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert!(child.wait().await.unwrap().success());
+}

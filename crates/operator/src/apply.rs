@@ -1,0 +1,130 @@
+//! Apply and prune: makes the cluster hold what was built, and writes only where it does not.
+
+use std::collections::HashMap;
+
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Client, ResourceExt as _};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::build::names;
+use crate::caches::{Caches, Kept};
+use crate::error::{ApiError, Trouble, call};
+use crate::merge;
+
+/// What applying one object did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It was as it should be; nothing was written.
+    Unchanged,
+    /// It was made, or follows a changed spec.
+    Written,
+    /// Somebody else had changed what is ours; it was put right.
+    PutRight,
+}
+
+/// Names one object: kind, namespace, name.
+type Name = (String, String, String);
+
+/// Applies objects, and remembers what it has applied on top of what.
+pub struct Applier {
+    client: Client,
+    caches: Caches,
+    /// The digest applied last to each object, and the version it was seen at then. As long as the watch still shows that
+    /// version, it either lags behind our own write, or the API server writes a value differently than we do: in both cases
+    /// applying again would change nothing.
+    done: Mutex<HashMap<Name, (String, Option<String>)>>,
+}
+
+impl Applier {
+    /// Writes through `client`, compares with `caches`.
+    pub fn new(client: Client, caches: Caches) -> Self {
+        Self { client, caches, done: Mutex::default() }
+    }
+
+    /// Server-side applies `object`, which has an owner, unless the cluster holds it already.
+    ///
+    /// # Errors
+    /// [`Trouble::Foreign`] if an object of that name belongs to somebody else; [`Trouble::Api`].
+    pub async fn apply<K: Kept>(&self, object: &K) -> Result<Applied, Trouble> {
+        let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
+        let namespace = object.namespace().unwrap_or_default();
+        let doing = format!("apply {kind} {name}");
+        let (wanted, digest) = marked(object, &doing)?;
+        let entry = (kind.clone(), namespace.clone(), name.clone());
+        let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
+        let live = self.caches.get::<K>(&namespace, &name);
+        let mut put_right = false;
+        if let Some(live) = &live {
+            if !same_owner(live.meta(), object.meta()) {
+                return Err(Trouble::Foreign { kind, name });
+            }
+            let settled = (digest.clone(), live.resource_version());
+            if self.done.lock().get(&entry) == Some(&settled) || holds(&**live, &wanted) {
+                return Ok(Applied::Unchanged);
+            }
+            put_right = live.annotations().get(names::APPLIED) == Some(&digest);
+        } else {
+            let found = call(format!("look for {kind} {name}"), api.get_metadata_opt(&name)).await?;
+            if found.is_some_and(|found| !same_owner(&found.metadata, object.meta())) {
+                return Err(Trouble::Foreign { kind, name });
+            }
+        }
+        let parameters = PatchParams::apply(names::MANAGER).force();
+        call(doing, api.patch(&name, &parameters, &Patch::Apply(&wanted))).await?;
+        self.done.lock().insert(entry, (digest, live.and_then(|live| live.resource_version())));
+        Ok(if put_right { Applied::PutRight } else { Applied::Written })
+    }
+
+    /// Deletes the object of this name if it is ours; that it is gone already is as good.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn remove<K: Kept>(
+        &self,
+        namespace: &str,
+        name: &str,
+        owner: &str,
+    ) -> Result<Applied, ApiError> {
+        let Some(live) = self.caches.get::<K>(namespace, name) else { return Ok(Applied::Unchanged) };
+        let ours = live.owner_references().iter().any(|reference| reference.uid == owner);
+        if !ours || live.meta().deletion_timestamp.is_some() {
+            return Ok(Applied::Unchanged);
+        }
+        let kind = K::kind(&());
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let preconditions = Preconditions { uid: live.uid(), resource_version: None };
+        let parameters = DeleteParams::background().preconditions(preconditions);
+        match call(format!("delete {kind} {name}"), api.delete(name, &parameters)).await {
+            Ok(_) => Ok(Applied::Written),
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(Applied::Unchanged),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Forgets the objects of a queue that is gone.
+    pub fn forget(&self, namespace: &str, mut is_its: impl FnMut(&str) -> bool) {
+        self.done.lock().retain(|(_, other, name), _| other != namespace || !is_its(name));
+    }
+}
+
+/// The object as it is applied, with its digest in an annotation.
+fn marked<K: Kept>(object: &K, doing: &str) -> Result<(Value, String), ApiError> {
+    let fail = |error| ApiError::Failed { doing: doing.to_owned(), cause: kube::Error::SerdeError(error) };
+    let mut wanted = serde_json::to_value(object).map_err(fail)?;
+    let digest = merge::digest(&wanted);
+    merge::overlay(&mut wanted, &json!({ "metadata": { "annotations": { names::APPLIED: digest } } }));
+    Ok((wanted, digest))
+}
+
+fn holds<K: Kept>(live: &K, wanted: &Value) -> bool {
+    serde_json::to_value(live).is_ok_and(|live| merge::contains(&live, wanted))
+}
+
+fn same_owner(live: &kube::core::ObjectMeta, wanted: &kube::core::ObjectMeta) -> bool {
+    let uids = |meta: &kube::core::ObjectMeta| -> Vec<String> {
+        meta.owner_references.iter().flatten().map(|owner| owner.uid.clone()).collect()
+    };
+    let live = uids(live);
+    uids(wanted).iter().all(|uid| live.contains(uid))
+}

@@ -1,0 +1,82 @@
+//! The sweeper's CronJob: each minute a Pod that sweeps for a minute, so that a release lags its deadline by about a second.
+
+use std::time::Duration;
+
+use bookingq_api::downstream::Role;
+use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::names::{self, Part};
+use super::{arguments, pod, volumes};
+use crate::secrets::Secrets;
+use crate::site::Site;
+use crate::target::Target;
+
+/// A start that is later than this is left out. Without a limit, a CronJob that has missed more than 100 starts never
+/// starts again (kubernetes issue 42649).
+const STARTING_DEADLINE_SECONDS: i64 = 60;
+/// Time for a sweeper to start and to finish what it has in hand; a Pod that hangs longer is ended.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// The CronJob; `None` while sweeping is suspended.
+pub fn build(target: &Target, secrets: &Secrets, site: &Site) -> Option<CronJob> {
+    let spec = CronJobSpec {
+        schedule: target.plan.sweep.clone()?,
+        concurrency_policy: Some("Forbid".to_owned()),
+        starting_deadline_seconds: Some(STARTING_DEADLINE_SECONDS),
+        successful_jobs_history_limit: Some(1),
+        failed_jobs_history_limit: Some(2),
+        job_template: JobTemplateSpec {
+            metadata: Some(labelled(target)),
+            spec: Some(job(target, secrets, site)),
+        },
+        ..CronJobSpec::default()
+    };
+    Some(CronJob {
+        metadata: names::metadata(target, names::sweeper(&target.name), Part::Sweeper),
+        spec: Some(spec),
+        ..CronJob::default()
+    })
+}
+
+fn labelled(target: &Target) -> ObjectMeta {
+    ObjectMeta { labels: Some(names::labels(&target.name, Part::Sweeper)), ..ObjectMeta::default() }
+}
+
+fn job(target: &Target, secrets: &Secrets, site: &Site) -> JobSpec {
+    JobSpec {
+        active_deadline_seconds: Some((arguments::SWEEP_FOR + MARGIN).as_secs() as i64),
+        // The next minute brings the next one.
+        backoff_limit: Some(0),
+        template: PodTemplateSpec {
+            metadata: Some(labelled(target)),
+            spec: Some(pod_spec(target, secrets, site)),
+        },
+        ..JobSpec::default()
+    }
+}
+
+fn pod_spec(target: &Target, secrets: &Secrets, site: &Site) -> PodSpec {
+    let (volumes, mounts) = volumes::build(target, |role| role == Role::Booking);
+    let container = Container {
+        name: "sweeper".to_owned(),
+        image: Some(target.plan.worker.image.clone().unwrap_or_else(|| site.image.clone())),
+        args: Some(arguments::sweeper(target, secrets)),
+        env: Some(volumes::environment(target)),
+        resources: Some(pod::resources(None, "10m", "32Mi")),
+        security_context: Some(pod::container_security()),
+        volume_mounts: Some(mounts).filter(|mounts| !mounts.is_empty()),
+        ..Container::default()
+    };
+    PodSpec {
+        containers: vec![container],
+        volumes: Some(volumes).filter(|volumes| !volumes.is_empty()),
+        restart_policy: Some("Never".to_owned()),
+        service_account_name: Some(names::worker(&target.name)),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        security_context: Some(pod::security(pod::USER)),
+        ..PodSpec::default()
+    }
+}

@@ -1,0 +1,135 @@
+//! The Deployment of the workers. It never says `spec.replicas`: that field belongs to whoever scales.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bookingq_api::Problems;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerPort, PodSpec, PodTemplateSpec, TopologySpreadConstraint,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::Value;
+
+use super::names::{self, Part};
+use super::{arguments, pod, volumes};
+use crate::merge;
+use crate::secrets::Secrets;
+use crate::site::Site;
+use crate::target::{Target, problem};
+
+/// Time the kubelet gives a worker beyond its own grace, so that it is the worker that decides when it is done.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// The Deployment.
+///
+/// # Errors
+/// [`Problems`] if `spec.worker.podTemplate`, laid over what is built, makes no Pod template.
+pub fn build(target: &Target, secrets: &Secrets, site: &Site) -> Result<Deployment, Problems> {
+    let spec = DeploymentSpec {
+        selector: names::selector(&target.name, Part::Worker),
+        template: template(target, secrets, site)?,
+        strategy: Some(DeploymentStrategy {
+            type_: Some("RollingUpdate".to_owned()),
+            rolling_update: Some(RollingUpdateDeployment {
+                max_surge: Some(IntOrString::String("25%".to_owned())),
+                max_unavailable: Some(IntOrString::Int(0)),
+            }),
+        }),
+        progress_deadline_seconds: Some(600),
+        revision_history_limit: Some(3),
+        ..DeploymentSpec::default()
+    };
+    Ok(Deployment {
+        metadata: names::metadata(target, names::worker(&target.name), Part::Worker),
+        spec: Some(spec),
+        ..Deployment::default()
+    })
+}
+
+fn template(target: &Target, secrets: &Secrets, site: &Site) -> Result<PodTemplateSpec, Problems> {
+    let built = PodTemplateSpec {
+        metadata: Some(template_metadata(target, secrets, Part::Worker)),
+        spec: Some(pod_spec(target, secrets, site)),
+    };
+    let Some(over) = &target.plan.worker.pod_template else { return Ok(built) };
+    let refuse = |value: String| {
+        let allowed = "fields of a PodTemplateSpec, as `kubectl explain podtemplate.template` shows them";
+        Problems(vec![problem("spec.worker.podTemplate", value, allowed)])
+    };
+    let mut laid = serde_json::to_value(&built).map_err(|error| refuse(error.to_string()))?;
+    merge::overlay(&mut laid, &Value::Object(over.clone()));
+    let mut laid: PodTemplateSpec =
+        serde_json::from_value(laid).map_err(|error| refuse(error.to_string()))?;
+    // What selects the Pods and what restarts them is not for the overlay.
+    let metadata = laid.metadata.get_or_insert_default();
+    let ours = template_metadata(target, secrets, Part::Worker);
+    metadata.labels.get_or_insert_default().extend(ours.labels.unwrap_or_default());
+    metadata.annotations.get_or_insert_default().extend(ours.annotations.unwrap_or_default());
+    Ok(laid)
+}
+
+/// Labels, and the Secrets' versions: a changed Secret makes new Pods.
+pub(super) fn template_metadata(target: &Target, secrets: &Secrets, part: Part) -> ObjectMeta {
+    let fingerprint = secrets.fingerprint();
+    let annotations =
+        (!fingerprint.is_empty()).then(|| BTreeMap::from([(names::SECRETS.to_owned(), fingerprint)]));
+    ObjectMeta { labels: Some(names::labels(&target.name, part)), annotations, ..ObjectMeta::default() }
+}
+
+fn pod_spec(target: &Target, secrets: &Secrets, site: &Site) -> PodSpec {
+    let worker = &target.plan.worker;
+    let (volumes, mounts) = volumes::build(target, |_| true);
+    let container = Container {
+        name: "worker".to_owned(),
+        image: Some(worker.image.clone().unwrap_or_else(|| site.image.clone())),
+        args: Some(arguments::worker(target, secrets)),
+        env: Some(volumes::environment(target)),
+        ports: Some(vec![port("grpc", names::GRPC_PORT), port("admin", names::ADMIN_PORT)]),
+        // A worker that cannot reach Redis is alive and waits; killing it would help nobody.
+        liveness_probe: Some(pod::http_probe("/healthz", 10, 3)),
+        readiness_probe: Some(pod::http_probe("/readyz", 2, 2)),
+        resources: Some(pod::resources(worker.resources.as_ref(), "100m", "64Mi")),
+        security_context: Some(pod::container_security()),
+        volume_mounts: Some(mounts).filter(|mounts| !mounts.is_empty()),
+        ..Container::default()
+    };
+    PodSpec {
+        containers: vec![container],
+        volumes: Some(volumes).filter(|volumes| !volumes.is_empty()),
+        service_account_name: Some(names::worker(&target.name)),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        security_context: Some(pod::security(pod::USER)),
+        termination_grace_period_seconds: Some(seconds_up(worker.grace + MARGIN)),
+        topology_spread_constraints: Some(vec![spread(target)]),
+        ..PodSpec::default()
+    }
+}
+
+/// Workers on different nodes where that is possible.
+fn spread(target: &Target) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        label_selector: Some(names::selector(&target.name, Part::Worker)),
+        max_skew: 1,
+        topology_key: "kubernetes.io/hostname".to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        ..TopologySpreadConstraint::default()
+    }
+}
+
+/// A named TCP port of a container.
+pub(super) fn port(name: &str, number: i32) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: number,
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    }
+}
+
+/// Whole seconds, rounded up.
+fn seconds_up(time: Duration) -> i64 {
+    (time.as_secs() + u64::from(time.subsec_nanos() > 0)) as i64
+}

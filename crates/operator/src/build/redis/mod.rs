@@ -1,0 +1,5 @@
+//! The Redis that is run for a queue.
+
+pub mod secret;
+pub mod service;
+pub mod stateful_set;

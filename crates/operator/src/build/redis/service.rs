@@ -1,0 +1,23 @@
+//! The Service of a managed Redis: headless, because there is one Pod, and its StatefulSet needs one.
+
+use k8s_openapi::api::core::v1::{Service, ServiceSpec};
+
+use crate::build::names::{self, Part};
+use crate::build::service::port;
+use crate::target::Target;
+
+/// The Service.
+pub fn build(target: &Target) -> Service {
+    let spec = ServiceSpec {
+        cluster_ip: Some("None".to_owned()),
+        selector: Some(names::selector_labels(&target.name, Part::Redis)),
+        ports: Some(vec![port(names::REDIS_PORT, "redis")]),
+        type_: Some("ClusterIP".to_owned()),
+        ..ServiceSpec::default()
+    };
+    Service {
+        metadata: names::metadata(target, names::redis(&target.name), Part::Redis),
+        spec: Some(spec),
+        ..Service::default()
+    }
+}

@@ -1,0 +1,121 @@
+//! The StatefulSet of a managed Redis: one Pod, one volume, and the settings that keep bookings safe.
+
+use std::collections::BTreeMap;
+
+use bookingq_api::redis::{ManagedRedis, SecretKey};
+use k8s_openapi::api::apps::v1::{
+    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
+};
+use k8s_openapi::api::core::v1::{
+    Container, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, VolumeMount,
+    VolumeResourceRequirements,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::build::deployment::{port, template_metadata};
+use crate::build::names::{self, Part};
+use crate::build::{pod, volumes};
+use crate::secrets::Secrets;
+use crate::target::Target;
+
+/// The user of the official image.
+const USER: i64 = 999;
+const DATA: &str = "data";
+const FOLDER: &str = "/data";
+
+/// The StatefulSet. `secrets` knows the version of the password's Secret, so that a changed password restarts Redis too.
+pub fn build(target: &Target, redis: &ManagedRedis, secrets: &Secrets) -> StatefulSet {
+    let mut metadata = template_metadata(target, secrets, Part::Redis);
+    let labels = metadata.labels.get_or_insert_default();
+    for (key, value) in &redis.labels {
+        labels.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    let spec = StatefulSetSpec {
+        replicas: Some(1),
+        service_name: Some(names::redis(&target.name)),
+        selector: names::selector(&target.name, Part::Redis),
+        template: PodTemplateSpec { metadata: Some(metadata), spec: Some(pod_spec(target, redis)) },
+        volume_claim_templates: Some(vec![claim(target, redis)]),
+        // The data belongs to the queue: deleting the queue deletes it.
+        persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
+            when_deleted: Some("Delete".to_owned()),
+            when_scaled: Some("Retain".to_owned()),
+        }),
+        revision_history_limit: Some(3),
+        ..StatefulSetSpec::default()
+    };
+    StatefulSet {
+        metadata: names::metadata(target, names::redis(&target.name), Part::Redis),
+        spec: Some(spec),
+        ..StatefulSet::default()
+    }
+}
+
+fn pod_spec(target: &Target, redis: &ManagedRedis) -> PodSpec {
+    let password = SecretKey { name: names::redis(&target.name), key: names::PASSWORD_KEY.to_owned() };
+    let container = Container {
+        name: "redis".to_owned(),
+        image: Some(redis.image.clone()),
+        command: Some(vec!["redis-server".to_owned()]),
+        args: Some(settings(redis)),
+        // redis-cli, which the probe runs, finds the password here.
+        env: Some(vec![volumes::from_secret("REDISCLI_AUTH", &password)]),
+        ports: Some(vec![port("redis", names::REDIS_PORT)]),
+        // Reading a large log back takes minutes, in which PING is answered with LOADING: alive, not ready.
+        liveness_probe: Some(pod::tcp_probe("redis", 10, 6)),
+        readiness_probe: Some(pod::exec_probe(&["redis-cli", "-e", "ping"], 2, 2)),
+        resources: Some(pod::resources(redis.resources.as_ref(), "100m", "256Mi")),
+        security_context: Some(pod::container_security()),
+        volume_mounts: Some(vec![VolumeMount {
+            name: DATA.to_owned(),
+            mount_path: FOLDER.to_owned(),
+            ..VolumeMount::default()
+        }]),
+        ..Container::default()
+    };
+    PodSpec {
+        containers: vec![container],
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        security_context: Some(pod::security(USER)),
+        termination_grace_period_seconds: Some(60),
+        ..PodSpec::default()
+    }
+}
+
+/// Nothing acknowledged is thrown away when memory is full, and all of it is on the disk.
+fn settings(redis: &ManagedRedis) -> Vec<String> {
+    let port = names::REDIS_PORT.to_string();
+    let settings = [
+        ("--port", port.as_str()),
+        ("--dir", FOLDER),
+        ("--appendonly", "yes"),
+        ("--appendfsync", redis.appendfsync.as_str()),
+        ("--save", ""),
+        ("--maxmemory-policy", "noeviction"),
+        // The hash of a booking stays in its compact form while no value of it is longer than this.
+        ("--hash-max-listpack-value", "128"),
+        ("--requirepass", "$(REDISCLI_AUTH)"),
+    ];
+    settings.iter().flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]).collect()
+}
+
+fn claim(target: &Target, redis: &ManagedRedis) -> PersistentVolumeClaim {
+    let requests = BTreeMap::from([("storage".to_owned(), Quantity(redis.storage.clone()))]);
+    let spec = PersistentVolumeClaimSpec {
+        access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
+        storage_class_name: redis.storage_class_name.clone(),
+        resources: Some(VolumeResourceRequirements {
+            requests: Some(requests),
+            ..VolumeResourceRequirements::default()
+        }),
+        ..PersistentVolumeClaimSpec::default()
+    };
+    let metadata = ObjectMeta {
+        name: Some(DATA.to_owned()),
+        labels: Some(names::labels(&target.name, Part::Redis)),
+        ..ObjectMeta::default()
+    };
+    PersistentVolumeClaim { metadata, spec: Some(spec), ..PersistentVolumeClaim::default() }
+}

@@ -1,0 +1,99 @@
+//! What can stand between a `BookingQueue` and its objects.
+
+use std::time::Duration;
+
+use bookingq_api::Problems;
+
+use crate::secrets::SecretProblem;
+
+/// No call to the API server takes longer than this.
+pub const API_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A call to the API server failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// It was refused, or did not arrive.
+    #[error("{doing}: {cause}")]
+    Failed {
+        /// What was tried, for a person.
+        doing: String,
+        /// Why it failed.
+        cause: kube::Error,
+    },
+    /// No answer within [`API_DEADLINE`].
+    #[error("{doing}: the API server did not answer within {API_DEADLINE:?}")]
+    Timeout {
+        /// What was tried, for a person.
+        doing: String,
+    },
+}
+
+impl ApiError {
+    /// The HTTP status, if the API server gave one.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Failed { cause: kube::Error::Api(status), .. } => Some(status.code),
+            _ => None,
+        }
+    }
+}
+
+/// One call to the API server, within its deadline.
+pub async fn call<T>(
+    doing: impl Into<String> + Send,
+    call: impl Future<Output = kube::Result<T>> + Send,
+) -> Result<T, ApiError> {
+    match tokio::time::timeout(API_DEADLINE, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(cause)) => Err(ApiError::Failed { doing: doing.into(), cause }),
+        Err(_) => Err(ApiError::Timeout { doing: doing.into() }),
+    }
+}
+
+/// Why a queue's objects are not as its spec says.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The spec is wrong. What runs is left as it is.
+    #[error("{0}")]
+    Refused(Problems),
+    /// A Secret that the spec names is not there or not whole.
+    #[error("{}", listed(.0))]
+    Secrets(Vec<SecretProblem>),
+    /// An object of ours has the name of somebody else's.
+    #[error("{kind} {name} exists and does not belong to this BookingQueue; delete or rename one of them")]
+    Foreign {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// The store cannot be used as configured.
+    #[error(transparent)]
+    Store(#[from] bookingq_store::StoreError),
+    /// The API server.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+impl Trouble {
+    /// The word in conditions and events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "InvalidSpec",
+            Self::Secrets(_) => "SecretMissing",
+            Self::Foreign { .. } => "NameTaken",
+            Self::Store(_) => "InvalidRedis",
+            Self::Api(error) if error.code().is_some_and(|code| (400..500).contains(&code)) => "Refused",
+            Self::Api(_) => "ApiServerUnavailable",
+        }
+    }
+
+    /// Whether only a change by a person ends it. A Secret that appears is such a change, and it is watched.
+    pub fn waits_for_a_person(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Secrets(_) | Self::Store(_))
+    }
+}
+
+fn listed(problems: &[SecretProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

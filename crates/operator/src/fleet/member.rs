@@ -1,0 +1,340 @@
+//! The loop of one queue: reads, decides, scales, observes, once a second, until the queue is gone.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bookingq_api::plan::Scaling as Wish;
+use bookingq_api::status::Scaling;
+use bookingq_core::Timestamp;
+use bookingq_core::autoscale::{self, Planner, Policy, Reading, Situation};
+use bookingq_store::reading::ReadingFollower;
+use bookingq_store::redis::RedisStore;
+use bookingq_store::{Snapshot, Store as _, StoreError};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::CronJob;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tracing::{info, warn};
+
+use super::observation::{Line, Observation, SWEEP_PATIENCE, StoreHealth, SweeperHealth};
+use super::scaling::{self, FIXED};
+use super::{Order, Shared};
+use crate::build::names;
+use crate::caches::Key;
+use crate::error::{ApiError, call};
+
+/// Between two readings.
+const PERIOD: Duration = Duration::from_secs(1);
+/// A reading takes no longer than this.
+const DEADLINE: Duration = Duration::from_millis(900);
+/// Between two tellings of numbers that merely move.
+const TELL: Duration = Duration::from_secs(10);
+/// How long our own write of the number is believed before the watch has shown it.
+const BELIEF: Duration = Duration::from_secs(5);
+/// Who writes the number of workers.
+const SCALER: &str = "bookingq-autoscaler";
+
+/// Runs until the queue is gone.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    key: Key,
+    mut orders: watch::Receiver<Order>,
+    observed: watch::Sender<Observation>,
+) {
+    let order = orders.borrow_and_update().clone();
+    let uid = order.target.owner.uid.clone();
+    let mut member = Member::new(shared, key, order, observed);
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let queue = member.shared.queues.get(&member.key);
+        if queue.and_then(|queue| queue.uid()).as_ref() != Some(&uid) {
+            return;
+        }
+        match orders.has_changed() {
+            Ok(true) => member.follow(orders.borrow_and_update().clone()),
+            Ok(false) => {}
+            // The controller is gone.
+            Err(_) => return,
+        }
+        member.tick().await;
+    }
+}
+
+struct Member {
+    shared: Arc<Shared>,
+    key: Key,
+    order: Order,
+    store: Result<Opening, StoreError>,
+    follower: ReadingFollower,
+    planner: Planner,
+    /// By the store's clock; when the store is silent, what it said last.
+    now: Timestamp,
+    seen: Observation,
+    observed: watch::Sender<Observation>,
+    told: Instant,
+    written: Option<(u32, Instant)>,
+    sweeper_due: Option<Instant>,
+}
+
+/// A store, and what was found when it was opened since it last failed.
+struct Opening {
+    store: RedisStore,
+    warnings: Option<Vec<String>>,
+}
+
+impl Member {
+    fn new(shared: Arc<Shared>, key: Key, order: Order, observed: watch::Sender<Observation>) -> Self {
+        let seen = observed.borrow().clone();
+        Self {
+            store: connect(&order),
+            shared,
+            key,
+            order,
+            follower: ReadingFollower::new(),
+            planner: Planner::new(),
+            now: Timestamp::default(),
+            seen,
+            observed,
+            told: Instant::now(),
+            written: None,
+            sweeper_due: None,
+        }
+    }
+
+    fn follow(&mut self, order: Order) {
+        if order.redis != self.order.redis {
+            self.store = connect(&order);
+            self.follower = ReadingFollower::new();
+        }
+        self.order = order;
+    }
+
+    async fn tick(&mut self) {
+        let snapshot = self.read().await;
+        let up = i64::from(snapshot.is_some());
+        self.shared.metrics.store_up.with_label_values(&self.labels()).set(up);
+        if let Some(snapshot) = &snapshot {
+            self.seen.line = Some(Line::of(snapshot));
+            self.admit(snapshot).await;
+        }
+        if let Some(deployment) = self.deployment() {
+            self.look_at_pods(&deployment);
+            let reading = snapshot.as_ref().map(|snapshot| {
+                self.now = snapshot.now;
+                scaling::told(self.follower.observe(snapshot.clone()))
+            });
+            self.scale(&deployment, reading).await;
+        }
+        self.judge_sweeper(snapshot.as_ref());
+        self.tell();
+    }
+
+    fn labels(&self) -> [&str; 2] {
+        [&self.order.target.namespace, &self.order.target.name]
+    }
+
+    fn deployment(&self) -> Option<Arc<Deployment>> {
+        let target = &self.order.target;
+        let deployment = self.shared.caches.get(&target.namespace, &names::worker(&target.name));
+        deployment.filter(|found: &Arc<Deployment>| {
+            found.owner_references().iter().any(|owner| owner.uid == target.owner.uid)
+        })
+    }
+
+    /// The queue as a whole, or why it could not be read.
+    async fn read(&mut self) -> Option<Snapshot> {
+        let answer = match &mut self.store {
+            Ok(opening) => match tokio::time::timeout(DEADLINE, opening.read()).await {
+                Ok(answer) => answer,
+                Err(_) => Err(StoreError::Timeout(DEADLINE)),
+            },
+            Err(error) => Err(error.clone()),
+        };
+        match answer {
+            Ok((snapshot, warnings)) => {
+                self.seen.store = StoreHealth::Answers { warnings };
+                Some(snapshot)
+            }
+            Err(error) => {
+                if let Ok(opening) = &mut self.store {
+                    opening.warnings = None;
+                }
+                self.seen.store = StoreHealth::Fails { why: reason(&error) };
+                None
+            }
+        }
+    }
+
+    /// Opens, pauses or closes the queue if the store has it otherwise.
+    async fn admit(&self, snapshot: &Snapshot) {
+        let wanted = self.order.target.plan.admission;
+        let Ok(opening) = &self.store else { return };
+        if snapshot.admission == wanted {
+            return;
+        }
+        match tokio::time::timeout(DEADLINE, opening.store.set_admission(wanted)).await {
+            Ok(Ok(())) => {
+                let note =
+                    format!("the queue was {} and is {} now", snapshot.admission.as_str(), wanted.as_str());
+                let action = format!("Set{}", wanted.as_str());
+                self.shared.events.normal(&self.order.about, "AdmissionChanged", &action, note).await;
+            }
+            Ok(Err(error)) => warn!(queue = %self.key, %error, "admission was not written; trying again"),
+            Err(_) => warn!(queue = %self.key, "admission was not written in time; trying again"),
+        }
+    }
+
+    /// Counts the workers that cannot be scheduled, while not all are ready.
+    fn look_at_pods(&mut self, deployment: &Deployment) {
+        let ready = deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
+        let target = &self.order.target;
+        self.seen.unschedulable = if ready >= replicas(deployment) as i32 {
+            0
+        } else {
+            self.shared.caches.unschedulable(&target.namespace, &target.name) as u32
+        };
+    }
+
+    async fn scale(&mut self, deployment: &Deployment, reading: Option<Reading>) {
+        let current = self.current(deployment);
+        let situation = Situation { now: self.now, reading, current, unschedulable: self.seen.unschedulable };
+        let change = match &self.order.target.plan.scaling {
+            Wish::Fixed(replicas) => self.fixed(*replicas, &situation),
+            Wish::Automatic(policy) => automatic(&mut self.planner, policy, situation),
+        };
+        if let Some(change) = change {
+            self.write(change).await;
+        }
+        let wanted = i64::from(self.written.map_or(current, |(number, _)| number));
+        self.shared.metrics.workers_wanted.with_label_values(&self.labels()).set(wanted);
+    }
+
+    /// The number asked for at present: what the watch shows, or what we have written a moment ago.
+    fn current(&mut self, deployment: &Deployment) -> u32 {
+        let shown = replicas(deployment);
+        match self.written {
+            Some((number, at)) if number != shown && at.elapsed() < BELIEF => number,
+            _ => {
+                self.written = None;
+                shown
+            }
+        }
+    }
+
+    /// A fixed number is set once. Whoever changes the Deployment after that, a person or another autoscaler, is right.
+    fn fixed(&mut self, wanted: u32, situation: &Situation) -> Option<Scaling> {
+        let set = |last: &Scaling| last.reason == FIXED && last.to == wanted as i32;
+        if self.seen.scaling.as_ref().is_some_and(set) {
+            return None;
+        }
+        let change = scaling::fixed(wanted, situation);
+        if situation.current == wanted {
+            // Nothing to write; remembered, so that it is not set later either.
+            self.seen.scaling = Some(change);
+            return None;
+        }
+        Some(change)
+    }
+
+    async fn write(&mut self, change: Scaling) {
+        match self.patch(&change).await {
+            Ok(()) => {
+                let note = scaling::sentence(&change);
+                info!(queue = %self.key, from = change.from, to = change.to, reason = change.reason, "scaled");
+                let direction = if change.to > change.from { "up" } else { "down" };
+                self.shared.metrics.scalings.with_label_values(&[direction]).inc();
+                let action = format!("Scale{}To{}", change.from, change.to);
+                self.written = Some((change.to as u32, Instant::now()));
+                self.seen.scaling = Some(change);
+                self.tell();
+                self.shared.events.normal(&self.order.about, "Scaled", &action, note).await;
+            }
+            Err(error) => {
+                warn!(queue = %self.key, %error, "the number of workers was not written; trying again");
+            }
+        }
+    }
+
+    async fn patch(&self, change: &Scaling) -> Result<(), ApiError> {
+        let target = &self.order.target;
+        let deployments: Api<Deployment> = Api::namespaced(self.shared.client.clone(), &target.namespace);
+        let parameters = PatchParams { field_manager: Some(SCALER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(json!({ "spec": { "replicas": change.to } }));
+        let name = names::worker(&target.name);
+        call("scale the workers", deployments.patch_scale(&name, &parameters, &patch)).await.map(drop)
+    }
+
+    /// A sweeper is silent if one has been started long enough ago and the store has not heard from it since.
+    fn judge_sweeper(&mut self, snapshot: Option<&Snapshot>) {
+        let target = &self.order.target;
+        let Some(snapshot) = snapshot else { return };
+        let job = self.shared.caches.get::<CronJob>(&target.namespace, &names::sweeper(&target.name));
+        let status = job.as_ref().and_then(|job| job.status.as_ref());
+        let Some(started) = status.and_then(|status| status.last_schedule_time.as_ref()) else {
+            self.seen.sweeper = SweeperHealth::Unknown;
+            return;
+        };
+        let started = Timestamp(u64::try_from(started.0.as_millisecond()).unwrap_or(0));
+        if snapshot.swept_at.is_some_and(|beat| beat >= started) {
+            self.sweeper_due = None;
+            self.seen.sweeper = SweeperHealth::Beats;
+        } else if self.sweeper_due.get_or_insert_with(Instant::now).elapsed() > SWEEP_PATIENCE {
+            self.seen.sweeper = SweeperHealth::Silent;
+        }
+    }
+
+    /// Tells what is seen, if it is worth it, and wakes the reconciler.
+    fn tell(&mut self) {
+        let differs = *self.observed.borrow() != self.seen;
+        let urgent = self.seen.differs_in_kind(&self.observed.borrow());
+        if !differs || !(urgent || self.told.elapsed() >= TELL) {
+            return;
+        }
+        // A full queue of wakes means that the reconciler is busy; the next tick tries again.
+        if self.shared.wake.try_send(self.key.clone()).is_ok() {
+            self.observed.send_replace(self.seen.clone());
+            self.told = Instant::now();
+        }
+    }
+}
+
+impl Opening {
+    async fn read(&mut self) -> Result<(Snapshot, Vec<String>), StoreError> {
+        let warnings = match &self.warnings {
+            Some(warnings) => warnings.clone(),
+            None => self.warnings.insert(self.store.open().await?.warnings).clone(),
+        };
+        Ok((self.store.snapshot().await?, warnings))
+    }
+}
+
+/// For the status. The same store fails with another text each second (connecting, looking up, timed out); a status that
+/// repeated them would be written each second. The log has the details.
+fn reason(error: &StoreError) -> String {
+    if error.is_transient() {
+        "Redis cannot be reached or does not answer in time; the operator's log says more".to_owned()
+    } else {
+        error.to_string()
+    }
+}
+
+fn connect(order: &Order) -> Result<Opening, StoreError> {
+    let store = RedisStore::connect(order.redis.clone())?;
+    Ok(Opening { store, warnings: None })
+}
+
+/// The planner's decision, if it changes the number.
+fn automatic(planner: &mut Planner, policy: &Policy, situation: Situation) -> Option<Scaling> {
+    let decision: autoscale::Decision = planner.decide(policy, situation);
+    (decision.replicas != situation.current).then(|| scaling::decided(&decision))
+}
+
+/// `spec.replicas`, which the API server sets to 1 where nobody says it.
+fn replicas(deployment: &Deployment) -> u32 {
+    deployment.spec.as_ref().and_then(|spec| spec.replicas).and_then(|n| u32::try_from(n).ok()).unwrap_or(1)
+}

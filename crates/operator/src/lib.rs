@@ -1,0 +1,26 @@
+//! The operator: keeps what each `BookingQueue` asks for, and as many workers as its line needs.
+//!
+//! ```text
+//!   reconcile:  dereference ─> validate (target) ─> build (pure) ─> apply ─> prune ─> status
+//! ```
+
+pub mod admin;
+pub mod apply;
+pub mod build;
+pub mod caches;
+pub mod conditions;
+pub mod controller;
+pub mod dereference;
+pub mod error;
+pub mod events;
+pub mod fence;
+pub mod fleet;
+pub mod leader;
+pub mod merge;
+pub mod metrics;
+pub mod operator;
+pub mod reconcile;
+pub mod secrets;
+pub mod site;
+pub mod status;
+pub mod target;

@@ -1,0 +1,227 @@
+//! Reconcile: dereference, validate, build, apply, prune, status. Safe to stop after any step and to begin again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bookingq_api::{BookingQueue, Problems};
+use bookingq_core::backoff::Backoff;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::core::v1::{ObjectReference, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::core::error_boundary::InvalidObject;
+use kube::runtime::controller::Action;
+use kube::{Client, Resource as _, ResourceExt as _};
+use parking_lot::Mutex;
+
+use crate::apply::{Applied, Applier};
+use crate::build::{self, Objects, names};
+use crate::caches::{Caches, Kept, Key, Watched, key};
+use crate::conditions::Picture;
+use crate::dereference::dereference;
+use crate::error::Trouble;
+use crate::events::Events;
+use crate::fleet::{Fleet, Order};
+use crate::metrics::Metrics;
+use crate::site::Site;
+use crate::status::StatusWriter;
+use crate::target::{Target, problem};
+
+/// How soon a queue in trouble is tried again, if nothing wakes it before.
+const RETRY: Backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(300) };
+
+/// What every reconcile needs.
+pub struct Context {
+    pub(crate) client: Client,
+    pub(crate) site: Site,
+    pub(crate) caches: Caches,
+    pub(crate) applier: Applier,
+    pub(crate) status: StatusWriter,
+    pub(crate) fleet: Fleet,
+    pub(crate) events: Events,
+    pub(crate) metrics: Metrics,
+    /// The queues in trouble.
+    pub(crate) failures: Mutex<HashMap<Key, Failing>>,
+}
+
+/// A queue in trouble.
+#[derive(Default)]
+pub(crate) struct Failing {
+    /// How often in a row.
+    tries: u32,
+    /// What an event has told already; told again only when it changes.
+    told: String,
+}
+
+/// Brings one queue to what its spec says.
+///
+/// # Errors
+/// [`Trouble`]; it stands in the queue's conditions by then.
+pub async fn reconcile(queue: Arc<Watched>, context: Arc<Context>) -> Result<Action, Trouble> {
+    let timer = context.metrics.reconcile_duration.start_timer();
+    let key = key(&queue);
+    let outcome = match &queue.0 {
+        Ok(queue) if queue.metadata.deletion_timestamp.is_some() => Ok(()),
+        Ok(queue) => Box::pin(context.bring(&key, queue)).await,
+        Err(invalid) => context.undecodable(&key, &queue, invalid).await,
+    };
+    timer.observe_duration();
+    context.bury();
+    let word = outcome.as_ref().map_or_else(Trouble::reason, |()| "ok");
+    context.metrics.reconciles.with_label_values(&[word]).inc();
+    outcome?;
+    context.failures.lock().remove(&key);
+    Ok(Action::await_change())
+}
+
+/// When a queue in trouble is tried again.
+pub fn retry(queue: &Watched, trouble: &Trouble, context: &Context) -> Action {
+    let key = key(queue);
+    let tries = {
+        let mut failures = context.failures.lock();
+        let failing = failures.entry(key.clone()).or_default();
+        failing.tries = failing.tries.saturating_add(1);
+        failing.tries
+    };
+    tracing::warn!(queue = %key, tries, reason = trouble.reason(), error = %trouble, "not as specified");
+    if trouble.waits_for_a_person() {
+        return Action::requeue(RETRY.max);
+    }
+    Action::requeue(RETRY.delay(tries, rand::random()))
+}
+
+impl Context {
+    async fn bring(&self, key: &Key, queue: &BookingQueue) -> Result<(), Trouble> {
+        let about = queue.object_ref(&());
+        let target = Target::resolve(queue).map_err(Trouble::Refused);
+        let outcome = match &target {
+            Ok(target) => Box::pin(self.converge(key, queue, target, &about)).await,
+            Err(_) => Ok(()),
+        };
+        let (target, outcome) = match target {
+            Ok(target) => (Some(target), outcome),
+            Err(trouble) => (None, Err(trouble)),
+        };
+        if let Err(trouble) = &outcome {
+            self.complain(key, &about, trouble).await;
+        }
+        let deployment: Option<Arc<Deployment>> =
+            self.caches.get(&queue.namespace().unwrap_or_default(), &names::worker(&queue.name_any()));
+        let observation = self.fleet.observation(key);
+        let picture = Picture {
+            generation: queue.metadata.generation,
+            target: target.as_ref(),
+            trouble: outcome.as_ref().err(),
+            deployment: deployment.as_deref(),
+            observation: observation.as_ref(),
+        };
+        self.status.write(key, queue, &picture).await?;
+        outcome
+    }
+
+    async fn converge(
+        &self,
+        key: &Key,
+        queue: &BookingQueue,
+        target: &Target,
+        about: &ObjectReference,
+    ) -> Result<(), Trouble> {
+        let found = dereference(&self.client, target).await?;
+        let objects = build::build(target, &found.secrets, &self.site).map_err(Trouble::Refused)?;
+        self.apply(&objects, about).await?;
+        self.prune(target, &objects).await?;
+        let order = Order { target: Arc::new(target.clone()), redis: found.redis, about: about.clone() };
+        let before = queue.status.as_ref().and_then(|status| status.last_scaling.clone());
+        self.fleet.order(key, order, before);
+        Ok(())
+    }
+
+    /// In the order in which the objects need each other.
+    async fn apply(&self, objects: &Objects, about: &ObjectReference) -> Result<(), Trouble> {
+        self.one(&objects.service_account, about).await?;
+        for policy in &objects.network_policies {
+            self.one(policy, about).await?;
+        }
+        for service in &objects.services {
+            self.one(service, about).await?;
+        }
+        if let Some(stateful_set) = &objects.stateful_set {
+            self.one(stateful_set, about).await?;
+        }
+        self.one(&objects.deployment, about).await?;
+        self.one(&objects.disruption_budget, about).await?;
+        if let Some(cron_job) = &objects.cron_job {
+            self.one(cron_job, about).await?;
+        }
+        Ok(())
+    }
+
+    async fn one<K: Kept>(&self, object: &K, about: &ObjectReference) -> Result<(), Trouble> {
+        if self.applier.apply(object).await? == Applied::PutRight {
+            let (kind, name) = (K::kind(&()), object.name_any());
+            let note = format!(
+                "{kind} {name} was changed by somebody else and has been put right; change the BookingQueue instead"
+            );
+            self.events.warning(about, "PutRight", &format!("Apply{kind}"), note).await;
+        }
+        Ok(())
+    }
+
+    /// Deletes what a queue may have and this one does not want (any more).
+    async fn prune(&self, target: &Target, objects: &Objects) -> Result<(), Trouble> {
+        let (namespace, owner) = (&target.namespace, &target.owner.uid);
+        if objects.cron_job.is_none() {
+            self.applier.remove::<CronJob>(namespace, &names::sweeper(&target.name), owner).await?;
+        }
+        if objects.stateful_set.is_none() {
+            let name = names::redis(&target.name);
+            self.applier.remove::<StatefulSet>(namespace, &name, owner).await?;
+            self.applier.remove::<Service>(namespace, &name, owner).await?;
+            self.applier.remove::<NetworkPolicy>(namespace, &name, owner).await?;
+        }
+        Ok(())
+    }
+
+    /// A queue that is not even of the shape of one: an older or newer schema let it in. It gets its condition and event.
+    async fn undecodable(&self, key: &Key, queue: &Watched, invalid: &InvalidObject) -> Result<(), Trouble> {
+        let refused = Problems(vec![problem(
+            "spec",
+            format!("not readable ({})", invalid.error),
+            "what `kubectl explain bookingqueue.spec` shows",
+        )]);
+        let trouble = Trouble::Refused(refused);
+        self.complain(key, &queue.object_ref(&()), &trouble).await;
+        let picture = Picture {
+            generation: invalid.metadata.generation,
+            target: None,
+            trouble: Some(&trouble),
+            deployment: None,
+            observation: None,
+        };
+        self.status.write_undecodable(key, queue, &picture).await?;
+        Err(trouble)
+    }
+
+    /// An event for a trouble that is new.
+    async fn complain(&self, key: &Key, about: &ObjectReference, trouble: &Trouble) {
+        let note = trouble.to_string();
+        let told =
+            std::mem::replace(&mut self.failures.lock().entry(key.clone()).or_default().told, note.clone());
+        if told != note {
+            self.events.warning(about, trouble.reason(), "Reconcile", note).await;
+        }
+    }
+
+    /// Forgets the queues that are gone.
+    fn bury(&self) {
+        for key in self.fleet.bury() {
+            let namespace = key.namespace.clone().unwrap_or_default();
+            let objects = names::all(&key.name);
+            self.applier.forget(&namespace, |name| objects.iter().any(|object| object == name));
+            self.status.forget(&key);
+            self.failures.lock().remove(&key);
+            self.metrics.forget(&namespace, &key.name);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! A queue's life in a cluster: made, changed, refused, deleted.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::core::v1::{Event, Secret, Service};
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, ListParams};
+use serde_json::json;
+
+use crate::budget::Budget;
+use crate::scene::Scene;
+use crate::wait::{LIMIT, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_becomes_its_objects_and_then_nothing_is_written() {
+    let scene = Scene::new("create").await;
+    let operator = scene.operator(Budget::unlimited());
+    let queue = scene.create(json!({})).await;
+    scene.until_condition("Degraded", "False", "AsSpecified").await;
+    operator.rests().await;
+
+    let objects = scene.objects().await;
+    let names: Vec<&str> = objects.keys().map(String::as_str).collect();
+    let expected = [
+        "CronJob concert-sweep",
+        "Deployment concert-worker",
+        "NetworkPolicy concert-redis",
+        "NetworkPolicy concert-worker",
+        "PodDisruptionBudget concert-worker",
+        "Secret concert-redis",
+        "Service concert",
+        "Service concert-redis",
+        "Service concert-workers",
+        "ServiceAccount concert-worker",
+        "StatefulSet concert-redis",
+    ];
+    assert_eq!(names, expected);
+    let owners = scene.deployment().await.unwrap().owner_references().to_vec();
+    assert_eq!((owners.len(), owners[0].uid.clone()), (1, queue.uid().unwrap()));
+    let status = scene.queue().await.status.unwrap();
+    assert_eq!(status.conditions.len(), 6);
+    assert!(status.conditions.iter().all(|condition| condition.observed_generation == Some(1)));
+
+    let writes = operator.budget.done();
+    operator.rests().await;
+    assert_eq!(operator.budget.done(), writes, "at rest nothing is written");
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_field_that_may_change_reaches_the_workers() {
+    let scene = Scene::new("change").await;
+    let operator = scene.operator(Budget::unlimited());
+    scene.create(json!({})).await;
+    for (fields, argument) in [
+        (json!({ "booking": { "endpoint": "http://other:1" } }), "--booking=http://other:1"),
+        (json!({ "booking": { "timeout": "4s" } }), "--booking-timeout=4s"),
+        (json!({ "ticket": { "endpoint": "http://ticket:1" } }), "--ticket=http://ticket:1"),
+        (json!({ "realtime": { "endpoint": "http://realtime:1" } }), "--realtime=http://realtime:1"),
+        (json!({ "worker": { "concurrency": 7 } }), "--concurrency=7"),
+        (json!({ "worker": { "lease": "9s" } }), "--lease=9s"),
+        (json!({ "worker": { "grace": "30s" } }), "--grace=30s"),
+        (json!({ "worker": { "linger": "1s" } }), "--linger=1s"),
+        (json!({ "hold": { "timeout": "2m" } }), "--hold=2m"),
+        (json!({ "hold": { "retention": "1h" } }), "--retention=1h"),
+        (json!({ "retry": { "attempts": 9 } }), "--retry-attempts=9"),
+        (json!({ "retry": { "initialBackoff": "1s" } }), "--retry-initial=1s"),
+        (json!({ "retry": { "maxBackoff": "20s" } }), "--retry-max=20s"),
+    ] {
+        scene.change(fields).await.unwrap();
+        scene.until_argument(argument).await;
+    }
+    scene
+        .change(json!({ "worker": { "podTemplate": { "spec": { "nodeSelector": { "pool": "a" } } } } }))
+        .await
+        .unwrap();
+    until("the node selector", LIMIT, async || {
+        let deployment = serde_json::to_value(scene.deployment().await).unwrap();
+        deployment["spec"]["template"]["spec"]["nodeSelector"] == json!({ "pool": "a" })
+    })
+    .await;
+    scene.change(json!({ "worker": { "podTemplate": null } })).await.unwrap();
+    until("the node selector to go", LIMIT, async || {
+        let deployment = serde_json::to_value(scene.deployment().await).unwrap();
+        deployment["spec"]["template"]["spec"].get("nodeSelector").is_none()
+    })
+    .await;
+    scene.change(json!({ "sweep": { "suspend": true } })).await.unwrap();
+    until("the CronJob to be pruned", LIMIT, async || scene.find::<CronJob>("concert-sweep").await.is_none())
+        .await;
+    scene.until_condition("Sweeper", "False", "Suspended").await;
+    scene.change(json!({ "sweep": { "suspend": false, "schedule": "*/2 * * * *" } })).await.unwrap();
+    until("the CronJob to be back", LIMIT, async || {
+        scene
+            .find::<CronJob>("concert-sweep")
+            .await
+            .is_some_and(|job| job.spec.unwrap().schedule == "*/2 * * * *")
+    })
+    .await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_lose_bookings_or_never_work_is_refused_by_the_api_server() {
+    let scene = Scene::new("refuse").await;
+    scene.create(json!({})).await;
+    for (fields, words) in [
+        (json!({ "redis": { "url": "redis://elsewhere:6379" } }), "make a new queue"),
+        (json!({ "autoscaling": { "min": 5, "max": 3 } }), "min must not be above max"),
+        (json!({ "worker": { "grace": "5s" } }), "lease must not be longer than grace"),
+        (json!({ "booking": { "endpoint": "simulate://booking" } }), "bookingq up"),
+    ] {
+        let refused = scene.change(fields).await.unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invalid_spec_is_told_in_full_and_what_runs_is_left_alone() {
+    let scene = Scene::new("invalid").await;
+    let operator = scene.operator(Budget::unlimited());
+    scene.create(json!({ "worker": { "concurrency": 7 } })).await;
+    scene.until_argument("--concurrency=7").await;
+    scene
+        .change(json!({ "worker": { "concurrency": 8 }, "sweep": { "schedule": "now and then, if you can" }, "hold": { "timeout": "0s" } }))
+        .await
+        .unwrap();
+    let message = scene.until_condition("Degraded", "True", "InvalidSpec").await;
+    assert!(
+        message.contains("spec.sweep.schedule is") && message.contains("spec.hold.timeout is 0s"),
+        "{message}"
+    );
+    scene.until_condition("Ready", "False", "InvalidSpec").await;
+    operator.rests().await;
+    scene.until_argument("--concurrency=7").await;
+    let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
+    assert!(events.iter().any(|event| event.reason.as_deref() == Some("InvalidSpec")), "an event says so");
+
+    scene.change(json!({ "sweep": { "schedule": "* * * * *" }, "hold": { "timeout": "1m" } })).await.unwrap();
+    scene.until_condition("Degraded", "False", "AsSpecified").await;
+    scene.until_argument("--concurrency=8").await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_queue_leaves_nothing_though_its_redis_was_never_there() {
+    let scene = Scene::new("delete").await;
+    let operator = scene.operator(Budget::unlimited());
+    scene.create(json!({})).await;
+    scene.until_condition("Degraded", "False", "AsSpecified").await;
+    scene.api::<bookingq_api::BookingQueue>().delete("concert", &DeleteParams::default()).await.unwrap();
+    until("everything to be gone", LIMIT, async || scene.objects().await.is_empty()).await;
+    operator.rests().await;
+    assert!(scene.find::<Service>("concert").await.is_none(), "nothing is made again");
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generated_password_is_never_generated_again() {
+    let scene = Scene::new("password").await;
+    let operator = scene.operator(Budget::unlimited());
+    scene.create(json!({})).await;
+    scene.until_condition("Degraded", "False", "AsSpecified").await;
+    let password = async || scene.find::<Secret>("concert-redis").await.unwrap().data.unwrap();
+    let before = password().await;
+    operator.stop().await;
+    let operator = scene.operator(Budget::unlimited());
+    scene.change(json!({ "worker": { "concurrency": 3 } })).await.unwrap();
+    scene.until_argument("--concurrency=3").await;
+    assert_eq!(password().await, before);
+    assert!(scene.find::<StatefulSet>("concert-redis").await.is_some());
+    operator.stop().await;
+}

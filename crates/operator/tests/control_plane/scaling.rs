@@ -1,0 +1,183 @@
+//! The line moves the number of workers, and nothing else does.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bookingq_core::autoscale::{Policy, Reading, wanted};
+use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId, Timestamp};
+use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::{Enqueue, Store as _};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
+
+use crate::budget::Budget;
+use crate::cluster::free_ports;
+use crate::scene::Scene;
+use crate::wait::{LIMIT, until};
+
+/// A redis-server of one test.
+struct Redis {
+    server: Child,
+    url: String,
+}
+
+impl Redis {
+    async fn start() -> Self {
+        let [port] = free_ports();
+        let server = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server on the PATH");
+        let redis = Self { server, url: format!("redis://127.0.0.1:{port}") };
+        let store = redis.store("probe");
+        until("redis-server", LIMIT, async || store.open().await.is_ok()).await;
+        redis
+    }
+
+    fn store(&self, queue: &str) -> RedisStore {
+        RedisStore::connect(RedisConfig::new(&self.url, QueueName::new(queue).unwrap())).unwrap()
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.server.kill().ok();
+        self.server.wait().ok();
+    }
+}
+
+async fn join(store: &RedisStore, clients: std::ops::Range<usize>) {
+    let batch = clients.map(|n| Enqueue {
+        client: ClientId::new(&format!("client-{n}")).unwrap(),
+        request: RequestId::new("r").unwrap(),
+        booking: BookingId::generate(),
+        details: Details::default(),
+        trace: None,
+    });
+    store.enqueue(batch.collect()).await.unwrap();
+}
+
+async fn until_replicas(scene: &Scene, what: &str, is_so: impl Fn(i32) -> bool) {
+    until(what, LIMIT, async || {
+        let spec = scene.deployment().await.and_then(|deployment| deployment.spec);
+        spec.and_then(|spec| spec.replicas).is_some_and(&is_so)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
+    let (scene, redis) = (Scene::new("scale").await, Redis::start().await);
+    let operator = scene.operator(Budget::unlimited());
+    scene
+        .create(json!({
+            "redis": { "url": redis.url },
+            "worker": { "concurrency": 1 },
+            "autoscaling": { "min": 2, "max": 40, "drainTarget": "10s", "scaleDownWindow": "2s" },
+        }))
+        .await;
+    until_replicas(&scene, "the least number of workers", |n| n == 2).await;
+    scene.until_condition("Redis", "True", "UnsafeSettings").await;
+
+    let store = redis.store(&format!("{}.concert", scene.namespace));
+    join(&store, 0..400).await;
+    // 400 waiting x 0.25 s (assumed) / 10 s / 0.7, and what joined just now besides.
+    until_replicas(&scene, "more workers", |n| n >= 15).await;
+    until("the status", LIMIT, async || scene.queue().await.status.unwrap().backlog == Some(400)).await;
+    let last = scene.queue().await.status.unwrap().last_scaling.unwrap();
+    let policy = Policy {
+        min: 2,
+        max: 40,
+        concurrency: 1,
+        drain_target: Duration::from_secs(10),
+        ..Policy::default()
+    };
+    let reading = Reading {
+        at: Timestamp(0),
+        backlog: last.backlog as u64,
+        arrivals: last.arrivals_per_minute as f64 / 60.0,
+        service_time: last.service_time_microseconds.map(|us| Duration::from_micros(us as u64)),
+        in_flight: last.in_flight as u64,
+    };
+    assert_eq!(wanted(&policy, &reading, last.from as u32), last.wanted as u32, "{last:?}");
+
+    // Redis goes: nobody is sent home.
+    let before = scene.deployment().await.unwrap().spec.unwrap().replicas;
+    drop(redis);
+    scene.until_condition("Redis", "False", "DoesNotAnswer").await;
+    operator.rests().await;
+    assert!(scene.deployment().await.unwrap().spec.unwrap().replicas >= before);
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fixed_number_is_set_once_and_then_left_to_whoever_scales() {
+    let (scene, redis) = (Scene::new("fixed").await, Redis::start().await);
+    let operator = scene.operator(Budget::unlimited());
+    scene.create(json!({ "redis": { "url": redis.url }, "replicas": 3 })).await;
+    until_replicas(&scene, "the fixed number", |n| n == 3).await;
+    operator.rests().await;
+    let patch = Patch::Merge(json!({ "spec": { "replicas": 5 } }));
+    scene.api::<Deployment>().patch_scale("concert-worker", &PatchParams::default(), &patch).await.unwrap();
+    operator.rests().await;
+    until_replicas(&scene, "what somebody else has set", |n| n == 5).await;
+
+    let queues = scene.api::<bookingq_api::BookingQueue>();
+    queues
+        .patch_scale("concert", &PatchParams::default(), &Patch::Merge(json!({ "spec": { "replicas": 4 } })))
+        .await
+        .unwrap();
+    until_replicas(&scene, "the other fixed number", |n| n == 4).await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_cannot_be_scheduled_stop_the_growth_until_they_can() {
+    let (scene, redis) = (Scene::new("full").await, Redis::start().await);
+    let operator = scene.operator(Budget::unlimited());
+    let fields =
+        json!({ "redis": { "url": redis.url }, "worker": { "concurrency": 1 }, "autoscaling": { "min": 2 } });
+    scene.create(fields).await;
+    until_replicas(&scene, "the least number of workers", |n| n == 2).await;
+    // There is no scheduler here: what it would say is said for it.
+    let pods = scene.api::<Pod>();
+    until("the Pods", LIMIT, async || pods.list(&ListParams::default()).await.unwrap().items.len() == 2)
+        .await;
+    let say = async |reason: &str| {
+        let condition = json!({ "type": "PodScheduled", "status": "False", "reason": reason });
+        for pod in pods.list(&ListParams::default()).await.unwrap() {
+            let patch = Patch::Merge(json!({ "status": { "conditions": [condition] } }));
+            pods.patch_status(&pod.name_any(), &PatchParams::default(), &patch).await.unwrap();
+        }
+    };
+    say("Unschedulable").await;
+    scene.until_condition("Workers", "False", "Unschedulable").await;
+    join(&redis.store(&format!("{}.concert", scene.namespace)), 0..500).await;
+    until("the line to be seen", LIMIT, async || scene.queue().await.status.unwrap().backlog == Some(500))
+        .await;
+    operator.rests().await;
+    until_replicas(&scene, "no more workers", |n| n == 2).await;
+    say("SchedulingGated").await;
+    until_replicas(&scene, "more workers", |n| n > 2).await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_is_paused_and_opened_in_its_store() {
+    let (scene, redis) = (Scene::new("pause").await, Redis::start().await);
+    let operator = scene.operator(Budget::unlimited());
+    scene.create(json!({ "redis": { "url": redis.url }, "admission": "Paused" })).await;
+    let store = redis.store(&format!("{}.concert", scene.namespace));
+    for admission in ["Paused", "Open", "Closed"] {
+        scene.change(json!({ "admission": admission })).await.unwrap();
+        until(admission, LIMIT, async || {
+            store.snapshot().await.is_ok_and(|s| s.admission.as_str() == admission)
+        })
+        .await;
+    }
+    operator.stop().await;
+}

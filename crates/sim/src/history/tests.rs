@@ -1,0 +1,324 @@
+//! Hand-made histories: a clean one, and one for each promise that can break.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use bookingq_core::{BookingState as S, Fence, Outcome, Ticket};
+use proptest::prelude::*;
+
+use super::world::{SOLD, World, booking, client, eventful};
+use super::{Evidence, History, Moment, Verdict, Violation};
+use crate::ledger::{Overlap, Ruling};
+
+#[track_caller]
+fn assert_found(verdict: &Verdict, kind: Violation) {
+    let found: Vec<_> = verdict.violations.iter().collect();
+    assert_eq!(found.len(), 1, "only {kind:?} should be found: {found:?}");
+    assert_eq!(verdict.violations.count(kind), 1, "{found:?}");
+    assert!(!verdict.violations.examples(kind)[0].is_empty());
+}
+
+#[test]
+fn a_clean_history_is_clean_and_its_numbers_add_up() {
+    let verdict = eventful().judge(Moment::AtRest);
+    assert!(verdict.violations.is_clean(), "{:?}", verdict.violations);
+    let tallies = verdict.tallies;
+    assert_eq!((tallies.enqueued, tallies.waiting, tallies.in_progress), (6, 1, 1));
+    assert_eq!((tallies.finals.confirmed, tallies.finals.cancelled, tallies.finals.sold_out), (1, 2, 1));
+    assert_eq!(verdict.ledger.unwrap().confirmed, 1);
+    assert_eq!(verdict.timings.confirm.count, 1);
+    assert!((verdict.timings.reserve.p50 - 100.0).abs() < 2.0, "{:?}", verdict.timings.reserve);
+}
+
+#[test]
+fn the_verdict_reads_as_the_report_says() {
+    let json = serde_json::to_value(eventful().judge(Moment::AtRest)).unwrap();
+    assert_eq!(json["final"]["confirmed"], 1);
+    assert_eq!(json["waiting"], 1);
+    assert_eq!(json["violations"]["dispatch_inversions"], 0);
+    assert_eq!(json["violations"].as_object().unwrap().len(), Violation::ALL.len());
+}
+
+#[test]
+fn pieces_of_the_log_may_overlap() {
+    let world = eventful();
+    let mut history = History::new();
+    for start in 0..world.events.len() {
+        history.observe(&world.events[start.saturating_sub(3)..=start]);
+    }
+    let verdict = history.judge(&world.evidence(), Moment::AtRest);
+    assert!(verdict.violations.is_clean(), "{:?}", verdict.violations);
+    assert_eq!(verdict.timings, world.judge(Moment::AtRest).timings);
+}
+
+#[test]
+fn an_acknowledged_booking_that_nobody_has_is_lost() {
+    let mut world = eventful();
+    world.events.retain(|event| event.booking != booking(6));
+    world.states.remove(&6);
+    assert_found(&world.judge(Moment::InMotion), Violation::Lost);
+}
+
+#[test]
+fn a_booking_that_the_store_lost_on_its_way_is_lost() {
+    let mut world = eventful();
+    world.states.remove(&6);
+    assert_found(&world.judge(Moment::InMotion), Violation::Lost);
+}
+
+#[test]
+fn an_older_booking_that_ended_is_not_lost_although_the_store_shows_the_newer() {
+    let mut world = eventful();
+    world.states.remove(&3);
+    let again = world.event(7, None, S::Queued);
+    again.client = client(3);
+    let mut evidence = world.evidence();
+    evidence.bookings.iter_mut().filter(|b| b.id == booking(7)).for_each(|b| b.client = client(3));
+    let verdict = world.history().judge(&evidence, Moment::AtRest);
+    assert!(verdict.violations.is_clean(), "{:?}", verdict.violations);
+    assert_eq!((verdict.tallies.enqueued, verdict.tallies.finals.cancelled), (7, 2));
+}
+
+#[test]
+fn a_client_with_two_active_bookings_is_duplicated() {
+    let mut world = eventful();
+    world.event(7, None, S::Queued).client = client(6);
+    let mut evidence = world.evidence();
+    evidence.bookings.iter_mut().filter(|b| b.id == booking(7)).for_each(|b| b.client = client(6));
+    assert_found(&world.history().judge(&evidence, Moment::AtRest), Violation::Duplicated);
+}
+
+#[test]
+fn a_request_acknowledged_as_two_bookings_is_duplicated() {
+    let mut world = eventful();
+    let mut again = world.acknowledged[0].clone();
+    again.booking = booking(2);
+    world.acknowledged.push(again);
+    assert_found(&world.judge(Moment::AtRest), Violation::Duplicated);
+}
+
+#[test]
+fn a_ticket_claimed_before_a_smaller_one_is_an_inversion() {
+    let mut world = World::with_line(3);
+    world.go(2, &SOLD);
+    assert_found(&world.judge(Moment::AtRest), Violation::DispatchInversion);
+}
+
+#[test]
+fn a_smaller_ticket_that_left_or_is_being_retried_does_not_stand_in_the_way() {
+    let mut world = World::with_line(4);
+    world.go(1, &[S::Reserving]);
+    world.go(2, &[S::Cancelled]);
+    world.go(3, &SOLD);
+    world.go(1, &[S::Reserving, S::Reserved]);
+    assert!(world.judge(Moment::AtRest).violations.is_clean());
+}
+
+#[test]
+fn a_client_that_holds_two_reservations_is_a_double_reservation() {
+    let world = eventful();
+    let mut evidence = world.evidence();
+    let overlap = Overlap { queue: Arc::from("q"), client_id: Arc::from("c1"), booking_id: Arc::from("b") };
+    evidence.ledger.as_mut().unwrap().overlaps.push(overlap);
+    assert_found(&world.history().judge(&evidence, Moment::AtRest), Violation::DoubleReservation);
+}
+
+#[test]
+fn a_booking_reserved_twice_is_a_double_reservation() {
+    let world = eventful();
+    let mut evidence = world.evidence();
+    evidence.ledger.as_mut().unwrap().entries[0].reservations = 2;
+    assert_found(&world.history().judge(&evidence, Moment::AtRest), Violation::DoubleReservation);
+}
+
+#[test]
+fn tickets_kept_for_a_booking_that_ended_are_an_orphan_at_any_moment() {
+    for moment in [Moment::AtRest, Moment::InMotion] {
+        let mut world = eventful();
+        world.ledger.reserve(&booking(4).to_string(), "q", "c4", 1, Ruling::Allow);
+        assert_found(&world.judge(moment), Violation::Orphan);
+    }
+}
+
+#[test]
+fn tickets_kept_for_nobody_are_an_orphan_only_at_rest() {
+    let mut world = eventful();
+    world.ledger.reserve(&booking(99).to_string(), "q", "c99", 1, Ruling::Allow);
+    assert!(world.judge(Moment::InMotion).violations.is_clean(), "it may have joined a moment ago");
+    assert_found(&world.judge(Moment::AtRest), Violation::Orphan);
+}
+
+#[test]
+fn a_confirmed_booking_without_tickets_is_an_orphan() {
+    let mut world = eventful();
+    world.ledger.release(&booking(1).to_string(), "q", "c1");
+    assert_found(&world.judge(Moment::InMotion), Violation::Orphan);
+}
+
+#[test]
+fn a_hold_the_shop_never_made_is_an_orphan_at_any_moment() {
+    for moment in [Moment::AtRest, Moment::InMotion] {
+        let mut world = World::with_line(1);
+        world.event(1, Some(S::Queued), S::Reserving);
+        world.event(1, Some(S::Reserving), S::Reserved);
+        assert_found(&world.judge(moment), Violation::Orphan);
+    }
+}
+
+#[test]
+fn work_in_progress_is_no_orphan_while_things_move() {
+    let mut world = World::with_line(3);
+    for number in 1..=3 {
+        world.ledger.reserve(&booking(number).to_string(), "q", client(number).as_str(), 1, Ruling::Allow);
+        world.event(number, Some(S::Queued), S::Reserving);
+    }
+    world.go(1, &[S::Reserved, S::Confirming]);
+    world.ledger.confirm(&booking(1).to_string(), Ruling::Allow);
+    world.go(2, &[S::Releasing]);
+    world.ledger.release(&booking(2).to_string(), "q", "c2");
+    let verdict = world.judge(Moment::InMotion);
+    assert!(verdict.violations.is_clean(), "{:?}", verdict.violations);
+    assert!(!world.judge(Moment::AtRest).violations.is_clean(), "at rest nothing is in progress");
+}
+
+#[test]
+fn more_sold_than_there_is_is_oversold() {
+    let world = eventful();
+    let mut evidence = world.evidence();
+    evidence.ledger.as_mut().unwrap().totals.stock = 1;
+    assert_found(&world.history().judge(&evidence, Moment::AtRest), Violation::Oversold);
+}
+
+#[test]
+fn a_state_that_may_not_follow_is_illegal() {
+    let mut world = World::with_line(1);
+    world.event(1, Some(S::Queued), S::Reserved);
+    world.ledger.reserve(&booking(1).to_string(), "q", "c1", 1, Ruling::Allow);
+    assert_found(&world.judge(Moment::AtRest), Violation::IllegalTransition);
+}
+
+#[test]
+fn leaving_a_state_it_was_not_in_is_illegal() {
+    let mut world = World::with_line(1);
+    world.go(1, &[S::Reserving, S::Reserving]);
+    world.go(1, &[S::Rejected]);
+    world.events.remove(1);
+    assert!(world.judge(Moment::AtRest).violations.count(Violation::IllegalTransition) > 0);
+}
+
+#[test]
+fn a_release_that_ends_otherwise_than_it_said_is_illegal() {
+    let mut world = World::with_line(1);
+    world.go(1, &[S::Reserving, S::Reserved, S::Releasing, S::Releasing, S::Failed]);
+    assert_found(&world.judge(Moment::AtRest), Violation::IllegalTransition);
+}
+
+#[test]
+fn a_task_settled_with_an_old_fence_is_stale() {
+    let mut world = World::with_line(1);
+    world.go(1, &[S::Reserving, S::Reserving]);
+    world.event(1, Some(S::Reserving), S::SoldOut).fence = Fence(1);
+    assert_found(&world.judge(Moment::AtRest), Violation::StaleSettle);
+}
+
+#[test]
+fn a_task_claimed_again_without_a_higher_fence_is_stale() {
+    let mut world = World::with_line(1);
+    world.go(1, &[S::Reserving]);
+    world.event(1, Some(S::Reserving), S::Reserving).fence = Fence(1);
+    assert_found(&world.judge(Moment::InMotion), Violation::StaleSettle);
+}
+
+#[test]
+fn a_payment_at_the_deadline_or_an_expiry_before_it_breaks_the_deadline() {
+    let mut paid_late = World::with_line(1);
+    paid_late.go(1, &[S::Reserving, S::Reserved]);
+    let deadline = paid_late.events.last().unwrap().deadline.unwrap();
+    paid_late.event(1, Some(S::Reserved), S::Confirming).at = deadline;
+    assert_found(&paid_late.judge(Moment::InMotion), Violation::BrokenDeadline);
+
+    let mut expired_early = World::with_line(1);
+    expired_early.go(1, &[S::Reserving, S::Reserved]);
+    expired_early.event(1, Some(S::Reserved), S::Releasing).outcome = Some(Outcome::Expired);
+    assert_found(&expired_early.judge(Moment::InMotion), Violation::BrokenDeadline);
+}
+
+#[test]
+fn a_new_ticket_below_an_older_one_is_unordered() {
+    let mut world = World::with_line(2);
+    world.event(3, None, S::Queued).ticket = Ticket(1);
+    let mut evidence = world.evidence();
+    evidence.bookings.iter_mut().filter(|b| b.id == booking(3)).for_each(|b| b.ticket = Ticket(1));
+    assert_found(&world.history().judge(&evidence, Moment::AtRest), Violation::UnorderedTicket);
+}
+
+#[test]
+fn a_store_that_contradicts_its_log_disagrees() {
+    let mut world = eventful();
+    world.states.insert(6, S::Cancelled);
+    assert_found(&world.judge(Moment::InMotion), Violation::Disagreement);
+    world.states.insert(6, S::Reserving);
+    assert!(world.judge(Moment::InMotion).violations.is_clean());
+    assert_found(&world.judge(Moment::AtRest), Violation::Disagreement);
+}
+
+#[test]
+fn what_a_gap_hides_is_not_held_against_anybody_and_the_verdict_says_so() {
+    let mut world = eventful();
+    let mut history = History::new();
+    let later = world.events.split_off(9);
+    history.observe(&world.events[..2]);
+    history.note_gap();
+    history.observe(&later);
+    let verdict = history.judge(&world.evidence(), Moment::AtRest);
+    assert!(verdict.violations.is_clean(), "{:?}", verdict.violations);
+    assert_eq!((verdict.gaps, verdict.tallies.enqueued), (1, 6));
+}
+
+#[test]
+fn without_a_ledger_only_the_rest_is_judged() {
+    let mut world = eventful();
+    world.ledger.reserve("b", "q", "c", 200, Ruling::Allow);
+    let evidence = Evidence { ledger: None, ..world.evidence() };
+    let verdict = world.history().judge(&evidence, Moment::AtRest);
+    assert!(verdict.violations.is_clean());
+    assert_eq!(verdict.ledger, None);
+}
+
+#[test]
+fn at_most_twenty_examples_are_kept_of_each_kind() {
+    let mut world = World::with_line(60);
+    for number in (2..=60).rev() {
+        world.go(number, &[S::Reserving]);
+    }
+    let verdict = world.judge(Moment::InMotion);
+    assert_eq!(verdict.violations.count(Violation::DispatchInversion), 59);
+    assert_eq!(verdict.violations.examples(Violation::DispatchInversion).len(), 20);
+}
+
+proptest! {
+    /// Any order of legal steps, with the line served from its front, is clean at every moment.
+    #[test]
+    fn legal_histories_are_clean(choices in prop::collection::vec((1u64..12, any::<prop::sample::Index>()), 0..200)) {
+        let mut world = World::with_line(11);
+        for (number, choice) in choices {
+            let state = world.states[&number];
+            let first = (1..12).find(|n| world.states[n] == S::Queued);
+            let next: Vec<S> = state
+                .successors()
+                .iter()
+                .copied()
+                .filter(|&to| to != S::Reserving || first == Some(number))
+                .filter(|&to| state != S::Releasing || to == S::Cancelled)
+                .chain(state.is_leased().then_some(state))
+                .collect();
+            if !next.is_empty() {
+                world.go(number, &[next[choice.index(next.len())]]);
+            }
+        }
+        let verdict = world.judge(Moment::InMotion);
+        prop_assert!(verdict.violations.is_clean(), "{:?}", verdict.violations);
+        prop_assert_eq!(verdict.tallies.enqueued, 11);
+    }
+}

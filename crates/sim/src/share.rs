@@ -1,0 +1,130 @@
+//! A share of all cases, such as "5 %" of the calls, as a value.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bookingq_core::Invalid;
+use serde::{Deserialize, Serialize};
+
+/// What may be written for a share.
+pub const SHARE_RULE: &str = "a share: 0% to 100%, or 0 to 1";
+
+const WHOLE: u32 = 1_000_000;
+
+/// A share of all cases, from none to all, kept in millionths so that what was written can be read back exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Share(u32);
+
+impl Share {
+    /// No case.
+    pub const NONE: Self = Self(0);
+    /// Every case.
+    pub const ALL: Self = Self(WHOLE);
+
+    /// Whole percents; over 100 is 100.
+    pub const fn percent(percent: u32) -> Self {
+        if percent >= 100 { Self::ALL } else { Self(percent * (WHOLE / 100)) }
+    }
+
+    /// Parses `5%`, `0.05` or `1`; `key` is named in the refusal.
+    ///
+    /// # Errors
+    /// [`Invalid`] unless it is 0 % to 100 %.
+    pub fn parse(key: &'static str, text: &str) -> Result<Self, Invalid> {
+        let refused = || Invalid::new(key, text, SHARE_RULE);
+        let (number, unit) = match text.strip_suffix('%') {
+            Some(percent) => (percent, f64::from(WHOLE) / 100.0),
+            None => (text, f64::from(WHOLE)),
+        };
+        let value: f64 = number.trim().parse().map_err(|_| refused())?;
+        let millionths = (value * unit).round();
+        // A NaN fails both comparisons, so it is refused too.
+        if millionths >= 0.0 && millionths <= f64::from(WHOLE) {
+            Ok(Self(millionths as u32))
+        } else {
+            Err(refused())
+        }
+    }
+
+    /// Whether a case drawn as `chance`, evenly from `[0, 1)`, belongs to the share.
+    pub fn takes(self, chance: f64) -> bool {
+        chance * f64::from(WHOLE) < f64::from(self.0)
+    }
+
+    /// As a number from 0 to 1.
+    pub fn fraction(self) -> f64 {
+        f64::from(self.0) / f64::from(WHOLE)
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, rest) = (self.0 / 10_000, self.0 % 10_000);
+        if rest == 0 {
+            return write!(f, "{whole}%");
+        }
+        write!(f, "{whole}.{}%", format!("{rest:04}").trim_end_matches('0'))
+    }
+}
+
+impl FromStr for Share {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Self::parse("share", text)
+    }
+}
+
+impl TryFrom<String> for Share {
+    type Error = Invalid;
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+impl From<Share> for String {
+    fn from(share: Share) -> Self {
+        share.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn percent_and_fraction_say_the_same_and_are_given_back_as_percent() {
+        for (text, shown) in [
+            ("5%", "5%"),
+            ("0.05", "5%"),
+            ("1", "100%"),
+            ("0", "0%"),
+            ("0.25%", "0.25%"),
+            ("12.5 %", "12.5%"),
+        ] {
+            let share: Share = text.parse().unwrap();
+            assert_eq!(share.to_string(), shown, "{text}");
+            assert_eq!(shown.parse::<Share>().unwrap(), share);
+        }
+    }
+
+    #[test]
+    fn what_is_no_share_is_refused_with_what_is_allowed() {
+        for bad in ["", "5", "101%", "-1%", "NaN", "inf", "five", "%"] {
+            let error = Share::parse("errors", bad).unwrap_err();
+            assert_eq!((error.field, error.allowed), ("errors", SHARE_RULE), "{bad}");
+        }
+    }
+
+    #[test]
+    fn none_takes_nothing_and_all_takes_everything() {
+        for chance in [0.0, 0.5, 0.999_999_9] {
+            assert!(!Share::NONE.takes(chance));
+            assert!(Share::ALL.takes(chance));
+        }
+        assert!(Share::percent(5).takes(0.049));
+        assert!(!Share::percent(5).takes(0.05));
+    }
+}

@@ -1,0 +1,43 @@
+//! Limits that both stores put on values that arrive without one: spans of time, and reasons.
+
+use std::time::Duration;
+
+use bookingq_core::limits::MAX_REASON_BYTES;
+
+/// Longest lease, hold, retry wait or retention: 100 years. With it every moment stays below 10^14 ms, the largest whole
+/// number that Lua writes without an exponent.
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// The span, at most [`LONGEST`].
+pub(crate) fn span(duration: Duration) -> Duration {
+    duration.min(LONGEST)
+}
+
+/// A task's slot time in microseconds, at most a year, so that the sum over a batch stays a whole number in Lua.
+pub(crate) fn busy_us(duration: Duration) -> u64 {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    u64::try_from(duration.min(YEAR).as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The reason, cut at a character boundary to what is kept of one.
+pub(crate) fn reason(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_REASON_BYTES)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        let long = "é".repeat(300);
+        assert_eq!(reason(&long).len(), 512);
+        assert_eq!(reason(&format!("x{long}")).len(), 511);
+        assert_eq!(reason("sold to another"), "sold to another");
+    }
+
+    #[test]
+    fn an_endless_span_is_cut() {
+        assert_eq!(span(Duration::MAX), LONGEST);
+    }
+}

@@ -1,0 +1,55 @@
+//! A payment arrives.
+
+use std::time::Duration;
+
+use bookingq_core::{BookingState, Fence, Outcome, Refusal, Timestamp};
+
+use super::queue::Queue;
+use super::record::{Place, Record};
+use crate::bounds;
+use crate::view::{Confirm, Confirmed};
+
+impl Queue {
+    /// It wins if the hold's deadline has not come yet.
+    pub(super) fn confirm(
+        &mut self,
+        paid: &Confirm,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Confirmed, Refusal> {
+        let client = &paid.client;
+        let record = self
+            .bookings
+            .get_mut(client)
+            .filter(|record| paid.booking.is_none_or(|id| id == record.id))
+            .ok_or(Refusal::BookingNotFound)?;
+        if record.state != BookingState::Reserved {
+            return answer_again(record, paid);
+        }
+        if record.deadline.is_none_or(|deadline| now >= deadline) {
+            return Err(Refusal::HoldExpired);
+        }
+        let registers = &mut self.registers;
+        registers.totals.claimed += 1;
+        record.fence = Fence(registers.totals.claimed);
+        record.payment = Some(paid.payment.clone());
+        let end = now + bounds::span(lease);
+        registers.transition(client, record, BookingState::Confirming, Place::Leased(end), now);
+        let task = record.task(client).ok_or(Refusal::BookingNotFound)?;
+        Ok(Confirmed::Won(Box::new(task), record.booking(client, None)))
+    }
+}
+
+/// The answer when there is no hold to pay for (any more).
+fn answer_again(record: &Record, paid: &Confirm) -> Result<Confirmed, Refusal> {
+    use BookingState as S;
+    let same = record.payment.as_ref() == Some(&paid.payment);
+    match (record.state, record.outcome) {
+        (state @ (S::Queued | S::Reserving), _) => Err(Refusal::NotReserved(state)),
+        (S::Releasing | S::Expired, Some(Outcome::Expired)) => Err(Refusal::HoldExpired),
+        (S::Confirming | S::Confirmed | S::Failed, _) | (S::Releasing, Some(Outcome::Failed)) if same => {
+            Ok(Confirmed::Repeated(record.booking(&paid.client, None)))
+        }
+        (state, _) => Err(Refusal::AlreadyFinal(state)),
+    }
+}

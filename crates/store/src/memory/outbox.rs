@@ -1,0 +1,108 @@
+//! The embedded store's outbox: the newest events, in order.
+
+use std::collections::VecDeque;
+
+use bookingq_core::{Event, EventSeq};
+
+use crate::view::Events;
+
+/// The newest events.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    kept: VecDeque<Event>,
+    cap: usize,
+    /// The newest event ever written.
+    last: EventSeq,
+    /// The newest event dropped for room.
+    dropped: EventSeq,
+}
+
+impl Outbox {
+    /// Keeps at most `cap` events, and at least one.
+    pub(super) fn new(cap: usize) -> Self {
+        Self { kept: VecDeque::new(), cap: cap.max(1), last: EventSeq::START, dropped: EventSeq::START }
+    }
+
+    /// Appends an event and gives it its place in the order.
+    pub(super) fn push(&mut self, mut event: Event) {
+        // A clock that went back must not make the order go back.
+        let ms = event.at.0.max(self.last.ms);
+        let entry = if ms == self.last.ms { self.last.entry() + 1 } else { 0 };
+        self.last = EventSeq::new(ms, entry, 0);
+        event.seq = self.last;
+        self.kept.push_back(event);
+        if self.kept.len() > self.cap
+            && let Some(oldest) = self.kept.pop_front()
+        {
+            self.dropped = oldest.seq;
+        }
+    }
+
+    /// The newest event's place.
+    pub(super) fn last(&self) -> EventSeq {
+        self.last
+    }
+
+    /// How many are kept.
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// What came after `after`, at most `max` and at least one if there is one.
+    pub(super) fn after(&self, after: EventSeq, max: usize) -> Events {
+        // Somebody who has seen more than was ever written here followed another store.
+        if after > self.last {
+            return Events { events: Vec::new(), next: self.last, gap: true };
+        }
+        let start = self.kept.partition_point(|event| event.seq <= after);
+        let events: Vec<Event> = self.kept.range(start..).take(max.max(1)).cloned().collect();
+        let next = events.last().map_or(after, |event| event.seq);
+        Events { events, next, gap: after < self.dropped }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bookingq_core::{BookingId, BookingState, ClientId, Fence, Ticket, Timestamp};
+
+    use super::*;
+
+    fn event(at: u64) -> Event {
+        Event {
+            seq: EventSeq::START,
+            at: Timestamp(at),
+            client: ClientId::new("c").expect("a valid id"),
+            booking: BookingId::from_u128(1),
+            ticket: Ticket(1),
+            from: None,
+            to: BookingState::Queued,
+            fence: Fence(0),
+            deadline: None,
+            outcome: None,
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_order_grows_even_when_the_clock_goes_back() {
+        let mut outbox = Outbox::new(10);
+        for at in [5, 5, 3, 7] {
+            outbox.push(event(at));
+        }
+        let seen = outbox.after(EventSeq::START, 10).events;
+        assert!(seen.is_sorted_by(|a, b| a.seq < b.seq), "{seen:?}");
+    }
+
+    #[test]
+    fn a_follower_that_fell_behind_is_told_of_the_gap() {
+        let mut outbox = Outbox::new(2);
+        for at in 1..=4 {
+            outbox.push(event(at));
+        }
+        let behind = outbox.after(EventSeq::START, 10);
+        assert!(behind.gap);
+        assert_eq!(behind.events.len(), 2);
+        assert!(!outbox.after(EventSeq::new(2, 0, 0), 10).gap, "it saw all that was dropped");
+        assert!(outbox.after(EventSeq::new(9, 0, 0), 10).gap, "it followed another store");
+    }
+}

@@ -1,0 +1,161 @@
+//! Everything of a queue but the bookings themselves: the line, the leases, the holds, the counters and the outbox.
+//!
+//! Kept apart from the bookings so that one booking and all of this can be changed together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bookingq_core::line::Line;
+use bookingq_core::{Admission, BookingState, ClientId, Event, EventSeq, Ticket, Timestamp};
+
+use super::outbox::Outbox;
+use super::record::{Place, Record};
+use crate::view::Totals;
+
+/// The sets, the counters and the outbox.
+#[derive(Debug)]
+pub(super) struct Registers {
+    /// Ranks of the waiting tickets.
+    pub(super) line: Line,
+    /// Whose tickets they are.
+    pub(super) tickets: BTreeMap<Ticket, ClientId>,
+    pub(super) leases: BTreeSet<(Timestamp, ClientId)>,
+    pub(super) holds: BTreeSet<(Timestamp, ClientId)>,
+    pub(super) finals: BTreeSet<(Timestamp, ClientId)>,
+    pub(super) totals: Totals,
+    pub(super) outbox: Outbox,
+    pub(super) admission: Admission,
+    pub(super) swept_at: Option<Timestamp>,
+    retention: Duration,
+}
+
+impl Registers {
+    /// Of an empty queue.
+    pub(super) fn new(retention: Duration, outbox_events: usize) -> Self {
+        Self {
+            line: Line::new(),
+            tickets: BTreeMap::new(),
+            leases: BTreeSet::new(),
+            holds: BTreeSet::new(),
+            finals: BTreeSet::new(),
+            totals: Totals::default(),
+            outbox: Outbox::new(outbox_events),
+            admission: Admission::default(),
+            swept_at: None,
+            retention,
+        }
+    }
+
+    /// Files a booking that has no place yet.
+    pub(super) fn file(&mut self, client: &ClientId, record: &Record) {
+        match record.place {
+            Place::Line => {
+                self.line.join(record.ticket);
+                self.tickets.insert(record.ticket, client.clone());
+            }
+            Place::Leased(end) => {
+                self.leases.insert((end, client.clone()));
+            }
+            Place::Held(deadline) => {
+                self.holds.insert((deadline, client.clone()));
+            }
+            Place::Final(forget) => {
+                self.finals.insert((forget, client.clone()));
+            }
+        }
+    }
+
+    /// Takes a booking out of its place.
+    pub(super) fn unfile(&mut self, client: &ClientId, record: &Record) {
+        match record.place {
+            Place::Line => {
+                self.line.leave(record.ticket);
+                self.tickets.remove(&record.ticket);
+            }
+            Place::Leased(end) => {
+                self.leases.remove(&(end, client.clone()));
+            }
+            Place::Held(deadline) => {
+                self.holds.remove(&(deadline, client.clone()));
+            }
+            Place::Final(forget) => {
+                self.finals.remove(&(forget, client.clone()));
+            }
+        }
+    }
+
+    /// Moves a booking to another place without changing its state.
+    pub(super) fn refile(&mut self, client: &ClientId, record: &mut Record, place: Place) {
+        self.unfile(client, record);
+        record.place = place;
+        self.file(client, record);
+    }
+
+    /// A booking changes its state and its place, and the outbox tells of it.
+    pub(super) fn transition(
+        &mut self,
+        client: &ClientId,
+        record: &mut Record,
+        to: BookingState,
+        place: Place,
+        now: Timestamp,
+    ) {
+        let from = record.state;
+        debug_assert!(from.may_become(to), "{from} must never become {to}");
+        record.state = to;
+        self.refile(client, record, place);
+        self.tell(client, record, Some(from), now);
+    }
+
+    /// A booking reaches its end: it is counted, and what only a worker needs is dropped.
+    pub(super) fn finish(
+        &mut self,
+        client: &ClientId,
+        record: &mut Record,
+        to: BookingState,
+        now: Timestamp,
+    ) {
+        record.details = bookingq_core::Details::default();
+        record.trace = None;
+        self.transition(client, record, to, Place::Final(now + self.retention), now);
+        let totals = &mut self.totals;
+        match to {
+            BookingState::Confirmed => totals.confirmed += 1,
+            BookingState::Expired => totals.expired += 1,
+            BookingState::Cancelled => totals.cancelled += 1,
+            BookingState::SoldOut => totals.sold_out += 1,
+            BookingState::Rejected => totals.rejected += 1,
+            BookingState::Failed => totals.failed += 1,
+            _ => debug_assert!(false, "{to} is not final"),
+        }
+    }
+
+    /// Writes an event: the booking as it is now, and the state it came from.
+    pub(super) fn tell(
+        &mut self,
+        client: &ClientId,
+        record: &Record,
+        from: Option<BookingState>,
+        now: Timestamp,
+    ) {
+        let to = record.state;
+        self.outbox.push(Event {
+            seq: EventSeq::START,
+            at: now,
+            client: client.clone(),
+            booking: record.id,
+            ticket: record.ticket,
+            from,
+            to,
+            fence: record.fence,
+            deadline: record.deadline.filter(|_| to == BookingState::Reserved),
+            outcome: record.outcome.filter(|_| to == BookingState::Releasing),
+            reason: record.reason.clone(),
+        });
+    }
+
+    /// 1 = next; `None` unless it is in the line.
+    pub(super) fn position(&self, record: &Record) -> Option<u64> {
+        if record.place == Place::Line { self.line.position(record.ticket) } else { None }
+    }
+}

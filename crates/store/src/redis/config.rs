@@ -1,0 +1,77 @@
+//! What a Redis store is told at its start.
+
+use std::fmt;
+use std::time::Duration;
+
+use bookingq_core::QueueName;
+
+use crate::StoreError;
+
+/// Where Redis is, and how long things may take and are kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisConfig {
+    /// `redis://[user:password@]host[:port][/db]`, or `rediss://…` for TLS.
+    pub url: String,
+    /// The queue.
+    pub queue: QueueName,
+    /// No call takes longer than this; connecting included.
+    pub deadline: Duration,
+    /// How long a final booking can still be asked for.
+    pub retention: Duration,
+    /// Outbox entries kept, about. An entry has the events of one store call: 1 when idle, up to 256 under load.
+    pub outbox_entries: usize,
+}
+
+impl RedisConfig {
+    /// The defaults.
+    pub fn new(url: impl Into<String>, queue: QueueName) -> Self {
+        Self {
+            url: url.into(),
+            queue,
+            deadline: Duration::from_secs(2),
+            retention: Duration::from_secs(24 * 3600),
+            outbox_entries: 30_000,
+        }
+    }
+
+    /// The same, with a password that is kept apart from the URL; it may hold any character.
+    ///
+    /// # Errors
+    /// [`StoreError::Settings`] if the URL is none, or has a password already.
+    pub fn with_password(mut self, password: &str) -> Result<Self, StoreError> {
+        let settings = |problem: &str| StoreError::Settings(problem.to_owned());
+        let (scheme, rest) = self.url.split_once("://").ok_or_else(|| settings("the URL has no ://"))?;
+        let (user, host) = rest.split_once('@').unwrap_or(("", rest));
+        if user.contains(':') {
+            return Err(settings("the URL has a password already, and another one is given besides"));
+        }
+        self.url = format!("{scheme}://{user}:{}@{host}", percent_encoded(password));
+        Ok(self)
+    }
+}
+
+fn percent_encoded(text: &str) -> String {
+    const HEX: [u8; 16] = *b"0123456789ABCDEF";
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 0xf)]);
+            encoded.extend(['%', char::from(high), char::from(low)]);
+        }
+    }
+    encoded
+}
+
+impl fmt::Debug for RedisConfig {
+    /// Without the URL, which may carry a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisConfig")
+            .field("queue", &self.queue)
+            .field("deadline", &self.deadline)
+            .field("retention", &self.retention)
+            .field("outbox_entries", &self.outbox_entries)
+            .finish_non_exhaustive()
+    }
+}

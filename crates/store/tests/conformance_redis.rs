@@ -1,0 +1,44 @@
+//! The conformance suite against the Redis store, on a real redis-server.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bookingq_core::{Timestamp, time};
+use bookingq_store::Store;
+use bookingq_store::conformance::Subject;
+use bookingq_store::redis::RedisStore;
+use support::RedisServer;
+
+struct Real {
+    store: RedisStore,
+    now: AtomicU64,
+    /// Stopped with the case.
+    _server: RedisServer,
+}
+
+#[async_trait]
+impl Subject for Real {
+    fn store(&self) -> &dyn Store {
+        &self.store
+    }
+
+    async fn advance(&self, by: Duration) {
+        let by = time::millis(by);
+        let now = self.now.fetch_add(by, Ordering::SeqCst) + by;
+        self.store.set_clock(Timestamp(now)).await.unwrap();
+    }
+}
+
+async fn real() -> Real {
+    let server = RedisServer::start();
+    let store = RedisStore::connect_with_test_clock(server.config()).unwrap();
+    let subject = Real { store, now: AtomicU64::new(1_800_000_000_000), _server: server };
+    subject.advance(Duration::ZERO).await;
+    subject
+}
+
+bookingq_store::conformance_tests!(real);

@@ -1,0 +1,330 @@
+//! What happens to the Redis store when Redis, its data or the way to it goes wrong. On a real redis-server.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use bookingq_core::{
+    BookingId, BookingState, ClientId, Details, EventSeq, PaymentId, RequestId, ReservationId,
+};
+use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::{
+    Confirm, Confirmed, Enqueue, Lease, Scope, Settled, Settlement, Store, StoreError, Task, Verdict,
+};
+use support::RedisServer;
+use tokio::time::{Instant, sleep, timeout};
+
+const LEASE: Duration = Duration::from_secs(60);
+const HOLD: Duration = Duration::from_secs(600);
+/// How soon everything must work again.
+const BACK: Duration = Duration::from_secs(10);
+
+fn enqueue(name: &str) -> Enqueue {
+    Enqueue {
+        client: ClientId::new(name).unwrap(),
+        request: RequestId::new(name).unwrap(),
+        booking: BookingId::generate(),
+        details: Details::default(),
+        trace: None,
+    }
+}
+
+fn settlement(task: &Task, verdict: Verdict) -> Settlement {
+    let lease = Lease { client: task.client.clone(), booking: task.booking, fence: task.fence };
+    Settlement { lease, verdict, busy: Duration::ZERO }
+}
+
+fn reserved() -> Verdict {
+    Verdict::Reserved { reservation: ReservationId::new("seat").unwrap(), hold: HOLD }
+}
+
+fn store(config: RedisConfig) -> RedisStore {
+    RedisStore::connect(RedisConfig { deadline: Duration::from_millis(500), ..config }).unwrap()
+}
+
+/// Repeats the same request until it is answered, as a client does after an unknown outcome.
+async fn place(store: &RedisStore, asked: &Enqueue) -> bookingq_store::Enqueued {
+    let repeat = async {
+        loop {
+            match store.enqueue(vec![asked.clone()]).await {
+                Ok(mut places) => return places.remove(0).unwrap(),
+                Err(error) => assert!(error.is_transient(), "{error}"),
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(BACK, repeat).await.expect("the store must come back by itself")
+}
+
+async fn one_task(store: &RedisStore) -> Task {
+    let mut tasks = store.claim(1, LEASE, Scope::Everything).await.unwrap().tasks;
+    assert_eq!(tasks.len(), 1);
+    tasks.remove(0)
+}
+
+#[tokio::test]
+async fn scripts_forgotten_by_the_server_are_loaded_again_in_the_middle_of_a_life() {
+    let server = RedisServer::start();
+    let store = store(server.config());
+    place(&store, &enqueue("a")).await;
+    server.cli(&["SCRIPT", "FLUSH"]);
+    let task = one_task(&store).await;
+    server.cli(&["SCRIPT", "FLUSH"]);
+    let settled = store.settle(vec![settlement(&task, reserved())]).await.unwrap();
+    assert_eq!(settled, [Settled::Applied(BookingState::Reserved)]);
+}
+
+#[tokio::test]
+async fn invariant_1_what_was_acknowledged_survives_sigkill_with_appendfsync_always() {
+    let mut server = RedisServer::start_durable();
+    let config = server.config();
+    let store = store(config.clone());
+    assert!(store.open().await.unwrap().warnings.is_empty());
+    let mut places = Vec::new();
+    for round in 0..3 {
+        for n in 0..20 {
+            let asked = enqueue(&format!("client {round}-{n}"));
+            places.push((asked.clone(), place(&store, &asked).await.booking));
+        }
+        server.kill();
+        server.restart();
+    }
+    for (n, (asked, booking)) in places.into_iter().enumerate() {
+        let again = place(&store, &asked).await;
+        assert!(again.existing, "{} was lost", asked.client);
+        assert_eq!(again.booking, booking);
+        assert_eq!(again.booking.position, Some(n as u64 + 1));
+    }
+}
+
+#[tokio::test]
+async fn without_redis_calls_fail_fast_and_with_it_they_work_again() {
+    let mut server = RedisServer::start();
+    let config = server.config();
+    let store = store(config);
+    place(&store, &enqueue("a")).await;
+    server.kill();
+    let failed = async {
+        // The first call may find the old connection, the ones after that must be told at once.
+        while !matches!(store.snapshot().await, Err(StoreError::Unavailable(_))) {}
+        let started = Instant::now();
+        for _ in 0..20 {
+            let refused = store.status(vec![ClientId::new("a").unwrap()]).await;
+            assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    };
+    timeout(BACK, failed).await.expect("no call may hang");
+    server.restart();
+    assert!(!place(&store, &enqueue("b")).await.existing);
+}
+
+#[tokio::test]
+async fn a_store_may_be_made_before_redis_is_there() {
+    let mut server = RedisServer::start();
+    let config = server.config();
+    server.kill();
+    let store = store(config);
+    assert!(matches!(store.open().await, Err(StoreError::Unavailable(_))));
+    server.restart();
+    place(&store, &enqueue("a")).await;
+}
+
+#[tokio::test]
+async fn a_server_that_became_a_replica_is_unavailable_until_it_can_be_written_again() {
+    let server = RedisServer::start();
+    let primary = RedisServer::start();
+    let store = store(server.config());
+    place(&store, &enqueue("a")).await;
+    server.cli(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    let refused = store.enqueue(vec![enqueue("b")]).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    let refused = store.snapshot().await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "it serves nothing old: {refused:?}");
+    server.cli(&["REPLICAOF", "NO", "ONE"]);
+    place(&store, &enqueue("c")).await;
+}
+
+#[tokio::test]
+async fn invariant_8_a_call_without_an_answer_is_a_timeout_and_its_repeat_is_harmless() {
+    let server = RedisServer::start();
+    let store = store(server.config());
+    place(&store, &enqueue("a")).await;
+    let task = one_task(&store).await;
+    let settlement = settlement(&task, reserved());
+    // A server that works but does not answer: what it was sent is done when it goes on.
+    server.cli(&["CLIENT", "PAUSE", "900", "ALL"]);
+    let lost = store.settle(vec![settlement.clone()]).await;
+    assert!(matches!(lost, Err(StoreError::Timeout(_))), "{lost:?}");
+    let again = timeout(BACK, async {
+        loop {
+            match store.settle(vec![settlement.clone()]).await {
+                Ok(settled) => return settled[0],
+                Err(error) => assert!(error.is_transient(), "{error}"),
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let again = again.await.expect("the store must come back");
+    let state = BookingState::Reserved;
+    assert!(again == Settled::Applied(state) || again == Settled::Repeated(state), "{again:?}");
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!((snapshot.totals.reserved, snapshot.holds, snapshot.in_flight), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn foreign_and_damaged_data_is_passed_over_and_counted() {
+    let server = RedisServer::start();
+    let config = server.config();
+    let queue = config.queue.clone();
+    let store = store(config);
+    let key = |name: &str| format!("booking-{name}:{{{queue}}}");
+    let status = |client: &str| format!("booking-status:{{{queue}}}:{client}");
+    for name in ["a", "b", "c", "good"] {
+        place(&store, &enqueue(name)).await;
+    }
+    server.cli(&["DEL", &status("a")]);
+    server.cli(&["SET", &status("b"), "not a hash"]);
+    server.cli(&["HSET", &status("c"), "state", "dancing"]);
+    server.cli(&["ZADD", &key("leases"), "1", "stranger"]);
+    server.cli(&["ZADD", &key("timeouts"), "1", "stranger"]);
+    server.cli(&["XADD", &key("events"), "*", "foreign", "entry"]);
+    let mut tasks = store.claim(9, LEASE, Scope::Everything).await.unwrap().tasks;
+    assert_eq!(tasks.len(), 1);
+    assert_eq!(tasks.remove(0).client.as_str(), "good");
+    assert_eq!(store.sweep(9).await.unwrap().expired, 0);
+    let clients = ["a", "b", "c"].map(|name| ClientId::new(name).unwrap());
+    assert_eq!(store.status(clients.to_vec()).await.unwrap(), [None, None, None]);
+    for name in ["a", "b", "c"] {
+        let place = place(&store, &enqueue(name)).await;
+        assert!(!place.existing, "{name} can join again");
+    }
+    assert_eq!(store.claim(9, LEASE, Scope::Everything).await.unwrap().tasks.len(), 3);
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!((snapshot.backlog, snapshot.holds, snapshot.in_flight), (0, 0, 4));
+    // a, b, c in the line, the stranger in two sets, and b and c again when they were replaced.
+    assert_eq!(snapshot.totals.damaged, 7);
+    let events = store.events(EventSeq::START, 100, Duration::ZERO).await.unwrap();
+    assert_eq!((events.events.len(), events.gap), (11, false));
+}
+
+#[tokio::test]
+async fn data_of_a_newer_release_is_refused() {
+    let server = RedisServer::start();
+    let config = server.config();
+    server.cli(&["HSET", &format!("booking-meta:{{{}}}", config.queue), "schema", "2"]);
+    let refused = store(config).open().await;
+    assert!(matches!(refused, Err(StoreError::NewerSchema { found: 2, known: 1 })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn data_that_was_lost_has_another_epoch_and_a_follower_notices() {
+    let server = RedisServer::start();
+    let store = store(server.config());
+    let before = store.open().await.unwrap();
+    assert_eq!(before.epoch, store.open().await.unwrap().epoch);
+    assert!(before.warnings.iter().any(|warning| warning.starts_with("appendonly")), "{before:?}");
+    for name in ["a", "b"] {
+        place(&store, &enqueue(name)).await;
+    }
+    let after = store.events(EventSeq::START, 9, Duration::ZERO).await.unwrap().next;
+    server.cli(&["FLUSHALL"]);
+    assert_ne!(store.open().await.unwrap().epoch, before.epoch);
+    place(&store, &enqueue("c")).await;
+    let found = store.events(after, 9, Duration::ZERO).await.unwrap();
+    assert!(found.gap);
+    assert_eq!(found.events.len(), 1);
+}
+
+#[tokio::test]
+async fn a_follower_that_fell_behind_a_trimmed_outbox_is_told_of_the_gap() {
+    let server = RedisServer::start();
+    let store = store(RedisConfig { outbox_entries: 1, ..server.config() });
+    // Redis trims by whole nodes of a hundred entries.
+    for n in 0..250 {
+        place(&store, &enqueue(&format!("c{n}"))).await;
+    }
+    let found = store.events(EventSeq::START, 1000, Duration::ZERO).await.unwrap();
+    assert!(found.gap);
+    assert!(store.snapshot().await.unwrap().outbox < 250);
+    let latest = store.latest_event().await.unwrap();
+    assert!(!store.events(latest, 10, Duration::ZERO).await.unwrap().gap);
+}
+
+#[tokio::test]
+async fn followers_that_wait_do_not_hold_up_anybody() {
+    let server = RedisServer::start();
+    let store = store(server.config());
+    place(&store, &enqueue("a")).await;
+    let after = store.latest_event().await.unwrap();
+    let wait = || store.events(after, 10, Duration::from_secs(20));
+    let others = async {
+        for _ in 0..20 {
+            store.snapshot().await.unwrap();
+        }
+        place(&store, &enqueue("b")).await;
+    };
+    let all = async { tokio::join!(wait(), wait(), wait(), others) };
+    let (one, two, three, ()) = timeout(BACK, all).await.expect("all are woken by the next event");
+    for followed in [one, two, three] {
+        assert_eq!(followed.unwrap().events.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn every_key_of_a_queue_is_in_one_slot_and_a_final_booking_has_a_ttl() {
+    let server = RedisServer::start();
+    let config = RedisConfig { retention: Duration::from_secs(100), ..server.config() };
+    let queue = config.queue.clone();
+    let store = store(config);
+    store.open().await.unwrap();
+    place(&store, &enqueue("a client {with} braces")).await;
+    place(&store, &enqueue("waiting")).await;
+    let task = one_task(&store).await;
+    store.settle(vec![settlement(&task, reserved())]).await.unwrap();
+    let payment = PaymentId::new("p").unwrap();
+    let paid = Confirm { client: task.client.clone(), booking: None, payment };
+    let won = store.confirm(vec![paid], LEASE).await.unwrap().remove(0).unwrap();
+    let Confirmed::Won(task, _) = won else { panic!("a payment in time must win") };
+    store.settle(vec![settlement(&task, Verdict::Confirmed)]).await.unwrap();
+    store.sweep(1).await.unwrap();
+    store.notifier("me", LEASE, None).await.unwrap();
+
+    let keys = server.cli(&["KEYS", "*"]);
+    assert!(keys.lines().count() >= 7, "{keys}");
+    for key in keys.lines() {
+        assert_eq!(key.split(['{', '}']).nth(1), Some(queue.as_str()), "{key}");
+    }
+    let key = |client: &str| format!("booking-status:{{{queue}}}:{client}");
+    let ttl: u64 = server.cli(&["PTTL", &key("a client {with} braces")]).parse().unwrap();
+    assert!((90_000..=100_000).contains(&ttl), "{ttl}");
+    assert_eq!(server.cli(&["PTTL", &key("waiting")]), "-1");
+    assert_eq!(server.cli(&["HEXISTS", &key("a client {with} braces"), "payload"]), "0");
+}
+
+#[tokio::test]
+async fn a_new_booking_of_a_client_loses_the_ttl_of_the_old_one() {
+    let server = RedisServer::start();
+    let config = server.config();
+    let key = format!("booking-status:{{{}}}:a", config.queue);
+    let store = store(config);
+    place(&store, &enqueue("a")).await;
+    let task = one_task(&store).await;
+    store.settle(vec![settlement(&task, Verdict::SoldOut)]).await.unwrap();
+    assert_ne!(server.cli(&["PTTL", &key]), "-1");
+    let again = Enqueue { request: RequestId::new("another").unwrap(), ..enqueue("a") };
+    assert!(!place(&store, &again).await.existing);
+    assert_eq!(server.cli(&["PTTL", &key]), "-1");
+    assert_eq!(server.cli(&["HGET", &key, "state"]), "queued 0");
+}
+
+#[test]
+fn a_url_that_is_none_is_refused_without_showing_its_password() {
+    let config = RedisConfig::new("http://user:secret@host", bookingq_core::QueueName::new("q").unwrap());
+    assert!(!format!("{config:?}").contains("secret"));
+    let error = RedisStore::connect(config).err().unwrap();
+    assert!(matches!(error, StoreError::Settings(_)));
+    assert!(!error.to_string().contains("secret"), "{error}");
+}

@@ -1,0 +1,96 @@
+//! Where the data of a run lives, and with it, where the workers run.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bookingq_api::Plan;
+use bookingq_core::backoff::Backoff;
+use bookingq_store::memory::{MemoryOptions, MemoryStore};
+use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::{Store, StoreError};
+use tokio::time::Instant;
+
+use crate::UpError;
+use crate::config::StoreChoice;
+use crate::console::Console;
+use crate::redis_server::RedisServer;
+
+/// How long a store may take to answer for the first time.
+const OPENING: Duration = Duration::from_secs(10);
+const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(50), max: Duration::from_millis(500) };
+
+/// The store of a run.
+#[derive(Debug)]
+pub enum Backend {
+    /// In this process.
+    Embedded,
+    /// Redis, with the server if it is ours.
+    Redis {
+        /// Where.
+        url: String,
+        /// Ours.
+        server: Option<RedisServer>,
+    },
+}
+
+impl Backend {
+    /// Starts what has to be started.
+    ///
+    /// # Errors
+    /// When there is no Redis to start.
+    pub async fn start(choice: &StoreChoice, directory: &Path, console: &Console) -> Result<Self, UpError> {
+        Ok(match choice {
+            StoreChoice::Embedded => Self::Embedded,
+            StoreChoice::Redis(url) => Self::Redis { url: url.clone(), server: None },
+            StoreChoice::OwnRedis => {
+                let server = RedisServer::start(directory, console).await?;
+                Self::Redis { url: server.url(), server: Some(server) }
+            }
+        })
+    }
+
+    /// The store of one queue, open.
+    ///
+    /// # Errors
+    /// When it does not answer, or has data of a newer release.
+    pub async fn store(&self, plan: &Plan, console: &Console) -> Result<Arc<dyn Store>, UpError> {
+        let store: Arc<dyn Store> = match self {
+            Self::Embedded => {
+                let options = MemoryOptions { retention: plan.retention, ..MemoryOptions::default() };
+                Arc::new(MemoryStore::with_options(plan.queue.clone(), options))
+            }
+            Self::Redis { url, .. } => {
+                let mut config = RedisConfig::new(url.clone(), plan.queue.clone());
+                config.retention = plan.retention;
+                Arc::new(RedisStore::connect(config)?)
+            }
+        };
+        for warning in open(&*store).await?.warnings {
+            console.tell(format!("warning: {warning}"));
+        }
+        store.set_admission(plan.admission).await?;
+        Ok(store)
+    }
+
+    /// Ends what was started.
+    pub async fn stop(self) {
+        if let Self::Redis { server: Some(server), .. } = self {
+            server.stop().await;
+        }
+    }
+}
+
+async fn open(store: &dyn Store) -> Result<bookingq_store::Opened, StoreError> {
+    let until = Instant::now() + OPENING;
+    let mut tries = 0;
+    loop {
+        match store.open().await {
+            Err(error) if error.is_transient() && Instant::now() < until => {
+                tries += 1;
+                tokio::time::sleep(BACKOFF.delay(tries, rand::random())).await;
+            }
+            answer => return answer,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Manifests: YAML files with one or several documents, of which the `BookingQueue`s are run.
+
+use std::path::{Path, PathBuf};
+
+use bookingq_api::strict::unknown_fields;
+use bookingq_api::{BookingQueue, Plan, Problems};
+use serde_json::Value;
+
+/// What is wrong with a manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It cannot be read.
+    #[error("cannot read {}: {cause}", file.display())]
+    Read {
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// It is not YAML, or not of the shape of a `BookingQueue`.
+    #[error("{} (document {document}): {}", file.display(), cause.to_string().trim_start_matches("error: "))]
+    Shape {
+        /// Which file.
+        file: PathBuf,
+        /// From 1.
+        document: usize,
+        /// Where and why.
+        cause: Box<serde_saphyr::Error>,
+    },
+    /// A field is not as it must be.
+    #[error("{} (document {document}, BookingQueue {name}):\n{problems}", file.display())]
+    Refused {
+        /// Which file.
+        file: PathBuf,
+        /// From 1.
+        document: usize,
+        /// `metadata.name`.
+        name: String,
+        /// All of them.
+        problems: Problems,
+    },
+    /// It has no `BookingQueue`.
+    #[error("{} has no BookingQueue; allowed: YAML documents with apiVersion bookingqueue.dev/v1alpha1 and kind BookingQueue", file.display())]
+    Empty {
+        /// Which file.
+        file: PathBuf,
+    },
+    /// Two have one name.
+    #[error("{} has two BookingQueues named {name}; allowed: each name once", file.display())]
+    Twice {
+        /// Which file.
+        file: PathBuf,
+        /// The name.
+        name: String,
+    },
+}
+
+/// Reads the queues of a file. Documents of other kinds are passed over: a file for `kubectl apply` works as it is.
+///
+/// # Errors
+/// [`ManifestError`], with the file, the document and the field.
+pub fn read(file: &Path) -> Result<Vec<Plan>, ManifestError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|cause| ManifestError::Read { file: file.to_owned(), cause })?;
+    parse(file, &text)
+}
+
+fn parse(file: &Path, text: &str) -> Result<Vec<Plan>, ManifestError> {
+    let mut plans: Vec<Plan> = Vec::new();
+    for (index, document) in documents(text).into_iter().enumerate() {
+        let Some(plan) = parse_document(file, index + 1, &document)? else { continue };
+        if plans.iter().any(|other| other.queue == plan.queue) {
+            return Err(ManifestError::Twice { file: file.to_owned(), name: plan.queue.to_string() });
+        }
+        plans.push(plan);
+    }
+    if plans.is_empty() { Err(ManifestError::Empty { file: file.to_owned() }) } else { Ok(plans) }
+}
+
+fn parse_document(file: &Path, document: usize, text: &str) -> Result<Option<Plan>, ManifestError> {
+    let shape = |cause| ManifestError::Shape { file: file.to_owned(), document, cause: Box::new(cause) };
+    let Some(value) = serde_saphyr::from_str::<Option<Value>>(text).map_err(shape)? else { return Ok(None) };
+    let ours = value["kind"] == "BookingQueue" && value["apiVersion"] == "bookingqueue.dev/v1alpha1";
+    if !ours {
+        return Ok(None);
+    }
+    let name = value["metadata"]["name"].as_str().unwrap_or("without a name").to_owned();
+    let refused =
+        |problems| ManifestError::Refused { file: file.to_owned(), document, name: name.clone(), problems };
+    let unknown = unknown_fields(&value);
+    if !unknown.is_empty() {
+        return Err(refused(Problems(unknown)));
+    }
+    // Read again from the text, not from the value, so that an error shows its line.
+    let queue: BookingQueue = serde_saphyr::from_str(text).map_err(shape)?;
+    queue.spec.resolve(queue.metadata.name.as_deref().unwrap_or_default()).map(Some).map_err(refused)
+}
+
+/// The documents of a YAML stream. Each is preceded by as many empty lines as it has lines before it, so that the line
+/// numbers of its errors are those of the file. (A line `---` at column 0 always separates, even within a block text.)
+fn documents(text: &str) -> Vec<String> {
+    let mut documents = vec![String::new()];
+    for (number, line) in text.lines().enumerate() {
+        let separates = line == "---" || line.starts_with("--- ");
+        if separates {
+            documents.push("\n".repeat(number + 1));
+        } else if let Some(document) = documents.last_mut() {
+            document.push_str(line);
+            document.push('\n');
+        }
+    }
+    documents
+        .retain(|document| document.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#')));
+    documents
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const QUEUE: &str =
+        "apiVersion: bookingqueue.dev/v1alpha1\nkind: BookingQueue\nmetadata:\n  name: concert\n";
+
+    fn refused(text: &str) -> String {
+        parse(Path::new("shop.yaml"), text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_queues_of_a_file_are_found_among_other_documents() {
+        let text = format!(
+            "# a comment\n---\nkind: ConfigMap\napiVersion: v1\n---\n{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n---\n"
+        );
+        let plans = parse(Path::new("shop.yaml"), &text).unwrap();
+        assert_eq!(plans.len(), 1);
+        assert_eq!(plans[0].queue.as_str(), "concert");
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_file_document_and_line() {
+        let error = refused(&format!(
+            "kind: ConfigMap\n---\n{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n  hold: {{ timeout: soon }}\n"
+        ));
+        assert!(error.starts_with("shop.yaml (document 2): line 9"), "{error}");
+        assert!(error.contains("\"soon\" is not a duration; allowed:"), "{error}");
+    }
+
+    #[test]
+    fn a_misspelt_or_impossible_field_is_told_with_its_path() {
+        let error =
+            refused(&format!("{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\", timeot: 3s }}\n"));
+        assert!(
+            error.contains("spec.booking.timeot is not a field; allowed: endpoint, timeout, tls"),
+            "{error}"
+        );
+        let error = refused(&format!("{QUEUE}spec:\n  booking: {{ endpoint: \"a:1\" }}\n"));
+        assert!(error.contains("spec.booking.endpoint is \"a:1\"; allowed:"), "{error}");
+    }
+
+    #[test]
+    fn a_file_without_a_queue_or_with_one_twice_is_refused() {
+        assert!(refused("kind: ConfigMap\n").contains("has no BookingQueue"));
+        let queue = format!("{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n");
+        assert!(refused(&format!("{queue}---\n{queue}")).contains("two BookingQueues named concert"));
+        assert!(refused("a: [").contains("shop.yaml (document 1)"));
+    }
+
+    #[test]
+    fn the_sample_is_sound() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/samples/concert.yaml");
+        assert_eq!(read(Path::new(file)).unwrap()[0].queue.as_str(), "concert");
+    }
+}

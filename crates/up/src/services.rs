@@ -1,0 +1,105 @@
+//! The shop's services of one queue: simulated in this process where the manifest says so, called where they are otherwise.
+
+use std::net::SocketAddr;
+
+use bookingq_api::Plan;
+use bookingq_api::downstream::Endpoint;
+use bookingq_api::plan::Service;
+use bookingq_core::Invalid;
+use bookingq_sim::simulator::At;
+use bookingq_sim::spec::BookingSpec;
+use bookingq_sim::{BookingSim, RealtimeSim, SimSpec, Simulator, SimulatorConfig, TicketSim};
+use bookingq_worker::config::{ClientTls, Downstream};
+
+use crate::UpError;
+
+/// Where the services are.
+#[derive(Debug)]
+pub struct Services {
+    /// The simulated ones; they stop when it is dropped.
+    pub simulator: Simulator,
+    /// The Booking Service.
+    pub booking: Downstream,
+    /// The Ticket Service, if there is one.
+    pub ticket: Option<Downstream>,
+    /// The Realtime Service, if there is one.
+    pub realtime: Option<Downstream>,
+}
+
+impl Services {
+    /// Starts what is to be simulated. `overrides` are settings of the simulated Booking Service, over those of the manifest.
+    ///
+    /// # Errors
+    /// [`UpError`] when a simulation is not understood, or a service needs what this computer does not have.
+    pub async fn start(plan: &Plan, overrides: Option<&str>) -> Result<Self, UpError> {
+        let config = simulations(plan, overrides)?;
+        let simulator = Simulator::start(config).await?;
+        let booking = simulator.booking().map(BookingSim::address);
+        let ticket = simulator.ticket().map(TicketSim::address);
+        let realtime = simulator.realtime().map(RealtimeSim::address);
+        Ok(Self {
+            booking: downstream(&plan.booking, booking)?,
+            ticket: plan.ticket.as_ref().map(|service| downstream(service, ticket)).transpose()?,
+            realtime: plan.realtime.as_ref().map(|service| downstream(service, realtime)).transpose()?,
+            simulator,
+        })
+    }
+}
+
+/// What is to be simulated.
+fn simulations(plan: &Plan, overrides: Option<&str>) -> Result<SimulatorConfig, UpError> {
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut config = SimulatorConfig::default();
+    for service in [Some(&plan.booking), plan.ticket.as_ref(), plan.realtime.as_ref()].into_iter().flatten() {
+        let Endpoint::Simulated(text) = &service.endpoint else { continue };
+        let refused = |problem: Invalid| UpError::Simulation { endpoint: text.clone(), problem };
+        match text.parse().map_err(refused)? {
+            SimSpec::Booking(spec) => config.booking = Some(At { spec, listen }),
+            SimSpec::Ticket(spec) => config.ticket = Some(At { spec, listen }),
+            SimSpec::Realtime(spec) => config.realtime = Some(At { spec, listen }),
+        }
+    }
+    if let Some(overrides) = overrides {
+        let booking = config.booking.as_mut().ok_or(UpError::NothingToSimulate)?;
+        booking.spec = overridden(booking.spec, overrides)
+            .map_err(|problem| UpError::Simulation { endpoint: overrides.to_owned(), problem })?;
+    }
+    config.admin = config.booking.map(|_| listen);
+    Ok(config)
+}
+
+/// `spec` with the settings of `overrides` in place of its own.
+fn overridden(spec: BookingSpec, overrides: &str) -> Result<BookingSpec, Invalid> {
+    // Read alone first, so that a mistake in it is told as one of it.
+    overrides.parse::<BookingSpec>()?;
+    let key = |setting: &str| setting.split('=').next().unwrap_or_default().trim().to_owned();
+    let changed: Vec<String> = overrides.split(',').map(key).collect();
+    let written = spec.to_string();
+    let kept = written.split(',').filter(|setting| !changed.contains(&key(setting)));
+    kept.chain([overrides]).collect::<Vec<_>>().join(",").parse()
+}
+
+fn downstream(service: &Service, simulated: Option<SocketAddr>) -> Result<Downstream, UpError> {
+    let endpoint = match (&service.endpoint, simulated) {
+        (Endpoint::Simulated(_), Some(address)) => format!("http://{address}"),
+        (Endpoint::Simulated(text) | Endpoint::Grpc(text), _) => text.clone(),
+    };
+    if let Some(tls) = &service.tls {
+        return Err(UpError::NoSecrets { endpoint, secret: tls.secret_name.clone() });
+    }
+    Ok(Downstream { endpoint, timeout: service.timeout, tls: ClientTls::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn overrides_replace_single_settings_and_keep_the_others() {
+        let manifest: BookingSpec = "stock=8000,latency=80ms,errors=1%".parse().unwrap();
+        let spec = overridden(manifest, "errors=5%,lost_replies=2%").unwrap();
+        assert_eq!(spec, "stock=8000,latency=80ms,errors=5%,lost_replies=2%".parse().unwrap());
+        assert_eq!(overridden(manifest, "erors=5%").unwrap_err().field, "key");
+    }
+}

@@ -1,0 +1,75 @@
+//! The sweeper of one queue: in this process, or as the process that the CronJob of a cluster would start.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bookingq_api::Plan;
+use bookingq_worker::config::Retry;
+use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::UpError;
+use crate::console::Console;
+use crate::fleet::{Home, processing_arguments};
+use crate::process::{self, Life, Recipe};
+use crate::services::Services;
+
+/// How long one process sweeps, as in a cluster.
+const ROUND: &str = "60s";
+/// How long a sweeper process may take to leave beyond its grace.
+const BEYOND_GRACE: Duration = Duration::from_secs(2);
+
+/// Starts it; it runs until `leave`.
+///
+/// # Errors
+/// When it cannot be set up.
+pub fn start(
+    home: &Home,
+    plan: &Arc<Plan>,
+    services: &Arc<Services>,
+    console: &Console,
+    leave: CancellationToken,
+) -> Result<JoinHandle<()>, UpError> {
+    match home {
+        Home::Here(store) => {
+            let sweeper = Sweeper::new(config(plan, services), Arc::clone(store))?;
+            let console = console.clone();
+            Ok(tokio::spawn(async move {
+                if let Err(error) = sweeper.run(SweepMode::UntilStopped, leave).await {
+                    console.tell(format!("the sweeper failed: {error}"));
+                }
+            }))
+        }
+        Home::Processes { program, url, directory } => {
+            let mut arguments: Vec<OsString> =
+                ["sweep", "--log-format", "json", "--for", ROUND].map(OsString::from).into();
+            arguments.extend(processing_arguments(plan, services).into_iter().map(OsString::from));
+            let recipe = Recipe {
+                name: format!("{} sweeper", plan.queue),
+                program: program.clone(),
+                arguments,
+                environment: vec![("BOOKINGQ_REDIS", url.into())],
+                log: directory.join(format!("{}-sweeper.log", plan.queue)),
+                port: None,
+                grace: plan.worker.grace + BEYOND_GRACE,
+                life: Life::Rounds,
+            };
+            Ok(tokio::spawn(process::keep(recipe, console.clone(), leave, |_| ())))
+        }
+    }
+}
+
+fn config(plan: &Plan, services: &Services) -> SweepConfig {
+    SweepConfig {
+        id: format!("{}-sweeper", plan.queue),
+        booking: Some(services.booking.clone()),
+        concurrency: plan.worker.concurrency as usize,
+        lease: plan.worker.lease,
+        hold: plan.hold,
+        retry: Retry { attempts: plan.retry.attempts, backoff: plan.retry.backoff },
+        grace: plan.worker.grace,
+        admin: None,
+    }
+}

@@ -1,0 +1,135 @@
+//! How a running queue looks.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bookingq_sim::crowd::ProgressView;
+use bookingq_sim::ledger::Totals;
+use bookingq_store::Snapshot;
+
+use crate::console::View;
+use crate::screen::{Sparkline, bar, bold, dim, red};
+
+/// Width of bars.
+const BAR: usize = 30;
+
+/// Everything that is shown of a queue at one moment.
+pub struct Moment<'a> {
+    /// Its name.
+    pub queue: &'a str,
+    /// Since the start.
+    pub elapsed: Duration,
+    /// Until the end, if there is one.
+    pub time: Option<Duration>,
+    /// What the store says; `None` when it does not answer.
+    pub snapshot: Option<&'a Snapshot>,
+    /// Bookings joining and leaving the line each second, by the last two snapshots.
+    pub rates: (f64, f64),
+    /// Length of the line over the last minute.
+    pub depth: &'a Sparkline,
+    /// Workers wanted.
+    pub wanted: u32,
+    /// Addresses of the workers that are ready.
+    pub doors: &'a [SocketAddr],
+    /// The shop's ledger, if it is simulated.
+    pub ledger: Option<Totals>,
+    /// The crowd, if one was asked for.
+    pub crowd: Option<ProgressView>,
+}
+
+impl Moment<'_> {
+    /// For a terminal and for a log.
+    pub fn view(&self) -> View {
+        View { lines: self.lines(), line: self.line() }
+    }
+
+    fn line(&self) -> String {
+        let workers = format!("workers={}/{}", self.doors.len(), self.wanted);
+        let Some(snapshot) = self.snapshot else {
+            return format!("{} the store does not answer {workers}", self.queue);
+        };
+        let totals = &snapshot.totals;
+        format!(
+            "{} waiting={} in_flight={} holds={} {workers} joining={:.0}/s served={:.0}/s oldest={:.1}s confirmed={} expired={} cancelled={} sold_out={} rejected={} failed={}",
+            self.queue,
+            snapshot.backlog,
+            snapshot.in_flight,
+            snapshot.holds,
+            self.rates.0,
+            self.rates.1,
+            oldest(snapshot).as_secs_f64(),
+            totals.confirmed,
+            totals.expired,
+            totals.cancelled,
+            totals.sold_out,
+            totals.rejected,
+            totals.failed,
+        )
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.title()];
+        match self.snapshot {
+            None => lines.push(red("  the store does not answer")),
+            Some(snapshot) => lines.extend(self.numbers(snapshot)),
+        }
+        if let Some(ledger) = self.ledger {
+            let filled = bar(ledger.confirmed + ledger.held, ledger.stock, BAR);
+            lines.push(format!(
+                "  tickets    {filled}  sold {} + held {} of {}",
+                ledger.confirmed, ledger.held, ledger.stock
+            ));
+        }
+        if let Some(crowd) = self.crowd {
+            lines.push(format!(
+                "  crowd      {} came, {} in line or past it, {} paid, {} too late, {} left, {} done",
+                crowd.arrived, crowd.acknowledged, crowd.paid, crowd.paid_late, crowd.left, crowd.finished
+            ));
+        }
+        lines
+    }
+
+    fn title(&self) -> String {
+        let end = self.time.map(|time| format!(" of {:.0}", time.as_secs_f64())).unwrap_or_default();
+        let admission = self.snapshot.map(|snapshot| snapshot.admission.as_str()).unwrap_or_default();
+        let doors = match self.doors {
+            [] => "no worker is ready".to_owned(),
+            [door] => format!("http://{door}"),
+            [first, .., last] => format!("http://{first} … {last}"),
+        };
+        let time = format!("{:.0}{end} s", self.elapsed.as_secs_f64());
+        format!("{}  {admission}  {}  {}", bold(self.queue), dim(&time), dim(&doors))
+    }
+
+    fn numbers(&self, snapshot: &Snapshot) -> Vec<String> {
+        let totals = &snapshot.totals;
+        let workers = "▪".repeat(self.doors.len().min(BAR));
+        vec![
+            format!("  waiting    {:>8}  {}", snapshot.backlog, self.depth),
+            format!(
+                "  in flight  {:>8}  oldest wait {:.1} s",
+                snapshot.in_flight,
+                oldest(snapshot).as_secs_f64()
+            ),
+            format!(
+                "  holds      {:>8}  joining {:.0}/s, served {:.0}/s",
+                snapshot.holds, self.rates.0, self.rates.1
+            ),
+            format!("  workers    {:>4}/{:<3}  {workers}", self.doors.len(), self.wanted),
+            format!(
+                "  final      confirmed {}  expired {}  cancelled {}  sold out {}  rejected {}  failed {}",
+                totals.confirmed,
+                totals.expired,
+                totals.cancelled,
+                totals.sold_out,
+                totals.rejected,
+                totals.failed
+            ),
+        ]
+    }
+}
+
+/// How long the front of the line has waited.
+fn oldest(snapshot: &Snapshot) -> Duration {
+    snapshot.front.map_or(Duration::ZERO, |(_, since)| snapshot.now.since(since))
+}

@@ -1,0 +1,174 @@
+//! `cargo xtask test`: sets up what is missing, runs every test of the workspace, and counts.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::shell;
+
+/// How to run the tests.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask test                          everything
+  cargo xtask test -p bookingq-store        one crate
+  cargo xtask test -- late_payment          tests whose names contain this")]
+pub struct Args {
+    /// Passed on to `cargo test`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]
+    forwarded: Vec<String>,
+}
+
+/// Runs them all; every failure is seen in one run.
+pub fn run(args: &Args) -> Result<()> {
+    set_up()?;
+    let start = Instant::now();
+    // clap takes a `--` that comes first as its own.
+    let dashes = std::env::args().nth(2).filter(|word| word == "--");
+    let narrowed = dashes.is_none() && chooses_packages(&args.forwarded);
+    let scope = (!narrowed).then_some("--workspace");
+    let common = |cargo: &mut Command| {
+        cargo.args(["--locked", "--no-fail-fast"]).args(scope).args(&dashes).args(&args.forwarded);
+    };
+    let mut outcomes = Vec::new();
+    if shell::has("cargo-nextest") {
+        // It prints its own count.
+        let mut nextest = shell::cargo();
+        common(nextest.args(["nextest", "run"]));
+        outcomes.push(shell::run(&mut nextest));
+        let mut examples = shell::cargo();
+        common(examples.args(["test", "--doc"]));
+        outcomes.push(counted(&mut examples, start));
+    } else {
+        let mut all = shell::cargo();
+        common(all.arg("test"));
+        outcomes.push(counted(&mut all, start));
+    }
+    outcomes.into_iter().collect()
+}
+
+/// Whether the caller says which packages, so that "all of them" must not be said as well.
+fn chooses_packages(forwarded: &[String]) -> bool {
+    let ours = forwarded.iter().take_while(|word| *word != "--");
+    ours.into_iter()
+        .any(|word| word.starts_with("-p") || word.starts_with("--package") || word == "--workspace")
+}
+
+/// The tests start Redis servers of their own; the program must be there.
+fn set_up() -> Result<()> {
+    const INSTALL: &str = "apt-get install -y redis-server";
+    if shell::has("redis-server") {
+        return Ok(());
+    }
+    let root = shell::read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !(root && shell::has("apt-get")) {
+        bail!("the tests need redis-server (7.0 or newer) on the PATH; on Debian or Ubuntu: sudo {INSTALL}");
+    }
+    eprintln!("The tests need redis-server, which is missing. It is installed now: {INSTALL}");
+    // A package list that was never fetched, or is old, is the usual reason for the first try to fail.
+    if install(INSTALL).is_err() {
+        shell::run(Command::new("apt-get").arg("update"))?;
+        install(INSTALL)?;
+    }
+    Ok(())
+}
+
+fn install(line: &str) -> Result<()> {
+    let mut words = line.split(' ');
+    let mut command = Command::new(words.next().unwrap_or_default());
+    // No questions; and no server as a service: the tests start their own, on free ports.
+    command.args(words).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").stdin(Stdio::null());
+    shell::run(&mut command)
+}
+
+/// Runs `cargo test`, passes on what it prints, and adds up its results.
+fn counted(command: &mut Command, start: Instant) -> Result<()> {
+    let line = shell::announce(command);
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("`{line}` could not be started"))?;
+    let mut counts = Counts::default();
+    if let Some(output) = child.stdout.take() {
+        let mut out = std::io::stdout().lock();
+        for text in BufReader::new(output).split(b'\n') {
+            let text = text?;
+            out.write_all(&text)?;
+            out.write_all(b"\n")?;
+            counts.add(&String::from_utf8_lossy(&text));
+        }
+    }
+    let status = child.wait()?;
+    println!("\n{counts} in {} s", start.elapsed().as_secs());
+    if !status.success() {
+        bail!("`{line}` failed ({status})");
+    }
+    if counts.suites == 0 {
+        bail!("`{line}` reported no result at all");
+    }
+    Ok(())
+}
+
+/// The sum of `test result:` lines.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    suites: u64,
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Counts {
+    /// `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`; other lines are
+    /// not for us.
+    fn add(&mut self, line: &str) {
+        let Some((_, result)) = line.split_once("test result: ") else { return };
+        let Some((_, result)) = result.split_once(". ") else { return };
+        self.suites += 1;
+        for part in result.split("; ") {
+            let Some((count, what)) = part.split_once(' ') else { continue };
+            let Ok(count) = count.parse::<u64>() else { continue };
+            match what {
+                "passed" => self.passed += count,
+                "failed" => self.failed += count,
+                "ignored" => self.ignored += count,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { suites, passed, failed, ignored } = self;
+        write!(f, "tests: {passed} passed, {failed} failed, {ignored} ignored ({suites} suites)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_results_of_all_suites_add_up() {
+        let mut counts = Counts::default();
+        for line in [
+            "running 13 tests",
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s",
+            "test ids::tests::an_id ... ok",
+            "test result: FAILED. 2 passed; 5 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s",
+        ] {
+            counts.add(line);
+        }
+        assert_eq!(counts, Counts { suites: 2, passed: 14, failed: 5, ignored: 1 });
+        assert_eq!(counts.to_string(), "tests: 14 passed, 5 failed, 1 ignored (2 suites)");
+    }
+
+    #[test]
+    fn the_whole_workspace_is_tested_unless_packages_are_named() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert!(chooses_packages(&words("-p bookingq-core")));
+        assert!(chooses_packages(&words("--package=bookingq-core --lib")));
+        assert!(!chooses_packages(&words("--lib -- -p")));
+    }
+}
