@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::Executor;
 use crate::downstream::breaker::Circuit;
 
-/// Told whenever there may be something to claim. A wake that is missed costs at most [`FALLBACK`].
+/// Told whenever there may be something to claim. A wake that is missed costs at most a second.
 pub type Wake = Arc<Notify>;
 
 /// Longest sleep without looking, should a wake be lost.
