@@ -47,47 +47,19 @@ pub struct RedisFlags {
 impl RedisFlags {
     /// The store's settings for `queue`.
     pub async fn resolve(self, queue: QueueName) -> Result<RedisConfig, Failure> {
-        let mut url = self.url;
+        let mut config = RedisConfig::new(self.url, queue);
         if let Some(file) = self.password_file {
             let text = tokio::fs::read_to_string(&file)
                 .await
                 .with_context(|| format!("cannot read --redis-password-file {}", file.display()))?;
-            url = with_password(&url, text.trim_end_matches(['\r', '\n']))?;
+            let password = text.trim_end_matches(['\r', '\n']);
+            config = config.with_password(password).map_err(|error| Failure::usage(error.to_string()))?;
         }
-        let mut config = RedisConfig::new(url, queue);
         config.deadline = self.deadline;
         config.retention = self.retention;
         config.outbox_entries = self.outbox_entries as usize;
         Ok(config)
     }
-}
-
-/// The URL with the password in it: `redis://user@host` becomes `redis://user:password@host`.
-fn with_password(url: &str, password: &str) -> Result<String, Failure> {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return Err(Failure::usage(format!(
-            "--redis is {url:?}; allowed: redis://HOST:PORT[/DB] or rediss://…"
-        )));
-    };
-    let (user, host) = rest.split_once('@').unwrap_or(("", rest));
-    if user.contains(':') {
-        return Err(Failure::usage(
-            "--redis has a password already; allowed: one of it and --redis-password-file",
-        ));
-    }
-    let mut encoded = String::new();
-    for byte in password.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.extend(['%', hex(byte >> 4), hex(byte & 0xf)]);
-        }
-    }
-    Ok(format!("{scheme}://{user}:{encoded}@{host}"))
-}
-
-fn hex(digit: u8) -> char {
-    char::from(b"0123456789ABCDEF"[usize::from(digit)])
 }
 
 /// A certificate and its key belong together.
@@ -177,13 +149,6 @@ call_flags!(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn a_password_from_a_file_may_hold_any_character() {
-        assert_eq!(with_password("redis://a:1/0", "p@s/s:").unwrap(), "redis://:p%40s%2Fs%3A@a:1/0");
-        assert_eq!(with_password("rediss://ann@a:1", "x").unwrap(), "rediss://ann:x@a:1");
-        assert!(matches!(with_password("redis://ann:y@a:1", "x"), Err(Failure::Usage(_))));
-    }
 
     #[test]
     fn a_key_without_its_certificate_is_refused() {

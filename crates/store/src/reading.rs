@@ -8,8 +8,9 @@ use crate::{Snapshot, Totals};
 
 /// Differences the queue's counters.
 ///
-/// Arrivals are smoothed over about two seconds: short enough that a step is answered within two readings, long enough that
-/// one reading's luck does not move the fleet. The service time is smoothed over about twenty bookings' worth of readings.
+/// Arrivals are smoothed with a time constant of one second: short enough that a step is mostly known after two readings,
+/// long enough that one reading's luck does not move the fleet. The service time is a mean over about the last five readings
+/// in which somebody left the line.
 #[derive(Debug, Clone, Default)]
 pub struct ReadingFollower {
     last: Option<Snapshot>,

@@ -75,3 +75,20 @@ impl fmt::Debug for RedisConfig {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(url: &str, password: &str) -> Result<String, StoreError> {
+        let config = RedisConfig::new(url, QueueName::new("q").unwrap());
+        config.with_password(password).map(|config| config.url)
+    }
+
+    #[test]
+    fn a_password_kept_apart_may_hold_any_character() {
+        assert_eq!(with("redis://a:1/0", "p@s/s:").unwrap(), "redis://:p%40s%2Fs%3A@a:1/0");
+        assert_eq!(with("rediss://ann@a:1", "x").unwrap(), "rediss://ann:x@a:1");
+        assert!(matches!(with("redis://ann:y@a:1", "x"), Err(StoreError::Settings(_))));
+    }
+}
