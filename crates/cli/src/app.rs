@@ -8,7 +8,8 @@ use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::telemetry::{self, Telemetry};
 use crate::verbs::{
-    admission, cancel, crd, enqueue, operator, pay, queue, simulate, status, sweep, top, up, watch, worker,
+    admission, cancel, crd, enqueue, operator, pay, probe, queue, simulate, status, sweep, top, up, watch,
+    worker,
 };
 
 /// Fair lines for ticket sales: everyone gets a place, a reservation in order, and a limited time to pay.
@@ -43,6 +44,7 @@ enum Verb {
     Sweep(sweep::Args),
     Operator(operator::Args),
     Simulate(simulate::Args),
+    Probe(probe::Args),
     Crd(crd::Args),
     Enqueue(enqueue::Args),
     Status(status::Args),
@@ -73,6 +75,7 @@ impl Verb {
             Self::Sweep(args) => sweep::run(args, signals).await,
             Self::Operator(args) => operator::run(args, signals).await,
             Self::Simulate(args) => simulate::run(args, signals).await,
+            Self::Probe(args) => probe::run(args).await,
             Self::Crd(args) => crd::run(&args),
             Self::Enqueue(args) => enqueue::run(args).await,
             Self::Status(args) => status::run(args).await,

@@ -6,6 +6,7 @@ pub mod crd;
 pub mod enqueue;
 pub mod operator;
 pub mod pay;
+pub mod probe;
 pub mod queue;
 pub mod simulate;
 pub mod status;

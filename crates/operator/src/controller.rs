@@ -49,6 +49,9 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, leaving: 
     let controller = Controller::new(queues, watcher::Config::default())
         .with_config(controller::Config::default().concurrency(CONCURRENCY));
     let known = controller.store();
+    if let Err(error) = metrics.tell_conditions(known.clone()) {
+        warn!(%error, "the conditions of queues are not among the metrics");
+    }
     let events = Events::new(client.clone(), settings.instance.clone());
     let shared = Shared {
         client: client.clone(),

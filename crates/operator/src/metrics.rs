@@ -1,10 +1,16 @@
-//! Every metric of the operator, made in one place.
+//! Every metric of the operator, made in one place. Names and meaning: docs/operations.md.
 
 use std::sync::Arc;
 
+use kube::ResourceExt as _;
+use kube::runtime::reflector::Store;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+use crate::caches::Watched;
 
 /// Buckets for a reconcile: some calls to the API server.
 const LATENCY: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -39,31 +45,30 @@ impl Metrics {
     /// When two have one name, which would be a defect.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new_custom(Some("bookingqueue_operator".to_owned()), None)?;
+        let r = Registrar(&registry);
         let queue = ["namespace", "queue"];
-        let opts = |name: &str, help: &str| Opts::new(name, help);
-        let duration = HistogramOpts::new("reconcile_duration_seconds", "Duration of a reconcile")
-            .buckets(LATENCY.to_vec());
         let families = Families {
-            leading: IntGauge::new("leading", "1 while this operator is the one that writes")?,
-            reconciles: IntCounterVec::new(opts("reconciles_total", "Reconciles by outcome"), &["outcome"])?,
-            reconcile_duration: Histogram::with_opts(duration)?,
-            scalings: IntCounterVec::new(
-                opts("scalings_total", "Changes of a number of workers"),
-                &["direction"],
+            leading: r.int_gauge("leading", "1 while this operator is the one that writes")?,
+            reconciles: r.counters("reconciles_total", "Reconciles by outcome", &["outcome"])?,
+            reconcile_duration: r.histogram(
+                "reconcile_duration_seconds",
+                "Duration of a reconcile",
+                &LATENCY,
             )?,
-            workers_wanted: IntGaugeVec::new(opts("workers_wanted", "Workers asked for"), &queue)?,
-            store_up: IntGaugeVec::new(
-                opts("store_up", "1 while the queue's Redis answers the operator"),
-                &queue,
-            )?,
+            scalings: r.counters("scalings_total", "Changes of a number of workers", &["direction"])?,
+            workers_wanted: r.int_gauges("workers_wanted", "Workers asked for", &queue)?,
+            store_up: r.int_gauges("store_up", "1 while the queue's Redis answers the operator", &queue)?,
         };
-        registry.register(Box::new(families.leading.clone()))?;
-        registry.register(Box::new(families.reconciles.clone()))?;
-        registry.register(Box::new(families.reconcile_duration.clone()))?;
-        registry.register(Box::new(families.scalings.clone()))?;
-        registry.register(Box::new(families.workers_wanted.clone()))?;
-        registry.register(Box::new(families.store_up.clone()))?;
         Ok(Self { registry, families: Arc::new(families) })
+    }
+
+    /// From now on, tells the conditions of `queues` too.
+    ///
+    /// # Errors
+    /// When it does so already, which would be a defect.
+    pub fn tell_conditions(&self, queues: Store<Watched>) -> prometheus::Result<()> {
+        let help = "What a condition of a queue says: 1 True, 0 False, -1 Unknown";
+        Registrar(&self.registry).conditions("queue_condition", help, queues)
     }
 
     /// Forgets a queue that is gone.
@@ -88,5 +93,129 @@ impl std::ops::Deref for Metrics {
     type Target = Families;
     fn deref(&self) -> &Families {
         &self.families
+    }
+}
+
+/// Makes and registers in one step.
+struct Registrar<'a>(&'a Registry);
+
+impl Registrar<'_> {
+    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> prometheus::Result<C> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn int_gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.add(IntGauge::new(name, help)?)
+    }
+
+    fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
+        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
+    }
+
+    fn conditions(&self, name: &str, help: &str, queues: Store<Watched>) -> prometheus::Result<()> {
+        let opts = Opts::new(name, help);
+        let shape = IntGaugeVec::new(opts.clone(), &CONDITION)?;
+        self.0.register(Box::new(Conditions { opts, shape, queues }))
+    }
+}
+
+/// Labels of a condition.
+const CONDITION: [&str; 3] = ["namespace", "queue", "type"];
+
+/// The conditions of all queues, read from what is watched whenever somebody asks: there is nothing to keep up to date, and
+/// nothing stays of a queue that is gone.
+struct Conditions {
+    opts: Opts,
+    shape: IntGaugeVec,
+    queues: Store<Watched>,
+}
+
+impl Collector for Conditions {
+    fn desc(&self) -> Vec<&Desc> {
+        self.shape.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Ok(gauges) = IntGaugeVec::new(self.opts.clone(), &CONDITION) else { return Vec::new() };
+        for queue in self.queues.state() {
+            let namespace = queue.namespace().unwrap_or_default();
+            let set = |type_: &str, value| {
+                gauges.with_label_values(&[&namespace, &queue.name_any(), type_]).set(value);
+            };
+            match &queue.0 {
+                Ok(queue) => {
+                    let told = queue.status.iter().flat_map(|status| &status.conditions);
+                    told.for_each(|condition| set(&condition.type_, number(&condition.status)));
+                }
+                Err(_) => set("Ready", 0),
+            }
+        }
+        gauges.collect()
+    }
+}
+
+fn number(status: &str) -> i64 {
+    match status {
+        "True" => 1,
+        "False" => 0,
+        _ => -1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use kube::core::DeserializeGuard;
+    use kube::runtime::{reflector, watcher};
+    use serde_json::json;
+
+    use super::*;
+
+    fn queue(name: &str, spec: &serde_json::Value) -> Watched {
+        let conditions: Vec<_> = [("Ready", "True"), ("Sweeper", "Unknown")]
+            .into_iter()
+            .map(|(type_, status)| {
+                json!({ "type": type_, "status": status, "reason": "R", "message": "", "lastTransitionTime": "2026-11-01T00:00:00Z" })
+            })
+            .collect();
+        let queue = json!({
+            "apiVersion": "bookingqueue.dev/v1alpha1", "kind": "BookingQueue",
+            "metadata": { "name": name, "namespace": "shop" },
+            "spec": spec, "status": { "conditions": conditions },
+        });
+        serde_json::from_value::<DeserializeGuard<_>>(queue).unwrap()
+    }
+
+    #[test]
+    fn conditions_are_told_for_as_long_as_their_queue_is_there() {
+        let (store, mut writer) = reflector::store();
+        let metrics = Metrics::new().unwrap();
+        metrics.tell_conditions(store).unwrap();
+        let text = || String::from_utf8(metrics.render()).unwrap();
+        let concert = queue("concert", &json!({ "booking": { "endpoint": "http://a:1" } }));
+        writer.apply_watcher_event(&watcher::Event::Apply(concert.clone()));
+        writer.apply_watcher_event(&watcher::Event::Apply(queue("odd", &json!({ "booking": 7 }))));
+        let series = |queue: &str, type_: &str| {
+            format!(
+                "bookingqueue_operator_queue_condition{{namespace=\"shop\",queue=\"{queue}\",type=\"{type_}\"}}"
+            )
+        };
+        let told = text();
+        for (queue, type_, value) in
+            [("concert", "Ready", 1), ("concert", "Sweeper", -1), ("odd", "Ready", 0)]
+        {
+            assert!(told.contains(&format!("{} {value}\n", series(queue, type_))), "{told}");
+        }
+        writer.apply_watcher_event(&watcher::Event::Delete(concert));
+        assert!(!text().contains("concert"));
     }
 }

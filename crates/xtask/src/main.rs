@@ -1,12 +1,15 @@
 //! `cargo xtask …`: what this project does to itself. One file for each command.
 //!
 //! ```text
-//!   test, tidy, crd, check_report, bench  ──>  shell (runs other programs)      tree (the files of the repository)
+//!   test, tidy, crd, manifests, check_report, bench  ──>  shell (runs other programs)   tree (the files of the repository)
+//!                '─────'──> generated (writes or compares)
 //! ```
 
 mod bench;
 mod check_report;
 mod crd;
+mod generated;
+mod manifests;
 mod shell;
 mod test;
 mod tidy;
@@ -30,8 +33,10 @@ enum Command {
     Test(test::Args),
     /// Check the rules of style that no compiler checks
     Tidy,
-    /// Write crds/bookingqueue.yaml, or check that it is up to date
-    Crd(crd::Args),
+    /// Write the CustomResourceDefinition into crds/ and the chart, or check that it is up to date
+    Crd(generated::Args),
+    /// Write manifests/install.yaml from the chart, or check that it is up to date
+    Manifests(generated::Args),
     /// Check that a report of `bookingq up --report FILE` adds up
     CheckReport(check_report::Args),
     /// Measure
@@ -43,6 +48,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Tidy => tidy::run(),
         Command::Crd(args) => crd::run(&args),
+        Command::Manifests(args) => manifests::run(&args),
         Command::CheckReport(args) => check_report::run(&args),
         Command::Bench(args) => bench::run(&args),
     };

@@ -1,4 +1,4 @@
-//! Every metric is documented, and every documented metric exists.
+//! Every metric is documented, and every metric that a document or an alert names exists.
 
 use std::collections::BTreeSet;
 
@@ -7,44 +7,63 @@ use anyhow::Result;
 use super::Problem;
 use crate::tree::{self, Tree};
 
-/// Where they are made.
-const SOURCE: &str = "crates/worker/src/metrics.rs";
+/// Where they are made, and what stands before the names there once [`PREFIX`] is taken away.
+const SOURCES: [(&str, &str); 2] =
+    [("crates/worker/src/metrics.rs", ""), ("crates/operator/src/metrics.rs", "operator_")];
 /// Where they are explained.
 const DOCUMENT: &str = "docs/operations.md";
+/// Where they are used: an alert on a metric that does not exist would never fire.
+const ALERTS: &str = "charts/bookingq/templates/prometheusrule.yaml";
 const PREFIX: &str = "bookingqueue_";
 
-/// Compares both. A missing document is reported with the others that are expected.
+/// Compares them. A missing document is reported with the others that are expected.
 pub fn check(tree: &Tree) -> Result<Vec<Problem>> {
     if !tree.contains(DOCUMENT) {
         return Ok(Vec::new());
     }
-    Ok(compare(&tree::read(SOURCE)?, &tree::read(DOCUMENT)?))
+    let mut all = BTreeSet::new();
+    let mut problems = Vec::new();
+    for (source, prefix) in SOURCES {
+        let made = made(&tree::read(source)?);
+        if made.is_empty() {
+            let what = "no metric is made here as tidy knows it: `.counter(\"name\"`";
+            problems.push(Problem::in_file(source, what));
+        }
+        all.extend(made.into_iter().map(|name| format!("{prefix}{name}")));
+    }
+    let document = tree::read(DOCUMENT)?;
+    problems.extend(unknown(&all, DOCUMENT, &document));
+    problems.extend(unknown(&all, ALERTS, &tree::read(ALERTS)?));
+    problems.extend(unexplained(&all, &document));
+    Ok(problems)
 }
 
-fn compare(source: &str, document: &str) -> Vec<Problem> {
-    let made = made(source);
-    if made.is_empty() {
-        return vec![Problem::in_file(
-            SOURCE,
-            "no metric is made here as tidy knows it: `.counter(\"name\"`",
-        )];
-    }
-    let mut explained = BTreeSet::new();
-    let mut problems = Vec::new();
-    for (index, name) in named(document) {
-        match family(&made, name) {
-            Some(family) => drop(explained.insert(family)),
-            None => problems.push(Problem::at(DOCUMENT, index, format!("{PREFIX}{name} is not in {SOURCE}"))),
-        }
-    }
+/// Names in a file that no source makes.
+fn unknown(made: &BTreeSet<String>, file: &str, text: &str) -> Vec<Problem> {
+    let lost = named(text).into_iter().filter(|(_, name)| family(made, name).is_none());
+    lost.map(|(index, name)| Problem::at(file, index, format!("no source makes {PREFIX}{name}"))).collect()
+}
+
+/// Metrics that the document does not name.
+fn unexplained(made: &BTreeSet<String>, document: &str) -> Vec<Problem> {
+    let explained: BTreeSet<_> =
+        named(document).into_iter().filter_map(|(_, name)| family(made, name)).collect();
     let silent = made.iter().filter(|name| !explained.contains(name.as_str()));
-    problems
-        .extend(silent.map(|name| Problem::in_file(SOURCE, format!("{PREFIX}{name} is not in {DOCUMENT}"))));
-    problems
+    silent.map(|name| Problem::in_file(DOCUMENT, format!("{PREFIX}{name} is not explained"))).collect()
 }
 
 /// The methods that make one, by the name it gets.
-const MAKERS: [&str; 7] = ["counter", "counters", "gauge", "gauges", "int_gauge", "histogram", "histograms"];
+const MAKERS: [&str; 9] = [
+    "counter",
+    "counters",
+    "gauge",
+    "gauges",
+    "int_gauge",
+    "int_gauges",
+    "histogram",
+    "histograms",
+    "conditions",
+];
 
 /// The first argument of each `.counter("…"`, on the same line or the next.
 fn made(source: &str) -> BTreeSet<String> {
@@ -81,28 +100,24 @@ mod tests {
     const CODE: &str =
         "let a = Self { a: r.counter(\"a_total\", \"A\")?, b: r\n .histogram(\n \"b_seconds\",\n \"B\")? };";
 
+    fn lines(problems: &[Problem]) -> Vec<String> {
+        problems.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn what_is_made_and_explained_agrees() {
         let document =
             "`bookingqueue_*`: `bookingqueue_a_total{x}`,\n`rate(bookingqueue_b_seconds_bucket[5m])`";
-        assert_eq!(compare(CODE, document), []);
+        assert_eq!(unknown(&made(CODE), "a.md", document), []);
+        assert_eq!(unexplained(&made(CODE), document), []);
     }
 
     #[test]
     fn both_kinds_of_gap_are_named() {
-        let lines: Vec<_> =
-            compare(CODE, "\nbookingqueue_a_total bookingqueue_c").iter().map(ToString::to_string).collect();
-        assert_eq!(
-            lines,
-            [
-                format!("{DOCUMENT}:2: bookingqueue_c is not in {SOURCE}"),
-                format!("{SOURCE}: bookingqueue_b_seconds is not in {DOCUMENT}"),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_source_that_cannot_be_read_is_not_a_pass() {
-        assert_eq!(compare("fn main() {}", "").len(), 1);
+        let document = "\nbookingqueue_a_total bookingqueue_c";
+        let unknown = lines(&unknown(&made(CODE), "a.yaml", document));
+        assert_eq!(unknown, ["a.yaml:2: no source makes bookingqueue_c"]);
+        let unexplained = lines(&unexplained(&made(CODE), document));
+        assert_eq!(unexplained, [format!("{DOCUMENT}: bookingqueue_b_seconds is not explained")]);
     }
 }

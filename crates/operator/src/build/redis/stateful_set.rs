@@ -96,6 +96,8 @@ fn settings(redis: &ManagedRedis) -> Vec<String> {
         ("--maxmemory-policy", "noeviction"),
         // The hash of a booking stays in its compact form while no value of it is longer than this.
         ("--hash-max-listpack-value", "128"),
+        // A small sorted set would be a list, walked for each change: a quarter of Redis's CPU (docs/redis-keys.md).
+        ("--zset-max-listpack-entries", "0"),
         ("--requirepass", "$(REDISCLI_AUTH)"),
     ];
     settings.iter().flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]).collect()

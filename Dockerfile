@@ -1,0 +1,29 @@
+# syntax=docker/dockerfile:1
+# The one image of bookingq: operator, worker, sweep, simulate and the client verbs.
+#
+#   docker build -t bookingq:dev .
+#
+# The binary links only to the C library, so the base holds nothing else: no shell, no package manager. It runs as user 65532.
+
+FROM docker.io/library/rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+# Dependencies and what is compiled of them stay in the builder's caches from one build to the next.
+RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,target=/src/target,sharing=locked \
+    cargo build --release --locked --package bookingq \
+    && objcopy --strip-debug target/release/bookingq /bookingq
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="bookingq" \
+      org.opencontainers.image.description="Fair booking queues: operator, workers, sweeper, simulator" \
+      org.opencontainers.image.source="https://github.com/bookingqueue/bookingq" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /bookingq /usr/local/bin/bookingq
+# As a number, so that a kubelet can see that it is not root.
+USER 65532:65532
+ENTRYPOINT ["/usr/local/bin/bookingq"]

@@ -1,0 +1,125 @@
+//! `bookingq probe`: asks an admin port, for health checks in images that hold nothing else that could.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use bookingq_core::Invalid;
+use bookingq_core::backoff::Backoff;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tonic::transport::Uri;
+
+use crate::failure::Failure;
+use crate::flags::duration;
+
+/// One try takes no longer than this.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// Between two tries.
+const RETRY: Backoff = Backoff { initial: Duration::from_millis(200), max: Duration::from_secs(2) };
+/// The status line is shorter than this.
+const STATUS_LINE: u64 = 64;
+
+/// Ask an admin port whether its process is well: exit code 0 if it answers 200
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  bookingq probe http://127.0.0.1:9090/readyz
+  bookingq probe --within 60s http://bookingq-operator-metrics.bookingq-system.svc:9090/readyz
+
+For health checks of containers, because the image holds no shell and no curl.")]
+pub struct Args {
+    /// Which page: http://HOST:PORT/PATH
+    #[arg(value_name = "URL", value_parser = page)]
+    url: Uri,
+    /// Keep asking for so long; 0s asks once
+    #[arg(long, env = "BOOKINGQ_PROBE_WITHIN", value_name = "TIME", default_value = "0s", value_parser = duration)]
+    within: Duration,
+}
+
+fn page(text: &str) -> Result<Uri, Invalid> {
+    let uri = text.parse().ok().filter(|uri: &Uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+    uri.ok_or_else(|| Invalid::new("URL", text, "http://HOST[:PORT][/PATH]"))
+}
+
+/// Asks.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    let until = Instant::now() + args.within;
+    let mut tries = 0;
+    loop {
+        let outcome = match tokio::time::timeout(DEADLINE, ask(&args.url)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(anyhow::anyhow!("no answer within {DEADLINE:?}")),
+        };
+        let Err(error) = outcome else { return Ok(()) };
+        if Instant::now() >= until {
+            return Err(error.context(args.url.to_string()).into());
+        }
+        tries += 1;
+        tokio::time::sleep(RETRY.delay(tries, rand::random())).await;
+    }
+}
+
+async fn ask(url: &Uri) -> Result<()> {
+    let host = url.host().context("no host")?;
+    let path = url.path_and_query().map_or("/", |path| path.as_str());
+    // An IPv6 address stands in brackets in a URL and without them in an address.
+    let address = (host.trim_start_matches('[').trim_end_matches(']'), url.port_u16().unwrap_or(80));
+    let mut stream = TcpStream::connect(address).await.context("cannot connect")?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.context("cannot ask")?;
+    let mut answer = Vec::new();
+    stream.take(STATUS_LINE).read_to_end(&mut answer).await.context("cannot read the answer")?;
+    let answer = String::from_utf8_lossy(&answer);
+    let status = answer.lines().next().unwrap_or_default();
+    if status.split(' ').nth(1) != Some("200") {
+        bail!("answered {status:?}, not 200");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that answers `status` to one request.
+    async fn asked(status: &'static str) -> Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/readyz", listener.local_addr().unwrap());
+        let answer = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 512];
+            let read = stream.read(&mut request).await.unwrap();
+            assert!(request[..read].starts_with(b"GET /readyz HTTP/1.1\r\n"));
+            stream
+                .write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes())
+                .await
+                .unwrap();
+        };
+        tokio::join!(ask(&page(&url).unwrap()), answer).0
+    }
+
+    #[tokio::test]
+    async fn only_an_answer_of_200_is_well() {
+        asked("200 OK").await.unwrap();
+        let error = asked("503 Service Unavailable").await.unwrap_err();
+        assert!(error.to_string().contains("503 Service Unavailable"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_told_with_its_url() {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let url = page(&format!("http://{free}/readyz")).unwrap();
+        let Err(Failure::Failed(error)) = run(Args { url, within: Duration::ZERO }).await else { panic!() };
+        assert!(format!("{error:#}").contains(&format!("http://{free}/readyz: cannot connect")), "{error:#}");
+    }
+
+    #[test]
+    fn only_http_is_asked() {
+        assert!(page("https://a/b").is_err());
+        assert!(page("127.0.0.1:9090").is_err());
+        assert!(page("http://[::1]:9090/readyz").is_ok());
+    }
+}
