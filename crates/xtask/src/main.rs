@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!   test, tidy, crd, manifests, check_report, bench  ──>  shell (runs other programs)   tree (the files of the repository)
-//!                '─────'──> generated (writes or compares)
+//!     |          '─────'──> generated (writes or compares)
+//!     '──> control_plane (finds or builds an API server)
 //! ```
 
 mod bench;
 mod check_report;
+mod control_plane;
 mod crd;
 mod generated;
 mod manifests;

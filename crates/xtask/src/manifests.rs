@@ -71,7 +71,7 @@ fn without_helm(rendered: &str) -> String {
             || line.starts_with("helm.sh/chart: ")
             || line == "app.kubernetes.io/managed-by: Helm"
     };
-    rendered.lines().filter(|line| !helms(line)).map(|line| format!("{}\n", line.trim_end())).collect()
+    rendered.lines().filter(|line| !helms(line)).flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,11 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::shell;
+use crate::{control_plane, shell};
+
+/// The package whose tests want a control plane, and the feature that turns these tests on.
+const OPERATOR: &str = "bookingq-operator";
+const CONTROL_PLANE: &str = "bookingq-operator/control-plane";
 
 /// How to run the tests.
 #[derive(Debug, clap::Args)]
@@ -14,7 +18,9 @@ use crate::shell;
 Examples:
   cargo xtask test                          everything
   cargo xtask test -p bookingq-store        one crate
-  cargo xtask test -- late_payment          tests whose names contain this")]
+  cargo xtask test -- late_payment          tests whose names contain this
+
+The operator's tests run against a real API server: see tests/control-plane/README.md.")]
 pub struct Args {
     /// Passed on to `cargo test`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]
@@ -24,6 +30,7 @@ pub struct Args {
 /// Runs them all; every failure is seen in one run.
 pub fn run(args: &Args) -> Result<()> {
     set_up()?;
+    let control_plane = wants_control_plane(&args.forwarded).then(control_plane::folder).transpose()?;
     let start = Instant::now();
     // clap takes a `--` that comes first as its own.
     let dashes = std::env::args().nth(2).filter(|word| word == "--");
@@ -31,6 +38,11 @@ pub fn run(args: &Args) -> Result<()> {
     let scope = (!narrowed).then_some("--workspace");
     let common = |cargo: &mut Command| {
         cargo.args(["--locked", "--no-fail-fast"]).args(scope).args(&dashes).args(&args.forwarded);
+    };
+    let real = |cargo: &mut Command| {
+        if let Some(folder) = &control_plane {
+            cargo.args(["--features", CONTROL_PLANE]).env(control_plane::ASSETS, folder);
+        }
     };
     let mut outcomes = Vec::new();
     if shell::has("cargo-nextest") {
@@ -41,9 +53,17 @@ pub fn run(args: &Args) -> Result<()> {
         let mut examples = shell::cargo();
         common(examples.args(["test", "--doc"]));
         outcomes.push(counted(&mut examples, start));
+        // It runs each test in a process of its own, but these share one control plane.
+        if control_plane.is_some() {
+            let mut operator = shell::cargo();
+            real(operator.arg("test"));
+            common(operator.args(["--test", "control_plane"]));
+            outcomes.push(counted(&mut operator, start));
+        }
     } else {
         let mut all = shell::cargo();
-        common(all.arg("test"));
+        real(all.arg("test"));
+        common(&mut all);
         outcomes.push(counted(&mut all, start));
     }
     outcomes.into_iter().collect()
@@ -54,6 +74,22 @@ fn chooses_packages(forwarded: &[String]) -> bool {
     let ours = forwarded.iter().take_while(|word| *word != "--");
     ours.into_iter()
         .any(|word| word.starts_with("-p") || word.starts_with("--package") || word == "--workspace")
+}
+
+/// Whether the operator's tests are among those asked for.
+fn wants_control_plane(forwarded: &[String]) -> bool {
+    let mut ours = forwarded.iter().take_while(|word| *word != "--").peekable();
+    let (mut all, mut named) = (!chooses_packages(forwarded), false);
+    while let Some(word) = ours.next() {
+        let (flag, value) = word.split_once('=').unwrap_or((word, ours.peek().map_or("", |next| next)));
+        match flag {
+            "--workspace" => all = true,
+            "--exclude" if value == OPERATOR => return false,
+            "-p" | "--package" if value == OPERATOR => named = true,
+            _ => {}
+        }
+    }
+    all || named
 }
 
 /// The tests start Redis servers of their own; the program must be there.
@@ -170,5 +206,17 @@ mod tests {
         assert!(chooses_packages(&words("-p bookingq-core")));
         assert!(chooses_packages(&words("--package=bookingq-core --lib")));
         assert!(!chooses_packages(&words("--lib -- -p")));
+    }
+
+    #[test]
+    fn a_control_plane_is_wanted_only_where_the_operator_is_tested() {
+        let wanted =
+            |line: &str| wants_control_plane(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        for line in ["", "--lib", "--workspace", "-p bookingq-core -p bookingq-operator", "-- late -p x"] {
+            assert!(wanted(line), "{line}");
+        }
+        for line in ["-p bookingq-core", "--package=bookingq", "--workspace --exclude bookingq-operator"] {
+            assert!(!wanted(line), "{line}");
+        }
     }
 }
