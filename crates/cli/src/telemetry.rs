@@ -73,7 +73,10 @@ impl Telemetry {
             .unwrap_or_else(|| if std::io::stderr().is_terminal() { Format::Text } else { Format::Json });
         let log = match format {
             Format::Json => json::JsonLines::new(std::io::stderr).boxed(),
-            Format::Text => fmt::layer().with_writer(std::io::stderr).with_target(false).boxed(),
+            Format::Text => {
+                let colours = std::io::stderr().is_terminal();
+                fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colours).boxed()
+            }
         };
         tracing_subscriber::registry()
             .with(traces.as_ref().map(traces::layer))

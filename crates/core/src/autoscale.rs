@@ -120,6 +120,12 @@ impl Planner {
         Self::default()
     }
 
+    /// Of one who takes over: what was wanted before is not known, so the present number stands for it. Without that, a new
+    /// operator would send workers away by its first reading, which knows no arrivals yet.
+    pub fn taking_over(now: Timestamp, replicas: u32) -> Self {
+        Self { recent: [(now, replicas)].into() }
+    }
+
     /// Decides. The same calls in the same order always give the same answers.
     pub fn decide(&mut self, policy: &Policy, situation: Situation) -> Decision {
         let current = situation.current;
@@ -203,6 +209,20 @@ mod tests {
         assert_eq!(replicas[10], 15, "1000/s x 0.1 s / 0.7 / 10 slots");
         assert!(replicas[10..=79].iter().all(|&n| n == 15), "{replicas:?}");
         assert_eq!(replicas[81], 1);
+    }
+
+    #[test]
+    fn one_who_takes_over_sends_nobody_away_before_the_window_is_over() {
+        let start = Timestamp(1000);
+        let mut planner = Planner::taking_over(start, 4);
+        let mut decide = |seconds: u64| {
+            let now = Timestamp(start.0 + seconds * 1000);
+            let reading = Some(reading(now, 0, 0.0));
+            planner.decide(&policy(), Situation { now, reading, current: 4, unschedulable: 0 })
+        };
+        assert_eq!((decide(0).replicas, decide(0).reason), (4, Reason::HeldByWindow));
+        assert_eq!(decide(60).replicas, 4);
+        assert_eq!(decide(61).replicas, 1);
     }
 
     #[test]

@@ -192,3 +192,8 @@ fn unschedulable(pod: &Pod) -> bool {
 pub fn key(queue: &Watched) -> Key {
     ObjectRef::new(&queue.name_any()).within(&queue.namespace().unwrap_or_default())
 }
+
+/// The queue's name in logs.
+pub fn told(key: &Key) -> String {
+    format!("{}/{}", key.namespace.as_deref().unwrap_or_default(), key.name)
+}

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bookingq_api::plan::Scaling;
+use bookingq_core::Admission;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -56,7 +57,7 @@ pub fn conditions(picture: &Picture<'_>, before: &[Condition], now: &Time) -> Ve
     let sweeper = carried("Sweeper", sweeper(picture), picture, before);
     let workers = workers(picture);
     let degraded = degraded(picture);
-    let ready = ready(&redis, &workers, &degraded);
+    let ready = ready(picture, &redis, &workers, &degraded);
     let all = [
         ("Ready", ready),
         ("Progressing", progressing(picture)),
@@ -102,13 +103,25 @@ fn condition(
     }
 }
 
-fn ready(redis: &Verdict, workers: &Verdict, degraded: &Verdict) -> Verdict {
+fn ready(picture: &Picture<'_>, redis: &Verdict, workers: &Verdict, degraded: &Verdict) -> Verdict {
     if degraded.holds() {
         return degraded.but(NO);
     }
     match [redis, workers].into_iter().find(|part| !part.holds()) {
-        None => Verdict::new(YES, "Serving", "the queue takes and serves bookings as its admission says"),
+        None => serving(picture.target.map(|target| target.plan.admission)),
         Some(part) => part.but(NO),
+    }
+}
+
+fn serving(admission: Option<Admission>) -> Verdict {
+    match admission {
+        Some(Admission::Paused) => {
+            Verdict::new(YES, "Paused", "the queue takes bookings and keeps their order; it reserves nothing")
+        }
+        Some(Admission::Closed) => {
+            Verdict::new(YES, "Closed", "the queue takes no new bookings; it serves those in line")
+        }
+        Some(Admission::Open) | None => Verdict::new(YES, "Serving", "the queue takes and serves bookings"),
     }
 }
 
@@ -146,6 +159,10 @@ fn workers(picture: &Picture<'_>) -> Verdict {
     let available = status.and_then(|status| status.available_replicas).unwrap_or(0);
     let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let unschedulable = picture.observation.map_or(0, |seen| seen.unschedulable);
+    let refused = refused(deployment);
+    if let (1.., Some(why)) = (available, refused) {
+        return Verdict::new(YES, "PodsRefused", format!("workers serve, but no more can be made: {why}"));
+    }
     if available > 0 && unschedulable > 0 {
         let message = "workers serve, but not all can be scheduled: no more are asked for until they can";
         return Verdict::new(YES, "Unschedulable", message);
@@ -156,10 +173,20 @@ fn workers(picture: &Picture<'_>) -> Verdict {
     if wanted == 0 {
         return Verdict::new(NO, "ScaledToZero", "no workers are asked for: nobody takes or serves bookings");
     }
+    if let Some(why) = refused {
+        return Verdict::new(NO, "PodsRefused", format!("no worker can be made: {why}"));
+    }
     if unschedulable > 0 {
         return Verdict::new(NO, "Unschedulable", "no worker can be scheduled: see the events of its Pods");
     }
     Verdict::new(NO, "NoneAvailable", "no worker is ready yet: see the Pods and their logs")
+}
+
+/// Why the workers' Pods are not even made: a quota, the namespace's Pod Security Standard, a class that does not exist …
+fn refused(deployment: &Deployment) -> Option<&str> {
+    let conditions = deployment.status.as_ref()?.conditions.as_deref()?;
+    let failure = conditions.iter().find(|one| one.type_ == "ReplicaFailure" && one.status == YES)?;
+    failure.message.as_deref()
 }
 
 fn sweeper(picture: &Picture<'_>) -> Verdict {
@@ -191,6 +218,9 @@ fn progressing(picture: &Picture<'_>) -> Verdict {
     let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let seen = status.observed_generation >= deployment.metadata.generation;
     let updated = status.updated_replicas.unwrap_or(0) == wanted && status.replicas.unwrap_or(0) == wanted;
+    if let Some(why) = refused(deployment) {
+        return Verdict::new(NO, "PodsRefused", format!("the API server refuses the workers' Pods: {why}"));
+    }
     if !seen || !updated {
         return Verdict::new(YES, "RollingOut", "workers are being started, replaced or stopped");
     }
@@ -202,4 +232,46 @@ fn progressing(picture: &Picture<'_>) -> Verdict {
         _ => "as many workers as the line needs run",
     };
     Verdict::new(NO, "Settled", scaled)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(available: i32) -> Vec<(String, String, String, String)> {
+        let forbidden = "pods \"concert-worker-\" is forbidden: exceeded quota";
+        let deployment: Deployment = serde_json::from_value(json!({
+            "metadata": { "generation": 2 },
+            "spec": { "replicas": 2, "selector": {}, "template": {} },
+            "status": {
+                "observedGeneration": 2, "availableReplicas": available,
+                "conditions": [{ "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": forbidden }],
+            },
+        }))
+        .unwrap();
+        let picture = Picture {
+            generation: Some(1),
+            target: None,
+            trouble: None,
+            deployment: Some(&deployment),
+            observation: None,
+        };
+        let all = conditions(&picture, &[], &crate::fleet::scaling_now());
+        all.into_iter().map(|one| (one.type_, one.status, one.reason, one.message)).collect()
+    }
+
+    #[test]
+    fn pods_that_are_refused_are_told_with_the_reason_of_the_api_server() {
+        for (available, workers) in [(0, "False"), (1, "True")] {
+            let told = told(available);
+            for (type_, status) in [("Workers", workers), ("Progressing", "False")] {
+                let (_, found, reason, message) = told.iter().find(|one| one.0 == type_).unwrap();
+                assert_eq!((found.as_str(), reason.as_str()), (status, "PodsRefused"), "{type_}");
+                assert!(message.ends_with("is forbidden: exceeded quota"), "{message}");
+            }
+        }
+    }
 }

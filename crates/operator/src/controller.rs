@@ -129,7 +129,7 @@ type Outcome = Result<(Key, controller::Action), controller::Error<crate::error:
 
 fn log(outcome: Outcome) {
     match outcome {
-        Ok((queue, _)) => debug!(%queue, "as specified"),
+        Ok((queue, _)) => debug!(queue = caches::told(&queue), "as specified"),
         // Told where it was met.
         Err(controller::Error::ReconcilerFailed(..)) => {}
         // A queue that was deleted while its children still woke it.

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 
 use crate::apply::{Applied, Applier};
 use crate::build::{self, Objects, names};
-use crate::caches::{Caches, Kept, Key, Watched, key};
+use crate::caches::{Caches, Kept, Key, Watched, key, told};
 use crate::conditions::Picture;
 use crate::dereference::dereference;
 use crate::error::Trouble;
@@ -84,7 +84,7 @@ pub fn retry(queue: &Watched, trouble: &Trouble, context: &Context) -> Action {
         failing.tries = failing.tries.saturating_add(1);
         failing.tries
     };
-    tracing::warn!(queue = %key, tries, reason = trouble.reason(), error = %trouble, "not as specified");
+    tracing::warn!(queue = told(&key), tries, reason = trouble.reason(), error = %trouble, "not as specified");
     if trouble.waits_for_a_person() {
         return Action::requeue(RETRY.max);
     }

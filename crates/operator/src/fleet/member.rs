@@ -23,7 +23,7 @@ use super::observation::{Line, Observation, SWEEP_PATIENCE, StoreHealth, Sweeper
 use super::scaling::{self, FIXED};
 use super::{Order, Shared};
 use crate::build::names;
-use crate::caches::Key;
+use crate::caches::{Key, told};
 use crate::error::{ApiError, call};
 
 /// Between two readings.
@@ -71,7 +71,8 @@ struct Member {
     order: Order,
     store: Result<Opening, StoreError>,
     follower: ReadingFollower,
-    planner: Planner,
+    /// There once the store has been read with workers there.
+    planner: Option<Planner>,
     /// By the store's clock; when the store is silent, what it said last.
     now: Timestamp,
     seen: Observation,
@@ -96,7 +97,7 @@ impl Member {
             key,
             order,
             follower: ReadingFollower::new(),
-            planner: Planner::new(),
+            planner: None,
             now: Timestamp::default(),
             seen,
             observed,
@@ -184,8 +185,10 @@ impl Member {
                 let action = format!("Set{}", wanted.as_str());
                 self.shared.events.normal(&self.order.about, "AdmissionChanged", &action, note).await;
             }
-            Ok(Err(error)) => warn!(queue = %self.key, %error, "admission was not written; trying again"),
-            Err(_) => warn!(queue = %self.key, "admission was not written in time; trying again"),
+            Ok(Err(error)) => {
+                warn!(queue = told(&self.key), %error, "admission was not written; trying again");
+            }
+            Err(_) => warn!(queue = told(&self.key), "admission was not written in time; trying again"),
         }
     }
 
@@ -245,7 +248,13 @@ impl Member {
         match self.patch(&change).await {
             Ok(()) => {
                 let note = scaling::sentence(&change);
-                info!(queue = %self.key, from = change.from, to = change.to, reason = change.reason, "scaled");
+                info!(
+                    queue = told(&self.key),
+                    from = change.from,
+                    to = change.to,
+                    reason = change.reason,
+                    "scaled"
+                );
                 let direction = if change.to > change.from { "up" } else { "down" };
                 self.shared.metrics.scalings.with_label_values(&[direction]).inc();
                 let action = format!("Scale{}To{}", change.from, change.to);
@@ -255,7 +264,7 @@ impl Member {
                 self.shared.events.normal(&self.order.about, "Scaled", &action, note).await;
             }
             Err(error) => {
-                warn!(queue = %self.key, %error, "the number of workers was not written; trying again");
+                warn!(queue = told(&self.key), %error, "the number of workers was not written; trying again");
             }
         }
     }
@@ -329,7 +338,12 @@ fn connect(order: &Order) -> Result<Opening, StoreError> {
 }
 
 /// The planner's decision, if it changes the number.
-fn automatic(planner: &mut Planner, policy: &Policy, situation: Situation) -> Option<Scaling> {
+fn automatic(planner: &mut Option<Planner>, policy: &Policy, situation: Situation) -> Option<Scaling> {
+    let mut unread = Planner::new();
+    let planner = match situation.reading {
+        Some(_) => planner.get_or_insert_with(|| Planner::taking_over(situation.now, situation.current)),
+        None => planner.as_mut().unwrap_or(&mut unread),
+    };
     let decision: autoscale::Decision = planner.decide(policy, situation);
     (decision.replicas != situation.current).then(|| scaling::decided(&decision))
 }
