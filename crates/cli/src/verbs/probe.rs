@@ -98,7 +98,8 @@ mod tests {
                 .await
                 .unwrap();
         };
-        tokio::join!(ask(&page(&url).unwrap()), answer).0
+        let page = page(&url).unwrap();
+        tokio::join!(ask(&page), answer).0
     }
 
     #[tokio::test]
