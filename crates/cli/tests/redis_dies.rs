@@ -19,7 +19,7 @@ use tonic::transport::Channel;
 
 type Client = BookingWorkerServiceClient<Channel>;
 
-const KILLS: usize = 3;
+const KILLS: usize = 10;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A worker process; killed at the end. Its Booking Service does not exist, so nobody leaves the line for good.

@@ -19,9 +19,10 @@ pub(crate) fn busy_us(duration: Duration) -> u64 {
     u64::try_from(duration.min(YEAR).as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The reason, cut at a character boundary to what is kept of one.
-pub(crate) fn reason(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_REASON_BYTES)]
+/// The reason, cut at a character boundary to what is kept of one, and on one line.
+pub(crate) fn reason(text: &str) -> String {
+    let kept = &text[..text.floor_char_boundary(MAX_REASON_BYTES)];
+    kept.chars().map(|c| if c.is_ascii_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ mod tests {
         let long = "é".repeat(300);
         assert_eq!(reason(&long).len(), 512);
         assert_eq!(reason(&format!("x{long}")).len(), 511);
+        assert_eq!(reason("no\nmoney\0"), "no money ");
         assert_eq!(reason("sold to another"), "sold to another");
     }
 

@@ -4,8 +4,9 @@
 //!   RedisStore   Store's methods: batches cut to size, sent as script calls, answers decoded
 //!     |- keys      every key name        |- scripts   scripts/*.lua and their clock
 //!     |- link      the connection        |- fault     what an error means for it
-//!     |- decode    answers as types      |- outbox    stream entries as events
-//!     |- batch     requests as arguments |- follow    reading on in the outbox
+//!     |- batch     requests as arguments |- decode    answers as types
+//!     |- record    a booking as a text   |- outbox    stream entries as events
+//!     |                                  |- follow    reading on in the outbox
 //!     |- settings  the server's settings '- config    what a store is told at its start
 //! ```
 //!
@@ -20,6 +21,7 @@ mod follow;
 mod keys;
 mod link;
 mod outbox;
+mod record;
 mod scripts;
 mod settings;
 
@@ -195,17 +197,8 @@ impl Store for RedisStore {
         batch: Vec<Confirm>,
         lease: Duration,
     ) -> Result<Vec<std::result::Result<Confirmed, Refusal>>> {
-        let script = &self.link.scripts.confirm;
-        let mut results = Vec::with_capacity(batch.len());
-        for part in batch.chunks(MAX_STORE_BATCH) {
-            let mut call = self.call(script);
-            call.arg(millis(bounds::span(lease)));
-            for paid in part {
-                batch::push_confirm(&mut call, paid);
-            }
-            results.extend(batch::confirmed(part, self.link.script(script, &call).await?)?);
-        }
-        Ok(results)
+        self.in_parts(&self.link.scripts.confirm, Some(lease), &batch, batch::push_confirm, batch::confirmed)
+            .await
     }
 
     async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<std::result::Result<Booking, Refusal>>> {

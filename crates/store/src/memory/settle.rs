@@ -51,7 +51,7 @@ fn apply(
         }
         (S::Reserving, Verdict::SoldOut) => end(registers, client, record, S::SoldOut, now),
         (S::Reserving, Verdict::Rejected { reason }) => {
-            bounds::reason(reason).clone_into(&mut record.reason);
+            record.reason = bounds::reason(reason);
             end(registers, client, record, S::Rejected, now);
         }
         (S::Confirming, Verdict::Confirmed) => end(registers, client, record, S::Confirmed, now),
@@ -69,7 +69,7 @@ fn apply(
             registers.refile(client, record, Place::Leased(now + bounds::span(*after)));
         }
         (S::Reserving | S::Confirming, Verdict::GiveUp { reason }) => {
-            bounds::reason(reason).clone_into(&mut record.reason);
+            record.reason = bounds::reason(reason);
             let outcome = if record.is_leaving() { Outcome::Cancelled } else { Outcome::Failed };
             release(registers, client, record, outcome, now);
         }

@@ -4,31 +4,19 @@ use std::time::Duration;
 
 use ::redis::{Cmd, Value};
 use bookingq_core::time::millis;
-use bookingq_core::{Booking, BookingState, ClientId, Fence, Outcome, Quantity, Refusal, Ticket, Timestamp};
+use bookingq_core::{Booking, BookingState, ClientId, Fence, Refusal, Ticket, Timestamp};
 use tracing::warn;
 
-use super::decode::{self, Values, array, refusal, required, text, unexpected};
-use crate::task::{Claim, Lease, Scope, Settlement, Task, TaskKind, Try, Verdict};
+use super::decode::{self, array, number, refusal, required, text, unexpected};
+use super::record::{self, Record};
+use crate::task::{Claim, Lease, Scope, Settlement, Task, Try, Verdict};
 use crate::view::{Cancel, Confirm, Confirmed, Enqueue, Enqueued};
 use crate::{Result, StoreError, bounds};
 
-/// Client, request, booking id, and the optional fields that are there.
+/// Client, request, booking id, details.
 pub(super) fn push_enqueue(call: &mut Cmd, asked: &Enqueue) {
-    let details = &asked.details;
-    let has_item = !details.item.is_empty() || details.quantity != Quantity::ONE;
-    let has_payload = !details.payload.is_empty();
-    let present = [has_item, has_payload, asked.trace.is_some()];
-    let fields = 2 * present.iter().filter(|there| **there).count();
-    call.arg(asked.client.as_str()).arg(asked.request.as_str()).arg(asked.booking.to_string()).arg(fields);
-    if has_item {
-        call.arg("item").arg(format!("{} {}", details.quantity.get(), details.item));
-    }
-    if has_payload {
-        call.arg("payload").arg(details.payload.as_ref());
-    }
-    if let Some(trace) = &asked.trace {
-        call.arg("trace").arg(trace);
-    }
+    call.arg(asked.client.as_str()).arg(asked.request.as_str()).arg(asked.booking.to_string());
+    call.arg(record::details(&asked.details, asked.trace.as_deref()));
 }
 
 /// The answers of enqueue.lua.
@@ -48,7 +36,7 @@ pub(super) fn enqueued(
             Ok(Ok(Enqueued { booking, existing: false }))
         }
         Value::Array(_) => {
-            let booking = decode::booking(&asked.client, answer)?;
+            let booking = decode::row(&asked.client, answer)?;
             Ok(Ok(Enqueued { booking, existing: true }))
         }
         word => refusal(&word).map(Err),
@@ -88,17 +76,17 @@ pub(super) fn scope_word(scope: Scope) -> &'static str {
 pub(super) fn claim(answer: Value) -> Result<Claim> {
     /// Values in front of the tasks, and of each task.
     const HEAD: usize = 3;
-    const TASK: usize = 10;
+    const TASK: usize = 3;
     let values = array(answer)?;
-    let head = Values(&values);
+    let head = |index: usize| values.get(index).unwrap_or(&Value::Nil);
     let mut claim = Claim {
-        now: Timestamp(head.required(0)?),
+        now: Timestamp(required(values.first())?),
         tasks: Vec::with_capacity(values.len() / TASK),
-        next_due: head.number(1)?.map(Duration::from_millis),
-        more: head.required(2)? == 1,
+        next_due: number(head(1))?.map(Duration::from_millis),
+        more: required(values.get(2))? == 1,
     };
     for task in values[HEAD..].chunks_exact(TASK) {
-        match claimed(Values(task)) {
+        match claimed(task) {
             Ok(task) => claim.tasks.push(task),
             Err(error) => warn!(%error, "a task that can't be read was passed over"),
         }
@@ -106,33 +94,12 @@ pub(super) fn claim(answer: Value) -> Result<Claim> {
     Ok(claim)
 }
 
-/// The 10 values of a claimed task. One that was queued before was claimed from the line for the first time.
-fn claimed(values: Values<'_>) -> Result<Task> {
-    let (state, outcome) = values.state(1)?;
-    let id = values.id(3)?;
-    let kind = match (state, values.hold(5)?.1, values.payment(6)?, outcome) {
-        (BookingState::Queued | BookingState::Reserving, ..) => TaskKind::Reserve,
-        (BookingState::Confirming, Some(reservation), Some(payment), _) => {
-            TaskKind::Confirm { reservation, payment }
-        }
-        (BookingState::Releasing, reservation, _, Some(outcome)) => {
-            TaskKind::Release { reservation, outcome }
-        }
-        _ => return Err(StoreError::Unexpected(format!("a task of a booking that is {state}"))),
-    };
-    Ok(Task {
-        client: values.needed(0, |word| ClientId::new(word).ok())?,
-        booking: id.booking,
-        fence: Fence(values.required(2)?),
-        kind,
-        ticket: id.ticket,
-        attempts: values.number(4)?.map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX)),
-        details: values.details(7)?,
-        enqueued_at: id.enqueued_at,
-        trace: values.text(9)?.map(str::to_owned),
-        first: state == BookingState::Queued,
-        cancelled: state == BookingState::Reserving && outcome == Some(Outcome::Cancelled),
-    })
+/// Client, fence, and the booking as it was: one that was queued was claimed from the line for the first time.
+fn claimed(values: &[Value]) -> Result<Task> {
+    let client = text(&values[0])?.and_then(|client| ClientId::new(client).ok());
+    let client = client.ok_or_else(|| unexpected("not a client", &values[0]))?;
+    let fence = Fence(required(values.get(1))?);
+    Record::read(&values[2])?.claimed(client, fence)
 }
 
 /// Client, booking id, fence.
@@ -167,63 +134,16 @@ pub(super) fn push_confirm(call: &mut Cmd, paid: &Confirm) {
     call.arg(paid.booking.map(|id| id.to_string()).unwrap_or_default()).arg(paid.payment.as_str());
 }
 
-/// The answers of confirm.lua.
-pub(super) fn confirmed(
-    part: &[Confirm],
-    answer: Value,
-) -> Result<Vec<std::result::Result<Confirmed, Refusal>>> {
-    /// Values behind the word "won".
-    const WON: usize = 7;
-    let mut values = array(answer)?.into_iter();
-    let mut results = Vec::with_capacity(part.len());
-    for paid in part {
-        let value = values.next().unwrap_or_default();
-        results.push(if matches!(value, Value::Array(_)) {
-            Ok(Confirmed::Repeated(decode::booking(&paid.client, value)?))
-        } else if text(&value)? == Some("won") {
-            let won: Vec<Value> = values.by_ref().take(WON).collect();
-            Ok(self::won(paid, Values(&won))?)
-        } else {
-            Err(refusal(&value)?)
-        });
+/// An answer of confirm.lua.
+pub(super) fn confirmed(paid: &Confirm, answer: Value) -> Result<std::result::Result<Confirmed, Refusal>> {
+    match &answer {
+        Value::BulkString(_) => {
+            let (task, booking) = Record::read(&answer)?.won(&paid.client)?;
+            Ok(Ok(Confirmed::Won(Box::new(task), booking)))
+        }
+        Value::Array(values) if values.len() == 1 => refusal(&values[0]).map(Err),
+        _ => decode::row(&paid.client, answer).map(|booking| Ok(Confirmed::Repeated(booking))),
     }
-    Ok(results)
-}
-
-/// The 7 values of a payment that won.
-fn won(paid: &Confirm, values: Values<'_>) -> Result<Confirmed> {
-    let id = values.id(0)?;
-    let (deadline, Some(reservation)) = values.hold(3)? else {
-        return Err(StoreError::Unexpected("a payment won without a hold".to_owned()));
-    };
-    let booking = Booking {
-        client: paid.client.clone(),
-        id: id.booking,
-        request: values.request(2)?,
-        state: BookingState::Confirming,
-        ticket: id.ticket,
-        position: None,
-        enqueued_at: id.enqueued_at,
-        reservation: Some(reservation.clone()),
-        deadline,
-        payment: Some(paid.payment.clone()),
-        outcome: None,
-        reason: String::new(),
-    };
-    let task = Task {
-        client: paid.client.clone(),
-        booking: id.booking,
-        fence: Fence(values.required(1)?),
-        kind: TaskKind::Confirm { reservation, payment: paid.payment.clone() },
-        ticket: id.ticket,
-        attempts: 0,
-        details: values.details(4)?,
-        enqueued_at: id.enqueued_at,
-        trace: values.text(6)?.map(str::to_owned),
-        first: false,
-        cancelled: false,
-    };
-    Ok(Confirmed::Won(Box::new(task), booking))
 }
 
 /// Client, booking id or nothing.
@@ -234,7 +154,7 @@ pub(super) fn push_cancel(call: &mut Cmd, asked: &Cancel) {
 /// An answer of cancel.lua.
 pub(super) fn cancelled(asked: &Cancel, answer: Value) -> Result<std::result::Result<Booking, Refusal>> {
     match answer {
-        Value::Array(_) => decode::booking(&asked.client, answer).map(Ok),
+        Value::Array(_) => decode::row(&asked.client, answer).map(Ok),
         word => refusal(&word).map(Err),
     }
 }
@@ -247,7 +167,7 @@ pub(super) fn push_client(call: &mut Cmd, client: &ClientId) {
 /// An answer of status.lua.
 pub(super) fn status(client: &ClientId, answer: Value) -> Result<Option<Booking>> {
     match answer {
-        Value::Array(_) => decode::booking(client, answer).map(Some),
+        Value::Array(_) => decode::row(client, answer).map(Some),
         _ => Ok(None),
     }
 }

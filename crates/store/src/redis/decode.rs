@@ -1,29 +1,15 @@
 //! Answers of the scripts as typed values. What can't be understood is an error for the caller, never a panic.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::Value;
-use bookingq_core::{
-    Admission, Booking, BookingId, BookingState, ClientId, Details, Outcome, PaymentId, Quantity, Refusal,
-    RequestId, ReservationId, Ticket, Timestamp,
-};
+use bookingq_core::{Admission, Booking, BookingState, ClientId, Refusal, Ticket, Timestamp};
 
+use super::record::{Id, Record};
 use crate::task::Settled;
 use crate::view::{Opened, Snapshot, Totals};
 use crate::{Result, StoreError};
-
-/// The order of a row's fields: that of prelude.lua, counted from 0.
-mod field {
-    pub(super) const STATE: usize = 0;
-    pub(super) const ID: usize = 1;
-    pub(super) const REQUEST: usize = 2;
-    pub(super) const HOLD: usize = 3;
-    pub(super) const PAYMENT: usize = 4;
-    pub(super) const REASON: usize = 5;
-    pub(super) const POSITION: usize = 6;
-}
 
 /// An answer that is not what the scripts promise.
 pub(super) fn unexpected(what: &str, value: &Value) -> StoreError {
@@ -93,145 +79,12 @@ pub(super) fn opened(value: Value, known: u32) -> Result<Opened> {
     }
 }
 
-/// Some values of an answer, by their index; what is beyond the end is nil.
-#[derive(Clone, Copy)]
-pub(super) struct Values<'a>(pub(super) &'a [Value]);
-
-impl Values<'_> {
-    fn value(&self, index: usize) -> &Value {
-        self.0.get(index).unwrap_or(&Value::Nil)
-    }
-
-    /// A text; `None` for nil.
-    pub(super) fn text(&self, index: usize) -> Result<Option<&str>> {
-        text(self.value(index))
-    }
-
-    /// A number; `None` for nil.
-    pub(super) fn number(&self, index: usize) -> Result<Option<u64>> {
-        number(self.value(index))
-    }
-
-    /// A number that must be there.
-    pub(super) fn required(&self, index: usize) -> Result<u64> {
-        required(self.0.get(index))
-    }
-
-    /// A text that must be there, as `parse` understands it.
-    pub(super) fn needed<T>(&self, index: usize, parse: impl FnOnce(&str) -> Option<T>) -> Result<T> {
-        self.optional(index, parse)?.ok_or_else(|| unexpected("a field is missing", self.value(index)))
-    }
-
-    /// A text that may be there, as `parse` understands it.
-    pub(super) fn optional<T>(
-        &self,
-        index: usize,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<Option<T>> {
-        match self.text(index)? {
-            None => Ok(None),
-            Some(word) => {
-                parse(word).map(Some).ok_or_else(|| unexpected("not a valid field", self.value(index)))
-            }
-        }
-    }
-
-    /// `<booking id> <ticket> <when it joined>`.
-    pub(super) fn id(&self, index: usize) -> Result<Id> {
-        self.needed(index, id)
-    }
-
-    /// `<state> <fence>[ <outcome>]`: the state and the outcome.
-    pub(super) fn state(&self, index: usize) -> Result<(BookingState, Option<Outcome>)> {
-        self.needed(index, state)
-    }
-
-    /// A request.
-    pub(super) fn request(&self, index: usize) -> Result<RequestId> {
-        self.needed(index, |word| RequestId::new(word).ok())
-    }
-
-    /// `<deadline or -> <reservation>`, if it is there.
-    pub(super) fn hold(&self, index: usize) -> Result<(Option<Timestamp>, Option<ReservationId>)> {
-        let hold = self.optional(index, hold)?;
-        Ok(hold.map_or((None, None), |(deadline, reservation)| (deadline, Some(reservation))))
-    }
-
-    /// A payment, if there is one.
-    pub(super) fn payment(&self, index: usize) -> Result<Option<PaymentId>> {
-        self.optional(index, |word| PaymentId::new(word).ok())
-    }
-
-    /// `<quantity> <item>`, and behind it the payload.
-    pub(super) fn details(&self, index: usize) -> Result<Details> {
-        let (quantity, item) = self.optional(index, item)?.unwrap_or((Quantity::ONE, Arc::from("")));
-        let payload = match self.value(index + 1) {
-            Value::BulkString(bytes) => bytes.as_slice(),
-            _ => &[],
-        };
-        Ok(Details { item, quantity, payload: Arc::from(payload) })
-    }
-}
-
-/// Which booking, and its place in the order.
-pub(super) struct Id {
-    pub(super) booking: BookingId,
-    pub(super) ticket: Ticket,
-    pub(super) enqueued_at: Timestamp,
-}
-
-fn id(word: &str) -> Option<Id> {
-    let mut parts = word.split(' ');
-    Some(Id {
-        booking: BookingId::new(parts.next()?).ok()?,
-        ticket: Ticket(parts.next()?.parse().ok()?),
-        enqueued_at: Timestamp(parts.next()?.parse().ok()?),
-    })
-}
-
-fn state(word: &str) -> Option<(BookingState, Option<Outcome>)> {
-    let mut parts = word.split(' ');
-    let state = BookingState::parse(parts.next()?)?;
-    let _fence = parts.next()?;
-    let outcome = match parts.next() {
-        None => None,
-        Some(outcome) => Some(Outcome::parse(outcome)?),
-    };
-    Some((state, outcome))
-}
-
-fn hold(word: &str) -> Option<(Option<Timestamp>, ReservationId)> {
-    let (deadline, reservation) = word.split_once(' ')?;
-    let deadline = if deadline == "-" { None } else { Some(Timestamp(deadline.parse().ok()?)) };
-    Some((deadline, ReservationId::new(reservation).ok()?))
-}
-
-fn item(word: &str) -> Option<(Quantity, Arc<str>)> {
-    let (quantity, item) = word.split_once(' ')?;
-    Some((Quantity::new(quantity.parse().ok()?).ok()?, Arc::from(item)))
-}
-
-/// The booking of a row.
-pub(super) fn booking(client: &ClientId, row: Value) -> Result<Booking> {
+/// A booking and its position, as `{ booking, position }`.
+pub(super) fn row(client: &ClientId, row: Value) -> Result<Booking> {
     let values = array(row)?;
-    let row = Values(&values);
-    let id = row.id(field::ID)?;
-    let (state, outcome) = row.state(field::STATE)?;
-    let (deadline, reservation) = row.hold(field::HOLD)?;
-    Ok(Booking {
-        client: client.clone(),
-        id: id.booking,
-        request: row.request(field::REQUEST)?,
-        state,
-        ticket: id.ticket,
-        position: row.number(field::POSITION)?,
-        enqueued_at: id.enqueued_at,
-        reservation,
-        deadline,
-        payment: row.payment(field::PAYMENT)?,
-        outcome,
-        reason: row.text(field::REASON)?.unwrap_or_default().to_owned(),
-    })
+    let position = number(values.get(1).unwrap_or(&Value::Nil))?;
+    let record = Record::read(values.first().unwrap_or(&Value::Nil))?;
+    Ok(Booking { position, ..record.booking(client) })
 }
 
 /// `applied <state>`, `repeated <state>` or `stale`.
@@ -270,7 +123,7 @@ pub(super) fn snapshot(value: Value) -> Result<Snapshot> {
         Some(word) => Admission::parse(word).ok_or_else(|| unexpected("not an admission", at(1)))?,
     };
     let counters = counters(at(10))?;
-    let joined = text(at(9))?.and_then(id).map(|id| id.enqueued_at);
+    let joined = text(at(9))?.and_then(Id::parse).map(|id| id.enqueued_at);
     let front = number(at(8))?.map(Ticket).zip(joined);
     Ok(Snapshot {
         now: Timestamp(required(values.first())?),

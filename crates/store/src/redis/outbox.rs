@@ -9,7 +9,7 @@ use ::redis::{Cmd, Value};
 use bookingq_core::{BookingId, BookingState, ClientId, Event, EventSeq, Fence, Outcome, Ticket, Timestamp};
 use tracing::warn;
 
-use super::decode::{array, number, required, text, unexpected};
+use super::decode::{array, required, text, unexpected};
 use crate::Result;
 use crate::view::Events;
 
@@ -95,26 +95,32 @@ fn entry(value: &Value) -> Result<Entry> {
         .and_then(|id| id.split_once('-'))
         .and_then(|(ms, entry)| Some((ms.parse().ok()?, entry.parse().ok()?)))
         .ok_or_else(|| unexpected("not an entry id", id))?;
-    if fields.len() < 4 || text(&fields[0])? != Some("n") || text(&fields[2])? != Some("at") {
+    let [n, number, at_, at, events_, packed] = fields.as_slice() else {
         return Err(unexpected("not an outbox entry", value));
+    };
+    for (name, wanted) in [(n, "n"), (at_, "at"), (events_, "events")] {
+        if text(name)? != Some(wanted) {
+            return Err(unexpected("not an outbox entry", value));
+        }
     }
-    let at = Timestamp(required(fields.get(3))?);
-    let mut events = Vec::with_capacity(fields.len() / 2);
-    for (index, pair) in fields[4..].chunks_exact(2).enumerate() {
-        let seq = EventSeq::new(ms, entry, u16::try_from(index).unwrap_or(u16::MAX));
-        if let Some(event) = event(seq, at, &pair[0], &pair[1]) {
+    let (number, at) = (required(Some(number))?, Timestamp(required(Some(at))?));
+    let mut lines = text(packed)?.unwrap_or_default().split('\n');
+    let mut events = Vec::new();
+    for index in 0..u16::MAX {
+        let (Some(client), Some(packed)) = (lines.next(), lines.next()) else { break };
+        let seq = EventSeq::new(ms, entry, index);
+        if let Some(event) = event(seq, at, client, packed) {
             events.push(event);
         } else {
             warn!(%seq, "an event that can't be read was passed over");
         }
     }
-    let number = number(&fields[1])?.unwrap_or_default();
     Ok(Entry { id: (ms, entry), number, events })
 }
 
 /// One event: `from>to fence extra booking-id ticket joined[ reason]`, as prelude.lua writes it.
-fn event(seq: EventSeq, at: Timestamp, client: &Value, packed: &Value) -> Option<Event> {
-    let mut parts = text(packed).ok()??.splitn(7, ' ');
+fn event(seq: EventSeq, at: Timestamp, client: &str, packed: &str) -> Option<Event> {
+    let mut parts = packed.splitn(7, ' ');
     let (from, to) = parts.next()?.split_once('>')?;
     let from = if from.is_empty() { None } else { Some(BookingState::parse(from)?) };
     let to = BookingState::parse(to)?;
@@ -126,7 +132,7 @@ fn event(seq: EventSeq, at: Timestamp, client: &Value, packed: &Value) -> Option
     Some(Event {
         seq,
         at,
-        client: ClientId::new(text(client).ok()??).ok()?,
+        client: ClientId::new(client).ok()?,
         booking,
         ticket,
         from,
@@ -147,9 +153,9 @@ mod tests {
     }
 
     fn written(id: &str, number: &str, events: &[(&str, &str)]) -> Value {
-        let mut fields = vec![bulk("n"), bulk(number), bulk("at"), bulk("5")];
-        fields.extend(events.iter().flat_map(|(client, packed)| [bulk(client), bulk(packed)]));
-        Value::Array(vec![bulk(id), Value::Array(fields)])
+        let lines: Vec<&str> = events.iter().flat_map(|(client, packed)| [*client, *packed]).collect();
+        let fields = ["n", number, "at", "5", "events", &lines.join("\n")].map(bulk);
+        Value::Array(vec![bulk(id), Value::Array(fields.to_vec())])
     }
 
     const ID: &str = "00000000-0000-0000-0000-000000000001";

@@ -5,51 +5,44 @@
 -- Repeat   Finds what it did before and changes nothing.
 local left, unheld, leased, reply = {}, {}, {}, {}
 
-local function leave_line(client, key, row)
-  row[STATE] = 'cancelled 0'
-  call('HSET', key, 'state', row[STATE])
-  retire(key)
+local function leave_line(client, key)
   left[#left + 1] = client
-  tell(client, 'queued>cancelled ', '0', '-', row[ID])
+  tell(client, 'queued>cancelled', '0', '-')
+  return put_final(key, 'cancelled', '0', '-')
 end
 
-local function mark(key, row, fence)
-  row[STATE] = written('reserving', fence, 'cancelled')
-  call('HSET', key, 'state', row[STATE])
-end
-
-local function give_hold_back(client, key, row, fence)
-  row[STATE] = written('releasing', fence, 'cancelled')
-  call('HSET', key, 'state', row[STATE])
+local function give_hold_back(client, key)
   unheld[#unheld + 1] = client
-  leased[#leased + 1] = now
+  leased[#leased + 1] = moment
   leased[#leased + 1] = client
-  tell(client, 'reserved>releasing ', unsigned(fence), 'cancelled', row[ID])
+  tell(client, 'reserved>releasing', unsigned(fence), 'cancelled')
+  return put(key, 'releasing', fence, 'cancelled', '0')
 end
 
-for i = 3, #ARGV, 2 do
-  local client, id = ARGV[i], ARGV[i + 1]
-  local key = STATUS .. client
-  local row = read_booking(key)
-  local state, fence = booking(row)
-  local answer = row
-  if not state or find(row[ID], id, 1, true) ~= 1 then
+local keys, values = read(3, 2)
+for n = 1, #keys do
+  local client, key = ARGV[2 * n + 1], keys[n]
+  local answer
+  if not take(written[key] or values[n]) or not is(ARGV[2 * n + 2]) then
     answer = 'not_found'
   elseif state == 'queued' then
-    leave_line(client, key, row)
+    answer = { leave_line(client, key), false }
   elseif state == 'reserving' then
-    mark(key, row, fence)
+    answer = { put(key, state, fence, 'cancelled', tries), false }
   elseif state == 'reserved' then
-    give_hold_back(client, key, row, fence)
-  elseif state ~= 'releasing' and state ~= 'cancelled' then
+    answer = { give_hold_back(client, key), false }
+  elseif state == 'releasing' or state == 'cancelled' then
+    answer = { value, false }
+  else
     answer = 'final ' .. state
   end
-  reply[#reply + 1] = answer
+  reply[n] = answer
 end
 
+save()
 zrem(QUEUE, left)
 zrem(TIMEOUTS, unheld)
 zadd(LEASES, leased)
 count('cancelled', #left)
-publish(now)
+publish(moment)
 return reply

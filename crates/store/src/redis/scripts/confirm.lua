@@ -1,65 +1,58 @@
 -- Payments have arrived. Whether a payment or the deadline wins is decided here, by the deadline alone: no sweeper needed.
 -- ARGV     3 lease, ms   then for each payment: client, booking id or '', payment
 -- Returns  for each payment:
---            'won' and 7 values: id, the caller's fence, request, hold, item, payload, trace
+--            a text, the booking as it is now, where the payment won
 --            a row, where the same payment came before
---            a refusal: 'not_found', 'expired', 'final <state>' or 'not_reserved <state>'
+--            a refusal, alone in a list: 'not_found', 'expired', 'final <state>' or 'not_reserved <state>'
 -- Cost     O(log N) for each payment; at most 256 payments.
 -- Repeat   The same payment finds the booking it has paid and changes nothing.
-local ends = text(now + ARGV[3])
+local lease_end = text(now + ARGV[3])
 local before = tonumber(call('HGET', STATS, 'claimed') or '0')
-local fence = before
-local leased, unheld, wins, reply, answers = {}, {}, 0, {}, 0
+local newest, fences = before, counter(before)
+local leased, unheld, wins, reply = {}, {}, 0, {}
 
 -- The answer when there is no hold to pay for (any more).
-local function answer_again(key, id, payment)
-  local row = read_booking(key)
-  local state, _, outcome = booking(row)
-  if not state or find(row[ID], id, 1, true) ~= 1 then return 'not_found' end
+local function refuse(paid)
   if state == 'reserved' then return 'expired' end
   if state == 'queued' or state == 'reserving' then return 'not_reserved ' .. state end
   if (state == 'releasing' or state == 'expired') and outcome == 'expired' then return 'expired' end
   local may_repeat = state == 'confirming' or state == 'confirmed' or state == 'failed'
     or (state == 'releasing' and outcome == 'failed')
-  if may_repeat and row[PAYMENT] == payment then return row end
+  if may_repeat and sub(value, hold_end + 1, payment_end - 1) == paid then return nil end
   return 'final ' .. state
 end
 
--- Whether the row is a hold that can be paid just now.
-local function can_be_paid(row, id)
-  if row.err or not find(row[1] or '', 'reserved -', 1, true) or not row[3] then return false end
-  local deadline = match(row[4] or '', '^(%d+) .')
-  return deadline and now < tonumber(deadline) and find(row[2] or '', id, 1, true) == 1 and find(row[2], ' %d+ %d+$', 37)
-end
-
-local function win(client, key, row, payment)
-  fence = fence + 1
-  local mine = text(fence)
-  call('HSET', key, 'state', 'confirming ' .. mine, 'payment', payment)
+-- There is no payment yet in a hold: its fourth line is empty.
+local function win(client, key, paid)
+  newest = newest + 1
+  local mine = fences()
   wins = wins + 1
   unheld[wins] = client
-  leased[2 * wins - 1], leased[2 * wins] = ends, client
-  tell(client, 'reserved>confirming ', mine, '-', row[2])
-  local n = answers
-  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = 'won', row[2], mine, row[3]
-  reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = row[4], row[5], row[6], row[7]
-  answers = n + 8
+  leased[2 * wins - 1], leased[2 * wins] = lease_end, client
+  tell(client, 'reserved>confirming', mine, '-')
+  local new = 'confirming ' .. mine .. ' - 0' .. sub(value, head_end, hold_end) .. paid .. sub(value, hold_end + 1)
+  keep(key, new)
+  return new
 end
 
-for i = 4, #ARGV, 3 do
-  local client, id, payment = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local key = STATUS .. client
-  local row = try('HMGET', key, 'state', 'id', 'request', 'hold', 'item', 'payload', 'trace')
-  if can_be_paid(row, id) then
-    win(client, key, row, payment)
+local keys, values = read(4, 3)
+for n = 1, #keys do
+  local at, key = 3 * n + 1, keys[n]
+  local answer
+  if not take(written[key] or values[n]) or not is(ARGV[at + 1]) then
+    answer = { 'not_found' }
+  elseif state == 'reserved' and now < tonumber(match(value, '^%d+', id_end + 1)) then
+    answer = win(ARGV[at], key, ARGV[at + 2])
   else
-    answers = answers + 1
-    reply[answers] = answer_again(key, id, payment)
+    local refusal = refuse(ARGV[at + 2])
+    answer = refusal and { refusal } or { value, false }
   end
+  reply[n] = answer
 end
 
+save()
 zrem(TIMEOUTS, unheld)
 zadd(LEASES, leased)
-count('claimed', fence - before)
-publish(now)
+count('claimed', newest - before)
+publish(moment)
 return reply

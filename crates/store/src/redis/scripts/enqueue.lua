@@ -1,5 +1,5 @@
 -- Gives places in line.
--- ARGV     for each client: client, request, booking id, n, then n further fields and values (item, payload, trace)
+-- ARGV     for each client: client, request, booking id, details (the last three lines of a booking)
 -- Returns  { now, offset, answer... }, one answer for each client:
 --            an integer  the ticket of a new booking; its position is ticket + offset
 --            a row       the booking that was there, with its position (or false)
@@ -10,64 +10,53 @@ local closed = call('HGET', META, 'admission') == 'Closed'
 local before = tonumber(call('HGET', STATS, 'enqueued') or '0')
 -- Nobody leaves during the call, so position = ticket + offset for those who join in it.
 local offset = call('ZCARD', QUEUE) - before
-local ticket, damaged = before, 0
-local moment = text(now)
-local joined, joins, reply, answers = {}, 0, { now, 0 }, 2
+local keys, values = read(3, 4)
+local ticket, damaged, numbers = before, {}, counter(before)
+local joined, joins, reply = {}, 0, { now, offset }
 
--- The booking a client has, with its position, and its state; nothing if it can't be read.
-local function found(key, client)
-  local row = read_booking(key)
-  local state = booking(row)
-  row[POSITION] = false
+-- The booking in hand, with its position.
+local function row(client)
+  local position = false
   if state == 'queued' then
-    local own = tonumber(match(row[ID], ' (%d+)'))
+    local own = tonumber(match(id, ' (%d+)'))
     local rank = own <= before and call('ZRANK', QUEUE, client)
-    row[POSITION] = own > before and own + offset or rank and rank + 1
+    position = own > before and own + offset or rank and rank + 1
   end
-  return row, state
+  return { value, position }
 end
 
-local function clear(key, client, state)
-  call('DEL', key)
-  if not state then
-    damaged = damaged + 1
-    offset = offset - call('ZREM', QUEUE, client)
-    call('ZREM', LEASES, client)
-    call('ZREM', TIMEOUTS, client)
-  end
+local function join(client, key, request, booking, details)
+  ticket = ticket + 1
+  local number = numbers()
+  id = booking .. ' ' .. number .. ' ' .. moment
+  keep(key, QUEUED .. id .. '\n\n\n\n' .. request .. '\n' .. details)
+  joined[joins + 1], joined[joins + 2] = number, client
+  joins = joins + 2
+  tell(client, '>queued', '0', '-')
+  return ticket
 end
 
-local i, last = 3, #ARGV
-while i <= last do
-  local client, request, id, fields = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
-  local key = STATUS .. client
-  local old = try('HMGET', key, 'state', 'request')
-  local there = old.err or old[1] or old[2]
-  local row, state, answer
-  if there then row, state = found(key, client) end
-  if state and (row[REQUEST] == request or not FINAL[state]) then
-    answer = row
+for n = 1, #keys do
+  local at, key = 4 * n - 1, keys[n]
+  local client, request = ARGV[at], ARGV[at + 1]
+  local there = written[key] or values[n]
+  if there and take(there) and (not is_final(state) or sub(value, reason_end + 1, request_end - 1) == request) then
+    reply[n + 2] = row(client)
   elseif closed then
-    answer = 'closed'
+    reply[n + 2] = 'closed'
   else
-    if there then clear(key, client, state) end
-    ticket = ticket + 1
-    local number = text(ticket)
-    local named = id .. ' ' .. number .. ' ' .. moment
-    call('HSET', key, 'state', 'queued 0', 'id', named, 'request', request, unpack(ARGV, i + 4, i + 3 + fields))
-    joined[joins + 1], joined[joins + 2] = number, client
-    joins = joins + 2
-    tell(client, '>queued ', '0', '-', named)
-    answer = ticket
+    if there and not state then damaged[#damaged + 1] = client end
+    reply[n + 2] = join(client, key, request, ARGV[at + 2], ARGV[at + 3])
   end
-  answers = answers + 1
-  reply[answers] = answer
-  i = i + 4 + fields
 end
-reply[2] = offset
 
-zadd(QUEUE, joined)
+save()
+zrem(LEASES, damaged)
+zrem(TIMEOUTS, damaged)
+-- Who was in the line with a booking that is gone or damaged has moved to the end of it.
+local moved = joins / 2 - zadd(QUEUE, joined)
+reply[2] = offset - moved
 count('enqueued', ticket - before)
-count('damaged', damaged)
-publish(now)
+count('damaged', math.max(moved, #damaged))
+publish(moment)
 return reply

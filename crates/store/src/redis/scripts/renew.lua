@@ -3,18 +3,17 @@
 -- Returns  1 or 0 for each lease: 0 where the fence is not the newest claim's, or was settled
 -- Cost     O(log N) for each lease; at most 256 leases.
 -- Repeat   Extends again.
-local ends = text(now + ARGV[3])
+local lease_end = text(now + ARGV[3])
 local leased, reply = {}, {}
-for i = 4, #ARGV, 3 do
-  local client, id, fence = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local row = try('HMGET', STATUS .. client, 'state', 'id')
-  local state, newest = parse(row[1])
-  local holds = LEASED[state] and newest == fence and find(row[2] or '', id, 1, true) == 1
+local keys, values = read(4, 3)
+for n = 1, #keys do
+  local at = 3 * n + 1
+  local holds = is_leased(take(values[n])) and fence == ARGV[at + 2] and is(ARGV[at + 1])
   if holds then
-    leased[#leased + 1] = ends
-    leased[#leased + 1] = client
+    leased[#leased + 1] = lease_end
+    leased[#leased + 1] = ARGV[at]
   end
-  reply[#reply + 1] = holds and 1 or 0
+  reply[n] = holds and 1 or 0
 end
 zadd(LEASES, leased)
 return reply

@@ -7,121 +7,122 @@
 -- Returns  for each task: 'applied <state>', 'repeated <state>' or 'stale'
 -- Cost     O(log N) for each task; at most 256 tasks.
 -- Repeat   A fence that has settled once is remembered: its second settlement is 'repeated' and changes nothing.
-local moment = text(now)
 local holds, hold_count, leased, lease_count, freed, freed_count = {}, 0, {}, 0, {}, 0
 local ended, busy_total, stale, retried, reply = {}, 0, 0, 0, {}
+-- The task in hand, beside its booking.
+local client, key
+-- The deadline of a hold of this length: they are mostly all of one.
+local deadline, last_length
 
-local function lease_until(ends, client)
+local function lease_until(ends)
   leased[lease_count + 1], leased[lease_count + 2] = ends, client
   lease_count = lease_count + 2
 end
 
-local function free(client)
+local function free()
   freed_count = freed_count + 1
   freed[freed_count] = client
 end
 
--- A release becomes due now. `field` is what the verdict brought, if anything.
-local function release(client, key, state, id, fence, outcome, field, value)
-  call('HSET', key, 'state', 'releasing -' .. fence .. ' ' .. outcome)
-  if field then call('HSET', key, field, value) end
-  lease_until(moment, client)
-  tell_why(client, state .. '>releasing ', fence, outcome, id, field == 'reason' and value)
+-- A release becomes due now. `rest` is what of the booking is new, if anything.
+local function release(follows, rest, why)
+  put(key, 'releasing', '-' .. fence, follows, '0', rest)
+  lease_until(moment)
+  tell(client, state .. '>releasing', fence, follows, why or reason())
   return 'applied releasing'
 end
 
-local function finish(client, key, state, id, fence, outcome, last, reason)
-  call('HSET', key, 'state', written(last, '-' .. fence, outcome))
-  retire(key)
-  free(client)
-  ended[last] = (ended[last] or 0) + 1
-  tell_why(client, state .. '>' .. last .. ' ', fence, '-', id, reason)
-  return 'applied ' .. last
+local function give_up(follows, why)
+  return release(follows, sub(value, head_end, payment_end) .. why .. sub(value, reason_end), why)
 end
 
-local function hold(client, key, id, fence, reservation, length)
-  local deadline = text(now + length)
-  call('HSET', key, 'state', 'reserved -' .. fence, 'hold', deadline .. ' ' .. reservation)
-  free(client)
+local function finish(last, why)
+  put_final(key, last, '-' .. fence, outcome, why)
+  free()
+  ended[last] = (ended[last] or 0) + 1
+  tell(client, state .. '>' .. last, fence, '-', why)
+  return last == 'confirmed' and 'applied confirmed' or 'applied ' .. last
+end
+
+-- There is no hold yet in a booking that is being reserved: its third line is empty.
+local function with_hold(deadline, reservation)
+  return '\n' .. id .. '\n' .. deadline .. ' ' .. reservation .. sub(value, id_end + 1)
+end
+
+local function reserve(reservation, length)
+  if length ~= last_length then last_length, deadline = length, text(now + length) end
+  keep(key, 'reserved -' .. fence .. ' - 0\n' .. id .. '\n' .. deadline .. ' ' .. reservation .. sub(value, id_end + 1))
+  free()
   holds[hold_count + 1], holds[hold_count + 2] = deadline, client
   hold_count = hold_count + 2
-  tell(client, 'reserving>reserved ', fence, deadline, id)
+  tell(client, 'reserving>reserved', fence, deadline)
   return 'applied reserved'
 end
 
--- Parked until `after` has passed; the fence is used up. Each kind of task counts its own attempts.
-local function park(client, key, state, fence, outcome, after, counts)
-  call('HSET', key, 'state', written(state, '-' .. fence, outcome))
-  if counts == '1' then call('HINCRBY', key, 'attempts_' .. state, 1) end
-  lease_until(text(now + after), client)
+-- Parked until `after` has passed; the fence is used up.
+local function park(after, counts)
+  put(key, state, '-' .. fence, outcome, text(tries + counts))
+  lease_until(text(now + after))
   retried = retried + 1
   return 'applied ' .. state
 end
 
 -- The verdict on a reservation; nil where it is none.
-local function reserving(client, key, id, fence, outcome, verdict, a, b)
+local function reserving(verdict, a, b)
   local leaving = outcome == 'cancelled'
   local follows = leaving and 'cancelled' or 'failed'
-  if verdict == 'reserved' then
-    if not leaving then return hold(client, key, id, fence, a, b) end
-    return release(client, key, 'reserving', id, fence, follows, 'hold', '- ' .. a)
+  if verdict == 'reserved' and leaving then
+    return release(follows, with_hold('-', a))
+  elseif verdict == 'reserved' then
+    return reserve(a, b)
   elseif verdict == 'sold_out' then
-    return finish(client, key, 'reserving', id, fence, outcome, verdict)
+    return finish(verdict)
   elseif verdict == 'rejected' then
-    call('HSET', key, 'reason', a)
-    return finish(client, key, 'reserving', id, fence, outcome, verdict, a)
+    return finish(verdict, a)
   elseif verdict == 'give_up' then
-    return release(client, key, 'reserving', id, fence, follows, 'reason', a)
+    return give_up(follows, a)
   elseif verdict == 'retry' and leaving then
-    return release(client, key, 'reserving', id, fence, follows)
+    return release(follows)
   elseif verdict == 'retry' then
-    return park(client, key, 'reserving', fence, outcome, a, b)
+    return park(a, b)
   end
 end
 
 -- The verdict of whoever holds the task; nil where it does not fit the state.
-local function apply(client, key, state, id, fence, outcome, verdict, a, b)
+local function apply(verdict, a, b)
   if state == 'reserving' then
-    return reserving(client, key, id, fence, outcome, verdict, a, b)
+    return reserving(verdict, a, b)
   elseif verdict == 'retry' then
-    return park(client, key, state, fence, outcome, a, b)
-  elseif state == 'confirming' then
-    if verdict == 'confirmed' then return finish(client, key, state, id, fence, outcome, verdict) end
-    if verdict == 'give_up' then return release(client, key, state, id, fence, 'failed', 'reason', a) end
-  elseif verdict == 'released' and OUTCOMES[outcome] then
-    return finish(client, key, state, id, fence, outcome, outcome, call('HGET', key, 'reason'))
+    return park(a, b)
+  elseif state == 'confirming' and verdict == 'confirmed' then
+    return finish(verdict)
+  elseif state == 'confirming' and verdict == 'give_up' then
+    return give_up('failed', a)
+  elseif state == 'releasing' and verdict == 'released' then
+    return finish(outcome, reason())
   end
 end
 
--- State, fence and outcome; the common ones without taking them apart.
-local function read_state(state, fence)
-  if state == 'reserving ' .. fence then return 'reserving', fence, '' end
-  if state == 'confirming ' .. fence then return 'confirming', fence, '' end
-  return parse(state)
-end
-
-local answers = 0
-for i = 3, #ARGV, 7 do
-  local client, id, fence = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local key = STATUS .. client
-  local row = try('HMGET', key, 'state', 'id')
-  local answer
-  if not row.err and find(row[2] or '', id, 1, true) == 1 then
-    local state, newest, outcome = read_state(row[1], fence)
-    if newest == fence and LEASED[state] then
-      answer = apply(client, key, state, row[2], fence, outcome, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
-      if answer then busy_total = busy_total + ARGV[i + 6] end
-    elseif newest == '-' .. fence and (LEASED[state] or FINAL[state] or state == 'reserved') then
+local keys, values = read(3, 7)
+for n = 1, #keys do
+  local at = 7 * n - 4
+  local mine, answer = ARGV[at + 2], nil
+  client, key = ARGV[at], keys[n]
+  if take(written[key] or values[n]) and is(ARGV[at + 1]) then
+    if fence == mine and is_leased(state) then
+      answer = apply(ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
+      if answer then busy_total = busy_total + ARGV[at + 6] end
+    elseif fence == '-' .. mine and (is_leased(state) or is_final(state) or state == 'reserved') then
       answer = 'repeated ' .. state
     end
   end
   if not answer then
     answer, stale = 'stale', stale + 1
   end
-  answers = answers + 1
-  reply[answers] = answer
+  reply[n] = answer
 end
 
+save()
 zrem(LEASES, freed)
 zadd(LEASES, leased)
 zadd(TIMEOUTS, holds)
@@ -130,5 +131,5 @@ count('retried', retried)
 count('stale', stale)
 count('busy_us', busy_total)
 for last, by in pairs(ended) do count(last, by) end
-publish(now)
+publish(moment)
 return reply

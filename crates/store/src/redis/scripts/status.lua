@@ -1,18 +1,14 @@
 -- The newest booking of each client.
 -- ARGV     3... clients
--- Returns  for each client a row, with its position (or false); 0 where there is no readable booking
+-- Returns  for each client a row: the booking and its position (or false); 0 where there is no readable booking
 -- Cost     O(log N) for each client; at most 256 clients. Reads only.
 local reply = {}
-for i = 3, #ARGV do
-  local client = ARGV[i]
-  local row = read_booking(STATUS .. client)
-  local state = booking(row)
-  if state then
-    local rank = state == 'queued' and call('ZRANK', QUEUE, client)
-    row[POSITION] = rank and rank + 1
-    reply[#reply + 1] = row
-  else
-    reply[#reply + 1] = 0
+local keys, values = read(3, 1)
+for n = 1, #keys do
+  reply[n] = 0
+  if take(values[n]) then
+    local rank = state == 'queued' and call('ZRANK', QUEUE, ARGV[n + 2])
+    reply[n] = { value, rank and rank + 1 }
   end
 end
 return reply

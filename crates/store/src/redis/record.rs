@@ -1,0 +1,204 @@
+//! A booking as it is kept in Redis: one text of nine lines. Their meaning is in docs/redis-keys.md and prelude.lua.
+
+use std::sync::Arc;
+
+use ::redis::Value;
+use bookingq_core::{
+    Booking, BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, Quantity, RequestId,
+    ReservationId, Ticket, Timestamp,
+};
+
+use super::decode::unexpected;
+use crate::task::{Task, TaskKind};
+use crate::{Result, StoreError};
+
+/// The last three lines of a booking: item, trace, payload.
+pub(super) fn details(details: &Details, trace: Option<&str>) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(details.item.len() + details.payload.len() + 64);
+    if !details.item.is_empty() || details.quantity != Quantity::ONE {
+        lines.extend_from_slice(details.quantity.get().to_string().as_bytes());
+        lines.push(b' ');
+        lines.extend_from_slice(details.item.as_bytes());
+    }
+    lines.push(b'\n');
+    // It comes from a header and could not be told from the payload if it had lines of its own.
+    lines.extend_from_slice(trace.filter(|trace| !trace.contains('\n')).unwrap_or_default().as_bytes());
+    lines.push(b'\n');
+    lines.extend_from_slice(&details.payload);
+    lines
+}
+
+/// Which booking, and its place in the order.
+#[derive(Clone, Copy)]
+pub(super) struct Id {
+    pub(super) booking: BookingId,
+    pub(super) ticket: Ticket,
+    pub(super) enqueued_at: Timestamp,
+}
+
+impl Id {
+    /// Of `<booking id> <ticket> <when it joined>`.
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        let mut parts = word.split(' ');
+        Some(Self {
+            booking: BookingId::new(parts.next()?).ok()?,
+            ticket: Ticket(parts.next()?.parse().ok()?),
+            enqueued_at: Timestamp(parts.next()?.parse().ok()?),
+        })
+    }
+}
+
+/// The lines of a booking, understood.
+pub(super) struct Record<'a> {
+    state: BookingState,
+    fence: Fence,
+    outcome: Option<Outcome>,
+    tries: u32,
+    id: Id,
+    deadline: Option<Timestamp>,
+    reservation: Option<ReservationId>,
+    payment: Option<PaymentId>,
+    reason: &'a str,
+    request: RequestId,
+    item: &'a str,
+    trace: Option<&'a str>,
+    payload: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    /// Reads it, payments and reservations included: what we did not write is an error, never a panic.
+    pub(super) fn read(value: &'a Value) -> Result<Self> {
+        let Value::BulkString(bytes) = value else { return Err(unexpected("not a booking", value)) };
+        Self::parse(bytes).ok_or_else(|| unexpected("not a valid booking", value))
+    }
+
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let mut lines = bytes.splitn(9, |byte| *byte == b'\n');
+        let payload = |rest: Option<&'a [u8]>| rest.unwrap_or_default();
+        let mut line = || std::str::from_utf8(lines.next().unwrap_or_default()).ok();
+        let mut head = line()?.split(' ');
+        let state = BookingState::parse(head.next()?)?;
+        let fence: i64 = head.next()?.parse().ok()?;
+        let outcome = match head.next()? {
+            "-" => None,
+            outcome => Some(Outcome::parse(outcome)?),
+        };
+        let tries = head.next()?.parse().ok()?;
+        let id = Id::parse(line()?)?;
+        let (deadline, reservation) = match line()? {
+            "" => (None, None),
+            hold => self::hold(hold)?,
+        };
+        let payment = match line()? {
+            "" => None,
+            payment => Some(PaymentId::new(payment).ok()?),
+        };
+        let reason = line()?;
+        let request = RequestId::new(line()?).ok()?;
+        let item = line()?;
+        let trace = Some(line()?).filter(|trace| !trace.is_empty());
+        let fence = Fence(fence.unsigned_abs());
+        let payload = payload(lines.next());
+        Some(Self {
+            state,
+            fence,
+            outcome,
+            tries,
+            id,
+            deadline,
+            reservation,
+            payment,
+            reason,
+            request,
+            item,
+            trace,
+            payload,
+        })
+    }
+
+    /// Without a position: that is not kept with it.
+    pub(super) fn booking(self, client: &ClientId) -> Booking {
+        Booking {
+            client: client.clone(),
+            id: self.id.booking,
+            request: self.request,
+            state: self.state,
+            ticket: self.id.ticket,
+            position: None,
+            enqueued_at: self.id.enqueued_at,
+            reservation: self.reservation,
+            deadline: self.deadline,
+            payment: self.payment,
+            outcome: self.outcome,
+            reason: self.reason.to_owned(),
+        }
+    }
+
+    /// The task that a claim of it gives.
+    pub(super) fn claimed(self, client: ClientId, fence: Fence) -> Result<Task> {
+        let kind = match (self.state, &self.reservation, &self.payment, self.outcome) {
+            (BookingState::Queued | BookingState::Reserving, ..) => TaskKind::Reserve,
+            (BookingState::Confirming, Some(reservation), Some(payment), _) => {
+                TaskKind::Confirm { reservation: reservation.clone(), payment: payment.clone() }
+            }
+            (BookingState::Releasing, reservation, _, Some(outcome)) => {
+                TaskKind::Release { reservation: reservation.clone(), outcome }
+            }
+            (state, ..) => {
+                return Err(StoreError::Unexpected(format!("a task of a booking that is {state}")));
+            }
+        };
+        Ok(Task {
+            details: self.details()?,
+            client,
+            booking: self.id.booking,
+            fence,
+            kind,
+            ticket: self.id.ticket,
+            attempts: self.tries,
+            enqueued_at: self.id.enqueued_at,
+            trace: self.trace.map(str::to_owned),
+            first: self.state == BookingState::Queued,
+            cancelled: self.state == BookingState::Reserving && self.outcome == Some(Outcome::Cancelled),
+        })
+    }
+
+    /// The task of a payment that has just won, and the booking.
+    pub(super) fn won(self, client: &ClientId) -> Result<(Task, Booking)> {
+        let fence = self.fence;
+        let (Some(reservation), Some(payment)) = (self.reservation.clone(), self.payment.clone()) else {
+            return Err(StoreError::Unexpected("a payment won without a hold".to_owned()));
+        };
+        let task = Task {
+            client: client.clone(),
+            booking: self.id.booking,
+            fence,
+            kind: TaskKind::Confirm { reservation, payment },
+            ticket: self.id.ticket,
+            attempts: 0,
+            details: self.details()?,
+            enqueued_at: self.id.enqueued_at,
+            trace: self.trace.map(str::to_owned),
+            first: false,
+            cancelled: false,
+        };
+        Ok((task, self.booking(client)))
+    }
+
+    fn details(&self) -> Result<Details> {
+        let (quantity, item) = match self.item {
+            "" => (Quantity::ONE, ""),
+            item => item
+                .split_once(' ')
+                .and_then(|(quantity, item)| Some((Quantity::new(quantity.parse().ok()?).ok()?, item)))
+                .ok_or_else(|| StoreError::Unexpected(format!("not an item: {item}")))?,
+        };
+        Ok(Details { item: Arc::from(item), quantity, payload: Arc::from(self.payload) })
+    }
+}
+
+fn hold(line: &str) -> Option<(Option<Timestamp>, Option<ReservationId>)> {
+    let (deadline, reservation) = line.split_once(' ')?;
+    let deadline = if deadline == "-" { None } else { Some(Timestamp(deadline.parse().ok()?)) };
+    Some((deadline, Some(ReservationId::new(reservation).ok()?)))
+}
