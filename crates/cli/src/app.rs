@@ -8,8 +8,8 @@ use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::telemetry::{self, Telemetry};
 use crate::verbs::{
-    admission, cancel, crd, enqueue, operator, pay, probe, queue, simulate, status, sweep, top, up, watch,
-    worker,
+    admission, cancel, crd, crowd, enqueue, operator, pay, probe, queue, simulate, status, sweep, top, up,
+    watch, worker,
 };
 
 /// Fair lines for ticket sales: everyone gets a place, a reservation in order, and a limited time to pay.
@@ -54,6 +54,7 @@ enum Verb {
     Queue(queue::Args),
     Admission(admission::Args),
     Top(top::Args),
+    Crowd(crowd::Args),
 }
 
 impl Verb {
@@ -63,7 +64,7 @@ impl Verb {
             Self::Worker(_) | Self::Sweep(_) | Self::Operator(_) | Self::Simulate(_) => {
                 telemetry::Chatter::Service
             }
-            Self::Up(_) => up::chatter(),
+            Self::Up(_) | Self::Crowd(_) => up::chatter(),
             _ => telemetry::Chatter::Tool,
         }
     }
@@ -85,6 +86,7 @@ impl Verb {
             Self::Queue(args) => queue::run(args).await,
             Self::Admission(args) => admission::run(args).await,
             Self::Top(args) => top::run(args, signals).await,
+            Self::Crowd(args) => crowd::run(args, signals).await,
         }
     }
 }

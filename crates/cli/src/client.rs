@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bookingq_core::QueueName;
 use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
+use bookingq_up::Doors;
 use clap::Args;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
@@ -62,21 +63,48 @@ struct TlsFlags {
 impl ClientFlags {
     /// A client; connects at its first call.
     pub async fn client(&self) -> Result<Client, Failure> {
-        let refused = || {
+        let mut endpoint = self.endpoint()?.connect_timeout(CONNECT);
+        if let Some(tls) = self.tls().await? {
+            endpoint = endpoint.tls_config(tls)?;
+        }
+        Ok(Client::new(self.server.clone(), workers(endpoint.connect_lazy()), self.timeout, self.output))
+    }
+
+    /// TLS, where the server wants it, with the name its certificate must bear.
+    pub async fn tls(&self) -> Result<Option<ClientTlsConfig>, Failure> {
+        if !self.server.starts_with("https://") {
+            return Ok(None);
+        }
+        let config = self.tls.config().await?;
+        let named = self.tls.server_name.clone().unwrap_or(self.doors()?.host);
+        Ok(Some(config.domain_name(named)))
+    }
+
+    /// Where the workers are, for whoever connects to each of them.
+    pub fn doors(&self) -> Result<Doors, Failure> {
+        let endpoint = self.endpoint()?;
+        let uri = endpoint.uri();
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+        Ok(Doors { host: host.to_owned(), port: uri.port_u16().unwrap_or(usual) })
+    }
+
+    /// How long to insist.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn endpoint(&self) -> Result<Endpoint, Failure> {
+        let endpoint = Endpoint::from_shared(self.server.clone()).ok().filter(|endpoint| {
+            let uri = endpoint.uri();
+            uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https"))
+        });
+        endpoint.ok_or_else(|| {
             Failure::usage(format!(
                 "--server is {:?}; allowed: http://HOST:PORT or https://HOST:PORT",
                 self.server
             ))
-        };
-        if !self.server.starts_with("http://") && !self.server.starts_with("https://") {
-            return Err(refused());
-        }
-        let mut endpoint =
-            Endpoint::from_shared(self.server.clone()).map_err(|_| refused())?.connect_timeout(CONNECT);
-        if self.server.starts_with("https://") {
-            endpoint = endpoint.tls_config(self.tls.config().await?)?;
-        }
-        Ok(Client::new(self.server.clone(), workers(endpoint.connect_lazy()), self.timeout, self.output))
+        })
     }
 }
 
@@ -94,9 +122,6 @@ impl TlsFlags {
         if let Some(own) = identity("tls", self.certificate.clone(), self.key.clone())? {
             config =
                 config.identity(Identity::from_pem(read(&own.certificate).await?, read(&own.key).await?));
-        }
-        if let Some(name) = &self.server_name {
-            config = config.domain_name(name);
         }
         Ok(config)
     }

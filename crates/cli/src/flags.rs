@@ -1,6 +1,6 @@
 //! Flags that several subcommands share, and how each becomes a typed value.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -47,19 +47,23 @@ pub struct RedisFlags {
 impl RedisFlags {
     /// The store's settings for `queue`.
     pub async fn resolve(self, queue: QueueName) -> Result<RedisConfig, Failure> {
-        let mut config = RedisConfig::new(self.url, queue);
-        if let Some(file) = self.password_file {
-            let text = tokio::fs::read_to_string(&file)
-                .await
-                .with_context(|| format!("cannot read --redis-password-file {}", file.display()))?;
-            let password = text.trim_end_matches(['\r', '\n']);
-            config = config.with_password(password).map_err(|error| Failure::usage(error.to_string()))?;
-        }
+        let config = RedisConfig::new(self.url, queue);
+        let mut config = with_password(config, self.password_file.as_deref()).await?;
         config.deadline = self.deadline;
         config.retention = self.retention;
         config.outbox_entries = self.outbox_entries as usize;
         Ok(config)
     }
+}
+
+/// The settings with the password that a file holds, if there is one.
+pub async fn with_password(config: RedisConfig, file: Option<&Path>) -> Result<RedisConfig, Failure> {
+    let Some(file) = file else { return Ok(config) };
+    let text = tokio::fs::read_to_string(file)
+        .await
+        .with_context(|| format!("cannot read --redis-password-file {}", file.display()))?;
+    let password = text.trim_end_matches(['\r', '\n']);
+    config.with_password(password).map_err(|error| Failure::usage(error.to_string()))
 }
 
 /// A certificate and its key belong together.

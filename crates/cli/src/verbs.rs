@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod cancel;
 pub mod crd;
+pub mod crowd;
 pub mod enqueue;
 pub mod operator;
 pub mod pay;

@@ -10,6 +10,7 @@
 //!   conduct     how a service treats its callers just now: slow, failing, losing replies, paused
 //!   crowd       many clients through the real gRPC door
 //!   history     the checker: audit log + acknowledgements + ledger + final bookings -> violations
+//!   inspect     the ledger of a simulator that runs elsewhere
 //!   latency     one kind of histogram for all of them
 //! ```
 //!
@@ -20,6 +21,7 @@ pub mod booking;
 pub mod conduct;
 pub mod crowd;
 pub mod history;
+pub mod inspect;
 pub mod latency;
 pub mod ledger;
 pub mod realtime;

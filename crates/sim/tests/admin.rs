@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+use bookingq_core::QueueName;
 use bookingq_proto::v1;
 use bookingq_proto::v1::booking_service_client::BookingServiceClient;
+use bookingq_sim::inspect::RemoteLedger;
 use bookingq_sim::{Simulator, SimulatorConfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -118,4 +120,33 @@ async fn what_clients_were_told_can_be_read_by_anyone() {
     assert_eq!(http(&simulator, "GET", "/clients/c2", "").await.0, 404);
     let told = http(&simulator, "GET", "/stats", "").await.1;
     assert_eq!((&told["told"]["clients"], &told["tick"]), (&json!(1), &Value::Null));
+}
+
+#[tokio::test]
+async fn the_ledger_is_read_from_elsewhere_page_by_page_and_of_one_queue() {
+    let simulator = Simulator::start(SimulatorConfig::local()).await.unwrap();
+    let shop = simulator.booking().unwrap();
+    let address = format!("http://{}", shop.address());
+    let mut client = BookingServiceClient::connect(address).await.unwrap();
+    for (booking, queue) in [("b1", "concert"), ("b2", "concert"), ("b3", "other")] {
+        let (booking_id, queue, client_id) = (booking.to_owned(), queue.to_owned(), "ann".to_owned());
+        let request = v1::ReserveRequest { booking_id, queue, client_id, quantity: 1, ..Default::default() };
+        client.reserve(request).await.unwrap();
+    }
+    let remote: RemoteLedger =
+        format!("http://{}/ledger", simulator.admin_address().unwrap()).parse().unwrap();
+    let copy = remote.copy(&QueueName::new("concert").unwrap()).await.unwrap();
+    let whole = shop.shop().copy();
+    assert_eq!(copy.totals, whole.totals);
+    assert_eq!(copy.entries, whole.entries[..2]);
+    assert_eq!(copy.overlaps, whole.overlaps, "ann holds two of this queue");
+    assert_eq!(copy.overlaps.len(), 1);
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_not_there_is_told_with_its_address() {
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let remote: RemoteLedger = format!("http://{free}").parse().unwrap();
+    let error = remote.copy(&QueueName::new("concert").unwrap()).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("ledger at http://{free}/ledger cannot be read: ")), "{error}");
 }

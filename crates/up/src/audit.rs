@@ -6,12 +6,16 @@ use std::time::Duration;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::{Booking, ClientId, EventSeq};
 use bookingq_sim::crowd::Acknowledged;
+use bookingq_sim::inspect::LedgerError;
 use bookingq_sim::ledger::LedgerCopy;
 use bookingq_sim::{Evidence, History, Moment, Verdict};
-use bookingq_store::{Result, Store};
+use bookingq_store::{Result, Snapshot, Store};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::UpError;
+use crate::patience::insist;
 
 /// Events asked for at once.
 const PIECE: usize = 10_000;
@@ -20,6 +24,8 @@ const BATCH: usize = 1_000;
 /// How long to wait for the next event.
 const WAIT: Duration = Duration::from_millis(500);
 const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
+/// How long the store may take to answer at the end.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running judge.
 pub struct Audit {
@@ -44,26 +50,38 @@ impl Audit {
         Self { trail, stop, task }
     }
 
-    /// Ends the following, takes the evidence in the order the checker wants it, and judges. `ledger` reads the shop's.
+    /// Ends the following, takes the evidence in the order the checker wants it, and judges. `ledger` reads the shop's, when
+    /// it is its turn.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// When the store or the ledger does not answer.
     pub async fn judge(
         self,
         acknowledged: Vec<Acknowledged>,
-        ledger: impl FnOnce() -> Option<LedgerCopy>,
-        moment: Moment,
-    ) -> Result<Verdict> {
+        ledger: impl Future<Output = std::result::Result<Option<LedgerCopy>, LedgerError>>,
+    ) -> std::result::Result<Verdict, UpError> {
         self.stop.cancel();
         // The follower never panics on purpose; what it has not read is read here.
         let _ = self.task.await;
-        self.trail.catch_up().await?;
-        let bookings = self.trail.bookings(&acknowledged).await?;
-        let ledger = ledger();
-        self.trail.catch_up().await?;
-        let history = self.trail.history.lock();
+        let trail = &self.trail;
+        let snapshot = || insist(PATIENCE, || trail.store.snapshot());
+        let before = snapshot().await?;
+        insist(PATIENCE, || trail.catch_up()).await?;
+        let bookings = insist(PATIENCE, || trail.bookings(&acknowledged)).await?;
+        let ledger = ledger.await?;
+        insist(PATIENCE, || trail.catch_up()).await?;
+        let moment = moment(&before, &snapshot().await?);
+        let history = trail.history.lock();
         Ok(history.judge(&Evidence { acknowledged, bookings, ledger }, moment))
     }
+}
+
+/// Whether anything moved while the evidence was taken: whatever moves changes a counter, or is in somebody's hands.
+fn moment(before: &Snapshot, after: &Snapshot) -> Moment {
+    let at_rest = before.totals == after.totals
+        && (before.in_flight, after.in_flight) == (0, 0)
+        && (before.backlog, before.holds) == (after.backlog, after.holds);
+    if at_rest { Moment::AtRest } else { Moment::InMotion }
 }
 
 impl Trail {

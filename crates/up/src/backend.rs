@@ -5,20 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::Plan;
-use bookingq_core::backoff::Backoff;
+use bookingq_store::Store;
 use bookingq_store::memory::{MemoryOptions, MemoryStore};
 use bookingq_store::redis::{RedisConfig, RedisStore};
-use bookingq_store::{Store, StoreError};
-use tokio::time::Instant;
 
 use crate::UpError;
 use crate::config::StoreChoice;
 use crate::console::Console;
+use crate::patience::insist;
 use crate::redis_server::RedisServer;
 
 /// How long a store may take to answer for the first time.
 const OPENING: Duration = Duration::from_secs(10);
-const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(50), max: Duration::from_millis(500) };
 
 /// The store of a run.
 #[derive(Debug)]
@@ -66,7 +64,7 @@ impl Backend {
                 Arc::new(RedisStore::connect(config)?)
             }
         };
-        for warning in open(&*store).await?.warnings {
+        for warning in insist(OPENING, || store.open()).await?.warnings {
             console.tell(format!("warning: {warning}"));
         }
         store.set_admission(plan.admission).await?;
@@ -77,20 +75,6 @@ impl Backend {
     pub async fn stop(self) {
         if let Self::Redis { server: Some(server), .. } = self {
             server.stop().await;
-        }
-    }
-}
-
-async fn open(store: &dyn Store) -> Result<bookingq_store::Opened, StoreError> {
-    let until = Instant::now() + OPENING;
-    let mut tries = 0;
-    loop {
-        match store.open().await {
-            Err(error) if error.is_transient() && Instant::now() < until => {
-                tries += 1;
-                tokio::time::sleep(BACKOFF.delay(tries, rand::random())).await;
-            }
-            answer => return answer,
         }
     }
 }

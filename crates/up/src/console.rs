@@ -29,6 +29,8 @@ struct Inner {
 enum Style {
     Live(Screen),
     Plain,
+    /// Standard output is for something else.
+    Aside,
 }
 
 /// How a queue is shown: the lines of the live view, and the same in one plain line.
@@ -49,8 +51,16 @@ impl Default for Console {
 impl Console {
     /// Live if standard output is a terminal.
     pub fn new() -> Self {
-        let style =
-            if std::io::stdout().is_terminal() { Style::Live(Screen::default()) } else { Style::Plain };
+        let live = std::io::stdout().is_terminal();
+        Self::with(if live { Style::Live(Screen::default()) } else { Style::Plain })
+    }
+
+    /// Plain lines on standard error.
+    pub fn aside() -> Self {
+        Self::with(Style::Aside)
+    }
+
+    fn with(style: Style) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             start: Instant::now(),
             style,
@@ -65,6 +75,7 @@ impl Console {
         let line = format!("{:>6.1}s  {}", inner.start.elapsed().as_secs_f64(), news.into());
         match inner.style {
             Style::Plain => println!("{line}"),
+            Style::Aside => eprintln!("{line}"),
             Style::Live(_) => {
                 if inner.news.len() == NEWS {
                     inner.news.pop_front();
@@ -78,8 +89,10 @@ impl Console {
     /// How a queue is now.
     pub fn show(&self, queue: &str, view: View) {
         let mut inner = self.0.lock();
+        let line = format!("{:>6.1}s  {}", inner.start.elapsed().as_secs_f64(), view.line);
         match inner.style {
-            Style::Plain => println!("{:>6.1}s  {}", inner.start.elapsed().as_secs_f64(), view.line),
+            Style::Plain => println!("{line}"),
+            Style::Aside => eprintln!("{line}"),
             Style::Live(_) => {
                 inner.views.insert(queue.to_owned(), view.lines);
                 inner.draw();
@@ -90,9 +103,14 @@ impl Console {
     /// Prints lines below everything, to stay; what is told from now on is plain.
     pub fn conclude(&self, lines: &[String]) {
         let mut inner = self.0.lock();
-        inner.style = Style::Plain;
+        if matches!(inner.style, Style::Live(_)) {
+            inner.style = Style::Plain;
+        }
         for line in lines {
-            println!("{line}");
+            match inner.style {
+                Style::Aside => eprintln!("{line}"),
+                Style::Live(_) | Style::Plain => println!("{line}"),
+            }
         }
     }
 }

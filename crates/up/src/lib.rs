@@ -9,6 +9,7 @@
 //!                          |- scaling    the planner of the core, once a second
 //!                          |- audit      follows the outbox; judges at the end
 //!                          '- crowd      of bookingq-sim, through the workers' gRPC ports
+//!   visit ──> a crowd for a queue that runs elsewhere: doors (its workers, looked up again and again), audit, report
 //!   console, screen, view   what a person sees meanwhile        report   what is left at the end
 //! ```
 
@@ -16,8 +17,10 @@ mod audit;
 mod backend;
 pub mod config;
 mod console;
+mod doors;
 mod fleet;
 pub mod manifest;
+mod patience;
 mod process;
 mod redis_server;
 pub mod report;
@@ -27,18 +30,21 @@ mod services;
 mod site;
 mod sweeping;
 mod view;
+pub mod visit;
 
 use std::path::PathBuf;
 
 use bookingq_api::Plan;
 use bookingq_core::{Invalid, QueueName};
 use bookingq_sim::SimError;
+use bookingq_sim::inspect::LedgerError;
 use bookingq_store::StoreError;
 use bookingq_worker::WorkerError;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::config::{CrowdSize, FleetSize, StoreChoice, UpConfig};
 use crate::console::Console;
+pub use crate::doors::Doors;
 use crate::manifest::ManifestError;
 use crate::site::Site;
 
@@ -126,6 +132,20 @@ pub enum UpError {
     /// The sweeper cannot be started.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// The simulated Booking Service's ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The workers' name is not known.
+    #[error("{host} cannot be found: {cause}")]
+    NoSuchHost {
+        /// The name.
+        host: String,
+        /// What the look-up said.
+        cause: std::io::Error,
+    },
+    /// A report that is not JSON.
+    #[error("the report cannot be shown: {0}")]
+    Json(serde_json::Error),
     /// A file of our own.
     #[error("{}: {cause}", file.display())]
     File {

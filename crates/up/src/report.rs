@@ -2,9 +2,9 @@
 //!
 //! | key | what |
 //! |---|---|
-//! | `queue`, `store` | the queue's name; where its data lived: `embedded` or `redis` |
+//! | `queue`, `store` | the queue's name; where its data lived: `embedded`, `redis`, or `null` when nobody said |
 //! | `seconds` | how long it ran, leaving included |
-//! | `moment` | `at_rest` when nothing was in workers' hands at the end, so that everything had to agree exactly; otherwise `in_motion` |
+//! | `moment` | `at_rest` when nothing moved while the evidence was taken, so that everything had to agree exactly; otherwise `in_motion` |
 //! | `enqueued` | all bookings: the sum of the next three |
 //! | `waiting`, `in_progress` | still in the line; still reserving, reserved, confirming or releasing |
 //! | `final` | `confirmed`, `expired`, `cancelled`, `sold_out`, `rejected`, `failed` |
@@ -16,11 +16,15 @@
 //! | `audit_gaps` | above 0, the outbox was trimmed before it was read, and the verdict is not complete |
 //! | `crowd` | what the clients saw: `acknowledged`, `paid`, `errors`, `promises_broken` …; `null` without a crowd |
 //! | `sound` | whether no promise broke |
+//!
+//! Without an audit (`bookingq crowd` without `--redis`), what comes from it is absent: `moment` to `violation_examples`,
+//! and `audit_gaps`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use bookingq_sim::crowd::ProgressView;
 use bookingq_sim::history::{Tallies, Violations};
 use bookingq_sim::latency::Summary;
 use bookingq_sim::ledger::Totals;
@@ -35,19 +39,27 @@ use crate::{Outcome, UpError};
 #[allow(missing_docs)]
 pub struct Report {
     pub queue: String,
-    pub store: &'static str,
+    pub store: Option<&'static str>,
     pub seconds: f64,
+    #[serde(flatten)]
+    pub audited: Option<Audited>,
+    pub latency_ms: Latencies,
+    pub replicas: Vec<Replicas>,
+    pub crowd: Option<CrowdReport>,
+    pub sound: bool,
+}
+
+/// What the judge says; see the module for its keys.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)]
+pub struct Audited {
     pub moment: Moment,
     #[serde(flatten)]
     pub tallies: Tallies,
     pub ledger: Option<Totals>,
     pub violations: Violations,
     pub violation_examples: BTreeMap<&'static str, Vec<String>>,
-    pub latency_ms: Latencies,
-    pub replicas: Vec<Replicas>,
     pub audit_gaps: u64,
-    pub crowd: Option<CrowdReport>,
-    pub sound: bool,
 }
 
 /// How long things took, in milliseconds.
@@ -81,8 +93,8 @@ pub struct Replicas {
 pub struct Course {
     /// The queue's name.
     pub queue: String,
-    /// Where its data lived.
-    pub store: &'static str,
+    /// Where its data lived, if that is known.
+    pub store: Option<&'static str>,
     /// How long it ran.
     pub time: Duration,
     /// Workers over time.
@@ -92,31 +104,27 @@ pub struct Course {
 }
 
 impl Report {
-    /// Puts it together.
-    pub fn new(course: Course, verdict: Verdict) -> Self {
+    /// Puts it together. Without a verdict, only the crowd's word counts.
+    pub fn new(course: Course, verdict: Option<Verdict>) -> Self {
         let Course { queue, store, time, replicas, crowd } = course;
         let broken = crowd.as_ref().map_or(0, |crowd| crowd.promises_broken_total);
-        let examples = verdict.violations.iter();
+        let timings = verdict.as_ref().map(|verdict| verdict.timings).unwrap_or_default();
+        let clean = verdict.as_ref().is_none_or(|verdict| verdict.violations.is_clean());
         Self {
             queue,
             store,
             seconds: (time.as_secs_f64() * 10.0).round() / 10.0,
-            moment: verdict.moment,
-            tallies: verdict.tallies,
-            ledger: verdict.ledger,
-            violation_examples: examples.map(|(kind, _, cases)| (kind.as_str(), cases.to_vec())).collect(),
+            audited: verdict.map(Audited::from),
             latency_ms: Latencies {
                 enqueue: crowd.as_ref().map(|crowd| crowd.latency_ms.enqueue).unwrap_or_default(),
-                queued: verdict.timings.queued,
-                reserve: verdict.timings.reserve,
-                confirm: verdict.timings.confirm,
-                release_lag: verdict.timings.release_lag,
+                queued: timings.queued,
+                reserve: timings.reserve,
+                confirm: timings.confirm,
+                release_lag: timings.release_lag,
             },
             replicas,
-            audit_gaps: verdict.gaps,
             crowd,
-            sound: verdict.violations.is_clean() && broken == 0,
-            violations: verdict.violations,
+            sound: clean && broken == 0,
         }
     }
 
@@ -135,12 +143,103 @@ impl Report {
         written.map_err(|cause| UpError::File { file: file.to_owned(), cause })
     }
 
+    /// As one line of JSON.
+    ///
+    /// # Errors
+    /// Never, in practice: all of it can be shown as JSON.
+    pub fn line(&self) -> Result<String, UpError> {
+        serde_json::to_string(self).map_err(UpError::Json)
+    }
+
     /// For a person.
     pub fn summary(&self) -> Vec<String> {
+        let mut lines = vec![String::new(), format!("{} after {:.1} s", bold(&self.queue), self.seconds)];
+        if let Some(audited) = &self.audited {
+            lines.extend(audited.numbers());
+        }
+        if let Some(crowd) = &self.crowd {
+            lines.extend(seen(crowd));
+        }
+        let latencies = &self.latency_ms;
+        for (name, summary) in [
+            ("enqueue call", latencies.enqueue),
+            ("time in line", latencies.queued),
+            ("reserve", latencies.reserve),
+            ("confirm", latencies.confirm),
+            ("release after deadline", latencies.release_lag),
+        ] {
+            if summary.count > 0 {
+                let Summary { p50, p99, max, .. } = summary;
+                lines.push(format!("  {name:<23} p50 {p50:>9.1} ms   p99 {p99:>9.1} ms   max {max:>9.1} ms"));
+            }
+        }
+        if let Some(most) = self.replicas.iter().map(|replicas| replicas.wanted).max() {
+            lines.push(format!("  workers: at most {most}, {} changes", self.replicas.len() - 1));
+        }
+        lines.extend(self.findings());
+        lines
+    }
+
+    fn findings(&self) -> Vec<String> {
+        let mut lines = self.audited.as_ref().map(Audited::findings).unwrap_or_default();
+        if let Some(crowd) = self.crowd.as_ref().filter(|crowd| crowd.promises_broken_total > 0) {
+            lines.push(red(&format!("  BROKEN promises to clients: {}", crowd.promises_broken_total)));
+            let examples = crowd.promises_broken.iter().take(5);
+            lines.extend(examples.map(|promise| format!("    {}: {}", promise.client, promise.what)));
+        }
+        if self.sound {
+            lines.extend(self.audited.as_ref().map_or_else(unaudited, Audited::praise));
+        }
+        lines
+    }
+}
+
+/// What the clients themselves saw.
+fn seen(crowd: &CrowdReport) -> Vec<String> {
+    let ProgressView { arrived, acknowledged, refused, paid, paid_late, left, finished, .. } = crowd.progress;
+    let list = |counts: &BTreeMap<&'static str, u64>| {
+        let counts = counts.iter().filter(|(_, count)| **count > 0);
+        counts
+            .map(|(what, count)| format!("{} {count}", what.replace('_', " ")))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let mut lines = vec![
+        format!("  crowd: {arrived} came, {acknowledged} got a place, {refused} were refused one"),
+        format!(
+            "  they saw: {paid} paid, {paid_late} too late, {left} left; {finished} ended: {}",
+            list(&crowd.finals)
+        ),
+    ];
+    if !crowd.errors.is_empty() {
+        lines.push(format!("  answered with an error: {}", list(&crowd.errors)));
+    }
+    lines
+}
+
+/// Nobody but the crowd has looked.
+fn unaudited() -> Vec<String> {
+    vec![green("  every promise to these clients was kept, as far as they could see")]
+}
+
+impl From<Verdict> for Audited {
+    fn from(verdict: Verdict) -> Self {
+        let examples = verdict.violations.iter();
+        Self {
+            moment: verdict.moment,
+            tallies: verdict.tallies,
+            ledger: verdict.ledger,
+            violation_examples: examples.map(|(kind, _, cases)| (kind.as_str(), cases.to_vec())).collect(),
+            violations: verdict.violations,
+            audit_gaps: verdict.gaps,
+        }
+    }
+}
+
+impl Audited {
+    fn numbers(&self) -> Vec<String> {
         let Tallies { enqueued, waiting, in_progress, finals } = self.tallies;
         let mut lines = vec![
-            String::new(),
-            format!("{} after {:.1} s", bold(&self.queue), self.seconds),
             format!(
                 "  enqueued {enqueued} = waiting {waiting} + in progress {in_progress} + final {}",
                 enqueued - waiting - in_progress
@@ -161,22 +260,6 @@ impl Report {
                 ledger.confirmed, ledger.held, ledger.available, ledger.stock, ledger.released
             ));
         }
-        let latencies = &self.latency_ms;
-        for (name, summary) in [
-            ("enqueue call", latencies.enqueue),
-            ("time in line", latencies.queued),
-            ("reserve", latencies.reserve),
-            ("confirm", latencies.confirm),
-            ("release after deadline", latencies.release_lag),
-        ] {
-            if summary.count > 0 {
-                let Summary { p50, p99, max, .. } = summary;
-                lines.push(format!("  {name:<23} p50 {p50:>9.1} ms   p99 {p99:>9.1} ms   max {max:>9.1} ms"));
-            }
-        }
-        let most = self.replicas.iter().map(|replicas| replicas.wanted).max().unwrap_or(0);
-        lines.push(format!("  workers: at most {most}, {} changes", self.replicas.len().saturating_sub(1)));
-        lines.extend(self.findings());
         lines
     }
 
@@ -192,21 +275,18 @@ impl Report {
             lines.push(red(&format!("  BROKEN {}: {count}", kind.as_str())));
             lines.extend(examples.iter().take(5).map(|example| format!("    {example}")));
         }
-        if let Some(crowd) = self.crowd.as_ref().filter(|crowd| crowd.promises_broken_total > 0) {
-            lines.push(red(&format!("  BROKEN promises to clients: {}", crowd.promises_broken_total)));
-            let examples = crowd.promises_broken.iter().take(5);
-            lines.extend(examples.map(|promise| format!("    {}: {}", promise.client, promise.what)));
-        }
-        if self.sound {
-            let kinds = Violation::ALL.map(Violation::as_str).join(", ").replace('_', " ");
-            let exactness = match self.moment {
-                Moment::AtRest => "at rest, so log, store and ledger agree exactly",
-                Moment::InMotion => "while some bookings were still in hand",
-            };
-            lines.push(green(&format!("  every promise was kept ({exactness})")));
-            lines.push(format!("  looked for: {kinds}"));
-        }
         lines
+    }
+
+    fn praise(&self) -> Vec<String> {
+        let kinds = Violation::ALL.map(Violation::as_str).join(", ").replace('_', " ");
+        let agreement =
+            if self.ledger.is_some() { "log, store and ledger agree" } else { "log and store agree" };
+        let exactness = match self.moment {
+            Moment::AtRest => format!("at rest, so {agreement} exactly"),
+            Moment::InMotion => "while some bookings were still in hand".to_owned(),
+        };
+        vec![green(&format!("  every promise was kept ({exactness})")), format!("  looked for: {kinds}")]
     }
 }
 
@@ -217,15 +297,29 @@ mod tests {
 
     use super::*;
 
-    fn report() -> Report {
-        let course = Course {
+    fn course() -> Course {
+        Course {
             queue: "concert".into(),
-            store: "embedded",
+            store: Some("embedded"),
             time: Duration::from_millis(1234),
             replicas: vec![Replicas { second: 0.0, wanted: 2, ready: 0 }],
             crowd: None,
-        };
-        Report::new(course, History::new().judge(&Evidence::default(), Moment::AtRest))
+        }
+    }
+
+    fn report() -> Report {
+        Report::new(course(), Some(History::new().judge(&Evidence::default(), Moment::AtRest)))
+    }
+
+    #[test]
+    fn without_an_audit_nothing_is_said_that_only_an_audit_can_know() {
+        let report = Report::new(course(), None);
+        let value = serde_json::to_value(&report).unwrap();
+        for key in ["moment", "enqueued", "final", "ledger", "violations", "audit_gaps"] {
+            assert!(value.get(key).is_none(), "{key}: {value}");
+        }
+        assert_eq!(value["sound"], true);
+        assert!(report.summary().join("\n").contains("as far as they could see"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bookingq_api::Plan;
 use bookingq_sim::crowd::Progress;
-use bookingq_sim::{Crowd, CrowdConfig, CrowdReport, Moment as Evidence};
+use bookingq_sim::{Crowd, CrowdConfig, CrowdReport};
 use bookingq_store::{Snapshot, Store};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -200,21 +200,19 @@ impl Site {
 
     async fn conclude(self, file: Option<&Path>, crowd: Option<CrowdReport>) -> Result<Outcome, UpError> {
         self.fleet.end().await;
-        let moment =
-            if self.store.snapshot().await?.in_flight == 0 { Evidence::AtRest } else { Evidence::InMotion };
         let (mut crowd, booking) = (crowd, self.services.simulator.booking());
         let acknowledged =
             crowd.as_mut().map(|crowd| std::mem::take(&mut crowd.acknowledged)).unwrap_or_default();
-        let ledger = || booking.map(|booking| booking.shop().copy());
-        let verdict = self.audit.judge(acknowledged, ledger, moment).await?;
+        let ledger = async { Ok(booking.map(|booking| booking.shop().copy())) };
+        let verdict = self.audit.judge(acknowledged, ledger).await?;
         let course = Course {
             queue: self.plan.queue.to_string(),
-            store: self.store_word,
+            store: Some(self.store_word),
             time: self.start.elapsed(),
             replicas: self.replicas,
             crowd,
         };
-        let report = Report::new(course, verdict);
+        let report = Report::new(course, Some(verdict));
         let mut lines = report.summary();
         if let Some(file) = file {
             report.write(file)?;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
 use parking_lot::RwLock;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
-use tonic::transport::{Channel, Endpoint};
+use tokio::time::{Instant, interval_at};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 /// A client of one worker.
 pub(super) type WorkerClient = BookingWorkerServiceClient<Channel>;
@@ -20,6 +21,34 @@ const WATCHES_PER_CHANNEL: usize = 1000;
 const MOST_WATCH_CHANNELS: usize = 64;
 const CONNECT: Duration = Duration::from_secs(2);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// A year is long enough.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How the crowd connects.
+#[derive(Debug, Clone, Default)]
+pub struct Connecting {
+    /// TLS, with the name that the workers' certificates bear; plain text without it.
+    pub tls: Option<ClientTlsConfig>,
+    /// New calls and watches go through new connections after this time: behind an address that stands for many workers, a
+    /// connection stays with one of them, and new workers would get no share. Open watches stay where they are.
+    pub renewal: Option<Duration>,
+}
+
+impl Connecting {
+    fn endpoint(&self, address: SocketAddr) -> Result<Endpoint, tonic::transport::Error> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?
+            .connect_timeout(CONNECT)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE / 2)
+            .tcp_nodelay(true);
+        match &self.tls {
+            Some(tls) => endpoint.tls_config(tls.clone()),
+            None => Ok(endpoint),
+        }
+    }
+}
 
 /// What a channel is for. Watches have their own, so that a payment never waits behind them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,13 +65,10 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(address: SocketAddr, watch_channels: usize) -> Option<Self> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
-        let endpoint = endpoint
-            .connect_timeout(CONNECT)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE / 2)
-            .tcp_nodelay(true);
+    fn new(address: SocketAddr, connecting: &Connecting, watch_channels: usize) -> Option<Self> {
+        let endpoint = connecting.endpoint(address);
+        let endpoint =
+            endpoint.inspect_err(|error| tracing::error!(%address, %error, "no way to connect")).ok()?;
         let channels = |count| (0..count).map(|_| WorkerClient::new(endpoint.connect_lazy())).collect();
         Some(Self { address, calls: channels(CALL_CHANNELS), watches: channels(watch_channels) })
     }
@@ -52,15 +78,17 @@ impl Worker {
 #[derive(Debug)]
 pub(super) struct Door {
     workers: RwLock<Vec<Arc<Worker>>>,
+    connecting: Connecting,
     watch_channels: usize,
     turns: Semaphore,
 }
 
 impl Door {
     /// For a crowd of so many, of which so many may call at once.
-    pub(super) fn new(clients: u32, calls_at_once: usize) -> Self {
+    pub(super) fn new(clients: u32, calls_at_once: usize, connecting: Connecting) -> Self {
         let watch_channels = (clients as usize).div_ceil(WATCHES_PER_CHANNEL).clamp(1, MOST_WATCH_CHANNELS);
-        Self { workers: RwLock::default(), watch_channels, turns: Semaphore::new(calls_at_once.max(1)) }
+        let turns = Semaphore::new(calls_at_once.max(1));
+        Self { workers: RwLock::default(), connecting, watch_channels, turns }
     }
 
     /// Waits for a turn to send a call; it is given back when the answer drops it.
@@ -80,44 +108,65 @@ impl Door {
         channels.get((turn / workers.len()) % channels.len()).cloned()
     }
 
-    /// Follows the list of workers for ever. Channels to workers that stay are kept.
+    /// Follows the list of workers for ever. Channels to workers that stay are kept, until it is time to renew them.
     pub(super) async fn follow(&self, mut endpoints: watch::Receiver<Vec<SocketAddr>>) {
+        let renewal = self.connecting.renewal.unwrap_or(NEVER).max(CONNECT);
+        let mut renewals = interval_at(Instant::now() + renewal, renewal);
         loop {
             let addresses = endpoints.borrow_and_update().clone();
-            self.set(&addresses);
-            if endpoints.changed().await.is_err() {
-                // Nobody will tell of workers any more: those there are stay.
-                return std::future::pending().await;
+            let known = self.workers.read().clone();
+            self.set(&addresses, &known);
+            tokio::select! {
+                // When nobody will tell of workers any more, those there are stay.
+                Ok(()) = endpoints.changed() => {}
+                _ = renewals.tick() => self.set(&addresses, &[]),
             }
         }
     }
 
-    fn set(&self, addresses: &[SocketAddr]) {
-        let before = self.workers.read().clone();
-        let known = |address| before.iter().find(|worker| worker.address == address).cloned();
-        let workers = addresses.iter().filter_map(|&address| {
-            known(address).or_else(|| Worker::new(address, self.watch_channels).map(Arc::new))
-        });
-        let workers = workers.collect();
+    /// Workers at `addresses`, with the channels of those that are `known`.
+    fn set(&self, addresses: &[SocketAddr], known: &[Arc<Worker>]) {
+        let known = |address| known.iter().find(|worker| worker.address == address).cloned();
+        let new = |address| Worker::new(address, &self.connecting, self.watch_channels).map(Arc::new);
+        let workers =
+            addresses.iter().filter_map(|&address| known(address).or_else(|| new(address))).collect();
         *self.workers.write() = workers;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[tokio::test]
     async fn turns_go_around_workers_first_and_channels_next() {
-        let door = Door::new(10, 1);
+        let door = Door::new(10, 1, Connecting::default());
         assert!(door.pick(3, Use::Call).is_none());
         let addresses = [SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 2))];
-        door.set(&addresses);
+        door.set(&addresses, &[]);
         let kept = door.workers.read()[1].clone();
         assert!((0..20).all(|turn| door.pick(turn, Use::Watch).is_some()));
-        door.set(&addresses[1..]);
+        let known = door.workers.read().clone();
+        door.set(&addresses[1..], &known);
         assert!(Arc::ptr_eq(&kept, &door.workers.read()[0]), "a worker that stays keeps its channels");
-        door.set(&[]);
+        door.set(&[], &known);
         assert!(door.pick(0, Use::Watch).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_while_connections_are_made_anew() {
+        let renewal = Some(Duration::from_secs(30));
+        let door = Door::new(10, 1, Connecting { renewal, ..Connecting::default() });
+        let (_sender, endpoints) = watch::channel(vec![SocketAddr::from(([127, 0, 0, 1], 1))]);
+        let first = || door.workers.read().first().cloned();
+        let aged = async |seconds| {
+            let following = door.follow(endpoints.clone());
+            tokio::time::timeout(Duration::from_secs(seconds), following).await.unwrap_err();
+            first().unwrap()
+        };
+        let young = aged(29).await;
+        assert!(Arc::ptr_eq(&young, &aged(29).await));
+        assert!(!Arc::ptr_eq(&young, &aged(31).await));
     }
 }

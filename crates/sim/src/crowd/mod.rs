@@ -31,6 +31,7 @@ use self::door::Door;
 use self::report::Notes;
 
 pub use self::behaviour::{Behaviour, Behaviours, Manners};
+pub use self::door::Connecting;
 pub use self::progress::{Progress, ProgressView};
 pub use self::report::{Acknowledged, BrokenPromise, CrowdLatency, CrowdReport};
 
@@ -60,6 +61,8 @@ pub struct CrowdConfig {
     pub calls_at_once: usize,
     /// Wait before a call is repeated or a watch is opened again.
     pub backoff: Backoff,
+    /// How they connect.
+    pub connecting: Connecting,
 }
 
 impl CrowdConfig {
@@ -77,6 +80,7 @@ impl CrowdConfig {
             timeout: Duration::from_secs(10),
             calls_at_once: 1024,
             backoff: Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(5) },
+            connecting: Connecting::default(),
         }
     }
 }
@@ -99,7 +103,7 @@ pub struct Crowd {
 impl Crowd {
     /// Gathers it.
     pub fn new(config: CrowdConfig) -> Self {
-        let door = Door::new(config.clients, config.calls_at_once);
+        let door = Door::new(config.clients, config.calls_at_once, config.connecting.clone());
         let scene = Scene { config, door, progress: Arc::default(), notes: Notes::default() };
         Self { scene: Arc::new(scene) }
     }

@@ -170,6 +170,8 @@ impl Case<'_> {
         }
         let state = BookingId::new(&entry.booking_id).ok().and_then(|booking| self.state(booking));
         match (self.moment, state) {
+            // It joined in a gap of the log, and its client has a newer one.
+            (_, None) if self.gaps > 0 => false,
             // It may have joined after the store was read.
             (Moment::InMotion, None) => false,
             (Moment::InMotion, Some(state)) => {

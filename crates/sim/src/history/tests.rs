@@ -277,6 +277,16 @@ fn what_a_gap_hides_is_not_held_against_anybody_and_the_verdict_says_so() {
 }
 
 #[test]
+fn a_sale_of_which_the_log_has_kept_nothing_is_no_orphan() {
+    let mut world = World::new();
+    world.ledger.reserve(&booking(9).to_string(), "q", "c9", 1, Ruling::Allow);
+    assert_eq!(world.judge(Moment::AtRest).violations.count(Violation::Orphan), 1);
+    let mut history = world.history();
+    history.note_gap();
+    assert!(history.judge(&world.evidence(), Moment::AtRest).violations.is_clean());
+}
+
+#[test]
 fn without_a_ledger_only_the_rest_is_judged() {
     let mut world = eventful();
     world.ledger.reserve("b", "q", "c", 200, Ruling::Allow);

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where a booking stands in the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Tickets are put aside.
@@ -30,7 +30,7 @@ impl Standing {
 }
 
 /// How often each call came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Calls {
     /// Reserve.
     pub reserve: u64,
@@ -41,7 +41,7 @@ pub struct Calls {
 }
 
 /// One booking in the ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// What calls are deduplicated by.
     pub booking_id: Arc<str>,
@@ -62,7 +62,7 @@ pub struct Entry {
 }
 
 /// A client that held two reservations of one queue at once: something bookingq must never ask for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overlap {
     /// The queue's name.
     pub queue: Arc<str>,
@@ -73,7 +73,7 @@ pub struct Overlap {
 }
 
 /// The ledger in numbers. Plain names count tickets; names that end in `_bookings` count bookings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Totals {
     /// Tickets there were at the start.
     pub stock: u64,
