@@ -1,6 +1,7 @@
 //! The controller: which changes wake which queue, and how many are worked on at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bookingq_api::BookingQueue;
 use futures::StreamExt as _;
@@ -27,6 +28,9 @@ use crate::status::StatusWriter;
 
 /// Queues worked on at once: enough to keep the API server busy, few enough not to drown it.
 const CONCURRENCY: u16 = 16;
+/// How long a queue is left alone after something touched it: its nine objects come back through the watches one by one, and
+/// one look at all of them is enough.
+const DEBOUNCE: Duration = Duration::from_millis(300);
 /// Wakes from the queues' loops that may wait.
 const WAKES: usize = 1024;
 
@@ -47,7 +51,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, leaving: 
     let (wake, wakes) = mpsc::channel(WAKES);
     let queues: Api<Watched> = scope.api(&client);
     let controller = Controller::new(queues, watcher::Config::default())
-        .with_config(controller::Config::default().concurrency(CONCURRENCY));
+        .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE));
     let known = controller.store();
     if let Err(error) = metrics.tell_conditions(known.clone()) {
         warn!(%error, "the conditions of queues are not among the metrics");
