@@ -89,11 +89,6 @@ impl ClientFlags {
         Ok(Doors { host: host.to_owned(), port: uri.port_u16().unwrap_or(usual) })
     }
 
-    /// How long to insist.
-    pub fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
     fn endpoint(&self) -> Result<Endpoint, Failure> {
         let endpoint = Endpoint::from_shared(self.server.clone()).ok().filter(|endpoint| {
             let uri = endpoint.uri();

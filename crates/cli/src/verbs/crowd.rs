@@ -31,9 +31,10 @@ Examples:
   bookingq crowd --queue concert --clients 2000 --redis redis://127.0.0.1:6379 --ledger http://127.0.0.1:6080
   bookingq crowd --queue concert --server http://concert-workers:50051 --clients 20000 --for 5m -o json > report.json
 
-Each client is followed until its booking has ended. A call that fails is repeated as it was, at another worker, with a
-back-off, for as long as it takes. A --server that names several addresses, such as a headless Service, is looked up again
-and again; behind one address, connections are made anew every 20 seconds, so that new workers get their share.
+The queue must answer within --timeout. Then each client is followed until its booking has ended: a call that fails is
+repeated as it was, at another worker, with a back-off, for as long as it takes. A --server that names several addresses,
+such as a headless Service, is looked up again and again; behind one address, connections are made anew every 20 seconds,
+so that new workers get their share.
 With --redis every booking of the queue is checked against the audit log, and with --ledger against a simulated Booking
 Service. Exit code 1 means that a promise was broken; what and where is told. Ctrl-C ends it with what is known so far.")]
 pub struct Args {
@@ -152,7 +153,6 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         behaviours: args.shares.behaviours()?,
         prefix,
         seed: args.seed,
-        timeout: args.common.timeout(),
         connecting: Connecting { tls: args.common.tls().await?, renewal: Some(RENEWAL) },
         ..CrowdConfig::new(queue.clone(), args.clients, args.arrive)
     };
