@@ -94,8 +94,6 @@ fn settings(redis: &ManagedRedis) -> Vec<String> {
         ("--appendfsync", redis.appendfsync.as_str()),
         ("--save", ""),
         ("--maxmemory-policy", "noeviction"),
-        // The hash of a booking stays in its compact form while no value of it is longer than this.
-        ("--hash-max-listpack-value", "128"),
         // A small sorted set would be a list, walked for each change: a quarter of Redis's CPU (docs/redis-keys.md).
         ("--zset-max-listpack-entries", "0"),
         ("--requirepass", "$(REDISCLI_AUTH)"),
