@@ -225,7 +225,7 @@ impl Visitors {
             format!(
                 "  reserved {held}, paid {paid}, too late {paid_late}, left {left}, refused a place {refused}"
             ),
-            format!("  answered with an error, and asked again: {errors}"),
+            format!("  answered with an error: {errors}"),
         ];
         View { lines, line }
     }

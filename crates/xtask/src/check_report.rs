@@ -39,7 +39,7 @@ const VIOLATIONS: [&str; 6] =
     ["lost", "duplicated", "dispatch_inversions", "double_reservations", "orphans", "oversold"];
 
 /// Every sum that is not as it must be. An error means that a number is missing.
-fn check(report: &Value, crowd: Option<u64>) -> Result<Vec<String>> {
+pub fn check(report: &Value, crowd: Option<u64>) -> Result<Vec<String>> {
     let mut check = Check { report, wrong: Vec::new() };
     check.everybody_is_somewhere(crowd)?;
     check.the_ledger_agrees()?;

@@ -4,18 +4,21 @@
 //!   test, tidy, crd, manifests, check_report, bench  ──>  shell (runs other programs)   tree (the files of the repository)
 //!     |          '─────'──> generated (writes or compares)
 //!     '──> control_plane (finds or builds an API server)
+//!   e2e ──> within (runs other programs that must end in time)
 //! ```
 
 mod bench;
 mod check_report;
 mod control_plane;
 mod crd;
+mod e2e;
 mod generated;
 mod manifests;
 mod shell;
 mod test;
 mod tidy;
 mod tree;
+mod within;
 
 use std::process::ExitCode;
 
@@ -41,6 +44,8 @@ enum Command {
     Manifests(generated::Args),
     /// Check that a report of `bookingq up --report FILE` adds up
     CheckReport(check_report::Args),
+    /// Run a whole sale on the cluster that KUBECONFIG points at, and kill what can be killed
+    E2e(e2e::Args),
     /// Measure
     Bench(bench::Args),
 }
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
         Command::Crd(args) => crd::run(&args),
         Command::Manifests(args) => manifests::run(&args),
         Command::CheckReport(args) => check_report::run(&args),
+        Command::E2e(args) => e2e::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match outcome {

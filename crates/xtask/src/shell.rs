@@ -46,7 +46,8 @@ pub fn announce(command: &Command) -> String {
     line
 }
 
-fn show(command: &Command) -> String {
+/// The command as a person would type it.
+pub fn show(command: &Command) -> String {
     let program = PathBuf::from(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
     let words = command.get_args().map(|word| word.to_string_lossy().into_owned());

@@ -1,0 +1,146 @@
+//! The crowd of the story: a Job in the cluster, because it must outlive whatever is killed; read through its log.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use super::cluster::{apply, get, kubectl};
+use super::objects::{PASSWORD_FILE, job};
+use super::{NAMESPACE, QUEUE};
+use crate::check_report;
+use crate::within::{Look, until};
+
+const JOB: &str = "job/crowd";
+/// The Job's own end, if nothing else ends it.
+const LIFE: u64 = 900;
+
+/// How far the crowd is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress(BTreeMap<String, u64>);
+
+impl Progress {
+    /// Of the last line that has numbers: `  12.0s  concert arrived=310/20000 in_line_or_past=309 …`.
+    fn read(log: &str) -> Option<Self> {
+        let line = log.lines().rev().find(|line| line.contains(" arrived="))?;
+        let number = |word: &str| {
+            let (name, value) = word.split_once('=')?;
+            Some((name.to_owned(), value.split('/').next()?.parse().ok()?))
+        };
+        Some(Self(line.split_whitespace().filter_map(number).collect()))
+    }
+
+    /// One of its numbers; 0 if it has none of that name.
+    pub fn of(&self, name: &str) -> u64 {
+        self.0.get(name).copied().unwrap_or(0)
+    }
+}
+
+/// Sends so many clients within so long. Everything they do is checked at the end.
+pub fn send(image: &str, clients: u64, arrive: Duration) -> Result<()> {
+    let mut arguments = vec!["crowd".to_owned(), format!("--queue={QUEUE}")];
+    arguments.extend([
+        format!("--server=http://{QUEUE}-workers:50051"),
+        format!("--clients={clients}"),
+        format!("--arrive={}s", arrive.as_secs()),
+        format!("--for={}s", LIFE - 60),
+        format!("--redis=redis://{QUEUE}-redis:6379"),
+        format!("--redis-password-file={PASSWORD_FILE}"),
+        "--ledger=http://booking-service:6080".to_owned(),
+        "--output=json".to_owned(),
+    ]);
+    apply(&job("crowd", image, &arguments, LIFE).to_string())
+}
+
+/// How far it is now.
+pub fn progress() -> Result<Progress> {
+    let log = kubectl(&["logs", "--namespace", NAMESPACE, "--tail=5", JOB])?;
+    if let Some(ended) = how_it_ended()? {
+        bail!("the crowd is gone: its Job is {ended}");
+    }
+    Progress::read(&log).context("the crowd has not said yet how far it is")
+}
+
+/// Waits until it is so far.
+pub fn wait_until(
+    what: &str,
+    limit: Duration,
+    mut enough: impl FnMut(&Progress) -> bool,
+) -> Result<Progress> {
+    until(what, limit, || {
+        let progress = progress()?;
+        Ok(if enough(&progress) { Look::Done(progress) } else { Look::NotYet(format!("{progress:?}")) })
+    })
+}
+
+/// Waits for its end, and for its report.
+pub fn report(limit: Duration) -> Result<Value> {
+    let ended = until("the crowd to end", limit, || {
+        Ok(match how_it_ended()? {
+            Some(ended) => Look::Done(ended),
+            None => Look::NotYet(progress().map_or_else(|error| error.to_string(), |far| format!("{far:?}"))),
+        })
+    })?;
+    let log = kubectl(&["logs", "--namespace", NAMESPACE, "--tail=200", JOB])?;
+    let report = log.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
+    report
+        .filter(|report| report.get("sound").is_some())
+        .with_context(|| format!("the crowd's Job is {ended}, and it has left no report: {}", last(&log)))
+}
+
+/// What is wrong with the report of a crowd of so many: nothing, if all went well.
+pub fn wrong(report: &Value, clients: u64) -> Result<Vec<String>> {
+    let mut wrong = check_report::check(report, Some(clients))?;
+    let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    for (pointer, what) in
+        [("/crowd/acknowledged", "got a place"), ("/crowd/finished", "saw their booking end")]
+    {
+        let count = number(pointer);
+        if count != clients {
+            wrong.push(format!("{count} of {clients} clients {what}"));
+        }
+    }
+    if number("/final/expired") == 0 {
+        wrong.push("no unpaid hold was released".to_owned());
+    }
+    let broken = number("/crowd/promises_broken_total");
+    if broken > 0 {
+        wrong.push(format!(
+            "{broken} promises to clients were broken: {}",
+            report["crowd"]["promises_broken"]
+        ));
+    }
+    if report["violation_examples"].as_object().is_some_and(|examples| !examples.is_empty()) {
+        wrong.push(format!("examples: {}", report["violation_examples"]));
+    }
+    Ok(wrong)
+}
+
+fn how_it_ended() -> Result<Option<String>> {
+    let job = get(&["--namespace", NAMESPACE, JOB])?;
+    let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+    let mut ended = conditions.filter(|one| {
+        one["status"] == "True" && ["Complete", "Failed"].iter().any(|end| one["type"] == *end)
+    });
+    Ok(ended.next().map(|one| format!("{} {}", one["type"], one["message"])))
+}
+
+fn last(log: &str) -> &str {
+    log.lines().next_back().unwrap_or("its log is empty")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_newest_numbers_are_read_from_a_log() {
+        let log = "  1.0s  concert arrived=10/300 held=1 errors=0\n  2.0s  concert arrived=20/300 held=4 errors=0\n  2.1s  warning\n";
+        let progress = Progress::read(log).unwrap();
+        assert_eq!((progress.of("arrived"), progress.of("held"), progress.of("other")), (20, 4, 0));
+        assert_eq!(Progress::read("  0.0s  warning: appendonly is no\n"), None);
+    }
+}
