@@ -143,6 +143,9 @@ pub enum UpError {
         /// What the look-up said.
         cause: std::io::Error,
     },
+    /// It panicked: what it saw is lost with it.
+    #[error("the crowd broke off: this is a defect of bookingq")]
+    Crowd,
     /// A report that is not JSON.
     #[error("the report cannot be shown: {0}")]
     Json(serde_json::Error),

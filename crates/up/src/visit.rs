@@ -89,15 +89,15 @@ pub async fn visit(config: VisitConfig, stop: CancellationToken) -> Result<Outco
     let queue = config.crowd.queue.clone();
     let visitors = Visitors::come(config.crowd, endpoints, console.clone());
     let start = visitors.start;
-    let (end, mut crowd) = visitors.stay(config.time, &stop).await;
+    let (end, crowd) = visitors.stay(config.time, &stop).await;
+    let mut crowd = crowd.ok_or(UpError::Crowd)?;
     let verdict = match (audit, &store) {
         (Some(audit), Some(store)) => {
             if end == End::EveryBookingEnded {
                 settle(&**store).await;
             }
-            let acknowledged = crowd.as_mut().map(|crowd| std::mem::take(&mut crowd.acknowledged));
-            let ledger = copy(config.ledger, &queue);
-            Some(audit.judge(acknowledged.unwrap_or_default(), ledger).await?)
+            let acknowledged = std::mem::take(&mut crowd.acknowledged);
+            Some(audit.judge(acknowledged, copy(config.ledger, &queue)).await?)
         }
         _ => None,
     };
@@ -106,7 +106,7 @@ pub async fn visit(config: VisitConfig, stop: CancellationToken) -> Result<Outco
         store: store.map(|_| "redis"),
         time: start.elapsed(),
         replicas: Vec::new(),
-        crowd,
+        crowd: Some(crowd),
     };
     conclude(&Report::new(course, verdict), config.report.as_deref(), config.printing, &console)
 }
