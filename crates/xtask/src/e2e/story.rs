@@ -39,7 +39,7 @@ pub const STEPS: [(&str, Step); 15] = [
     ("the chart is installed", |_| install()),
     ("the sale is applied and becomes Ready", |_| apply_sale()),
     ("the queue is paused: a crowd joins, and nobody is served", Story::pause_and_send),
-    ("the queue is opened: workers go to the maximum", |_| open()),
+    ("the queue is opened, and workers are at the maximum", |_| open()),
     ("a worker is killed", |_| kill_worker()),
     ("the operator's leader is killed", |_| kill_leader()),
     ("Redis is deleted", |_| delete_redis()),
@@ -110,7 +110,7 @@ impl Story {
         }
         let finals = &report["final"];
         Ok(format!(
-            "{} bookings: {}; repeated after {}; enqueue p99 {} ms; {}",
+            "{} bookings: {}; errors {}; enqueue p99 {} ms; checked {}",
             report["enqueued"],
             finals,
             report["crowd"]["errors"],
@@ -157,14 +157,17 @@ fn apply_sale() -> Result<String> {
     kubectl_waiting(&ready, Duration::from_secs(180))?;
     let booking_service = ["rollout", "status", "--namespace", NAMESPACE, "deployment/booking-service"];
     kubectl_waiting(&booking_service, Duration::from_secs(60))?;
-    Ok(String::new())
+    wait_for_workers(FEWEST, Duration::from_secs(30))?;
+    Ok(format!("{FEWEST} worker"))
 }
 
+/// The line alone makes the workers more, already while it stands still.
 fn open() -> Result<String> {
     set_admission("Open")?;
-    let start = Instant::now();
     wait_for_workers(MOST, Duration::from_secs(120))?;
-    Ok(format!("{FEWEST} -> {MOST} workers ready after {:.1} s", start.elapsed().as_secs_f64()))
+    let line =
+        crowd::wait_until("somebody to be served", Duration::from_secs(30), |line| line.of("held") > 0)?;
+    Ok(format!("{MOST} workers; {} of {} in line are served", line.of("held"), line.of("in_line_or_past")))
 }
 
 fn kill_worker() -> Result<String> {
@@ -224,7 +227,7 @@ fn check_sweeper() -> Result<String> {
 
 fn shrink() -> Result<String> {
     wait_for_workers(FEWEST, Duration::from_secs(180))?;
-    Ok(String::new())
+    Ok(format!("{FEWEST} worker"))
 }
 
 fn close() -> Result<String> {
