@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use bookingq_core::{
     BookingId, BookingState, ClientId, Details, PaymentId, QueueName, RequestId, ReservationId,
 };
-use bookingq_store::{Confirm, Confirmed, Enqueue, Lease, Scope, Settled, Settlement, Store, Task, Verdict};
+use bookingq_store::{Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, Task, Verdict};
 use tokio::task::JoinSet;
 
 /// Calls under way at once. A worker has one of each kind: enqueue, claim, confirm, settle.
@@ -91,8 +91,7 @@ fn enqueue(client: u64) -> Result<Enqueue> {
 }
 
 fn settlement(task: &Task, verdict: Verdict) -> Settlement {
-    let lease = Lease { client: task.client.clone(), booking: task.booking, fence: task.fence };
-    Settlement { lease, verdict, busy: Duration::from_millis(1) }
+    Settlement { lease: task.lease(), verdict, busy: Duration::from_millis(1) }
 }
 
 async fn settle(store: &dyn Store, batch: Vec<Settlement>, state: BookingState) -> Result<()> {

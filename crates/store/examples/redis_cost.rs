@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bookingq_core::{BookingId, ClientId, Details, PaymentId, QueueName, RequestId, ReservationId};
 use bookingq_store::redis::{RedisConfig, RedisStore};
-use bookingq_store::{Confirm, Confirmed, Enqueue, Lease, Scope, Settlement, Store, Task, Verdict};
+use bookingq_store::{Confirm, Confirmed, Enqueue, Scope, Settlement, Store, Task, Verdict};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -94,7 +94,7 @@ async fn serve(store: &RedisStore, batch: usize) -> usize {
 
 async fn settle(store: &RedisStore, tasks: &[Task], verdict: impl Fn(&Task) -> Verdict) {
     let settle = |task: &Task| Settlement {
-        lease: Lease { client: task.client.clone(), booking: task.booking, fence: task.fence },
+        lease: task.lease(),
         verdict: verdict(task),
         busy: Duration::from_millis(20),
     };

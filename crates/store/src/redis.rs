@@ -25,6 +25,7 @@ mod record;
 mod scripts;
 mod settings;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,18 +98,17 @@ impl RedisStore {
         script: &::redis::Script,
         lead: Option<Duration>,
         batch: &[I],
-        push: impl Fn(&mut Cmd, &I) + Send,
+        client: impl Fn(&I) -> &ClientId + Send,
+        push: impl Fn(&mut Cmd, &[I]) + Send,
         read: impl Fn(&I, Value) -> Result<O> + Send,
     ) -> Result<Vec<O>> {
         let mut results = Vec::with_capacity(batch.len());
-        for part in batch.chunks(MAX_STORE_BATCH) {
+        for part in parts(batch, client) {
             let mut call = self.call(script);
             if let Some(lead) = lead {
                 call.arg(millis(bounds::span(lead)));
             }
-            for item in part {
-                push(&mut call, item);
-            }
+            push(&mut call, part);
             let answers = array(self.link.script(script, &call).await?)?;
             if answers.len() != part.len() {
                 return Err(StoreError::Unexpected(format!(
@@ -135,6 +135,30 @@ impl RedisStore {
     }
 }
 
+/// Cuts a batch into script calls: of at most 256, and with nobody twice in one, since a script decides about all before it writes.
+fn parts<I>(batch: &[I], client: impl Fn(&I) -> &ClientId) -> Vec<&[I]> {
+    let mut parts = Vec::with_capacity(1);
+    let mut named = HashSet::with_capacity(batch.len().min(MAX_STORE_BATCH));
+    let mut start = 0;
+    for (at, item) in batch.iter().enumerate() {
+        if at - start == MAX_STORE_BATCH || named.contains(client(item)) {
+            parts.push(&batch[start..at]);
+            named.clear();
+            start = at;
+        }
+        named.insert(client(item));
+    }
+    if start < batch.len() {
+        parts.push(&batch[start..]);
+    }
+    parts
+}
+
+/// The arguments of all items, those of one after those of the other.
+fn each<I>(push: impl Fn(&mut Cmd, &I)) -> impl Fn(&mut Cmd, &[I]) {
+    move |call, part| part.iter().for_each(|item| push(call, item))
+}
+
 #[async_trait]
 impl Store for RedisStore {
     fn queue(&self) -> &QueueName {
@@ -154,11 +178,9 @@ impl Store for RedisStore {
     async fn enqueue(&self, batch: Vec<Enqueue>) -> Result<Vec<std::result::Result<Enqueued, Refusal>>> {
         let script = &self.link.scripts.enqueue;
         let mut results = Vec::with_capacity(batch.len());
-        for part in batch.chunks(MAX_STORE_BATCH) {
+        for part in parts(&batch, |asked| &asked.client) {
             let mut call = self.call(script);
-            for asked in part {
-                batch::push_enqueue(&mut call, asked);
-            }
+            each(batch::push_enqueue)(&mut call, part);
             results.extend(batch::enqueued(part, self.link.script(script, &call).await?)?);
         }
         Ok(results)
@@ -184,12 +206,14 @@ impl Store for RedisStore {
 
     async fn renew(&self, batch: Vec<Lease>, lease: Duration) -> Result<Vec<bool>> {
         let read = |_: &Lease, answer| Ok(number(&answer)? == Some(1));
-        self.in_parts(&self.link.scripts.renew, Some(lease), &batch, batch::push_lease, read).await
+        let script = &self.link.scripts.renew;
+        self.in_parts(script, Some(lease), &batch, |lease| &lease.client, each(batch::push_lease), read).await
     }
 
     async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<Settled>> {
+        let (script, push) = (&self.link.scripts.settle, batch::push_settlements);
         let read = |_: &Settlement, answer| decode::settled(&answer);
-        self.in_parts(&self.link.scripts.settle, None, &batch, batch::push_settlement, read).await
+        self.in_parts(script, None, &batch, |settlement| &settlement.lease.client, push, read).await
     }
 
     async fn confirm(
@@ -197,16 +221,18 @@ impl Store for RedisStore {
         batch: Vec<Confirm>,
         lease: Duration,
     ) -> Result<Vec<std::result::Result<Confirmed, Refusal>>> {
-        self.in_parts(&self.link.scripts.confirm, Some(lease), &batch, batch::push_confirm, batch::confirmed)
-            .await
+        let (script, push) = (&self.link.scripts.confirm, each(batch::push_confirm));
+        self.in_parts(script, Some(lease), &batch, |paid| &paid.client, push, batch::confirmed).await
     }
 
     async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<std::result::Result<Booking, Refusal>>> {
-        self.in_parts(&self.link.scripts.cancel, None, &batch, batch::push_cancel, batch::cancelled).await
+        let (script, push) = (&self.link.scripts.cancel, each(batch::push_cancel));
+        self.in_parts(script, None, &batch, |asked| &asked.client, push, batch::cancelled).await
     }
 
     async fn status(&self, batch: Vec<ClientId>) -> Result<Vec<Option<Booking>>> {
-        self.in_parts(&self.link.scripts.status, None, &batch, batch::push_client, batch::status).await
+        let (script, push) = (&self.link.scripts.status, each(batch::push_client));
+        self.in_parts(script, None, &batch, |client| client, push, batch::status).await
     }
 
     async fn sweep(&self, limit: usize) -> Result<Swept> {
@@ -288,5 +314,24 @@ impl Store for RedisStore {
                 Ok(Some(NotifierLease { done }))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_twice_in_a_part_and_no_part_is_too_long() {
+        let clients = |names: &[&str]| -> Vec<ClientId> {
+            names.iter().map(|name| ClientId::new(name).expect("a valid id")).collect()
+        };
+        let batch = clients(&["a", "b", "a", "a", "c", "b"]);
+        let cut: Vec<usize> = parts(&batch, |client| client).iter().map(|part| part.len()).collect();
+        assert_eq!(cut, [2, 1, 3]);
+        let many: Vec<ClientId> = (0..600).map(|n| clients(&[&n.to_string()]).remove(0)).collect();
+        let cut: Vec<usize> = parts(&many, |client| client).iter().map(|part| part.len()).collect();
+        assert_eq!(cut, [256, 256, 88]);
+        assert!(parts(&many[..0], |client| client).is_empty());
     }
 }

@@ -87,6 +87,13 @@ pub struct Claim {
     pub more: bool,
 }
 
+impl Task {
+    /// The right to it, by which it is renewed and settled.
+    pub fn lease(&self) -> Lease {
+        Lease { client: self.client.clone(), booking: self.booking, ticket: self.ticket, fence: self.fence }
+    }
+}
+
 /// Names one held task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
@@ -94,6 +101,8 @@ pub struct Lease {
     pub client: ClientId,
     /// Which booking.
     pub booking: BookingId,
+    /// Its place in the order.
+    pub ticket: Ticket,
     /// The claim.
     pub fence: Fence,
 }
@@ -151,7 +160,8 @@ pub struct Settlement {
     pub lease: Lease,
     /// What became of it.
     pub verdict: Verdict,
-    /// How long the task took a slot: what the autoscaler's service time is made of.
+    /// How long the task took a slot: what the autoscaler's service time is made of. A store may count the mean of a call's
+    /// settlements for each of them that is applied.
     pub busy: Duration,
 }
 

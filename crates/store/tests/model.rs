@@ -209,7 +209,7 @@ impl Pair {
         let memory = self.memory.claim(max, lease, scope).await.unwrap();
         assert_eq!(memory, self.redis.claim(max, lease, scope).await.unwrap());
         for task in memory.tasks {
-            let lease = Lease { client: task.client, booking: task.booking, fence: task.fence };
+            let lease = task.lease();
             self.leases.insert(0, lease);
         }
     }
@@ -226,7 +226,7 @@ impl Pair {
         assert_eq!(memory, self.redis.confirm(batch, lease).await.unwrap());
         for answer in memory {
             if let Ok(Confirmed::Won(task, _)) = answer {
-                let lease = Lease { client: task.client, booking: task.booking, fence: task.fence };
+                let lease = task.lease();
                 self.leases.insert(0, lease);
             }
         }

@@ -9,7 +9,7 @@ use bookingq_core::{
 
 use super::Subject;
 use crate::{
-    Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, Scope, Settled, Settlement, Store,
+    Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Scope, Settled, Settlement, Store,
     Task, Try, Verdict,
 };
 
@@ -39,10 +39,6 @@ pub(super) fn enqueue(name: &str, request: &str) -> Enqueue {
         details: Details::new("stalls", 2, b"\x00\xff").unwrap(),
         trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
     }
-}
-
-pub(super) fn lease_of(task: &Task) -> Lease {
-    Lease { client: task.client.clone(), booking: task.booking, fence: task.fence }
 }
 
 pub(super) fn reserved() -> Verdict {
@@ -99,7 +95,7 @@ impl<'a> Scene<'a> {
     }
 
     pub(super) async fn settles(&self, task: &Task, verdict: Verdict) -> Settled {
-        let settlement = Settlement { lease: lease_of(task), verdict, busy: BUSY };
+        let settlement = Settlement { lease: task.lease(), verdict, busy: BUSY };
         self.store().settle(vec![settlement]).await.unwrap()[0]
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bookingq_core::{Admission, BookingState, Fence};
 
 use super::Subject;
-use super::scene::{LEASE, MS, Scene, client, enqueue, lease_of, reserved, retry};
+use super::scene::{LEASE, MS, Scene, client, enqueue, reserved, retry};
 use crate::{Scope, Settled, Settlement, Task, TaskKind, Try, Verdict};
 
 fn names(tasks: &[Task]) -> Vec<&str> {
@@ -84,7 +84,7 @@ pub async fn invariant_3_a_late_worker_renews_nothing(subject: &dyn Subject) {
     let late = scene.claims_one().await;
     scene.advance(LEASE).await;
     let current = scene.claims_one().await;
-    let leases = vec![lease_of(&late), lease_of(&current)];
+    let leases = vec![late.lease(), current.lease()];
     assert_eq!(scene.store().renew(leases.clone(), LEASE).await.unwrap(), [false, true]);
     scene.settles(&current, reserved()).await;
     assert_eq!(scene.store().renew(leases, LEASE).await.unwrap(), [false, false]);
@@ -124,7 +124,8 @@ pub async fn invariant_3_a_settlement_of_an_earlier_booking_changes_nothing(subj
 pub async fn invariant_3_a_verdict_that_does_not_fit_changes_nothing(subject: &dyn Subject) {
     let scene = Scene::new(subject);
     let waiting = scene.joins("a").await.booking;
-    let lease = crate::Lease { client: client("a"), booking: waiting.id, fence: Fence(0) };
+    let lease =
+        crate::Lease { client: client("a"), booking: waiting.id, ticket: waiting.ticket, fence: Fence(0) };
     let forged = Settlement { lease, verdict: Verdict::SoldOut, busy: Duration::ZERO };
     assert_eq!(scene.store().settle(vec![forged]).await.unwrap(), [Settled::Stale]);
     let task = scene.claims_one().await;
@@ -158,7 +159,7 @@ pub async fn invariant_8_a_batch_of_any_size_is_done(subject: &dyn Subject) {
     let tasks = scene.claims(CROWD).await;
     assert_eq!(tasks.len(), CROWD);
     assert!(tasks.is_sorted_by(|a, b| a.ticket < b.ticket && a.fence < b.fence));
-    let settle = |task| Settlement { lease: lease_of(task), verdict: reserved(), busy: MS };
+    let settle = |task: &crate::Task| Settlement { lease: task.lease(), verdict: reserved(), busy: MS };
     let settled = scene.store().settle(tasks.iter().map(settle).collect()).await.unwrap();
     assert!(settled.iter().all(|one| *one == Settled::Applied(BookingState::Reserved)));
     scene.advance(super::scene::HOLD).await;
@@ -173,7 +174,7 @@ pub async fn a_renewed_lease_is_not_claimed_by_others(subject: &dyn Subject) {
     let task = scene.claims_one().await;
     for _ in 0..3 {
         scene.advance(LEASE - MS).await;
-        assert_eq!(scene.store().renew(vec![lease_of(&task)], LEASE).await.unwrap(), [true]);
+        assert_eq!(scene.store().renew(vec![task.lease()], LEASE).await.unwrap(), [true]);
         assert!(scene.claims(1).await.is_empty());
     }
     assert_eq!(scene.settles(&task, reserved()).await, Settled::Applied(BookingState::Reserved));

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use ::redis::{Cmd, Value};
 use bookingq_core::time::millis;
-use bookingq_core::{Booking, BookingState, ClientId, Fence, Refusal, Ticket, Timestamp};
+use bookingq_core::{Booking, BookingState, ClientId, Refusal, Ticket, Timestamp};
 use tracing::warn;
 
 use super::decode::{self, array, number, refusal, required, text, unexpected};
-use super::record::{self, Record};
+use super::record::{self, Lead, Record};
 use crate::task::{Claim, Lease, Scope, Settlement, Task, Try, Verdict};
 use crate::view::{Cancel, Confirm, Confirmed, Enqueue, Enqueued};
 use crate::{Result, StoreError, bounds};
 
-/// Client, request, booking id, details.
+/// Client, booking id, request and details.
 pub(super) fn push_enqueue(call: &mut Cmd, asked: &Enqueue) {
-    call.arg(asked.client.as_str()).arg(asked.request.as_str()).arg(asked.booking.to_string());
-    call.arg(record::details(&asked.details, asked.trace.as_deref()));
+    call.arg(asked.client.as_str()).arg(asked.booking.to_string());
+    call.arg(record::request(&asked.request, &asked.details, asked.trace.as_deref()));
 }
 
 /// The answers of enqueue.lua.
@@ -36,8 +36,8 @@ pub(super) fn enqueued(
             Ok(Ok(Enqueued { booking, existing: false }))
         }
         Value::Array(_) => {
-            let booking = decode::row(&asked.client, answer)?;
-            Ok(Ok(Enqueued { booking, existing: true }))
+            let booking = readable(&asked.client, decode::row(&asked.client, answer));
+            Ok(booking.map(|booking| Enqueued { booking, existing: true }))
         }
         word => refusal(&word).map(Err),
     };
@@ -62,6 +62,15 @@ fn new_booking(asked: &Enqueue, ticket: Ticket, position: u64, now: Timestamp) -
         outcome: None,
         reason: String::new(),
     }
+}
+
+/// A booking that the scripts took for one and that can't be read all the same, is none for its client, and hurts nobody else in
+/// the batch.
+fn readable<T>(client: &ClientId, read: Result<T>) -> std::result::Result<T, Refusal> {
+    read.map_err(|error| {
+        warn!(client = client.as_str(), %error, "a booking that can't be read was passed over");
+        Refusal::BookingNotFound
+    })
 }
 
 /// How claim.lua calls a scope.
@@ -94,38 +103,47 @@ pub(super) fn claim(answer: Value) -> Result<Claim> {
     Ok(claim)
 }
 
-/// Client, fence, and the booking as it was: one that was queued was claimed from the line for the first time.
+/// Client, lead, and the booking as it was: one that was queued was claimed from the line for the first time.
 fn claimed(values: &[Value]) -> Result<Task> {
     let client = text(&values[0])?.and_then(|client| ClientId::new(client).ok());
     let client = client.ok_or_else(|| unexpected("not a client", &values[0]))?;
-    let fence = Fence(required(values.get(1))?);
-    Record::read(&values[2])?.claimed(client, fence)
+    let lead = text(&values[1])?.and_then(Lead::parse).ok_or_else(|| unexpected("not a lead", &values[1]))?;
+    Record::read(&values[2])?.claimed(client, lead.fence)
 }
 
-/// Client, booking id, fence.
+/// Client, lead.
 pub(super) fn push_lease(call: &mut Cmd, lease: &Lease) {
-    let Fence(fence) = lease.fence;
-    call.arg(lease.client.as_str()).arg(lease.booking.to_string()).arg(fence);
+    call.arg(lease.client.as_str()).arg(Lead::of(lease).to_string());
 }
 
-/// A lease, the verdict with its two arguments, and the busy time.
-pub(super) fn push_settlement(call: &mut Cmd, settlement: &Settlement) {
-    push_lease(call, &settlement.lease);
+/// All of a batch: the slot time of all together, how many, their clients, and for each its lead and its verdict.
+pub(super) fn push_settlements(call: &mut Cmd, part: &[Settlement]) {
+    call.arg(part.iter().map(|settlement| bounds::busy_us(settlement.busy)).sum::<u64>()).arg(part.len());
+    for settlement in part {
+        call.arg(settlement.lease.client.as_str());
+    }
+    for settlement in part {
+        call.arg(Lead::of(&settlement.lease).to_string());
+        push_verdict(call, &settlement.verdict);
+    }
+}
+
+/// A verdict, and as many arguments as it brings.
+fn push_verdict(call: &mut Cmd, verdict: &Verdict) {
     let ms = |duration: Duration| millis(bounds::span(duration));
-    match &settlement.verdict {
+    match verdict {
         Verdict::Reserved { reservation, hold } => {
-            call.arg("reserved").arg(reservation.as_str()).arg(ms(*hold))
+            call.arg("reserved").arg(ms(*hold)).arg(reservation.as_str())
         }
-        Verdict::SoldOut => call.arg("sold_out").arg("").arg(""),
-        Verdict::Rejected { reason } => call.arg("rejected").arg(bounds::reason(reason)).arg(""),
-        Verdict::Confirmed => call.arg("confirmed").arg("").arg(""),
-        Verdict::Released => call.arg("released").arg("").arg(""),
+        Verdict::SoldOut => call.arg("sold_out"),
+        Verdict::Rejected { reason } => call.arg("rejected").arg(bounds::reason(reason)),
+        Verdict::Confirmed => call.arg("confirmed"),
+        Verdict::Released => call.arg("released"),
         Verdict::Retry { after, counts } => {
             call.arg("retry").arg(ms(*after)).arg(u8::from(*counts == Try::Counts))
         }
-        Verdict::GiveUp { reason } => call.arg("give_up").arg(bounds::reason(reason)).arg(""),
+        Verdict::GiveUp { reason } => call.arg("give_up").arg(bounds::reason(reason)),
     };
-    call.arg(bounds::busy_us(settlement.busy));
 }
 
 /// Client, booking id or nothing, payment.
@@ -138,11 +156,11 @@ pub(super) fn push_confirm(call: &mut Cmd, paid: &Confirm) {
 pub(super) fn confirmed(paid: &Confirm, answer: Value) -> Result<std::result::Result<Confirmed, Refusal>> {
     match &answer {
         Value::BulkString(_) => {
-            let (task, booking) = Record::read(&answer)?.won(&paid.client)?;
-            Ok(Ok(Confirmed::Won(Box::new(task), booking)))
+            let won = Record::read(&answer).and_then(|record| record.won(&paid.client));
+            Ok(readable(&paid.client, won).map(|(task, booking)| Confirmed::Won(Box::new(task), booking)))
         }
         Value::Array(values) if values.len() == 1 => refusal(&values[0]).map(Err),
-        _ => decode::row(&paid.client, answer).map(|booking| Ok(Confirmed::Repeated(booking))),
+        _ => Ok(readable(&paid.client, decode::row(&paid.client, answer)).map(Confirmed::Repeated)),
     }
 }
 
@@ -154,7 +172,7 @@ pub(super) fn push_cancel(call: &mut Cmd, asked: &Cancel) {
 /// An answer of cancel.lua.
 pub(super) fn cancelled(asked: &Cancel, answer: Value) -> Result<std::result::Result<Booking, Refusal>> {
     match answer {
-        Value::Array(_) => decode::row(&asked.client, answer).map(Ok),
+        Value::Array(_) => Ok(readable(&asked.client, decode::row(&asked.client, answer))),
         word => refusal(&word).map(Err),
     }
 }
@@ -167,7 +185,7 @@ pub(super) fn push_client(call: &mut Cmd, client: &ClientId) {
 /// An answer of status.lua.
 pub(super) fn status(client: &ClientId, answer: Value) -> Result<Option<Booking>> {
     match answer {
-        Value::Array(_) => decode::row(client, answer).map(Some),
+        Value::Array(_) => Ok(readable(client, decode::row(client, answer)).ok()),
         _ => Ok(None),
     }
 }

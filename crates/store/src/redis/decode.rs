@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::redis::Value;
 use bookingq_core::{Admission, Booking, BookingState, ClientId, Refusal, Ticket, Timestamp};
 
-use super::record::{Id, Record};
+use super::record::Record;
 use crate::task::Settled;
 use crate::view::{Opened, Snapshot, Totals};
 use crate::{Result, StoreError};
@@ -123,8 +123,7 @@ pub(super) fn snapshot(value: Value) -> Result<Snapshot> {
         Some(word) => Admission::parse(word).ok_or_else(|| unexpected("not an admission", at(1)))?,
     };
     let counters = counters(at(10))?;
-    let joined = text(at(9))?.and_then(Id::parse).map(|id| id.enqueued_at);
-    let front = number(at(8))?.map(Ticket).zip(joined);
+    let front = number(at(8))?.map(Ticket).zip(number(at(9))?.map(Timestamp));
     Ok(Snapshot {
         now: Timestamp(required(values.first())?),
         admission,

@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use ::redis::{Cmd, Value};
-use bookingq_core::{BookingId, BookingState, ClientId, Event, EventSeq, Fence, Outcome, Ticket, Timestamp};
+use bookingq_core::{BookingState, ClientId, Event, EventSeq, Outcome, Timestamp};
 use tracing::warn;
 
 use super::decode::{array, required, text, unexpected};
+use super::record::Lead;
 use crate::Result;
 use crate::view::Events;
 
@@ -107,9 +108,11 @@ fn entry(value: &Value) -> Result<Entry> {
     let mut lines = text(packed)?.unwrap_or_default().split('\n');
     let mut events = Vec::new();
     for index in 0..u16::MAX {
-        let (Some(client), Some(packed)) = (lines.next(), lines.next()) else { break };
+        let (Some(client), Some(change), Some(whose)) = (lines.next(), lines.next(), lines.next()) else {
+            break;
+        };
         let seq = EventSeq::new(ms, entry, index);
-        if let Some(event) = event(seq, at, client, packed) {
+        if let Some(event) = event(seq, at, client, change, whose) {
             events.push(event);
         } else {
             warn!(%seq, "an event that can't be read was passed over");
@@ -118,42 +121,44 @@ fn entry(value: &Value) -> Result<Entry> {
     Ok(Entry { id: (ms, entry), number, events })
 }
 
-/// One event: `from>to fence extra booking-id ticket joined[ reason]`, as prelude.lua writes it.
-fn event(seq: EventSeq, at: Timestamp, client: &str, packed: &str) -> Option<Event> {
-    let mut parts = packed.splitn(7, ' ');
-    let (from, to) = parts.next()?.split_once('>')?;
+/// One event, as prelude.lua tells of it: the client, `from>to extra`, and `lead[ reason]`.
+fn event(seq: EventSeq, at: Timestamp, client: &str, change: &str, whose: &str) -> Option<Event> {
+    let (change, extra) = change.split_once(' ')?;
+    let (from, to) = change.split_once('>')?;
     let from = if from.is_empty() { None } else { Some(BookingState::parse(from)?) };
     let to = BookingState::parse(to)?;
-    let fence = Fence(parts.next()?.parse().ok()?);
-    let extra = parts.next()?;
-    let booking = BookingId::new(parts.next()?).ok()?;
-    let ticket = Ticket(parts.next()?.parse().ok()?);
-    let _joined = parts.next()?;
+    let (lead, reason) = match whose.match_indices(' ').nth(2) {
+        Some((end, _)) => (&whose[..end], &whose[end + 1..]),
+        None => (whose, ""),
+    };
+    let lead = Lead::parse(lead)?;
     Some(Event {
         seq,
         at,
         client: ClientId::new(client).ok()?,
-        booking,
-        ticket,
+        booking: lead.booking,
+        ticket: lead.ticket,
         from,
         to,
-        fence,
+        fence: lead.fence,
         deadline: if to == BookingState::Reserved { Some(Timestamp(extra.parse().ok()?)) } else { None },
         outcome: if to == BookingState::Releasing { Some(Outcome::parse(extra)?) } else { None },
-        reason: parts.next().unwrap_or_default().to_owned(),
+        reason: reason.to_owned(),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use bookingq_core::{Fence, Ticket};
+
     use super::*;
 
     fn bulk(text: &str) -> Value {
         Value::BulkString(text.as_bytes().to_vec())
     }
 
-    fn written(id: &str, number: &str, events: &[(&str, &str)]) -> Value {
-        let lines: Vec<&str> = events.iter().flat_map(|(client, packed)| [*client, *packed]).collect();
+    fn written(id: &str, number: &str, events: &[[&str; 3]]) -> Value {
+        let lines = events.concat();
         let fields = ["n", number, "at", "5", "events", &lines.join("\n")].map(bulk);
         Value::Array(vec![bulk(id), Value::Array(fields.to_vec())])
     }
@@ -162,9 +167,9 @@ mod tests {
 
     #[test]
     fn an_event_keeps_clients_and_reasons_with_spaces() {
-        let packed = format!("confirming>releasing 9 failed {ID} 3 5 the card: no > funds ");
-        let entries =
-            entries_of(Value::Array(vec![written("7-2", "1", &[("a client", &packed)])])).expect("entries");
+        let whose = format!("{ID} 000000000003 000000000000009 the card: no > funds ");
+        let events = [["a client", "confirming>releasing failed", &whose]];
+        let entries = entries_of(Value::Array(vec![written("7-2", "1", &events)])).expect("entries");
         let event = &entries[0].events[0];
         assert_eq!(event.seq, EventSeq::new(7, 2, 0));
         assert_eq!(event.client.as_str(), "a client");
@@ -174,10 +179,10 @@ mod tests {
 
     #[test]
     fn a_hole_in_the_numbers_is_a_gap_and_foreign_entries_are_passed_over() {
-        let queued = format!(">queued 0 - {ID} 3 5");
+        let whose = format!("{ID} 000000000003 000000000000000");
         let foreign = Value::Array(vec![bulk("7-3"), Value::Array(vec![bulk("x"), bulk("y")])]);
         let read = || {
-            let answer = vec![written("7-2", "4", &[("a", &queued)]), foreign.clone()];
+            let answer = vec![written("7-2", "4", &[["a", ">queued -", &whose]]), foreign.clone()];
             entries_of(Value::Array(answer)).expect("entries")
         };
         assert!(!deliver(read(), EventSeq::START, Some(4), 10).gap);

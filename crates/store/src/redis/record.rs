@@ -1,5 +1,6 @@
 //! A booking as it is kept in Redis: one text of nine lines. Their meaning is in docs/redis-keys.md and prelude.lua.
 
+use std::fmt;
 use std::sync::Arc;
 
 use ::redis::Value;
@@ -9,12 +10,14 @@ use bookingq_core::{
 };
 
 use super::decode::unexpected;
-use crate::task::{Task, TaskKind};
+use crate::task::{Lease, Task, TaskKind};
 use crate::{Result, StoreError};
 
-/// The last three lines of a booking: item, trace, payload.
-pub(super) fn details(details: &Details, trace: Option<&str>) -> Vec<u8> {
-    let mut lines = Vec::with_capacity(details.item.len() + details.payload.len() + 64);
+/// The last four lines of a new booking, but for when it joined: request, item, trace, payload.
+pub(super) fn request(request: &RequestId, details: &Details, trace: Option<&str>) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(details.item.len() + details.payload.len() + 128);
+    lines.extend_from_slice(request.as_str().as_bytes());
+    lines.push(b'\n');
     if !details.item.is_empty() || details.quantity != Quantity::ONE {
         lines.extend_from_slice(details.quantity.get().to_string().as_bytes());
         lines.push(b' ');
@@ -28,33 +31,46 @@ pub(super) fn details(details: &Details, trace: Option<&str>) -> Vec<u8> {
     lines
 }
 
-/// Which booking, and its place in the order.
+/// The first line of a booking: which one, its place in the order, and its newest claim. The scripts compare it as a whole, so
+/// its numbers have a fixed width.
 #[derive(Clone, Copy)]
-pub(super) struct Id {
+pub(super) struct Lead {
     pub(super) booking: BookingId,
     pub(super) ticket: Ticket,
-    pub(super) enqueued_at: Timestamp,
+    pub(super) fence: Fence,
 }
 
-impl Id {
-    /// Of `<booking id> <ticket> <when it joined>`.
-    pub(super) fn parse(word: &str) -> Option<Self> {
-        let mut parts = word.split(' ');
+impl Lead {
+    /// Of the claim that a lease names.
+    pub(super) fn of(lease: &Lease) -> Self {
+        Self { booking: lease.booking, ticket: lease.ticket, fence: lease.fence }
+    }
+
+    /// Of `<booking id> <ticket> <fence>`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(' ');
         Some(Self {
             booking: BookingId::new(parts.next()?).ok()?,
             ticket: Ticket(parts.next()?.parse().ok()?),
-            enqueued_at: Timestamp(parts.next()?.parse().ok()?),
+            fence: Fence(parts.next()?.parse().ok()?),
         })
+    }
+}
+
+impl fmt::Display for Lead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Ticket(ticket), Fence(fence)) = (self.ticket, self.fence);
+        write!(f, "{} {ticket:012} {fence:015}", self.booking)
     }
 }
 
 /// The lines of a booking, understood.
 pub(super) struct Record<'a> {
+    lead: Lead,
     state: BookingState,
-    fence: Fence,
     outcome: Option<Outcome>,
     tries: u32,
-    id: Id,
+    enqueued_at: Timestamp,
     deadline: Option<Timestamp>,
     reservation: Option<ReservationId>,
     payment: Option<PaymentId>,
@@ -74,17 +90,16 @@ impl<'a> Record<'a> {
 
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut lines = bytes.splitn(9, |byte| *byte == b'\n');
-        let payload = |rest: Option<&'a [u8]>| rest.unwrap_or_default();
         let mut line = || std::str::from_utf8(lines.next().unwrap_or_default()).ok();
-        let mut head = line()?.split(' ');
-        let state = BookingState::parse(head.next()?)?;
-        let fence: i64 = head.next()?.parse().ok()?;
-        let outcome = match head.next()? {
+        let lead = Lead::parse(line()?)?;
+        let mut second = line()?.split_ascii_whitespace();
+        let state = BookingState::parse(second.next()?)?;
+        let outcome = match second.next()? {
             "-" => None,
-            outcome => Some(Outcome::parse(outcome)?),
+            letter => Some(outcome(letter)?),
         };
-        let tries = head.next()?.parse().ok()?;
-        let id = Id::parse(line()?)?;
+        let _mark = second.next()?;
+        let tries = second.next()?.parse().ok()?;
         let (deadline, reservation) = match line()? {
             "" => (None, None),
             hold => self::hold(hold)?,
@@ -94,25 +109,23 @@ impl<'a> Record<'a> {
             payment => Some(PaymentId::new(payment).ok()?),
         };
         let reason = line()?;
-        let request = RequestId::new(line()?).ok()?;
+        let (joined, request) = line()?.split_once(' ')?;
         let item = line()?;
         let trace = Some(line()?).filter(|trace| !trace.is_empty());
-        let fence = Fence(fence.unsigned_abs());
-        let payload = payload(lines.next());
         Some(Self {
+            lead,
             state,
-            fence,
             outcome,
             tries,
-            id,
+            enqueued_at: Timestamp(joined.parse().ok()?),
             deadline,
             reservation,
             payment,
             reason,
-            request,
+            request: RequestId::new(request).ok()?,
             item,
             trace,
-            payload,
+            payload: lines.next().unwrap_or_default(),
         })
     }
 
@@ -120,12 +133,12 @@ impl<'a> Record<'a> {
     pub(super) fn booking(self, client: &ClientId) -> Booking {
         Booking {
             client: client.clone(),
-            id: self.id.booking,
+            id: self.lead.booking,
             request: self.request,
             state: self.state,
-            ticket: self.id.ticket,
+            ticket: self.lead.ticket,
             position: None,
-            enqueued_at: self.id.enqueued_at,
+            enqueued_at: self.enqueued_at,
             reservation: self.reservation,
             deadline: self.deadline,
             payment: self.payment,
@@ -151,12 +164,12 @@ impl<'a> Record<'a> {
         Ok(Task {
             details: self.details()?,
             client,
-            booking: self.id.booking,
+            booking: self.lead.booking,
             fence,
             kind,
-            ticket: self.id.ticket,
+            ticket: self.lead.ticket,
             attempts: self.tries,
-            enqueued_at: self.id.enqueued_at,
+            enqueued_at: self.enqueued_at,
             trace: self.trace.map(str::to_owned),
             first: self.state == BookingState::Queued,
             cancelled: self.state == BookingState::Reserving && self.outcome == Some(Outcome::Cancelled),
@@ -165,19 +178,18 @@ impl<'a> Record<'a> {
 
     /// The task of a payment that has just won, and the booking.
     pub(super) fn won(self, client: &ClientId) -> Result<(Task, Booking)> {
-        let fence = self.fence;
         let (Some(reservation), Some(payment)) = (self.reservation.clone(), self.payment.clone()) else {
             return Err(StoreError::Unexpected("a payment won without a hold".to_owned()));
         };
         let task = Task {
             client: client.clone(),
-            booking: self.id.booking,
-            fence,
+            booking: self.lead.booking,
+            fence: self.lead.fence,
             kind: TaskKind::Confirm { reservation, payment },
-            ticket: self.id.ticket,
+            ticket: self.lead.ticket,
             attempts: 0,
             details: self.details()?,
-            enqueued_at: self.id.enqueued_at,
+            enqueued_at: self.enqueued_at,
             trace: self.trace.map(str::to_owned),
             first: false,
             cancelled: false,
@@ -194,6 +206,16 @@ impl<'a> Record<'a> {
                 .ok_or_else(|| StoreError::Unexpected(format!("not an item: {item}")))?,
         };
         Ok(Details { item: Arc::from(item), quantity, payload: Arc::from(self.payload) })
+    }
+}
+
+/// What the scripts write of an outcome.
+fn outcome(letter: &str) -> Option<Outcome> {
+    match letter {
+        "e" => Some(Outcome::Expired),
+        "c" => Some(Outcome::Cancelled),
+        "f" => Some(Outcome::Failed),
+        _ => None,
     }
 }
 

@@ -1,4 +1,5 @@
-//! The Lua scripts: one file for each transition under `scripts/`, each behind the same prelude and a clock.
+//! The Lua scripts: one file for each transition under `scripts/`, each behind the same prelude, a clock, and what it needs to
+//! look into bookings.
 
 use std::sync::LazyLock;
 
@@ -48,19 +49,21 @@ impl Scripts {
             ScriptClock::Redis => include_str!("scripts/clock.lua"),
             ScriptClock::Test => include_str!("scripts/clock_for_tests.lua"),
         };
+        let booking = include_str!("scripts/booking.lua");
         let script = |body: &str| Script::new(&[prelude, clock, body].concat());
+        let reader = |body: &str| Script::new(&[prelude, clock, booking, body].concat());
         Self {
             // Asks for no time, and so works before a test has set its clock.
             open: Script::new(&[prelude, include_str!("scripts/open.lua")].concat()),
-            enqueue: script(include_str!("scripts/enqueue.lua")),
-            claim: script(include_str!("scripts/claim.lua")),
+            enqueue: reader(include_str!("scripts/enqueue.lua")),
+            claim: reader(include_str!("scripts/claim.lua")),
             renew: script(include_str!("scripts/renew.lua")),
-            settle: script(include_str!("scripts/settle.lua")),
-            confirm: script(include_str!("scripts/confirm.lua")),
-            cancel: script(include_str!("scripts/cancel.lua")),
-            status: script(include_str!("scripts/status.lua")),
+            settle: reader(include_str!("scripts/settle.lua")),
+            confirm: reader(include_str!("scripts/confirm.lua")),
+            cancel: reader(include_str!("scripts/cancel.lua")),
+            status: reader(include_str!("scripts/status.lua")),
             sweep: script(include_str!("scripts/sweep.lua")),
-            snapshot: script(include_str!("scripts/snapshot.lua")),
+            snapshot: reader(include_str!("scripts/snapshot.lua")),
             notifier: script(include_str!("scripts/notifier.lua")),
         }
     }

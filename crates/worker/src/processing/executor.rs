@@ -164,7 +164,7 @@ impl Executor {
     /// whoever stops this process drops the future.
     async fn settle(&self, task: &Task, verdict: Verdict, busy: Duration) -> Option<BookingState> {
         let label = verdict_label(&verdict);
-        let settlement = Settlement { lease: lease_of(task), verdict, busy };
+        let settlement = Settlement { lease: task.lease(), verdict, busy };
         for tries in 1.. {
             match self.store.settle(settlement.clone()).await {
                 Ok(Settled::Applied(state) | Settled::Repeated(state)) => {
@@ -200,7 +200,7 @@ struct Held<'a> {
 
 impl<'a> Held<'a> {
     fn new(executor: &'a Executor, task: &Task) -> Self {
-        executor.held.lock().insert(task.fence, lease_of(task));
+        executor.held.lock().insert(task.fence, task.lease());
         executor.metrics.tasks_running.inc();
         Self { executor, fence: task.fence }
     }
@@ -211,11 +211,6 @@ impl Drop for Held<'_> {
         self.executor.held.lock().remove(&self.fence);
         self.executor.metrics.tasks_running.dec();
     }
-}
-
-/// Names a task as its settlement does.
-pub fn lease_of(task: &Task) -> Lease {
-    Lease { client: task.client.clone(), booking: task.booking, fence: task.fence }
 }
 
 fn verdict_label(verdict: &Verdict) -> &'static str {

@@ -3,46 +3,48 @@
 -- Returns  for each client a row as it is now, or a refusal: 'not_found' or 'final <state>'
 -- Cost     O(log N) for each client; at most 256 clients.
 -- Repeat   Finds what it did before and changes nothing.
-local left, unheld, leased, reply = {}, {}, {}, {}
+local keys, kept, finals, left, unheld, leased, events, reply = {}, {}, {}, {}, {}, {}, {}, {}
 
-local function leave_line(client, key)
-  left[#left + 1] = client
-  tell(client, 'queued>cancelled', '0', '-')
-  return put_final(key, 'cancelled', '0', '-')
-end
-
-local function give_hold_back(client, key)
-  unheld[#unheld + 1] = client
-  leased[#leased + 1] = moment
-  leased[#leased + 1] = client
-  tell(client, 'reserved>releasing', unsigned(fence), 'cancelled')
-  return put(key, 'releasing', fence, 'cancelled', '0')
-end
-
-local keys, values = read(3, 2)
+for at = 3, #ARGV, 2 do keys[(at - 1) / 2] = STATUS .. ARGV[at] end
+local values = call('MGET', unpack(keys))
 for n = 1, #keys do
-  local client, key = ARGV[2 * n + 1], keys[n]
-  local answer
-  if not take(written[key] or values[n]) or not is(ARGV[2 * n + 2]) then
+  local client, booking = ARGV[2 * n + 1], ARGV[2 * n + 2]
+  local answer, change, new
+  if not take(values[n]) or (booking ~= '' and sub(value, 1, 36) ~= booking) then
     answer = 'not_found'
   elseif state == 'queued' then
-    answer = { leave_line(client, key), false }
+    new = sub(value, 1, 66) .. 'cancelled  - - 000' .. sub(value, 85, request_end) .. '\n\n'
+    finals[#finals + 1], finals[#finals + 2] = keys[n], new
+    left[#left + 1] = client
+    change = 'queued>cancelled -'
   elseif state == 'reserving' then
-    answer = { put(key, state, fence, 'cancelled', tries), false }
+    new = sub(value, 1, 77) .. 'c' .. sub(value, 79)
+    kept[#kept + 1], kept[#kept + 2] = keys[n], new
   elseif state == 'reserved' then
-    answer = { give_hold_back(client, key), false }
+    new = sub(value, 1, 66) .. 'releasing  c - 000' .. sub(value, 85)
+    kept[#kept + 1], kept[#kept + 2] = keys[n], new
+    unheld[#unheld + 1] = client
+    leased[#leased + 1], leased[#leased + 2] = moment, client
+    change = 'reserved>releasing cancelled'
   elseif state == 'releasing' or state == 'cancelled' then
-    answer = { value, false }
+    new = value
   else
     answer = 'final ' .. state
   end
-  reply[n] = answer
+  if change then
+    local told = #events
+    events[told + 1], events[told + 2], events[told + 3] = client, change, sub(value, 1, 65)
+  end
+  reply[n] = answer or { new, false }
 end
 
-save()
-zrem(QUEUE, left)
-zrem(TIMEOUTS, unheld)
+if kept[1] then call('MSET', unpack(kept)) end
+retain(finals)
+if left[1] then
+  call('ZREM', QUEUE, unpack(left))
+  call('HINCRBY', STATS, 'cancelled', text(#left))
+end
+if unheld[1] then call('ZREM', TIMEOUTS, unpack(unheld)) end
 zadd(LEASES, leased)
-count('cancelled', #left)
-publish(moment)
+if events[1] then publish(call('HINCRBY', STATS, 'entries', '1') - 1, moment, events) end
 return reply

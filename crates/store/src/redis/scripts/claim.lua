@@ -1,64 +1,79 @@
 -- Gives tasks: what is due, earliest lease end first, then the front of the line.
 -- ARGV     3 how many at most   4 lease, ms   5 'everything', or 'due_only' to leave the line alone
--- Returns  { now, next due in ms or false, 1 if the line still has somebody, task... }, 3 values for each task: client, fence,
+-- Returns  { now, next due in ms or false, 1 if the line still has somebody, task... }, 3 values for each task: client, lead,
 --          the booking as it was before the claim
 -- Cost     O(log N) for each task; at most 256 tasks. Members without a readable booking are dropped and counted.
 -- Repeat   A repeat claims other tasks; those of a lost answer come back when their lease ends.
-local max, lease_end = tonumber(ARGV[3]), text(now + ARGV[4])
-local before = tonumber(call('HGET', STATS, 'claimed') or '0')
-local newest, reclaimed, dispatched, damaged, fences = before, 0, 0, 0, counter(before)
-local leased, leases, gone, reply, answers = {}, 0, {}, { now, false, 0 }, 3
+local max, lease_end = tonumber(ARGV[3]), format('%013d', now + ARGV[4])
+local counts = call('HMGET', STATS, 'claimed', 'entries', 'dispatched')
+local before = tonumber(counts[1] or '0')
+local given, reclaimed, dispatched = 0, 0, 0
+local kept, leased, gone, events, reply = {}, {}, {}, {}, { now, false, 0 }
 
-local function give(client, was)
-  newest = newest + 1
-  local mine = fences()
-  leased[leases + 1], leased[leases + 2] = lease_end, client
-  leases = leases + 2
-  reply[answers + 1], reply[answers + 2], reply[answers + 3] = client, mine, was
-  answers = answers + 3
-  return mine
+-- A claim of a booking: `line` becomes its second line, up to the tries; `change` and `why` are what the outbox says of it.
+local function give(client, key, was, line, change, why)
+  given = given + 1
+  local lead = sub(was, 1, 50) .. format('%015d', before + given)
+  local two, three = 2 * given, 3 * given
+  kept[two - 1], kept[two] = key, lead .. line .. sub(was, 82)
+  leased[two - 1], leased[two] = lease_end, client
+  events[three - 2], events[three - 1], events[three] = client, change, why and lead .. ' ' .. why or lead
+  reply[three + 1], reply[three + 2], reply[three + 3] = client, lead, was
+end
+
+local function keys_of(clients)
+  local keys = {}
+  for n = 1, #clients do keys[n] = STATUS .. clients[n] end
+  return keys
 end
 
 local due = call('ZRANGEBYSCORE', LEASES, '-inf', moment, 'LIMIT', '0', ARGV[3])
-local keys, values = read_list(due)
-for n = 1, #due do
-  local client = due[n]
-  if is_leased(take(values[n])) then
-    if tonumber(fence) > 0 then reclaimed = reclaimed + 1 end
-    local mine = give(client, value)
-    put(keys[n], state, mine, outcome, tries)
-    tell(client, state .. '>' .. state, mine, state == 'releasing' and outcome or '-', reason())
-  else
-    gone[#gone + 1] = client
+if due[1] then
+  local keys = keys_of(due)
+  local values = call('MGET', unpack(keys))
+  for n = 1, #due do
+    if take(values[n]) == 'reserving' or state == 'confirming' or state == 'releasing' then
+      if mark == '*' then reclaimed = reclaimed + 1 end
+      local follows = '-'
+      if state == 'releasing' then
+        follows = outcome == 'e' and 'expired' or outcome == 'c' and 'cancelled' or 'failed'
+      end
+      local why = payment_end + 1 < reason_end and sub(value, payment_end + 1, reason_end - 1)
+      give(due[n], keys[n], value, sub(value, 66, 79) .. '* ', state .. '>' .. state .. ' ' .. follows, why)
+    else
+      gone[#gone + 1] = due[n]
+    end
   end
 end
 
+local damaged = #gone
 local serves_line = ARGV[5] == 'everything' and call('HGET', META, 'admission') ~= 'Paused'
-local room = max - (newest - before)
-local front = serves_line and room > 0 and call('ZRANGE', QUEUE, '0', text(room - 1)) or {}
-keys, values = read_list(front)
-for n = 1, #front do
-  local client = front[n]
-  value, head_end = values[n] or '', #QUEUED
-  if find(value, QUEUED, 1, true) == 1 and find_ends() then
-    dispatched = dispatched + 1
-    local mine = give(client, value)
-    keep(keys[n], 'reserving ' .. mine .. ' - 0' .. sub(value, head_end))
-    tell(client, 'queued>reserving', mine, '-')
-  else
-    damaged = damaged + 1
+local front = serves_line and max > given and call('ZRANGE', QUEUE, '0', text(max - given - 1)) or {}
+if front[1] then
+  local keys = keys_of(front)
+  local values = call('MGET', unpack(keys))
+  for n = 1, #front do
+    local was = values[n] or ''
+    -- There is no hold yet, no payment and no reason, but a request.
+    if sub(was, 66, 88) == '\nqueued     - - 000\n\n\n\n' and find(was, '\n', 103, true) then
+      dispatched = dispatched + 1
+      give(front[n], keys[n], was, '\nreserving  - * ', 'queued>reserving -')
+    else
+      damaged = damaged + 1
+    end
   end
 end
 
-save()
-zrem(LEASES, gone)
+if given > 0 then
+  call('MSET', unpack(kept))
+  zadd(LEASES, leased)
+  call('HSET', STATS, 'claimed', text(before + given), 'entries', publish(counts[2], moment, events),
+    'dispatched', text((counts[3] or 0) + dispatched))
+end
+if gone[1] then call('ZREM', LEASES, unpack(gone)) end
 if front[1] then call('ZREMRANGEBYRANK', QUEUE, '0', text(#front - 1)) end
-zadd(LEASES, leased)
-count('claimed', newest - before)
-count('reclaimed', reclaimed)
-count('dispatched', dispatched)
-count('damaged', damaged + #gone)
-publish(moment)
+if reclaimed > 0 then call('HINCRBY', STATS, 'reclaimed', text(reclaimed)) end
+if damaged > 0 then call('HINCRBY', STATS, 'damaged', text(damaged)) end
 
 local earliest = call('ZRANGE', LEASES, '0', '0', 'WITHSCORES')
 if earliest[2] then reply[2] = math.max(0, earliest[2] - now) end

@@ -1,19 +1,18 @@
 -- Extends leases, from now.
--- ARGV     3 lease, ms   then for each lease: client, booking id, fence
--- Returns  1 or 0 for each lease: 0 where the fence is not the newest claim's, or was settled
+-- ARGV     3 lease, ms   then for each lease: client, lead
+-- Returns  1 or 0 for each lease: 0 where the claim is not the newest, or was settled
 -- Cost     O(log N) for each lease; at most 256 leases.
 -- Repeat   Extends again.
-local lease_end = text(now + ARGV[3])
-local leased, reply = {}, {}
-local keys, values = read(4, 3)
+local lease_end, keys, leased, reply = format('%013d', now + ARGV[3]), {}, {}, {}
+for at = 4, #ARGV, 2 do keys[at / 2 - 1] = STATUS .. ARGV[at] end
+local values = call('MGET', unpack(keys))
 for n = 1, #keys do
-  local at = 3 * n + 1
-  local holds = is_leased(take(values[n])) and fence == ARGV[at + 2] and is(ARGV[at + 1])
-  if holds then
-    leased[#leased + 1] = lease_end
-    leased[#leased + 1] = ARGV[at]
+  local was = values[n] or ''
+  reply[n] = 0
+  if find(was, ARGV[2 * n + 3], 1, true) == 1 and sub(was, 79, 81) == ' * ' then
+    reply[n] = 1
+    leased[#leased + 1], leased[#leased + 2] = lease_end, ARGV[2 * n + 2]
   end
-  reply[n] = holds and 1 or 0
 end
 zadd(LEASES, leased)
 return reply

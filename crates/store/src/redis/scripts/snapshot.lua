@@ -1,10 +1,9 @@
 -- The queue as a whole.
 -- Returns  { now, admission, backlog, in flight, due, holds, overdue, outbox entries, ticket of the front or false,
---            its id or false, counters as names and values }
+--            when it joined or false, counters as names and values }
 -- Cost     O(log N). Reads only.
 local front = call('ZRANGE', QUEUE, '0', '0', 'WITHSCORES')
-local _, values = read_list({ front[1] })
-local known = take(values[1])
+local first = front[1] and call('MGET', STATUS .. front[1])[1]
 return {
   now,
   call('HGET', META, 'admission'),
@@ -15,6 +14,6 @@ return {
   call('ZCOUNT', TIMEOUTS, '-inf', moment),
   call('XLEN', EVENTS),
   front[2] or false,
-  known and id or false,
+  take(first) and sub(value, reason_end + 1, reason_end + 13) or false,
   call('HGETALL', STATS),
 }

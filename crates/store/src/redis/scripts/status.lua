@@ -2,8 +2,9 @@
 -- ARGV     3... clients
 -- Returns  for each client a row: the booking and its position (or false); 0 where there is no readable booking
 -- Cost     O(log N) for each client; at most 256 clients. Reads only.
-local reply = {}
-local keys, values = read(3, 1)
+local keys, reply = {}, {}
+for at = 3, #ARGV do keys[at - 2] = STATUS .. ARGV[at] end
+local values = call('MGET', unpack(keys))
 for n = 1, #keys do
   reply[n] = 0
   if take(values[n]) then
