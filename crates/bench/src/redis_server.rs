@@ -98,6 +98,12 @@ impl RedisServer {
         Ok(redis::cmd("FLUSHALL").arg("SYNC").exec_async(&mut self.admin).await?)
     }
 
+    /// Bytes that its data takes now.
+    pub async fn memory(&mut self) -> Result<f64> {
+        let memory: String = redis::cmd("INFO").arg("memory").query_async(&mut self.admin).await?;
+        field(&memory, "used_memory:").context("INFO does not say used_memory")
+    }
+
     /// What it has used so far.
     pub async fn usage(&mut self) -> Result<Usage> {
         let cpu: String = redis::cmd("INFO").arg("cpu").query_async(&mut self.admin).await?;

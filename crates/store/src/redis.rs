@@ -232,7 +232,8 @@ impl Store for RedisStore {
 
     async fn status(&self, batch: Vec<ClientId>) -> Result<Vec<Option<Booking>>> {
         let (script, push) = (&self.link.scripts.status, each(batch::push_client));
-        self.in_parts(script, None, &batch, |client| client, push, batch::status).await
+        let read = |client: &ClientId, answer| Ok(batch::status(client, answer));
+        self.in_parts(script, None, &batch, |client| client, push, read).await
     }
 
     async fn sweep(&self, limit: usize) -> Result<Swept> {

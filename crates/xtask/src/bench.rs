@@ -1,31 +1,20 @@
-//! `cargo xtask bench`: builds with optimisation and measures. What is measured: crates/bench.
+//! `cargo xtask bench`: builds with optimisation and measures. What is measured, and with which options: crates/bench.
 
 use anyhow::Result;
-use clap::Subcommand;
 
 use crate::shell;
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
 pub struct Args {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, Subcommand)]
-enum What {
-    /// The store and the worker on this computer, beside a bare gRPC server and plain Redis commands
-    #[command(disable_help_flag = true)]
-    Engine {
-        /// Passed on; `--help` lists them
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
-        options: Vec<String>,
-    },
+    /// What, and its options; `--help` lists them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WHAT")]
+    what: Vec<String>,
 }
 
 /// Measures.
 pub fn run(args: &Args) -> Result<()> {
-    let What::Engine { options } = &args.what;
-    let cargo = ["run", "--release", "--locked", "--package", "bookingq-bench", "--", "engine"];
-    shell::run(shell::cargo().args(cargo).args(options))
+    let cargo = ["run", "--release", "--locked", "--package", "bookingq-bench", "--"];
+    shell::run(shell::cargo().args(cargo).args(&args.what))
 }

@@ -9,8 +9,8 @@ use bookingq_core::{
 
 use super::Subject;
 use crate::{
-    Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Scope, Settled, Settlement, Store,
-    Task, Try, Verdict,
+    Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Scope, Settled, Settlement, Store, Task,
+    Try, Verdict,
 };
 
 /// How long claimed tasks are somebody's.
