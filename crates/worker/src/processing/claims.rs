@@ -20,6 +20,9 @@ pub type Wake = Arc<Notify>;
 
 /// Longest sleep without looking, should a wake be lost.
 const FALLBACK: Duration = Duration::from_secs(1);
+/// Shortest time from a claim that found nothing to the next one: a paused queue that fills, or a line that other workers
+/// empty, would otherwise cost Redis a claim for each wake.
+const NOTHING_FOUND: Duration = Duration::from_millis(5);
 /// Waits after a claim that failed.
 const CLAIM_BACKOFF: Backoff = Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
@@ -125,6 +128,10 @@ impl ClaimLoop {
     /// Until something may be there: a wake, the next lease that ends, or the fallback.
     async fn wait(&self, claim: &Claim, stop: &CancellationToken) {
         let due = claim.next_due.unwrap_or(FALLBACK).min(FALLBACK);
+        if claim.tasks.is_empty() {
+            // A wake in the meantime is kept.
+            tokio::time::sleep(NOTHING_FOUND).await;
+        }
         tokio::select! {
             () = self.wake.notified() => {}
             () = tokio::time::sleep(due) => {}
