@@ -45,6 +45,20 @@ impl Figures {
         }
     }
 
+    /// The values of one cell, one for each run; none if it was not measured.
+    pub fn values(&self, section: &str, row: &str, column: &str) -> &[f64] {
+        let same =
+            |figure: &&Figure| figure.section == section && figure.row == row && figure.column == column;
+        self.figures.iter().find(same).map_or(&[], |figure| &figure.values)
+    }
+
+    /// The rows of a section, in order.
+    pub fn rows(&self, section: &str) -> Vec<&str> {
+        unique(
+            self.figures.iter().filter(|figure| figure.section == section).map(|figure| figure.row.as_str()),
+        )
+    }
+
     /// As tables for a person.
     pub fn table(&self) -> String {
         let mut text = String::new();
@@ -65,12 +79,13 @@ impl Figures {
         text
     }
 
-    /// As JSON: section, row, column, then `median`, `min` and `max`.
+    /// As JSON: section, row, column, then `median`, `min`, `max` and `runs`, the value of each run.
     pub fn json(&self) -> Value {
         let mut sections = json!({});
         for Figure { section, row, column, values } in &self.figures {
             let Spread { median, min, max } = Spread::of(values);
-            sections[section][row][column] = json!({ "median": median, "min": min, "max": max });
+            sections[section][row][column] =
+                json!({ "median": median, "min": min, "max": max, "runs": values });
         }
         sections
     }
@@ -103,14 +118,18 @@ fn push_aligned(text: &mut String, lines: &[Vec<String>]) {
 
 /// Several values of one thing.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
+pub struct Spread {
+    /// The middle one, or between the two in the middle.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
 }
 
 impl Spread {
-    fn of(values: &[f64]) -> Self {
+    /// Not a number, all three, if there are no values.
+    pub fn of(values: &[f64]) -> Self {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);

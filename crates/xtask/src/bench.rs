@@ -16,16 +16,29 @@ pub struct Args {
 enum What {
     /// The store and the worker on this computer, beside a bare gRPC server and plain Redis commands
     #[command(disable_help_flag = true)]
-    Engine {
-        /// Passed on; `--help` lists them
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
-        options: Vec<String>,
-    },
+    Engine(Options),
+    /// The same work on the same Redis by asynq, BullMQ, apalis-redis and bookingq; needs Go and Node.js
+    #[command(disable_help_flag = true)]
+    Peers(Options),
+    /// Whether something became slower: BASELINE.json NEW.json, as --out of the others wrote them
+    #[command(disable_help_flag = true)]
+    Compare(Options),
+}
+
+#[derive(Debug, clap::Args)]
+struct Options {
+    /// Passed on; `--help` lists them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
+    options: Vec<String>,
 }
 
 /// Measures.
 pub fn run(args: &Args) -> Result<()> {
-    let What::Engine { options } = &args.what;
-    let cargo = ["run", "--release", "--locked", "--package", "bookingq-bench", "--", "engine"];
-    shell::run(shell::cargo().args(cargo).args(options))
+    let (what, passed_on) = match &args.what {
+        What::Engine(options) => ("engine", options),
+        What::Peers(options) => ("peers", options),
+        What::Compare(options) => ("compare", options),
+    };
+    let cargo = ["run", "--release", "--locked", "--package", "bookingq-bench", "--", what];
+    shell::run(shell::cargo().args(cargo).args(&passed_on.options))
 }
