@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-/// All figures: sections in the order given at the beginning, rows and columns in the order they were first recorded.
+/// All figures: sections in the order given at the beginning, rows in the order they were announced or first recorded,
+/// columns in the order they were first recorded.
 #[derive(Debug)]
 pub struct Figures {
     sections: Vec<&'static str>,
-    figures: Vec<Figure>,
+    /// Section and row.
+    rows: Vec<(&'static str, String)>,
+    cells: Vec<Figure>,
 }
 
 /// One cell of one table.
@@ -24,7 +27,14 @@ struct Figure {
 impl Figures {
     /// None yet, in these sections.
     pub fn new(sections: &[&'static str]) -> Self {
-        Self { sections: sections.to_vec(), figures: Vec::new() }
+        Self { sections: sections.to_vec(), rows: Vec::new(), cells: Vec::new() }
+    }
+
+    /// Gives a row its place before anything is known of it.
+    pub fn announce(&mut self, section: &'static str, row: &str) {
+        if !self.rows.iter().any(|known| *known == (section, row.to_owned())) {
+            self.rows.push((section, row.to_owned()));
+        }
     }
 
     /// One run's values of one row. A column's name says its unit; a row need not have all columns of its section.
@@ -34,13 +44,14 @@ impl Figures {
         row: &str,
         columns: [(&'static str, f64); N],
     ) {
+        self.announce(section, row);
         for (column, value) in columns {
             let same =
                 |known: &Figure| known.section == section && known.row == row && known.column == column;
-            if let Some(known) = self.figures.iter_mut().find(|known| same(known)) {
+            if let Some(known) = self.cells.iter_mut().find(|known| same(known)) {
                 known.values.push(value);
             } else {
-                self.figures.push(Figure { section, row: row.to_owned(), column, values: vec![value] });
+                self.cells.push(Figure { section, row: row.to_owned(), column, values: vec![value] });
             }
         }
     }
@@ -49,25 +60,29 @@ impl Figures {
     pub fn values(&self, section: &str, row: &str, column: &str) -> &[f64] {
         let same =
             |figure: &&Figure| figure.section == section && figure.row == row && figure.column == column;
-        self.figures.iter().find(same).map_or(&[], |figure| &figure.values)
+        self.cells.iter().find(same).map_or(&[], |figure| &figure.values)
     }
 
-    /// The rows of a section, in order.
+    /// The rows of a section of which something was measured, in order.
     pub fn rows(&self, section: &str) -> Vec<&str> {
-        unique(
-            self.figures.iter().filter(|figure| figure.section == section).map(|figure| figure.row.as_str()),
-        )
+        let measured =
+            |row: &&str| self.cells.iter().any(|figure| figure.section == section && figure.row == *row);
+        let rows = self.rows.iter().filter(|(of, _)| *of == section).map(|(_, row)| row.as_str());
+        rows.filter(measured).collect()
     }
 
     /// As tables for a person.
     pub fn table(&self) -> String {
         let mut text = String::new();
         for &section in &self.sections {
-            let figures: Vec<_> = self.figures.iter().filter(|figure| figure.section == section).collect();
+            let figures: Vec<_> = self.cells.iter().filter(|figure| figure.section == section).collect();
+            if figures.is_empty() {
+                continue;
+            }
             let columns = unique(figures.iter().map(|figure| figure.column));
             let header = std::iter::once(section).chain(columns.iter().copied());
             let mut lines = vec![header.map(str::to_owned).collect::<Vec<_>>()];
-            for row in unique(figures.iter().map(|figure| figure.row.as_str())) {
+            for row in self.rows(section) {
                 let cell = |column: &&str| {
                     let figure = figures.iter().find(|figure| figure.row == row && figure.column == *column);
                     figure.map_or("–".to_owned(), |figure| Spread::of(&figure.values).to_string())
@@ -82,7 +97,7 @@ impl Figures {
     /// As JSON: section, row, column, then `median`, `min`, `max` and `runs`, the value of each run.
     pub fn json(&self) -> Value {
         let mut sections = json!({});
-        for Figure { section, row, column, values } in &self.figures {
+        for Figure { section, row, column, values } in &self.cells {
             let Spread { median, min, max } = Spread::of(values);
             sections[section][row][column] =
                 json!({ "median": median, "min": min, "max": max, "runs": values });
@@ -163,12 +178,25 @@ mod tests {
     }
 
     #[test]
+    fn an_announced_row_keeps_its_place() {
+        let mut figures = Figures::new(&["store"]);
+        for row in ["first", "second", "never"] {
+            figures.announce("store", row);
+        }
+        figures.record("store", "second", [("a", 1.0)]);
+        figures.record("store", "first", [("a", 1.0)]);
+        assert_eq!(figures.rows("store"), ["first", "second"]);
+        assert_eq!(figures.values("store", "second", "a"), [1.0]);
+    }
+
+    #[test]
     fn rows_and_sections_come_in_the_order_they_were_recorded() {
         let mut figures = Figures::new(&["store", "gRPC"]);
         for run in [1.0, 3.0, 2.0] {
             figures.record("store", "batch 64", [("bookings/s", run)]);
             figures.record("store", "batch 1", [("bookings/s", 10.0 * run)]);
         }
+        figures.announce("gRPC", "nothing known");
         figures.record("gRPC", "bare", [("p50 ms", 0.25)]);
         figures.record("gRPC", "worker", [("p50 ms", 0.5), ("Redis µs", 7.0)]);
         let table = figures.table();

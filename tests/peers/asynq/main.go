@@ -28,6 +28,7 @@ var (
 	inFlight     = flag.Int("in-flight", 1, "calls under way at once")
 	rate         = flag.Float64("rate", 0, "both: jobs a second, whatever comes back; 0: as fast as in-flight allows")
 	window       = flag.Int("window", 1000, "both, without rate: jobs added and not yet started, at most")
+	settle       = flag.Duration("settle", 0, "both: jobs due before this are not among the latencies")
 	concurrency  = flag.Int("concurrency", 64, "jobs worked on at once")
 	busy         = flag.Duration("busy", 0, "how long a job takes")
 )
@@ -134,6 +135,7 @@ func rest() {
 func both(options asynq.RedisClientOpt) error {
 	waits := make([]float64, 0, *jobs)
 	room := make(chan struct{}, *window)
+	started := 0
 	var lock sync.Mutex
 	handled := make(chan struct{})
 	start := time.Now()
@@ -144,9 +146,11 @@ func both(options asynq.RedisClientOpt) error {
 			return err
 		}
 		lock.Lock()
-		waits = append(waits, float64(now.Nanoseconds()-due)/1e6)
-		if len(waits) == *jobs {
+		if started++; started == *jobs {
 			close(handled)
+		}
+		if due >= settle.Nanoseconds() {
+			waits = append(waits, float64(now.Nanoseconds()-due)/1e6)
 		}
 		lock.Unlock()
 		if *rate == 0 {
@@ -176,7 +180,10 @@ func both(options asynq.RedisClientOpt) error {
 		return fmt.Errorf("told to end before all %d jobs were handled", *jobs)
 	}
 	seconds := time.Since(start).Seconds()
+	// The last one has left the handler's lock, so nobody appends any more.
+	lock.Lock()
 	slices.Sort(waits)
+	lock.Unlock()
 	at := func(share float64) float64 { return waits[int(share*float64(len(waits)-1))] }
 	if err := say(figures{*jobs, seconds, at(0.5), at(0.99), at(0.999)}); err != nil {
 		return err

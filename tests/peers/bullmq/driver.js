@@ -14,6 +14,7 @@ const { values: flags } = parseArgs({
     bulk: { type: 'string', default: '0' },
     rate: { type: 'string', default: '0' },
     window: { type: 'string', default: '1000' },
+    settle: { type: 'string', default: '0ms' },
     concurrency: { type: 'string', default: '64' },
     workers: { type: 'string', default: '1' },
     busy: { type: 'string', default: '0ms' },
@@ -85,6 +86,8 @@ async function work() {
 async function both() {
   const queue = openQueue();
   const waits = [];
+  const settle = number('settle');
+  let started = 0;
   let finish;
   const handled = new Promise((resolve) => (finish = resolve));
   const start = performance.now();
@@ -99,13 +102,15 @@ async function both() {
   const workers = startWorkers((job) => {
     room += 1;
     blocked.shift()?.();
-    waits.push(now() - Number(job.data.slice(0, 20)) / 1000);
-    if (waits.length === jobs) finish();
+    const due = Number(job.data.slice(0, 20)) / 1000;
+    if (due >= settle) waits.push(now() - due);
+    started += 1;
+    if (started === jobs) finish();
   });
   const told = untilTold();
   await (rate > 0 ? offer(queue, now) : enqueue(queue, jobs, onceThereIsRoom));
   await Promise.race([handled, told]);
-  if (waits.length < jobs) throw new Error(`told to end with ${waits.length} of ${jobs} jobs handled`);
+  if (started < jobs) throw new Error(`told to end with ${started} of ${jobs} jobs handled`);
   const seconds = now() / 1000;
   waits.sort((a, b) => a - b);
   const at = (share) => waits[Math.floor(share * (waits.length - 1))];

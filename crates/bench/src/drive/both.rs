@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use bookingq_store::Store;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -21,7 +21,7 @@ pub async fn run(store: Arc<dyn Store>, args: &Args) -> Result<()> {
     let note = move |due: Duration| {
         more_room.add_permits(1);
         // Nobody listens any more once all have been seen.
-        let _ = started.send(start.elapsed().saturating_sub(due).as_secs_f64() * 1e3);
+        let _ = started.send((due, start.elapsed()));
     };
     let work = worker::run(Arc::clone(&store), args, Arc::new(note));
     let door = Door::new(&store, args);
@@ -34,8 +34,11 @@ pub async fn run(store: Arc<dyn Store>, args: &Args) -> Result<()> {
     };
     let count = async {
         let mut seen = Vec::with_capacity(args.jobs);
-        while seen.len() < args.jobs {
-            seen.extend(waits.recv().await);
+        for _ in 0..args.jobs {
+            let (due, now) = waits.recv().await.context("the worker has ended")?;
+            if due >= args.settle {
+                seen.push(now.saturating_sub(due).as_secs_f64() * 1e3);
+            }
         }
         say(args.jobs, start.elapsed(), Some(seen));
         Ok(())

@@ -55,6 +55,9 @@ pub struct Args {
     /// both, without rate: bookings added and not yet started, at most
     #[arg(long, default_value_t = 1000)]
     window: usize,
+    /// both: bookings due before this are not among the latencies
+    #[arg(long, default_value = "0ms", value_parser = milliseconds)]
+    settle: Duration,
     /// Tasks at once
     #[arg(long, default_value_t = 64)]
     concurrency: usize,

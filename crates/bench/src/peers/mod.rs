@@ -30,6 +30,7 @@ use crate::pin::{Placement, pinned};
 use crate::redis_server::{Fsync, RedisServer};
 use crate::report::{self, Report};
 
+pub use self::plan::OPEN;
 pub use self::ratios::SECTION as COMPARED;
 pub use self::system::OURS;
 
@@ -116,6 +117,11 @@ async fn measure_all(
     let mut bench = Bench { redis, starter, scale, figures };
     let (closed, open) = works(&args.work);
     let (closed, open) = (cells(systems, &closed), cells(systems, &open));
+    for cell in closed.iter().chain(&open) {
+        for row in measure::rows(cell) {
+            bench.figures.announce(cell.work.section(), &row);
+        }
+    }
     let all = (closed.len() + open.len()) * args.runs as usize;
     let mut done = 0;
     for cells in [closed, open] {

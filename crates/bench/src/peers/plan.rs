@@ -50,10 +50,13 @@ impl Work {
             Self::Drain5ms => "Drain, jobs of 5 ms",
             Self::Backlog => "With a backlog",
             Self::Through => "Enqueue and drain at once",
-            Self::Open => "Open loop",
+            Self::Open => OPEN,
         }
     }
 }
+
+/// The section of [`Work::Open`].
+pub const OPEN: &str = "Open loop";
 
 /// One system with one set of settings, doing one work.
 #[derive(Debug, Clone, Copy)]

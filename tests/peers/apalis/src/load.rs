@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinSet, LocalSet};
@@ -99,15 +99,19 @@ async fn both<Q: Queue>(queue: &Q, flags: &Flags) -> Result<()> {
         more_room.add_permits(1);
         let due = payload[..20].parse().map_or(Duration::ZERO, Duration::from_nanos);
         // Nobody listens any more once all have been seen.
-        let _ = handled.send(start.elapsed().saturating_sub(due).as_secs_f64() * 1e3);
+        let _ = handled.send((due, start.elapsed()));
     };
     let work = queue.clone().work(Arc::new(note), flags);
     let count = async {
         let mut seen = Vec::with_capacity(flags.jobs);
-        while seen.len() < flags.jobs {
-            seen.extend(waits.recv().await);
+        for _ in 0..flags.jobs {
+            let (due, now) = waits.recv().await.context("the worker has ended")?;
+            if due >= flags.settle {
+                seen.push(now.saturating_sub(due).as_secs_f64() * 1e3);
+            }
         }
-        say(seen, start.elapsed());
+        say(flags.jobs, seen, start.elapsed());
+        anyhow::Ok(())
     };
     let offered = async {
         if flags.rate > 0.0 {
@@ -116,7 +120,7 @@ async fn both<Q: Queue>(queue: &Q, flags: &Flags) -> Result<()> {
             enqueue(queue, flags.jobs, flags, start, Some(room)).await
         }
     };
-    let all = async { tokio::try_join!(offered, async { Ok(count.await) }).map(drop) };
+    let all = async { tokio::try_join!(offered, count).map(drop) };
     let all_then_told = async {
         all.await?;
         until_told().await;
@@ -153,11 +157,11 @@ async fn offer<Q: Queue>(queue: &Q, flags: &Flags, start: Instant) -> Result<()>
     Ok(())
 }
 
-fn say(mut waits: Vec<f64>, elapsed: Duration) {
+fn say(jobs: usize, mut waits: Vec<f64>, elapsed: Duration) {
     waits.sort_by(f64::total_cmp);
-    let at = |share: f64| waits[(share * (waits.len() - 1) as f64) as usize];
+    let at = |share: f64| waits.get((share * waits.len().saturating_sub(1) as f64) as usize);
     let figures = serde_json::json!({
-        "jobs": waits.len(), "seconds": elapsed.as_secs_f64(),
+        "jobs": jobs, "seconds": elapsed.as_secs_f64(),
         "p50_ms": at(0.5), "p99_ms": at(0.99), "p999_ms": at(0.999),
     });
     println!("{figures}");

@@ -37,6 +37,9 @@ pub struct Flags {
     /// both, without rate: jobs added and not yet started, at most
     #[arg(long, default_value_t = 1000)]
     window: usize,
+    /// both: jobs due before this are not among the latencies
+    #[arg(long, default_value = "0ms", value_parser = humantime::parse_duration)]
+    settle: Duration,
     /// Jobs worked on at once; also how many are fetched at once
     #[arg(long, default_value_t = 1000)]
     concurrency: usize,
