@@ -58,10 +58,12 @@ impl Verdict {
 
     /// Of a figure's ratios to its yardstick. Different only if the medians are apart and the ranges have nothing in common.
     fn of(before: &[f64], after: &[f64], better: Better) -> Self {
+        if before.len().min(after.len()) < ENOUGH_RUNS {
+            return Self::TooFewRuns;
+        }
         let (old, new) = (Spread::of(before), Spread::of(after));
-        let margin = if before.len().min(after.len()) < ENOUGH_RUNS { MARGIN_WITHOUT_RANGE } else { MARGIN };
         let change = new.median / old.median;
-        let apart = change > 1.0 + MARGIN || change < 1.0 / (1.0 + MARGIN);
+        let apart = change.max(1.0 / change) > 1.0 + MARGIN;
         let separate = new.min > old.max || new.max < old.min;
         match (apart && separate, (change > 1.0) == (better == Better::More)) {
             (false, _) => Self::WithinNoise,
@@ -178,9 +180,8 @@ fn yardsticks(cells: &Cells<'_>, section: &str, row: &str, column: &str) -> Opti
     let plain = |column: &str| rows_of(engine::PLAIN, column, &|_| true);
     let bare = |column: &str| rows_of(engine::GRPC, column, &|row| row == engine::BARE);
     match section {
-        engine::PLAIN | engine::RATIO | peers::COMPARED => None,
         // Each run of an open loop has another rate, and its tail is chance.
-        peers::OPEN => None,
+        engine::PLAIN | engine::RATIO | peers::COMPARED | peers::OPEN => None,
         engine::GRPC if row == engine::BARE => None,
         engine::STORE | engine::GRPC | engine::LIFE => Some(match column {
             "script calls/booking" => vec![],
