@@ -1,11 +1,9 @@
 //! `engine`: the store and the worker, beside what they are built on, all in the same run.
 
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use bookingq_core::Admission;
 use bookingq_store::memory::MemoryStore;
 use bookingq_store::redis::{RedisConfig, RedisStore};
@@ -16,9 +14,10 @@ use crate::figures::Figures;
 use crate::grpc::{BareServer, Channels, IN_FLIGHT, Load, WorkerUnderTest};
 use crate::life::{LANES, fresh_queue, whole_lives};
 use crate::machine::Machine;
-use crate::pin::Placement;
+use crate::pin::{Placement, pinned};
 use crate::plain;
 use crate::redis_server::{Fsync, RedisServer};
+use crate::report::{self, Report};
 
 /// How to measure.
 #[derive(Debug, clap::Args)]
@@ -32,9 +31,8 @@ pub struct Args {
     /// What Redis promises about what it has acknowledged
     #[arg(long, value_enum, default_value_t = Fsync::Off)]
     fsync: Fsync,
-    /// Write the figures as JSON too
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    report: report::Args,
 }
 
 /// Bookings in one store call.
@@ -46,14 +44,22 @@ const BUDGET_US: f64 = 30.0;
 /// Requests before the clock starts, so that connections and scripts are warm.
 const WARM_UP: u64 = 2000;
 
-const STORE: &str = "Whole life of a booking through a store";
-const PLAIN: &str = "Plain Redis commands";
-const GRPC: &str = "Enqueue over gRPC";
-const LIFE: &str = "Whole life over gRPC";
-const RATIO: &str = "Compared";
+/// Section: a store without a worker.
+pub const STORE: &str = "Whole life of a booking through a store";
+/// Section: a yardstick.
+pub const PLAIN: &str = "Plain Redis commands";
+/// Section: the way into the line, and its yardstick.
+pub const GRPC: &str = "Enqueue over gRPC";
+/// Section: a worker.
+pub const LIFE: &str = "Whole life over gRPC";
+/// Section: some of the above beside their yardsticks.
+pub const RATIO: &str = "Compared";
+/// Row: a yardstick.
+pub const BARE: &str = "bare unary server";
 
 /// Measures, prints and writes.
 pub fn run(args: &Args) -> Result<()> {
+    let baseline = args.report.baseline()?;
     let machine = Machine::look();
     let placement = Placement::of(&machine);
     let fsync = format!("{:?}", args.fsync).to_lowercase();
@@ -64,48 +70,31 @@ pub fn run(args: &Args) -> Result<()> {
         "gRPC: nothing is pinned, {IN_FLIGHT} requests under way; servers, clients and Redis share the cores\n"
     );
     let mut figures = Figures::new(&[STORE, PLAIN, GRPC, LIFE, RATIO]);
-    // The store's part first and on a thread of its own, which takes its pinning with it when it ends.
-    let stores = std::thread::scope(|scope| {
-        let measure = scope.spawn(|| measure_stores(args, placement, &mut figures));
-        measure.join().map_err(|_| anyhow::anyhow!("the measuring thread panicked"))
-    });
-    stores??;
+    pinned(placement.client(), || measure_stores(args, placement, &mut figures))?;
     measure_grpc(args, &mut figures)?;
     print!("{}", figures.table());
-    if let Some(file) = &args.out {
-        let settings = json!({ "bookings": args.bookings, "runs": args.runs, "append_only_file": fsync });
-        let pinned = placement.to_string();
-        let whole =
-            json!({ "machine": machine, "settings": settings, "pinned": pinned, "figures": figures.json() });
-        let text = serde_json::to_string_pretty(&whole)? + "\n";
-        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    Ok(())
+    let settings = json!({ "bookings": args.bookings, "runs": args.runs, "append_only_file": fsync });
+    args.report.finish(&Report::new(&machine, &settings, placement, &figures)?, baseline.as_ref())
 }
 
-fn measure_stores(args: &Args, placement: Placement, figures: &mut Figures) -> Result<()> {
-    if let Some(core) = placement.client() {
-        core.keep_this_thread();
-    }
-    Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let mut redis = RedisServer::start(args.fsync, placement).await?;
-        for run in 1..=args.runs {
-            eprintln!("store, run {run} of {}", args.runs);
-            for batch in BATCHES {
-                redis_store(&mut redis, args.bookings, batch, figures).await?;
-            }
-            for batch in BATCHES {
-                let store = Arc::new(MemoryStore::new(fresh_queue()?));
-                let elapsed = whole_lives(store, args.bookings, batch).await?;
-                let columns = [("bookings/s", each_second(args.bookings, elapsed))];
-                figures.record(STORE, &format!("embedded, batch {batch}"), columns);
-            }
-            for size in PIPELINES {
-                plain_commands(&mut redis, args.bookings, size, figures).await?;
-            }
+async fn measure_stores(args: &Args, placement: Placement, figures: &mut Figures) -> Result<()> {
+    let mut redis = RedisServer::start(args.fsync, placement).await?;
+    for run in 1..=args.runs {
+        eprintln!("store, run {run} of {}", args.runs);
+        for batch in BATCHES {
+            redis_store(&mut redis, args.bookings, batch, figures).await?;
         }
-        Ok(())
-    })
+        for batch in BATCHES {
+            let store = Arc::new(MemoryStore::new(fresh_queue()?));
+            let elapsed = whole_lives(store, args.bookings, batch).await?;
+            let columns = [("bookings/s", each_second(args.bookings, elapsed))];
+            figures.record(STORE, &format!("embedded, batch {batch}"), columns);
+        }
+        for size in PIPELINES {
+            plain_commands(&mut redis, args.bookings, size, figures).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn redis_store(
@@ -168,7 +157,7 @@ async fn bare_enqueue(count: u64, servers: &Handle, figures: &mut Figures) -> Re
     let queue = fresh_queue()?;
     channels.enqueue(&queue, 0, WARM_UP).await?;
     let load = channels.enqueue(&queue, WARM_UP, count).await?;
-    record_enqueue(figures, "bare unary server", &load);
+    record_enqueue(figures, BARE, &load);
     Ok(load.rate())
 }
 

@@ -1,22 +1,29 @@
-//! `bookingq-bench`: measures, and asserts nothing. Run by `cargo xtask bench`.
+//! `bookingq-bench`: measures, and asserts nothing about speed. Run by `cargo xtask bench`.
 //!
 //! ```text
 //!   engine ──┬─ life    a booking's whole life through a store        ── redis_server, MemoryStore
 //!            ├─ plain   Redis commands without a script: a yardstick  ── redis_server
 //!            └─ grpc    a worker, and a bare server: a yardstick      ── load
 //!   growth     calls and memory when few wait, and when many do     ── redis_server
+//!   peers  ──┬─ drive   our driver                                     ── redis_server
+//!            '─ tests/peers   the drivers of asynq, BullMQ and apalis-redis
 //!   figures    medians of several runs, as a table and as JSON         machine, pin   where it ran
+//!   report     figures to a file                                       compare        with those of an earlier run
 //! ```
 
+mod compare;
+mod drive;
 mod engine;
 mod figures;
 mod growth;
 mod grpc;
 mod life;
 mod machine;
+mod peers;
 mod pin;
 mod plain;
 mod redis_server;
+mod report;
 
 use std::process::ExitCode;
 
@@ -36,14 +43,24 @@ enum What {
     Engine(engine::Args),
     /// What calls and memory cost when few wait, and when many do
     Growth(growth::Args),
+    /// The same work on the same Redis by asynq, BullMQ, apalis-redis and bookingq
+    Peers(peers::Args),
+    /// Whether something became slower, from figures that --out wrote before and after
+    Compare(compare::Args),
+    /// Our driver, as `peers` runs it
+    #[command(hide = true)]
+    Drive(drive::Args),
 }
 
 fn main() -> ExitCode {
-    let measured = match Cli::parse().what {
+    let outcome = match Cli::parse().what {
         What::Engine(args) => engine::run(&args),
         What::Growth(args) => growth::run(&args),
+        What::Peers(args) => peers::run(&args),
+        What::Compare(args) => compare::run(&args),
+        What::Drive(args) => drive::run(&args),
     };
-    match measured {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -1,8 +1,12 @@
 //! Who runs on which core, so that the system does not move them about while they are measured. Uses `taskset`, where
 //! there is one and there are two cores to tell apart; otherwise everybody runs where the system likes.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::process::{Command, Stdio};
+
+use anyhow::Result;
+use tokio::runtime::Builder;
 
 use crate::machine::Machine;
 
@@ -42,6 +46,22 @@ impl Placement {
     }
 }
 
+/// Runs `work` on a thread of its own, which takes its pinning with it when it ends.
+pub fn pinned<F>(core: Option<Core>, work: impl FnOnce() -> F + Send) -> Result<()>
+where
+    F: Future<Output = Result<()>>,
+{
+    std::thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            if let Some(core) = core {
+                core.keep_this_thread();
+            }
+            Builder::new_current_thread().enable_all().build()?.block_on(work())
+        });
+        working.join().map_err(|_| anyhow::anyhow!("the measuring thread panicked"))?
+    })
+}
+
 impl std::fmt::Display for Placement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -53,9 +73,9 @@ impl std::fmt::Display for Placement {
 
 impl Core {
     /// `program`, started on this core.
-    pub fn start(self, program: &str) -> Command {
+    pub fn start(self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("taskset");
-        command.args(["--cpu-list", &self.0.to_string(), program]);
+        command.args(["--cpu-list", &self.0.to_string()]).arg(program);
         command
     }
 

@@ -88,6 +88,11 @@ impl RedisServer {
         &self.url
     }
 
+    /// The same, as host:port.
+    pub fn address(&self) -> &str {
+        self.url.trim_start_matches("redis://")
+    }
+
     /// Another connection to it.
     pub async fn connect(&self) -> Result<MultiplexedConnection> {
         Ok(connection(&self.url).await?)
@@ -98,10 +103,10 @@ impl RedisServer {
         Ok(redis::cmd("FLUSHALL").arg("SYNC").exec_async(&mut self.admin).await?)
     }
 
-    /// Bytes that its data takes now.
+    /// Bytes of what is in it, as its allocator counts them.
     pub async fn memory(&mut self) -> Result<f64> {
         let memory: String = redis::cmd("INFO").arg("memory").query_async(&mut self.admin).await?;
-        field(&memory, "used_memory:").context("INFO does not say used_memory")
+        field(&memory, "used_memory:").context("INFO does not say used_memory:")
     }
 
     /// What it has used so far.
