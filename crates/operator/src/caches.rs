@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bookingq_api::BookingQueue;
 use futures::StreamExt as _;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet, StatefulSetStatus};
+use k8s_openapi::api::batch::v1::{CronJob, CronJobStatus};
 use k8s_openapi::api::core::v1::{Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -52,6 +52,7 @@ pub trait Kept:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + Debug
+    + PartialEq
     + DeserializeOwned
     + Serialize
     + Send
@@ -60,10 +61,13 @@ pub trait Kept:
 {
     /// Those that are known.
     fn cache(caches: &Caches) -> &Store<Self>;
+
+    /// Drops what nobody here reads of its status, so that it is neither kept nor wakes a queue.
+    fn strip_status(&mut self);
 }
 
 macro_rules! caches {
-    ($($(#[$doc:meta])* $field:ident: $kind:ty,)*) => {
+    ($($(#[$doc:meta])* $field:ident: $kind:ty, $strip:expr;)*) => {
         /// What the watches have told.
         #[derive(Clone)]
         pub struct Caches {
@@ -75,6 +79,11 @@ macro_rules! caches {
         $(impl Kept for $kind {
             fn cache(caches: &Caches) -> &Store<Self> {
                 &caches.$field
+            }
+
+            fn strip_status(&mut self) {
+                let strip: fn(&mut Self) = $strip;
+                strip(self);
             }
         })*
 
@@ -99,31 +108,80 @@ macro_rules! caches {
 
 caches! {
     /// Workers.
-    deployments: Deployment,
+    deployments: Deployment, |_| ();
     /// Managed Redis.
-    stateful_sets: StatefulSet,
+    stateful_sets: StatefulSet, |set| {
+        let ready_replicas = set.status.take().and_then(|status| status.ready_replicas);
+        set.status = Some(StatefulSetStatus { ready_replicas, ..StatefulSetStatus::default() });
+    };
     /// Doors.
-    services: Service,
+    services: Service, |service| service.status = None;
     /// Whom Pods run as.
-    service_accounts: ServiceAccount,
+    service_accounts: ServiceAccount, |_| ();
     /// Who may reach what.
-    network_policies: NetworkPolicy,
+    network_policies: NetworkPolicy, |_| ();
     /// How many workers may be missing.
-    disruption_budgets: PodDisruptionBudget,
+    disruption_budgets: PodDisruptionBudget, |budget| budget.status = None;
     /// Sweepers.
-    cron_jobs: CronJob,
+    cron_jobs: CronJob, |job| {
+        let last_schedule_time = job.status.take().and_then(|status| status.last_schedule_time);
+        job.status = Some(CronJobStatus { last_schedule_time, ..CronJobStatus::default() });
+    };
 }
+
+/// Objects listed at once: what an answer of the API server holds is in memory all at once.
+const PAGE: u32 = 100;
 
 /// Objects as they are seen to change.
 pub type Touched<K> = futures::stream::BoxStream<'static, Result<K, watcher::Error>>;
 
 fn watch<K: Kept>(api: Api<K>) -> (Store<K>, Touched<K>) {
-    let (store, writer) = reflector::store();
-    let ours = watcher::Config::default().labels(names::MANAGED_BY);
+    let (store, mut writer) = reflector::store();
+    let (known, ours) = (store.clone(), watcher::Config::default().labels(names::MANAGED_BY).page_size(PAGE));
     let touched = watcher(api, ours)
         .default_backoff()
-        // Half of an object's size, and nobody here reads it.
-        .modify(|object| object.meta_mut().managed_fields = None)
+        .modify(|object| {
+            // Half of an object's size, and nobody here reads it.
+            object.meta_mut().managed_fields = None;
+            object.strip_status();
+        })
+        .filter_map(move |event| {
+            let news = event.map(|event| {
+                let touched = touched(&known, &event);
+                writer.apply_watcher_event(&event);
+                touched
+            });
+            futures::future::ready(news.transpose())
+        });
+    (store, touched.boxed())
+}
+
+/// The object of an event that tells something new. A sweeper's CronJob comes back three times a minute, and most of what it
+/// says concerns nobody here: a thousand queues would be looked at fifty times a second.
+fn touched<K: Kept>(known: &Store<K>, event: &watcher::Event<K>) -> Option<K> {
+    match event {
+        watcher::Event::Delete(object) => Some(object.clone()),
+        watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+            let old = known.get(&ObjectRef::from_obj(object));
+            let same = old.is_some_and(|old| same_but_for_version(&*old, object));
+            (!same).then(|| object.clone())
+        }
+        watcher::Event::Init | watcher::Event::InitDone => None,
+    }
+}
+
+fn same_but_for_version<K: Kept>(old: &K, new: &K) -> bool {
+    let mut old = old.clone();
+    old.meta_mut().resource_version.clone_from(&new.meta().resource_version);
+    old == *new
+}
+
+/// Starts the cache and the watch of the queues themselves. Who wrote which field of a queue is most of its size.
+pub fn watch_queues(client: &Client, scope: &Scope) -> (Store<Watched>, Touched<Watched>) {
+    let (store, writer) = reflector::store();
+    let touched = watcher(scope.api::<Watched>(client), watcher::Config::default().page_size(PAGE))
+        .default_backoff()
+        .modify(|queue| queue.meta_mut().managed_fields = None)
         .reflect(writer)
         .touched_objects();
     (store, touched.boxed())
