@@ -1,19 +1,22 @@
 //! What the watches have told: every object that the operator made, by kind.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bookingq_api::BookingQueue;
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::batch::v1::{CronJob, CronJobStatus};
-use k8s_openapi::api::core::v1::{Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Pod, PodStatus, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -74,6 +77,7 @@ macro_rules! caches {
             $($(#[$doc])* pub $field: Store<$kind>,)*
             /// Workers' Pods that have no node (yet): of Pods only these are watched, and only their conditions are kept.
             pub pending: Store<Pod>,
+            unschedulable: Arc<Mutex<Option<(Instant, Counts)>>>,
         }
 
         $(impl Kept for $kind {
@@ -99,7 +103,7 @@ macro_rules! caches {
             $(let $field = watch::<$kind>(scope.api(client));)*
             let pending = watch_pending(scope.api(client));
             (
-                Caches { $($field: $field.0,)* pending: pending.0 },
+                Caches { $($field: $field.0,)* pending: pending.0, unschedulable: Arc::default() },
                 Watches { $($field: $field.1,)* pending: pending.1 },
             )
         }
@@ -129,6 +133,10 @@ caches! {
     };
 }
 
+/// Pods that cannot be scheduled, by namespace and queue.
+type Counts = HashMap<(String, String), usize>;
+/// Pods are counted again after this.
+const RECOUNT: Duration = Duration::from_millis(500);
 /// Objects listed at once: what an answer of the API server holds is in memory all at once.
 const PAGE: u32 = 100;
 
@@ -194,7 +202,11 @@ fn watch_pending(api: Api<Pod>) -> (Store<Pod>, Touched<Pod>) {
         .default_backoff()
         .modify(|pod| {
             pod.metadata.managed_fields = None;
+            pod.metadata.annotations = None;
+            pod.metadata.owner_references = None;
             pod.spec = None;
+            let conditions = pod.status.take().and_then(|status| status.conditions);
+            pod.status = Some(PodStatus { conditions, ..PodStatus::default() });
         })
         .reflect(writer)
         .touched_objects();
@@ -204,11 +216,12 @@ fn watch_pending(api: Api<Pod>) -> (Store<Pod>, Touched<Pod>) {
 impl Caches {
     /// How many workers of a queue cannot be scheduled.
     pub fn unschedulable(&self, namespace: &str, queue: &str) -> usize {
-        let of_queue = |pod: &Pod| {
-            pod.metadata.namespace.as_deref() == Some(namespace)
-                && pod.labels().get("app.kubernetes.io/instance").is_some_and(|instance| instance == queue)
-        };
-        self.pending.state_filter(|pod| of_queue(pod) && unschedulable(pod)).len()
+        let mut counted = self.unschedulable.lock();
+        if counted.as_ref().is_none_or(|(at, _)| at.elapsed() >= RECOUNT) {
+            *counted = Some((Instant::now(), count_unschedulable(&self.pending)));
+        }
+        let counts = counted.as_ref().map(|(_, counts)| counts);
+        counts.and_then(|counts| counts.get(&(namespace.to_owned(), queue.to_owned()))).copied().unwrap_or(0)
     }
 
     /// The object of this name, if it is known.
@@ -235,6 +248,16 @@ impl Caches {
             && all.5.is_ok()
             && all.6.is_ok()
     }
+}
+
+/// Of each queue, by namespace and name. One pass for all of them: a pass for each would cost the square of their number.
+fn count_unschedulable(pending: &Store<Pod>) -> Counts {
+    let mut counts = Counts::new();
+    for pod in pending.state_filter(unschedulable) {
+        let queue = pod.labels().get("app.kubernetes.io/instance").cloned().unwrap_or_default();
+        *counts.entry((pod.namespace().unwrap_or_default(), queue)).or_default() += 1;
+    }
+    counts
 }
 
 fn unschedulable(pod: &Pod) -> bool {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use bookingq_api::BookingQueueSpec;
 use bookingq_api::plan::RedisSource;
 use bookingq_store::redis::RedisConfig;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::build::{names, redis, volumes};
+use crate::caches::Caches;
 use crate::error::Trouble;
 use crate::secrets::{Secrets, references};
 use crate::target::Target;
@@ -25,7 +27,7 @@ pub struct Found {
 ///
 /// # Errors
 /// [`Trouble::Secrets`] with all that is missing; [`Trouble::Store`] if Redis's URL is none; [`Trouble::Api`].
-pub async fn dereference(vault: &Vault, target: &Target) -> Result<Found, Trouble> {
+pub async fn dereference(vault: &Vault, caches: &Caches, target: &Target) -> Result<Found, Trouble> {
     let named = references(&target.plan);
     let mut found: Vec<Arc<Secret>> = Vec::new();
     for reference in &named {
@@ -35,7 +37,7 @@ pub async fn dereference(vault: &Vault, target: &Target) -> Result<Found, Troubl
         }
     }
     if matches!(target.plan.redis.source, RedisSource::Managed(_)) {
-        found.push(own_secret(vault, target).await?);
+        found.push(own_secret(vault, caches, target).await?);
     }
     let mut secrets = Secrets::default();
     for secret in &found {
@@ -50,14 +52,22 @@ pub async fn dereference(vault: &Vault, target: &Target) -> Result<Found, Troubl
 }
 
 /// The Secret of the managed Redis. Made if it is not there, and never written again: a lost password would be a lost Redis.
-async fn own_secret(vault: &Vault, target: &Target) -> Result<Arc<Secret>, Trouble> {
-    let name = names::redis(&target.name);
-    let secret = match vault.get(&target.namespace, &name).await? {
-        Some(secret) => secret,
-        None => {
-            let new = redis::secret::build(target, redis::secret::generate_password());
-            vault.create(&target.namespace, &new).await?
+async fn own_secret(vault: &Vault, caches: &Caches, target: &Target) -> Result<Arc<Secret>, Trouble> {
+    let (name, namespace) = (names::redis(&target.name), &target.namespace);
+    let new = || redis::secret::build(target, redis::secret::generate_password());
+    let found = if caches.get::<StatefulSet>(namespace, &name).is_some() {
+        vault.get(namespace, &name).await?
+    } else {
+        // A new queue has none: making one is the cheapest way to ask.
+        match vault.create(namespace, &new()).await {
+            Ok(made) => Some(made),
+            Err(error) if error.code() == Some(409) => vault.get(namespace, &name).await?,
+            Err(error) => return Err(error.into()),
         }
+    };
+    let secret = match found {
+        Some(secret) => secret,
+        None => vault.create(namespace, &new()).await?,
     };
     let owners = secret.metadata.owner_references.as_deref().unwrap_or_default();
     if owners.iter().any(|owner| owner.uid == target.owner.uid) {

@@ -109,6 +109,10 @@ impl Context {
         }
         let deployment: Option<Arc<Deployment>> =
             self.caches.get(&queue.namespace().unwrap_or_default(), &names::worker(&queue.name_any()));
+        if outcome.is_ok() && deployment.is_none() && queue.status.is_none() {
+            // The Deployment comes back through its watch in a moment, and wakes the queue: one status instead of two.
+            return outcome;
+        }
         let observation = self.fleet.observation(key);
         let picture = Picture {
             generation: queue.metadata.generation,
@@ -128,7 +132,7 @@ impl Context {
         target: &Target,
         about: &ObjectReference,
     ) -> Result<(), Trouble> {
-        let found = dereference(&self.vault, target).await?;
+        let found = dereference(&self.vault, &self.caches, target).await?;
         let objects = build::build(target, &found.secrets, &self.site).map_err(Trouble::Refused)?;
         self.apply(&objects, about).await?;
         self.prune(target, &objects).await?;

@@ -64,7 +64,7 @@ impl Vault {
         read.map(|_| kept)
     }
 
-    /// Makes a Secret that is not there.
+    /// Makes a Secret; refused by the API server (409) if there is one of its name.
     ///
     /// # Errors
     /// [`ApiError`].

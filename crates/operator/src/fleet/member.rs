@@ -64,7 +64,8 @@ pub(super) async fn run(
             // The controller is gone.
             Err(_) => return,
         }
-        member.tick().await;
+        // On the heap for as long as it takes: a thousand loops that wait would hold a thousand of them.
+        Box::pin(member.tick()).await;
     }
 }
 
