@@ -154,8 +154,8 @@ impl ControlPlane {
         std::fs::write(&key, pair.serialize_pem())?;
         std::fs::write(&public, pair.public_key_pem())?;
         let users = [ADMIN].into_iter().chain(OPERATORS);
-        let users: String = users.map(|user| format!("{user},{user},{user},system:masters\n")).collect();
-        std::fs::write(&tokens, users)?;
+        let users: Vec<String> = users.map(|user| format!("{user},{user},{user},system:masters\n")).collect();
+        std::fs::write(&tokens, users.concat())?;
         std::fs::write(&policy, audit_policy())?;
         let arguments = [
             format!("--etcd-servers=http://127.0.0.1:{etcd}"),
