@@ -23,6 +23,9 @@ pub enum Applied {
     PutRight,
 }
 
+/// A version that no object has: etcd counts from 2 on.
+const NO_VERSION: &str = "1";
+
 /// Names one object: kind, namespace, name.
 type Name = (String, String, String);
 
@@ -64,11 +67,9 @@ impl Applier {
                 return Ok(Applied::Unchanged);
             }
             put_right = live.annotations().get(names::APPLIED) == Some(&digest);
-        } else {
-            let found = call(format!("look for {kind} {name}"), api.get_metadata_opt(&name)).await?;
-            if found.is_some_and(|found| !same_owner(&found.metadata, object.meta())) {
-                return Err(Trouble::Foreign { kind, name });
-            }
+        } else if make(&api, object, &wanted).await? {
+            self.done.lock().insert(entry, (digest, None));
+            return Ok(Applied::Written);
         }
         let parameters = PatchParams::apply(names::MANAGER).force();
         call(doing, api.patch(&name, &parameters, &Patch::Apply(&wanted))).await?;
@@ -105,6 +106,26 @@ impl Applier {
     /// Forgets the objects of a queue that is gone.
     pub fn forget(&self, namespace: &str, mut is_its: impl FnMut(&str) -> bool) {
         self.done.lock().retain(|(_, other, name), _| other != namespace || !is_its(name));
+    }
+}
+
+/// Applies an object that seems not to be there, without looking first, and without touching one that is there all the same:
+/// an apply that names a version is refused unless the object has it, and no object has this one. Whether it was made; if not,
+/// it is there and ours, and the watch lags behind.
+async fn make<K: Kept>(api: &Api<K>, object: &K, wanted: &Value) -> Result<bool, Trouble> {
+    let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
+    let mut new = wanted.clone();
+    merge::overlay(&mut new, &json!({ "metadata": { "resourceVersion": NO_VERSION } }));
+    let parameters = PatchParams::apply(names::MANAGER).force();
+    match call(format!("make {kind} {name}"), api.patch(&name, &parameters, &Patch::Apply(&new))).await {
+        Ok(_) => return Ok(true),
+        Err(error) if error.code() == Some(409) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let found = call(format!("look for {kind} {name}"), api.get_metadata_opt(&name)).await?;
+    match found {
+        Some(found) if !same_owner(&found.metadata, object.meta()) => Err(Trouble::Foreign { kind, name }),
+        _ => Ok(false),
     }
 }
 

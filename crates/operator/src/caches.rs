@@ -1,19 +1,22 @@
 //! What the watches have told: every object that the operator made, by kind.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bookingq_api::BookingQueue;
 use futures::StreamExt as _;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::{Pod, Service, ServiceAccount};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet, StatefulSetStatus};
+use k8s_openapi::api::batch::v1::{CronJob, CronJobStatus};
+use k8s_openapi::api::core::v1::{Pod, PodStatus, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -52,6 +55,7 @@ pub trait Kept:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + Debug
+    + PartialEq
     + DeserializeOwned
     + Serialize
     + Send
@@ -60,21 +64,30 @@ pub trait Kept:
 {
     /// Those that are known.
     fn cache(caches: &Caches) -> &Store<Self>;
+
+    /// Drops what nobody here reads of its status, so that it is neither kept nor wakes a queue.
+    fn strip_status(&mut self);
 }
 
 macro_rules! caches {
-    ($($(#[$doc:meta])* $field:ident: $kind:ty,)*) => {
+    ($($(#[$doc:meta])* $field:ident: $kind:ty, $strip:expr;)*) => {
         /// What the watches have told.
         #[derive(Clone)]
         pub struct Caches {
             $($(#[$doc])* pub $field: Store<$kind>,)*
             /// Workers' Pods that have no node (yet): of Pods only these are watched, and only their conditions are kept.
             pub pending: Store<Pod>,
+            unschedulable: Arc<Mutex<Option<(Instant, Counts)>>>,
         }
 
         $(impl Kept for $kind {
             fn cache(caches: &Caches) -> &Store<Self> {
                 &caches.$field
+            }
+
+            fn strip_status(&mut self) {
+                let strip: fn(&mut Self) = $strip;
+                strip(self);
             }
         })*
 
@@ -90,7 +103,7 @@ macro_rules! caches {
             $(let $field = watch::<$kind>(scope.api(client));)*
             let pending = watch_pending(scope.api(client));
             (
-                Caches { $($field: $field.0,)* pending: pending.0 },
+                Caches { $($field: $field.0,)* pending: pending.0, unschedulable: Arc::default() },
                 Watches { $($field: $field.1,)* pending: pending.1 },
             )
         }
@@ -99,31 +112,84 @@ macro_rules! caches {
 
 caches! {
     /// Workers.
-    deployments: Deployment,
+    deployments: Deployment, |_| ();
     /// Managed Redis.
-    stateful_sets: StatefulSet,
+    stateful_sets: StatefulSet, |set| {
+        let ready_replicas = set.status.take().and_then(|status| status.ready_replicas);
+        set.status = Some(StatefulSetStatus { ready_replicas, ..StatefulSetStatus::default() });
+    };
     /// Doors.
-    services: Service,
+    services: Service, |service| service.status = None;
     /// Whom Pods run as.
-    service_accounts: ServiceAccount,
+    service_accounts: ServiceAccount, |_| ();
     /// Who may reach what.
-    network_policies: NetworkPolicy,
+    network_policies: NetworkPolicy, |_| ();
     /// How many workers may be missing.
-    disruption_budgets: PodDisruptionBudget,
+    disruption_budgets: PodDisruptionBudget, |budget| budget.status = None;
     /// Sweepers.
-    cron_jobs: CronJob,
+    cron_jobs: CronJob, |job| {
+        let last_schedule_time = job.status.take().and_then(|status| status.last_schedule_time);
+        job.status = Some(CronJobStatus { last_schedule_time, ..CronJobStatus::default() });
+    };
 }
+
+/// Pods that cannot be scheduled, by namespace and queue.
+type Counts = HashMap<(String, String), usize>;
+/// Pods are counted again after this.
+const RECOUNT: Duration = Duration::from_millis(500);
+/// Objects listed at once: what an answer of the API server holds is in memory all at once.
+const PAGE: u32 = 100;
 
 /// Objects as they are seen to change.
 pub type Touched<K> = futures::stream::BoxStream<'static, Result<K, watcher::Error>>;
 
 fn watch<K: Kept>(api: Api<K>) -> (Store<K>, Touched<K>) {
-    let (store, writer) = reflector::store();
-    let ours = watcher::Config::default().labels(names::MANAGED_BY);
+    let (store, mut writer) = reflector::store();
+    let (known, ours) = (store.clone(), watcher::Config::default().labels(names::MANAGED_BY).page_size(PAGE));
     let touched = watcher(api, ours)
         .default_backoff()
-        // Half of an object's size, and nobody here reads it.
-        .modify(|object| object.meta_mut().managed_fields = None)
+        .modify(|object| {
+            // Half of an object's size, and nobody here reads it.
+            object.meta_mut().managed_fields = None;
+            object.strip_status();
+        })
+        .filter_map(move |event| {
+            let news = event.map(|event| {
+                let touched = touched(&known, &event);
+                writer.apply_watcher_event(&event);
+                touched
+            });
+            futures::future::ready(news.transpose())
+        });
+    (store, touched.boxed())
+}
+
+/// The object of an event that tells something new. A sweeper's CronJob comes back three times a minute, and most of what it
+/// says concerns nobody here: a thousand queues would be looked at fifty times a second.
+fn touched<K: Kept>(known: &Store<K>, event: &watcher::Event<K>) -> Option<K> {
+    match event {
+        watcher::Event::Delete(object) => Some(object.clone()),
+        watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+            let old = known.get(&ObjectRef::from_obj(object));
+            let same = old.is_some_and(|old| same_but_for_version(&*old, object));
+            (!same).then(|| object.clone())
+        }
+        watcher::Event::Init | watcher::Event::InitDone => None,
+    }
+}
+
+fn same_but_for_version<K: Kept>(old: &K, new: &K) -> bool {
+    let mut old = old.clone();
+    old.meta_mut().resource_version.clone_from(&new.meta().resource_version);
+    old == *new
+}
+
+/// Starts the cache and the watch of the queues themselves. Who wrote which field of a queue is most of its size.
+pub fn watch_queues(client: &Client, scope: &Scope) -> (Store<Watched>, Touched<Watched>) {
+    let (store, writer) = reflector::store();
+    let touched = watcher(scope.api::<Watched>(client), watcher::Config::default().page_size(PAGE))
+        .default_backoff()
+        .modify(|queue| queue.meta_mut().managed_fields = None)
         .reflect(writer)
         .touched_objects();
     (store, touched.boxed())
@@ -136,7 +202,11 @@ fn watch_pending(api: Api<Pod>) -> (Store<Pod>, Touched<Pod>) {
         .default_backoff()
         .modify(|pod| {
             pod.metadata.managed_fields = None;
+            pod.metadata.annotations = None;
+            pod.metadata.owner_references = None;
             pod.spec = None;
+            let conditions = pod.status.take().and_then(|status| status.conditions);
+            pod.status = Some(PodStatus { conditions, ..PodStatus::default() });
         })
         .reflect(writer)
         .touched_objects();
@@ -146,11 +216,12 @@ fn watch_pending(api: Api<Pod>) -> (Store<Pod>, Touched<Pod>) {
 impl Caches {
     /// How many workers of a queue cannot be scheduled.
     pub fn unschedulable(&self, namespace: &str, queue: &str) -> usize {
-        let of_queue = |pod: &Pod| {
-            pod.metadata.namespace.as_deref() == Some(namespace)
-                && pod.labels().get("app.kubernetes.io/instance").is_some_and(|instance| instance == queue)
-        };
-        self.pending.state_filter(|pod| of_queue(pod) && unschedulable(pod)).len()
+        let mut counted = self.unschedulable.lock();
+        if counted.as_ref().is_none_or(|(at, _)| at.elapsed() >= RECOUNT) {
+            *counted = Some((Instant::now(), count_unschedulable(&self.pending)));
+        }
+        let counts = counted.as_ref().map(|(_, counts)| counts);
+        counts.and_then(|counts| counts.get(&(namespace.to_owned(), queue.to_owned()))).copied().unwrap_or(0)
     }
 
     /// The object of this name, if it is known.
@@ -177,6 +248,16 @@ impl Caches {
             && all.5.is_ok()
             && all.6.is_ok()
     }
+}
+
+/// Of each queue, by namespace and name. One pass for all of them: a pass for each would cost the square of their number.
+fn count_unschedulable(pending: &Store<Pod>) -> Counts {
+    let mut counts = Counts::new();
+    for pod in pending.state_filter(unschedulable) {
+        let queue = pod.labels().get("app.kubernetes.io/instance").cloned().unwrap_or_default();
+        *counts.entry((pod.namespace().unwrap_or_default(), queue)).or_default() += 1;
+    }
+    counts
 }
 
 fn unschedulable(pod: &Pod) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::BookingQueue;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{self, Controller};
@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::reconcile::{self, Context};
 use crate::site::Site;
 use crate::status::StatusWriter;
+use crate::vault::Vault;
 
 /// Queues worked on at once: enough to keep the API server busy, few enough not to drown it.
 const CONCURRENCY: u16 = 16;
@@ -49,14 +50,14 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, leaving: 
     let scope = &settings.scope;
     let (caches, watches) = caches::start(&client, scope);
     let (wake, wakes) = mpsc::channel(WAKES);
-    let queues: Api<Watched> = scope.api(&client);
-    let controller = Controller::new(queues, watcher::Config::default())
+    let (known, queues) = caches::watch_queues(&client, scope);
+    let controller = Controller::for_stream(queues, known.clone())
         .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE));
-    let known = controller.store();
     if let Err(error) = metrics.tell_conditions(known.clone()) {
         warn!(%error, "the conditions of queues are not among the metrics");
     }
     let events = Events::new(client.clone(), settings.instance.clone());
+    let vault = Vault::new(client.clone());
     let shared = Shared {
         client: client.clone(),
         caches: caches.clone(),
@@ -66,7 +67,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, leaving: 
         wake,
     };
     let context = Context {
-        client: client.clone(),
+        vault: vault.clone(),
         site: settings.site.clone(),
         applier: Applier::new(client.clone(), caches.clone()),
         status: StatusWriter::new(client.clone()),
@@ -81,6 +82,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, leaving: 
     let secrets = watcher(secrets, watcher::Config::default())
         .default_backoff()
         .modify(|secret| secret.metadata.managed_fields = None)
+        .inspect_ok(move |event| vault.hear(event))
         .touched_objects();
     controller
         .owns_stream(watches.deployments)

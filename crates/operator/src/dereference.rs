@@ -1,16 +1,19 @@
 //! Dereference: what a queue refers to, read before anything is built; and the password of a managed Redis, made once.
 
+use std::sync::Arc;
+
 use bookingq_api::BookingQueueSpec;
 use bookingq_api::plan::RedisSource;
 use bookingq_store::redis::RedisConfig;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::PostParams;
-use kube::{Api, Client};
 
 use crate::build::{names, redis, volumes};
-use crate::error::{ApiError, Trouble, call};
+use crate::caches::Caches;
+use crate::error::Trouble;
 use crate::secrets::{Secrets, references};
 use crate::target::Target;
+use crate::vault::Vault;
 
 /// What was found.
 pub struct Found {
@@ -24,18 +27,17 @@ pub struct Found {
 ///
 /// # Errors
 /// [`Trouble::Secrets`] with all that is missing; [`Trouble::Store`] if Redis's URL is none; [`Trouble::Api`].
-pub async fn dereference(client: &Client, target: &Target) -> Result<Found, Trouble> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), &target.namespace);
+pub async fn dereference(vault: &Vault, caches: &Caches, target: &Target) -> Result<Found, Trouble> {
     let named = references(&target.plan);
-    let mut found: Vec<Secret> = Vec::new();
+    let mut found: Vec<Arc<Secret>> = Vec::new();
     for reference in &named {
         let known = found.iter().any(|secret| secret.metadata.name.as_deref() == Some(&reference.name));
         if !known {
-            found.extend(read(&api, &reference.name).await?);
+            found.extend(vault.get(&target.namespace, &reference.name).await?);
         }
     }
     if matches!(target.plan.redis.source, RedisSource::Managed(_)) {
-        found.push(own_secret(&api, target).await?);
+        found.push(own_secret(vault, caches, target).await?);
     }
     let mut secrets = Secrets::default();
     for secret in &found {
@@ -49,16 +51,23 @@ pub async fn dereference(client: &Client, target: &Target) -> Result<Found, Trou
     Ok(Found { secrets, redis })
 }
 
-async fn read(api: &Api<Secret>, name: &str) -> Result<Option<Secret>, ApiError> {
-    call(format!("read Secret {name}"), api.get_opt(name)).await
-}
-
 /// The Secret of the managed Redis. Made if it is not there, and never written again: a lost password would be a lost Redis.
-async fn own_secret(api: &Api<Secret>, target: &Target) -> Result<Secret, Trouble> {
-    let name = names::redis(&target.name);
-    let secret = match read(api, &name).await? {
+async fn own_secret(vault: &Vault, caches: &Caches, target: &Target) -> Result<Arc<Secret>, Trouble> {
+    let (name, namespace) = (names::redis(&target.name), &target.namespace);
+    let new = || redis::secret::build(target, redis::secret::generate_password());
+    let found = if caches.get::<StatefulSet>(namespace, &name).is_some() {
+        vault.get(namespace, &name).await?
+    } else {
+        // A new queue has none: making one is the cheapest way to ask.
+        match vault.create(namespace, &new()).await {
+            Ok(made) => Some(made),
+            Err(error) if error.code() == Some(409) => vault.get(namespace, &name).await?,
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let secret = match found {
         Some(secret) => secret,
-        None => create(api, target, &name).await?,
+        None => vault.create(namespace, &new()).await?,
     };
     let owners = secret.metadata.owner_references.as_deref().unwrap_or_default();
     if owners.iter().any(|owner| owner.uid == target.owner.uid) {
@@ -68,14 +77,7 @@ async fn own_secret(api: &Api<Secret>, target: &Target) -> Result<Secret, Troubl
     }
 }
 
-async fn create(api: &Api<Secret>, target: &Target, name: &str) -> Result<Secret, Trouble> {
-    let doing = format!("create Secret {name}");
-    let secret = redis::secret::build(target, redis::secret::generate_password());
-    let parameters = PostParams { field_manager: Some(names::MANAGER.to_owned()), ..PostParams::default() };
-    Ok(call(doing, api.create(&parameters, &secret)).await?)
-}
-
-fn redis_config(target: &Target, found: &[Secret]) -> Result<RedisConfig, Trouble> {
+fn redis_config(target: &Target, found: &[Arc<Secret>]) -> Result<RedisConfig, Trouble> {
     let value = |name: &str, key: &str| {
         let secret = found.iter().find(|secret| secret.metadata.name.as_deref() == Some(name))?;
         let value = secret.data.as_ref()?.get(key)?;

@@ -24,3 +24,4 @@ pub mod secrets;
 pub mod site;
 pub mod status;
 pub mod target;
+pub mod vault;

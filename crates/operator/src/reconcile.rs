@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
-use kube::{Client, Resource as _, ResourceExt as _};
+use kube::{Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 
 use crate::apply::{Applied, Applier};
@@ -27,13 +27,14 @@ use crate::metrics::Metrics;
 use crate::site::Site;
 use crate::status::StatusWriter;
 use crate::target::{Target, problem};
+use crate::vault::Vault;
 
 /// How soon a queue in trouble is tried again, if nothing wakes it before.
 const RETRY: Backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(300) };
 
 /// What every reconcile needs.
 pub struct Context {
-    pub(crate) client: Client,
+    pub(crate) vault: Vault,
     pub(crate) site: Site,
     pub(crate) caches: Caches,
     pub(crate) applier: Applier,
@@ -108,6 +109,10 @@ impl Context {
         }
         let deployment: Option<Arc<Deployment>> =
             self.caches.get(&queue.namespace().unwrap_or_default(), &names::worker(&queue.name_any()));
+        if outcome.is_ok() && deployment.is_none() && queue.status.is_none() {
+            // The Deployment comes back through its watch in a moment, and wakes the queue: one status instead of two.
+            return outcome;
+        }
         let observation = self.fleet.observation(key);
         let picture = Picture {
             generation: queue.metadata.generation,
@@ -127,7 +132,7 @@ impl Context {
         target: &Target,
         about: &ObjectReference,
     ) -> Result<(), Trouble> {
-        let found = dereference(&self.client, target).await?;
+        let found = dereference(&self.vault, &self.caches, target).await?;
         let objects = build::build(target, &found.secrets, &self.site).map_err(Trouble::Refused)?;
         self.apply(&objects, about).await?;
         self.prune(target, &objects).await?;
@@ -219,6 +224,7 @@ impl Context {
             let namespace = key.namespace.clone().unwrap_or_default();
             let objects = names::all(&key.name);
             self.applier.forget(&namespace, |name| objects.iter().any(|object| object == name));
+            self.vault.forget(&namespace, &names::redis(&key.name));
             self.status.forget(&key);
             self.failures.lock().remove(&key);
             self.metrics.forget(&namespace, &key.name);

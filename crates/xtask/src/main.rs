@@ -3,7 +3,7 @@
 //! ```text
 //!   test, tidy, crd, manifests, check_report, bench  ──>  shell (runs other programs)   tree (the files of the repository)
 //!     |          '─────'──> generated (writes or compares)
-//!     '──> control_plane (finds or builds an API server)
+//!     '──> control_plane (finds or builds an API server) <── trial
 //!   e2e ──> within (runs other programs that must end in time)
 //! ```
 
@@ -18,6 +18,7 @@ mod shell;
 mod test;
 mod tidy;
 mod tree;
+mod trial;
 mod within;
 
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ enum Command {
     CheckReport(check_report::Args),
     /// Run a whole sale on the cluster that KUBECONFIG points at, and kill what can be killed
     E2e(e2e::Args),
+    /// Try the operator's process against a real API server: at scale, at rest, with wrong specs, with a rival
+    Trial(trial::Args),
     /// Measure
     Bench(bench::Args),
 }
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Manifests(args) => manifests::run(&args),
         Command::CheckReport(args) => check_report::run(&args),
         Command::E2e(args) => e2e::run(&args),
+        Command::Trial(args) => trial::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match outcome {

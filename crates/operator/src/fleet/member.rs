@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bookingq_api::plan::Scaling as Wish;
+use bookingq_api::plan::{RedisSource, Scaling as Wish};
 use bookingq_api::status::Scaling;
-use bookingq_core::Timestamp;
 use bookingq_core::autoscale::{self, Planner, Policy, Reading, Situation};
+use bookingq_core::{Admission, Timestamp};
 use bookingq_store::reading::ReadingFollower;
 use bookingq_store::redis::RedisStore;
 use bookingq_store::{Snapshot, Store as _, StoreError};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
@@ -34,6 +34,9 @@ const DEADLINE: Duration = Duration::from_millis(900);
 const TELL: Duration = Duration::from_secs(10);
 /// How long our own write of the number is believed before the watch has shown it.
 const BELIEF: Duration = Duration::from_secs(5);
+/// Told in the Redis condition.
+const NOT_READY: &str =
+    "the queue's own Redis is not ready: see the StatefulSet's Pod, its events and its log";
 /// Who writes the number of workers.
 const SCALER: &str = "bookingq-autoscaler";
 
@@ -61,7 +64,8 @@ pub(super) async fn run(
             // The controller is gone.
             Err(_) => return,
         }
-        member.tick().await;
+        // On the heap for as long as it takes: a thousand loops that wait would hold a thousand of them.
+        Box::pin(member.tick()).await;
     }
 }
 
@@ -69,7 +73,8 @@ struct Member {
     shared: Arc<Shared>,
     key: Key,
     order: Order,
-    store: Result<Opening, StoreError>,
+    /// Opened when it is needed: a Redis of our own that is not ready is not even looked up.
+    store: Option<Result<Opening, StoreError>>,
     follower: ReadingFollower,
     /// There once the store has been read with workers there.
     planner: Option<Planner>,
@@ -92,7 +97,7 @@ impl Member {
     fn new(shared: Arc<Shared>, key: Key, order: Order, observed: watch::Sender<Observation>) -> Self {
         let seen = observed.borrow().clone();
         Self {
-            store: connect(&order),
+            store: None,
             shared,
             key,
             order,
@@ -109,7 +114,7 @@ impl Member {
 
     fn follow(&mut self, order: Order) {
         if order.redis != self.order.redis {
-            self.store = connect(&order);
+            self.store = None;
             self.follower = ReadingFollower::new();
         }
         self.order = order;
@@ -127,7 +132,11 @@ impl Member {
             self.look_at_pods(&deployment);
             let reading = snapshot.as_ref().map(|snapshot| {
                 self.now = snapshot.now;
-                scaling::told(self.follower.observe(snapshot.clone()))
+                let reading = scaling::told(self.follower.observe(snapshot.clone()));
+                match self.order.target.plan.admission {
+                    Admission::Paused => scaling::paused(reading),
+                    Admission::Open | Admission::Closed => reading,
+                }
             });
             self.scale(&deployment, reading).await;
         }
@@ -147,9 +156,25 @@ impl Member {
         })
     }
 
+    /// Whether asking makes sense: a Redis of our own has to be ready, by its own probe. That of somebody else may be there.
+    fn redis_is_there(&self) -> bool {
+        let target = &self.order.target;
+        if !matches!(target.plan.redis.source, RedisSource::Managed(_)) {
+            return true;
+        }
+        let set = self.shared.caches.get::<StatefulSet>(&target.namespace, &names::redis(&target.name));
+        set.and_then(|set| set.status.as_ref()?.ready_replicas).unwrap_or(0) > 0
+    }
+
     /// The queue as a whole, or why it could not be read.
     async fn read(&mut self) -> Option<Snapshot> {
-        let answer = match &mut self.store {
+        if !self.redis_is_there() {
+            // One that comes back has another address, and may have other settings.
+            self.store = None;
+            self.seen.store = StoreHealth::Fails { why: NOT_READY.to_owned() };
+            return None;
+        }
+        let answer = match self.store.get_or_insert_with(|| connect(&self.order)) {
             Ok(opening) => match tokio::time::timeout(DEADLINE, opening.read()).await {
                 Ok(answer) => answer,
                 Err(_) => Err(StoreError::Timeout(DEADLINE)),
@@ -162,7 +187,7 @@ impl Member {
                 Some(snapshot)
             }
             Err(error) => {
-                if let Ok(opening) = &mut self.store {
+                if let Some(Ok(opening)) = &mut self.store {
                     opening.warnings = None;
                 }
                 self.seen.store = StoreHealth::Fails { why: reason(&error) };
@@ -174,7 +199,7 @@ impl Member {
     /// Opens, pauses or closes the queue if the store has it otherwise.
     async fn admit(&self, snapshot: &Snapshot) {
         let wanted = self.order.target.plan.admission;
-        let Ok(opening) = &self.store else { return };
+        let Some(Ok(opening)) = &self.store else { return };
         if snapshot.admission == wanted {
             return;
         }

@@ -16,6 +16,12 @@ pub fn told(reading: Reading) -> Reading {
     }
 }
 
+/// The reading of a paused queue: nobody in its line may be served, however many workers there are. Who joins still has to be
+/// let in and told a position, so arrivals count as ever.
+pub fn paused(reading: Reading) -> Reading {
+    Reading { backlog: 0, ..reading }
+}
+
 /// A decision of the planner, for the status.
 pub fn decided(decision: &Decision) -> Scaling {
     let reason = match decision.reason {

@@ -10,7 +10,7 @@ use crate::shell;
 const LEVELS: [&[&str]; 5] = [
     &["bookingq-core"],
     &["bookingq-proto", "bookingq-api", "bookingq-store"],
-    &["bookingq-worker", "bookingq-operator", "bookingq-sim"],
+    &["bookingq-worker", "bookingq-operator", "bookingq-sim", "bookingq-trial"],
     &["bookingq-up"],
     &["bookingq", "bookingq-bench", "xtask"],
 ];

@@ -1,0 +1,252 @@
+//! Wrong and right specs by chance, from a seed: each queue must end as specified or say what is wrong, and the operator stays
+//! what it is.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use bookingq_api::BookingQueue;
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::{ApiResource, ObjectMeta};
+use kube::{Api, Client};
+use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::{Value, json};
+
+use crate::control_plane::{ControlPlane, OPERATORS};
+use crate::process::Process;
+use crate::queues::{self, NAMESPACE};
+use crate::scale::{leads, tell};
+use crate::wait::until;
+
+/// Queues that the specs are applied to.
+const QUEUES: usize = 30;
+
+/// Every field of a spec.
+const FIELDS: [&str; 43] = [
+    "/booking",
+    "/booking/endpoint",
+    "/booking/timeout",
+    "/booking/tls",
+    "/booking/tls/secretName",
+    "/booking/tls/serverName",
+    "/realtime",
+    "/realtime/endpoint",
+    "/realtime/timeout",
+    "/ticket",
+    "/ticket/endpoint",
+    "/ticket/timeout",
+    "/redis",
+    "/redis/managed",
+    "/redis/managed/image",
+    "/redis/managed/storage",
+    "/redis/managed/appendfsync",
+    "/redis/managed/resources",
+    "/redis/managed/labels",
+    "/redis/url",
+    "/redis/urlSecret",
+    "/redis/sentinel",
+    "/redis/cluster",
+    "/redis/passwordSecret",
+    "/redis/tls",
+    "/worker",
+    "/worker/image",
+    "/worker/concurrency",
+    "/worker/lease",
+    "/worker/grace",
+    "/worker/linger",
+    "/worker/resources",
+    "/worker/podTemplate",
+    "/autoscaling/min",
+    "/autoscaling/max",
+    "/autoscaling/drainTarget",
+    "/autoscaling/utilisationPercent",
+    "/autoscaling/scaleDownWindow",
+    "/replicas",
+    "/hold",
+    "/sweep",
+    "/retry",
+    "/admission",
+];
+
+/// How long, and from which seed.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The same seed gives the same specs in the same order
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Specs that are applied
+    #[arg(long, default_value_t = 300)]
+    specs: usize,
+    /// Time over which they are applied, in seconds
+    #[arg(long, default_value_t = 1200)]
+    seconds: u64,
+}
+
+/// Applies them, and looks at what became of the queues and the operator.
+///
+/// # Errors
+/// When a queue is neither as specified nor told wrong, or the operator ended, panicked, grew or spins.
+pub async fn run(args: &Args, program: &Path) -> Result<()> {
+    let plane = ControlPlane::start().await?;
+    let client = plane.client()?;
+    queues::namespace(&client).await?;
+    let mut operator = Process::operator(program, &plane, OPERATORS[0])?;
+    leads(&plane, &client).await?;
+    let mut chance = SmallRng::seed_from_u64(args.seed);
+    let pause = Duration::from_secs(args.seconds).div_f64(args.specs.max(1) as f64);
+    let (mut taken, mut refused, start) = (0, 0, Instant::now());
+    for index in 0..args.specs {
+        let (name, spec) = (format!("queue-{:05}", chance.random_range(0..QUEUES)), mutant(&mut chance));
+        match apply(&client, &name, &spec).await {
+            Ok(()) => taken += 1,
+            Err(kube::Error::Api(status)) if (400..500).contains(&status.code) => {
+                ensure!(!status.message.is_empty(), "refused without a word: {spec}");
+                refused += 1;
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("spec {index} of seed {}: {spec}", args.seed));
+            }
+        }
+        operator.runs()?;
+        tokio::time::sleep_until((start + pause * (index as u32 + 1)).into()).await;
+    }
+    println!("seed {}: {taken} specs taken, {refused} refused by the API server", args.seed);
+    settled(&client).await?;
+    calm(&mut operator).await
+}
+
+/// Each queue is as specified, or says what is wrong with the spec it has now.
+async fn settled(client: &Client) -> Result<()> {
+    let mut untold = Vec::new();
+    let outcome = until("every queue to be told", Duration::from_secs(60), async || {
+        let queues = all(client).list(&ListParams::default()).await?;
+        untold =
+            queues.items.iter().filter(|queue| !told(&queue.data, &queue.metadata)).map(describe).collect();
+        Ok(untold.is_empty())
+    })
+    .await;
+    outcome.with_context(|| untold.join("\n"))?;
+    let mut reasons = std::collections::BTreeMap::<String, usize>::new();
+    for queue in all(client).list(&ListParams::default()).await? {
+        *reasons.entry(degraded(&queue.data).1).or_default() += 1;
+    }
+    println!("queues by what they tell: {reasons:?}");
+    Ok(())
+}
+
+/// Memory, CPU and log of an operator that should have nothing to do.
+async fn calm(operator: &mut Process) -> Result<()> {
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let before = operator.usage()?;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let after = operator.usage()?;
+    tell("at the end", after);
+    let log = operator.log()?;
+    ensure!(!log.contains("panicked"), "it panicked: {log}");
+    ensure!(after.cpu - before.cpu < 4.0, "it spins: {:.1} CPU seconds in 20 s", after.cpu - before.cpu);
+    ensure!(after.rss_mib < 100.0, "it grew to {:.1} MiB", after.rss_mib);
+    Ok(())
+}
+
+/// One field or two of a right spec, changed.
+fn mutant(chance: &mut SmallRng) -> Value {
+    let mut spec = queues::spec(None);
+    for _ in 0..chance.random_range(0..=2) {
+        let field = FIELDS.choose(chance).copied().unwrap_or("/booking");
+        set(&mut spec, field, value(field, chance));
+    }
+    spec
+}
+
+fn set(spec: &mut Value, path: &str, value: Value) {
+    let mut at = spec;
+    for word in path.split('/').skip(1) {
+        if !at.is_object() {
+            *at = json!({});
+        }
+        at = &mut at[word];
+    }
+    *at = value;
+}
+
+/// Right, at the boundary, huge, of the wrong kind, or naming what is not there.
+fn value(field: &str, chance: &mut SmallRng) -> Value {
+    let any = [
+        Value::Null,
+        json!(0),
+        json!(-1),
+        json!(1),
+        json!(1000),
+        json!(1001),
+        json!(i64::MAX),
+        json!(1.5),
+        json!(""),
+        json!("x".repeat(5000)),
+        json!("0s"),
+        json!("1s"),
+        json!("30s"),
+        json!("8761h"),
+        json!("999999999999h"),
+        json!([]),
+        json!({}),
+        json!(true),
+        json!("Paused"),
+        json!("http://other:1"),
+        json!("https://other:1"),
+        json!("redis://127.0.0.1:1"),
+        json!("rediss://u:p@h:1"),
+        json!("\u{202e}\n"),
+        json!("a b"),
+    ];
+    let fitting = match field.rsplit('/').next().unwrap_or_default() {
+        "tls" => json!({ "secretName": "not-there" }),
+        "urlSecret" | "passwordSecret" => json!({ "name": "not-there", "key": "k" }),
+        "sentinel" => json!({ "primaryName": "p", "nodes": ["a:1"] }),
+        "cluster" => json!({ "nodes": ["a:1"] }),
+        "managed" => json!({ "storage": "1Gi" }),
+        "resources" => json!({ "requests": { "cpu": "nonsense" }, "limits": { "cpu": "1m" } }),
+        "labels" => json!({ "not a label!": "no" }),
+        "podTemplate" => {
+            json!({ "spec": { "containers": [{ "name": "worker", "image": 3 }], "nodeSelector": [1] } })
+        }
+        "endpoint" => json!("http://booking-service:99999"),
+        "image" => json!("not an image!!"),
+        "storage" => json!("99999999999999999999Ti"),
+        "sweep" => json!({ "schedule": "99 99 99 99 99" }),
+        "hold" => json!({ "timeout": "1ms", "retention": "1ms" }),
+        "retry" => json!({ "attempts": 100, "initialBackoff": "1h", "maxBackoff": "1h" }),
+        "replicas" => json!(3),
+        _ => json!("5s"),
+    };
+    if chance.random_bool(0.5) { fitting } else { any.choose(chance).cloned().unwrap_or_default() }
+}
+
+fn all(client: &Client) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), NAMESPACE, &ApiResource::erase::<BookingQueue>(&()))
+}
+
+async fn apply(client: &Client, name: &str, spec: &Value) -> kube::Result<()> {
+    let parameters = PatchParams::apply("trial").force();
+    all(client).patch(name, &parameters, &Patch::Apply(&queues::manifest(name, spec))).await.map(drop)
+}
+
+/// Status and reason of the Degraded condition, and whether it has words.
+fn degraded(data: &Value) -> (String, String, bool) {
+    let conditions =
+        data.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let found = conditions.into_iter().find(|one| one["type"] == "Degraded").unwrap_or_default();
+    let word = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+    (word("status"), word("reason"), !word("message").is_empty())
+}
+
+fn told(data: &Value, meta: &ObjectMeta) -> bool {
+    let newest = data.pointer("/status/observedGeneration").and_then(Value::as_i64) == meta.generation;
+    let (status, reason, words) = degraded(data);
+    newest && words && (status == "False" || (status == "True" && !reason.is_empty()))
+}
+
+fn describe(queue: &DynamicObject) -> String {
+    format!("{:?} (generation {:?}): {}", queue.metadata.name, queue.metadata.generation, queue.data)
+}

@@ -1,0 +1,95 @@
+//! Two operators, the leader stopped for a while and continued: who writes, and how soon.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use bookingq_api::BookingQueue;
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::audit::{self, Request};
+use crate::control_plane::{ControlPlane, OPERATORS};
+use crate::process::Process;
+use crate::scale::{leads, seconds};
+use crate::wait::until;
+use crate::{queues, scale};
+
+/// Between two changes of a queue, so that there is always something to write.
+const CHANGE: Duration = Duration::from_millis(500);
+
+/// How long, and how soon.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How long the leader is stopped, in seconds
+    #[arg(long, default_value_t = 60)]
+    stopped: u64,
+    /// Fail if the other has not written after this many seconds
+    #[arg(long, default_value_t = 15.0)]
+    max_seconds: f64,
+}
+
+/// Stops the leader, changes queues all the while, continues it, and reads who wrote.
+///
+/// # Errors
+/// When two wrote in turns, the takeover was late, or the old leader went on.
+pub async fn run(args: &Args, program: &Path) -> Result<()> {
+    let plane = ControlPlane::start().await?;
+    let client = plane.client()?;
+    queues::namespace(&client).await?;
+    let mut first = Process::operator(program, &plane, OPERATORS[0])?;
+    leads(&plane, &client).await?;
+    let second = Process::operator(program, &plane, OPERATORS[1])?;
+    queues::create(&client, 5, &queues::spec(None)).await?;
+    until("the first writes", Duration::from_secs(30), async || {
+        Ok(scale::writes(&audit::requests(&plane.audit_log(), Timestamp::UNIX_EPOCH)?) > 50)
+    })
+    .await?;
+    let stopped = Timestamp::now();
+    first.signal(Signal::STOP)?;
+    change(&client, Duration::from_secs(args.stopped)).await?;
+    first.signal(Signal::CONT)?;
+    let continued = Timestamp::now();
+    change(&client, Duration::from_secs(10)).await?;
+    let ended_well = first.ended(Duration::from_secs(20)).await?;
+    let all = audit::requests(&plane.audit_log(), Timestamp::UNIX_EPOCH)?;
+    drop(second);
+    let took = judge(&all, stopped, continued)?;
+    println!(
+        "the other wrote {took:.1} s after the stop; the old leader wrote nothing after it, and ended (well: {ended_well})"
+    );
+    ensure!(took <= args.max_seconds, "{took:.1} s > {} s", args.max_seconds);
+    Ok(())
+}
+
+/// Seconds from the stop to the other's first write.
+fn judge(all: &[Request], stopped: Timestamp, continued: Timestamp) -> Result<f64> {
+    let wrote = |user: &'static str| {
+        all.iter().filter(move |one| one.user == user && one.writes() && !one.is_lease() && one.code < 400)
+    };
+    let first = wrote(OPERATORS[1]).map(|one| one.received).min().context("the other never wrote")?;
+    // What was under way when it was stopped may still have been answered.
+    let last = wrote(OPERATORS[0]).map(|one| one.answered).max().context("the first never wrote")?;
+    ensure!(last < first, "two writers: the old leader wrote at {last}, the new one since {first}");
+    let late = wrote(OPERATORS[0]).filter(|one| one.received >= continued).count();
+    ensure!(late == 0, "the old leader wrote {late} times after it was continued");
+    Ok(seconds(stopped, first))
+}
+
+/// Changes the queues again and again.
+async fn change(client: &kube::Client, time: Duration) -> Result<()> {
+    let start = std::time::Instant::now();
+    let mut turn = 0;
+    while start.elapsed() < time {
+        turn += 1;
+        for index in 0..5 {
+            let patch = Patch::Merge(json!({ "spec": { "worker": { "concurrency": 1 + turn % 1000 } } }));
+            let name = format!("queue-{index:05}");
+            queues::api::<BookingQueue>(client).patch(&name, &PatchParams::default(), &patch).await?;
+        }
+        tokio::time::sleep(CHANGE).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Many queues at once: how long until all is as specified, at what cost, and whether there is rest afterwards.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use jiff::Timestamp;
+use kube::Client;
+
+use crate::audit::{self, Request};
+use crate::control_plane::{ControlPlane, OPERATORS};
+use crate::process::{Process, Usage};
+use crate::queues;
+use crate::wait::until;
+
+/// No write for so long: the operator has done what it had to do.
+const SILENCE: Duration = Duration::from_secs(12);
+/// Between two looks at the audit log.
+const LOOK: Duration = Duration::from_secs(2);
+/// After this it will not come any more.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How many, and what may not be exceeded.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Queues, all applied at once
+    #[arg(long, default_value_t = 1000)]
+    queues: usize,
+    /// Keep the queues' data in one redis-server that answers, instead of a Redis for each that no kubelet starts
+    #[arg(long)]
+    redis: bool,
+    /// Length of the rest that is looked at, in seconds
+    #[arg(long, default_value_t = 60)]
+    rest: u64,
+    /// Fail if the last write comes later than this many seconds after the last apply
+    #[arg(long, default_value_t = 60.0)]
+    max_seconds: f64,
+    /// Fail if the operator ever holds more memory than this, in MiB
+    #[arg(long, default_value_t = 120.0)]
+    max_rss: f64,
+    /// Fail if there are more writes than this in the rest, those of the Lease left out
+    #[arg(long, default_value_t = 0)]
+    max_writes: usize,
+}
+
+/// Measures, prints, and judges.
+///
+/// # Errors
+/// When a limit is broken, or something does not become as it must.
+pub async fn run(args: &Args, program: &Path) -> Result<()> {
+    let plane = ControlPlane::start().await?;
+    let client = plane.client()?;
+    queues::namespace(&client).await?;
+    let redis = if args.redis { Some(Process::redis(&plane).await?) } else { None };
+    let url = redis.as_ref().map(|(_, url)| url.as_str());
+    let mut operator = Process::operator(program, &plane, OPERATORS[0])?;
+    leads(&plane, &client).await?;
+    tell("leading, no queues", operator.usage()?);
+
+    let begun = Timestamp::now();
+    queues::create(&client, args.queues, &queues::spec(url)).await?;
+    let applied = Timestamp::now();
+    println!("{} queues applied in {:.1} s", args.queues, seconds(begun, applied));
+    let last = silence(&plane, &mut operator, begun).await?;
+    queues::check(&client, args.queues, url).await?;
+    let all = audit::requests(&plane.audit_log(), begun)?;
+    print!("requests until the last write:\n{}", audit::table(&all, args.queues));
+    let converged = seconds(applied, last);
+    println!("converged: the last write came {converged:.1} s after the last apply");
+    tell("converged", operator.usage()?);
+
+    let (quiet, before) = (Timestamp::now(), operator.usage()?);
+    tokio::time::sleep(Duration::from_secs(args.rest)).await;
+    let after = operator.usage()?;
+    let resting: Vec<Request> = audit::requests(&plane.audit_log(), quiet)?;
+    let writes = writes(&resting);
+    print!("requests in {} s of rest:\n{}", args.rest, audit::table(&resting, args.queues));
+    tell("after the rest", after);
+    let cpu = (after.cpu - before.cpu) / args.rest as f64;
+    println!("rest: {writes} writes but those of the Lease, {cpu:.3} CPU seconds a second");
+    queues::check(&client, args.queues, url).await?;
+    judge(args, converged, after.peak_mib, writes)
+}
+
+fn judge(args: &Args, converged: f64, peak: f64, writes: usize) -> Result<()> {
+    let broken: Vec<String> = [
+        (converged > args.max_seconds).then(|| format!("{converged:.1} s > {} s", args.max_seconds)),
+        (peak > args.max_rss).then(|| format!("{peak:.1} MiB > {} MiB", args.max_rss)),
+        (writes > args.max_writes).then(|| format!("{writes} writes > {}", args.max_writes)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    ensure!(broken.is_empty(), "limits are broken: {}", broken.join(", "));
+    println!("all limits are kept");
+    Ok(())
+}
+
+/// Waits until some operator holds the Lease and has told so to the API server.
+///
+/// # Errors
+/// When none does.
+pub async fn leads(plane: &ControlPlane, client: &Client) -> Result<()> {
+    use k8s_openapi::api::coordination::v1::Lease;
+    let leases: kube::Api<Lease> = kube::Api::namespaced(client.clone(), "default");
+    until("an operator to lead", Duration::from_secs(30), async || {
+        let lease = leases.get_opt("bookingq-operator").await?;
+        Ok(lease.and_then(|lease| lease.spec?.holder_identity).is_some())
+    })
+    .await?;
+    until("its watches", Duration::from_secs(30), async || {
+        let seen = audit::requests(&plane.audit_log(), Timestamp::UNIX_EPOCH)?;
+        Ok(seen.iter().any(|request| request.resource == "bookingqueues" && request.verb == "list"))
+    })
+    .await
+}
+
+/// Waits until nothing has been written for a while; answers when the last write was done.
+async fn silence(plane: &ControlPlane, operator: &mut Process, since: Timestamp) -> Result<Timestamp> {
+    let start = std::time::Instant::now();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let usage = operator.usage()?;
+        let requests = audit::requests(&plane.audit_log(), since)?;
+        let written = requests.iter().filter(|request| request.writes() && !request.is_lease());
+        let last = written.clone().map(|request| request.answered).max().unwrap_or(since);
+        let silent = seconds(last, Timestamp::now());
+        if silent >= SILENCE.as_secs_f64() {
+            return Ok(last);
+        }
+        tell(&format!("{} writes", written.count()), usage);
+        if start.elapsed() > PATIENCE {
+            bail!("still writing after {} s", PATIENCE.as_secs());
+        }
+    }
+}
+
+/// Writes but those of the Lease.
+pub fn writes(requests: &[Request]) -> usize {
+    requests.iter().filter(|request| request.writes() && !request.is_lease()).count()
+}
+
+/// Seconds between two moments.
+pub fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64()
+}
+
+/// Prints what an operator uses.
+pub fn tell(when: &str, usage: Usage) {
+    let Usage { rss_mib, peak_mib, cpu, files } = usage;
+    println!("{when}: RSS {rss_mib:.1} MiB (peak {peak_mib:.1}), {cpu:.1} s of CPU, {files} open files");
+}

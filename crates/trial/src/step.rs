@@ -1,0 +1,97 @@
+//! A tenfold step of arrivals: how soon the final number of workers is written, by the API server's clock.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId};
+use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::{Enqueue, Store as _};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::audit;
+use crate::control_plane::{ControlPlane, OPERATORS};
+use crate::process::Process;
+use crate::queues;
+use crate::scale::{leads, seconds};
+
+/// Between two batches of arrivals.
+const BATCH: Duration = Duration::from_millis(100);
+
+/// How many come, and how soon there must be an answer.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Arrivals each second before the step; ten times as many come after it
+    #[arg(long, default_value_t = 20)]
+    arrivals: usize,
+    /// Fail if the final number is written later than this many seconds after the step
+    #[arg(long, default_value_t = 2.0)]
+    max_seconds: f64,
+}
+
+/// Lets them come, and reads when the workers were asked for.
+///
+/// # Errors
+/// When the final number came late, or never.
+pub async fn run(args: &Args, program: &Path) -> Result<()> {
+    let plane = ControlPlane::start().await?;
+    let client = plane.client()?;
+    queues::namespace(&client).await?;
+    let (_redis, url) = Process::redis(&plane).await?;
+    let mut operator = Process::operator(program, &plane, OPERATORS[0])?;
+    leads(&plane, &client).await?;
+    let mut spec = queues::spec(Some(&url));
+    // Nobody serves here, so the line only grows: the maximum is what the step asks for within its first second and a half.
+    spec["worker"] = json!({ "concurrency": 1 });
+    spec["autoscaling"] = json!({ "min": 1, "max": 40, "drainTarget": "60s" });
+    queues::create(&client, 1, &spec).await?;
+    let name = QueueName::new(&format!("{}.queue-00000", queues::NAMESPACE))?;
+    let store = RedisStore::connect(RedisConfig::new(&url, name))?;
+    crate::wait::until("Redis to answer", Duration::from_secs(20), async || Ok(store.open().await.is_ok()))
+        .await?;
+    let mut next = 0;
+    come(&store, &mut next, args.arrivals, Duration::from_secs(8)).await?;
+    let step = Timestamp::now();
+    come(&store, &mut next, args.arrivals * 10, Duration::from_secs(8)).await?;
+    operator.runs()?;
+    let all = audit::requests(&plane.audit_log(), Timestamp::UNIX_EPOCH)?;
+    let scaled = all.iter().filter(|one| one.resource == "deployments/scale" && one.code < 300);
+    let mut last = None;
+    for one in scaled {
+        let replicas = one.body.pointer("/spec/replicas").and_then(serde_json::Value::as_i64);
+        println!("{:+.2} s: {} workers", seconds(step, one.answered), replicas.unwrap_or(-1));
+        last = Some((one.answered, replicas));
+    }
+    let (at, replicas) = last.context("nobody was scaled")?;
+    ensure!(replicas == Some(40), "{replicas:?} workers at last, 40 are needed");
+    let took = seconds(step, at);
+    println!("the final number was written {took:.2} s after the step");
+    ensure!(took <= args.max_seconds, "{took:.2} s > {} s", args.max_seconds);
+    Ok(())
+}
+
+/// So many each second, for so long.
+async fn come(store: &RedisStore, next: &mut usize, each_second: usize, time: Duration) -> Result<()> {
+    let start = Instant::now();
+    let (mut come, mut ticks) = (0, tokio::time::interval(BATCH));
+    while start.elapsed() < time {
+        ticks.tick().await;
+        let due = (start.elapsed().as_secs_f64() * each_second as f64) as usize;
+        let mut batch = Vec::new();
+        while come < due {
+            (come, *next) = (come + 1, *next + 1);
+            batch.push(Enqueue {
+                client: ClientId::new(&format!("client-{next}"))?,
+                request: RequestId::new("r")?,
+                booking: BookingId::generate(),
+                details: Details::default(),
+                trace: None,
+            });
+        }
+        if !batch.is_empty() {
+            store.enqueue(batch).await?;
+        }
+    }
+    Ok(())
+}
