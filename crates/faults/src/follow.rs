@@ -80,6 +80,11 @@ impl Follower {
         Ok(())
     }
 
+    /// How long nothing has moved.
+    pub fn idle(&self) -> Duration {
+        self.with(|state| state.newest.map_or(Duration::ZERO, |newest| newest.elapsed()))
+    }
+
     /// Looks at what was read.
     pub fn with<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.state.lock())

@@ -22,10 +22,10 @@ use crate::recorder::Recorder;
 use crate::report::Report;
 use crate::scene::{self, HOLD, Props, Scene};
 
-/// After the last fault, clients that still wait for an answer or an end may do so this long.
-const FAREWELL: Duration = Duration::from_secs(60);
-/// And then everything due must be done within this.
-const REST: Duration = Duration::from_secs(60);
+/// When nothing is wrong any more and nothing has moved for so long, nothing will: every lease, hold and back-off is shorter.
+const STANDSTILL: Duration = Duration::from_secs(15);
+/// Something that moves for ever does not come to rest either.
+const REST: Duration = Duration::from_secs(600);
 /// Between two looks whether it is.
 const LOOK: Duration = Duration::from_millis(200);
 /// Between two lines of progress.
@@ -99,12 +99,15 @@ async fn live(
     scene.heal();
     let healed = Instant::now();
     println!("healed: waiting until nothing is left to do");
-    if timeout(FAREWELL, &mut crowd).await.is_err() {
-        over.cancel();
-        // Nobody begins another call, and each call has its deadline.
-        let _ = crowd.await;
+    tokio::select! {
+        _ = &mut crowd => {}
+        () = standstill(&follower) => {
+            over.cancel();
+            // Nobody begins another call, and each call has its deadline.
+            let _ = crowd.await;
+        }
     }
-    let snapshot = rest(&*store).await?;
+    let snapshot = rest(&*store, &follower).await?;
     let rest_after_ms = healed.elapsed().as_millis() as u64;
     stop.cancel();
     // It never panics on purpose; what it has not read is read below.
@@ -189,12 +192,21 @@ async fn progress(hall: &Hall, pace: &Pace, follower: &Follower) {
     }
 }
 
-/// Waits until nothing is left to do; gives up after a while with what is.
-async fn rest(store: &dyn Store) -> Result<Snapshot> {
+/// Waits until nothing moves any more, whether or not something should; or for too long.
+async fn standstill(follower: &Follower) {
+    let start = Instant::now();
+    while follower.idle().min(start.elapsed()) < STANDSTILL && start.elapsed() < REST {
+        sleep(LOOK).await;
+    }
+}
+
+/// Waits until nothing is left to do; at a standstill, gives up with what is.
+async fn rest(store: &dyn Store, follower: &Follower) -> Result<Snapshot> {
     let start = Instant::now();
     loop {
         let now = insist(|| store.snapshot()).await?;
-        if (now.backlog, now.in_flight, now.holds) == (0, 0, 0) || start.elapsed() > REST {
+        let done = (now.backlog, now.in_flight, now.holds) == (0, 0, 0);
+        if done || follower.idle().min(start.elapsed()) > STANDSTILL || start.elapsed() > REST {
             return Ok(now);
         }
         sleep(LOOK).await;

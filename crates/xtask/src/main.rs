@@ -1,7 +1,7 @@
 //! `cargo xtask …`: what this project does to itself. One file for each command.
 //!
 //! ```text
-//!   test, tidy, crd, manifests, check_report, bench  ──>  shell (runs other programs)   tree (the files of the repository)
+//!   test, tidy, crd, manifests, check_report, bench, faults  ──>  shell (runs other programs)   tree (the files of the repository)
 //!     |          '─────'──> generated (writes or compares)
 //!     '──> control_plane (finds or builds an API server)
 //!   e2e ──> within (runs other programs that must end in time)
@@ -12,6 +12,7 @@ mod check_report;
 mod control_plane;
 mod crd;
 mod e2e;
+mod faults;
 mod generated;
 mod manifests;
 mod shell;
@@ -46,6 +47,8 @@ enum Command {
     CheckReport(check_report::Args),
     /// Run a whole sale on the cluster that KUBECONFIG points at, and kill what can be killed
     E2e(e2e::Args),
+    /// Break a running bookingq on purpose, in every way a seed can choose, and check every invariant
+    Faults(faults::Args),
     /// Measure
     Bench(bench::Args),
 }
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Manifests(args) => manifests::run(&args),
         Command::CheckReport(args) => check_report::run(&args),
         Command::E2e(args) => e2e::run(&args),
+        Command::Faults(args) => faults::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match outcome {

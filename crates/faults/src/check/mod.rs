@@ -184,6 +184,10 @@ fn check_rest(findings: &mut Findings, snapshot: &Snapshot, verdict: &Verdict, l
             )
         });
     }
+    let alive = verdict.tallies.waiting + verdict.tallies.in_progress;
+    if alive > 0 {
+        findings.note(1, || format!("{alive} bookings never came to an end"));
+    }
     let finals = &verdict.tallies.finals;
     let counters = [
         ("enqueued", totals.enqueued, verdict.tallies.enqueued),
