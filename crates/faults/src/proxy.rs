@@ -99,12 +99,14 @@ impl Drop for Proxy {
 }
 
 /// Connections that bytes are missing from cannot go on: TCP never loses the middle of a stream, so it is reset instead.
+/// They are ended before the trouble is, so that none of them passes anything more.
 fn change(shared: &Shared, closing: &CancellationToken, trouble: Option<Trouble>) {
-    let before = shared.trouble.send_replace(trouble);
+    let before = *shared.trouble.borrow();
     let lossy = matches!(before, Some(Trouble::HalfOpen | Trouble::LostReplies));
     if lossy || trouble == Some(Trouble::Cut) {
         std::mem::replace(&mut *shared.connections.lock(), closing.child_token()).cancel();
     }
+    shared.trouble.send_replace(trouble);
 }
 
 async fn accept(listener: TcpListener, target: SocketAddr, shared: Arc<Shared>, closing: CancellationToken) {
@@ -144,8 +146,8 @@ async fn connect(
         let _ = side.set_nodelay(true);
     }
     let ((near_reads, near_writes), (far_reads, far_writes)) = (near.into_split(), far.into_split());
-    let requests = pump(near_reads, far_writes, Direction::Request, trouble.clone());
-    let replies = pump(far_reads, near_writes, Direction::Reply, trouble);
+    let requests = pump(near_reads, far_writes, Direction::Request, trouble.clone(), &end);
+    let replies = pump(far_reads, near_writes, Direction::Reply, trouble, &end);
     tokio::select! {
         _ = requests => {}
         _ = replies => {}
@@ -159,8 +161,11 @@ async fn pump(
     mut to: OwnedWriteHalf,
     direction: Direction,
     mut trouble: watch::Receiver<Option<Trouble>>,
+    end: &CancellationToken,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
+    // Once bytes are missing, none may follow: what comes later would be taken for what is missing.
+    let mut lossy = false;
     loop {
         let slow = direction == Direction::Reply && *trouble.borrow() == Some(Trouble::SlowReader);
         let room = if slow { DROP } else { PIECE };
@@ -177,8 +182,10 @@ async fn pump(
             Ok(0) => return Ok(()),
             other => other?,
         };
+        lossy |= swallowed;
         match now {
             _ if swallowed => continue,
+            _ if lossy || end.is_cancelled() => return Ok(()),
             Some(Trouble::Delay(milliseconds)) => sleep(Duration::from_millis(milliseconds)).await,
             Some(Trouble::SlowReader) if direction == Direction::Reply => sleep(REST).await,
             _ => {}

@@ -9,6 +9,8 @@
 mod clock;
 mod findings;
 mod promises;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
