@@ -145,9 +145,9 @@ async fn connect(
         // Fails only on a socket that is gone.
         let _ = side.set_nodelay(true);
     }
-    let ((near_reads, near_writes), (far_reads, far_writes)) = (near.into_split(), far.into_split());
-    let requests = pump(near_reads, far_writes, Direction::Request, trouble.clone(), &end);
-    let replies = pump(far_reads, near_writes, Direction::Reply, trouble, &end);
+    let ((asked, answers), (answered, asks)) = (near.into_split(), far.into_split());
+    let requests = pump(asked, asks, Direction::Request, trouble.clone(), &end);
+    let replies = pump(answered, answers, Direction::Reply, trouble, &end);
     tokio::select! {
         _ = requests => {}
         _ = replies => {}
@@ -208,14 +208,14 @@ mod tests {
     async fn echo() -> (SocketAddr, watch::Receiver<u64>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (heard, hears) = watch::channel(0);
+        let (count, hears) = watch::channel(0);
         tokio::spawn(async move {
-            let heard = Arc::new(heard);
+            let count = Arc::new(count);
             while let Ok((mut stream, _)) = listener.accept().await {
-                let heard = Arc::clone(&heard);
+                let count = Arc::clone(&count);
                 tokio::spawn(async move {
                     while let Ok(byte) = stream.read_u8().await {
-                        heard.send_modify(|count| *count += 1);
+                        count.send_modify(|asked| *asked += 1);
                         if stream.write_u8(byte + 1).await.is_err() {
                             break;
                         }

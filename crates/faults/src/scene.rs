@@ -92,7 +92,7 @@ impl Scene {
             shop,
             clocks: Clocks::find(props.folder, props.workers)?,
         };
-        scene.open(Who::Redis, redis_server(redis, props)?).await?;
+        scene.open(Who::Redis, redis_server(redis, props)?)?;
         reachable(redis, "redis-server").await?;
         for number in 0..props.workers {
             scene.hire(number, props).await?;
@@ -108,7 +108,7 @@ impl Scene {
             environment: Vec::new(),
             log: props.folder.join("sweeper.log"),
         };
-        scene.open(Who::Sweeper, recipe).await?;
+        scene.open(Who::Sweeper, recipe)?;
         Ok(scene)
     }
 
@@ -245,11 +245,11 @@ impl Scene {
             environment: self.clocks.as_ref().map(|clocks| clocks.environment(number)).unwrap_or_default(),
             log: props.folder.join(format!("worker-{number}.log")),
         };
-        self.open(Who::Worker(number), recipe).await?;
+        self.open(Who::Worker(number), recipe)?;
         reachable(listen, "a worker").await
     }
 
-    async fn open(&mut self, who: Who, recipe: Recipe) -> Result<()> {
+    fn open(&mut self, who: Who, recipe: Recipe) -> Result<()> {
         self.processes.insert(who, Cage::open(recipe)?);
         Ok(())
     }

@@ -106,8 +106,8 @@ fn check_told(
             format!("{booking}: its client was told {:?}, the log says {logged:?}", told.deadline_ms)
         });
     }
-    use BookingState as S;
-    if told.cancelled && !matches!(life.state, S::Cancelled | S::SoldOut | S::Rejected) {
+    let left = matches!(life.state, BookingState::Cancelled | BookingState::SoldOut | BookingState::Rejected);
+    if told.cancelled && !left {
         findings.note(5, || format!("{booking} was acknowledged as cancelled, and ended as {}", life.state));
     }
     let mut acknowledged = told.payments.iter().filter(|payment| payment.acknowledged);

@@ -52,7 +52,7 @@ impl Caller {
             // On purpose: it is the same place, whatever became of it.
             self.insist(&Operation::Enqueue { request: request.clone() }).await;
         }
-        self.wait(|state| state.is_final()).await.is_some()
+        self.wait(BookingState::is_final).await.is_some()
     }
 
     async fn join(&mut self, request: &RequestId) -> Option<BookingId> {
