@@ -1,7 +1,7 @@
 //! `cargo xtask …`: what this project does to itself. One file for each command.
 //!
 //! ```text
-//!   test, tidy, crd, manifests, check_report, bench  ──>  shell (runs other programs)   tree (the files of the repository)
+//!   test, tidy, crd, manifests, check_report, bench, faults  ──>  shell (runs other programs)   tree (the files of the repository)
 //!     |          '─────'──> generated (writes or compares)
 //!     '──> control_plane (finds or builds an API server) <── trial
 //!   e2e ──> within (runs other programs that must end in time)
@@ -12,6 +12,7 @@ mod check_report;
 mod control_plane;
 mod crd;
 mod e2e;
+mod faults;
 mod generated;
 mod manifests;
 mod shell;
@@ -49,6 +50,8 @@ enum Command {
     E2e(e2e::Args),
     /// Try the operator's process against a real API server: at scale, at rest, with wrong specs, with a rival
     Trial(trial::Args),
+    /// Break a running bookingq on purpose, in every way a seed can choose, and check every invariant
+    Faults(faults::Args),
     /// Measure
     Bench(bench::Args),
 }
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::CheckReport(args) => check_report::run(&args),
         Command::E2e(args) => e2e::run(&args),
         Command::Trial(args) => trial::run(&args),
+        Command::Faults(args) => faults::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match outcome {

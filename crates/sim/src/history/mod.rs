@@ -27,16 +27,23 @@ pub use self::violation::{Violation, Violations};
 
 /// One booking as the log tells it.
 #[derive(Debug, Clone)]
-struct Life {
-    client: ClientId,
-    ticket: Ticket,
-    state: BookingState,
+pub struct Life {
+    /// Whose.
+    pub client: ClientId,
+    /// Its place in the order.
+    pub ticket: Ticket,
+    /// Where it is now.
+    pub state: BookingState,
     /// When it came into this state.
-    since: Timestamp,
+    pub since: Timestamp,
     /// The newest claim.
-    fence: Fence,
-    deadline: Option<Timestamp>,
-    outcome: Option<Outcome>,
+    pub fence: Fence,
+    /// Pay before this; `None` before there was a hold.
+    pub deadline: Option<Timestamp>,
+    /// When a payment won; `None` unless one did.
+    pub paid_at: Option<Timestamp>,
+    /// What follows, or followed, its release.
+    pub outcome: Option<Outcome>,
     /// How many gaps there were before it was last seen. What happened to it in a later gap is not known.
     gaps: u64,
 }
@@ -105,6 +112,16 @@ impl History {
         self.lives.is_empty()
     }
 
+    /// One booking as the log tells it.
+    pub fn life(&self, booking: BookingId) -> Option<&Life> {
+        self.lives.get(&booking)
+    }
+
+    /// All bookings that were seen, in no order.
+    pub fn lives(&self) -> impl Iterator<Item = (BookingId, &Life)> {
+        self.lives.iter().map(|(booking, life)| (*booking, life))
+    }
+
     /// Everybody who was seen, each once: whose bookings to read from the store for [`Evidence`].
     pub fn clients(&self) -> Vec<ClientId> {
         let mut clients: Vec<ClientId> = self.lives.values().map(|life| life.client.clone()).collect();
@@ -154,6 +171,7 @@ impl History {
             since: event.at,
             fence: event.fence,
             deadline: event.deadline,
+            paid_at: None,
             outcome: event.outcome,
             gaps: self.gaps,
         };
@@ -222,6 +240,9 @@ impl Life {
     fn take(&mut self, event: &Event) {
         if !event.is_reclaim() {
             self.since = event.at;
+        }
+        if event.to == BookingState::Confirming && !event.is_reclaim() {
+            self.paid_at = Some(event.at);
         }
         self.state = event.to;
         self.fence = self.fence.max(event.fence);

@@ -50,6 +50,19 @@ impl Violation {
         Self::Disagreement,
     ];
 
+    /// The invariant of ARCHITECTURE.md that it breaks, by number.
+    pub fn invariant(self) -> u8 {
+        match self {
+            Self::Lost | Self::Duplicated => 1,
+            Self::DispatchInversion | Self::UnorderedTicket => 2,
+            Self::StaleSettle => 3,
+            Self::DoubleReservation | Self::Orphan => 4,
+            Self::BrokenDeadline => 5,
+            Self::Oversold => 6,
+            Self::IllegalTransition | Self::Disagreement => 8,
+        }
+    }
+
     /// The word used in reports.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ const LEVELS: [&[&str]; 5] = [
     &["bookingq-proto", "bookingq-api", "bookingq-store"],
     &["bookingq-worker", "bookingq-operator", "bookingq-sim", "bookingq-trial"],
     &["bookingq-up"],
-    &["bookingq", "bookingq-bench", "xtask"],
+    &["bookingq", "bookingq-bench", "bookingq-faults", "xtask"],
 ];
 
 /// The core does no I/O and knows no async: this is all it may import from outside.

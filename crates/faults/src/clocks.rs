@@ -1,0 +1,53 @@
+//! Workers whose clocks are wrong: libfaketime, where it is installed, and a file for each worker that says how wrong.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// Where Debian and others put it.
+const LIBRARIES: [&str; 3] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib64/faketime/libfaketimeMT.so.1",
+];
+
+/// The clocks of all workers.
+#[derive(Debug)]
+pub struct Clocks {
+    library: &'static str,
+    files: Vec<PathBuf>,
+}
+
+impl Clocks {
+    /// All of them right at first. `None` where there is no libfaketime.
+    pub fn find(folder: &Path, workers: usize) -> Result<Option<Self>> {
+        let Some(library) = LIBRARIES.into_iter().find(|path| Path::new(path).is_file()) else {
+            return Ok(None);
+        };
+        let files: Vec<_> = (0..workers).map(|worker| folder.join(format!("clock-{worker}"))).collect();
+        for file in &files {
+            std::fs::write(file, "+0s").with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        Ok(Some(Self { library, files }))
+    }
+
+    /// A worker's clock is off by so many seconds from now on.
+    pub fn set(&self, worker: usize, seconds: i64) {
+        if let Some(file) = self.files.get(worker) {
+            // A clock that could not be changed is a fault that did not happen.
+            let _ = std::fs::write(file, format!("{seconds:+}s"));
+        }
+    }
+
+    /// What a worker finds in its environment. Only the time of day is wrong; a monotonic clock stays one.
+    pub fn environment(&self, worker: usize) -> Vec<(&'static str, OsString)> {
+        let Some(file) = self.files.get(worker) else { return Vec::new() };
+        vec![
+            ("LD_PRELOAD", self.library.into()),
+            ("FAKETIME_TIMESTAMP_FILE", file.into()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+            ("FAKETIME_CACHE_DURATION", "1".into()),
+        ]
+    }
+}

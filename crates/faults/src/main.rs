@@ -1,0 +1,133 @@
+//! `bookingq-faults`: breaks a running bookingq on purpose and checks every invariant. Run by `cargo xtask faults`.
+//!
+//! ```text
+//!   plan (seed -> what, whom, when: pure)
+//!   run ──┬─ scene      redis-server, workers, sweeper (cage), Booking Service, a proxy on each connection, clocks
+//!         ├─ clients    calls with answers and times ──> recorder (history.jsonl) ──┐
+//!         ├─ follow     the audit log (audit.jsonl) ────────────────────────────────┤
+//!         '─ check      calls, log, store and ledger against each other  <──────────┘  ──> report
+//! ```
+
+mod cage;
+mod check;
+mod clients;
+mod clocks;
+mod follow;
+mod plan;
+mod proxy;
+mod record;
+mod recorder;
+mod report;
+mod run;
+mod scene;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::plan::{Kind, Wish};
+use crate::run::{Settings, run};
+
+/// Breaks a running bookingq on purpose, and checks that no promise broke
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask faults",
+    max_term_width = 100,
+    after_help = "\
+Exit code: 0 every invariant held, 1 one broke (what there is to look at stays in target/faults/SEED), 2 it could not run.
+The history's format is in docs/reliability.md."
+)]
+struct Cli {
+    /// Where the schedule and the clients' minds come from [default: drawn, and printed]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Clients that come, evenly over the time; some come again
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    bookings: u64,
+    /// How long faults come; then all is healed, and the checker waits for rest
+    #[arg(long = "for", id = "time", value_name = "D", default_value = "60s", value_parser = humantime::parse_duration)]
+    time: Duration,
+    /// Worker processes
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: u16,
+    /// Mean time between two faults
+    #[arg(long, value_name = "TIME", default_value = "250ms", value_parser = humantime::parse_duration)]
+    every: Duration,
+    /// Only this kind of fault; may be repeated
+    #[arg(long, value_name = "KIND")]
+    only: Vec<Kind>,
+    /// Keep history, audit log and process logs, even if nothing broke
+    #[arg(long)]
+    keep: bool,
+    /// Write all figures here, as JSON
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The program under test
+    #[arg(long, value_name = "FILE", default_value = "target/release/bookingq")]
+    program: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match start(Cli::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn start(cli: Cli) -> Result<ExitCode> {
+    let seed = cli.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    println!("seed {seed}");
+    let folder = Path::new("target/faults").join(seed.to_string());
+    clear(&folder)?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let program = std::fs::canonicalize(&cli.program)
+        .with_context(|| format!("there is no {}; `cargo xtask faults` builds it", cli.program.display()))?;
+    let every = cli.every.max(Duration::from_millis(1));
+    let wish = Wish { seed, time: cli.time, workers: usize::from(cli.workers), every, only: cli.only };
+    let folder = std::fs::canonicalize(&folder)?;
+    let settings = Settings { wish, bookings: cli.bookings, program, folder: folder.clone() };
+    let report = run(&settings, &leaving()?).await?;
+    for line in report.lines() {
+        println!("{line}");
+    }
+    if let Some(out) = &cli.out {
+        let text = serde_json::to_string_pretty(&report.json())? + "\n";
+        std::fs::write(out, text).with_context(|| format!("cannot write {}", out.display()))?;
+    }
+    if report.is_clean() && !cli.keep {
+        clear(&folder)?;
+    } else {
+        println!("history, audit log, schedule and logs: {}", folder.display());
+    }
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn clear(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Cancelled at the first SIGINT or SIGTERM.
+fn leaving() -> Result<CancellationToken> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let leaving = CancellationToken::new();
+    let token = leaving.clone();
+    tokio::spawn(async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        token.cancel();
+    });
+    Ok(leaving)
+}

@@ -1,0 +1,256 @@
+//! One run: everything is started, clients come, the plan is carried out, all is healed, and the checker judges.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use bookingq_core::backoff::Backoff;
+use bookingq_core::{Booking, ClientId};
+use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::{Snapshot, Store, StoreError};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::check::{Case, Clock};
+use crate::clients::{self, Hall, Pace};
+use crate::follow::Follower;
+use crate::plan::{Fault, Kind, Step, Wish, plan};
+use crate::recorder::Recorder;
+use crate::report::Report;
+use crate::scene::{self, HOLD, Props, Scene};
+
+/// When nothing is wrong any more and nothing has moved for so long, nothing will: every lease, hold and back-off is shorter.
+const STANDSTILL: Duration = Duration::from_secs(15);
+/// Something that moves for ever does not come to rest either.
+const REST: Duration = Duration::from_secs(600);
+/// Between two looks whether it is.
+const LOOK: Duration = Duration::from_millis(200);
+/// Between two lines of progress.
+const PROGRESS: Duration = Duration::from_secs(5);
+/// Bookings read at once.
+const BATCH: usize = 1000;
+/// How often Redis is asked at the end, when nothing is wrong with it any more.
+const TRIES: u32 = 20;
+const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
+
+/// What a run is told.
+#[derive(Debug)]
+pub struct Settings {
+    /// The plan's wish.
+    pub wish: Wish,
+    /// How many bookings begin.
+    pub bookings: u64,
+    /// The program under test.
+    pub program: PathBuf,
+    /// Where everything is written.
+    pub folder: PathBuf,
+}
+
+/// Runs. Ends early, in order, when `leave` is cancelled: what happened until then is judged.
+pub async fn run(settings: &Settings, leave: &CancellationToken) -> Result<Report> {
+    let begin = Instant::now();
+    let Settings { wish, bookings, program, folder } = settings;
+    let steps = plan(wish);
+    write_plan(&folder.join("schedule.jsonl"), &steps)?;
+    let stock = bookings * 45 / 100;
+    let props = Props { program, folder, workers: wish.workers, stock, seed: wish.seed };
+    let scene = Scene::start(&props).await?;
+    println!("running: {} workers, {} faults planned over {:?}", wish.workers, steps.len(), wish.time);
+    if !scene.has_clocks() {
+        println!("no libfaketime here: workers' clocks stay right (Debian: apt-get install faketime)");
+    }
+    let outcome = live(settings, leave, &scene, &steps).await;
+    let starts = scene.processes().map(|cage| (cage.name().to_owned(), cage.starts())).collect();
+    let own_ends = own_ends(&scene)?;
+    scene.close().await;
+    let lived = outcome?;
+    Ok(Report { starts, own_ends, seconds: begin.elapsed().as_secs_f64(), ..lived })
+}
+
+/// The run between the start and the end of all processes.
+async fn live(
+    settings: &Settings,
+    leave: &CancellationToken,
+    scene: &Scene,
+    steps: &[Step],
+) -> Result<Report> {
+    let Settings { wish, bookings, folder, .. } = settings;
+    let store = Arc::new(RedisStore::connect(RedisConfig::new(scene.redis(), scene::queue()?))?);
+    let clock = Clock::new(HOLD);
+    let follower = Arc::new(Follower::new(store.clone(), clock, &folder.join("audit.jsonl"))?);
+    let stop = CancellationToken::new();
+    let following = tokio::spawn(Arc::clone(&follower).follow(stop.clone()));
+    let (enough, over) = (CancellationToken::new(), CancellationToken::new());
+    let recorder = Recorder::start(&folder.join("history.jsonl"), wish.seed)?;
+    let hall = Arc::new(Hall::open(scene::queue()?, &scene.doors(), recorder, over.clone())?);
+    let pace = Pace::new(*bookings, wish.time, enough.clone());
+    let mut crowd = tokio::spawn(clients::come(Arc::clone(&hall), Arc::clone(&pace), wish.seed));
+
+    let mut faults = BTreeMap::new();
+    tokio::select! {
+        () = torment(scene, steps, wish.time, &mut faults) => {}
+        () = progress(&hall, &pace, &follower) => {}
+        () = leave.cancelled() => println!("leaving early, in order"),
+    }
+    enough.cancel();
+    scene.heal();
+    let healed = Instant::now();
+    println!("healed: waiting until nothing is left to do");
+    tokio::select! {
+        _ = &mut crowd => {}
+        () = standstill(&follower) => {
+            over.cancel();
+            // Nobody begins another call, and each call has its deadline.
+            let _ = crowd.await;
+        }
+    }
+    let snapshot = rest(&*store, &follower).await?;
+    let rest_after_ms = healed.elapsed().as_millis() as u64;
+    stop.cancel();
+    // It never panics on purpose; what it has not read is read below.
+    let _ = following.await;
+    follower.catch_up().await?;
+    let begun = pace.begun();
+    let hall = Arc::into_inner(hall).context("a client has not left")?;
+    let calls = hall.recorder().counts();
+    let promises = hall.close().finish()?;
+    let clients = follower.with(|state| state.history.clients());
+    let bookings_now = bookings_of(&*store, &clients).await?;
+    let (verdict, findings) = follower.with(|state| {
+        let case = Case {
+            promises: &promises,
+            history: &state.history,
+            clock: &state.clock,
+            bookings: bookings_now,
+            snapshot: snapshot.clone(),
+            ledger: scene.shop().copy(),
+        };
+        case.judge()
+    });
+    let longest_stall_ms = follower.with(|state| state.longest_stall.as_millis() as u64);
+    Ok(Report {
+        seed: wish.seed,
+        seconds: 0.0,
+        begun,
+        wanted: *bookings,
+        calls,
+        faults,
+        starts: BTreeMap::new(),
+        own_ends: Vec::new(),
+        longest_stall_ms,
+        rest_after_ms,
+        totals: snapshot.totals,
+        verdict,
+        findings,
+    })
+}
+
+/// Carries the plan out, and lets the rest of the time pass.
+async fn torment(scene: &Scene, steps: &[Step], time: Duration, done: &mut BTreeMap<Kind, u64>) {
+    let start = Instant::now();
+    // When the Booking Service's newest mood ends.
+    let mut calm: Option<Instant> = None;
+    for step in steps {
+        let when = start + Duration::from_millis(step.at_ms);
+        if let Some(end) = calm.filter(|end| *end < when) {
+            sleep_until(end).await;
+            scene.calm();
+            calm = None;
+        }
+        sleep_until(when).await;
+        if matches!(step.fault, Fault::Clock(..)) && !scene.has_clocks() {
+            continue;
+        }
+        if matches!(step.fault, Fault::Shop(_)) {
+            calm = Some(when + Duration::from_millis(step.lasts_ms));
+        }
+        // SCRIPT FLUSH may find a Redis that is down: the plan does not wait for it.
+        let _ = timeout(LOOK, scene.suffer(step)).await;
+        *done.entry(step.kind).or_default() += 1;
+    }
+    sleep_until(start + time).await;
+}
+
+/// Says now and then how it goes. Never ends.
+async fn progress(hall: &Hall, pace: &Pace, follower: &Follower) {
+    let start = Instant::now();
+    loop {
+        sleep(PROGRESS).await;
+        let calls = hall.recorder().counts();
+        let bookings = follower.with(|state| state.history.len());
+        println!(
+            "{:>5.0} s  {} clients came, {bookings} bookings, calls: {} ok, {} unknown, {} refused",
+            start.elapsed().as_secs_f64(),
+            pace.begun(),
+            calls.ok,
+            calls.unknown,
+            calls.refused.values().sum::<u64>(),
+        );
+    }
+}
+
+/// Waits until nothing moves any more, whether or not something should; or for too long.
+async fn standstill(follower: &Follower) {
+    let start = Instant::now();
+    while follower.idle().min(start.elapsed()) < STANDSTILL && start.elapsed() < REST {
+        sleep(LOOK).await;
+    }
+}
+
+/// Waits until nothing is left to do; at a standstill, gives up with what is.
+async fn rest(store: &dyn Store, follower: &Follower) -> Result<Snapshot> {
+    let start = Instant::now();
+    loop {
+        let now = insist(|| store.snapshot()).await?;
+        let done = (now.backlog, now.in_flight, now.holds) == (0, 0, 0);
+        if done || follower.idle().min(start.elapsed()) > STANDSTILL || start.elapsed() > REST {
+            return Ok(now);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+async fn bookings_of(store: &dyn Store, clients: &[ClientId]) -> Result<Vec<Booking>> {
+    let mut bookings = Vec::with_capacity(clients.len());
+    for batch in clients.chunks(BATCH) {
+        bookings.extend(insist(|| store.status(batch.to_vec())).await?.into_iter().flatten());
+    }
+    Ok(bookings)
+}
+
+/// Redis may still be starting.
+async fn insist<T, F: Future<Output = Result<T, StoreError>>>(mut call: impl FnMut() -> F) -> Result<T> {
+    let mut tries = 0;
+    loop {
+        match call().await {
+            Ok(value) => return Ok(value),
+            Err(error) if tries == TRIES => return Err(error).context("Redis does not answer at the end"),
+            Err(_) => tries += 1,
+        }
+        sleep(BACKOFF.delay(tries, rand::random())).await;
+    }
+}
+
+/// Ends that nobody caused, and panics: a task may die and leave its process alive.
+fn own_ends(scene: &Scene) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for cage in scene.processes() {
+        found.extend(cage.own_ends().into_iter().map(|end| format!("{}: {end}", cage.name())));
+        let log = std::fs::read(cage.log()).with_context(|| format!("no log of {}", cage.name()))?;
+        let log = String::from_utf8_lossy(&log);
+        let panics = log.lines().filter(|line| line.contains("panicked at"));
+        found.extend(panics.map(|line| format!("{}: {line}", cage.name())));
+    }
+    Ok(found)
+}
+
+fn write_plan(path: &Path, steps: &[Step]) -> Result<()> {
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+    for step in steps {
+        writeln!(file, "{}", serde_json::to_string(step)?)?;
+    }
+    Ok(file.flush()?)
+}

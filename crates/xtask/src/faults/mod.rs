@@ -1,0 +1,31 @@
+//! `cargo xtask faults`: builds with optimisation, breaks a running bookingq on purpose and checks every invariant. What is
+//! done, and with which options: crates/faults. With `--mutate`, the engine is broken instead, and the checker must see it.
+
+mod mutants;
+
+use anyhow::Result;
+
+use crate::shell;
+
+/// What to break.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+pub struct Args {
+    /// Break the engine itself in this way, or in each way one after the other (`all`), and demand that it is found
+    #[arg(long, value_name = "NAME")]
+    mutate: Option<String>,
+    /// Options of the run; `--help` lists them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
+    options: Vec<String>,
+}
+
+/// Breaks.
+pub fn run(args: &Args) -> Result<()> {
+    if let Some(name) = &args.mutate {
+        return mutants::run(name);
+    }
+    let build = ["build", "--release", "--locked", "--package", "bookingq", "--package", "bookingq-faults"];
+    shell::run(shell::cargo().args(build))?;
+    let cargo = ["run", "--release", "--locked", "--package", "bookingq-faults", "--"];
+    shell::run(shell::cargo().args(cargo).args(&args.options))
+}

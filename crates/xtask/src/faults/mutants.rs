@@ -1,0 +1,264 @@
+//! Engines broken by hand, each in one way: built from a copy of the sources, run, and found broken by the checker, or it
+//! is the checker that is broken.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::shell;
+use crate::tree::{self, Tree};
+
+/// One text of the sources, and what takes its place.
+type Edit = (&'static str, &'static str, &'static str);
+
+/// An engine broken in one way.
+struct Mutant {
+    name: &'static str,
+    /// The invariants of which at least one must be found broken.
+    breaks: &'static [u64],
+    edits: &'static [Edit],
+}
+
+const ENQUEUE: &str = "crates/store/src/redis/scripts/enqueue.lua";
+const CLAIM: &str = "crates/store/src/redis/scripts/claim.lua";
+const SETTLE: &str = "crates/store/src/redis/scripts/settle.lua";
+const CONFIRM: &str = "crates/store/src/redis/scripts/confirm.lua";
+const CANCEL: &str = "crates/store/src/redis/scripts/cancel.lua";
+const SWEEP: &str = "crates/store/src/redis/scripts/sweep.lua";
+const SERVICE: &str = "crates/worker/src/service/enqueue.rs";
+const BOOKING: &str = "crates/worker/src/downstream/booking.rs";
+const JUDGE: &str = "crates/worker/src/processing/judge.rs";
+
+const MUTANTS: [Mutant; 11] = [
+    Mutant {
+        name: "acknowledge-before-the-write",
+        breaks: &[1],
+        edits: &[(
+            SERVICE,
+            "let result = self.store.enqueue(enqueue).await.map_err(|error| self.store_error(error))?;",
+            "let (client, id, request) = (enqueue.client.clone(), enqueue.booking, enqueue.request.clone());
+        let result = self.store.enqueue(enqueue).await.unwrap_or_else(|_| {
+            let booking = bookingq_core::Booking {
+                client, id, request, state: bookingq_core::BookingState::Queued, ticket: bookingq_core::Ticket(u64::MAX),
+                position: None, enqueued_at: bookingq_core::Timestamp(0), reservation: None, deadline: None,
+                payment: None, outcome: None, reason: String::new(),
+            };
+            Ok(Enqueued { booking, existing: true })
+        });",
+        )],
+    },
+    Mutant {
+        name: "forget-the-request",
+        breaks: &[1],
+        edits: &[(ENQUEUE, "request_end), 1, true) == 1) then", "request_end), 1, true) == 0) then")],
+    },
+    Mutant {
+        name: "let-odd-tickets-wait",
+        breaks: &[2],
+        edits: &[(
+            ENQUEUE,
+            "joined[at - 1], joined[at] = number, client",
+            "joined[at - 1], joined[at] = format('%012d', ticket + ticket % 2 * 60), client",
+        )],
+    },
+    Mutant {
+        name: "drop-the-fence-check",
+        breaks: &[3],
+        edits: &[(
+            SETTLE,
+            "if find(value, lead, 1, true) == 1 then",
+            "if find(value, sub(lead, 1, 50), 1, true) == 1 then",
+        )],
+    },
+    Mutant {
+        name: "forget-a-dead-worker",
+        breaks: &[1, 4],
+        edits: &[(CLAIM, "zadd(LEASES, leased)", "call('ZREM', LEASES, unpack(due[1] and due or { '' }))")],
+    },
+    Mutant {
+        name: "another-id-for-a-retry",
+        breaks: &[4],
+        edits: &[(
+            BOOKING,
+            "let request = v1::ReserveRequest {
+            booking_id: task.booking.to_string(),",
+            "let request = v1::ReserveRequest {
+            booking_id: if task.first { task.booking } else { bookingq_core::BookingId::generate() }.to_string(),",
+        )],
+    },
+    Mutant {
+        name: "release-without-asking",
+        breaks: &[4],
+        edits: &[(
+            BOOKING,
+            "self.release(task, reservation.as_ref(), *outcome).await",
+            "if reservation.is_some() { Ok(Answer::Released) } else { self.release(task, None, *outcome).await }",
+        )],
+    },
+    Mutant {
+        name: "take-late-payments",
+        breaks: &[5],
+        edits: &[(CONFIRM, "deadline and now < deadline and find(", "deadline and find(")],
+    },
+    Mutant {
+        name: "expire-a-confirming-hold",
+        breaks: &[5, 8],
+        edits: &[
+            (CONFIRM, "  call('ZREM', TIMEOUTS, unpack(unheld))\n", ""),
+            (
+                SWEEP,
+                "if sub(was, 66, 80) == '\\nreserved   - -' then",
+                "if sub(was, 66, 80) == '\\nreserved   - -' or sub(was, 66, 77) == '\\nconfirming ' then",
+            ),
+        ],
+    },
+    Mutant {
+        name: "forget-who-has-left",
+        breaks: &[5],
+        edits: &[(
+            CANCEL,
+            "    kept[#kept + 1], kept[#kept + 2] = keys[n], new
+  elseif state == 'reserved' then",
+            "  elseif state == 'reserved' then",
+        )],
+    },
+    Mutant {
+        name: "trust-the-workers-clock",
+        breaks: &[7],
+        edits: &[(
+            JUDGE,
+            "TaskKind::Reserve) => Verdict::Reserved { reservation, hold },",
+            "TaskKind::Reserve) => {
+            let own = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            Verdict::Reserved { reservation, hold: hold + Duration::from_millis(own.subsec_millis().into()) }
+        }",
+        )],
+    },
+];
+
+/// Builds and runs one mutant, or all.
+pub fn run(name: &str) -> Result<()> {
+    let chosen: Vec<_> = MUTANTS.iter().filter(|mutant| name == "all" || name == mutant.name).collect();
+    if chosen.is_empty() {
+        let names: Vec<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
+        bail!("--mutate is {name:?}; allowed: all, {}", names.join(", "));
+    }
+    let build = ["build", "--release", "--locked", "--package", "bookingq-faults"];
+    shell::run(shell::cargo().args(build))?;
+    let mut survivors = Vec::new();
+    for mutant in chosen {
+        let found = mutant.try_out().with_context(|| format!("mutant {}", mutant.name))?;
+        if !found {
+            survivors.push(mutant.name);
+        }
+    }
+    if !survivors.is_empty() {
+        bail!("not found by the checker: {}", survivors.join(", "));
+    }
+    Ok(())
+}
+
+fn folder() -> PathBuf {
+    tree::root().join("target/mutants")
+}
+
+impl Mutant {
+    /// Whether the checker finds it.
+    fn try_out(&self) -> Result<bool> {
+        let source = folder().join("source");
+        self.write(&source)?;
+        let target = folder().join("target");
+        let mut build = shell::cargo();
+        build
+            .current_dir(&source)
+            .args(["build", "--locked", "--package", "bookingq", "--target-dir"])
+            .arg(&target);
+        shell::run(&mut build)?;
+        let report = folder().join(format!("{}.json", self.name));
+        let mut run = std::process::Command::new(tree::root().join("target/release/bookingq-faults"));
+        run.current_dir(tree::root())
+            .args(["--seed", "7", "--bookings", "2500", "--for", "20s", "--every", "150ms", "--program"])
+            .arg(target.join("debug/bookingq"))
+            .arg("--out")
+            .arg(&report);
+        shell::announce(&run);
+        let _ = fs::remove_file(&report);
+        let start = Instant::now();
+        run.status().context("bookingq-faults could not be started")?;
+        let seconds = start.elapsed().as_secs();
+        let text = fs::read_to_string(&report).context("the run has left no report")?;
+        let broken = broken(&serde_json::from_str(&text)?);
+        let found = self.breaks.iter().any(|number| broken.contains(number));
+        let verdict = if found { "found" } else { "NOT FOUND" };
+        println!("mutant {}: {verdict} in {seconds} s, broken invariants {broken:?}", self.name);
+        Ok(found)
+    }
+
+    /// The sources with its edits; what is there already and the same is left as it is, so that little is compiled again.
+    fn write(&self, to: &Path) -> Result<()> {
+        let files = Tree::read()?.files;
+        for file in &files {
+            let original = fs::read(tree::root().join(file))?;
+            let wanted = match self.edited(file, &original)? {
+                Some(text) => text.into_bytes(),
+                None => original,
+            };
+            let path = to.join(file);
+            if fs::read(&path).ok().as_ref() != Some(&wanted) {
+                fs::create_dir_all(path.parent().unwrap_or(to))?;
+                fs::write(&path, wanted).with_context(|| format!("cannot write {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The text of a file with the edits that are for it, if any is.
+    fn edited(&self, file: &str, original: &[u8]) -> Result<Option<String>> {
+        let edits: Vec<_> = self.edits.iter().filter(|(of, ..)| *of == file).collect();
+        if edits.is_empty() {
+            return Ok(None);
+        }
+        let mut text = String::from_utf8(original.to_vec())?;
+        for (_, before, after) in edits {
+            let found = text.matches(before).count();
+            if found != 1 {
+                bail!("{file} has {found} times, not once, the text to edit: {before}");
+            }
+            text = text.replace(before, after);
+        }
+        Ok(Some(text))
+    }
+}
+
+/// The numbers of the invariants that a report calls broken.
+fn broken(report: &serde_json::Value) -> Vec<u64> {
+    let invariants = report["invariants"].as_array().into_iter().flatten();
+    invariants
+        .filter(|one| one["broken"].as_u64() != Some(0))
+        .filter_map(|one| one["number"].as_u64())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mutant_still_fits_the_sources() {
+        for mutant in &MUTANTS {
+            for (file, ..) in mutant.edits {
+                let text = tree::read(file).unwrap();
+                mutant.edited(file, text.as_bytes()).unwrap().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn an_invariant_is_broken_when_its_count_says_so() {
+        let report =
+            serde_json::json!({ "invariants": [{ "number": 1, "broken": 0 }, { "number": 4, "broken": 2 }] });
+        assert_eq!(broken(&report), [4]);
+    }
+}
