@@ -181,3 +181,23 @@ async fn a_queue_is_paused_and_opened_in_its_store() {
     }
     operator.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_line_asks_for_no_workers_until_it_is_opened() {
+    let (scene, redis) = (Scene::new("paused-line").await, Redis::start().await);
+    let operator = scene.operator(Budget::unlimited());
+    let fields =
+        json!({ "redis": { "url": redis.url }, "worker": { "concurrency": 1 }, "admission": "Paused" });
+    scene.create(fields).await;
+    until_replicas(&scene, "the least number of workers", |n| n == 1).await;
+    join(&redis.store(&format!("{}.concert", scene.namespace)), 0..500).await;
+    until("the line to be seen", LIMIT, async || scene.queue().await.status.unwrap().backlog == Some(500))
+        .await;
+    operator.rests().await;
+    // What joins is let in by workers, so arrivals may ask for some; what stands may not.
+    let backlogs = scene.queue().await.status.unwrap().last_scaling.map_or(0, |last| last.backlog);
+    assert_eq!(backlogs, 0, "no decision was made from the line of a paused queue");
+    scene.change(json!({ "admission": "Open" })).await.unwrap();
+    until_replicas(&scene, "workers for the line", |n| n == 10).await;
+    operator.stop().await;
+}
