@@ -45,14 +45,19 @@ pub enum Kind {
     ShopOutage,
     /// The Booking Service fails most calls, or does them and says nothing
     ShopErrors,
+    /// The Booking Service takes about as long as a caller waits
+    ShopSlow,
     /// The Booking Service refuses most reservations and confirmations
     ShopRefusals,
     /// A worker's clock jumps (needs libfaketime)
     Clock,
 }
 
+/// How long a fault lasts that lasts: some outlive a lease of 2 s, so that a worker comes back to tasks that others have.
+const LASTS_MS: std::ops::Range<u64> = 100..4000;
+
 /// How often each kind comes, in parts of their sum.
-const WEIGHTS: [(Kind, u32); 19] = [
+const WEIGHTS: [(Kind, u32); 20] = [
     (Kind::KillWorker, 16),
     (Kind::TermWorker, 6),
     (Kind::StopWorker, 8),
@@ -70,6 +75,7 @@ const WEIGHTS: [(Kind, u32); 19] = [
     (Kind::SlowReader, 6),
     (Kind::ShopOutage, 3),
     (Kind::ShopErrors, 5),
+    (Kind::ShopSlow, 5),
     (Kind::ShopRefusals, 3),
     (Kind::Clock, 4),
 ];
@@ -138,6 +144,8 @@ pub enum Mood {
     Out,
     /// Fails so many percent of the calls, and does as many without a reply.
     Failing(u32),
+    /// Takes so many milliseconds.
+    Slow(u64),
     /// Refuses so many percent of the reservations and of the confirmations.
     Refusing(u32),
 }
@@ -203,7 +211,7 @@ pub fn plan(wish: &Wish) -> Vec<Step> {
         let kind = draw_kind(&kinds, &mut chance);
         steps.push(Step {
             at_ms: at.as_millis() as u64,
-            lasts_ms: chance.random_range(100..2500),
+            lasts_ms: chance.random_range(LASTS_MS),
             kind,
             fault: draw_fault(kind, wish.workers, &mut chance),
         });
@@ -243,6 +251,7 @@ fn draw_fault(kind: Kind, workers: usize, chance: &mut SmallRng) -> Fault {
         Kind::SlowReader => trouble(Trouble::SlowReader, chance),
         Kind::ShopOutage => Fault::Shop(Mood::Out),
         Kind::ShopErrors => Fault::Shop(Mood::Failing(percent / 2)),
+        Kind::ShopSlow => Fault::Shop(Mood::Slow(chance.random_range(300..1200))),
         Kind::ShopRefusals => Fault::Shop(Mood::Refusing(percent)),
         Kind::Clock => Fault::Clock(worker, chance.random_range(-7200..7200)),
     }

@@ -203,6 +203,10 @@ impl Scene {
                 let share = Share::percent(percent);
                 self.shop().conduct().set_faults(Faults { errors: share, lost_replies: share, ..everyday() });
             }
+            Mood::Slow(milliseconds) => {
+                let latency = Duration::from_millis(milliseconds);
+                self.shop().conduct().set_faults(Faults { latency, ..everyday() });
+            }
             Mood::Refusing(percent) => {
                 let share = Share::percent(percent);
                 self.shop().set_refusals(Refusals { rejects: share, confirm_rejects: share });
