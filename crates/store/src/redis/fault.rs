@@ -23,7 +23,10 @@ pub(super) fn judge(error: &RedisError) -> (StoreError, Fate) {
         )
         | ErrorKind::AuthenticationFailed
         | ErrorKind::Io => (unavailable(), Fate::Replace),
-        ErrorKind::Server(Server::TryAgain | Server::Moved | Server::Ask) => (unavailable(), Fate::Keep),
+        // NOSCRIPT comes here only when the scripts were taken away again just after they had been loaded.
+        ErrorKind::Server(Server::NoScript | Server::TryAgain | Server::Moved | Server::Ask) => {
+            (unavailable(), Fate::Keep)
+        }
         _ => match error.code() {
             Some("NOAUTH" | "WRONGPASS" | "UNBLOCKED") => (unavailable(), Fate::Replace),
             // Out of memory, a failing disk, a script of somebody else that takes long: it may pass.
@@ -31,5 +34,18 @@ pub(super) fn judge(error: &RedisError) -> (StoreError, Fate) {
             _ if error.is_unrecoverable_error() => (unavailable(), Fate::Replace),
             _ => (StoreError::Unexpected(error.to_string()), Fate::Keep),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_that_are_taken_away_while_they_are_loaded_are_an_outage_and_not_an_end() {
+        let error = RedisError::from((ErrorKind::Server(ServerErrorKind::NoScript), "No matching script"));
+        let (error, fate) = judge(&error);
+        assert!(error.is_transient(), "{error}");
+        assert_eq!(fate, Fate::Keep);
     }
 }
