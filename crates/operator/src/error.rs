@@ -38,6 +38,20 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// Whether the API server found what was sent wrong. An apply with a value of the wrong kind is answered with 500, though
+    /// nothing failed but what was applied.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Failed { cause: kube::Error::Api(status), .. } => {
+                (400..500).contains(&status.code)
+                    || status.message.starts_with("failed to create typed patch object")
+            }
+            _ => false,
+        }
+    }
+}
+
 /// One call to the API server, within its deadline.
 pub async fn call<T>(
     doing: impl Into<String> + Send,
@@ -83,7 +97,7 @@ impl Trouble {
             Self::Secrets(_) => "SecretMissing",
             Self::Foreign { .. } => "NameTaken",
             Self::Store(_) => "InvalidRedis",
-            Self::Api(error) if error.code().is_some_and(|code| (400..500).contains(&code)) => "Refused",
+            Self::Api(error) if error.is_refusal() => "Refused",
             Self::Api(_) => "ApiServerUnavailable",
         }
     }

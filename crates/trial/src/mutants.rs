@@ -101,7 +101,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
         let (name, spec) = (format!("queue-{:05}", chance.random_range(0..QUEUES)), mutant(&mut chance));
         match apply(&client, &name, &spec).await {
             Ok(()) => taken += 1,
-            Err(kube::Error::Api(status)) if (400..500).contains(&status.code) => {
+            Err(kube::Error::Api(status)) if is_refusal(&status) => {
                 ensure!(!status.message.is_empty(), "refused without a word: {spec}");
                 refused += 1;
             }
@@ -230,6 +230,12 @@ fn all(client: &Client) -> Api<DynamicObject> {
 async fn apply(client: &Client, name: &str, spec: &Value) -> kube::Result<()> {
     let parameters = PatchParams::apply("trial").force();
     all(client).patch(name, &parameters, &Patch::Apply(&queues::manifest(name, spec))).await.map(drop)
+}
+
+/// Whether the API server found the spec wrong. An apply with a value of the wrong kind is answered with 500, though nothing
+/// failed but the spec.
+fn is_refusal(status: &kube::core::Status) -> bool {
+    (400..500).contains(&status.code) || status.message.starts_with("failed to create typed patch object")
 }
 
 /// Status and reason of the Degraded condition, and whether it has words.
