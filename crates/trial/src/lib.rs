@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   control_plane (etcd, API server, controllers)   process (an operator, or a Redis)   audit (who wrote what, when)
+//!     ^ also the ground of crates/operator/tests
 //!     |
 //!     '── scale (and rest)   mutants   rivals   step: one question each, one file each
 //! ```

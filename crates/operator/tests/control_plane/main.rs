@@ -6,7 +6,6 @@
 //! ```
 #![allow(clippy::unwrap_used)]
 
-mod assets;
 mod budget;
 mod cluster;
 mod election;

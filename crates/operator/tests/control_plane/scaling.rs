@@ -7,6 +7,7 @@ use bookingq_core::autoscale::{Policy, Reading, wanted};
 use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId, Timestamp};
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Enqueue, Store as _};
+use bookingq_trial::control_plane::free_ports;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -14,7 +15,6 @@ use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::budget::Budget;
-use crate::cluster::free_ports;
 use crate::scene::Scene;
 use crate::wait::{LIMIT, until};
 
@@ -26,7 +26,7 @@ struct Redis {
 
 impl Redis {
     async fn start() -> Self {
-        let [port] = free_ports();
+        let [port] = free_ports().unwrap();
         let server = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
             .stdout(Stdio::null())

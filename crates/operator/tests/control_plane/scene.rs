@@ -10,6 +10,7 @@ use bookingq_operator::caches::Scope;
 use bookingq_operator::controller::{self, Settings};
 use bookingq_operator::metrics::Metrics;
 use bookingq_operator::site::Site;
+use bookingq_trial::control_plane::ControlPlane;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service, ServiceAccount};
@@ -25,7 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::Budget;
-use crate::cluster::{self, Cluster};
+use crate::cluster;
 use crate::wait::{LIMIT, until};
 
 /// Nothing happens for so long: the operator is at rest.
@@ -33,7 +34,7 @@ const REST: Duration = Duration::from_secs(4);
 
 /// A namespace of a running control plane.
 pub struct Scene {
-    pub cluster: Arc<Cluster>,
+    pub cluster: Arc<ControlPlane>,
     pub client: Client,
     pub namespace: String,
 }
@@ -74,7 +75,7 @@ impl Scene {
     /// A new namespace whose name begins with `name`.
     pub async fn new(name: &str) -> Self {
         let cluster = cluster::shared().await;
-        let client = cluster.client();
+        let client = cluster.client().unwrap();
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let wanted: Namespace =
             serde_json::from_value(json!({ "metadata": { "generateName": format!("{name}-") } })).unwrap();
