@@ -14,6 +14,12 @@ pub fn root() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
+/// A program of ours, as `cargo build --release` leaves it.
+pub fn released(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    target.join("release").join(name)
+}
+
 /// Every file and folder, relative to the top, in order.
 pub struct Tree {
     /// Relative paths with `/`.

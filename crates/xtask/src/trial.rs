@@ -18,9 +18,7 @@ pub fn run(args: &Args) -> Result<()> {
     let folder = control_plane::folder()?;
     let packages = ["--package", "bookingq", "--package", "bookingq-trial"];
     shell::run(shell::cargo().args(["build", "--release", "--locked"]).args(packages))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| tree::root().join("target"), Into::into);
-    let built = target.join("release");
-    let mut trial = std::process::Command::new(built.join("bookingq-trial"));
-    trial.env(control_plane::ASSETS, folder).env("BOOKINGQ", built.join("bookingq"));
+    let mut trial = std::process::Command::new(tree::released("bookingq-trial"));
+    trial.env(control_plane::ASSETS, folder).env("BOOKINGQ", tree::released("bookingq"));
     shell::run(trial.args(&args.forwarded))
 }

@@ -177,7 +177,7 @@ impl Mutant {
             .arg(&target);
         shell::run(&mut build)?;
         let report = folder().join(format!("{}.json", self.name));
-        let mut run = std::process::Command::new(tree::root().join("target/release/bookingq-faults"));
+        let mut run = std::process::Command::new(tree::released("bookingq-faults"));
         run.current_dir(tree::root())
             .args(["--seed", "7", "--bookings", "2500", "--for", "20s", "--every", "150ms", "--program"])
             .arg(target.join("debug/bookingq"))
