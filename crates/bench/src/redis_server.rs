@@ -72,7 +72,7 @@ impl RedisServer {
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--dir"])
             .arg(folder.path())
             .args(fsync.options())
-            // As docs/redis-keys.md recommends, and as `up` runs it.
+            // As `up` runs it.
             .args(["--zset-max-listpack-entries", "0"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -311,6 +311,23 @@ async fn every_key_of_a_queue_is_in_one_slot_and_a_final_booking_has_a_ttl() {
 }
 
 #[tokio::test]
+async fn a_line_without_its_counters_is_served_all_the_same() {
+    let server = RedisServer::start();
+    let config = server.config();
+    let stats = format!("booking-stats:{{{}}}", config.queue);
+    let store = store(config);
+    place(&store, &enqueue("a")).await;
+    server.cli(&["DEL", &stats]);
+    let task = one_task(&store).await;
+    server.cli(&["DEL", &stats]);
+    let done = store.settle(vec![settlement(&task, reserved())]).await.unwrap();
+    assert_eq!(done, [Settled::Applied(BookingState::Reserved)]);
+    server.cli(&["DEL", &stats]);
+    let paid = Confirm { client: task.client, booking: None, payment: PaymentId::new("p").unwrap() };
+    assert!(matches!(store.confirm(vec![paid], LEASE).await.unwrap()[0], Ok(Confirmed::Won(..))));
+}
+
+#[tokio::test]
 async fn a_new_booking_of_a_client_loses_the_ttl_of_the_old_one() {
     let server = RedisServer::start();
     let config = server.config();

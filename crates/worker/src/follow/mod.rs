@@ -28,8 +28,8 @@ const READ: usize = 4096;
 const LOAD: usize = 10_000;
 /// How long one read of the outbox waits for news.
 const WAIT: Duration = Duration::from_secs(1);
-/// From a read that brought something to the next: a busy outbox is read in large pieces, since each read costs Redis as much as
-/// ten events do.
+/// From a read that brought something to the next: a busy outbox is read in large pieces, since a read costs Redis the more the
+/// fewer events it brings.
 const PACE: Duration = Duration::from_millis(5);
 /// Waits after a read that failed. No end: without the outbox a worker still works, only more slowly told.
 const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };

@@ -48,6 +48,6 @@ if ticket > before then
   local moved = ticket - before - zadd(QUEUE, joined)
   reply[2] = offset - moved
   if moved > 0 or damaged[1] then call('HINCRBY', STATS, 'damaged', text(math.max(moved, #damaged))) end
-  call('HSET', STATS, 'enqueued', text(ticket), 'entries', publish(counts[2] or '0', moment, events))
+  call('HSET', STATS, 'enqueued', text(ticket), 'entries', publish(counts[2], moment, events))
 end
 return reply

@@ -53,7 +53,7 @@ end
 -- client, `from>to extra`, and `lead[ reason]`; extra is the deadline (to reserved), the outcome (to releasing) or -. Numbers
 -- have no holes, so a reader sees when entries are gone. Returns the number of this entry, for the counters.
 local function publish(entries, moment, events)
-  local number = text(entries + 1)
+  local number = text((entries or 0) + 1)
   call('XADD', EVENTS, 'MAXLEN', '~', ARGV[1], '*', 'n', number, 'at', moment, 'events', concat(events, '\n'))
   return number
 end
