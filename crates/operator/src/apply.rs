@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::core::ObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -59,21 +60,21 @@ impl Applier {
         let live = self.caches.get::<K>(&namespace, &name);
         let mut put_right = false;
         if let Some(live) = &live {
-            if !same_owner(live.meta(), object.meta()) {
+            if !owners(object.meta()).all(|owner| live.belongs_to(owner)) {
                 return Err(Trouble::Foreign { kind, name });
             }
-            let settled = (digest.clone(), live.resource_version());
-            if self.done.lock().get(&entry) == Some(&settled) || holds(&**live, &wanted) {
+            let settled = (digest.clone(), live.version().map(str::to_owned));
+            if self.done.lock().get(&entry) == Some(&settled) || merge::contains(&live.tree(), &wanted) {
                 return Ok(Applied::Unchanged);
             }
-            put_right = live.annotations().get(names::APPLIED) == Some(&digest);
+            put_right = live.applied() == Some(&digest);
         } else if make(&api, object, &wanted).await? {
             self.done.lock().insert(entry, (digest, None));
             return Ok(Applied::Written);
         }
         let parameters = PatchParams::apply(names::MANAGER).force();
         call(doing, api.patch(&name, &parameters, &Patch::Apply(&wanted))).await?;
-        self.done.lock().insert(entry, (digest, live.and_then(|live| live.resource_version())));
+        self.done.lock().insert(entry, (digest, live.and_then(|live| live.version().map(str::to_owned))));
         Ok(if put_right { Applied::PutRight } else { Applied::Written })
     }
 
@@ -88,13 +89,12 @@ impl Applier {
         owner: &str,
     ) -> Result<Applied, ApiError> {
         let Some(live) = self.caches.get::<K>(namespace, name) else { return Ok(Applied::Unchanged) };
-        let ours = live.owner_references().iter().any(|reference| reference.uid == owner);
-        if !ours || live.meta().deletion_timestamp.is_some() {
+        if !live.belongs_to(owner) || live.is_leaving() {
             return Ok(Applied::Unchanged);
         }
         let kind = K::kind(&());
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        let preconditions = Preconditions { uid: live.uid(), resource_version: None };
+        let preconditions = Preconditions { uid: live.uid().map(str::to_owned), resource_version: None };
         let parameters = DeleteParams::background().preconditions(preconditions);
         match call(format!("delete {kind} {name}"), api.delete(name, &parameters)).await {
             Ok(_) => Ok(Applied::Written),
@@ -124,7 +124,11 @@ async fn make<K: Kept>(api: &Api<K>, object: &K, wanted: &Value) -> Result<bool,
     }
     let found = call(format!("look for {kind} {name}"), api.get_metadata_opt(&name)).await?;
     match found {
-        Some(found) if !same_owner(&found.metadata, object.meta()) => Err(Trouble::Foreign { kind, name }),
+        Some(found)
+            if !owners(object.meta()).all(|owner| owners(&found.metadata).any(|one| one == owner)) =>
+        {
+            Err(Trouble::Foreign { kind, name })
+        }
         _ => Ok(false),
     }
 }
@@ -138,14 +142,7 @@ fn marked<K: Kept>(object: &K, doing: &str) -> Result<(Value, String), ApiError>
     Ok((wanted, digest))
 }
 
-fn holds<K: Kept>(live: &K, wanted: &Value) -> bool {
-    serde_json::to_value(live).is_ok_and(|live| merge::contains(&live, wanted))
-}
-
-fn same_owner(live: &kube::core::ObjectMeta, wanted: &kube::core::ObjectMeta) -> bool {
-    let uids = |meta: &kube::core::ObjectMeta| -> Vec<String> {
-        meta.owner_references.iter().flatten().map(|owner| owner.uid.clone()).collect()
-    };
-    let live = uids(live);
-    uids(wanted).iter().all(|uid| live.contains(uid))
+/// The UIDs of an object's owners.
+fn owners(meta: &ObjectMeta) -> impl Iterator<Item = &str> {
+    meta.owner_references.iter().flatten().map(|owner| owner.uid.as_str())
 }

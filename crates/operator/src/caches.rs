@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use bookingq_api::BookingQueue;
 use futures::StreamExt as _;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet, StatefulSetStatus};
-use k8s_openapi::api::batch::v1::{CronJob, CronJobStatus};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{Pod, PodStatus, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -21,6 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::build::names::{self, Part};
+use crate::known::{Known, Workers, last_schedule_time, ready_replicas};
 
 /// A queue as it is watched: one that cannot be decoded is told apart and holds up no other.
 pub type Watched = DeserializeGuard<BookingQueue>;
@@ -55,39 +57,50 @@ pub trait Kept:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + Debug
-    + PartialEq
     + DeserializeOwned
     + Serialize
     + Send
     + Sync
     + 'static
 {
-    /// Those that are known.
-    fn cache(caches: &Caches) -> &Store<Self>;
+    /// What is read of an object all the time. The rest of its status is neither kept nor wakes a queue.
+    type Facts: Debug + PartialEq + Send + Sync + 'static;
 
-    /// Drops what nobody here reads of its status, so that it is neither kept nor wakes a queue.
-    fn strip_status(&mut self);
+    /// Those that are known.
+    fn cache(caches: &Caches) -> &Store<Known<Self>>;
+
+    /// Reads them.
+    fn facts(&self) -> Self::Facts;
+
+    /// Leaves the status out.
+    fn drop_status(&mut self);
 }
 
 macro_rules! caches {
-    ($($(#[$doc:meta])* $field:ident: $kind:ty, $strip:expr;)*) => {
+    ($($(#[$doc:meta])* $field:ident: $kind:ty, $facts:ty = $read:expr $(, drop $status:ident)?;)*) => {
         /// What the watches have told.
         #[derive(Clone)]
         pub struct Caches {
-            $($(#[$doc])* pub $field: Store<$kind>,)*
+            $($(#[$doc])* pub $field: Store<Known<$kind>>,)*
             /// Workers' Pods that have no node (yet): of Pods only these are watched, and only their conditions are kept.
             pub pending: Store<Pod>,
             unschedulable: Arc<Mutex<Option<(Instant, Counts)>>>,
         }
 
         $(impl Kept for $kind {
-            fn cache(caches: &Caches) -> &Store<Self> {
+            type Facts = $facts;
+
+            fn cache(caches: &Caches) -> &Store<Known<Self>> {
                 &caches.$field
             }
 
-            fn strip_status(&mut self) {
-                let strip: fn(&mut Self) = $strip;
-                strip(self);
+            fn facts(&self) -> $facts {
+                let read: fn(&Self) -> $facts = $read;
+                read(self)
+            }
+
+            fn drop_status(&mut self) {
+                $(self.$status = None;)?
             }
         })*
 
@@ -112,25 +125,19 @@ macro_rules! caches {
 
 caches! {
     /// Workers.
-    deployments: Deployment, |_| ();
+    deployments: Deployment, Workers = Workers::of, drop status;
     /// Managed Redis.
-    stateful_sets: StatefulSet, |set| {
-        let ready_replicas = set.status.take().and_then(|status| status.ready_replicas);
-        set.status = Some(StatefulSetStatus { ready_replicas, ..StatefulSetStatus::default() });
-    };
+    stateful_sets: StatefulSet, i32 = ready_replicas, drop status;
     /// Doors.
-    services: Service, |service| service.status = None;
+    services: Service, () = |_| (), drop status;
     /// Whom Pods run as.
-    service_accounts: ServiceAccount, |_| ();
+    service_accounts: ServiceAccount, () = |_| ();
     /// Who may reach what.
-    network_policies: NetworkPolicy, |_| ();
+    network_policies: NetworkPolicy, () = |_| ();
     /// How many workers may be missing.
-    disruption_budgets: PodDisruptionBudget, |budget| budget.status = None;
+    disruption_budgets: PodDisruptionBudget, () = |_| (), drop status;
     /// Sweepers.
-    cron_jobs: CronJob, |job| {
-        let last_schedule_time = job.status.take().and_then(|status| status.last_schedule_time);
-        job.status = Some(CronJobStatus { last_schedule_time, ..CronJobStatus::default() });
-    };
+    cron_jobs: CronJob, Option<Time> = last_schedule_time, drop status;
 }
 
 /// Pods that cannot be scheduled, by namespace and queue.
@@ -143,45 +150,53 @@ const PAGE: u32 = 100;
 /// Objects as they are seen to change.
 pub type Touched<K> = futures::stream::BoxStream<'static, Result<K, watcher::Error>>;
 
-fn watch<K: Kept>(api: Api<K>) -> (Store<K>, Touched<K>) {
+fn watch<K: Kept>(api: Api<K>) -> (Store<Known<K>>, Touched<K>) {
     let (store, mut writer) = reflector::store();
     let (known, ours) = (store.clone(), watcher::Config::default().labels(names::MANAGED_BY).page_size(PAGE));
-    let touched = watcher(api, ours)
-        .default_backoff()
-        .modify(|object| {
-            // Half of an object's size, and nobody here reads it.
-            object.meta_mut().managed_fields = None;
-            object.strip_status();
-        })
-        .filter_map(move |event| {
-            let news = event.map(|event| {
-                let touched = touched(&known, &event);
-                writer.apply_watcher_event(&event);
-                touched
-            });
-            futures::future::ready(news.transpose())
+    let touched = watcher(api, ours).default_backoff().filter_map(move |event| {
+        let news = event.map(|event| {
+            let (event, object) = remembered(event);
+            let touched = object.filter(|_| tells(&known, &event));
+            writer.apply_watcher_event(&event);
+            touched
         });
+        futures::future::ready(news.transpose())
+    });
     (store, touched.boxed())
 }
 
-/// The object of an event that tells something new. A sweeper's CronJob comes back three times a minute, and most of what it
-/// says concerns nobody here: a thousand queues would be looked at fifty times a second.
-fn touched<K: Kept>(known: &Store<K>, event: &watcher::Event<K>) -> Option<K> {
+/// The event as the cache takes it, and its object.
+fn remembered<K: Kept>(event: watcher::Event<K>) -> (watcher::Event<Known<K>>, Option<K>) {
+    let split = |object: K| (Known::of(object.clone()), Some(object));
     match event {
-        watcher::Event::Delete(object) => Some(object.clone()),
-        watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
-            let old = known.get(&ObjectRef::from_obj(object));
-            let same = old.is_some_and(|old| same_but_for_version(&*old, object));
-            (!same).then(|| object.clone())
+        watcher::Event::Apply(object) => {
+            let (known, object) = split(object);
+            (watcher::Event::Apply(known), object)
         }
-        watcher::Event::Init | watcher::Event::InitDone => None,
+        watcher::Event::InitApply(object) => {
+            let (known, object) = split(object);
+            (watcher::Event::InitApply(known), object)
+        }
+        watcher::Event::Delete(object) => {
+            let (known, object) = split(object);
+            (watcher::Event::Delete(known), object)
+        }
+        watcher::Event::Init => (watcher::Event::Init, None),
+        watcher::Event::InitDone => (watcher::Event::InitDone, None),
     }
 }
 
-fn same_but_for_version<K: Kept>(old: &K, new: &K) -> bool {
-    let mut old = old.clone();
-    old.meta_mut().resource_version.clone_from(&new.meta().resource_version);
-    old == *new
+/// Whether an event tells something new. A sweeper's CronJob comes back three times a minute, and most of what it says concerns
+/// nobody here: a thousand queues would be looked at fifty times a second.
+fn tells<K: Kept>(known: &Store<Known<K>>, event: &watcher::Event<Known<K>>) -> bool {
+    match event {
+        watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+            let old = known.get(&object.key());
+            !old.is_some_and(|old| old.same_but_for_version(object))
+        }
+        watcher::Event::Delete(_) => true,
+        watcher::Event::Init | watcher::Event::InitDone => false,
+    }
 }
 
 /// Starts the cache and the watch of the queues themselves. Who wrote which field of a queue is most of its size.
@@ -225,7 +240,7 @@ impl Caches {
     }
 
     /// The object of this name, if it is known.
-    pub fn get<K: Kept>(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+    pub fn get<K: Kept>(&self, namespace: &str, name: &str) -> Option<Arc<Known<K>>> {
         K::cache(self).get(&ObjectRef::new(name).within(namespace))
     }
 

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use bookingq_api::plan::Scaling;
 use bookingq_core::Admission;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::error::Trouble;
 use crate::fleet::observation::{Observation, StoreHealth, SweeperHealth};
+use crate::known::Workers;
 use crate::target::Target;
 
 /// All that the conditions follow from.
@@ -19,8 +19,8 @@ pub struct Picture<'a> {
     pub target: Option<&'a Target>,
     /// What stood in the way of putting it into effect.
     pub trouble: Option<&'a Trouble>,
-    /// The workers.
-    pub deployment: Option<&'a Deployment>,
+    /// The workers, if they have a Deployment.
+    pub workers: Option<&'a Workers>,
     /// What the queue's loop has seen.
     pub observation: Option<&'a Observation>,
 }
@@ -152,14 +152,11 @@ fn redis(picture: &Picture<'_>) -> Verdict {
 }
 
 fn workers(picture: &Picture<'_>) -> Verdict {
-    let Some(deployment) = picture.deployment else {
+    let Some(Workers { available, wanted, refused, .. }) = picture.workers else {
         return Verdict::new(NO, "NotMade", "the workers' Deployment does not exist yet");
     };
-    let status = deployment.status.as_ref();
-    let available = status.and_then(|status| status.available_replicas).unwrap_or(0);
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let (available, wanted, refused) = (*available, *wanted, refused.as_deref());
     let unschedulable = picture.observation.map_or(0, |seen| seen.unschedulable);
-    let refused = refused(deployment);
     if let (1.., Some(why)) = (available, refused) {
         return Verdict::new(YES, "PodsRefused", format!("workers serve, but no more can be made: {why}"));
     }
@@ -180,13 +177,6 @@ fn workers(picture: &Picture<'_>) -> Verdict {
         return Verdict::new(NO, "Unschedulable", "no worker can be scheduled: see the events of its Pods");
     }
     Verdict::new(NO, "NoneAvailable", "no worker is ready yet: see the Pods and their logs")
-}
-
-/// Why the workers' Pods are not even made: a quota, the namespace's Pod Security Standard, a class that does not exist …
-fn refused(deployment: &Deployment) -> Option<&str> {
-    let conditions = deployment.status.as_ref()?.conditions.as_deref()?;
-    let failure = conditions.iter().find(|one| one.type_ == "ReplicaFailure" && one.status == YES)?;
-    failure.message.as_deref()
 }
 
 fn sweeper(picture: &Picture<'_>) -> Verdict {
@@ -211,20 +201,18 @@ fn sweeper(picture: &Picture<'_>) -> Verdict {
 }
 
 fn progressing(picture: &Picture<'_>) -> Verdict {
-    let Some(deployment) = picture.deployment else {
+    let Some(workers) = picture.workers else {
         return Verdict::new(YES, "Creating", "objects are being made");
     };
-    let status = deployment.status.clone().unwrap_or_default();
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let seen = status.observed_generation >= deployment.metadata.generation;
-    let updated = status.updated_replicas.unwrap_or(0) == wanted && status.replicas.unwrap_or(0) == wanted;
-    if let Some(why) = refused(deployment) {
+    let seen = workers.observed_generation >= workers.generation;
+    let updated = workers.updated == workers.wanted && workers.replicas == workers.wanted;
+    if let Some(why) = &workers.refused {
         return Verdict::new(NO, "PodsRefused", format!("the API server refuses the workers' Pods: {why}"));
     }
     if !seen || !updated {
         return Verdict::new(YES, "RollingOut", "workers are being started, replaced or stopped");
     }
-    if status.available_replicas.unwrap_or(0) < wanted {
+    if workers.available < workers.wanted {
         return Verdict::new(YES, "Starting", "workers are starting");
     }
     let scaled = match picture.target.map(|target| target.plan.scaling) {
@@ -243,7 +231,7 @@ mod tests {
 
     fn told(available: i32) -> Vec<(String, String, String, String)> {
         let forbidden = "pods \"concert-worker-\" is forbidden: exceeded quota";
-        let deployment: Deployment = serde_json::from_value(json!({
+        let workers = Workers::of(&serde_json::from_value(json!({
             "metadata": { "generation": 2 },
             "spec": { "replicas": 2, "selector": {}, "template": {} },
             "status": {
@@ -251,12 +239,12 @@ mod tests {
                 "conditions": [{ "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": forbidden }],
             },
         }))
-        .unwrap();
+        .unwrap());
         let picture = Picture {
             generation: Some(1),
             target: None,
             trouble: None,
-            deployment: Some(&deployment),
+            workers: Some(&workers),
             observation: None,
         };
         let all = conditions(&picture, &[], &crate::fleet::scaling_now());

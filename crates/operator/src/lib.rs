@@ -15,6 +15,7 @@ pub mod error;
 pub mod events;
 pub mod fence;
 pub mod fleet;
+pub mod known;
 pub mod leader;
 pub mod merge;
 pub mod metrics;

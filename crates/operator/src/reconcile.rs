@@ -107,8 +107,9 @@ impl Context {
         if let Err(trouble) = &outcome {
             self.complain(key, &about, trouble).await;
         }
-        let deployment: Option<Arc<Deployment>> =
-            self.caches.get(&queue.namespace().unwrap_or_default(), &names::worker(&queue.name_any()));
+        let deployment = self
+            .caches
+            .get::<Deployment>(&queue.namespace().unwrap_or_default(), &names::worker(&queue.name_any()));
         if outcome.is_ok() && deployment.is_none() && queue.status.is_none() {
             // The Deployment comes back through its watch in a moment, and wakes the queue: one status instead of two.
             return outcome;
@@ -118,7 +119,7 @@ impl Context {
             generation: queue.metadata.generation,
             target: target.as_ref(),
             trouble: outcome.as_ref().err(),
-            deployment: deployment.as_deref(),
+            workers: deployment.as_ref().map(|deployment| deployment.facts()),
             observation: observation.as_ref(),
         };
         self.status.write(key, queue, &picture).await?;
@@ -201,7 +202,7 @@ impl Context {
             generation: invalid.metadata.generation,
             target: None,
             trouble: Some(&trouble),
-            deployment: None,
+            workers: None,
             observation: None,
         };
         self.status.write_undecodable(key, queue, &picture).await?;

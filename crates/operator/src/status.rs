@@ -103,12 +103,11 @@ impl StatusWriter {
 /// The whole status. What the queue's loop has not seen yet stays as it was told last.
 fn compose(queue: &BookingQueue, picture: &Picture<'_>, before: &BookingQueueStatus) -> BookingQueueStatus {
     let line = picture.observation.and_then(|seen| seen.line);
-    let replicas = picture.deployment.and_then(|deployment| deployment.status.as_ref()?.replicas);
     let scaling = picture.observation.and_then(|seen| seen.scaling.clone());
     BookingQueueStatus {
         conditions: conditions(picture, &before.conditions, &scaling_now()),
         observed_generation: picture.generation,
-        replicas: replicas.unwrap_or(0),
+        replicas: picture.workers.map_or(0, |workers| workers.replicas),
         selector: Some(names::selector_text(&queue.name_any(), Part::Worker)),
         backlog: line.map(|line| line.backlog).or(before.backlog),
         in_flight: line.map(|line| line.in_flight).or(before.in_flight),

@@ -25,6 +25,7 @@ use super::{Order, Shared};
 use crate::build::names;
 use crate::caches::{Key, told};
 use crate::error::{ApiError, call};
+use crate::known::{Known, Workers};
 
 /// Between two readings.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -129,7 +130,8 @@ impl Member {
             self.admit(snapshot).await;
         }
         if let Some(deployment) = self.deployment() {
-            self.look_at_pods(&deployment);
+            let workers = deployment.facts();
+            self.look_at_pods(workers);
             let reading = snapshot.as_ref().map(|snapshot| {
                 self.now = snapshot.now;
                 let reading = scaling::told(self.follower.observe(snapshot.clone()));
@@ -138,7 +140,7 @@ impl Member {
                     Admission::Open | Admission::Closed => reading,
                 }
             });
-            self.scale(&deployment, reading).await;
+            self.scale(workers, reading).await;
         }
         self.judge_sweeper(snapshot.as_ref());
         self.tell();
@@ -148,12 +150,10 @@ impl Member {
         [&self.order.target.namespace, &self.order.target.name]
     }
 
-    fn deployment(&self) -> Option<Arc<Deployment>> {
+    fn deployment(&self) -> Option<Arc<Known<Deployment>>> {
         let target = &self.order.target;
         let deployment = self.shared.caches.get(&target.namespace, &names::worker(&target.name));
-        deployment.filter(|found: &Arc<Deployment>| {
-            found.owner_references().iter().any(|owner| owner.uid == target.owner.uid)
-        })
+        deployment.filter(|found| found.belongs_to(&target.owner.uid))
     }
 
     /// Whether asking makes sense: a Redis of our own has to be ready, by its own probe. That of somebody else may be there.
@@ -163,7 +163,7 @@ impl Member {
             return true;
         }
         let set = self.shared.caches.get::<StatefulSet>(&target.namespace, &names::redis(&target.name));
-        set.and_then(|set| set.status.as_ref()?.ready_replicas).unwrap_or(0) > 0
+        set.is_some_and(|set| *set.facts() > 0)
     }
 
     /// The queue as a whole, or why it could not be read.
@@ -218,18 +218,17 @@ impl Member {
     }
 
     /// Counts the workers that cannot be scheduled, while not all are ready.
-    fn look_at_pods(&mut self, deployment: &Deployment) {
-        let ready = deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
+    fn look_at_pods(&mut self, workers: &Workers) {
         let target = &self.order.target;
-        self.seen.unschedulable = if ready >= replicas(deployment) as i32 {
+        self.seen.unschedulable = if workers.ready >= workers.wanted {
             0
         } else {
             self.shared.caches.unschedulable(&target.namespace, &target.name) as u32
         };
     }
 
-    async fn scale(&mut self, deployment: &Deployment, reading: Option<Reading>) {
-        let current = self.current(deployment);
+    async fn scale(&mut self, workers: &Workers, reading: Option<Reading>) {
+        let current = self.current(workers);
         let situation = Situation { now: self.now, reading, current, unschedulable: self.seen.unschedulable };
         let change = match &self.order.target.plan.scaling {
             Wish::Fixed(replicas) => self.fixed(*replicas, &situation),
@@ -243,8 +242,8 @@ impl Member {
     }
 
     /// The number asked for at present: what the watch shows, or what we have written a moment ago.
-    fn current(&mut self, deployment: &Deployment) -> u32 {
-        let shown = replicas(deployment);
+    fn current(&mut self, workers: &Workers) -> u32 {
+        let shown = u32::try_from(workers.wanted).unwrap_or(1);
         match self.written {
             Some((number, at)) if number != shown && at.elapsed() < BELIEF => number,
             _ => {
@@ -308,8 +307,7 @@ impl Member {
         let target = &self.order.target;
         let Some(snapshot) = snapshot else { return };
         let job = self.shared.caches.get::<CronJob>(&target.namespace, &names::sweeper(&target.name));
-        let status = job.as_ref().and_then(|job| job.status.as_ref());
-        let Some(started) = status.and_then(|status| status.last_schedule_time.as_ref()) else {
+        let Some(started) = job.as_ref().and_then(|job| job.facts().as_ref()) else {
             self.seen.sweeper = SweeperHealth::Unknown;
             return;
         };
@@ -371,9 +369,4 @@ fn automatic(planner: &mut Option<Planner>, policy: &Policy, situation: Situatio
     };
     let decision: autoscale::Decision = planner.decide(policy, situation);
     (decision.replicas != situation.current).then(|| scaling::decided(&decision))
-}
-
-/// `spec.replicas`, which the API server sets to 1 where nobody says it.
-fn replicas(deployment: &Deployment) -> u32 {
-    deployment.spec.as_ref().and_then(|spec| spec.replicas).and_then(|n| u32::try_from(n).ok()).unwrap_or(1)
 }
