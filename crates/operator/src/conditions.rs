@@ -73,7 +73,7 @@ pub fn conditions(picture: &Picture<'_>, before: &[Condition], now: &Time) -> Ve
 
 /// An operator that has just started has not looked yet: what the one before it saw holds until it has.
 fn carried(type_: &str, verdict: Verdict, picture: &Picture<'_>, before: &[Condition]) -> Verdict {
-    let looked = picture.observation.is_some_and(|seen| seen.store != StoreHealth::Unknown);
+    let looked = picture.observation.is_some_and(Observation::has_looked);
     let old = before.iter().find(|old| old.type_ == type_);
     match old.filter(|_| !looked && verdict.status == UNKNOWN) {
         Some(old) => Verdict {

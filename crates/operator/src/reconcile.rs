@@ -22,6 +22,7 @@ use crate::conditions::Picture;
 use crate::dereference::dereference;
 use crate::error::Trouble;
 use crate::events::Events;
+use crate::fleet::observation::Observation;
 use crate::fleet::{Fleet, Order};
 use crate::metrics::Metrics;
 use crate::site::Site;
@@ -110,11 +111,13 @@ impl Context {
         let deployment = self
             .caches
             .get::<Deployment>(&queue.namespace().unwrap_or_default(), &names::worker(&queue.name_any()));
-        if outcome.is_ok() && deployment.is_none() && queue.status.is_none() {
-            // The Deployment comes back through its watch in a moment, and wakes the queue: one status instead of two.
+        let observation = self.fleet.observation(key);
+        let complete = deployment.is_some() && observation.as_ref().is_some_and(Observation::has_looked);
+        if outcome.is_ok() && !complete && queue.status.is_none() {
+            // The Deployment comes back through its watch in a moment, and the loop tells what it sees in its first second. Both
+            // wake the queue: one status instead of three.
             return outcome;
         }
-        let observation = self.fleet.observation(key);
         let picture = Picture {
             generation: queue.metadata.generation,
             target: target.as_ref(),

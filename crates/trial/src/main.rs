@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use bookingq_trial::{mutants, rivals, scale, step};
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Tries the operator's process against a real API server
 #[derive(Debug, Parser)]
@@ -32,11 +33,18 @@ enum Verb {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = match &cli.verb {
-        Verb::Scale(args) => scale::run(args, &cli.bookingq).await,
-        Verb::Mutants(args) => mutants::run(args, &cli.bookingq).await,
-        Verb::Rivals(args) => rivals::run(args, &cli.bookingq).await,
-        Verb::Step(args) => step::run(args, &cli.bookingq).await,
+    let trial = async {
+        match &cli.verb {
+            Verb::Scale(args) => scale::run(args, &cli.bookingq).await,
+            Verb::Mutants(args) => mutants::run(args, &cli.bookingq).await,
+            Verb::Rivals(args) => rivals::run(args, &cli.bookingq).await,
+            Verb::Step(args) => step::run(args, &cli.bookingq).await,
+        }
+    };
+    // What was started ends when the trial is dropped, so a signal must not end the process at once.
+    let outcome = tokio::select! {
+        outcome = trial => outcome,
+        signal = asked_to_stop() => Err(anyhow::anyhow!("stopped by {signal}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,5 +52,14 @@ async fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM; tells which. Where one cannot be heard, it is not waited for.
+async fn asked_to_stop() -> &'static str {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        Ok(()) = tokio::signal::ctrl_c() => "Ctrl-C",
     }
 }

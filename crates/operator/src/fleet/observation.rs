@@ -33,6 +33,11 @@ impl Observation {
         }
     }
 
+    /// Whether the store has been asked.
+    pub fn has_looked(&self) -> bool {
+        self.store != StoreHealth::Unknown
+    }
+
     /// Whether the difference to `other` is worth telling at once; moving numbers can wait.
     pub fn differs_in_kind(&self, other: &Self) -> bool {
         let line = |o: &Self| o.line.is_some();

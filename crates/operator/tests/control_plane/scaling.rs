@@ -87,7 +87,10 @@ async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
     join(&store, 0..400).await;
     // 400 waiting x 0.25 s (assumed) / 10 s / 0.7, and what joined just now besides.
     until_replicas(&scene, "more workers", |n| n >= 15).await;
-    until("the status", LIMIT, async || scene.queue().await.status.unwrap().backlog == Some(400)).await;
+    until("the status", LIMIT, async || {
+        scene.queue().await.status.is_some_and(|status| status.backlog == Some(400))
+    })
+    .await;
     let last = scene.queue().await.status.unwrap().last_scaling.unwrap();
     let policy = Policy {
         min: 2,
@@ -157,8 +160,10 @@ async fn workers_that_cannot_be_scheduled_stop_the_growth_until_they_can() {
     say("Unschedulable").await;
     scene.until_condition("Workers", "False", "Unschedulable").await;
     join(&redis.store(&format!("{}.concert", scene.namespace)), 0..500).await;
-    until("the line to be seen", LIMIT, async || scene.queue().await.status.unwrap().backlog == Some(500))
-        .await;
+    until("the line to be seen", LIMIT, async || {
+        scene.queue().await.status.is_some_and(|status| status.backlog == Some(500))
+    })
+    .await;
     operator.rests().await;
     until_replicas(&scene, "no more workers", |n| n == 2).await;
     say("SchedulingGated").await;
@@ -191,8 +196,10 @@ async fn a_paused_line_asks_for_no_workers_until_it_is_opened() {
     scene.create(fields).await;
     until_replicas(&scene, "the least number of workers", |n| n == 1).await;
     join(&redis.store(&format!("{}.concert", scene.namespace)), 0..500).await;
-    until("the line to be seen", LIMIT, async || scene.queue().await.status.unwrap().backlog == Some(500))
-        .await;
+    until("the line to be seen", LIMIT, async || {
+        scene.queue().await.status.is_some_and(|status| status.backlog == Some(500))
+    })
+    .await;
     operator.rests().await;
     // What joins is let in by workers, so arrivals may ask for some; what stands may not.
     let backlogs = scene.queue().await.status.unwrap().last_scaling.map_or(0, |last| last.backlog);
