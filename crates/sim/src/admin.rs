@@ -20,7 +20,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -100,12 +101,6 @@ impl From<Invalid> for Refused {
 
 impl From<QueryRejection> for Refused {
     fn from(rejection: QueryRejection) -> Self {
-        Self::Invalid(rejection.body_text())
-    }
-}
-
-impl From<JsonRejection> for Refused {
-    fn from(rejection: JsonRejection) -> Self {
         Self::Invalid(rejection.body_text())
     }
 }
@@ -212,13 +207,16 @@ fn shown_faults(desk: &Desk, service: Service) -> Answer {
     Ok(Json(shown))
 }
 
-/// Changes all of the body's keys, or none when one of them is wrong.
+/// Changes all of the body's keys, or none when one of them is wrong. What type the body says it has does not matter: neither
+/// `curl --data` nor `kubectl replace --raw` says that it is JSON.
 async fn set_faults(
     State(desk): State<Desk>,
     which: Result<Query<Which>, QueryRejection>,
-    body: Result<Json<BTreeMap<String, Value>>, JsonRejection>,
+    body: Bytes,
 ) -> Answer {
-    let (Query(Which { service }), Json(body)) = (which?, body?);
+    let Query(Which { service }) = which?;
+    let body: BTreeMap<String, Value> = serde_json::from_slice(&body)
+        .map_err(|error| Refused::Invalid(format!("the body is not a JSON object: {error}")))?;
     let mut faults = desk.conduct(service)?.faults();
     let mut refusals = desk.shop.as_ref().map(|shop| shop.refusals()).unwrap_or_default();
     for (key, value) in &body {

@@ -16,8 +16,8 @@ async fn http(simulator: &Simulator, method: &str, path: &str, body: &str) -> (u
     let mut stream = TcpStream::connect(simulator.admin_address().unwrap()).await.unwrap();
     let length = body.len();
     let head = format!("{method} {path} HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n");
-    let kind = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
-    stream.write_all((head + &kind).as_bytes()).await.unwrap();
+    let rest = format!("Content-Length: {length}\r\n\r\n{body}");
+    stream.write_all((head + &rest).as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

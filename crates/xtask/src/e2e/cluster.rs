@@ -50,6 +50,11 @@ pub fn apply(text: &str) -> Result<()> {
     call("kubectl", &["apply", "--filename=-"], Some(text), REQUEST).map(drop)
 }
 
+/// Puts a JSON text to a path of the API server.
+pub fn replace_raw(path: &str, json: &str) -> Result<()> {
+    call("kubectl", &["replace", "--raw", path, "--filename=-"], Some(json), REQUEST).map(drop)
+}
+
 /// kubectl get, as JSON.
 pub fn get(words: &[&str]) -> Result<Value> {
     let text = kubectl(&[&["get", "--output=json"], words].concat())?;

@@ -5,6 +5,7 @@
 //!   story    the steps, in order, each with its deadline    dump      what is kept when one fails
 //!     |- crowd     20,000 clients, as a Job, and what they report
 //!     |- objects   what the story adds to the sample        images    how images get into the cluster
+//!     |- retreat   one step: many busy workers become few
 //!     '- cluster   kubectl and helm
 //! ```
 
@@ -13,6 +14,7 @@ mod crowd;
 mod dump;
 mod images;
 mod objects;
+mod retreat;
 mod story;
 
 use std::time::Instant;

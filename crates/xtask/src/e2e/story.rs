@@ -9,6 +9,7 @@ use super::cluster::{apply, get, helm, kinds, kubectl, kubectl_waiting, list, na
 use super::crowd::{self, Progress};
 use super::images::Images;
 use super::objects::{job, leave_to_look};
+use super::retreat::retreat;
 use super::{NAMESPACE, OPERATOR, QUEUE};
 use crate::tree;
 use crate::within::{Look, until};
@@ -19,8 +20,8 @@ const RELEASE: &str = "bookingq";
 const LEASE: &str = "bookingq-operator";
 const CRD: &str = "crd/bookingqueues.bookingqueue.dev";
 /// The sample's limits of autoscaling.
-const FEWEST: u64 = 1;
-const MOST: u64 = 4;
+pub const FEWEST: u64 = 1;
+pub const MOST: u64 = 4;
 /// Clients that come each second: long enough for everything that happens meanwhile.
 const ARRIVALS: u64 = 160;
 
@@ -34,7 +35,7 @@ pub struct Story {
 type Step = fn(&Story) -> Result<String>;
 
 /// All of them.
-pub const STEPS: [(&str, Step); 15] = [
+pub const STEPS: [(&str, Step); 16] = [
     ("images are brought into the cluster", |story| story.images.load()),
     ("the chart is installed", |_| install()),
     ("the sale is applied and becomes Ready", |_| apply_sale()),
@@ -44,6 +45,7 @@ pub const STEPS: [(&str, Step); 15] = [
     ("the operator's leader is killed", |_| kill_leader()),
     ("Redis is deleted", |_| delete_redis()),
     ("workers are updated to another image, under load", Story::update_workers),
+    ("20 workers with long reservations become 2: none is lost or repeated", |_| retreat()),
     ("everybody comes to an end, and nothing is lost, doubled or left over", Story::add_up),
     ("the CronJob has released what was not paid", |_| check_sweeper()),
     ("workers go back to the minimum", |_| shrink()),
@@ -296,7 +298,8 @@ fn namespace(name: &str) -> Value {
     json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } })
 }
 
-fn patch(change: &Value) -> Result<()> {
+/// Changes the queue's spec.
+pub fn patch(change: &Value) -> Result<()> {
     let change = format!("--patch={change}");
     let queue = format!("bookingqueue/{QUEUE}");
     kubectl(&["patch", "--namespace", NAMESPACE, &queue, "--type=merge", &change]).map(drop)
@@ -315,12 +318,14 @@ fn set_admission(admission: &str) -> Result<()> {
     })
 }
 
-fn worker_pods() -> Result<Vec<Value>> {
+/// The workers' Pods, those that are leaving among them.
+pub fn worker_pods() -> Result<Vec<Value>> {
     let workers = format!("--selector=app.kubernetes.io/instance={QUEUE},app.kubernetes.io/component=worker");
     list(&["pods", "--namespace", NAMESPACE, &workers])
 }
 
-fn wait_for_workers(count: u64, limit: Duration) -> Result<()> {
+/// Waits until so many are asked for, there and ready.
+pub fn wait_for_workers(count: u64, limit: Duration) -> Result<()> {
     until(format!("{count} workers"), limit, || {
         let workers = get(&["--namespace", NAMESPACE, "deployment/concert-worker"])?;
         let number = |pointer: &str| workers.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
