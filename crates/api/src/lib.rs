@@ -15,6 +15,7 @@ pub mod crd;
 pub mod downstream;
 pub mod duration;
 pub mod plan;
+mod quantity;
 pub mod redis;
 pub mod resolve;
 pub mod scaling;

@@ -9,10 +9,13 @@ use std::time::Duration;
 use bookingq_core::autoscale::Policy;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::{Invalid, QueueName};
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::downstream::{Downstream, Endpoint, Role};
 use crate::duration::DurationString;
 use crate::plan::{Plan, RedisPlan, RedisSource, RetryPlan, Scaling, Service, WorkerPlan};
+use crate::quantity;
 use crate::redis::Redis;
 use crate::spec::{BookingQueueSpec, Sweep};
 
@@ -127,6 +130,21 @@ impl Check {
         value.get()
     }
 
+    fn quantity(&mut self, path: &str, text: &str) {
+        if !quantity::is_quantity(text) {
+            self.refuse(path, format!("{text:?}"), quantity::ALLOWED);
+        }
+    }
+
+    fn resources(&mut self, path: &str, resources: Option<&ResourceRequirements>) {
+        let Some(resources) = resources else { return };
+        for (side, quantities) in [("requests", &resources.requests), ("limits", &resources.limits)] {
+            for (name, Quantity(text)) in quantities.iter().flatten() {
+                self.quantity(&format!("{path}.{side}.{name}"), text);
+            }
+        }
+    }
+
     fn service(&mut self, role: Role, service: &Downstream) -> Option<Service> {
         let path = |field: &str| format!("spec.{}.{field}", role.as_str());
         let timeout = self.duration(&path("timeout"), service.timeout, 10 * MILLISECOND..=5 * MINUTE);
@@ -159,8 +177,13 @@ impl Check {
         }
         let (_, source) =
             sources.pop().unwrap_or(("managed", RedisSource::Managed(crate::redis::ManagedRedis::default())));
-        if let RedisSource::Url(url) = &source {
-            self.redis_url(url);
+        match &source {
+            RedisSource::Url(url) => self.redis_url(url),
+            RedisSource::Managed(managed) => {
+                self.quantity("spec.redis.managed.storage", &managed.storage);
+                self.resources("spec.redis.managed.resources", managed.resources.as_ref());
+            }
+            RedisSource::UrlSecret(_) | RedisSource::Sentinel(_) | RedisSource::Cluster(_) => {}
         }
         Some(RedisPlan { source, password: redis.password_secret.clone(), tls: redis.tls.clone() })
     }
@@ -196,6 +219,7 @@ impl Check {
             let allowed = format!("at least spec.worker.lease ({})", worker.lease);
             self.refuse("spec.worker.grace", worker.grace, allowed);
         }
+        self.resources("spec.worker.resources", worker.resources.as_ref());
         WorkerPlan {
             image: worker.image.clone(),
             concurrency: self.number("spec.worker.concurrency", worker.concurrency, 1..=10_000),

@@ -33,6 +33,7 @@ pub struct Worker {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
     /// Anything else of the Pods (a PodTemplateSpec), laid over what the operator builds: node selectors, tolerations, labels …
+    /// What says where Pods run and how their images are pulled is for the sweepers too.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub pod_template: Option<Map<String, Value>>,

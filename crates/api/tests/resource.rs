@@ -92,6 +92,21 @@ fn every_problem_is_told_at_once_with_its_field_value_and_what_is_allowed() {
 }
 
 #[test]
+fn a_quantity_that_is_none_is_told_before_the_api_server_stumbles_over_it() {
+    let found = problems(json!({
+        "worker": { "resources": { "requests": { "cpu": "nonsense" }, "limits": { "memory": "1Gi" } } },
+        "redis": { "managed": { "storage": "8gb", "resources": { "limits": { "cpu": "-1" } } } },
+    }));
+    let paths: Vec<&str> = found.iter().filter_map(|problem| problem.split(' ').next()).collect();
+    let expected = [
+        "spec.redis.managed.storage",
+        "spec.redis.managed.resources.limits.cpu",
+        "spec.worker.resources.requests.cpu",
+    ];
+    assert_eq!(paths, expected, "{found:#?}");
+}
+
+#[test]
 fn a_worker_must_have_time_to_finish_a_call_before_it_leaves() {
     let found = problems(json!({ "worker": { "grace": "4s", "linger": "2s", "lease": "4s" } }));
     assert_eq!(

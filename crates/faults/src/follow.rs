@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::check::Clock;
+use bookingq_faults::check::Clock;
 
 /// Events asked for at once.
 const PIECE: usize = 10_000;

@@ -9,13 +9,11 @@
 //! ```
 
 mod cage;
-mod check;
 mod clients;
 mod clocks;
 mod follow;
 mod plan;
 mod proxy;
-mod record;
 mod recorder;
 mod report;
 mod run;
@@ -29,6 +27,8 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+use bookingq_faults::check::{Ruling, saved};
 
 use crate::plan::{Kind, Wish};
 use crate::run::{Settings, run};
@@ -67,6 +67,9 @@ struct Cli {
     /// Write all figures here, as JSON
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Run nothing: read a history that was kept, and tell where its calls contradict each other
+    #[arg(long, value_name = "HISTORY", conflicts_with_all = ["seed", "only", "out"])]
+    check: Option<PathBuf>,
     /// The program under test
     #[arg(long, value_name = "FILE", default_value = "target/release/bookingq")]
     program: PathBuf,
@@ -84,6 +87,9 @@ async fn main() -> ExitCode {
 }
 
 async fn start(cli: Cli) -> Result<ExitCode> {
+    if let Some(history) = &cli.check {
+        return check(history);
+    }
     let seed = cli.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     println!("seed {seed}");
     let folder = Path::new("target/faults").join(seed.to_string());
@@ -109,6 +115,24 @@ async fn start(cli: Cli) -> Result<ExitCode> {
         println!("history, audit log, schedule and logs: {}", folder.display());
     }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the calls alone tell; the audit log, the store and the ledger are only there at the end of a run.
+fn check(history: &Path) -> Result<ExitCode> {
+    let told = || format!("cannot read {}", history.display());
+    let file = std::io::BufReader::new(std::fs::File::open(history).with_context(told)?);
+    let (promises, calls) = saved::read(file).with_context(told)?;
+    for Ruling { number, says, broken, evidence } in promises.findings().rulings() {
+        println!(
+            "invariant {number}, {says}: {}",
+            if broken == 0 { "holds".to_owned() } else { format!("BROKEN {broken} times") }
+        );
+        for case in evidence {
+            println!("    {case}");
+        }
+    }
+    println!("{calls} calls");
+    Ok(if promises.findings().is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn clear(folder: &Path) -> Result<()> {

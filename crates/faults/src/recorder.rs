@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::check::Promises;
-use crate::record::{Call, Operation, Outcome};
+use bookingq_faults::check::Promises;
+use bookingq_faults::record::{Call, Operation, Outcome};
 
 /// Records calls.
 pub struct Recorder {

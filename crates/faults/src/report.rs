@@ -7,9 +7,9 @@ use bookingq_store::Totals;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::check::{Findings, Ruling};
 use crate::plan::Kind;
 use crate::recorder::Counts;
+use bookingq_faults::check::{Findings, Ruling};
 
 /// All figures of a run.
 #[derive(Debug)]

@@ -14,13 +14,13 @@ use bookingq_store::{Snapshot, Store, StoreError};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::check::{Case, Clock};
 use crate::clients::{self, Hall, Pace};
 use crate::follow::Follower;
 use crate::plan::{Fault, Kind, Step, Wish, plan};
 use crate::recorder::Recorder;
 use crate::report::Report;
 use crate::scene::{self, HOLD, Props, Scene};
+use bookingq_faults::check::{Case, Clock};
 
 /// When nothing is wrong any more and nothing has moved for so long, nothing will: every lease, hold and back-off is shorter.
 const STANDSTILL: Duration = Duration::from_secs(15);

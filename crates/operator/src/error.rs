@@ -13,7 +13,7 @@ pub const API_DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// It was refused, or did not arrive.
-    #[error("{doing}: {cause}")]
+    #[error("{doing}: {}", words(.cause))]
     Failed {
         /// What was tried, for a person.
         doing: String,
@@ -45,10 +45,21 @@ impl ApiError {
         match self {
             Self::Failed { cause: kube::Error::Api(status), .. } => {
                 (400..500).contains(&status.code)
-                    || status.message.starts_with("failed to create typed patch object")
+                    || WRONG_KIND.iter().any(|beginning| status.message.starts_with(beginning))
             }
             _ => false,
         }
+    }
+}
+
+/// How messages of the API server begin when a value is of the wrong kind.
+const WRONG_KIND: [&str; 2] = ["failed to create typed patch object", "failed to convert new object"];
+
+/// What the API server says, without the numbers and repetitions around it.
+fn words(cause: &kube::Error) -> String {
+    match cause {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -110,4 +121,22 @@ impl Trouble {
 
 fn listed(problems: &[SecretProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_a_refusal_told_in_the_words_of_the_api_server() {
+        let message =
+            "failed to convert new object (shop/a; apps/v1, Kind=Deployment) to proper version: no quantity";
+        let status = Status::failure(message, "").with_code(500);
+        let cause = kube::Error::Api(Box::new(status));
+        let error = ApiError::Failed { doing: "apply Deployment a".to_owned(), cause };
+        assert!(error.is_refusal());
+        assert_eq!(error.to_string(), format!("apply Deployment a: {message}"));
+    }
 }

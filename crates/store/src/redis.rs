@@ -41,6 +41,7 @@ pub use self::config::RedisConfig;
 use self::decode::{array, number, required, unexpected};
 use self::follow::Follower;
 use self::link::{Link, SCHEMA};
+pub use self::record::read_booking;
 use self::scripts::ScriptClock;
 use crate::task::{Claim, Lease, Scope, Settled, Settlement};
 use crate::view::{

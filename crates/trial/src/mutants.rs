@@ -128,11 +128,16 @@ async fn settled(client: &Client) -> Result<()> {
     })
     .await;
     outcome.with_context(|| untold.join("\n"))?;
-    let mut reasons = std::collections::BTreeMap::<String, usize>::new();
+    let mut reasons = std::collections::BTreeMap::<String, (usize, String)>::new();
     for queue in all(client).list(&ListParams::default()).await? {
-        *reasons.entry(degraded(&queue.data).1).or_default() += 1;
+        let (_, reason, message) = degraded(&queue.data);
+        let (count, _) = reasons.entry(reason).or_insert((0, message));
+        *count += 1;
     }
-    println!("queues by what they tell: {reasons:?}");
+    println!("queues by what they tell, each with a case:");
+    for (reason, (count, message)) in reasons {
+        println!("  {reason}: {count}; {message}");
+    }
     Ok(())
 }
 
@@ -238,19 +243,19 @@ fn is_refusal(status: &kube::core::Status) -> bool {
     (400..500).contains(&status.code) || status.message.starts_with("failed to create typed patch object")
 }
 
-/// Status and reason of the Degraded condition, and whether it has words.
-fn degraded(data: &Value) -> (String, String, bool) {
+/// Status, reason and message of the Degraded condition.
+fn degraded(data: &Value) -> (String, String, String) {
     let conditions =
         data.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
     let found = conditions.into_iter().find(|one| one["type"] == "Degraded").unwrap_or_default();
     let word = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
-    (word("status"), word("reason"), !word("message").is_empty())
+    (word("status"), word("reason"), word("message"))
 }
 
 fn told(data: &Value, meta: &ObjectMeta) -> bool {
     let newest = data.pointer("/status/observedGeneration").and_then(Value::as_i64) == meta.generation;
-    let (status, reason, words) = degraded(data);
-    newest && words && (status == "False" || (status == "True" && !reason.is_empty()))
+    let (status, reason, message) = degraded(data);
+    newest && !message.is_empty() && (status == "False" || (status == "True" && !reason.is_empty()))
 }
 
 fn describe(queue: &DynamicObject) -> String {

@@ -29,6 +29,10 @@ pub struct Args {
     /// Keep the queues' data in one redis-server that answers, instead of a Redis for each that no kubelet starts
     #[arg(long)]
     redis: bool,
+    /// Wait so long between the last write and the rest, in seconds. There is no kubelet, so no sweeper ever runs; where a Redis
+    /// answers, each queue says so once, some three minutes after it was made
+    #[arg(long, default_value_t = 0)]
+    settle: u64,
     /// Length of the rest that is looked at, in seconds
     #[arg(long, default_value_t = 60)]
     rest: u64,
@@ -69,6 +73,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     println!("converged: the last write came {converged:.1} s after the last apply");
     tell("converged", operator.usage()?);
 
+    tokio::time::sleep(Duration::from_secs(args.settle)).await;
     let (quiet, before) = (Timestamp::now(), operator.usage()?);
     tokio::time::sleep(Duration::from_secs(args.rest)).await;
     let after = operator.usage()?;

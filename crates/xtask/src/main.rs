@@ -1,7 +1,7 @@
 //! `cargo xtask …`: what this project does to itself. One file for each command.
 //!
 //! ```text
-//!   test, tidy, crd, manifests, check_report, bench, faults  ──>  shell (runs other programs)   tree (the files of the repository)
+//!   test, tidy, crd, manifests, check_report, bench, faults, fuzz  ──>  shell (runs other programs)   tree (the files of the repository)
 //!     |          '─────'──> generated (writes or compares)
 //!     '──> control_plane (finds or builds an API server) <── trial
 //!   e2e ──> within (runs other programs that must end in time)
@@ -13,6 +13,7 @@ mod control_plane;
 mod crd;
 mod e2e;
 mod faults;
+mod fuzz;
 mod generated;
 mod manifests;
 mod shell;
@@ -52,6 +53,8 @@ enum Command {
     Trial(trial::Args),
     /// Break a running bookingq on purpose, in every way a seed can choose, and check every invariant
     Faults(faults::Args),
+    /// Give every door that a stranger can reach what libFuzzer finds
+    Fuzz(fuzz::Args),
     /// Measure
     Bench(bench::Args),
 }
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::E2e(args) => e2e::run(&args),
         Command::Trial(args) => trial::run(&args),
         Command::Faults(args) => faults::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match outcome {

@@ -9,6 +9,7 @@
 mod clock;
 mod findings;
 mod promises;
+pub mod saved;
 #[cfg(test)]
 mod tests;
 

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-use crate::record::{Operation, Outcome, Seen};
 use crate::recorder::Recorder;
+use bookingq_faults::record::{Operation, Outcome, Seen};
 
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(2);

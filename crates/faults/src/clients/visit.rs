@@ -7,7 +7,7 @@ use rand::Rng as _;
 use tokio::time::sleep;
 
 use super::caller::Caller;
-use crate::record::{Operation, Outcome, Seen};
+use bookingq_faults::record::{Operation, Outcome, Seen};
 
 /// Between two looks at its booking, at first; grows with each.
 const LOOK: Duration = Duration::from_millis(150);

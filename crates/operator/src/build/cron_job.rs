@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use bookingq_api::Problems;
 use bookingq_api::downstream::Role;
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec};
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::names::{self, Part};
-use super::{arguments, pod, volumes};
+use super::{arguments, overlay, pod, volumes};
 use crate::secrets::Secrets;
 use crate::site::Site;
 use crate::target::Target;
@@ -20,41 +21,44 @@ const STARTING_DEADLINE_SECONDS: i64 = 60;
 const MARGIN: Duration = Duration::from_secs(60);
 
 /// The CronJob; `None` while sweeping is suspended.
-pub fn build(target: &Target, secrets: &Secrets, site: &Site) -> Option<CronJob> {
+///
+/// # Errors
+/// [`Problems`] if what `spec.worker.podTemplate` says for all Pods, laid over what is built, makes no Pod template.
+pub fn build(target: &Target, secrets: &Secrets, site: &Site) -> Result<Option<CronJob>, Problems> {
+    let Some(schedule) = target.plan.sweep.clone() else { return Ok(None) };
     let spec = CronJobSpec {
-        schedule: target.plan.sweep.clone()?,
+        schedule,
         concurrency_policy: Some("Forbid".to_owned()),
         starting_deadline_seconds: Some(STARTING_DEADLINE_SECONDS),
         successful_jobs_history_limit: Some(1),
         failed_jobs_history_limit: Some(2),
         job_template: JobTemplateSpec {
             metadata: Some(labelled(target)),
-            spec: Some(job(target, secrets, site)),
+            spec: Some(job(target, secrets, site)?),
         },
         ..CronJobSpec::default()
     };
-    Some(CronJob {
+    Ok(Some(CronJob {
         metadata: names::metadata(target, names::sweeper(&target.name), Part::Sweeper),
         spec: Some(spec),
         ..CronJob::default()
-    })
+    }))
 }
 
 fn labelled(target: &Target) -> ObjectMeta {
     ObjectMeta { labels: Some(names::labels(&target.name, Part::Sweeper)), ..ObjectMeta::default() }
 }
 
-fn job(target: &Target, secrets: &Secrets, site: &Site) -> JobSpec {
-    JobSpec {
+fn job(target: &Target, secrets: &Secrets, site: &Site) -> Result<JobSpec, Problems> {
+    let template =
+        PodTemplateSpec { metadata: Some(labelled(target)), spec: Some(pod_spec(target, secrets, site)) };
+    Ok(JobSpec {
         active_deadline_seconds: Some((arguments::SWEEP_FOR + MARGIN).as_secs() as i64),
         // The next minute brings the next one.
         backoff_limit: Some(0),
-        template: PodTemplateSpec {
-            metadata: Some(labelled(target)),
-            spec: Some(pod_spec(target, secrets, site)),
-        },
+        template: overlay::over_sweepers(template, target)?,
         ..JobSpec::default()
-    }
+    })
 }
 
 fn pod_spec(target: &Target, secrets: &Secrets, site: &Site) -> PodSpec {

@@ -10,14 +10,12 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use serde_json::Value;
 
 use super::names::{self, Part};
-use super::{arguments, pod, volumes};
-use crate::merge;
+use super::{arguments, overlay, pod, volumes};
 use crate::secrets::Secrets;
 use crate::site::Site;
-use crate::target::{Target, problem};
+use crate::target::Target;
 
 /// Time the kubelet gives a worker beyond its own grace, so that it is the worker that decides when it is done.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -53,21 +51,7 @@ fn template(target: &Target, secrets: &Secrets, site: &Site) -> Result<PodTempla
         metadata: Some(template_metadata(target, secrets, Part::Worker)),
         spec: Some(pod_spec(target, secrets, site)),
     };
-    let Some(over) = &target.plan.worker.pod_template else { return Ok(built) };
-    let refuse = |value: String| {
-        let allowed = "fields of a PodTemplateSpec, as `kubectl explain podtemplate.template` shows them";
-        Problems(vec![problem("spec.worker.podTemplate", value, allowed)])
-    };
-    let mut laid = serde_json::to_value(&built).map_err(|error| refuse(error.to_string()))?;
-    merge::overlay(&mut laid, &Value::Object(over.clone()));
-    let mut laid: PodTemplateSpec =
-        serde_json::from_value(laid).map_err(|error| refuse(error.to_string()))?;
-    // What selects the Pods and what restarts them is not for the overlay.
-    let metadata = laid.metadata.get_or_insert_default();
-    let ours = template_metadata(target, secrets, Part::Worker);
-    metadata.labels.get_or_insert_default().extend(ours.labels.unwrap_or_default());
-    metadata.annotations.get_or_insert_default().extend(ours.annotations.unwrap_or_default());
-    Ok(laid)
+    overlay::over_workers(built, target)
 }
 
 /// Labels, and the Secrets' versions: a changed Secret makes new Pods.

@@ -1,7 +1,7 @@
 //! Build: from a target to its objects. Pure: the same target, Secrets and site always give the same objects.
 //!
 //! ```text
-//!   names (every name and label)   pod, volumes, arguments (what Pods are made of)
+//!   names (every name and label)   pod, volumes, arguments, overlay (what Pods are made of)
 //!     |
 //!     |- deployment, service, service_account, disruption_budget, network_policy    the workers
 //!     |- cron_job                                                                   the sweeper
@@ -14,6 +14,7 @@ pub mod deployment;
 pub mod disruption_budget;
 pub mod names;
 pub mod network_policy;
+pub mod overlay;
 pub mod pod;
 pub mod redis;
 pub mod service;
@@ -63,7 +64,7 @@ pub fn build(target: &Target, secrets: &Secrets, site: &Site) -> Result<Objects,
         stateful_set: None,
         deployment: deployment::build(target, secrets, site)?,
         disruption_budget: disruption_budget::build(target),
-        cron_job: cron_job::build(target, secrets, site),
+        cron_job: cron_job::build(target, secrets, site)?,
     };
     if let RedisSource::Managed(managed) = &target.plan.redis.source {
         objects.network_policies.push(network_policy::redis(target, site));

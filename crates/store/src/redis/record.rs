@@ -13,6 +13,17 @@ use super::decode::unexpected;
 use crate::task::{Lease, Task, TaskKind};
 use crate::{Result, StoreError};
 
+/// Understands a booking's text as it is found in Redis (docs/redis-keys.md), whoever wrote it.
+///
+/// # Errors
+/// [`StoreError::Unexpected`]: it was cut off, is of another release, or is something else.
+pub fn read_booking(client: &ClientId, text: &[u8]) -> Result<Booking> {
+    let value = Value::BulkString(text.to_vec());
+    let record = Record::read(&value)?;
+    record.details()?;
+    Ok(record.booking(client))
+}
+
 /// The last four lines of a new booking, but for when it joined: request, item, trace, payload.
 pub(super) fn request(request: &RequestId, details: &Details, trace: Option<&str>) -> Vec<u8> {
     let mut lines = Vec::with_capacity(details.item.len() + details.payload.len() + 128);

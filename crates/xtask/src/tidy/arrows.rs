@@ -7,12 +7,13 @@ use super::Problem;
 use crate::shell;
 
 /// A crate may import those of the levels before its own, and no others.
-const LEVELS: [&[&str]; 5] = [
+const LEVELS: [&[&str]; 6] = [
     &["bookingq-core"],
     &["bookingq-proto", "bookingq-api", "bookingq-store"],
     &["bookingq-worker", "bookingq-operator", "bookingq-sim", "bookingq-trial"],
     &["bookingq-up"],
     &["bookingq", "bookingq-bench", "bookingq-faults", "xtask"],
+    &["bookingq-fuzz"],
 ];
 
 /// The core does no I/O and knows no async: this is all it may import from outside.

@@ -1,0 +1,77 @@
+//! The messages of `BookingWorkerService`.
+
+use bookingq_core::QueueName;
+use bookingq_core::limits::{MAX_ENQUEUE_BATCH, MAX_PAYLOAD_BYTES};
+use bookingq_proto::error::ApiError;
+use bookingq_proto::v1;
+use bookingq_worker::service::parse::Parser;
+use prost::Message;
+use tonic::Status;
+use tonic_types::StatusExt as _;
+
+/// An answer's header that HTTP/2 peers take without being asked.
+const HEADER: usize = 8 * 1024;
+
+/// A message of the worker's service: the first byte says which.
+///
+/// # Panics
+/// When one is taken otherwise than it was sent, or refused without reason and field.
+pub fn enqueue(data: &[u8]) -> bool {
+    let (Some((which, message)), Ok(queue)) = (data.split_first(), QueueName::new("concert")) else {
+        return false;
+    };
+    let parser = Parser::new(queue);
+    let outcome = match which % 4 {
+        0 => decoded(message).map(|request| one(&parser, &request)),
+        1 => decoded(message).map(|batch: v1::EnqueueBatchRequest| {
+            Parser::check_batch(batch.requests.len())?;
+            assert!(batch.requests.len() <= MAX_ENQUEUE_BATCH);
+            batch.requests.iter().try_for_each(|request| one(&parser, request))
+        }),
+        2 => decoded(message).map(|request: v1::CancelRequest| {
+            let cancel = parser.cancel(&request)?;
+            assert_eq!(cancel.client.as_str(), request.client_id);
+            Ok(())
+        }),
+        _ => decoded(message).map(|request: v1::ConfirmPaymentRequest| {
+            let confirm = parser.confirm(&request)?;
+            assert_eq!(confirm.payment.as_str(), request.payment_id);
+            Ok(())
+        }),
+    };
+    match outcome {
+        Some(Err(refused)) => {
+            told(refused);
+            false
+        }
+        taken => taken.is_some(),
+    }
+}
+
+/// What is not even a message never reaches us: tonic refuses it.
+fn decoded<M: Message + Default>(message: &[u8]) -> Option<M> {
+    M::decode(message).ok()
+}
+
+fn one(parser: &Parser, request: &v1::EnqueueRequest) -> Result<(), ApiError> {
+    let taken = parser.enqueue(request, None)?;
+    assert_eq!(taken.client.as_str(), request.client_id);
+    assert_eq!(taken.request.as_str(), request.request_id);
+    assert_eq!((&*taken.details.item, &*taken.details.payload), (&*request.item, &*request.payload));
+    assert!(taken.details.payload.len() <= MAX_PAYLOAD_BYTES);
+    assert!(!taken.details.item.contains('\n'), "a text in Redis has one line for it");
+    Ok(())
+}
+
+/// Refused with a reason of the closed set and, where a field is wrong, its name; short enough for every client.
+fn told(refused: ApiError) {
+    let invalid = matches!(refused, ApiError::Invalid(_));
+    let status = Status::from(refused);
+    assert!(status.get_details_error_info().is_some(), "no reason: {status:?}");
+    if invalid {
+        let fields =
+            status.get_details_bad_request().map(|request| request.field_violations).unwrap_or_default();
+        assert!(fields.iter().any(|field| !field.field.is_empty()), "no field: {status:?}");
+    }
+    assert!(status.message().len() + status.details().len() < HEADER, "too long: {status:?}");
+}

@@ -1,0 +1,45 @@
+//! A `BookingQueue` in YAML.
+
+use bookingq_api::{BookingQueue, Problems};
+use bookingq_operator::build::{self, names};
+use bookingq_operator::secrets::Secrets;
+use bookingq_operator::site::Site;
+use bookingq_operator::target::Target;
+
+/// Longest name that each kind of object takes.
+const LONGEST: usize = 63;
+
+/// A `BookingQueue` as somebody wrote it.
+///
+/// # Panics
+/// When problems do not name their fields, or objects have names that the API server does not take.
+pub fn queue(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let Ok(mut queue) = serde_saphyr::from_str::<BookingQueue>(text) else { return false };
+    queue.metadata.uid.get_or_insert_default();
+    let site = Site { image: "bookingq:test".to_owned(), namespace: "bookingq-system".to_owned() };
+    let built = Target::resolve(&queue).and_then(|target| {
+        let objects = build::build(&target, &Secrets::default(), &site)?;
+        Ok((target, objects))
+    });
+    match built {
+        Ok((target, objects)) => {
+            let text = serde_json::to_string(&objects.deployment).unwrap_or_default();
+            assert!(text.len() > 2, "an object that cannot be written");
+            assert!(names::all(&target.name).iter().all(|name| name.len() <= LONGEST));
+            true
+        }
+        Err(problems) => {
+            named(&problems);
+            false
+        }
+    }
+}
+
+fn named(Problems(problems): &Problems) {
+    assert!(!problems.is_empty(), "refused without a problem");
+    for problem in problems {
+        assert!(problem.path.starts_with("spec") || problem.path.starts_with("metadata"), "{problem:?}");
+        assert!(!problem.allowed.is_empty(), "{problem:?}");
+    }
+}

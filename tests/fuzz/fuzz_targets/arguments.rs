@@ -1,0 +1,7 @@
+//! The command line. What must hold: crates/fuzz/src/arguments.rs.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    bookingq_fuzz::arguments(data);
+});

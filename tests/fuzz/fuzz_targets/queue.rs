@@ -1,0 +1,7 @@
+//! A `BookingQueue` in YAML. What must hold: crates/fuzz/src/queue.rs.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    bookingq_fuzz::queue(data);
+});
