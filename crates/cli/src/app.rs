@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::failure::Failure;
 use crate::signals::Signals;
@@ -94,6 +95,7 @@ impl Verb {
 /// Parses, runs, and answers with an exit code. (clap itself ends the program with 2 at wrong usage.)
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    allow_open_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::from(error).report(),
@@ -105,6 +107,13 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// As many as the system lets a process ask for: 1,024, the usual number that is allowed without asking, are few connections.
+/// Where it cannot be had, the usual number it is.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 async fn serve(cli: Cli) -> Result<(), Failure> {

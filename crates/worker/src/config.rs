@@ -75,6 +75,8 @@ pub struct ServerLimits {
     pub streams_per_connection: u32,
     /// Largest message taken, in bytes.
     pub message_bytes: usize,
+    /// Bytes that requests on their way may hold together, before they are answered.
+    pub intake_bytes: usize,
     /// A connection older than this is asked to leave, so that new workers get their share.
     pub connection_age: Duration,
 }
@@ -86,6 +88,7 @@ impl Default for ServerLimits {
             watches: 200_000,
             streams_per_connection: 4096,
             message_bytes: 6 * 1024 * 1024,
+            intake_bytes: 64 * 1024 * 1024,
             connection_age: Duration::from_secs(300),
         }
     }

@@ -16,6 +16,7 @@ pub mod admin;
 pub mod config;
 pub mod downstream;
 pub mod follow;
+mod intake;
 pub mod keeper;
 pub mod metrics;
 pub mod notifier;

@@ -31,6 +31,8 @@ pub struct Families {
     pub request_duration: HistogramVec,
     /// `connections`: open gRPC connections.
     pub connections: IntGauge,
+    /// `intake_refused_total`: requests refused before their message had come, because too many bytes were on their way.
+    pub intake_refused: IntCounter,
     /// `watches`: open `WatchStatus` streams.
     pub watches: IntGauge,
     /// `tasks_total{kind,verdict}`: tasks settled.
@@ -175,6 +177,10 @@ impl Families {
                 &["method"],
             )?,
             connections: r.int_gauge("connections", "Open gRPC connections")?,
+            intake_refused: r.counter(
+                "intake_refused_total",
+                "Requests refused before their message had come, because too many bytes were on their way",
+            )?,
             watches: r.int_gauge("watches", "Open WatchStatus streams")?,
             tasks: r.counters("tasks_total", "Tasks settled, by kind and verdict", &["kind", "verdict"])?,
             task_duration: r.histograms(

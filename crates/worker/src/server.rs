@@ -8,7 +8,7 @@ use std::time::Duration;
 use bookingq_proto::v1::booking_worker_service_server::BookingWorkerServiceServer;
 use bookingq_proto::{FILE_DESCRIPTOR_SET, v1};
 use futures::Stream;
-use prometheus::IntGauge;
+use prometheus::{IntCounter, IntGauge};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,10 +21,18 @@ use tracing::warn;
 
 use crate::WorkerError;
 use crate::config::{ServerLimits, ServerTls};
+use crate::intake::Intake;
 use crate::service::Handlers;
 
 /// Open connections; the next one waits in the kernel's backlog.
 const CONNECTIONS: usize = 16_384;
+/// Files that connections leave for everything else: Redis, the services, the admin port.
+const SPARE_FILES: usize = 256;
+/// Until a connection is accepted again after one could not be.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes that a stream, and a whole connection, may send before we have looked at them. They are looked at at once, so this bounds
+/// what lies unread, not how fast it comes: at half a millisecond in between, 512 MiB/s for each connection.
+const WINDOWS: (u32, u32) = (64 * 1024, 256 * 1024);
 /// How long a recycled connection may finish its calls. Long streams are cut then, and opened elsewhere.
 const AGE_GRACE: Duration = Duration::from_secs(10);
 /// Half-open connections are found within the sum of these.
@@ -48,11 +56,14 @@ pub(crate) async fn serve(
     let limits = settings.limits;
     let mut server = Server::builder()
         .max_concurrent_streams(limits.streams_per_connection)
+        .initial_stream_window_size(WINDOWS.0)
+        .initial_connection_window_size(WINDOWS.1)
         .max_connection_age(limits.connection_age)
         .max_connection_age_grace(AGE_GRACE)
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .http2_max_header_list_size(16 * 1024);
+    let intake = Intake::new(limits.intake_bytes, settings.intake_refused);
     if let Some(tls) = settings.tls {
         server = server.tls_config(tls).map_err(|error| WorkerError::Tls(error.to_string()))?;
     }
@@ -72,6 +83,7 @@ pub(crate) async fn serve(
             .max_decoding_message_size(limits.message_bytes)
             .max_encoding_message_size(limits.message_bytes);
     server
+        .layer(intake)
         .add_service(service)
         .add_service(health)
         .add_service(reflection().build_v1().map_err(described)?)
@@ -90,6 +102,8 @@ pub(crate) struct Settings {
     pub tls: Option<ServerTlsConfig>,
     /// Open connections, for the metrics.
     pub connections: IntGauge,
+    /// Requests refused because too many others were on their way, for the metrics.
+    pub intake_refused: IntCounter,
 }
 
 /// Reads the certificate files.
@@ -111,14 +125,22 @@ struct Incoming {
     listener: TcpListener,
     places: PollSemaphore,
     place: Option<OwnedSemaphorePermit>,
+    /// After a failure.
+    pause: Option<Pin<Box<Sleep>>>,
     gauge: IntGauge,
     cut: CancellationToken,
 }
 
 impl Incoming {
     fn new(listener: TcpListener, gauge: IntGauge, cut: CancellationToken) -> Self {
-        let places = PollSemaphore::new(Arc::new(Semaphore::new(CONNECTIONS)));
-        Self { listener, places, place: None, gauge, cut }
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let files = files.map_or(CONNECTIONS, |files| usize::try_from(files).unwrap_or(CONNECTIONS));
+        let allowed = files.saturating_sub(SPARE_FILES).clamp(1, CONNECTIONS);
+        if allowed < CONNECTIONS {
+            warn!(files, connections = allowed, "few open files are allowed, and so are connections");
+        }
+        let places = PollSemaphore::new(Arc::new(Semaphore::new(allowed)));
+        Self { listener, places, place: None, pause: None, gauge, cut }
     }
 }
 
@@ -126,6 +148,10 @@ impl Stream for Incoming {
     type Item = std::io::Result<Connection>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(pause) = &mut self.pause {
+            std::task::ready!(pause.as_mut().poll(context));
+            self.pause = None;
+        }
         if self.place.is_none() {
             match self.places.poll_acquire(context) {
                 Poll::Ready(place) => self.place = place,
@@ -141,10 +167,14 @@ impl Stream for Incoming {
                 let cut = Box::pin(self.cut.clone().cancelled_owned());
                 Poll::Ready(Some(Ok(Connection::new(stream, cut, self.gauge.clone(), place))))
             }
-            // Out of file descriptors, or a peer that was gone before we looked: the listener itself is well.
+            // Out of file descriptors, or a peer that was gone before we looked: the listener itself is well. In the first case it
+            // would fail again at once.
             Poll::Ready(Err(error)) => {
                 warn!(%error, "can't accept a connection");
-                context.waker().wake_by_ref();
+                let mut pause = Box::pin(tokio::time::sleep(ACCEPT_PAUSE));
+                // Registers the waker; it cannot be over yet.
+                let _ = pause.as_mut().poll(context);
+                self.pause = Some(pause);
                 Poll::Pending
             }
             Poll::Pending => Poll::Pending,

@@ -129,6 +129,7 @@ impl Worker {
             limits: config.limits,
             tls: config.tls.as_ref().map(server_tls).transpose()?,
             connections: metrics.connections.clone(),
+            intake_refused: metrics.intake_refused.clone(),
         };
         let listener = bind(config.listen).await?;
         let grpc =

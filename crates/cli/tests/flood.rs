@@ -1,0 +1,189 @@
+//! A worker under connections that want nothing good (silent ones, slow ones, messages that never end): its memory stays bounded,
+//! and who wants a place gets one. `FLOOD=10000 cargo test --release -p bookingq --test flood` makes it ten times as many.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "../../store/tests/support/mod.rs"]
+mod support;
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bookingq_proto::v1;
+use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
+use bytes::Bytes;
+use support::RedisServer;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tonic::transport::Channel;
+
+type Client = BookingWorkerServiceClient<Channel>;
+
+/// Connections, unless FLOOD says otherwise.
+const CONNECTIONS: usize = 1000;
+/// A sixth of the connections sends messages that never end, on so many streams each.
+const STREAMS: usize = 4;
+/// Announced and not sent to the end: the largest message that is taken.
+const ANNOUNCED: u32 = 6 * 1024 * 1024;
+/// A place must be had within this, whatever else is going on.
+const LIMIT: Duration = Duration::from_secs(5);
+/// What a worker may hold: a little for each connection, and a fixed amount for messages that are not whole yet.
+const MIB: f64 = 512.0;
+const KIB_PER_CONNECTION: f64 = 40.0;
+
+fn connections() -> usize {
+    std::env::var("FLOOD").ok().and_then(|count| count.parse().ok()).unwrap_or(CONNECTIONS)
+}
+
+struct Worker {
+    child: Child,
+    address: String,
+}
+
+impl Worker {
+    fn start(redis: &str) -> Self {
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let child = Command::new(env!("CARGO_BIN_EXE_bookingq"))
+            .args(["worker", "--queue", "concert", "--booking", "http://127.0.0.1:1"])
+            .args(["--redis", redis, "--listen", &address, "--log-format", "json"])
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, address }
+    }
+
+    async fn connect(&self) -> Client {
+        let endpoint = Channel::from_shared(format!("http://{}", self.address)).unwrap();
+        tokio::time::timeout(LIMIT, async {
+            loop {
+                if let Ok(channel) = endpoint.connect().await {
+                    return Client::new(channel);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .unwrap()
+    }
+
+    /// The most memory it ever held.
+    fn peak_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Connects and says nothing.
+async fn silent(address: String) {
+    let Ok(stream) = TcpStream::connect(&address).await else { return };
+    std::future::pending::<()>().await;
+    drop(stream);
+}
+
+/// Says hello so slowly that it never gets to a request.
+async fn slow(address: String) {
+    let Ok(mut stream) = TcpStream::connect(&address).await else { return };
+    for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" {
+        if stream.write_all(&[*byte]).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Begins messages that it never ends.
+async fn endless(address: String) -> Option<()> {
+    let stream = TcpStream::connect(&address).await.ok()?;
+    let (mut sender, connection) = h2::client::handshake(stream).await.ok()?;
+    tokio::spawn(connection);
+    let mut begun = JoinSet::new();
+    for _ in 0..STREAMS {
+        sender = sender.ready().await.ok()?;
+        let request = http::Request::post(format!(
+            "http://{address}/bookingqueue.v1.BookingWorkerService/EnqueueBatch"
+        ))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())
+        .ok()?;
+        let (_response, body) = sender.send_request(request, false).ok()?;
+        begun.spawn(most_of_a_message(body));
+    }
+    begun.join_all().await;
+    std::future::pending().await
+}
+
+async fn most_of_a_message(mut body: h2::SendStream<Bytes>) -> Option<()> {
+    let mut left = ANNOUNCED as usize - 1;
+    let mut head = vec![0_u8];
+    head.extend(ANNOUNCED.to_be_bytes());
+    body.send_data(head.into(), false).ok()?;
+    while left > 0 {
+        body.reserve_capacity(left.min(16 * 1024));
+        let room = std::future::poll_fn(|context| body.poll_capacity(context)).await?.ok()?;
+        let now = room.min(left);
+        body.send_data(Bytes::from(vec![0x0a; now]), false).ok()?;
+        left -= now;
+    }
+    std::future::pending().await
+}
+
+fn request(number: u32) -> v1::EnqueueRequest {
+    v1::EnqueueRequest {
+        queue: "concert".into(),
+        client_id: format!("honest-{number}"),
+        request_id: "r".into(),
+        ..Default::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_takes_bounded_memory_and_keeps_nobody_out() {
+    let redis = RedisServer::start();
+    let worker = Worker::start(&redis.url());
+    let mut early = worker.connect().await;
+    early.enqueue(request(0)).await.unwrap();
+    let calm = worker.peak_mib();
+
+    let count = connections();
+    let mut flood = JoinSet::new();
+    for number in 0..count {
+        let address = worker.address.clone();
+        match number % 6 {
+            0..3 => drop(flood.spawn(silent(address))),
+            3 | 4 => drop(flood.spawn(slow(address))),
+            _ => drop(flood.spawn(async move { endless(address).await.unwrap_or_default() })),
+        }
+        if number % 100 == 99 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    let (start, mut number, mut longest) = (Instant::now(), 0, Duration::ZERO);
+    while start.elapsed() < Duration::from_secs(15) {
+        number += 1;
+        let asked = Instant::now();
+        // Every tenth comes on a connection of its own.
+        let mut client = if number % 10 == 0 { worker.connect().await } else { early.clone() };
+        let answer = tokio::time::timeout(LIMIT, client.enqueue(request(number))).await;
+        answer.unwrap().unwrap();
+        longest = longest.max(asked.elapsed());
+    }
+    let peak = worker.peak_mib();
+    println!(
+        "{count} connections: {number} places, the slowest after {longest:?}; {calm:.1} MiB before, {peak:.1} at most"
+    );
+    let allowed = MIB + KIB_PER_CONNECTION * count as f64 / 1024.0;
+    assert!(peak < allowed, "{peak:.1} MiB of {allowed:.1}");
+}
