@@ -82,6 +82,7 @@ impl Scene {
             stock: props.stock,
             faults: everyday(),
             refusals: everyday_refusals(),
+            keeps: None,
             seed: props.seed,
         };
         let shop = BookingSim::start(spec, SocketAddr::from(([127, 0, 0, 1], 0))).await?;

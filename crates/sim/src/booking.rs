@@ -23,6 +23,7 @@ pub struct Shop {
     ledger: Mutex<Ledger>,
     conduct: Arc<Conduct>,
     refusals: RwLock<Refusals>,
+    keeps: Option<Duration>,
     seed: u64,
 }
 
@@ -33,6 +34,7 @@ impl Shop {
             ledger: Mutex::new(Ledger::new(spec.stock)),
             conduct: Conduct::new(ServiceSpec { faults: spec.faults, seed: spec.seed }),
             refusals: RwLock::new(spec.refusals),
+            keeps: spec.keeps,
             seed: spec.seed,
         })
     }
@@ -100,6 +102,17 @@ impl Shop {
         }
     }
 
+    /// Sees to it that a reservation does not outlive its time to pay for ever. Repeats do so again, which does no harm.
+    fn keep(self: Arc<Self>, request: &v1::ReserveRequest) {
+        let Some(keeps) = self.keeps else { return };
+        let hold = request.hold.and_then(|hold| Duration::try_from(hold).ok()).unwrap_or_default();
+        let booking = request.booking_id.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(hold + keeps).await;
+            self.ledger.lock().time_out(&booking);
+        });
+    }
+
     fn confirm(&self, request: &v1::ConfirmRequest) -> v1::confirm_response::Outcome {
         use v1::confirm_response::Outcome;
         let ruling = self.ruling(self.refusals().confirm_rejects, "confirm", &request.booking_id);
@@ -128,8 +141,14 @@ impl BookingService for Counter {
         named(&request.booking_id)?;
         let quantity = u64::try_from(request.quantity).ok().filter(|&quantity| quantity > 0);
         let quantity = quantity.ok_or_else(|| Status::invalid_argument("quantity must be at least 1"))?;
-        let outcome = self.0.conduct.treat(move || shop.reserve(&request, quantity)).await?;
-        Ok(Response::new(v1::ReserveResponse { outcome: Some(outcome) }))
+        let outcome = self.0.conduct.treat(move || {
+            let outcome = shop.reserve(&request, quantity);
+            if matches!(outcome, v1::reserve_response::Outcome::Reserved(_)) {
+                shop.keep(&request);
+            }
+            outcome
+        });
+        Ok(Response::new(v1::ReserveResponse { outcome: Some(outcome.await?) }))
     }
 
     async fn confirm(

@@ -14,7 +14,8 @@ pub const SCHEME: &str = "simulate://";
 
 const SPEC_RULE: &str =
     "simulate://booking, simulate://ticket or simulate://realtime, optionally with ?key=value&key=value";
-const BOOKING_KEYS: &str = "stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects, seed";
+const BOOKING_KEYS: &str =
+    "stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects, keeps, seed";
 const SERVICE_KEYS: &str = "latency, jitter, errors, lost_replies, seed";
 const DURATION_RULE: &str = "a duration up to 1h, such as 20ms or 1s";
 const STOCK_RULE: &str = "a whole number of tickets, 0 or more";
@@ -45,7 +46,7 @@ pub struct Refusals {
     pub confirm_rejects: Share,
 }
 
-/// A simulated Booking Service. Text: the keys of [`Faults`] and [`Refusals`], `stock` and `seed`, as `key=value,key=value`.
+/// A simulated Booking Service. Text: the keys of [`Faults`] and [`Refusals`], `stock`, `keeps` and `seed`, as `key=value,key=value`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BookingSpec {
     /// Tickets to sell; 1,000 unless said.
@@ -54,13 +55,15 @@ pub struct BookingSpec {
     pub faults: Faults,
     /// How often it says no.
     pub refusals: Refusals,
+    /// How long after the time to pay it gives a reservation back by itself, if nobody confirmed or released it; never unless said.
+    pub keeps: Option<Duration>,
     /// What chance is drawn from: the same seed and calls give the same faults.
     pub seed: u64,
 }
 
 impl Default for BookingSpec {
     fn default() -> Self {
-        Self { stock: 1000, faults: Faults::default(), refusals: Refusals::default(), seed: 1 }
+        Self { stock: 1000, faults: Faults::default(), refusals: Refusals::default(), keeps: None, seed: 1 }
     }
 }
 
@@ -157,6 +160,7 @@ impl BookingSpec {
         let mut spec = Self::default();
         each_setting(text, separator, BOOKING_KEYS, |key, value| match key {
             "stock" => whole("stock", value, STOCK_RULE).map(|stock| spec.stock = stock).map(|()| true),
+            "keeps" => parse_duration("keeps", value).map(|keeps| spec.keeps = Some(keeps)).map(|()| true),
             "seed" => whole("seed", value, SEED_RULE).map(|seed| spec.seed = seed).map(|()| true),
             _ => Ok(spec.faults.set(key, value)? || spec.refusals.set(key, value)?),
         })?;
@@ -201,7 +205,11 @@ impl fmt::Display for BookingSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Refusals { rejects, confirm_rejects } = self.refusals;
         write!(f, "stock={},{},", self.stock, self.faults)?;
-        write!(f, "rejects={rejects},confirm_rejects={confirm_rejects},seed={}", self.seed)
+        write!(f, "rejects={rejects},confirm_rejects={confirm_rejects},")?;
+        if let Some(keeps) = self.keeps {
+            write!(f, "keeps={}ms,", keeps.as_millis())?;
+        }
+        write!(f, "seed={}", self.seed)
     }
 }
 

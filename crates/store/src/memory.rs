@@ -151,7 +151,7 @@ impl Store for MemoryStore {
     }
 
     async fn snapshot(&self) -> Result<Snapshot> {
-        Ok(self.step(|queue, now| queue.snapshot(now)))
+        Ok(self.step(|queue, now| queue.snapshot(now, self.epoch.clone())))
     }
 
     async fn set_admission(&self, admission: Admission) -> Result<()> {

@@ -75,6 +75,7 @@ mod tests {
     fn snapshot(second: u64, enqueued: u64, dispatched: u64, busy_us: u64) -> Snapshot {
         Snapshot {
             now: Timestamp(second * 1000),
+            epoch: String::new(),
             admission: Admission::Open,
             backlog: enqueued - dispatched,
             in_flight: 0,

@@ -113,6 +113,8 @@ pub struct Totals {
 pub struct Snapshot {
     /// The store's clock.
     pub now: Timestamp,
+    /// Names the store's data ([`Opened::epoch`]); empty when it was lost and nobody has opened the store since.
+    pub epoch: String,
     /// Whether it takes and serves bookings.
     pub admission: Admission,
     /// Bookings in the line.

@@ -240,8 +240,9 @@ impl Pair {
         assert_eq!(memory, self.redis.waiting(Ticket(0), 10).await.unwrap());
         let memory = self.memory.snapshot().await.unwrap();
         let redis = self.redis.snapshot().await.unwrap();
-        // One keeps single events, the other whole calls.
-        assert_eq!(Snapshot { outbox: 0, ..memory }, Snapshot { outbox: 0, ..redis });
+        // One keeps single events, the other whole calls; and each has a name for its data.
+        let plain = |snapshot| Snapshot { outbox: 0, epoch: String::new(), ..snapshot };
+        assert_eq!(plain(memory), plain(redis));
         let memory = follow(&self.memory, &mut self.followed[0]).await;
         assert_eq!(memory, follow(&self.redis, &mut self.followed[1]).await);
     }

@@ -233,8 +233,12 @@ async fn data_that_was_lost_has_another_epoch_and_a_follower_notices() {
         place(&store, &enqueue(name)).await;
     }
     let after = store.events(EventSeq::START, 9, Duration::ZERO).await.unwrap().next;
+    assert_eq!(store.snapshot().await.unwrap().epoch, before.epoch);
     server.cli(&["FLUSHALL"]);
-    assert_ne!(store.open().await.unwrap().epoch, before.epoch);
+    assert_eq!(store.snapshot().await.unwrap().epoch, "", "new data has no name before somebody opens it");
+    let opened = store.open().await.unwrap();
+    assert_ne!(opened.epoch, before.epoch);
+    assert_eq!(store.snapshot().await.unwrap().epoch, opened.epoch);
     place(&store, &enqueue("c")).await;
     let found = store.events(after, 9, Duration::ZERO).await.unwrap();
     assert!(found.gap);

@@ -73,6 +73,7 @@ mod tests {
     fn snapshot(second: u64, backlog: u64) -> Snapshot {
         Snapshot {
             now: Timestamp(second * 1000),
+            epoch: String::new(),
             admission: Admission::Open,
             backlog,
             in_flight: 0,

@@ -1,6 +1,7 @@
 //! Keeps an eye on the store: opens it when it comes up, reads the queue each second, says loudly what is unsafe.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
@@ -47,15 +48,35 @@ pub async fn open(store: &dyn Store, metrics: &Metrics, readiness: &Readiness) -
     }
 }
 
-/// Reads the queue each second, for the metrics and the pace, until dropped.
-pub async fn read_queue(store: Arc<dyn Store>, line: Arc<LineView>, metrics: Metrics) {
+/// Reads the queue each second, for the metrics and the pace, until dropped. When it is not the data of before, the store has lost
+/// that: it is marked as a new one, and `anew` tells the follower that nothing it knows is true any more.
+pub async fn read_queue(store: Arc<dyn Store>, line: Arc<LineView>, anew: Arc<AtomicBool>, metrics: Metrics) {
     let mut ticks = tokio::time::interval(READ_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut was_up = true;
+    let mut known = String::new();
     loop {
         ticks.tick().await;
         match store.snapshot().await {
             Ok(snapshot) => {
+                if !known.is_empty() && known != snapshot.epoch {
+                    let opened = match store.open().await {
+                        Ok(opened) => opened,
+                        Err(error) => {
+                            warn!(%error, "the store has lost its data and could not be marked as new; trying again");
+                            continue;
+                        }
+                    };
+                    metrics.store_losses.inc();
+                    error!(
+                        queue = %store.queue(), epoch = opened.epoch,
+                        "the store has lost its data: who was in line must ask for a place again"
+                    );
+                    anew.store(true, Ordering::Relaxed);
+                    known = opened.epoch;
+                } else {
+                    known.clone_from(&snapshot.epoch);
+                }
                 metrics.queue_read(&snapshot);
                 line.observe(&snapshot);
                 if !was_up {

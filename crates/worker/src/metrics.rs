@@ -57,6 +57,8 @@ pub struct Families {
     pub store_errors: IntCounterVec,
     /// `store_up`: 1 when the last reading of the queue succeeded.
     pub store_up: Gauge,
+    /// `store_losses_total`: times the store was found to have lost its data.
+    pub store_losses: IntCounter,
     /// `store_unsafe_settings`: how many settings of the store's server are unsafe for bookings (see the log).
     pub store_unsafe_settings: IntGauge,
     /// `notifications_total{outcome}`: booking updates told to the Realtime Service.
@@ -211,6 +213,7 @@ impl Families {
             circuit_open: r.gauges("circuit_open", "1 while a service is taken to be out", &["service"])?,
             store_errors: r.counters("store_errors_total", "Store calls without an answer", &["kind"])?,
             store_up: r.gauge("store_up", "1 when the last reading of the queue succeeded")?,
+            store_losses: r.counter("store_losses_total", "Times the store had lost its data")?,
             store_unsafe_settings: r
                 .int_gauge("store_unsafe_settings", "Unsafe settings of the store's server")?,
             notifications: r.counters(

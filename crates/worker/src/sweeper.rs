@@ -215,7 +215,9 @@ impl Sweeper {
         background: &mut JoinSet<()>,
     ) -> Result<(), WorkerError> {
         let line = Arc::new(LineView::new());
-        background.spawn(keeper::read_queue(Arc::clone(&self.store), line, self.metrics.clone()));
+        // Nobody follows the outbox here.
+        let read = keeper::read_queue(Arc::clone(&self.store), line, Arc::default(), self.metrics.clone());
+        background.spawn(read);
         let Some(address) = self.config.admin else { return Ok(()) };
         let listener =
             TcpListener::bind(address).await.map_err(|cause| WorkerError::Bind { address, cause })?;

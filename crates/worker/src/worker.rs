@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bookingq_store::group::GroupCommit;
@@ -78,12 +79,9 @@ impl Worker {
     pub async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHandle, WorkerError> {
         let metrics = Metrics::new(store.queue().as_str(), &config.id)?;
         let group = GroupCommit::new(Arc::clone(&store));
-        let booking = BookingClient::new(store.queue().clone(), &config.booking)?;
-        let ticket = config
-            .ticket
-            .as_ref()
-            .map(|ticket| TicketClient::new(store.queue().clone(), ticket))
-            .transpose()?;
+        let queue = || store.queue().clone();
+        let booking = BookingClient::new(queue(), &config.booking)?;
+        let ticket = config.ticket.as_ref().map(|ticket| TicketClient::new(queue(), ticket)).transpose()?;
         let executor_config = ExecutorConfig { hold: config.hold, retry: config.retry };
         let executor = Executor::new(executor_config, group.clone(), booking, ticket, metrics.clone());
         let (line, hub) = (Arc::new(LineView::new()), Hub::new());
@@ -95,17 +93,19 @@ impl Worker {
             let notifier = Notifier::new(config.id.clone(), store, line, realtime, metrics.clone())?;
             background.spawn(notifier.run());
         }
+        let anew = Arc::new(AtomicBool::new(false));
         let follower = Follower {
             store: Arc::clone(&store),
             line: Arc::clone(&line),
             hub: Arc::clone(&hub),
             wake: Arc::clone(&wake),
+            anew: Arc::clone(&anew),
             metrics: metrics.clone(),
         };
         background.spawn(follower.run());
         background.spawn(Arc::clone(&hub).tell_positions(Arc::clone(&line)));
         background.spawn(renew_leases(Arc::clone(&executor), config.lease));
-        background.spawn(keeper::read_queue(Arc::clone(&store), Arc::clone(&line), metrics.clone()));
+        background.spawn(keeper::read_queue(Arc::clone(&store), Arc::clone(&line), anew, metrics.clone()));
         let admin = start_admin(&config, &metrics, &readiness, &mut background).await?;
 
         let (stop, leave, cut) =

@@ -18,7 +18,7 @@ Examples:
   curl -X PUT http://127.0.0.1:6080/faults -d '{\"errors\":\"50%\"}' -H 'content-type: application/json'
   curl -X POST 'http://127.0.0.1:6080/pause?for=30s'     # nobody answers for a while
 
-Settings of --booking: stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects, seed.
+Settings of --booking: stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects, keeps, seed.
 Settings of --ticket and --realtime: latency, jitter, errors, lost_replies, seed.")]
 pub struct Args {
     /// The Booking Service's stock and faults

@@ -57,7 +57,7 @@ pub struct Args {
     /// Write a report at the end (JSON)
     #[arg(long, env = "BOOKINGQ_REPORT", value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Change the simulated Booking Service: stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects, seed
+    /// Change the simulated Booking Service: stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects, keeps, seed
     #[arg(long, env = "BOOKINGQ_SIMULATE", value_name = "KEY=VALUE,…")]
     simulate: Option<String>,
     /// gRPC port of the first worker, the others follow; 0: any free ports

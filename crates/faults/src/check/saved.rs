@@ -62,19 +62,19 @@ mod tests {
 
     const HEAD: &str = r#"{"seed":1,"epoch_ms":0}"#;
 
-    fn call(booking: u8, start: u64) -> String {
+    fn call(booking: u8, start: u64, existing: bool) -> String {
         format!(
-            r#"{{"client":"c","op":"enqueue","request":"r","start":{start},"end":{},"outcome":"ok","booking":"00000000-0000-4000-8000-0000000000{booking:02}","made_by":"r","ticket":{booking},"state":"queued"}}"#,
+            r#"{{"client":"c","op":"enqueue","request":"r","start":{start},"end":{},"outcome":"ok","booking":"00000000-0000-4000-8000-0000000000{booking:02}","made_by":"r","ticket":{booking},"state":"queued","existing":{existing}}}"#,
             start + 5
         )
     }
 
     #[test]
     fn one_request_that_became_two_bookings_is_found_in_a_saved_history() {
-        let text = [HEAD.to_owned(), call(1, 0), call(1, 10)].join("\n");
+        let text = [HEAD.to_owned(), call(1, 0, false), call(1, 10, true)].join("\n");
         let (promises, calls) = read(text.as_bytes()).unwrap();
         assert_eq!((calls, promises.findings().is_clean()), (2, true));
-        let text = [HEAD.to_owned(), call(1, 0), call(2, 10)].join("\n");
+        let text = [HEAD.to_owned(), call(1, 0, false), call(2, 10, false)].join("\n");
         assert_eq!(read(text.as_bytes()).unwrap().0.findings().numbers(), [1]);
     }
 

@@ -166,6 +166,7 @@ impl World {
         clock.observe(&self.events);
         let snapshot = Snapshot {
             now: Timestamp(EPOCH),
+            epoch: String::new(),
             admission: Admission::Open,
             backlog: 0,
             in_flight: 0,

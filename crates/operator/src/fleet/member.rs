@@ -77,6 +77,8 @@ struct Member {
     /// Opened when it is needed: a Redis of our own that is not ready is not even looked up.
     store: Option<Result<Opening, StoreError>>,
     follower: ReadingFollower,
+    /// Names the data that was read last, to notice that it is other data now.
+    epoch: String,
     /// There once the store has been read with workers there.
     planner: Option<Planner>,
     /// By the store's clock; when the store is silent, what it said last.
@@ -103,6 +105,7 @@ impl Member {
             key,
             order,
             follower: ReadingFollower::new(),
+            epoch: String::new(),
             planner: None,
             now: Timestamp::default(),
             seen,
@@ -117,6 +120,7 @@ impl Member {
         if order.redis != self.order.redis {
             self.store = None;
             self.follower = ReadingFollower::new();
+            self.epoch = String::new();
         }
         self.order = order;
     }
@@ -127,6 +131,7 @@ impl Member {
         self.shared.metrics.store_up.with_label_values(&self.labels()).set(up);
         if let Some(snapshot) = &snapshot {
             self.seen.line = Some(Line::of(snapshot));
+            self.compare(snapshot).await;
             self.admit(snapshot).await;
         }
         if let Some(deployment) = self.deployment() {
@@ -193,6 +198,20 @@ impl Member {
                 self.seen.store = StoreHealth::Fails { why: reason(&error) };
                 None
             }
+        }
+    }
+
+    /// Tells a person when the queue's data is not what it was: nothing in the cluster has changed, and everybody's place is gone.
+    async fn compare(&mut self, snapshot: &Snapshot) {
+        if !self.epoch.is_empty() && snapshot.epoch != self.epoch {
+            let note = "Redis has lost this queue's data: who was in line must ask for a place again, and what the Booking Service \
+                        still holds for them must time out there";
+            self.shared.events.warning(&self.order.about, "DataLost", "ReadQueue", note.to_owned()).await;
+        }
+        self.epoch.clone_from(&snapshot.epoch);
+        if let (true, Some(Ok(opening))) = (self.epoch.is_empty(), &mut self.store) {
+            // Marks it as new data, should no worker be there to do so.
+            opening.warnings = None;
         }
     }
 

@@ -4,12 +4,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bookingq_core::autoscale::{Policy, Reading, wanted};
-use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId, Timestamp};
+use bookingq_core::{Admission, BookingId, ClientId, Details, QueueName, RequestId, Timestamp};
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Enqueue, Store as _};
 use bookingq_trial::control_plane::free_ports;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::ResourceExt as _;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
@@ -184,6 +184,31 @@ async fn a_queue_is_paused_and_opened_in_its_store() {
         })
         .await;
     }
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_that_is_lost_is_told_in_an_event_and_the_queue_stays_paused() {
+    let (scene, redis) = (Scene::new("lost").await, Redis::start().await);
+    let operator = scene.operator(Budget::unlimited());
+    scene.create(json!({ "redis": { "url": redis.url }, "admission": "Paused" })).await;
+    let store = redis.store(&format!("{}.concert", scene.namespace));
+    let paused = async || {
+        store.snapshot().await.is_ok_and(|s| s.admission == Admission::Paused && !s.epoch.is_empty())
+    };
+    until("the queue to be paused", LIMIT, paused).await;
+    // Read at least once as it is: what was never seen is not missed.
+    operator.rests().await;
+    let before = store.snapshot().await.unwrap().epoch;
+    let flushed = Command::new("redis-cli").args(["-u", &redis.url, "FLUSHALL"]).output().unwrap();
+    assert_eq!(flushed.stdout, b"OK\n");
+    until("an event", LIMIT, async || {
+        let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
+        events.iter().any(|event| event.reason.as_deref() == Some("DataLost"))
+    })
+    .await;
+    until("the queue to be paused again", LIMIT, paused).await;
+    assert_ne!(store.snapshot().await.unwrap().epoch, before);
     operator.stop().await;
 }
 

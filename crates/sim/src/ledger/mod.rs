@@ -132,6 +132,15 @@ impl Ledger {
         }
     }
 
+    /// Gives back what the booking still holds, because nobody has confirmed or released it for too long.
+    pub fn time_out(&mut self, booking: &str) {
+        if let Some(&index) = self.by_booking.get(booking)
+            && self.entries[index].standing.holds()
+        {
+            self.stands(index, Standing::Released);
+        }
+    }
+
     /// The ledger in numbers.
     pub fn totals(&self) -> Totals {
         self.totals

@@ -74,13 +74,14 @@ impl Queue {
     }
 
     /// The queue as a whole.
-    pub(super) fn snapshot(&self, now: Timestamp) -> Snapshot {
+    pub(super) fn snapshot(&self, now: Timestamp, epoch: String) -> Snapshot {
         let registers = &self.registers;
         let front = registers.tickets.first_key_value().and_then(|(ticket, client)| {
             self.bookings.get(client).map(|record| (*ticket, record.enqueued_at))
         });
         Snapshot {
             now,
+            epoch,
             admission: registers.admission,
             backlog: registers.line.len(),
             in_flight: registers.leases.len() as u64,

@@ -126,6 +126,7 @@ pub(super) fn snapshot(value: Value) -> Result<Snapshot> {
     let front = number(at(8))?.map(Ticket).zip(number(at(9))?.map(Timestamp));
     Ok(Snapshot {
         now: Timestamp(required(values.first())?),
+        epoch: text(at(11))?.unwrap_or_default().to_owned(),
         admission,
         backlog: required(values.get(2))?,
         in_flight: required(values.get(3))?,

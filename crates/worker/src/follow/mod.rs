@@ -10,6 +10,7 @@ pub mod hub;
 pub mod line_view;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
@@ -44,6 +45,8 @@ pub struct Follower {
     pub hub: Arc<Hub>,
     /// The claim loop's.
     pub wake: Wake,
+    /// Set by the keeper when the store has lost its data.
+    pub anew: Arc<AtomicBool>,
     /// Gaps and failures are counted here.
     pub metrics: Metrics,
 }
@@ -80,7 +83,8 @@ impl Follower {
         loop {
             let read = self.store.events(after, READ, WAIT).await?;
             *failures = 0;
-            if read.gap {
+            // A store that lost its data may have nothing to tell for a long time.
+            if self.anew.swap(false, Ordering::Relaxed) || read.gap {
                 return Ok(read.next);
             }
             after = read.next;

@@ -1,12 +1,13 @@
 -- The queue as a whole.
 -- Returns  { now, admission, backlog, in flight, due, holds, overdue, outbox entries, ticket of the front or false,
---            when it joined or false, counters as names and values }
+--            when it joined or false, counters as names and values, epoch or false }
 -- Cost     O(log N). Reads only.
 local front = call('ZRANGE', QUEUE, '0', '0', 'WITHSCORES')
 local first = front[1] and call('MGET', STATUS .. front[1])[1]
+local meta = call('HMGET', META, 'admission', 'epoch')
 return {
   now,
-  call('HGET', META, 'admission'),
+  meta[1],
   call('ZCARD', QUEUE),
   call('ZCARD', LEASES),
   call('ZCOUNT', LEASES, '-inf', moment),
@@ -16,4 +17,5 @@ return {
   front[2] or false,
   take(first) and sub(value, reason_end + 1, reason_end + 13) or false,
   call('HGETALL', STATS),
+  meta[2],
 }

@@ -1,0 +1,220 @@
+//! A Redis that loses its data in the middle of a sale, in two ways. What docs/operations.md promises for that day, with a real
+//! worker process, a real Redis and a simulated Booking Service.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "../../store/tests/support/mod.rs"]
+mod support;
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bookingq_proto::error::reason_of;
+use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
+use bookingq_proto::v1::{self, BookingState, ErrorReason};
+use bookingq_sim::BookingSim;
+use support::RedisServer;
+use tonic::Status;
+use tonic::transport::Channel;
+
+type Client = BookingWorkerServiceClient<Channel>;
+
+const LIMIT: Duration = Duration::from_secs(30);
+const STOCK: u64 = 10;
+
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, work).await.unwrap()
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(LIMIT, async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("not within {LIMIT:?}: {what}"));
+}
+
+fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+struct Worker {
+    child: Child,
+    grpc: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Worker {
+    fn start(redis: &str, booking: SocketAddr) -> Self {
+        let (grpc, admin) = (free_address(), free_address());
+        let child = Command::new(env!("CARGO_BIN_EXE_bookingq"))
+            .args(["worker", "--queue=concert", "--concurrency=1", "--hold=3s", "--lease=2s"])
+            .args([format!("--booking=http://{booking}"), format!("--redis={redis}")])
+            .args([format!("--listen={grpc}"), format!("--admin-listen={admin}")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, grpc, admin }
+    }
+
+    async fn connect(&self) -> Client {
+        let endpoint = Channel::from_shared(format!("http://{}", self.grpc)).unwrap();
+        within(async {
+            loop {
+                if let Ok(channel) = endpoint.connect().await {
+                    return Client::new(channel);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+    }
+
+    /// The value of one of its metrics.
+    async fn metric(&self, name: &str) -> Option<f64> {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(self.admin).await.ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n").await.ok()?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await.ok()?;
+        let line = page.lines().find(|line| line.starts_with(name) && !line.starts_with('#'))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+async fn enqueue(client: &mut Client, who: &str) -> Result<v1::Booking, Status> {
+    let request = v1::EnqueueRequest {
+        queue: "concert".into(),
+        client_id: who.into(),
+        request_id: "r".into(),
+        ..Default::default()
+    };
+    Ok(client.enqueue(request).await?.into_inner().booking.unwrap())
+}
+
+async fn status(client: &mut Client, who: &str) -> Result<v1::Booking, Status> {
+    let request = v1::GetStatusRequest { queue: "concert".into(), client_id: who.into() };
+    Ok(client.get_status(request).await?.into_inner().booking.unwrap())
+}
+
+async fn pay(client: &mut Client, who: &str) -> Result<v1::Booking, Status> {
+    let request = v1::ConfirmPaymentRequest {
+        queue: "concert".into(),
+        client_id: who.into(),
+        payment_id: format!("of-{who}"),
+        ..Default::default()
+    };
+    Ok(client.confirm_payment(request).await?.into_inner().booking.unwrap())
+}
+
+async fn becomes(client: &mut Client, who: &str, wanted: BookingState) {
+    until(&format!("{who} is {wanted:?}"), async || {
+        status(client, who).await.is_ok_and(|booking| booking.state() == wanted)
+    })
+    .await;
+}
+
+/// Everybody's reservation but one's is unpaid, somebody waits, and then all data is gone.
+async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) {
+    let spec = format!("stock={STOCK},keeps=2s").parse().unwrap();
+    let booking = BookingSim::start(spec, free_address()).await.unwrap();
+    let mut redis = RedisServer::start();
+    let worker = Worker::start(&redis.url(), booking.address());
+    let mut client = worker.connect().await;
+
+    let mut ids = HashSet::new();
+    for who in ["paid", "holds", "holds-too"] {
+        until("a place", async || enqueue(&mut client, who).await.is_ok()).await;
+        ids.insert(status(&mut client, who).await.unwrap().booking_id);
+        becomes(&mut client, who, BookingState::Reserved).await;
+    }
+    pay(&mut client, "paid").await.unwrap();
+    becomes(&mut client, "paid", BookingState::Confirmed).await;
+    // From now on the Booking Service does not answer: who comes stays in line, one of them in a worker's hands.
+    booking.pause();
+    for who in ["in-hand", "waits"] {
+        ids.insert(enqueue(&mut client, who).await.unwrap().booking_id);
+    }
+    let watch = v1::WatchStatusRequest { queue: "concert".into(), client_id: "waits".into() };
+    let mut watched = client.watch_status(watch).await.unwrap().into_inner();
+    assert!(watched.message().await.unwrap().is_some());
+
+    lose(&mut redis);
+
+    let told = within(async {
+        loop {
+            match watched.message().await {
+                Ok(Some(_)) => {}
+                other => return other.unwrap_err(),
+            }
+        }
+    })
+    .await;
+    assert_eq!(reason_of(&told), Some(ErrorReason::BookingNotFound), "{told:?}");
+    until("the worker to count it", async || {
+        worker.metric("bookingqueue_store_losses_total").await == Some(1.0)
+    })
+    .await;
+    for who in ["paid", "holds", "waits"] {
+        for answer in [status(&mut client, who).await, pay(&mut client, who).await] {
+            assert_eq!(reason_of(&answer.unwrap_err()), Some(ErrorReason::BookingNotFound), "{who}");
+        }
+    }
+    let epoch = redis.cli(&["HGET", "booking-meta:{concert}", "epoch"]);
+    assert!(!epoch.is_empty(), "the new data has a name");
+
+    // Everybody comes again, with the request of before: a new booking each, in the order of coming.
+    booking.resume();
+    let mut tickets = Vec::new();
+    for who in ["waits", "holds", "in-hand"] {
+        let new = enqueue(&mut client, who).await.unwrap();
+        assert!(ids.insert(new.booking_id), "a booking id was used twice");
+        tickets.push(new.ticket);
+    }
+    assert_eq!(tickets, [1, 2, 3]);
+    becomes(&mut client, "waits", BookingState::Reserved).await;
+    pay(&mut client, "waits").await.unwrap();
+    becomes(&mut client, "waits", BookingState::Confirmed).await;
+    // What was held for the lost ones comes back at the Booking Service by itself, so that it can be sold.
+    until("what the lost bookings held to be given back", async || {
+        let copy = booking.shop().copy();
+        copy.entries
+            .iter()
+            .filter(|entry| &*entry.client_id == "holds-too")
+            .all(|entry| !entry.standing.holds())
+    })
+    .await;
+    let totals = booking.shop().totals();
+    assert_eq!(totals.confirmed, 2, "what was paid before stays paid");
+    assert!(totals.confirmed + totals.held <= STOCK);
+    let twice = booking.shop().copy().entries.iter().filter(|entry| entry.reservations > 1).count();
+    assert_eq!(twice, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_was_emptied_starts_anew_and_everybody_is_told() {
+    a_sale_whose_redis_loses_its_data(|redis| {
+        assert_eq!(redis.cli(&["FLUSHALL"]), "OK");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_comes_back_empty_starts_anew_and_everybody_is_told() {
+    a_sale_whose_redis_loses_its_data(|redis| {
+        redis.kill();
+        redis.restart();
+    })
+    .await;
+}
