@@ -30,14 +30,27 @@ const NO_VERSION: &str = "1";
 /// Names one object: kind, namespace, name.
 type Name = (String, String, String);
 
-/// Applies objects, and remembers what it has applied on top of what.
+/// Applies objects (asking only for their metadata in return, which is less work for the API server), and remembers what it has applied on top of what.
 pub struct Applier {
     client: Client,
     caches: Caches,
-    /// The digest applied last to each object, and the version it was seen at then. As long as the watch still shows that
-    /// version, it either lags behind our own write, or the API server writes a value differently than we do: in both cases
-    /// applying again would change nothing.
-    done: Mutex<HashMap<Name, (String, Option<String>)>>,
+    /// What was applied last to each object.
+    done: Mutex<HashMap<Name, Done>>,
+}
+
+/// What was applied last to an object. As long as the watch shows the version of before, it lags behind our own write; as long as it
+/// shows the one of afterwards, nobody else has written. In both cases applying again would change nothing, even where the API
+/// server writes a value differently than we do.
+struct Done {
+    digest: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+impl Done {
+    fn settles(&self, digest: &str, version: Option<&str>) -> bool {
+        self.digest == digest && (self.before.as_deref() == version || self.after.as_deref() == version)
+    }
 }
 
 impl Applier {
@@ -63,18 +76,23 @@ impl Applier {
             if !owners(object.meta()).all(|owner| live.belongs_to(owner)) {
                 return Err(Trouble::Foreign { kind, name });
             }
-            let settled = (digest.clone(), live.version().map(str::to_owned));
-            if self.done.lock().get(&entry) == Some(&settled) || merge::contains(&live.tree(), &wanted) {
+            let version = live.version().map(str::to_owned);
+            if self.done.lock().get(&entry).is_some_and(|done| done.settles(&digest, version.as_deref())) {
+                return Ok(Applied::Unchanged);
+            }
+            if merge::contains(&live.tree(), &wanted) {
+                self.done.lock().insert(entry, Done { digest, before: version.clone(), after: version });
                 return Ok(Applied::Unchanged);
             }
             put_right = live.applied() == Some(&digest);
-        } else if make(&api, object, &wanted).await? {
-            self.done.lock().insert(entry, (digest, None));
+        } else if let Some(after) = make(&api, object, &wanted).await? {
+            self.done.lock().insert(entry, Done { digest, before: None, after: Some(after) });
             return Ok(Applied::Written);
         }
         let parameters = PatchParams::apply(names::MANAGER).force();
-        call(doing, api.patch(&name, &parameters, &Patch::Apply(&wanted))).await?;
-        self.done.lock().insert(entry, (digest, live.and_then(|live| live.version().map(str::to_owned))));
+        let written = call(doing, api.patch_metadata(&name, &parameters, &Patch::Apply(&wanted))).await?;
+        let before = live.and_then(|live| live.version().map(str::to_owned));
+        self.done.lock().insert(entry, Done { digest, before, after: written.metadata.resource_version });
         Ok(if put_right { Applied::PutRight } else { Applied::Written })
     }
 
@@ -110,15 +128,17 @@ impl Applier {
 }
 
 /// Applies an object that seems not to be there, without looking first, and without touching one that is there all the same:
-/// an apply that names a version is refused unless the object has it, and no object has this one. Whether it was made; if not,
-/// it is there and ours, and the watch lags behind.
-async fn make<K: Kept>(api: &Api<K>, object: &K, wanted: &Value) -> Result<bool, Trouble> {
+/// an apply that names a version is refused unless the object has it, and no object has this one. Its version, if it was made; if
+/// not, it is there and ours, and the watch lags behind.
+async fn make<K: Kept>(api: &Api<K>, object: &K, wanted: &Value) -> Result<Option<String>, Trouble> {
     let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
     let mut new = wanted.clone();
     merge::overlay(&mut new, &json!({ "metadata": { "resourceVersion": NO_VERSION } }));
     let parameters = PatchParams::apply(names::MANAGER).force();
-    match call(format!("make {kind} {name}"), api.patch(&name, &parameters, &Patch::Apply(&new))).await {
-        Ok(_) => return Ok(true),
+    match call(format!("make {kind} {name}"), api.patch_metadata(&name, &parameters, &Patch::Apply(&new)))
+        .await
+    {
+        Ok(made) => return Ok(Some(made.metadata.resource_version.unwrap_or_default())),
         Err(error) if error.code() == Some(409) => {}
         Err(error) => return Err(error.into()),
     }
@@ -129,7 +149,7 @@ async fn make<K: Kept>(api: &Api<K>, object: &K, wanted: &Value) -> Result<bool,
         {
             Err(Trouble::Foreign { kind, name })
         }
-        _ => Ok(false),
+        _ => Ok(None),
     }
 }
 
