@@ -15,7 +15,7 @@ use crate::signals::Signals;
 Examples:
   bookingq simulate --booking stock=5000,latency=20ms,errors=5%,lost_replies=2%
   curl http://127.0.0.1:6080/ledger                      # what is held, confirmed and released
-  curl -X PUT http://127.0.0.1:6080/faults -d '{\"errors\":\"50%\"}' -H 'content-type: application/json'
+  curl -X PUT http://127.0.0.1:6080/faults -d '{\"errors\":\"50%\"}'   # from now on
   curl -X POST 'http://127.0.0.1:6080/pause?for=30s'     # nobody answers for a while
 
 Settings of --booking: stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects, keeps, seed.
