@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bookingq_proto::v1;
 use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
 use bytes::Bytes;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::RedisServer;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -22,6 +23,8 @@ type Client = BookingWorkerServiceClient<Channel>;
 
 /// Connections, unless FLOOD says otherwise.
 const CONNECTIONS: usize = 1000;
+/// Files for everything else, here and in the worker.
+const SPARE_FILES: usize = 400;
 /// A sixth of the connections sends messages that never end, on so many streams each.
 const STREAMS: usize = 4;
 /// Announced and not sent to the end: the largest message that is taken.
@@ -32,8 +35,13 @@ const LIMIT: Duration = Duration::from_secs(5);
 const MIB: f64 = 512.0;
 const KIB_PER_CONNECTION: f64 = 40.0;
 
+/// As many as are asked for, and as this process may have open: each is a file of ours and one of the worker's.
 fn connections() -> usize {
-    std::env::var("FLOOD").ok().and_then(|count| count.parse().ok()).unwrap_or(CONNECTIONS)
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+    let asked = std::env::var("FLOOD").ok().and_then(|count| count.parse().ok()).unwrap_or(CONNECTIONS);
+    let allowed = limit.maximum.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    asked.min(allowed - SPARE_FILES)
 }
 
 struct Worker {
