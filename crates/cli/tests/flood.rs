@@ -3,23 +3,21 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod process;
 #[path = "../../store/tests/support/mod.rs"]
 mod support;
 
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bookingq_proto::v1;
-use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
 use bytes::Bytes;
+use process::Worker;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::RedisServer;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tonic::transport::Channel;
-
-type Client = BookingWorkerServiceClient<Channel>;
 
 /// Connections, unless FLOOD says otherwise.
 const CONNECTIONS: usize = 1000;
@@ -44,63 +42,23 @@ fn connections() -> usize {
     asked.min(allowed - SPARE_FILES)
 }
 
-struct Worker {
-    child: Child,
-    address: String,
-}
-
-impl Worker {
-    fn start(redis: &str) -> Self {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let child = Command::new(env!("CARGO_BIN_EXE_bookingq"))
-            .args(["worker", "--queue", "concert", "--booking", "http://127.0.0.1:1"])
-            .args(["--redis", redis, "--listen", &address, "--log-format", "json"])
-            .stderr(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { child, address }
-    }
-
-    async fn connect(&self) -> Client {
-        let endpoint = Channel::from_shared(format!("http://{}", self.address)).unwrap();
-        tokio::time::timeout(LIMIT, async {
-            loop {
-                if let Ok(channel) = endpoint.connect().await {
-                    return Client::new(channel);
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await
-        .unwrap()
-    }
-
-    /// The most memory it ever held.
-    fn peak_mib(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+/// The most memory that the worker ever held.
+fn peak_mib(worker: &Worker) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
 /// Connects and says nothing.
-async fn silent(address: String) {
-    let Ok(stream) = TcpStream::connect(&address).await else { return };
+async fn silent(address: SocketAddr) {
+    let Ok(stream) = TcpStream::connect(address).await else { return };
     std::future::pending::<()>().await;
     drop(stream);
 }
 
 /// Says hello so slowly that it never gets to a request.
-async fn slow(address: String) {
-    let Ok(mut stream) = TcpStream::connect(&address).await else { return };
+async fn slow(address: SocketAddr) {
+    let Ok(mut stream) = TcpStream::connect(address).await else { return };
     for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" {
         if stream.write_all(&[*byte]).await.is_err() {
             return;
@@ -111,8 +69,8 @@ async fn slow(address: String) {
 }
 
 /// Begins messages that it never ends.
-async fn endless(address: String) -> Option<()> {
-    let stream = TcpStream::connect(&address).await.ok()?;
+async fn endless(address: SocketAddr) -> Option<()> {
+    let stream = TcpStream::connect(address).await.ok()?;
     let (mut sender, connection) = h2::client::handshake(stream).await.ok()?;
     tokio::spawn(connection);
     let mut begun = JoinSet::new();
@@ -159,15 +117,15 @@ fn request(number: u32) -> v1::EnqueueRequest {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_takes_bounded_memory_and_keeps_nobody_out() {
     let redis = RedisServer::start();
-    let worker = Worker::start(&redis.url());
+    let worker = Worker::start(&redis.url(), "http://127.0.0.1:1", &[]);
     let mut early = worker.connect().await;
     early.enqueue(request(0)).await.unwrap();
-    let calm = worker.peak_mib();
+    let calm = peak_mib(&worker);
 
     let count = connections();
     let mut flood = JoinSet::new();
     for number in 0..count {
-        let address = worker.address.clone();
+        let address = worker.grpc;
         match number % 6 {
             0..3 => drop(flood.spawn(silent(address))),
             3 | 4 => drop(flood.spawn(slow(address))),
@@ -183,12 +141,13 @@ async fn a_flood_takes_bounded_memory_and_keeps_nobody_out() {
         number += 1;
         let asked = Instant::now();
         // Every tenth comes on a connection of its own.
-        let mut client = if number % 10 == 0 { worker.connect().await } else { early.clone() };
+        let another = tokio::time::timeout(LIMIT, worker.connect());
+        let mut client = if number % 10 == 0 { another.await.unwrap() } else { early.clone() };
         let answer = tokio::time::timeout(LIMIT, client.enqueue(request(number))).await;
         answer.unwrap().unwrap();
         longest = longest.max(asked.elapsed());
     }
-    let peak = worker.peak_mib();
+    let peak = peak_mib(&worker);
     println!(
         "{count} connections: {number} places, the slowest after {longest:?}; {calm:.1} MiB before, {peak:.1} at most"
     );

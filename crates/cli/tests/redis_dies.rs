@@ -2,65 +2,22 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod process;
 #[path = "../../store/tests/support/mod.rs"]
 mod support;
 
 use std::collections::HashMap;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bookingq_proto::error::reason_of;
 use bookingq_proto::v1;
-use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
+use process::{Client, Worker};
 use support::RedisServer;
-use tonic::transport::Channel;
-
-type Client = BookingWorkerServiceClient<Channel>;
 
 const KILLS: usize = 10;
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// A worker process; killed at the end. Its Booking Service does not exist, so nobody leaves the line for good.
-struct Worker {
-    child: Child,
-    address: String,
-}
-
-impl Worker {
-    fn start(redis: &str) -> Self {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let child = Command::new(env!("CARGO_BIN_EXE_bookingq"))
-            .args(["worker", "--queue", "concert", "--booking", "http://127.0.0.1:1"])
-            .args(["--redis", redis, "--listen", &address, "--log-format", "json"])
-            .stderr(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { child, address }
-    }
-
-    async fn connect(&self) -> Client {
-        let endpoint = Channel::from_shared(format!("http://{}", self.address)).unwrap();
-        within(async {
-            loop {
-                if let Ok(channel) = endpoint.connect().await {
-                    return Client::new(channel);
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
 
 async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, work).await.expect("not within the limit")
@@ -110,7 +67,8 @@ async fn call(mut client: Client, caller: usize, seen: Arc<Seen>) -> HashMap<Str
 #[tokio::test]
 async fn invariant_1_no_acknowledged_place_is_missing_after_redis_was_killed_again_and_again() {
     let mut redis = RedisServer::start_durable();
-    let worker = Worker::start(&redis.url());
+    // A Booking Service that does not exist: nobody leaves the line for good.
+    let worker = Worker::start(&redis.url(), "http://127.0.0.1:1", &[]);
     let mut client = worker.connect().await;
     let seen = Arc::new(Seen::default());
     let callers: Vec<_> =

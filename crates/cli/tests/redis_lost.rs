@@ -3,23 +3,19 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod process;
 #[path = "../../store/tests/support/mod.rs"]
 mod support;
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bookingq_proto::error::reason_of;
-use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
 use bookingq_proto::v1::{self, BookingState, ErrorReason};
 use bookingq_sim::BookingSim;
+use process::{Client, Worker, free_address};
 use support::RedisServer;
 use tonic::Status;
-use tonic::transport::Channel;
-
-type Client = BookingWorkerServiceClient<Channel>;
 
 const LIMIT: Duration = Duration::from_secs(30);
 const STOCK: u64 = 10;
@@ -37,60 +33,15 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     waited.await.unwrap_or_else(|_| panic!("not within {LIMIT:?}: {what}"));
 }
 
-fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-struct Worker {
-    child: Child,
-    grpc: SocketAddr,
-    admin: SocketAddr,
-}
-
-impl Worker {
-    fn start(redis: &str, booking: SocketAddr) -> Self {
-        let (grpc, admin) = (free_address(), free_address());
-        let child = Command::new(env!("CARGO_BIN_EXE_bookingq"))
-            .args(["worker", "--queue=concert", "--concurrency=1", "--hold=3s", "--lease=2s"])
-            .args([format!("--booking=http://{booking}"), format!("--redis={redis}")])
-            .args([format!("--listen={grpc}"), format!("--admin-listen={admin}")])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { child, grpc, admin }
-    }
-
-    async fn connect(&self) -> Client {
-        let endpoint = Channel::from_shared(format!("http://{}", self.grpc)).unwrap();
-        within(async {
-            loop {
-                if let Ok(channel) = endpoint.connect().await {
-                    return Client::new(channel);
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await
-    }
-
-    /// The value of one of its metrics.
-    async fn metric(&self, name: &str) -> Option<f64> {
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        let mut stream = tokio::net::TcpStream::connect(self.admin).await.ok()?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n").await.ok()?;
-        let mut page = String::new();
-        stream.read_to_string(&mut page).await.ok()?;
-        let line = page.lines().find(|line| line.starts_with(name) && !line.starts_with('#'))?;
-        line.rsplit(' ').next()?.parse().ok()
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+/// The value of one of the worker's metrics.
+async fn metric(worker: &Worker, name: &str) -> Option<f64> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(worker.admin).await.ok()?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n").await.ok()?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.ok()?;
+    let line = page.lines().find(|line| line.starts_with(name) && !line.starts_with('#'))?;
+    line.rsplit(' ').next()?.parse().ok()
 }
 
 async fn enqueue(client: &mut Client, who: &str) -> Result<v1::Booking, Status> {
@@ -130,7 +81,8 @@ async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) 
     let spec = format!("stock={STOCK},keeps=2s").parse().unwrap();
     let booking = BookingSim::start(spec, free_address()).await.unwrap();
     let mut redis = RedisServer::start();
-    let worker = Worker::start(&redis.url(), booking.address());
+    let shop = format!("http://{}", booking.address());
+    let worker = Worker::start(&redis.url(), &shop, &["--concurrency=1", "--hold=3s", "--lease=2s"]);
     let mut client = worker.connect().await;
 
     let mut ids = HashSet::new();
@@ -163,7 +115,7 @@ async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) 
     .await;
     assert_eq!(reason_of(&told), Some(ErrorReason::BookingNotFound), "{told:?}");
     until("the worker to count it", async || {
-        worker.metric("bookingqueue_store_losses_total").await == Some(1.0)
+        metric(&worker, "bookingqueue_store_losses_total").await == Some(1.0)
     })
     .await;
     for who in ["paid", "holds", "waits"] {

@@ -30,7 +30,7 @@ const NO_VERSION: &str = "1";
 /// Names one object: kind, namespace, name.
 type Name = (String, String, String);
 
-/// Applies objects (asking only for their metadata in return, which is less work for the API server), and remembers what it has applied on top of what.
+/// Applies objects, and remembers what it has applied on top of what. Only their metadata is asked for in return.
 pub struct Applier {
     client: Client,
     caches: Caches,

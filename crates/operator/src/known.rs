@@ -1,5 +1,5 @@
 //! What is remembered of an object: the few facts that are asked for all the time, and the rest as text. As Rust values the
-//! nine objects of a queue take three times as much, and a thousand queues' are most of an operator's memory.
+//! objects of a queue are most of an operator's memory, and little of that is text.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -22,7 +22,7 @@ pub struct Known<K: Kept> {
     kind: PhantomData<fn() -> K>,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Inner<F> {
     namespace: Box<str>,
     name: Box<str>,

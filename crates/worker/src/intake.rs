@@ -56,19 +56,26 @@ impl Intake {
     }
 
     fn enter(&self) -> Arc<Place> {
-        let mut ledger = self.ledger.lock();
-        ledger.newest += 1;
-        let number = ledger.newest;
-        ledger.requests.insert(number, Account { bytes: 0, whole: false, waker: None });
-        ledger.add(number, BASE);
-        Arc::new(Place { ledger: self.ledger.clone(), number })
+        let number = {
+            let mut ledger = self.ledger.lock();
+            ledger.newest += 1;
+            let number = ledger.newest;
+            ledger.requests.insert(number, Account { bytes: 0, whole: false, waker: None });
+            number
+        };
+        let place = Place { ledger: self.ledger.clone(), number };
+        // Should there be no room, the message's first frame is refused.
+        place.may_hold(BASE);
+        Arc::new(place)
     }
 }
 
 impl Ledger {
-    /// Adds to what a request holds, and makes room for it. Tells whether the request may go on.
-    fn add(&mut self, number: u64, bytes: usize) -> bool {
-        let Some(account) = self.requests.get_mut(&number) else { return false };
+    /// Adds to what a request holds, and makes room for it. Tells whether the request may go on, and who has to be woken because
+    /// theirs may not: once the ledger is unlocked, for a waker may run anything.
+    fn add(&mut self, number: u64, bytes: usize) -> (bool, Vec<Waker>) {
+        let mut woken = Vec::new();
+        let Some(account) = self.requests.get_mut(&number) else { return (false, woken) };
         account.bytes += bytes;
         self.held += bytes;
         while self.held > self.budget {
@@ -76,11 +83,9 @@ impl Ledger {
             // All that is left is being answered, and will be gone soon.
             let Some(oldest) = oldest else { break };
             self.refused.inc();
-            if let Some(waker) = self.remove(oldest) {
-                waker.wake();
-            }
+            woken.extend(self.remove(oldest));
         }
-        self.requests.contains_key(&number)
+        (self.requests.contains_key(&number), woken)
     }
 
     fn remove(&mut self, number: u64) -> Option<Waker> {
@@ -98,7 +103,9 @@ struct Place {
 
 impl Place {
     fn may_hold(&self, bytes: usize) -> bool {
-        self.ledger.lock().add(self.number, bytes)
+        let (may, woken) = self.ledger.lock().add(self.number, bytes);
+        woken.into_iter().for_each(Waker::wake);
+        may
     }
 
     fn is_whole(&self) {
@@ -109,19 +116,18 @@ impl Place {
 
     /// Whether the request may go on waiting.
     fn may_wait(&self, context: &Context<'_>) -> bool {
-        match self.ledger.lock().requests.get_mut(&self.number) {
-            Some(account) => {
-                account.waker = Some(context.waker().clone());
-                true
-            }
-            None => false,
-        }
+        let waker = context.waker().clone();
+        // Dropped when the ledger is unlocked again, like every waker.
+        let before =
+            self.ledger.lock().requests.get_mut(&self.number).map(|account| account.waker.replace(waker));
+        before.is_some()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.ledger.lock().remove(self.number);
+        let waker = self.ledger.lock().remove(self.number);
+        drop(waker);
     }
 }
 

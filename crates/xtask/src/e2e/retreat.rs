@@ -18,8 +18,6 @@ const FEW: u64 = 2;
 const LONG: Duration = Duration::from_secs(5);
 /// Reservations that are under way before workers are taken away: more than the few could have.
 const UNDER_WAY: u64 = 150;
-/// The simulator's HTTP port, through the API server.
-const SIMULATOR: &str = "/api/v1/namespaces/bookingq-demo/services/booking-service:http/proxy";
 
 /// Makes the workers many and their reservations long, takes all but a few away, and counts: no reservation was asked for
 /// twice. That none was lost is seen when the crowd is added up.
@@ -59,14 +57,19 @@ pub fn retreat() -> Result<String> {
     ))
 }
 
+/// A page of the simulator's HTTP port, through the API server.
+fn simulator(page: &str) -> String {
+    format!("/api/v1/namespaces/{NAMESPACE}/services/booking-service:http/proxy/{page}")
+}
+
 fn set_latency(latency: Duration) -> Result<()> {
     let faults = json!({ "latency": format!("{}ms", latency.as_millis()), "jitter": "0ms" });
-    replace_raw(&format!("{SIMULATOR}/faults"), &faults.to_string())
+    replace_raw(&simulator("faults"), &faults.to_string())
 }
 
 /// Reserve calls beyond the first of each booking.
 fn repeated() -> Result<u64> {
-    let text = kubectl(&["get", "--raw", &format!("{SIMULATOR}/ledger")])?;
+    let text = kubectl(&["get", "--raw", &simulator("ledger")])?;
     let ledger: serde_json::Value = serde_json::from_str(&text).context("the ledger is not JSON")?;
     let number = |pointer: &str| {
         ledger
