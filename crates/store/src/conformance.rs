@@ -42,6 +42,7 @@ macro_rules! conformance_tests {
         $crate::conformance_tests! { @modules $make;
             places {
                 invariant_1_the_same_request_is_the_same_booking
+                invariant_1_an_earlier_request_never_makes_another_booking
                 invariant_1_two_requests_of_one_client_in_one_batch_are_one_booking
                 invariant_1_every_acknowledged_place_is_in_the_line
                 another_request_of_a_waiting_client_finds_its_place

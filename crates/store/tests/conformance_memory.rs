@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bookingq_core::{QueueName, Timestamp};
-use bookingq_store::Store;
+use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId, Timestamp};
 use bookingq_store::conformance::Subject;
 use bookingq_store::memory::{Clock, ManualClock, MemoryOptions, MemoryStore};
+use bookingq_store::{Cancel, Enqueue, Store};
 
 struct Embedded {
     store: MemoryStore,
@@ -33,3 +33,29 @@ async fn embedded() -> Embedded {
 }
 
 bookingq_store::conformance_tests!(embedded);
+
+#[tokio::test]
+async fn a_booking_that_was_followed_is_remembered_for_its_own_retention() {
+    let embedded = embedded().await;
+    let retention = MemoryOptions::default().retention;
+    let asks = async |request: &str| {
+        let asked = Enqueue {
+            client: ClientId::new("anna").unwrap(),
+            request: RequestId::new(request).unwrap(),
+            booking: BookingId::generate(),
+            details: Details::default(),
+            trace: None,
+        };
+        embedded.store.enqueue(vec![asked]).await.unwrap().remove(0).unwrap()
+    };
+    let leave = Cancel { client: ClientId::new("anna").unwrap(), booking: None };
+    let first = asks("r1").await.booking.id;
+    embedded.store.cancel(vec![leave.clone()]).await.unwrap()[0].as_ref().unwrap();
+    embedded.advance(retention / 2).await;
+    asks("r2").await;
+    embedded.store.cancel(vec![leave]).await.unwrap()[0].as_ref().unwrap();
+    embedded.advance(retention / 2 - Duration::from_millis(1)).await;
+    assert_eq!(asks("r1").await.booking.id, first);
+    embedded.advance(Duration::from_millis(1)).await;
+    assert!(!asks("r1").await.existing, "it is forgotten");
+}

@@ -75,7 +75,7 @@ fn step() -> impl Strategy<Value = Step> {
     let forged = prop_oneof![8 => Just(0u64), 1 => 1..3u64];
     let scope = prop_oneof![4 => Just(Scope::Everything), 1 => Just(Scope::DueOnly)];
     prop_oneof![
-        4 => prop::collection::vec((client.clone(), 0..3usize), 1..4).prop_map(Step::Enqueue),
+        4 => prop::collection::vec((client.clone(), 0..6usize), 1..4).prop_map(Step::Enqueue),
         5 => (0..4usize, 0..4u64, scope).prop_map(|(max, n, scope)| Step::Claim { max, lease: n * 30, scope }),
         1 => (0..8usize, forged.clone(), 0..100u64)
             .prop_map(|(task, forged, lease)| Step::Renew { task, forged, lease }),

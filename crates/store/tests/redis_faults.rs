@@ -312,6 +312,15 @@ async fn every_key_of_a_queue_is_in_one_slot_and_a_final_booking_has_a_ttl() {
     let kept = server.cli(&["GET", &key("a client {with} braces")]);
     assert!(kept.contains(" 000000000000002\nconfirmed  - - 000\n"), "{kept}");
     assert!(!kept.contains("an item") && !kept.contains("a payload"), "{kept}");
+
+    // The next booking takes its place; it is kept by its request for what is left of its retention.
+    let next = Enqueue { request: RequestId::new("next").unwrap(), ..enqueue("a client {with} braces") };
+    place(&store, &next).await;
+    assert_eq!(server.cli(&["PTTL", &key("a client {with} braces")]), "-1");
+    let earlier = key(&format!("a client {{with}} braces\n{}", enqueue("a client {with} braces").request));
+    let left: u64 = server.cli(&["PTTL", &earlier]).parse().unwrap();
+    assert!((90_000..=ttl).contains(&left), "{left} of {ttl}");
+    assert_eq!(server.cli(&["GET", &earlier]), kept);
 }
 
 #[tokio::test]

@@ -50,7 +50,8 @@ pub struct Promises {
     /// When the run began: milliseconds since 1970.
     epoch_ms: u64,
     told: HashMap<BookingId, Told>,
-    requests: HashMap<(ClientId, RequestId), BookingId>,
+    /// What each request was answered with first, of the bookings it made, and when.
+    requests: HashMap<(ClientId, RequestId), (BookingId, u64)>,
     /// When each client's first place was acknowledged.
     placed: HashMap<ClientId, u64>,
     /// The highest ticket acknowledged until then, whenever that grew.
@@ -162,14 +163,23 @@ impl Promises {
     }
 
     fn place(&mut self, call: &Call, request: &RequestId, seen: &Seen) {
-        // Another request while one was active is answered with that one's booking, which promises nothing new.
+        let key = (call.client.clone(), request.clone());
+        // Another request while one was active is answered with that one's booking, which promises nothing new. But what has made
+        // a booking is answered with it ever after.
         if seen.request != *request {
+            if let Some((first, _)) = self.requests.get(&key).filter(|(_, end)| *end < call.start) {
+                let (client, second) = (&call.client, seen.booking);
+                self.findings.note(1, || {
+                    format!(
+                        "request {request} of {client} became {first}, and was later answered with {second}"
+                    )
+                });
+            }
             return;
         }
         self.entry(&call.client, seen).acknowledged = true;
         self.placed.entry(call.client.clone()).or_insert(call.end);
-        let key = (call.client.clone(), request.clone());
-        let first = *self.requests.entry(key).or_insert(seen.booking);
+        let (first, _) = *self.requests.entry(key).or_insert((seen.booking, call.end));
         if first != seen.booking {
             let (client, second) = (&call.client, seen.booking);
             self.findings.note(1, || format!("request {request} of {client} became {first} and {second}"));

@@ -212,6 +212,15 @@ fn invariant_1_one_request_with_two_bookings_is_found() {
 }
 
 #[test]
+fn invariant_1_a_request_that_is_later_answered_with_another_ones_booking_is_found() {
+    let mut world = World::clean();
+    let other = RequestId::new("of the next booking").unwrap();
+    let next = Seen { booking: id(9), request: other, ..seen(3, S::Queued) };
+    world.call(3, 700_000, Operation::Enqueue { request: request() }, Outcome::Ok(next));
+    world.breaks(1);
+}
+
+#[test]
 fn invariant_1_a_client_that_is_told_it_has_no_place_is_found() {
     let mut world = World::clean();
     let refused = Outcome::Refused { reason: "BOOKING_NOT_FOUND".into() };

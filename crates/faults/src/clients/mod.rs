@@ -87,9 +87,11 @@ async fn one(hall: &Arc<Hall>, seed: u64, number: u64) {
     let Ok(client) = ClientId::new(&format!("c{number}")) else { return };
     let chance = SmallRng::seed_from_u64(seed.rotate_left(32) ^ number);
     let mut caller = Caller { hall: Arc::clone(hall), client, chance };
+    let mut requests = Vec::new();
     for time in 1..=3 {
         let Ok(request) = RequestId::new(&format!("r{time}")) else { return };
-        if !caller.visit(&request).await || !caller.chance.random_bool(AGAIN) {
+        requests.push(request);
+        if !caller.visit(&requests).await || !caller.chance.random_bool(AGAIN) {
             return;
         }
     }

@@ -43,16 +43,24 @@ const MINDS: [(Mind, u32); 10] = [
 ];
 
 impl Caller {
-    /// One booking, from its request to its end or until the client loses interest. False when it never got a place.
-    pub(super) async fn visit(&mut self, request: &RequestId) -> bool {
+    /// The booking of the newest of its requests, until its end or until the client loses interest. False when it never got a place.
+    pub(super) async fn visit(&mut self, requests: &[RequestId]) -> bool {
+        let Some(request) = requests.last() else { return false };
         let Some(booking) = self.join(request).await else { return false };
         let mind = self.draw_mind();
         self.act(mind, booking).await;
+        self.repeat(requests).await;
+        let ended = self.wait(BookingState::is_final).await.is_some();
+        self.repeat(requests).await;
+        ended
+    }
+
+    /// Sometimes, and on purpose, one of its requests again: it is the same place, whatever became of it since.
+    async fn repeat(&mut self, requests: &[RequestId]) {
         if self.chance.random_bool(0.15) {
-            // On purpose: it is the same place, whatever became of it.
-            self.insist(&Operation::Enqueue { request: request.clone() }).await;
+            let request = requests[self.chance.random_range(0..requests.len())].clone();
+            self.insist(&Operation::Enqueue { request }).await;
         }
-        self.wait(BookingState::is_final).await.is_some()
     }
 
     async fn join(&mut self, request: &RequestId) -> Option<BookingId> {

@@ -23,6 +23,43 @@ pub async fn invariant_1_the_same_request_is_the_same_booking(subject: &dyn Subj
     assert_eq!(at_the_end.booking.state, BookingState::SoldOut);
 }
 
+/// A request that comes late, when its client has had other bookings since, is answered with the booking it made.
+pub async fn invariant_1_an_earlier_request_never_makes_another_booking(subject: &dyn Subject) {
+    let scene = Scene::new(subject);
+    let mut ended = Vec::new();
+    for request in ["r1", "r2"] {
+        let made = scene.asks(enqueue("anna", request)).await.unwrap();
+        assert!(!made.existing);
+        let task = scene.claims_one().await;
+        scene.settles(&task, Verdict::Rejected { reason: request.to_owned() }).await;
+        ended.push(scene.booking("anna").await);
+    }
+    let newest = scene.asks(enqueue("anna", "r3")).await.unwrap().booking;
+    scene.store().set_admission(Admission::Closed).await.unwrap();
+
+    let late =
+        |name| vec![enqueue(name, "r1"), enqueue(name, "r2"), enqueue(name, "r3"), enqueue(name, "r4")];
+    let while_one_waits = scene.store().enqueue(late("anna")).await.unwrap();
+    let found: Vec<_> = while_one_waits.into_iter().map(|place| place.unwrap()).collect();
+    assert!(found.iter().all(|place| place.existing));
+    let found: Vec<_> = found.into_iter().map(|place| place.booking).collect();
+    assert_eq!(found, [&ended[0], &ended[1], &newest, &newest].map(Clone::clone));
+    assert_eq!(scene.booking("anna").await, newest, "looking back changes nothing");
+
+    scene.leaves("anna").await.unwrap();
+    for (request, booking) in [("r1", &ended[0]), ("r2", &ended[1])] {
+        let late = scene.asks(enqueue("anna", request)).await.unwrap();
+        assert_eq!((late.existing, &late.booking), (true, booking));
+    }
+    assert_eq!(scene.asks(enqueue("anna", "r3")).await.unwrap().booking.state, BookingState::Cancelled);
+    assert_eq!(
+        scene.asks(enqueue("ben", "r1")).await,
+        Err(Refusal::QueueClosed),
+        "requests are their client's"
+    );
+    assert_eq!(scene.store().snapshot().await.unwrap().totals.enqueued, 3);
+}
+
 /// A batch is as if its entries came one after the other.
 pub async fn invariant_1_two_requests_of_one_client_in_one_batch_are_one_booking(subject: &dyn Subject) {
     let scene = Scene::new(subject);

@@ -10,6 +10,9 @@ impl Queue {
     /// The place it has, or a new one at the end.
     pub(super) fn enqueue(&mut self, asked: &Enqueue, now: Timestamp) -> Result<Enqueued, Refusal> {
         let client = &asked.client;
+        if let Some(ended) = self.earlier.get(&(client.clone(), asked.request.clone())) {
+            return Ok(Enqueued { booking: ended.booking(client, None), existing: true });
+        }
         if let Some(record) = self.bookings.get(client)
             && (record.request == asked.request || !record.state.is_final())
         {
@@ -25,7 +28,7 @@ impl Queue {
         self.registers.tell(client, &record, None, now);
         let booking = record.booking(client, self.registers.position(&record));
         if let Some(old) = self.bookings.insert(client.clone(), record) {
-            self.registers.unfile(client, &old);
+            self.remember(client, old);
         }
         Ok(Enqueued { booking, existing: false })
     }

@@ -1,11 +1,11 @@
 //! One queue as the embedded store keeps it, and what can be read of it. Its transitions have a file each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use bookingq_core::{Booking, ClientId, EventSeq, Outcome, Ticket, Timestamp};
+use bookingq_core::{Booking, ClientId, EventSeq, Outcome, RequestId, Ticket, Timestamp};
 
-use super::record::Record;
+use super::record::{Place, Record};
 use super::registers::Registers;
 use super::settle::release;
 use crate::bounds;
@@ -14,7 +14,11 @@ use crate::view::{NotifierLease, Snapshot, Swept};
 /// Bookings, and the registers that find them.
 #[derive(Debug)]
 pub(super) struct Queue {
+    /// The newest of each client.
     pub(super) bookings: HashMap<ClientId, Record>,
+    /// Those that another one has followed, by the request that made them, until their retention ends.
+    pub(super) earlier: HashMap<(ClientId, RequestId), Record>,
+    earlier_ends: BTreeSet<(Timestamp, ClientId, RequestId)>,
     pub(super) registers: Registers,
     notifier: Notifier,
 }
@@ -32,6 +36,8 @@ impl Queue {
     pub(super) fn new(retention: Duration, outbox_events: usize) -> Self {
         Self {
             bookings: HashMap::new(),
+            earlier: HashMap::new(),
+            earlier_ends: BTreeSet::new(),
             registers: Registers::new(bounds::span(retention), outbox_events),
             notifier: Notifier::default(),
         }
@@ -45,6 +51,23 @@ impl Queue {
             if let Some((_, client)) = self.registers.finals.pop_first() {
                 self.bookings.remove(&client);
             }
+        }
+        while let Some((at, ..)) = self.earlier_ends.first()
+            && *at <= now
+        {
+            if let Some((_, client, request)) = self.earlier_ends.pop_first() {
+                self.earlier.remove(&(client, request));
+            }
+        }
+    }
+
+    /// Keeps a booking that has ended, and that another one of its client follows now, for the rest of its retention.
+    pub(super) fn remember(&mut self, client: &ClientId, old: Record) {
+        self.registers.unfile(client, &old);
+        if let Place::Final(forget) = old.place {
+            let request = old.request.clone();
+            self.earlier_ends.insert((forget, client.clone(), request.clone()));
+            self.earlier.insert((client.clone(), request), old);
         }
     }
 

@@ -31,7 +31,7 @@ const SERVICE: &str = "crates/worker/src/service/enqueue.rs";
 const BOOKING: &str = "crates/worker/src/downstream/booking.rs";
 const JUDGE: &str = "crates/worker/src/processing/judge.rs";
 
-const MUTANTS: [Mutant; 11] = [
+const MUTANTS: [Mutant; 12] = [
     Mutant {
         name: "acknowledge-before-the-write",
         breaks: &[1],
@@ -52,7 +52,12 @@ const MUTANTS: [Mutant; 11] = [
     Mutant {
         name: "forget-the-request",
         breaks: &[1],
-        edits: &[(ENQUEUE, "request_end), 1, true) == 1) then", "request_end), 1, true) == 0) then")],
+        edits: &[(ENQUEUE, "find(request, made_by, 1, true) == 1", "find(request, made_by, 1, true) == 0")],
+    },
+    Mutant {
+        name: "forget-earlier-requests",
+        breaks: &[1],
+        edits: &[(ENQUEUE, "  if earlier then\n", "  if false then\n")],
     },
     Mutant {
         name: "let-odd-tickets-wait",
