@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::runtime::{Builder, Handle};
 
 use crate::figures::Figures;
-use crate::grpc::{BareServer, Channels, IN_FLIGHT, Load, WorkerUnderTest};
+use crate::grpc::{BareServer, Channels, Load, WorkerUnderTest};
 use crate::life::{LANES, fresh_queue, whole_lives};
 use crate::machine::Machine;
 use crate::pin::{Placement, pinned};
@@ -28,11 +28,19 @@ pub struct Args {
     /// Runs of each row; the figures are their median, least and greatest
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
+    /// gRPC requests under way at once
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = in_flight)]
+    in_flight: usize,
     /// What Redis promises about what it has acknowledged
     #[arg(long, value_enum, default_value_t = Fsync::Off)]
     fsync: Fsync,
     #[command(flatten)]
     report: report::Args,
+}
+
+fn in_flight(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=4096).contains(number));
+    number.ok_or_else(|| format!("{text} is not allowed; allowed: 1 to 4096"))
 }
 
 /// Bookings in one store call.
@@ -67,13 +75,14 @@ pub fn run(args: &Args) -> Result<()> {
     println!("{} runs of {} bookings; append-only file: {fsync}", args.runs, args.bookings);
     println!("store and plain commands: {placement}, {LANES} calls under way");
     println!(
-        "gRPC: nothing is pinned, {IN_FLIGHT} requests under way; servers, clients and Redis share the cores\n"
+        "gRPC: nothing is pinned, {} requests under way; servers, clients and Redis share the cores\n",
+        args.in_flight
     );
     let mut figures = Figures::new(&[STORE, PLAIN, GRPC, LIFE, RATIO]);
     pinned(placement.client(), || measure_stores(args, placement, &mut figures))?;
     measure_grpc(args, &mut figures)?;
     print!("{}", figures.table());
-    let settings = json!({ "bookings": args.bookings, "runs": args.runs, "append_only_file": fsync });
+    let settings = json!({ "bookings": args.bookings, "runs": args.runs, "in_flight": args.in_flight, "append_only_file": fsync });
     args.report.finish(&Report::new(&machine, &settings, placement, &figures)?, baseline.as_ref())
 }
 
@@ -141,19 +150,20 @@ fn measure_grpc(args: &Args, figures: &mut Figures) -> Result<()> {
         let mut redis = RedisServer::start(args.fsync, Placement::Free).await?;
         for run in 1..=args.runs {
             eprintln!("gRPC, run {run} of {}", args.runs);
-            let bare = bare_enqueue(args.bookings, servers.handle(), figures).await?;
-            let ours = worker_enqueue(&mut redis, args.bookings, servers.handle(), figures).await?;
+            let bare = bare_enqueue(args, servers.handle(), figures).await?;
+            let ours = worker_enqueue(&mut redis, args, servers.handle(), figures).await?;
             figures.record(RATIO, "worker's Enqueue / bare unary", [("ratio", ours / bare)]);
-            worker_life(&mut redis, args.bookings, servers.handle(), figures).await?;
+            worker_life(&mut redis, args, servers.handle(), figures).await?;
         }
         Ok(())
     })
 }
 
 /// Requests each second.
-async fn bare_enqueue(count: u64, servers: &Handle, figures: &mut Figures) -> Result<f64> {
+async fn bare_enqueue(args: &Args, servers: &Handle, figures: &mut Figures) -> Result<f64> {
+    let count = args.bookings;
     let server = servers.spawn(async { BareServer::start() }).await??;
-    let channels = Channels::connect(server.address()).await?;
+    let channels = Channels::connect(server.address(), args.in_flight).await?;
     let queue = fresh_queue()?;
     channels.enqueue(&queue, 0, WARM_UP).await?;
     let load = channels.enqueue(&queue, WARM_UP, count).await?;
@@ -164,13 +174,14 @@ async fn bare_enqueue(count: u64, servers: &Handle, figures: &mut Figures) -> Re
 /// Requests each second. The queue is paused: what is measured is the way into the line.
 async fn worker_enqueue(
     redis: &mut RedisServer,
-    count: u64,
+    args: &Args,
     servers: &Handle,
     figures: &mut Figures,
 ) -> Result<f64> {
     redis.empty().await?;
+    let count = args.bookings;
     let worker = WorkerUnderTest::start(redis.url(), Admission::Paused, count, servers).await?;
-    let channels = worker.connect().await?;
+    let channels = Channels::connect(worker.address(), args.in_flight).await?;
     channels.enqueue(worker.queue(), 0, WARM_UP).await?;
     let before = redis.usage().await?;
     let load = channels.enqueue(worker.queue(), WARM_UP, count).await?;
@@ -189,13 +200,14 @@ fn record_enqueue(figures: &mut Figures, row: &str, load: &Load) {
 
 async fn worker_life(
     redis: &mut RedisServer,
-    count: u64,
+    args: &Args,
     servers: &Handle,
     figures: &mut Figures,
 ) -> Result<()> {
     redis.empty().await?;
+    let count = args.bookings;
     let worker = WorkerUnderTest::start(redis.url(), Admission::Open, count, servers).await?;
-    let channels = worker.connect().await?;
+    let channels = Channels::connect(worker.address(), args.in_flight).await?;
     let before = redis.usage().await?;
     let load = worker.whole_lives(&channels, count).await?;
     let cpu = (redis.usage().await? - before).cpu_us / count as f64;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use bookingq_core::{BookingId, ClientId, Details, RequestId, ReservationId};
 use bookingq_store::redis::{RedisConfig, RedisStore};
-use bookingq_store::{Enqueue, Scope, Settlement, Store, Verdict};
+use bookingq_store::{Scope, Store};
 use tokio::runtime::Builder;
 
 use crate::figures::Figures;
+use crate::fill::{BATCH, client, enqueue, reserve};
 use crate::life::fresh_queue;
 use crate::machine::Machine;
 use crate::pin::Placement;
@@ -25,8 +25,6 @@ pub struct Args {
     runs: u32,
 }
 
-/// Bookings in one call.
-const BATCH: u64 = 64;
 /// Calls of each kind in each run.
 const CALLS: u64 = 100;
 /// Longer than any run.
@@ -136,7 +134,7 @@ async fn one_size(redis: &mut RedisServer, waiting: u64, figures: &mut Figures) 
     }
     let claim = since(redis).await?;
     for batch in tasks {
-        settle(&store, &batch, Duration::ZERO).await?;
+        reserve(&store, &batch, |_| Duration::ZERO).await?;
     }
     let reserve = since(redis).await?;
     let mut swept = 0;
@@ -147,51 +145,14 @@ async fn one_size(redis: &mut RedisServer, waiting: u64, figures: &mut Figures) 
     Ok(Costs { enqueue: enqueued, position, claim, reserve, sweep })
 }
 
-fn client(number: u64) -> Result<ClientId> {
-    Ok(ClientId::new(&format!("client-{number:08}"))?)
-}
-
-/// In calls of the size that is measured, so that no measured call meets a line that was made in another way.
-async fn enqueue(store: &RedisStore, numbers: std::ops::Range<u64>) -> Result<()> {
-    let details = Details::new("stalls", 1, &[b'x'; 64])?;
-    let mut next = numbers.start;
-    while next < numbers.end {
-        let end = numbers.end.min(next + BATCH);
-        let ask = |number| {
-            Ok(Enqueue {
-                client: client(number)?,
-                request: RequestId::new(&format!("request-{number:08}"))?,
-                booking: BookingId::generate(),
-                details: details.clone(),
-                trace: None,
-            })
-        };
-        for answer in store.enqueue((next..end).map(ask).collect::<Result<_>>()?).await? {
-            ensure!(!answer?.existing, "a new client had a booking already");
-        }
-        next = end;
-    }
-    Ok(())
-}
-
 /// Turns the front of the line into holds of this length.
 async fn hold(store: &RedisStore, count: u64, length: Duration) -> Result<()> {
     let mut held = 0;
     while held < count {
         let tasks = store.claim(BATCH as usize, LONG, Scope::Everything).await?.tasks;
         ensure!(!tasks.is_empty(), "the line is empty");
-        settle(store, &tasks, length).await?;
+        reserve(store, &tasks, |_| length).await?;
         held += tasks.len() as u64;
     }
-    Ok(())
-}
-
-async fn settle(store: &RedisStore, tasks: &[bookingq_store::Task], hold: Duration) -> Result<()> {
-    let reserved = tasks.iter().map(|task| {
-        let reservation = ReservationId::new(&format!("reservation-{}", task.ticket))?;
-        let verdict = Verdict::Reserved { reservation, hold };
-        Ok(Settlement { lease: task.lease(), verdict, busy: Duration::from_millis(1) })
-    });
-    store.settle(reserved.collect::<Result<_>>()?).await?;
     Ok(())
 }

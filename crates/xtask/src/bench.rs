@@ -20,6 +20,12 @@ enum What {
     /// What calls and memory cost Redis when few wait, and when many do
     #[command(disable_help_flag = true)]
     Growth(Options),
+    /// How late holds are given back when many are overdue each second
+    #[command(disable_help_flag = true)]
+    Sweep(Options),
+    /// What clients cost that watch their place, and how old the positions are that they see
+    #[command(disable_help_flag = true)]
+    Watch(Options),
     /// The same work on the same Redis by asynq, BullMQ, apalis-redis and bookingq; needs Go and Node.js
     #[command(disable_help_flag = true)]
     Peers(Options),
@@ -40,6 +46,8 @@ pub fn run(args: &Args) -> Result<()> {
     let (what, passed_on) = match &args.what {
         What::Engine(options) => ("engine", options),
         What::Growth(options) => ("growth", options),
+        What::Sweep(options) => ("sweep", options),
+        What::Watch(options) => ("watch", options),
         What::Peers(options) => ("peers", options),
         What::Compare(options) => ("compare", options),
     };

@@ -115,7 +115,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// Waits until standard input ends: also when whoever started us is gone.
-async fn until_told() {
+pub async fn until_told() {
     let mut rest = Vec::new();
     // An input that breaks has ended too.
     let _ = tokio::io::stdin().read_to_end(&mut rest).await;

@@ -14,8 +14,6 @@ use tokio::task::JoinSet;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
-/// Requests under way at once.
-pub const IN_FLIGHT: usize = 64;
 /// Connections they share.
 const CHANNELS: usize = 4;
 /// Deadline of each request.
@@ -24,9 +22,13 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// A client of the worker's service.
 pub type Client = BookingWorkerServiceClient<Channel>;
 
-/// A few connections to one server.
+/// Connections to one server.
 #[derive(Clone)]
-pub struct Channels(Vec<Client>);
+pub struct Channels {
+    clients: Vec<Client>,
+    /// Requests under way at once.
+    pub in_flight: usize,
+}
 
 /// What a load took.
 pub struct Load {
@@ -44,30 +46,35 @@ impl Load {
 }
 
 impl Channels {
-    /// Connects.
-    pub async fn connect(address: SocketAddr) -> Result<Self> {
+    /// A few connections for so many requests under way at once.
+    pub async fn connect(address: SocketAddr, in_flight: usize) -> Result<Self> {
+        Ok(Self { in_flight, ..Self::connect_many(address, CHANNELS).await? })
+    }
+
+    /// So many connections, each for one request at a time.
+    pub async fn connect_many(address: SocketAddr, connections: usize) -> Result<Self> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?
             .tcp_nodelay(true)
             .connect_timeout(DEADLINE)
             .timeout(DEADLINE);
-        let mut clients = Vec::with_capacity(CHANNELS);
-        for _ in 0..CHANNELS {
+        let mut clients = Vec::with_capacity(connections);
+        for _ in 0..connections {
             let channel = endpoint.connect().await.with_context(|| format!("cannot connect to {address}"))?;
             clients.push(Client::new(channel));
         }
-        Ok(Self(clients))
+        Ok(Self { clients, in_flight: connections })
     }
 
     /// The connections in turn.
     pub fn client(&self, turn: usize) -> Client {
-        self.0[turn % self.0.len()].clone()
+        self.clients[turn % self.clients.len()].clone()
     }
 
     /// Enqueues clients `from` to `from + count`, a new booking each.
     pub async fn enqueue(&self, queue: &QueueName, from: u64, count: u64) -> Result<Load> {
         let (next, start) = (Arc::new(AtomicU64::new(from)), Instant::now());
         let mut lanes = JoinSet::new();
-        for turn in 0..IN_FLIGHT {
+        for turn in 0..self.in_flight {
             let lane = enqueue_lane(self.client(turn), queue.to_string(), Arc::clone(&next), from + count);
             lanes.spawn(lane);
         }

@@ -5,5 +5,5 @@ mod load;
 mod worker;
 
 pub use bare::BareServer;
-pub use load::{Channels, IN_FLIGHT, Load};
+pub use load::{Channels, Client, Load, plainly};
 pub use worker::WorkerUnderTest;

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
-use super::load::{Channels, Client, IN_FLIGHT, Load, plainly};
+use super::load::{Channels, Client, Load, plainly};
 use crate::life::fresh_queue;
 
 /// Tasks at once.
@@ -60,9 +60,9 @@ impl WorkerUnderTest {
         &self.queue
     }
 
-    /// Connects to it.
-    pub async fn connect(&self) -> Result<Channels> {
-        Channels::connect(self.handle.grpc_addr()).await
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.handle.grpc_addr()
     }
 
     /// Takes `count` bookings through their life: enqueued over gRPC, reserved by the worker, paid over gRPC as soon as
@@ -75,7 +75,7 @@ impl WorkerUnderTest {
         lives.spawn(announce_reserved(Arc::clone(&self.store), before, count, reserved));
         let waiting = Arc::new(Mutex::new(waiting));
         let mut payers = JoinSet::new();
-        for turn in 0..IN_FLIGHT {
+        for turn in 0..channels.in_flight {
             payers.spawn(pay(channels.client(turn), self.queue.to_string(), Arc::clone(&waiting)));
         }
         let run = async {
