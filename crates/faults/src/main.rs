@@ -18,6 +18,7 @@ mod recorder;
 mod report;
 mod run;
 mod scene;
+mod upset;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -31,6 +31,14 @@ pub enum Kind {
     StopSweeper,
     /// SCRIPT FLUSH
     FlushScripts,
+    /// Redis has no memory left and refuses to write
+    FullRedis,
+    /// Redis is a replica and refuses to write, as after a failover
+    ReadOnlyRedis,
+    /// Redis answers nobody, and then everybody
+    PauseRedis,
+    /// Redis closes all connections
+    DropClients,
     /// Everything on a connection comes later
     Delay,
     /// Connections are reset, and new ones too
@@ -57,7 +65,7 @@ pub enum Kind {
 const LASTS_MS: std::ops::Range<u64> = 100..4000;
 
 /// How often each kind comes, in parts of their sum.
-const WEIGHTS: [(Kind, u32); 20] = [
+const WEIGHTS: [(Kind, u32); 24] = [
     (Kind::KillWorker, 16),
     (Kind::TermWorker, 6),
     (Kind::StopWorker, 8),
@@ -68,6 +76,10 @@ const WEIGHTS: [(Kind, u32); 20] = [
     (Kind::TermSweeper, 2),
     (Kind::StopSweeper, 4),
     (Kind::FlushScripts, 5),
+    (Kind::FullRedis, 3),
+    (Kind::ReadOnlyRedis, 3),
+    (Kind::PauseRedis, 3),
+    (Kind::DropClients, 4),
     (Kind::Delay, 10),
     (Kind::Cut, 10),
     (Kind::HalfOpen, 8),
@@ -136,6 +148,22 @@ pub enum Blow {
     Stop,
 }
 
+/// What is done to a Redis that goes on running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Upset {
+    /// See [`Kind::FlushScripts`].
+    ForgetScripts,
+    /// See [`Kind::FullRedis`].
+    Full,
+    /// See [`Kind::ReadOnlyRedis`].
+    ReadOnly,
+    /// See [`Kind::PauseRedis`].
+    Pause,
+    /// See [`Kind::DropClients`].
+    DropClients,
+}
+
 /// How the Booking Service behaves for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -158,8 +186,8 @@ pub enum Fault {
     Process(Who, Blow),
     /// To the connections of one kind.
     Network(Link, Trouble),
-    /// Redis forgets its scripts.
-    FlushScripts,
+    /// To Redis, by its own commands.
+    Redis(Upset),
     /// To the Booking Service.
     Shop(Mood),
     /// A worker's clock is this many seconds off from now on.
@@ -243,7 +271,11 @@ fn draw_fault(kind: Kind, workers: usize, chance: &mut SmallRng) -> Fault {
         Kind::KillSweeper => Fault::Process(Who::Sweeper, Blow::Kill),
         Kind::TermSweeper => Fault::Process(Who::Sweeper, Blow::Term),
         Kind::StopSweeper => Fault::Process(Who::Sweeper, Blow::Stop),
-        Kind::FlushScripts => Fault::FlushScripts,
+        Kind::FlushScripts => Fault::Redis(Upset::ForgetScripts),
+        Kind::FullRedis => Fault::Redis(Upset::Full),
+        Kind::ReadOnlyRedis => Fault::Redis(Upset::ReadOnly),
+        Kind::PauseRedis => Fault::Redis(Upset::Pause),
+        Kind::DropClients => Fault::Redis(Upset::DropClients),
         Kind::Delay => trouble(Trouble::Delay(chance.random_range(5..400)), chance),
         Kind::Cut => trouble(Trouble::Cut, chance),
         Kind::HalfOpen => trouble(Trouble::HalfOpen, chance),

@@ -20,6 +20,7 @@ use crate::cage::{Cage, Recipe};
 use crate::clocks::Clocks;
 use crate::plan::{Blow, Fault, Link, Mood, Step, Who};
 use crate::proxy::Proxy;
+use crate::upset;
 
 /// How long a client has to pay: short, so that a run sees many deadlines.
 pub const HOLD: Duration = Duration::from_secs(3);
@@ -140,7 +141,7 @@ impl Scene {
     }
 
     /// Does what the plan says now. What lasts ends by itself; a Booking Service's mood is ended by [`Self::calm`].
-    pub async fn suffer(&self, step: &Step) {
+    pub fn suffer(&self, step: &Step) {
         let time = Duration::from_millis(step.lasts_ms);
         match step.fault {
             Fault::Process(who, blow) => {
@@ -157,7 +158,7 @@ impl Scene {
                     proxy.trouble(trouble, time);
                 }
             }
-            Fault::FlushScripts => self.flush_scripts().await,
+            Fault::Redis(upset) => upset::upset(self.redis(), upset, time),
             Fault::Shop(mood) => self.upset(mood, time),
             Fault::Clock(worker, seconds) => {
                 if let Some(clocks) = &self.clocks {
@@ -174,7 +175,7 @@ impl Scene {
     }
 
     /// Nothing is wrong any more.
-    pub fn heal(&self) {
+    pub async fn heal(&self) {
         self.calm();
         self.shop.resume();
         for proxy in self.links.values() {
@@ -183,6 +184,7 @@ impl Scene {
         for cage in self.processes.values() {
             cage.thaw();
         }
+        upset::heal(&self.redis()).await;
     }
 
     /// Ends everything: those who call first.
@@ -213,16 +215,6 @@ impl Scene {
                 self.shop().set_refusals(Refusals { rejects: share, confirm_rejects: share });
             }
         }
-    }
-
-    async fn flush_scripts(&self) {
-        let flush = async {
-            let client = redis::Client::open(self.redis())?;
-            let mut connection = client.get_multiplexed_async_connection().await?;
-            redis::cmd("SCRIPT").arg("FLUSH").query_async::<()>(&mut connection).await
-        };
-        // A Redis that does not answer at this moment has forgotten its scripts, or is about to be asked again.
-        let _ = timeout(OPENING, flush).await;
     }
 
     async fn hire(&mut self, number: usize, props: &Props<'_>) -> Result<()> {
