@@ -226,6 +226,19 @@ async fn a_second_ctrl_c_ends_everything_at_once() {
     assert_eq!(run.left_behind(), Vec::<PathBuf>::new());
 }
 
+/// Files it can't take away any more, but its workers and its Redis end by themselves.
+#[tokio::test]
+async fn sigkill_leaves_no_process_behind() {
+    let mut run = Run::start(QUEUE, &["--store", "redis", "--workers", "2"]);
+    let mut pids = Vec::new();
+    for _ in 0..3 {
+        pids.push(run.pid("started, pid").await);
+    }
+    run.line("workers=2/2").await;
+    run.child.kill().await.unwrap();
+    gone(pids).await;
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_a_manifest_is_told_before_anything_starts() {
     let manifest = QUEUE.replace("max: 3", "max: 3, min: 5");

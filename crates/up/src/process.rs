@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
@@ -91,7 +92,7 @@ pub async fn keep(recipe: Recipe, console: Console, leave: CancellationToken, wa
 impl Recipe {
     fn spawn(&self) -> io::Result<Child> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let mut command = Command::new(&self.program);
+        let mut command = tied(&self.program);
         // What our own flags were given by is not meant for it.
         for (name, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BOOKINGQ_"))
@@ -151,6 +152,23 @@ impl Recipe {
         };
         let _ = tokio::time::timeout(OPENING, opened).await;
     }
+}
+
+/// A program that is asked to leave when we end without having asked it ourselves, even by SIGKILL: as far as util-linux's setpriv
+/// is there to see to it. It is followed by the program under the same process id.
+fn tied(program: &Path) -> Command {
+    static SETPRIV: LazyLock<bool> = LazyLock::new(|| {
+        let mut try_it = std::process::Command::new("setpriv");
+        try_it.args(["--pdeathsig", "TERM", "--", "true"]);
+        let tried = try_it.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success())
+    });
+    if !*SETPRIV {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+    command
 }
 
 /// SIGTERM, then SIGKILL when the grace is over.
