@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::engine;
 use crate::figures::Spread;
+use crate::instructions;
 use crate::peers;
 use crate::report::Report;
 
@@ -23,8 +24,10 @@ pub struct Args {
     new: PathBuf,
 }
 
-/// A change below this is nobody's.
+/// A change of times below this is nobody's.
 const MARGIN: f64 = 0.05;
+/// The same of what is counted and not timed.
+const COUNTED_MARGIN: f64 = 0.01;
 /// Runs that make a range.
 const ENOUGH_RUNS: usize = 3;
 
@@ -57,13 +60,13 @@ impl Verdict {
     }
 
     /// Of a figure's ratios to its yardstick. Different only if the medians are apart and the ranges have nothing in common.
-    fn of(before: &[f64], after: &[f64], better: Better) -> Self {
+    fn of(before: &[f64], after: &[f64], better: Better, margin: f64) -> Self {
         if before.len().min(after.len()) < ENOUGH_RUNS {
             return Self::TooFewRuns;
         }
         let (old, new) = (Spread::of(before), Spread::of(after));
         let change = new.median / old.median;
-        let apart = change.max(1.0 / change) > 1.0 + MARGIN;
+        let apart = change.max(1.0 / change) > 1.0 + margin;
         let separate = new.min > old.max || new.max < old.min;
         match (apart && separate, (change > 1.0) == (better == Better::More)) {
             (false, _) => Self::WithinNoise,
@@ -102,7 +105,8 @@ pub fn verdicts(baseline: &Report, new: &Report) -> Result<String> {
         else {
             continue;
         };
-        let verdict = Verdict::of(&old, &new, Better::of(column));
+        let margin = if section == instructions::COUNTED { COUNTED_MARGIN } else { MARGIN };
+        let verdict = Verdict::of(&old, &new, Better::of(column), margin);
         counts[verdict as usize] += 1;
         let change = (Spread::of(&new).median / Spread::of(&old).median - 1.0) * 100.0;
         // Writing to a string cannot fail.
@@ -183,6 +187,7 @@ fn yardsticks(cells: &Cells<'_>, section: &str, row: &str, column: &str) -> Opti
         // Each run of an open loop has another rate, and its tail is chance.
         engine::PLAIN | engine::RATIO | peers::COMPARED | peers::OPEN => None,
         engine::GRPC if row == engine::BARE => None,
+        instructions::COUNTED => Some(vec![]),
         engine::STORE | engine::GRPC | engine::LIFE => Some(match column {
             "script calls/booking" => vec![],
             "bookings/s" if section == engine::STORE => plain("commands/s"),
@@ -236,11 +241,28 @@ mod tests {
 
     #[test]
     fn ranges_that_overlap_are_noise_and_costs_are_better_when_less() {
-        let of = Verdict::of;
+        let of = |before: &[f64], after: &[f64], better| Verdict::of(before, after, better, MARGIN);
         assert_eq!(of(&[1.0, 1.3, 1.0], &[1.2, 1.2, 1.4], Better::More), Verdict::WithinNoise);
         assert_eq!(of(&[1.0, 1.1, 1.0], &[1.2, 1.2, 1.4], Better::More), Verdict::Faster);
         assert_eq!(of(&[1.0, 1.1, 1.0], &[1.2, 1.2, 1.4], Better::Less), Verdict::Slower);
         assert_eq!(of(&[1.0, 1.0], &[9.0, 9.0], Better::More), Verdict::TooFewRuns);
+    }
+
+    #[test]
+    fn what_is_counted_is_compared_as_it_is_and_more_strictly() {
+        let of = |counts: [f64; 3]| {
+            let mut figures = Figures::new(&[instructions::COUNTED]);
+            for count in counts {
+                figures.record(
+                    instructions::COUNTED,
+                    "64 in a call",
+                    [("Redis instructions/booking", count)],
+                );
+            }
+            Report::of_figures(&figures)
+        };
+        let text = verdicts(&of([1000.0, 1001.0, 1000.0]), &of([1020.0, 1021.0, 1020.0])).unwrap();
+        assert!(text.starts_with("slower           +2.0 %"), "{text}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!   engine ──┬─ life    a booking's whole life through a store        ── redis_server, MemoryStore
 //!            ├─ plain   Redis commands without a script: a yardstick  ── redis_server
 //!            └─ grpc    a worker, and a bare server: a yardstick      ── load
+//!   instructions   the same life, counted and not timed               ── redis_server
 //!   growth ─┬─ fill    calls and memory when few wait, and when many do ── redis_server
 //!   sweep  ─'          holds that are overdue, many each second         ── redis_server
 //!   watch      clients that follow their bookings while the line moves ── grpc
@@ -20,6 +21,7 @@ mod figures;
 mod fill;
 mod growth;
 mod grpc;
+mod instructions;
 mod life;
 mod machine;
 mod peers;
@@ -46,6 +48,8 @@ struct Cli {
 enum What {
     /// The store and the worker, beside a bare gRPC server and plain Redis commands
     Engine(engine::Args),
+    /// Instructions of Redis for a booking's life: steadier than times; needs valgrind
+    Instructions(instructions::Args),
     /// What calls and memory cost when few wait, and when many do
     Growth(growth::Args),
     /// How late holds are given back when many are overdue each second
@@ -67,6 +71,7 @@ enum What {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().what {
         What::Engine(args) => engine::run(&args),
+        What::Instructions(args) => instructions::run(&args),
         What::Growth(args) => growth::run(&args),
         What::Sweep(args) => sweep::run(&args),
         What::Peers(args) => peers::run(&args),

@@ -1,10 +1,11 @@
 //! A redis-server of our own, and what it says about itself.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 use tempfile::TempDir;
@@ -64,10 +65,25 @@ impl std::ops::Sub for Usage {
 impl RedisServer {
     /// Starts it and waits until it answers.
     pub async fn start(fsync: Fsync, placement: Placement) -> Result<Self> {
+        let command =
+            placement.redis().map_or_else(|| Command::new("redis-server"), |core| core.start("redis-server"));
+        Self::launch(command, fsync).await.context("redis-server could not be started; is it installed?")
+    }
+
+    /// Starts one whose instructions are counted, and written to `out` when it has shut down.
+    pub async fn start_counted(out: &Path) -> Result<Self> {
+        let mut command = Command::new("valgrind");
+        command.args(["--tool=callgrind", "--quiet"]).arg(format!("--callgrind-out-file={}", out.display()));
+        // What it does by the clock is not what is counted.
+        command.args(["redis-server", "--hz", "1", "--dynamic-hz", "no"]);
+        Self::launch(command, Fsync::Off)
+            .await
+            .context("valgrind could not run redis-server; are both installed?")
+    }
+
+    async fn launch(mut command: Command, fsync: Fsync) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
-        let mut command =
-            placement.redis().map_or_else(|| Command::new("redis-server"), |core| core.start("redis-server"));
         let child = command
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--dir"])
             .arg(folder.path())
@@ -76,8 +92,7 @@ impl RedisServer {
             .args(["--zset-max-listpack-entries", "0"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .spawn()
-            .context("redis-server could not be started; is it installed?")?;
+            .spawn()?;
         let url = format!("redis://127.0.0.1:{port}");
         let admin = answering(&url).await?;
         Ok(Self { url, child, admin, _folder: folder })
@@ -107,6 +122,15 @@ impl RedisServer {
     pub async fn memory(&mut self) -> Result<f64> {
         let memory: String = redis::cmd("INFO").arg("memory").query_async(&mut self.admin).await?;
         field(&memory, "used_memory:").context("INFO does not say used_memory:")
+    }
+
+    /// Ends it in order.
+    pub async fn shut_down(mut self) -> Result<()> {
+        // It closes the connection instead of an answer.
+        let _ = redis::cmd("SHUTDOWN").arg("NOSAVE").exec_async(&mut self.admin).await;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "redis-server ended: {status}");
+        Ok(())
     }
 
     /// What it has used so far.

@@ -11,7 +11,6 @@ use bookingq_sim::spec::BookingSpec;
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Scope, Store, Task};
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper, WorkerConfig};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::figures::Figures;
@@ -20,7 +19,6 @@ use crate::life::fresh_queue;
 use crate::machine::Machine;
 use crate::pin::{Placement, pinned};
 use crate::redis_server::{Fsync, RedisServer};
-use crate::report::{self, Report};
 
 /// How to measure.
 #[derive(Debug, clap::Args)]
@@ -37,8 +35,6 @@ pub struct Args {
     /// Runs of each rate; the figures are their median, least and greatest
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
-    #[command(flatten)]
-    report: report::Args,
 }
 
 /// Section: from a hold's deadline until it is a release that is due.
@@ -58,9 +54,8 @@ const PACE: Duration = Duration::from_millis(5);
 /// The sweeper's tasks at once.
 const CONCURRENCY: usize = 64;
 
-/// Measures, prints and writes.
+/// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
-    let baseline = args.report.baseline()?;
     let machine = Machine::look();
     let placement = Placement::of(&machine);
     println!("{machine}");
@@ -68,8 +63,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut figures = Figures::new(&[SWEPT, RELEASED]);
     pinned(placement.client(), || measure(args, placement, &mut figures))?;
     print!("{}", figures.table());
-    let settings = json!({ "seconds": args.seconds, "runs": args.runs });
-    args.report.finish(&Report::new(&machine, &settings, placement, &figures)?, baseline.as_ref())
+    Ok(())
 }
 
 async fn measure(args: &Args, placement: Placement, figures: &mut Figures) -> Result<()> {

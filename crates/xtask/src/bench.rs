@@ -17,6 +17,9 @@ enum What {
     /// The store and the worker on this computer, beside a bare gRPC server and plain Redis commands
     #[command(disable_help_flag = true)]
     Engine(Options),
+    /// Instructions of Redis for a booking's life: steadier than times; needs valgrind
+    #[command(disable_help_flag = true)]
+    Instructions(Options),
     /// What calls and memory cost Redis when few wait, and when many do
     #[command(disable_help_flag = true)]
     Growth(Options),
@@ -45,6 +48,7 @@ struct Options {
 pub fn run(args: &Args) -> Result<()> {
     let (what, passed_on) = match &args.what {
         What::Engine(options) => ("engine", options),
+        What::Instructions(options) => ("instructions", options),
         What::Growth(options) => ("growth", options),
         What::Sweep(options) => ("sweep", options),
         What::Watch(options) => ("watch", options),

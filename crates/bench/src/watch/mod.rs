@@ -19,7 +19,6 @@ use bookingq_core::QueueName;
 use bookingq_sim::latency::Latency;
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Cancel, Store};
-use serde_json::json;
 use tokio::runtime::Builder;
 use tokio::time::MissedTickBehavior;
 
@@ -31,7 +30,6 @@ use crate::grpc::Channels;
 use crate::machine::Machine;
 use crate::pin::Placement;
 use crate::redis_server::{Fsync, RedisServer};
-use crate::report::{self, Report};
 
 /// How to measure.
 #[derive(Debug, clap::Args)]
@@ -51,8 +49,6 @@ pub struct Args {
     /// Runs of each size; the figures are their median, least and greatest
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
-    #[command(flatten)]
-    report: report::Args,
 }
 
 const COST: &str = "Watching";
@@ -69,9 +65,8 @@ const JOINING: usize = 64;
 /// Before the first look: the streams have just been opened, and have told everybody.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// Measures, prints and writes.
+/// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
-    let baseline = args.report.baseline()?;
     let machine = Machine::look();
     println!("{machine}");
     println!("worker, clients and Redis share the cores; nothing is pinned");
@@ -92,8 +87,7 @@ pub fn run(args: &Args) -> Result<()> {
         anyhow::Ok(())
     })?;
     print!("{}", figures.table());
-    let settings = json!({ "connections": args.connections, "pace": args.pace, "seconds": args.seconds, "runs": args.runs });
-    args.report.finish(&Report::new(&machine, &settings, Placement::Free, &figures)?, baseline.as_ref())
+    Ok(())
 }
 
 async fn one_size(args: &Args, redis: &RedisServer, clients: u64, figures: &mut Figures) -> Result<()> {
