@@ -24,10 +24,10 @@ use crate::redis_server::{Fsync, RedisServer};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Holds that are overdue each second, one rate after the other
-    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 50_000], value_name = "N,N,…")]
+    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 50_000], value_name = "N,N,…", value_parser = clap::value_parser!(u64).range(1..))]
     rates: Vec<u64>,
     /// The same where the sweeper also gives them back at a Booking Service
-    #[arg(long, value_delimiter = ',', default_values_t = [1000, 4000], value_name = "N,N,…")]
+    #[arg(long, value_delimiter = ',', default_values_t = [1000, 4000], value_name = "N,N,…", value_parser = clap::value_parser!(u64).range(1..))]
     released: Vec<u64>,
     /// For how long
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]

@@ -14,7 +14,7 @@ mod truth;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use bookingq_core::QueueName;
 use bookingq_sim::latency::Latency;
 use bookingq_store::redis::{RedisConfig, RedisStore};
@@ -35,7 +35,7 @@ use crate::redis_server::{Fsync, RedisServer};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Clients that watch, one size after the other
-    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000], value_name = "N,N,…")]
+    #[arg(long, value_delimiter = ',', default_values_t = [20_000, 100_000], value_name = "N,N,…")]
     clients: Vec<u64>,
     /// Connections they share
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
@@ -67,6 +67,10 @@ const SETTLE: Duration = Duration::from_secs(5);
 
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
+    let leave = args.pace * args.seconds;
+    if let Some(few) = args.clients.iter().find(|clients| **clients <= leave) {
+        bail!("--clients {few} is too few: {} leave each second for {} s", args.pace, args.seconds);
+    }
     let machine = Machine::look();
     println!("{machine}");
     println!("worker, clients and Redis share the cores; nothing is pinned");
@@ -91,12 +95,6 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 async fn one_size(args: &Args, redis: &RedisServer, clients: u64, figures: &mut Figures) -> Result<()> {
-    ensure!(
-        clients > args.pace * args.seconds,
-        "--clients {clients} is too few: {} leave each second for {} s",
-        args.pace,
-        args.seconds
-    );
     let row = format!("{clients} clients");
     let mut worker = Served::start(redis.url()).await?;
     let queue = QueueName::new(worker.queue())?;
