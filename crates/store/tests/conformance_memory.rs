@@ -54,7 +54,7 @@ async fn a_booking_that_was_followed_is_remembered_for_its_own_retention() {
     embedded.advance(retention / 2).await;
     asks("r2").await;
     embedded.store.cancel(vec![leave]).await.unwrap()[0].as_ref().unwrap();
-    embedded.advance(retention / 2 - Duration::from_millis(1)).await;
+    embedded.advance((retention / 2).saturating_sub(Duration::from_millis(1))).await;
     assert_eq!(asks("r1").await.booking.id, first);
     embedded.advance(Duration::from_millis(1)).await;
     assert!(!asks("r1").await.existing, "it is forgotten");
