@@ -40,6 +40,18 @@ pub struct Said {
     pub p999_ms: Option<f64>,
 }
 
+/// A driver ended, or stood still, while there was work: what it drives could not do it. The figures of others are as good as before.
+#[derive(Debug)]
+pub struct GaveUp(pub String);
+
+impl std::fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for GaveUp {}
+
 /// Starts drivers.
 pub struct Starter {
     /// Programs.
@@ -85,13 +97,13 @@ impl Driver {
             return said.with_context(|| format!("the driver of {} said: {line}", self.name));
         }
         let status = self.child.wait().await?;
-        bail!("the driver of {} ended without a figure ({status})", self.name)
+        Err(GaveUp(format!("the driver of {} ended without a figure ({status})", self.name)).into())
     }
 
     /// Returns, with an error, only if it ends while it should work.
     pub async fn ends_early(&mut self) -> Result<()> {
         let status = self.child.wait().await?;
-        bail!("the driver of {} ended while there was work ({status})", self.name)
+        Err(GaveUp(format!("the driver of {} ended while there was work ({status})", self.name)).into())
     }
 
     /// Tells it to end, and waits until it has.

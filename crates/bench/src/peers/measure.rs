@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use tokio::time::MissedTickBehavior;
 
-use super::driver::{Driver, Said, Starter};
+use super::driver::{Driver, GaveUp, Said, Starter};
 use super::plan::{self, Cell, Work};
 use super::system::{Count, Counter, System};
 use crate::figures::{Figures, Spread};
@@ -257,7 +257,9 @@ async fn progress(counter: &mut Counter, mut known: u64, goal: u64) -> Result<(C
             (known, moved) = (count.acknowledged, now);
         }
         if now - moved > STALLED {
-            bail!("nothing was acknowledged for {} s; at last {count:?} of {goal}", STALLED.as_secs());
+            let seconds = STALLED.as_secs();
+            let stood = format!("nothing was acknowledged for {seconds} s; at last {count:?} of {goal}");
+            return Err(GaveUp(stood).into());
         }
     }
 }
