@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::runtime::Builder;
 
 use crate::figures::Figures;
-use crate::life::{fresh_queue, whole_lives};
+use crate::life::{LANES, fresh_queue, whole_lives};
 use crate::machine::Machine;
 use crate::pin::Placement;
 use crate::redis_server::RedisServer;
@@ -19,7 +19,7 @@ use crate::report::{self, Report};
 /// How to measure.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Bookings in each run, rounded up to whole calls
+    /// Bookings in each run, rounded up so that each of the four callers makes whole calls
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(100..=100_000))]
     bookings: u64,
     /// Bookings in each call, one size after the other
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<()> {
         for run in 1..=args.runs {
             for &batch in &args.batches {
                 eprintln!("run {run} of {}: {batch} in a call", args.runs);
-                let each = instructions(args.bookings.next_multiple_of(batch), batch).await?;
+                let each = instructions(args.bookings.next_multiple_of(batch * LANES), batch).await?;
                 figures.record(
                     COUNTED,
                     &format!("{batch} in a call"),

@@ -155,7 +155,8 @@ impl Recipe {
 }
 
 /// A program that is asked to leave when we end without having asked it ourselves, even by SIGKILL: as far as util-linux's setpriv
-/// is there to see to it. It is followed by the program under the same process id.
+/// is there to see to it. It is followed by the program under the same process id. Linux
+/// watches the thread that starts it: one of the runtime's, which last as long as we do.
 fn tied(program: &Path) -> Command {
     static SETPRIV: LazyLock<bool> = LazyLock::new(|| {
         let mut try_it = std::process::Command::new("setpriv");

@@ -11,7 +11,6 @@ pub mod serve;
 mod streams;
 mod truth;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -138,17 +137,17 @@ async fn one_size(args: &Args, redis: &RedisServer, clients: u64, figures: &mut 
 
 /// The front of the line leaves, at an even pace, and everybody's positions are looked at again and again.
 async fn move_on(args: &Args, store: &RedisStore, streams: &Streams) -> Result<[Latency; 3]> {
-    let truth = Arc::new(Truth::new());
+    let mut truth = Truth::default();
     let mut ages = [Latency::new(), Latency::new(), Latency::new()];
-    let end = Instant::now() + Duration::from_secs(args.seconds);
+    let (start, time) = (Instant::now(), Duration::from_secs(args.seconds));
     let (mut steps, mut looks) = (tokio::time::interval(STEP), tokio::time::interval(LOOK));
-    steps.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    steps.set_missed_tick_behavior(MissedTickBehavior::Skip);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let leave = args.pace * STEP.as_millis() as u64 / 1000;
-    while Instant::now() < end {
+    while start.elapsed() < time {
         tokio::select! {
             _ = steps.tick() => {
                 let from = truth.left();
+                let leave = start.elapsed().min(time).as_millis() as u64 * args.pace / 1000 - from;
                 let batch = (from + 1..=from + leave).map(|ticket| Ok(Cancel { client: streams.client(ticket)?, booking: None }));
                 // Before the call: what is true changes during it.
                 let at = Instant::now();

@@ -2,39 +2,31 @@
 
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 /// A line that people join before anything is measured, with tickets from 1 on, and leave only at its front.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Truth {
     /// When the first left, the second, and so on.
-    left_at: Mutex<Vec<Instant>>,
+    left_at: Vec<Instant>,
 }
 
 impl Truth {
-    /// Nobody has left.
-    pub fn new() -> Self {
-        Self { left_at: Mutex::default() }
-    }
-
     /// How many have left: the ticket of the newest of them.
     pub fn left(&self) -> u64 {
-        self.left_at.lock().len() as u64
+        self.left_at.len() as u64
     }
 
     /// So many more leave.
-    pub fn leave(&self, count: u64, at: Instant) {
-        self.left_at.lock().extend(std::iter::repeat_n(at, count as usize));
+    pub fn leave(&mut self, count: u64, at: Instant) {
+        self.left_at.extend(std::iter::repeat_n(at, count as usize));
     }
 
     /// How long the position that a ticket was told has not been true; 0 where it is. `None` for who has left.
     pub fn age(&self, ticket: u64, told: u64, now: Instant) -> Option<Duration> {
-        let left_at = self.left_at.lock();
-        if ticket <= left_at.len() as u64 {
+        if ticket <= self.left() {
             return None;
         }
         // True from when `ticket - told` had left, until the next one did.
-        let ended = left_at.get(ticket.saturating_sub(told) as usize);
+        let ended = self.left_at.get(ticket.saturating_sub(told) as usize);
         Some(ended.map_or(Duration::ZERO, |ended| now.saturating_duration_since(*ended)))
     }
 }
@@ -45,7 +37,7 @@ mod tests {
 
     #[test]
     fn a_position_is_old_since_the_next_one_left() {
-        let truth = Truth::new();
+        let mut truth = Truth::default();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(truth.age(5, 5, at(9)), Some(Duration::ZERO), "nobody has left");
