@@ -39,6 +39,7 @@ use crate::run::{Settings, run};
 #[command(
     name = "cargo xtask faults",
     max_term_width = 100,
+    args_override_self = true,
     after_help = "\
 Exit code: 0 every invariant held, 1 one broke (what there is to look at stays in target/faults/SEED), 2 it could not run.
 The history's format is in docs/reliability.md."

@@ -3,7 +3,7 @@
 
 mod mutants;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::{shell, tree};
 
@@ -21,8 +21,14 @@ pub struct Args {
 
 /// Breaks.
 pub fn run(args: &Args) -> Result<()> {
-    if let Some(name) = &args.mutate {
-        return mutants::run(name);
+    let has = |option: &str| args.options.iter().any(|given| given == option);
+    if has("--mutate") {
+        bail!("--mutate NAME comes before the options of the run");
+    }
+    if let Some(name) = &args.mutate
+        && !has("--help")
+    {
+        return mutants::run(name, &args.options);
     }
     let build = ["build", "--release", "--locked", "--package", "bookingq", "--package", "bookingq-faults"];
     shell::run(shell::cargo().args(build))?;

@@ -19,6 +19,8 @@ struct Mutant {
     /// The invariants of which at least one must be found broken.
     breaks: &'static [u64],
     edits: &'static [Edit],
+    /// Of the run, where the usual ones seldom show it.
+    options: &'static [&'static str],
 }
 
 const ENQUEUE: &str = "crates/store/src/redis/scripts/enqueue.lua";
@@ -48,16 +50,19 @@ const MUTANTS: [Mutant; 12] = [
             Ok(Enqueued { booking, existing: true })
         });",
         )],
+        options: &[],
     },
     Mutant {
         name: "forget-the-request",
         breaks: &[1],
         edits: &[(ENQUEUE, "find(request, made_by, 1, true) == 1", "find(request, made_by, 1, true) == 0")],
+        options: &[],
     },
     Mutant {
         name: "forget-earlier-requests",
         breaks: &[1],
         edits: &[(ENQUEUE, "  if earlier then\n", "  if false then\n")],
+        options: &[],
     },
     Mutant {
         name: "let-odd-tickets-wait",
@@ -67,6 +72,7 @@ const MUTANTS: [Mutant; 12] = [
             "joined[at - 1], joined[at] = number, client",
             "joined[at - 1], joined[at] = format('%012d', ticket + ticket % 2 * 60), client",
         )],
+        options: &[],
     },
     Mutant {
         name: "drop-the-fence-check",
@@ -76,11 +82,14 @@ const MUTANTS: [Mutant; 12] = [
             "if find(value, lead, 1, true) == 1 then",
             "if find(value, sub(lead, 1, 50), 1, true) == 1 then",
         )],
+        // Somebody else must still have the task when the late worker comes back.
+        options: &["--only", "stop-worker", "--only", "half-open", "--only", "shop-slow", "--for", "40s", "--bookings", "5000"],
     },
     Mutant {
         name: "forget-a-dead-worker",
         breaks: &[1, 4],
         edits: &[(CLAIM, "zadd(LEASES, leased)", "call('ZREM', LEASES, unpack(due[1] and due or { '' }))")],
+        options: &[],
     },
     Mutant {
         name: "another-id-for-a-retry",
@@ -92,6 +101,7 @@ const MUTANTS: [Mutant; 12] = [
             "let request = v1::ReserveRequest {
             booking_id: if task.first { task.booking } else { bookingq_core::BookingId::generate() }.to_string(),",
         )],
+        options: &[],
     },
     Mutant {
         name: "release-without-asking",
@@ -101,11 +111,13 @@ const MUTANTS: [Mutant; 12] = [
             "self.release(task, reservation.as_ref(), *outcome).await",
             "if reservation.is_some() { Ok(Answer::Released) } else { self.release(task, None, *outcome).await }",
         )],
+        options: &[],
     },
     Mutant {
         name: "take-late-payments",
         breaks: &[5],
         edits: &[(CONFIRM, "deadline and now < deadline and find(", "deadline and find(")],
+        options: &[],
     },
     Mutant {
         name: "expire-a-confirming-hold",
@@ -118,6 +130,7 @@ const MUTANTS: [Mutant; 12] = [
                 "if sub(was, 66, 80) == '\\nreserved   - -' or sub(was, 66, 77) == '\\nconfirming ' then",
             ),
         ],
+        options: &[],
     },
     Mutant {
         name: "forget-who-has-left",
@@ -128,6 +141,7 @@ const MUTANTS: [Mutant; 12] = [
   elseif state == 'reserved' then",
             "  elseif state == 'reserved' then",
         )],
+        options: &[],
     },
     Mutant {
         name: "trust-the-workers-clock",
@@ -140,11 +154,12 @@ const MUTANTS: [Mutant; 12] = [
             Verdict::Reserved { reservation, hold: hold + Duration::from_millis(own.subsec_millis().into()) }
         }",
         )],
+        options: &[],
     },
 ];
 
-/// Builds and runs one mutant, or all.
-pub fn run(name: &str) -> Result<()> {
+/// Builds and runs one mutant, or all; `options` are for the runs; they override ours.
+pub fn run(name: &str, options: &[String]) -> Result<()> {
     let chosen: Vec<_> = MUTANTS.iter().filter(|mutant| name == "all" || name == mutant.name).collect();
     if chosen.is_empty() {
         let names: Vec<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
@@ -154,7 +169,7 @@ pub fn run(name: &str) -> Result<()> {
     shell::run(shell::cargo().args(build))?;
     let mut survivors = Vec::new();
     for mutant in chosen {
-        let found = mutant.try_out().with_context(|| format!("mutant {}", mutant.name))?;
+        let found = mutant.try_out(options).with_context(|| format!("mutant {}", mutant.name))?;
         if !found {
             survivors.push(mutant.name);
         }
@@ -171,7 +186,7 @@ fn folder() -> PathBuf {
 
 impl Mutant {
     /// Whether the checker finds it.
-    fn try_out(&self) -> Result<bool> {
+    fn try_out(&self, options: &[String]) -> Result<bool> {
         let source = folder().join("source");
         self.write(&source)?;
         let target = folder().join("target");
@@ -187,7 +202,9 @@ impl Mutant {
             .args(["--seed", "7", "--bookings", "2500", "--for", "20s", "--every", "150ms", "--program"])
             .arg(target.join("debug/bookingq"))
             .arg("--out")
-            .arg(&report);
+            .arg(&report)
+            .args(self.options)
+            .args(options);
         shell::announce(&run);
         let _ = fs::remove_file(&report);
         let start = Instant::now();
