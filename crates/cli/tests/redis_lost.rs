@@ -1,5 +1,5 @@
-//! A Redis that loses its data in the middle of a sale, in two ways. What docs/operations.md promises for that day, with a real
-//! worker process, a real Redis and a simulated Booking Service.
+//! A Redis that loses its data in the middle of a sale, all of it in two ways, or only what was newest. What docs/operations.md
+//! promises for that day, with a real worker process, a real Redis and a simulated Booking Service.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -15,7 +15,7 @@ use bookingq_proto::v1::{self, BookingState, ErrorReason};
 use bookingq_sim::BookingSim;
 use process::{Client, Worker, free_address};
 use support::RedisServer;
-use tonic::Status;
+use tonic::{Status, Streaming};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const STOCK: u64 = 10;
@@ -69,6 +69,32 @@ async fn pay(client: &mut Client, who: &str) -> Result<v1::Booking, Status> {
     Ok(client.confirm_payment(request).await?.into_inner().booking.unwrap())
 }
 
+async fn leave(client: &mut Client, who: &str) -> v1::Booking {
+    let request = v1::CancelRequest { queue: "concert".into(), client_id: who.into(), ..Default::default() };
+    client.cancel(request).await.unwrap().into_inner().booking.unwrap()
+}
+
+/// Once it has told something.
+async fn watch(client: &mut Client, who: &str) -> Streaming<v1::WatchStatusResponse> {
+    let request = v1::WatchStatusRequest { queue: "concert".into(), client_id: who.into() };
+    let mut watched = client.watch_status(request).await.unwrap().into_inner();
+    assert!(watched.message().await.unwrap().is_some());
+    watched
+}
+
+async fn is_told_that_it_is_lost(mut watched: Streaming<v1::WatchStatusResponse>) {
+    let told = within(async {
+        loop {
+            match watched.message().await {
+                Ok(Some(_)) => {}
+                other => return other.unwrap_err(),
+            }
+        }
+    })
+    .await;
+    assert_eq!(reason_of(&told), Some(ErrorReason::BookingNotFound), "{told:?}");
+}
+
 async fn becomes(client: &mut Client, who: &str, wanted: BookingState) {
     until(&format!("{who} is {wanted:?}"), async || {
         status(client, who).await.is_ok_and(|booking| booking.state() == wanted)
@@ -98,22 +124,11 @@ async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) 
     for who in ["in-hand", "waits"] {
         ids.insert(enqueue(&mut client, who).await.unwrap().booking_id);
     }
-    let watch = v1::WatchStatusRequest { queue: "concert".into(), client_id: "waits".into() };
-    let mut watched = client.watch_status(watch).await.unwrap().into_inner();
-    assert!(watched.message().await.unwrap().is_some());
+    let watched = watch(&mut client, "waits").await;
 
     lose(&mut redis);
 
-    let told = within(async {
-        loop {
-            match watched.message().await {
-                Ok(Some(_)) => {}
-                other => return other.unwrap_err(),
-            }
-        }
-    })
-    .await;
-    assert_eq!(reason_of(&told), Some(ErrorReason::BookingNotFound), "{told:?}");
+    is_told_that_it_is_lost(watched).await;
     until("the worker to count it", async || {
         metric(&worker, "bookingqueue_store_losses_total").await == Some(1.0)
     })
@@ -169,4 +184,53 @@ async fn a_redis_that_comes_back_empty_starts_anew_and_everybody_is_told() {
         redis.restart();
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_set_back_keeps_what_was_sold_and_tells_who_has_lost_a_place() {
+    let booking = BookingSim::start(format!("stock={STOCK}").parse().unwrap(), free_address()).await.unwrap();
+    let mut redis = RedisServer::start();
+    let shop = format!("http://{}", booking.address());
+    let worker = Worker::start(&redis.url(), &shop, &["--hold=60s", "--lease=2s"]);
+    let mut client = worker.connect().await;
+    for who in ["pays-again", "leaves", "stays"] {
+        until("a place", async || enqueue(&mut client, who).await.is_ok()).await;
+        becomes(&mut client, who, BookingState::Reserved).await;
+    }
+
+    assert_eq!(redis.cli(&["SAVE"]), "OK");
+    for who in ["pays-again", "leaves"] {
+        pay(&mut client, who).await.unwrap();
+        becomes(&mut client, who, BookingState::Confirmed).await;
+    }
+    let lost = enqueue(&mut client, "comes-too-late").await.unwrap().booking_id;
+    becomes(&mut client, "comes-too-late", BookingState::Reserved).await;
+    let watched = watch(&mut client, "comes-too-late").await;
+    // The worker has read all that: it reads the queue every second.
+    until("a reading", async || metric(&worker, "bookingqueue_queue_holds").await == Some(2.0)).await;
+    redis.kill();
+    redis.restart();
+
+    is_told_that_it_is_lost(watched).await;
+    until("the worker to count it", async || {
+        metric(&worker, "bookingqueue_store_losses_total").await == Some(1.0)
+    })
+    .await;
+    // Both payments are forgotten here, and were taken there.
+    for who in ["pays-again", "leaves"] {
+        assert_eq!(status(&mut client, who).await.unwrap().state(), BookingState::Reserved);
+    }
+    pay(&mut client, "pays-again").await.unwrap();
+    leave(&mut client, "leaves").await;
+    leave(&mut client, "stays").await;
+    for who in ["pays-again", "leaves"] {
+        becomes(&mut client, who, BookingState::Confirmed).await;
+    }
+    becomes(&mut client, "stays", BookingState::Cancelled).await;
+    let again = enqueue(&mut client, "comes-too-late").await.unwrap();
+    assert_ne!(again.booking_id, lost, "a booking id was used twice");
+    becomes(&mut client, "comes-too-late", BookingState::Reserved).await;
+    let totals = booking.shop().totals();
+    assert_eq!((totals.confirmed, totals.released, totals.released_after_confirm_bookings), (2, 1, 1));
+    assert_eq!(metric(&worker, "bookingqueue_store_losses_total").await, Some(1.0), "it is counted once");
 }

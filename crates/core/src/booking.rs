@@ -100,7 +100,8 @@ impl BookingState {
             S::Reserving => &[S::Reserved, S::SoldOut, S::Rejected, S::Releasing],
             S::Reserved => &[S::Confirming, S::Releasing],
             S::Confirming => &[S::Confirmed, S::Releasing],
-            S::Releasing => &[S::Expired, S::Cancelled, S::Failed],
+            // Confirmed: the Booking Service says so, of a sale that the store was set back to before.
+            S::Releasing => &[S::Expired, S::Cancelled, S::Failed, S::Confirmed],
             S::Confirmed | S::Expired | S::Cancelled | S::SoldOut | S::Rejected | S::Failed => &[],
         }
     }

@@ -12,7 +12,9 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use crate::conduct::Conduct;
-use crate::ledger::{ConfirmAnswer, Entry, Ledger, LedgerCopy, Overlap, ReserveAnswer, Ruling, Totals};
+use crate::ledger::{
+    ConfirmAnswer, Entry, Ledger, LedgerCopy, Overlap, ReleaseAnswer, ReserveAnswer, Ruling, Totals,
+};
 use crate::server::{Served, SimError, serve};
 use crate::share::Share;
 use crate::spec::{BookingSpec, Refusals, ServiceSpec};
@@ -122,8 +124,9 @@ impl Shop {
         }
     }
 
-    fn release(&self, request: &v1::ReleaseRequest) {
-        self.ledger.lock().release(&request.booking_id, &request.queue, &request.client_id);
+    fn release(&self, request: &v1::ReleaseRequest) -> v1::ReleaseResponse {
+        let answer = self.ledger.lock().release(&request.booking_id, &request.queue, &request.client_id);
+        v1::ReleaseResponse { confirmed: answer == ReleaseAnswer::Confirmed }
     }
 }
 
@@ -167,8 +170,7 @@ impl BookingService for Counter {
     ) -> Result<Response<v1::ReleaseResponse>, Status> {
         let (shop, request) = (self.0.clone(), request.into_inner());
         named(&request.booking_id)?;
-        self.0.conduct.treat(move || shop.release(&request)).await?;
-        Ok(Response::new(v1::ReleaseResponse {}))
+        Ok(Response::new(self.0.conduct.treat(move || shop.release(&request)).await?))
     }
 }
 

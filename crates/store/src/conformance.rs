@@ -71,6 +71,7 @@ macro_rules! conformance_tests {
                 invariant_4_a_booking_that_runs_out_of_attempts_is_released_before_it_fails
                 invariant_4_a_refused_confirmation_is_released_before_it_fails
                 invariant_4_confirm_and_release_are_retried_for_ever
+                invariant_4_a_release_that_finds_a_sale_ends_as_that
                 invariant_6_never_more_confirmed_than_there_is_stock
                 only_tries_that_count_are_counted_and_each_kind_from_zero
                 sold_out_and_rejected_are_final_at_once

@@ -46,7 +46,8 @@ pub trait Store: Send + Sync + 'static {
     fn queue(&self) -> &QueueName;
 
     /// Checks what must hold before serving: the schema version (a newer one is refused), and the server's settings.
-    /// Marks a new store with its schema version and epoch. Called at start and after each reconnect.
+    /// Marks a new store with its schema version and epoch, and one that was [set back](Snapshot::set_back) with another epoch.
+    /// Called at start, and when a snapshot shows other data than before.
     async fn open(&self) -> Result<Opened>;
 
     /// Gives places in line. The same request returns the same booking; another request of a client with an active

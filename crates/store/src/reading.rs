@@ -76,6 +76,7 @@ mod tests {
         Snapshot {
             now: Timestamp(second * 1000),
             epoch: String::new(),
+            set_back: false,
             admission: Admission::Open,
             backlog: enqueued - dispatched,
             in_flight: 0,

@@ -7,7 +7,8 @@
 //!     |- batch     requests as arguments |- decode    answers as types
 //!     |- record    a booking as a text   |- outbox    stream entries as events
 //!     |                                  |- follow    reading on in the outbox
-//!     |- settings  the server's settings '- config    what a store is told at its start
+//!     |- settings  the server's settings |- known     noticing data that was lost or set back
+//!                                        '- config    what a store is told at its start
 //! ```
 //!
 //! Each call is one script, so one atomic step. A call whose answer is lost may or may not have taken effect; it is not
@@ -19,6 +20,7 @@ mod decode;
 mod fault;
 mod follow;
 mod keys;
+mod known;
 mod link;
 mod outbox;
 mod record;
@@ -34,12 +36,12 @@ use async_trait::async_trait;
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::time::millis;
 use bookingq_core::{Admission, Booking, ClientId, EventSeq, QueueName, Refusal, Ticket, Timestamp};
-use parking_lot::Mutex;
 use tracing::warn;
 
 pub use self::config::RedisConfig;
 use self::decode::{array, number, required, unexpected};
 use self::follow::Follower;
+use self::known::Known;
 use self::link::{Link, SCHEMA};
 pub use self::record::read_booking;
 use self::scripts::ScriptClock;
@@ -54,8 +56,7 @@ pub struct RedisStore {
     config: RedisConfig,
     link: Arc<Link>,
     follower: Follower,
-    /// The epoch seen last, to notice that the data is another.
-    epoch: Mutex<Option<String>>,
+    known: Known,
 }
 
 impl RedisStore {
@@ -75,7 +76,8 @@ impl RedisStore {
 
     fn with_clock(config: RedisConfig, clock: ScriptClock) -> Result<Self> {
         let link = Link::new(&config, clock)?;
-        Ok(Self { config, link, follower: Follower::default(), epoch: Mutex::default() })
+        let known = Known::default();
+        Ok(Self { config, link, follower: Follower::new(known.clone()), known })
     }
 
     /// Sets the time of a store made by [`Self::connect_with_test_clock`].
@@ -167,11 +169,10 @@ impl Store for RedisStore {
     }
 
     async fn open(&self) -> Result<Opened> {
-        let call = self.link.open_call();
+        let call = self.link.open_call(self.known.outdated().as_deref());
         let opened = decode::opened(self.link.script(&self.link.scripts.open, &call).await?, SCHEMA)?;
-        let before = self.epoch.lock().replace(opened.epoch.clone());
-        if before.is_some_and(|before| before != opened.epoch) {
-            warn!(queue = %self.config.queue, epoch = opened.epoch, "Redis has lost its data and started anew");
+        if self.known.opened(&opened.epoch) {
+            warn!(queue = %self.config.queue, epoch = opened.epoch, "this is not the data of before");
         }
         Ok(Opened { warnings: self.warnings().await?, ..opened })
     }
@@ -257,7 +258,9 @@ impl Store for RedisStore {
 
     async fn snapshot(&self) -> Result<Snapshot> {
         let script = &self.link.scripts.snapshot;
-        decode::snapshot(self.link.script(script, &self.call(script)).await?)
+        let mark = self.known.mark();
+        let (entries, snapshot) = decode::snapshot(self.link.script(script, &self.call(script)).await?)?;
+        Ok(Snapshot { set_back: self.known.shows(entries, mark), ..snapshot })
     }
 
     async fn set_admission(&self, admission: Admission) -> Result<()> {

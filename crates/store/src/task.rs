@@ -133,7 +133,7 @@ pub enum Verdict {
         /// Its words.
         reason: String,
     },
-    /// Confirm succeeded.
+    /// Confirm succeeded, or Release found that it had: the booking is confirmed.
     Confirmed,
     /// Release succeeded: the booking ends as its outcome says.
     Released,

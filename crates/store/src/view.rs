@@ -115,6 +115,9 @@ pub struct Snapshot {
     pub now: Timestamp,
     /// Names the store's data ([`Opened::epoch`]); empty when it was lost and nobody has opened the store since.
     pub epoch: String,
+    /// The data is older than what this store has seen of it since it was opened: what happened last is gone. Until it is
+    /// opened again, which gives such data another epoch.
+    pub set_back: bool,
     /// Whether it takes and serves bookings.
     pub admission: Admission,
     /// Bookings in the line.
@@ -158,7 +161,7 @@ pub struct NotifierLease {
 /// What was found when opening.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Opened {
-    /// Names this store's data; another one after a reconnect means the data was lost and started anew.
+    /// Names this store's data; another one means that data was lost, all of it or what was newest.
     pub epoch: String,
     /// Settings of the server that are unsafe for bookings, for a person.
     pub warnings: Vec<String>,

@@ -74,6 +74,7 @@ mod tests {
         Snapshot {
             now: Timestamp(second * 1000),
             epoch: String::new(),
+            set_back: false,
             admission: Admission::Open,
             backlog,
             in_flight: 0,

@@ -49,7 +49,7 @@ pub async fn open(store: &dyn Store, metrics: &Metrics, readiness: &Readiness) -
 }
 
 /// Reads the queue each second, for the metrics and the pace, until dropped. When it is not the data of before, the store has lost
-/// that: it is marked as a new one, and `anew` tells the follower that nothing it knows is true any more.
+/// that, or what was newest of it: it is marked as a new one, and `anew` tells the follower that what it knows is not true any more.
 pub async fn read_queue(store: Arc<dyn Store>, line: Arc<LineView>, anew: Arc<AtomicBool>, metrics: Metrics) {
     let mut ticks = tokio::time::interval(READ_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -59,18 +59,19 @@ pub async fn read_queue(store: Arc<dyn Store>, line: Arc<LineView>, anew: Arc<At
         ticks.tick().await;
         match store.snapshot().await {
             Ok(snapshot) => {
-                if !known.is_empty() && known != snapshot.epoch {
+                if snapshot.set_back || (!known.is_empty() && known != snapshot.epoch) {
                     let opened = match store.open().await {
                         Ok(opened) => opened,
                         Err(error) => {
-                            warn!(%error, "the store has lost its data and could not be marked as new; trying again");
+                            warn!(%error, "the store has lost data and could not be marked as new; trying again");
                             continue;
                         }
                     };
                     metrics.store_losses.inc();
                     error!(
-                        queue = %store.queue(), epoch = opened.epoch,
-                        "the store has lost its data: who was in line must ask for a place again"
+                        queue = %store.queue(), epoch = opened.epoch, waiting = snapshot.backlog,
+                        "the store has lost data, all of it or what was newest: who was in line and is not any more must ask \
+                         for a place again"
                     );
                     anew.store(true, Ordering::Relaxed);
                     known = opened.epoch;

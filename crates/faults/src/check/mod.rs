@@ -212,6 +212,6 @@ fn check_rest(findings: &mut Findings, snapshot: &Snapshot, verdict: &Verdict, l
     }
     if ledger.totals.released_after_confirm_bookings > 0 {
         let count = ledger.totals.released_after_confirm_bookings;
-        findings.note(4, || format!("{count} bookings were given back after they were sold"));
+        findings.note(4, || format!("{count} bookings were to be given back after they were sold"));
     }
 }

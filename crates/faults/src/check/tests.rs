@@ -167,6 +167,7 @@ impl World {
         let snapshot = Snapshot {
             now: Timestamp(EPOCH),
             epoch: String::new(),
+            set_back: false,
             admission: Admission::Open,
             backlog: 0,
             in_flight: 0,

@@ -203,15 +203,16 @@ impl Member {
 
     /// Tells a person when the queue's data is not what it was: nothing in the cluster has changed, and everybody's place is gone.
     async fn compare(&mut self, snapshot: &Snapshot) {
-        if !self.epoch.is_empty() && snapshot.epoch != self.epoch {
-            let note = "Redis has lost this queue's data: who was in line must ask for a place again, and what the Booking Service \
-                        still holds for them must time out there";
+        if snapshot.set_back || (!self.epoch.is_empty() && snapshot.epoch != self.epoch) {
+            let note = "Redis has lost this queue's data, all of it or what was newest: who was in line and is not any more must ask \
+                        for a place again, and what the Booking Service still holds for them must time out there";
             self.shared.events.warning(&self.order.about, "DataLost", "ReadQueue", note.to_owned()).await;
         }
         self.epoch.clone_from(&snapshot.epoch);
-        if let (true, Some(Ok(opening))) = (self.epoch.is_empty(), &mut self.store) {
-            // Marks it as new data, should no worker be there to do so.
+        if let (true, Some(Ok(opening))) = (self.epoch.is_empty() || snapshot.set_back, &mut self.store) {
+            // Marks it as new data, should no worker be there to do so; under which name, the next reading tells.
             opening.warnings = None;
+            self.epoch.clear();
         }
     }
 

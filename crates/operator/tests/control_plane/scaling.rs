@@ -214,6 +214,42 @@ async fn data_that_is_lost_is_told_in_an_event_and_the_queue_stays_paused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn data_that_was_set_back_is_told_in_an_event_and_gets_another_name() {
+    let (scene, redis) = (Scene::new("set-back").await, Redis::start().await);
+    let operator = scene.operator(Budget::unlimited());
+    let queue = format!("{}.concert", scene.namespace);
+    let store = redis.store(&queue);
+    join(&store, 0..3).await;
+    scene.create(json!({ "redis": { "url": redis.url } })).await;
+    until("the line to be seen", LIMIT, async || {
+        scene.queue().await.status.is_some_and(|status| status.backlog == Some(3))
+    })
+    .await;
+    let before = store.snapshot().await.unwrap().epoch;
+    assert!(!before.is_empty());
+    let stats = format!("booking-stats:{{{queue}}}");
+    // As far as anybody can tell who counts the entries of the outbox.
+    let back =
+        Command::new("redis-cli").args(["-u", &redis.url, "HSET", &stats, "entries", "0"]).output().unwrap();
+    assert_eq!(back.stdout, b"0\n");
+    until("an event", LIMIT, async || {
+        let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
+        events.iter().any(|event| event.reason.as_deref() == Some("DataLost"))
+    })
+    .await;
+    until("another name", LIMIT, async || store.snapshot().await.unwrap().epoch != before).await;
+    operator.rests().await;
+    let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
+    let told: i32 = events
+        .iter()
+        .filter(|event| event.reason.as_deref() == Some("DataLost"))
+        .map(|event| event.series.as_ref().and_then(|series| series.count).unwrap_or(1))
+        .sum();
+    assert_eq!(told, 1, "it is told once");
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_paused_line_asks_for_no_workers_until_it_is_opened() {
     let (scene, redis) = (Scene::new("paused-line").await, Redis::start().await);
     let operator = scene.operator(Budget::unlimited());

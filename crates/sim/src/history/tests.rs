@@ -151,7 +151,9 @@ fn tickets_kept_for_nobody_are_an_orphan_only_at_rest() {
 
 #[test]
 fn a_confirmed_booking_without_tickets_is_an_orphan() {
-    let mut world = eventful();
+    let mut world = World::with_line(1);
+    world.go(1, &[S::Reserving, S::Reserved, S::Confirming]);
+    world.event(1, Some(S::Confirming), S::Confirmed);
     world.ledger.release(&booking(1).to_string(), "q", "c1");
     assert_found(&world.judge(Moment::InMotion), Violation::Orphan);
 }

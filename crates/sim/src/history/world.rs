@@ -96,7 +96,9 @@ impl World {
                 S::Confirmed => {
                     self.ledger.confirm(&id, Ruling::Allow);
                 }
-                S::Cancelled | S::Expired | S::Failed => self.ledger.release(&id, "q", who.as_str()),
+                S::Cancelled | S::Expired | S::Failed => {
+                    self.ledger.release(&id, "q", who.as_str());
+                }
                 _ => {}
             }
         }

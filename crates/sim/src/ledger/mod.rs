@@ -39,6 +39,15 @@ pub enum ConfirmAnswer {
     Rejected(&'static str),
 }
 
+/// The answer to Release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseAnswer {
+    /// Given back, now or before.
+    Released,
+    /// It is sold, and stays so.
+    Confirmed,
+}
+
 /// Overlaps kept as examples.
 const OVERLAPS_KEPT: usize = 20;
 const ALREADY_RELEASED: &str = "this booking was released before";
@@ -116,7 +125,7 @@ impl Ledger {
     }
 
     /// Gives back what the booking has, and forbids reserving it later.
-    pub fn release(&mut self, booking: &str, queue: &str, client: &str) {
+    pub fn release(&mut self, booking: &str, queue: &str, client: &str) -> ReleaseAnswer {
         self.totals.calls.release += 1;
         let index = match self.by_booking.get(booking) {
             Some(&index) => index,
@@ -125,11 +134,14 @@ impl Ledger {
         self.entries[index].calls.release += 1;
         match self.entries[index].standing {
             Standing::Released => {}
-            before => {
-                self.totals.released_after_confirm_bookings += u64::from(before == Standing::Confirmed);
-                self.stands(index, Standing::Released);
+            Standing::Confirmed => {
+                let first = self.entries[index].calls.release == 1;
+                self.totals.released_after_confirm_bookings += u64::from(first);
+                return ReleaseAnswer::Confirmed;
             }
+            _ => self.stands(index, Standing::Released),
         }
+        ReleaseAnswer::Released
     }
 
     /// Gives back what the booking still holds, because nobody has confirmed or released it for too long.
@@ -217,7 +229,7 @@ impl Ledger {
     fn stands(&mut self, index: usize, standing: Standing) {
         self.count(index, Change::Leaves);
         let before = self.entries[index].standing;
-        if standing == Standing::Released && (before.holds() || before == Standing::Confirmed) {
+        if standing == Standing::Released && before.holds() {
             self.totals.released += self.entries[index].quantity;
         }
         self.entries[index].standing = standing;
@@ -353,8 +365,12 @@ mod tests {
         reserve(&mut ledger, "b2", "c1", 1);
         assert_eq!((ledger.totals().overlaps, &*ledger.overlaps()[0].booking_id), (1, "b2"));
         ledger.confirm("b1", Ruling::Allow);
-        ledger.release("b1", "q", "c1");
-        assert_eq!(ledger.totals().released_after_confirm_bookings, 1);
+        for _ in 0..2 {
+            assert_eq!(ledger.release("b1", "q", "c1"), ReleaseAnswer::Confirmed);
+        }
+        let totals = ledger.totals();
+        assert_eq!((totals.released_after_confirm_bookings, totals.confirmed, totals.released), (1, 1, 0));
+        assert!(matches!(reserve(&mut ledger, "b1", "c1", 1), ReserveAnswer::Reserved(_)), "it stays sold");
     }
 
     #[test]

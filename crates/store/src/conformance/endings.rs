@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bookingq_core::{BookingState, Details, Outcome};
+use bookingq_core::{BookingState, Details, Outcome, Refusal};
 
 use super::Subject;
 use super::scene::{BUSY, MS, Scene, give_up, reserved, retry};
@@ -54,6 +54,29 @@ pub async fn invariant_4_confirm_and_release_are_retried_for_ever(subject: &dyn 
         task = scene.claims_one().await;
     }
     assert_eq!(scene.settles(&task, Verdict::Released).await, Settled::Applied(BookingState::Failed));
+}
+
+/// The Booking Service knows better: the store was set back to before the payment. With and without a reason to be forgotten.
+pub async fn invariant_4_a_release_that_finds_a_sale_ends_as_that(subject: &dyn Subject) {
+    let scene = Scene::new(subject);
+    scene.gets_a_hold("a").await;
+    scene.advance(super::scene::HOLD).await;
+    scene.store().sweep(9).await.unwrap();
+    for name in ["a", "b"] {
+        if name == "b" {
+            scene.joins(name).await;
+            let task = scene.claims_one().await;
+            scene.settles(&task, give_up("five tries")).await;
+        }
+        let task = scene.claims_one().await;
+        assert_eq!(scene.settles(&task, Verdict::Confirmed).await, Settled::Applied(BookingState::Confirmed));
+        let booking = scene.booking(name).await;
+        assert_eq!((booking.state, booking.outcome, &*booking.reason), (BookingState::Confirmed, None, ""));
+        assert_eq!(scene.settles(&task, Verdict::Released).await, Settled::Repeated(BookingState::Confirmed));
+        assert_eq!(scene.pays(name, "late").await, Err(Refusal::AlreadyFinal(BookingState::Confirmed)));
+    }
+    let snapshot = scene.store().snapshot().await.unwrap();
+    assert_eq!((snapshot.in_flight, snapshot.totals.confirmed, snapshot.totals.expired), (0, 2, 0));
 }
 
 /// A Booking Service with a stock.

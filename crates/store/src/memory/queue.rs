@@ -105,6 +105,7 @@ impl Queue {
         Snapshot {
             now,
             epoch,
+            set_back: false,
             admission: registers.admission,
             backlog: registers.line.len(),
             in_flight: registers.leases.len() as u64,

@@ -55,6 +55,11 @@ fn apply(
             end(registers, client, record, S::Rejected, now);
         }
         (S::Confirming, Verdict::Confirmed) => end(registers, client, record, S::Confirmed, now),
+        (S::Releasing, Verdict::Confirmed) => {
+            record.outcome = None;
+            record.reason.clear();
+            end(registers, client, record, S::Confirmed, now);
+        }
         (S::Releasing, Verdict::Released) => {
             let outcome = record.outcome.unwrap_or(Outcome::Failed);
             end(registers, client, record, outcome.state(), now);

@@ -114,8 +114,8 @@ pub(super) fn refusal(value: &Value) -> Result<Refusal> {
     refusal.ok_or_else(|| unexpected("not a refusal", value))
 }
 
-/// The answer of snapshot.lua.
-pub(super) fn snapshot(value: Value) -> Result<Snapshot> {
+/// The answer of snapshot.lua, and how many outbox entries were ever written.
+pub(super) fn snapshot(value: Value) -> Result<(u64, Snapshot)> {
     let values = array(value)?;
     let at = |index: usize| values.get(index).unwrap_or(&Value::Nil);
     let admission = match text(at(1))? {
@@ -124,8 +124,10 @@ pub(super) fn snapshot(value: Value) -> Result<Snapshot> {
     };
     let counters = counters(at(10))?;
     let front = number(at(8))?.map(Ticket).zip(number(at(9))?.map(Timestamp));
-    Ok(Snapshot {
+    let entries = counters.get("entries").copied().unwrap_or_default();
+    let snapshot = Snapshot {
         now: Timestamp(required(values.first())?),
+        set_back: false,
         epoch: text(at(11))?.unwrap_or_default().to_owned(),
         admission,
         backlog: required(values.get(2))?,
@@ -137,7 +139,8 @@ pub(super) fn snapshot(value: Value) -> Result<Snapshot> {
         totals: totals(&counters),
         swept_at: counters.get("swept_at").copied().map(Timestamp),
         outbox: required(values.get(7))?,
-    })
+    };
+    Ok((entries, snapshot))
 }
 
 fn counters(value: &Value) -> Result<HashMap<&str, u64>> {

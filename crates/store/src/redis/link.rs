@@ -207,7 +207,7 @@ impl Link {
             for script in self.scripts.all() {
                 script.load_async(&mut connection).await?;
             }
-            let call = self.open_call();
+            let call = self.open_call(None);
             call.query_async(&mut connection).await
         };
         let opened = bounded(self.deadline, load).await?;
@@ -215,10 +215,15 @@ impl Link {
         Ok(connection)
     }
 
-    /// Marks new data, and reads the marks. It writes, so a read-only replica refuses it.
-    pub(super) fn open_call(&self) -> Cmd {
+    /// Marks new data, and reads the marks; data of the epoch `outdated` is marked as new as well. It writes, so a read-only
+    /// replica refuses it.
+    pub(super) fn open_call(&self, outdated: Option<&str>) -> Cmd {
         let mut call = self.call(&self.scripts.open);
-        call.arg(0).arg(0).arg(SCHEMA).arg(uuid::Uuid::now_v7().to_string());
+        call.arg(0)
+            .arg(0)
+            .arg(SCHEMA)
+            .arg(uuid::Uuid::now_v7().to_string())
+            .arg(outdated.unwrap_or_default());
         call
     }
 

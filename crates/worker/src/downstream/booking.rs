@@ -24,7 +24,7 @@ pub enum Answer {
     SoldOut,
     /// No, and why.
     Rejected(String),
-    /// Paid and final.
+    /// Paid and final; to Release: it was, and stays so.
     Confirmed,
     /// Given back.
     Released,
@@ -154,8 +154,8 @@ impl BookingClient {
             attempt: task.attempts + 1,
         };
         let mut client = self.client();
-        call(self.timeout(), request, |request| client.release(request)).await?;
-        Ok(Answer::Released)
+        let response = call(self.timeout(), request, |request| client.release(request)).await?;
+        Ok(if response.confirmed { Answer::Confirmed } else { Answer::Released })
     }
 }
 

@@ -37,7 +37,7 @@ pub fn judge(
         (Ok(Answer::Reserved(reservation)), TaskKind::Reserve) => Verdict::Reserved { reservation, hold },
         (Ok(Answer::SoldOut), TaskKind::Reserve) => Verdict::SoldOut,
         (Ok(Answer::Rejected(reason)), TaskKind::Reserve) => Verdict::Rejected { reason: shorten(reason) },
-        (Ok(Answer::Confirmed), TaskKind::Confirm { .. }) => Verdict::Confirmed,
+        (Ok(Answer::Confirmed), TaskKind::Confirm { .. } | TaskKind::Release { .. }) => Verdict::Confirmed,
         (Ok(Answer::Rejected(reason)), TaskKind::Confirm { .. }) => {
             Verdict::GiveUp { reason: shorten(reason) }
         }

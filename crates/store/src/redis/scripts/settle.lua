@@ -85,6 +85,11 @@ local function apply(verdict, a, b)
     local done = finish(last, format('\n%-10s ', last) .. outcome .. ' - 000', 'releasing>' .. last .. ' -', request_end)
     if why ~= '' then events[#events] = lead .. ' ' .. why end
     return done
+  elseif state == 'releasing' and verdict == 'confirmed' then
+    -- It is sold, and why it should have been given back is of no interest any more.
+    local ends = request_end - (reason_end - payment_end - 1)
+    value = sub(value, 1, payment_end) .. sub(value, reason_end)
+    return finish(verdict, '\nconfirmed  - - 000', 'releasing>confirmed -', ends)
   end
 end
 
