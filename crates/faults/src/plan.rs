@@ -39,6 +39,14 @@ pub enum Kind {
     PauseRedis,
     /// Redis closes all connections
     DropClients,
+    /// Redis runs a long script of somebody else's
+    BusyRedis,
+    /// Redis closes all connections and takes no new ones: it has too many
+    CrowdedRedis,
+    /// Redis forbids what we call, as after a mistake in its rights
+    LockedRedis,
+    /// Redis refuses to write, for want of replicas
+    NoReplicas,
     /// Everything on a connection comes later
     Delay,
     /// Connections are reset, and new ones too
@@ -65,7 +73,7 @@ pub enum Kind {
 const LASTS_MS: std::ops::Range<u64> = 100..4000;
 
 /// How often each kind comes, in parts of their sum.
-const WEIGHTS: [(Kind, u32); 24] = [
+const WEIGHTS: [(Kind, u32); 28] = [
     (Kind::KillWorker, 16),
     (Kind::TermWorker, 6),
     (Kind::StopWorker, 8),
@@ -80,6 +88,10 @@ const WEIGHTS: [(Kind, u32); 24] = [
     (Kind::ReadOnlyRedis, 3),
     (Kind::PauseRedis, 3),
     (Kind::DropClients, 4),
+    (Kind::BusyRedis, 3),
+    (Kind::CrowdedRedis, 3),
+    (Kind::LockedRedis, 3),
+    (Kind::NoReplicas, 3),
     (Kind::Delay, 10),
     (Kind::Cut, 10),
     (Kind::HalfOpen, 8),
@@ -149,7 +161,7 @@ pub enum Blow {
 }
 
 /// What is done to a Redis that goes on running.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Upset {
     /// See [`Kind::FlushScripts`].
@@ -162,6 +174,14 @@ pub enum Upset {
     Pause,
     /// See [`Kind::DropClients`].
     DropClients,
+    /// See [`Kind::BusyRedis`].
+    Busy,
+    /// See [`Kind::CrowdedRedis`].
+    Crowded,
+    /// See [`Kind::LockedRedis`].
+    Locked,
+    /// See [`Kind::NoReplicas`].
+    NoReplicas,
 }
 
 /// How the Booking Service behaves for a while.
@@ -276,6 +296,10 @@ fn draw_fault(kind: Kind, workers: usize, chance: &mut SmallRng) -> Fault {
         Kind::ReadOnlyRedis => Fault::Redis(Upset::ReadOnly),
         Kind::PauseRedis => Fault::Redis(Upset::Pause),
         Kind::DropClients => Fault::Redis(Upset::DropClients),
+        Kind::BusyRedis => Fault::Redis(Upset::Busy),
+        Kind::CrowdedRedis => Fault::Redis(Upset::Crowded),
+        Kind::LockedRedis => Fault::Redis(Upset::Locked),
+        Kind::NoReplicas => Fault::Redis(Upset::NoReplicas),
         Kind::Delay => trouble(Trouble::Delay(chance.random_range(5..400)), chance),
         Kind::Cut => trouble(Trouble::Cut, chance),
         Kind::HalfOpen => trouble(Trouble::HalfOpen, chance),

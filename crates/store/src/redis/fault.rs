@@ -29,8 +29,8 @@ pub(super) fn judge(error: &RedisError) -> (StoreError, Fate) {
         }
         _ => match error.code() {
             Some("NOAUTH" | "WRONGPASS" | "UNBLOCKED") => (unavailable(), Fate::Replace),
-            // Out of memory, a failing disk, a script of somebody else that takes long: it may pass.
-            Some("OOM" | "MISCONF" | "BUSY" | "NOREPLICAS") => (unavailable(), Fate::Keep),
+            // Out of memory, a failing disk, a script of somebody else that takes long, a mistake in the rights: it may pass.
+            Some("OOM" | "MISCONF" | "BUSY" | "NOREPLICAS" | "NOPERM") => (unavailable(), Fate::Keep),
             _ if error.is_unrecoverable_error() => (unavailable(), Fate::Replace),
             _ => (StoreError::Unexpected(error.to_string()), Fate::Keep),
         },

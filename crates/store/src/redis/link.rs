@@ -202,7 +202,11 @@ impl Link {
 
     /// A connection to a server that is writable, has the scripts, and whose data we understand.
     async fn connect(&self) -> Result<MultiplexedConnection> {
-        let mut connection = bounded(self.deadline, self.dial()).await?;
+        // Whatever keeps us out may pass: too many clients, for one.
+        let mut connection = bounded(self.deadline, self.dial()).await.map_err(|error| match error {
+            StoreError::Unexpected(why) => StoreError::Unavailable(why),
+            error => error,
+        })?;
         let load = async {
             for script in self.scripts.all() {
                 script.load_async(&mut connection).await?;
