@@ -1,7 +1,11 @@
 //! `cargo xtask faults`: builds with optimisation, breaks a running bookingq on purpose and checks every invariant. What is
-//! done, and with which options: crates/faults. With `--mutate`, the engine is broken instead, and the checker must see it.
+//! done, and with which options: crates/faults. With `--mutate`, the engine is broken instead, and the checker must see it;
+//! with `--linearize`, a checker that we did not write reads a history that was kept.
 
+mod linearize;
 mod mutants;
+
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
@@ -14,6 +18,9 @@ pub struct Args {
     /// Break the engine itself in this way, or in each way one after the other (`all`), and demand that it is found
     #[arg(long, value_name = "NAME")]
     mutate: Option<String>,
+    /// Whether a kept history is linearizable, as Porcupine has it (needs Go)
+    #[arg(long, value_name = "HISTORY", conflicts_with_all = ["mutate", "options"])]
+    linearize: Option<PathBuf>,
     /// Options of the run; `--help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
     options: Vec<String>,
@@ -21,6 +28,9 @@ pub struct Args {
 
 /// Breaks.
 pub fn run(args: &Args) -> Result<()> {
+    if let Some(history) = &args.linearize {
+        return linearize::run(history);
+    }
     let has = |option: &str| args.options.iter().any(|given| given == option);
     if has("--mutate") {
         bail!("--mutate NAME comes before the options of the run");

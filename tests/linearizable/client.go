@@ -1,0 +1,307 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// A client's bookings as the queue's contract has them, one call after another. What workers and the sweeper do comes between
+// any two calls (evolve). A call with an unknown outcome may take effect at any time after it was sent, so it becomes
+// pending and is done, or not, between later calls: all that a queue does is idempotent, so once is as good as often.
+
+// booking is one booking, as far as the calls so far tell.
+type booking struct {
+	// Not known yet ("", 0) when the call that made it had no answer.
+	id      string
+	ticket  uint64
+	request string
+	state   string
+	// The final state that follows a release.
+	follows string
+	payment string
+	// The client has left while the Booking Service was being asked.
+	left bool
+}
+
+// client is the state of the model. It is never changed, only copied.
+type client struct {
+	newest *booking
+	// The final ones, by the requests that made them.
+	earlier map[string]booking
+	pending []call
+}
+
+func (b booking) final() bool {
+	switch b.state {
+	case "confirmed", "sold_out", "rejected", "expired", "cancelled", "failed":
+		return true
+	}
+	return false
+}
+
+func (b booking) becomes(state string) booking {
+	b.state = state
+	return b
+}
+
+func (b booking) released(follows string) booking {
+	b.state, b.follows = "releasing", follows
+	return b
+}
+
+// next is all that may become of it without its client.
+func (b booking) next() []booking {
+	switch b.state {
+	case "queued":
+		return []booking{b.becomes("reserving")}
+	case "reserving":
+		if b.left {
+			return []booking{b.becomes("sold_out"), b.becomes("rejected"), b.released("cancelled")}
+		}
+		return []booking{b.becomes("reserved"), b.becomes("sold_out"), b.becomes("rejected"), b.released("failed")}
+	case "reserved":
+		return []booking{b.released("expired")}
+	case "confirming":
+		return []booking{b.becomes("confirmed"), b.released("failed")}
+	case "releasing":
+		return []booking{b.becomes(b.follows)}
+	}
+	return nil
+}
+
+// meets binds what the answer tells of it, if the answer can be of it.
+func (b booking) meets(c call) (booking, bool) {
+	fits := b.state == c.State && b.request == c.MadeBy &&
+		(b.id == "" || b.id == c.Booking) && (b.ticket == 0 || b.ticket == c.Ticket) &&
+		(b.state != "releasing" || b.follows == c.Follows)
+	b.id, b.ticket = c.Booking, c.Ticket
+	return b, fits
+}
+
+func (s client) with(b booking) client {
+	s.newest = &b
+	return s
+}
+
+// joins makes a booking, the one before being final.
+func (s client) joins(b booking) client {
+	if s.newest != nil {
+		s.earlier = maps.Clone(s.earlier)
+		if s.earlier == nil {
+			s.earlier = map[string]booking{}
+		}
+		s.earlier[s.newest.request] = *s.newest
+	}
+	s.newest = &b
+	return s
+}
+
+// has finds the booking that a request made.
+func (s client) has(request string) (b booking, newest, found bool) {
+	if s.newest != nil && s.newest.request == request {
+		return *s.newest, true, true
+	}
+	b, found = s.earlier[request]
+	return b, false, found
+}
+
+// is whether the newest booking is this one.
+func (s client) is(id string) bool {
+	return s.newest != nil && s.newest.id == id
+}
+
+// pays gives the booking after a payment; whether the queue says yes.
+func (b booking) pays(payment string) (booking, bool) {
+	if b.state == "reserved" {
+		b.payment = payment
+		return b.becomes("confirming"), true
+	}
+	paid := b.state == "confirming" || b.state == "confirmed" || b.state == "failed" ||
+		(b.state == "releasing" && b.follows == "failed")
+	return b, paid && b.payment == payment
+}
+
+// leaves gives the booking after its client has left; whether the queue says yes.
+func (b booking) leaves() (booking, bool) {
+	switch b.state {
+	case "queued":
+		return b.becomes("cancelled"), true
+	case "reserving":
+		b.left = true
+		return b, true
+	case "reserved":
+		return b.released("cancelled"), true
+	case "releasing", "cancelled":
+		return b, true
+	}
+	return b, false
+}
+
+// done is the state after a call of unknown outcome has taken effect, if it has one.
+func (s client) done(c call) (client, bool) {
+	switch c.Op {
+	case "enqueue":
+		_, _, found := s.has(c.Request)
+		if found || (s.newest != nil && !s.newest.final()) {
+			return s, false
+		}
+		return s.joins(booking{request: c.Request, state: "queued"}), true
+	case "pay":
+		if s.is(c.Of) {
+			b, ok := s.newest.pays(c.Payment)
+			return s.with(b), ok
+		}
+	case "cancel":
+		if s.is(c.Of) {
+			b, ok := s.newest.leaves()
+			return s.with(b), ok
+		}
+	}
+	return s, false
+}
+
+// evolve is every state that this one may have become before the next call, itself among them.
+func (s client) evolve() []client {
+	states, seen := []client{s}, map[string]bool{s.key(): true}
+	add := func(next client) {
+		if key := next.key(); !seen[key] {
+			seen[key] = true
+			states = append(states, next)
+		}
+	}
+	for at := 0; at < len(states); at++ {
+		from := states[at]
+		if from.newest != nil {
+			for _, b := range from.newest.next() {
+				add(from.with(b))
+			}
+		}
+		for _, c := range from.pending {
+			if next, changed := from.done(c); changed {
+				add(next)
+			}
+		}
+	}
+	return states
+}
+
+// answers is the state after a call that was answered as it was; whether that answer is right.
+func (s client) answers(c call) (client, bool) {
+	if c.Outcome == "refused" {
+		return s, s.refuses(c)
+	}
+	switch c.Op {
+	case "status":
+		if s.newest == nil {
+			return s, false
+		}
+		b, ok := s.newest.meets(c)
+		return s.with(b), ok
+	case "enqueue":
+		b, newest, found := s.has(c.Request)
+		switch {
+		case found && newest:
+			b, ok := b.meets(c)
+			return s.with(b), ok && c.Existing
+		case found:
+			_, ok := b.meets(c)
+			return s, ok && c.Existing
+		case s.newest != nil && !s.newest.final():
+			b, ok := s.newest.meets(c)
+			return s.with(b), ok && c.Existing
+		}
+		b, ok := booking{request: c.Request, state: "queued"}.meets(c)
+		ordered := s.newest == nil || s.newest.ticket < c.Ticket
+		return s.joins(b), ok && ordered && !c.Existing
+	case "pay", "cancel":
+		if !s.is(c.Of) {
+			return s, false
+		}
+		b, yes := s.newest.leaves()
+		if c.Op == "pay" {
+			b, yes = s.newest.pays(c.Payment)
+		}
+		return s.with(b), yes
+	}
+	return s, false
+}
+
+func (s client) refuses(c call) bool {
+	if c.Reason == "OVERLOADED" {
+		return true
+	}
+	if c.Op == "status" || c.Op == "enqueue" {
+		return c.Op == "status" && c.Reason == "BOOKING_NOT_FOUND" && s.newest == nil
+	}
+	if !s.is(c.Of) {
+		return c.Reason == "BOOKING_NOT_FOUND"
+	}
+	b := *s.newest
+	if c.Op == "cancel" {
+		_, yes := b.leaves()
+		return !yes && c.Reason == "ALREADY_FINAL"
+	}
+	_, yes := b.pays(c.Payment)
+	expired := b.follows == "expired" && (b.state == "releasing" || b.state == "expired")
+	switch c.Reason {
+	case "NOT_RESERVED":
+		return b.state == "queued" || b.state == "reserving"
+	case "HOLD_EXPIRED":
+		// The history has no clock of Redis: a hold may be overdue at any time.
+		return b.state == "reserved" || expired
+	case "ALREADY_FINAL":
+		return !yes && !expired && b.state != "queued" && b.state != "reserving"
+	}
+	return false
+}
+
+// waits is the state with one more call that may take effect.
+func (s client) waits(c call) client {
+	alike := func(p call) bool {
+		return p.Op == c.Op && p.Request == c.Request && p.Of == c.Of && p.Payment == c.Payment
+	}
+	if c.Op != "status" && !slices.ContainsFunc(s.pending, alike) {
+		s.pending = append(slices.Clone(s.pending), c)
+	}
+	return s
+}
+
+func (s client) key() string {
+	var text strings.Builder
+	if s.newest != nil {
+		fmt.Fprintf(&text, "%v", *s.newest)
+	}
+	for _, request := range slices.Sorted(maps.Keys(s.earlier)) {
+		fmt.Fprintf(&text, "|%v", s.earlier[request])
+	}
+	for _, c := range s.pending {
+		fmt.Fprintf(&text, "|%s %s %s %s", c.Op, c.Request, c.Of, c.Payment)
+	}
+	return text.String()
+}
+
+// oneClient is the model of the calls of one client.
+func oneClient() porcupine.Model {
+	model := porcupine.NondeterministicModel{
+		Init: func() []any { return []any{client{}} },
+		Step: func(state, _, answer any) []any {
+			s, c := state.(client), answer.(call)
+			if c.Outcome == "unknown" {
+				return []any{s.waits(c)}
+			}
+			var after []any
+			for _, before := range s.evolve() {
+				if next, right := before.answers(c); right {
+					after = append(after, next)
+				}
+			}
+			return after
+		},
+		Equal: func(one, other any) bool { return one.(client).key() == other.(client).key() },
+	}
+	return model.ToModel()
+}

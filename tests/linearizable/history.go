@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+// call is a line of a history, as docs/reliability.md describes it.
+type call struct {
+	Client  string `json:"client"`
+	Op      string `json:"op"`
+	Request string `json:"request"`
+	Of      string `json:"of"`
+	Payment string `json:"payment"`
+	Start   int64  `json:"start"`
+	End     int64  `json:"end"`
+	Outcome string `json:"outcome"`
+	Reason  string `json:"reason"`
+	Booking string `json:"booking"`
+	MadeBy  string `json:"made_by"`
+	Ticket  uint64 `json:"ticket"`
+	State   string `json:"state"`
+	Follows string `json:"follows"`
+	// Whether an Enqueue found a place that was there.
+	Existing bool `json:"existing"`
+}
+
+// read gives the calls of a history in the order of its lines.
+func read(history io.Reader) ([]call, error) {
+	lines := bufio.NewScanner(history)
+	lines.Buffer(nil, 1<<20)
+	var head struct {
+		EpochMs *uint64 `json:"epoch_ms"`
+	}
+	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &head) != nil || head.EpochMs == nil {
+		return nil, fmt.Errorf("line 1 is not a first line with \"seed\" and \"epoch_ms\"")
+	}
+	var calls []call
+	for number := 2; lines.Scan(); number++ {
+		var next call
+		if err := json.Unmarshal(lines.Bytes(), &next); err != nil {
+			return nil, fmt.Errorf("line %d is not a call: %w", number, err)
+		}
+		if err := next.check(); err != nil {
+			return nil, fmt.Errorf("line %d: %w", number, err)
+		}
+		calls = append(calls, next)
+	}
+	return calls, lines.Err()
+}
+
+func (c *call) check() error {
+	switch c.Op {
+	case "enqueue", "status", "cancel", "pay":
+	default:
+		return fmt.Errorf("op is %q; allowed: enqueue, status, cancel, pay", c.Op)
+	}
+	switch c.Outcome {
+	case "ok", "refused", "unknown":
+	default:
+		return fmt.Errorf("outcome is %q; allowed: ok, refused, unknown", c.Outcome)
+	}
+	if c.End < c.Start {
+		return fmt.Errorf("it ends at %d, before it starts at %d", c.End, c.Start)
+	}
+	return nil
+}
