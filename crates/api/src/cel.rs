@@ -1,10 +1,13 @@
-//! The rules of the CRD that compare fields, so that `kubectl apply` refuses at once what could never work.
+//! The rules of the CRD that compare fields, so that `kubectl apply` refuses at once what could
+//! never work.
 //!
-//! [`resolve`](crate::resolve) checks the same again, because not every manifest passes an API server.
+//! [`resolve`](crate::resolve) checks the same again, because not every manifest passes an API
+//! server.
 
 use serde_json::{Value, json};
 
-/// One rule in the Common Expression Language, as the value of `x-kubernetes-validations`; the message is for a person.
+/// One rule in the Common Expression Language, as the value of `x-kubernetes-validations`; the
+/// message is for a person.
 pub fn rule(rule: &str, message: &str) -> Value {
     json!([{ "rule": rule, "message": message }])
 }
@@ -14,7 +17,8 @@ pub fn rules(rules: &[(&str, &str)]) -> Value {
     rules.iter().map(|(rule, message)| json!({ "rule": rule, "message": message })).collect()
 }
 
-/// `first` must not be longer than `second`; both are duration fields of the object the rule stands on.
+/// `first` must not be longer than `second`; both are duration fields of the object the rule stands
+/// on.
 pub fn not_longer(first: &str, second: &str) -> Value {
     rule(
         &format!("duration(self.{first}) <= duration(self.{second})"),

@@ -34,7 +34,8 @@ pub struct Downstream {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
-    /// A Secret in the same namespace: `ca.crt` is whom to trust; `tls.crt` and `tls.key`, if there, are who we are (mTLS).
+    /// A Secret in the same namespace: `ca.crt` is whom to trust; `tls.crt` and `tls.key`, if
+    /// there, are who we are (mTLS).
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: String,
     /// Name expected in the service's certificate, when it is not the endpoint's host.
@@ -76,7 +77,11 @@ impl Endpoint {
         let bare = uri.path() == "/" && uri.query().is_none();
         let host = uri.host().is_some_and(|host| !host.is_empty());
         let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-        if scheme && bare && host && plain { Ok(Self::Grpc(text.to_owned())) } else { Err(invalid()) }
+        if scheme && bare && host && plain {
+            Ok(Self::Grpc(text.to_owned()))
+        } else {
+            Err(invalid())
+        }
     }
 }
 
@@ -113,7 +118,8 @@ mod tests {
         assert_eq!(grpc, Endpoint::Grpc("http://booking-service:50051".into()));
         let simulated = Endpoint::parse(Role::Ticket, "simulate://ticket").unwrap();
         assert_eq!(simulated, Endpoint::Simulated("simulate://ticket".into()));
-        let simulated = Endpoint::parse(Role::Booking, "simulate://booking?stock=5&errors=5%").unwrap();
+        let simulated =
+            Endpoint::parse(Role::Booking, "simulate://booking?stock=5&errors=5%").unwrap();
         assert_eq!(simulated, Endpoint::Simulated("simulate://booking?stock=5&errors=5%".into()));
     }
 

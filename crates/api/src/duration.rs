@@ -8,8 +8,8 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// What is written, as a regular expression. Go's `time.Duration` and CEL's `duration()` read all of it, so rules in the
-/// CRD can compare two of them.
+/// What is written, as a regular expression. Go's `time.Duration` and CEL's `duration()` read all
+/// of it, so rules in the CRD can compare two of them.
 const PATTERN: &str = "^([0-9]+(h|m|s|ms))+$";
 
 /// What is allowed, in words.
@@ -66,8 +66,10 @@ impl FromStr for DurationString {
             let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
             let number: u64 = rest[..digits].parse().map_err(|_| invalid())?;
             let after = &rest[digits..];
-            let word = after.len() - after.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
-            let unit = allowed.iter().position(|(name, _)| *name == &after[..word]).ok_or_else(invalid)?;
+            let word =
+                after.len() - after.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+            let unit =
+                allowed.iter().position(|(name, _)| *name == &after[..word]).ok_or_else(invalid)?;
             let millis = number.checked_mul(allowed[unit].1).ok_or_else(invalid)?;
             total = total.checked_add(millis).ok_or_else(invalid)?;
             allowed = &allowed[unit + 1..];

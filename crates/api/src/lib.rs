@@ -1,4 +1,5 @@
-//! The `BookingQueue` resource: what a person writes, what it defaults to, and what a program may rely on afterwards.
+//! The `BookingQueue` resource: what a person writes, what it defaults to, and what a program may
+//! rely on afterwards.
 //!
 //! ```text
 //!   spec + downstream + redis + worker + scaling   what is written (serde, JSON schema, CEL rules)

@@ -1,4 +1,5 @@
-//! What a `BookingQueue` means once everything in it was found right: typed, in range, defaults filled in.
+//! What a `BookingQueue` means once everything in it was found right: typed, in range, defaults
+//! filled in.
 
 use std::time::Duration;
 

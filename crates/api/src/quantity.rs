@@ -1,7 +1,8 @@
-//! Kubernetes quantities, such as `500m` and `8Gi`: checked here because the API server answers a wrong one, deep in a Pod's
-//! template, as if it had failed itself.
+//! Kubernetes quantities, such as `500m` and `8Gi`: checked here because the API server answers a
+//! wrong one, deep in a Pod's template, as if it had failed itself.
 //!
-//! The grammar is that of k8s.io/apimachinery/pkg/api/resource: digits with at most one point, and a suffix.
+//! The grammar is that of k8s.io/apimachinery/pkg/api/resource: digits with at most one point, and
+//! a suffix.
 
 /// What is told where something else stands.
 pub const ALLOWED: &str = "a Kubernetes quantity from 0 on, such as 500m, 2, 1.5 or 8Gi";
@@ -13,8 +14,8 @@ pub fn is_quantity(text: &str) -> bool {
     let text = text.strip_prefix('+').unwrap_or(text);
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
-    let number_is_right =
-        number.bytes().any(|b| b.is_ascii_digit()) && number.bytes().filter(|b| *b == b'.').count() <= 1;
+    let number_is_right = number.bytes().any(|b| b.is_ascii_digit())
+        && number.bytes().filter(|b| *b == b'.').count() <= 1;
     number_is_right && (SUFFIXES.contains(&suffix) || is_exponent(suffix))
 }
 
@@ -31,12 +32,15 @@ mod tests {
 
     #[test]
     fn quantities_are_told_from_other_texts() {
-        for right in ["0", "2", "500m", "1.5", ".5", "5.", "8Gi", "128974848", "129e6", "1E3", "+1", "100k"] {
+        for right in
+            ["0", "2", "500m", "1.5", ".5", "5.", "8Gi", "128974848", "129e6", "1E3", "+1", "100k"]
+        {
             assert!(is_quantity(right), "{right}");
         }
-        for wrong in
-            ["", ".", "nonsense", "-1", "1 Gi", "8gb", "1.2.3", "Gi", "1e", "1Gib", "0x10", "1e1234", "1+"]
-        {
+        for wrong in [
+            "", ".", "nonsense", "-1", "1 Gi", "8gb", "1.2.3", "Gi", "1e", "1Gib", "0x10",
+            "1e1234", "1+",
+        ] {
             assert!(!is_quantity(wrong), "{wrong}");
         }
     }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::cel;
 use crate::downstream::Tls;
 
-/// Where the queue's data lives. Without any of managed, url, urlSecret, sentinel and cluster, a Redis is run for the queue.
+/// Where the queue's data lives. Without any of managed, url, urlSecret, sentinel and cluster, a
+/// Redis is run for the queue.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = cel::rules(&[
@@ -26,7 +27,8 @@ pub struct Redis {
     /// Run a Redis for this queue: a StatefulSet with a volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed: Option<ManagedRedis>,
-    /// A Redis that is there already, such as redis://redis:6379/0, or rediss:// for TLS. No password here: use passwordSecret.
+    /// A Redis that is there already, such as redis://redis:6379/0, or rediss:// for TLS. No
+    /// password here: use passwordSecret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512), regex(pattern = "^rediss?://.+$"))]
     pub url: Option<String>,
@@ -68,8 +70,8 @@ pub struct ManagedRedis {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub storage_class_name: Option<String>,
-    /// When Redis puts what it has acknowledged on the disk: always, or everysec, which is faster and can lose the last
-    /// second when the machine fails.
+    /// When Redis puts what it has acknowledged on the disk: always, or everysec, which is faster
+    /// and can lose the last second when the machine fails.
     pub appendfsync: AppendFsync,
     /// CPU and memory of its container.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,7 +95,8 @@ impl Default for ManagedRedis {
 }
 
 /// When Redis puts what it has acknowledged on the disk.
-// The variants carry no docs of their own: a documented variant becomes a oneOf branch, which a CRD may not have.
+// The variants carry no docs of their own: a documented variant becomes a oneOf branch, which a CRD
+// may not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]

@@ -1,6 +1,8 @@
-//! From what is written to what is meant: every rule the schema cannot say, and all problems at once.
+//! From what is written to what is meant: every rule the schema cannot say, and all problems at
+//! once.
 //!
-//! What the schema does say is checked here again, because a manifest may come from a file that no API server has seen.
+//! What the schema does say is checked here again, because a manifest may come from a file that no
+//! API server has seen.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -56,9 +58,11 @@ impl BookingQueueSpec {
         let mut check = Check::default();
         let queue = check.keep("metadata.name", QueueName::new(name));
         let booking = check.service(Role::Booking, &self.booking);
-        // One that was found wrong is missing here, and the problem it left makes the whole fail below.
+        // One that was found wrong is missing here, and the problem it left makes the whole fail
+        // below.
         let ticket = self.ticket.as_ref().and_then(|service| check.service(Role::Ticket, service));
-        let realtime = self.realtime.as_ref().and_then(|service| check.service(Role::Realtime, service));
+        let realtime =
+            self.realtime.as_ref().and_then(|service| check.service(Role::Realtime, service));
         let redis = check.redis(&self.redis);
         let worker = check.worker(self);
         let scaling = check.scaling(self, worker.concurrency);
@@ -123,9 +127,18 @@ impl Check {
         })
     }
 
-    fn duration(&mut self, path: &str, value: DurationString, range: RangeInclusive<Duration>) -> Duration {
+    fn duration(
+        &mut self,
+        path: &str,
+        value: DurationString,
+        range: RangeInclusive<Duration>,
+    ) -> Duration {
         if !range.contains(&value.get()) {
-            self.refuse(path, value, format!("{} to {}", words(*range.start()), words(*range.end())));
+            self.refuse(
+                path,
+                value,
+                format!("{} to {}", words(*range.start()), words(*range.end())),
+            );
         }
         value.get()
     }
@@ -138,7 +151,8 @@ impl Check {
 
     fn resources(&mut self, path: &str, resources: Option<&ResourceRequirements>) {
         let Some(resources) = resources else { return };
-        for (side, quantities) in [("requests", &resources.requests), ("limits", &resources.limits)] {
+        for (side, quantities) in [("requests", &resources.requests), ("limits", &resources.limits)]
+        {
             for (name, Quantity(text)) in quantities.iter().flatten() {
                 self.quantity(&format!("{path}.{side}.{name}"), text);
             }
@@ -147,7 +161,8 @@ impl Check {
 
     fn service(&mut self, role: Role, service: &Downstream) -> Option<Service> {
         let path = |field: &str| format!("spec.{}.{field}", role.as_str());
-        let timeout = self.duration(&path("timeout"), service.timeout, 10 * MILLISECOND..=5 * MINUTE);
+        let timeout =
+            self.duration(&path("timeout"), service.timeout, 10 * MILLISECOND..=5 * MINUTE);
         let endpoint = self.keep(&path("endpoint"), Endpoint::parse(role, &service.endpoint))?;
         if service.tls.is_some() && !service.endpoint.starts_with("https://") {
             self.refuse(&path("tls"), "set", "only with an endpoint that starts with https://");
@@ -175,8 +190,9 @@ impl Check {
             );
             return None;
         }
-        let (_, source) =
-            sources.pop().unwrap_or(("managed", RedisSource::Managed(crate::redis::ManagedRedis::default())));
+        let (_, source) = sources
+            .pop()
+            .unwrap_or(("managed", RedisSource::Managed(crate::redis::ManagedRedis::default())));
         match &source {
             RedisSource::Url(url) => self.redis_url(url),
             RedisSource::Managed(managed) => {
@@ -202,7 +218,11 @@ impl Check {
                     "a URL without one: use passwordSecret, or urlSecret",
                 );
             }
-            _ => self.refuse("spec.redis.url", format!("{url:?}"), "redis://HOST[:PORT][/DB] or rediss://…"),
+            _ => self.refuse(
+                "spec.redis.url",
+                format!("{url:?}"),
+                "redis://HOST[:PORT][/DB] or rediss://…",
+            ),
         }
     }
 
@@ -212,7 +232,8 @@ impl Check {
         let linger = self.duration("spec.worker.linger", worker.linger, Duration::ZERO..=HOUR);
         let needed = linger + spec.booking.timeout.get();
         if grace < needed {
-            let allowed = format!("at least {}, that is linger plus spec.booking.timeout", words(needed));
+            let allowed =
+                format!("at least {}, that is linger plus spec.booking.timeout", words(needed));
             self.refuse("spec.worker.grace", worker.grace, allowed);
         }
         if grace < worker.lease.get() {
@@ -242,10 +263,15 @@ impl Check {
                 format!("at most spec.autoscaling.max ({})", wish.max),
             );
         }
-        let percent = self.number("spec.autoscaling.utilisationPercent", wish.utilisation_percent, 1..=100);
-        let drain_target = self.duration("spec.autoscaling.drainTarget", wish.drain_target, SECOND..=HOUR);
-        let window =
-            self.duration("spec.autoscaling.scaleDownWindow", wish.scale_down_window, Duration::ZERO..=HOUR);
+        let percent =
+            self.number("spec.autoscaling.utilisationPercent", wish.utilisation_percent, 1..=100);
+        let drain_target =
+            self.duration("spec.autoscaling.drainTarget", wish.drain_target, SECOND..=HOUR);
+        let window = self.duration(
+            "spec.autoscaling.scaleDownWindow",
+            wish.scale_down_window,
+            Duration::ZERO..=HOUR,
+        );
         match spec.replicas {
             Some(replicas) => Scaling::Fixed(self.number("spec.replicas", replicas, 0..=1000)),
             None => Scaling::Automatic(Policy {
@@ -262,7 +288,8 @@ impl Check {
 
     fn sweep(&mut self, sweep: &Sweep) -> Option<String> {
         let fields = sweep.schedule.split_whitespace().count();
-        let known = sweep.schedule.chars().all(|c| c.is_ascii_alphanumeric() || " */,-?".contains(c));
+        let known =
+            sweep.schedule.chars().all(|c| c.is_ascii_alphanumeric() || " */,-?".contains(c));
         if fields != 5 || !known {
             self.refuse(
                 "spec.sweep.schedule",
@@ -275,9 +302,13 @@ impl Check {
 
     fn retry(&mut self, spec: &BookingQueueSpec) -> RetryPlan {
         let retry = &spec.retry;
-        let initial =
-            self.duration("spec.retry.initialBackoff", retry.initial_backoff, 10 * MILLISECOND..=HOUR);
-        let max = self.duration("spec.retry.maxBackoff", retry.max_backoff, 10 * MILLISECOND..=HOUR);
+        let initial = self.duration(
+            "spec.retry.initialBackoff",
+            retry.initial_backoff,
+            10 * MILLISECOND..=HOUR,
+        );
+        let max =
+            self.duration("spec.retry.maxBackoff", retry.max_backoff, 10 * MILLISECOND..=HOUR);
         if initial > max {
             let allowed = format!("at most spec.retry.maxBackoff ({})", retry.max_backoff);
             self.refuse("spec.retry.initialBackoff", retry.initial_backoff, allowed);

@@ -11,7 +11,8 @@ use crate::duration::DurationString;
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = cel::rule("self.min <= self.max", "min must not be above max")))]
 pub struct Autoscaling {
-    /// Never fewer workers. At least 1, because the workers are also the door that clients come in by.
+    /// Never fewer workers. At least 1, because the workers are also the door that clients come in
+    /// by.
     #[schemars(range(min = 1, max = 1000))]
     pub min: i32,
     /// Never more workers.

@@ -14,7 +14,8 @@ use crate::scaling::Autoscaling;
 use crate::status::BookingQueueStatus;
 use crate::worker::Worker;
 
-/// A line of people who want to book something, and what serves them. `spec.booking.endpoint` is all that must be said.
+/// A line of people who want to book something, and what serves them. `spec.booking.endpoint` is
+/// all that must be said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, JsonSchema)]
 #[kube(
     group = "bookingqueue.dev",
@@ -76,7 +77,8 @@ pub struct BookingQueueSpec {
     /// The Realtime Service, if there is one: is told of every change, to tell the clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub realtime: Option<Downstream>,
-    /// The Ticket Service, if there is one: is asked before each reservation whether anything is left.
+    /// The Ticket Service, if there is one: is asked before each reservation whether anything is
+    /// left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<Downstream>,
     /// Where the queue's data lives; a Redis is run for it when nothing is said.
@@ -118,11 +120,15 @@ pub struct Hold {
 
 impl Default for Hold {
     fn default() -> Self {
-        Self { timeout: DurationString::from_secs(300), retention: DurationString::from_secs(86_400) }
+        Self {
+            timeout: DurationString::from_secs(300),
+            retention: DurationString::from_secs(86_400),
+        }
     }
 }
 
-/// How unpaid reservations are given back. Correctness never waits for it: a late payment is refused even if no sweeper runs.
+/// How unpaid reservations are given back. Correctness never waits for it: a late payment is
+/// refused even if no sweeper runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Sweep {
@@ -144,7 +150,8 @@ impl Default for Sweep {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = cel::not_longer("initialBackoff", "maxBackoff")))]
 pub struct Retry {
-    /// Tries to reserve that may fail before a booking fails. Confirmations and releases are tried until they are answered.
+    /// Tries to reserve that may fail before a booking fails. Confirmations and releases are tried
+    /// until they are answered.
     #[schemars(range(min = 1, max = 100))]
     pub attempts: i32,
     /// Wait before the first retry; doubles with each further one. 10ms to 1h.
@@ -163,9 +170,10 @@ impl Default for Retry {
     }
 }
 
-/// Whether a queue takes and serves bookings: Open takes and serves; Paused takes bookings and keeps their order, but
-/// reserves nothing; Closed takes no new bookings and serves those in line.
-// The variants carry no docs of their own: a documented variant becomes a oneOf branch, which a CRD may not have.
+/// Whether a queue takes and serves bookings: Open takes and serves; Paused takes bookings and
+/// keeps their order, but reserves nothing; Closed takes no new bookings and serves those in line.
+// The variants carry no docs of their own: a documented variant becomes a oneOf branch, which a CRD
+// may not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub enum Admission {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BookingQueueStatus {
-    /// What holds: Ready, Progressing, Degraded, Redis, Workers, Sweeper; each with a reason and a message for a person.
+    /// What holds: Ready, Progressing, Degraded, Redis, Workers, Sweeper; each with a reason and a
+    /// message for a person.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The generation of the spec that this status speaks of.
@@ -36,7 +37,8 @@ pub struct BookingQueueStatus {
     pub last_scaling: Option<Scaling>,
 }
 
-/// One decision about the number of workers, with all it was decided from: the planner, given the same, answers the same.
+/// One decision about the number of workers, with all it was decided from: the planner, given the
+/// same, answers the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Scaling {
@@ -46,9 +48,11 @@ pub struct Scaling {
     pub from: i32,
     /// Workers from then on.
     pub to: i32,
-    /// What the line alone would need; `to` is more while the scale-down window holds on to workers.
+    /// What the line alone would need; `to` is more while the scale-down window holds on to
+    /// workers.
     pub wanted: i32,
-    /// Why: Demand, HeldByWindow, NoReading, Unschedulable, or Fixed for a number that was asked for.
+    /// Why: Demand, HeldByWindow, NoReading, Unschedulable, or Fixed for a number that was asked
+    /// for.
     pub reason: String,
     /// Bookings in the line.
     pub backlog: i64,

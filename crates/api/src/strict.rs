@@ -1,4 +1,5 @@
-//! What a manifest says that the resource does not know: a misspelt field must not be silently ignored.
+//! What a manifest says that the resource does not know: a misspelt field must not be silently
+//! ignored.
 
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value};
@@ -6,9 +7,11 @@ use serde_json::{Map, Value};
 use crate::resolve::Problem;
 use crate::spec::BookingQueue;
 
-/// The fields of a `BookingQueue` manifest that the resource does not have, each with those it has at that place.
+/// The fields of a `BookingQueue` manifest that the resource does not have, each with those it has
+/// at that place.
 ///
-/// An API server says the same (`kubectl apply` validates strictly); this is for manifests that no API server sees.
+/// An API server says the same (`kubectl apply` validates strictly); this is for manifests that no
+/// API server sees.
 pub fn unknown_fields(manifest: &Value) -> Vec<Problem> {
     let crd = serde_json::to_value(BookingQueue::crd()).unwrap_or_default();
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];

@@ -23,17 +23,21 @@ pub struct Worker {
     /// Tasks one worker runs at once.
     #[schemars(range(min = 1, max = 10_000))]
     pub concurrency: i32,
-    /// How long a claimed task stays a silent worker's own; after that another worker takes it over. 1s to 10m.
+    /// How long a claimed task stays a silent worker's own; after that another worker takes it
+    /// over. 1s to 10m.
     pub lease: DurationString,
-    /// Whole time a worker has to leave after SIGTERM: to hand back what it has not started and finish what it has.
+    /// Whole time a worker has to leave after SIGTERM: to hand back what it has not started and
+    /// finish what it has.
     pub grace: DurationString,
-    /// How long a leaving worker still takes connections, because endpoints lag behind; part of grace.
+    /// How long a leaving worker still takes connections, because endpoints lag behind; part of
+    /// grace.
     pub linger: DurationString,
     /// CPU and memory of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// Anything else of the Pods (a PodTemplateSpec), laid over what the operator builds: node selectors, tolerations, labels …
-    /// What says where Pods run and how their images are pulled is for the sweepers too.
+    /// Anything else of the Pods (a PodTemplateSpec), laid over what the operator builds: node
+    /// selectors, tolerations, labels … What says where Pods run and how their images are
+    /// pulled is for the sweepers too.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub pod_template: Option<Map<String, Value>>,

@@ -1,4 +1,5 @@
-//! What a manifest means, what is wrong with one, and that the CRD in the tree is the one of these types.
+//! What a manifest means, what is wrong with one, and that the CRD in the tree is the one of these
+//! types.
 #![allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
 
 use std::time::Duration;
@@ -34,7 +35,9 @@ fn an_endpoint_is_enough() {
     assert_eq!(plan.booking.timeout, Duration::from_secs(3));
     assert_eq!(plan.hold, Duration::from_secs(300));
     assert!(matches!(plan.redis.source, RedisSource::Managed(ref redis) if redis.storage == "8Gi"));
-    assert!(matches!(plan.scaling, Scaling::Automatic(policy) if (policy.min, policy.max) == (1, 10)));
+    assert!(
+        matches!(plan.scaling, Scaling::Automatic(policy) if (policy.min, policy.max) == (1, 10))
+    );
     assert_eq!(plan.sweep.as_deref(), Some("* * * * *"));
 }
 
@@ -46,12 +49,16 @@ fn the_crds_defaults_are_the_ones_of_the_code() {
     for field in ["redis", "worker", "autoscaling", "hold", "sweep", "retry", "admission"] {
         assert_eq!(schema[field]["default"], written[field], "{field}");
     }
-    assert_eq!(schema["booking"]["properties"]["timeout"]["default"], written["booking"]["timeout"]);
+    assert_eq!(
+        schema["booking"]["properties"]["timeout"]["default"],
+        written["booking"]["timeout"]
+    );
 }
 
 #[test]
 fn a_fixed_number_of_replicas_switches_autoscaling_off() {
-    let plan = with(json!({ "replicas": 4, "autoscaling": { "max": 3 } })).resolve("concert").unwrap();
+    let plan =
+        with(json!({ "replicas": 4, "autoscaling": { "max": 3 } })).resolve("concert").unwrap();
     assert_eq!(plan.scaling, Scaling::Fixed(4));
 }
 
@@ -83,12 +90,15 @@ fn every_problem_is_told_at_once_with_its_field_value_and_what_is_allowed() {
         "spec.retry.attempts",
     ];
     assert_eq!(paths, expected, "{found:#?}");
-    assert!(
-        found.contains(&"spec.autoscaling.min is 5; allowed: at most spec.autoscaling.max (3)".to_owned())
-    );
     assert!(found.contains(
-        &"spec.retry.initialBackoff is 20s; allowed: at most spec.retry.maxBackoff (10s)".to_owned()
+        &"spec.autoscaling.min is 5; allowed: at most spec.autoscaling.max (3)".to_owned()
     ));
+    assert!(
+        found.contains(
+            &"spec.retry.initialBackoff is 20s; allowed: at most spec.retry.maxBackoff (10s)"
+                .to_owned()
+        )
+    );
 }
 
 #[test]
@@ -124,7 +134,10 @@ fn a_worker_must_be_able_to_keep_its_tasks_until_it_has_left() {
 #[test]
 fn a_password_does_not_belong_into_a_resource_and_is_never_repeated() {
     let found = problems(json!({ "redis": { "url": "redis://:hunter2@redis:6379" } }));
-    assert!(found[0].starts_with("spec.redis.url") && found[0].contains("passwordSecret"), "{found:?}");
+    assert!(
+        found[0].starts_with("spec.redis.url") && found[0].contains("passwordSecret"),
+        "{found:?}"
+    );
     assert!(!found[0].contains("hunter2"));
 }
 
@@ -132,8 +145,13 @@ fn a_password_does_not_belong_into_a_resource_and_is_never_repeated() {
 fn tls_needs_an_https_endpoint() {
     let tls = json!({ "secretName": "booking-tls" });
     let found = problems(json!({ "booking": { "endpoint": "http://a:1", "tls": tls } }));
-    assert_eq!(found, ["spec.booking.tls is set; allowed: only with an endpoint that starts with https://"]);
-    with(json!({ "booking": { "endpoint": "https://a:1", "tls": tls } })).resolve("concert").unwrap();
+    assert_eq!(
+        found,
+        ["spec.booking.tls is set; allowed: only with an endpoint that starts with https://"]
+    );
+    with(json!({ "booking": { "endpoint": "https://a:1", "tls": tls } }))
+        .resolve("concert")
+        .unwrap();
 }
 
 #[test]
@@ -163,7 +181,10 @@ fn every_field_of_the_crd_is_described_and_none_is_unsigned() {
 }
 
 fn described(path: &str, schema: &Value) {
-    assert!(!schema["description"].as_str().unwrap_or_default().is_empty(), "{path} has no description");
+    assert!(
+        !schema["description"].as_str().unwrap_or_default().is_empty(),
+        "{path} has no description"
+    );
     if let Some(properties) = schema["properties"].as_object() {
         for (name, property) in properties {
             described(&format!("{path}.{name}"), property);

@@ -1,7 +1,9 @@
-//! `compare`: whether a change made something slower, told by what each run measured beside its own yardsticks.
+//! `compare`: whether a change made something slower, told by what each run measured beside its own
+//! yardsticks.
 //!
-//! The same machine is a third quicker or slower from hour to hour. So no figure is compared with the figure of another run:
-//! each is divided by a yardstick that was measured in the same run, and those ratios are compared.
+//! The same machine is a third quicker or slower from hour to hour. So no figure is compared with
+//! the figure of another run: each is divided by a yardstick that was measured in the same run, and
+//! those ratios are compared.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -59,7 +61,8 @@ impl Verdict {
         }
     }
 
-    /// Of a figure's ratios to its yardstick. Different only if the medians are apart and the ranges have nothing in common.
+    /// Of a figure's ratios to its yardstick. Different only if the medians are apart and the
+    /// ranges have nothing in common.
     fn of(before: &[f64], after: &[f64], better: Better, margin: f64) -> Self {
         if before.len().min(after.len()) < ENOUGH_RUNS {
             return Self::TooFewRuns;
@@ -101,7 +104,8 @@ pub fn verdicts(baseline: &Report, new: &Report) -> Result<String> {
         let shared = |name: &Name| before.runs(name).is_some();
         let yardsticks: Vec<_> = yardsticks.into_iter().filter(shared).collect();
         let name = (section.to_owned(), row.to_owned(), column.to_owned());
-        let (Some(old), Some(new)) = (before.ratios(&name, &yardsticks), after.ratios(&name, &yardsticks))
+        let (Some(old), Some(new)) =
+            (before.ratios(&name, &yardsticks), after.ratios(&name, &yardsticks))
         else {
             continue;
         };
@@ -110,10 +114,13 @@ pub fn verdicts(baseline: &Report, new: &Report) -> Result<String> {
         counts[verdict as usize] += 1;
         let change = (Spread::of(&new).median / Spread::of(&old).median - 1.0) * 100.0;
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{:<12}  {change:+7.1} %  {section}: {row}: {column}", verdict.as_str());
+        let _ =
+            writeln!(text, "{:<12}  {change:+7.1} %  {section}: {row}: {column}", verdict.as_str());
     }
-    let sum = Verdict::ALL.map(|verdict| format!("{} {}", counts[verdict as usize], verdict.as_str()));
-    let _ = writeln!(text, "\n{}; each figure divided by the yardstick of its own run", sum.join(", "));
+    let sum =
+        Verdict::ALL.map(|verdict| format!("{} {}", counts[verdict as usize], verdict.as_str()));
+    let _ =
+        writeln!(text, "\n{}; each figure divided by the yardstick of its own run", sum.join(", "));
     Ok(text)
 }
 
@@ -146,7 +153,8 @@ impl<'a> Cells<'a> {
     }
 
     fn names(&self) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
-        let rows = self.0.iter().flat_map(|(section, rows)| entries(rows).map(move |row| (section, row)));
+        let rows =
+            self.0.iter().flat_map(|(section, rows)| entries(rows).map(move |row| (section, row)));
         rows.flat_map(|(section, (row, columns))| {
             entries(columns).map(move |(column, _)| (section.as_str(), row, column))
         })
@@ -175,11 +183,16 @@ fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
     value.as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), value))
 }
 
-/// What a figure of ours is divided by; `None` for what is a yardstick itself, or says nothing about speed.
+/// What a figure of ours is divided by; `None` for what is a yardstick itself, or says nothing
+/// about speed.
 fn yardsticks(cells: &Cells<'_>, section: &str, row: &str, column: &str) -> Option<Vec<Name>> {
     let rows_of = |section: &str, column: &str, wanted: &dyn Fn(&str) -> bool| -> Vec<Name> {
-        let found = cells.names().filter(|(of, row, name)| *of == section && *name == column && wanted(row));
-        found.map(|(section, row, column)| (section.to_owned(), row.to_owned(), column.to_owned())).collect()
+        let found = cells
+            .names()
+            .filter(|(of, row, name)| *of == section && *name == column && wanted(row));
+        found
+            .map(|(section, row, column)| (section.to_owned(), row.to_owned(), column.to_owned()))
+            .collect()
     };
     let plain = |column: &str| rows_of(engine::PLAIN, column, &|_| true);
     let bare = |column: &str| rows_of(engine::GRPC, column, &|row| row == engine::BARE);
@@ -235,7 +248,9 @@ mod tests {
         assert!(verdicts(&before, &after).unwrap().starts_with("slower          -20.0 %"));
         assert!(verdicts(&after, &before).unwrap().starts_with("faster          +25.0 %"));
         assert!(
-            verdicts(&before, &after).unwrap().contains("1 slower, 0 faster, 0 within noise, 0 too few runs")
+            verdicts(&before, &after)
+                .unwrap()
+                .contains("1 slower, 0 faster, 0 within noise, 0 too few runs")
         );
     }
 
@@ -269,7 +284,8 @@ mod tests {
     fn another_machine_is_said() {
         let figures = Figures::new(&[]);
         let of = |cpu: &str| {
-            let mut value = serde_json::json!({ "machine": { "cpu": cpu }, "settings": { "seed": cpu } });
+            let mut value =
+                serde_json::json!({ "machine": { "cpu": cpu }, "settings": { "seed": cpu } });
             value["figures"] = figures.json();
             Report::of_value(value)
         };

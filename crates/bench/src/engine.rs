@@ -131,7 +131,12 @@ async fn redis_store(
     Ok(())
 }
 
-async fn plain_commands(redis: &mut RedisServer, count: u64, size: u64, figures: &mut Figures) -> Result<()> {
+async fn plain_commands(
+    redis: &mut RedisServer,
+    count: u64,
+    size: u64,
+    figures: &mut Figures,
+) -> Result<()> {
     redis.empty().await?;
     let (connection, count) = (redis.connect().await?, plain::really_set(count * 10, size));
     let before = redis.usage().await?;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-/// All figures: sections in the order given at the beginning, rows in the order they were announced or first recorded,
-/// columns in the order they were first recorded.
+/// All figures: sections in the order given at the beginning, rows in the order they were announced
+/// or first recorded, columns in the order they were first recorded.
 #[derive(Debug)]
 pub struct Figures {
     sections: Vec<&'static str>,
@@ -37,7 +37,8 @@ impl Figures {
         }
     }
 
-    /// One run's values of one row. A column's name says its unit; a row need not have all columns of its section.
+    /// One run's values of one row. A column's name says its unit; a row need not have all columns
+    /// of its section.
     pub fn record<const N: usize>(
         &mut self,
         section: &'static str,
@@ -46,27 +47,35 @@ impl Figures {
     ) {
         self.announce(section, row);
         for (column, value) in columns {
-            let same =
-                |known: &Figure| known.section == section && known.row == row && known.column == column;
+            let same = |known: &Figure| {
+                known.section == section && known.row == row && known.column == column
+            };
             if let Some(known) = self.cells.iter_mut().find(|known| same(known)) {
                 known.values.push(value);
             } else {
-                self.cells.push(Figure { section, row: row.to_owned(), column, values: vec![value] });
+                self.cells.push(Figure {
+                    section,
+                    row: row.to_owned(),
+                    column,
+                    values: vec![value],
+                });
             }
         }
     }
 
     /// The values of one cell, one for each run; none if it was not measured.
     pub fn values(&self, section: &str, row: &str, column: &str) -> &[f64] {
-        let same =
-            |figure: &&Figure| figure.section == section && figure.row == row && figure.column == column;
+        let same = |figure: &&Figure| {
+            figure.section == section && figure.row == row && figure.column == column
+        };
         self.cells.iter().find(same).map_or(&[], |figure| &figure.values)
     }
 
     /// The rows of a section of which something was measured, in order.
     pub fn rows(&self, section: &str) -> Vec<&str> {
-        let measured =
-            |row: &&str| self.cells.iter().any(|figure| figure.section == section && figure.row == *row);
+        let measured = |row: &&str| {
+            self.cells.iter().any(|figure| figure.section == section && figure.row == *row)
+        };
         let rows = self.rows.iter().filter(|(of, _)| *of == section).map(|(_, row)| row.as_str());
         rows.filter(measured).collect()
     }
@@ -75,7 +84,8 @@ impl Figures {
     pub fn table(&self) -> String {
         let mut text = String::new();
         for &section in &self.sections {
-            let figures: Vec<_> = self.cells.iter().filter(|figure| figure.section == section).collect();
+            let figures: Vec<_> =
+                self.cells.iter().filter(|figure| figure.section == section).collect();
             if figures.is_empty() {
                 continue;
             }
@@ -84,17 +94,21 @@ impl Figures {
             let mut lines = vec![header.map(str::to_owned).collect::<Vec<_>>()];
             for row in self.rows(section) {
                 let cell = |column: &&str| {
-                    let figure = figures.iter().find(|figure| figure.row == row && figure.column == *column);
+                    let figure =
+                        figures.iter().find(|figure| figure.row == row && figure.column == *column);
                     figure.map_or("–".to_owned(), |figure| Spread::of(&figure.values).to_string())
                 };
-                lines.push(std::iter::once(row.to_owned()).chain(columns.iter().map(cell)).collect());
+                lines.push(
+                    std::iter::once(row.to_owned()).chain(columns.iter().map(cell)).collect(),
+                );
             }
             push_aligned(&mut text, &lines);
         }
         text
     }
 
-    /// As JSON: section, row, column, then `median`, `min`, `max` and `runs`, the value of each run.
+    /// As JSON: section, row, column, then `median`, `min`, `max` and `runs`, the value of each
+    /// run.
     pub fn json(&self) -> Value {
         let mut sections = json!({});
         for Figure { section, row, column, values } in &self.cells {
@@ -118,13 +132,17 @@ fn unique<T: PartialEq>(names: impl Iterator<Item = T>) -> Vec<T> {
 
 /// The first column to the left, the others to the right, an empty line at the end.
 fn push_aligned(text: &mut String, lines: &[Vec<String>]) {
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let width =
+        |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<_> = (0..lines.first().map_or(0, Vec::len)).map(width).collect();
     for line in lines {
         for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
             // Writing to a string cannot fail.
-            let _ =
-                if column == 0 { write!(text, "{cell:<width$}") } else { write!(text, "  {cell:>width$}") };
+            let _ = if column == 0 {
+                write!(text, "{cell:<width$}")
+            } else {
+                write!(text, "  {cell:>width$}")
+            };
         }
         text.push('\n');
     }
@@ -149,7 +167,11 @@ impl Spread {
         sorted.sort_by(f64::total_cmp);
         let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
         let last = sorted.len().saturating_sub(1);
-        Self { median: f64::midpoint(at(last / 2), at(last.div_ceil(2))), min: at(0), max: at(last) }
+        Self {
+            median: f64::midpoint(at(last / 2), at(last.div_ceil(2))),
+            min: at(0),
+            max: at(last),
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use bookingq_core::{BookingId, BookingState, ClientId, Details, RequestId, Reser
 use bookingq_store::redis::RedisStore;
 use bookingq_store::{Enqueue, Settled, Settlement, Store, Task, Verdict};
 
-/// Bookings in one call: every call of a filled queue has this size, so that none meets a line that was made in another way.
+/// Bookings in one call: every call of a filled queue has this size, so that none meets a line that
+/// was made in another way.
 pub const BATCH: u64 = 64;
 
 /// The client of this number.
@@ -40,14 +41,21 @@ pub async fn enqueue(store: &RedisStore, numbers: Range<u64>) -> Result<()> {
 }
 
 /// Tasks become holds, each of the length that `hold` says.
-pub async fn reserve(store: &RedisStore, tasks: &[Task], hold: impl Fn(&Task) -> Duration) -> Result<()> {
+pub async fn reserve(
+    store: &RedisStore,
+    tasks: &[Task],
+    hold: impl Fn(&Task) -> Duration,
+) -> Result<()> {
     let reserved = tasks.iter().map(|task| {
         let reservation = ReservationId::new(&format!("reservation-{}", task.ticket))?;
         let verdict = Verdict::Reserved { reservation, hold: hold(task) };
         Ok(Settlement { lease: task.lease(), verdict, busy: Duration::from_millis(1) })
     });
     for settled in store.settle(reserved.collect::<Result<_>>()?).await? {
-        ensure!(settled == Settled::Applied(BookingState::Reserved), "a settlement was {settled:?}");
+        ensure!(
+            settled == Settled::Applied(BookingState::Reserved),
+            "a settlement was {settled:?}"
+        );
     }
     Ok(())
 }

@@ -96,7 +96,8 @@ impl Costs {
     }
 }
 
-/// With this many waiting throughout; the line holds nobody else, and as many holds are not overdue.
+/// With this many waiting throughout; the line holds nobody else, and as many holds are not
+/// overdue.
 async fn one_size(redis: &mut RedisServer, waiting: u64, figures: &mut Figures) -> Result<Costs> {
     redis.empty().await?;
     let store = RedisStore::connect(RedisConfig::new(redis.url(), fresh_queue()?))?;

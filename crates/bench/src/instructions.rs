@@ -1,4 +1,5 @@
-//! `instructions`: what a booking's life costs Redis, counted and not timed: the same on every day, so that a change of a percent shows.
+//! `instructions`: what a booking's life costs Redis, counted and not timed: the same on every day,
+//! so that a change of a percent shows.
 
 use std::fs;
 use std::path::Path;
@@ -38,7 +39,10 @@ pub const COUNTED: &str = "Whole life of a booking";
 /// Counts, prints and writes.
 pub fn run(args: &Args) -> Result<()> {
     let baseline = args.report.baseline()?;
-    ensure!(args.batches.iter().all(|batch| (1..=256).contains(batch)), "--batches: allowed are 1 to 256");
+    ensure!(
+        args.batches.iter().all(|batch| (1..=256).contains(batch)),
+        "--batches: allowed are 1 to 256"
+    );
     let machine = Machine::look();
     println!("{machine}");
     println!("{} runs; instructions of redis-server, by valgrind's callgrind\n", args.runs);
@@ -47,7 +51,8 @@ pub fn run(args: &Args) -> Result<()> {
         for run in 1..=args.runs {
             for &batch in &args.batches {
                 eprintln!("run {run} of {}: {batch} in a call", args.runs);
-                let each = instructions(args.bookings.next_multiple_of(batch * LANES), batch).await?;
+                let each =
+                    instructions(args.bookings.next_multiple_of(batch * LANES), batch).await?;
                 figures.record(
                     COUNTED,
                     &format!("{batch} in a call"),
@@ -59,7 +64,8 @@ pub fn run(args: &Args) -> Result<()> {
     })?;
     print!("{}", figures.table());
     let settings = json!({ "bookings": args.bookings, "runs": args.runs });
-    args.report.finish(&Report::new(&machine, &settings, Placement::Free, &figures)?, baseline.as_ref())
+    args.report
+        .finish(&Report::new(&machine, &settings, Placement::Free, &figures)?, baseline.as_ref())
 }
 
 /// Of one booking: what twice as many cost more, so that the server's start and end do not count.
@@ -81,7 +87,9 @@ async fn counted(bookings: u64, batch: u64) -> Result<f64> {
 
 fn read(out: &Path) -> Result<f64> {
     let text = fs::read_to_string(out).context("callgrind has written nothing")?;
-    let total =
-        text.lines().find_map(|line| line.strip_prefix("summary: ")).context("callgrind tells no sum")?;
+    let total = text
+        .lines()
+        .find_map(|line| line.strip_prefix("summary: "))
+        .context("callgrind tells no sum")?;
     total.trim().parse().with_context(|| format!("callgrind's sum is {total}"))
 }

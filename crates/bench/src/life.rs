@@ -1,4 +1,5 @@
-//! A booking's whole life through a store: enqueue, claim, settle as reserved, confirm, settle as confirmed.
+//! A booking's whole life through a store: enqueue, claim, settle as reserved, confirm, settle as
+//! confirmed.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use anyhow::{Result, ensure};
 use bookingq_core::{
     BookingId, BookingState, ClientId, Details, PaymentId, QueueName, RequestId, ReservationId,
 };
-use bookingq_store::{Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, Task, Verdict};
+use bookingq_store::{
+    Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, Task, Verdict,
+};
 use tokio::task::JoinSet;
 
 /// Calls under way at once. A worker has one of each kind: enqueue, claim, confirm, settle.
@@ -25,7 +28,8 @@ pub fn fresh_queue() -> Result<QueueName> {
 
 /// Takes `bookings` of them through their life, `batch` in each call; returns how long that took.
 ///
-/// An error also when any booking does not go the whole way: figures of a store that errs mean nothing.
+/// An error also when any booking does not go the whole way: figures of a store that errs mean
+/// nothing.
 pub async fn whole_lives(store: Arc<dyn Store>, bookings: u64, batch: u64) -> Result<Duration> {
     store.open().await?;
     let start = Instant::now();
@@ -52,7 +56,8 @@ pub async fn whole_lives(store: Arc<dyn Store>, bookings: u64, batch: u64) -> Re
     Ok(elapsed)
 }
 
-/// One batch. What is claimed may be another lane's; each claims as many as it has enqueued, so none is left.
+/// One batch. What is claimed may be another lane's; each claims as many as it has enqueued, so
+/// none is left.
 async fn whole_life(store: &dyn Store, clients: Range<u64>) -> Result<()> {
     let count = usize::try_from(clients.end - clients.start)?;
     let asked = clients.map(enqueue).collect::<Result<Vec<_>>>()?;
@@ -98,7 +103,10 @@ fn settlement(task: &Task, verdict: Verdict) -> Settlement {
 
 async fn settle(store: &dyn Store, batch: Vec<Settlement>, state: BookingState) -> Result<()> {
     for settled in store.settle(batch).await? {
-        ensure!(settled == Settled::Applied(state), "a settlement was {settled:?}, not applied as {state}");
+        ensure!(
+            settled == Settled::Applied(state),
+            "a settlement was {settled:?}, not applied as {state}"
+        );
     }
     Ok(())
 }

@@ -45,7 +45,10 @@ impl std::fmt::Display for Machine {
 }
 
 fn version(program: &str, find: impl Fn(&str) -> Option<&str>) -> String {
-    let output =
-        Command::new(program).arg("--version").output().map(|output| output.stdout).unwrap_or_default();
+    let output = Command::new(program)
+        .arg("--version")
+        .output()
+        .map(|output| output.stdout)
+        .unwrap_or_default();
     find(String::from_utf8_lossy(&output).trim()).unwrap_or("of unknown version").to_owned()
 }

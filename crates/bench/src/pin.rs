@@ -1,5 +1,6 @@
-//! Who runs on which core, so that the system does not move them about while they are measured. Uses `taskset`, where
-//! there is one and there are two cores to tell apart; otherwise everybody runs where the system likes.
+//! Who runs on which core, so that the system does not move them about while they are measured.
+//! Uses `taskset`, where there is one and there are two cores to tell apart; otherwise everybody
+//! runs where the system likes.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -26,8 +27,11 @@ pub enum Placement {
 impl Placement {
     /// What this machine allows.
     pub fn of(machine: &Machine) -> Self {
-        let taskset =
-            Command::new("taskset").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let taskset = Command::new("taskset")
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
         if machine.cores() >= 2 && taskset.is_ok_and(|status| status.success()) {
             Self::Pinned
         } else {
@@ -79,13 +83,17 @@ impl Core {
         command
     }
 
-    /// Keeps the calling thread, and those it starts from now on, on this core. That `taskset` refuses is said, not more.
+    /// Keeps the calling thread, and those it starts from now on, on this core. That `taskset`
+    /// refuses is said, not more.
     pub fn keep_this_thread(self) {
         // Names the thread as /proc does: `<process>/task/<thread>`.
         let link = fs::read_link("/proc/thread-self").unwrap_or_default();
         let thread = link.file_name().unwrap_or_default();
         let mut command = Command::new("taskset");
-        command.args(["--cpu-list", "--pid", &self.0.to_string()]).arg(thread).stdout(Stdio::null());
+        command
+            .args(["--cpu-list", "--pid", &self.0.to_string()])
+            .arg(thread)
+            .stdout(Stdio::null());
         if !command.status().is_ok_and(|status| status.success()) {
             eprintln!("warning: taskset could not keep a thread on core {}", self.0);
         }

@@ -27,7 +27,12 @@ pub fn really_set(count: u64, size: u64) -> u64 {
     count / LANES / size * size * LANES
 }
 
-async fn set_lane(mut connection: MultiplexedConnection, lane: u64, pipelines: u64, size: u64) -> Result<()> {
+async fn set_lane(
+    mut connection: MultiplexedConnection,
+    lane: u64,
+    pipelines: u64,
+    size: u64,
+) -> Result<()> {
     let value = [b'x'; 64];
     for number in 0..pipelines {
         let mut pipeline = redis::pipe();

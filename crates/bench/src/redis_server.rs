@@ -65,15 +65,20 @@ impl std::ops::Sub for Usage {
 impl RedisServer {
     /// Starts it and waits until it answers.
     pub async fn start(fsync: Fsync, placement: Placement) -> Result<Self> {
-        let command =
-            placement.redis().map_or_else(|| Command::new("redis-server"), |core| core.start("redis-server"));
-        Self::launch(command, fsync).await.context("redis-server could not be started; is it installed?")
+        let command = placement
+            .redis()
+            .map_or_else(|| Command::new("redis-server"), |core| core.start("redis-server"));
+        Self::launch(command, fsync)
+            .await
+            .context("redis-server could not be started; is it installed?")
     }
 
     /// Starts one whose instructions are counted, and written to `out` when it has shut down.
     pub async fn start_counted(out: &Path) -> Result<Self> {
         let mut command = Command::new("valgrind");
-        command.args(["--tool=callgrind", "--quiet"]).arg(format!("--callgrind-out-file={}", out.display()));
+        command
+            .args(["--tool=callgrind", "--quiet"])
+            .arg(format!("--callgrind-out-file={}", out.display()));
         // What it does by the clock is not what is counted.
         command.args(["redis-server", "--hz", "1", "--dynamic-hz", "no"]);
         Self::launch(command, Fsync::Off)
@@ -136,10 +141,12 @@ impl RedisServer {
     /// What it has used so far.
     pub async fn usage(&mut self) -> Result<Usage> {
         let cpu: String = redis::cmd("INFO").arg("cpu").query_async(&mut self.admin).await?;
-        let calls: String = redis::cmd("INFO").arg("commandstats").query_async(&mut self.admin).await?;
+        let calls: String =
+            redis::cmd("INFO").arg("commandstats").query_async(&mut self.admin).await?;
         let seconds = |key| field(&cpu, key).with_context(|| format!("INFO does not say {key}"));
-        let scripts =
-            ["cmdstat_evalsha:calls=", "cmdstat_eval:calls="].iter().filter_map(|key| field(&calls, key));
+        let scripts = ["cmdstat_evalsha:calls=", "cmdstat_eval:calls="]
+            .iter()
+            .filter_map(|key| field(&calls, key));
         Ok(Usage {
             cpu_us: (seconds("used_cpu_user:")? + seconds("used_cpu_sys:")?) * 1e6,
             scripts: scripts.sum(),
@@ -172,7 +179,9 @@ async fn answering(url: &str) -> Result<MultiplexedConnection> {
     loop {
         match connection(url).await {
             Ok(admin) => return Ok(admin),
-            Err(error) if start.elapsed() > START => bail!("redis-server does not answer at {url}: {error}"),
+            Err(error) if start.elapsed() > START => {
+                bail!("redis-server does not answer at {url}: {error}")
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }

@@ -1,4 +1,5 @@
-//! What a run leaves behind: its figures as a file, and what they say beside those of an earlier one.
+//! What a run leaves behind: its figures as a file, and what they say beside those of an earlier
+//! one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ pub struct Args {
     /// Write the figures as JSON too
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Figures of an earlier run: say what is slower, faster or the same, beside the yardsticks of each run
+    /// Figures of an earlier run: say what is slower, faster or the same, beside the yardsticks of
+    /// each run
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
 }
@@ -47,7 +49,12 @@ impl Args {
 
 impl Report {
     /// Of this run.
-    pub fn new(machine: &Machine, settings: &Value, placement: Placement, figures: &Figures) -> Result<Self> {
+    pub fn new(
+        machine: &Machine,
+        settings: &Value,
+        placement: Placement,
+        figures: &Figures,
+    ) -> Result<Self> {
         let machine = serde_json::to_value(machine)?;
         let pinned = placement.to_string();
         Ok(Self(json!({
@@ -57,8 +64,10 @@ impl Report {
 
     /// Of an earlier run.
     pub fn read(file: &Path) -> Result<Self> {
-        let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let value = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", file.display()))?;
+        let text =
+            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let value = serde_json::from_str(&text)
+            .with_context(|| format!("{} is no JSON", file.display()))?;
         Ok(Self(value))
     }
 

@@ -1,4 +1,5 @@
-//! `sweep`: many holds are overdue each second, and a real sweeper gives them back: how late, and at what cost.
+//! `sweep`: many holds are overdue each second, and a real sweeper gives them back: how late, and
+//! at what cost.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,7 +40,8 @@ pub struct Args {
 
 /// Section: from a hold's deadline until it is a release that is due.
 const SWEPT: &str = "Deadline to release";
-/// Section: from a hold's deadline until the Booking Service has it back and the booking is expired.
+/// Section: from a hold's deadline until the Booking Service has it back and the booking is
+/// expired.
 const RELEASED: &str = "Deadline to given back";
 /// Holds that are made each second at the least, before the first one is overdue.
 const FILLED_PER_SECOND: u64 = 15_000;
@@ -120,8 +122,11 @@ async fn one_rate(
 
 /// As `bookingq sweep` makes it, with or without a Booking Service.
 fn sweeper(seller: &BookingSim, releases: bool) -> SweepConfig {
-    let usual =
-        WorkerConfig::new("bench", ([127, 0, 0, 1], 0).into(), format!("http://{}", seller.address()));
+    let usual = WorkerConfig::new(
+        "bench",
+        ([127, 0, 0, 1], 0).into(),
+        format!("http://{}", seller.address()),
+    );
     SweepConfig {
         id: usual.id,
         booking: releases.then_some(usual.booking),
@@ -134,7 +139,8 @@ fn sweeper(seller: &BookingSim, releases: bool) -> SweepConfig {
     }
 }
 
-/// Makes holds of everybody in the line, of which `rate` are overdue in each second from the moment that is returned. All are made before.
+/// Makes holds of everybody in the line, of which `rate` are overdue in each second from the moment
+/// that is returned. All are made before.
 async fn hold(store: &RedisStore, rate: u64, holds: u64) -> Result<Timestamp> {
     let (now, started) = (store.snapshot().await?.now, Instant::now());
     let until_first = Duration::from_secs(1 + holds.div_ceil(FILLED_PER_SECOND));
@@ -165,7 +171,12 @@ struct Seen {
 }
 
 /// Reads the outbox as a worker does, until so many holds have come to `end`.
-async fn watch(store: Arc<RedisStore>, mut after: EventSeq, holds: u64, end: BookingState) -> Result<Seen> {
+async fn watch(
+    store: Arc<RedisStore>,
+    mut after: EventSeq,
+    holds: u64,
+    end: BookingState,
+) -> Result<Seen> {
     let mut deadlines = vec![Timestamp::default(); usize::try_from(holds)? + 1];
     let mut seen = Seen { late: Latency::new(), last: Timestamp::default() };
     let mut left = holds;
@@ -180,11 +191,15 @@ async fn watch(store: Arc<RedisStore>, mut after: EventSeq, holds: u64, end: Boo
         ensure!(quiet_since.elapsed() < LIMIT, "{left} of {holds} holds were not given back");
         for event in read.events {
             let Event { at, to, ticket, deadline, .. } = event;
-            let known = deadlines.get_mut(usize::try_from(ticket.0)?).context("a ticket of nobody")?;
+            let known =
+                deadlines.get_mut(usize::try_from(ticket.0)?).context("a ticket of nobody")?;
             if let Some(deadline) = deadline {
                 *known = deadline;
             } else if to == end {
-                ensure!(event.outcome.is_none_or(|why| why == Outcome::Expired), "a hold ended otherwise");
+                ensure!(
+                    event.outcome.is_none_or(|why| why == Outcome::Expired),
+                    "a hold ended otherwise"
+                );
                 seen.late.record(at.since(*known));
                 seen.last = seen.last.max(at);
                 left -= 1;

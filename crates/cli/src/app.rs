@@ -9,11 +9,12 @@ use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::telemetry::{self, Telemetry};
 use crate::verbs::{
-    admission, cancel, crd, crowd, enqueue, operator, pay, probe, queue, simulate, status, sweep, top, up,
-    watch, worker,
+    admission, cancel, crd, crowd, enqueue, operator, pay, probe, queue, simulate, status, sweep,
+    top, up, watch, worker,
 };
 
-/// Fair lines for ticket sales: everyone gets a place, a reservation in order, and a limited time to pay.
+/// Fair lines for ticket sales: everyone gets a place, a reservation in order, and a limited time
+/// to pay.
 #[derive(Debug, Parser)]
 #[command(
     name = "bookingq",
@@ -92,7 +93,8 @@ impl Verb {
     }
 }
 
-/// Parses, runs, and answers with an exit code. (clap itself ends the program with 2 at wrong usage.)
+/// Parses, runs, and answers with an exit code. (clap itself ends the program with 2 at wrong
+/// usage.)
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     allow_open_files();
@@ -101,7 +103,8 @@ pub fn main() -> ExitCode {
         Err(error) => return Failure::from(error).report(),
     };
     let outcome = runtime.block_on(serve(cli));
-    // What still runs has been asked to stop; a thread that does not return is not worth waiting for.
+    // What still runs has been asked to stop; a thread that does not return is not worth waiting
+    // for.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -109,15 +112,16 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// As many as the system lets a process ask for: 1,024, the usual number that is allowed without asking, are few connections.
-/// Where it cannot be had, the usual number it is.
+/// As many as the system lets a process ask for: 1,024, the usual number that is allowed without
+/// asking, are few connections. Where it cannot be had, the usual number it is.
 fn allow_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 async fn serve(cli: Cli) -> Result<(), Failure> {
-    // TLS needs to know its cryptography before its first connection. Fails only if another one is installed already.
+    // TLS needs to know its cryptography before its first connection. Fails only if another one is
+    // installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let telemetry = Telemetry::start(&cli.telemetry, cli.verb.chatter())?;
     let signals = Signals::default();
@@ -145,12 +149,14 @@ mod tests {
         for verb in Cli::command().get_subcommands() {
             let examples = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(examples.contains("bookingq"), "{} shows no example", verb.get_name());
-            for flag in
-                verb.get_arguments().filter(|flag| flag.get_long().is_some() && flag.get_id() != "help")
+            for flag in verb
+                .get_arguments()
+                .filter(|flag| flag.get_long().is_some() && flag.get_id() != "help")
             {
                 let name = flag.get_env().and_then(|name| name.to_str()).unwrap_or_default();
-                let known =
-                    name.starts_with("BOOKINGQ_") || name.starts_with("OTEL_") || flag.get_id() == "version";
+                let known = name.starts_with("BOOKINGQ_")
+                    || name.starts_with("OTEL_")
+                    || flag.get_id() == "version";
                 assert!(known, "{} --{}", verb.get_name(), flag.get_long().unwrap_or_default());
             }
         }

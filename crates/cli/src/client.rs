@@ -1,4 +1,5 @@
-//! What the client verbs share: the way to a worker, how long to insist, how to show what came back.
+//! What the client verbs share: the way to a worker, how long to insist, how to show what came
+//! back.
 
 mod call;
 mod explain;
@@ -27,7 +28,12 @@ const CONNECT: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 pub struct ClientFlags {
     /// Any worker of the queue
-    #[arg(long, env = "BOOKINGQ_SERVER", value_name = "URL", default_value = "http://127.0.0.1:50051")]
+    #[arg(
+        long,
+        env = "BOOKINGQ_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:50051"
+    )]
     server: String,
     /// The queue's name
     #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
@@ -67,7 +73,12 @@ impl ClientFlags {
         if let Some(tls) = self.tls().await? {
             endpoint = endpoint.tls_config(tls)?;
         }
-        Ok(Client::new(self.server.clone(), workers(endpoint.connect_lazy()), self.timeout, self.output))
+        Ok(Client::new(
+            self.server.clone(),
+            workers(endpoint.connect_lazy()),
+            self.timeout,
+            self.output,
+        ))
     }
 
     /// TLS, where the server wants it, with the name its certificate must bear.
@@ -115,8 +126,8 @@ impl TlsFlags {
             None => config.with_native_roots(),
         };
         if let Some(own) = identity("tls", self.certificate.clone(), self.key.clone())? {
-            config =
-                config.identity(Identity::from_pem(read(&own.certificate).await?, read(&own.key).await?));
+            config = config
+                .identity(Identity::from_pem(read(&own.certificate).await?, read(&own.key).await?));
         }
         Ok(config)
     }

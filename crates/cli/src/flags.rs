@@ -39,7 +39,8 @@ pub struct RedisFlags {
     /// How long a decided booking can still be looked up
     #[arg(long, env = "BOOKINGQ_RETENTION", value_name = "TIME", default_value = "24h", value_parser = duration)]
     retention: Duration,
-    /// Outbox entries kept for followers, about; an entry has the events of one store call, 1 to 256
+    /// Outbox entries kept for followers, about; an entry has the events of one store call, 1 to
+    /// 256
     #[arg(long, env = "BOOKINGQ_OUTBOX_ENTRIES", value_name = "N", default_value_t = 30_000, value_parser = clap::value_parser!(u32).range(1000..))]
     outbox_entries: u32,
 }
@@ -57,7 +58,10 @@ impl RedisFlags {
 }
 
 /// The settings with the password that a file holds, if there is one.
-pub async fn with_password(config: RedisConfig, file: Option<&Path>) -> Result<RedisConfig, Failure> {
+pub async fn with_password(
+    config: RedisConfig,
+    file: Option<&Path>,
+) -> Result<RedisConfig, Failure> {
     let Some(file) = file else { return Ok(config) };
     let text = tokio::fs::read_to_string(file)
         .await
@@ -75,9 +79,9 @@ pub fn identity(
     match (certificate, key) {
         (Some(certificate), Some(key)) => Ok(Some(Identity { certificate, key })),
         (None, None) => Ok(None),
-        _ => {
-            Err(Failure::usage(format!("--{what}-cert and --{what}-key belong together: give both or none")))
-        }
+        _ => Err(Failure::usage(format!(
+            "--{what}-cert and --{what}-key belong together: give both or none"
+        ))),
     }
 }
 
@@ -95,7 +99,9 @@ pub fn downstream(
         )));
     }
     if !secure && tls != ClientTls::default() {
-        return Err(Failure::usage(format!("--{what}-tls-… needs an endpoint that starts with https://")));
+        return Err(Failure::usage(format!(
+            "--{what}-tls-… needs an endpoint that starts with https://"
+        )));
     }
     Ok(Downstream { endpoint, timeout, tls })
 }
@@ -157,6 +163,8 @@ mod tests {
     #[test]
     fn a_key_without_its_certificate_is_refused() {
         let refused = identity("tls", None, Some("key.pem".into()));
-        assert!(matches!(refused, Err(Failure::Usage(text)) if text.contains("--tls-cert and --tls-key")));
+        assert!(
+            matches!(refused, Err(Failure::Usage(text)) if text.contains("--tls-cert and --tls-key"))
+        );
     }
 }

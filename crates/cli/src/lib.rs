@@ -1,5 +1,6 @@
-//! What `bookingq` does: parses arguments and wires the other crates together; `app` says which subcommand is which file. A
-//! library only so that the fuzz targets can give its command line what nobody types.
+//! What `bookingq` does: parses arguments and wires the other crates together; `app` says which
+//! subcommand is which file. A library only so that the fuzz targets can give its command line what
+//! nobody types.
 
 mod app;
 mod client;

@@ -4,7 +4,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// The signals of this process. A verb that does not ask for them keeps the usual effect: it ends at the first one.
+/// The signals of this process. A verb that does not ask for them keeps the usual effect: it ends
+/// at the first one.
 #[derive(Debug, Default)]
 pub struct Signals {
     at_once: CancellationToken,
@@ -16,7 +17,8 @@ impl Signals {
     /// # Errors
     /// When the handlers cannot be installed.
     pub fn leaving(&self) -> std::io::Result<CancellationToken> {
-        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (mut term, mut int) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let (first, second) = (CancellationToken::new(), self.at_once.clone());
         let leaving = first.clone();
         tokio::spawn(async move {

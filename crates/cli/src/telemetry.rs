@@ -21,7 +21,8 @@ pub struct Flags {
     /// How log lines look [default: text on a terminal, json otherwise]
     #[arg(long, global = true, env = "BOOKINGQ_LOG_FORMAT", value_enum)]
     log_format: Option<Format>,
-    /// What is logged: error, warn, info, debug or trace; RUST_LOG wins and can say it for each module
+    /// What is logged: error, warn, info, debug or trace; RUST_LOG wins and can say it for each
+    /// module
     #[arg(long, global = true, env = "BOOKINGQ_LOG_LEVEL", value_name = "LEVEL")]
     log_level: Option<LevelFilter>,
     /// Where traces go (OTLP over gRPC), such as http://127.0.0.1:4317; none by default
@@ -68,14 +69,18 @@ impl Telemetry {
     /// Starts both. Call inside the runtime: the trace exporter lives on it.
     pub fn start(flags: &Flags, chatter: Chatter) -> Result<Self, Failure> {
         let traces = flags.otlp_endpoint.as_deref().map(traces::provider).transpose()?;
-        let format = flags
-            .log_format
-            .unwrap_or_else(|| if std::io::stderr().is_terminal() { Format::Text } else { Format::Json });
+        let format = flags.log_format.unwrap_or_else(|| {
+            if std::io::stderr().is_terminal() { Format::Text } else { Format::Json }
+        });
         let log = match format {
             Format::Json => json::JsonLines::new(std::io::stderr).boxed(),
             Format::Text => {
                 let colours = std::io::stderr().is_terminal();
-                fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colours).boxed()
+                fmt::layer()
+                    .with_writer(std::io::stderr)
+                    .with_target(false)
+                    .with_ansi(colours)
+                    .boxed()
             }
         };
         tracing_subscriber::registry()

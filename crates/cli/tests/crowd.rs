@@ -1,4 +1,5 @@
-//! `bookingq crowd` as a person uses it: the program itself, at real workers, a real Redis and a simulated Booking Service.
+//! `bookingq crowd` as a person uses it: the program itself, at real workers, a real Redis and a
+//! simulated Booking Service.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 #[path = "../../store/tests/support/mod.rs"]
@@ -48,7 +49,16 @@ impl Town {
     fn part(&self, words: &[&str]) -> Child {
         let booking = format!("http://{}", self.simulator.booking().unwrap().address());
         let mut command = bookingq(words, "concert");
-        command.args(["--redis", &self.redis.url(), "--booking", &booking, "--hold", "2s", "--lease", "1s"]);
+        command.args([
+            "--redis",
+            &self.redis.url(),
+            "--booking",
+            &booking,
+            "--hold",
+            "2s",
+            "--lease",
+            "1s",
+        ]);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
@@ -61,7 +71,8 @@ impl Town {
     }
 
     fn crowd(&self, words: &[&str]) -> Command {
-        let mut command = bookingq(&["crowd", "--server", &format!("http://{}", self.door)], "concert");
+        let mut command =
+            bookingq(&["crowd", "--server", &format!("http://{}", self.door)], "concert");
         command.args(words);
         command
     }
@@ -106,7 +117,8 @@ async fn line(lines: &mut (impl tokio::io::AsyncBufRead + Unpin), text: &str) {
 async fn a_crowd_outlives_its_worker_and_everything_adds_up() {
     let town = Town::new().await;
     let (mut worker, _sweeper) = (town.worker(), town.sweeper());
-    let mut crowd = town.checked(&["--clients", "300", "--arrive", "4s", "-o", "json"]).spawn().unwrap();
+    let mut crowd =
+        town.checked(&["--clients", "300", "--arrive", "4s", "-o", "json"]).spawn().unwrap();
     line(&mut BufReader::new(crowd.stderr.as_mut().unwrap()), "held=").await;
     worker.kill().await.unwrap();
     let _another = town.worker();
@@ -163,9 +175,11 @@ async fn without_redis_a_crowd_tells_what_it_saw_and_ends_when_its_time_is_over(
 async fn ctrl_c_ends_a_crowd_with_what_is_known_so_far() {
     let town = Town::new().await;
     let _worker = town.worker();
-    let mut crowd = town.checked(&["--clients", "1000", "--arrive", "1h", "-o", "json"]).spawn().unwrap();
+    let mut crowd =
+        town.checked(&["--clients", "1000", "--arrive", "1h", "-o", "json"]).spawn().unwrap();
     line(&mut BufReader::new(crowd.stderr.as_mut().unwrap()), "held=").await;
-    kill_process(Pid::from_raw(crowd.id().unwrap().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
+    kill_process(Pid::from_raw(crowd.id().unwrap().try_into().unwrap()).unwrap(), Signal::INT)
+        .unwrap();
     let output = within(crowd.wait_with_output()).await.unwrap();
     assert!(output.status.success(), "{output:?}");
     let report = report(&output);
@@ -178,7 +192,10 @@ async fn a_crowd_at_the_wrong_door_hears_so_at_once() {
     let town = Town::new().await;
     let nobody = output(town.crowd(&["--timeout", "300ms"])).await;
     assert_eq!(nobody.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&nobody.stderr).contains("error: no answer from http://"), "{nobody:?}");
+    assert!(
+        String::from_utf8_lossy(&nobody.stderr).contains("error: no answer from http://"),
+        "{nobody:?}"
+    );
 
     let _worker = town.worker();
     let other = output(town.another_queues_crowd()).await;
@@ -190,9 +207,28 @@ async fn a_crowd_at_the_wrong_door_hears_so_at_once() {
 async fn a_booking_that_the_shop_forgot_is_found_and_the_exit_code_is_1() {
     let town = Town::new().await;
     let _worker = town.worker();
-    let mut crowd =
-        town.crowd(&["--clients", "20", "--arrive", "100ms", "--pays", "1", "--leaves", "0", "-o", "json"]);
-    crowd.args(["--pays-late", "0", "--comes-twice", "0", "--never-pays", "0", "--redis", &town.redis.url()]);
+    let mut crowd = town.crowd(&[
+        "--clients",
+        "20",
+        "--arrive",
+        "100ms",
+        "--pays",
+        "1",
+        "--leaves",
+        "0",
+        "-o",
+        "json",
+    ]);
+    crowd.args([
+        "--pays-late",
+        "0",
+        "--comes-twice",
+        "0",
+        "--never-pays",
+        "0",
+        "--redis",
+        &town.redis.url(),
+    ]);
     // The ledger of another shop, where nothing was ever booked.
     let other = Simulator::start(SimulatorConfig::local()).await.unwrap();
     crowd.args(["--ledger", &format!("http://{}", other.admin_address().unwrap())]);

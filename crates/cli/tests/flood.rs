@@ -1,5 +1,6 @@
-//! A worker under connections that want nothing good (silent ones, slow ones, messages that never end): its memory stays bounded,
-//! and who wants a place gets one. `FLOOD=10000 cargo test --release -p bookingq --test flood` makes it ten times as many.
+//! A worker under connections that want nothing good (silent ones, slow ones, messages that never
+//! end): its memory stays bounded, and who wants a place gets one. `FLOOD=10000 cargo test
+//! --release -p bookingq --test flood` makes it ten times as many.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -29,16 +30,20 @@ const STREAMS: usize = 4;
 const ANNOUNCED: u32 = 6 * 1024 * 1024;
 /// A place must be had within this, whatever else is going on.
 const LIMIT: Duration = Duration::from_secs(5);
-/// What a worker may hold: a little for each connection, and a fixed amount for messages that are not whole yet.
+/// What a worker may hold: a little for each connection, and a fixed amount for messages that are
+/// not whole yet.
 const MIB: f64 = 512.0;
 const KIB_PER_CONNECTION: f64 = 40.0;
 
-/// As many as are asked for, and as this process may have open: each is a file of ours and one of the worker's.
+/// As many as are asked for, and as this process may have open: each is a file of ours and one of
+/// the worker's.
 fn connections() -> usize {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
-    let asked = std::env::var("FLOOD").ok().and_then(|count| count.parse().ok()).unwrap_or(CONNECTIONS);
-    let allowed = limit.maximum.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    let asked =
+        std::env::var("FLOOD").ok().and_then(|count| count.parse().ok()).unwrap_or(CONNECTIONS);
+    let allowed =
+        limit.maximum.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
     asked.min(allowed - SPARE_FILES)
 }
 

@@ -1,4 +1,5 @@
-//! A worker process whose Redis is killed and started again under load: nothing acknowledged is missing, nobody has two places.
+//! A worker process whose Redis is killed and started again under load: nothing acknowledged is
+//! missing, nobody has two places.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -71,8 +72,9 @@ async fn invariant_1_no_acknowledged_place_is_missing_after_redis_was_killed_aga
     let worker = Worker::start(&redis.url(), "http://127.0.0.1:1", &[]);
     let mut client = worker.connect().await;
     let seen = Arc::new(Seen::default());
-    let callers: Vec<_> =
-        (0..8).map(|caller| tokio::spawn(call(client.clone(), caller, Arc::clone(&seen)))).collect();
+    let callers: Vec<_> = (0..8)
+        .map(|caller| tokio::spawn(call(client.clone(), caller, Arc::clone(&seen))))
+        .collect();
     for _ in 0..KILLS {
         grows(&seen.acknowledged).await;
         redis.kill();
@@ -87,7 +89,11 @@ async fn invariant_1_no_acknowledged_place_is_missing_after_redis_was_killed_aga
         for (who, place) in caller.await.unwrap() {
             let request = v1::GetStatusRequest { queue: "concert".into(), client_id: who.clone() };
             let found = client.get_status(request).await.unwrap().into_inner().booking.unwrap();
-            assert_eq!((&found.booking_id, found.ticket), (&place.booking_id, place.ticket), "{who}");
+            assert_eq!(
+                (&found.booking_id, found.ticket),
+                (&place.booking_id, place.ticket),
+                "{who}"
+            );
             assert_eq!(tickets.insert(found.ticket, who), None, "one ticket, two clients");
             clients += 1;
         }

@@ -1,5 +1,6 @@
-//! A Redis that loses its data in the middle of a sale, all of it in two ways, or only what was newest. What docs/operations.md
-//! promises for that day, with a real worker process, a real Redis and a simulated Booking Service.
+//! A Redis that loses its data in the middle of a sale, all of it in two ways, or only what was
+//! newest. What docs/operations.md promises for that day, with a real worker process, a real Redis
+//! and a simulated Booking Service.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -37,7 +38,10 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 async fn metric(worker: &Worker, name: &str) -> Option<f64> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(worker.admin).await.ok()?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n").await.ok()?;
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n")
+        .await
+        .ok()?;
     let mut page = String::new();
     stream.read_to_string(&mut page).await.ok()?;
     let line = page.lines().find(|line| line.starts_with(name) && !line.starts_with('#'))?;
@@ -70,7 +74,8 @@ async fn pay(client: &mut Client, who: &str) -> Result<v1::Booking, Status> {
 }
 
 async fn leave(client: &mut Client, who: &str) -> v1::Booking {
-    let request = v1::CancelRequest { queue: "concert".into(), client_id: who.into(), ..Default::default() };
+    let request =
+        v1::CancelRequest { queue: "concert".into(), client_id: who.into(), ..Default::default() };
     client.cancel(request).await.unwrap().into_inner().booking.unwrap()
 }
 
@@ -108,7 +113,8 @@ async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) 
     let booking = BookingSim::start(spec, free_address()).await.unwrap();
     let mut redis = RedisServer::start();
     let shop = format!("http://{}", booking.address());
-    let worker = Worker::start(&redis.url(), &shop, &["--concurrency=1", "--hold=3s", "--lease=2s"]);
+    let worker =
+        Worker::start(&redis.url(), &shop, &["--concurrency=1", "--hold=3s", "--lease=2s"]);
     let mut client = worker.connect().await;
 
     let mut ids = HashSet::new();
@@ -119,7 +125,8 @@ async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) 
     }
     pay(&mut client, "paid").await.unwrap();
     becomes(&mut client, "paid", BookingState::Confirmed).await;
-    // From now on the Booking Service does not answer: who comes stays in line, one of them in a worker's hands.
+    // From now on the Booking Service does not answer: who comes stays in line, one of them in a
+    // worker's hands.
     booking.pause();
     for who in ["in-hand", "waits"] {
         ids.insert(enqueue(&mut client, who).await.unwrap().booking_id);
@@ -135,13 +142,18 @@ async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) 
     .await;
     for who in ["paid", "holds", "waits"] {
         for answer in [status(&mut client, who).await, pay(&mut client, who).await] {
-            assert_eq!(reason_of(&answer.unwrap_err()), Some(ErrorReason::BookingNotFound), "{who}");
+            assert_eq!(
+                reason_of(&answer.unwrap_err()),
+                Some(ErrorReason::BookingNotFound),
+                "{who}"
+            );
         }
     }
     let epoch = redis.cli(&["HGET", "booking-meta:{concert}", "epoch"]);
     assert!(!epoch.is_empty(), "the new data has a name");
 
-    // Everybody comes again, with the request of before: a new booking each, in the order of coming.
+    // Everybody comes again, with the request of before: a new booking each, in the order of
+    // coming.
     booking.resume();
     let mut tickets = Vec::new();
     for who in ["waits", "holds", "in-hand"] {
@@ -153,7 +165,8 @@ async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) 
     becomes(&mut client, "waits", BookingState::Reserved).await;
     pay(&mut client, "waits").await.unwrap();
     becomes(&mut client, "waits", BookingState::Confirmed).await;
-    // What was held for the lost ones comes back at the Booking Service by itself, so that it can be sold.
+    // What was held for the lost ones comes back at the Booking Service by itself, so that it can
+    // be sold.
     until("what the lost bookings held to be given back", async || {
         let copy = booking.shop().copy();
         copy.entries
@@ -188,7 +201,8 @@ async fn a_redis_that_comes_back_empty_starts_anew_and_everybody_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_is_set_back_keeps_what_was_sold_and_tells_who_has_lost_a_place() {
-    let booking = BookingSim::start(format!("stock={STOCK}").parse().unwrap(), free_address()).await.unwrap();
+    let booking =
+        BookingSim::start(format!("stock={STOCK}").parse().unwrap(), free_address()).await.unwrap();
     let mut redis = RedisServer::start();
     let shop = format!("http://{}", booking.address());
     let worker = Worker::start(&redis.url(), &shop, &["--hold=60s", "--lease=2s"]);
@@ -207,7 +221,8 @@ async fn a_redis_that_is_set_back_keeps_what_was_sold_and_tells_who_has_lost_a_p
     becomes(&mut client, "comes-too-late", BookingState::Reserved).await;
     let watched = watch(&mut client, "comes-too-late").await;
     // The worker has read all that: it reads the queue every second.
-    until("a reading", async || metric(&worker, "bookingqueue_queue_holds").await == Some(2.0)).await;
+    until("a reading", async || metric(&worker, "bookingqueue_queue_holds").await == Some(2.0))
+        .await;
     redis.kill();
     redis.restart();
 
@@ -231,6 +246,13 @@ async fn a_redis_that_is_set_back_keeps_what_was_sold_and_tells_who_has_lost_a_p
     assert_ne!(again.booking_id, lost, "a booking id was used twice");
     becomes(&mut client, "comes-too-late", BookingState::Reserved).await;
     let totals = booking.shop().totals();
-    assert_eq!((totals.confirmed, totals.released, totals.released_after_confirm_bookings), (2, 1, 1));
-    assert_eq!(metric(&worker, "bookingqueue_store_losses_total").await, Some(1.0), "it is counted once");
+    assert_eq!(
+        (totals.confirmed, totals.released, totals.released_after_confirm_bookings),
+        (2, 1, 1)
+    );
+    assert_eq!(
+        metric(&worker, "bookingqueue_store_losses_total").await,
+        Some(1.0),
+        "it is counted once"
+    );
 }

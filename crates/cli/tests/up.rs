@@ -1,4 +1,5 @@
-//! `bookingq up` as a person uses it: the program itself, with its workers, its Redis and its crowd.
+//! `bookingq up` as a person uses it: the program itself, with its workers, its Redis and its
+//! crowd.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -109,8 +110,8 @@ fn adds_up(report: &Value, clients: u64) {
     let enqueued = number(&report["enqueued"]);
     assert_eq!(number(&report["waiting"]) + number(&report["in_progress"]) + finals, enqueued);
     assert_eq!(number(&report["crowd"]["acknowledged"]), clients);
-    // A client that comes twice gets a second booking if its first one has ended by then (sold out, say). For any other
-    // extra booking the crowd reports a broken promise.
+    // A client that comes twice gets a second booking if its first one has ended by then (sold out,
+    // say). For any other extra booking the crowd reports a broken promise.
     assert!(enqueued >= clients, "{report}");
     assert_eq!(
         number(&report["crowd"]["promises_broken_total"]),
@@ -127,7 +128,8 @@ fn adds_up(report: &Value, clients: u64) {
     assert_eq!(number(&report["audit_gaps"]), 0);
 }
 
-/// It has ended; whether its end has been noticed by its parent (then it would be a zombie) does not matter.
+/// It has ended; whether its end has been noticed by its parent (then it would be a zombie) does
+/// not matter.
 fn is_gone(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
@@ -253,7 +255,10 @@ async fn what_is_wrong_with_a_manifest_is_told_before_anything_starts() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.starts_with("error: "), "{text}");
-    assert!(text.contains("spec.autoscaling.min is 5; allowed: at most spec.autoscaling.max (3)"), "{text}");
+    assert!(
+        text.contains("spec.autoscaling.min is 5; allowed: at most spec.autoscaling.max (3)"),
+        "{text}"
+    );
     assert!(output.stdout.is_empty());
 }
 
@@ -271,5 +276,8 @@ async fn a_port_that_is_taken_is_named() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
-    assert!(text.contains(&format!("port {port} cannot be had")) && text.contains("--base-port"), "{text}");
+    assert!(
+        text.contains(&format!("port {port} cannot be had")) && text.contains("--base-port"),
+        "{text}"
+    );
 }

@@ -41,7 +41,8 @@ fn json(output: &Output) -> Value {
 async fn enqueue_shows_the_place_and_makes_up_a_request_id() {
     let worker = FakeWorker::start([Answer::Booking(booking(v1::BookingState::Queued))]).await;
     let output =
-        bookingq(&worker, "enqueue", &["--client", "ann", "--quantity", "2", "--item", "row 1"]).await;
+        bookingq(&worker, "enqueue", &["--client", "ann", "--quantity", "2", "--item", "row 1"])
+            .await;
     assert!(output.status.success(), "{output:?}");
     let text = stdout(&output);
     let lines: Vec<&str> = text.lines().collect();
@@ -54,14 +55,19 @@ async fn enqueue_shows_the_place_and_makes_up_a_request_id() {
 
 #[tokio::test]
 async fn an_unavailable_worker_is_asked_again_with_the_same_request_id() {
-    let unavailable = || Answer::Refusal(ApiError::StoreUnavailable { cause: "gone".into() }.into());
-    let worker =
-        FakeWorker::start([unavailable(), unavailable(), Answer::Booking(booking(v1::BookingState::Queued))])
-            .await;
+    let unavailable =
+        || Answer::Refusal(ApiError::StoreUnavailable { cause: "gone".into() }.into());
+    let worker = FakeWorker::start([
+        unavailable(),
+        unavailable(),
+        Answer::Booking(booking(v1::BookingState::Queued)),
+    ])
+    .await;
     let output = bookingq(&worker, "enqueue", &["--client", "ann", "-o", "json"]).await;
     assert!(output.status.success(), "{output:?}");
     assert_eq!(json(&output)["position"], 7);
-    let requests: Vec<String> = worker.enqueued().into_iter().map(|request| request.request_id).collect();
+    let requests: Vec<String> =
+        worker.enqueued().into_iter().map(|request| request.request_id).collect();
     assert_eq!(requests.len(), 3);
     assert!(requests.iter().all(|request| *request == requests[0]), "{requests:?}");
 }
@@ -78,8 +84,11 @@ async fn without_an_answer_the_request_id_is_told_so_that_the_request_can_be_rep
 
 #[tokio::test]
 async fn a_refusal_says_what_was_wrong_and_what_is_allowed() {
-    let invalid =
-        || Answer::Refusal(ApiError::from(Invalid::new("item", "a\tb", "no control characters")).into());
+    let invalid = || {
+        Answer::Refusal(
+            ApiError::from(Invalid::new("item", "a\tb", "no control characters")).into(),
+        )
+    };
     let worker = FakeWorker::start([invalid(), invalid()]).await;
     let output = bookingq(&worker, "enqueue", &["--client", "ann"]).await;
     assert_eq!(output.status.code(), Some(1));
@@ -121,7 +130,9 @@ async fn pay_and_cancel_name_the_booking_and_show_what_became_of_it() {
         Answer::Refusal(ApiError::from(Refusal::HoldExpired).into()),
     ])
     .await;
-    let paid = bookingq(&worker, "pay", &["--client", "ann", "--payment-id", "visa-1", "-o", "json"]).await;
+    let paid =
+        bookingq(&worker, "pay", &["--client", "ann", "--payment-id", "visa-1", "-o", "json"])
+            .await;
     assert_eq!(json(&paid)["state"], "confirmed");
     let left = bookingq(&worker, "cancel", &["--client", "ann", "-o", "json"]).await;
     assert_eq!(json(&left)["state"], "cancelled");
@@ -135,8 +146,14 @@ async fn pay_and_cancel_name_the_booking_and_show_what_became_of_it() {
 async fn watch_shows_each_change_once_and_ends_with_the_final_state() {
     let worker = FakeWorker::start([
         // The first worker leaves in the middle; the second begins with what is known already.
-        Answer::Stream(vec![booking(v1::BookingState::Queued), booking(v1::BookingState::Reserving)]),
-        Answer::Stream(vec![booking(v1::BookingState::Reserving), booking(v1::BookingState::Reserved)]),
+        Answer::Stream(vec![
+            booking(v1::BookingState::Queued),
+            booking(v1::BookingState::Reserving),
+        ]),
+        Answer::Stream(vec![
+            booking(v1::BookingState::Reserving),
+            booking(v1::BookingState::Reserved),
+        ]),
         Answer::Stream(vec![booking(v1::BookingState::SoldOut), booking(v1::BookingState::Queued)]),
     ])
     .await;
@@ -144,7 +161,9 @@ async fn watch_shows_each_change_once_and_ends_with_the_final_state() {
     assert!(output.status.success(), "{output:?}");
     let states: Vec<String> = stdout(&output)
         .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["state"].as_str().unwrap().to_owned())
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["state"].as_str().unwrap().to_owned()
+        })
         .collect();
     assert_eq!(states, ["queued", "reserving", "reserved", "sold_out"]);
 }

@@ -8,7 +8,8 @@ pub enum Admission {
     /// Takes bookings and serves them.
     #[default]
     Open,
-    /// Takes bookings and keeps their order, but claims nothing from the line. What is in hand goes on.
+    /// Takes bookings and keeps their order, but claims nothing from the line. What is in hand goes
+    /// on.
     Paused,
     /// Takes no new bookings; serves those in line.
     Closed,

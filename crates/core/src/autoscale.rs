@@ -1,11 +1,14 @@
-//! How many workers a line needs: a pure function of what was measured, called by the operator, `up` and the simulator.
+//! How many workers a line needs: a pure function of what was measured, called by the operator,
+//! `up` and the simulator.
 //!
-//! With backlog `B`, arrivals `λ`, mean service time `S`, concurrency of a worker `c`, target utilisation `ρ` and drain
-//! target `T`, the demand is `(λ·S + B·S/T) / ρ` slots: what keeps up with arrivals plus what clears the backlog in time.
-//! Workers = demand / c, rounded up, within `[min, max]`.
+//! With backlog `B`, arrivals `λ`, mean service time `S`, concurrency of a worker `c`, target
+//! utilisation `ρ` and drain target `T`, the demand is `(λ·S + B·S/T) / ρ` slots: what keeps up
+//! with arrivals plus what clears the backlog in time. Workers = demand / c, rounded up, within
+//! `[min, max]`.
 //!
-//! Work in hand keeps workers but never asks for more: `in flight / c`, at most the present number. (Dividing it by ρ as
-//! well would make a busy fleet grow for ever: all slots taken by N workers would ask for N/ρ.)
+//! Work in hand keeps workers but never asks for more: `in flight / c`, at most the present number.
+//! (Dividing it by ρ as well would make a busy fleet grow for ever: all slots taken by N workers
+//! would ask for N/ρ.)
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -120,8 +123,9 @@ impl Planner {
         Self::default()
     }
 
-    /// Of one who takes over: what was wanted before is not known, so the present number stands for it. Without that, a new
-    /// operator would send workers away by its first reading, which knows no arrivals yet.
+    /// Of one who takes over: what was wanted before is not known, so the present number stands for
+    /// it. Without that, a new operator would send workers away by its first reading, which
+    /// knows no arrivals yet.
     pub fn taking_over(now: Timestamp, replicas: u32) -> Self {
         Self { recent: [(now, replicas)].into() }
     }
@@ -155,7 +159,8 @@ impl Planner {
         while self.recent.front().is_some_and(|&(at, _)| now.since(at) > policy.scale_down_window) {
             self.recent.pop_front();
         }
-        // Only what no later value exceeds can ever be the highest, so the memory stays a short falling staircase.
+        // Only what no later value exceeds can ever be the highest, so the memory stays a short
+        // falling staircase.
         while self.recent.back().is_some_and(|&(_, n)| n <= wanted) {
             self.recent.pop_back();
         }
@@ -185,18 +190,26 @@ mod tests {
     }
 
     fn reading(at: Timestamp, backlog: u64, arrivals: f64) -> Reading {
-        Reading { at, backlog, arrivals, service_time: Some(Duration::from_millis(100)), in_flight: 0 }
+        Reading {
+            at,
+            backlog,
+            arrivals,
+            service_time: Some(Duration::from_millis(100)),
+            in_flight: 0,
+        }
     }
 
-    /// Drives a planner for `seconds` with arrivals as a function of time; returns the replicas of each second.
+    /// Drives a planner for `seconds` with arrivals as a function of time; returns the replicas of
+    /// each second.
     fn drive(seconds: u64, arrivals: impl Fn(f64) -> f64) -> Vec<u32> {
         let (mut planner, mut current) = (Planner::new(), 1);
         (0..seconds)
             .map(|s| {
                 let now = Timestamp(s * 1000);
                 let reading = Some(reading(now, 0, arrivals(s as f64)));
-                current =
-                    planner.decide(&policy(), Situation { now, reading, current, unschedulable: 0 }).replicas;
+                current = planner
+                    .decide(&policy(), Situation { now, reading, current, unschedulable: 0 })
+                    .replicas;
                 current
             })
             .collect()
@@ -235,7 +248,8 @@ mod tests {
     #[test]
     fn a_sinusoid_of_ten_percent_does_not_flap() {
         for period in [5.0, 20.0, 50.0] {
-            let replicas = drive(600, |s| 700.0 * (1.0 + 0.1 * (s / period * std::f64::consts::TAU).sin()));
+            let replicas =
+                drive(600, |s| 700.0 * (1.0 + 0.1 * (s / period * std::f64::consts::TAU).sin()));
             let settled = &replicas[60..];
             assert!(settled.iter().all(|&n| n == settled[0]), "period {period}: {settled:?}");
         }
@@ -252,8 +266,8 @@ mod tests {
         let mut planner = Planner::new();
         let now = Timestamp(100_000);
         for reading in [None, Some(reading(Timestamp(94_000), 0, 0.0))] {
-            let decision =
-                planner.decide(&policy(), Situation { now, reading, current: 20, unschedulable: 0 });
+            let decision = planner
+                .decide(&policy(), Situation { now, reading, current: 20, unschedulable: 0 });
             assert_eq!((decision.replicas, decision.reason), (20, Reason::NoReading));
         }
     }
@@ -279,7 +293,8 @@ mod tests {
     fn unschedulable_pods_stop_the_growth_but_not_the_shrinking() {
         let mut planner = Planner::new();
         let now = Timestamp(1000);
-        let busy = Situation { now, reading: Some(reading(now, 0, 1000.0)), current: 5, unschedulable: 2 };
+        let busy =
+            Situation { now, reading: Some(reading(now, 0, 1000.0)), current: 5, unschedulable: 2 };
         let decision = planner.decide(&policy(), busy);
         assert_eq!((decision.replicas, decision.wanted), (5, 15));
         assert_eq!(decision.reason, Reason::Unschedulable);

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Exponential back-off with full jitter over its upper half, and a cap.
 ///
-/// The wait before try `n` (1 = the first retry) is drawn evenly from `[d/2, d)`, `d = min(initial · 2^(n-1), max)`: apart
-/// enough to spread a herd, never so short that a retry is immediate.
+/// The wait before try `n` (1 = the first retry) is drawn evenly from `[d/2, d)`, `d = min(initial
+/// · 2^(n-1), max)`: apart enough to spread a herd, never so short that a retry is immediate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backoff {
     /// `d` of the first retry.

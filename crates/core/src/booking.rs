@@ -87,7 +87,8 @@ impl BookingState {
         self.successors().is_empty()
     }
 
-    /// Whether a worker holds, or may claim, a task for it: the states whose members live in `booking-leases`.
+    /// Whether a worker holds, or may claim, a task for it: the states whose members live in
+    /// `booking-leases`.
     pub fn is_leased(self) -> bool {
         matches!(self, Self::Reserving | Self::Confirming | Self::Releasing)
     }
@@ -100,7 +101,8 @@ impl BookingState {
             S::Reserving => &[S::Reserved, S::SoldOut, S::Rejected, S::Releasing],
             S::Reserved => &[S::Confirming, S::Releasing],
             S::Confirming => &[S::Confirmed, S::Releasing],
-            // Confirmed: the Booking Service says so, of a sale that the store was set back to before.
+            // Confirmed: the Booking Service says so, of a sale that the store was set back to
+            // before.
             S::Releasing => &[S::Expired, S::Cancelled, S::Failed, S::Confirmed],
             S::Confirmed | S::Expired | S::Cancelled | S::SoldOut | S::Rejected | S::Failed => &[],
         }
@@ -147,7 +149,9 @@ impl Outcome {
 
     /// Parses [`Self::as_str`].
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Expired, Self::Cancelled, Self::Failed].into_iter().find(|outcome| outcome.as_str() == word)
+        [Self::Expired, Self::Cancelled, Self::Failed]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == word)
     }
 }
 

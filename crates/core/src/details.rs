@@ -55,17 +55,25 @@ impl Details {
     /// Parses them.
     ///
     /// # Errors
-    /// [`Invalid`], naming the field, if `item` is over 128 bytes or has control characters, `quantity` is not 0 to 100,
-    /// or `payload` is over 4,096 bytes.
+    /// [`Invalid`], naming the field, if `item` is over 128 bytes or has control characters,
+    /// `quantity` is not 0 to 100, or `payload` is over 4,096 bytes.
     pub fn new(item: &str, quantity: i32, payload: &[u8]) -> Result<Self, Invalid> {
         if item.len() > MAX_ID_BYTES || item.chars().any(char::is_control) {
-            return Err(Invalid::new("item", item, "at most 128 bytes of UTF-8 without control characters"));
+            return Err(Invalid::new(
+                "item",
+                item,
+                "at most 128 bytes of UTF-8 without control characters",
+            ));
         }
         if payload.len() > MAX_PAYLOAD_BYTES {
             let size = format!("{} bytes", payload.len());
             return Err(Invalid::new("payload", &size, "at most 4096 bytes"));
         }
-        Ok(Self { item: Arc::from(item), quantity: Quantity::new(quantity)?, payload: Arc::from(payload) })
+        Ok(Self {
+            item: Arc::from(item),
+            quantity: Quantity::new(quantity)?,
+            payload: Arc::from(payload),
+        })
     }
 }
 

@@ -10,9 +10,11 @@ use crate::time::Timestamp;
 
 /// Where an event stands among all events of its queue. Only grows.
 ///
-/// `ms` and the upper 48 bits of `number` are the id of the outbox entry; the lower 16 bits count events within it, since
-/// one store call writes all its events as one entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+/// `ms` and the upper 48 bits of `number` are the id of the outbox entry; the lower 16 bits count
+/// events within it, since one store call writes all its events as one entry.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default,
+)]
 pub struct EventSeq {
     /// Milliseconds part.
     pub ms: u64,

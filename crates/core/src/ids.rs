@@ -121,7 +121,8 @@ string_id!(
     "reservation_id"
 );
 
-/// A queue's name, as in `metadata.name` of its `BookingQueue` (optionally `namespace.name`, where queues share a Redis).
+/// A queue's name, as in `metadata.name` of its `BookingQueue` (optionally `namespace.name`, where
+/// queues share a Redis).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct QueueName(Arc<str>);
@@ -130,8 +131,9 @@ impl QueueName {
     /// Parses it.
     ///
     /// # Errors
-    /// [`Invalid`] unless it is 1 to 127 lower-case letters, digits, `-` and `.`, starting and ending with a letter or digit.
-    /// Braces are thereby impossible, which keeps the hash tag of the Redis keys whole.
+    /// [`Invalid`] unless it is 1 to 127 lower-case letters, digits, `-` and `.`, starting and
+    /// ending with a letter or digit. Braces are thereby impossible, which keeps the hash tag
+    /// of the Redis keys whole.
     pub fn new(value: &str) -> Result<Self, Invalid> {
         let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let bytes = value.as_bytes();
@@ -188,13 +190,15 @@ impl From<QueueName> for String {
     }
 }
 
-/// Unique for ever, even if the store loses everything: what the Booking Service deduplicates by. A UUID, version 7.
+/// Unique for ever, even if the store loses everything: what the Booking Service deduplicates by. A
+/// UUID, version 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BookingId(uuid::Uuid);
 
 impl BookingId {
-    /// A new one. Made by whoever asks, never by the store: a store that lost its counters must not repeat an id.
+    /// A new one. Made by whoever asks, never by the store: a store that lost its counters must not
+    /// repeat an id.
     pub fn generate() -> Self {
         Self(uuid::Uuid::now_v7())
     }
@@ -209,7 +213,9 @@ impl BookingId {
     /// # Errors
     /// [`Invalid`] if it is not a UUID.
     pub fn new(value: &str) -> Result<Self, Invalid> {
-        uuid::Uuid::try_parse(value).map(Self).map_err(|_| Invalid::new("booking_id", value, "a UUID"))
+        uuid::Uuid::try_parse(value)
+            .map(Self)
+            .map_err(|_| Invalid::new("booking_id", value, "a UUID"))
     }
 }
 
@@ -226,8 +232,11 @@ impl FromStr for BookingId {
     }
 }
 
-/// The number that fixes the order of a queue: smaller goes first. Starts at 1; exact in a sorted set up to 2^53.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+/// The number that fixes the order of a queue: smaller goes first. Starts at 1; exact in a sorted
+/// set up to 2^53.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default,
+)]
 #[serde(transparent)]
 pub struct Ticket(pub u64);
 
@@ -237,8 +246,11 @@ impl fmt::Display for Ticket {
     }
 }
 
-/// The number that makes a late worker harmless: each claim gets a higher one, and only the highest may settle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+/// The number that makes a late worker harmless: each claim gets a higher one, and only the highest
+/// may settle.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default,
+)]
 #[serde(transparent)]
 pub struct Fence(pub u64);
 

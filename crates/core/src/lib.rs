@@ -1,4 +1,5 @@
-//! What bookingq is about, without any I/O: the words, the rules and the arithmetic that all other crates share.
+//! What bookingq is about, without any I/O: the words, the rules and the arithmetic that all other
+//! crates share.
 //!
 //! ```text
 //!   ids, details ──> booking (state machine) ──> event (what the outbox carries)
@@ -8,7 +9,8 @@
 //!   backoff   (when to try again)     refusal (the closed set of reasons)
 //! ```
 //!
-//! Nothing here reads a clock, draws a random number or knows a network: time and chance come in as arguments.
+//! Nothing here reads a clock, draws a random number or knows a network: time and chance come in as
+//! arguments.
 
 pub mod admission;
 pub mod autoscale;
@@ -27,6 +29,8 @@ pub use admission::Admission;
 pub use booking::{Booking, BookingState, Outcome};
 pub use details::{Details, Quantity};
 pub use event::{Event, EventSeq};
-pub use ids::{BookingId, ClientId, Fence, Invalid, PaymentId, QueueName, RequestId, ReservationId, Ticket};
+pub use ids::{
+    BookingId, ClientId, Fence, Invalid, PaymentId, QueueName, RequestId, ReservationId, Ticket,
+};
 pub use refusal::Refusal;
 pub use time::Timestamp;

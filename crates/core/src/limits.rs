@@ -6,7 +6,8 @@ pub const MAX_ID_BYTES: usize = 128;
 pub const MAX_QUEUE_BYTES: usize = 127;
 /// Largest payload of a booking, in bytes.
 pub const MAX_PAYLOAD_BYTES: usize = 4096;
-/// Longest reason kept for a refused booking, in bytes. What is longer is cut at a character boundary.
+/// Longest reason kept for a refused booking, in bytes. What is longer is cut at a character
+/// boundary.
 pub const MAX_REASON_BYTES: usize = 512;
 /// Most tickets in one booking.
 pub const MAX_QUANTITY: i32 = 100;

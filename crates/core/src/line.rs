@@ -1,14 +1,16 @@
 //! The line as seen by somebody who follows the outbox: exact positions without asking the store.
 //!
-//! A ticket joins once, leaves once and never comes back, so joins and leaves may be replayed from any earlier moment and
-//! still end at the truth. That is what makes loading simple: remember where the outbox stands, read the line in pieces,
-//! then replay from there.
+//! A ticket joins once, leaves once and never comes back, so joins and leaves may be replayed from
+//! any earlier moment and still end at the truth. That is what makes loading simple: remember where
+//! the outbox stands, read the line in pieces, then replay from there.
 
 use crate::ids::Ticket;
 
-/// A set of tickets with ranks, O(log n) each: a Fenwick tree over the tickets between the oldest waiting and the newest.
+/// A set of tickets with ranks, O(log n) each: a Fenwick tree over the tickets between the oldest
+/// waiting and the newest.
 ///
-/// Memory: 4 bytes for each ticket of that range, waiting or not; the part before the front is dropped as it moves on.
+/// Memory: 4 bytes for each ticket of that range, waiting or not; the part before the front is
+/// dropped as it moves on.
 #[derive(Debug, Clone, Default)]
 pub struct Line {
     /// The ticket of index 0.
@@ -41,7 +43,8 @@ impl Line {
         self.waiting == 0
     }
 
-    /// A ticket joins. One that is already there, or lies before a part that was dropped, changes nothing.
+    /// A ticket joins. One that is already there, or lies before a part that was dropped, changes
+    /// nothing.
     pub fn join(&mut self, ticket: Ticket) {
         if self.tree.is_empty() {
             self.base = ticket.0;
@@ -97,7 +100,8 @@ impl Line {
         Some(Ticket(self.base + index as u64))
     }
 
-    /// At most `count` evenly spread `(ticket, position)` pairs, the front first: from them anybody's position follows.
+    /// At most `count` evenly spread `(ticket, position)` pairs, the front first: from them
+    /// anybody's position follows.
     pub fn boundaries(&self, count: u64) -> Vec<(Ticket, u64)> {
         let step = self.waiting.div_ceil(count.max(1)).max(1);
         (1..=self.waiting)
@@ -146,7 +150,8 @@ impl Line {
             .filter(|&i| self.present[i])
             .map(|i| self.base + i as u64)
             .collect();
-        // The range's end stays, so that a late replay of a leave below it is still recognised as old.
+        // The range's end stays, so that a late replay of a leave below it is still recognised as
+        // old.
         let end = self.base + self.present.len() as u64;
         let base = self.base + self.front as u64;
         *self = Self { base, ..Self::default() };

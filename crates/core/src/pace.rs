@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// Follows a counter that only grows (bookings that left the front of the line) and tells its recent rate.
+/// Follows a counter that only grows (bookings that left the front of the line) and tells its
+/// recent rate.
 ///
-/// An exponentially weighted mean with a time constant of ten seconds: half of what it says comes from the last seven.
-/// A counter that went backwards (a store that lost its data) starts anew.
+/// An exponentially weighted mean with a time constant of ten seconds: half of what it says comes
+/// from the last seven. A counter that went backwards (a store that lost its data) starts anew.
 #[derive(Debug, Clone, Default)]
 pub struct Pace {
     last: Option<(Timestamp, u64)>,
@@ -17,7 +18,8 @@ pub struct Pace {
 const TIME_CONSTANT: f64 = 10.0;
 
 impl Pace {
-    /// Takes a reading of the counter at a moment of the store's clock. Readings less than 100 ms apart are skipped.
+    /// Takes a reading of the counter at a moment of the store's clock. Readings less than 100 ms
+    /// apart are skipped.
     pub fn observe(&mut self, at: Timestamp, count: u64) {
         let Some((last_at, last_count)) = self.last else {
             self.last = Some((at, count));
@@ -42,14 +44,15 @@ impl Pace {
         self.rate
     }
 
-    /// How long `position` (1 = next) waits at this pace; `None` when the pace is unknown or nearly zero.
+    /// How long `position` (1 = next) waits at this pace; `None` when the pace is unknown or nearly
+    /// zero.
     pub fn eta(&self, position: u64) -> Option<Duration> {
         eta(position, self.rate?)
     }
 }
 
-/// How long `position` (1 = next) waits when `rate` leave each second; `None` when that is nearly zero (less than one in
-/// 1,000 seconds), because "never" is not a time.
+/// How long `position` (1 = next) waits when `rate` leave each second; `None` when that is nearly
+/// zero (less than one in 1,000 seconds), because "never" is not a time.
 pub fn eta(position: u64, rate: f64) -> Option<Duration> {
     (rate > 0.001).then(|| Duration::from_secs_f64(position as f64 / rate))
 }

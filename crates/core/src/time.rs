@@ -1,4 +1,5 @@
-//! Time as a value: milliseconds of the store's clock, the only clock that decides anything (invariant 7).
+//! Time as a value: milliseconds of the store's clock, the only clock that decides anything
+//! (invariant 7).
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// A moment: milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default,
+)]
 #[serde(transparent)]
 pub struct Timestamp(pub u64);
 
@@ -30,7 +33,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Whole milliseconds of a duration; anything over 0 is at least 1, so that a tiny time-out never becomes "none".
+/// Whole milliseconds of a duration; anything over 0 is at least 1, so that a tiny time-out never
+/// becomes "none".
 pub fn millis(duration: Duration) -> u64 {
     let whole = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if whole == 0 && !duration.is_zero() { 1 } else { whole }

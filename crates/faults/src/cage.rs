@@ -1,4 +1,5 @@
-//! One real process: started, struck with signals, and started again whenever it ends, until the run is over.
+//! One real process: started, struck with signals, and started again whenever it ends, until the
+//! run is over.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -48,7 +49,8 @@ pub struct Cage {
 struct Shared {
     recipe: Recipe,
     leave: CancellationToken,
-    /// While it runs. Held while a signal is sent, so that nobody else's process can have its number by then.
+    /// While it runs. Held while a signal is sent, so that nobody else's process can have its
+    /// number by then.
     pid: Mutex<Option<Pid>>,
     /// Signals sent that end it, and ends seen.
     struck: AtomicU64,
@@ -144,7 +146,8 @@ impl Shared {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        *self.pid.lock() = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        *self.pid.lock() =
+            child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
         self.starts.fetch_add(1, Ordering::Relaxed);
         Ok(child)
     }

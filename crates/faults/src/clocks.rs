@@ -1,4 +1,5 @@
-//! Workers whose clocks are wrong: libfaketime, where it is installed, and a file for each worker that says how wrong.
+//! Workers whose clocks are wrong: libfaketime, where it is installed, and a file for each worker
+//! that says how wrong.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -25,9 +26,11 @@ impl Clocks {
         let Some(library) = LIBRARIES.into_iter().find(|path| Path::new(path).is_file()) else {
             return Ok(None);
         };
-        let files: Vec<_> = (0..workers).map(|worker| folder.join(format!("clock-{worker}"))).collect();
+        let files: Vec<_> =
+            (0..workers).map(|worker| folder.join(format!("clock-{worker}"))).collect();
         for file in &files {
-            std::fs::write(file, "+0s").with_context(|| format!("cannot write {}", file.display()))?;
+            std::fs::write(file, "+0s")
+                .with_context(|| format!("cannot write {}", file.display()))?;
         }
         Ok(Some(Self { library, files }))
     }
@@ -40,7 +43,8 @@ impl Clocks {
         }
     }
 
-    /// What a worker finds in its environment. Only the time of day is wrong; a monotonic clock stays one.
+    /// What a worker finds in its environment. Only the time of day is wrong; a monotonic clock
+    /// stays one.
     pub fn environment(&self, worker: usize) -> Vec<(&'static str, OsString)> {
         let Some(file) = self.files.get(worker) else { return Vec::new() };
         vec![

@@ -22,7 +22,8 @@ const PIECE: usize = 10_000;
 /// How long to wait for the next one.
 const WAIT: Duration = Duration::from_millis(500);
 /// Between two tries to reach Redis.
-const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
 
 /// A reader of the audit log.
 pub struct Follower {
@@ -46,7 +47,8 @@ pub struct State {
 impl Follower {
     /// From the first event on; each becomes a line of `file`.
     pub fn new(store: Arc<dyn Store>, clock: Clock, file: &Path) -> Result<Self> {
-        let file = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
+        let file =
+            File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
         let state = State {
             history: History::new(),
             clock,

@@ -1,4 +1,5 @@
-//! `bookingq-faults`: breaks a running bookingq on purpose and checks every invariant. Run by `cargo xtask faults`.
+//! `bookingq-faults`: breaks a running bookingq on purpose and checks every invariant. Run by
+//! `cargo xtask faults`.
 //!
 //! ```text
 //!   plan (seed -> what, whom, when: pure)
@@ -96,11 +97,14 @@ async fn start(cli: Cli) -> Result<ExitCode> {
     println!("seed {seed}");
     let folder = Path::new("target/faults").join(seed.to_string());
     clear(&folder)?;
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let program = std::fs::canonicalize(&cli.program)
-        .with_context(|| format!("there is no {}; `cargo xtask faults` builds it", cli.program.display()))?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    let program = std::fs::canonicalize(&cli.program).with_context(|| {
+        format!("there is no {}; `cargo xtask faults` builds it", cli.program.display())
+    })?;
     let every = cli.every.max(Duration::from_millis(1));
-    let wish = Wish { seed, time: cli.time, workers: usize::from(cli.workers), every, only: cli.only };
+    let wish =
+        Wish { seed, time: cli.time, workers: usize::from(cli.workers), every, only: cli.only };
     let folder = std::fs::canonicalize(&folder)?;
     let settings = Settings { wish, bookings: cli.bookings, program, folder: folder.clone() };
     let report = run(&settings, &leaving()?).await?;
@@ -119,7 +123,8 @@ async fn start(cli: Cli) -> Result<ExitCode> {
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What the calls alone tell; the audit log, the store and the ledger are only there at the end of a run.
+/// What the calls alone tell; the audit log, the store and the ledger are only there at the end of
+/// a run.
 fn check(history: &Path) -> Result<ExitCode> {
     let told = || format!("cannot read {}", history.display());
     let file = std::io::BufReader::new(std::fs::File::open(history).with_context(told)?);

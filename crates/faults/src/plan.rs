@@ -69,7 +69,8 @@ pub enum Kind {
     Clock,
 }
 
-/// How long a fault lasts that lasts: some outlive a lease of 2 s, so that a worker comes back to tasks that others have.
+/// How long a fault lasts that lasts: some outlive a lease of 2 s, so that a worker comes back to
+/// tasks that others have.
 const LASTS_MS: std::ops::Range<u64> = 100..4000;
 
 /// How often each kind comes, in parts of their sum.
@@ -245,8 +246,10 @@ pub struct Wish {
 /// The plan of a wish, in order of time.
 pub fn plan(wish: &Wish) -> Vec<Step> {
     let mut chance = SmallRng::seed_from_u64(wish.seed);
-    let kinds: Vec<_> =
-        WEIGHTS.into_iter().filter(|(kind, _)| wish.only.is_empty() || wish.only.contains(kind)).collect();
+    let kinds: Vec<_> = WEIGHTS
+        .into_iter()
+        .filter(|(kind, _)| wish.only.is_empty() || wish.only.contains(kind))
+        .collect();
     let mut steps = Vec::new();
     let mut at = Duration::ZERO;
     loop {
@@ -267,7 +270,8 @@ pub fn plan(wish: &Wish) -> Vec<Step> {
 }
 
 fn draw_kind(kinds: &[(Kind, u32)], chance: &mut SmallRng) -> Kind {
-    let mut left = chance.random_range(0..kinds.iter().map(|(_, weight)| weight).sum::<u32>().max(1));
+    let mut left =
+        chance.random_range(0..kinds.iter().map(|(_, weight)| weight).sum::<u32>().max(1));
     for (kind, weight) in kinds {
         if left < *weight {
             return *kind;
@@ -280,7 +284,8 @@ fn draw_kind(kinds: &[(Kind, u32)], chance: &mut SmallRng) -> Kind {
 fn draw_fault(kind: Kind, workers: usize, chance: &mut SmallRng) -> Fault {
     let worker = chance.random_range(0..workers);
     let percent = chance.random_range(30..90);
-    let trouble = |trouble, chance: &mut SmallRng| Fault::Network(draw_link(workers, chance), trouble);
+    let trouble =
+        |trouble, chance: &mut SmallRng| Fault::Network(draw_link(workers, chance), trouble);
     match kind {
         Kind::KillWorker => Fault::Process(Who::Worker(worker), Blow::Kill),
         Kind::TermWorker => Fault::Process(Who::Worker(worker), Blow::Term),

@@ -1,4 +1,5 @@
-//! The fault injector: a TCP proxy in front of one server, whose connections can be delayed, cut, half open, mute or slow.
+//! The fault injector: a TCP proxy in front of one server, whose connections can be delayed, cut,
+//! half open, mute or slow.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::plan::Trouble;
 
-/// What passes at once: large enough for a script, small enough that a fault takes effect within a reply.
+/// What passes at once: large enough for a script, small enough that a fault takes effect within a
+/// reply.
 const PIECE: usize = 16 * 1024;
 /// What a slow reader takes at once, and how long it rests after it: 26 KB each second.
 const DROP: usize = 256;
@@ -98,8 +100,9 @@ impl Drop for Proxy {
     }
 }
 
-/// Connections that bytes are missing from cannot go on: TCP never loses the middle of a stream, so it is reset instead.
-/// They are ended before the trouble is, so that none of them passes anything more.
+/// Connections that bytes are missing from cannot go on: TCP never loses the middle of a stream, so
+/// it is reset instead. They are ended before the trouble is, so that none of them passes anything
+/// more.
 fn change(shared: &Shared, closing: &CancellationToken, trouble: Option<Trouble>) {
     let before = *shared.trouble.borrow();
     let lossy = matches!(before, Some(Trouble::HalfOpen | Trouble::LostReplies));
@@ -109,7 +112,12 @@ fn change(shared: &Shared, closing: &CancellationToken, trouble: Option<Trouble>
     shared.trouble.send_replace(trouble);
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, shared: Arc<Shared>, closing: CancellationToken) {
+async fn accept(
+    listener: TcpListener,
+    target: SocketAddr,
+    shared: Arc<Shared>,
+    closing: CancellationToken,
+) {
     while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
         let Ok((near, _)) = accepted else {
             // Out of file descriptors: those that are open will close.
@@ -255,7 +263,10 @@ mod tests {
         stream.write_u8(5).await.unwrap();
         timeout(LIMIT, hears.wait_for(|count| *count == 2)).await.unwrap().unwrap();
         proxy.heal();
-        assert!(timeout(LIMIT, stream.read_u8()).await.unwrap().is_err(), "a late or shifted reply");
+        assert!(
+            timeout(LIMIT, stream.read_u8()).await.unwrap().is_err(),
+            "a late or shifted reply"
+        );
     }
 
     #[tokio::test]

@@ -50,7 +50,10 @@ impl Recorder {
         let epoch_ms = now().0;
         writeln!(file, "{}", json!({ "seed": seed, "epoch_ms": epoch_ms })).with_context(told)?;
         let (promises, counts) = (Promises::new(epoch_ms), Counts::default());
-        Ok(Self { start: Instant::now(), inner: Mutex::new(Inner { file, broken: None, promises, counts }) })
+        Ok(Self {
+            start: Instant::now(),
+            inner: Mutex::new(Inner { file, broken: None, promises, counts }),
+        })
     }
 
     /// µs since the start.
@@ -67,12 +70,19 @@ impl Recorder {
     pub fn record(&self, client: &ClientId, operation: &Operation, start: u64, outcome: Outcome) {
         let mut inner = self.inner.lock();
         // Read under the lock, so that calls are recorded in the order of their ends.
-        let call =
-            Call { client: client.clone(), operation: operation.clone(), start, end: self.now(), outcome };
+        let call = Call {
+            client: client.clone(),
+            operation: operation.clone(),
+            start,
+            end: self.now(),
+            outcome,
+        };
         inner.counts.slowest_ms = inner.counts.slowest_ms.max((call.end - start) / 1000);
         match &call.outcome {
             Outcome::Ok(_) => inner.counts.ok += 1,
-            Outcome::Refused { reason } => *inner.counts.refused.entry(reason.clone()).or_default() += 1,
+            Outcome::Refused { reason } => {
+                *inner.counts.refused.entry(reason.clone()).or_default() += 1
+            }
             Outcome::Unknown { .. } => inner.counts.unknown += 1,
         }
         inner.promises.observe(&call);
@@ -92,12 +102,16 @@ impl Recorder {
     /// The end of the history.
     pub fn finish(self) -> Result<Promises> {
         let Inner { mut file, broken, promises, .. } = self.inner.into_inner();
-        broken.map_or(Ok(()), Err).and_then(|()| file.flush()).context("the history cannot be written")?;
+        broken
+            .map_or(Ok(()), Err)
+            .and_then(|()| file.flush())
+            .context("the history cannot be written")?;
         Ok(promises)
     }
 }
 
 fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp(since.as_millis() as u64)
 }

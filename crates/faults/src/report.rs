@@ -85,8 +85,13 @@ impl Report {
         let mut lines = vec![format!("seed {}, {:.0} s", self.seed, self.seconds)];
         let faults: Vec<_> =
             self.faults.iter().map(|(kind, count)| format!("{} {count}", word(kind))).collect();
-        lines.push(format!("faults    {}: {}", self.faults.values().sum::<u64>(), faults.join(", ")));
-        let starts: Vec<_> = self.starts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        lines.push(format!(
+            "faults    {}: {}",
+            self.faults.values().sum::<u64>(),
+            faults.join(", ")
+        ));
+        let starts: Vec<_> =
+            self.starts.iter().map(|(name, count)| format!("{name} {count}")).collect();
         lines.push(format!("starts    {}", starts.join(", ")));
         let tallies = &self.verdict.tallies;
         let finals = &tallies.finals;
@@ -107,7 +112,9 @@ impl Report {
             self.calls.slowest_ms,
         ));
         let Totals { reclaimed, retried, stale, .. } = &self.totals;
-        lines.push(format!("tasks     reclaimed {reclaimed}, retried {retried}, stale settlements {stale}"));
+        lines.push(format!(
+            "tasks     reclaimed {reclaimed}, retried {retried}, stale settlements {stale}"
+        ));
         lines.push(format!(
             "stall     {} ms at most; at rest {} ms after the last fault",
             self.longest_stall_ms, self.rest_after_ms

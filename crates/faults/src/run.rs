@@ -1,4 +1,5 @@
-//! One run: everything is started, clients come, the plan is carried out, all is healed, and the checker judges.
+//! One run: everything is started, clients come, the plan is carried out, all is healed, and the
+//! checker judges.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -22,7 +23,8 @@ use crate::report::Report;
 use crate::scene::{self, HOLD, Props, Scene};
 use bookingq_faults::check::{Case, Clock};
 
-/// When nothing is wrong any more and nothing has moved for so long, nothing will: every lease, hold and back-off is shorter.
+/// When nothing is wrong any more and nothing has moved for so long, nothing will: every lease,
+/// hold and back-off is shorter.
 const STANDSTILL: Duration = Duration::from_secs(15);
 /// Something that moves for ever does not come to rest either.
 const REST: Duration = Duration::from_secs(600);
@@ -34,7 +36,8 @@ const PROGRESS: Duration = Duration::from_secs(5);
 const BATCH: usize = 1000;
 /// How often Redis is asked at the end, when nothing is wrong with it any more.
 const TRIES: u32 = 20;
-const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
 /// What a run is told.
 #[derive(Debug)]
@@ -58,9 +61,16 @@ pub async fn run(settings: &Settings, leave: &CancellationToken) -> Result<Repor
     let stock = bookings * 45 / 100;
     let props = Props { program, folder, workers: wish.workers, stock, seed: wish.seed };
     let scene = Scene::start(&props).await?;
-    println!("running: {} workers, {} faults planned over {:?}", wish.workers, steps.len(), wish.time);
+    println!(
+        "running: {} workers, {} faults planned over {:?}",
+        wish.workers,
+        steps.len(),
+        wish.time
+    );
     if !scene.has_clocks() {
-        println!("no libfaketime here: workers' clocks stay right (Debian: apt-get install faketime)");
+        println!(
+            "no libfaketime here: workers' clocks stay right (Debian: apt-get install faketime)"
+        );
     }
     let outcome = live(settings, leave, &scene, &steps).await;
     let starts = scene.processes().map(|cage| (cage.name().to_owned(), cage.starts())).collect();
@@ -221,12 +231,16 @@ async fn bookings_of(store: &dyn Store, clients: &[ClientId]) -> Result<Vec<Book
 }
 
 /// Redis may still be starting.
-async fn insist<T, F: Future<Output = Result<T, StoreError>>>(mut call: impl FnMut() -> F) -> Result<T> {
+async fn insist<T, F: Future<Output = Result<T, StoreError>>>(
+    mut call: impl FnMut() -> F,
+) -> Result<T> {
     let mut tries = 0;
     loop {
         match call().await {
             Ok(value) => return Ok(value),
-            Err(error) if tries == TRIES => return Err(error).context("Redis does not answer at the end"),
+            Err(error) if tries == TRIES => {
+                return Err(error).context("Redis does not answer at the end");
+            }
             Err(_) => tries += 1,
         }
         sleep(BACKOFF.delay(tries, rand::random())).await;
@@ -238,7 +252,8 @@ fn own_ends(scene: &Scene) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for cage in scene.processes() {
         found.extend(cage.own_ends().into_iter().map(|end| format!("{}: {end}", cage.name())));
-        let log = std::fs::read(cage.log()).with_context(|| format!("no log of {}", cage.name()))?;
+        let log =
+            std::fs::read(cage.log()).with_context(|| format!("no log of {}", cage.name()))?;
         let log = String::from_utf8_lossy(&log);
         let panics = log.lines().filter(|line| line.contains("panicked at"));
         found.extend(panics.map(|line| format!("{}: {line}", cage.name())));

@@ -1,4 +1,5 @@
-//! All that runs: Redis, workers, the sweeper, the Booking Service, and a proxy on every connection between them.
+//! All that runs: Redis, workers, the sweeper, the Booking Service, and a proxy on every connection
+//! between them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -101,7 +102,8 @@ impl Scene {
         }
         let (to_redis, to_shop) =
             (scene.link(Link::SweeperRedis).await?, scene.link(Link::SweeperShop).await?);
-        let arguments = words(&["sweep", "--queue", QUEUE, "--redis", &url("redis", to_redis), "--booking"]);
+        let arguments =
+            words(&["sweep", "--queue", QUEUE, "--redis", &url("redis", to_redis), "--booking"]);
         let arguments = [arguments, words(&[&url("http", to_shop)]), processing()].concat();
         let recipe = Recipe {
             name: "sweeper".into(),
@@ -140,7 +142,8 @@ impl Scene {
         self.clocks.is_some()
     }
 
-    /// Does what the plan says now. What lasts ends by itself; a Booking Service's mood is ended by [`Self::calm`].
+    /// Does what the plan says now. What lasts ends by itself; a Booking Service's mood is ended by
+    /// [`Self::calm`].
     pub fn suffer(&self, step: &Step) {
         let time = Duration::from_millis(step.lasts_ms);
         match step.fault {
@@ -204,7 +207,11 @@ impl Scene {
             Mood::Out => self.shop.pause_for(time),
             Mood::Failing(percent) => {
                 let share = Share::percent(percent);
-                self.shop().conduct().set_faults(Faults { errors: share, lost_replies: share, ..everyday() });
+                self.shop().conduct().set_faults(Faults {
+                    errors: share,
+                    lost_replies: share,
+                    ..everyday()
+                });
             }
             Mood::Slow(milliseconds) => {
                 let latency = Duration::from_millis(milliseconds);
@@ -239,7 +246,11 @@ impl Scene {
             name: format!("worker-{number}"),
             program: props.program.to_owned(),
             arguments: [own.to_vec(), leaving, processing()].concat(),
-            environment: self.clocks.as_ref().map(|clocks| clocks.environment(number)).unwrap_or_default(),
+            environment: self
+                .clocks
+                .as_ref()
+                .map(|clocks| clocks.environment(number))
+                .unwrap_or_default(),
             log: props.folder.join(format!("worker-{number}.log")),
         };
         self.open(Who::Worker(number), recipe)?;

@@ -1,5 +1,5 @@
-//! What an operator, a neighbour, or a lack of something does to a Redis that goes on running: told to it as commands, and taken
-//! back later.
+//! What an operator, a neighbour, or a lack of something does to a Redis that goes on running: told
+//! to it as commands, and taken back later.
 
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ const LONG_SCRIPT: &str = "
     end
     local ends = now() + ARGV[1]
     while now() < ends do end";
-/// Does it, and takes it back after `time` if it lasts. Does not wait for that, nor for a Redis that does not answer.
+/// Does it, and takes it back after `time` if it lasts. Does not wait for that, nor for a Redis
+/// that does not answer.
 pub fn upset(redis: String, upset: Upset, time: Duration) {
     tokio::spawn(async move {
         // Without an answer it may have been done all the same, or be done yet.

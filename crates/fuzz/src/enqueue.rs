@@ -17,7 +17,8 @@ const HEADER: usize = 8 * 1024;
 /// # Panics
 /// When one is taken otherwise than it was sent, or refused without reason and field.
 pub fn enqueue(data: &[u8]) -> bool {
-    let (Some((which, message)), Ok(queue)) = (data.split_first(), QueueName::new("concert")) else {
+    let (Some((which, message)), Ok(queue)) = (data.split_first(), QueueName::new("concert"))
+    else {
         return false;
     };
     let parser = Parser::new(queue);
@@ -57,20 +58,26 @@ fn one(parser: &Parser, request: &v1::EnqueueRequest) -> Result<(), ApiError> {
     let taken = parser.enqueue(request, None)?;
     assert_eq!(taken.client.as_str(), request.client_id);
     assert_eq!(taken.request.as_str(), request.request_id);
-    assert_eq!((&*taken.details.item, &*taken.details.payload), (&*request.item, &*request.payload));
+    assert_eq!(
+        (&*taken.details.item, &*taken.details.payload),
+        (&*request.item, &*request.payload)
+    );
     assert!(taken.details.payload.len() <= MAX_PAYLOAD_BYTES);
     assert!(!taken.details.item.contains('\n'), "a text in Redis has one line for it");
     Ok(())
 }
 
-/// Refused with a reason of the closed set and, where a field is wrong, its name; short enough for every client.
+/// Refused with a reason of the closed set and, where a field is wrong, its name; short enough for
+/// every client.
 fn told(refused: ApiError) {
     let invalid = matches!(refused, ApiError::Invalid(_));
     let status = Status::from(refused);
     assert!(status.get_details_error_info().is_some(), "no reason: {status:?}");
     if invalid {
-        let fields =
-            status.get_details_bad_request().map(|request| request.field_violations).unwrap_or_default();
+        let fields = status
+            .get_details_bad_request()
+            .map(|request| request.field_violations)
+            .unwrap_or_default();
         assert!(fields.iter().any(|field| !field.field.is_empty()), "no field: {status:?}");
     }
     assert!(status.message().len() + status.details().len() < HEADER, "too long: {status:?}");

@@ -1,5 +1,6 @@
-//! What must hold for every input that a stranger can send. Each door has one function of bytes, which tells whether they were taken
-//! and panics when its promise is broken: tests/replay.rs gives it seeds and changed seeds in every test run, tests/fuzz what libFuzzer finds.
+//! What must hold for every input that a stranger can send. Each door has one function of bytes,
+//! which tells whether they were taken and panics when its promise is broken: tests/replay.rs gives
+//! it seeds and changed seeds in every test run, tests/fuzz what libFuzzer finds.
 //!
 //! | target | bytes | promise |
 //! |---|---|---|

@@ -39,7 +39,10 @@ pub fn queue(data: &[u8]) -> bool {
 fn named(Problems(problems): &Problems) {
     assert!(!problems.is_empty(), "refused without a problem");
     for problem in problems {
-        assert!(problem.path.starts_with("spec") || problem.path.starts_with("metadata"), "{problem:?}");
+        assert!(
+            problem.path.starts_with("spec") || problem.path.starts_with("metadata"),
+            "{problem:?}"
+        );
         assert!(!problem.allowed.is_empty(), "{problem:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! Every target with every seed, and with seeds that were changed by chance. What libFuzzer has found becomes a seed.
+//! Every target with every seed, and with seeds that were changed by chance. What libFuzzer has
+//! found becomes a seed.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -31,21 +32,23 @@ fn every_seed_keeps_its_promise() {
 /// A seed of a target, with some bytes overwritten, put in, or left out.
 fn changed() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
     let change = (any::<Index>(), 0..4_u8, vec(any::<u8>(), 0..9));
-    (select(TARGETS.to_vec()), any::<Index>(), vec(change, 1..6)).prop_map(|((name, _), which, changes)| {
-        let seeds = seeds(name);
-        let mut bytes = which.get(&seeds).1.clone();
-        for (at, how, new) in changes {
-            let at = at.index(bytes.len() + 1);
-            let end = (at + new.len()).min(bytes.len());
-            match how {
-                0 => drop(bytes.splice(at..end, new)),
-                1 => drop(bytes.splice(at..at, new)),
-                2 => drop(bytes.drain(at..end)),
-                _ => bytes.truncate(at),
+    (select(TARGETS.to_vec()), any::<Index>(), vec(change, 1..6)).prop_map(
+        |((name, _), which, changes)| {
+            let seeds = seeds(name);
+            let mut bytes = which.get(&seeds).1.clone();
+            for (at, how, new) in changes {
+                let at = at.index(bytes.len() + 1);
+                let end = (at + new.len()).min(bytes.len());
+                match how {
+                    0 => drop(bytes.splice(at..end, new)),
+                    1 => drop(bytes.splice(at..at, new)),
+                    2 => drop(bytes.drain(at..end)),
+                    _ => bytes.truncate(at),
+                }
             }
-        }
-        (name, bytes)
-    })
+            (name, bytes)
+        },
+    )
 }
 
 proptest! {

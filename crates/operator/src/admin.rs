@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 
 use crate::metrics::Metrics;
 
-/// Serves until dropped. An operator that waits to lead is as ready as one that leads: it is ready to take over.
+/// Serves until dropped. An operator that waits to lead is as ready as one that leads: it is ready
+/// to take over.
 ///
 /// # Errors
 /// When the port cannot be served any more.

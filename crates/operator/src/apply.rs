@@ -30,7 +30,8 @@ const NO_VERSION: &str = "1";
 /// Names one object: kind, namespace, name.
 type Name = (String, String, String);
 
-/// Applies objects, and remembers what it has applied on top of what. Only their metadata is asked for in return.
+/// Applies objects, and remembers what it has applied on top of what. Only their metadata is asked
+/// for in return.
 pub struct Applier {
     client: Client,
     caches: Caches,
@@ -38,9 +39,10 @@ pub struct Applier {
     done: Mutex<HashMap<Name, Done>>,
 }
 
-/// What was applied last to an object. As long as the watch shows the version of before, it lags behind our own write; as long as it
-/// shows the one of afterwards, nobody else has written. In both cases applying again would change nothing, even where the API
-/// server writes a value differently than we do.
+/// What was applied last to an object. As long as the watch shows the version of before, it lags
+/// behind our own write; as long as it shows the one of afterwards, nobody else has written. In
+/// both cases applying again would change nothing, even where the API server writes a value
+/// differently than we do.
 struct Done {
     digest: String,
     before: Option<String>,
@@ -49,7 +51,8 @@ struct Done {
 
 impl Done {
     fn settles(&self, digest: &str, version: Option<&str>) -> bool {
-        self.digest == digest && (self.before.as_deref() == version || self.after.as_deref() == version)
+        self.digest == digest
+            && (self.before.as_deref() == version || self.after.as_deref() == version)
     }
 }
 
@@ -77,11 +80,18 @@ impl Applier {
                 return Err(Trouble::Foreign { kind, name });
             }
             let version = live.version().map(str::to_owned);
-            if self.done.lock().get(&entry).is_some_and(|done| done.settles(&digest, version.as_deref())) {
+            if self
+                .done
+                .lock()
+                .get(&entry)
+                .is_some_and(|done| done.settles(&digest, version.as_deref()))
+            {
                 return Ok(Applied::Unchanged);
             }
             if merge::contains(&live.tree(), &wanted) {
-                self.done.lock().insert(entry, Done { digest, before: version.clone(), after: version });
+                self.done
+                    .lock()
+                    .insert(entry, Done { digest, before: version.clone(), after: version });
                 return Ok(Applied::Unchanged);
             }
             put_right = live.applied() == Some(&digest);
@@ -90,9 +100,12 @@ impl Applier {
             return Ok(Applied::Written);
         }
         let parameters = PatchParams::apply(names::MANAGER).force();
-        let written = call(doing, api.patch_metadata(&name, &parameters, &Patch::Apply(&wanted))).await?;
+        let written =
+            call(doing, api.patch_metadata(&name, &parameters, &Patch::Apply(&wanted))).await?;
         let before = live.and_then(|live| live.version().map(str::to_owned));
-        self.done.lock().insert(entry, Done { digest, before, after: written.metadata.resource_version });
+        self.done
+            .lock()
+            .insert(entry, Done { digest, before, after: written.metadata.resource_version });
         Ok(if put_right { Applied::PutRight } else { Applied::Written })
     }
 
@@ -106,13 +119,16 @@ impl Applier {
         name: &str,
         owner: &str,
     ) -> Result<Applied, ApiError> {
-        let Some(live) = self.caches.get::<K>(namespace, name) else { return Ok(Applied::Unchanged) };
+        let Some(live) = self.caches.get::<K>(namespace, name) else {
+            return Ok(Applied::Unchanged);
+        };
         if !live.belongs_to(owner) || live.is_leaving() {
             return Ok(Applied::Unchanged);
         }
         let kind = K::kind(&());
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        let preconditions = Preconditions { uid: live.uid().map(str::to_owned), resource_version: None };
+        let preconditions =
+            Preconditions { uid: live.uid().map(str::to_owned), resource_version: None };
         let parameters = DeleteParams::background().preconditions(preconditions);
         match call(format!("delete {kind} {name}"), api.delete(name, &parameters)).await {
             Ok(_) => Ok(Applied::Written),
@@ -127,16 +143,24 @@ impl Applier {
     }
 }
 
-/// Applies an object that seems not to be there, without looking first, and without touching one that is there all the same:
-/// an apply that names a version is refused unless the object has it, and no object has this one. Its version, if it was made; if
-/// not, it is there and ours, and the watch lags behind.
-async fn make<K: Kept>(api: &Api<K>, object: &K, wanted: &Value) -> Result<Option<String>, Trouble> {
+/// Applies an object that seems not to be there, without looking first, and without touching one
+/// that is there all the same: an apply that names a version is refused unless the object has it,
+/// and no object has this one. Its version, if it was made; if not, it is there and ours, and the
+/// watch lags behind.
+async fn make<K: Kept>(
+    api: &Api<K>,
+    object: &K,
+    wanted: &Value,
+) -> Result<Option<String>, Trouble> {
     let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
     let mut new = wanted.clone();
     merge::overlay(&mut new, &json!({ "metadata": { "resourceVersion": NO_VERSION } }));
     let parameters = PatchParams::apply(names::MANAGER).force();
-    match call(format!("make {kind} {name}"), api.patch_metadata(&name, &parameters, &Patch::Apply(&new)))
-        .await
+    match call(
+        format!("make {kind} {name}"),
+        api.patch_metadata(&name, &parameters, &Patch::Apply(&new)),
+    )
+    .await
     {
         Ok(made) => return Ok(Some(made.metadata.resource_version.unwrap_or_default())),
         Err(error) if error.code() == Some(409) => {}
@@ -145,7 +169,8 @@ async fn make<K: Kept>(api: &Api<K>, object: &K, wanted: &Value) -> Result<Optio
     let found = call(format!("look for {kind} {name}"), api.get_metadata_opt(&name)).await?;
     match found {
         Some(found)
-            if !owners(object.meta()).all(|owner| owners(&found.metadata).any(|one| one == owner)) =>
+            if !owners(object.meta())
+                .all(|owner| owners(&found.metadata).any(|one| one == owner)) =>
         {
             Err(Trouble::Foreign { kind, name })
         }
@@ -155,10 +180,14 @@ async fn make<K: Kept>(api: &Api<K>, object: &K, wanted: &Value) -> Result<Optio
 
 /// The object as it is applied, with its digest in an annotation.
 fn marked<K: Kept>(object: &K, doing: &str) -> Result<(Value, String), ApiError> {
-    let fail = |error| ApiError::Failed { doing: doing.to_owned(), cause: kube::Error::SerdeError(error) };
+    let fail =
+        |error| ApiError::Failed { doing: doing.to_owned(), cause: kube::Error::SerdeError(error) };
     let mut wanted = serde_json::to_value(object).map_err(fail)?;
     let digest = merge::digest(&wanted);
-    merge::overlay(&mut wanted, &json!({ "metadata": { "annotations": { names::APPLIED: digest } } }));
+    merge::overlay(
+        &mut wanted,
+        &json!({ "metadata": { "annotations": { names::APPLIED: digest } } }),
+    );
     Ok((wanted, digest))
 }
 

@@ -63,7 +63,8 @@ pub trait Kept:
     + Sync
     + 'static
 {
-    /// What is read of an object all the time. The rest of its status is neither kept nor wakes a queue.
+    /// What is read of an object all the time. The rest of its status is neither kept nor wakes a
+    /// queue.
     type Facts: Debug + PartialEq + Send + Sync + 'static;
 
     /// Those that are known.
@@ -152,7 +153,8 @@ pub type Touched<K> = futures::stream::BoxStream<'static, Result<K, watcher::Err
 
 fn watch<K: Kept>(api: Api<K>) -> (Store<Known<K>>, Touched<K>) {
     let (store, mut writer) = reflector::store();
-    let (known, ours) = (store.clone(), watcher::Config::default().labels(names::MANAGED_BY).page_size(PAGE));
+    let (known, ours) =
+        (store.clone(), watcher::Config::default().labels(names::MANAGED_BY).page_size(PAGE));
     let touched = watcher(api, ours).default_backoff().filter_map(move |event| {
         let news = event.map(|event| {
             let (event, object) = remembered(event);
@@ -186,8 +188,9 @@ fn remembered<K: Kept>(event: watcher::Event<K>) -> (watcher::Event<Known<K>>, O
     }
 }
 
-/// Whether an event tells something new. A sweeper's CronJob comes back three times a minute, and most of what it says concerns
-/// nobody here: a thousand queues would be looked at fifty times a second.
+/// Whether an event tells something new. A sweeper's CronJob comes back three times a minute, and
+/// most of what it says concerns nobody here: a thousand queues would be looked at fifty times a
+/// second.
 fn tells<K: Kept>(known: &Store<Known<K>>, event: &watcher::Event<Known<K>>) -> bool {
     match event {
         watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
@@ -199,7 +202,8 @@ fn tells<K: Kept>(known: &Store<Known<K>>, event: &watcher::Event<Known<K>>) -> 
     }
 }
 
-/// Starts the cache and the watch of the queues themselves. Who wrote which field of a queue is most of its size.
+/// Starts the cache and the watch of the queues themselves. Who wrote which field of a queue is
+/// most of its size.
 pub fn watch_queues(client: &Client, scope: &Scope) -> (Store<Watched>, Touched<Watched>) {
     let (store, writer) = reflector::store();
     let touched = watcher(scope.api::<Watched>(client), watcher::Config::default().page_size(PAGE))
@@ -212,7 +216,8 @@ pub fn watch_queues(client: &Client, scope: &Scope) -> (Store<Watched>, Touched<
 
 fn watch_pending(api: Api<Pod>) -> (Store<Pod>, Touched<Pod>) {
     let (store, writer) = reflector::store();
-    let ours = format!("{},app.kubernetes.io/component={}", names::MANAGED_BY, Part::Worker.as_str());
+    let ours =
+        format!("{},app.kubernetes.io/component={}", names::MANAGED_BY, Part::Worker.as_str());
     let touched = watcher(api, watcher::Config::default().labels(&ours).fields("spec.nodeName="))
         .default_backoff()
         .modify(|pod| {
@@ -236,7 +241,10 @@ impl Caches {
             *counted = Some((Instant::now(), count_unschedulable(&self.pending)));
         }
         let counts = counted.as_ref().map(|(_, counts)| counts);
-        counts.and_then(|counts| counts.get(&(namespace.to_owned(), queue.to_owned()))).copied().unwrap_or(0)
+        counts
+            .and_then(|counts| counts.get(&(namespace.to_owned(), queue.to_owned())))
+            .copied()
+            .unwrap_or(0)
     }
 
     /// The object of this name, if it is known.
@@ -265,7 +273,8 @@ impl Caches {
     }
 }
 
-/// Of each queue, by namespace and name. One pass for all of them: a pass for each would cost the square of their number.
+/// Of each queue, by namespace and name. One pass for all of them: a pass for each would cost the
+/// square of their number.
 fn count_unschedulable(pending: &Store<Pod>) -> Counts {
     let mut counts = Counts::new();
     for pod in pending.state_filter(unschedulable) {
@@ -276,7 +285,8 @@ fn count_unschedulable(pending: &Store<Pod>) -> Counts {
 }
 
 fn unschedulable(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let conditions =
+        pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     conditions.iter().any(|condition| {
         condition.type_ == "PodScheduled"
             && condition.status == "False"

@@ -1,4 +1,5 @@
-//! The conditions of a queue: what holds, each with a reason and a message that a person understands. Pure.
+//! The conditions of a queue: what holds, each with a reason and a message that a person
+//! understands. Pure.
 
 use std::borrow::Cow;
 
@@ -71,7 +72,8 @@ pub fn conditions(picture: &Picture<'_>, before: &[Condition], now: &Time) -> Ve
         .collect()
 }
 
-/// An operator that has just started has not looked yet: what the one before it saw holds until it has.
+/// An operator that has just started has not looked yet: what the one before it saw holds until it
+/// has.
 fn carried(type_: &str, verdict: Verdict, picture: &Picture<'_>, before: &[Condition]) -> Verdict {
     let looked = picture.observation.is_some_and(Observation::has_looked);
     let old = before.iter().find(|old| old.type_ == type_);
@@ -99,7 +101,8 @@ fn condition(
         reason: verdict.reason.into_owned(),
         message: verdict.message,
         observed_generation: generation,
-        last_transition_time: same.map_or_else(|| now.clone(), |old| old.last_transition_time.clone()),
+        last_transition_time: same
+            .map_or_else(|| now.clone(), |old| old.last_transition_time.clone()),
     }
 }
 
@@ -115,13 +118,17 @@ fn ready(picture: &Picture<'_>, redis: &Verdict, workers: &Verdict, degraded: &V
 
 fn serving(admission: Option<Admission>) -> Verdict {
     match admission {
-        Some(Admission::Paused) => {
-            Verdict::new(YES, "Paused", "the queue takes bookings and keeps their order; it reserves nothing")
-        }
+        Some(Admission::Paused) => Verdict::new(
+            YES,
+            "Paused",
+            "the queue takes bookings and keeps their order; it reserves nothing",
+        ),
         Some(Admission::Closed) => {
             Verdict::new(YES, "Closed", "the queue takes no new bookings; it serves those in line")
         }
-        Some(Admission::Open) | None => Verdict::new(YES, "Serving", "the queue takes and serves bookings"),
+        Some(Admission::Open) | None => {
+            Verdict::new(YES, "Serving", "the queue takes and serves bookings")
+        }
     }
 }
 
@@ -143,9 +150,12 @@ fn redis(picture: &Picture<'_>) -> Verdict {
         Some(StoreHealth::Answers { warnings }) if warnings.is_empty() => {
             Verdict::new(YES, "Answers", "Redis answers, and its settings are safe")
         }
-        Some(StoreHealth::Answers { warnings }) => Verdict::new(YES, "UnsafeSettings", warnings.join("\n")),
+        Some(StoreHealth::Answers { warnings }) => {
+            Verdict::new(YES, "UnsafeSettings", warnings.join("\n"))
+        }
         Some(StoreHealth::Fails { why }) => {
-            let message = format!("{why}\nThe number of workers stays as it is until Redis answers.");
+            let message =
+                format!("{why}\nThe number of workers stays as it is until Redis answers.");
             Verdict::new(NO, "DoesNotAnswer", message)
         }
     }
@@ -158,23 +168,36 @@ fn workers(picture: &Picture<'_>) -> Verdict {
     let (available, wanted, refused) = (*available, *wanted, refused.as_deref());
     let unschedulable = picture.observation.map_or(0, |seen| seen.unschedulable);
     if let (1.., Some(why)) = (available, refused) {
-        return Verdict::new(YES, "PodsRefused", format!("workers serve, but no more can be made: {why}"));
+        return Verdict::new(
+            YES,
+            "PodsRefused",
+            format!("workers serve, but no more can be made: {why}"),
+        );
     }
     if available > 0 && unschedulable > 0 {
-        let message = "workers serve, but not all can be scheduled: no more are asked for until they can";
+        let message =
+            "workers serve, but not all can be scheduled: no more are asked for until they can";
         return Verdict::new(YES, "Unschedulable", message);
     }
     if available > 0 {
         return Verdict::new(YES, "Available", "workers serve");
     }
     if wanted == 0 {
-        return Verdict::new(NO, "ScaledToZero", "no workers are asked for: nobody takes or serves bookings");
+        return Verdict::new(
+            NO,
+            "ScaledToZero",
+            "no workers are asked for: nobody takes or serves bookings",
+        );
     }
     if let Some(why) = refused {
         return Verdict::new(NO, "PodsRefused", format!("no worker can be made: {why}"));
     }
     if unschedulable > 0 {
-        return Verdict::new(NO, "Unschedulable", "no worker can be scheduled: see the events of its Pods");
+        return Verdict::new(
+            NO,
+            "Unschedulable",
+            "no worker can be scheduled: see the events of its Pods",
+        );
     }
     Verdict::new(NO, "NoneAvailable", "no worker is ready yet: see the Pods and their logs")
 }
@@ -207,7 +230,11 @@ fn progressing(picture: &Picture<'_>) -> Verdict {
     let seen = workers.observed_generation >= workers.generation;
     let updated = workers.updated == workers.wanted && workers.replicas == workers.wanted;
     if let Some(why) = &workers.refused {
-        return Verdict::new(NO, "PodsRefused", format!("the API server refuses the workers' Pods: {why}"));
+        return Verdict::new(
+            NO,
+            "PodsRefused",
+            format!("the API server refuses the workers' Pods: {why}"),
+        );
     }
     if !seen || !updated {
         return Verdict::new(YES, "RollingOut", "workers are being started, replaced or stopped");

@@ -29,8 +29,8 @@ use crate::vault::Vault;
 
 /// Queues worked on at once: enough to keep the API server busy, few enough not to drown it.
 const CONCURRENCY: u16 = 16;
-/// How long a queue is left alone after something touched it: its nine objects come back through the watches one by one, and
-/// one look at all of them is enough.
+/// How long a queue is left alone after something touched it: its nine objects come back through
+/// the watches one by one, and one look at all of them is enough.
 const DEBOUNCE: Duration = Duration::from_millis(300);
 /// Wakes from the queues' loops that may wait.
 const WAKES: usize = 1024;
@@ -97,12 +97,17 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, leaving: 
         .watches_stream(secrets, move |secret| woken_by(&known, &secret))
         .reconcile_on(wakes_as_stream(wakes))
         .graceful_shutdown_on(async move { leaving.cancelled().await })
-        .run(begin, |queue, trouble, context| reconcile::retry(&queue, trouble, &context), Arc::new(context))
+        .run(
+            begin,
+            |queue, trouble, context| reconcile::retry(&queue, trouble, &context),
+            Arc::new(context),
+        )
         .for_each(|outcome| async move { log(outcome) })
         .await;
 }
 
-/// Nothing is decided before every cache knows what there is: an object that only seems absent would be made again.
+/// Nothing is decided before every cache knows what there is: an object that only seems absent
+/// would be made again.
 async fn begin(
     queue: Arc<Watched>,
     context: Arc<Context>,
@@ -118,8 +123,10 @@ fn wakes_as_stream(mut wakes: mpsc::Receiver<Key>) -> impl futures::Stream<Item 
 /// The queues that a changed Secret concerns: its owner, or those that name it.
 fn woken_by(queues: &Store<Watched>, secret: &PartialObjectMeta<Secret>) -> Vec<Key> {
     let namespace = secret.namespace().unwrap_or_default();
-    let owners = secret.owner_references().iter().filter(|owner| owner.kind == BookingQueue::kind(&()));
-    let mut woken: Vec<Key> = owners.map(|owner| ObjectRef::new(&owner.name).within(&namespace)).collect();
+    let owners =
+        secret.owner_references().iter().filter(|owner| owner.kind == BookingQueue::kind(&()));
+    let mut woken: Vec<Key> =
+        owners.map(|owner| ObjectRef::new(&owner.name).within(&namespace)).collect();
     if woken.is_empty() {
         let name = secret.name_any();
         let named = queues.state_filter(|queue| {
@@ -131,7 +138,8 @@ fn woken_by(queues: &Store<Watched>, secret: &PartialObjectMeta<Secret>) -> Vec<
     woken
 }
 
-type Outcome = Result<(Key, controller::Action), controller::Error<crate::error::Trouble, watcher::Error>>;
+type Outcome =
+    Result<(Key, controller::Action), controller::Error<crate::error::Trouble, watcher::Error>>;
 
 fn log(outcome: Outcome) {
     match outcome {

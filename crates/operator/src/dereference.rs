@@ -1,4 +1,5 @@
-//! Dereference: what a queue refers to, read before anything is built; and the password of a managed Redis, made once.
+//! Dereference: what a queue refers to, read before anything is built; and the password of a
+//! managed Redis, made once.
 
 use std::sync::Arc;
 
@@ -26,12 +27,18 @@ pub struct Found {
 /// Reads all that `target` refers to.
 ///
 /// # Errors
-/// [`Trouble::Secrets`] with all that is missing; [`Trouble::Store`] if Redis's URL is none; [`Trouble::Api`].
-pub async fn dereference(vault: &Vault, caches: &Caches, target: &Target) -> Result<Found, Trouble> {
+/// [`Trouble::Secrets`] with all that is missing; [`Trouble::Store`] if Redis's URL is none;
+/// [`Trouble::Api`].
+pub async fn dereference(
+    vault: &Vault,
+    caches: &Caches,
+    target: &Target,
+) -> Result<Found, Trouble> {
     let named = references(&target.plan);
     let mut found: Vec<Arc<Secret>> = Vec::new();
     for reference in &named {
-        let known = found.iter().any(|secret| secret.metadata.name.as_deref() == Some(&reference.name));
+        let known =
+            found.iter().any(|secret| secret.metadata.name.as_deref() == Some(&reference.name));
         if !known {
             found.extend(vault.get(&target.namespace, &reference.name).await?);
         }
@@ -43,7 +50,8 @@ pub async fn dereference(vault: &Vault, caches: &Caches, target: &Target) -> Res
     for secret in &found {
         secrets.note(secret);
     }
-    let problems: Vec<_> = named.iter().filter_map(|reference| secrets.problem(reference)).collect();
+    let problems: Vec<_> =
+        named.iter().filter_map(|reference| secrets.problem(reference)).collect();
     if !problems.is_empty() {
         return Err(Trouble::Secrets(problems));
     }
@@ -51,8 +59,13 @@ pub async fn dereference(vault: &Vault, caches: &Caches, target: &Target) -> Res
     Ok(Found { secrets, redis })
 }
 
-/// The Secret of the managed Redis. Made if it is not there, and never written again: a lost password would be a lost Redis.
-async fn own_secret(vault: &Vault, caches: &Caches, target: &Target) -> Result<Arc<Secret>, Trouble> {
+/// The Secret of the managed Redis. Made if it is not there, and never written again: a lost
+/// password would be a lost Redis.
+async fn own_secret(
+    vault: &Vault,
+    caches: &Caches,
+    target: &Target,
+) -> Result<Arc<Secret>, Trouble> {
     let (name, namespace) = (names::redis(&target.name), &target.namespace);
     let new = || redis::secret::build(target, redis::secret::generate_password());
     let found = if caches.get::<StatefulSet>(namespace, &name).is_some() {
@@ -96,11 +109,14 @@ fn redis_config(target: &Target, found: &[Arc<Secret>]) -> Result<RedisConfig, T
     })
 }
 
-/// Whether the spec names the Secret. (That of a managed Redis is not named: it belongs to the queue.)
+/// Whether the spec names the Secret. (That of a managed Redis is not named: it belongs to the
+/// queue.)
 pub fn refers_to(spec: &BookingQueueSpec, secret: &str) -> bool {
     let services = [Some(&spec.booking), spec.ticket.as_ref(), spec.realtime.as_ref()];
-    let tls =
-        services.into_iter().flatten().filter_map(|service| Some(service.tls.as_ref()?.secret_name.as_str()));
+    let tls = services
+        .into_iter()
+        .flatten()
+        .filter_map(|service| Some(service.tls.as_ref()?.secret_name.as_str()));
     let keys = [spec.redis.url_secret.as_ref(), spec.redis.password_secret.as_ref()];
     let keys = keys.into_iter().flatten().map(|key| key.name.as_str());
     tls.chain(keys).any(|name| name == secret)

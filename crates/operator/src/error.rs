@@ -39,8 +39,8 @@ impl ApiError {
 }
 
 impl ApiError {
-    /// Whether the API server found what was sent wrong. An apply with a value of the wrong kind is answered with 500, though
-    /// nothing failed but what was applied.
+    /// Whether the API server found what was sent wrong. An apply with a value of the wrong kind is
+    /// answered with 500, though nothing failed but what was applied.
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Failed { cause: kube::Error::Api(status), .. } => {
@@ -53,7 +53,8 @@ impl ApiError {
 }
 
 /// How messages of the API server begin when a value is of the wrong kind.
-const WRONG_KIND: [&str; 2] = ["failed to create typed patch object", "failed to convert new object"];
+const WRONG_KIND: [&str; 2] =
+    ["failed to create typed patch object", "failed to convert new object"];
 
 /// What the API server says, without the numbers and repetitions around it.
 fn words(cause: &kube::Error) -> String {
@@ -85,7 +86,9 @@ pub enum Trouble {
     #[error("{}", listed(.0))]
     Secrets(Vec<SecretProblem>),
     /// An object of ours has the name of somebody else's.
-    #[error("{kind} {name} exists and does not belong to this BookingQueue; delete or rename one of them")]
+    #[error(
+        "{kind} {name} exists and does not belong to this BookingQueue; delete or rename one of them"
+    )]
     Foreign {
         /// Its kind.
         kind: String,
@@ -113,7 +116,8 @@ impl Trouble {
         }
     }
 
-    /// Whether only a change by a person ends it. A Secret that appears is such a change, and it is watched.
+    /// Whether only a change by a person ends it. A Secret that appears is such a change, and it is
+    /// watched.
     pub fn waits_for_a_person(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::Secrets(_) | Self::Store(_))
     }
@@ -131,8 +135,7 @@ mod tests {
 
     #[test]
     fn a_value_of_the_wrong_kind_is_a_refusal_told_in_the_words_of_the_api_server() {
-        let message =
-            "failed to convert new object (shop/a; apps/v1, Kind=Deployment) to proper version: no quantity";
+        let message = "failed to convert new object (shop/a; apps/v1, Kind=Deployment) to proper version: no quantity";
         let status = Status::failure(message, "").with_code(500);
         let cause = kube::Error::Api(Box::new(status));
         let error = ApiError::Failed { doing: "apply Deployment a".to_owned(), cause };

@@ -33,7 +33,8 @@ impl Events {
         self.publish(EventType::Warning, about, reason, action, note).await;
     }
 
-    /// Events of one queue, reason and action within six minutes are counted as one, with the first one's note.
+    /// Events of one queue, reason and action within six minutes are counted as one, with the first
+    /// one's note.
     async fn publish(
         &self,
         type_: EventType,

@@ -1,7 +1,8 @@
 //! The fence: no write leaves this process unless it leads at that very moment.
 //!
-//! A process that was stopped and goes on a minute later is no leader any more, but its tasks do not know yet. Each write
-//! asks the fence first, and the fence asks the monotonic clock, which went on all the while.
+//! A process that was stopped and goes on a minute later is no leader any more, but its tasks do
+//! not know yet. Each write asks the fence first, and the fence asks the monotonic clock, which
+//! went on all the while.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,5 +1,6 @@
-//! What is remembered of an object: the few facts that are asked for all the time, and the rest as text. As Rust values the
-//! objects of a queue are most of an operator's memory, and little of that is text.
+//! What is remembered of an object: the few facts that are asked for all the time, and the rest as
+//! text. As Rust values the objects of a queue are most of an operator's memory, and little of that
+//! is text.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -49,7 +50,12 @@ impl<K: Kept> Known<K> {
             name: meta.name.as_deref().unwrap_or_default().into(),
             version,
             uid: meta.uid.as_deref().map(Into::into),
-            owners: meta.owner_references.iter().flatten().map(|owner| owner.uid.as_str().into()).collect(),
+            owners: meta
+                .owner_references
+                .iter()
+                .flatten()
+                .map(|owner| owner.uid.as_str().into())
+                .collect(),
             applied: object.annotations().get(names::APPLIED).map(|digest| digest.as_str().into()),
             leaving: meta.deletion_timestamp.is_some(),
             facts,
@@ -164,7 +170,8 @@ pub struct Workers {
     pub ready: i32,
     /// Pods that have been ready for long enough.
     pub available: i32,
-    /// Why Pods are not even made: a quota, the namespace's Pod Security Standard, a class that does not exist …
+    /// Why Pods are not even made: a quota, the namespace's Pod Security Standard, a class that
+    /// does not exist …
     pub refused: Option<String>,
 }
 
@@ -172,11 +179,10 @@ impl Workers {
     /// As the Deployment says.
     pub fn of(deployment: &Deployment) -> Self {
         let status = deployment.status.clone().unwrap_or_default();
-        let failure = status
-            .conditions
-            .into_iter()
-            .flatten()
-            .find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True");
+        let failure =
+            status.conditions.into_iter().flatten().find(|condition| {
+                condition.type_ == "ReplicaFailure" && condition.status == "True"
+            });
         Self {
             generation: deployment.metadata.generation,
             observed_generation: status.observed_generation,
@@ -233,7 +239,10 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_remembered_and_who_wrote_what_is_not() {
         let known = Known::of(job("7", "* * * * *", Some("2026-11-24T00:00:00Z")));
-        assert_eq!((known.version(), known.uid(), known.applied()), (Some("7"), Some("u1"), Some("d1")));
+        assert_eq!(
+            (known.version(), known.uid(), known.applied()),
+            (Some("7"), Some("u1"), Some("d1"))
+        );
         assert!(known.belongs_to("q1") && !known.belongs_to("q2") && !known.is_leaving());
         assert!(known.facts().is_some());
         let tree = known.tree();

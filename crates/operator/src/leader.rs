@@ -1,9 +1,11 @@
 //! Leader election on a Lease: of several operators one writes, and two never do.
 //!
-//! - Each write is a PUT with the resourceVersion that was read: of two that try at once, the API server refuses one.
-//! - A lease counts as expired when it has not been seen to change for its whole duration by our own monotonic clock: the
-//!   clocks of two machines are never compared.
-//! - A leader that could not renew gives up before others may take over: its fence closes by itself, and its process ends.
+//! - Each write is a PUT with the resourceVersion that was read: of two that try at once, the API
+//!   server refuses one.
+//! - A lease counts as expired when it has not been seen to change for its whole duration by our
+//!   own monotonic clock: the clocks of two machines are never compared.
+//! - A leader that could not renew gives up before others may take over: its fence closes by
+//!   itself, and its process ends.
 
 use std::time::{Duration, Instant};
 
@@ -31,15 +33,17 @@ pub struct Election {
     pub identity: String,
     /// Others wait so long after the last sign of life.
     pub lease: Duration,
-    /// The leader gives up when its last renewal is so old; shorter than `lease`, so that it has stopped by then.
+    /// The leader gives up when its last renewal is so old; shorter than `lease`, so that it has
+    /// stopped by then.
     pub give_up: Duration,
     /// Between two tries, about.
     pub retry: Duration,
 }
 
 impl Election {
-    /// With the usual times: 10 s, 7 s and 1.5 s. A leader that dies is followed within 15 s: its last renewal is seen within
-    /// one retry, is believed for the lease, and the next try comes within another one.
+    /// With the usual times: 10 s, 7 s and 1.5 s. A leader that dies is followed within 15 s: its
+    /// last renewal is seen within one retry, is believed for the lease, and the next try comes
+    /// within another one.
     pub fn new(name: &str, namespace: &str, identity: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -125,7 +129,8 @@ impl Candidate {
         End::Left
     }
 
-    /// Gives the lease back, so that the next leader need not wait; call when nothing writes any more.
+    /// Gives the lease back, so that the next leader need not wait; call when nothing writes any
+    /// more.
     pub async fn resign(client: Client, election: &Election, fence: &Fence) {
         fence.close();
         let api: Api<Lease> = Api::namespaced(client, &election.namespace);
@@ -167,9 +172,8 @@ impl Candidate {
         let deadline = self.election.give_up.saturating_sub(self.election.retry) / 2;
         let attempt = self.ask();
         match tokio::time::timeout(deadline, attempt).await {
-            Ok(answer) => {
-                answer.map_err(|cause| ApiError::Failed { doing: "take the lease".to_owned(), cause })
-            }
+            Ok(answer) => answer
+                .map_err(|cause| ApiError::Failed { doing: "take the lease".to_owned(), cause }),
             Err(_) => Err(ApiError::Timeout { doing: "take the lease".to_owned() }),
         }
     }
@@ -177,7 +181,10 @@ impl Candidate {
     async fn ask(&mut self) -> kube::Result<Standing> {
         let Some(lease) = self.api.get_opt(&self.election.name).await? else {
             let lease = Lease {
-                metadata: ObjectMeta { name: Some(self.election.name.clone()), ..ObjectMeta::default() },
+                metadata: ObjectMeta {
+                    name: Some(self.election.name.clone()),
+                    ..ObjectMeta::default()
+                },
                 spec: Some(self.ours(&LeaseSpec::default())),
             };
             return settled(self.api.create(&PostParams::default(), &lease).await);

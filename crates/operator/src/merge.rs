@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value};
 
-/// Lists whose elements are told apart by a key of theirs; every other list is one value, taken or left as a whole.
+/// Lists whose elements are told apart by a key of theirs; every other list is one value, taken or
+/// left as a whole.
 const KEYED: [(&str, &str); 9] = [
     ("containers", "name"),
     ("initContainers", "name"),
@@ -26,13 +27,15 @@ fn key_of(field: &str, element: &Value) -> Option<&'static str> {
     KEYED.iter().find(|(name, _)| *name == field).map(|(_, key)| *key)
 }
 
-/// The element of `list` with the same key as `element`, where `list` (in the field `field`) is a set of keyed things.
+/// The element of `list` with the same key as `element`, where `list` (in the field `field`) is a
+/// set of keyed things.
 fn counterpart(field: &str, list: &[Value], element: &Value) -> Option<usize> {
     let key = key_of(field, element)?;
     list.iter().position(|other| other.get(key).is_some() && other.get(key) == element.get(key))
 }
 
-/// Lays `over` over `base`: objects field by field, keyed lists element by element, all else replaces. `null` removes.
+/// Lays `over` over `base`: objects field by field, keyed lists element by element, all else
+/// replaces. `null` removes.
 pub fn overlay(base: &mut Value, over: &Value) {
     lay("", base, over);
 }
@@ -40,7 +43,9 @@ pub fn overlay(base: &mut Value, over: &Value) {
 fn lay(field: &str, base: &mut Value, over: &Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => lay_fields(base, over),
-        (Value::Array(base), Value::Array(over)) if over.iter().all(|e| key_of(field, e).is_some()) => {
+        (Value::Array(base), Value::Array(over))
+            if over.iter().all(|e| key_of(field, e).is_some()) =>
+        {
             for element in over {
                 match counterpart(field, base, element) {
                     Some(index) => lay("", &mut base[index], element),
@@ -62,7 +67,8 @@ fn lay_fields(base: &mut Map<String, Value>, over: &Map<String, Value>) {
     }
 }
 
-/// Whether `live` says all that `wanted` says. What it says beyond that (defaults, others' fields) does not matter.
+/// Whether `live` says all that `wanted` says. What it says beyond that (defaults, others' fields)
+/// does not matter.
 pub fn contains(live: &Value, wanted: &Value) -> bool {
     holds("", live, wanted)
 }
@@ -72,9 +78,12 @@ fn holds(field: &str, live: &Value, wanted: &Value) -> bool {
         (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(name, value)| {
             live.get(name).map_or_else(|| is_nothing(value), |live| holds(name, live, value))
         }),
-        (Value::Array(live), Value::Array(wanted)) if wanted.iter().any(|e| key_of(field, e).is_some()) => {
+        (Value::Array(live), Value::Array(wanted))
+            if wanted.iter().any(|e| key_of(field, e).is_some()) =>
+        {
             wanted.iter().all(|element| {
-                counterpart(field, live, element).is_some_and(|index| holds("", &live[index], element))
+                counterpart(field, live, element)
+                    .is_some_and(|index| holds("", &live[index], element))
             })
         }
         (Value::Array(live), Value::Array(wanted)) => {
@@ -96,7 +105,8 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// A digest of a tree: the same in every process and release (FNV-1a over its text, whose fields are sorted).
+/// A digest of a tree: the same in every process and release (FNV-1a over its text, whose fields
+/// are sorted).
 pub fn digest(value: &Value) -> String {
     let hash = value.to_string().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -133,7 +143,10 @@ mod tests {
         let worker = json!({ "name": "worker", "image": "a", "args": ["z"],
             "env": [{ "name": "A", "value": "1" }, { "name": "B", "value": "2" }] });
         assert_eq!(laid["spec"]["nodeSelector"], json!({ "zone": "b" }));
-        assert_eq!(laid["spec"]["containers"], json!([worker, { "name": "sidecar", "image": "s" }]));
+        assert_eq!(
+            laid["spec"]["containers"],
+            json!([worker, { "name": "sidecar", "image": "s" }])
+        );
     }
 
     #[test]

@@ -7,7 +7,8 @@ use kube::runtime::reflector::Store;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::caches::Watched;
@@ -55,9 +56,17 @@ impl Metrics {
                 "Duration of a reconcile",
                 &LATENCY,
             )?,
-            scalings: r.counters("scalings_total", "Changes of a number of workers", &["direction"])?,
+            scalings: r.counters(
+                "scalings_total",
+                "Changes of a number of workers",
+                &["direction"],
+            )?,
             workers_wanted: r.int_gauges("workers_wanted", "Workers asked for", &queue)?,
-            store_up: r.int_gauges("store_up", "1 while the queue's Redis answers the operator", &queue)?,
+            store_up: r.int_gauges(
+                "store_up",
+                "1 while the queue's Redis answers the operator",
+                &queue,
+            )?,
         };
         Ok(Self { registry, families: Arc::new(families) })
     }
@@ -105,7 +114,12 @@ impl Registrar<'_> {
         Ok(collector)
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
         self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
@@ -113,7 +127,12 @@ impl Registrar<'_> {
         self.add(IntGauge::new(name, help)?)
     }
 
-    fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+    fn int_gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntGaugeVec> {
         self.add(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
@@ -131,8 +150,8 @@ impl Registrar<'_> {
 /// Labels of a condition.
 const CONDITION: [&str; 3] = ["namespace", "queue", "type"];
 
-/// The conditions of all queues, read from what is watched whenever somebody asks: there is nothing to keep up to date, and
-/// nothing stays of a queue that is gone.
+/// The conditions of all queues, read from what is watched whenever somebody asks: there is nothing
+/// to keep up to date, and nothing stays of a queue that is gone.
 struct Conditions {
     opts: Opts,
     shape: IntGaugeVec,

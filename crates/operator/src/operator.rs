@@ -1,4 +1,5 @@
-//! The process: serves its admin port, waits to lead, then runs the controller until it is asked to leave or loses the lease.
+//! The process: serves its admin port, waits to lead, then runs the controller until it is asked to
+//! leave or loses the lease.
 
 use std::net::SocketAddr;
 
@@ -41,7 +42,8 @@ pub enum OperatorError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// Runs an operator until `leaving`, with the configuration of the environment: `KUBECONFIG`, or that of its Pod.
+/// Runs an operator until `leaving`, with the configuration of the environment: `KUBECONFIG`, or
+/// that of its Pod.
 ///
 /// # Errors
 /// [`OperatorError`]; among them [`OperatorError::Lost`], after which the process must end.
@@ -90,7 +92,8 @@ pub async fn lead(
         return Ok(());
     }
     metrics.leading.set(1);
-    // The lease is held until the last reconcile is done, so holding does not listen to `leaving` itself.
+    // The lease is held until the last reconcile is done, so holding does not listen to `leaving`
+    // itself.
     let done = CancellationToken::new();
     let controlling = async {
         controller::run(fenced, settings, metrics, leaving).await;

@@ -1,4 +1,5 @@
-//! Reconcile: dereference, validate, build, apply, prune, status. Safe to stop after any step and to begin again.
+//! Reconcile: dereference, validate, build, apply, prune, status. Safe to stop after any step and
+//! to begin again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -108,14 +109,17 @@ impl Context {
         if let Err(trouble) = &outcome {
             self.complain(key, &about, trouble).await;
         }
-        let deployment = self
-            .caches
-            .get::<Deployment>(&queue.namespace().unwrap_or_default(), &names::worker(&queue.name_any()));
+        let deployment = self.caches.get::<Deployment>(
+            &queue.namespace().unwrap_or_default(),
+            &names::worker(&queue.name_any()),
+        );
         let observation = self.fleet.observation(key);
-        let complete = deployment.is_some() && observation.as_ref().is_some_and(Observation::has_looked);
+        let complete =
+            deployment.is_some() && observation.as_ref().is_some_and(Observation::has_looked);
         if outcome.is_ok() && !complete && queue.status.is_none() {
-            // The Deployment comes back through its watch in a moment, and the loop tells what it sees in its first second. Both
-            // wake the queue: one status instead of three.
+            // The Deployment comes back through its watch in a moment, and the loop tells what it
+            // sees in its first second. Both wake the queue: one status instead of
+            // three.
             return outcome;
         }
         let picture = Picture {
@@ -140,7 +144,8 @@ impl Context {
         let objects = build::build(target, &found.secrets, &self.site).map_err(Trouble::Refused)?;
         self.apply(&objects, about).await?;
         self.prune(target, &objects).await?;
-        let order = Order { target: Arc::new(target.clone()), redis: found.redis, about: about.clone() };
+        let order =
+            Order { target: Arc::new(target.clone()), redis: found.redis, about: about.clone() };
         let before = queue.status.as_ref().and_then(|status| status.last_scaling.clone());
         self.fleet.order(key, order, before);
         Ok(())
@@ -192,8 +197,14 @@ impl Context {
         Ok(())
     }
 
-    /// A queue that is not even of the shape of one: an older or newer schema let it in. It gets its condition and event.
-    async fn undecodable(&self, key: &Key, queue: &Watched, invalid: &InvalidObject) -> Result<(), Trouble> {
+    /// A queue that is not even of the shape of one: an older or newer schema let it in. It gets
+    /// its condition and event.
+    async fn undecodable(
+        &self,
+        key: &Key,
+        queue: &Watched,
+        invalid: &InvalidObject,
+    ) -> Result<(), Trouble> {
         let refused = Problems(vec![problem(
             "spec",
             format!("not readable ({})", invalid.error),
@@ -215,8 +226,10 @@ impl Context {
     /// An event for a trouble that is new.
     async fn complain(&self, key: &Key, about: &ObjectReference, trouble: &Trouble) {
         let note = trouble.to_string();
-        let told =
-            std::mem::replace(&mut self.failures.lock().entry(key.clone()).or_default().told, note.clone());
+        let told = std::mem::replace(
+            &mut self.failures.lock().entry(key.clone()).or_default().told,
+            note.clone(),
+        );
         if told != note {
             self.events.warning(about, trouble.reason(), "Reconcile", note).await;
         }

@@ -92,7 +92,13 @@ impl Secrets {
     /// Of these only the Secret `name`.
     #[must_use]
     pub fn only(&self, name: &str) -> Self {
-        Self(self.0.iter().filter(|(other, _)| *other == name).map(|(k, v)| (k.clone(), v.clone())).collect())
+        Self(
+            self.0
+                .iter()
+                .filter(|(other, _)| *other == name)
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect(),
+        )
     }
 
     /// What is wrong with a reference, if anything.
@@ -105,8 +111,9 @@ impl Secrets {
         Some(SecretProblem::NoKey { name, field, key })
     }
 
-    /// Names the Secrets with their versions: an annotation of a Pod template, so that a changed Secret makes new Pods. It
-    /// holds versions and no checksums: a checksum of a short password could be turned back into it.
+    /// Names the Secrets with their versions: an annotation of a Pod template, so that a changed
+    /// Secret makes new Pods. It holds versions and no checksums: a checksum of a short
+    /// password could be turned back into it.
     pub fn fingerprint(&self) -> String {
         self.to_string()
     }

@@ -3,7 +3,8 @@
 /// The operator's own surroundings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
-    /// Image of the workers and sweepers of queues that name none: the operator's own, so that both are of one release.
+    /// Image of the workers and sweepers of queues that name none: the operator's own, so that
+    /// both are of one release.
     pub image: String,
     /// The namespace the operator runs in: from there it may reach the Redis of each queue.
     pub namespace: String,

@@ -15,7 +15,8 @@ use crate::conditions::{Picture, conditions};
 use crate::error::{ApiError, call};
 use crate::fleet::scaling_now;
 
-/// Writes statuses, and remembers what it wrote on top of which version: the watch lags behind our own writes.
+/// Writes statuses, and remembers what it wrote on top of which version: the watch lags behind our
+/// own writes.
 pub struct StatusWriter {
     client: Client,
     written: Mutex<HashMap<Key, (Option<String>, BookingQueueStatus)>>,
@@ -39,7 +40,8 @@ impl StatusWriter {
     ) -> Result<(), ApiError> {
         let version = queue.resource_version();
         let last = self.written.lock().get(key).filter(|(seen, _)| *seen == version).cloned();
-        let before = last.map(|(_, status)| status).or_else(|| queue.status.clone()).unwrap_or_default();
+        let before =
+            last.map(|(_, status)| status).or_else(|| queue.status.clone()).unwrap_or_default();
         let status = compose(queue, picture, &before);
         if status == before {
             return Ok(());
@@ -60,8 +62,11 @@ impl StatusWriter {
         picture: &Picture<'_>,
     ) -> Result<(), ApiError> {
         let generation = queue.meta().generation;
-        let known =
-            self.written.lock().get(key).is_some_and(|(_, status)| status.observed_generation == generation);
+        let known = self
+            .written
+            .lock()
+            .get(key)
+            .is_some_and(|(_, status)| status.observed_generation == generation);
         if known {
             return Ok(());
         }
@@ -81,7 +86,12 @@ impl StatusWriter {
         self.written.lock().remove(key);
     }
 
-    async fn patch(&self, namespace: &str, name: &str, status: &BookingQueueStatus) -> Result<(), ApiError> {
+    async fn patch(
+        &self,
+        namespace: &str,
+        name: &str,
+        status: &BookingQueueStatus,
+    ) -> Result<(), ApiError> {
         let api: Api<BookingQueue> = Api::namespaced(self.client.clone(), namespace);
         // Applied, so that a field we no longer say goes away.
         let patch = Patch::Apply(json!({
@@ -101,7 +111,11 @@ impl StatusWriter {
 }
 
 /// The whole status. What the queue's loop has not seen yet stays as it was told last.
-fn compose(queue: &BookingQueue, picture: &Picture<'_>, before: &BookingQueueStatus) -> BookingQueueStatus {
+fn compose(
+    queue: &BookingQueue,
+    picture: &Picture<'_>,
+    before: &BookingQueueStatus,
+) -> BookingQueueStatus {
     let line = picture.observation.and_then(|seen| seen.line);
     let scaling = picture.observation.and_then(|seen| seen.scaling.clone());
     BookingQueueStatus {

@@ -1,4 +1,5 @@
-//! Validate: from a `BookingQueue` to what shall be built, with every rule that only holds in a cluster.
+//! Validate: from a `BookingQueue` to what shall be built, with every rule that only holds in a
+//! cluster.
 
 use bookingq_api::downstream::Endpoint;
 use bookingq_api::plan::RedisSource;
@@ -16,12 +17,14 @@ pub struct Target {
     pub namespace: String,
     /// Makes its objects go when it goes.
     pub owner: OwnerReference,
-    /// What its spec means. `plan.queue` is the name in the store: that of the resource where the Redis is its own, and
-    /// `namespace.name` where it may be shared, so that two namespaces can use one name.
+    /// What its spec means. `plan.queue` is the name in the store: that of the resource where the
+    /// Redis is its own, and `namespace.name` where it may be shared, so that two namespaces
+    /// can use one name.
     pub plan: Plan,
 }
 
-/// Longest name of a queue: the names of its objects are built from it and end up in labels of 63 bytes.
+/// Longest name of a queue: the names of its objects are built from it and end up in labels of 63
+/// bytes.
 const MAX_NAME: usize = 40;
 
 impl Target {

@@ -1,5 +1,5 @@
-//! The Secrets that queues need, read once for each version: the watch, which tells names and versions only, says when what
-//! is kept is old.
+//! The Secrets that queues need, read once for each version: the watch, which tells names and
+//! versions only, says when what is kept is old.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ type Name = (String, String);
 
 /// What is known of one Secret.
 enum Entry {
-    /// It is being read or made, by the reader of this number; the watch has told this version meanwhile.
+    /// It is being read or made, by the reader of this number; the watch has told this version
+    /// meanwhile.
     Read { by: u64, told: Option<String> },
     /// It was read, and the watch has told of no other version since.
     Known(Arc<Secret>),
@@ -58,7 +59,8 @@ impl Vault {
             inner.begin(&key)
         };
         let read = call(format!("read Secret {name}"), self.api(namespace).get_opt(name)).await;
-        // One that is not there is not kept: it is asked for again when it appears, or when the queue is tried again.
+        // One that is not there is not kept: it is asked for again when it appears, or when the
+        // queue is tried again.
         let found = read.as_ref().ok().and_then(Option::as_ref);
         let kept = self.inner.lock().finish(&key, by, found);
         read.map(|_| kept)
@@ -109,8 +111,8 @@ impl Inner {
         self.readers
     }
 
-    /// Keeps what was read, unless the watch has told of another version or somebody else reads it too. What was read is
-    /// answered in any case: a newer version wakes the queue again.
+    /// Keeps what was read, unless the watch has told of another version or somebody else reads it
+    /// too. What was read is answered in any case: a newer version wakes the queue again.
     fn finish(&mut self, key: &Name, by: u64, found: Option<&Secret>) -> Option<Arc<Secret>> {
         let ours = |told: &Option<String>| {
             let version = found.and_then(|found| found.metadata.resource_version.as_ref());

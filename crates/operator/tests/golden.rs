@@ -1,4 +1,5 @@
-//! What is built for four queues, as files to read and to compare: `BLESS=1 cargo test -p bookingq-operator` renews them.
+//! What is built for four queues, as files to read and to compare: `BLESS=1 cargo test -p
+//! bookingq-operator` renews them.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -51,7 +52,10 @@ fn secrets(found: &[Secret]) -> Secrets {
 }
 
 fn site() -> Site {
-    Site { image: "ghcr.io/bookingqueue/bookingq:0.1.0".to_owned(), namespace: "bookingq-system".to_owned() }
+    Site {
+        image: "ghcr.io/bookingqueue/bookingq:0.1.0".to_owned(),
+        namespace: "bookingq-system".to_owned(),
+    }
 }
 
 fn documents(objects: &Objects) -> String {
@@ -94,7 +98,11 @@ fn check(name: &str, spec: &Value, found: &[Secret]) -> Objects {
 fn an_endpoint_is_enough_for_a_whole_queue() {
     let spec = json!({ "booking": { "endpoint": "http://booking-service:50051" } });
     let objects = check("minimal", &spec, &[secret("concert-redis", &["password"])]);
-    assert_eq!(objects.deployment.spec.unwrap().replicas, None, "replicas belong to whoever scales");
+    assert_eq!(
+        objects.deployment.spec.unwrap().replicas,
+        None,
+        "replicas belong to whoever scales"
+    );
 }
 
 #[test]
@@ -147,8 +155,10 @@ fn tls_files_are_mounted_and_named_as_far_as_the_secret_has_them() {
         "realtime": { "endpoint": "https://realtime:1", "tls": { "secretName": "realtime-tls" } },
         "redis": { "url": "rediss://redis.example.com:6379" },
     });
-    let found =
-        [secret("booking-tls", &["ca.crt", "tls.crt", "tls.key"]), secret("realtime-tls", &["ca.crt"])];
+    let found = [
+        secret("booking-tls", &["ca.crt", "tls.crt", "tls.key"]),
+        secret("realtime-tls", &["ca.crt"]),
+    ];
     check("tls", &spec, &found);
 }
 
@@ -160,7 +170,10 @@ fn what_cannot_run_in_a_cluster_is_refused_with_every_reason() {
     });
     let problems = Target::resolve(&queue("9-lives", &spec)).unwrap_err().0;
     let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
-    assert_eq!(paths, ["spec.booking.endpoint", "spec.redis.sentinel", "spec.redis.tls", "metadata.name"]);
+    assert_eq!(
+        paths,
+        ["spec.booking.endpoint", "spec.redis.sentinel", "spec.redis.tls", "metadata.name"]
+    );
 }
 
 #[test]
@@ -182,8 +195,11 @@ fn a_secret_that_is_missing_or_not_whole_is_told_with_the_field_that_names_it() 
     });
     let target = Target::resolve(&queue("concert", &spec)).unwrap();
     let found = secrets(&[secret("our-redis", &["uri"])]);
-    let told: Vec<String> =
-        references(&target.plan).iter().filter_map(|r| found.problem(r)).map(|p| p.to_string()).collect();
+    let told: Vec<String> = references(&target.plan)
+        .iter()
+        .filter_map(|r| found.problem(r))
+        .map(|p| p.to_string())
+        .collect();
     assert_eq!(
         told,
         [

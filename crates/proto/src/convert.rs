@@ -8,7 +8,10 @@ use crate::v1;
 
 /// A moment as protobuf writes it.
 pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds: (at.0 / 1000) as i64, nanos: ((at.0 % 1000) * 1_000_000) as i32 }
+    prost_types::Timestamp {
+        seconds: (at.0 / 1000) as i64,
+        nanos: ((at.0 % 1000) * 1_000_000) as i32,
+    }
 }
 
 /// A moment as we write it; what lies before 1970 becomes 1970.

@@ -1,4 +1,5 @@
-//! The closed set of refusals, mapped once to gRPC: a status code, an `ErrorInfo` with the reason, and what helps to mend it.
+//! The closed set of refusals, mapped once to gRPC: a status code, an `ErrorInfo` with the reason,
+//! and what helps to mend it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -37,7 +38,9 @@ pub enum ApiError {
         retry_after: Duration,
     },
     /// The store did not answer: the outcome is unknown.
-    #[error("the store did not answer, so the outcome is unknown: repeat the request as it was ({cause})")]
+    #[error(
+        "the store did not answer, so the outcome is unknown: repeat the request as it was ({cause})"
+    )]
     StoreUnavailable {
         /// What happened.
         cause: String,
@@ -81,7 +84,9 @@ impl ApiError {
 
     fn state(&self) -> Option<BookingState> {
         match self {
-            Self::Refused(Refusal::AlreadyFinal(state) | Refusal::NotReserved(state)) => Some(*state),
+            Self::Refused(Refusal::AlreadyFinal(state) | Refusal::NotReserved(state)) => {
+                Some(*state)
+            }
             _ => None,
         }
     }
@@ -95,7 +100,8 @@ pub fn reason_word(reason: ErrorReason) -> &'static str {
 /// The reason a status carries, if it is one of ours.
 pub fn reason_of(status: &Status) -> Option<ErrorReason> {
     let info = status.get_details_error_info()?;
-    (info.domain == DOMAIN).then(|| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)))?
+    (info.domain == DOMAIN)
+        .then(|| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)))?
 }
 
 impl From<ApiError> for Status {
@@ -142,7 +148,10 @@ mod tests {
         let info = status.get_details_error_info().unwrap();
         assert_eq!(info.reason, "INVALID_ARGUMENT");
         assert_eq!(info.metadata["field"], "client_id");
-        assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "client_id");
+        assert_eq!(
+            status.get_details_bad_request().unwrap().field_violations[0].field,
+            "client_id"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The gRPC contract (`bookingqueue.v1`, files under /proto) as Rust, and its only meeting point with the core types.
+//! The gRPC contract (`bookingqueue.v1`, files under /proto) as Rust, and its only meeting point
+//! with the core types.
 
 pub mod convert;
 pub mod error;

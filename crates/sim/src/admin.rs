@@ -174,7 +174,8 @@ async fn bookings(State(desk): State<Desk>, page: Result<Query<Page>, QueryRejec
 }
 
 async fn booking(State(desk): State<Desk>, Path(id): Path<String>) -> Answer {
-    let entry = desk.shop()?.entry(&id).ok_or(Refused::NotFound("the ledger has no such booking"))?;
+    let entry =
+        desk.shop()?.entry(&id).ok_or(Refused::NotFound("the ledger has no such booking"))?;
     Ok(Json(json!(entry)))
 }
 
@@ -183,7 +184,8 @@ async fn overlaps(State(desk): State<Desk>) -> Answer {
 }
 
 async fn client(State(desk): State<Desk>, Path(id): Path<String>) -> Answer {
-    let record = desk.record()?.client(&id).ok_or(Refused::NotFound("this client was told nothing"))?;
+    let record =
+        desk.record()?.client(&id).ok_or(Refused::NotFound("this client was told nothing"))?;
     Ok(Json(json!(record)))
 }
 
@@ -207,8 +209,8 @@ fn shown_faults(desk: &Desk, service: Service) -> Answer {
     Ok(Json(shown))
 }
 
-/// Changes all of the body's keys, or none when one of them is wrong. What type the body says it has does not matter: neither
-/// `curl --data` nor `kubectl replace --raw` says that it is JSON.
+/// Changes all of the body's keys, or none when one of them is wrong. What type the body says it
+/// has does not matter: neither `curl --data` nor `kubectl replace --raw` says that it is JSON.
 async fn set_faults(
     State(desk): State<Desk>,
     which: Result<Query<Which>, QueryRejection>,

@@ -91,7 +91,11 @@ impl Shop {
         if share.takes(chance) { Ruling::Refuse } else { Ruling::Allow }
     }
 
-    fn reserve(&self, request: &v1::ReserveRequest, quantity: u64) -> v1::reserve_response::Outcome {
+    fn reserve(
+        &self,
+        request: &v1::ReserveRequest,
+        quantity: u64,
+    ) -> v1::reserve_response::Outcome {
         use v1::reserve_response::Outcome;
         let ruling = self.ruling(self.refusals().rejects, "reserve", &request.booking_id);
         let (booking, queue, client) = (&request.booking_id, &request.queue, &request.client_id);
@@ -100,11 +104,14 @@ impl Shop {
                 Outcome::Reserved(v1::Reserved { reservation_id: name.as_ref().to_owned() })
             }
             ReserveAnswer::SoldOut => Outcome::SoldOut(v1::SoldOut {}),
-            ReserveAnswer::Rejected(reason) => Outcome::Rejected(v1::Rejected { reason: reason.to_owned() }),
+            ReserveAnswer::Rejected(reason) => {
+                Outcome::Rejected(v1::Rejected { reason: reason.to_owned() })
+            }
         }
     }
 
-    /// Sees to it that a reservation does not outlive its time to pay for ever. Repeats do so again, which does no harm.
+    /// Sees to it that a reservation does not outlive its time to pay for ever. Repeats do so
+    /// again, which does no harm.
     fn keep(self: Arc<Self>, request: &v1::ReserveRequest) {
         let Some(keeps) = self.keeps else { return };
         let hold = request.hold.and_then(|hold| Duration::try_from(hold).ok()).unwrap_or_default();
@@ -120,12 +127,15 @@ impl Shop {
         let ruling = self.ruling(self.refusals().confirm_rejects, "confirm", &request.booking_id);
         match self.ledger.lock().confirm(&request.booking_id, ruling) {
             ConfirmAnswer::Confirmed => Outcome::Confirmed(v1::Confirmed {}),
-            ConfirmAnswer::Rejected(reason) => Outcome::Rejected(v1::Rejected { reason: reason.to_owned() }),
+            ConfirmAnswer::Rejected(reason) => {
+                Outcome::Rejected(v1::Rejected { reason: reason.to_owned() })
+            }
         }
     }
 
     fn release(&self, request: &v1::ReleaseRequest) -> v1::ReleaseResponse {
-        let answer = self.ledger.lock().release(&request.booking_id, &request.queue, &request.client_id);
+        let answer =
+            self.ledger.lock().release(&request.booking_id, &request.queue, &request.client_id);
         v1::ReleaseResponse { confirmed: answer == ReleaseAnswer::Confirmed }
     }
 }
@@ -143,7 +153,8 @@ impl BookingService for Counter {
         let (shop, request) = (self.0.clone(), request.into_inner());
         named(&request.booking_id)?;
         let quantity = u64::try_from(request.quantity).ok().filter(|&quantity| quantity > 0);
-        let quantity = quantity.ok_or_else(|| Status::invalid_argument("quantity must be at least 1"))?;
+        let quantity =
+            quantity.ok_or_else(|| Status::invalid_argument("quantity must be at least 1"))?;
         let outcome = self.0.conduct.treat(move || {
             let outcome = shop.reserve(&request, quantity);
             if matches!(outcome, v1::reserve_response::Outcome::Reserved(_)) {

@@ -1,4 +1,5 @@
-//! How a simulated service treats its callers just now: slow, failing, losing replies, paused. Changed while it runs.
+//! How a simulated service treats its callers just now: slow, failing, losing replies, paused.
+//! Changed while it runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,8 +98,8 @@ impl Conduct {
 
     /// Treats one call as the faults say; `work` is what the service would do, and is quick.
     ///
-    /// Work that has begun (its latency included) goes on when the caller goes away, as in a real service: this is how a
-    /// Reserve comes to be done after its caller gave up on it.
+    /// Work that has begun (its latency included) goes on when the caller goes away, as in a real
+    /// service: this is how a Reserve comes to be done after its caller gave up on it.
     ///
     /// # Errors
     /// INTERNAL or UNAVAILABLE as the faults say.
@@ -115,7 +116,9 @@ impl Conduct {
         let answer = if delay.is_zero() { work() } else { in_background(delay, work).await? };
         match reply {
             Reply::Given => Ok(answer),
-            Reply::Unavailable => Err(Status::unavailable("simulated: done, but the reply was lost")),
+            Reply::Unavailable => {
+                Err(Status::unavailable("simulated: done, but the reply was lost"))
+            }
             Reply::Silence => {
                 sleep(SILENCE).await;
                 Err(Status::unavailable("simulated: done, but the reply was lost for a long time"))
@@ -252,8 +255,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_same_seed_gives_the_same_faults() {
-        let faults =
-            Faults { jitter: Duration::from_secs(1), errors: Share::percent(50), ..Faults::default() };
+        let faults = Faults {
+            jitter: Duration::from_secs(1),
+            errors: Share::percent(50),
+            ..Faults::default()
+        };
         let (one, other) = (conduct(faults), conduct(faults));
         for _ in 0..100 {
             assert_eq!(one.draw(), other.draw());

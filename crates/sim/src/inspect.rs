@@ -1,4 +1,5 @@
-//! Reads the ledger of a simulated Booking Service that runs elsewhere, through its HTTP port (see `admin`).
+//! Reads the ledger of a simulated Booking Service that runs elsewhere, through its HTTP port (see
+//! `admin`).
 
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ const LARGEST: usize = 32 << 20;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// A request that fails so often in a row is given up.
 const TRIES: u32 = 5;
-const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(200), max: Duration::from_secs(2) };
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(200), max: Duration::from_secs(2) };
 
 /// The HTTP port of a simulator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +37,9 @@ pub struct RemoteLedger {
 
 /// Why the ledger could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("the simulated Booking Service's ledger at http://{address}{path} cannot be read: {problem}")]
+#[error(
+    "the simulated Booking Service's ledger at http://{address}{path} cannot be read: {problem}"
+)]
 pub struct LedgerError {
     address: String,
     path: String,
@@ -74,10 +78,12 @@ impl RemoteLedger {
         let mut copy = LedgerCopy { totals, ..LedgerCopy::default() };
         let mut from = 0;
         loop {
-            let page: Page = self.get(&format!("/ledger/bookings?from={from}&limit={PAGE}")).await?;
+            let page: Page =
+                self.get(&format!("/ledger/bookings?from={from}&limit={PAGE}")).await?;
             from += page.bookings.len();
             let last = page.bookings.is_empty() || from >= page.total;
-            copy.entries.extend(page.bookings.into_iter().filter(|entry| *entry.queue == *queue.as_str()));
+            copy.entries
+                .extend(page.bookings.into_iter().filter(|entry| *entry.queue == *queue.as_str()));
             if last {
                 break;
             }
@@ -91,13 +97,14 @@ impl RemoteLedger {
         let mut tries = 0;
         loop {
             let answer = timeout(DEADLINE, self.ask(path)).await;
-            let problem = match answer.unwrap_or_else(|_| Err(format!("no answer within {DEADLINE:?}"))) {
-                Ok(body) => match serde_json::from_slice(&body) {
-                    Ok(value) => return Ok(value),
-                    Err(error) => format!("an answer that is not a ledger's: {error}"),
-                },
-                Err(problem) => problem,
-            };
+            let problem =
+                match answer.unwrap_or_else(|_| Err(format!("no answer within {DEADLINE:?}"))) {
+                    Ok(body) => match serde_json::from_slice(&body) {
+                        Ok(value) => return Ok(value),
+                        Err(error) => format!("an answer that is not a ledger's: {error}"),
+                    },
+                    Err(problem) => problem,
+                };
             tries += 1;
             if tries == TRIES {
                 let address = format!("{}:{}", self.host, self.port);
@@ -110,8 +117,9 @@ impl RemoteLedger {
     /// One request, on a connection of its own: there are few.
     async fn ask(&self, path: &str) -> Result<Bytes, String> {
         let told = |error: &dyn std::error::Error| error.to_string();
-        let stream =
-            TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| told(&error))?;
+        let stream = TcpStream::connect((self.host.as_str(), self.port))
+            .await
+            .map_err(|error| told(&error))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| told(&error))?;
@@ -121,8 +129,10 @@ impl RemoteLedger {
         let request = request.map_err(|error| told(&error))?;
         let response = sender.send_request(request).await.map_err(|error| told(&error))?;
         let status = response.status();
-        let body =
-            Limited::new(response.into_body(), LARGEST).collect().await.map_err(|error| told(&*error))?;
+        let body = Limited::new(response.into_body(), LARGEST)
+            .collect()
+            .await
+            .map_err(|error| told(&*error))?;
         connection.abort();
         if status.is_success() { Ok(body.to_bytes()) } else { Err(format!("it answered {status}")) }
     }

@@ -1,4 +1,5 @@
-//! The world around bookingq, simulated: the services it calls, the people who come, and the judge of what happened.
+//! The world around bookingq, simulated: the services it calls, the people who come, and the judge
+//! of what happened.
 //!
 //! ```text
 //!   simulator   all simulated services together, with one HTTP port to look in and to make trouble

@@ -44,7 +44,8 @@ struct Receiver {
 
 #[tonic::async_trait]
 impl RealtimeService for Receiver {
-    /// Each batch is one call to the faults: an error or a lost reply ends the stream, and the batches are sent again.
+    /// Each batch is one call to the faults: an error or a lost reply ends the stream, and the
+    /// batches are sent again.
     async fn publish(
         &self,
         request: Request<Streaming<v1::PublishRequest>>,

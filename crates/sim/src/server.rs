@@ -31,7 +31,9 @@ pub enum SimError {
     #[error("the service descriptors cannot be served: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
     /// A Ticket Service looks into the stock of the Booking Service beside it.
-    #[error("a simulated Ticket Service needs a simulated Booking Service, whose stock it looks at")]
+    #[error(
+        "a simulated Ticket Service needs a simulated Booking Service, whose stock it looks at"
+    )]
     TicketWithoutBooking,
 }
 
@@ -58,7 +60,8 @@ impl Served {
         self.address
     }
 
-    /// Lets calls that can be answered at once be answered, cuts off the others, and closes the port.
+    /// Lets calls that can be answered at once be answered, cuts off the others, and closes the
+    /// port.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         if tokio::time::timeout(LAST_ANSWERS, &mut self.task).await.is_err() {
@@ -76,7 +79,8 @@ impl Drop for Served {
     }
 }
 
-/// Serves one service named `name` at `listen` (port 0: any free one), with health and reflection beside it.
+/// Serves one service named `name` at `listen` (port 0: any free one), with health and reflection
+/// beside it.
 pub(crate) async fn serve(
     listen: SocketAddr,
     name: &'static str,
@@ -94,7 +98,9 @@ pub(crate) async fn serve(
     let routes = routes.add_service(health_service).add_service(reflection);
     let served = Served::spawn(address, |stop| async move {
         let server = Server::builder().max_concurrent_streams(Some(STREAMS)).add_routes(routes);
-        if let Err(error) = server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await {
+        if let Err(error) =
+            server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await
+        {
             tracing::error!(%address, service = name, %error, "the simulated service stopped");
         }
     });

@@ -11,7 +11,8 @@ pub const SHARE_RULE: &str = "a share: 0% to 100%, or 0 to 1";
 
 const WHOLE: u32 = 1_000_000;
 
-/// A share of all cases, from none to all, kept in millionths so that what was written can be read back exactly.
+/// A share of all cases, from none to all, kept in millionths so that what was written can be read
+/// back exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Share(u32);

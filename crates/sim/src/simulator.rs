@@ -1,4 +1,5 @@
-//! All simulated services together, with one HTTP port: what `bookingq simulate` runs, and `bookingq up` runs in-process.
+//! All simulated services together, with one HTTP port: what `bookingq simulate` runs, and
+//! `bookingq up` runs in-process.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -58,7 +59,8 @@ impl Simulator {
     /// Starts what the configuration names.
     ///
     /// # Errors
-    /// [`SimError`] when a port cannot be had, or a Ticket Service is wanted without a Booking Service.
+    /// [`SimError`] when a port cannot be had, or a Ticket Service is wanted without a Booking
+    /// Service.
     pub async fn start(config: SimulatorConfig) -> Result<Self, SimError> {
         let mut simulator = Self { booking: None, ticket: None, realtime: None, admin: None };
         if let Some(At { spec, listen }) = config.booking {

@@ -1,4 +1,5 @@
-//! What a simulated service is told, as text and as a value: `simulate://booking?stock=5000&latency=20ms&errors=5%`.
+//! What a simulated service is told, as text and as a value:
+//! `simulate://booking?stock=5000&latency=20ms&errors=5%`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,8 +13,7 @@ use crate::share::Share;
 /// What every endpoint to be simulated begins with.
 pub const SCHEME: &str = "simulate://";
 
-const SPEC_RULE: &str =
-    "simulate://booking, simulate://ticket or simulate://realtime, optionally with ?key=value&key=value";
+const SPEC_RULE: &str = "simulate://booking, simulate://ticket or simulate://realtime, optionally with ?key=value&key=value";
 const BOOKING_KEYS: &str =
     "stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects, keeps, seed";
 const SERVICE_KEYS: &str = "latency, jitter, errors, lost_replies, seed";
@@ -37,7 +37,8 @@ pub struct Faults {
     pub lost_replies: Share,
 }
 
-/// How often the Booking Service says no. Decided by the booking id, so that repeats agree. Never by default.
+/// How often the Booking Service says no. Decided by the booking id, so that repeats agree. Never
+/// by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Refusals {
     /// Bookings that are not reserved.
@@ -46,7 +47,8 @@ pub struct Refusals {
     pub confirm_rejects: Share,
 }
 
-/// A simulated Booking Service. Text: the keys of [`Faults`] and [`Refusals`], `stock`, `keeps` and `seed`, as `key=value,key=value`.
+/// A simulated Booking Service. Text: the keys of [`Faults`] and [`Refusals`], `stock`, `keeps` and
+/// `seed`, as `key=value,key=value`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BookingSpec {
     /// Tickets to sell; 1,000 unless said.
@@ -55,7 +57,8 @@ pub struct BookingSpec {
     pub faults: Faults,
     /// How often it says no.
     pub refusals: Refusals,
-    /// How long after the time to pay it gives a reservation back by itself, if nobody confirmed or released it; never unless said.
+    /// How long after the time to pay it gives a reservation back by itself, if nobody confirmed
+    /// or released it; never unless said.
     pub keeps: Option<Duration>,
     /// What chance is drawn from: the same seed and calls give the same faults.
     pub seed: u64,
@@ -63,11 +66,18 @@ pub struct BookingSpec {
 
 impl Default for BookingSpec {
     fn default() -> Self {
-        Self { stock: 1000, faults: Faults::default(), refusals: Refusals::default(), keeps: None, seed: 1 }
+        Self {
+            stock: 1000,
+            faults: Faults::default(),
+            refusals: Refusals::default(),
+            keeps: None,
+            seed: 1,
+        }
     }
 }
 
-/// A simulated Ticket or Realtime Service. Text: the keys of [`Faults`] and `seed`, as `key=value,key=value`.
+/// A simulated Ticket or Realtime Service. Text: the keys of [`Faults`] and `seed`, as
+/// `key=value,key=value`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServiceSpec {
     /// How it fails its callers.
@@ -159,8 +169,12 @@ impl BookingSpec {
     fn parse(text: &str, separator: char) -> Result<Self, Invalid> {
         let mut spec = Self::default();
         each_setting(text, separator, BOOKING_KEYS, |key, value| match key {
-            "stock" => whole("stock", value, STOCK_RULE).map(|stock| spec.stock = stock).map(|()| true),
-            "keeps" => parse_duration("keeps", value).map(|keeps| spec.keeps = Some(keeps)).map(|()| true),
+            "stock" => {
+                whole("stock", value, STOCK_RULE).map(|stock| spec.stock = stock).map(|()| true)
+            }
+            "keeps" => {
+                parse_duration("keeps", value).map(|keeps| spec.keeps = Some(keeps)).map(|()| true)
+            }
             "seed" => whole("seed", value, SEED_RULE).map(|seed| spec.seed = seed).map(|()| true),
             _ => Ok(spec.faults.set(key, value)? || spec.refusals.set(key, value)?),
         })?;
@@ -246,7 +260,8 @@ fn whole(key: &'static str, value: &str, rule: &'static str) -> Result<u64, Inva
     value.parse().map_err(|_| Invalid::new(key, value, rule))
 }
 
-/// A duration as people write it, at most an hour: what is longer is a slip of the pen, not a latency.
+/// A duration as people write it, at most an hour: what is longer is a slip of the pen, not a
+/// latency.
 pub(crate) fn parse_duration(key: &'static str, value: &str) -> Result<Duration, Invalid> {
     humantime::parse_duration(value)
         .ok()
@@ -265,12 +280,18 @@ mod text {
         humantime::format_duration(duration).to_string().replace(' ', "")
     }
 
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        duration: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&show(*duration))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        super::parse_duration("duration", &String::deserialize(deserializer)?).map_err(D::Error::custom)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        super::parse_duration("duration", &String::deserialize(deserializer)?)
+            .map_err(D::Error::custom)
     }
 }
 
@@ -296,7 +317,8 @@ mod tests {
     #[test]
     fn the_comma_list_and_a_strict_uri_say_the_same() {
         let list: BookingSpec = "stock=5, latency=1s500ms, errors=0.05".parse().unwrap();
-        let uri: SimSpec = "simulate://booking?stock=5&latency=1s500ms&errors=5%25".parse().unwrap();
+        let uri: SimSpec =
+            "simulate://booking?stock=5&latency=1s500ms&errors=5%25".parse().unwrap();
         assert_eq!(SimSpec::Booking(list), uri);
         assert_eq!(list.to_string().parse::<BookingSpec>().unwrap(), list);
     }
@@ -305,7 +327,9 @@ mod tests {
     fn what_is_not_said_is_harmless() {
         let SimSpec::Booking(booking) = "simulate://booking".parse().unwrap() else { panic!() };
         assert_eq!(booking, BookingSpec::default());
-        let SimSpec::Realtime(realtime) = "simulate://realtime?latency=0".parse().unwrap() else { panic!() };
+        let SimSpec::Realtime(realtime) = "simulate://realtime?latency=0".parse().unwrap() else {
+            panic!()
+        };
         assert_eq!(realtime.faults, Faults::default());
     }
 

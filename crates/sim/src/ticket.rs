@@ -25,7 +25,8 @@ impl TicketService for Window {
         &self,
         request: Request<v1::CheckAvailabilityRequest>,
     ) -> Result<Response<v1::CheckAvailabilityResponse>, Status> {
-        let (shop, quantity) = (self.shop.clone(), request.into_inner().quantity.max(1).unsigned_abs());
+        let (shop, quantity) =
+            (self.shop.clone(), request.into_inner().quantity.max(1).unsigned_abs());
         let remaining = self.conduct.treat(move || shop.totals().available).await?;
         Ok(Response::new(v1::CheckAvailabilityResponse {
             available: remaining >= u64::from(quantity),
@@ -46,9 +47,14 @@ impl TicketSim {
     ///
     /// # Errors
     /// [`SimError::Listen`] when the port cannot be had.
-    pub async fn start(spec: ServiceSpec, shop: Arc<Shop>, listen: SocketAddr) -> Result<Self, SimError> {
+    pub async fn start(
+        spec: ServiceSpec,
+        shop: Arc<Shop>,
+        listen: SocketAddr,
+    ) -> Result<Self, SimError> {
         let conduct = Conduct::new(spec);
-        let routes = Routes::new(TicketServiceServer::new(Window { shop, conduct: conduct.clone() }));
+        let routes =
+            Routes::new(TicketServiceServer::new(Window { shop, conduct: conduct.clone() }));
         let served = serve(listen, ticket_service_server::SERVICE_NAME, routes).await?;
         Ok(Self { conduct, served })
     }

@@ -1,4 +1,5 @@
-//! What each client was told, and whether it was told in order: the record behind the simulated Realtime Service.
+//! What each client was told, and whether it was told in order: the record behind the simulated
+//! Realtime Service.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -90,7 +91,10 @@ impl Told {
         if let Some(tick) = &batch.tick {
             let ticks = self.tick.as_ref().map_or(0, |tick| tick.ticks) + 1;
             self.tick = Some(TickRecord {
-                at_ms: tick.at.as_ref().map_or(0, |at| bookingq_proto::convert::from_timestamp(at).0),
+                at_ms: tick
+                    .at
+                    .as_ref()
+                    .map_or(0, |at| bookingq_proto::convert::from_timestamp(at).0),
                 now_serving: Ticket(tick.now_serving),
                 backlog: tick.backlog,
                 rate: tick.rate,
@@ -167,7 +171,8 @@ impl ClientRecord {
         News::New { missing }
     }
 
-    /// Whether something must have happened between the newest update and this one that was not told.
+    /// Whether something must have happened between the newest update and this one that was not
+    /// told.
     fn misses_a_step(&self, booking: &str, next: Option<BookingState>) -> bool {
         let Some(next) = next else { return true };
         match self.state {
@@ -208,7 +213,10 @@ mod tests {
         use BookingState::{Queued, Reserving};
         let batch = vec![update(1, "b", Queued), update(2, "b", Reserving)];
         let record = told([batch.clone(), batch].concat());
-        assert_eq!((record.updates, record.repeats, record.out_of_order, record.missing), (2, 2, 0, 0));
+        assert_eq!(
+            (record.updates, record.repeats, record.out_of_order, record.missing),
+            (2, 2, 0, 0)
+        );
         assert_eq!(record.state, Some(Reserving));
     }
 
@@ -228,7 +236,8 @@ mod tests {
         assert_eq!(no_start.missing, 1);
         let next_too_early = told(vec![update(1, "b", Queued), update(2, "b2", Queued)]);
         assert_eq!(next_too_early.missing, 1);
-        let unended = told(vec![update(1, "b", Queued), update(2, "b", Confirmed), update(3, "b2", Queued)]);
+        let unended =
+            told(vec![update(1, "b", Queued), update(2, "b", Confirmed), update(3, "b2", Queued)]);
         assert_eq!(unended.missing, 1, "the way to confirmed; the second booking is fine");
     }
 

@@ -74,14 +74,19 @@ async fn faults_are_changed_key_by_key_or_not_at_all() {
     });
     assert_eq!(faults, expected);
 
-    let (status, error) = http(&simulator, "PUT", "/faults", r#"{"errors":"0%","latency":"soon"}"#).await;
+    let (status, error) =
+        http(&simulator, "PUT", "/faults", r#"{"errors":"0%","latency":"soon"}"#).await;
     assert_eq!(status, 400);
     assert!(error["error"].as_str().unwrap().contains("latency is \"soon\""), "{error}");
     assert_eq!(http(&simulator, "GET", "/faults", "").await.1, expected, "nothing was changed");
 
-    let (status, error) = http(&simulator, "PUT", "/faults?service=ticket", r#"{"rejects":"1%"}"#).await;
+    let (status, error) =
+        http(&simulator, "PUT", "/faults?service=ticket", r#"{"rejects":"1%"}"#).await;
     assert_eq!(status, 400);
-    assert!(error["error"].as_str().unwrap().contains("latency, jitter, errors, lost_replies"), "{error}");
+    assert!(
+        error["error"].as_str().unwrap().contains("latency, jitter, errors, lost_replies"),
+        "{error}"
+    );
     assert_eq!(http(&simulator, "PUT", "/faults", "{").await.0, 400);
     assert_eq!(http(&simulator, "GET", "/faults?service=cinema", "").await.0, 400);
 }
@@ -90,7 +95,10 @@ async fn faults_are_changed_key_by_key_or_not_at_all() {
 async fn services_are_paused_and_resumed() {
     let simulator = with_three_bookings().await;
     let conduct = simulator.booking().unwrap().shop().conduct();
-    assert_eq!(http(&simulator, "POST", "/pause?for=30s", "").await, (200, json!({ "paused": true })));
+    assert_eq!(
+        http(&simulator, "POST", "/pause?for=30s", "").await,
+        (200, json!({ "paused": true }))
+    );
     assert!(conduct.is_paused());
     assert_eq!(http(&simulator, "POST", "/resume", "").await, (200, json!({ "paused": false })));
     assert!(!conduct.is_paused());
@@ -129,8 +137,10 @@ async fn the_ledger_is_read_from_elsewhere_page_by_page_and_of_one_queue() {
     let address = format!("http://{}", shop.address());
     let mut client = BookingServiceClient::connect(address).await.unwrap();
     for (booking, queue) in [("b1", "concert"), ("b2", "concert"), ("b3", "other")] {
-        let (booking_id, queue, client_id) = (booking.to_owned(), queue.to_owned(), "ann".to_owned());
-        let request = v1::ReserveRequest { booking_id, queue, client_id, quantity: 1, ..Default::default() };
+        let (booking_id, queue, client_id) =
+            (booking.to_owned(), queue.to_owned(), "ann".to_owned());
+        let request =
+            v1::ReserveRequest { booking_id, queue, client_id, quantity: 1, ..Default::default() };
         client.reserve(request).await.unwrap();
     }
     let remote: RemoteLedger =

@@ -16,7 +16,8 @@ use bookingq_sim::{BookingSim, RealtimeSim, SimError, Simulator, SimulatorConfig
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 
-const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const ANY_PORT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 fn channel(address: SocketAddr) -> Channel {
     Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy()
@@ -103,14 +104,19 @@ async fn a_rush_never_sells_more_than_there_is() {
     let (sim, client) = shop("stock=50,latency=1ms,jitter=5ms").await;
     let calls = (0..200).map(|number| {
         let mut client = client.clone();
-        tokio::spawn(async move { reservation(client.reserve(reserve(number)).await.unwrap()).is_some() })
+        tokio::spawn(async move {
+            reservation(client.reserve(reserve(number)).await.unwrap()).is_some()
+        })
     });
     let mut reserved = 0;
     for call in calls.collect::<Vec<_>>() {
         reserved += u64::from(call.await.unwrap());
     }
     let totals = sim.shop().totals();
-    assert_eq!((reserved, totals.held, totals.available, totals.sold_out_bookings), (50, 50, 0, 150));
+    assert_eq!(
+        (reserved, totals.held, totals.available, totals.sold_out_bookings),
+        (50, 50, 0, 150)
+    );
 }
 
 #[tokio::test]
@@ -180,7 +186,8 @@ async fn refusals_agree_with_themselves() {
         }
         let first = client.confirm(confirm(number)).await.unwrap().into_inner();
         assert_eq!(client.confirm(confirm(number)).await.unwrap().into_inner(), first);
-        unconfirmed += u64::from(matches!(first.outcome, Some(confirm_response::Outcome::Rejected(_))));
+        unconfirmed +=
+            u64::from(matches!(first.outcome, Some(confirm_response::Outcome::Rejected(_))));
     }
     assert!((25..75).contains(&rejected), "{rejected} of 100 were rejected");
     assert!(unconfirmed > 5, "{unconfirmed} were not confirmed");
@@ -227,7 +234,8 @@ async fn a_taken_port_is_named() {
 #[tokio::test]
 async fn the_ticket_service_looks_at_the_same_stock() {
     let (sim, mut client) = shop("stock=2").await;
-    let tickets = TicketSim::start(ServiceSpec::default(), sim.shop().clone(), ANY_PORT).await.unwrap();
+    let tickets =
+        TicketSim::start(ServiceSpec::default(), sim.shop().clone(), ANY_PORT).await.unwrap();
     let mut window = TicketServiceClient::new(channel(tickets.address()));
     let ask = |quantity| v1::CheckAvailabilityRequest { quantity, ..Default::default() };
     assert!(window.check_availability(ask(2)).await.unwrap().into_inner().available);

@@ -1,5 +1,5 @@
-//! What a booking costs Redis: memory while it waits, and CPU for its whole life (enqueue, claim, settle reserved,
-//! confirm, settle confirmed) at several batch sizes.
+//! What a booking costs Redis: memory while it waits, and CPU for its whole life (enqueue, claim,
+//! settle reserved, confirm, settle confirmed) at several batch sizes.
 //!
 //! ```text
 //! redis-server --port 7001 --save '' --appendonly no &
@@ -22,10 +22,15 @@ const LEASE: Duration = Duration::from_secs(60);
 async fn main() {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().expect("the URL of a Redis that may be emptied");
-    let bookings: usize = arguments.next().map_or(100_000, |n| n.parse().expect("a number of bookings"));
-    let mut redis =
-        redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
-    let mut batches: Vec<usize> = arguments.map(|size| size.parse().expect("a batch size")).collect();
+    let bookings: usize =
+        arguments.next().map_or(100_000, |n| n.parse().expect("a number of bookings"));
+    let mut redis = redis::Client::open(url.as_str())
+        .unwrap()
+        .get_multiplexed_async_connection()
+        .await
+        .unwrap();
+    let mut batches: Vec<usize> =
+        arguments.map(|size| size.parse().expect("a batch size")).collect();
     if batches.is_empty() {
         batches = vec![1, 64, 256];
     }
@@ -110,7 +115,8 @@ struct Info {
 
 async fn info(redis: &mut redis::aio::MultiplexedConnection) -> Info {
     let text: String = redis::cmd("INFO").arg("everything").query_async(redis).await.unwrap();
-    let values: HashMap<&str, &str> = text.lines().filter_map(|line| line.split_once(':')).collect();
+    let values: HashMap<&str, &str> =
+        text.lines().filter_map(|line| line.split_once(':')).collect();
     let of = |name: &str| values[name].trim().parse::<f64>().unwrap();
     Info { cpu: of("used_cpu_user") + of("used_cpu_sys"), memory: of("used_memory") }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bookingq_core::limits::MAX_REASON_BYTES;
 
-/// Longest lease, hold, retry wait or retention: 100 years. With it every moment stays below 10^14 ms, the largest whole
-/// number that Lua writes without an exponent.
+/// Longest lease, hold, retry wait or retention: 100 years. With it every moment stays below 10^14
+/// ms, the largest whole number that Lua writes without an exponent.
 pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// The span, at most [`LONGEST`].
@@ -13,7 +13,8 @@ pub(crate) fn span(duration: Duration) -> Duration {
     duration.min(LONGEST)
 }
 
-/// A task's slot time in microseconds, at most a year, so that the sum over a batch stays a whole number in Lua.
+/// A task's slot time in microseconds, at most a year, so that the sum over a batch stays a whole
+/// number in Lua.
 pub(crate) fn busy_us(duration: Duration) -> u64 {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     u64::try_from(duration.min(YEAR).as_micros()).unwrap_or(u64::MAX)

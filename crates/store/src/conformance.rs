@@ -35,7 +35,8 @@ pub trait Subject: Send + Sync {
     async fn advance(&self, by: Duration);
 }
 
-/// Makes a test of each case. `$make` is the path of an `async fn()` that returns a new [`Subject`].
+/// Makes a test of each case. `$make` is the path of an `async fn()` that returns a new
+/// [`Subject`].
 #[macro_export]
 macro_rules! conformance_tests {
     ($make:path) => {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-/// A call to the store failed. Unless it says otherwise, whether it took effect is unknown: repeat it as it was.
+/// A call to the store failed. Unless it says otherwise, whether it took effect is unknown: repeat
+/// it as it was.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// No connection, a lost one, or a server that can't serve just now (loading, read-only, failing over).
+    /// No connection, a lost one, or a server that can't serve just now (loading, read-only,
+    /// failing over).
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
     /// No answer within the deadline.
@@ -21,14 +23,17 @@ pub enum StoreError {
     #[error("the store's settings can't be used: {0}")]
     Settings(String),
     /// The data was written by a newer release.
-    #[error("the store has schema version {found}; this release knows up to {known}: use a newer release")]
+    #[error(
+        "the store has schema version {found}; this release knows up to {known}: use a newer release"
+    )]
     NewerSchema {
         /// What is there.
         found: u32,
         /// What we know.
         known: u32,
     },
-    /// An answer that can't be understood, or a script that failed: a defect, ours or of foreign data.
+    /// An answer that can't be understood, or a script that failed: a defect, ours or of foreign
+    /// data.
     #[error("the store answered something unexpected: {0}")]
     Unexpected(String),
 }

@@ -4,8 +4,8 @@
 //!   callers --one each--> bounded queue of the kind --up to 256--> one store call --answers--> callers
 //! ```
 //!
-//! No timer: an idle kind sends at once, a busy one sends whatever came while it waited. One call of a kind is in flight
-//! at a time, so what a caller asks for in order happens in order.
+//! No timer: an idle kind sends at once, a busy one sends whatever came while it waited. One call
+//! of a kind is in flight at a time, so what a caller asks for in order happens in order.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,18 +15,22 @@ use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::{Booking, ClientId, Refusal};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Cancel, Confirm, Confirmed, Enqueue, Enqueued, Result, Settled, Settlement, Store, StoreError};
+use crate::{
+    Cancel, Confirm, Confirmed, Enqueue, Enqueued, Result, Settled, Settlement, Store, StoreError,
+};
 
-/// Calls of one kind that may wait; more are refused. At the pace of one Redis core this is less than a second's work.
+/// Calls of one kind that may wait; more are refused. At the pace of one Redis core this is less
+/// than a second's work.
 const MAX_WAITING: usize = 16_384;
 
 /// What a request of a client answers: done, or refused by the rules.
 type Answer<T> = std::result::Result<T, Refusal>;
 
-/// Single calls in, batches out. Clones share the same queues; the tasks behind them end with the last clone.
+/// Single calls in, batches out. Clones share the same queues; the tasks behind them end with the
+/// last clone.
 ///
-/// A caller that goes away does not undo its call: it is sent with its batch and takes effect or not, as with any other
-/// lost answer. When the store fails, everybody in the batch gets the error.
+/// A caller that goes away does not undo its call: it is sent with its batch and takes effect or
+/// not, as with any other lost answer. When the store fails, everybody in the batch gets the error.
 #[derive(Clone)]
 pub struct GroupCommit {
     store: Arc<dyn Store>,
@@ -84,7 +88,8 @@ impl GroupCommit {
     }
 }
 
-/// One store call for each run of equal leases: in practice one, since a worker always asks for the same.
+/// One store call for each run of equal leases: in practice one, since a worker always asks for the
+/// same.
 async fn confirm_by_lease(
     store: Arc<dyn Store>,
     batch: Vec<(Confirm, Duration)>,
@@ -142,20 +147,25 @@ fn ended() -> StoreError {
 }
 
 /// Sends batch after batch until nobody can submit any more.
-async fn drive<I, O, F, Call>(store: Arc<dyn Store>, mut waiting: mpsc::Receiver<Waiting<I, O>>, commit: F)
-where
+async fn drive<I, O, F, Call>(
+    store: Arc<dyn Store>,
+    mut waiting: mpsc::Receiver<Waiting<I, O>>,
+    commit: F,
+) where
     F: Fn(Arc<dyn Store>, Vec<I>) -> Call,
     Call: Future<Output = Result<Vec<O>>>,
 {
     let mut batch = Vec::with_capacity(MAX_STORE_BATCH);
     while waiting.recv_many(&mut batch, MAX_STORE_BATCH).await > 0 {
-        // Callers that are ready to run submit first: a batch of what is there already costs nobody any time.
+        // Callers that are ready to run submit first: a batch of what is there already costs nobody
+        // any time.
         tokio::task::yield_now().await;
         while batch.len() < MAX_STORE_BATCH {
             let Ok(one) = waiting.try_recv() else { break };
             batch.push(one);
         }
-        let (items, callers): (Vec<I>, Vec<_>) = batch.drain(..).map(|one| (one.item, one.answer)).unzip();
+        let (items, callers): (Vec<I>, Vec<_>) =
+            batch.drain(..).map(|one| (one.item, one.answer)).unzip();
         let count = items.len();
         let answers = match commit(Arc::clone(&store), items).await {
             Ok(answers) if answers.len() != count => {

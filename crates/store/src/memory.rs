@@ -1,7 +1,8 @@
-//! The embedded store: one queue in this process's memory. It is also the model that the Redis store is tested against.
+//! The embedded store: one queue in this process's memory. It is also the model that the Redis
+//! store is tested against.
 //!
-//! Its data is gone when the process ends. Clear rather than fast, yet no operation costs more than O(log n) for each
-//! booking it touches.
+//! Its data is gone when the process ends. Clear rather than fast, yet no operation costs more than
+//! O(log n) for each booking it touches.
 
 mod cancel;
 mod claim;
@@ -44,7 +45,11 @@ pub struct MemoryOptions {
 
 impl Default for MemoryOptions {
     fn default() -> Self {
-        Self { clock: Clock::System, retention: Duration::from_secs(24 * 3600), outbox_events: 1_000_000 }
+        Self {
+            clock: Clock::System,
+            retention: Duration::from_secs(24 * 3600),
+            outbox_events: 1_000_000,
+        }
     }
 }
 
@@ -114,7 +119,10 @@ impl Store for MemoryStore {
         Ok(Opened { epoch: self.epoch.clone(), warnings: Vec::new() })
     }
 
-    async fn enqueue(&self, batch: Vec<Enqueue>) -> Result<Vec<std::result::Result<Enqueued, Refusal>>> {
+    async fn enqueue(
+        &self,
+        batch: Vec<Enqueue>,
+    ) -> Result<Vec<std::result::Result<Enqueued, Refusal>>> {
         Ok(self.step(|queue, now| batch.iter().map(|asked| queue.enqueue(asked, now)).collect()))
     }
 
@@ -127,7 +135,9 @@ impl Store for MemoryStore {
     }
 
     async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<Settled>> {
-        Ok(self.step(|queue, now| batch.iter().map(|settlement| queue.settle(settlement, now)).collect()))
+        Ok(self.step(|queue, now| {
+            batch.iter().map(|settlement| queue.settle(settlement, now)).collect()
+        }))
     }
 
     async fn confirm(
@@ -135,10 +145,14 @@ impl Store for MemoryStore {
         batch: Vec<Confirm>,
         lease: Duration,
     ) -> Result<Vec<std::result::Result<Confirmed, Refusal>>> {
-        Ok(self.step(|queue, now| batch.iter().map(|paid| queue.confirm(paid, lease, now)).collect()))
+        Ok(self
+            .step(|queue, now| batch.iter().map(|paid| queue.confirm(paid, lease, now)).collect()))
     }
 
-    async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<std::result::Result<Booking, Refusal>>> {
+    async fn cancel(
+        &self,
+        batch: Vec<Cancel>,
+    ) -> Result<Vec<std::result::Result<Booking, Refusal>>> {
         Ok(self.step(|queue, now| batch.iter().map(|asked| queue.cancel(asked, now)).collect()))
     }
 
@@ -162,7 +176,8 @@ impl Store for MemoryStore {
     async fn events(&self, after: EventSeq, max: usize, wait: Duration) -> Result<Events> {
         let read = async {
             loop {
-                // Asked for before looking, so that an event between the look and the wait still wakes us.
+                // Asked for before looking, so that an event between the look and the wait still
+                // wakes us.
                 let grown = self.grown.notified();
                 let found = self.step(|queue, _| queue.registers.outbox.after(after, max));
                 if found.gap || !found.events.is_empty() || wait.is_zero() {

@@ -8,9 +8,9 @@ use crate::{Snapshot, Totals};
 
 /// Differences the queue's counters.
 ///
-/// Arrivals are smoothed with a time constant of one second: short enough that a step is mostly known after two readings,
-/// long enough that one reading's luck does not move the fleet. The service time is a mean over about the last five readings
-/// in which somebody left the line.
+/// Arrivals are smoothed with a time constant of one second: short enough that a step is mostly
+/// known after two readings, long enough that one reading's luck does not move the fleet. The
+/// service time is a mean over about the last five readings in which somebody left the line.
 #[derive(Debug, Clone, Default)]
 pub struct ReadingFollower {
     last: Option<Snapshot>,
@@ -29,7 +29,8 @@ impl ReadingFollower {
         Self::default()
     }
 
-    /// Takes a snapshot. The first one, and one whose counters went backwards, tells only what is waiting.
+    /// Takes a snapshot. The first one, and one whose counters went backwards, tells only what is
+    /// waiting.
     pub fn observe(&mut self, snapshot: Snapshot) -> Reading {
         if let Some(last) = self.last.take().filter(|last| grows(&last.totals, &snapshot.totals)) {
             let seconds = snapshot.now.since(last.now).as_secs_f64();
@@ -57,13 +58,16 @@ impl ReadingFollower {
         let dispatched = now.dispatched - last.dispatched;
         if dispatched > 0 {
             let busy = (now.busy_us - last.busy_us) as f64 / 1e6 / dispatched as f64;
-            self.service_time = Some(self.service_time.map_or(busy, |mean| mean + SERVICE * (busy - mean)));
+            self.service_time =
+                Some(self.service_time.map_or(busy, |mean| mean + SERVICE * (busy - mean)));
         }
     }
 }
 
 fn grows(last: &Totals, now: &Totals) -> bool {
-    now.enqueued >= last.enqueued && now.dispatched >= last.dispatched && now.busy_us >= last.busy_us
+    now.enqueued >= last.enqueued
+        && now.dispatched >= last.dispatched
+        && now.busy_us >= last.busy_us
 }
 
 #[cfg(test)]
@@ -96,7 +100,12 @@ mod tests {
         let mut reading = follower.observe(snapshot(0, 0, 0, 0));
         assert_eq!(reading.service_time, None);
         for second in 1..60 {
-            reading = follower.observe(snapshot(second, second * 100, second * 100, second * 100 * 20_000));
+            reading = follower.observe(snapshot(
+                second,
+                second * 100,
+                second * 100,
+                second * 100 * 20_000,
+            ));
         }
         assert!((reading.arrivals - 100.0).abs() < 0.01, "{reading:?}");
         assert_eq!(reading.service_time, Some(Duration::from_millis(20)));

@@ -11,8 +11,8 @@
 //!                                        '- config    what a store is told at its start
 //! ```
 //!
-//! Each call is one script, so one atomic step. A call whose answer is lost may or may not have taken effect; it is not
-//! repeated here but by the caller, and every script is safe to repeat.
+//! Each call is one script, so one atomic step. A call whose answer is lost may or may not have
+//! taken effect; it is not repeated here but by the caller, and every script is safe to repeat.
 
 mod batch;
 mod config;
@@ -35,7 +35,9 @@ use ::redis::{Cmd, Value};
 use async_trait::async_trait;
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::time::millis;
-use bookingq_core::{Admission, Booking, ClientId, EventSeq, QueueName, Refusal, Ticket, Timestamp};
+use bookingq_core::{
+    Admission, Booking, ClientId, EventSeq, QueueName, Refusal, Ticket, Timestamp,
+};
 use tracing::warn;
 
 pub use self::config::RedisConfig;
@@ -91,11 +93,13 @@ impl RedisStore {
     /// A call of a script, up to the arguments that all of them share.
     fn call(&self, script: &::redis::Script) -> Cmd {
         let mut call = self.link.call(script);
-        call.arg(self.config.outbox_entries.max(1)).arg(millis(bounds::span(self.config.retention)));
+        call.arg(self.config.outbox_entries.max(1))
+            .arg(millis(bounds::span(self.config.retention)));
         call
     }
 
-    /// One script call for each part of a batch, with `lead` in front of the items; one answer for each item.
+    /// One script call for each part of a batch, with `lead` in front of the items; one answer for
+    /// each item.
     async fn in_parts<I: Sync, O>(
         &self,
         script: &::redis::Script,
@@ -138,7 +142,8 @@ impl RedisStore {
     }
 }
 
-/// Cuts a batch into script calls: of at most 256, and with nobody twice in one, since a script decides about all before it writes.
+/// Cuts a batch into script calls: of at most 256, and with nobody twice in one, since a script
+/// decides about all before it writes.
 fn parts<I>(batch: &[I], client: impl Fn(&I) -> &ClientId) -> Vec<&[I]> {
     let mut parts = Vec::with_capacity(1);
     let mut named = HashSet::with_capacity(batch.len().min(MAX_STORE_BATCH));
@@ -170,14 +175,18 @@ impl Store for RedisStore {
 
     async fn open(&self) -> Result<Opened> {
         let call = self.link.open_call(self.known.outdated().as_deref());
-        let opened = decode::opened(self.link.script(&self.link.scripts.open, &call).await?, SCHEMA)?;
+        let opened =
+            decode::opened(self.link.script(&self.link.scripts.open, &call).await?, SCHEMA)?;
         if self.known.opened(&opened.epoch) {
             warn!(queue = %self.config.queue, epoch = opened.epoch, "this is not the data of before");
         }
         Ok(Opened { warnings: self.warnings().await?, ..opened })
     }
 
-    async fn enqueue(&self, batch: Vec<Enqueue>) -> Result<Vec<std::result::Result<Enqueued, Refusal>>> {
+    async fn enqueue(
+        &self,
+        batch: Vec<Enqueue>,
+    ) -> Result<Vec<std::result::Result<Enqueued, Refusal>>> {
         let script = &self.link.scripts.enqueue;
         let mut results = Vec::with_capacity(batch.len());
         for part in parts(&batch, |asked| &asked.client) {
@@ -209,7 +218,15 @@ impl Store for RedisStore {
     async fn renew(&self, batch: Vec<Lease>, lease: Duration) -> Result<Vec<bool>> {
         let read = |_: &Lease, answer| Ok(number(&answer)? == Some(1));
         let script = &self.link.scripts.renew;
-        self.in_parts(script, Some(lease), &batch, |lease| &lease.client, each(batch::push_lease), read).await
+        self.in_parts(
+            script,
+            Some(lease),
+            &batch,
+            |lease| &lease.client,
+            each(batch::push_lease),
+            read,
+        )
+        .await
     }
 
     async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<Settled>> {
@@ -224,10 +241,14 @@ impl Store for RedisStore {
         lease: Duration,
     ) -> Result<Vec<std::result::Result<Confirmed, Refusal>>> {
         let (script, push) = (&self.link.scripts.confirm, each(batch::push_confirm));
-        self.in_parts(script, Some(lease), &batch, |paid| &paid.client, push, batch::confirmed).await
+        self.in_parts(script, Some(lease), &batch, |paid| &paid.client, push, batch::confirmed)
+            .await
     }
 
-    async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<std::result::Result<Booking, Refusal>>> {
+    async fn cancel(
+        &self,
+        batch: Vec<Cancel>,
+    ) -> Result<Vec<std::result::Result<Booking, Refusal>>> {
         let (script, push) = (&self.link.scripts.cancel, each(batch::push_cancel));
         self.in_parts(script, None, &batch, |asked| &asked.client, push, batch::cancelled).await
     }
@@ -259,7 +280,8 @@ impl Store for RedisStore {
     async fn snapshot(&self) -> Result<Snapshot> {
         let script = &self.link.scripts.snapshot;
         let mark = self.known.mark();
-        let (entries, snapshot) = decode::snapshot(self.link.script(script, &self.call(script)).await?)?;
+        let (entries, snapshot) =
+            decode::snapshot(self.link.script(script, &self.call(script)).await?)?;
         Ok(Snapshot { set_back: self.known.shows(entries, mark), ..snapshot })
     }
 
@@ -289,7 +311,8 @@ impl Store for RedisStore {
             let answer = array(self.link.command(&call).await?)?;
             let found = answer.len() / 2;
             for pair in answer.chunks_exact(2) {
-                let ticket = number(&pair[1])?.ok_or_else(|| unexpected("not a ticket", &pair[1]))?;
+                let ticket =
+                    number(&pair[1])?.ok_or_else(|| unexpected("not a ticket", &pair[1]))?;
                 tickets.push(Ticket(ticket));
             }
             if found < page || tickets.len() >= max {
@@ -315,7 +338,8 @@ impl Store for RedisStore {
             Value::Nil => Ok(None),
             answer => {
                 let parts = array(answer)?;
-                let done = EventSeq { ms: required(parts.first())?, number: required(parts.get(1))? };
+                let done =
+                    EventSeq { ms: required(parts.first())?, number: required(parts.get(1))? };
                 Ok(Some(NotifierLease { done }))
             }
         }
@@ -332,7 +356,8 @@ mod tests {
             names.iter().map(|name| ClientId::new(name).expect("a valid id")).collect()
         };
         let batch = clients(&["a", "b", "a", "a", "c", "b"]);
-        let cut: Vec<usize> = parts(&batch, |client| client).iter().map(|part| part.len()).collect();
+        let cut: Vec<usize> =
+            parts(&batch, |client| client).iter().map(|part| part.len()).collect();
         assert_eq!(cut, [2, 1, 3]);
         let many: Vec<ClientId> = (0..600).map(|n| clients(&[&n.to_string()]).remove(0)).collect();
         let cut: Vec<usize> = parts(&many, |client| client).iter().map(|part| part.len()).collect();

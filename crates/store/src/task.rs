@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bookingq_core::{
-    BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, ReservationId, Ticket, Timestamp,
+    BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, ReservationId, Ticket,
+    Timestamp,
 };
 
 /// Which tasks to claim.
@@ -68,9 +69,11 @@ pub struct Task {
     pub enqueued_at: Timestamp,
     /// W3C `traceparent` of the request that made the booking, if it had one.
     pub trace: Option<String>,
-    /// Claimed straight from the line, for the first time: no earlier worker can have asked for a reservation.
+    /// Claimed straight from the line, for the first time: no earlier worker can have asked for a
+    /// reservation.
     pub first: bool,
-    /// The client has asked to leave while this was reserving: do not reserve; settle with [`Verdict::GiveUp`].
+    /// The client has asked to leave while this was reserving: do not reserve; settle with
+    /// [`Verdict::GiveUp`].
     pub cancelled: bool,
 }
 
@@ -81,7 +84,8 @@ pub struct Claim {
     pub now: Timestamp,
     /// The tasks, to be done in this order.
     pub tasks: Vec<Task>,
-    /// How long until the earliest lease ends; `None` when there is none. What is due after this claim is claimed then.
+    /// How long until the earliest lease ends; `None` when there is none. What is due after this
+    /// claim is claimed then.
     pub next_due: Option<Duration>,
     /// Whether the line still has somebody this claim could not take (it was full).
     pub more: bool,
@@ -90,7 +94,12 @@ pub struct Claim {
 impl Task {
     /// The right to it, by which it is renewed and settled.
     pub fn lease(&self) -> Lease {
-        Lease { client: self.client.clone(), booking: self.booking, ticket: self.ticket, fence: self.fence }
+        Lease {
+            client: self.client.clone(),
+            booking: self.booking,
+            ticket: self.ticket,
+            fence: self.fence,
+        }
     }
 }
 
@@ -119,7 +128,8 @@ pub enum Try {
 /// What became of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Reserve succeeded: hold it for this long from now. If the client has left meanwhile, it is released instead.
+    /// Reserve succeeded: hold it for this long from now. If the client has left meanwhile, it is
+    /// released instead.
     Reserved {
         /// The Booking Service's name for it.
         reservation: ReservationId,
@@ -137,16 +147,17 @@ pub enum Verdict {
     Confirmed,
     /// Release succeeded: the booking ends as its outcome says.
     Released,
-    /// Try again after this long; 0 hands the task back at once. Reserving, confirming and releasing stay what they are,
-    /// but a reserving booking whose client has left is released instead.
+    /// Try again after this long; 0 hands the task back at once. Reserving, confirming and
+    /// releasing stay what they are, but a reserving booking whose client has left is released
+    /// instead.
     Retry {
         /// From now.
         after: Duration,
         /// Whether the try counts.
         counts: Try,
     },
-    /// Reserve has no attempts left, or Confirm was refused: release it, and the booking fails. (A reserving booking whose
-    /// client has left ends cancelled.)
+    /// Reserve has no attempts left, or Confirm was refused: release it, and the booking fails. (A
+    /// reserving booking whose client has left ends cancelled.)
     GiveUp {
         /// Why.
         reason: String,
@@ -160,8 +171,8 @@ pub struct Settlement {
     pub lease: Lease,
     /// What became of it.
     pub verdict: Verdict,
-    /// How long the task took a slot: what the autoscaler's service time is made of. A store may count the mean of a call's
-    /// settlements for each of them that is applied.
+    /// How long the task took a slot: what the autoscaler's service time is made of. A store may
+    /// count the mean of a call's settlements for each of them that is applied.
     pub busy: Duration,
 }
 
@@ -172,6 +183,7 @@ pub enum Settled {
     Applied(BookingState),
     /// It had taken effect before (a repeat after a lost reply); the booking is now in this state.
     Repeated(BookingState),
-    /// The fence is not the current one, or the booking is another, or the verdict does not fit the state: nothing was changed.
+    /// The fence is not the current one, or the booking is another, or the verdict does not fit the
+    /// state: nothing was changed.
     Stale,
 }

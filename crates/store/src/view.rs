@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bookingq_core::{
-    Admission, Booking, BookingId, ClientId, Details, Event, EventSeq, PaymentId, RequestId, Ticket,
-    Timestamp,
+    Admission, Booking, BookingId, ClientId, Details, Event, EventSeq, PaymentId, RequestId,
+    Ticket, Timestamp,
 };
 
 use crate::task::Task;
@@ -49,7 +49,8 @@ pub struct Confirm {
 pub enum Confirmed {
     /// It won: the booking is confirming and the caller holds the task. (`Booking` as it is now.)
     Won(Box<Task>, Booking),
-    /// The same payment came before; this is the booking now: confirming, confirmed, or on its way to failed.
+    /// The same payment came before; this is the booking now: confirming, confirmed, or on its way
+    /// to failed.
     Repeated(Booking),
 }
 
@@ -113,10 +114,11 @@ pub struct Totals {
 pub struct Snapshot {
     /// The store's clock.
     pub now: Timestamp,
-    /// Names the store's data ([`Opened::epoch`]); empty when it was lost and nobody has opened the store since.
+    /// Names the store's data ([`Opened::epoch`]); empty when it was lost and nobody has opened
+    /// the store since.
     pub epoch: String,
-    /// The data is older than what this store has seen of it since it was opened: what happened last is gone. Until it is
-    /// opened again, which gives such data another epoch.
+    /// The data is older than what this store has seen of it since it was opened: what happened
+    /// last is gone. Until it is opened again, which gives such data another epoch.
     pub set_back: bool,
     /// Whether it takes and serves bookings.
     pub admission: Admission,
@@ -147,7 +149,8 @@ pub struct Events {
     pub events: Vec<Event>,
     /// Where to go on from; equals the `after` of the call when nothing came.
     pub next: EventSeq,
-    /// Events between `after` and the first one here are gone (trimmed, or the store lost its data): start anew.
+    /// Events between `after` and the first one here are gone (trimmed, or the store lost its
+    /// data): start anew.
     pub gap: bool,
 }
 
@@ -161,7 +164,8 @@ pub struct NotifierLease {
 /// What was found when opening.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Opened {
-    /// Names this store's data; another one means that data was lost, all of it or what was newest.
+    /// Names this store's data; another one means that data was lost, all of it or what was
+    /// newest.
     pub epoch: String,
     /// Settings of the server that are unsafe for bookings, for a person.
     pub warnings: Vec<String>,

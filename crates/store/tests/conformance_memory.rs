@@ -29,7 +29,10 @@ impl Subject for Embedded {
 async fn embedded() -> Embedded {
     let clock = ManualClock::new(Timestamp(1_800_000_000_000));
     let options = MemoryOptions { clock: Clock::Manual(clock.clone()), ..MemoryOptions::default() };
-    Embedded { store: MemoryStore::with_options(QueueName::new("concert").unwrap(), options), clock }
+    Embedded {
+        store: MemoryStore::with_options(QueueName::new("concert").unwrap(), options),
+        clock,
+    }
 }
 
 bookingq_store::conformance_tests!(embedded);

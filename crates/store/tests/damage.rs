@@ -1,4 +1,5 @@
-//! A booking's text that was cut off or overwritten hurts nobody but itself. On a real redis-server.
+//! A booking's text that was cut off or overwritten hurts nobody but itself. On a real
+//! redis-server.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -7,7 +8,9 @@ use std::time::Duration;
 
 use bookingq_core::{BookingId, ClientId, Details, PaymentId, RequestId, ReservationId};
 use bookingq_store::redis::RedisStore;
-use bookingq_store::{Cancel, Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, Task, Verdict};
+use bookingq_store::{
+    Cancel, Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, Task, Verdict,
+};
 use redis::aio::MultiplexedConnection;
 use support::RedisServer;
 
@@ -40,7 +43,11 @@ fn enqueue(name: &str, request: &str) -> Enqueue {
 fn settlements(tasks: &[Task], verdict: &Verdict) -> Vec<Settlement> {
     tasks
         .iter()
-        .map(|task| Settlement { lease: task.lease(), verdict: verdict.clone(), busy: Duration::ZERO })
+        .map(|task| Settlement {
+            lease: task.lease(),
+            verdict: verdict.clone(),
+            busy: Duration::ZERO,
+        })
         .collect()
 }
 
@@ -81,7 +88,8 @@ async fn both_at(stage: Stage, store: &RedisStore) -> Vec<Task> {
     won.into_iter().map(task).collect()
 }
 
-/// Everything that can be asked of both. Nothing may fail, and the bystander gets what it would get alone.
+/// Everything that can be asked of both. Nothing may fail, and the bystander gets what it would get
+/// alone.
 async fn bystander_is_served(stage: Stage, store: &RedisStore, tasks: &[Task], damage: &str) {
     let why = format!("{stage:?}, {damage}");
     let clients = vec![client("victim"), client("bystander")];
@@ -90,7 +98,8 @@ async fn bystander_is_served(stage: Stage, store: &RedisStore, tasks: &[Task], d
     let held = matches!(stage, Stage::Reserving | Stage::Confirming);
     if held {
         let leases = tasks.iter().map(Task::lease).collect();
-        let renewed = store.renew(leases, LEASE).await.unwrap_or_else(|error| panic!("{why}: {error}"));
+        let renewed =
+            store.renew(leases, LEASE).await.unwrap_or_else(|error| panic!("{why}: {error}"));
         assert!(renewed[1], "{why}");
         let verdict = if stage == Stage::Reserving { reserved() } else { Verdict::Confirmed };
         let done = store.settle(settlements(tasks, &verdict)).await;
@@ -109,7 +118,8 @@ async fn bystander_is_served(stage: Stage, store: &RedisStore, tasks: &[Task], d
     }
     store.sweep(9).await.unwrap_or_else(|error| panic!("{why}: {error}"));
     store.snapshot().await.unwrap_or_else(|error| panic!("{why}: {error}"));
-    let leave = clients.iter().map(|client| Cancel { client: client.clone(), booking: None }).collect();
+    let leave =
+        clients.iter().map(|client| Cancel { client: client.clone(), booking: None }).collect();
     store.cancel(leave).await.unwrap_or_else(|error| panic!("{why}: {error}"));
     let again = vec![enqueue("victim", "second"), enqueue("bystander", "second")];
     let again = store.enqueue(again).await.unwrap_or_else(|error| panic!("{why}: {error}"));
@@ -134,7 +144,8 @@ async fn a_damaged_booking_hurts_nobody_else() {
     let server = RedisServer::start();
     let client = redis::Client::open(server.url()).unwrap();
     let mut redis = client.get_multiplexed_async_connection().await.unwrap();
-    for stage in [Stage::Queued, Stage::Reserving, Stage::Reserved, Stage::Confirming, Stage::Final] {
+    for stage in [Stage::Queued, Stage::Reserving, Stage::Reserved, Stage::Confirming, Stage::Final]
+    {
         let whole = {
             let (store, key) = fresh(&server, &mut redis).await;
             both_at(stage, &store).await;

@@ -25,7 +25,8 @@ fn enqueue(n: usize) -> Enqueue {
 /// Starts a call and lets it reach its queue.
 async fn start(group: &GroupCommit, n: usize) -> JoinHandle<Result<Enqueued>> {
     let group = group.clone();
-    let call = tokio::spawn(async move { group.enqueue(enqueue(n)).await.map(|answer| answer.unwrap()) });
+    let call =
+        tokio::spawn(async move { group.enqueue(enqueue(n)).await.map(|answer| answer.unwrap()) });
     tokio::task::yield_now().await;
     call
 }

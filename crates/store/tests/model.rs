@@ -1,7 +1,8 @@
 //! The Redis store does, step by step, exactly what the embedded store does.
 //!
-//! The same random sequence drives both. The clock is the test's, the ids are the test's, so everything either of them
-//! answers must be equal: results, every client's booking, the line, the counters, the events.
+//! The same random sequence drives both. The clock is the test's, the ids are the test's, so
+//! everything either of them answers must be equal: results, every client's booking, the line, the
+//! counters, the events.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -9,8 +10,8 @@ mod support;
 use std::time::Duration;
 
 use bookingq_core::{
-    Admission, BookingId, ClientId, Details, Event, EventSeq, Fence, PaymentId, RequestId, ReservationId,
-    Ticket, Timestamp,
+    Admission, BookingId, ClientId, Details, Event, EventSeq, Fence, PaymentId, RequestId,
+    ReservationId, Ticket, Timestamp,
 };
 use bookingq_store::memory::{Clock, ManualClock, MemoryOptions, MemoryStore};
 use bookingq_store::redis::RedisStore;
@@ -50,7 +51,8 @@ enum Step {
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {
-    let reason = || prop_oneof![Just(String::new()), Just("no: a > b".to_owned()), Just("é".repeat(300))];
+    let reason =
+        || prop_oneof![Just(String::new()), Just("no: a > b".to_owned()), Just("é".repeat(300))];
     let ms = |ms: u64| Duration::from_millis(ms);
     prop_oneof![
         4 => (0..3u64).prop_map(move |n| Verdict::Reserved {
@@ -71,7 +73,8 @@ fn verdict() -> impl Strategy<Value = Verdict> {
 
 fn step() -> impl Strategy<Value = Step> {
     let client = 0..CLIENTS;
-    let named = prop_oneof![3 => Just(Named::Nobody), 2 => Just(Named::Own), 1 => Just(Named::Another)];
+    let named =
+        prop_oneof![3 => Just(Named::Nobody), 2 => Just(Named::Own), 1 => Just(Named::Another)];
     let forged = prop_oneof![8 => Just(0u64), 1 => 1..3u64];
     let scope = prop_oneof![4 => Just(Scope::Everything), 1 => Just(Scope::DueOnly)];
     prop_oneof![
@@ -108,7 +111,8 @@ impl Pair {
     async fn new(server: &RedisServer) -> Self {
         let config = server.config();
         let clock = ManualClock::new(START);
-        let options = MemoryOptions { clock: Clock::Manual(clock.clone()), ..MemoryOptions::default() };
+        let options =
+            MemoryOptions { clock: Clock::Manual(clock.clone()), ..MemoryOptions::default() };
         let redis = RedisStore::connect_with_test_clock(config.clone()).unwrap();
         redis.set_clock(START).await.unwrap();
         Self {
@@ -131,7 +135,9 @@ impl Pair {
     async fn named(&self, client: &ClientId, named: Named) -> Option<BookingId> {
         match named {
             Named::Nobody => None,
-            Named::Own => self.memory.status(vec![client.clone()]).await.unwrap()[0].as_ref().map(|b| b.id),
+            Named::Own => {
+                self.memory.status(vec![client.clone()]).await.unwrap()[0].as_ref().map(|b| b.id)
+            }
             Named::Another => Some(BookingId::from_u128(u128::MAX)),
         }
     }
@@ -151,7 +157,11 @@ impl Pair {
             Step::Settle(entries) => {
                 let settlement = |(task, forged, verdict): &(usize, u64, Verdict)| {
                     let lease = self.lease(*task, *forged)?;
-                    Some(Settlement { lease, verdict: verdict.clone(), busy: Duration::from_micros(700) })
+                    Some(Settlement {
+                        lease,
+                        verdict: verdict.clone(),
+                        busy: Duration::from_micros(700),
+                    })
                 };
                 let batch: Vec<Settlement> = entries.iter().filter_map(settlement).collect();
                 let memory = self.memory.settle(batch.clone()).await.unwrap();
@@ -168,7 +178,10 @@ impl Pair {
                 assert_eq!(memory, self.redis.cancel(batch).await.unwrap());
             }
             Step::Sweep(limit) => {
-                assert_eq!(self.memory.sweep(*limit).await.unwrap(), self.redis.sweep(*limit).await.unwrap());
+                assert_eq!(
+                    self.memory.sweep(*limit).await.unwrap(),
+                    self.redis.sweep(*limit).await.unwrap()
+                );
             }
             Step::Advance(ms) => {
                 self.clock.advance(Duration::from_millis(*ms));
@@ -192,7 +205,8 @@ impl Pair {
         let mut batch = Vec::new();
         for (client, request) in entries {
             self.next_booking += 1;
-            let details = Details::new(["", "VIP row"][request % 2], *request as i32, b"\x00\xffx").unwrap();
+            let details =
+                Details::new(["", "VIP row"][request % 2], *request as i32, b"\x00\xffx").unwrap();
             batch.push(Enqueue {
                 client: self.clients[*client].clone(),
                 request: RequestId::new(&format!("r{request}")).unwrap(),

@@ -1,4 +1,5 @@
-//! What happens to the Redis store when Redis, its data or the way to it goes wrong. On a real redis-server.
+//! What happens to the Redis store when Redis, its data or the way to it goes wrong. On a real
+//! redis-server.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -141,7 +142,10 @@ async fn a_server_that_became_a_replica_is_unavailable_until_it_can_be_written_a
     let refused = store.enqueue(vec![enqueue("b")]).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     let refused = store.snapshot().await;
-    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "it serves nothing old: {refused:?}");
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable(_))),
+        "it serves nothing old: {refused:?}"
+    );
     server.cli(&["REPLICAOF", "NO", "ONE"]);
     place(&store, &enqueue("c")).await;
 }
@@ -235,7 +239,11 @@ async fn data_that_was_lost_has_another_epoch_and_a_follower_notices() {
     let after = store.events(EventSeq::START, 9, Duration::ZERO).await.unwrap().next;
     assert_eq!(store.snapshot().await.unwrap().epoch, before.epoch);
     server.cli(&["FLUSHALL"]);
-    assert_eq!(store.snapshot().await.unwrap().epoch, "", "new data has no name before somebody opens it");
+    assert_eq!(
+        store.snapshot().await.unwrap().epoch,
+        "",
+        "new data has no name before somebody opens it"
+    );
     let opened = store.open().await.unwrap();
     assert_ne!(opened.epoch, before.epoch);
     assert_eq!(store.snapshot().await.unwrap().epoch, opened.epoch);
@@ -313,11 +321,14 @@ async fn every_key_of_a_queue_is_in_one_slot_and_a_final_booking_has_a_ttl() {
     assert!(kept.contains(" 000000000000002\nconfirmed  - - 000\n"), "{kept}");
     assert!(!kept.contains("an item") && !kept.contains("a payload"), "{kept}");
 
-    // The next booking takes its place; it is kept by its request for what is left of its retention.
-    let next = Enqueue { request: RequestId::new("next").unwrap(), ..enqueue("a client {with} braces") };
+    // The next booking takes its place; it is kept by its request for what is left of its
+    // retention.
+    let next =
+        Enqueue { request: RequestId::new("next").unwrap(), ..enqueue("a client {with} braces") };
     place(&store, &next).await;
     assert_eq!(server.cli(&["PTTL", &key("a client {with} braces")]), "-1");
-    let earlier = key(&format!("a client {{with}} braces\n{}", enqueue("a client {with} braces").request));
+    let earlier =
+        key(&format!("a client {{with}} braces\n{}", enqueue("a client {with} braces").request));
     let left: u64 = server.cli(&["PTTL", &earlier]).parse().unwrap();
     assert!((90_000..=ttl).contains(&left), "{left} of {ttl}");
     assert_eq!(server.cli(&["GET", &earlier]), kept);
@@ -336,7 +347,8 @@ async fn a_line_without_its_counters_is_served_all_the_same() {
     let done = store.settle(vec![settlement(&task, reserved())]).await.unwrap();
     assert_eq!(done, [Settled::Applied(BookingState::Reserved)]);
     server.cli(&["DEL", &stats]);
-    let paid = Confirm { client: task.client, booking: None, payment: PaymentId::new("p").unwrap() };
+    let paid =
+        Confirm { client: task.client, booking: None, payment: PaymentId::new("p").unwrap() };
     assert!(matches!(store.confirm(vec![paid], LEASE).await.unwrap()[0], Ok(Confirmed::Won(..))));
 }
 
@@ -358,7 +370,8 @@ async fn a_new_booking_of_a_client_loses_the_ttl_of_the_old_one() {
 
 #[test]
 fn a_url_that_is_none_is_refused_without_showing_its_password() {
-    let config = RedisConfig::new("http://user:secret@host", bookingq_core::QueueName::new("q").unwrap());
+    let config =
+        RedisConfig::new("http://user:secret@host", bookingq_core::QueueName::new("q").unwrap());
     assert!(!format!("{config:?}").contains("secret"));
     let error = RedisStore::connect(config).err().unwrap();
     assert!(matches!(error, StoreError::Settings(_)));

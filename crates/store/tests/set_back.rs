@@ -1,5 +1,5 @@
-//! A Redis whose data is suddenly that of some time ago, as after a failover to a replica that lagged: sound in itself, and only
-//! those who have seen more can tell.
+//! A Redis whose data is suddenly that of some time ago, as after a failover to a replica that
+//! lagged: sound in itself, and only those who have seen more can tell.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -43,7 +43,8 @@ async fn follows(store: &RedisStore, after: EventSeq) -> bookingq_store::Events 
     store.events(after, 99, Duration::ZERO).await.unwrap()
 }
 
-/// Two stores of one queue, each of which has seen three clients join; then only the first of them is there.
+/// Two stores of one queue, each of which has seen three clients join; then only the first of them
+/// is there.
 async fn set_back() -> (RedisServer, [RedisStore; 2], EventSeq) {
     let mut server = RedisServer::start();
     let config = server.config();
@@ -90,7 +91,8 @@ async fn data_that_was_set_back_is_noticed_by_whoever_had_seen_more_and_gets_one
     }
     assert_eq!(stores[1].open().await.unwrap().epoch, opened.epoch);
     // Somebody who was not there before has nothing to compare.
-    let newcomer = RedisStore::connect(RedisConfig::new(server.url(), stores[0].queue().clone())).unwrap();
+    let newcomer =
+        RedisStore::connect(RedisConfig::new(server.url(), stores[0].queue().clone())).unwrap();
     assert_eq!(newcomer.open().await.unwrap().epoch, opened.epoch);
     assert!(!reads(&newcomer).await.set_back);
 }
@@ -98,7 +100,8 @@ async fn data_that_was_set_back_is_noticed_by_whoever_had_seen_more_and_gets_one
 #[tokio::test]
 async fn data_that_was_set_back_is_noticed_by_its_outbox_when_it_has_outgrown_what_was_lost() {
     let (server, [one, _other], end) = set_back().await;
-    let newcomer = RedisStore::connect(RedisConfig::new(server.url(), one.queue().clone())).unwrap();
+    let newcomer =
+        RedisStore::connect(RedisConfig::new(server.url(), one.queue().clone())).unwrap();
     reads(&newcomer).await;
     for name in ["d", "e", "f", "g"] {
         joins(&newcomer, name).await;

@@ -45,7 +45,8 @@ impl Request {
 /// # Errors
 /// When the log cannot be read.
 pub fn requests(log: &Path, since: Timestamp) -> Result<Vec<Request>> {
-    let text = std::fs::read_to_string(log).with_context(|| format!("cannot read {}", log.display()))?;
+    let text =
+        std::fs::read_to_string(log).with_context(|| format!("cannot read {}", log.display()))?;
     // The last line may be half written.
     let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let requests = events.filter_map(|event| parsed(&event));
@@ -53,7 +54,9 @@ pub fn requests(log: &Path, since: Timestamp) -> Result<Vec<Request>> {
 }
 
 fn parsed(event: &Value) -> Option<Request> {
-    let word = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let word = |pointer: &str| {
+        event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let resource = word("/objectRef/resource");
     if resource.is_empty() {
         return None;
@@ -75,7 +78,9 @@ fn parsed(event: &Value) -> Option<Request> {
 pub fn table(requests: &[Request], queues: usize) -> String {
     let mut counts: BTreeMap<(String, String, i64), usize> = BTreeMap::new();
     for request in requests {
-        *counts.entry((request.verb.clone(), request.resource.clone(), request.code)).or_default() += 1;
+        *counts
+            .entry((request.verb.clone(), request.resource.clone(), request.code))
+            .or_default() += 1;
     }
     let line = |((verb, resource, code), count): (&(String, String, i64), &usize)| {
         let each = *count as f64 / queues.max(1) as f64;
@@ -99,7 +104,10 @@ mod tests {
             "responseStatus": { "code": 200 }, "requestObject": { "spec": { "replicas": 3 } } });
         let request = parsed(&event).unwrap();
         assert!(request.writes() && !request.is_lease());
-        assert_eq!((request.resource.as_str(), request.object.as_str()), ("deployments/scale", "n/q"));
+        assert_eq!(
+            (request.resource.as_str(), request.object.as_str()),
+            ("deployments/scale", "n/q")
+        );
         assert_eq!(request.body["spec"]["replicas"], 3);
         assert!(parsed(&json!({ "verb": "get", "requestURI": "/api" })).is_none());
     }

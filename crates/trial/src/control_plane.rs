@@ -1,4 +1,5 @@
-//! A control plane of its own: etcd, API server and controllers on free ports, gone when dropped. There are no nodes.
+//! A control plane of its own: etcd, API server and controllers on free ports, gone when dropped.
+//! There are no nodes.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -109,7 +110,8 @@ impl ControlPlane {
     fn all_run(&mut self) -> Result<()> {
         for child in &mut self.processes {
             if let Some(status) = child.try_wait()? {
-                let logs = PROGRAMS.map(|name| std::fs::read_to_string(self.folder.path().join(name)));
+                let logs =
+                    PROGRAMS.map(|name| std::fs::read_to_string(self.folder.path().join(name)));
                 bail!("a part of the control plane ended with {status}: {logs:?}");
             }
         }
@@ -117,7 +119,8 @@ impl ControlPlane {
     }
 
     fn run(&mut self, program: &Path, arguments: &[String]) -> Result<()> {
-        let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
+        let name =
+            program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
         let log = File::create(self.path(&name))?;
         let child = Command::new("timeout")
             .arg(LIFE)
@@ -133,7 +136,8 @@ impl ControlPlane {
     }
 
     fn etcd(&mut self, programs: &Path, port: u16, peers: u16) -> Result<()> {
-        let (clients, peers) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peers}"));
+        let (clients, peers) =
+            (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peers}"));
         let arguments = [
             format!("--data-dir={}", self.path("data").display()),
             format!("--listen-client-urls={clients}"),
@@ -154,7 +158,8 @@ impl ControlPlane {
         std::fs::write(&key, pair.serialize_pem())?;
         std::fs::write(&public, pair.public_key_pem())?;
         let users = [ADMIN].into_iter().chain(OPERATORS);
-        let users: Vec<String> = users.map(|user| format!("{user},{user},{user},system:masters\n")).collect();
+        let users: Vec<String> =
+            users.map(|user| format!("{user},{user},{user},system:masters\n")).collect();
         std::fs::write(&tokens, users.concat())?;
         std::fs::write(&policy, audit_policy())?;
         let arguments = [
@@ -178,7 +183,8 @@ impl ControlPlane {
         self.run(&programs.join("kube-apiserver"), &arguments)
     }
 
-    /// Only what ownership, scaling and CronJobs need. Their rate limits are raised: they are not what is tried.
+    /// Only what ownership, scaling and CronJobs need. Their rate limits are raised: they are not
+    /// what is tried.
     fn controllers(&mut self, programs: &Path) -> Result<()> {
         let arguments = [
             format!("--kubeconfig={}", self.kubeconfig(ADMIN)?.display()),
@@ -213,7 +219,9 @@ async fn install_crd(client: &Client) -> Result<()> {
     until("the CRD to be established", START, async || {
         let conditions =
             crds.get(&name).await?.status.and_then(|status| status.conditions).unwrap_or_default();
-        Ok(conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True"))
+        Ok(conditions
+            .iter()
+            .any(|condition| condition.type_ == "Established" && condition.status == "True"))
     })
     .await
 }
@@ -222,7 +230,8 @@ fn programs() -> Result<PathBuf> {
     let folder = std::env::var_os(ASSETS)
         .map(PathBuf::from)
         .with_context(|| format!("{ASSETS} is not set. {HELP}"))?;
-    let missing: Vec<&str> = PROGRAMS.into_iter().filter(|program| !folder.join(program).is_file()).collect();
+    let missing: Vec<&str> =
+        PROGRAMS.into_iter().filter(|program| !folder.join(program).is_file()).collect();
     if !missing.is_empty() {
         bail!("{ASSETS} ({}) has no {missing:?}. {HELP}", folder.display());
     }

@@ -1,4 +1,5 @@
-//! Tries the operator as its users run it: the real process against a real etcd, API server and controllers.
+//! Tries the operator as its users run it: the real process against a real etcd, API server and
+//! controllers.
 //!
 //! ```text
 //!   control_plane (etcd, API server, controllers)   process (an operator, or a Redis)   audit (who wrote what, when)

@@ -20,7 +20,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Many queues at once: time, memory and requests until all is as specified, and whether there is rest then
+    /// Many queues at once: time, memory and requests until all is as specified, and whether there
+    /// is rest then
     Scale(scale::Args),
     /// Specs by chance, right and wrong: each queue must end as specified or say what is wrong
     Mutants(mutants::Args),
@@ -41,7 +42,8 @@ async fn main() -> ExitCode {
             Verb::Step(args) => step::run(args, &cli.bookingq).await,
         }
     };
-    // What was started ends when the trial is dropped, so a signal must not end the process at once.
+    // What was started ends when the trial is dropped, so a signal must not end the process at
+    // once.
     let outcome = tokio::select! {
         outcome = trial => outcome,
         signal = asked_to_stop() => Err(anyhow::anyhow!("stopped by {signal}")),
@@ -57,7 +59,9 @@ async fn main() -> ExitCode {
 
 /// Waits for Ctrl-C or SIGTERM; tells which. Where one cannot be heard, it is not waited for.
 async fn asked_to_stop() -> &'static str {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
     tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         Ok(()) = tokio::signal::ctrl_c() => "Ctrl-C",

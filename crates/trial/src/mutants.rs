@@ -1,5 +1,5 @@
-//! Wrong and right specs by chance, from a seed: each queue must end as specified or say what is wrong, and the operator stays
-//! what it is.
+//! Wrong and right specs by chance, from a seed: each queue must end as specified or say what is
+//! wrong, and the operator stays what it is.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -87,7 +87,8 @@ pub struct Args {
 /// Applies them, and looks at what became of the queues and the operator.
 ///
 /// # Errors
-/// When a queue is neither as specified nor told wrong, or the operator ended, panicked, grew or spins.
+/// When a queue is neither as specified nor told wrong, or the operator ended, panicked, grew or
+/// spins.
 pub async fn run(args: &Args, program: &Path) -> Result<()> {
     let plane = ControlPlane::start().await?;
     let client = plane.client()?;
@@ -98,7 +99,8 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     let pause = Duration::from_secs(args.seconds).div_f64(args.specs.max(1) as f64);
     let (mut taken, mut refused, start) = (0, 0, Instant::now());
     for index in 0..args.specs {
-        let (name, spec) = (format!("queue-{:05}", chance.random_range(0..QUEUES)), mutant(&mut chance));
+        let (name, spec) =
+            (format!("queue-{:05}", chance.random_range(0..QUEUES)), mutant(&mut chance));
         match apply(&client, &name, &spec).await {
             Ok(()) => taken += 1,
             Err(kube::Error::Api(status)) if is_refusal(&status) => {
@@ -106,7 +108,8 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
                 refused += 1;
             }
             Err(error) => {
-                return Err(error).with_context(|| format!("spec {index} of seed {}: {spec}", args.seed));
+                return Err(error)
+                    .with_context(|| format!("spec {index} of seed {}: {spec}", args.seed));
             }
         }
         operator.runs()?;
@@ -122,8 +125,12 @@ async fn settled(client: &Client) -> Result<()> {
     let mut untold = Vec::new();
     let outcome = until("every queue to be told", Duration::from_secs(60), async || {
         let queues = all(client).list(&ListParams::default()).await?;
-        untold =
-            queues.items.iter().filter(|queue| !told(&queue.data, &queue.metadata)).map(describe).collect();
+        untold = queues
+            .items
+            .iter()
+            .filter(|queue| !told(&queue.data, &queue.metadata))
+            .map(describe)
+            .collect();
         Ok(untold.is_empty())
     })
     .await;
@@ -150,7 +157,11 @@ async fn calm(operator: &mut Process) -> Result<()> {
     tell("at the end", after);
     let log = operator.log()?;
     ensure!(!log.contains("panicked"), "it panicked: {log}");
-    ensure!(after.cpu - before.cpu < 4.0, "it spins: {:.1} CPU seconds in 20 s", after.cpu - before.cpu);
+    ensure!(
+        after.cpu - before.cpu < 4.0,
+        "it spins: {:.1} CPU seconds in 20 s",
+        after.cpu - before.cpu
+    );
     ensure!(after.rss_mib < 100.0, "it grew to {:.1} MiB", after.rss_mib);
     Ok(())
 }
@@ -234,13 +245,17 @@ fn all(client: &Client) -> Api<DynamicObject> {
 
 async fn apply(client: &Client, name: &str, spec: &Value) -> kube::Result<()> {
     let parameters = PatchParams::apply("trial").force();
-    all(client).patch(name, &parameters, &Patch::Apply(&queues::manifest(name, spec))).await.map(drop)
+    all(client)
+        .patch(name, &parameters, &Patch::Apply(&queues::manifest(name, spec)))
+        .await
+        .map(drop)
 }
 
-/// Whether the API server found the spec wrong. An apply with a value of the wrong kind is answered with 500, though nothing
-/// failed but the spec.
+/// Whether the API server found the spec wrong. An apply with a value of the wrong kind is answered
+/// with 500, though nothing failed but the spec.
 fn is_refusal(status: &kube::core::Status) -> bool {
-    (400..500).contains(&status.code) || status.message.starts_with("failed to create typed patch object")
+    (400..500).contains(&status.code)
+        || status.message.starts_with("failed to create typed patch object")
 }
 
 /// Status, reason and message of the Degraded condition.
@@ -253,11 +268,15 @@ fn degraded(data: &Value) -> (String, String, String) {
 }
 
 fn told(data: &Value, meta: &ObjectMeta) -> bool {
-    let newest = data.pointer("/status/observedGeneration").and_then(Value::as_i64) == meta.generation;
+    let newest =
+        data.pointer("/status/observedGeneration").and_then(Value::as_i64) == meta.generation;
     let (status, reason, message) = degraded(data);
     newest && !message.is_empty() && (status == "False" || (status == "True" && !reason.is_empty()))
 }
 
 fn describe(queue: &DynamicObject) -> String {
-    format!("{:?} (generation {:?}): {}", queue.metadata.name, queue.metadata.generation, queue.data)
+    format!(
+        "{:?} (generation {:?}): {}",
+        queue.metadata.name, queue.metadata.generation, queue.data
+    )
 }

@@ -11,7 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::control_plane::{ControlPlane, free_ports};
 use crate::wait::until;
 
-/// Ticks of the kernel's clock in a second, as every Linux tells them to processes (`getconf CLK_TCK`).
+/// Ticks of the kernel's clock in a second, as every Linux tells them to processes (`getconf
+/// CLK_TCK`).
 const TICKS: f64 = 100.0;
 
 /// A running process.
@@ -41,7 +42,12 @@ impl Process {
     pub fn operator(program: &Path, plane: &ControlPlane, user: &str) -> Result<Self> {
         let log = plane.path(&format!("{user}.log"));
         let child = Command::new(program)
-            .args(["operator", "--namespace=default", "--image=bookingq:trial", "--log-format=json"])
+            .args([
+                "operator",
+                "--namespace=default",
+                "--image=bookingq:trial",
+                "--log-format=json",
+            ])
             .arg(format!("--id={user}"))
             .env("KUBECONFIG", plane.kubeconfig(user)?)
             .stdin(Stdio::null())
@@ -60,7 +66,16 @@ impl Process {
         let [port] = free_ports()?;
         let log = plane.path("redis.log");
         let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args([
+                "--port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ])
             .stdin(Stdio::null())
             .stdout(File::create(&log)?)
             .spawn()
@@ -81,14 +96,21 @@ impl Process {
         let folder = PathBuf::from(format!("/proc/{}", self.child.id()));
         let status = std::fs::read_to_string(folder.join("status"))?;
         let mib = |field: &str| -> Result<f64> {
-            let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(field))
+                .context("no such field")?;
             let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
             Ok(kib / 1024.0)
         };
         let stat = std::fs::read_to_string(folder.join("stat"))?;
-        // The name in parentheses may hold blanks; user and system time are the 12th and 13th word after it.
-        let words: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| words.get(index).and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0);
+        // The name in parentheses may hold blanks; user and system time are the 12th and 13th word
+        // after it.
+        let words: Vec<&str> =
+            stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |index: usize| {
+            words.get(index).and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0)
+        };
         Ok(Usage {
             rss_mib: mib("VmRSS:")?,
             peak_mib: mib("VmHWM:")?,

@@ -34,7 +34,8 @@ where
 /// # Errors
 /// The API server's.
 pub async fn namespace(client: &Client) -> Result<()> {
-    let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } }))?;
+    let namespace: Namespace =
+        serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } }))?;
     Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
     Ok(())
 }
@@ -62,13 +63,15 @@ pub fn spec(redis: Option<&str>) -> Value {
 /// The API server's.
 pub async fn create(client: &Client, count: usize, spec: &Value) -> Result<()> {
     let queues = futures::stream::iter(0..count).map(|index| async move {
-        let queue: BookingQueue = serde_json::from_value(manifest(&format!("queue-{index:05}"), spec))?;
+        let queue: BookingQueue =
+            serde_json::from_value(manifest(&format!("queue-{index:05}"), spec))?;
         api(client).create(&PostParams::default(), &queue).await.context("create a queue")
     });
     queues.buffer_unordered(WIDTH).try_for_each(|_| async { Ok(()) }).await
 }
 
-/// Checks that `count` queues have all their objects, and that each status says so of the newest spec.
+/// Checks that `count` queues have all their objects, and that each status says so of the newest
+/// spec.
 ///
 /// # Errors
 /// What is missing.
@@ -93,7 +96,10 @@ pub async fn check(client: &Client, count: usize, redis: Option<&str>) -> Result
         let status = queue.status.unwrap_or_default();
         let told = status.observed_generation == queue.metadata.generation
             && status.conditions.len() == 6
-            && status.conditions.iter().all(|one| one.observed_generation == queue.metadata.generation)
+            && status
+                .conditions
+                .iter()
+                .all(|one| one.observed_generation == queue.metadata.generation)
             && status.conditions.iter().any(|one| one.type_ == "Degraded" && one.status == "False");
         ensure!(
             told,
@@ -107,7 +113,10 @@ pub async fn check(client: &Client, count: usize, redis: Option<&str>) -> Result
 
 async fn number<K>(client: &Client) -> Result<usize>
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + DeserializeOwned,
 {
     let ours = ListParams::default().labels("app.kubernetes.io/managed-by=bookingq-operator");
     Ok(api::<K>(client).list_metadata(&ours).await?.items.len())

@@ -67,11 +67,15 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
 /// Seconds from the stop to the other's first write.
 fn judge(all: &[Request], stopped: Timestamp, continued: Timestamp) -> Result<f64> {
     let wrote = |user: &'static str| {
-        all.iter().filter(move |one| one.user == user && one.writes() && !one.is_lease() && one.code < 400)
+        all.iter().filter(move |one| {
+            one.user == user && one.writes() && !one.is_lease() && one.code < 400
+        })
     };
-    let first = wrote(OPERATORS[1]).map(|one| one.received).min().context("the other never wrote")?;
+    let first =
+        wrote(OPERATORS[1]).map(|one| one.received).min().context("the other never wrote")?;
     // What was under way when it was stopped may still have been answered.
-    let last = wrote(OPERATORS[0]).map(|one| one.answered).max().context("the first never wrote")?;
+    let last =
+        wrote(OPERATORS[0]).map(|one| one.answered).max().context("the first never wrote")?;
     ensure!(last < first, "two writers: the old leader wrote at {last}, the new one since {first}");
     let late = wrote(OPERATORS[0]).filter(|one| one.received >= continued).count();
     ensure!(late == 0, "the old leader wrote {late} times after it was continued");
@@ -85,9 +89,12 @@ async fn change(client: &kube::Client, time: Duration) -> Result<()> {
     while start.elapsed() < time {
         turn += 1;
         for index in 0..5 {
-            let patch = Patch::Merge(json!({ "spec": { "worker": { "concurrency": 1 + turn % 1000 } } }));
+            let patch =
+                Patch::Merge(json!({ "spec": { "worker": { "concurrency": 1 + turn % 1000 } } }));
             let name = format!("queue-{index:05}");
-            queues::api::<BookingQueue>(client).patch(&name, &PatchParams::default(), &patch).await?;
+            queues::api::<BookingQueue>(client)
+                .patch(&name, &PatchParams::default(), &patch)
+                .await?;
         }
         tokio::time::sleep(CHANGE).await;
     }

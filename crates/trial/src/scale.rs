@@ -1,4 +1,5 @@
-//! Many queues at once: how long until all is as specified, at what cost, and whether there is rest afterwards.
+//! Many queues at once: how long until all is as specified, at what cost, and whether there is rest
+//! afterwards.
 
 use std::path::Path;
 use std::time::Duration;
@@ -26,11 +27,13 @@ pub struct Args {
     /// Queues, all applied at once
     #[arg(long, default_value_t = 1000)]
     queues: usize,
-    /// Keep the queues' data in one redis-server that answers, instead of a Redis for each that no kubelet starts
+    /// Keep the queues' data in one redis-server that answers, instead of a Redis for each that no
+    /// kubelet starts
     #[arg(long)]
     redis: bool,
-    /// Wait so long between the last write and the rest, in seconds. There is no kubelet, so no sweeper ever runs; where a Redis
-    /// answers, each queue says so once, some three minutes after it was made
+    /// Wait so long between the last write and the rest, in seconds. There is no kubelet, so no
+    /// sweeper ever runs; where a Redis answers, each queue says so once, some three minutes
+    /// after it was made
     #[arg(long, default_value_t = 0)]
     settle: u64,
     /// Length of the rest that is looked at, in seconds
@@ -89,7 +92,8 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
 
 fn judge(args: &Args, converged: f64, peak: f64, writes: usize) -> Result<()> {
     let broken: Vec<String> = [
-        (converged > args.max_seconds).then(|| format!("{converged:.1} s > {} s", args.max_seconds)),
+        (converged > args.max_seconds)
+            .then(|| format!("{converged:.1} s > {} s", args.max_seconds)),
         (peak > args.max_rss).then(|| format!("{peak:.1} MiB > {} MiB", args.max_rss)),
         (writes > args.max_writes).then(|| format!("{writes} writes > {}", args.max_writes)),
     ]
@@ -121,7 +125,11 @@ pub async fn leads(plane: &ControlPlane, client: &Client) -> Result<()> {
 }
 
 /// Waits until nothing has been written for a while; answers when the last write was done.
-async fn silence(plane: &ControlPlane, operator: &mut Process, since: Timestamp) -> Result<Timestamp> {
+async fn silence(
+    plane: &ControlPlane,
+    operator: &mut Process,
+    since: Timestamp,
+) -> Result<Timestamp> {
     let start = std::time::Instant::now();
     loop {
         tokio::time::sleep(LOOK).await;
@@ -153,5 +161,7 @@ pub fn seconds(from: Timestamp, to: Timestamp) -> f64 {
 /// Prints what an operator uses.
 pub fn tell(when: &str, usage: Usage) {
     let Usage { rss_mib, peak_mib, cpu, files } = usage;
-    println!("{when}: RSS {rss_mib:.1} MiB (peak {peak_mib:.1}), {cpu:.1} s of CPU, {files} open files");
+    println!(
+        "{when}: RSS {rss_mib:.1} MiB (peak {peak_mib:.1}), {cpu:.1} s of CPU, {files} open files"
+    );
 }

@@ -1,4 +1,5 @@
-//! A tenfold step of arrivals: how soon the final number of workers is written, by the API server's clock.
+//! A tenfold step of arrivals: how soon the final number of workers is written, by the API server's
+//! clock.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -42,14 +43,17 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     let mut operator = Process::operator(program, &plane, OPERATORS[0])?;
     leads(&plane, &client).await?;
     let mut spec = queues::spec(Some(&url));
-    // Nobody serves here, so the line only grows: the maximum is what the step asks for within its first second and a half.
+    // Nobody serves here, so the line only grows: the maximum is what the step asks for within its
+    // first second and a half.
     spec["worker"] = json!({ "concurrency": 1 });
     spec["autoscaling"] = json!({ "min": 1, "max": 40, "drainTarget": "60s" });
     queues::create(&client, 1, &spec).await?;
     let name = QueueName::new(&format!("{}.queue-00000", queues::NAMESPACE))?;
     let store = RedisStore::connect(RedisConfig::new(&url, name))?;
-    crate::wait::until("Redis to answer", Duration::from_secs(20), async || Ok(store.open().await.is_ok()))
-        .await?;
+    crate::wait::until("Redis to answer", Duration::from_secs(20), async || {
+        Ok(store.open().await.is_ok())
+    })
+    .await?;
     let mut next = 0;
     come(&store, &mut next, args.arrivals, Duration::from_secs(8)).await?;
     let step = Timestamp::now();
@@ -72,7 +76,12 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
 }
 
 /// So many each second, for so long.
-async fn come(store: &RedisStore, next: &mut usize, each_second: usize, time: Duration) -> Result<()> {
+async fn come(
+    store: &RedisStore,
+    next: &mut usize,
+    each_second: usize,
+    time: Duration,
+) -> Result<()> {
     let start = Instant::now();
     let (mut come, mut ticks) = (0, tokio::time::interval(BATCH));
     while start.elapsed() < time {

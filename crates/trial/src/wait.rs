@@ -11,7 +11,11 @@ const LOOK: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// When it was not so within `limit`, or a look failed.
-pub async fn until(what: &str, limit: Duration, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+pub async fn until(
+    what: &str,
+    limit: Duration,
+    mut is_so: impl AsyncFnMut() -> Result<bool>,
+) -> Result<()> {
     let start = Instant::now();
     while !is_so().await? {
         if start.elapsed() >= limit {

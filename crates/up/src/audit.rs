@@ -23,7 +23,8 @@ const PIECE: usize = 10_000;
 const BATCH: usize = 1_000;
 /// How long to wait for the next event.
 const WAIT: Duration = Duration::from_millis(500);
-const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 /// How long the store may take to answer at the end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -44,14 +45,15 @@ struct Trail {
 impl Audit {
     /// Follows everything that is in the outbox and everything to come.
     pub fn start(store: Arc<dyn Store>) -> Self {
-        let trail = Arc::new(Trail { store, history: Mutex::default(), next: Mutex::new(EventSeq::START) });
+        let trail =
+            Arc::new(Trail { store, history: Mutex::default(), next: Mutex::new(EventSeq::START) });
         let stop = CancellationToken::new();
         let task = tokio::spawn(Arc::clone(&trail).follow(stop.clone()));
         Self { trail, stop, task }
     }
 
-    /// Ends the following, takes the evidence in the order the checker wants it, and judges. `ledger` reads the shop's, when
-    /// it is its turn.
+    /// Ends the following, takes the evidence in the order the checker wants it, and judges.
+    /// `ledger` reads the shop's, when it is its turn.
     ///
     /// # Errors
     /// When the store or the ledger does not answer.
@@ -76,7 +78,8 @@ impl Audit {
     }
 }
 
-/// Whether anything moved while the evidence was taken: whatever moves changes a counter, or is in somebody's hands.
+/// Whether anything moved while the evidence was taken: whatever moves changes a counter, or is in
+/// somebody's hands.
 fn moment(before: &Snapshot, after: &Snapshot) -> Moment {
     let at_rest = before.totals == after.totals
         && (before.in_flight, after.in_flight) == (0, 0)

@@ -37,7 +37,11 @@ impl Backend {
     ///
     /// # Errors
     /// When there is no Redis to start.
-    pub async fn start(choice: &StoreChoice, directory: &Path, console: &Console) -> Result<Self, UpError> {
+    pub async fn start(
+        choice: &StoreChoice,
+        directory: &Path,
+        console: &Console,
+    ) -> Result<Self, UpError> {
         Ok(match choice {
             StoreChoice::Embedded => Self::Embedded,
             StoreChoice::Redis(url) => Self::Redis { url: url.clone(), server: None },
@@ -55,7 +59,8 @@ impl Backend {
     pub async fn store(&self, plan: &Plan, console: &Console) -> Result<Arc<dyn Store>, UpError> {
         let store: Arc<dyn Store> = match self {
             Self::Embedded => {
-                let options = MemoryOptions { retention: plan.retention, ..MemoryOptions::default() };
+                let options =
+                    MemoryOptions { retention: plan.retention, ..MemoryOptions::default() };
                 Arc::new(MemoryStore::with_options(plan.queue.clone(), options))
             }
             Self::Redis { url, .. } => {

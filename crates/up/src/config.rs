@@ -91,6 +91,9 @@ mod tests {
         assert_eq!("redis".parse(), Ok(StoreChoice::OwnRedis));
         assert_eq!("redis://a:1".parse(), Ok(StoreChoice::Redis("redis://a:1".to_owned())));
         let refused = "http://:hunter2@a".parse::<StoreChoice>().map_err(|error| error.to_string());
-        assert_eq!(refused, Err("allowed: embedded, redis (starts one), or redis://HOST:PORT".to_owned()));
+        assert_eq!(
+            refused,
+            Err("allowed: embedded, redis (starts one), or redis://HOST:PORT".to_owned())
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What a person sees of a run: a live view on a terminal, plain lines elsewhere. News, such as a worker's death, in both.
+//! What a person sees of a run: a live view on a terminal, plain lines elsewhere. News, such as a
+//! worker's death, in both.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IsTerminal as _;

@@ -27,7 +27,8 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Looks them up for the first time, and tells every change from then on, for as long as anybody listens.
+    /// Looks them up for the first time, and tells every change from then on, for as long as
+    /// anybody listens.
     ///
     /// # Errors
     /// When the name stays unknown.
@@ -54,7 +55,8 @@ impl Doors {
                 () = sender.closed() => return,
                 () = sleep(INTERVAL) => {}
             }
-            // While nobody answers for the name, or it has no workers just now, the ones known before are tried again.
+            // While nobody answers for the name, or it has no workers just now, the ones known
+            // before are tried again.
             if let Ok(found) = self.look_up().await {
                 let found = family.choose(found);
                 sender.send_if_modified(|known| {
@@ -69,7 +71,9 @@ impl Doors {
     /// In order; never empty.
     async fn look_up(&self) -> io::Result<Vec<SocketAddr>> {
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "nobody answers for the name");
-        let found = timeout(DEADLINE, lookup_host((self.host.as_str(), self.port))).await.map_err(late)??;
+        let found = timeout(DEADLINE, lookup_host((self.host.as_str(), self.port)))
+            .await
+            .map_err(late)??;
         let mut found: Vec<SocketAddr> = found.collect();
         found.sort_unstable();
         found.dedup();

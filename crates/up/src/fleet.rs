@@ -89,7 +89,8 @@ impl Fleet {
     ) -> Result<Self, UpError> {
         std::net::TcpListener::bind(("127.0.0.1", base_port))
             .map_err(|cause| UpError::Port { port: base_port, cause })?;
-        let door = Arc::new(Door { ready: Mutex::default(), addresses: watch::Sender::new(Vec::new()) });
+        let door =
+            Arc::new(Door { ready: Mutex::default(), addresses: watch::Sender::new(Vec::new()) });
         Ok(Self { home, plan, services, base_port, slots: BTreeMap::new(), door, console })
     }
 
@@ -118,7 +119,9 @@ impl Fleet {
         }
         for _ in staying.len()..wanted {
             // A port is free again only when the worker before has left.
-            let Some(index) = (0..u16::MAX).find(|index| !self.slots.contains_key(index)) else { return };
+            let Some(index) = (0..u16::MAX).find(|index| !self.slots.contains_key(index)) else {
+                return;
+            };
             let slot = self.start(index);
             self.slots.insert(index, slot);
         }
@@ -152,8 +155,10 @@ impl Fleet {
                 tokio::spawn(place.serve(config, Arc::clone(store)))
             }
             Home::Processes { program, url, directory } => {
-                // The port must be known before the process runs, so that it can be told to the clients.
-                let listen = if listen.port() == 0 { free_port().unwrap_or(listen) } else { listen };
+                // The port must be known before the process runs, so that it can be told to the
+                // clients.
+                let listen =
+                    if listen.port() == 0 { free_port().unwrap_or(listen) } else { listen };
                 let recipe = Recipe {
                     name: format!("{name} ({listen})"),
                     program: program.clone(),
@@ -248,7 +253,12 @@ fn worker_config(plan: &Plan, services: &Services, index: u16, listen: SocketAdd
 }
 
 /// The same worker as a process.
-fn worker_arguments(plan: &Plan, services: &Services, index: u16, listen: SocketAddr) -> Vec<OsString> {
+fn worker_arguments(
+    plan: &Plan,
+    services: &Services,
+    index: u16,
+    listen: SocketAddr,
+) -> Vec<OsString> {
     let mut arguments: Vec<String> = ["worker", "--log-format", "json"].map(String::from).into();
     arguments.extend([format!("--id={}-{index}", plan.queue), format!("--listen={listen}")]);
     arguments.push(format!("--linger={}", text(plan.worker.linger)));

@@ -1,4 +1,5 @@
-//! `bookingq up`: `BookingQueue` manifests on this computer. The same workers, planner and sweeper as in a cluster.
+//! `bookingq up`: `BookingQueue` manifests on this computer. The same workers, planner and sweeper
+//! as in a cluster.
 //!
 //! ```text
 //!   manifest ──> plan ──> site (one for each queue): starts the parts, and each second reads, decides and shows
@@ -101,7 +102,9 @@ pub enum UpError {
         secret: String,
     },
     /// A port for the workers cannot be had.
-    #[error("port {port} cannot be had: {cause}; choose others with --base-port (0: any free ones)")]
+    #[error(
+        "port {port} cannot be had: {cause}; choose others with --base-port (0: any free ones)"
+    )]
     Port {
         /// Which.
         port: u16,
@@ -173,8 +176,11 @@ pub async fn run(config: UpConfig, stop: CancellationToken) -> Result<Outcome, U
     let mut base_port = config.base_port;
     let whole = stop.child_token();
     for plan in plans {
-        let site = Site::start(plan, &config, base_port, &backend, directory.path(), console.clone()).await?;
-        base_port = if base_port == 0 { 0 } else { base_port.saturating_add(site::PORTS_OF_A_QUEUE) };
+        let site =
+            Site::start(plan, &config, base_port, &backend, directory.path(), console.clone())
+                .await?;
+        base_port =
+            if base_port == 0 { 0 } else { base_port.saturating_add(site::PORTS_OF_A_QUEUE) };
         sites.spawn(site.run(config.clone(), whole.clone()));
     }
     while let Some(ended) = sites.join_next().await {

@@ -55,7 +55,8 @@ pub enum ManifestError {
     },
 }
 
-/// Reads the queues of a file. Documents of other kinds are passed over: a file for `kubectl apply` works as it is.
+/// Reads the queues of a file. Documents of other kinds are passed over: a file for `kubectl apply`
+/// works as it is.
 ///
 /// # Errors
 /// [`ManifestError`], with the file, the document and the field.
@@ -70,7 +71,10 @@ fn parse(file: &Path, text: &str) -> Result<Vec<Plan>, ManifestError> {
     for (index, document) in documents(text).into_iter().enumerate() {
         let Some(plan) = parse_document(file, index + 1, &document)? else { continue };
         if plans.iter().any(|other| other.queue == plan.queue) {
-            return Err(ManifestError::Twice { file: file.to_owned(), name: plan.queue.to_string() });
+            return Err(ManifestError::Twice {
+                file: file.to_owned(),
+                name: plan.queue.to_string(),
+            });
         }
         plans.push(plan);
     }
@@ -78,26 +82,39 @@ fn parse(file: &Path, text: &str) -> Result<Vec<Plan>, ManifestError> {
 }
 
 fn parse_document(file: &Path, document: usize, text: &str) -> Result<Option<Plan>, ManifestError> {
-    let shape = |cause| ManifestError::Shape { file: file.to_owned(), document, cause: Box::new(cause) };
-    let Some(value) = serde_saphyr::from_str::<Option<Value>>(text).map_err(shape)? else { return Ok(None) };
-    let ours = value["kind"] == "BookingQueue" && value["apiVersion"] == "bookingqueue.dev/v1alpha1";
+    let shape =
+        |cause| ManifestError::Shape { file: file.to_owned(), document, cause: Box::new(cause) };
+    let Some(value) = serde_saphyr::from_str::<Option<Value>>(text).map_err(shape)? else {
+        return Ok(None);
+    };
+    let ours =
+        value["kind"] == "BookingQueue" && value["apiVersion"] == "bookingqueue.dev/v1alpha1";
     if !ours {
         return Ok(None);
     }
     let name = value["metadata"]["name"].as_str().unwrap_or("without a name").to_owned();
-    let refused =
-        |problems| ManifestError::Refused { file: file.to_owned(), document, name: name.clone(), problems };
+    let refused = |problems| ManifestError::Refused {
+        file: file.to_owned(),
+        document,
+        name: name.clone(),
+        problems,
+    };
     let unknown = unknown_fields(&value);
     if !unknown.is_empty() {
         return Err(refused(Problems(unknown)));
     }
     // Read again from the text, not from the value, so that an error shows its line.
     let queue: BookingQueue = serde_saphyr::from_str(text).map_err(shape)?;
-    queue.spec.resolve(queue.metadata.name.as_deref().unwrap_or_default()).map(Some).map_err(refused)
+    queue
+        .spec
+        .resolve(queue.metadata.name.as_deref().unwrap_or_default())
+        .map(Some)
+        .map_err(refused)
 }
 
-/// The documents of a YAML stream. Each is preceded by as many empty lines as it has lines before it, so that the line
-/// numbers of its errors are those of the file. (A line `---` at column 0 always separates, even within a block text.)
+/// The documents of a YAML stream. Each is preceded by as many empty lines as it has lines before
+/// it, so that the line numbers of its errors are those of the file. (A line `---` at column 0
+/// always separates, even within a block text.)
 fn documents(text: &str) -> Vec<String> {
     let mut documents = vec![String::new()];
     for (number, line) in text.lines().enumerate() {
@@ -109,8 +126,9 @@ fn documents(text: &str) -> Vec<String> {
             document.push('\n');
         }
     }
-    documents
-        .retain(|document| document.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#')));
+    documents.retain(|document| {
+        document.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#'))
+    });
     documents
 }
 
@@ -147,8 +165,9 @@ mod tests {
 
     #[test]
     fn a_misspelt_or_impossible_field_is_told_with_its_path() {
-        let error =
-            refused(&format!("{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\", timeot: 3s }}\n"));
+        let error = refused(&format!(
+            "{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\", timeot: 3s }}\n"
+        ));
         assert!(
             error.contains("spec.booking.timeot is not a field; allowed: endpoint, timeout, tls"),
             "{error}"
@@ -161,7 +180,9 @@ mod tests {
     fn a_file_without_a_queue_or_with_one_twice_is_refused() {
         assert!(refused("kind: ConfigMap\n").contains("has no BookingQueue"));
         let queue = format!("{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n");
-        assert!(refused(&format!("{queue}---\n{queue}")).contains("two BookingQueues named concert"));
+        assert!(
+            refused(&format!("{queue}---\n{queue}")).contains("two BookingQueues named concert")
+        );
         assert!(refused("a: [").contains("shop.yaml (document 1)"));
     }
 

@@ -6,7 +6,8 @@ use bookingq_core::backoff::Backoff;
 use bookingq_store::StoreError;
 use tokio::time::{Instant, sleep};
 
-const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
 
 /// Repeats `call` while it fails for reasons that pass, for at most `limit`.
 ///

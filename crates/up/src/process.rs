@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 use crate::console::Console;
 
 /// As a kubelet restarts containers, only quicker: nobody waits five minutes in front of a laptop.
-pub const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(500), max: Duration::from_secs(10) };
+pub const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(500), max: Duration::from_secs(10) };
 /// One that ran this long has recovered; its next restart begins with the shortest wait again.
 pub const RECOVERED: Duration = Duration::from_secs(10);
 /// How long a process may take to open its port.
@@ -66,8 +67,14 @@ pub enum Turn {
     Down,
 }
 
-/// Keeps it running until `leave`; then it is asked to leave, and killed if it does not within its grace.
-pub async fn keep(recipe: Recipe, console: Console, leave: CancellationToken, watcher: impl Fn(Turn)) {
+/// Keeps it running until `leave`; then it is asked to leave, and killed if it does not within its
+/// grace.
+pub async fn keep(
+    recipe: Recipe,
+    console: Console,
+    leave: CancellationToken,
+    watcher: impl Fn(Turn),
+) {
     let mut deaths = 0;
     while !leave.is_cancelled() {
         let start = Instant::now();
@@ -81,7 +88,11 @@ pub async fn keep(recipe: Recipe, console: Console, leave: CancellationToken, wa
         };
         deaths = if start.elapsed() >= RECOVERED { 1 } else { deaths + 1 };
         let wait = BACKOFF.delay(deaths, rand::random());
-        console.tell(format!("{} {end}; starting again in {:.1}s", recipe.name, wait.as_secs_f64()));
+        console.tell(format!(
+            "{} {end}; starting again in {:.1}s",
+            recipe.name,
+            wait.as_secs_f64()
+        ));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = leave.cancelled() => return,
@@ -142,7 +153,8 @@ impl Recipe {
         None
     }
 
-    /// Until its port can be connected to; one that never opens counts as open after a while, and its users will notice.
+    /// Until its port can be connected to; one that never opens counts as open after a while, and
+    /// its users will notice.
     async fn open(&self) {
         let Some(port) = self.port else { return };
         let opened = async {
@@ -154,14 +166,16 @@ impl Recipe {
     }
 }
 
-/// A program that is asked to leave when we end without having asked it ourselves, even by SIGKILL: as far as util-linux's setpriv
-/// is there to see to it. It is followed by the program under the same process id. Linux
-/// watches the thread that starts it: one of the runtime's, which last as long as we do.
+/// A program that is asked to leave when we end without having asked it ourselves, even by SIGKILL:
+/// as far as util-linux's setpriv is there to see to it. It is followed by the program under the
+/// same process id. Linux watches the thread that starts it: one of the runtime's, which last as
+/// long as we do.
 fn tied(program: &Path) -> Command {
     static SETPRIV: LazyLock<bool> = LazyLock::new(|| {
         let mut try_it = std::process::Command::new("setpriv");
         try_it.args(["--pdeathsig", "TERM", "--", "true"]);
-        let tried = try_it.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let tried =
+            try_it.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         tried.is_ok_and(|status| status.success())
     });
     if !*SETPRIV {
@@ -232,7 +246,8 @@ mod tests {
     #[tokio::test]
     async fn one_that_ignores_the_request_to_leave_is_killed() {
         let directory = tempfile::tempdir().unwrap();
-        let mut recipe = shell("trap '' TERM; while :; do sleep 1; done", directory.path(), Life::Endless);
+        let mut recipe =
+            shell("trap '' TERM; while :; do sleep 1; done", directory.path(), Life::Endless);
         recipe.grace = Duration::from_millis(200);
         until_up(recipe, 1).await;
     }

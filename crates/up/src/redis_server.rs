@@ -1,4 +1,5 @@
-//! A `redis-server` of our own: on a free port, in a directory that goes with us, with nothing that could lose a booking.
+//! A `redis-server` of our own: on a free port, in a directory that goes with us, with nothing that
+//! could lose a booking.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -31,7 +32,8 @@ impl RedisServer {
     /// # Errors
     /// [`UpError::NoRedis`] when there is no such program, no port, or it does not come up.
     pub async fn start(directory: &Path, console: &Console) -> Result<Self, UpError> {
-        // Asked first, so that a missing program is an error and not a process that dies again and again.
+        // Asked first, so that a missing program is an error and not a process that dies again and
+        // again.
         let version = tokio::process::Command::new("redis-server").arg("--version").output().await;
         version.map_err(UpError::NoRedis)?;
         let port = free_port().map_err(UpError::NoRedis)?;
@@ -53,8 +55,11 @@ impl RedisServer {
                 opened.notify_one();
             }
         };
-        let server =
-            Self { port, task: tokio::spawn(keep(recipe, console.clone(), leave.clone(), watcher)), leave };
+        let server = Self {
+            port,
+            task: tokio::spawn(keep(recipe, console.clone(), leave.clone(), watcher)),
+            leave,
+        };
         if tokio::time::timeout(OPENING, up.notified()).await.is_err() {
             server.stop().await;
             let problem = format!("it did not take connections at {port} within {OPENING:?}");

@@ -17,8 +17,8 @@
 //! | `crowd` | what the clients saw: `acknowledged`, `paid`, `errors`, `promises_broken` …; `null` without a crowd |
 //! | `sound` | whether no promise broke |
 //!
-//! Without an audit (`bookingq crowd` without `--redis`), what comes from it is absent: `moment` to `violation_examples`,
-//! and `audit_gaps`.
+//! Without an audit (`bookingq crowd` without `--redis`), what comes from it is absent: `moment` to
+//! `violation_examples`, and `audit_gaps`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -153,7 +153,8 @@ impl Report {
 
     /// For a person.
     pub fn summary(&self) -> Vec<String> {
-        let mut lines = vec![String::new(), format!("{} after {:.1} s", bold(&self.queue), self.seconds)];
+        let mut lines =
+            vec![String::new(), format!("{} after {:.1} s", bold(&self.queue), self.seconds)];
         if let Some(audited) = &self.audited {
             lines.extend(audited.numbers());
         }
@@ -170,7 +171,9 @@ impl Report {
         ] {
             if summary.count > 0 {
                 let Summary { p50, p99, max, .. } = summary;
-                lines.push(format!("  {name:<23} p50 {p50:>9.1} ms   p99 {p99:>9.1} ms   max {max:>9.1} ms"));
+                lines.push(format!(
+                    "  {name:<23} p50 {p50:>9.1} ms   p99 {p99:>9.1} ms   max {max:>9.1} ms"
+                ));
             }
         }
         if let Some(most) = self.replicas.iter().map(|replicas| replicas.wanted).max() {
@@ -183,9 +186,14 @@ impl Report {
     fn findings(&self) -> Vec<String> {
         let mut lines = self.audited.as_ref().map(Audited::findings).unwrap_or_default();
         if let Some(crowd) = self.crowd.as_ref().filter(|crowd| crowd.promises_broken_total > 0) {
-            lines.push(red(&format!("  BROKEN promises to clients: {}", crowd.promises_broken_total)));
+            lines.push(red(&format!(
+                "  BROKEN promises to clients: {}",
+                crowd.promises_broken_total
+            )));
             let examples = crowd.promises_broken.iter().take(5);
-            lines.extend(examples.map(|promise| format!("    {}: {}", promise.client, promise.what)));
+            lines.extend(
+                examples.map(|promise| format!("    {}: {}", promise.client, promise.what)),
+            );
         }
         if self.sound {
             lines.extend(self.audited.as_ref().map_or_else(unaudited, Audited::praise));
@@ -196,7 +204,8 @@ impl Report {
 
 /// What the clients themselves saw.
 fn seen(crowd: &CrowdReport) -> Vec<String> {
-    let ProgressView { arrived, acknowledged, refused, paid, paid_late, left, finished, .. } = crowd.progress;
+    let ProgressView { arrived, acknowledged, refused, paid, paid_late, left, finished, .. } =
+        crowd.progress;
     let list = |counts: &BTreeMap<&'static str, u64>| {
         let counts = counts.iter().filter(|(_, count)| **count > 0);
         counts
@@ -229,7 +238,9 @@ impl From<Verdict> for Audited {
             moment: verdict.moment,
             tallies: verdict.tallies,
             ledger: verdict.ledger,
-            violation_examples: examples.map(|(kind, _, cases)| (kind.as_str(), cases.to_vec())).collect(),
+            violation_examples: examples
+                .map(|(kind, _, cases)| (kind.as_str(), cases.to_vec()))
+                .collect(),
             violations: verdict.violations,
             audit_gaps: verdict.gaps,
         }
@@ -280,13 +291,19 @@ impl Audited {
 
     fn praise(&self) -> Vec<String> {
         let kinds = Violation::ALL.map(Violation::as_str).join(", ").replace('_', " ");
-        let agreement =
-            if self.ledger.is_some() { "log, store and ledger agree" } else { "log and store agree" };
+        let agreement = if self.ledger.is_some() {
+            "log, store and ledger agree"
+        } else {
+            "log and store agree"
+        };
         let exactness = match self.moment {
             Moment::AtRest => format!("at rest, so {agreement} exactly"),
             Moment::InMotion => "while some bookings were still in hand".to_owned(),
         };
-        vec![green(&format!("  every promise was kept ({exactness})")), format!("  looked for: {kinds}")]
+        vec![
+            green(&format!("  every promise was kept ({exactness})")),
+            format!("  looked for: {kinds}"),
+        ]
     }
 }
 
@@ -348,7 +365,10 @@ mod tests {
             "/replicas/0/wanted",
         ];
         for pointer in promised {
-            assert!(value.pointer(pointer).is_some_and(serde_json::Value::is_number), "{pointer}: {value}");
+            assert!(
+                value.pointer(pointer).is_some_and(serde_json::Value::is_number),
+                "{pointer}: {value}"
+            );
         }
         assert_eq!((&value["moment"], &value["sound"]), (&"at_rest".into(), &true.into()));
         assert_eq!(value["seconds"], 1.2);
@@ -358,6 +378,9 @@ mod tests {
     fn a_sound_run_says_what_was_looked_for() {
         let text = report().summary().join("\n");
         assert!(text.contains("every promise was kept"), "{text}");
-        assert!(text.contains("dispatch inversions, double reservations, orphans, oversold"), "{text}");
+        assert!(
+            text.contains("dispatch inversions, double reservations, orphans, oversold"),
+            "{text}"
+        );
     }
 }

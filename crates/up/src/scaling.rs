@@ -27,10 +27,11 @@ impl Scaler {
     /// As the manifest says, or as many as `size`.
     pub fn new(scaling: &Scaling, size: FleetSize) -> Self {
         let (rule, replicas) = match (size, *scaling) {
-            (FleetSize::Fixed(replicas), _) | (FleetSize::FromManifest, Scaling::Fixed(replicas)) => {
-                (Rule::Fixed, replicas)
+            (FleetSize::Fixed(replicas), _)
+            | (FleetSize::FromManifest, Scaling::Fixed(replicas)) => (Rule::Fixed, replicas),
+            (FleetSize::FromManifest, Scaling::Automatic(policy)) => {
+                (Rule::Automatic(policy), policy.min)
             }
-            (FleetSize::FromManifest, Scaling::Automatic(policy)) => (Rule::Automatic(policy), policy.min),
         };
         Self {
             rule,
@@ -46,14 +47,16 @@ impl Scaler {
         self.replicas
     }
 
-    /// Decides by a fresh snapshot, or by its absence. Answers with a decision that changes the number.
+    /// Decides by a fresh snapshot, or by its absence. Answers with a decision that changes the
+    /// number.
     pub fn decide(&mut self, snapshot: Option<&Snapshot>) -> Option<Decision> {
         let reading = snapshot.map(|snapshot| {
             self.now = snapshot.now;
             self.follower.observe(snapshot.clone())
         });
         let Rule::Automatic(policy) = &self.rule else { return None };
-        let situation = Situation { now: self.now, reading, current: self.replicas, unschedulable: 0 };
+        let situation =
+            Situation { now: self.now, reading, current: self.replicas, unschedulable: 0 };
         let decision = self.planner.decide(policy, situation);
         let changed = decision.replicas != self.replicas;
         self.replicas = decision.replicas;
@@ -115,8 +118,11 @@ mod tests {
     #[test]
     fn a_fixed_number_stays_whatever_the_line_does() {
         for scaling in [automatic(), Scaling::Fixed(3)] {
-            let size =
-                if scaling == Scaling::Fixed(3) { FleetSize::FromManifest } else { FleetSize::Fixed(3) };
+            let size = if scaling == Scaling::Fixed(3) {
+                FleetSize::FromManifest
+            } else {
+                FleetSize::Fixed(3)
+            };
             let mut scaler = Scaler::new(&scaling, size);
             assert!(scaler.decide(Some(&snapshot(1, 100_000))).is_none());
             assert_eq!(scaler.replicas(), 3);

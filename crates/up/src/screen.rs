@@ -1,4 +1,5 @@
-//! Drawing on a terminal: a block of lines that is redrawn in place, and small pictures of a number over time.
+//! Drawing on a terminal: a block of lines that is redrawn in place, and small pictures of a number
+//! over time.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,7 +22,8 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Draws `lines` over what was drawn last. A line too long for the terminal is cut: a wrapped one would break the block.
+    /// Draws `lines` over what was drawn last. A line too long for the terminal is cut: a wrapped
+    /// one would break the block.
     pub fn draw(&mut self, lines: &[String]) -> io::Result<()> {
         let (columns, rows) = crossterm::terminal::size().unwrap_or((WIDTH, u16::MAX));
         // What has scrolled away cannot be redrawn, so the block never fills the whole window.
@@ -41,7 +43,8 @@ impl Screen {
     }
 }
 
-/// The first `width` visible characters; styles (escape sequences ending in `m`) take no room and are all kept.
+/// The first `width` visible characters; styles (escape sequences ending in `m`) take no room and
+/// are all kept.
 fn cut(line: &str, width: usize) -> String {
     let (mut shown, mut visible, mut styling) = (String::with_capacity(line.len()), 0, false);
     for character in line.chars() {
@@ -110,7 +113,8 @@ impl fmt::Display for Sparkline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let highest = self.0.iter().copied().max().unwrap_or(0).max(1);
         self.0.iter().try_for_each(|&value| {
-            let level = (value as f64 / highest as f64 * (LEVELS.len() - 1) as f64).round() as usize;
+            let level =
+                (value as f64 / highest as f64 * (LEVELS.len() - 1) as f64).round() as usize;
             write!(f, "{}", LEVELS[level.min(LEVELS.len() - 1)])
         })
     }

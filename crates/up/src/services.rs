@@ -1,4 +1,5 @@
-//! The shop's services of one queue: simulated in this process where the manifest says so, called where they are otherwise.
+//! The shop's services of one queue: simulated in this process where the manifest says so, called
+//! where they are otherwise.
 
 use std::net::SocketAddr;
 
@@ -27,10 +28,12 @@ pub struct Services {
 }
 
 impl Services {
-    /// Starts what is to be simulated. `overrides` are settings of the simulated Booking Service, over those of the manifest.
+    /// Starts what is to be simulated. `overrides` are settings of the simulated Booking Service,
+    /// over those of the manifest.
     ///
     /// # Errors
-    /// [`UpError`] when a simulation is not understood, or a service needs what this computer does not have.
+    /// [`UpError`] when a simulation is not understood, or a service needs what this computer does
+    /// not have.
     pub async fn start(plan: &Plan, overrides: Option<&str>) -> Result<Self, UpError> {
         let config = simulations(plan, overrides)?;
         let simulator = Simulator::start(config).await?;
@@ -40,7 +43,11 @@ impl Services {
         Ok(Self {
             booking: downstream(&plan.booking, booking)?,
             ticket: plan.ticket.as_ref().map(|service| downstream(service, ticket)).transpose()?,
-            realtime: plan.realtime.as_ref().map(|service| downstream(service, realtime)).transpose()?,
+            realtime: plan
+                .realtime
+                .as_ref()
+                .map(|service| downstream(service, realtime))
+                .transpose()?,
             simulator,
         })
     }
@@ -50,7 +57,9 @@ impl Services {
 fn simulations(plan: &Plan, overrides: Option<&str>) -> Result<SimulatorConfig, UpError> {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut config = SimulatorConfig::default();
-    for service in [Some(&plan.booking), plan.ticket.as_ref(), plan.realtime.as_ref()].into_iter().flatten() {
+    for service in
+        [Some(&plan.booking), plan.ticket.as_ref(), plan.realtime.as_ref()].into_iter().flatten()
+    {
         let Endpoint::Simulated(text) = &service.endpoint else { continue };
         let refused = |problem: Invalid| UpError::Simulation { endpoint: text.clone(), problem };
         match text.parse().map_err(refused)? {

@@ -88,8 +88,13 @@ impl Site {
         let services = Arc::new(Services::start(&plan, config.simulate.as_deref()).await?);
         let (home, store_word) = home(backend, &store, config, directory);
         let scaler = Scaler::new(&plan.scaling, config.fleet);
-        let mut fleet =
-            Fleet::new(home.clone(), Arc::clone(&plan), Arc::clone(&services), base_port, console.clone())?;
+        let mut fleet = Fleet::new(
+            home.clone(),
+            Arc::clone(&plan),
+            Arc::clone(&services),
+            base_port,
+            console.clone(),
+        )?;
         let sweeper = match plan.sweep {
             Some(_) => Some(start_sweeper(&home, &plan, &services, &console)?),
             None => None,
@@ -122,7 +127,11 @@ impl Site {
     ///
     /// # Errors
     /// When the store does not answer at the end, or the report cannot be written.
-    pub async fn run(mut self, config: UpConfig, stop: CancellationToken) -> Result<Outcome, UpError> {
+    pub async fn run(
+        mut self,
+        config: UpConfig,
+        stop: CancellationToken,
+    ) -> Result<Outcome, UpError> {
         let visitors = config.crowd.map(|size| self.invite(size));
         let end = config.time.map(|time| self.start + time);
         let mut pulse = tokio::time::interval(PULSE);
@@ -134,8 +143,10 @@ impl Site {
                 _ = pulse.tick() => self.pulse(&config, visitors.as_ref()).await,
             }
         }
-        self.console
-            .tell(format!("{}: the workers finish what they have in hand and leave", self.plan.queue));
+        self.console.tell(format!(
+            "{}: the workers finish what they have in hand and leave",
+            self.plan.queue
+        ));
         let crowd = match visitors {
             Some(visitors) => visitors.part.end().await,
             None => None,
@@ -148,7 +159,8 @@ impl Site {
 
     /// Lets the crowd come.
     fn invite(&self, size: CrowdSize) -> Visitors {
-        let crowd = Crowd::new(CrowdConfig::new(self.plan.queue.clone(), size.clients, size.arrive));
+        let crowd =
+            Crowd::new(CrowdConfig::new(self.plan.queue.clone(), size.clients, size.arrive));
         let progress = crowd.progress();
         let leave = CancellationToken::new();
         let task = tokio::spawn(crowd.run(self.fleet.addresses(), leave.clone()));
@@ -191,14 +203,19 @@ impl Site {
 
     fn note_replicas(&mut self) {
         let (wanted, ready) = (self.scaler.replicas(), self.fleet.ready());
-        let changed = self.replicas.last().is_none_or(|last| (last.wanted, last.ready) != (wanted, ready));
+        let changed =
+            self.replicas.last().is_none_or(|last| (last.wanted, last.ready) != (wanted, ready));
         if changed {
             let second = (self.start.elapsed().as_secs_f64() * 10.0).round() / 10.0;
             self.replicas.push(Replicas { second, wanted, ready });
         }
     }
 
-    async fn conclude(self, file: Option<&Path>, crowd: Option<CrowdReport>) -> Result<Outcome, UpError> {
+    async fn conclude(
+        self,
+        file: Option<&Path>,
+        crowd: Option<CrowdReport>,
+    ) -> Result<Outcome, UpError> {
         self.fleet.end().await;
         let (mut crowd, booking) = (crowd, self.services.simulator.booking());
         let acknowledged =
@@ -255,7 +272,10 @@ fn rates(last: Option<&Snapshot>, now: Option<&Snapshot>) -> (f64, f64) {
     let (Some(last), Some(now)) = (last, now) else { return (0.0, 0.0) };
     let seconds = now.now.since(last.now).as_secs_f64().max(0.001);
     let rate = |before: u64, after: u64| after.saturating_sub(before) as f64 / seconds;
-    (rate(last.totals.enqueued, now.totals.enqueued), rate(last.totals.dispatched, now.totals.dispatched))
+    (
+        rate(last.totals.enqueued, now.totals.enqueued),
+        rate(last.totals.dispatched, now.totals.dispatched),
+    )
 }
 
 async fn until(end: Option<Instant>) {

@@ -1,4 +1,5 @@
-//! The sweeper of one queue: in this process, or as the process that the CronJob of a cluster would start.
+//! The sweeper of one queue: in this process, or as the process that the CronJob of a cluster would
+//! start.
 
 use std::ffi::OsString;
 use std::sync::Arc;

@@ -90,8 +90,10 @@ impl Moment<'_> {
     }
 
     fn title(&self) -> String {
-        let end = self.time.map(|time| format!(" of {:.0}", time.as_secs_f64())).unwrap_or_default();
-        let admission = self.snapshot.map(|snapshot| snapshot.admission.as_str()).unwrap_or_default();
+        let end =
+            self.time.map(|time| format!(" of {:.0}", time.as_secs_f64())).unwrap_or_default();
+        let admission =
+            self.snapshot.map(|snapshot| snapshot.admission.as_str()).unwrap_or_default();
         let doors = match self.doors {
             [] => "no worker is ready".to_owned(),
             [door] => format!("http://{door}"),

@@ -1,4 +1,5 @@
-//! A crowd that visits a queue which runs elsewhere, and, where it is told how, judges what became of it.
+//! A crowd that visits a queue which runs elsewhere, and, where it is told how, judges what became
+//! of it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -70,11 +71,12 @@ enum End {
     Stopped,
 }
 
-/// Sends the crowd; ends when every booking has ended, when the time is over, or at `stop`, and then judges and reports.
+/// Sends the crowd; ends when every booking has ended, when the time is over, or at `stop`, and
+/// then judges and reports.
 ///
 /// # Errors
-/// [`UpError`] when it could not begin, when the store or the ledger does not answer at the end, or when the report cannot
-/// be written.
+/// [`UpError`] when it could not begin, when the store or the ledger does not answer at the end, or
+/// when the report cannot be written.
 pub async fn visit(config: VisitConfig, stop: CancellationToken) -> Result<Outcome, UpError> {
     let console = match config.printing {
         Printing::Text => Console::new(),
@@ -119,13 +121,15 @@ async fn open(config: RedisConfig, console: &Console) -> Result<Arc<dyn Store>, 
     }
     let before = insist(OPENING, || store.snapshot()).await?.totals.enqueued;
     if before > 0 {
-        console.tell(format!("the queue has had {before} bookings before; they are counted and checked too"));
+        console.tell(format!(
+            "the queue has had {before} bookings before; they are counted and checked too"
+        ));
     }
     Ok(store)
 }
 
-/// Waits, but not for ever, until nothing is in anybody's hands: then everything can be compared exactly. A store that does
-/// not answer shows when it is asked for the evidence.
+/// Waits, but not for ever, until nothing is in anybody's hands: then everything can be compared
+/// exactly. A store that does not answer shows when it is asked for the evidence.
 async fn settle(store: &dyn Store) {
     let until = Instant::now() + SETTLING;
     while Instant::now() < until {
@@ -136,7 +140,10 @@ async fn settle(store: &dyn Store) {
     }
 }
 
-async fn copy(ledger: Option<RemoteLedger>, queue: &QueueName) -> Result<Option<LedgerCopy>, LedgerError> {
+async fn copy(
+    ledger: Option<RemoteLedger>,
+    queue: &QueueName,
+) -> Result<Option<LedgerCopy>, LedgerError> {
     match ledger {
         Some(ledger) => ledger.copy(queue).await.map(Some),
         None => Ok(None),
@@ -173,8 +180,13 @@ struct Visitors {
 }
 
 impl Visitors {
-    fn come(config: CrowdConfig, endpoints: watch::Receiver<Vec<SocketAddr>>, console: Console) -> Self {
-        let (queue, clients, leave) = (config.queue.clone(), config.clients, CancellationToken::new());
+    fn come(
+        config: CrowdConfig,
+        endpoints: watch::Receiver<Vec<SocketAddr>>,
+        console: Console,
+    ) -> Self {
+        let (queue, clients, leave) =
+            (config.queue.clone(), config.clients, CancellationToken::new());
         let crowd = Crowd::new(config);
         let progress = crowd.progress();
         let task = tokio::spawn(crowd.run(endpoints, leave.clone()));
@@ -182,7 +194,11 @@ impl Visitors {
     }
 
     /// Shows how far they are until they leave. The report is `None` if the crowd panicked.
-    async fn stay(mut self, time: Option<Duration>, stop: &CancellationToken) -> (End, Option<CrowdReport>) {
+    async fn stay(
+        mut self,
+        time: Option<Duration>,
+        stop: &CancellationToken,
+    ) -> (End, Option<CrowdReport>) {
         let mut pulse = tokio::time::interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let over = async {
@@ -209,8 +225,17 @@ impl Visitors {
     }
 
     fn view(&self) -> View {
-        let ProgressView { arrived, acknowledged, refused, held, paid, paid_late, left, finished, .. } =
-            self.progress.view();
+        let ProgressView {
+            arrived,
+            acknowledged,
+            refused,
+            held,
+            paid,
+            paid_late,
+            left,
+            finished,
+            ..
+        } = self.progress.view();
         let errors: u64 = self.progress.errors().values().sum();
         let clients = self.clients;
         let line = format!(
@@ -220,7 +245,10 @@ impl Visitors {
         let time = format!("{:.0} s", self.start.elapsed().as_secs_f64());
         let lines = vec![
             format!("{}  {}", bold(self.queue.as_str()), dim(&time)),
-            format!("  came       {}  {arrived} of {clients}", bar(arrived, u64::from(clients), BAR)),
+            format!(
+                "  came       {}  {arrived} of {clients}",
+                bar(arrived, u64::from(clients), BAR)
+            ),
             format!("  ended      {}  {finished}", bar(finished, u64::from(clients), BAR)),
             format!(
                 "  reserved {held}, paid {paid}, too late {paid_late}, left {left}, refused a place {refused}"

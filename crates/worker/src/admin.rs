@@ -14,9 +14,9 @@ use crate::metrics::Metrics;
 
 /// Whether traffic should come here.
 ///
-/// Ready once the store has been opened; not ready from the moment this process is leaving. A store that is down later does
-/// not change it: a caller that reaches a worker learns `STORE_UNAVAILABLE` and when to come back, one that reaches no
-/// worker learns nothing.
+/// Ready once the store has been opened; not ready from the moment this process is leaving. A store
+/// that is down later does not change it: a caller that reaches a worker learns `STORE_UNAVAILABLE`
+/// and when to come back, one that reaches no worker learns nothing.
 #[derive(Debug, Default)]
 pub struct Readiness {
     opened: AtomicBool,

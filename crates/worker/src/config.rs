@@ -123,7 +123,8 @@ pub struct WorkerConfig {
     pub realtime: Option<Downstream>,
     /// Whole time for leaving after SIGTERM.
     pub grace: Duration,
-    /// How long the port stays open, not ready, after SIGTERM, because endpoints lag; part of `grace`.
+    /// How long the port stays open, not ready, after SIGTERM, because endpoints lag; part of
+    /// `grace`.
     pub linger: Duration,
 }
 

@@ -1,9 +1,10 @@
-//! Bounds the memory of requests that are on their way: all of them together may hold so many bytes. When more come, the request
-//! whose message has been coming for longest without being whole is refused, so that clients that never finish a message make
-//! room for those that do, however many they are.
+//! Bounds the memory of requests that are on their way: all of them together may hold so many
+//! bytes. When more come, the request whose message has been coming for longest without being whole
+//! is refused, so that clients that never finish a message make room for those that do, however
+//! many they are.
 //!
-//! It stands before the messages are decoded, where a gate by number is of no use: the largest message is a thousand times the
-//! usual one.
+//! It stands before the messages are decoded, where a gate by number is of no use: the largest
+//! message is a thousand times the usual one.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -71,15 +72,17 @@ impl Intake {
 }
 
 impl Ledger {
-    /// Adds to what a request holds, and makes room for it. Tells whether the request may go on, and who has to be woken because
-    /// theirs may not: once the ledger is unlocked, for a waker may run anything.
+    /// Adds to what a request holds, and makes room for it. Tells whether the request may go on,
+    /// and who has to be woken because theirs may not: once the ledger is unlocked, for a waker
+    /// may run anything.
     fn add(&mut self, number: u64, bytes: usize) -> (bool, Vec<Waker>) {
         let mut woken = Vec::new();
         let Some(account) = self.requests.get_mut(&number) else { return (false, woken) };
         account.bytes += bytes;
         self.held += bytes;
         while self.held > self.budget {
-            let oldest = self.requests.iter().find(|(_, account)| !account.whole).map(|(oldest, _)| *oldest);
+            let oldest =
+                self.requests.iter().find(|(_, account)| !account.whole).map(|(oldest, _)| *oldest);
             // All that is left is being answered, and will be gone soon.
             let Some(oldest) = oldest else { break };
             self.refused.inc();
@@ -118,8 +121,12 @@ impl Place {
     fn may_wait(&self, context: &Context<'_>) -> bool {
         let waker = context.waker().clone();
         // Dropped when the ledger is unlocked again, like every waker.
-        let before =
-            self.ledger.lock().requests.get_mut(&self.number).map(|account| account.waker.replace(waker));
+        let before = self
+            .ledger
+            .lock()
+            .requests
+            .get_mut(&self.number)
+            .map(|account| account.waker.replace(waker));
         before.is_some()
     }
 }
@@ -186,7 +193,8 @@ impl<S> Layer<S> for Intake {
     }
 }
 
-/// A service whose requests are counted until they are answered. (What streams after that has a bound of its own.)
+/// A service whose requests are counted until they are answered. (What streams after that has a
+/// bound of its own.)
 #[derive(Clone)]
 pub struct Guarded<S> {
     inner: S,
@@ -209,7 +217,8 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let place = self.intake.enter();
         let counted = place.clone();
-        let answer = self.inner.call(request.map(|body| Body::new(Counted { body, place: counted })));
+        let answer =
+            self.inner.call(request.map(|body| Body::new(Counted { body, place: counted })));
         Box::pin(async move {
             let answer = answer.await;
             drop(place);

@@ -1,4 +1,5 @@
-//! Keeps an eye on the store: opens it when it comes up, reads the queue each second, says loudly what is unsafe.
+//! Keeps an eye on the store: opens it when it comes up, reads the queue each second, says loudly
+//! what is unsafe.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,13 +16,18 @@ use crate::metrics::Metrics;
 /// How often the queue is read.
 const READ_EVERY: Duration = Duration::from_secs(1);
 /// Waits between tries to open the store. No end: a worker may be started before its Redis.
-const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
 /// Opens the store, trying until it is reached.
 ///
 /// # Errors
 /// What waiting does not mend: data of a newer release.
-pub async fn open(store: &dyn Store, metrics: &Metrics, readiness: &Readiness) -> Result<(), StoreError> {
+pub async fn open(
+    store: &dyn Store,
+    metrics: &Metrics,
+    readiness: &Readiness,
+) -> Result<(), StoreError> {
     let mut tries = 0;
     loop {
         match store.open().await {
@@ -48,9 +54,15 @@ pub async fn open(store: &dyn Store, metrics: &Metrics, readiness: &Readiness) -
     }
 }
 
-/// Reads the queue each second, for the metrics and the pace, until dropped. When it is not the data of before, the store has lost
-/// that, or what was newest of it: it is marked as a new one, and `anew` tells the follower that what it knows is not true any more.
-pub async fn read_queue(store: Arc<dyn Store>, line: Arc<LineView>, anew: Arc<AtomicBool>, metrics: Metrics) {
+/// Reads the queue each second, for the metrics and the pace, until dropped. When it is not the
+/// data of before, the store has lost that, or what was newest of it: it is marked as a new one,
+/// and `anew` tells the follower that what it knows is not true any more.
+pub async fn read_queue(
+    store: Arc<dyn Store>,
+    line: Arc<LineView>,
+    anew: Arc<AtomicBool>,
+    metrics: Metrics,
+) {
     let mut ticks = tokio::time::interval(READ_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut was_up = true;

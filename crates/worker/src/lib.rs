@@ -1,4 +1,5 @@
-//! The worker: takes bookings over gRPC, takes them from the line in order, reserves, confirms and releases.
+//! The worker: takes bookings over gRPC, takes them from the line in order, reserves, confirms and
+//! releases.
 //!
 //! ```text
 //!   config ──> worker (start, drain) ──┬─ server ── service ── store::GroupCommit
@@ -9,8 +10,8 @@
 //!   sweeper: the same processing, of what is due only, and the sweep itself
 //! ```
 //!
-//! A worker holds nothing that matters: killed at any moment, what it had in hand is claimed by another once its leases
-//! have run out, and every call it made is idempotent by booking id.
+//! A worker holds nothing that matters: killed at any moment, what it had in hand is claimed by
+//! another once its leases have run out, and every call it made is idempotent by booking id.
 
 pub mod admin;
 pub mod config;

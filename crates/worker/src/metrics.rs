@@ -6,15 +6,16 @@ use bookingq_core::BookingState;
 use bookingq_store::{Snapshot, StoreError};
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, Opts, Registry, TextEncoder,
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
 /// Buckets for calls that should take milliseconds and may take seconds.
 const LATENCY: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Buckets for waits: from a moment to an evening.
-const WAIT: [f64; 13] = [0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0];
+const WAIT: [f64; 13] =
+    [0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0];
 
 /// The metrics of one process, in a registry of their own (several workers may share a process).
 #[derive(Clone)]
@@ -25,13 +26,15 @@ pub struct Metrics {
 
 /// The families, named as they are exposed without the `bookingqueue_` prefix.
 pub struct Families {
-    /// `requests_total{method,reason}`: gRPC requests by outcome; reason `OK` or one of the closed set.
+    /// `requests_total{method,reason}`: gRPC requests by outcome; reason `OK` or one of the closed
+    /// set.
     pub requests: IntCounterVec,
     /// `request_duration_seconds{method}`: until the answer (for streams: until the first).
     pub request_duration: HistogramVec,
     /// `connections`: open gRPC connections.
     pub connections: IntGauge,
-    /// `intake_refused_total`: requests refused before their message had come, because too many bytes were on their way.
+    /// `intake_refused_total`: requests refused before their message had come, because too many
+    /// bytes were on their way.
     pub intake_refused: IntCounter,
     /// `watches`: open `WatchStatus` streams.
     pub watches: IntGauge,
@@ -59,7 +62,8 @@ pub struct Families {
     pub store_up: Gauge,
     /// `store_losses_total`: times the store was found to have lost its data.
     pub store_losses: IntCounter,
-    /// `store_unsafe_settings`: how many settings of the store's server are unsafe for bookings (see the log).
+    /// `store_unsafe_settings`: how many settings of the store's server are unsafe for bookings
+    /// (see the log).
     pub store_unsafe_settings: IntGauge,
     /// `notifications_total{outcome}`: booking updates told to the Realtime Service.
     pub notifications: IntCounterVec,
@@ -92,7 +96,8 @@ impl Metrics {
     /// Never in practice: only if two families had one name.
     pub fn new(queue: &str, worker: &str) -> Result<Self, prometheus::Error> {
         let labels =
-            [("queue".to_owned(), queue.to_owned()), ("worker".to_owned(), worker.to_owned())].into();
+            [("queue".to_owned(), queue.to_owned()), ("worker".to_owned(), worker.to_owned())]
+                .into();
         let registry = Registry::new_custom(Some("bookingqueue".to_owned()), Some(labels))?;
         let inner = Arc::new(Families::register(&registry)?);
         Ok(Self { registry, inner })
@@ -101,7 +106,8 @@ impl Metrics {
     /// The text a Prometheus server reads.
     pub fn render(&self) -> Vec<u8> {
         let mut text = Vec::new();
-        // Encoding into memory can only fail on a malformed family, and then a partial page helps more than none.
+        // Encoding into memory can only fail on a malformed family, and then a partial page helps
+        // more than none.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         text
     }
@@ -130,7 +136,9 @@ impl Metrics {
         queue.due.set(snapshot.due as f64);
         let oldest = snapshot.front.map_or(0.0, |(_, at)| snapshot.now.since(at).as_secs_f64());
         queue.oldest_wait.set(oldest);
-        queue.sweep_age.set(snapshot.swept_at.map_or(-1.0, |at| snapshot.now.since(at).as_secs_f64()));
+        queue
+            .sweep_age
+            .set(snapshot.swept_at.map_or(-1.0, |at| snapshot.now.since(at).as_secs_f64()));
         let totals = &snapshot.totals;
         for (state, count) in [
             (BookingState::Confirmed, totals.confirmed),
@@ -258,7 +266,12 @@ impl Registrar<'_> {
         self.add(IntCounter::new(name, help)?)
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, prometheus::Error> {
         self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
@@ -270,11 +283,21 @@ impl Registrar<'_> {
         self.add(IntGauge::new(name, help)?)
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+    fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<GaugeVec, prometheus::Error> {
         self.add(GaugeVec::new(Opts::new(name, help), labels)?)
     }
 
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
+    fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+    ) -> Result<Histogram, prometheus::Error> {
         self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
     }
 

@@ -1,8 +1,10 @@
-//! Tells the Realtime Service what happens: at least once, in order for each client, by one worker of the queue at a time.
+//! Tells the Realtime Service what happens: at least once, in order for each client, by one worker
+//! of the queue at a time.
 //!
-//! Whoever holds the notifier lease reads the outbox from where the last one left off, publishes a piece, waits for the
-//! answer that it is safe, and only then moves the mark. A worker that dies in between makes the next one repeat the piece;
-//! the sequence in each update lets the Realtime Service drop repeats.
+//! Whoever holds the notifier lease reads the outbox from where the last one left off, publishes a
+//! piece, waits for the answer that it is safe, and only then moves the mark. A worker that dies in
+//! between makes the next one repeat the piece; the sequence in each update lets the Realtime
+//! Service drop repeats.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +34,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long the right to notify lasts without a sign of life.
 const LEASE: Duration = Duration::from_secs(5);
 /// Waits after a failure. No end: the outbox keeps what is not told.
-const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(5) };
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(5) };
 
 /// Publishes the outbox.
 pub struct Notifier {
@@ -95,7 +98,9 @@ impl Notifier {
 
     /// Publishes for as long as the lease is ours; returns when somebody else has it.
     async fn turn(&self, failures: &mut u32) -> Result<(), Failure> {
-        let Some(lease) = self.store.notifier(&self.owner, LEASE, None).await? else { return Ok(()) };
+        let Some(lease) = self.store.notifier(&self.owner, LEASE, None).await? else {
+            return Ok(());
+        };
         debug!(from = %lease.done, "notifying");
         let (mut done, mut ticked) = (lease.done, None);
         loop {
@@ -152,7 +157,11 @@ impl Notifier {
     }
 }
 
-fn messages(queue: &QueueName, events: &[Event], mut tick: Option<v1::QueueTick>) -> Vec<v1::PublishRequest> {
+fn messages(
+    queue: &QueueName,
+    events: &[Event],
+    mut tick: Option<v1::QueueTick>,
+) -> Vec<v1::PublishRequest> {
     let message = |updates, tick| v1::PublishRequest { queue: queue.to_string(), updates, tick };
     let news: Vec<&Event> = events.iter().filter(|event| !event.is_reclaim()).collect();
     let mut messages: Vec<_> = news

@@ -30,21 +30,25 @@ const CONNECTIONS: usize = 16_384;
 const SPARE_FILES: usize = 256;
 /// Until a connection is accepted again after one could not be.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Bytes that a stream, and a whole connection, may send before we have looked at them. They are looked at at once, so this bounds
-/// what lies unread, not how fast it comes: at half a millisecond in between, 512 MiB/s for each connection.
+/// Bytes that a stream, and a whole connection, may send before we have looked at them. They are
+/// looked at at once, so this bounds what lies unread, not how fast it comes: at half a millisecond
+/// in between, 512 MiB/s for each connection.
 const WINDOWS: (u32, u32) = (64 * 1024, 256 * 1024);
-/// How long a recycled connection may finish its calls. Long streams are cut then, and opened elsewhere.
+/// How long a recycled connection may finish its calls. Long streams are cut then, and opened
+/// elsewhere.
 const AGE_GRACE: Duration = Duration::from_secs(10);
 /// Half-open connections are found within the sum of these.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 
-/// A connection that has not sent an HTTP/2 preface's worth of bytes by then is dropped: it is no client of ours.
+/// A connection that has not sent an HTTP/2 preface's worth of bytes by then is dropped: it is no
+/// client of ours.
 const PREFACE: (usize, Duration) = (24, Duration::from_secs(10));
 
 /// The name the health service knows the worker by, beside the empty one.
 pub const SERVICE_NAME: &str = "bookingqueue.v1.BookingWorkerService";
 
-/// Serves until `leave` (then finishes what is under way), or until `cut` (then drops every connection at once).
+/// Serves until `leave` (then finishes what is under way), or until `cut` (then drops every
+/// connection at once).
 pub(crate) async fn serve(
     listener: TcpListener,
     handlers: Handlers,
@@ -67,8 +71,8 @@ pub(crate) async fn serve(
     if let Some(tls) = settings.tls {
         server = server.tls_config(tls).map_err(|error| WorkerError::Tls(error.to_string()))?;
     }
-    // Only what is served here is listed; the descriptors of the shop's services, and of the details that refusals carry,
-    // come along so that a client can name and read them.
+    // Only what is served here is listed; the descriptors of the shop's services, and of the
+    // details that refusals carry, come along so that a client can name and read them.
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -134,10 +138,15 @@ struct Incoming {
 impl Incoming {
     fn new(listener: TcpListener, gauge: IntGauge, cut: CancellationToken) -> Self {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let files = files.map_or(CONNECTIONS, |files| usize::try_from(files).unwrap_or(CONNECTIONS));
+        let files =
+            files.map_or(CONNECTIONS, |files| usize::try_from(files).unwrap_or(CONNECTIONS));
         let allowed = files.saturating_sub(SPARE_FILES).clamp(1, CONNECTIONS);
         if allowed < CONNECTIONS {
-            warn!(files, connections = allowed, "few open files are allowed, and so are connections");
+            warn!(
+                files,
+                connections = allowed,
+                "few open files are allowed, and so are connections"
+            );
         }
         let places = PollSemaphore::new(Arc::new(Semaphore::new(allowed)));
         Self { listener, places, place: None, pause: None, gauge, cut }
@@ -167,8 +176,8 @@ impl Stream for Incoming {
                 let cut = Box::pin(self.cut.clone().cancelled_owned());
                 Poll::Ready(Some(Ok(Connection::new(stream, cut, self.gauge.clone(), place))))
             }
-            // Out of file descriptors, or a peer that was gone before we looked: the listener itself is well. In the first case it
-            // would fail again at once.
+            // Out of file descriptors, or a peer that was gone before we looked: the listener
+            // itself is well. In the first case it would fail again at once.
             Poll::Ready(Err(error)) => {
                 warn!(%error, "can't accept a connection");
                 let mut pause = Box::pin(tokio::time::sleep(ACCEPT_PAUSE));

@@ -29,14 +29,16 @@ const STEP: usize = bookingq_core::limits::MAX_STORE_BATCH;
 /// Longest sleep between two sweeps: also the heartbeat.
 const EVERY: Duration = Duration::from_millis(500);
 /// Waits after a sweep that failed.
-const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
 /// What a sweeper is told.
 #[derive(Debug, Clone)]
 pub struct SweepConfig {
     /// Names this sweeper in logs and metrics.
     pub id: String,
-    /// The Booking Service: with it, the sweeper also does what is due (releases, retries, dead workers' tasks).
+    /// The Booking Service: with it, the sweeper also does what is due (releases, retries, dead
+    /// workers' tasks).
     pub booking: Option<Downstream>,
     /// Tasks at once.
     pub concurrency: usize,
@@ -96,8 +98,13 @@ impl Sweeper {
     /// Sweeps as long as `mode` says, or until `stop`.
     ///
     /// # Errors
-    /// When an endpoint, TLS file or port can't be used, the store's data is of a newer release, or no sweep succeeded.
-    pub async fn run(self, mode: SweepMode, stop: CancellationToken) -> Result<SweepReport, WorkerError> {
+    /// When an endpoint, TLS file or port can't be used, the store's data is of a newer release, or
+    /// no sweep succeeded.
+    pub async fn run(
+        self,
+        mode: SweepMode,
+        stop: CancellationToken,
+    ) -> Result<SweepReport, WorkerError> {
         let end = match mode {
             SweepMode::For(time) => Some(Instant::now() + time),
             SweepMode::Once | SweepMode::UntilStopped => None,
@@ -216,11 +223,13 @@ impl Sweeper {
     ) -> Result<(), WorkerError> {
         let line = Arc::new(LineView::new());
         // Nobody follows the outbox here.
-        let read = keeper::read_queue(Arc::clone(&self.store), line, Arc::default(), self.metrics.clone());
+        let read =
+            keeper::read_queue(Arc::clone(&self.store), line, Arc::default(), self.metrics.clone());
         background.spawn(read);
         let Some(address) = self.config.admin else { return Ok(()) };
-        let listener =
-            TcpListener::bind(address).await.map_err(|cause| WorkerError::Bind { address, cause })?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|cause| WorkerError::Bind { address, cause })?;
         let serve = admin::serve(listener, self.metrics.clone(), Arc::clone(readiness));
         background.spawn(async move {
             if let Err(error) = serve.await {
@@ -236,7 +245,8 @@ fn pause(swept: Swept) -> Option<Duration> {
     if swept.more {
         return None;
     }
-    // A hold that is overdue in a moment is swept in that moment; a millisecond more, so that it is overdue by then.
+    // A hold that is overdue in a moment is swept in that moment; a millisecond more, so that it is
+    // overdue by then.
     let next = swept.next_deadline.map_or(EVERY, |next| next + Duration::from_millis(1));
     Some(next.min(EVERY))
 }

@@ -19,7 +19,8 @@ pub fn incoming(metadata: &MetadataMap) -> Option<String> {
     (value.len() == TRACEPARENT_BYTES && value.is_ascii()).then(|| value.to_owned())
 }
 
-/// Makes `span` a child of the request that made the booking. Does nothing without a trace, or without a propagator.
+/// Makes `span` a child of the request that made the booking. Does nothing without a trace, or
+/// without a propagator.
 pub fn continue_from(span: &Span, traceparent: Option<&str>) {
     struct Carrier(HashMap<String, String>);
     impl Extractor for Carrier {
@@ -32,7 +33,8 @@ pub fn continue_from(span: &Span, traceparent: Option<&str>) {
     }
     let Some(traceparent) = traceparent else { return };
     let carrier = Carrier(HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]));
-    let context = opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&carrier));
+    let context =
+        opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&carrier));
     if context.span().span_context().is_valid() {
         // Fails only when no OpenTelemetry layer is installed: then there is nothing to continue.
         let _ = span.set_parent(context);

@@ -38,8 +38,8 @@ use crate::{WorkerError, admin, keeper};
 /// Starts workers.
 pub struct Worker;
 
-/// A running worker. Dropped, it goes on until the runtime ends; end it with [`drain`](Self::drain) or
-/// [`kill`](Self::kill).
+/// A running worker. Dropped, it goes on until the runtime ends; end it with [`drain`](Self::drain)
+/// or [`kill`](Self::kill).
 pub struct WorkerHandle {
     id: String,
     grpc: SocketAddr,
@@ -64,33 +64,40 @@ pub struct WorkerHandle {
 /// How leaving went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DrainReport {
-    /// Tasks that were in hand when leaving began, and how many of them were cut off and given back.
+    /// Tasks that were in hand when leaving began, and how many of them were cut off and given
+    /// back.
     pub tasks: Finished,
     /// How long it took.
     pub took: Duration,
 }
 
 impl Worker {
-    /// Binds the ports and starts everything. The store need not be up: requests are answered `STORE_UNAVAILABLE` until
-    /// it is, and the worker is not ready.
+    /// Binds the ports and starts everything. The store need not be up: requests are answered
+    /// `STORE_UNAVAILABLE` until it is, and the worker is not ready.
     ///
     /// # Errors
     /// When a port can't be bound, or an endpoint or TLS file can't be used.
-    pub async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHandle, WorkerError> {
+    pub async fn start(
+        config: WorkerConfig,
+        store: Arc<dyn Store>,
+    ) -> Result<WorkerHandle, WorkerError> {
         let metrics = Metrics::new(store.queue().as_str(), &config.id)?;
         let group = GroupCommit::new(Arc::clone(&store));
         let queue = || store.queue().clone();
         let booking = BookingClient::new(queue(), &config.booking)?;
-        let ticket = config.ticket.as_ref().map(|ticket| TicketClient::new(queue(), ticket)).transpose()?;
+        let ticket =
+            config.ticket.as_ref().map(|ticket| TicketClient::new(queue(), ticket)).transpose()?;
         let executor_config = ExecutorConfig { hold: config.hold, retry: config.retry };
-        let executor = Executor::new(executor_config, group.clone(), booking, ticket, metrics.clone());
+        let executor =
+            Executor::new(executor_config, group.clone(), booking, ticket, metrics.clone());
         let (line, hub) = (Arc::new(LineView::new()), Hub::new());
         let (wake, readiness) = (Arc::new(Notify::new()), Arc::new(Readiness::default()));
         let mut background = JoinSet::new();
 
         if let Some(realtime) = &config.realtime {
             let (store, line) = (Arc::clone(&store), Arc::clone(&line));
-            let notifier = Notifier::new(config.id.clone(), store, line, realtime, metrics.clone())?;
+            let notifier =
+                Notifier::new(config.id.clone(), store, line, realtime, metrics.clone())?;
             background.spawn(notifier.run());
         }
         let anew = Arc::new(AtomicBool::new(false));
@@ -105,7 +112,12 @@ impl Worker {
         background.spawn(follower.run());
         background.spawn(Arc::clone(&hub).tell_positions(Arc::clone(&line)));
         background.spawn(renew_leases(Arc::clone(&executor), config.lease));
-        background.spawn(keeper::read_queue(Arc::clone(&store), Arc::clone(&line), anew, metrics.clone()));
+        background.spawn(keeper::read_queue(
+            Arc::clone(&store),
+            Arc::clone(&line),
+            anew,
+            metrics.clone(),
+        ));
         let admin = start_admin(&config, &metrics, &readiness, &mut background).await?;
 
         let (stop, leave, cut) =
@@ -132,8 +144,9 @@ impl Worker {
             intake_refused: metrics.intake_refused.clone(),
         };
         let listener = bind(config.listen).await?;
-        let grpc =
-            listener.local_addr().map_err(|cause| WorkerError::Bind { address: config.listen, cause })?;
+        let grpc = listener
+            .local_addr()
+            .map_err(|cause| WorkerError::Bind { address: config.listen, cause })?;
         let serve = server::serve(
             listener,
             Handlers::new(service),
@@ -190,7 +203,8 @@ struct Begin {
 }
 
 impl Begin {
-    /// Opens the store, says that this worker serves, claims until told to stop. `None` if it never came to that.
+    /// Opens the store, says that this worker serves, claims until told to stop. `None` if it never
+    /// came to that.
     async fn then_claim(self, claims: ClaimLoop, stop: CancellationToken) -> Option<Finished> {
         tokio::select! {
             opened = keeper::open(&*self.store, &self.metrics, &self.readiness) => {
@@ -217,7 +231,8 @@ impl WorkerHandle {
         self.admin
     }
 
-    /// Waits until the worker can't go on by itself: its port failed, or the store's data is of a newer release.
+    /// Waits until the worker can't go on by itself: its port failed, or the store's data is of a
+    /// newer release.
     ///
     /// # Errors
     /// Why.
@@ -235,8 +250,8 @@ impl WorkerHandle {
         }
     }
 
-    /// Leaves: not ready at once, no more claims, the port open for `linger` because endpoints lag, streams and
-    /// connections ended, tasks finished or given back; all within the grace.
+    /// Leaves: not ready at once, no more claims, the port open for `linger` because endpoints lag,
+    /// streams and connections ended, tasks finished or given back; all within the grace.
     pub async fn drain(mut self) -> DrainReport {
         let start = Instant::now();
         info!(worker = self.id, "leaving");

@@ -63,14 +63,22 @@ async fn a_batch_answers_each_entry_by_itself_and_in_order() {
         ..Default::default()
     };
     let requests = vec![entry("a"), entry(""), entry("b"), entry("a")];
-    let results =
-        client.enqueue_batch(v1::EnqueueBatchRequest { requests }).await.unwrap().into_inner().results;
+    let results = client
+        .enqueue_batch(v1::EnqueueBatchRequest { requests })
+        .await
+        .unwrap()
+        .into_inner()
+        .results;
     let position = |n: usize| match results[n].result.as_ref().unwrap() {
-        v1::enqueue_result::Result::Response(response) => response.booking.as_ref().unwrap().position,
+        v1::enqueue_result::Result::Response(response) => {
+            response.booking.as_ref().unwrap().position
+        }
         v1::enqueue_result::Result::Error(error) => panic!("{error:?}"),
     };
     assert_eq!((results.len(), position(0), position(2), position(3)), (4, 1, 2, 1));
-    let Some(v1::enqueue_result::Result::Error(error)) = &results[1].result else { panic!("{results:?}") };
+    let Some(v1::enqueue_result::Result::Error(error)) = &results[1].result else {
+        panic!("{results:?}")
+    };
     assert_eq!((error.reason(), error.field.as_str()), (ErrorReason::InvalidArgument, "client_id"));
     for size in [0, 1001] {
         let requests = vec![entry("x"); size];
@@ -92,7 +100,8 @@ async fn a_watcher_sees_every_step_to_the_end_and_the_stream_closes() {
     let request = v1::WatchStatusRequest { queue: "concert".into(), client_id: "anna".into() };
     let mut stream = client.watch_status(request).await.unwrap().into_inner();
     let mut next = async || {
-        let message = tokio::time::timeout(support::LIMIT, stream.message()).await.unwrap().unwrap();
+        let message =
+            tokio::time::timeout(support::LIMIT, stream.message()).await.unwrap().unwrap();
         message.map(|m| m.booking.unwrap())
     };
     let found = next().await.unwrap();
@@ -140,8 +149,11 @@ async fn too_many_at_once_are_told_when_to_come_back() {
 async fn health_follows_the_worker_and_streams_end_when_it_leaves() {
     let world = World::new("stock=1").await;
     world.store.set_admission(Admission::Paused).await.unwrap();
-    let config =
-        WorkerConfig { linger: Duration::from_secs(2), admin: Some(support::local()), ..world.config("w") };
+    let config = WorkerConfig {
+        linger: Duration::from_secs(2),
+        admin: Some(support::local()),
+        ..world.config("w")
+    };
     let worker = world.worker_with(config).await;
     let mut client = connect(&worker).await;
     let channel = Channel::from_shared(format!("http://{}", worker.grpc_addr())).unwrap();
@@ -194,7 +206,10 @@ async fn with_mutual_tls_only_a_known_client_gets_in() {
     };
     let (certificate, key) = issue("localhost");
     let tls = ServerTls {
-        identity: Identity { certificate: write("tls.crt", &certificate), key: write("tls.key", &key) },
+        identity: Identity {
+            certificate: write("tls.crt", &certificate),
+            key: write("tls.key", &key),
+        },
         client_ca: Some(write("ca.crt", &issuer_pem)),
     };
     let world = World::new("stock=1").await;

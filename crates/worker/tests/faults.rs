@@ -128,8 +128,10 @@ async fn the_realtime_service_is_told_everything_in_order_across_workers_and_los
     let world = World::new("stock=1000").await;
     let spec = "lost_replies=20%".parse::<ServiceSpec>().unwrap();
     let realtime = RealtimeSim::start(spec, support::local()).await.unwrap();
-    let config =
-        |id| WorkerConfig { realtime: Some(support::downstream(realtime.address())), ..world.config(id) };
+    let config = |id| WorkerConfig {
+        realtime: Some(support::downstream(realtime.address())),
+        ..world.config(id)
+    };
     let first = world.worker_with(config("first")).await;
     let second = world.worker_with(config("second")).await;
     fill(&world, 200).await;

@@ -1,4 +1,5 @@
-//! A booking's life over real sockets: from a place in line to a final state, by way of the simulated Booking Service.
+//! A booking's life over real sockets: from a place in line to a final state, by way of the
+//! simulated Booking Service.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -88,8 +89,10 @@ async fn a_sweep_gives_back_what_is_not_paid_and_needs_no_worker_for_it() {
         until_state(&client, &format!("c{n}"), BookingState::Reserved).await;
     }
     worker.drain().await;
-    support::eventually("all are overdue", || async { world.store.snapshot().await.unwrap().overdue == 5 })
-        .await;
+    support::eventually("all are overdue", || async {
+        world.store.snapshot().await.unwrap().overdue == 5
+    })
+    .await;
     let sweep = SweepConfig {
         id: "sweeper".into(),
         booking: Some(config.booking),

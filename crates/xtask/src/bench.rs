@@ -14,7 +14,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// The store and the worker on this computer, beside a bare gRPC server and plain Redis commands
+    /// The store and the worker on this computer, beside a bare gRPC server and plain Redis
+    /// commands
     #[command(disable_help_flag = true)]
     Engine(Options),
     /// Instructions of Redis for a booking's life: steadier than times; needs valgrind
@@ -29,7 +30,8 @@ enum What {
     /// What clients cost that watch their place, and how old the positions are that they see
     #[command(disable_help_flag = true)]
     Watch(Options),
-    /// The same work on the same Redis by asynq, BullMQ, apalis-redis and bookingq; needs Go and Node.js
+    /// The same work on the same Redis by asynq, BullMQ, apalis-redis and bookingq; needs Go and
+    /// Node.js
     #[command(disable_help_flag = true)]
     Peers(Options),
     /// Whether something became slower: BASELINE.json NEW.json, as --out of the others wrote them

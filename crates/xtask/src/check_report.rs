@@ -78,7 +78,10 @@ impl Check<'_> {
             format!("enqueued is {enqueued}, but waiting {waiting} + in progress {in_progress} + final {finals} = {sum}"),
         );
         if let Some(crowd) = crowd {
-            self.must(enqueued >= crowd, format!("{crowd} clients came, but only {enqueued} got a place"));
+            self.must(
+                enqueued >= crowd,
+                format!("{crowd} clients came, but only {enqueued} got a place"),
+            );
         }
         Ok(())
     }
@@ -90,10 +93,14 @@ impl Check<'_> {
         let (held, sold) = (self.number("/ledger/held")?, self.number("/ledger/confirmed")?);
         self.must(
             available + held + sold == stock,
-            format!("the ledger has {available} left, {held} held and {sold} sold of a stock of {stock}"),
+            format!(
+                "the ledger has {available} left, {held} held and {sold} sold of a stock of {stock}"
+            ),
         );
-        // In bookings. What is in progress may be done at the Booking Service and not yet recorded here.
-        let (confirmed, in_progress) = (self.number("/final/confirmed")?, self.number("/in_progress")?);
+        // In bookings. What is in progress may be done at the Booking Service and not yet recorded
+        // here.
+        let (confirmed, in_progress) =
+            (self.number("/final/confirmed")?, self.number("/in_progress")?);
         let (held, sold) =
             (self.number("/ledger/held_bookings")?, self.number("/ledger/confirmed_bookings")?);
         let ahead = if self.report["moment"] == "at_rest" { 0 } else { in_progress };
@@ -121,7 +128,10 @@ impl Check<'_> {
             self.must(count == 0, format!("violations.{violation} is {count}"));
         }
         let gaps = self.number("/audit_gaps")?;
-        self.must(gaps == 0, format!("the audit log has {gaps} gaps, so that the report is not complete"));
+        self.must(
+            gaps == 0,
+            format!("the audit log has {gaps} gaps, so that the report is not complete"),
+        );
         self.must(
             self.report["sound"] == true,
             "the report itself says that a promise was broken".to_owned(),

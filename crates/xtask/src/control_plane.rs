@@ -1,5 +1,5 @@
-//! Finds etcd, kube-apiserver and kube-controller-manager for the operator's tests: in the environment, in a cache, or by
-//! building them from the Go modules that tests/control-plane pins.
+//! Finds etcd, kube-apiserver and kube-controller-manager for the operator's tests: in the
+//! environment, in a cache, or by building them from the Go modules that tests/control-plane pins.
 
 use std::env;
 use std::ffi::OsString;
@@ -30,7 +30,11 @@ struct Program {
 
 const PROGRAMS: [Program; 3] = [
     Program { name: "etcd", module: "etcd", package: "go.etcd.io/etcd/server/v3" },
-    Program { name: "kube-apiserver", module: "kubernetes", package: "k8s.io/kubernetes/cmd/kube-apiserver" },
+    Program {
+        name: "kube-apiserver",
+        module: "kubernetes",
+        package: "k8s.io/kubernetes/cmd/kube-apiserver",
+    },
     Program {
         name: "kube-controller-manager",
         module: "kubernetes",
@@ -45,7 +49,11 @@ pub fn folder() -> Result<PathBuf> {
         if missing.is_empty() {
             return Ok(folder);
         }
-        eprintln!("{ASSETS} ({}) has no {}: looking elsewhere.", folder.display(), missing.join(", "));
+        eprintln!(
+            "{ASSETS} ({}) has no {}: looking elsewhere.",
+            folder.display(),
+            missing.join(", ")
+        );
     }
     let version = version(&tree::read(&format!("{MODULES}/kubernetes/go.mod"))?)?;
     let folder = cache()?.join("bookingq/control-plane").join(&version);
@@ -57,7 +65,11 @@ pub fn folder() -> Result<PathBuf> {
 }
 
 fn missing(folder: &Path) -> Vec<&'static str> {
-    PROGRAMS.iter().map(|program| program.name).filter(|name| !folder.join(name).is_file()).collect()
+    PROGRAMS
+        .iter()
+        .map(|program| program.name)
+        .filter(|name| !folder.join(name).is_file())
+        .collect()
 }
 
 /// Where programs that can be built again belong.
@@ -72,7 +84,9 @@ fn cache() -> Result<PathBuf> {
 fn version(module: &str) -> Result<String> {
     let line = module.lines().find_map(|line| line.trim_start().strip_prefix("k8s.io/kubernetes "));
     let version = line.and_then(|line| line.split_whitespace().next());
-    Ok(version.with_context(|| format!("{MODULES}/kubernetes/go.mod pins no k8s.io/kubernetes"))?.to_owned())
+    Ok(version
+        .with_context(|| format!("{MODULES}/kubernetes/go.mod pins no k8s.io/kubernetes"))?
+        .to_owned())
 }
 
 fn build_all(folder: &Path, version: &str, missing: &[&str]) -> Result<()> {
@@ -100,14 +114,18 @@ fn build(program: &Program, folder: &Path, version: &str) -> Result<()> {
     // An API server without it calls itself v0.0.0.
     let stamp = "k8s.io/component-base/version";
     let minor = version.split('.').nth(1).unwrap_or_default();
-    let flags =
-        format!("-s -w -X {stamp}.gitVersion={version} -X {stamp}.gitMajor=1 -X {stamp}.gitMinor={minor}");
+    let flags = format!(
+        "-s -w -X {stamp}.gitVersion={version} -X {stamp}.gitMajor=1 -X {stamp}.gitMinor={minor}"
+    );
     let mut go = Command::new("go");
-    go.args(["build", "-buildvcs=false", "-ldflags", &flags, "-o"]).arg(&unfinished).arg(program.package);
+    go.args(["build", "-buildvcs=false", "-ldflags", &flags, "-o"])
+        .arg(&unfinished)
+        .arg(program.package);
     go.env("CGO_ENABLED", "0").current_dir(tree::root().join(MODULES).join(program.module));
     shell::run(&mut go)?;
     let finished = folder.join(program.name);
-    fs::rename(&unfinished, &finished).with_context(|| format!("cannot write {}", finished.display()))
+    fs::rename(&unfinished, &finished)
+        .with_context(|| format!("cannot write {}", finished.display()))
 }
 
 #[cfg(test)]

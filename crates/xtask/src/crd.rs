@@ -1,4 +1,5 @@
-//! `cargo xtask crd`: the CustomResourceDefinition, in crds/ and in the chart, is what `bookingq crd` prints.
+//! `cargo xtask crd`: the CustomResourceDefinition, in crds/ and in the chart, is what `bookingq
+//! crd` prints.
 
 use anyhow::Result;
 

@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: gives every door that a stranger can reach what libFuzzer finds. What must hold there: crates/fuzz.
+//! `cargo xtask fuzz`: gives every door that a stranger can reach what libFuzzer finds. What must
+//! hold there: crates/fuzz.
 
 use std::process::{Command, Stdio};
 
@@ -29,8 +30,11 @@ pub struct Args {
 
 /// Feeds.
 pub fn run(args: &Args) -> Result<()> {
-    let found =
-        shell::cargo().args(["fuzz", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let found = shell::cargo()
+        .args(["fuzz", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     if !found.is_ok_and(|status| status.success()) {
         bail!("cargo-fuzz is missing; install it: cargo install cargo-fuzz --locked");
     }
@@ -47,7 +51,8 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn targets() -> Result<Vec<String>> {
     let folder = tree::root().join(SEEDS);
-    let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries =
+        std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     let mut names: Vec<String> = names.collect::<Result<_>>()?;
     names.sort();
@@ -57,7 +62,8 @@ fn targets() -> Result<Vec<String>> {
 fn fuzz(target: &str, seconds: u64) -> Result<Command> {
     let output = tree::root().join(OUTPUT);
     let corpus = output.join("corpus").join(target);
-    std::fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
+    std::fs::create_dir_all(&corpus)
+        .with_context(|| format!("cannot make {}", corpus.display()))?;
     let mut fuzz = shell::cargo();
     // No sanitizer: those need a nightly compiler, and there is no unsafe code to watch.
     fuzz.args(["fuzz", "run", "--fuzz-dir", PROGRAMS, "--sanitizer", "none"]);

@@ -1,4 +1,5 @@
-//! Files of the repository that a command writes: written anew, or compared with what they should be.
+//! Files of the repository that a command writes: written anew, or compared with what they should
+//! be.
 
 use std::fs;
 
@@ -15,7 +16,8 @@ pub struct Args {
 }
 
 impl Args {
-    /// Writes `file`, or fails if it does not hold `wanted`. `command` is what a person runs to put it right.
+    /// Writes `file`, or fails if it does not hold `wanted`. `command` is what a person runs to put
+    /// it right.
     pub fn settle(&self, file: &str, wanted: &str, command: &str) -> Result<()> {
         if self.check {
             let found = tree::read(file)?;
@@ -24,7 +26,8 @@ impl Args {
             }
             println!("{file} is up to date");
         } else {
-            fs::write(tree::root().join(file), wanted).with_context(|| format!("cannot write {file}"))?;
+            fs::write(tree::root().join(file), wanted)
+                .with_context(|| format!("cannot write {file}"))?;
             println!("{file} is written");
         }
         Ok(())
@@ -42,7 +45,8 @@ fn first_difference(found: &str, wanted: &str) -> Option<String> {
         line += 1;
         let (is, should) = (found.next(), wanted.next());
         if is != should {
-            let show = |text: Option<&str>| text.map_or("the end".to_owned(), |text| format!("{text:?}"));
+            let show =
+                |text: Option<&str>| text.map_or("the end".to_owned(), |text| format!("{text:?}"));
             return Some(format!("line {line} is {}, not {}", show(is), show(should)));
         }
     }
@@ -55,7 +59,10 @@ mod tests {
     #[test]
     fn the_first_line_that_differs_is_named() {
         assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
-        assert_eq!(first_difference("a\nb\n", "a\nc\n").as_deref(), Some("line 2 is \"b\", not \"c\""));
+        assert_eq!(
+            first_difference("a\nb\n", "a\nc\n").as_deref(),
+            Some("line 2 is \"b\", not \"c\"")
+        );
         assert_eq!(first_difference("a\n", "a\nb\n").as_deref(), Some("line 2 is \"\", not \"b\""));
         assert_eq!(first_difference("a\nb", "a").as_deref(), Some("line 2 is \"b\", not the end"));
     }

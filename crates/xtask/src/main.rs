@@ -49,9 +49,11 @@ enum Command {
     CheckReport(check_report::Args),
     /// Run a whole sale on the cluster that KUBECONFIG points at, and kill what can be killed
     E2e(e2e::Args),
-    /// Try the operator's process against a real API server: at scale, at rest, with wrong specs, with a rival
+    /// Try the operator's process against a real API server: at scale, at rest, with wrong specs,
+    /// with a rival
     Trial(trial::Args),
-    /// Break a running bookingq on purpose, in every way a seed can choose, and check every invariant
+    /// Break a running bookingq on purpose, in every way a seed can choose, and check every
+    /// invariant
     Faults(faults::Args),
     /// Give every door that a stranger can reach what libFuzzer finds
     Fuzz(fuzz::Args),

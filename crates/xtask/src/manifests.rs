@@ -38,7 +38,11 @@ pub fn run(args: &Args) -> Result<()> {
     helm.current_dir(tree::root()).args(["template", "bookingq", CHART, "--skip-tests"]);
     helm.args(["--namespace", NAMESPACE, "--kube-version", KUBERNETES]);
     let rendered = shell::read(&mut helm)?;
-    args.settle(FILE, &format!("{HEADER}{}{}", namespace(), without_helm(&rendered)), "cargo xtask manifests")
+    args.settle(
+        FILE,
+        &format!("{HEADER}{}{}", namespace(), without_helm(&rendered)),
+        "cargo xtask manifests",
+    )
 }
 
 /// One release has one version, of the chart as of the program.

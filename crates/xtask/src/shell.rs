@@ -1,4 +1,5 @@
-//! Runs other programs: says what it runs, from the top of the repository, and fails when they fail.
+//! Runs other programs: says what it runs, from the top of the repository, and fails when they
+//! fail.
 
 use std::env;
 use std::path::PathBuf;
@@ -36,7 +37,8 @@ pub fn read(command: &mut Command) -> Result<String> {
     if !output.status.success() {
         bail!("`{line}` failed ({})", output.status);
     }
-    String::from_utf8(output.stdout).with_context(|| format!("`{line}` printed something that is not UTF-8"))
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("`{line}` printed something that is not UTF-8"))
 }
 
 /// Prints the command as a person would type it, and returns that line.

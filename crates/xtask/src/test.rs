@@ -30,7 +30,8 @@ pub struct Args {
 /// Runs them all; every failure is seen in one run.
 pub fn run(args: &Args) -> Result<()> {
     set_up()?;
-    let control_plane = wants_control_plane(&args.forwarded).then(control_plane::folder).transpose()?;
+    let control_plane =
+        wants_control_plane(&args.forwarded).then(control_plane::folder).transpose()?;
     let start = Instant::now();
     // clap takes a `--` that comes first as its own.
     let dashes = std::env::args().nth(2).filter(|word| word == "--");
@@ -72,8 +73,9 @@ pub fn run(args: &Args) -> Result<()> {
 /// Whether the caller says which packages, so that "all of them" must not be said as well.
 fn chooses_packages(forwarded: &[String]) -> bool {
     let ours = forwarded.iter().take_while(|word| *word != "--");
-    ours.into_iter()
-        .any(|word| word.starts_with("-p") || word.starts_with("--package") || word == "--workspace")
+    ours.into_iter().any(|word| {
+        word.starts_with("-p") || word.starts_with("--package") || word == "--workspace"
+    })
 }
 
 /// Whether the operator's tests are among those asked for.
@@ -81,7 +83,8 @@ fn wants_control_plane(forwarded: &[String]) -> bool {
     let mut ours = forwarded.iter().take_while(|word| *word != "--").peekable();
     let (mut all, mut named) = (!chooses_packages(forwarded), false);
     while let Some(word) = ours.next() {
-        let (flag, value) = word.split_once('=').unwrap_or((word, ours.peek().map_or("", |next| next)));
+        let (flag, value) =
+            word.split_once('=').unwrap_or((word, ours.peek().map_or("", |next| next)));
         match flag {
             "--workspace" => all = true,
             "--exclude" if value == OPERATOR => return false,
@@ -100,10 +103,13 @@ fn set_up() -> Result<()> {
     }
     let root = shell::read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !(root && shell::has("apt-get")) {
-        bail!("the tests need redis-server (7.0 or newer) on the PATH; on Debian or Ubuntu: sudo {INSTALL}");
+        bail!(
+            "the tests need redis-server (7.0 or newer) on the PATH; on Debian or Ubuntu: sudo {INSTALL}"
+        );
     }
     eprintln!("The tests need redis-server, which is missing. It is installed now: {INSTALL}");
-    // A package list that was never fetched, or is old, is the usual reason for the first try to fail.
+    // A package list that was never fetched, or is old, is the usual reason for the first try to
+    // fail.
     if install(INSTALL).is_err() {
         shell::run(Command::new("apt-get").arg("update"))?;
         install(INSTALL)?;
@@ -115,15 +121,21 @@ fn install(line: &str) -> Result<()> {
     let mut words = line.split(' ');
     let mut command = Command::new(words.next().unwrap_or_default());
     // No questions; and no server as a service: the tests start their own, on free ports.
-    command.args(words).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").stdin(Stdio::null());
+    command
+        .args(words)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1")
+        .stdin(Stdio::null());
     shell::run(&mut command)
 }
 
 /// Runs `cargo test`, passes on what it prints, and adds up its results.
 fn counted(command: &mut Command, start: Instant) -> Result<()> {
     let line = shell::announce(command);
-    let mut child =
-        command.stdout(Stdio::piped()).spawn().with_context(|| format!("`{line}` could not be started"))?;
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("`{line}` could not be started"))?;
     let mut counts = Counts::default();
     if let Some(output) = child.stdout.take() {
         let mut out = std::io::stdout().lock();
@@ -155,8 +167,8 @@ struct Counts {
 }
 
 impl Counts {
-    /// `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`; other lines are
-    /// not for us.
+    /// `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in
+    /// 0.01s`; other lines are not for us.
     fn add(&mut self, line: &str) {
         let Some((_, result)) = line.split_once("test result: ") else { return };
         let Some((_, result)) = result.split_once(". ") else { return };
@@ -210,12 +222,17 @@ mod tests {
 
     #[test]
     fn a_control_plane_is_wanted_only_where_the_operator_is_tested() {
-        let wanted =
-            |line: &str| wants_control_plane(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-        for line in ["", "--lib", "--workspace", "-p bookingq-core -p bookingq-operator", "-- late -p x"] {
+        let wanted = |line: &str| {
+            wants_control_plane(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        };
+        for line in
+            ["", "--lib", "--workspace", "-p bookingq-core -p bookingq-operator", "-- late -p x"]
+        {
             assert!(wanted(line), "{line}");
         }
-        for line in ["-p bookingq-core", "--package=bookingq", "--workspace --exclude bookingq-operator"] {
+        for line in
+            ["-p bookingq-core", "--package=bookingq", "--workspace --exclude bookingq-operator"]
+        {
             assert!(!wanted(line), "{line}");
         }
     }

@@ -16,7 +16,8 @@ pub fn root() -> PathBuf {
 
 /// A program of ours, as `cargo build --release` leaves it.
 pub fn released(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     target.join("release").join(name)
 }
 
@@ -39,7 +40,8 @@ impl Tree {
     }
 
     fn walk(&mut self, folder: &Path, prefix: &str) -> Result<()> {
-        let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let entries =
+            fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -74,9 +76,9 @@ impl Tree {
 
     /// Whether some file's path ends with these whole components.
     pub fn has_ending(&self, tail: &str) -> bool {
-        self.files
-            .iter()
-            .any(|file| file.strip_suffix(tail).is_some_and(|head| head.is_empty() || head.ends_with('/')))
+        self.files.iter().any(|file| {
+            file.strip_suffix(tail).is_some_and(|head| head.is_empty() || head.ends_with('/'))
+        })
     }
 }
 

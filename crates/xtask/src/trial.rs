@@ -1,4 +1,5 @@
-//! `cargo xtask trial`: builds the operator with optimisation and tries it. What is tried: crates/trial.
+//! `cargo xtask trial`: builds the operator with optimisation and tries it. What is tried:
+//! crates/trial.
 
 use anyhow::Result;
 

@@ -47,9 +47,11 @@ pub fn run(command: &mut Command, input: Option<&str>, limit: Duration) -> Resul
         .spawn()
         .with_context(|| format!("`{line}` could not be started"))?;
     let (out, err) = (read(child.stdout.take()), read(child.stderr.take()));
-    // What is given to a program is smaller than a pipe holds, so this does not wait for the program.
+    // What is given to a program is smaller than a pipe holds, so this does not wait for the
+    // program.
     if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
-        pipe.write_all(input.as_bytes()).with_context(|| format!("`{line}` did not take its input"))?;
+        pipe.write_all(input.as_bytes())
+            .with_context(|| format!("`{line}` did not take its input"))?;
     }
     let status = end(&mut child, limit).with_context(|| format!("`{line}`"))?;
     Ok(Said { status, out: text(out), err: text(err) })
@@ -93,9 +95,13 @@ pub enum Look<T> {
     NotYet(String),
 }
 
-/// Looks again and again until it is there. A look that fails is one more "not yet": what is being killed, and looked at,
-/// does not always answer.
-pub fn until<T>(what: impl Display, limit: Duration, mut look: impl FnMut() -> Result<Look<T>>) -> Result<T> {
+/// Looks again and again until it is there. A look that fails is one more "not yet": what is being
+/// killed, and looked at, does not always answer.
+pub fn until<T>(
+    what: impl Display,
+    limit: Duration,
+    mut look: impl FnMut() -> Result<Look<T>>,
+) -> Result<T> {
     let end = Instant::now() + limit;
     loop {
         let seen = match look() {
@@ -134,7 +140,8 @@ mod tests {
     #[test]
     fn a_program_that_does_not_end_is_killed() {
         let start = Instant::now();
-        let error = run(Command::new("sleep").arg("60"), None, Duration::from_millis(50)).unwrap_err();
+        let error =
+            run(Command::new("sleep").arg("60"), None, Duration::from_millis(50)).unwrap_err();
         assert!(format!("{error:#}").contains("`sleep 60`: did not end within 0 s"), "{error:#}");
         assert!(start.elapsed() < Duration::from_secs(30));
     }

@@ -64,7 +64,8 @@ impl Door {
         let left = Arc::new(AtomicUsize::new(count));
         let mut lanes = JoinSet::new();
         for _ in 0..args.in_flight {
-            let (door, left, room, bulk) = (self.clone(), Arc::clone(&left), room.clone(), args.bulk);
+            let (door, left, room, bulk) =
+                (self.clone(), Arc::clone(&left), room.clone(), args.bulk);
             lanes.spawn(async move {
                 while let Some(size) = take(&left, bulk.max(1)) {
                     if let Some(room) = &room {

@@ -85,7 +85,8 @@ pub enum End {
 /// Whether calls are batched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Batching {
-    /// As a worker does it: claims what there is room for, and sends single calls through `GroupCommit`
+    /// As a worker does it: claims what there is room for, and sends single calls through
+    /// `GroupCommit`
     Grouped,
     /// One booking in each call to Redis
     Single,

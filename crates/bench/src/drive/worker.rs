@@ -1,4 +1,5 @@
-//! A worker without a Booking Service: takes tasks as `bookingq worker` does, and settles each at once or after a wait.
+//! A worker without a Booking Service: takes tasks as `bookingq worker` does, and settles each at
+//! once or after a wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +118,8 @@ impl Hands {
     /// Reserved, paid at once, confirmed.
     async fn sell(&self, task: Task) -> Result<()> {
         let reservation = ReservationId::new(&format!("reservation-{}", task.ticket))?;
-        self.settle(&task, Verdict::Reserved { reservation, hold: HOLD }, BookingState::Reserved).await?;
+        self.settle(&task, Verdict::Reserved { reservation, hold: HOLD }, BookingState::Reserved)
+            .await?;
         let payment = PaymentId::new(&format!("payment-{}", task.ticket))?;
         let paid = Confirm { client: task.client, booking: Some(task.booking), payment };
         let answer = match self.batching {
@@ -125,7 +127,9 @@ impl Hands {
             Batching::Single => only(self.store.confirm(vec![paid], LEASE).await?)??,
         };
         match answer {
-            Confirmed::Won(task, _) => self.settle(&task, Verdict::Confirmed, BookingState::Confirmed).await,
+            Confirmed::Won(task, _) => {
+                self.settle(&task, Verdict::Confirmed, BookingState::Confirmed).await
+            }
             Confirmed::Repeated(booking) => bail!("{} was paid already", booking.client),
         }
     }
@@ -136,7 +140,10 @@ impl Hands {
             Batching::Grouped => self.group.settle(settlement).await?,
             Batching::Single => only(self.store.settle(vec![settlement]).await?)?,
         };
-        ensure!(settled == Settled::Applied(state), "a settlement was {settled:?}, not applied as {state}");
+        ensure!(
+            settled == Settled::Applied(state),
+            "a settlement was {settled:?}, not applied as {state}"
+        );
         Ok(())
     }
 }

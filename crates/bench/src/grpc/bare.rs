@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 use bookingq_proto::v1;
-use bookingq_proto::v1::booking_worker_service_server::{BookingWorkerService, BookingWorkerServiceServer};
+use bookingq_proto::v1::booking_worker_service_server::{
+    BookingWorkerService, BookingWorkerServiceServer,
+};
 use tokio::task::AbortHandle;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -86,7 +88,10 @@ impl BookingWorkerService for Bare {
         Err(not_measured())
     }
 
-    async fn cancel(&self, _: Request<v1::CancelRequest>) -> Result<Response<v1::CancelResponse>, Status> {
+    async fn cancel(
+        &self,
+        _: Request<v1::CancelRequest>,
+    ) -> Result<Response<v1::CancelResponse>, Status> {
         Err(not_measured())
     }
 

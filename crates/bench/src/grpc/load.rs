@@ -59,7 +59,8 @@ impl Channels {
             .timeout(DEADLINE);
         let mut clients = Vec::with_capacity(connections);
         for _ in 0..connections {
-            let channel = endpoint.connect().await.with_context(|| format!("cannot connect to {address}"))?;
+            let channel =
+                endpoint.connect().await.with_context(|| format!("cannot connect to {address}"))?;
             clients.push(Client::new(channel));
         }
         Ok(Self { clients, in_flight: connections })
@@ -75,7 +76,8 @@ impl Channels {
         let (next, start) = (Arc::new(AtomicU64::new(from)), Instant::now());
         let mut lanes = JoinSet::new();
         for turn in 0..self.in_flight {
-            let lane = enqueue_lane(self.client(turn), queue.to_string(), Arc::clone(&next), from + count);
+            let lane =
+                enqueue_lane(self.client(turn), queue.to_string(), Arc::clone(&next), from + count);
             lanes.spawn(lane);
         }
         let mut latency = Latency::new();
@@ -86,7 +88,12 @@ impl Channels {
     }
 }
 
-async fn enqueue_lane(mut client: Client, queue: String, next: Arc<AtomicU64>, end: u64) -> Result<Latency> {
+async fn enqueue_lane(
+    mut client: Client,
+    queue: String,
+    next: Arc<AtomicU64>,
+    end: u64,
+) -> Result<Latency> {
     let mut latency = Latency::new();
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);

@@ -35,18 +35,26 @@ pub struct WorkerUnderTest {
 }
 
 impl WorkerUnderTest {
-    /// Starts one on the runtime of the servers, and waits until it serves. The queue takes bookings, and serves them as
-    /// `admission` says.
-    pub async fn start(redis: &str, admission: Admission, stock: u64, servers: &Handle) -> Result<Self> {
+    /// Starts one on the runtime of the servers, and waits until it serves. The queue takes
+    /// bookings, and serves them as `admission` says.
+    pub async fn start(
+        redis: &str,
+        admission: Admission,
+        stock: u64,
+        servers: &Handle,
+    ) -> Result<Self> {
         let queue = fresh_queue()?;
-        let store: Arc<dyn Store> = Arc::new(RedisStore::connect(RedisConfig::new(redis, queue.clone()))?);
+        let store: Arc<dyn Store> =
+            Arc::new(RedisStore::connect(RedisConfig::new(redis, queue.clone()))?);
         store.open().await?;
         store.set_admission(admission).await?;
         let config = RedisConfig::new(redis, queue.clone());
         let started = servers.spawn(async move {
             let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-            let booking = BookingSim::start(BookingSpec { stock, ..BookingSpec::default() }, listen).await?;
-            let mut settings = WorkerConfig::new("bench", listen, format!("http://{}", booking.address()));
+            let booking =
+                BookingSim::start(BookingSpec { stock, ..BookingSpec::default() }, listen).await?;
+            let mut settings =
+                WorkerConfig::new("bench", listen, format!("http://{}", booking.address()));
             settings.concurrency = CONCURRENCY;
             let handle = Worker::start(settings, Arc::new(RedisStore::connect(config)?)).await?;
             anyhow::Ok((booking, handle))
@@ -65,8 +73,9 @@ impl WorkerUnderTest {
         self.handle.grpc_addr()
     }
 
-    /// Takes `count` bookings through their life: enqueued over gRPC, reserved by the worker, paid over gRPC as soon as
-    /// the outbox says so, confirmed by the worker. Returns the whole time, and the latency of each payment.
+    /// Takes `count` bookings through their life: enqueued over gRPC, reserved by the worker, paid
+    /// over gRPC as soon as the outbox says so, confirmed by the worker. Returns the whole
+    /// time, and the latency of each payment.
     pub async fn whole_lives(&self, channels: &Channels, count: u64) -> Result<Load> {
         let before = self.store.latest_event().await?;
         let start = Instant::now();
@@ -89,8 +98,9 @@ impl WorkerUnderTest {
             }
             anyhow::Ok(latency)
         };
-        let latency =
-            tokio::time::timeout(LIMIT, run).await.context("some booking was not decided in time")??;
+        let latency = tokio::time::timeout(LIMIT, run)
+            .await
+            .context("some booking was not decided in time")??;
         let load = Load { elapsed: start.elapsed(), latency };
         let sold = self.booking.shop().totals();
         ensure!(sold.confirmed == count, "the Booking Service sold {} of {count}", sold.confirmed);

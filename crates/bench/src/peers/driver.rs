@@ -1,4 +1,5 @@
-//! One driver at work: a child process on the client's core, told by its standard input when to end.
+//! One driver at work: a child process on the client's core, told by its standard input when to
+//! end.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -40,7 +41,8 @@ pub struct Said {
     pub p999_ms: Option<f64>,
 }
 
-/// A driver ended, or stood still, while there was work: what it drives could not do it. The figures of others are as good as before.
+/// A driver ended, or stood still, while there was work: what it drives could not do it. The
+/// figures of others are as good as before.
 #[derive(Debug)]
 pub struct GaveUp(pub String);
 
@@ -63,8 +65,14 @@ pub struct Starter {
 }
 
 impl Starter {
-    /// One for `system`, with flags that are the same for all (`--name value`) and those of its settings.
-    pub fn start(&self, system: System, flags: &[(&str, String)], settings: &[&str]) -> Result<Driver> {
+    /// One for `system`, with flags that are the same for all (`--name value`) and those of its
+    /// settings.
+    pub fn start(
+        &self,
+        system: System,
+        flags: &[(&str, String)],
+        settings: &[&str],
+    ) -> Result<Driver> {
         let (program, first) = self.drivers.command(system)?;
         let mut command = self.on_its_core(&program);
         command.args(first).args(["--redis", &self.redis]).args(plan::api(system)).args(settings);
@@ -73,8 +81,9 @@ impl Starter {
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let name = system.name();
-        let mut child =
-            command.spawn().with_context(|| format!("the driver of {name} could not be started"))?;
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("the driver of {name} could not be started"))?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().context("a driver without output")?;
         Ok(Driver { name, child, stdin, lines: BufReader::new(stdout).lines() })
@@ -103,7 +112,8 @@ impl Driver {
     /// Returns, with an error, only if it ends while it should work.
     pub async fn ends_early(&mut self) -> Result<()> {
         let status = self.child.wait().await?;
-        Err(GaveUp(format!("the driver of {} ended while there was work ({status})", self.name)).into())
+        Err(GaveUp(format!("the driver of {} ended while there was work ({status})", self.name))
+            .into())
     }
 
     /// Tells it to end, and waits until it has.

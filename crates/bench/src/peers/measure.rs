@@ -11,11 +11,14 @@ use super::system::{Count, Counter, System};
 use crate::figures::{Figures, Spread};
 use crate::redis_server::{RedisServer, Usage};
 
-/// Jobs before the clock of an enqueueing driver starts, so that connections, scripts and compilers are warm.
+/// Jobs before the clock of an enqueueing driver starts, so that connections, scripts and compilers
+/// are warm.
 const WARM_UP: u64 = 2000;
-/// Jobs due so early in an open loop are worked on, but not among the latencies: the program starts.
+/// Jobs due so early in an open loop are worked on, but not among the latencies: the program
+/// starts.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Between two looks at what is acknowledged. Short beside the seconds that are timed, rare beside the commands that are.
+/// Between two looks at what is acknowledged. Short beside the seconds that are timed, rare beside
+/// the commands that are.
 const LOOK: Duration = Duration::from_millis(5);
 /// Nothing acknowledged for so long: the job is lost or the worker stands.
 const STALLED: Duration = Duration::from_secs(30);
@@ -93,13 +96,16 @@ impl Bench<'_> {
         };
         let measured = tokio::time::timeout(LIMIT, measured).await;
         let named = || format!("{}: {}", cell.work.section(), cell.row());
-        measured.map_err(|_| anyhow::anyhow!("not done within {} s", LIMIT.as_secs()))?.with_context(named)
+        measured
+            .map_err(|_| anyhow::anyhow!("not done within {} s", LIMIT.as_secs()))?
+            .with_context(named)
     }
 
     async fn add(&mut self, cell: &Cell) -> Result<()> {
         self.redis.empty().await?;
         // One at a time is slow, and as steady with fewer.
-        let jobs = if cell.work == Work::AddOne { self.scale.jobs.div_ceil(5) } else { self.scale.jobs };
+        let jobs =
+            if cell.work == Work::AddOne { self.scale.jobs.div_ceil(5) } else { self.scale.jobs };
         let before = self.redis.usage().await?;
         let said = self.enqueue(cell.system, jobs, cell.flags).await?;
         let used = self.redis.usage().await? - before;
@@ -123,7 +129,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// With many waiting: what a job costs in memory, what one more costs, and how fast the line's front goes.
+    /// With many waiting: what a job costs in memory, what one more costs, and how fast the line's
+    /// front goes.
     async fn backlog(&mut self, cell: &Cell) -> Result<()> {
         self.redis.empty().await?;
         let (jobs, backlog) = (self.scale.jobs, self.scale.backlog);
@@ -133,11 +140,13 @@ impl Bench<'_> {
         let bytes = (self.redis.memory().await? - empty) / backlog as f64;
         let added = self.enqueue(cell.system, jobs, &["--in-flight", "64"]).await?;
         self.check_waiting(cell.system, backlog + jobs + WARM_UP).await?;
-        let mut driver = self.starter.start(cell.system, &[("mode", "work".to_owned())], cell.flags)?;
+        let mut driver =
+            self.starter.start(cell.system, &[("mode", "work".to_owned())], cell.flags)?;
         let drained = self.watch(cell.system, &mut driver, jobs).await?;
         driver.end().await?;
         self.record(cell, &drained);
-        let columns = [("enqueued/s", added.jobs as f64 / added.seconds), ("Redis bytes/job", bytes)];
+        let columns =
+            [("enqueued/s", added.jobs as f64 / added.seconds), ("Redis bytes/job", bytes)];
         self.figures.record(cell.work.section(), &cell.row(), columns);
         Ok(())
     }
@@ -145,7 +154,8 @@ impl Bench<'_> {
     async fn through(&mut self, cell: &Cell) -> Result<()> {
         self.redis.empty().await?;
         let jobs = self.scale.jobs;
-        let flags = [("mode", "both"), ("in-flight", "64")].map(|(name, value)| (name, value.to_owned()));
+        let flags =
+            [("mode", "both"), ("in-flight", "64")].map(|(name, value)| (name, value.to_owned()));
         let flags = [&flags[..], &[("jobs", jobs.to_string())]].concat();
         let mut driver = self.starter.start(cell.system, &flags, cell.flags)?;
         let drained = self.watch(cell.system, &mut driver, jobs).await?;
@@ -195,8 +205,11 @@ impl Bench<'_> {
 
     /// Adds so many, and [`WARM_UP`] before.
     async fn enqueue(&self, system: System, jobs: u64, settings: &[&str]) -> Result<Said> {
-        let flags =
-            [("mode", "add".to_owned()), ("jobs", jobs.to_string()), ("warm-up", WARM_UP.to_string())];
+        let flags = [
+            ("mode", "add".to_owned()),
+            ("jobs", jobs.to_string()),
+            ("warm-up", WARM_UP.to_string()),
+        ];
         let mut driver = self.starter.start(system, &flags, settings)?;
         let said = driver.said().await?;
         driver.end().await?;
@@ -213,7 +226,10 @@ impl Bench<'_> {
                 let (count, at) = progress(&mut counter, 0, 1).await?;
                 (count.acknowledged, at, redis.usage().await?)
             };
-            ensure!(first < goal, "all was done at the first look: too few jobs to be timed, see --jobs");
+            ensure!(
+                first < goal,
+                "all was done at the first look: too few jobs to be timed, see --jobs"
+            );
             let (last, at) = progress(&mut counter, first, goal).await?;
             let used = redis.usage().await? - from;
             let done = (last.acknowledged - first) as f64;
@@ -227,7 +243,10 @@ impl Bench<'_> {
 
     async fn check_waiting(&self, system: System, wanted: u64) -> Result<()> {
         let count = Counter::connect(system, &self.redis).await?.read().await?;
-        ensure!(count == Count { waiting: wanted, acknowledged: 0 }, "{wanted} should wait, not {count:?}");
+        ensure!(
+            count == Count { waiting: wanted, acknowledged: 0 },
+            "{wanted} should wait, not {count:?}"
+        );
         Ok(())
     }
 
@@ -258,7 +277,8 @@ async fn progress(counter: &mut Counter, mut known: u64, goal: u64) -> Result<(C
         }
         if now - moved > STALLED {
             let seconds = STALLED.as_secs();
-            let stood = format!("nothing was acknowledged for {seconds} s; at last {count:?} of {goal}");
+            let stood =
+                format!("nothing was acknowledged for {seconds} s; at last {count:?} of {goal}");
             return Err(GaveUp(stood).into());
         }
     }

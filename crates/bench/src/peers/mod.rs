@@ -1,4 +1,5 @@
-//! `peers`: the same work on the same Redis by asynq, BullMQ, apalis-redis and us, in one run, in an order of chance.
+//! `peers`: the same work on the same Redis by asynq, BullMQ, apalis-redis and us, in one run, in
+//! an order of chance.
 //!
 //! ```text
 //!   plan ──cells──> measure ──starts──> driver (tests/peers/*, crates/bench/src/drive)  <── setup (builds them)
@@ -105,8 +106,8 @@ pub fn run(args: &Args) -> Result<()> {
     args.report.finish(&report, baseline.as_ref())
 }
 
-/// All runs of all that can be done in any order, then the open loops, whose rates are shares of what was reached. `gave_up`
-/// tells what a peer could not do.
+/// All runs of all that can be done in any order, then the open loops, whose rates are shares of
+/// what was reached. `gave_up` tells what a peer could not do.
 async fn measure_all(
     args: &Args,
     systems: &[System],
@@ -152,7 +153,8 @@ async fn measure_all(
 fn works(asked: &[Work]) -> (Vec<Work>, Vec<Work>) {
     let open = asked.is_empty() || asked.contains(&Work::Open);
     let wanted = |work: &Work| {
-        *work != Work::Open && (asked.is_empty() || asked.contains(work) || (open && *work == Work::Through))
+        *work != Work::Open
+            && (asked.is_empty() || asked.contains(work) || (open && *work == Work::Through))
     };
     let closed = Work::ALL.into_iter().filter(wanted).collect();
     (closed, if open { vec![Work::Open] } else { vec![] })
@@ -162,9 +164,11 @@ fn progress(done: usize, all: usize, run: u32, cell: &Cell) {
     eprintln!("{done} of {all}, run {run}: {}: {}", cell.work.section(), cell.row());
 }
 
-/// An error as soon as somebody wants us to stop, so that what we have started is ended on the way out.
+/// An error as soon as somebody wants us to stop, so that what we have started is ended on the way
+/// out.
 async fn told_to_stop() -> Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

@@ -90,7 +90,9 @@ const SINGLE_MANY: &[&str] = &["--in-flight", "64", "--batching", "single"];
 fn settings(system: System, work: Work) -> Vec<Settings> {
     match work {
         Work::AddOne => vec![("", ONE)],
-        Work::Add64 if system == System::Ours => vec![("group commit", MANY), ("no batches", SINGLE_MANY)],
+        Work::Add64 if system == System::Ours => {
+            vec![("group commit", MANY), ("no batches", SINGLE_MANY)]
+        }
         Work::Add64 => vec![("", MANY)],
         Work::AddBulk => bulk(system).into_iter().collect(),
         // Its worker fails at about 8,000 waiting jobs (docs/benchmarks.md).
@@ -104,7 +106,9 @@ fn settings(system: System, work: Work) -> Vec<Settings> {
 fn bulk(system: System) -> Option<Settings> {
     match system {
         System::Asynq | System::Apalis07 => None,
-        System::BullMq | System::Apalis10 => Some(("4 x 1000", &["--in-flight", "4", "--bulk", "1000"])),
+        System::BullMq | System::Apalis10 => {
+            Some(("4 x 1000", &["--in-flight", "4", "--bulk", "1000"]))
+        }
         System::Ours => Some(("4 x 256", &["--in-flight", "4", "--bulk", "256"])),
     }
 }

@@ -16,11 +16,15 @@ const COMPARED: [Work; 6] =
 pub fn record(figures: &mut Figures) {
     for work in COMPARED {
         let section = work.section();
-        let (ours, peers): (Vec<_>, Vec<_>) =
-            figures.rows(section).into_iter().map(str::to_owned).partition(|row| row.starts_with(OURS));
+        let (ours, peers): (Vec<_>, Vec<_>) = figures
+            .rows(section)
+            .into_iter()
+            .map(str::to_owned)
+            .partition(|row| row.starts_with(OURS));
         for row in ours {
             for run in 0..figures.values(section, &row, RATE).len() {
-                let rates = peers.iter().filter_map(|peer| figures.values(section, peer, RATE).get(run));
+                let rates =
+                    peers.iter().filter_map(|peer| figures.values(section, peer, RATE).get(run));
                 let Some(best) = rates.copied().max_by(f64::total_cmp) else { continue };
                 let ratio = figures.values(section, &row, RATE)[run] / best;
                 figures.record(SECTION, &format!("{section}: {row}"), [("times", ratio)]);

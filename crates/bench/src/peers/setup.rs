@@ -1,4 +1,5 @@
-//! Builds the drivers of the peers into target/peers, with the clients that everybody has: go, npm, cargo.
+//! Builds the drivers of the peers into target/peers, with the clients that everybody has: go, npm,
+//! cargo.
 
 use std::env;
 use std::fs;
@@ -65,9 +66,11 @@ impl Drivers {
         let lock = "package-lock.json";
         // What npm leaves behind when it has finished.
         let installed = to.join("node_modules/.package-lock.json").is_file();
-        let fresh = installed && fs::read(from.join(lock))? == fs::read(to.join(lock)).unwrap_or_default();
+        let fresh =
+            installed && fs::read(from.join(lock))? == fs::read(to.join(lock)).unwrap_or_default();
         for file in ["package.json", lock, "driver.js"] {
-            fs::copy(from.join(file), to.join(file)).with_context(|| format!("cannot copy {file}"))?;
+            fs::copy(from.join(file), to.join(file))
+                .with_context(|| format!("cannot copy {file}"))?;
         }
         if fresh {
             return Ok(());
@@ -95,8 +98,10 @@ pub fn versions(systems: &[System]) -> Result<Map<String, Value>> {
             System::Ours => continue,
         };
         let path = root().join(SOURCES).join(file);
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let version = pinned(&text, key).with_context(|| format!("{file} pins no {}", system.name()))?;
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let version =
+            pinned(&text, key).with_context(|| format!("{file} pins no {}", system.name()))?;
         versions.insert(system.name().to_owned(), version.into());
     }
     for (name, program, argument) in [("Go", "go", "version"), ("Node.js", "node", "--version")] {

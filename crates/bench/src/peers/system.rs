@@ -1,4 +1,5 @@
-//! The systems that are compared, and what each calls its waiting and its acknowledged jobs in Redis.
+//! The systems that are compared, and what each calls its waiting and its acknowledged jobs in
+//! Redis.
 
 use std::sync::Arc;
 
@@ -32,7 +33,8 @@ pub enum System {
 
 impl System {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Asynq, Self::BullMq, Self::Apalis07, Self::Apalis10, Self::Ours];
+    pub const ALL: [Self; 5] =
+        [Self::Asynq, Self::BullMq, Self::Apalis07, Self::Apalis10, Self::Ours];
 
     /// As its makers write it.
     pub fn name(self) -> &'static str {
@@ -92,7 +94,9 @@ impl Counter {
 
 async fn keys(system: System, connection: &mut MultiplexedConnection) -> Result<Count> {
     let commands: &[[&str; 2]] = match system {
-        System::Asynq => &[["LLEN", "asynq:{default}:pending"], ["GET", "asynq:{default}:processed"]],
+        System::Asynq => {
+            &[["LLEN", "asynq:{default}:pending"], ["GET", "asynq:{default}:processed"]]
+        }
         // It keeps no number of what is done and removed: what was ever added, less what is left.
         System::BullMq => &[
             ["LLEN", "bull:bench:wait"],
@@ -117,7 +121,8 @@ async fn keys(system: System, connection: &mut MultiplexedConnection) -> Result<
         (System::BullMq, &[waiting, added, active, failed]) => {
             ensure!(failed == 0, "{failed} jobs failed");
             let left = waiting + active;
-            let acknowledged = added.checked_sub(left).context("more jobs are left than were added")?;
+            let acknowledged =
+                added.checked_sub(left).context("more jobs are left than were added")?;
             Ok(Count { waiting, acknowledged })
         }
         (System::Apalis10, &[active, acknowledged, scheduled]) => {

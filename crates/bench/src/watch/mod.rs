@@ -1,5 +1,5 @@
-//! `watch`: many clients follow their bookings on one worker while the line moves: what each of them costs, and how old the
-//! positions are that they see.
+//! `watch`: many clients follow their bookings on one worker while the line moves: what each of
+//! them costs, and how old the positions are that they see.
 //!
 //! ```text
 //!   watch ──┬─ serve     the worker, a process of its own, so that its memory is only its own
@@ -93,7 +93,12 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-async fn one_size(args: &Args, redis: &RedisServer, clients: u64, figures: &mut Figures) -> Result<()> {
+async fn one_size(
+    args: &Args,
+    redis: &RedisServer,
+    clients: u64,
+    figures: &mut Figures,
+) -> Result<()> {
     let row = format!("{clients} clients");
     let mut worker = Served::start(redis.url()).await?;
     let queue = QueueName::new(worker.queue())?;
@@ -102,7 +107,8 @@ async fn one_size(args: &Args, redis: &RedisServer, clients: u64, figures: &mut 
     few.enqueue(&queue, 0, clients).await?;
     let before = worker.usage()?;
     eprintln!("{row}: opening the streams");
-    let channels = Channels::connect_many(worker.address(), usize::try_from(args.connections)?).await?;
+    let channels =
+        Channels::connect_many(worker.address(), usize::try_from(args.connections)?).await?;
     let opening = Instant::now();
     let streams = Streams::open(&channels, &queue, clients).await?;
     let opened = opening.elapsed();
@@ -112,7 +118,8 @@ async fn one_size(args: &Args, redis: &RedisServer, clients: u64, figures: &mut 
     eprintln!("{row}: the line moves");
     let told = streams.told();
     let moving = Instant::now();
-    let ages = move_on(args, &RedisStore::connect(RedisConfig::new(redis.url(), queue))?, &streams).await?;
+    let ages = move_on(args, &RedisStore::connect(RedisConfig::new(redis.url(), queue))?, &streams)
+        .await?;
     let time = moving.elapsed().as_secs_f64();
     let moved = worker.usage()?;
     worker.stop().await?;
@@ -135,7 +142,8 @@ async fn one_size(args: &Args, redis: &RedisServer, clients: u64, figures: &mut 
     Ok(())
 }
 
-/// The front of the line leaves, at an even pace, and everybody's positions are looked at again and again.
+/// The front of the line leaves, at an even pace, and everybody's positions are looked at again and
+/// again.
 async fn move_on(args: &Args, store: &RedisStore, streams: &Streams) -> Result<[Latency; 3]> {
     let mut truth = Truth::default();
     let mut ages = [Latency::new(), Latency::new(), Latency::new()];

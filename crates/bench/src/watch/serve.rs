@@ -37,7 +37,8 @@ const TICKS: f64 = 100.0;
 /// Serves a paused queue until standard input ends.
 pub fn run(args: &Args) -> Result<()> {
     Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let worker = WorkerUnderTest::start(&args.redis, Admission::Paused, 1, &Handle::current()).await?;
+        let worker =
+            WorkerUnderTest::start(&args.redis, Admission::Paused, 1, &Handle::current()).await?;
         let said = Said { address: worker.address(), queue: worker.queue().to_string() };
         println!("{}", serde_json::to_string(&said)?);
         until_told().await;
@@ -67,10 +68,15 @@ impl Served {
     pub async fn start(redis: &str) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--redis", redis]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.kill_on_drop(true).spawn().context("the worker could not be started")?;
+        let mut child =
+            command.kill_on_drop(true).spawn().context("the worker could not be started")?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().context("a worker without output")?;
-        let line = BufReader::new(stdout).lines().next_line().await?.context("the worker ended at once")?;
+        let line = BufReader::new(stdout)
+            .lines()
+            .next_line()
+            .await?
+            .context("the worker ended at once")?;
         Ok(Self { said: serde_json::from_str(&line)?, child, stdin })
     }
 
@@ -88,12 +94,16 @@ impl Served {
     pub fn usage(&mut self) -> Result<Usage> {
         let folder = format!("/proc/{}", self.child.id().context("the worker has ended")?);
         let status = std::fs::read_to_string(format!("{folder}/status"))?;
-        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let rss =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let stat = std::fs::read_to_string(format!("{folder}/stat"))?;
-        // The name in parentheses may hold blanks; user and system time are the 12th and 13th word after it.
-        let words: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks =
-            |at: usize| words.get(at).and_then(|word| word.parse::<f64>().ok()).context("no such time");
+        // The name in parentheses may hold blanks; user and system time are the 12th and 13th word
+        // after it.
+        let words: Vec<&str> =
+            stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| {
+            words.get(at).and_then(|word| word.parse::<f64>().ok()).context("no such time")
+        };
         Ok(Usage {
             rss_kib: rss.trim().trim_end_matches(" kB").parse()?,
             cpu_seconds: (ticks(11)? + ticks(12)?) / TICKS,
@@ -103,7 +113,9 @@ impl Served {
     /// Ends it.
     pub async fn stop(mut self) -> Result<()> {
         drop(self.stdin.take());
-        tokio::time::timeout(LEAVE, self.child.wait()).await.context("the worker does not end")??;
+        tokio::time::timeout(LEAVE, self.child.wait())
+            .await
+            .context("the worker does not end")??;
         Ok(())
     }
 }

@@ -38,7 +38,8 @@ struct Shown {
 }
 
 impl Streams {
-    /// Opens one for each client from 0 on, all of whom have the first tickets of their queue. Returns when each was told something.
+    /// Opens one for each client from 0 on, all of whom have the first tickets of their queue.
+    /// Returns when each was told something.
     pub async fn open(channels: &Channels, queue: &QueueName, clients: u64) -> Result<Self> {
         let numbers = || (0..=clients).map(|_| AtomicU64::new(0)).collect();
         let shown = Arc::new(Shown {
@@ -60,12 +61,16 @@ impl Streams {
             });
         }
         let start = Instant::now();
-        let known = || shown.positions.iter().skip(1).all(|position| position.load(Ordering::Relaxed) > 0);
+        let known =
+            || shown.positions.iter().skip(1).all(|position| position.load(Ordering::Relaxed) > 0);
         while !known() {
             if let Some(error) = &*shown.broken.lock() {
                 anyhow::bail!("a stream broke: {error}");
             }
-            ensure!(start.elapsed() < LIMIT, "not all streams were told something within {LIMIT:?}");
+            ensure!(
+                start.elapsed() < LIMIT,
+                "not all streams were told something within {LIMIT:?}"
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(Self { shown, _reading: reading })
@@ -82,12 +87,15 @@ impl Streams {
         Ok(ClientId::new(&format!("client-{}", number.load(Ordering::Relaxed)))?)
     }
 
-    /// How old everybody's position is now, by where they stand: `ages[n]` is of those up to `ends[n]` places from the front.
+    /// How old everybody's position is now, by where they stand: `ages[n]` is of those up to
+    /// `ends[n]` places from the front.
     pub fn look(&self, truth: &Truth, ends: &[u64; 3], ages: &mut [Latency; 3]) {
         let left = truth.left();
         for (ticket, told) in self.shown.positions.iter().enumerate().skip(1 + left as usize) {
             let ticket = ticket as u64;
-            let Some(age) = truth.age(ticket, told.load(Ordering::Relaxed), Instant::now()) else { continue };
+            let Some(age) = truth.age(ticket, told.load(Ordering::Relaxed), Instant::now()) else {
+                continue;
+            };
             if let Some(group) = ends.iter().position(|end| ticket - left <= *end) {
                 ages[group].record(age);
             }
@@ -103,7 +111,8 @@ async fn watch(
     opening: tokio::sync::OwnedSemaphorePermit,
 ) -> Result<()> {
     let request = v1::WatchStatusRequest { queue, client_id: format!("client-{number}") };
-    let mut stream = client.watch_status(request).await.map_err(|status| plainly(&status))?.into_inner();
+    let mut stream =
+        client.watch_status(request).await.map_err(|status| plainly(&status))?.into_inner();
     let mut opening = Some(opening);
     while let Some(update) = stream.message().await.map_err(|status| plainly(&status))? {
         let booking = update.booking.context("an update without a booking")?;

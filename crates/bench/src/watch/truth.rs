@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// A line that people join before anything is measured, with tickets from 1 on, and leave only at its front.
+/// A line that people join before anything is measured, with tickets from 1 on, and leave only at
+/// its front.
 #[derive(Debug, Default)]
 pub struct Truth {
     /// When the first left, the second, and so on.
@@ -20,7 +21,8 @@ impl Truth {
         self.left_at.extend(std::iter::repeat_n(at, count as usize));
     }
 
-    /// How long the position that a ticket was told has not been true; 0 where it is. `None` for who has left.
+    /// How long the position that a ticket was told has not been true; 0 where it is. `None` for
+    /// who has left.
     pub fn age(&self, ticket: u64, told: u64, now: Instant) -> Option<Duration> {
         if ticket <= self.left() {
             return None;
@@ -45,7 +47,11 @@ mod tests {
         truth.leave(2, at(20));
         assert_eq!(truth.age(5, 5, at(30)), Some(Duration::from_secs(20)));
         assert_eq!(truth.age(5, 4, at(30)), Some(Duration::from_secs(10)));
-        assert_eq!(truth.age(5, 3, at(30)), Some(Duration::from_secs(10)), "it was true for no time");
+        assert_eq!(
+            truth.age(5, 3, at(30)),
+            Some(Duration::from_secs(10)),
+            "it was true for no time"
+        );
         assert_eq!(truth.age(5, 2, at(30)), Some(Duration::ZERO));
         assert_eq!(truth.age(3, 3, at(30)), None, "it has left");
     }

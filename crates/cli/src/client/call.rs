@@ -1,4 +1,5 @@
-//! One call that insists: repeated as it was until it is answered, because every call of bookingq may be repeated.
+//! One call that insists: repeated as it was until it is answered, because every call of bookingq
+//! may be repeated.
 
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use super::explain::explain;
 use super::output::Output;
 use crate::failure::Failure;
 
-const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
 /// There was no answer in time.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +61,8 @@ impl Client {
         let until = Instant::now() + self.timeout;
         let mut tries = 0;
         loop {
-            let Ok(answer) = tokio::time::timeout_at(until, send(self.workers.clone())).await else {
+            let Ok(answer) = tokio::time::timeout_at(until, send(self.workers.clone())).await
+            else {
                 return Err(self.silence("the call was not answered"));
             };
             let status = match answer {
@@ -90,7 +93,11 @@ impl Client {
 
     /// No answer in time.
     pub fn silence(&self, last: &str) -> Failure {
-        Failure::from(Silence { server: self.server.clone(), time: self.timeout, last: last.to_owned() })
+        Failure::from(Silence {
+            server: self.server.clone(),
+            time: self.timeout,
+            last: last.to_owned(),
+        })
     }
 }
 
@@ -109,6 +116,7 @@ pub fn may_be_repeated(status: &Status) -> bool {
 
 /// What the server asks for, or our own back-off, whichever is longer.
 pub fn wait(status: &Status, tries: u32) -> Duration {
-    let asked = status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap_or_default();
+    let asked =
+        status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap_or_default();
     BACKOFF.delay(tries, rand::random()).max(asked)
 }

@@ -26,11 +26,16 @@ impl Refusal {
     fn new(status: &Status) -> Self {
         let ours = status.get_details_error_info().filter(|info| info.domain == DOMAIN);
         let told = |key: &str| {
-            ours.as_ref().and_then(|info| info.metadata.get(key)).filter(|text| !text.is_empty()).cloned()
+            ours.as_ref()
+                .and_then(|info| info.metadata.get(key))
+                .filter(|text| !text.is_empty())
+                .cloned()
         };
         Self {
-            reason: reason_of(status)
-                .map_or_else(|| format!("{:?}", status.code()), |reason| reason_word(reason).to_owned()),
+            reason: reason_of(status).map_or_else(
+                || format!("{:?}", status.code()),
+                |reason| reason_word(reason).to_owned(),
+            ),
             message: status.message().to_owned(),
             field: told("field"),
             allowed: told("allowed"),
@@ -40,13 +45,15 @@ impl Refusal {
 
     /// One line; what is allowed is added where the message does not say it already.
     fn line(&self) -> String {
-        let allowed = self.allowed.as_ref().filter(|allowed| !self.message.contains(allowed.as_str()));
+        let allowed =
+            self.allowed.as_ref().filter(|allowed| !self.message.contains(allowed.as_str()));
         let allowed = allowed.map(|allowed| format!("; allowed: {allowed}")).unwrap_or_default();
         format!("{}{allowed} ({})", self.message, self.reason)
     }
 }
 
-/// The failure that a refusal makes of a command. With JSON output it is JSON too, on stderr: `{"error":{…}}`.
+/// The failure that a refusal makes of a command. With JSON output it is JSON too, on stderr:
+/// `{"error":{…}}`.
 pub fn explain(status: &Status, output: Output) -> Failure {
     let refusal = Refusal::new(status);
     match output {

@@ -55,7 +55,8 @@ fn print_table(headers: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
         if cells.iter().all(|cell| cell.is_empty()) {
             continue;
         }
-        let width = cells.iter().chain([header]).map(|cell| cell.chars().count()).max().unwrap_or(0);
+        let width =
+            cells.iter().chain([header]).map(|cell| cell.chars().count()).max().unwrap_or(0);
         for (line, cell) in lines.iter_mut().zip(std::iter::once(*header).chain(cells)) {
             // Writing to a string cannot fail.
             let _ = write!(line, "{cell:<width$}   ");

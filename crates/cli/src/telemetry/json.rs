@@ -1,4 +1,5 @@
-//! Log lines as flat JSON: the fields of an event and of all spans around it, so that `client_id` is found at one place.
+//! Log lines as flat JSON: the fields of an event and of all spans around it, so that `client_id`
+//! is found at one place.
 
 use std::fmt;
 use std::io::Write as _;
@@ -14,8 +15,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes one JSON object for each event: `timestamp`, `level`, `message`, `target`, the fields of the spans from the
-/// outermost in, the event's own fields, and `trace_id` when the span is traced.
+/// Writes one JSON object for each event: `timestamp`, `level`, `message`, `target`, the fields of
+/// the spans from the outermost in, the event's own fields, and `trace_id` when the span is traced.
 pub struct JsonLines<W> {
     writer: W,
     dispatch: OnceLock<WeakDispatch>,
@@ -61,8 +62,10 @@ where
         line.insert("timestamp".into(), jiff::Timestamp::now().to_string().into());
         line.insert("level".into(), metadata.level().as_str().into());
         line.insert("target".into(), metadata.target().into());
-        for span in
-            context.event_scope(event).into_iter().flat_map(tracing_subscriber::registry::Scope::from_root)
+        for span in context
+            .event_scope(event)
+            .into_iter()
+            .flat_map(tracing_subscriber::registry::Scope::from_root)
         {
             if let Some(Fields(fields)) = span.extensions().get() {
                 line.extend(fields.clone());
@@ -82,7 +85,9 @@ where
 impl<W> JsonLines<W> {
     fn trace(&self, span: &Id, line: &mut Map<String, Value>) {
         let Some(dispatch) = self.dispatch.get().and_then(WeakDispatch::upgrade) else { return };
-        let Some(context) = tracing_opentelemetry::get_otel_context(span, &dispatch) else { return };
+        let Some(context) = tracing_opentelemetry::get_otel_context(span, &dispatch) else {
+            return;
+        };
         let traced = context.span().span_context().clone();
         if traced.is_valid() {
             line.insert("trace_id".into(), traced.trace_id().to_string().into());
@@ -142,9 +147,11 @@ mod tests {
     fn a_line_carries_the_fields_of_all_spans_around_it() {
         let memory = Memory::default();
         let writer = memory.clone();
-        let subscriber = tracing_subscriber::registry().with(JsonLines::new(move || writer.clone()));
+        let subscriber =
+            tracing_subscriber::registry().with(JsonLines::new(move || writer.clone()));
         tracing::subscriber::with_default(subscriber, || {
-            let queue = tracing::info_span!("queue", queue = "concert", booking_id = tracing::field::Empty);
+            let queue =
+                tracing::info_span!("queue", queue = "concert", booking_id = tracing::field::Empty);
             let _queue = queue.enter();
             queue.record("booking_id", "b1");
             let _task = tracing::info_span!("task", client_id = %"ann").entered();

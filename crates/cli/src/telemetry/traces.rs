@@ -10,7 +10,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::failure::Failure;
 
-/// Sends spans to `endpoint` in batches, and makes `traceparent` the way traces pass between processes.
+/// Sends spans to `endpoint` in batches, and makes `traceparent` the way traces pass between
+/// processes.
 pub fn provider(endpoint: &str) -> Result<SdkTracerProvider, Failure> {
     let refused = || {
         Failure::usage(format!(
@@ -20,7 +21,8 @@ pub fn provider(endpoint: &str) -> Result<SdkTracerProvider, Failure> {
     if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
         return Err(refused());
     }
-    let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build();
+    let exporter =
+        opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build();
     let exporter = exporter.map_err(|_| refused())?;
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let resource = Resource::builder().with_service_name("bookingq").build();

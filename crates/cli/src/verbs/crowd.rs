@@ -174,8 +174,8 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     }
 }
 
-/// A client who comes again under the same name and with the same request keeps the old place, so each crowd has a name of
-/// its own.
+/// A client who comes again under the same name and with the same request keeps the old place, so
+/// each crowd has a name of its own.
 fn unused_name() -> String {
     format!("crowd-{}", Alphanumeric.sample_string(&mut rand::rng(), 8).to_lowercase())
 }

@@ -61,7 +61,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
                 eprintln!("note: to repeat this request, use --request-id {request_id}");
             }
         })?;
-    let booking = answer.booking.ok_or_else(|| anyhow::anyhow!("the worker answered without a booking"))?;
+    let booking =
+        answer.booking.ok_or_else(|| anyhow::anyhow!("the worker answered without a booking"))?;
     Booking::from(booking).existing(answer.existing).print(args.common.output)?;
     Ok(())
 }

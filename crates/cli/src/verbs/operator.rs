@@ -36,7 +36,12 @@ pub struct Args {
     #[arg(long, env = "BOOKINGQ_NAMESPACE", value_name = "NAMESPACE")]
     namespace: Option<String>,
     /// Name of the Lease that the leader holds
-    #[arg(long, env = "BOOKINGQ_LEASE_NAME", value_name = "NAME", default_value = "bookingq-operator")]
+    #[arg(
+        long,
+        env = "BOOKINGQ_LEASE_NAME",
+        value_name = "NAME",
+        default_value = "bookingq-operator"
+    )]
     lease_name: String,
     /// Names this operator in its Lease and in events [default: host name and process id]
     #[arg(long, env = "BOOKINGQ_ID", value_name = "NAME")]

@@ -51,7 +51,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             async move { workers.confirm_payment(request).await }
         })
         .await?;
-    let booking = answer.booking.ok_or_else(|| anyhow::anyhow!("the worker answered without a booking"))?;
+    let booking =
+        answer.booking.ok_or_else(|| anyhow::anyhow!("the worker answered without a booking"))?;
     Booking::from(booking).print(args.common.output)?;
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! `bookingq probe`: asks an admin port, for health checks in images that hold nothing else that could.
+//! `bookingq probe`: asks an admin port, for health checks in images that hold nothing else that
+//! could.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,10 @@ pub struct Args {
 }
 
 fn page(text: &str) -> Result<Uri, Invalid> {
-    let uri = text.parse().ok().filter(|uri: &Uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+    let uri = text
+        .parse()
+        .ok()
+        .filter(|uri: &Uri| uri.scheme_str() == Some("http") && uri.host().is_some());
     uri.ok_or_else(|| Invalid::new("URL", text, "http://HOST[:PORT][/PATH]"))
 }
 
@@ -63,7 +67,8 @@ async fn ask(url: &Uri) -> Result<()> {
     let host = url.host().context("no host")?;
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     // An IPv6 address stands in brackets in a URL and without them in an address.
-    let address = (host.trim_start_matches('[').trim_end_matches(']'), url.port_u16().unwrap_or(80));
+    let address =
+        (host.trim_start_matches('[').trim_end_matches(']'), url.port_u16().unwrap_or(80));
     let mut stream = TcpStream::connect(address).await.context("cannot connect")?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.context("cannot ask")?;
@@ -113,8 +118,13 @@ mod tests {
     async fn a_closed_port_is_told_with_its_url() {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let url = page(&format!("http://{free}/readyz")).unwrap();
-        let Err(Failure::Failed(error)) = run(Args { url, within: Duration::ZERO }).await else { panic!() };
-        assert!(format!("{error:#}").contains(&format!("http://{free}/readyz: cannot connect")), "{error:#}");
+        let Err(Failure::Failed(error)) = run(Args { url, within: Duration::ZERO }).await else {
+            panic!()
+        };
+        assert!(
+            format!("{error:#}").contains(&format!("http://{free}/readyz: cannot connect")),
+            "{error:#}"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `bookingq simulate`: a Booking Service, Ticket Service and Realtime Service to develop and test against.
+//! `bookingq simulate`: a Booking Service, Ticket Service and Realtime Service to develop and test
+//! against.
 
 use std::net::SocketAddr;
 
@@ -22,13 +23,23 @@ Settings of --booking: stock, latency, jitter, errors, lost_replies, rejects, co
 Settings of --ticket and --realtime: latency, jitter, errors, lost_replies, seed.")]
 pub struct Args {
     /// The Booking Service's stock and faults
-    #[arg(long, env = "BOOKINGQ_SIMULATE_BOOKING", value_name = "KEY=VALUE,…", default_value = "stock=1000")]
+    #[arg(
+        long,
+        env = "BOOKINGQ_SIMULATE_BOOKING",
+        value_name = "KEY=VALUE,…",
+        default_value = "stock=1000"
+    )]
     booking: BookingSpec,
     /// The Ticket Service's faults
     #[arg(long, env = "BOOKINGQ_SIMULATE_TICKET", value_name = "KEY=VALUE,…", default_value = "")]
     ticket: ServiceSpec,
     /// The Realtime Service's faults
-    #[arg(long, env = "BOOKINGQ_SIMULATE_REALTIME", value_name = "KEY=VALUE,…", default_value = "")]
+    #[arg(
+        long,
+        env = "BOOKINGQ_SIMULATE_REALTIME",
+        value_name = "KEY=VALUE,…",
+        default_value = ""
+    )]
     realtime: ServiceSpec,
     /// gRPC port of the Booking Service
     #[arg(
@@ -54,8 +65,14 @@ pub struct Args {
         default_value = "127.0.0.1:6003"
     )]
     realtime_listen: SocketAddr,
-    /// HTTP port to look in and to make trouble: /ledger, /faults, /pause, /resume, /clients, /stats
-    #[arg(long, env = "BOOKINGQ_ADMIN_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:6080")]
+    /// HTTP port to look in and to make trouble: /ledger, /faults, /pause, /resume, /clients,
+    /// /stats
+    #[arg(
+        long,
+        env = "BOOKINGQ_ADMIN_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:6080"
+    )]
     admin_listen: SocketAddr,
 }
 

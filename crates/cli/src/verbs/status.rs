@@ -23,8 +23,10 @@ pub struct Args {
 
 /// Asks.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let request =
-        v1::GetStatusRequest { queue: args.common.queue.to_string(), client_id: args.client.to_string() };
+    let request = v1::GetStatusRequest {
+        queue: args.common.queue.to_string(),
+        client_id: args.client.to_string(),
+    };
     let answer = args
         .common
         .client()
@@ -34,7 +36,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             async move { workers.get_status(request).await }
         })
         .await?;
-    let booking = answer.booking.ok_or_else(|| anyhow::anyhow!("the worker answered without a booking"))?;
+    let booking =
+        answer.booking.ok_or_else(|| anyhow::anyhow!("the worker answered without a booking"))?;
     Booking::from(booking).print(args.common.output)?;
     Ok(())
 }

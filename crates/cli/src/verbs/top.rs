@@ -90,7 +90,12 @@ fn view(queue: &Queue, depth: &Sparkline) -> Vec<String> {
         format!("  waiting    {:>9}  {depth}", queue.backlog),
         format!("  in flight  {:>9}", queue.in_flight),
         format!("  holds      {:>9}", queue.holds),
-        format!("  serving    {:>9}  oldest {}  {:.1}/s", queue.now_serving, queue.oldest(), queue.rate),
+        format!(
+            "  serving    {:>9}  oldest {}  {:.1}/s",
+            queue.now_serving,
+            queue.oldest(),
+            queue.rate
+        ),
         String::new(),
         format!(
             "  confirmed  {:>9}   expired  {:>9}   cancelled {:>9}",

@@ -33,7 +33,8 @@ pub struct Args {
     /// Run only this queue of the manifest
     #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
     queue: Option<QueueName>,
-    /// Where the data lives: embedded, redis (starts a redis-server from PATH), or redis://HOST:PORT
+    /// Where the data lives: embedded, redis (starts a redis-server from PATH), or
+    /// redis://HOST:PORT
     #[arg(
         long,
         env = "BOOKINGQ_STORE",
@@ -57,13 +58,15 @@ pub struct Args {
     /// Write a report at the end (JSON)
     #[arg(long, env = "BOOKINGQ_REPORT", value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Change the simulated Booking Service: stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects, keeps, seed
+    /// Change the simulated Booking Service: stock, latency, jitter, errors, lost_replies,
+    /// rejects, confirm_rejects, keeps, seed
     #[arg(long, env = "BOOKINGQ_SIMULATE", value_name = "KEY=VALUE,…")]
     simulate: Option<String>,
     /// gRPC port of the first worker, the others follow; 0: any free ports
     #[arg(long, env = "BOOKINGQ_BASE_PORT", value_name = "PORT", default_value_t = 50051)]
     base_port: u16,
-    /// Keep the processes' logs and Redis's files here [default: a directory that is gone at the end]
+    /// Keep the processes' logs and Redis's files here [default: a directory that is gone at the
+    /// end]
     #[arg(long, env = "BOOKINGQ_LOGS", value_name = "DIR")]
     logs: Option<PathBuf>,
 }
@@ -86,7 +89,8 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         report: args.report,
         simulate: args.simulate,
         base_port: args.base_port,
-        program: std::env::current_exe().context("cannot find this program, to run workers with")?,
+        program: std::env::current_exe()
+            .context("cannot find this program, to run workers with")?,
         logs: args.logs,
     };
     match bookingq_up::run(config, leaving).await? {

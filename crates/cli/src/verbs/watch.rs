@@ -36,8 +36,10 @@ enum End {
 /// Watches.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let client = args.common.client().await?;
-    let request =
-        v1::WatchStatusRequest { queue: args.common.queue.to_string(), client_id: args.client.to_string() };
+    let request = v1::WatchStatusRequest {
+        queue: args.common.queue.to_string(),
+        client_id: args.client.to_string(),
+    };
     let mut shown = None;
     let (mut tries, mut heard) = (0, Instant::now());
     loop {
@@ -75,7 +77,9 @@ async fn follow(
     loop {
         let news = match stream.message().await {
             Ok(Some(news)) => news,
-            Ok(None) => return Ok(End::Interrupted(Status::unavailable("the worker ended the stream"))),
+            Ok(None) => {
+                return Ok(End::Interrupted(Status::unavailable("the worker ended the stream")));
+            }
             Err(status) if may_be_repeated(&status) => return Ok(End::Interrupted(status)),
             Err(status) => return Err(explain(&status, output)),
         };

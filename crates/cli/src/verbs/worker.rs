@@ -34,7 +34,12 @@ pub struct Args {
     #[arg(long, env = "BOOKINGQ_ID", value_name = "NAME")]
     id: Option<String>,
     /// Where gRPC is served
-    #[arg(long, env = "BOOKINGQ_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
+    #[arg(
+        long,
+        env = "BOOKINGQ_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:50051"
+    )]
     listen: SocketAddr,
     /// Where /healthz, /readyz and /metrics are served; nowhere by default
     #[arg(long, env = "BOOKINGQ_ADMIN_LISTEN", value_name = "ADDRESS")]
@@ -104,7 +109,10 @@ impl Processing {
     /// The lease, which must leave room for its renewals.
     pub fn lease(&self) -> Result<Duration, Failure> {
         if self.lease < Duration::from_secs(1) {
-            return Err(Failure::usage(format!("--lease is {:?}; allowed: 1s and more", self.lease)));
+            return Err(Failure::usage(format!(
+                "--lease is {:?}; allowed: 1s and more",
+                self.lease
+            )));
         }
         Ok(self.lease)
     }

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use bookingq_proto::v1::booking_worker_service_server::{BookingWorkerService, BookingWorkerServiceServer};
+use bookingq_proto::v1::booking_worker_service_server::{
+    BookingWorkerService, BookingWorkerServiceServer,
+};
 use bookingq_proto::v1::{self, BookingState};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -57,8 +59,10 @@ impl FakeWorker {
     pub async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let script =
-            Arc::new(Script { answers: Mutex::new(answers.into_iter().collect()), ..Script::default() });
+        let script = Arc::new(Script {
+            answers: Mutex::new(answers.into_iter().collect()),
+            ..Script::default()
+        });
         let service = BookingWorkerServiceServer::new(Service(script.clone()));
         let server = tokio::spawn(async move {
             let incoming = TcpListenerStream::new(listener);
@@ -111,7 +115,8 @@ impl Service {
 
 #[tonic::async_trait]
 impl BookingWorkerService for Service {
-    type WatchStatusStream = tokio_stream::Iter<std::vec::IntoIter<Result<v1::WatchStatusResponse, Status>>>;
+    type WatchStatusStream =
+        tokio_stream::Iter<std::vec::IntoIter<Result<v1::WatchStatusResponse, Status>>>;
 
     async fn enqueue(
         &self,
@@ -152,7 +157,10 @@ impl BookingWorkerService for Service {
         }
     }
 
-    async fn cancel(&self, _: Request<v1::CancelRequest>) -> Result<Response<v1::CancelResponse>, Status> {
+    async fn cancel(
+        &self,
+        _: Request<v1::CancelRequest>,
+    ) -> Result<Response<v1::CancelResponse>, Status> {
         Ok(Response::new(v1::CancelResponse { booking: self.next()? }))
     }
 

@@ -49,7 +49,12 @@ impl Findings {
     }
 
     /// `count` more cases, some of which are told.
-    pub fn note_many(&mut self, invariant: u8, count: u64, cases: impl IntoIterator<Item = String>) {
+    pub fn note_many(
+        &mut self,
+        invariant: u8,
+        count: u64,
+        cases: impl IntoIterator<Item = String>,
+    ) {
         let finding = self.0.entry(invariant).or_default();
         finding.count += count;
         let room = EXAMPLES.saturating_sub(finding.examples.len());

@@ -1,4 +1,5 @@
-//! The checker: history, audit log, store and ledger against each other, and each invariant's verdict by number.
+//! The checker: history, audit log, store and ledger against each other, and each invariant's
+//! verdict by number.
 //!
 //! ```text
 //!   calls of the clients ──> Promises   (calls against calls, as they end)
@@ -48,8 +49,11 @@ impl Case<'_> {
         let mut findings = self.promises.findings().clone();
         findings.add(self.clock.findings());
         let Self { promises, history, bookings, snapshot, ledger, .. } = self;
-        let evidence =
-            Evidence { acknowledged: promises.acknowledged(), bookings, ledger: Some(ledger.clone()) };
+        let evidence = Evidence {
+            acknowledged: promises.acknowledged(),
+            bookings,
+            ledger: Some(ledger.clone()),
+        };
         let verdict = history.judge(&evidence, Moment::AtRest);
         for (kind, count, examples) in verdict.violations.iter() {
             let word = kind.as_str();
@@ -61,7 +65,8 @@ impl Case<'_> {
                 format!("the audit log had {} gaps, so this verdict is not complete", verdict.gaps)
             });
         }
-        let store: HashMap<BookingId, &Booking> = evidence.bookings.iter().map(|b| (b.id, b)).collect();
+        let store: HashMap<BookingId, &Booking> =
+            evidence.bookings.iter().map(|b| (b.id, b)).collect();
         for (booking, told) in promises.told() {
             check_told(
                 &mut findings,
@@ -91,11 +96,15 @@ fn check_told(
     stored: Option<&Booking>,
 ) {
     let Some(life) = history.life(booking) else {
-        return findings.note(1, || format!("{booking} of {} was shown, and is not in the log", told.client));
+        return findings
+            .note(1, || format!("{booking} of {} was shown, and is not in the log", told.client));
     };
     if life.client != told.client || life.ticket.0 != told.ticket {
         findings.note(2, || {
-            format!("{booking} has another client or ticket in the log than {} was told", told.client)
+            format!(
+                "{booking} has another client or ticket in the log than {} was told",
+                told.client
+            )
         });
     }
     if let Some(state) = told.newest_states().find(|state| !reaches(*state, life.state)) {
@@ -104,19 +113,29 @@ fn check_told(
     let logged = life.deadline.map(|deadline| deadline.0);
     if told.deadline_ms.is_some() && told.deadline_ms != logged {
         findings.note(7, || {
-            format!("{booking}: its client was told {:?}, the log says {logged:?}", told.deadline_ms)
+            format!(
+                "{booking}: its client was told {:?}, the log says {logged:?}",
+                told.deadline_ms
+            )
         });
     }
-    let left = matches!(life.state, BookingState::Cancelled | BookingState::SoldOut | BookingState::Rejected);
+    let left = matches!(
+        life.state,
+        BookingState::Cancelled | BookingState::SoldOut | BookingState::Rejected
+    );
     if told.cancelled && !left {
-        findings.note(5, || format!("{booking} was acknowledged as cancelled, and ended as {}", life.state));
+        findings.note(5, || {
+            format!("{booking} was acknowledged as cancelled, and ended as {}", life.state)
+        });
     }
     let mut acknowledged = told.payments.iter().filter(|payment| payment.acknowledged);
     if let Some(payment) = acknowledged.next() {
         check_payment(findings, epoch_ms, booking, payment, history, stored);
     }
     if let Some(second) = acknowledged.next() {
-        findings.note(5, || format!("{booking}: two payments were acknowledged, {} the second", second.id));
+        findings.note(5, || {
+            format!("{booking}: two payments were acknowledged, {} the second", second.id)
+        });
     }
 }
 
@@ -140,27 +159,37 @@ fn check_payment(
     }
     if let Some(deadline) = life.deadline.filter(|deadline| sent_ms > deadline.0) {
         findings.note(5, || {
-            format!("{booking}: payment {id} was first sent at {sent_ms}, after {deadline}, and won")
+            format!(
+                "{booking}: payment {id} was first sent at {sent_ms}, after {deadline}, and won"
+            )
         });
     }
     if !matches!(life.state, BookingState::Confirmed | BookingState::Failed) {
-        findings
-            .note(5, || format!("{booking}: payment {id} was acknowledged, and it ended as {}", life.state));
+        findings.note(5, || {
+            format!("{booking}: payment {id} was acknowledged, and it ended as {}", life.state)
+        });
     }
-    if let Some(known) = stored.map(|stored| &stored.payment).filter(|known| known.as_ref() != Some(id)) {
-        findings.note(5, || format!("{booking}: payment {id} was acknowledged, the store has {known:?}"));
+    if let Some(known) =
+        stored.map(|stored| &stored.payment).filter(|known| known.as_ref() != Some(id))
+    {
+        findings.note(5, || {
+            format!("{booking}: payment {id} was acknowledged, the store has {known:?}")
+        });
     }
 }
 
-/// Whatever was called at the shop has a booking of ours, of that client, and only what was paid was confirmed.
+/// Whatever was called at the shop has a booking of ours, of that client, and only what was paid
+/// was confirmed.
 fn check_entry(findings: &mut Findings, entry: &Entry, history: &History) {
     let id = &entry.booking_id;
     let Some(life) = BookingId::new(id).ok().and_then(|booking| history.life(booking)) else {
-        return findings.note(4, || format!("the shop was called for {id}, which the log does not know"));
+        return findings
+            .note(4, || format!("the shop was called for {id}, which the log does not know"));
     };
     if *entry.client_id != *life.client.as_str() {
-        findings
-            .note(4, || format!("the shop was called for {id} of {}, not {}", entry.client_id, life.client));
+        findings.note(4, || {
+            format!("the shop was called for {id} of {}, not {}", entry.client_id, life.client)
+        });
     }
     if entry.calls.confirm > 0 && life.paid_at.is_none() {
         findings.note(5, || format!("the shop was asked to confirm {id}, which nobody had paid"));
@@ -172,13 +201,20 @@ fn check_paid(findings: &mut Findings, promises: &Promises, history: &History) {
     for (booking, life) in history.lives().filter(|(_, life)| life.paid_at.is_some()) {
         let tried = promises.told().get(&booking).is_some_and(|told| !told.payments.is_empty());
         if !tried {
-            findings.note(5, || format!("{booking} of {} was paid, and no payment was sent", life.client));
+            findings.note(5, || {
+                format!("{booking} of {} was paid, and no payment was sent", life.client)
+            });
         }
     }
 }
 
 /// At rest the sets are empty, and the counters count what the log shows: no call counted twice.
-fn check_rest(findings: &mut Findings, snapshot: &Snapshot, verdict: &Verdict, ledger: &LedgerCopy) {
+fn check_rest(
+    findings: &mut Findings,
+    snapshot: &Snapshot,
+    verdict: &Verdict,
+    ledger: &LedgerCopy,
+) {
     let Snapshot { backlog, in_flight, holds, totals, .. } = snapshot;
     if (*backlog, *in_flight, *holds) != (0, 0, 0) {
         findings.note(4, || {
@@ -204,7 +240,9 @@ fn check_rest(findings: &mut Findings, snapshot: &Snapshot, verdict: &Verdict, l
     ];
     for (name, counted, happened) in counters {
         if counted != happened {
-            findings.note(8, || format!("the counter `{name}` says {counted}, the bookings say {happened}"));
+            findings.note(8, || {
+                format!("the counter `{name}` says {counted}, the bookings say {happened}")
+            });
         }
     }
     if ledger.totals.held > 0 {

@@ -136,11 +136,16 @@ impl Promises {
         })
     }
 
-    /// A booking was shown: it is the same as before, and is not further back in its life than it was already seen.
+    /// A booking was shown: it is the same as before, and is not further back in its life than it
+    /// was already seen.
     fn see(&mut self, call: &Call, seen: &Seen) {
         let told = self.entry(&call.client, seen);
-        let same = (&told.client, &told.request, told.ticket) == (&call.client, &seen.request, seen.ticket);
-        let back = told.states.iter().find(|(end, state)| *end < call.start && !reaches(*state, seen.state));
+        let same = (&told.client, &told.request, told.ticket)
+            == (&call.client, &seen.request, seen.ticket);
+        let back = told
+            .states
+            .iter()
+            .find(|(end, state)| *end < call.start && !reaches(*state, seen.state));
         let back = back.map(|(_, state)| *state);
         let moved = told.deadline_ms.zip(seen.deadline_ms).filter(|(before, now)| before != now);
         told.deadline_ms = told.deadline_ms.or(seen.deadline_ms);
@@ -150,22 +155,25 @@ impl Promises {
         told.states.push((call.end, seen.state));
         let (booking, client) = (seen.booking, &call.client);
         if !same {
-            self.findings.note(8, || format!("{booking} of {client} changed its client, request or ticket"));
+            self.findings
+                .note(8, || format!("{booking} of {client} changed its client, request or ticket"));
         }
         if let Some(before) = back {
             let now = seen.state;
-            self.findings
-                .note(8, || format!("{booking} of {client} was {before}, and {now} in a later call"));
+            self.findings.note(8, || {
+                format!("{booking} of {client} was {before}, and {now} in a later call")
+            });
         }
         if let Some((before, now)) = moved {
-            self.findings.note(7, || format!("the deadline of {booking} moved from {before} to {now}"));
+            self.findings
+                .note(7, || format!("the deadline of {booking} moved from {before} to {now}"));
         }
     }
 
     fn place(&mut self, call: &Call, request: &RequestId, seen: &Seen) {
         let key = (call.client.clone(), request.clone());
-        // Another request while one was active is answered with that one's booking, which promises nothing new. But what has made
-        // a booking is answered with it ever after.
+        // Another request while one was active is answered with that one's booking, which promises
+        // nothing new. But what has made a booking is answered with it ever after.
         if seen.request != *request {
             if let Some((first, _)) = self.requests.get(&key).filter(|(_, end)| *end < call.start) {
                 let (client, second) = (&call.client, seen.booking);
@@ -182,7 +190,8 @@ impl Promises {
         let (first, _) = *self.requests.entry(key).or_insert((seen.booking, call.end));
         if first != seen.booking {
             let (client, second) = (&call.client, seen.booking);
-            self.findings.note(1, || format!("request {request} of {client} became {first} and {second}"));
+            self.findings
+                .note(1, || format!("request {request} of {client} became {first} and {second}"));
         }
         if !seen.existing {
             self.order(call, seen);
@@ -228,19 +237,22 @@ impl Promises {
         let had = self.placed.get(client).is_some_and(|end| *end < call.start);
         match (&call.operation, reason) {
             (_, "BOOKING_NOT_FOUND") if had => {
-                self.findings
-                    .note(1, || format!("{client} has an acknowledged place, and was told it has none"));
+                self.findings.note(1, || {
+                    format!("{client} has an acknowledged place, and was told it has none")
+                });
             }
             (Operation::Pay { of, .. }, "HOLD_EXPIRED") => {
                 let deadline = self.told.get(of).and_then(|told| told.deadline_ms);
                 let heard = self.epoch_ms + call.end / 1000;
                 if let Some(deadline) = deadline.filter(|deadline| heard + GRAIN_MS < *deadline) {
-                    self.findings
-                        .note(5, || format!("{of} was refused as expired at {heard}, before {deadline}"));
+                    self.findings.note(5, || {
+                        format!("{of} was refused as expired at {heard}, before {deadline}")
+                    });
                 }
             }
             (_, "INVALID_ARGUMENT" | "QUEUE_NOT_FOUND" | "QUEUE_CLOSED") => {
-                self.findings.note(8, || format!("{client} was refused with {reason}, which cannot be"));
+                self.findings
+                    .note(8, || format!("{client} was refused with {reason}, which cannot be"));
             }
             _ => {}
         }

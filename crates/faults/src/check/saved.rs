@@ -80,9 +80,10 @@ mod tests {
 
     #[test]
     fn a_line_that_cannot_be_read_is_named() {
-        for (text, told) in
-            [(String::new(), "line 1 is not a first line"), (format!("{HEAD}\n{{"), "line 2 is not a call")]
-        {
+        for (text, told) in [
+            (String::new(), "line 1 is not a first line"),
+            (format!("{HEAD}\n{{"), "line 2 is not a call"),
+        ] {
             let error = read(text.as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with(told), "{error}");
         }

@@ -1,12 +1,13 @@
-//! Hand-made histories: a clean one, and for each invariant ways to break it that must be found under its number.
+//! Hand-made histories: a clean one, and for each invariant ways to break it that must be found
+//! under its number.
 
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 
 use bookingq_core::{
-    Admission, Booking, BookingId, BookingState as S, ClientId, Event, EventSeq, Fence, Outcome as Follows,
-    PaymentId, RequestId, Ticket, Timestamp,
+    Admission, Booking, BookingId, BookingState as S, ClientId, Event, EventSeq, Fence,
+    Outcome as Follows, PaymentId, RequestId, Ticket, Timestamp,
 };
 use bookingq_sim::History;
 use bookingq_sim::ledger::{Calls, Entry, LedgerCopy, Standing, Totals as Tickets};
@@ -18,7 +19,8 @@ use crate::record::{Call, Operation, Outcome, Seen};
 const EPOCH: u64 = 1_000_000;
 const HOLD: u64 = 3_000;
 
-/// All that a run leaves behind. Booking, client and ticket share their number; each has one request, `r`.
+/// All that a run leaves behind. Booking, client and ticket share their number; each has one
+/// request, `r`.
 struct World {
     calls: Vec<Call>,
     events: Vec<Event>,
@@ -63,7 +65,13 @@ impl World {
             events: Vec::new(),
             bookings: Vec::new(),
             ledger: LedgerCopy::default(),
-            totals: Totals { enqueued: 3, confirmed: 1, expired: 1, cancelled: 1, ..Totals::default() },
+            totals: Totals {
+                enqueued: 3,
+                confirmed: 1,
+                expired: 1,
+                cancelled: 1,
+                ..Totals::default()
+            },
         };
         for number in 1..=3 {
             let join = Operation::Enqueue { request: request() };
@@ -84,12 +92,15 @@ impl World {
         world.event(3, 600, Some(S::Queued), S::Cancelled, 0);
         let left = Outcome::Ok(seen(3, S::Cancelled));
         world.call(3, 650_000, Operation::Cancel { of: id(3) }, left);
-        world.event(2, 200 + HOLD, Some(S::Reserved), S::Releasing, 2).outcome = Some(Follows::Expired);
-        world.event(2, 210 + HOLD, Some(S::Releasing), S::Releasing, 4).outcome = Some(Follows::Expired);
+        world.event(2, 200 + HOLD, Some(S::Reserved), S::Releasing, 2).outcome =
+            Some(Follows::Expired);
+        world.event(2, 210 + HOLD, Some(S::Releasing), S::Releasing, 4).outcome =
+            Some(Follows::Expired);
         world.event(2, 220 + HOLD, Some(S::Releasing), S::Expired, 4);
         world.entry(1, Standing::Confirmed);
         world.entry(2, Standing::Released);
-        world.ledger.totals = Tickets { stock: 9, available: 8, confirmed: 1, ..Tickets::default() };
+        world.ledger.totals =
+            Tickets { stock: 9, available: 8, confirmed: 1, ..Tickets::default() };
         world.stored(1, S::Confirmed).payment = Some(PaymentId::new("card").unwrap());
         world.stored(2, S::Expired);
         world.stored(3, S::Cancelled);
@@ -98,7 +109,13 @@ impl World {
 
     /// A call that takes 1 ms and ends at `end`, in µs.
     fn call(&mut self, number: u64, end: u64, operation: Operation, outcome: Outcome) {
-        self.calls.push(Call { client: client(number), operation, start: end - 1000, end, outcome });
+        self.calls.push(Call {
+            client: client(number),
+            operation,
+            start: end - 1000,
+            end,
+            outcome,
+        });
     }
 
     fn event(&mut self, number: u64, at: u64, from: Option<S>, to: S, fence: u64) -> &mut Event {
@@ -146,7 +163,11 @@ impl World {
             standing,
             reservation_id: Some("name".into()),
             reservations: 1,
-            calls: Calls { reserve: 1, confirm: u64::from(standing == Standing::Confirmed), release: 0 },
+            calls: Calls {
+                reserve: 1,
+                confirm: u64::from(standing == Standing::Confirmed),
+                release: 0,
+            },
         });
     }
 
@@ -180,13 +201,18 @@ impl World {
             outbox: 0,
         };
         let (promises, history, clock) = (&promises, &history, &clock);
-        Case { promises, history, clock, bookings: self.bookings, snapshot, ledger: self.ledger }.judge().1
+        Case { promises, history, clock, bookings: self.bookings, snapshot, ledger: self.ledger }
+            .judge()
+            .1
     }
 
     #[track_caller]
     fn breaks(self, invariant: u8) {
         let findings = self.judge();
-        assert!(findings.numbers().contains(&invariant), "{invariant} should be broken: {findings:?}");
+        assert!(
+            findings.numbers().contains(&invariant),
+            "{invariant} should be broken: {findings:?}"
+        );
     }
 }
 
@@ -294,7 +320,11 @@ fn invariant_5_a_payment_after_the_deadline_is_found_in_the_log() {
 #[test]
 fn invariant_5_a_payment_sent_after_the_deadline_is_found_whatever_the_log_says() {
     let mut world = World::clean();
-    let paid = world.calls.iter_mut().find(|call| matches!(call.operation, Operation::Pay { .. })).unwrap();
+    let paid = world
+        .calls
+        .iter_mut()
+        .find(|call| matches!(call.operation, Operation::Pay { .. }))
+        .unwrap();
     (paid.start, paid.end) = ((300 + HOLD) * 1000, (301 + HOLD) * 1000);
     world.breaks(5);
 }

@@ -1,4 +1,5 @@
-//! One client's calls: each sent to some worker, answered or not, recorded, and repeated as it was when nobody knows.
+//! One client's calls: each sent to some worker, answered or not, recorded, and repeated as it was
+//! when nobody knows.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ use bookingq_faults::record::{Operation, Outcome, Seen};
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two tries of the same call.
-const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(20), max: Duration::from_secs(1) };
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(20), max: Duration::from_secs(1) };
 /// Connections to each worker.
 const CONNECTIONS: usize = 2;
 
@@ -47,7 +49,8 @@ impl Hall {
     ) -> Result<Self> {
         let mut channels = Vec::new();
         for door in doors.iter().flat_map(|door| std::iter::repeat_n(door, CONNECTIONS)) {
-            let endpoint = Endpoint::from_shared(format!("http://{door}"))?.connect_timeout(PATIENCE);
+            let endpoint =
+                Endpoint::from_shared(format!("http://{door}"))?.connect_timeout(PATIENCE);
             channels.push(endpoint.connect_lazy());
         }
         Ok(Self { queue, recorder, over, doors: channels })
@@ -107,13 +110,18 @@ impl Caller {
         outcome
     }
 
-    async fn ask(&self, door: Channel, operation: &Operation) -> Result<(Option<v1::Booking>, bool), Status> {
+    async fn ask(
+        &self,
+        door: Channel,
+        operation: &Operation,
+    ) -> Result<(Option<v1::Booking>, bool), Status> {
         let mut worker = BookingWorkerServiceClient::new(door);
         let (queue, client_id) = (self.hall.queue.to_string(), self.client.to_string());
         match operation {
             Operation::Enqueue { request } => {
                 let request_id = request.to_string();
-                let message = v1::EnqueueRequest { queue, client_id, request_id, ..Default::default() };
+                let message =
+                    v1::EnqueueRequest { queue, client_id, request_id, ..Default::default() };
                 let answer = worker.enqueue(bounded(message)).await?.into_inner();
                 Ok((answer.booking, answer.existing))
             }
@@ -127,7 +135,8 @@ impl Caller {
             }
             Operation::Pay { of, payment } => {
                 let (booking_id, payment_id) = (of.to_string(), payment.to_string());
-                let message = v1::ConfirmPaymentRequest { queue, client_id, booking_id, payment_id };
+                let message =
+                    v1::ConfirmPaymentRequest { queue, client_id, booking_id, payment_id };
                 Ok((worker.confirm_payment(bounded(message)).await?.into_inner().booking, false))
             }
         }
@@ -143,7 +152,9 @@ fn bounded<T>(message: T) -> Request<T> {
 /// Only a reason of ours says that nothing was done, and one of those says that nobody knows.
 fn judge(status: &Status) -> Outcome {
     match reason_of(status) {
-        None | Some(ErrorReason::StoreUnavailable) => Outcome::Unknown { error: status.message().to_owned() },
+        None | Some(ErrorReason::StoreUnavailable) => {
+            Outcome::Unknown { error: status.message().to_owned() }
+        }
         Some(reason) => Outcome::Refused { reason: reason_word(reason).to_owned() },
     }
 }
@@ -156,7 +167,10 @@ fn seen(booking: Option<v1::Booking>, existing: bool) -> Option<Seen> {
         ticket: booking.ticket,
         state: booking.state().to_core()?,
         follows: booking.outcome().to_core(),
-        deadline_ms: booking.deadline.as_ref().map(|at| bookingq_proto::convert::from_timestamp(at).0),
+        deadline_ms: booking
+            .deadline
+            .as_ref()
+            .map(|at| bookingq_proto::convert::from_timestamp(at).0),
         existing,
     })
 }

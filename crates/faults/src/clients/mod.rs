@@ -1,4 +1,5 @@
-//! The clients: they come at an even pace, many at once, each with a mind of its own that follows from the seed.
+//! The clients: they come at an even pace, many at once, each with a mind of its own that follows
+//! from the seed.
 
 mod caller;
 mod visit;
@@ -47,7 +48,9 @@ impl Pace {
     }
 
     fn crowd(&self) -> u64 {
-        ((STAY / self.gap.as_secs_f64().max(1e-6)) as u64).clamp(FEWEST, MOST).min(self.wanted.max(1))
+        ((STAY / self.gap.as_secs_f64().max(1e-6)) as u64)
+            .clamp(FEWEST, MOST)
+            .min(self.wanted.max(1))
     }
 
     /// The number of the next booking; `None` when there are enough.

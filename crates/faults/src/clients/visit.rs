@@ -1,4 +1,5 @@
-//! What one client does: joins, waits, and then pays, pays late, pays twice, leaves, or forgets about it.
+//! What one client does: joins, waits, and then pays, pays late, pays twice, leaves, or forgets
+//! about it.
 
 use std::time::Duration;
 
@@ -43,7 +44,8 @@ const MINDS: [(Mind, u32); 10] = [
 ];
 
 impl Caller {
-    /// The booking of the newest of its requests, until its end or until the client loses interest. False when it never got a place.
+    /// The booking of the newest of its requests, until its end or until the client loses interest.
+    /// False when it never got a place.
     pub(super) async fn visit(&mut self, requests: &[RequestId]) -> bool {
         let Some(request) = requests.last() else { return false };
         let Some(booking) = self.join(request).await else { return false };
@@ -55,7 +57,8 @@ impl Caller {
         ended
     }
 
-    /// Sometimes, and on purpose, one of its requests again: it is the same place, whatever became of it since.
+    /// Sometimes, and on purpose, one of its requests again: it is the same place, whatever became
+    /// of it since.
     async fn repeat(&mut self, requests: &[RequestId]) {
         if self.chance.random_bool(0.15) {
             let request = requests[self.chance.random_range(0..requests.len())].clone();
@@ -143,8 +146,9 @@ impl Caller {
 
     /// Waits for its hold; `None` when it will have none.
     async fn hold(&mut self) -> Option<Seen> {
-        let seen =
-            self.wait(|state| !matches!(state, BookingState::Queued | BookingState::Reserving)).await?;
+        let seen = self
+            .wait(|state| !matches!(state, BookingState::Queued | BookingState::Reserving))
+            .await?;
         (seen.state == BookingState::Reserved).then_some(seen)
     }
 
@@ -164,7 +168,8 @@ impl Caller {
     }
 
     fn draw_mind(&mut self) -> Mind {
-        let mut left = self.chance.random_range(0..MINDS.iter().map(|(_, share)| share).sum::<u32>());
+        let mut left =
+            self.chance.random_range(0..MINDS.iter().map(|(_, share)| share).sum::<u32>());
         for (mind, share) in MINDS {
             if left < share {
                 return mind;

@@ -1,4 +1,5 @@
-//! The sweeper's CronJob: each minute a Pod that sweeps for a minute, so that a release lags its deadline by about a second.
+//! The sweeper's CronJob: each minute a Pod that sweeps for a minute, so that a release lags its
+//! deadline by about a second.
 
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use crate::secrets::Secrets;
 use crate::site::Site;
 use crate::target::Target;
 
-/// A start that is later than this is left out. Without a limit, a CronJob that has missed more than 100 starts never
-/// starts again (kubernetes issue 42649).
+/// A start that is later than this is left out. Without a limit, a CronJob that has missed more
+/// than 100 starts never starts again (kubernetes issue 42649).
 const STARTING_DEADLINE_SECONDS: i64 = 60;
 /// Time for a sweeper to start and to finish what it has in hand; a Pod that hangs longer is ended.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -23,7 +24,8 @@ const MARGIN: Duration = Duration::from_secs(60);
 /// The CronJob; `None` while sweeping is suspended.
 ///
 /// # Errors
-/// [`Problems`] if what `spec.worker.podTemplate` says for all Pods, laid over what is built, makes no Pod template.
+/// [`Problems`] if what `spec.worker.podTemplate` says for all Pods, laid over what is built, makes
+/// no Pod template.
 pub fn build(target: &Target, secrets: &Secrets, site: &Site) -> Result<Option<CronJob>, Problems> {
     let Some(schedule) = target.plan.sweep.clone() else { return Ok(None) };
     let spec = CronJobSpec {
@@ -50,8 +52,10 @@ fn labelled(target: &Target) -> ObjectMeta {
 }
 
 fn job(target: &Target, secrets: &Secrets, site: &Site) -> Result<JobSpec, Problems> {
-    let template =
-        PodTemplateSpec { metadata: Some(labelled(target)), spec: Some(pod_spec(target, secrets, site)) };
+    let template = PodTemplateSpec {
+        metadata: Some(labelled(target)),
+        spec: Some(pod_spec(target, secrets, site)),
+    };
     Ok(JobSpec {
         active_deadline_seconds: Some((arguments::SWEEP_FOR + MARGIN).as_secs() as i64),
         // The next minute brings the next one.

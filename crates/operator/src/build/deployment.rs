@@ -1,10 +1,13 @@
-//! The Deployment of the workers. It never says `spec.replicas`: that field belongs to whoever scales.
+//! The Deployment of the workers. It never says `spec.replicas`: that field belongs to whoever
+//! scales.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bookingq_api::Problems;
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
+};
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, PodSpec, PodTemplateSpec, TopologySpreadConstraint,
 };
@@ -17,7 +20,8 @@ use crate::secrets::Secrets;
 use crate::site::Site;
 use crate::target::Target;
 
-/// Time the kubelet gives a worker beyond its own grace, so that it is the worker that decides when it is done.
+/// Time the kubelet gives a worker beyond its own grace, so that it is the worker that decides when
+/// it is done.
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// The Deployment.
@@ -57,9 +61,13 @@ fn template(target: &Target, secrets: &Secrets, site: &Site) -> Result<PodTempla
 /// Labels, and the Secrets' versions: a changed Secret makes new Pods.
 pub(super) fn template_metadata(target: &Target, secrets: &Secrets, part: Part) -> ObjectMeta {
     let fingerprint = secrets.fingerprint();
-    let annotations =
-        (!fingerprint.is_empty()).then(|| BTreeMap::from([(names::SECRETS.to_owned(), fingerprint)]));
-    ObjectMeta { labels: Some(names::labels(&target.name, part)), annotations, ..ObjectMeta::default() }
+    let annotations = (!fingerprint.is_empty())
+        .then(|| BTreeMap::from([(names::SECRETS.to_owned(), fingerprint)]));
+    ObjectMeta {
+        labels: Some(names::labels(&target.name, part)),
+        annotations,
+        ..ObjectMeta::default()
+    }
 }
 
 fn pod_spec(target: &Target, secrets: &Secrets, site: &Site) -> PodSpec {

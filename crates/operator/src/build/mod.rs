@@ -1,4 +1,5 @@
-//! Build: from a target to its objects. Pure: the same target, Secrets and site always give the same objects.
+//! Build: from a target to its objects. Pure: the same target, Secrets and site always give the
+//! same objects.
 //!
 //! ```text
 //!   names (every name and label)   pod, volumes, arguments, overlay (what Pods are made of)
@@ -33,7 +34,8 @@ use crate::secrets::Secrets;
 use crate::site::Site;
 use crate::target::Target;
 
-/// All objects of a queue but the Secret of its Redis, in the order in which they are applied: what others need comes first.
+/// All objects of a queue but the Secret of its Redis, in the order in which they are applied: what
+/// others need comes first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objects {
     /// Whom the Pods run as.
@@ -69,8 +71,11 @@ pub fn build(target: &Target, secrets: &Secrets, site: &Site) -> Result<Objects,
     if let RedisSource::Managed(managed) = &target.plan.redis.source {
         objects.network_policies.push(network_policy::redis(target, site));
         objects.services.push(redis::service::build(target));
-        objects.stateful_set =
-            Some(redis::stateful_set::build(target, managed, &secrets.only(&names::redis(&target.name))));
+        objects.stateful_set = Some(redis::stateful_set::build(
+            target,
+            managed,
+            &secrets.only(&names::redis(&target.name)),
+        ));
     }
     Ok(objects)
 }

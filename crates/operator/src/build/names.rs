@@ -76,7 +76,8 @@ pub fn all(queue: &str) -> [String; 5] {
     [worker(queue), door(queue), headless(queue), sweeper(queue), redis(queue)]
 }
 
-/// The labels that select the Pods of one part of a queue. Never changed: a Deployment's selector cannot be.
+/// The labels that select the Pods of one part of a queue. Never changed: a Deployment's selector
+/// cannot be.
 pub fn selector_labels(queue: &str, part: Part) -> BTreeMap<String, String> {
     let labels = [
         ("app.kubernetes.io/component", part.as_str()),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::networking::v1::{
-    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -12,8 +13,8 @@ use super::names::{self, Part};
 use crate::site::Site;
 use crate::target::Target;
 
-/// Anybody may speak gRPC to the workers and read their metrics; nothing else of them can be reached. What they may reach
-/// is not limited: only the user knows where the services are.
+/// Anybody may speak gRPC to the workers and read their metrics; nothing else of them can be
+/// reached. What they may reach is not limited: only the user knows where the services are.
 pub fn workers(target: &Target) -> NetworkPolicy {
     let rule = NetworkPolicyIngressRule {
         ports: Some(vec![port(names::GRPC_PORT), port(names::ADMIN_PORT)]),
@@ -28,7 +29,8 @@ pub fn workers(target: &Target) -> NetworkPolicy {
     policy(target, names::worker(&target.name), Part::Worker, spec)
 }
 
-/// Only the workers, the sweepers and the operator may reach the managed Redis, and it reaches nobody.
+/// Only the workers, the sweepers and the operator may reach the managed Redis, and it reaches
+/// nobody.
 pub fn redis(target: &Target, site: &Site) -> NetworkPolicy {
     let own = |part| NetworkPolicyPeer {
         pod_selector: Some(names::selector(&target.name, part)),

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use crate::merge;
 use crate::target::{Target, problem};
 
-/// What of the overlay's `spec` is for the sweepers too: where Pods run, and how their images are had. Containers, volumes and the
-/// like are the workers' alone.
+/// What of the overlay's `spec` is for the sweepers too: where Pods run, and how their images are
+/// had. Containers, volumes and the like are the workers' alone.
 const FOR_ALL: [&str; 11] = [
     "affinity",
     "dnsConfig",
@@ -49,7 +49,8 @@ pub fn over_sweepers(built: PodTemplateSpec, target: &Target) -> Result<PodTempl
 
 fn lay(built: &PodTemplateSpec, over: &Map<String, Value>) -> Result<PodTemplateSpec, Problems> {
     let refuse = |error: serde_json::Error| {
-        let allowed = "fields of a PodTemplateSpec, as `kubectl explain podtemplate.template` shows them";
+        let allowed =
+            "fields of a PodTemplateSpec, as `kubectl explain podtemplate.template` shows them";
         Problems(vec![problem("spec.worker.podTemplate", error.to_string(), allowed)])
     };
     let ours = built.metadata.clone().unwrap_or_default();

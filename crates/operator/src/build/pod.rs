@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, ExecAction, HTTPGetAction, PodSecurityContext, Probe, ResourceRequirements, SeccompProfile,
-    SecurityContext, TCPSocketAction,
+    Capabilities, ExecAction, HTTPGetAction, PodSecurityContext, Probe, ResourceRequirements,
+    SeccompProfile, SecurityContext, TCPSocketAction,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -12,7 +12,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 /// The user that the image of bookingq is made for.
 pub const USER: i64 = 65532;
 
-/// Of a Pod: not root, default seccomp profile. With [`container_security`] it is what the restricted profile asks for.
+/// Of a Pod: not root, default seccomp profile. With [`container_security`] it is what the
+/// restricted profile asks for.
 pub fn security(user: i64) -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
@@ -32,17 +33,29 @@ pub fn container_security() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         read_only_root_filesystem: Some(true),
-        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
+        capabilities: Some(Capabilities {
+            drop: Some(vec!["ALL".to_owned()]),
+            ..Capabilities::default()
+        }),
         ..SecurityContext::default()
     }
 }
 
-/// What a container asks for where the user says nothing. No limits: how much a line needs is not known beforehand.
-pub fn resources(asked: Option<&ResourceRequirements>, cpu: &str, memory: &str) -> ResourceRequirements {
+/// What a container asks for where the user says nothing. No limits: how much a line needs is not
+/// known beforehand.
+pub fn resources(
+    asked: Option<&ResourceRequirements>,
+    cpu: &str,
+    memory: &str,
+) -> ResourceRequirements {
     asked.cloned().unwrap_or_else(|| {
         let requests = [("cpu", cpu), ("memory", memory)];
-        let requests = requests.map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())));
-        ResourceRequirements { requests: Some(BTreeMap::from(requests)), ..ResourceRequirements::default() }
+        let requests =
+            requests.map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())));
+        ResourceRequirements {
+            requests: Some(BTreeMap::from(requests)),
+            ..ResourceRequirements::default()
+        }
     })
 }
 
@@ -60,7 +73,11 @@ pub fn http_probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Pr
 /// Connects to the named port.
 pub fn tcp_probe(port: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
     let connect = TCPSocketAction { port: IntOrString::String(port.to_owned()), host: None };
-    probe(Probe { tcp_socket: Some(connect), ..Probe::default() }, period_seconds, failure_threshold)
+    probe(
+        Probe { tcp_socket: Some(connect), ..Probe::default() },
+        period_seconds,
+        failure_threshold,
+    )
 }
 
 /// Runs a command in the container.

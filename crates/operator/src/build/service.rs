@@ -1,4 +1,5 @@
-//! The two Services in front of the workers: the door, and the headless one for client-side balancing.
+//! The two Services in front of the workers: the door, and the headless one for client-side
+//! balancing.
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -11,14 +12,17 @@ pub fn door(target: &Target) -> Service {
     service(target, names::door(&target.name), None)
 }
 
-/// Names each worker, so that a client can spread its requests itself: one gRPC connection stays with one worker.
+/// Names each worker, so that a client can spread its requests itself: one gRPC connection stays
+/// with one worker.
 pub fn headless(target: &Target) -> Service {
     service(target, names::headless(&target.name), Some("None".to_owned()))
 }
 
 fn service(target: &Target, name: String, cluster_ip: Option<String>) -> Service {
-    let grpc =
-        ServicePort { app_protocol: Some("kubernetes.io/h2c".to_owned()), ..port(names::GRPC_PORT, "grpc") };
+    let grpc = ServicePort {
+        app_protocol: Some("kubernetes.io/h2c".to_owned()),
+        ..port(names::GRPC_PORT, "grpc")
+    };
     let spec = ServiceSpec {
         cluster_ip,
         selector: Some(names::selector_labels(&target.name, Part::Worker)),
@@ -26,7 +30,11 @@ fn service(target: &Target, name: String, cluster_ip: Option<String>) -> Service
         type_: Some("ClusterIP".to_owned()),
         ..ServiceSpec::default()
     };
-    Service { metadata: names::metadata(target, name, Part::Worker), spec: Some(spec), ..Service::default() }
+    Service {
+        metadata: names::metadata(target, name, Part::Worker),
+        spec: Some(spec),
+        ..Service::default()
+    }
 }
 
 /// A TCP port that leads to the container port of the same name.

@@ -1,4 +1,5 @@
-//! The ServiceAccount of the workers and sweepers: a name of their own and no rights, because they never ask the API server.
+//! The ServiceAccount of the workers and sweepers: a name of their own and no rights, because they
+//! never ask the API server.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 

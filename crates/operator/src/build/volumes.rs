@@ -41,15 +41,17 @@ pub fn build(target: &Target, wanted: impl Fn(Role) -> bool) -> (Vec<Volume>, Ve
 /// The Secret that holds the password of Redis, if it stands alone.
 pub fn password(target: &Target) -> Option<SecretKey> {
     match &target.plan.redis.source {
-        RedisSource::Managed(_) => {
-            Some(SecretKey { name: names::redis(&target.name), key: names::PASSWORD_KEY.to_owned() })
-        }
+        RedisSource::Managed(_) => Some(SecretKey {
+            name: names::redis(&target.name),
+            key: names::PASSWORD_KEY.to_owned(),
+        }),
         _ => target.plan.redis.password.clone(),
     }
 }
 
 fn mounted(name: &str, secret: String, key: Option<String>) -> (Volume, VolumeMount) {
-    let items = key.map(|key| vec![KeyToPath { key, path: names::PASSWORD_KEY.to_owned(), mode: None }]);
+    let items =
+        key.map(|key| vec![KeyToPath { key, path: names::PASSWORD_KEY.to_owned(), mode: None }]);
     let source = SecretVolumeSource {
         secret_name: Some(secret),
         items,
@@ -73,7 +75,10 @@ pub fn environment(target: &Target) -> Vec<EnvVar> {
         _ => plain("BOOKINGQ_REDIS", redis_address(target)),
     };
     let file = password(target).map(|_| {
-        plain("BOOKINGQ_REDIS_PASSWORD_FILE", format!("{FOLDER}/{PASSWORD}/{}", names::PASSWORD_KEY))
+        plain(
+            "BOOKINGQ_REDIS_PASSWORD_FILE",
+            format!("{FOLDER}/{PASSWORD}/{}", names::PASSWORD_KEY),
+        )
     });
     std::iter::once(url).chain(file).collect()
 }
@@ -83,9 +88,16 @@ pub fn redis_address(target: &Target) -> String {
     match &target.plan.redis.source {
         RedisSource::Url(url) => url.clone(),
         RedisSource::Managed(_) => {
-            format!("redis://{}.{}.svc:{}", names::redis(&target.name), target.namespace, names::REDIS_PORT)
+            format!(
+                "redis://{}.{}.svc:{}",
+                names::redis(&target.name),
+                target.namespace,
+                names::REDIS_PORT
+            )
         }
-        RedisSource::UrlSecret(_) | RedisSource::Sentinel(_) | RedisSource::Cluster(_) => String::new(),
+        RedisSource::UrlSecret(_) | RedisSource::Sentinel(_) | RedisSource::Cluster(_) => {
+            String::new()
+        }
     }
 }
 
@@ -95,7 +107,8 @@ fn plain(name: &str, value: String) -> EnvVar {
 
 /// A variable whose value is a key of a Secret.
 pub fn from_secret(name: &str, secret: &SecretKey) -> EnvVar {
-    let selector = SecretKeySelector { name: secret.name.clone(), key: secret.key.clone(), optional: None };
+    let selector =
+        SecretKeySelector { name: secret.name.clone(), key: secret.key.clone(), optional: None };
     let source = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };
     EnvVar { name: name.to_owned(), value_from: Some(source), ..EnvVar::default() }
 }

@@ -65,7 +65,8 @@ pub(super) async fn run(
             // The controller is gone.
             Err(_) => return,
         }
-        // On the heap for as long as it takes: a thousand loops that wait would hold a thousand of them.
+        // On the heap for as long as it takes: a thousand loops that wait would hold a thousand of
+        // them.
         Box::pin(member.tick()).await;
     }
 }
@@ -97,7 +98,12 @@ struct Opening {
 }
 
 impl Member {
-    fn new(shared: Arc<Shared>, key: Key, order: Order, observed: watch::Sender<Observation>) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        key: Key,
+        order: Order,
+        observed: watch::Sender<Observation>,
+    ) -> Self {
         let seen = observed.borrow().clone();
         Self {
             store: None,
@@ -161,13 +167,15 @@ impl Member {
         deployment.filter(|found| found.belongs_to(&target.owner.uid))
     }
 
-    /// Whether asking makes sense: a Redis of our own has to be ready, by its own probe. That of somebody else may be there.
+    /// Whether asking makes sense: a Redis of our own has to be ready, by its own probe. That of
+    /// somebody else may be there.
     fn redis_is_there(&self) -> bool {
         let target = &self.order.target;
         if !matches!(target.plan.redis.source, RedisSource::Managed(_)) {
             return true;
         }
-        let set = self.shared.caches.get::<StatefulSet>(&target.namespace, &names::redis(&target.name));
+        let set =
+            self.shared.caches.get::<StatefulSet>(&target.namespace, &names::redis(&target.name));
         set.is_some_and(|set| *set.facts() > 0)
     }
 
@@ -201,16 +209,23 @@ impl Member {
         }
     }
 
-    /// Tells a person when the queue's data is not what it was: nothing in the cluster has changed, and everybody's place is gone.
+    /// Tells a person when the queue's data is not what it was: nothing in the cluster has changed,
+    /// and everybody's place is gone.
     async fn compare(&mut self, snapshot: &Snapshot) {
         if snapshot.set_back || (!self.epoch.is_empty() && snapshot.epoch != self.epoch) {
             let note = "Redis has lost this queue's data, all of it or what was newest: who was in line and is not any more must ask \
                         for a place again, and what the Booking Service still holds for them must time out there";
-            self.shared.events.warning(&self.order.about, "DataLost", "ReadQueue", note.to_owned()).await;
+            self.shared
+                .events
+                .warning(&self.order.about, "DataLost", "ReadQueue", note.to_owned())
+                .await;
         }
         self.epoch.clone_from(&snapshot.epoch);
-        if let (true, Some(Ok(opening))) = (self.epoch.is_empty() || snapshot.set_back, &mut self.store) {
-            // Marks it as new data, should no worker be there to do so; under which name, the next reading tells.
+        if let (true, Some(Ok(opening))) =
+            (self.epoch.is_empty() || snapshot.set_back, &mut self.store)
+        {
+            // Marks it as new data, should no worker be there to do so; under which name, the next
+            // reading tells.
             opening.warnings = None;
             self.epoch.clear();
         }
@@ -225,15 +240,23 @@ impl Member {
         }
         match tokio::time::timeout(DEADLINE, opening.store.set_admission(wanted)).await {
             Ok(Ok(())) => {
-                let note =
-                    format!("the queue was {} and is {} now", snapshot.admission.as_str(), wanted.as_str());
+                let note = format!(
+                    "the queue was {} and is {} now",
+                    snapshot.admission.as_str(),
+                    wanted.as_str()
+                );
                 let action = format!("Set{}", wanted.as_str());
-                self.shared.events.normal(&self.order.about, "AdmissionChanged", &action, note).await;
+                self.shared
+                    .events
+                    .normal(&self.order.about, "AdmissionChanged", &action, note)
+                    .await;
             }
             Ok(Err(error)) => {
                 warn!(queue = told(&self.key), %error, "admission was not written; trying again");
             }
-            Err(_) => warn!(queue = told(&self.key), "admission was not written in time; trying again"),
+            Err(_) => {
+                warn!(queue = told(&self.key), "admission was not written in time; trying again")
+            }
         }
     }
 
@@ -249,7 +272,8 @@ impl Member {
 
     async fn scale(&mut self, workers: &Workers, reading: Option<Reading>) {
         let current = self.current(workers);
-        let situation = Situation { now: self.now, reading, current, unschedulable: self.seen.unschedulable };
+        let situation =
+            Situation { now: self.now, reading, current, unschedulable: self.seen.unschedulable };
         let change = match &self.order.target.plan.scaling {
             Wish::Fixed(replicas) => self.fixed(*replicas, &situation),
             Wish::Automatic(policy) => automatic(&mut self.planner, policy, situation),
@@ -273,7 +297,8 @@ impl Member {
         }
     }
 
-    /// A fixed number is set once. Whoever changes the Deployment after that, a person or another autoscaler, is right.
+    /// A fixed number is set once. Whoever changes the Deployment after that, a person or another
+    /// autoscaler, is right.
     fn fixed(&mut self, wanted: u32, situation: &Situation) -> Option<Scaling> {
         let set = |last: &Scaling| last.reason == FIXED && last.to == wanted as i32;
         if self.seen.scaling.as_ref().is_some_and(set) {
@@ -315,18 +340,24 @@ impl Member {
 
     async fn patch(&self, change: &Scaling) -> Result<(), ApiError> {
         let target = &self.order.target;
-        let deployments: Api<Deployment> = Api::namespaced(self.shared.client.clone(), &target.namespace);
-        let parameters = PatchParams { field_manager: Some(SCALER.to_owned()), ..PatchParams::default() };
+        let deployments: Api<Deployment> =
+            Api::namespaced(self.shared.client.clone(), &target.namespace);
+        let parameters =
+            PatchParams { field_manager: Some(SCALER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(json!({ "spec": { "replicas": change.to } }));
         let name = names::worker(&target.name);
-        call("scale the workers", deployments.patch_scale(&name, &parameters, &patch)).await.map(drop)
+        call("scale the workers", deployments.patch_scale(&name, &parameters, &patch))
+            .await
+            .map(drop)
     }
 
-    /// A sweeper is silent if one has been started long enough ago and the store has not heard from it since.
+    /// A sweeper is silent if one has been started long enough ago and the store has not heard from
+    /// it since.
     fn judge_sweeper(&mut self, snapshot: Option<&Snapshot>) {
         let target = &self.order.target;
         let Some(snapshot) = snapshot else { return };
-        let job = self.shared.caches.get::<CronJob>(&target.namespace, &names::sweeper(&target.name));
+        let job =
+            self.shared.caches.get::<CronJob>(&target.namespace, &names::sweeper(&target.name));
         let Some(started) = job.as_ref().and_then(|job| job.facts().as_ref()) else {
             self.seen.sweeper = SweeperHealth::Unknown;
             return;
@@ -365,11 +396,12 @@ impl Opening {
     }
 }
 
-/// For the status. The same store fails with another text each second (connecting, looking up, timed out); a status that
-/// repeated them would be written each second. The log has the details.
+/// For the status. The same store fails with another text each second (connecting, looking up,
+/// timed out); a status that repeated them would be written each second. The log has the details.
 fn reason(error: &StoreError) -> String {
     if error.is_transient() {
-        "Redis cannot be reached or does not answer in time; the operator's log says more".to_owned()
+        "Redis cannot be reached or does not answer in time; the operator's log says more"
+            .to_owned()
     } else {
         error.to_string()
     }
@@ -381,10 +413,16 @@ fn connect(order: &Order) -> Result<Opening, StoreError> {
 }
 
 /// The planner's decision, if it changes the number.
-fn automatic(planner: &mut Option<Planner>, policy: &Policy, situation: Situation) -> Option<Scaling> {
+fn automatic(
+    planner: &mut Option<Planner>,
+    policy: &Policy,
+    situation: Situation,
+) -> Option<Scaling> {
     let mut unread = Planner::new();
     let planner = match situation.reading {
-        Some(_) => planner.get_or_insert_with(|| Planner::taking_over(situation.now, situation.current)),
+        Some(_) => {
+            planner.get_or_insert_with(|| Planner::taking_over(situation.now, situation.current))
+        }
         None => planner.as_mut().unwrap_or(&mut unread),
     };
     let decision: autoscale::Decision = planner.decide(policy, situation);

@@ -1,4 +1,5 @@
-//! The autoscaler: for each queue one loop that reads its store once a second, decides, and scales its workers.
+//! The autoscaler: for each queue one loop that reads its store once a second, decides, and scales
+//! its workers.
 //!
 //! ```text
 //!   reconcile ──Order──> member (loop) ── store::snapshot ── reading ── core::autoscale ── PATCH deployments/…/scale
@@ -6,8 +7,8 @@
 //!       '────── wakes ──── Observation (what the status says of the line)
 //! ```
 //!
-//! The loop and the reconciler never write the same field: only the loop writes the number of workers, only the
-//! reconciler writes the status and everything else.
+//! The loop and the reconciler never write the same field: only the loop writes the number of
+//! workers, only the reconciler writes the status and everything else.
 
 mod member;
 pub mod observation;
@@ -68,7 +69,8 @@ impl Fleet {
         Self { shared: Arc::new(shared), members: Mutex::default() }
     }
 
-    /// Starts the loop of a queue, or tells it what has changed. `before` is the decision that the status remembers.
+    /// Starts the loop of a queue, or tells it what has changed. `before` is the decision that the
+    /// status remembers.
     pub fn order(&self, key: &Key, order: Order, before: Option<Scaling>) {
         let mut members = self.members.lock();
         if let Some(member) = members.get(key).filter(|member| !member.orders.is_closed()) {

@@ -1,4 +1,5 @@
-//! What a loop tells of its queue, rounded so that a line at rest, or one that moves a little, writes no status.
+//! What a loop tells of its queue, rounded so that a line at rest, or one that moves a little,
+//! writes no status.
 
 use std::time::Duration;
 
@@ -126,7 +127,8 @@ mod tests {
     fn numbers_keep_two_digits_and_waits_their_step() {
         let rounded = [0, 7, 99, 100, 104, 1299, 123_456].map(round);
         assert_eq!(rounded, [0, 7, 99, 100, 100, 1200, 120_000]);
-        let stepped = [0, 3, 59, 61, 4000, 1_000_000].map(|s| step(Duration::from_secs(s)).as_secs());
+        let stepped =
+            [0, 3, 59, 61, 4000, 1_000_000].map(|s| step(Duration::from_secs(s)).as_secs());
         assert_eq!(stepped, [0, 2, 30, 60, 3600, 86_400]);
     }
 }

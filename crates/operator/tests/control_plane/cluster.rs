@@ -1,4 +1,5 @@
-//! The control plane of these tests: one, shared by those that run at the same time, gone with the last.
+//! The control plane of these tests: one, shared by those that run at the same time, gone with the
+//! last.
 
 use std::sync::{Arc, Weak};
 
@@ -6,7 +7,8 @@ use bookingq_trial::control_plane::ControlPlane;
 
 /// The one that runs, or a new one.
 pub async fn shared() -> Arc<ControlPlane> {
-    static RUNNING: tokio::sync::Mutex<Weak<ControlPlane>> = tokio::sync::Mutex::const_new(Weak::new());
+    static RUNNING: tokio::sync::Mutex<Weak<ControlPlane>> =
+        tokio::sync::Mutex::const_new(Weak::new());
     let mut running = RUNNING.lock().await;
     if let Some(cluster) = running.upgrade() {
         return cluster;

@@ -33,13 +33,16 @@ async fn dies_after(k: usize, expected: &std::collections::BTreeMap<String, Valu
     let scene = Scene::new(&format!("dies-after-{k}")).await;
     let first = scene.operator(Budget::of(k));
     scene.create(json!({})).await;
-    // The last run may need fewer writes than the first: statuses that followed each other fast are one.
+    // The last run may need fewer writes than the first: statuses that followed each other fast are
+    // one.
     let finished = async || {
         let status = scene.queue().await.status.unwrap_or_default();
         status.conditions.iter().any(|c| c.type_ == "Degraded" && c.status == "False")
     };
-    until("the first operator to die or finish", LIMIT, async || first.budget.spent() || finished().await)
-        .await;
+    until("the first operator to die or finish", LIMIT, async || {
+        first.budget.spent() || finished().await
+    })
+    .await;
     first.kill();
     let second = scene.operator(Budget::unlimited());
     scene.until_condition("Degraded", "False", "AsSpecified").await;
@@ -72,7 +75,10 @@ async fn what_foreign_hands_change_is_put_right_and_told() {
     let kept = scene.deployment().await.unwrap().spec.unwrap().min_ready_seconds;
     assert_eq!(kept, Some(7), "what we do not care about is theirs");
     scene.api::<Service>().delete("concert", &DeleteParams::default()).await.unwrap();
-    until("the Service to be back", LIMIT, async || scene.find::<Service>("concert").await.is_some()).await;
+    until("the Service to be back", LIMIT, async || {
+        scene.find::<Service>("concert").await.is_some()
+    })
+    .await;
     until("an event", LIMIT, async || {
         let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
         events.iter().any(|event| event.reason.as_deref() == Some("PutRight"))
@@ -128,7 +134,10 @@ async fn a_missing_secret_is_told_and_a_changed_one_makes_new_workers() {
     let operator = scene.operator(Budget::unlimited());
     scene.create(json!({ "redis": { "urlSecret": { "name": "our-redis", "key": "url" } } })).await;
     let message = scene.until_condition("Degraded", "True", "SecretMissing").await;
-    assert!(message.contains("our-redis, named in spec.redis.urlSecret, does not exist"), "{message}");
+    assert!(
+        message.contains("our-redis, named in spec.redis.urlSecret, does not exist"),
+        "{message}"
+    );
     let secrets = scene.api::<Secret>();
     let with = |url: &str| -> Secret {
         serde_json::from_value(
@@ -140,7 +149,8 @@ async fn a_missing_secret_is_told_and_a_changed_one_makes_new_workers() {
     scene.until_condition("Degraded", "False", "AsSpecified").await;
     let template = async || {
         let deployment = serde_json::to_value(scene.deployment().await).unwrap();
-        deployment["spec"]["template"]["metadata"]["annotations"]["bookingqueue.dev/secrets"].clone()
+        deployment["spec"]["template"]["metadata"]["annotations"]["bookingqueue.dev/secrets"]
+            .clone()
     };
     let before = template().await;
     let other = Patch::Merge(json!({ "stringData": { "url": "redis://127.0.0.1:2" } }));

@@ -56,7 +56,10 @@ async fn every_field_that_may_change_reaches_the_workers() {
         (json!({ "booking": { "endpoint": "http://other:1" } }), "--booking=http://other:1"),
         (json!({ "booking": { "timeout": "4s" } }), "--booking-timeout=4s"),
         (json!({ "ticket": { "endpoint": "http://ticket:1" } }), "--ticket=http://ticket:1"),
-        (json!({ "realtime": { "endpoint": "http://realtime:1" } }), "--realtime=http://realtime:1"),
+        (
+            json!({ "realtime": { "endpoint": "http://realtime:1" } }),
+            "--realtime=http://realtime:1",
+        ),
         (json!({ "worker": { "concurrency": 7 } }), "--concurrency=7"),
         (json!({ "worker": { "lease": "9s" } }), "--lease=9s"),
         (json!({ "worker": { "grace": "30s" } }), "--grace=30s"),
@@ -71,7 +74,9 @@ async fn every_field_that_may_change_reaches_the_workers() {
         scene.until_argument(argument).await;
     }
     scene
-        .change(json!({ "worker": { "podTemplate": { "spec": { "nodeSelector": { "pool": "a" } } } } }))
+        .change(
+            json!({ "worker": { "podTemplate": { "spec": { "nodeSelector": { "pool": "a" } } } } }),
+        )
         .await
         .unwrap();
     until("the node selector", LIMIT, async || {
@@ -86,10 +91,15 @@ async fn every_field_that_may_change_reaches_the_workers() {
     })
     .await;
     scene.change(json!({ "sweep": { "suspend": true } })).await.unwrap();
-    until("the CronJob to be pruned", LIMIT, async || scene.find::<CronJob>("concert-sweep").await.is_none())
-        .await;
+    until("the CronJob to be pruned", LIMIT, async || {
+        scene.find::<CronJob>("concert-sweep").await.is_none()
+    })
+    .await;
     scene.until_condition("Sweeper", "False", "Suspended").await;
-    scene.change(json!({ "sweep": { "suspend": false, "schedule": "*/2 * * * *" } })).await.unwrap();
+    scene
+        .change(json!({ "sweep": { "suspend": false, "schedule": "*/2 * * * *" } }))
+        .await
+        .unwrap();
     until("the CronJob to be back", LIMIT, async || {
         scene
             .find::<CronJob>("concert-sweep")
@@ -134,9 +144,15 @@ async fn an_invalid_spec_is_told_in_full_and_what_runs_is_left_alone() {
     operator.rests().await;
     scene.until_argument("--concurrency=7").await;
     let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
-    assert!(events.iter().any(|event| event.reason.as_deref() == Some("InvalidSpec")), "an event says so");
+    assert!(
+        events.iter().any(|event| event.reason.as_deref() == Some("InvalidSpec")),
+        "an event says so"
+    );
 
-    scene.change(json!({ "sweep": { "schedule": "* * * * *" }, "hold": { "timeout": "1m" } })).await.unwrap();
+    scene
+        .change(json!({ "sweep": { "schedule": "* * * * *" }, "hold": { "timeout": "1m" } }))
+        .await
+        .unwrap();
     scene.until_condition("Degraded", "False", "AsSpecified").await;
     scene.until_argument("--concurrency=8").await;
     operator.stop().await;
@@ -148,7 +164,11 @@ async fn a_deleted_queue_leaves_nothing_though_its_redis_was_never_there() {
     let operator = scene.operator(Budget::unlimited());
     scene.create(json!({})).await;
     scene.until_condition("Degraded", "False", "AsSpecified").await;
-    scene.api::<bookingq_api::BookingQueue>().delete("concert", &DeleteParams::default()).await.unwrap();
+    scene
+        .api::<bookingq_api::BookingQueue>()
+        .delete("concert", &DeleteParams::default())
+        .await
+        .unwrap();
     until("everything to be gone", LIMIT, async || scene.objects().await.is_empty()).await;
     operator.rests().await;
     assert!(scene.find::<Service>("concert").await.is_none(), "nothing is made again");

@@ -1,4 +1,5 @@
-//! The operator against a real API server, etcd and controllers; nothing is imitated but the kubelet, which is not there.
+//! The operator against a real API server, etcd and controllers; nothing is imitated but the
+//! kubelet, which is not there.
 //!
 //! ```text
 //!   life       create, change, refuse, delete        faults    death after each write, foreign hands, missing Secrets

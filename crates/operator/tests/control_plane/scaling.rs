@@ -126,13 +126,21 @@ async fn a_fixed_number_is_set_once_and_then_left_to_whoever_scales() {
     until_replicas(&scene, "the fixed number", |n| n == 3).await;
     operator.rests().await;
     let patch = Patch::Merge(json!({ "spec": { "replicas": 5 } }));
-    scene.api::<Deployment>().patch_scale("concert-worker", &PatchParams::default(), &patch).await.unwrap();
+    scene
+        .api::<Deployment>()
+        .patch_scale("concert-worker", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
     operator.rests().await;
     until_replicas(&scene, "what somebody else has set", |n| n == 5).await;
 
     let queues = scene.api::<bookingq_api::BookingQueue>();
     queues
-        .patch_scale("concert", &PatchParams::default(), &Patch::Merge(json!({ "spec": { "replicas": 4 } })))
+        .patch_scale(
+            "concert",
+            &PatchParams::default(),
+            &Patch::Merge(json!({ "spec": { "replicas": 4 } })),
+        )
         .await
         .unwrap();
     until_replicas(&scene, "the other fixed number", |n| n == 4).await;
@@ -143,14 +151,15 @@ async fn a_fixed_number_is_set_once_and_then_left_to_whoever_scales() {
 async fn workers_that_cannot_be_scheduled_stop_the_growth_until_they_can() {
     let (scene, redis) = (Scene::new("full").await, Redis::start().await);
     let operator = scene.operator(Budget::unlimited());
-    let fields =
-        json!({ "redis": { "url": redis.url }, "worker": { "concurrency": 1 }, "autoscaling": { "min": 2 } });
+    let fields = json!({ "redis": { "url": redis.url }, "worker": { "concurrency": 1 }, "autoscaling": { "min": 2 } });
     scene.create(fields).await;
     until_replicas(&scene, "the least number of workers", |n| n == 2).await;
     // There is no scheduler here: what it would say is said for it.
     let pods = scene.api::<Pod>();
-    until("the Pods", LIMIT, async || pods.list(&ListParams::default()).await.unwrap().items.len() == 2)
-        .await;
+    until("the Pods", LIMIT, async || {
+        pods.list(&ListParams::default()).await.unwrap().items.len() == 2
+    })
+    .await;
     let say = async |reason: &str| {
         let condition = json!({ "type": "PodScheduled", "status": "False", "reason": reason });
         for pod in pods.list(&ListParams::default()).await.unwrap() {
@@ -195,7 +204,10 @@ async fn data_that_is_lost_is_told_in_an_event_and_the_queue_stays_paused() {
     scene.create(json!({ "redis": { "url": redis.url }, "admission": "Paused" })).await;
     let store = redis.store(&format!("{}.concert", scene.namespace));
     let paused = async || {
-        store.snapshot().await.is_ok_and(|s| s.admission == Admission::Paused && !s.epoch.is_empty())
+        store
+            .snapshot()
+            .await
+            .is_ok_and(|s| s.admission == Admission::Paused && !s.epoch.is_empty())
     };
     until("the queue to be paused", LIMIT, paused).await;
     // Read at least once as it is: what was never seen is not missed.
@@ -229,8 +241,10 @@ async fn data_that_was_set_back_is_told_in_an_event_and_gets_another_name() {
     assert!(!before.is_empty());
     let stats = format!("booking-stats:{{{queue}}}");
     // As far as anybody can tell who counts the entries of the outbox.
-    let back =
-        Command::new("redis-cli").args(["-u", &redis.url, "HSET", &stats, "entries", "0"]).output().unwrap();
+    let back = Command::new("redis-cli")
+        .args(["-u", &redis.url, "HSET", &stats, "entries", "0"])
+        .output()
+        .unwrap();
     assert_eq!(back.stdout, b"0\n");
     until("an event", LIMIT, async || {
         let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
@@ -253,9 +267,9 @@ async fn data_that_was_set_back_is_told_in_an_event_and_gets_another_name() {
 async fn a_paused_line_asks_for_no_workers_until_it_is_opened() {
     let (scene, redis) = (Scene::new("paused-line").await, Redis::start().await);
     let operator = scene.operator(Budget::unlimited());
-    let fields =
-        json!({ "redis": { "url": redis.url }, "worker": { "concurrency": 1 }, "admission": "Paused" });
-    // They came before the queue was watched, so that they are a line and no arrivals: those may ask for workers, to be let in.
+    let fields = json!({ "redis": { "url": redis.url }, "worker": { "concurrency": 1 }, "admission": "Paused" });
+    // They came before the queue was watched, so that they are a line and no arrivals: those may
+    // ask for workers, to be let in.
     join(&redis.store(&format!("{}.concert", scene.namespace)), 0..500).await;
     scene.create(fields).await;
     until("the line to be seen", LIMIT, async || {
@@ -267,7 +281,8 @@ async fn a_paused_line_asks_for_no_workers_until_it_is_opened() {
     let backlogs = scene.queue().await.status.unwrap().last_scaling.map_or(0, |last| last.backlog);
     assert_eq!(backlogs, 0, "no decision was made from the line of a paused queue");
     scene.change(json!({ "admission": "Open" })).await.unwrap();
-    // 500 of a quarter of a second each, within 30 s, by workers that are busy for 70 % of the time.
+    // 500 of a quarter of a second each, within 30 s, by workers that are busy for 70 % of the
+    // time.
     until_replicas(&scene, "workers for the line", |n| n == 6).await;
     operator.stop().await;
 }

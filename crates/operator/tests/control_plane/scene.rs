@@ -78,7 +78,8 @@ impl Scene {
         let client = cluster.client().unwrap();
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let wanted: Namespace =
-            serde_json::from_value(json!({ "metadata": { "generateName": format!("{name}-") } })).unwrap();
+            serde_json::from_value(json!({ "metadata": { "generateName": format!("{name}-") } }))
+                .unwrap();
         let made = namespaces.create(&PostParams::default(), &wanted).await.unwrap();
         Self { cluster, client, namespace: made.name_any() }
     }
@@ -88,11 +89,19 @@ impl Scene {
         let leaving = CancellationToken::new();
         let settings = Settings {
             scope: Scope::Namespace(self.namespace.clone()),
-            site: Site { image: "bookingq:test".to_owned(), namespace: "bookingq-system".to_owned() },
+            site: Site {
+                image: "bookingq:test".to_owned(),
+                namespace: "bookingq-system".to_owned(),
+            },
             instance: "tests".to_owned(),
         };
         let client = budget.client(self.cluster.config());
-        let task = tokio::spawn(controller::run(client, settings, Metrics::new().unwrap(), leaving.clone()));
+        let task = tokio::spawn(controller::run(
+            client,
+            settings,
+            Metrics::new().unwrap(),
+            leaving.clone(),
+        ));
         Running { task, leaving, budget }
     }
 
@@ -127,7 +136,10 @@ impl Scene {
 
     pub async fn find<K>(&self, name: &str) -> Option<K>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + DeserializeOwned
+            + Debug,
     {
         self.api::<K>().get_opt(name).await.unwrap()
     }
@@ -142,7 +154,10 @@ impl Scene {
             let deployment = self.deployment().await.map(|d| serde_json::to_value(d).unwrap());
             let arguments =
                 deployment.map(|d| d["spec"]["template"]["spec"]["containers"][0]["args"].clone());
-            arguments.and_then(|a| a.as_array().cloned()).unwrap_or_default().contains(&json!(argument))
+            arguments
+                .and_then(|a| a.as_array().cloned())
+                .unwrap_or_default()
+                .contains(&json!(argument))
         })
         .await;
     }
@@ -188,11 +203,16 @@ impl Scene {
         for object in self.api::<K>().list(&ours).await.unwrap() {
             let name = format!("{} {}", K::kind(&()), object.name_any());
             let mut value = serde_json::to_value(&object).unwrap();
-            for path in ["/metadata/uid", "/metadata/ownerReferences/0/uid", "/metadata/annotations", "/data"]
-            {
+            for path in [
+                "/metadata/uid",
+                "/metadata/ownerReferences/0/uid",
+                "/metadata/annotations",
+                "/data",
+            ] {
                 value.pointer_mut(path).map(Value::take);
             }
-            for field in ["resourceVersion", "creationTimestamp", "managedFields", "generation", "namespace"]
+            for field in
+                ["resourceVersion", "creationTimestamp", "managedFields", "generation", "namespace"]
             {
                 value["metadata"].as_object_mut().unwrap().remove(field);
             }
@@ -210,6 +230,8 @@ impl Scene {
 /// The Secrets' versions in Pod templates differ from run to run.
 fn without_versions(object: &Value) -> Value {
     let mut object = object.clone();
-    object.pointer_mut("/spec/template/metadata/annotations/bookingqueue.dev~1secrets").map(Value::take);
+    object
+        .pointer_mut("/spec/template/metadata/annotations/bookingqueue.dev~1secrets")
+        .map(Value::take);
     object
 }

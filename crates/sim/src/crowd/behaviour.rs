@@ -20,7 +20,8 @@ pub enum Behaviour {
     ComesTwice,
 }
 
-/// How common each behaviour is, as weights: only their proportions matter. If all are 0, everybody pays.
+/// How common each behaviour is, as weights: only their proportions matter. If all are 0, everybody
+/// pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Behaviours {
     /// [`Behaviour::Pays`]
@@ -78,11 +79,13 @@ impl Behaviours {
 /// When people act.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Manners {
-    /// Who pays in time does so within this part of the remaining time, drawn evenly: `(0.2, 0.6)`.
+    /// Who pays in time does so within this part of the remaining time, drawn evenly: `(0.2,
+    /// 0.6)`.
     pub think: (f64, f64),
     /// Who leaves does so within this time of joining, drawn evenly.
     pub leave_within: Duration,
-    /// Who pays late does so at most this long after the deadline, drawn evenly; at least a fifth of it.
+    /// Who pays late does so at most this long after the deadline, drawn evenly; at least a fifth
+    /// of it.
     pub late_within: Duration,
 }
 
@@ -125,7 +128,8 @@ impl Plan {
     }
 }
 
-/// When each of `clients` comes, ascending, within `arrive`: a Poisson process that happens to bring exactly so many.
+/// When each of `clients` comes, ascending, within `arrive`: a Poisson process that happens to
+/// bring exactly so many.
 pub(super) fn arrivals(seed: u64, clients: u32, arrive: Duration) -> Vec<Duration> {
     let mut chance = SmallRng::seed_from_u64(seed);
     let mut times: Vec<Duration> = (0..clients).map(|_| arrive.mul_f64(chance.random())).collect();

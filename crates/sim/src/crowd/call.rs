@@ -41,7 +41,8 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Repeats a call, each time at the next worker, until it is answered; gives the answer and how long its call took.
+    /// Repeats a call, each time at the next worker, until it is answered; gives the answer and how
+    /// long its call took.
     ///
     /// # Errors
     /// A refusal that repeating will not change.

@@ -104,7 +104,8 @@ impl Client {
     /// From arriving to the end of the booking.
     pub(super) async fn live(mut self) {
         count(&self.scene.progress.arrived);
-        // Calls are boxed: they are rare and large, while the watch is what most clients are in most of the time.
+        // Calls are boxed: they are rare and large, while the watch is what most clients are in
+        // most of the time.
         Box::pin(self.join(Visit::First)).await;
         if self.booking.is_none() {
             return count(&self.scene.progress.refused);
@@ -122,7 +123,9 @@ impl Client {
 
     /// Sends a request to join.
     async fn join(&mut self, visit: Visit) {
-        let Ok(request) = RequestId::new(&format!("{}-{}", self.id, visit.request())) else { return };
+        let Ok(request) = RequestId::new(&format!("{}-{}", self.id, visit.request())) else {
+            return;
+        };
         let details = &self.scene.config.details;
         let message = v1::EnqueueRequest {
             queue: self.scene.config.queue.to_string(),
@@ -135,19 +138,25 @@ impl Client {
         let start = Instant::now();
         let answer = self
             .caller
-            .insist(&self.scene, message, |mut worker, request| async move { worker.enqueue(request).await })
+            .insist(&self.scene, message, |mut worker, request| async move {
+                worker.enqueue(request).await
+            })
             .await;
         match answer {
             Ok((response, call)) => self.joined(visit, request, &response, call, start.elapsed()),
-            // A closed queue may refuse a new place at any time, but not the repeat of a request it took.
+            // A closed queue may refuse a new place at any time, but not the repeat of a request it
+            // took.
             Err(status) if visit == Visit::Again => {
-                self.broken(|| format!("request {request} was refused when it came again: {status}"));
+                self.broken(|| {
+                    format!("request {request} was refused when it came again: {status}")
+                });
             }
             Err(_) => {}
         }
     }
 
-    /// Takes an acknowledgement: `call` is the time of the call, `joined` the time since its first try.
+    /// Takes an acknowledgement: `call` is the time of the call, `joined` the time since its first
+    /// try.
     fn joined(
         &mut self,
         visit: Visit,
@@ -171,15 +180,18 @@ impl Client {
             self.booking = Some(place);
         }
         let client = self.id.clone();
-        let acknowledged = Acknowledged { client, request, booking: id, ticket: Ticket(booking.ticket) };
+        let acknowledged =
+            Acknowledged { client, request, booking: id, ticket: Ticket(booking.ticket) };
         self.scene.notes.acknowledged(acknowledged, call, joined);
     }
 
     /// Watches the booking until it is final, and acts when it is time.
     async fn follow(&mut self) {
         let scene = self.scene.clone();
-        let request =
-            v1::WatchStatusRequest { queue: scene.config.queue.to_string(), client_id: self.id.to_string() };
+        let request = v1::WatchStatusRequest {
+            queue: scene.config.queue.to_string(),
+            client_id: self.id.to_string(),
+        };
         let mut watcher = Watcher::new(self.caller.turn);
         loop {
             let due = self.next;
@@ -190,7 +202,9 @@ impl Client {
             let booking = match news {
                 Some(News::Booking(booking)) => booking,
                 Some(News::FurtherBack(booking, before)) => {
-                    self.broken(|| format!("went back in line from {before} to {}", booking.position));
+                    self.broken(|| {
+                        format!("went back in line from {before} to {}", booking.position)
+                    });
                     booking
                 }
                 Some(News::Refused(status)) => {
@@ -275,7 +289,9 @@ impl Client {
         };
         let answer = self
             .caller
-            .insist(&self.scene, message, |mut worker, request| async move { worker.cancel(request).await })
+            .insist(&self.scene, message, |mut worker, request| async move {
+                worker.cancel(request).await
+            })
             .await;
         match answer {
             Ok(_) => count(&self.scene.progress.left),
@@ -305,7 +321,9 @@ impl Client {
                 count(&self.scene.progress.paid);
                 if sent > deadline + CLOCK_MARGIN {
                     let late = sent.since(deadline);
-                    self.broken(|| format!("a payment sent {late:?} after the deadline was accepted"));
+                    self.broken(|| {
+                        format!("a payment sent {late:?} after the deadline was accepted")
+                    });
                 }
             }
             Err(status) => self.payment_refused(deadline, &status),
@@ -314,7 +332,8 @@ impl Client {
 
     fn payment_refused(&mut self, deadline: Timestamp, status: &Status) {
         self.payment = Payment::Refused;
-        let late = matches!(reason_of(status), Some(ErrorReason::HoldExpired | ErrorReason::AlreadyFinal));
+        let late =
+            matches!(reason_of(status), Some(ErrorReason::HoldExpired | ErrorReason::AlreadyFinal));
         if !late {
             self.broken(|| format!("a payment for a hold was refused: {status}"));
         } else if now() + CLOCK_MARGIN < deadline {

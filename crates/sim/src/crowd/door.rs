@@ -15,8 +15,8 @@ pub(super) type WorkerClient = BookingWorkerServiceClient<Channel>;
 
 /// Channels for calls to each worker.
 const CALL_CHANNELS: usize = 4;
-/// Watches meant for one channel: far below the number of streams a worker allows on a connection, because a stream that
-/// is too many would wait in silence.
+/// Watches meant for one channel: far below the number of streams a worker allows on a connection,
+/// because a stream that is too many would wait in silence.
 const WATCHES_PER_CHANNEL: usize = 1000;
 const MOST_WATCH_CHANNELS: usize = 64;
 const CONNECT: Duration = Duration::from_secs(2);
@@ -30,8 +30,9 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 pub struct Connecting {
     /// TLS, with the name that the workers' certificates bear; plain text without it.
     pub tls: Option<ClientTlsConfig>,
-    /// New calls and watches go through new connections after this time: behind an address that stands for many workers, a
-    /// connection stays with one of them, and new workers would get no share. Open watches stay where they are.
+    /// New calls and watches go through new connections after this time: behind an address that
+    /// stands for many workers, a connection stays with one of them, and new workers would get
+    /// no share. Open watches stay where they are.
     pub renewal: Option<Duration>,
 }
 
@@ -67,9 +68,11 @@ struct Worker {
 impl Worker {
     fn new(address: SocketAddr, connecting: &Connecting, watch_channels: usize) -> Option<Self> {
         let endpoint = connecting.endpoint(address);
-        let endpoint =
-            endpoint.inspect_err(|error| tracing::error!(%address, %error, "no way to connect")).ok()?;
-        let channels = |count| (0..count).map(|_| WorkerClient::new(endpoint.connect_lazy())).collect();
+        let endpoint = endpoint
+            .inspect_err(|error| tracing::error!(%address, %error, "no way to connect"))
+            .ok()?;
+        let channels =
+            |count| (0..count).map(|_| WorkerClient::new(endpoint.connect_lazy())).collect();
         Some(Self { address, calls: channels(CALL_CHANNELS), watches: channels(watch_channels) })
     }
 }
@@ -86,7 +89,8 @@ pub(super) struct Door {
 impl Door {
     /// For a crowd of so many, of which so many may call at once.
     pub(super) fn new(clients: u32, calls_at_once: usize, connecting: Connecting) -> Self {
-        let watch_channels = (clients as usize).div_ceil(WATCHES_PER_CHANNEL).clamp(1, MOST_WATCH_CHANNELS);
+        let watch_channels =
+            (clients as usize).div_ceil(WATCHES_PER_CHANNEL).clamp(1, MOST_WATCH_CHANNELS);
         let turns = Semaphore::new(calls_at_once.max(1));
         Self { workers: RwLock::default(), connecting, watch_channels, turns }
     }
@@ -108,7 +112,8 @@ impl Door {
         channels.get((turn / workers.len()) % channels.len()).cloned()
     }
 
-    /// Follows the list of workers for ever. Channels to workers that stay are kept, until it is time to renew them.
+    /// Follows the list of workers for ever. Channels to workers that stay are kept, until it is
+    /// time to renew them.
     pub(super) async fn follow(&self, mut endpoints: watch::Receiver<Vec<SocketAddr>>) {
         let renewal = self.connecting.renewal.unwrap_or(NEVER).max(CONNECT);
         let mut renewals = interval_at(Instant::now() + renewal, renewal);
@@ -127,9 +132,12 @@ impl Door {
     /// Workers at `addresses`, with the channels of those that are `known`.
     fn set(&self, addresses: &[SocketAddr], known: &[Arc<Worker>]) {
         let known = |address| known.iter().find(|worker| worker.address == address).cloned();
-        let new = |address| Worker::new(address, &self.connecting, self.watch_channels).map(Arc::new);
-        let workers =
-            addresses.iter().filter_map(|&address| known(address).or_else(|| new(address))).collect();
+        let new =
+            |address| Worker::new(address, &self.connecting, self.watch_channels).map(Arc::new);
+        let workers = addresses
+            .iter()
+            .filter_map(|&address| known(address).or_else(|| new(address)))
+            .collect();
         *self.workers.write() = workers;
     }
 }
@@ -143,13 +151,17 @@ mod tests {
     async fn turns_go_around_workers_first_and_channels_next() {
         let door = Door::new(10, 1, Connecting::default());
         assert!(door.pick(3, Use::Call).is_none());
-        let addresses = [SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 2))];
+        let addresses =
+            [SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 2))];
         door.set(&addresses, &[]);
         let kept = door.workers.read()[1].clone();
         assert!((0..20).all(|turn| door.pick(turn, Use::Watch).is_some()));
         let known = door.workers.read().clone();
         door.set(&addresses[1..], &known);
-        assert!(Arc::ptr_eq(&kept, &door.workers.read()[0]), "a worker that stays keeps its channels");
+        assert!(
+            Arc::ptr_eq(&kept, &door.workers.read()[0]),
+            "a worker that stays keeps its channels"
+        );
         door.set(&[], &known);
         assert!(door.pick(0, Use::Watch).is_none());
     }

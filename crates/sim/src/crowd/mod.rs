@@ -56,8 +56,9 @@ pub struct CrowdConfig {
     pub seed: u64,
     /// Deadline of each call, from the moment it is sent.
     pub timeout: Duration,
-    /// Calls sent and not answered yet, at most, of all clients together; the others wait their turn. Without it, calls that
-    /// time out in an overloaded worker's queue would be repeated until nothing else is done.
+    /// Calls sent and not answered yet, at most, of all clients together; the others wait their
+    /// turn. Without it, calls that time out in an overloaded worker's queue would be repeated
+    /// until nothing else is done.
     pub calls_at_once: usize,
     /// Wait before a call is repeated or a watch is opened again.
     pub backoff: Backoff,
@@ -113,8 +114,8 @@ impl Crowd {
         self.scene.progress.clone()
     }
 
-    /// Lets it come: ends when every client's booking is final, or at `stop`. `endpoints` are the workers' gRPC
-    /// addresses; they may change at any time, and there may be none for a while.
+    /// Lets it come: ends when every client's booking is final, or at `stop`. `endpoints` are the
+    /// workers' gRPC addresses; they may change at any time, and there may be none for a while.
     pub async fn run(
         self,
         endpoints: watch::Receiver<Vec<SocketAddr>>,
@@ -146,7 +147,9 @@ async fn come(scene: &Arc<Scene>, clients: &TaskTracker, stop: &CancellationToke
                 let stop = stop.clone();
                 clients.spawn(async move { stop.run_until_cancelled_owned(client.live()).await });
             }
-            Err(invalid) => tracing::error!(%invalid, "the crowd's prefix does not make a client id"),
+            Err(invalid) => {
+                tracing::error!(%invalid, "the crowd's prefix does not make a client id")
+            }
         }
     }
     clients.close();

@@ -25,7 +25,8 @@ pub struct Progress {
     pub(super) left: AtomicU64,
     pub(super) watches: AtomicU64,
     finals: [AtomicU64; STATES],
-    /// By reason; 0 is for errors that carry none of ours: the connection, or something in between.
+    /// By reason; 0 is for errors that carry none of ours: the connection, or something in
+    /// between.
     errors: [AtomicU64; REASONS],
 }
 
@@ -83,7 +84,8 @@ impl Progress {
     pub fn errors(&self) -> BTreeMap<&'static str, u64> {
         let reasons = self.errors.iter().enumerate().filter_map(|(number, count)| {
             let reason = ErrorReason::try_from(i32::try_from(number).ok()?).ok()?;
-            let word = if reason == ErrorReason::Unspecified { "TRANSPORT" } else { reason_word(reason) };
+            let word =
+                if reason == ErrorReason::Unspecified { "TRANSPORT" } else { reason_word(reason) };
             Some((word, count.load(Ordering::Relaxed)))
         });
         reasons.filter(|(_, count)| *count > 0).collect()

@@ -86,7 +86,12 @@ struct Sheet {
 
 impl Notes {
     /// `call` is the time of the acknowledged call, `joined` the time since the first try.
-    pub(super) fn acknowledged(&self, acknowledged: Acknowledged, call: Duration, joined: Duration) {
+    pub(super) fn acknowledged(
+        &self,
+        acknowledged: Acknowledged,
+        call: Duration,
+        joined: Duration,
+    ) {
         let mut sheet = self.0.lock();
         sheet.enqueue.record(call);
         sheet.joined.record(joined);

@@ -1,4 +1,5 @@
-//! Follows one booking through WatchStatus, and opens the watch again, at another worker, when it ends too early.
+//! Follows one booking through WatchStatus, and opens the watch again, at another worker, when it
+//! ends too early.
 
 use bookingq_proto::v1;
 use tokio::time::sleep;
@@ -17,7 +18,8 @@ pub(super) struct Watcher {
     turn: usize,
     /// Failures in a row.
     failures: u32,
-    /// The position last told by this stream. Another worker may be a moment behind, so each stream starts anew.
+    /// The position last told by this stream. Another worker may be a moment behind, so each
+    /// stream starts anew.
     position: u64,
 }
 
@@ -55,8 +57,12 @@ impl Watcher {
                 },
             };
             match outcome {
-                Ok(Some(v1::WatchStatusResponse { booking: Some(booking) })) => return self.news(booking),
-                Ok(Some(_)) => return News::Refused(Status::internal("an update without a booking")),
+                Ok(Some(v1::WatchStatusResponse { booking: Some(booking) })) => {
+                    return self.news(booking);
+                }
+                Ok(Some(_)) => {
+                    return News::Refused(Status::internal("an update without a booking"));
+                }
                 Ok(None) => self.ended(),
                 Err(status) => {
                     self.ended();
@@ -69,13 +75,18 @@ impl Watcher {
         }
     }
 
-    async fn open(&mut self, scene: &Scene, request: &v1::WatchStatusRequest) -> Result<(), Status> {
+    async fn open(
+        &mut self,
+        scene: &Scene,
+        request: &v1::WatchStatusRequest,
+    ) -> Result<(), Status> {
         let no_worker = || Status::unavailable("there is no worker just now");
         let mut worker = scene.door.pick(self.turn, Use::Watch).ok_or_else(no_worker)?;
         let _turn = scene.door.turn().await;
         let opening = worker.watch_status(request.clone());
         let opened = tokio::time::timeout(scene.config.timeout, opening).await;
-        let response = opened.map_err(|_| Status::deadline_exceeded("the watch did not open in time"))??;
+        let response =
+            opened.map_err(|_| Status::deadline_exceeded("the watch did not open in time"))??;
         count(&scene.progress.watches);
         self.stream = Some(response.into_inner());
         self.failures = 0;

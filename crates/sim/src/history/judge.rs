@@ -58,7 +58,8 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// The booking's state: what the store says, or what the log says of a booking that is no longer its client's newest.
+    /// The booking's state: what the store says, or what the log says of a booking that is no
+    /// longer its client's newest.
     fn state(&self, booking: BookingId) -> Option<BookingState> {
         let stored = self.store.get(&booking).map(|booking| booking.state);
         stored.or_else(|| self.log.get(&booking).map(|life| life.state))
@@ -86,8 +87,10 @@ impl Case<'_> {
             if self.store.contains_key(booking) {
                 continue;
             }
-            // After a gap, a booking that is neither in the log nor its client's newest may well have ended unseen.
-            let unseen = self.gaps > 0 && newest.get(client).is_some_and(|newer| newer.ticket > *ticket);
+            // After a gap, a booking that is neither in the log nor its client's newest may well
+            // have ended unseen.
+            let unseen =
+                self.gaps > 0 && newest.get(client).is_some_and(|newer| newer.ticket > *ticket);
             let lost = match self.log.get(booking) {
                 None => !unseen,
                 Some(life) => life.gaps == self.gaps && !life.state.is_final(),
@@ -134,16 +137,22 @@ impl Case<'_> {
 
     fn find_in_ledger(&mut self, ledger: &LedgerCopy) {
         let totals = &ledger.totals;
-        let sold = self.store.values().filter(|booking| booking.state == BookingState::Confirmed).count();
+        let sold =
+            self.store.values().filter(|booking| booking.state == BookingState::Confirmed).count();
         if totals.held + totals.confirmed > totals.stock || sold as u64 > totals.stock {
             self.found.note(Violation::Oversold, || {
                 let (stock, held, confirmed) = (totals.stock, totals.held, totals.confirmed);
-                format!("{confirmed} sold and {held} held of {stock}; {sold} bookings are confirmed")
+                format!(
+                    "{confirmed} sold and {held} held of {stock}; {sold} bookings are confirmed"
+                )
             });
         }
         for overlap in &ledger.overlaps {
             self.found.note(Violation::DoubleReservation, || {
-                format!("{} was reserved while {} held another", overlap.booking_id, overlap.client_id)
+                format!(
+                    "{} was reserved while {} held another",
+                    overlap.booking_id, overlap.client_id
+                )
             });
         }
         for entry in &ledger.entries {
@@ -153,10 +162,14 @@ impl Case<'_> {
                 });
             }
             if self.is_orphan(entry) {
-                let state = BookingId::new(&entry.booking_id).ok().and_then(|booking| self.state(booking));
+                let state =
+                    BookingId::new(&entry.booking_id).ok().and_then(|booking| self.state(booking));
                 let state = state.map_or("unknown", BookingState::as_str);
                 self.found.note(Violation::Orphan, || {
-                    format!("{} is {:?} at the shop, but {state} here", entry.booking_id, entry.standing)
+                    format!(
+                        "{} is {:?} at the shop, but {state} here",
+                        entry.booking_id, entry.standing
+                    )
                 });
             }
         }
@@ -175,7 +188,8 @@ impl Case<'_> {
             // It may have joined after the store was read.
             (Moment::InMotion, None) => false,
             (Moment::InMotion, Some(state)) => {
-                state.is_final() && !(state == S::Confirmed && entry.standing == Standing::Confirmed)
+                state.is_final()
+                    && !(state == S::Confirmed && entry.standing == Standing::Confirmed)
             }
             (Moment::AtRest, Some(S::Reserved)) => entry.standing != Standing::Held,
             (Moment::AtRest, Some(S::Confirmed)) => entry.standing != Standing::Confirmed,
@@ -191,22 +205,26 @@ impl Case<'_> {
             .filter_map(|entry| Some((BookingId::new(&entry.booking_id).ok()?, entry.standing)))
             .collect();
         let known = |life: &Life| life.gaps == self.gaps;
-        let older =
-            self.log.iter().filter(|(booking, life)| known(life) && !self.store.contains_key(booking));
+        let older = self
+            .log
+            .iter()
+            .filter(|(booking, life)| known(life) && !self.store.contains_key(booking));
         let stored = self.store.iter().map(|(booking, stored)| (*booking, stored.state));
         for (booking, state) in stored.chain(older.map(|(booking, life)| (*booking, life.state))) {
             let standing = standings.get(&booking).copied();
             let kept = match (state, self.moment) {
                 (BookingState::Confirmed, _) => standing == Some(Standing::Confirmed),
                 (BookingState::Reserved, Moment::AtRest) => standing == Some(Standing::Held),
-                // It may have been paid or given back since the store was read, but it must have been reserved.
+                // It may have been paid or given back since the store was read, but it must have
+                // been reserved.
                 (BookingState::Reserved, Moment::InMotion) => {
                     !matches!(standing, None | Some(Standing::SoldOut | Standing::Rejected))
                 }
                 _ => true,
             };
             if !kept {
-                let standing = standing.map_or("nothing".to_owned(), |standing| format!("{standing:?}"));
+                let standing =
+                    standing.map_or("nothing".to_owned(), |standing| format!("{standing:?}"));
                 self.found.note(Violation::Orphan, || {
                     format!("{booking} is {state} here; the shop says {standing}")
                 });

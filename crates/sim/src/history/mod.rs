@@ -1,4 +1,5 @@
-//! The checker: follows the audit log of a queue and judges, with what clients, store and shop say, whether a promise broke.
+//! The checker: follows the audit log of a queue and judges, with what clients, store and shop say,
+//! whether a promise broke.
 //!
 //! ```text
 //!   outbox events ──> History::observe   (order, transitions, fences, deadlines: as they come)
@@ -18,7 +19,9 @@ mod world;
 
 use std::collections::{BTreeSet, HashMap};
 
-use bookingq_core::{BookingId, BookingState, ClientId, Event, EventSeq, Fence, Outcome, Ticket, Timestamp};
+use bookingq_core::{
+    BookingId, BookingState, ClientId, Event, EventSeq, Fence, Outcome, Ticket, Timestamp,
+};
 
 use crate::latency::Latency;
 
@@ -44,11 +47,13 @@ pub struct Life {
     pub paid_at: Option<Timestamp>,
     /// What follows, or followed, its release.
     pub outcome: Option<Outcome>,
-    /// How many gaps there were before it was last seen. What happened to it in a later gap is not known.
+    /// How many gaps there were before it was last seen. What happened to it in a later gap is not
+    /// known.
     gaps: u64,
 }
 
-/// Follows a queue's audit log. Keeps a small record of each booking for as long as it lives, and nothing of each event.
+/// Follows a queue's audit log. Keeps a small record of each booking for as long as it lives, and
+/// nothing of each event.
 #[derive(Debug, Default)]
 pub struct History {
     last: EventSeq,
@@ -75,7 +80,8 @@ impl History {
         Self::default()
     }
 
-    /// Takes the next piece of the log, oldest first. Pieces may overlap: what was seen before is skipped.
+    /// Takes the next piece of the log, oldest first. Pieces may overlap: what was seen before is
+    /// skipped.
     pub fn observe(&mut self, events: &[Event]) {
         for event in events {
             if event.seq <= self.last {
@@ -89,8 +95,8 @@ impl History {
         }
     }
 
-    /// Events are missing before the next piece (the log was trimmed before it was read). What they may have changed is
-    /// not known any more, and is not held against anybody.
+    /// Events are missing before the next piece (the log was trimmed before it was read). What they
+    /// may have changed is not known any more, and is not held against anybody.
     pub fn note_gap(&mut self) {
         self.gaps += 1;
         self.queued.clear();
@@ -124,7 +130,8 @@ impl History {
 
     /// Everybody who was seen, each once: whose bookings to read from the store for [`Evidence`].
     pub fn clients(&self) -> Vec<ClientId> {
-        let mut clients: Vec<ClientId> = self.lives.values().map(|life| life.client.clone()).collect();
+        let mut clients: Vec<ClientId> =
+            self.lives.values().map(|life| life.client.clone()).collect();
         clients.sort_unstable();
         clients.dedup();
         clients
@@ -143,11 +150,13 @@ impl History {
                 .note(Violation::IllegalTransition, || format!("{booking} began as {to} at {seq}"));
         }
         if self.lives.contains_key(booking) {
-            self.violations.note(Violation::IllegalTransition, || format!("{booking} began again at {seq}"));
+            self.violations
+                .note(Violation::IllegalTransition, || format!("{booking} began again at {seq}"));
         }
         if let Some(other) = self.active.insert(client.clone(), *booking) {
-            self.violations
-                .note(Violation::Duplicated, || format!("{client} got {booking} while {other} was active"));
+            self.violations.note(Violation::Duplicated, || {
+                format!("{client} got {booking} while {other} was active")
+            });
         }
         if *ticket <= self.newest_ticket {
             let newest = self.newest_ticket;
@@ -224,7 +233,9 @@ impl History {
         let spent = event.at.since(life.since);
         match (from, event.to) {
             (S::Queued, S::Reserving) => self.times.queued.record(spent),
-            (S::Reserving, S::Reserved | S::SoldOut | S::Rejected) => self.times.reserve.record(spent),
+            (S::Reserving, S::Reserved | S::SoldOut | S::Rejected) => {
+                self.times.reserve.record(spent)
+            }
             (S::Confirming, S::Confirmed) => self.times.confirm.record(spent),
             (S::Releasing, S::Expired) => {
                 if let Some(deadline) = life.deadline {
@@ -277,10 +288,12 @@ fn check_transition(violations: &mut Violations, life: &Life, event: &Event, fro
     }
 }
 
-/// A claim has a higher fence than every claim of the booking before; what settles a task has the fence of its claim.
+/// A claim has a higher fence than every claim of the booking before; what settles a task has the
+/// fence of its claim.
 fn check_fence(violations: &mut Violations, life: &Life, event: &Event, from: BookingState) {
     let Event { booking, fence, to, seq, .. } = event;
-    let claims = event.is_reclaim() || matches!(to, BookingState::Reserving | BookingState::Confirming);
+    let claims =
+        event.is_reclaim() || matches!(to, BookingState::Reserving | BookingState::Confirming);
     let settles = from.is_leased() && !event.is_reclaim();
     if claims && *fence <= life.fence || settles && *fence != life.fence {
         let newest = life.fence;

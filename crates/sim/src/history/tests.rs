@@ -25,7 +25,10 @@ fn a_clean_history_is_clean_and_its_numbers_add_up() {
     assert!(verdict.violations.is_clean(), "{:?}", verdict.violations);
     let tallies = verdict.tallies;
     assert_eq!((tallies.enqueued, tallies.waiting, tallies.in_progress), (6, 1, 1));
-    assert_eq!((tallies.finals.confirmed, tallies.finals.cancelled, tallies.finals.sold_out), (1, 2, 1));
+    assert_eq!(
+        (tallies.finals.confirmed, tallies.finals.cancelled, tallies.finals.sold_out),
+        (1, 2, 1)
+    );
     assert_eq!(verdict.ledger.unwrap().confirmed, 1);
     assert_eq!(verdict.timings.confirm.count, 1);
     assert!((verdict.timings.reserve.p50 - 100.0).abs() < 2.0, "{:?}", verdict.timings.reserve);
@@ -119,7 +122,8 @@ fn a_smaller_ticket_that_left_or_is_being_retried_does_not_stand_in_the_way() {
 fn a_client_that_holds_two_reservations_is_a_double_reservation() {
     let world = eventful();
     let mut evidence = world.evidence();
-    let overlap = Overlap { queue: Arc::from("q"), client_id: Arc::from("c1"), booking_id: Arc::from("b") };
+    let overlap =
+        Overlap { queue: Arc::from("q"), client_id: Arc::from("c1"), booking_id: Arc::from("b") };
     evidence.ledger.as_mut().unwrap().overlaps.push(overlap);
     assert_found(&world.history().judge(&evidence, Moment::AtRest), Violation::DoubleReservation);
 }
@@ -172,7 +176,13 @@ fn a_hold_the_shop_never_made_is_an_orphan_at_any_moment() {
 fn work_in_progress_is_no_orphan_while_things_move() {
     let mut world = World::with_line(3);
     for number in 1..=3 {
-        world.ledger.reserve(&booking(number).to_string(), "q", client(number).as_str(), 1, Ruling::Allow);
+        world.ledger.reserve(
+            &booking(number).to_string(),
+            "q",
+            client(number).as_str(),
+            1,
+            Ruling::Allow,
+        );
         world.event(number, Some(S::Queued), S::Reserving);
     }
     world.go(1, &[S::Reserved, S::Confirming]);

@@ -12,22 +12,25 @@ use crate::ledger::{LedgerCopy, Totals};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Moment {
-    /// No worker, sweeper or client does anything any more, and all that was due is done: everything must agree exactly.
+    /// No worker, sweeper or client does anything any more, and all that was due is done:
+    /// everything must agree exactly.
     AtRest,
-    /// Work goes on: a booking that is being reserved, confirmed or released may be ahead of what was read.
+    /// Work goes on: a booking that is being reserved, confirmed or released may be ahead of what
+    /// was read.
     InMotion,
 }
 
-/// What others say. Take it in the order of the fields, and the log at least up to the moment the bookings were read;
-/// otherwise what happened in between looks like a broken promise.
+/// What others say. Take it in the order of the fields, and the log at least up to the moment the
+/// bookings were read; otherwise what happened in between looks like a broken promise.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
     /// What clients were promised.
     pub acknowledged: Vec<Acknowledged>,
-    /// The newest booking of each of [`History::clients`](super::History::clients), and of everybody acknowledged, from
-    /// the store.
+    /// The newest booking of each of [`History::clients`](super::History::clients), and of
+    /// everybody acknowledged, from the store.
     pub bookings: Vec<Booking>,
-    /// The shop's ledger; `None` when it is not a simulated one, and then what needs it is not judged.
+    /// The shop's ledger; `None` when it is not a simulated one, and then what needs it is not
+    /// judged.
     pub ledger: Option<LedgerCopy>,
 }
 

@@ -10,7 +10,8 @@ const EXAMPLES: usize = 20;
 /// A promise that broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Violation {
-    /// An acknowledged Enqueue whose booking neither the log nor the store has, or that the store lost on its way.
+    /// An acknowledged Enqueue whose booking neither the log nor the store has, or that the store
+    /// lost on its way.
     Lost,
     /// One request with two bookings, or a client with two active bookings at once.
     Duplicated,
@@ -18,7 +19,8 @@ pub enum Violation {
     DispatchInversion,
     /// Two reservations for one booking, or a client's bookings reserved at the same time.
     DoubleReservation,
-    /// The shop and the store disagree on who has what: tickets nobody will give back, or bookings without tickets.
+    /// The shop and the store disagree on who has what: tickets nobody will give back, or bookings
+    /// without tickets.
     Orphan,
     /// More tickets sold, or sold and put aside, than there were.
     Oversold,
@@ -89,7 +91,8 @@ struct Finding {
 
 /// How often each promise broke, with up to 20 examples each.
 ///
-/// In JSON: an object with one number for each kind, zeros included. Examples are asked for with [`Self::examples`].
+/// In JSON: an object with one number for each kind, zeros included. Examples are asked for with
+/// [`Self::examples`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Violations(BTreeMap<Violation, Finding>);
 

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use bookingq_core::{
-    Booking, BookingId, BookingState as S, ClientId, Event, EventSeq, Fence, Outcome, RequestId, Ticket,
-    Timestamp,
+    Booking, BookingId, BookingState as S, ClientId, Event, EventSeq, Fence, Outcome, RequestId,
+    Ticket, Timestamp,
 };
 
 use super::{Evidence, History, Moment, Verdict};
@@ -43,7 +43,8 @@ impl World {
         }
     }
 
-    /// Bookings 1 to `count` join, each acknowledged. Booking, client, ticket and request share their number.
+    /// Bookings 1 to `count` join, each acknowledged. Booking, client, ticket and request share
+    /// their number.
     pub(super) fn with_line(count: u64) -> Self {
         let mut world = Self::new();
         for number in 1..=count {

@@ -1,7 +1,7 @@
 //! The simulated shop itself, without a network: a stock, and a ledger of who holds what.
 //!
-//! It keeps the contract of `BookingService` to the letter: each call is idempotent by booking id, and Release is the last
-//! word. Every answer is kept, so that a repeat hears the same one.
+//! It keeps the contract of `BookingService` to the letter: each call is idempotent by booking id,
+//! and Release is the last word. Every answer is kept, so that a repeat hears the same one.
 
 mod view;
 
@@ -72,7 +72,8 @@ impl Ledger {
         Self { totals, ..Self::default() }
     }
 
-    /// Puts `quantity` tickets aside, or says why not. `ruling` matters only for a booking seen for the first time.
+    /// Puts `quantity` tickets aside, or says why not. `ruling` matters only for a booking seen for
+    /// the first time.
     pub fn reserve(
         &mut self,
         booking: &str,
@@ -98,7 +99,8 @@ impl Ledger {
         }
     }
 
-    /// Makes a reservation final, or says why not. `ruling` matters only while the tickets are held.
+    /// Makes a reservation final, or says why not. `ruling` matters only while the tickets are
+    /// held.
     pub fn confirm(&mut self, booking: &str, ruling: Ruling) -> ConfirmAnswer {
         self.totals.calls.confirm += 1;
         let Some(&index) = self.by_booking.get(booking) else {
@@ -144,7 +146,8 @@ impl Ledger {
         ReleaseAnswer::Released
     }
 
-    /// Gives back what the booking still holds, because nobody has confirmed or released it for too long.
+    /// Gives back what the booking still holds, because nobody has confirmed or released it for too
+    /// long.
     pub fn time_out(&mut self, booking: &str) {
         if let Some(&index) = self.by_booking.get(booking)
             && self.entries[index].standing.holds()
@@ -180,7 +183,14 @@ impl Ledger {
     }
 
     /// The first Reserve of a booking: the one moment at which tickets are put aside.
-    fn decide(&mut self, booking: &str, queue: &str, client: &str, quantity: u64, ruling: Ruling) -> usize {
+    fn decide(
+        &mut self,
+        booking: &str,
+        queue: &str,
+        client: &str,
+        quantity: u64,
+        ruling: Ruling,
+    ) -> usize {
         let standing = match ruling {
             Ruling::Refuse => Standing::Rejected,
             Ruling::Allow if self.totals.available < quantity => Standing::SoldOut,
@@ -369,8 +379,14 @@ mod tests {
             assert_eq!(ledger.release("b1", "q", "c1"), ReleaseAnswer::Confirmed);
         }
         let totals = ledger.totals();
-        assert_eq!((totals.released_after_confirm_bookings, totals.confirmed, totals.released), (1, 1, 0));
-        assert!(matches!(reserve(&mut ledger, "b1", "c1", 1), ReserveAnswer::Reserved(_)), "it stays sold");
+        assert_eq!(
+            (totals.released_after_confirm_bookings, totals.confirmed, totals.released),
+            (1, 1, 0)
+        );
+        assert!(
+            matches!(reserve(&mut ledger, "b1", "c1", 1), ReserveAnswer::Reserved(_)),
+            "it stays sold"
+        );
     }
 
     #[test]

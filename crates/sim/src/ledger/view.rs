@@ -95,7 +95,8 @@ pub struct Totals {
     pub sold_out_bookings: u64,
     /// Bookings the shop said no to.
     pub rejected_bookings: u64,
-    /// Bookings for which Release came after they were sold: bookingq must never do this, unless its Redis was set back.
+    /// Bookings for which Release came after they were sold: bookingq must never do this, unless
+    /// its Redis was set back.
     pub released_after_confirm_bookings: u64,
     /// Times a client came to hold two reservations at once: bookingq must never do this.
     pub overlaps: u64,

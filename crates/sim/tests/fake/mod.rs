@@ -1,4 +1,5 @@
-//! A tiny worker service to let a crowd loose on: reserves everything at once, and misbehaves as told.
+//! A tiny worker service to let a crowd loose on: reserves everything at once, and misbehaves as
+//! told.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,7 +10,9 @@ use std::time::{Duration, SystemTime};
 use bookingq_core::{BookingId, BookingState, Refusal};
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1;
-use bookingq_proto::v1::booking_worker_service_server::{BookingWorkerService, BookingWorkerServiceServer};
+use bookingq_proto::v1::booking_worker_service_server::{
+    BookingWorkerService, BookingWorkerServiceServer,
+};
 use futures::stream::BoxStream;
 use tokio::sync::watch;
 use tokio_stream::StreamExt as _;
@@ -144,7 +147,10 @@ impl BookingWorkerService for FakeLine {
         Ok(Response::new(v1::EnqueueResponse { booking: Some(booking), existing: false }))
     }
 
-    async fn enqueue_batch(&self, _: Request<v1::EnqueueBatchRequest>) -> Answer<v1::EnqueueBatchResponse> {
+    async fn enqueue_batch(
+        &self,
+        _: Request<v1::EnqueueBatchRequest>,
+    ) -> Answer<v1::EnqueueBatchResponse> {
         Err(Status::unimplemented("the crowd never asks"))
     }
 

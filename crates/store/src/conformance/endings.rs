@@ -21,7 +21,10 @@ pub async fn invariant_4_a_booking_that_runs_out_of_attempts_is_released_before_
     assert_eq!((booking.outcome, booking.reason.as_str()), (Some(Outcome::Failed), "five tries"));
     let task = scene.claims_one().await;
     assert_eq!(task.kind, TaskKind::Release { reservation: None, outcome: Outcome::Failed });
-    assert_eq!(scene.settles(&task, Verdict::Released).await, Settled::Applied(BookingState::Failed));
+    assert_eq!(
+        scene.settles(&task, Verdict::Released).await,
+        Settled::Applied(BookingState::Failed)
+    );
     assert_eq!(scene.booking("a").await.reason, "five tries");
 }
 
@@ -53,10 +56,14 @@ pub async fn invariant_4_confirm_and_release_are_retried_for_ever(subject: &dyn 
         scene.settles(&task, retry(Duration::ZERO, Try::Counts)).await;
         task = scene.claims_one().await;
     }
-    assert_eq!(scene.settles(&task, Verdict::Released).await, Settled::Applied(BookingState::Failed));
+    assert_eq!(
+        scene.settles(&task, Verdict::Released).await,
+        Settled::Applied(BookingState::Failed)
+    );
 }
 
-/// The Booking Service knows better: the store was set back to before the payment. With and without a reason to be forgotten.
+/// The Booking Service knows better: the store was set back to before the payment. With and without
+/// a reason to be forgotten.
 pub async fn invariant_4_a_release_that_finds_a_sale_ends_as_that(subject: &dyn Subject) {
     let scene = Scene::new(subject);
     scene.gets_a_hold("a").await;
@@ -69,11 +76,23 @@ pub async fn invariant_4_a_release_that_finds_a_sale_ends_as_that(subject: &dyn 
             scene.settles(&task, give_up("five tries")).await;
         }
         let task = scene.claims_one().await;
-        assert_eq!(scene.settles(&task, Verdict::Confirmed).await, Settled::Applied(BookingState::Confirmed));
+        assert_eq!(
+            scene.settles(&task, Verdict::Confirmed).await,
+            Settled::Applied(BookingState::Confirmed)
+        );
         let booking = scene.booking(name).await;
-        assert_eq!((booking.state, booking.outcome, &*booking.reason), (BookingState::Confirmed, None, ""));
-        assert_eq!(scene.settles(&task, Verdict::Released).await, Settled::Repeated(BookingState::Confirmed));
-        assert_eq!(scene.pays(name, "late").await, Err(Refusal::AlreadyFinal(BookingState::Confirmed)));
+        assert_eq!(
+            (booking.state, booking.outcome, &*booking.reason),
+            (BookingState::Confirmed, None, "")
+        );
+        assert_eq!(
+            scene.settles(&task, Verdict::Released).await,
+            Settled::Repeated(BookingState::Confirmed)
+        );
+        assert_eq!(
+            scene.pays(name, "late").await,
+            Err(Refusal::AlreadyFinal(BookingState::Confirmed))
+        );
     }
     let snapshot = scene.store().snapshot().await.unwrap();
     assert_eq!((snapshot.in_flight, snapshot.totals.confirmed, snapshot.totals.expired), (0, 2, 0));
@@ -101,7 +120,8 @@ impl Shop {
     }
 }
 
-/// Twenty clients, five tickets, every third client never pays: what is released is sold again, and no more than that.
+/// Twenty clients, five tickets, every third client never pays: what is released is sold again, and
+/// no more than that.
 pub async fn invariant_6_never_more_confirmed_than_there_is_stock(subject: &dyn Subject) {
     const STOCK: u64 = 5;
     let scene = Scene::new(subject);
@@ -156,7 +176,10 @@ pub async fn sold_out_and_rejected_are_final_at_once(subject: &dyn Subject) {
     scene.joins("a").await;
     scene.joins("b").await;
     let tasks = scene.claims(2).await;
-    assert_eq!(scene.settles(&tasks[0], Verdict::SoldOut).await, Settled::Applied(BookingState::SoldOut));
+    assert_eq!(
+        scene.settles(&tasks[0], Verdict::SoldOut).await,
+        Settled::Applied(BookingState::SoldOut)
+    );
     let no = Verdict::Rejected { reason: "not for minors".to_owned() };
     assert_eq!(scene.settles(&tasks[1], no).await, Settled::Applied(BookingState::Rejected));
     assert_eq!(scene.booking("b").await.reason, "not for minors");
@@ -172,11 +195,17 @@ pub async fn what_only_a_worker_needs_is_gone_at_the_end(subject: &dyn Subject) 
     assert_ne!(first.details, Details::default());
     let task = scene.pays_in_time("a").await;
     assert_eq!(task.details, first.details);
-    assert_eq!(scene.settles(&task, Verdict::Confirmed).await, Settled::Applied(BookingState::Confirmed));
+    assert_eq!(
+        scene.settles(&task, Verdict::Confirmed).await,
+        Settled::Applied(BookingState::Confirmed)
+    );
     let booking = scene.booking("a").await;
     assert_eq!(booking.state, BookingState::Confirmed);
     assert!(booking.payment.is_some() && booking.reservation.is_some());
-    assert_eq!(scene.settles(&task, Verdict::Confirmed).await, Settled::Repeated(BookingState::Confirmed));
+    assert_eq!(
+        scene.settles(&task, Verdict::Confirmed).await,
+        Settled::Repeated(BookingState::Confirmed)
+    );
 }
 
 /// Once for each task that was settled, never for a repeat.

@@ -29,7 +29,10 @@ pub async fn invariant_4_who_leaves_while_reserving_is_released(subject: &dyn Su
         scene.joins(name).await;
         let task = scene.claims_one().await;
         let marked = scene.leaves(name).await.unwrap();
-        assert_eq!((marked.state, marked.outcome), (BookingState::Reserving, Some(Outcome::Cancelled)));
+        assert_eq!(
+            (marked.state, marked.outcome),
+            (BookingState::Reserving, Some(Outcome::Cancelled))
+        );
         assert_eq!(scene.settles(&task, verdict).await, Settled::Applied(BookingState::Releasing));
         assert_eq!(scene.is_released(name).await, BookingState::Cancelled);
     }
@@ -51,11 +54,20 @@ pub async fn invariant_4_who_leaves_with_a_hold_is_released(subject: &dyn Subjec
         scene.gets_a_hold(name).await;
         scene.advance(wait).await;
         let booking = scene.leaves(name).await.unwrap();
-        assert_eq!((booking.state, booking.outcome), (BookingState::Releasing, Some(Outcome::Cancelled)));
-        assert_eq!(scene.pays(name, "p").await, Err(Refusal::AlreadyFinal(BookingState::Releasing)));
+        assert_eq!(
+            (booking.state, booking.outcome),
+            (BookingState::Releasing, Some(Outcome::Cancelled))
+        );
+        assert_eq!(
+            scene.pays(name, "p").await,
+            Err(Refusal::AlreadyFinal(BookingState::Releasing))
+        );
         assert_eq!(scene.store().sweep(9).await.unwrap().expired, 0);
         assert_eq!(scene.is_released(name).await, BookingState::Cancelled);
-        assert_eq!(scene.pays(name, "p").await, Err(Refusal::AlreadyFinal(BookingState::Cancelled)));
+        assert_eq!(
+            scene.pays(name, "p").await,
+            Err(Refusal::AlreadyFinal(BookingState::Cancelled))
+        );
     }
 }
 
@@ -95,7 +107,8 @@ pub async fn who_has_paid_cannot_leave(subject: &dyn Subject) {
     assert_eq!(scene.leaves("a").await, Err(Refusal::AlreadyFinal(BookingState::Confirmed)));
 }
 
-/// In the line, while reserving, with a hold: the second time finds the first. Another booking's id finds nothing.
+/// In the line, while reserving, with a hold: the second time finds the first. Another booking's id
+/// finds nothing.
 pub async fn invariant_8_leaving_twice_is_leaving_once(subject: &dyn Subject) {
     let scene = Scene::new(subject);
     scene.gets_a_hold("held").await;

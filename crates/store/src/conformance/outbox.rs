@@ -73,7 +73,8 @@ pub async fn a_waiting_follower_is_woken(subject: &dyn Subject) {
     scene.joins("a").await;
     let after = scene.store().latest_event().await.unwrap();
     let follow = scene.store().events(after, 10, Duration::from_secs(20));
-    let (followed, _) = tokio::join!(tokio::time::timeout(Duration::from_secs(10), follow), scene.joins("b"));
+    let (followed, _) =
+        tokio::join!(tokio::time::timeout(Duration::from_secs(10), follow), scene.joins("b"));
     let events = followed.expect("woken long before its time").unwrap().events;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].client.as_str(), "b");

@@ -43,7 +43,9 @@ pub async fn invariant_5_a_paid_booking_cannot_expire(subject: &dyn Subject) {
 }
 
 /// While it is being released, and after.
-pub async fn invariant_5_an_overdue_hold_is_released_and_the_payment_stays_refused(subject: &dyn Subject) {
+pub async fn invariant_5_an_overdue_hold_is_released_and_the_payment_stays_refused(
+    subject: &dyn Subject,
+) {
     let scene = Scene::new(subject);
     scene.gets_a_hold("a").await;
     scene.advance(HOLD).await;
@@ -106,7 +108,8 @@ pub async fn a_payment_for_another_booking_finds_none(subject: &dyn Subject) {
     let scene = Scene::new(subject);
     let task = scene.gets_a_hold("a").await;
     let payment = PaymentId::new("p").unwrap();
-    let paid = |booking| Confirm { client: client("a"), booking: Some(booking), payment: payment.clone() };
+    let paid =
+        |booking| Confirm { client: client("a"), booking: Some(booking), payment: payment.clone() };
     let batch = vec![paid(BookingId::from_u128(1)), paid(task.booking)];
     let answers = scene.store().confirm(batch, LEASE).await.unwrap();
     assert_eq!(answers[0], Err(Refusal::BookingNotFound));
@@ -124,7 +127,10 @@ pub async fn a_sweep_takes_the_earliest_first_and_says_when_to_come_back(subject
     }
     scene.advance(HOLD - 2 * MS).await;
     let first = scene.store().sweep(1).await.unwrap();
-    assert_eq!((first.expired, first.more, first.next_deadline), (1, true, Some(std::time::Duration::ZERO)));
+    assert_eq!(
+        (first.expired, first.more, first.next_deadline),
+        (1, true, Some(std::time::Duration::ZERO))
+    );
     assert_eq!(scene.state("a").await, BookingState::Releasing);
     let second = scene.store().sweep(9).await.unwrap();
     assert_eq!((second.expired, second.more, second.next_deadline), (1, false, Some(MS)));

@@ -23,7 +23,8 @@ pub async fn invariant_1_the_same_request_is_the_same_booking(subject: &dyn Subj
     assert_eq!(at_the_end.booking.state, BookingState::SoldOut);
 }
 
-/// A request that comes late, when its client has had other bookings since, is answered with the booking it made.
+/// A request that comes late, when its client has had other bookings since, is answered with the
+/// booking it made.
 pub async fn invariant_1_an_earlier_request_never_makes_another_booking(subject: &dyn Subject) {
     let scene = Scene::new(subject);
     let mut ended = Vec::new();
@@ -37,8 +38,9 @@ pub async fn invariant_1_an_earlier_request_never_makes_another_booking(subject:
     let newest = scene.asks(enqueue("anna", "r3")).await.unwrap().booking;
     scene.store().set_admission(Admission::Closed).await.unwrap();
 
-    let late =
-        |name| vec![enqueue(name, "r1"), enqueue(name, "r2"), enqueue(name, "r3"), enqueue(name, "r4")];
+    let late = |name| {
+        vec![enqueue(name, "r1"), enqueue(name, "r2"), enqueue(name, "r3"), enqueue(name, "r4")]
+    };
     let while_one_waits = scene.store().enqueue(late("anna")).await.unwrap();
     let found: Vec<_> = while_one_waits.into_iter().map(|place| place.unwrap()).collect();
     assert!(found.iter().all(|place| place.existing));
@@ -51,7 +53,10 @@ pub async fn invariant_1_an_earlier_request_never_makes_another_booking(subject:
         let late = scene.asks(enqueue("anna", request)).await.unwrap();
         assert_eq!((late.existing, &late.booking), (true, booking));
     }
-    assert_eq!(scene.asks(enqueue("anna", "r3")).await.unwrap().booking.state, BookingState::Cancelled);
+    assert_eq!(
+        scene.asks(enqueue("anna", "r3")).await.unwrap().booking.state,
+        BookingState::Cancelled
+    );
     assert_eq!(
         scene.asks(enqueue("ben", "r1")).await,
         Err(Refusal::QueueClosed),
@@ -61,13 +66,28 @@ pub async fn invariant_1_an_earlier_request_never_makes_another_booking(subject:
 }
 
 /// A batch is as if its entries came one after the other.
-pub async fn invariant_1_two_requests_of_one_client_in_one_batch_are_one_booking(subject: &dyn Subject) {
+pub async fn invariant_1_two_requests_of_one_client_in_one_batch_are_one_booking(
+    subject: &dyn Subject,
+) {
     let scene = Scene::new(subject);
-    let batch =
-        vec![enqueue("anna", "r1"), enqueue("anna", "r1"), enqueue("anna", "r2"), enqueue("ben", "r1")];
-    let places: Vec<_> =
-        scene.store().enqueue(batch).await.unwrap().into_iter().map(|place| place.unwrap()).collect();
-    assert_eq!(places.iter().map(|place| place.existing).collect::<Vec<_>>(), [false, true, true, false]);
+    let batch = vec![
+        enqueue("anna", "r1"),
+        enqueue("anna", "r1"),
+        enqueue("anna", "r2"),
+        enqueue("ben", "r1"),
+    ];
+    let places: Vec<_> = scene
+        .store()
+        .enqueue(batch)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|place| place.unwrap())
+        .collect();
+    assert_eq!(
+        places.iter().map(|place| place.existing).collect::<Vec<_>>(),
+        [false, true, true, false]
+    );
     assert!(places[..3].iter().all(|place| place.booking.id == places[0].booking.id));
     assert_eq!(places[2].booking.position, Some(1));
     assert_eq!(places[3].booking.position, Some(2));
@@ -81,7 +101,8 @@ pub async fn invariant_1_every_acknowledged_place_is_in_the_line(subject: &dyn S
     let names: Vec<String> = (0..CROWD).map(|n| format!("client {n}")).collect();
     let batch = names.iter().map(|name| enqueue(name, name)).collect();
     let places = scene.store().enqueue(batch).await.unwrap();
-    let bookings = scene.store().status(names.iter().map(|name| client(name)).collect()).await.unwrap();
+    let bookings =
+        scene.store().status(names.iter().map(|name| client(name)).collect()).await.unwrap();
     for (n, (place, booking)) in places.into_iter().zip(bookings).enumerate() {
         let place = place.unwrap();
         assert_eq!(place.booking.position, Some(n as u64 + 1));

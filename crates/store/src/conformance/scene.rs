@@ -1,4 +1,5 @@
-//! The words in which the cases are told: clients that come, pay and leave; workers that claim and settle.
+//! The words in which the cases are told: clients that come, pay and leave; workers that claim and
+//! settle.
 
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use bookingq_core::{
 
 use super::Subject;
 use crate::{
-    Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Scope, Settled, Settlement, Store, Task,
-    Try, Verdict,
+    Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Scope, Settled, Settlement,
+    Store, Task, Try, Verdict,
 };
 
 /// How long claimed tasks are somebody's.
@@ -108,7 +109,11 @@ impl<'a> Scene<'a> {
     }
 
     pub(super) async fn pays(&self, name: &str, payment: &str) -> Result<Confirmed, Refusal> {
-        let paid = Confirm { client: client(name), booking: None, payment: PaymentId::new(payment).unwrap() };
+        let paid = Confirm {
+            client: client(name),
+            booking: None,
+            payment: PaymentId::new(payment).unwrap(),
+        };
         self.store().confirm(vec![paid], LEASE).await.unwrap().remove(0)
     }
 
@@ -124,11 +129,20 @@ impl<'a> Scene<'a> {
     }
 
     pub(super) async fn leaves(&self, name: &str) -> Result<Booking, Refusal> {
-        self.store().cancel(vec![Cancel { client: client(name), booking: None }]).await.unwrap().remove(0)
+        self.store()
+            .cancel(vec![Cancel { client: client(name), booking: None }])
+            .await
+            .unwrap()
+            .remove(0)
     }
 
     pub(super) async fn booking(&self, name: &str) -> Booking {
-        self.store().status(vec![client(name)]).await.unwrap().remove(0).expect("the client has a booking")
+        self.store()
+            .status(vec![client(name)])
+            .await
+            .unwrap()
+            .remove(0)
+            .expect("the client has a booking")
     }
 
     pub(super) async fn state(&self, name: &str) -> BookingState {

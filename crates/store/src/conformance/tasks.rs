@@ -46,7 +46,9 @@ pub async fn invariant_2_a_retry_keeps_its_ticket_and_goes_first(subject: &dyn S
 }
 
 /// Nothing waits longer than a lease for a dead worker.
-pub async fn invariant_2_a_dead_workers_task_keeps_its_ticket_and_goes_first(subject: &dyn Subject) {
+pub async fn invariant_2_a_dead_workers_task_keeps_its_ticket_and_goes_first(
+    subject: &dyn Subject,
+) {
     let scene = Scene::new(subject);
     scene.joins("a").await;
     let lost = scene.claims_one().await;
@@ -96,7 +98,10 @@ pub async fn invariant_3_a_fence_settles_once(subject: &dyn Subject) {
     scene.joins("a").await;
     let task = scene.claims_one().await;
     let again = retry(5 * MS, Try::Counts);
-    assert_eq!(scene.settles(&task, again.clone()).await, Settled::Applied(BookingState::Reserving));
+    assert_eq!(
+        scene.settles(&task, again.clone()).await,
+        Settled::Applied(BookingState::Reserving)
+    );
     assert_eq!(scene.settles(&task, again).await, Settled::Repeated(BookingState::Reserving));
     assert_eq!(scene.settles(&task, reserved()).await, Settled::Repeated(BookingState::Reserving));
     scene.advance(5 * MS).await;
@@ -124,8 +129,12 @@ pub async fn invariant_3_a_settlement_of_an_earlier_booking_changes_nothing(subj
 pub async fn invariant_3_a_verdict_that_does_not_fit_changes_nothing(subject: &dyn Subject) {
     let scene = Scene::new(subject);
     let waiting = scene.joins("a").await.booking;
-    let lease =
-        crate::Lease { client: client("a"), booking: waiting.id, ticket: waiting.ticket, fence: Fence(0) };
+    let lease = crate::Lease {
+        client: client("a"),
+        booking: waiting.id,
+        ticket: waiting.ticket,
+        fence: Fence(0),
+    };
     let forged = Settlement { lease, verdict: Verdict::SoldOut, busy: Duration::ZERO };
     assert_eq!(scene.store().settle(vec![forged]).await.unwrap(), [Settled::Stale]);
     let task = scene.claims_one().await;
@@ -159,7 +168,8 @@ pub async fn invariant_8_a_batch_of_any_size_is_done(subject: &dyn Subject) {
     let tasks = scene.claims(CROWD).await;
     assert_eq!(tasks.len(), CROWD);
     assert!(tasks.is_sorted_by(|a, b| a.ticket < b.ticket && a.fence < b.fence));
-    let settle = |task: &crate::Task| Settlement { lease: task.lease(), verdict: reserved(), busy: MS };
+    let settle =
+        |task: &crate::Task| Settlement { lease: task.lease(), verdict: reserved(), busy: MS };
     let settled = scene.store().settle(tasks.iter().map(settle).collect()).await.unwrap();
     assert!(settled.iter().all(|one| *one == Settled::Applied(BookingState::Reserved)));
     scene.advance(super::scene::HOLD).await;

@@ -11,7 +11,13 @@ use crate::task::{Claim, Lease, Scope, Task};
 
 impl Queue {
     /// What is due, earliest first, and then the front of the line.
-    pub(super) fn claim(&mut self, max: usize, lease: Duration, scope: Scope, now: Timestamp) -> Claim {
+    pub(super) fn claim(
+        &mut self,
+        max: usize,
+        lease: Duration,
+        scope: Scope,
+        now: Timestamp,
+    ) -> Claim {
         let end = now + bounds::span(lease);
         let due: Vec<ClientId> = self
             .registers
@@ -21,11 +27,14 @@ impl Queue {
             .map(|(_, c)| c.clone())
             .take(max)
             .collect();
-        let mut tasks: Vec<Task> = due.iter().filter_map(|client| self.take(client, end, now)).collect();
-        let serves_line = scope == Scope::Everything && self.registers.admission != Admission::Paused;
+        let mut tasks: Vec<Task> =
+            due.iter().filter_map(|client| self.take(client, end, now)).collect();
+        let serves_line =
+            scope == Scope::Everything && self.registers.admission != Admission::Paused;
         if serves_line {
             let room = max.saturating_sub(tasks.len());
-            let front: Vec<ClientId> = self.registers.tickets.values().take(room).cloned().collect();
+            let front: Vec<ClientId> =
+                self.registers.tickets.values().take(room).cloned().collect();
             tasks.extend(front.iter().filter_map(|client| self.take(client, end, now)));
         }
         Claim {
@@ -46,7 +55,13 @@ impl Queue {
         let first = record.state == BookingState::Queued;
         if first {
             totals.dispatched += 1;
-            self.registers.transition(client, record, BookingState::Reserving, Place::Leased(end), now);
+            self.registers.transition(
+                client,
+                record,
+                BookingState::Reserving,
+                Place::Leased(end),
+                now,
+            );
         } else {
             self.registers.refile(client, record, Place::Leased(end));
             self.registers.tell(client, record, Some(record.state), now);

@@ -21,7 +21,9 @@ impl Clock {
     /// The time.
     pub fn now(&self) -> Timestamp {
         match self {
-            Self::System => Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)),
+            Self::System => {
+                Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis))
+            }
             Self::Manual(clock) => clock.now(),
         }
     }

@@ -47,7 +47,9 @@ fn answer_again(record: &Record, paid: &Confirm) -> Result<Confirmed, Refusal> {
     match (record.state, record.outcome) {
         (state @ (S::Queued | S::Reserving), _) => Err(Refusal::NotReserved(state)),
         (S::Releasing | S::Expired, Some(Outcome::Expired)) => Err(Refusal::HoldExpired),
-        (S::Confirming | S::Confirmed | S::Failed, _) | (S::Releasing, Some(Outcome::Failed)) if same => {
+        (S::Confirming | S::Confirmed | S::Failed, _) | (S::Releasing, Some(Outcome::Failed))
+            if same =>
+        {
             Ok(Confirmed::Repeated(record.booking(&paid.client, None)))
         }
         (state, _) => Err(Refusal::AlreadyFinal(state)),

@@ -20,7 +20,12 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Keeps at most `cap` events, and at least one.
     pub(super) fn new(cap: usize) -> Self {
-        Self { kept: VecDeque::new(), cap: cap.max(1), last: EventSeq::START, dropped: EventSeq::START }
+        Self {
+            kept: VecDeque::new(),
+            cap: cap.max(1),
+            last: EventSeq::START,
+            dropped: EventSeq::START,
+        }
     }
 
     /// Appends an event and gives it its place in the order.

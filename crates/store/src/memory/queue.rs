@@ -1,4 +1,5 @@
-//! One queue as the embedded store keeps it, and what can be read of it. Its transitions have a file each.
+//! One queue as the embedded store keeps it, and what can be read of it. Its transitions have a
+//! file each.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -16,7 +17,8 @@ use crate::view::{NotifierLease, Snapshot, Swept};
 pub(super) struct Queue {
     /// The newest of each client.
     pub(super) bookings: HashMap<ClientId, Record>,
-    /// Those that another one has followed, by the request that made them, until their retention ends.
+    /// Those that another one has followed, by the request that made them, until their retention
+    /// ends.
     pub(super) earlier: HashMap<(ClientId, RequestId), Record>,
     earlier_ends: BTreeSet<(Timestamp, ClientId, RequestId)>,
     pub(super) registers: Registers,
@@ -61,7 +63,8 @@ impl Queue {
         }
     }
 
-    /// Keeps a booking that has ended, and that another one of its client follows now, for the rest of its retention.
+    /// Keeps a booking that has ended, and that another one of its client follows now, for the rest
+    /// of its retention.
     pub(super) fn remember(&mut self, client: &ClientId, old: Record) {
         self.registers.unfile(client, &old);
         if let Place::Final(forget) = old.place {
@@ -81,8 +84,12 @@ impl Queue {
     pub(super) fn sweep(&mut self, limit: usize, now: Timestamp) -> Swept {
         self.registers.swept_at = Some(now);
         let holds = &self.registers.holds;
-        let overdue: Vec<ClientId> =
-            holds.iter().take_while(|(at, _)| *at <= now).take(limit).map(|(_, c)| c.clone()).collect();
+        let overdue: Vec<ClientId> = holds
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .take(limit)
+            .map(|(_, c)| c.clone())
+            .collect();
         for client in &overdue {
             if let Some(record) = self.bookings.get_mut(client) {
                 release(&mut self.registers, client, record, Outcome::Expired, now);

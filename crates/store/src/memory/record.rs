@@ -1,8 +1,8 @@
 //! One booking as the embedded store keeps it.
 
 use bookingq_core::{
-    Booking, BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, RequestId, ReservationId,
-    Ticket, Timestamp,
+    Booking, BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, RequestId,
+    ReservationId, Ticket, Timestamp,
 };
 
 use crate::task::{Lease, Task, TaskKind};
@@ -34,7 +34,8 @@ pub(super) struct Record {
     pub(super) trace: Option<String>,
     /// The newest claim; 0 before the first.
     pub(super) fence: Fence,
-    /// The newest claim that was settled. A task is in somebody's hands while this is below `fence`.
+    /// The newest claim that was settled. A task is in somebody's hands while this is below
+    /// `fence`.
     pub(super) settled: Fence,
     pub(super) attempts: u32,
     pub(super) reservation: Option<ReservationId>,
@@ -104,9 +105,10 @@ impl Record {
     pub(super) fn task(&self, client: &ClientId) -> Option<Task> {
         let kind = match self.state {
             BookingState::Reserving => TaskKind::Reserve,
-            BookingState::Confirming => {
-                TaskKind::Confirm { reservation: self.reservation.clone()?, payment: self.payment.clone()? }
-            }
+            BookingState::Confirming => TaskKind::Confirm {
+                reservation: self.reservation.clone()?,
+                payment: self.payment.clone()?,
+            },
             BookingState::Releasing => {
                 TaskKind::Release { reservation: self.reservation.clone(), outcome: self.outcome? }
             }

@@ -1,4 +1,5 @@
-//! Everything of a queue but the bookings themselves: the line, the leases, the holds, the counters and the outbox.
+//! Everything of a queue but the bookings themselves: the line, the leases, the holds, the counters
+//! and the outbox.
 //!
 //! Kept apart from the bookings so that one booking and all of this can be changed together.
 

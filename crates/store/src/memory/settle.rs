@@ -111,7 +111,13 @@ pub(super) fn release(
     registers.transition(client, record, BookingState::Releasing, Place::Leased(now), now);
 }
 
-fn end(registers: &mut Registers, client: &ClientId, record: &mut Record, to: BookingState, now: Timestamp) {
+fn end(
+    registers: &mut Registers,
+    client: &ClientId,
+    record: &mut Record,
+    to: BookingState,
+    now: Timestamp,
+) {
     record.settled = record.fence;
     registers.finish(client, record, to, now);
 }

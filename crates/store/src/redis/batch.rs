@@ -1,4 +1,5 @@
-//! Requests as script arguments, and the scripts' answers as results: one pair of functions for each transition.
+//! Requests as script arguments, and the scripts' answers as results: one pair of functions for
+//! each transition.
 
 use std::time::Duration;
 
@@ -42,7 +43,11 @@ pub(super) fn enqueued(
         word => refusal(&word).map(Err),
     };
     if answers.len() != part.len() {
-        return Err(StoreError::Unexpected(format!("{} answers to {} items", answers.len(), part.len())));
+        return Err(StoreError::Unexpected(format!(
+            "{} answers to {} items",
+            answers.len(),
+            part.len()
+        )));
     }
     part.iter().zip(answers).map(|(asked, answer)| place(asked, answer)).collect()
 }
@@ -64,8 +69,8 @@ fn new_booking(asked: &Enqueue, ticket: Ticket, position: u64, now: Timestamp) -
     }
 }
 
-/// A booking that the scripts took for one and that can't be read all the same, is none for its client, and hurts nobody else in
-/// the batch.
+/// A booking that the scripts took for one and that can't be read all the same, is none for its
+/// client, and hurts nobody else in the batch.
 fn readable<T>(client: &ClientId, read: Result<T>) -> std::result::Result<T, Refusal> {
     read.map_err(|error| {
         warn!(client = client.as_str(), %error, "a booking that can't be read was passed over");
@@ -81,7 +86,8 @@ pub(super) fn scope_word(scope: Scope) -> &'static str {
     }
 }
 
-/// The answer of claim.lua. A task that can't be read is left to its lease, so that it never stops the others.
+/// The answer of claim.lua. A task that can't be read is left to its lease, so that it never stops
+/// the others.
 pub(super) fn claim(answer: Value) -> Result<Claim> {
     /// Values in front of the tasks, and of each task.
     const HEAD: usize = 3;
@@ -103,11 +109,14 @@ pub(super) fn claim(answer: Value) -> Result<Claim> {
     Ok(claim)
 }
 
-/// Client, lead, and the booking as it was: one that was queued was claimed from the line for the first time.
+/// Client, lead, and the booking as it was: one that was queued was claimed from the line for the
+/// first time.
 fn claimed(values: &[Value]) -> Result<Task> {
     let client = text(&values[0])?.and_then(|client| ClientId::new(client).ok());
     let client = client.ok_or_else(|| unexpected("not a client", &values[0]))?;
-    let lead = text(&values[1])?.and_then(Lead::parse).ok_or_else(|| unexpected("not a lead", &values[1]))?;
+    let lead = text(&values[1])?
+        .and_then(Lead::parse)
+        .ok_or_else(|| unexpected("not a lead", &values[1]))?;
     Record::read(&values[2])?.claimed(client, lead.fence)
 }
 
@@ -116,9 +125,11 @@ pub(super) fn push_lease(call: &mut Cmd, lease: &Lease) {
     call.arg(lease.client.as_str()).arg(Lead::of(lease).to_string());
 }
 
-/// All of a batch: the slot time of all together, how many, their clients, and for each its lead and its verdict.
+/// All of a batch: the slot time of all together, how many, their clients, and for each its lead
+/// and its verdict.
 pub(super) fn push_settlements(call: &mut Cmd, part: &[Settlement]) {
-    call.arg(part.iter().map(|settlement| bounds::busy_us(settlement.busy)).sum::<u64>()).arg(part.len());
+    call.arg(part.iter().map(|settlement| bounds::busy_us(settlement.busy)).sum::<u64>())
+        .arg(part.len());
     for settlement in part {
         call.arg(settlement.lease.client.as_str());
     }
@@ -153,11 +164,15 @@ pub(super) fn push_confirm(call: &mut Cmd, paid: &Confirm) {
 }
 
 /// An answer of confirm.lua.
-pub(super) fn confirmed(paid: &Confirm, answer: Value) -> Result<std::result::Result<Confirmed, Refusal>> {
+pub(super) fn confirmed(
+    paid: &Confirm,
+    answer: Value,
+) -> Result<std::result::Result<Confirmed, Refusal>> {
     match &answer {
         Value::BulkString(_) => {
             let won = Record::read(&answer).and_then(|record| record.won(&paid.client));
-            Ok(readable(&paid.client, won).map(|(task, booking)| Confirmed::Won(Box::new(task), booking)))
+            Ok(readable(&paid.client, won)
+                .map(|(task, booking)| Confirmed::Won(Box::new(task), booking)))
         }
         Value::Array(values) if values.len() == 1 => refusal(&values[0]).map(Err),
         _ => Ok(readable(&paid.client, decode::row(&paid.client, answer)).map(Confirmed::Repeated)),
@@ -170,7 +185,10 @@ pub(super) fn push_cancel(call: &mut Cmd, asked: &Cancel) {
 }
 
 /// An answer of cancel.lua.
-pub(super) fn cancelled(asked: &Cancel, answer: Value) -> Result<std::result::Result<Booking, Refusal>> {
+pub(super) fn cancelled(
+    asked: &Cancel,
+    answer: Value,
+) -> Result<std::result::Result<Booking, Refusal>> {
     match answer {
         Value::Array(_) => Ok(readable(&asked.client, decode::row(&asked.client, answer))),
         word => refusal(&word).map(Err),

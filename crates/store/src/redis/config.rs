@@ -18,7 +18,8 @@ pub struct RedisConfig {
     pub deadline: Duration,
     /// How long a final booking can still be asked for.
     pub retention: Duration,
-    /// Outbox entries kept, about. An entry has the events of one store call: 1 when idle, up to 256 under load.
+    /// Outbox entries kept, about. An entry has the events of one store call: 1 when idle, up to
+    /// 256 under load.
     pub outbox_entries: usize,
 }
 
@@ -40,10 +41,13 @@ impl RedisConfig {
     /// [`StoreError::Settings`] if the URL is none, or has a password already.
     pub fn with_password(mut self, password: &str) -> Result<Self, StoreError> {
         let settings = |problem: &str| StoreError::Settings(problem.to_owned());
-        let (scheme, rest) = self.url.split_once("://").ok_or_else(|| settings("the URL has no ://"))?;
+        let (scheme, rest) =
+            self.url.split_once("://").ok_or_else(|| settings("the URL has no ://"))?;
         let (user, host) = rest.split_once('@').unwrap_or(("", rest));
         if user.contains(':') {
-            return Err(settings("the URL has a password already, and another one is given besides"));
+            return Err(settings(
+                "the URL has a password already, and another one is given besides",
+            ));
         }
         self.url = format!("{scheme}://{user}:{}@{host}", percent_encoded(password));
         Ok(self)

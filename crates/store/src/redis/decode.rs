@@ -1,4 +1,5 @@
-//! Answers of the scripts as typed values. What can't be understood is an error for the caller, never a panic.
+//! Answers of the scripts as typed values. What can't be understood is an error for the caller,
+//! never a panic.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -38,7 +39,9 @@ pub(super) fn array(value: Value) -> Result<Vec<Value>> {
 pub(super) fn number(value: &Value) -> Result<Option<u64>> {
     match value {
         Value::Nil => Ok(None),
-        Value::Int(number) => u64::try_from(*number).map(Some).map_err(|_| unexpected("negative", value)),
+        Value::Int(number) => {
+            u64::try_from(*number).map(Some).map_err(|_| unexpected("negative", value))
+        }
         _ => match text(value)?.map(str::parse) {
             Some(Ok(number)) => Ok(Some(number)),
             _ => Err(unexpected("not a number", value)),
@@ -72,7 +75,8 @@ pub(super) fn opened(value: Value, known: u32) -> Result<Opened> {
     match found {
         Some(found) if found > known => Err(StoreError::NewerSchema { found, known }),
         Some(_) => {
-            let epoch = values.get(1).map(text).transpose()?.flatten().unwrap_or_default().to_owned();
+            let epoch =
+                values.get(1).map(text).transpose()?.flatten().unwrap_or_default().to_owned();
             Ok(Opened { epoch, warnings: Vec::new() })
         }
         None => Err(unexpected("not a schema version", schema)),
@@ -120,7 +124,9 @@ pub(super) fn snapshot(value: Value) -> Result<(u64, Snapshot)> {
     let at = |index: usize| values.get(index).unwrap_or(&Value::Nil);
     let admission = match text(at(1))? {
         None => Admission::default(),
-        Some(word) => Admission::parse(word).ok_or_else(|| unexpected("not an admission", at(1)))?,
+        Some(word) => {
+            Admission::parse(word).ok_or_else(|| unexpected("not an admission", at(1)))?
+        }
     };
     let counters = counters(at(10))?;
     let front = number(at(8))?.map(Ticket).zip(number(at(9))?.map(Timestamp));
@@ -147,7 +153,9 @@ fn counters(value: &Value) -> Result<HashMap<&str, u64>> {
     let Value::Array(values) = value else { return Err(unexpected("not counters", value)) };
     values
         .chunks_exact(2)
-        .map(|pair| Ok((text(&pair[0])?.unwrap_or_default(), number(&pair[1])?.unwrap_or_default())))
+        .map(|pair| {
+            Ok((text(&pair[0])?.unwrap_or_default(), number(&pair[1])?.unwrap_or_default()))
+        })
         .collect()
 }
 

@@ -1,4 +1,5 @@
-//! Following the outbox: reading on from a place, waiting for more, and saying so when something is missing.
+//! Following the outbox: reading on from a place, waiting for more, and saying so when something is
+//! missing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,13 +18,14 @@ use crate::view::Events;
 /// Places remembered; a process has one or two followers.
 const REMEMBERED: usize = 32;
 
-/// What makes reading on cheap: connections to wait on, and the numbers of the entries that were read last.
+/// What makes reading on cheap: connections to wait on, and the numbers of the entries that were
+/// read last.
 pub(super) struct Follower {
     known: Known,
     /// Connections on which nobody waits just now.
     spare: Mutex<Vec<MultiplexedConnection>>,
-    /// Where the last reads ended, and the number of the entry there. Who goes on from such a place needs no look-up to
-    /// know which number must follow.
+    /// Where the last reads ended, and the number of the entry there. Who goes on from such a
+    /// place needs no look-up to know which number must follow.
     ends: Mutex<VecDeque<(EventSeq, Mark)>>,
 }
 
@@ -97,7 +99,8 @@ impl Follower {
         Events { events, next, gap: false }
     }
 
-    /// For somebody whose last entry is not there any more: all that is left, or where to start anew.
+    /// For somebody whose last entry is not there any more: all that is left, or where to start
+    /// anew.
     async fn after_a_gap(&self, link: &Arc<Link>, after: EventSeq, max: usize) -> Result<Events> {
         let entries = self.read(link, after, max, Duration::ZERO, self.known.mark().at(0)).await?;
         if entries.is_empty() {

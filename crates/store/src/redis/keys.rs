@@ -1,4 +1,5 @@
-//! The names of all Redis keys of a queue: the only place that makes them. What they hold is in docs/redis-keys.md.
+//! The names of all Redis keys of a queue: the only place that makes them. What they hold is in
+//! docs/redis-keys.md.
 
 use bookingq_core::QueueName;
 

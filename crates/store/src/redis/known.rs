@@ -1,8 +1,10 @@
-//! What has been seen of a queue's data, to notice that it is other data now, or the same as it was some time ago.
+//! What has been seen of a queue's data, to notice that it is other data now, or the same as it was
+//! some time ago.
 //!
-//! Each script that changes something numbers its outbox entry, and the numbers only grow. Who has seen a number and later finds a
-//! lower one looks at data that was set back: after a failover to a replica that lagged, from a restored copy, from a disk that
-//! had not kept the last second. Nothing else tells, since such data is sound in itself.
+//! Each script that changes something numbers its outbox entry, and the numbers only grow. Who has
+//! seen a number and later finds a lower one looks at data that was set back: after a failover to a
+//! replica that lagged, from a restored copy, from a disk that had not kept the last second.
+//! Nothing else tells, since such data is sound in itself.
 
 use std::sync::Arc;
 
@@ -17,7 +19,8 @@ pub(super) struct Known {
 #[derive(Debug, Default)]
 struct Inner {
     epoch: Option<String>,
-    /// How often the data became other data. What was read before that is not compared with what came after it.
+    /// How often the data became other data. What was read before that is not compared with what
+    /// came after it.
     lives: u64,
     /// The highest number of an outbox entry.
     newest: u64,
@@ -50,8 +53,8 @@ impl Known {
         Mark { life: inner.lives, number: inner.newest }
     }
 
-    /// Takes what the answer to a call shows: that entries up to this number are there. Returns whether the data was set back
-    /// since it was opened.
+    /// Takes what the answer to a call shows: that entries up to this number are there. Returns
+    /// whether the data was set back since it was opened.
     pub(super) fn shows(&self, number: u64, mark: Mark) -> bool {
         let mut inner = self.inner.lock();
         if mark.life == inner.lives {

@@ -5,9 +5,9 @@
 //!                            '--> Down --back-off, try again--> Up
 //! ```
 //!
-//! A call waits while the first try to connect runs, at most until its deadline. After that try has failed, calls fail at
-//! once while the tries go on behind them. The tries never end: a store without Redis has nothing better to do, and
-//! nobody is there to start it again.
+//! A call waits while the first try to connect runs, at most until its deadline. After that try has
+//! failed, calls fail at once while the tries go on behind them. The tries never end: a store
+//! without Redis has nothing better to do, and nobody is there to start it again.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::io::tcp::TcpSettings;
-use ::redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, ServerErrorKind, Value};
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, ServerErrorKind, Value,
+};
 use bookingq_core::backoff::Backoff;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -31,7 +33,8 @@ use crate::{Result, StoreError};
 /// The data's layout as this release knows it.
 pub(super) const SCHEMA: u32 = 1;
 
-const RECONNECT: Backoff = Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
+const RECONNECT: Backoff =
+    Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
 
 /// The shared connection, and what is needed to make another one.
 pub(super) struct Link {
@@ -60,11 +63,15 @@ struct Live {
 impl Link {
     /// Without connecting.
     pub(super) fn new(config: &RedisConfig, clock: ScriptClock) -> Result<Arc<Self>> {
-        // Without a provider TLS would panic at the first connection; another one that is installed already is as good.
+        // Without a provider TLS would panic at the first connection; another one that is installed
+        // already is as good.
         rustls::crypto::ring::default_provider().install_default().ok();
         // The URL may carry a password, so it must not be part of the error.
         let info = config.url.as_str().into_connection_info().map_err(|error| {
-            StoreError::Settings(format!("the URL is not redis://… or rediss://… ({})", error.category()))
+            StoreError::Settings(format!(
+                "the URL is not redis://… or rediss://… ({})",
+                error.category()
+            ))
         })?;
         let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
         let client = Client::open(info).map_err(|error| StoreError::Settings(error.to_string()))?;
@@ -77,8 +84,13 @@ impl Link {
         }))
     }
 
-    /// Runs one script. A script that the server does not know (any more) is loaded and run again: it had not started.
-    pub(super) async fn script(self: &Arc<Self>, script: &::redis::Script, call: &Cmd) -> Result<Value> {
+    /// Runs one script. A script that the server does not know (any more) is loaded and run again:
+    /// it had not started.
+    pub(super) async fn script(
+        self: &Arc<Self>,
+        script: &::redis::Script,
+        call: &Cmd,
+    ) -> Result<Value> {
         self.attempt(|mut connection| async move {
             match call.query_async(&mut connection).await {
                 Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
@@ -93,11 +105,13 @@ impl Link {
 
     /// Runs one command.
     pub(super) async fn command(self: &Arc<Self>, command: &Cmd) -> Result<Value> {
-        self.attempt(|mut connection| async move { command.query_async(&mut connection).await }).await
+        self.attempt(|mut connection| async move { command.query_async(&mut connection).await })
+            .await
     }
 
-    /// Runs one command that may block for `wait`, on a connection of its own: on the shared one it would hold up everybody.
-    /// Takes the connection kept in `spare`, if there is one, and leaves it there when it still works.
+    /// Runs one command that may block for `wait`, on a connection of its own: on the shared one it
+    /// would hold up everybody. Takes the connection kept in `spare`, if there is one, and
+    /// leaves it there when it still works.
     pub(super) async fn blocking(
         self: &Arc<Self>,
         command: &Cmd,
@@ -112,7 +126,9 @@ impl Link {
             Some(connection) => connection,
             None => bounded(self.deadline, self.dial()).await?,
         };
-        let value = bounded(self.deadline.saturating_add(wait), command.query_async(&mut connection)).await?;
+        let value =
+            bounded(self.deadline.saturating_add(wait), command.query_async(&mut connection))
+                .await?;
         let mut kept = spare.lock();
         if kept.len() < SPARES {
             kept.push(connection);
@@ -121,8 +137,8 @@ impl Link {
         decode::no_error(value)
     }
 
-    /// One call on the shared connection, within the deadline. A connection that fails is replaced for the next call; this
-    /// one is not repeated, since nobody knows whether it took effect.
+    /// One call on the shared connection, within the deadline. A connection that fails is replaced
+    /// for the next call; this one is not repeated, since nobody knows whether it took effect.
     async fn attempt<Call>(
         self: &Arc<Self>,
         call: impl FnOnce(MultiplexedConnection) -> Call,
@@ -136,7 +152,8 @@ impl Link {
         let (error, fate) = match tokio::time::timeout(left, call(live.connection)).await {
             Ok(Ok(value)) => return decode::no_error(value),
             Ok(Err(error)) => judge(&error),
-            // A server that does not answer may be a network that lost it: another connection may do better.
+            // A server that does not answer may be a network that lost it: another connection may
+            // do better.
             Err(_) => (StoreError::Timeout(self.deadline), Fate::Replace),
         };
         if fate == Fate::Replace {
@@ -193,7 +210,8 @@ impl Link {
     }
 
     async fn dial(&self) -> ::redis::RedisResult<MultiplexedConnection> {
-        // Calls are bounded here, not by the client: a blocking one takes longer than its default of 500 ms.
+        // Calls are bounded here, not by the client: a blocking one takes longer than its default
+        // of 500 ms.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.deadline))
             .set_response_timeout(None);
@@ -203,10 +221,11 @@ impl Link {
     /// A connection to a server that is writable, has the scripts, and whose data we understand.
     async fn connect(&self) -> Result<MultiplexedConnection> {
         // Whatever keeps us out may pass: too many clients, for one.
-        let mut connection = bounded(self.deadline, self.dial()).await.map_err(|error| match error {
-            StoreError::Unexpected(why) => StoreError::Unavailable(why),
-            error => error,
-        })?;
+        let mut connection =
+            bounded(self.deadline, self.dial()).await.map_err(|error| match error {
+                StoreError::Unexpected(why) => StoreError::Unavailable(why),
+                error => error,
+            })?;
         let load = async {
             for script in self.scripts.all() {
                 script.load_async(&mut connection).await?;
@@ -219,8 +238,8 @@ impl Link {
         Ok(connection)
     }
 
-    /// Marks new data, and reads the marks; data of the epoch `outdated` is marked as new as well. It writes, so a read-only
-    /// replica refuses it.
+    /// Marks new data, and reads the marks; data of the epoch `outdated` is marked as new as well.
+    /// It writes, so a read-only replica refuses it.
     pub(super) fn open_call(&self, outdated: Option<&str>) -> Cmd {
         let mut call = self.call(&self.scripts.open);
         call.arg(0)
@@ -265,7 +284,10 @@ async fn reconnect(link: Weak<Link>, generation: u64) {
 }
 
 /// A call of the client within a deadline.
-async fn bounded<T>(deadline: Duration, call: impl Future<Output = ::redis::RedisResult<T>>) -> Result<T> {
+async fn bounded<T>(
+    deadline: Duration,
+    call: impl Future<Output = ::redis::RedisResult<T>>,
+) -> Result<T> {
     match tokio::time::timeout(deadline, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(judge(&error).0),

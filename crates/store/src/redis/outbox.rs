@@ -1,7 +1,8 @@
 //! The outbox: stream entries as events, and noticing when some are gone.
 //!
-//! Each entry has a number without holes. A follower that knows the number of the entry it saw last knows at once
-//! whether the next one follows it: entries may have been trimmed, lost in a failover, or lost with all other data.
+//! Each entry has a number without holes. A follower that knows the number of the entry it saw last
+//! knows at once whether the next one follows it: entries may have been trimmed, lost in a
+//! failover, or lost with all other data.
 
 use std::time::Duration;
 
@@ -72,7 +73,12 @@ pub(super) fn entries_of(value: Value) -> Result<Vec<Entry>> {
 }
 
 /// What a follower gets of `entries`, when the number of the first one should be `expected`.
-pub(super) fn deliver(entries: Vec<Entry>, after: EventSeq, expected: Option<u64>, max: usize) -> Events {
+pub(super) fn deliver(
+    entries: Vec<Entry>,
+    after: EventSeq,
+    expected: Option<u64>,
+    max: usize,
+) -> Events {
     let mut found = Events { events: Vec::new(), next: after, gap: expected.is_none() };
     let mut expected = expected;
     for entry in entries {
@@ -89,7 +95,8 @@ pub(super) fn deliver(entries: Vec<Entry>, after: EventSeq, expected: Option<u64
 
 fn entry(value: &Value) -> Result<Entry> {
     let Value::Array(parts) = value else { return Err(unexpected("not an entry", value)) };
-    let (id, Some(Value::Array(fields))) = (parts.first().unwrap_or(&Value::Nil), parts.get(1)) else {
+    let (id, Some(Value::Array(fields))) = (parts.first().unwrap_or(&Value::Nil), parts.get(1))
+    else {
         return Err(unexpected("not an entry", value));
     };
     let (ms, entry) = text(id)?
@@ -108,7 +115,8 @@ fn entry(value: &Value) -> Result<Entry> {
     let mut lines = text(packed)?.unwrap_or_default().split('\n');
     let mut events = Vec::new();
     for index in 0..u16::MAX {
-        let (Some(client), Some(change), Some(whose)) = (lines.next(), lines.next(), lines.next()) else {
+        let (Some(client), Some(change), Some(whose)) = (lines.next(), lines.next(), lines.next())
+        else {
             break;
         };
         let seq = EventSeq::new(ms, entry, index);
@@ -141,7 +149,11 @@ fn event(seq: EventSeq, at: Timestamp, client: &str, change: &str, whose: &str) 
         from,
         to,
         fence: lead.fence,
-        deadline: if to == BookingState::Reserved { Some(Timestamp(extra.parse().ok()?)) } else { None },
+        deadline: if to == BookingState::Reserved {
+            Some(Timestamp(extra.parse().ok()?))
+        } else {
+            None
+        },
         outcome: if to == BookingState::Releasing { Some(Outcome::parse(extra)?) } else { None },
         reason: reason.to_owned(),
     })
@@ -169,12 +181,16 @@ mod tests {
     fn an_event_keeps_clients_and_reasons_with_spaces() {
         let whose = format!("{ID} 000000000003 000000000000009 the card: no > funds ");
         let events = [["a client", "confirming>releasing failed", &whose]];
-        let entries = entries_of(Value::Array(vec![written("7-2", "1", &events)])).expect("entries");
+        let entries =
+            entries_of(Value::Array(vec![written("7-2", "1", &events)])).expect("entries");
         let event = &entries[0].events[0];
         assert_eq!(event.seq, EventSeq::new(7, 2, 0));
         assert_eq!(event.client.as_str(), "a client");
         assert_eq!(event.reason, "the card: no > funds ");
-        assert_eq!((event.ticket, event.fence, event.outcome), (Ticket(3), Fence(9), Some(Outcome::Failed)));
+        assert_eq!(
+            (event.ticket, event.fence, event.outcome),
+            (Ticket(3), Fence(9), Some(Outcome::Failed))
+        );
     }
 
     #[test]

@@ -1,12 +1,13 @@
-//! A booking as it is kept in Redis: one text of nine lines. Their meaning is in docs/redis-keys.md and prelude.lua.
+//! A booking as it is kept in Redis: one text of nine lines. Their meaning is in docs/redis-keys.md
+//! and prelude.lua.
 
 use std::fmt;
 use std::sync::Arc;
 
 use ::redis::Value;
 use bookingq_core::{
-    Booking, BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, Quantity, RequestId,
-    ReservationId, Ticket, Timestamp,
+    Booking, BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, Quantity,
+    RequestId, ReservationId, Ticket, Timestamp,
 };
 
 use super::decode::unexpected;
@@ -36,14 +37,16 @@ pub(super) fn request(request: &RequestId, details: &Details, trace: Option<&str
     }
     lines.push(b'\n');
     // It comes from a header and could not be told from the payload if it had lines of its own.
-    lines.extend_from_slice(trace.filter(|trace| !trace.contains('\n')).unwrap_or_default().as_bytes());
+    lines.extend_from_slice(
+        trace.filter(|trace| !trace.contains('\n')).unwrap_or_default().as_bytes(),
+    );
     lines.push(b'\n');
     lines.extend_from_slice(&details.payload);
     lines
 }
 
-/// The first line of a booking: which one, its place in the order, and its newest claim. The scripts compare it as a whole, so
-/// its numbers have a fixed width.
+/// The first line of a booking: which one, its place in the order, and its newest claim. The
+/// scripts compare it as a whole, so its numbers have a fixed width.
 #[derive(Clone, Copy)]
 pub(super) struct Lead {
     pub(super) booking: BookingId,
@@ -93,9 +96,12 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Reads it, payments and reservations included: what we did not write is an error, never a panic.
+    /// Reads it, payments and reservations included: what we did not write is an error, never a
+    /// panic.
     pub(super) fn read(value: &'a Value) -> Result<Self> {
-        let Value::BulkString(bytes) = value else { return Err(unexpected("not a booking", value)) };
+        let Value::BulkString(bytes) = value else {
+            return Err(unexpected("not a booking", value));
+        };
         Self::parse(bytes).ok_or_else(|| unexpected("not a valid booking", value))
     }
 
@@ -183,13 +189,15 @@ impl<'a> Record<'a> {
             enqueued_at: self.enqueued_at,
             trace: self.trace.map(str::to_owned),
             first: self.state == BookingState::Queued,
-            cancelled: self.state == BookingState::Reserving && self.outcome == Some(Outcome::Cancelled),
+            cancelled: self.state == BookingState::Reserving
+                && self.outcome == Some(Outcome::Cancelled),
         })
     }
 
     /// The task of a payment that has just won, and the booking.
     pub(super) fn won(self, client: &ClientId) -> Result<(Task, Booking)> {
-        let (Some(reservation), Some(payment)) = (self.reservation.clone(), self.payment.clone()) else {
+        let (Some(reservation), Some(payment)) = (self.reservation.clone(), self.payment.clone())
+        else {
             return Err(StoreError::Unexpected("a payment won without a hold".to_owned()));
         };
         let task = Task {
@@ -213,7 +221,9 @@ impl<'a> Record<'a> {
             "" => (Quantity::ONE, ""),
             item => item
                 .split_once(' ')
-                .and_then(|(quantity, item)| Some((Quantity::new(quantity.parse().ok()?).ok()?, item)))
+                .and_then(|(quantity, item)| {
+                    Some((Quantity::new(quantity.parse().ok()?).ok()?, item))
+                })
                 .ok_or_else(|| StoreError::Unexpected(format!("not an item: {item}")))?,
         };
         Ok(Details { item: Arc::from(item), quantity, payload: Arc::from(self.payload) })

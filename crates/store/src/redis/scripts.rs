@@ -1,5 +1,5 @@
-//! The Lua scripts: one file for each transition under `scripts/`, each behind the same prelude, a clock, and what it needs to
-//! look into bookings.
+//! The Lua scripts: one file for each transition under `scripts/`, each behind the same prelude, a
+//! clock, and what it needs to look into bookings.
 
 use std::sync::LazyLock;
 

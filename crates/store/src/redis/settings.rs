@@ -49,7 +49,9 @@ pub(super) fn unknown() -> String {
 fn read(answer: &Value) -> Option<HashMap<&str, &str>> {
     let pair = |name, value| Some((text(name).ok()??, text(value).ok()??));
     match answer {
-        Value::Array(values) => values.chunks_exact(2).map(|both| pair(&both[0], &both[1])).collect(),
+        Value::Array(values) => {
+            values.chunks_exact(2).map(|both| pair(&both[0], &both[1])).collect()
+        }
         Value::Map(pairs) => pairs.iter().map(|(name, value)| pair(name, value)).collect(),
         _ => None,
     }
@@ -60,7 +62,8 @@ mod tests {
     use super::*;
 
     fn answer(policy: &str, appendonly: &str, appendfsync: &str) -> Value {
-        let texts = ["maxmemory-policy", policy, "appendonly", appendonly, "appendfsync", appendfsync];
+        let texts =
+            ["maxmemory-policy", policy, "appendonly", appendonly, "appendfsync", appendfsync];
         Value::Array(texts.iter().map(|text| Value::BulkString(text.as_bytes().to_vec())).collect())
     }
 

@@ -1,4 +1,5 @@
-//! An embedded store whose Enqueue waits at a gate, so that a test decides when a call is in flight.
+//! An embedded store whose Enqueue waits at a gate, so that a test decides when a call is in
+//! flight.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -7,8 +8,8 @@ use async_trait::async_trait;
 use bookingq_core::{Admission, Booking, ClientId, EventSeq, QueueName, Refusal, Ticket};
 use bookingq_store::memory::MemoryStore;
 use bookingq_store::{
-    Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Opened, Result,
-    Scope, Settled, Settlement, Snapshot, Store, StoreError, Swept,
+    Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Opened,
+    Result, Scope, Settled, Settlement, Snapshot, Store, StoreError, Swept,
 };
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -57,10 +58,14 @@ impl Gated {
 
 #[async_trait]
 impl Store for Gated {
-    async fn enqueue(&self, batch: Vec<Enqueue>) -> Result<Vec<std::result::Result<Enqueued, Refusal>>> {
+    async fn enqueue(
+        &self,
+        batch: Vec<Enqueue>,
+    ) -> Result<Vec<std::result::Result<Enqueued, Refusal>>> {
         self.batches.lock().push(batch.len());
         self.gate.acquire().await.unwrap().forget();
-        let failing = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        let failing =
+            self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
         if failing.is_ok() {
             return Err(StoreError::Timeout(Duration::from_secs(1)));
         }
@@ -95,7 +100,10 @@ impl Store for Gated {
         self.inner.confirm(batch, lease).await
     }
 
-    async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<std::result::Result<Booking, Refusal>>> {
+    async fn cancel(
+        &self,
+        batch: Vec<Cancel>,
+    ) -> Result<Vec<std::result::Result<Booking, Refusal>>> {
         self.inner.cancel(batch).await
     }
 

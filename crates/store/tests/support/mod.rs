@@ -1,4 +1,5 @@
-//! A redis-server of our own for a test: on a free port, in a directory that goes away, stopped at the end.
+//! A redis-server of our own for a test: on a free port, in a directory that goes away, stopped at
+//! the end.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part of this")]
 
 use std::io::{Read as _, Write as _};
@@ -114,7 +115,8 @@ fn answers(child: &mut Child, port: u16) -> bool {
         if child.try_wait().unwrap().is_some() {
             return false;
         }
-        // Another test's server may have got the port first: it would go away in the middle of this test.
+        // Another test's server may have got the port first: it would go away in the middle of this
+        // test.
         if process_id(port) == Some(child.id()) {
             return true;
         }

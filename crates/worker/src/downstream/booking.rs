@@ -74,7 +74,9 @@ impl BookingClient {
     pub async fn perform(&self, task: &Task, hold: Duration) -> Result<Answer, Trouble> {
         let answer = match &task.kind {
             TaskKind::Reserve => self.reserve(task, hold).await,
-            TaskKind::Confirm { reservation, payment } => self.confirm(task, reservation, payment).await,
+            TaskKind::Confirm { reservation, payment } => {
+                self.confirm(task, reservation, payment).await
+            }
             TaskKind::Release { reservation, outcome } => {
                 self.release(task, reservation.as_ref(), *outcome).await
             }
@@ -105,13 +107,16 @@ impl BookingClient {
         let response = call(self.timeout(), request, |request| client.reserve(request)).await?;
         match response.outcome {
             Some(reserve_response::Outcome::Reserved(reserved)) => {
-                // An id we can't keep is as good as no answer: the reservation is released with the booking id.
+                // An id we can't keep is as good as no answer: the reservation is released with the
+                // booking id.
                 ReservationId::new(&reserved.reservation_id)
                     .map(Answer::Reserved)
                     .map_err(|invalid| malformed(&invalid.to_string()))
             }
             Some(reserve_response::Outcome::SoldOut(_)) => Ok(Answer::SoldOut),
-            Some(reserve_response::Outcome::Rejected(rejected)) => Ok(Answer::Rejected(rejected.reason)),
+            Some(reserve_response::Outcome::Rejected(rejected)) => {
+                Ok(Answer::Rejected(rejected.reason))
+            }
             None => Err(malformed("ReserveResponse has no outcome")),
         }
     }
@@ -134,7 +139,9 @@ impl BookingClient {
         let response = call(self.timeout(), request, |request| client.confirm(request)).await?;
         match response.outcome {
             Some(confirm_response::Outcome::Confirmed(_)) => Ok(Answer::Confirmed),
-            Some(confirm_response::Outcome::Rejected(rejected)) => Ok(Answer::Rejected(rejected.reason)),
+            Some(confirm_response::Outcome::Rejected(rejected)) => {
+                Ok(Answer::Rejected(rejected.reason))
+            }
             None => Err(malformed("ConfirmResponse has no outcome")),
         }
     }

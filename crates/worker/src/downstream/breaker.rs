@@ -1,4 +1,5 @@
-//! The circuit breaker of one service: stops sending when nobody is answered, so that a dead service burns nobody's tries.
+//! The circuit breaker of one service: stops sending when nobody is answered, so that a dead
+//! service burns nobody's tries.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use tokio::time::Instant;
 /// Failures in a row, with no success between, that open the circuit.
 const THRESHOLD: u32 = 10;
 /// Waits between probes while it is open.
-const PROBES: Backoff = Backoff { initial: Duration::from_millis(500), max: Duration::from_secs(5) };
+const PROBES: Backoff =
+    Backoff { initial: Duration::from_millis(500), max: Duration::from_secs(5) };
 
 /// Whether calls may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +68,10 @@ impl Breaker {
 
     /// A call was answered.
     pub fn succeeded(&self, now: Instant) {
-        let before =
-            std::mem::replace(&mut *self.state.lock(), State { last_success: Some(now), ..State::default() });
+        let before = std::mem::replace(
+            &mut *self.state.lock(),
+            State { last_success: Some(now), ..State::default() },
+        );
         if before.next_probe.is_some() {
             self.closed.notify_one();
         }
@@ -88,8 +92,8 @@ impl Breaker {
         }
     }
 
-    /// Whether anybody's call was answered after `start`: only then does silence since `start` say something about one
-    /// booking rather than about the service.
+    /// Whether anybody's call was answered after `start`: only then does silence since `start` say
+    /// something about one booking rather than about the service.
     pub fn answered_since(&self, start: Instant) -> bool {
         self.state.lock().last_success.is_some_and(|at| at > start)
     }

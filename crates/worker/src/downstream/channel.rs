@@ -52,8 +52,11 @@ impl Channels {
     /// # Errors
     /// When the endpoint or the TLS files can't be used.
     pub fn new(service: &'static str, config: &Downstream) -> Result<Self, DownstreamError> {
-        let unusable =
-            |cause: String| DownstreamError::Endpoint { service, endpoint: config.endpoint.clone(), cause };
+        let unusable = |cause: String| DownstreamError::Endpoint {
+            service,
+            endpoint: config.endpoint.clone(),
+            cause,
+        };
         let mut endpoint = Endpoint::from_shared(config.endpoint.clone())
             .map_err(|error| unusable(error.to_string()))?
             .connect_timeout(config.timeout.min(Duration::from_secs(2)))
@@ -86,7 +89,11 @@ impl Channels {
 }
 
 fn read(service: &'static str, path: &Path) -> Result<Vec<u8>, DownstreamError> {
-    std::fs::read(path).map_err(|cause| DownstreamError::Certificate { service, path: path.into(), cause })
+    std::fs::read(path).map_err(|cause| DownstreamError::Certificate {
+        service,
+        path: path.into(),
+        cause,
+    })
 }
 
 fn client_tls(service: &'static str, tls: &ClientTls) -> Result<ClientTlsConfig, DownstreamError> {

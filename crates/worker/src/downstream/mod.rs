@@ -18,7 +18,8 @@ pub enum Trouble {
     /// The service answered, with an error. Whether it did the work is unknown.
     #[error("answered {0:?}: {1}")]
     Answered(Code, String),
-    /// The service did not answer: no connection, or the deadline passed. Whether it did the work is unknown.
+    /// The service did not answer: no connection, or the deadline passed. Whether it did the work
+    /// is unknown.
     #[error("did not answer: {0}")]
     Silent(String),
 }
@@ -52,8 +53,9 @@ where
     }
 }
 
-/// A transport that failed shows as UNAVAILABLE or UNKNOWN with a source; a service that answers UNAVAILABLE itself means
-/// the same. DEADLINE_EXCEEDED and CANCELLED are silence, whichever side noticed first.
+/// A transport that failed shows as UNAVAILABLE or UNKNOWN with a source; a service that answers
+/// UNAVAILABLE itself means the same. DEADLINE_EXCEEDED and CANCELLED are silence, whichever side
+/// noticed first.
 fn trouble(status: &Status) -> Trouble {
     let text = || status.message().to_owned();
     match status.code() {

@@ -19,8 +19,8 @@ const SHARDS: usize = 16;
 const PENDING: usize = 8;
 /// The shortest time between two positions told to one watcher, and the longest.
 const POSITION_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
-/// Of this many waiting ahead, each adds a second to the time between two positions: far from the front, moving up by a
-/// few places is no news.
+/// Of this many waiting ahead, each adds a second to the time between two positions: far from the
+/// front, moving up by a few places is no news.
 const PLACES_PER_SECOND: u64 = 1000;
 
 /// What a watcher is told.
@@ -90,7 +90,14 @@ impl Hub {
         let watcher = Watcher { id, news: sender, ticket: Arc::clone(&ticket), told: None };
         self.shard(client).lock().entry(client.clone()).or_default().push(watcher);
         self.open.fetch_add(1, Ordering::Relaxed);
-        Subscription { hub: Arc::clone(self), client: client.clone(), id, news, ticket, missed: false }
+        Subscription {
+            hub: Arc::clone(self),
+            client: client.clone(),
+            id,
+            news,
+            ticket,
+            missed: false,
+        }
     }
 
     /// Tells the watchers of the event's client.
@@ -112,7 +119,8 @@ impl Hub {
         }
     }
 
-    /// Tells positions, one piece of the table after the other, each piece once a second. Ends when dropped.
+    /// Tells positions, one piece of the table after the other, each piece once a second. Ends when
+    /// dropped.
     pub async fn tell_positions(self: Arc<Self>, line: Arc<LineView>) {
         let mut ticks = tokio::time::interval(POSITION_EVERY.0 / SHARDS as u32);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -131,7 +139,8 @@ impl Hub {
 
 impl Watcher {
     fn tell(&mut self, news: News) {
-        // A full channel is noticed by the reader: it empties it, finds it was full, and looks into the store.
+        // A full channel is noticed by the reader: it empties it, finds it was full, and looks into
+        // the store.
         let _ = self.news.try_send(news);
     }
 
@@ -143,7 +152,8 @@ impl Watcher {
         let Some(position) = line.position(Ticket(ticket)) else { return };
         let due = self.told.is_none_or(|(told, at)| {
             let every = Duration::from_secs(position / PLACES_PER_SECOND);
-            told != position && now.duration_since(at) >= every.clamp(POSITION_EVERY.0 / 2, POSITION_EVERY.1)
+            told != position
+                && now.duration_since(at) >= every.clamp(POSITION_EVERY.0 / 2, POSITION_EVERY.1)
         });
         if due && self.news.try_send(News::Position(position)).is_ok() {
             self.told = Some((position, now));
@@ -168,7 +178,8 @@ impl Subscription {
         self.ticket.store(ticket.map_or(0, |t| t.0), Ordering::Relaxed);
     }
 
-    /// The next news. When the channel was found full, what did not fit is made up for by a [`News::Refresh`] at its end.
+    /// The next news. When the channel was found full, what did not fit is made up for by a
+    /// [`News::Refresh`] at its end.
     pub async fn next(&mut self) -> Option<News> {
         if self.news.len() == PENDING {
             self.missed = true;

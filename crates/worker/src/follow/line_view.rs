@@ -1,4 +1,5 @@
-//! The worker's picture of the line: exact positions from the outbox, and the pace at which it moves.
+//! The worker's picture of the line: exact positions from the outbox, and the pace at which it
+//! moves.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Follows the outbox: keeps the worker's own picture of the line, wakes the claim loop, tells the watchers.
+//! Follows the outbox: keeps the worker's own picture of the line, wakes the claim loop, tells the
+//! watchers.
 //!
 //! ```text
 //!   store.events ──> Follower ──> LineView   (exact positions, pace)
@@ -29,11 +30,13 @@ const READ: usize = 4096;
 const LOAD: usize = 10_000;
 /// How long one read of the outbox waits for news.
 const WAIT: Duration = Duration::from_secs(1);
-/// From a read that brought something to the next: a busy outbox is read in large pieces, since a read costs Redis the more the
-/// fewer events it brings.
+/// From a read that brought something to the next: a busy outbox is read in large pieces, since a
+/// read costs Redis the more the fewer events it brings.
 const PACE: Duration = Duration::from_millis(5);
-/// Waits after a read that failed. No end: without the outbox a worker still works, only more slowly told.
-const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
+/// Waits after a read that failed. No end: without the outbox a worker still works, only more
+/// slowly told.
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
 /// Reads the outbox for one worker.
 pub struct Follower {
@@ -102,8 +105,8 @@ impl Follower {
         }
     }
 
-    /// Reads the line in pieces. The outbox's end is read first: what happens meanwhile is replayed, which a set of
-    /// tickets that join once and leave once does not mind.
+    /// Reads the line in pieces. The outbox's end is read first: what happens meanwhile is
+    /// replayed, which a set of tickets that join once and leave once does not mind.
     async fn load(&self) -> Result<EventSeq, StoreError> {
         let after = self.store.latest_event().await?;
         let mut line = bookingq_core::line::Line::new();

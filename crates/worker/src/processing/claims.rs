@@ -20,11 +20,12 @@ pub type Wake = Arc<Notify>;
 
 /// Longest sleep without looking, should a wake be lost.
 const FALLBACK: Duration = Duration::from_secs(1);
-/// Shortest time from a claim that found nothing to the next one: a paused queue that fills, or a line that other workers
-/// empty, would otherwise cost Redis a claim for each wake.
+/// Shortest time from a claim that found nothing to the next one: a paused queue that fills, or a
+/// line that other workers empty, would otherwise cost Redis a claim for each wake.
 const NOTHING_FOUND: Duration = Duration::from_millis(5);
 /// Waits after a claim that failed.
-const CLAIM_BACKOFF: Backoff = Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
+const CLAIM_BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
 /// Claims tasks and runs each in a slot.
 pub struct ClaimLoop {
@@ -45,12 +46,14 @@ pub struct ClaimLoop {
 pub struct Finished {
     /// Tasks that were in hand when claiming stopped.
     pub in_hand: usize,
-    /// Of those, how many were cut off when the time was over. Their leases were given back or run out.
+    /// Of those, how many were cut off when the time was over. Their leases were given back or run
+    /// out.
     pub cut_off: usize,
 }
 
 impl ClaimLoop {
-    /// Claims until `stop`, then finishes what is in hand until `patience` has passed, then gives the rest back.
+    /// Claims until `stop`, then finishes what is in hand until `patience` has passed, then gives
+    /// the rest back.
     pub async fn run(self, stop: CancellationToken, patience: Duration) -> Finished {
         self.executor.metrics().task_slots.set(self.concurrency as i64);
         let slots = Arc::new(Semaphore::new(self.concurrency));
@@ -79,16 +82,20 @@ impl ClaimLoop {
         self.finish(running, patience).await
     }
 
-    /// Waits for a free slot and for the circuit; how many tasks may be claimed now. `None` when told to stop.
+    /// Waits for a free slot and for the circuit; how many tasks may be claimed now. `None` when
+    /// told to stop.
     async fn room(&self, slots: &Arc<Semaphore>, stop: &CancellationToken) -> Option<usize> {
         loop {
-            // The permit is given back at once: this loop is the only one that takes slots, so the room stays.
+            // The permit is given back at once: this loop is the only one that takes slots, so the
+            // room stays.
             tokio::select! {
                 permit = slots.acquire() => drop(permit.ok()?),
                 () = stop.cancelled() => return None,
             }
             match self.executor.booking().breaker.admit(Instant::now(), rand::random()) {
-                Circuit::Closed => return Some(slots.available_permits().clamp(1, MAX_STORE_BATCH)),
+                Circuit::Closed => {
+                    return Some(slots.available_permits().clamp(1, MAX_STORE_BATCH));
+                }
                 Circuit::Probe => return Some(1),
                 Circuit::OpenUntil(at) => tokio::select! {
                     () = tokio::time::sleep_until(at) => {}
@@ -150,8 +157,8 @@ impl ClaimLoop {
         let held = self.executor.held();
         running.shutdown().await;
         info!(cut_off, "time to finish is over: giving back what is still in hand");
-        // A lease of (almost) nothing: due at once for the others. Whether a call of ours still arrives does not matter,
-        // because every call is idempotent by booking id.
+        // A lease of (almost) nothing: due at once for the others. Whether a call of ours still
+        // arrives does not matter, because every call is idempotent by booking id.
         let given_back = self.executor.store().store().renew(held, Duration::from_millis(1));
         if tokio::time::timeout(FALLBACK, given_back).await.is_err() {
             warn!("can't give leases back; they will run out");

@@ -21,7 +21,8 @@ use crate::metrics::Metrics;
 use crate::trace;
 
 /// Waits between repeats of a settlement whose outcome is unknown.
-const SETTLE_BACKOFF: Backoff = Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
+const SETTLE_BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
 
 /// How tasks are done.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +75,8 @@ impl Executor {
         self.held.lock().values().cloned().collect()
     }
 
-    /// Does a claimed task to its settlement. Dropping the future drops the task: its lease runs out and another claims it.
+    /// Does a claimed task to its settlement. Dropping the future drops the task: its lease runs
+    /// out and another claims it.
     ///
     /// Returns the booking's state after it, or `None` if somebody else has the task by now.
     pub async fn run(&self, task: Task) -> Option<BookingState> {
@@ -101,7 +103,10 @@ impl Executor {
         let verdict = self.verdict(task, start).await;
         let state = self.settle(task, verdict, start.elapsed()).await;
         let kind = task.kind.as_str();
-        self.metrics.task_duration.with_label_values(&[kind]).observe(start.elapsed().as_secs_f64());
+        self.metrics
+            .task_duration
+            .with_label_values(&[kind])
+            .observe(start.elapsed().as_secs_f64());
         state
     }
 
@@ -127,7 +132,8 @@ impl Executor {
         judge(task, answer, service, &self.config.retry, self.config.hold, rand::random())
     }
 
-    /// Only before the very first Reserve: later one may have been made whose answer was lost, and must be found again.
+    /// Only before the very first Reserve: later one may have been made whose answer was lost, and
+    /// must be found again.
     async fn nothing_left(&self, task: &Task) -> bool {
         let Some(ticket) = &self.ticket else { return false };
         if task.kind != TaskKind::Reserve || !task.first {
@@ -160,8 +166,8 @@ impl Executor {
         self.metrics.downstream_duration.with_label_values(&[service, method]).observe(seconds);
     }
 
-    /// Settles, repeating while the outcome is unknown. There is no last try: the fence makes a late one harmless, and
-    /// whoever stops this process drops the future.
+    /// Settles, repeating while the outcome is unknown. There is no last try: the fence makes a
+    /// late one harmless, and whoever stops this process drops the future.
     async fn settle(&self, task: &Task, verdict: Verdict, busy: Duration) -> Option<BookingState> {
         let label = verdict_label(&verdict);
         let settlement = Settlement { lease: task.lease(), verdict, busy };

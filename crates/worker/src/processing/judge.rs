@@ -22,9 +22,9 @@ pub enum Service {
 
 /// The verdict. `chance` in [0, 1) spreads retries.
 ///
-/// A failed try counts against a booking only if the failure says something about the booking: an error answered while the
-/// circuit is closed, or silence while others were answered. Confirm and Release never give up (invariant 4): somebody has
-/// paid, or something must go back on sale.
+/// A failed try counts against a booking only if the failure says something about the booking: an
+/// error answered while the circuit is closed, or silence while others were answered. Confirm and
+/// Release never give up (invariant 4): somebody has paid, or something must go back on sale.
 pub fn judge(
     task: &Task,
     answer: Result<Answer, Trouble>,
@@ -34,15 +34,22 @@ pub fn judge(
     chance: f64,
 ) -> Verdict {
     match (answer, &task.kind) {
-        (Ok(Answer::Reserved(reservation)), TaskKind::Reserve) => Verdict::Reserved { reservation, hold },
+        (Ok(Answer::Reserved(reservation)), TaskKind::Reserve) => {
+            Verdict::Reserved { reservation, hold }
+        }
         (Ok(Answer::SoldOut), TaskKind::Reserve) => Verdict::SoldOut,
-        (Ok(Answer::Rejected(reason)), TaskKind::Reserve) => Verdict::Rejected { reason: shorten(reason) },
-        (Ok(Answer::Confirmed), TaskKind::Confirm { .. } | TaskKind::Release { .. }) => Verdict::Confirmed,
+        (Ok(Answer::Rejected(reason)), TaskKind::Reserve) => {
+            Verdict::Rejected { reason: shorten(reason) }
+        }
+        (Ok(Answer::Confirmed), TaskKind::Confirm { .. } | TaskKind::Release { .. }) => {
+            Verdict::Confirmed
+        }
         (Ok(Answer::Rejected(reason)), TaskKind::Confirm { .. }) => {
             Verdict::GiveUp { reason: shorten(reason) }
         }
         (Ok(Answer::Released), TaskKind::Release { .. }) => Verdict::Released,
-        // An answer to another question can't come from BookingClient; treated as no answer, it loses nothing.
+        // An answer to another question can't come from BookingClient; treated as no answer, it
+        // loses nothing.
         (Ok(_), _) => again(task, Try::Free, retry, chance),
         (Err(trouble), kind) => {
             let counts = counts(&trouble, service);

@@ -7,8 +7,8 @@ use tracing::{info, warn};
 
 use super::Executor;
 
-/// Renews every held lease at a third of its length, for ever; ends when dropped. A task that was lost is let go on: its
-/// calls are idempotent, and its settlement will be told that it is stale.
+/// Renews every held lease at a third of its length, for ever; ends when dropped. A task that was
+/// lost is let go on: its calls are idempotent, and its settlement will be told that it is stale.
 pub async fn renew_leases(executor: Arc<Executor>, lease: Duration) {
     let mut ticks = tokio::time::interval(lease / 3);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -20,7 +20,9 @@ pub async fn renew_leases(executor: Arc<Executor>, lease: Duration) {
         }
         match executor.store().store().renew(held.clone(), lease).await {
             Ok(renewed) => {
-                for lost in held.iter().zip(renewed).filter(|(_, renewed)| !renewed).map(|(held, _)| held) {
+                for lost in
+                    held.iter().zip(renewed).filter(|(_, renewed)| !renewed).map(|(held, _)| held)
+                {
                     info!(client_id = %lost.client, booking_id = %lost.booking, "lost the lease of a task");
                 }
             }

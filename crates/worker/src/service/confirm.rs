@@ -11,8 +11,9 @@ use tracing::Instrument as _;
 use super::Service;
 
 impl Service {
-    /// The payment wins or loses in the store. What follows at the Booking Service is a task like any other: this worker
-    /// holds it and does it now, but the caller's leaving does not stop it, and if this worker dies another one does it.
+    /// The payment wins or loses in the store. What follows at the Booking Service is a task like
+    /// any other: this worker holds it and does it now, but the caller's leaving does not stop
+    /// it, and if this worker dies another one does it.
     pub(super) async fn confirm_payment(
         &self,
         request: v1::ConfirmPaymentRequest,
@@ -28,7 +29,12 @@ impl Service {
     }
 
     /// Tells the Booking Service, and waits for it at most as long as one call to it may take.
-    async fn carry_out(&self, task: Task, won: Booking, client: &ClientId) -> Result<Booking, ApiError> {
+    async fn carry_out(
+        &self,
+        task: Task,
+        won: Booking,
+        client: &ClientId,
+    ) -> Result<Booking, ApiError> {
         let executor = Arc::clone(&self.executor);
         let patience = executor.booking().timeout();
         let out = executor.booking().breaker.is_open();
@@ -41,14 +47,19 @@ impl Service {
             return Ok(won);
         }
         self.wake.notify_one();
-        // The payment has won whatever this answers: a store that does not is no reason to say that it has not.
+        // The payment has won whatever this answers: a store that does not is no reason to say that
+        // it has not.
         let now = self.store.status(client.clone()).await.ok().flatten();
         Ok(now.filter(|booking| booking.id == won.id).unwrap_or(won))
     }
 
-    pub(super) async fn cancel(&self, request: v1::CancelRequest) -> Result<v1::CancelResponse, ApiError> {
+    pub(super) async fn cancel(
+        &self,
+        request: v1::CancelRequest,
+    ) -> Result<v1::CancelResponse, ApiError> {
         let cancel = self.parser.cancel(&request)?;
-        let booking = self.store.cancel(cancel).await.map_err(|error| self.store_error(error))??;
+        let booking =
+            self.store.cancel(cancel).await.map_err(|error| self.store_error(error))??;
         self.wake.notify_one();
         Ok(v1::CancelResponse { booking: Some(self.show(&booking)) })
     }

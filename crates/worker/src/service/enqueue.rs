@@ -38,12 +38,15 @@ impl Service {
             }
         }
         // The caller has made a batch already: it goes to the store as it is.
-        let answers = self.store.store().enqueue(valid).await.map_err(|error| self.store_error(error))?;
+        let answers =
+            self.store.store().enqueue(valid).await.map_err(|error| self.store_error(error))?;
         self.wake.notify_one();
         let mut answers = answers.into_iter();
         let results = results
             .into_iter()
-            .filter_map(|refused| refused.or_else(|| answers.next().map(|answer| self.enqueued(answer))))
+            .filter_map(|refused| {
+                refused.or_else(|| answers.next().map(|answer| self.enqueued(answer)))
+            })
             .map(result)
             .collect();
         Ok(v1::EnqueueBatchResponse { results })

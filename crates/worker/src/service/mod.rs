@@ -73,7 +73,9 @@ impl Service {
     fn store_error(&self, error: StoreError) -> ApiError {
         self.executor.metrics().store_failed(&error);
         match error {
-            StoreError::Overloaded { .. } => ApiError::Overloaded { retry_after: Duration::from_secs(1) },
+            StoreError::Overloaded { .. } => {
+                ApiError::Overloaded { retry_after: Duration::from_secs(1) }
+            }
             error => ApiError::StoreUnavailable { cause: error.to_string() },
         }
     }

@@ -1,4 +1,5 @@
-//! What happens to every request alike: a place behind the gate, its metrics, and its refusal as a gRPC status.
+//! What happens to every request alike: a place behind the gate, its metrics, and its refusal as a
+//! gRPC status.
 
 use std::future::Future;
 
@@ -24,7 +25,10 @@ impl Service {
         let metrics = self.executor.metrics();
         let reason = result.as_ref().map_or_else(|error| reason_word(error.reason()), |_| "OK");
         metrics.requests.with_label_values(&[method, reason]).inc();
-        metrics.request_duration.with_label_values(&[method]).observe(start.elapsed().as_secs_f64());
+        metrics
+            .request_duration
+            .with_label_values(&[method])
+            .observe(start.elapsed().as_secs_f64());
         result.map(Response::new).map_err(|error| {
             debug!(method, %error, "refused");
             error.into()

@@ -40,7 +40,11 @@ impl Parser {
     ///
     /// # Errors
     /// The first field that is not as it must be.
-    pub fn enqueue(&self, request: &v1::EnqueueRequest, trace: Option<String>) -> Result<Enqueue, ApiError> {
+    pub fn enqueue(
+        &self,
+        request: &v1::EnqueueRequest,
+        trace: Option<String>,
+    ) -> Result<Enqueue, ApiError> {
         self.check_queue(&request.queue)?;
         Ok(Enqueue {
             client: ClientId::new(&request.client_id)?,

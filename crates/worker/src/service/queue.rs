@@ -12,7 +12,8 @@ impl Service {
         request: v1::GetQueueRequest,
     ) -> Result<v1::GetQueueResponse, ApiError> {
         self.parser.check_queue(&request.queue)?;
-        let snapshot = self.store.store().snapshot().await.map_err(|error| self.store_error(error))?;
+        let snapshot =
+            self.store.store().snapshot().await.map_err(|error| self.store_error(error))?;
         let totals = snapshot.totals;
         Ok(v1::GetQueueResponse {
             queue: request.queue,

@@ -1,4 +1,5 @@
-//! WatchStatus: the booking now, and again whenever its state or position changes, until it is final.
+//! WatchStatus: the booking now, and again whenever its state or position changes, until it is
+//! final.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -49,7 +50,8 @@ pub(super) async fn open(
     let place = service.gate.watch()?;
     // First the subscription, then the look: nothing that happens in between is missed.
     let subscription = service.hub.subscribe(&client);
-    let found = service.store.status(client.clone()).await.map_err(|error| service.store_error(error))?;
+    let found =
+        service.store.status(client.clone()).await.map_err(|error| service.store_error(error))?;
     let shown = found.ok_or(Refusal::BookingNotFound)?;
     service.executor.metrics().watches.set(service.hub.len() as i64);
     let watch = Watch { service, client, subscription, shown, stage: Stage::First, _place: place };
@@ -89,8 +91,8 @@ impl Watch {
         loop {
             match self.subscription.next().await {
                 Some(News::Position(position)) => {
-                    // Nobody ever moves back in line: a higher one comes from a picture of the line that is behind
-                    // what the store has said.
+                    // Nobody ever moves back in line: a higher one comes from a picture of the line
+                    // that is behind what the store has said.
                     let forward = self.shown.position.is_none_or(|shown| position < shown);
                     if self.shown.state == BookingState::Queued && forward {
                         self.shown.position = Some(position);
@@ -110,7 +112,11 @@ impl Watch {
                         return Ok(());
                     }
                 }
-                None => return Err(Status::unavailable("this worker is leaving: watch on another one")),
+                None => {
+                    return Err(Status::unavailable(
+                        "this worker is leaving: watch on another one",
+                    ));
+                }
             }
         }
     }
@@ -122,7 +128,8 @@ impl Watch {
             || (event.booking == self.shown.id && event.to == self.shown.state)
     }
 
-    /// Follows a transition without asking the store. `false`: it does not fit, or says too little; look instead.
+    /// Follows a transition without asking the store. `false`: it does not fit, or says too little;
+    /// look instead.
     fn apply(&mut self, event: &Event) -> bool {
         // What a client needs of a reservation is not in the event.
         let plain = event.to != BookingState::Reserved;

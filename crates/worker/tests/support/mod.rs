@@ -1,4 +1,5 @@
-//! A queue on the embedded store, its simulated services, and a real gRPC client: what every test of this folder needs.
+//! A queue on the embedded store, its simulated services, and a real gRPC client: what every test
+//! of this folder needs.
 
 #![allow(dead_code, missing_docs, clippy::unwrap_used, reason = "each test uses a part of it")]
 
@@ -52,7 +53,8 @@ impl World {
     }
 
     pub fn config(&self, id: &str) -> WorkerConfig {
-        let backoff = Backoff { initial: Duration::from_millis(10), max: Duration::from_millis(50) };
+        let backoff =
+            Backoff { initial: Duration::from_millis(10), max: Duration::from_millis(50) };
         WorkerConfig {
             booking: downstream(self.booking.address()),
             hold: Duration::from_secs(60),
@@ -77,7 +79,11 @@ pub async fn connect(worker: &WorkerHandle) -> Client {
     Client::connect(format!("http://{}", worker.grpc_addr())).await.unwrap()
 }
 
-pub async fn enqueue(client: &mut Client, who: &str, request: &str) -> Result<v1::EnqueueResponse, Status> {
+pub async fn enqueue(
+    client: &mut Client,
+    who: &str,
+    request: &str,
+) -> Result<v1::EnqueueResponse, Status> {
     let request = v1::EnqueueRequest {
         queue: "concert".into(),
         client_id: who.into(),
@@ -103,7 +109,8 @@ pub async fn pay(client: &mut Client, who: &str, payment: &str) -> Result<v1::Bo
 }
 
 pub async fn cancel(client: &mut Client, who: &str) -> Result<v1::Booking, Status> {
-    let request = v1::CancelRequest { queue: "concert".into(), client_id: who.into(), ..Default::default() };
+    let request =
+        v1::CancelRequest { queue: "concert".into(), client_id: who.into(), ..Default::default() };
     client.cancel(request).await.map(|response| response.into_inner().booking.unwrap())
 }
 

@@ -75,7 +75,8 @@ pub fn names(words: &[&str]) -> Result<Vec<String>> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-/// Every kind that can be listed, in a namespace or outside of all, as kubectl names them. Events are not things.
+/// Every kind that can be listed, in a namespace or outside of all, as kubectl names them. Events
+/// are not things.
 pub fn kinds(namespaced: bool) -> Result<Vec<String>> {
     let scope = format!("--namespaced={namespaced}");
     let text = kubectl(&["api-resources", "--verbs=list,delete", "--output=name", &scope])?;

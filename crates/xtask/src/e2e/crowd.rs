@@ -1,4 +1,5 @@
-//! The crowd of the story: a Job in the cluster, because it must outlive whatever is killed; read through its log.
+//! The crowd of the story: a Job in the cluster, because it must outlive whatever is killed; read
+//! through its log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +22,8 @@ const LIFE: u64 = 900;
 pub struct Progress(BTreeMap<String, u64>);
 
 impl Progress {
-    /// Of the last line that has numbers: `  12.0s  concert arrived=310/20000 in_line_or_past=309 …`.
+    /// Of the last line that has numbers: `  12.0s  concert arrived=310/20000 in_line_or_past=309
+    /// …`.
     fn read(log: &str) -> Option<Self> {
         let line = log.lines().rev().find(|line| line.contains(" arrived="))?;
         let number = |word: &str| {
@@ -70,7 +72,11 @@ pub fn wait_until(
 ) -> Result<Progress> {
     until(what, limit, || {
         let progress = progress()?;
-        Ok(if enough(&progress) { Look::Done(progress) } else { Look::NotYet(format!("{progress:?}")) })
+        Ok(if enough(&progress) {
+            Look::Done(progress)
+        } else {
+            Look::NotYet(format!("{progress:?}"))
+        })
     })
 }
 
@@ -79,14 +85,16 @@ pub fn report(limit: Duration) -> Result<Value> {
     let ended = until("the crowd to end", limit, || {
         Ok(match how_it_ended()? {
             Some(ended) => Look::Done(ended),
-            None => Look::NotYet(progress().map_or_else(|error| error.to_string(), |far| format!("{far:?}"))),
+            None => Look::NotYet(
+                progress().map_or_else(|error| error.to_string(), |far| format!("{far:?}")),
+            ),
         })
     })?;
     let log = kubectl(&["logs", "--namespace", NAMESPACE, "--tail=200", JOB])?;
     let report = log.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
-    report
-        .filter(|report| report.get("sound").is_some())
-        .with_context(|| format!("the crowd's Job is {ended}, and it has left no report: {}", last(&log)))
+    report.filter(|report| report.get("sound").is_some()).with_context(|| {
+        format!("the crowd's Job is {ended}, and it has left no report: {}", last(&log))
+    })
 }
 
 /// What is wrong with the report of a crowd of so many: nothing, if all went well.

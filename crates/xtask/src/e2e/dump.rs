@@ -28,7 +28,8 @@ pub fn write() -> Result<PathBuf> {
         }
         for pod in list(&["pods", "--namespace", namespace]).unwrap_or_default() {
             let Some(name) = pod["metadata"]["name"].as_str() else { continue };
-            let logs = [&["logs"], &within[..], &["--all-containers", "--timestamps", name]].concat();
+            let logs =
+                [&["logs"], &within[..], &["--all-containers", "--timestamps", name]].concat();
             keep(&folder, &format!("{namespace}-{name}.log"), &logs)?;
             let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64();
             if restarts.is_some_and(|restarts| restarts > 0) {

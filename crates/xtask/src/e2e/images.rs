@@ -42,7 +42,8 @@ impl Images {
             let mut words = loader.split_whitespace();
             let program = words.next().context("--load-image names no program")?;
             // A path is one from the top of the repository; a bare name is looked up.
-            let program = if program.contains('/') { tree::root().join(program) } else { program.into() };
+            let program =
+                if program.contains('/') { tree::root().join(program) } else { program.into() };
             let mut command = Command::new(program);
             command.args(words).arg(&image).current_dir(tree::root());
             shell::run(&mut command)?;

@@ -1,5 +1,5 @@
-//! `cargo xtask e2e`: a whole sale on a real cluster, with everything killed that can be, from the chart's installation to
-//! the last object that must be gone.
+//! `cargo xtask e2e`: a whole sale on a real cluster, with everything killed that can be, from the
+//! chart's installation to the last object that must be gone.
 //!
 //! ```text
 //!   story    the steps, in order, each with its deadline    dump      what is kept when one fails
@@ -66,7 +66,9 @@ pub fn run(args: &Args) -> Result<()> {
         println!("=== {number}/{} {name}", STEPS.len());
         let begin = Instant::now();
         match step(&story) {
-            Ok(note) => println!("    ok, {:.1} s{}{note}", begin.elapsed().as_secs_f64(), colon(&note)),
+            Ok(note) => {
+                println!("    ok, {:.1} s{}{note}", begin.elapsed().as_secs_f64(), colon(&note))
+            }
             Err(error) => {
                 println!("    FAILED after {:.1} s: {error:#}", begin.elapsed().as_secs_f64());
                 println!("    what the cluster looks like is in {}", dump::write()?.display());

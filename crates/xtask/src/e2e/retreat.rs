@@ -19,8 +19,8 @@ const LONG: Duration = Duration::from_secs(5);
 /// Reservations that are under way before workers are taken away: more than the few could have.
 const UNDER_WAY: u64 = 150;
 
-/// Makes the workers many and their reservations long, takes all but a few away, and counts: no reservation was asked for
-/// twice. That none was lost is seen when the crowd is added up.
+/// Makes the workers many and their reservations long, takes all but a few away, and counts: no
+/// reservation was asked for twice. That none was lost is seen when the crowd is added up.
 pub fn retreat() -> Result<String> {
     patch(&json!({ "spec": {
         "booking": { "timeout": "10s" },
@@ -33,7 +33,11 @@ pub fn retreat() -> Result<String> {
         let queue = get(&["--namespace", NAMESPACE, &format!("bookingqueue/{QUEUE}")])?;
         let busy = queue["status"]["inFlight"].as_u64().unwrap_or(0);
         let line = queue["status"]["backlog"].as_u64().unwrap_or(0);
-        Ok(if busy >= UNDER_WAY { Look::Done(busy) } else { Look::NotYet(format!("{busy}, {line} in line")) })
+        Ok(if busy >= UNDER_WAY {
+            Look::Done(busy)
+        } else {
+            Look::NotYet(format!("{busy}, {line} in line"))
+        })
     })?;
     let before = repeated()?;
     patch(&json!({ "spec": { "autoscaling": { "min": FEW, "max": FEW } } }))?;
@@ -70,7 +74,8 @@ fn set_latency(latency: Duration) -> Result<()> {
 /// Reserve calls beyond the first of each booking.
 fn repeated() -> Result<u64> {
     let text = kubectl(&["get", "--raw", &simulator("ledger")])?;
-    let ledger: serde_json::Value = serde_json::from_str(&text).context("the ledger is not JSON")?;
+    let ledger: serde_json::Value =
+        serde_json::from_str(&text).context("the ledger is not JSON")?;
     let number = |pointer: &str| {
         ledger
             .pointer(pointer)

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::cluster::{apply, get, helm, kinds, kubectl, kubectl_waiting, list, names, wait_until_gone};
+use super::cluster::{
+    apply, get, helm, kinds, kubectl, kubectl_waiting, list, names, wait_until_gone,
+};
 use super::crowd::{self, Progress};
 use super::images::Images;
 use super::objects::{job, leave_to_look};
@@ -124,8 +126,14 @@ impl Story {
 
 /// The cluster's name; fails if it has anything that the story would touch.
 pub fn check_cluster() -> Result<String> {
-    let server = kubectl(&["config", "view", "--minify", "--output=jsonpath={.clusters[0].cluster.server}"])?;
-    kubectl(&["get", "--raw=/readyz"]).with_context(|| format!("the cluster at {server} does not answer"))?;
+    let server = kubectl(&[
+        "config",
+        "view",
+        "--minify",
+        "--output=jsonpath={.clusters[0].cluster.server}",
+    ])?;
+    kubectl(&["get", "--raw=/readyz"])
+        .with_context(|| format!("the cluster at {server} does not answer"))?;
     let system = format!("namespace/{OPERATOR}");
     let demo = format!("namespace/{NAMESPACE}");
     let there = names(&[system.as_str(), demo.as_str(), CRD])?;
@@ -142,7 +150,10 @@ pub fn check_cluster() -> Result<String> {
 
 fn install() -> Result<String> {
     apply(&namespace(OPERATOR).to_string())?;
-    helm(&["install", RELEASE, CHART, "--namespace", OPERATOR, "--wait"], Duration::from_secs(180))?;
+    helm(
+        &["install", RELEASE, CHART, "--namespace", OPERATOR, "--wait"],
+        Duration::from_secs(180),
+    )?;
     helm(&["test", RELEASE, "--namespace", OPERATOR], Duration::from_secs(120))?;
     Ok("helm test passes".to_owned())
 }
@@ -157,7 +168,8 @@ fn apply_sale() -> Result<String> {
     apply(&parts.collect::<Vec<_>>().join("\n---\n"))?;
     let ready = ["wait", "--namespace", NAMESPACE, "--for=condition=Ready", "bookingqueue/concert"];
     kubectl_waiting(&ready, Duration::from_secs(180))?;
-    let booking_service = ["rollout", "status", "--namespace", NAMESPACE, "deployment/booking-service"];
+    let booking_service =
+        ["rollout", "status", "--namespace", NAMESPACE, "deployment/booking-service"];
     kubectl_waiting(&booking_service, Duration::from_secs(60))?;
     wait_for_workers(FEWEST, Duration::from_secs(30))?;
     Ok(format!("{FEWEST} worker"))
@@ -167,9 +179,14 @@ fn apply_sale() -> Result<String> {
 fn open() -> Result<String> {
     set_admission("Open")?;
     wait_for_workers(MOST, Duration::from_secs(120))?;
-    let line =
-        crowd::wait_until("somebody to be served", Duration::from_secs(30), |line| line.of("held") > 0)?;
-    Ok(format!("{MOST} workers; {} of {} in line are served", line.of("held"), line.of("in_line_or_past")))
+    let line = crowd::wait_until("somebody to be served", Duration::from_secs(30), |line| {
+        line.of("held") > 0
+    })?;
+    Ok(format!(
+        "{MOST} workers; {} of {} in line are served",
+        line.of("held"),
+        line.of("in_line_or_past")
+    ))
 }
 
 fn kill_worker() -> Result<String> {
@@ -197,7 +214,11 @@ fn kill_leader() -> Result<String> {
     kill(&old, OPERATOR)?;
     let new = until("another leader", Duration::from_secs(45), || {
         let new = leader()?;
-        Ok(if new == old { Look::NotYet(format!("{old} still holds the Lease")) } else { Look::Done(new) })
+        Ok(if new == old {
+            Look::NotYet(format!("{old} still holds the Lease"))
+        } else {
+            Look::Done(new)
+        })
     })?;
     Ok(format!("{new} leads after {:.1} s", start.elapsed().as_secs_f64()))
 }
@@ -217,10 +238,18 @@ fn delete_redis() -> Result<String> {
 }
 
 fn check_sweeper() -> Result<String> {
-    let sweeps = list(&["jobs", "--namespace", NAMESPACE, "--selector=app.kubernetes.io/component=sweeper"])?;
+    let sweeps = list(&[
+        "jobs",
+        "--namespace",
+        NAMESPACE,
+        "--selector=app.kubernetes.io/component=sweeper",
+    ])?;
     let done = sweeps.iter().filter(|job| job["status"]["succeeded"].as_u64() == Some(1)).count();
-    let failed: Vec<String> =
-        sweeps.iter().filter(|job| job["status"]["failed"].as_u64().unwrap_or(0) > 0).map(name).collect();
+    let failed: Vec<String> = sweeps
+        .iter()
+        .filter(|job| job["status"]["failed"].as_u64().unwrap_or(0) > 0)
+        .map(name)
+        .collect();
     if done == 0 {
         bail!("of {} sweeps none has succeeded", sweeps.len());
     }
@@ -234,11 +263,16 @@ fn shrink() -> Result<String> {
 
 fn close() -> Result<String> {
     set_admission("Closed")?;
-    let arguments = ["enqueue", "--server=http://concert:50051", "--queue=concert", "--client=late"];
+    let arguments =
+        ["enqueue", "--server=http://concert:50051", "--queue=concert", "--client=late"];
     apply(&job("late", &Images::bookingq(), &arguments.map(str::to_owned), 60).to_string())?;
     let told = until("the late client's answer", Duration::from_secs(60), || {
         let log = kubectl(&["logs", "--namespace", NAMESPACE, "job/late"])?;
-        Ok(if log.trim().is_empty() { Look::NotYet("nothing yet".to_owned()) } else { Look::Done(log) })
+        Ok(if log.trim().is_empty() {
+            Look::NotYet("nothing yet".to_owned())
+        } else {
+            Look::Done(log)
+        })
     })?;
     if !told.contains("QUEUE_CLOSED") {
         bail!("who came late was told: {told}");
@@ -251,13 +285,15 @@ fn delete_queue() -> Result<String> {
     let start = Instant::now();
     let queue = format!("bookingqueue/{QUEUE}");
     kubectl_waiting(&["delete", "--namespace", NAMESPACE, &queue], Duration::from_secs(60))?;
-    let selector = format!("--selector=app.kubernetes.io/name=bookingq,app.kubernetes.io/instance={QUEUE}");
+    let selector =
+        format!("--selector=app.kubernetes.io/name=bookingq,app.kubernetes.io/instance={QUEUE}");
     let labelled = [kinds.as_str(), "--namespace", NAMESPACE, &selector];
     wait_until_gone("what has the queue's labels", &labelled, Duration::from_secs(90))?;
     // Whatever bears its name, or was made by something that was, whoever made it.
     until("everything that bears the queue's name to be gone", Duration::from_secs(60), || {
         let all = list(&[&kinds, "--namespace", NAMESPACE])?;
-        let its = |object: &&Value| name(object).split('-').any(|word| word == QUEUE) || is_owned(object);
+        let its =
+            |object: &&Value| name(object).split('-').any(|word| word == QUEUE) || is_owned(object);
         let left: Vec<String> =
             all.iter().filter(its).map(|one| format!("{} {}", one["kind"], name(one))).collect();
         Ok(if left.is_empty() { Look::Done(()) } else { Look::NotYet(left.join(", ")) })
@@ -312,7 +348,8 @@ fn set_admission(admission: &str) -> Result<()> {
     let changes = ["events", "--namespace", NAMESPACE, "--field-selector=reason=AdmissionChanged"];
     until(format!("the event that the queue {told}"), Duration::from_secs(30), || {
         let events = list(&changes)?;
-        let messages: Vec<&str> = events.iter().filter_map(|event| event["message"].as_str()).collect();
+        let messages: Vec<&str> =
+            events.iter().filter_map(|event| event["message"].as_str()).collect();
         let done = messages.iter().any(|message| message.contains(&told));
         Ok(if done { Look::Done(()) } else { Look::NotYet(messages.join("; ")) })
     })
@@ -320,7 +357,8 @@ fn set_admission(admission: &str) -> Result<()> {
 
 /// The workers' Pods, those that are leaving among them.
 pub fn worker_pods() -> Result<Vec<Value>> {
-    let workers = format!("--selector=app.kubernetes.io/instance={QUEUE},app.kubernetes.io/component=worker");
+    let workers =
+        format!("--selector=app.kubernetes.io/instance={QUEUE},app.kubernetes.io/component=worker");
     list(&["pods", "--namespace", NAMESPACE, &workers])
 }
 
@@ -329,7 +367,8 @@ pub fn wait_for_workers(count: u64, limit: Duration) -> Result<()> {
     until(format!("{count} workers"), limit, || {
         let workers = get(&["--namespace", NAMESPACE, "deployment/concert-worker"])?;
         let number = |pointer: &str| workers.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
-        let seen = (number("/spec/replicas"), number("/status/replicas"), number("/status/readyReplicas"));
+        let seen =
+            (number("/spec/replicas"), number("/status/replicas"), number("/status/readyReplicas"));
         Ok(if seen == (count, count, count) {
             Look::Done(())
         } else {
@@ -341,13 +380,22 @@ pub fn wait_for_workers(count: u64, limit: Duration) -> Result<()> {
 /// Work goes on: bookings come to their end that had not when the crowd was as far as `line`.
 fn wait_until_served(line: &Progress) -> Result<()> {
     let limit = Duration::from_secs(60);
-    crowd::wait_until("bookings to end again", limit, |now| now.of("ended") > line.of("ended")).map(drop)
+    crowd::wait_until("bookings to end again", limit, |now| now.of("ended") > line.of("ended"))
+        .map(drop)
 }
 
 /// With as little grace as Kubernetes allows: a second or two, and then SIGKILL.
 fn kill(pod: &str, namespace: &str) -> Result<()> {
-    let words =
-        ["delete", "pod", pod, "--namespace", namespace, "--grace-period=0", "--force", "--wait=false"];
+    let words = [
+        "delete",
+        "pod",
+        pod,
+        "--namespace",
+        namespace,
+        "--grace-period=0",
+        "--force",
+        "--wait=false",
+    ];
     kubectl(&words).map(drop)
 }
 

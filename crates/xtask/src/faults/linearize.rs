@@ -1,4 +1,5 @@
-//! A kept history before a judge that we did not write: Porcupine, by way of the models in `tests/linearizable`.
+//! A kept history before a judge that we did not write: Porcupine, by way of the models in
+//! `tests/linearizable`.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +16,8 @@ pub fn run(history: &Path) -> Result<()> {
     if !shell::has("go") {
         bail!("--linearize needs Go 1.25 or newer (https://go.dev/dl/) on the PATH");
     }
-    let history = history.canonicalize().with_context(|| format!("cannot read {}", history.display()))?;
+    let history =
+        history.canonicalize().with_context(|| format!("cannot read {}", history.display()))?;
     let program = tree::root().join("target/linearizable");
     let mut build = Command::new("go");
     build.args(["build", "-buildvcs=false", "-o"]).arg(&program).arg(".");

@@ -1,6 +1,7 @@
-//! `cargo xtask faults`: builds with optimisation, breaks a running bookingq on purpose and checks every invariant. What is
-//! done, and with which options: crates/faults. With `--mutate`, the engine is broken instead, and the checker must see it;
-//! with `--linearize`, a checker that we did not write reads a history that was kept.
+//! `cargo xtask faults`: builds with optimisation, breaks a running bookingq on purpose and checks
+//! every invariant. What is done, and with which options: crates/faults. With `--mutate`, the
+//! engine is broken instead, and the checker must see it; with `--linearize`, a checker that we did
+//! not write reads a history that was kept.
 
 mod linearize;
 mod mutants;
@@ -15,7 +16,8 @@ use crate::{shell, tree};
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct Args {
-    /// Break the engine itself in this way, or in each way one after the other (`all`), and demand that it is found
+    /// Break the engine itself in this way, or in each way one after the other (`all`), and demand
+    /// that it is found
     #[arg(long, value_name = "NAME")]
     mutate: Option<String>,
     /// Whether a kept history is linearizable, as Porcupine has it (needs Go)
@@ -40,8 +42,10 @@ pub fn run(args: &Args) -> Result<()> {
     {
         return mutants::run(name, &args.options);
     }
-    let build = ["build", "--release", "--locked", "--package", "bookingq", "--package", "bookingq-faults"];
+    let build =
+        ["build", "--release", "--locked", "--package", "bookingq", "--package", "bookingq-faults"];
     shell::run(shell::cargo().args(build))?;
-    // Not by `cargo run`: by itself the crate needs fewer features of its libraries, so they would be compiled once more.
+    // Not by `cargo run`: by itself the crate needs fewer features of its libraries, so they would
+    // be compiled once more.
     shell::run(std::process::Command::new(tree::released("bookingq-faults")).args(&args.options))
 }

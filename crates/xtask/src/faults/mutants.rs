@@ -1,5 +1,5 @@
-//! Engines broken by hand, each in one way: built from a copy of the sources, run, and found broken by the checker, or it
-//! is the checker that is broken.
+//! Engines broken by hand, each in one way: built from a copy of the sources, run, and found broken
+//! by the checker, or it is the checker that is broken.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -160,7 +160,8 @@ const MUTANTS: [Mutant; 12] = [
 
 /// Builds and runs one mutant, or all; `options` are for the runs; they override ours.
 pub fn run(name: &str, options: &[String]) -> Result<()> {
-    let chosen: Vec<_> = MUTANTS.iter().filter(|mutant| name == "all" || name == mutant.name).collect();
+    let chosen: Vec<_> =
+        MUTANTS.iter().filter(|mutant| name == "all" || name == mutant.name).collect();
     if chosen.is_empty() {
         let names: Vec<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
         bail!("--mutate is {name:?}; allowed: all, {}", names.join(", "));
@@ -199,7 +200,17 @@ impl Mutant {
         let report = folder().join(format!("{}.json", self.name));
         let mut run = std::process::Command::new(tree::released("bookingq-faults"));
         run.current_dir(tree::root())
-            .args(["--seed", "7", "--bookings", "2500", "--for", "20s", "--every", "150ms", "--program"])
+            .args([
+                "--seed",
+                "7",
+                "--bookings",
+                "2500",
+                "--for",
+                "20s",
+                "--every",
+                "150ms",
+                "--program",
+            ])
             .arg(target.join("debug/bookingq"))
             .arg("--out")
             .arg(&report)
@@ -218,7 +229,8 @@ impl Mutant {
         Ok(found)
     }
 
-    /// The sources with its edits; what is there already and the same is left as it is, so that little is compiled again.
+    /// The sources with its edits; what is there already and the same is left as it is, so that
+    /// little is compiled again.
     fn write(&self, to: &Path) -> Result<()> {
         let files = Tree::read()?.files;
         for file in &files {
@@ -230,7 +242,8 @@ impl Mutant {
             let path = to.join(file);
             if fs::read(&path).ok().as_ref() != Some(&wanted) {
                 fs::create_dir_all(path.parent().unwrap_or(to))?;
-                fs::write(&path, wanted).with_context(|| format!("cannot write {}", path.display()))?;
+                fs::write(&path, wanted)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
             }
         }
         Ok(())
@@ -279,8 +292,7 @@ mod tests {
 
     #[test]
     fn an_invariant_is_broken_when_its_count_says_so() {
-        let report =
-            serde_json::json!({ "invariants": [{ "number": 1, "broken": 0 }, { "number": 4, "broken": 2 }] });
+        let report = serde_json::json!({ "invariants": [{ "number": 1, "broken": 0 }, { "number": 4, "broken": 2 }] });
         assert_eq!(broken(&report), [4]);
     }
 }

@@ -48,13 +48,15 @@ fn wrong(name: &str, own: usize, import: &Value) -> Option<String> {
     let imported = import["name"].as_str().unwrap_or_default();
     let for_tests = import["kind"].as_str() == Some("dev");
     match level(imported) {
-        None if own == 0 && !for_tests && !CORE_IMPORTS.contains(&imported) => {
-            Some(format!("{name} may import only {CORE_IMPORTS:?}, not {imported}: no I/O, no async"))
-        }
+        None if own == 0 && !for_tests && !CORE_IMPORTS.contains(&imported) => Some(format!(
+            "{name} may import only {CORE_IMPORTS:?}, not {imported}: no I/O, no async"
+        )),
         None => None,
         // Tests may look sideways (a worker's tests need the simulated services), but never up.
         Some(other) if other < own || (for_tests && other == own) => None,
-        Some(_) => Some(format!("{name} may not import {imported}: no arrow points back or sideways")),
+        Some(_) => {
+            Some(format!("{name} may not import {imported}: no arrow points back or sideways"))
+        }
     }
 }
 

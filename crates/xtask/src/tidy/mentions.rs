@@ -1,4 +1,5 @@
-//! What the documents name in back-ticks or link to must exist, so that a newcomer is never sent to a file that moved.
+//! What the documents name in back-ticks or link to must exist, so that a newcomer is never sent to
+//! a file that moved.
 
 use anyhow::Result;
 
@@ -21,7 +22,11 @@ pub fn check(tree: &Tree) -> Result<Vec<Problem>> {
         let text = tree::read(file)?;
         for (index, mention) in mentions(&text) {
             if !exists(tree, file, &mention) {
-                problems.push(Problem::at(file, index, format!("{} does not exist", mention.show())));
+                problems.push(Problem::at(
+                    file,
+                    index,
+                    format!("{} does not exist", mention.show()),
+                ));
             }
         }
     }
@@ -55,7 +60,8 @@ fn mentions(text: &str) -> Vec<(usize, Mention)> {
             in_block = !in_block;
         } else if !in_block {
             // Odd pieces are between back-ticks.
-            let code = line.split('`').skip(1).step_by(2).map(|piece| Mention::Code(piece.to_owned()));
+            let code =
+                line.split('`').skip(1).step_by(2).map(|piece| Mention::Code(piece.to_owned()));
             let targets = line.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
             let links = targets.map(|(target, _)| Mention::Link(target.to_owned()));
             found.extend(code.chain(links).map(|mention| (index, mention)));
@@ -75,21 +81,25 @@ fn exists(tree: &Tree, document: &str, mention: &Mention) -> bool {
     }
 }
 
-/// Something of ours: it starts in a folder of the repository, or it is called like one of our sources.
+/// Something of ours: it starts in a folder of the repository, or it is called like one of our
+/// sources.
 fn looks_like_a_path(tree: &Tree, text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/*".contains(c);
     if text.is_empty() || text.starts_with('/') || !text.chars().all(plain) {
         return false;
     }
     let first = text.split('/').next().unwrap_or_default();
-    let from_top = text.contains('/') && tree.folders.binary_search_by(|one| one.as_str().cmp(first)).is_ok();
+    let from_top =
+        text.contains('/') && tree.folders.binary_search_by(|one| one.as_str().cmp(first)).is_ok();
     from_top || SOURCES.iter().any(|ending| text.ends_with(ending))
 }
 
 fn named(tree: &Tree, path: &str) -> bool {
     match path.split_once('*') {
         // `crates/store/src/redis/scripts/*.lua`
-        Some((head, tail)) => tree.files.iter().any(|file| file.starts_with(head) && file.ends_with(tail)),
+        Some((head, tail)) => {
+            tree.files.iter().any(|file| file.starts_with(head) && file.ends_with(tail))
+        }
         None => tree.contains(path) || tree.has_ending(path),
     }
 }
@@ -132,12 +142,18 @@ mod tests {
             `cargo run`, `/healthz`, `v1.Service/Enqueue`, `target/release`, `r.json`, [keys](docs/keys.md#memory),\n\
             [site](https://example.org/a.md)\n```\n`crates/nowhere`\n```\n";
         assert_eq!(missing("README.md", text), [""; 0]);
-        assert_eq!(missing("docs/keys.md", "[up](../README.md) [here](#here) [self](keys.md)"), [""; 0]);
+        assert_eq!(
+            missing("docs/keys.md", "[up](../README.md) [here](#here) [self](keys.md)"),
+            [""; 0]
+        );
     }
 
     #[test]
     fn what_moved_is_named() {
-        assert_eq!(missing("README.md", "see `crates/core/src/retry.rs`"), ["`crates/core/src/retry.rs`"]);
+        assert_eq!(
+            missing("README.md", "see `crates/core/src/retry.rs`"),
+            ["`crates/core/src/retry.rs`"]
+        );
         assert_eq!(
             missing("README.md", "see `retry.rs` and `crates/*.lua`"),
             ["`retry.rs`", "`crates/*.lua`"]

@@ -41,7 +41,8 @@ pub fn check(tree: &Tree) -> Result<Vec<Problem>> {
 /// Names in a file that no source makes.
 fn unknown(made: &BTreeSet<String>, file: &str, text: &str) -> Vec<Problem> {
     let lost = named(text).into_iter().filter(|(_, name)| family(made, name).is_none());
-    lost.map(|(index, name)| Problem::at(file, index, format!("no source makes {PREFIX}{name}"))).collect()
+    lost.map(|(index, name)| Problem::at(file, index, format!("no source makes {PREFIX}{name}")))
+        .collect()
 }
 
 /// Metrics that the document does not name.
@@ -49,7 +50,9 @@ fn unexplained(made: &BTreeSet<String>, document: &str) -> Vec<Problem> {
     let explained: BTreeSet<_> =
         named(document).into_iter().filter_map(|(_, name)| family(made, name)).collect();
     let silent = made.iter().filter(|name| !explained.contains(name.as_str()));
-    silent.map(|name| Problem::in_file(DOCUMENT, format!("{PREFIX}{name} is not explained"))).collect()
+    silent
+        .map(|name| Problem::in_file(DOCUMENT, format!("{PREFIX}{name} is not explained")))
+        .collect()
 }
 
 /// The methods that make one, by the name it gets.
@@ -75,7 +78,8 @@ fn made(source: &str) -> BTreeSet<String> {
     source.split('.').skip(1).filter_map(first_argument).collect()
 }
 
-/// What follows the prefix, with its line (0 = first). The prefix alone, as in `bookingqueue_*`, names nothing.
+/// What follows the prefix, with its line (0 = first). The prefix alone, as in `bookingqueue_*`,
+/// names nothing.
 fn named(document: &str) -> Vec<(usize, &str)> {
     let in_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let mut names = Vec::new();
@@ -97,8 +101,7 @@ fn family<'a>(made: &'a BTreeSet<String>, name: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    const CODE: &str =
-        "let a = Self { a: r.counter(\"a_total\", \"A\")?, b: r\n .histogram(\n \"b_seconds\",\n \"B\")? };";
+    const CODE: &str = "let a = Self { a: r.counter(\"a_total\", \"A\")?, b: r\n .histogram(\n \"b_seconds\",\n \"B\")? };";
 
     fn lines(problems: &[Problem]) -> Vec<String> {
         problems.iter().map(ToString::to_string).collect()
@@ -106,8 +109,7 @@ mod tests {
 
     #[test]
     fn what_is_made_and_explained_agrees() {
-        let document =
-            "`bookingqueue_*`: `bookingqueue_a_total{x}`,\n`rate(bookingqueue_b_seconds_bucket[5m])`";
+        let document = "`bookingqueue_*`: `bookingqueue_a_total{x}`,\n`rate(bookingqueue_b_seconds_bucket[5m])`";
         assert_eq!(unknown(&made(CODE), "a.md", document), []);
         assert_eq!(unexplained(&made(CODE), document), []);
     }

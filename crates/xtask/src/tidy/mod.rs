@@ -1,4 +1,5 @@
-//! `cargo xtask tidy`: style as a test. Each rule says what is wrong, where, and what is wanted; all at once.
+//! `cargo xtask tidy`: style as a test. Each rule says what is wrong, where, and what is wanted;
+//! all at once.
 //!
 //! ```text
 //!   source    size, first line, forbidden words, white space          of the sources

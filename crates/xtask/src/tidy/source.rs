@@ -19,13 +19,16 @@ const FORBIDDEN: [&str; 6] = [
 ];
 
 /// Written by hand, line by line. What is generated is left alone.
-const TEXT: [&str; 9] = [".rs", ".lua", ".proto", ".toml", ".md", ".yaml", ".yml", ".sh", ".ci/run"];
+const TEXT: [&str; 9] =
+    [".rs", ".lua", ".proto", ".toml", ".md", ".yaml", ".yml", ".sh", ".ci/run"];
 const GENERATED: [&str; 3] = ["crds/", "charts/bookingq/files/", "manifests/install.yaml"];
 
 /// Checks every source.
 pub fn check(tree: &Tree) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
-    for file in tree.ending(&TEXT).filter(|file| !GENERATED.iter().any(|folder| file.starts_with(folder))) {
+    for file in
+        tree.ending(&TEXT).filter(|file| !GENERATED.iter().any(|folder| file.starts_with(folder)))
+    {
         check_file(file, &tree::read(file)?, &mut problems);
     }
     Ok(problems)
@@ -35,7 +38,8 @@ fn check_file(file: &str, text: &str, problems: &mut Vec<Problem>) {
     let (_, kind) = file.rsplit_once('.').unwrap_or_default();
     let lines = text.lines().count();
     if kind == "rs" && lines > MAX_LINES {
-        let what = format!("{lines} lines; at most {MAX_LINES}: what is the second reason for this file?");
+        let what =
+            format!("{lines} lines; at most {MAX_LINES}: what is the second reason for this file?");
         problems.push(Problem::in_file(file, what));
     }
     // What a file is for stands in its first line.
@@ -58,7 +62,11 @@ fn check_file(file: &str, text: &str, problems: &mut Vec<Problem>) {
             problems.push(Problem::at(file, index, "white space at the end of the line"));
         }
         for word in FORBIDDEN.into_iter().filter(|word| line.contains(word)) {
-            problems.push(Problem::at(file, index, format!("{word} must not stay: do it, or open an issue")));
+            problems.push(Problem::at(
+                file,
+                index,
+                format!("{word} must not stay: do it, or open an issue"),
+            ));
         }
     }
 }

@@ -104,16 +104,22 @@ impl Booking {
             (Some(position), _, _) if self.eta().is_empty() => format!("position {position}"),
             (Some(position), _, _) => format!("position {position}, about {} to wait", self.eta()),
             (None, _, Some(outcome)) => format!("will end {outcome}"),
-            (None, Some(deadline), None) if self.state == "reserved" => format!("pay before {deadline}"),
+            (None, Some(deadline), None) if self.state == "reserved" => {
+                format!("pay before {deadline}")
+            }
             _ => String::new(),
         };
-        let told: Vec<&str> =
-            [detail.as_str(), self.reason.as_str()].into_iter().filter(|text| !text.is_empty()).collect();
+        let told: Vec<&str> = [detail.as_str(), self.reason.as_str()]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect();
         format!("{:<10} {}", self.state, told.join("; ")).trim_end().to_owned()
     }
 
     fn eta(&self) -> String {
-        self.eta_seconds.map(|seconds| about(Duration::from_secs_f64(seconds.max(0.0)))).unwrap_or_default()
+        self.eta_seconds
+            .map(|seconds| about(Duration::from_secs_f64(seconds.max(0.0))))
+            .unwrap_or_default()
     }
 
     fn note(&self) -> String {

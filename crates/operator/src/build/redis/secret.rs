@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::Secret;
 use crate::build::names::{self, Part};
 use crate::target::Target;
 
-/// The Secret with this password. It is only ever created: whoever changes the password later is right.
+/// The Secret with this password. It is only ever created: whoever changes the password later is
+/// right.
 pub fn build(target: &Target, password: String) -> Secret {
     Secret {
         metadata: names::metadata(target, names::redis(&target.name), Part::Redis),

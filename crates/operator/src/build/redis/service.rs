@@ -1,4 +1,5 @@
-//! The Service of a managed Redis: headless, because there is one Pod, and its StatefulSet needs one.
+//! The Service of a managed Redis: headless, because there is one Pod, and its StatefulSet needs
+//! one.
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 

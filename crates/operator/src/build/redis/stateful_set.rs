@@ -1,4 +1,5 @@
-//! The StatefulSet of a managed Redis: one Pod, one volume, and the settings that keep bookings safe.
+//! The StatefulSet of a managed Redis: one Pod, one volume, and the settings that keep bookings
+//! safe.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +8,8 @@ use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
 };
 use k8s_openapi::api::core::v1::{
-    Container, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, VolumeMount,
-    VolumeResourceRequirements,
+    Container, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec,
+    VolumeMount, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -24,7 +25,8 @@ const USER: i64 = 999;
 const DATA: &str = "data";
 const FOLDER: &str = "/data";
 
-/// The StatefulSet. `secrets` knows the version of the password's Secret, so that a changed password restarts Redis too.
+/// The StatefulSet. `secrets` knows the version of the password's Secret, so that a changed
+/// password restarts Redis too.
 pub fn build(target: &Target, redis: &ManagedRedis, secrets: &Secrets) -> StatefulSet {
     let mut metadata = template_metadata(target, secrets, Part::Redis);
     let labels = metadata.labels.get_or_insert_default();
@@ -38,10 +40,12 @@ pub fn build(target: &Target, redis: &ManagedRedis, secrets: &Secrets) -> Statef
         template: PodTemplateSpec { metadata: Some(metadata), spec: Some(pod_spec(target, redis)) },
         volume_claim_templates: Some(vec![claim(target, redis)]),
         // The data belongs to the queue: deleting the queue deletes it.
-        persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
-            when_deleted: Some("Delete".to_owned()),
-            when_scaled: Some("Retain".to_owned()),
-        }),
+        persistent_volume_claim_retention_policy: Some(
+            StatefulSetPersistentVolumeClaimRetentionPolicy {
+                when_deleted: Some("Delete".to_owned()),
+                when_scaled: Some("Retain".to_owned()),
+            },
+        ),
         revision_history_limit: Some(3),
         ..StatefulSetSpec::default()
     };
@@ -53,7 +57,8 @@ pub fn build(target: &Target, redis: &ManagedRedis, secrets: &Secrets) -> Statef
 }
 
 fn pod_spec(target: &Target, redis: &ManagedRedis) -> PodSpec {
-    let password = SecretKey { name: names::redis(&target.name), key: names::PASSWORD_KEY.to_owned() };
+    let password =
+        SecretKey { name: names::redis(&target.name), key: names::PASSWORD_KEY.to_owned() };
     let container = Container {
         name: "redis".to_owned(),
         image: Some(redis.image.clone()),
@@ -62,7 +67,8 @@ fn pod_spec(target: &Target, redis: &ManagedRedis) -> PodSpec {
         // redis-cli, which the probe runs, finds the password here.
         env: Some(vec![volumes::from_secret("REDISCLI_AUTH", &password)]),
         ports: Some(vec![port("redis", names::REDIS_PORT)]),
-        // Reading a large log back takes minutes, in which PING is answered with LOADING: alive, not ready.
+        // Reading a large log back takes minutes, in which PING is answered with LOADING: alive,
+        // not ready.
         liveness_probe: Some(pod::tcp_probe("redis", 10, 6)),
         readiness_probe: Some(pod::exec_probe(&["redis-cli", "-e", "ping"], 2, 2)),
         resources: Some(pod::resources(redis.resources.as_ref(), "100m", "256Mi")),
@@ -94,7 +100,8 @@ fn settings(redis: &ManagedRedis) -> Vec<String> {
         ("--appendfsync", redis.appendfsync.as_str()),
         ("--save", ""),
         ("--maxmemory-policy", "noeviction"),
-        // A small sorted set would be a list, walked for each change: a quarter of Redis's CPU (docs/redis-keys.md).
+        // A small sorted set would be a list, walked for each change: a quarter of Redis's CPU
+        // (docs/redis-keys.md).
         ("--zset-max-listpack-entries", "0"),
         ("--requirepass", "$(REDISCLI_AUTH)"),
     ];
