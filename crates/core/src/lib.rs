@@ -6,11 +6,11 @@
 //!   time ─────────────────┘                        │
 //!                                                  v
 //!   autoscale (how many workers)      line (positions followed from events), pace (throughput, ETA)
-//!   backoff   (when to try again)     refusal (the closed set of reasons)
+//!   backoff, retry (when to try again)     refusal (the closed set of reasons)
 //! ```
 //!
-//! Nothing here reads a clock, draws a random number or knows a network: time and chance come in as
-//! arguments.
+//! Nothing here knows a network. Every rule gets the time and its random numbers as arguments; only
+//! `retry`, which decides nothing about a booking, waits by itself.
 
 pub mod admission;
 pub mod autoscale;
@@ -23,6 +23,7 @@ pub mod limits;
 pub mod line;
 pub mod pace;
 pub mod refusal;
+pub mod retry;
 pub mod time;
 
 pub use admission::Admission;

@@ -1,0 +1,1 @@
+//! Checks histories: every promise to a client against calls, events, store and ledger.

@@ -1,0 +1,1 @@
+//! The load generator: simulated clients that join, wait, pay, leave and retry.

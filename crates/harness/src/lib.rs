@@ -1,0 +1,1 @@
+//! Runs processes for tests and tools: one supervised process, redis-server, a control plane.

@@ -1,0 +1,1 @@
+//! The pure queue engine: commands and a time in, outcomes and events out.
