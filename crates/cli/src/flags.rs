@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bookingq_api::DurationString;
 use bookingq_core::QueueName;
-use bookingq_store::redis::RedisConfig;
+use bookingq_store::RedisConfig;
 use bookingq_worker::config::{ClientTls, Downstream, Identity};
 use clap::Args;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bookingq_core::backoff::Backoff;
 use bookingq_core::{Booking, ClientId};
-use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::RedisConfig;
 use bookingq_store::{Snapshot, Store, StoreError};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -88,7 +88,7 @@ async fn live(
     steps: &[Step],
 ) -> Result<Report> {
     let Settings { wish, bookings, folder, .. } = settings;
-    let store = Arc::new(RedisStore::connect(RedisConfig::new(scene.redis(), scene::queue()?))?);
+    let store = bookingq_store::open(RedisConfig::new(scene.redis(), scene::queue()?))?;
     let clock = Clock::new(HOLD);
     let follower = Arc::new(Follower::new(store.clone(), clock, &folder.join("audit.jsonl"))?);
     let stop = CancellationToken::new();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bookingq_core::{BookingId, ClientId, Details, PaymentId, RequestId, ReservationId};
 use bookingq_store::redis::RedisStore;
 use bookingq_store::{
-    Cancel, Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, Task, Verdict,
+    Cancel, Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, Task, TaskOutcome,
 };
 use redis::aio::MultiplexedConnection;
 use support::RedisServer;
@@ -40,19 +40,19 @@ fn enqueue(name: &str, request: &str) -> Enqueue {
     }
 }
 
-fn settlements(tasks: &[Task], verdict: &Verdict) -> Vec<Settlement> {
+fn settlements(tasks: &[Task], outcome: &TaskOutcome) -> Vec<Settlement> {
     tasks
         .iter()
         .map(|task| Settlement {
             lease: task.lease(),
-            verdict: verdict.clone(),
+            outcome: outcome.clone(),
             busy: Duration::ZERO,
         })
         .collect()
 }
 
-fn reserved() -> Verdict {
-    Verdict::Reserved { reservation: ReservationId::new("seat").unwrap(), hold: LEASE }
+fn reserved() -> TaskOutcome {
+    TaskOutcome::Reserved { reservation: ReservationId::new("seat").unwrap(), hold: LEASE }
 }
 
 fn payment(name: &str) -> Confirm {
@@ -70,7 +70,7 @@ async fn both_at(stage: Stage, store: &RedisStore) -> Vec<Task> {
     match stage {
         Stage::Queued | Stage::Reserving => return tasks,
         Stage::Final => {
-            store.settle(settlements(&tasks, &Verdict::SoldOut)).await.unwrap();
+            store.settle(settlements(&tasks, &TaskOutcome::SoldOut)).await.unwrap();
             return tasks;
         }
         Stage::Reserved | Stage::Confirming => {
@@ -101,8 +101,8 @@ async fn bystander_is_served(stage: Stage, store: &RedisStore, tasks: &[Task], d
         let renewed =
             store.renew(leases, LEASE).await.unwrap_or_else(|error| panic!("{why}: {error}"));
         assert!(renewed[1], "{why}");
-        let verdict = if stage == Stage::Reserving { reserved() } else { Verdict::Confirmed };
-        let done = store.settle(settlements(tasks, &verdict)).await;
+        let outcome = if stage == Stage::Reserving { reserved() } else { TaskOutcome::Confirmed };
+        let done = store.settle(settlements(tasks, &outcome)).await;
         let done = done.unwrap_or_else(|error| panic!("{why}: {error}"));
         assert!(matches!(done[1], Settled::Applied(_)), "{why}: {done:?}");
     }

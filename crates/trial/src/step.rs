@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId};
-use bookingq_store::redis::{RedisConfig, RedisStore};
-use bookingq_store::{Enqueue, Store as _};
+use bookingq_store::RedisConfig;
+use bookingq_store::{Enqueue, Store};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -49,15 +49,15 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     spec["autoscaling"] = json!({ "min": 1, "max": 40, "drainTarget": "60s" });
     queues::create(&client, 1, &spec).await?;
     let name = QueueName::new(&format!("{}.queue-00000", queues::NAMESPACE))?;
-    let store = RedisStore::connect(RedisConfig::new(&url, name))?;
+    let store = bookingq_store::open(RedisConfig::new(&url, name))?;
     crate::wait::until("Redis to answer", Duration::from_secs(20), async || {
         Ok(store.open().await.is_ok())
     })
     .await?;
     let mut next = 0;
-    come(&store, &mut next, args.arrivals, Duration::from_secs(8)).await?;
+    come(&*store, &mut next, args.arrivals, Duration::from_secs(8)).await?;
     let step = Timestamp::now();
-    come(&store, &mut next, args.arrivals * 10, Duration::from_secs(8)).await?;
+    come(&*store, &mut next, args.arrivals * 10, Duration::from_secs(8)).await?;
     operator.runs()?;
     let all = audit::requests(&plane.audit_log(), Timestamp::UNIX_EPOCH)?;
     let scaled = all.iter().filter(|one| one.resource == "deployments/scale" && one.code < 300);
@@ -77,7 +77,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
 
 /// So many each second, for so long.
 async fn come(
-    store: &RedisStore,
+    store: &dyn Store,
     next: &mut usize,
     each_second: usize,
     time: Duration,

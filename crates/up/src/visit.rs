@@ -11,7 +11,7 @@ use bookingq_sim::crowd::{Progress, ProgressView};
 use bookingq_sim::inspect::{LedgerError, RemoteLedger};
 use bookingq_sim::ledger::LedgerCopy;
 use bookingq_sim::{Crowd, CrowdConfig, CrowdReport};
-use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::RedisConfig;
 use bookingq_store::{Snapshot, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -115,7 +115,7 @@ pub async fn visit(config: VisitConfig, stop: CancellationToken) -> Result<Outco
 
 /// The store; tells what is unsafe about it.
 async fn open(config: RedisConfig, console: &Console) -> Result<Arc<dyn Store>, UpError> {
-    let store: Arc<dyn Store> = Arc::new(RedisStore::connect(config)?);
+    let store: Arc<dyn Store> = bookingq_store::open(config)?;
     for warning in insist(OPENING, || store.open()).await?.warnings {
         console.tell(format!("warning: {warning}"));
     }

@@ -1,8 +1,6 @@
 //! `bookingq admission`: opens, pauses or closes a queue, or tells which it is.
 
 use bookingq_core::{Admission, QueueName};
-use bookingq_store::Store as _;
-use bookingq_store::redis::RedisStore;
 use clap::ValueEnum;
 
 use crate::failure::Failure;
@@ -50,7 +48,7 @@ impl From<Word> for Admission {
 
 /// Sets it if asked to, and prints it.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let store = RedisStore::connect(args.redis.resolve(args.queue).await?)?;
+    let store = bookingq_store::open(args.redis.resolve(args.queue).await?)?;
     store.open().await?;
     if let Some(word) = args.word {
         store.set_admission(word.into()).await?;

@@ -8,7 +8,7 @@ use bookingq_proto::v1;
 use bookingq_sim::CrowdConfig;
 use bookingq_sim::crowd::{Behaviours, Connecting};
 use bookingq_sim::inspect::RemoteLedger;
-use bookingq_store::redis::RedisConfig;
+use bookingq_store::RedisConfig;
 use bookingq_up::Outcome;
 use bookingq_up::visit::{Printing, VisitConfig, visit};
 use clap::value_parser;

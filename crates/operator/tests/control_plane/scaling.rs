@@ -1,12 +1,13 @@
 //! The line moves the number of workers, and nothing else does.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::autoscale::{Policy, Reading, wanted};
 use bookingq_core::{Admission, BookingId, ClientId, Details, QueueName, RequestId, Timestamp};
-use bookingq_store::redis::{RedisConfig, RedisStore};
-use bookingq_store::{Enqueue, Store as _};
+use bookingq_store::RedisConfig;
+use bookingq_store::{Enqueue, Store};
 use bookingq_trial::control_plane::free_ports;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -38,8 +39,8 @@ impl Redis {
         redis
     }
 
-    fn store(&self, queue: &str) -> RedisStore {
-        RedisStore::connect(RedisConfig::new(&self.url, QueueName::new(queue).unwrap())).unwrap()
+    fn store(&self, queue: &str) -> Arc<dyn Store> {
+        bookingq_store::open(RedisConfig::new(&self.url, QueueName::new(queue).unwrap())).unwrap()
     }
 }
 
@@ -50,7 +51,7 @@ impl Drop for Redis {
     }
 }
 
-async fn join(store: &RedisStore, clients: std::ops::Range<usize>) {
+async fn join(store: &dyn Store, clients: std::ops::Range<usize>) {
     let batch = clients.map(|n| Enqueue {
         client: ClientId::new(&format!("client-{n}")).unwrap(),
         request: RequestId::new("r").unwrap(),
@@ -85,7 +86,7 @@ async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
     scene.until_condition("Redis", "True", "UnsafeSettings").await;
 
     let store = redis.store(&format!("{}.concert", scene.namespace));
-    join(&store, 0..400).await;
+    join(&*store, 0..400).await;
     // 400 waiting x 0.25 s (assumed) / 10 s / 0.7, and what joined just now besides.
     until_replicas(&scene, "more workers", |n| n >= 15).await;
     until("the status", LIMIT, async || {
@@ -169,7 +170,7 @@ async fn workers_that_cannot_be_scheduled_stop_the_growth_until_they_can() {
     };
     say("Unschedulable").await;
     scene.until_condition("Workers", "False", "Unschedulable").await;
-    join(&redis.store(&format!("{}.concert", scene.namespace)), 0..500).await;
+    join(&*redis.store(&format!("{}.concert", scene.namespace)), 0..500).await;
     until("the line to be seen", LIMIT, async || {
         scene.queue().await.status.is_some_and(|status| status.backlog == Some(500))
     })
@@ -231,7 +232,7 @@ async fn data_that_was_set_back_is_told_in_an_event_and_gets_another_name() {
     let operator = scene.operator(Budget::unlimited());
     let queue = format!("{}.concert", scene.namespace);
     let store = redis.store(&queue);
-    join(&store, 0..3).await;
+    join(&*store, 0..3).await;
     scene.create(json!({ "redis": { "url": redis.url } })).await;
     until("the line to be seen", LIMIT, async || {
         scene.queue().await.status.is_some_and(|status| status.backlog == Some(3))
@@ -270,7 +271,7 @@ async fn a_paused_line_asks_for_no_workers_until_it_is_opened() {
     let fields = json!({ "redis": { "url": redis.url }, "worker": { "concurrency": 1 }, "admission": "Paused" });
     // They came before the queue was watched, so that they are a line and no arrivals: those may
     // ask for workers, to be let in.
-    join(&redis.store(&format!("{}.concert", scene.namespace)), 0..500).await;
+    join(&*redis.store(&format!("{}.concert", scene.namespace)), 0..500).await;
     scene.create(fields).await;
     until("the line to be seen", LIMIT, async || {
         scene.queue().await.status.is_some_and(|status| status.backlog == Some(500))

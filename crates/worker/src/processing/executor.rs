@@ -7,7 +7,7 @@ use std::time::Duration;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::{BookingState, Fence};
 use bookingq_store::group::GroupCommit;
-use bookingq_store::{Lease, Settled, Settlement, Task, TaskKind, Try, Verdict};
+use bookingq_store::{Lease, Settled, Settlement, Task, TaskKind, TaskOutcome, Try};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{Instrument as _, debug, info, warn};
@@ -94,14 +94,14 @@ impl Executor {
 
     /// Gives a task back untouched: it is due at once, for anybody.
     pub async fn hand_back(&self, task: &Task) -> Option<BookingState> {
-        let verdict = Verdict::Retry { after: Duration::ZERO, counts: Try::Free };
-        self.settle(task, verdict, Duration::ZERO).await
+        let outcome = TaskOutcome::Retry { after: Duration::ZERO, counts: Try::Free };
+        self.settle(task, outcome, Duration::ZERO).await
     }
 
     async fn perform_and_settle(&self, task: &Task) -> Option<BookingState> {
         let start = Instant::now();
-        let verdict = self.verdict(task, start).await;
-        let state = self.settle(task, verdict, start.elapsed()).await;
+        let outcome = self.verdict(task, start).await;
+        let state = self.settle(task, outcome, start.elapsed()).await;
         let kind = task.kind.as_str();
         self.metrics
             .task_duration
@@ -110,12 +110,12 @@ impl Executor {
         state
     }
 
-    async fn verdict(&self, task: &Task, start: Instant) -> Verdict {
+    async fn verdict(&self, task: &Task, start: Instant) -> TaskOutcome {
         if task.cancelled {
-            return Verdict::GiveUp { reason: "cancelled by the client".to_owned() };
+            return TaskOutcome::GiveUp { reason: "cancelled by the client".to_owned() };
         }
         if self.nothing_left(task).await {
-            return Verdict::SoldOut;
+            return TaskOutcome::SoldOut;
         }
         let answer = self.booking.perform(task, self.config.hold).await;
         self.count_call(task, &answer, start);
@@ -168,9 +168,14 @@ impl Executor {
 
     /// Settles, repeating while the outcome is unknown. There is no last try: the fence makes a
     /// late one harmless, and whoever stops this process drops the future.
-    async fn settle(&self, task: &Task, verdict: Verdict, busy: Duration) -> Option<BookingState> {
-        let label = verdict_label(&verdict);
-        let settlement = Settlement { lease: task.lease(), verdict, busy };
+    async fn settle(
+        &self,
+        task: &Task,
+        outcome: TaskOutcome,
+        busy: Duration,
+    ) -> Option<BookingState> {
+        let label = verdict_label(&outcome);
+        let settlement = Settlement { lease: task.lease(), outcome, busy };
         for tries in 1.. {
             match self.store.settle(settlement.clone()).await {
                 Ok(Settled::Applied(state) | Settled::Repeated(state)) => {
@@ -219,15 +224,15 @@ impl Drop for Held<'_> {
     }
 }
 
-fn verdict_label(verdict: &Verdict) -> &'static str {
+fn verdict_label(verdict: &TaskOutcome) -> &'static str {
     match verdict {
-        Verdict::Reserved { .. } => "reserved",
-        Verdict::SoldOut => "sold_out",
-        Verdict::Rejected { .. } => "rejected",
-        Verdict::Confirmed => "confirmed",
-        Verdict::Released => "released",
-        Verdict::Retry { counts: Try::Counts, .. } => "retry",
-        Verdict::Retry { counts: Try::Free, .. } => "retry_free",
-        Verdict::GiveUp { .. } => "give_up",
+        TaskOutcome::Reserved { .. } => "reserved",
+        TaskOutcome::SoldOut => "sold_out",
+        TaskOutcome::Rejected { .. } => "rejected",
+        TaskOutcome::Confirmed => "confirmed",
+        TaskOutcome::Released => "released",
+        TaskOutcome::Retry { counts: Try::Counts, .. } => "retry",
+        TaskOutcome::Retry { counts: Try::Free, .. } => "retry_free",
+        TaskOutcome::GiveUp { .. } => "give_up",
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bookingq_core::limits::MAX_REASON_BYTES;
-use bookingq_store::{Task, TaskKind, Try, Verdict};
+use bookingq_store::{Task, TaskKind, TaskOutcome, Try};
 
 use crate::config::Retry;
 use crate::downstream::Trouble;
@@ -32,22 +32,22 @@ pub fn judge(
     retry: &Retry,
     hold: Duration,
     chance: f64,
-) -> Verdict {
+) -> TaskOutcome {
     match (answer, &task.kind) {
         (Ok(Answer::Reserved(reservation)), TaskKind::Reserve) => {
-            Verdict::Reserved { reservation, hold }
+            TaskOutcome::Reserved { reservation, hold }
         }
-        (Ok(Answer::SoldOut), TaskKind::Reserve) => Verdict::SoldOut,
+        (Ok(Answer::SoldOut), TaskKind::Reserve) => TaskOutcome::SoldOut,
         (Ok(Answer::Rejected(reason)), TaskKind::Reserve) => {
-            Verdict::Rejected { reason: shorten(reason) }
+            TaskOutcome::Rejected { reason: shorten(reason) }
         }
         (Ok(Answer::Confirmed), TaskKind::Confirm { .. } | TaskKind::Release { .. }) => {
-            Verdict::Confirmed
+            TaskOutcome::Confirmed
         }
         (Ok(Answer::Rejected(reason)), TaskKind::Confirm { .. }) => {
-            Verdict::GiveUp { reason: shorten(reason) }
+            TaskOutcome::GiveUp { reason: shorten(reason) }
         }
-        (Ok(Answer::Released), TaskKind::Release { .. }) => Verdict::Released,
+        (Ok(Answer::Released), TaskKind::Release { .. }) => TaskOutcome::Released,
         // An answer to another question can't come from BookingClient; treated as no answer, it
         // loses nothing.
         (Ok(_), _) => again(task, Try::Free, retry, chance),
@@ -55,7 +55,7 @@ pub fn judge(
             let counts = counts(&trouble, service);
             let last = task.attempts + 1 >= retry.attempts;
             if *kind == TaskKind::Reserve && counts == Try::Counts && last {
-                return Verdict::GiveUp {
+                return TaskOutcome::GiveUp {
                     reason: shorten(format!(
                         "gave up after {} tries; the last one: {trouble}",
                         retry.attempts
@@ -75,8 +75,8 @@ fn counts(trouble: &Trouble, service: Service) -> Try {
     }
 }
 
-fn again(task: &Task, counts: Try, retry: &Retry, chance: f64) -> Verdict {
-    Verdict::Retry { after: retry.backoff.delay(task.attempts + 1, chance), counts }
+fn again(task: &Task, counts: Try, retry: &Retry, chance: f64) -> TaskOutcome {
+    TaskOutcome::Retry { after: retry.backoff.delay(task.attempts + 1, chance), counts }
 }
 
 /// Cuts a reason from outside to what we keep, at a character boundary, without control characters.
@@ -112,7 +112,7 @@ mod tests {
         }
     }
 
-    fn verdict(task: &Task, trouble: Trouble, service: Service) -> Verdict {
+    fn verdict(task: &Task, trouble: Trouble, service: Service) -> TaskOutcome {
         judge(task, Err(trouble), service, &Retry::default(), Duration::from_secs(60), 0.0)
     }
 
@@ -131,7 +131,7 @@ mod tests {
             [(silence(), Service::Quiet), (silence(), Service::Out), (error(), Service::Out)]
         {
             let verdict = verdict(&last, trouble, service);
-            assert!(matches!(verdict, Verdict::Retry { counts: Try::Free, .. }), "{verdict:?}");
+            assert!(matches!(verdict, TaskOutcome::Retry { counts: Try::Free, .. }), "{verdict:?}");
         }
     }
 
@@ -139,9 +139,9 @@ mod tests {
     fn a_booking_that_alone_fails_is_given_up_after_its_attempts() {
         for (trouble, service) in [(silence(), Service::AnswersOthers), (error(), Service::Quiet)] {
             let early = verdict(&task(TaskKind::Reserve, 3), trouble.clone(), service);
-            assert!(matches!(early, Verdict::Retry { counts: Try::Counts, .. }), "{early:?}");
+            assert!(matches!(early, TaskOutcome::Retry { counts: Try::Counts, .. }), "{early:?}");
             let last = verdict(&task(TaskKind::Reserve, 4), trouble, service);
-            assert!(matches!(last, Verdict::GiveUp { .. }), "{last:?}");
+            assert!(matches!(last, TaskOutcome::GiveUp { .. }), "{last:?}");
         }
     }
 
@@ -154,7 +154,7 @@ mod tests {
         let release = TaskKind::Release { reservation: None, outcome: Outcome::Expired };
         for kind in [confirm, release] {
             let verdict = verdict(&task(kind, 1_000_000), error(), Service::AnswersOthers);
-            assert!(matches!(verdict, Verdict::Retry { .. }), "{verdict:?}");
+            assert!(matches!(verdict, TaskOutcome::Retry { .. }), "{verdict:?}");
         }
     }
 

@@ -148,10 +148,10 @@ const MUTANTS: [Mutant; 12] = [
         breaks: &[7],
         edits: &[(
             JUDGE,
-            "TaskKind::Reserve) => Verdict::Reserved { reservation, hold },",
+            "TaskKind::Reserve) => TaskOutcome::Reserved { reservation, hold },",
             "TaskKind::Reserve) => {
             let own = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            Verdict::Reserved { reservation, hold: hold + Duration::from_millis(own.subsec_millis().into()) }
+            TaskOutcome::Reserved { reservation, hold: hold + Duration::from_millis(own.subsec_millis().into()) }
         }",
         )],
         options: &[],
