@@ -1,11 +1,11 @@
-//! One kind of histogram for every latency that is reported.
+//! The one histogram of every reported latency.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// Longest latency told apart; what is longer counts as this.
+/// Longer latencies count as this one.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Latencies, to about 1 %, in microseconds.
@@ -14,7 +14,7 @@ pub struct Latency(Histogram<u64>);
 
 /// What is reported of a [`Latency`]; times in milliseconds. All 0 when nothing was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub struct Summary {
+pub struct LatencySummary {
     /// How many were recorded.
     pub count: u64,
     /// Half were at most this.
@@ -53,9 +53,9 @@ impl Latency {
     }
 
     /// What to report.
-    pub fn summary(&self) -> Summary {
+    pub fn summary(&self) -> LatencySummary {
         let ms = |micros: u64| micros as f64 / 1000.0;
-        Summary {
+        LatencySummary {
             count: self.0.len(),
             p50: ms(self.0.value_at_quantile(0.5)),
             p99: ms(self.0.value_at_quantile(0.99)),
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn the_summary_is_in_milliseconds_and_a_day_is_the_longest() {
         let mut latency = Latency::new();
-        assert_eq!(latency.summary(), Summary::default());
+        assert_eq!(latency.summary(), LatencySummary::default());
         for ms in 1..=100 {
             latency.record(Duration::from_millis(ms));
         }

@@ -5,13 +5,14 @@
 use std::collections::HashMap;
 
 use bookingq_core::{
-    Booking, BookingId, BookingState as S, ClientId, Event, EventSeq, Fence, Outcome, RequestId,
-    Ticket, Timestamp,
+    Booking, BookingId, BookingState as S, ClientId, Event, EventSeq, Fence, Outcome, Place,
+    RequestId, Timestamp,
 };
 
-use super::{Evidence, History, Moment, Verdict};
-use crate::crowd::Acknowledged;
-use crate::ledger::{Ledger, Ruling};
+use bookingq_crowd::call::{CallAnswer, CallKind, RecordedCall, Shown};
+use bookingq_sim::ledger::{Ledger, Ruling};
+
+use crate::{Answers, AuditLog, Evidence, Moment, Verification};
 
 /// What is true in a small world: the log, and what everybody else says.
 pub(super) struct World {
@@ -20,7 +21,7 @@ pub(super) struct World {
     fences: HashMap<u64, u64>,
     claims: u64,
     pub(super) ledger: Ledger,
-    pub(super) acknowledged: Vec<Acknowledged>,
+    pub(super) calls: Vec<RecordedCall>,
 }
 
 pub(super) fn client(number: u64) -> ClientId {
@@ -31,6 +32,28 @@ pub(super) fn booking(number: u64) -> BookingId {
     BookingId::from_u128(u128::from(number))
 }
 
+/// The Enqueue of a client, acknowledged with a booking.
+pub(super) fn acknowledged(number: u64, got: u64) -> RecordedCall {
+    let request = RequestId::new(&format!("r{number}")).unwrap();
+    let shown = Shown {
+        booking: booking(got),
+        request: request.clone(),
+        place: Place::numbered(got),
+        state: S::Queued,
+        follows: None,
+        deadline_ms: None,
+        position: None,
+        existing: false,
+    };
+    RecordedCall {
+        client: client(number),
+        kind: CallKind::Enqueue { request },
+        start: 10 * got,
+        end: 10 * got + 1,
+        answer: CallAnswer::Ok(shown),
+    }
+}
+
 impl World {
     pub(super) fn new() -> Self {
         Self {
@@ -39,22 +62,17 @@ impl World {
             fences: HashMap::new(),
             claims: 0,
             ledger: Ledger::new(100),
-            acknowledged: Vec::new(),
+            calls: Vec::new(),
         }
     }
 
-    /// Bookings 1 to `count` join, each acknowledged. Booking, client, ticket and request share
+    /// Bookings 1 to `count` join, each acknowledged. Booking, client, place and request share
     /// their number.
     pub(super) fn with_line(count: u64) -> Self {
         let mut world = Self::new();
         for number in 1..=count {
             world.event(number, None, S::Queued);
-            world.acknowledged.push(Acknowledged {
-                client: client(number),
-                request: RequestId::new(&format!("r{number}")).unwrap(),
-                booking: booking(number),
-                ticket: Ticket(number),
-            });
+            world.calls.push(acknowledged(number, number));
         }
         world
     }
@@ -72,7 +90,7 @@ impl World {
             at,
             client: client(number),
             booking: booking(number),
-            ticket: Ticket(number),
+            place: Place::numbered(number),
             from,
             to,
             fence: Fence(self.fences.get(&number).copied().unwrap_or(0)),
@@ -83,7 +101,7 @@ impl World {
         self.events.last_mut().unwrap()
     }
 
-    /// Takes a booking through states, as workers and shop would.
+    /// Takes a booking through states, as workers and the Booking Service would.
     pub(super) fn go(&mut self, number: u64, path: &[S]) {
         for &to in path {
             let from = self.states.get(&number).copied();
@@ -111,7 +129,7 @@ impl World {
             id: booking(number),
             request: RequestId::new(&format!("r{number}")).unwrap(),
             state: self.states[&number],
-            ticket: Ticket(number),
+            place: Place::numbered(number),
             position: None,
             enqueued_at: Timestamp(0),
             reservation: None,
@@ -124,20 +142,30 @@ impl World {
 
     pub(super) fn evidence(&self) -> Evidence {
         Evidence {
-            acknowledged: self.acknowledged.clone(),
             bookings: self.states.keys().map(|&number| self.stored(number)).collect(),
             ledger: Some(self.ledger.copy()),
+            whole: None,
         }
     }
 
-    pub(super) fn history(&self) -> History {
-        let mut history = History::new();
-        history.observe(&self.events);
-        history
+    pub(super) fn log(&self) -> AuditLog {
+        let mut log = AuditLog::default();
+        log.observe(&self.events);
+        log
     }
 
-    pub(super) fn judge(&self, moment: Moment) -> Verdict {
-        self.history().judge(&self.evidence(), moment)
+    pub(super) fn answers(&self) -> Answers {
+        let mut answers = Answers::new(0, 0);
+        self.calls.iter().for_each(|call| answers.observe(call));
+        answers
+    }
+
+    pub(super) fn verify(&self, moment: Moment) -> Verification {
+        self.verify_with(&self.evidence(), moment)
+    }
+
+    pub(super) fn verify_with(&self, evidence: &Evidence, moment: Moment) -> Verification {
+        self.log().verify(&self.answers(), evidence, moment)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The way in: shared channels to workers that come and go.
+//! Shared channels to workers that come and go.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,28 +11,27 @@ use tokio::time::{Instant, interval_at};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 /// A client of one worker.
-pub(super) type WorkerClient = BookingWorkerServiceClient<Channel>;
+pub type WorkerClient = BookingWorkerServiceClient<Channel>;
 
 /// Channels for calls to each worker.
 const CALL_CHANNELS: usize = 4;
-/// Watches meant for one channel: far below the number of streams a worker allows on a connection,
-/// because a stream that is too many would wait in silence.
+/// Watches for each channel: far below the number of streams that a worker allows on a connection,
+/// because one stream too many would wait in silence.
 const WATCHES_PER_CHANNEL: usize = 1000;
 const MOST_WATCH_CHANNELS: usize = 64;
 const CONNECT: Duration = Duration::from_secs(2);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// A year is long enough.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// How the crowd connects.
 #[derive(Debug, Clone, Default)]
 pub struct Connecting {
-    /// TLS, with the name that the workers' certificates bear; plain text without it.
+    /// TLS, with the name in the workers' certificates; plain text without it.
     pub tls: Option<ClientTlsConfig>,
-    /// New calls and watches go through new connections after this time: behind an address that
-    /// stands for many workers, a connection stays with one of them, and new workers would get
-    /// no share. Open watches stay where they are.
+    /// New calls and watches use new connections after this time. Behind an address that stands
+    /// for many workers a connection stays with one of them, and new workers would get no share.
+    /// Open watches stay where they are.
     pub renewal: Option<Duration>,
 }
 
@@ -53,7 +52,7 @@ impl Connecting {
 
 /// What a channel is for. Watches have their own, so that a payment never waits behind them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
+pub enum Use {
     Call,
     Watch,
 }
@@ -77,32 +76,32 @@ impl Worker {
     }
 }
 
-/// All workers there are just now.
+/// The present workers.
 #[derive(Debug)]
-pub(super) struct Door {
+pub struct Pool {
     workers: RwLock<Vec<Arc<Worker>>>,
     connecting: Connecting,
     watch_channels: usize,
     turns: Semaphore,
 }
 
-impl Door {
-    /// For a crowd of so many, of which so many may call at once.
-    pub(super) fn new(clients: u32, calls_at_once: usize, connecting: Connecting) -> Self {
+impl Pool {
+    /// For `clients` clients that make at most `calls_at_once` calls at once.
+    pub fn new(clients: u32, calls_at_once: usize, connecting: Connecting) -> Self {
         let watch_channels =
             (clients as usize).div_ceil(WATCHES_PER_CHANNEL).clamp(1, MOST_WATCH_CHANNELS);
         let turns = Semaphore::new(calls_at_once.max(1));
         Self { workers: RwLock::default(), connecting, watch_channels, turns }
     }
 
-    /// Waits for a turn to send a call; it is given back when the answer drops it.
-    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    /// Waits until another call may be sent. Drop the permit when the call has ended.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
         self.turns.acquire().await.ok()
     }
 
     /// A channel; different for different `turn`s, worker first. `None` while there is no worker.
-    pub(super) fn pick(&self, turn: usize, r#use: Use) -> Option<WorkerClient> {
+    pub fn pick(&self, turn: usize, r#use: Use) -> Option<WorkerClient> {
         let workers = self.workers.read();
         let worker = workers.get(turn.checked_rem(workers.len())?)?;
         let channels = match r#use {
@@ -112,9 +111,9 @@ impl Door {
         channels.get((turn / workers.len()) % channels.len()).cloned()
     }
 
-    /// Follows the list of workers for ever. Channels to workers that stay are kept, until it is
-    /// time to renew them.
-    pub(super) async fn follow(&self, mut endpoints: watch::Receiver<Vec<SocketAddr>>) {
+    /// Follows the list of workers without end. Workers that stay keep their channels until the
+    /// next renewal.
+    pub async fn follow(&self, mut endpoints: watch::Receiver<Vec<SocketAddr>>) {
         let renewal = self.connecting.renewal.unwrap_or(NEVER).max(CONNECT);
         let mut renewals = interval_at(Instant::now() + renewal, renewal);
         loop {
@@ -122,7 +121,7 @@ impl Door {
             let known = self.workers.read().clone();
             self.set(&addresses, &known);
             tokio::select! {
-                // When nobody will tell of workers any more, those there are stay.
+                // When no more changes can come, the present workers stay.
                 Ok(()) = endpoints.changed() => {}
                 _ = renewals.tick() => self.set(&addresses, &[]),
             }
@@ -149,31 +148,31 @@ mod tests {
 
     #[tokio::test]
     async fn turns_go_around_workers_first_and_channels_next() {
-        let door = Door::new(10, 1, Connecting::default());
-        assert!(door.pick(3, Use::Call).is_none());
+        let pool = Pool::new(10, 1, Connecting::default());
+        assert!(pool.pick(3, Use::Call).is_none());
         let addresses =
             [SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 2))];
-        door.set(&addresses, &[]);
-        let kept = door.workers.read()[1].clone();
-        assert!((0..20).all(|turn| door.pick(turn, Use::Watch).is_some()));
-        let known = door.workers.read().clone();
-        door.set(&addresses[1..], &known);
+        pool.set(&addresses, &[]);
+        let kept = pool.workers.read()[1].clone();
+        assert!((0..20).all(|turn| pool.pick(turn, Use::Watch).is_some()));
+        let known = pool.workers.read().clone();
+        pool.set(&addresses[1..], &known);
         assert!(
-            Arc::ptr_eq(&kept, &door.workers.read()[0]),
+            Arc::ptr_eq(&kept, &pool.workers.read()[0]),
             "a worker that stays keeps its channels"
         );
-        door.set(&[], &known);
-        assert!(door.pick(0, Use::Watch).is_none());
+        pool.set(&[], &known);
+        assert!(pool.pick(0, Use::Watch).is_none());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_while_connections_are_made_anew() {
+    async fn connections_are_renewed_after_a_while() {
         let renewal = Some(Duration::from_secs(30));
-        let door = Door::new(10, 1, Connecting { renewal, ..Connecting::default() });
+        let pool = Pool::new(10, 1, Connecting { renewal, ..Connecting::default() });
         let (_sender, endpoints) = watch::channel(vec![SocketAddr::from(([127, 0, 0, 1], 1))]);
-        let first = || door.workers.read().first().cloned();
+        let first = || pool.workers.read().first().cloned();
         let aged = async |seconds| {
-            let following = door.follow(endpoints.clone());
+            let following = pool.follow(endpoints.clone());
             tokio::time::timeout(Duration::from_secs(seconds), following).await.unwrap_err();
             first().unwrap()
         };

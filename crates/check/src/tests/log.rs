@@ -1,42 +1,42 @@
-//! Hand-made histories: a clean one, and one for each promise that can break.
+//! Hand-made audit logs: a clean one, and one for each rule that can be broken.
 
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 
-use bookingq_core::{BookingState as S, Fence, Outcome, Ticket};
+use bookingq_core::{BookingState as S, Fence, Outcome, Place};
+use bookingq_sim::ledger::{Overlap, Ruling};
 use proptest::prelude::*;
 
-use super::world::{SOLD, World, booking, client, eventful};
-use super::{Evidence, History, Moment, Verdict, Violation};
-use crate::ledger::{Overlap, Ruling};
+use super::world::{SOLD, World, acknowledged, booking, client, eventful};
+use crate::{AuditLog, Evidence, Moment, Verification, Violation};
 
 #[track_caller]
-fn assert_found(verdict: &Verdict, kind: Violation) {
-    let found: Vec<_> = verdict.violations.iter().collect();
+fn assert_found(verification: &Verification, kind: Violation) {
+    let found: Vec<_> = verification.violations.iter().collect();
     assert_eq!(found.len(), 1, "only {kind:?} should be found: {found:?}");
-    assert_eq!(verdict.violations.count(kind), 1, "{found:?}");
-    assert!(!verdict.violations.examples(kind)[0].is_empty());
+    assert_eq!(verification.violations.count(kind), 1, "{found:?}");
+    assert!(!verification.violations.examples(kind)[0].is_empty());
 }
 
 #[test]
 fn a_clean_history_is_clean_and_its_numbers_add_up() {
-    let verdict = eventful().judge(Moment::AtRest);
-    assert!(verdict.violations.is_clean(), "{:?}", verdict.violations);
-    let tallies = verdict.tallies;
+    let verification = eventful().verify(Moment::AtRest);
+    assert!(verification.violations.is_clean(), "{:?}", verification.violations);
+    let tallies = verification.tallies;
     assert_eq!((tallies.enqueued, tallies.waiting, tallies.in_progress), (6, 1, 1));
     assert_eq!(
         (tallies.finals.confirmed, tallies.finals.cancelled, tallies.finals.sold_out),
         (1, 2, 1)
     );
-    assert_eq!(verdict.ledger.unwrap().confirmed, 1);
-    assert_eq!(verdict.timings.confirm.count, 1);
-    assert!((verdict.timings.reserve.p50 - 100.0).abs() < 2.0, "{:?}", verdict.timings.reserve);
+    assert_eq!(verification.ledger.unwrap().confirmed, 1);
+    assert_eq!(verification.timings.confirm.count, 1);
+    assert!((verification.timings.reserve.p50 - 100.0).abs() < 2.0, "{:?}", verification.timings.reserve);
 }
 
 #[test]
-fn the_verdict_reads_as_the_report_says() {
-    let json = serde_json::to_value(eventful().judge(Moment::AtRest)).unwrap();
+fn the_verification_reads_as_the_report_says() {
+    let json = serde_json::to_value(eventful().verify(Moment::AtRest)).unwrap();
     assert_eq!(json["final"]["confirmed"], 1);
     assert_eq!(json["waiting"], 1);
     assert_eq!(json["violations"]["dispatch_inversions"], 0);
@@ -46,28 +46,28 @@ fn the_verdict_reads_as_the_report_says() {
 #[test]
 fn pieces_of_the_log_may_overlap() {
     let world = eventful();
-    let mut history = History::new();
+    let mut log = AuditLog::default();
     for start in 0..world.events.len() {
-        history.observe(&world.events[start.saturating_sub(3)..=start]);
+        log.observe(&world.events[start.saturating_sub(3)..=start]);
     }
-    let verdict = history.judge(&world.evidence(), Moment::AtRest);
-    assert!(verdict.violations.is_clean(), "{:?}", verdict.violations);
-    assert_eq!(verdict.timings, world.judge(Moment::AtRest).timings);
+    let verification = log.verify(&world.answers(), &world.evidence(), Moment::AtRest);
+    assert!(verification.violations.is_clean(), "{:?}", verification.violations);
+    assert_eq!(verification.timings, world.verify(Moment::AtRest).timings);
 }
 
 #[test]
-fn an_acknowledged_booking_that_nobody_has_is_lost() {
+fn an_acknowledged_booking_without_a_trace_is_lost() {
     let mut world = eventful();
     world.events.retain(|event| event.booking != booking(6));
     world.states.remove(&6);
-    assert_found(&world.judge(Moment::InMotion), Violation::Lost);
+    assert_found(&world.verify(Moment::InMotion), Violation::Lost);
 }
 
 #[test]
 fn a_booking_that_the_store_lost_on_its_way_is_lost() {
     let mut world = eventful();
     world.states.remove(&6);
-    assert_found(&world.judge(Moment::InMotion), Violation::Lost);
+    assert_found(&world.verify(Moment::InMotion), Violation::Lost);
 }
 
 #[test]
@@ -78,9 +78,9 @@ fn an_older_booking_that_ended_is_not_lost_although_the_store_shows_the_newer() 
     again.client = client(3);
     let mut evidence = world.evidence();
     evidence.bookings.iter_mut().filter(|b| b.id == booking(7)).for_each(|b| b.client = client(3));
-    let verdict = world.history().judge(&evidence, Moment::AtRest);
-    assert!(verdict.violations.is_clean(), "{:?}", verdict.violations);
-    assert_eq!((verdict.tallies.enqueued, verdict.tallies.finals.cancelled), (7, 2));
+    let verification = world.verify_with(&evidence, Moment::AtRest);
+    assert!(verification.violations.is_clean(), "{:?}", verification.violations);
+    assert_eq!((verification.tallies.enqueued, verification.tallies.finals.cancelled), (7, 2));
 }
 
 #[test]
@@ -89,33 +89,32 @@ fn a_client_with_two_active_bookings_is_duplicated() {
     world.event(7, None, S::Queued).client = client(6);
     let mut evidence = world.evidence();
     evidence.bookings.iter_mut().filter(|b| b.id == booking(7)).for_each(|b| b.client = client(6));
-    assert_found(&world.history().judge(&evidence, Moment::AtRest), Violation::Duplicated);
+    assert_found(&world.verify_with(&evidence, Moment::AtRest), Violation::Duplicated);
 }
 
 #[test]
 fn a_request_acknowledged_as_two_bookings_is_duplicated() {
     let mut world = eventful();
-    let mut again = world.acknowledged[0].clone();
-    again.booking = booking(2);
-    world.acknowledged.push(again);
-    assert_found(&world.judge(Moment::AtRest), Violation::Duplicated);
+    world.calls.push(acknowledged(1, 9));
+    let verification = world.verify(Moment::AtRest);
+    assert_eq!(verification.violations.count(Violation::Duplicated), 1);
 }
 
 #[test]
-fn a_ticket_claimed_before_a_smaller_one_is_an_inversion() {
+fn a_place_claimed_before_an_earlier_one_is_an_inversion() {
     let mut world = World::with_line(3);
     world.go(2, &SOLD);
-    assert_found(&world.judge(Moment::AtRest), Violation::DispatchInversion);
+    assert_found(&world.verify(Moment::AtRest), Violation::DispatchInversion);
 }
 
 #[test]
-fn a_smaller_ticket_that_left_or_is_being_retried_does_not_stand_in_the_way() {
+fn an_earlier_place_that_left_or_is_being_retried_does_not_stand_in_the_way() {
     let mut world = World::with_line(4);
     world.go(1, &[S::Reserving]);
     world.go(2, &[S::Cancelled]);
     world.go(3, &SOLD);
     world.go(1, &[S::Reserving, S::Reserved]);
-    assert!(world.judge(Moment::AtRest).violations.is_clean());
+    assert!(world.verify(Moment::AtRest).violations.is_clean());
 }
 
 #[test]
@@ -125,7 +124,7 @@ fn a_client_that_holds_two_reservations_is_a_double_reservation() {
     let overlap =
         Overlap { queue: Arc::from("q"), client_id: Arc::from("c1"), booking_id: Arc::from("b") };
     evidence.ledger.as_mut().unwrap().overlaps.push(overlap);
-    assert_found(&world.history().judge(&evidence, Moment::AtRest), Violation::DoubleReservation);
+    assert_found(&world.verify_with(&evidence, Moment::AtRest), Violation::DoubleReservation);
 }
 
 #[test]
@@ -133,24 +132,24 @@ fn a_booking_reserved_twice_is_a_double_reservation() {
     let world = eventful();
     let mut evidence = world.evidence();
     evidence.ledger.as_mut().unwrap().entries[0].reservations = 2;
-    assert_found(&world.history().judge(&evidence, Moment::AtRest), Violation::DoubleReservation);
+    assert_found(&world.verify_with(&evidence, Moment::AtRest), Violation::DoubleReservation);
 }
 
 #[test]
-fn tickets_kept_for_a_booking_that_ended_are_an_orphan_at_any_moment() {
+fn tickets_held_for_a_booking_that_ended_are_an_orphan_at_any_moment() {
     for moment in [Moment::AtRest, Moment::InMotion] {
         let mut world = eventful();
         world.ledger.reserve(&booking(4).to_string(), "q", "c4", 1, Ruling::Allow);
-        assert_found(&world.judge(moment), Violation::Orphan);
+        assert_found(&world.verify(moment), Violation::Orphan);
     }
 }
 
 #[test]
-fn tickets_kept_for_nobody_are_an_orphan_only_at_rest() {
+fn tickets_held_for_no_booking_are_an_orphan_only_at_rest() {
     let mut world = eventful();
     world.ledger.reserve(&booking(99).to_string(), "q", "c99", 1, Ruling::Allow);
-    assert!(world.judge(Moment::InMotion).violations.is_clean(), "it may have joined a moment ago");
-    assert_found(&world.judge(Moment::AtRest), Violation::Orphan);
+    assert!(world.verify(Moment::InMotion).violations.is_clean(), "it may have joined a moment ago");
+    assert_found(&world.verify(Moment::AtRest), Violation::Orphan);
 }
 
 #[test]
@@ -159,16 +158,16 @@ fn a_confirmed_booking_without_tickets_is_an_orphan() {
     world.go(1, &[S::Reserving, S::Reserved, S::Confirming]);
     world.event(1, Some(S::Confirming), S::Confirmed);
     world.ledger.release(&booking(1).to_string(), "q", "c1");
-    assert_found(&world.judge(Moment::InMotion), Violation::Orphan);
+    assert_found(&world.verify(Moment::InMotion), Violation::Orphan);
 }
 
 #[test]
-fn a_hold_the_shop_never_made_is_an_orphan_at_any_moment() {
+fn a_hold_that_the_booking_service_never_made_is_an_orphan_at_any_moment() {
     for moment in [Moment::AtRest, Moment::InMotion] {
         let mut world = World::with_line(1);
         world.event(1, Some(S::Queued), S::Reserving);
         world.event(1, Some(S::Reserving), S::Reserved);
-        assert_found(&world.judge(moment), Violation::Orphan);
+        assert_found(&world.verify(moment), Violation::Orphan);
     }
 }
 
@@ -189,9 +188,9 @@ fn work_in_progress_is_no_orphan_while_things_move() {
     world.ledger.confirm(&booking(1).to_string(), Ruling::Allow);
     world.go(2, &[S::Releasing]);
     world.ledger.release(&booking(2).to_string(), "q", "c2");
-    let verdict = world.judge(Moment::InMotion);
-    assert!(verdict.violations.is_clean(), "{:?}", verdict.violations);
-    assert!(!world.judge(Moment::AtRest).violations.is_clean(), "at rest nothing is in progress");
+    let verification = world.verify(Moment::InMotion);
+    assert!(verification.violations.is_clean(), "{:?}", verification.violations);
+    assert!(!world.verify(Moment::AtRest).violations.is_clean(), "at rest nothing is in progress");
 }
 
 #[test]
@@ -199,7 +198,7 @@ fn more_sold_than_there_is_is_oversold() {
     let world = eventful();
     let mut evidence = world.evidence();
     evidence.ledger.as_mut().unwrap().totals.stock = 1;
-    assert_found(&world.history().judge(&evidence, Moment::AtRest), Violation::Oversold);
+    assert_found(&world.verify_with(&evidence, Moment::AtRest), Violation::Oversold);
 }
 
 #[test]
@@ -207,7 +206,7 @@ fn a_state_that_may_not_follow_is_illegal() {
     let mut world = World::with_line(1);
     world.event(1, Some(S::Queued), S::Reserved);
     world.ledger.reserve(&booking(1).to_string(), "q", "c1", 1, Ruling::Allow);
-    assert_found(&world.judge(Moment::AtRest), Violation::IllegalTransition);
+    assert_found(&world.verify(Moment::AtRest), Violation::IllegalTransition);
 }
 
 #[test]
@@ -216,14 +215,14 @@ fn leaving_a_state_it_was_not_in_is_illegal() {
     world.go(1, &[S::Reserving, S::Reserving]);
     world.go(1, &[S::Rejected]);
     world.events.remove(1);
-    assert!(world.judge(Moment::AtRest).violations.count(Violation::IllegalTransition) > 0);
+    assert!(world.verify(Moment::AtRest).violations.count(Violation::IllegalTransition) > 0);
 }
 
 #[test]
-fn a_release_that_ends_otherwise_than_it_said_is_illegal() {
+fn a_release_that_ends_otherwise_than_announced_is_illegal() {
     let mut world = World::with_line(1);
     world.go(1, &[S::Reserving, S::Reserved, S::Releasing, S::Releasing, S::Failed]);
-    assert_found(&world.judge(Moment::AtRest), Violation::IllegalTransition);
+    assert_found(&world.verify(Moment::AtRest), Violation::IllegalTransition);
 }
 
 #[test]
@@ -231,7 +230,7 @@ fn a_task_settled_with_an_old_fence_is_stale() {
     let mut world = World::with_line(1);
     world.go(1, &[S::Reserving, S::Reserving]);
     world.event(1, Some(S::Reserving), S::SoldOut).fence = Fence(1);
-    assert_found(&world.judge(Moment::AtRest), Violation::StaleSettle);
+    assert_found(&world.verify(Moment::AtRest), Violation::StaleSettle);
 }
 
 #[test]
@@ -239,7 +238,7 @@ fn a_task_claimed_again_without_a_higher_fence_is_stale() {
     let mut world = World::with_line(1);
     world.go(1, &[S::Reserving]);
     world.event(1, Some(S::Reserving), S::Reserving).fence = Fence(1);
-    assert_found(&world.judge(Moment::InMotion), Violation::StaleSettle);
+    assert_found(&world.verify(Moment::InMotion), Violation::StaleSettle);
 }
 
 #[test]
@@ -248,64 +247,65 @@ fn a_payment_at_the_deadline_or_an_expiry_before_it_breaks_the_deadline() {
     paid_late.go(1, &[S::Reserving, S::Reserved]);
     let deadline = paid_late.events.last().unwrap().deadline.unwrap();
     paid_late.event(1, Some(S::Reserved), S::Confirming).at = deadline;
-    assert_found(&paid_late.judge(Moment::InMotion), Violation::BrokenDeadline);
+    assert_found(&paid_late.verify(Moment::InMotion), Violation::BrokenDeadline);
 
     let mut expired_early = World::with_line(1);
     expired_early.go(1, &[S::Reserving, S::Reserved]);
     expired_early.event(1, Some(S::Reserved), S::Releasing).outcome = Some(Outcome::Expired);
-    assert_found(&expired_early.judge(Moment::InMotion), Violation::BrokenDeadline);
+    assert_found(&expired_early.verify(Moment::InMotion), Violation::BrokenDeadline);
 }
 
 #[test]
-fn a_new_ticket_below_an_older_one_is_unordered() {
+fn a_new_place_before_an_older_one_is_unordered() {
     let mut world = World::with_line(2);
-    world.event(3, None, S::Queued).ticket = Ticket(1);
+    world.event(3, None, S::Queued).place = Place::numbered(1);
     let mut evidence = world.evidence();
-    evidence.bookings.iter_mut().filter(|b| b.id == booking(3)).for_each(|b| b.ticket = Ticket(1));
-    assert_found(&world.history().judge(&evidence, Moment::AtRest), Violation::UnorderedTicket);
+    evidence.bookings.iter_mut().filter(|b| b.id == booking(3)).for_each(|b| b.place = Place::numbered(1));
+    assert_found(&world.verify_with(&evidence, Moment::AtRest), Violation::UnorderedPlace);
 }
 
 #[test]
 fn a_store_that_contradicts_its_log_disagrees() {
     let mut world = eventful();
     world.states.insert(6, S::Cancelled);
-    assert_found(&world.judge(Moment::InMotion), Violation::Disagreement);
+    assert_found(&world.verify(Moment::InMotion), Violation::Disagreement);
     world.states.insert(6, S::Reserving);
-    assert!(world.judge(Moment::InMotion).violations.is_clean());
-    assert_found(&world.judge(Moment::AtRest), Violation::Disagreement);
+    assert!(world.verify(Moment::InMotion).violations.is_clean());
+    assert_found(&world.verify(Moment::AtRest), Violation::Disagreement);
 }
 
 #[test]
-fn what_a_gap_hides_is_not_held_against_anybody_and_the_verdict_says_so() {
+fn what_a_gap_hides_is_no_violation_and_the_verification_says_so() {
     let mut world = eventful();
-    let mut history = History::new();
+    let mut log = AuditLog::default();
     let later = world.events.split_off(9);
-    history.observe(&world.events[..2]);
-    history.note_gap();
-    history.observe(&later);
-    let verdict = history.judge(&world.evidence(), Moment::AtRest);
-    assert!(verdict.violations.is_clean(), "{:?}", verdict.violations);
-    assert_eq!((verdict.gaps, verdict.tallies.enqueued), (1, 6));
+    log.observe(&world.events[..2]);
+    log.note_gap();
+    log.observe(&later);
+    let verification = log.verify(&world.answers(), &world.evidence(), Moment::AtRest);
+    assert!(verification.violations.is_clean(), "{:?}", verification.violations);
+    assert_eq!((verification.gaps, verification.tallies.enqueued), (1, 6));
 }
 
 #[test]
 fn a_sale_of_which_the_log_has_kept_nothing_is_no_orphan() {
     let mut world = World::new();
     world.ledger.reserve(&booking(9).to_string(), "q", "c9", 1, Ruling::Allow);
-    assert_eq!(world.judge(Moment::AtRest).violations.count(Violation::Orphan), 1);
-    let mut history = world.history();
-    history.note_gap();
-    assert!(history.judge(&world.evidence(), Moment::AtRest).violations.is_clean());
+    assert_eq!(world.verify(Moment::AtRest).violations.count(Violation::Orphan), 1);
+    let mut log = world.log();
+    log.note_gap();
+    let verification = log.verify(&world.answers(), &world.evidence(), Moment::AtRest);
+    assert!(verification.violations.is_clean());
 }
 
 #[test]
-fn without_a_ledger_only_the_rest_is_judged() {
+fn without_a_ledger_only_the_rest_is_verified() {
     let mut world = eventful();
     world.ledger.reserve("b", "q", "c", 200, Ruling::Allow);
     let evidence = Evidence { ledger: None, ..world.evidence() };
-    let verdict = world.history().judge(&evidence, Moment::AtRest);
-    assert!(verdict.violations.is_clean());
-    assert_eq!(verdict.ledger, None);
+    let verification = world.verify_with(&evidence, Moment::AtRest);
+    assert!(verification.violations.is_clean());
+    assert_eq!(verification.ledger, None);
 }
 
 #[test]
@@ -314,9 +314,9 @@ fn at_most_twenty_examples_are_kept_of_each_kind() {
     for number in (2..=60).rev() {
         world.go(number, &[S::Reserving]);
     }
-    let verdict = world.judge(Moment::InMotion);
-    assert_eq!(verdict.violations.count(Violation::DispatchInversion), 59);
-    assert_eq!(verdict.violations.examples(Violation::DispatchInversion).len(), 20);
+    let verification = world.verify(Moment::InMotion);
+    assert_eq!(verification.violations.count(Violation::DispatchInversion), 59);
+    assert_eq!(verification.violations.examples(Violation::DispatchInversion).len(), 20);
 }
 
 proptest! {
@@ -339,8 +339,8 @@ proptest! {
                 world.go(number, &[next[choice.index(next.len())]]);
             }
         }
-        let verdict = world.judge(Moment::InMotion);
-        prop_assert!(verdict.violations.is_clean(), "{:?}", verdict.violations);
-        prop_assert_eq!(verdict.tallies.enqueued, 11);
+        let verification = world.verify(Moment::InMotion);
+        prop_assert!(verification.violations.is_clean(), "{:?}", verification.violations);
+        prop_assert_eq!(verification.tallies.enqueued, 11);
     }
 }

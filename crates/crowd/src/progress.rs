@@ -1,4 +1,4 @@
-//! How far the crowd is: counters that can be read while it runs.
+//! Counters of a crowd that can be read while it runs.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,30 +16,29 @@ const REASONS: usize = ErrorReason::NotReserved as usize + 1;
 /// Counters that only grow.
 #[derive(Debug, Default)]
 pub struct Progress {
-    pub(super) arrived: AtomicU64,
-    pub(super) acknowledged: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) held: AtomicU64,
-    pub(super) paid: AtomicU64,
-    pub(super) paid_late: AtomicU64,
-    pub(super) left: AtomicU64,
-    pub(super) watches: AtomicU64,
+    pub(crate) arrived: AtomicU64,
+    pub(crate) acknowledged: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) held: AtomicU64,
+    pub(crate) paid: AtomicU64,
+    pub(crate) paid_late: AtomicU64,
+    pub(crate) left: AtomicU64,
+    pub(crate) watches: AtomicU64,
     finals: [AtomicU64; STATES],
-    /// By reason; 0 is for errors that carry none of ours: the connection, or something in
-    /// between.
+    /// By reason; index 0 counts errors without one of our reasons, such as a lost connection.
     errors: [AtomicU64; REASONS],
 }
 
 /// The counters at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct ProgressView {
-    /// Clients that have come.
+    /// Clients that have arrived.
     pub arrived: u64,
     /// Clients that have a place in line.
     pub acknowledged: u64,
     /// Clients that were refused a place.
     pub refused: u64,
-    /// Clients that were told of a hold.
+    /// Holds that clients saw.
     pub held: u64,
     /// Payments that won.
     pub paid: u64,
@@ -49,12 +48,12 @@ pub struct ProgressView {
     pub left: u64,
     /// Times a watch was opened, reopened ones included.
     pub watches: u64,
-    /// Clients whose booking came to an end.
+    /// Bookings that ended while their client watched.
     pub finished: u64,
 }
 
 impl Progress {
-    /// All of them now.
+    /// Their present values.
     pub fn view(&self) -> ProgressView {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ProgressView {
@@ -70,7 +69,7 @@ impl Progress {
         }
     }
 
-    /// How many clients saw their booking end in each final state.
+    /// How many bookings clients saw end in each final state.
     pub fn finals(&self) -> BTreeMap<&'static str, u64> {
         BookingState::ALL
             .into_iter()
@@ -91,13 +90,13 @@ impl Progress {
         reasons.filter(|(_, count)| *count > 0).collect()
     }
 
-    pub(super) fn finished(&self, state: BookingState) {
+    pub(crate) fn finished(&self, state: BookingState) {
         if let Some(index) = BookingState::ALL.iter().position(|one| *one == state) {
             self.finals[index].fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn failed(&self, status: &Status) {
+    pub(crate) fn failed(&self, status: &Status) {
         let reason = reason_of(status).map_or(0, |reason| reason as usize);
         if let Some(counter) = self.errors.get(reason) {
             counter.fetch_add(1, Ordering::Relaxed);
@@ -106,6 +105,6 @@ impl Progress {
 }
 
 /// One more.
-pub(super) fn count(counter: &AtomicU64) {
+pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
