@@ -179,10 +179,8 @@ impl Answers {
     /// A booking is the same as before, and not further back in its life than an earlier call saw.
     fn see(&mut self, call: &RecordedCall, shown: &Shown) {
         let (booking, client) = (shown.booking, &call.client);
-        let answered = self
-            .bookings
-            .entry(booking)
-            .or_insert_with(|| AnsweredBooking::new(client, shown));
+        let answered =
+            self.bookings.entry(booking).or_insert_with(|| AnsweredBooking::new(client, shown));
         let same = (&answered.client, &answered.request, answered.place)
             == (client, &shown.request, shown.place);
         let mut states = answered.states.iter();
@@ -218,7 +216,8 @@ impl Answers {
             });
         }
         if shown.state == BookingState::Reserved && shown.deadline_ms.is_none() {
-            violations.note(Violation::WrongClock, || format!("{booking} is held without a deadline"));
+            violations
+                .note(Violation::WrongClock, || format!("{booking} is held without a deadline"));
         }
         if let (Some((_, before)), Some(now)) = (watched, shown.position)
             && before > 0

@@ -47,21 +47,18 @@ pub enum AuditError {
 }
 
 /// A running follower.
-#[derive(Debug)]
 pub struct Audit {
     follower: Arc<Follower>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-#[derive(Debug)]
 struct Follower {
     store: Arc<dyn Store>,
-    progress: Mutex<Progress>,
+    state: Mutex<FollowerState>,
 }
 
-#[derive(Debug)]
-struct Progress {
+struct FollowerState {
     log: AuditLog,
     next: EventSeq,
     /// When the newest event arrived, and the longest time without one.
@@ -93,31 +90,31 @@ impl Audit {
         hold: Option<Duration>,
         copy: Option<BufWriter<File>>,
     ) -> Self {
-        let progress = Mutex::new(Progress {
+        let state = Mutex::new(FollowerState {
             log: AuditLog::new(hold),
             next: EventSeq::START,
             newest: None,
             longest_stall: Duration::ZERO,
             copy,
         });
-        let (follower, stop) = (Arc::new(Follower { store, progress }), CancellationToken::new());
+        let (follower, stop) = (Arc::new(Follower { store, state }), CancellationToken::new());
         let task = tokio::spawn(Arc::clone(&follower).run(stop.clone()));
         Self { follower, stop, task }
     }
 
     /// Bookings so far.
     pub fn bookings(&self) -> usize {
-        self.follower.progress.lock().log.len()
+        self.follower.state.lock().log.len()
     }
 
     /// How long no event has arrived.
     pub fn idle(&self) -> Duration {
-        self.follower.progress.lock().newest.map_or(Duration::ZERO, |newest| newest.elapsed())
+        self.follower.state.lock().newest.map_or(Duration::ZERO, |newest| newest.elapsed())
     }
 
     /// The longest time without an event.
     pub fn longest_stall(&self) -> Duration {
-        self.follower.progress.lock().longest_stall
+        self.follower.state.lock().longest_stall
     }
 
     /// Ends the following, takes the evidence in the order that the checker needs, and checks
@@ -144,11 +141,11 @@ impl Audit {
         let moment = moment(&before, &follower.snapshot().await?);
         let moment = if whole.is_some() { Moment::AtRest } else { moment };
         let evidence = Evidence { bookings, ledger, whole };
-        let mut progress = follower.progress.lock();
-        if let Some(copy) = &mut progress.copy {
+        let mut state = follower.state.lock();
+        if let Some(copy) = &mut state.copy {
             copy.flush()?;
         }
-        Ok(progress.log.verify(answers, &evidence, moment))
+        Ok(state.log.verify(answers, &evidence, moment))
     }
 }
 
@@ -179,32 +176,36 @@ impl Follower {
     /// Reads to the end of the outbox.
     async fn catch_up(&self) -> Result<(), AuditError> {
         let within = Retry::within(BACKOFF, LIMIT);
-        within.run(is_transient, || async { while self.step(Duration::ZERO).await? > 0 {} Ok(()) })
+        within
+            .run(is_transient, || async {
+                while self.step(Duration::ZERO).await? > 0 {}
+                Ok(())
+            })
             .await
     }
 
     /// Takes one piece; returns its size.
     async fn step(&self, wait: Duration) -> Result<usize, AuditError> {
-        let after = self.progress.lock().next;
+        let after = self.state.lock().next;
         let piece = self.store.events(after, PIECE, wait).await?;
-        let mut progress = self.progress.lock();
-        let progress = &mut *progress;
+        let mut state = self.state.lock();
+        let state = &mut *state;
         if piece.gap {
-            progress.log.note_gap();
+            state.log.note_gap();
         }
         if !piece.events.is_empty() {
             let now = Instant::now();
-            let stall = progress.newest.map_or(Duration::ZERO, |newest| now - newest);
-            progress.longest_stall = progress.longest_stall.max(stall);
-            progress.newest = Some(now);
+            let stall = state.newest.map_or(Duration::ZERO, |newest| now - newest);
+            state.longest_stall = state.longest_stall.max(stall);
+            state.newest = Some(now);
         }
-        progress.log.observe(&piece.events);
-        if let Some(copy) = &mut progress.copy {
+        state.log.observe(&piece.events);
+        if let Some(copy) = &mut state.copy {
             for event in &piece.events {
                 writeln!(copy, "{}", serde_json::to_string(event).map_err(io::Error::other)?)?;
             }
         }
-        progress.next = piece.next;
+        state.next = piece.next;
         Ok(piece.events.len())
     }
 
@@ -216,8 +217,8 @@ impl Follower {
     /// The newest booking of every client in the log or the answers.
     async fn read_bookings(&self, answers: &Answers) -> Result<Vec<Booking>, StoreError> {
         let mut clients: Vec<ClientId> = {
-            let progress = self.progress.lock();
-            progress.log.bookings().map(|(_, logged)| logged.client.clone()).collect()
+            let state = self.state.lock();
+            state.log.bookings().map(|(_, logged)| logged.client.clone()).collect()
         };
         clients.extend(answers.clients().cloned());
         clients.sort_unstable();
@@ -226,7 +227,8 @@ impl Follower {
         for batch in clients.chunks(BATCH) {
             let within = Retry::within(BACKOFF, LIMIT);
             let read = || self.store.status(batch.to_vec());
-            bookings.extend(within.run(StoreError::is_transient, read).await?.into_iter().flatten());
+            bookings
+                .extend(within.run(StoreError::is_transient, read).await?.into_iter().flatten());
         }
         Ok(bookings)
     }

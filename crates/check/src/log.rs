@@ -325,16 +325,14 @@ fn check_deadline(
     let (BookingState::Reserved, Some(deadline)) = (from, logged.deadline) else { return };
     let Event { booking, at, .. } = event;
     match (event.to, event.outcome) {
-        (BookingState::Confirming, _) if *at >= deadline => {
-            violations.note(Violation::BrokenDeadline, || {
+        (BookingState::Confirming, _) if *at >= deadline => violations
+            .note(Violation::BrokenDeadline, || {
                 format!("{booking} was paid at {at}, not before its deadline {deadline}")
-            })
-        }
-        (BookingState::Releasing, Some(Outcome::Expired)) if *at < deadline => {
-            violations.note(Violation::BrokenDeadline, || {
+            }),
+        (BookingState::Releasing, Some(Outcome::Expired)) if *at < deadline => violations
+            .note(Violation::BrokenDeadline, || {
                 format!("{booking} expired at {at}, before its deadline {deadline}")
-            })
-        }
+            }),
         _ => {}
     }
 }

@@ -48,11 +48,8 @@ pub fn read(history: impl BufRead) -> Result<(Answers, usize), SavedError> {
     let mut calls = 0;
     for line in lines {
         calls += 1;
-        let call: RecordedCall = serde_json::from_str(&line?).map_err(|cause| SavedError::Line {
-            line: calls + 1,
-            wanted: "a call",
-            cause,
-        })?;
+        let call: RecordedCall = serde_json::from_str(&line?)
+            .map_err(|cause| SavedError::Line { line: calls + 1, wanted: "a call", cause })?;
         answers.observe(&call);
     }
     Ok((answers, calls))

@@ -213,7 +213,9 @@ fn classify(status: &Status) -> CallAnswer {
         Some(reason) if reason != ErrorReason::StoreUnavailable => {
             CallAnswer::Refused { reason: reason_word(reason).to_owned() }
         }
-        None if !may_retry(status) => CallAnswer::Refused { reason: format!("{:?}", status.code()) },
+        None if !may_retry(status) => {
+            CallAnswer::Refused { reason: format!("{:?}", status.code()) }
+        }
         _ => CallAnswer::Unknown { error: status.message().to_owned() },
     }
 }

@@ -76,7 +76,7 @@ impl SimulatedClient {
         count(&self.shared().progress.arrived);
         for number in 1..=MOST_BOOKINGS {
             // Calls are boxed: they are rare and large, while most clients mostly wait for updates.
-            let plan = BehaviourPlan::draw(&self.shared().config, &mut self.caller.chance);
+            let plan = BehaviourPlan::draw(&self.caller.shared.config, &mut self.caller.chance);
             self.booking = None;
             Box::pin(self.join(plan.behaviour)).await;
             if number == 1 {

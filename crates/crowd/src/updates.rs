@@ -74,7 +74,8 @@ impl Updates {
             Source::Watch { open, retry } => loop {
                 if retry.failures() > 0 && open.is_none() {
                     let failures = retry.failures();
-                    let delay = caller.shared.config.backoff.delay(failures, caller.chance.random());
+                    let delay =
+                        caller.shared.config.backoff.delay(failures, caller.chance.random());
                     sleep(delay).await;
                 }
                 let watch = match open {

@@ -318,11 +318,8 @@ fn invariant_5_a_payment_after_the_deadline_is_found_in_the_log() {
 #[test]
 fn invariant_5_a_payment_sent_after_the_deadline_is_found_whatever_the_log_says() {
     let mut world = World::clean();
-    let paid = world
-        .calls
-        .iter_mut()
-        .find(|call| matches!(call.kind, CallKind::Pay { .. }))
-        .unwrap();
+    let paid =
+        world.calls.iter_mut().find(|call| matches!(call.kind, CallKind::Pay { .. })).unwrap();
     (paid.start, paid.end) = ((300 + HOLD) * 1000, (301 + HOLD) * 1000);
     world.breaks(5);
 }

@@ -31,7 +31,11 @@ fn a_clean_history_is_clean_and_its_numbers_add_up() {
     );
     assert_eq!(verification.ledger.unwrap().confirmed, 1);
     assert_eq!(verification.timings.confirm.count, 1);
-    assert!((verification.timings.reserve.p50 - 100.0).abs() < 2.0, "{:?}", verification.timings.reserve);
+    assert!(
+        (verification.timings.reserve.p50 - 100.0).abs() < 2.0,
+        "{:?}",
+        verification.timings.reserve
+    );
 }
 
 #[test]
@@ -148,7 +152,10 @@ fn tickets_held_for_a_booking_that_ended_are_an_orphan_at_any_moment() {
 fn tickets_held_for_no_booking_are_an_orphan_only_at_rest() {
     let mut world = eventful();
     world.ledger.reserve(&booking(99).to_string(), "q", "c99", 1, Ruling::Allow);
-    assert!(world.verify(Moment::InMotion).violations.is_clean(), "it may have joined a moment ago");
+    assert!(
+        world.verify(Moment::InMotion).violations.is_clean(),
+        "it may have joined a moment ago"
+    );
     assert_found(&world.verify(Moment::AtRest), Violation::Orphan);
 }
 
@@ -260,7 +267,11 @@ fn a_new_place_before_an_older_one_is_unordered() {
     let mut world = World::with_line(2);
     world.event(3, None, S::Queued).place = Place::numbered(1);
     let mut evidence = world.evidence();
-    evidence.bookings.iter_mut().filter(|b| b.id == booking(3)).for_each(|b| b.place = Place::numbered(1));
+    evidence
+        .bookings
+        .iter_mut()
+        .filter(|b| b.id == booking(3))
+        .for_each(|b| b.place = Place::numbered(1));
     assert_found(&world.verify_with(&evidence, Moment::AtRest), Violation::UnorderedPlace);
 }
 

@@ -16,7 +16,9 @@ impl Comparison<'_> {
         if totals.held + totals.confirmed > totals.stock || sold as u64 > totals.stock {
             self.violations.note(Violation::Oversold, || {
                 let (stock, held, confirmed) = (totals.stock, totals.held, totals.confirmed);
-                format!("{confirmed} sold and {held} held of {stock}; {sold} bookings are confirmed")
+                format!(
+                    "{confirmed} sold and {held} held of {stock}; {sold} bookings are confirmed"
+                )
             });
         }
         for overlap in &ledger.overlaps {

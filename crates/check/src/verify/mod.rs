@@ -5,7 +5,7 @@ mod ledger;
 
 use std::collections::HashMap;
 
-use bookingq_core::{Booking, BookingId, BookingState, ClientId};
+use bookingq_core::{Admission, Booking, BookingId, BookingState, ClientId};
 use bookingq_sim::ledger::{LedgerCopy, Totals};
 use bookingq_store::Snapshot;
 use serde::Serialize;
@@ -68,8 +68,7 @@ impl AuditLog {
         let mut violations = self.violations().clone();
         violations.add(&answers.violations());
         let store = evidence.bookings.iter().map(|booking| (booking.id, booking)).collect();
-        let mut comparison =
-            Comparison { log: self, answers, evidence, store, moment, violations };
+        let mut comparison = Comparison { log: self, answers, evidence, store, moment, violations };
         comparison.find_lost();
         comparison.find_duplicated();
         comparison.find_disagreements();
@@ -166,8 +165,8 @@ impl Comparison<'_> {
     fn find_disagreements(&mut self) {
         for (booking, stored) in &self.store {
             let logged = self.log.certain(*booking).map(|logged| logged.state);
-            let hidden = logged.is_none()
-                && (self.log.gaps() > 0 || self.log.booking(*booking).is_some());
+            let hidden =
+                logged.is_none() && (self.log.gaps() > 0 || self.log.booking(*booking).is_some());
             let comparable = self.moment == Moment::AtRest || stored.state.is_final();
             if comparable && !hidden && logged != Some(stored.state) {
                 let logged = logged.map_or("nothing", BookingState::as_str);
@@ -192,7 +191,8 @@ impl Comparison<'_> {
             });
         }
         let finals = &tallies.finals;
-        let closed = if snapshot.admission.is_open() { self.answers.refused_as_closed } else { 0 };
+        let open = snapshot.admission == Admission::Open;
+        let closed = if open { self.answers.refused_as_closed } else { 0 };
         let counters = [
             ("enqueued", totals.enqueued, tallies.enqueued),
             ("confirmed", totals.confirmed, finals.confirmed),

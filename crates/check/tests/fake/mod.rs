@@ -1,5 +1,5 @@
-//! A tiny worker service to let a crowd loose on: reserves everything at once, and misbehaves as
-//! told.
+//! A small worker service for a crowd: it reserves everything at once, and misbehaves as
+//! configured.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -154,8 +154,13 @@ impl BookingWorkerService for FakeLine {
         Err(Status::unimplemented("the crowd never asks"))
     }
 
-    async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Answer<v1::GetStatusResponse> {
-        Err(Status::unimplemented("the crowd never asks"))
+    async fn get_status(
+        &self,
+        request: Request<v1::GetStatusRequest>,
+    ) -> Answer<v1::GetStatusResponse> {
+        self.answers()?;
+        let booking = self.booking(&request.into_inner().client_id)?.borrow().clone();
+        Ok(Response::new(v1::GetStatusResponse { booking: Some(booking) }))
     }
 
     type WatchStatusStream = BoxStream<'static, Result<v1::WatchStatusResponse, Status>>;

@@ -1,16 +1,15 @@
-//! A crowd that visits a queue which runs elsewhere, and, where it is told how, judges what became
-//! of it.
+//! A load run: a crowd for a queue that runs elsewhere, checked as far as its data can be read.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bookingq_check::{Audit, AuditError, CallRecorder};
 use bookingq_core::QueueName;
-use bookingq_sim::crowd::{Progress, ProgressView};
+use bookingq_crowd::{Crowd, CrowdConfig, CrowdReport, Progress, ProgressView};
 use bookingq_sim::inspect::{LedgerError, RemoteLedger};
 use bookingq_sim::ledger::LedgerCopy;
-use bookingq_sim::{Crowd, CrowdConfig, CrowdReport};
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Snapshot, Store};
 use tokio::sync::watch;
@@ -18,35 +17,34 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::Audit;
 use crate::console::{Console, View};
 use crate::doors::Doors;
 use crate::patience::insist;
-use crate::report::{Course, Report};
+use crate::report::{CLOCK_MARGIN_MS, LoadSummary, RunReport};
 use crate::screen::{bar, bold, dim};
 use crate::{Outcome, UpError};
 
-/// Between two readings.
+/// Between two updates of the screen.
 const PULSE: Duration = Duration::from_secs(1);
 /// How long the store may take to answer for the first time.
 const OPENING: Duration = Duration::from_secs(10);
-/// How long tasks may still be in somebody's hands after the last client has seen its end.
+/// How long tasks may still be in flight after the last client has seen its end.
 const SETTLING: Duration = Duration::from_secs(10);
 /// Width of the bar.
 const BAR: usize = 30;
 
-/// A whole visit.
+/// A load run.
 #[derive(Debug)]
-pub struct VisitConfig {
+pub struct LoadConfig {
     /// Who comes.
     pub crowd: CrowdConfig,
-    /// Where to.
+    /// Where the workers are.
     pub doors: Doors,
-    /// Where the queue's data is, to check it; `None`: only what clients see is judged.
+    /// Where the queue's data is, to check it; `None`: only the clients' answers are checked.
     pub store: Option<RedisConfig>,
-    /// The ledger of the Booking Service, if it is a simulated one.
+    /// The ledger of a simulated Booking Service.
     pub ledger: Option<RemoteLedger>,
-    /// The end, for whoever is still there; `None`: when every booking has ended.
+    /// How long it lasts at most; `None`: until every booking has ended.
     pub time: Option<Duration>,
     /// Where the report goes.
     pub report: Option<PathBuf>,
@@ -57,13 +55,13 @@ pub struct VisitConfig {
 /// What goes to standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Printing {
-    /// What a person reads.
+    /// Progress and summary for a person.
     Text,
     /// The report, as one line of JSON at the end; the rest goes to standard error.
     Json,
 }
 
-/// Why a visit ended.
+/// Why a load run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     EveryBookingEnded,
@@ -71,13 +69,12 @@ enum End {
     Stopped,
 }
 
-/// Sends the crowd; ends when every booking has ended, when the time is over, or at `stop`, and
-/// then judges and reports.
+/// Runs until every booking has ended, the time is over, or `stop`, then checks and reports.
 ///
 /// # Errors
 /// [`UpError`] when it could not begin, when the store or the ledger does not answer at the end, or
 /// when the report cannot be written.
-pub async fn visit(config: VisitConfig, stop: CancellationToken) -> Result<Outcome, UpError> {
+pub async fn run(mut config: LoadConfig, stop: CancellationToken) -> Result<Outcome, UpError> {
     let console = match config.printing {
         Printing::Text => Console::new(),
         Printing::Json => Console::aside(),
@@ -87,33 +84,36 @@ pub async fn visit(config: VisitConfig, stop: CancellationToken) -> Result<Outco
         Some(redis) => Some(open(redis, &console).await?),
         None => None,
     };
-    let audit = store.as_ref().map(|store| Audit::start(Arc::clone(store)));
+    let audit = store.as_ref().map(|store| Audit::start(Arc::clone(store), None));
+    let recorder = CallRecorder::start(CLOCK_MARGIN_MS);
+    config.crowd.recorder = Some(recorder.clone());
     let queue = config.crowd.queue.clone();
-    let visitors = Visitors::come(config.crowd, endpoints, console.clone());
-    let start = visitors.start;
-    let (end, crowd) = visitors.stay(config.time, &stop).await;
-    let mut crowd = crowd.ok_or(UpError::Crowd)?;
-    let verdict = match (audit, &store) {
+    let crowd = RunningCrowd::start(config.crowd, endpoints, console.clone());
+    let start = crowd.start;
+    let (end, crowd) = crowd.finish(config.time, &stop).await;
+    let crowd = crowd.ok_or(UpError::Crowd)?;
+    let answers = recorder.finish().map_err(AuditError::from)?;
+    let verification = match (audit, &store) {
         (Some(audit), Some(store)) => {
             if end == End::EveryBookingEnded {
                 settle(&**store).await;
             }
-            let acknowledged = std::mem::take(&mut crowd.acknowledged);
-            Some(audit.judge(acknowledged, copy(config.ledger, &queue)).await?)
+            Some(audit.verify(&answers, copy(config.ledger, &queue), None).await?)
         }
         _ => None,
     };
-    let course = Course {
+    let summary = LoadSummary {
         queue: queue.to_string(),
         store: store.map(|_| "redis"),
         time: start.elapsed(),
         replicas: Vec::new(),
         crowd: Some(crowd),
     };
-    conclude(&Report::new(course, verdict), config.report.as_deref(), config.printing, &console)
+    let report = RunReport::new(summary, &answers, verification);
+    conclude(&report, config.report.as_deref(), config.printing, &console)
 }
 
-/// The store; tells what is unsafe about it.
+/// Opens the store, and warns of what is unsafe about it.
 async fn open(config: RedisConfig, console: &Console) -> Result<Arc<dyn Store>, UpError> {
     let store: Arc<dyn Store> = Arc::new(RedisStore::connect(config)?);
     for warning in insist(OPENING, || store.open()).await?.warnings {
@@ -128,8 +128,8 @@ async fn open(config: RedisConfig, console: &Console) -> Result<Arc<dyn Store>, 
     Ok(store)
 }
 
-/// Waits, but not for ever, until nothing is in anybody's hands: then everything can be compared
-/// exactly. A store that does not answer shows when it is asked for the evidence.
+/// Waits for a while until nothing is in flight, so that everything can be compared exactly. A store
+/// that does not answer shows when the evidence is read.
 async fn settle(store: &dyn Store) {
     let until = Instant::now() + SETTLING;
     while Instant::now() < until {
@@ -151,7 +151,7 @@ async fn copy(
 }
 
 fn conclude(
-    report: &Report,
+    report: &RunReport,
     file: Option<&Path>,
     printing: Printing,
     console: &Console,
@@ -169,7 +169,7 @@ fn conclude(
 }
 
 /// The crowd while it runs.
-struct Visitors {
+struct RunningCrowd {
     queue: QueueName,
     clients: u32,
     start: Instant,
@@ -179,8 +179,8 @@ struct Visitors {
     console: Console,
 }
 
-impl Visitors {
-    fn come(
+impl RunningCrowd {
+    fn start(
         config: CrowdConfig,
         endpoints: watch::Receiver<Vec<SocketAddr>>,
         console: Console,
@@ -193,8 +193,8 @@ impl Visitors {
         Self { queue, clients, start: Instant::now(), progress, leave, task, console }
     }
 
-    /// Shows how far they are until they leave. The report is `None` if the crowd panicked.
-    async fn stay(
+    /// Shows its progress until it ends. The report is `None` if the crowd panicked.
+    async fn finish(
         mut self,
         time: Option<Duration>,
         stop: &CancellationToken,
@@ -219,7 +219,8 @@ impl Visitors {
         let ProgressView { finished, refused, .. } = self.progress.view();
         let unserved = u64::from(self.clients).saturating_sub(finished + refused);
         let why = if end == End::TimeOver { "the time is over" } else { "stopped" };
-        self.console.tell(format!("{why}; {unserved} clients had not come to an end, and go now"));
+        self.console
+            .tell(format!("{why}; {unserved} clients leave before their bookings have ended"));
         self.leave.cancel();
         (end, self.task.await.ok())
     }
