@@ -4,9 +4,9 @@ use bookingq_proto::convert::{duration, timestamp};
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1;
 
-use super::Service;
+use super::WorkerService;
 
-impl Service {
+impl WorkerService {
     pub(super) async fn get_queue(
         &self,
         request: v1::GetQueueRequest,
