@@ -93,7 +93,7 @@ fn shorten(mut reason: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bookingq_core::{BookingId, ClientId, Details, Fence, Outcome, Ticket, Timestamp};
+    use bookingq_core::{BookingId, ClientId, Details, Fence, Outcome, Place, Timestamp};
     use tonic::Code;
 
     use super::*;
@@ -104,7 +104,7 @@ mod tests {
             booking: BookingId::from_u128(1),
             fence: Fence(1),
             kind,
-            ticket: Ticket(1),
+            place: Place::numbered(1),
             attempts,
             details: Details::default(),
             enqueued_at: Timestamp(0),

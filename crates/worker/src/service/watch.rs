@@ -82,7 +82,7 @@ impl Watch {
             self.stage = Stage::Ended;
         }
         let queued = self.shown.state == BookingState::Queued;
-        self.subscription.follow_position(queued.then_some(self.shown.ticket));
+        self.subscription.follow_position(queued.then_some(self.shown.place));
         Some(Ok(v1::WatchStatusResponse { booking: Some(self.service.show(&self.shown)) }))
     }
 
@@ -122,7 +122,7 @@ impl Watch {
     /// An event from before the look that `shown` came from.
     fn is_known(&self, event: &Event) -> bool {
         event.is_reclaim()
-            || event.ticket < self.shown.ticket
+            || event.place < self.shown.place
             || (event.booking == self.shown.id && event.to == self.shown.state)
     }
 
