@@ -82,17 +82,21 @@ async fn invariant_1_no_acknowledged_place_is_missing_after_redis_was_killed_aga
     grows(&seen.acknowledged).await;
     seen.enough.store(true, Ordering::Relaxed);
 
-    let (mut tickets, mut clients) = (HashMap::new(), 0u64);
+    let (mut numbers, mut clients) = (HashMap::new(), 0u64);
     for caller in callers {
         for (who, place) in caller.await.unwrap() {
             let request = v1::GetStatusRequest { queue: "concert".into(), client_id: who.clone() };
             let found = client.get_status(request).await.unwrap().into_inner().booking.unwrap();
             assert_eq!(
-                (&found.booking_id, found.ticket),
-                (&place.booking_id, place.ticket),
+                (&found.booking_id, found.queue_number),
+                (&place.booking_id, place.queue_number),
                 "{who}"
             );
-            assert_eq!(tickets.insert(found.ticket, who), None, "one ticket, two clients");
+            assert_eq!(
+                numbers.insert(found.queue_number, who),
+                None,
+                "one queue number, two clients"
+            );
             clients += 1;
         }
     }

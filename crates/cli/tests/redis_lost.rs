@@ -150,13 +150,13 @@ async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) 
     // Everybody comes again, with the request of before: a new booking each, in the order of
     // coming.
     booking.resume();
-    let mut tickets = Vec::new();
+    let mut numbers = Vec::new();
     for who in ["waits", "holds", "in-hand"] {
         let new = enqueue(&mut client, who).await.unwrap();
         assert!(ids.insert(new.booking_id), "a booking id was used twice");
-        tickets.push(new.ticket);
+        numbers.push(new.queue_number);
     }
-    assert_eq!(tickets, [1, 2, 3]);
+    assert_eq!(numbers, [1, 2, 3]);
     becomes(&mut client, "waits", BookingState::Reserved).await;
     pay(&mut client, "waits").await.unwrap();
     becomes(&mut client, "waits", BookingState::Confirmed).await;

@@ -10,8 +10,8 @@ mod support;
 use std::time::Duration;
 
 use bookingq_core::{
-    Admission, BookingId, ClientId, Details, Event, EventSeq, Fence, PaymentId, RequestId,
-    ReservationId, Ticket, Timestamp,
+    Admission, BookingId, ClientId, Details, Event, EventSeq, Fence, PaymentId, Place, RequestId,
+    ReservationId, Timestamp,
 };
 use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::memory::{Clock, ManualClock, MemoryOptions, MemoryStore};
@@ -251,8 +251,8 @@ impl Pair {
     async fn compare(&mut self) {
         let memory = self.memory.status(self.clients.clone()).await.unwrap();
         assert_eq!(memory, self.redis.status(self.clients.clone()).await.unwrap());
-        let memory = self.memory.waiting(Ticket(0), 10).await.unwrap();
-        assert_eq!(memory, self.redis.waiting(Ticket(0), 10).await.unwrap());
+        let memory = self.memory.waiting(Place::START, 10).await.unwrap();
+        assert_eq!(memory, self.redis.waiting(Place::START, 10).await.unwrap());
         let memory = self.memory.snapshot().await.unwrap();
         let redis = self.redis.snapshot().await.unwrap();
         // One keeps single events, the other whole calls; and each has a name for its data.

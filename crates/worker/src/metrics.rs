@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use bookingq_core::BookingState;
+use bookingq_serve::{MetricsRegistry, ServeError};
 use bookingq_store::{Snapshot, StoreError};
-use prometheus::core::Collector;
-use prometheus::{
-    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
-    IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-};
+use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 /// Buckets for calls that should take milliseconds and may take seconds.
 const LATENCY: [f64; 14] =
@@ -20,7 +17,7 @@ const WAIT: [f64; 13] =
 /// The metrics of one process, in a registry of their own (several workers may share a process).
 #[derive(Clone)]
 pub struct Metrics {
-    registry: Registry,
+    registry: MetricsRegistry,
     inner: Arc<Families>,
 }
 
@@ -94,22 +91,16 @@ impl Metrics {
     ///
     /// # Errors
     /// Never in practice: only if two families had one name.
-    pub fn new(queue: &str, worker: &str) -> Result<Self, prometheus::Error> {
-        let labels =
-            [("queue".to_owned(), queue.to_owned()), ("worker".to_owned(), worker.to_owned())]
-                .into();
-        let registry = Registry::new_custom(Some("bookingqueue".to_owned()), Some(labels))?;
+    pub fn new(queue: &str, worker: &str) -> Result<Self, ServeError> {
+        let registry =
+            MetricsRegistry::new("bookingqueue", &[("queue", queue), ("worker", worker)])?;
         let inner = Arc::new(Families::register(&registry)?);
         Ok(Self { registry, inner })
     }
 
-    /// The text a Prometheus server reads.
-    pub fn render(&self) -> Vec<u8> {
-        let mut text = Vec::new();
-        // Encoding into memory can only fail on a malformed family, and then a partial page helps
-        // more than none.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
-        text
+    /// The registry, for the admin port.
+    pub fn registry(&self) -> MetricsRegistry {
+        self.registry.clone()
     }
 
     /// A store call failed.
@@ -172,8 +163,7 @@ impl std::ops::Deref for Metrics {
 }
 
 impl Families {
-    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let r = Registrar(registry);
+    fn register(r: &MetricsRegistry) -> prometheus::Result<Self> {
         Ok(Self {
             requests: r.counters(
                 "requests_total",
@@ -250,65 +240,5 @@ impl Families {
                 totals: r.gauges("queue_counter", "Counters of the queue, kept in the store", &["what"])?,
             },
         })
-    }
-}
-
-/// Makes and registers in one step.
-struct Registrar<'a>(&'a Registry);
-
-impl Registrar<'_> {
-    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
-        self.0.register(Box::new(collector.clone()))?;
-        Ok(collector)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
-        self.add(IntCounter::new(name, help)?)
-    }
-
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntCounterVec, prometheus::Error> {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
-        self.add(Gauge::new(name, help)?)
-    }
-
-    fn int_gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
-        self.add(IntGauge::new(name, help)?)
-    }
-
-    fn gauges(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<GaugeVec, prometheus::Error> {
-        self.add(GaugeVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn histogram(
-        &self,
-        name: &str,
-        help: &str,
-        buckets: &[f64],
-    ) -> Result<Histogram, prometheus::Error> {
-        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
-    }
-
-    fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        buckets: &[f64],
-        labels: &[&str],
-    ) -> Result<HistogramVec, prometheus::Error> {
-        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.add(HistogramVec::new(opts, labels)?)
     }
 }

@@ -145,13 +145,16 @@ impl Notifier {
         let tick = self.line.tick(BOUNDARIES);
         v1::QueueTick {
             at: Some(timestamp(tick.at)),
-            now_serving: tick.boundaries.first().map_or(0, |(ticket, _)| ticket.0),
+            now_serving: tick.boundaries.first().map_or(0, |(place, _)| place.number.get()),
             backlog: tick.backlog,
             rate: tick.rate,
             boundaries: tick
                 .boundaries
                 .into_iter()
-                .map(|(ticket, position)| v1::Boundary { ticket: ticket.0, position })
+                .map(|(place, position)| v1::Boundary {
+                    queue_number: place.number.get(),
+                    position,
+                })
                 .collect(),
         }
     }
@@ -181,7 +184,7 @@ fn update(event: &Event) -> v1::BookingUpdate {
         sequence_number: number,
         client_id: event.client.to_string(),
         booking_id: event.booking.to_string(),
-        ticket: event.ticket.0,
+        queue_number: event.place.number.get(),
         state: v1::BookingState::from(event.to).into(),
         deadline: event.deadline.map(timestamp),
         reason: event.reason.clone(),

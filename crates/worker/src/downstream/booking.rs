@@ -12,7 +12,7 @@ use tonic::Code;
 
 use super::breaker::Breaker;
 use super::channel::{Channels, DownstreamError};
-use super::{Trouble, call};
+use super::{CallError, call};
 use crate::config::Downstream;
 
 /// What the Booking Service said.
@@ -70,8 +70,8 @@ impl BookingClient {
     /// Does what the task asks for. Every outcome is told to the breaker.
     ///
     /// # Errors
-    /// [`Trouble`]: the outcome is unknown, and the call is to be repeated.
-    pub async fn perform(&self, task: &Task, hold: Duration) -> Result<Answer, Trouble> {
+    /// [`CallError`]: the outcome is unknown, and the call is to be repeated.
+    pub async fn perform(&self, task: &Task, hold: Duration) -> Result<Answer, CallError> {
         let answer = match &task.kind {
             TaskKind::Reserve => self.reserve(task, hold).await,
             TaskKind::Confirm { reservation, payment } => {
@@ -92,7 +92,7 @@ impl BookingClient {
         BookingServiceClient::new(self.channels.pick())
     }
 
-    async fn reserve(&self, task: &Task, hold: Duration) -> Result<Answer, Trouble> {
+    async fn reserve(&self, task: &Task, hold: Duration) -> Result<Answer, CallError> {
         let request = v1::ReserveRequest {
             booking_id: task.booking.to_string(),
             queue: self.queue.to_string(),
@@ -126,7 +126,7 @@ impl BookingClient {
         task: &Task,
         reservation: &ReservationId,
         payment: &PaymentId,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, CallError> {
         let request = v1::ConfirmRequest {
             booking_id: task.booking.to_string(),
             queue: self.queue.to_string(),
@@ -151,7 +151,7 @@ impl BookingClient {
         task: &Task,
         reservation: Option<&ReservationId>,
         outcome: Outcome,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, CallError> {
         let request = v1::ReleaseRequest {
             booking_id: task.booking.to_string(),
             queue: self.queue.to_string(),
@@ -166,6 +166,6 @@ impl BookingClient {
     }
 }
 
-fn malformed(what: &str) -> Trouble {
-    Trouble::Answered(Code::Internal, format!("malformed answer: {what}"))
+fn malformed(what: &str) -> CallError {
+    CallError::Answered(Code::Internal, format!("malformed answer: {what}"))
 }

@@ -1,12 +1,12 @@
 //! Connections to a service: several, lazily made, with deadlines, keep-alive and TLS.
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use bookingq_serve::ServeError;
+use tonic::transport::{Channel, Endpoint};
 
-use crate::config::{ClientTls, Downstream};
+use crate::config::Downstream;
 
 /// One HTTP/2 connection tops out well below what a worker can send; a few share the load.
 const CONNECTIONS: usize = 4;
@@ -26,15 +26,13 @@ pub enum DownstreamError {
         /// What is wrong.
         cause: String,
     },
-    /// A certificate or key can't be read.
-    #[error("can't read {path} for the {service}: {cause}")]
-    Certificate {
+    /// A certificate or key cannot be read.
+    #[error("TLS of the {service}: {cause}")]
+    Tls {
         /// Which service.
         service: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        cause: std::io::Error,
+        /// Which file, and why.
+        cause: ServeError,
     },
 }
 
@@ -67,7 +65,8 @@ impl Channels {
         match endpoint.uri().scheme_str() {
             Some("http") => {}
             Some("https") => {
-                let tls = client_tls(service, &config.tls)?;
+                let tls = config.tls.load();
+                let tls = tls.map_err(|cause| DownstreamError::Tls { service, cause })?;
                 endpoint = endpoint.tls_config(tls).map_err(|error| unusable(error.to_string()))?;
             }
             _ => return Err(unusable("the scheme is neither http nor https".to_owned())),
@@ -86,29 +85,4 @@ impl Channels {
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
-}
-
-fn read(service: &'static str, path: &Path) -> Result<Vec<u8>, DownstreamError> {
-    std::fs::read(path).map_err(|cause| DownstreamError::Certificate {
-        service,
-        path: path.into(),
-        cause,
-    })
-}
-
-fn client_tls(service: &'static str, tls: &ClientTls) -> Result<ClientTlsConfig, DownstreamError> {
-    let mut config = ClientTlsConfig::new();
-    config = match &tls.ca {
-        Some(ca) => config.ca_certificate(Certificate::from_pem(read(service, ca)?)),
-        None => config.with_native_roots(),
-    };
-    if let Some(identity) = &tls.identity {
-        let certificate = read(service, &identity.certificate)?;
-        let key = read(service, &identity.key)?;
-        config = config.identity(Identity::from_pem(certificate, key));
-    }
-    if let Some(name) = &tls.server_name {
-        config = config.domain_name(name.clone());
-    }
-    Ok(config)
 }

@@ -5,7 +5,7 @@ use bookingq_proto::v1;
 use bookingq_proto::v1::ticket_service_client::TicketServiceClient;
 
 use super::channel::{Channels, DownstreamError};
-use super::{Trouble, call};
+use super::{CallError, call};
 use crate::config::Downstream;
 
 /// Asks the Ticket Service.
@@ -27,8 +27,8 @@ impl TicketClient {
     /// Whether it is worth asking the Booking Service.
     ///
     /// # Errors
-    /// [`Trouble`]: ask the Booking Service.
-    pub async fn available(&self, details: &Details) -> Result<bool, Trouble> {
+    /// [`CallError`]: ask the Booking Service.
+    pub async fn available(&self, details: &Details) -> Result<bool, CallError> {
         let request = v1::CheckAvailabilityRequest {
             queue: self.queue.to_string(),
             item: details.item.to_string(),

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bookingq_core::{ClientId, Event, Ticket};
+use bookingq_core::{ClientId, Event, Place};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -39,11 +39,12 @@ pub enum News {
 struct Watcher {
     id: usize,
     news: mpsc::Sender<News>,
-    /// The ticket whose position is told; 0 while the booking is not in the line.
-    ticket: Arc<AtomicU64>,
+    /// The place whose position is told; `None` while the booking is not in the line.
+    place: SharedPlace,
     told: Option<(u64, Instant)>,
 }
 
+type SharedPlace = Arc<Mutex<Option<Place>>>;
 type Shard = HashMap<ClientId, Vec<Watcher>>;
 
 /// The table of watchers.
@@ -86,8 +87,8 @@ impl Hub {
     pub fn subscribe(self: &Arc<Self>, client: &ClientId) -> Subscription {
         let (sender, news) = mpsc::channel(PENDING);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let ticket = Arc::new(AtomicU64::new(0));
-        let watcher = Watcher { id, news: sender, ticket: Arc::clone(&ticket), told: None };
+        let place = SharedPlace::default();
+        let watcher = Watcher { id, news: sender, place: Arc::clone(&place), told: None };
         self.shard(client).lock().entry(client.clone()).or_default().push(watcher);
         self.open.fetch_add(1, Ordering::Relaxed);
         Subscription {
@@ -95,7 +96,7 @@ impl Hub {
             client: client.clone(),
             id,
             news,
-            ticket,
+            place,
             missed: false,
         }
     }
@@ -145,11 +146,8 @@ impl Watcher {
     }
 
     fn tell_position(&mut self, line: &LineView, now: Instant) {
-        let ticket = self.ticket.load(Ordering::Relaxed);
-        if ticket == 0 {
-            return;
-        }
-        let Some(position) = line.position(Ticket(ticket)) else { return };
+        let Some(place) = *self.place.lock() else { return };
+        let Some(position) = line.position(place) else { return };
         let due = self.told.is_none_or(|(told, at)| {
             let every = Duration::from_secs(position / PLACES_PER_SECOND);
             told != position
@@ -168,14 +166,14 @@ pub struct Subscription {
     client: ClientId,
     id: usize,
     news: mpsc::Receiver<News>,
-    ticket: Arc<AtomicU64>,
+    place: SharedPlace,
     missed: bool,
 }
 
 impl Subscription {
-    /// From now on, tell the position of this ticket; `None`: of none.
-    pub fn follow_position(&self, ticket: Option<Ticket>) {
-        self.ticket.store(ticket.map_or(0, |t| t.0), Ordering::Relaxed);
+    /// From now on, tell the position of this place; `None`: of none.
+    pub fn follow_position(&self, place: Option<Place>) {
+        *self.place.lock() = place;
     }
 
     /// The next news. When the channel was found full, what did not fit is made up for by a

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bookingq_core::line::Line;
 use bookingq_core::pace::Pace;
-use bookingq_core::{BookingState, Event, Ticket, Timestamp};
+use bookingq_core::{BookingState, Event, Place, Timestamp};
 use bookingq_store::Snapshot;
 use parking_lot::Mutex;
 
@@ -31,8 +31,8 @@ pub struct Tick {
     pub backlog: u64,
     /// Leaving the front each second; 0 while unknown.
     pub rate: f64,
-    /// `(ticket, position)`, ascending, the front first.
-    pub boundaries: Vec<(Ticket, u64)>,
+    /// `(place, position)`, ascending, the front first.
+    pub boundaries: Vec<(Place, u64)>,
 }
 
 impl LineView {
@@ -51,9 +51,9 @@ impl LineView {
         let mut inner = self.inner.lock();
         for event in events {
             if event.to == BookingState::Queued {
-                inner.line.join(event.ticket);
+                inner.line.join(event.place);
             } else if event.from == Some(BookingState::Queued) {
-                inner.line.leave(event.ticket);
+                inner.line.leave(event.place);
             }
         }
     }
@@ -65,9 +65,9 @@ impl LineView {
         inner.pace.observe(snapshot.now, snapshot.totals.dispatched);
     }
 
-    /// 1 = next; `None` when the ticket does not wait, as far as is known here.
-    pub fn position(&self, ticket: Ticket) -> Option<u64> {
-        self.inner.lock().line.position(ticket)
+    /// 1 = next; `None` when the place does not wait, as far as is known here.
+    pub fn position(&self, place: Place) -> Option<u64> {
+        self.inner.lock().line.position(place)
     }
 
     /// Expected wait of a position.

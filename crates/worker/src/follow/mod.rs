@@ -26,7 +26,7 @@ use line_view::LineView;
 
 /// Events asked for at once.
 const READ: usize = 4096;
-/// Tickets read at once when the line is loaded.
+/// Places read at once when the line is loaded.
 const LOAD: usize = 10_000;
 /// How long one read of the outbox waits for news.
 const WAIT: Duration = Duration::from_secs(1);
@@ -106,18 +106,18 @@ impl Follower {
     }
 
     /// Reads the line in pieces. The outbox's end is read first: what happens meanwhile is
-    /// replayed, which a set of tickets that join once and leave once does not mind.
+    /// replayed, which a set of places that join once and leave once does not mind.
     async fn load(&self) -> Result<EventSeq, StoreError> {
         let after = self.store.latest_event().await?;
         let mut line = bookingq_core::line::Line::new();
-        let mut last = bookingq_core::Ticket(0);
+        let mut last = bookingq_core::Place::START;
         loop {
-            let tickets = self.store.waiting(last, LOAD).await?;
-            for &ticket in &tickets {
-                line.join(ticket);
+            let places = self.store.waiting(last, LOAD).await?;
+            for &place in &places {
+                line.join(place);
             }
-            match tickets.last() {
-                Some(&ticket) if tickets.len() == LOAD => last = ticket,
+            match places.last() {
+                Some(&place) if places.len() == LOAD => last = place,
                 _ => break,
             }
         }

@@ -1,4 +1,4 @@
-//! Does one task: asks the Booking Service, judges the answer, settles.
+//! Does one task: calls the Booking Service, classifies the answer, settles.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
 use bookingq_core::{BookingState, Fence};
+use bookingq_serve::trace;
 use bookingq_store::group::GroupCommit;
 use bookingq_store::{Lease, Settled, Settlement, Task, TaskKind, Try, Verdict};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{Instrument as _, debug, info, warn};
 
-use super::judge::{Service, judge};
+use super::classify::{ServiceHealth, classify};
 use crate::config::Retry;
-use crate::downstream::Trouble;
+use crate::downstream::CallError;
 use crate::downstream::booking::{Answer, BookingClient};
 use crate::downstream::ticket::TicketClient;
 use crate::metrics::Metrics;
-use crate::trace;
 
 /// Waits between repeats of a settlement whose outcome is unknown.
 const SETTLE_BACKOFF: Backoff =
@@ -120,16 +120,16 @@ impl Executor {
         let answer = self.booking.perform(task, self.config.hold).await;
         self.count_call(task, &answer, start);
         let service = if self.booking.breaker.is_open() {
-            Service::Out
+            ServiceHealth::CircuitOpen
         } else if self.booking.breaker.answered_since(start) {
-            Service::AnswersOthers
+            ServiceHealth::AnsweringOthers
         } else {
-            Service::Quiet
+            ServiceHealth::Silent
         };
-        if let Err(trouble) = &answer {
-            debug!(%trouble, ?service, attempts = task.attempts, "the Booking Service call failed");
+        if let Err(error) = &answer {
+            debug!(%error, ?service, attempts = task.attempts, "the Booking Service call failed");
         }
-        judge(task, answer, service, &self.config.retry, self.config.hold, rand::random())
+        classify(task, answer, service, &self.config.retry, self.config.hold, rand::random())
     }
 
     /// Only before the very first Reserve: later one may have been made whose answer was lost, and
@@ -144,16 +144,16 @@ impl Executor {
         let outcome = match &answer {
             Ok(true) => "available",
             Ok(false) => "sold_out",
-            Err(trouble) => trouble.as_str(),
+            Err(error) => error.as_str(),
         };
         self.count_downstream("ticket", "check_availability", outcome, start);
         matches!(answer, Ok(false))
     }
 
-    fn count_call(&self, task: &Task, answer: &Result<Answer, Trouble>, start: Instant) {
+    fn count_call(&self, task: &Task, answer: &Result<Answer, CallError>, start: Instant) {
         let outcome = match answer {
             Ok(answer) => answer.as_str(),
-            Err(trouble) => trouble.as_str(),
+            Err(error) => error.as_str(),
         };
         self.count_downstream("booking", task.kind.as_str(), outcome, start);
         let open = f64::from(u8::from(self.booking.breaker.is_open()));

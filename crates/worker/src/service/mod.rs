@@ -6,6 +6,7 @@ pub mod gate;
 mod observe;
 pub mod parse;
 mod queue;
+mod status;
 mod watch;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use bookingq_core::Booking;
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1::booking_worker_service_server::BookingWorkerService;
 use bookingq_proto::{convert, v1};
+use bookingq_serve::trace;
 use bookingq_store::StoreError;
 use bookingq_store::group::GroupCommit;
 use tokio_util::sync::CancellationToken;
@@ -24,12 +26,11 @@ use tonic::{Request, Response, Status};
 use crate::follow::hub::Hub;
 use crate::follow::line_view::LineView;
 use crate::processing::{Executor, Wake};
-use crate::trace;
 use gate::Gate;
 use parse::Parser;
 
 /// All that the handlers share.
-pub struct Service {
+pub struct WorkerService {
     /// Reads requests.
     pub parser: Parser,
     /// The store.
@@ -48,22 +49,22 @@ pub struct Service {
     pub wake: Wake,
     /// How long a confirmation is ours without a sign of life.
     pub lease: Duration,
-    /// Set when this worker is leaving: streams end, so that clients open them elsewhere.
-    pub leaving: CancellationToken,
+    /// Set when this worker is draining: streams end, so that clients open them elsewhere.
+    pub draining: CancellationToken,
 }
 
 /// Cheap to clone: what tonic needs for each connection.
 #[derive(Clone)]
-pub struct Handlers(Arc<Service>);
+pub struct Handlers(Arc<WorkerService>);
 
 impl Handlers {
     /// Around one service.
-    pub fn new(service: Service) -> Self {
+    pub fn new(service: WorkerService) -> Self {
         Self(Arc::new(service))
     }
 }
 
-impl Service {
+impl WorkerService {
     fn show(&self, booking: &Booking) -> v1::Booking {
         let eta = booking.position.and_then(|position| self.line.eta(position));
         convert::booking(self.parser.queue(), booking, eta)

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use tonic::{Response, Status};
 use tracing::debug;
 
-use super::Service;
+use super::WorkerService;
 
-impl Service {
+impl WorkerService {
     /// Works on one request if there is room for it.
     pub(super) async fn observed<R>(
         &self,

@@ -11,7 +11,7 @@ use futures::Stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 
-use super::Service;
+use super::WorkerService;
 use crate::follow::hub::{News, Subscription};
 
 /// What the client reads.
@@ -19,7 +19,7 @@ pub type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchStatusResponse,
 
 /// One open stream.
 struct Watch {
-    service: Arc<Service>,
+    service: Arc<WorkerService>,
     client: ClientId,
     subscription: Subscription,
     shown: Booking,
@@ -43,7 +43,7 @@ enum Stage {
 /// # Errors
 /// `BOOKING_NOT_FOUND` if the client has none; `OVERLOADED` if too many watch.
 pub(super) async fn open(
-    service: Arc<Service>,
+    service: Arc<WorkerService>,
     request: v1::WatchStatusRequest,
 ) -> Result<WatchStream, ApiError> {
     let client = service.parser.client(&request.queue, &request.client_id)?;
@@ -67,10 +67,10 @@ impl Watch {
             Stage::Ended => return None,
             Stage::First => self.stage = Stage::Following,
             Stage::Following => {
-                let leaving = self.service.leaving.clone();
+                let draining = self.service.draining.clone();
                 let changed = tokio::select! {
                     changed = self.changed() => changed,
-                    () = leaving.cancelled() => Err(Status::unavailable("this worker is leaving: watch on another one")),
+                    () = draining.cancelled() => Err(draining_status()),
                 };
                 if let Err(status) = changed {
                     self.stage = Stage::Ended;
@@ -82,7 +82,7 @@ impl Watch {
             self.stage = Stage::Ended;
         }
         let queued = self.shown.state == BookingState::Queued;
-        self.subscription.follow_position(queued.then_some(self.shown.ticket));
+        self.subscription.follow_position(queued.then_some(self.shown.place));
         Some(Ok(v1::WatchStatusResponse { booking: Some(self.service.show(&self.shown)) }))
     }
 
@@ -113,9 +113,7 @@ impl Watch {
                     }
                 }
                 None => {
-                    return Err(Status::unavailable(
-                        "this worker is leaving: watch on another one",
-                    ));
+                    return Err(draining_status());
                 }
             }
         }
@@ -124,7 +122,7 @@ impl Watch {
     /// An event from before the look that `shown` came from.
     fn is_known(&self, event: &Event) -> bool {
         event.is_reclaim()
-            || event.ticket < self.shown.ticket
+            || event.place < self.shown.place
             || (event.booking == self.shown.id && event.to == self.shown.state)
     }
 
@@ -154,6 +152,10 @@ impl Watch {
         self.shown = found;
         Ok(new)
     }
+}
+
+fn draining_status() -> Status {
+    Status::unavailable("this worker is draining: reopen the stream on another one")
 }
 
 impl Drop for Watch {

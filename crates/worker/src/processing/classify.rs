@@ -6,18 +6,18 @@ use bookingq_core::limits::MAX_REASON_BYTES;
 use bookingq_store::{Task, TaskKind, Try, Verdict};
 
 use crate::config::Retry;
-use crate::downstream::Trouble;
+use crate::downstream::CallError;
 use crate::downstream::booking::Answer;
 
 /// What is known about the Booking Service besides this one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
+pub enum ServiceHealth {
     /// It answered others while this call was under way.
-    AnswersOthers,
+    AnsweringOthers,
     /// It answered nobody since this call began, but the circuit is closed.
-    Quiet,
+    Silent,
     /// The circuit is open.
-    Out,
+    CircuitOpen,
 }
 
 /// The verdict. `chance` in [0, 1) spreads retries.
@@ -25,10 +25,10 @@ pub enum Service {
 /// A failed try counts against a booking only if the failure says something about the booking: an
 /// error answered while the circuit is closed, or silence while others were answered. Confirm and
 /// Release never give up (invariant 4): somebody has paid, or something must go back on sale.
-pub fn judge(
+pub fn classify(
     task: &Task,
-    answer: Result<Answer, Trouble>,
-    service: Service,
+    answer: Result<Answer, CallError>,
+    service: ServiceHealth,
     retry: &Retry,
     hold: Duration,
     chance: f64,
@@ -51,13 +51,13 @@ pub fn judge(
         // An answer to another question can't come from BookingClient; treated as no answer, it
         // loses nothing.
         (Ok(_), _) => again(task, Try::Free, retry, chance),
-        (Err(trouble), kind) => {
-            let counts = counts(&trouble, service);
+        (Err(error), kind) => {
+            let counts = counts(&error, service);
             let last = task.attempts + 1 >= retry.attempts;
             if *kind == TaskKind::Reserve && counts == Try::Counts && last {
                 return Verdict::GiveUp {
                     reason: shorten(format!(
-                        "gave up after {} tries; the last one: {trouble}",
+                        "gave up after {} tries; the last one: {error}",
                         retry.attempts
                     )),
                 };
@@ -67,11 +67,13 @@ pub fn judge(
     }
 }
 
-fn counts(trouble: &Trouble, service: Service) -> Try {
-    match (trouble, service) {
-        (Trouble::Answered(..), Service::AnswersOthers | Service::Quiet)
-        | (Trouble::Silent(_), Service::AnswersOthers) => Try::Counts,
-        (Trouble::Silent(_), Service::Quiet) | (_, Service::Out) => Try::Free,
+fn counts(error: &CallError, service: ServiceHealth) -> Try {
+    match (error, service) {
+        (CallError::Answered(..), ServiceHealth::AnsweringOthers | ServiceHealth::Silent)
+        | (CallError::Silent(_), ServiceHealth::AnsweringOthers) => Try::Counts,
+        (CallError::Silent(_), ServiceHealth::Silent) | (_, ServiceHealth::CircuitOpen) => {
+            Try::Free
+        }
     }
 }
 
@@ -91,7 +93,7 @@ fn shorten(mut reason: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bookingq_core::{BookingId, ClientId, Details, Fence, Outcome, Ticket, Timestamp};
+    use bookingq_core::{BookingId, ClientId, Details, Fence, Outcome, Place, Timestamp};
     use tonic::Code;
 
     use super::*;
@@ -102,7 +104,7 @@ mod tests {
             booking: BookingId::from_u128(1),
             fence: Fence(1),
             kind,
-            ticket: Ticket(1),
+            place: Place::numbered(1),
             attempts,
             details: Details::default(),
             enqueued_at: Timestamp(0),
@@ -112,35 +114,39 @@ mod tests {
         }
     }
 
-    fn verdict(task: &Task, trouble: Trouble, service: Service) -> Verdict {
-        judge(task, Err(trouble), service, &Retry::default(), Duration::from_secs(60), 0.0)
+    fn verdict(task: &Task, error: CallError, service: ServiceHealth) -> Verdict {
+        classify(task, Err(error), service, &Retry::default(), Duration::from_secs(60), 0.0)
     }
 
-    fn silence() -> Trouble {
-        Trouble::Silent("gone".into())
+    fn silence() -> CallError {
+        CallError::Silent("gone".into())
     }
 
-    fn error() -> Trouble {
-        Trouble::Answered(Code::Internal, "oops".into())
+    fn error() -> CallError {
+        CallError::Answered(Code::Internal, "oops".into())
     }
 
     #[test]
     fn an_outage_burns_no_attempts() {
         let last = task(TaskKind::Reserve, 4);
-        for (trouble, service) in
-            [(silence(), Service::Quiet), (silence(), Service::Out), (error(), Service::Out)]
-        {
-            let verdict = verdict(&last, trouble, service);
+        for (error, service) in [
+            (silence(), ServiceHealth::Silent),
+            (silence(), ServiceHealth::CircuitOpen),
+            (error(), ServiceHealth::CircuitOpen),
+        ] {
+            let verdict = verdict(&last, error, service);
             assert!(matches!(verdict, Verdict::Retry { counts: Try::Free, .. }), "{verdict:?}");
         }
     }
 
     #[test]
     fn a_booking_that_alone_fails_is_given_up_after_its_attempts() {
-        for (trouble, service) in [(silence(), Service::AnswersOthers), (error(), Service::Quiet)] {
-            let early = verdict(&task(TaskKind::Reserve, 3), trouble.clone(), service);
+        for (error, service) in
+            [(silence(), ServiceHealth::AnsweringOthers), (error(), ServiceHealth::Silent)]
+        {
+            let early = verdict(&task(TaskKind::Reserve, 3), error.clone(), service);
             assert!(matches!(early, Verdict::Retry { counts: Try::Counts, .. }), "{early:?}");
-            let last = verdict(&task(TaskKind::Reserve, 4), trouble, service);
+            let last = verdict(&task(TaskKind::Reserve, 4), error, service);
             assert!(matches!(last, Verdict::GiveUp { .. }), "{last:?}");
         }
     }
@@ -153,7 +159,7 @@ mod tests {
         };
         let release = TaskKind::Release { reservation: None, outcome: Outcome::Expired };
         for kind in [confirm, release] {
-            let verdict = verdict(&task(kind, 1_000_000), error(), Service::AnswersOthers);
+            let verdict = verdict(&task(kind, 1_000_000), error(), ServiceHealth::AnsweringOthers);
             assert!(matches!(verdict, Verdict::Retry { .. }), "{verdict:?}");
         }
     }
