@@ -98,7 +98,7 @@ async fn one_rate(
 
     let seller = BookingSim::start(BookingSpec::default(), ([127, 0, 0, 1], 0).into()).await?;
     let stop = CancellationToken::new();
-    let sweeper = Sweeper::new(sweeper(&seller, section == RELEASED), store.clone())?;
+    let sweeper = Sweeper::new(sweeper(&seller, section == RELEASED), store.clone());
     let before = redis.usage().await?;
     let sweeping = tokio::spawn(sweeper.run(SweepMode::UntilStopped, stop.clone()));
     let seen = tokio::time::timeout(LONG, watch).await???;

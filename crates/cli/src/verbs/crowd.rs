@@ -6,6 +6,7 @@ use std::time::Duration;
 use bookingq_core::{ClientId, QueueName};
 use bookingq_crowd::{Behaviour, Behaviours, Connecting, CrowdConfig};
 use bookingq_proto::v1;
+use bookingq_serve::Signals;
 use bookingq_sim::inspect::RemoteLedger;
 use bookingq_store::redis::RedisConfig;
 use bookingq_up::Outcome;
@@ -17,7 +18,6 @@ use crate::client::ClientFlags;
 use crate::client::output::Output;
 use crate::failure::Failure;
 use crate::flags::{duration, with_password};
-use crate::signals::Signals;
 
 /// How long new workers behind one address wait for their share of the connections.
 const RENEWAL: Duration = Duration::from_secs(20);

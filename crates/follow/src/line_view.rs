@@ -1,15 +1,14 @@
-//! The worker's picture of the line: exact positions from the outbox, and the pace at which it
-//! moves.
+//! The line as this process sees it: exact positions from the events, and the pace at which the
+//! line moves.
 
 use std::time::Duration;
 
 use bookingq_core::line::Line;
 use bookingq_core::pace::Pace;
 use bookingq_core::{BookingState, Event, Place, Timestamp};
-use bookingq_store::Snapshot;
 use parking_lot::Mutex;
 
-/// Shared by the follower that writes it and everybody who reads it.
+/// Shared by one writer and many readers.
 #[derive(Debug, Default)]
 pub struct LineView {
     inner: Mutex<Inner>,
@@ -22,32 +21,27 @@ struct Inner {
     now: Timestamp,
 }
 
-/// What a queue tick says.
+/// The line as a whole.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tick {
+pub struct LineSummary {
     /// The store's clock at the last reading.
     pub at: Timestamp,
-    /// How many wait.
+    /// Bookings that wait.
     pub backlog: u64,
-    /// Leaving the front each second; 0 while unknown.
+    /// Bookings that leave the front each second; 0 while unknown.
     pub rate: f64,
     /// `(place, position)`, ascending, the front first.
     pub boundaries: Vec<(Place, u64)>,
 }
 
 impl LineView {
-    /// An empty line.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Takes a line that was read anew.
-    pub fn replace(&self, line: Line) {
+    /// Replaces the line with one that was just read.
+    pub(crate) fn replace(&self, line: Line) {
         self.inner.lock().line = line;
     }
 
-    /// Takes transitions, oldest first.
-    pub fn apply(&self, events: &[Event]) {
+    /// Applies transitions, oldest first.
+    pub(crate) fn apply(&self, events: &[Event]) {
         let mut inner = self.inner.lock();
         for event in events {
             if event.to == BookingState::Queued {
@@ -58,32 +52,38 @@ impl LineView {
         }
     }
 
-    /// Takes a reading of the queue's counters, for the pace.
-    pub fn observe(&self, snapshot: &Snapshot) {
+    /// Takes a reading of the queue, for the pace: the store's clock, and how many bookings have
+    /// left the line so far.
+    pub fn observe(&self, now: Timestamp, dispatched: u64) {
         let mut inner = self.inner.lock();
-        inner.now = snapshot.now;
-        inner.pace.observe(snapshot.now, snapshot.totals.dispatched);
+        inner.now = now;
+        inner.pace.observe(now, dispatched);
     }
 
-    /// 1 = next; `None` when the place does not wait, as far as is known here.
+    /// The store's clock at the last reading.
+    pub fn now(&self) -> Timestamp {
+        self.inner.lock().now
+    }
+
+    /// 1 = next; `None` when the place does not wait, as far as this process knows.
     pub fn position(&self, place: Place) -> Option<u64> {
         self.inner.lock().line.position(place)
     }
 
-    /// Expected wait of a position.
+    /// Expected wait at a position.
     pub fn eta(&self, position: u64) -> Option<Duration> {
         self.inner.lock().pace.eta(position)
     }
 
-    /// Leaving the front each second; 0 while unknown.
+    /// Bookings that leave the front each second; 0 while unknown.
     pub fn rate(&self) -> f64 {
         self.inner.lock().pace.rate().unwrap_or(0.0)
     }
 
     /// The line as a whole, with at most `boundaries` boundaries.
-    pub fn tick(&self, boundaries: u64) -> Tick {
+    pub fn summary(&self, boundaries: u64) -> LineSummary {
         let inner = self.inner.lock();
-        Tick {
+        LineSummary {
             at: inner.now,
             backlog: inner.line.len(),
             rate: inner.pace.rate().unwrap_or(0.0),
