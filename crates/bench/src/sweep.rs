@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bookingq_core::{BookingState, Event, EventSeq, Outcome, Timestamp};
+use bookingq_crowd::latency::Latency;
 use bookingq_sim::BookingSim;
-use bookingq_sim::latency::Latency;
 use bookingq_sim::spec::BookingSpec;
 use bookingq_store::RedisConfig;
 use bookingq_store::{Scope, Store, Task};
@@ -98,7 +98,7 @@ async fn one_rate(
 
     let seller = BookingSim::start(BookingSpec::default(), ([127, 0, 0, 1], 0).into()).await?;
     let stop = CancellationToken::new();
-    let sweeper = Sweeper::new(sweeper(&seller, section == RELEASED), store.clone())?;
+    let sweeper = Sweeper::new(sweeper(&seller, section == RELEASED), store.clone());
     let before = redis.usage().await?;
     let sweeping = tokio::spawn(sweeper.run(SweepMode::UntilStopped, stop.clone()));
     let seen = tokio::time::timeout(LONG, watch).await???;
