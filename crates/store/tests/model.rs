@@ -13,6 +13,7 @@ use bookingq_core::{
     Admission, BookingId, ClientId, Details, Event, EventSeq, Fence, PaymentId, Place, RequestId,
     ReservationId, Timestamp,
 };
+use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::memory::{Clock, ManualClock, MemoryOptions, MemoryStore};
 use bookingq_store::redis::RedisStore;
 use bookingq_store::{
@@ -21,7 +22,7 @@ use bookingq_store::{
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use support::RedisServer;
+use support::config;
 
 const CLIENTS: usize = 4;
 const START: Timestamp = Timestamp(1_800_000_000_000);
@@ -109,7 +110,7 @@ struct Pair {
 
 impl Pair {
     async fn new(server: &RedisServer) -> Self {
-        let config = server.config();
+        let config = config(server);
         let clock = ManualClock::new(START);
         let options =
             MemoryOptions { clock: Clock::Manual(clock.clone()), ..MemoryOptions::default() };
@@ -274,7 +275,7 @@ async fn follow(store: &dyn Store, after: &mut EventSeq) -> Vec<Event> {
 
 #[test]
 fn redis_and_the_model_agree_on_everything_that_can_be_seen() {
-    let server = RedisServer::start();
+    let server = RedisServer::start(Fsync::Off).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     let sequences = prop::collection::vec(step(), 1..60);

@@ -4,7 +4,7 @@
 //! ```text
 //!   config ──> worker (start, drain) ──┬─ server ── service ── store::GroupCommit
 //!                                      ├─ processing (claims ─ executor ─ classify, renewals) ── downstream
-//!                                      ├─ follow (outbox ─ line view, hub)
+//!                                      ├─ bookingq_follow (outbox ─ line view, hub)
 //!                                      ├─ notifier ── Realtime Service
 //!                                      └─ runtime: store monitor, executor, metrics, admin port
 //!   sweeper: the same runtime and processing, of due tasks only, and the sweep itself
@@ -15,7 +15,6 @@
 
 pub mod config;
 pub mod downstream;
-pub mod follow;
 mod intake;
 pub mod metrics;
 pub mod notifier;

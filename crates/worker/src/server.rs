@@ -26,7 +26,7 @@ use tracing::warn;
 use crate::WorkerError;
 use crate::config::{ServerLimits, WorkerConfig};
 use crate::intake::Intake;
-use crate::metrics::Metrics;
+use crate::metrics::WorkerMetrics;
 use crate::service::{Handlers, WorkerService};
 
 /// Open connections; the next one waits in the kernel's backlog.
@@ -70,7 +70,7 @@ impl GrpcServer {
     pub(crate) async fn start(
         config: &WorkerConfig,
         service: WorkerService,
-        metrics: &Metrics,
+        metrics: &WorkerMetrics,
     ) -> Result<Self, WorkerError> {
         let limits = &config.limits;
         let draining = service.draining.clone();
@@ -82,14 +82,14 @@ impl GrpcServer {
         let reflection_failed =
             |error: tonic_reflection::server::Error| WorkerError::Serve(error.to_string());
         let router = builder(limits, config.tls.as_ref())?
-            .layer(Intake::new(limits.intake_bytes, metrics.intake_refused.clone()))
+            .layer(Intake::new(limits.intake_bytes, metrics.server.body_budget_refusals.clone()))
             .add_service(handlers)
             .add_service(health_service)
             .add_service(reflection().build_v1().map_err(reflection_failed)?)
             .add_service(reflection().build_v1alpha().map_err(reflection_failed)?);
         let (listener, address) = bookingq_serve::listen(config.listen).await?;
         let cut = CancellationToken::new();
-        let incoming = Incoming::new(listener, metrics.connections.clone(), cut.clone());
+        let incoming = Incoming::new(listener, metrics.server.connections.clone(), cut.clone());
         let task = tokio::spawn(async move {
             let served = router.serve_with_incoming_shutdown(incoming, draining.cancelled_owned());
             served.await.map_err(|error| WorkerError::Serve(error.to_string()))

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::Booking;
+use bookingq_follow::FollowedQueue;
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1::booking_worker_service_server::BookingWorkerService;
 use bookingq_proto::{convert, v1};
@@ -23,8 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
-use crate::follow::hub::Hub;
-use crate::follow::line_view::LineView;
+use crate::metrics::WorkerMetrics;
 use crate::processing::{Executor, Wake};
 use gate::Gate;
 use parse::Parser;
@@ -37,10 +37,10 @@ pub struct WorkerService {
     pub store: GroupCommit,
     /// Bounds what is worked on at once.
     pub gate: Gate,
-    /// Positions and pace.
-    pub line: Arc<LineView>,
-    /// Those who watch.
-    pub hub: Arc<Hub>,
+    /// Positions, pace and subscribers.
+    pub followed: Arc<FollowedQueue>,
+    /// What is counted.
+    pub metrics: Arc<WorkerMetrics>,
     /// Does confirmations.
     pub executor: Arc<Executor>,
     /// Confirmations under way: they outlive the call that began them.
@@ -66,13 +66,13 @@ impl Handlers {
 
 impl WorkerService {
     fn show(&self, booking: &Booking) -> v1::Booking {
-        let eta = booking.position.and_then(|position| self.line.eta(position));
+        let eta = booking.position.and_then(|position| self.followed.line.eta(position));
         convert::booking(self.parser.queue(), booking, eta)
     }
 
     /// What a caller is told when the store did not answer.
     fn store_error(&self, error: StoreError) -> ApiError {
-        self.executor.metrics().store_failed(&error);
+        self.metrics.store_failed(&error);
         match error {
             StoreError::Overloaded { .. } => {
                 ApiError::Overloaded { retry_after: Duration::from_secs(1) }

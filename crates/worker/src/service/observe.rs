@@ -22,13 +22,10 @@ impl WorkerService {
             Ok(_place) => work.await,
             Err(overloaded) => Err(overloaded),
         };
-        let metrics = self.executor.metrics();
+        let metrics = &self.metrics.server;
         let reason = result.as_ref().map_or_else(|error| reason_word(error.reason()), |_| "OK");
         metrics.requests.with_label_values(&[method, reason]).inc();
-        metrics
-            .request_duration
-            .with_label_values(&[method])
-            .observe(start.elapsed().as_secs_f64());
+        metrics.duration.with_label_values(&[method]).observe(start.elapsed().as_secs_f64());
         result.map(Response::new).map_err(|error| {
             debug!(method, %error, "refused");
             error.into()

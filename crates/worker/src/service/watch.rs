@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bookingq_core::{Booking, BookingState, ClientId, Event, Refusal};
+use bookingq_follow::{Subscription, WatchUpdate};
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1;
 use futures::Stream;
@@ -12,13 +13,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 
 use super::WorkerService;
-use crate::follow::hub::{News, Subscription};
 
 /// What the client reads.
 pub type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchStatusResponse, Status>> + Send>>;
 
 /// One open stream.
-struct Watch {
+struct OpenWatch {
     service: Arc<WorkerService>,
     client: ClientId,
     subscription: Subscription,
@@ -49,19 +49,20 @@ pub(super) async fn open(
     let client = service.parser.client(&request.queue, &request.client_id)?;
     let place = service.gate.watch()?;
     // First the subscription, then the look: nothing that happens in between is missed.
-    let subscription = service.hub.subscribe(&client);
+    let subscription = service.followed.hub.subscribe(&client);
     let found =
         service.store.status(client.clone()).await.map_err(|error| service.store_error(error))?;
     let shown = found.ok_or(Refusal::BookingNotFound)?;
-    service.executor.metrics().watches.set(service.hub.len() as i64);
-    let watch = Watch { service, client, subscription, shown, stage: Stage::First, _place: place };
+    service.metrics.server.watches.set(service.followed.hub.len() as i64);
+    let watch =
+        OpenWatch { service, client, subscription, shown, stage: Stage::First, _place: place };
     Ok(Box::pin(futures::stream::unfold(watch, |mut watch| async move {
         let item = watch.next().await?;
         Some((item, watch))
     })))
 }
 
-impl Watch {
+impl OpenWatch {
     async fn next(&mut self) -> Option<Result<v1::WatchStatusResponse, Status>> {
         match self.stage {
             Stage::Ended => return None,
@@ -90,7 +91,7 @@ impl Watch {
     async fn changed(&mut self) -> Result<(), Status> {
         loop {
             match self.subscription.next().await {
-                Some(News::Position(position)) => {
+                Some(WatchUpdate::Position(position)) => {
                     // Nobody ever moves back in line: a higher one comes from a picture of the line
                     // that is behind what the store has said.
                     let forward = self.shown.position.is_none_or(|shown| position < shown);
@@ -99,7 +100,7 @@ impl Watch {
                         return Ok(());
                     }
                 }
-                Some(News::Event(event)) => {
+                Some(WatchUpdate::Event(event)) => {
                     if self.is_known(&event) {
                         continue;
                     }
@@ -107,7 +108,7 @@ impl Watch {
                         return Ok(());
                     }
                 }
-                Some(News::Refresh) => {
+                Some(WatchUpdate::Refresh) => {
                     if self.look().await? {
                         return Ok(());
                     }
@@ -158,9 +159,9 @@ fn draining_status() -> Status {
     Status::unavailable("this worker is draining: reopen the stream on another one")
 }
 
-impl Drop for Watch {
+impl Drop for OpenWatch {
     fn drop(&mut self) {
         // The subscription is still counted while this runs.
-        self.service.executor.metrics().watches.set(self.service.hub.len() as i64 - 1);
+        self.service.metrics.server.watches.set(self.service.followed.hub.len() as i64 - 1);
     }
 }
