@@ -10,7 +10,7 @@
 //!                          |- scaling    the planner of the core, once a second
 //!                          |- audit      follows the outbox; judges at the end
 //!                          '- crowd      of bookingq-sim, through the workers' gRPC ports
-//!   visit ──> a crowd for a queue that runs elsewhere: doors (its workers, looked up again and again), audit, report
+//!   visit ──> a crowd for a queue that runs elsewhere: audit, report
 //!   console, screen, view   what a person sees meanwhile        report   what is left at the end
 //! ```
 
@@ -18,7 +18,6 @@ mod audit;
 mod backend;
 pub mod config;
 mod console;
-mod doors;
 mod fleet;
 pub mod manifest;
 mod patience;
@@ -36,6 +35,7 @@ pub mod visit;
 use std::path::PathBuf;
 
 use bookingq_api::Plan;
+use bookingq_client::EndpointsError;
 use bookingq_core::{Invalid, QueueName};
 use bookingq_sim::SimError;
 use bookingq_sim::inspect::LedgerError;
@@ -45,7 +45,6 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::config::{CrowdSize, FleetSize, StoreChoice, UpConfig};
 use crate::console::Console;
-pub use crate::doors::Doors;
 use crate::manifest::ManifestError;
 use crate::site::Site;
 
@@ -138,14 +137,9 @@ pub enum UpError {
     /// The simulated Booking Service's ledger cannot be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The workers' name is not known.
-    #[error("{host} cannot be found: {cause}")]
-    NoSuchHost {
-        /// The name.
-        host: String,
-        /// What the look-up said.
-        cause: std::io::Error,
-    },
+    /// The workers' name does not resolve.
+    #[error(transparent)]
+    Endpoints(#[from] EndpointsError),
     /// It panicked: what it saw is lost with it.
     #[error("the crowd broke off: this is a defect of bookingq")]
     Crowd,

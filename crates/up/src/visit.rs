@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bookingq_client::WorkerEndpoints;
 use bookingq_core::QueueName;
 use bookingq_sim::crowd::{Progress, ProgressView};
 use bookingq_sim::inspect::{LedgerError, RemoteLedger};
@@ -20,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::console::{Console, View};
-use crate::doors::Doors;
 use crate::patience::insist;
 use crate::report::{Course, Report};
 use crate::screen::{bar, bold, dim};
@@ -41,7 +41,7 @@ pub struct VisitConfig {
     /// Who comes.
     pub crowd: CrowdConfig,
     /// Where to.
-    pub doors: Doors,
+    pub endpoints: WorkerEndpoints,
     /// Where the queue's data is, to check it; `None`: only what clients see is judged.
     pub store: Option<RedisConfig>,
     /// The ledger of the Booking Service, if it is a simulated one.
@@ -82,7 +82,7 @@ pub async fn visit(config: VisitConfig, stop: CancellationToken) -> Result<Outco
         Printing::Text => Console::new(),
         Printing::Json => Console::aside(),
     };
-    let endpoints = config.doors.open().await?;
+    let endpoints = config.endpoints.resolve(OPENING).await?;
     let store = match config.store {
         Some(redis) => Some(open(redis, &console).await?),
         None => None,

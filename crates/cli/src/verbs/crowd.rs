@@ -138,16 +138,12 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     ClientId::new(&format!("{prefix}-{:06}", args.clients)).map_err(|invalid| {
         Failure::usage(format!("--prefix is {prefix:?}, which makes no client id: {invalid}"))
     })?;
-    // Whoever calls the wrong door hears so at once, instead of a crowd that tries for ever.
+    // A wrong server is an error at once, instead of a crowd that retries without end.
     let asked = v1::GetQueueRequest { queue: queue.to_string() };
-    let client = args.common.client().await?;
-    let answer = client.call(|mut workers| {
-        let asked = asked.clone();
-        async move { workers.get_queue(asked).await }
-    });
+    let mut client = args.common.connect().await?;
     tokio::select! {
         () = leaving.cancelled() => return Ok(()),
-        answer = answer => answer?,
+        answer = client.call(asked) => answer?,
     };
     let crowd = CrowdConfig {
         behaviours: args.shares.behaviours()?,
@@ -158,7 +154,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     };
     let config = VisitConfig {
         crowd,
-        doors: args.common.doors()?,
+        endpoints: args.common.server.clone(),
         store: args.check.store(&queue).await?,
         ledger: args.check.ledger,
         time: args.time,
@@ -170,7 +166,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     };
     match visit(config, leaving).await? {
         Outcome::Sound => Ok(()),
-        Outcome::Broken => Err(Failure::Told),
+        Outcome::Broken => Err(Failure::Reported),
     }
 }
 
