@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bookingq_api::DurationString;
 use bookingq_core::QueueName;
+use bookingq_serve::tls::{ClientTls, Identity};
 use bookingq_store::redis::RedisConfig;
-use bookingq_worker::config::{ClientTls, Downstream, Identity};
+use bookingq_worker::config::Downstream;
 use clap::Args;
 
 use crate::failure::Failure;

@@ -2,7 +2,7 @@
 //!
 //! The format is described in docs/reliability.md, for checkers that we did not write.
 
-use bookingq_core::{BookingId, BookingState, ClientId, PaymentId, RequestId};
+use bookingq_core::{BookingId, BookingState, ClientId, PaymentId, Place, RequestId};
 use serde::{Deserialize, Serialize};
 
 /// What a client asks.
@@ -57,7 +57,8 @@ pub struct Seen {
     #[serde(rename = "made_by")]
     pub request: RequestId,
     /// Its place in the order.
-    pub ticket: u64,
+    #[serde(flatten)]
+    pub place: Place,
     /// Where it is in its life.
     pub state: BookingState,
     /// What follows its release, where one is under way or certain.

@@ -1,39 +1,10 @@
 //! What a worker is told at its start: typed and checked, so that nothing inward parses text.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
-
-/// A certificate and its key, PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Certificate chain.
-    pub certificate: PathBuf,
-    /// Private key.
-    pub key: PathBuf,
-}
-
-/// TLS of our own gRPC port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerTls {
-    /// Who we are.
-    pub identity: Identity,
-    /// If set, clients must show a certificate signed by this CA (mTLS).
-    pub client_ca: Option<PathBuf>,
-}
-
-/// TLS towards a service; used when its endpoint is `https://`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ClientTls {
-    /// CA to trust; the system's when not set.
-    pub ca: Option<PathBuf>,
-    /// Who we are, for mTLS.
-    pub identity: Option<Identity>,
-    /// Name expected in the service's certificate, when it is not the endpoint's host.
-    pub server_name: Option<String>,
-}
+use bookingq_serve::tls::{ClientTls, ServerTls};
 
 /// A service we call.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bookingq_core::{ClientId, QueueName};
 use bookingq_proto::v1;
+use bookingq_serve::Signals;
 use bookingq_sim::CrowdConfig;
 use bookingq_sim::crowd::{Behaviours, Connecting};
 use bookingq_sim::inspect::RemoteLedger;
@@ -18,7 +19,6 @@ use crate::client::ClientFlags;
 use crate::client::output::Output;
 use crate::failure::Failure;
 use crate::flags::{duration, with_password};
-use crate::signals::Signals;
 
 /// Behind one address, how long new workers wait for their share of the connections.
 const RENEWAL: Duration = Duration::from_secs(20);

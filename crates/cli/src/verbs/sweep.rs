@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::QueueName;
+use bookingq_serve::Signals;
 use bookingq_store::redis::RedisStore;
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 
 use super::worker::{Processing, own_name};
 use crate::failure::Failure;
 use crate::flags::{BookingFlags, RedisFlags, duration};
-use crate::signals::Signals;
 
 /// Give back what was not paid in time
 #[derive(Debug, clap::Args)]
@@ -72,6 +72,6 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         admin: args.admin_listen,
     };
     let store = Arc::new(RedisStore::connect(redis)?);
-    Sweeper::new(config, store)?.run(mode, leaving).await?;
+    Sweeper::new(config, store).run(mode, leaving).await?;
     Ok(())
 }

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use bookingq_core::QueueName;
 use bookingq_core::backoff::Backoff;
+use bookingq_serve::Signals;
+use bookingq_serve::tls::ServerTls;
 use bookingq_store::redis::RedisStore;
-use bookingq_worker::config::{Retry, ServerLimits, ServerTls, WorkerConfig};
+use bookingq_worker::config::{Retry, ServerLimits, WorkerConfig};
 use bookingq_worker::{Worker, WorkerHandle};
 use clap::value_parser;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 use crate::flags::{BookingFlags, RealtimeFlags, RedisFlags, TicketFlags, duration, identity};
-use crate::signals::Signals;
 
 /// Serve a queue: take bookings over gRPC, and reserve, confirm and release them in order
 #[derive(Debug, clap::Args)]

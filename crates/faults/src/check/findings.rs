@@ -7,7 +7,7 @@ use serde::Serialize;
 /// The invariants of ARCHITECTURE.md, in short.
 pub const INVARIANTS: [(u8, &str); 8] = [
     (1, "no acknowledged place is lost, and one request is one booking"),
-    (2, "claimed in ticket order, and a retry keeps its ticket"),
+    (2, "claimed in line order, and a retry keeps its place"),
     (3, "only the holder of the newest fence settles"),
     (4, "every reservation ends confirmed or released, once"),
     (5, "payment or deadline: one wins, and stays the winner"),

@@ -99,10 +99,10 @@ fn check_told(
         return findings
             .note(1, || format!("{booking} of {} was shown, and is not in the log", told.client));
     };
-    if life.client != told.client || life.ticket.0 != told.ticket {
+    if life.client != told.client || life.place != told.place {
         findings.note(2, || {
             format!(
-                "{booking} has another client or ticket in the log than {} was told",
+                "{booking} has another client or place in the log than {} was told",
                 told.client
             )
         });

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bookingq_core::{BookingId, BookingState, ClientId, PaymentId, RequestId, Ticket};
+use bookingq_core::{BookingId, BookingState, ClientId, PaymentId, Place, RequestId};
 use bookingq_sim::crowd::Acknowledged;
 
 use super::findings::Findings;
@@ -18,7 +18,7 @@ const GRAIN_MS: u64 = 1;
 pub(super) struct Told {
     pub(super) client: ClientId,
     pub(super) request: RequestId,
-    pub(super) ticket: u64,
+    pub(super) place: Place,
     pub(super) deadline_ms: Option<u64>,
     /// An Enqueue was answered with it.
     pub(super) acknowledged: bool,
@@ -54,8 +54,8 @@ pub struct Promises {
     requests: HashMap<(ClientId, RequestId), (BookingId, u64)>,
     /// When each client's first place was acknowledged.
     placed: HashMap<ClientId, u64>,
-    /// The highest ticket acknowledged until then, whenever that grew.
-    highest: Vec<(u64, u64)>,
+    /// The last place acknowledged until then, whenever a later one was.
+    highest: Vec<(u64, Place)>,
     findings: Findings,
 }
 
@@ -104,7 +104,7 @@ impl Promises {
                 client: told.client.clone(),
                 request: told.request.clone(),
                 booking: *booking,
-                ticket: Ticket(told.ticket),
+                place: told.place,
             })
             .collect()
     }
@@ -127,7 +127,7 @@ impl Promises {
         self.told.entry(seen.booking).or_insert_with(|| Told {
             client: client.clone(),
             request: seen.request.clone(),
-            ticket: seen.ticket,
+            place: seen.place,
             deadline_ms: None,
             acknowledged: false,
             cancelled: false,
@@ -140,8 +140,8 @@ impl Promises {
     /// was already seen.
     fn see(&mut self, call: &Call, seen: &Seen) {
         let told = self.entry(&call.client, seen);
-        let same = (&told.client, &told.request, told.ticket)
-            == (&call.client, &seen.request, seen.ticket);
+        let same =
+            (&told.client, &told.request, told.place) == (&call.client, &seen.request, seen.place);
         let back = told
             .states
             .iter()
@@ -156,7 +156,7 @@ impl Promises {
         let (booking, client) = (seen.booking, &call.client);
         if !same {
             self.findings
-                .note(8, || format!("{booking} of {client} changed its client, request or ticket"));
+                .note(8, || format!("{booking} of {client} changed its client, request or place"));
         }
         if let Some(before) = back {
             let now = seen.state;
@@ -198,19 +198,19 @@ impl Promises {
         }
     }
 
-    /// Whoever was answered before somebody else asked has the lower ticket.
+    /// Whoever was answered before somebody else asked has the earlier place.
     fn order(&mut self, call: &Call, seen: &Seen) {
         let before = self.highest.partition_point(|(end, _)| *end < call.start);
-        if let Some((end, ticket)) = before.checked_sub(1).map(|last| self.highest[last])
-            && ticket >= seen.ticket
+        if let Some((end, place)) = before.checked_sub(1).map(|last| self.highest[last])
+            && place >= seen.place
         {
-            let (booking, own, start) = (seen.booking, seen.ticket, call.start);
+            let (booking, own, start) = (seen.booking, seen.place, call.start);
             self.findings.note(2, || {
-                format!("{booking} was asked for at {start} µs and got ticket {own}; ticket {ticket} was given by {end} µs")
+                format!("{booking} was asked for at {start} µs and got place {own}; place {place} was given by {end} µs")
             });
         }
-        if self.highest.last().is_none_or(|(_, ticket)| *ticket < seen.ticket) {
-            self.highest.push((call.end, seen.ticket));
+        if self.highest.last().is_none_or(|(_, place)| *place < seen.place) {
+            self.highest.push((call.end, seen.place));
         }
     }
 

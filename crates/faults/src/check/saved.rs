@@ -64,7 +64,7 @@ mod tests {
 
     fn call(booking: u8, start: u64, existing: bool) -> String {
         format!(
-            r#"{{"client":"c","op":"enqueue","request":"r","start":{start},"end":{},"outcome":"ok","booking":"00000000-0000-4000-8000-0000000000{booking:02}","made_by":"r","ticket":{booking},"state":"queued","existing":{existing}}}"#,
+            r#"{{"client":"c","op":"enqueue","request":"r","start":{start},"end":{},"outcome":"ok","booking":"00000000-0000-4000-8000-0000000000{booking:02}","made_by":"r","queue_number":{booking},"state":"queued","existing":{existing}}}"#,
             start + 5
         )
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bookingq_core::{
     Admission, Booking, BookingId, BookingState as S, ClientId, Event, EventSeq, Fence,
-    Outcome as Follows, PaymentId, RequestId, Ticket, Timestamp,
+    Outcome as Follows, PaymentId, Place, RequestId, Timestamp,
 };
 use bookingq_sim::History;
 use bookingq_sim::ledger::{Calls, Entry, LedgerCopy, Standing, Totals as Tickets};
@@ -19,7 +19,7 @@ use crate::record::{Call, Operation, Outcome, Seen};
 const EPOCH: u64 = 1_000_000;
 const HOLD: u64 = 3_000;
 
-/// All that a run leaves behind. Booking, client and ticket share their number; each has one
+/// All that a run leaves behind. Booking, client and place share their number; each has one
 /// request, `r`.
 struct World {
     calls: Vec<Call>,
@@ -45,7 +45,7 @@ fn seen(number: u64, state: S) -> Seen {
     Seen {
         booking: id(number),
         request: request(),
-        ticket: number,
+        place: Place::numbered(number),
         state,
         follows: None,
         deadline_ms: None,
@@ -125,7 +125,7 @@ impl World {
             at,
             client: client(number),
             booking: id(number),
-            ticket: Ticket(number),
+            place: Place::numbered(number),
             from,
             to,
             fence: Fence(fence),
@@ -142,7 +142,7 @@ impl World {
             id: id(number),
             request: request(),
             state,
-            ticket: Ticket(number),
+            place: Place::numbered(number),
             position: None,
             enqueued_at: Timestamp(0),
             reservation: None,
@@ -265,7 +265,7 @@ fn invariant_1_a_booking_that_never_ends_is_found() {
 }
 
 #[test]
-fn invariant_2_a_later_request_with_an_earlier_ticket_is_found() {
+fn invariant_2_a_later_request_with_an_earlier_place_is_found() {
     let mut world = World::clean();
     world.calls[0].start = 900_000;
     world.calls[0].end = 901_000;

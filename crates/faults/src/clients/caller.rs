@@ -164,7 +164,7 @@ fn seen(booking: Option<v1::Booking>, existing: bool) -> Option<Seen> {
     Some(Seen {
         booking: BookingId::new(&booking.booking_id).ok()?,
         request: RequestId::new(&booking.request_id).ok()?,
-        ticket: booking.ticket,
+        place: booking.place(),
         state: booking.state().to_core()?,
         follows: booking.outcome().to_core(),
         deadline_ms: booking

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bookingq_core::{BookingId, BookingState, ClientId, Invalid, RequestId, Ticket, Timestamp};
+use bookingq_core::{BookingId, BookingState, ClientId, Invalid, RequestId, Timestamp};
 use bookingq_proto::error::reason_of;
 use bookingq_proto::v1::ErrorReason;
 use bookingq_proto::{convert, v1};
@@ -28,7 +28,7 @@ pub(super) struct Client {
     plan: Plan,
     caller: Caller,
     /// The booking it follows, once it has one.
-    booking: Option<Place>,
+    booking: Option<Joined>,
     /// What it does next, and when.
     next: Option<(Instant, Step)>,
     payment: Payment,
@@ -36,7 +36,7 @@ pub(super) struct Client {
 
 /// A place in line.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Joined {
     booking: BookingId,
     since: Instant,
     /// Whether it has heard of a reservation, or that there is none.
@@ -170,7 +170,7 @@ impl Client {
         else {
             return self.broken(|| format!("request {request} was answered without a booking"));
         };
-        let place = Place { booking: id, since: Instant::now(), decided: Decided::NotYet };
+        let place = Joined { booking: id, since: Instant::now(), decided: Decided::NotYet };
         let first = self.booking.get_or_insert(place).booking;
         if first != id {
             // Another request gets a new place, its own, if the first booking has ended meanwhile.
@@ -180,8 +180,7 @@ impl Client {
             self.booking = Some(place);
         }
         let client = self.id.clone();
-        let acknowledged =
-            Acknowledged { client, request, booking: id, ticket: Ticket(booking.ticket) };
+        let acknowledged = Acknowledged { client, request, booking: id, place: booking.place() };
         self.scene.notes.acknowledged(acknowledged, call, joined);
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bookingq_core::{BookingId, ClientId, RequestId, Ticket};
+use bookingq_core::{BookingId, ClientId, Place, RequestId};
 use parking_lot::Mutex;
 use serde::Serialize;
 
@@ -22,8 +22,8 @@ pub struct Acknowledged {
     pub request: RequestId,
     /// Under which booking.
     pub booking: BookingId,
-    /// With which ticket.
-    pub ticket: Ticket,
+    /// With which place.
+    pub place: Place,
 }
 
 /// Something a client saw that must never be.

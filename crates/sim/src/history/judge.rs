@@ -83,21 +83,23 @@ impl Case<'_> {
     fn find_lost(&mut self, acknowledged: &[Acknowledged], bookings: &[Booking]) {
         let newest: HashMap<&ClientId, &Booking> =
             bookings.iter().map(|booking| (&booking.client, booking)).collect();
-        for Acknowledged { client, request, booking, ticket } in acknowledged {
+        for Acknowledged { client, request, booking, place } in acknowledged {
             if self.store.contains_key(booking) {
                 continue;
             }
             // After a gap, a booking that is neither in the log nor its client's newest may well
             // have ended unseen.
             let unseen =
-                self.gaps > 0 && newest.get(client).is_some_and(|newer| newer.ticket > *ticket);
+                self.gaps > 0 && newest.get(client).is_some_and(|newer| newer.place > *place);
             let lost = match self.log.get(booking) {
                 None => !unseen,
                 Some(life) => life.gaps == self.gaps && !life.state.is_final(),
             };
             if lost {
                 self.found.note(Violation::Lost, || {
-                    format!("{booking} of {client} (request {request}, ticket {ticket}) was acknowledged")
+                    format!(
+                        "{booking} of {client} (request {request}, place {place}) was acknowledged"
+                    )
                 });
             }
         }

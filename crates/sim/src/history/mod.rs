@@ -20,7 +20,7 @@ mod world;
 use std::collections::{BTreeSet, HashMap};
 
 use bookingq_core::{
-    BookingId, BookingState, ClientId, Event, EventSeq, Fence, Outcome, Ticket, Timestamp,
+    BookingId, BookingState, ClientId, Event, EventSeq, Fence, Outcome, Place, Timestamp,
 };
 
 use crate::latency::Latency;
@@ -34,7 +34,7 @@ pub struct Life {
     /// Whose.
     pub client: ClientId,
     /// Its place in the order.
-    pub ticket: Ticket,
+    pub place: Place,
     /// Where it is now.
     pub state: BookingState,
     /// When it came into this state.
@@ -60,8 +60,8 @@ pub struct History {
     gaps: u64,
     lives: HashMap<BookingId, Life>,
     active: HashMap<ClientId, BookingId>,
-    queued: BTreeSet<Ticket>,
-    newest_ticket: Ticket,
+    queued: BTreeSet<Place>,
+    newest_place: Place,
     violations: Violations,
     times: Times,
 }
@@ -143,7 +143,7 @@ impl History {
     }
 
     fn begin(&mut self, event: &Event) {
-        let Event { booking, client, ticket, seq, .. } = event;
+        let Event { booking, client, place, seq, .. } = event;
         if event.to != BookingState::Queued {
             let to = event.to;
             self.violations
@@ -158,24 +158,24 @@ impl History {
                 format!("{client} got {booking} while {other} was active")
             });
         }
-        if *ticket <= self.newest_ticket {
-            let newest = self.newest_ticket;
-            self.violations.note(Violation::UnorderedTicket, || {
-                format!("{booking} got ticket {ticket} after ticket {newest} was given")
+        if *place <= self.newest_place {
+            let newest = self.newest_place;
+            self.violations.note(Violation::UnorderedPlace, || {
+                format!("{booking} got place {place} after place {newest} was given")
             });
         }
-        self.newest_ticket = self.newest_ticket.max(*ticket);
+        self.newest_place = self.newest_place.max(*place);
         self.adopt(event);
     }
 
     /// Takes a booking as the event shows it.
     fn adopt(&mut self, event: &Event) {
         if event.to == BookingState::Queued {
-            self.queued.insert(event.ticket);
+            self.queued.insert(event.place);
         }
         let life = Life {
             client: event.client.clone(),
-            ticket: event.ticket,
+            place: event.place,
             state: event.to,
             since: event.at,
             fence: event.fence,
@@ -216,15 +216,15 @@ impl History {
     }
 
     fn leave_line(&mut self, event: &Event) {
-        let Event { booking, ticket, .. } = event;
-        if let Some(first) = self.queued.first().filter(|first| *first < ticket)
+        let Event { booking, place, .. } = event;
+        if let Some(first) = self.queued.first().filter(|first| *first < place)
             && event.to == BookingState::Reserving
         {
             self.violations.note(Violation::DispatchInversion, || {
-                format!("ticket {ticket} ({booking}) was claimed while ticket {first} waited")
+                format!("place {place} ({booking}) was claimed while place {first} waited")
             });
         }
-        self.queued.remove(ticket);
+        self.queued.remove(place);
     }
 
     fn time(&mut self, event: &Event, from: BookingState) {
@@ -267,8 +267,8 @@ fn check_transition(violations: &mut Violations, life: &Life, event: &Event, fro
     let mut illegal = |what: &dyn Fn() -> String| {
         violations.note(Violation::IllegalTransition, || format!("{booking} at {seq}: {}", what()));
     };
-    if life.client != event.client || life.ticket != event.ticket {
-        illegal(&|| format!("belongs to {} with ticket {}", life.client, life.ticket));
+    if life.client != event.client || life.place != event.place {
+        illegal(&|| format!("belongs to {} with place {}", life.client, life.place));
     }
     if life.state != from {
         illegal(&|| format!("went from {from} to {to}, but was {}", life.state));

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use bookingq_core::{BookingState as S, Fence, Outcome, Ticket};
+use bookingq_core::{BookingState as S, Fence, Outcome, Place};
 use proptest::prelude::*;
 
 use super::world::{SOLD, World, booking, client, eventful};
@@ -102,14 +102,14 @@ fn a_request_acknowledged_as_two_bookings_is_duplicated() {
 }
 
 #[test]
-fn a_ticket_claimed_before_a_smaller_one_is_an_inversion() {
+fn a_place_claimed_before_a_smaller_one_is_an_inversion() {
     let mut world = World::with_line(3);
     world.go(2, &SOLD);
     assert_found(&world.judge(Moment::AtRest), Violation::DispatchInversion);
 }
 
 #[test]
-fn a_smaller_ticket_that_left_or_is_being_retried_does_not_stand_in_the_way() {
+fn a_smaller_place_that_left_or_is_being_retried_does_not_stand_in_the_way() {
     let mut world = World::with_line(4);
     world.go(1, &[S::Reserving]);
     world.go(2, &[S::Cancelled]);
@@ -257,12 +257,16 @@ fn a_payment_at_the_deadline_or_an_expiry_before_it_breaks_the_deadline() {
 }
 
 #[test]
-fn a_new_ticket_below_an_older_one_is_unordered() {
+fn a_new_place_below_an_older_one_is_unordered() {
     let mut world = World::with_line(2);
-    world.event(3, None, S::Queued).ticket = Ticket(1);
+    world.event(3, None, S::Queued).place = Place::numbered(1);
     let mut evidence = world.evidence();
-    evidence.bookings.iter_mut().filter(|b| b.id == booking(3)).for_each(|b| b.ticket = Ticket(1));
-    assert_found(&world.history().judge(&evidence, Moment::AtRest), Violation::UnorderedTicket);
+    evidence
+        .bookings
+        .iter_mut()
+        .filter(|b| b.id == booking(3))
+        .for_each(|b| b.place = Place::numbered(1));
+    assert_found(&world.history().judge(&evidence, Moment::AtRest), Violation::UnorderedPlace);
 }
 
 #[test]

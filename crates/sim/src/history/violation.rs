@@ -15,7 +15,7 @@ pub enum Violation {
     Lost,
     /// One request with two bookings, or a client with two active bookings at once.
     Duplicated,
-    /// A ticket claimed from the line for the first time while a smaller one waited there.
+    /// A place claimed from the line for the first time while a smaller one waited there.
     DispatchInversion,
     /// Two reservations for one booking, or a client's bookings reserved at the same time.
     DoubleReservation,
@@ -30,8 +30,8 @@ pub enum Violation {
     StaleSettle,
     /// A hold paid after its deadline, or expired before it.
     BrokenDeadline,
-    /// A new ticket that is not higher than all before.
-    UnorderedTicket,
+    /// A new place that is not higher than all before.
+    UnorderedPlace,
     /// The store says another state than its own log.
     Disagreement,
 }
@@ -48,7 +48,7 @@ impl Violation {
         Self::IllegalTransition,
         Self::StaleSettle,
         Self::BrokenDeadline,
-        Self::UnorderedTicket,
+        Self::UnorderedPlace,
         Self::Disagreement,
     ];
 
@@ -56,7 +56,7 @@ impl Violation {
     pub fn invariant(self) -> u8 {
         match self {
             Self::Lost | Self::Duplicated => 1,
-            Self::DispatchInversion | Self::UnorderedTicket => 2,
+            Self::DispatchInversion | Self::UnorderedPlace => 2,
             Self::StaleSettle => 3,
             Self::DoubleReservation | Self::Orphan => 4,
             Self::BrokenDeadline => 5,
@@ -77,7 +77,7 @@ impl Violation {
             Self::IllegalTransition => "illegal_transitions",
             Self::StaleSettle => "stale_settles",
             Self::BrokenDeadline => "broken_deadlines",
-            Self::UnorderedTicket => "unordered_tickets",
+            Self::UnorderedPlace => "unordered_places",
             Self::Disagreement => "disagreements",
         }
     }

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use bookingq_core::{
-    Booking, BookingId, BookingState as S, ClientId, Event, EventSeq, Fence, Outcome, RequestId,
-    Ticket, Timestamp,
+    Booking, BookingId, BookingState as S, ClientId, Event, EventSeq, Fence, Outcome, Place,
+    RequestId, Timestamp,
 };
 
 use super::{Evidence, History, Moment, Verdict};
@@ -43,7 +43,7 @@ impl World {
         }
     }
 
-    /// Bookings 1 to `count` join, each acknowledged. Booking, client, ticket and request share
+    /// Bookings 1 to `count` join, each acknowledged. Booking, client, place and request share
     /// their number.
     pub(super) fn with_line(count: u64) -> Self {
         let mut world = Self::new();
@@ -53,7 +53,7 @@ impl World {
                 client: client(number),
                 request: RequestId::new(&format!("r{number}")).unwrap(),
                 booking: booking(number),
-                ticket: Ticket(number),
+                place: Place::numbered(number),
             });
         }
         world
@@ -72,7 +72,7 @@ impl World {
             at,
             client: client(number),
             booking: booking(number),
-            ticket: Ticket(number),
+            place: Place::numbered(number),
             from,
             to,
             fence: Fence(self.fences.get(&number).copied().unwrap_or(0)),
@@ -111,7 +111,7 @@ impl World {
             id: booking(number),
             request: RequestId::new(&format!("r{number}")).unwrap(),
             state: self.states[&number],
-            ticket: Ticket(number),
+            place: Place::numbered(number),
             position: None,
             enqueued_at: Timestamp(0),
             reservation: None,

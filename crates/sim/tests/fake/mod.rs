@@ -139,7 +139,7 @@ impl BookingWorkerService for FakeLine {
             booking_id: BookingId::generate().to_string(),
             request_id: request.request_id,
             state: v1::BookingState::Queued.into(),
-            ticket: bookings.len() as u64 + 1,
+            queue_number: bookings.len() as u64 + 1,
             position: 4,
             ..Default::default()
         };

@@ -18,8 +18,8 @@ pub struct BookingOutput {
     booking_id: String,
     request_id: String,
     state: &'static str,
-    ticket: u64,
-    /// 1 is the front; absent outside of the line.
+    queue_number: u64,
+    /// 1 = next; absent when not in the line.
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +47,7 @@ impl BookingOutput {
         Ok(Self {
             state: booking.state().to_core().map_or("unknown", BookingState::as_str),
             outcome,
-            ticket: booking.ticket,
+            queue_number: booking.queue_number,
             position: (booking.position > 0).then_some(booking.position),
             eta_seconds: booking.eta.as_ref().map(seconds),
             enqueued_at: booking.enqueued_at.as_ref().map(moment),
@@ -76,7 +76,7 @@ impl BookingOutput {
             ("CLIENT", self.client_id.clone()),
             ("STATE", self.state.to_owned()),
             ("POSITION", self.position.map(|position| position.to_string()).unwrap_or_default()),
-            ("TICKET", self.ticket.to_string()),
+            ("NUMBER", self.queue_number.to_string()),
             ("WAIT", self.eta()),
             ("PAY BEFORE", self.deadline.clone().unwrap_or_default()),
             ("BOOKING", self.booking_id.clone()),

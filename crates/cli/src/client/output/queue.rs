@@ -22,7 +22,7 @@ pub struct QueueOutput {
     pub in_flight: u64,
     /// Reservations that wait for payment.
     pub holds: u64,
-    /// The ticket at the front; 0 when the line is empty.
+    /// The queue number at the front; 0 when the line is empty.
     pub now_serving: u64,
     /// How long the front has waited.
     pub oldest_wait_seconds: f64,

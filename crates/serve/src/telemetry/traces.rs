@@ -1,4 +1,4 @@
-//! Traces over OTLP, in the W3C way.
+//! Traces over OTLP, with W3C propagation.
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
@@ -8,16 +8,12 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::failure::Failure;
+use super::TelemetryError;
 
-/// Sends spans to `endpoint` in batches, and makes `traceparent` the way traces pass between
-/// processes.
-pub fn provider(endpoint: &str) -> Result<SdkTracerProvider, Failure> {
-    let refused = || {
-        Failure::usage(format!(
-            "--otlp-endpoint is {endpoint:?}; allowed: http://HOST:PORT or https://HOST:PORT"
-        ))
-    };
+/// Exports spans to `endpoint` in batches, and makes `traceparent` the header that carries traces
+/// between processes.
+pub(super) fn provider(endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> {
+    let refused = || TelemetryError::Endpoint(endpoint.to_owned());
     if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
         return Err(refused());
     }
@@ -29,8 +25,8 @@ pub fn provider(endpoint: &str) -> Result<SdkTracerProvider, Failure> {
     Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
 }
 
-/// Turns spans into traces.
-pub fn layer<S>(provider: &SdkTracerProvider) -> OpenTelemetryLayer<S, SdkTracer>
+/// Records spans as traces.
+pub(super) fn layer<S>(provider: &SdkTracerProvider) -> OpenTelemetryLayer<S, SdkTracer>
 where
     S: tracing::Subscriber + for<'span> LookupSpan<'span>,
 {

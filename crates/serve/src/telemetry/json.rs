@@ -1,5 +1,5 @@
 //! Log lines as flat JSON: the fields of an event and of all spans around it, so that `client_id`
-//! is found at one place.
+//! always has the same place.
 
 use std::fmt;
 use std::io::Write as _;
@@ -77,7 +77,7 @@ where
         event.record(&mut Collect(&mut line));
         let mut text = Value::Object(line).to_string();
         text.push('\n');
-        // A log that cannot be written has nowhere to complain.
+        // There is nowhere to report a log that cannot be written.
         let _ = self.writer.make_writer().write_all(text.as_bytes());
     }
 }

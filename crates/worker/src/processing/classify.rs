@@ -1,4 +1,4 @@
-//! From what the Booking Service said to what becomes of the task: one pure function.
+//! From the Booking Service's answer to the task's outcome: one pure function.
 
 use std::time::Duration;
 
@@ -6,29 +6,19 @@ use bookingq_core::limits::MAX_REASON_BYTES;
 use bookingq_store::{Task, TaskKind, Try, Verdict};
 
 use crate::config::Retry;
-use crate::downstream::Trouble;
+use crate::downstream::CallError;
 use crate::downstream::booking::Answer;
+use crate::downstream::breaker::ServiceHealth;
 
-/// What is known about the Booking Service besides this one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    /// It answered others while this call was under way.
-    AnswersOthers,
-    /// It answered nobody since this call began, but the circuit is closed.
-    Quiet,
-    /// The circuit is open.
-    Out,
-}
-
-/// The verdict. `chance` in [0, 1) spreads retries.
+/// The task's outcome. `chance` in [0, 1) spreads retries.
 ///
-/// A failed try counts against a booking only if the failure says something about the booking: an
-/// error answered while the circuit is closed, or silence while others were answered. Confirm and
-/// Release never give up (invariant 4): somebody has paid, or something must go back on sale.
-pub fn judge(
+/// A failed attempt counts against a booking only if the failure says something about the booking:
+/// an error answered while the circuit is closed, or silence while others were answered. Confirm and
+/// Release never give up (invariant 4): a client has paid, or a reservation must go back on sale.
+pub fn classify(
     task: &Task,
-    answer: Result<Answer, Trouble>,
-    service: Service,
+    answer: Result<Answer, CallError>,
+    health: ServiceHealth,
     retry: &Retry,
     hold: Duration,
     chance: f64,
@@ -48,38 +38,39 @@ pub fn judge(
             Verdict::GiveUp { reason: shorten(reason) }
         }
         (Ok(Answer::Released), TaskKind::Release { .. }) => Verdict::Released,
-        // An answer to another question can't come from BookingClient; treated as no answer, it
-        // loses nothing.
-        (Ok(_), _) => again(task, Try::Free, retry, chance),
-        (Err(trouble), kind) => {
-            let counts = counts(&trouble, service);
+        // BookingClient never returns an answer of another kind. A retry loses nothing.
+        (Ok(_), _) => retry_later(task, Try::Free, retry, chance),
+        (Err(error), kind) => {
+            let counts = counts(&error, health);
             let last = task.attempts + 1 >= retry.attempts;
             if *kind == TaskKind::Reserve && counts == Try::Counts && last {
                 return Verdict::GiveUp {
                     reason: shorten(format!(
-                        "gave up after {} tries; the last one: {trouble}",
+                        "gave up after {} attempts; the last one: {error}",
                         retry.attempts
                     )),
                 };
             }
-            again(task, counts, retry, chance)
+            retry_later(task, counts, retry, chance)
         }
     }
 }
 
-fn counts(trouble: &Trouble, service: Service) -> Try {
-    match (trouble, service) {
-        (Trouble::Answered(..), Service::AnswersOthers | Service::Quiet)
-        | (Trouble::Silent(_), Service::AnswersOthers) => Try::Counts,
-        (Trouble::Silent(_), Service::Quiet) | (_, Service::Out) => Try::Free,
+fn counts(error: &CallError, health: ServiceHealth) -> Try {
+    match (error, health) {
+        (CallError::Answered(..), ServiceHealth::AnsweringOthers | ServiceHealth::Silent)
+        | (CallError::Silent(_), ServiceHealth::AnsweringOthers) => Try::Counts,
+        (CallError::Silent(_), ServiceHealth::Silent) | (_, ServiceHealth::CircuitOpen) => {
+            Try::Free
+        }
     }
 }
 
-fn again(task: &Task, counts: Try, retry: &Retry, chance: f64) -> Verdict {
+fn retry_later(task: &Task, counts: Try, retry: &Retry, chance: f64) -> Verdict {
     Verdict::Retry { after: retry.backoff.delay(task.attempts + 1, chance), counts }
 }
 
-/// Cuts a reason from outside to what we keep, at a character boundary, without control characters.
+/// Limits a reason from outside to what the store keeps, without control characters.
 fn shorten(mut reason: String) -> String {
     reason.retain(|c| !c.is_control());
     if reason.len() > MAX_REASON_BYTES {
@@ -91,7 +82,7 @@ fn shorten(mut reason: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bookingq_core::{BookingId, ClientId, Details, Fence, Outcome, Ticket, Timestamp};
+    use bookingq_core::{BookingId, ClientId, Details, Fence, Outcome, Place, Timestamp};
     use tonic::Code;
 
     use super::*;
@@ -102,7 +93,7 @@ mod tests {
             booking: BookingId::from_u128(1),
             fence: Fence(1),
             kind,
-            ticket: Ticket(1),
+            place: Place::numbered(1),
             attempts,
             details: Details::default(),
             enqueued_at: Timestamp(0),
@@ -112,35 +103,39 @@ mod tests {
         }
     }
 
-    fn verdict(task: &Task, trouble: Trouble, service: Service) -> Verdict {
-        judge(task, Err(trouble), service, &Retry::default(), Duration::from_secs(60), 0.0)
+    fn outcome(task: &Task, error: CallError, health: ServiceHealth) -> Verdict {
+        classify(task, Err(error), health, &Retry::default(), Duration::from_secs(60), 0.0)
     }
 
-    fn silence() -> Trouble {
-        Trouble::Silent("gone".into())
+    fn silence() -> CallError {
+        CallError::Silent("gone".into())
     }
 
-    fn error() -> Trouble {
-        Trouble::Answered(Code::Internal, "oops".into())
+    fn error() -> CallError {
+        CallError::Answered(Code::Internal, "oops".into())
     }
 
     #[test]
     fn an_outage_burns_no_attempts() {
         let last = task(TaskKind::Reserve, 4);
-        for (trouble, service) in
-            [(silence(), Service::Quiet), (silence(), Service::Out), (error(), Service::Out)]
-        {
-            let verdict = verdict(&last, trouble, service);
-            assert!(matches!(verdict, Verdict::Retry { counts: Try::Free, .. }), "{verdict:?}");
+        for (error, health) in [
+            (silence(), ServiceHealth::Silent),
+            (silence(), ServiceHealth::CircuitOpen),
+            (error(), ServiceHealth::CircuitOpen),
+        ] {
+            let outcome = outcome(&last, error, health);
+            assert!(matches!(outcome, Verdict::Retry { counts: Try::Free, .. }), "{outcome:?}");
         }
     }
 
     #[test]
     fn a_booking_that_alone_fails_is_given_up_after_its_attempts() {
-        for (trouble, service) in [(silence(), Service::AnswersOthers), (error(), Service::Quiet)] {
-            let early = verdict(&task(TaskKind::Reserve, 3), trouble.clone(), service);
+        for (error, health) in
+            [(silence(), ServiceHealth::AnsweringOthers), (error(), ServiceHealth::Silent)]
+        {
+            let early = outcome(&task(TaskKind::Reserve, 3), error.clone(), health);
             assert!(matches!(early, Verdict::Retry { counts: Try::Counts, .. }), "{early:?}");
-            let last = verdict(&task(TaskKind::Reserve, 4), trouble, service);
+            let last = outcome(&task(TaskKind::Reserve, 4), error, health);
             assert!(matches!(last, Verdict::GiveUp { .. }), "{last:?}");
         }
     }
@@ -153,8 +148,8 @@ mod tests {
         };
         let release = TaskKind::Release { reservation: None, outcome: Outcome::Expired };
         for kind in [confirm, release] {
-            let verdict = verdict(&task(kind, 1_000_000), error(), Service::AnswersOthers);
-            assert!(matches!(verdict, Verdict::Retry { .. }), "{verdict:?}");
+            let outcome = outcome(&task(kind, 1_000_000), error(), ServiceHealth::AnsweringOthers);
+            assert!(matches!(outcome, Verdict::Retry { .. }), "{outcome:?}");
         }
     }
 
