@@ -7,7 +7,7 @@ use bookingq_store::Totals;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::plan::Kind;
+use crate::plan::FaultKind;
 use crate::recorder::Counts;
 use bookingq_faults::check::{Findings, Ruling};
 
@@ -25,7 +25,7 @@ pub struct Report {
     /// Clients' calls.
     pub calls: Counts,
     /// Faults by kind.
-    pub faults: BTreeMap<Kind, u64>,
+    pub faults: BTreeMap<FaultKind, u64>,
     /// Processes, with how often each was started.
     pub starts: BTreeMap<String, u64>,
     /// Processes that ended though nobody had ended them, and how.
