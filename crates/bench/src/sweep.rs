@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bookingq_core::{BookingState, Event, EventSeq, Outcome, Timestamp};
+use bookingq_crowd::latency::Latency;
 use bookingq_sim::BookingSim;
-use bookingq_sim::latency::Latency;
 use bookingq_sim::spec::BookingSpec;
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Scope, Store, Task};

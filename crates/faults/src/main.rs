@@ -4,17 +4,14 @@
 //! ```text
 //!   plan (seed -> faults with their targets and times: pure)
 //!   run ──┬─ testbed    redis-server, workers, sweeper, Booking Service, a proxy on each connection, clocks
-//!         ├─ clients    calls with answers and times ──> recorder (history.jsonl) ──┐
-//!         ├─ follow     the audit log (audit.jsonl) ────────────────────────────────┤
-//!         '─ check      calls, log, store and ledger against each other  <──────────┘  ──> report
+//!         ├─ clients    the crowd; its calls with answers and times are kept (history.jsonl) ──┐
+//!         '─ bookingq-check: calls, audit log (audit.jsonl), store and ledger  <──────────────┘  ──> report
 //! ```
 
 mod clients;
 mod clocks;
-mod follow;
 mod plan;
 mod proxy;
-mod recorder;
 mod redis_fault;
 mod report;
 mod run;
@@ -29,7 +26,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use bookingq_faults::check::{Ruling, saved};
+use bookingq_check::{InvariantResult, saved};
 
 use crate::plan::{FaultKind, PlanOptions};
 use crate::run::{RunSettings, run};
@@ -49,8 +46,8 @@ struct Cli {
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
     /// Clients that join, evenly over the time; some join again
-    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
-    bookings: u64,
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    bookings: u32,
     /// How long faults are injected; then all are cleared, and the checker waits until no work is left
     #[arg(long = "for", id = "time", value_name = "D", default_value = "60s", value_parser = humantime::parse_duration)]
     time: Duration,
@@ -69,7 +66,7 @@ struct Cli {
     /// Write all figures here, as JSON
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Run nothing: read a kept history and print where its calls contradict each other
+    /// Run nothing: read a kept history and list where its calls contradict each other
     #[arg(long, value_name = "HISTORY", conflicts_with_all = ["seed", "only", "out"])]
     check: Option<PathBuf>,
     /// The program under test
@@ -125,10 +122,11 @@ async fn start(cli: Cli) -> Result<ExitCode> {
 
 /// Checks the calls alone: audit log, store and ledger exist only at the end of a run.
 fn check(history: &Path) -> Result<ExitCode> {
-    let unreadable = || format!("cannot read {}", history.display());
-    let file = std::io::BufReader::new(std::fs::File::open(history).with_context(unreadable)?);
-    let (promises, calls) = saved::read(file).with_context(unreadable)?;
-    for Ruling { number, says, broken, evidence } in promises.findings().rulings() {
+    let context = || format!("cannot read {}", history.display());
+    let file = std::io::BufReader::new(std::fs::File::open(history).with_context(context)?);
+    let (answers, calls) = saved::read(file).with_context(context)?;
+    let violations = answers.violations();
+    for InvariantResult { number, says, broken, evidence } in violations.invariants() {
         println!(
             "invariant {number}, {says}: {}",
             if broken == 0 { "holds".to_owned() } else { format!("BROKEN {broken} times") }
@@ -138,7 +136,7 @@ fn check(history: &Path) -> Result<ExitCode> {
         }
     }
     println!("{calls} calls");
-    Ok(if promises.findings().is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if violations.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn clear(folder: &Path) -> Result<()> {

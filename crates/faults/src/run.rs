@@ -8,21 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use bookingq_check::{Audit, CallRecorder};
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
-use bookingq_core::{Booking, ClientId};
+use bookingq_crowd::{Crowd, Progress};
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Snapshot, Store, StoreError};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::clients::{self, Hall, Pace};
-use crate::follow::Follower;
+use crate::clients;
 use crate::plan::{Fault, FaultKind, FaultStep, PlanOptions, plan};
-use crate::recorder::Recorder;
-use crate::report::Report;
+use crate::report::FaultReport;
 use crate::testbed::{self, HOLD, Testbed, TestbedOptions};
-use bookingq_faults::check::{Case, Clock};
 
 /// Without faults, a queue in which nothing has changed for this long has come to rest: every lease,
 /// hold and back-off is shorter.
@@ -33,8 +32,8 @@ const REST: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(200);
 /// Between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(5);
-/// Bookings in one read.
-const BATCH: usize = 1000;
+/// Redis counts milliseconds, and so its clock may be behind ours by one.
+const CLOCK_MARGIN_MS: u64 = 1;
 /// Longest wait for an answer of Redis after all faults were cleared.
 const ANSWER: Duration = Duration::from_secs(30);
 const BACKOFF: Backoff =
@@ -46,7 +45,7 @@ pub struct RunSettings {
     /// What the plan is drawn for.
     pub plan_options: PlanOptions,
     /// How many bookings clients begin.
-    pub bookings: u64,
+    pub bookings: u32,
     /// The program under test.
     pub program: PathBuf,
     /// Where everything is written.
@@ -54,12 +53,12 @@ pub struct RunSettings {
 }
 
 /// Runs. Ends early and in order when `leave` is cancelled, and checks what happened until then.
-pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Report> {
+pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<FaultReport> {
     let begin = Instant::now();
     let RunSettings { plan_options, bookings, program, folder } = settings;
     let steps = plan(plan_options);
     write_plan(&folder.join("schedule.jsonl"), &steps)?;
-    let stock = bookings * 45 / 100;
+    let stock = u64::from(*bookings) * 45 / 100;
     let options = TestbedOptions {
         program,
         folder,
@@ -82,7 +81,7 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Re
     let own_ends = own_ends(&testbed);
     testbed.stop().await;
     let lived = outcome?;
-    Ok(Report { starts, own_ends, seconds: begin.elapsed().as_secs_f64(), ..lived })
+    Ok(FaultReport { starts, own_ends, seconds: begin.elapsed().as_secs_f64(), ..lived })
 }
 
 /// The run between the start and the end of all processes.
@@ -91,78 +90,56 @@ async fn live(
     leave: &CancellationToken,
     testbed: &Testbed,
     steps: &[FaultStep],
-) -> Result<Report> {
+) -> Result<FaultReport> {
     let RunSettings { plan_options, bookings, folder, .. } = settings;
-    let store =
-        Arc::new(RedisStore::connect(RedisConfig::new(testbed.redis(), testbed::queue()?))?);
-    let clock = Clock::new(HOLD);
-    let follower = Arc::new(Follower::new(store.clone(), clock, &folder.join("audit.jsonl"))?);
-    let stop = CancellationToken::new();
-    let following = tokio::spawn(Arc::clone(&follower).follow(stop.clone()));
-    let (enough, over) = (CancellationToken::new(), CancellationToken::new());
-    let recorder = Recorder::start(&folder.join("history.jsonl"), plan_options.seed)?;
-    let hall =
-        Arc::new(Hall::open(testbed::queue()?, &testbed.endpoints(), recorder, over.clone())?);
-    let pace = Pace::new(*bookings, plan_options.time, enough.clone());
-    let mut crowd =
-        tokio::spawn(clients::come(Arc::clone(&hall), Arc::clone(&pace), plan_options.seed));
+    let (queue, seed) = (testbed::queue()?, plan_options.seed);
+    let store = Arc::new(RedisStore::connect(RedisConfig::new(testbed.redis(), queue.clone()))?);
+    let audit = Audit::start_with_copy(store.clone(), Some(HOLD), &folder.join("audit.jsonl"))?;
+    let history = folder.join("history.jsonl");
+    let recorder = CallRecorder::start_with_history(&history, seed, CLOCK_MARGIN_MS)?;
+    let config = clients::crowd(queue, *bookings, plan_options.time, seed, Arc::clone(&recorder));
+    let crowd = Crowd::new(config);
+    let (arrived, closed, over) = (crowd.progress(), crowd.closed(), CancellationToken::new());
+    let (_sender, endpoints) = watch::channel(testbed.endpoints());
+    let mut crowd = tokio::spawn(crowd.run(endpoints, over.clone()));
 
     let mut faults = BTreeMap::new();
     tokio::select! {
         () = inject_all(testbed, steps, plan_options.time, &mut faults) => {}
-        () = progress(&hall, &pace, &follower) => {}
+        () = progress(&recorder, &arrived, &audit) => {}
         () = leave.cancelled() => println!("ending early, in order"),
     }
-    enough.cancel();
+    closed.cancel();
     testbed.clear().await;
     let cleared = Instant::now();
     println!("all faults are cleared: waiting until no work is left");
     tokio::select! {
         _ = &mut crowd => {}
-        () = standstill(&follower) => {
+        () = standstill(&audit) => {
             over.cancel();
-            // Nobody begins another call, and each call has its deadline.
+            // A panic of the crowd shows in what it has recorded.
             let _ = crowd.await;
         }
     }
-    let snapshot = rest(&*store, &follower).await?;
+    let snapshot = rest(&*store, &audit).await?;
     let rest_after_ms = cleared.elapsed().as_millis() as u64;
-    stop.cancel();
-    // It never panics on purpose; what it has not read is read below.
-    let _ = following.await;
-    follower.catch_up().await?;
-    let begun = pace.begun();
-    let hall = Arc::into_inner(hall).context("a client has not left")?;
-    let calls = hall.recorder().counts();
-    let promises = hall.close().finish()?;
-    let clients = follower.with(|state| state.history.clients());
-    let bookings_now = bookings_of(&*store, &clients).await?;
-    let (verdict, findings) = follower.with(|state| {
-        let case = Case {
-            promises: &promises,
-            history: &state.history,
-            clock: &state.clock,
-            bookings: bookings_now,
-            snapshot: snapshot.clone(),
-            ledger: testbed.ledger().copy(),
-        };
-        case.judge()
-    });
-    let longest_stall_ms = follower.with(|state| state.longest_stall.as_millis() as u64);
-    Ok(Report {
+    let answers = recorder.finish()?;
+    let longest_stall_ms = audit.longest_stall().as_millis() as u64;
+    let ledger = async { Ok(Some(testbed.ledger().copy())) };
+    let verification = audit.verify(&answers, ledger, Some(snapshot.clone())).await?;
+    Ok(FaultReport {
         seed: plan_options.seed,
         seconds: 0.0,
-        begun,
-        wanted: *bookings,
-        calls,
+        arrived: arrived.view().arrived,
+        planned: u64::from(*bookings),
+        calls: recorder.counts(),
         faults,
         starts: BTreeMap::new(),
         own_ends: Vec::new(),
         longest_stall_ms,
         rest_after_ms,
         totals: snapshot.totals,
-        verdict,
-        findings,
+        verification,
     })
 }
 
@@ -197,16 +174,16 @@ async fn inject_all(
 }
 
 /// Prints the progress of the run. Never ends.
-async fn progress(hall: &Hall, pace: &Pace, follower: &Follower) {
+async fn progress(recorder: &CallRecorder, arrived: &Progress, audit: &Audit) {
     let start = Instant::now();
     loop {
         sleep(PROGRESS).await;
-        let calls = hall.recorder().counts();
-        let bookings = follower.with(|state| state.history.len());
+        let calls = recorder.counts();
+        let bookings = audit.bookings();
         println!(
             "{:>5.0} s  {} clients came, {bookings} bookings, calls: {} ok, {} unknown, {} refused",
             start.elapsed().as_secs_f64(),
-            pace.begun(),
+            arrived.view().arrived,
             calls.ok,
             calls.unknown,
             calls.refused.values().sum::<u64>(),
@@ -215,32 +192,24 @@ async fn progress(hall: &Hall, pace: &Pace, follower: &Follower) {
 }
 
 /// Waits until nothing changes any more, whether or not work is left, at most [`REST`].
-async fn standstill(follower: &Follower) {
+async fn standstill(audit: &Audit) {
     let start = Instant::now();
-    while follower.idle().min(start.elapsed()) < STANDSTILL && start.elapsed() < REST {
+    while audit.idle().min(start.elapsed()) < STANDSTILL && start.elapsed() < REST {
         sleep(LOOK).await;
     }
 }
 
 /// Waits until no work is left, or until nothing changes any more.
-async fn rest(store: &dyn Store, follower: &Follower) -> Result<Snapshot> {
+async fn rest(store: &dyn Store, audit: &Audit) -> Result<Snapshot> {
     let start = Instant::now();
     loop {
         let now = retried(|| store.snapshot()).await?;
         let done = (now.backlog, now.in_flight, now.holds) == (0, 0, 0);
-        if done || follower.idle().min(start.elapsed()) > STANDSTILL || start.elapsed() > REST {
+        if done || audit.idle().min(start.elapsed()) > STANDSTILL || start.elapsed() > REST {
             return Ok(now);
         }
         sleep(LOOK).await;
     }
-}
-
-async fn bookings_of(store: &dyn Store, clients: &[ClientId]) -> Result<Vec<Booking>> {
-    let mut bookings = Vec::with_capacity(clients.len());
-    for batch in clients.chunks(BATCH) {
-        bookings.extend(retried(|| store.status(batch.to_vec())).await?.into_iter().flatten());
-    }
-    Ok(bookings)
 }
 
 /// Repeats a call while Redis may still be starting.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use bookingq_follow::FollowedQueue;
 use bookingq_serve::{AdminPort, Readiness, ServeError};
 use bookingq_store::Store;
 use bookingq_store::group::GroupCommit;
@@ -16,8 +17,7 @@ use crate::WorkerError;
 use crate::config::{Downstream, Retry};
 use crate::downstream::booking::BookingClient;
 use crate::downstream::ticket::TicketClient;
-use crate::follow::line_view::LineView;
-use crate::metrics::Metrics;
+use crate::metrics::WorkerMetrics;
 use crate::processing::renewals::renew_leases;
 use crate::processing::{Executor, ExecutorConfig};
 use crate::store_monitor::monitor;
@@ -26,11 +26,11 @@ use crate::store_monitor::monitor;
 pub(crate) struct Runtime {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) group: GroupCommit,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<WorkerMetrics>,
     /// Ready once the store has been opened.
     pub(crate) readiness: Arc<Readiness>,
-    /// The line and its pace.
-    pub(crate) line: Arc<LineView>,
+    /// The queue as this process follows it.
+    pub(crate) queue: Arc<FollowedQueue>,
     /// Set when the store has lost data: everything derived from it must be read again.
     pub(crate) resync: Arc<AtomicBool>,
     /// The admin port, if there is one.
@@ -57,22 +57,22 @@ impl Runtime {
         admin: Option<SocketAddr>,
         store: Arc<dyn Store>,
     ) -> Result<Self, ServeError> {
-        let metrics = Metrics::new(store.queue().as_str(), id)?;
+        let metrics = WorkerMetrics::new(store.queue().as_str(), id)?;
         let mut runtime = Self {
             group: GroupCommit::new(Arc::clone(&store)),
             store,
             metrics,
             readiness: Readiness::pending("the store has not been reached yet"),
-            line: Arc::new(LineView::new()),
+            queue: FollowedQueue::new(),
             resync: Arc::default(),
             admin: None,
             background: JoinSet::new(),
         };
         runtime.background.spawn(monitor(
             Arc::clone(&runtime.store),
-            Arc::clone(&runtime.line),
+            Arc::clone(&runtime.queue),
             Arc::clone(&runtime.resync),
-            runtime.metrics.clone(),
+            Arc::clone(&runtime.metrics),
         ));
         if let Some(address) = admin {
             let port = AdminPort::bind(address).await?;
@@ -103,7 +103,7 @@ impl Runtime {
             self.group.clone(),
             booking,
             ticket,
-            self.metrics.clone(),
+            Arc::clone(&self.metrics),
         );
         self.background.spawn(renew_leases(Arc::clone(&executor), config.lease));
         Ok(executor)

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
+use bookingq_follow::FollowedQueue;
 use bookingq_serve::Readiness;
 use bookingq_store::{Snapshot, Store, StoreError};
 use tokio::time::MissedTickBehavior;
 use tracing::{error, info, warn};
 
-use crate::follow::line_view::LineView;
-use crate::metrics::Metrics;
+use crate::metrics::WorkerMetrics;
 
 /// Time between readings of the queue.
 const READ_EVERY: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ const BACKOFF: Backoff =
 /// What a retry cannot mend: data of a newer release.
 pub async fn open(
     store: &dyn Store,
-    metrics: &Metrics,
+    metrics: &WorkerMetrics,
     readiness: &Readiness,
 ) -> Result<(), StoreError> {
     let mut retry = Retry::forever(BACKOFF);
@@ -47,7 +47,7 @@ pub async fn open(
     for warning in &opened.warnings {
         error!(queue = %store.queue(), "UNSAFE STORE: {warning}");
     }
-    metrics.store_unsafe_settings.set(opened.warnings.len() as i64);
+    metrics.store.unsafe_settings.set(opened.warnings.len() as i64);
     readiness.set_ready();
     info!(queue = %store.queue(), epoch = opened.epoch, "the store is open");
     Ok(())
@@ -58,9 +58,9 @@ pub async fn open(
 /// sets `resync`, so that the follower reads the line again.
 pub async fn monitor(
     store: Arc<dyn Store>,
-    line: Arc<LineView>,
+    queue: Arc<FollowedQueue>,
     resync: Arc<AtomicBool>,
-    metrics: Metrics,
+    metrics: Arc<WorkerMetrics>,
 ) {
     let mut ticks = tokio::time::interval(READ_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -77,11 +77,11 @@ pub async fn monitor(
         match read {
             Ok((snapshot, same)) => {
                 if !same {
-                    metrics.store_losses.inc();
+                    metrics.store.losses.inc();
                     resync.store(true, Ordering::Relaxed);
                 }
                 metrics.queue_read(&snapshot);
-                line.observe(&snapshot);
+                queue.line.observe(snapshot.now, snapshot.totals.dispatched);
                 if !was_up {
                     info!("the store answers again");
                 }
@@ -89,7 +89,7 @@ pub async fn monitor(
             }
             Err(error) => {
                 metrics.store_failed(&error);
-                metrics.store_up.set(0.0);
+                metrics.store.up.set(0);
                 if was_up {
                     warn!(%error, "the store does not answer");
                 }

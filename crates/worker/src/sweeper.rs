@@ -111,7 +111,7 @@ impl Sweeper {
         }
         let (over, wake) = (stop.child_token(), Arc::new(Notify::new()));
         let claims = start_claims(&self.config, &mut runtime, &wake, &over)?;
-        let sweep = Sweep { runtime: &runtime, mode, end, stop: &stop, wake: &wake };
+        let sweep = SweepRun { runtime: &runtime, mode, end, stop: &stop, wake: &wake };
         let mut report = sweep.run().await;
         if mode == SweepMode::Once && claims.is_some() {
             sweep.until_nothing_is_due(self.config.grace).await;
@@ -148,7 +148,7 @@ fn start_claims(
 }
 
 /// A run of sweeps.
-struct Sweep<'a> {
+struct SweepRun<'a> {
     runtime: &'a Runtime,
     mode: SweepMode,
     end: Option<Instant>,
@@ -157,7 +157,7 @@ struct Sweep<'a> {
     wake: &'a Notify,
 }
 
-impl Sweep<'_> {
+impl SweepRun<'_> {
     async fn run(&self) -> SweepReport {
         let mut report = SweepReport::default();
         let mut retry = Retry::forever(BACKOFF);
@@ -195,7 +195,7 @@ impl Sweep<'_> {
     fn count(&self, swept: Swept, report: &mut SweepReport) {
         report.sweeps += 1;
         report.expired += swept.expired as u64;
-        self.runtime.metrics.expired_holds.inc_by(swept.expired as u64);
+        self.runtime.metrics.tasks.expired_holds.inc_by(swept.expired as u64);
         if swept.expired > 0 {
             debug!(expired = swept.expired, "holds have expired");
             self.wake.notify_one();

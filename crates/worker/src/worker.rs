@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bookingq_core::{BookingState, Event};
+use bookingq_follow::{FollowObserver, OutboxFollower};
 use bookingq_serve::Readiness;
-use bookingq_store::{Scope, Store};
+use bookingq_store::{Scope, Store, StoreError};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -17,16 +19,14 @@ use tracing::{error, info, warn};
 
 use crate::config::WorkerConfig;
 use crate::downstream::channel::DownstreamError;
-use crate::follow::Follower;
-use crate::follow::hub::Hub;
-use crate::metrics::Metrics;
+use crate::metrics::WorkerMetrics;
 use crate::notifier::Notifier;
 use crate::processing::claims::Finished;
 use crate::processing::{ClaimLoop, Wake};
 use crate::runtime::{Runtime, TaskConfig};
 use crate::server::{GrpcServer, set_serving};
 use crate::service::WorkerService;
-use crate::service::gate::Gate;
+use crate::service::limits::ConcurrencyLimits;
 use crate::service::parse::Parser;
 use crate::{WorkerError, store_monitor};
 
@@ -76,14 +76,14 @@ impl Worker {
             hold: config.hold,
             retry: config.retry,
         })?;
-        let (hub, wake) = (Hub::new(), Arc::new(Notify::new()));
-        follow(&mut runtime, &config, &hub, &wake)?;
+        let wake = Arc::new(Notify::new());
+        follow(&mut runtime, &config, &wake)?;
         let service = WorkerService {
             parser: Parser::new(runtime.store.queue().clone()),
             store: runtime.group.clone(),
-            gate: Gate::new(config.limits.requests, config.limits.watches),
-            line: Arc::clone(&runtime.line),
-            hub,
+            limits: ConcurrencyLimits::new(config.limits.requests, config.limits.watches),
+            followed: Arc::clone(&runtime.queue),
+            metrics: Arc::clone(&runtime.metrics),
             executor: Arc::clone(&executor),
             confirmations: TaskTracker::new(),
             wake: Arc::clone(&wake),
@@ -95,7 +95,7 @@ impl Worker {
         let stop = CancellationToken::new();
         let open = OpenStore {
             store: Arc::clone(&runtime.store),
-            metrics: runtime.metrics.clone(),
+            metrics: Arc::clone(&runtime.metrics),
             readiness: Arc::clone(&runtime.readiness),
             health: server.health.clone(),
         };
@@ -127,32 +127,59 @@ impl Worker {
 fn follow(
     runtime: &mut Runtime,
     config: &WorkerConfig,
-    hub: &Arc<Hub>,
     wake: &Wake,
 ) -> Result<(), DownstreamError> {
     if let Some(realtime) = &config.realtime {
-        let (store, line) = (Arc::clone(&runtime.store), Arc::clone(&runtime.line));
-        let metrics = runtime.metrics.clone();
-        let notifier = Notifier::new(config.id.clone(), store, line, realtime, metrics)?;
+        let (store, queue) = (Arc::clone(&runtime.store), Arc::clone(&runtime.queue));
+        let metrics = Arc::clone(&runtime.metrics);
+        let notifier = Notifier::new(config.id.clone(), store, queue, realtime, metrics)?;
         runtime.background.spawn(notifier.run());
     }
-    let follower = Follower {
+    let follower = OutboxFollower {
         store: Arc::clone(&runtime.store),
-        line: Arc::clone(&runtime.line),
-        hub: Arc::clone(hub),
-        wake: Arc::clone(wake),
-        anew: Arc::clone(&runtime.resync),
-        metrics: runtime.metrics.clone(),
+        queue: Arc::clone(&runtime.queue),
+        resync: Arc::clone(&runtime.resync),
+        observer: WakeClaims { wake: Arc::clone(wake), metrics: Arc::clone(&runtime.metrics) },
     };
     runtime.background.spawn(follower.run());
-    runtime.background.spawn(Arc::clone(hub).tell_positions(Arc::clone(&runtime.line)));
+    runtime.background.spawn(Arc::clone(&runtime.queue).publish_positions());
     Ok(())
+}
+
+/// Wakes the claim loop when an event makes a task claimable.
+struct WakeClaims {
+    wake: Wake,
+    metrics: Arc<WorkerMetrics>,
+}
+
+impl FollowObserver for WakeClaims {
+    fn loaded(&self) {
+        self.wake.notify_one();
+    }
+
+    fn received(&self, events: &[Event]) {
+        let claimable = |event: &Event| {
+            matches!(event.to, BookingState::Queued | BookingState::Releasing)
+                && !event.is_reclaim()
+        };
+        if events.iter().any(claimable) {
+            self.wake.notify_one();
+        }
+    }
+
+    fn gap(&self) {
+        self.metrics.store.outbox_gaps.inc();
+    }
+
+    fn failed(&self, error: &StoreError) {
+        self.metrics.store_failed(error);
+    }
 }
 
 /// What happens before the first claim.
 struct OpenStore {
     store: Arc<dyn Store>,
-    metrics: Metrics,
+    metrics: Arc<WorkerMetrics>,
     readiness: Arc<Readiness>,
     health: HealthReporter,
 }

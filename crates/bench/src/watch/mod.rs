@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use bookingq_core::QueueName;
-use bookingq_sim::latency::Latency;
+use bookingq_crowd::latency::Latency;
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Cancel, Store};
 use tokio::runtime::Builder;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bookingq_core::{ClientId, QueueName};
+use bookingq_crowd::latency::Latency;
 use bookingq_proto::v1;
-use bookingq_sim::latency::Latency;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;

@@ -1,4 +1,4 @@
-//! Connections to a service: several, lazily made, with deadlines, keep-alive and TLS.
+//! Connections to a service: a small lazy pool with deadlines, keep-alive and TLS.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,22 +8,22 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::config::Downstream;
 
-/// One HTTP/2 connection tops out well below what a worker can send; a few share the load.
+/// One HTTP/2 connection carries far less than a worker can send; a few share the load.
 const CONNECTIONS: usize = 4;
 
-/// A downstream that can't be used as it was configured.
+/// A service that cannot be used as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum DownstreamError {
-    /// The endpoint is not a URL we can call.
+    /// The endpoint is not a usable URL.
     #[error(
-        "endpoint \"{endpoint}\" of the {service} can't be used: {cause}; allowed: http://host:port or https://host:port"
+        "endpoint \"{endpoint}\" of the {service} cannot be used: {cause}; allowed: http://host:port or https://host:port"
     )]
     Endpoint {
         /// Which service.
         service: &'static str,
-        /// As configured.
+        /// The configured value.
         endpoint: String,
-        /// What is wrong.
+        /// The cause.
         cause: String,
     },
     /// A certificate or key cannot be read.
@@ -45,10 +45,10 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// Prepares them; nothing is connected before the first call.
+    /// A pool that connects with its first call.
     ///
     /// # Errors
-    /// When the endpoint or the TLS files can't be used.
+    /// When the endpoint or the TLS files cannot be used.
     pub fn new(service: &'static str, config: &Downstream) -> Result<Self, DownstreamError> {
         let unusable = |cause: String| DownstreamError::Endpoint {
             service,

@@ -1,4 +1,4 @@
-//! The services a worker calls: connections, one client for each, and the circuit breaker.
+//! The services that a worker calls: connections, one client for each, and the circuit breaker.
 
 pub mod booking;
 pub mod breaker;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use bookingq_serve::trace;
 use tonic::{Code, Request, Response, Status};
 
-/// A call that brought no usable answer.
+/// A call without a usable answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
     /// The service answered, with an error. Whether it did the work is unknown.
@@ -33,7 +33,7 @@ impl CallError {
     }
 }
 
-/// Sends one call: the deadline goes with it and is kept here as well, and so does the trace.
+/// Sends one call with its deadline, which is enforced here as well, and its trace.
 async fn call<M, R, F>(
     timeout: Duration,
     message: M,
@@ -52,9 +52,9 @@ where
     }
 }
 
-/// A transport that failed shows as UNAVAILABLE or UNKNOWN with a source; a service that answers
-/// UNAVAILABLE itself means the same. DEADLINE_EXCEEDED and CANCELLED are silence, whichever side
-/// noticed first.
+/// A failed transport shows as UNAVAILABLE or UNKNOWN with a source; a service that answers
+/// UNAVAILABLE means the same. DEADLINE_EXCEEDED and CANCELLED count as silence, on whichever side
+/// they occurred.
 fn call_error(status: &Status) -> CallError {
     let text = || status.message().to_owned();
     match status.code() {

@@ -1,4 +1,4 @@
-//! From what the Booking Service said to what becomes of the task: one pure function.
+//! From the Booking Service's answer to the task's outcome: one pure function.
 
 use std::time::Duration;
 
@@ -8,27 +8,18 @@ use bookingq_store::{Task, TaskKind, Try, Verdict};
 use crate::config::Retry;
 use crate::downstream::CallError;
 use crate::downstream::booking::Answer;
+use crate::downstream::breaker::ServiceHealth;
 
-/// What is known about the Booking Service besides this one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServiceHealth {
-    /// It answered others while this call was under way.
-    AnsweringOthers,
-    /// It answered nobody since this call began, but the circuit is closed.
-    Silent,
-    /// The circuit is open.
-    CircuitOpen,
-}
-
-/// The verdict. `chance` in [0, 1) spreads retries.
+/// The task's outcome. `chance` in [0, 1) spreads retries.
 ///
-/// A failed try counts against a booking only if the failure says something about the booking: an
-/// error answered while the circuit is closed, or silence while others were answered. Confirm and
-/// Release never give up (invariant 4): somebody has paid, or something must go back on sale.
+/// A failed attempt counts against a booking only if the failure says something about the booking:
+/// an error answered while the circuit is closed, or silence while others were answered. Confirm
+/// and Release never give up (invariant 4): a client has paid, or a reservation must go back on
+/// sale.
 pub fn classify(
     task: &Task,
     answer: Result<Answer, CallError>,
-    service: ServiceHealth,
+    health: ServiceHealth,
     retry: &Retry,
     hold: Duration,
     chance: f64,
@@ -48,27 +39,26 @@ pub fn classify(
             Verdict::GiveUp { reason: shorten(reason) }
         }
         (Ok(Answer::Released), TaskKind::Release { .. }) => Verdict::Released,
-        // An answer to another question can't come from BookingClient; treated as no answer, it
-        // loses nothing.
-        (Ok(_), _) => again(task, Try::Free, retry, chance),
+        // BookingClient never returns an answer of another kind. A retry loses nothing.
+        (Ok(_), _) => retry_later(task, Try::Free, retry, chance),
         (Err(error), kind) => {
-            let counts = counts(&error, service);
+            let counts = counts(&error, health);
             let last = task.attempts + 1 >= retry.attempts;
             if *kind == TaskKind::Reserve && counts == Try::Counts && last {
                 return Verdict::GiveUp {
                     reason: shorten(format!(
-                        "gave up after {} tries; the last one: {error}",
+                        "gave up after {} attempts; the last one: {error}",
                         retry.attempts
                     )),
                 };
             }
-            again(task, counts, retry, chance)
+            retry_later(task, counts, retry, chance)
         }
     }
 }
 
-fn counts(error: &CallError, service: ServiceHealth) -> Try {
-    match (error, service) {
+fn counts(error: &CallError, health: ServiceHealth) -> Try {
+    match (error, health) {
         (CallError::Answered(..), ServiceHealth::AnsweringOthers | ServiceHealth::Silent)
         | (CallError::Silent(_), ServiceHealth::AnsweringOthers) => Try::Counts,
         (CallError::Silent(_), ServiceHealth::Silent) | (_, ServiceHealth::CircuitOpen) => {
@@ -77,11 +67,11 @@ fn counts(error: &CallError, service: ServiceHealth) -> Try {
     }
 }
 
-fn again(task: &Task, counts: Try, retry: &Retry, chance: f64) -> Verdict {
+fn retry_later(task: &Task, counts: Try, retry: &Retry, chance: f64) -> Verdict {
     Verdict::Retry { after: retry.backoff.delay(task.attempts + 1, chance), counts }
 }
 
-/// Cuts a reason from outside to what we keep, at a character boundary, without control characters.
+/// Limits a reason from outside to what the store keeps, without control characters.
 fn shorten(mut reason: String) -> String {
     reason.retain(|c| !c.is_control());
     if reason.len() > MAX_REASON_BYTES {
@@ -114,8 +104,8 @@ mod tests {
         }
     }
 
-    fn verdict(task: &Task, error: CallError, service: ServiceHealth) -> Verdict {
-        classify(task, Err(error), service, &Retry::default(), Duration::from_secs(60), 0.0)
+    fn outcome(task: &Task, error: CallError, health: ServiceHealth) -> Verdict {
+        classify(task, Err(error), health, &Retry::default(), Duration::from_secs(60), 0.0)
     }
 
     fn silence() -> CallError {
@@ -129,24 +119,24 @@ mod tests {
     #[test]
     fn an_outage_burns_no_attempts() {
         let last = task(TaskKind::Reserve, 4);
-        for (error, service) in [
+        for (error, health) in [
             (silence(), ServiceHealth::Silent),
             (silence(), ServiceHealth::CircuitOpen),
             (error(), ServiceHealth::CircuitOpen),
         ] {
-            let verdict = verdict(&last, error, service);
-            assert!(matches!(verdict, Verdict::Retry { counts: Try::Free, .. }), "{verdict:?}");
+            let outcome = outcome(&last, error, health);
+            assert!(matches!(outcome, Verdict::Retry { counts: Try::Free, .. }), "{outcome:?}");
         }
     }
 
     #[test]
     fn a_booking_that_alone_fails_is_given_up_after_its_attempts() {
-        for (error, service) in
+        for (error, health) in
             [(silence(), ServiceHealth::AnsweringOthers), (error(), ServiceHealth::Silent)]
         {
-            let early = verdict(&task(TaskKind::Reserve, 3), error.clone(), service);
+            let early = outcome(&task(TaskKind::Reserve, 3), error.clone(), health);
             assert!(matches!(early, Verdict::Retry { counts: Try::Counts, .. }), "{early:?}");
-            let last = verdict(&task(TaskKind::Reserve, 4), error, service);
+            let last = outcome(&task(TaskKind::Reserve, 4), error, health);
             assert!(matches!(last, Verdict::GiveUp { .. }), "{last:?}");
         }
     }
@@ -159,8 +149,8 @@ mod tests {
         };
         let release = TaskKind::Release { reservation: None, outcome: Outcome::Expired };
         for kind in [confirm, release] {
-            let verdict = verdict(&task(kind, 1_000_000), error(), ServiceHealth::AnsweringOthers);
-            assert!(matches!(verdict, Verdict::Retry { .. }), "{verdict:?}");
+            let outcome = outcome(&task(kind, 1_000_000), error(), ServiceHealth::AnsweringOthers);
+            assert!(matches!(outcome, Verdict::Retry { .. }), "{outcome:?}");
         }
     }
 

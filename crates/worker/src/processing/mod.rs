@@ -1,4 +1,4 @@
-//! The processing loop: claims tasks, does them at the Booking Service, settles them.
+//! The processing loop: claims tasks, executes them at the Booking Service, settles them.
 //!
 //! ```text
 //!   claims ──> executor ──> downstream::booking ──> classify ──> store.settle

@@ -1,8 +1,8 @@
-//! The gRPC service: reads requests, asks the store through group commit, answers.
+//! The gRPC service: parses requests, calls the store through group commit, responds.
 
 mod confirm;
 mod enqueue;
-pub mod gate;
+pub mod limits;
 mod observe;
 pub mod parse;
 mod queue;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::Booking;
+use bookingq_follow::FollowedQueue;
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1::booking_worker_service_server::BookingWorkerService;
 use bookingq_proto::{convert, v1};
@@ -23,10 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
-use crate::follow::hub::Hub;
-use crate::follow::line_view::LineView;
+use crate::metrics::WorkerMetrics;
 use crate::processing::{Executor, Wake};
-use gate::Gate;
+use limits::ConcurrencyLimits;
 use parse::Parser;
 
 /// All that the handlers share.
@@ -35,19 +35,19 @@ pub struct WorkerService {
     pub parser: Parser,
     /// The store.
     pub store: GroupCommit,
-    /// Bounds what is worked on at once.
-    pub gate: Gate,
-    /// Positions and pace.
-    pub line: Arc<LineView>,
-    /// Those who watch.
-    pub hub: Arc<Hub>,
-    /// Does confirmations.
+    /// Limits requests and streams in progress.
+    pub limits: ConcurrencyLimits,
+    /// Positions, pace and subscribers.
+    pub followed: Arc<FollowedQueue>,
+    /// What is counted.
+    pub metrics: Arc<WorkerMetrics>,
+    /// Executes confirmations.
     pub executor: Arc<Executor>,
-    /// Confirmations under way: they outlive the call that began them.
+    /// Confirmations in progress: they outlive the request that started them.
     pub confirmations: TaskTracker,
     /// Wakes the claim loop of this worker.
     pub wake: Wake,
-    /// How long a confirmation is ours without a sign of life.
+    /// Length of a confirmation's lease.
     pub lease: Duration,
     /// Set when this worker is draining: streams end, so that clients open them elsewhere.
     pub draining: CancellationToken,
@@ -66,13 +66,13 @@ impl Handlers {
 
 impl WorkerService {
     fn show(&self, booking: &Booking) -> v1::Booking {
-        let eta = booking.position.and_then(|position| self.line.eta(position));
+        let eta = booking.position.and_then(|position| self.followed.line.eta(position));
         convert::booking(self.parser.queue(), booking, eta)
     }
 
-    /// What a caller is told when the store did not answer.
+    /// The error of a request whose store call failed.
     fn store_error(&self, error: StoreError) -> ApiError {
-        self.executor.metrics().store_failed(&error);
+        self.metrics.store_failed(&error);
         match error {
             StoreError::Overloaded { .. } => {
                 ApiError::Overloaded { retry_after: Duration::from_secs(1) }

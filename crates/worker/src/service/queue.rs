@@ -23,7 +23,7 @@ impl WorkerService {
             holds: snapshot.holds,
             now_serving: snapshot.front.map_or(0, |(place, _)| place.number.get()),
             oldest_wait: snapshot.front.map(|(_, joined)| duration(snapshot.now.since(joined))),
-            rate: self.line.rate(),
+            rate: self.followed.line.rate(),
             totals: Some(v1::QueueTotals {
                 enqueued: totals.enqueued,
                 dispatched: totals.dispatched,
