@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use bookingq_check::{Audit, CallRecorder};
 use bookingq_core::backoff::Backoff;
 use bookingq_crowd::{Crowd, Progress};
-use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::RedisConfig;
 use bookingq_store::{Snapshot, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -86,7 +86,7 @@ async fn live(
     steps: &[Step],
 ) -> Result<FaultReport> {
     let Settings { wish, bookings, folder, .. } = settings;
-    let store = Arc::new(RedisStore::connect(RedisConfig::new(scene.redis(), scene::queue()?))?);
+    let store = bookingq_store::open(RedisConfig::new(scene.redis(), scene::queue()?))?;
     let audit = Audit::start_with_copy(store.clone(), Some(HOLD), &folder.join("audit.jsonl"))?;
     let history = folder.join("history.jsonl");
     let recorder = CallRecorder::start_with_history(&history, wish.seed, CLOCK_MARGIN_MS)?;

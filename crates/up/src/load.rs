@@ -11,7 +11,7 @@ use bookingq_core::QueueName;
 use bookingq_crowd::{Crowd, CrowdConfig, CrowdReport, Progress, ProgressView};
 use bookingq_sim::inspect::{LedgerError, RemoteLedger};
 use bookingq_sim::ledger::LedgerCopy;
-use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::RedisConfig;
 use bookingq_store::{Snapshot, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -115,7 +115,7 @@ pub async fn run(mut config: LoadConfig, stop: CancellationToken) -> Result<Outc
 
 /// Opens the store, and warns of what is unsafe about it.
 async fn open(config: RedisConfig, console: &Console) -> Result<Arc<dyn Store>, UpError> {
-    let store: Arc<dyn Store> = Arc::new(RedisStore::connect(config)?);
+    let store: Arc<dyn Store> = bookingq_store::open(config)?;
     for warning in insist(OPENING, || store.open()).await?.warnings {
         console.tell(format!("warning: {warning}"));
     }

@@ -1,8 +1,6 @@
 //! `bookingq admission`: opens, pauses or closes a queue, or prints its admission.
 
 use bookingq_core::{Admission, QueueName};
-use bookingq_store::Store as _;
-use bookingq_store::redis::RedisStore;
 use clap::ValueEnum;
 
 use crate::failure::Failure;
@@ -51,7 +49,7 @@ impl From<AdmissionArg> for Admission {
 
 /// Sets the admission if there is an argument, and prints it.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let store = RedisStore::connect(args.redis.resolve(args.queue).await?)?;
+    let store = bookingq_store::open(args.redis.resolve(args.queue).await?)?;
     store.open().await?;
     if let Some(admission) = args.admission {
         store.set_admission(admission.into()).await?;

@@ -8,7 +8,7 @@ use bookingq_crowd::{Behaviour, Behaviours, Connecting, CrowdConfig};
 use bookingq_proto::v1;
 use bookingq_serve::Signals;
 use bookingq_sim::inspect::RemoteLedger;
-use bookingq_store::redis::RedisConfig;
+use bookingq_store::RedisConfig;
 use bookingq_up::Outcome;
 use bookingq_up::load::{self, LoadConfig, Printing};
 use clap::value_parser;
