@@ -1,4 +1,4 @@
-//! What a worker is told at its start: typed and checked, so that nothing inward parses text.
+//! The configuration of a worker: typed and checked, so that no other file parses text.
 
 use std::net::SocketAddr;
 use std::time::Duration;
