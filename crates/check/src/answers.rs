@@ -25,6 +25,8 @@ pub(crate) struct AnsweredBooking {
     left: bool,
     /// Payments sent, each over all its calls.
     pub(crate) payments: Vec<SentPayment>,
+    /// A payment was refused with `ALREADY_FINAL` before the deadline.
+    final_early: bool,
     /// When the client first saw the hold.
     held: Option<u64>,
     /// The newest states: when the answer arrived, and what it said.
@@ -55,6 +57,7 @@ impl AnsweredBooking {
             cancelled: false,
             left: false,
             payments: Vec::new(),
+            final_early: false,
             held: None,
             states: Vec::new(),
             watched: None,
@@ -65,9 +68,12 @@ impl AnsweredBooking {
         self.states.iter().map(|(_, state)| *state)
     }
 
-    /// Whether the client did nothing to the booking but send this payment, and knows every answer.
-    fn only_paid_by(&self, payment: &PaymentId) -> bool {
-        !self.left && self.payments.iter().all(|sent| sent.id == *payment && !sent.unknown)
+    /// Whether the client did nothing to the booking but send one payment, which never won and
+    /// whose answers are all known: then only the deadline can have ended its hold.
+    fn had_one_refused_payment(&self) -> bool {
+        let mut payments = self.payments.iter();
+        let refused = payments.next().is_some_and(|sent| !sent.acknowledged && !sent.unknown);
+        refused && payments.next().is_none() && !self.left
     }
 }
 
@@ -136,9 +142,13 @@ impl Answers {
     pub fn violations(&self) -> Violations {
         let mut violations = self.violations.clone();
         for (booking, answered) in &self.bookings {
-            let Some(end) = answered.newest_states().find(|state| state.is_final()) else {
-                continue;
-            };
+            if answered.final_early && answered.had_one_refused_payment() {
+                violations.note(Violation::BrokenDeadline, || {
+                    format!("{booking}: its only payment was refused before the deadline")
+                });
+            }
+            let end = answered.newest_states().find(|state| state.is_final());
+            let Some(end) = end else { continue };
             let paid = answered.payments.iter().any(|payment| payment.acknowledged);
             let may_be_paid = paid || answered.payments.iter().any(|payment| payment.unknown);
             let kept = match end {
@@ -352,8 +362,8 @@ impl Answers {
                     Some(Violation::UnexpectedRefusal)
                 }
             }
-            (CallKind::Pay { of, payment }, "HOLD_EXPIRED" | "ALREADY_FINAL") => {
-                return self.refused_as_late(call, *of, payment, reason);
+            (CallKind::Pay { of, .. }, "HOLD_EXPIRED" | "ALREADY_FINAL") => {
+                return self.refused_as_late(call, *of, reason);
             }
             (CallKind::Pay { of, .. }, "NOT_RESERVED") => {
                 let held = self.bookings.get(of).and_then(|answered| answered.held);
@@ -368,25 +378,18 @@ impl Answers {
         }
     }
 
-    fn refused_as_late(
-        &mut self,
-        call: &RecordedCall,
-        of: BookingId,
-        payment: &PaymentId,
-        reason: &str,
-    ) {
-        let Some(answered) = self.bookings.get(&of) else { return };
-        // A booking that its client cancelled or paid otherwise may well be final before.
-        let late = reason == "HOLD_EXPIRED" || answered.only_paid_by(payment);
-        let deadline = answered.deadline_ms.filter(|deadline| self.is_before(call.end, *deadline));
-        if let Some(deadline) = deadline.filter(|_| late) {
+    fn refused_as_late(&mut self, call: &RecordedCall, of: BookingId, reason: &str) {
+        let deadline = self.bookings.get(&of).and_then(|answered| answered.deadline_ms);
+        let early = deadline.filter(|deadline| self.is_before(call.end, *deadline));
+        let Some(deadline) = early else { return };
+        if reason == "HOLD_EXPIRED" {
             let answered_ms = self.time_of_day_ms(call.end);
             self.violations.note(Violation::BrokenDeadline, || {
-                format!(
-                    "{of}: a payment was refused with {reason} at {answered_ms}, before the \
-                     deadline {deadline}"
-                )
+                format!("{of} expired at {answered_ms}, before the deadline {deadline}")
             });
+        } else if let Some(answered) = self.bookings.get_mut(&of) {
+            // Another call that is still in flight may have ended the hold: decided at the end.
+            answered.final_early = true;
         }
     }
 }
