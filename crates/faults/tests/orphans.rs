@@ -9,12 +9,11 @@ use bookingq_harness::{Process, ProcessSpec};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Processes that have this path among their arguments.
-fn processes_with(path: &Path) -> usize {
+/// Processes whose working directory this is: redis-server changes to its data directory.
+fn processes_in(directory: &Path) -> usize {
     let folders = std::fs::read_dir("/proc").unwrap().flatten();
-    let commands = folders.filter_map(|folder| std::fs::read(folder.path().join("cmdline")).ok());
-    let path = path.to_str().unwrap();
-    commands.filter(|command| String::from_utf8_lossy(command).contains(path)).count()
+    let directories = folders.filter_map(|folder| folder.path().join("cwd").read_link().ok());
+    directories.filter(|found| found == directory).count()
 }
 
 #[tokio::test]
@@ -31,7 +30,7 @@ async fn a_run_that_is_killed_leaves_no_redis_behind() {
     )
     .unwrap();
     let data = folder.path().canonicalize().unwrap().join("target/faults/1/redis");
-    eventually("Redis to start", LIMIT, async || processes_with(&data) > 0).await;
+    eventually("Redis to start", LIMIT, async || processes_in(&data) > 0).await;
     run.kill();
-    eventually("Redis to end", LIMIT, async || processes_with(&data) == 0).await;
+    eventually("Redis to end", LIMIT, async || processes_in(&data) == 0).await;
 }
