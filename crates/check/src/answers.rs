@@ -10,7 +10,8 @@ use crate::violation::{Violation, Violations};
 /// States remembered of each booking: more than one client's calls that overlap.
 const REMEMBERED: usize = 4;
 
-/// What clients were answered about one booking.
+/// What clients were answered about one booking. Its flags are independent facts, no hidden states.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone)]
 pub(crate) struct AnsweredBooking {
     pub(crate) client: ClientId,
@@ -325,18 +326,16 @@ impl Answers {
         let acknowledged = matches!(call.answer, CallAnswer::Ok(_));
         let unknown = matches!(call.answer, CallAnswer::Unknown { .. });
         let Some(answered) = self.bookings.get_mut(&of) else { return };
-        let sent = match answered.payments.iter_mut().find(|known| known.id == *payment) {
-            Some(known) => {
-                known.sent = known.sent.min(call.start);
-                known.acknowledged |= acknowledged;
-                known.unknown |= unknown;
-                known.sent
-            }
-            None => {
-                let (id, sent) = (payment.clone(), call.start);
-                answered.payments.push(SentPayment { id, sent, acknowledged, unknown });
-                sent
-            }
+        let known = answered.payments.iter_mut().find(|known| known.id == *payment);
+        let sent = if let Some(known) = known {
+            known.sent = known.sent.min(call.start);
+            known.acknowledged |= acknowledged;
+            known.unknown |= unknown;
+            known.sent
+        } else {
+            let (id, sent) = (payment.clone(), call.start);
+            answered.payments.push(SentPayment { id, sent, acknowledged, unknown });
+            sent
         };
         let late = answered.deadline_ms.filter(|deadline| self.is_after(sent, *deadline));
         if let Some(deadline) = late.filter(|_| acknowledged) {
@@ -351,7 +350,7 @@ impl Answers {
         let earlier = |end: &u64| *end < call.start;
         let had = self.acknowledged.get(client).is_some_and(|known| earlier(&known.first));
         let found = match (&call.kind, reason) {
-            (_, "OVERLOADED") => None,
+            (_, "OVERLOADED") | (CallKind::Cancel { .. }, "ALREADY_FINAL") => None,
             (_, "BOOKING_NOT_FOUND") => had.then_some(Violation::Lost),
             (CallKind::Enqueue { request }, _) => {
                 let known = self.requests.get(&(client.clone(), request.clone()));
@@ -369,7 +368,6 @@ impl Answers {
                 let held = self.bookings.get(of).and_then(|answered| answered.held);
                 held.filter(earlier).map(|_| Violation::BrokenPayment)
             }
-            (CallKind::Cancel { .. }, "ALREADY_FINAL") => None,
             _ => Some(Violation::UnexpectedRefusal),
         };
         if let Some(kind) = found {

@@ -37,7 +37,7 @@ pub(crate) struct Updates {
 
 #[derive(Debug)]
 enum Source {
-    Watch { open: Option<OpenWatch>, retry: Retry },
+    Watch { open: Option<Box<OpenWatch>>, retry: Retry },
     Poll { wait: Duration },
 }
 
@@ -83,7 +83,7 @@ impl Updates {
                     None => match open_watch(caller).await {
                         Ok(watch) => {
                             retry.reset();
-                            open.insert(watch)
+                            open.insert(Box::new(watch))
                         }
                         Err(status) => {
                             fail(caller, retry, status)?;

@@ -254,7 +254,7 @@ impl Member {
                 warn!(queue = told(&self.key), %error, "admission was not written; trying again");
             }
             Err(_) => {
-                warn!(queue = told(&self.key), "admission was not written in time; trying again")
+                warn!(queue = told(&self.key), "admission was not written in time; trying again");
             }
         }
     }

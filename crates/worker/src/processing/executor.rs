@@ -116,7 +116,10 @@ impl Executor {
         }
         let ExecutorConfig { hold, retry } = &self.config;
         let answer = self.booking.perform(task, *hold).await;
-        let outcome = answer.as_ref().map_or_else(|error| error.as_str(), |answer| answer.as_str());
+        let outcome = answer.as_ref().map_or_else(
+            crate::downstream::CallError::as_str,
+            crate::downstream::booking::Answer::as_str,
+        );
         self.count_call("booking", task.kind.as_str(), outcome, start);
         let open = f64::from(u8::from(self.booking.breaker.is_open()));
         self.metrics.tasks.circuit_open.with_label_values(&["booking"]).set(open);
