@@ -96,7 +96,7 @@ impl Site {
             console.clone(),
         )?;
         let sweeper = match plan.sweep {
-            Some(_) => Some(start_sweeper(&home, &plan, &services, &console)?),
+            Some(_) => Some(start_sweeper(&home, &plan, &services, &console)),
             None => None,
         };
         if let Some(address) = services.simulator.admin_address() {
@@ -265,10 +265,10 @@ fn start_sweeper(
     plan: &Arc<Plan>,
     services: &Arc<Services>,
     console: &Console,
-) -> Result<Part<()>, UpError> {
+) -> Part<()> {
     let leave = CancellationToken::new();
-    let task = sweeping::start(home, plan, services, console, leave.clone())?;
-    Ok(Part { leave, task })
+    let task = sweeping::start(home, plan, services, console, leave.clone());
+    Part { leave, task }
 }
 
 /// Bookings joining and leaving the line each second, between two snapshots.
