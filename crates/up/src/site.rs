@@ -95,10 +95,7 @@ impl Site {
             base_port,
             console.clone(),
         )?;
-        let sweeper = match plan.sweep {
-            Some(_) => Some(start_sweeper(&home, &plan, &services, &console)),
-            None => None,
-        };
+        let sweeper = plan.sweep.as_ref().map(|_| start_sweeper(&home, &plan, &services, &console));
         if let Some(address) = services.simulator.admin_address() {
             console.tell(format!(
                 "{}: the simulated Booking Service's ledger is at http://{address}/ledger",
