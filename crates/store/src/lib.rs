@@ -6,7 +6,6 @@
 //!     |- redis::RedisStore     one Lua file for each transition
 //!     '- group::GroupCommit    in front of either: single calls in, batches out
 //!   conformance                one suite, run against each
-//!   reading                    what the autoscaler makes of successive snapshots
 //! ```
 //!
 //! A store belongs to one queue. Each method is one atomic step, is safe to repeat, and decides by
@@ -17,7 +16,6 @@ pub mod conformance;
 pub mod error;
 pub mod group;
 pub mod memory;
-pub mod reading;
 pub mod redis;
 pub mod task;
 pub mod view;

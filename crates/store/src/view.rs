@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bookingq_core::autoscale::driver::Measurement;
 use bookingq_core::{
     Admission, Booking, BookingId, ClientId, Details, Event, EventSeq, PaymentId, RequestId,
     Ticket, Timestamp,
@@ -140,6 +141,20 @@ pub struct Snapshot {
     pub swept_at: Option<Timestamp>,
     /// Outbox entries kept.
     pub outbox: u64,
+}
+
+impl From<&Snapshot> for Measurement {
+    fn from(snapshot: &Snapshot) -> Self {
+        Self {
+            at: snapshot.now,
+            admission: snapshot.admission,
+            backlog: snapshot.backlog,
+            in_flight: snapshot.in_flight,
+            enqueued: snapshot.totals.enqueued,
+            dispatched: snapshot.totals.dispatched,
+            busy_us: snapshot.totals.busy_us,
+        }
+    }
 }
 
 /// A piece of the outbox.
