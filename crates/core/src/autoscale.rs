@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::defaults;
 use crate::time::Timestamp;
 
 pub mod driver;
@@ -39,17 +40,22 @@ pub struct Policy {
     pub stale_after: Duration,
 }
 
+impl Policy {
+    /// The defaults of a queue.
+    pub const DEFAULT: Self = Self {
+        min: 1,
+        max: 10,
+        concurrency: defaults::CONCURRENCY,
+        utilisation: 0.7,
+        drain_target: Duration::from_secs(30),
+        scale_down_window: Duration::from_secs(60),
+        stale_after: Duration::from_secs(5),
+    };
+}
+
 impl Default for Policy {
     fn default() -> Self {
-        Self {
-            min: 1,
-            max: 10,
-            concurrency: 32,
-            utilisation: 0.7,
-            drain_target: Duration::from_secs(30),
-            scale_down_window: Duration::from_secs(60),
-            stale_after: Duration::from_secs(5),
-        }
+        Self::DEFAULT
     }
 }
 

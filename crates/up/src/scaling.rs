@@ -1,6 +1,6 @@
 //! The number of workers of one queue in `bookingq up`: fixed, or from the scaling driver.
 
-use bookingq_api::plan::Scaling;
+use bookingq_api::plan::ScalingPlan;
 use bookingq_core::autoscale::driver::ScalingDriver;
 use bookingq_core::autoscale::{Decision, Policy};
 use bookingq_store::Snapshot;
@@ -17,11 +17,11 @@ pub struct Scaler {
 
 impl Scaler {
     /// Starts with the number that `size` or the manifest asks for.
-    pub fn new(scaling: &Scaling, size: FleetSize) -> Self {
+    pub fn new(scaling: &ScalingPlan, size: FleetSize) -> Self {
         let (policy, replicas) = match (size, *scaling) {
             (FleetSize::Fixed(replicas), _)
-            | (FleetSize::FromManifest, Scaling::Fixed(replicas)) => (None, replicas),
-            (FleetSize::FromManifest, Scaling::Automatic(policy)) => (Some(policy), policy.min),
+            | (FleetSize::FromManifest, ScalingPlan::Fixed(replicas)) => (None, replicas),
+            (FleetSize::FromManifest, ScalingPlan::Automatic(policy)) => (Some(policy), policy.min),
         };
         Self { policy, driver: ScalingDriver::new(), replicas }
     }
@@ -49,11 +49,11 @@ mod tests {
 
     #[test]
     fn a_number_on_the_command_line_wins_over_the_manifest() {
-        let automatic = Scaling::Automatic(Policy { min: 2, ..Policy::default() });
+        let automatic = ScalingPlan::Automatic(Policy { min: 2, ..Policy::default() });
         for (scaling, size, replicas) in [
             (automatic, FleetSize::FromManifest, 2),
             (automatic, FleetSize::Fixed(3), 3),
-            (Scaling::Fixed(4), FleetSize::FromManifest, 4),
+            (ScalingPlan::Fixed(4), FleetSize::FromManifest, 4),
         ] {
             assert_eq!(Scaler::new(&scaling, size).replicas(), replicas);
         }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_fixed_number_never_changes() {
-        let mut scaler = Scaler::new(&Scaling::Fixed(3), FleetSize::FromManifest);
+        let mut scaler = Scaler::new(&ScalingPlan::Fixed(3), FleetSize::FromManifest);
         assert!(scaler.decide(None).is_none());
         assert_eq!(scaler.replicas(), 3);
     }

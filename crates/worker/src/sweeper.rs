@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::admin::{self, Readiness};
-use crate::config::{Downstream, Retry};
+use crate::config::Downstream;
 use crate::downstream::booking::BookingClient;
 use crate::follow::line_view::LineView;
 use crate::metrics::Metrics;
@@ -23,6 +23,7 @@ use crate::processing::claims::Finished;
 use crate::processing::renewals::renew_leases;
 use crate::processing::{ClaimLoop, Executor, ExecutorConfig};
 use crate::{WorkerError, keeper};
+use bookingq_core::backoff::RetryPolicy;
 
 /// Holds turned in one step.
 const STEP: usize = bookingq_core::limits::MAX_STORE_BATCH;
@@ -47,7 +48,7 @@ pub struct SweepConfig {
     /// Time to pay, for a reservation that a dead worker left behind.
     pub hold: Duration,
     /// Retries.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     /// How long tasks in hand may take once the sweep is over.
     pub grace: Duration,
     /// Port of `/healthz`, `/readyz` and `/metrics`; none in-process.

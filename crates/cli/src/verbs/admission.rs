@@ -1,12 +1,13 @@
 //! `bookingq admission`: opens, pauses or closes a queue, or tells which it is.
 
+use bookingq_api::args::RedisArgs;
 use bookingq_core::{Admission, QueueName};
 use bookingq_store::Store as _;
 use bookingq_store::redis::RedisStore;
 use clap::ValueEnum;
 
 use crate::failure::Failure;
-use crate::flags::RedisFlags;
+use crate::flags::redis_config;
 
 /// Open, pause or close a queue; without a word, tell which it is
 #[derive(Debug, clap::Args)]
@@ -24,7 +25,7 @@ pub struct Args {
     #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
     queue: QueueName,
     #[command(flatten)]
-    redis: RedisFlags,
+    redis: RedisArgs,
 }
 
 /// What a queue can be told.
@@ -50,7 +51,7 @@ impl From<Word> for Admission {
 
 /// Sets it if asked to, and prints it.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let store = RedisStore::connect(args.redis.resolve(args.queue).await?)?;
+    let store = RedisStore::connect(redis_config(args.redis, args.queue).await?)?;
     store.open().await?;
     if let Some(word) = args.word {
         store.set_admission(word.into()).await?;

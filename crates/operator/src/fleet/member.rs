@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bookingq_api::plan::{RedisSource, Scaling as Wish};
-use bookingq_api::status::Scaling;
+use bookingq_api::plan::{RedisSource, ScalingPlan};
+use bookingq_api::status::LastScaling;
 use bookingq_core::Timestamp;
 use bookingq_core::autoscale::Situation;
 use bookingq_core::autoscale::driver::ScalingDriver;
@@ -261,8 +261,8 @@ impl Member {
         let situation =
             self.driver.observe(snapshot.map(Into::into), current, self.seen.unschedulable);
         let change = match &self.order.target.plan.scaling {
-            Wish::Fixed(replicas) => self.fixed(*replicas, &situation),
-            Wish::Automatic(policy) => {
+            ScalingPlan::Fixed(replicas) => self.fixed(*replicas, &situation),
+            ScalingPlan::Automatic(policy) => {
                 let decision = self.driver.decide(policy, situation);
                 (decision.replicas != situation.current).then(|| scaling::decided(&decision))
             }
@@ -288,8 +288,8 @@ impl Member {
 
     /// A fixed number is set once. Whoever changes the Deployment after that, a person or another
     /// autoscaler, is right.
-    fn fixed(&mut self, wanted: u32, situation: &Situation) -> Option<Scaling> {
-        let set = |last: &Scaling| last.reason == FIXED && last.to == wanted as i32;
+    fn fixed(&mut self, wanted: u32, situation: &Situation) -> Option<LastScaling> {
+        let set = |last: &LastScaling| last.reason == FIXED && last.to == wanted as i32;
         if self.seen.scaling.as_ref().is_some_and(set) {
             return None;
         }
@@ -302,7 +302,7 @@ impl Member {
         Some(change)
     }
 
-    async fn write(&mut self, change: Scaling) {
+    async fn write(&mut self, change: LastScaling) {
         match self.patch(&change).await {
             Ok(()) => {
                 let note = scaling::sentence(&change);
@@ -327,7 +327,7 @@ impl Member {
         }
     }
 
-    async fn patch(&self, change: &Scaling) -> Result<(), ApiError> {
+    async fn patch(&self, change: &LastScaling) -> Result<(), ApiError> {
         let target = &self.order.target;
         let deployments: Api<Deployment> =
             Api::namespaced(self.shared.client.clone(), &target.namespace);

@@ -1,13 +1,13 @@
 //! Between the planner and the status: readings in whole numbers, so that what the status says
 //! replays to the same answer.
 
-use bookingq_api::status::Scaling;
+use bookingq_api::status::LastScaling;
 use bookingq_core::autoscale::{Decision, Reason, Situation};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// A decision of the planner, for the status.
-pub fn decided(decision: &Decision) -> Scaling {
+pub fn decided(decision: &Decision) -> LastScaling {
     let reason = match decision.reason {
         Reason::Demand => "Demand",
         Reason::HeldByWindow => "HeldByWindow",
@@ -21,14 +21,14 @@ pub fn decided(decision: &Decision) -> Scaling {
 pub const FIXED: &str = "Fixed";
 
 /// A fixed number that was asked for.
-pub fn fixed(replicas: u32, situation: &Situation) -> Scaling {
+pub fn fixed(replicas: u32, situation: &Situation) -> LastScaling {
     record(FIXED, replicas, replicas, situation)
 }
 
-fn record(reason: &str, to: u32, wanted: u32, situation: &Situation) -> Scaling {
+fn record(reason: &str, to: u32, wanted: u32, situation: &Situation) -> LastScaling {
     let reading = situation.reading.as_ref();
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    Scaling {
+    LastScaling {
         at: now(),
         from: situation.current as i32,
         to: to as i32,
@@ -45,8 +45,8 @@ fn record(reason: &str, to: u32, wanted: u32, situation: &Situation) -> Scaling 
 }
 
 /// In words, for an event.
-pub fn sentence(scaling: &Scaling) -> String {
-    let Scaling { from, to, backlog, arrivals_per_minute, in_flight, .. } = scaling;
+pub fn sentence(scaling: &LastScaling) -> String {
+    let LastScaling { from, to, backlog, arrivals_per_minute, in_flight, .. } = scaling;
     let change = format!("workers {from} -> {to}");
     match scaling.reason.as_str() {
         FIXED => format!("{change}: spec.replicas asks for {to}"),

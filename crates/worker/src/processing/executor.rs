@@ -13,12 +13,12 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, debug, info, warn};
 
 use super::judge::{Service, judge};
-use crate::config::Retry;
 use crate::downstream::Trouble;
 use crate::downstream::booking::{Answer, BookingClient};
 use crate::downstream::ticket::TicketClient;
 use crate::metrics::Metrics;
 use crate::trace;
+use bookingq_core::backoff::RetryPolicy;
 
 /// Waits between repeats of a settlement whose outcome is unknown.
 const SETTLE_BACKOFF: Backoff =
@@ -30,7 +30,7 @@ pub struct ExecutorConfig {
     /// Time to pay, from the moment the reservation is recorded.
     pub hold: Duration,
     /// Retries.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
 }
 
 /// Does tasks, and knows which are in hand.

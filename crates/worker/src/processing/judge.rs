@@ -5,9 +5,9 @@ use std::time::Duration;
 use bookingq_core::limits::MAX_REASON_BYTES;
 use bookingq_store::{Task, TaskKind, Try, Verdict};
 
-use crate::config::Retry;
 use crate::downstream::Trouble;
 use crate::downstream::booking::Answer;
+use bookingq_core::backoff::RetryPolicy;
 
 /// What is known about the Booking Service besides this one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub fn judge(
     task: &Task,
     answer: Result<Answer, Trouble>,
     service: Service,
-    retry: &Retry,
+    retry: &RetryPolicy,
     hold: Duration,
     chance: f64,
 ) -> Verdict {
@@ -75,7 +75,7 @@ fn counts(trouble: &Trouble, service: Service) -> Try {
     }
 }
 
-fn again(task: &Task, counts: Try, retry: &Retry, chance: f64) -> Verdict {
+fn again(task: &Task, counts: Try, retry: &RetryPolicy, chance: f64) -> Verdict {
     Verdict::Retry { after: retry.backoff.delay(task.attempts + 1, chance), counts }
 }
 
@@ -113,7 +113,14 @@ mod tests {
     }
 
     fn verdict(task: &Task, trouble: Trouble, service: Service) -> Verdict {
-        judge(task, Err(trouble), service, &Retry::default(), Duration::from_secs(60), 0.0)
+        judge(
+            task,
+            Err(trouble),
+            service,
+            &bookingq_core::defaults::RETRY,
+            Duration::from_secs(60),
+            0.0,
+        )
     }
 
     fn silence() -> Trouble {
