@@ -17,7 +17,7 @@ import (
 type booking struct {
 	// Not known yet ("", 0) when the call that made it had no answer.
 	id      string
-	ticket  uint64
+	place   uint64
 	request string
 	state   string
 	// The final state that follows a release.
@@ -76,9 +76,9 @@ func (b booking) next() []booking {
 // meets binds what the answer tells of it, if the answer can be of it.
 func (b booking) meets(c call) (booking, bool) {
 	fits := b.state == c.State && b.request == c.MadeBy &&
-		(b.id == "" || b.id == c.Booking) && (b.ticket == 0 || b.ticket == c.Ticket) &&
+		(b.id == "" || b.id == c.Booking) && (b.place == 0 || b.place == c.Place) &&
 		(b.state != "releasing" || b.follows == c.Follows)
-	b.id, b.ticket = c.Booking, c.Ticket
+	b.id, b.place = c.Booking, c.Place
 	return b, fits
 }
 
@@ -215,7 +215,7 @@ func (s client) answers(c call) (client, bool) {
 			return s.with(b), ok && c.Existing
 		}
 		b, ok := booking{request: c.Request, state: "queued"}.meets(c)
-		ordered := s.newest == nil || s.newest.ticket < c.Ticket
+		ordered := s.newest == nil || s.newest.place < c.Place
 		return s.joins(b), ok && ordered && !c.Existing
 	case "pay", "cancel":
 		if !s.is(c.Of) {

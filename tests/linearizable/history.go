@@ -20,7 +20,7 @@ type call struct {
 	Reason  string `json:"reason"`
 	Booking string `json:"booking"`
 	MadeBy  string `json:"made_by"`
-	Ticket  uint64 `json:"ticket"`
+	Place   uint64 `json:"queue_number"`
 	State   string `json:"state"`
 	Follows string `json:"follows"`
 	// Whether an Enqueue found a place that was there.

@@ -19,14 +19,14 @@ func judged(t *testing.T, lines ...string) verdict {
 }
 
 const (
-	joined   = `{"client":"c","op":"enqueue","request":"r","start":0,"end":9,"outcome":"ok","booking":"b","made_by":"r","ticket":1,"state":"queued"}`
+	joined   = `{"client":"c","op":"enqueue","request":"r","start":0,"end":9,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"queued"}`
 	unheard  = `{"client":"c","op":"enqueue","request":"r","start":0,"end":9,"outcome":"unknown"}`
-	reserved = `{"client":"c","op":"status","start":10,"end":19,"outcome":"ok","booking":"b","made_by":"r","ticket":1,"state":"reserved"}`
-	paid     = `{"client":"c","op":"pay","of":"b","payment":"p","start":20,"end":29,"outcome":"ok","booking":"b","made_by":"r","ticket":1,"state":"confirming"}`
+	reserved = `{"client":"c","op":"status","start":10,"end":19,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"reserved"}`
+	paid     = `{"client":"c","op":"pay","of":"b","payment":"p","start":20,"end":29,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"confirming"}`
 	unpaid   = `{"client":"c","op":"pay","of":"b","payment":"p","start":20,"end":29,"outcome":"unknown"}`
-	sold     = `{"client":"c","op":"status","start":30,"end":39,"outcome":"ok","booking":"b","made_by":"r","ticket":1,"state":"confirmed"}`
-	again    = `{"client":"c","op":"enqueue","request":"s","start":40,"end":49,"outcome":"ok","booking":"d","made_by":"s","ticket":2,"state":"queued"}`
-	late     = `{"client":"c","op":"enqueue","request":"r","start":50,"end":59,"outcome":"ok","booking":"b","made_by":"r","ticket":1,"state":"confirmed","existing":true}`
+	sold     = `{"client":"c","op":"status","start":30,"end":39,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"confirmed"}`
+	again    = `{"client":"c","op":"enqueue","request":"s","start":40,"end":49,"outcome":"ok","booking":"d","made_by":"s","queue_number":2,"state":"queued"}`
+	late     = `{"client":"c","op":"enqueue","request":"r","start":50,"end":59,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"confirmed","existing":true}`
 )
 
 func with(line string, changes ...string) string {
@@ -50,7 +50,7 @@ func TestWhatAQueueMayAnswerIsLinearizable(t *testing.T) {
 func TestWhatAQueueMayNotAnswerIsFound(t *testing.T) {
 	for name, lines := range map[string][]string{
 		"another booking of the same request":   {joined, with(reserved, `"b"`, `"x"`)},
-		"another booking of an earlier request": {joined, reserved, paid, sold, again, with(late, `"b"`, `"x"`, `"ticket":1`, `"ticket":3`, `"confirmed","existing":true`, `"queued"`)},
+		"another booking of an earlier request": {joined, reserved, paid, sold, again, with(late, `"b"`, `"x"`, `"queue_number":1`, `"queue_number":3`, `"confirmed","existing":true`, `"queued"`)},
 		"a lost place":                          {joined, `{"client":"c","op":"status","start":10,"end":11,"outcome":"refused","reason":"BOOKING_NOT_FOUND"}`},
 		"a payment that is forgotten":           {joined, reserved, paid, with(sold, "confirmed", "reserved")},
 		"a payment that expires":                {joined, reserved, paid, with(sold, "confirmed", "expired")},
@@ -66,16 +66,16 @@ func TestWhatAQueueMayNotAnswerIsFound(t *testing.T) {
 	}
 }
 
-func TestTicketsAreInTheOrderOfTheirCalls(t *testing.T) {
+func TestPlacesAreInTheOrderOfTheirCalls(t *testing.T) {
 	other := func(changes ...string) string { return with(joined, append(changes, `"c"`, `"e"`, `"b"`, `"f"`)...) }
 	later := []string{`:0,`, `:10,`, `:9,`, `:19,`}
 	for name, one := range map[string]struct {
 		second string
 		wanted porcupine.CheckResult
 	}{
-		"later, and behind":              {other(append(later, `"ticket":1`, `"ticket":7`)...), porcupine.Ok},
-		"later, and in front":            {other(append(later, `"ticket":1`, `"ticket":0`)...), porcupine.Illegal},
-		"at the same time, in front":     {other(`"ticket":1`, `"ticket":0`), porcupine.Ok},
+		"later, and behind":              {other(append(later, `"queue_number":1`, `"queue_number":7`)...), porcupine.Ok},
+		"later, and in front":            {other(append(later, `"queue_number":1`, `"queue_number":0`)...), porcupine.Illegal},
+		"at the same time, in front":     {other(`"queue_number":1`, `"queue_number":0`), porcupine.Ok},
 		"at the same time, and the same": {other(), porcupine.Illegal},
 	} {
 		if found := judged(t, joined, one.second); found.line != one.wanted {

@@ -49,7 +49,7 @@ type verdict struct {
 	calls, clients, places int
 	// Whose calls are not linearizable, each with its calls.
 	broken map[string][]call
-	// What Porcupine says of the tickets of all.
+	// What Porcupine says of the places of all.
 	line porcupine.CheckResult
 	// Clients for which the search took too long.
 	open int
@@ -93,7 +93,7 @@ func judge(calls []call) verdict {
 func (v verdict) tell(to io.Writer) {
 	fmt.Fprintf(to, "%d calls of %d clients, %d new places\n", v.calls, v.clients, v.places)
 	fmt.Fprintf(to, "each client's calls: %d not linearizable, %d not decided within %s\n", len(v.broken), v.open, patience)
-	fmt.Fprintf(to, "the order of tickets: %s\n", v.line)
+	fmt.Fprintf(to, "the order of places: %s\n", v.line)
 	var whose []string
 	for who := range v.broken {
 		whose = append(whose, who)

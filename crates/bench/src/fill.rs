@@ -47,7 +47,7 @@ pub async fn reserve(
     hold: impl Fn(&Task) -> Duration,
 ) -> Result<()> {
     let reserved = tasks.iter().map(|task| {
-        let reservation = ReservationId::new(&format!("reservation-{}", task.ticket))?;
+        let reservation = ReservationId::new(&format!("reservation-{}", task.place))?;
         let verdict = Verdict::Reserved { reservation, hold: hold(task) };
         Ok(Settlement { lease: task.lease(), verdict, busy: Duration::from_millis(1) })
     });

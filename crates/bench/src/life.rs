@@ -68,13 +68,13 @@ async fn whole_life(store: &dyn Store, clients: Range<u64>) -> Result<()> {
     ensure!(tasks.len() == count, "claimed {} of {count} tasks", tasks.len());
 
     let reserved = tasks.iter().map(|task| {
-        let reservation = ReservationId::new(&format!("reservation-{}", task.ticket))?;
+        let reservation = ReservationId::new(&format!("reservation-{}", task.place))?;
         Ok(settlement(task, Verdict::Reserved { reservation, hold: LEASE }))
     });
     settle(store, reserved.collect::<Result<_>>()?, BookingState::Reserved).await?;
 
     let payments = tasks.iter().map(|task| {
-        let payment = PaymentId::new(&format!("payment-{}", task.ticket))?;
+        let payment = PaymentId::new(&format!("payment-{}", task.place))?;
         Ok(Confirm { client: task.client.clone(), booking: Some(task.booking), payment })
     });
     let mut won = Vec::with_capacity(count);

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bookingq_core::{BookingState, Event, EventSeq, Outcome, Timestamp};
+use bookingq_crowd::latency::Latency;
 use bookingq_sim::BookingSim;
-use bookingq_sim::latency::Latency;
 use bookingq_sim::spec::BookingSpec;
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Scope, Store, Task};
@@ -98,7 +98,7 @@ async fn one_rate(
 
     let seller = BookingSim::start(BookingSpec::default(), ([127, 0, 0, 1], 0).into()).await?;
     let stop = CancellationToken::new();
-    let sweeper = Sweeper::new(sweeper(&seller, section == RELEASED), store.clone())?;
+    let sweeper = Sweeper::new(sweeper(&seller, section == RELEASED), store.clone());
     let before = redis.usage().await?;
     let sweeping = tokio::spawn(sweeper.run(SweepMode::UntilStopped, stop.clone()));
     let seen = tokio::time::timeout(LONG, watch).await???;
@@ -145,7 +145,7 @@ async fn hold(store: &RedisStore, rate: u64, holds: u64) -> Result<Timestamp> {
     let (now, started) = (store.snapshot().await?.now, Instant::now());
     let until_first = Duration::from_secs(1 + holds.div_ceil(FILLED_PER_SECOND));
     let length = |task: &Task| {
-        let turn = Duration::from_micros((task.ticket.0 - 1) * 1_000_000 / rate);
+        let turn = Duration::from_micros((task.place.number.get() - 1) * 1_000_000 / rate);
         (until_first + turn).saturating_sub(started.elapsed())
     };
     let mut held = 0;
@@ -190,9 +190,10 @@ async fn watch(
         }
         ensure!(quiet_since.elapsed() < LIMIT, "{left} of {holds} holds were not given back");
         for event in read.events {
-            let Event { at, to, ticket, deadline, .. } = event;
-            let known =
-                deadlines.get_mut(usize::try_from(ticket.0)?).context("a ticket of nobody")?;
+            let Event { at, to, place, deadline, .. } = event;
+            let known = deadlines
+                .get_mut(usize::try_from(place.number.get())?)
+                .context("a place of nobody")?;
             if let Some(deadline) = deadline {
                 *known = deadline;
             } else if to == end {

@@ -1,1 +1,31 @@
-//! Checks histories: every promise to a client against calls, events, store and ledger.
+//! Checks a queue against its promises: what clients were answered, what the audit log says, what
+//! the store has and what the Booking Service recorded.
+//!
+//! ```text
+//!   calls of the clients ──> recorder ──> Answers   (calls against calls, as they end)
+//!                                │ '──> a history file ──> saved: read again later
+//!   outbox ── audit ──> AuditLog  (transitions, order, fences, deadlines, the store's clock)
+//!   Answers + AuditLog + Evidence (store, ledger) ── verify ──> Verification {tallies, violations, timings}
+//! ```
+//!
+//! Every rule is a [`Violation`] and belongs to one invariant of ARCHITECTURE.md. The checker is a
+//! second opinion: it shares no code with the stores but the table of transitions.
+
+pub mod answers;
+pub mod audit;
+pub mod log;
+pub mod recorder;
+pub mod saved;
+pub mod tally;
+#[cfg(test)]
+mod tests;
+pub mod verify;
+pub mod violation;
+
+pub use crate::answers::Answers;
+pub use crate::audit::{Audit, AuditError};
+pub use crate::log::AuditLog;
+pub use crate::recorder::CallRecorder;
+pub use crate::tally::Tallies;
+pub use crate::verify::{Evidence, Moment, Verification};
+pub use crate::violation::{InvariantResult, Violation, Violations};

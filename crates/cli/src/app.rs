@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
+use bookingq_serve::Signals;
+use bookingq_serve::telemetry::{Telemetry, TelemetryError, TelemetryFlags};
 use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::level_filters::LevelFilter;
 
 use crate::failure::Failure;
-use crate::signals::Signals;
-use crate::telemetry::{self, Telemetry};
 use crate::verbs::{
     admission, cancel, crd, crowd, enqueue, operator, pay, probe, queue, simulate, status, sweep,
     top, up, watch, worker,
@@ -34,7 +35,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."
 )]
 pub struct Cli {
     #[command(flatten)]
-    telemetry: telemetry::Flags,
+    telemetry: TelemetryFlags,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -60,14 +61,14 @@ enum Verb {
 }
 
 impl Verb {
-    /// What is logged unless the user says otherwise.
-    fn chatter(&self) -> telemetry::Chatter {
+    /// The lowest level that is logged by default: services log events, tools log problems.
+    fn log_level(&self) -> LevelFilter {
         match self {
             Self::Worker(_) | Self::Sweep(_) | Self::Operator(_) | Self::Simulate(_) => {
-                telemetry::Chatter::Service
+                LevelFilter::INFO
             }
-            Self::Up(_) | Self::Crowd(_) => up::chatter(),
-            _ => telemetry::Chatter::Tool,
+            Self::Up(_) | Self::Crowd(_) => up::log_level(),
+            _ => LevelFilter::WARN,
         }
     }
 
@@ -123,7 +124,11 @@ async fn serve(cli: Cli) -> Result<(), Failure> {
     // TLS needs to know its cryptography before its first connection. Fails only if another one is
     // installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let telemetry = Telemetry::start(&cli.telemetry, cli.verb.chatter())?;
+    let started = Telemetry::start(&cli.telemetry, cli.verb.log_level());
+    let telemetry = started.map_err(|error| match error {
+        TelemetryError::AlreadyStarted(_) => error.into(),
+        wrong => Failure::usage(wrong),
+    })?;
     let signals = Signals::default();
     let outcome = tokio::select! {
         outcome = cli.verb.run(&signals) => outcome,

@@ -6,8 +6,6 @@ mod app;
 mod client;
 mod failure;
 mod flags;
-mod signals;
-mod telemetry;
 mod verbs;
 
 pub use app::{Cli, main};

@@ -2,17 +2,14 @@
 //! simulated Booking Service.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-#[path = "../../store/tests/support/mod.rs"]
-mod support;
-
-use std::net::TcpListener;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use bookingq_harness::port::free_address;
+use bookingq_harness::{Fsync, RedisServer};
 use bookingq_sim::{Simulator, SimulatorConfig};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use support::RedisServer;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -37,8 +34,8 @@ struct Town {
 impl Town {
     async fn new() -> Self {
         let simulator = Simulator::start(SimulatorConfig::local()).await.unwrap();
-        let door = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        Self { redis: RedisServer::start_durable(), simulator, door }
+        let door = free_address().unwrap().to_string();
+        Self { redis: RedisServer::start(Fsync::Always).unwrap(), simulator, door }
     }
 
     fn ledger(&self) -> String {

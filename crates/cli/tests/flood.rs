@@ -5,17 +5,15 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod process;
-#[path = "../../store/tests/support/mod.rs"]
-mod support;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bookingq_harness::{Fsync, RedisServer};
 use bookingq_proto::v1;
 use bytes::Bytes;
 use process::Worker;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use support::RedisServer;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -45,13 +43,6 @@ fn connections() -> usize {
     let allowed =
         limit.maximum.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
     asked.min(allowed - SPARE_FILES)
-}
-
-/// The most memory that the worker ever held.
-fn peak_mib(worker: &Worker) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
 /// Connects and says nothing.
@@ -121,11 +112,11 @@ fn request(number: u32) -> v1::EnqueueRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_takes_bounded_memory_and_keeps_nobody_out() {
-    let redis = RedisServer::start();
+    let redis = RedisServer::start(Fsync::Off).unwrap();
     let worker = Worker::start(&redis.url(), "http://127.0.0.1:1", &[]);
     let mut early = worker.connect().await;
     early.enqueue(request(0)).await.unwrap();
-    let calm = peak_mib(&worker);
+    let calm = worker.process.usage().unwrap().peak_mib;
 
     let count = connections();
     let mut flood = JoinSet::new();
@@ -152,7 +143,7 @@ async fn a_flood_takes_bounded_memory_and_keeps_nobody_out() {
         answer.unwrap().unwrap();
         longest = longest.max(asked.elapsed());
     }
-    let peak = peak_mib(&worker);
+    let peak = worker.process.usage().unwrap().peak_mib;
     println!(
         "{count} connections: {number} places, the slowest after {longest:?}; {calm:.1} MiB before, {peak:.1} at most"
     );

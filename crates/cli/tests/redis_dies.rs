@@ -4,18 +4,16 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod process;
-#[path = "../../store/tests/support/mod.rs"]
-mod support;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bookingq_harness::{Fsync, RedisServer};
 use bookingq_proto::error::reason_of;
 use bookingq_proto::v1;
 use process::{Client, Worker};
-use support::RedisServer;
 
 const KILLS: usize = 10;
 const LIMIT: Duration = Duration::from_secs(30);
@@ -67,7 +65,7 @@ async fn call(mut client: Client, caller: usize, seen: Arc<Seen>) -> HashMap<Str
 
 #[tokio::test]
 async fn invariant_1_no_acknowledged_place_is_missing_after_redis_was_killed_again_and_again() {
-    let mut redis = RedisServer::start_durable();
+    let mut redis = RedisServer::start(Fsync::Always).unwrap();
     // A Booking Service that does not exist: nobody leaves the line for good.
     let worker = Worker::start(&redis.url(), "http://127.0.0.1:1", &[]);
     let mut client = worker.connect().await;
@@ -79,22 +77,26 @@ async fn invariant_1_no_acknowledged_place_is_missing_after_redis_was_killed_aga
         grows(&seen.acknowledged).await;
         redis.kill();
         grows(&seen.unavailable).await;
-        redis.restart();
+        redis.restart().unwrap();
     }
     grows(&seen.acknowledged).await;
     seen.enough.store(true, Ordering::Relaxed);
 
-    let (mut tickets, mut clients) = (HashMap::new(), 0u64);
+    let (mut numbers, mut clients) = (HashMap::new(), 0u64);
     for caller in callers {
         for (who, place) in caller.await.unwrap() {
             let request = v1::GetStatusRequest { queue: "concert".into(), client_id: who.clone() };
             let found = client.get_status(request).await.unwrap().into_inner().booking.unwrap();
             assert_eq!(
-                (&found.booking_id, found.ticket),
-                (&place.booking_id, place.ticket),
+                (&found.booking_id, found.queue_number),
+                (&place.booking_id, place.queue_number),
                 "{who}"
             );
-            assert_eq!(tickets.insert(found.ticket, who), None, "one ticket, two clients");
+            assert_eq!(
+                numbers.insert(found.queue_number, who),
+                None,
+                "one queue number, two clients"
+            );
             clients += 1;
         }
     }

@@ -5,17 +5,17 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod process;
-#[path = "../../store/tests/support/mod.rs"]
-mod support;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
+use bookingq_harness::port::free_address;
+use bookingq_harness::wait::eventually;
+use bookingq_harness::{Fsync, RedisServer};
 use bookingq_proto::error::reason_of;
 use bookingq_proto::v1::{self, BookingState, ErrorReason};
 use bookingq_sim::BookingSim;
-use process::{Client, Worker, free_address};
-use support::RedisServer;
+use process::{Client, Worker};
 use tonic::{Status, Streaming};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -25,13 +25,8 @@ async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, work).await.unwrap()
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let waited = tokio::time::timeout(LIMIT, async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("not within {LIMIT:?}: {what}"));
+async fn until(what: &str, holds: impl AsyncFnMut() -> bool) {
+    eventually(what, LIMIT, holds).await;
 }
 
 /// The value of one of the worker's metrics.
@@ -110,8 +105,8 @@ async fn becomes(client: &mut Client, who: &str, wanted: BookingState) {
 /// Everybody's reservation but one's is unpaid, somebody waits, and then all data is gone.
 async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) {
     let spec = format!("stock={STOCK},keeps=2s").parse().unwrap();
-    let booking = BookingSim::start(spec, free_address()).await.unwrap();
-    let mut redis = RedisServer::start();
+    let booking = BookingSim::start(spec, free_address().unwrap()).await.unwrap();
+    let mut redis = RedisServer::start(Fsync::Off).unwrap();
     let shop = format!("http://{}", booking.address());
     let worker =
         Worker::start(&redis.url(), &shop, &["--concurrency=1", "--hold=3s", "--lease=2s"]);
@@ -149,19 +144,19 @@ async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) 
             );
         }
     }
-    let epoch = redis.cli(&["HGET", "booking-meta:{concert}", "epoch"]);
+    let epoch = redis.cli(&["HGET", "booking-meta:{concert}", "epoch"]).unwrap();
     assert!(!epoch.is_empty(), "the new data has a name");
 
     // Everybody comes again, with the request of before: a new booking each, in the order of
     // coming.
     booking.resume();
-    let mut tickets = Vec::new();
+    let mut numbers = Vec::new();
     for who in ["waits", "holds", "in-hand"] {
         let new = enqueue(&mut client, who).await.unwrap();
         assert!(ids.insert(new.booking_id), "a booking id was used twice");
-        tickets.push(new.ticket);
+        numbers.push(new.queue_number);
     }
-    assert_eq!(tickets, [1, 2, 3]);
+    assert_eq!(numbers, [1, 2, 3]);
     becomes(&mut client, "waits", BookingState::Reserved).await;
     pay(&mut client, "waits").await.unwrap();
     becomes(&mut client, "waits", BookingState::Confirmed).await;
@@ -185,7 +180,7 @@ async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_was_emptied_starts_anew_and_everybody_is_told() {
     a_sale_whose_redis_loses_its_data(|redis| {
-        assert_eq!(redis.cli(&["FLUSHALL"]), "OK");
+        assert_eq!(redis.cli(&["FLUSHALL"]).unwrap(), "OK");
     })
     .await;
 }
@@ -194,7 +189,7 @@ async fn a_redis_that_was_emptied_starts_anew_and_everybody_is_told() {
 async fn a_redis_that_comes_back_empty_starts_anew_and_everybody_is_told() {
     a_sale_whose_redis_loses_its_data(|redis| {
         redis.kill();
-        redis.restart();
+        redis.restart().unwrap();
     })
     .await;
 }
@@ -202,8 +197,10 @@ async fn a_redis_that_comes_back_empty_starts_anew_and_everybody_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_is_set_back_keeps_what_was_sold_and_tells_who_has_lost_a_place() {
     let booking =
-        BookingSim::start(format!("stock={STOCK}").parse().unwrap(), free_address()).await.unwrap();
-    let mut redis = RedisServer::start();
+        BookingSim::start(format!("stock={STOCK}").parse().unwrap(), free_address().unwrap())
+            .await
+            .unwrap();
+    let mut redis = RedisServer::start(Fsync::Off).unwrap();
     let shop = format!("http://{}", booking.address());
     let worker = Worker::start(&redis.url(), &shop, &["--hold=60s", "--lease=2s"]);
     let mut client = worker.connect().await;
@@ -212,7 +209,7 @@ async fn a_redis_that_is_set_back_keeps_what_was_sold_and_tells_who_has_lost_a_p
         becomes(&mut client, who, BookingState::Reserved).await;
     }
 
-    assert_eq!(redis.cli(&["SAVE"]), "OK");
+    assert_eq!(redis.cli(&["SAVE"]).unwrap(), "OK");
     for who in ["pays-again", "leaves"] {
         pay(&mut client, who).await.unwrap();
         becomes(&mut client, who, BookingState::Confirmed).await;
@@ -224,7 +221,7 @@ async fn a_redis_that_is_set_back_keeps_what_was_sold_and_tells_who_has_lost_a_p
     until("a reading", async || metric(&worker, "bookingqueue_queue_holds").await == Some(2.0))
         .await;
     redis.kill();
-    redis.restart();
+    redis.restart().unwrap();
 
     is_told_that_it_is_lost(watched).await;
     until("the worker to count it", async || {

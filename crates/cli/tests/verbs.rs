@@ -46,7 +46,7 @@ async fn enqueue_shows_the_place_and_makes_up_a_request_id() {
     assert!(output.status.success(), "{output:?}");
     let text = stdout(&output);
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[0].starts_with("CLIENT   STATE    POSITION   TICKET"), "{text}");
+    assert!(lines[0].starts_with("CLIENT   STATE    POSITION   NUMBER"), "{text}");
     assert!(lines[1].starts_with("ann      queued   7          42"), "{text}");
     let asked = worker.enqueued();
     assert_eq!((asked[0].quantity, asked[0].item.as_str()), (2, "row 1"));

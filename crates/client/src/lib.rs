@@ -1,1 +1,20 @@
 //! Calls workers: endpoints, channel pool, and the one rule of what may be retried.
+//!
+//! ```text
+//!   WorkerEndpoints ── DNS, repeated ──> addresses ──> ChannelPool <── WorkerClient::call
+//!                                                                  <── StatusWatch::next
+//!                                        retry::decide: another worker, later, or never
+//! ```
+//!
+//! Every caller of a worker goes through this crate: the command line, the crowd, the fault runs.
+
+mod call;
+mod channels;
+mod endpoints;
+pub mod retry;
+mod watch;
+
+pub use self::call::{Attempt, CallPolicy, WorkerCall, WorkerCallError, WorkerClient};
+pub use self::channels::{ChannelConfig, ChannelPool};
+pub use self::endpoints::{EndpointsError, WorkerEndpoints};
+pub use self::watch::{StatusUpdate, StatusWatch};

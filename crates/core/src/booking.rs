@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{BookingId, ClientId, PaymentId, RequestId, ReservationId, Ticket};
+use crate::ids::{BookingId, ClientId, PaymentId, RequestId, ReservationId};
+use crate::place::Place;
 use crate::time::Timestamp;
 
 /// Where a booking is in its life.
@@ -167,7 +168,7 @@ pub struct Booking {
     /// Where it is in its life.
     pub state: BookingState,
     /// Its place in the order.
-    pub ticket: Ticket,
+    pub place: Place,
     /// 1 = next; `None` unless queued.
     pub position: Option<u64>,
     /// When the place was given.

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::booking::{BookingState, Outcome};
-use crate::ids::{BookingId, ClientId, Fence, Ticket};
+use crate::ids::{BookingId, ClientId, Fence};
+use crate::place::Place;
 use crate::time::Timestamp;
 
 /// Where an event stands among all events of its queue. Only grows.
@@ -55,7 +56,8 @@ pub struct Event {
     /// Which booking.
     pub booking: BookingId,
     /// Its place in the order.
-    pub ticket: Ticket,
+    #[serde(flatten)]
+    pub place: Place,
     /// Before; `None` when the booking is new. Equal to `to` when a task was claimed again.
     pub from: Option<BookingState>,
     /// After.

@@ -232,20 +232,6 @@ impl FromStr for BookingId {
     }
 }
 
-/// The number that fixes the order of a queue: smaller goes first. Starts at 1; exact in a sorted
-/// set up to 2^53.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default,
-)]
-#[serde(transparent)]
-pub struct Ticket(pub u64);
-
-impl fmt::Display for Ticket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// The number that makes a late worker harmless: each claim gets a higher one, and only the highest
 /// may settle.
 #[derive(

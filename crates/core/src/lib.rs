@@ -2,7 +2,7 @@
 //! crates share.
 //!
 //! ```text
-//!   ids, details ──> booking (state machine) ──> event (what the outbox carries)
+//!   ids, place, details ──> booking (state machine) ──> event (what the outbox carries)
 //!   time ─────────────────┘                        │
 //!                                                  v
 //!   autoscale (how many workers)      line (positions followed from events), pace (throughput, ETA)
@@ -23,6 +23,7 @@ pub mod ids;
 pub mod limits;
 pub mod line;
 pub mod pace;
+pub mod place;
 pub mod refusal;
 pub mod retry;
 pub mod time;
@@ -32,7 +33,8 @@ pub use booking::{Booking, BookingState, Outcome};
 pub use details::{Details, Quantity};
 pub use event::{Event, EventSeq};
 pub use ids::{
-    BookingId, ClientId, Fence, Invalid, PaymentId, QueueName, RequestId, ReservationId, Ticket,
+    BookingId, ClientId, Fence, Invalid, PaymentId, QueueName, RequestId, ReservationId,
 };
+pub use place::{Lane, Place, QueueNumber};
 pub use refusal::Refusal;
 pub use time::Timestamp;

@@ -1,30 +1,30 @@
 //! The line as seen by somebody who follows the outbox: exact positions without asking the store.
 //!
-//! A ticket joins once, leaves once and never comes back, so joins and leaves may be replayed from
+//! A place joins once, leaves once and never comes back, so joins and leaves may be replayed from
 //! any earlier moment and still end at the truth. That is what makes loading simple: remember where
 //! the outbox stands, read the line in pieces, then replay from there.
 
-use crate::ids::Ticket;
+use crate::place::{Lane, Place};
 
-/// A set of tickets with ranks, O(log n) each: a Fenwick tree over the tickets between the oldest
+/// A set of places with ranks, O(log n) each: a Fenwick tree over the places between the oldest
 /// waiting and the newest.
 ///
-/// Memory: 4 bytes for each ticket of that range, waiting or not; the part before the front is
+/// Memory: 4 bytes for each place of that range, waiting or not; the part before the front is
 /// dropped as it moves on.
 #[derive(Debug, Clone, Default)]
 pub struct Line {
-    /// The ticket of index 0.
+    /// The place of index 0.
     base: u64,
     /// `tree[i]` = how many are present in the (1-based) Fenwick range that ends at `i + 1`.
     tree: Vec<u32>,
-    /// Whether the ticket of each index waits.
+    /// Whether the place of each index waits.
     present: Vec<bool>,
     waiting: u64,
-    /// No ticket below this index waits.
+    /// No place below this index waits.
     front: usize,
 }
 
-/// Tickets before the front that are tolerated before the tree is rebuilt without them.
+/// Places before the front that are tolerated before the tree is rebuilt without them.
 const SLACK: usize = 4096;
 
 impl Line {
@@ -43,13 +43,14 @@ impl Line {
         self.waiting == 0
     }
 
-    /// A ticket joins. One that is already there, or lies before a part that was dropped, changes
+    /// A place joins. One that is already there, or lies before a part that was dropped, changes
     /// nothing.
-    pub fn join(&mut self, ticket: Ticket) {
+    pub fn join(&mut self, place: Place) {
+        let Place { lane: Lane::Standard, number } = place;
         if self.tree.is_empty() {
-            self.base = ticket.0;
+            self.base = number.get();
         }
-        let Some(index) = ticket.0.checked_sub(self.base) else { return };
+        let Some(index) = number.get().checked_sub(self.base) else { return };
         let index = index as usize;
         while self.tree.len() <= index {
             self.push_absent();
@@ -62,9 +63,9 @@ impl Line {
         }
     }
 
-    /// A ticket leaves. One that is not there changes nothing.
-    pub fn leave(&mut self, ticket: Ticket) {
-        let Some(index) = self.index(ticket) else { return };
+    /// A place leaves. One that is not there changes nothing.
+    pub fn leave(&mut self, place: Place) {
+        let Some(index) = self.index(place) else { return };
         self.present[index] = false;
         self.add(index, -1);
         self.waiting -= 1;
@@ -76,13 +77,13 @@ impl Line {
         }
     }
 
-    /// 1 = next; `None` when the ticket does not wait.
-    pub fn position(&self, ticket: Ticket) -> Option<u64> {
-        self.index(ticket).map(|index| self.prefix(index + 1))
+    /// 1 = next; `None` when the place does not wait.
+    pub fn position(&self, place: Place) -> Option<u64> {
+        self.index(place).map(|index| self.prefix(index + 1))
     }
 
-    /// The ticket at a position (1 = next).
-    pub fn at(&self, position: u64) -> Option<Ticket> {
+    /// The place at a position (1 = next).
+    pub fn at(&self, position: u64) -> Option<Place> {
         if position == 0 || position > self.waiting {
             return None;
         }
@@ -97,25 +98,26 @@ impl Line {
             }
             step /= 2;
         }
-        Some(Ticket(self.base + index as u64))
+        Some(Place::numbered(self.base + index as u64))
     }
 
-    /// At most `count` evenly spread `(ticket, position)` pairs, the front first: from them
+    /// At most `count` evenly spread `(place, position)` pairs, the front first: from them
     /// anybody's position follows.
-    pub fn boundaries(&self, count: u64) -> Vec<(Ticket, u64)> {
+    pub fn boundaries(&self, count: u64) -> Vec<(Place, u64)> {
         let step = self.waiting.div_ceil(count.max(1)).max(1);
         (1..=self.waiting)
             .step_by(usize::try_from(step).unwrap_or(usize::MAX))
-            .filter_map(|position| self.at(position).map(|ticket| (ticket, position)))
+            .filter_map(|position| self.at(position).map(|place| (place, position)))
             .collect()
     }
 
-    fn index(&self, ticket: Ticket) -> Option<usize> {
-        let index = usize::try_from(ticket.0.checked_sub(self.base)?).ok()?;
+    fn index(&self, place: Place) -> Option<usize> {
+        let Place { lane: Lane::Standard, number } = place;
+        let index = usize::try_from(number.get().checked_sub(self.base)?).ok()?;
         self.present.get(index).copied().unwrap_or(false).then_some(index)
     }
 
-    /// Appends an absent ticket: its node holds what its children hold.
+    /// Appends an absent place: its node holds what its children hold.
     fn push_absent(&mut self) {
         let node = self.tree.len() + 1;
         let mut sum = 0;
@@ -159,8 +161,8 @@ impl Line {
             self.push_absent();
         }
         self.front = self.present.len();
-        for ticket in kept {
-            self.join(Ticket(ticket));
+        for number in kept {
+            self.join(Place::numbered(number));
         }
     }
 }
@@ -180,29 +182,29 @@ mod tests {
     #[test]
     fn positions_are_exactly_one_to_n_and_close_up_when_someone_leaves() {
         let mut line = Line::new();
-        for ticket in 5..15 {
-            line.join(Ticket(ticket));
+        for number in 5..15 {
+            line.join(Place::numbered(number));
         }
-        assert_eq!(line.position(Ticket(5)), Some(1));
-        assert_eq!(line.position(Ticket(14)), Some(10));
-        line.leave(Ticket(7));
-        assert_eq!(line.position(Ticket(7)), None);
-        assert_eq!(line.position(Ticket(8)), Some(3));
-        assert_eq!(line.at(3), Some(Ticket(8)));
+        assert_eq!(line.position(Place::numbered(5)), Some(1));
+        assert_eq!(line.position(Place::numbered(14)), Some(10));
+        line.leave(Place::numbered(7));
+        assert_eq!(line.position(Place::numbered(7)), None);
+        assert_eq!(line.position(Place::numbered(8)), Some(3));
+        assert_eq!(line.at(3), Some(Place::numbered(8)));
         assert_eq!(line.len(), 9);
     }
 
     #[test]
-    fn a_million_tickets_passing_through_leave_no_memory_behind() {
+    fn a_million_places_passing_through_leave_no_memory_behind() {
         let mut line = Line::new();
-        for ticket in 1..=1_000_000u64 {
-            line.join(Ticket(ticket));
-            if ticket > 100 {
-                line.leave(Ticket(ticket - 100));
+        for number in 1..=1_000_000u64 {
+            line.join(Place::numbered(number));
+            if number > 100 {
+                line.leave(Place::numbered(number - 100));
             }
         }
         assert_eq!(line.len(), 100);
-        assert_eq!(line.at(1), Some(Ticket(999_901)));
+        assert_eq!(line.at(1), Some(Place::numbered(999_901)));
         assert!(line.tree.len() < 3 * SLACK, "{}", line.tree.len());
     }
 
@@ -211,20 +213,20 @@ mod tests {
         fn it_agrees_with_a_sorted_set(steps in prop::collection::vec((any::<bool>(), 1u64..20_000), 0..400)) {
             let mut line = Line::new();
             let mut model = BTreeSet::new();
-            line.join(Ticket(1));
-            line.leave(Ticket(1));
-            for (joins, ticket) in steps {
-                // A ticket below what was dropped never joins in real life: it left long ago.
-                if joins && ticket >= line.base { line.join(Ticket(ticket)); model.insert(ticket); }
-                else if !joins { line.leave(Ticket(ticket)); model.remove(&ticket); }
+            line.join(Place::numbered(1));
+            line.leave(Place::numbered(1));
+            for (joins, number) in steps {
+                // A place below what was dropped never joins in real life: it left long ago.
+                if joins && number >= line.base { line.join(Place::numbered(number)); model.insert(number); }
+                else if !joins { line.leave(Place::numbered(number)); model.remove(&number); }
                 prop_assert_eq!(line.len(), model.len() as u64);
             }
-            for (rank, ticket) in model.iter().enumerate() {
-                prop_assert_eq!(line.position(Ticket(*ticket)), Some(rank as u64 + 1));
-                prop_assert_eq!(line.at(rank as u64 + 1), Some(Ticket(*ticket)));
+            for (rank, number) in model.iter().enumerate() {
+                prop_assert_eq!(line.position(Place::numbered(*number)), Some(rank as u64 + 1));
+                prop_assert_eq!(line.at(rank as u64 + 1), Some(Place::numbered(*number)));
             }
-            for (ticket, position) in line.boundaries(7) {
-                prop_assert_eq!(line.position(ticket), Some(position));
+            for (place, position) in line.boundaries(7) {
+                prop_assert_eq!(line.position(place), Some(position));
             }
         }
     }

@@ -4,18 +4,15 @@
 //! ```text
 //!   plan (seed -> what, whom, when: pure)
 //!   run ──┬─ scene      redis-server, workers, sweeper (cage), Booking Service, a proxy on each connection, clocks
-//!         ├─ clients    calls with answers and times ──> recorder (history.jsonl) ──┐
-//!         ├─ follow     the audit log (audit.jsonl) ────────────────────────────────┤
-//!         '─ check      calls, log, store and ledger against each other  <──────────┘  ──> report
+//!         ├─ clients    the crowd; its calls with answers and times are kept (history.jsonl) ──┐
+//!         '─ bookingq-check: calls, audit log (audit.jsonl), store and ledger  <──────────────┘  ──> report
 //! ```
 
 mod cage;
 mod clients;
 mod clocks;
-mod follow;
 mod plan;
 mod proxy;
-mod recorder;
 mod report;
 mod run;
 mod scene;
@@ -30,7 +27,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use bookingq_faults::check::{Ruling, saved};
+use bookingq_check::{InvariantResult, saved};
 
 use crate::plan::{Kind, Wish};
 use crate::run::{Settings, run};
@@ -50,8 +47,8 @@ struct Cli {
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
     /// Clients that come, evenly over the time; some come again
-    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
-    bookings: u64,
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    bookings: u32,
     /// How long faults come; then all is healed, and the checker waits for rest
     #[arg(long = "for", id = "time", value_name = "D", default_value = "60s", value_parser = humantime::parse_duration)]
     time: Duration,
@@ -70,7 +67,7 @@ struct Cli {
     /// Write all figures here, as JSON
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Run nothing: read a history that was kept, and tell where its calls contradict each other
+    /// Run nothing: read a kept history and list where its calls contradict each other
     #[arg(long, value_name = "HISTORY", conflicts_with_all = ["seed", "only", "out"])]
     check: Option<PathBuf>,
     /// The program under test
@@ -123,13 +120,13 @@ async fn start(cli: Cli) -> Result<ExitCode> {
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What the calls alone tell; the audit log, the store and the ledger are only there at the end of
-/// a run.
+/// Checks the calls alone: audit log, store and ledger exist only at the end of a run.
 fn check(history: &Path) -> Result<ExitCode> {
-    let told = || format!("cannot read {}", history.display());
-    let file = std::io::BufReader::new(std::fs::File::open(history).with_context(told)?);
-    let (promises, calls) = saved::read(file).with_context(told)?;
-    for Ruling { number, says, broken, evidence } in promises.findings().rulings() {
+    let context = || format!("cannot read {}", history.display());
+    let file = std::io::BufReader::new(std::fs::File::open(history).with_context(context)?);
+    let (answers, calls) = saved::read(file).with_context(context)?;
+    let violations = answers.violations();
+    for InvariantResult { number, says, broken, evidence } in violations.invariants() {
         println!(
             "invariant {number}, {says}: {}",
             if broken == 0 { "holds".to_owned() } else { format!("BROKEN {broken} times") }
@@ -139,7 +136,7 @@ fn check(history: &Path) -> Result<ExitCode> {
         }
     }
     println!("{calls} calls");
-    Ok(if promises.findings().is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if violations.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn clear(folder: &Path) -> Result<()> {

@@ -2,33 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use bookingq_sim::Verdict;
+use bookingq_check::recorder::CallCounts;
+use bookingq_check::{InvariantResult, Verification};
 use bookingq_store::Totals;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::plan::Kind;
-use crate::recorder::Counts;
-use bookingq_faults::check::{Findings, Ruling};
 
 /// All figures of a run.
 #[derive(Debug)]
-pub struct Report {
+pub struct FaultReport {
     /// What replays the schedule.
     pub seed: u64,
     /// How long the whole run took, in seconds.
     pub seconds: f64,
-    /// Bookings that clients began, of those that were wanted; a client may come again.
-    pub begun: u64,
-    /// See there.
-    pub wanted: u64,
+    /// Clients that arrived, of those planned; each may make several bookings.
+    pub arrived: u64,
+    /// The planned ones.
+    pub planned: u64,
     /// Clients' calls.
-    pub calls: Counts,
+    pub calls: CallCounts,
     /// Faults by kind.
     pub faults: BTreeMap<Kind, u64>,
     /// Processes, with how often each was started.
     pub starts: BTreeMap<String, u64>,
-    /// Processes that ended though nobody had ended them, and how.
+    /// Processes that ended without a fault that ends them, and how.
     pub own_ends: Vec<String>,
     /// Longest time without a transition, in milliseconds.
     pub longest_stall_ms: u64,
@@ -36,10 +35,8 @@ pub struct Report {
     pub rest_after_ms: u64,
     /// Redis's counters.
     pub totals: Totals,
-    /// The verdict of the log's checker.
-    pub verdict: Verdict,
-    /// What was found.
-    pub findings: Findings,
+    /// The result of all checks.
+    pub verification: Verification,
 }
 
 /// A word as serde writes it.
@@ -50,10 +47,12 @@ pub fn word(value: impl Serialize) -> String {
     }
 }
 
-impl Report {
+impl FaultReport {
     /// Whether nothing is wrong.
     pub fn is_clean(&self) -> bool {
-        self.findings.is_clean() && self.own_ends.is_empty()
+        self.verification.violations.is_clean()
+            && self.verification.gaps == 0
+            && self.own_ends.is_empty()
     }
 
     /// For programs.
@@ -62,9 +61,9 @@ impl Report {
             "seed": self.seed,
             "ok": self.is_clean(),
             "seconds": self.seconds,
-            "begun": self.begun,
-            "wanted": self.wanted,
-            "bookings": self.verdict.tallies,
+            "arrived": self.arrived,
+            "planned": self.planned,
+            "bookings": self.verification.tallies,
             "calls": self.calls,
             "faults": self.faults.iter().map(|(kind, count)| (word(kind), *count)).collect::<BTreeMap<_, _>>(),
             "starts": self.starts,
@@ -74,9 +73,9 @@ impl Report {
             "reclaimed": self.totals.reclaimed,
             "retried": self.totals.retried,
             "stale": self.totals.stale,
-            "ledger": self.verdict.ledger,
-            "timings_ms": self.verdict.timings,
-            "invariants": self.findings.rulings(),
+            "ledger": self.verification.ledger,
+            "timings_ms": self.verification.timings,
+            "invariants": self.verification.violations.invariants(),
         })
     }
 
@@ -93,9 +92,9 @@ impl Report {
         let starts: Vec<_> =
             self.starts.iter().map(|(name, count)| format!("{name} {count}")).collect();
         lines.push(format!("starts    {}", starts.join(", ")));
-        let tallies = &self.verdict.tallies;
+        let tallies = &self.verification.tallies;
         let finals = &tallies.finals;
-        lines.push(format!("clients   {} of {} came", self.begun, self.wanted));
+        lines.push(format!("clients   {} of {} arrived", self.arrived, self.planned));
         lines.push(format!(
             "bookings  {}: confirmed {}, expired {}, cancelled {}, sold out {}, rejected {}, failed {}, waiting {}, in progress {}",
             tallies.enqueued, finals.confirmed, finals.expired, finals.cancelled, finals.sold_out, finals.rejected,
@@ -119,16 +118,19 @@ impl Report {
             "stall     {} ms at most; at rest {} ms after the last fault",
             self.longest_stall_ms, self.rest_after_ms
         ));
+        if self.verification.gaps > 0 {
+            lines.push(format!("NOT COMPLETE: the audit log has {} gaps", self.verification.gaps));
+        }
         lines.extend(self.own_ends.iter().map(|end| format!("ENDED BY ITSELF: {end}")));
-        for ruling in self.findings.rulings() {
-            lines.extend(told(&ruling));
+        for result in self.verification.violations.invariants() {
+            lines.extend(lines_of(&result));
         }
         lines
     }
 }
 
-fn told(ruling: &Ruling) -> Vec<String> {
-    let Ruling { number, says, broken, evidence } = ruling;
+fn lines_of(result: &InvariantResult) -> Vec<String> {
+    let InvariantResult { number, says, broken, evidence } = result;
     if *broken == 0 {
         return vec![format!("invariant {number}: ok      {says}")];
     }

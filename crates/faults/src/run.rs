@@ -1,5 +1,4 @@
-//! One run: everything is started, clients come, the plan is carried out, all is healed, and the
-//! checker judges.
+//! One run: start everything, let clients arrive, carry out the plan, heal, and check.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -8,20 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use bookingq_check::{Audit, CallRecorder};
 use bookingq_core::backoff::Backoff;
-use bookingq_core::{Booking, ClientId};
+use bookingq_crowd::{Crowd, Progress};
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Snapshot, Store, StoreError};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::clients::{self, Hall, Pace};
-use crate::follow::Follower;
+use crate::clients;
 use crate::plan::{Fault, Kind, Step, Wish, plan};
-use crate::recorder::Recorder;
-use crate::report::Report;
+use crate::report::FaultReport;
 use crate::scene::{self, HOLD, Props, Scene};
-use bookingq_faults::check::{Case, Clock};
 
 /// When nothing is wrong any more and nothing has moved for so long, nothing will: every lease,
 /// hold and back-off is shorter.
@@ -32,8 +30,8 @@ const REST: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(200);
 /// Between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(5);
-/// Bookings read at once.
-const BATCH: usize = 1000;
+/// Redis counts milliseconds, and so its clock may be behind ours by one.
+const CLOCK_MARGIN_MS: u64 = 1;
 /// How often Redis is asked at the end, when nothing is wrong with it any more.
 const TRIES: u32 = 20;
 const BACKOFF: Backoff =
@@ -45,7 +43,7 @@ pub struct Settings {
     /// The plan's wish.
     pub wish: Wish,
     /// How many bookings begin.
-    pub bookings: u64,
+    pub bookings: u32,
     /// The program under test.
     pub program: PathBuf,
     /// Where everything is written.
@@ -53,12 +51,12 @@ pub struct Settings {
 }
 
 /// Runs. Ends early, in order, when `leave` is cancelled: what happened until then is judged.
-pub async fn run(settings: &Settings, leave: &CancellationToken) -> Result<Report> {
+pub async fn run(settings: &Settings, leave: &CancellationToken) -> Result<FaultReport> {
     let begin = Instant::now();
     let Settings { wish, bookings, program, folder } = settings;
     let steps = plan(wish);
     write_plan(&folder.join("schedule.jsonl"), &steps)?;
-    let stock = bookings * 45 / 100;
+    let stock = u64::from(*bookings) * 45 / 100;
     let props = Props { program, folder, workers: wish.workers, stock, seed: wish.seed };
     let scene = Scene::start(&props).await?;
     println!(
@@ -77,7 +75,7 @@ pub async fn run(settings: &Settings, leave: &CancellationToken) -> Result<Repor
     let own_ends = own_ends(&scene)?;
     scene.close().await;
     let lived = outcome?;
-    Ok(Report { starts, own_ends, seconds: begin.elapsed().as_secs_f64(), ..lived })
+    Ok(FaultReport { starts, own_ends, seconds: begin.elapsed().as_secs_f64(), ..lived })
 }
 
 /// The run between the start and the end of all processes.
@@ -86,75 +84,56 @@ async fn live(
     leave: &CancellationToken,
     scene: &Scene,
     steps: &[Step],
-) -> Result<Report> {
+) -> Result<FaultReport> {
     let Settings { wish, bookings, folder, .. } = settings;
     let store = Arc::new(RedisStore::connect(RedisConfig::new(scene.redis(), scene::queue()?))?);
-    let clock = Clock::new(HOLD);
-    let follower = Arc::new(Follower::new(store.clone(), clock, &folder.join("audit.jsonl"))?);
-    let stop = CancellationToken::new();
-    let following = tokio::spawn(Arc::clone(&follower).follow(stop.clone()));
-    let (enough, over) = (CancellationToken::new(), CancellationToken::new());
-    let recorder = Recorder::start(&folder.join("history.jsonl"), wish.seed)?;
-    let hall = Arc::new(Hall::open(scene::queue()?, &scene.doors(), recorder, over.clone())?);
-    let pace = Pace::new(*bookings, wish.time, enough.clone());
-    let mut crowd = tokio::spawn(clients::come(Arc::clone(&hall), Arc::clone(&pace), wish.seed));
+    let audit = Audit::start_with_copy(store.clone(), Some(HOLD), &folder.join("audit.jsonl"))?;
+    let history = folder.join("history.jsonl");
+    let recorder = CallRecorder::start_with_history(&history, wish.seed, CLOCK_MARGIN_MS)?;
+    let config =
+        clients::crowd(scene::queue()?, *bookings, wish.time, wish.seed, Arc::clone(&recorder));
+    let crowd = Crowd::new(config);
+    let (arrived, closed, over) = (crowd.progress(), crowd.closed(), CancellationToken::new());
+    let (_sender, endpoints) = watch::channel(scene.doors());
+    let mut crowd = tokio::spawn(crowd.run(endpoints, over.clone()));
 
     let mut faults = BTreeMap::new();
     tokio::select! {
         () = torment(scene, steps, wish.time, &mut faults) => {}
-        () = progress(&hall, &pace, &follower) => {}
+        () = progress(&recorder, &arrived, &audit) => {}
         () = leave.cancelled() => println!("leaving early, in order"),
     }
-    enough.cancel();
+    closed.cancel();
     scene.heal().await;
     let healed = Instant::now();
     println!("healed: waiting until nothing is left to do");
     tokio::select! {
         _ = &mut crowd => {}
-        () = standstill(&follower) => {
+        () = standstill(&audit) => {
             over.cancel();
-            // Nobody begins another call, and each call has its deadline.
+            // A panic of the crowd shows in what it has recorded.
             let _ = crowd.await;
         }
     }
-    let snapshot = rest(&*store, &follower).await?;
+    let snapshot = rest(&*store, &audit).await?;
     let rest_after_ms = healed.elapsed().as_millis() as u64;
-    stop.cancel();
-    // It never panics on purpose; what it has not read is read below.
-    let _ = following.await;
-    follower.catch_up().await?;
-    let begun = pace.begun();
-    let hall = Arc::into_inner(hall).context("a client has not left")?;
-    let calls = hall.recorder().counts();
-    let promises = hall.close().finish()?;
-    let clients = follower.with(|state| state.history.clients());
-    let bookings_now = bookings_of(&*store, &clients).await?;
-    let (verdict, findings) = follower.with(|state| {
-        let case = Case {
-            promises: &promises,
-            history: &state.history,
-            clock: &state.clock,
-            bookings: bookings_now,
-            snapshot: snapshot.clone(),
-            ledger: scene.shop().copy(),
-        };
-        case.judge()
-    });
-    let longest_stall_ms = follower.with(|state| state.longest_stall.as_millis() as u64);
-    Ok(Report {
+    let answers = recorder.finish()?;
+    let longest_stall_ms = audit.longest_stall().as_millis() as u64;
+    let ledger = async { Ok(Some(scene.shop().copy())) };
+    let verification = audit.verify(&answers, ledger, Some(snapshot.clone())).await?;
+    Ok(FaultReport {
         seed: wish.seed,
         seconds: 0.0,
-        begun,
-        wanted: *bookings,
-        calls,
+        arrived: arrived.view().arrived,
+        planned: u64::from(*bookings),
+        calls: recorder.counts(),
         faults,
         starts: BTreeMap::new(),
         own_ends: Vec::new(),
         longest_stall_ms,
         rest_after_ms,
         totals: snapshot.totals,
-        verdict,
-        findings,
+        verification,
     })
 }
 
@@ -184,16 +163,16 @@ async fn torment(scene: &Scene, steps: &[Step], time: Duration, done: &mut BTree
 }
 
 /// Says now and then how it goes. Never ends.
-async fn progress(hall: &Hall, pace: &Pace, follower: &Follower) {
+async fn progress(recorder: &CallRecorder, arrived: &Progress, audit: &Audit) {
     let start = Instant::now();
     loop {
         sleep(PROGRESS).await;
-        let calls = hall.recorder().counts();
-        let bookings = follower.with(|state| state.history.len());
+        let calls = recorder.counts();
+        let bookings = audit.bookings();
         println!(
             "{:>5.0} s  {} clients came, {bookings} bookings, calls: {} ok, {} unknown, {} refused",
             start.elapsed().as_secs_f64(),
-            pace.begun(),
+            arrived.view().arrived,
             calls.ok,
             calls.unknown,
             calls.refused.values().sum::<u64>(),
@@ -202,32 +181,24 @@ async fn progress(hall: &Hall, pace: &Pace, follower: &Follower) {
 }
 
 /// Waits until nothing moves any more, whether or not something should; or for too long.
-async fn standstill(follower: &Follower) {
+async fn standstill(audit: &Audit) {
     let start = Instant::now();
-    while follower.idle().min(start.elapsed()) < STANDSTILL && start.elapsed() < REST {
+    while audit.idle().min(start.elapsed()) < STANDSTILL && start.elapsed() < REST {
         sleep(LOOK).await;
     }
 }
 
 /// Waits until nothing is left to do; at a standstill, gives up with what is.
-async fn rest(store: &dyn Store, follower: &Follower) -> Result<Snapshot> {
+async fn rest(store: &dyn Store, audit: &Audit) -> Result<Snapshot> {
     let start = Instant::now();
     loop {
         let now = insist(|| store.snapshot()).await?;
         let done = (now.backlog, now.in_flight, now.holds) == (0, 0, 0);
-        if done || follower.idle().min(start.elapsed()) > STANDSTILL || start.elapsed() > REST {
+        if done || audit.idle().min(start.elapsed()) > STANDSTILL || start.elapsed() > REST {
             return Ok(now);
         }
         sleep(LOOK).await;
     }
-}
-
-async fn bookings_of(store: &dyn Store, clients: &[ClientId]) -> Result<Vec<Booking>> {
-    let mut bookings = Vec::with_capacity(clients.len());
-    for batch in clients.chunks(BATCH) {
-        bookings.extend(insist(|| store.status(batch.to_vec())).await?.into_iter().flatten());
-    }
-    Ok(bookings)
 }
 
 /// Redis may still be starting.

@@ -1,15 +1,15 @@
-//! A history that was kept.
+//! A kept history.
 
-use bookingq_faults::check::saved;
+use bookingq_check::saved;
 
-/// A history that was kept.
+/// A kept history is read, or its first wrong line is named.
 ///
 /// # Panics
-/// When what is wrong is not told with its line.
+/// When the error names nothing.
 pub fn history(data: &[u8]) -> bool {
     match saved::read(data) {
-        Ok((promises, _)) => {
-            assert_eq!(promises.findings().rulings().len(), 8);
+        Ok((answers, _)) => {
+            assert_eq!(answers.violations().invariants().len(), 8);
             true
         }
         Err(error) => {

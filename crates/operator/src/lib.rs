@@ -4,7 +4,6 @@
 //!   reconcile:  dereference ─> validate (target) ─> build (pure) ─> apply ─> prune ─> status
 //! ```
 
-pub mod admin;
 pub mod apply;
 pub mod build;
 pub mod caches;

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
+use bookingq_serve::MetricsRegistry;
 use kube::ResourceExt as _;
 use kube::runtime::reflector::Store;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
-};
+use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use crate::caches::Watched;
 
@@ -19,7 +17,7 @@ const LATENCY: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 /// The metrics of one operator.
 #[derive(Clone)]
 pub struct Metrics {
-    registry: Registry,
+    registry: MetricsRegistry,
     families: Arc<Families>,
 }
 
@@ -45,8 +43,8 @@ impl Metrics {
     /// # Errors
     /// When two have one name, which would be a defect.
     pub fn new() -> prometheus::Result<Self> {
-        let registry = Registry::new_custom(Some("bookingqueue_operator".to_owned()), None)?;
-        let r = Registrar(&registry);
+        let registry = MetricsRegistry::new("bookingqueue_operator", &[])?;
+        let r = &registry;
         let queue = ["namespace", "queue"];
         let families = Families {
             leading: r.int_gauge("leading", "1 while this operator is the one that writes")?,
@@ -77,7 +75,9 @@ impl Metrics {
     /// When it does so already, which would be a defect.
     pub fn tell_conditions(&self, queues: Store<Watched>) -> prometheus::Result<()> {
         let help = "What a condition of a queue says: 1 True, 0 False, -1 Unknown";
-        Registrar(&self.registry).conditions("queue_condition", help, queues)
+        let opts = Opts::new("queue_condition", help);
+        let shape = IntGaugeVec::new(opts.clone(), &CONDITION)?;
+        self.registry.collector(Conditions { opts, shape, queues })
     }
 
     /// Forgets a queue that is gone.
@@ -88,13 +88,9 @@ impl Metrics {
         }
     }
 
-    /// All of them, as Prometheus reads them.
-    pub fn render(&self) -> Vec<u8> {
-        let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
-            tracing::warn!(%error, "metrics cannot be written");
-        }
-        text
+    /// The registry, for the admin port.
+    pub fn registry(&self) -> MetricsRegistry {
+        self.registry.clone()
     }
 }
 
@@ -102,48 +98,6 @@ impl std::ops::Deref for Metrics {
     type Target = Families;
     fn deref(&self) -> &Families {
         &self.families
-    }
-}
-
-/// Makes and registers in one step.
-struct Registrar<'a>(&'a Registry);
-
-impl Registrar<'_> {
-    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> prometheus::Result<C> {
-        self.0.register(Box::new(collector.clone()))?;
-        Ok(collector)
-    }
-
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn int_gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        self.add(IntGauge::new(name, help)?)
-    }
-
-    fn int_gauges(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntGaugeVec> {
-        self.add(IntGaugeVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
-        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
-    }
-
-    fn conditions(&self, name: &str, help: &str, queues: Store<Watched>) -> prometheus::Result<()> {
-        let opts = Opts::new(name, help);
-        let shape = IntGaugeVec::new(opts.clone(), &CONDITION)?;
-        self.0.register(Box::new(Conditions { opts, shape, queues }))
     }
 }
 
@@ -219,7 +173,7 @@ mod tests {
         let (store, mut writer) = reflector::store();
         let metrics = Metrics::new().unwrap();
         metrics.tell_conditions(store).unwrap();
-        let text = || String::from_utf8(metrics.render()).unwrap();
+        let text = || String::from_utf8(metrics.registry().render()).unwrap();
         let concert = queue("concert", &json!({ "booking": { "endpoint": "http://a:1" } }));
         writer.apply_watcher_event(&watcher::Event::Apply(concert.clone()));
         writer.apply_watcher_event(&watcher::Event::Apply(queue("odd", &json!({ "booking": 7 }))));

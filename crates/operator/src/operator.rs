@@ -3,12 +3,11 @@
 
 use std::net::SocketAddr;
 
+use bookingq_serve::{AdminPort, Readiness, ServeError};
 use kube::client::ClientBuilder;
 use kube::{Client, Config};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin;
 use crate::controller::{self, Settings};
 use crate::fence::Fence;
 use crate::leader::{Candidate, Election, End};
@@ -24,16 +23,8 @@ pub enum OperatorError {
     #[error("the cluster's configuration cannot be used: {0}")]
     Client(#[from] kube::Error),
     /// The admin port.
-    #[error("can't listen on {address}: {cause}")]
-    Bind {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        cause: std::io::Error,
-    },
-    /// The admin port failed.
-    #[error("can't go on serving: {0}")]
-    Serve(std::io::Error),
+    #[error(transparent)]
+    Admin(#[from] ServeError),
     /// Another operator may lead by now.
     #[error("not the leader any more; leaving, so that another one is the only one")]
     Lost,
@@ -55,14 +46,12 @@ pub async fn run(
 ) -> Result<(), OperatorError> {
     let config = Config::infer().await.map_err(|error| OperatorError::Config(error.to_string()))?;
     let metrics = Metrics::new()?;
-    let served = metrics.clone();
+    let registry = metrics.registry();
+    // An operator that waits to lead is ready: to take over.
     let serving = async move {
         match admin {
             Some(address) => {
-                let listener = TcpListener::bind(address)
-                    .await
-                    .map_err(|cause| OperatorError::Bind { address, cause })?;
-                admin::serve(listener, served).await.map_err(OperatorError::Serve)
+                Ok(AdminPort::bind(address).await?.serve(registry, Readiness::ready()).await?)
             }
             None => std::future::pending().await,
         }

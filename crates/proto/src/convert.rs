@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bookingq_core::{Admission, Booking, BookingState, Outcome, QueueName, Timestamp};
+use bookingq_core::{Admission, Booking, BookingState, Outcome, Place, QueueName, Timestamp};
 
 use crate::v1;
 
@@ -73,6 +73,13 @@ impl From<Admission> for v1::Admission {
     }
 }
 
+impl v1::Booking {
+    /// Its place in the order.
+    pub fn place(&self) -> Place {
+        Place::numbered(self.queue_number)
+    }
+}
+
 /// A booking as a client may see it; `eta` is the expected wait, if known.
 pub fn booking(queue: &QueueName, booking: &Booking, eta: Option<Duration>) -> v1::Booking {
     v1::Booking {
@@ -81,7 +88,7 @@ pub fn booking(queue: &QueueName, booking: &Booking, eta: Option<Duration>) -> v
         booking_id: booking.id.to_string(),
         request_id: booking.request.to_string(),
         state: v1::BookingState::from(booking.state).into(),
-        ticket: booking.ticket.0,
+        queue_number: booking.place.number.get(),
         position: booking.position.unwrap_or(0),
         eta: eta.map(duration),
         enqueued_at: Some(timestamp(booking.enqueued_at)),

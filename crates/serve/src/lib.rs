@@ -1,1 +1,63 @@
-//! The frame of every process: admin port, metrics registry, TLS files, signals, drain.
+//! The frame of every long-running process: what workers, sweepers and the operator share and what
+//! says nothing about queues.
+//!
+//! ```text
+//!   signals ──> (the process) ──> admin: /healthz, /readyz, /metrics
+//!                    |              '── metrics: one registry for each process or worker
+//!                    |── tls: certificate files
+//!                    '── telemetry: logs and traces; trace: W3C context in and out
+//! ```
+
+pub mod admin;
+pub mod metrics;
+pub mod signals;
+pub mod telemetry;
+pub mod tls;
+pub mod trace;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio::net::TcpListener;
+
+pub use admin::{AdminPort, Readiness};
+pub use metrics::MetricsRegistry;
+pub use signals::Signals;
+
+/// Why a process cannot start or continue.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A port is taken, or the process may not bind it.
+    #[error("cannot listen on {address}: {cause}")]
+    Bind {
+        /// The requested address.
+        address: SocketAddr,
+        /// The cause.
+        cause: std::io::Error,
+    },
+    /// A certificate or key cannot be read.
+    #[error("cannot read {path}: {cause}")]
+    TlsFile {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        cause: std::io::Error,
+    },
+    /// The admin port closed.
+    #[error("the admin port closed: {0}")]
+    Admin(std::io::Error),
+    /// Two metrics have the same name: a defect.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Binds a port and returns its address (port 0: any free one).
+///
+/// # Errors
+/// [`ServeError::Bind`].
+pub async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |cause| ServeError::Bind { address, cause };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}

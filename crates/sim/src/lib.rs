@@ -1,29 +1,22 @@
-//! The world around bookingq, simulated: the services it calls, the people who come, and the judge
-//! of what happened.
+//! Simulated services: the Booking, Ticket and Realtime Services that bookingq calls.
 //!
 //! ```text
-//!   simulator   all simulated services together, with one HTTP port to look in and to make trouble
+//!   simulator   all simulated services together, with one HTTP port to inspect them and to inject faults
 //!     |- booking    BookingService on a stock and a ledger   (ledger: the rules alone, without a network)
 //!     |- ticket     TicketService on the same stock
-//!     |- realtime   RealtimeService that records who was told what   (told: the record alone)
+//!     |- realtime   RealtimeService that records what each client was sent   (told: the record alone)
 //!     '- admin      the HTTP port
 //!   spec        `simulate://booking?stock=5000&errors=5%` as a value      share: "5%" as a value
 //!   conduct     how a service treats its callers just now: slow, failing, losing replies, paused
-//!   crowd       many clients through the real gRPC door
-//!   history     the checker: audit log + acknowledgements + ledger + final bookings -> violations
 //!   inspect     the ledger of a simulator that runs elsewhere
-//!   latency     one kind of histogram for all of them
 //! ```
 //!
-//! The ledger is deliberately correct: with it, whatever is sold twice or lost is bookingq's doing.
+//! The ledger is deliberately correct: whatever is sold twice or lost with it is bookingq's fault.
 
 mod admin;
 pub mod booking;
 pub mod conduct;
-pub mod crowd;
-pub mod history;
 pub mod inspect;
-pub mod latency;
 pub mod ledger;
 pub mod realtime;
 mod server;
@@ -34,8 +27,6 @@ pub mod ticket;
 pub mod told;
 
 pub use crate::booking::BookingSim;
-pub use crate::crowd::{Crowd, CrowdConfig, CrowdReport};
-pub use crate::history::{Evidence, History, Moment, Verdict, Violation};
 pub use crate::realtime::RealtimeSim;
 pub use crate::server::SimError;
 pub use crate::simulator::{Simulator, SimulatorConfig};

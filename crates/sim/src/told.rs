@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use bookingq_core::{BookingState, Ticket};
+use bookingq_core::{BookingState, Place, QueueNumber};
 use bookingq_proto::v1;
 use serde::Serialize;
 
@@ -21,8 +21,9 @@ pub struct ClientRecord {
     pub sequence: Sequence,
     /// The newest update's booking.
     pub booking_id: Arc<str>,
-    /// The newest update's ticket.
-    pub ticket: Ticket,
+    /// The newest update's place.
+    #[serde(flatten)]
+    pub place: Place,
     /// The newest update's state; absent before the first, and when it was none we know.
     pub state: Option<BookingState>,
     /// Updates that were news.
@@ -42,8 +43,8 @@ pub struct ClientRecord {
 pub struct TickRecord {
     /// When, milliseconds of the store's clock.
     pub at_ms: u64,
-    /// The ticket at the front.
-    pub now_serving: Ticket,
+    /// The number at the front.
+    pub now_serving: QueueNumber,
     /// How many wait.
     pub backlog: u64,
     /// Bookings leaving the front each second.
@@ -95,7 +96,7 @@ impl Told {
                     .at
                     .as_ref()
                     .map_or(0, |at| bookingq_proto::convert::from_timestamp(at).0),
-                now_serving: Ticket(tick.now_serving),
+                now_serving: QueueNumber::new(tick.now_serving),
                 backlog: tick.backlog,
                 rate: tick.rate,
                 boundaries: tick.boundaries.len(),
@@ -162,7 +163,7 @@ impl ClientRecord {
         if *self.booking_id != *update.booking_id {
             self.booking_id = Arc::from(update.booking_id.as_str());
         }
-        self.ticket = Ticket(update.ticket);
+        self.place = Place::numbered(update.queue_number);
         self.state = state;
         if self.seen.len() == REMEMBERED {
             self.seen.pop_front();
@@ -196,7 +197,7 @@ mod tests {
             sequence_number: number,
             client_id: "c".into(),
             booking_id: booking.into(),
-            ticket: 7,
+            queue_number: 7,
             state: v1::BookingState::from(state).into(),
             ..Default::default()
         }
@@ -249,6 +250,6 @@ mod tests {
             told.record(&v1::PublishRequest { tick: Some(tick), ..Default::default() });
         }
         let tick = told.tick().unwrap();
-        assert_eq!((tick.backlog, tick.ticks, tick.now_serving), (3, 2, Ticket(9)));
+        assert_eq!((tick.backlog, tick.ticks, tick.now_serving), (3, 2, QueueNumber::new(9)));
     }
 }

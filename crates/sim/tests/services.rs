@@ -254,7 +254,7 @@ fn news(number: u64, state: v1::BookingState) -> v1::PublishRequest {
             sequence_number: number,
             client_id: "c1".into(),
             booking_id: "b1".into(),
-            ticket: 1,
+            queue_number: 1,
             state: state.into(),
             ..Default::default()
         }],

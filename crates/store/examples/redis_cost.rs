@@ -76,14 +76,14 @@ async fn enqueue(store: &RedisStore, bookings: usize, batch: usize) {
 async fn serve(store: &RedisStore, batch: usize) -> usize {
     let tasks = store.claim(batch, LEASE, Scope::Everything).await.unwrap().tasks;
     let reserved = |task: &Task| Verdict::Reserved {
-        reservation: ReservationId::new(&format!("reservation-{}", task.ticket)).unwrap(),
+        reservation: ReservationId::new(&format!("reservation-{}", task.place)).unwrap(),
         hold: LEASE,
     };
     settle(store, &tasks, reserved).await;
     let pay = |task: &Task| Confirm {
         client: task.client.clone(),
         booking: Some(task.booking),
-        payment: PaymentId::new(&format!("payment-{}", task.ticket)).unwrap(),
+        payment: PaymentId::new(&format!("payment-{}", task.place)).unwrap(),
     };
     let won = store.confirm(tasks.iter().map(pay).collect(), LEASE).await.unwrap();
     let confirming: Vec<Task> = won

@@ -53,9 +53,9 @@ macro_rules! conformance_tests {
                 an_unknown_client_has_no_booking
             }
             tasks {
-                invariant_2_bookings_are_claimed_in_ticket_order
-                invariant_2_a_retry_keeps_its_ticket_and_goes_first
-                invariant_2_a_dead_workers_task_keeps_its_ticket_and_goes_first
+                invariant_2_bookings_are_claimed_in_line_order
+                invariant_2_a_retry_keeps_its_place_and_goes_first
+                invariant_2_a_dead_workers_task_keeps_its_place_and_goes_first
                 invariant_3_a_late_worker_settles_nothing
                 invariant_3_a_late_worker_renews_nothing
                 invariant_3_a_fence_settles_once

@@ -61,7 +61,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes tasks: first those whose lease has ended (retries, dead workers' tasks, releases that
     /// are due), earliest lease end first, then, if the scope allows and the queue is not
-    /// paused, the front of the line in ticket order.
+    /// paused, the front of the line in the order of their places.
     async fn claim(&self, max: usize, lease: Duration, scope: Scope) -> Result<Claim>;
 
     /// Extends leases from now. `false` where the fence is not the current one: somebody else has
@@ -107,12 +107,12 @@ pub trait Store: Send + Sync + 'static {
     /// The position just after the newest event: where a new follower starts.
     async fn latest_event(&self) -> Result<EventSeq>;
 
-    /// Tickets waiting in the line after `after`, ascending, at most `max`: the line in pieces.
+    /// Places waiting in the line after `after`, ascending, at most `max`: the line in pieces.
     async fn waiting(
         &self,
-        after: bookingq_core::Ticket,
+        after: bookingq_core::Place,
         max: usize,
-    ) -> Result<Vec<bookingq_core::Ticket>>;
+    ) -> Result<Vec<bookingq_core::Place>>;
 
     /// Takes, keeps or is refused the right to notify, for `lease` from now; stores `done` as the
     /// point up to which everything is told. Only one owner at a time; `None` means somebody

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bookingq_core::{
-    Admission, Booking, BookingId, ClientId, EventSeq, QueueName, Refusal, Ticket, Timestamp,
+    Admission, Booking, BookingId, ClientId, EventSeq, Place, QueueName, Refusal, Timestamp,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -194,7 +194,7 @@ impl Store for MemoryStore {
         Ok(self.step(|queue, _| queue.registers.outbox.last()))
     }
 
-    async fn waiting(&self, after: Ticket, max: usize) -> Result<Vec<Ticket>> {
+    async fn waiting(&self, after: Place, max: usize) -> Result<Vec<Place>> {
         Ok(self.step(|queue, _| queue.waiting(after, max)))
     }
 

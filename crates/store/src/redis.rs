@@ -35,9 +35,7 @@ use ::redis::{Cmd, Value};
 use async_trait::async_trait;
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::time::millis;
-use bookingq_core::{
-    Admission, Booking, ClientId, EventSeq, QueueName, Refusal, Ticket, Timestamp,
-};
+use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, QueueName, Refusal, Timestamp};
 use tracing::warn;
 
 pub use self::config::RedisConfig;
@@ -299,24 +297,23 @@ impl Store for RedisStore {
         self.follower.latest(&self.link).await
     }
 
-    async fn waiting(&self, after: Ticket, max: usize) -> Result<Vec<Ticket>> {
+    async fn waiting(&self, after: Place, max: usize) -> Result<Vec<Place>> {
         const PAGE: usize = 4096;
-        let mut tickets: Vec<Ticket> = Vec::new();
+        let mut places: Vec<Place> = Vec::new();
         loop {
-            let page = PAGE.min(max - tickets.len());
-            let last = tickets.last().copied().unwrap_or(after);
+            let page = PAGE.min(max - places.len());
+            let last = places.last().copied().unwrap_or(after);
             let mut call = ::redis::cmd("ZRANGE");
             call.arg(&self.link.keys.queue).arg(format!("({last}")).arg("+inf").arg("BYSCORE");
             call.arg("LIMIT").arg(0).arg(page).arg("WITHSCORES");
             let answer = array(self.link.command(&call).await?)?;
             let found = answer.len() / 2;
             for pair in answer.chunks_exact(2) {
-                let ticket =
-                    number(&pair[1])?.ok_or_else(|| unexpected("not a ticket", &pair[1]))?;
-                tickets.push(Ticket(ticket));
+                let place = number(&pair[1])?.ok_or_else(|| unexpected("not a place", &pair[1]))?;
+                places.push(Place::numbered(place));
             }
-            if found < page || tickets.len() >= max {
-                return Ok(tickets);
+            if found < page || places.len() >= max {
+                return Ok(places);
             }
         }
     }

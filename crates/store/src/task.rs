@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bookingq_core::{
-    BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, ReservationId, Ticket,
+    BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, Place, ReservationId,
     Timestamp,
 };
 
@@ -60,7 +60,7 @@ pub struct Task {
     /// What is to be done.
     pub kind: TaskKind,
     /// The booking's place in the order.
-    pub ticket: Ticket,
+    pub place: Place,
     /// Tries of this kind that counted so far; 0 for a new task.
     pub attempts: u32,
     /// What is booked.
@@ -97,7 +97,7 @@ impl Task {
         Lease {
             client: self.client.clone(),
             booking: self.booking,
-            ticket: self.ticket,
+            place: self.place,
             fence: self.fence,
         }
     }
@@ -111,7 +111,7 @@ pub struct Lease {
     /// Which booking.
     pub booking: BookingId,
     /// Its place in the order.
-    pub ticket: Ticket,
+    pub place: Place,
     /// The claim.
     pub fence: Fence,
 }

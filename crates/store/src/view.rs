@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bookingq_core::autoscale::driver::Measurement;
 use bookingq_core::{
-    Admission, Booking, BookingId, ClientId, Details, Event, EventSeq, PaymentId, RequestId,
-    Ticket, Timestamp,
+    Admission, Booking, BookingId, ClientId, Details, Event, EventSeq, PaymentId, Place, RequestId,
+    Timestamp,
 };
 
 use crate::task::Task;
@@ -133,8 +133,8 @@ pub struct Snapshot {
     pub holds: u64,
     /// Of those, how many are overdue.
     pub overdue: u64,
-    /// The front of the line: its ticket and when it joined.
-    pub front: Option<(Ticket, Timestamp)>,
+    /// The front of the line: its place and when it joined.
+    pub front: Option<(Place, Timestamp)>,
     /// Counters.
     pub totals: Totals,
     /// The sweeper's last heartbeat.

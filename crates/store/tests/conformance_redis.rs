@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bookingq_core::{Timestamp, time};
+use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::Store;
 use bookingq_store::conformance::Subject;
 use bookingq_store::redis::RedisStore;
-use support::RedisServer;
+use support::config;
 
 struct Real {
     store: RedisStore,
@@ -34,8 +35,8 @@ impl Subject for Real {
 }
 
 async fn real() -> Real {
-    let server = RedisServer::start();
-    let store = RedisStore::connect_with_test_clock(server.config()).unwrap();
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let store = RedisStore::connect_with_test_clock(config(&server)).unwrap();
     let subject = Real { store, now: AtomicU64::new(1_800_000_000_000), _server: server };
     subject.advance(Duration::ZERO).await;
     subject

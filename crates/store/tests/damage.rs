@@ -7,12 +7,13 @@ mod support;
 use std::time::Duration;
 
 use bookingq_core::{BookingId, ClientId, Details, PaymentId, RequestId, ReservationId};
+use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::redis::RedisStore;
 use bookingq_store::{
     Cancel, Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, Task, Verdict,
 };
 use redis::aio::MultiplexedConnection;
-use support::RedisServer;
+use support::config;
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -141,7 +142,7 @@ fn damages(whole: &[u8]) -> Vec<(String, Vec<u8>)> {
 
 #[tokio::test]
 async fn a_damaged_booking_hurts_nobody_else() {
-    let server = RedisServer::start();
+    let server = RedisServer::start(Fsync::Off).unwrap();
     let client = redis::Client::open(server.url()).unwrap();
     let mut redis = client.get_multiplexed_async_connection().await.unwrap();
     for stage in [Stage::Queued, Stage::Reserving, Stage::Reserved, Stage::Confirming, Stage::Final]
@@ -165,7 +166,7 @@ async fn a_damaged_booking_hurts_nobody_else() {
 /// An empty store, and the key of the victim's booking in it.
 async fn fresh(server: &RedisServer, redis: &mut MultiplexedConnection) -> (RedisStore, String) {
     redis::cmd("FLUSHALL").exec_async(redis).await.unwrap();
-    let config = server.config();
+    let config = config(server);
     let key = format!("booking-status:{{{}}}:victim", config.queue);
     (RedisStore::connect(config).unwrap(), key)
 }

@@ -10,9 +10,10 @@ mod support;
 use std::time::Duration;
 
 use bookingq_core::{
-    Admission, BookingId, ClientId, Details, Event, EventSeq, Fence, PaymentId, RequestId,
-    ReservationId, Ticket, Timestamp,
+    Admission, BookingId, ClientId, Details, Event, EventSeq, Fence, PaymentId, Place, RequestId,
+    ReservationId, Timestamp,
 };
+use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::memory::{Clock, ManualClock, MemoryOptions, MemoryStore};
 use bookingq_store::redis::RedisStore;
 use bookingq_store::{
@@ -21,7 +22,7 @@ use bookingq_store::{
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use support::RedisServer;
+use support::config;
 
 const CLIENTS: usize = 4;
 const START: Timestamp = Timestamp(1_800_000_000_000);
@@ -109,7 +110,7 @@ struct Pair {
 
 impl Pair {
     async fn new(server: &RedisServer) -> Self {
-        let config = server.config();
+        let config = config(server);
         let clock = ManualClock::new(START);
         let options =
             MemoryOptions { clock: Clock::Manual(clock.clone()), ..MemoryOptions::default() };
@@ -250,8 +251,8 @@ impl Pair {
     async fn compare(&mut self) {
         let memory = self.memory.status(self.clients.clone()).await.unwrap();
         assert_eq!(memory, self.redis.status(self.clients.clone()).await.unwrap());
-        let memory = self.memory.waiting(Ticket(0), 10).await.unwrap();
-        assert_eq!(memory, self.redis.waiting(Ticket(0), 10).await.unwrap());
+        let memory = self.memory.waiting(Place::START, 10).await.unwrap();
+        assert_eq!(memory, self.redis.waiting(Place::START, 10).await.unwrap());
         let memory = self.memory.snapshot().await.unwrap();
         let redis = self.redis.snapshot().await.unwrap();
         // One keeps single events, the other whole calls; and each has a name for its data.
@@ -274,7 +275,7 @@ async fn follow(store: &dyn Store, after: &mut EventSeq) -> Vec<Event> {
 
 #[test]
 fn redis_and_the_model_agree_on_everything_that_can_be_seen() {
-    let server = RedisServer::start();
+    let server = RedisServer::start(Fsync::Off).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     let sequences = prop::collection::vec(step(), 1..60);

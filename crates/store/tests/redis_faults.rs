@@ -9,11 +9,12 @@ use std::time::Duration;
 use bookingq_core::{
     BookingId, BookingState, ClientId, Details, EventSeq, PaymentId, RequestId, ReservationId,
 };
+use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{
     Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, StoreError, Task, Verdict,
 };
-use support::RedisServer;
+use support::config;
 use tokio::time::{Instant, sleep, timeout};
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -65,20 +66,20 @@ async fn one_task(store: &RedisStore) -> Task {
 
 #[tokio::test]
 async fn scripts_forgotten_by_the_server_are_loaded_again_in_the_middle_of_a_life() {
-    let server = RedisServer::start();
-    let store = store(server.config());
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let store = store(config(&server));
     place(&store, &enqueue("a")).await;
-    server.cli(&["SCRIPT", "FLUSH"]);
+    server.cli(&["SCRIPT", "FLUSH"]).unwrap();
     let task = one_task(&store).await;
-    server.cli(&["SCRIPT", "FLUSH"]);
+    server.cli(&["SCRIPT", "FLUSH"]).unwrap();
     let settled = store.settle(vec![settlement(&task, reserved())]).await.unwrap();
     assert_eq!(settled, [Settled::Applied(BookingState::Reserved)]);
 }
 
 #[tokio::test]
 async fn invariant_1_what_was_acknowledged_survives_sigkill_with_appendfsync_always() {
-    let mut server = RedisServer::start_durable();
-    let config = server.config();
+    let mut server = RedisServer::start(Fsync::Always).unwrap();
+    let config = config(&server);
     let store = store(config.clone());
     assert!(store.open().await.unwrap().warnings.is_empty());
     let mut places = Vec::new();
@@ -88,7 +89,7 @@ async fn invariant_1_what_was_acknowledged_survives_sigkill_with_appendfsync_alw
             places.push((asked.clone(), place(&store, &asked).await.booking));
         }
         server.kill();
-        server.restart();
+        server.restart().unwrap();
     }
     for (n, (asked, booking)) in places.into_iter().enumerate() {
         let again = place(&store, &asked).await;
@@ -100,8 +101,8 @@ async fn invariant_1_what_was_acknowledged_survives_sigkill_with_appendfsync_alw
 
 #[tokio::test]
 async fn without_redis_calls_fail_fast_and_with_it_they_work_again() {
-    let mut server = RedisServer::start();
-    let config = server.config();
+    let mut server = RedisServer::start(Fsync::Off).unwrap();
+    let config = config(&server);
     let store = store(config);
     place(&store, &enqueue("a")).await;
     server.kill();
@@ -117,28 +118,28 @@ async fn without_redis_calls_fail_fast_and_with_it_they_work_again() {
         assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     };
     timeout(BACK, failed).await.expect("no call may hang");
-    server.restart();
+    server.restart().unwrap();
     assert!(!place(&store, &enqueue("b")).await.existing);
 }
 
 #[tokio::test]
 async fn a_store_may_be_made_before_redis_is_there() {
-    let mut server = RedisServer::start();
-    let config = server.config();
+    let mut server = RedisServer::start(Fsync::Off).unwrap();
+    let config = config(&server);
     server.kill();
     let store = store(config);
     assert!(matches!(store.open().await, Err(StoreError::Unavailable(_))));
-    server.restart();
+    server.restart().unwrap();
     place(&store, &enqueue("a")).await;
 }
 
 #[tokio::test]
 async fn a_server_that_became_a_replica_is_unavailable_until_it_can_be_written_again() {
-    let server = RedisServer::start();
-    let primary = RedisServer::start();
-    let store = store(server.config());
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let primary = RedisServer::start(Fsync::Off).unwrap();
+    let store = store(config(&server));
     place(&store, &enqueue("a")).await;
-    server.cli(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    server.cli(&["REPLICAOF", "127.0.0.1", &primary.address().port().to_string()]).unwrap();
     let refused = store.enqueue(vec![enqueue("b")]).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     let refused = store.snapshot().await;
@@ -146,19 +147,19 @@ async fn a_server_that_became_a_replica_is_unavailable_until_it_can_be_written_a
         matches!(refused, Err(StoreError::Unavailable(_))),
         "it serves nothing old: {refused:?}"
     );
-    server.cli(&["REPLICAOF", "NO", "ONE"]);
+    server.cli(&["REPLICAOF", "NO", "ONE"]).unwrap();
     place(&store, &enqueue("c")).await;
 }
 
 #[tokio::test]
 async fn invariant_8_a_call_without_an_answer_is_a_timeout_and_its_repeat_is_harmless() {
-    let server = RedisServer::start();
-    let store = store(server.config());
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let store = store(config(&server));
     place(&store, &enqueue("a")).await;
     let task = one_task(&store).await;
     let settlement = settlement(&task, reserved());
     // A server that works but does not answer: what it was sent is done when it goes on.
-    server.cli(&["CLIENT", "PAUSE", "900", "ALL"]);
+    server.cli(&["CLIENT", "PAUSE", "900", "ALL"]).unwrap();
     let lost = store.settle(vec![settlement.clone()]).await;
     assert!(matches!(lost, Err(StoreError::Timeout(_))), "{lost:?}");
     let again = timeout(BACK, async {
@@ -179,8 +180,8 @@ async fn invariant_8_a_call_without_an_answer_is_a_timeout_and_its_repeat_is_har
 
 #[tokio::test]
 async fn foreign_and_damaged_data_is_passed_over_and_counted() {
-    let server = RedisServer::start();
-    let config = server.config();
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let config = config(&server);
     let queue = config.queue.clone();
     let store = store(config);
     let key = |name: &str| format!("booking-{name}:{{{queue}}}");
@@ -189,15 +190,17 @@ async fn foreign_and_damaged_data_is_passed_over_and_counted() {
         place(&store, &enqueue(name)).await;
     }
     // Cut off behind the id.
-    let whole = server.cli(&["GET", &status("d")]);
-    server.cli(&["SET", &status("d"), &whole.lines().take(2).collect::<Vec<_>>().join("\n")]);
-    server.cli(&["DEL", &status("a")]);
-    server.cli(&["DEL", &status("b")]);
-    server.cli(&["HSET", &status("b"), "state", "queued 0"]);
-    server.cli(&["SET", &status("c"), "dancing 0 - 0"]);
-    server.cli(&["ZADD", &key("leases"), "1", "stranger"]);
-    server.cli(&["ZADD", &key("timeouts"), "1", "stranger"]);
-    server.cli(&["XADD", &key("events"), "*", "foreign", "entry"]);
+    let whole = server.cli(&["GET", &status("d")]).unwrap();
+    server
+        .cli(&["SET", &status("d"), &whole.lines().take(2).collect::<Vec<_>>().join("\n")])
+        .unwrap();
+    server.cli(&["DEL", &status("a")]).unwrap();
+    server.cli(&["DEL", &status("b")]).unwrap();
+    server.cli(&["HSET", &status("b"), "state", "queued 0"]).unwrap();
+    server.cli(&["SET", &status("c"), "dancing 0 - 0"]).unwrap();
+    server.cli(&["ZADD", &key("leases"), "1", "stranger"]).unwrap();
+    server.cli(&["ZADD", &key("timeouts"), "1", "stranger"]).unwrap();
+    server.cli(&["XADD", &key("events"), "*", "foreign", "entry"]).unwrap();
     let mut tasks = store.claim(9, LEASE, Scope::Everything).await.unwrap().tasks;
     assert_eq!(tasks.len(), 1);
     assert_eq!(tasks.remove(0).client.as_str(), "good");
@@ -219,17 +222,17 @@ async fn foreign_and_damaged_data_is_passed_over_and_counted() {
 
 #[tokio::test]
 async fn data_of_a_newer_release_is_refused() {
-    let server = RedisServer::start();
-    let config = server.config();
-    server.cli(&["HSET", &format!("booking-meta:{{{}}}", config.queue), "schema", "2"]);
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let config = config(&server);
+    server.cli(&["HSET", &format!("booking-meta:{{{}}}", config.queue), "schema", "2"]).unwrap();
     let refused = store(config).open().await;
     assert!(matches!(refused, Err(StoreError::NewerSchema { found: 2, known: 1 })), "{refused:?}");
 }
 
 #[tokio::test]
 async fn data_that_was_lost_has_another_epoch_and_a_follower_notices() {
-    let server = RedisServer::start();
-    let store = store(server.config());
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let store = store(config(&server));
     let before = store.open().await.unwrap();
     assert_eq!(before.epoch, store.open().await.unwrap().epoch);
     assert!(before.warnings.iter().any(|warning| warning.starts_with("appendonly")), "{before:?}");
@@ -238,7 +241,7 @@ async fn data_that_was_lost_has_another_epoch_and_a_follower_notices() {
     }
     let after = store.events(EventSeq::START, 9, Duration::ZERO).await.unwrap().next;
     assert_eq!(store.snapshot().await.unwrap().epoch, before.epoch);
-    server.cli(&["FLUSHALL"]);
+    server.cli(&["FLUSHALL"]).unwrap();
     assert_eq!(
         store.snapshot().await.unwrap().epoch,
         "",
@@ -255,8 +258,8 @@ async fn data_that_was_lost_has_another_epoch_and_a_follower_notices() {
 
 #[tokio::test]
 async fn a_follower_that_fell_behind_a_trimmed_outbox_is_told_of_the_gap() {
-    let server = RedisServer::start();
-    let store = store(RedisConfig { outbox_entries: 1, ..server.config() });
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let store = store(RedisConfig { outbox_entries: 1, ..config(&server) });
     // Redis trims by whole nodes of a hundred entries.
     for n in 0..250 {
         place(&store, &enqueue(&format!("c{n}"))).await;
@@ -270,8 +273,8 @@ async fn a_follower_that_fell_behind_a_trimmed_outbox_is_told_of_the_gap() {
 
 #[tokio::test]
 async fn followers_that_wait_do_not_hold_up_anybody() {
-    let server = RedisServer::start();
-    let store = store(server.config());
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let store = store(config(&server));
     place(&store, &enqueue("a")).await;
     let after = store.latest_event().await.unwrap();
     let wait = || store.events(after, 10, Duration::from_secs(20));
@@ -290,8 +293,8 @@ async fn followers_that_wait_do_not_hold_up_anybody() {
 
 #[tokio::test]
 async fn every_key_of_a_queue_is_in_one_slot_and_a_final_booking_has_a_ttl() {
-    let server = RedisServer::start();
-    let config = RedisConfig { retention: Duration::from_secs(100), ..server.config() };
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let config = RedisConfig { retention: Duration::from_secs(100), ..config(&server) };
     let queue = config.queue.clone();
     let store = store(config);
     store.open().await.unwrap();
@@ -308,16 +311,16 @@ async fn every_key_of_a_queue_is_in_one_slot_and_a_final_booking_has_a_ttl() {
     store.sweep(1).await.unwrap();
     store.notifier("me", LEASE, None).await.unwrap();
 
-    let keys = server.cli(&["KEYS", "*"]);
+    let keys = server.cli(&["KEYS", "*"]).unwrap();
     assert!(keys.lines().count() >= 7, "{keys}");
     for key in keys.lines() {
         assert_eq!(key.split(['{', '}']).nth(1), Some(queue.as_str()), "{key}");
     }
     let key = |client: &str| format!("booking-status:{{{queue}}}:{client}");
-    let ttl: u64 = server.cli(&["PTTL", &key("a client {with} braces")]).parse().unwrap();
+    let ttl: u64 = server.cli(&["PTTL", &key("a client {with} braces")]).unwrap().parse().unwrap();
     assert!((90_000..=100_000).contains(&ttl), "{ttl}");
-    assert_eq!(server.cli(&["PTTL", &key("waiting")]), "-1");
-    let kept = server.cli(&["GET", &key("a client {with} braces")]);
+    assert_eq!(server.cli(&["PTTL", &key("waiting")]).unwrap(), "-1");
+    let kept = server.cli(&["GET", &key("a client {with} braces")]).unwrap();
     assert!(kept.contains(" 000000000000002\nconfirmed  - - 000\n"), "{kept}");
     assert!(!kept.contains("an item") && !kept.contains("a payload"), "{kept}");
 
@@ -326,27 +329,27 @@ async fn every_key_of_a_queue_is_in_one_slot_and_a_final_booking_has_a_ttl() {
     let next =
         Enqueue { request: RequestId::new("next").unwrap(), ..enqueue("a client {with} braces") };
     place(&store, &next).await;
-    assert_eq!(server.cli(&["PTTL", &key("a client {with} braces")]), "-1");
+    assert_eq!(server.cli(&["PTTL", &key("a client {with} braces")]).unwrap(), "-1");
     let earlier =
         key(&format!("a client {{with}} braces\n{}", enqueue("a client {with} braces").request));
-    let left: u64 = server.cli(&["PTTL", &earlier]).parse().unwrap();
+    let left: u64 = server.cli(&["PTTL", &earlier]).unwrap().parse().unwrap();
     assert!((90_000..=ttl).contains(&left), "{left} of {ttl}");
-    assert_eq!(server.cli(&["GET", &earlier]), kept);
+    assert_eq!(server.cli(&["GET", &earlier]).unwrap(), kept);
 }
 
 #[tokio::test]
 async fn a_line_without_its_counters_is_served_all_the_same() {
-    let server = RedisServer::start();
-    let config = server.config();
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let config = config(&server);
     let stats = format!("booking-stats:{{{}}}", config.queue);
     let store = store(config);
     place(&store, &enqueue("a")).await;
-    server.cli(&["DEL", &stats]);
+    server.cli(&["DEL", &stats]).unwrap();
     let task = one_task(&store).await;
-    server.cli(&["DEL", &stats]);
+    server.cli(&["DEL", &stats]).unwrap();
     let done = store.settle(vec![settlement(&task, reserved())]).await.unwrap();
     assert_eq!(done, [Settled::Applied(BookingState::Reserved)]);
-    server.cli(&["DEL", &stats]);
+    server.cli(&["DEL", &stats]).unwrap();
     let paid =
         Confirm { client: task.client, booking: None, payment: PaymentId::new("p").unwrap() };
     assert!(matches!(store.confirm(vec![paid], LEASE).await.unwrap()[0], Ok(Confirmed::Won(..))));
@@ -354,18 +357,18 @@ async fn a_line_without_its_counters_is_served_all_the_same() {
 
 #[tokio::test]
 async fn a_new_booking_of_a_client_loses_the_ttl_of_the_old_one() {
-    let server = RedisServer::start();
-    let config = server.config();
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let config = config(&server);
     let key = format!("booking-status:{{{}}}:a", config.queue);
     let store = store(config);
     place(&store, &enqueue("a")).await;
     let task = one_task(&store).await;
     store.settle(vec![settlement(&task, Verdict::SoldOut)]).await.unwrap();
-    assert_ne!(server.cli(&["PTTL", &key]), "-1");
+    assert_ne!(server.cli(&["PTTL", &key]).unwrap(), "-1");
     let again = Enqueue { request: RequestId::new("another").unwrap(), ..enqueue("a") };
     assert!(!place(&store, &again).await.existing);
-    assert_eq!(server.cli(&["PTTL", &key]), "-1");
-    assert!(server.cli(&["GET", &key]).contains("\nqueued     - - 000\n"));
+    assert_eq!(server.cli(&["PTTL", &key]).unwrap(), "-1");
+    assert!(server.cli(&["GET", &key]).unwrap().contains("\nqueued     - - 000\n"));
 }
 
 #[test]

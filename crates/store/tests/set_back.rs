@@ -7,9 +7,10 @@ mod support;
 use std::time::Duration;
 
 use bookingq_core::{BookingId, ClientId, Details, EventSeq, RequestId};
+use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Enqueue, Snapshot, Store};
-use support::RedisServer;
+use support::config;
 use tokio::time::{sleep, timeout};
 
 const BACK: Duration = Duration::from_secs(10);
@@ -46,14 +47,14 @@ async fn follows(store: &RedisStore, after: EventSeq) -> bookingq_store::Events 
 /// Two stores of one queue, each of which has seen three clients join; then only the first of them
 /// is there.
 async fn set_back() -> (RedisServer, [RedisStore; 2], EventSeq) {
-    let mut server = RedisServer::start();
-    let config = server.config();
+    let mut server = RedisServer::start(Fsync::Off).unwrap();
+    let config = config(&server);
     let stores = [(); 2].map(|()| RedisStore::connect(config.clone()).unwrap());
     for store in &stores {
         store.open().await.unwrap();
     }
     joins(&stores[0], "a").await;
-    assert_eq!(server.cli(&["SAVE"]), "OK");
+    assert_eq!(server.cli(&["SAVE"]).unwrap(), "OK");
     joins(&stores[0], "b").await;
     joins(&stores[1], "c").await;
     let mut end = EventSeq::START;
@@ -63,7 +64,7 @@ async fn set_back() -> (RedisServer, [RedisStore; 2], EventSeq) {
         assert!(!reads(store).await.set_back);
     }
     server.kill();
-    server.restart();
+    server.restart().unwrap();
     (server, stores, end)
 }
 

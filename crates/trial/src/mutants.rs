@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bookingq_api::BookingQueue;
+use bookingq_harness::Process;
+use bookingq_harness::control_plane::OPERATORS;
+use bookingq_harness::wait::until;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, ObjectMeta};
 use kube::{Api, Client};
@@ -14,11 +17,9 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-use crate::control_plane::{ControlPlane, OPERATORS};
-use crate::process::Process;
+use crate::process;
 use crate::queues::{self, NAMESPACE};
 use crate::scale::{leads, tell};
-use crate::wait::until;
 
 /// Queues that the specs are applied to.
 const QUEUES: usize = 30;
@@ -90,10 +91,10 @@ pub struct Args {
 /// When a queue is neither as specified nor told wrong, or the operator ended, panicked, grew or
 /// spins.
 pub async fn run(args: &Args, program: &Path) -> Result<()> {
-    let plane = ControlPlane::start().await?;
+    let plane = process::control_plane().await?;
     let client = plane.client()?;
     queues::namespace(&client).await?;
-    let mut operator = Process::operator(program, &plane, OPERATORS[0])?;
+    let operator = process::operator(program, &plane, OPERATORS[0])?;
     leads(&plane, &client).await?;
     let mut chance = SmallRng::seed_from_u64(args.seed);
     let pause = Duration::from_secs(args.seconds).div_f64(args.specs.max(1) as f64);
@@ -112,12 +113,12 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
                     .with_context(|| format!("spec {index} of seed {}: {spec}", args.seed));
             }
         }
-        operator.runs()?;
+        operator.check_running()?;
         tokio::time::sleep_until((start + pause * (index as u32 + 1)).into()).await;
     }
     println!("seed {}: {taken} specs taken, {refused} refused by the API server", args.seed);
     settled(&client).await?;
-    calm(&mut operator).await
+    calm(&operator).await
 }
 
 /// Each queue is as specified, or says what is wrong with the spec it has now.
@@ -131,7 +132,7 @@ async fn settled(client: &Client) -> Result<()> {
             .filter(|queue| !told(&queue.data, &queue.metadata))
             .map(describe)
             .collect();
-        Ok(untold.is_empty())
+        anyhow::Ok(untold.is_empty())
     })
     .await;
     outcome.with_context(|| untold.join("\n"))?;
@@ -149,13 +150,13 @@ async fn settled(client: &Client) -> Result<()> {
 }
 
 /// Memory, CPU and log of an operator that should have nothing to do.
-async fn calm(operator: &mut Process) -> Result<()> {
+async fn calm(operator: &Process) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(5)).await;
     let before = operator.usage()?;
     tokio::time::sleep(Duration::from_secs(20)).await;
     let after = operator.usage()?;
     tell("at the end", after);
-    let log = operator.log()?;
+    let log = operator.log();
     ensure!(!log.contains("panicked"), "it panicked: {log}");
     ensure!(
         after.cpu - before.cpu < 4.0,

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use bookingq_api::BookingQueue;
+use bookingq_harness::Signal;
+use bookingq_harness::control_plane::OPERATORS;
+use bookingq_harness::wait::until;
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
-use rustix::process::Signal;
 use serde_json::json;
 
 use crate::audit::{self, Request};
-use crate::control_plane::{ControlPlane, OPERATORS};
-use crate::process::Process;
+use crate::process;
 use crate::scale::{leads, seconds};
-use crate::wait::until;
 use crate::{queues, scale};
 
 /// Between two changes of a queue, so that there is always something to write.
@@ -36,24 +36,28 @@ pub struct Args {
 /// # Errors
 /// When two wrote in turns, the takeover was late, or the old leader went on.
 pub async fn run(args: &Args, program: &Path) -> Result<()> {
-    let plane = ControlPlane::start().await?;
+    let plane = process::control_plane().await?;
     let client = plane.client()?;
     queues::namespace(&client).await?;
-    let mut first = Process::operator(program, &plane, OPERATORS[0])?;
+    let first = process::operator(program, &plane, OPERATORS[0])?;
     leads(&plane, &client).await?;
-    let second = Process::operator(program, &plane, OPERATORS[1])?;
+    let second = process::operator(program, &plane, OPERATORS[1])?;
     queues::create(&client, 5, &queues::spec(None)).await?;
     until("the first writes", Duration::from_secs(30), async || {
-        Ok(scale::writes(&audit::requests(&plane.audit_log(), Timestamp::UNIX_EPOCH)?) > 50)
+        anyhow::Ok(scale::writes(&audit::requests(&plane.audit_log(), Timestamp::UNIX_EPOCH)?) > 50)
     })
     .await?;
     let stopped = Timestamp::now();
-    first.signal(Signal::STOP)?;
+    first.signal(Signal::STOP);
     change(&client, Duration::from_secs(args.stopped)).await?;
-    first.signal(Signal::CONT)?;
+    first.signal(Signal::CONT);
     let continued = Timestamp::now();
     change(&client, Duration::from_secs(10)).await?;
-    let ended_well = first.ended(Duration::from_secs(20)).await?;
+    until("the old leader to end", Duration::from_secs(20), async || {
+        anyhow::Ok(first.exit_status().is_some())
+    })
+    .await?;
+    let ended_well = first.exit_status().is_some_and(|status| status.success());
     let all = audit::requests(&plane.audit_log(), Timestamp::UNIX_EPOCH)?;
     drop(second);
     let took = judge(&all, stopped, continued)?;

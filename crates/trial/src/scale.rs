@@ -5,14 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use bookingq_harness::control_plane::{ControlPlane, OPERATORS};
+use bookingq_harness::wait::until;
+use bookingq_harness::{Fsync, Process, ProcessUsage, RedisServer};
 use jiff::Timestamp;
 use kube::Client;
 
 use crate::audit::{self, Request};
-use crate::control_plane::{ControlPlane, OPERATORS};
-use crate::process::{Process, Usage};
+use crate::process;
 use crate::queues;
-use crate::wait::until;
 
 /// No write for so long: the operator has done what it had to do.
 const SILENCE: Duration = Duration::from_secs(12);
@@ -55,12 +56,13 @@ pub struct Args {
 /// # Errors
 /// When a limit is broken, or something does not become as it must.
 pub async fn run(args: &Args, program: &Path) -> Result<()> {
-    let plane = ControlPlane::start().await?;
+    let plane = process::control_plane().await?;
     let client = plane.client()?;
     queues::namespace(&client).await?;
-    let redis = if args.redis { Some(Process::redis(&plane).await?) } else { None };
-    let url = redis.as_ref().map(|(_, url)| url.as_str());
-    let mut operator = Process::operator(program, &plane, OPERATORS[0])?;
+    let redis = if args.redis { Some(RedisServer::start(Fsync::Off)?) } else { None };
+    let url = redis.as_ref().map(RedisServer::url);
+    let url = url.as_deref();
+    let operator = process::operator(program, &plane, OPERATORS[0])?;
     leads(&plane, &client).await?;
     tell("leading, no queues", operator.usage()?);
 
@@ -68,7 +70,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     queues::create(&client, args.queues, &queues::spec(url)).await?;
     let applied = Timestamp::now();
     println!("{} queues applied in {:.1} s", args.queues, seconds(begun, applied));
-    let last = silence(&plane, &mut operator, begun).await?;
+    let last = silence(&plane, &operator, begun).await?;
     queues::check(&client, args.queues, url).await?;
     let all = audit::requests(&plane.audit_log(), begun)?;
     print!("requests until the last write:\n{}", audit::table(&all, args.queues));
@@ -114,22 +116,21 @@ pub async fn leads(plane: &ControlPlane, client: &Client) -> Result<()> {
     let leases: kube::Api<Lease> = kube::Api::namespaced(client.clone(), "default");
     until("an operator to lead", Duration::from_secs(30), async || {
         let lease = leases.get_opt("bookingq-operator").await?;
-        Ok(lease.and_then(|lease| lease.spec?.holder_identity).is_some())
+        anyhow::Ok(lease.and_then(|lease| lease.spec?.holder_identity).is_some())
     })
     .await?;
     until("its watches", Duration::from_secs(30), async || {
         let seen = audit::requests(&plane.audit_log(), Timestamp::UNIX_EPOCH)?;
-        Ok(seen.iter().any(|request| request.resource == "bookingqueues" && request.verb == "list"))
+        anyhow::Ok(
+            seen.iter()
+                .any(|request| request.resource == "bookingqueues" && request.verb == "list"),
+        )
     })
     .await
 }
 
 /// Waits until nothing has been written for a while; answers when the last write was done.
-async fn silence(
-    plane: &ControlPlane,
-    operator: &mut Process,
-    since: Timestamp,
-) -> Result<Timestamp> {
+async fn silence(plane: &ControlPlane, operator: &Process, since: Timestamp) -> Result<Timestamp> {
     let start = std::time::Instant::now();
     loop {
         tokio::time::sleep(LOOK).await;
@@ -159,8 +160,8 @@ pub fn seconds(from: Timestamp, to: Timestamp) -> f64 {
 }
 
 /// Prints what an operator uses.
-pub fn tell(when: &str, usage: Usage) {
-    let Usage { rss_mib, peak_mib, cpu, files } = usage;
+pub fn tell(when: &str, usage: ProcessUsage) {
+    let ProcessUsage { rss_mib, peak_mib, cpu, files } = usage;
     println!(
         "{when}: RSS {rss_mib:.1} MiB (peak {peak_mib:.1}), {cpu:.1} s of CPU, {files} open files"
     );

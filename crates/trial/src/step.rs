@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId};
+use bookingq_harness::control_plane::OPERATORS;
+use bookingq_harness::wait::until;
+use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Enqueue, Store as _};
 use jiff::Timestamp;
 use serde_json::json;
 
 use crate::audit;
-use crate::control_plane::{ControlPlane, OPERATORS};
-use crate::process::Process;
+use crate::process;
 use crate::queues;
 use crate::scale::{leads, seconds};
 
@@ -36,11 +38,12 @@ pub struct Args {
 /// # Errors
 /// When the final number came late, or never.
 pub async fn run(args: &Args, program: &Path) -> Result<()> {
-    let plane = ControlPlane::start().await?;
+    let plane = process::control_plane().await?;
     let client = plane.client()?;
     queues::namespace(&client).await?;
-    let (_redis, url) = Process::redis(&plane).await?;
-    let mut operator = Process::operator(program, &plane, OPERATORS[0])?;
+    let redis = RedisServer::start(Fsync::Off)?;
+    let url = redis.url();
+    let operator = process::operator(program, &plane, OPERATORS[0])?;
     leads(&plane, &client).await?;
     let mut spec = queues::spec(Some(&url));
     // Nobody serves here, so the line only grows: the maximum is what the step asks for within its
@@ -50,15 +53,15 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     queues::create(&client, 1, &spec).await?;
     let name = QueueName::new(&format!("{}.queue-00000", queues::NAMESPACE))?;
     let store = RedisStore::connect(RedisConfig::new(&url, name))?;
-    crate::wait::until("Redis to answer", Duration::from_secs(20), async || {
-        Ok(store.open().await.is_ok())
+    until("the store to answer", Duration::from_secs(20), async || {
+        anyhow::Ok(store.open().await.is_ok())
     })
     .await?;
     let mut next = 0;
     come(&store, &mut next, args.arrivals, Duration::from_secs(8)).await?;
     let step = Timestamp::now();
     come(&store, &mut next, args.arrivals * 10, Duration::from_secs(8)).await?;
-    operator.runs()?;
+    operator.check_running()?;
     let all = audit::requests(&plane.audit_log(), Timestamp::UNIX_EPOCH)?;
     let scaled = all.iter().filter(|one| one.resource == "deployments/scale" && one.code < 300);
     let mut last = None;

@@ -8,18 +8,18 @@
 //!                          |- fleet      workers: in this process, or processes that may be killed   (process)
 //!                          |- sweeping   the sweeper
 //!                          |- scaling    the planner of the core, once a second
-//!                          |- audit      follows the outbox; judges at the end
-//!                          '- crowd      of bookingq-sim, through the workers' gRPC ports
-//!   visit ──> a crowd for a queue that runs elsewhere: doors (its workers, looked up again and again), audit, report
+//!                          |- audit      of bookingq-check: follows the outbox and verifies at the end
+//!                          '- crowd      of bookingq-crowd, through the workers' gRPC ports
+//!   load ──> a crowd for a queue that runs elsewhere: doors (its workers, looked up again and again), audit, report
 //!   console, screen, view   what a person sees meanwhile        report   what is left at the end
 //! ```
 
-mod audit;
 mod backend;
 pub mod config;
 mod console;
 mod doors;
 mod fleet;
+pub mod load;
 pub mod manifest;
 mod patience;
 mod process;
@@ -31,14 +31,13 @@ mod services;
 mod site;
 mod sweeping;
 mod view;
-pub mod visit;
 
 use std::path::PathBuf;
 
 use bookingq_api::Plan;
+use bookingq_check::AuditError;
 use bookingq_core::{Invalid, QueueName};
 use bookingq_sim::SimError;
-use bookingq_sim::inspect::LedgerError;
 use bookingq_store::StoreError;
 use bookingq_worker::WorkerError;
 use tokio_util::sync::CancellationToken;
@@ -135,9 +134,9 @@ pub enum UpError {
     /// The sweeper cannot be started.
     #[error(transparent)]
     Worker(#[from] WorkerError),
-    /// The simulated Booking Service's ledger cannot be read.
+    /// The run cannot be checked.
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Audit(#[from] AuditError),
     /// The workers' name is not known.
     #[error("{host} cannot be found: {cause}")]
     NoSuchHost {

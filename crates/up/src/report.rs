@@ -1,80 +1,61 @@
-//! What is left of a run: a report in JSON, and its summary for a person.
-//!
-//! | key | what |
-//! |---|---|
-//! | `queue`, `store` | the queue's name; where its data lived: `embedded`, `redis`, or `null` when nobody said |
-//! | `seconds` | how long it ran, leaving included |
-//! | `moment` | `at_rest` when nothing moved while the evidence was taken, so that everything had to agree exactly; otherwise `in_motion` |
-//! | `enqueued` | all bookings: the sum of the next three |
-//! | `waiting`, `in_progress` | still in the line; still reserving, reserved, confirming or releasing |
-//! | `final` | `confirmed`, `expired`, `cancelled`, `sold_out`, `rejected`, `failed` |
-//! | `ledger` | the Booking Service's: `stock`, `held`, `confirmed`, `released` and more, in tickets; `null` when it is not simulated |
-//! | `violations` | broken promises by kind, from audit log, ledger and store: `lost`, `duplicated`, `dispatch_inversions`, `double_reservations`, `orphans`, `oversold` and more |
-//! | `violation_examples` | the first cases of each kind that broke |
-//! | `latency_ms` | `enqueue` (as the crowd saw it), `queued`, `reserve`, `confirm`, `release_lag` (store's clock): `p50`, `p99`, `max` |
-//! | `replicas` | workers over time: a line for each change: `second`, `wanted`, `ready` |
-//! | `audit_gaps` | above 0, the outbox was trimmed before it was read, and the verdict is not complete |
-//! | `crowd` | what the clients saw: `acknowledged`, `paid`, `errors`, `promises_broken` …; `null` without a crowd |
-//! | `sound` | whether no promise broke |
-//!
-//! Without an audit (`bookingq crowd` without `--redis`), what comes from it is absent: `moment` to
-//! `violation_examples`, and `audit_gaps`.
+//! The report of a run in JSON, and its summary for a person. docs/report.md describes every key.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use bookingq_sim::crowd::ProgressView;
-use bookingq_sim::history::{Tallies, Violations};
-use bookingq_sim::latency::Summary;
-use bookingq_sim::ledger::Totals;
-use bookingq_sim::{CrowdReport, Moment, Verdict, Violation};
+use bookingq_check::{Answers, Moment, Tallies, Verification, Violation};
+use bookingq_crowd::latency::LatencySummary;
+use bookingq_crowd::{CrowdReport, ProgressView};
 use serde::Serialize;
 
 use crate::screen::{bold, green, red};
 use crate::{Outcome, UpError};
 
-/// The report; see the module for its keys.
+/// How far the crowd's clock and the store's may be apart before a deadline counts as broken.
+pub const CLOCK_MARGIN_MS: u64 = 250;
+/// Cases shown of each broken rule.
+const SHOWN: usize = 5;
+
+/// The report.
 #[derive(Debug, Clone, Serialize)]
 #[allow(missing_docs)]
-pub struct Report {
+pub struct RunReport {
     pub queue: String,
     pub store: Option<&'static str>,
     pub seconds: f64,
+    /// `None` when the queue's data could not be read.
     #[serde(flatten)]
-    pub audited: Option<Audited>,
-    pub latency_ms: Latencies,
+    pub verification: Option<Verification>,
+    pub latency_ms: RunLatency,
     pub replicas: Vec<Replicas>,
-    pub crowd: Option<CrowdReport>,
+    pub crowd: Option<CheckedCrowd>,
     pub sound: bool,
 }
 
-/// What the judge says; see the module for its keys.
+/// What the clients measured, and where the answers to them broke a promise.
 #[derive(Debug, Clone, Serialize)]
 #[allow(missing_docs)]
-pub struct Audited {
-    pub moment: Moment,
+pub struct CheckedCrowd {
     #[serde(flatten)]
-    pub tallies: Tallies,
-    pub ledger: Option<Totals>,
-    pub violations: Violations,
-    pub violation_examples: BTreeMap<&'static str, Vec<String>>,
-    pub audit_gaps: u64,
+    pub report: CrowdReport,
+    pub promises_broken_total: u64,
+    pub promises_broken: Vec<String>,
 }
 
 /// How long things took, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Latencies {
-    /// The Enqueue call, as the crowd saw it.
-    pub enqueue: Summary,
+pub struct RunLatency {
+    /// The Enqueue call, as the crowd measured it.
+    pub enqueue: LatencySummary,
     /// From joining the line to being claimed.
-    pub queued: Summary,
+    pub queued: LatencySummary,
     /// From being claimed to the Booking Service's answer, retries included.
-    pub reserve: Summary,
+    pub reserve: LatencySummary,
     /// From the payment to being confirmed.
-    pub confirm: Summary,
-    /// From the deadline of an unpaid hold until it was given back.
-    pub release_lag: Summary,
+    pub confirm: LatencySummary,
+    /// From the deadline of an unpaid hold until it was released.
+    pub release_lag: LatencySummary,
 }
 
 /// Workers from a moment on.
@@ -88,34 +69,38 @@ pub struct Replicas {
     pub ready: usize,
 }
 
-/// What a run was, besides what the judge says of it.
+/// A run apart from its verification.
 #[derive(Debug)]
-pub struct Course {
+pub struct LoadSummary {
     /// The queue's name.
     pub queue: String,
-    /// Where its data lived, if that is known.
+    /// Where its data is, if that is known.
     pub store: Option<&'static str>,
     /// How long it ran.
     pub time: Duration,
     /// Workers over time.
     pub replicas: Vec<Replicas>,
-    /// What the clients saw.
+    /// What the clients measured.
     pub crowd: Option<CrowdReport>,
 }
 
-impl Report {
-    /// Puts it together. Without a verdict, only the crowd's word counts.
-    pub fn new(course: Course, verdict: Option<Verdict>) -> Self {
-        let Course { queue, store, time, replicas, crowd } = course;
-        let broken = crowd.as_ref().map_or(0, |crowd| crowd.promises_broken_total);
-        let timings = verdict.as_ref().map(|verdict| verdict.timings).unwrap_or_default();
-        let clean = verdict.as_ref().is_none_or(|verdict| verdict.violations.is_clean());
+impl RunReport {
+    /// Without a verification, only the answers to the clients count.
+    pub fn new(
+        summary: LoadSummary,
+        answers: &Answers,
+        verification: Option<Verification>,
+    ) -> Self {
+        let LoadSummary { queue, store, time, replicas, crowd } = summary;
+        let broken = answers.violations();
+        let timings = verification.as_ref().map(|found| found.timings).unwrap_or_default();
+        let clean = verification.as_ref().is_none_or(|found| found.violations.is_clean());
         Self {
             queue,
             store,
             seconds: (time.as_secs_f64() * 10.0).round() / 10.0,
-            audited: verdict.map(Audited::from),
-            latency_ms: Latencies {
+            verification,
+            latency_ms: RunLatency {
                 enqueue: crowd.as_ref().map(|crowd| crowd.latency_ms.enqueue).unwrap_or_default(),
                 queued: timings.queued,
                 reserve: timings.reserve,
@@ -123,12 +108,21 @@ impl Report {
                 release_lag: timings.release_lag,
             },
             replicas,
-            crowd,
-            sound: clean && broken == 0,
+            crowd: crowd.map(|report| CheckedCrowd {
+                report,
+                promises_broken_total: broken.total(),
+                promises_broken: broken
+                    .iter()
+                    .flat_map(|(kind, _, cases)| {
+                        cases.iter().map(move |case| format!("{}: {case}", kind.as_str()))
+                    })
+                    .collect(),
+            }),
+            sound: clean && broken.is_clean(),
         }
     }
 
-    /// What the exit code will say.
+    /// What the exit code says.
     pub fn outcome(&self) -> Outcome {
         if self.sound { Outcome::Sound } else { Outcome::Broken }
     }
@@ -155,11 +149,11 @@ impl Report {
     pub fn summary(&self) -> Vec<String> {
         let mut lines =
             vec![String::new(), format!("{} after {:.1} s", bold(&self.queue), self.seconds)];
-        if let Some(audited) = &self.audited {
-            lines.extend(audited.numbers());
+        if let Some(found) = &self.verification {
+            lines.extend(numbers(found));
         }
         if let Some(crowd) = &self.crowd {
-            lines.extend(seen(crowd));
+            lines.extend(numbers_of_crowd(&crowd.report));
         }
         let latencies = &self.latency_ms;
         for (name, summary) in [
@@ -170,7 +164,7 @@ impl Report {
             ("release after deadline", latencies.release_lag),
         ] {
             if summary.count > 0 {
-                let Summary { p50, p99, max, .. } = summary;
+                let LatencySummary { p50, p99, max, .. } = summary;
                 lines.push(format!(
                     "  {name:<23} p50 {p50:>9.1} ms   p99 {p99:>9.1} ms   max {max:>9.1} ms"
                 ));
@@ -184,26 +178,23 @@ impl Report {
     }
 
     fn findings(&self) -> Vec<String> {
-        let mut lines = self.audited.as_ref().map(Audited::findings).unwrap_or_default();
+        let mut lines = self.verification.as_ref().map(violations).unwrap_or_default();
         if let Some(crowd) = self.crowd.as_ref().filter(|crowd| crowd.promises_broken_total > 0) {
             lines.push(red(&format!(
                 "  BROKEN promises to clients: {}",
                 crowd.promises_broken_total
             )));
-            let examples = crowd.promises_broken.iter().take(5);
-            lines.extend(
-                examples.map(|promise| format!("    {}: {}", promise.client, promise.what)),
-            );
+            let examples = crowd.promises_broken.iter().take(SHOWN);
+            lines.extend(examples.map(|case| format!("    {case}")));
         }
         if self.sound {
-            lines.extend(self.audited.as_ref().map_or_else(unaudited, Audited::praise));
+            lines.extend(self.verification.as_ref().map_or_else(unverified, kept));
         }
         lines
     }
 }
 
-/// What the clients themselves saw.
-fn seen(crowd: &CrowdReport) -> Vec<String> {
+fn numbers_of_crowd(crowd: &CrowdReport) -> Vec<String> {
     let ProgressView { arrived, acknowledged, refused, paid, paid_late, left, finished, .. } =
         crowd.progress;
     let list = |counts: &BTreeMap<&'static str, u64>| {
@@ -214,7 +205,7 @@ fn seen(crowd: &CrowdReport) -> Vec<String> {
             .join(", ")
     };
     let mut lines = vec![
-        format!("  crowd: {arrived} came, {acknowledged} got a place, {refused} were refused one"),
+        format!("  crowd: {arrived} came, {acknowledged} got a place, {refused} were refused"),
         format!(
             "  they saw: {paid} paid, {paid_late} too late, {left} left; {finished} ended: {}",
             list(&crowd.finals)
@@ -226,96 +217,74 @@ fn seen(crowd: &CrowdReport) -> Vec<String> {
     lines
 }
 
-/// Nobody but the crowd has looked.
-fn unaudited() -> Vec<String> {
+/// Only the answers to the clients were checked.
+fn unverified() -> Vec<String> {
     vec![green("  every promise to these clients was kept, as far as they could see")]
 }
 
-impl From<Verdict> for Audited {
-    fn from(verdict: Verdict) -> Self {
-        let examples = verdict.violations.iter();
-        Self {
-            moment: verdict.moment,
-            tallies: verdict.tallies,
-            ledger: verdict.ledger,
-            violation_examples: examples
-                .map(|(kind, _, cases)| (kind.as_str(), cases.to_vec()))
-                .collect(),
-            violations: verdict.violations,
-            audit_gaps: verdict.gaps,
-        }
+fn numbers(found: &Verification) -> Vec<String> {
+    let Tallies { enqueued, waiting, in_progress, finals } = found.tallies;
+    let mut lines = vec![
+        format!(
+            "  enqueued {enqueued} = waiting {waiting} + in progress {in_progress} + final {}",
+            enqueued - waiting - in_progress
+        ),
+        format!(
+            "  final: confirmed {}, expired {}, cancelled {}, sold out {}, rejected {}, failed {}",
+            finals.confirmed,
+            finals.expired,
+            finals.cancelled,
+            finals.sold_out,
+            finals.rejected,
+            finals.failed
+        ),
+    ];
+    if let Some(ledger) = &found.ledger {
+        lines.push(format!(
+            "  Booking Service: confirmed {} + held {} + available {} = stock {}; released {}",
+            ledger.confirmed, ledger.held, ledger.available, ledger.stock, ledger.released
+        ));
     }
+    lines
 }
 
-impl Audited {
-    fn numbers(&self) -> Vec<String> {
-        let Tallies { enqueued, waiting, in_progress, finals } = self.tallies;
-        let mut lines = vec![
-            format!(
-                "  enqueued {enqueued} = waiting {waiting} + in progress {in_progress} + final {}",
-                enqueued - waiting - in_progress
-            ),
-            format!(
-                "  final: confirmed {}, expired {}, cancelled {}, sold out {}, rejected {}, failed {}",
-                finals.confirmed,
-                finals.expired,
-                finals.cancelled,
-                finals.sold_out,
-                finals.rejected,
-                finals.failed
-            ),
-        ];
-        if let Some(ledger) = &self.ledger {
-            lines.push(format!(
-                "  Booking Service: confirmed {} + held {} + available {} = stock {}; given back {}",
-                ledger.confirmed, ledger.held, ledger.available, ledger.stock, ledger.released
-            ));
-        }
-        lines
+fn violations(found: &Verification) -> Vec<String> {
+    let mut lines = Vec::new();
+    if found.gaps > 0 {
+        lines.push(red(&format!(
+            "  the outbox was trimmed {} times before it was read: the check is not complete",
+            found.gaps
+        )));
     }
+    for (kind, count, examples) in found.violations.iter() {
+        lines.push(red(&format!("  BROKEN {}: {count}", kind.as_str())));
+        lines.extend(examples.iter().take(SHOWN).map(|example| format!("    {example}")));
+    }
+    lines
+}
 
-    fn findings(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        if self.audit_gaps > 0 {
-            lines.push(red(&format!(
-                "  the outbox was trimmed {} times before it was read: the check is not complete",
-                self.audit_gaps
-            )));
-        }
-        for (kind, count, examples) in self.violations.iter() {
-            lines.push(red(&format!("  BROKEN {}: {count}", kind.as_str())));
-            lines.extend(examples.iter().take(5).map(|example| format!("    {example}")));
-        }
-        lines
-    }
-
-    fn praise(&self) -> Vec<String> {
-        let kinds = Violation::ALL.map(Violation::as_str).join(", ").replace('_', " ");
-        let agreement = if self.ledger.is_some() {
-            "log, store and ledger agree"
-        } else {
-            "log and store agree"
-        };
-        let exactness = match self.moment {
-            Moment::AtRest => format!("at rest, so {agreement} exactly"),
-            Moment::InMotion => "while some bookings were still in hand".to_owned(),
-        };
-        vec![
-            green(&format!("  every promise was kept ({exactness})")),
-            format!("  looked for: {kinds}"),
-        ]
-    }
+fn kept(found: &Verification) -> Vec<String> {
+    let kinds = Violation::ALL.map(Violation::as_str).join(", ").replace('_', " ");
+    let sources = if found.ledger.is_some() { "log, store and ledger" } else { "log and store" };
+    let exactness = match found.moment {
+        Moment::AtRest => format!("at rest, so {sources} agree exactly"),
+        Moment::InMotion => "while some bookings were still in progress".to_owned(),
+    };
+    vec![
+        green(&format!("  every promise was kept ({exactness})")),
+        format!("  checked for: {kinds}"),
+    ]
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use bookingq_sim::{Evidence, History};
+    use bookingq_check::{AuditLog, Evidence};
 
     use super::*;
 
-    fn course() -> Course {
-        Course {
+    fn summary() -> LoadSummary {
+        LoadSummary {
             queue: "concert".into(),
             store: Some("embedded"),
             time: Duration::from_millis(1234),
@@ -324,13 +293,15 @@ mod tests {
         }
     }
 
-    fn report() -> Report {
-        Report::new(course(), Some(History::new().judge(&Evidence::default(), Moment::AtRest)))
+    fn report() -> RunReport {
+        let answers = Answers::new(0, 0);
+        let found = AuditLog::default().verify(&answers, &Evidence::default(), Moment::AtRest);
+        RunReport::new(summary(), &answers, Some(found))
     }
 
     #[test]
-    fn without_an_audit_nothing_is_said_that_only_an_audit_can_know() {
-        let report = Report::new(course(), None);
+    fn without_an_audit_the_report_has_no_keys_that_come_from_one() {
+        let report = RunReport::new(summary(), &Answers::new(0, 0), None);
         let value = serde_json::to_value(&report).unwrap();
         for key in ["moment", "enqueued", "final", "ledger", "violations", "audit_gaps"] {
             assert!(value.get(key).is_none(), "{key}: {value}");
@@ -375,11 +346,11 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_run_says_what_was_looked_for() {
+    fn a_sound_run_lists_what_was_checked() {
         let text = report().summary().join("\n");
         assert!(text.contains("every promise was kept"), "{text}");
         assert!(
-            text.contains("dispatch inversions, double reservations, orphans, oversold"),
+            text.contains("stale settles, double reservations, orphans, broken deadlines"),
             "{text}"
         );
     }

@@ -7,10 +7,11 @@ use bookingq_api::Plan;
 use bookingq_api::downstream::Endpoint;
 use bookingq_api::plan::ServicePlan;
 use bookingq_core::Invalid;
+use bookingq_serve::tls::ClientTls;
 use bookingq_sim::simulator::At;
 use bookingq_sim::spec::BookingSpec;
 use bookingq_sim::{BookingSim, RealtimeSim, SimSpec, Simulator, SimulatorConfig, TicketSim};
-use bookingq_worker::config::{ClientTls, Downstream};
+use bookingq_worker::config::Downstream;
 
 use crate::UpError;
 

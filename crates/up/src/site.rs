@@ -5,19 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::Plan;
-use bookingq_sim::crowd::Progress;
-use bookingq_sim::{Crowd, CrowdConfig, CrowdReport};
+use bookingq_check::{Audit, AuditError, CallRecorder};
+use bookingq_crowd::{Crowd, CrowdConfig, CrowdReport, Progress};
 use bookingq_store::{Snapshot, Store};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::Audit;
 use crate::backend::Backend;
 use crate::config::{CrowdSize, UpConfig};
 use crate::console::Console;
 use crate::fleet::{Fleet, Home};
-use crate::report::{Course, Replicas, Report};
+use crate::report::{CLOCK_MARGIN_MS, LoadSummary, Replicas, RunReport};
 use crate::scaling::Scaler;
 use crate::screen::Sparkline;
 use crate::services::Services;
@@ -64,6 +63,7 @@ impl<T> Part<T> {
 struct Visitors {
     part: Part<CrowdReport>,
     progress: Arc<Progress>,
+    recorder: Arc<CallRecorder>,
 }
 
 impl Site {
@@ -107,7 +107,7 @@ impl Site {
         }
         fleet.resize(scaler.replicas());
         Ok(Self {
-            audit: Audit::start(Arc::clone(&store)),
+            audit: Audit::start(Arc::clone(&store), Some(plan.hold)),
             plan,
             services,
             store,
@@ -147,24 +147,28 @@ impl Site {
             "{}: the workers finish what they have in hand and leave",
             self.plan.queue
         ));
-        let crowd = match visitors {
-            Some(visitors) => visitors.part.end().await,
-            None => None,
+        let (crowd, recorder) = match visitors {
+            Some(Visitors { part, recorder, .. }) => (part.end().await, recorder),
+            None => (None, CallRecorder::start(CLOCK_MARGIN_MS)),
         };
         if let Some(sweeper) = self.sweeper.take() {
             sweeper.end().await;
         }
-        self.conclude(config.report.as_deref(), crowd).await
+        self.conclude(config.report.as_deref(), crowd, &recorder).await
     }
 
     /// Lets the crowd come.
     fn invite(&self, size: CrowdSize) -> Visitors {
-        let crowd =
-            Crowd::new(CrowdConfig::new(self.plan.queue.clone(), size.clients, size.arrive));
+        let recorder = CallRecorder::start(CLOCK_MARGIN_MS);
+        let config = CrowdConfig {
+            recorder: Some(recorder.clone()),
+            ..CrowdConfig::new(self.plan.queue.clone(), size.clients, size.arrive)
+        };
+        let crowd = Crowd::new(config);
         let progress = crowd.progress();
         let leave = CancellationToken::new();
         let task = tokio::spawn(crowd.run(self.fleet.addresses(), leave.clone()));
-        Visitors { part: Part { leave, task }, progress }
+        Visitors { part: Part { leave, task }, progress, recorder }
     }
 
     /// Reads, decides, shows.
@@ -215,21 +219,21 @@ impl Site {
         self,
         file: Option<&Path>,
         crowd: Option<CrowdReport>,
+        recorder: &CallRecorder,
     ) -> Result<Outcome, UpError> {
         self.fleet.end().await;
-        let (mut crowd, booking) = (crowd, self.services.simulator.booking());
-        let acknowledged =
-            crowd.as_mut().map(|crowd| std::mem::take(&mut crowd.acknowledged)).unwrap_or_default();
+        let booking = self.services.simulator.booking();
+        let answers = recorder.finish().map_err(AuditError::from)?;
         let ledger = async { Ok(booking.map(|booking| booking.shop().copy())) };
-        let verdict = self.audit.judge(acknowledged, ledger).await?;
-        let course = Course {
+        let verification = self.audit.verify(&answers, ledger, None).await?;
+        let summary = LoadSummary {
             queue: self.plan.queue.to_string(),
             store: Some(self.store_word),
             time: self.start.elapsed(),
             replicas: self.replicas,
             crowd,
         };
-        let report = Report::new(course, Some(verdict));
+        let report = RunReport::new(summary, &answers, Some(verification));
         let mut lines = report.summary();
         if let Some(file) = file {
             report.write(file)?;

@@ -35,7 +35,7 @@ pub fn start(
 ) -> Result<JoinHandle<()>, UpError> {
     match home {
         Home::Here(store) => {
-            let sweeper = Sweeper::new(config(plan, services), Arc::clone(store))?;
+            let sweeper = Sweeper::new(config(plan, services), Arc::clone(store));
             let console = console.clone();
             Ok(tokio::spawn(async move {
                 if let Err(error) = sweeper.run(SweepMode::UntilStopped, leave).await {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bookingq_sim::crowd::ProgressView;
+use bookingq_crowd::ProgressView;
 use bookingq_sim::ledger::Totals;
 use bookingq_store::Snapshot;
 

@@ -1,40 +1,11 @@
 //! The configuration of a worker: typed and validated, so that nothing inside parses text.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bookingq_core::backoff::RetryPolicy;
 use bookingq_core::defaults;
-
-/// A certificate and its key, PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Certificate chain.
-    pub certificate: PathBuf,
-    /// Private key.
-    pub key: PathBuf,
-}
-
-/// TLS of the worker's gRPC port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerTls {
-    /// The worker's certificate.
-    pub identity: Identity,
-    /// If set, clients must show a certificate signed by this CA (mTLS).
-    pub client_ca: Option<PathBuf>,
-}
-
-/// TLS of the connection to a service; used when its endpoint is `https://`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ClientTls {
-    /// Certificate authority to trust; the system's when `None`.
-    pub ca: Option<PathBuf>,
-    /// The client certificate, for mTLS.
-    pub identity: Option<Identity>,
-    /// Name expected in the service's certificate; the endpoint's host when `None`.
-    pub server_name: Option<String>,
-}
+use bookingq_serve::tls::{ClientTls, ServerTls};
 
 /// A service that the worker calls.
 #[derive(Debug, Clone, PartialEq, Eq)]

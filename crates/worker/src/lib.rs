@@ -3,33 +3,30 @@
 //!
 //! ```text
 //!   config ──> worker (start, drain) ──┬─ server ── service ── store::GroupCommit
-//!                                      ├─ processing (claims ─ executor ─ judge, renewals) ── downstream
-//!                                      ├─ follow (outbox ─ line view, hub)
+//!                                      ├─ processing (claims ─ executor ─ classify, renewals) ── downstream
+//!                                      ├─ bookingq_follow (outbox ─ line view, hub)
 //!                                      ├─ notifier ── Realtime Service
-//!                                      └─ keeper, admin, metrics
-//!   sweeper: the same processing, of what is due only, and the sweep itself
+//!                                      └─ runtime: store monitor, executor, metrics, admin port
+//!   sweeper: the same runtime and processing, of due tasks only, and the sweep itself
 //! ```
 //!
 //! A worker holds nothing that matters: killed at any moment, what it had in hand is claimed by
 //! another once its leases have run out, and every call it made is idempotent by booking id.
 
-pub mod admin;
 pub mod config;
 pub mod downstream;
-pub mod follow;
 mod intake;
-pub mod keeper;
 pub mod metrics;
 pub mod notifier;
 pub mod processing;
+mod runtime;
 mod server;
 pub mod service;
+mod store_monitor;
 pub mod sweeper;
-mod trace;
 mod worker;
 
-use std::net::SocketAddr;
-
+use bookingq_serve::ServeError;
 use bookingq_store::StoreError;
 
 pub use config::WorkerConfig;
@@ -42,14 +39,9 @@ use downstream::channel::DownstreamError;
 /// Why a worker or sweeper can't start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// A port can't be had.
-    #[error("can't listen on {address}: {cause}")]
-    Bind {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        cause: std::io::Error,
-    },
+    /// A port, a TLS file or a metric.
+    #[error(transparent)]
+    Process(#[from] ServeError),
     /// A service can't be used as configured.
     #[error(transparent)]
     Downstream(#[from] DownstreamError),
@@ -65,7 +57,4 @@ pub enum WorkerError {
     /// A sweep that achieved nothing.
     #[error("the sweep failed: {0}")]
     Swept(String),
-    /// Two metrics of one name: a defect.
-    #[error("metrics: {0}")]
-    Metrics(#[from] prometheus::Error),
 }

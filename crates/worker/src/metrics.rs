@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use bookingq_core::BookingState;
+use bookingq_serve::metrics::set_total;
+use bookingq_serve::{MetricsRegistry, ServeError};
 use bookingq_store::{Snapshot, StoreError};
-use prometheus::core::Collector;
-use prometheus::{
-    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
-    IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-};
+use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 /// Buckets for calls that should take milliseconds and may take seconds.
 const LATENCY: [f64; 14] =
@@ -17,102 +15,118 @@ const LATENCY: [f64; 14] =
 const WAIT: [f64; 13] =
     [0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0];
 
-/// The metrics of one process, in a registry of their own (several workers may share a process).
-#[derive(Clone)]
-pub struct Metrics {
-    registry: Registry,
-    inner: Arc<Families>,
+/// The metrics of one worker, in a registry of its own (several workers may share a process). Each
+/// is exposed with the prefix `bookingqueue_`.
+pub struct WorkerMetrics {
+    registry: MetricsRegistry,
+    /// The gRPC port.
+    pub server: ServerMetrics,
+    /// Tasks, and the calls they make.
+    pub tasks: TaskMetrics,
+    /// The store and its outbox.
+    pub store: StoreMetrics,
+    queue: QueueMetrics,
 }
 
-/// The families, named as they are exposed without the `bookingqueue_` prefix.
-pub struct Families {
-    /// `requests_total{method,reason}`: gRPC requests by outcome; reason `OK` or one of the closed
-    /// set.
+/// The gRPC port.
+pub struct ServerMetrics {
+    /// Requests by method and reason: `OK`, or one of the closed set of refusals.
     pub requests: IntCounterVec,
-    /// `request_duration_seconds{method}`: until the answer (for streams: until the first).
-    pub request_duration: HistogramVec,
-    /// `connections`: open gRPC connections.
+    /// Time until the response (for streams: until the first message).
+    pub duration: HistogramVec,
+    /// Open connections.
     pub connections: IntGauge,
-    /// `intake_refused_total`: requests refused before their message had come, because too many
-    /// bytes were on their way.
-    pub intake_refused: IntCounter,
-    /// `watches`: open `WatchStatus` streams.
+    /// Requests refused by the body budget before their message was complete.
+    pub body_budget_refusals: IntCounter,
+    /// Open `WatchStatus` streams.
     pub watches: IntGauge,
-    /// `tasks_total{kind,verdict}`: tasks settled.
-    pub tasks: IntCounterVec,
-    /// `task_duration_seconds{kind}`: from claim to settled.
-    pub task_duration: HistogramVec,
-    /// `tasks_running`: tasks in this process's hands.
-    pub tasks_running: IntGauge,
-    /// `task_slots`: tasks this process may run at once.
-    pub task_slots: IntGauge,
-    /// `stale_settlements_total`: settled too late; somebody else had the task.
-    pub stale_settlements: IntCounter,
-    /// `dispatch_wait_seconds`: from a place in line to its first claim.
-    pub dispatch_wait: Histogram,
-    /// `downstream_requests_total{service,method,outcome}`: calls to the services.
-    pub downstream: IntCounterVec,
-    /// `downstream_duration_seconds{service,method}`: their duration.
-    pub downstream_duration: HistogramVec,
-    /// `circuit_open{service}`: 1 while a service is taken to be out.
-    pub circuit_open: GaugeVec,
-    /// `store_errors_total{kind}`: store calls without an answer.
-    pub store_errors: IntCounterVec,
-    /// `store_up`: 1 when the last reading of the queue succeeded.
-    pub store_up: Gauge,
-    /// `store_losses_total`: times the store was found to have lost its data.
-    pub store_losses: IntCounter,
-    /// `store_unsafe_settings`: how many settings of the store's server are unsafe for bookings
-    /// (see the log).
-    pub store_unsafe_settings: IntGauge,
-    /// `notifications_total{outcome}`: booking updates told to the Realtime Service.
-    pub notifications: IntCounterVec,
-    /// `notification_lag_seconds`: from a transition to its being told.
-    pub notification_lag: Histogram,
-    /// `outbox_gaps_total`: times a follower found entries gone before it had read them.
-    pub outbox_gaps: IntCounter,
-    /// `expired_holds_total`: holds this sweeper turned into releases.
-    pub expired_holds: IntCounter,
-    queue: QueueGauges,
 }
 
-/// What the queue looked like at the last reading: the same in every worker of the queue.
-struct QueueGauges {
+/// Tasks, and the calls they make.
+pub struct TaskMetrics {
+    /// Settled tasks by kind and outcome.
+    pub settled: IntCounterVec,
+    /// Time from claim to settlement.
+    pub duration: HistogramVec,
+    /// Tasks that this process executes now.
+    pub running: IntGauge,
+    /// Tasks that this process may execute at once.
+    pub slots: IntGauge,
+    /// Settlements that came too late: another process had the task.
+    pub stale: IntCounter,
+    /// Time from Enqueue to the first claim.
+    pub dispatch_wait: Histogram,
+    /// Calls to the services by service, method and outcome.
+    pub calls: IntCounterVec,
+    /// Duration of these calls.
+    pub call_duration: HistogramVec,
+    /// 1 while the circuit breaker of a service is open.
+    pub circuit_open: GaugeVec,
+    /// Holds that this sweeper turned into releases.
+    pub expired_holds: IntCounter,
+}
+
+/// The store and its outbox.
+pub struct StoreMetrics {
+    /// Failed store calls by kind.
+    pub errors: IntCounterVec,
+    /// 1 when the last reading of the queue succeeded.
+    pub up: IntGauge,
+    /// Times the store was found to have lost data.
+    pub losses: IntCounter,
+    /// Settings of the store's server that can lose bookings (the log names them).
+    pub unsafe_settings: IntGauge,
+    /// Booking updates published to the Realtime Service, by outcome.
+    pub notifications: IntCounterVec,
+    /// Time from a transition to its publication.
+    pub notification_lag: Histogram,
+    /// Times outbox entries were trimmed before this process read them.
+    pub outbox_gaps: IntCounter,
+}
+
+/// The queue at the last reading: the same in every worker of the queue.
+struct QueueMetrics {
     backlog: Gauge,
     in_flight: Gauge,
     holds: Gauge,
     overdue: Gauge,
     due: Gauge,
     oldest_wait: Gauge,
-    sweep_age: Gauge,
-    finals: GaugeVec,
-    totals: GaugeVec,
+    /// Absent until the first sweep.
+    last_sweep: GaugeVec,
+    enqueued: IntCounter,
+    claimed: IntCounter,
+    reserved: IntCounter,
+    reclaimed: IntCounter,
+    retried: IntCounter,
+    stale: IntCounter,
+    damaged: IntCounter,
+    bookings: IntCounterVec,
 }
 
-impl Metrics {
+impl WorkerMetrics {
     /// All families, at zero. `queue` and `worker` label every series.
     ///
     /// # Errors
     /// Never in practice: only if two families had one name.
-    pub fn new(queue: &str, worker: &str) -> Result<Self, prometheus::Error> {
-        let labels =
-            [("queue".to_owned(), queue.to_owned()), ("worker".to_owned(), worker.to_owned())]
-                .into();
-        let registry = Registry::new_custom(Some("bookingqueue".to_owned()), Some(labels))?;
-        let inner = Arc::new(Families::register(&registry)?);
-        Ok(Self { registry, inner })
+    pub fn new(queue: &str, worker: &str) -> Result<Arc<Self>, ServeError> {
+        let registry =
+            MetricsRegistry::new("bookingqueue", &[("queue", queue), ("worker", worker)])?;
+        Ok(Arc::new(Self {
+            server: ServerMetrics::register(&registry)?,
+            tasks: TaskMetrics::register(&registry)?,
+            store: StoreMetrics::register(&registry)?,
+            queue: QueueMetrics::register(&registry)?,
+            registry,
+        }))
     }
 
-    /// The text a Prometheus server reads.
-    pub fn render(&self) -> Vec<u8> {
-        let mut text = Vec::new();
-        // Encoding into memory can only fail on a malformed family, and then a partial page helps
-        // more than none.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
-        text
+    /// The registry, for the admin port.
+    pub fn registry(&self) -> MetricsRegistry {
+        self.registry.clone()
     }
 
-    /// A store call failed.
+    /// Counts a failed store call.
     pub fn store_failed(&self, error: &StoreError) {
         let kind = match error {
             StoreError::Unavailable(_) => "unavailable",
@@ -122,25 +136,176 @@ impl Metrics {
             StoreError::Settings(_) => "settings",
             StoreError::Unexpected(_) => "unexpected",
         };
-        self.store_errors.with_label_values(&[kind]).inc();
+        self.store.errors.with_label_values(&[kind]).inc();
     }
 
-    /// The queue was read.
+    /// Takes a reading of the queue.
     pub fn queue_read(&self, snapshot: &Snapshot) {
-        let queue = &self.queue;
-        self.store_up.set(1.0);
-        queue.backlog.set(snapshot.backlog as f64);
-        queue.in_flight.set(snapshot.in_flight as f64);
-        queue.holds.set(snapshot.holds as f64);
-        queue.overdue.set(snapshot.overdue as f64);
-        queue.due.set(snapshot.due as f64);
+        self.store.up.set(1);
+        self.queue.read(snapshot);
+    }
+}
+
+impl ServerMetrics {
+    fn register(r: &MetricsRegistry) -> prometheus::Result<Self> {
+        Ok(Self {
+            requests: r.counters(
+                "requests_total",
+                "gRPC requests by method and reason",
+                &["method", "reason"],
+            )?,
+            duration: r.histograms(
+                "request_duration_seconds",
+                "Time until the response of a gRPC request",
+                &LATENCY,
+                &["method"],
+            )?,
+            connections: r.int_gauge("connections", "Open gRPC connections")?,
+            body_budget_refusals: r.counter(
+                "body_budget_refusals_total",
+                "Requests refused before their message was complete, over the body budget",
+            )?,
+            watches: r.int_gauge("watches", "Open WatchStatus streams")?,
+        })
+    }
+}
+
+impl TaskMetrics {
+    fn register(r: &MetricsRegistry) -> prometheus::Result<Self> {
+        Ok(Self {
+            settled: r.counters(
+                "tasks_total",
+                "Settled tasks by kind and outcome",
+                &["kind", "outcome"],
+            )?,
+            duration: r.histograms(
+                "task_duration_seconds",
+                "Time from a task's claim to its settlement",
+                &LATENCY,
+                &["kind"],
+            )?,
+            running: r.int_gauge("tasks_running", "Tasks that this process executes now")?,
+            slots: r.int_gauge("task_slots", "Tasks that this process may execute at once")?,
+            stale: r.counter("stale_settlements_total", "Settlements that came too late")?,
+            dispatch_wait: r.histogram(
+                "dispatch_wait_seconds",
+                "Time from Enqueue to the first claim",
+                &WAIT,
+            )?,
+            calls: r.counters(
+                "downstream_requests_total",
+                "Calls to the services by outcome",
+                &["service", "method", "outcome"],
+            )?,
+            call_duration: r.histograms(
+                "downstream_duration_seconds",
+                "Duration of calls to the services",
+                &LATENCY,
+                &["service", "method"],
+            )?,
+            circuit_open: r.gauges(
+                "circuit_open",
+                "1 while the circuit breaker of a service is open",
+                &["service"],
+            )?,
+            expired_holds: r
+                .counter("expired_holds_total", "Holds that this sweeper turned into releases")?,
+        })
+    }
+}
+
+impl StoreMetrics {
+    fn register(r: &MetricsRegistry) -> prometheus::Result<Self> {
+        Ok(Self {
+            errors: r.counters("store_errors_total", "Failed store calls", &["kind"])?,
+            up: r.int_gauge("store_up", "1 when the last reading of the queue succeeded")?,
+            losses: r
+                .counter("store_losses_total", "Times the store was found to have lost data")?,
+            unsafe_settings: r.int_gauge(
+                "store_unsafe_settings",
+                "Settings of the store's server that can lose bookings",
+            )?,
+            notifications: r.counters(
+                "notifications_total",
+                "Booking updates published to the Realtime Service, by outcome",
+                &["outcome"],
+            )?,
+            notification_lag: r.histogram(
+                "notification_lag_seconds",
+                "Time from a transition to its publication",
+                &LATENCY,
+            )?,
+            outbox_gaps: r.counter(
+                "outbox_gaps_total",
+                "Times outbox entries were trimmed before they were read",
+            )?,
+        })
+    }
+}
+
+impl QueueMetrics {
+    fn register(r: &MetricsRegistry) -> prometheus::Result<Self> {
+        Ok(Self {
+            backlog: r.gauge("queue_backlog", "Bookings in the line")?,
+            in_flight: r.gauge("queue_in_flight", "Bookings reserving, confirming or releasing")?,
+            holds: r.gauge("queue_holds", "Bookings reserved, waiting for payment")?,
+            overdue: r.gauge("queue_overdue_holds", "Holds past their deadline and not swept")?,
+            due: r.gauge("queue_due_tasks", "Tasks that are due and not claimed")?,
+            oldest_wait: r.gauge(
+                "queue_oldest_wait_seconds",
+                "How long the booking at the front of the line has waited",
+            )?,
+            last_sweep: r.gauges(
+                "queue_last_sweep_timestamp_seconds",
+                "Unix time of the last sweep, by the store's clock; absent before the first",
+                &[],
+            )?,
+            enqueued: r.counter("queue_enqueued_total", "Bookings that joined the line")?,
+            claimed: r.counter("queue_claimed_total", "Bookings claimed from the line")?,
+            reserved: r.counter("queue_reserved_total", "Reservations recorded")?,
+            reclaimed: r.counter(
+                "queue_reclaimed_tasks_total",
+                "Tasks claimed again because their lease had ended",
+            )?,
+            retried: r.counter("queue_retried_tasks_total", "Tasks settled with a retry")?,
+            stale: r.counter(
+                "queue_stale_settlements_total",
+                "Settlements that came too late, of all workers",
+            )?,
+            damaged: r.counter("queue_damaged_records_total", "Records that could not be read")?,
+            bookings: r.counters(
+                "queue_bookings_total",
+                "Bookings that ended, by final state",
+                &["state"],
+            )?,
+        })
+    }
+
+    fn read(&self, snapshot: &Snapshot) {
+        self.backlog.set(snapshot.backlog as f64);
+        self.in_flight.set(snapshot.in_flight as f64);
+        self.holds.set(snapshot.holds as f64);
+        self.overdue.set(snapshot.overdue as f64);
+        self.due.set(snapshot.due as f64);
         let oldest = snapshot.front.map_or(0.0, |(_, at)| snapshot.now.since(at).as_secs_f64());
-        queue.oldest_wait.set(oldest);
-        queue
-            .sweep_age
-            .set(snapshot.swept_at.map_or(-1.0, |at| snapshot.now.since(at).as_secs_f64()));
+        self.oldest_wait.set(oldest);
+        match snapshot.swept_at {
+            Some(at) => self.last_sweep.with_label_values::<&str>(&[]).set(at.0 as f64 / 1000.0),
+            None => self.last_sweep.reset(),
+        }
         let totals = &snapshot.totals;
-        for (state, count) in [
+        for (counter, total) in [
+            (&self.enqueued, totals.enqueued),
+            (&self.claimed, totals.dispatched),
+            (&self.reserved, totals.reserved),
+            (&self.reclaimed, totals.reclaimed),
+            (&self.retried, totals.retried),
+            (&self.stale, totals.stale),
+            (&self.damaged, totals.damaged),
+        ] {
+            set_total(counter, total);
+        }
+        for (state, total) in [
             (BookingState::Confirmed, totals.confirmed),
             (BookingState::Expired, totals.expired),
             (BookingState::Cancelled, totals.cancelled),
@@ -148,167 +313,7 @@ impl Metrics {
             (BookingState::Rejected, totals.rejected),
             (BookingState::Failed, totals.failed),
         ] {
-            queue.finals.with_label_values(&[state.as_str()]).set(count as f64);
+            set_total(&self.bookings.with_label_values(&[state.as_str()]), total);
         }
-        for (what, count) in [
-            ("enqueued", totals.enqueued),
-            ("dispatched", totals.dispatched),
-            ("reserved", totals.reserved),
-            ("reclaimed", totals.reclaimed),
-            ("retried", totals.retried),
-            ("stale", totals.stale),
-            ("damaged", totals.damaged),
-        ] {
-            queue.totals.with_label_values(&[what]).set(count as f64);
-        }
-    }
-}
-
-impl std::ops::Deref for Metrics {
-    type Target = Families;
-    fn deref(&self) -> &Families {
-        &self.inner
-    }
-}
-
-impl Families {
-    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let r = Registrar(registry);
-        Ok(Self {
-            requests: r.counters(
-                "requests_total",
-                "gRPC requests by method and reason",
-                &["method", "reason"],
-            )?,
-            request_duration: r.histograms(
-                "request_duration_seconds",
-                "Time until the answer of a gRPC request",
-                &LATENCY,
-                &["method"],
-            )?,
-            connections: r.int_gauge("connections", "Open gRPC connections")?,
-            intake_refused: r.counter(
-                "intake_refused_total",
-                "Requests refused before their message had come, because too many bytes were on their way",
-            )?,
-            watches: r.int_gauge("watches", "Open WatchStatus streams")?,
-            tasks: r.counters("tasks_total", "Tasks settled, by kind and verdict", &["kind", "verdict"])?,
-            task_duration: r.histograms(
-                "task_duration_seconds",
-                "Time from a task's claim to its settlement",
-                &LATENCY,
-                &["kind"],
-            )?,
-            tasks_running: r.int_gauge("tasks_running", "Tasks in this process's hands")?,
-            task_slots: r.int_gauge("task_slots", "Tasks this process may run at once")?,
-            stale_settlements: r.counter("stale_settlements_total", "Settlements that came too late")?,
-            dispatch_wait: r.histogram(
-                "dispatch_wait_seconds",
-                "Time from a place in line to its first claim",
-                &WAIT,
-            )?,
-            downstream: r.counters(
-                "downstream_requests_total",
-                "Calls to the services, by outcome",
-                &["service", "method", "outcome"],
-            )?,
-            downstream_duration: r.histograms(
-                "downstream_duration_seconds",
-                "Duration of calls to the services",
-                &LATENCY,
-                &["service", "method"],
-            )?,
-            circuit_open: r.gauges("circuit_open", "1 while a service is taken to be out", &["service"])?,
-            store_errors: r.counters("store_errors_total", "Store calls without an answer", &["kind"])?,
-            store_up: r.gauge("store_up", "1 when the last reading of the queue succeeded")?,
-            store_losses: r.counter("store_losses_total", "Times the store had lost its data")?,
-            store_unsafe_settings: r
-                .int_gauge("store_unsafe_settings", "Unsafe settings of the store's server")?,
-            notifications: r.counters(
-                "notifications_total",
-                "Booking updates told, by outcome",
-                &["outcome"],
-            )?,
-            notification_lag: r.histogram(
-                "notification_lag_seconds",
-                "Time from a transition to its being told",
-                &LATENCY,
-            )?,
-            outbox_gaps: r
-                .counter("outbox_gaps_total", "Times outbox entries were gone before they were read")?,
-            expired_holds: r.counter("expired_holds_total", "Holds turned into releases by this sweeper")?,
-            queue: QueueGauges {
-                backlog: r.gauge("queue_backlog", "Bookings in the line")?,
-                in_flight: r.gauge("queue_in_flight", "Bookings reserving, confirming or releasing")?,
-                holds: r.gauge("queue_holds", "Bookings reserved, waiting for payment")?,
-                overdue: r.gauge("queue_overdue_holds", "Holds past their deadline and not swept yet")?,
-                due: r.gauge("queue_due_tasks", "Tasks that are due and not claimed yet")?,
-                oldest_wait: r
-                    .gauge("queue_oldest_wait_seconds", "How long the front of the line has waited")?,
-                sweep_age: r.gauge("queue_sweep_age_seconds", "Time since the last sweep; -1 when never")?,
-                finals: r.gauges("queue_finals", "Bookings that ended, by final state", &["state"])?,
-                totals: r.gauges("queue_counter", "Counters of the queue, kept in the store", &["what"])?,
-            },
-        })
-    }
-}
-
-/// Makes and registers in one step.
-struct Registrar<'a>(&'a Registry);
-
-impl Registrar<'_> {
-    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
-        self.0.register(Box::new(collector.clone()))?;
-        Ok(collector)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
-        self.add(IntCounter::new(name, help)?)
-    }
-
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntCounterVec, prometheus::Error> {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
-        self.add(Gauge::new(name, help)?)
-    }
-
-    fn int_gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
-        self.add(IntGauge::new(name, help)?)
-    }
-
-    fn gauges(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<GaugeVec, prometheus::Error> {
-        self.add(GaugeVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn histogram(
-        &self,
-        name: &str,
-        help: &str,
-        buckets: &[f64],
-    ) -> Result<Histogram, prometheus::Error> {
-        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
-    }
-
-    fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        buckets: &[f64],
-        labels: &[&str],
-    ) -> Result<HistogramVec, prometheus::Error> {
-        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.add(HistogramVec::new(opts, labels)?)
     }
 }

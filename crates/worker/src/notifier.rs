@@ -1,16 +1,17 @@
-//! Tells the Realtime Service what happens: at least once, in order for each client, by one worker
-//! of the queue at a time.
+//! Publishes booking updates to the Realtime Service: at least once, in order for each client, by
+//! one worker of the queue at a time.
 //!
-//! Whoever holds the notifier lease reads the outbox from where the last one left off, publishes a
-//! piece, waits for the answer that it is safe, and only then moves the mark. A worker that dies in
-//! between makes the next one repeat the piece; the sequence in each update lets the Realtime
-//! Service drop repeats.
+//! The worker that holds the notifier lease reads the outbox from the stored cursor, publishes a
+//! batch, and advances the cursor only after the acknowledgement. When it dies in between, the next
+//! one repeats the batch; the sequence of each update lets the Realtime Service drop repeats.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
+use bookingq_core::retry::Retry;
 use bookingq_core::{Event, EventSeq, QueueName};
+use bookingq_follow::FollowedQueue;
 use bookingq_proto::convert::timestamp;
 use bookingq_proto::v1;
 use bookingq_proto::v1::realtime_service_client::RealtimeServiceClient;
@@ -21,19 +22,18 @@ use tracing::{debug, info, warn};
 
 use crate::config::Downstream;
 use crate::downstream::channel::{Channels, DownstreamError};
-use crate::follow::line_view::LineView;
-use crate::metrics::Metrics;
+use crate::metrics::WorkerMetrics;
 
-/// Events in one piece, and updates in one message of it.
-const PIECE: usize = 2048;
+/// Events in one batch, and updates in one message of it.
+const BATCH: usize = 2048;
 const MESSAGE: usize = 512;
 /// Boundaries in a queue tick.
 const BOUNDARIES: u64 = 128;
-/// How often the line as a whole is told.
+/// Time between queue ticks.
 const TICK: Duration = Duration::from_secs(1);
-/// How long the right to notify lasts without a sign of life.
+/// Length of the notifier lease.
 const LEASE: Duration = Duration::from_secs(5);
-/// Waits after a failure. No end: the outbox keeps what is not told.
+/// Waits after a failure. No limit: the outbox keeps what is not published.
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(5) };
 
@@ -41,14 +41,14 @@ const BACKOFF: Backoff =
 pub struct Notifier {
     owner: String,
     store: Arc<dyn Store>,
-    line: Arc<LineView>,
+    queue: Arc<FollowedQueue>,
     channels: Channels,
-    metrics: Metrics,
+    metrics: Arc<WorkerMetrics>,
 }
 
-/// What stopped a piece.
+/// Why a batch was not published.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum NotifyError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the Realtime Service: {0}")]
@@ -56,58 +56,57 @@ enum Failure {
 }
 
 impl Notifier {
-    /// Prepares it; `owner` is unique among the workers of a queue.
+    /// A notifier that has not started; `owner` is unique among the workers of a queue.
     ///
     /// # Errors
-    /// When the endpoint or its TLS files can't be used.
+    /// When the endpoint or its TLS files cannot be used.
     pub fn new(
         owner: String,
         store: Arc<dyn Store>,
-        line: Arc<LineView>,
+        queue: Arc<FollowedQueue>,
         config: &Downstream,
-        metrics: Metrics,
+        metrics: Arc<WorkerMetrics>,
     ) -> Result<Self, DownstreamError> {
         let channels = Channels::new("Realtime Service", config)?;
-        Ok(Self { owner, store, line, channels, metrics })
+        Ok(Self { owner, store, queue, channels, metrics })
     }
 
-    /// Notifies whenever it is this worker's turn, until dropped.
+    /// Publishes whenever this worker gets the lease, until dropped.
     pub async fn run(self) {
-        let mut failures = 0;
+        let mut retry = Retry::forever(BACKOFF);
         loop {
-            match self.turn(&mut failures).await {
+            match self.hold_lease(&mut retry).await {
                 Ok(()) => tokio::time::sleep(LEASE / 2).await,
                 Err(error) => {
-                    failures += 1;
-                    self.metrics.notifications.with_label_values(&["error"]).inc();
-                    if failures == 1 {
-                        warn!(%error, "can't notify; trying again until it works");
+                    self.metrics.store.notifications.with_label_values(&["error"]).inc();
+                    if retry.failures() == 0 {
+                        warn!(%error, "cannot publish booking updates; retrying");
                     } else {
-                        debug!(%error, failures, "can't notify");
+                        debug!(%error, failures = retry.failures(), "cannot publish booking updates");
                     }
-                    tokio::time::sleep(BACKOFF.delay(failures, rand::random())).await;
+                    retry.wait().await;
                 }
             }
         }
     }
 
-    /// Gives the right to notify back, so that the next worker need not wait for the lease to end.
+    /// Gives the lease back, so that the next worker need not wait for its end.
     pub async fn give_up(owner: &str, store: &dyn Store) -> Result<(), StoreError> {
         store.notifier(owner, Duration::from_millis(1), None).await.map(|_| ())
     }
 
-    /// Publishes for as long as the lease is ours; returns when somebody else has it.
-    async fn turn(&self, failures: &mut u32) -> Result<(), Failure> {
+    /// Publishes for as long as this worker has the lease; returns when another one has it.
+    async fn hold_lease(&self, retry: &mut Retry) -> Result<(), NotifyError> {
         let Some(lease) = self.store.notifier(&self.owner, LEASE, None).await? else {
             return Ok(());
         };
-        debug!(from = %lease.done, "notifying");
+        debug!(from = %lease.done, "publishing booking updates");
         let (mut done, mut ticked) = (lease.done, None);
         loop {
-            let read = self.store.events(done, PIECE, TICK).await?;
+            let read = self.store.events(done, BATCH, TICK).await?;
             if read.gap {
-                warn!(from = %done, to = %read.next, "outbox entries are gone that were never told");
-                self.metrics.outbox_gaps.inc();
+                warn!(from = %done, to = %read.next, "outbox entries were trimmed before they were published");
+                self.metrics.store.outbox_gaps.inc();
             }
             let tick = ticked.is_none_or(|at: Instant| at.elapsed() >= TICK).then(|| self.tick());
             if tick.is_some() {
@@ -115,15 +114,19 @@ impl Notifier {
             }
             self.publish(&read.events, tick).await?;
             done = read.next;
-            *failures = 0;
+            retry.reset();
             if self.store.notifier(&self.owner, LEASE, Some(done)).await?.is_none() {
-                info!("somebody else notifies now");
+                info!("another worker publishes booking updates now");
                 return Ok(());
             }
         }
     }
 
-    async fn publish(&self, events: &[Event], tick: Option<v1::QueueTick>) -> Result<(), Failure> {
+    async fn publish(
+        &self,
+        events: &[Event],
+        tick: Option<v1::QueueTick>,
+    ) -> Result<(), NotifyError> {
         if events.is_empty() && tick.is_none() {
             return Ok(());
         }
@@ -133,26 +136,27 @@ impl Notifier {
         let mut client = RealtimeServiceClient::new(self.channels.pick());
         let answer = tokio::time::timeout(self.channels.timeout(), client.publish(request)).await;
         answer.map_err(|_| Status::deadline_exceeded("no answer in time"))??;
-        self.metrics.notifications.with_label_values(&["told"]).inc_by(events.len() as u64);
-        let now = self.line.tick(0).at;
+        let metrics = &self.metrics.store;
+        metrics.notifications.with_label_values(&["published"]).inc_by(events.len() as u64);
+        let now = self.queue.line.now();
         for event in events {
-            self.metrics.notification_lag.observe(now.since(event.at).as_secs_f64());
+            metrics.notification_lag.observe(now.since(event.at).as_secs_f64());
         }
         Ok(())
     }
 
     fn tick(&self) -> v1::QueueTick {
-        let tick = self.line.tick(BOUNDARIES);
+        let line = self.queue.line.summary(BOUNDARIES);
+        let boundary = |(place, position): (bookingq_core::Place, u64)| v1::Boundary {
+            queue_number: place.number.get(),
+            position,
+        };
         v1::QueueTick {
-            at: Some(timestamp(tick.at)),
-            now_serving: tick.boundaries.first().map_or(0, |(ticket, _)| ticket.0),
-            backlog: tick.backlog,
-            rate: tick.rate,
-            boundaries: tick
-                .boundaries
-                .into_iter()
-                .map(|(ticket, position)| v1::Boundary { ticket: ticket.0, position })
-                .collect(),
+            at: Some(timestamp(line.at)),
+            now_serving: line.boundaries.first().map_or(0, |(place, _)| place.number.get()),
+            backlog: line.backlog,
+            rate: line.rate,
+            boundaries: line.boundaries.into_iter().map(boundary).collect(),
         }
     }
 }
@@ -163,8 +167,8 @@ fn messages(
     mut tick: Option<v1::QueueTick>,
 ) -> Vec<v1::PublishRequest> {
     let message = |updates, tick| v1::PublishRequest { queue: queue.to_string(), updates, tick };
-    let news: Vec<&Event> = events.iter().filter(|event| !event.is_reclaim()).collect();
-    let mut messages: Vec<_> = news
+    let changes: Vec<&Event> = events.iter().filter(|event| !event.is_reclaim()).collect();
+    let mut messages: Vec<_> = changes
         .chunks(MESSAGE)
         .map(|chunk| message(chunk.iter().map(|event| update(event)).collect(), tick.take()))
         .collect();
@@ -181,7 +185,7 @@ fn update(event: &Event) -> v1::BookingUpdate {
         sequence_number: number,
         client_id: event.client.to_string(),
         booking_id: event.booking.to_string(),
-        ticket: event.ticket.0,
+        queue_number: event.place.number.get(),
         state: v1::BookingState::from(event.to).into(),
         deadline: event.deadline.map(timestamp),
         reason: event.reason.clone(),

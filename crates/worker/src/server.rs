@@ -1,28 +1,33 @@
 //! The gRPC port: TLS, bounds, health, reflection, and connections that can be counted and cut.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bookingq_proto::FILE_DESCRIPTOR_SET;
 use bookingq_proto::v1::booking_worker_service_server::BookingWorkerServiceServer;
-use bookingq_proto::{FILE_DESCRIPTOR_SET, v1};
+use bookingq_serve::tls::ServerTls;
 use futures::Stream;
-use prometheus::{IntCounter, IntGauge};
+use prometheus::IntGauge;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, PollSemaphore, WaitForCancellationFutureOwned};
+use tonic::transport::Server;
 use tonic::transport::server::{Connected, TcpConnectInfo};
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
-use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 use tracing::warn;
 
 use crate::WorkerError;
-use crate::config::{ServerLimits, ServerTls};
+use crate::config::{ServerLimits, WorkerConfig};
 use crate::intake::Intake;
-use crate::service::Handlers;
+use crate::metrics::WorkerMetrics;
+use crate::service::{Handlers, WorkerService};
 
 /// Open connections; the next one waits in the kernel's backlog.
 const CONNECTIONS: usize = 16_384;
@@ -47,18 +52,54 @@ const PREFACE: (usize, Duration) = (24, Duration::from_secs(10));
 /// The name the health service knows the worker by, beside the empty one.
 pub const SERVICE_NAME: &str = "bookingqueue.v1.BookingWorkerService";
 
-/// Serves until `leave` (then finishes what is under way), or until `cut` (then drops every
-/// connection at once).
-pub(crate) async fn serve(
-    listener: TcpListener,
-    handlers: Handlers,
-    health: HealthServer<impl Health>,
-    settings: Settings,
-    leave: CancellationToken,
-    cut: CancellationToken,
-) -> Result<(), WorkerError> {
-    let limits = settings.limits;
-    let mut server = Server::builder()
+/// A running gRPC port.
+pub(crate) struct GrpcServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) health: HealthReporter,
+    /// Drops every connection at once.
+    pub(crate) cut: CancellationToken,
+    pub(crate) task: JoinHandle<Result<(), WorkerError>>,
+}
+
+impl GrpcServer {
+    /// Binds the port and serves, not yet healthy, until the service drains: then calls in progress
+    /// finish.
+    ///
+    /// # Errors
+    /// When the port cannot be bound or a TLS file cannot be read.
+    pub(crate) async fn start(
+        config: &WorkerConfig,
+        service: WorkerService,
+        metrics: &WorkerMetrics,
+    ) -> Result<Self, WorkerError> {
+        let limits = &config.limits;
+        let draining = service.draining.clone();
+        let (health, health_service) = tonic_health::server::health_reporter();
+        set_serving(&health, ServingStatus::NotServing).await;
+        let handlers = BookingWorkerServiceServer::new(Handlers::new(service))
+            .max_decoding_message_size(limits.message_bytes)
+            .max_encoding_message_size(limits.message_bytes);
+        let reflection_failed =
+            |error: tonic_reflection::server::Error| WorkerError::Serve(error.to_string());
+        let router = builder(limits, config.tls.as_ref())?
+            .layer(Intake::new(limits.intake_bytes, metrics.server.body_budget_refusals.clone()))
+            .add_service(handlers)
+            .add_service(health_service)
+            .add_service(reflection().build_v1().map_err(reflection_failed)?)
+            .add_service(reflection().build_v1alpha().map_err(reflection_failed)?);
+        let (listener, address) = bookingq_serve::listen(config.listen).await?;
+        let cut = CancellationToken::new();
+        let incoming = Incoming::new(listener, metrics.server.connections.clone(), cut.clone());
+        let task = tokio::spawn(async move {
+            let served = router.serve_with_incoming_shutdown(incoming, draining.cancelled_owned());
+            served.await.map_err(|error| WorkerError::Serve(error.to_string()))
+        });
+        Ok(Self { address, health, cut, task })
+    }
+}
+
+fn builder(limits: &ServerLimits, tls: Option<&ServerTls>) -> Result<Server, WorkerError> {
+    let server = Server::builder()
         .max_concurrent_streams(limits.streams_per_connection)
         .initial_stream_window_size(WINDOWS.0)
         .initial_connection_window_size(WINDOWS.1)
@@ -67,61 +108,25 @@ pub(crate) async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .http2_max_header_list_size(16 * 1024);
-    let intake = Intake::new(limits.intake_bytes, settings.intake_refused);
-    if let Some(tls) = settings.tls {
-        server = server.tls_config(tls).map_err(|error| WorkerError::Tls(error.to_string()))?;
-    }
-    // Only what is served here is listed; the descriptors of the shop's services, and of the
-    // details that refusals carry, come along so that a client can name and read them.
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-            .with_service_name(SERVICE_NAME)
-            .with_service_name("grpc.health.v1.Health")
-    };
-    let described = |error: tonic_reflection::server::Error| WorkerError::Serve(error.to_string());
-    let service: BookingWorkerServiceServer<Handlers> =
-        v1::booking_worker_service_server::BookingWorkerServiceServer::new(handlers)
-            .max_decoding_message_size(limits.message_bytes)
-            .max_encoding_message_size(limits.message_bytes);
-    server
-        .layer(intake)
-        .add_service(service)
-        .add_service(health)
-        .add_service(reflection().build_v1().map_err(described)?)
-        .add_service(reflection().build_v1alpha().map_err(described)?)
-        .serve_with_incoming_shutdown(
-            Incoming::new(listener, settings.connections, cut),
-            leave.cancelled_owned(),
-        )
-        .await
-        .map_err(|error| WorkerError::Serve(error.to_string()))
+    let Some(tls) = tls else { return Ok(server) };
+    server.tls_config(tls.load()?).map_err(|error| WorkerError::Tls(error.to_string()))
 }
 
-/// What the port is told.
-pub(crate) struct Settings {
-    pub limits: ServerLimits,
-    pub tls: Option<ServerTlsConfig>,
-    /// Open connections, for the metrics.
-    pub connections: IntGauge,
-    /// Requests refused because too many others were on their way, for the metrics.
-    pub intake_refused: IntCounter,
+/// Lists only what this port serves. The descriptors of the services that a worker calls, and of
+/// the details of refusals, come along so that a client can name and read them.
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name(SERVICE_NAME)
+        .with_service_name("grpc.health.v1.Health")
 }
 
-/// Reads the certificate files.
-pub(crate) fn server_tls(tls: &ServerTls) -> Result<ServerTlsConfig, WorkerError> {
-    let read = |path: &std::path::Path| {
-        std::fs::read(path)
-            .map_err(|error| WorkerError::Tls(format!("can't read {}: {error}", path.display())))
-    };
-    let identity = Identity::from_pem(read(&tls.identity.certificate)?, read(&tls.identity.key)?);
-    let config = ServerTlsConfig::new().identity(identity);
-    Ok(match &tls.client_ca {
-        Some(ca) => config.client_ca_root(Certificate::from_pem(read(ca)?)),
-        None => config,
-    })
+/// Sets the health of the port and of the service.
+pub(crate) async fn set_serving(health: &HealthReporter, status: ServingStatus) {
+    health.set_service_status("", status).await;
+    health.set_service_status(SERVICE_NAME, status).await;
 }
 
 /// New connections, as many as are allowed.

@@ -1,51 +1,47 @@
-//! The sweeper: turns overdue holds into releases, and does what is due where no worker does.
+//! The sweeper: turns overdue holds into releases, and executes due tasks where no worker does.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::backoff::Backoff;
-use bookingq_store::group::GroupCommit;
+use bookingq_core::backoff::{Backoff, RetryPolicy};
+use bookingq_core::retry::Retry;
 use bookingq_store::{Scope, Store, Swept};
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::admin::{self, Readiness};
 use crate::config::Downstream;
-use crate::downstream::booking::BookingClient;
-use crate::follow::line_view::LineView;
-use crate::metrics::Metrics;
+use crate::processing::ClaimLoop;
 use crate::processing::claims::Finished;
-use crate::processing::renewals::renew_leases;
-use crate::processing::{ClaimLoop, Executor, ExecutorConfig};
-use crate::{WorkerError, keeper};
-use bookingq_core::backoff::RetryPolicy;
+use crate::runtime::{Runtime, TaskConfig};
+use crate::{WorkerError, store_monitor};
 
-/// Holds turned in one step.
+/// Holds expired in one store call.
 const STEP: usize = bookingq_core::limits::MAX_STORE_BATCH;
-/// Longest sleep between two sweeps: also the heartbeat.
+/// Longest time between two sweeps: also the heartbeat.
 const EVERY: Duration = Duration::from_millis(500);
-/// Waits after a sweep that failed.
+/// Sweeps in a row that may fail before `SweepMode::Once` gives up.
+const ONCE_FAILURES: u32 = 5;
+/// Waits after a failed sweep.
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
-/// What a sweeper is told.
+/// How to sweep a queue.
 #[derive(Debug, Clone)]
 pub struct SweepConfig {
     /// Names this sweeper in logs and metrics.
     pub id: String,
-    /// The Booking Service: with it, the sweeper also does what is due (releases, retries, dead
-    /// workers' tasks).
+    /// The Booking Service: with it, the sweeper also executes due tasks (releases, retries, tasks
+    /// of dead workers).
     pub booking: Option<Downstream>,
     /// Tasks at once.
     pub concurrency: usize,
-    /// How long a claimed task is ours without a sign of life.
+    /// Length of a task's lease; renewed at a third of it.
     pub lease: Duration,
-    /// Time to pay, for a reservation that a dead worker left behind.
+    /// Time to pay, for a reservation that a dead worker was making.
     pub hold: Duration,
     /// Retries.
     pub retry: RetryPolicy,
@@ -60,9 +56,9 @@ pub struct SweepConfig {
 pub enum SweepMode {
     /// Until nothing is overdue.
     Once,
-    /// For so long.
+    /// For this long.
     For(Duration),
-    /// Until told to stop.
+    /// Until stopped.
     UntilStopped,
 }
 
@@ -83,24 +79,19 @@ pub struct SweepReport {
 pub struct Sweeper {
     config: SweepConfig,
     store: Arc<dyn Store>,
-    metrics: Metrics,
 }
 
 impl Sweeper {
-    /// Prepares it.
-    ///
-    /// # Errors
-    /// Never in practice: only if metrics clashed.
-    pub fn new(config: SweepConfig, store: Arc<dyn Store>) -> Result<Self, WorkerError> {
-        let metrics = Metrics::new(store.queue().as_str(), &config.id)?;
-        Ok(Self { config, store, metrics })
+    /// A sweeper of the store's queue.
+    pub fn new(config: SweepConfig, store: Arc<dyn Store>) -> Self {
+        Self { config, store }
     }
 
     /// Sweeps as long as `mode` says, or until `stop`.
     ///
     /// # Errors
-    /// When an endpoint, TLS file or port can't be used, the store's data is of a newer release, or
-    /// no sweep succeeded.
+    /// When an endpoint, TLS file or port cannot be used, the store's data is of a newer release,
+    /// or no sweep succeeded.
     pub async fn run(
         self,
         mode: SweepMode,
@@ -110,21 +101,20 @@ impl Sweeper {
             SweepMode::For(time) => Some(Instant::now() + time),
             SweepMode::Once | SweepMode::UntilStopped => None,
         };
-        let over = stop.child_token();
-        let readiness = Arc::new(Readiness::default());
-        let mut background = JoinSet::new();
-        self.start_admin(&readiness, &mut background).await?;
+        let mut runtime = Runtime::start(&self.config.id, self.config.admin, self.store).await?;
         tokio::select! {
-            opened = keeper::open(&*self.store, &self.metrics, &readiness) => opened?,
-            () = over.cancelled() => return Ok(SweepReport::default()),
+            opened = store_monitor::open(&*runtime.store, &runtime.metrics, &runtime.readiness) => {
+                opened?;
+            }
+            () = stop.cancelled() => return Ok(SweepReport::default()),
             () = until(end) => return Err(WorkerError::Swept("the store was never reached".to_owned())),
         }
-        let wake = Arc::new(Notify::new());
-        let claims = self.start_claims(&wake, &over, &mut background)?;
-        let mut report = SweepReport::default();
-        self.sweep(mode, end, &stop, &wake, &mut report).await;
+        let (over, wake) = (stop.child_token(), Arc::new(Notify::new()));
+        let claims = start_claims(&self.config, &mut runtime, &wake, &over)?;
+        let sweep = SweepRun { runtime: &runtime, mode, end, stop: &stop, wake: &wake };
+        let mut report = sweep.run().await;
         if mode == SweepMode::Once && claims.is_some() {
-            self.until_nothing_is_due(&stop).await;
+            sweep.until_nothing_is_due(self.config.grace).await;
         }
         over.cancel();
         if let Some(claims) = claims {
@@ -136,108 +126,94 @@ impl Sweeper {
         }
         Ok(report)
     }
+}
 
-    async fn sweep(
-        &self,
-        mode: SweepMode,
-        end: Option<Instant>,
-        stop: &CancellationToken,
-        wake: &Notify,
-        report: &mut SweepReport,
-    ) {
-        let mut failures = 0;
-        while !stop.is_cancelled() && end.is_none_or(|end| Instant::now() < end) {
-            let pause = match self.store.sweep(STEP).await {
+/// Claims due tasks, if there is a Booking Service to execute them.
+fn start_claims(
+    config: &SweepConfig,
+    runtime: &mut Runtime,
+    wake: &Arc<Notify>,
+    over: &CancellationToken,
+) -> Result<Option<JoinHandle<Finished>>, WorkerError> {
+    let Some(booking) = &config.booking else { return Ok(None) };
+    let SweepConfig { lease, hold, retry, .. } = *config;
+    let claims = ClaimLoop {
+        executor: runtime.executor(&TaskConfig { booking, ticket: None, lease, hold, retry })?,
+        concurrency: config.concurrency,
+        lease,
+        scope: Scope::DueOnly,
+        wake: Arc::clone(wake),
+    };
+    Ok(Some(tokio::spawn(claims.run(over.clone(), config.grace))))
+}
+
+/// A run of sweeps.
+struct SweepRun<'a> {
+    runtime: &'a Runtime,
+    mode: SweepMode,
+    end: Option<Instant>,
+    stop: &'a CancellationToken,
+    /// Notified when there are releases to claim.
+    wake: &'a Notify,
+}
+
+impl SweepRun<'_> {
+    async fn run(&self) -> SweepReport {
+        let mut report = SweepReport::default();
+        let mut retry = Retry::forever(BACKOFF);
+        while !self.stop.is_cancelled() && self.end.is_none_or(|end| Instant::now() < end) {
+            let pause = match self.runtime.store.sweep(STEP).await {
                 Ok(swept) => {
-                    failures = 0;
-                    report.sweeps += 1;
-                    report.expired += swept.expired as u64;
-                    self.metrics.expired_holds.inc_by(swept.expired as u64);
-                    if swept.expired > 0 {
-                        debug!(expired = swept.expired, "holds have expired");
-                        wake.notify_one();
-                    }
+                    retry.reset();
+                    self.count(swept, &mut report);
                     match pause(swept) {
                         None => continue,
-                        Some(_) if mode == SweepMode::Once => return,
+                        Some(_) if self.mode == SweepMode::Once => break,
                         Some(pause) => pause,
                     }
                 }
                 Err(error) => {
-                    failures += 1;
                     report.errors += 1;
-                    self.metrics.store_failed(&error);
-                    warn!(%error, "can't sweep");
-                    if mode == SweepMode::Once && failures >= 5 {
-                        return;
+                    self.runtime.metrics.store_failed(&error);
+                    warn!(%error, "cannot sweep");
+                    let delay = retry.next_delay(Duration::ZERO, rand::random());
+                    if self.mode == SweepMode::Once && retry.failures() >= ONCE_FAILURES {
+                        break;
                     }
-                    BACKOFF.delay(failures, rand::random())
+                    delay.unwrap_or(BACKOFF.max)
                 }
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = until(end) => {}
-                () = stop.cancelled() => {}
+                () = until(self.end) => {}
+                () = self.stop.cancelled() => {}
             }
+        }
+        report
+    }
+
+    fn count(&self, swept: Swept, report: &mut SweepReport) {
+        report.sweeps += 1;
+        report.expired += swept.expired as u64;
+        self.runtime.metrics.tasks.expired_holds.inc_by(swept.expired as u64);
+        if swept.expired > 0 {
+            debug!(expired = swept.expired, "holds have expired");
+            self.wake.notify_one();
         }
     }
 
-    /// Waits until every due task has been taken and done, at most for the grace.
-    async fn until_nothing_is_due(&self, stop: &CancellationToken) {
+    /// Waits until every due task has been claimed and executed, at most for `limit`.
+    async fn until_nothing_is_due(&self, limit: Duration) {
+        let store = &self.runtime.store;
         let none_due = async {
-            while !matches!(self.store.snapshot().await, Ok(snapshot) if snapshot.due == 0) {
+            while !matches!(store.snapshot().await, Ok(snapshot) if snapshot.due == 0) {
                 tokio::time::sleep(EVERY / 10).await;
             }
         };
         tokio::select! {
-            _ = tokio::time::timeout(self.config.grace, none_due) => {}
-            () = stop.cancelled() => {}
+            _ = tokio::time::timeout(limit, none_due) => {}
+            () = self.stop.cancelled() => {}
         }
-    }
-
-    fn start_claims(
-        &self,
-        wake: &Arc<Notify>,
-        over: &CancellationToken,
-        background: &mut JoinSet<()>,
-    ) -> Result<Option<tokio::task::JoinHandle<Finished>>, WorkerError> {
-        let Some(booking) = &self.config.booking else { return Ok(None) };
-        let booking = BookingClient::new(self.store.queue().clone(), booking)?;
-        let config = ExecutorConfig { hold: self.config.hold, retry: self.config.retry };
-        let store = GroupCommit::new(Arc::clone(&self.store));
-        let executor = Executor::new(config, store, booking, None, self.metrics.clone());
-        background.spawn(renew_leases(Arc::clone(&executor), self.config.lease));
-        let claims = ClaimLoop {
-            executor,
-            concurrency: self.config.concurrency,
-            lease: self.config.lease,
-            scope: Scope::DueOnly,
-            wake: Arc::clone(wake),
-        };
-        Ok(Some(tokio::spawn(claims.run(over.clone(), self.config.grace))))
-    }
-
-    async fn start_admin(
-        &self,
-        readiness: &Arc<Readiness>,
-        background: &mut JoinSet<()>,
-    ) -> Result<(), WorkerError> {
-        let line = Arc::new(LineView::new());
-        // Nobody follows the outbox here.
-        let read =
-            keeper::read_queue(Arc::clone(&self.store), line, Arc::default(), self.metrics.clone());
-        background.spawn(read);
-        let Some(address) = self.config.admin else { return Ok(()) };
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|cause| WorkerError::Bind { address, cause })?;
-        let serve = admin::serve(listener, self.metrics.clone(), Arc::clone(readiness));
-        background.spawn(async move {
-            if let Err(error) = serve.await {
-                warn!(%error, "the admin port failed");
-            }
-        });
-        Ok(())
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bookingq_core::Admission;
 use bookingq_proto::v1::{self, BookingState, ErrorReason};
-use bookingq_worker::config::{Identity, ServerLimits, ServerTls};
+use bookingq_serve::tls::{Identity, ServerTls};
+use bookingq_worker::config::ServerLimits;
 use bookingq_worker::{SERVICE_NAME, WorkerConfig};
 use support::{Client, World, cancel, connect, enqueue, pay, reason};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};

@@ -103,7 +103,7 @@ async fn a_sweep_gives_back_what_is_not_paid_and_needs_no_worker_for_it() {
         grace: Duration::from_secs(5),
         admin: None,
     };
-    let sweeper = Sweeper::new(sweep, Arc::clone(&world.store)).unwrap();
+    let sweeper = Sweeper::new(sweep, Arc::clone(&world.store));
     let report = sweeper.run(SweepMode::Once, CancellationToken::new()).await.unwrap();
     assert_eq!(report.expired, 5);
     let totals = world.booking.shop().totals();

@@ -40,7 +40,7 @@ enum Command {
     /// Set up what the tests need and run them all
     Test(test::Args),
     /// Check the rules of style that no compiler checks
-    Tidy,
+    Tidy(tidy::Args),
     /// Write the CustomResourceDefinition into crds/ and the chart, or check that it is up to date
     Crd(generated::Args),
     /// Write manifests/install.yaml from the chart, or check that it is up to date
@@ -64,7 +64,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test(args) => test::run(&args),
-        Command::Tidy => tidy::run(),
+        Command::Tidy(args) => tidy::run(&args),
         Command::Crd(args) => crd::run(&args),
         Command::Manifests(args) => manifests::run(&args),
         Command::CheckReport(args) => check_report::run(&args),

@@ -117,10 +117,10 @@ impl Hands {
 
     /// Reserved, paid at once, confirmed.
     async fn sell(&self, task: Task) -> Result<()> {
-        let reservation = ReservationId::new(&format!("reservation-{}", task.ticket))?;
+        let reservation = ReservationId::new(&format!("reservation-{}", task.place))?;
         self.settle(&task, Verdict::Reserved { reservation, hold: HOLD }, BookingState::Reserved)
             .await?;
-        let payment = PaymentId::new(&format!("payment-{}", task.ticket))?;
+        let payment = PaymentId::new(&format!("payment-{}", task.place))?;
         let paid = Confirm { client: task.client, booking: Some(task.booking), payment };
         let answer = match self.batching {
             Batching::Grouped => self.group.confirm(paid, LEASE).await??,

@@ -58,7 +58,7 @@ impl BookingWorkerService for Bare {
             booking_id: "01940000-0000-7000-8000-000000000000".to_owned(),
             request_id: request.request_id,
             state: v1::BookingState::Queued.into(),
-            ticket: 1_000_000,
+            queue_number: 1_000_000,
             position: 1000,
             ..v1::Booking::default()
         };

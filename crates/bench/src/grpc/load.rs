@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bookingq_core::QueueName;
+use bookingq_crowd::latency::Latency;
 use bookingq_proto::v1;
 use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
-use bookingq_sim::latency::Latency;
 use tokio::task::JoinSet;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};

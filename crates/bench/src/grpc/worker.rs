@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bookingq_core::{Admission, BookingState, EventSeq, QueueName};
+use bookingq_crowd::latency::Latency;
 use bookingq_proto::v1;
 use bookingq_sim::BookingSim;
-use bookingq_sim::latency::Latency;
 use bookingq_sim::spec::BookingSpec;
 use bookingq_store::Store;
 use bookingq_store::redis::{RedisConfig, RedisStore};

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use bookingq_core::QueueName;
-use bookingq_sim::latency::Latency;
+use bookingq_crowd::latency::Latency;
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Cancel, Store};
 use tokio::runtime::Builder;
@@ -156,7 +156,7 @@ async fn move_on(args: &Args, store: &RedisStore, streams: &Streams) -> Result<[
             _ = steps.tick() => {
                 let from = truth.left();
                 let leave = start.elapsed().min(time).as_millis() as u64 * args.pace / 1000 - from;
-                let batch = (from + 1..=from + leave).map(|ticket| Ok(Cancel { client: streams.client(ticket)?, booking: None }));
+                let batch = (from + 1..=from + leave).map(|number| Ok(Cancel { client: streams.client(number)?, booking: None }));
                 // Before the call: what is true changes during it.
                 let at = Instant::now();
                 for left in store.cancel(batch.collect::<Result<_>>()?).await? {

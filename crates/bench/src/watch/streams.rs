@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bookingq_core::{ClientId, QueueName};
+use bookingq_crowd::latency::Latency;
 use bookingq_proto::v1;
-use bookingq_sim::latency::Latency;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -28,9 +28,9 @@ pub struct Streams {
 
 /// What clients were told last.
 struct Shown {
-    /// By ticket, from 1 on: the position, 0 before anything is known.
+    /// By queue number, from 1 on: the position, 0 before anything is known.
     positions: Vec<AtomicU64>,
-    /// By ticket: the number in the client's name.
+    /// By queue number: the number in the client's name.
     clients: Vec<AtomicU64>,
     told: AtomicU64,
     /// The first stream that broke, and why.
@@ -38,7 +38,7 @@ struct Shown {
 }
 
 impl Streams {
-    /// Opens one for each client from 0 on, all of whom have the first tickets of their queue.
+    /// Opens one for each client from 0 on, all of whom have the first queue numbers of their queue.
     /// Returns when each was told something.
     pub async fn open(channels: &Channels, queue: &QueueName, clients: u64) -> Result<Self> {
         let numbers = || (0..=clients).map(|_| AtomicU64::new(0)).collect();
@@ -81,9 +81,9 @@ impl Streams {
         self.shown.told.load(Ordering::Relaxed)
     }
 
-    /// Whose ticket it is.
-    pub fn client(&self, ticket: u64) -> Result<ClientId> {
-        let number = self.shown.clients.get(ticket as usize).context("a ticket of nobody")?;
+    /// Whose queue number it is.
+    pub fn client(&self, number: u64) -> Result<ClientId> {
+        let number = self.shown.clients.get(number as usize).context("a number of nobody")?;
         Ok(ClientId::new(&format!("client-{}", number.load(Ordering::Relaxed)))?)
     }
 
@@ -91,12 +91,12 @@ impl Streams {
     /// `ends[n]` places from the front.
     pub fn look(&self, truth: &Truth, ends: &[u64; 3], ages: &mut [Latency; 3]) {
         let left = truth.left();
-        for (ticket, told) in self.shown.positions.iter().enumerate().skip(1 + left as usize) {
-            let ticket = ticket as u64;
-            let Some(age) = truth.age(ticket, told.load(Ordering::Relaxed), Instant::now()) else {
+        for (number, told) in self.shown.positions.iter().enumerate().skip(1 + left as usize) {
+            let number = number as u64;
+            let Some(age) = truth.age(number, told.load(Ordering::Relaxed), Instant::now()) else {
                 continue;
             };
-            if let Some(group) = ends.iter().position(|end| ticket - left <= *end) {
+            if let Some(group) = ends.iter().position(|end| number - left <= *end) {
                 ages[group].record(age);
             }
         }
@@ -116,10 +116,10 @@ async fn watch(
     let mut opening = Some(opening);
     while let Some(update) = stream.message().await.map_err(|status| plainly(&status))? {
         let booking = update.booking.context("an update without a booking")?;
-        let at = booking.ticket as usize;
+        let at = booking.queue_number as usize;
         let (position, name) = (shown.positions.get(at), shown.clients.get(at));
-        position.context("a ticket beyond the clients")?.store(booking.position, Ordering::Relaxed);
-        name.context("a ticket beyond the clients")?.store(number, Ordering::Relaxed);
+        position.context("a number beyond the clients")?.store(booking.position, Ordering::Relaxed);
+        name.context("a number beyond the clients")?.store(number, Ordering::Relaxed);
         shown.told.fetch_add(1, Ordering::Relaxed);
         opening.take();
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// A line that people join before anything is measured, with tickets from 1 on, and leave only at
+/// A line that people join before anything is measured, with queue numbers from 1 on, and leave only at
 /// its front.
 #[derive(Debug, Default)]
 pub struct Truth {
@@ -11,7 +11,7 @@ pub struct Truth {
 }
 
 impl Truth {
-    /// How many have left: the ticket of the newest of them.
+    /// How many have left: the queue number of the newest of them.
     pub fn left(&self) -> u64 {
         self.left_at.len() as u64
     }
@@ -21,14 +21,14 @@ impl Truth {
         self.left_at.extend(std::iter::repeat_n(at, count as usize));
     }
 
-    /// How long the position that a ticket was told has not been true; 0 where it is. `None` for
+    /// How long the position that a queue number was told has not been true; 0 where it is. `None` for
     /// who has left.
-    pub fn age(&self, ticket: u64, told: u64, now: Instant) -> Option<Duration> {
-        if ticket <= self.left() {
+    pub fn age(&self, number: u64, told: u64, now: Instant) -> Option<Duration> {
+        if number <= self.left() {
             return None;
         }
-        // True from when `ticket - told` had left, until the next one did.
-        let ended = self.left_at.get(ticket.saturating_sub(told) as usize);
+        // True from when `number - told` had left, until the next one did.
+        let ended = self.left_at.get(number.saturating_sub(told) as usize);
         Some(ended.map_or(Duration::ZERO, |ended| now.saturating_duration_since(*ended)))
     }
 }

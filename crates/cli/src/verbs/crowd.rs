@@ -1,16 +1,16 @@
-//! `bookingq crowd`: sends a crowd through the door of a running queue, and says what became of it.
+//! `bookingq crowd`: sends simulated clients to a running queue and checks what they get.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bookingq_core::{ClientId, QueueName};
+use bookingq_crowd::{Behaviour, Behaviours, Connecting, CrowdConfig};
 use bookingq_proto::v1;
-use bookingq_sim::CrowdConfig;
-use bookingq_sim::crowd::{Behaviours, Connecting};
+use bookingq_serve::Signals;
 use bookingq_sim::inspect::RemoteLedger;
 use bookingq_store::redis::RedisConfig;
 use bookingq_up::Outcome;
-use bookingq_up::visit::{Printing, VisitConfig, visit};
+use bookingq_up::load::{self, LoadConfig, Printing};
 use clap::value_parser;
 use rand::distr::{Alphanumeric, SampleString as _};
 
@@ -18,12 +18,11 @@ use crate::client::ClientFlags;
 use crate::client::output::Output;
 use crate::failure::Failure;
 use crate::flags::{duration, with_password};
-use crate::signals::Signals;
 
-/// Behind one address, how long new workers wait for their share of the connections.
+/// How long new workers behind one address wait for their share of the connections.
 const RENEWAL: Duration = Duration::from_secs(20);
 
-/// Send a crowd to a running queue: people who pay, leave, never pay, pay too late or come twice
+/// Send simulated clients to a running queue: they pay, leave, never pay, pay late or come twice
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,31 +30,31 @@ Examples:
   bookingq crowd --queue concert --clients 2000 --redis redis://127.0.0.1:6379 --ledger http://127.0.0.1:6080
   bookingq crowd --queue concert --server http://concert-workers:50051 --clients 20000 --for 5m -o json > report.json
 
-The queue must answer within --timeout. Then each client is followed until its booking has ended: a call that fails is
-repeated as it was, at another worker, with a back-off, for as long as it takes. A --server that names several addresses,
-such as a headless Service, is looked up again and again; behind one address, connections are made anew every 20 seconds,
-so that new workers get their share.
-With --redis every booking of the queue is checked against the audit log, and with --ledger against a simulated Booking
-Service. Exit code 1 means that a promise was broken; what and where is told. Ctrl-C ends it with what is known so far.")]
+The queue must answer within --timeout. Each client then follows its booking to its end. It repeats a failed call as it
+was at another worker, with a back-off, without limit. A --server that names several addresses, such as a headless
+Service, is looked up every 2 seconds. Behind one address, connections are renewed every 20 seconds, so that new workers
+get their share.
+--redis checks every booking of the queue against the audit log, and --ledger against a simulated Booking Service.
+Exit code 1 means that a promise was broken; the report names the cases. Ctrl-C ends the run early, with a report.")]
 pub struct Args {
     #[command(flatten)]
     common: ClientFlags,
-    /// How many clients come
+    /// Number of clients
     #[arg(long, visible_alias = "crowd", env = "BOOKINGQ_CLIENTS", value_name = "N", default_value_t = 1000, value_parser = value_parser!(u32).range(1..=1_000_000))]
     clients: u32,
-    /// Within which time they come
+    /// Time within which they arrive
     #[arg(long, env = "BOOKINGQ_ARRIVE", value_name = "TIME", default_value = "20s", value_parser = duration)]
     arrive: Duration,
-    /// How long to stay at most [default: until every booking has ended]
+    /// Longest duration of the run [default: until every booking has ended]
     #[arg(long = "for", id = "time", env = "BOOKINGQ_FOR", value_name = "TIME", value_parser = duration)]
     time: Option<Duration>,
-    /// Write a report at the end (JSON); -o json prints it
+    /// Write a JSON report to this file at the end; -o json prints it
     #[arg(long, env = "BOOKINGQ_REPORT", value_name = "FILE")]
     report: Option<PathBuf>,
-    /// The clients' names begin with this [default: one nobody has used]
+    /// Prefix of the client ids [default: a random one]
     #[arg(long, env = "BOOKINGQ_PREFIX", value_name = "NAME")]
     prefix: Option<String>,
-    /// What chance is drawn from: the same number brings the same arrivals and the same behaviour
+    /// Seed: the same number gives the same arrivals and behaviour
     #[arg(long, env = "BOOKINGQ_SEED", value_name = "N", default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
@@ -66,26 +65,26 @@ pub struct Args {
 
 /// How common each behaviour is.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Who comes (only the proportions matter)")]
+#[command(next_help_heading = "Behaviours (weights: only the proportions matter)")]
 struct Shares {
-    /// Those who pay in time
-    #[arg(long, env = "BOOKINGQ_PAYS", value_name = "SHARE", default_value_t = Behaviours::default().pays)]
+    /// Clients that pay in time
+    #[arg(long, env = "BOOKINGQ_PAYS", value_name = "SHARE", default_value_t = Behaviours::default().weight(Behaviour::Pays))]
     pays: u32,
-    /// Those who cancel
-    #[arg(long, env = "BOOKINGQ_LEAVES", value_name = "SHARE", default_value_t = Behaviours::default().leaves)]
+    /// Clients that cancel
+    #[arg(long, env = "BOOKINGQ_LEAVES", value_name = "SHARE", default_value_t = Behaviours::default().weight(Behaviour::Leaves))]
     leaves: u32,
-    /// Those who let the hold run out
-    #[arg(long, env = "BOOKINGQ_NEVER_PAYS", value_name = "SHARE", default_value_t = Behaviours::default().never_pays)]
+    /// Clients that let the hold expire
+    #[arg(long, env = "BOOKINGQ_NEVER_PAYS", value_name = "SHARE", default_value_t = Behaviours::default().weight(Behaviour::NeverPays))]
     never_pays: u32,
-    /// Those who pay after the deadline
-    #[arg(long, env = "BOOKINGQ_PAYS_LATE", value_name = "SHARE", default_value_t = Behaviours::default().pays_late)]
+    /// Clients that pay after the deadline
+    #[arg(long, env = "BOOKINGQ_PAYS_LATE", value_name = "SHARE", default_value_t = Behaviours::default().weight(Behaviour::PaysLate))]
     pays_late: u32,
-    /// Those who repeat their request, send another one, and pay in time
-    #[arg(long, env = "BOOKINGQ_COMES_TWICE", value_name = "SHARE", default_value_t = Behaviours::default().comes_twice)]
+    /// Clients that repeat their request, send another one, and pay in time
+    #[arg(long, env = "BOOKINGQ_COMES_TWICE", value_name = "SHARE", default_value_t = Behaviours::default().weight(Behaviour::ComesTwice))]
     comes_twice: u32,
 }
 
-/// Where to look whether everything adds up.
+/// What to check the queue against.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Checking the whole queue")]
 struct Check {
@@ -98,7 +97,7 @@ struct Check {
         value_name = "URL"
     )]
     url: Option<String>,
-    /// File that holds its password, so that it stands in no process list
+    /// File with the Redis password
     #[arg(
         long = "redis-password-file",
         env = "BOOKINGQ_REDIS_PASSWORD_FILE",
@@ -117,7 +116,13 @@ impl Shares {
         if [pays, leaves, never_pays, pays_late, comes_twice].iter().all(|share| *share == 0) {
             return Err(Failure::usage("all shares are 0; allowed: at least one above 0"));
         }
-        Ok(Behaviours { pays, leaves, never_pays, pays_late, comes_twice })
+        Ok(Behaviours::new([
+            (Behaviour::Pays, pays),
+            (Behaviour::Leaves, leaves),
+            (Behaviour::NeverPays, never_pays),
+            (Behaviour::PaysLate, pays_late),
+            (Behaviour::ComesTwice, comes_twice),
+        ]))
     }
 }
 
@@ -129,7 +134,7 @@ impl Check {
     }
 }
 
-/// Sends it.
+/// Runs the command.
 pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let leaving = signals.leaving()?;
     let queue = args.common.queue.clone();
@@ -138,7 +143,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     ClientId::new(&format!("{prefix}-{:06}", args.clients)).map_err(|invalid| {
         Failure::usage(format!("--prefix is {prefix:?}, which makes no client id: {invalid}"))
     })?;
-    // Whoever calls the wrong door hears so at once, instead of a crowd that tries for ever.
+    // A wrong address or queue fails at once; the crowd would retry without end.
     let asked = v1::GetQueueRequest { queue: queue.to_string() };
     let client = args.common.client().await?;
     let answer = client.call(|mut workers| {
@@ -156,7 +161,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         connecting: Connecting { tls: args.common.tls().await?, renewal: Some(RENEWAL) },
         ..CrowdConfig::new(queue.clone(), args.clients, args.arrive)
     };
-    let config = VisitConfig {
+    let config = LoadConfig {
         crowd,
         doors: args.common.doors()?,
         store: args.check.store(&queue).await?,
@@ -168,14 +173,14 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
             Output::Json => Printing::Json,
         },
     };
-    match visit(config, leaving).await? {
+    match load::run(config, leaving).await? {
         Outcome::Sound => Ok(()),
         Outcome::Broken => Err(Failure::Told),
     }
 }
 
-/// A client who comes again under the same name and with the same request keeps the old place, so
-/// each crowd has a name of its own.
+/// A client id that is used again with the same request keeps its old place, so each crowd has a
+/// prefix of its own.
 fn unused_name() -> String {
     format!("crowd-{}", Alphanumeric.sample_string(&mut rand::rng(), 8).to_lowercase())
 }

@@ -7,10 +7,10 @@ use bookingq_operator::controller::Settings;
 use bookingq_operator::leader::Election;
 use bookingq_operator::operator;
 use bookingq_operator::site::Site;
+use bookingq_serve::Signals;
 
 use super::worker::own_name;
 use crate::failure::Failure;
-use crate::signals::Signals;
 
 /// Where a Pod finds the name of its namespace.
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";

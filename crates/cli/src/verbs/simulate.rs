@@ -3,12 +3,12 @@
 
 use std::net::SocketAddr;
 
+use bookingq_serve::Signals;
 use bookingq_sim::simulator::At;
 use bookingq_sim::spec::{BookingSpec, ServiceSpec};
 use bookingq_sim::{BookingSim, RealtimeSim, Simulator, SimulatorConfig, TicketSim};
 
 use crate::failure::Failure;
-use crate::signals::Signals;
 
 /// Run a Booking Service, a Ticket Service and a Realtime Service to develop and test against
 #[derive(Debug, clap::Args)]

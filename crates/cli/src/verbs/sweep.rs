@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bookingq_api::DurationString;
 use bookingq_api::args::SweepArgs;
+use bookingq_serve::Signals;
 use bookingq_store::redis::RedisStore;
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 
 use super::worker::own_name;
 use crate::failure::Failure;
 use crate::flags::{downstream, redis_config};
-use crate::signals::Signals;
 
 /// Release reservations that were not paid in time
 #[derive(Debug, clap::Args)]
@@ -48,6 +48,6 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         admin: args.admin_listen,
     };
     let store = Arc::new(RedisStore::connect(redis)?);
-    Sweeper::new(config, store)?.run(mode, leaving).await?;
+    Sweeper::new(config, store).run(mode, leaving).await?;
     Ok(())
 }

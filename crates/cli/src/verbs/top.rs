@@ -4,13 +4,13 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use bookingq_proto::v1;
+use bookingq_serve::Signals;
 use bookingq_up::screen::{Screen, Sparkline, bold, dim};
 
 use crate::client::ClientFlags;
 use crate::client::output::{Output, Queue};
 use crate::failure::Failure;
 use crate::flags::duration;
-use crate::signals::Signals;
 
 /// Show the line live: redrawn in a terminal, otherwise a line for each reading
 #[derive(Debug, clap::Args)]

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bookingq_core::QueueName;
+use bookingq_serve::Signals;
 use bookingq_up::{CrowdSize, FleetSize, Outcome, StoreChoice, UpConfig};
 use clap::value_parser;
+use tracing::level_filters::LevelFilter;
 
 use crate::failure::Failure;
 use crate::flags::duration;
-use crate::signals::Signals;
-use crate::telemetry::Chatter;
 
 /// Run `BookingQueue` manifests on this computer, without a cluster
 #[derive(Debug, clap::Args)]
@@ -72,8 +72,8 @@ pub struct Args {
 }
 
 /// On a terminal, log lines would tear the live view.
-pub fn chatter() -> Chatter {
-    if std::io::stdout().is_terminal() { Chatter::Drawing } else { Chatter::Tool }
+pub fn log_level() -> LevelFilter {
+    if std::io::stdout().is_terminal() { LevelFilter::ERROR } else { LevelFilter::WARN }
 }
 
 /// Runs.

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use bookingq_api::args::{ServerArgs, WorkerArgs};
+use bookingq_serve::Signals;
+use bookingq_serve::tls::ServerTls;
 use bookingq_store::redis::RedisStore;
-use bookingq_worker::config::{ServerLimits, ServerTls, WorkerConfig};
+use bookingq_worker::config::{ServerLimits, WorkerConfig};
 use bookingq_worker::{Worker, WorkerHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 use crate::flags::{downstream, identity, redis_config};
-use crate::signals::Signals;
 
 /// Serve a queue: accept bookings over gRPC, and reserve, confirm and release them in order
 #[derive(Debug, clap::Args)]

@@ -34,7 +34,7 @@ pub fn booking(state: BookingState) -> v1::Booking {
         booking_id: "01a2055d-b424-775c-9d22-cd5bd9778cbe".into(),
         request_id: "order-17".into(),
         state: state.into(),
-        ticket: 42,
+        queue_number: 42,
         position: if queued { 7 } else { 0 },
         eta: queued.then_some(prost_types::Duration { seconds: 90, nanos: 0 }),
         ..v1::Booking::default()

@@ -2,9 +2,10 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part of this")]
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use bookingq_harness::port::free_addresses;
+use bookingq_harness::{Process, ProcessSpec};
 use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
 use tonic::transport::Channel;
 
@@ -14,7 +15,7 @@ pub type Client = BookingWorkerServiceClient<Channel>;
 const START: Duration = Duration::from_secs(30);
 
 pub struct Worker {
-    child: Child,
+    pub process: Process,
     pub grpc: SocketAddr,
     pub admin: SocketAddr,
 }
@@ -22,20 +23,12 @@ pub struct Worker {
 impl Worker {
     /// With these options beside the addresses.
     pub fn start(redis: &str, booking: &str, options: &[&str]) -> Self {
-        let (grpc, admin) = (free_address(), free_address());
-        let child = Command::new(env!("CARGO_BIN_EXE_bookingq"))
-            .args(["worker", "--queue=concert", "--booking", booking, "--redis", redis])
-            .args([format!("--listen={grpc}"), format!("--admin-listen={admin}")])
-            .args(options)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { child, grpc, admin }
-    }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
+        let [grpc, admin] = free_addresses().unwrap();
+        let spec = ProcessSpec::new("worker", env!("CARGO_BIN_EXE_bookingq"))
+            .arguments(["worker", "--queue=concert", "--booking", booking, "--redis", redis])
+            .arguments([format!("--listen={grpc}"), format!("--admin-listen={admin}")])
+            .arguments(options);
+        Self { process: Process::start(spec).unwrap(), grpc, admin }
     }
 
     /// Connects, as soon as its port is open.
@@ -51,15 +44,4 @@ impl Worker {
         });
         connected.await.expect("the worker does not open its port")
     }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-pub fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -2,8 +2,14 @@
 //! last.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use bookingq_trial::control_plane::ControlPlane;
+use bookingq_api::BookingQueue;
+use bookingq_harness::control_plane::ControlPlane;
+use kube::CustomResourceExt as _;
+
+/// What the cluster does takes no longer than this, even on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// The one that runs, or a new one.
 pub async fn shared() -> Arc<ControlPlane> {
@@ -13,7 +19,7 @@ pub async fn shared() -> Arc<ControlPlane> {
     if let Some(cluster) = running.upgrade() {
         return cluster;
     }
-    let cluster = Arc::new(ControlPlane::start().await.unwrap());
+    let cluster = Arc::new(ControlPlane::start(&BookingQueue::crd()).await.unwrap());
     *running = Arc::downgrade(&cluster);
     cluster
 }

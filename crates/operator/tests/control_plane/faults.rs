@@ -1,5 +1,6 @@
 //! What must not matter: death at any moment, foreign hands, Secrets that are not there.
 
+use bookingq_harness::wait::eventually;
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Secret, Service};
@@ -8,8 +9,8 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::budget::Budget;
+use crate::cluster::LIMIT;
 use crate::scene::Scene;
-use crate::wait::{LIMIT, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_dies_after_any_of_its_writes_is_followed_by_the_same_end_state() {
@@ -39,7 +40,7 @@ async fn dies_after(k: usize, expected: &std::collections::BTreeMap<String, Valu
         let status = scene.queue().await.status.unwrap_or_default();
         status.conditions.iter().any(|c| c.type_ == "Degraded" && c.status == "False")
     };
-    until("the first operator to die or finish", LIMIT, async || {
+    eventually("the first operator to die or finish", LIMIT, async || {
         first.budget.spent() || finished().await
     })
     .await;
@@ -67,7 +68,7 @@ async fn what_foreign_hands_change_is_put_right_and_told() {
         json!({ "spec": { "minReadySeconds": 7, "strategy": { "rollingUpdate": { "maxUnavailable": 5 } } } }),
     );
     deployments.patch("concert-worker", &PatchParams::default(), &edit).await.unwrap();
-    until("the strategy to be back", LIMIT, async || {
+    eventually("the strategy to be back", LIMIT, async || {
         let deployment = serde_json::to_value(scene.deployment().await).unwrap();
         deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == json!(0)
     })
@@ -75,11 +76,11 @@ async fn what_foreign_hands_change_is_put_right_and_told() {
     let kept = scene.deployment().await.unwrap().spec.unwrap().min_ready_seconds;
     assert_eq!(kept, Some(7), "what we do not care about is theirs");
     scene.api::<Service>().delete("concert", &DeleteParams::default()).await.unwrap();
-    until("the Service to be back", LIMIT, async || {
+    eventually("the Service to be back", LIMIT, async || {
         scene.find::<Service>("concert").await.is_some()
     })
     .await;
-    until("an event", LIMIT, async || {
+    eventually("an event", LIMIT, async || {
         let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
         events.iter().any(|event| event.reason.as_deref() == Some("PutRight"))
     })
@@ -100,7 +101,7 @@ async fn a_field_that_another_manager_takes_by_force_is_taken_back() {
     }));
     let parameters = PatchParams::apply("somebody").force();
     scene.api::<Deployment>().patch("concert-worker", &parameters, &theirs).await.unwrap();
-    until("the grace to be back", LIMIT, async || {
+    eventually("the grace to be back", LIMIT, async || {
         let deployment = serde_json::to_value(scene.deployment().await).unwrap();
         deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == json!(30)
     })
@@ -155,6 +156,6 @@ async fn a_missing_secret_is_told_and_a_changed_one_makes_new_workers() {
     let before = template().await;
     let other = Patch::Merge(json!({ "stringData": { "url": "redis://127.0.0.1:2" } }));
     secrets.patch("our-redis", &PatchParams::default(), &other).await.unwrap();
-    until("new workers", LIMIT, async || template().await != before).await;
+    eventually("new workers", LIMIT, async || template().await != before).await;
     operator.stop().await;
 }

@@ -1,5 +1,6 @@
 //! A queue's life in a cluster: made, changed, refused, deleted.
 
+use bookingq_harness::wait::eventually;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{Event, Secret, Service};
@@ -8,8 +9,8 @@ use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
 use crate::budget::Budget;
+use crate::cluster::LIMIT;
 use crate::scene::Scene;
-use crate::wait::{LIMIT, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_becomes_its_objects_and_then_nothing_is_written() {
@@ -79,19 +80,19 @@ async fn every_field_that_may_change_reaches_the_workers() {
         )
         .await
         .unwrap();
-    until("the node selector", LIMIT, async || {
+    eventually("the node selector", LIMIT, async || {
         let deployment = serde_json::to_value(scene.deployment().await).unwrap();
         deployment["spec"]["template"]["spec"]["nodeSelector"] == json!({ "pool": "a" })
     })
     .await;
     scene.change(json!({ "worker": { "podTemplate": null } })).await.unwrap();
-    until("the node selector to go", LIMIT, async || {
+    eventually("the node selector to go", LIMIT, async || {
         let deployment = serde_json::to_value(scene.deployment().await).unwrap();
         deployment["spec"]["template"]["spec"].get("nodeSelector").is_none()
     })
     .await;
     scene.change(json!({ "sweep": { "suspend": true } })).await.unwrap();
-    until("the CronJob to be pruned", LIMIT, async || {
+    eventually("the CronJob to be pruned", LIMIT, async || {
         scene.find::<CronJob>("concert-sweep").await.is_none()
     })
     .await;
@@ -100,7 +101,7 @@ async fn every_field_that_may_change_reaches_the_workers() {
         .change(json!({ "sweep": { "suspend": false, "schedule": "*/2 * * * *" } }))
         .await
         .unwrap();
-    until("the CronJob to be back", LIMIT, async || {
+    eventually("the CronJob to be back", LIMIT, async || {
         scene
             .find::<CronJob>("concert-sweep")
             .await
@@ -169,7 +170,7 @@ async fn a_deleted_queue_leaves_nothing_though_its_redis_was_never_there() {
         .delete("concert", &DeleteParams::default())
         .await
         .unwrap();
-    until("everything to be gone", LIMIT, async || scene.objects().await.is_empty()).await;
+    eventually("everything to be gone", LIMIT, async || scene.objects().await.is_empty()).await;
     operator.rests().await;
     assert!(scene.find::<Service>("concert").await.is_none(), "nothing is made again");
     operator.stop().await;

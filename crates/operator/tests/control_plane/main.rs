@@ -14,4 +14,3 @@ mod faults;
 mod life;
 mod scaling;
 mod scene;
-mod wait;

@@ -1,13 +1,13 @@
 //! The line moves the number of workers, and nothing else does.
 
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bookingq_core::autoscale::{Policy, Reading, wanted};
 use bookingq_core::{Admission, BookingId, ClientId, Details, QueueName, RequestId, Timestamp};
+use bookingq_harness::wait::eventually;
+use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Enqueue, Store as _};
-use bookingq_trial::control_plane::free_ports;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::ResourceExt as _;
@@ -15,39 +15,15 @@ use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::budget::Budget;
+use crate::cluster::LIMIT;
 use crate::scene::Scene;
-use crate::wait::{LIMIT, until};
 
-/// A redis-server of one test.
-struct Redis {
-    server: Child,
-    url: String,
+fn redis_server() -> RedisServer {
+    RedisServer::start(Fsync::Off).unwrap()
 }
 
-impl Redis {
-    async fn start() -> Self {
-        let [port] = free_ports().unwrap();
-        let server = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server on the PATH");
-        let redis = Self { server, url: format!("redis://127.0.0.1:{port}") };
-        let store = redis.store("probe");
-        until("redis-server", LIMIT, async || store.open().await.is_ok()).await;
-        redis
-    }
-
-    fn store(&self, queue: &str) -> RedisStore {
-        RedisStore::connect(RedisConfig::new(&self.url, QueueName::new(queue).unwrap())).unwrap()
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.server.kill().ok();
-        self.server.wait().ok();
-    }
+fn store(redis: &RedisServer, queue: &str) -> RedisStore {
+    RedisStore::connect(RedisConfig::new(redis.url(), QueueName::new(queue).unwrap())).unwrap()
 }
 
 async fn join(store: &RedisStore, clients: std::ops::Range<usize>) {
@@ -66,17 +42,17 @@ async fn until_replicas(scene: &Scene, what: &str, is_so: impl Fn(i32) -> bool) 
         let spec = scene.deployment().await.and_then(|deployment| deployment.spec);
         spec.and_then(|spec| spec.replicas).is_some_and(&is_so)
     };
-    let came = tokio::time::timeout(LIMIT, until(what, 2 * LIMIT, look)).await.is_ok();
+    let came = tokio::time::timeout(LIMIT, eventually(what, 2 * LIMIT, look)).await.is_ok();
     assert!(came, "waited {LIMIT:?} for {what}: {:#?}", scene.queue().await.status);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
-    let (scene, redis) = (Scene::new("scale").await, Redis::start().await);
+    let (scene, redis) = (Scene::new("scale").await, redis_server());
     let operator = scene.operator(Budget::unlimited());
     scene
         .create(json!({
-            "redis": { "url": redis.url },
+            "redis": { "url": redis.url() },
             "worker": { "concurrency": 1 },
             "autoscaling": { "min": 2, "max": 40, "drainTarget": "10s", "scaleDownWindow": "2s" },
         }))
@@ -84,11 +60,11 @@ async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
     until_replicas(&scene, "the least number of workers", |n| n == 2).await;
     scene.until_condition("Redis", "True", "UnsafeSettings").await;
 
-    let store = redis.store(&format!("{}.concert", scene.namespace));
+    let store = store(&redis, &format!("{}.concert", scene.namespace));
     join(&store, 0..400).await;
     // 400 waiting x 0.25 s (assumed) / 10 s / 0.7, and what joined just now besides.
     until_replicas(&scene, "more workers", |n| n >= 15).await;
-    until("the status", LIMIT, async || {
+    eventually("the status", LIMIT, async || {
         scene.queue().await.status.is_some_and(|status| status.backlog == Some(400))
     })
     .await;
@@ -120,9 +96,9 @@ async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fixed_number_is_set_once_and_then_left_to_whoever_scales() {
-    let (scene, redis) = (Scene::new("fixed").await, Redis::start().await);
+    let (scene, redis) = (Scene::new("fixed").await, redis_server());
     let operator = scene.operator(Budget::unlimited());
-    scene.create(json!({ "redis": { "url": redis.url }, "replicas": 3 })).await;
+    scene.create(json!({ "redis": { "url": redis.url() }, "replicas": 3 })).await;
     until_replicas(&scene, "the fixed number", |n| n == 3).await;
     operator.rests().await;
     let patch = Patch::Merge(json!({ "spec": { "replicas": 5 } }));
@@ -149,14 +125,14 @@ async fn a_fixed_number_is_set_once_and_then_left_to_whoever_scales() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_that_cannot_be_scheduled_stop_the_growth_until_they_can() {
-    let (scene, redis) = (Scene::new("full").await, Redis::start().await);
+    let (scene, redis) = (Scene::new("full").await, redis_server());
     let operator = scene.operator(Budget::unlimited());
-    let fields = json!({ "redis": { "url": redis.url }, "worker": { "concurrency": 1 }, "autoscaling": { "min": 2 } });
+    let fields = json!({ "redis": { "url": redis.url() }, "worker": { "concurrency": 1 }, "autoscaling": { "min": 2 } });
     scene.create(fields).await;
     until_replicas(&scene, "the least number of workers", |n| n == 2).await;
     // There is no scheduler here: what it would say is said for it.
     let pods = scene.api::<Pod>();
-    until("the Pods", LIMIT, async || {
+    eventually("the Pods", LIMIT, async || {
         pods.list(&ListParams::default()).await.unwrap().items.len() == 2
     })
     .await;
@@ -169,8 +145,8 @@ async fn workers_that_cannot_be_scheduled_stop_the_growth_until_they_can() {
     };
     say("Unschedulable").await;
     scene.until_condition("Workers", "False", "Unschedulable").await;
-    join(&redis.store(&format!("{}.concert", scene.namespace)), 0..500).await;
-    until("the line to be seen", LIMIT, async || {
+    join(&store(&redis, &format!("{}.concert", scene.namespace)), 0..500).await;
+    eventually("the line to be seen", LIMIT, async || {
         scene.queue().await.status.is_some_and(|status| status.backlog == Some(500))
     })
     .await;
@@ -183,13 +159,13 @@ async fn workers_that_cannot_be_scheduled_stop_the_growth_until_they_can() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_is_paused_and_opened_in_its_store() {
-    let (scene, redis) = (Scene::new("pause").await, Redis::start().await);
+    let (scene, redis) = (Scene::new("pause").await, redis_server());
     let operator = scene.operator(Budget::unlimited());
-    scene.create(json!({ "redis": { "url": redis.url }, "admission": "Paused" })).await;
-    let store = redis.store(&format!("{}.concert", scene.namespace));
+    scene.create(json!({ "redis": { "url": redis.url() }, "admission": "Paused" })).await;
+    let store = store(&redis, &format!("{}.concert", scene.namespace));
     for admission in ["Paused", "Open", "Closed"] {
         scene.change(json!({ "admission": admission })).await.unwrap();
-        until(admission, LIMIT, async || {
+        eventually(admission, LIMIT, async || {
             store.snapshot().await.is_ok_and(|s| s.admission.as_str() == admission)
         })
         .await;
@@ -199,41 +175,40 @@ async fn a_queue_is_paused_and_opened_in_its_store() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_that_is_lost_is_told_in_an_event_and_the_queue_stays_paused() {
-    let (scene, redis) = (Scene::new("lost").await, Redis::start().await);
+    let (scene, redis) = (Scene::new("lost").await, redis_server());
     let operator = scene.operator(Budget::unlimited());
-    scene.create(json!({ "redis": { "url": redis.url }, "admission": "Paused" })).await;
-    let store = redis.store(&format!("{}.concert", scene.namespace));
+    scene.create(json!({ "redis": { "url": redis.url() }, "admission": "Paused" })).await;
+    let store = store(&redis, &format!("{}.concert", scene.namespace));
     let paused = async || {
         store
             .snapshot()
             .await
             .is_ok_and(|s| s.admission == Admission::Paused && !s.epoch.is_empty())
     };
-    until("the queue to be paused", LIMIT, paused).await;
+    eventually("the queue to be paused", LIMIT, paused).await;
     // Read at least once as it is: what was never seen is not missed.
     operator.rests().await;
     let before = store.snapshot().await.unwrap().epoch;
-    let flushed = Command::new("redis-cli").args(["-u", &redis.url, "FLUSHALL"]).output().unwrap();
-    assert_eq!(flushed.stdout, b"OK\n");
-    until("an event", LIMIT, async || {
+    assert_eq!(redis.cli(&["FLUSHALL"]).unwrap(), "OK");
+    eventually("an event", LIMIT, async || {
         let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
         events.iter().any(|event| event.reason.as_deref() == Some("DataLost"))
     })
     .await;
-    until("the queue to be paused again", LIMIT, paused).await;
+    eventually("the queue to be paused again", LIMIT, paused).await;
     assert_ne!(store.snapshot().await.unwrap().epoch, before);
     operator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_that_was_set_back_is_told_in_an_event_and_gets_another_name() {
-    let (scene, redis) = (Scene::new("set-back").await, Redis::start().await);
+    let (scene, redis) = (Scene::new("set-back").await, redis_server());
     let operator = scene.operator(Budget::unlimited());
     let queue = format!("{}.concert", scene.namespace);
-    let store = redis.store(&queue);
+    let store = store(&redis, &queue);
     join(&store, 0..3).await;
-    scene.create(json!({ "redis": { "url": redis.url } })).await;
-    until("the line to be seen", LIMIT, async || {
+    scene.create(json!({ "redis": { "url": redis.url() } })).await;
+    eventually("the line to be seen", LIMIT, async || {
         scene.queue().await.status.is_some_and(|status| status.backlog == Some(3))
     })
     .await;
@@ -241,17 +216,14 @@ async fn data_that_was_set_back_is_told_in_an_event_and_gets_another_name() {
     assert!(!before.is_empty());
     let stats = format!("booking-stats:{{{queue}}}");
     // As far as anybody can tell who counts the entries of the outbox.
-    let back = Command::new("redis-cli")
-        .args(["-u", &redis.url, "HSET", &stats, "entries", "0"])
-        .output()
-        .unwrap();
-    assert_eq!(back.stdout, b"0\n");
-    until("an event", LIMIT, async || {
+    assert_eq!(redis.cli(&["HSET", &stats, "entries", "0"]).unwrap(), "0");
+    eventually("an event", LIMIT, async || {
         let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
         events.iter().any(|event| event.reason.as_deref() == Some("DataLost"))
     })
     .await;
-    until("another name", LIMIT, async || store.snapshot().await.unwrap().epoch != before).await;
+    eventually("another name", LIMIT, async || store.snapshot().await.unwrap().epoch != before)
+        .await;
     operator.rests().await;
     let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
     let told: i32 = events
@@ -265,14 +237,14 @@ async fn data_that_was_set_back_is_told_in_an_event_and_gets_another_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_line_asks_for_no_workers_until_it_is_opened() {
-    let (scene, redis) = (Scene::new("paused-line").await, Redis::start().await);
+    let (scene, redis) = (Scene::new("paused-line").await, redis_server());
     let operator = scene.operator(Budget::unlimited());
-    let fields = json!({ "redis": { "url": redis.url }, "worker": { "concurrency": 1 }, "admission": "Paused" });
+    let fields = json!({ "redis": { "url": redis.url() }, "worker": { "concurrency": 1 }, "admission": "Paused" });
     // They came before the queue was watched, so that they are a line and no arrivals: those may
     // ask for workers, to be let in.
-    join(&redis.store(&format!("{}.concert", scene.namespace)), 0..500).await;
+    join(&store(&redis, &format!("{}.concert", scene.namespace)), 0..500).await;
     scene.create(fields).await;
-    until("the line to be seen", LIMIT, async || {
+    eventually("the line to be seen", LIMIT, async || {
         scene.queue().await.status.is_some_and(|status| status.backlog == Some(500))
     })
     .await;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bookingq_api::BookingQueue;
+use bookingq_harness::control_plane::ControlPlane;
+use bookingq_harness::wait::eventually;
 use bookingq_operator::caches::Scope;
 use bookingq_operator::controller::{self, Settings};
 use bookingq_operator::metrics::Metrics;
 use bookingq_operator::site::Site;
-use bookingq_trial::control_plane::ControlPlane;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service, ServiceAccount};
@@ -27,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::budget::Budget;
 use crate::cluster;
-use crate::wait::{LIMIT, until};
+use crate::cluster::LIMIT;
 
 /// Nothing happens for so long: the operator is at rest.
 const REST: Duration = Duration::from_secs(4);
@@ -61,7 +62,7 @@ impl Running {
     /// Waits until it writes nothing for a while.
     pub async fn rests(&self) {
         let (mut writes, mut since) = (self.budget.done(), Instant::now());
-        until("the operator to rest", LIMIT, async || {
+        eventually("the operator to rest", LIMIT, async || {
             if self.budget.done() != writes {
                 (writes, since) = (self.budget.done(), Instant::now());
             }
@@ -150,7 +151,7 @@ impl Scene {
 
     /// Waits until one of the workers' arguments is this.
     pub async fn until_argument(&self, argument: &str) {
-        until(argument, LIMIT, async || {
+        eventually(argument, LIMIT, async || {
             let deployment = self.deployment().await.map(|d| serde_json::to_value(d).unwrap());
             let arguments =
                 deployment.map(|d| d["spec"]["template"]["spec"]["containers"][0]["args"].clone());
@@ -165,7 +166,7 @@ impl Scene {
     /// Waits until a condition has this status and reason; answers with its message.
     pub async fn until_condition(&self, type_: &str, status: &str, reason: &str) -> String {
         let mut message = String::new();
-        until(&format!("{type_}={status} ({reason})"), LIMIT, async || {
+        eventually(&format!("{type_}={status} ({reason})"), LIMIT, async || {
             let conditions = self.queue().await.status.unwrap_or_default().conditions;
             let found = conditions.into_iter().find(|condition| condition.type_ == type_);
             found.is_some_and(|found| {

@@ -132,7 +132,7 @@ pub async fn invariant_6_never_more_confirmed_than_there_is_stock(subject: &dyn 
     for _ in 0..5 {
         while let Some(task) = scene.claims(1).await.pop() {
             let settled = scene.settles(&task, shop.answers(&task.kind)).await;
-            let pays = !task.ticket.0.is_multiple_of(3);
+            let pays = !task.place.number.get().is_multiple_of(3);
             if settled == Settled::Applied(BookingState::Reserved) && pays {
                 let task = scene.pays_in_time(task.client.as_str()).await;
                 scene.settles(&task, shop.answers(&task.kind)).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bookingq_core::{Admission, BookingState, EventSeq, Fence, Outcome, Ticket};
+use bookingq_core::{Admission, BookingState, EventSeq, Fence, Outcome, Place};
 
 use super::Subject;
 use super::scene::{HOLD, LEASE, MS, Scene, give_up, retry};
@@ -42,7 +42,7 @@ pub async fn every_transition_is_told_once_and_in_order(subject: &dyn Subject) {
         ]
     );
     assert!(events.is_sorted_by(|a, b| a.seq < b.seq && a.at <= b.at));
-    assert!(events.iter().all(|e| e.client.as_str() == "a b>c" && e.ticket == Ticket(1)));
+    assert!(events.iter().all(|e| e.client.as_str() == "a b>c" && e.place == Place::numbered(1)));
     assert!(events.iter().all(|e| e.booking == task.booking && e.fence <= Fence(4)));
     let deadlines: Vec<_> = events.iter().filter_map(|e| e.deadline.map(|at| (e.to, at))).collect();
     assert_eq!(deadlines, [(S::Reserved, deadline)]);
@@ -133,7 +133,7 @@ pub async fn a_snapshot_counts_what_is_there(subject: &dyn Subject) {
     scene.store().set_admission(Admission::Paused).await.unwrap();
     let snapshot = scene.store().snapshot().await.unwrap();
     assert_eq!((snapshot.backlog, snapshot.in_flight, snapshot.due, snapshot.holds), (2, 1, 1, 1));
-    assert_eq!(snapshot.front, Some((front.ticket, front.enqueued_at)));
+    assert_eq!(snapshot.front, Some((front.place, front.enqueued_at)));
     assert_eq!((snapshot.admission, snapshot.overdue), (Admission::Paused, 0));
     assert!(snapshot.outbox > 0);
 }

@@ -1,6 +1,6 @@
 //! Joining the line, and one's place in it.
 
-use bookingq_core::{Admission, BookingState, Refusal, Ticket};
+use bookingq_core::{Admission, BookingState, Place, Refusal};
 
 use super::Subject;
 use super::scene::{Scene, client, enqueue};
@@ -153,10 +153,13 @@ pub async fn the_line_can_be_read_in_pieces(subject: &dyn Subject) {
         scene.joins(name).await;
     }
     scene.leaves("b").await.unwrap();
-    let piece = scene.store().waiting(Ticket(0), 2).await.unwrap();
-    assert_eq!(piece, [Ticket(1), Ticket(3)]);
-    assert_eq!(scene.store().waiting(piece[1], 9).await.unwrap(), [Ticket(4), Ticket(5)]);
-    assert!(scene.store().waiting(Ticket(5), 9).await.unwrap().is_empty());
+    let piece = scene.store().waiting(Place::START, 2).await.unwrap();
+    assert_eq!(piece, [Place::numbered(1), Place::numbered(3)]);
+    assert_eq!(
+        scene.store().waiting(piece[1], 9).await.unwrap(),
+        [Place::numbered(4), Place::numbered(5)]
+    );
+    assert!(scene.store().waiting(Place::numbered(5), 9).await.unwrap().is_empty());
 }
 
 /// Not an error, not somebody else's.
@@ -165,6 +168,6 @@ pub async fn an_unknown_client_has_no_booking(subject: &dyn Subject) {
     scene.joins("anna").await;
     let found = scene.store().status(vec![client("ben"), client("anna")]).await.unwrap();
     assert!(found[0].is_none());
-    assert_eq!(found[1].as_ref().map(|booking| booking.ticket), Some(Ticket(1)));
+    assert_eq!(found[1].as_ref().map(|booking| booking.place), Some(Place::numbered(1)));
     assert_eq!(scene.leaves("ben").await, Err(Refusal::BookingNotFound));
 }

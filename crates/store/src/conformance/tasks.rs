@@ -13,7 +13,7 @@ fn names(tasks: &[Task]) -> Vec<&str> {
 }
 
 /// First come, first served; fences grow.
-pub async fn invariant_2_bookings_are_claimed_in_ticket_order(subject: &dyn Subject) {
+pub async fn invariant_2_bookings_are_claimed_in_line_order(subject: &dyn Subject) {
     let scene = Scene::new(subject);
     for name in ["c", "a", "b"] {
         scene.joins(name).await;
@@ -29,7 +29,7 @@ pub async fn invariant_2_bookings_are_claimed_in_ticket_order(subject: &dyn Subj
 }
 
 /// Ahead of the line, as soon as its back-off has passed.
-pub async fn invariant_2_a_retry_keeps_its_ticket_and_goes_first(subject: &dyn Subject) {
+pub async fn invariant_2_a_retry_keeps_its_place_and_goes_first(subject: &dyn Subject) {
     let scene = Scene::new(subject);
     for name in ["a", "b", "c"] {
         scene.joins(name).await;
@@ -42,13 +42,11 @@ pub async fn invariant_2_a_retry_keeps_its_ticket_and_goes_first(subject: &dyn S
     scene.advance(MS).await;
     let claimed = scene.claims(2).await;
     assert_eq!(names(&claimed), ["a", "c"]);
-    assert_eq!((claimed[0].ticket, claimed[0].attempts), (task.ticket, 1));
+    assert_eq!((claimed[0].place, claimed[0].attempts), (task.place, 1));
 }
 
 /// Nothing waits longer than a lease for a dead worker.
-pub async fn invariant_2_a_dead_workers_task_keeps_its_ticket_and_goes_first(
-    subject: &dyn Subject,
-) {
+pub async fn invariant_2_a_dead_workers_task_keeps_its_place_and_goes_first(subject: &dyn Subject) {
     let scene = Scene::new(subject);
     scene.joins("a").await;
     let lost = scene.claims_one().await;
@@ -56,7 +54,7 @@ pub async fn invariant_2_a_dead_workers_task_keeps_its_ticket_and_goes_first(
     scene.advance(LEASE).await;
     let claimed = scene.claims(2).await;
     assert_eq!(names(&claimed), ["a", "b"]);
-    assert_eq!((claimed[0].ticket, claimed[0].booking), (lost.ticket, lost.booking));
+    assert_eq!((claimed[0].place, claimed[0].booking), (lost.place, lost.booking));
     assert_eq!(scene.store().snapshot().await.unwrap().totals.reclaimed, 1);
 }
 
@@ -132,7 +130,7 @@ pub async fn invariant_3_a_verdict_that_does_not_fit_changes_nothing(subject: &d
     let lease = crate::Lease {
         client: client("a"),
         booking: waiting.id,
-        ticket: waiting.ticket,
+        place: waiting.place,
         fence: Fence(0),
     };
     let forged = Settlement { lease, verdict: Verdict::SoldOut, busy: Duration::ZERO };
@@ -167,7 +165,7 @@ pub async fn invariant_8_a_batch_of_any_size_is_done(subject: &dyn Subject) {
     scene.store().enqueue(batch).await.unwrap();
     let tasks = scene.claims(CROWD).await;
     assert_eq!(tasks.len(), CROWD);
-    assert!(tasks.is_sorted_by(|a, b| a.ticket < b.ticket && a.fence < b.fence));
+    assert!(tasks.is_sorted_by(|a, b| a.place < b.place && a.fence < b.fence));
     let settle =
         |task: &crate::Task| Settlement { lease: task.lease(), verdict: reserved(), busy: MS };
     let settled = scene.store().settle(tasks.iter().map(settle).collect()).await.unwrap();
@@ -226,7 +224,7 @@ pub async fn the_first_claim_of_a_booking_says_so(subject: &dyn Subject) {
     assert!(first.first);
     assert_eq!(first.kind, TaskKind::Reserve);
     assert_eq!((&first.details, &first.trace), (&asked.details, &asked.trace));
-    assert_eq!((first.ticket, first.enqueued_at), (booking.ticket, booking.enqueued_at));
+    assert_eq!((first.place, first.enqueued_at), (booking.place, booking.enqueued_at));
     scene.advance(LEASE).await;
     let second = scene.claims_one().await;
     assert!(!second.first);

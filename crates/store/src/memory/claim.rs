@@ -5,7 +5,7 @@ use std::time::Duration;
 use bookingq_core::{Admission, BookingState, ClientId, Fence, Timestamp};
 
 use super::queue::Queue;
-use super::record::Place;
+use super::record::Slot;
 use crate::bounds;
 use crate::task::{Claim, Lease, Scope, Task};
 
@@ -33,8 +33,7 @@ impl Queue {
             scope == Scope::Everything && self.registers.admission != Admission::Paused;
         if serves_line {
             let room = max.saturating_sub(tasks.len());
-            let front: Vec<ClientId> =
-                self.registers.tickets.values().take(room).cloned().collect();
+            let front: Vec<ClientId> = self.registers.places.values().take(room).cloned().collect();
             tasks.extend(front.iter().filter_map(|client| self.take(client, end, now)));
         }
         Claim {
@@ -59,11 +58,11 @@ impl Queue {
                 client,
                 record,
                 BookingState::Reserving,
-                Place::Leased(end),
+                Slot::Leased(end),
                 now,
             );
         } else {
-            self.registers.refile(client, record, Place::Leased(end));
+            self.registers.refile(client, record, Slot::Leased(end));
             self.registers.tell(client, record, Some(record.state), now);
         }
         record.task(client).map(|task| Task { first, ..task })
@@ -74,7 +73,7 @@ impl Queue {
         let Some(record) = self.bookings.get_mut(&lease.client) else { return false };
         let holds = record.is_newest_claim(lease) && record.in_hand();
         if holds {
-            self.registers.refile(&lease.client, record, Place::Leased(now + bounds::span(length)));
+            self.registers.refile(&lease.client, record, Slot::Leased(now + bounds::span(length)));
         }
         holds
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bookingq_core::{BookingState, Fence, Outcome, Refusal, Timestamp};
 
 use super::queue::Queue;
-use super::record::{Place, Record};
+use super::record::{Record, Slot};
 use crate::bounds;
 use crate::view::{Confirm, Confirmed};
 
@@ -34,7 +34,7 @@ impl Queue {
         record.fence = Fence(registers.totals.claimed);
         record.payment = Some(paid.payment.clone());
         let end = now + bounds::span(lease);
-        registers.transition(client, record, BookingState::Confirming, Place::Leased(end), now);
+        registers.transition(client, record, BookingState::Confirming, Slot::Leased(end), now);
         let task = record.task(client).ok_or(Refusal::BookingNotFound)?;
         Ok(Confirmed::Won(Box::new(task), record.booking(client, None)))
     }

@@ -1,6 +1,6 @@
 //! A client asks for a place in line.
 
-use bookingq_core::{Admission, Refusal, Ticket, Timestamp};
+use bookingq_core::{Admission, Place, Refusal, Timestamp};
 
 use super::queue::Queue;
 use super::record::Record;
@@ -23,7 +23,7 @@ impl Queue {
             return Err(Refusal::QueueClosed);
         }
         self.registers.totals.enqueued += 1;
-        let record = Record::new(asked, Ticket(self.registers.totals.enqueued), now);
+        let record = Record::new(asked, Place::numbered(self.registers.totals.enqueued), now);
         self.registers.file(client, &record);
         self.registers.tell(client, &record, None, now);
         let booking = record.booking(client, self.registers.position(&record));

@@ -68,7 +68,7 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
-    use bookingq_core::{BookingId, BookingState, ClientId, Fence, Ticket, Timestamp};
+    use bookingq_core::{BookingId, BookingState, ClientId, Fence, Place, Timestamp};
 
     use super::*;
 
@@ -78,7 +78,7 @@ mod tests {
             at: Timestamp(at),
             client: ClientId::new("c").expect("a valid id"),
             booking: BookingId::from_u128(1),
-            ticket: Ticket(1),
+            place: Place::numbered(1),
             from: None,
             to: BookingState::Queued,
             fence: Fence(0),

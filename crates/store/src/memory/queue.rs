@@ -4,9 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use bookingq_core::{Booking, ClientId, EventSeq, Outcome, RequestId, Ticket, Timestamp};
+use bookingq_core::{Booking, ClientId, EventSeq, Outcome, Place, RequestId, Timestamp};
 
-use super::record::{Place, Record};
+use super::record::{Record, Slot};
 use super::registers::Registers;
 use super::settle::release;
 use crate::bounds;
@@ -67,7 +67,7 @@ impl Queue {
     /// of its retention.
     pub(super) fn remember(&mut self, client: &ClientId, old: Record) {
         self.registers.unfile(client, &old);
-        if let Place::Final(forget) = old.place {
+        if let Slot::Final(forget) = old.slot {
             let request = old.request.clone();
             self.earlier_ends.insert((forget, client.clone(), request.clone()));
             self.earlier.insert((client.clone(), request), old);
@@ -106,8 +106,8 @@ impl Queue {
     /// The queue as a whole.
     pub(super) fn snapshot(&self, now: Timestamp, epoch: String) -> Snapshot {
         let registers = &self.registers;
-        let front = registers.tickets.first_key_value().and_then(|(ticket, client)| {
-            self.bookings.get(client).map(|record| (*ticket, record.enqueued_at))
+        let front = registers.places.first_key_value().and_then(|(place, client)| {
+            self.bookings.get(client).map(|record| (*place, record.enqueued_at))
         });
         Snapshot {
             now,
@@ -126,14 +126,14 @@ impl Queue {
         }
     }
 
-    /// Tickets of the line after `after`.
-    pub(super) fn waiting(&self, after: Ticket, max: usize) -> Vec<Ticket> {
+    /// Places of the line after `after`.
+    pub(super) fn waiting(&self, after: Place, max: usize) -> Vec<Place> {
         use std::ops::Bound::{Excluded, Unbounded};
         self.registers
-            .tickets
+            .places
             .range((Excluded(after), Unbounded))
             .take(max)
-            .map(|(ticket, _)| *ticket)
+            .map(|(place, _)| *place)
             .collect()
     }
 

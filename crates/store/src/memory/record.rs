@@ -1,8 +1,8 @@
 //! One booking as the embedded store keeps it.
 
 use bookingq_core::{
-    Booking, BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, RequestId,
-    ReservationId, Ticket, Timestamp,
+    Booking, BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, Place,
+    RequestId, ReservationId, Timestamp,
 };
 
 use crate::task::{Lease, Task, TaskKind};
@@ -10,7 +10,7 @@ use crate::view::Enqueue;
 
 /// Where a booking is kept: always in exactly one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Slot {
     /// In the line.
     Line,
     /// A task; due once this moment has come.
@@ -27,8 +27,8 @@ pub(super) struct Record {
     pub(super) id: BookingId,
     pub(super) request: RequestId,
     pub(super) state: BookingState,
+    pub(super) slot: Slot,
     pub(super) place: Place,
-    pub(super) ticket: Ticket,
     pub(super) enqueued_at: Timestamp,
     pub(super) details: Details,
     pub(super) trace: Option<String>,
@@ -47,13 +47,13 @@ pub(super) struct Record {
 
 impl Record {
     /// A new booking at the end of the line.
-    pub(super) fn new(asked: &Enqueue, ticket: Ticket, now: Timestamp) -> Self {
+    pub(super) fn new(asked: &Enqueue, place: Place, now: Timestamp) -> Self {
         Self {
             id: asked.booking,
             request: asked.request.clone(),
             state: BookingState::Queued,
-            place: Place::Line,
-            ticket,
+            slot: Slot::Line,
+            place,
             enqueued_at: now,
             details: asked.details.clone(),
             trace: asked.trace.clone(),
@@ -90,7 +90,7 @@ impl Record {
             id: self.id,
             request: self.request.clone(),
             state: self.state,
-            ticket: self.ticket,
+            place: self.place,
             position,
             enqueued_at: self.enqueued_at,
             reservation: self.reservation.clone(),
@@ -119,7 +119,7 @@ impl Record {
             booking: self.id,
             fence: self.fence,
             kind,
-            ticket: self.ticket,
+            place: self.place,
             attempts: self.attempts,
             details: self.details.clone(),
             enqueued_at: self.enqueued_at,

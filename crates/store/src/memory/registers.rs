@@ -7,19 +7,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bookingq_core::line::Line;
-use bookingq_core::{Admission, BookingState, ClientId, Event, EventSeq, Ticket, Timestamp};
+use bookingq_core::{Admission, BookingState, ClientId, Event, EventSeq, Place, Timestamp};
 
 use super::outbox::Outbox;
-use super::record::{Place, Record};
+use super::record::{Record, Slot};
 use crate::view::Totals;
 
 /// The sets, the counters and the outbox.
 #[derive(Debug)]
 pub(super) struct Registers {
-    /// Ranks of the waiting tickets.
+    /// Ranks of the waiting places.
     pub(super) line: Line,
-    /// Whose tickets they are.
-    pub(super) tickets: BTreeMap<Ticket, ClientId>,
+    /// Whose places they are.
+    pub(super) places: BTreeMap<Place, ClientId>,
     pub(super) leases: BTreeSet<(Timestamp, ClientId)>,
     pub(super) holds: BTreeSet<(Timestamp, ClientId)>,
     pub(super) finals: BTreeSet<(Timestamp, ClientId)>,
@@ -35,7 +35,7 @@ impl Registers {
     pub(super) fn new(retention: Duration, outbox_events: usize) -> Self {
         Self {
             line: Line::new(),
-            tickets: BTreeMap::new(),
+            places: BTreeMap::new(),
             leases: BTreeSet::new(),
             holds: BTreeSet::new(),
             finals: BTreeSet::new(),
@@ -49,18 +49,18 @@ impl Registers {
 
     /// Files a booking that has no place yet.
     pub(super) fn file(&mut self, client: &ClientId, record: &Record) {
-        match record.place {
-            Place::Line => {
-                self.line.join(record.ticket);
-                self.tickets.insert(record.ticket, client.clone());
+        match record.slot {
+            Slot::Line => {
+                self.line.join(record.place);
+                self.places.insert(record.place, client.clone());
             }
-            Place::Leased(end) => {
+            Slot::Leased(end) => {
                 self.leases.insert((end, client.clone()));
             }
-            Place::Held(deadline) => {
+            Slot::Held(deadline) => {
                 self.holds.insert((deadline, client.clone()));
             }
-            Place::Final(forget) => {
+            Slot::Final(forget) => {
                 self.finals.insert((forget, client.clone()));
             }
         }
@@ -68,27 +68,27 @@ impl Registers {
 
     /// Takes a booking out of its place.
     pub(super) fn unfile(&mut self, client: &ClientId, record: &Record) {
-        match record.place {
-            Place::Line => {
-                self.line.leave(record.ticket);
-                self.tickets.remove(&record.ticket);
+        match record.slot {
+            Slot::Line => {
+                self.line.leave(record.place);
+                self.places.remove(&record.place);
             }
-            Place::Leased(end) => {
+            Slot::Leased(end) => {
                 self.leases.remove(&(end, client.clone()));
             }
-            Place::Held(deadline) => {
+            Slot::Held(deadline) => {
                 self.holds.remove(&(deadline, client.clone()));
             }
-            Place::Final(forget) => {
+            Slot::Final(forget) => {
                 self.finals.remove(&(forget, client.clone()));
             }
         }
     }
 
     /// Moves a booking to another place without changing its state.
-    pub(super) fn refile(&mut self, client: &ClientId, record: &mut Record, place: Place) {
+    pub(super) fn refile(&mut self, client: &ClientId, record: &mut Record, slot: Slot) {
         self.unfile(client, record);
-        record.place = place;
+        record.slot = slot;
         self.file(client, record);
     }
 
@@ -98,13 +98,13 @@ impl Registers {
         client: &ClientId,
         record: &mut Record,
         to: BookingState,
-        place: Place,
+        slot: Slot,
         now: Timestamp,
     ) {
         let from = record.state;
         debug_assert!(from.may_become(to), "{from} must never become {to}");
         record.state = to;
-        self.refile(client, record, place);
+        self.refile(client, record, slot);
         self.tell(client, record, Some(from), now);
     }
 
@@ -118,7 +118,7 @@ impl Registers {
     ) {
         record.details = bookingq_core::Details::default();
         record.trace = None;
-        self.transition(client, record, to, Place::Final(now + self.retention), now);
+        self.transition(client, record, to, Slot::Final(now + self.retention), now);
         let totals = &mut self.totals;
         match to {
             BookingState::Confirmed => totals.confirmed += 1,
@@ -145,7 +145,7 @@ impl Registers {
             at: now,
             client: client.clone(),
             booking: record.id,
-            ticket: record.ticket,
+            place: record.place,
             from,
             to,
             fence: record.fence,
@@ -157,6 +157,6 @@ impl Registers {
 
     /// 1 = next; `None` unless it is in the line.
     pub(super) fn position(&self, record: &Record) -> Option<u64> {
-        if record.place == Place::Line { self.line.position(record.ticket) } else { None }
+        if record.slot == Slot::Line { self.line.position(record.place) } else { None }
     }
 }

@@ -3,7 +3,7 @@
 use bookingq_core::{BookingState, ClientId, Outcome, Timestamp};
 
 use super::queue::Queue;
-use super::record::{Place, Record};
+use super::record::{Record, Slot};
 use super::registers::Registers;
 use crate::bounds;
 use crate::task::{Settled, Settlement, Try, Verdict};
@@ -71,7 +71,7 @@ fn apply(
             record.settled = record.fence;
             record.attempts += u32::from(*counts == Try::Counts);
             registers.totals.retried += 1;
-            registers.refile(client, record, Place::Leased(now + bounds::span(*after)));
+            registers.refile(client, record, Slot::Leased(now + bounds::span(*after)));
         }
         (S::Reserving | S::Confirming, Verdict::GiveUp { reason }) => {
             record.reason = bounds::reason(reason);
@@ -94,7 +94,7 @@ fn hold_until(
     record.attempts = 0;
     record.deadline = Some(deadline);
     registers.totals.reserved += 1;
-    registers.transition(client, record, BookingState::Reserved, Place::Held(deadline), now);
+    registers.transition(client, record, BookingState::Reserved, Slot::Held(deadline), now);
 }
 
 /// Makes a release due now.
@@ -108,7 +108,7 @@ pub(super) fn release(
     record.settled = record.fence;
     record.attempts = 0;
     record.outcome = Some(outcome);
-    registers.transition(client, record, BookingState::Releasing, Place::Leased(now), now);
+    registers.transition(client, record, BookingState::Releasing, Slot::Leased(now), now);
 }
 
 fn end(

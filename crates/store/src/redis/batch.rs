@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::redis::{Cmd, Value};
 use bookingq_core::time::millis;
-use bookingq_core::{Booking, BookingState, ClientId, Refusal, Ticket, Timestamp};
+use bookingq_core::{Booking, BookingState, ClientId, Place, Refusal, Timestamp};
 use tracing::warn;
 
 use super::decode::{self, array, number, refusal, required, text, unexpected};
@@ -32,8 +32,9 @@ pub(super) fn enqueued(
         other => return Err(unexpected("not an offset", &other.unwrap_or_default())),
     };
     let place = |asked: &Enqueue, answer: Value| match answer {
-        Value::Int(ticket) => {
-            let booking = new_booking(asked, Ticket(ticket as u64), (ticket + offset) as u64, now);
+        Value::Int(place) => {
+            let booking =
+                new_booking(asked, Place::numbered(place as u64), (place + offset) as u64, now);
             Ok(Ok(Enqueued { booking, existing: false }))
         }
         Value::Array(_) => {
@@ -52,13 +53,13 @@ pub(super) fn enqueued(
     part.iter().zip(answers).map(|(asked, answer)| place(asked, answer)).collect()
 }
 
-fn new_booking(asked: &Enqueue, ticket: Ticket, position: u64, now: Timestamp) -> Booking {
+fn new_booking(asked: &Enqueue, place: Place, position: u64, now: Timestamp) -> Booking {
     Booking {
         client: asked.client.clone(),
         id: asked.booking,
         request: asked.request.clone(),
         state: BookingState::Queued,
-        ticket,
+        place,
         position: Some(position),
         enqueued_at: now,
         reservation: None,

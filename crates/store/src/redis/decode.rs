@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ::redis::Value;
-use bookingq_core::{Admission, Booking, BookingState, ClientId, Refusal, Ticket, Timestamp};
+use bookingq_core::{Admission, Booking, BookingState, ClientId, Place, Refusal, Timestamp};
 
 use super::record::Record;
 use crate::task::Settled;
@@ -129,7 +129,7 @@ pub(super) fn snapshot(value: Value) -> Result<(u64, Snapshot)> {
         }
     };
     let counters = counters(at(10))?;
-    let front = number(at(8))?.map(Ticket).zip(number(at(9))?.map(Timestamp));
+    let front = number(at(8))?.map(Place::numbered).zip(number(at(9))?.map(Timestamp));
     let entries = counters.get("entries").copied().unwrap_or_default();
     let snapshot = Snapshot {
         now: Timestamp(required(values.first())?),

@@ -145,7 +145,7 @@ fn event(seq: EventSeq, at: Timestamp, client: &str, change: &str, whose: &str) 
         at,
         client: ClientId::new(client).ok()?,
         booking: lead.booking,
-        ticket: lead.ticket,
+        place: lead.place,
         from,
         to,
         fence: lead.fence,
@@ -161,7 +161,7 @@ fn event(seq: EventSeq, at: Timestamp, client: &str, change: &str, whose: &str) 
 
 #[cfg(test)]
 mod tests {
-    use bookingq_core::{Fence, Ticket};
+    use bookingq_core::{Fence, Place};
 
     use super::*;
 
@@ -188,8 +188,8 @@ mod tests {
         assert_eq!(event.client.as_str(), "a client");
         assert_eq!(event.reason, "the card: no > funds ");
         assert_eq!(
-            (event.ticket, event.fence, event.outcome),
-            (Ticket(3), Fence(9), Some(Outcome::Failed))
+            (event.place, event.fence, event.outcome),
+            (Place::numbered(3), Fence(9), Some(Outcome::Failed))
         );
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use ::redis::Value;
 use bookingq_core::{
-    Booking, BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, Quantity,
-    RequestId, ReservationId, Ticket, Timestamp,
+    Booking, BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, Place,
+    Quantity, RequestId, ReservationId, Timestamp,
 };
 
 use super::decode::unexpected;
@@ -50,22 +50,22 @@ pub(super) fn request(request: &RequestId, details: &Details, trace: Option<&str
 #[derive(Clone, Copy)]
 pub(super) struct Lead {
     pub(super) booking: BookingId,
-    pub(super) ticket: Ticket,
+    pub(super) place: Place,
     pub(super) fence: Fence,
 }
 
 impl Lead {
     /// Of the claim that a lease names.
     pub(super) fn of(lease: &Lease) -> Self {
-        Self { booking: lease.booking, ticket: lease.ticket, fence: lease.fence }
+        Self { booking: lease.booking, place: lease.place, fence: lease.fence }
     }
 
-    /// Of `<booking id> <ticket> <fence>`.
+    /// Of `<booking id> <queue number> <fence>`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(' ');
         Some(Self {
             booking: BookingId::new(parts.next()?).ok()?,
-            ticket: Ticket(parts.next()?.parse().ok()?),
+            place: Place::numbered(parts.next()?.parse().ok()?),
             fence: Fence(parts.next()?.parse().ok()?),
         })
     }
@@ -73,8 +73,8 @@ impl Lead {
 
 impl fmt::Display for Lead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Ticket(ticket), Fence(fence)) = (self.ticket, self.fence);
-        write!(f, "{} {ticket:012} {fence:015}", self.booking)
+        let (number, Fence(fence)) = (self.place.number.get(), self.fence);
+        write!(f, "{} {number:012} {fence:015}", self.booking)
     }
 }
 
@@ -153,7 +153,7 @@ impl<'a> Record<'a> {
             id: self.lead.booking,
             request: self.request,
             state: self.state,
-            ticket: self.lead.ticket,
+            place: self.lead.place,
             position: None,
             enqueued_at: self.enqueued_at,
             reservation: self.reservation,
@@ -184,7 +184,7 @@ impl<'a> Record<'a> {
             booking: self.lead.booking,
             fence,
             kind,
-            ticket: self.lead.ticket,
+            place: self.lead.place,
             attempts: self.tries,
             enqueued_at: self.enqueued_at,
             trace: self.trace.map(str::to_owned),
@@ -205,7 +205,7 @@ impl<'a> Record<'a> {
             booking: self.lead.booking,
             fence: self.lead.fence,
             kind: TaskKind::Confirm { reservation, payment },
-            ticket: self.lead.ticket,
+            place: self.lead.place,
             attempts: 0,
             details: self.details()?,
             enqueued_at: self.enqueued_at,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bookingq_core::{Admission, Booking, ClientId, EventSeq, QueueName, Refusal, Ticket};
+use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, QueueName, Refusal};
 use bookingq_store::memory::MemoryStore;
 use bookingq_store::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Opened,
@@ -131,7 +131,7 @@ impl Store for Gated {
         self.inner.latest_event().await
     }
 
-    async fn waiting(&self, after: Ticket, max: usize) -> Result<Vec<Ticket>> {
+    async fn waiting(&self, after: Place, max: usize) -> Result<Vec<Place>> {
         self.inner.waiting(after, max).await
     }
 

@@ -1,4 +1,4 @@
-//! The Booking Service: Reserve, Confirm and Release as typed questions with typed answers.
+//! The Booking Service: Reserve, Confirm and Release as typed calls with typed answers.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use tonic::Code;
 
 use super::breaker::Breaker;
 use super::channel::{Channels, DownstreamError};
-use super::{Trouble, call};
+use super::{CallError, call};
 use crate::config::Downstream;
 
-/// What the Booking Service said.
+/// The Booking Service's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Put aside, under this name.
+    /// Reserved, with this id.
     Reserved(ReservationId),
-    /// Not enough is left.
+    /// Not enough stock is left.
     SoldOut,
-    /// No, and why.
+    /// Refused, with the reason.
     Rejected(String),
-    /// Paid and final; to Release: it was, and stays so.
+    /// Sold. As an answer to Release: it was sold before, and stays so.
     Confirmed,
-    /// Given back.
+    /// Back on sale.
     Released,
 }
 
@@ -43,20 +43,20 @@ impl Answer {
     }
 }
 
-/// Asks the Booking Service, and keeps its circuit breaker.
+/// Calls the Booking Service, and keeps its circuit breaker.
 #[derive(Debug)]
 pub struct BookingClient {
     queue: QueueName,
     channels: Channels,
-    /// How the service has been answering.
+    /// Follows whether the service answers.
     pub breaker: Breaker,
 }
 
 impl BookingClient {
-    /// Prepares it; connects with the first call.
+    /// A client that connects with its first call.
     ///
     /// # Errors
-    /// When the endpoint or its TLS files can't be used.
+    /// When the endpoint or its TLS files cannot be used.
     pub fn new(queue: QueueName, config: &Downstream) -> Result<Self, DownstreamError> {
         let channels = Channels::new("Booking Service", config)?;
         Ok(Self { queue, channels, breaker: Breaker::new() })
@@ -67,11 +67,11 @@ impl BookingClient {
         self.channels.timeout()
     }
 
-    /// Does what the task asks for. Every outcome is told to the breaker.
+    /// Makes the call of a task, and reports its result to the breaker.
     ///
     /// # Errors
-    /// [`Trouble`]: the outcome is unknown, and the call is to be repeated.
-    pub async fn perform(&self, task: &Task, hold: Duration) -> Result<Answer, Trouble> {
+    /// [`CallError`]: the outcome is unknown, and the call must be repeated.
+    pub async fn perform(&self, task: &Task, hold: Duration) -> Result<Answer, CallError> {
         let answer = match &task.kind {
             TaskKind::Reserve => self.reserve(task, hold).await,
             TaskKind::Confirm { reservation, payment } => {
@@ -92,7 +92,7 @@ impl BookingClient {
         BookingServiceClient::new(self.channels.pick())
     }
 
-    async fn reserve(&self, task: &Task, hold: Duration) -> Result<Answer, Trouble> {
+    async fn reserve(&self, task: &Task, hold: Duration) -> Result<Answer, CallError> {
         let request = v1::ReserveRequest {
             booking_id: task.booking.to_string(),
             queue: self.queue.to_string(),
@@ -107,7 +107,7 @@ impl BookingClient {
         let response = call(self.timeout(), request, |request| client.reserve(request)).await?;
         match response.outcome {
             Some(reserve_response::Outcome::Reserved(reserved)) => {
-                // An id we can't keep is as good as no answer: the reservation is released with the
+                // An id that cannot be stored counts as no answer: the reservation is released by its
                 // booking id.
                 ReservationId::new(&reserved.reservation_id)
                     .map(Answer::Reserved)
@@ -126,7 +126,7 @@ impl BookingClient {
         task: &Task,
         reservation: &ReservationId,
         payment: &PaymentId,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, CallError> {
         let request = v1::ConfirmRequest {
             booking_id: task.booking.to_string(),
             queue: self.queue.to_string(),
@@ -151,7 +151,7 @@ impl BookingClient {
         task: &Task,
         reservation: Option<&ReservationId>,
         outcome: Outcome,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, CallError> {
         let request = v1::ReleaseRequest {
             booking_id: task.booking.to_string(),
             queue: self.queue.to_string(),
@@ -166,6 +166,6 @@ impl BookingClient {
     }
 }
 
-fn malformed(what: &str) -> Trouble {
-    Trouble::Answered(Code::Internal, format!("malformed answer: {what}"))
+fn malformed(what: &str) -> CallError {
+    CallError::Answered(Code::Internal, format!("malformed answer: {what}"))
 }

@@ -1,5 +1,5 @@
-//! The circuit breaker of one service: stops sending when nobody is answered, so that a dead
-//! service burns nobody's tries.
+//! The circuit breaker of one service: stops calls while none is answered, so that an outage uses
+//! up no booking's attempts.
 
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ const PROBES: Backoff =
 /// Whether calls may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Circuit {
-    /// As many as you like.
+    /// Any number.
     Closed,
-    /// One, to see whether the service is back. Whoever is told this has taken the probe.
+    /// One, to see whether the service is back: the caller that receives this makes it.
     Probe,
     /// None until then.
     OpenUntil(Instant),
@@ -34,7 +34,18 @@ struct State {
     probes: u32,
 }
 
-/// Counts how calls went, and tells whether more may be made.
+/// What is known about a service besides one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceHealth {
+    /// It answered others while this call was in progress.
+    AnsweringOthers,
+    /// It has answered no call since this one began, but the circuit is closed.
+    Silent,
+    /// The circuit is open.
+    CircuitOpen,
+}
+
+/// Counts the results of calls, and says whether more may be made.
 #[derive(Debug, Default)]
 pub struct Breaker {
     state: Mutex<State>,
@@ -47,7 +58,8 @@ impl Breaker {
         Self::default()
     }
 
-    /// May calls be made? In an open circuit one caller after each wait is told to probe.
+    /// Whether calls may be made. While the circuit is open, one caller after each wait gets the
+    /// probe.
     pub fn admit(&self, now: Instant, chance: f64) -> Circuit {
         let mut state = self.state.lock();
         match state.next_probe {
@@ -77,7 +89,7 @@ impl Breaker {
         }
     }
 
-    /// Waits until a probe was answered; for the one caller that sits out an open circuit.
+    /// Waits until a probe is answered; for the one caller that waits for the circuit to close.
     pub async fn closed(&self) {
         self.closed.notified().await;
     }
@@ -92,10 +104,17 @@ impl Breaker {
         }
     }
 
-    /// Whether anybody's call was answered after `start`: only then does silence since `start` say
-    /// something about one booking rather than about the service.
-    pub fn answered_since(&self, start: Instant) -> bool {
-        self.state.lock().last_success.is_some_and(|at| at > start)
+    /// The service's health since `start`: only if it answered others does the silence of one call
+    /// say something about one booking.
+    pub fn health_since(&self, start: Instant) -> ServiceHealth {
+        let state = self.state.lock();
+        if state.next_probe.is_some() {
+            ServiceHealth::CircuitOpen
+        } else if state.last_success.is_some_and(|at| at > start) {
+            ServiceHealth::AnsweringOthers
+        } else {
+            ServiceHealth::Silent
+        }
     }
 }
 
@@ -117,7 +136,7 @@ mod tests {
         assert!(matches!(breaker.admit(later, 0.0), Circuit::OpenUntil(_)), "one probe at a time");
         breaker.succeeded(later);
         assert_eq!(breaker.admit(later, 0.0), Circuit::Closed);
-        assert!(breaker.answered_since(start));
+        assert_eq!(breaker.health_since(start), ServiceHealth::AnsweringOthers);
     }
 
     #[test]

@@ -1,40 +1,38 @@
-//! Connections to a service: several, lazily made, with deadlines, keep-alive and TLS.
+//! Connections to a service: a small lazy pool with deadlines, keep-alive and TLS.
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use bookingq_serve::ServeError;
+use tonic::transport::{Channel, Endpoint};
 
-use crate::config::{ClientTls, Downstream};
+use crate::config::Downstream;
 
-/// One HTTP/2 connection tops out well below what a worker can send; a few share the load.
+/// One HTTP/2 connection carries far less than a worker can send; a few share the load.
 const CONNECTIONS: usize = 4;
 
-/// A downstream that can't be used as it was configured.
+/// A service that cannot be used as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum DownstreamError {
-    /// The endpoint is not a URL we can call.
+    /// The endpoint is not a usable URL.
     #[error(
-        "endpoint \"{endpoint}\" of the {service} can't be used: {cause}; allowed: http://host:port or https://host:port"
+        "endpoint \"{endpoint}\" of the {service} cannot be used: {cause}; allowed: http://host:port or https://host:port"
     )]
     Endpoint {
         /// Which service.
         service: &'static str,
-        /// As configured.
+        /// The configured value.
         endpoint: String,
-        /// What is wrong.
+        /// The cause.
         cause: String,
     },
-    /// A certificate or key can't be read.
-    #[error("can't read {path} for the {service}: {cause}")]
-    Certificate {
+    /// A certificate or key cannot be read.
+    #[error("TLS of the {service}: {cause}")]
+    Tls {
         /// Which service.
         service: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        cause: std::io::Error,
+        /// Which file, and why.
+        cause: ServeError,
     },
 }
 
@@ -47,10 +45,10 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// Prepares them; nothing is connected before the first call.
+    /// A pool that connects with its first call.
     ///
     /// # Errors
-    /// When the endpoint or the TLS files can't be used.
+    /// When the endpoint or the TLS files cannot be used.
     pub fn new(service: &'static str, config: &Downstream) -> Result<Self, DownstreamError> {
         let unusable = |cause: String| DownstreamError::Endpoint {
             service,
@@ -67,7 +65,8 @@ impl Channels {
         match endpoint.uri().scheme_str() {
             Some("http") => {}
             Some("https") => {
-                let tls = client_tls(service, &config.tls)?;
+                let tls = config.tls.load();
+                let tls = tls.map_err(|cause| DownstreamError::Tls { service, cause })?;
                 endpoint = endpoint.tls_config(tls).map_err(|error| unusable(error.to_string()))?;
             }
             _ => return Err(unusable("the scheme is neither http nor https".to_owned())),
@@ -86,29 +85,4 @@ impl Channels {
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
-}
-
-fn read(service: &'static str, path: &Path) -> Result<Vec<u8>, DownstreamError> {
-    std::fs::read(path).map_err(|cause| DownstreamError::Certificate {
-        service,
-        path: path.into(),
-        cause,
-    })
-}
-
-fn client_tls(service: &'static str, tls: &ClientTls) -> Result<ClientTlsConfig, DownstreamError> {
-    let mut config = ClientTlsConfig::new();
-    config = match &tls.ca {
-        Some(ca) => config.ca_certificate(Certificate::from_pem(read(service, ca)?)),
-        None => config.with_native_roots(),
-    };
-    if let Some(identity) = &tls.identity {
-        let certificate = read(service, &identity.certificate)?;
-        let key = read(service, &identity.key)?;
-        config = config.identity(Identity::from_pem(certificate, key));
-    }
-    if let Some(name) = &tls.server_name {
-        config = config.domain_name(name.clone());
-    }
-    Ok(config)
 }

@@ -1,4 +1,4 @@
-//! The services a worker calls: connections, one client for each, and the circuit breaker.
+//! The services that a worker calls: connections, one client for each, and the circuit breaker.
 
 pub mod booking;
 pub mod breaker;
@@ -8,13 +8,12 @@ pub mod ticket;
 use std::future::Future;
 use std::time::Duration;
 
+use bookingq_serve::trace;
 use tonic::{Code, Request, Response, Status};
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// A call that brought no usable answer.
+/// A call without a usable answer.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Trouble {
+pub enum CallError {
     /// The service answered, with an error. Whether it did the work is unknown.
     #[error("answered {0:?}: {1}")]
     Answered(Code, String),
@@ -24,7 +23,7 @@ pub enum Trouble {
     Silent(String),
 }
 
-impl Trouble {
+impl CallError {
     /// The word used in metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -34,52 +33,35 @@ impl Trouble {
     }
 }
 
-/// Sends one call: the deadline goes with it and is kept here as well, and so does the trace.
+/// Sends one call with its deadline, which is enforced here as well, and its trace.
 async fn call<M, R, F>(
     timeout: Duration,
     message: M,
     send: impl FnOnce(Request<M>) -> F,
-) -> Result<R, Trouble>
+) -> Result<R, CallError>
 where
     F: Future<Output = Result<Response<R>, Status>>,
 {
     let mut request = Request::new(message);
     request.set_timeout(timeout);
-    inject_trace(request.metadata_mut());
+    trace::inject(request.metadata_mut());
     match tokio::time::timeout(timeout, send(request)).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) => Err(trouble(&status)),
-        Err(_) => Err(Trouble::Silent(format!("no answer within {timeout:?}"))),
+        Ok(Err(status)) => Err(call_error(&status)),
+        Err(_) => Err(CallError::Silent(format!("no answer within {timeout:?}"))),
     }
 }
 
-/// A transport that failed shows as UNAVAILABLE or UNKNOWN with a source; a service that answers
-/// UNAVAILABLE itself means the same. DEADLINE_EXCEEDED and CANCELLED are silence, whichever side
-/// noticed first.
-fn trouble(status: &Status) -> Trouble {
+/// A failed transport shows as UNAVAILABLE or UNKNOWN with a source; a service that answers
+/// UNAVAILABLE means the same. DEADLINE_EXCEEDED and CANCELLED count as silence, on whichever side
+/// they occurred.
+fn call_error(status: &Status) -> CallError {
     let text = || status.message().to_owned();
     match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Trouble::Silent(text()),
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => CallError::Silent(text()),
         code if std::error::Error::source(status).is_some() => {
-            Trouble::Silent(format!("{code:?}: {}", text()))
+            CallError::Silent(format!("{code:?}: {}", text()))
         }
-        code => Trouble::Answered(code, text()),
+        code => CallError::Answered(code, text()),
     }
-}
-
-/// Writes the current span's context as W3C headers; does nothing unless a propagator is installed.
-fn inject_trace(metadata: &mut tonic::metadata::MetadataMap) {
-    struct Carrier<'a>(&'a mut tonic::metadata::MetadataMap);
-    impl opentelemetry::propagation::Injector for Carrier<'_> {
-        fn set(&mut self, key: &str, value: String) {
-            let key = tonic::metadata::MetadataKey::from_bytes(key.as_bytes());
-            if let (Ok(key), Ok(value)) = (key, value.parse()) {
-                self.0.insert(key, value);
-            }
-        }
-    }
-    let context = Span::current().context();
-    opentelemetry::global::get_text_map_propagator(|propagator| {
-        propagator.inject_context(&context, &mut Carrier(metadata));
-    });
 }

@@ -1,14 +1,14 @@
-//! The Ticket Service: advice that saves a Reserve when there is nothing left.
+//! The Ticket Service: an availability check that saves a Reserve when everything is sold.
 
 use bookingq_core::{Details, QueueName};
 use bookingq_proto::v1;
 use bookingq_proto::v1::ticket_service_client::TicketServiceClient;
 
 use super::channel::{Channels, DownstreamError};
-use super::{Trouble, call};
+use super::{CallError, call};
 use crate::config::Downstream;
 
-/// Asks the Ticket Service.
+/// Calls the Ticket Service.
 #[derive(Debug)]
 pub struct TicketClient {
     queue: QueueName,
@@ -16,19 +16,19 @@ pub struct TicketClient {
 }
 
 impl TicketClient {
-    /// Prepares it; connects with the first call.
+    /// A client that connects with its first call.
     ///
     /// # Errors
-    /// When the endpoint or its TLS files can't be used.
+    /// When the endpoint or its TLS files cannot be used.
     pub fn new(queue: QueueName, config: &Downstream) -> Result<Self, DownstreamError> {
         Ok(Self { queue, channels: Channels::new("Ticket Service", config)? })
     }
 
-    /// Whether it is worth asking the Booking Service.
+    /// Whether it is worth calling the Booking Service.
     ///
     /// # Errors
-    /// [`Trouble`]: ask the Booking Service.
-    pub async fn available(&self, details: &Details) -> Result<bool, Trouble> {
+    /// [`CallError`]: call the Booking Service.
+    pub async fn available(&self, details: &Details) -> Result<bool, CallError> {
         let request = v1::CheckAvailabilityRequest {
             queue: self.queue.to_string(),
             item: details.item.to_string(),

@@ -1,10 +1,11 @@
-//! Takes tasks while there is room for them, and waits well when there are none.
+//! Claims tasks while there is room for them, and waits efficiently when there are none.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
 use bookingq_core::limits::MAX_STORE_BATCH;
+use bookingq_core::retry::Retry;
 use bookingq_store::{Claim, Scope};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
@@ -15,79 +16,75 @@ use tracing::{info, warn};
 use super::Executor;
 use crate::downstream::breaker::Circuit;
 
-/// Told whenever there may be something to claim. A wake that is missed costs at most a second.
+/// Notified when there may be a task to claim. A lost wake costs at most a second.
 pub type Wake = Arc<Notify>;
 
-/// Longest sleep without looking, should a wake be lost.
+/// Longest time between two claims, should a wake be lost.
 const FALLBACK: Duration = Duration::from_secs(1);
-/// Shortest time from a claim that found nothing to the next one: a paused queue that fills, or a
-/// line that other workers empty, would otherwise cost Redis a claim for each wake.
+/// Shortest time from an empty claim to the next one: a paused queue that fills, or a line that
+/// other workers empty, would otherwise cost Redis a claim for each wake.
 const NOTHING_FOUND: Duration = Duration::from_millis(5);
-/// Waits after a claim that failed.
+/// Waits after a failed claim.
 const CLAIM_BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
 /// Claims tasks and runs each in a slot.
 pub struct ClaimLoop {
-    /// Does the tasks.
+    /// Executes the tasks.
     pub executor: Arc<Executor>,
     /// Tasks at once.
     pub concurrency: usize,
-    /// How long a claimed task is ours without a sign of life.
+    /// Length of a task's lease.
     pub lease: Duration,
     /// Which tasks.
     pub scope: Scope,
-    /// When to look again.
+    /// When to claim again.
     pub wake: Wake,
 }
 
-/// What a loop left behind when its time to finish was over.
+/// The tasks in hand when claiming stopped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Finished {
-    /// Tasks that were in hand when claiming stopped.
+    /// How many there were.
     pub in_hand: usize,
-    /// Of those, how many were cut off when the time was over. Their leases were given back or run
-    /// out.
+    /// Of those, how many were cut off at the time limit. Their leases were given back or run out.
     pub cut_off: usize,
 }
 
 impl ClaimLoop {
-    /// Claims until `stop`, then finishes what is in hand until `patience` has passed, then gives
-    /// the rest back.
-    pub async fn run(self, stop: CancellationToken, patience: Duration) -> Finished {
-        self.executor.metrics().task_slots.set(self.concurrency as i64);
+    /// Claims until `stop`, then finishes the tasks in hand within `limit`, then gives the rest
+    /// back.
+    pub async fn run(self, stop: CancellationToken, limit: Duration) -> Finished {
+        self.executor.metrics().tasks.slots.set(self.concurrency as i64);
         let slots = Arc::new(Semaphore::new(self.concurrency));
         let mut running = JoinSet::new();
-        let mut failures = 0;
+        let mut retry = Retry::forever(CLAIM_BACKOFF);
         while !stop.is_cancelled() {
             while running.try_join_next().is_some() {}
             let Some(room) = self.room(&slots, &stop).await else { break };
             match self.executor.store().store().claim(room, self.lease, self.scope).await {
                 Ok(claim) => {
-                    failures = 0;
+                    retry.reset();
                     self.start(&claim, &slots, &mut running, &stop).await;
                     if claim.tasks.len() < room {
                         self.wait(&claim, &stop).await;
                     }
                 }
                 Err(error) => {
-                    failures += 1;
                     self.executor.metrics().store_failed(&error);
-                    warn!(%error, "can't claim tasks");
-                    let wait = CLAIM_BACKOFF.delay(failures, rand::random());
-                    tokio::select! { () = tokio::time::sleep(wait) => {}, () = stop.cancelled() => {} }
+                    warn!(%error, "cannot claim tasks");
+                    tokio::select! { _ = retry.wait() => {}, () = stop.cancelled() => {} }
                 }
             }
         }
-        self.finish(running, patience).await
+        self.finish(running, limit).await
     }
 
-    /// Waits for a free slot and for the circuit; how many tasks may be claimed now. `None` when
-    /// told to stop.
+    /// Waits for a free slot and for the circuit. Returns how many tasks may be claimed now; `None`
+    /// after `stop`.
     async fn room(&self, slots: &Arc<Semaphore>, stop: &CancellationToken) -> Option<usize> {
         loop {
-            // The permit is given back at once: this loop is the only one that takes slots, so the
-            // room stays.
+            // The permit is given back at once: only this loop takes slots, so the room stays.
             tokio::select! {
                 permit = slots.acquire() => drop(permit.ok()?),
                 () = stop.cancelled() => return None,
@@ -114,14 +111,14 @@ impl ClaimLoop {
         stop: &CancellationToken,
     ) {
         for task in &claim.tasks {
-            // A claim that was under way when we were told to stop: nothing of it has been started.
+            // A claim in progress when `stop` came: none of its tasks has started.
             if stop.is_cancelled() {
                 self.executor.hand_back(task).await;
                 continue;
             }
             if task.first {
                 let waited = claim.now.since(task.enqueued_at);
-                self.executor.metrics().dispatch_wait.observe(waited.as_secs_f64());
+                self.executor.metrics().tasks.dispatch_wait.observe(waited.as_secs_f64());
             }
             let Ok(slot) = Arc::clone(slots).acquire_owned().await else { return };
             let (executor, task) = (Arc::clone(&self.executor), task.clone());
@@ -132,11 +129,11 @@ impl ClaimLoop {
         }
     }
 
-    /// Until something may be there: a wake, the next lease that ends, or the fallback.
+    /// Waits until a task may be claimable: a wake, the end of the next lease, or the fallback.
     async fn wait(&self, claim: &Claim, stop: &CancellationToken) {
         let due = claim.next_due.unwrap_or(FALLBACK).min(FALLBACK);
         if claim.tasks.is_empty() {
-            // A wake in the meantime is kept.
+            // `Notify` keeps a wake that comes in the meantime.
             tokio::time::sleep(NOTHING_FOUND).await;
         }
         tokio::select! {
@@ -146,22 +143,22 @@ impl ClaimLoop {
         }
     }
 
-    async fn finish(&self, mut running: JoinSet<()>, patience: Duration) -> Finished {
+    async fn finish(&self, mut running: JoinSet<()>, limit: Duration) -> Finished {
         while running.try_join_next().is_some() {}
         let in_hand = running.len();
         let all_done = async { while running.join_next().await.is_some() {} };
-        if tokio::time::timeout(patience, all_done).await.is_ok() {
+        if tokio::time::timeout(limit, all_done).await.is_ok() {
             return Finished { in_hand, cut_off: 0 };
         }
         let cut_off = running.len();
         let held = self.executor.held();
         running.shutdown().await;
-        info!(cut_off, "time to finish is over: giving back what is still in hand");
-        // A lease of (almost) nothing: due at once for the others. Whether a call of ours still
-        // arrives does not matter, because every call is idempotent by booking id.
+        info!(cut_off, "giving back the tasks that are still in hand");
+        // A lease of (almost) zero: other workers claim the task at once. A call of ours that still
+        // arrives does no harm, because every call is idempotent by booking id.
         let given_back = self.executor.store().store().renew(held, Duration::from_millis(1));
         if tokio::time::timeout(FALLBACK, given_back).await.is_err() {
-            warn!("can't give leases back; they will run out");
+            warn!("cannot give leases back; they will run out");
         }
         Finished { in_hand, cut_off }
     }

@@ -1,30 +1,30 @@
-//! Does one task: asks the Booking Service, judges the answer, settles.
+//! Executes one task: calls the Booking Service, classifies the answer, settles.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::backoff::Backoff;
+use bookingq_core::backoff::{Backoff, RetryPolicy};
+use bookingq_core::retry::Retry;
 use bookingq_core::{BookingState, Fence};
+use bookingq_serve::trace;
 use bookingq_store::group::GroupCommit;
-use bookingq_store::{Lease, Settled, Settlement, Task, TaskKind, Try, Verdict};
+use bookingq_store::{Lease, Settled, Settlement, StoreError, Task, TaskKind, Try, Verdict};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{Instrument as _, debug, info, warn};
 
-use super::judge::{Service, judge};
-use crate::downstream::Trouble;
-use crate::downstream::booking::{Answer, BookingClient};
+use super::classify::classify;
+use crate::downstream::booking::BookingClient;
 use crate::downstream::ticket::TicketClient;
-use crate::metrics::Metrics;
-use crate::trace;
-use bookingq_core::backoff::RetryPolicy;
+use crate::metrics::WorkerMetrics;
 
-/// Waits between repeats of a settlement whose outcome is unknown.
+/// Waits between repeats of a settlement whose outcome is unknown. No limit: the fence makes a late
+/// settlement harmless.
 const SETTLE_BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
 
-/// How tasks are done.
+/// How tasks are executed.
 #[derive(Debug, Clone, Copy)]
 pub struct ExecutorConfig {
     /// Time to pay, from the moment the reservation is recorded.
@@ -33,29 +33,29 @@ pub struct ExecutorConfig {
     pub retry: RetryPolicy,
 }
 
-/// Does tasks, and knows which are in hand.
+/// Executes tasks, and knows which are in hand.
 pub struct Executor {
     config: ExecutorConfig,
     store: GroupCommit,
     booking: BookingClient,
     ticket: Option<TicketClient>,
-    metrics: Metrics,
+    metrics: Arc<WorkerMetrics>,
     held: Mutex<HashMap<Fence, Lease>>,
 }
 
 impl Executor {
-    /// With nothing in hand.
+    /// With no task in hand.
     pub fn new(
         config: ExecutorConfig,
         store: GroupCommit,
         booking: BookingClient,
         ticket: Option<TicketClient>,
-        metrics: Metrics,
+        metrics: Arc<WorkerMetrics>,
     ) -> Arc<Self> {
         Arc::new(Self { config, store, booking, ticket, metrics, held: Mutex::default() })
     }
 
-    /// The store tasks come from.
+    /// The store that tasks come from.
     pub fn store(&self) -> &GroupCommit {
         &self.store
     }
@@ -65,20 +65,20 @@ impl Executor {
         &self.booking
     }
 
-    /// The metrics tasks are counted in.
-    pub fn metrics(&self) -> &Metrics {
+    /// The metrics that count tasks.
+    pub fn metrics(&self) -> &WorkerMetrics {
         &self.metrics
     }
 
-    /// Every task in hand, for renewal.
+    /// The lease of every task in hand, for renewal.
     pub fn held(&self) -> Vec<Lease> {
         self.held.lock().values().cloned().collect()
     }
 
-    /// Does a claimed task to its settlement. Dropping the future drops the task: its lease runs
-    /// out and another claims it.
+    /// Executes a claimed task to its settlement. Dropping the future drops the task: its lease
+    /// ends and another worker claims it.
     ///
-    /// Returns the booking's state after it, or `None` if somebody else has the task by now.
+    /// Returns the booking's state after it, or `None` if another worker has the task by now.
     pub async fn run(&self, task: Task) -> Option<BookingState> {
         let span = tracing::info_span!(
             "task",
@@ -89,52 +89,46 @@ impl Executor {
         );
         trace::continue_from(&span, task.trace.as_deref());
         let _held = Held::new(self, &task);
-        self.perform_and_settle(&task).instrument(span).await
-    }
-
-    /// Gives a task back untouched: it is due at once, for anybody.
-    pub async fn hand_back(&self, task: &Task) -> Option<BookingState> {
-        let verdict = Verdict::Retry { after: Duration::ZERO, counts: Try::Free };
-        self.settle(task, verdict, Duration::ZERO).await
-    }
-
-    async fn perform_and_settle(&self, task: &Task) -> Option<BookingState> {
         let start = Instant::now();
-        let verdict = self.verdict(task, start).await;
-        let state = self.settle(task, verdict, start.elapsed()).await;
-        let kind = task.kind.as_str();
-        self.metrics
-            .task_duration
-            .with_label_values(&[kind])
-            .observe(start.elapsed().as_secs_f64());
+        let work = async {
+            let outcome = self.outcome(&task, start).await;
+            self.settle(&task, outcome, start.elapsed()).await
+        };
+        let state = work.instrument(span).await;
+        let duration = self.metrics.tasks.duration.with_label_values(&[task.kind.as_str()]);
+        duration.observe(start.elapsed().as_secs_f64());
         state
     }
 
-    async fn verdict(&self, task: &Task, start: Instant) -> Verdict {
+    /// Gives a task back untouched: any worker may claim it at once.
+    pub async fn hand_back(&self, task: &Task) -> Option<BookingState> {
+        let outcome = Verdict::Retry { after: Duration::ZERO, counts: Try::Free };
+        self.settle(task, outcome, Duration::ZERO).await
+    }
+
+    async fn outcome(&self, task: &Task, start: Instant) -> Verdict {
         if task.cancelled {
             return Verdict::GiveUp { reason: "cancelled by the client".to_owned() };
         }
-        if self.nothing_left(task).await {
+        if self.is_sold_out(task).await {
             return Verdict::SoldOut;
         }
-        let answer = self.booking.perform(task, self.config.hold).await;
-        self.count_call(task, &answer, start);
-        let service = if self.booking.breaker.is_open() {
-            Service::Out
-        } else if self.booking.breaker.answered_since(start) {
-            Service::AnswersOthers
-        } else {
-            Service::Quiet
-        };
-        if let Err(trouble) = &answer {
-            debug!(%trouble, ?service, attempts = task.attempts, "the Booking Service call failed");
+        let ExecutorConfig { hold, retry } = &self.config;
+        let answer = self.booking.perform(task, *hold).await;
+        let outcome = answer.as_ref().map_or_else(|error| error.as_str(), |answer| answer.as_str());
+        self.count_call("booking", task.kind.as_str(), outcome, start);
+        let open = f64::from(u8::from(self.booking.breaker.is_open()));
+        self.metrics.tasks.circuit_open.with_label_values(&["booking"]).set(open);
+        let health = self.booking.breaker.health_since(start);
+        if let Err(error) = &answer {
+            debug!(%error, ?health, attempts = task.attempts, "the Booking Service call failed");
         }
-        judge(task, answer, service, &self.config.retry, self.config.hold, rand::random())
+        classify(task, answer, health, retry, *hold, rand::random())
     }
 
-    /// Only before the very first Reserve: later one may have been made whose answer was lost, and
-    /// must be found again.
-    async fn nothing_left(&self, task: &Task) -> bool {
+    /// Asks the Ticket Service, but only before the very first Reserve: a later one may follow a
+    /// reservation whose answer was lost, and must find it.
+    async fn is_sold_out(&self, task: &Task) -> bool {
         let Some(ticket) = &self.ticket else { return false };
         if task.kind != TaskKind::Reserve || !task.first {
             return false;
@@ -144,57 +138,45 @@ impl Executor {
         let outcome = match &answer {
             Ok(true) => "available",
             Ok(false) => "sold_out",
-            Err(trouble) => trouble.as_str(),
+            Err(error) => error.as_str(),
         };
-        self.count_downstream("ticket", "check_availability", outcome, start);
+        self.count_call("ticket", "check_availability", outcome, start);
         matches!(answer, Ok(false))
     }
 
-    fn count_call(&self, task: &Task, answer: &Result<Answer, Trouble>, start: Instant) {
-        let outcome = match answer {
-            Ok(answer) => answer.as_str(),
-            Err(trouble) => trouble.as_str(),
-        };
-        self.count_downstream("booking", task.kind.as_str(), outcome, start);
-        let open = f64::from(u8::from(self.booking.breaker.is_open()));
-        self.metrics.circuit_open.with_label_values(&["booking"]).set(open);
-    }
-
-    fn count_downstream(&self, service: &str, method: &str, outcome: &str, start: Instant) {
-        self.metrics.downstream.with_label_values(&[service, method, outcome]).inc();
+    fn count_call(&self, service: &str, method: &str, outcome: &str, start: Instant) {
+        let metrics = &self.metrics.tasks;
+        metrics.calls.with_label_values(&[service, method, outcome]).inc();
         let seconds = start.elapsed().as_secs_f64();
-        self.metrics.downstream_duration.with_label_values(&[service, method]).observe(seconds);
+        metrics.call_duration.with_label_values(&[service, method]).observe(seconds);
     }
 
-    /// Settles, repeating while the outcome is unknown. There is no last try: the fence makes a
-    /// late one harmless, and whoever stops this process drops the future.
-    async fn settle(&self, task: &Task, verdict: Verdict, busy: Duration) -> Option<BookingState> {
-        let label = verdict_label(&verdict);
-        let settlement = Settlement { lease: task.lease(), verdict, busy };
-        for tries in 1.. {
-            match self.store.settle(settlement.clone()).await {
-                Ok(Settled::Applied(state) | Settled::Repeated(state)) => {
-                    self.metrics.tasks.with_label_values(&[task.kind.as_str(), label]).inc();
-                    debug!(verdict = label, %state, "settled");
-                    return Some(state);
-                }
-                Ok(Settled::Stale) => {
-                    self.metrics.stale_settlements.inc();
-                    info!(verdict = label, "settled too late: somebody else has the task");
-                    return None;
-                }
-                Err(error) if error.is_transient() => {
-                    self.metrics.store_failed(&error);
-                    tokio::time::sleep(SETTLE_BACKOFF.delay(tries, rand::random())).await;
-                }
-                Err(error) => {
-                    self.metrics.store_failed(&error);
-                    warn!(%error, verdict = label, "can't settle; the lease will run out and the task be claimed again");
-                    return None;
-                }
+    /// Settles, repeating while the result is unknown, until it is known or the future is dropped.
+    async fn settle(&self, task: &Task, outcome: Verdict, busy: Duration) -> Option<BookingState> {
+        let label = label(&outcome);
+        let settlement = Settlement { lease: task.lease(), verdict: outcome, busy };
+        let is_transient = |error: &StoreError| {
+            self.metrics.store_failed(error);
+            error.is_transient()
+        };
+        let settle = || self.store.settle(settlement.clone());
+        match Retry::forever(SETTLE_BACKOFF).run(is_transient, settle).await {
+            Ok(Settled::Applied(state) | Settled::Repeated(state)) => {
+                let settled = &self.metrics.tasks.settled;
+                settled.with_label_values(&[task.kind.as_str(), label]).inc();
+                debug!(outcome = label, %state, "settled");
+                Some(state)
+            }
+            Ok(Settled::Stale) => {
+                self.metrics.tasks.stale.inc();
+                info!(outcome = label, "settled too late: another worker has the task");
+                None
+            }
+            Err(error) => {
+                warn!(%error, outcome = label, "cannot settle; the task is claimed again once its lease ends");
+                None
             }
         }
-        None
     }
 }
 
@@ -207,7 +189,7 @@ struct Held<'a> {
 impl<'a> Held<'a> {
     fn new(executor: &'a Executor, task: &Task) -> Self {
         executor.held.lock().insert(task.fence, task.lease());
-        executor.metrics.tasks_running.inc();
+        executor.metrics.tasks.running.inc();
         Self { executor, fence: task.fence }
     }
 }
@@ -215,12 +197,13 @@ impl<'a> Held<'a> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.executor.held.lock().remove(&self.fence);
-        self.executor.metrics.tasks_running.dec();
+        self.executor.metrics.tasks.running.dec();
     }
 }
 
-fn verdict_label(verdict: &Verdict) -> &'static str {
-    match verdict {
+/// The word used in metrics and logs.
+fn label(outcome: &Verdict) -> &'static str {
+    match outcome {
         Verdict::Reserved { .. } => "reserved",
         Verdict::SoldOut => "sold_out",
         Verdict::Rejected { .. } => "rejected",

@@ -1,14 +1,14 @@
-//! The processing loop: claims tasks, does them at the Booking Service, settles them.
+//! The processing loop: claims tasks, executes them at the Booking Service, settles them.
 //!
 //! ```text
-//!   claims ──> executor ──> downstream::booking ──> judge ──> store.settle
+//!   claims ──> executor ──> downstream::booking ──> classify ──> store.settle
 //!                 |  held: every task in hand
 //!                 '──> renewals (leases, at a third of their length)
 //! ```
 
 pub mod claims;
+pub mod classify;
 pub mod executor;
-pub mod judge;
 pub mod renewals;
 
 pub use claims::{ClaimLoop, Wake};

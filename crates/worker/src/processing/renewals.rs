@@ -1,4 +1,4 @@
-//! Keeps the leases of tasks in hand from running out while they are worked on.
+//! Renews the leases of tasks in hand.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use tracing::{info, warn};
 
 use super::Executor;
 
-/// Renews every held lease at a third of its length, for ever; ends when dropped. A task that was
-/// lost is let go on: its calls are idempotent, and its settlement will be told that it is stale.
+/// Renews every held lease at a third of its length, until dropped. A task whose lease was lost
+/// continues: its calls are idempotent, and the store refuses its settlement as stale.
 pub async fn renew_leases(executor: Arc<Executor>, lease: Duration) {
     let mut ticks = tokio::time::interval(lease / 3);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -20,15 +20,13 @@ pub async fn renew_leases(executor: Arc<Executor>, lease: Duration) {
         }
         match executor.store().store().renew(held.clone(), lease).await {
             Ok(renewed) => {
-                for lost in
-                    held.iter().zip(renewed).filter(|(_, renewed)| !renewed).map(|(held, _)| held)
-                {
+                for (lost, _) in held.iter().zip(renewed).filter(|(_, renewed)| !renewed) {
                     info!(client_id = %lost.client, booking_id = %lost.booking, "lost the lease of a task");
                 }
             }
             Err(error) => {
                 executor.metrics().store_failed(&error);
-                warn!(%error, held = held.len(), "can't renew leases");
+                warn!(%error, held = held.len(), "cannot renew leases");
             }
         }
     }

@@ -1,19 +1,19 @@
-//! ConfirmPayment and Cancel: the two ways a client ends its wait.
+//! ConfirmPayment and Cancel: the two requests that end a client's wait.
 
 use std::sync::Arc;
 
-use bookingq_core::{Booking, ClientId, Refusal};
+use bookingq_core::{Booking, ClientId};
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1;
 use bookingq_store::{Confirmed, Task};
 use tracing::Instrument as _;
 
-use super::Service;
+use super::WorkerService;
 
-impl Service {
-    /// The payment wins or loses in the store. What follows at the Booking Service is a task like
-    /// any other: this worker holds it and does it now, but the caller's leaving does not stop
-    /// it, and if this worker dies another one does it.
+impl WorkerService {
+    /// The store decides whether the payment is in time. The confirmation at the Booking Service is
+    /// then a task like any other: this worker executes it at once, it continues when the caller
+    /// disconnects, and another worker claims it when this one dies.
     pub(super) async fn confirm_payment(
         &self,
         request: v1::ConfirmPaymentRequest,
@@ -22,33 +22,32 @@ impl Service {
         let client = confirm.client.clone();
         let confirmed = self.store.confirm(confirm, self.lease).await;
         let booking = match confirmed.map_err(|error| self.store_error(error))?? {
-            Confirmed::Won(task, booking) => self.carry_out(*task, booking, &client).await?,
+            Confirmed::Won(task, booking) => self.execute(*task, booking, &client).await?,
             Confirmed::Repeated(booking) => booking,
         };
         Ok(v1::ConfirmPaymentResponse { booking: Some(self.show(&booking)) })
     }
 
-    /// Tells the Booking Service, and waits for it at most as long as one call to it may take.
-    async fn carry_out(
+    /// Confirms at the Booking Service, and waits at most as long as one call to it may take.
+    async fn execute(
         &self,
         task: Task,
         won: Booking,
         client: &ClientId,
     ) -> Result<Booking, ApiError> {
         let executor = Arc::clone(&self.executor);
-        let patience = executor.booking().timeout();
-        let out = executor.booking().breaker.is_open();
+        let limit = executor.booking().timeout();
+        let open = executor.booking().breaker.is_open();
         let work = async move {
-            // A service that answers nobody is left to the claim loop's probes.
-            if out { executor.hand_back(&task).await } else { executor.run(task).await }
+            // While the circuit is open, only the claim loop's probes call the service.
+            if open { executor.hand_back(&task).await } else { executor.run(task).await }
         };
         let running = self.confirmations.spawn(work.in_current_span());
-        if out || tokio::time::timeout(patience, running).await.is_err() {
+        if open || tokio::time::timeout(limit, running).await.is_err() {
             return Ok(won);
         }
         self.wake.notify_one();
-        // The payment has won whatever this answers: a store that does not is no reason to say that
-        // it has not.
+        // The payment has won whatever this reading returns: a store that fails now changes nothing.
         let now = self.store.status(client.clone()).await.ok().flatten();
         Ok(now.filter(|booking| booking.id == won.id).unwrap_or(won))
     }
@@ -62,15 +61,5 @@ impl Service {
             self.store.cancel(cancel).await.map_err(|error| self.store_error(error))??;
         self.wake.notify_one();
         Ok(v1::CancelResponse { booking: Some(self.show(&booking)) })
-    }
-
-    pub(super) async fn get_status(
-        &self,
-        request: v1::GetStatusRequest,
-    ) -> Result<v1::GetStatusResponse, ApiError> {
-        let client = self.parser.client(&request.queue, &request.client_id)?;
-        let booking = self.store.status(client).await.map_err(|error| self.store_error(error))?;
-        let booking = booking.ok_or(Refusal::BookingNotFound)?;
-        Ok(v1::GetStatusResponse { booking: Some(self.show(&booking)) })
     }
 }

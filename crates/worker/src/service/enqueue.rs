@@ -5,10 +5,10 @@ use bookingq_proto::error::ApiError;
 use bookingq_proto::v1::{self, enqueue_result};
 use bookingq_store::Enqueued;
 
-use super::Service;
+use super::WorkerService;
 use super::parse::Parser;
 
-impl Service {
+impl WorkerService {
     pub(super) async fn enqueue(
         &self,
         request: v1::EnqueueRequest,

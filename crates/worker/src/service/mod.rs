@@ -6,40 +6,41 @@ pub mod gate;
 mod observe;
 pub mod parse;
 mod queue;
+mod status;
 mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::Booking;
+use bookingq_follow::FollowedQueue;
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1::booking_worker_service_server::BookingWorkerService;
 use bookingq_proto::{convert, v1};
+use bookingq_serve::trace;
 use bookingq_store::StoreError;
 use bookingq_store::group::GroupCommit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
-use crate::follow::hub::Hub;
-use crate::follow::line_view::LineView;
+use crate::metrics::WorkerMetrics;
 use crate::processing::{Executor, Wake};
-use crate::trace;
 use gate::Gate;
 use parse::Parser;
 
 /// All that the handlers share.
-pub struct Service {
+pub struct WorkerService {
     /// Reads requests.
     pub parser: Parser,
     /// The store.
     pub store: GroupCommit,
     /// Bounds what is worked on at once.
     pub gate: Gate,
-    /// Positions and pace.
-    pub line: Arc<LineView>,
-    /// Those who watch.
-    pub hub: Arc<Hub>,
+    /// Positions, pace and subscribers.
+    pub followed: Arc<FollowedQueue>,
+    /// What is counted.
+    pub metrics: Arc<WorkerMetrics>,
     /// Does confirmations.
     pub executor: Arc<Executor>,
     /// Confirmations under way: they outlive the call that began them.
@@ -48,30 +49,30 @@ pub struct Service {
     pub wake: Wake,
     /// How long a confirmation is ours without a sign of life.
     pub lease: Duration,
-    /// Set when this worker is leaving: streams end, so that clients open them elsewhere.
-    pub leaving: CancellationToken,
+    /// Set when this worker is draining: streams end, so that clients open them elsewhere.
+    pub draining: CancellationToken,
 }
 
 /// Cheap to clone: what tonic needs for each connection.
 #[derive(Clone)]
-pub struct Handlers(Arc<Service>);
+pub struct Handlers(Arc<WorkerService>);
 
 impl Handlers {
     /// Around one service.
-    pub fn new(service: Service) -> Self {
+    pub fn new(service: WorkerService) -> Self {
         Self(Arc::new(service))
     }
 }
 
-impl Service {
+impl WorkerService {
     fn show(&self, booking: &Booking) -> v1::Booking {
-        let eta = booking.position.and_then(|position| self.line.eta(position));
+        let eta = booking.position.and_then(|position| self.followed.line.eta(position));
         convert::booking(self.parser.queue(), booking, eta)
     }
 
     /// What a caller is told when the store did not answer.
     fn store_error(&self, error: StoreError) -> ApiError {
-        self.executor.metrics().store_failed(&error);
+        self.metrics.store_failed(&error);
         match error {
             StoreError::Overloaded { .. } => {
                 ApiError::Overloaded { retry_after: Duration::from_secs(1) }

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use tonic::{Response, Status};
 use tracing::debug;
 
-use super::Service;
+use super::WorkerService;
 
-impl Service {
+impl WorkerService {
     /// Works on one request if there is room for it.
     pub(super) async fn observed<R>(
         &self,
@@ -22,13 +22,10 @@ impl Service {
             Ok(_place) => work.await,
             Err(overloaded) => Err(overloaded),
         };
-        let metrics = self.executor.metrics();
+        let metrics = &self.metrics.server;
         let reason = result.as_ref().map_or_else(|error| reason_word(error.reason()), |_| "OK");
         metrics.requests.with_label_values(&[method, reason]).inc();
-        metrics
-            .request_duration
-            .with_label_values(&[method])
-            .observe(start.elapsed().as_secs_f64());
+        metrics.duration.with_label_values(&[method]).observe(start.elapsed().as_secs_f64());
         result.map(Response::new).map_err(|error| {
             debug!(method, %error, "refused");
             error.into()

@@ -4,9 +4,9 @@ use bookingq_proto::convert::{duration, timestamp};
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1;
 
-use super::Service;
+use super::WorkerService;
 
-impl Service {
+impl WorkerService {
     pub(super) async fn get_queue(
         &self,
         request: v1::GetQueueRequest,
@@ -21,9 +21,9 @@ impl Service {
             backlog: snapshot.backlog,
             in_flight: snapshot.in_flight,
             holds: snapshot.holds,
-            now_serving: snapshot.front.map_or(0, |(ticket, _)| ticket.0),
+            now_serving: snapshot.front.map_or(0, |(place, _)| place.number.get()),
             oldest_wait: snapshot.front.map(|(_, joined)| duration(snapshot.now.since(joined))),
-            rate: self.line.rate(),
+            rate: self.followed.line.rate(),
             totals: Some(v1::QueueTotals {
                 enqueued: totals.enqueued,
                 dispatched: totals.dispatched,

@@ -5,21 +5,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bookingq_core::{Booking, BookingState, ClientId, Event, Refusal};
+use bookingq_follow::{Subscription, WatchUpdate};
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1;
 use futures::Stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 
-use super::Service;
-use crate::follow::hub::{News, Subscription};
+use super::WorkerService;
 
 /// What the client reads.
 pub type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchStatusResponse, Status>> + Send>>;
 
 /// One open stream.
-struct Watch {
-    service: Arc<Service>,
+struct OpenWatch {
+    service: Arc<WorkerService>,
     client: ClientId,
     subscription: Subscription,
     shown: Booking,
@@ -43,34 +43,35 @@ enum Stage {
 /// # Errors
 /// `BOOKING_NOT_FOUND` if the client has none; `OVERLOADED` if too many watch.
 pub(super) async fn open(
-    service: Arc<Service>,
+    service: Arc<WorkerService>,
     request: v1::WatchStatusRequest,
 ) -> Result<WatchStream, ApiError> {
     let client = service.parser.client(&request.queue, &request.client_id)?;
     let place = service.gate.watch()?;
     // First the subscription, then the look: nothing that happens in between is missed.
-    let subscription = service.hub.subscribe(&client);
+    let subscription = service.followed.hub.subscribe(&client);
     let found =
         service.store.status(client.clone()).await.map_err(|error| service.store_error(error))?;
     let shown = found.ok_or(Refusal::BookingNotFound)?;
-    service.executor.metrics().watches.set(service.hub.len() as i64);
-    let watch = Watch { service, client, subscription, shown, stage: Stage::First, _place: place };
+    service.metrics.server.watches.set(service.followed.hub.len() as i64);
+    let watch =
+        OpenWatch { service, client, subscription, shown, stage: Stage::First, _place: place };
     Ok(Box::pin(futures::stream::unfold(watch, |mut watch| async move {
         let item = watch.next().await?;
         Some((item, watch))
     })))
 }
 
-impl Watch {
+impl OpenWatch {
     async fn next(&mut self) -> Option<Result<v1::WatchStatusResponse, Status>> {
         match self.stage {
             Stage::Ended => return None,
             Stage::First => self.stage = Stage::Following,
             Stage::Following => {
-                let leaving = self.service.leaving.clone();
+                let draining = self.service.draining.clone();
                 let changed = tokio::select! {
                     changed = self.changed() => changed,
-                    () = leaving.cancelled() => Err(Status::unavailable("this worker is leaving: watch on another one")),
+                    () = draining.cancelled() => Err(draining_status()),
                 };
                 if let Err(status) = changed {
                     self.stage = Stage::Ended;
@@ -82,7 +83,7 @@ impl Watch {
             self.stage = Stage::Ended;
         }
         let queued = self.shown.state == BookingState::Queued;
-        self.subscription.follow_position(queued.then_some(self.shown.ticket));
+        self.subscription.follow_position(queued.then_some(self.shown.place));
         Some(Ok(v1::WatchStatusResponse { booking: Some(self.service.show(&self.shown)) }))
     }
 
@@ -90,7 +91,7 @@ impl Watch {
     async fn changed(&mut self) -> Result<(), Status> {
         loop {
             match self.subscription.next().await {
-                Some(News::Position(position)) => {
+                Some(WatchUpdate::Position(position)) => {
                     // Nobody ever moves back in line: a higher one comes from a picture of the line
                     // that is behind what the store has said.
                     let forward = self.shown.position.is_none_or(|shown| position < shown);
@@ -99,7 +100,7 @@ impl Watch {
                         return Ok(());
                     }
                 }
-                Some(News::Event(event)) => {
+                Some(WatchUpdate::Event(event)) => {
                     if self.is_known(&event) {
                         continue;
                     }
@@ -107,15 +108,13 @@ impl Watch {
                         return Ok(());
                     }
                 }
-                Some(News::Refresh) => {
+                Some(WatchUpdate::Refresh) => {
                     if self.look().await? {
                         return Ok(());
                     }
                 }
                 None => {
-                    return Err(Status::unavailable(
-                        "this worker is leaving: watch on another one",
-                    ));
+                    return Err(draining_status());
                 }
             }
         }
@@ -124,7 +123,7 @@ impl Watch {
     /// An event from before the look that `shown` came from.
     fn is_known(&self, event: &Event) -> bool {
         event.is_reclaim()
-            || event.ticket < self.shown.ticket
+            || event.place < self.shown.place
             || (event.booking == self.shown.id && event.to == self.shown.state)
     }
 
@@ -156,9 +155,13 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+fn draining_status() -> Status {
+    Status::unavailable("this worker is draining: reopen the stream on another one")
+}
+
+impl Drop for OpenWatch {
     fn drop(&mut self) {
         // The subscription is still counted while this runs.
-        self.service.executor.metrics().watches.set(self.service.hub.len() as i64 - 1);
+        self.service.metrics.server.watches.set(self.service.followed.hub.len() as i64 - 1);
     }
 }

@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> Result<()> {
         let begin = Instant::now();
         match step(&story) {
             Ok(note) => {
-                println!("    ok, {:.1} s{}{note}", begin.elapsed().as_secs_f64(), colon(&note))
+                println!("    ok, {:.1} s{}{note}", begin.elapsed().as_secs_f64(), colon(&note));
             }
             Err(error) => {
                 println!("    FAILED after {:.1} s: {error:#}", begin.elapsed().as_secs_f64());

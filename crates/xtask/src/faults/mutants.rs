@@ -43,7 +43,7 @@ const MUTANTS: [Mutant; 12] = [
             "let (client, id, request) = (enqueue.client.clone(), enqueue.booking, enqueue.request.clone());
         let result = self.store.enqueue(enqueue).await.unwrap_or_else(|_| {
             let booking = bookingq_core::Booking {
-                client, id, request, state: bookingq_core::BookingState::Queued, ticket: bookingq_core::Ticket(u64::MAX),
+                client, id, request, state: bookingq_core::BookingState::Queued, place: bookingq_core::Place::numbered(u64::MAX),
                 position: None, enqueued_at: bookingq_core::Timestamp(0), reservation: None, deadline: None,
                 payment: None, outcome: None, reason: String::new(),
             };
@@ -65,12 +65,12 @@ const MUTANTS: [Mutant; 12] = [
         options: &[],
     },
     Mutant {
-        name: "let-odd-tickets-wait",
+        name: "let-odd-places-wait",
         breaks: &[2],
         edits: &[(
             ENQUEUE,
             "joined[at - 1], joined[at] = number, client",
-            "joined[at - 1], joined[at] = format('%012d', ticket + ticket % 2 * 60), client",
+            "joined[at - 1], joined[at] = format('%012d', place + place % 2 * 60), client",
         )],
         options: &[],
     },

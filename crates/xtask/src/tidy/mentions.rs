@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::Problem;
+use super::problem::Problem;
 use crate::tree::{self, Tree};
 
 /// Documents that must be there.

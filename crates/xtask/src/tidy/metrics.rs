@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::Problem;
+use super::problem::Problem;
 use crate::tree::{self, Tree};
 
 /// Where they are made, and what stands before the names there once [`PREFIX`] is taken away.

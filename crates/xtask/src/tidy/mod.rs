@@ -2,62 +2,65 @@
 //! all at once.
 //!
 //! ```text
-//!   source    size, first line, forbidden words, white space          of the sources
-//!   mentions  paths and links named in the documents exist             ARCHITECTURE.md, README.md, …
-//!   metrics   documented = exposed                                      docs/operations.md, crates/worker/src/metrics.rs
-//!   arrows    who may import whom                                       Cargo.toml files
+//!   source     size, first line, what must not stay, white space     every text
+//!   words      names and phrases that are not used                   every text
+//!   width      lines of at most 100 characters                       code, prose
+//!   functions  at most 60 lines                                      Rust
+//!   types      one meaning for each type name                        Rust
+//!   circles    no import circles inside a crate                      Rust
+//!   arrows     which crate may import which                          Cargo.toml files
+//!   mentions   paths and links in the documents exist                ARCHITECTURE.md, README.md, …
+//!   metrics    documented = exposed                                  docs/operations.md
 //! ```
 
 mod arrows;
+mod circles;
+mod functions;
 mod mentions;
 mod metrics;
+mod problem;
+mod rust;
 mod source;
-
-use std::fmt;
+mod types;
+mod width;
+mod words;
 
 use anyhow::{Result, bail};
 
+use self::problem::Problem;
 use crate::tree::Tree;
 
-/// One broken rule.
-#[derive(Debug, PartialEq, Eq)]
-struct Problem {
-    /// The file, from the top of the repository.
-    file: String,
-    /// 1 = first; `None` when it is about the file as a whole.
-    line: Option<usize>,
-    /// What is wrong, and what is wanted.
-    what: String,
-}
-
-impl Problem {
-    fn in_file(file: &str, what: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), line: None, what: what.into() }
-    }
-
-    /// `index` counts from 0.
-    fn at(file: &str, index: usize, what: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), line: Some(index + 1), what: what.into() }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        write!(f, ": {}", self.what)
-    }
+/// What to check.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Until the whole workspace follows them, the newest rules (words, line width, function length, type names, import circles)
+run only with --all. To see those of one crate:  cargo xtask tidy --all crates/store docs/redis-keys.md")]
+pub struct Args {
+    /// Run the newest rules too
+    #[arg(long)]
+    all: bool,
+    /// Print only the problems in these files and folders
+    #[arg(value_name = "PATH")]
+    only: Vec<String>,
 }
 
 /// Checks every rule.
-pub fn run() -> Result<()> {
+pub fn run(args: &Args) -> Result<()> {
     let tree = Tree::read()?;
     let mut problems = source::check(&tree)?;
     problems.extend(mentions::check(&tree)?);
     problems.extend(metrics::check(&tree)?);
     problems.extend(arrows::check()?);
+    if args.all {
+        let sources = rust::sources(&tree)?;
+        problems.extend(words::check(&tree)?);
+        problems.extend(width::check(&tree, &sources)?);
+        problems.extend(functions::check(&sources));
+        problems.extend(types::check(&sources));
+        problems.extend(circles::check(&sources));
+    }
+    let wanted = |problem: &Problem| args.only.iter().any(|path| problem.file.starts_with(path));
+    problems.retain(|problem| args.only.is_empty() || wanted(problem));
     for problem in &problems {
         println!("{problem}");
     }

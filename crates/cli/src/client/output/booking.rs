@@ -18,7 +18,7 @@ pub struct Booking {
     booking_id: String,
     request_id: String,
     state: &'static str,
-    ticket: u64,
+    queue_number: u64,
     /// 1 = next; absent when not in the line.
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<u64>,
@@ -45,7 +45,7 @@ impl From<v1::Booking> for Booking {
         Self {
             state: state_word(booking.state()),
             outcome,
-            ticket: booking.ticket,
+            queue_number: booking.queue_number,
             position: (booking.position > 0).then_some(booking.position),
             eta_seconds: booking.eta.as_ref().map(seconds),
             enqueued_at: booking.enqueued_at.as_ref().map(moment),
@@ -76,7 +76,7 @@ impl Booking {
                     "CLIENT",
                     "STATE",
                     "POSITION",
-                    "TICKET",
+                    "NUMBER",
                     "WAIT",
                     "PAY BEFORE",
                     "BOOKING",
@@ -87,7 +87,7 @@ impl Booking {
                     self.client_id.clone(),
                     self.state.to_owned(),
                     self.position.map(|position| position.to_string()).unwrap_or_default(),
-                    self.ticket.to_string(),
+                    self.queue_number.to_string(),
                     self.eta(),
                     self.deadline.clone().unwrap_or_default(),
                     self.booking_id.clone(),

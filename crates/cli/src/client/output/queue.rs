@@ -23,7 +23,7 @@ pub struct Queue {
     pub in_flight: u64,
     /// Waiting for payment.
     pub holds: u64,
-    /// The ticket at the front; 0 when nobody waits.
+    /// The queue number at the front; 0 when nobody waits.
     pub now_serving: u64,
     /// How long the front has waited.
     pub oldest_wait_seconds: f64,

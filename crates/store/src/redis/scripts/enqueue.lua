@@ -1,7 +1,7 @@
 -- Gives places in line.
 -- ARGV     for each client: client, booking id, request and details (a request, and the last three lines of a booking)
 -- Returns  { now, offset, answer... }, one answer for each client:
---            an integer  the ticket of a new booking; its position is ticket + offset
+--            an integer  the place of a new booking; its position is place + offset
 --            a row       the booking that this request has made, or the one that is active, with its position (or false)
 --            'closed'    refused: the queue takes no new bookings
 -- Cost     O(log N) for each client; at most 256 clients.
@@ -9,9 +9,9 @@
 local closed = call('HGET', META, 'admission') == 'Closed'
 local counts = call('HMGET', STATS, 'enqueued', 'entries')
 local before = tonumber(counts[1] or '0')
--- Nobody leaves during the call, so position = ticket + offset for those who join in it.
+-- Nobody leaves during the call, so position = place + offset for those who join in it.
 local offset = call('ZCARD', QUEUE) - before
-local ticket, reply, keys = before, { now, offset }, {}
+local place, reply, keys = before, { now, offset }, {}
 local kept, joined, events, damaged, replaced = {}, {}, {}, {}, {}
 
 for at = 3, #ARGV, 3 do keys[at / 3] = STATUS .. ARGV[at] end
@@ -35,19 +35,19 @@ for n = 1, #keys do
     elseif there then
       damaged[#damaged + 1] = client
     end
-    ticket = ticket + 1
-    local number, at = format('%012d', ticket), 2 * (ticket - before)
+    place = place + 1
+    local number, at = format('%012d', place), 2 * (place - before)
     local lead = ARGV[3 * n + 1] .. ' ' .. number .. ' 000000000000000'
     kept[at - 1] = keys[n]
     kept[at] = lead .. '\nqueued     - - 000\n\n\n\n' .. moment .. ' ' .. request
     joined[at - 1], joined[at] = number, client
     local told = #events
     events[told + 1], events[told + 2], events[told + 3] = client, '>queued -', lead
-    reply[n + 2] = ticket
+    reply[n + 2] = place
   end
 end
 
-if ticket > before then
+if place > before then
   -- A booking that another one follows is kept by its request for the rest of its retention.
   for at = 1, #replaced, 2 do call('RENAME', replaced[at], replaced[at + 1]) end
   call('MSET', unpack(kept))
@@ -56,9 +56,9 @@ if ticket > before then
     call('ZREM', TIMEOUTS, unpack(damaged))
   end
   -- Who was in the line with a booking that is gone or damaged has moved to the end of it.
-  local moved = ticket - before - zadd(QUEUE, joined)
+  local moved = place - before - zadd(QUEUE, joined)
   reply[2] = offset - moved
   if moved > 0 or damaged[1] then call('HINCRBY', STATS, 'damaged', text(math.max(moved, #damaged))) end
-  call('HSET', STATS, 'enqueued', text(ticket), 'entries', publish(counts[2], moment, events))
+  call('HSET', STATS, 'enqueued', text(place), 'entries', publish(counts[2], moment, events))
 end
 return reply

@@ -15,7 +15,7 @@
 --
 -- A booking is one text, a line for each of these, empty where there is nothing. The first two are of fixed width, so that a
 -- script takes them by their places and never has to look for them:
---   1..65     <booking id> <ticket, 12 digits> <fence of the newest claim, 15 digits>        the lead
+--   1..65     <booking id> <queue number, 12 digits> <fence of the newest claim, 15 digits>        the lead
 --   67..84    <state, 10 wide> <outcome> <mark> <tries of this task that counted, 3 digits>
 --        outcome  what follows or followed a release: e(xpired), c(ancelled), f(ailed); - when nothing does
 --        mark     * while the newest claim is in somebody's hands; - before the first, and once it was settled

@@ -1,5 +1,5 @@
 -- The queue as a whole.
--- Returns  { now, admission, backlog, in flight, due, holds, overdue, outbox entries, ticket of the front or false,
+-- Returns  { now, admission, backlog, in flight, due, holds, overdue, outbox entries, place of the front or false,
 --            when it joined or false, counters as names and values, epoch or false }
 -- Cost     O(log N). Reads only.
 local front = call('ZRANGE', QUEUE, '0', '0', 'WITHSCORES')

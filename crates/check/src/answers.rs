@@ -1,0 +1,397 @@
+//! What clients were answered, call by call, and where one answer contradicts another.
+
+use std::collections::HashMap;
+
+use bookingq_core::{BookingId, BookingState, ClientId, PaymentId, Place, RequestId};
+use bookingq_crowd::call::{CallAnswer, CallKind, RecordedCall, Shown};
+
+use crate::violation::{Violation, Violations};
+
+/// States remembered of each booking: more than one client's calls that overlap.
+const REMEMBERED: usize = 4;
+
+/// What clients were answered about one booking.
+#[derive(Debug, Clone)]
+pub(crate) struct AnsweredBooking {
+    pub(crate) client: ClientId,
+    pub(crate) request: RequestId,
+    pub(crate) place: Place,
+    pub(crate) deadline_ms: Option<u64>,
+    /// An Enqueue was answered with it.
+    pub(crate) acknowledged: bool,
+    /// A Cancel was answered with "cancelled", or that this follows.
+    pub(crate) cancelled: bool,
+    /// A Cancel was sent.
+    left: bool,
+    /// Payments sent, each over all its calls.
+    pub(crate) payments: Vec<SentPayment>,
+    /// When the client first saw the hold.
+    held: Option<u64>,
+    /// The newest states: when the answer arrived, and what it said.
+    states: Vec<(u64, BookingState)>,
+    /// The open watch, named by its start, and the position it showed last.
+    watched: Option<(u64, u64)>,
+}
+
+/// One payment, over all its calls.
+#[derive(Debug, Clone)]
+pub(crate) struct SentPayment {
+    pub(crate) id: PaymentId,
+    /// When its first call was sent.
+    pub(crate) sent: u64,
+    pub(crate) acknowledged: bool,
+    /// A call's outcome is unknown.
+    unknown: bool,
+}
+
+impl AnsweredBooking {
+    fn new(client: &ClientId, shown: &Shown) -> Self {
+        Self {
+            client: client.clone(),
+            request: shown.request.clone(),
+            place: shown.place,
+            deadline_ms: None,
+            acknowledged: false,
+            cancelled: false,
+            left: false,
+            payments: Vec::new(),
+            held: None,
+            states: Vec::new(),
+            watched: None,
+        }
+    }
+
+    pub(crate) fn newest_states(&self) -> impl Iterator<Item = BookingState> {
+        self.states.iter().map(|(_, state)| *state)
+    }
+
+    /// Whether the client did nothing to the booking but send this payment, and knows every answer.
+    fn only_paid_by(&self, payment: &PaymentId) -> bool {
+        !self.left && self.payments.iter().all(|sent| sent.id == *payment && !sent.unknown)
+    }
+}
+
+/// What one client was acknowledged.
+#[derive(Debug)]
+struct Acknowledged {
+    /// When its first booking was acknowledged.
+    first: u64,
+    /// Its newest booking, and when that was acknowledged.
+    newest: (u64, Place),
+}
+
+/// All answers of a run.
+#[derive(Debug)]
+pub struct Answers {
+    /// When the run began: milliseconds since 1970.
+    epoch_ms: u64,
+    /// How far the clients' clock and the store's may be apart.
+    clock_margin_ms: u64,
+    pub(crate) bookings: HashMap<BookingId, AnsweredBooking>,
+    /// The first booking that each request was answered with, of those it made, and when.
+    pub(crate) requests: HashMap<(ClientId, RequestId), (BookingId, u64)>,
+    acknowledged: HashMap<ClientId, Acknowledged>,
+    /// The last place acknowledged until then, whenever a later one was.
+    latest: Vec<(u64, Place)>,
+    /// Enqueues refused because the queue was closed.
+    pub(crate) refused_as_closed: u64,
+    violations: Violations,
+}
+
+impl Answers {
+    /// No answers yet. The run began at `epoch_ms`, in milliseconds since 1970.
+    pub fn new(epoch_ms: u64, clock_margin_ms: u64) -> Self {
+        Self {
+            epoch_ms,
+            clock_margin_ms,
+            bookings: HashMap::new(),
+            requests: HashMap::new(),
+            acknowledged: HashMap::new(),
+            latest: Vec::new(),
+            refused_as_closed: 0,
+            violations: Violations::default(),
+        }
+    }
+
+    /// Takes the next call, in order of their ends.
+    pub fn observe(&mut self, call: &RecordedCall) {
+        match &call.answer {
+            CallAnswer::Ok(shown) => {
+                self.see(call, shown);
+                if let CallKind::Enqueue { request } = &call.kind {
+                    self.enqueued(call, request, shown);
+                }
+            }
+            CallAnswer::Refused { reason } => self.refused(call, reason),
+            CallAnswer::Unknown { .. } => {}
+        }
+        match &call.kind {
+            CallKind::Cancel { of } => self.left(*of, &call.answer),
+            CallKind::Pay { of, payment } => self.paid(call, *of, payment),
+            CallKind::Enqueue { .. } | CallKind::Status | CallKind::Watch => {}
+        }
+    }
+
+    /// Where answers contradict each other, once every call has ended.
+    pub fn violations(&self) -> Violations {
+        let mut violations = self.violations.clone();
+        for (booking, answered) in &self.bookings {
+            let Some(end) = answered.newest_states().find(|state| state.is_final()) else {
+                continue;
+            };
+            let paid = answered.payments.iter().any(|payment| payment.acknowledged);
+            let may_be_paid = paid || answered.payments.iter().any(|payment| payment.unknown);
+            let kept = match end {
+                BookingState::Confirmed => may_be_paid,
+                // The Booking Service may refuse the confirmation, and then the booking fails.
+                BookingState::Failed => true,
+                _ => !paid,
+            };
+            if !kept {
+                violations.note(Violation::BrokenPayment, || {
+                    let payments = &answered.payments;
+                    format!("{booking} ended as {end}, with the payments {payments:?}")
+                });
+            }
+        }
+        violations
+    }
+
+    /// Every client of whom a call was recorded with a booking.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = &ClientId> {
+        self.bookings.values().map(|answered| &answered.client)
+    }
+
+    /// A moment of the run's clock in milliseconds since 1970.
+    pub(crate) fn time_of_day_ms(&self, moment: u64) -> u64 {
+        self.epoch_ms.saturating_add(moment / 1000)
+    }
+
+    /// Whether a moment of the run's clock is surely after a moment of the store's.
+    pub(crate) fn is_after(&self, moment: u64, store_ms: u64) -> bool {
+        self.time_of_day_ms(moment) > store_ms.saturating_add(self.clock_margin_ms)
+    }
+
+    fn is_before(&self, moment: u64, store_ms: u64) -> bool {
+        self.time_of_day_ms(moment).saturating_add(self.clock_margin_ms) < store_ms
+    }
+
+    /// A booking is the same as before, and not further back in its life than an earlier call saw.
+    fn see(&mut self, call: &RecordedCall, shown: &Shown) {
+        let (booking, client) = (shown.booking, &call.client);
+        let answered =
+            self.bookings.entry(booking).or_insert_with(|| AnsweredBooking::new(client, shown));
+        let same = (&answered.client, &answered.request, answered.place)
+            == (client, &shown.request, shown.place);
+        let mut states = answered.states.iter();
+        let back = states.find(|(end, state)| *end < call.start && !reaches(*state, shown.state));
+        let back = back.map(|(_, state)| *state);
+        let deadlines = answered.deadline_ms.zip(shown.deadline_ms);
+        let moved = deadlines.filter(|(before, now)| before != now);
+        let watched = answered.watched.replace((call.start, shown.position.unwrap_or(0)));
+        let watched = watched.filter(|(start, _)| *start == call.start);
+        answered.deadline_ms = answered.deadline_ms.or(shown.deadline_ms);
+        if answered.states.len() == REMEMBERED {
+            answered.states.remove(0);
+        }
+        answered.states.push((call.end, shown.state));
+        if shown.state == BookingState::Reserved {
+            answered.held.get_or_insert(call.end);
+        }
+        let violations = &mut self.violations;
+        if !same {
+            violations.note(Violation::Disagreement, || {
+                format!("{booking} of {client} changed its client, request or place")
+            });
+        }
+        if let Some(before) = back {
+            let now = shown.state;
+            violations.note(Violation::Disagreement, || {
+                format!("{booking} of {client} was {before}, and {now} in a later call")
+            });
+        }
+        if let Some((before, now)) = moved {
+            violations.note(Violation::WrongClock, || {
+                format!("the deadline of {booking} moved from {before} to {now}")
+            });
+        }
+        if shown.state == BookingState::Reserved && shown.deadline_ms.is_none() {
+            violations
+                .note(Violation::WrongClock, || format!("{booking} is held without a deadline"));
+        }
+        if let (Some((_, before)), Some(now)) = (watched, shown.position)
+            && before > 0
+            && now > before
+        {
+            violations.note(Violation::MovedPlace, || {
+                format!("{booking} of {client} went back in line from {before} to {now}")
+            });
+        }
+        self.see_newest(call, shown);
+    }
+
+    /// A client's status is that of its newest booking.
+    fn see_newest(&mut self, call: &RecordedCall, shown: &Shown) {
+        let Some(Acknowledged { newest: (end, place), .. }) = self.acknowledged.get(&call.client)
+        else {
+            return;
+        };
+        let reads = matches!(call.kind, CallKind::Status | CallKind::Watch);
+        if reads && *end < call.start && shown.place < *place {
+            let (client, booking) = (&call.client, shown.booking);
+            self.violations.note(Violation::Lost, || {
+                format!("{client} was shown {booking}, which is older than its place {place}")
+            });
+        }
+    }
+
+    fn enqueued(&mut self, call: &RecordedCall, request: &RequestId, shown: &Shown) {
+        let key = (call.client.clone(), request.clone());
+        let (client, booking) = (&call.client, shown.booking);
+        // Another request while a booking is active is answered with that booking, which promises
+        // nothing new. But a request that made a booking is answered with it ever after.
+        if shown.request != *request {
+            if let Some((first, _)) = self.requests.get(&key).filter(|(_, end)| *end < call.start) {
+                self.violations.note(Violation::Duplicated, || {
+                    format!(
+                        "request {request} of {client} became {first}, and was later answered \
+                         with {booking}"
+                    )
+                });
+            }
+            return;
+        }
+        if let Some(answered) = self.bookings.get_mut(&booking) {
+            answered.acknowledged = true;
+        }
+        let newest = (call.end, shown.place);
+        let acknowledged = self
+            .acknowledged
+            .entry(client.clone())
+            .or_insert(Acknowledged { first: call.end, newest });
+        if acknowledged.newest.1 < shown.place {
+            acknowledged.newest = newest;
+        }
+        let (first, _) = *self.requests.entry(key).or_insert((booking, call.end));
+        if first != booking {
+            self.violations.note(Violation::Duplicated, || {
+                format!("request {request} of {client} became {first} and {booking}")
+            });
+        }
+        if !shown.existing {
+            self.check_order(call, shown);
+        }
+    }
+
+    /// A client that was answered before another one asked has the earlier place.
+    fn check_order(&mut self, call: &RecordedCall, shown: &Shown) {
+        let before = self.latest.partition_point(|(end, _)| *end < call.start);
+        if let Some((end, place)) = before.checked_sub(1).map(|last| self.latest[last])
+            && place >= shown.place
+        {
+            let (booking, own, start) = (shown.booking, shown.place, call.start);
+            self.violations.note(Violation::UnorderedPlace, || {
+                format!(
+                    "{booking} was asked for at {start} µs and got place {own}; place {place} was \
+                     given by {end} µs"
+                )
+            });
+        }
+        if self.latest.last().is_none_or(|(_, place)| *place < shown.place) {
+            self.latest.push((call.end, shown.place));
+        }
+    }
+
+    fn left(&mut self, of: BookingId, answer: &CallAnswer) {
+        let Some(answered) = self.bookings.get_mut(&of) else { return };
+        answered.left = true;
+        if let CallAnswer::Ok(shown) = answer {
+            let cancelled = Some(BookingState::Cancelled);
+            answered.cancelled |= Some(shown.state) == cancelled || shown.follows == cancelled;
+        }
+    }
+
+    fn paid(&mut self, call: &RecordedCall, of: BookingId, payment: &PaymentId) {
+        let acknowledged = matches!(call.answer, CallAnswer::Ok(_));
+        let unknown = matches!(call.answer, CallAnswer::Unknown { .. });
+        let Some(answered) = self.bookings.get_mut(&of) else { return };
+        let sent = match answered.payments.iter_mut().find(|known| known.id == *payment) {
+            Some(known) => {
+                known.sent = known.sent.min(call.start);
+                known.acknowledged |= acknowledged;
+                known.unknown |= unknown;
+                known.sent
+            }
+            None => {
+                let (id, sent) = (payment.clone(), call.start);
+                answered.payments.push(SentPayment { id, sent, acknowledged, unknown });
+                sent
+            }
+        };
+        let late = answered.deadline_ms.filter(|deadline| self.is_after(sent, *deadline));
+        if let Some(deadline) = late.filter(|_| acknowledged) {
+            self.violations.note(Violation::BrokenDeadline, || {
+                format!("{of}: payment {payment} was sent after the deadline {deadline}, and won")
+            });
+        }
+    }
+
+    fn refused(&mut self, call: &RecordedCall, reason: &str) {
+        let client = &call.client;
+        let earlier = |end: &u64| *end < call.start;
+        let had = self.acknowledged.get(client).is_some_and(|known| earlier(&known.first));
+        let found = match (&call.kind, reason) {
+            (_, "OVERLOADED") => None,
+            (_, "BOOKING_NOT_FOUND") => had.then_some(Violation::Lost),
+            (CallKind::Enqueue { request }, _) => {
+                let known = self.requests.get(&(client.clone(), request.clone()));
+                if reason == "QUEUE_CLOSED" {
+                    self.refused_as_closed += 1;
+                    known.filter(|(_, end)| earlier(end)).map(|_| Violation::Lost)
+                } else {
+                    Some(Violation::UnexpectedRefusal)
+                }
+            }
+            (CallKind::Pay { of, payment }, "HOLD_EXPIRED" | "ALREADY_FINAL") => {
+                return self.refused_as_late(call, *of, payment, reason);
+            }
+            (CallKind::Pay { of, .. }, "NOT_RESERVED") => {
+                let held = self.bookings.get(of).and_then(|answered| answered.held);
+                held.filter(earlier).map(|_| Violation::BrokenPayment)
+            }
+            (CallKind::Cancel { .. }, "ALREADY_FINAL") => None,
+            _ => Some(Violation::UnexpectedRefusal),
+        };
+        if let Some(kind) = found {
+            let call = &call.kind;
+            self.violations.note(kind, || format!("{client} was refused {call:?} with {reason}"));
+        }
+    }
+
+    fn refused_as_late(
+        &mut self,
+        call: &RecordedCall,
+        of: BookingId,
+        payment: &PaymentId,
+        reason: &str,
+    ) {
+        let Some(answered) = self.bookings.get(&of) else { return };
+        // A booking that its client cancelled or paid otherwise may well be final before.
+        let late = reason == "HOLD_EXPIRED" || answered.only_paid_by(payment);
+        let deadline = answered.deadline_ms.filter(|deadline| self.is_before(call.end, *deadline));
+        if let Some(deadline) = deadline.filter(|_| late) {
+            let answered_ms = self.time_of_day_ms(call.end);
+            self.violations.note(Violation::BrokenDeadline, || {
+                format!(
+                    "{of}: a payment was refused with {reason} at {answered_ms}, before the \
+                     deadline {deadline}"
+                )
+            });
+        }
+    }
+}
+
+/// Whether a booking can come from one state to another, or stay where it is.
+pub(crate) fn reaches(from: BookingState, to: BookingState) -> bool {
+    from == to || from.successors().iter().any(|&next| next != from && reaches(next, to))
+}

@@ -1,0 +1,338 @@
+//! The audit log of a queue, checked event by event: transitions, order, fences, deadlines and the
+//! store's clock.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use bookingq_core::time::millis;
+use bookingq_core::{
+    BookingId, BookingState, ClientId, Event, EventSeq, Fence, Outcome, Place, Timestamp,
+};
+
+use crate::tally::Times;
+use crate::violation::{Violation, Violations};
+
+/// A host's clock is slewed now and then; a wrong clock is off by much more.
+const CLOCK_SLACK: Duration = Duration::from_millis(100);
+
+/// One booking as the log has it.
+#[derive(Debug, Clone)]
+pub struct LoggedBooking {
+    /// Its client.
+    pub client: ClientId,
+    /// Its place in the order.
+    pub place: Place,
+    /// Its state.
+    pub state: BookingState,
+    /// When it came into this state.
+    pub since: Timestamp,
+    /// The newest claim.
+    pub fence: Fence,
+    /// Pay before this; `None` before there was a hold.
+    pub deadline: Option<Timestamp>,
+    /// When a payment won; `None` unless one did.
+    pub paid_at: Option<Timestamp>,
+    /// What follows, or followed, its release.
+    pub outcome: Option<Outcome>,
+    /// How many gaps the log had before the newest event of this booking.
+    gaps: u64,
+}
+
+/// Follows a queue's audit log. It keeps a small record of each booking, and no events.
+#[derive(Debug, Default)]
+pub struct AuditLog {
+    hold: Option<Duration>,
+    last: EventSeq,
+    newest: Timestamp,
+    gaps: u64,
+    bookings: HashMap<BookingId, LoggedBooking>,
+    active: HashMap<ClientId, BookingId>,
+    queued: BTreeSet<Place>,
+    newest_place: Place,
+    violations: Violations,
+    pub(crate) times: Times,
+}
+
+impl AuditLog {
+    /// An empty log of a queue whose holds last `hold`; `None`: the deadlines' length is unknown.
+    pub fn new(hold: Option<Duration>) -> Self {
+        Self { hold, ..Self::default() }
+    }
+
+    /// Takes the next events, oldest first. Pieces may overlap: known events are skipped.
+    pub fn observe(&mut self, events: &[Event]) {
+        for event in events {
+            if event.seq <= self.last {
+                continue;
+            }
+            self.last = event.seq;
+            self.check_clock(event);
+            match event.from {
+                None => self.begin(event),
+                Some(from) => self.advance(event, from),
+            }
+        }
+    }
+
+    /// Events are missing before the next piece: the log was trimmed before it was read. What they
+    /// may have changed is unknown, and no violation follows from it.
+    pub fn note_gap(&mut self) {
+        self.gaps += 1;
+        self.queued.clear();
+        self.active.clear();
+    }
+
+    /// The newest event seen: where to read on.
+    pub fn last(&self) -> EventSeq {
+        self.last
+    }
+
+    /// How many gaps the log has.
+    pub fn gaps(&self) -> u64 {
+        self.gaps
+    }
+
+    /// How many bookings it has seen.
+    pub fn len(&self) -> usize {
+        self.bookings.len()
+    }
+
+    /// Whether it has seen no booking.
+    pub fn is_empty(&self) -> bool {
+        self.bookings.is_empty()
+    }
+
+    /// One booking.
+    pub fn booking(&self, booking: BookingId) -> Option<&LoggedBooking> {
+        self.bookings.get(&booking)
+    }
+
+    /// One booking, unless a later gap may have hidden something about it.
+    pub(crate) fn certain(&self, booking: BookingId) -> Option<&LoggedBooking> {
+        self.booking(booking).filter(|logged| logged.gaps == self.gaps)
+    }
+
+    /// All bookings, in no order.
+    pub fn bookings(&self) -> impl Iterator<Item = (BookingId, &LoggedBooking)> {
+        self.bookings.iter().map(|(booking, logged)| (*booking, logged))
+    }
+
+    /// Violations that the log shows by itself.
+    pub fn violations(&self) -> &Violations {
+        &self.violations
+    }
+
+    /// The store's time never goes back, and every deadline is one hold after its event.
+    fn check_clock(&mut self, event: &Event) {
+        let Event { booking, at, deadline, to, .. } = event;
+        let newest = self.newest;
+        if *at + CLOCK_SLACK < newest {
+            self.violations.note(Violation::WrongClock, || {
+                format!("{booking} became {to} at {at}, after an event at {newest}")
+            });
+        }
+        self.newest = newest.max(*at);
+        let Some(hold) = self.hold.filter(|_| *to == BookingState::Reserved) else { return };
+        let wanted = *at + hold;
+        if *deadline != Some(wanted) {
+            self.violations.note(Violation::WrongClock, || {
+                let hold_ms = millis(hold);
+                format!("{booking} was reserved at {at} for {hold_ms} ms, until {deadline:?}")
+            });
+        }
+    }
+
+    fn begin(&mut self, event: &Event) {
+        let Event { booking, client, place, seq, to, .. } = event;
+        let violations = &mut self.violations;
+        if *to != BookingState::Queued {
+            violations
+                .note(Violation::IllegalTransition, || format!("{booking} began as {to} at {seq}"));
+        }
+        if self.bookings.contains_key(booking) {
+            violations
+                .note(Violation::IllegalTransition, || format!("{booking} began again at {seq}"));
+        }
+        if let Some(other) = self.active.insert(client.clone(), *booking) {
+            violations.note(Violation::Duplicated, || {
+                format!("{client} got {booking} while {other} was active")
+            });
+        }
+        let newest = self.newest_place;
+        if *place <= newest {
+            violations.note(Violation::UnorderedPlace, || {
+                format!("{booking} got place {place} after place {newest} was given")
+            });
+        }
+        self.newest_place = newest.max(*place);
+        self.adopt(event);
+    }
+
+    /// Takes a booking as the event shows it.
+    fn adopt(&mut self, event: &Event) {
+        if event.to == BookingState::Queued {
+            self.queued.insert(event.place);
+        }
+        let logged = LoggedBooking {
+            client: event.client.clone(),
+            place: event.place,
+            state: event.to,
+            since: event.at,
+            fence: event.fence,
+            deadline: event.deadline,
+            paid_at: None,
+            outcome: event.outcome,
+            gaps: self.gaps,
+        };
+        self.bookings.insert(event.booking, logged);
+    }
+
+    fn advance(&mut self, event: &Event, from: BookingState) {
+        let logged = match self.bookings.get(&event.booking) {
+            Some(logged) if logged.gaps == self.gaps => logged,
+            None if self.gaps == 0 => {
+                let Event { booking, to, seq, .. } = event;
+                self.violations.note(Violation::IllegalTransition, || {
+                    format!("{booking}, which never began, went from {from} to {to} at {seq}")
+                });
+                return self.adopt(event);
+            }
+            Some(_) | None => return self.adopt(event),
+        };
+        let violations = &mut self.violations;
+        check_transition(violations, logged, event, from);
+        check_fence(violations, logged, event, from);
+        check_deadline(violations, logged, event, from);
+        if from == BookingState::Queued {
+            self.leave_line(event);
+        }
+        self.time(event, from);
+        if event.to.is_final() && self.active.get(&event.client) == Some(&event.booking) {
+            self.active.remove(&event.client);
+        }
+        if let Some(logged) = self.bookings.get_mut(&event.booking) {
+            logged.apply(event);
+        }
+    }
+
+    fn leave_line(&mut self, event: &Event) {
+        let Event { booking, place, .. } = event;
+        if let Some(first) = self.queued.first().filter(|first| *first < place)
+            && event.to == BookingState::Reserving
+        {
+            self.violations.note(Violation::DispatchInversion, || {
+                format!("place {place} ({booking}) was claimed while place {first} waited")
+            });
+        }
+        self.queued.remove(place);
+    }
+
+    fn time(&mut self, event: &Event, from: BookingState) {
+        use BookingState as S;
+        let Some(logged) = self.bookings.get(&event.booking) else { return };
+        let spent = event.at.since(logged.since);
+        match (from, event.to) {
+            (S::Queued, S::Reserving) => self.times.queued.record(spent),
+            (S::Reserving, S::Reserved | S::SoldOut | S::Rejected) => {
+                self.times.reserve.record(spent)
+            }
+            (S::Confirming, S::Confirmed) => self.times.confirm.record(spent),
+            (S::Releasing, S::Expired) => {
+                if let Some(deadline) = logged.deadline {
+                    self.times.release_lag.record(event.at.since(deadline));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl LoggedBooking {
+    fn apply(&mut self, event: &Event) {
+        if !event.is_reclaim() {
+            self.since = event.at;
+        }
+        if event.to == BookingState::Confirming && !event.is_reclaim() {
+            self.paid_at = Some(event.at);
+        }
+        self.state = event.to;
+        self.fence = self.fence.max(event.fence);
+        self.deadline = event.deadline.or(self.deadline);
+        self.outcome = event.outcome.or(self.outcome);
+    }
+}
+
+fn check_transition(
+    violations: &mut Violations,
+    logged: &LoggedBooking,
+    event: &Event,
+    from: BookingState,
+) {
+    let Event { booking, to, seq, .. } = event;
+    let mut illegal = |what: &dyn Fn() -> String| {
+        violations.note(Violation::IllegalTransition, || format!("{booking} at {seq}: {}", what()));
+    };
+    if logged.client != event.client || logged.place != event.place {
+        illegal(&|| format!("belongs to {} at place {}", logged.client, logged.place));
+    }
+    if logged.state != from {
+        illegal(&|| format!("went from {from} to {to}, but was {}", logged.state));
+    }
+    let allowed = if event.is_reclaim() { from.is_leased() } else { from.may_become(*to) };
+    if !allowed {
+        illegal(&|| format!("{to} may not follow {from}"));
+    }
+    if *to == BookingState::Releasing && event.outcome.is_none() {
+        illegal(&|| "is released without an outcome".to_owned());
+    }
+    if let (BookingState::Releasing, Some(outcome)) = (from, logged.outcome)
+        && to.is_final()
+        && outcome.state() != *to
+    {
+        illegal(&|| format!("was released to become {outcome:?}, and became {to}"));
+    }
+}
+
+/// A claim has a higher fence than every earlier claim of the booking; a settlement has the fence
+/// of its claim.
+fn check_fence(
+    violations: &mut Violations,
+    logged: &LoggedBooking,
+    event: &Event,
+    from: BookingState,
+) {
+    let Event { booking, fence, to, seq, .. } = event;
+    let claims =
+        event.is_reclaim() || matches!(to, BookingState::Reserving | BookingState::Confirming);
+    let settles = from.is_leased() && !event.is_reclaim();
+    if claims && *fence <= logged.fence || settles && *fence != logged.fence {
+        let newest = logged.fence;
+        violations.note(Violation::StaleSettle, || {
+            format!(
+                "{booking} went from {from} to {to} at {seq} with fence {fence}; the newest was \
+                 {newest}"
+            )
+        });
+    }
+}
+
+fn check_deadline(
+    violations: &mut Violations,
+    logged: &LoggedBooking,
+    event: &Event,
+    from: BookingState,
+) {
+    let (BookingState::Reserved, Some(deadline)) = (from, logged.deadline) else { return };
+    let Event { booking, at, .. } = event;
+    match (event.to, event.outcome) {
+        (BookingState::Confirming, _) if *at >= deadline => violations
+            .note(Violation::BrokenDeadline, || {
+                format!("{booking} was paid at {at}, not before its deadline {deadline}")
+            }),
+        (BookingState::Releasing, Some(Outcome::Expired)) if *at < deadline => violations
+            .note(Violation::BrokenDeadline, || {
+                format!("{booking} expired at {at}, before its deadline {deadline}")
+            }),
+        _ => {}
+    }
+}

@@ -1,0 +1,140 @@
+//! Where every call of a crowd is recorded: in the checker, in the counts, and in a history file.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bookingq_core::ClientId;
+use bookingq_crowd::Recorder;
+use bookingq_crowd::call::{CallAnswer, CallKind, RecordedCall};
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::answers::Answers;
+
+/// Records the calls of one run.
+#[derive(Debug)]
+pub struct CallRecorder {
+    start: Instant,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    file: Option<BufWriter<File>>,
+    /// The first write that failed; the rest of the history would be missing too.
+    broken: Option<io::Error>,
+    answers: Answers,
+    counts: CallCounts,
+}
+
+/// Calls in numbers.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CallCounts {
+    /// Answered.
+    pub ok: u64,
+    /// Refused, by reason.
+    pub refused: BTreeMap<String, u64>,
+    /// With an unknown outcome.
+    pub unknown: u64,
+    /// Longest time until an answer, in milliseconds.
+    pub slowest_ms: u64,
+}
+
+impl CallRecorder {
+    /// Starts the clock of a run. `clock_margin_ms` is how far the clients' clock and the store's
+    /// may be apart.
+    pub fn start(clock_margin_ms: u64) -> Arc<Self> {
+        Arc::new(Self::with(None, epoch_ms(), clock_margin_ms))
+    }
+
+    /// The same, with a history file. Its first line says when the run's clock was 0.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn start_with_history(
+        file: &Path,
+        seed: u64,
+        clock_margin_ms: u64,
+    ) -> io::Result<Arc<Self>> {
+        let mut file = BufWriter::new(File::create(file)?);
+        let epoch_ms = epoch_ms();
+        writeln!(file, "{}", json!({ "seed": seed, "epoch_ms": epoch_ms }))?;
+        Ok(Arc::new(Self::with(Some(file), epoch_ms, clock_margin_ms)))
+    }
+
+    fn with(file: Option<BufWriter<File>>, epoch_ms: u64, clock_margin_ms: u64) -> Self {
+        let answers = Answers::new(epoch_ms, clock_margin_ms);
+        let inner = Inner { file, broken: None, answers, counts: CallCounts::default() };
+        Self { start: Instant::now(), inner: Mutex::new(inner) }
+    }
+
+    /// Calls so far.
+    pub fn counts(&self) -> CallCounts {
+        self.inner.lock().counts.clone()
+    }
+
+    /// Completes the history file, and hands over the answers; later calls are not recorded.
+    ///
+    /// # Errors
+    /// When a line of the history could not be written.
+    pub fn finish(&self) -> io::Result<Answers> {
+        let mut inner = self.inner.lock();
+        if let Some(error) = inner.broken.take() {
+            return Err(error);
+        }
+        if let Some(mut file) = inner.file.take() {
+            file.flush()?;
+        }
+        Ok(std::mem::replace(&mut inner.answers, Answers::new(0, 0)))
+    }
+}
+
+impl Recorder for CallRecorder {
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_micros() as u64
+    }
+
+    fn record(&self, client: &ClientId, kind: &CallKind, start: u64, answer: CallAnswer) {
+        let mut inner = self.inner.lock();
+        // Read under the lock, so that calls are recorded in the order of their ends.
+        let end = self.now();
+        let (client, kind) = (client.clone(), kind.clone());
+        let call = RecordedCall { client, kind, start, end, answer };
+        inner.counts.add(&call);
+        inner.answers.observe(&call);
+        let Some(file) = &mut inner.file else { return };
+        let written = serde_json::to_string(&call)
+            .map_err(io::Error::other)
+            .and_then(|line| writeln!(file, "{line}"));
+        if let Err(error) = written {
+            inner.broken.get_or_insert(error);
+        }
+    }
+}
+
+impl CallCounts {
+    fn add(&mut self, call: &RecordedCall) {
+        // An update of a watch answers no call.
+        if call.kind == CallKind::Watch {
+            return;
+        }
+        self.slowest_ms = self.slowest_ms.max((call.end - call.start) / 1000);
+        match &call.answer {
+            CallAnswer::Ok(_) => self.ok += 1,
+            CallAnswer::Refused { reason } => {
+                *self.refused.entry(reason.clone()).or_default() += 1;
+            }
+            CallAnswer::Unknown { .. } => self.unknown += 1,
+        }
+    }
+}
+
+fn epoch_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as u64
+}

@@ -1,0 +1,89 @@
+//! How many bookings are where, and how long things took.
+
+use bookingq_core::BookingState;
+use bookingq_crowd::latency::{Latency, LatencySummary};
+use serde::Serialize;
+
+/// How many bookings are where: `enqueued` is the sum of all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Tallies {
+    /// All bookings.
+    pub enqueued: u64,
+    /// In the line.
+    pub waiting: u64,
+    /// Reserving, reserved, confirming or releasing.
+    pub in_progress: u64,
+    /// In a final state.
+    #[serde(rename = "final")]
+    pub finals: FinalTallies,
+}
+
+/// How many bookings ended how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct FinalTallies {
+    /// Paid and confirmed.
+    pub confirmed: u64,
+    /// Not paid in time.
+    pub expired: u64,
+    /// Left.
+    pub cancelled: u64,
+    /// The stock was used up.
+    pub sold_out: u64,
+    /// Refused by the Booking Service.
+    pub rejected: u64,
+    /// Given up, or the confirmation was refused.
+    pub failed: u64,
+}
+
+impl Tallies {
+    pub(crate) fn add(&mut self, state: BookingState) {
+        self.enqueued += 1;
+        let counter = match state {
+            BookingState::Queued => &mut self.waiting,
+            BookingState::Reserving
+            | BookingState::Reserved
+            | BookingState::Confirming
+            | BookingState::Releasing => &mut self.in_progress,
+            BookingState::Confirmed => &mut self.finals.confirmed,
+            BookingState::Expired => &mut self.finals.expired,
+            BookingState::Cancelled => &mut self.finals.cancelled,
+            BookingState::SoldOut => &mut self.finals.sold_out,
+            BookingState::Rejected => &mut self.finals.rejected,
+            BookingState::Failed => &mut self.finals.failed,
+        };
+        *counter += 1;
+    }
+}
+
+/// How long things took, in milliseconds of the store's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Timings {
+    /// From joining the line to being claimed.
+    pub queued: LatencySummary,
+    /// From being claimed to the Booking Service's answer, retries included.
+    pub reserve: LatencySummary,
+    /// From the payment to being confirmed.
+    pub confirm: LatencySummary,
+    /// From the deadline of an unpaid hold until it was released.
+    pub release_lag: LatencySummary,
+}
+
+/// The same, while it is measured.
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) queued: Latency,
+    pub(crate) reserve: Latency,
+    pub(crate) confirm: Latency,
+    pub(crate) release_lag: Latency,
+}
+
+impl Times {
+    pub(crate) fn summary(&self) -> Timings {
+        Timings {
+            queued: self.queued.summary(),
+            reserve: self.reserve.summary(),
+            confirm: self.confirm.summary(),
+            release_lag: self.release_lag.summary(),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Histories made by hand, clean and broken.
+
+mod calls;
+mod log;
+mod world;

@@ -1,0 +1,124 @@
+//! What clients were answered, against what happened to their bookings.
+
+use bookingq_core::{Booking, BookingId, BookingState};
+
+use super::{Comparison, Moment};
+use crate::answers::{AnsweredBooking, SentPayment, reaches};
+use crate::log::LoggedBooking;
+use crate::violation::Violation;
+
+impl Comparison<'_> {
+    pub(super) fn check_answers(&mut self) {
+        for (booking, answered) in &self.answers.bookings {
+            if let Some(logged) = self.log.certain(*booking) {
+                self.check_answered(*booking, answered, logged);
+            }
+        }
+        if self.evidence.whole.is_some() {
+            self.check_paid();
+        }
+    }
+
+    fn check_answered(
+        &mut self,
+        booking: BookingId,
+        answered: &AnsweredBooking,
+        logged: &LoggedBooking,
+    ) {
+        let violations = &mut self.violations;
+        let client = &answered.client;
+        if logged.client != *client || logged.place != answered.place {
+            violations.note(Violation::MovedPlace, || {
+                format!("{booking} has another client or place in the log than {client} was shown")
+            });
+        }
+        if let Some(state) = answered.newest_states().find(|state| !reaches(*state, logged.state)) {
+            violations.note(Violation::Disagreement, || {
+                format!("{booking} was shown as {state}, and is {} in the log", logged.state)
+            });
+        }
+        let deadline = logged.deadline.map(|deadline| deadline.0);
+        // Events before a gap may have had the deadline.
+        let known = self.log.gaps() == 0;
+        if known && answered.deadline_ms.is_some() && answered.deadline_ms != deadline {
+            violations.note(Violation::WrongClock, || {
+                let shown = answered.deadline_ms;
+                format!("{booking}: its client was shown the deadline {shown:?}, not {deadline:?}")
+            });
+        }
+        let has_ended = self.moment == Moment::AtRest || logged.state.is_final();
+        let left = matches!(
+            logged.state,
+            BookingState::Cancelled | BookingState::SoldOut | BookingState::Rejected
+        );
+        if answered.cancelled && has_ended && !left {
+            violations.note(Violation::BrokenPayment, || {
+                format!("{booking} was acknowledged as cancelled, and is {}", logged.state)
+            });
+        }
+        let mut acknowledged = answered.payments.iter().filter(|payment| payment.acknowledged);
+        let (first, second) = (acknowledged.next(), acknowledged.next());
+        if let Some(second) = second {
+            violations.note(Violation::BrokenPayment, || {
+                format!("{booking}: two payments were acknowledged, {} the second", second.id)
+            });
+        }
+        if let Some(payment) = first.filter(|_| known) {
+            let stored = self.store.get(&booking).copied();
+            self.check_payment(booking, payment, logged, stored, has_ended);
+        }
+    }
+
+    /// An acknowledged payment won in time, and is the one that the store has.
+    fn check_payment(
+        &mut self,
+        booking: BookingId,
+        payment: &SentPayment,
+        logged: &LoggedBooking,
+        stored: Option<&Booking>,
+        has_ended: bool,
+    ) {
+        let SentPayment { id, sent, .. } = payment;
+        let violations = &mut self.violations;
+        match (logged.paid_at, logged.deadline) {
+            (Some(paid), Some(deadline)) if paid < deadline => {}
+            (paid, deadline) => violations.note(Violation::BrokenPayment, || {
+                format!(
+                    "{booking}: payment {id} was acknowledged; the log says paid at {paid:?}, \
+                     deadline {deadline:?}"
+                )
+            }),
+        }
+        let late = logged.deadline.filter(|deadline| self.answers.is_after(*sent, deadline.0));
+        if let Some(deadline) = late {
+            violations.note(Violation::BrokenDeadline, || {
+                format!("{booking}: payment {id} was first sent after {deadline}, and won")
+            });
+        }
+        let won = matches!(logged.state, BookingState::Confirmed | BookingState::Failed);
+        if has_ended && !won {
+            violations.note(Violation::BrokenPayment, || {
+                format!("{booking}: payment {id} was acknowledged, and it is {}", logged.state)
+            });
+        }
+        let known = stored.map(|stored| &stored.payment).filter(|known| known.as_ref() != Some(id));
+        if let Some(known) = known {
+            violations.note(Violation::BrokenPayment, || {
+                format!("{booking}: payment {id} was acknowledged, the store has {known:?}")
+            });
+        }
+    }
+
+    /// Only what its client tried to pay is paid.
+    fn check_paid(&mut self) {
+        for (booking, logged) in self.log.bookings().filter(|(_, logged)| logged.paid_at.is_some())
+        {
+            let answered = self.answers.bookings.get(&booking);
+            if answered.is_none_or(|answered| answered.payments.is_empty()) {
+                self.violations.note(Violation::BrokenPayment, || {
+                    format!("{booking} of {} was paid, and no payment was sent", logged.client)
+                });
+            }
+        }
+    }
+}

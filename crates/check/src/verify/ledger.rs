@@ -1,0 +1,145 @@
+//! The Booking Service's ledger, against store and log.
+
+use std::collections::HashMap;
+
+use bookingq_core::{BookingId, BookingState};
+use bookingq_sim::ledger::{Entry, LedgerCopy, Standing};
+
+use super::{Comparison, Moment};
+use crate::violation::Violation;
+
+impl Comparison<'_> {
+    pub(super) fn check_ledger(&mut self, ledger: &LedgerCopy) {
+        let totals = &ledger.totals;
+        let confirmed = |state| state == BookingState::Confirmed;
+        let sold = self.store.values().filter(|booking| confirmed(booking.state)).count();
+        if totals.held + totals.confirmed > totals.stock || sold as u64 > totals.stock {
+            self.violations.note(Violation::Oversold, || {
+                let (stock, held, confirmed) = (totals.stock, totals.held, totals.confirmed);
+                format!(
+                    "{confirmed} sold and {held} held of {stock}; {sold} bookings are confirmed"
+                )
+            });
+        }
+        for overlap in &ledger.overlaps {
+            self.violations.note(Violation::DoubleReservation, || {
+                let (booking, client) = (&overlap.booking_id, &overlap.client_id);
+                format!("{booking} was reserved while {client} held another")
+            });
+        }
+        for entry in &ledger.entries {
+            self.check_entry(entry);
+        }
+        self.find_without_tickets(ledger);
+        if self.evidence.whole.is_some() {
+            self.check_whole_ledger(ledger);
+        }
+    }
+
+    fn check_entry(&mut self, entry: &Entry) {
+        let id = &entry.booking_id;
+        if entry.reservations > 1 {
+            self.violations.note(Violation::DoubleReservation, || {
+                format!("{id} was reserved {} times", entry.reservations)
+            });
+        }
+        let booking = BookingId::new(id).ok();
+        let state = booking.and_then(|booking| self.state(booking));
+        if self.is_orphan(entry, state) {
+            let state = state.map_or("unknown", BookingState::as_str);
+            self.violations.note(Violation::Orphan, || {
+                let standing = entry.standing;
+                format!("{id} is {standing:?} at the Booking Service, but {state} here")
+            });
+        }
+        let Some(logged) = booking.and_then(|booking| self.log.certain(booking)) else { return };
+        if *entry.client_id != *logged.client.as_str() {
+            self.violations.note(Violation::Orphan, || {
+                let (called, client) = (&entry.client_id, &logged.client);
+                format!("the Booking Service was called for {id} of {called}, not {client}")
+            });
+        }
+        let known = self.log.gaps() == 0;
+        if known && entry.calls.confirm > 0 && logged.paid_at.is_none() {
+            self.violations.note(Violation::BrokenPayment, || {
+                format!("the Booking Service was asked to confirm {id}, which was not paid")
+            });
+        }
+    }
+
+    /// Whether the Booking Service keeps something for a booking that will not have it.
+    fn is_orphan(&self, entry: &Entry, state: Option<BookingState>) -> bool {
+        use BookingState as S;
+        if !entry.standing.holds() && entry.standing != Standing::Confirmed {
+            return false;
+        }
+        match (self.moment, state) {
+            // It joined in a gap of the log, and its client has a newer one.
+            (_, None) if self.log.gaps() > 0 => false,
+            // It may have joined after the store was read.
+            (Moment::InMotion, None) => false,
+            (Moment::InMotion, Some(state)) => {
+                state.is_final()
+                    && !(state == S::Confirmed && entry.standing == Standing::Confirmed)
+            }
+            (Moment::AtRest, Some(S::Reserved)) => entry.standing != Standing::Held,
+            (Moment::AtRest, Some(S::Confirmed)) => entry.standing != Standing::Confirmed,
+            (Moment::AtRest, _) => true,
+        }
+    }
+
+    /// Bookings that are reserved or confirmed here, while the Booking Service has nothing for
+    /// them.
+    fn find_without_tickets(&mut self, ledger: &LedgerCopy) {
+        let standings: HashMap<BookingId, Standing> = ledger
+            .entries
+            .iter()
+            .filter_map(|entry| Some((BookingId::new(&entry.booking_id).ok()?, entry.standing)))
+            .collect();
+        let older = self.log.bookings().filter(|(booking, _)| {
+            self.log.certain(*booking).is_some() && !self.store.contains_key(booking)
+        });
+        let stored = self.store.iter().map(|(booking, stored)| (*booking, stored.state));
+        for (booking, state) in stored.chain(older.map(|(booking, logged)| (booking, logged.state)))
+        {
+            let standing = standings.get(&booking).copied();
+            let kept = match (state, self.moment) {
+                (BookingState::Confirmed, _) => standing == Some(Standing::Confirmed),
+                (BookingState::Reserved, Moment::AtRest) => standing == Some(Standing::Held),
+                // It may have been paid or released since the store was read, but it must have
+                // been reserved.
+                (BookingState::Reserved, Moment::InMotion) => {
+                    !matches!(standing, None | Some(Standing::SoldOut | Standing::Rejected))
+                }
+                _ => true,
+            };
+            if !kept {
+                self.violations.note(Violation::Orphan, || {
+                    format!("{booking} is {state} here; the Booking Service has {standing:?}")
+                });
+            }
+        }
+    }
+
+    /// Every call belongs to a booking of the log, and nothing stays held.
+    fn check_whole_ledger(&mut self, ledger: &LedgerCopy) {
+        for id in ledger.entries.iter().map(|entry| &entry.booking_id) {
+            let booking = BookingId::new(id).ok();
+            if booking.and_then(|booking| self.log.booking(booking)).is_none() {
+                self.violations.note(Violation::Orphan, || {
+                    format!("the Booking Service was called for {id}, which is not in the log")
+                });
+            }
+        }
+        let (held, undone) = (ledger.totals.held, ledger.totals.released_after_confirm_bookings);
+        if held > 0 {
+            self.violations
+                .note(Violation::Orphan, || format!("{held} tickets are held for no booking"));
+        }
+        if undone > 0 {
+            self.violations.note(Violation::Orphan, || {
+                format!("{undone} bookings were to be released after they were sold")
+            });
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The rules that can be broken, each with its invariant, and the cases found.
+
+use std::collections::BTreeMap;
+
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
+
+/// Cases kept of each kind.
+const EXAMPLES: usize = 20;
+
+/// The invariants of ARCHITECTURE.md, in short.
+pub const INVARIANTS: [(u8, &str); 8] = [
+    (1, "no acknowledged place is lost, and one request is one booking"),
+    (2, "claimed in line order, and a retry keeps its place"),
+    (3, "only the holder of the newest fence settles"),
+    (4, "every reservation ends confirmed or released, once"),
+    (5, "payment or deadline: one wins, and stays the winner"),
+    (6, "never more confirmed than there is stock"),
+    (7, "the store's clock is the only clock"),
+    (8, "repeated calls are harmless, and sets, counters, log and store agree"),
+];
+
+/// A rule that was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Violation {
+    /// An acknowledged Enqueue whose booking neither the log nor the store has, that the store lost
+    /// on its way, or that a later answer denied.
+    Lost,
+    /// One request with two bookings, or a client with two active bookings at once.
+    Duplicated,
+    /// A booking that never ended although nothing was left to do.
+    Unfinished,
+    /// A booking claimed from the line for the first time while an earlier place waited there.
+    DispatchInversion,
+    /// A new place that is not later than all before.
+    UnorderedPlace,
+    /// A booking that changed its place, or a position that grew.
+    MovedPlace,
+    /// A task settled with a fence that was not the newest, or claimed without a higher one.
+    StaleSettle,
+    /// Two reservations for one booking, or a client's bookings reserved at the same time.
+    DoubleReservation,
+    /// The Booking Service and the store disagree on who has what.
+    Orphan,
+    /// A hold paid after its deadline, or expired before it.
+    BrokenDeadline,
+    /// An acknowledged payment or cancellation that did not hold, or a sale without a payment.
+    BrokenPayment,
+    /// More sold, or sold and held, than the stock.
+    Oversold,
+    /// A time or a deadline that is not of the store's clock.
+    WrongClock,
+    /// A state that may not follow the one before.
+    IllegalTransition,
+    /// Store, counters, log or answers contradict each other.
+    Disagreement,
+    /// A refusal that the queue has no reason for.
+    UnexpectedRefusal,
+}
+
+impl Violation {
+    /// Every kind.
+    pub const ALL: [Self; 16] = [
+        Self::Lost,
+        Self::Duplicated,
+        Self::Unfinished,
+        Self::DispatchInversion,
+        Self::UnorderedPlace,
+        Self::MovedPlace,
+        Self::StaleSettle,
+        Self::DoubleReservation,
+        Self::Orphan,
+        Self::BrokenDeadline,
+        Self::BrokenPayment,
+        Self::Oversold,
+        Self::WrongClock,
+        Self::IllegalTransition,
+        Self::Disagreement,
+        Self::UnexpectedRefusal,
+    ];
+
+    /// The number of its invariant, and its word in reports.
+    const fn facts(self) -> (u8, &'static str) {
+        match self {
+            Self::Lost => (1, "lost"),
+            Self::Duplicated => (1, "duplicated"),
+            Self::Unfinished => (1, "unfinished"),
+            Self::DispatchInversion => (2, "dispatch_inversions"),
+            Self::UnorderedPlace => (2, "unordered_places"),
+            Self::MovedPlace => (2, "moved_places"),
+            Self::StaleSettle => (3, "stale_settles"),
+            Self::DoubleReservation => (4, "double_reservations"),
+            Self::Orphan => (4, "orphans"),
+            Self::BrokenDeadline => (5, "broken_deadlines"),
+            Self::BrokenPayment => (5, "broken_payments"),
+            Self::Oversold => (6, "oversold"),
+            Self::WrongClock => (7, "wrong_clocks"),
+            Self::IllegalTransition => (8, "illegal_transitions"),
+            Self::Disagreement => (8, "disagreements"),
+            Self::UnexpectedRefusal => (8, "unexpected_refusals"),
+        }
+    }
+
+    /// The invariant of ARCHITECTURE.md that it breaks, by number.
+    pub fn invariant(self) -> u8 {
+        self.facts().0
+    }
+
+    /// The word used in reports.
+    pub fn as_str(self) -> &'static str {
+        self.facts().1
+    }
+}
+
+/// The result for one invariant.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct InvariantResult {
+    /// Its number.
+    pub number: u8,
+    /// What it says.
+    pub says: &'static str,
+    /// How often it was broken.
+    pub broken: u64,
+    /// The first cases of each rule.
+    pub evidence: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Cases {
+    count: u64,
+    examples: Vec<String>,
+}
+
+/// How often each rule was broken, with up to 20 examples each.
+///
+/// In JSON: `violations`, with one number for each kind, zeros included, and `violation_examples`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Violations(BTreeMap<Violation, Cases>);
+
+impl Violations {
+    /// How often it was broken.
+    pub fn count(&self, kind: Violation) -> u64 {
+        self.0.get(&kind).map_or(0, |cases| cases.count)
+    }
+
+    /// The first cases.
+    pub fn examples(&self, kind: Violation) -> &[String] {
+        self.0.get(&kind).map_or(&[], |cases| &cases.examples)
+    }
+
+    /// Whether every rule was kept.
+    pub fn is_clean(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All cases together.
+    pub fn total(&self) -> u64 {
+        self.0.values().map(|cases| cases.count).sum()
+    }
+
+    /// The broken rules, each with its count and examples.
+    pub fn iter(&self) -> impl Iterator<Item = (Violation, u64, &[String])> {
+        self.0.iter().map(|(kind, cases)| (*kind, cases.count, cases.examples.as_slice()))
+    }
+
+    /// Every invariant with its broken rules, in order.
+    pub fn invariants(&self) -> Vec<InvariantResult> {
+        let result = |(number, says)| {
+            let broken = || self.iter().filter(move |(kind, ..)| kind.invariant() == number);
+            let cases = broken().flat_map(|(kind, _, examples)| {
+                examples.iter().map(move |example| format!("{}: {example}", kind.as_str()))
+            });
+            let evidence = cases.collect();
+            let broken = broken().map(|(_, count, _)| count).sum();
+            InvariantResult { number, says, broken, evidence }
+        };
+        INVARIANTS.into_iter().map(result).collect()
+    }
+
+    /// Counts one case; `example` runs only while examples are kept.
+    pub fn note(&mut self, kind: Violation, example: impl FnOnce() -> String) {
+        let cases = self.0.entry(kind).or_default();
+        cases.count += 1;
+        if cases.examples.len() < EXAMPLES {
+            cases.examples.push(example());
+        }
+    }
+
+    /// Adds all cases of another.
+    pub fn add(&mut self, other: &Self) {
+        for (kind, added) in &other.0 {
+            let cases = self.0.entry(*kind).or_default();
+            cases.count += added.count;
+            let room = EXAMPLES.saturating_sub(cases.examples.len());
+            cases.examples.extend(added.examples.iter().take(room).cloned());
+        }
+    }
+}
+
+impl Serialize for Violations {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let counts: BTreeMap<_, _> =
+            Violation::ALL.into_iter().map(|kind| (kind.as_str(), self.count(kind))).collect();
+        let examples: BTreeMap<_, _> =
+            self.iter().map(|(kind, _, examples)| (kind.as_str(), examples)).collect();
+        let mut both = serializer.serialize_struct("Violations", 2)?;
+        both.serialize_field("violations", &counts)?;
+        both.serialize_field("violation_examples", &examples)?;
+        both.end()
+    }
+}

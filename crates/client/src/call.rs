@@ -1,0 +1,225 @@
+//! Unary calls: typed by their message, each try with a deadline, retried at the next worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bookingq_core::backoff::Backoff;
+use bookingq_core::retry::Retry;
+use bookingq_proto::v1;
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use crate::channels::{ChannelPool, ChannelUse, GrpcClient};
+use crate::retry::{RetryDecision, decide};
+
+/// A request message, which names its method and its response.
+pub trait WorkerCall: Clone + Send + Sync + 'static {
+    /// The response message.
+    type Response: Send;
+
+    /// Sends the request once.
+    fn send(
+        worker: BookingWorker,
+        request: Request<Self>,
+    ) -> impl Future<Output = Result<Response<Self::Response>, Status>> + Send;
+}
+
+/// One worker's generated client; only this crate makes one.
+#[derive(Debug)]
+pub struct BookingWorker(GrpcClient);
+
+macro_rules! worker_calls {
+    ($($request:ident, $method:ident => $response:ident;)*) => {$(
+        impl WorkerCall for v1::$request {
+            type Response = v1::$response;
+
+            async fn send(
+                mut worker: BookingWorker,
+                request: Request<Self>,
+            ) -> Result<Response<Self::Response>, Status> {
+                worker.0.$method(request).await
+            }
+        }
+    )*};
+}
+
+worker_calls! {
+    EnqueueRequest, enqueue => EnqueueResponse;
+    EnqueueBatchRequest, enqueue_batch => EnqueueBatchResponse;
+    GetStatusRequest, get_status => GetStatusResponse;
+    CancelRequest, cancel => CancelResponse;
+    ConfirmPaymentRequest, confirm_payment => ConfirmPaymentResponse;
+    GetQueueRequest, get_queue => GetQueueResponse;
+}
+
+/// How long to wait, and when to stop trying.
+#[derive(Debug, Clone)]
+pub struct CallPolicy {
+    /// Limit of one try; the worker learns it too.
+    pub deadline: Duration,
+    /// Limit of a call with all its tries; `None`: retry until an answer comes.
+    pub limit: Option<Duration>,
+    /// The wait between two tries.
+    pub backoff: Backoff,
+    /// Once cancelled, no further try starts.
+    pub stop: CancellationToken,
+}
+
+impl CallPolicy {
+    pub(crate) fn retry(&self) -> Retry {
+        match self.limit {
+            Some(limit) => Retry::within(self.backoff, limit),
+            None => Retry::forever(self.backoff),
+        }
+    }
+
+    /// Waits; `false` if the caller stops meanwhile.
+    pub(crate) async fn pause(&self, delay: Duration) -> bool {
+        self.stop.run_until_cancelled(sleep(delay)).await.is_some()
+    }
+}
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerCallError {
+    /// The worker refused it, and a retry would not change that.
+    #[error("{0}")]
+    Refused(Status),
+    /// No try was answered within the limit: whether the call took effect is unknown.
+    #[error("no answer in time: {0}")]
+    NoAnswer(Status),
+    /// The caller stopped first.
+    #[error("stopped before an answer came")]
+    Stopped,
+}
+
+/// One try of a call, for callers that record or count them.
+#[derive(Debug)]
+pub struct Attempt<'a, T> {
+    /// When it was sent.
+    pub sent: Instant,
+    /// The answer.
+    pub answer: Result<&'a T, &'a Status>,
+    /// This worker did not process the call, and another one is tried at once: no failure of the
+    /// queue.
+    pub redirected: bool,
+}
+
+/// Calls workers on behalf of one client: each try goes to the next worker.
+#[derive(Debug, Clone)]
+pub struct WorkerClient {
+    pub(crate) pool: Arc<ChannelPool>,
+    pub(crate) policy: Arc<CallPolicy>,
+    /// Which worker and channel comes next.
+    turn: usize,
+    chance: SmallRng,
+}
+
+impl WorkerClient {
+    /// The seed decides the waits between tries and the first worker, so that a run can be
+    /// repeated.
+    pub fn new(pool: Arc<ChannelPool>, policy: Arc<CallPolicy>, seed: u64) -> Self {
+        Self { pool, policy, turn: seed as usize, chance: SmallRng::seed_from_u64(seed) }
+    }
+
+    /// Calls until there is an answer.
+    ///
+    /// # Errors
+    /// [`WorkerCallError`]
+    pub async fn call<M: WorkerCall>(
+        &mut self,
+        message: M,
+    ) -> Result<M::Response, WorkerCallError> {
+        self.call_observed(message, |_| {}).await
+    }
+
+    /// Calls until there is an answer; `observe` sees each try. Dropping the future abandons the
+    /// current try unseen; `policy.stop` lets it end first.
+    ///
+    /// # Errors
+    /// [`WorkerCallError`]
+    pub async fn call_observed<M: WorkerCall>(
+        &mut self,
+        message: M,
+        mut observe: impl FnMut(Attempt<'_, M::Response>),
+    ) -> Result<M::Response, WorkerCallError> {
+        let policy = self.policy.clone();
+        let until = policy.limit.map(|limit| Instant::now() + limit);
+        let (mut retry, mut redirects) = (policy.retry(), 0);
+        loop {
+            if policy.stop.is_cancelled() {
+                return Err(WorkerCallError::Stopped);
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let deadline = left.map_or(policy.deadline, |left| left.min(policy.deadline));
+            let (sent, answer) = self.send(message.clone(), deadline).await;
+            let status = match answer {
+                Ok(response) => {
+                    observe(Attempt { sent, answer: Ok(&response), redirected: false });
+                    return Ok(response);
+                }
+                Err(status) => status,
+            };
+            let decision = decide(&status);
+            let redirected = self.redirects(decision, &mut redirects);
+            observe(Attempt { sent, answer: Err(&status), redirected });
+            if redirected {
+                continue;
+            }
+            let delay = match decision {
+                RetryDecision::Never => return Err(WorkerCallError::Refused(status)),
+                RetryDecision::AtAnotherWorker => Duration::ZERO,
+                RetryDecision::Later(asked) => asked,
+            };
+            let Some(delay) = retry.next_delay(delay, self.chance.random()) else {
+                return Err(WorkerCallError::NoAnswer(status));
+            };
+            policy.pause(delay).await;
+        }
+    }
+
+    /// Sends a call once, to the next worker.
+    async fn send<M: WorkerCall>(
+        &mut self,
+        message: M,
+        deadline: Duration,
+    ) -> (Instant, Result<M::Response, Status>) {
+        let turn = self.next_turn();
+        let _permit = self.pool.permit().await;
+        let sent = Instant::now();
+        let Some(worker) = self.pool.pick(turn, ChannelUse::Call) else {
+            return (sent, Err(no_worker()));
+        };
+        let mut request = Request::new(message);
+        request.set_timeout(deadline);
+        let answer = match timeout(deadline, M::send(BookingWorker(worker), request)).await {
+            Ok(answer) => answer.map(Response::into_inner),
+            Err(_) => Err(Status::deadline_exceeded("the call was not answered")),
+        };
+        (sent, answer)
+    }
+
+    pub(crate) fn next_turn(&mut self) -> usize {
+        let turn = self.turn;
+        self.turn = turn.wrapping_add(1);
+        turn
+    }
+
+    /// Whether to try the next worker at once: not after every worker had its turn.
+    pub(crate) fn redirects(&self, decision: RetryDecision, redirects: &mut usize) -> bool {
+        let again = decision == RetryDecision::AtAnotherWorker && *redirects + 1 < self.pool.len();
+        *redirects = if again { *redirects + 1 } else { 0 };
+        again
+    }
+
+    pub(crate) fn draw(&mut self) -> f64 {
+        self.chance.random()
+    }
+}
+
+pub(crate) fn no_worker() -> Status {
+    Status::unavailable("there is no worker at the moment")
+}

@@ -1,0 +1,153 @@
+//! WatchStatus as one endless stream: reopened at the next worker when it ends too early.
+
+use std::time::Duration;
+
+use bookingq_core::retry::Retry;
+use bookingq_proto::v1;
+use tokio::time::{Instant, sleep_until, timeout};
+use tonic::{Status, Streaming};
+
+use crate::call::{WorkerCallError, WorkerClient, no_worker};
+use crate::channels::ChannelUse;
+use crate::retry::{RetryDecision, decide};
+
+/// The watch of one client's booking.
+#[derive(Debug)]
+pub struct StatusWatch {
+    request: v1::WatchStatusRequest,
+    stream: Option<OpenStream>,
+    retry: Retry,
+    redirects: usize,
+    /// Not before this moment; `None`: at once.
+    reopen_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct OpenStream {
+    updates: Streaming<v1::WatchStatusResponse>,
+    /// It has brought nothing yet.
+    is_new: bool,
+}
+
+/// What a watch brings.
+#[derive(Debug)]
+pub struct StatusUpdate {
+    /// The booking now.
+    pub booking: v1::Booking,
+    /// The first update of a newly opened stream: it may repeat, or be a moment behind, what the
+    /// stream before has shown.
+    pub is_first: bool,
+}
+
+impl StatusWatch {
+    /// Opens at the first call of [`Self::next`]. A `limit` of the client's policy bounds how long
+    /// the watch may stay interrupted.
+    pub fn new(client: &WorkerClient, request: v1::WatchStatusRequest) -> Self {
+        let retry = client.policy.retry();
+        Self { request, stream: None, retry, redirects: 0, reopen_at: None }
+    }
+
+    /// The next update; `observe` sees each failure of a stream, but not that a worker leaves.
+    /// Safe to drop and call again: nothing is lost.
+    ///
+    /// # Errors
+    /// [`WorkerCallError`]
+    pub async fn next(
+        &mut self,
+        client: &mut WorkerClient,
+        mut observe: impl FnMut(&Status),
+    ) -> Result<StatusUpdate, WorkerCallError> {
+        loop {
+            let received = match &mut self.stream {
+                Some(stream) => stream.updates.message().await,
+                None => match self.open(client).await? {
+                    Ok(stream) => {
+                        self.stream = Some(stream);
+                        continue;
+                    }
+                    Err(status) => Err(status),
+                },
+            };
+            match received {
+                Ok(Some(v1::WatchStatusResponse { booking: Some(booking) })) => {
+                    let is_first = self.stream.as_mut().is_some_and(OpenStream::take_new);
+                    return Ok(StatusUpdate { booking, is_first });
+                }
+                Ok(Some(_)) => {
+                    let status = Status::internal("an update without a booking");
+                    return Err(WorkerCallError::Refused(status));
+                }
+                Ok(None) => {
+                    let status = Status::unavailable("the worker ended the stream");
+                    self.interrupted(client, status, &mut |_| {})?;
+                }
+                Err(status) => self.interrupted(client, status, &mut observe)?,
+            }
+        }
+    }
+
+    /// Plans when to open the next stream.
+    fn interrupted(
+        &mut self,
+        client: &mut WorkerClient,
+        status: Status,
+        observe: &mut impl FnMut(&Status),
+    ) -> Result<(), WorkerCallError> {
+        let decision = decide(&status);
+        if let Some(OpenStream { is_new: false, .. }) = self.stream.take() {
+            // A stream that worked and ended. A short wait spreads the clients of a worker that
+            // left, and the limit counts from now.
+            (self.retry, self.redirects) = (client.policy.retry(), 0);
+            if decision != RetryDecision::AtAnotherWorker {
+                observe(&status);
+            }
+        } else if client.redirects(decision, &mut self.redirects) {
+            return Ok(());
+        } else {
+            observe(&status);
+        }
+        let asked = match decision {
+            RetryDecision::Never => return Err(WorkerCallError::Refused(status)),
+            RetryDecision::AtAnotherWorker => Duration::ZERO,
+            RetryDecision::Later(asked) => asked,
+        };
+        let Some(delay) = self.retry.next_delay(asked, client.draw()) else {
+            return Err(WorkerCallError::NoAnswer(status));
+        };
+        self.reopen_at = Some(Instant::now() + delay);
+        Ok(())
+    }
+
+    async fn open(
+        &mut self,
+        client: &mut WorkerClient,
+    ) -> Result<Result<OpenStream, Status>, WorkerCallError> {
+        let policy = client.policy.clone();
+        let wait = async {
+            if let Some(at) = self.reopen_at {
+                sleep_until(at).await;
+            }
+        };
+        if policy.stop.run_until_cancelled(wait).await.is_none() {
+            return Err(WorkerCallError::Stopped);
+        }
+        self.reopen_at = None;
+        let turn = client.next_turn();
+        let Some(mut worker) = client.pool.pick(turn, ChannelUse::Watch) else {
+            return Ok(Err(no_worker()));
+        };
+        let _permit = client.pool.permit().await;
+        let opened = timeout(policy.deadline, worker.watch_status(self.request.clone())).await;
+        Ok(match opened {
+            Ok(Ok(response)) => Ok(OpenStream { updates: response.into_inner(), is_new: true }),
+            Ok(Err(status)) => Err(status),
+            Err(_) => Err(Status::deadline_exceeded("the stream was not opened in time")),
+        })
+    }
+}
+
+impl OpenStream {
+    fn take_new(&mut self) -> bool {
+        std::mem::replace(&mut self.is_new, false)
+    }
+}

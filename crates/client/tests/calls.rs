@@ -1,0 +1,199 @@
+//! Calls and watches against workers that answer by a script, over real sockets.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bookingq_client::{
+    CallPolicy, ChannelConfig, ChannelPool, StatusWatch, WorkerCallError, WorkerClient,
+};
+use bookingq_core::backoff::Backoff;
+use bookingq_proto::error::ApiError;
+use bookingq_proto::v1;
+use bookingq_proto::v1::booking_worker_service_server::{
+    BookingWorkerService, BookingWorkerServiceServer,
+};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+type Update = Result<v1::WatchStatusResponse, Status>;
+
+/// Each GetQueue takes the next answer, and each WatchStatus the next stream.
+#[derive(Default)]
+struct Script {
+    answers: Mutex<VecDeque<Result<(), Status>>>,
+    streams: Mutex<VecDeque<Vec<Update>>>,
+}
+
+struct FakeWorker(Arc<Script>);
+
+async fn listen(script: Script) -> (SocketAddr, Arc<Script>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let script = Arc::new(script);
+    let service = BookingWorkerServiceServer::new(FakeWorker(script.clone()));
+    let server = tonic::transport::Server::builder().add_service(service);
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    (address, script)
+}
+
+/// An address that refuses connections.
+async fn absent() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+fn client(workers: &[SocketAddr], limit: Option<Duration>) -> (WorkerClient, CancellationToken) {
+    let stop = CancellationToken::new();
+    let backoff = Backoff { initial: Duration::from_millis(20), max: Duration::from_millis(100) };
+    let deadline = Duration::from_secs(5);
+    let policy = CallPolicy { deadline, limit, backoff, stop: stop.clone() };
+    let addresses = watch::channel(workers.to_vec()).1;
+    let pool = ChannelPool::new(ChannelConfig::default(), addresses);
+    (WorkerClient::new(pool, Arc::new(policy), 0), stop)
+}
+
+/// Calls GetQueue; returns for each failed try whether it was redirected, and the answer.
+async fn get_queue(client: &mut WorkerClient) -> (Vec<bool>, Result<(), WorkerCallError>) {
+    let mut failures = Vec::new();
+    let answer = client
+        .call_observed(v1::GetQueueRequest::default(), |attempt| {
+            if attempt.answer.is_err() {
+                failures.push(attempt.redirected);
+            }
+        })
+        .await;
+    (failures, answer.map(|_| ()))
+}
+
+#[tokio::test]
+async fn a_worker_that_refuses_connections_costs_no_failure_while_another_lives() {
+    let (live, _) = listen(Script::default()).await;
+    let (mut client, _) = client(&[absent().await, live], None);
+    let (failures, answer) = get_queue(&mut client).await;
+    answer.unwrap();
+    assert_eq!(failures, [true]);
+}
+
+#[tokio::test]
+async fn without_a_live_worker_the_call_fails_at_its_limit() {
+    let workers = [absent().await, absent().await];
+    let (mut client, _) = client(&workers, Some(Duration::from_millis(200)));
+    let (failures, answer) = get_queue(&mut client).await;
+    assert!(matches!(answer, Err(WorkerCallError::NoAnswer(_))), "{answer:?}");
+    assert_eq!(failures[..2], [true, false], "each worker was tried, and then it counts");
+}
+
+#[tokio::test]
+async fn overload_is_retried_and_a_refusal_is_not() {
+    let retry_after = Duration::from_millis(10);
+    let script = Script::default();
+    script.answers.lock().unwrap().extend([
+        Err(ApiError::Overloaded { retry_after }.into()),
+        Ok(()),
+        Err(ApiError::from(bookingq_core::Refusal::QueueClosed).into()),
+    ]);
+    let (worker, _) = listen(script).await;
+    let (mut client, _) = client(&[worker], None);
+    let (failures, answer) = get_queue(&mut client).await;
+    answer.unwrap();
+    assert_eq!(failures, [false]);
+    let (failures, answer) = get_queue(&mut client).await;
+    assert!(matches!(answer, Err(WorkerCallError::Refused(_))), "{answer:?}");
+    assert_eq!(failures, [false]);
+}
+
+#[tokio::test]
+async fn a_stopped_caller_tries_no_more() {
+    let (mut client, stop) = client(&[absent().await], None);
+    let caller = tokio::spawn(async move { get_queue(&mut client).await.1 });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    stop.cancel();
+    assert!(matches!(caller.await.unwrap(), Err(WorkerCallError::Stopped)));
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_at_another_worker_when_one_leaves_and_counts_only_failures() {
+    let update = |position| {
+        let booking = v1::Booking { position, ..Default::default() };
+        Ok(v1::WatchStatusResponse { booking: Some(booking) })
+    };
+    let script = Script::default();
+    script.streams.lock().unwrap().extend([
+        vec![update(9), Err(Status::unavailable("this worker is leaving"))],
+        vec![update(8)],
+        vec![update(7), Err(Status::internal("broken"))],
+        vec![update(6)],
+    ]);
+    let (worker, _) = listen(script).await;
+    // Shorter than the watch lives: the limit counts from the interruption.
+    let (mut client, _) = client(&[worker], Some(Duration::from_millis(300)));
+    let mut watch = StatusWatch::new(&client, v1::WatchStatusRequest::default());
+    let mut failures = Vec::new();
+    for position in [9, 8, 7, 6] {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let update = watch.next(&mut client, |status| failures.push(status.code())).await.unwrap();
+        assert_eq!((update.booking.position, update.is_first), (position, true));
+    }
+    assert_eq!(failures, [tonic::Code::Internal]);
+}
+
+#[tonic::async_trait]
+impl BookingWorkerService for FakeWorker {
+    type WatchStatusStream = tokio_stream::Iter<std::vec::IntoIter<Update>>;
+
+    async fn get_queue(
+        &self,
+        _: Request<v1::GetQueueRequest>,
+    ) -> Result<Response<v1::GetQueueResponse>, Status> {
+        let answer = self.0.answers.lock().unwrap().pop_front().unwrap_or(Ok(()));
+        answer.map(|()| Response::new(v1::GetQueueResponse::default()))
+    }
+
+    async fn watch_status(
+        &self,
+        _: Request<v1::WatchStatusRequest>,
+    ) -> Result<Response<Self::WatchStatusStream>, Status> {
+        let updates = self.0.streams.lock().unwrap().pop_front().unwrap_or_default();
+        Ok(Response::new(tokio_stream::iter(updates)))
+    }
+
+    async fn enqueue(
+        &self,
+        _: Request<v1::EnqueueRequest>,
+    ) -> Result<Response<v1::EnqueueResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn enqueue_batch(
+        &self,
+        _: Request<v1::EnqueueBatchRequest>,
+    ) -> Result<Response<v1::EnqueueBatchResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_status(
+        &self,
+        _: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn cancel(
+        &self,
+        _: Request<v1::CancelRequest>,
+    ) -> Result<Response<v1::CancelResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn confirm_payment(
+        &self,
+        _: Request<v1::ConfirmPaymentRequest>,
+    ) -> Result<Response<v1::ConfirmPaymentResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}

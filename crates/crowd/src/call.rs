@@ -1,0 +1,150 @@
+//! One call of a client with its answer, as a line of the history.
+//!
+//! docs/reliability.md describes the format, so that other checkers can read it.
+
+use std::fmt::Debug;
+
+use bookingq_core::{BookingId, BookingState, ClientId, PaymentId, Place, RequestId};
+use bookingq_proto::convert::from_timestamp;
+use bookingq_proto::v1;
+use serde::{Deserialize, Serialize};
+
+/// What a client calls for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum CallKind {
+    /// Enqueue.
+    Enqueue {
+        /// The request id.
+        request: RequestId,
+    },
+    /// GetStatus.
+    Status,
+    /// An update of an open WatchStatus stream. All updates of one stream share their `start`: the
+    /// moment the client opened it.
+    Watch,
+    /// Cancel.
+    Cancel {
+        /// The booking.
+        of: BookingId,
+    },
+    /// ConfirmPayment.
+    Pay {
+        /// The booking.
+        of: BookingId,
+        /// The payment id.
+        payment: PaymentId,
+    },
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum CallAnswer {
+    /// It was done, and this is the booking after it.
+    Ok(Shown),
+    /// It was refused, and changed nothing.
+    Refused {
+        /// The reason of the closed set, such as `HOLD_EXPIRED`.
+        reason: String,
+    },
+    /// No answer, or one that leaves the outcome open: the call may have been done, or may still
+    /// be.
+    Unknown {
+        /// What came instead of an answer.
+        error: String,
+    },
+}
+
+/// A booking as an answer shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// The booking.
+    pub booking: BookingId,
+    /// The request that made it.
+    #[serde(rename = "made_by")]
+    pub request: RequestId,
+    /// Its place in the order.
+    #[serde(flatten)]
+    pub place: Place,
+    /// Its state.
+    pub state: BookingState,
+    /// What follows its release, where one is under way or certain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<BookingState>,
+    /// Pay before this, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// Its position in line, as far as an update of a watch shows one; 1 = next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
+    /// Whether an Enqueue found a booking that existed before.
+    #[serde(default)]
+    pub existing: bool,
+}
+
+impl Shown {
+    /// From a worker's answer; `None` if the answer is malformed.
+    pub fn from_proto(booking: &v1::Booking, existing: bool) -> Option<Self> {
+        Some(Self {
+            booking: BookingId::new(&booking.booking_id).ok()?,
+            request: RequestId::new(&booking.request_id).ok()?,
+            place: booking.place(),
+            state: booking.state().to_core()?,
+            follows: booking.outcome().to_core(),
+            deadline_ms: booking.deadline.as_ref().map(|at| from_timestamp(at).0),
+            position: None,
+            existing,
+        })
+    }
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedCall {
+    /// The caller.
+    pub client: ClientId,
+    /// What it called for.
+    #[serde(flatten)]
+    pub kind: CallKind,
+    /// When it was sent, in µs after the start of the run.
+    pub start: u64,
+    /// When the answer arrived, or the client stopped waiting for it.
+    pub end: u64,
+    /// The answer.
+    #[serde(flatten)]
+    pub answer: CallAnswer,
+}
+
+/// Takes every call of a crowd.
+pub trait Recorder: Debug + Send + Sync {
+    /// The run's clock: µs since its start.
+    fn now(&self) -> u64;
+
+    /// Takes a call that was sent at `start` and has just ended.
+    fn record(&self, client: &ClientId, kind: &CallKind, start: u64, answer: CallAnswer);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_history_reads_as_documented_and_can_be_read_back() {
+        let booking = BookingId::from_u128(1);
+        let call = RecordedCall {
+            client: ClientId::new("c1").unwrap(),
+            kind: CallKind::Pay { of: booking, payment: PaymentId::new("p1").unwrap() },
+            start: 5,
+            end: 9,
+            answer: CallAnswer::Refused { reason: "HOLD_EXPIRED".into() },
+        };
+        let line = serde_json::to_string(&call).unwrap();
+        let wanted = format!(
+            r#"{{"client":"c1","op":"pay","of":"{booking}","payment":"p1","start":5,"end":9,"outcome":"refused","reason":"HOLD_EXPIRED"}}"#
+        );
+        assert_eq!(line, wanted);
+        assert_eq!(serde_json::from_str::<RecordedCall>(&line).unwrap(), call);
+    }
+}

@@ -1,0 +1,85 @@
+//! The one histogram of every reported latency.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// Longer latencies count as this one.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// Latencies, to about 1 %, in microseconds.
+#[derive(Debug, Clone)]
+pub struct Latency(Histogram<u64>);
+
+/// What is reported of a [`Latency`]; times in milliseconds. All 0 when nothing was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct LatencySummary {
+    /// How many were recorded.
+    pub count: u64,
+    /// Half were at most this.
+    pub p50: f64,
+    /// 99 of 100 were at most this.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Latency {
+    /// Nothing recorded.
+    // The bounds are constants, so it cannot panic.
+    #[allow(clippy::missing_panics_doc)]
+    pub fn new() -> Self {
+        let histogram = Histogram::new_with_max(LONGEST.as_micros() as u64, 2);
+        Self(histogram.expect("a maximum above 2 and 2 digits are always accepted"))
+    }
+
+    /// Records one.
+    pub fn record(&mut self, latency: Duration) {
+        self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// Adds all that another one recorded.
+    pub fn merge(&mut self, other: &Self) {
+        for bucket in other.0.iter_recorded() {
+            self.0.saturating_record_n(bucket.value_iterated_to(), bucket.count_at_value());
+        }
+    }
+
+    /// What to report.
+    pub fn summary(&self) -> LatencySummary {
+        let ms = |micros: u64| micros as f64 / 1000.0;
+        LatencySummary {
+            count: self.0.len(),
+            p50: ms(self.0.value_at_quantile(0.5)),
+            p99: ms(self.0.value_at_quantile(0.99)),
+            max: ms(self.0.max()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_is_in_milliseconds_and_a_day_is_the_longest() {
+        let mut latency = Latency::new();
+        assert_eq!(latency.summary(), LatencySummary::default());
+        for ms in 1..=100 {
+            latency.record(Duration::from_millis(ms));
+        }
+        let summary = latency.summary();
+        assert_eq!(summary.count, 100);
+        assert!((summary.p50 - 50.0).abs() < 1.0, "{summary:?}");
+        assert!((summary.p99 - 99.0).abs() < 1.5, "{summary:?}");
+        latency.record(Duration::MAX);
+        assert!(latency.summary().max >= 86_400_000.0);
+    }
+}

@@ -1,0 +1,84 @@
+//! What a crowd measured, and its report.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use crate::latency::{Latency, LatencySummary};
+use crate::progress::{Progress, ProgressView};
+
+/// How long clients waited for answers, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct CrowdLatency {
+    /// The Enqueue call that was acknowledged.
+    pub enqueue: LatencySummary,
+    /// From the first try of Enqueue to the acknowledgement, retries included.
+    pub joined: LatencySummary,
+    /// From the acknowledgement until the client saw a reservation, or that it gets none.
+    pub queued: LatencySummary,
+    /// The ConfirmPayment call that was answered.
+    pub payment: LatencySummary,
+}
+
+/// What the crowd counted and measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CrowdReport {
+    /// The counters at the end.
+    #[serde(flatten)]
+    pub progress: ProgressView,
+    /// How many bookings clients saw end in each final state.
+    pub finals: BTreeMap<&'static str, u64>,
+    /// Errors by reason; `TRANSPORT` counts those without one of our reasons.
+    pub errors: BTreeMap<&'static str, u64>,
+    /// How long clients waited.
+    pub latency_ms: CrowdLatency,
+}
+
+/// What clients measure.
+#[derive(Debug, Default)]
+pub struct Notes(Mutex<Histograms>);
+
+#[derive(Debug, Default)]
+struct Histograms {
+    enqueue: Latency,
+    joined: Latency,
+    queued: Latency,
+    payment: Latency,
+}
+
+impl Notes {
+    /// `call` is the time of the acknowledged call, `joined` the time since the first try.
+    pub fn acknowledged(&self, call: Duration, joined: Duration) {
+        let mut histograms = self.0.lock();
+        histograms.enqueue.record(call);
+        histograms.joined.record(joined);
+    }
+
+    /// A client saw a reservation, or that it gets none.
+    pub fn decided(&self, after: Duration) {
+        self.0.lock().queued.record(after);
+    }
+
+    /// A payment was answered.
+    pub fn payment_answered(&self, after: Duration) {
+        self.0.lock().payment.record(after);
+    }
+
+    /// Everything so far.
+    pub fn report(&self, progress: &Progress) -> CrowdReport {
+        let histograms = self.0.lock();
+        CrowdReport {
+            progress: progress.view(),
+            finals: progress.finals(),
+            errors: progress.errors(),
+            latency_ms: CrowdLatency {
+                enqueue: histograms.enqueue.summary(),
+                joined: histograms.joined.summary(),
+                queued: histograms.queued.summary(),
+                payment: histograms.payment.summary(),
+            },
+        }
+    }
+}

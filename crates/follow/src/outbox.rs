@@ -1,0 +1,118 @@
+//! Reads the outbox of a store into a [`FollowedQueue`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bookingq_core::backoff::Backoff;
+use bookingq_core::line::Line;
+use bookingq_core::retry::Retry;
+use bookingq_core::{Event, EventSeq, Place};
+use bookingq_store::{Store, StoreError};
+use tracing::{debug, info, warn};
+
+use crate::FollowedQueue;
+
+/// Events in one read.
+const READ: usize = 4096;
+/// Places in one read while the line is loaded.
+const LOAD: usize = 10_000;
+/// How long one read waits for the first event.
+const WAIT: Duration = Duration::from_secs(1);
+/// From a read that brought events to the next: reading a busy outbox in larger pieces costs Redis
+/// less for each event.
+const PACE: Duration = Duration::from_millis(5);
+/// Waits after a failed read. No limit: without the outbox a worker still works, with later
+/// notifications.
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
+
+/// What the process does when its view of the queue changes.
+pub trait FollowObserver: Send + Sync {
+    /// The line was loaded.
+    fn loaded(&self);
+    /// Events arrived; they are applied after this call.
+    fn received(&self, events: &[Event]);
+    /// Entries were trimmed before they were read, or the store has lost data: the line is loaded
+    /// again.
+    fn gap(&self);
+    /// A read failed; it is repeated.
+    fn failed(&self, error: &StoreError);
+}
+
+/// Follows the outbox of one queue.
+pub struct OutboxFollower<O> {
+    /// The outbox.
+    pub store: Arc<dyn Store>,
+    /// The view to keep up to date.
+    pub queue: Arc<FollowedQueue>,
+    /// Set by the store's monitor when the store has lost data.
+    pub resync: Arc<AtomicBool>,
+    /// What the process does in addition.
+    pub observer: O,
+}
+
+impl<O: FollowObserver> OutboxFollower<O> {
+    /// Follows until dropped.
+    pub async fn run(self) {
+        let mut retry = Retry::forever(BACKOFF);
+        loop {
+            match self.follow(&mut retry).await {
+                Ok(gap) => {
+                    info!(at = %gap, "the outbox has a gap; loading the line again");
+                    self.observer.gap();
+                }
+                Err(error) => {
+                    self.observer.failed(&error);
+                    if retry.failures() == 0 {
+                        warn!(%error, "cannot follow the outbox; retrying");
+                    } else {
+                        debug!(%error, failures = retry.failures(), "cannot follow the outbox");
+                    }
+                    retry.wait().await;
+                }
+            }
+        }
+    }
+
+    /// Loads the line, then follows; returns at a gap.
+    async fn follow(&self, retry: &mut Retry) -> Result<EventSeq, StoreError> {
+        let mut after = self.load().await?;
+        self.observer.loaded();
+        loop {
+            let read = self.store.events(after, READ, WAIT).await?;
+            retry.reset();
+            // A store that has lost its data may have no events for a long time.
+            if self.resync.swap(false, Ordering::Relaxed) || read.gap {
+                return Ok(read.next);
+            }
+            after = read.next;
+            if read.events.is_empty() {
+                continue;
+            }
+            self.observer.received(&read.events);
+            self.queue.apply(read.events);
+            tokio::time::sleep(PACE).await;
+        }
+    }
+
+    /// Reads the line in pieces. The end of the outbox is read first, so that what happens in the
+    /// meantime is replayed: a place joins once and leaves once, so a repeated event changes
+    /// nothing.
+    async fn load(&self) -> Result<EventSeq, StoreError> {
+        let after = self.store.latest_event().await?;
+        let (mut line, mut last) = (Line::new(), Place::START);
+        loop {
+            let places = self.store.waiting(last, LOAD).await?;
+            for &place in &places {
+                line.join(place);
+            }
+            match places.last() {
+                Some(&place) if places.len() == LOAD => last = place,
+                _ => break,
+            }
+        }
+        self.queue.reload(line);
+        Ok(after)
+    }
+}

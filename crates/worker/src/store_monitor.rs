@@ -1,0 +1,120 @@
+//! Watches the store: opens it once it is up, reads the queue every second, reports unsafe settings
+//! and lost data.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bookingq_core::backoff::Backoff;
+use bookingq_core::retry::Retry;
+use bookingq_follow::FollowedQueue;
+use bookingq_serve::Readiness;
+use bookingq_store::{Snapshot, Store, StoreError};
+use tokio::time::MissedTickBehavior;
+use tracing::{error, info, warn};
+
+use crate::metrics::WorkerMetrics;
+
+/// Time between readings of the queue.
+const READ_EVERY: Duration = Duration::from_secs(1);
+/// Waits between attempts to open the store. No limit: a worker may start before its Redis.
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
+
+/// Opens the store, retrying until it is reached.
+///
+/// # Errors
+/// What a retry cannot mend: data of a newer release.
+pub async fn open(
+    store: &dyn Store,
+    metrics: &WorkerMetrics,
+    readiness: &Readiness,
+) -> Result<(), StoreError> {
+    let mut retry = Retry::forever(BACKOFF);
+    let opened = loop {
+        match store.open().await {
+            Ok(opened) => break opened,
+            Err(error) if error.is_transient() => {
+                metrics.store_failed(&error);
+                if retry.failures() == 0 {
+                    warn!(%error, "cannot open the store; retrying");
+                }
+                retry.wait().await;
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    for warning in &opened.warnings {
+        error!(queue = %store.queue(), "UNSAFE STORE: {warning}");
+    }
+    metrics.store.unsafe_settings.set(opened.warnings.len() as i64);
+    readiness.set_ready();
+    info!(queue = %store.queue(), epoch = opened.epoch, "the store is open");
+    Ok(())
+}
+
+/// Reads the queue every second, for the metrics and the pace, until dropped. When the data is not
+/// what it was, the store has lost all of it or the newest part: the monitor marks it as new and
+/// sets `resync`, so that the follower reads the line again.
+pub async fn monitor(
+    store: Arc<dyn Store>,
+    queue: Arc<FollowedQueue>,
+    resync: Arc<AtomicBool>,
+    metrics: Arc<WorkerMetrics>,
+) {
+    let mut ticks = tokio::time::interval(READ_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut was_up = true;
+    let mut epoch = String::new();
+    loop {
+        ticks.tick().await;
+        let read = match store.snapshot().await {
+            Ok(snapshot) => {
+                same_data(&*store, &snapshot, &mut epoch).await.map(|same| (snapshot, same))
+            }
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok((snapshot, same)) => {
+                if !same {
+                    metrics.store.losses.inc();
+                    resync.store(true, Ordering::Relaxed);
+                }
+                metrics.queue_read(&snapshot);
+                queue.line.observe(snapshot.now, snapshot.totals.dispatched);
+                if !was_up {
+                    info!("the store answers again");
+                }
+                was_up = true;
+            }
+            Err(error) => {
+                metrics.store_failed(&error);
+                metrics.store.up.set(0);
+                if was_up {
+                    warn!(%error, "the store does not answer");
+                }
+                was_up = false;
+            }
+        }
+    }
+}
+
+/// Whether the store has kept its data since the last reading. If not, marks what it has as new.
+async fn same_data(
+    store: &dyn Store,
+    snapshot: &Snapshot,
+    epoch: &mut String,
+) -> Result<bool, StoreError> {
+    let same = !snapshot.set_back && (epoch.is_empty() || *epoch == snapshot.epoch);
+    if same {
+        epoch.clone_from(&snapshot.epoch);
+        return Ok(true);
+    }
+    *epoch = store.open().await?.epoch;
+    error!(
+        queue = %store.queue(), epoch, waiting = snapshot.backlog,
+        "the store has lost data, all of it or the newest part: clients that are no longer in line \
+         must enqueue again"
+    );
+    Ok(false)
+}

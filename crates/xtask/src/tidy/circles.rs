@@ -1,0 +1,235 @@
+//! No circles between the files of a crate: a file can be read knowing only those below it.
+//!
+//! An import is a path that starts with `crate`, `super`, `self` or a module of the file's own. It
+//! leads to the file that declares what it names, so a `pub use` of a parent is seen through. That
+//! a parent lists its modules, and what of them it shows, is no import.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::problem::Problem;
+use super::rust::{self, Source};
+
+/// Path of a module inside its crate.
+type Module = Vec<String>;
+
+/// Checks each crate.
+pub fn check(sources: &[Source]) -> Vec<Problem> {
+    let mut crates: BTreeMap<&str, Files> = BTreeMap::new();
+    for source in sources {
+        if let Some((name, file)) = source.path.split_once("/src/")
+            && !source.product().is_empty()
+            && let Some(module) = module(file)
+        {
+            let files = crates.entry(name).or_default();
+            // A program beside a library imports it as any other crate does.
+            if !file.ends_with("main.rs") || !files.contains_key(&module) {
+                files.insert(module, FileImports::read(source));
+            }
+        }
+    }
+    crates.values().flat_map(circles).collect()
+}
+
+type Files<'a> = BTreeMap<Module, FileImports<'a>>;
+
+/// What one file says of others.
+struct FileImports<'a> {
+    path: &'a str,
+    /// Each path that may name another file, with its line (0 = first).
+    paths: Vec<(Module, usize)>,
+    /// Paths that are shown to others under their last name.
+    shown: Vec<Module>,
+}
+
+/// `None` for what no module of the crate is, such as further programs.
+fn module(file: &str) -> Option<Module> {
+    let path = file.strip_suffix(".rs")?;
+    let path = path.strip_suffix("/mod").unwrap_or(path);
+    match path {
+        "lib" | "main" => Some(Module::new()),
+        path if path.starts_with("bin/") => None,
+        path => Some(path.split('/').map(str::to_owned).collect()),
+    }
+}
+
+impl<'a> FileImports<'a> {
+    fn read(source: &'a Source) -> Self {
+        let code = source.product();
+        let mut imports = Self { path: &source.path, paths: Vec::new(), shown: Vec::new() };
+        let mut at = 0;
+        while let Some(c) = code[at..].chars().next() {
+            let name = rust::word(&code[at..]);
+            let end = at + name.len();
+            let starts = !name.is_empty() && !code[..at].ends_with("::");
+            if starts && name == "use" {
+                let tree = code[end..].split(';').next().unwrap_or_default();
+                let line_start = code[..at].rfind('\n').map_or(0, |line| line + 1);
+                let is_shown = code[line_start..at].trim_start().starts_with("pub");
+                let line = rust::line_of(code, at);
+                expand(tree.trim(), &Module::new(), &mut |path| {
+                    if is_shown {
+                        imports.shown.push(path);
+                    } else {
+                        imports.paths.push((path, line));
+                    }
+                });
+                at = end + tree.len();
+            } else if starts && code[end..].starts_with("::") {
+                let whole = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+                let path = code[at..].split(|c| !whole(c)).next().unwrap_or_default();
+                let parts = path.split("::").map(str::to_owned).collect();
+                imports.paths.push((parts, rust::line_of(code, at)));
+                at += path.len();
+            } else {
+                at += name.len().max(c.len_utf8());
+            }
+        }
+        imports
+    }
+}
+
+/// Every path of a tree such as `a::{b, c::d}`.
+fn expand(tree: &str, before: &Module, found: &mut impl FnMut(Module)) {
+    let mut path = before.clone();
+    let (plain, group) = tree.split_once('{').map_or((tree, None), |(a, b)| (a, Some(b)));
+    let plain = plain.split(" as ").next().unwrap_or_default();
+    path.extend(plain.split("::").map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned));
+    let Some(group) = group.and_then(|group| group.rsplit_once('}')) else { return found(path) };
+    let (mut depth, mut start) = (0, 0);
+    for (at, c) in group.0.char_indices().chain([(group.0.len(), ',')]) {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                let one = group.0[start..at].trim();
+                if !one.is_empty() {
+                    expand(one, &path, found);
+                }
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The module whose file declares what a path names; `None` if that is no file of this crate.
+fn resolve(files: &Files, from: &Module, path: &[String], limit: usize) -> Option<Module> {
+    let mut here = from.clone();
+    let mut rest = path;
+    let first = rest.first()?;
+    let child = |here: &Module, name| [&here[..], std::slice::from_ref(name)].concat();
+    match first.as_str() {
+        "crate" => here.clear(),
+        "self" => {}
+        "super" => drop(here.pop()),
+        _ if files.contains_key(&child(&here, first)) => here = child(&here, first),
+        _ => return None,
+    }
+    rest = &rest[1..];
+    while let Some(name) = rest.first() {
+        if name == "super" {
+            here.pop();
+        } else if files.contains_key(&child(&here, name)) {
+            here = child(&here, name);
+        } else if name != "self" {
+            let shown = files[&here].shown.iter().find(|shown| shown.last() == Some(name));
+            let through = shown.filter(|_| limit > 0);
+            return through
+                .and_then(|shown| resolve(files, &here, shown, limit - 1))
+                .or(Some(here));
+        }
+        rest = &rest[1..];
+    }
+    Some(here)
+}
+
+/// One problem for each circle, at its first file.
+fn circles(files: &Files) -> Vec<Problem> {
+    let mut arrows: BTreeMap<&Module, BTreeMap<Module, usize>> = BTreeMap::new();
+    for (module, file) in files {
+        let to = arrows.entry(module).or_default();
+        for (path, line) in &file.paths {
+            let target = resolve(files, module, path, 4).filter(|target| target != module);
+            if let Some(target) = target {
+                to.entry(target).or_insert(*line);
+            }
+        }
+    }
+    let reached: BTreeMap<&Module, BTreeSet<&Module>> =
+        arrows.keys().map(|from| (*from, reach(&arrows, from))).collect();
+    let mut problems = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (module, file) in files.iter().filter(|(module, _)| reached[module].contains(module)) {
+        let round = |other: &&&Module| reached[*other].contains(module);
+        let circle: BTreeSet<_> = reached[module].iter().filter(round).copied().collect();
+        if !seen.insert(circle.clone()) {
+            continue;
+        }
+        let mut steps = Vec::new();
+        for from in &circle {
+            for (to, line) in arrows[from].iter().filter(|(to, _)| circle.contains(to)) {
+                steps.push(format!("{}:{} -> {}", files[*from].path, line + 1, files[to].path));
+            }
+        }
+        let what = format!("files import each other in a circle: {}", steps.join(", "));
+        problems.push(Problem::in_file(file.path, what));
+    }
+    problems
+}
+
+fn reach<'a>(
+    arrows: &'a BTreeMap<&Module, BTreeMap<Module, usize>>,
+    from: &Module,
+) -> BTreeSet<&'a Module> {
+    let mut reached = BTreeSet::new();
+    let mut next: Vec<&Module> = arrows[from].keys().collect();
+    while let Some(module) = next.pop() {
+        if reached.insert(module) {
+            next.extend(arrows[module].keys());
+        }
+    }
+    reached
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(files: &[(&str, &str)]) -> Vec<String> {
+        let sources = files
+            .iter()
+            .map(|(file, text)| Source::new(&format!("a/src/{file}.rs"), (*text).to_owned()));
+        check(&sources.collect::<Vec<_>>()).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_circle_is_named_with_its_imports() {
+        let circle = [
+            ("lib", "mod x;\nmod y;\n"),
+            ("x", "use std::fmt;\nuse crate::y::Y;\n"),
+            ("y/mod", "fn f() {\n    crate::x::g();\n}\n"),
+        ];
+        let what = "a/src/x.rs: files import each other in a circle: \
+                    a/src/x.rs:2 -> a/src/y/mod.rs, a/src/y/mod.rs:2 -> a/src/x.rs";
+        assert_eq!(found(&circle), [what]);
+    }
+
+    #[test]
+    fn what_a_parent_shows_is_seen_through() {
+        let files = [
+            ("lib", "mod x;\nmod y;\npub use x::{A as B, C};\npub use self::y::D;\n"),
+            ("x", "pub struct C;"),
+            ("y", "use crate::{C};\nuse super::C;"),
+        ];
+        assert_eq!(found(&files), [""; 0]);
+    }
+
+    #[test]
+    fn a_child_may_not_need_the_parent_that_needs_it() {
+        let lib = "mod x;\nuse self::x::A;\nconst N: u8 = 1;\n";
+        assert_eq!(found(&[("lib", lib), ("x", "use super::N;")]).len(), 1);
+        assert_eq!(found(&[("lib", lib), ("x", "use super::*;\n")]).len(), 1);
+        assert_eq!(found(&[("lib", lib), ("x", "")]).len(), 0);
+        assert_eq!(found(&[("lib", "mod x;"), ("x", "use super::N;")]).len(), 0);
+    }
+}
