@@ -37,6 +37,14 @@ impl ArgsWriter {
         self.0.push(format!("--{name}={value}"));
     }
 
+    /// Writes a flag that no field of the resource sets, only if it differs from its default: a
+    /// flag would override the environment variable that a Pod template may set instead.
+    fn unless_default<T: Display + PartialEq>(&mut self, name: &str, value: T, default: T) {
+        if value != default {
+            self.flag(name, value);
+        }
+    }
+
     fn some<T: Display>(&mut self, name: &str, value: Option<&T>) {
         if let Some(value) = value {
             self.flag(name, value);

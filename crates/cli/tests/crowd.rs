@@ -160,8 +160,11 @@ async fn without_redis_a_crowd_tells_what_it_saw_and_ends_when_its_time_is_over(
     let output = output(crowd).await;
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("the time is over; 40 clients had not come to an end"), "{text}");
-    assert!(text.contains("crowd: 40 came, 40 got a place, 0 were refused one"), "{text}");
+    assert!(
+        text.contains("the time is over; 40 clients leave before their bookings have ended"),
+        "{text}"
+    );
+    assert!(text.contains("crowd: 40 came, 40 got a place, 0 were refused"), "{text}");
     assert!(text.contains("as far as they could see"), "{text}");
     let report: Value = serde_json::from_reader(file.as_file()).unwrap();
     assert_eq!((&report["crowd"]["held"], &report["sound"]), (&40.into(), &true.into()));

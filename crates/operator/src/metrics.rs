@@ -75,7 +75,11 @@ impl Metrics {
     /// When it does so already, which would be a defect.
     pub fn tell_conditions(&self, queues: Store<Watched>) -> prometheus::Result<()> {
         let help = "What a condition of a queue says: 1 True, 0 False, -1 Unknown";
-        let opts = Opts::new("queue_condition", help);
+        self.conditions("queue_condition", help, queues)
+    }
+
+    fn conditions(&self, name: &str, help: &str, queues: Store<Watched>) -> prometheus::Result<()> {
+        let opts = Opts::new(name, help);
         let shape = IntGaugeVec::new(opts.clone(), &CONDITION)?;
         self.registry.collector(Conditions { opts, shape, queues })
     }

@@ -1,21 +1,20 @@
-//! The worker: takes bookings over gRPC, takes them from the line in order, reserves, confirms and
-//! releases.
+//! The worker: accepts bookings over gRPC, claims them in order, reserves, confirms and releases.
 //!
 //! ```text
 //!   config ──> worker (start, drain) ──┬─ server ── service ── store::GroupCommit
-//!                                      ├─ processing (claims ─ executor ─ classify, renewals) ── downstream
+//!                                      ├─ processing (claims ─ executor ─ classify) ── downstream
 //!                                      ├─ bookingq_follow (outbox ─ line view, hub)
 //!                                      ├─ notifier ── Realtime Service
 //!                                      └─ runtime: store monitor, executor, metrics, admin port
 //!   sweeper: the same runtime and processing, of due tasks only, and the sweep itself
 //! ```
 //!
-//! A worker holds nothing that matters: killed at any moment, what it had in hand is claimed by
-//! another once its leases have run out, and every call it made is idempotent by booking id.
+//! A worker holds no state of its own: when it is killed, another worker claims its tasks once their
+//! leases have ended, and every call it made is idempotent by booking id.
 
+mod body_budget;
 pub mod config;
 pub mod downstream;
-mod intake;
 pub mod metrics;
 pub mod notifier;
 pub mod processing;
@@ -36,25 +35,25 @@ pub use worker::{DrainReport, Worker, WorkerHandle};
 
 use downstream::channel::DownstreamError;
 
-/// Why a worker or sweeper can't start or go on.
+/// Why a worker or sweeper cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// A port, a TLS file or a metric.
     #[error(transparent)]
     Process(#[from] ServeError),
-    /// A service can't be used as configured.
+    /// A service cannot be used as configured.
     #[error(transparent)]
     Downstream(#[from] DownstreamError),
-    /// TLS files of our own port.
+    /// The TLS files of the gRPC port.
     #[error("TLS of the gRPC port: {0}")]
     Tls(String),
-    /// The store can't be used.
+    /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The gRPC port failed.
-    #[error("can't go on serving: {0}")]
+    #[error("cannot continue to serve: {0}")]
     Serve(String),
-    /// A sweep that achieved nothing.
+    /// No sweep succeeded.
     #[error("the sweep failed: {0}")]
     Swept(String),
 }

@@ -24,8 +24,8 @@ use tonic_health::server::HealthReporter;
 use tracing::warn;
 
 use crate::WorkerError;
+use crate::body_budget::BodyBudget;
 use crate::config::{ServerLimits, WorkerConfig};
-use crate::intake::Intake;
 use crate::metrics::WorkerMetrics;
 use crate::service::{Handlers, WorkerService};
 
@@ -33,23 +33,23 @@ use crate::service::{Handlers, WorkerService};
 const CONNECTIONS: usize = 16_384;
 /// Files that connections leave for everything else: Redis, the services, the admin port.
 const SPARE_FILES: usize = 256;
-/// Until a connection is accepted again after one could not be.
+/// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Bytes that a stream, and a whole connection, may send before we have looked at them. They are
-/// looked at at once, so this bounds what lies unread, not how fast it comes: at half a millisecond
-/// in between, 512 MiB/s for each connection.
+/// Bytes that a stream, and a whole connection, may send before the worker has read them. It reads
+/// at once, so this limits unread data, not throughput: with half a millisecond between reads,
+/// 512 MiB/s for each connection.
 const WINDOWS: (u32, u32) = (64 * 1024, 256 * 1024);
-/// How long a recycled connection may finish its calls. Long streams are cut then, and opened
-/// elsewhere.
+/// How long a recycled connection may finish its calls. Longer streams are cut, and clients reopen
+/// them elsewhere.
 const AGE_GRACE: Duration = Duration::from_secs(10);
 /// Half-open connections are found within the sum of these.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 
-/// A connection that has not sent an HTTP/2 preface's worth of bytes by then is dropped: it is no
-/// client of ours.
+/// A connection that has not sent as many bytes as an HTTP/2 preface by then is dropped: it is no
+/// gRPC client.
 const PREFACE: (usize, Duration) = (24, Duration::from_secs(10));
 
-/// The name the health service knows the worker by, beside the empty one.
+/// The worker's name in the health service, beside the empty one.
 pub const SERVICE_NAME: &str = "bookingqueue.v1.BookingWorkerService";
 
 /// A running gRPC port.
@@ -82,7 +82,10 @@ impl GrpcServer {
         let reflection_failed =
             |error: tonic_reflection::server::Error| WorkerError::Serve(error.to_string());
         let router = builder(limits, config.tls.as_ref())?
-            .layer(Intake::new(limits.intake_bytes, metrics.server.body_budget_refusals.clone()))
+            .layer(BodyBudget::new(
+                limits.intake_bytes,
+                metrics.server.body_budget_refusals.clone(),
+            ))
             .add_service(handlers)
             .add_service(health_service)
             .add_service(reflection().build_v1().map_err(reflection_failed)?)
@@ -129,7 +132,7 @@ pub(crate) async fn set_serving(health: &HealthReporter, status: ServingStatus) 
     health.set_service_status(SERVICE_NAME, status).await;
 }
 
-/// New connections, as many as are allowed.
+/// Accepts connections up to the limit.
 struct Incoming {
     listener: TcpListener,
     places: PollSemaphore,
@@ -150,7 +153,7 @@ impl Incoming {
             warn!(
                 files,
                 connections = allowed,
-                "few open files are allowed, and so are connections"
+                "the limit of open files reduces the number of connections"
             );
         }
         let places = PollSemaphore::new(Arc::new(Semaphore::new(allowed)));
@@ -175,18 +178,18 @@ impl Stream for Incoming {
         match self.listener.poll_accept(context) {
             Poll::Ready(Ok((stream, _))) => {
                 if let Err(error) = stream.set_nodelay(true) {
-                    warn!(%error, "can't set TCP_NODELAY");
+                    warn!(%error, "cannot set TCP_NODELAY");
                 }
                 let place = self.place.take();
                 let cut = Box::pin(self.cut.clone().cancelled_owned());
                 Poll::Ready(Some(Ok(Connection::new(stream, cut, self.gauge.clone(), place))))
             }
-            // Out of file descriptors, or a peer that was gone before we looked: the listener
-            // itself is well. In the first case it would fail again at once.
+            // Out of file descriptors, or the peer has gone: the listener itself is fine. In the
+            // first case another accept would fail at once.
             Poll::Ready(Err(error)) => {
-                warn!(%error, "can't accept a connection");
+                warn!(%error, "cannot accept a connection");
                 let mut pause = Box::pin(tokio::time::sleep(ACCEPT_PAUSE));
-                // Registers the waker; it cannot be over yet.
+                // Registers the waker; the pause cannot be over yet.
                 let _ = pause.as_mut().poll(context);
                 self.pause = Some(pause);
                 Poll::Pending
@@ -196,11 +199,11 @@ impl Stream for Incoming {
     }
 }
 
-/// A TCP connection that is counted, and that ends when the port is cut.
+/// A TCP connection that is counted, and that ends with the port's `cut` token.
 struct Connection {
     stream: TcpStream,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Bytes still to come before the deadline; none any more once it is gone.
+    /// Bytes missing from the preface, and its deadline; `None` once it is complete.
     preface: Option<(usize, Pin<Box<Sleep>>)>,
     gauge: IntGauge,
     _place: Option<OwnedSemaphorePermit>,
@@ -218,7 +221,7 @@ impl Connection {
         Self { stream, cut, preface, gauge, _place: place }
     }
 
-    /// Counts what was read towards the preface.
+    /// Counts bytes read towards the preface.
     fn has_read(&mut self, bytes: usize) {
         if let Some((missing, _)) = &mut self.preface {
             *missing = missing.saturating_sub(bytes);

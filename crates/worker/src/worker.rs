@@ -26,7 +26,7 @@ use crate::processing::{ClaimLoop, Wake};
 use crate::runtime::{Runtime, TaskConfig};
 use crate::server::{GrpcServer, set_serving};
 use crate::service::WorkerService;
-use crate::service::gate::Gate;
+use crate::service::limits::ConcurrencyLimits;
 use crate::service::parse::Parser;
 use crate::{WorkerError, store_monitor};
 
@@ -81,7 +81,7 @@ impl Worker {
         let service = WorkerService {
             parser: Parser::new(runtime.store.queue().clone()),
             store: runtime.group.clone(),
-            gate: Gate::new(config.limits.requests, config.limits.watches),
+            limits: ConcurrencyLimits::new(config.limits.requests, config.limits.watches),
             followed: Arc::clone(&runtime.queue),
             metrics: Arc::clone(&runtime.metrics),
             executor: Arc::clone(&executor),

@@ -1,4 +1,4 @@
-//! Workers that die, leave or are slow, and services that stop answering.
+//! Workers that die, drain or are slow, and services that stop answering.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -28,14 +28,14 @@ async fn fill(world: &World, clients: usize) {
 }
 
 async fn all_are_held(world: &World, clients: u64) {
-    support::eventually("everybody has a hold", || async {
+    support::eventually("every client has a hold", || async {
         world.store.snapshot().await.unwrap().holds == clients
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_killed_workers_tasks_are_done_by_another_and_nothing_is_reserved_twice() {
+async fn a_killed_workers_tasks_are_executed_by_another_and_no_booking_is_reserved_twice() {
     let world = World::new("stock=1000,latency=50ms").await;
     fill(&world, 300).await;
     let first = world.worker("first").await;
@@ -46,15 +46,15 @@ async fn a_killed_workers_tasks_are_done_by_another_and_nothing_is_reserved_twic
     first.kill();
     let second = world.worker("second").await;
     all_are_held(&world, 300).await;
-    let shop = world.booking.shop();
-    assert_eq!(shop.totals().held_bookings, 300);
-    assert!(shop.page(0, 10_000).1.iter().all(|entry| entry.reservations == 1));
+    let service = world.booking.shop();
+    assert_eq!(service.totals().held_bookings, 300);
+    assert!(service.page(0, 10_000).1.iter().all(|entry| entry.reservations == 1));
     assert!(world.store.snapshot().await.unwrap().totals.reclaimed > 0);
     second.drain().await;
 }
 
 #[tokio::test]
-async fn a_leaving_worker_finishes_what_it_has_and_takes_no_more() {
+async fn a_draining_worker_finishes_its_tasks_and_claims_no_more() {
     let world = World::new("stock=1000,latency=200ms").await;
     fill(&world, 200).await;
     let worker = world.worker("w").await;
@@ -93,7 +93,7 @@ async fn a_worker_that_has_no_time_to_finish_gives_its_tasks_back_at_once() {
 }
 
 #[tokio::test]
-async fn an_outage_of_the_booking_service_fails_nobody() {
+async fn an_outage_of_the_booking_service_fails_no_booking() {
     let world = World::new("stock=1000").await;
     let worker = world.worker("w").await;
     world.booking.pause();
@@ -124,7 +124,7 @@ async fn a_payment_during_an_outage_wins_and_is_confirmed_afterwards() {
 }
 
 #[tokio::test]
-async fn the_realtime_service_is_told_everything_in_order_across_workers_and_lost_replies() {
+async fn the_realtime_service_receives_every_update_in_order_across_workers_and_lost_replies() {
     let world = World::new("stock=1000").await;
     let spec = "lost_replies=20%".parse::<ServiceSpec>().unwrap();
     let realtime = RealtimeSim::start(spec, support::local()).await.unwrap();
@@ -139,12 +139,14 @@ async fn the_realtime_service_is_told_everything_in_order_across_workers_and_los
     first.kill();
     fill_more(&world).await;
     all_are_held(&world, 201).await;
-    support::eventually("everybody is told of the hold", || {
+    support::eventually("every client's hold is published", || {
         let record = Arc::clone(realtime.record());
         async move {
             (0..200).chain([1000]).all(|n| {
-                let told = record.client(&format!("c{n}"));
-                told.is_some_and(|told| told.state == Some(bookingq_core::BookingState::Reserved))
+                let record_of_client = record.client(&format!("c{n}"));
+                record_of_client.is_some_and(|client| {
+                    client.state == Some(bookingq_core::BookingState::Reserved)
+                })
             })
         }
     })

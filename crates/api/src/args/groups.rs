@@ -58,9 +58,10 @@ impl RedisArgs {
     pub(super) fn write(&self, writer: &mut ArgsWriter) {
         writer.some("redis", self.url.as_ref());
         writer.path("redis-password-file", self.password_file.as_ref());
-        writer.flag("redis-deadline", self.deadline);
+        let default = Self::default();
+        writer.unless_default("redis-deadline", self.deadline, default.deadline);
         writer.flag("retention", self.retention);
-        writer.flag("outbox-entries", self.outbox_entries);
+        writer.unless_default("outbox-entries", self.outbox_entries, default.outbox_entries);
     }
 }
 
@@ -258,9 +259,10 @@ impl ServerArgs {
         writer.path("tls-cert", self.certificate.as_ref());
         writer.path("tls-key", self.key.as_ref());
         writer.path("tls-client-ca", self.client_ca.as_ref());
-        writer.flag("max-connection-age", self.connection_age);
-        writer.flag("max-requests", self.requests);
-        writer.flag("max-watches", self.watches);
+        let default = Self::default();
+        writer.unless_default("max-connection-age", self.connection_age, default.connection_age);
+        writer.unless_default("max-requests", self.requests, default.requests);
+        writer.unless_default("max-watches", self.watches, default.watches);
     }
 }
 

@@ -203,7 +203,8 @@ impl SweepArgs {
         writer.flag("queue", &self.queue);
         writer.some("id", self.id.as_ref());
         writer.some("admin-listen", self.admin_listen.as_ref());
-        writer.flag("grace", self.grace);
+        let default = DurationString::new(defaults::SWEEP_GRACE);
+        writer.unless_default("grace", self.grace, default);
         self.redis.write(&mut writer);
         self.processing.write(&mut writer);
         writer.some("booking", self.booking.as_ref());

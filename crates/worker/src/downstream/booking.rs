@@ -107,8 +107,8 @@ impl BookingClient {
         let response = call(self.timeout(), request, |request| client.reserve(request)).await?;
         match response.outcome {
             Some(reserve_response::Outcome::Reserved(reserved)) => {
-                // An id that cannot be stored counts as no answer: the reservation is released by its
-                // booking id.
+                // An id that cannot be stored counts as no answer: the reservation is released by
+                // its booking id.
                 ReservationId::new(&reserved.reservation_id)
                     .map(Answer::Reserved)
                     .map_err(|invalid| malformed(&invalid.to_string()))

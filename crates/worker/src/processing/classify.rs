@@ -13,8 +13,9 @@ use crate::downstream::breaker::ServiceHealth;
 /// The task's outcome. `chance` in [0, 1) spreads retries.
 ///
 /// A failed attempt counts against a booking only if the failure says something about the booking:
-/// an error answered while the circuit is closed, or silence while others were answered. Confirm and
-/// Release never give up (invariant 4): a client has paid, or a reservation must go back on sale.
+/// an error answered while the circuit is closed, or silence while others were answered. Confirm
+/// and Release never give up (invariant 4): a client has paid, or a reservation must go back on
+/// sale.
 pub fn classify(
     task: &Task,
     answer: Result<Answer, CallError>,

@@ -47,7 +47,7 @@ impl WorkerService {
             return Ok(won);
         }
         self.wake.notify_one();
-        // The payment has won whatever this reading returns: a store that fails now changes nothing.
+        // The payment has won whatever this reading returns..
         let now = self.store.status(client.clone()).await.ok().flatten();
         Ok(now.filter(|booking| booking.id == won.id).unwrap_or(won))
     }

@@ -37,7 +37,7 @@ impl WorkerService {
                 Err(error) => results.push(Some(Err(error))),
             }
         }
-        // The caller has made a batch already: it goes to the store as it is.
+        // The caller has already made a batch: it bypasses group commit.
         let answers =
             self.store.store().enqueue(valid).await.map_err(|error| self.store_error(error))?;
         self.wake.notify_one();

@@ -1,8 +1,8 @@
-//! The gRPC service: reads requests, asks the store through group commit, answers.
+//! The gRPC service: parses requests, calls the store through group commit, responds.
 
 mod confirm;
 mod enqueue;
-pub mod gate;
+pub mod limits;
 mod observe;
 pub mod parse;
 mod queue;
@@ -26,7 +26,7 @@ use tonic::{Request, Response, Status};
 
 use crate::metrics::WorkerMetrics;
 use crate::processing::{Executor, Wake};
-use gate::Gate;
+use limits::ConcurrencyLimits;
 use parse::Parser;
 
 /// All that the handlers share.
@@ -35,19 +35,19 @@ pub struct WorkerService {
     pub parser: Parser,
     /// The store.
     pub store: GroupCommit,
-    /// Bounds what is worked on at once.
-    pub gate: Gate,
+    /// Limits requests and streams in progress.
+    pub limits: ConcurrencyLimits,
     /// Positions, pace and subscribers.
     pub followed: Arc<FollowedQueue>,
     /// What is counted.
     pub metrics: Arc<WorkerMetrics>,
-    /// Does confirmations.
+    /// Executes confirmations.
     pub executor: Arc<Executor>,
-    /// Confirmations under way: they outlive the call that began them.
+    /// Confirmations in progress: they outlive the request that started them.
     pub confirmations: TaskTracker,
     /// Wakes the claim loop of this worker.
     pub wake: Wake,
-    /// How long a confirmation is ours without a sign of life.
+    /// Length of a confirmation's lease.
     pub lease: Duration,
     /// Set when this worker is draining: streams end, so that clients open them elsewhere.
     pub draining: CancellationToken,
@@ -70,7 +70,7 @@ impl WorkerService {
         convert::booking(self.parser.queue(), booking, eta)
     }
 
-    /// What a caller is told when the store did not answer.
+    /// The error of a request whose store call failed.
     fn store_error(&self, error: StoreError) -> ApiError {
         self.metrics.store_failed(&error);
         match error {

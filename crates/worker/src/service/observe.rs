@@ -1,5 +1,5 @@
-//! What happens to every request alike: a place behind the gate, its metrics, and its refusal as a
-//! gRPC status.
+//! What every request has in common: the concurrency limit, metrics, and a refusal as a gRPC
+//! status.
 
 use std::future::Future;
 
@@ -11,15 +11,15 @@ use tracing::debug;
 use super::WorkerService;
 
 impl WorkerService {
-    /// Works on one request if there is room for it.
+    /// Executes one request within the concurrency limit, and counts it.
     pub(super) async fn observed<R>(
         &self,
         method: &'static str,
         work: impl Future<Output = Result<R, ApiError>>,
     ) -> Result<Response<R>, Status> {
         let start = Instant::now();
-        let result = match self.gate.request() {
-            Ok(_place) => work.await,
+        let result = match self.limits.request() {
+            Ok(_permit) => work.await,
             Err(overloaded) => Err(overloaded),
         };
         let metrics = &self.metrics.server;

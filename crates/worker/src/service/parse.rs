@@ -1,4 +1,4 @@
-//! From messages to typed values: past this file there are no bare strings and integers.
+//! Parses messages into typed values: past this file there are no bare strings and integers.
 
 use bookingq_core::ids::Invalid;
 use bookingq_core::limits::MAX_ENQUEUE_BATCH;
@@ -7,14 +7,14 @@ use bookingq_proto::error::ApiError;
 use bookingq_proto::v1;
 use bookingq_store::{Cancel, Confirm, Enqueue};
 
-/// Reads requests meant for one queue.
+/// Parses requests for one queue.
 #[derive(Debug, Clone)]
 pub struct Parser {
     queue: QueueName,
 }
 
 impl Parser {
-    /// For the queue this worker serves.
+    /// A parser for the queue that this worker serves.
     pub fn new(queue: QueueName) -> Self {
         Self { queue }
     }
@@ -27,7 +27,7 @@ impl Parser {
     /// Whether the request is for this queue.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` for what can't be a queue's name, `QUEUE_NOT_FOUND` for another queue's.
+    /// `INVALID_ARGUMENT` for an invalid name, `QUEUE_NOT_FOUND` for another queue.
     pub fn check_queue(&self, asked: &str) -> Result<(), ApiError> {
         if asked == self.queue.as_str() {
             return Ok(());
@@ -36,10 +36,10 @@ impl Parser {
         Err(ApiError::QueueNotFound { asked: format!("\"{name}\""), serves: self.queue.clone() })
     }
 
-    /// A place in line.
+    /// Parses an Enqueue.
     ///
     /// # Errors
-    /// The first field that is not as it must be.
+    /// The first invalid field.
     pub fn enqueue(
         &self,
         request: &v1::EnqueueRequest,
@@ -55,7 +55,7 @@ impl Parser {
         })
     }
 
-    /// Whether a batch has an allowed size.
+    /// Checks the size of a batch.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` when empty or over 1,000.
@@ -66,28 +66,28 @@ impl Parser {
         Err(Invalid::new("requests", &format!("{len} entries"), "1 to 1000 entries").into())
     }
 
-    /// Whose booking.
+    /// Parses the client of a request.
     ///
     /// # Errors
-    /// The first field that is not as it must be.
+    /// The first invalid field.
     pub fn client(&self, queue: &str, client_id: &str) -> Result<ClientId, ApiError> {
         self.check_queue(queue)?;
         Ok(ClientId::new(client_id)?)
     }
 
-    /// A client leaves.
+    /// Parses a Cancel.
     ///
     /// # Errors
-    /// The first field that is not as it must be.
+    /// The first invalid field.
     pub fn cancel(&self, request: &v1::CancelRequest) -> Result<Cancel, ApiError> {
         let client = self.client(&request.queue, &request.client_id)?;
         Ok(Cancel { client, booking: booking_id(&request.booking_id)? })
     }
 
-    /// A payment.
+    /// Parses a ConfirmPayment.
     ///
     /// # Errors
-    /// The first field that is not as it must be.
+    /// The first invalid field.
     pub fn confirm(&self, request: &v1::ConfirmPaymentRequest) -> Result<Confirm, ApiError> {
         let client = self.client(&request.queue, &request.client_id)?;
         let booking = booking_id(&request.booking_id)?;

@@ -1,5 +1,4 @@
-//! WatchStatus: the booking now, and again whenever its state or position changes, until it is
-//! final.
+//! WatchStatus: the booking now, and after each change of its state or position, until it is final.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use tonic::Status;
 
 use super::WorkerService;
 
-/// What the client reads.
+/// The response stream.
 pub type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchStatusResponse, Status>> + Send>>;
 
 /// One open stream.
@@ -24,7 +23,7 @@ struct OpenWatch {
     subscription: Subscription,
     shown: Booking,
     stage: Stage,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// How far a stream is.
@@ -32,9 +31,9 @@ struct OpenWatch {
 enum Stage {
     /// The booking as it was found has not been sent yet.
     First,
-    /// Waiting for news.
+    /// Waiting for an update.
     Following,
-    /// All is said.
+    /// The last message has been sent.
     Ended,
 }
 
@@ -47,15 +46,15 @@ pub(super) async fn open(
     request: v1::WatchStatusRequest,
 ) -> Result<WatchStream, ApiError> {
     let client = service.parser.client(&request.queue, &request.client_id)?;
-    let place = service.gate.watch()?;
-    // First the subscription, then the look: nothing that happens in between is missed.
+    let permit = service.limits.watch()?;
+    // Subscribe before the first reading, so that no event in between is missed.
     let subscription = service.followed.hub.subscribe(&client);
     let found =
         service.store.status(client.clone()).await.map_err(|error| service.store_error(error))?;
     let shown = found.ok_or(Refusal::BookingNotFound)?;
     service.metrics.server.watches.set(service.followed.hub.len() as i64);
     let watch =
-        OpenWatch { service, client, subscription, shown, stage: Stage::First, _place: place };
+        OpenWatch { service, client, subscription, shown, stage: Stage::First, _permit: permit };
     Ok(Box::pin(futures::stream::unfold(watch, |mut watch| async move {
         let item = watch.next().await?;
         Some((item, watch))
@@ -92,8 +91,8 @@ impl OpenWatch {
         loop {
             match self.subscription.next().await {
                 Some(WatchUpdate::Position(position)) => {
-                    // Nobody ever moves back in line: a higher one comes from a picture of the line
-                    // that is behind what the store has said.
+                    // A booking never moves back in line: a higher position comes from a view of
+                    // the line that is older than the last answer of the store.
                     let forward = self.shown.position.is_none_or(|shown| position < shown);
                     if self.shown.state == BookingState::Queued && forward {
                         self.shown.position = Some(position);
@@ -104,12 +103,12 @@ impl OpenWatch {
                     if self.is_known(&event) {
                         continue;
                     }
-                    if self.apply(&event) || self.look().await? {
+                    if self.apply(&event) || self.read().await? {
                         return Ok(());
                     }
                 }
                 Some(WatchUpdate::Refresh) => {
-                    if self.look().await? {
+                    if self.read().await? {
                         return Ok(());
                     }
                 }
@@ -120,17 +119,17 @@ impl OpenWatch {
         }
     }
 
-    /// An event from before the look that `shown` came from.
+    /// Whether the event is older than the reading that `shown` came from.
     fn is_known(&self, event: &Event) -> bool {
         event.is_reclaim()
             || event.place < self.shown.place
             || (event.booking == self.shown.id && event.to == self.shown.state)
     }
 
-    /// Follows a transition without asking the store. `false`: it does not fit, or says too little;
-    /// look instead.
+    /// Applies a transition without reading the store. `false` when it does not fit or says too
+    /// little: then the store must be read.
     fn apply(&mut self, event: &Event) -> bool {
-        // What a client needs of a reservation is not in the event.
+        // The event does not carry the reservation that a client needs.
         let plain = event.to != BookingState::Reserved;
         if !plain || event.booking != self.shown.id || !self.shown.state.may_become(event.to) {
             return false;
@@ -144,8 +143,8 @@ impl OpenWatch {
         true
     }
 
-    /// Looks into the store; whether there was anything new.
-    async fn look(&mut self) -> Result<bool, Status> {
+    /// Reads the booking from the store. Returns whether it has changed.
+    async fn read(&mut self) -> Result<bool, Status> {
         let found = self.service.store.status(self.client.clone()).await;
         let found = found.map_err(|error| Status::from(self.service.store_error(error)))?;
         let found = found.ok_or_else(|| Status::from(ApiError::from(Refusal::BookingNotFound)))?;

@@ -1,4 +1,4 @@
-//! Bounds what is worked on at once: what is over is refused at once, with the time to come back.
+//! Limits requests and streams in progress: further ones are refused at once, with the time to retry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,23 +6,23 @@ use std::time::Duration;
 use bookingq_proto::error::ApiError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-/// When a refused caller should come back.
+/// When a refused caller should retry.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Two bounds: requests, and open streams.
+/// The limits of requests in progress, and of open streams.
 #[derive(Debug)]
-pub struct Gate {
+pub struct ConcurrencyLimits {
     requests: Semaphore,
     watches: Arc<Semaphore>,
 }
 
-impl Gate {
-    /// At most so many at once.
+impl ConcurrencyLimits {
+    /// At most this many at once.
     pub fn new(requests: usize, watches: usize) -> Self {
         Self { requests: Semaphore::new(requests), watches: Arc::new(Semaphore::new(watches)) }
     }
 
-    /// A place for one request.
+    /// Permission for one request.
     ///
     /// # Errors
     /// `OVERLOADED` when all are taken.
@@ -30,7 +30,7 @@ impl Gate {
         self.requests.try_acquire().map_err(|_| ApiError::Overloaded { retry_after: RETRY_AFTER })
     }
 
-    /// A place for one stream.
+    /// Permission for one stream.
     ///
     /// # Errors
     /// `OVERLOADED` when all are taken.

@@ -1,5 +1,5 @@
-//! A booking's life over real sockets: from a place in line to a final state, by way of the
-//! simulated Booking Service.
+//! A booking's life over real sockets: from Enqueue to a final state, with the simulated
+//! Booking Service.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -16,7 +16,7 @@ use support::{World, cancel, connect, enqueue, pay, reason, status, until_state}
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
-async fn who_pays_in_time_is_confirmed() {
+async fn a_client_that_pays_in_time_is_confirmed() {
     let world = World::new("stock=10").await;
     let worker = world.worker("w").await;
     let mut client = connect(&worker).await;
@@ -78,7 +78,7 @@ async fn a_late_payment_is_refused_even_if_no_sweeper_ran() {
 }
 
 #[tokio::test]
-async fn a_sweep_gives_back_what_is_not_paid_and_needs_no_worker_for_it() {
+async fn a_sweep_releases_unpaid_holds_and_needs_no_worker() {
     let world = World::new("stock=10").await;
     let mut config = world.config("w");
     config.hold = Duration::from_millis(20);
@@ -147,7 +147,7 @@ async fn a_refused_confirmation_is_released_and_fails() {
 }
 
 #[tokio::test]
-async fn invariant_4_who_runs_out_of_tries_is_released_and_fails() {
+async fn invariant_4_a_booking_out_of_attempts_is_released_and_fails() {
     let world = World::new("stock=1000,errors=50%").await;
     let mut config = world.config("w");
     config.retry.attempts = 1;
@@ -156,7 +156,7 @@ async fn invariant_4_who_runs_out_of_tries_is_released_and_fails() {
     for n in 0..40 {
         enqueue(&mut client, &format!("c{n}"), "r").await.unwrap();
     }
-    support::eventually("everybody has a hold or has failed", || async {
+    support::eventually("every client has a hold or has failed", || async {
         let snapshot = world.store.snapshot().await.unwrap();
         snapshot.holds + snapshot.totals.failed == 40
     })

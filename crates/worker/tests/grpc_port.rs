@@ -1,4 +1,4 @@
-//! What stands at the gRPC port: refusals with reasons, health, bounds, streams, TLS.
+//! The gRPC port: refusals with reasons, health, bounds, streams, TLS.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -31,7 +31,7 @@ async fn every_refusal_names_its_reason_and_its_field() {
     }
     let other = v1::GetQueueRequest { queue: "theatre".into() };
     assert_eq!(reason(&client.get_queue(other).await.unwrap_err()), ErrorReason::QueueNotFound);
-    let unknown = cancel(&mut client, "nobody").await.unwrap_err();
+    let unknown = cancel(&mut client, "stranger").await.unwrap_err();
     assert_eq!(reason(&unknown), ErrorReason::BookingNotFound);
     world.store.set_admission(Admission::Closed).await.unwrap();
     let closed = enqueue(&mut client, "late", "r").await.unwrap_err();
@@ -125,7 +125,7 @@ async fn a_watcher_sees_every_step_to_the_end_and_the_stream_closes() {
 }
 
 #[tokio::test]
-async fn too_many_at_once_are_told_when_to_come_back() {
+async fn requests_over_the_limit_are_refused_with_a_time_to_retry() {
     let world = World::new("stock=1").await;
     world.store.set_admission(Admission::Paused).await.unwrap();
     let limits = ServerLimits { watches: 1, ..ServerLimits::default() };
@@ -138,7 +138,7 @@ async fn too_many_at_once_are_told_when_to_come_back() {
     assert_eq!(reason(&refused), ErrorReason::Overloaded);
     assert!(refused.get_details_retry_info().unwrap().retry_delay.is_some());
     drop(open);
-    support::eventually("the place is free again", || {
+    support::eventually("the limit has room again", || {
         let (mut client, request) = (client.clone(), request.clone());
         async move { client.watch_status(request).await.is_ok() }
     })
@@ -147,7 +147,7 @@ async fn too_many_at_once_are_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn health_follows_the_worker_and_streams_end_when_it_leaves() {
+async fn health_follows_the_worker_and_streams_end_when_it_drains() {
     let world = World::new("stock=1").await;
     world.store.set_admission(Admission::Paused).await.unwrap();
     let config = WorkerConfig {
@@ -178,13 +178,13 @@ async fn health_follows_the_worker_and_streams_end_when_it_leaves() {
     let request = v1::WatchStatusRequest { queue: "concert".into(), client_id: "anna".into() };
     let mut stream = client.watch_status(request).await.unwrap().into_inner();
     stream.message().await.unwrap().unwrap();
-    let leaving = tokio::spawn(worker.drain());
+    let draining = tokio::spawn(worker.drain());
     serving(ServingStatus::NotServing).await;
     // Endpoints lag: the port still serves.
     assert!(enqueue(&mut client, "berta", "r").await.is_ok());
     let end = tokio::time::timeout(support::LIMIT, stream.message()).await.unwrap().unwrap_err();
     assert_eq!(end.code(), tonic::Code::Unavailable);
-    leaving.await.unwrap();
+    draining.await.unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,291 @@
+//! Limits the memory of incoming requests: all of them together may hold a number of bytes. Over
+//! it, the request whose message has been incomplete for longest is refused, so that clients that
+//! never finish a message make room for those that do, however many they are.
+//!
+//! It applies before messages are decoded, where a limit by number is useless: the largest message
+//! is a thousand times the usual one.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bookingq_proto::error::ApiError;
+use http::Request;
+use http_body::{Frame, SizeHint};
+use parking_lot::Mutex;
+use prometheus::IntCounter;
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+/// The cost of a request before its first byte: its stream, its headers, its handler.
+const BASE: usize = 4096;
+/// When a refused caller should retry.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The incoming requests. Cheap to clone.
+#[derive(Clone)]
+pub struct BodyBudget {
+    state: Arc<Mutex<BudgetState>>,
+}
+
+struct BudgetState {
+    budget: usize,
+    held: usize,
+    newest: u64,
+    requests: BTreeMap<u64, HeldBytes>,
+    refused: IntCounter,
+}
+
+/// The bytes of one request.
+struct HeldBytes {
+    bytes: usize,
+    /// Its message is complete: it is being answered, and is not refused any more.
+    whole: bool,
+    /// The task that waits for more of the message.
+    waker: Option<Waker>,
+}
+
+impl BodyBudget {
+    /// All requests together may hold `budget` bytes; `refused` counts refusals.
+    pub fn new(budget: usize, refused: IntCounter) -> Self {
+        let state = BudgetState { budget, held: 0, newest: 0, requests: BTreeMap::new(), refused };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    fn enter(&self) -> Arc<BudgetShare> {
+        let number = {
+            let mut state = self.state.lock();
+            state.newest += 1;
+            let number = state.newest;
+            state.requests.insert(number, HeldBytes { bytes: 0, whole: false, waker: None });
+            number
+        };
+        let share = BudgetShare { state: self.state.clone(), number };
+        // Without room, the message's first frame is refused.
+        share.may_hold(BASE);
+        Arc::new(share)
+    }
+}
+
+impl BudgetState {
+    /// Adds to the bytes of a request, and makes room for them. Returns whether the request may
+    /// continue, and the wakers of refused ones: to be woken once the state is unlocked, because a
+    /// waker may run anything.
+    fn add(&mut self, number: u64, bytes: usize) -> (bool, Vec<Waker>) {
+        let mut woken = Vec::new();
+        let Some(held_bytes) = self.requests.get_mut(&number) else { return (false, woken) };
+        held_bytes.bytes += bytes;
+        self.held += bytes;
+        while self.held > self.budget {
+            let oldest = self
+                .requests
+                .iter()
+                .find(|(_, held_bytes)| !held_bytes.whole)
+                .map(|(oldest, _)| *oldest);
+            // The rest are being answered, and finish soon.
+            let Some(oldest) = oldest else { break };
+            self.refused.inc();
+            woken.extend(self.remove(oldest));
+        }
+        (self.requests.contains_key(&number), woken)
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Waker> {
+        let held_bytes = self.requests.remove(&number)?;
+        self.held -= held_bytes.bytes;
+        held_bytes.waker
+    }
+}
+
+/// The share of one request; dropping it frees its bytes.
+struct BudgetShare {
+    state: Arc<Mutex<BudgetState>>,
+    number: u64,
+}
+
+impl BudgetShare {
+    fn may_hold(&self, bytes: usize) -> bool {
+        let (may, woken) = self.state.lock().add(self.number, bytes);
+        woken.into_iter().for_each(Waker::wake);
+        may
+    }
+
+    fn is_whole(&self) {
+        if let Some(held_bytes) = self.state.lock().requests.get_mut(&self.number) {
+            held_bytes.whole = true;
+        }
+    }
+
+    /// Whether the request may keep waiting.
+    fn may_wait(&self, context: &Context<'_>) -> bool {
+        let waker = context.waker().clone();
+        // Dropped after the state is unlocked, like every waker.
+        let before = self
+            .state
+            .lock()
+            .requests
+            .get_mut(&self.number)
+            .map(|held_bytes| held_bytes.waker.replace(waker));
+        before.is_some()
+    }
+}
+
+impl Drop for BudgetShare {
+    fn drop(&mut self) {
+        let waker = self.state.lock().remove(self.number);
+        drop(waker);
+    }
+}
+
+/// A request's body, counted as it arrives.
+struct CountedBody {
+    body: Body,
+    share: Arc<BudgetShare>,
+}
+
+impl http_body::Body for CountedBody {
+    type Data = <Body as http_body::Body>::Data;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let may = match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, bytes::Bytes::len);
+                let may = self.share.may_hold(bytes);
+                if self.body.is_end_stream() {
+                    self.share.is_whole();
+                }
+                may
+            }
+            Poll::Ready(None) => {
+                self.share.is_whole();
+                true
+            }
+            Poll::Ready(Some(Err(_))) => true,
+            Poll::Pending => self.share.may_wait(context),
+        };
+        if may {
+            polled
+        } else {
+            Poll::Ready(Some(Err(ApiError::Overloaded { retry_after: RETRY_AFTER }.into())))
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<S> Layer<S> for BodyBudget {
+    type Service = BudgetedService<S>;
+
+    fn layer(&self, inner: S) -> BudgetedService<S> {
+        BudgetedService { inner, budget: self.clone() }
+    }
+}
+
+/// A service whose requests count against the budget until they are answered. (Response streams
+/// have a limit of their own.)
+#[derive(Clone)]
+pub struct BudgetedService<S> {
+    inner: S,
+    budget: BodyBudget,
+}
+
+impl<S> Service<Request<Body>> for BudgetedService<S>
+where
+    S: Service<Request<Body>>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let share = self.budget.enter();
+        let counted = share.clone();
+        let answer =
+            self.inner.call(request.map(|body| Body::new(CountedBody { body, share: counted })));
+        Box::pin(async move {
+            let answer = answer.await;
+            drop(share);
+            answer
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use http_body::Body as _;
+
+    use super::*;
+
+    fn budget(budget: usize) -> BodyBudget {
+        BodyBudget::new(budget, IntCounter::new("refused", "refused").unwrap())
+    }
+
+    fn held(budget: &BodyBudget) -> usize {
+        budget.state.lock().held
+    }
+
+    #[test]
+    fn the_oldest_unfinished_request_makes_room_and_finished_ones_stay() {
+        let budget = budget(3 * BASE);
+        let (whole, oldest, newer) = (budget.enter(), budget.enter(), budget.enter());
+        whole.is_whole();
+        assert!(newer.may_hold(100));
+        assert!(whole.may_hold(0) && !oldest.may_hold(0), "the oldest that is not whole had to go");
+        assert_eq!(held(&budget), 2 * BASE + 100);
+        assert!(!newer.may_hold(BASE), "no other request can make room");
+        assert_eq!(held(&budget), BASE);
+        drop((whole, oldest, newer));
+        assert_eq!((held(&budget), budget.state.lock().requests.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_request_that_waits_for_its_message_is_woken_when_it_is_refused() {
+        let budget = budget(2 * BASE);
+        let share = budget.enter();
+        let mut body = CountedBody { body: Body::new(Never), share };
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_pending());
+        let others = (budget.enter(), budget.enter());
+        let Poll::Ready(Some(Err(refused))) = Pin::new(&mut body).poll_frame(&mut context) else {
+            panic!("it must be refused")
+        };
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+        assert_eq!(budget.state.lock().refused.get(), 1);
+        drop(others);
+    }
+
+    /// A message that never comes.
+    struct Never;
+
+    impl http_body::Body for Never {
+        type Data = bytes::Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<bytes::Bytes>, Status>>> {
+            Poll::Pending
+        }
+    }
+}
