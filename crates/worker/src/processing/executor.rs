@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::backoff::Backoff;
+use bookingq_core::backoff::{Backoff, RetryPolicy};
 use bookingq_core::retry::Retry;
 use bookingq_core::{BookingState, Fence};
 use bookingq_serve::trace;
@@ -15,7 +15,6 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, debug, info, warn};
 
 use super::classify::classify;
-use crate::config;
 use crate::downstream::booking::BookingClient;
 use crate::downstream::ticket::TicketClient;
 use crate::metrics::WorkerMetrics;
@@ -31,7 +30,7 @@ pub struct ExecutorConfig {
     /// Time to pay, from the moment the reservation is recorded.
     pub hold: Duration,
     /// Retries.
-    pub retry: config::Retry,
+    pub retry: RetryPolicy,
 }
 
 /// Executes tasks, and knows which are in hand.
