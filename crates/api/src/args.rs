@@ -39,7 +39,7 @@ impl ArgsWriter {
 
     /// Writes a flag that no field of the resource sets, only if it differs from its default: a
     /// flag would override the environment variable that a Pod template may set instead.
-    fn unless_default<T: Display + PartialEq>(&mut self, name: &str, value: T, default: T) {
+    fn unless_default<T: Display + PartialEq + Copy>(&mut self, name: &str, value: T, default: T) {
         if value != default {
             self.flag(name, value);
         }
