@@ -75,6 +75,7 @@ pub struct ManagedRedis {
     pub appendfsync: AppendFsync,
     /// CPU and memory of its container.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::resources")]
     pub resources: Option<ResourceRequirements>,
     /// Labels of its Pods, besides ours.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -11,6 +11,7 @@ pub struct BookingQueueStatus {
     /// What holds: Ready, Progressing, Degraded, Redis, Workers, Sweeper; each with a reason and a
     /// message for a person.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
     /// The generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +44,7 @@ pub struct BookingQueueStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Scaling {
     /// When.
+    #[schemars(schema_with = "crate::schema::time")]
     pub at: Time,
     /// Workers before.
     pub from: i32,

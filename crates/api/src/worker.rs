@@ -34,6 +34,7 @@ pub struct Worker {
     pub linger: DurationString,
     /// CPU and memory of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::resources")]
     pub resources: Option<ResourceRequirements>,
     /// Anything else of the Pods (a PodTemplateSpec), laid over what the operator builds: node
     /// selectors, tolerations, labels … What says where Pods run and how their images are

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use bookingq_api::DurationString;
 use bookingq_core::QueueName;
 use bookingq_serve::tls::{ClientTls, Identity};
-use bookingq_store::redis::RedisConfig;
+use bookingq_store::RedisConfig;
 use bookingq_worker::config::Downstream;
 use clap::Args;
 

@@ -12,7 +12,7 @@ use bookingq_check::{Audit, CallRecorder};
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
 use bookingq_crowd::{Crowd, Progress};
-use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::RedisConfig;
 use bookingq_store::{Snapshot, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -93,7 +93,7 @@ async fn live(
 ) -> Result<FaultReport> {
     let RunSettings { plan_options, bookings, folder, .. } = settings;
     let (queue, seed) = (testbed::queue()?, plan_options.seed);
-    let store = Arc::new(RedisStore::connect(RedisConfig::new(testbed.redis(), queue.clone()))?);
+    let store = bookingq_store::open(RedisConfig::new(testbed.redis(), queue.clone()))?;
     let audit = Audit::start_with_copy(store.clone(), Some(HOLD), &folder.join("audit.jsonl"))?;
     let history = folder.join("history.jsonl");
     let recorder = CallRecorder::start_with_history(&history, seed, CLOCK_MARGIN_MS)?;

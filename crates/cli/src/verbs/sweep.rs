@@ -1,12 +1,10 @@
 //! `bookingq sweep`: gives unpaid reservations back.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::QueueName;
 use bookingq_serve::Signals;
-use bookingq_store::redis::RedisStore;
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 
 use super::worker::{Processing, own_name};
@@ -71,7 +69,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         grace: args.grace,
         admin: args.admin_listen,
     };
-    let store = Arc::new(RedisStore::connect(redis)?);
+    let store = bookingq_store::open(redis)?;
     Sweeper::new(config, store).run(mode, leaving).await?;
     Ok(())
 }

@@ -2,14 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::QueueName;
 use bookingq_core::backoff::Backoff;
 use bookingq_serve::Signals;
 use bookingq_serve::tls::ServerTls;
-use bookingq_store::redis::RedisStore;
 use bookingq_worker::config::{Retry, ServerLimits, WorkerConfig};
 use bookingq_worker::{Worker, WorkerHandle};
 use clap::value_parser;
@@ -204,7 +202,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
             config.grace
         )));
     }
-    let store = Arc::new(RedisStore::connect(redis)?);
+    let store = bookingq_store::open(redis)?;
     let handle = Worker::start(config, store).await?;
     serve(handle, leaving).await
 }

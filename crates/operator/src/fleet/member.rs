@@ -8,8 +8,7 @@ use bookingq_api::status::Scaling;
 use bookingq_core::autoscale::{self, Planner, Policy, Reading, Situation};
 use bookingq_core::{Admission, Timestamp};
 use bookingq_store::reading::ReadingFollower;
-use bookingq_store::redis::RedisStore;
-use bookingq_store::{Snapshot, Store as _, StoreError};
+use bookingq_store::{Snapshot, Store, StoreError};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::api::{Patch, PatchParams};
@@ -93,7 +92,7 @@ struct Member {
 
 /// A store, and what was found when it was opened since it last failed.
 struct Opening {
-    store: RedisStore,
+    store: Arc<dyn Store>,
     warnings: Option<Vec<String>>,
 }
 
@@ -408,7 +407,7 @@ fn reason(error: &StoreError) -> String {
 }
 
 fn connect(order: &Order) -> Result<Opening, StoreError> {
-    let store = RedisStore::connect(order.redis.clone())?;
+    let store = bookingq_store::open(order.redis.clone())?;
     Ok(Opening { store, warnings: None })
 }
 
