@@ -6,7 +6,7 @@ use bookingq_core::autoscale::{Decision, Planner, Policy, Situation};
 use bookingq_store::Snapshot;
 use bookingq_store::reading::ReadingFollower;
 
-use crate::config::FleetSize;
+use crate::config::PoolSize;
 
 /// Decides for one queue.
 pub struct Scaler {
@@ -25,11 +25,12 @@ enum Rule {
 
 impl Scaler {
     /// As the manifest says, or as many as `size`.
-    pub fn new(scaling: &Scaling, size: FleetSize) -> Self {
+    pub fn new(scaling: &Scaling, size: PoolSize) -> Self {
         let (rule, replicas) = match (size, *scaling) {
-            (FleetSize::Fixed(replicas), _)
-            | (FleetSize::FromManifest, Scaling::Fixed(replicas)) => (Rule::Fixed, replicas),
-            (FleetSize::FromManifest, Scaling::Automatic(policy)) => {
+            (PoolSize::Fixed(replicas), _) | (PoolSize::FromManifest, Scaling::Fixed(replicas)) => {
+                (Rule::Fixed, replicas)
+            }
+            (PoolSize::FromManifest, Scaling::Automatic(policy)) => {
                 (Rule::Automatic(policy), policy.min)
             }
         };
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_line_brings_workers_and_its_end_sends_them_home_after_the_window() {
-        let mut scaler = Scaler::new(&automatic(), FleetSize::FromManifest);
+        let mut scaler = Scaler::new(&automatic(), PoolSize::FromManifest);
         assert_eq!(scaler.replicas(), 1);
         assert!(scaler.decide(Some(&snapshot(1, 100_000))).is_some());
         assert_eq!(scaler.replicas(), 4);
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_silent_store_changes_nothing() {
-        let mut scaler = Scaler::new(&automatic(), FleetSize::FromManifest);
+        let mut scaler = Scaler::new(&automatic(), PoolSize::FromManifest);
         scaler.decide(Some(&snapshot(1, 100_000)));
         assert!((0..100).all(|_| scaler.decide(None).is_none()));
         assert_eq!(scaler.replicas(), 4);
@@ -119,9 +120,9 @@ mod tests {
     fn a_fixed_number_stays_whatever_the_line_does() {
         for scaling in [automatic(), Scaling::Fixed(3)] {
             let size = if scaling == Scaling::Fixed(3) {
-                FleetSize::FromManifest
+                PoolSize::FromManifest
             } else {
-                FleetSize::Fixed(3)
+                PoolSize::Fixed(3)
             };
             let mut scaler = Scaler::new(&scaling, size);
             assert!(scaler.decide(Some(&snapshot(1, 100_000))).is_none());

@@ -1,4 +1,4 @@
-//! The workers of one queue: as many as wanted, started again when they die, each at its own port.
+//! The workers of one queue: as many as wanted, restarted when they end, each at its own port.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,9 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::{DurationString, Plan};
+use bookingq_core::backoff::Backoff;
+use bookingq_core::retry::Retry;
 use bookingq_core::time::millis;
+use bookingq_harness::command::OrphanSignal;
+use bookingq_harness::port::free_address;
+use bookingq_harness::{Process, ProcessEvent, ProcessSpec, Restart};
 use bookingq_store::Store;
-use bookingq_worker::config::{Retry, WorkerConfig};
+use bookingq_worker::config::WorkerConfig;
 use bookingq_worker::{Worker, WorkerError};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -19,69 +24,73 @@ use tokio_util::sync::CancellationToken;
 
 use crate::UpError;
 use crate::console::Console;
-use crate::process::{self, BACKOFF, Life, Recipe, Turn, free_port};
 use crate::services::Services;
 
-/// What a worker process may take beyond its own grace, before it is killed.
+/// Time beyond its own grace after which a worker process is killed.
 const BEYOND_GRACE: Duration = Duration::from_secs(2);
+
+/// The wait before a worker or a Redis restarts: as a kubelet's, but short enough for a person who
+/// watches.
+pub const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(500), max: Duration::from_secs(10) };
 
 /// Where workers run.
 #[derive(Clone)]
-pub enum Home {
+pub enum Runner {
     /// In this process, on its store.
-    Here(Arc<dyn Store>),
+    InProcess(Arc<dyn Store>),
     /// As processes of this program, on Redis.
     Processes {
         /// `bookingq`.
         program: PathBuf,
-        /// Redis.
+        /// The URL of Redis.
         url: String,
-        /// For their logs.
+        /// The directory of their logs.
         directory: PathBuf,
     },
 }
 
 /// The workers of one queue.
-pub struct Fleet {
-    home: Home,
+pub struct WorkerPool {
+    runner: Runner,
     plan: Arc<Plan>,
     services: Arc<Services>,
     base_port: u16,
     slots: BTreeMap<u16, Slot>,
-    door: Arc<Door>,
+    ready: Arc<ReadyWorkers>,
     console: Console,
 }
 
-/// One worker, or the place where one is started again and again.
+/// A worker, restarted until it is stopped.
 struct Slot {
-    leave: CancellationToken,
+    stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 /// The addresses of the workers that are ready.
-struct Door {
-    ready: Mutex<BTreeMap<u16, SocketAddr>>,
+struct ReadyWorkers {
+    by_slot: Mutex<BTreeMap<u16, SocketAddr>>,
     addresses: watch::Sender<Vec<SocketAddr>>,
 }
 
-impl Door {
-    fn set(&self, index: u16, address: Option<SocketAddr>) {
-        let mut ready = self.ready.lock();
+impl ReadyWorkers {
+    fn set(&self, slot: u16, address: Option<SocketAddr>) {
+        let mut by_slot = self.by_slot.lock();
         match address {
-            Some(address) => ready.insert(index, address),
-            None => ready.remove(&index),
+            Some(address) => by_slot.insert(slot, address),
+            None => by_slot.remove(&slot),
         };
-        self.addresses.send_replace(ready.values().copied().collect());
+        self.addresses.send_replace(by_slot.values().copied().collect());
     }
 }
 
-impl Fleet {
-    /// Without a worker yet; the first one gets `base_port`.
+impl WorkerPool {
+    /// Creates an empty pool. Its first worker gets `base_port`.
     ///
     /// # Errors
-    /// When that port cannot be had.
+    /// When that port is taken.
     pub fn new(
-        home: Home,
+        runner: Runner,
         plan: Arc<Plan>,
         services: Arc<Services>,
         base_port: u16,
@@ -89,36 +98,36 @@ impl Fleet {
     ) -> Result<Self, UpError> {
         std::net::TcpListener::bind(("127.0.0.1", base_port))
             .map_err(|cause| UpError::Port { port: base_port, cause })?;
-        let door =
-            Arc::new(Door { ready: Mutex::default(), addresses: watch::Sender::new(Vec::new()) });
-        Ok(Self { home, plan, services, base_port, slots: BTreeMap::new(), door, console })
+        let addresses = watch::Sender::new(Vec::new());
+        let ready = Arc::new(ReadyWorkers { by_slot: Mutex::default(), addresses });
+        Ok(Self { runner, plan, services, base_port, slots: BTreeMap::new(), ready, console })
     }
 
     /// Follows the addresses of the workers that are ready.
     pub fn addresses(&self) -> watch::Receiver<Vec<SocketAddr>> {
-        self.door.addresses.subscribe()
+        self.ready.addresses.subscribe()
     }
 
-    /// Workers that are ready.
+    /// The number of workers that are ready.
     pub fn ready(&self) -> usize {
-        self.door.ready.lock().len()
+        self.ready.by_slot.lock().len()
     }
 
-    /// From now on, this many. Those that are too many leave in order, newest first.
+    /// Starts or stops workers until there are `wanted`. Excess workers drain, newest first.
     pub fn resize(&mut self, wanted: u32) {
         self.slots.retain(|_, slot| !slot.task.is_finished());
         let staying: Vec<u16> = self
             .slots
             .iter()
-            .filter(|(_, slot)| !slot.leave.is_cancelled())
+            .filter(|(_, slot)| !slot.stop.is_cancelled())
             .map(|(index, _)| *index)
             .collect();
         let wanted = wanted as usize;
         for index in staying.iter().skip(wanted) {
-            self.slots[index].leave.cancel();
+            self.slots[index].stop.cancel();
         }
         for _ in staying.len()..wanted {
-            // A port is free again only when the worker before has left.
+            // A port is free again only when its last worker has drained.
             let Some(index) = (0..u16::MAX).find(|index| !self.slots.contains_key(index)) else {
                 return;
             };
@@ -127,10 +136,10 @@ impl Fleet {
         }
     }
 
-    /// All leave in order.
-    pub async fn end(mut self) {
+    /// Drains and stops all workers.
+    pub async fn stop(mut self) {
         for slot in self.slots.values() {
-            slot.leave.cancel();
+            slot.stop.cancel();
         }
         while let Some((_, slot)) = self.slots.pop_first() {
             // A slot that panicked has no worker either.
@@ -139,42 +148,48 @@ impl Fleet {
     }
 
     fn start(&self, index: u16) -> Slot {
-        let leave = CancellationToken::new();
+        let stop = CancellationToken::new();
         let listen = self.listen(index);
         let name = format!("{} worker {index}", self.plan.queue);
-        let task = match &self.home {
-            Home::Here(store) => {
+        let task = match &self.runner {
+            Runner::InProcess(store) => {
                 let config = worker_config(&self.plan, &self.services, index, listen);
-                let place = Place {
+                let worker = InProcessWorker {
                     index,
                     name,
-                    door: Arc::clone(&self.door),
+                    ready: Arc::clone(&self.ready),
                     console: self.console.clone(),
-                    leave: leave.clone(),
+                    stop: stop.clone(),
                 };
-                tokio::spawn(place.serve(config, Arc::clone(store)))
+                tokio::spawn(worker.run(config, Arc::clone(store)))
             }
-            Home::Processes { program, url, directory } => {
-                // The port must be known before the process runs, so that it can be told to the
-                // clients.
+            Runner::Processes { program, url, directory } => {
+                // Clients must know the port, so it is chosen before the process starts.
                 let listen =
-                    if listen.port() == 0 { free_port().unwrap_or(listen) } else { listen };
-                let recipe = Recipe {
-                    name: format!("{name} ({listen})"),
-                    program: program.clone(),
+                    if listen.port() == 0 { free_address().unwrap_or(listen) } else { listen };
+                let spec = ProcessSpec {
                     arguments: worker_arguments(&self.plan, &self.services, index, listen),
                     environment: vec![("BOOKINGQ_REDIS", url.into())],
-                    log: directory.join(format!("{}-worker-{index}.log", self.plan.queue)),
+                    log: Some(directory.join(format!("{}-worker-{index}.log", self.plan.queue))),
                     port: Some(listen),
                     grace: self.plan.worker.grace + BEYOND_GRACE,
-                    life: Life::Endless,
+                    restart: Restart::Always(BACKOFF),
+                    // It may finish the tasks in hand.
+                    orphan_signal: OrphanSignal::Terminate,
+                    ..ProcessSpec::new(format!("{name} ({listen})"), program)
                 };
-                let door = Arc::clone(&self.door);
-                let watcher = move |turn| door.set(index, (turn == Turn::Up).then_some(listen));
-                tokio::spawn(process::keep(recipe, self.console.clone(), leave.clone(), watcher))
+                let ready = Arc::clone(&self.ready);
+                tokio::spawn(run_worker(
+                    spec,
+                    index,
+                    listen,
+                    ready,
+                    self.console.clone(),
+                    stop.clone(),
+                ))
             }
         };
-        Slot { leave, task }
+        Slot { stop, task }
     }
 
     fn listen(&self, index: u16) -> SocketAddr {
@@ -183,52 +198,69 @@ impl Fleet {
     }
 }
 
-/// Where one worker runs in this process.
-struct Place {
+/// Runs a worker process until `stop`. One that cannot be started leaves its slot, and the next
+/// resize tries again.
+async fn run_worker(
+    spec: ProcessSpec,
     index: u16,
-    name: String,
-    door: Arc<Door>,
+    listen: SocketAddr,
+    ready: Arc<ReadyWorkers>,
     console: Console,
-    leave: CancellationToken,
+    stop: CancellationToken,
+) {
+    let (slot, reporter) = (Arc::clone(&ready), console.reporter(&spec.name));
+    let on_event = move |event: ProcessEvent| {
+        slot.set(index, (event == ProcessEvent::Ready).then_some(listen));
+        reporter(event);
+    };
+    match Process::start_with(spec, on_event) {
+        Ok(process) => {
+            stop.cancelled().await;
+            ready.set(index, None);
+            process.stop().await;
+        }
+        Err(error) => console.report(error.to_string()),
+    }
 }
 
-impl Place {
-    /// Keeps a worker running until it is asked to leave.
-    async fn serve(self, config: WorkerConfig, store: Arc<dyn Store>) {
-        let mut deaths = 0;
-        loop {
-            let Some(error) = self.live(config.clone(), Arc::clone(&store)).await else { return };
-            deaths += 1;
-            let wait = BACKOFF.delay(deaths, rand::random());
-            self.console.tell(format!(
-                "{} failed: {error}; starting again in {:.1}s",
-                self.name,
-                wait.as_secs_f64()
-            ));
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.leave.cancelled() => return,
+/// A worker inside this process.
+struct InProcessWorker {
+    index: u16,
+    name: String,
+    ready: Arc<ReadyWorkers>,
+    console: Console,
+    stop: CancellationToken,
+}
+
+impl InProcessWorker {
+    /// Keeps it running until it is stopped.
+    async fn run(self, config: WorkerConfig, store: Arc<dyn Store>) {
+        let mut retry = Retry::forever(BACKOFF);
+        while let Some(error) = self.serve(config.clone(), Arc::clone(&store)).await {
+            self.console.report(format!("{} failed: {error}; restarting", self.name));
+            if self.stop.run_until_cancelled(retry.wait()).await.is_none() {
+                return;
             }
         }
     }
 
-    /// One life: `None` when it left in order.
-    async fn live(&self, config: WorkerConfig, store: Arc<dyn Store>) -> Option<WorkerError> {
+    /// Serves until it fails; `None` when it was stopped.
+    async fn serve(&self, config: WorkerConfig, store: Arc<dyn Store>) -> Option<WorkerError> {
         let mut worker = match Worker::start(config, store).await {
             Ok(worker) => worker,
             Err(error) => return Some(error),
         };
         let address = worker.grpc_addr();
-        self.console.tell(format!("{} started at {address}", self.name));
-        self.door.set(self.index, Some(address));
+        self.console.report(format!("{} started at {address}", self.name));
+        self.ready.set(self.index, Some(address));
         let failure = tokio::select! {
-            () = self.leave.cancelled() => None,
+            () = self.stop.cancelled() => None,
             error = worker.failed() => Some(error),
         };
-        self.door.set(self.index, None);
+        self.ready.set(self.index, None);
         if failure.is_none() {
             worker.drain().await;
-            self.console.tell(format!("{} has left", self.name));
+            self.console.report(format!("{} stopped", self.name));
         } else {
             worker.kill();
         }
@@ -242,7 +274,10 @@ fn worker_config(plan: &Plan, services: &Services, index: u16, listen: SocketAdd
         concurrency: plan.worker.concurrency as usize,
         lease: plan.worker.lease,
         hold: plan.hold,
-        retry: Retry { attempts: plan.retry.attempts, backoff: plan.retry.backoff },
+        retry: bookingq_worker::config::Retry {
+            attempts: plan.retry.attempts,
+            backoff: plan.retry.backoff,
+        },
         booking: services.booking.clone(),
         ticket: services.ticket.clone(),
         realtime: services.realtime.clone(),
@@ -272,7 +307,7 @@ fn worker_arguments(
     arguments.into_iter().map(OsString::from).collect()
 }
 
-/// What worker and sweeper processes are both told.
+/// The arguments that worker and sweeper processes share.
 pub fn processing_arguments(plan: &Plan, services: &Services) -> Vec<String> {
     vec![
         format!("--queue={}", plan.queue),
@@ -289,7 +324,7 @@ pub fn processing_arguments(plan: &Plan, services: &Services) -> Vec<String> {
     ]
 }
 
-/// As a flag takes it.
+/// In the format of a flag.
 fn text(duration: Duration) -> DurationString {
     DurationString::from_millis(millis(duration))
 }
