@@ -14,7 +14,7 @@ use crate::life::{LANES, fresh_queue, whole_lives};
 use crate::machine::Machine;
 use crate::pin::{Placement, pinned};
 use crate::plain;
-use crate::redis_server::{Fsync, RedisServer};
+use crate::redis_server::{AppendOnly, MeasuredRedis};
 use crate::report::{self, Report};
 
 /// How to measure.
@@ -30,8 +30,8 @@ pub struct Args {
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = in_flight)]
     in_flight: usize,
     /// What Redis promises about what it has acknowledged
-    #[arg(long, value_enum, default_value_t = Fsync::Off)]
-    fsync: Fsync,
+    #[arg(long, value_enum, default_value_t = AppendOnly::Off)]
+    fsync: AppendOnly,
     #[command(flatten)]
     report: report::Args,
 }
@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 async fn measure_stores(args: &Args, placement: Placement, figures: &mut Figures) -> Result<()> {
-    let mut redis = RedisServer::start(args.fsync, placement).await?;
+    let mut redis = MeasuredRedis::start(args.fsync.into(), placement).await?;
     for run in 1..=args.runs {
         eprintln!("store, run {run} of {}", args.runs);
         for batch in BATCHES {
@@ -105,7 +105,7 @@ async fn measure_stores(args: &Args, placement: Placement, figures: &mut Figures
 }
 
 async fn redis_store(
-    redis: &mut RedisServer,
+    redis: &mut MeasuredRedis,
     bookings: u64,
     batch: u64,
     figures: &mut Figures,
@@ -130,7 +130,7 @@ async fn redis_store(
 }
 
 async fn plain_commands(
-    redis: &mut RedisServer,
+    redis: &mut MeasuredRedis,
     count: u64,
     size: u64,
     figures: &mut Figures,
@@ -150,7 +150,7 @@ fn measure_grpc(args: &Args, figures: &mut Figures) -> Result<()> {
     let servers = Builder::new_multi_thread().enable_all().build()?;
     let clients = Builder::new_multi_thread().enable_all().build()?;
     clients.block_on(async {
-        let mut redis = RedisServer::start(args.fsync, Placement::Free).await?;
+        let mut redis = MeasuredRedis::start(args.fsync.into(), Placement::Free).await?;
         for run in 1..=args.runs {
             eprintln!("gRPC, run {run} of {}", args.runs);
             let bare = bare_enqueue(args, servers.handle(), figures).await?;
@@ -176,7 +176,7 @@ async fn bare_enqueue(args: &Args, servers: &Handle, figures: &mut Figures) -> R
 
 /// Requests each second. The queue is paused: what is measured is the way into the line.
 async fn worker_enqueue(
-    redis: &mut RedisServer,
+    redis: &mut MeasuredRedis,
     args: &Args,
     servers: &Handle,
     figures: &mut Figures,
@@ -202,7 +202,7 @@ fn record_enqueue(figures: &mut Figures, row: &str, load: &Load) {
 }
 
 async fn worker_life(
-    redis: &mut RedisServer,
+    redis: &mut MeasuredRedis,
     args: &Args,
     servers: &Handle,
     figures: &mut Figures,

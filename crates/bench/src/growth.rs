@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use bookingq_harness::Fsync;
 use bookingq_store::RedisConfig;
 use bookingq_store::{Scope, Store};
 use tokio::runtime::Builder;
@@ -12,7 +13,7 @@ use crate::fill::{BATCH, client, enqueue, reserve};
 use crate::life::fresh_queue;
 use crate::machine::Machine;
 use crate::pin::Placement;
-use crate::redis_server::{Fsync, RedisServer};
+use crate::redis_server::MeasuredRedis;
 
 /// How to measure.
 #[derive(Debug, clap::Args)]
@@ -45,7 +46,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let mut figures = Figures::new(&[CPU, RATIO, MEMORY]);
     Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let mut redis = RedisServer::start(Fsync::Off, placement).await?;
+        let mut redis = MeasuredRedis::start(Fsync::Off, placement).await?;
         for run in 1..=args.runs {
             let mut smallest = None;
             for &waiting in &args.waiting {
@@ -98,7 +99,7 @@ impl Costs {
 
 /// With this many waiting throughout; the line holds nobody else, and as many holds are not
 /// overdue.
-async fn one_size(redis: &mut RedisServer, waiting: u64, figures: &mut Figures) -> Result<Costs> {
+async fn one_size(redis: &mut MeasuredRedis, waiting: u64, figures: &mut Figures) -> Result<Costs> {
     redis.empty().await?;
     let store = bookingq_store::open(RedisConfig::new(redis.url(), fresh_queue()?))?;
     store.open().await?;
@@ -112,7 +113,7 @@ async fn one_size(redis: &mut RedisServer, waiting: u64, figures: &mut Figures) 
 
     let calls = CALLS * BATCH;
     let mut used = redis.usage().await?.cpu_us;
-    let mut since = async |redis: &mut RedisServer| -> Result<f64> {
+    let mut since = async |redis: &mut MeasuredRedis| -> Result<f64> {
         let now = redis.usage().await?.cpu_us;
         let cost = (now - std::mem::replace(&mut used, now)) / calls as f64;
         anyhow::Ok(cost)

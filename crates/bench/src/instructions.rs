@@ -13,7 +13,7 @@ use crate::figures::Figures;
 use crate::life::{LANES, fresh_queue, whole_lives};
 use crate::machine::Machine;
 use crate::pin::Placement;
-use crate::redis_server::RedisServer;
+use crate::redis_server::MeasuredRedis;
 use crate::report::{self, Report};
 
 /// How to measure.
@@ -77,7 +77,7 @@ async fn instructions(bookings: u64, batch: u64) -> Result<f64> {
 async fn counted(bookings: u64, batch: u64) -> Result<f64> {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("counted");
-    let redis = RedisServer::start_counted(&out).await?;
+    let redis = MeasuredRedis::start_counted(&out).await?;
     let store = bookingq_store::open(RedisConfig::new(redis.url(), fresh_queue()?))?;
     whole_lives(store, bookings, batch).await?;
     redis.shut_down().await?;

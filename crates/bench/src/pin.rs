@@ -2,7 +2,7 @@
 //! Uses `taskset`, where there is one and there are two cores to tell apart; otherwise everybody
 //! runs where the system likes.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -44,7 +44,7 @@ impl Placement {
         (self == Self::Pinned).then_some(Core(0))
     }
 
-    /// The core of whoever uses Redis, and of all else in this process.
+    /// The core of the client of Redis, and of all else in this process.
     pub fn client(self) -> Option<Core> {
         (self == Self::Pinned).then_some(Core(1))
     }
@@ -76,11 +76,9 @@ impl std::fmt::Display for Placement {
 }
 
 impl Core {
-    /// `program`, started on this core.
-    pub fn start(self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new("taskset");
-        command.args(["--cpu-list", &self.0.to_string()]).arg(program);
-        command
+    /// The command that runs a program on this core, without the program.
+    pub fn taskset(self) -> [OsString; 3] {
+        ["taskset".into(), "--cpu-list".into(), self.0.to_string().into()]
     }
 
     /// Keeps the calling thread, and those it starts from now on, on this core. That `taskset`

@@ -1,25 +1,22 @@
-//! A redis-server of our own, and what it says about itself.
+//! A redis-server that is measured: on its core or under valgrind, with what it reports about itself.
 
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
+use bookingq_harness::wait::until;
+use bookingq_harness::{Fsync, RedisOptions, RedisServer};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
-use tempfile::TempDir;
 
-use crate::pin::Placement;
+use crate::pin::{Core, Placement};
 
-/// Longest wait for it to answer after its start.
-const START: Duration = Duration::from_secs(10);
 /// Longest wait for any answer; emptying it takes a moment.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// What it promises about what it has acknowledged.
+/// What it promises about writes that it has acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Fsync {
+pub enum AppendOnly {
     /// Nothing is written to disk: CPU is compared, not disks
     Off,
     /// Written within a second
@@ -28,87 +25,70 @@ pub enum Fsync {
     Always,
 }
 
-impl Fsync {
-    fn options(self) -> &'static [&'static str] {
-        match self {
-            Self::Off => &["--appendonly", "no"],
-            Self::Everysec => &["--appendonly", "yes", "--appendfsync", "everysec"],
-            Self::Always => &["--appendonly", "yes", "--appendfsync", "always"],
+impl From<AppendOnly> for Fsync {
+    fn from(append_only: AppendOnly) -> Self {
+        match append_only {
+            AppendOnly::Off => Self::Off,
+            AppendOnly::Everysec => Self::EverySecond,
+            AppendOnly::Always => Self::Always,
         }
     }
 }
 
-/// A server on a free loopback port, with a folder of its own. It ends when dropped.
-pub struct RedisServer {
+/// A redis-server with a connection to it. It ends when dropped.
+pub struct MeasuredRedis {
     url: String,
-    child: Child,
+    server: RedisServer,
     admin: MultiplexedConnection,
-    _folder: TempDir,
 }
 
 /// What it has used since its start.
 #[derive(Debug, Clone, Copy)]
-pub struct Usage {
+pub struct RedisUsage {
     /// CPU of the whole process, in microseconds.
     pub cpu_us: f64,
     /// Scripts called.
     pub scripts: f64,
 }
 
-impl std::ops::Sub for Usage {
+impl std::ops::Sub for RedisUsage {
     type Output = Self;
     fn sub(self, earlier: Self) -> Self {
         Self { cpu_us: self.cpu_us - earlier.cpu_us, scripts: self.scripts - earlier.scripts }
     }
 }
 
-impl RedisServer {
+impl MeasuredRedis {
     /// Starts it and waits until it answers.
     pub async fn start(fsync: Fsync, placement: Placement) -> Result<Self> {
-        let command = placement
-            .redis()
-            .map_or_else(|| Command::new("redis-server"), |core| core.start("redis-server"));
-        Self::launch(command, fsync)
-            .await
-            .context("redis-server could not be started; is it installed?")
+        let mut options = RedisOptions::new(fsync);
+        options.wrapper.extend(placement.redis().into_iter().flat_map(Core::taskset));
+        Self::connected(options).await.context("redis-server could not be started")
     }
 
     /// Starts one whose instructions are counted, and written to `out` when it has shut down.
     pub async fn start_counted(out: &Path) -> Result<Self> {
-        let mut command = Command::new("valgrind");
-        command
-            .args(["--tool=callgrind", "--quiet"])
-            .arg(format!("--callgrind-out-file={}", out.display()));
-        // What it does by the clock is not what is counted.
-        command.args(["redis-server", "--hz", "1", "--dynamic-hz", "no"]);
-        Self::launch(command, Fsync::Off)
-            .await
-            .context("valgrind could not run redis-server; are both installed?")
+        let mut options = RedisOptions::new(Fsync::Off);
+        let out = format!("--callgrind-out-file={}", out.display());
+        options.wrapper = ["valgrind", "--tool=callgrind", "--quiet", &out].map(Into::into).into();
+        // Work that it does by the clock is not counted.
+        options.options = ["--hz", "1", "--dynamic-hz", "no"].map(Into::into).into();
+        Self::connected(options).await.context("valgrind could not run redis-server")
     }
 
-    async fn launch(mut command: Command, fsync: Fsync) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
-        let child = command
-            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--dir"])
-            .arg(folder.path())
-            .args(fsync.options())
-            // As `up` runs it.
-            .args(["--zset-max-listpack-entries", "0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()?;
-        let url = format!("redis://127.0.0.1:{port}");
-        let admin = answering(&url).await?;
-        Ok(Self { url, child, admin, _folder: folder })
+    async fn connected(options: RedisOptions) -> Result<Self> {
+        let server = options.start(|_| ())?;
+        let url = server.url();
+        let admin = connection(&url).await?;
+        Ok(Self { url, server, admin })
     }
 
-    /// Where it listens.
+    /// Its URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The same, as host:port.
+    /// Its address, as host:port.
     pub fn address(&self) -> &str {
         self.url.trim_start_matches("redis://")
     }
@@ -118,28 +98,31 @@ impl RedisServer {
         Ok(connection(&self.url).await?)
     }
 
-    /// Forgets everything, so that each run begins alike.
+    /// Deletes everything, so that each run begins alike.
     pub async fn empty(&mut self) -> Result<()> {
         Ok(redis::cmd("FLUSHALL").arg("SYNC").exec_async(&mut self.admin).await?)
     }
 
-    /// Bytes of what is in it, as its allocator counts them.
+    /// Bytes of its data, as its allocator counts them.
     pub async fn memory(&mut self) -> Result<f64> {
         let memory: String = redis::cmd("INFO").arg("memory").query_async(&mut self.admin).await?;
         field(&memory, "used_memory:").context("INFO does not say used_memory:")
     }
 
-    /// Ends it in order.
+    /// Shuts it down in order.
     pub async fn shut_down(mut self) -> Result<()> {
         // It closes the connection instead of an answer.
         let _ = redis::cmd("SHUTDOWN").arg("NOSAVE").exec_async(&mut self.admin).await;
-        let status = self.child.wait()?;
+        let process = self.server.process();
+        let ended = async || anyhow::Ok(process.exit_status().is_some());
+        until("redis-server to shut down", ANSWER, ended).await?;
+        let status = process.exit_status().context("redis-server still runs")?;
         ensure!(status.success(), "redis-server ended: {status}");
         Ok(())
     }
 
     /// What it has used so far.
-    pub async fn usage(&mut self) -> Result<Usage> {
+    pub async fn usage(&mut self) -> Result<RedisUsage> {
         let cpu: String = redis::cmd("INFO").arg("cpu").query_async(&mut self.admin).await?;
         let calls: String =
             redis::cmd("INFO").arg("commandstats").query_async(&mut self.admin).await?;
@@ -147,18 +130,10 @@ impl RedisServer {
         let scripts = ["cmdstat_evalsha:calls=", "cmdstat_eval:calls="]
             .iter()
             .filter_map(|key| field(&calls, key));
-        Ok(Usage {
+        Ok(RedisUsage {
             cpu_us: (seconds("used_cpu_user:")? + seconds("used_cpu_sys:")?) * 1e6,
             scripts: scripts.sum(),
         })
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        // It may have ended already; there is nothing to save.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -171,20 +146,6 @@ fn field(info: &str, key: &str) -> Option<f64> {
 async fn connection(url: &str) -> redis::RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER));
     Client::open(url)?.get_multiplexed_async_connection_with_config(&config).await
-}
-
-/// A connection, as soon as there is one to be had.
-async fn answering(url: &str) -> Result<MultiplexedConnection> {
-    let start = Instant::now();
-    loop {
-        match connection(url).await {
-            Ok(admin) => return Ok(admin),
-            Err(error) if start.elapsed() > START => {
-                bail!("redis-server does not answer at {url}: {error}")
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use bookingq_core::{BookingState, Event, EventSeq, Outcome, Timestamp};
 use bookingq_crowd::latency::Latency;
+use bookingq_harness::Fsync;
 use bookingq_sim::BookingSim;
 use bookingq_sim::spec::BookingSpec;
 use bookingq_store::RedisConfig;
@@ -19,7 +20,7 @@ use crate::fill::{BATCH, enqueue, reserve};
 use crate::life::fresh_queue;
 use crate::machine::Machine;
 use crate::pin::{Placement, pinned};
-use crate::redis_server::{Fsync, RedisServer};
+use crate::redis_server::MeasuredRedis;
 
 /// How to measure.
 #[derive(Debug, clap::Args)]
@@ -69,7 +70,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 async fn measure(args: &Args, placement: Placement, figures: &mut Figures) -> Result<()> {
-    let mut redis = RedisServer::start(Fsync::Off, placement).await?;
+    let mut redis = MeasuredRedis::start(Fsync::Off, placement).await?;
     for run in 1..=args.runs {
         for (section, rates) in [(SWEPT, &args.rates), (RELEASED, &args.released)] {
             for &rate in rates {
@@ -82,7 +83,7 @@ async fn measure(args: &Args, placement: Placement, figures: &mut Figures) -> Re
 }
 
 async fn one_rate(
-    redis: &mut RedisServer,
+    redis: &mut MeasuredRedis,
     section: &'static str,
     rate: u64,
     holds: u64,

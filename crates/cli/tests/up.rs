@@ -235,7 +235,7 @@ async fn a_second_ctrl_c_ends_everything_at_once() {
     run.line("workers=2/2").await;
     let own = Pid::from_raw(i32::try_from(run.child.id().unwrap()).unwrap()).unwrap();
     kill_process(own, Signal::INT).unwrap();
-    run.line("finish what they have in hand").await;
+    run.line("finish their tasks").await;
     kill_process(own, Signal::INT).unwrap();
     assert_eq!(run.end().await.code(), Some(130));
     gone(pids).await;

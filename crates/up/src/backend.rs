@@ -1,43 +1,56 @@
-//! Where the data of a run lives, and with it, where the workers run.
+//! The store of a run.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::Plan;
-use bookingq_store::MemoryConfig;
-use bookingq_store::RedisConfig;
-use bookingq_store::Store;
+use bookingq_core::backoff::Backoff;
+use bookingq_core::retry::Retry;
+use bookingq_harness::{Fsync, RedisOptions, RedisServer, Restart};
+use bookingq_store::{MemoryConfig, RedisConfig, Store, StoreError};
 
 use crate::UpError;
 use crate::config::StoreChoice;
 use crate::console::Console;
-use crate::patience::insist;
-use crate::redis_server::RedisServer;
+use crate::worker_pool::BACKOFF;
 
-/// How long a store may take to answer for the first time.
+/// Longest wait for the first answer of a store.
 const OPENING: Duration = Duration::from_secs(10);
+const OPENING_BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
 
-/// The store of a run.
+/// Retries a call for a store that may still be starting.
+///
+/// # Errors
+/// The last one.
+pub async fn when_open<T, F>(call: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    Retry::within(OPENING_BACKOFF, OPENING).run(StoreError::is_transient, call).await
+}
+
+/// The kind of store of a run.
 #[derive(Debug)]
 pub enum Backend {
     /// In this process.
     Embedded,
-    /// Redis, with the server if it is ours.
+    /// In Redis.
     Redis {
-        /// Where.
+        /// Its URL.
         url: String,
-        /// Ours.
-        server: Option<RedisServer>,
+        /// The server, if this run started it.
+        server: Option<Box<RedisServer>>,
     },
 }
 
 impl Backend {
-    /// Starts what has to be started.
+    /// Starts a redis-server if `choice` asks for one.
     ///
     /// # Errors
-    /// When there is no Redis to start.
-    pub async fn start(
+    /// When there is no redis-server.
+    pub fn start(
         choice: &StoreChoice,
         directory: &Path,
         console: &Console,
@@ -46,13 +59,20 @@ impl Backend {
             StoreChoice::Embedded => Self::Embedded,
             StoreChoice::Redis(url) => Self::Redis { url: url.clone(), server: None },
             StoreChoice::OwnRedis => {
-                let server = RedisServer::start(directory, console).await?;
-                Self::Redis { url: server.url(), server: Some(server) }
+                let options = RedisOptions {
+                    restart: Restart::Always(BACKOFF),
+                    directory: Some(directory.to_owned()),
+                    ..RedisOptions::new(Fsync::Always)
+                };
+                let server = options.start(console.reporter("redis-server"));
+                let server = server.map_err(UpError::NoRedis)?;
+                console.report(format!("redis-server listens at {}", server.address()));
+                Self::Redis { url: server.url(), server: Some(Box::new(server)) }
             }
         })
     }
 
-    /// The store of one queue, open.
+    /// Opens the store of one queue.
     ///
     /// # Errors
     /// When it does not answer, or has data of a newer release.
@@ -69,14 +89,14 @@ impl Backend {
                 bookingq_store::open(config)?
             }
         };
-        for warning in insist(OPENING, || store.open()).await?.warnings {
-            console.tell(format!("warning: {warning}"));
+        for warning in when_open(|| store.open()).await?.warnings {
+            console.report(format!("warning: {warning}"));
         }
         store.set_admission(plan.admission).await?;
         Ok(store)
     }
 
-    /// Ends what was started.
+    /// Stops the redis-server that this run started.
     pub async fn stop(self) {
         if let Self::Redis { server: Some(server), .. } = self {
             server.stop().await;

@@ -1,4 +1,4 @@
-//! What `bookingq up` is told: typed and checked.
+//! The configuration of `bookingq up`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,36 +10,36 @@ use bookingq_core::QueueName;
 pub struct UpConfig {
     /// The manifest.
     pub file: PathBuf,
-    /// Run only this queue of it; `None`: all of them.
+    /// Run only this queue of the manifest; `None`: all of them.
     pub queue: Option<QueueName>,
     /// Where the data lives.
     pub store: StoreChoice,
-    /// How many workers.
-    pub fleet: FleetSize,
-    /// Clients that come by themselves.
+    /// Number of workers.
+    pub pool: PoolSize,
+    /// Simulated clients.
     pub crowd: Option<CrowdSize>,
     /// How long to run; `None`: until stopped.
     pub time: Option<Duration>,
     /// Where the report goes.
     pub report: Option<PathBuf>,
-    /// Settings over those of the simulated Booking Service: `errors=5%,lost_replies=2%`.
+    /// Overrides settings of the simulated Booking Service: `errors=5%,lost_replies=2%`.
     pub simulate: Option<String>,
     /// gRPC port of the first worker; 0: any free ports.
     pub base_port: u16,
     /// The `bookingq` program, to run workers as processes.
     pub program: PathBuf,
-    /// Where the processes' logs are kept; `None`: in a directory that is gone at the end.
+    /// Directory of the processes' logs; `None`: a temporary one.
     pub logs: Option<PathBuf>,
 }
 
 /// Where the data lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreChoice {
-    /// In this process, with the workers; gone at its end.
+    /// In this process, with the workers; lost at its end.
     Embedded,
-    /// In a `redis-server` that is started and stopped with the run; workers are processes.
+    /// In a redis-server that the run starts and stops; workers are processes.
     OwnRedis,
-    /// In a Redis that is there already; workers are processes.
+    /// In a Redis that runs already; workers are processes.
     Redis(String),
 }
 
@@ -58,26 +58,26 @@ impl std::str::FromStr for StoreChoice {
     }
 }
 
-/// Not a store. What was given is not repeated: it may hold a password.
+/// Not a store. The message does not repeat the text, which may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("allowed: embedded, redis (starts one), or redis://HOST:PORT")]
 pub struct InvalidStore;
 
-/// How many workers.
+/// Number of workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FleetSize {
+pub enum PoolSize {
     /// As the manifest says: a fixed number, or as many as the line needs.
     FromManifest,
     /// Always this many.
     Fixed(u32),
 }
 
-/// Clients that come by themselves.
+/// Simulated clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CrowdSize {
     /// How many.
     pub clients: u32,
-    /// Within which time they arrive.
+    /// Time within which they arrive.
     pub arrive: Duration,
 }
 

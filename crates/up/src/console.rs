@@ -1,42 +1,43 @@
-//! What a person sees of a run: a live view on a terminal, plain lines elsewhere. News, such as a
-//! worker's death, in both.
+//! The output of a run for a person: a live view on a terminal, plain lines elsewhere. Both show
+//! messages, such as the end of a worker.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bookingq_harness::ProcessEvent;
 use parking_lot::Mutex;
 
 use crate::screen::{Screen, dim};
 
-/// News kept in the live view.
-const NEWS: usize = 6;
+/// Messages in the live view.
+const MESSAGES: usize = 6;
 
-/// Where everything that is to be seen goes. Cheap to clone.
+/// The console of a run. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Console(Arc<Mutex<Inner>>);
+pub struct Console(Arc<Mutex<ConsoleState>>);
 
 #[derive(Debug)]
-struct Inner {
+struct ConsoleState {
     start: Instant,
-    style: Style,
+    style: ConsoleStyle,
     /// The view of each queue.
     views: BTreeMap<String, Vec<String>>,
-    news: VecDeque<String>,
+    messages: VecDeque<String>,
 }
 
 #[derive(Debug)]
-enum Style {
+enum ConsoleStyle {
     Live(Screen),
     Plain,
-    /// Standard output is for something else.
-    Aside,
+    /// Plain lines on standard error, because standard output carries a report.
+    StandardError,
 }
 
-/// How a queue is shown: the lines of the live view, and the same in one plain line.
+/// A queue at one moment: the lines of the live view, and the same in one plain line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct View {
+pub struct ConsoleView {
     /// For a terminal.
     pub lines: Vec<String>,
     /// For anything else.
@@ -53,79 +54,93 @@ impl Console {
     /// Live if standard output is a terminal.
     pub fn new() -> Self {
         let live = std::io::stdout().is_terminal();
-        Self::with(if live { Style::Live(Screen::default()) } else { Style::Plain })
+        Self::with(if live { ConsoleStyle::Live(Screen::default()) } else { ConsoleStyle::Plain })
     }
 
     /// Plain lines on standard error.
-    pub fn aside() -> Self {
-        Self::with(Style::Aside)
+    pub fn on_standard_error() -> Self {
+        Self::with(ConsoleStyle::StandardError)
     }
 
-    fn with(style: Style) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
+    fn with(style: ConsoleStyle) -> Self {
+        Self(Arc::new(Mutex::new(ConsoleState {
             start: Instant::now(),
             style,
             views: BTreeMap::new(),
-            news: VecDeque::new(),
+            messages: VecDeque::new(),
         })))
     }
 
-    /// Something happened that is worth a line.
-    pub fn tell(&self, news: impl Into<String>) {
+    /// Shows a message.
+    pub fn report(&self, message: impl Into<String>) {
         let mut inner = self.0.lock();
-        let line = format!("{:>6.1}s  {}", inner.start.elapsed().as_secs_f64(), news.into());
+        let line = format!("{:>6.1}s  {}", inner.start.elapsed().as_secs_f64(), message.into());
         match inner.style {
-            Style::Plain => println!("{line}"),
-            Style::Aside => eprintln!("{line}"),
-            Style::Live(_) => {
-                if inner.news.len() == NEWS {
-                    inner.news.pop_front();
+            ConsoleStyle::Plain => println!("{line}"),
+            ConsoleStyle::StandardError => eprintln!("{line}"),
+            ConsoleStyle::Live(_) => {
+                if inner.messages.len() == MESSAGES {
+                    inner.messages.pop_front();
                 }
-                inner.news.push_back(line);
+                inner.messages.push_back(line);
                 inner.draw();
             }
         }
     }
 
-    /// How a queue is now.
-    pub fn show(&self, queue: &str, view: View) {
+    /// Shows what happens to the process with this name.
+    pub fn reporter(&self, name: &str) -> impl Fn(ProcessEvent) + Clone + Send + 'static {
+        let (console, name) = (self.clone(), name.to_owned());
+        move |event| match event {
+            ProcessEvent::Started { pid } => console.report(format!("{name} started, pid {pid}")),
+            ProcessEvent::Ready => {}
+            ProcessEvent::Ended { how, restart_in } => {
+                let wait = restart_in.unwrap_or_default().as_secs_f64();
+                console.report(format!("{name} ended: {how}; restarting in {wait:.1}s"));
+            }
+            ProcessEvent::Stopped => console.report(format!("{name} stopped")),
+        }
+    }
+
+    /// Shows the state of a queue.
+    pub fn show(&self, queue: &str, view: ConsoleView) {
         let mut inner = self.0.lock();
         let line = format!("{:>6.1}s  {}", inner.start.elapsed().as_secs_f64(), view.line);
         match inner.style {
-            Style::Plain => println!("{line}"),
-            Style::Aside => eprintln!("{line}"),
-            Style::Live(_) => {
+            ConsoleStyle::Plain => println!("{line}"),
+            ConsoleStyle::StandardError => eprintln!("{line}"),
+            ConsoleStyle::Live(_) => {
                 inner.views.insert(queue.to_owned(), view.lines);
                 inner.draw();
             }
         }
     }
 
-    /// Prints lines below everything, to stay; what is told from now on is plain.
+    /// Prints the last lines below the live view; later output is plain.
     pub fn conclude(&self, lines: &[String]) {
         let mut inner = self.0.lock();
-        if matches!(inner.style, Style::Live(_)) {
-            inner.style = Style::Plain;
+        if matches!(inner.style, ConsoleStyle::Live(_)) {
+            inner.style = ConsoleStyle::Plain;
         }
         for line in lines {
             match inner.style {
-                Style::Aside => eprintln!("{line}"),
-                Style::Live(_) | Style::Plain => println!("{line}"),
+                ConsoleStyle::StandardError => eprintln!("{line}"),
+                ConsoleStyle::Live(_) | ConsoleStyle::Plain => println!("{line}"),
             }
         }
     }
 }
 
-impl Inner {
+impl ConsoleState {
     fn draw(&mut self) {
         let mut lines: Vec<String> = Vec::new();
         for view in self.views.values() {
             lines.extend_from_slice(view);
             lines.push(String::new());
         }
-        lines.extend(self.news.iter().map(|news| dim(news)));
-        if let Style::Live(screen) = &mut self.style {
-            // A terminal that cannot be written to is no reason to stop serving.
+        lines.extend(self.messages.iter().map(|message| dim(message)));
+        if let ConsoleStyle::Live(screen) = &mut self.style {
+            // An error of the terminal must not stop the workers.
             let _ = screen.draw(&lines);
         }
     }

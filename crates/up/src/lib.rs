@@ -2,34 +2,31 @@
 //! as in a cluster.
 //!
 //! ```text
-//!   manifest ──> plan ──> site (one for each queue): starts the parts, and each second reads, decides and shows
-//!                          |- services   the shop's services, simulated where the manifest says so
-//!                          |- backend    the embedded store, or Redis (redis_server starts one)
-//!                          |- fleet      workers: in this process, or processes that may be killed   (process)
-//!                          |- sweeping   the sweeper
-//!                          |- scaling    the planner of the core, once a second
-//!                          |- audit      of bookingq-check: follows the outbox and verifies at the end
-//!                          '- crowd      of bookingq-crowd, through the workers' gRPC ports
+//!   manifest ──> plan ──> queue_run (one per queue): starts the parts; each second reads, decides and shows
+//!                          |- services      the services it calls, simulated where the manifest says so
+//!                          |- backend       the embedded store, or Redis
+//!                          |- worker_pool   workers: in this process, or supervised processes
+//!                          |- sweeping      the sweeper
+//!                          |- scaling       the autoscaler of the core, once a second
+//!                          |- audit         of bookingq-check: follows the outbox and verifies at the end
+//!                          '- crowd         of bookingq-crowd, through the workers' gRPC ports
 //!   load ──> a crowd for a queue that runs elsewhere: audit, report
-//!   console, screen, view   what a person sees meanwhile        report   what is left at the end
+//!   console, screen, view   the output meanwhile                report   the report at the end
 //! ```
 
 mod backend;
 pub mod config;
 mod console;
-mod fleet;
 pub mod load;
 pub mod manifest;
-mod patience;
-mod process;
-mod redis_server;
+mod queue_run;
 pub mod report;
 mod scaling;
 pub mod screen;
 mod services;
-mod site;
 mod sweeping;
 mod view;
+mod worker_pool;
 
 use std::path::PathBuf;
 
@@ -37,26 +34,27 @@ use bookingq_api::Plan;
 use bookingq_check::AuditError;
 use bookingq_client::EndpointsError;
 use bookingq_core::{Invalid, QueueName};
+use bookingq_harness::HarnessError;
 use bookingq_sim::SimError;
 use bookingq_store::StoreError;
 use bookingq_worker::WorkerError;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::config::{CrowdSize, FleetSize, StoreChoice, UpConfig};
+pub use crate::config::{CrowdSize, PoolSize, StoreChoice, UpConfig};
 use crate::console::Console;
 use crate::manifest::ManifestError;
-use crate::site::Site;
+use crate::queue_run::QueueRun;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every promise was kept, as far as anybody could see.
+    /// No invariant was seen broken.
     Sound,
-    /// An invariant was broken; what and where has been told.
+    /// An invariant was broken; the report says which.
     Broken,
 }
 
-/// Why a run could not be.
+/// Why a run could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum UpError {
     /// The manifest.
@@ -70,13 +68,13 @@ pub enum UpError {
         /// What there is.
         present: String,
     },
-    /// A crowd or a report speaks of one queue.
+    /// A crowd or a report belongs to one queue.
     #[error("--crowd and --report are for one queue; choose with --queue: {present}")]
     SeveralQueues {
         /// What there is.
         present: String,
     },
-    /// A simulation is not understood.
+    /// The settings of a simulation are invalid.
     #[error("{endpoint}: {problem}")]
     Simulation {
         /// Which.
@@ -84,12 +82,12 @@ pub enum UpError {
         /// What is wrong with it.
         problem: Invalid,
     },
-    /// Nothing is simulated that could be made worse.
+    /// The Booking Service is not simulated.
     #[error(
         "--simulate changes a simulated Booking Service; allowed: with spec.booking.endpoint simulate://booking"
     )]
     NothingToSimulate,
-    /// TLS files are in Secrets, which only a cluster has.
+    /// TLS files are in Secrets, which exist only in a cluster.
     #[error(
         "{endpoint} needs the Secret {secret}; `up` has no Secrets: allowed are endpoints without tls.secretName"
     )]
@@ -99,7 +97,7 @@ pub enum UpError {
         /// Which.
         secret: String,
     },
-    /// A port for the workers cannot be had.
+    /// A port for the workers is taken.
     #[error(
         "port {port} cannot be had: {cause}; choose others with --base-port (0: any free ones)"
     )]
@@ -111,9 +109,12 @@ pub enum UpError {
     },
     /// No Redis to start.
     #[error(
-        "redis-server cannot be started: {0}; install it (Debian: apt-get install redis-server), or choose --store embedded or --store redis://HOST:PORT"
+        "{0}; install it (Debian: apt-get install redis-server), or choose --store embedded or --store redis://HOST:PORT"
     )]
-    NoRedis(std::io::Error),
+    NoRedis(HarnessError),
+    /// A process cannot be started.
+    #[error(transparent)]
+    Process(#[from] HarnessError),
     /// Redis does not answer.
     #[error("the store cannot be used: {0}")]
     Store(#[from] StoreError),
@@ -163,31 +164,31 @@ pub async fn run(config: UpConfig, stop: CancellationToken) -> Result<Outcome, U
     let plans = chosen(manifest::read(&config.file)?, &config)?;
     let directory = directory(&config)?;
     let console = Console::new();
-    let backend = backend::Backend::start(&config.store, directory.path(), &console).await?;
+    let backend = backend::Backend::start(&config.store, directory.path(), &console)?;
     let mut outcome = Outcome::Sound;
-    let mut sites = tokio::task::JoinSet::new();
+    let mut runs = tokio::task::JoinSet::new();
     let mut base_port = config.base_port;
     let whole = stop.child_token();
     for plan in plans {
-        let site =
-            Site::start(plan, &config, base_port, &backend, directory.path(), console.clone())
+        let run =
+            QueueRun::start(plan, &config, base_port, &backend, directory.path(), console.clone())
                 .await?;
         base_port =
-            if base_port == 0 { 0 } else { base_port.saturating_add(site::PORTS_OF_A_QUEUE) };
-        sites.spawn(site.run(config.clone(), whole.clone()));
+            if base_port == 0 { 0 } else { base_port.saturating_add(queue_run::PORTS_PER_QUEUE) };
+        runs.spawn(run.run(config.clone(), whole.clone()));
     }
-    while let Some(ended) = sites.join_next().await {
-        // A panic of one site is a defect; the others are not torn down for it.
+    while let Some(ended) = runs.join_next().await {
+        // A panic of one run is a defect; the others go on.
         if !matches!(ended, Ok(Ok(Outcome::Sound))) {
             outcome = Outcome::Broken;
         }
         if let Ok(Err(error)) = ended {
-            console.tell(format!("error: {error}"));
+            console.report(format!("error: {error}"));
         }
     }
     backend.stop().await;
     if config.store == StoreChoice::Embedded {
-        console.tell("the embedded store's data is gone now");
+        console.report("the data of the embedded store is gone now");
     }
     Ok(outcome)
 }

@@ -18,8 +18,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::console::{Console, View};
-use crate::patience::insist;
+use crate::backend::when_open;
+use crate::console::{Console, ConsoleView};
 use crate::report::{CLOCK_MARGIN_MS, LoadSummary, RunReport};
 use crate::screen::{bar, bold, dim};
 use crate::{Outcome, UpError};
@@ -77,7 +77,7 @@ enum End {
 pub async fn run(mut config: LoadConfig, stop: CancellationToken) -> Result<Outcome, UpError> {
     let console = match config.printing {
         Printing::Text => Console::new(),
-        Printing::Json => Console::aside(),
+        Printing::Json => Console::on_standard_error(),
     };
     let endpoints = config.endpoints.resolve(OPENING).await?;
     let store = match config.store {
@@ -116,12 +116,12 @@ pub async fn run(mut config: LoadConfig, stop: CancellationToken) -> Result<Outc
 /// Opens the store, and warns of what is unsafe about it.
 async fn open(config: RedisConfig, console: &Console) -> Result<Arc<dyn Store>, UpError> {
     let store: Arc<dyn Store> = bookingq_store::open(config)?;
-    for warning in insist(OPENING, || store.open()).await?.warnings {
-        console.tell(format!("warning: {warning}"));
+    for warning in when_open(|| store.open()).await?.warnings {
+        console.report(format!("warning: {warning}"));
     }
-    let before = insist(OPENING, || store.snapshot()).await?.totals.enqueued;
+    let before = when_open(|| store.snapshot()).await?.totals.enqueued;
     if before > 0 {
-        console.tell(format!(
+        console.report(format!(
             "the queue has had {before} bookings before; they are counted and checked too"
         ));
     }
@@ -220,12 +220,12 @@ impl RunningCrowd {
         let unserved = u64::from(self.clients).saturating_sub(finished + refused);
         let why = if end == End::TimeOver { "the time is over" } else { "stopped" };
         self.console
-            .tell(format!("{why}; {unserved} clients leave before their bookings have ended"));
+            .report(format!("{why}; {unserved} clients leave before their bookings have ended"));
         self.leave.cancel();
         (end, self.task.await.ok())
     }
 
-    fn view(&self) -> View {
+    fn view(&self) -> ConsoleView {
         let ProgressView {
             arrived,
             acknowledged,
@@ -256,6 +256,6 @@ impl RunningCrowd {
             ),
             format!("  answered with an error: {errors}"),
         ];
-        View { lines, line }
+        ConsoleView { lines, line }
     }
 }

@@ -55,7 +55,7 @@ pub enum ManifestError {
     },
 }
 
-/// Reads the queues of a file. Documents of other kinds are passed over: a file for `kubectl apply`
+/// Reads the queues of a file. It skips documents of other kinds, so that a file for `kubectl apply`
 /// works as it is.
 ///
 /// # Errors
@@ -141,7 +141,7 @@ mod tests {
         "apiVersion: bookingqueue.dev/v1alpha1\nkind: BookingQueue\nmetadata:\n  name: concert\n";
 
     fn refused(text: &str) -> String {
-        parse(Path::new("shop.yaml"), text).unwrap_err().to_string()
+        parse(Path::new("sale.yaml"), text).unwrap_err().to_string()
     }
 
     #[test]
@@ -149,22 +149,22 @@ mod tests {
         let text = format!(
             "# a comment\n---\nkind: ConfigMap\napiVersion: v1\n---\n{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n---\n"
         );
-        let plans = parse(Path::new("shop.yaml"), &text).unwrap();
+        let plans = parse(Path::new("sale.yaml"), &text).unwrap();
         assert_eq!(plans.len(), 1);
         assert_eq!(plans[0].queue.as_str(), "concert");
     }
 
     #[test]
-    fn a_mistake_is_told_with_file_document_and_line() {
+    fn an_error_names_file_document_and_line() {
         let error = refused(&format!(
             "kind: ConfigMap\n---\n{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n  hold: {{ timeout: soon }}\n"
         ));
-        assert!(error.starts_with("shop.yaml (document 2): line 9"), "{error}");
+        assert!(error.starts_with("sale.yaml (document 2): line 9"), "{error}");
         assert!(error.contains("\"soon\" is not a duration; allowed:"), "{error}");
     }
 
     #[test]
-    fn a_misspelt_or_impossible_field_is_told_with_its_path() {
+    fn an_unknown_or_invalid_field_is_named_with_its_path() {
         let error = refused(&format!(
             "{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\", timeot: 3s }}\n"
         ));
@@ -183,7 +183,7 @@ mod tests {
         assert!(
             refused(&format!("{queue}---\n{queue}")).contains("two BookingQueues named concert")
         );
-        assert!(refused("a: [").contains("shop.yaml (document 1)"));
+        assert!(refused("a: [").contains("sale.yaml (document 1)"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use bookingq_core::autoscale::driver::ScalingDriver;
 use bookingq_core::autoscale::{Decision, Policy};
 use bookingq_store::Snapshot;
 
-use crate::config::FleetSize;
+use crate::config::PoolSize;
 
 /// Decides the number of workers of one queue, once a second.
 pub struct Scaler {
@@ -17,11 +17,11 @@ pub struct Scaler {
 
 impl Scaler {
     /// Starts with the number that `size` or the manifest asks for.
-    pub fn new(scaling: &ScalingPlan, size: FleetSize) -> Self {
+    pub fn new(scaling: &ScalingPlan, size: PoolSize) -> Self {
         let (policy, replicas) = match (size, *scaling) {
-            (FleetSize::Fixed(replicas), _)
-            | (FleetSize::FromManifest, ScalingPlan::Fixed(replicas)) => (None, replicas),
-            (FleetSize::FromManifest, ScalingPlan::Automatic(policy)) => (Some(policy), policy.min),
+            (PoolSize::Fixed(replicas), _)
+            | (PoolSize::FromManifest, ScalingPlan::Fixed(replicas)) => (None, replicas),
+            (PoolSize::FromManifest, ScalingPlan::Automatic(policy)) => (Some(policy), policy.min),
         };
         Self { policy, driver: ScalingDriver::new(), replicas }
     }
@@ -51,9 +51,9 @@ mod tests {
     fn a_number_on_the_command_line_wins_over_the_manifest() {
         let automatic = ScalingPlan::Automatic(Policy { min: 2, ..Policy::default() });
         for (scaling, size, replicas) in [
-            (automatic, FleetSize::FromManifest, 2),
-            (automatic, FleetSize::Fixed(3), 3),
-            (ScalingPlan::Fixed(4), FleetSize::FromManifest, 4),
+            (automatic, PoolSize::FromManifest, 2),
+            (automatic, PoolSize::Fixed(3), 3),
+            (ScalingPlan::Fixed(4), PoolSize::FromManifest, 4),
         ] {
             assert_eq!(Scaler::new(&scaling, size).replicas(), replicas);
         }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_fixed_number_never_changes() {
-        let mut scaler = Scaler::new(&ScalingPlan::Fixed(3), FleetSize::FromManifest);
+        let mut scaler = Scaler::new(&ScalingPlan::Fixed(3), PoolSize::FromManifest);
         assert!(scaler.decide(None).is_none());
         assert_eq!(scaler.replicas(), 3);
     }

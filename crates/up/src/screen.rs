@@ -1,5 +1,4 @@
-//! Drawing on a terminal: a block of lines that is redrawn in place, and small pictures of a number
-//! over time.
+//! Drawing on a terminal: a block of lines that is redrawn in place, styles, and small charts.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,13 +10,13 @@ use crossterm::queue;
 use crossterm::style::Stylize as _;
 use crossterm::terminal::{Clear, ClearType};
 
-/// Taken where the terminal does not say how wide it is.
+/// The width where the terminal does not report one.
 const WIDTH: u16 = 80;
 
 /// A block of lines on standard output that is redrawn in place.
 #[derive(Debug, Default)]
 pub struct Screen {
-    /// Lines drawn last time.
+    /// Lines of the last drawing.
     height: u16,
 }
 
@@ -26,7 +25,7 @@ impl Screen {
     /// one would break the block.
     pub fn draw(&mut self, lines: &[String]) -> io::Result<()> {
         let (columns, rows) = crossterm::terminal::size().unwrap_or((WIDTH, u16::MAX));
-        // What has scrolled away cannot be redrawn, so the block never fills the whole window.
+        // A line that has scrolled away cannot be redrawn, so the block never fills the window.
         let fitting = lines.len().min(usize::from(rows.saturating_sub(1)));
         let mut out = io::stdout().lock();
         if self.height > 0 {
@@ -43,8 +42,7 @@ impl Screen {
     }
 }
 
-/// The first `width` visible characters; styles (escape sequences ending in `m`) take no room and
-/// are all kept.
+/// The first `width` visible characters, with all styles (escape sequences that end in `m`).
 fn cut(line: &str, width: usize) -> String {
     let (mut shown, mut visible, mut styling) = (String::with_capacity(line.len()), 0, false);
     for character in line.chars() {
@@ -62,7 +60,8 @@ fn cut(line: &str, width: usize) -> String {
     shown
 }
 
-/// Whether standard output shows styles. A file does not, and <https://no-color.org> says how to be spared them.
+/// Whether standard output shows styles: a terminal does, unless NO_COLOR is set
+/// (<https://no-color.org>).
 fn styles() -> bool {
     static STYLES: LazyLock<bool> = LazyLock::new(|| {
         io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
@@ -75,7 +74,7 @@ pub fn bold(text: &str) -> String {
     if styles() { text.bold().to_string() } else { text.to_owned() }
 }
 
-/// Less visible than the rest.
+/// Dimmed.
 pub fn dim(text: &str) -> String {
     if styles() { text.dark_grey().to_string() } else { text.to_owned() }
 }

@@ -1,5 +1,4 @@
-//! The shop's services of one queue: simulated in this process where the manifest says so, called
-//! where they are otherwise.
+//! The services that a queue calls: simulated in this process where the manifest says so.
 
 use std::net::SocketAddr;
 
@@ -15,7 +14,7 @@ use bookingq_worker::config::Downstream;
 
 use crate::UpError;
 
-/// Where the services are.
+/// The services that a queue calls.
 #[derive(Debug)]
 pub struct Services {
     /// The simulated ones; they stop when it is dropped.
@@ -80,7 +79,7 @@ fn simulations(plan: &Plan, overrides: Option<&str>) -> Result<SimulatorConfig, 
 
 /// `spec` with the settings of `overrides` in place of its own.
 fn overridden(spec: BookingSpec, overrides: &str) -> Result<BookingSpec, Invalid> {
-    // Read alone first, so that a mistake in it is told as one of it.
+    // Parsed alone first, so that an error names the overrides.
     overrides.parse::<BookingSpec>()?;
     let key = |setting: &str| setting.split('=').next().unwrap_or_default().trim().to_owned();
     let changed: Vec<String> = overrides.split(',').map(key).collect();

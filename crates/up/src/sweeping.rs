@@ -1,5 +1,5 @@
-//! The sweeper of one queue: in this process, or as the process that the CronJob of a cluster would
-//! start.
+//! The sweeper of one queue: in this process, or as a process like those of the CronJob in a
+//! cluster.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -7,55 +7,69 @@ use std::time::Duration;
 
 use bookingq_api::args::SweepArgs;
 use bookingq_api::{DurationString, Plan};
+use bookingq_harness::command::OrphanSignal;
+use bookingq_harness::{Process, ProcessEvent, ProcessSpec, Restart};
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::UpError;
 use crate::console::Console;
-use crate::fleet::Home;
-use crate::process::{self, Life, Recipe};
 use crate::services::Services;
+use crate::worker_pool::{BACKOFF, Runner};
 
 /// How long one process sweeps, as in a cluster.
 const ROUND: Duration = Duration::from_secs(60);
-/// How long a sweeper process may take to leave beyond its grace.
+/// Time beyond its own grace after which a sweeper process is killed.
 const BEYOND_GRACE: Duration = Duration::from_secs(2);
 
-/// Starts it; it runs until `leave`.
+/// Starts it; it runs until `stop`.
+///
+/// # Errors
+/// When its process cannot be started.
 pub fn start(
-    home: &Home,
+    runner: &Runner,
     plan: &Arc<Plan>,
     services: &Arc<Services>,
     console: &Console,
-    leave: CancellationToken,
-) -> JoinHandle<()> {
-    match home {
-        Home::Here(store) => {
+    stop: CancellationToken,
+) -> Result<JoinHandle<()>, UpError> {
+    match runner {
+        Runner::InProcess(store) => {
             let sweeper = Sweeper::new(config(plan, services), Arc::clone(store));
             let console = console.clone();
-            tokio::spawn(async move {
-                if let Err(error) = sweeper.run(SweepMode::UntilStopped, leave).await {
-                    console.tell(format!("the sweeper failed: {error}"));
+            Ok(tokio::spawn(async move {
+                if let Err(error) = sweeper.run(SweepMode::UntilStopped, stop).await {
+                    console.report(format!("the sweeper failed: {error}"));
                 }
-            })
+            }))
         }
-        Home::Processes { program, url, directory } => {
+        Runner::Processes { program, url, directory } => {
             let mut args = SweepArgs::of(plan, ROUND);
             args.booking = Some(services.booking.endpoint.clone());
             args.grace = DurationString::new(plan.worker.grace);
             let json = ["--log-format", "json"].map(String::from);
             let arguments = args.to_args().into_iter().chain(json).map(OsString::from).collect();
-            let recipe = Recipe {
-                name: format!("{} sweeper", plan.queue),
-                program: program.clone(),
+            let spec = ProcessSpec {
                 arguments,
                 environment: vec![("BOOKINGQ_REDIS", url.into())],
-                log: directory.join(format!("{}-sweeper.log", plan.queue)),
-                port: None,
+                log: Some(directory.join(format!("{}-sweeper.log", plan.queue))),
                 grace: plan.worker.grace + BEYOND_GRACE,
-                life: Life::Rounds,
+                restart: Restart::Rounds(BACKOFF),
+                orphan_signal: OrphanSignal::Terminate,
+                ..ProcessSpec::new(format!("{} sweeper", plan.queue), program)
             };
-            tokio::spawn(process::keep(recipe, console.clone(), leave, |_| ()))
+            let reporter = console.reporter(&spec.name);
+            let failures = move |event: ProcessEvent| {
+                if matches!(event, ProcessEvent::Ended { .. }) {
+                    reporter(event);
+                }
+            };
+            let process = Process::start_with(spec, failures)?;
+            Ok(tokio::spawn(async move {
+                stop.cancelled().await;
+                process.stop().await;
+            }))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How a running queue looks.
+//! The view of a running queue.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use bookingq_crowd::ProgressView;
 use bookingq_sim::ledger::Totals;
 use bookingq_store::Snapshot;
 
-use crate::console::View;
+use crate::console::ConsoleView;
 use crate::screen::{Sparkline, bar, bold, dim, red};
 
 /// Width of bars.
 const BAR: usize = 30;
 
-/// Everything that is shown of a queue at one moment.
-pub struct Moment<'a> {
+/// A queue at one moment.
+pub struct QueueView<'a> {
     /// Its name.
     pub queue: &'a str,
     /// Since the start.
     pub elapsed: Duration,
     /// Until the end, if there is one.
     pub time: Option<Duration>,
-    /// What the store says; `None` when it does not answer.
+    /// The snapshot of the store; `None` when it does not answer.
     pub snapshot: Option<&'a Snapshot>,
     /// Bookings joining and leaving the line each second, by the last two snapshots.
     pub rates: (f64, f64),
@@ -30,21 +30,21 @@ pub struct Moment<'a> {
     /// Workers wanted.
     pub wanted: u32,
     /// Addresses of the workers that are ready.
-    pub doors: &'a [SocketAddr],
-    /// The shop's ledger, if it is simulated.
+    pub endpoints: &'a [SocketAddr],
+    /// The ledger of the Booking Service, if that is simulated.
     pub ledger: Option<Totals>,
-    /// The crowd, if one was asked for.
+    /// The crowd, if there is one.
     pub crowd: Option<ProgressView>,
 }
 
-impl Moment<'_> {
+impl QueueView<'_> {
     /// For a terminal and for a log.
-    pub fn view(&self) -> View {
-        View { lines: self.lines(), line: self.line() }
+    pub fn view(&self) -> ConsoleView {
+        ConsoleView { lines: self.lines(), line: self.line() }
     }
 
     fn line(&self) -> String {
-        let workers = format!("workers={}/{}", self.doors.len(), self.wanted);
+        let workers = format!("workers={}/{}", self.endpoints.len(), self.wanted);
         let Some(snapshot) = self.snapshot else {
             return format!("{} the store does not answer {workers}", self.queue);
         };
@@ -94,18 +94,18 @@ impl Moment<'_> {
             self.time.map(|time| format!(" of {:.0}", time.as_secs_f64())).unwrap_or_default();
         let admission =
             self.snapshot.map(|snapshot| snapshot.admission.as_str()).unwrap_or_default();
-        let doors = match self.doors {
+        let endpoints = match self.endpoints {
             [] => "no worker is ready".to_owned(),
-            [door] => format!("http://{door}"),
+            [only] => format!("http://{only}"),
             [first, .., last] => format!("http://{first} … {last}"),
         };
         let time = format!("{:.0}{end} s", self.elapsed.as_secs_f64());
-        format!("{}  {admission}  {}  {}", bold(self.queue), dim(&time), dim(&doors))
+        format!("{}  {admission}  {}  {}", bold(self.queue), dim(&time), dim(&endpoints))
     }
 
     fn numbers(&self, snapshot: &Snapshot) -> Vec<String> {
         let totals = &snapshot.totals;
-        let workers = "▪".repeat(self.doors.len().min(BAR));
+        let workers = "▪".repeat(self.endpoints.len().min(BAR));
         vec![
             format!("  waiting    {:>8}  {}", snapshot.backlog, self.depth),
             format!(
@@ -117,7 +117,7 @@ impl Moment<'_> {
                 "  holds      {:>8}  joining {:.0}/s, served {:.0}/s",
                 snapshot.holds, self.rates.0, self.rates.1
             ),
-            format!("  workers    {:>4}/{:<3}  {workers}", self.doors.len(), self.wanted),
+            format!("  workers    {:>4}/{:<3}  {workers}", self.endpoints.len(), self.wanted),
             format!(
                 "  final      confirmed {}  expired {}  cancelled {}  sold out {}  rejected {}  failed {}",
                 totals.confirmed,
@@ -131,7 +131,7 @@ impl Moment<'_> {
     }
 }
 
-/// How long the front of the line has waited.
+/// The wait of the first booking in line.
 fn oldest(snapshot: &Snapshot) -> Duration {
     snapshot.front.map_or(Duration::ZERO, |(_, since)| snapshot.now.since(since))
 }

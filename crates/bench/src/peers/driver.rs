@@ -1,11 +1,12 @@
-//! One driver at work: a child process on the client's core, told by its standard input when to
-//! end.
+//! One driver at work: a child process on the client's core that ends when its standard input
+//! does.
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use bookingq_harness::command::{OrphanSignal, tied};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -13,7 +14,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use super::plan;
 use super::setup::Drivers;
 use super::system::System;
-use crate::pin::Placement;
+use crate::pin::{Core, Placement};
 
 /// A driver ends this soon after its standard input has.
 const LEAVE: Duration = Duration::from_secs(30);
@@ -74,7 +75,11 @@ impl Starter {
         settings: &[&str],
     ) -> Result<Driver> {
         let (program, first) = self.drivers.command(system)?;
-        let mut command = self.on_its_core(&program);
+        let core = self.placement.client().map(Core::taskset);
+        let mut words = core.into_iter().flatten().chain([program.into_os_string()]);
+        let wrapper = words.next().unwrap_or_default();
+        let mut command = Command::from(tied(Path::new(&wrapper), OrphanSignal::Kill)?);
+        command.args(words);
         command.args(first).args(["--redis", &self.redis]).args(plan::api(system)).args(settings);
         for (name, value) in flags {
             command.args([&format!("--{name}"), value]);
@@ -87,14 +92,6 @@ impl Starter {
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().context("a driver without output")?;
         Ok(Driver { name, child, stdin, lines: BufReader::new(stdout).lines() })
-    }
-
-    fn on_its_core(&self, program: &Path) -> Command {
-        let program = program.as_os_str();
-        match self.placement.client() {
-            Some(core) => Command::from(core.start(program)),
-            None => Command::new(program),
-        }
     }
 }
 
@@ -116,7 +113,7 @@ impl Driver {
             .into())
     }
 
-    /// Tells it to end, and waits until it has.
+    /// Ends it and waits until it has ended.
     pub async fn end(mut self) -> Result<()> {
         drop(self.stdin.take());
         let ended = tokio::time::timeout(LEAVE, self.child.wait()).await;

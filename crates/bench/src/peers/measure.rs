@@ -9,7 +9,7 @@ use super::driver::{Driver, GaveUp, Said, Starter};
 use super::plan::{self, Cell, Work};
 use super::system::{Count, Counter, System};
 use crate::figures::{Figures, Spread};
-use crate::redis_server::{RedisServer, Usage};
+use crate::redis_server::{MeasuredRedis, RedisUsage};
 
 /// Jobs before the clock of an enqueueing driver starts, so that connections, scripts and compilers
 /// are warm.
@@ -58,7 +58,7 @@ pub struct Scale {
 /// What measures.
 pub struct Bench<'a> {
     /// Everybody's Redis.
-    pub redis: RedisServer,
+    pub redis: MeasuredRedis,
     /// Everybody's drivers.
     pub starter: Starter,
     /// How much.
@@ -72,7 +72,7 @@ struct Done {
     /// Of acknowledged jobs from the first that was seen to the last.
     rate: f64,
     /// Of Redis, for all of them.
-    used: Usage,
+    used: RedisUsage,
     jobs: f64,
 }
 

@@ -28,7 +28,7 @@ use self::system::System;
 use crate::figures::Figures;
 use crate::machine::Machine;
 use crate::pin::{Placement, pinned};
-use crate::redis_server::{Fsync, RedisServer};
+use crate::redis_server::{AppendOnly, MeasuredRedis};
 use crate::report::{self, Report};
 
 pub use self::plan::OPEN;
@@ -60,8 +60,8 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// What Redis promises about what it has acknowledged
-    #[arg(long, value_enum, default_value_t = Fsync::Off)]
-    fsync: Fsync,
+    #[arg(long, value_enum, default_value_t = AppendOnly::Off)]
+    fsync: AppendOnly,
     #[command(flatten)]
     report: report::Args,
 }
@@ -117,7 +117,7 @@ async fn measure_all(
     figures: &mut Figures,
     gave_up: &mut Vec<String>,
 ) -> Result<()> {
-    let redis = RedisServer::start(args.fsync, placement).await?;
+    let redis = MeasuredRedis::start(args.fsync.into(), placement).await?;
     let starter = Starter { drivers, placement, redis: redis.address().to_owned() };
     let open = Duration::from_secs(args.open_seconds);
     let scale = Scale { jobs: args.jobs, backlog: args.backlog, open };

@@ -10,7 +10,7 @@ use bookingq_store::Store;
 use redis::aio::MultiplexedConnection;
 
 use crate::drive::QUEUE;
-use crate::redis_server::RedisServer;
+use crate::redis_server::MeasuredRedis;
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -70,7 +70,7 @@ pub enum Counter {
 
 impl Counter {
     /// Of a system in this Redis.
-    pub async fn connect(system: System, redis: &RedisServer) -> Result<Self> {
+    pub async fn connect(system: System, redis: &MeasuredRedis) -> Result<Self> {
         if system != System::Ours {
             return Ok(Self::Keys(system, redis.connect().await?));
         }

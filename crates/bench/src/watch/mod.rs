@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use bookingq_core::QueueName;
 use bookingq_crowd::latency::Latency;
+use bookingq_harness::Fsync;
 use bookingq_store::RedisConfig;
 use bookingq_store::{Cancel, Store};
 use tokio::runtime::Builder;
@@ -28,7 +29,7 @@ use crate::figures::Figures;
 use crate::grpc::Channels;
 use crate::machine::Machine;
 use crate::pin::Placement;
-use crate::redis_server::{Fsync, RedisServer};
+use crate::redis_server::MeasuredRedis;
 
 /// How to measure.
 #[derive(Debug, clap::Args)]
@@ -79,7 +80,7 @@ pub fn run(args: &Args) -> Result<()> {
     );
     let mut figures = Figures::new(&[COST, AGE]);
     Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let mut redis = RedisServer::start(Fsync::Off, Placement::Free).await?;
+        let mut redis = MeasuredRedis::start(Fsync::Off, Placement::Free).await?;
         for run in 1..=args.runs {
             for &clients in &args.clients {
                 eprintln!("run {run} of {}", args.runs);
@@ -95,12 +96,12 @@ pub fn run(args: &Args) -> Result<()> {
 
 async fn one_size(
     args: &Args,
-    redis: &RedisServer,
+    redis: &MeasuredRedis,
     clients: u64,
     figures: &mut Figures,
 ) -> Result<()> {
     let row = format!("{clients} clients");
-    let mut worker = Served::start(redis.url()).await?;
+    let worker = Served::start(redis.url()).await?;
     let queue = QueueName::new(worker.queue())?;
     let few = Channels::connect(worker.address(), JOINING).await?;
     eprintln!("{row}: joining");
@@ -126,10 +127,10 @@ async fn one_size(
     worker.stop().await?;
 
     let columns = [
-        ("KiB/stream", (open.rss_kib - before.rss_kib) / clients as f64),
+        ("KiB/stream", (open.rss_mib - before.rss_mib) * 1024.0 / clients as f64),
         ("opened/s", clients as f64 / opened.as_secs_f64()),
         ("told/s", (streams.told() - told) as f64 / time),
-        ("worker's CPU, of a core", (moved.cpu_seconds - open.cpu_seconds) / time),
+        ("worker's CPU, of a core", (moved.cpu - open.cpu) / time),
     ];
     figures.record(COST, &row, columns);
     for ((_, group), age) in GROUPS.iter().zip(ages) {

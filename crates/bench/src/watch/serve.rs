@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bookingq_core::Admission;
+use bookingq_harness::ProcessUsage;
+use bookingq_harness::command::{OrphanSignal, tied};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -31,8 +33,6 @@ struct Said {
 
 /// It ends this soon after its standard input has.
 const LEAVE: Duration = Duration::from_secs(30);
-/// Of the kernel's clock for processes, in each second.
-const TICKS: f64 = 100.0;
 
 /// Serves a paused queue until standard input ends.
 pub fn run(args: &Args) -> Result<()> {
@@ -54,19 +54,10 @@ pub struct Served {
     stdin: Option<ChildStdin>,
 }
 
-/// What it uses.
-#[derive(Debug, Clone, Copy)]
-pub struct Usage {
-    /// Memory, in KiB.
-    pub rss_kib: f64,
-    /// CPU so far, in seconds.
-    pub cpu_seconds: f64,
-}
-
 impl Served {
     /// Starts it and waits until it serves.
     pub async fn start(redis: &str) -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::from(tied(&std::env::current_exe()?, OrphanSignal::Kill)?);
         command.args(["serve", "--redis", redis]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child =
             command.kill_on_drop(true).spawn().context("the worker could not be started")?;
@@ -90,24 +81,9 @@ impl Served {
         &self.said.queue
     }
 
-    /// What it uses now, as Linux tells it.
-    pub fn usage(&mut self) -> Result<Usage> {
-        let folder = format!("/proc/{}", self.child.id().context("the worker has ended")?);
-        let status = std::fs::read_to_string(format!("{folder}/status"))?;
-        let rss =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let stat = std::fs::read_to_string(format!("{folder}/stat"))?;
-        // The name in parentheses may hold blanks; user and system time are the 12th and 13th word
-        // after it.
-        let words: Vec<&str> =
-            stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| {
-            words.get(at).and_then(|word| word.parse::<f64>().ok()).context("no such time")
-        };
-        Ok(Usage {
-            rss_kib: rss.trim().trim_end_matches(" kB").parse()?,
-            cpu_seconds: (ticks(11)? + ticks(12)?) / TICKS,
-        })
+    /// What it uses now.
+    pub fn usage(&self) -> Result<ProcessUsage> {
+        Ok(ProcessUsage::of(self.child.id().context("the worker has ended")?)?)
     }
 
     /// Ends it.

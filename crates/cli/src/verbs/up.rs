@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bookingq_core::QueueName;
 use bookingq_serve::Signals;
-use bookingq_up::{CrowdSize, FleetSize, Outcome, StoreChoice, UpConfig};
+use bookingq_up::{CrowdSize, Outcome, PoolSize, StoreChoice, UpConfig};
 use clap::value_parser;
 use tracing::level_filters::LevelFilter;
 
@@ -82,7 +82,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         file: args.file,
         queue: args.queue,
         store: args.store,
-        fleet: args.workers.map_or(FleetSize::FromManifest, FleetSize::Fixed),
+        pool: args.workers.map_or(PoolSize::FromManifest, PoolSize::Fixed),
         crowd: args.crowd.map(|clients| CrowdSize { clients, arrive: args.arrive }),
         time: args.time,
         report: args.report,

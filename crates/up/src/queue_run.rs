@@ -15,28 +15,28 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::Backend;
 use crate::config::{CrowdSize, UpConfig};
 use crate::console::Console;
-use crate::fleet::{Fleet, Home};
 use crate::report::{CLOCK_MARGIN_MS, LoadSummary, Replicas, RunReport};
 use crate::scaling::Scaler;
 use crate::screen::Sparkline;
 use crate::services::Services;
-use crate::view::Moment;
+use crate::view::QueueView;
+use crate::worker_pool::{Runner, WorkerPool};
 use crate::{Outcome, UpError, sweeping};
 
-/// Ports that lie between the first workers of two queues.
-pub const PORTS_OF_A_QUEUE: u16 = 100;
+/// Distance between the first ports of two queues.
+pub const PORTS_PER_QUEUE: u16 = 100;
 /// Between two readings.
 const PULSE: Duration = Duration::from_secs(1);
 
 /// One queue with everything that serves it.
-pub struct Site {
+pub struct QueueRun {
     plan: Arc<Plan>,
     services: Arc<Services>,
     store: Arc<dyn Store>,
-    store_word: &'static str,
-    fleet: Fleet,
+    store_kind: &'static str,
+    pool: WorkerPool,
     scaler: Scaler,
-    sweeper: Option<Part<()>>,
+    sweeper: Option<RunningTask<()>>,
     audit: Audit,
     console: Console,
     start: Instant,
@@ -45,32 +45,32 @@ pub struct Site {
     replicas: Vec<Replicas>,
 }
 
-/// Something that runs until it is told to leave.
-struct Part<T> {
-    leave: CancellationToken,
+/// A task that runs until it is stopped.
+struct RunningTask<T> {
+    stop: CancellationToken,
     task: JoinHandle<T>,
 }
 
-impl<T> Part<T> {
-    /// Tells it, and waits. `None` if it panicked.
-    async fn end(self) -> Option<T> {
-        self.leave.cancel();
+impl<T> RunningTask<T> {
+    /// Stops it and waits. `None` if it panicked.
+    async fn stop(self) -> Option<T> {
+        self.stop.cancel();
         self.task.await.ok()
     }
 }
 
 /// The crowd while it runs.
-struct Visitors {
-    part: Part<CrowdReport>,
+struct QueueCrowd {
+    task: RunningTask<CrowdReport>,
     progress: Arc<Progress>,
     recorder: Arc<CallRecorder>,
 }
 
-impl Site {
+impl QueueRun {
     /// Starts services, store, workers and sweeper.
     ///
     /// # Errors
-    /// [`UpError`], of whatever could not be started.
+    /// [`UpError`], of the part that cannot be started.
     pub async fn start(
         plan: Plan,
         config: &UpConfig,
@@ -86,30 +86,34 @@ impl Site {
             return Err(UpError::OldData { queue: plan.queue.clone(), enqueued: before });
         }
         let services = Arc::new(Services::start(&plan, config.simulate.as_deref()).await?);
-        let (home, store_word) = home(backend, &store, config, directory);
-        let scaler = Scaler::new(&plan.scaling, config.fleet);
-        let mut fleet = Fleet::new(
-            home.clone(),
+        let (runner, store_kind) = runner(backend, &store, config, directory);
+        let scaler = Scaler::new(&plan.scaling, config.pool);
+        let mut pool = WorkerPool::new(
+            runner.clone(),
             Arc::clone(&plan),
             Arc::clone(&services),
             base_port,
             console.clone(),
         )?;
-        let sweeper = plan.sweep.as_ref().map(|_| start_sweeper(&home, &plan, &services, &console));
+        let sweeper = plan
+            .sweep
+            .as_ref()
+            .map(|_| start_sweeper(&runner, &plan, &services, &console))
+            .transpose()?;
         if let Some(address) = services.simulator.admin_address() {
-            console.tell(format!(
+            console.report(format!(
                 "{}: the simulated Booking Service's ledger is at http://{address}/ledger",
                 plan.queue
             ));
         }
-        fleet.resize(scaler.replicas());
+        pool.resize(scaler.replicas());
         Ok(Self {
             audit: Audit::start(Arc::clone(&store), Some(plan.hold)),
             plan,
             services,
             store,
-            store_word,
-            fleet,
+            store_kind,
+            pool,
             scaler,
             sweeper,
             console,
@@ -120,7 +124,7 @@ impl Site {
         })
     }
 
-    /// Serves until the time is over or `stop`, then leaves in order, judges and reports.
+    /// Serves until the time is over or `stop`, then drains, verifies and reports.
     ///
     /// # Errors
     /// When the store does not answer at the end, or the report cannot be written.
@@ -129,7 +133,7 @@ impl Site {
         config: UpConfig,
         stop: CancellationToken,
     ) -> Result<Outcome, UpError> {
-        let visitors = config.crowd.map(|size| self.invite(size));
+        let crowd = config.crowd.map(|size| self.start_crowd(size));
         let end = config.time.map(|time| self.start + time);
         let mut pulse = tokio::time::interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -137,25 +141,23 @@ impl Site {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = until(end) => break,
-                _ = pulse.tick() => self.pulse(&config, visitors.as_ref()).await,
+                _ = pulse.tick() => self.pulse(&config, crowd.as_ref()).await,
             }
         }
-        self.console.tell(format!(
-            "{}: the workers finish what they have in hand and leave",
-            self.plan.queue
-        ));
-        let (crowd, recorder) = match visitors {
-            Some(Visitors { part, recorder, .. }) => (part.end().await, recorder),
+        self.console
+            .report(format!("{}: the workers finish their tasks and stop", self.plan.queue));
+        let (crowd, recorder) = match crowd {
+            Some(QueueCrowd { task, recorder, .. }) => (task.stop().await, recorder),
             None => (None, CallRecorder::start(CLOCK_MARGIN_MS)),
         };
         if let Some(sweeper) = self.sweeper.take() {
-            sweeper.end().await;
+            sweeper.stop().await;
         }
         self.conclude(config.report.as_deref(), crowd, &recorder).await
     }
 
-    /// Lets the crowd come.
-    fn invite(&self, size: CrowdSize) -> Visitors {
+    /// Starts the crowd.
+    fn start_crowd(&self, size: CrowdSize) -> QueueCrowd {
         let recorder = CallRecorder::start(CLOCK_MARGIN_MS);
         let config = CrowdConfig {
             recorder: Some(recorder.clone()),
@@ -163,30 +165,30 @@ impl Site {
         };
         let crowd = Crowd::new(config);
         let progress = crowd.progress();
-        let leave = CancellationToken::new();
-        let task = tokio::spawn(crowd.run(self.fleet.addresses(), leave.clone()));
-        Visitors { part: Part { leave, task }, progress, recorder }
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(crowd.run(self.pool.addresses(), stop.clone()));
+        QueueCrowd { task: RunningTask { stop, task }, progress, recorder }
     }
 
-    /// Reads, decides, shows.
-    async fn pulse(&mut self, config: &UpConfig, visitors: Option<&Visitors>) {
+    /// Reads the store, resizes the pool and shows both.
+    async fn pulse(&mut self, config: &UpConfig, crowd: Option<&QueueCrowd>) {
         let snapshot = self.store.snapshot().await.ok();
         if let Some(decision) = self.scaler.decide(snapshot.as_ref()) {
             let backlog = snapshot.as_ref().map_or(0, |snapshot| snapshot.backlog);
             let (from, to) = (decision.situation.current, decision.replicas);
-            self.console.tell(format!(
+            self.console.report(format!(
                 "{}: {from} -> {to} workers ({:?}; {backlog} waiting)",
                 self.plan.queue, decision.reason
             ));
         }
-        // Also when nothing changed: a slot that has left makes room for the next.
-        self.fleet.resize(self.scaler.replicas());
-        self.note_replicas();
+        // Even without a decision: a worker that has drained makes room for the next one.
+        self.pool.resize(self.scaler.replicas());
+        self.record_replicas();
         if let Some(snapshot) = &snapshot {
             self.depth.push(snapshot.backlog);
         }
-        let doors = self.fleet.addresses().borrow().clone();
-        let view = Moment {
+        let endpoints = self.pool.addresses().borrow().clone();
+        let view = QueueView {
             queue: self.plan.queue.as_str(),
             elapsed: self.start.elapsed(),
             time: config.time,
@@ -194,16 +196,16 @@ impl Site {
             rates: rates(self.last.as_ref(), snapshot.as_ref()),
             depth: &self.depth,
             wanted: self.scaler.replicas(),
-            doors: &doors,
+            endpoints: &endpoints,
             ledger: self.services.simulator.booking().map(|booking| booking.shop().totals()),
-            crowd: visitors.map(|visitors| visitors.progress.view()),
+            crowd: crowd.map(|crowd| crowd.progress.view()),
         };
         self.console.show(self.plan.queue.as_str(), view.view());
         self.last = snapshot;
     }
 
-    fn note_replicas(&mut self) {
-        let (wanted, ready) = (self.scaler.replicas(), self.fleet.ready());
+    fn record_replicas(&mut self) {
+        let (wanted, ready) = (self.scaler.replicas(), self.pool.ready());
         let changed =
             self.replicas.last().is_none_or(|last| (last.wanted, last.ready) != (wanted, ready));
         if changed {
@@ -218,14 +220,14 @@ impl Site {
         crowd: Option<CrowdReport>,
         recorder: &CallRecorder,
     ) -> Result<Outcome, UpError> {
-        self.fleet.end().await;
+        self.pool.stop().await;
         let booking = self.services.simulator.booking();
         let answers = recorder.finish().map_err(AuditError::from)?;
         let ledger = async { Ok(booking.map(|booking| booking.shop().copy())) };
         let verification = self.audit.verify(&answers, ledger, None).await?;
         let summary = LoadSummary {
             queue: self.plan.queue.to_string(),
-            store: Some(self.store_word),
+            store: Some(self.store_kind),
             time: self.start.elapsed(),
             replicas: self.replicas,
             crowd,
@@ -241,31 +243,31 @@ impl Site {
     }
 }
 
-/// Where the workers of a queue run, and the store's word in the report.
-fn home(
+/// Where the workers of a queue run, and the name of the store in the report.
+fn runner(
     backend: &Backend,
     store: &Arc<dyn Store>,
     config: &UpConfig,
     directory: &Path,
-) -> (Home, &'static str) {
+) -> (Runner, &'static str) {
     match backend {
-        Backend::Embedded => (Home::Here(Arc::clone(store)), "embedded"),
+        Backend::Embedded => (Runner::InProcess(Arc::clone(store)), "embedded"),
         Backend::Redis { url, .. } => {
             let (program, directory) = (config.program.clone(), directory.to_owned());
-            (Home::Processes { program, url: url.clone(), directory }, "redis")
+            (Runner::Processes { program, url: url.clone(), directory }, "redis")
         }
     }
 }
 
 fn start_sweeper(
-    home: &Home,
+    runner: &Runner,
     plan: &Arc<Plan>,
     services: &Arc<Services>,
     console: &Console,
-) -> Part<()> {
-    let leave = CancellationToken::new();
-    let task = sweeping::start(home, plan, services, console, leave.clone());
-    Part { leave, task }
+) -> Result<RunningTask<()>, UpError> {
+    let stop = CancellationToken::new();
+    let task = sweeping::start(runner, plan, services, console, stop.clone())?;
+    Ok(RunningTask { stop, task })
 }
 
 /// Bookings joining and leaving the line each second, between two snapshots.

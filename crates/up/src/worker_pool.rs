@@ -1,0 +1,301 @@
+//! The workers of one queue: as many as wanted, restarted when they end, each at its own port.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bookingq_api::Plan;
+use bookingq_api::args::WorkerArgs;
+use bookingq_core::backoff::Backoff;
+use bookingq_core::retry::Retry;
+use bookingq_harness::command::OrphanSignal;
+use bookingq_harness::port::free_address;
+use bookingq_harness::{Process, ProcessEvent, ProcessSpec, Restart};
+use bookingq_store::Store;
+use bookingq_worker::config::WorkerConfig;
+use bookingq_worker::{Worker, WorkerError};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::UpError;
+use crate::console::Console;
+use crate::services::Services;
+
+/// Time beyond its own grace after which a worker process is killed.
+const BEYOND_GRACE: Duration = Duration::from_secs(2);
+
+/// The wait before a worker or a Redis restarts: as a kubelet's, but short enough for a person who
+/// watches.
+pub const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(500), max: Duration::from_secs(10) };
+
+/// Where workers run.
+#[derive(Clone)]
+pub enum Runner {
+    /// In this process, on its store.
+    InProcess(Arc<dyn Store>),
+    /// As processes of this program, on Redis.
+    Processes {
+        /// `bookingq`.
+        program: PathBuf,
+        /// The URL of Redis.
+        url: String,
+        /// The directory of their logs.
+        directory: PathBuf,
+    },
+}
+
+/// The workers of one queue.
+pub struct WorkerPool {
+    runner: Runner,
+    plan: Arc<Plan>,
+    services: Arc<Services>,
+    base_port: u16,
+    slots: BTreeMap<u16, Slot>,
+    ready: Arc<ReadyWorkers>,
+    console: Console,
+}
+
+/// A worker, restarted until it is stopped.
+struct Slot {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// The addresses of the workers that are ready.
+struct ReadyWorkers {
+    by_slot: Mutex<BTreeMap<u16, SocketAddr>>,
+    addresses: watch::Sender<Vec<SocketAddr>>,
+}
+
+impl ReadyWorkers {
+    fn set(&self, slot: u16, address: Option<SocketAddr>) {
+        let mut by_slot = self.by_slot.lock();
+        match address {
+            Some(address) => by_slot.insert(slot, address),
+            None => by_slot.remove(&slot),
+        };
+        self.addresses.send_replace(by_slot.values().copied().collect());
+    }
+}
+
+impl WorkerPool {
+    /// Creates an empty pool. Its first worker gets `base_port`.
+    ///
+    /// # Errors
+    /// When that port is taken.
+    pub fn new(
+        runner: Runner,
+        plan: Arc<Plan>,
+        services: Arc<Services>,
+        base_port: u16,
+        console: Console,
+    ) -> Result<Self, UpError> {
+        std::net::TcpListener::bind(("127.0.0.1", base_port))
+            .map_err(|cause| UpError::Port { port: base_port, cause })?;
+        let addresses = watch::Sender::new(Vec::new());
+        let ready = Arc::new(ReadyWorkers { by_slot: Mutex::default(), addresses });
+        Ok(Self { runner, plan, services, base_port, slots: BTreeMap::new(), ready, console })
+    }
+
+    /// Follows the addresses of the workers that are ready.
+    pub fn addresses(&self) -> watch::Receiver<Vec<SocketAddr>> {
+        self.ready.addresses.subscribe()
+    }
+
+    /// The number of workers that are ready.
+    pub fn ready(&self) -> usize {
+        self.ready.by_slot.lock().len()
+    }
+
+    /// Starts or stops workers until there are `wanted`. Excess workers drain, newest first.
+    pub fn resize(&mut self, wanted: u32) {
+        self.slots.retain(|_, slot| !slot.task.is_finished());
+        let staying: Vec<u16> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| !slot.stop.is_cancelled())
+            .map(|(index, _)| *index)
+            .collect();
+        let wanted = wanted as usize;
+        for index in staying.iter().skip(wanted) {
+            self.slots[index].stop.cancel();
+        }
+        for _ in staying.len()..wanted {
+            // A port is free again only when its last worker has drained.
+            let Some(index) = (0..u16::MAX).find(|index| !self.slots.contains_key(index)) else {
+                return;
+            };
+            let slot = self.start(index);
+            self.slots.insert(index, slot);
+        }
+    }
+
+    /// Drains and stops all workers.
+    pub async fn stop(mut self) {
+        for slot in self.slots.values() {
+            slot.stop.cancel();
+        }
+        while let Some((_, slot)) = self.slots.pop_first() {
+            // A slot that panicked has no worker either.
+            let _ = slot.task.await;
+        }
+    }
+
+    fn start(&self, index: u16) -> Slot {
+        let stop = CancellationToken::new();
+        let listen = self.listen(index);
+        let name = format!("{} worker {index}", self.plan.queue);
+        let task = match &self.runner {
+            Runner::InProcess(store) => {
+                let config = worker_config(&self.plan, &self.services, index, listen);
+                let worker = InProcessWorker {
+                    index,
+                    name,
+                    ready: Arc::clone(&self.ready),
+                    console: self.console.clone(),
+                    stop: stop.clone(),
+                };
+                tokio::spawn(worker.run(config, Arc::clone(store)))
+            }
+            Runner::Processes { program, url, directory } => {
+                // Clients must know the port, so it is chosen before the process starts.
+                let listen =
+                    if listen.port() == 0 { free_address().unwrap_or(listen) } else { listen };
+                let spec = ProcessSpec {
+                    arguments: worker_arguments(&self.plan, &self.services, index, listen),
+                    environment: vec![("BOOKINGQ_REDIS", url.into())],
+                    log: Some(directory.join(format!("{}-worker-{index}.log", self.plan.queue))),
+                    port: Some(listen),
+                    grace: self.plan.worker.grace + BEYOND_GRACE,
+                    restart: Restart::Always(BACKOFF),
+                    // It may finish the tasks in hand.
+                    orphan_signal: OrphanSignal::Terminate,
+                    ..ProcessSpec::new(format!("{name} ({listen})"), program)
+                };
+                let ready = Arc::clone(&self.ready);
+                tokio::spawn(run_worker(
+                    spec,
+                    index,
+                    listen,
+                    ready,
+                    self.console.clone(),
+                    stop.clone(),
+                ))
+            }
+        };
+        Slot { stop, task }
+    }
+
+    fn listen(&self, index: u16) -> SocketAddr {
+        let port = if self.base_port == 0 { 0 } else { self.base_port.saturating_add(index) };
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+}
+
+/// Runs a worker process until `stop`. One that cannot be started leaves its slot, and the next
+/// resize tries again.
+async fn run_worker(
+    spec: ProcessSpec,
+    index: u16,
+    listen: SocketAddr,
+    ready: Arc<ReadyWorkers>,
+    console: Console,
+    stop: CancellationToken,
+) {
+    let (slot, reporter) = (Arc::clone(&ready), console.reporter(&spec.name));
+    let on_event = move |event: ProcessEvent| {
+        slot.set(index, (event == ProcessEvent::Ready).then_some(listen));
+        reporter(event);
+    };
+    match Process::start_with(spec, on_event) {
+        Ok(process) => {
+            stop.cancelled().await;
+            ready.set(index, None);
+            process.stop().await;
+        }
+        Err(error) => console.report(error.to_string()),
+    }
+}
+
+/// A worker inside this process.
+struct InProcessWorker {
+    index: u16,
+    name: String,
+    ready: Arc<ReadyWorkers>,
+    console: Console,
+    stop: CancellationToken,
+}
+
+impl InProcessWorker {
+    /// Keeps it running until it is stopped.
+    async fn run(self, config: WorkerConfig, store: Arc<dyn Store>) {
+        let mut retry = Retry::forever(BACKOFF);
+        while let Some(error) = self.serve(config.clone(), Arc::clone(&store)).await {
+            self.console.report(format!("{} failed: {error}; restarting", self.name));
+            if self.stop.run_until_cancelled(retry.wait()).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Serves until it fails; `None` when it was stopped.
+    async fn serve(&self, config: WorkerConfig, store: Arc<dyn Store>) -> Option<WorkerError> {
+        let mut worker = match Worker::start(config, store).await {
+            Ok(worker) => worker,
+            Err(error) => return Some(error),
+        };
+        let address = worker.grpc_addr();
+        self.console.report(format!("{} started at {address}", self.name));
+        self.ready.set(self.index, Some(address));
+        let failure = tokio::select! {
+            () = self.stop.cancelled() => None,
+            error = worker.failed() => Some(error),
+        };
+        self.ready.set(self.index, None);
+        if failure.is_none() {
+            worker.drain().await;
+            self.console.report(format!("{} stopped", self.name));
+        } else {
+            worker.kill();
+        }
+        failure
+    }
+}
+
+/// A worker of this process.
+fn worker_config(plan: &Plan, services: &Services, index: u16, listen: SocketAddr) -> WorkerConfig {
+    WorkerConfig {
+        concurrency: plan.worker.concurrency as usize,
+        lease: plan.worker.lease,
+        hold: plan.hold,
+        retry: plan.retry,
+        booking: services.booking.clone(),
+        ticket: services.ticket.clone(),
+        realtime: services.realtime.clone(),
+        grace: plan.worker.grace,
+        linger: plan.worker.linger,
+        ..WorkerConfig::new(format!("{}-{index}", plan.queue), listen, String::new())
+    }
+}
+
+/// The command line of the same worker as a process.
+fn worker_arguments(
+    plan: &Plan,
+    services: &Services,
+    index: u16,
+    listen: SocketAddr,
+) -> Vec<OsString> {
+    let mut args = WorkerArgs::of(plan, listen);
+    args.id = Some(format!("{}-{index}", plan.queue));
+    args.booking.clone_from(&services.booking.endpoint);
+    args.ticket = services.ticket.as_ref().map(|service| service.endpoint.clone());
+    args.realtime = services.realtime.as_ref().map(|service| service.endpoint.clone());
+    let json = ["--log-format", "json"].map(String::from);
+    args.to_args().into_iter().chain(json).map(OsString::from).collect()
+}
