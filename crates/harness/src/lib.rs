@@ -11,6 +11,7 @@
 pub mod command;
 #[cfg(feature = "control-plane")]
 pub mod control_plane;
+mod event;
 pub mod port;
 pub mod process;
 pub mod redis;
@@ -23,7 +24,8 @@ use std::time::Duration;
 
 pub use rustix::process::Signal;
 
-pub use crate::process::{Process, ProcessEvent};
+pub use crate::event::ProcessEvent;
+pub use crate::process::Process;
 pub use crate::redis::{Fsync, RedisOptions, RedisServer};
 pub use crate::spec::{ProcessSpec, Restart};
 pub use crate::usage::ProcessUsage;

@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::HarnessError;
 use crate::command::tied;
+use crate::event::ProcessEvent;
 use crate::spec::{ProcessSpec, Restart};
 use crate::usage::ProcessUsage;
 
@@ -30,27 +31,6 @@ const LOG_LINES: usize = 10;
 pub struct Process {
     shared: Arc<Supervisor>,
     supervisor: Option<JoinHandle<()>>,
-}
-
-/// A change in the life of a process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProcessEvent {
-    /// It runs.
-    Started {
-        /// Its process ID.
-        pid: u32,
-    },
-    /// It accepts connections.
-    Ready,
-    /// It ended without our request. Rounds that succeed are not reported.
-    Ended {
-        /// Its exit status, or why it cannot be started.
-        how: String,
-        /// The wait before the next start; `None`: it stays down.
-        restart_in: Option<Duration>,
-    },
-    /// It was stopped.
-    Stopped,
 }
 
 #[derive(Debug)]

@@ -396,6 +396,5 @@ fn reason(error: &StoreError) -> String {
 }
 
 fn connect(order: &Order) -> Result<Opening, StoreError> {
-    let store = bookingq_store::open(order.redis.clone())?;
-    Ok(Opening { store, warnings: None })
+    Ok(Opening { store: bookingq_store::open(order.redis.clone())?, warnings: None })
 }
