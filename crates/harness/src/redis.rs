@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::HarnessError;
+use crate::event::ProcessEvent;
 use crate::port::free_address;
-use crate::process::{Process, ProcessEvent};
+use crate::process::Process;
 use crate::spec::{ProcessSpec, Restart};
 
 /// Longest wait for its first answer; valgrind takes a few seconds.

@@ -5,18 +5,12 @@
 
 mod world;
 
-use std::time::Duration;
-
-use bookingq_core::{
-    Admission, Booking, BookingId, BookingState as S, ClientId, Event, EventSeq, Fence,
-    Outcome as Follows, PaymentId, Place, RequestId, Timestamp,
-};
+use bookingq_core::{BookingState as S, Fence, RequestId, Timestamp};
 use bookingq_crowd::call::{CallAnswer, CallKind, RecordedCall, Shown};
-use bookingq_sim::ledger::{Calls, Entry, LedgerCopy, Standing, Totals as Tickets};
-use bookingq_store::{Snapshot, Totals};
+use bookingq_sim::ledger::Standing;
 
-use self::world::{EPOCH, HOLD, World, client, id, pay, request, shown};
-use crate::{Answers, AuditLog, Evidence, Moment, Violation, Violations};
+use self::world::{EPOCH, HOLD, World, id, pay, request, shown};
+use crate::Violation;
 
 #[test]
 fn a_clean_run_is_clean() {

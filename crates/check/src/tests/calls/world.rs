@@ -12,7 +12,7 @@ use bookingq_crowd::call::{CallAnswer, CallKind, RecordedCall, Shown};
 use bookingq_sim::ledger::{Calls, Entry, LedgerCopy, Standing, Totals as Tickets};
 use bookingq_store::{Snapshot, Totals};
 
-use crate::{Answers, AuditLog, Evidence, Moment, Violation, Violations};
+use crate::{Answers, AuditLog, Evidence, Moment, Violations};
 
 pub(super) const EPOCH: u64 = 1_000_000;
 pub(super) const HOLD: u64 = 3_000;
