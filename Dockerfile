@@ -11,8 +11,8 @@ COPY . .
 # Dependencies and what is compiled of them stay in the builder's caches from one build to the next.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --release --locked --package bookingq \
-    && objcopy --strip-debug target/release/bookingq /bookingq
+    cargo build --profile image --locked --package bookingq \
+    && cp target/image/bookingq /bookingq
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 ARG VERSION=0.1.0

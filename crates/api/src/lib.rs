@@ -22,6 +22,7 @@ mod quantity;
 pub mod redis;
 pub mod resolve;
 pub mod scaling;
+mod schema;
 pub mod spec;
 pub mod status;
 pub mod strict;

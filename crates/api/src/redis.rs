@@ -75,6 +75,7 @@ pub struct ManagedRedis {
     pub appendfsync: AppendFsync,
     /// Compute resources of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::resources")]
     pub resources: Option<ResourceRequirements>,
     /// Additional labels of its Pods.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

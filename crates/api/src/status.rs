@@ -11,6 +11,7 @@ pub struct BookingQueueStatus {
     /// Conditions of the queue: Ready, Progressing, Degraded, RedisReady, WorkersAvailable and
     /// SweeperHealthy.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
     /// The most recent generation that the operator has observed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +44,7 @@ pub struct BookingQueueStatus {
 #[serde(rename_all = "camelCase")]
 pub struct LastScaling {
     /// Time of the decision.
+    #[schemars(schema_with = "crate::schema::time")]
     pub at: Time,
     /// Number of workers before.
     pub from: i32,

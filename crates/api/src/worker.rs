@@ -34,6 +34,7 @@ pub struct WorkerSpec {
     pub linger: DurationString,
     /// Compute resources of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::resources")]
     pub resources: Option<ResourceRequirements>,
     /// A PodTemplateSpec that is merged into the worker Pods, for node selectors, tolerations,
     /// labels and the like. Scheduling and image pull settings apply to sweepers too.

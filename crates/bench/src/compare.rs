@@ -42,14 +42,14 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// What became of one figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum TaskOutcome {
     Slower,
     Faster,
     WithinNoise,
     TooFewRuns,
 }
 
-impl Verdict {
+impl TaskOutcome {
     const ALL: [Self; 4] = [Self::Slower, Self::Faster, Self::WithinNoise, Self::TooFewRuns];
 
     fn as_str(self) -> &'static str {
@@ -97,7 +97,7 @@ impl Better {
 pub fn verdicts(baseline: &Report, new: &Report) -> Result<String> {
     let mut text = differences(baseline, new);
     let (before, after) = (Cells::of(baseline)?, Cells::of(new)?);
-    let mut counts = [0; Verdict::ALL.len()];
+    let mut counts = [0; TaskOutcome::ALL.len()];
     for (section, row, column) in after.names() {
         let Some(yardsticks) = yardsticks(&after, section, row, column) else { continue };
         // Both runs by the same yardsticks, or not at all.
@@ -110,15 +110,15 @@ pub fn verdicts(baseline: &Report, new: &Report) -> Result<String> {
             continue;
         };
         let margin = if section == instructions::COUNTED { COUNTED_MARGIN } else { MARGIN };
-        let verdict = Verdict::of(&old, &new, Better::of(column), margin);
+        let verdict = TaskOutcome::of(&old, &new, Better::of(column), margin);
         counts[verdict as usize] += 1;
         let change = (Spread::of(&new).median / Spread::of(&old).median - 1.0) * 100.0;
         // Writing to a string cannot fail.
         let _ =
             writeln!(text, "{:<12}  {change:+7.1} %  {section}: {row}: {column}", verdict.as_str());
     }
-    let sum =
-        Verdict::ALL.map(|verdict| format!("{} {}", counts[verdict as usize], verdict.as_str()));
+    let sum = TaskOutcome::ALL
+        .map(|verdict| format!("{} {}", counts[verdict as usize], verdict.as_str()));
     let _ =
         writeln!(text, "\n{}; each figure divided by the yardstick of its own run", sum.join(", "));
     Ok(text)
@@ -256,11 +256,12 @@ mod tests {
 
     #[test]
     fn ranges_that_overlap_are_noise_and_costs_are_better_when_less() {
-        let of = |before: &[f64], after: &[f64], better| Verdict::of(before, after, better, MARGIN);
-        assert_eq!(of(&[1.0, 1.3, 1.0], &[1.2, 1.2, 1.4], Better::More), Verdict::WithinNoise);
-        assert_eq!(of(&[1.0, 1.1, 1.0], &[1.2, 1.2, 1.4], Better::More), Verdict::Faster);
-        assert_eq!(of(&[1.0, 1.1, 1.0], &[1.2, 1.2, 1.4], Better::Less), Verdict::Slower);
-        assert_eq!(of(&[1.0, 1.0], &[9.0, 9.0], Better::More), Verdict::TooFewRuns);
+        let of =
+            |before: &[f64], after: &[f64], better| TaskOutcome::of(before, after, better, MARGIN);
+        assert_eq!(of(&[1.0, 1.3, 1.0], &[1.2, 1.2, 1.4], Better::More), TaskOutcome::WithinNoise);
+        assert_eq!(of(&[1.0, 1.1, 1.0], &[1.2, 1.2, 1.4], Better::More), TaskOutcome::Faster);
+        assert_eq!(of(&[1.0, 1.1, 1.0], &[1.2, 1.2, 1.4], Better::Less), TaskOutcome::Slower);
+        assert_eq!(of(&[1.0, 1.0], &[9.0, 9.0], Better::More), TaskOutcome::TooFewRuns);
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! `engine`: the store and the worker, beside what they are built on, all in the same run.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use bookingq_core::Admission;
-use bookingq_store::memory::MemoryStore;
-use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::{RedisConfig, StoreConfig};
 use serde_json::json;
 use tokio::runtime::{Builder, Handle};
 
@@ -94,7 +92,7 @@ async fn measure_stores(args: &Args, placement: Placement, figures: &mut Figures
             redis_store(&mut redis, args.bookings, batch, figures).await?;
         }
         for batch in BATCHES {
-            let store = Arc::new(MemoryStore::new(fresh_queue()?));
+            let store = bookingq_store::open(StoreConfig::memory(fresh_queue()?))?;
             let elapsed = whole_lives(store, args.bookings, batch).await?;
             let columns = [("bookings/s", each_second(args.bookings, elapsed))];
             figures.record(STORE, &format!("embedded, batch {batch}"), columns);
@@ -113,7 +111,7 @@ async fn redis_store(
     figures: &mut Figures,
 ) -> Result<()> {
     redis.empty().await?;
-    let store = Arc::new(RedisStore::connect(RedisConfig::new(redis.url(), fresh_queue()?))?);
+    let store = bookingq_store::open(RedisConfig::new(redis.url(), fresh_queue()?))?;
     let before = redis.usage().await?;
     let elapsed = whole_lives(store, bookings, batch).await?;
     let used = redis.usage().await? - before;

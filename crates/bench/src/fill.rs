@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bookingq_core::{BookingId, BookingState, ClientId, Details, RequestId, ReservationId};
-use bookingq_store::redis::RedisStore;
-use bookingq_store::{Enqueue, Settled, Settlement, Store, Task, Verdict};
+use bookingq_store::{Enqueue, Settled, Settlement, Store, Task, TaskOutcome};
 
 /// Bookings in one call: every call of a filled queue has this size, so that none meets a line that
 /// was made in another way.
@@ -18,7 +17,7 @@ pub fn client(number: u64) -> Result<ClientId> {
 }
 
 /// They join, each for the first time.
-pub async fn enqueue(store: &RedisStore, numbers: Range<u64>) -> Result<()> {
+pub async fn enqueue(store: &dyn Store, numbers: Range<u64>) -> Result<()> {
     let details = Details::new("stalls", 1, &[b'x'; 64])?;
     let mut next = numbers.start;
     while next < numbers.end {
@@ -42,14 +41,14 @@ pub async fn enqueue(store: &RedisStore, numbers: Range<u64>) -> Result<()> {
 
 /// Tasks become holds, each of the length that `hold` says.
 pub async fn reserve(
-    store: &RedisStore,
+    store: &dyn Store,
     tasks: &[Task],
     hold: impl Fn(&Task) -> Duration,
 ) -> Result<()> {
     let reserved = tasks.iter().map(|task| {
         let reservation = ReservationId::new(&format!("reservation-{}", task.place))?;
-        let verdict = Verdict::Reserved { reservation, hold: hold(task) };
-        Ok(Settlement { lease: task.lease(), verdict, busy: Duration::from_millis(1) })
+        let outcome = TaskOutcome::Reserved { reservation, hold: hold(task) };
+        Ok(Settlement { lease: task.lease(), outcome, busy: Duration::from_millis(1) })
     });
     for settled in store.settle(reserved.collect::<Result<_>>()?).await? {
         ensure!(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::RedisConfig;
 use bookingq_store::{Scope, Store};
 use tokio::runtime::Builder;
 
@@ -100,15 +100,15 @@ impl Costs {
 /// overdue.
 async fn one_size(redis: &mut RedisServer, waiting: u64, figures: &mut Figures) -> Result<Costs> {
     redis.empty().await?;
-    let store = RedisStore::connect(RedisConfig::new(redis.url(), fresh_queue()?))?;
+    let store = bookingq_store::open(RedisConfig::new(redis.url(), fresh_queue()?))?;
     store.open().await?;
     let empty = redis.memory().await?;
-    enqueue(&store, 0..waiting).await?;
+    enqueue(&*store, 0..waiting).await?;
     let each = (redis.memory().await? - empty) / waiting as f64;
     figures.record(MEMORY, column(waiting), [("bytes/waiting booking", each)]);
     // As many holds as there are people in the line, so that both sets have grown.
-    hold(&store, waiting, LONG).await?;
-    enqueue(&store, waiting..2 * waiting).await?;
+    hold(&*store, waiting, LONG).await?;
+    enqueue(&*store, waiting..2 * waiting).await?;
 
     let calls = CALLS * BATCH;
     let mut used = redis.usage().await?.cpu_us;
@@ -117,7 +117,7 @@ async fn one_size(redis: &mut RedisServer, waiting: u64, figures: &mut Figures) 
         let cost = (now - std::mem::replace(&mut used, now)) / calls as f64;
         anyhow::Ok(cost)
     };
-    enqueue(&store, 2 * waiting..2 * waiting + calls).await?;
+    enqueue(&*store, 2 * waiting..2 * waiting + calls).await?;
     let enqueued = since(redis).await?;
     for call in 0..CALLS {
         // Spread over the whole line.
@@ -135,7 +135,7 @@ async fn one_size(redis: &mut RedisServer, waiting: u64, figures: &mut Figures) 
     }
     let claim = since(redis).await?;
     for batch in tasks {
-        reserve(&store, &batch, |_| Duration::ZERO).await?;
+        reserve(&*store, &batch, |_| Duration::ZERO).await?;
     }
     let reserve = since(redis).await?;
     let mut swept = 0;
@@ -147,7 +147,7 @@ async fn one_size(redis: &mut RedisServer, waiting: u64, figures: &mut Figures) 
 }
 
 /// Turns the front of the line into holds of this length.
-async fn hold(store: &RedisStore, count: u64, length: Duration) -> Result<()> {
+async fn hold(store: &dyn Store, count: u64, length: Duration) -> Result<()> {
     let mut held = 0;
     while held < count {
         let tasks = store.claim(BATCH as usize, LONG, Scope::Everything).await?.tasks;

@@ -3,10 +3,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::RedisConfig;
 use serde_json::json;
 use tokio::runtime::Builder;
 
@@ -79,7 +78,7 @@ async fn counted(bookings: u64, batch: u64) -> Result<f64> {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("counted");
     let redis = RedisServer::start_counted(&out).await?;
-    let store = Arc::new(RedisStore::connect(RedisConfig::new(redis.url(), fresh_queue()?))?);
+    let store = bookingq_store::open(RedisConfig::new(redis.url(), fresh_queue()?))?;
     whole_lives(store, bookings, batch).await?;
     redis.shut_down().await?;
     read(&out)

@@ -11,7 +11,7 @@ use bookingq_core::{
     BookingId, BookingState, ClientId, Details, PaymentId, QueueName, RequestId, ReservationId,
 };
 use bookingq_store::{
-    Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, Task, Verdict,
+    Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, Task, TaskOutcome,
 };
 use tokio::task::JoinSet;
 
@@ -69,7 +69,7 @@ async fn whole_life(store: &dyn Store, clients: Range<u64>) -> Result<()> {
 
     let reserved = tasks.iter().map(|task| {
         let reservation = ReservationId::new(&format!("reservation-{}", task.place))?;
-        Ok(settlement(task, Verdict::Reserved { reservation, hold: LEASE }))
+        Ok(settlement(task, TaskOutcome::Reserved { reservation, hold: LEASE }))
     });
     settle(store, reserved.collect::<Result<_>>()?, BookingState::Reserved).await?;
 
@@ -80,7 +80,7 @@ async fn whole_life(store: &dyn Store, clients: Range<u64>) -> Result<()> {
     let mut won = Vec::with_capacity(count);
     for answer in store.confirm(payments.collect::<Result<_>>()?, LEASE).await? {
         match answer? {
-            Confirmed::Won(task, _) => won.push(settlement(&task, Verdict::Confirmed)),
+            Confirmed::Won(task, _) => won.push(settlement(&task, TaskOutcome::Confirmed)),
             Confirmed::Repeated(booking) => anyhow::bail!("{} was paid already", booking.client),
         }
     }
@@ -97,8 +97,8 @@ fn enqueue(client: u64) -> Result<Enqueue> {
     })
 }
 
-fn settlement(task: &Task, verdict: Verdict) -> Settlement {
-    Settlement { lease: task.lease(), verdict, busy: Duration::from_millis(1) }
+fn settlement(task: &Task, outcome: TaskOutcome) -> Settlement {
+    Settlement { lease: task.lease(), outcome, busy: Duration::from_millis(1) }
 }
 
 async fn settle(store: &dyn Store, batch: Vec<Settlement>, state: BookingState) -> Result<()> {
@@ -115,14 +115,14 @@ async fn settle(store: &dyn Store, batch: Vec<Settlement>, state: BookingState) 
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use bookingq_store::memory::MemoryStore;
+    use bookingq_store::StoreConfig;
 
     use super::*;
 
     #[tokio::test]
     async fn every_booking_goes_the_whole_way_whatever_the_batch() {
         for batch in [1, 3, 64, 256] {
-            let store = Arc::new(MemoryStore::new(fresh_queue().unwrap()));
+            let store = bookingq_store::open(StoreConfig::memory(fresh_queue().unwrap())).unwrap();
             whole_lives(store, 250, batch).await.unwrap();
         }
     }

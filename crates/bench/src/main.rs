@@ -1,7 +1,7 @@
 //! `bookingq-bench`: measures, and asserts nothing about speed. Run by `cargo xtask bench`.
 //!
 //! ```text
-//!   engine ──┬─ life    a booking's whole life through a store        ── redis_server, MemoryStore
+//!   engine ──┬─ life    a booking's whole life through a store        ── redis_server, StoreConfig::Memory
 //!            ├─ plain   Redis commands without a script: a yardstick  ── redis_server
 //!            └─ grpc    a worker, and a bare server: a yardstick      ── load
 //!   instructions   the same life, counted and not timed               ── redis_server

@@ -9,7 +9,7 @@ use bookingq_core::{BookingState, Event, EventSeq, Outcome, Timestamp};
 use bookingq_crowd::latency::Latency;
 use bookingq_sim::BookingSim;
 use bookingq_sim::spec::BookingSpec;
-use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::RedisConfig;
 use bookingq_store::{Scope, Store, Task};
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper, WorkerConfig};
 use tokio_util::sync::CancellationToken;
@@ -89,12 +89,12 @@ async fn one_rate(
     figures: &mut Figures,
 ) -> Result<()> {
     redis.empty().await?;
-    let store = Arc::new(RedisStore::connect(RedisConfig::new(redis.url(), fresh_queue()?))?);
+    let store = bookingq_store::open(RedisConfig::new(redis.url(), fresh_queue()?))?;
     store.open().await?;
-    enqueue(&store, 0..holds).await?;
+    enqueue(&*store, 0..holds).await?;
     let last = if section == SWEPT { BookingState::Releasing } else { BookingState::Expired };
     let watch = tokio::spawn(watch(store.clone(), store.latest_event().await?, holds, last));
-    let first = hold(&store, rate, holds).await?;
+    let first = hold(&*store, rate, holds).await?;
 
     let seller = BookingSim::start(BookingSpec::default(), ([127, 0, 0, 1], 0).into()).await?;
     let stop = CancellationToken::new();
@@ -141,7 +141,7 @@ fn sweeper(seller: &BookingSim, releases: bool) -> SweepConfig {
 
 /// Makes holds of everybody in the line, of which `rate` are overdue in each second from the moment
 /// that is returned. All are made before.
-async fn hold(store: &RedisStore, rate: u64, holds: u64) -> Result<Timestamp> {
+async fn hold(store: &dyn Store, rate: u64, holds: u64) -> Result<Timestamp> {
     let (now, started) = (store.snapshot().await?.now, Instant::now());
     let until_first = Duration::from_secs(1 + holds.div_ceil(FILLED_PER_SECOND));
     let length = |task: &Task| {
@@ -172,7 +172,7 @@ struct Seen {
 
 /// Reads the outbox as a worker does, until so many holds have come to `end`.
 async fn watch(
-    store: Arc<RedisStore>,
+    store: Arc<dyn Store>,
     mut after: EventSeq,
     holds: u64,
     end: BookingState,

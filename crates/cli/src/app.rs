@@ -1,4 +1,4 @@
-//! The command line as a whole: which subcommands there are, and what surrounds each of them.
+//! The command line: all subcommands, and what happens before and after each.
 
 use std::process::ExitCode;
 
@@ -14,8 +14,8 @@ use crate::verbs::{
     top, up, watch, worker,
 };
 
-/// Fair lines for ticket sales: everyone gets a place, a reservation in order, and a limited time
-/// to pay.
+/// Fair booking queues: each client gets a place in line, a reservation in order, and a limited
+/// time to pay.
 #[derive(Debug, Parser)]
 #[command(
     name = "bookingq",
@@ -24,14 +24,21 @@ use crate::verbs::{
     max_term_width = 100,
     arg_required_else_help = true,
     after_help = "\
-Try it, without installing anything else:
+Try it; nothing else needs to be installed:
   bookingq up -f manifests/samples/concert.yaml --crowd 2000 --for 30s
 
-Then, while `bookingq up -f manifests/samples/concert.yaml` runs, in another terminal:
+While `bookingq up -f manifests/samples/concert.yaml` runs, in another terminal:
   bookingq enqueue --queue concert --client ann
   bookingq watch --queue concert --client ann
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."
+Durations are written as 200ms, 30s or 1h30m. Each flag can also be set by the environment variable
+that its help names.
+
+Exit codes:
+  0    The command succeeded.
+  1    The command failed or was refused: stderr says why. For `up` and `crowd` also: an invariant was violated.
+  2    Wrong usage.
+  130  A second signal stopped the command before it could finish in order."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -94,8 +101,8 @@ impl Verb {
     }
 }
 
-/// Parses, runs, and answers with an exit code. (clap itself ends the program with 2 at wrong
-/// usage.)
+/// Parses the arguments, runs the command and returns its exit code. On wrong usage, clap exits
+/// with 2.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     allow_open_files();
@@ -104,8 +111,7 @@ pub fn main() -> ExitCode {
         Err(error) => return Failure::from(error).report(),
     };
     let outcome = runtime.block_on(serve(cli));
-    // What still runs has been asked to stop; a thread that does not return is not worth waiting
-    // for.
+    // Whatever still runs was asked to stop; do not wait longer for a thread that hangs.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -113,16 +119,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// As many as the system lets a process ask for: 1,024, the usual number that is allowed without
-/// asking, are few connections. Where it cannot be had, the usual number it is.
+/// Raises the limit of open files to the maximum: the usual 1,024 allow too few connections. On
+/// failure, the limit stays.
 fn allow_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 async fn serve(cli: Cli) -> Result<(), Failure> {
-    // TLS needs to know its cryptography before its first connection. Fails only if another one is
-    // installed already.
+    // TLS needs a cryptography provider before the first connection. This fails only if there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let started = Telemetry::start(&cli.telemetry, cli.verb.log_level());
     let telemetry = started.map_err(|error| match error {
@@ -145,15 +150,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_contradicts_itself_nowhere() {
+    fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn every_subcommand_shows_examples_and_every_flag_can_come_from_the_environment() {
+    fn every_subcommand_has_examples_and_every_flag_has_an_environment_variable() {
         for verb in Cli::command().get_subcommands() {
             let examples = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(examples.contains("bookingq"), "{} shows no example", verb.get_name());
+            assert!(examples.contains("bookingq"), "{} has no example", verb.get_name());
             for flag in verb
                 .get_arguments()
                 .filter(|flag| flag.get_long().is_some() && flag.get_id() != "help")

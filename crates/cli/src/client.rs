@@ -1,121 +1,113 @@
-//! What the client verbs share: the way to a worker, how long to insist, how to show what came
-//! back.
+//! What the client commands share: their flags, calls that are retried, and how answers are shown.
 
-mod call;
 mod explain;
 pub mod output;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bookingq_client::{
+    CallPolicy, ChannelConfig, ChannelPool, WorkerCall, WorkerCallError, WorkerClient,
+    WorkerEndpoints,
+};
 use bookingq_core::QueueName;
-use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
-use bookingq_up::Doors;
+use bookingq_core::backoff::Backoff;
+use bookingq_proto::v1;
 use clap::Args;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
-pub use self::call::{Client, Silence, may_be_repeated, wait};
-pub use self::explain::explain;
-use self::output::Output;
+use self::output::{BookingOutput, Output};
 use crate::failure::Failure;
 use crate::flags::{duration, identity};
 
-/// How long one connection may take to be made; also how soon a dead one is noticed.
-const CONNECT: Duration = Duration::from_secs(2);
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
-/// Flags of each client verb.
+/// Flags of each client command.
 #[derive(Debug, Args)]
 pub struct ClientFlags {
-    /// Any worker of the queue
+    /// URL of the queue's workers: one worker, a Service, or a headless Service
     #[arg(
         long,
         env = "BOOKINGQ_SERVER",
         value_name = "URL",
         default_value = "http://127.0.0.1:50051"
     )]
-    server: String,
-    /// The queue's name
+    pub server: WorkerEndpoints,
+    /// Name of the queue
     #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
     pub queue: QueueName,
-    /// How long to insist when there is no answer; repeating is always safe
+    /// Retry a call without an answer for this long; repeating a call is always safe
     #[arg(long, env = "BOOKINGQ_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration)]
     timeout: Duration,
-    /// How the answer is shown
+    /// Output format
     #[arg(short, long, env = "BOOKINGQ_OUTPUT", value_enum, default_value = "table")]
     pub output: Output,
     #[command(flatten)]
     tls: TlsFlags,
 }
 
-/// TLS towards the worker, for a server that starts with https://.
+/// TLS for a `--server` that starts with https://.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "TLS")]
 struct TlsFlags {
     /// Certificate authority to trust (PEM) [default: the system's]
     #[arg(long = "tls-ca", env = "BOOKINGQ_TLS_CA", value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Our certificate (PEM), for mTLS
+    /// Client certificate for mTLS (PEM); requires --tls-key
     #[arg(long = "tls-cert", env = "BOOKINGQ_TLS_CERT", value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// Our key (PEM), for mTLS
+    /// Private key of the client certificate (PEM)
     #[arg(long = "tls-key", env = "BOOKINGQ_TLS_KEY", value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Name expected in the worker's certificate [default: the server's host]
+    /// Name to expect in the worker's certificate [default: the host of --server]
     #[arg(long = "tls-server-name", env = "BOOKINGQ_TLS_SERVER_NAME", value_name = "NAME")]
     server_name: Option<String>,
 }
 
 impl ClientFlags {
-    /// A client; connects at its first call.
-    pub async fn client(&self) -> Result<Client, Failure> {
-        let mut endpoint = self.endpoint()?.connect_timeout(CONNECT);
-        if let Some(tls) = self.tls().await? {
-            endpoint = endpoint.tls_config(tls)?;
-        }
-        Ok(Client::new(
-            self.server.clone(),
-            workers(endpoint.connect_lazy()),
-            self.timeout,
-            self.output,
-        ))
-    }
-
-    /// TLS, where the server wants it, with the name its certificate must bear.
-    pub async fn tls(&self) -> Result<Option<ClientTlsConfig>, Failure> {
-        if !self.server.starts_with("https://") {
-            return Ok(None);
-        }
-        let config = self.tls.config().await?;
-        let named = self.tls.server_name.clone().unwrap_or(self.doors()?.host);
-        Ok(Some(config.domain_name(named)))
-    }
-
-    /// Where the workers are, for whoever connects to each of them.
-    pub fn doors(&self) -> Result<Doors, Failure> {
-        let endpoint = self.endpoint()?;
-        let uri = endpoint.uri();
-        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-        Ok(Doors { host: host.to_owned(), port: uri.port_u16().unwrap_or(usual) })
-    }
-
-    fn endpoint(&self) -> Result<Endpoint, Failure> {
-        let endpoint = Endpoint::from_shared(self.server.clone()).ok().filter(|endpoint| {
-            let uri = endpoint.uri();
-            uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https"))
-        });
-        endpoint.ok_or_else(|| {
-            Failure::usage(format!(
-                "--server is {:?}; allowed: http://HOST:PORT or https://HOST:PORT",
-                self.server
-            ))
+    /// Resolves the server's name; connects at the first call.
+    pub async fn connect(&self) -> Result<CommandClient, Failure> {
+        let addresses = self.server.clone().resolve(self.timeout).await?;
+        let origin = self.server.to_string().parse().ok();
+        let config = ChannelConfig { tls: self.tls().await?, origin, ..Default::default() };
+        let policy = CallPolicy {
+            deadline: self.timeout,
+            limit: Some(self.timeout),
+            backoff: BACKOFF,
+            stop: CancellationToken::new(),
+        };
+        let pool = ChannelPool::new(config, addresses);
+        Ok(CommandClient {
+            worker: WorkerClient::new(pool, Arc::new(policy), rand::random()),
+            server: self.server.to_string(),
+            timeout: self.timeout,
+            output: self.output,
         })
     }
-}
 
-fn workers(channel: Channel) -> BookingWorkerServiceClient<Channel> {
-    BookingWorkerServiceClient::new(channel)
+    /// Calls, and prints the booking that `booking` finds in the answer.
+    pub async fn show<M: WorkerCall>(
+        &self,
+        message: M,
+        booking: impl FnOnce(M::Response) -> Option<v1::Booking>,
+    ) -> Result<(), Failure> {
+        let answer = self.connect().await?.call(message).await?;
+        BookingOutput::parse(booking(answer))?.print(self.output)?;
+        Ok(())
+    }
+
+    /// The TLS settings, with the name to expect in certificates; `None` for plain text.
+    pub async fn tls(&self) -> Result<Option<ClientTlsConfig>, Failure> {
+        if !self.server.tls {
+            return Ok(None);
+        }
+        let name = self.tls.server_name.clone().unwrap_or_else(|| self.server.host.clone());
+        Ok(Some(self.tls.config().await?.domain_name(name)))
+    }
 }
 
 impl TlsFlags {
@@ -135,4 +127,45 @@ impl TlsFlags {
 
 async fn read(file: &PathBuf) -> Result<Vec<u8>, Failure> {
     Ok(tokio::fs::read(file).await.with_context(|| format!("cannot read {}", file.display()))?)
+}
+
+/// No answer came within `--timeout`.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "no answer from {server} within {timeout:?} (--timeout), so whether the call took effect is unknown; it may be repeated as it was: {last}"
+)]
+pub struct NoAnswer {
+    server: String,
+    timeout: Duration,
+    /// The last error instead of an answer.
+    last: String,
+}
+
+/// Calls the workers on behalf of one command.
+pub struct CommandClient {
+    pub worker: WorkerClient,
+    server: String,
+    timeout: Duration,
+    output: Output,
+}
+
+impl CommandClient {
+    /// Calls until an answer comes, for at most `--timeout`.
+    pub async fn call<M: WorkerCall>(&mut self, message: M) -> Result<M::Response, Failure> {
+        let answer = self.worker.call(message).await;
+        answer.map_err(|error| self.failure(error))
+    }
+
+    /// How the command fails with this error.
+    pub fn failure(&self, error: WorkerCallError) -> Failure {
+        match error {
+            WorkerCallError::Refused(status) => explain::explain(&status, self.output),
+            WorkerCallError::NoAnswer(last) => Failure::from(NoAnswer {
+                server: self.server.clone(),
+                timeout: self.timeout,
+                last: last.message().to_owned(),
+            }),
+            WorkerCallError::Stopped => Failure::Interrupted,
+        }
+    }
 }

@@ -1,28 +1,28 @@
-//! How a command fails: one line that says what was wrong and what is allowed, and an exit code.
+//! How a command fails: one line that says what is wrong and what is allowed, and an exit code.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// Why a command did not do what it was asked.
+/// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// It was asked wrongly: exit code 2.
+    /// Wrong usage: exit code 2.
     Usage(String),
-    /// It went wrong: exit code 1.
+    /// The command failed: exit code 1.
     Failed(anyhow::Error),
-    /// A second signal came before it had left in order: exit code 130, as shells have it.
+    /// A second signal stopped the command: exit code 130, as in shells.
     Interrupted,
-    /// It has told everything itself, and the answer is no: exit code 1.
-    Told,
+    /// The command failed and has printed why: exit code 1.
+    Reported,
 }
 
 impl Failure {
-    /// Of usage, with what was wrong and what is allowed.
+    /// Wrong usage: `problem` says what is wrong and what is allowed.
     pub fn usage(problem: impl fmt::Display) -> Self {
         Self::Usage(problem.to_string())
     }
 
-    /// Prints it as `error: …`, with its causes, and gives the exit code.
+    /// Prints `error: …` with its causes, and returns the exit code.
     pub fn report(&self) -> ExitCode {
         match self {
             Self::Usage(problem) => {
@@ -34,7 +34,7 @@ impl Failure {
                 ExitCode::FAILURE
             }
             Self::Interrupted => ExitCode::from(130),
-            Self::Told => ExitCode::FAILURE,
+            Self::Reported => ExitCode::FAILURE,
         }
     }
 }

@@ -8,7 +8,7 @@ use bookingq_api::DurationString;
 use bookingq_api::args::{RedisArgs, ServiceArgs};
 use bookingq_core::{QueueName, defaults};
 use bookingq_serve::tls::{ClientTls, Identity};
-use bookingq_store::redis::RedisConfig;
+use bookingq_store::RedisConfig;
 use bookingq_worker::config::Downstream;
 
 use crate::failure::Failure;

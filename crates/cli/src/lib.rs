@@ -1,6 +1,5 @@
-//! What `bookingq` does: parses arguments and wires the other crates together; `app` says which
-//! subcommand is which file. A library only so that the fuzz targets can give its command line what
-//! nobody types.
+//! The `bookingq` command line: parses arguments and connects the other crates. `app` lists the
+//! subcommands. A library so that the fuzz targets can call the parser.
 
 mod app;
 mod client;

@@ -17,8 +17,6 @@ use tonic::transport::Uri;
 const INTERVAL: Duration = Duration::from_secs(2);
 /// Limit of one lookup and of one connection attempt.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// How long a name may stay unknown at the start.
-const FIRST_LOOKUP: Duration = Duration::from_secs(10);
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(200), max: Duration::from_secs(1) };
 
@@ -92,9 +90,12 @@ impl WorkerEndpoints {
     /// Resolves the name, and publishes every change until the receiver is dropped.
     ///
     /// # Errors
-    /// When the name stays unknown for ten seconds.
-    pub async fn resolve(self) -> Result<watch::Receiver<Vec<SocketAddr>>, EndpointsError> {
-        let first = Retry::within(BACKOFF, FIRST_LOOKUP).run(|_| true, || self.look_up()).await;
+    /// When the name stays unknown for `limit`.
+    pub async fn resolve(
+        self,
+        limit: Duration,
+    ) -> Result<watch::Receiver<Vec<SocketAddr>>, EndpointsError> {
+        let first = Retry::within(BACKOFF, limit).run(|_| true, || self.look_up()).await;
         let found =
             first.map_err(|cause| EndpointsError::Lookup { host: self.host.clone(), cause })?;
         let family = Family::of(&found).await;
@@ -193,14 +194,14 @@ mod tests {
     #[tokio::test]
     async fn an_address_resolves_to_itself() {
         let endpoints: WorkerEndpoints = "http://127.0.0.1:7".parse().unwrap();
-        let found = endpoints.resolve().await.unwrap();
+        let found = endpoints.resolve(Duration::from_secs(10)).await.unwrap();
         assert_eq!(*found.borrow(), ["127.0.0.1:7".parse().unwrap()]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_name_that_stays_unknown_is_an_error() {
         let endpoints: WorkerEndpoints = "http://no-such-host.invalid:7".parse().unwrap();
-        let error = endpoints.resolve().await.unwrap_err().to_string();
+        let error = endpoints.resolve(Duration::from_secs(10)).await.unwrap_err().to_string();
         assert!(error.contains("no-such-host.invalid"), "{error}");
     }
 

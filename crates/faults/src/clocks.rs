@@ -1,12 +1,12 @@
-//! Workers whose clocks are wrong: libfaketime, where it is installed, and a file for each worker
-//! that says how wrong.
+//! Wrong clocks of workers: libfaketime, where it is installed, reads the offset of each worker from
+//! a file.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// Where Debian and others put it.
+/// Where distributions install it.
 const LIBRARIES: [&str; 3] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
@@ -21,7 +21,7 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// All of them right at first. `None` where there is no libfaketime.
+    /// All of them right. `None` without libfaketime.
     pub fn find(folder: &Path, workers: usize) -> Result<Option<Self>> {
         let Some(library) = LIBRARIES.into_iter().find(|path| Path::new(path).is_file()) else {
             return Ok(None);
@@ -35,16 +35,15 @@ impl Clocks {
         Ok(Some(Self { library, files }))
     }
 
-    /// A worker's clock is off by so many seconds from now on.
+    /// Sets a worker's clock off by this many seconds.
     pub fn set(&self, worker: usize, seconds: i64) {
         if let Some(file) = self.files.get(worker) {
-            // A clock that could not be changed is a fault that did not happen.
+            // A clock that cannot be changed is a fault that did not happen.
             let _ = std::fs::write(file, format!("{seconds:+}s"));
         }
     }
 
-    /// What a worker finds in its environment. Only the time of day is wrong; a monotonic clock
-    /// stays one.
+    /// The environment of a worker. Only its wall clock is wrong; the monotonic clock stays right.
     pub fn environment(&self, worker: usize) -> Vec<(&'static str, OsString)> {
         let Some(file) = self.files.get(worker) else { return Vec::new() };
         vec![

@@ -1,22 +1,21 @@
-//! `bookingq-faults`: breaks a running bookingq on purpose and checks every invariant. Run by
-//! `cargo xtask faults`.
+//! `bookingq-faults`: injects faults into a running bookingq and checks every invariant. `cargo xtask
+//! faults` runs it.
 //!
 //! ```text
-//!   plan (seed -> what, whom, when: pure)
-//!   run ──┬─ scene      redis-server, workers, sweeper (cage), Booking Service, a proxy on each connection, clocks
+//!   plan (seed -> faults with their targets and times: pure)
+//!   run ──┬─ testbed    redis-server, workers, sweeper, Booking Service, a proxy on each connection, clocks
 //!         ├─ clients    the crowd; its calls with answers and times are kept (history.jsonl) ──┐
 //!         '─ bookingq-check: calls, audit log (audit.jsonl), store and ledger  <──────────────┘  ──> report
 //! ```
 
-mod cage;
 mod clients;
 mod clocks;
 mod plan;
 mod proxy;
+mod redis_fault;
 mod report;
 mod run;
-mod scene;
-mod upset;
+mod testbed;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,27 +28,27 @@ use tokio_util::sync::CancellationToken;
 
 use bookingq_check::{InvariantResult, saved};
 
-use crate::plan::{Kind, Wish};
-use crate::run::{Settings, run};
+use crate::plan::{FaultKind, PlanOptions};
+use crate::run::{RunSettings, run};
 
-/// Breaks a running bookingq on purpose, and checks that no promise broke
+/// Injects faults into a running bookingq and checks every invariant
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo xtask faults",
     max_term_width = 100,
     args_override_self = true,
     after_help = "\
-Exit code: 0 every invariant held, 1 one broke (what there is to look at stays in target/faults/SEED), 2 it could not run.
+Exit code: 0 every invariant held, 1 one broke (target/faults/SEED keeps the evidence), 2 it could not run.
 The history's format is in docs/reliability.md."
 )]
 struct Cli {
-    /// Where the schedule and the clients' minds come from [default: drawn, and printed]
+    /// Seed of the schedule and of the clients' behaviour [default: drawn, and printed]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Clients that come, evenly over the time; some come again
+    /// Clients that join, evenly over the time; some join again
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     bookings: u32,
-    /// How long faults come; then all is healed, and the checker waits for rest
+    /// How long faults are injected; then all are cleared, and the checker waits until no work is left
     #[arg(long = "for", id = "time", value_name = "D", default_value = "60s", value_parser = humantime::parse_duration)]
     time: Duration,
     /// Worker processes
@@ -58,9 +57,9 @@ struct Cli {
     /// Mean time between two faults
     #[arg(long, value_name = "TIME", default_value = "250ms", value_parser = humantime::parse_duration)]
     every: Duration,
-    /// Only this kind of fault; may be repeated
+    /// Inject only this kind of fault; may be repeated
     #[arg(long, value_name = "KIND")]
-    only: Vec<Kind>,
+    only: Vec<FaultKind>,
     /// Keep history, audit log and process logs, even if nothing broke
     #[arg(long)]
     keep: bool,
@@ -100,10 +99,11 @@ async fn start(cli: Cli) -> Result<ExitCode> {
         format!("there is no {}; `cargo xtask faults` builds it", cli.program.display())
     })?;
     let every = cli.every.max(Duration::from_millis(1));
-    let wish =
-        Wish { seed, time: cli.time, workers: usize::from(cli.workers), every, only: cli.only };
+    let workers = usize::from(cli.workers);
+    let plan_options = PlanOptions { seed, time: cli.time, workers, every, only: cli.only };
     let folder = std::fs::canonicalize(&folder)?;
-    let settings = Settings { wish, bookings: cli.bookings, program, folder: folder.clone() };
+    let settings =
+        RunSettings { plan_options, bookings: cli.bookings, program, folder: folder.clone() };
     let report = run(&settings, &leaving()?).await?;
     for line in report.lines() {
         println!("{line}");

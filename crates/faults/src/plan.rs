@@ -1,4 +1,5 @@
-//! What is done to whom and when: pure data that follows from a seed, so that a seed replays it.
+//! The plan of a run: which faults are injected where and when. Pure data that follows from a seed, so
+//! that a seed replays its run.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde::Serialize;
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum FaultKind {
     /// SIGKILL of a worker
     KillWorker,
     /// SIGTERM of a worker
@@ -35,80 +36,80 @@ pub enum Kind {
     FullRedis,
     /// Redis is a replica and refuses to write, as after a failover
     ReadOnlyRedis,
-    /// Redis answers nobody, and then everybody
+    /// Redis answers no client, and later all of them
     PauseRedis,
     /// Redis closes all connections
     DropClients,
-    /// Redis runs a long script of somebody else's
+    /// Redis runs a long script of another client
     BusyRedis,
-    /// Redis closes all connections and takes no new ones: it has too many
+    /// Redis closes all connections and accepts no new ones: it has reached maxclients
     CrowdedRedis,
-    /// Redis forbids what we call, as after a mistake in its rights
+    /// Redis forbids our commands, as after a mistake in its ACL
     LockedRedis,
-    /// Redis refuses to write, for want of replicas
+    /// Redis refuses to write, because replicas are missing
     NoReplicas,
-    /// Everything on a connection comes later
+    /// Everything on a connection arrives later
     Delay,
-    /// Connections are reset, and new ones too
+    /// Connections are reset, new ones too
     Cut,
     /// Connections stay open, but nothing passes in either direction
     HalfOpen,
     /// Requests pass, replies do not
     LostReplies,
-    /// Replies are read drop by drop
+    /// Replies are read a few bytes at a time
     SlowReader,
-    /// The Booking Service answers nobody
-    ShopOutage,
-    /// The Booking Service fails most calls, or does them and says nothing
-    ShopErrors,
-    /// The Booking Service takes about as long as a caller waits
-    ShopSlow,
+    /// The Booking Service does not answer
+    ServiceOutage,
+    /// The Booking Service fails many calls, or carries them out without a reply
+    ServiceErrors,
+    /// The Booking Service takes about as long as the deadline of a call
+    ServiceSlow,
     /// The Booking Service refuses most reservations and confirmations
-    ShopRefusals,
+    ServiceRefusals,
     /// A worker's clock jumps (needs libfaketime)
     Clock,
 }
 
-/// How long a fault lasts that lasts: some outlive a lease of 2 s, so that a worker comes back to
-/// tasks that others have.
+/// How long a fault lasts. Some outlive a lease of 2 s, so that a worker comes back to tasks that
+/// other workers have claimed.
 const LASTS_MS: std::ops::Range<u64> = 100..4000;
 
-/// How often each kind comes, in parts of their sum.
-const WEIGHTS: [(Kind, u32); 28] = [
-    (Kind::KillWorker, 16),
-    (Kind::TermWorker, 6),
-    (Kind::StopWorker, 8),
-    (Kind::KillRedis, 5),
-    (Kind::TermRedis, 2),
-    (Kind::StopRedis, 4),
-    (Kind::KillSweeper, 4),
-    (Kind::TermSweeper, 2),
-    (Kind::StopSweeper, 4),
-    (Kind::FlushScripts, 5),
-    (Kind::FullRedis, 3),
-    (Kind::ReadOnlyRedis, 3),
-    (Kind::PauseRedis, 3),
-    (Kind::DropClients, 4),
-    (Kind::BusyRedis, 3),
-    (Kind::CrowdedRedis, 3),
-    (Kind::LockedRedis, 3),
-    (Kind::NoReplicas, 3),
-    (Kind::Delay, 10),
-    (Kind::Cut, 10),
-    (Kind::HalfOpen, 8),
-    (Kind::LostReplies, 12),
-    (Kind::SlowReader, 6),
-    (Kind::ShopOutage, 3),
-    (Kind::ShopErrors, 5),
-    (Kind::ShopSlow, 5),
-    (Kind::ShopRefusals, 3),
-    (Kind::Clock, 4),
+/// How often each kind is drawn, relative to the sum.
+const WEIGHTS: [(FaultKind, u32); 28] = [
+    (FaultKind::KillWorker, 16),
+    (FaultKind::TermWorker, 6),
+    (FaultKind::StopWorker, 8),
+    (FaultKind::KillRedis, 5),
+    (FaultKind::TermRedis, 2),
+    (FaultKind::StopRedis, 4),
+    (FaultKind::KillSweeper, 4),
+    (FaultKind::TermSweeper, 2),
+    (FaultKind::StopSweeper, 4),
+    (FaultKind::FlushScripts, 5),
+    (FaultKind::FullRedis, 3),
+    (FaultKind::ReadOnlyRedis, 3),
+    (FaultKind::PauseRedis, 3),
+    (FaultKind::DropClients, 4),
+    (FaultKind::BusyRedis, 3),
+    (FaultKind::CrowdedRedis, 3),
+    (FaultKind::LockedRedis, 3),
+    (FaultKind::NoReplicas, 3),
+    (FaultKind::Delay, 10),
+    (FaultKind::Cut, 10),
+    (FaultKind::HalfOpen, 8),
+    (FaultKind::LostReplies, 12),
+    (FaultKind::SlowReader, 6),
+    (FaultKind::ServiceOutage, 3),
+    (FaultKind::ServiceErrors, 5),
+    (FaultKind::ServiceSlow, 5),
+    (FaultKind::ServiceRefusals, 3),
+    (FaultKind::Clock, 4),
 ];
 
-/// A process that faults are for.
+/// A process that can be hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Who {
+pub enum FaultTarget {
     /// One of the workers.
     Worker(usize),
     /// The Redis server.
@@ -117,85 +118,85 @@ pub enum Who {
     Sweeper,
 }
 
-/// A connection that faults are for; each goes through a proxy of its own.
+/// A connection that can be hit. Each goes through its own proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Link {
+pub enum FaultyLink {
     /// From the clients to a worker.
     Clients(usize),
     /// From a worker to Redis.
     WorkerRedis(usize),
     /// From a worker to the Booking Service.
-    WorkerShop(usize),
+    WorkerService(usize),
     /// From the sweeper to Redis.
     SweeperRedis,
     /// From the sweeper to the Booking Service.
-    SweeperShop,
+    SweeperService,
 }
 
-/// What is wrong with a connection.
+/// A fault of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Trouble {
-    /// Each piece comes later by so many milliseconds.
+pub enum NetworkFault {
+    /// Each chunk arrives this many milliseconds later.
     Delay(u64),
-    /// See [`Kind::Cut`].
+    /// See [`FaultKind::Cut`].
     Cut,
-    /// See [`Kind::HalfOpen`].
+    /// See [`FaultKind::HalfOpen`].
     HalfOpen,
-    /// See [`Kind::LostReplies`].
+    /// See [`FaultKind::LostReplies`].
     LostReplies,
-    /// See [`Kind::SlowReader`].
+    /// See [`FaultKind::SlowReader`].
     SlowReader,
 }
 
-/// What is done to a process.
+/// A signal to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Blow {
+pub enum FaultSignal {
     /// SIGKILL.
     Kill,
     /// SIGTERM.
     Term,
-    /// SIGSTOP, and SIGCONT after the fault's time.
+    /// SIGSTOP, and SIGCONT when the fault ends.
     Stop,
 }
 
-/// What is done to a Redis that goes on running.
+/// A fault of a Redis that keeps running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum Upset {
-    /// See [`Kind::FlushScripts`].
+pub enum RedisFault {
+    /// See [`FaultKind::FlushScripts`].
     ForgetScripts,
-    /// See [`Kind::FullRedis`].
+    /// See [`FaultKind::FullRedis`].
     Full,
-    /// See [`Kind::ReadOnlyRedis`].
+    /// See [`FaultKind::ReadOnlyRedis`].
     ReadOnly,
-    /// See [`Kind::PauseRedis`].
+    /// See [`FaultKind::PauseRedis`].
     Pause,
-    /// See [`Kind::DropClients`].
+    /// See [`FaultKind::DropClients`].
     DropClients,
-    /// See [`Kind::BusyRedis`].
+    /// See [`FaultKind::BusyRedis`].
     Busy,
-    /// See [`Kind::CrowdedRedis`].
+    /// See [`FaultKind::CrowdedRedis`].
     Crowded,
-    /// See [`Kind::LockedRedis`].
+    /// See [`FaultKind::LockedRedis`].
     Locked,
-    /// See [`Kind::NoReplicas`].
+    /// See [`FaultKind::NoReplicas`].
     NoReplicas,
 }
 
-/// How the Booking Service behaves for a while.
+/// A fault of the Booking Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Mood {
-    /// Answers nobody.
+pub enum ServiceFault {
+    /// Does not answer.
     Out,
-    /// Fails so many percent of the calls, and does as many without a reply.
+    /// Fails this percentage of the calls, and carries out as many without a reply.
     Failing(u32),
-    /// Takes so many milliseconds.
+    /// Takes this many milliseconds.
     Slow(u64),
-    /// Refuses so many percent of the reservations and of the confirmations.
+    /// Refuses this percentage of the reservations and of the confirmations.
     Refusing(u32),
 }
 
@@ -203,73 +204,73 @@ pub enum Mood {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// To a process.
-    Process(Who, Blow),
-    /// To the connections of one kind.
-    Network(Link, Trouble),
-    /// To Redis, by its own commands.
-    Redis(Upset),
-    /// To the Booking Service.
-    Shop(Mood),
-    /// A worker's clock is this many seconds off from now on.
+    /// A signal to a process.
+    Process(FaultTarget, FaultSignal),
+    /// On the connections of one link.
+    Network(FaultyLink, NetworkFault),
+    /// In Redis, by its own commands.
+    Redis(RedisFault),
+    /// In the Booking Service.
+    Service(ServiceFault),
+    /// The clock of a worker is off by this many seconds from now on.
     Clock(usize, i64),
 }
 
-/// A fault, when it comes and how long it lasts, if it lasts.
+/// A fault with its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Step {
+pub struct FaultStep {
     /// Milliseconds after the start.
     pub at_ms: u64,
-    /// How long, in milliseconds.
+    /// How long it lasts, in milliseconds, if it is not an instant.
     pub lasts_ms: u64,
     /// Its kind.
-    pub kind: Kind,
-    /// What.
+    pub kind: FaultKind,
+    /// The fault itself.
     pub fault: Fault,
 }
 
-/// What a plan is made for.
+/// What a plan is drawn for.
 #[derive(Debug, Clone)]
-pub struct Wish {
-    /// Where all chance comes from.
+pub struct PlanOptions {
+    /// The seed of all random choices.
     pub seed: u64,
-    /// How long faults come.
+    /// How long faults are injected.
     pub time: Duration,
-    /// How many workers there are.
+    /// Number of workers.
     pub workers: usize,
     /// Mean time between two faults.
     pub every: Duration,
     /// Only these kinds; all when empty.
-    pub only: Vec<Kind>,
+    pub only: Vec<FaultKind>,
 }
 
-/// The plan of a wish, in order of time.
-pub fn plan(wish: &Wish) -> Vec<Step> {
-    let mut chance = SmallRng::seed_from_u64(wish.seed);
+/// Draws the plan, in order of time.
+pub fn plan(options: &PlanOptions) -> Vec<FaultStep> {
+    let mut chance = SmallRng::seed_from_u64(options.seed);
     let kinds: Vec<_> = WEIGHTS
         .into_iter()
-        .filter(|(kind, _)| wish.only.is_empty() || wish.only.contains(kind))
+        .filter(|(kind, _)| options.only.is_empty() || options.only.contains(kind))
         .collect();
     let mut steps = Vec::new();
     let mut at = Duration::ZERO;
     loop {
         // Exponential gaps, cut where they would leave a run without faults.
         let gap = -(1.0 - chance.random::<f64>()).ln();
-        at += wish.every.mul_f64(gap.clamp(0.01, 4.0));
-        if at >= wish.time {
+        at += options.every.mul_f64(gap.clamp(0.01, 4.0));
+        if at >= options.time {
             return steps;
         }
         let kind = draw_kind(&kinds, &mut chance);
-        steps.push(Step {
+        steps.push(FaultStep {
             at_ms: at.as_millis() as u64,
             lasts_ms: chance.random_range(LASTS_MS),
             kind,
-            fault: draw_fault(kind, wish.workers, &mut chance),
+            fault: draw_fault(kind, options.workers, &mut chance),
         });
     }
 }
 
-fn draw_kind(kinds: &[(Kind, u32)], chance: &mut SmallRng) -> Kind {
+fn draw_kind(kinds: &[(FaultKind, u32)], chance: &mut SmallRng) -> FaultKind {
     let mut left =
         chance.random_range(0..kinds.iter().map(|(_, weight)| weight).sum::<u32>().max(1));
     for (kind, weight) in kinds {
@@ -278,54 +279,55 @@ fn draw_kind(kinds: &[(Kind, u32)], chance: &mut SmallRng) -> Kind {
         }
         left -= weight;
     }
-    Kind::KillWorker
+    FaultKind::KillWorker
 }
 
-fn draw_fault(kind: Kind, workers: usize, chance: &mut SmallRng) -> Fault {
+fn draw_fault(kind: FaultKind, workers: usize, chance: &mut SmallRng) -> Fault {
     let worker = chance.random_range(0..workers);
     let percent = chance.random_range(30..90);
-    let trouble =
-        |trouble, chance: &mut SmallRng| Fault::Network(draw_link(workers, chance), trouble);
+    let network = |fault, chance: &mut SmallRng| Fault::Network(draw_link(workers, chance), fault);
     match kind {
-        Kind::KillWorker => Fault::Process(Who::Worker(worker), Blow::Kill),
-        Kind::TermWorker => Fault::Process(Who::Worker(worker), Blow::Term),
-        Kind::StopWorker => Fault::Process(Who::Worker(worker), Blow::Stop),
-        Kind::KillRedis => Fault::Process(Who::Redis, Blow::Kill),
-        Kind::TermRedis => Fault::Process(Who::Redis, Blow::Term),
-        Kind::StopRedis => Fault::Process(Who::Redis, Blow::Stop),
-        Kind::KillSweeper => Fault::Process(Who::Sweeper, Blow::Kill),
-        Kind::TermSweeper => Fault::Process(Who::Sweeper, Blow::Term),
-        Kind::StopSweeper => Fault::Process(Who::Sweeper, Blow::Stop),
-        Kind::FlushScripts => Fault::Redis(Upset::ForgetScripts),
-        Kind::FullRedis => Fault::Redis(Upset::Full),
-        Kind::ReadOnlyRedis => Fault::Redis(Upset::ReadOnly),
-        Kind::PauseRedis => Fault::Redis(Upset::Pause),
-        Kind::DropClients => Fault::Redis(Upset::DropClients),
-        Kind::BusyRedis => Fault::Redis(Upset::Busy),
-        Kind::CrowdedRedis => Fault::Redis(Upset::Crowded),
-        Kind::LockedRedis => Fault::Redis(Upset::Locked),
-        Kind::NoReplicas => Fault::Redis(Upset::NoReplicas),
-        Kind::Delay => trouble(Trouble::Delay(chance.random_range(5..400)), chance),
-        Kind::Cut => trouble(Trouble::Cut, chance),
-        Kind::HalfOpen => trouble(Trouble::HalfOpen, chance),
-        Kind::LostReplies => trouble(Trouble::LostReplies, chance),
-        Kind::SlowReader => trouble(Trouble::SlowReader, chance),
-        Kind::ShopOutage => Fault::Shop(Mood::Out),
-        Kind::ShopErrors => Fault::Shop(Mood::Failing(percent / 2)),
-        Kind::ShopSlow => Fault::Shop(Mood::Slow(chance.random_range(300..1200))),
-        Kind::ShopRefusals => Fault::Shop(Mood::Refusing(percent)),
-        Kind::Clock => Fault::Clock(worker, chance.random_range(-7200..7200)),
+        FaultKind::KillWorker => Fault::Process(FaultTarget::Worker(worker), FaultSignal::Kill),
+        FaultKind::TermWorker => Fault::Process(FaultTarget::Worker(worker), FaultSignal::Term),
+        FaultKind::StopWorker => Fault::Process(FaultTarget::Worker(worker), FaultSignal::Stop),
+        FaultKind::KillRedis => Fault::Process(FaultTarget::Redis, FaultSignal::Kill),
+        FaultKind::TermRedis => Fault::Process(FaultTarget::Redis, FaultSignal::Term),
+        FaultKind::StopRedis => Fault::Process(FaultTarget::Redis, FaultSignal::Stop),
+        FaultKind::KillSweeper => Fault::Process(FaultTarget::Sweeper, FaultSignal::Kill),
+        FaultKind::TermSweeper => Fault::Process(FaultTarget::Sweeper, FaultSignal::Term),
+        FaultKind::StopSweeper => Fault::Process(FaultTarget::Sweeper, FaultSignal::Stop),
+        FaultKind::FlushScripts => Fault::Redis(RedisFault::ForgetScripts),
+        FaultKind::FullRedis => Fault::Redis(RedisFault::Full),
+        FaultKind::ReadOnlyRedis => Fault::Redis(RedisFault::ReadOnly),
+        FaultKind::PauseRedis => Fault::Redis(RedisFault::Pause),
+        FaultKind::DropClients => Fault::Redis(RedisFault::DropClients),
+        FaultKind::BusyRedis => Fault::Redis(RedisFault::Busy),
+        FaultKind::CrowdedRedis => Fault::Redis(RedisFault::Crowded),
+        FaultKind::LockedRedis => Fault::Redis(RedisFault::Locked),
+        FaultKind::NoReplicas => Fault::Redis(RedisFault::NoReplicas),
+        FaultKind::Delay => network(NetworkFault::Delay(chance.random_range(5..400)), chance),
+        FaultKind::Cut => network(NetworkFault::Cut, chance),
+        FaultKind::HalfOpen => network(NetworkFault::HalfOpen, chance),
+        FaultKind::LostReplies => network(NetworkFault::LostReplies, chance),
+        FaultKind::SlowReader => network(NetworkFault::SlowReader, chance),
+        FaultKind::ServiceOutage => Fault::Service(ServiceFault::Out),
+        FaultKind::ServiceErrors => Fault::Service(ServiceFault::Failing(percent / 2)),
+        FaultKind::ServiceSlow => {
+            Fault::Service(ServiceFault::Slow(chance.random_range(300..1200)))
+        }
+        FaultKind::ServiceRefusals => Fault::Service(ServiceFault::Refusing(percent)),
+        FaultKind::Clock => Fault::Clock(worker, chance.random_range(-7200..7200)),
     }
 }
 
-fn draw_link(workers: usize, chance: &mut SmallRng) -> Link {
+fn draw_link(workers: usize, chance: &mut SmallRng) -> FaultyLink {
     let worker = chance.random_range(0..workers);
     match chance.random_range(0..10) {
-        0..3 => Link::Clients(worker),
-        3..6 => Link::WorkerRedis(worker),
-        6..8 => Link::WorkerShop(worker),
-        8 => Link::SweeperRedis,
-        _ => Link::SweeperShop,
+        0..3 => FaultyLink::Clients(worker),
+        3..6 => FaultyLink::WorkerRedis(worker),
+        6..8 => FaultyLink::WorkerService(worker),
+        8 => FaultyLink::SweeperRedis,
+        _ => FaultyLink::SweeperService,
     }
 }
 
@@ -335,20 +337,20 @@ mod tests {
 
     use super::*;
 
-    fn wish(seed: u64, only: Vec<Kind>) -> Wish {
+    fn options(seed: u64, only: Vec<FaultKind>) -> PlanOptions {
         let (time, every) = (Duration::from_secs(600), Duration::from_millis(250));
-        Wish { seed, time, workers: 4, every, only }
+        PlanOptions { seed, time, workers: 4, every, only }
     }
 
     #[test]
     fn a_seed_replays_its_plan_and_another_one_does_not() {
-        assert_eq!(plan(&wish(7, vec![])), plan(&wish(7, vec![])));
-        assert_ne!(plan(&wish(7, vec![])), plan(&wish(8, vec![])));
+        assert_eq!(plan(&options(7, vec![])), plan(&options(7, vec![])));
+        assert_ne!(plan(&options(7, vec![])), plan(&options(8, vec![])));
     }
 
     #[test]
     fn a_long_plan_has_every_kind_and_every_link_in_order_of_time() {
-        let steps = plan(&wish(1, vec![]));
+        let steps = plan(&options(1, vec![]));
         let kinds: BTreeSet<_> = steps.iter().map(|step| step.kind).collect();
         assert_eq!(kinds.len(), WEIGHTS.len());
         let links: BTreeSet<_> = steps
@@ -363,8 +365,8 @@ mod tests {
     }
 
     #[test]
-    fn only_the_kinds_that_are_wished_for_come() {
-        let steps = plan(&wish(1, vec![Kind::Cut]));
-        assert!(!steps.is_empty() && steps.iter().all(|step| step.kind == Kind::Cut));
+    fn only_the_kinds_that_are_asked_for_are_drawn() {
+        let steps = plan(&options(1, vec![FaultKind::Cut]));
+        assert!(!steps.is_empty() && steps.iter().all(|step| step.kind == FaultKind::Cut));
     }
 }

@@ -1,5 +1,4 @@
-//! The fault injector: a TCP proxy in front of one server, whose connections can be delayed, cut,
-//! half open, mute or slow.
+//! A TCP proxy in front of one server that injects network faults into its connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,12 +13,12 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::plan::Trouble;
+use crate::plan::NetworkFault;
 
-/// What passes at once: large enough for a script, small enough that a fault takes effect within a
-/// reply.
-const PIECE: usize = 16 * 1024;
-/// What a slow reader takes at once, and how long it rests after it: 26 KB each second.
+/// Bytes that pass at once: large enough for a script, small enough that a fault takes effect within
+/// a reply.
+const CHUNK: usize = 16 * 1024;
+/// Bytes that a slow reader takes at once, and its pause after them: 26 KB a second.
 const DROP: usize = 256;
 const REST: Duration = Duration::from_millis(10);
 
@@ -29,68 +28,68 @@ enum Direction {
     Reply,
 }
 
-/// The way to one server. Closed when dropped.
+/// A proxy of one server. Closed when dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    state: Arc<ProxyState>,
     closing: CancellationToken,
 }
 
 #[derive(Debug)]
-struct Shared {
-    trouble: watch::Sender<Option<Trouble>>,
-    /// Ends the connections of now; replaced each time, so that later ones live.
+struct ProxyState {
+    fault: watch::Sender<Option<NetworkFault>>,
+    /// Ends the present connections. Replaced each time, so that later ones are not affected.
     connections: Mutex<CancellationToken>,
-    /// Which fault is the newest: an older one that ends does not end it.
+    /// Number of the newest fault: the end of an older one does not clear it.
     newest: Mutex<u64>,
 }
 
 impl Proxy {
-    /// Opens a port of this computer that leads to `target`.
+    /// Listens on a loopback port and forwards to `target`.
     pub async fn start(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let closing = CancellationToken::new();
-        let shared = Arc::new(Shared {
-            trouble: watch::Sender::new(None),
+        let state = Arc::new(ProxyState {
+            fault: watch::Sender::new(None),
             connections: Mutex::new(closing.child_token()),
             newest: Mutex::new(0),
         });
-        tokio::spawn(accept(listener, target, Arc::clone(&shared), closing.clone()));
-        Ok(Self { address, shared, closing })
+        tokio::spawn(accept(listener, target, Arc::clone(&state), closing.clone()));
+        Ok(Self { address, state, closing })
     }
 
-    /// Where to connect instead of to the server.
+    /// The address that stands in for the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Trouble for this long, unless other trouble comes first.
-    pub fn trouble(&self, trouble: Trouble, time: Duration) {
+    /// Injects a fault for this long, or until the next one.
+    pub fn inject(&self, fault: NetworkFault, time: Duration) {
         let mine = {
-            let mut newest = self.shared.newest.lock();
+            let mut newest = self.state.newest.lock();
             *newest += 1;
             *newest
         };
-        self.change(Some(trouble));
-        let (shared, closing) = (Arc::clone(&self.shared), self.closing.clone());
+        self.change(Some(fault));
+        let (state, closing) = (Arc::clone(&self.state), self.closing.clone());
         tokio::spawn(async move {
             sleep(time).await;
-            if *shared.newest.lock() == mine {
-                change(&shared, &closing, None);
+            if *state.newest.lock() == mine {
+                change(&state, &closing, None);
             }
         });
     }
 
-    /// No more trouble.
-    pub fn heal(&self) {
-        *self.shared.newest.lock() += 1;
+    /// Ends the present fault.
+    pub fn clear(&self) {
+        *self.state.newest.lock() += 1;
         self.change(None);
     }
 
-    fn change(&self, trouble: Option<Trouble>) {
-        change(&self.shared, &self.closing, trouble);
+    fn change(&self, fault: Option<NetworkFault>) {
+        change(&self.state, &self.closing, fault);
     }
 }
 
@@ -100,40 +99,39 @@ impl Drop for Proxy {
     }
 }
 
-/// Connections that bytes are missing from cannot go on: TCP never loses the middle of a stream, so
-/// it is reset instead. They are ended before the trouble is, so that none of them passes anything
-/// more.
-fn change(shared: &Shared, closing: &CancellationToken, trouble: Option<Trouble>) {
-    let before = *shared.trouble.borrow();
-    let lossy = matches!(before, Some(Trouble::HalfOpen | Trouble::LostReplies));
-    if lossy || trouble == Some(Trouble::Cut) {
-        std::mem::replace(&mut *shared.connections.lock(), closing.child_token()).cancel();
+/// A connection with missing bytes is reset, because TCP never loses the middle of a stream. That
+/// happens before the fault ends, so that nothing more passes on it.
+fn change(state: &ProxyState, closing: &CancellationToken, fault: Option<NetworkFault>) {
+    let before = *state.fault.borrow();
+    let lossy = matches!(before, Some(NetworkFault::HalfOpen | NetworkFault::LostReplies));
+    if lossy || fault == Some(NetworkFault::Cut) {
+        std::mem::replace(&mut *state.connections.lock(), closing.child_token()).cancel();
     }
-    shared.trouble.send_replace(trouble);
+    state.fault.send_replace(fault);
 }
 
 async fn accept(
     listener: TcpListener,
     target: SocketAddr,
-    shared: Arc<Shared>,
+    state: Arc<ProxyState>,
     closing: CancellationToken,
 ) {
     while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
         let Ok((near, _)) = accepted else {
-            // Out of file descriptors: those that are open will close.
+            // Out of file descriptors: open connections will close.
             sleep(REST).await;
             continue;
         };
-        if *shared.trouble.borrow() == Some(Trouble::Cut) {
+        if *state.fault.borrow() == Some(NetworkFault::Cut) {
             reset(&near);
             continue;
         }
-        let end = shared.connections.lock().clone();
-        tokio::spawn(connect(near, target, shared.trouble.subscribe(), end));
+        let end = state.connections.lock().clone();
+        tokio::spawn(connect(near, target, state.fault.subscribe(), end));
     }
 }
 
-/// Makes closing it a reset, which the other side cannot take for an orderly end.
+/// Makes its close a reset, which the peer cannot mistake for an orderly end.
 fn reset(stream: &TcpStream) {
     // Fails only on a socket that is gone.
     let _ = stream.set_zero_linger();
@@ -142,7 +140,7 @@ fn reset(stream: &TcpStream) {
 async fn connect(
     near: TcpStream,
     target: SocketAddr,
-    trouble: watch::Receiver<Option<Trouble>>,
+    fault: watch::Receiver<Option<NetworkFault>>,
     end: CancellationToken,
 ) {
     let Some(Ok(far)) = end.run_until_cancelled(TcpStream::connect(target)).await else {
@@ -154,8 +152,8 @@ async fn connect(
         let _ = side.set_nodelay(true);
     }
     let ((asked, answers), (answered, asks)) = (near.into_split(), far.into_split());
-    let requests = pump(asked, asks, Direction::Request, trouble.clone(), &end);
-    let replies = pump(answered, answers, Direction::Reply, trouble, &end);
+    let requests = pump(asked, asks, Direction::Request, fault.clone(), &end);
+    let replies = pump(answered, answers, Direction::Reply, fault, &end);
     tokio::select! {
         _ = requests => {}
         _ = replies => {}
@@ -163,28 +161,29 @@ async fn connect(
     }
 }
 
-/// Passes one direction on until it ends.
+/// Forwards one direction until it ends.
 async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     direction: Direction,
-    mut trouble: watch::Receiver<Option<Trouble>>,
+    mut fault: watch::Receiver<Option<NetworkFault>>,
     end: &CancellationToken,
 ) -> io::Result<()> {
-    let mut piece = vec![0; PIECE];
-    // Once bytes are missing, none may follow: what comes later would be taken for what is missing.
+    let mut chunk = vec![0; CHUNK];
+    // After lost bytes none may follow: the peer would mistake them for the lost ones.
     let mut lossy = false;
     loop {
-        let slow = direction == Direction::Reply && *trouble.borrow() == Some(Trouble::SlowReader);
-        let room = if slow { DROP } else { PIECE };
-        let read = from.read(&mut piece[..room]).await;
-        let now = *trouble.borrow_and_update();
-        let swallowed = now == Some(Trouble::HalfOpen)
-            || now == Some(Trouble::LostReplies) && direction == Direction::Reply;
+        let slow =
+            direction == Direction::Reply && *fault.borrow() == Some(NetworkFault::SlowReader);
+        let room = if slow { DROP } else { CHUNK };
+        let read = from.read(&mut chunk[..room]).await;
+        let now = *fault.borrow_and_update();
+        let swallowed = now == Some(NetworkFault::HalfOpen)
+            || now == Some(NetworkFault::LostReplies) && direction == Direction::Reply;
         let size = match read {
-            // Nobody hears of an end either, as long as nothing passes.
+            // While nothing passes, the end of the connection does not pass either.
             Ok(0) | Err(_) if swallowed => {
-                let _ = trouble.changed().await;
+                let _ = fault.changed().await;
                 return Ok(());
             }
             Ok(0) => return Ok(()),
@@ -194,11 +193,13 @@ async fn pump(
         match now {
             _ if swallowed => continue,
             _ if lossy || end.is_cancelled() => return Ok(()),
-            Some(Trouble::Delay(milliseconds)) => sleep(Duration::from_millis(milliseconds)).await,
-            Some(Trouble::SlowReader) if direction == Direction::Reply => sleep(REST).await,
+            Some(NetworkFault::Delay(milliseconds)) => {
+                sleep(Duration::from_millis(milliseconds)).await;
+            }
+            Some(NetworkFault::SlowReader) if direction == Direction::Reply => sleep(REST).await,
             _ => {}
         }
-        to.write_all(&piece[..size]).await?;
+        to.write_all(&chunk[..size]).await?;
     }
 }
 
@@ -212,11 +213,11 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
     const LIMIT: Duration = Duration::from_secs(10);
 
-    /// A server that answers each byte with the next one and counts what it was asked.
+    /// A server that answers each byte with the next one and counts its requests.
     async fn echo() -> (SocketAddr, watch::Receiver<u64>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (count, hears) = watch::channel(0);
+        let (count, requests) = watch::channel(0);
         tokio::spawn(async move {
             let count = Arc::new(count);
             while let Ok((mut stream, _)) = listener.accept().await {
@@ -231,7 +232,7 @@ mod tests {
                 });
             }
         });
-        (address, hears)
+        (address, requests)
     }
 
     async fn ask(stream: &mut TcpStream) -> io::Result<u8> {
@@ -244,25 +245,25 @@ mod tests {
         let proxy = Proxy::start(echo().await.0).await.unwrap();
         let mut old = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(ask(&mut old).await.unwrap(), 2);
-        proxy.trouble(Trouble::Cut, LONG);
+        proxy.inject(NetworkFault::Cut, LONG);
         assert!(timeout(LIMIT, ask(&mut old)).await.unwrap().is_err());
         let mut new = TcpStream::connect(proxy.address()).await.unwrap();
         assert!(timeout(LIMIT, ask(&mut new)).await.unwrap().is_err());
-        proxy.heal();
-        let mut healed = TcpStream::connect(proxy.address()).await.unwrap();
-        assert_eq!(ask(&mut healed).await.unwrap(), 2);
+        proxy.clear();
+        let mut after = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(ask(&mut after).await.unwrap(), 2);
     }
 
     #[tokio::test]
     async fn a_lost_reply_belongs_to_a_request_that_arrived_and_its_connection_never_works_again() {
-        let (server, mut hears) = echo().await;
+        let (server, mut requests) = echo().await;
         let proxy = Proxy::start(server).await.unwrap();
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(ask(&mut stream).await.unwrap(), 2);
-        proxy.trouble(Trouble::LostReplies, LONG);
+        proxy.inject(NetworkFault::LostReplies, LONG);
         stream.write_u8(5).await.unwrap();
-        timeout(LIMIT, hears.wait_for(|count| *count == 2)).await.unwrap().unwrap();
-        proxy.heal();
+        timeout(LIMIT, requests.wait_for(|count| *count == 2)).await.unwrap().unwrap();
+        proxy.clear();
         assert!(
             timeout(LIMIT, stream.read_u8()).await.unwrap().is_err(),
             "a late or shifted reply"
@@ -271,25 +272,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_half_open_link_takes_requests_that_never_arrive() {
-        let (server, hears) = echo().await;
+        let (server, requests) = echo().await;
         let proxy = Proxy::start(server).await.unwrap();
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
-        proxy.trouble(Trouble::HalfOpen, LONG);
+        proxy.inject(NetworkFault::HalfOpen, LONG);
         assert!(timeout(Duration::from_millis(200), ask(&mut stream)).await.is_err());
-        proxy.heal();
+        proxy.clear();
         assert!(timeout(LIMIT, stream.read_u8()).await.unwrap().is_err());
-        assert_eq!(*hears.borrow(), 0);
+        assert_eq!(*requests.borrow(), 0);
     }
 
     #[tokio::test]
     async fn a_delay_delays_and_ends_by_itself() {
         let proxy = Proxy::start(echo().await.0).await.unwrap();
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
-        proxy.trouble(Trouble::Delay(50), Duration::from_millis(200));
+        proxy.inject(NetworkFault::Delay(50), Duration::from_millis(200));
         let start = Instant::now();
         assert_eq!(ask(&mut stream).await.unwrap(), 2);
         assert!(start.elapsed() >= Duration::from_millis(100), "50 ms each way");
-        let mut trouble = proxy.shared.trouble.subscribe();
-        timeout(LIMIT, trouble.wait_for(Option::is_none)).await.unwrap().unwrap();
+        let mut fault = proxy.state.fault.subscribe();
+        timeout(LIMIT, fault.wait_for(Option::is_none)).await.unwrap().unwrap();
     }
 }

@@ -8,7 +8,7 @@ use bookingq_store::Totals;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::plan::Kind;
+use crate::plan::FaultKind;
 
 /// All figures of a run.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct FaultReport {
     /// Clients' calls.
     pub calls: CallCounts,
     /// Faults by kind.
-    pub faults: BTreeMap<Kind, u64>,
+    pub faults: BTreeMap<FaultKind, u64>,
     /// Processes, with how often each was started.
     pub starts: BTreeMap<String, u64>,
     /// Processes that ended without a fault that ends them, and how.

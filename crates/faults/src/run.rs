@@ -1,4 +1,5 @@
-//! One run: start everything, let clients arrive, carry out the plan, heal, and check.
+//! One run: starts everything, injects the faults of the plan while clients call, clears all faults,
+//! and checks the result.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -9,40 +10,41 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bookingq_check::{Audit, CallRecorder};
 use bookingq_core::backoff::Backoff;
+use bookingq_core::retry::Retry;
 use bookingq_crowd::{Crowd, Progress};
-use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::RedisConfig;
 use bookingq_store::{Snapshot, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::clients;
-use crate::plan::{Fault, Kind, Step, Wish, plan};
+use crate::plan::{Fault, FaultKind, FaultStep, PlanOptions, plan};
 use crate::report::FaultReport;
-use crate::scene::{self, HOLD, Props, Scene};
+use crate::testbed::{self, HOLD, Testbed, TestbedOptions};
 
-/// When nothing is wrong any more and nothing has moved for so long, nothing will: every lease,
+/// Without faults, a queue in which nothing has changed for this long has come to rest: every lease,
 /// hold and back-off is shorter.
 const STANDSTILL: Duration = Duration::from_secs(15);
-/// Something that moves for ever does not come to rest either.
+/// Longest wait for that: a queue that changes for ever does not come to rest either.
 const REST: Duration = Duration::from_secs(600);
-/// Between two looks whether it is.
+/// Between two checks whether it has.
 const LOOK: Duration = Duration::from_millis(200);
 /// Between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(5);
 /// Redis counts milliseconds, and so its clock may be behind ours by one.
 const CLOCK_MARGIN_MS: u64 = 1;
-/// How often Redis is asked at the end, when nothing is wrong with it any more.
-const TRIES: u32 = 20;
+/// Longest wait for an answer of Redis after all faults were cleared.
+const ANSWER: Duration = Duration::from_secs(30);
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
-/// What a run is told.
+/// The settings of a run.
 #[derive(Debug)]
-pub struct Settings {
-    /// The plan's wish.
-    pub wish: Wish,
-    /// How many bookings begin.
+pub struct RunSettings {
+    /// What the plan is drawn for.
+    pub plan_options: PlanOptions,
+    /// How many bookings clients begin.
     pub bookings: u32,
     /// The program under test.
     pub program: PathBuf,
@@ -50,63 +52,67 @@ pub struct Settings {
     pub folder: PathBuf,
 }
 
-/// Runs. Ends early, in order, when `leave` is cancelled: what happened until then is judged.
-pub async fn run(settings: &Settings, leave: &CancellationToken) -> Result<FaultReport> {
+/// Runs. Ends early and in order when `leave` is cancelled, and checks what happened until then.
+pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<FaultReport> {
     let begin = Instant::now();
-    let Settings { wish, bookings, program, folder } = settings;
-    let steps = plan(wish);
+    let RunSettings { plan_options, bookings, program, folder } = settings;
+    let steps = plan(plan_options);
     write_plan(&folder.join("schedule.jsonl"), &steps)?;
     let stock = u64::from(*bookings) * 45 / 100;
-    let props = Props { program, folder, workers: wish.workers, stock, seed: wish.seed };
-    let scene = Scene::start(&props).await?;
+    let options = TestbedOptions {
+        program,
+        folder,
+        workers: plan_options.workers,
+        stock,
+        seed: plan_options.seed,
+    };
+    let testbed = Testbed::start(&options).await?;
     println!(
         "running: {} workers, {} faults planned over {:?}",
-        wish.workers,
+        plan_options.workers,
         steps.len(),
-        wish.time
+        plan_options.time
     );
-    if !scene.has_clocks() {
-        println!(
-            "no libfaketime here: workers' clocks stay right (Debian: apt-get install faketime)"
-        );
+    if !testbed.has_clocks() {
+        println!("libfaketime is missing: clocks stay right (Debian: apt-get install faketime)");
     }
-    let outcome = live(settings, leave, &scene, &steps).await;
-    let starts = scene.processes().map(|cage| (cage.name().to_owned(), cage.starts())).collect();
-    let own_ends = own_ends(&scene)?;
-    scene.close().await;
+    let outcome = live(settings, leave, &testbed, &steps).await;
+    let starts = testbed.processes().map(|one| (one.name().to_owned(), one.starts())).collect();
+    let own_ends = own_ends(&testbed);
+    testbed.stop().await;
     let lived = outcome?;
     Ok(FaultReport { starts, own_ends, seconds: begin.elapsed().as_secs_f64(), ..lived })
 }
 
 /// The run between the start and the end of all processes.
 async fn live(
-    settings: &Settings,
+    settings: &RunSettings,
     leave: &CancellationToken,
-    scene: &Scene,
-    steps: &[Step],
+    testbed: &Testbed,
+    steps: &[FaultStep],
 ) -> Result<FaultReport> {
-    let Settings { wish, bookings, folder, .. } = settings;
-    let store = Arc::new(RedisStore::connect(RedisConfig::new(scene.redis(), scene::queue()?))?);
+    let RunSettings { plan_options, bookings, folder, .. } = settings;
+    let (queue, seed) = (testbed::queue()?, plan_options.seed);
+    let store = bookingq_store::open(RedisConfig::new(testbed.redis(), queue.clone()))?;
     let audit = Audit::start_with_copy(store.clone(), Some(HOLD), &folder.join("audit.jsonl"))?;
     let history = folder.join("history.jsonl");
-    let recorder = CallRecorder::start_with_history(&history, wish.seed, CLOCK_MARGIN_MS)?;
-    let config =
-        clients::crowd(scene::queue()?, *bookings, wish.time, wish.seed, Arc::clone(&recorder));
+    let recorder = CallRecorder::start_with_history(&history, seed, CLOCK_MARGIN_MS)?;
+    let config = clients::crowd(queue, *bookings, plan_options.time, seed, Arc::clone(&recorder));
     let crowd = Crowd::new(config);
     let (arrived, closed, over) = (crowd.progress(), crowd.closed(), CancellationToken::new());
-    let (_sender, endpoints) = watch::channel(scene.doors());
+    let (_sender, endpoints) = watch::channel(testbed.endpoints());
     let mut crowd = tokio::spawn(crowd.run(endpoints, over.clone()));
 
     let mut faults = BTreeMap::new();
     tokio::select! {
-        () = torment(scene, steps, wish.time, &mut faults) => {}
+        () = inject_all(testbed, steps, plan_options.time, &mut faults) => {}
         () = progress(&recorder, &arrived, &audit) => {}
-        () = leave.cancelled() => println!("leaving early, in order"),
+        () = leave.cancelled() => println!("ending early, in order"),
     }
     closed.cancel();
-    scene.heal().await;
-    let healed = Instant::now();
-    println!("healed: waiting until nothing is left to do");
+    testbed.clear().await;
+    let cleared = Instant::now();
+    println!("all faults are cleared: waiting until no work is left");
     tokio::select! {
         _ = &mut crowd => {}
         () = standstill(&audit) => {
@@ -116,13 +122,13 @@ async fn live(
         }
     }
     let snapshot = rest(&*store, &audit).await?;
-    let rest_after_ms = healed.elapsed().as_millis() as u64;
+    let rest_after_ms = cleared.elapsed().as_millis() as u64;
     let answers = recorder.finish()?;
     let longest_stall_ms = audit.longest_stall().as_millis() as u64;
-    let ledger = async { Ok(Some(scene.shop().copy())) };
+    let ledger = async { Ok(Some(testbed.ledger().copy())) };
     let verification = audit.verify(&answers, ledger, Some(snapshot.clone())).await?;
     Ok(FaultReport {
-        seed: wish.seed,
+        seed: plan_options.seed,
         seconds: 0.0,
         arrived: arrived.view().arrived,
         planned: u64::from(*bookings),
@@ -137,32 +143,37 @@ async fn live(
     })
 }
 
-/// Carries the plan out, and lets the rest of the time pass.
-async fn torment(scene: &Scene, steps: &[Step], time: Duration, done: &mut BTreeMap<Kind, u64>) {
+/// Injects the faults of the plan and waits until the time is over. Counts them in `done`.
+async fn inject_all(
+    testbed: &Testbed,
+    steps: &[FaultStep],
+    time: Duration,
+    done: &mut BTreeMap<FaultKind, u64>,
+) {
     let start = Instant::now();
-    // When the Booking Service's newest mood ends.
-    let mut calm: Option<Instant> = None;
+    // When the newest fault of the Booking Service ends.
+    let mut clear_at: Option<Instant> = None;
     for step in steps {
         let when = start + Duration::from_millis(step.at_ms);
-        if let Some(end) = calm.filter(|end| *end < when) {
+        if let Some(end) = clear_at.filter(|end| *end < when) {
             sleep_until(end).await;
-            scene.calm();
-            calm = None;
+            testbed.clear_service_fault();
+            clear_at = None;
         }
         sleep_until(when).await;
-        if matches!(step.fault, Fault::Clock(..)) && !scene.has_clocks() {
+        if matches!(step.fault, Fault::Clock(..)) && !testbed.has_clocks() {
             continue;
         }
-        if matches!(step.fault, Fault::Shop(_)) {
-            calm = Some(when + Duration::from_millis(step.lasts_ms));
+        if matches!(step.fault, Fault::Service(_)) {
+            clear_at = Some(when + Duration::from_millis(step.lasts_ms));
         }
-        scene.suffer(step);
+        testbed.inject(step);
         *done.entry(step.kind).or_default() += 1;
     }
     sleep_until(start + time).await;
 }
 
-/// Says now and then how it goes. Never ends.
+/// Prints the progress of the run. Never ends.
 async fn progress(recorder: &CallRecorder, arrived: &Progress, audit: &Audit) {
     let start = Instant::now();
     loop {
@@ -180,7 +191,7 @@ async fn progress(recorder: &CallRecorder, arrived: &Progress, audit: &Audit) {
     }
 }
 
-/// Waits until nothing moves any more, whether or not something should; or for too long.
+/// Waits until nothing changes any more, whether or not work is left, at most [`REST`].
 async fn standstill(audit: &Audit) {
     let start = Instant::now();
     while audit.idle().min(start.elapsed()) < STANDSTILL && start.elapsed() < REST {
@@ -188,11 +199,11 @@ async fn standstill(audit: &Audit) {
     }
 }
 
-/// Waits until nothing is left to do; at a standstill, gives up with what is.
+/// Waits until no work is left, or until nothing changes any more.
 async fn rest(store: &dyn Store, audit: &Audit) -> Result<Snapshot> {
     let start = Instant::now();
     loop {
-        let now = insist(|| store.snapshot()).await?;
+        let now = retried(|| store.snapshot()).await?;
         let done = (now.backlog, now.in_flight, now.holds) == (0, 0, 0);
         if done || audit.idle().min(start.elapsed()) > STANDSTILL || start.elapsed() > REST {
             return Ok(now);
@@ -201,38 +212,29 @@ async fn rest(store: &dyn Store, audit: &Audit) -> Result<Snapshot> {
     }
 }
 
-/// Redis may still be starting.
-async fn insist<T, F: Future<Output = Result<T, StoreError>>>(
-    mut call: impl FnMut() -> F,
+/// Repeats a call while Redis may still be starting.
+async fn retried<T, F: Future<Output = Result<T, StoreError>>>(
+    call: impl FnMut() -> F,
 ) -> Result<T> {
-    let mut tries = 0;
-    loop {
-        match call().await {
-            Ok(value) => return Ok(value),
-            Err(error) if tries == TRIES => {
-                return Err(error).context("Redis does not answer at the end");
-            }
-            Err(_) => tries += 1,
-        }
-        sleep(BACKOFF.delay(tries, rand::random())).await;
-    }
+    let answer = Retry::within(BACKOFF, ANSWER).run(|_| true, call).await;
+    answer.context("Redis does not answer at the end")
 }
 
-/// Ends that nobody caused, and panics: a task may die and leave its process alive.
-fn own_ends(scene: &Scene) -> Result<Vec<String>> {
+/// Ends of processes that no signal of ours explains, and panics: a task may die and leave its process
+/// alive.
+fn own_ends(testbed: &Testbed) -> Vec<String> {
     let mut found = Vec::new();
-    for cage in scene.processes() {
-        found.extend(cage.own_ends().into_iter().map(|end| format!("{}: {end}", cage.name())));
-        let log =
-            std::fs::read(cage.log()).with_context(|| format!("no log of {}", cage.name()))?;
-        let log = String::from_utf8_lossy(&log);
+    for process in testbed.processes() {
+        let ends = process.unexplained_ends().into_iter();
+        found.extend(ends.map(|end| format!("{}: {end}", process.name())));
+        let log = process.log();
         let panics = log.lines().filter(|line| line.contains("panicked at"));
-        found.extend(panics.map(|line| format!("{}: {line}", cage.name())));
+        found.extend(panics.map(|line| format!("{}: {line}", process.name())));
     }
-    Ok(found)
+    found
 }
 
-fn write_plan(path: &Path, steps: &[Step]) -> Result<()> {
+fn write_plan(path: &Path, steps: &[FaultStep]) -> Result<()> {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
     for step in steps {
         writeln!(file, "{}", serde_json::to_string(step)?)?;

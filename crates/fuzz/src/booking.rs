@@ -2,7 +2,7 @@
 
 use bookingq_core::ClientId;
 use bookingq_store::StoreError;
-use bookingq_store::redis::read_booking;
+use bookingq_store::read_booking;
 
 /// What may stand in Redis where a booking should be.
 ///

@@ -28,7 +28,7 @@ const LOG_LINES: usize = 10;
 /// A program that a thread of ours keeps running. Killed when dropped.
 #[derive(Debug)]
 pub struct Process {
-    shared: Arc<Shared>,
+    shared: Arc<Supervisor>,
     supervisor: Option<JoinHandle<()>>,
 }
 
@@ -42,7 +42,7 @@ pub enum ProcessEvent {
     },
     /// It accepts connections.
     Ready,
-    /// It ended, and nobody stopped it. Rounds that succeed are not reported.
+    /// It ended without our request. Rounds that succeed are not reported.
     Ended {
         /// Its exit status, or why it cannot be started.
         how: String,
@@ -54,14 +54,14 @@ pub enum ProcessEvent {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Supervisor {
     spec: ProcessSpec,
-    state: Mutex<State>,
+    state: Mutex<ProcessState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ProcessState {
     /// While it runs. It is reaped under the lock, so that no signal reaches a later process with
     /// the same ID.
     pid: Option<Pid>,
@@ -70,14 +70,14 @@ struct State {
     /// We sent a signal that ends it.
     signalled: bool,
     resume_at: Option<Instant>,
-    stop: Option<Stop>,
+    stop: Option<StopMode>,
     last_exit: Option<ExitStatus>,
     unexplained_ends: Vec<String>,
 }
 
 /// How it is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
+enum StopMode {
     /// SIGTERM, then SIGKILL after its grace.
     InOrder,
     Kill,
@@ -102,7 +102,7 @@ impl Process {
     ) -> Result<Self, HarnessError> {
         let name = spec.name.clone();
         let shared =
-            Arc::new(Shared { spec, state: Mutex::default(), changed: Condvar::default() });
+            Arc::new(Supervisor { spec, state: Mutex::default(), changed: Condvar::default() });
         let (report, started) = mpsc::channel();
         let supervised = Arc::clone(&shared);
         // The thread starts every child of this process, and lives as long as they do: see `tied`.
@@ -211,7 +211,7 @@ impl Process {
 
     /// Asks it to end (SIGTERM), without waiting. It is killed when its grace is over.
     pub fn request_stop(&self) {
-        self.shared.request_stop(Stop::InOrder);
+        self.shared.request_stop(StopMode::InOrder);
     }
 
     /// Asks it to end (SIGTERM), kills it when its grace is over, and waits for its end.
@@ -223,7 +223,7 @@ impl Process {
 
     /// Kills it and waits for its end. It stays down.
     pub fn kill(&mut self) {
-        self.shared.request_stop(Stop::Kill);
+        self.shared.request_stop(StopMode::Kill);
         self.join();
     }
 
@@ -241,7 +241,7 @@ impl Drop for Process {
     }
 }
 
-impl State {
+impl ProcessState {
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.pid {
             // Fails only when it has just ended.
@@ -250,7 +250,7 @@ impl State {
     }
 }
 
-impl Shared {
+impl Supervisor {
     fn spawn(&self) -> io::Result<Child> {
         let ProcessSpec { program, arguments, environment, log, .. } = &self.spec;
         let (out, err) = match log {
@@ -330,13 +330,13 @@ impl Shared {
             let now = Instant::now();
             match (state.stop, kill_at) {
                 (None, _) => {}
-                (Some(Stop::InOrder), None) => {
+                (Some(StopMode::InOrder), None) => {
                     state.signal(Signal::TERM);
                     // A process that is frozen does not see SIGTERM.
                     state.signal(Signal::CONT);
                     kill_at = Some(now + self.spec.grace);
                 }
-                (Some(Stop::InOrder), Some(at)) if now < at => {}
+                (Some(StopMode::InOrder), Some(at)) if now < at => {}
                 (Some(_), _) => state.signal(Signal::KILL),
             }
             if state.resume_at.take_if(|at| *at <= now).is_some() {
@@ -358,12 +358,12 @@ impl Shared {
         state.stop.is_some()
     }
 
-    fn request_stop(&self, stop: Stop) {
+    fn request_stop(&self, stop: StopMode) {
         self.state.lock().stop = Some(stop);
         self.changed.notify_all();
     }
 
-    fn check(&self, state: &State) -> Result<(), HarnessError> {
+    fn check(&self, state: &ProcessState) -> Result<(), HarnessError> {
         match state.last_exit {
             Some(status) if state.pid.is_none() && self.spec.restart == Restart::Never => {
                 let log = tail(&self.log());
@@ -383,7 +383,7 @@ impl Shared {
     }
 }
 
-impl State {
+impl ProcessState {
     fn note_end(&mut self, status: ExitStatus) {
         (self.pid, self.ready, self.last_exit) = (None, false, Some(status));
         if !std::mem::take(&mut self.signalled) && self.stop.is_none() {

@@ -83,12 +83,11 @@ impl RedisOptions {
         self,
         on_event: impl Fn(ProcessEvent) + Clone + Send + 'static,
     ) -> Result<RedisServer, HarnessError> {
-        let (directory, temporary) = match &self.directory {
-            Some(directory) => (directory.clone(), None),
-            None => {
-                let directory = tempfile::tempdir()?;
-                (directory.path().to_owned(), Some(directory))
-            }
+        let (directory, temporary) = if let Some(directory) = &self.directory {
+            (directory.clone(), None)
+        } else {
+            let directory = tempfile::tempdir()?;
+            (directory.path().to_owned(), Some(directory))
         };
         let mut port = 0;
         loop {
@@ -113,7 +112,7 @@ impl RedisOptions {
         let fixed = ["--bind", "127.0.0.1", "--daemonize", "no", "--save", ""];
         // Small sorted sets as lists cost a walk for each change: see docs/redis-keys.md.
         let policy = ["--maxmemory-policy", "noeviction", "--zset-max-listpack-entries", "0"];
-        let mut spec = ProcessSpec::new(format!("redis-server ({address})"), program)
+        let mut spec = ProcessSpec::new("redis-server", program)
             .arguments(words)
             .arguments(["--port".to_owned(), address.port().to_string()])
             .arguments(["--dir".into(), directory.as_os_str().to_owned()])

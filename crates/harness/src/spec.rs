@@ -33,7 +33,7 @@ pub struct ProcessSpec {
     pub orphan_signal: OrphanSignal,
 }
 
-/// What happens when a process ends that nobody stopped.
+/// What happens when a process ends without our request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restart {
     /// It stays down.

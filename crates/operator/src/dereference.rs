@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bookingq_api::BookingQueueSpec;
 use bookingq_api::plan::RedisSource;
-use bookingq_store::redis::RedisConfig;
+use bookingq_store::RedisConfig;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
 

@@ -1,1 +1,44 @@
 //! The pure queue engine: commands and a time in, outcomes and events out.
+//!
+//! ```text
+//!   request (Enqueue, Confirm, Cancel)    task (Claim, Lease, Settlement)    <- the commands of every store
+//!        |                                     |
+//!        v                                     v
+//!   enqueue  confirm  cancel    claim  settle  sweep  notifier   one file for each transition
+//!        '-----------------------.---------------------'
+//!                              queue    the bookings, and what can be read of them
+//!                              index    the line, leases, holds, counters
+//!                              outbox   the newest events
+//! ```
+//!
+//! The engine has no lock, no clock and no randomness: the same commands at the same times give the
+//! same outcomes and the same events. So it serves behind a mutex (the memory store of
+//! `bookingq-store`), as the reference model that another store is tested against, and as the state
+//! machine of a replicated log.
+//!
+//! A command is a method of [`Queue`] that takes the time; a read takes `&self` and changes
+//! nothing. [`Queue::forget`] is a command too: call it with the time before each other command.
+
+pub mod bounds;
+mod cancel;
+mod claim;
+mod confirm;
+mod enqueue;
+mod index;
+mod notifier;
+mod outbox;
+mod queue;
+mod record;
+mod request;
+mod settle;
+mod snapshot;
+mod sweep;
+mod task;
+
+pub use crate::notifier::NotifierLease;
+pub use crate::outbox::Events;
+pub use crate::queue::Queue;
+pub use crate::request::{Cancel, Confirm, Confirmed, Enqueue, Enqueued};
+pub use crate::snapshot::{Snapshot, Totals};
+pub use crate::sweep::Swept;
+pub use crate::task::{Claim, Lease, Scope, Settled, Settlement, Task, TaskKind, TaskOutcome, Try};

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bookingq_core::{BookingId, ClientId, Details, PaymentId, QueueName, RequestId, ReservationId};
 use bookingq_store::redis::{RedisConfig, RedisStore};
-use bookingq_store::{Confirm, Confirmed, Enqueue, Scope, Settlement, Store, Task, Verdict};
+use bookingq_store::{Confirm, Confirmed, Enqueue, Scope, Settlement, Store, Task, TaskOutcome};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -75,7 +75,7 @@ async fn enqueue(store: &RedisStore, bookings: usize, batch: usize) {
 /// Takes one batch from the line to its end; returns how many there were.
 async fn serve(store: &RedisStore, batch: usize) -> usize {
     let tasks = store.claim(batch, LEASE, Scope::Everything).await.unwrap().tasks;
-    let reserved = |task: &Task| Verdict::Reserved {
+    let reserved = |task: &Task| TaskOutcome::Reserved {
         reservation: ReservationId::new(&format!("reservation-{}", task.place)).unwrap(),
         hold: LEASE,
     };
@@ -93,14 +93,14 @@ async fn serve(store: &RedisStore, batch: usize) -> usize {
             other => panic!("a payment in time lost: {other:?}"),
         })
         .collect();
-    settle(store, &confirming, |_| Verdict::Confirmed).await;
+    settle(store, &confirming, |_| TaskOutcome::Confirmed).await;
     tasks.len()
 }
 
-async fn settle(store: &RedisStore, tasks: &[Task], verdict: impl Fn(&Task) -> Verdict) {
+async fn settle(store: &RedisStore, tasks: &[Task], outcome: impl Fn(&Task) -> TaskOutcome) {
     let settle = |task: &Task| Settlement {
         lease: task.lease(),
-        verdict: verdict(task),
+        outcome: outcome(task),
         busy: Duration::from_millis(20),
     };
     store.settle(tasks.iter().map(settle).collect()).await.unwrap();

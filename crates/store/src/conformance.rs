@@ -60,7 +60,7 @@ macro_rules! conformance_tests {
                 invariant_3_a_late_worker_renews_nothing
                 invariant_3_a_fence_settles_once
                 invariant_3_a_settlement_of_an_earlier_booking_changes_nothing
-                invariant_3_a_verdict_that_does_not_fit_changes_nothing
+                invariant_3_an_outcome_that_does_not_fit_changes_nothing
                 invariant_7_nothing_is_due_before_the_stores_clock_says_so
                 invariant_8_a_batch_of_any_size_is_done
                 a_renewed_lease_is_not_claimed_by_others

@@ -1,40 +1,41 @@
-//! What can go wrong between us and a store.
+//! Errors between a caller and a store.
 
 use std::time::Duration;
 
-/// A call to the store failed. Unless it says otherwise, whether it took effect is unknown: repeat
-/// it as it was.
+/// The answer of every store method.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// A call to the store failed. Unless the variant says otherwise, it may have taken effect: repeat
+/// it unchanged.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// No connection, a lost one, or a server that can't serve just now (loading, read-only,
-    /// failing over).
+    /// There is no connection, or the server can't serve now (loading, read-only, failing over).
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// No answer within the deadline.
+    /// No answer came within the deadline.
     #[error("the store did not answer within {0:?}")]
     Timeout(Duration),
-    /// Too many calls wait for the store already; this one was not sent.
+    /// Too many calls wait for the store; this one was not sent.
     #[error("{waiting} calls wait for the store already")]
     Overloaded {
-        /// How many wait.
+        /// Calls that wait.
         waiting: usize,
     },
-    /// The store's settings can't be used: a URL that is none.
-    #[error("the store's settings can't be used: {0}")]
+    /// The store's settings are invalid.
+    #[error("the store's settings are invalid: {0}")]
     Settings(String),
-    /// The data was written by a newer release.
+    /// A newer release wrote the data.
     #[error(
         "the store has schema version {found}; this release knows up to {known}: use a newer release"
     )]
     NewerSchema {
-        /// What is there.
+        /// The version of the data.
         found: u32,
-        /// What we know.
+        /// The newest version that this release knows.
         known: u32,
     },
-    /// An answer that can't be understood, or a script that failed: a defect, ours or of foreign
-    /// data.
-    #[error("the store answered something unexpected: {0}")]
+    /// The answer can't be understood, or a script failed: a defect, ours or of foreign data.
+    #[error("the store gave an unexpected answer: {0}")]
     Unexpected(String),
 }
 

@@ -1,19 +1,9 @@
-//! The embedded store: one queue in this process's memory. It is also the model that the Redis
-//! store is tested against.
+//! The embedded store: the pure engine behind a lock and a clock, in this process's memory.
 //!
-//! Its data is gone when the process ends. Clear rather than fast, yet no operation costs more than
-//! O(log n) for each booking it touches.
+//! Its data is gone when the process ends. It is also the reference model that the Redis store is
+//! tested against.
 
-mod cancel;
-mod claim;
 mod clock;
-mod confirm;
-mod enqueue;
-mod outbox;
-mod queue;
-mod record;
-mod registers;
-mod settle;
 
 use std::time::Duration;
 
@@ -21,31 +11,34 @@ use async_trait::async_trait;
 use bookingq_core::{
     Admission, Booking, BookingId, ClientId, EventSeq, Place, QueueName, Refusal, Timestamp,
 };
+use bookingq_queue::Queue;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 pub use self::clock::{Clock, ManualClock};
-use self::queue::Queue;
-use crate::task::{Claim, Lease, Scope, Settled, Settlement};
-use crate::view::{
-    Cancel, Confirm, Confirmed, Enqueue, Enqueued, Events, NotifierLease, Opened, Snapshot, Swept,
+use crate::{
+    Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Opened,
+    Result, Scope, Settled, Settlement, Snapshot, Store, Swept,
 };
-use crate::{Result, Store};
 
-/// What can be chosen about an embedded store.
+/// Settings of an embedded store.
 #[derive(Debug, Clone)]
-pub struct MemoryOptions {
-    /// What decides when leases and holds end.
+pub struct MemoryConfig {
+    /// The queue.
+    pub queue: QueueName,
+    /// Decides when leases and holds end.
     pub clock: Clock,
-    /// How long a final booking can still be asked for.
+    /// How long a final booking can still be read.
     pub retention: Duration,
     /// Events kept for followers; about 300 bytes each.
     pub outbox_events: usize,
 }
 
-impl Default for MemoryOptions {
-    fn default() -> Self {
+impl MemoryConfig {
+    /// The defaults.
+    pub fn new(queue: QueueName) -> Self {
         Self {
+            queue,
             clock: Clock::System,
             retention: Duration::from_secs(24 * 3600),
             outbox_events: 1_000_000,
@@ -54,22 +47,11 @@ impl Default for MemoryOptions {
 }
 
 /// One queue's bookings in memory.
-///
-/// ```
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// use bookingq_core::{ClientId, QueueName};
-/// use bookingq_store::{Store, memory::MemoryStore};
-///
-/// let store = MemoryStore::new(QueueName::new("concert").unwrap());
-/// let nobody = store.status(vec![ClientId::new("anna").unwrap()]).await.unwrap();
-/// assert_eq!(nobody, [None]);
-/// # });
-/// ```
 #[derive(Debug)]
 pub struct MemoryStore {
     name: QueueName,
     clock: Clock,
-    /// Another one for each store, since no data outlives it.
+    /// New for each store, since no data outlives it.
     epoch: String,
     queue: Mutex<Queue>,
     /// Wakes followers of the outbox.
@@ -77,35 +59,35 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty queue with the default options.
-    pub fn new(queue: QueueName) -> Self {
-        Self::with_options(queue, MemoryOptions::default())
-    }
-
     /// An empty queue.
-    pub fn with_options(queue: QueueName, options: MemoryOptions) -> Self {
+    pub fn new(config: MemoryConfig) -> Self {
         Self {
-            name: queue,
-            clock: options.clock,
+            name: config.queue,
+            clock: config.clock,
             epoch: BookingId::generate().to_string(),
-            queue: Mutex::new(Queue::new(options.retention, options.outbox_events)),
+            queue: Mutex::new(Queue::new(config.retention, config.outbox_events)),
             grown: Notify::new(),
         }
     }
 
-    /// One atomic step at one moment. Followers are woken if it wrote an event.
+    /// One atomic step at one moment. Wakes followers if it wrote an event.
     fn step<T>(&self, step: impl FnOnce(&mut Queue, Timestamp) -> T) -> T {
         let mut queue = self.queue.lock();
         let now = self.clock.now();
-        let before = queue.registers.outbox.last();
+        let before = queue.latest_event();
         queue.forget(now);
         let answer = step(&mut queue, now);
-        let grown = queue.registers.outbox.last() > before;
+        let grown = queue.latest_event() > before;
         drop(queue);
         if grown {
             self.grown.notify_waiters();
         }
         answer
+    }
+
+    /// One step that does the same for each item of a batch.
+    fn each<I, O>(&self, batch: &[I], one: impl Fn(&mut Queue, &I, Timestamp) -> O) -> Vec<O> {
+        self.step(|queue, now| batch.iter().map(|item| one(queue, item, now)).collect())
     }
 }
 
@@ -123,7 +105,7 @@ impl Store for MemoryStore {
         &self,
         batch: Vec<Enqueue>,
     ) -> Result<Vec<std::result::Result<Enqueued, Refusal>>> {
-        Ok(self.step(|queue, now| batch.iter().map(|asked| queue.enqueue(asked, now)).collect()))
+        Ok(self.each(&batch, Queue::enqueue))
     }
 
     async fn claim(&self, max: usize, lease: Duration, scope: Scope) -> Result<Claim> {
@@ -131,13 +113,11 @@ impl Store for MemoryStore {
     }
 
     async fn renew(&self, batch: Vec<Lease>, lease: Duration) -> Result<Vec<bool>> {
-        Ok(self.step(|queue, now| batch.iter().map(|held| queue.renew(held, lease, now)).collect()))
+        Ok(self.each(&batch, |queue, held, now| queue.renew(held, lease, now)))
     }
 
     async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<Settled>> {
-        Ok(self.step(|queue, now| {
-            batch.iter().map(|settlement| queue.settle(settlement, now)).collect()
-        }))
+        Ok(self.each(&batch, Queue::settle))
     }
 
     async fn confirm(
@@ -145,19 +125,18 @@ impl Store for MemoryStore {
         batch: Vec<Confirm>,
         lease: Duration,
     ) -> Result<Vec<std::result::Result<Confirmed, Refusal>>> {
-        Ok(self
-            .step(|queue, now| batch.iter().map(|paid| queue.confirm(paid, lease, now)).collect()))
+        Ok(self.each(&batch, |queue, paid, now| queue.confirm(paid, lease, now)))
     }
 
     async fn cancel(
         &self,
         batch: Vec<Cancel>,
     ) -> Result<Vec<std::result::Result<Booking, Refusal>>> {
-        Ok(self.step(|queue, now| batch.iter().map(|asked| queue.cancel(asked, now)).collect()))
+        Ok(self.each(&batch, Queue::cancel))
     }
 
     async fn status(&self, batch: Vec<ClientId>) -> Result<Vec<Option<Booking>>> {
-        Ok(self.step(|queue, _| batch.iter().map(|client| queue.status(client)).collect()))
+        Ok(self.each(&batch, |queue, client, _| queue.status(client)))
     }
 
     async fn sweep(&self, limit: usize) -> Result<Swept> {
@@ -165,21 +144,21 @@ impl Store for MemoryStore {
     }
 
     async fn snapshot(&self) -> Result<Snapshot> {
-        Ok(self.step(|queue, now| queue.snapshot(now, self.epoch.clone())))
+        let snapshot = self.step(|queue, now| queue.snapshot(now));
+        Ok(Snapshot { epoch: self.epoch.clone(), ..snapshot })
     }
 
     async fn set_admission(&self, admission: Admission) -> Result<()> {
-        self.step(|queue, _| queue.registers.admission = admission);
+        self.step(|queue, _| queue.set_admission(admission));
         Ok(())
     }
 
     async fn events(&self, after: EventSeq, max: usize, wait: Duration) -> Result<Events> {
         let read = async {
             loop {
-                // Asked for before looking, so that an event between the look and the wait still
-                // wakes us.
+                // Registered before the read, so that an event in between still wakes this.
                 let grown = self.grown.notified();
-                let found = self.step(|queue, _| queue.registers.outbox.after(after, max));
+                let found = self.step(|queue, _| queue.events(after, max));
                 if found.gap || !found.events.is_empty() || wait.is_zero() {
                     return found;
                 }
@@ -191,7 +170,7 @@ impl Store for MemoryStore {
     }
 
     async fn latest_event(&self) -> Result<EventSeq> {
-        Ok(self.step(|queue, _| queue.registers.outbox.last()))
+        Ok(self.step(|queue, _| queue.latest_event()))
     }
 
     async fn waiting(&self, after: Place, max: usize) -> Result<Vec<Place>> {

@@ -45,11 +45,10 @@ use self::known::Known;
 use self::link::{Link, SCHEMA};
 pub use self::record::read_booking;
 use self::scripts::ScriptClock;
-use crate::task::{Claim, Lease, Scope, Settled, Settlement};
-use crate::view::{
-    Cancel, Confirm, Confirmed, Enqueue, Enqueued, Events, NotifierLease, Opened, Snapshot, Swept,
+use crate::{
+    Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Opened,
+    Result, Scope, Settled, Settlement, Snapshot, Store, StoreError, Swept,
 };
-use crate::{Result, Store, StoreError, bounds};
 
 /// One queue's bookings in Redis.
 pub struct RedisStore {
@@ -92,7 +91,7 @@ impl RedisStore {
     fn call(&self, script: &::redis::Script) -> Cmd {
         let mut call = self.link.call(script);
         call.arg(self.config.outbox_entries.max(1))
-            .arg(millis(bounds::span(self.config.retention)));
+            .arg(millis(bookingq_queue::bounds::span(self.config.retention)));
         call
     }
 
@@ -111,7 +110,7 @@ impl RedisStore {
         for part in parts(batch, client) {
             let mut call = self.call(script);
             if let Some(lead) = lead {
-                call.arg(millis(bounds::span(lead)));
+                call.arg(millis(bookingq_queue::bounds::span(lead)));
             }
             push(&mut call, part);
             let answers = array(self.link.script(script, &call).await?)?;
@@ -202,7 +201,9 @@ impl Store for RedisStore {
             let room = max - claim.tasks.len();
             let part = room.min(MAX_STORE_BATCH);
             let mut call = self.call(script);
-            call.arg(part).arg(millis(bounds::span(lease))).arg(batch::scope_word(scope));
+            call.arg(part)
+                .arg(millis(bookingq_queue::bounds::span(lease)))
+                .arg(batch::scope_word(scope));
             let found = batch::claim(self.link.script(script, &call).await?)?;
             let full = found.tasks.len() == part;
             claim.tasks.extend(found.tasks);
@@ -326,7 +327,7 @@ impl Store for RedisStore {
     ) -> Result<Option<NotifierLease>> {
         let script = &self.link.scripts.notifier;
         let mut call = self.call(script);
-        call.arg(owner).arg(millis(bounds::span(lease)));
+        call.arg(owner).arg(millis(bookingq_queue::bounds::span(lease)));
         match done {
             Some(done) => call.arg(done.ms).arg(done.number),
             None => call.arg("").arg(""),

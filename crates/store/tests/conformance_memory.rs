@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId, Timestamp};
 use bookingq_store::conformance::Subject;
-use bookingq_store::memory::{Clock, ManualClock, MemoryOptions, MemoryStore};
+use bookingq_store::memory::{Clock, ManualClock, MemoryConfig, MemoryStore};
 use bookingq_store::{Cancel, Enqueue, Store};
 
 struct Embedded {
@@ -25,14 +25,15 @@ impl Subject for Embedded {
     }
 }
 
+fn config() -> MemoryConfig {
+    MemoryConfig::new(QueueName::new("concert").unwrap())
+}
+
 #[allow(clippy::unused_async, reason = "the suite awaits its factory")]
 async fn embedded() -> Embedded {
     let clock = ManualClock::new(Timestamp(1_800_000_000_000));
-    let options = MemoryOptions { clock: Clock::Manual(clock.clone()), ..MemoryOptions::default() };
-    Embedded {
-        store: MemoryStore::with_options(QueueName::new("concert").unwrap(), options),
-        clock,
-    }
+    let config = MemoryConfig { clock: Clock::Manual(clock.clone()), ..config() };
+    Embedded { store: MemoryStore::new(config), clock }
 }
 
 bookingq_store::conformance_tests!(embedded);
@@ -40,7 +41,7 @@ bookingq_store::conformance_tests!(embedded);
 #[tokio::test]
 async fn a_booking_that_was_followed_is_remembered_for_its_own_retention() {
     let embedded = embedded().await;
-    let retention = MemoryOptions::default().retention;
+    let retention = config().retention;
     let asks = async |request: &str| {
         let asked = Enqueue {
             client: ClientId::new("anna").unwrap(),

@@ -10,7 +10,7 @@ use bookingq_core::{BookingId, ClientId, Details, PaymentId, RequestId, Reservat
 use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::redis::RedisStore;
 use bookingq_store::{
-    Cancel, Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, Task, Verdict,
+    Cancel, Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, Task, TaskOutcome,
 };
 use redis::aio::MultiplexedConnection;
 use support::config;
@@ -41,19 +41,19 @@ fn enqueue(name: &str, request: &str) -> Enqueue {
     }
 }
 
-fn settlements(tasks: &[Task], verdict: &Verdict) -> Vec<Settlement> {
+fn settlements(tasks: &[Task], outcome: &TaskOutcome) -> Vec<Settlement> {
     tasks
         .iter()
         .map(|task| Settlement {
             lease: task.lease(),
-            verdict: verdict.clone(),
+            outcome: outcome.clone(),
             busy: Duration::ZERO,
         })
         .collect()
 }
 
-fn reserved() -> Verdict {
-    Verdict::Reserved { reservation: ReservationId::new("seat").unwrap(), hold: LEASE }
+fn reserved() -> TaskOutcome {
+    TaskOutcome::Reserved { reservation: ReservationId::new("seat").unwrap(), hold: LEASE }
 }
 
 fn payment(name: &str) -> Confirm {
@@ -71,7 +71,7 @@ async fn both_at(stage: Stage, store: &RedisStore) -> Vec<Task> {
     match stage {
         Stage::Queued | Stage::Reserving => return tasks,
         Stage::Final => {
-            store.settle(settlements(&tasks, &Verdict::SoldOut)).await.unwrap();
+            store.settle(settlements(&tasks, &TaskOutcome::SoldOut)).await.unwrap();
             return tasks;
         }
         Stage::Reserved | Stage::Confirming => {
@@ -102,8 +102,8 @@ async fn bystander_is_served(stage: Stage, store: &RedisStore, tasks: &[Task], d
         let renewed =
             store.renew(leases, LEASE).await.unwrap_or_else(|error| panic!("{why}: {error}"));
         assert!(renewed[1], "{why}");
-        let verdict = if stage == Stage::Reserving { reserved() } else { Verdict::Confirmed };
-        let done = store.settle(settlements(tasks, &verdict)).await;
+        let outcome = if stage == Stage::Reserving { reserved() } else { TaskOutcome::Confirmed };
+        let done = store.settle(settlements(tasks, &outcome)).await;
         let done = done.unwrap_or_else(|error| panic!("{why}: {error}"));
         assert!(matches!(done[1], Settled::Applied(_)), "{why}: {done:?}");
     }

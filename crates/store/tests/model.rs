@@ -14,10 +14,11 @@ use bookingq_core::{
     ReservationId, Timestamp,
 };
 use bookingq_harness::{Fsync, RedisServer};
-use bookingq_store::memory::{Clock, ManualClock, MemoryOptions, MemoryStore};
+use bookingq_store::memory::{Clock, ManualClock, MemoryConfig, MemoryStore};
 use bookingq_store::redis::RedisStore;
 use bookingq_store::{
-    Cancel, Confirm, Confirmed, Enqueue, Lease, Scope, Settlement, Snapshot, Store, Try, Verdict,
+    Cancel, Confirm, Confirmed, Enqueue, Lease, Scope, Settlement, Snapshot, Store, TaskOutcome,
+    Try,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -41,7 +42,7 @@ enum Step {
     Enqueue(Vec<(usize, usize)>),
     Claim { max: usize, lease: u64, scope: Scope },
     Renew { task: usize, forged: u64, lease: u64 },
-    Settle(Vec<(usize, u64, Verdict)>),
+    Settle(Vec<(usize, u64, TaskOutcome)>),
     Confirm(Vec<(usize, Named, usize)>),
     Cancel(Vec<(usize, Named)>),
     Sweep(usize),
@@ -51,24 +52,24 @@ enum Step {
     Again,
 }
 
-fn verdict() -> impl Strategy<Value = Verdict> {
+fn outcome() -> impl Strategy<Value = TaskOutcome> {
     let reason =
         || prop_oneof![Just(String::new()), Just("no: a > b".to_owned()), Just("é".repeat(300))];
     let ms = |ms: u64| Duration::from_millis(ms);
     prop_oneof![
-        4 => (0..3u64).prop_map(move |n| Verdict::Reserved {
+        4 => (0..3u64).prop_map(move |n| TaskOutcome::Reserved {
             reservation: ReservationId::new(&format!("seat {n}")).unwrap(),
             hold: ms(n * 40),
         }),
-        1 => Just(Verdict::SoldOut),
-        1 => reason().prop_map(|reason| Verdict::Rejected { reason }),
-        3 => Just(Verdict::Confirmed),
-        3 => Just(Verdict::Released),
-        2 => (0..3u64, any::<bool>()).prop_map(move |(n, counts)| Verdict::Retry {
+        1 => Just(TaskOutcome::SoldOut),
+        1 => reason().prop_map(|reason| TaskOutcome::Rejected { reason }),
+        3 => Just(TaskOutcome::Confirmed),
+        3 => Just(TaskOutcome::Released),
+        2 => (0..3u64, any::<bool>()).prop_map(move |(n, counts)| TaskOutcome::Retry {
             after: ms(n * 20),
             counts: if counts { Try::Counts } else { Try::Free },
         }),
-        2 => reason().prop_map(|reason| Verdict::GiveUp { reason }),
+        2 => reason().prop_map(|reason| TaskOutcome::GiveUp { reason }),
     ]
 }
 
@@ -83,7 +84,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (0..4usize, 0..4u64, scope).prop_map(|(max, n, scope)| Step::Claim { max, lease: n * 30, scope }),
         1 => (0..8usize, forged.clone(), 0..100u64)
             .prop_map(|(task, forged, lease)| Step::Renew { task, forged, lease }),
-        6 => prop::collection::vec((0..6usize, forged, verdict()), 1..3).prop_map(Step::Settle),
+        6 => prop::collection::vec((0..6usize, forged, outcome()), 1..3).prop_map(Step::Settle),
         4 => prop::collection::vec((client.clone(), named.clone(), 0..2usize), 1..3).prop_map(Step::Confirm),
         2 => prop::collection::vec((client, named), 1..3).prop_map(Step::Cancel),
         1 => (0..3usize).prop_map(Step::Sweep),
@@ -112,12 +113,12 @@ impl Pair {
     async fn new(server: &RedisServer) -> Self {
         let config = config(server);
         let clock = ManualClock::new(START);
-        let options =
-            MemoryOptions { clock: Clock::Manual(clock.clone()), ..MemoryOptions::default() };
+        let mut memory = MemoryConfig::new(config.queue.clone());
+        memory.clock = Clock::Manual(clock.clone());
         let redis = RedisStore::connect_with_test_clock(config.clone()).unwrap();
         redis.set_clock(START).await.unwrap();
         Self {
-            memory: MemoryStore::with_options(config.queue, options),
+            memory: MemoryStore::new(memory),
             redis,
             clock,
             clients: ["anna", "b b", "客户", "d"].map(|name| ClientId::new(name).unwrap()).to_vec(),
@@ -156,11 +157,11 @@ impl Pair {
                 assert_eq!(memory, self.redis.renew(batch, lease).await.unwrap());
             }
             Step::Settle(entries) => {
-                let settlement = |(task, forged, verdict): &(usize, u64, Verdict)| {
+                let settlement = |(task, forged, outcome): &(usize, u64, TaskOutcome)| {
                     let lease = self.lease(*task, *forged)?;
                     Some(Settlement {
                         lease,
-                        verdict: verdict.clone(),
+                        outcome: outcome.clone(),
                         busy: Duration::from_micros(700),
                     })
                 };

@@ -12,7 +12,7 @@ use bookingq_core::{
 use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{
-    Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, StoreError, Task, Verdict,
+    Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, StoreError, Task, TaskOutcome,
 };
 use support::config;
 use tokio::time::{Instant, sleep, timeout};
@@ -32,12 +32,12 @@ fn enqueue(name: &str) -> Enqueue {
     }
 }
 
-fn settlement(task: &Task, verdict: Verdict) -> Settlement {
-    Settlement { lease: task.lease(), verdict, busy: Duration::ZERO }
+fn settlement(task: &Task, outcome: TaskOutcome) -> Settlement {
+    Settlement { lease: task.lease(), outcome, busy: Duration::ZERO }
 }
 
-fn reserved() -> Verdict {
-    Verdict::Reserved { reservation: ReservationId::new("seat").unwrap(), hold: HOLD }
+fn reserved() -> TaskOutcome {
+    TaskOutcome::Reserved { reservation: ReservationId::new("seat").unwrap(), hold: HOLD }
 }
 
 fn store(config: RedisConfig) -> RedisStore {
@@ -307,7 +307,7 @@ async fn every_key_of_a_queue_is_in_one_slot_and_a_final_booking_has_a_ttl() {
     let paid = Confirm { client: task.client.clone(), booking: None, payment };
     let won = store.confirm(vec![paid], LEASE).await.unwrap().remove(0).unwrap();
     let Confirmed::Won(task, _) = won else { panic!("a payment in time must win") };
-    store.settle(vec![settlement(&task, Verdict::Confirmed)]).await.unwrap();
+    store.settle(vec![settlement(&task, TaskOutcome::Confirmed)]).await.unwrap();
     store.sweep(1).await.unwrap();
     store.notifier("me", LEASE, None).await.unwrap();
 
@@ -363,7 +363,7 @@ async fn a_new_booking_of_a_client_loses_the_ttl_of_the_old_one() {
     let store = store(config);
     place(&store, &enqueue("a")).await;
     let task = one_task(&store).await;
-    store.settle(vec![settlement(&task, Verdict::SoldOut)]).await.unwrap();
+    store.settle(vec![settlement(&task, TaskOutcome::SoldOut)]).await.unwrap();
     assert_ne!(server.cli(&["PTTL", &key]).unwrap(), "-1");
     let again = Enqueue { request: RequestId::new("another").unwrap(), ..enqueue("a") };
     assert!(!place(&store, &again).await.existing);

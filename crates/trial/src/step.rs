@@ -9,8 +9,8 @@ use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId};
 use bookingq_harness::control_plane::OPERATORS;
 use bookingq_harness::wait::until;
 use bookingq_harness::{Fsync, RedisServer};
-use bookingq_store::redis::{RedisConfig, RedisStore};
-use bookingq_store::{Enqueue, Store as _};
+use bookingq_store::RedisConfig;
+use bookingq_store::{Enqueue, Store};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -52,15 +52,15 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     spec["autoscaling"] = json!({ "min": 1, "max": 40, "drainTarget": "60s" });
     queues::create(&client, 1, &spec).await?;
     let name = QueueName::new(&format!("{}.queue-00000", queues::NAMESPACE))?;
-    let store = RedisStore::connect(RedisConfig::new(&url, name))?;
+    let store = bookingq_store::open(RedisConfig::new(&url, name))?;
     until("the store to answer", Duration::from_secs(20), async || {
         anyhow::Ok(store.open().await.is_ok())
     })
     .await?;
     let mut next = 0;
-    come(&store, &mut next, args.arrivals, Duration::from_secs(8)).await?;
+    come(&*store, &mut next, args.arrivals, Duration::from_secs(8)).await?;
     let step = Timestamp::now();
-    come(&store, &mut next, args.arrivals * 10, Duration::from_secs(8)).await?;
+    come(&*store, &mut next, args.arrivals * 10, Duration::from_secs(8)).await?;
     operator.check_running()?;
     let all = audit::requests(&plane.audit_log(), Timestamp::UNIX_EPOCH)?;
     let scaled = all.iter().filter(|one| one.resource == "deployments/scale" && one.code < 300);
@@ -80,7 +80,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
 
 /// So many each second, for so long.
 async fn come(
-    store: &RedisStore,
+    store: &dyn Store,
     next: &mut usize,
     each_second: usize,
     time: Duration,

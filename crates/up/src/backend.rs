@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::Plan;
+use bookingq_store::MemoryConfig;
+use bookingq_store::RedisConfig;
 use bookingq_store::Store;
-use bookingq_store::memory::{MemoryOptions, MemoryStore};
-use bookingq_store::redis::{RedisConfig, RedisStore};
 
 use crate::UpError;
 use crate::config::StoreChoice;
@@ -59,14 +59,14 @@ impl Backend {
     pub async fn store(&self, plan: &Plan, console: &Console) -> Result<Arc<dyn Store>, UpError> {
         let store: Arc<dyn Store> = match self {
             Self::Embedded => {
-                let options =
-                    MemoryOptions { retention: plan.retention, ..MemoryOptions::default() };
-                Arc::new(MemoryStore::with_options(plan.queue.clone(), options))
+                let mut config = MemoryConfig::new(plan.queue.clone());
+                config.retention = plan.retention;
+                bookingq_store::open(config)?
             }
             Self::Redis { url, .. } => {
                 let mut config = RedisConfig::new(url.clone(), plan.queue.clone());
                 config.retention = plan.retention;
-                Arc::new(RedisStore::connect(config)?)
+                bookingq_store::open(config)?
             }
         };
         for warning in insist(OPENING, || store.open()).await?.warnings {

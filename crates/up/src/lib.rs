@@ -10,14 +10,13 @@
 //!                          |- scaling    the planner of the core, once a second
 //!                          |- audit      of bookingq-check: follows the outbox and verifies at the end
 //!                          '- crowd      of bookingq-crowd, through the workers' gRPC ports
-//!   load ──> a crowd for a queue that runs elsewhere: doors (its workers, looked up again and again), audit, report
+//!   load ──> a crowd for a queue that runs elsewhere: audit, report
 //!   console, screen, view   what a person sees meanwhile        report   what is left at the end
 //! ```
 
 mod backend;
 pub mod config;
 mod console;
-mod doors;
 mod fleet;
 pub mod load;
 pub mod manifest;
@@ -36,6 +35,7 @@ use std::path::PathBuf;
 
 use bookingq_api::Plan;
 use bookingq_check::AuditError;
+use bookingq_client::EndpointsError;
 use bookingq_core::{Invalid, QueueName};
 use bookingq_sim::SimError;
 use bookingq_store::StoreError;
@@ -44,7 +44,6 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::config::{CrowdSize, FleetSize, StoreChoice, UpConfig};
 use crate::console::Console;
-pub use crate::doors::Doors;
 use crate::manifest::ManifestError;
 use crate::site::Site;
 
@@ -137,14 +136,9 @@ pub enum UpError {
     /// The run cannot be checked.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// The workers' name is not known.
-    #[error("{host} cannot be found: {cause}")]
-    NoSuchHost {
-        /// The name.
-        host: String,
-        /// What the look-up said.
-        cause: std::io::Error,
-    },
+    /// The workers' name does not resolve.
+    #[error(transparent)]
+    Endpoints(#[from] EndpointsError),
     /// It panicked: what it saw is lost with it.
     #[error("the crowd broke off: this is a defect of bookingq")]
     Crowd,

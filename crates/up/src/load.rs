@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_check::{Audit, AuditError, CallRecorder};
+use bookingq_client::WorkerEndpoints;
 use bookingq_core::QueueName;
 use bookingq_crowd::{Crowd, CrowdConfig, CrowdReport, Progress, ProgressView};
 use bookingq_sim::inspect::{LedgerError, RemoteLedger};
 use bookingq_sim::ledger::LedgerCopy;
-use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::RedisConfig;
 use bookingq_store::{Snapshot, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -18,7 +19,6 @@ use tokio::time::{Instant, MissedTickBehavior, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::console::{Console, View};
-use crate::doors::Doors;
 use crate::patience::insist;
 use crate::report::{CLOCK_MARGIN_MS, LoadSummary, RunReport};
 use crate::screen::{bar, bold, dim};
@@ -39,7 +39,7 @@ pub struct LoadConfig {
     /// Who comes.
     pub crowd: CrowdConfig,
     /// Where the workers are.
-    pub doors: Doors,
+    pub endpoints: WorkerEndpoints,
     /// Where the queue's data is, to check it; `None`: only the clients' answers are checked.
     pub store: Option<RedisConfig>,
     /// The ledger of a simulated Booking Service.
@@ -79,7 +79,7 @@ pub async fn run(mut config: LoadConfig, stop: CancellationToken) -> Result<Outc
         Printing::Text => Console::new(),
         Printing::Json => Console::aside(),
     };
-    let endpoints = config.doors.open().await?;
+    let endpoints = config.endpoints.resolve(OPENING).await?;
     let store = match config.store {
         Some(redis) => Some(open(redis, &console).await?),
         None => None,
@@ -115,7 +115,7 @@ pub async fn run(mut config: LoadConfig, stop: CancellationToken) -> Result<Outc
 
 /// Opens the store, and warns of what is unsafe about it.
 async fn open(config: RedisConfig, console: &Console) -> Result<Arc<dyn Store>, UpError> {
-    let store: Arc<dyn Store> = Arc::new(RedisStore::connect(config)?);
+    let store: Arc<dyn Store> = bookingq_store::open(config)?;
     for warning in insist(OPENING, || store.open()).await?.warnings {
         console.tell(format!("warning: {warning}"));
     }

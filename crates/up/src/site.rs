@@ -95,10 +95,7 @@ impl Site {
             base_port,
             console.clone(),
         )?;
-        let sweeper = match plan.sweep {
-            Some(_) => Some(start_sweeper(&home, &plan, &services, &console)?),
-            None => None,
-        };
+        let sweeper = plan.sweep.as_ref().map(|_| start_sweeper(&home, &plan, &services, &console));
         if let Some(address) = services.simulator.admin_address() {
             console.tell(format!(
                 "{}: the simulated Booking Service's ledger is at http://{address}/ledger",
@@ -265,10 +262,10 @@ fn start_sweeper(
     plan: &Arc<Plan>,
     services: &Arc<Services>,
     console: &Console,
-) -> Result<Part<()>, UpError> {
+) -> Part<()> {
     let leave = CancellationToken::new();
-    let task = sweeping::start(home, plan, services, console, leave.clone())?;
-    Ok(Part { leave, task })
+    let task = sweeping::start(home, plan, services, console, leave.clone());
+    Part { leave, task }
 }
 
 /// Bookings joining and leaving the line each second, between two snapshots.

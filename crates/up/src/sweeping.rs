@@ -11,7 +11,6 @@ use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::UpError;
 use crate::console::Console;
 use crate::fleet::Home;
 use crate::process::{self, Life, Recipe};
@@ -23,25 +22,22 @@ const ROUND: Duration = Duration::from_secs(60);
 const BEYOND_GRACE: Duration = Duration::from_secs(2);
 
 /// Starts it; it runs until `leave`.
-///
-/// # Errors
-/// When it cannot be set up.
 pub fn start(
     home: &Home,
     plan: &Arc<Plan>,
     services: &Arc<Services>,
     console: &Console,
     leave: CancellationToken,
-) -> Result<JoinHandle<()>, UpError> {
+) -> JoinHandle<()> {
     match home {
         Home::Here(store) => {
             let sweeper = Sweeper::new(config(plan, services), Arc::clone(store));
             let console = console.clone();
-            Ok(tokio::spawn(async move {
+            tokio::spawn(async move {
                 if let Err(error) = sweeper.run(SweepMode::UntilStopped, leave).await {
                     console.tell(format!("the sweeper failed: {error}"));
                 }
-            }))
+            })
         }
         Home::Processes { program, url, directory } => {
             let mut args = SweepArgs::of(plan, ROUND);
@@ -59,7 +55,7 @@ pub fn start(
                 grace: plan.worker.grace + BEYOND_GRACE,
                 life: Life::Rounds,
             };
-            Ok(tokio::spawn(process::keep(recipe, console.clone(), leave, |_| ())))
+            tokio::spawn(process::keep(recipe, console.clone(), leave, |_| ()))
         }
     }
 }

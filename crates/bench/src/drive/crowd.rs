@@ -128,7 +128,7 @@ fn take(left: &AtomicUsize, size: usize) -> Option<usize> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use bookingq_store::memory::MemoryStore;
+    use bookingq_store::StoreConfig;
 
     use super::*;
 
@@ -141,7 +141,7 @@ mod tests {
     #[tokio::test]
     async fn a_payload_is_64_bytes_and_says_when_it_was_due() {
         let queue = bookingq_core::QueueName::new("q").unwrap();
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(queue));
+        let store: Arc<dyn Store> = bookingq_store::open(StoreConfig::memory(queue)).unwrap();
         let door = Door {
             group: GroupCommit::new(Arc::clone(&store)),
             store,

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bookingq_core::QueueName;
+use bookingq_store::RedisConfig;
 use bookingq_store::Store;
-use bookingq_store::redis::{RedisConfig, RedisStore};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let url = format!("redis://{}", args.redis);
         let store: Arc<dyn Store> =
-            Arc::new(RedisStore::connect(RedisConfig::new(url, QueueName::new(QUEUE)?))?);
+            bookingq_store::open(RedisConfig::new(url, QueueName::new(QUEUE)?))?;
         store.open().await?;
         match args.mode {
             Mode::Add => add::run(store, args).await,

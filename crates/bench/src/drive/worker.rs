@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::{BookingState, PaymentId, ReservationId};
 use bookingq_store::group::GroupCommit;
-use bookingq_store::{Confirm, Confirmed, Scope, Settled, Settlement, Store, Task, Verdict};
+use bookingq_store::{Confirm, Confirmed, Scope, Settled, Settlement, Store, Task, TaskOutcome};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
@@ -110,7 +110,7 @@ impl Hands {
             tokio::time::sleep(self.busy).await;
         }
         match self.end {
-            End::SoldOut => self.settle(&task, Verdict::SoldOut, BookingState::SoldOut).await,
+            End::SoldOut => self.settle(&task, TaskOutcome::SoldOut, BookingState::SoldOut).await,
             End::Confirmed => self.sell(task).await,
         }
     }
@@ -118,8 +118,12 @@ impl Hands {
     /// Reserved, paid at once, confirmed.
     async fn sell(&self, task: Task) -> Result<()> {
         let reservation = ReservationId::new(&format!("reservation-{}", task.place))?;
-        self.settle(&task, Verdict::Reserved { reservation, hold: HOLD }, BookingState::Reserved)
-            .await?;
+        self.settle(
+            &task,
+            TaskOutcome::Reserved { reservation, hold: HOLD },
+            BookingState::Reserved,
+        )
+        .await?;
         let payment = PaymentId::new(&format!("payment-{}", task.place))?;
         let paid = Confirm { client: task.client, booking: Some(task.booking), payment };
         let answer = match self.batching {
@@ -128,14 +132,14 @@ impl Hands {
         };
         match answer {
             Confirmed::Won(task, _) => {
-                self.settle(&task, Verdict::Confirmed, BookingState::Confirmed).await
+                self.settle(&task, TaskOutcome::Confirmed, BookingState::Confirmed).await
             }
             Confirmed::Repeated(booking) => bail!("{} was paid already", booking.client),
         }
     }
 
-    async fn settle(&self, task: &Task, verdict: Verdict, state: BookingState) -> Result<()> {
-        let settlement = Settlement { lease: task.lease(), verdict, busy: self.busy };
+    async fn settle(&self, task: &Task, outcome: TaskOutcome, state: BookingState) -> Result<()> {
+        let settlement = Settlement { lease: task.lease(), outcome, busy: self.busy };
         let settled = match self.batching {
             Batching::Grouped => self.group.settle(settlement).await?,
             Batching::Single => only(self.store.settle(vec![settlement]).await?)?,

@@ -10,8 +10,8 @@ use bookingq_crowd::latency::Latency;
 use bookingq_proto::v1;
 use bookingq_sim::BookingSim;
 use bookingq_sim::spec::BookingSpec;
+use bookingq_store::RedisConfig;
 use bookingq_store::Store;
-use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_worker::{Worker, WorkerConfig, WorkerHandle};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
@@ -44,8 +44,7 @@ impl WorkerUnderTest {
         servers: &Handle,
     ) -> Result<Self> {
         let queue = fresh_queue()?;
-        let store: Arc<dyn Store> =
-            Arc::new(RedisStore::connect(RedisConfig::new(redis, queue.clone()))?);
+        let store: Arc<dyn Store> = bookingq_store::open(RedisConfig::new(redis, queue.clone()))?;
         store.open().await?;
         store.set_admission(admission).await?;
         let config = RedisConfig::new(redis, queue.clone());
@@ -56,7 +55,7 @@ impl WorkerUnderTest {
             let mut settings =
                 WorkerConfig::new("bench", listen, format!("http://{}", booking.address()));
             settings.concurrency = CONCURRENCY;
-            let handle = Worker::start(settings, Arc::new(RedisStore::connect(config)?)).await?;
+            let handle = Worker::start(settings, bookingq_store::open(config)?).await?;
             anyhow::Ok((booking, handle))
         });
         let (booking, handle) = started.await??;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use bookingq_core::QueueName;
+use bookingq_store::RedisConfig;
 use bookingq_store::Store;
-use bookingq_store::redis::{RedisConfig, RedisStore};
 use redis::aio::MultiplexedConnection;
 
 use crate::drive::QUEUE;
@@ -75,7 +75,7 @@ impl Counter {
             return Ok(Self::Keys(system, redis.connect().await?));
         }
         let config = RedisConfig::new(redis.url(), QueueName::new(QUEUE)?);
-        let store: Arc<dyn Store> = Arc::new(RedisStore::connect(config)?);
+        let store: Arc<dyn Store> = bookingq_store::open(config)?;
         Ok(Self::Store(store))
     }
 

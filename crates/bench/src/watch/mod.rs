@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use bookingq_core::QueueName;
 use bookingq_crowd::latency::Latency;
-use bookingq_store::redis::{RedisConfig, RedisStore};
+use bookingq_store::RedisConfig;
 use bookingq_store::{Cancel, Store};
 use tokio::runtime::Builder;
 use tokio::time::MissedTickBehavior;
@@ -118,8 +118,9 @@ async fn one_size(
     eprintln!("{row}: the line moves");
     let told = streams.told();
     let moving = Instant::now();
-    let ages = move_on(args, &RedisStore::connect(RedisConfig::new(redis.url(), queue))?, &streams)
-        .await?;
+    let ages =
+        move_on(args, &*bookingq_store::open(RedisConfig::new(redis.url(), queue))?, &streams)
+            .await?;
     let time = moving.elapsed().as_secs_f64();
     let moved = worker.usage()?;
     worker.stop().await?;
@@ -144,7 +145,7 @@ async fn one_size(
 
 /// The front of the line leaves, at an even pace, and everybody's positions are looked at again and
 /// again.
-async fn move_on(args: &Args, store: &RedisStore, streams: &Streams) -> Result<[Latency; 3]> {
+async fn move_on(args: &Args, store: &dyn Store, streams: &Streams) -> Result<[Latency; 3]> {
     let mut truth = Truth::default();
     let mut ages = [Latency::new(), Latency::new(), Latency::new()];
     let (start, time) = (Instant::now(), Duration::from_secs(args.seconds));

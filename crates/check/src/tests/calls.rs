@@ -464,3 +464,16 @@ fn invariant_8_a_refusal_without_a_cause_is_found() {
         world.breaks(8);
     }
 }
+
+#[test]
+fn invariant_5_an_early_final_is_found_unless_another_payment_in_flight_explains_it() {
+    let refused = || CallAnswer::Refused { reason: "ALREADY_FINAL".into() };
+    let mut world = World::clean();
+    world.call(1, 450_000, pay(1, "other"), refused());
+    assert!(world.verify().is_clean(), "the first card won, although its answer came later");
+
+    let mut world = World::clean();
+    let paid = |call: &&mut RecordedCall| matches!(call.kind, CallKind::Pay { .. });
+    world.calls.iter_mut().find(paid).unwrap().answer = refused();
+    assert!(world.verify().count(Violation::BrokenDeadline) > 0);
+}

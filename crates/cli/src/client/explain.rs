@@ -1,4 +1,4 @@
-//! A refusal as a person, or a script, wants to read it.
+//! A refusal as a person or a script reads it.
 
 use bookingq_proto::error::{DOMAIN, reason_of, reason_word};
 use serde::Serialize;
@@ -8,10 +8,10 @@ use tonic_types::StatusExt as _;
 use super::output::Output;
 use crate::failure::Failure;
 
-/// What a refusal says.
+/// The content of a refusal.
 #[derive(Debug, Serialize)]
-struct Refusal {
-    /// From the closed set of the contract, or the gRPC code's name.
+struct Explanation {
+    /// A reason of the contract, or the name of the gRPC code.
     reason: String,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,11 +22,11 @@ struct Refusal {
     state: Option<String>,
 }
 
-impl Refusal {
+impl Explanation {
     fn new(status: &Status) -> Self {
-        let ours = status.get_details_error_info().filter(|info| info.domain == DOMAIN);
-        let told = |key: &str| {
-            ours.as_ref()
+        let info = status.get_details_error_info().filter(|info| info.domain == DOMAIN);
+        let metadata = |key: &str| {
+            info.as_ref()
                 .and_then(|info| info.metadata.get(key))
                 .filter(|text| !text.is_empty())
                 .cloned()
@@ -37,13 +37,13 @@ impl Refusal {
                 |reason| reason_word(reason).to_owned(),
             ),
             message: status.message().to_owned(),
-            field: told("field"),
-            allowed: told("allowed"),
-            state: told("state"),
+            field: metadata("field"),
+            allowed: metadata("allowed"),
+            state: metadata("state"),
         }
     }
 
-    /// One line; what is allowed is added where the message does not say it already.
+    /// One line; adds what is allowed unless the message says it already.
     fn line(&self) -> String {
         let allowed =
             self.allowed.as_ref().filter(|allowed| !self.message.contains(allowed.as_str()));
@@ -52,15 +52,15 @@ impl Refusal {
     }
 }
 
-/// The failure that a refusal makes of a command. With JSON output it is JSON too, on stderr:
-/// `{"error":{…}}`.
+/// Turns a refusal into a failure of the command. With JSON output it prints `{"error":{…}}` on
+/// stderr.
 pub fn explain(status: &Status, output: Output) -> Failure {
-    let refusal = Refusal::new(status);
+    let explanation = Explanation::new(status);
     match output {
-        Output::Table => Failure::Failed(anyhow::anyhow!(refusal.line())),
+        Output::Table => Failure::Failed(anyhow::anyhow!(explanation.line())),
         Output::Json => {
-            eprintln!("{}", serde_json::json!({ "error": refusal }));
-            Failure::Told
+            eprintln!("{}", serde_json::json!({ "error": explanation }));
+            Failure::Reported
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The one place that turns answers into tables and JSON.
+//! Turns answers into tables and JSON.
 
 mod booking;
 mod queue;
@@ -12,19 +12,19 @@ use bookingq_proto::convert::from_timestamp;
 use clap::ValueEnum;
 use serde::Serialize;
 
-pub use self::booking::Booking;
-pub use self::queue::Queue;
+pub use self::booking::BookingOutput;
+pub use self::queue::QueueOutput;
 
-/// How an answer is shown.
+/// The format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// Columns for people.
+    /// A table with headers
     Table,
-    /// One JSON object; where there are many, one on each line.
+    /// One JSON object on each line
     Json,
 }
 
-/// A duration with no more precision than a person wants.
+/// A duration in whole seconds.
 pub fn about(duration: Duration) -> String {
     DurationString::from_secs(duration.as_secs_f64().round() as u64).to_string()
 }
@@ -47,21 +47,16 @@ pub fn print_json(value: &impl Serialize) -> io::Result<()> {
     writeln!(out)
 }
 
-/// Columns as wide as their widest cell. A column in which nobody has anything to say is left out.
-fn print_table(headers: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
-    let mut lines = vec![String::new(); rows.len() + 1];
-    for (column, header) in headers.iter().enumerate() {
-        let cells: Vec<&str> = rows.iter().map(|row| row[column].as_str()).collect();
-        if cells.iter().all(|cell| cell.is_empty()) {
-            continue;
-        }
-        let width =
-            cells.iter().chain([header]).map(|cell| cell.chars().count()).max().unwrap_or(0);
-        for (line, cell) in lines.iter_mut().zip(std::iter::once(*header).chain(cells)) {
-            // Writing to a string cannot fail.
-            let _ = write!(line, "{cell:<width$}   ");
-        }
+/// Prints one row under its headers. Empty cells are left out with their headers.
+fn print_table(cells: &[(&str, String)]) -> io::Result<()> {
+    let (mut headers, mut row) = (String::new(), String::new());
+    for (header, cell) in cells.iter().filter(|(_, cell)| !cell.is_empty()) {
+        let width = header.len().max(cell.chars().count());
+        // Writing to a string cannot fail.
+        let _ = write!(headers, "{header:<width$}   ");
+        let _ = write!(row, "{cell:<width$}   ");
     }
     let mut out = io::stdout().lock();
-    lines.iter().try_for_each(|line| writeln!(out, "{}", line.trim_end()))
+    writeln!(out, "{}", headers.trim_end())?;
+    writeln!(out, "{}", row.trim_end())
 }

@@ -4,7 +4,6 @@ use bookingq_core::{BookingId, ClientId};
 use bookingq_proto::v1;
 
 use crate::client::ClientFlags;
-use crate::client::output::Booking;
 use crate::failure::Failure;
 
 /// Leave the line, or give a reservation back
@@ -16,32 +15,20 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     common: ClientFlags,
-    /// Whose booking
+    /// ID of the client
     #[arg(long, env = "BOOKINGQ_CLIENT", value_name = "ID", value_parser = ClientId::new)]
     client: ClientId,
-    /// Only this booking [default: the client's newest]
+    /// Cancel only this booking [default: the client's newest]
     #[arg(long, env = "BOOKINGQ_BOOKING_ID", value_name = "UUID", value_parser = BookingId::new)]
     booking_id: Option<BookingId>,
 }
 
-/// Leaves.
+/// Calls Cancel.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let request = v1::CancelRequest {
         queue: args.common.queue.to_string(),
         client_id: args.client.to_string(),
         booking_id: args.booking_id.map(|id| id.to_string()).unwrap_or_default(),
     };
-    let answer = args
-        .common
-        .client()
-        .await?
-        .call(|mut workers| {
-            let request = request.clone();
-            async move { workers.cancel(request).await }
-        })
-        .await?;
-    let booking =
-        answer.booking.ok_or_else(|| anyhow::anyhow!("the worker answered without a booking"))?;
-    Booking::from(booking).print(args.common.output)?;
-    Ok(())
+    args.common.show(request, |answer| answer.booking).await
 }

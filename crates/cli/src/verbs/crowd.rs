@@ -8,7 +8,7 @@ use bookingq_crowd::{Behaviour, Behaviours, Connecting, CrowdConfig};
 use bookingq_proto::v1;
 use bookingq_serve::Signals;
 use bookingq_sim::inspect::RemoteLedger;
-use bookingq_store::redis::RedisConfig;
+use bookingq_store::RedisConfig;
 use bookingq_up::Outcome;
 use bookingq_up::load::{self, LoadConfig, Printing};
 use clap::value_parser;
@@ -145,14 +145,10 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     })?;
     // A wrong address or queue fails at once; the crowd would retry without end.
     let asked = v1::GetQueueRequest { queue: queue.to_string() };
-    let client = args.common.client().await?;
-    let answer = client.call(|mut workers| {
-        let asked = asked.clone();
-        async move { workers.get_queue(asked).await }
-    });
+    let mut client = args.common.connect().await?;
     tokio::select! {
         () = leaving.cancelled() => return Ok(()),
-        answer = answer => answer?,
+        answer = client.call(asked) => answer?,
     };
     let crowd = CrowdConfig {
         behaviours: args.shares.behaviours()?,
@@ -163,7 +159,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     };
     let config = LoadConfig {
         crowd,
-        doors: args.common.doors()?,
+        endpoints: args.common.server.clone(),
         store: args.check.store(&queue).await?,
         ledger: args.check.ledger,
         time: args.time,
@@ -175,7 +171,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     };
     match load::run(config, leaving).await? {
         Outcome::Sound => Ok(()),
-        Outcome::Broken => Err(Failure::Told),
+        Outcome::Broken => Err(Failure::Reported),
     }
 }
 

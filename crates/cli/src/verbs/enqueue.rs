@@ -3,40 +3,40 @@
 use bookingq_core::{ClientId, RequestId};
 use bookingq_proto::v1;
 
-use crate::client::output::Booking;
-use crate::client::{ClientFlags, Silence};
+use crate::client::output::BookingOutput;
+use crate::client::{ClientFlags, NoAnswer};
 use crate::failure::Failure;
 
-/// Join the line, or find the place already held
+/// Join the line, or find the client's existing place
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   bookingq enqueue --queue concert --client ann
   bookingq enqueue --queue concert --client ann --item front-row --quantity 2 -o json
-  bookingq enqueue --queue concert --client ann --request-id order-17   # repeated, it gives the same place
+  bookingq enqueue --queue concert --client ann --request-id order-17   # the same place each time
 
-Without --request-id one is made up and shown; while there is no answer, the call is repeated with the same one.")]
+Retries use the same request ID, so a retried call never makes two bookings.")]
 pub struct Args {
     #[command(flatten)]
     common: ClientFlags,
-    /// Who waits
+    /// ID of the client: 1 to 128 bytes
     #[arg(long, env = "BOOKINGQ_CLIENT", value_name = "ID", value_parser = ClientId::new)]
     client: ClientId,
-    /// Names this request, so that it can be repeated [default: a new UUID]
+    /// ID of this request, for repeating it safely [default: a new UUID]
     #[arg(long, env = "BOOKINGQ_REQUEST_ID", value_name = "ID", value_parser = RequestId::new)]
     request_id: Option<RequestId>,
-    /// What is booked, in the Booking Service's words
+    /// What to book, as the Booking Service names it: at most 128 bytes
     #[arg(long, env = "BOOKINGQ_ITEM", default_value = "")]
     item: String,
-    /// How many
+    /// Number of items, 1 to 100
     #[arg(long, env = "BOOKINGQ_QUANTITY", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=100))]
     quantity: i32,
-    /// Anything else the Booking Service needs, passed on unread
+    /// Data for the Booking Service, passed on unread: at most 4096 bytes
     #[arg(long, env = "BOOKINGQ_PAYLOAD", value_name = "TEXT", default_value = "")]
     payload: String,
 }
 
-/// Joins.
+/// Calls Enqueue.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let generated = args.request_id.is_none();
     let request_id = args.request_id.map_or_else(|| uuid::Uuid::now_v7().to_string(), String::from);
@@ -48,21 +48,14 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         quantity: args.quantity,
         payload: args.payload.into_bytes().into(),
     };
-    let client = args.common.client().await?;
-    let answer = client
-        .call(|mut workers| {
-            let request = request.clone();
-            async move { workers.enqueue(request).await }
-        })
-        .await
-        .inspect_err(|failure| {
-            // Without its request id, an enqueue of unknown outcome could not be repeated safely.
-            if generated && matches!(failure, Failure::Failed(error) if error.is::<Silence>()) {
-                eprintln!("note: to repeat this request, use --request-id {request_id}");
-            }
-        })?;
-    let booking =
-        answer.booking.ok_or_else(|| anyhow::anyhow!("the worker answered without a booking"))?;
-    Booking::from(booking).existing(answer.existing).print(args.common.output)?;
+    let mut client = args.common.connect().await?;
+    let answer = client.call(request).await.inspect_err(|failure| {
+        // Without its request ID, an Enqueue of unknown outcome could not be repeated safely.
+        if generated && matches!(failure, Failure::Failed(error) if error.is::<NoAnswer>()) {
+            eprintln!("note: to repeat this request, use --request-id {request_id}");
+        }
+    })?;
+    let booking = BookingOutput::parse(answer.booking)?;
+    booking.existing(answer.existing).print(args.common.output)?;
     Ok(())
 }

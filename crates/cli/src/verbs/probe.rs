@@ -1,11 +1,11 @@
-//! `bookingq probe`: asks an admin port, for health checks in images that hold nothing else that
-//! could.
+//! `bookingq probe`: requests a page of an admin port, for health checks in images without curl.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bookingq_core::Invalid;
 use bookingq_core::backoff::Backoff;
+use bookingq_core::retry::Retry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::transport::Uri;
@@ -13,26 +13,26 @@ use tonic::transport::Uri;
 use crate::failure::Failure;
 use crate::flags::duration;
 
-/// One try takes no longer than this.
+/// Limit of one try.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Between two tries.
-const RETRY: Backoff = Backoff { initial: Duration::from_millis(200), max: Duration::from_secs(2) };
-/// The status line is shorter than this.
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(200), max: Duration::from_secs(2) };
+/// More than the bytes of a status line.
 const STATUS_LINE: u64 = 64;
 
-/// Ask an admin port whether its process is well: exit code 0 if it answers 200
+/// Check the health of a process: exit with 0 if its admin port answers 200
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   bookingq probe http://127.0.0.1:9090/readyz
   bookingq probe --within 60s http://bookingq-operator-metrics.bookingq-system.svc:9090/readyz
 
-For health checks of containers, because the image holds no shell and no curl.")]
+For health checks of containers: the image has no shell and no curl.")]
 pub struct Args {
-    /// Which page: http://HOST:PORT/PATH
+    /// Page to request: http://HOST[:PORT][/PATH]
     #[arg(value_name = "URL", value_parser = page)]
     url: Uri,
-    /// Keep asking for so long; 0s asks once
+    /// Retry for this long; 0s tries once
     #[arg(long, env = "BOOKINGQ_PROBE_WITHIN", value_name = "TIME", default_value = "0s", value_parser = duration)]
     within: Duration,
 }
@@ -45,33 +45,25 @@ fn page(text: &str) -> Result<Uri, Invalid> {
     uri.ok_or_else(|| Invalid::new("URL", text, "http://HOST[:PORT][/PATH]"))
 }
 
-/// Asks.
+/// Requests the page until it answers 200.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let until = Instant::now() + args.within;
-    let mut tries = 0;
-    loop {
-        let outcome = match tokio::time::timeout(DEADLINE, ask(&args.url)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(anyhow::anyhow!("no answer within {DEADLINE:?}")),
-        };
-        let Err(error) = outcome else { return Ok(()) };
-        if Instant::now() >= until {
-            return Err(error.context(args.url.to_string()).into());
-        }
-        tries += 1;
-        tokio::time::sleep(RETRY.delay(tries, rand::random())).await;
-    }
+    let request = async || match tokio::time::timeout(DEADLINE, request(&args.url)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(anyhow::anyhow!("no answer within {DEADLINE:?}")),
+    };
+    let outcome = Retry::within(BACKOFF, args.within).run(|_| true, request).await;
+    Ok(outcome.with_context(|| args.url.to_string())?)
 }
 
-async fn ask(url: &Uri) -> Result<()> {
+async fn request(url: &Uri) -> Result<()> {
     let host = url.host().context("no host")?;
     let path = url.path_and_query().map_or("/", |path| path.as_str());
-    // An IPv6 address stands in brackets in a URL and without them in an address.
+    // An IPv6 address has brackets in a URL only.
     let address =
         (host.trim_start_matches('[').trim_end_matches(']'), url.port_u16().unwrap_or(80));
     let mut stream = TcpStream::connect(address).await.context("cannot connect")?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.context("cannot ask")?;
+    stream.write_all(request.as_bytes()).await.context("cannot send the request")?;
     let mut answer = Vec::new();
     stream.take(STATUS_LINE).read_to_end(&mut answer).await.context("cannot read the answer")?;
     let answer = String::from_utf8_lossy(&answer);
@@ -90,7 +82,7 @@ mod tests {
     use super::*;
 
     /// A server that answers `status` to one request.
-    async fn asked(status: &'static str) -> Result<()> {
+    async fn answer(status: &'static str) -> Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/readyz", listener.local_addr().unwrap());
         let answer = async {
@@ -104,18 +96,18 @@ mod tests {
                 .unwrap();
         };
         let page = page(&url).unwrap();
-        tokio::join!(ask(&page), answer).0
+        tokio::join!(request(&page), answer).0
     }
 
     #[tokio::test]
-    async fn only_an_answer_of_200_is_well() {
-        asked("200 OK").await.unwrap();
-        let error = asked("503 Service Unavailable").await.unwrap_err();
+    async fn only_200_is_healthy() {
+        answer("200 OK").await.unwrap();
+        let error = answer("503 Service Unavailable").await.unwrap_err();
         assert!(error.to_string().contains("503 Service Unavailable"), "{error}");
     }
 
     #[tokio::test]
-    async fn a_closed_port_is_told_with_its_url() {
+    async fn the_error_for_a_closed_port_names_the_url() {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let url = page(&format!("http://{free}/readyz")).unwrap();
         let Err(Failure::Failed(error)) = run(Args { url, within: Duration::ZERO }).await else {
@@ -128,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn only_http_is_asked() {
+    fn only_http_is_allowed() {
         assert!(page("https://a/b").is_err());
         assert!(page("127.0.0.1:9090").is_err());
         assert!(page("http://[::1]:9090/readyz").is_ok());

@@ -1,12 +1,12 @@
-//! `bookingq queue`: how the line is.
+//! `bookingq queue`: shows a queue.
 
 use bookingq_proto::v1;
 
 use crate::client::ClientFlags;
-use crate::client::output::Queue;
+use crate::client::output::QueueOutput;
 use crate::failure::Failure;
 
-/// Show the line as a whole
+/// Show a queue: its admission, backlog, rate and totals
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -17,18 +17,10 @@ pub struct Args {
     common: ClientFlags,
 }
 
-/// Asks once.
+/// Calls GetQueue.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let request = v1::GetQueueRequest { queue: args.common.queue.to_string() };
-    let answer = args
-        .common
-        .client()
-        .await?
-        .call(|mut workers| {
-            let request = request.clone();
-            async move { workers.get_queue(request).await }
-        })
-        .await?;
-    Queue::from(answer).print(args.common.output)?;
+    let answer = args.common.connect().await?.call(request).await?;
+    QueueOutput::from(answer).print(args.common.output)?;
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! `bookingq simulate`: a Booking Service, Ticket Service and Realtime Service to develop and test
-//! against.
+//! `bookingq simulate`: simulated services to develop and test against.
 
 use std::net::SocketAddr;
 
@@ -15,14 +14,14 @@ use crate::failure::Failure;
 #[command(after_help = "\
 Examples:
   bookingq simulate --booking stock=5000,latency=20ms,errors=5%,lost_replies=2%
-  curl http://127.0.0.1:6080/ledger                      # what is held, confirmed and released
-  curl -X PUT http://127.0.0.1:6080/faults -d '{\"errors\":\"50%\"}'   # from now on
-  curl -X POST 'http://127.0.0.1:6080/pause?for=30s'     # nobody answers for a while
+  curl http://127.0.0.1:6080/ledger                      # all reservations and their states
+  curl -X PUT http://127.0.0.1:6080/faults -d '{\"errors\":\"50%\"}'   # until the next PUT
+  curl -X POST 'http://127.0.0.1:6080/pause?for=30s'     # the services stop answering for 30 s
 
 Settings of --booking: stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects, keeps, seed.
 Settings of --ticket and --realtime: latency, jitter, errors, lost_replies, seed.")]
 pub struct Args {
-    /// The Booking Service's stock and faults
+    /// Stock and faults of the Booking Service
     #[arg(
         long,
         env = "BOOKINGQ_SIMULATE_BOOKING",
@@ -30,10 +29,10 @@ pub struct Args {
         default_value = "stock=1000"
     )]
     booking: BookingSpec,
-    /// The Ticket Service's faults
+    /// Faults of the Ticket Service
     #[arg(long, env = "BOOKINGQ_SIMULATE_TICKET", value_name = "KEY=VALUE,…", default_value = "")]
     ticket: ServiceSpec,
-    /// The Realtime Service's faults
+    /// Faults of the Realtime Service
     #[arg(
         long,
         env = "BOOKINGQ_SIMULATE_REALTIME",
@@ -41,7 +40,7 @@ pub struct Args {
         default_value = ""
     )]
     realtime: ServiceSpec,
-    /// gRPC port of the Booking Service
+    /// gRPC address of the Booking Service
     #[arg(
         long,
         env = "BOOKINGQ_SIMULATE_BOOKING_LISTEN",
@@ -49,7 +48,7 @@ pub struct Args {
         default_value = "127.0.0.1:6001"
     )]
     booking_listen: SocketAddr,
-    /// gRPC port of the Ticket Service
+    /// gRPC address of the Ticket Service
     #[arg(
         long,
         env = "BOOKINGQ_SIMULATE_TICKET_LISTEN",
@@ -57,7 +56,7 @@ pub struct Args {
         default_value = "127.0.0.1:6002"
     )]
     ticket_listen: SocketAddr,
-    /// gRPC port of the Realtime Service
+    /// gRPC address of the Realtime Service
     #[arg(
         long,
         env = "BOOKINGQ_SIMULATE_REALTIME_LISTEN",
@@ -65,8 +64,8 @@ pub struct Args {
         default_value = "127.0.0.1:6003"
     )]
     realtime_listen: SocketAddr,
-    /// HTTP port to look in and to make trouble: /ledger, /faults, /pause, /resume, /clients,
-    /// /stats
+    /// HTTP port to inspect the services and inject faults: /ledger, /faults, /pause, /resume,
+    /// /clients, /stats
     #[arg(
         long,
         env = "BOOKINGQ_ADMIN_LISTEN",
@@ -76,7 +75,7 @@ pub struct Args {
     admin_listen: SocketAddr,
 }
 
-/// Runs until told to stop.
+/// Runs until a signal comes.
 pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let leaving = signals.leaving()?;
     let config = SimulatorConfig {

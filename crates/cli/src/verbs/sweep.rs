@@ -1,11 +1,8 @@
 //! `bookingq sweep`: releases reservations that were not paid in time.
 
-use std::sync::Arc;
-
 use bookingq_api::DurationString;
 use bookingq_api::args::SweepArgs;
 use bookingq_serve::Signals;
-use bookingq_store::redis::RedisStore;
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 
 use super::worker::own_name;
@@ -47,7 +44,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         grace: args.grace.get(),
         admin: args.admin_listen,
     };
-    let store = Arc::new(RedisStore::connect(redis)?);
+    let store = bookingq_store::open(redis)?;
     Sweeper::new(config, store).run(mode, leaving).await?;
     Ok(())
 }

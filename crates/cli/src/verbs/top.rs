@@ -1,4 +1,4 @@
-//! `bookingq top`: the line as a live view.
+//! `bookingq top`: a live view of a queue.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -8,31 +8,31 @@ use bookingq_serve::Signals;
 use bookingq_up::screen::{Screen, Sparkline, bold, dim};
 
 use crate::client::ClientFlags;
-use crate::client::output::{Output, Queue};
+use crate::client::output::{Output, QueueOutput};
 use crate::failure::Failure;
 use crate::flags::duration;
 
-/// Show the line live: redrawn in a terminal, otherwise a line for each reading
+/// Show a queue live: redraw in a terminal, otherwise print a line for each reading
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   bookingq top --queue concert
   bookingq top --queue concert --interval 5s -o json >> concert.jsonl
 
-Ends with Ctrl-C.")]
+Stop with Ctrl-C.")]
 pub struct Args {
     #[command(flatten)]
     common: ClientFlags,
-    /// Time between two readings
+    /// Time between two readings, at least 100ms
     #[arg(long, env = "BOOKINGQ_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration)]
     interval: Duration,
 }
 
-/// Shows until told to stop.
+/// Calls GetQueue at each interval until a signal comes.
 pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let leaving = signals.leaving()?;
     let request = v1::GetQueueRequest { queue: args.common.queue.to_string() };
-    let client = args.common.client().await?;
+    let mut client = args.common.connect().await?;
     let mut ticks = tokio::time::interval(args.interval.max(Duration::from_millis(100)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let drawing = args.common.output == Output::Table && std::io::stdout().is_terminal();
@@ -42,13 +42,9 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
             () = leaving.cancelled() => return Ok(()),
             _ = ticks.tick() => {}
         }
-        let reading = client.call(|mut workers| {
-            let request = request.clone();
-            async move { workers.get_queue(request).await }
-        });
         let queue = tokio::select! {
             () = leaving.cancelled() => return Ok(()),
-            answer = reading => Queue::from(answer?),
+            answer = client.call(request.clone()) => QueueOutput::from(answer?),
         };
         depth.push(queue.backlog);
         match args.common.output {
@@ -59,7 +55,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     }
 }
 
-fn line(queue: &Queue) -> String {
+fn line(queue: &QueueOutput) -> String {
     format!(
         "{} waiting={} in_flight={} holds={} rate={:.1}/s oldest={} confirmed={} expired={} cancelled={} sold_out={} rejected={} failed={}",
         queue.now.as_deref().unwrap_or_default(),
@@ -77,7 +73,7 @@ fn line(queue: &Queue) -> String {
     )
 }
 
-fn view(queue: &Queue, depth: &Sparkline) -> Vec<String> {
+fn view(queue: &QueueOutput, depth: &Sparkline) -> Vec<String> {
     let totals = &queue.totals;
     vec![
         format!(
@@ -106,6 +102,6 @@ fn view(queue: &Queue, depth: &Sparkline) -> Vec<String> {
             totals.sold_out, totals.rejected, totals.failed
         ),
         String::new(),
-        dim("  Ctrl-C ends this view"),
+        dim("  Ctrl-C stops this view"),
     ]
 }

@@ -1,4 +1,4 @@
-//! `bookingq up`: runs manifests on this computer.
+//! `bookingq up`: runs a manifest on this computer.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -21,20 +21,19 @@ Examples:
   bookingq up -f manifests/samples/concert.yaml
   bookingq up -f manifests/samples/concert.yaml --crowd 20000 --for 60s --report r.json
   bookingq up -f manifests/samples/concert.yaml --store redis --workers 4 --crowd 20000 --for 60s \\
-      --simulate errors=5%,lost_replies=2%          # and kill some of the workers meanwhile
+      --simulate errors=5%,lost_replies=2%          # kill some of the workers while it runs
 
-The same workers, planner and sweeper as in a cluster, on real gRPC ports. With the embedded store, workers run in this
-process and all data is gone at the end; with Redis they are processes, and those that die are started again.
-Exit code 1 means that an invariant was broken; what and where is told.")]
+Runs the same workers, autoscaler and sweeper as in a cluster, on real gRPC ports. With the embedded store, the workers
+run in this process and the data ends with it. With Redis, each worker is a process; one that dies is restarted.
+Exits with 1 if the run violated an invariant, and prints each violation.")]
 pub struct Args {
-    /// The manifest: YAML with one or several documents
+    /// Manifest to run: YAML with one or several documents
     #[arg(short, long, env = "BOOKINGQ_FILE", value_name = "FILE")]
     file: PathBuf,
     /// Run only this queue of the manifest
     #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
     queue: Option<QueueName>,
-    /// Where the data lives: embedded, redis (starts a redis-server from PATH), or
-    /// redis://HOST:PORT
+    /// Store: embedded, redis (starts a redis-server from PATH), or redis://HOST:PORT
     #[arg(
         long,
         env = "BOOKINGQ_STORE",
@@ -43,30 +42,30 @@ pub struct Args {
         default_value = "embedded"
     )]
     store: StoreChoice,
-    /// A fixed number of workers; autoscaling off
+    /// Run this number of workers, without autoscaling
     #[arg(long, env = "BOOKINGQ_WORKERS", value_name = "N", value_parser = value_parser!(u32).range(0..=100))]
     workers: Option<u32>,
-    /// Send so many clients: most pay, some leave, never pay, pay too late or come twice
+    /// Send this number of clients: most pay; some leave, never pay, pay too late or join twice
     #[arg(long, env = "BOOKINGQ_CROWD", value_name = "N", value_parser = value_parser!(u32).range(1..=10_000_000))]
     crowd: Option<u32>,
-    /// Within which time the crowd comes
+    /// Spread the arrivals of the crowd over this time
     #[arg(long, env = "BOOKINGQ_ARRIVE", value_name = "TIME", default_value = "20s", value_parser = duration)]
     arrive: Duration,
-    /// How long to run [default: until Ctrl-C]
+    /// Stop after this time [default: at Ctrl-C]
     #[arg(long = "for", id = "time", env = "BOOKINGQ_FOR", value_name = "TIME", value_parser = duration)]
     time: Option<Duration>,
-    /// Write a report at the end (JSON)
+    /// Write a JSON report to this file at the end
     #[arg(long, env = "BOOKINGQ_REPORT", value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Change the simulated Booking Service: stock, latency, jitter, errors, lost_replies,
+    /// Settings of the simulated Booking Service: stock, latency, jitter, errors, lost_replies,
     /// rejects, confirm_rejects, keeps, seed
     #[arg(long, env = "BOOKINGQ_SIMULATE", value_name = "KEY=VALUE,…")]
     simulate: Option<String>,
-    /// gRPC port of the first worker, the others follow; 0: any free ports
+    /// gRPC port of the first worker; the others use the next ones. 0 uses any free ports
     #[arg(long, env = "BOOKINGQ_BASE_PORT", value_name = "PORT", default_value_t = 50051)]
     base_port: u16,
-    /// Keep the processes' logs and Redis's files here [default: a directory that is gone at the
-    /// end]
+    /// Keep the logs of the processes and the files of Redis in this directory [default: a
+    /// temporary directory]
     #[arg(long, env = "BOOKINGQ_LOGS", value_name = "DIR")]
     logs: Option<PathBuf>,
 }
@@ -76,7 +75,7 @@ pub fn log_level() -> LevelFilter {
     if std::io::stdout().is_terminal() { LevelFilter::ERROR } else { LevelFilter::WARN }
 }
 
-/// Runs.
+/// Runs until the time is over or a signal comes.
 pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let leaving = signals.leaving()?;
     let config = UpConfig {
@@ -90,11 +89,11 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         simulate: args.simulate,
         base_port: args.base_port,
         program: std::env::current_exe()
-            .context("cannot find this program, to run workers with")?,
+            .context("cannot find the path of this program to start workers")?,
         logs: args.logs,
     };
     match bookingq_up::run(config, leaving).await? {
         Outcome::Sound => Ok(()),
-        Outcome::Broken => Err(Failure::Told),
+        Outcome::Broken => Err(Failure::Reported),
     }
 }

@@ -1,11 +1,8 @@
 //! `bookingq worker`: the gRPC service and the processing loop of one queue.
 
-use std::sync::Arc;
-
 use bookingq_api::args::{ServerArgs, WorkerArgs};
 use bookingq_serve::Signals;
 use bookingq_serve::tls::ServerTls;
-use bookingq_store::redis::RedisStore;
 use bookingq_worker::config::{ServerLimits, WorkerConfig};
 use bookingq_worker::{Worker, WorkerHandle};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +31,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let args = args.worker;
     let redis = redis_config(args.redis.clone(), args.queue.clone()).await?;
     let config = config(args)?;
-    let store = Arc::new(RedisStore::connect(redis)?);
+    let store = bookingq_store::open(redis)?;
     let handle = Worker::start(config, store).await?;
     serve(handle, leaving).await
 }

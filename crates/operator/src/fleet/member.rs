@@ -8,8 +8,7 @@ use bookingq_api::status::LastScaling;
 use bookingq_core::Timestamp;
 use bookingq_core::autoscale::Situation;
 use bookingq_core::autoscale::driver::ScalingDriver;
-use bookingq_store::redis::RedisStore;
-use bookingq_store::{Snapshot, Store as _, StoreError};
+use bookingq_store::{Snapshot, Store, StoreError};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::api::{Patch, PatchParams};
@@ -88,7 +87,7 @@ struct Member {
 
 /// A store, and what was found when it was opened since it last failed.
 struct Opening {
-    store: RedisStore,
+    store: Arc<dyn Store>,
     warnings: Option<Vec<String>>,
 }
 
@@ -240,7 +239,7 @@ impl Member {
                 warn!(queue = told(&self.key), %error, "admission was not written; trying again");
             }
             Err(_) => {
-                warn!(queue = told(&self.key), "admission was not written in time; trying again")
+                warn!(queue = told(&self.key), "admission was not written in time; trying again");
             }
         }
     }
@@ -395,6 +394,6 @@ fn reason(error: &StoreError) -> String {
 }
 
 fn connect(order: &Order) -> Result<Opening, StoreError> {
-    let store = RedisStore::connect(order.redis.clone())?;
+    let store = bookingq_store::open(order.redis.clone())?;
     Ok(Opening { store, warnings: None })
 }

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bookingq_api::status::LastScaling;
-use bookingq_store::redis::RedisConfig;
+use bookingq_store::RedisConfig;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::reflector::Store;

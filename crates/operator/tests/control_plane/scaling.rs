@@ -6,8 +6,8 @@ use bookingq_core::autoscale::{Policy, Reading, wanted};
 use bookingq_core::{Admission, BookingId, ClientId, Details, QueueName, RequestId, Timestamp};
 use bookingq_harness::wait::eventually;
 use bookingq_harness::{Fsync, RedisServer};
-use bookingq_store::redis::{RedisConfig, RedisStore};
-use bookingq_store::{Enqueue, Store as _};
+use bookingq_store::RedisConfig;
+use bookingq_store::{Enqueue, Store};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::ResourceExt as _;
@@ -22,11 +22,11 @@ fn redis_server() -> RedisServer {
     RedisServer::start(Fsync::Off).unwrap()
 }
 
-fn store(redis: &RedisServer, queue: &str) -> RedisStore {
-    RedisStore::connect(RedisConfig::new(redis.url(), QueueName::new(queue).unwrap())).unwrap()
+fn store(redis: &RedisServer, queue: &str) -> std::sync::Arc<dyn Store> {
+    bookingq_store::open(RedisConfig::new(redis.url(), QueueName::new(queue).unwrap())).unwrap()
 }
 
-async fn join(store: &RedisStore, clients: std::ops::Range<usize>) {
+async fn join(store: &dyn Store, clients: std::ops::Range<usize>) {
     let batch = clients.map(|n| Enqueue {
         client: ClientId::new(&format!("client-{n}")).unwrap(),
         request: RequestId::new("r").unwrap(),
@@ -61,7 +61,7 @@ async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
     scene.until_condition("Redis", "True", "UnsafeSettings").await;
 
     let store = store(&redis, &format!("{}.concert", scene.namespace));
-    join(&store, 0..400).await;
+    join(&*store, 0..400).await;
     // 400 waiting x 0.25 s (assumed) / 10 s / 0.7, and what joined just now besides.
     until_replicas(&scene, "more workers", |n| n >= 15).await;
     eventually("the status", LIMIT, async || {
@@ -145,7 +145,7 @@ async fn workers_that_cannot_be_scheduled_stop_the_growth_until_they_can() {
     };
     say("Unschedulable").await;
     scene.until_condition("Workers", "False", "Unschedulable").await;
-    join(&store(&redis, &format!("{}.concert", scene.namespace)), 0..500).await;
+    join(&*store(&redis, &format!("{}.concert", scene.namespace)), 0..500).await;
     eventually("the line to be seen", LIMIT, async || {
         scene.queue().await.status.is_some_and(|status| status.backlog == Some(500))
     })
@@ -206,7 +206,7 @@ async fn data_that_was_set_back_is_told_in_an_event_and_gets_another_name() {
     let operator = scene.operator(Budget::unlimited());
     let queue = format!("{}.concert", scene.namespace);
     let store = store(&redis, &queue);
-    join(&store, 0..3).await;
+    join(&*store, 0..3).await;
     scene.create(json!({ "redis": { "url": redis.url() } })).await;
     eventually("the line to be seen", LIMIT, async || {
         scene.queue().await.status.is_some_and(|status| status.backlog == Some(3))
@@ -242,7 +242,7 @@ async fn a_paused_line_asks_for_no_workers_until_it_is_opened() {
     let fields = json!({ "redis": { "url": redis.url() }, "worker": { "concurrency": 1 }, "admission": "Paused" });
     // They came before the queue was watched, so that they are a line and no arrivals: those may
     // ask for workers, to be let in.
-    join(&store(&redis, &format!("{}.concert", scene.namespace)), 0..500).await;
+    join(&*store(&redis, &format!("{}.concert", scene.namespace)), 0..500).await;
     scene.create(fields).await;
     eventually("the line to be seen", LIMIT, async || {
         scene.queue().await.status.is_some_and(|status| status.backlog == Some(500))

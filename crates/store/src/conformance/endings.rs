@@ -6,7 +6,7 @@ use bookingq_core::{BookingState, Details, Outcome, Refusal};
 
 use super::Subject;
 use super::scene::{BUSY, MS, Scene, give_up, reserved, retry};
-use crate::{Settled, TaskKind, Try, Verdict};
+use crate::{Settled, TaskKind, TaskOutcome, Try};
 
 /// Its outcome is not known, so it must be released; the reason stays.
 pub async fn invariant_4_a_booking_that_runs_out_of_attempts_is_released_before_it_fails(
@@ -22,7 +22,7 @@ pub async fn invariant_4_a_booking_that_runs_out_of_attempts_is_released_before_
     let task = scene.claims_one().await;
     assert_eq!(task.kind, TaskKind::Release { reservation: None, outcome: Outcome::Failed });
     assert_eq!(
-        scene.settles(&task, Verdict::Released).await,
+        scene.settles(&task, TaskOutcome::Released).await,
         Settled::Applied(BookingState::Failed)
     );
     assert_eq!(scene.booking("a").await.reason, "five tries");
@@ -57,7 +57,7 @@ pub async fn invariant_4_confirm_and_release_are_retried_for_ever(subject: &dyn 
         task = scene.claims_one().await;
     }
     assert_eq!(
-        scene.settles(&task, Verdict::Released).await,
+        scene.settles(&task, TaskOutcome::Released).await,
         Settled::Applied(BookingState::Failed)
     );
 }
@@ -77,7 +77,7 @@ pub async fn invariant_4_a_release_that_finds_a_sale_ends_as_that(subject: &dyn 
         }
         let task = scene.claims_one().await;
         assert_eq!(
-            scene.settles(&task, Verdict::Confirmed).await,
+            scene.settles(&task, TaskOutcome::Confirmed).await,
             Settled::Applied(BookingState::Confirmed)
         );
         let booking = scene.booking(name).await;
@@ -86,7 +86,7 @@ pub async fn invariant_4_a_release_that_finds_a_sale_ends_as_that(subject: &dyn 
             (BookingState::Confirmed, None, "")
         );
         assert_eq!(
-            scene.settles(&task, Verdict::Released).await,
+            scene.settles(&task, TaskOutcome::Released).await,
             Settled::Repeated(BookingState::Confirmed)
         );
         assert_eq!(
@@ -104,17 +104,17 @@ struct Shop {
 }
 
 impl Shop {
-    fn answers(&mut self, kind: &TaskKind) -> Verdict {
+    fn answers(&mut self, kind: &TaskKind) -> TaskOutcome {
         match kind {
             TaskKind::Reserve if self.left == 0 => retry(MS, Try::Free),
             TaskKind::Reserve => {
                 self.left -= 1;
                 reserved()
             }
-            TaskKind::Confirm { .. } => Verdict::Confirmed,
+            TaskKind::Confirm { .. } => TaskOutcome::Confirmed,
             TaskKind::Release { .. } => {
                 self.left += 1;
-                Verdict::Released
+                TaskOutcome::Released
             }
         }
     }
@@ -177,10 +177,10 @@ pub async fn sold_out_and_rejected_are_final_at_once(subject: &dyn Subject) {
     scene.joins("b").await;
     let tasks = scene.claims(2).await;
     assert_eq!(
-        scene.settles(&tasks[0], Verdict::SoldOut).await,
+        scene.settles(&tasks[0], TaskOutcome::SoldOut).await,
         Settled::Applied(BookingState::SoldOut)
     );
-    let no = Verdict::Rejected { reason: "not for minors".to_owned() };
+    let no = TaskOutcome::Rejected { reason: "not for minors".to_owned() };
     assert_eq!(scene.settles(&tasks[1], no).await, Settled::Applied(BookingState::Rejected));
     assert_eq!(scene.booking("b").await.reason, "not for minors");
     let snapshot = scene.store().snapshot().await.unwrap();
@@ -196,14 +196,14 @@ pub async fn what_only_a_worker_needs_is_gone_at_the_end(subject: &dyn Subject) 
     let task = scene.pays_in_time("a").await;
     assert_eq!(task.details, first.details);
     assert_eq!(
-        scene.settles(&task, Verdict::Confirmed).await,
+        scene.settles(&task, TaskOutcome::Confirmed).await,
         Settled::Applied(BookingState::Confirmed)
     );
     let booking = scene.booking("a").await;
     assert_eq!(booking.state, BookingState::Confirmed);
     assert!(booking.payment.is_some() && booking.reservation.is_some());
     assert_eq!(
-        scene.settles(&task, Verdict::Confirmed).await,
+        scene.settles(&task, TaskOutcome::Confirmed).await,
         Settled::Repeated(BookingState::Confirmed)
     );
 }
@@ -214,7 +214,7 @@ pub async fn the_slot_time_of_settled_tasks_is_summed(subject: &dyn Subject) {
     let task = scene.gets_a_hold("a").await;
     scene.settles(&task, reserved()).await;
     let task = scene.pays_in_time("a").await;
-    scene.settles(&task, Verdict::Confirmed).await;
+    scene.settles(&task, TaskOutcome::Confirmed).await;
     let totals = scene.store().snapshot().await.unwrap().totals;
     assert_eq!(totals.busy_us, 2 * BUSY.as_micros() as u64);
     assert_eq!((totals.dispatched, totals.claimed, totals.reserved), (1, 2, 1));

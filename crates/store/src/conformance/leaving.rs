@@ -6,7 +6,7 @@ use bookingq_core::{BookingState, Outcome, Refusal};
 
 use super::Subject;
 use super::scene::{LEASE, Scene, give_up, reserved, retry};
-use crate::{Cancel, Settled, TaskKind, Try, Verdict};
+use crate::{Cancel, Settled, TaskKind, TaskOutcome, Try};
 
 /// From the middle, and for good.
 pub async fn leaving_the_line_moves_everyone_behind_by_one(subject: &dyn Subject) {
@@ -25,7 +25,7 @@ pub async fn leaving_the_line_moves_everyone_behind_by_one(subject: &dyn Subject
 /// Marked first; whatever its worker finds out, nothing may stay reserved.
 pub async fn invariant_4_who_leaves_while_reserving_is_released(subject: &dyn Subject) {
     let scene = Scene::new(subject);
-    for (name, verdict) in [("a", reserved()), ("b", give_up("unknown"))] {
+    for (name, outcome) in [("a", reserved()), ("b", give_up("unknown"))] {
         scene.joins(name).await;
         let task = scene.claims_one().await;
         let marked = scene.leaves(name).await.unwrap();
@@ -33,7 +33,7 @@ pub async fn invariant_4_who_leaves_while_reserving_is_released(subject: &dyn Su
             (marked.state, marked.outcome),
             (BookingState::Reserving, Some(Outcome::Cancelled))
         );
-        assert_eq!(scene.settles(&task, verdict).await, Settled::Applied(BookingState::Releasing));
+        assert_eq!(scene.settles(&task, outcome).await, Settled::Applied(BookingState::Releasing));
         assert_eq!(scene.is_released(name).await, BookingState::Cancelled);
     }
     // A worker that takes the task over is told not to reserve.
@@ -74,14 +74,14 @@ pub async fn invariant_4_who_leaves_with_a_hold_is_released(subject: &dyn Subjec
 /// There is nothing to release, and the answer was given.
 pub async fn who_leaves_while_reserving_and_is_refused_keeps_the_refusal(subject: &dyn Subject) {
     let scene = Scene::new(subject);
-    for (name, verdict, last) in [
-        ("a", Verdict::SoldOut, BookingState::SoldOut),
-        ("b", Verdict::Rejected { reason: "no".to_owned() }, BookingState::Rejected),
+    for (name, outcome, last) in [
+        ("a", TaskOutcome::SoldOut, BookingState::SoldOut),
+        ("b", TaskOutcome::Rejected { reason: "no".to_owned() }, BookingState::Rejected),
     ] {
         scene.joins(name).await;
         let task = scene.claims_one().await;
         scene.leaves(name).await.unwrap();
-        assert_eq!(scene.settles(&task, verdict).await, Settled::Applied(last));
+        assert_eq!(scene.settles(&task, outcome).await, Settled::Applied(last));
         assert_eq!(scene.leaves(name).await, Err(Refusal::AlreadyFinal(last)));
     }
 }
@@ -103,7 +103,7 @@ pub async fn who_has_paid_cannot_leave(subject: &dyn Subject) {
     scene.gets_a_hold("a").await;
     let task = scene.pays_in_time("a").await;
     assert_eq!(scene.leaves("a").await, Err(Refusal::AlreadyFinal(BookingState::Confirming)));
-    scene.settles(&task, Verdict::Confirmed).await;
+    scene.settles(&task, TaskOutcome::Confirmed).await;
     assert_eq!(scene.leaves("a").await, Err(Refusal::AlreadyFinal(BookingState::Confirmed)));
 }
 

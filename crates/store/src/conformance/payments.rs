@@ -4,7 +4,7 @@ use bookingq_core::{BookingId, BookingState, PaymentId, Refusal};
 
 use super::Subject;
 use super::scene::{HOLD, LEASE, MS, Scene, client, reserved};
-use crate::{Confirm, Confirmed, Verdict};
+use crate::{Confirm, Confirmed, TaskOutcome};
 
 /// The deadline alone decides.
 pub async fn invariant_5_a_late_payment_is_refused_even_if_no_sweeper_ran(subject: &dyn Subject) {
@@ -38,7 +38,7 @@ pub async fn invariant_5_a_paid_booking_cannot_expire(subject: &dyn Subject) {
     assert_eq!(scene.store().sweep(9).await.unwrap().expired, 0);
     let task = scene.claims_one().await;
     assert_eq!(task.kind.as_str(), "confirm");
-    scene.settles(&task, Verdict::Confirmed).await;
+    scene.settles(&task, TaskOutcome::Confirmed).await;
     assert_eq!(scene.state("a").await, BookingState::Confirmed);
 }
 
@@ -61,15 +61,15 @@ pub async fn invariant_5_an_overdue_hold_is_released_and_the_payment_stays_refus
 /// Confirming, confirmed, or on its way to failed: the same answer again, and no second task.
 pub async fn invariant_8_a_repeated_payment_changes_nothing(subject: &dyn Subject) {
     let scene = Scene::new(subject);
-    for (name, verdict, last) in [
-        ("a", Verdict::Confirmed, BookingState::Confirmed),
-        ("b", Verdict::GiveUp { reason: "no".to_owned() }, BookingState::Releasing),
+    for (name, outcome, last) in [
+        ("a", TaskOutcome::Confirmed, BookingState::Confirmed),
+        ("b", TaskOutcome::GiveUp { reason: "no".to_owned() }, BookingState::Releasing),
     ] {
         scene.gets_a_hold(name).await;
         let task = scene.pays_in_time(name).await;
         let now = scene.booking(name).await;
         assert_eq!(scene.pays(name, "payment").await, Ok(Confirmed::Repeated(now)));
-        scene.settles(&task, verdict).await;
+        scene.settles(&task, outcome).await;
         let now = scene.booking(name).await;
         assert_eq!(now.state, last);
         assert_eq!(scene.pays(name, "payment").await, Ok(Confirmed::Repeated(now)));
@@ -85,7 +85,7 @@ pub async fn another_payment_of_a_paid_booking_is_refused(subject: &dyn Subject)
     let task = scene.pays_in_time("a").await;
     let confirming = Err(Refusal::AlreadyFinal(BookingState::Confirming));
     assert_eq!(scene.pays("a", "another").await, confirming);
-    scene.settles(&task, Verdict::Confirmed).await;
+    scene.settles(&task, TaskOutcome::Confirmed).await;
     let confirmed = Err(Refusal::AlreadyFinal(BookingState::Confirmed));
     assert_eq!(scene.pays("a", "another").await, confirmed);
     assert_eq!(scene.booking("a").await.payment, Some(PaymentId::new("payment").unwrap()));
@@ -99,7 +99,7 @@ pub async fn there_is_nothing_to_pay_before_the_hold(subject: &dyn Subject) {
     assert_eq!(scene.pays("a", "p").await, Err(Refusal::NotReserved(BookingState::Queued)));
     let task = scene.claims_one().await;
     assert_eq!(scene.pays("a", "p").await, Err(Refusal::NotReserved(BookingState::Reserving)));
-    scene.settles(&task, Verdict::SoldOut).await;
+    scene.settles(&task, TaskOutcome::SoldOut).await;
     assert_eq!(scene.pays("a", "p").await, Err(Refusal::AlreadyFinal(BookingState::SoldOut)));
 }
 

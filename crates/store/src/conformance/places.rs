@@ -4,7 +4,7 @@ use bookingq_core::{Admission, BookingState, Place, Refusal};
 
 use super::Subject;
 use super::scene::{Scene, client, enqueue};
-use crate::Verdict;
+use crate::TaskOutcome;
 
 /// Repeated while waiting and after the end, a request always finds its first booking.
 pub async fn invariant_1_the_same_request_is_the_same_booking(subject: &dyn Subject) {
@@ -16,7 +16,7 @@ pub async fn invariant_1_the_same_request_is_the_same_booking(subject: &dyn Subj
     assert_eq!(again.booking, first.booking);
 
     let task = scene.claims_one().await;
-    scene.settles(&task, Verdict::SoldOut).await;
+    scene.settles(&task, TaskOutcome::SoldOut).await;
     let at_the_end = scene.joins("anna").await;
     assert!(at_the_end.existing);
     assert_eq!(at_the_end.booking.id, first.booking.id);
@@ -32,7 +32,7 @@ pub async fn invariant_1_an_earlier_request_never_makes_another_booking(subject:
         let made = scene.asks(enqueue("anna", request)).await.unwrap();
         assert!(!made.existing);
         let task = scene.claims_one().await;
-        scene.settles(&task, Verdict::Rejected { reason: request.to_owned() }).await;
+        scene.settles(&task, TaskOutcome::Rejected { reason: request.to_owned() }).await;
         ended.push(scene.booking("anna").await);
     }
     let newest = scene.asks(enqueue("anna", "r3")).await.unwrap().booking;
@@ -125,7 +125,7 @@ pub async fn a_client_whose_booking_is_final_joins_again_at_the_end(subject: &dy
     let scene = Scene::new(subject);
     let old = scene.joins("anna").await.booking;
     let task = scene.claims_one().await;
-    scene.settles(&task, Verdict::Rejected { reason: "no".to_owned() }).await;
+    scene.settles(&task, TaskOutcome::Rejected { reason: "no".to_owned() }).await;
     scene.joins("ben").await;
     let new = scene.asks(enqueue("anna", "another")).await.unwrap();
     assert!(!new.existing);

@@ -11,7 +11,7 @@ use bookingq_core::{
 use super::Subject;
 use crate::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Scope, Settled, Settlement,
-    Store, Task, Try, Verdict,
+    Store, Task, TaskOutcome, Try,
 };
 
 /// How long claimed tasks are somebody's.
@@ -42,16 +42,16 @@ pub(super) fn enqueue(name: &str, request: &str) -> Enqueue {
     }
 }
 
-pub(super) fn reserved() -> Verdict {
-    Verdict::Reserved { reservation: ReservationId::new("seat 7").unwrap(), hold: HOLD }
+pub(super) fn reserved() -> TaskOutcome {
+    TaskOutcome::Reserved { reservation: ReservationId::new("seat 7").unwrap(), hold: HOLD }
 }
 
-pub(super) fn retry(after: Duration, counts: Try) -> Verdict {
-    Verdict::Retry { after, counts }
+pub(super) fn retry(after: Duration, counts: Try) -> TaskOutcome {
+    TaskOutcome::Retry { after, counts }
 }
 
-pub(super) fn give_up(reason: &str) -> Verdict {
-    Verdict::GiveUp { reason: reason.to_owned() }
+pub(super) fn give_up(reason: &str) -> TaskOutcome {
+    TaskOutcome::GiveUp { reason: reason.to_owned() }
 }
 
 impl<'a> Scene<'a> {
@@ -95,8 +95,8 @@ impl<'a> Scene<'a> {
         tasks.remove(0)
     }
 
-    pub(super) async fn settles(&self, task: &Task, verdict: Verdict) -> Settled {
-        let settlement = Settlement { lease: task.lease(), verdict, busy: BUSY };
+    pub(super) async fn settles(&self, task: &Task, outcome: TaskOutcome) -> Settled {
+        let settlement = Settlement { lease: task.lease(), outcome, busy: BUSY };
         self.store().settle(vec![settlement]).await.unwrap()[0]
     }
 
@@ -153,7 +153,7 @@ impl<'a> Scene<'a> {
     pub(super) async fn is_released(&self, name: &str) -> BookingState {
         let task = self.claims_one().await;
         assert_eq!((task.client.as_str(), task.kind.as_str()), (name, "release"));
-        match self.settles(&task, Verdict::Released).await {
+        match self.settles(&task, TaskOutcome::Released).await {
             Settled::Applied(state) => state,
             other => panic!("the release must be taken: {other:?}"),
         }

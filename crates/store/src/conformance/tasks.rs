@@ -6,7 +6,7 @@ use bookingq_core::{Admission, BookingState, Fence};
 
 use super::Subject;
 use super::scene::{LEASE, MS, Scene, client, enqueue, reserved, retry};
-use crate::{Scope, Settled, Settlement, Task, TaskKind, Try, Verdict};
+use crate::{Scope, Settled, Settlement, Task, TaskKind, TaskOutcome, Try};
 
 fn names(tasks: &[Task]) -> Vec<&str> {
     tasks.iter().map(|task| task.client.as_str()).collect()
@@ -66,13 +66,13 @@ pub async fn invariant_3_a_late_worker_settles_nothing(subject: &dyn Subject) {
     scene.advance(LEASE).await;
     let current = scene.claims_one().await;
     assert!(current.fence > late.fence);
-    for verdict in [reserved(), Verdict::SoldOut, retry(Duration::ZERO, Try::Counts)] {
-        assert_eq!(scene.settles(&late, verdict).await, Settled::Stale);
+    for outcome in [reserved(), TaskOutcome::SoldOut, retry(Duration::ZERO, Try::Counts)] {
+        assert_eq!(scene.settles(&late, outcome).await, Settled::Stale);
     }
     let before = scene.booking("a").await;
     assert_eq!(before.state, BookingState::Reserving);
     assert_eq!(scene.settles(&current, reserved()).await, Settled::Applied(BookingState::Reserved));
-    assert_eq!(scene.settles(&late, Verdict::SoldOut).await, Settled::Stale);
+    assert_eq!(scene.settles(&late, TaskOutcome::SoldOut).await, Settled::Stale);
     assert_eq!(scene.state("a").await, BookingState::Reserved);
     assert_eq!(scene.store().snapshot().await.unwrap().totals.stale, 4);
 }
@@ -114,17 +114,17 @@ pub async fn invariant_3_a_settlement_of_an_earlier_booking_changes_nothing(subj
     let scene = Scene::new(subject);
     scene.joins("a").await;
     let old = scene.claims_one().await;
-    scene.settles(&old, Verdict::SoldOut).await;
+    scene.settles(&old, TaskOutcome::SoldOut).await;
     scene.asks(enqueue("a", "another")).await.unwrap();
-    assert_eq!(scene.settles(&old, Verdict::SoldOut).await, Settled::Stale);
+    assert_eq!(scene.settles(&old, TaskOutcome::SoldOut).await, Settled::Stale);
     let new = scene.claims_one().await;
     let mixed = Task { booking: old.booking, ..new.clone() };
-    assert_eq!(scene.settles(&mixed, Verdict::SoldOut).await, Settled::Stale);
+    assert_eq!(scene.settles(&mixed, TaskOutcome::SoldOut).await, Settled::Stale);
     assert_eq!(scene.state("a").await, BookingState::Reserving);
 }
 
 /// A fence of nobody, and verdicts of other kinds of task.
-pub async fn invariant_3_a_verdict_that_does_not_fit_changes_nothing(subject: &dyn Subject) {
+pub async fn invariant_3_an_outcome_that_does_not_fit_changes_nothing(subject: &dyn Subject) {
     let scene = Scene::new(subject);
     let waiting = scene.joins("a").await.booking;
     let lease = crate::Lease {
@@ -133,11 +133,11 @@ pub async fn invariant_3_a_verdict_that_does_not_fit_changes_nothing(subject: &d
         place: waiting.place,
         fence: Fence(0),
     };
-    let forged = Settlement { lease, verdict: Verdict::SoldOut, busy: Duration::ZERO };
+    let forged = Settlement { lease, outcome: TaskOutcome::SoldOut, busy: Duration::ZERO };
     assert_eq!(scene.store().settle(vec![forged]).await.unwrap(), [Settled::Stale]);
     let task = scene.claims_one().await;
-    for verdict in [Verdict::Confirmed, Verdict::Released] {
-        assert_eq!(scene.settles(&task, verdict).await, Settled::Stale);
+    for outcome in [TaskOutcome::Confirmed, TaskOutcome::Released] {
+        assert_eq!(scene.settles(&task, outcome).await, Settled::Stale);
     }
     assert_eq!(scene.settles(&task, reserved()).await, Settled::Applied(BookingState::Reserved));
 }
@@ -167,7 +167,7 @@ pub async fn invariant_8_a_batch_of_any_size_is_done(subject: &dyn Subject) {
     assert_eq!(tasks.len(), CROWD);
     assert!(tasks.is_sorted_by(|a, b| a.place < b.place && a.fence < b.fence));
     let settle =
-        |task: &crate::Task| Settlement { lease: task.lease(), verdict: reserved(), busy: MS };
+        |task: &crate::Task| Settlement { lease: task.lease(), outcome: reserved(), busy: MS };
     let settled = scene.store().settle(tasks.iter().map(settle).collect()).await.unwrap();
     assert!(settled.iter().all(|one| *one == Settled::Applied(BookingState::Reserved)));
     scene.advance(super::scene::HOLD).await;

@@ -10,9 +10,10 @@ use tracing::warn;
 
 use super::decode::{self, array, number, refusal, required, text, unexpected};
 use super::record::{self, Lead, Record};
-use crate::task::{Claim, Lease, Scope, Settlement, Task, Try, Verdict};
-use crate::view::{Cancel, Confirm, Confirmed, Enqueue, Enqueued};
-use crate::{Result, StoreError, bounds};
+use crate::{
+    Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Lease, Result, Scope, Settlement,
+    StoreError, Task, TaskOutcome, Try,
+};
 
 /// Client, booking id, request and details.
 pub(super) fn push_enqueue(call: &mut Cmd, asked: &Enqueue) {
@@ -127,34 +128,40 @@ pub(super) fn push_lease(call: &mut Cmd, lease: &Lease) {
 }
 
 /// All of a batch: the slot time of all together, how many, their clients, and for each its lead
-/// and its verdict.
+/// and its outcome.
 pub(super) fn push_settlements(call: &mut Cmd, part: &[Settlement]) {
-    call.arg(part.iter().map(|settlement| bounds::busy_us(settlement.busy)).sum::<u64>())
-        .arg(part.len());
+    call.arg(
+        part.iter().map(|settlement| bookingq_queue::bounds::busy_us(settlement.busy)).sum::<u64>(),
+    )
+    .arg(part.len());
     for settlement in part {
         call.arg(settlement.lease.client.as_str());
     }
     for settlement in part {
         call.arg(Lead::of(&settlement.lease).to_string());
-        push_verdict(call, &settlement.verdict);
+        push_verdict(call, &settlement.outcome);
     }
 }
 
-/// A verdict, and as many arguments as it brings.
-fn push_verdict(call: &mut Cmd, verdict: &Verdict) {
-    let ms = |duration: Duration| millis(bounds::span(duration));
-    match verdict {
-        Verdict::Reserved { reservation, hold } => {
+/// A outcome, and as many arguments as it brings.
+fn push_verdict(call: &mut Cmd, outcome: &TaskOutcome) {
+    let ms = |duration: Duration| millis(bookingq_queue::bounds::span(duration));
+    match outcome {
+        TaskOutcome::Reserved { reservation, hold } => {
             call.arg("reserved").arg(ms(*hold)).arg(reservation.as_str())
         }
-        Verdict::SoldOut => call.arg("sold_out"),
-        Verdict::Rejected { reason } => call.arg("rejected").arg(bounds::reason(reason)),
-        Verdict::Confirmed => call.arg("confirmed"),
-        Verdict::Released => call.arg("released"),
-        Verdict::Retry { after, counts } => {
+        TaskOutcome::SoldOut => call.arg("sold_out"),
+        TaskOutcome::Rejected { reason } => {
+            call.arg("rejected").arg(bookingq_queue::bounds::reason(reason))
+        }
+        TaskOutcome::Confirmed => call.arg("confirmed"),
+        TaskOutcome::Released => call.arg("released"),
+        TaskOutcome::Retry { after, counts } => {
             call.arg("retry").arg(ms(*after)).arg(u8::from(*counts == Try::Counts))
         }
-        Verdict::GiveUp { reason } => call.arg("give_up").arg(bounds::reason(reason)),
+        TaskOutcome::GiveUp { reason } => {
+            call.arg("give_up").arg(bookingq_queue::bounds::reason(reason))
+        }
     };
 }
 

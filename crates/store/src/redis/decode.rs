@@ -8,8 +8,8 @@ use ::redis::Value;
 use bookingq_core::{Admission, Booking, BookingState, ClientId, Place, Refusal, Timestamp};
 
 use super::record::Record;
-use crate::task::Settled;
-use crate::view::{Opened, Snapshot, Totals};
+use crate::Settled;
+use crate::{Opened, Snapshot, Totals};
 use crate::{Result, StoreError};
 
 /// An answer that is not what the scripts promise.

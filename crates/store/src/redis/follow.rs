@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use super::known::{Known, Mark};
 use super::link::Link;
 use super::outbox::{self, Entry};
+use crate::Events;
 use crate::Result;
-use crate::view::Events;
 
 /// Places remembered; a process has one or two followers.
 const REMEMBERED: usize = 32;

@@ -12,8 +12,8 @@ use tracing::warn;
 
 use super::decode::{array, required, text, unexpected};
 use super::record::Lead;
+use crate::Events;
 use crate::Result;
-use crate::view::Events;
 
 /// One stream entry: all events of one store call.
 pub(super) struct Entry {

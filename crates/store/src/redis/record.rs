@@ -11,7 +11,7 @@ use bookingq_core::{
 };
 
 use super::decode::unexpected;
-use crate::task::{Lease, Task, TaskKind};
+use crate::{Lease, Task, TaskKind};
 use crate::{Result, StoreError};
 
 /// Understands a booking's text as it is found in Redis (docs/redis-keys.md), whoever wrote it.

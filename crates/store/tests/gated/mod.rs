@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, QueueName, Refusal};
-use bookingq_store::memory::MemoryStore;
+use bookingq_store::memory::{MemoryConfig, MemoryStore};
 use bookingq_store::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Opened,
     Result, Scope, Settled, Settlement, Snapshot, Store, StoreError, Swept,
@@ -33,7 +33,7 @@ impl Gated {
     /// Everybody waits.
     pub fn closed() -> Self {
         Self {
-            inner: MemoryStore::new(QueueName::new("concert").unwrap()),
+            inner: MemoryStore::new(MemoryConfig::new(QueueName::new("concert").unwrap())),
             gate: Semaphore::new(0),
             batches: Mutex::default(),
             failures: AtomicUsize::new(0),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bookingq_core::backoff::RetryPolicy;
 use bookingq_core::limits::MAX_REASON_BYTES;
-use bookingq_store::{Task, TaskKind, Try, Verdict};
+use bookingq_store::{Task, TaskKind, TaskOutcome, Try};
 
 use crate::downstream::CallError;
 use crate::downstream::booking::Answer;
@@ -23,29 +23,29 @@ pub fn classify(
     retry: &RetryPolicy,
     hold: Duration,
     chance: f64,
-) -> Verdict {
+) -> TaskOutcome {
     match (answer, &task.kind) {
         (Ok(Answer::Reserved(reservation)), TaskKind::Reserve) => {
-            Verdict::Reserved { reservation, hold }
+            TaskOutcome::Reserved { reservation, hold }
         }
-        (Ok(Answer::SoldOut), TaskKind::Reserve) => Verdict::SoldOut,
+        (Ok(Answer::SoldOut), TaskKind::Reserve) => TaskOutcome::SoldOut,
         (Ok(Answer::Rejected(reason)), TaskKind::Reserve) => {
-            Verdict::Rejected { reason: shorten(reason) }
+            TaskOutcome::Rejected { reason: shorten(reason) }
         }
         (Ok(Answer::Confirmed), TaskKind::Confirm { .. } | TaskKind::Release { .. }) => {
-            Verdict::Confirmed
+            TaskOutcome::Confirmed
         }
         (Ok(Answer::Rejected(reason)), TaskKind::Confirm { .. }) => {
-            Verdict::GiveUp { reason: shorten(reason) }
+            TaskOutcome::GiveUp { reason: shorten(reason) }
         }
-        (Ok(Answer::Released), TaskKind::Release { .. }) => Verdict::Released,
+        (Ok(Answer::Released), TaskKind::Release { .. }) => TaskOutcome::Released,
         // BookingClient never returns an answer of another kind. A retry loses nothing.
         (Ok(_), _) => retry_later(task, Try::Free, retry, chance),
         (Err(error), kind) => {
             let counts = counts(&error, health);
             let last = task.attempts + 1 >= retry.attempts;
             if *kind == TaskKind::Reserve && counts == Try::Counts && last {
-                return Verdict::GiveUp {
+                return TaskOutcome::GiveUp {
                     reason: shorten(format!(
                         "gave up after {} attempts; the last one: {error}",
                         retry.attempts
@@ -67,8 +67,8 @@ fn counts(error: &CallError, health: ServiceHealth) -> Try {
     }
 }
 
-fn retry_later(task: &Task, counts: Try, retry: &RetryPolicy, chance: f64) -> Verdict {
-    Verdict::Retry { after: retry.backoff.delay(task.attempts + 1, chance), counts }
+fn retry_later(task: &Task, counts: Try, retry: &RetryPolicy, chance: f64) -> TaskOutcome {
+    TaskOutcome::Retry { after: retry.backoff.delay(task.attempts + 1, chance), counts }
 }
 
 /// Limits a reason from outside to what the store keeps, without control characters.
@@ -104,7 +104,7 @@ mod tests {
         }
     }
 
-    fn outcome(task: &Task, error: CallError, health: ServiceHealth) -> Verdict {
+    fn outcome(task: &Task, error: CallError, health: ServiceHealth) -> TaskOutcome {
         classify(
             task,
             Err(error),
@@ -132,7 +132,7 @@ mod tests {
             (error(), ServiceHealth::CircuitOpen),
         ] {
             let outcome = outcome(&last, error, health);
-            assert!(matches!(outcome, Verdict::Retry { counts: Try::Free, .. }), "{outcome:?}");
+            assert!(matches!(outcome, TaskOutcome::Retry { counts: Try::Free, .. }), "{outcome:?}");
         }
     }
 
@@ -142,9 +142,9 @@ mod tests {
             [(silence(), ServiceHealth::AnsweringOthers), (error(), ServiceHealth::Silent)]
         {
             let early = outcome(&task(TaskKind::Reserve, 3), error.clone(), health);
-            assert!(matches!(early, Verdict::Retry { counts: Try::Counts, .. }), "{early:?}");
+            assert!(matches!(early, TaskOutcome::Retry { counts: Try::Counts, .. }), "{early:?}");
             let last = outcome(&task(TaskKind::Reserve, 4), error, health);
-            assert!(matches!(last, Verdict::GiveUp { .. }), "{last:?}");
+            assert!(matches!(last, TaskOutcome::GiveUp { .. }), "{last:?}");
         }
     }
 
@@ -157,7 +157,7 @@ mod tests {
         let release = TaskKind::Release { reservation: None, outcome: Outcome::Expired };
         for kind in [confirm, release] {
             let outcome = outcome(&task(kind, 1_000_000), error(), ServiceHealth::AnsweringOthers);
-            assert!(matches!(outcome, Verdict::Retry { .. }), "{outcome:?}");
+            assert!(matches!(outcome, TaskOutcome::Retry { .. }), "{outcome:?}");
         }
     }
 

@@ -9,7 +9,7 @@ use bookingq_core::retry::Retry;
 use bookingq_core::{BookingState, Fence};
 use bookingq_serve::trace;
 use bookingq_store::group::GroupCommit;
-use bookingq_store::{Lease, Settled, Settlement, StoreError, Task, TaskKind, Try, Verdict};
+use bookingq_store::{Lease, Settled, Settlement, StoreError, Task, TaskKind, TaskOutcome, Try};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{Instrument as _, debug, info, warn};
@@ -102,20 +102,23 @@ impl Executor {
 
     /// Gives a task back untouched: any worker may claim it at once.
     pub async fn hand_back(&self, task: &Task) -> Option<BookingState> {
-        let outcome = Verdict::Retry { after: Duration::ZERO, counts: Try::Free };
+        let outcome = TaskOutcome::Retry { after: Duration::ZERO, counts: Try::Free };
         self.settle(task, outcome, Duration::ZERO).await
     }
 
-    async fn outcome(&self, task: &Task, start: Instant) -> Verdict {
+    async fn outcome(&self, task: &Task, start: Instant) -> TaskOutcome {
         if task.cancelled {
-            return Verdict::GiveUp { reason: "cancelled by the client".to_owned() };
+            return TaskOutcome::GiveUp { reason: "cancelled by the client".to_owned() };
         }
         if self.is_sold_out(task).await {
-            return Verdict::SoldOut;
+            return TaskOutcome::SoldOut;
         }
         let ExecutorConfig { hold, retry } = &self.config;
         let answer = self.booking.perform(task, *hold).await;
-        let outcome = answer.as_ref().map_or_else(|error| error.as_str(), |answer| answer.as_str());
+        let outcome = answer.as_ref().map_or_else(
+            crate::downstream::CallError::as_str,
+            crate::downstream::booking::Answer::as_str,
+        );
         self.count_call("booking", task.kind.as_str(), outcome, start);
         let open = f64::from(u8::from(self.booking.breaker.is_open()));
         self.metrics.tasks.circuit_open.with_label_values(&["booking"]).set(open);
@@ -152,9 +155,14 @@ impl Executor {
     }
 
     /// Settles, repeating while the result is unknown, until it is known or the future is dropped.
-    async fn settle(&self, task: &Task, outcome: Verdict, busy: Duration) -> Option<BookingState> {
+    async fn settle(
+        &self,
+        task: &Task,
+        outcome: TaskOutcome,
+        busy: Duration,
+    ) -> Option<BookingState> {
         let label = label(&outcome);
-        let settlement = Settlement { lease: task.lease(), verdict: outcome, busy };
+        let settlement = Settlement { lease: task.lease(), outcome, busy };
         let is_transient = |error: &StoreError| {
             self.metrics.store_failed(error);
             error.is_transient()
@@ -202,15 +210,15 @@ impl Drop for Held<'_> {
 }
 
 /// The word used in metrics and logs.
-fn label(outcome: &Verdict) -> &'static str {
+fn label(outcome: &TaskOutcome) -> &'static str {
     match outcome {
-        Verdict::Reserved { .. } => "reserved",
-        Verdict::SoldOut => "sold_out",
-        Verdict::Rejected { .. } => "rejected",
-        Verdict::Confirmed => "confirmed",
-        Verdict::Released => "released",
-        Verdict::Retry { counts: Try::Counts, .. } => "retry",
-        Verdict::Retry { counts: Try::Free, .. } => "retry_free",
-        Verdict::GiveUp { .. } => "give_up",
+        TaskOutcome::Reserved { .. } => "reserved",
+        TaskOutcome::SoldOut => "sold_out",
+        TaskOutcome::Rejected { .. } => "rejected",
+        TaskOutcome::Confirmed => "confirmed",
+        TaskOutcome::Released => "released",
+        TaskOutcome::Retry { counts: Try::Counts, .. } => "retry",
+        TaskOutcome::Retry { counts: Try::Free, .. } => "retry_free",
+        TaskOutcome::GiveUp { .. } => "give_up",
     }
 }

@@ -18,7 +18,7 @@ use bookingq_serve::tls::ClientTls;
 use bookingq_sim::booking::BookingSim;
 use bookingq_sim::spec::BookingSpec;
 use bookingq_store::Store;
-use bookingq_store::memory::MemoryStore;
+use bookingq_store::StoreConfig;
 use bookingq_worker::config::Downstream;
 use bookingq_worker::{Worker, WorkerConfig, WorkerHandle};
 use tonic::Status;
@@ -49,7 +49,7 @@ impl World {
         let spec = spec.parse::<BookingSpec>().unwrap();
         let queue = QueueName::new("concert").unwrap();
         Self {
-            store: Arc::new(MemoryStore::new(queue)),
+            store: bookingq_store::open(StoreConfig::memory(queue)).unwrap(),
             booking: BookingSim::start(spec, local()).await.unwrap(),
         }
     }

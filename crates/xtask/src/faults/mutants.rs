@@ -31,7 +31,7 @@ const CANCEL: &str = "crates/store/src/redis/scripts/cancel.lua";
 const SWEEP: &str = "crates/store/src/redis/scripts/sweep.lua";
 const SERVICE: &str = "crates/worker/src/service/enqueue.rs";
 const BOOKING: &str = "crates/worker/src/downstream/booking.rs";
-const JUDGE: &str = "crates/worker/src/processing/judge.rs";
+const CLASSIFY: &str = "crates/worker/src/processing/classify.rs";
 
 const MUTANTS: [Mutant; 12] = [
     Mutant {
@@ -83,7 +83,7 @@ const MUTANTS: [Mutant; 12] = [
             "if find(value, sub(lead, 1, 50), 1, true) == 1 then",
         )],
         // Somebody else must still have the task when the late worker comes back.
-        options: &["--only", "stop-worker", "--only", "half-open", "--only", "shop-slow", "--for", "40s", "--bookings", "5000"],
+        options: &["--only", "stop-worker", "--only", "half-open", "--only", "service-slow", "--for", "40s", "--bookings", "5000"],
     },
     Mutant {
         name: "forget-a-dead-worker",
@@ -147,12 +147,12 @@ const MUTANTS: [Mutant; 12] = [
         name: "trust-the-workers-clock",
         breaks: &[7],
         edits: &[(
-            JUDGE,
-            "TaskKind::Reserve) => Verdict::Reserved { reservation, hold },",
-            "TaskKind::Reserve) => {
+            CLASSIFY,
+            "            TaskOutcome::Reserved { reservation, hold }\n",
+            "
             let own = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            Verdict::Reserved { reservation, hold: hold + Duration::from_millis(own.subsec_millis().into()) }
-        }",
+            TaskOutcome::Reserved { reservation, hold: hold + Duration::from_millis(own.subsec_millis().into()) }
+",
         )],
         options: &[],
     },

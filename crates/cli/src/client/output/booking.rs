@@ -1,18 +1,18 @@
-//! A booking as it is shown.
+//! How a booking is shown.
 
 use std::io;
 use std::time::Duration;
 
+use bookingq_core::BookingState;
 use bookingq_proto::v1;
 use serde::Serialize;
 
 use super::{Output, about, moment, print_json, print_table, seconds};
 
-/// A booking, in the words of the contract.
+/// A booking, with the field names of the contract.
 #[derive(Debug, PartialEq, Serialize)]
-// The names are those of the contract.
 #[allow(clippy::struct_field_names)]
-pub struct Booking {
+pub struct BookingOutput {
     queue: String,
     client_id: String,
     booking_id: String,
@@ -34,16 +34,18 @@ pub struct Booking {
     outcome: Option<&'static str>,
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
-    /// Only after enqueue: the place was there before.
+    /// Only after enqueue: the call found this booking and made none.
     #[serde(skip_serializing_if = "Option::is_none")]
     existing: Option<bool>,
 }
 
-impl From<v1::Booking> for Booking {
-    fn from(booking: v1::Booking) -> Self {
-        let outcome = booking.outcome().to_core().map(bookingq_core::BookingState::as_str);
-        Self {
-            state: state_word(booking.state()),
+impl BookingOutput {
+    /// Reads the booking of an answer.
+    pub fn parse(booking: Option<v1::Booking>) -> anyhow::Result<Self> {
+        let Some(booking) = booking else { anyhow::bail!("the answer has no booking") };
+        let outcome = booking.outcome().to_core().map(BookingState::as_str);
+        Ok(Self {
+            state: booking.state().to_core().map_or("unknown", BookingState::as_str),
             outcome,
             queue_number: booking.queue_number,
             position: (booking.position > 0).then_some(booking.position),
@@ -57,48 +59,33 @@ impl From<v1::Booking> for Booking {
             reservation_id: booking.reservation_id,
             reason: booking.reason,
             existing: None,
-        }
+        })
     }
-}
 
-impl Booking {
-    /// Whether the place was there before the call that brought it.
+    /// Adds whether the booking existed before the call.
     pub fn existing(self, existing: bool) -> Self {
         Self { existing: Some(existing), ..self }
     }
 
-    /// Shows it.
+    /// Prints it to stdout.
     pub fn print(&self, output: Output) -> io::Result<()> {
-        match output {
-            Output::Json => print_json(self),
-            Output::Table => print_table(
-                &[
-                    "CLIENT",
-                    "STATE",
-                    "POSITION",
-                    "NUMBER",
-                    "WAIT",
-                    "PAY BEFORE",
-                    "BOOKING",
-                    "REQUEST",
-                    "NOTE",
-                ],
-                &[vec![
-                    self.client_id.clone(),
-                    self.state.to_owned(),
-                    self.position.map(|position| position.to_string()).unwrap_or_default(),
-                    self.queue_number.to_string(),
-                    self.eta(),
-                    self.deadline.clone().unwrap_or_default(),
-                    self.booking_id.clone(),
-                    self.request_id.clone(),
-                    self.note(),
-                ]],
-            ),
+        if output == Output::Json {
+            return print_json(self);
         }
+        print_table(&[
+            ("CLIENT", self.client_id.clone()),
+            ("STATE", self.state.to_owned()),
+            ("POSITION", self.position.map(|position| position.to_string()).unwrap_or_default()),
+            ("NUMBER", self.queue_number.to_string()),
+            ("WAIT", self.eta()),
+            ("PAY BEFORE", self.deadline.clone().unwrap_or_default()),
+            ("BOOKING", self.booking_id.clone()),
+            ("REQUEST", self.request_id.clone()),
+            ("NOTE", self.note()),
+        ])
     }
 
-    /// What happened, as a person would say it.
+    /// The state and its details in one line.
     pub fn sentence(&self) -> String {
         let detail = match (self.position, &self.deadline, self.outcome) {
             (Some(position), _, _) if self.eta().is_empty() => format!("position {position}"),
@@ -109,11 +96,11 @@ impl Booking {
             }
             _ => String::new(),
         };
-        let told: Vec<&str> = [detail.as_str(), self.reason.as_str()]
+        let details: Vec<&str> = [detail.as_str(), self.reason.as_str()]
             .into_iter()
             .filter(|text| !text.is_empty())
             .collect();
-        format!("{:<10} {}", self.state, told.join("; ")).trim_end().to_owned()
+        format!("{:<10} {}", self.state, details.join("; ")).trim_end().to_owned()
     }
 
     fn eta(&self) -> String {
@@ -123,15 +110,10 @@ impl Booking {
     }
 
     fn note(&self) -> String {
-        match (self.existing, self.reason.is_empty()) {
-            (Some(true), _) => "this place was there before".to_owned(),
-            (_, false) => self.reason.clone(),
-            _ => String::new(),
+        if self.existing == Some(true) {
+            "existing booking".to_owned()
+        } else {
+            self.reason.clone()
         }
     }
-}
-
-/// The state's word.
-fn state_word(state: v1::BookingState) -> &'static str {
-    state.to_core().map_or("unknown", bookingq_core::BookingState::as_str)
 }

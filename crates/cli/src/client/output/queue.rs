@@ -1,4 +1,4 @@
-//! The line as a whole as it is shown.
+//! How a queue is shown.
 
 use std::io;
 use std::time::Duration;
@@ -8,38 +8,37 @@ use serde::Serialize;
 
 use super::{Output, about, moment, print_json, print_table, seconds};
 
-/// The line as a whole, in the words of the contract.
+/// A queue, with the field names of the contract.
 #[derive(Debug, Serialize)]
-// The names are those of the contract.
 #[allow(clippy::struct_field_names)]
-pub struct Queue {
+pub struct QueueOutput {
     /// Its name.
     pub queue: String,
     /// Open, Paused or Closed.
     pub admission: &'static str,
-    /// In the line.
+    /// Bookings in the line.
     pub backlog: u64,
-    /// In workers' hands.
+    /// Bookings that a worker is processing.
     pub in_flight: u64,
-    /// Waiting for payment.
+    /// Reservations that wait for payment.
     pub holds: u64,
-    /// The queue number at the front; 0 when nobody waits.
+    /// The queue number at the front; 0 when the line is empty.
     pub now_serving: u64,
     /// How long the front has waited.
     pub oldest_wait_seconds: f64,
-    /// Leaving the front each second.
+    /// Bookings that leave the front each second.
     pub rate: f64,
-    /// Counters since the queue exists.
-    pub totals: Totals,
+    /// Counters since the queue was created.
+    pub totals: TotalsOutput,
     /// The store's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub now: Option<String>,
 }
 
-/// Counters since the queue exists.
+/// Counters since the queue was created.
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)]
-pub struct Totals {
+pub struct TotalsOutput {
     pub enqueued: u64,
     pub dispatched: u64,
     pub reserved: u64,
@@ -51,7 +50,7 @@ pub struct Totals {
     pub failed: u64,
 }
 
-impl From<v1::GetQueueResponse> for Queue {
+impl From<v1::GetQueueResponse> for QueueOutput {
     fn from(queue: v1::GetQueueResponse) -> Self {
         let admission = match queue.admission() {
             v1::Admission::Unspecified => "unknown",
@@ -68,7 +67,7 @@ impl From<v1::GetQueueResponse> for Queue {
             now_serving: queue.now_serving,
             oldest_wait_seconds: queue.oldest_wait.as_ref().map(seconds).unwrap_or_default(),
             rate: queue.rate,
-            totals: Totals {
+            totals: TotalsOutput {
                 enqueued: totals.enqueued,
                 dispatched: totals.dispatched,
                 reserved: totals.reserved,
@@ -85,49 +84,32 @@ impl From<v1::GetQueueResponse> for Queue {
     }
 }
 
-impl Queue {
-    /// Shows it.
+impl QueueOutput {
+    /// Prints it to stdout.
     pub fn print(&self, output: Output) -> io::Result<()> {
-        match output {
-            Output::Json => print_json(self),
-            Output::Table => print_table(
-                &[
-                    "QUEUE",
-                    "ADMISSION",
-                    "WAITING",
-                    "IN FLIGHT",
-                    "HOLDS",
-                    "NOW SERVING",
-                    "OLDEST",
-                    "RATE/S",
-                    "CONFIRMED",
-                    "EXPIRED",
-                    "CANCELLED",
-                    "SOLD OUT",
-                    "REJECTED",
-                    "FAILED",
-                ],
-                &[vec![
-                    self.queue.clone(),
-                    self.admission.to_owned(),
-                    self.backlog.to_string(),
-                    self.in_flight.to_string(),
-                    self.holds.to_string(),
-                    self.now_serving.to_string(),
-                    self.oldest(),
-                    format!("{:.1}", self.rate),
-                    self.totals.confirmed.to_string(),
-                    self.totals.expired.to_string(),
-                    self.totals.cancelled.to_string(),
-                    self.totals.sold_out.to_string(),
-                    self.totals.rejected.to_string(),
-                    self.totals.failed.to_string(),
-                ]],
-            ),
+        if output == Output::Json {
+            return print_json(self);
         }
+        let totals = &self.totals;
+        print_table(&[
+            ("QUEUE", self.queue.clone()),
+            ("ADMISSION", self.admission.to_owned()),
+            ("WAITING", self.backlog.to_string()),
+            ("IN FLIGHT", self.in_flight.to_string()),
+            ("HOLDS", self.holds.to_string()),
+            ("NOW SERVING", self.now_serving.to_string()),
+            ("OLDEST", self.oldest()),
+            ("RATE/S", format!("{:.1}", self.rate)),
+            ("CONFIRMED", totals.confirmed.to_string()),
+            ("EXPIRED", totals.expired.to_string()),
+            ("CANCELLED", totals.cancelled.to_string()),
+            ("SOLD OUT", totals.sold_out.to_string()),
+            ("REJECTED", totals.rejected.to_string()),
+            ("FAILED", totals.failed.to_string()),
+        ])
     }
 
-    /// How long the front has waited, for a person.
+    /// How long the front has waited, in whole seconds.
     pub fn oldest(&self) -> String {
         about(Duration::from_secs_f64(self.oldest_wait_seconds.max(0.0)))
     }

@@ -1,27 +1,27 @@
-//! Limits that both stores put on values that arrive without one: spans of time, and reasons.
+//! Limits that every store puts on values that arrive without one: spans of time, and reasons.
 
 use std::time::Duration;
 
 use bookingq_core::limits::MAX_REASON_BYTES;
 
-/// Longest lease, hold, retry wait or retention: 100 years. With it every moment stays below 10^14
-/// ms, the largest whole number that Lua writes without an exponent.
-pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// Longest lease, hold, retry wait or retention: 100 years. It keeps every moment below 10^14 ms,
+/// the largest whole number that Lua writes without an exponent.
+pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// The span, at most [`LONGEST`].
-pub(crate) fn span(duration: Duration) -> Duration {
+pub fn span(duration: Duration) -> Duration {
     duration.min(LONGEST)
 }
 
 /// A task's slot time in microseconds, at most a year, so that the sum over a batch stays a whole
 /// number in Lua.
-pub(crate) fn busy_us(duration: Duration) -> u64 {
+pub fn busy_us(duration: Duration) -> u64 {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     u64::try_from(duration.min(YEAR).as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The reason, cut at a character boundary to what is kept of one, and on one line.
-pub(crate) fn reason(text: &str) -> String {
+/// The reason on one line, cut at a character boundary to [`MAX_REASON_BYTES`].
+pub fn reason(text: &str) -> String {
     let kept = &text[..text.floor_char_boundary(MAX_REASON_BYTES)];
     kept.chars().map(|c| if c.is_ascii_control() { ' ' } else { c }).collect()
 }

@@ -1,14 +1,24 @@
-//! The embedded store's outbox: the newest events, in order.
+//! The outbox: the newest events, in order.
 
 use std::collections::VecDeque;
 
 use bookingq_core::{Event, EventSeq};
 
-use crate::view::Events;
+/// A piece of the outbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Events {
+    /// Oldest first.
+    pub events: Vec<Event>,
+    /// Where to read on; equals the `after` of the call when there were no events.
+    pub next: EventSeq,
+    /// Events between `after` and the first one here are gone, because they were trimmed or the
+    /// store lost its data: the follower must resync.
+    pub gap: bool,
+}
 
 /// The newest events.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     kept: VecDeque<Event>,
     cap: usize,
     /// The newest event ever written.
@@ -19,7 +29,7 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// Keeps at most `cap` events, and at least one.
-    pub(super) fn new(cap: usize) -> Self {
+    pub(crate) fn new(cap: usize) -> Self {
         Self {
             kept: VecDeque::new(),
             cap: cap.max(1),
@@ -28,8 +38,8 @@ impl Outbox {
         }
     }
 
-    /// Appends an event and gives it its place in the order.
-    pub(super) fn push(&mut self, mut event: Event) {
+    /// Appends an event and numbers it.
+    pub(crate) fn push(&mut self, mut event: Event) {
         // A clock that went back must not make the order go back.
         let ms = event.at.0.max(self.last.ms);
         let entry = if ms == self.last.ms { self.last.entry() + 1 } else { 0 };
@@ -43,19 +53,19 @@ impl Outbox {
         }
     }
 
-    /// The newest event's place.
-    pub(super) fn last(&self) -> EventSeq {
+    /// The newest event.
+    pub(crate) fn last(&self) -> EventSeq {
         self.last
     }
 
     /// How many are kept.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.kept.len()
     }
 
-    /// What came after `after`, at most `max` and at least one if there is one.
-    pub(super) fn after(&self, after: EventSeq, max: usize) -> Events {
-        // Somebody who has seen more than was ever written here followed another store.
+    /// At most `max` events after `after`, and at least one if there is one.
+    pub(crate) fn after(&self, after: EventSeq, max: usize) -> Events {
+        // A follower that has seen more than was ever written here followed another store.
         if after > self.last {
             return Events { events: Vec::new(), next: self.last, gap: true };
         }

@@ -1,16 +1,16 @@
-//! One booking as the embedded store keeps it.
+//! One booking as the engine keeps it.
 
 use bookingq_core::{
     Booking, BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, Place,
     RequestId, ReservationId, Timestamp,
 };
 
+use crate::request::Enqueue;
 use crate::task::{Lease, Task, TaskKind};
-use crate::view::Enqueue;
 
-/// Where a booking is kept: always in exactly one place.
+/// The one set of the index that holds a booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Slot {
+pub(crate) enum Slot {
     /// In the line.
     Line,
     /// A task; due once this moment has come.
@@ -23,31 +23,30 @@ pub(super) enum Slot {
 
 /// One booking.
 #[derive(Debug, Clone)]
-pub(super) struct Record {
-    pub(super) id: BookingId,
-    pub(super) request: RequestId,
-    pub(super) state: BookingState,
-    pub(super) slot: Slot,
-    pub(super) place: Place,
-    pub(super) enqueued_at: Timestamp,
-    pub(super) details: Details,
-    pub(super) trace: Option<String>,
+pub(crate) struct Record {
+    pub(crate) id: BookingId,
+    pub(crate) request: RequestId,
+    pub(crate) state: BookingState,
+    pub(crate) slot: Slot,
+    pub(crate) place: Place,
+    pub(crate) enqueued_at: Timestamp,
+    pub(crate) details: Details,
+    pub(crate) trace: Option<String>,
     /// The newest claim; 0 before the first.
-    pub(super) fence: Fence,
-    /// The newest claim that was settled. A task is in somebody's hands while this is below
-    /// `fence`.
-    pub(super) settled: Fence,
-    pub(super) attempts: u32,
-    pub(super) reservation: Option<ReservationId>,
-    pub(super) deadline: Option<Timestamp>,
-    pub(super) payment: Option<PaymentId>,
-    pub(super) outcome: Option<Outcome>,
-    pub(super) reason: String,
+    pub(crate) fence: Fence,
+    /// The newest claim that was settled. A worker holds the task while this is below `fence`.
+    pub(crate) settled: Fence,
+    pub(crate) attempts: u32,
+    pub(crate) reservation: Option<ReservationId>,
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) payment: Option<PaymentId>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) reason: String,
 }
 
 impl Record {
     /// A new booking at the end of the line.
-    pub(super) fn new(asked: &Enqueue, place: Place, now: Timestamp) -> Self {
+    pub(crate) fn new(asked: &Enqueue, place: Place, now: Timestamp) -> Self {
         Self {
             id: asked.booking,
             request: asked.request.clone(),
@@ -68,23 +67,23 @@ impl Record {
         }
     }
 
-    /// Whether a worker has the task just now, as far as anybody knows.
-    pub(super) fn in_hand(&self) -> bool {
+    /// Whether a worker holds the task, unless its lease has ended.
+    pub(crate) fn is_held(&self) -> bool {
         self.state.is_leased() && self.settled < self.fence
     }
 
     /// Whether this lease names the newest claim of this booking.
-    pub(super) fn is_newest_claim(&self, lease: &Lease) -> bool {
+    pub(crate) fn is_newest_claim(&self, lease: &Lease) -> bool {
         self.id == lease.booking && self.fence == lease.fence && self.fence > Fence(0)
     }
 
-    /// Whether the client has left while the Booking Service was being asked.
-    pub(super) fn is_leaving(&self) -> bool {
+    /// Whether the client left while a worker was reserving.
+    pub(crate) fn is_leaving(&self) -> bool {
         self.state == BookingState::Reserving && self.outcome == Some(Outcome::Cancelled)
     }
 
-    /// What can be seen of it.
-    pub(super) fn booking(&self, client: &ClientId, position: Option<u64>) -> Booking {
+    /// The booking as clients see it.
+    pub(crate) fn booking(&self, client: &ClientId, position: Option<u64>) -> Booking {
         Booking {
             client: client.clone(),
             id: self.id,
@@ -102,7 +101,7 @@ impl Record {
     }
 
     /// The task of its state, as if claimed before; `None` when its state asks for none.
-    pub(super) fn task(&self, client: &ClientId) -> Option<Task> {
+    pub(crate) fn task(&self, client: &ClientId) -> Option<Task> {
         let kind = match self.state {
             BookingState::Reserving => TaskKind::Reserve,
             BookingState::Confirming => TaskKind::Confirm {

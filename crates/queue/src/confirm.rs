@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use bookingq_core::{BookingState, Fence, Outcome, Refusal, Timestamp};
 
-use super::queue::Queue;
-use super::record::{Record, Slot};
 use crate::bounds;
-use crate::view::{Confirm, Confirmed};
+use crate::queue::Queue;
+use crate::record::{Record, Slot};
+use crate::request::{Confirm, Confirmed};
 
 impl Queue {
-    /// It wins if the hold's deadline has not come yet.
-    pub(super) fn confirm(
+    /// The payment wins if it comes before the deadline of the hold: the booking is confirming, and
+    /// the caller has its task for `lease`.
+    pub fn confirm(
         &mut self,
         paid: &Confirm,
         lease: Duration,
@@ -29,18 +30,18 @@ impl Queue {
         if record.deadline.is_none_or(|deadline| now >= deadline) {
             return Err(Refusal::HoldExpired);
         }
-        let registers = &mut self.registers;
-        registers.totals.claimed += 1;
-        record.fence = Fence(registers.totals.claimed);
+        let index = &mut self.index;
+        index.totals.claimed += 1;
+        record.fence = Fence(index.totals.claimed);
         record.payment = Some(paid.payment.clone());
         let end = now + bounds::span(lease);
-        registers.transition(client, record, BookingState::Confirming, Slot::Leased(end), now);
+        index.transition(client, record, BookingState::Confirming, Slot::Leased(end), now);
         let task = record.task(client).ok_or(Refusal::BookingNotFound)?;
         Ok(Confirmed::Won(Box::new(task), record.booking(client, None)))
     }
 }
 
-/// The answer when there is no hold to pay for (any more).
+/// The answer when there is no hold to pay for.
 fn answer_again(record: &Record, paid: &Confirm) -> Result<Confirmed, Refusal> {
     use BookingState as S;
     let same = record.payment.as_ref() == Some(&paid.payment);

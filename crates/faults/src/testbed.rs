@@ -1,0 +1,274 @@
+//! The testbed of a run: Redis, workers, the sweeper, the Booking Service, and a proxy on every
+//! connection between them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use bookingq_core::QueueName;
+use bookingq_core::backoff::Backoff;
+use bookingq_harness::port::free_address;
+use bookingq_harness::{Fsync, Process, ProcessSpec, RedisOptions, RedisServer, Restart, Signal};
+use bookingq_sim::BookingSim;
+use bookingq_sim::booking::Shop;
+use bookingq_sim::share::Share;
+use bookingq_sim::spec::{BookingSpec, Faults, Refusals};
+
+use crate::clocks::Clocks;
+use crate::plan::{Fault, FaultSignal, FaultStep, FaultTarget, FaultyLink, ServiceFault};
+use crate::proxy::Proxy;
+use crate::redis_fault;
+
+/// How long a client has to pay: short, so that a run sees many deadlines.
+pub const HOLD: Duration = Duration::from_secs(3);
+/// Longest wait for the port of a worker.
+const START: Duration = Duration::from_secs(20);
+/// Between an end and the next start: as a kubelet's first restart, only quicker.
+const RESTART: Restart = Restart::Always(Backoff {
+    initial: Duration::from_millis(200),
+    max: Duration::from_millis(200),
+});
+/// The queue's name.
+const QUEUE: &str = "faults";
+
+/// Everything that runs.
+#[derive(Debug)]
+pub struct Testbed {
+    redis: RedisServer,
+    processes: BTreeMap<FaultTarget, Process>,
+    links: BTreeMap<FaultyLink, Proxy>,
+    booking: BookingSim,
+    clocks: Option<Clocks>,
+}
+
+/// What a testbed consists of.
+#[derive(Debug)]
+pub struct TestbedOptions<'a> {
+    /// The program under test.
+    pub program: &'a Path,
+    /// Where logs and data go.
+    pub folder: &'a Path,
+    /// Number of workers.
+    pub workers: usize,
+    /// Tickets to sell.
+    pub stock: u64,
+    /// The seed of the Booking Service's random choices.
+    pub seed: u64,
+}
+
+/// The queue's name.
+pub fn queue() -> Result<QueueName> {
+    Ok(QueueName::new(QUEUE)?)
+}
+
+/// The faults of the Booking Service when none is injected: those that any service has.
+fn everyday() -> Faults {
+    Faults {
+        latency: Duration::from_millis(5),
+        jitter: Duration::from_millis(20),
+        errors: Share::percent(1),
+        lost_replies: Share::percent(1),
+    }
+}
+
+fn everyday_refusals() -> Refusals {
+    Refusals { rejects: Share::percent(2), confirm_rejects: Share::percent(2) }
+}
+
+impl Testbed {
+    /// Starts everything and waits until it serves.
+    pub async fn start(options: &TestbedOptions<'_>) -> Result<Self> {
+        let data = options.folder.join("redis");
+        std::fs::create_dir_all(&data)?;
+        let redis = RedisOptions {
+            restart: RESTART,
+            directory: Some(data),
+            ..RedisOptions::new(Fsync::Always)
+        };
+        let spec = BookingSpec {
+            stock: options.stock,
+            faults: everyday(),
+            refusals: everyday_refusals(),
+            keeps: None,
+            seed: options.seed,
+        };
+        let mut testbed = Self {
+            redis: redis.start(|_| ())?,
+            processes: BTreeMap::new(),
+            links: BTreeMap::new(),
+            booking: BookingSim::start(spec, SocketAddr::from(([127, 0, 0, 1], 0))).await?,
+            clocks: Clocks::find(options.folder, options.workers)?,
+        };
+        for number in 0..options.workers {
+            testbed.add_worker(number, options).await?;
+        }
+        let redis = testbed.link(FaultyLink::SweeperRedis).await?;
+        let booking = testbed.link(FaultyLink::SweeperService).await?;
+        let sweeper = spec_of("sweep", "sweeper", options, redis, booking);
+        testbed.processes.insert(FaultTarget::Sweeper, Process::start(sweeper)?);
+        Ok(testbed)
+    }
+
+    /// The URL of Redis without a proxy, for the checker.
+    pub fn redis(&self) -> String {
+        self.redis.url()
+    }
+
+    /// The addresses of the workers for clients, each behind its proxy.
+    pub fn endpoints(&self) -> Vec<SocketAddr> {
+        let clients = self.links.iter().filter(|(link, _)| matches!(link, FaultyLink::Clients(_)));
+        clients.map(|(_, proxy)| proxy.address()).collect()
+    }
+
+    /// The Booking Service's ledger.
+    pub fn ledger(&self) -> &Shop {
+        self.booking.shop()
+    }
+
+    /// Every process.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        std::iter::once(self.redis.process()).chain(self.processes.values())
+    }
+
+    /// Whether the clocks of workers can be changed here.
+    pub fn has_clocks(&self) -> bool {
+        self.clocks.is_some()
+    }
+
+    /// Injects the fault of a step. It ends by itself, except a fault of the Booking Service, which
+    /// [`Self::clear_service_fault`] ends.
+    pub fn inject(&self, step: &FaultStep) {
+        let time = Duration::from_millis(step.lasts_ms);
+        match step.fault {
+            Fault::Process(target, signal) => self.signal(target, signal, time),
+            Fault::Network(link, fault) => {
+                if let Some(proxy) = self.links.get(&link) {
+                    proxy.inject(fault, time);
+                }
+            }
+            Fault::Redis(fault) => redis_fault::inject(self.redis(), fault, time),
+            Fault::Service(fault) => self.inject_into_service(fault, time),
+            Fault::Clock(worker, seconds) => {
+                if let Some(clocks) = &self.clocks {
+                    clocks.set(worker, seconds);
+                }
+            }
+        }
+    }
+
+    /// The Booking Service has only its everyday faults again.
+    pub fn clear_service_fault(&self) {
+        self.ledger().conduct().set_faults(everyday());
+        self.ledger().set_refusals(everyday_refusals());
+    }
+
+    /// Ends all faults.
+    pub async fn clear(&self) {
+        self.clear_service_fault();
+        self.booking.resume();
+        for proxy in self.links.values() {
+            proxy.clear();
+        }
+        for process in self.processes() {
+            process.signal(Signal::CONT);
+        }
+        redis_fault::clear(&self.redis()).await;
+    }
+
+    /// Stops everything, callers first.
+    pub async fn stop(self) {
+        let Self { redis, processes, links, booking, .. } = self;
+        futures::future::join_all(processes.into_values().map(Process::stop)).await;
+        redis.stop().await;
+        drop(links);
+        booking.shutdown().await;
+    }
+
+    fn signal(&self, target: FaultTarget, signal: FaultSignal, time: Duration) {
+        let process = match target {
+            FaultTarget::Redis => Some(self.redis.process()),
+            other => self.processes.get(&other),
+        };
+        match (process, signal) {
+            (None, _) => {}
+            (Some(process), FaultSignal::Kill) => process.signal(Signal::KILL),
+            (Some(process), FaultSignal::Term) => process.signal(Signal::TERM),
+            (Some(process), FaultSignal::Stop) => process.freeze(time),
+        }
+    }
+
+    fn inject_into_service(&self, fault: ServiceFault, time: Duration) {
+        let set_faults = |faults| self.ledger().conduct().set_faults(faults);
+        match fault {
+            ServiceFault::Out => self.booking.pause_for(time),
+            ServiceFault::Failing(percent) => {
+                let share = Share::percent(percent);
+                set_faults(Faults { errors: share, lost_replies: share, ..everyday() });
+            }
+            ServiceFault::Slow(milliseconds) => {
+                let latency = Duration::from_millis(milliseconds);
+                set_faults(Faults { latency, ..everyday() });
+            }
+            ServiceFault::Refusing(percent) => {
+                let share = Share::percent(percent);
+                self.ledger().set_refusals(Refusals { rejects: share, confirm_rejects: share });
+            }
+        }
+    }
+
+    async fn add_worker(&mut self, number: usize, options: &TestbedOptions<'_>) -> Result<()> {
+        let listen = free_address()?;
+        self.links.insert(FaultyLink::Clients(number), Proxy::start(listen).await?);
+        let redis = self.link(FaultyLink::WorkerRedis(number)).await?;
+        let booking = self.link(FaultyLink::WorkerService(number)).await?;
+        let mut spec = spec_of("worker", &format!("worker-{number}"), options, redis, booking)
+            .arguments(["--listen".to_owned(), listen.to_string()])
+            .arguments(["--linger", "200ms", "--grace", "4s", "--outbox-entries", "4000000"]);
+        spec.port = Some(listen);
+        if let Some(clocks) = &self.clocks {
+            spec.environment = clocks.environment(number);
+        }
+        let worker = Process::start(spec)?;
+        worker.wait_ready(START)?;
+        self.processes.insert(FaultTarget::Worker(number), worker);
+        Ok(())
+    }
+
+    /// A proxy to Redis or to the Booking Service.
+    async fn link(&mut self, link: FaultyLink) -> Result<SocketAddr> {
+        let target = match link {
+            FaultyLink::WorkerRedis(_) | FaultyLink::SweeperRedis => self.redis.address(),
+            _ => self.booking.address(),
+        };
+        let proxy = Proxy::start(target).await?;
+        let address = proxy.address();
+        self.links.insert(link, proxy);
+        Ok(address)
+    }
+}
+
+/// A process of the program under test. Its times are short, so that a run sees each of them pass
+/// many times.
+fn spec_of(
+    verb: &str,
+    name: &str,
+    options: &TestbedOptions<'_>,
+    redis: SocketAddr,
+    booking: SocketAddr,
+) -> ProcessSpec {
+    let hold = humantime::format_duration(HOLD);
+    let mut spec = ProcessSpec::new(name, options.program).arguments([
+        verb.to_owned(),
+        format!("--queue={QUEUE}"),
+        format!("--redis=redis://{redis}"),
+        format!("--booking=http://{booking}"),
+        format!("--hold={hold}"),
+    ]);
+    spec = spec.arguments(["--lease=2s", "--retry-initial=50ms", "--retry-max=1s"]);
+    spec = spec.arguments(["--redis-deadline=1s", "--booking-timeout=1s"]);
+    spec.log = Some(options.folder.join(format!("{name}.log")));
+    spec.restart = RESTART;
+    spec
+}

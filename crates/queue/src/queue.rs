@@ -1,0 +1,150 @@
+//! One queue: its bookings, and what can be read of it. Each transition has a file of its own.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::time::Duration;
+
+use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, RequestId, Timestamp};
+
+use crate::bounds;
+use crate::index::Index;
+use crate::notifier::{Notifier, NotifierLease};
+use crate::outbox::Events;
+use crate::record::{Record, Slot};
+use crate::snapshot::Snapshot;
+
+/// One queue's bookings and events.
+///
+/// ```
+/// use bookingq_core::{BookingId, ClientId, Details, RequestId, Timestamp};
+/// use bookingq_queue::{Enqueue, Queue};
+/// use std::time::Duration;
+///
+/// let mut queue = Queue::new(Duration::from_secs(3600), 1000);
+/// let anna = Enqueue {
+///     client: ClientId::new("anna").unwrap(),
+///     request: RequestId::new("r1").unwrap(),
+///     booking: BookingId::from_u128(1),
+///     details: Details::default(),
+///     trace: None,
+/// };
+/// let enqueued = queue.enqueue(&anna, Timestamp(1_800_000_000_000)).unwrap();
+/// assert_eq!(enqueued.booking.position, Some(1));
+/// ```
+#[derive(Debug)]
+pub struct Queue {
+    /// The newest of each client.
+    pub(crate) bookings: HashMap<ClientId, Record>,
+    /// Ended bookings of clients that have a newer one, by the request that made them, until their
+    /// retention ends.
+    pub(crate) earlier: HashMap<(ClientId, RequestId), Record>,
+    earlier_ends: BTreeSet<(Timestamp, ClientId, RequestId)>,
+    pub(crate) index: Index,
+    notifier: Notifier,
+}
+
+impl Queue {
+    /// An empty queue that keeps final bookings for `retention`, and the newest `outbox_events`
+    /// events.
+    pub fn new(retention: Duration, outbox_events: usize) -> Self {
+        Self {
+            bookings: HashMap::new(),
+            earlier: HashMap::new(),
+            earlier_ends: BTreeSet::new(),
+            index: Index::new(bounds::span(retention), outbox_events),
+            notifier: Notifier::default(),
+        }
+    }
+
+    /// Drops final bookings whose retention has ended.
+    pub fn forget(&mut self, now: Timestamp) {
+        while let Some((_, client)) = pop_if(&mut self.index.finals, |(at, _)| *at <= now) {
+            self.bookings.remove(&client);
+        }
+        while let Some((_, client, request)) = pop_if(&mut self.earlier_ends, |(at, ..)| *at <= now)
+        {
+            self.earlier.remove(&(client, request));
+        }
+    }
+
+    /// Keeps an ended booking, which a newer one of its client replaces, for the rest of its
+    /// retention.
+    pub(crate) fn keep_earlier(&mut self, client: &ClientId, old: Record) {
+        self.index.remove(client, &old);
+        if let Slot::Final(forget) = old.slot {
+            let request = old.request.clone();
+            self.earlier_ends.insert((forget, client.clone(), request.clone()));
+            self.earlier.insert((client.clone(), request), old);
+        }
+    }
+
+    /// Opens, pauses or closes the queue.
+    pub fn set_admission(&mut self, admission: Admission) {
+        self.index.admission = admission;
+    }
+
+    /// Gives `owner` the right to publish the outbox for `lease` from now, and records that
+    /// everything up to `done` is published. `None` while another owner has the right.
+    pub fn notifier(
+        &mut self,
+        owner: &str,
+        lease: Duration,
+        done: Option<EventSeq>,
+        now: Timestamp,
+    ) -> Option<NotifierLease> {
+        self.notifier.acquire(owner, lease, done, now)
+    }
+
+    /// The newest booking of a client.
+    pub fn status(&self, client: &ClientId) -> Option<Booking> {
+        let record = self.bookings.get(client)?;
+        Some(record.booking(client, self.index.position(record)))
+    }
+
+    /// The queue as a whole. The caller fills in the epoch.
+    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+        let index = &self.index;
+        let front = index.places.first_key_value().and_then(|(place, client)| {
+            self.bookings.get(client).map(|record| (*place, record.enqueued_at))
+        });
+        let past = |set: &BTreeSet<(Timestamp, ClientId)>| {
+            set.iter().take_while(|(at, _)| *at <= now).count() as u64
+        };
+        Snapshot {
+            now,
+            epoch: String::new(),
+            set_back: false,
+            admission: index.admission,
+            backlog: index.line.len(),
+            in_flight: index.leases.len() as u64,
+            due: past(&index.leases),
+            holds: index.holds.len() as u64,
+            overdue: past(&index.holds),
+            front,
+            totals: index.totals,
+            swept_at: index.swept_at,
+            outbox: index.outbox.len() as u64,
+        }
+    }
+
+    /// At most `max` places of the line after `after`, ascending.
+    pub fn waiting(&self, after: Place, max: usize) -> Vec<Place> {
+        let behind = self.index.places.range((Excluded(after), Unbounded));
+        behind.take(max).map(|(place, _)| *place).collect()
+    }
+
+    /// At most `max` events after `after`, and at least one if there is one.
+    pub fn events(&self, after: EventSeq, max: usize) -> Events {
+        self.index.outbox.after(after, max)
+    }
+
+    /// The newest event.
+    pub fn latest_event(&self) -> EventSeq {
+        self.index.outbox.last()
+    }
+}
+
+/// Takes the first element if it `is_past`.
+fn pop_if<T: Ord>(set: &mut BTreeSet<T>, is_past: impl Fn(&T) -> bool) -> Option<T> {
+    if set.first().is_some_and(is_past) { set.pop_first() } else { None }
+}

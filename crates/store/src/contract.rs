@@ -1,0 +1,107 @@
+//! The contract of every store.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, QueueName, Refusal};
+use bookingq_queue::{
+    Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Scope,
+    Settled, Settlement, Snapshot, Swept,
+};
+
+use crate::error::Result;
+
+/// One queue's bookings.
+///
+/// Batches may be of any size; a store splits what is over
+/// [`MAX_STORE_BATCH`](bookingq_core::limits::MAX_STORE_BATCH) into steps of that size. Answers
+/// come in the order of the batch. After an error the outcome of the whole call is unknown: repeat
+/// it unchanged.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The queue's name.
+    fn queue(&self) -> &QueueName;
+
+    /// Checks the preconditions of serving: the schema version (a newer one is refused) and the
+    /// server's settings. Gives new data its schema version and an epoch, and data that was
+    /// [set back](Snapshot::set_back) another epoch. Call it at the start, and whenever a snapshot
+    /// has another epoch than before.
+    async fn open(&self) -> Result<Opened>;
+
+    /// Adds clients to the line. The same request returns the same booking; another request of a
+    /// client with an active booking returns that booking; otherwise a new booking joins at the
+    /// end.
+    async fn enqueue(
+        &self,
+        batch: Vec<Enqueue>,
+    ) -> Result<Vec<std::result::Result<Enqueued, Refusal>>>;
+
+    /// Claims tasks: first those whose lease has ended (retries, tasks of dead workers, due
+    /// releases), earliest lease end first; then, if the scope allows it and the queue is not
+    /// paused, the front of the line in the order of places.
+    async fn claim(&self, max: usize, lease: Duration, scope: Scope) -> Result<Claim>;
+
+    /// Extends leases from now. `false` where the fence is not the newest: another worker has the
+    /// task.
+    async fn renew(&self, batch: Vec<Lease>, lease: Duration) -> Result<Vec<bool>>;
+
+    /// Records the outcomes of tasks. Only the holder of the newest fence changes anything.
+    async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<Settled>>;
+
+    /// Accepts payments: a reserved booking whose deadline has not passed becomes confirming, with
+    /// a lease for the caller.
+    async fn confirm(
+        &self,
+        batch: Vec<Confirm>,
+        lease: Duration,
+    ) -> Result<Vec<std::result::Result<Confirmed, Refusal>>>;
+
+    /// Cancels bookings. Queued: at once. Reserving: marks the task, whose settlement releases the
+    /// booking. Reserved: makes a release due now.
+    async fn cancel(
+        &self,
+        batch: Vec<Cancel>,
+    ) -> Result<Vec<std::result::Result<Booking, Refusal>>>;
+
+    /// Reads the newest booking of each client, with its exact position.
+    async fn status(&self, batch: Vec<ClientId>) -> Result<Vec<Option<Booking>>>;
+
+    /// Turns at most `limit` overdue holds into releases that are due now, and records the
+    /// sweeper's heartbeat.
+    async fn sweep(&self, limit: usize) -> Result<Swept>;
+
+    /// Reads the queue as a whole, cheaply.
+    async fn snapshot(&self) -> Result<Snapshot>;
+
+    /// Opens, pauses or closes the queue.
+    async fn set_admission(&self, admission: Admission) -> Result<()>;
+
+    /// Reads events after `after`, oldest first, about `max` of them (whole outbox entries). Waits
+    /// up to `wait` for the first one; an empty answer is normal.
+    async fn events(&self, after: EventSeq, max: usize, wait: Duration) -> Result<Events>;
+
+    /// Reads the newest event's sequence number: where a new follower starts.
+    async fn latest_event(&self) -> Result<EventSeq>;
+
+    /// Reads at most `max` places of the line after `after`, ascending: one page of the line.
+    async fn waiting(&self, after: Place, max: usize) -> Result<Vec<Place>>;
+
+    /// Acquires or renews the right to publish the outbox for `lease` from now, and records that
+    /// everything up to `done` is published. `None` while another owner has the right.
+    async fn notifier(
+        &self,
+        owner: &str,
+        lease: Duration,
+        done: Option<EventSeq>,
+    ) -> Result<Option<NotifierLease>>;
+}
+
+/// The findings of [`Store::open`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// Identifies this store's data. Another epoch means that data was lost: all of it, or the
+    /// newest changes.
+    pub epoch: String,
+    /// Settings of the server that are unsafe for bookings, for an operator to read.
+    pub warnings: Vec<String>,
+}

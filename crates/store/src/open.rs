@@ -1,0 +1,65 @@
+//! Opening a store from its settings, without naming its kind.
+
+use std::sync::Arc;
+
+use bookingq_core::QueueName;
+
+use crate::memory::{MemoryConfig, MemoryStore};
+use crate::redis::{RedisConfig, RedisStore};
+use crate::{Result, Store};
+
+/// Settings of a store, one variant for each kind.
+#[derive(Debug, Clone)]
+pub enum StoreConfig {
+    /// In this process's memory.
+    Memory(MemoryConfig),
+    /// In Redis.
+    Redis(RedisConfig),
+}
+
+impl StoreConfig {
+    /// An embedded store with the default settings.
+    pub fn memory(queue: QueueName) -> Self {
+        Self::Memory(MemoryConfig::new(queue))
+    }
+
+    /// A store in the Redis at `url`, with the default settings.
+    pub fn redis(url: impl Into<String>, queue: QueueName) -> Self {
+        Self::Redis(RedisConfig::new(url, queue))
+    }
+}
+
+impl From<MemoryConfig> for StoreConfig {
+    fn from(config: MemoryConfig) -> Self {
+        Self::Memory(config)
+    }
+}
+
+impl From<RedisConfig> for StoreConfig {
+    fn from(config: RedisConfig) -> Self {
+        Self::Redis(config)
+    }
+}
+
+/// Opens a store. It connects at its first call, so the server need not be reachable yet.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use bookingq_core::{ClientId, QueueName};
+/// use bookingq_store::StoreConfig;
+///
+/// let config = StoreConfig::memory(QueueName::new("concert").unwrap());
+/// let store = bookingq_store::open(config).unwrap();
+/// let anna = ClientId::new("anna").unwrap();
+/// assert_eq!(store.status(vec![anna]).await.unwrap(), [None]);
+/// # });
+/// ```
+///
+/// # Errors
+/// [`StoreError::Settings`](crate::StoreError::Settings) if the settings are invalid.
+pub fn open(config: impl Into<StoreConfig>) -> Result<Arc<dyn Store>> {
+    Ok(match config.into() {
+        StoreConfig::Memory(config) => Arc::new(MemoryStore::new(config)),
+        StoreConfig::Redis(config) => Arc::new(RedisStore::connect(config)?),
+    })
+}
