@@ -64,8 +64,7 @@ pub(super) async fn run(
             // The controller is gone.
             Err(_) => return,
         }
-        // On the heap for as long as it takes: a thousand loops that wait would hold a thousand of
-        // them.
+        // On the heap: a thousand loops that wait would hold a thousand of these futures.
         Box::pin(member.tick()).await;
     }
 }
@@ -262,8 +261,7 @@ impl Member {
         let change = match &self.order.target.plan.scaling {
             ScalingPlan::Fixed(replicas) => self.fixed(*replicas, &situation),
             ScalingPlan::Automatic(policy) => {
-                let decision = self.driver.decide(policy, situation);
-                (decision.replicas != situation.current).then(|| scaling::decided(&decision))
+                scaling::change(&self.driver.decide(policy, situation))
             }
         };
         if let Some(change) = change {

@@ -6,6 +6,11 @@ use bookingq_core::autoscale::{Decision, Reason, Situation};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+/// A decision that changes the number of workers, for the status.
+pub fn change(decision: &Decision) -> Option<LastScaling> {
+    (decision.replicas != decision.situation.current).then(|| decided(decision))
+}
+
 /// A decision of the planner, for the status.
 pub fn decided(decision: &Decision) -> LastScaling {
     let reason = match decision.reason {
