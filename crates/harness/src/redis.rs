@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::HarnessError;
+use crate::error::HarnessError;
 use crate::port::free_address;
-use crate::process::{Process, ProcessEvent};
-use crate::spec::{ProcessSpec, Restart};
+use crate::process::Process;
+use crate::spec::{ProcessEvent, ProcessSpec, Restart};
 
 /// Longest wait for its first answer; valgrind takes a few seconds.
 const START: Duration = Duration::from_secs(15);
