@@ -14,6 +14,7 @@ use crate::pin::Placement;
 
 /// What to do with the figures.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// Write the figures as JSON too
     #[arg(long, value_name = "FILE")]

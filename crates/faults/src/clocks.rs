@@ -1,5 +1,5 @@
-//! Wrong clocks of workers: libfaketime, where it is installed, reads the offset of each worker from
-//! a file.
+//! Wrong clocks of workers: libfaketime, where it is installed, reads the offset of each worker
+//! from a file.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
-//! `bookingq-faults`: injects faults into a running bookingq and checks every invariant. `cargo xtask
-//! faults` runs it.
+//! `bookingq-faults`: injects faults into a running bookingq and checks every invariant. Run by
+//! `cargo xtask faults`.
 //!
 //! ```text
 //!   plan (seed -> faults with their targets and times: pure)
-//!   run ──┬─ testbed    redis-server, workers, sweeper, Booking Service, a proxy on each connection, clocks
-//!         ├─ clients    the crowd; its calls with answers and times are kept (history.jsonl) ──┐
-//!         '─ bookingq-check: calls, audit log (audit.jsonl), store and ledger  <──────────────┘  ──> report
+//!   run ──┬─ testbed    redis-server, workers, sweeper, Booking Service, a proxy per connection, clocks
+//!         ├─ clients    the crowd; its calls with answers and times (history.jsonl) ──────┐
+//!         '─ bookingq-check: calls, audit log (audit.jsonl), store and ledger  <──────────┘ ──> report
 //! ```
 
 mod clients;
@@ -48,7 +48,7 @@ struct Cli {
     /// Clients that join, evenly over the time; some join again
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     bookings: u32,
-    /// How long faults are injected; then all are cleared, and the checker waits until no work is left
+    /// How long faults are injected; then all are cleared, and the run waits until no work is left
     #[arg(long = "for", id = "time", value_name = "D", default_value = "60s", value_parser = humantime::parse_duration)]
     time: Duration,
     /// Worker processes

@@ -1,5 +1,5 @@
-//! The plan of a run: which faults are injected where and when. Pure data that follows from a seed, so
-//! that a seed replays its run.
+//! The plan of a run: which faults are injected where and when. Pure data that follows from a seed,
+//! so that a seed replays its run.
 
 use std::time::Duration;
 

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::plan::NetworkFault;
 
-/// Bytes that pass at once: large enough for a script, small enough that a fault takes effect within
-/// a reply.
+/// Bytes that pass at once: large enough for a script, small enough that a fault takes effect
+/// within a reply.
 const CHUNK: usize = 16 * 1024;
 /// Bytes that a slow reader takes at once, and its pause after them: 26 KB a second.
 const DROP: usize = 256;

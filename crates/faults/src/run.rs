@@ -1,5 +1,5 @@
-//! One run: starts everything, injects the faults of the plan while clients call, clears all faults,
-//! and checks the result.
+//! One run: starts everything, injects the faults of the plan while clients call, clears all
+//! faults, and checks the result.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -23,8 +23,8 @@ use crate::plan::{Fault, FaultKind, FaultStep, PlanOptions, plan};
 use crate::report::FaultReport;
 use crate::testbed::{self, HOLD, Testbed, TestbedOptions};
 
-/// Without faults, a queue in which nothing has changed for this long has come to rest: every lease,
-/// hold and back-off is shorter.
+/// Without faults, a queue in which nothing has changed for this long has come to rest: every
+/// lease, hold and back-off is shorter.
 const STANDSTILL: Duration = Duration::from_secs(15);
 /// Longest wait for that: a queue that changes for ever does not come to rest either.
 const REST: Duration = Duration::from_secs(600);
@@ -220,8 +220,8 @@ async fn retried<T, F: Future<Output = Result<T, StoreError>>>(
     answer.context("Redis does not answer at the end")
 }
 
-/// Ends of processes that no signal of ours explains, and panics: a task may die and leave its process
-/// alive.
+/// Ends of processes that no signal of ours explains, and panics: a task may die and leave its
+/// process alive.
 fn own_ends(testbed: &Testbed) -> Vec<String> {
     let mut found = Vec::new();
     for process in testbed.processes() {

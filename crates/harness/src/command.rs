@@ -24,8 +24,8 @@ impl OrphanSignal {
     }
 }
 
-/// A command that runs `program` and sends it `signal` when the calling thread ends, even by SIGKILL
-/// of this process. Relies on setpriv from util-linux; where that is missing, the program is not tied.
+/// A command that runs `program` and sends it `signal` when the calling thread ends, even by
+/// SIGKILL of this process. Relies on setpriv from util-linux; without it, the program is not tied.
 ///
 /// Linux ties a child to the thread that starts it, so that thread must live as long as the child.
 /// setpriv replaces itself by the program, which keeps the process ID.

@@ -1,5 +1,5 @@
-//! A Kubernetes control plane without nodes: etcd, API server and controllers on free ports. It ends
-//! when dropped.
+//! A Kubernetes control plane without nodes: etcd, API server and controllers on free ports. It
+//! ends when dropped.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -162,7 +162,7 @@ impl ControlPlane {
         self.run(&programs.join("kube-apiserver"), &arguments)
     }
 
-    /// Only the controllers that ownership, scaling and CronJobs need. Their rate limits are raised,
+    /// Only the controllers that ownership, scaling and CronJobs need. Their rate limits are high,
     /// because a trial measures the operator.
     fn controllers(&mut self, programs: &Path) -> Result<()> {
         let arguments = [

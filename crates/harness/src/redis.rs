@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::HarnessError;
-use crate::event::ProcessEvent;
+use crate::error::HarnessError;
 use crate::port::free_address;
 use crate::process::Process;
-use crate::spec::{ProcessSpec, Restart};
+use crate::spec::{ProcessEvent, ProcessSpec, Restart};
 
 /// Longest wait for its first answer; valgrind takes a few seconds.
 const START: Duration = Duration::from_secs(15);
@@ -84,11 +83,12 @@ impl RedisOptions {
         self,
         on_event: impl Fn(ProcessEvent) + Clone + Send + 'static,
     ) -> Result<RedisServer, HarnessError> {
-        let (directory, temporary) = if let Some(directory) = &self.directory {
-            (directory.clone(), None)
-        } else {
-            let directory = tempfile::tempdir()?;
-            (directory.path().to_owned(), Some(directory))
+        let (directory, temporary) = match &self.directory {
+            Some(directory) => (directory.clone(), None),
+            None => {
+                let directory = tempfile::tempdir()?;
+                (directory.path().to_owned(), Some(directory))
+            }
         };
         let mut port = 0;
         loop {

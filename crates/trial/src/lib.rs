@@ -1,8 +1,8 @@
-//! Tries the operator as its users run it: the real process against a real etcd, API server and
-//! controllers.
+//! Trials of the operator as its users run it: the real process against a real etcd, API server
+//! and controllers.
 //!
 //! ```text
-//!   process (control plane and operators, by bookingq-harness)   audit (the API server's log of requests)   queues
+//!   process (control plane, operators)   audit (the API server's log of requests)   queues
 //!     ^
 //!     '── scale (and rest)   mutants   rivals   step: one question each, one file each
 //! ```

@@ -1,4 +1,4 @@
-//! `bookingq-trial VERB`: tries an operator; see `cargo xtask trial`, which builds what this needs.
+//! `bookingq-trial VERB`: tries an operator. `cargo xtask trial` builds what it needs and runs it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,21 +11,21 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask trial", max_term_width = 100)]
 struct Cli {
-    /// The program that is tried
+    /// The program under test
     #[arg(long, env = "BOOKINGQ", value_name = "FILE")]
     bookingq: PathBuf,
     #[command(subcommand)]
-    verb: Verb,
+    verb: TrialVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// Many queues at once: time, memory and requests until all is as specified, and whether there
-    /// is rest then
+enum TrialVerb {
+    /// Many queues at once: time, memory and requests until all are reconciled, and whether the
+    /// operator then rests
     Scale(scale::Args),
-    /// Specs by chance, right and wrong: each queue must end as specified or say what is wrong
+    /// Random specs, valid and invalid: each queue must be reconciled or report its error
     Mutants(mutants::Args),
-    /// Two operators, the leader stopped for a while and continued: never two writers
+    /// Two operators, the leader frozen for a while: never two writers
     Rivals(rivals::Args),
     /// A tenfold step of arrivals: how soon the final number of workers is written
     Step(step::Args),
@@ -36,14 +36,13 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let trial = async {
         match &cli.verb {
-            Verb::Scale(args) => scale::run(args, &cli.bookingq).await,
-            Verb::Mutants(args) => mutants::run(args, &cli.bookingq).await,
-            Verb::Rivals(args) => rivals::run(args, &cli.bookingq).await,
-            Verb::Step(args) => step::run(args, &cli.bookingq).await,
+            TrialVerb::Scale(args) => scale::run(args, &cli.bookingq).await,
+            TrialVerb::Mutants(args) => mutants::run(args, &cli.bookingq).await,
+            TrialVerb::Rivals(args) => rivals::run(args, &cli.bookingq).await,
+            TrialVerb::Step(args) => step::run(args, &cli.bookingq).await,
         }
     };
-    // What was started ends when the trial is dropped, so a signal must not end the process at
-    // once.
+    // Its processes end when the trial is dropped, so a signal must not end this process at once.
     let outcome = tokio::select! {
         outcome = trial => outcome,
         signal = asked_to_stop() => Err(anyhow::anyhow!("stopped by {signal}")),
@@ -57,7 +56,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM; tells which. Where one cannot be heard, it is not waited for.
+/// Waits for Ctrl-C or SIGTERM and returns its name.
 async fn asked_to_stop() -> &'static str {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;

@@ -1,5 +1,5 @@
-//! Wrong and right specs by chance, from a seed: each queue must end as specified or say what is
-//! wrong, and the operator stays what it is.
+//! Random specs from a seed, valid and invalid: each queue must be reconciled or report its error,
+//! and the operator stays healthy.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::process;
 use crate::queues::{self, NAMESPACE};
-use crate::scale::{leads, tell};
+use crate::scale::{leads, print_usage};
 
 /// Queues that the specs are applied to.
 const QUEUES: usize = 30;
@@ -85,10 +85,10 @@ pub struct Args {
     seconds: u64,
 }
 
-/// Applies them, and looks at what became of the queues and the operator.
+/// Applies the specs, and checks the queues and the operator.
 ///
 /// # Errors
-/// When a queue is neither as specified nor told wrong, or the operator ended, panicked, grew or
+/// When a queue is neither reconciled nor reports an error, or the operator ended, panicked, grew or
 /// spins.
 pub async fn run(args: &Args, program: &Path) -> Result<()> {
     let plane = process::control_plane().await?;
@@ -105,7 +105,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
         match apply(&client, &name, &spec).await {
             Ok(()) => taken += 1,
             Err(kube::Error::Api(status)) if is_refusal(&status) => {
-                ensure!(!status.message.is_empty(), "refused without a word: {spec}");
+                ensure!(!status.message.is_empty(), "refused without a message: {spec}");
                 refused += 1;
             }
             Err(error) => {
@@ -118,31 +118,31 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     }
     println!("seed {}: {taken} specs taken, {refused} refused by the API server", args.seed);
     settled(&client).await?;
-    calm(&operator).await
+    check_operator(&operator).await
 }
 
-/// Each queue is as specified, or says what is wrong with the spec it has now.
+/// Each queue is reconciled, or its status reports what is wrong with its present spec.
 async fn settled(client: &Client) -> Result<()> {
-    let mut untold = Vec::new();
-    let outcome = until("every queue to be told", Duration::from_secs(60), async || {
+    let mut silent = Vec::new();
+    let outcome = until("the status of every queue", Duration::from_secs(60), async || {
         let queues = all(client).list(&ListParams::default()).await?;
-        untold = queues
+        silent = queues
             .items
             .iter()
-            .filter(|queue| !told(&queue.data, &queue.metadata))
+            .filter(|queue| !has_status(&queue.data, &queue.metadata))
             .map(describe)
             .collect();
-        anyhow::Ok(untold.is_empty())
+        anyhow::Ok(silent.is_empty())
     })
     .await;
-    outcome.with_context(|| untold.join("\n"))?;
+    outcome.with_context(|| silent.join("\n"))?;
     let mut reasons = std::collections::BTreeMap::<String, (usize, String)>::new();
     for queue in all(client).list(&ListParams::default()).await? {
         let (_, reason, message) = degraded(&queue.data);
         let (count, _) = reasons.entry(reason).or_insert((0, message));
         *count += 1;
     }
-    println!("queues by what they tell, each with a case:");
+    println!("queues by reason, each with an example:");
     for (reason, (count, message)) in reasons {
         println!("  {reason}: {count}; {message}");
     }
@@ -150,12 +150,12 @@ async fn settled(client: &Client) -> Result<()> {
 }
 
 /// Memory, CPU and log of an operator that should have nothing to do.
-async fn calm(operator: &Process) -> Result<()> {
+async fn check_operator(operator: &Process) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(5)).await;
     let before = operator.usage()?;
     tokio::time::sleep(Duration::from_secs(20)).await;
     let after = operator.usage()?;
-    tell("at the end", after);
+    print_usage("at the end", after);
     let log = operator.log();
     ensure!(!log.contains("panicked"), "it panicked: {log}");
     ensure!(
@@ -167,7 +167,7 @@ async fn calm(operator: &Process) -> Result<()> {
     Ok(())
 }
 
-/// One field or two of a right spec, changed.
+/// A valid spec with up to two fields changed.
 fn mutant(chance: &mut SmallRng) -> Value {
     let mut spec = queues::spec(None);
     for _ in 0..chance.random_range(0..=2) {
@@ -188,7 +188,7 @@ fn set(spec: &mut Value, path: &str, value: Value) {
     *at = value;
 }
 
-/// Right, at the boundary, huge, of the wrong kind, or naming what is not there.
+/// A value that is valid, at the boundary, huge, of the wrong type, or names a missing object.
 fn value(field: &str, chance: &mut SmallRng) -> Value {
     let any = [
         Value::Null,
@@ -252,8 +252,8 @@ async fn apply(client: &Client, name: &str, spec: &Value) -> kube::Result<()> {
         .map(drop)
 }
 
-/// Whether the API server found the spec wrong. An apply with a value of the wrong kind is answered
-/// with 500, though nothing failed but the spec.
+/// Whether the API server refused the spec. It answers an apply with a value of the wrong type with
+/// 500, although only the spec is wrong.
 fn is_refusal(status: &kube::core::Status) -> bool {
     (400..500).contains(&status.code)
         || status.message.starts_with("failed to create typed patch object")
@@ -268,7 +268,7 @@ fn degraded(data: &Value) -> (String, String, String) {
     (word("status"), word("reason"), word("message"))
 }
 
-fn told(data: &Value, meta: &ObjectMeta) -> bool {
+fn has_status(data: &Value, meta: &ObjectMeta) -> bool {
     let newest =
         data.pointer("/status/observedGeneration").and_then(Value::as_i64) == meta.generation;
     let (status, reason, message) = degraded(data);

@@ -1,4 +1,4 @@
-//! Queues of a trial: made in numbers, and compared with what must have become of them.
+//! The queues of a trial: creates them, and checks their objects and status.
 
 use std::fmt::Debug;
 
@@ -29,7 +29,7 @@ where
     Api::namespaced(client.clone(), NAMESPACE)
 }
 
-/// Makes the namespace.
+/// Creates the namespace.
 ///
 /// # Errors
 /// The API server's.
@@ -48,7 +48,7 @@ pub fn manifest(name: &str, spec: &Value) -> Value {
     })
 }
 
-/// The least that a spec must say, with the queue's data in `redis`, or in a Redis of its own.
+/// The smallest spec, with the data in `redis`, or in a Redis of its own.
 pub fn spec(redis: Option<&str>) -> Value {
     let mut spec = json!({ "booking": { "endpoint": "http://booking-service:50051" } });
     if let Some(url) = redis {
@@ -57,7 +57,7 @@ pub fn spec(redis: Option<&str>) -> Value {
     spec
 }
 
-/// Makes so many queues, some at once.
+/// Creates `count` queues, some at once.
 ///
 /// # Errors
 /// The API server's.
@@ -70,8 +70,8 @@ pub async fn create(client: &Client, count: usize, spec: &Value) -> Result<()> {
     queues.buffer_unordered(WIDTH).try_for_each(|_| async { Ok(()) }).await
 }
 
-/// Checks that `count` queues have all their objects, and that each status says so of the newest
-/// spec.
+/// Checks that `count` queues have all their objects, and that each status reports the newest spec
+/// as reconciled.
 ///
 /// # Errors
 /// What is missing.
@@ -94,7 +94,7 @@ pub async fn check(client: &Client, count: usize, redis: Option<&str>) -> Result
     ensure!(queues.len() == count, "{} queues of {count}", queues.len());
     for queue in queues {
         let status = queue.status.unwrap_or_default();
-        let told = status.observed_generation == queue.metadata.generation
+        let reported = status.observed_generation == queue.metadata.generation
             && status.conditions.len() == 6
             && status
                 .conditions
@@ -102,8 +102,8 @@ pub async fn check(client: &Client, count: usize, redis: Option<&str>) -> Result
                 .all(|one| one.observed_generation == queue.metadata.generation)
             && status.conditions.iter().any(|one| one.type_ == "Degraded" && one.status == "False");
         ensure!(
-            told,
-            "{:?} does not say that it is as specified: {:?}",
+            reported,
+            "{:?} is not reported as reconciled: {:?}",
             queue.metadata.name,
             status.conditions
         );

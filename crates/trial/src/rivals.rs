@@ -1,4 +1,4 @@
-//! Two operators, the leader stopped for a while and continued: who writes, and how soon.
+//! Two operators, the leader frozen for a while: which one writes, and how soon.
 
 use std::path::Path;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub struct Args {
     max_seconds: f64,
 }
 
-/// Stops the leader, changes queues all the while, continues it, and reads who wrote.
+/// Freezes the leader while queues change, continues it, and checks which operator wrote.
 ///
 /// # Errors
 /// When two wrote in turns, the takeover was late, or the old leader went on.
@@ -60,7 +60,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     let ended_well = first.exit_status().is_some_and(|status| status.success());
     let all = audit::requests(&plane.audit_log(), Timestamp::UNIX_EPOCH)?;
     drop(second);
-    let took = judge(&all, stopped, continued)?;
+    let took = verify(&all, stopped, continued)?;
     println!(
         "the other wrote {took:.1} s after the stop; the old leader wrote nothing after it, and ended (well: {ended_well})"
     );
@@ -69,7 +69,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
 }
 
 /// Seconds from the stop to the other's first write.
-fn judge(all: &[Request], stopped: Timestamp, continued: Timestamp) -> Result<f64> {
+fn verify(all: &[Request], stopped: Timestamp, continued: Timestamp) -> Result<f64> {
     let wrote = |user: &'static str| {
         all.iter().filter(move |one| {
             one.user == user && one.writes() && !one.is_lease() && one.code < 400

@@ -1,5 +1,5 @@
-//! Many queues at once: how long until all is as specified, at what cost, and whether there is rest
-//! afterwards.
+//! Many queues at once: time and cost until all are reconciled, and whether the operator then
+//! rests.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::audit::{self, Request};
 use crate::process;
 use crate::queues;
 
-/// No write for so long: the operator has done what it had to do.
+/// After this long without a write, the operator has finished its work.
 const SILENCE: Duration = Duration::from_secs(12);
-/// Between two looks at the audit log.
+/// Between two reads of the audit log.
 const LOOK: Duration = Duration::from_secs(2);
-/// After this it will not come any more.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Longest wait for it.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// How many, and what may not be exceeded.
 #[derive(Debug, clap::Args)]
@@ -51,10 +51,10 @@ pub struct Args {
     max_writes: usize,
 }
 
-/// Measures, prints, and judges.
+/// Measures, prints, and compares with the limits.
 ///
 /// # Errors
-/// When a limit is broken, or something does not become as it must.
+/// When a limit is exceeded, or a queue is not reconciled.
 pub async fn run(args: &Args, program: &Path) -> Result<()> {
     let plane = process::control_plane().await?;
     let client = plane.client()?;
@@ -64,7 +64,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     let url = url.as_deref();
     let operator = process::operator(program, &plane, OPERATORS[0])?;
     leads(&plane, &client).await?;
-    tell("leading, no queues", operator.usage()?);
+    print_usage("leading, no queues", operator.usage()?);
 
     let begun = Timestamp::now();
     queues::create(&client, args.queues, &queues::spec(url)).await?;
@@ -76,7 +76,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     print!("requests until the last write:\n{}", audit::table(&all, args.queues));
     let converged = seconds(applied, last);
     println!("converged: the last write came {converged:.1} s after the last apply");
-    tell("converged", operator.usage()?);
+    print_usage("converged", operator.usage()?);
 
     tokio::time::sleep(Duration::from_secs(args.settle)).await;
     let (quiet, before) = (Timestamp::now(), operator.usage()?);
@@ -85,14 +85,14 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     let resting: Vec<Request> = audit::requests(&plane.audit_log(), quiet)?;
     let writes = writes(&resting);
     print!("requests in {} s of rest:\n{}", args.rest, audit::table(&resting, args.queues));
-    tell("after the rest", after);
+    print_usage("after the rest", after);
     let cpu = (after.cpu - before.cpu) / args.rest as f64;
     println!("rest: {writes} writes but those of the Lease, {cpu:.3} CPU seconds a second");
     queues::check(&client, args.queues, url).await?;
-    judge(args, converged, after.peak_mib, writes)
+    check_limits(args, converged, after.peak_mib, writes)
 }
 
-fn judge(args: &Args, converged: f64, peak: f64, writes: usize) -> Result<()> {
+fn check_limits(args: &Args, converged: f64, peak: f64, writes: usize) -> Result<()> {
     let broken: Vec<String> = [
         (converged > args.max_seconds)
             .then(|| format!("{converged:.1} s > {} s", args.max_seconds)),
@@ -102,12 +102,12 @@ fn judge(args: &Args, converged: f64, peak: f64, writes: usize) -> Result<()> {
     .into_iter()
     .flatten()
     .collect();
-    ensure!(broken.is_empty(), "limits are broken: {}", broken.join(", "));
-    println!("all limits are kept");
+    ensure!(broken.is_empty(), "limits are exceeded: {}", broken.join(", "));
+    println!("within all limits");
     Ok(())
 }
 
-/// Waits until some operator holds the Lease and has told so to the API server.
+/// Waits until an operator holds the Lease and watches the queues.
 ///
 /// # Errors
 /// When none does.
@@ -129,7 +129,7 @@ pub async fn leads(plane: &ControlPlane, client: &Client) -> Result<()> {
     .await
 }
 
-/// Waits until nothing has been written for a while; answers when the last write was done.
+/// Waits until nothing was written for a while, and returns the time of the last write.
 async fn silence(plane: &ControlPlane, operator: &Process, since: Timestamp) -> Result<Timestamp> {
     let start = std::time::Instant::now();
     loop {
@@ -142,14 +142,14 @@ async fn silence(plane: &ControlPlane, operator: &Process, since: Timestamp) -> 
         if silent >= SILENCE.as_secs_f64() {
             return Ok(last);
         }
-        tell(&format!("{} writes", written.count()), usage);
-        if start.elapsed() > PATIENCE {
-            bail!("still writing after {} s", PATIENCE.as_secs());
+        print_usage(&format!("{} writes", written.count()), usage);
+        if start.elapsed() > LIMIT {
+            bail!("still writing after {} s", LIMIT.as_secs());
         }
     }
 }
 
-/// Writes but those of the Lease.
+/// The number of writes, without those of the Lease.
 pub fn writes(requests: &[Request]) -> usize {
     requests.iter().filter(|request| request.writes() && !request.is_lease()).count()
 }
@@ -159,8 +159,8 @@ pub fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64()
 }
 
-/// Prints what an operator uses.
-pub fn tell(when: &str, usage: ProcessUsage) {
+/// Prints the resources of an operator.
+pub fn print_usage(when: &str, usage: ProcessUsage) {
     let ProcessUsage { rss_mib, peak_mib, cpu, files } = usage;
     println!(
         "{when}: RSS {rss_mib:.1} MiB (peak {peak_mib:.1}), {cpu:.1} s of CPU, {files} open files"

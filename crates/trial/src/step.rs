@@ -22,7 +22,7 @@ use crate::scale::{leads, seconds};
 /// Between two batches of arrivals.
 const BATCH: Duration = Duration::from_millis(100);
 
-/// How many come, and how soon there must be an answer.
+/// The arrivals, and the limit.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Arrivals each second before the step; ten times as many come after it
@@ -33,7 +33,7 @@ pub struct Args {
     max_seconds: f64,
 }
 
-/// Lets them come, and reads when the workers were asked for.
+/// Enqueues the arrivals, and reads when the operator scaled.
 ///
 /// # Errors
 /// When the final number came late, or never.
@@ -46,8 +46,8 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     let operator = process::operator(program, &plane, OPERATORS[0])?;
     leads(&plane, &client).await?;
     let mut spec = queues::spec(Some(&url));
-    // Nobody serves here, so the line only grows: the maximum is what the step asks for within its
-    // first second and a half.
+    // There are no workers, so the line only grows, and the step needs the maximum within its first
+    // second and a half.
     spec["worker"] = json!({ "concurrency": 1 });
     spec["autoscaling"] = json!({ "min": 1, "max": 40, "drainTarget": "60s" });
     queues::create(&client, 1, &spec).await?;
@@ -58,9 +58,9 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     })
     .await?;
     let mut next = 0;
-    come(&*store, &mut next, args.arrivals, Duration::from_secs(8)).await?;
+    arrive(&*store, &mut next, args.arrivals, Duration::from_secs(8)).await?;
     let step = Timestamp::now();
-    come(&*store, &mut next, args.arrivals * 10, Duration::from_secs(8)).await?;
+    arrive(&*store, &mut next, args.arrivals * 10, Duration::from_secs(8)).await?;
     operator.check_running()?;
     let all = audit::requests(&plane.audit_log(), Timestamp::UNIX_EPOCH)?;
     let scaled = all.iter().filter(|one| one.resource == "deployments/scale" && one.code < 300);
@@ -70,7 +70,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
         println!("{:+.2} s: {} workers", seconds(step, one.answered), replicas.unwrap_or(-1));
         last = Some((one.answered, replicas));
     }
-    let (at, replicas) = last.context("nobody was scaled")?;
+    let (at, replicas) = last.context("no queue was scaled")?;
     ensure!(replicas == Some(40), "{replicas:?} workers at last, 40 are needed");
     let took = seconds(step, at);
     println!("the final number was written {took:.2} s after the step");
@@ -78,8 +78,8 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// So many each second, for so long.
-async fn come(
+/// Enqueues this many bookings each second, for this long.
+async fn arrive(
     store: &dyn Store,
     next: &mut usize,
     each_second: usize,

@@ -10,9 +10,9 @@ use bookingq_core::retry::Retry;
 use bookingq_harness::{Fsync, RedisOptions, RedisServer, Restart};
 use bookingq_store::{MemoryConfig, RedisConfig, Store, StoreError};
 
-use crate::UpError;
 use crate::config::StoreChoice;
 use crate::console::Console;
+use crate::error::UpError;
 use crate::worker_pool::BACKOFF;
 
 /// Longest wait for the first answer of a store.

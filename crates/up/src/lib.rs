@@ -2,13 +2,13 @@
 //! as in a cluster.
 //!
 //! ```text
-//!   manifest ──> plan ──> queue_run (one per queue): starts the parts; each second reads, decides and shows
+//!   manifest ──> plan ──> queue_run (one per queue): starts the parts; each second reads and decides
 //!                          |- services      the services it calls, simulated where the manifest says so
 //!                          |- backend       the embedded store, or Redis
 //!                          |- worker_pool   workers: in this process, or supervised processes
 //!                          |- sweeping      the sweeper
 //!                          |- scaling       the autoscaler of the core, once a second
-//!                          |- audit         of bookingq-check: follows the outbox and verifies at the end
+//!                          |- audit         of bookingq-check: follows the outbox, verifies at the end
 //!                          '- crowd         of bookingq-crowd, through the workers' gRPC ports
 //!   load ──> a crowd for a queue that runs elsewhere: audit, report
 //!   console, screen, view   the output meanwhile                report   the report at the end
@@ -17,6 +17,7 @@
 mod backend;
 pub mod config;
 mod console;
+mod error;
 pub mod load;
 pub mod manifest;
 mod queue_run;
@@ -31,141 +32,23 @@ mod worker_pool;
 use std::path::PathBuf;
 
 use bookingq_api::Plan;
-use bookingq_check::AuditError;
-use bookingq_client::EndpointsError;
-use bookingq_core::{Invalid, QueueName};
-use bookingq_harness::HarnessError;
-use bookingq_sim::SimError;
-use bookingq_store::StoreError;
-use bookingq_worker::WorkerError;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::config::{CrowdSize, PoolSize, StoreChoice, UpConfig};
 use crate::console::Console;
-use crate::manifest::ManifestError;
+pub use crate::error::{RunOutcome, UpError};
 use crate::queue_run::QueueRun;
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// No invariant was seen broken.
-    Sound,
-    /// An invariant was broken; the report says which.
-    Broken,
-}
-
-/// Why a run could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum UpError {
-    /// The manifest.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// The manifest does not have that queue.
-    #[error("--queue is {asked}, which the manifest does not have; allowed: {present}")]
-    NoSuchQueue {
-        /// What was asked for.
-        asked: QueueName,
-        /// What there is.
-        present: String,
-    },
-    /// A crowd or a report belongs to one queue.
-    #[error("--crowd and --report are for one queue; choose with --queue: {present}")]
-    SeveralQueues {
-        /// What there is.
-        present: String,
-    },
-    /// The settings of a simulation are invalid.
-    #[error("{endpoint}: {problem}")]
-    Simulation {
-        /// Which.
-        endpoint: String,
-        /// What is wrong with it.
-        problem: Invalid,
-    },
-    /// The Booking Service is not simulated.
-    #[error(
-        "--simulate changes a simulated Booking Service; allowed: with spec.booking.endpoint simulate://booking"
-    )]
-    NothingToSimulate,
-    /// TLS files are in Secrets, which exist only in a cluster.
-    #[error(
-        "{endpoint} needs the Secret {secret}; `up` has no Secrets: allowed are endpoints without tls.secretName"
-    )]
-    NoSecrets {
-        /// Of which service.
-        endpoint: String,
-        /// Which.
-        secret: String,
-    },
-    /// A port for the workers is taken.
-    #[error(
-        "port {port} cannot be had: {cause}; choose others with --base-port (0: any free ones)"
-    )]
-    Port {
-        /// Which.
-        port: u16,
-        /// Why.
-        cause: std::io::Error,
-    },
-    /// No Redis to start.
-    #[error(
-        "{0}; install it (Debian: apt-get install redis-server), or choose --store embedded or --store redis://HOST:PORT"
-    )]
-    NoRedis(HarnessError),
-    /// A process cannot be started.
-    #[error(transparent)]
-    Process(#[from] HarnessError),
-    /// Redis does not answer.
-    #[error("the store cannot be used: {0}")]
-    Store(#[from] StoreError),
-    /// Data of an earlier run.
-    #[error(
-        "queue {queue} has {enqueued} bookings of an earlier run in this store, so no report could add up; allowed: a store without them (in Redis, delete the keys booking-*:{{{queue}}}*)"
-    )]
-    OldData {
-        /// Which queue.
-        queue: QueueName,
-        /// How many.
-        enqueued: u64,
-    },
-    /// A simulated service cannot be started.
-    #[error(transparent)]
-    Sim(#[from] SimError),
-    /// The sweeper cannot be started.
-    #[error(transparent)]
-    Worker(#[from] WorkerError),
-    /// The run cannot be checked.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-    /// The workers' name does not resolve.
-    #[error(transparent)]
-    Endpoints(#[from] EndpointsError),
-    /// It panicked: what it saw is lost with it.
-    #[error("the crowd broke off: this is a defect of bookingq")]
-    Crowd,
-    /// A report that is not JSON.
-    #[error("the report cannot be shown: {0}")]
-    Json(serde_json::Error),
-    /// A file of our own.
-    #[error("{}: {cause}", file.display())]
-    File {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        cause: std::io::Error,
-    },
-}
 
 /// Runs until the time is over or `stop`.
 ///
 /// # Errors
 /// [`UpError`] when it could not start; nothing is left running then.
-pub async fn run(config: UpConfig, stop: CancellationToken) -> Result<Outcome, UpError> {
+pub async fn run(config: UpConfig, stop: CancellationToken) -> Result<RunOutcome, UpError> {
     let plans = chosen(manifest::read(&config.file)?, &config)?;
     let directory = directory(&config)?;
     let console = Console::new();
     let backend = backend::Backend::start(&config.store, directory.path(), &console)?;
-    let mut outcome = Outcome::Sound;
+    let mut outcome = RunOutcome::Sound;
     let mut runs = tokio::task::JoinSet::new();
     let mut base_port = config.base_port;
     let whole = stop.child_token();
@@ -179,8 +62,8 @@ pub async fn run(config: UpConfig, stop: CancellationToken) -> Result<Outcome, U
     }
     while let Some(ended) = runs.join_next().await {
         // A panic of one run is a defect; the others go on.
-        if !matches!(ended, Ok(Ok(Outcome::Sound))) {
-            outcome = Outcome::Broken;
+        if !matches!(ended, Ok(Ok(RunOutcome::Sound))) {
+            outcome = RunOutcome::Broken;
         }
         if let Ok(Err(error)) = ended {
             console.report(format!("error: {error}"));

@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::when_open;
 use crate::console::{Console, ConsoleView};
+use crate::error::{RunOutcome, UpError};
 use crate::report::{CLOCK_MARGIN_MS, LoadSummary, RunReport};
 use crate::screen::{bar, bold, dim};
-use crate::{Outcome, UpError};
 
 /// Between two updates of the screen.
 const PULSE: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ pub enum Printing {
 
 /// Why a load run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum LoadEnd {
     EveryBookingEnded,
     TimeOver,
     Stopped,
@@ -74,7 +74,7 @@ enum End {
 /// # Errors
 /// [`UpError`] when it could not begin, when the store or the ledger does not answer at the end, or
 /// when the report cannot be written.
-pub async fn run(mut config: LoadConfig, stop: CancellationToken) -> Result<Outcome, UpError> {
+pub async fn run(mut config: LoadConfig, stop: CancellationToken) -> Result<RunOutcome, UpError> {
     let console = match config.printing {
         Printing::Text => Console::new(),
         Printing::Json => Console::on_standard_error(),
@@ -95,7 +95,7 @@ pub async fn run(mut config: LoadConfig, stop: CancellationToken) -> Result<Outc
     let answers = recorder.finish().map_err(AuditError::from)?;
     let verification = match (audit, &store) {
         (Some(audit), Some(store)) => {
-            if end == End::EveryBookingEnded {
+            if end == LoadEnd::EveryBookingEnded {
                 settle(&**store).await;
             }
             Some(audit.verify(&answers, copy(config.ledger, &queue), None).await?)
@@ -128,8 +128,8 @@ async fn open(config: RedisConfig, console: &Console) -> Result<Arc<dyn Store>, 
     Ok(store)
 }
 
-/// Waits for a while until nothing is in flight, so that everything can be compared exactly. A store
-/// that does not answer shows when the evidence is read.
+/// Waits for a while until nothing is in flight, so that the checks are exact. A store that does not
+/// answer shows when they read it.
 async fn settle(store: &dyn Store) {
     let until = Instant::now() + SETTLING;
     while Instant::now() < until {
@@ -155,7 +155,7 @@ fn conclude(
     file: Option<&Path>,
     printing: Printing,
     console: &Console,
-) -> Result<Outcome, UpError> {
+) -> Result<RunOutcome, UpError> {
     let mut lines = report.summary();
     if let Some(file) = file {
         report.write(file)?;
@@ -198,7 +198,7 @@ impl RunningCrowd {
         mut self,
         time: Option<Duration>,
         stop: &CancellationToken,
-    ) -> (End, Option<CrowdReport>) {
+    ) -> (LoadEnd, Option<CrowdReport>) {
         let mut pulse = tokio::time::interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let over = async {
@@ -210,15 +210,15 @@ impl RunningCrowd {
         tokio::pin!(over);
         let end = loop {
             tokio::select! {
-                report = &mut self.task => return (End::EveryBookingEnded, report.ok()),
-                () = stop.cancelled() => break End::Stopped,
-                () = &mut over => break End::TimeOver,
+                report = &mut self.task => return (LoadEnd::EveryBookingEnded, report.ok()),
+                () = stop.cancelled() => break LoadEnd::Stopped,
+                () = &mut over => break LoadEnd::TimeOver,
                 _ = pulse.tick() => self.console.show(self.queue.as_str(), self.view()),
             }
         };
         let ProgressView { finished, refused, .. } = self.progress.view();
         let unserved = u64::from(self.clients).saturating_sub(finished + refused);
-        let why = if end == End::TimeOver { "the time is over" } else { "stopped" };
+        let why = if end == LoadEnd::TimeOver { "the time is over" } else { "stopped" };
         self.console
             .report(format!("{why}; {unserved} clients leave before their bookings have ended"));
         self.leave.cancel();

@@ -55,8 +55,8 @@ pub enum ManifestError {
     },
 }
 
-/// Reads the queues of a file. It skips documents of other kinds, so that a file for `kubectl apply`
-/// works as it is.
+/// Reads the queues of a file. It skips documents of other kinds, so that a file for `kubectl
+/// apply` works as it is.
 ///
 /// # Errors
 /// [`ManifestError`], with the file, the document and the field.

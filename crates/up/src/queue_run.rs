@@ -15,13 +15,14 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::Backend;
 use crate::config::{CrowdSize, UpConfig};
 use crate::console::Console;
+use crate::error::{RunOutcome, UpError};
 use crate::report::{CLOCK_MARGIN_MS, LoadSummary, Replicas, RunReport};
 use crate::scaling::Scaler;
 use crate::screen::Sparkline;
 use crate::services::Services;
+use crate::sweeping;
 use crate::view::QueueView;
 use crate::worker_pool::{Runner, WorkerPool};
-use crate::{Outcome, UpError, sweeping};
 
 /// Distance between the first ports of two queues.
 pub const PORTS_PER_QUEUE: u16 = 100;
@@ -132,7 +133,7 @@ impl QueueRun {
         mut self,
         config: UpConfig,
         stop: CancellationToken,
-    ) -> Result<Outcome, UpError> {
+    ) -> Result<RunOutcome, UpError> {
         let crowd = config.crowd.map(|size| self.start_crowd(size));
         let end = config.time.map(|time| self.start + time);
         let mut pulse = tokio::time::interval(PULSE);
@@ -219,7 +220,7 @@ impl QueueRun {
         file: Option<&Path>,
         crowd: Option<CrowdReport>,
         recorder: &CallRecorder,
-    ) -> Result<Outcome, UpError> {
+    ) -> Result<RunOutcome, UpError> {
         self.pool.stop().await;
         let booking = self.services.simulator.booking();
         let answers = recorder.finish().map_err(AuditError::from)?;

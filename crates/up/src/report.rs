@@ -9,8 +9,8 @@ use bookingq_crowd::latency::LatencySummary;
 use bookingq_crowd::{CrowdReport, ProgressView};
 use serde::Serialize;
 
+use crate::error::{RunOutcome, UpError};
 use crate::screen::{bold, green, red};
-use crate::{Outcome, UpError};
 
 /// How far the crowd's clock and the store's may be apart before a deadline counts as broken.
 pub const CLOCK_MARGIN_MS: u64 = 250;
@@ -123,8 +123,8 @@ impl RunReport {
     }
 
     /// What the exit code says.
-    pub fn outcome(&self) -> Outcome {
-        if self.sound { Outcome::Sound } else { Outcome::Broken }
+    pub fn outcome(&self) -> RunOutcome {
+        if self.sound { RunOutcome::Sound } else { RunOutcome::Broken }
     }
 
     /// Writes it.

@@ -12,7 +12,7 @@ use bookingq_sim::spec::BookingSpec;
 use bookingq_sim::{BookingSim, RealtimeSim, SimSpec, Simulator, SimulatorConfig, TicketSim};
 use bookingq_worker::config::Downstream;
 
-use crate::UpError;
+use crate::error::UpError;
 
 /// The services that a queue calls.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::UpError;
 use crate::console::Console;
+use crate::error::UpError;
 use crate::services::Services;
 use crate::worker_pool::{BACKOFF, Runner};
 

@@ -22,8 +22,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::UpError;
 use crate::console::Console;
+use crate::error::UpError;
 use crate::services::Services;
 
 /// Time beyond its own grace after which a worker process is killed.
@@ -56,13 +56,13 @@ pub struct WorkerPool {
     plan: Arc<Plan>,
     services: Arc<Services>,
     base_port: u16,
-    slots: BTreeMap<u16, Slot>,
+    slots: BTreeMap<u16, WorkerSlot>,
     ready: Arc<ReadyWorkers>,
     console: Console,
 }
 
 /// A worker, restarted until it is stopped.
-struct Slot {
+struct WorkerSlot {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -147,7 +147,7 @@ impl WorkerPool {
         }
     }
 
-    fn start(&self, index: u16) -> Slot {
+    fn start(&self, index: u16) -> WorkerSlot {
         let stop = CancellationToken::new();
         let listen = self.listen(index);
         let name = format!("{} worker {index}", self.plan.queue);
@@ -189,7 +189,7 @@ impl WorkerPool {
                 ))
             }
         };
-        Slot { stop, task }
+        WorkerSlot { stop, task }
     }
 
     fn listen(&self, index: u16) -> SocketAddr {

@@ -9,7 +9,7 @@ use bookingq_proto::v1;
 use bookingq_serve::Signals;
 use bookingq_sim::inspect::RemoteLedger;
 use bookingq_store::RedisConfig;
-use bookingq_up::Outcome;
+use bookingq_up::RunOutcome;
 use bookingq_up::load::{self, LoadConfig, Printing};
 use clap::value_parser;
 use rand::distr::{Alphanumeric, SampleString as _};
@@ -170,8 +170,8 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         },
     };
     match load::run(config, leaving).await? {
-        Outcome::Sound => Ok(()),
-        Outcome::Broken => Err(Failure::Reported),
+        RunOutcome::Sound => Ok(()),
+        RunOutcome::Broken => Err(Failure::Reported),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bookingq_core::QueueName;
 use bookingq_serve::Signals;
-use bookingq_up::{CrowdSize, Outcome, PoolSize, StoreChoice, UpConfig};
+use bookingq_up::{CrowdSize, PoolSize, RunOutcome, StoreChoice, UpConfig};
 use clap::value_parser;
 use tracing::level_filters::LevelFilter;
 
@@ -93,7 +93,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         logs: args.logs,
     };
     match bookingq_up::run(config, leaving).await? {
-        Outcome::Sound => Ok(()),
-        Outcome::Broken => Err(Failure::Reported),
+        RunOutcome::Sound => Ok(()),
+        RunOutcome::Broken => Err(Failure::Reported),
     }
 }

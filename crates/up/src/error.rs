@@ -1,0 +1,124 @@
+//! How a run ends: its outcome, and why it could not start.
+
+use std::path::PathBuf;
+
+use bookingq_check::AuditError;
+use bookingq_client::EndpointsError;
+use bookingq_core::{Invalid, QueueName};
+use bookingq_harness::HarnessError;
+use bookingq_sim::SimError;
+use bookingq_store::StoreError;
+use bookingq_worker::WorkerError;
+
+use crate::manifest::ManifestError;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunOutcome {
+    /// No invariant was seen broken.
+    Sound,
+    /// An invariant was broken; the report says which.
+    Broken,
+}
+
+/// Why a run could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// The manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The manifest does not have that queue.
+    #[error("--queue is {asked}, which the manifest does not have; allowed: {present}")]
+    NoSuchQueue {
+        /// What was asked for.
+        asked: QueueName,
+        /// What there is.
+        present: String,
+    },
+    /// A crowd or a report belongs to one queue.
+    #[error("--crowd and --report are for one queue; choose with --queue: {present}")]
+    SeveralQueues {
+        /// What there is.
+        present: String,
+    },
+    /// The settings of a simulation are invalid.
+    #[error("{endpoint}: {problem}")]
+    Simulation {
+        /// Which.
+        endpoint: String,
+        /// What is wrong with it.
+        problem: Invalid,
+    },
+    /// The Booking Service is not simulated.
+    #[error(
+        "--simulate changes a simulated Booking Service; allowed: with spec.booking.endpoint simulate://booking"
+    )]
+    NothingToSimulate,
+    /// TLS files are in Secrets, which exist only in a cluster.
+    #[error(
+        "{endpoint} needs the Secret {secret}; `up` has no Secrets: allowed are endpoints without tls.secretName"
+    )]
+    NoSecrets {
+        /// Of which service.
+        endpoint: String,
+        /// Which.
+        secret: String,
+    },
+    /// A port for the workers is taken.
+    #[error(
+        "port {port} cannot be had: {cause}; choose others with --base-port (0: any free ones)"
+    )]
+    Port {
+        /// Which.
+        port: u16,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// No Redis to start.
+    #[error(
+        "{0}; install it (Debian: apt-get install redis-server), or choose --store embedded or --store redis://HOST:PORT"
+    )]
+    NoRedis(HarnessError),
+    /// A process cannot be started.
+    #[error(transparent)]
+    Process(#[from] HarnessError),
+    /// Redis does not answer.
+    #[error("the store cannot be used: {0}")]
+    Store(#[from] StoreError),
+    /// Data of an earlier run.
+    #[error(
+        "queue {queue} has {enqueued} bookings of an earlier run in this store, so no report could add up; allowed: a store without them (in Redis, delete the keys booking-*:{{{queue}}}*)"
+    )]
+    OldData {
+        /// Which queue.
+        queue: QueueName,
+        /// How many.
+        enqueued: u64,
+    },
+    /// A simulated service cannot be started.
+    #[error(transparent)]
+    Sim(#[from] SimError),
+    /// The sweeper cannot be started.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// The run cannot be checked.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The workers' name does not resolve.
+    #[error(transparent)]
+    Endpoints(#[from] EndpointsError),
+    /// It panicked: what it saw is lost with it.
+    #[error("the crowd broke off: this is a defect of bookingq")]
+    Crowd,
+    /// A report that is not JSON.
+    #[error("the report cannot be shown: {0}")]
+    Json(serde_json::Error),
+    /// A file of our own.
+    #[error("{}: {cause}", file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+}
