@@ -83,12 +83,11 @@ impl RedisOptions {
         self,
         on_event: impl Fn(ProcessEvent) + Clone + Send + 'static,
     ) -> Result<RedisServer, HarnessError> {
-        let (directory, temporary) = match &self.directory {
-            Some(directory) => (directory.clone(), None),
-            None => {
-                let directory = tempfile::tempdir()?;
-                (directory.path().to_owned(), Some(directory))
-            }
+        let (directory, temporary) = if let Some(directory) = &self.directory {
+            (directory.clone(), None)
+        } else {
+            let directory = tempfile::tempdir()?;
+            (directory.path().to_owned(), Some(directory))
         };
         let mut port = 0;
         loop {
