@@ -116,7 +116,7 @@ async fn what_would_lose_bookings_or_never_work_is_refused_by_the_api_server() {
     let scene = Scene::new("refuse").await;
     scene.create(json!({})).await;
     for (fields, words) in [
-        (json!({ "redis": { "url": "redis://elsewhere:6379" } }), "make a new queue"),
+        (json!({ "redis": { "url": "redis://elsewhere:6379" } }), "create a new queue"),
         (json!({ "autoscaling": { "min": 5, "max": 3 } }), "min must not be above max"),
         (json!({ "worker": { "grace": "5s" } }), "lease must not be longer than grace"),
         (json!({ "booking": { "endpoint": "simulate://booking" } }), "bookingq up"),
