@@ -1,4 +1,4 @@
-//! The rules of the CRD that compare fields, so that `kubectl apply` refuses at once what could
+//! The CEL rules of the CRD, which compare fields: `kubectl apply` refuses at once what could
 //! never work.
 //!
 //! [`resolve`](crate::resolve) checks the same again, because not every manifest passes an API
@@ -6,8 +6,7 @@
 
 use serde_json::{Value, json};
 
-/// One rule in the Common Expression Language, as the value of `x-kubernetes-validations`; the
-/// message is for a person.
+/// One rule in the Common Expression Language, as the value of `x-kubernetes-validations`.
 pub fn rule(rule: &str, message: &str) -> Value {
     json!([{ "rule": rule, "message": message }])
 }

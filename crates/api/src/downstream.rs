@@ -1,6 +1,8 @@
-//! The services a queue calls: where they are and how long a call may take.
+//! The services that a queue calls: their addresses, deadlines and certificates.
 
-use bookingq_core::Invalid;
+use std::fmt;
+
+use bookingq_core::{Invalid, defaults};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,43 +14,45 @@ use crate::duration::DurationString;
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = cel::rule(
     "!has(self.tls) || self.endpoint.startsWith('https://')",
-    "tls needs an endpoint that starts with https://"
+    "tls requires an endpoint that starts with https://"
 )))]
-pub struct Downstream {
-    /// Where it listens, such as `http://booking-service:50051` or `https://booking.example.com:443`.
+pub struct DownstreamSpec {
+    /// Address of the service, such as http://booking-service:50051 or
+    /// https://booking.example.com:443.
     #[schemars(length(min = 1, max = 512), regex(pattern = "^(http|https|simulate)://.+$"))]
     #[schemars(extend("x-kubernetes-validations" = cel::rule(
         "!self.startsWith('simulate://')",
-        "simulate:// is for `bookingq up` on a computer; in a cluster, give the address of the service"
+        "simulate:// works with `bookingq up` only; in a cluster, set the address of the service"
     )))]
     pub endpoint: String,
-    /// Deadline of one call. What is not answered by then is tried again.
+    /// Deadline of one call. Workers retry calls that miss it. 10ms to 5m.
     #[serde(default = "default_timeout")]
     pub timeout: DurationString,
-    /// Trust and identity for an https:// endpoint. Without it, the system's certificate authorities are trusted.
+    /// Certificates for an https:// endpoint. By default workers trust the system's certificate
+    /// authorities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsSpec>,
 }
 
-/// Trust and identity towards a service.
+/// Certificates for the connection to a service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Tls {
-    /// A Secret in the same namespace: `ca.crt` is whom to trust; `tls.crt` and `tls.key`, if
-    /// there, are who we are (mTLS).
+pub struct TlsSpec {
+    /// Secret in the same namespace. Workers trust the authority in ca.crt, and present tls.crt and
+    /// tls.key if they exist (mTLS).
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: String,
-    /// Name expected in the service's certificate, when it is not the endpoint's host.
+    /// Name expected in the service's certificate. Defaults to the host of the endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub server_name: Option<String>,
 }
 
 fn default_timeout() -> DurationString {
-    DurationString::from_secs(3)
+    DurationString::new(defaults::CALL_TIMEOUT)
 }
 
-/// Where a service is.
+/// The address of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
     /// A gRPC server: `http://host:port` or `https://host:port`.
@@ -57,8 +61,15 @@ pub enum Endpoint {
     Simulated(String),
 }
 
-/// What an endpoint may look like.
+/// The addresses that are allowed.
 const ENDPOINT_RULE: &str = "http://HOST[:PORT], https://HOST[:PORT], or simulate://booking|ticket|realtime[?KEY=VALUE&…] (only for `bookingq up`)";
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Grpc(text) | Self::Simulated(text)) = self;
+        f.write_str(text)
+    }
+}
 
 impl Endpoint {
     /// Parses an endpoint of the service that plays `role` (booking, ticket or realtime).
@@ -85,19 +96,19 @@ impl Endpoint {
     }
 }
 
-/// Which of the shop's services one is.
+/// Which of the three services one is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Owns the tickets.
+    /// Reserves, confirms and releases tickets.
     Booking,
-    /// Says whether anything is left.
+    /// Knows how many tickets are left.
     Ticket,
-    /// Talks to browsers.
+    /// Forwards changes to clients.
     Realtime,
 }
 
 impl Role {
-    /// The word in `simulate://…` and in field paths.
+    /// The name in `simulate://…` and in field paths.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Booking => "booking",
@@ -113,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_and_simulations_of_the_right_role_are_taken() {
+    fn addresses_and_simulations_of_the_right_role_are_accepted() {
         let grpc = Endpoint::parse(Role::Booking, "http://booking-service:50051").unwrap();
         assert_eq!(grpc, Endpoint::Grpc("http://booking-service:50051".into()));
         let simulated = Endpoint::parse(Role::Ticket, "simulate://ticket").unwrap();

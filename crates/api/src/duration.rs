@@ -1,4 +1,4 @@
-//! Durations as a person writes them in a manifest: `200ms`, `30s`, `5m`, `1h30m`.
+//! Durations as manifests and flags contain them: `200ms`, `30s`, `5m`, `1h30m`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,32 +8,37 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// What is written, as a regular expression. Go's `time.Duration` and CEL's `duration()` read all
-/// of it, so rules in the CRD can compare two of them.
+/// The format, as a regular expression. Go's `time.Duration` and CEL's `duration()` parse all of
+/// it, so rules in the CRD can compare two durations.
 const PATTERN: &str = "^([0-9]+(h|m|s|ms))+$";
 
-/// What is allowed, in words.
+/// The format, in words.
 const RULE: &str =
     "whole numbers with the units h, m, s and ms, largest unit first, such as 200ms, 30s or 1h30m";
 
-/// Longest text taken; also what bounds the cost of the CRD's rules.
+/// The longest text accepted; it also bounds the cost of the CRD's rules.
 const MAX_BYTES: usize = 32;
 
 /// The units, largest first, in milliseconds.
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// A duration in whole milliseconds, written as `1h30m`.
+/// A duration in whole milliseconds, formatted as `1h30m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DurationString(Duration);
 
 impl DurationString {
-    /// Of this many milliseconds.
+    /// A duration, cut to whole milliseconds.
+    pub const fn new(duration: Duration) -> Self {
+        Self(Duration::from_millis(duration.as_millis() as u64))
+    }
+
+    /// A number of milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }
 
-    /// Of this many seconds.
+    /// A number of seconds.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
@@ -44,7 +49,7 @@ impl DurationString {
     }
 }
 
-/// A text that is no duration.
+/// A text that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{value:?} is not a duration; allowed: {RULE}")]
 pub struct InvalidDuration {
@@ -128,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_person_writes_is_understood_and_written_back_the_same() {
+    fn a_duration_is_parsed_and_formatted_the_same() {
         for (text, millis) in
             [("200ms", 200), ("30s", 30_000), ("1h30m", 5_400_000), ("1m500ms", 60_500), ("0s", 0)]
         {
@@ -140,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_with_what_is_allowed() {
+    fn any_other_text_is_refused_with_the_allowed_format() {
         for bad in [
             "",
             "5",

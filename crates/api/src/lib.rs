@@ -1,16 +1,18 @@
-//! The `BookingQueue` resource: what a person writes, what it defaults to, and what a program may
-//! rely on afterwards.
+//! The `BookingQueue` resource, from the manifest to the command line of a worker.
 //!
 //! ```text
-//!   spec + downstream + redis + worker + scaling   what is written (serde, JSON schema, CEL rules)
-//!        |
-//!        |  resolve: every rule the schema cannot say, all problems at once
+//!   spec + downstream + redis + worker + scaling   the manifest (serde, JSON schema, CEL rules)
+//!        |  resolve: the rules that the schema cannot express; all problems at once
 //!        v
-//!   plan                                           what is meant: typed, in range, nothing optional that has a default
+//!   plan                                           typed and in range, defaults filled in
+//!        |  of
+//!        v
+//!   args                                           the flags of `bookingq worker` and `sweep`
 //!
-//!   status   what the operator reports back          crd   the CustomResourceDefinition as YAML
+//!   status   what the operator reports          crd   the CustomResourceDefinition as YAML
 //! ```
 
+pub mod args;
 mod cel;
 pub mod crd;
 pub mod downstream;

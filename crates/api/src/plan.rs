@@ -1,16 +1,15 @@
-//! What a `BookingQueue` means once everything in it was found right: typed, in range, defaults
-//! filled in.
+//! The plan of a `BookingQueue`: its spec, validated and typed, with every default filled in.
 
 use std::time::Duration;
 
 use bookingq_core::autoscale::Policy;
-use bookingq_core::backoff::Backoff;
+use bookingq_core::backoff::RetryPolicy;
 use bookingq_core::{Admission, QueueName};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Map, Value};
 
-use crate::downstream::{Endpoint, Tls};
-use crate::redis::{Cluster, ManagedRedis, SecretKey, Sentinel};
+use crate::downstream::{Endpoint, TlsSpec};
+use crate::redis::{ManagedRedis, RedisCluster, RedisSentinel, SecretKey};
 
 /// A whole queue.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,99 +17,90 @@ pub struct Plan {
     /// Its name in the store.
     pub queue: QueueName,
     /// The Booking Service.
-    pub booking: Service,
+    pub booking: ServicePlan,
     /// The Ticket Service, if there is one.
-    pub ticket: Option<Service>,
+    pub ticket: Option<ServicePlan>,
     /// The Realtime Service, if there is one.
-    pub realtime: Option<Service>,
-    /// Where its data lives.
+    pub realtime: Option<ServicePlan>,
+    /// Its Redis.
     pub redis: RedisPlan,
-    /// How its workers run.
+    /// Its workers.
     pub worker: WorkerPlan,
-    /// How many workers.
-    pub scaling: Scaling,
+    /// The number of workers.
+    pub scaling: ScalingPlan,
     /// Time to pay.
     pub hold: Duration,
-    /// How long a decided booking is remembered.
+    /// Time for which a decided booking can still be looked up.
     pub retention: Duration,
     /// When a sweeper starts, as five cron fields; `None` when suspended.
     pub sweep: Option<String>,
-    /// When the Booking Service is asked again.
-    pub retry: RetryPlan,
-    /// Whether the queue takes and serves bookings.
+    /// Retries of calls to the Booking Service.
+    pub retry: RetryPolicy,
+    /// Whether the queue accepts and serves bookings.
     pub admission: Admission,
 }
 
 /// A service the workers call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Service {
-    /// Where.
+pub struct ServicePlan {
+    /// Its address.
     pub endpoint: Endpoint,
     /// Deadline of one call.
     pub timeout: Duration,
-    /// Trust and identity; only with `https://`.
-    pub tls: Option<Tls>,
+    /// Certificates; only with `https://`.
+    pub tls: Option<TlsSpec>,
 }
 
-/// How the workers run.
+/// The workers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkerPlan {
     /// Container image; the operator's own when not set.
     pub image: Option<String>,
-    /// Tasks at once, at least 1.
+    /// Tasks one worker runs at once; at least 1.
     pub concurrency: u32,
-    /// How long a silent worker keeps a task.
+    /// Time after which another worker may claim the task of a silent one.
     pub lease: Duration,
-    /// Time to leave after SIGTERM.
+    /// Time to shut down after SIGTERM.
     pub grace: Duration,
-    /// Part of it during which connections are still taken.
+    /// Part of it during which connections are still accepted.
     pub linger: Duration,
-    /// CPU and memory.
+    /// Compute resources.
     pub resources: Option<ResourceRequirements>,
-    /// Laid over the Pods that are built.
+    /// Merged into the Pods that the operator builds.
     pub pod_template: Option<Map<String, Value>>,
 }
 
-/// How many workers.
+/// The number of workers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Scaling {
+pub enum ScalingPlan {
     /// Always this many.
     Fixed(u32),
-    /// As many as the line needs.
+    /// The number that the line needs.
     Automatic(Policy),
 }
 
-/// When the Booking Service is asked again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryPlan {
-    /// Tries of Reserve that count; at least 1.
-    pub attempts: u32,
-    /// Wait between tries.
-    pub backoff: Backoff,
-}
-
-/// Where the data lives, and what opens it.
+/// The Redis of a queue, and its credentials.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RedisPlan {
-    /// Where.
+    /// Its address.
     pub source: RedisSource,
-    /// The password, if it stands alone.
+    /// The password, if the URL does not contain it.
     pub password: Option<SecretKey>,
-    /// Trust and identity.
-    pub tls: Option<Tls>,
+    /// Certificates.
+    pub tls: Option<TlsSpec>,
 }
 
-/// Where a Redis is.
+/// The address of a Redis.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RedisSource {
-    /// One is run for the queue.
+    /// The operator runs one for the queue.
     Managed(ManagedRedis),
-    /// It is there already, at this address without a password.
+    /// An existing Redis at this URL, which has no password.
     Url(String),
-    /// It is there already; a Secret knows the address.
+    /// An existing Redis; a Secret contains its URL.
     UrlSecret(SecretKey),
-    /// The sentinels know.
-    Sentinel(Sentinel),
-    /// A cluster.
-    Cluster(Cluster),
+    /// An existing Redis behind Sentinel.
+    Sentinel(RedisSentinel),
+    /// An existing Redis Cluster.
+    Cluster(RedisCluster),
 }

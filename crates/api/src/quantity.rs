@@ -1,10 +1,10 @@
-//! Kubernetes quantities, such as `500m` and `8Gi`: checked here because the API server answers a
-//! wrong one, deep in a Pod's template, as if it had failed itself.
+//! Kubernetes quantities, such as `500m` and `8Gi`: checked here because the API server reports an
+//! invalid one in a Pod template as an internal error.
 //!
 //! The grammar is that of k8s.io/apimachinery/pkg/api/resource: digits with at most one point, and
 //! a suffix.
 
-/// What is told where something else stands.
+/// The allowed values, in words.
 pub const ALLOWED: &str = "a Kubernetes quantity from 0 on, such as 500m, 2, 1.5 or 8Gi";
 const SUFFIXES: [&str; 16] =
     ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];

@@ -1,4 +1,4 @@
-//! Where a queue's Redis is: one we run, or one that is there already.
+//! The Redis of a queue: managed by the operator, or provided by the user.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cel;
-use crate::downstream::Tls;
+use crate::downstream::TlsSpec;
 
-/// Where the queue's data lives. Without any of managed, url, urlSecret, sentinel and cluster, a
-/// Redis is run for the queue.
+/// The Redis that stores the queue. At most one of managed, url, urlSecret, sentinel and cluster
+/// may be set; without any, the operator runs a Redis for the queue.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = cel::rules(&[
@@ -20,64 +20,64 @@ use crate::downstream::Tls;
     ),
     (
         "[has(self.url), has(self.urlSecret), has(self.sentinel), has(self.cluster)].exists(x, x) == [has(oldSelf.url), has(oldSelf.urlSecret), has(oldSelf.sentinel), has(oldSelf.cluster)].exists(x, x)",
-        "a queue cannot move between a managed Redis and another one: the bookings would be left behind; make a new queue",
+        "cannot move a queue between a managed and an external Redis: its bookings would be left behind; create a new queue",
     ),
 ])))]
-pub struct Redis {
-    /// Run a Redis for this queue: a StatefulSet with a volume.
+pub struct RedisSpec {
+    /// Runs a Redis for this queue: a StatefulSet with one Pod and one volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed: Option<ManagedRedis>,
-    /// A Redis that is there already, such as redis://redis:6379/0, or rediss:// for TLS. No
-    /// password here: use passwordSecret.
+    /// Address of an existing Redis, such as redis://redis:6379/0, or rediss:// for TLS. Must not
+    /// contain a password: use passwordSecret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512), regex(pattern = "^rediss?://.+$"))]
     pub url: Option<String>,
-    /// A key of a Secret that holds the whole URL, password included.
+    /// Secret key with the whole URL of an existing Redis, password included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_secret: Option<SecretKey>,
-    /// A Redis watched by sentinels.
+    /// An existing Redis behind Sentinel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sentinel: Option<Sentinel>,
-    /// A Redis Cluster.
+    pub sentinel: Option<RedisSentinel>,
+    /// An existing Redis Cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<Cluster>,
-    /// A key of a Secret that holds the password, for url, sentinel and cluster.
+    pub cluster: Option<RedisCluster>,
+    /// Secret key with the password, for url, sentinel and cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_secret: Option<SecretKey>,
-    /// Trust and identity for rediss://, sentinel and cluster.
+    /// Certificates for rediss://, sentinel and cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsSpec>,
 }
 
-/// A Redis run for this queue.
+/// A Redis that the operator runs for this queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = cel::rules(&[
-    ("self.storage == oldSelf.storage", "storage cannot be changed: the volume is there already; make it larger through its PersistentVolumeClaim"),
+    ("self.storage == oldSelf.storage", "storage is immutable: resize the PersistentVolumeClaim instead"),
     (
         "has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
-        "storageClassName cannot be changed: the volume is there already",
+        "storageClassName is immutable",
     ),
 ])))]
 pub struct ManagedRedis {
     /// Container image.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
-    /// Size of its volume, as a Kubernetes quantity such as 8Gi.
+    /// Size of the volume, such as 8Gi. Immutable.
     #[schemars(length(min = 1, max = 32), regex(pattern = "^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"))]
     pub storage: String,
-    /// Storage class of its volume; the cluster's default when not set.
+    /// StorageClass of the volume. Defaults to that of the cluster. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub storage_class_name: Option<String>,
-    /// When Redis puts what it has acknowledged on the disk: always, or everysec, which is faster
-    /// and can lose the last second when the machine fails.
+    /// When Redis syncs acknowledged writes to disk: always, or everysec, which is faster and may
+    /// lose the last second if the node fails.
     pub appendfsync: AppendFsync,
-    /// CPU and memory of its container.
+    /// Compute resources of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::resources")]
     pub resources: Option<ResourceRequirements>,
-    /// Labels of its Pods, besides ours.
+    /// Additional labels of its Pods.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }
@@ -95,9 +95,8 @@ impl Default for ManagedRedis {
     }
 }
 
-/// When Redis puts what it has acknowledged on the disk.
-// The variants carry no docs of their own: a documented variant becomes a oneOf branch, which a CRD
-// may not have.
+/// When Redis syncs acknowledged writes to disk.
+// A documented variant would become a oneOf branch, which a CRD may not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
@@ -108,7 +107,7 @@ pub enum AppendFsync {
 }
 
 impl AppendFsync {
-    /// The word in Redis's configuration and in the resource.
+    /// The value in Redis's configuration and in the resource.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Always => "always",
@@ -121,31 +120,31 @@ impl AppendFsync {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKey {
-    /// The Secret's name.
+    /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// The key in it.
+    /// Key in the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
 }
 
-/// A Redis watched by sentinels.
+/// An existing Redis behind Sentinel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Sentinel {
-    /// The name the sentinels know the primary by.
+pub struct RedisSentinel {
+    /// Name of the primary in Sentinel's configuration.
     #[schemars(length(min = 1, max = 128))]
     pub primary_name: String,
-    /// The sentinels, each HOST:PORT.
+    /// Addresses of the sentinels, each HOST:PORT.
     #[schemars(length(min = 1, max = 16), inner(length(min = 3, max = 259)))]
     pub nodes: Vec<String>,
 }
 
-/// A Redis Cluster.
+/// An existing Redis Cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Cluster {
-    /// Some of its nodes, each HOST:PORT; the others are found through them.
+pub struct RedisCluster {
+    /// Addresses of some of its nodes, each HOST:PORT; workers discover the others.
     #[schemars(length(min = 1, max = 64), inner(length(min = 3, max = 259)))]
     pub nodes: Vec<String>,
 }

@@ -1,39 +1,39 @@
-//! From what is written to what is meant: every rule the schema cannot say, and all problems at
-//! once.
+//! From spec to plan: checks every rule that the schema cannot express, and reports all problems
+//! at once.
 //!
-//! What the schema does say is checked here again, because a manifest may come from a file that no
-//! API server has seen.
+//! Rules of the schema are checked again, because a manifest may come from a file that no API
+//! server has seen.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bookingq_core::autoscale::Policy;
-use bookingq_core::backoff::Backoff;
+use bookingq_core::backoff::{Backoff, RetryPolicy};
 use bookingq_core::{Invalid, QueueName};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::downstream::{Downstream, Endpoint, Role};
+use crate::downstream::{DownstreamSpec, Endpoint, Role};
 use crate::duration::DurationString;
-use crate::plan::{Plan, RedisPlan, RedisSource, RetryPlan, Scaling, Service, WorkerPlan};
+use crate::plan::{Plan, RedisPlan, RedisSource, ScalingPlan, ServicePlan, WorkerPlan};
 use crate::quantity;
-use crate::redis::Redis;
-use crate::spec::{BookingQueueSpec, Sweep};
+use crate::redis::RedisSpec;
+use crate::spec::{BookingQueueSpec, SweepSpec};
 
-/// One thing that is not as it must be.
+/// One field with a value that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path} is {value}; allowed: {allowed}")]
 pub struct Problem {
     /// The field, such as `spec.autoscaling.min`.
     pub path: String,
-    /// What stands there.
+    /// Its value.
     pub value: String,
-    /// What may stand there.
+    /// The values that are allowed.
     pub allowed: String,
 }
 
-/// Everything that is not as it must be; at least one.
+/// All problems of a manifest; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -50,7 +50,7 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl BookingQueueSpec {
-    /// What this means for the queue `name` (that is `metadata.name`).
+    /// The plan of the queue `name`, which is `metadata.name`.
     ///
     /// # Errors
     /// [`Problems`]: all of them, each with the field, its value and what is allowed.
@@ -58,8 +58,7 @@ impl BookingQueueSpec {
         let mut check = Check::default();
         let queue = check.keep("metadata.name", QueueName::new(name));
         let booking = check.service(Role::Booking, &self.booking);
-        // One that was found wrong is missing here, and the problem it left makes the whole fail
-        // below.
+        // An invalid service is missing here; the problem that it recorded fails the whole below.
         let ticket = self.ticket.as_ref().and_then(|service| check.service(Role::Ticket, service));
         let realtime =
             self.realtime.as_ref().and_then(|service| check.service(Role::Realtime, service));
@@ -100,7 +99,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Collects problems while the parts are read.
+/// Checks the parts and collects their problems.
 #[derive(Default)]
 struct Check {
     problems: Vec<Problem>,
@@ -159,7 +158,7 @@ impl Check {
         }
     }
 
-    fn service(&mut self, role: Role, service: &Downstream) -> Option<Service> {
+    fn service(&mut self, role: Role, service: &DownstreamSpec) -> Option<ServicePlan> {
         let path = |field: &str| format!("spec.{}.{field}", role.as_str());
         let timeout =
             self.duration(&path("timeout"), service.timeout, 10 * MILLISECOND..=5 * MINUTE);
@@ -167,10 +166,10 @@ impl Check {
         if service.tls.is_some() && !service.endpoint.starts_with("https://") {
             self.refuse(&path("tls"), "set", "only with an endpoint that starts with https://");
         }
-        Some(Service { endpoint, timeout, tls: service.tls.clone() })
+        Some(ServicePlan { endpoint, timeout, tls: service.tls.clone() })
     }
 
-    fn redis(&mut self, redis: &Redis) -> Option<RedisPlan> {
+    fn redis(&mut self, redis: &RedisSpec) -> Option<RedisPlan> {
         let mut sources: Vec<(&str, RedisSource)> = [
             redis.managed.clone().map(|managed| ("managed", RedisSource::Managed(managed))),
             redis.url.clone().map(|url| ("url", RedisSource::Url(url))),
@@ -252,29 +251,29 @@ impl Check {
         }
     }
 
-    fn scaling(&mut self, spec: &BookingQueueSpec, concurrency: u32) -> Scaling {
-        let wish = &spec.autoscaling;
-        let min = self.number("spec.autoscaling.min", wish.min, 1..=1000);
-        let max = self.number("spec.autoscaling.max", wish.max, 1..=1000);
-        if wish.min > wish.max {
+    fn scaling(&mut self, spec: &BookingQueueSpec, concurrency: u32) -> ScalingPlan {
+        let asked = &spec.autoscaling;
+        let min = self.number("spec.autoscaling.min", asked.min, 1..=1000);
+        let max = self.number("spec.autoscaling.max", asked.max, 1..=1000);
+        if asked.min > asked.max {
             self.refuse(
                 "spec.autoscaling.min",
-                wish.min,
-                format!("at most spec.autoscaling.max ({})", wish.max),
+                asked.min,
+                format!("at most spec.autoscaling.max ({})", asked.max),
             );
         }
         let percent =
-            self.number("spec.autoscaling.utilisationPercent", wish.utilisation_percent, 1..=100);
+            self.number("spec.autoscaling.utilisationPercent", asked.utilisation_percent, 1..=100);
         let drain_target =
-            self.duration("spec.autoscaling.drainTarget", wish.drain_target, SECOND..=HOUR);
+            self.duration("spec.autoscaling.drainTarget", asked.drain_target, SECOND..=HOUR);
         let window = self.duration(
             "spec.autoscaling.scaleDownWindow",
-            wish.scale_down_window,
+            asked.scale_down_window,
             Duration::ZERO..=HOUR,
         );
         match spec.replicas {
-            Some(replicas) => Scaling::Fixed(self.number("spec.replicas", replicas, 0..=1000)),
-            None => Scaling::Automatic(Policy {
+            Some(replicas) => ScalingPlan::Fixed(self.number("spec.replicas", replicas, 0..=1000)),
+            None => ScalingPlan::Automatic(Policy {
                 min,
                 max,
                 concurrency,
@@ -286,7 +285,7 @@ impl Check {
         }
     }
 
-    fn sweep(&mut self, sweep: &Sweep) -> Option<String> {
+    fn sweep(&mut self, sweep: &SweepSpec) -> Option<String> {
         let fields = sweep.schedule.split_whitespace().count();
         let known =
             sweep.schedule.chars().all(|c| c.is_ascii_alphanumeric() || " */,-?".contains(c));
@@ -300,7 +299,7 @@ impl Check {
         (!sweep.suspend).then(|| sweep.schedule.clone())
     }
 
-    fn retry(&mut self, spec: &BookingQueueSpec) -> RetryPlan {
+    fn retry(&mut self, spec: &BookingQueueSpec) -> RetryPolicy {
         let retry = &spec.retry;
         let initial = self.duration(
             "spec.retry.initialBackoff",
@@ -314,7 +313,7 @@ impl Check {
             self.refuse("spec.retry.initialBackoff", retry.initial_backoff, allowed);
         }
         let attempts = self.number("spec.retry.attempts", retry.attempts, 1..=100);
-        RetryPlan { attempts, backoff: Backoff { initial, max } }
+        RetryPolicy { attempts, backoff: Backoff { initial, max } }
     }
 }
 

@@ -1,21 +1,21 @@
-//! What a person writes: the spec of a `BookingQueue`.
-// Each printer column says its type anew; clippy takes that for a repetition.
+//! The spec of a `BookingQueue`, as users write it.
+// Each printer column repeats `type_`; clippy takes that for a duplicate.
 #![allow(clippy::duplicated_attributes)]
 
+use bookingq_core::defaults;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cel;
-use crate::downstream::Downstream;
+use crate::downstream::DownstreamSpec;
 use crate::duration::DurationString;
-use crate::redis::Redis;
-use crate::scaling::Autoscaling;
+use crate::redis::RedisSpec;
+use crate::scaling::AutoscalingSpec;
 use crate::status::BookingQueueStatus;
-use crate::worker::Worker;
+use crate::worker::WorkerSpec;
 
-/// A line of people who want to book something, and what serves them. `spec.booking.endpoint` is
-/// all that must be said.
+/// Desired state of a booking queue. Only booking.endpoint is required.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, JsonSchema)]
 #[kube(
     group = "bookingqueue.dev",
@@ -27,14 +27,14 @@ use crate::worker::Worker;
     namespaced,
     status = "BookingQueueStatus",
     derive = "PartialEq",
-    doc = "A fair line in front of a Booking Service: everyone gets a place, a reservation in order, and a limited time to pay.",
+    doc = "BookingQueue is a fair line in front of a Booking Service: each client gets a place, a reservation in order, and a limited time to pay.",
     scale(
         spec_replicas_path = ".spec.replicas",
         status_replicas_path = ".status.replicas",
         label_selector_path = ".status.selector"
     ),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40")
-        .message("a queue's name is 1 to 40 lower-case letters, digits and '-', and starts with a letter: its Services and Pods are named after it"),
+        .message("metadata.name must be 1 to 40 lower-case letters, digits and '-', and start with a letter: Services and Pods are named after it"),
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -45,14 +45,14 @@ use crate::worker::Worker;
         name = "In flight",
         type_ = "integer",
         json_path = ".status.inFlight",
-        description = "Bookings in workers' hands"
+        description = "Bookings that workers are processing"
     ),
     printcolumn(name = "Workers", type_ = "integer", json_path = ".status.replicas"),
     printcolumn(
         name = "Oldest wait",
         type_ = "string",
         json_path = ".status.oldestWait",
-        description = "How long the front of the line has waited"
+        description = "Time the front of the line has waited"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Admission", type_ = "string", json_path = ".spec.admission", priority = "1"),
@@ -72,123 +72,121 @@ use crate::worker::Worker;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BookingQueueSpec {
-    /// The Booking Service: reserves, confirms and releases tickets.
-    pub booking: Downstream,
-    /// The Realtime Service, if there is one: is told of every change, to tell the clients.
+    /// The Booking Service, which reserves, confirms and releases tickets.
+    pub booking: DownstreamSpec,
+    /// The Realtime Service, which receives every change of a booking to forward it to clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub realtime: Option<Downstream>,
-    /// The Ticket Service, if there is one: is asked before each reservation whether anything is
-    /// left.
+    pub realtime: Option<DownstreamSpec>,
+    /// The Ticket Service, which workers ask for remaining tickets before each reservation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ticket: Option<Downstream>,
-    /// Where the queue's data lives; a Redis is run for it when nothing is said.
+    pub ticket: Option<DownstreamSpec>,
+    /// The Redis that stores the queue. By default the operator runs one.
     #[serde(default)]
-    pub redis: Redis,
-    /// How the workers run.
+    pub redis: RedisSpec,
+    /// The worker Pods.
     #[serde(default)]
-    pub worker: Worker,
-    /// How the number of workers follows the line.
+    pub worker: WorkerSpec,
+    /// How the number of workers follows the line. Ignored if replicas is set.
     #[serde(default)]
-    pub autoscaling: Autoscaling,
-    /// A fixed number of workers. Switches autoscaling off.
+    pub autoscaling: AutoscalingSpec,
+    /// Fixed number of workers. Disables autoscaling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
-    /// How long a reservation waits for payment, and how long a decided booking is remembered.
+    /// Time to pay for a reservation, and retention of decided bookings.
     #[serde(default)]
-    pub hold: Hold,
-    /// How unpaid reservations are given back.
+    pub hold: HoldSpec,
+    /// When sweepers release unpaid reservations.
     #[serde(default)]
-    pub sweep: Sweep,
-    /// When the Booking Service is asked again.
+    pub sweep: SweepSpec,
+    /// Retries of calls to the Booking Service.
     #[serde(default)]
-    pub retry: Retry,
-    /// Whether the queue takes and serves bookings.
+    pub retry: RetrySpec,
+    /// Whether the queue accepts and serves bookings.
     #[serde(default)]
-    pub admission: Admission,
+    pub admission: AdmissionSpec,
 }
 
-/// How long a reservation waits for payment, and how long a decided booking is remembered.
+/// Time to pay for a reservation, and retention of decided bookings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Hold {
-    /// Time to pay, from the moment the reservation is made. 1s to 168h.
+pub struct HoldSpec {
+    /// Time to pay, counted from the reservation. 1s to 168h.
     pub timeout: DurationString,
-    /// How long a booking can still be looked up after its end. 1m to 8760h.
+    /// Time for which a decided booking can still be looked up. 1m to 8760h.
     pub retention: DurationString,
 }
 
-impl Default for Hold {
+impl Default for HoldSpec {
     fn default() -> Self {
         Self {
-            timeout: DurationString::from_secs(300),
-            retention: DurationString::from_secs(86_400),
+            timeout: DurationString::new(defaults::HOLD),
+            retention: DurationString::new(defaults::RETENTION),
         }
     }
 }
 
-/// How unpaid reservations are given back. Correctness never waits for it: a late payment is
-/// refused even if no sweeper runs.
+/// When sweepers release unpaid reservations. Late payments are refused even if no sweeper runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Sweep {
-    /// When a sweeper starts, as five cron fields; each sweeps for a minute.
+pub struct SweepSpec {
+    /// When a sweeper starts, in cron format. Each one sweeps for a minute.
     #[schemars(length(min = 9, max = 128))]
     pub schedule: String,
-    /// True stops new sweepers.
+    /// Stops sweeping while true.
     pub suspend: bool,
 }
 
-impl Default for Sweep {
+impl Default for SweepSpec {
     fn default() -> Self {
-        Self { schedule: "* * * * *".to_owned(), suspend: false }
+        Self { schedule: defaults::SWEEP_SCHEDULE.to_owned(), suspend: false }
     }
 }
 
-/// When the Booking Service is asked again.
+/// Retries of calls to the Booking Service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = cel::not_longer("initialBackoff", "maxBackoff")))]
-pub struct Retry {
-    /// Tries to reserve that may fail before a booking fails. Confirmations and releases are tried
-    /// until they are answered.
+pub struct RetrySpec {
+    /// Failed attempts to reserve after which a booking fails. Confirmations and releases are
+    /// retried without limit.
     #[schemars(range(min = 1, max = 100))]
     pub attempts: i32,
-    /// Wait before the first retry; doubles with each further one. 10ms to 1h.
+    /// Wait before the first retry. Each further wait is twice as long. 10ms to 1h.
     pub initial_backoff: DurationString,
-    /// The longest wait between two tries. At most 1h.
+    /// Longest wait between two attempts. At most 1h.
     pub max_backoff: DurationString,
 }
 
-impl Default for Retry {
+impl Default for RetrySpec {
     fn default() -> Self {
         Self {
-            attempts: 5,
-            initial_backoff: DurationString::from_millis(200),
-            max_backoff: DurationString::from_secs(10),
+            attempts: defaults::RETRY.attempts as i32,
+            initial_backoff: DurationString::new(defaults::RETRY.backoff.initial),
+            max_backoff: DurationString::new(defaults::RETRY.backoff.max),
         }
     }
 }
 
-/// Whether a queue takes and serves bookings: Open takes and serves; Paused takes bookings and
-/// keeps their order, but reserves nothing; Closed takes no new bookings and serves those in line.
-// The variants carry no docs of their own: a documented variant becomes a oneOf branch, which a CRD
-// may not have.
+/// Whether the queue accepts and serves bookings. Open: accepts and serves. Paused: accepts
+/// bookings and keeps their order, but reserves nothing. Closed: serves the line, but accepts no
+/// new bookings.
+// A documented variant would become a oneOf branch, which a CRD may not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
-pub enum Admission {
+pub enum AdmissionSpec {
     #[default]
     Open,
     Paused,
     Closed,
 }
 
-impl From<Admission> for bookingq_core::Admission {
-    fn from(admission: Admission) -> Self {
+impl From<AdmissionSpec> for bookingq_core::Admission {
+    fn from(admission: AdmissionSpec) -> Self {
         match admission {
-            Admission::Open => Self::Open,
-            Admission::Paused => Self::Paused,
-            Admission::Closed => Self::Closed,
+            AdmissionSpec::Open => Self::Open,
+            AdmissionSpec::Paused => Self::Paused,
+            AdmissionSpec::Closed => Self::Closed,
         }
     }
 }

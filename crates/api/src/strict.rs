@@ -1,5 +1,4 @@
-//! What a manifest says that the resource does not know: a misspelt field must not be silently
-//! ignored.
+//! Unknown fields of a manifest: a misspelt field must not be ignored silently.
 
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value};

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bookingq_api::downstream::Endpoint;
-use bookingq_api::plan::{RedisSource, Scaling};
+use bookingq_api::plan::{RedisSource, ScalingPlan};
 use bookingq_api::{BookingQueueSpec, Problems};
 use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ fn an_endpoint_is_enough() {
     assert_eq!(plan.hold, Duration::from_secs(300));
     assert!(matches!(plan.redis.source, RedisSource::Managed(ref redis) if redis.storage == "8Gi"));
     assert!(
-        matches!(plan.scaling, Scaling::Automatic(policy) if (policy.min, policy.max) == (1, 10))
+        matches!(plan.scaling, ScalingPlan::Automatic(policy) if (policy.min, policy.max) == (1, 10))
     );
     assert_eq!(plan.sweep.as_deref(), Some("* * * * *"));
 }
@@ -59,7 +59,7 @@ fn the_crds_defaults_are_the_ones_of_the_code() {
 fn a_fixed_number_of_replicas_switches_autoscaling_off() {
     let plan =
         with(json!({ "replicas": 4, "autoscaling": { "max": 3 } })).resolve("concert").unwrap();
-    assert_eq!(plan.scaling, Scaling::Fixed(4));
+    assert_eq!(plan.scaling, ScalingPlan::Fixed(4));
 }
 
 #[test]

@@ -10,7 +10,8 @@ use crate::violation::{Violation, Violations};
 /// States remembered of each booking: more than one client's calls that overlap.
 const REMEMBERED: usize = 4;
 
-/// What clients were answered about one booking.
+/// What clients were answered about one booking. Its flags are independent facts, no hidden states.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone)]
 pub(crate) struct AnsweredBooking {
     pub(crate) client: ClientId,
@@ -25,6 +26,8 @@ pub(crate) struct AnsweredBooking {
     left: bool,
     /// Payments sent, each over all its calls.
     pub(crate) payments: Vec<SentPayment>,
+    /// A payment was refused with `ALREADY_FINAL` before the deadline.
+    final_early: bool,
     /// When the client first saw the hold.
     held: Option<u64>,
     /// The newest states: when the answer arrived, and what it said.
@@ -55,6 +58,7 @@ impl AnsweredBooking {
             cancelled: false,
             left: false,
             payments: Vec::new(),
+            final_early: false,
             held: None,
             states: Vec::new(),
             watched: None,
@@ -65,9 +69,12 @@ impl AnsweredBooking {
         self.states.iter().map(|(_, state)| *state)
     }
 
-    /// Whether the client did nothing to the booking but send this payment, and knows every answer.
-    fn only_paid_by(&self, payment: &PaymentId) -> bool {
-        !self.left && self.payments.iter().all(|sent| sent.id == *payment && !sent.unknown)
+    /// Whether the client did nothing to the booking but send one payment, which never won and
+    /// whose answers are all known: then only the deadline can have ended its hold.
+    fn had_one_refused_payment(&self) -> bool {
+        let mut payments = self.payments.iter();
+        let refused = payments.next().is_some_and(|sent| !sent.acknowledged && !sent.unknown);
+        refused && payments.next().is_none() && !self.left
     }
 }
 
@@ -136,9 +143,13 @@ impl Answers {
     pub fn violations(&self) -> Violations {
         let mut violations = self.violations.clone();
         for (booking, answered) in &self.bookings {
-            let Some(end) = answered.newest_states().find(|state| state.is_final()) else {
-                continue;
-            };
+            if answered.final_early && answered.had_one_refused_payment() {
+                violations.note(Violation::BrokenDeadline, || {
+                    format!("{booking}: its only payment was refused before the deadline")
+                });
+            }
+            let end = answered.newest_states().find(|state| state.is_final());
+            let Some(end) = end else { continue };
             let paid = answered.payments.iter().any(|payment| payment.acknowledged);
             let may_be_paid = paid || answered.payments.iter().any(|payment| payment.unknown);
             let kept = match end {
@@ -315,18 +326,16 @@ impl Answers {
         let acknowledged = matches!(call.answer, CallAnswer::Ok(_));
         let unknown = matches!(call.answer, CallAnswer::Unknown { .. });
         let Some(answered) = self.bookings.get_mut(&of) else { return };
-        let sent = match answered.payments.iter_mut().find(|known| known.id == *payment) {
-            Some(known) => {
-                known.sent = known.sent.min(call.start);
-                known.acknowledged |= acknowledged;
-                known.unknown |= unknown;
-                known.sent
-            }
-            None => {
-                let (id, sent) = (payment.clone(), call.start);
-                answered.payments.push(SentPayment { id, sent, acknowledged, unknown });
-                sent
-            }
+        let known = answered.payments.iter_mut().find(|known| known.id == *payment);
+        let sent = if let Some(known) = known {
+            known.sent = known.sent.min(call.start);
+            known.acknowledged |= acknowledged;
+            known.unknown |= unknown;
+            known.sent
+        } else {
+            let (id, sent) = (payment.clone(), call.start);
+            answered.payments.push(SentPayment { id, sent, acknowledged, unknown });
+            sent
         };
         let late = answered.deadline_ms.filter(|deadline| self.is_after(sent, *deadline));
         if let Some(deadline) = late.filter(|_| acknowledged) {
@@ -341,7 +350,7 @@ impl Answers {
         let earlier = |end: &u64| *end < call.start;
         let had = self.acknowledged.get(client).is_some_and(|known| earlier(&known.first));
         let found = match (&call.kind, reason) {
-            (_, "OVERLOADED") => None,
+            (_, "OVERLOADED") | (CallKind::Cancel { .. }, "ALREADY_FINAL") => None,
             (_, "BOOKING_NOT_FOUND") => had.then_some(Violation::Lost),
             (CallKind::Enqueue { request }, _) => {
                 let known = self.requests.get(&(client.clone(), request.clone()));
@@ -352,14 +361,13 @@ impl Answers {
                     Some(Violation::UnexpectedRefusal)
                 }
             }
-            (CallKind::Pay { of, payment }, "HOLD_EXPIRED" | "ALREADY_FINAL") => {
-                return self.refused_as_late(call, *of, payment, reason);
+            (CallKind::Pay { of, .. }, "HOLD_EXPIRED" | "ALREADY_FINAL") => {
+                return self.refused_as_late(call, *of, reason);
             }
             (CallKind::Pay { of, .. }, "NOT_RESERVED") => {
                 let held = self.bookings.get(of).and_then(|answered| answered.held);
                 held.filter(earlier).map(|_| Violation::BrokenPayment)
             }
-            (CallKind::Cancel { .. }, "ALREADY_FINAL") => None,
             _ => Some(Violation::UnexpectedRefusal),
         };
         if let Some(kind) = found {
@@ -368,25 +376,18 @@ impl Answers {
         }
     }
 
-    fn refused_as_late(
-        &mut self,
-        call: &RecordedCall,
-        of: BookingId,
-        payment: &PaymentId,
-        reason: &str,
-    ) {
-        let Some(answered) = self.bookings.get(&of) else { return };
-        // A booking that its client cancelled or paid otherwise may well be final before.
-        let late = reason == "HOLD_EXPIRED" || answered.only_paid_by(payment);
-        let deadline = answered.deadline_ms.filter(|deadline| self.is_before(call.end, *deadline));
-        if let Some(deadline) = deadline.filter(|_| late) {
+    fn refused_as_late(&mut self, call: &RecordedCall, of: BookingId, reason: &str) {
+        let deadline = self.bookings.get(&of).and_then(|answered| answered.deadline_ms);
+        let early = deadline.filter(|deadline| self.is_before(call.end, *deadline));
+        let Some(deadline) = early else { return };
+        if reason == "HOLD_EXPIRED" {
             let answered_ms = self.time_of_day_ms(call.end);
             self.violations.note(Violation::BrokenDeadline, || {
-                format!(
-                    "{of}: a payment was refused with {reason} at {answered_ms}, before the \
-                     deadline {deadline}"
-                )
+                format!("{of} expired at {answered_ms}, before the deadline {deadline}")
             });
+        } else if let Some(answered) = self.bookings.get_mut(&of) {
+            // Another call that is still in flight may have ended the hold: decided at the end.
+            answered.final_early = true;
         }
     }
 }

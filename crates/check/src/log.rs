@@ -234,7 +234,7 @@ impl AuditLog {
         match (from, event.to) {
             (S::Queued, S::Reserving) => self.times.queued.record(spent),
             (S::Reserving, S::Reserved | S::SoldOut | S::Rejected) => {
-                self.times.reserve.record(spent)
+                self.times.reserve.record(spent);
             }
             (S::Confirming, S::Confirmed) => self.times.confirm.record(spent),
             (S::Releasing, S::Expired) => {

@@ -196,6 +196,20 @@ async fn workers_that_are_killed_are_started_again_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn a_paused_queue_with_a_crowd_keeps_its_number_of_workers() {
+    let manifest = format!("{QUEUE}  admission: Paused\n");
+    // Enough in line, and enough arrivals, for the maximum of an open queue.
+    let mut run = Run::start(&manifest, &["--crowd", "500", "--arrive", "4s", "--for", "8s"]);
+    let status = run.end().await;
+    assert!(status.success(), "{}", run.seen.join("\n"));
+    let report = run.report();
+    assert!(number(&report["waiting"]) > 100, "{report}");
+    assert_eq!(number(&report["ledger"]["calls"]["reserve"]), 0, "{report}");
+    let replicas = report["replicas"].as_array().unwrap();
+    assert!(replicas.iter().all(|change| number(&change["wanted"]) == 1), "{report}");
+}
+
+#[tokio::test]
 async fn ctrl_c_leaves_no_process_and_no_file_behind() {
     let mut run = Run::start(QUEUE, &["--store", "redis", "--workers", "2"]);
     let mut pids = Vec::new();

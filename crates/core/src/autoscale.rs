@@ -1,5 +1,5 @@
-//! How many workers a line needs: a pure function of what was measured, called by the operator,
-//! `up` and the simulator.
+//! How many workers a line needs: a pure function of what was measured. [`driver`] feeds it for
+//! the operator and `bookingq up`.
 //!
 //! With backlog `B`, arrivals `λ`, mean service time `S`, concurrency of a worker `c`, target
 //! utilisation `ρ` and drain target `T`, the demand is `(λ·S + B·S/T) / ρ` slots: what keeps up
@@ -7,7 +7,7 @@
 //! `[min, max]`.
 //!
 //! Work in hand keeps workers but never asks for more: `in flight / c`, at most the present number.
-//! (Dividing it by ρ as well would make a busy fleet grow for ever: all slots taken by N workers
+//! (Dividing it by ρ as well would grow a busy queue for ever: N workers with all slots taken
 //! would ask for N/ρ.)
 
 use std::collections::VecDeque;
@@ -15,7 +15,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::defaults;
 use crate::time::Timestamp;
+
+pub mod driver;
 
 /// What the user asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -29,25 +32,30 @@ pub struct Policy {
     pub concurrency: u32,
     /// Share of the slots that should be busy, in (0, 1].
     pub utilisation: f64,
-    /// How soon a backlog should be gone.
+    /// Time in which a backlog should drain.
     pub drain_target: Duration,
-    /// Down only to the highest number wanted within this time.
+    /// Scales down only to the highest number wanted within this time.
     pub scale_down_window: Duration,
-    /// A reading older than this says nothing.
+    /// Readings older than this are ignored.
     pub stale_after: Duration,
+}
+
+impl Policy {
+    /// The defaults of a queue.
+    pub const DEFAULT: Self = Self {
+        min: 1,
+        max: 10,
+        concurrency: defaults::CONCURRENCY,
+        utilisation: 0.7,
+        drain_target: Duration::from_secs(30),
+        scale_down_window: Duration::from_secs(60),
+        stale_after: Duration::from_secs(5),
+    };
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self {
-            min: 1,
-            max: 10,
-            concurrency: 32,
-            utilisation: 0.7,
-            drain_target: Duration::from_secs(30),
-            scale_down_window: Duration::from_secs(60),
-            stale_after: Duration::from_secs(5),
-        }
+        Self::DEFAULT
     }
 }
 
@@ -66,11 +74,11 @@ pub struct Reading {
     pub arrivals: f64,
     /// `S`: slot time used for each booking that left the line; `None` before the first.
     pub service_time: Option<Duration>,
-    /// Tasks in workers' hands, retries included.
+    /// Tasks in progress, retries included.
     pub in_flight: u64,
 }
 
-/// The world at the moment of deciding.
+/// Everything a decision depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Situation {
@@ -80,7 +88,7 @@ pub struct Situation {
     pub reading: Option<Reading>,
     /// Workers wanted at present (`spec.replicas`).
     pub current: u32,
-    /// Of those, how many cannot be scheduled.
+    /// Of those, the number that cannot be scheduled.
     pub unschedulable: u32,
 }
 
@@ -89,15 +97,15 @@ pub struct Situation {
 pub enum Reason {
     /// What the formula says.
     Demand,
-    /// Fewer would do, but more were needed within the scale-down window.
+    /// The queue needs fewer, but needed more within the scale-down window.
     HeldByWindow,
     /// No reading, or a stale one: nothing changes.
     NoReading,
-    /// More are wanted, but those already asked for cannot be scheduled.
+    /// The queue needs more, but not all present workers can be scheduled.
     Unschedulable,
 }
 
-/// How many, and why: everything needed to replay it.
+/// A number of workers, with everything needed to replay the decision.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
@@ -107,30 +115,30 @@ pub struct Decision {
     pub wanted: u32,
     /// Why.
     pub reason: Reason,
-    /// What it was decided from.
+    /// The input of the decision.
     pub situation: Situation,
 }
 
-/// Remembers what was wanted within the scale-down window, and decides.
+/// Decides, and remembers the numbers wanted within the scale-down window.
 #[derive(Debug, Clone, Default)]
 pub struct Planner {
     recent: VecDeque<(Timestamp, u32)>,
 }
 
 impl Planner {
-    /// Without a memory.
+    /// A planner without history.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Of one who takes over: what was wanted before is not known, so the present number stands for
-    /// it. Without that, a new operator would send workers away by its first reading, which
-    /// knows no arrivals yet.
+    /// A planner that takes over a running queue. Its history is unknown, so the present number
+    /// stands for it. Otherwise a new operator would scale down on its first reading, which knows
+    /// no arrivals yet.
     pub fn taking_over(now: Timestamp, replicas: u32) -> Self {
         Self { recent: [(now, replicas)].into() }
     }
 
-    /// Decides. The same calls in the same order always give the same answers.
+    /// Decides. The same calls in the same order always give the same decisions.
     pub fn decide(&mut self, policy: &Policy, situation: Situation) -> Decision {
         let current = situation.current;
         let fresh = situation.reading.filter(|r| situation.now.since(r.at) <= policy.stale_after);
@@ -159,7 +167,7 @@ impl Planner {
         while self.recent.front().is_some_and(|&(at, _)| now.since(at) > policy.scale_down_window) {
             self.recent.pop_front();
         }
-        // Only what no later value exceeds can ever be the highest, so the memory stays a short
+        // Only a value that no later one exceeds can be the highest, so the history stays a short
         // falling staircase.
         while self.recent.back().is_some_and(|&(_, n)| n <= wanted) {
             self.recent.pop_back();
@@ -225,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_takes_over_sends_nobody_away_before_the_window_is_over() {
+    fn a_planner_that_takes_over_keeps_the_workers_until_the_window_is_over() {
         let start = Timestamp(1000);
         let mut planner = Planner::taking_over(start, 4);
         let mut decide = |seconds: u64| {
@@ -281,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fleet_with_all_slots_taken_does_not_grow_by_that_alone() {
+    fn workers_with_all_slots_taken_do_not_grow_by_that_alone() {
         let mut r = reading(Timestamp(0), 0, 100.0);
         for current in 1..50 {
             r.in_flight = u64::from(current) * 10;

@@ -25,6 +25,15 @@ impl Backoff {
     }
 }
 
+/// When a task is tried again, and when it is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Failed attempts to reserve after which a booking fails; at least 1.
+    pub attempts: u32,
+    /// Wait between attempts of all kinds.
+    pub backoff: Backoff,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

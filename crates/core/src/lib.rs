@@ -16,6 +16,7 @@ pub mod admission;
 pub mod autoscale;
 pub mod backoff;
 pub mod booking;
+pub mod defaults;
 pub mod details;
 pub mod event;
 pub mod ids;

@@ -83,14 +83,12 @@ impl Caller {
     pub async fn call(&mut self, kind: &CallKind) -> Result<(Shown, Duration), Status> {
         let shared = Arc::clone(&self.shared);
         let _turn = shared.pool.turn().await;
+        let worker = shared.pool.pick(self.turn, Use::Call).await;
         let (limit, sent) = (shared.config.timeout, Instant::now());
         let mut record = Pending::new(self, kind.clone());
-        let answer = match shared.pool.pick(self.turn, Use::Call) {
-            None => Err(no_worker()),
-            Some(worker) => timeout(limit, self.send(worker, kind))
-                .await
-                .unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time"))),
-        };
+        let answer = timeout(limit, self.send(worker, kind))
+            .await
+            .unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
         self.turn += 1;
         record.end(answer.as_ref());
         let answer = answer.inspect_err(|status| shared.progress.failed(status))?;
@@ -151,10 +149,6 @@ impl Caller {
             .map_err(|invalid| Status::invalid_argument(invalid.to_string()))?;
         self.call_until_final(&CallKind::Pay { of, payment }).await
     }
-}
-
-pub fn no_worker() -> Status {
-    Status::unavailable("there is no worker just now")
 }
 
 /// Final and without one of our reasons, so that the checker reports it.

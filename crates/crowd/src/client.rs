@@ -224,7 +224,7 @@ impl SimulatedClient {
             (NextAction::Leave, _) => self.leave(booking).await,
             (NextAction::Pay, Behaviour::PaysTwice) => self.pay_twice(booking, CARD).await,
             (NextAction::Pay, Behaviour::PaysWithTwoCards) => {
-                self.pay_twice(booking, OTHER_CARD).await
+                self.pay_twice(booking, OTHER_CARD).await;
             }
             (NextAction::Pay, Behaviour::LeavesAfterPaying) => {
                 pay(&mut self.caller, booking, CARD).await;

@@ -184,7 +184,7 @@ async fn arrive(shared: &Arc<Shared>, closed: &CancellationToken, stop: &Cancell
                 });
             }
             Err(invalid) => {
-                tracing::error!(%invalid, "the crowd's prefix does not make a client id")
+                tracing::error!(%invalid, "the crowd's prefix does not make a client id");
             }
         }
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
-use parking_lot::RwLock;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, interval_at};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
@@ -79,7 +78,7 @@ impl Worker {
 /// The present workers.
 #[derive(Debug)]
 pub struct Pool {
-    workers: RwLock<Vec<Arc<Worker>>>,
+    workers: watch::Sender<Vec<Arc<Worker>>>,
     connecting: Connecting,
     watch_channels: usize,
     turns: Semaphore,
@@ -91,7 +90,7 @@ impl Pool {
         let watch_channels =
             (clients as usize).div_ceil(WATCHES_PER_CHANNEL).clamp(1, MOST_WATCH_CHANNELS);
         let turns = Semaphore::new(calls_at_once.max(1));
-        Self { workers: RwLock::default(), connecting, watch_channels, turns }
+        Self { workers: watch::Sender::default(), connecting, watch_channels, turns }
     }
 
     /// Waits until another call may be sent. Drop the permit when the call has ended.
@@ -100,9 +99,21 @@ impl Pool {
         self.turns.acquire().await.ok()
     }
 
-    /// A channel; different for different `turn`s, worker first. `None` while there is no worker.
-    pub fn pick(&self, turn: usize, r#use: Use) -> Option<WorkerClient> {
-        let workers = self.workers.read();
+    /// A channel; different for different `turn`s, worker first. Waits while there is no worker:
+    /// that is no failed call, because nothing was sent.
+    pub async fn pick(&self, turn: usize, r#use: Use) -> WorkerClient {
+        let mut workers = self.workers.subscribe();
+        loop {
+            if let Some(channel) = self.try_pick(turn, r#use) {
+                return channel;
+            }
+            // The sender lives as long as this pool.
+            let _ = workers.changed().await;
+        }
+    }
+
+    fn try_pick(&self, turn: usize, r#use: Use) -> Option<WorkerClient> {
+        let workers = self.workers.borrow();
         let worker = workers.get(turn.checked_rem(workers.len())?)?;
         let channels = match r#use {
             Use::Call => &worker.calls,
@@ -118,7 +129,7 @@ impl Pool {
         let mut renewals = interval_at(Instant::now() + renewal, renewal);
         loop {
             let addresses = endpoints.borrow_and_update().clone();
-            let known = self.workers.read().clone();
+            let known = self.workers.borrow().clone();
             self.set(&addresses, &known);
             tokio::select! {
                 // When no more changes can come, the present workers stay.
@@ -137,7 +148,7 @@ impl Pool {
             .iter()
             .filter_map(|&address| known(address).or_else(|| new(address)))
             .collect();
-        *self.workers.write() = workers;
+        self.workers.send_replace(workers);
     }
 }
 
@@ -149,20 +160,31 @@ mod tests {
     #[tokio::test]
     async fn turns_go_around_workers_first_and_channels_next() {
         let pool = Pool::new(10, 1, Connecting::default());
-        assert!(pool.pick(3, Use::Call).is_none());
+        assert!(pool.try_pick(3, Use::Call).is_none());
         let addresses =
             [SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 2))];
         pool.set(&addresses, &[]);
-        let kept = pool.workers.read()[1].clone();
-        assert!((0..20).all(|turn| pool.pick(turn, Use::Watch).is_some()));
-        let known = pool.workers.read().clone();
+        let kept = pool.workers.borrow()[1].clone();
+        assert!((0..20).all(|turn| pool.try_pick(turn, Use::Watch).is_some()));
+        let known = pool.workers.borrow().clone();
         pool.set(&addresses[1..], &known);
         assert!(
-            Arc::ptr_eq(&kept, &pool.workers.read()[0]),
+            Arc::ptr_eq(&kept, &pool.workers.borrow()[0]),
             "a worker that stays keeps its channels"
         );
         pool.set(&[], &known);
-        assert!(pool.pick(0, Use::Watch).is_none());
+        assert!(pool.try_pick(0, Use::Watch).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_arrives_before_the_first_worker_waits_for_it() {
+        let pool = Pool::new(10, 1, Connecting::default());
+        let second = Duration::from_secs(1);
+        assert!(tokio::time::timeout(second, pool.pick(0, Use::Call)).await.is_err());
+        let ready = async { pool.set(&[SocketAddr::from(([127, 0, 0, 1], 1))], &[]) };
+        let (picked, ()) =
+            tokio::join!(tokio::time::timeout(second, pool.pick(0, Use::Call)), ready);
+        assert!(picked.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -170,7 +192,7 @@ mod tests {
         let renewal = Some(Duration::from_secs(30));
         let pool = Pool::new(10, 1, Connecting { renewal, ..Connecting::default() });
         let (_sender, endpoints) = watch::channel(vec![SocketAddr::from(([127, 0, 0, 1], 1))]);
-        let first = || pool.workers.read().first().cloned();
+        let first = || pool.workers.borrow().first().cloned();
         let aged = async |seconds| {
             let following = pool.follow(endpoints.clone());
             tokio::time::timeout(Duration::from_secs(seconds), following).await.unwrap_err();

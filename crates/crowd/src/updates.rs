@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
 
 use crate::call::{CallKind, Shown};
-use crate::caller::{Caller, Pending, malformed, may_retry, no_worker};
+use crate::caller::{Caller, Pending, malformed, may_retry};
 use crate::pool::Use;
 use crate::progress::count;
 
@@ -37,7 +37,7 @@ pub(crate) struct Updates {
 
 #[derive(Debug)]
 enum Source {
-    Watch { open: Option<OpenWatch>, retry: Retry },
+    Watch { open: Option<Box<OpenWatch>>, retry: Retry },
     Poll { wait: Duration },
 }
 
@@ -83,7 +83,7 @@ impl Updates {
                     None => match open_watch(caller).await {
                         Ok(watch) => {
                             retry.reset();
-                            open.insert(watch)
+                            open.insert(Box::new(watch))
                         }
                         Err(status) => {
                             fail(caller, retry, status)?;
@@ -139,7 +139,7 @@ fn read(update: v1::WatchStatusResponse, record: &mut Pending) -> Result<Shown, 
 
 async fn open_watch(caller: &Caller) -> Result<OpenWatch, Status> {
     let shared = &caller.shared;
-    let mut worker = shared.pool.pick(caller.turn, Use::Watch).ok_or_else(no_worker)?;
+    let mut worker = shared.pool.pick(caller.turn, Use::Watch).await;
     let request = v1::WatchStatusRequest {
         queue: shared.config.queue.to_string(),
         client_id: caller.client.to_string(),

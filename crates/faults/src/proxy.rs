@@ -194,7 +194,7 @@ async fn pump(
             _ if swallowed => continue,
             _ if lossy || end.is_cancelled() => return Ok(()),
             Some(NetworkFault::Delay(milliseconds)) => {
-                sleep(Duration::from_millis(milliseconds)).await
+                sleep(Duration::from_millis(milliseconds)).await;
             }
             Some(NetworkFault::SlowReader) if direction == Direction::Reply => sleep(REST).await,
             _ => {}
@@ -217,7 +217,7 @@ mod tests {
     async fn echo() -> (SocketAddr, watch::Receiver<u64>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (count, served) = watch::channel(0);
+        let (count, requests) = watch::channel(0);
         tokio::spawn(async move {
             let count = Arc::new(count);
             while let Ok((mut stream, _)) = listener.accept().await {
@@ -232,7 +232,7 @@ mod tests {
                 });
             }
         });
-        (address, served)
+        (address, requests)
     }
 
     async fn ask(stream: &mut TcpStream) -> io::Result<u8> {
@@ -256,13 +256,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_lost_reply_belongs_to_a_request_that_arrived_and_its_connection_never_works_again() {
-        let (server, mut served) = echo().await;
+        let (server, mut requests) = echo().await;
         let proxy = Proxy::start(server).await.unwrap();
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(ask(&mut stream).await.unwrap(), 2);
         proxy.inject(NetworkFault::LostReplies, LONG);
         stream.write_u8(5).await.unwrap();
-        timeout(LIMIT, served.wait_for(|count| *count == 2)).await.unwrap().unwrap();
+        timeout(LIMIT, requests.wait_for(|count| *count == 2)).await.unwrap().unwrap();
         proxy.clear();
         assert!(
             timeout(LIMIT, stream.read_u8()).await.unwrap().is_err(),
@@ -272,14 +272,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_half_open_link_takes_requests_that_never_arrive() {
-        let (server, served) = echo().await;
+        let (server, requests) = echo().await;
         let proxy = Proxy::start(server).await.unwrap();
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         proxy.inject(NetworkFault::HalfOpen, LONG);
         assert!(timeout(Duration::from_millis(200), ask(&mut stream)).await.is_err());
         proxy.clear();
         assert!(timeout(LIMIT, stream.read_u8()).await.unwrap().is_err());
-        assert_eq!(*served.borrow(), 0);
+        assert_eq!(*requests.borrow(), 0);
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use bookingq_api::plan::Scaling;
+use bookingq_api::plan::ScalingPlan;
 use bookingq_core::Admission;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -243,7 +243,7 @@ fn progressing(picture: &Picture<'_>) -> Verdict {
         return Verdict::new(YES, "Starting", "workers are starting");
     }
     let scaled = match picture.target.map(|target| target.plan.scaling) {
-        Some(Scaling::Fixed(_)) => "the fixed number of workers runs",
+        Some(ScalingPlan::Fixed(_)) => "the fixed number of workers runs",
         _ => "as many workers as the line needs run",
     };
     Verdict::new(NO, "Settled", scaled)

@@ -1,5 +1,6 @@
 //! The queue as a whole at one moment: its sizes and its counters.
 
+use bookingq_core::autoscale::driver::Measurement;
 use bookingq_core::{Admission, Place, Timestamp};
 
 /// Counters of a queue. They only grow.
@@ -68,4 +69,18 @@ pub struct Snapshot {
     pub swept_at: Option<Timestamp>,
     /// Outbox entries kept.
     pub outbox: u64,
+}
+
+impl From<&Snapshot> for Measurement {
+    fn from(snapshot: &Snapshot) -> Self {
+        Self {
+            at: snapshot.now,
+            admission: snapshot.admission,
+            backlog: snapshot.backlog,
+            in_flight: snapshot.in_flight,
+            enqueued: snapshot.totals.enqueued,
+            dispatched: snapshot.totals.dispatched,
+            busy_us: snapshot.totals.busy_us,
+        }
+    }
 }

@@ -7,7 +7,6 @@
 //!     |- redis         one Lua script for each transition
 //!     '- group         in front of either: single calls in, batches out
 //!   conformance   one suite that every store passes
-//!   reading       turns successive snapshots into the autoscaler's input
 //! ```
 //!
 //! A store belongs to one queue. Each method is one atomic step, is safe to repeat, and decides by
@@ -19,7 +18,6 @@ pub mod error;
 pub mod group;
 pub mod memory;
 mod open;
-pub mod reading;
 pub mod redis;
 
 pub use bookingq_queue::{

@@ -86,12 +86,8 @@ impl MemoryStore {
     }
 
     /// One step that does the same for each item of a batch.
-    fn each<I, O>(
-        &self,
-        batch: &[I],
-        one: impl Fn(&mut Queue, &I, Timestamp) -> O,
-    ) -> Result<Vec<O>> {
-        Ok(self.step(|queue, now| batch.iter().map(|item| one(queue, item, now)).collect()))
+    fn each<I, O>(&self, batch: &[I], one: impl Fn(&mut Queue, &I, Timestamp) -> O) -> Vec<O> {
+        self.step(|queue, now| batch.iter().map(|item| one(queue, item, now)).collect())
     }
 }
 
@@ -109,7 +105,7 @@ impl Store for MemoryStore {
         &self,
         batch: Vec<Enqueue>,
     ) -> Result<Vec<std::result::Result<Enqueued, Refusal>>> {
-        self.each(&batch, Queue::enqueue)
+        Ok(self.each(&batch, Queue::enqueue))
     }
 
     async fn claim(&self, max: usize, lease: Duration, scope: Scope) -> Result<Claim> {
@@ -117,11 +113,11 @@ impl Store for MemoryStore {
     }
 
     async fn renew(&self, batch: Vec<Lease>, lease: Duration) -> Result<Vec<bool>> {
-        self.each(&batch, |queue, held, now| queue.renew(held, lease, now))
+        Ok(self.each(&batch, |queue, held, now| queue.renew(held, lease, now)))
     }
 
     async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<Settled>> {
-        self.each(&batch, Queue::settle)
+        Ok(self.each(&batch, Queue::settle))
     }
 
     async fn confirm(
@@ -129,18 +125,18 @@ impl Store for MemoryStore {
         batch: Vec<Confirm>,
         lease: Duration,
     ) -> Result<Vec<std::result::Result<Confirmed, Refusal>>> {
-        self.each(&batch, |queue, paid, now| queue.confirm(paid, lease, now))
+        Ok(self.each(&batch, |queue, paid, now| queue.confirm(paid, lease, now)))
     }
 
     async fn cancel(
         &self,
         batch: Vec<Cancel>,
     ) -> Result<Vec<std::result::Result<Booking, Refusal>>> {
-        self.each(&batch, Queue::cancel)
+        Ok(self.each(&batch, Queue::cancel))
     }
 
     async fn status(&self, batch: Vec<ClientId>) -> Result<Vec<Option<Booking>>> {
-        self.each(&batch, |queue, client, _| queue.status(client))
+        Ok(self.each(&batch, |queue, client, _| queue.status(client)))
     }
 
     async fn sweep(&self, limit: usize) -> Result<Swept> {

@@ -41,7 +41,7 @@ pub enum Backend {
         /// Its URL.
         url: String,
         /// The server, if this run started it.
-        server: Option<RedisServer>,
+        server: Option<Box<RedisServer>>,
     },
 }
 
@@ -67,7 +67,7 @@ impl Backend {
                 let server = options.start(console.reporter("redis-server"));
                 let server = server.map_err(UpError::NoRedis)?;
                 console.report(format!("redis-server listens at {}", server.address()));
-                Self::Redis { url: server.url(), server: Some(server) }
+                Self::Redis { url: server.url(), server: Some(Box::new(server)) }
             }
         })
     }

@@ -96,10 +96,11 @@ impl QueueRun {
             base_port,
             console.clone(),
         )?;
-        let sweeper = match plan.sweep {
-            Some(_) => Some(start_sweeper(&runner, &plan, &services, &console)?),
-            None => None,
-        };
+        let sweeper = plan
+            .sweep
+            .as_ref()
+            .map(|_| start_sweeper(&runner, &plan, &services, &console))
+            .transpose()?;
         if let Some(address) = services.simulator.admin_address() {
             console.report(format!(
                 "{}: the simulated Booking Service's ledger is at http://{address}/ledger",

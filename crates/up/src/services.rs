@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bookingq_api::Plan;
 use bookingq_api::downstream::Endpoint;
-use bookingq_api::plan::Service;
+use bookingq_api::plan::ServicePlan;
 use bookingq_core::Invalid;
 use bookingq_serve::tls::ClientTls;
 use bookingq_sim::simulator::At;
@@ -88,7 +88,7 @@ fn overridden(spec: BookingSpec, overrides: &str) -> Result<BookingSpec, Invalid
     kept.chain([overrides]).collect::<Vec<_>>().join(",").parse()
 }
 
-fn downstream(service: &Service, simulated: Option<SocketAddr>) -> Result<Downstream, UpError> {
+fn downstream(service: &ServicePlan, simulated: Option<SocketAddr>) -> Result<Downstream, UpError> {
     let endpoint = match (&service.endpoint, simulated) {
         (Endpoint::Simulated(_), Some(address)) => format!("http://{address}"),
         (Endpoint::Simulated(text) | Endpoint::Grpc(text), _) => text.clone(),

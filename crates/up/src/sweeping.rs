@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_api::Plan;
+use bookingq_api::args::SweepArgs;
+use bookingq_api::{DurationString, Plan};
 use bookingq_harness::command::OrphanSignal;
 use bookingq_harness::{Process, ProcessEvent, ProcessSpec, Restart};
-use bookingq_worker::config::Retry;
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use crate::console::Console;
 use crate::error::UpError;
 use crate::services::Services;
-use crate::worker_pool::{BACKOFF, Runner, processing_arguments};
+use crate::worker_pool::{BACKOFF, Runner};
 
 /// How long one process sweeps, as in a cluster.
-const ROUND: &str = "60s";
+const ROUND: Duration = Duration::from_secs(60);
 /// Time beyond its own grace after which a sweeper process is killed.
 const BEYOND_GRACE: Duration = Duration::from_secs(2);
 
@@ -45,9 +45,11 @@ pub fn start(
             }))
         }
         Runner::Processes { program, url, directory } => {
-            let mut arguments: Vec<OsString> =
-                ["sweep", "--log-format", "json", "--for", ROUND].map(OsString::from).into();
-            arguments.extend(processing_arguments(plan, services).into_iter().map(OsString::from));
+            let mut args = SweepArgs::of(plan, ROUND);
+            args.booking = Some(services.booking.endpoint.clone());
+            args.grace = DurationString::new(plan.worker.grace);
+            let json = ["--log-format", "json"].map(String::from);
+            let arguments = args.to_args().into_iter().chain(json).map(OsString::from).collect();
             let spec = ProcessSpec {
                 arguments,
                 environment: vec![("BOOKINGQ_REDIS", url.into())],
@@ -79,7 +81,7 @@ fn config(plan: &Plan, services: &Services) -> SweepConfig {
         concurrency: plan.worker.concurrency as usize,
         lease: plan.worker.lease,
         hold: plan.hold,
-        retry: Retry { attempts: plan.retry.attempts, backoff: plan.retry.backoff },
+        retry: plan.retry,
         grace: plan.worker.grace,
         admin: None,
     }

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_api::{DurationString, Plan};
+use bookingq_api::Plan;
+use bookingq_api::args::WorkerArgs;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
-use bookingq_core::time::millis;
 use bookingq_harness::command::OrphanSignal;
 use bookingq_harness::port::free_address;
 use bookingq_harness::{Process, ProcessEvent, ProcessSpec, Restart};
@@ -274,10 +274,7 @@ fn worker_config(plan: &Plan, services: &Services, index: u16, listen: SocketAdd
         concurrency: plan.worker.concurrency as usize,
         lease: plan.worker.lease,
         hold: plan.hold,
-        retry: bookingq_worker::config::Retry {
-            attempts: plan.retry.attempts,
-            backoff: plan.retry.backoff,
-        },
+        retry: plan.retry,
         booking: services.booking.clone(),
         ticket: services.ticket.clone(),
         realtime: services.realtime.clone(),
@@ -287,44 +284,18 @@ fn worker_config(plan: &Plan, services: &Services, index: u16, listen: SocketAdd
     }
 }
 
-/// The same worker as a process.
+/// The command line of the same worker as a process.
 fn worker_arguments(
     plan: &Plan,
     services: &Services,
     index: u16,
     listen: SocketAddr,
 ) -> Vec<OsString> {
-    let mut arguments: Vec<String> = ["worker", "--log-format", "json"].map(String::from).into();
-    arguments.extend([format!("--id={}-{index}", plan.queue), format!("--listen={listen}")]);
-    arguments.push(format!("--linger={}", text(plan.worker.linger)));
-    arguments.extend(processing_arguments(plan, services));
-    for (flag, service) in [("ticket", &services.ticket), ("realtime", &services.realtime)] {
-        if let Some(service) = service {
-            arguments.push(format!("--{flag}={}", service.endpoint));
-            arguments.push(format!("--{flag}-timeout={}", text(service.timeout)));
-        }
-    }
-    arguments.into_iter().map(OsString::from).collect()
-}
-
-/// The arguments that worker and sweeper processes share.
-pub fn processing_arguments(plan: &Plan, services: &Services) -> Vec<String> {
-    vec![
-        format!("--queue={}", plan.queue),
-        format!("--booking={}", services.booking.endpoint),
-        format!("--booking-timeout={}", text(services.booking.timeout)),
-        format!("--concurrency={}", plan.worker.concurrency),
-        format!("--lease={}", text(plan.worker.lease)),
-        format!("--hold={}", text(plan.hold)),
-        format!("--retention={}", text(plan.retention)),
-        format!("--retry-attempts={}", plan.retry.attempts),
-        format!("--retry-initial={}", text(plan.retry.backoff.initial)),
-        format!("--retry-max={}", text(plan.retry.backoff.max)),
-        format!("--grace={}", text(plan.worker.grace)),
-    ]
-}
-
-/// In the format of a flag.
-fn text(duration: Duration) -> DurationString {
-    DurationString::from_millis(millis(duration))
+    let mut args = WorkerArgs::of(plan, listen);
+    args.id = Some(format!("{}-{index}", plan.queue));
+    args.booking.clone_from(&services.booking.endpoint);
+    args.ticket = services.ticket.as_ref().map(|service| service.endpoint.clone());
+    args.realtime = services.realtime.as_ref().map(|service| service.endpoint.clone());
+    let json = ["--log-format", "json"].map(String::from);
+    args.to_args().into_iter().chain(json).map(OsString::from).collect()
 }

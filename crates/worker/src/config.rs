@@ -1,12 +1,13 @@
-//! The configuration of a worker: typed and checked, so that no other file parses text.
+//! The configuration of a worker: typed and validated, so that nothing inside parses text.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bookingq_core::backoff::Backoff;
+use bookingq_core::backoff::RetryPolicy;
+use bookingq_core::defaults;
 use bookingq_serve::tls::{ClientTls, ServerTls};
 
-/// A service we call.
+/// A service that the worker calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Downstream {
     /// `http://host:port` or `https://host:port`.
@@ -17,90 +18,73 @@ pub struct Downstream {
     pub tls: ClientTls,
 }
 
-/// When Reserve is tried again, and when it is given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
-    /// Tries of Reserve that count before the booking is released and fails. At least 1.
-    pub attempts: u32,
-    /// Wait between tries, of all kinds.
-    pub backoff: Backoff,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self {
-            attempts: 5,
-            backoff: Backoff { initial: Duration::from_millis(200), max: Duration::from_secs(10) },
-        }
-    }
-}
-
-/// Bounds of the gRPC port.
+/// Limits of the gRPC port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// Requests worked on at once; what is over is refused with OVERLOADED.
+    /// Requests in progress at once; further ones are refused with OVERLOADED.
     pub requests: usize,
-    /// Open WatchStatus streams; what is over is refused with OVERLOADED.
+    /// Open WatchStatus streams; further ones are refused with OVERLOADED.
     pub watches: usize,
     /// Streams of one connection.
     pub streams_per_connection: u32,
-    /// Largest message taken, in bytes.
+    /// Largest message accepted, in bytes.
     pub message_bytes: usize,
-    /// Bytes that requests on their way may hold together, before they are answered.
+    /// Total bytes that requests may hold while they arrive.
     pub intake_bytes: usize,
-    /// A connection older than this is asked to leave, so that new workers get their share.
+    /// Age after which a connection is asked to reconnect, so that new workers get their share.
     pub connection_age: Duration,
 }
 
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {
-            requests: 4096,
-            watches: 200_000,
+            requests: defaults::MAX_REQUESTS as usize,
+            watches: defaults::MAX_WATCHES as usize,
             streams_per_connection: 4096,
             message_bytes: 6 * 1024 * 1024,
             intake_bytes: 64 * 1024 * 1024,
-            connection_age: Duration::from_secs(300),
+            connection_age: defaults::MAX_CONNECTION_AGE,
         }
     }
 }
 
-/// All a worker needs to know but its store.
+/// Everything a worker needs but its store.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
-    /// Names this worker in logs, leases and metrics; unique among the workers of a queue.
+    /// Name in logs, leases and metrics; unique among the workers of a queue.
     pub id: String,
-    /// gRPC port.
+    /// Address of the gRPC port.
     pub listen: SocketAddr,
-    /// Port of `/healthz`, `/readyz` and `/metrics`; none in-process.
+    /// Address of `/healthz`, `/readyz` and `/metrics`, if they are served.
     pub admin: Option<SocketAddr>,
     /// TLS of the gRPC port.
     pub tls: Option<ServerTls>,
-    /// Bounds of the gRPC port.
+    /// Limits of the gRPC port.
     pub limits: ServerLimits,
-    /// Tasks at once.
+    /// Tasks to run at once.
     pub concurrency: usize,
-    /// How long a claimed task is ours without a sign of life; renewed at a third of it.
+    /// Time after which another worker may claim a task of this one, if it stays silent; renewed at
+    /// a third of it.
     pub lease: Duration,
     /// Time to pay.
     pub hold: Duration,
-    /// Retries.
-    pub retry: Retry,
+    /// Retries of calls to the Booking Service.
+    pub retry: RetryPolicy,
     /// The Booking Service.
     pub booking: Downstream,
     /// The Ticket Service, if there is one.
     pub ticket: Option<Downstream>,
     /// The Realtime Service, if there is one.
     pub realtime: Option<Downstream>,
-    /// Whole time for leaving after SIGTERM.
+    /// Time to shut down after SIGTERM.
     pub grace: Duration,
-    /// How long the port stays open, not ready, after SIGTERM, because endpoints lag; part of
-    /// `grace`.
+    /// Part of `grace` during which the port, not ready, still accepts connections, because
+    /// endpoints lag.
     pub linger: Duration,
 }
 
 impl WorkerConfig {
-    /// The defaults, for a queue whose Booking Service is at `endpoint`.
+    /// The defaults for a queue whose Booking Service is at `endpoint`.
     pub fn new(id: impl Into<String>, listen: SocketAddr, endpoint: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -108,19 +92,19 @@ impl WorkerConfig {
             admin: None,
             tls: None,
             limits: ServerLimits::default(),
-            concurrency: 32,
-            lease: Duration::from_secs(10),
-            hold: Duration::from_secs(300),
-            retry: Retry::default(),
+            concurrency: defaults::CONCURRENCY as usize,
+            lease: defaults::LEASE,
+            hold: defaults::HOLD,
+            retry: defaults::RETRY,
             booking: Downstream {
                 endpoint: endpoint.into(),
-                timeout: Duration::from_secs(3),
+                timeout: defaults::CALL_TIMEOUT,
                 tls: ClientTls::default(),
             },
             ticket: None,
             realtime: None,
-            grace: Duration::from_secs(25),
-            linger: Duration::from_secs(2),
+            grace: defaults::GRACE,
+            linger: defaults::LINGER,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use bookingq_core::backoff::RetryPolicy;
 use bookingq_follow::FollowedQueue;
 use bookingq_serve::{AdminPort, Readiness, ServeError};
 use bookingq_store::Store;
@@ -14,7 +15,7 @@ use tokio::task::JoinSet;
 use tracing::error;
 
 use crate::WorkerError;
-use crate::config::{Downstream, Retry};
+use crate::config::Downstream;
 use crate::downstream::booking::BookingClient;
 use crate::downstream::ticket::TicketClient;
 use crate::metrics::WorkerMetrics;
@@ -44,7 +45,7 @@ pub(crate) struct TaskConfig<'a> {
     pub(crate) ticket: Option<&'a Downstream>,
     pub(crate) lease: Duration,
     pub(crate) hold: Duration,
-    pub(crate) retry: Retry,
+    pub(crate) retry: RetryPolicy,
 }
 
 impl Runtime {

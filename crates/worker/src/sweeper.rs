@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::backoff::Backoff;
+use bookingq_core::backoff::{Backoff, RetryPolicy};
 use bookingq_core::retry::Retry;
 use bookingq_store::{Scope, Store, Swept};
 use tokio::sync::Notify;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::config::{self, Downstream};
+use crate::config::Downstream;
 use crate::processing::ClaimLoop;
 use crate::processing::claims::Finished;
 use crate::runtime::{Runtime, TaskConfig};
@@ -44,7 +44,7 @@ pub struct SweepConfig {
     /// Time to pay, for a reservation that a dead worker was making.
     pub hold: Duration,
     /// Retries.
-    pub retry: config::Retry,
+    pub retry: RetryPolicy,
     /// How long tasks in hand may take once the sweep is over.
     pub grace: Duration,
     /// Port of `/healthz`, `/readyz` and `/metrics`; none in-process.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::Admission;
+use bookingq_core::defaults;
 use bookingq_proto::v1::{BookingState, ErrorReason};
-use bookingq_worker::config::Retry;
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 use support::{World, cancel, connect, enqueue, pay, reason, status, until_state};
 use tokio_util::sync::CancellationToken;
@@ -99,7 +99,7 @@ async fn a_sweep_releases_unpaid_holds_and_needs_no_worker() {
         concurrency: 8,
         lease: config.lease,
         hold: config.hold,
-        retry: Retry::default(),
+        retry: defaults::RETRY,
         grace: Duration::from_secs(5),
         admin: None,
     };

@@ -48,7 +48,7 @@ pub fn print_json(value: &impl Serialize) -> io::Result<()> {
 }
 
 /// Prints one row under its headers. Empty cells are left out with their headers.
-fn print_table<const N: usize>(cells: [(&str, String); N]) -> io::Result<()> {
+fn print_table(cells: &[(&str, String)]) -> io::Result<()> {
     let (mut headers, mut row) = (String::new(), String::new());
     for (header, cell) in cells.iter().filter(|(_, cell)| !cell.is_empty()) {
         let width = header.len().max(cell.chars().count());

@@ -1,10 +1,11 @@
 //! `bookingq admission`: opens, pauses or closes a queue, or prints its admission.
 
+use bookingq_api::args::RedisArgs;
 use bookingq_core::{Admission, QueueName};
 use clap::ValueEnum;
 
 use crate::failure::Failure;
-use crate::flags::RedisFlags;
+use crate::flags::redis_config;
 
 /// Open, pause or close a queue; without an argument, print its admission
 #[derive(Debug, clap::Args)]
@@ -23,7 +24,7 @@ pub struct Args {
     #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
     queue: QueueName,
     #[command(flatten)]
-    redis: RedisFlags,
+    redis: RedisArgs,
 }
 
 /// [`Admission`] on the command line.
@@ -49,7 +50,7 @@ impl From<AdmissionArg> for Admission {
 
 /// Sets the admission if there is an argument, and prints it.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let store = bookingq_store::open(args.redis.resolve(args.queue).await?)?;
+    let store = bookingq_store::open(redis_config(args.redis, args.queue).await?)?;
     store.open().await?;
     if let Some(admission) = args.admission {
         store.set_admission(admission.into()).await?;

@@ -30,11 +30,14 @@ pub struct Args {
 
 /// Calls ConfirmPayment.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let payment_id = args.payment_id.map(String::from).unwrap_or_else(|| {
-        let generated = uuid::Uuid::now_v7().to_string();
-        eprintln!("note: this is --payment-id {generated}");
-        generated
-    });
+    let payment_id = args.payment_id.map_or_else(
+        || {
+            let generated = uuid::Uuid::now_v7().to_string();
+            eprintln!("note: this is --payment-id {generated}");
+            generated
+        },
+        String::from,
+    );
     let request = v1::ConfirmPaymentRequest {
         queue: args.common.queue.to_string(),
         client_id: args.client.to_string(),

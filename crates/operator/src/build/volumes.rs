@@ -1,7 +1,7 @@
 //! Secrets in Pods: which are mounted where, and the environment that tells where Redis is.
 
 use bookingq_api::downstream::Role;
-use bookingq_api::plan::{RedisSource, Service};
+use bookingq_api::plan::{RedisSource, ServicePlan};
 use bookingq_api::redis::SecretKey;
 use k8s_openapi::api::core::v1::{
     EnvVar, EnvVarSource, KeyToPath, SecretKeySelector, SecretVolumeSource, Volume, VolumeMount,
@@ -21,7 +21,7 @@ pub fn tls_folder(role: Role) -> String {
 }
 
 /// The services of the plan, by their roles.
-fn services(target: &Target) -> impl Iterator<Item = (Role, &Service)> {
+fn services(target: &Target) -> impl Iterator<Item = (Role, &ServicePlan)> {
     let plan = &target.plan;
     let optional = [(Role::Ticket, plan.ticket.as_ref()), (Role::Realtime, plan.realtime.as_ref())];
     let optional = optional.into_iter().filter_map(|(role, service)| Some((role, service?)));

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bookingq_api::plan::{RedisSource, Scaling as Wish};
-use bookingq_api::status::Scaling;
-use bookingq_core::autoscale::{self, Planner, Policy, Reading, Situation};
-use bookingq_core::{Admission, Timestamp};
-use bookingq_store::reading::ReadingFollower;
+use bookingq_api::plan::{RedisSource, ScalingPlan};
+use bookingq_api::status::LastScaling;
+use bookingq_core::Timestamp;
+use bookingq_core::autoscale::Situation;
+use bookingq_core::autoscale::driver::ScalingDriver;
 use bookingq_store::{Snapshot, Store, StoreError};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
@@ -64,8 +64,7 @@ pub(super) async fn run(
             // The controller is gone.
             Err(_) => return,
         }
-        // On the heap for as long as it takes: a thousand loops that wait would hold a thousand of
-        // them.
+        // On the heap: a thousand loops that wait would hold a thousand of these futures.
         Box::pin(member.tick()).await;
     }
 }
@@ -76,13 +75,9 @@ struct Member {
     order: Order,
     /// Opened when it is needed: a Redis of our own that is not ready is not even looked up.
     store: Option<Result<Opening, StoreError>>,
-    follower: ReadingFollower,
+    driver: ScalingDriver,
     /// Names the data that was read last, to notice that it is other data now.
     epoch: String,
-    /// There once the store has been read with workers there.
-    planner: Option<Planner>,
-    /// By the store's clock; when the store is silent, what it said last.
-    now: Timestamp,
     seen: Observation,
     observed: watch::Sender<Observation>,
     told: Instant,
@@ -109,10 +104,8 @@ impl Member {
             shared,
             key,
             order,
-            follower: ReadingFollower::new(),
+            driver: ScalingDriver::new(),
             epoch: String::new(),
-            planner: None,
-            now: Timestamp::default(),
             seen,
             observed,
             told: Instant::now(),
@@ -124,7 +117,7 @@ impl Member {
     fn follow(&mut self, order: Order) {
         if order.redis != self.order.redis {
             self.store = None;
-            self.follower = ReadingFollower::new();
+            self.driver.reset_rates();
             self.epoch = String::new();
         }
         self.order = order;
@@ -142,15 +135,7 @@ impl Member {
         if let Some(deployment) = self.deployment() {
             let workers = deployment.facts();
             self.look_at_pods(workers);
-            let reading = snapshot.as_ref().map(|snapshot| {
-                self.now = snapshot.now;
-                let reading = scaling::told(self.follower.observe(snapshot.clone()));
-                match self.order.target.plan.admission {
-                    Admission::Paused => scaling::paused(reading),
-                    Admission::Open | Admission::Closed => reading,
-                }
-            });
-            self.scale(workers, reading).await;
+            self.scale(workers, snapshot.as_ref()).await;
         }
         self.judge_sweeper(snapshot.as_ref());
         self.tell();
@@ -254,7 +239,7 @@ impl Member {
                 warn!(queue = told(&self.key), %error, "admission was not written; trying again");
             }
             Err(_) => {
-                warn!(queue = told(&self.key), "admission was not written in time; trying again")
+                warn!(queue = told(&self.key), "admission was not written in time; trying again");
             }
         }
     }
@@ -269,13 +254,15 @@ impl Member {
         };
     }
 
-    async fn scale(&mut self, workers: &Workers, reading: Option<Reading>) {
+    async fn scale(&mut self, workers: &Workers, snapshot: Option<&Snapshot>) {
         let current = self.current(workers);
         let situation =
-            Situation { now: self.now, reading, current, unschedulable: self.seen.unschedulable };
+            self.driver.observe(snapshot.map(Into::into), current, self.seen.unschedulable);
         let change = match &self.order.target.plan.scaling {
-            Wish::Fixed(replicas) => self.fixed(*replicas, &situation),
-            Wish::Automatic(policy) => automatic(&mut self.planner, policy, situation),
+            ScalingPlan::Fixed(replicas) => self.fixed(*replicas, &situation),
+            ScalingPlan::Automatic(policy) => {
+                scaling::change(&self.driver.decide(policy, situation))
+            }
         };
         if let Some(change) = change {
             self.write(change).await;
@@ -298,8 +285,8 @@ impl Member {
 
     /// A fixed number is set once. Whoever changes the Deployment after that, a person or another
     /// autoscaler, is right.
-    fn fixed(&mut self, wanted: u32, situation: &Situation) -> Option<Scaling> {
-        let set = |last: &Scaling| last.reason == FIXED && last.to == wanted as i32;
+    fn fixed(&mut self, wanted: u32, situation: &Situation) -> Option<LastScaling> {
+        let set = |last: &LastScaling| last.reason == FIXED && last.to == wanted as i32;
         if self.seen.scaling.as_ref().is_some_and(set) {
             return None;
         }
@@ -312,7 +299,7 @@ impl Member {
         Some(change)
     }
 
-    async fn write(&mut self, change: Scaling) {
+    async fn write(&mut self, change: LastScaling) {
         match self.patch(&change).await {
             Ok(()) => {
                 let note = scaling::sentence(&change);
@@ -337,7 +324,7 @@ impl Member {
         }
     }
 
-    async fn patch(&self, change: &Scaling) -> Result<(), ApiError> {
+    async fn patch(&self, change: &LastScaling) -> Result<(), ApiError> {
         let target = &self.order.target;
         let deployments: Api<Deployment> =
             Api::namespaced(self.shared.client.clone(), &target.namespace);
@@ -407,23 +394,5 @@ fn reason(error: &StoreError) -> String {
 }
 
 fn connect(order: &Order) -> Result<Opening, StoreError> {
-    let store = bookingq_store::open(order.redis.clone())?;
-    Ok(Opening { store, warnings: None })
-}
-
-/// The planner's decision, if it changes the number.
-fn automatic(
-    planner: &mut Option<Planner>,
-    policy: &Policy,
-    situation: Situation,
-) -> Option<Scaling> {
-    let mut unread = Planner::new();
-    let planner = match situation.reading {
-        Some(_) => {
-            planner.get_or_insert_with(|| Planner::taking_over(situation.now, situation.current))
-        }
-        None => planner.as_mut().unwrap_or(&mut unread),
-    };
-    let decision: autoscale::Decision = planner.decide(policy, situation);
-    (decision.replicas != situation.current).then(|| scaling::decided(&decision))
+    Ok(Opening { store: bookingq_store::open(order.redis.clone())?, warnings: None })
 }

@@ -17,7 +17,7 @@ mod scaling;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bookingq_api::status::Scaling;
+use bookingq_api::status::LastScaling;
 use bookingq_store::RedisConfig;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
@@ -71,7 +71,7 @@ impl Fleet {
 
     /// Starts the loop of a queue, or tells it what has changed. `before` is the decision that the
     /// status remembers.
-    pub fn order(&self, key: &Key, order: Order, before: Option<Scaling>) {
+    pub fn order(&self, key: &Key, order: Order, before: Option<LastScaling>) {
         let mut members = self.members.lock();
         if let Some(member) = members.get(key).filter(|member| !member.orders.is_closed()) {
             member.orders.send_if_modified(|current| {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bookingq_api::status::Scaling;
+use bookingq_api::status::LastScaling;
 use bookingq_core::Timestamp;
 use bookingq_store::Snapshot;
 
@@ -19,12 +19,12 @@ pub struct Observation {
     /// Workers that cannot be scheduled.
     pub unschedulable: u32,
     /// The last change of the number of workers.
-    pub scaling: Option<Scaling>,
+    pub scaling: Option<LastScaling>,
 }
 
 impl Observation {
     /// Nothing seen yet.
-    pub fn starting(scaling: Option<Scaling>) -> Self {
+    pub fn starting(scaling: Option<LastScaling>) -> Self {
         Self {
             store: StoreHealth::Unknown,
             line: None,

@@ -1,33 +1,18 @@
 //! Between the planner and the status: readings in whole numbers, so that what the status says
 //! replays to the same answer.
 
-use std::time::Duration;
-
-use bookingq_api::status::Scaling;
-use bookingq_core::autoscale::{Decision, Reading, Reason, Situation};
+use bookingq_api::status::LastScaling;
+use bookingq_core::autoscale::{Decision, Reason, Situation};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// The reading as the status can hold it: what is decided from and what is told are the same
-/// numbers.
-pub fn told(reading: Reading) -> Reading {
-    Reading {
-        arrivals: (reading.arrivals * 60.0).round() / 60.0,
-        service_time: reading
-            .service_time
-            .map(|time| Duration::from_micros(time.as_micros() as u64)),
-        ..reading
-    }
-}
-
-/// The reading of a paused queue: nobody in its line may be served, however many workers there are.
-/// Who joins still has to be let in and told a position, so arrivals count as ever.
-pub fn paused(reading: Reading) -> Reading {
-    Reading { backlog: 0, ..reading }
+/// A decision that changes the number of workers, for the status.
+pub fn change(decision: &Decision) -> Option<LastScaling> {
+    (decision.replicas != decision.situation.current).then(|| decided(decision))
 }
 
 /// A decision of the planner, for the status.
-pub fn decided(decision: &Decision) -> Scaling {
+pub fn decided(decision: &Decision) -> LastScaling {
     let reason = match decision.reason {
         Reason::Demand => "Demand",
         Reason::HeldByWindow => "HeldByWindow",
@@ -41,14 +26,14 @@ pub fn decided(decision: &Decision) -> Scaling {
 pub const FIXED: &str = "Fixed";
 
 /// A fixed number that was asked for.
-pub fn fixed(replicas: u32, situation: &Situation) -> Scaling {
+pub fn fixed(replicas: u32, situation: &Situation) -> LastScaling {
     record(FIXED, replicas, replicas, situation)
 }
 
-fn record(reason: &str, to: u32, wanted: u32, situation: &Situation) -> Scaling {
+fn record(reason: &str, to: u32, wanted: u32, situation: &Situation) -> LastScaling {
     let reading = situation.reading.as_ref();
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    Scaling {
+    LastScaling {
         at: now(),
         from: situation.current as i32,
         to: to as i32,
@@ -65,8 +50,8 @@ fn record(reason: &str, to: u32, wanted: u32, situation: &Situation) -> Scaling 
 }
 
 /// In words, for an event.
-pub fn sentence(scaling: &Scaling) -> String {
-    let Scaling { from, to, backlog, arrivals_per_minute, in_flight, .. } = scaling;
+pub fn sentence(scaling: &LastScaling) -> String {
+    let LastScaling { from, to, backlog, arrivals_per_minute, in_flight, .. } = scaling;
     let change = format!("workers {from} -> {to}");
     match scaling.reason.as_str() {
         FIXED => format!("{change}: spec.replicas asks for {to}"),
@@ -85,25 +70,33 @@ pub fn now() -> Time {
 
 #[cfg(test)]
 mod tests {
-    use bookingq_core::Timestamp as StoreTime;
-    use bookingq_core::autoscale::{Planner, Policy};
+    use std::time::Duration;
+
+    use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
+    use bookingq_core::autoscale::{Planner, Policy, Reading};
+    use bookingq_core::{Admission, Timestamp as StoreTime};
 
     use super::*;
 
     #[test]
-    fn what_the_status_says_replays_to_the_same_decision() {
+    fn the_status_replays_to_the_same_decision() {
         let policy = Policy { max: 100, ..Policy::default() };
-        for (backlog, arrivals, micros) in
-            [(0, 33.333_333, 1), (12_345, 0.017, 250_999), (7, 9_999.99, 30)]
-        {
-            let at = StoreTime(5000);
-            let service_time = Some(Duration::from_nanos(micros * 1000 + 499));
-            let reading = told(Reading { at, backlog, arrivals, service_time, in_flight: 3 });
-            let situation =
-                Situation { now: at, reading: Some(reading), current: 1, unschedulable: 0 };
+        for (backlog, joined, micros) in [(0, 33, 1), (12_345, 1, 250_999), (7, 9_999, 30)] {
+            let mut driver = ScalingDriver::new();
+            let measured = |second: u64, enqueued, dispatched, busy_us| Measurement {
+                at: StoreTime(second * 1000),
+                admission: Admission::Open,
+                backlog,
+                in_flight: 3,
+                enqueued,
+                dispatched,
+                busy_us,
+            };
+            driver.observe(Some(measured(1, 0, 0, 0)), 1, 0);
+            let situation = driver.observe(Some(measured(2, joined, 3, 3 * micros + 1)), 1, 0);
             let status = decided(&Planner::new().decide(&policy, situation));
-            let again = Reading {
-                at,
+            let replayed = Reading {
+                at: situation.now,
                 backlog: status.backlog as u64,
                 arrivals: status.arrivals_per_minute as f64 / 60.0,
                 service_time: status
@@ -111,10 +104,10 @@ mod tests {
                     .map(|us| Duration::from_micros(us as u64)),
                 in_flight: status.in_flight as u64,
             };
-            assert_eq!(again, reading);
-            let situation =
-                Situation { reading: Some(again), current: status.from as u32, ..situation };
-            assert_eq!(decided(&Planner::new().decide(&policy, situation)).to, status.to);
+            assert_eq!(Some(replayed), situation.reading);
+            let again =
+                Situation { reading: Some(replayed), current: status.from as u32, ..situation };
+            assert_eq!(decided(&Planner::new().decide(&policy, again)).to, status.to);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use bookingq_core::QueueName;
+use bookingq_core::{QueueName, defaults};
 
 use crate::StoreError;
 
@@ -29,9 +29,9 @@ impl RedisConfig {
         Self {
             url: url.into(),
             queue,
-            deadline: Duration::from_secs(2),
-            retention: Duration::from_secs(24 * 3600),
-            outbox_entries: 30_000,
+            deadline: defaults::REDIS_DEADLINE,
+            retention: defaults::RETENTION,
+            outbox_entries: defaults::OUTBOX_ENTRIES as usize,
         }
     }
 

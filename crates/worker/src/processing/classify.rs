@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use bookingq_core::backoff::RetryPolicy;
 use bookingq_core::limits::MAX_REASON_BYTES;
 use bookingq_store::{Task, TaskKind, TaskOutcome, Try};
 
-use crate::config::Retry;
 use crate::downstream::CallError;
 use crate::downstream::booking::Answer;
 use crate::downstream::breaker::ServiceHealth;
@@ -20,7 +20,7 @@ pub fn classify(
     task: &Task,
     answer: Result<Answer, CallError>,
     health: ServiceHealth,
-    retry: &Retry,
+    retry: &RetryPolicy,
     hold: Duration,
     chance: f64,
 ) -> TaskOutcome {
@@ -67,7 +67,7 @@ fn counts(error: &CallError, health: ServiceHealth) -> Try {
     }
 }
 
-fn retry_later(task: &Task, counts: Try, retry: &Retry, chance: f64) -> TaskOutcome {
+fn retry_later(task: &Task, counts: Try, retry: &RetryPolicy, chance: f64) -> TaskOutcome {
     TaskOutcome::Retry { after: retry.backoff.delay(task.attempts + 1, chance), counts }
 }
 
@@ -105,7 +105,14 @@ mod tests {
     }
 
     fn outcome(task: &Task, error: CallError, health: ServiceHealth) -> TaskOutcome {
-        classify(task, Err(error), health, &Retry::default(), Duration::from_secs(60), 0.0)
+        classify(
+            task,
+            Err(error),
+            health,
+            &bookingq_core::defaults::RETRY,
+            Duration::from_secs(60),
+            0.0,
+        )
     }
 
     fn silence() -> CallError {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::backoff::Backoff;
+use bookingq_core::backoff::{Backoff, RetryPolicy};
 use bookingq_core::retry::Retry;
 use bookingq_core::{BookingState, Fence};
 use bookingq_serve::trace;
@@ -15,7 +15,6 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, debug, info, warn};
 
 use super::classify::classify;
-use crate::config;
 use crate::downstream::booking::BookingClient;
 use crate::downstream::ticket::TicketClient;
 use crate::metrics::WorkerMetrics;
@@ -31,7 +30,7 @@ pub struct ExecutorConfig {
     /// Time to pay, from the moment the reservation is recorded.
     pub hold: Duration,
     /// Retries.
-    pub retry: config::Retry,
+    pub retry: RetryPolicy,
 }
 
 /// Executes tasks, and knows which are in hand.
@@ -116,7 +115,10 @@ impl Executor {
         }
         let ExecutorConfig { hold, retry } = &self.config;
         let answer = self.booking.perform(task, *hold).await;
-        let outcome = answer.as_ref().map_or_else(|error| error.as_str(), |answer| answer.as_str());
+        let outcome = answer.as_ref().map_or_else(
+            crate::downstream::CallError::as_str,
+            crate::downstream::booking::Answer::as_str,
+        );
         self.count_call("booking", task.kind.as_str(), outcome, start);
         let open = f64::from(u8::from(self.booking.breaker.is_open()));
         self.metrics.tasks.circuit_open.with_label_values(&["booking"]).set(open);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bookingq_core::QueueName;
 use bookingq_core::backoff::Backoff;
+use bookingq_core::backoff::RetryPolicy;
 use bookingq_proto::error::reason_of;
 use bookingq_proto::v1;
 use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
@@ -18,7 +19,7 @@ use bookingq_sim::booking::BookingSim;
 use bookingq_sim::spec::BookingSpec;
 use bookingq_store::Store;
 use bookingq_store::StoreConfig;
-use bookingq_worker::config::{Downstream, Retry};
+use bookingq_worker::config::Downstream;
 use bookingq_worker::{Worker, WorkerConfig, WorkerHandle};
 use tonic::Status;
 use tonic::transport::Channel;
@@ -62,7 +63,7 @@ impl World {
             lease: Duration::from_secs(1),
             linger: Duration::from_millis(50),
             grace: Duration::from_secs(5),
-            retry: Retry { attempts: 3, backoff },
+            retry: RetryPolicy { attempts: 3, backoff },
             ..WorkerConfig::new(id, local(), String::new())
         }
     }

@@ -16,6 +16,7 @@ mod images;
 mod objects;
 mod retreat;
 mod story;
+mod workers;
 
 use std::time::Instant;
 

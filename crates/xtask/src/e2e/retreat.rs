@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use super::cluster::{get, kubectl, replace_raw};
-use super::story::{FEWEST, MOST, patch, wait_for_workers, worker_pods};
+use super::workers::{FEWEST, MOST, patch, wait_for_workers, worker_pods};
 use super::{NAMESPACE, QUEUE};
 use crate::within::{Look, until};
 

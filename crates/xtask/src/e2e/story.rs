@@ -12,6 +12,10 @@ use super::crowd::{self, Progress};
 use super::images::Images;
 use super::objects::{job, leave_to_look};
 use super::retreat::retreat;
+use super::workers::{
+    FEWEST, MOST, is_leaving, is_ready, kill, name, patch, wait_for_workers, worker_image,
+    worker_pods,
+};
 use super::{NAMESPACE, OPERATOR, QUEUE};
 use crate::tree;
 use crate::within::{Look, until};
@@ -21,9 +25,6 @@ const SAMPLE: &str = "manifests/samples/sale.yaml";
 const RELEASE: &str = "bookingq";
 const LEASE: &str = "bookingq-operator";
 const CRD: &str = "crd/bookingqueues.bookingqueue.dev";
-/// The sample's limits of autoscaling.
-pub const FEWEST: u64 = 1;
-pub const MOST: u64 = 4;
 /// Clients that come each second: long enough for everything that happens meanwhile.
 const ARRIVALS: u64 = 160;
 
@@ -334,13 +335,6 @@ fn namespace(name: &str) -> Value {
     json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } })
 }
 
-/// Changes the queue's spec.
-pub fn patch(change: &Value) -> Result<()> {
-    let change = format!("--patch={change}");
-    let queue = format!("bookingqueue/{QUEUE}");
-    kubectl(&["patch", "--namespace", NAMESPACE, &queue, "--type=merge", &change]).map(drop)
-}
-
 /// Patches it, and waits until the operator has told the store, and with it all workers.
 fn set_admission(admission: &str) -> Result<()> {
     patch(&json!({ "spec": { "admission": admission } }))?;
@@ -355,28 +349,6 @@ fn set_admission(admission: &str) -> Result<()> {
     })
 }
 
-/// The workers' Pods, those that are leaving among them.
-pub fn worker_pods() -> Result<Vec<Value>> {
-    let workers =
-        format!("--selector=app.kubernetes.io/instance={QUEUE},app.kubernetes.io/component=worker");
-    list(&["pods", "--namespace", NAMESPACE, &workers])
-}
-
-/// Waits until so many are asked for, there and ready.
-pub fn wait_for_workers(count: u64, limit: Duration) -> Result<()> {
-    until(format!("{count} workers"), limit, || {
-        let workers = get(&["--namespace", NAMESPACE, "deployment/concert-worker"])?;
-        let number = |pointer: &str| workers.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
-        let seen =
-            (number("/spec/replicas"), number("/status/replicas"), number("/status/readyReplicas"));
-        Ok(if seen == (count, count, count) {
-            Look::Done(())
-        } else {
-            Look::NotYet(format!("{} wanted, {} there, {} ready", seen.0, seen.1, seen.2))
-        })
-    })
-}
-
 /// Work goes on: bookings come to their end that had not when the crowd was as far as `line`.
 fn wait_until_served(line: &Progress) -> Result<()> {
     let limit = Duration::from_secs(60);
@@ -384,40 +356,7 @@ fn wait_until_served(line: &Progress) -> Result<()> {
         .map(drop)
 }
 
-/// With as little grace as Kubernetes allows: a second or two, and then SIGKILL.
-fn kill(pod: &str, namespace: &str) -> Result<()> {
-    let words = [
-        "delete",
-        "pod",
-        pod,
-        "--namespace",
-        namespace,
-        "--grace-period=0",
-        "--force",
-        "--wait=false",
-    ];
-    kubectl(&words).map(drop)
-}
-
-fn name(object: &Value) -> String {
-    object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
-}
-
-fn is_leaving(pod: &Value) -> bool {
-    !pod["metadata"]["deletionTimestamp"].is_null()
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    !is_leaving(pod) && conditions.any(|one| one["type"] == "Ready" && one["status"] == "True")
-}
-
 fn is_owned(object: &Value) -> bool {
     let mut owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
     owners.any(|owner| owner["kind"] == "BookingQueue")
-}
-
-/// The image of a Pod's, or a Pod template's, worker.
-fn worker_image(pod: &Value) -> String {
-    pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned()
 }

@@ -72,7 +72,7 @@ impl BookingOutput {
         if output == Output::Json {
             return print_json(self);
         }
-        print_table([
+        print_table(&[
             ("CLIENT", self.client_id.clone()),
             ("STATE", self.state.to_owned()),
             ("POSITION", self.position.map(|position| position.to_string()).unwrap_or_default()),

@@ -91,7 +91,7 @@ impl QueueOutput {
             return print_json(self);
         }
         let totals = &self.totals;
-        print_table([
+        print_table(&[
             ("QUEUE", self.queue.clone()),
             ("ADMISSION", self.admission.to_owned()),
             ("WAITING", self.backlog.to_string()),
