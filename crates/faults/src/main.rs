@@ -3,9 +3,9 @@
 //!
 //! ```text
 //!   plan (seed -> faults with their targets and times: pure)
-//!   run ──┬─ testbed    redis-server, workers, sweeper, Booking Service, a proxy per connection, clocks
-//!         ├─ clients    the crowd; its calls with answers and times (history.jsonl) ──────┐
-//!         '─ bookingq-check: calls, audit log (audit.jsonl), store and ledger  <──────────┘ ──> report
+//!   run ──┬─ testbed    redis-server, workers, sweeper, Booking Service, proxies, clocks
+//!         ├─ clients    the crowd; its calls with answers and times (history.jsonl) ──┐
+//!         '─ bookingq-check: calls, audit log (audit.jsonl), store and ledger  <──────┘ ──> report
 //! ```
 
 mod clients;

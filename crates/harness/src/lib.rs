@@ -3,9 +3,9 @@
 //! ```text
 //!   spec   what to run ──> process   one supervised process (supervisor: its thread)
 //!                            ^ redis           one redis-server: port, data directory, durability
-//!                            ^ control_plane   etcd, API server, controllers (feature `control-plane`)
-//!   command   a program that ends with this process      usage   CPU and memory from /proc
-//!   port      free ports                                 wait    waits for a condition, with a limit
+//!                            ^ control_plane   etcd, API server, controllers
+//!   command   a program that ends with this process    usage   CPU and memory from /proc
+//!   port      free ports                               wait    waits for a condition
 //! ```
 
 pub mod command;

@@ -88,8 +88,8 @@ pub struct Args {
 /// Applies the specs, and checks the queues and the operator.
 ///
 /// # Errors
-/// When a queue is neither reconciled nor reports an error, or the operator ended, panicked, grew or
-/// spins.
+/// When a queue is neither reconciled nor reports an error, or the operator ended, panicked, grew
+/// or spins.
 pub async fn run(args: &Args, program: &Path) -> Result<()> {
     let plane = process::control_plane().await?;
     let client = plane.client()?;

@@ -2,13 +2,13 @@
 //! as in a cluster.
 //!
 //! ```text
-//!   manifest ──> plan ──> queue_run (one per queue): starts the parts; each second reads and decides
-//!                          |- services      the services it calls, simulated where the manifest says so
+//!   manifest ──> plan ──> queue_run (one per queue): starts the parts, reads every second
+//!                          |- services      the services it calls, some of them simulated
 //!                          |- backend       the embedded store, or Redis
 //!                          |- worker_pool   workers: in this process, or supervised processes
 //!                          |- sweeping      the sweeper
 //!                          |- scaling       the autoscaler of the core, once a second
-//!                          |- audit         of bookingq-check: follows the outbox, verifies at the end
+//!                          |- audit         of bookingq-check: follows the outbox, verifies
 //!                          '- crowd         of bookingq-crowd, through the workers' gRPC ports
 //!   load ──> a crowd for a queue that runs elsewhere: audit, report
 //!   console, screen, view   the output meanwhile                report   the report at the end

@@ -128,8 +128,8 @@ async fn open(config: RedisConfig, console: &Console) -> Result<Arc<dyn Store>, 
     Ok(store)
 }
 
-/// Waits for a while until nothing is in flight, so that the checks are exact. A store that does not
-/// answer shows when they read it.
+/// Waits for a while until nothing is in flight, so that the checks are exact. A store that does
+/// not answer shows when they read it.
 async fn settle(store: &dyn Store) {
     let until = Instant::now() + SETTLING;
     while Instant::now() < until {
