@@ -7,7 +7,7 @@ use bookingq_api::plan::{RedisSource, ScalingPlan};
 use bookingq_api::status::LastScaling;
 use bookingq_core::Timestamp;
 use bookingq_core::autoscale::Situation;
-use bookingq_core::autoscale::driver::ScalingDriver;
+use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
 use bookingq_store::{Snapshot, Store, StoreError};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
@@ -256,8 +256,10 @@ impl Member {
 
     async fn scale(&mut self, workers: &Workers, snapshot: Option<&Snapshot>) {
         let current = self.current(workers);
-        let situation =
-            self.driver.observe(snapshot.map(Into::into), current, self.seen.unschedulable);
+        // The spec decides: the store may still say Open for a moment after the spec says Paused.
+        let admission = self.order.target.plan.admission;
+        let measurement = snapshot.map(|now| Measurement { admission, ..now.into() });
+        let situation = self.driver.observe(measurement, current, self.seen.unschedulable);
         let change = match &self.order.target.plan.scaling {
             ScalingPlan::Fixed(replicas) => self.fixed(*replicas, &situation),
             ScalingPlan::Automatic(policy) => {
