@@ -17,8 +17,8 @@ use crate::duration::DurationString;
     "tls requires an endpoint that starts with https://"
 )))]
 pub struct DownstreamSpec {
-    /// Address of the service, such as http://booking-service:50051 or
-    /// https://booking.example.com:443.
+    /// Address of the service, such as `http://booking-service:50051` or
+    /// `https://booking.example.com:443`.
     #[schemars(length(min = 1, max = 512), regex(pattern = "^(http|https|simulate)://.+$"))]
     #[schemars(extend("x-kubernetes-validations" = cel::rule(
         "!self.startsWith('simulate://')",

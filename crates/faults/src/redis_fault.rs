@@ -18,7 +18,7 @@ const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(50), max: Duration::from_millis(100) };
 /// Longest time to undo a fault. A Redis that restarts in between has forgotten it anyway.
 const LIMIT: Duration = Duration::from_secs(20);
-/// Runs for ARGV[1] microseconds and changes nothing.
+/// Runs for `ARGV[1]` microseconds and changes nothing.
 const LONG_SCRIPT: &str = "
     local function now()
       local at = redis.call('TIME')
