@@ -6,7 +6,7 @@
 //!                                        retry::decide: another worker, later, or never
 //! ```
 //!
-//! Every caller of a worker goes through this crate: the command line, the crowd, the fault runs.
+//! The command line calls workers through this crate. The crowd still has a pool of its own.
 
 mod call;
 mod channels;
