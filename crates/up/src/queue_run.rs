@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bookingq_api::Plan;
 use bookingq_check::{Audit, AuditError, CallRecorder};
-use bookingq_crowd::{Crowd, CrowdConfig, CrowdReport, Progress};
+use bookingq_crowd::{Crowd, CrowdConfig, CrowdProgress, CrowdReport};
 use bookingq_store::{Snapshot, Store};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -63,7 +63,7 @@ impl<T> RunningTask<T> {
 /// The crowd while it runs.
 struct QueueCrowd {
     task: RunningTask<CrowdReport>,
-    progress: Arc<Progress>,
+    progress: Arc<CrowdProgress>,
     recorder: Arc<CallRecorder>,
 }
 

@@ -8,7 +8,7 @@ use bookingq_core::{
     Admission, Booking, BookingId, BookingState as S, ClientId, Event, EventSeq, Fence,
     Outcome as Follows, PaymentId, Place, RequestId, Timestamp,
 };
-use bookingq_crowd::call::{CallAnswer, CallKind, RecordedCall, Shown};
+use bookingq_crowd::call::{BookingSnapshot, CallAnswer, CallKind, RecordedCall};
 use bookingq_sim::ledger::{Calls, Entry, LedgerCopy, Standing, Totals as Tickets};
 use bookingq_store::{Snapshot, Totals};
 
@@ -39,8 +39,8 @@ pub(super) fn request() -> RequestId {
     RequestId::new("r").unwrap()
 }
 
-pub(super) fn shown(number: u64, state: S) -> Shown {
-    Shown {
+pub(super) fn shown(number: u64, state: S) -> BookingSnapshot {
+    BookingSnapshot {
         booking: id(number),
         request: request(),
         place: Place::numbered(number),
@@ -83,7 +83,8 @@ impl World {
         for number in 1..=2 {
             world.event(number, 200, Some(S::Reserving), S::Reserved, number);
         }
-        let hold = Shown { deadline_ms: Some(EPOCH + 200 + HOLD), ..shown(1, S::Reserved) };
+        let hold =
+            BookingSnapshot { deadline_ms: Some(EPOCH + 200 + HOLD), ..shown(1, S::Reserved) };
         world.call(1, 300_000, CallKind::Status, CallAnswer::Ok(hold));
         world.event(1, 400, Some(S::Reserved), S::Confirming, 3);
         world.event(1, 450, Some(S::Confirming), S::Confirmed, 3);
