@@ -125,7 +125,7 @@ async fn live(
     let rest_after_ms = cleared.elapsed().as_millis() as u64;
     let answers = recorder.finish()?;
     let longest_stall_ms = audit.longest_stall().as_millis() as u64;
-    let ledger = async { Ok(Some(testbed.ledger().copy())) };
+    let ledger = async { Ok(Some(testbed.ledger())) };
     let verification = audit.verify(&answers, ledger, Some(snapshot.clone())).await?;
     Ok(FaultReport {
         seed: plan_options.seed,

@@ -198,7 +198,7 @@ impl QueueRun {
             depth: &self.depth,
             wanted: self.scaler.replicas(),
             endpoints: &endpoints,
-            ledger: self.services.simulator.booking().map(|booking| booking.shop().totals()),
+            ledger: self.services.simulator.booking().map(|booking| booking.ledger().totals()),
             crowd: crowd.map(|crowd| crowd.progress.view()),
         };
         self.console.show(self.plan.queue.as_str(), view.view());
@@ -224,7 +224,7 @@ impl QueueRun {
         self.pool.stop().await;
         let booking = self.services.simulator.booking();
         let answers = recorder.finish().map_err(AuditError::from)?;
-        let ledger = async { Ok(booking.map(|booking| booking.shop().copy())) };
+        let ledger = async { Ok(booking.map(|booking| booking.ledger().copy())) };
         let verification = self.audit.verify(&answers, ledger, None).await?;
         let summary = LoadSummary {
             queue: self.plan.queue.to_string(),

@@ -7,7 +7,7 @@ mod world;
 
 use bookingq_core::{BookingState as S, Fence, RequestId, Timestamp};
 use bookingq_crowd::call::{BookingSnapshot, CallAnswer, CallKind, RecordedCall};
-use bookingq_sim::ledger::Standing;
+use bookingq_sim::ledger::LedgerState;
 
 use self::world::{EPOCH, HOLD, World, id, pay, request, shown};
 use crate::Violation;
@@ -86,21 +86,21 @@ fn invariant_3_a_settlement_with_an_old_fence_is_found() {
 #[test]
 fn invariant_4_a_reservation_that_stays_held_is_found() {
     let mut world = World::clean();
-    world.ledger.entries[1].standing = Standing::Held;
+    world.ledger.entries[1].state = LedgerState::Held;
     world.breaks(4);
 }
 
 #[test]
 fn invariant_4_a_call_for_an_unknown_booking_is_found() {
     let mut world = World::clean();
-    world.entry(8, Standing::Released);
+    world.entry(8, LedgerState::Released);
     world.breaks(4);
 }
 
 #[test]
 fn invariant_4_a_booking_confirmed_here_and_not_there_is_found() {
     let mut world = World::clean();
-    world.ledger.entries[0].standing = Standing::Released;
+    world.ledger.entries[0].state = LedgerState::Released;
     world.breaks(4);
 }
 
