@@ -39,7 +39,9 @@ fn crowd(clients: u32, behaviours: Behaviours) -> CrowdConfig {
 }
 
 async fn run(config: CrowdConfig, flaw: Flaw) -> (CrowdReport, Violations) {
-    let line = FakeLine::new(flaw, HOLD);
+    // An unavailable store asks for a second before the next try.
+    let hold = if flaw == Flaw::Shaky { 6 * HOLD } else { HOLD };
+    let line = FakeLine::new(flaw, hold);
     let recorder = CallRecorder::start(250);
     let config = CrowdConfig { recorder: Some(recorder.clone()), ..config };
     let (one, first) = line.serve().await;
