@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use bookingq_operator::caches::Scope;
-use bookingq_operator::controller::Settings;
+use bookingq_operator::controller::ControllerSettings;
+use bookingq_operator::environment::OperatorEnvironment;
 use bookingq_operator::leader::Election;
 use bookingq_operator::operator;
-use bookingq_operator::site::Site;
 use bookingq_serve::{Signals, own_name};
 
 use crate::failure::Failure;
@@ -59,9 +59,9 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     };
     let id = args.id.unwrap_or_else(own_name);
     let election = Election::new(&args.lease_name, &namespace, &id);
-    let settings = Settings {
+    let settings = ControllerSettings {
         scope: args.watch_namespace.map_or(Scope::Cluster, Scope::Namespace),
-        site: Site { image: args.image, namespace },
+        environment: OperatorEnvironment { image: args.image, namespace },
         instance: id,
     };
     operator::run(settings, election, args.admin_listen, leaving).await?;
