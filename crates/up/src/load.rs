@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::Run;
 use crate::backend::when_open;
 use crate::console::{Console, ConsoleView};
 use crate::error::{RunOutcome, UpError};
@@ -74,7 +75,12 @@ enum LoadEnd {
 /// # Errors
 /// [`UpError`] when it could not begin, when the store or the ledger does not answer at the end, or
 /// when the report cannot be written.
-pub async fn run(mut config: LoadConfig, stop: CancellationToken) -> Result<RunOutcome, UpError> {
+pub fn run(config: LoadConfig, stop: CancellationToken) -> Run {
+    // Boxed here, or the binary would compile all of it again.
+    Box::pin(run_load(config, stop))
+}
+
+async fn run_load(mut config: LoadConfig, stop: CancellationToken) -> Result<RunOutcome, UpError> {
     let console = match config.printing {
         Printing::Text => Console::new(),
         Printing::Json => Console::on_standard_error(),

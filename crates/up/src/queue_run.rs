@@ -1,5 +1,6 @@
 //! One queue of a run, from its start to its report.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,13 +90,8 @@ impl QueueRun {
         let services = Arc::new(Services::start(&plan, config.simulate.as_deref()).await?);
         let (runner, store_kind) = runner(backend, &store, config, directory);
         let scaler = Scaler::new(&plan.scaling, config.pool);
-        let mut pool = WorkerPool::new(
-            runner.clone(),
-            Arc::clone(&plan),
-            Arc::clone(&services),
-            base_port,
-            console.clone(),
-        )?;
+        let args = services.worker_args(&plan, SocketAddr::from(([127, 0, 0, 1], base_port)));
+        let mut pool = WorkerPool::new(runner.clone(), args, base_port, console.clone())?;
         let sweeper = plan
             .sweep
             .as_ref()

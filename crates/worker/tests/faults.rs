@@ -76,8 +76,8 @@ async fn a_worker_that_has_no_time_to_finish_gives_its_tasks_back_at_once() {
     world.booking.injector().pause();
     fill(&world, 10).await;
     let mut config = world.config("w");
-    config.booking.timeout = Duration::from_secs(30);
-    config.lease = Duration::from_secs(60);
+    config.tasks.booking.timeout = Duration::from_secs(30);
+    config.tasks.lease = Duration::from_secs(60);
     config.grace = Duration::from_secs(2);
     let worker = world.worker_with(config).await;
     support::eventually("the worker has them all", || async {

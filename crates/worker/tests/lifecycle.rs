@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::Admission;
-use bookingq_core::defaults;
 use bookingq_proto::v1::{BookingState, ErrorReason};
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 use support::{World, cancel, connect, enqueue, pay, reason, status, until_state};
@@ -61,7 +60,7 @@ async fn a_paused_queue_gives_positions_one_to_n_and_a_cancel_moves_the_rest_up(
 async fn a_late_payment_is_refused_even_if_no_sweeper_ran() {
     let world = World::new("stock=10").await;
     let mut config = world.config("w");
-    config.hold = Duration::from_millis(50);
+    config.tasks.hold = Duration::from_millis(50);
     let worker = world.worker_with(config).await;
     let mut client = connect(&worker).await;
     enqueue(&mut client, "anna", "r1").await.unwrap();
@@ -81,7 +80,7 @@ async fn a_late_payment_is_refused_even_if_no_sweeper_ran() {
 async fn a_sweep_releases_unpaid_holds_and_needs_no_worker() {
     let world = World::new("stock=10").await;
     let mut config = world.config("w");
-    config.hold = Duration::from_millis(20);
+    config.tasks.hold = Duration::from_millis(20);
     let worker = world.worker_with(config.clone()).await;
     let mut client = connect(&worker).await;
     for n in 0..5 {
@@ -95,13 +94,9 @@ async fn a_sweep_releases_unpaid_holds_and_needs_no_worker() {
     .await;
     let sweep = SweepConfig {
         id: "sweeper".into(),
-        booking: Some(config.booking),
-        concurrency: 8,
-        lease: config.lease,
-        hold: config.hold,
-        retry: defaults::RETRY,
-        grace: Duration::from_secs(5),
         admin: None,
+        tasks: Some(config.tasks),
+        grace: Duration::from_secs(5),
     };
     let sweeper = Sweeper::new(sweep, Arc::clone(&world.store));
     let report = sweeper.run(SweepMode::Once, CancellationToken::new()).await.unwrap();
@@ -150,7 +145,7 @@ async fn a_refused_confirmation_is_released_and_fails() {
 async fn invariant_4_a_booking_out_of_attempts_is_released_and_fails() {
     let world = World::new("stock=1000,errors=50%").await;
     let mut config = world.config("w");
-    config.retry.attempts = 1;
+    config.tasks.retry.attempts = 1;
     let worker = world.worker_with(config).await;
     let mut client = connect(&worker).await;
     for n in 0..40 {

@@ -54,7 +54,7 @@ impl WorkerUnderTest {
                 BookingSim::start(BookingSpec { stock, ..BookingSpec::default() }, listen).await?;
             let mut settings =
                 WorkerConfig::new("bench", listen, format!("http://{}", booking.address()));
-            settings.concurrency = CONCURRENCY;
+            settings.tasks.concurrency = CONCURRENCY;
             let handle = Worker::start(settings, bookingq_store::open(config)?).await?;
             anyhow::Ok((booking, handle))
         });
