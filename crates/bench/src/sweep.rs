@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use bookingq_core::{BookingState, Event, EventSeq, Outcome, Timestamp};
+use bookingq_core::{BookingState, Event, EventSeq, Outcome, Timestamp, defaults};
 use bookingq_crowd::latency::Latency;
 use bookingq_harness::Fsync;
 use bookingq_sim::BookingSim;
 use bookingq_sim::spec::BookingSpec;
 use bookingq_store::{Store, Task};
-use bookingq_worker::{SweepConfig, SweepMode, Sweeper, WorkerConfig};
+use bookingq_worker::config::{Downstream, TaskConfig};
+use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -114,20 +115,13 @@ async fn one_rate(
 
 /// As `bookingq sweep` makes it, with or without a Booking Service.
 fn sweeper(seller: &BookingSim, releases: bool) -> SweepConfig {
-    let usual = WorkerConfig::new(
-        "bench",
-        ([127, 0, 0, 1], 0).into(),
-        format!("http://{}", seller.address()),
-    );
+    let booking = Downstream::new(format!("http://{}", seller.address()));
+    let tasks = TaskConfig { concurrency: CONCURRENCY, ..TaskConfig::new(booking) };
     SweepConfig {
-        id: usual.id,
-        booking: releases.then_some(usual.booking),
-        concurrency: CONCURRENCY,
-        lease: usual.lease,
-        hold: usual.hold,
-        retry: usual.retry,
-        grace: usual.grace,
+        id: "bench".to_owned(),
         admin: None,
+        tasks: releases.then_some(tasks),
+        grace: defaults::GRACE,
     }
 }
 

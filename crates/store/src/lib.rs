@@ -6,13 +6,11 @@
 //!     |- memory        the engine of bookingq-queue behind a lock: the embedded store
 //!     |- redis         one Lua script for each transition
 //!     '- group         in front of either: single calls in, batches out
-//!   conformance   one suite that every store passes
 //! ```
 //!
 //! A store belongs to one queue. Each method is one atomic step, is safe to repeat, and decides by
-//! the store's own clock.
+//! the store's own clock. Every store passes the suite in `tests/conformance`.
 
-pub mod conformance;
 mod contract;
 pub mod error;
 pub mod group;

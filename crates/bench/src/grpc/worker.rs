@@ -53,7 +53,7 @@ impl WorkerUnderTest {
                 BookingSim::start(BookingSpec { stock, ..BookingSpec::default() }, listen).await?;
             let mut settings =
                 WorkerConfig::new("bench", listen, format!("http://{}", booking.address()));
-            settings.concurrency = CONCURRENCY;
+            settings.tasks.concurrency = CONCURRENCY;
             let handle = Worker::start(settings, bookingq_store::open(config)?).await?;
             anyhow::Ok((booking, handle))
         });
@@ -100,7 +100,7 @@ impl WorkerUnderTest {
             .await
             .context("a booking was not decided in time")??;
         let load = GrpcLoad { elapsed: start.elapsed(), latency };
-        let sold = self.booking.shop().totals();
+        let sold = self.booking.ledger().totals();
         ensure!(sold.confirmed == count, "the Booking Service sold {} of {count}", sold.confirmed);
         Ok(load)
     }
