@@ -7,9 +7,8 @@ use bookingq_operator::environment::OperatorEnvironment;
 use bookingq_operator::leader::Election;
 use bookingq_operator::operator;
 use bookingq_operator::watch::WatchScope;
-use bookingq_serve::Signals;
+use bookingq_serve::{Signals, own_name};
 
-use super::worker::own_name;
 use crate::failure::Failure;
 
 /// Where a Pod finds the name of its namespace.
@@ -22,7 +21,7 @@ const IMAGE: &str = concat!("ghcr.io/bookingqueue/bookingq:", env!("CARGO_PKG_VE
 #[command(after_help = "\
 Examples:
   bookingq operator --image bookingq:dev
-  bookingq operator --watch-namespace shop --admin-listen 127.0.0.1:9090
+  bookingq operator --watch-namespace concerts --admin-listen 127.0.0.1:9090
 
 Finds the cluster by KUBECONFIG, or as a Pod in it. Any number may run: one leads, the others wait to take over.")]
 pub struct Args {
@@ -51,7 +50,7 @@ pub struct Args {
     admin_listen: Option<SocketAddr>,
 }
 
-/// Operates until told to leave.
+/// Operates until a signal asks it to stop.
 pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let leaving = signals.leaving()?;
     let namespace = match args.namespace {
