@@ -18,7 +18,7 @@ use crate::caches::Kept;
 
 /// What is remembered of an object of kind `K`. Cheap to clone.
 #[derive(Debug)]
-pub struct Known<K: Kept> {
+pub struct CachedObject<K: Kept> {
     inner: Arc<Inner<K::Facts>>,
     kind: PhantomData<fn() -> K>,
 }
@@ -36,7 +36,7 @@ struct Inner<F> {
     text: Box<str>,
 }
 
-impl<K: Kept> Known<K> {
+impl<K: Kept> CachedObject<K> {
     /// Remembers `object`, but for who wrote which field, and of its status only the facts.
     pub fn of(mut object: K) -> Self {
         let facts = object.facts();
@@ -111,13 +111,13 @@ impl<K: Kept> Known<K> {
     }
 }
 
-impl<K: Kept> Clone for Known<K> {
+impl<K: Kept> Clone for CachedObject<K> {
     fn clone(&self) -> Self {
         Self { inner: self.inner.clone(), kind: PhantomData }
     }
 }
 
-impl<K: Kept> Lookup for Known<K> {
+impl<K: Kept> Lookup for CachedObject<K> {
     type DynamicType = ();
 
     fn kind((): &()) -> Cow<'_, str> {
@@ -229,8 +229,8 @@ mod tests {
 
     #[test]
     fn a_new_version_tells_something_only_if_the_object_or_its_facts_are_others() {
-        let known = Known::of(job("1", "* * * * *", None));
-        let told = |other: CronJob| !known.same_but_for_version(&Known::of(other));
+        let known = CachedObject::of(job("1", "* * * * *", None));
+        let told = |other: CronJob| !known.same_but_for_version(&CachedObject::of(other));
         assert!(!told(job("2", "* * * * *", None)));
         assert!(told(job("2", "*/2 * * * *", None)));
         assert!(told(job("2", "* * * * *", Some("2026-11-24T00:00:00Z"))));
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_remembered_and_who_wrote_what_is_not() {
-        let known = Known::of(job("7", "* * * * *", Some("2026-11-24T00:00:00Z")));
+        let known = CachedObject::of(job("7", "* * * * *", Some("2026-11-24T00:00:00Z")));
         assert_eq!(
             (known.version(), known.uid(), known.applied()),
             (Some("7"), Some("u1"), Some("d1"))

@@ -12,7 +12,7 @@ use kube::{Api, Client, ResourceExt as _};
 use parking_lot::Mutex;
 
 use crate::build::names;
-use crate::error::{ApiError, call};
+use crate::error::{CallError, call};
 
 /// Namespace and name.
 type Name = (String, String);
@@ -34,12 +34,12 @@ struct Inner {
 
 /// Keeps Secrets. Cheap to clone.
 #[derive(Clone)]
-pub struct Vault {
+pub struct SecretCache {
     client: Client,
     inner: Arc<Mutex<Inner>>,
 }
 
-impl Vault {
+impl SecretCache {
     /// Reads through `client`.
     pub fn new(client: Client) -> Self {
         Self { client, inner: Arc::default() }
@@ -48,8 +48,8 @@ impl Vault {
     /// The Secret of this name, if there is one.
     ///
     /// # Errors
-    /// [`ApiError`].
-    pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<Arc<Secret>>, ApiError> {
+    /// [`CallError`].
+    pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<Arc<Secret>>, CallError> {
         let key = (namespace.to_owned(), name.to_owned());
         let by = {
             let mut inner = self.inner.lock();
@@ -69,8 +69,8 @@ impl Vault {
     /// Makes a Secret; refused by the API server (409) if there is one of its name.
     ///
     /// # Errors
-    /// [`ApiError`].
-    pub async fn create(&self, namespace: &str, secret: &Secret) -> Result<Arc<Secret>, ApiError> {
+    /// [`CallError`].
+    pub async fn create(&self, namespace: &str, secret: &Secret) -> Result<Arc<Secret>, CallError> {
         let key = (namespace.to_owned(), secret.name_any());
         let by = self.inner.lock().begin(&key);
         let parameters =

@@ -53,12 +53,12 @@ pub enum StoreHealth {
     /// Not asked yet.
     Unknown,
     /// It answers; with settings that are unsafe for bookings, if any.
-    Answers {
+    Reachable {
         /// For a person.
         warnings: Vec<String>,
     },
     /// It does not.
-    Fails {
+    Unreachable {
         /// For a person.
         why: String,
     },
@@ -70,9 +70,9 @@ pub enum SweeperHealth {
     /// None was due yet.
     Unknown,
     /// It sweeps when it is due.
-    Beats,
+    Running,
     /// One has been due for [`SWEEP_PATIENCE`] and has not been heard of.
-    Silent,
+    NotReporting,
 }
 
 /// How long a sweeper may take from being due to its first sign of life.

@@ -2,7 +2,7 @@
 
 /// The operator's own surroundings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Site {
+pub struct OperatorEnvironment {
     /// Image of the workers and sweepers of queues that name none: the operator's own, so that
     /// both are of one release.
     pub image: String,

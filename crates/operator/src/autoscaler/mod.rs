@@ -10,8 +10,8 @@
 //! The loop and the reconciler never write the same field: only the loop writes the number of
 //! workers, only the reconciler writes the status and everything else.
 
-mod member;
 pub mod observation;
+mod queue_loop;
 mod scaling;
 
 use std::collections::HashMap;
@@ -59,12 +59,12 @@ struct Member {
 }
 
 /// The loops of all queues.
-pub struct Fleet {
+pub struct Autoscaler {
     shared: Arc<Shared>,
     members: Mutex<HashMap<Key, Member>>,
 }
 
-impl Fleet {
+impl Autoscaler {
     pub(crate) fn new(shared: Shared) -> Self {
         Self { shared: Arc::new(shared), members: Mutex::default() }
     }
@@ -85,7 +85,7 @@ impl Fleet {
         }
         let (orders, ordered) = watch::channel(order);
         let (observing, observed) = watch::channel(Observation::starting(before));
-        tokio::spawn(member::run(self.shared.clone(), key.clone(), ordered, observing));
+        tokio::spawn(queue_loop::run(self.shared.clone(), key.clone(), ordered, observing));
         members.insert(key.clone(), Member { orders, observed });
     }
 

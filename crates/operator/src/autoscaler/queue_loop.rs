@@ -22,9 +22,9 @@ use super::observation::{Line, Observation, SWEEP_PATIENCE, StoreHealth, Sweeper
 use super::scaling::{self, FIXED};
 use super::{Order, Shared};
 use crate::build::names;
+use crate::cached_object::{CachedObject, Workers};
 use crate::caches::{Key, told};
-use crate::error::{ApiError, call};
-use crate::known::{Known, Workers};
+use crate::error::{CallError, call};
 
 /// Between two readings.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -145,7 +145,7 @@ impl Member {
         [&self.order.target.namespace, &self.order.target.name]
     }
 
-    fn deployment(&self) -> Option<Arc<Known<Deployment>>> {
+    fn deployment(&self) -> Option<Arc<CachedObject<Deployment>>> {
         let target = &self.order.target;
         let deployment = self.shared.caches.get(&target.namespace, &names::worker(&target.name));
         deployment.filter(|found| found.belongs_to(&target.owner.uid))
@@ -168,7 +168,7 @@ impl Member {
         if !self.redis_is_there() {
             // One that comes back has another address, and may have other settings.
             self.store = None;
-            self.seen.store = StoreHealth::Fails { why: NOT_READY.to_owned() };
+            self.seen.store = StoreHealth::Unreachable { why: NOT_READY.to_owned() };
             return None;
         }
         let answer = match self.store.get_or_insert_with(|| connect(&self.order)) {
@@ -180,14 +180,14 @@ impl Member {
         };
         match answer {
             Ok((snapshot, warnings)) => {
-                self.seen.store = StoreHealth::Answers { warnings };
+                self.seen.store = StoreHealth::Reachable { warnings };
                 Some(snapshot)
             }
             Err(error) => {
                 if let Some(Ok(opening)) = &mut self.store {
                     opening.warnings = None;
                 }
-                self.seen.store = StoreHealth::Fails { why: reason(&error) };
+                self.seen.store = StoreHealth::Unreachable { why: reason(&error) };
                 None
             }
         }
@@ -326,7 +326,7 @@ impl Member {
         }
     }
 
-    async fn patch(&self, change: &LastScaling) -> Result<(), ApiError> {
+    async fn patch(&self, change: &LastScaling) -> Result<(), CallError> {
         let target = &self.order.target;
         let deployments: Api<Deployment> =
             Api::namespaced(self.shared.client.clone(), &target.namespace);
@@ -353,9 +353,9 @@ impl Member {
         let started = Timestamp(u64::try_from(started.0.as_millisecond()).unwrap_or(0));
         if snapshot.swept_at.is_some_and(|beat| beat >= started) {
             self.sweeper_due = None;
-            self.seen.sweeper = SweeperHealth::Beats;
+            self.seen.sweeper = SweeperHealth::Running;
         } else if self.sweeper_due.get_or_insert_with(Instant::now).elapsed() > SWEEP_PATIENCE {
-            self.seen.sweeper = SweeperHealth::Silent;
+            self.seen.sweeper = SweeperHealth::NotReporting;
         }
     }
 

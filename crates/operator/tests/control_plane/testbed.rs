@@ -9,9 +9,9 @@ use bookingq_api::BookingQueue;
 use bookingq_harness::control_plane::ControlPlane;
 use bookingq_harness::wait::eventually;
 use bookingq_operator::caches::Scope;
-use bookingq_operator::controller::{self, Settings};
+use bookingq_operator::controller::{self, ControllerSettings};
+use bookingq_operator::environment::OperatorEnvironment;
 use bookingq_operator::metrics::Metrics;
-use bookingq_operator::site::Site;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service, ServiceAccount};
@@ -34,7 +34,7 @@ use crate::cluster::LIMIT;
 const REST: Duration = Duration::from_secs(4);
 
 /// A namespace of a running control plane.
-pub struct Scene {
+pub struct Testbed {
     pub cluster: Arc<ControlPlane>,
     pub client: Client,
     pub namespace: String,
@@ -72,7 +72,7 @@ impl Running {
     }
 }
 
-impl Scene {
+impl Testbed {
     /// A new namespace whose name begins with `name`.
     pub async fn new(name: &str) -> Self {
         let cluster = cluster::shared().await;
@@ -88,9 +88,9 @@ impl Scene {
     /// An operator.
     pub fn operator(&self, budget: Budget) -> Running {
         let leaving = CancellationToken::new();
-        let settings = Settings {
+        let settings = ControllerSettings {
             scope: Scope::Namespace(self.namespace.clone()),
-            site: Site {
+            environment: OperatorEnvironment {
                 image: "bookingq:test".to_owned(),
                 namespace: "bookingq-system".to_owned(),
             },
