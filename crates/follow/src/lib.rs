@@ -21,7 +21,7 @@ use bookingq_core::line::Line;
 
 pub use hub::{Hub, Subscription, WatchUpdate};
 pub use line_view::{LineSummary, LineView};
-pub use outbox::{FollowObserver, OutboxFollower};
+pub use outbox::{FollowEvent, OutboxFollower};
 
 /// What this process knows of a queue without asking the store.
 #[derive(Debug, Default)]

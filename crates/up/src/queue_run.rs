@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backend;
-use crate::config::{CrowdSize, UpConfig};
+use crate::config::{CrowdSize, UpArgs};
 use crate::console::Console;
 use crate::error::{RunOutcome, UpError};
 use crate::report::{CLOCK_MARGIN_MS, LoadSummary, Replicas, RunReport};
@@ -75,7 +75,7 @@ impl QueueRun {
     /// [`UpError`], of the part that cannot be started.
     pub async fn start(
         plan: Plan,
-        config: &UpConfig,
+        config: &UpArgs,
         base_port: u16,
         backend: &Backend,
         directory: &Path,
@@ -127,7 +127,7 @@ impl QueueRun {
     /// When the store does not answer at the end, or the report cannot be written.
     pub async fn run(
         mut self,
-        config: UpConfig,
+        config: UpArgs,
         stop: CancellationToken,
     ) -> Result<RunOutcome, UpError> {
         let crowd = config.crowd.map(|size| self.start_crowd(size));
@@ -168,7 +168,7 @@ impl QueueRun {
     }
 
     /// Reads the store, resizes the pool and shows both.
-    async fn pulse(&mut self, config: &UpConfig, crowd: Option<&QueueCrowd>) {
+    async fn pulse(&mut self, config: &UpArgs, crowd: Option<&QueueCrowd>) {
         let snapshot = self.store.snapshot().await.ok();
         if let Some(decision) = self.scaler.decide(snapshot.as_ref()) {
             let backlog = snapshot.as_ref().map_or(0, |snapshot| snapshot.backlog);
@@ -244,7 +244,7 @@ impl QueueRun {
 fn runner(
     backend: &Backend,
     store: &Arc<dyn Store>,
-    config: &UpConfig,
+    config: &UpArgs,
     directory: &Path,
 ) -> (Runner, &'static str) {
     match backend {
