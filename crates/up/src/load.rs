@@ -8,7 +8,7 @@ use std::time::Duration;
 use bookingq_check::{Audit, AuditError, CallRecorder};
 use bookingq_client::WorkerEndpoints;
 use bookingq_core::QueueName;
-use bookingq_crowd::{Crowd, CrowdConfig, CrowdReport, Progress, ProgressView};
+use bookingq_crowd::{Crowd, CrowdConfig, CrowdProgress, CrowdReport, ProgressView};
 use bookingq_sim::inspect::{LedgerError, RemoteLedger};
 use bookingq_sim::ledger::LedgerCopy;
 use bookingq_store::RedisConfig;
@@ -179,7 +179,7 @@ struct RunningCrowd {
     queue: QueueName,
     clients: u32,
     start: Instant,
-    progress: Arc<Progress>,
+    progress: Arc<CrowdProgress>,
     leave: CancellationToken,
     task: JoinHandle<CrowdReport>,
     console: Console,

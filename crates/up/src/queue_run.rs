@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bookingq_api::Plan;
 use bookingq_check::{Audit, AuditError, CallRecorder};
-use bookingq_crowd::{Crowd, CrowdConfig, CrowdReport, Progress};
+use bookingq_crowd::{Crowd, CrowdConfig, CrowdProgress, CrowdReport};
 use bookingq_store::{Snapshot, Store};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -64,7 +64,7 @@ impl<T> RunningTask<T> {
 /// The crowd while it runs.
 struct QueueCrowd {
     task: RunningTask<CrowdReport>,
-    progress: Arc<Progress>,
+    progress: Arc<CrowdProgress>,
     recorder: Arc<CallRecorder>,
 }
 
@@ -194,7 +194,7 @@ impl QueueRun {
             depth: &self.depth,
             wanted: self.scaler.replicas(),
             endpoints: &endpoints,
-            ledger: self.services.simulator.booking().map(|booking| booking.shop().totals()),
+            ledger: self.services.simulator.booking().map(|booking| booking.ledger().totals()),
             crowd: crowd.map(|crowd| crowd.progress.view()),
         };
         self.console.show(self.plan.queue.as_str(), view.view());
@@ -220,7 +220,7 @@ impl QueueRun {
         self.pool.stop().await;
         let booking = self.services.simulator.booking();
         let answers = recorder.finish().map_err(AuditError::from)?;
-        let ledger = async { Ok(booking.map(|booking| booking.shop().copy())) };
+        let ledger = async { Ok(booking.map(|booking| booking.ledger().copy())) };
         let verification = self.audit.verify(&answers, ledger, None).await?;
         let summary = LoadSummary {
             queue: self.plan.queue.to_string(),

@@ -28,7 +28,7 @@ async fn a_client_that_pays_in_time_is_confirmed() {
     assert_eq!(pay(&mut client, "anna", "p1").await.unwrap().state(), BookingState::Confirmed);
     let second = pay(&mut client, "anna", "another").await.unwrap_err();
     assert_eq!(reason(&second), ErrorReason::AlreadyFinal);
-    assert_eq!(world.booking.shop().totals().confirmed, 1);
+    assert_eq!(world.booking.ledger().totals().confirmed, 1);
     worker.drain().await;
 }
 
@@ -72,7 +72,7 @@ async fn a_late_payment_is_refused_even_if_no_sweeper_ran() {
     .await;
     let late = pay(&mut client, "anna", "p").await.unwrap_err();
     assert_eq!(reason(&late), ErrorReason::HoldExpired);
-    assert_eq!(world.booking.shop().totals().confirmed, 0);
+    assert_eq!(world.booking.ledger().totals().confirmed, 0);
     worker.drain().await;
 }
 
@@ -101,7 +101,7 @@ async fn a_sweep_releases_unpaid_holds_and_needs_no_worker() {
     let sweeper = Sweeper::new(sweep, Arc::clone(&world.store));
     let report = sweeper.run(SweepMode::Once, CancellationToken::new()).await.unwrap();
     assert_eq!(report.expired, 5);
-    let totals = world.booking.shop().totals();
+    let totals = world.booking.ledger().totals();
     assert_eq!((totals.held, totals.available, totals.released_bookings), (0, 10, 5));
     assert_eq!(world.store.snapshot().await.unwrap().totals.expired, 5);
 }
@@ -137,7 +137,7 @@ async fn a_refused_confirmation_is_released_and_fails() {
     until_state(&client, "anna", BookingState::Reserved).await;
     pay(&mut client, "anna", "p").await.unwrap();
     until_state(&client, "anna", BookingState::Failed).await;
-    assert_eq!(world.booking.shop().totals().held, 0);
+    assert_eq!(world.booking.ledger().totals().held, 0);
     worker.drain().await;
 }
 
@@ -158,8 +158,8 @@ async fn invariant_4_a_booking_out_of_attempts_is_released_and_fails() {
     .await;
     let failed = world.store.snapshot().await.unwrap().totals.failed;
     assert!(failed > 0);
-    assert_eq!(world.booking.shop().totals().held_bookings, 40 - failed);
-    assert_eq!(world.booking.shop().totals().released_bookings, failed);
+    assert_eq!(world.booking.ledger().totals().held_bookings, 40 - failed);
+    assert_eq!(world.booking.ledger().totals().released_bookings, failed);
     worker.drain().await;
 }
 
@@ -182,8 +182,9 @@ async fn invariant_4_replies_lost_after_the_work_leave_nothing_behind() {
         })
         .await;
     }
-    let (totals, snapshot) = (world.booking.shop().totals(), world.store.snapshot().await.unwrap());
+    let (totals, snapshot) =
+        (world.booking.ledger().totals(), world.store.snapshot().await.unwrap());
     assert_eq!(totals.held_bookings, snapshot.holds);
-    assert!(world.booking.shop().page(0, 10_000).1.iter().all(|entry| entry.reservations <= 1));
+    assert!(world.booking.ledger().entries().iter().all(|entry| entry.reservations <= 1));
     worker.drain().await;
 }

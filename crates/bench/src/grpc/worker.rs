@@ -101,7 +101,7 @@ impl WorkerUnderTest {
             .await
             .context("some booking was not decided in time")??;
         let load = Load { elapsed: start.elapsed(), latency };
-        let sold = self.booking.shop().totals();
+        let sold = self.booking.ledger().totals();
         ensure!(sold.confirmed == count, "the Booking Service sold {} of {count}", sold.confirmed);
         Ok(load)
     }

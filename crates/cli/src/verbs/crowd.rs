@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bookingq_core::{ClientId, QueueName};
-use bookingq_crowd::{Behaviour, Behaviours, Connecting, CrowdConfig};
+use bookingq_crowd::{Behaviour, Behaviours, CrowdConfig};
 use bookingq_proto::v1;
 use bookingq_serve::Signals;
 use bookingq_sim::inspect::RemoteLedger;
@@ -150,13 +150,14 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         () = leaving.cancelled() => return Ok(()),
         answer = client.call(asked) => answer?,
     };
-    let crowd = CrowdConfig {
+    let mut crowd = CrowdConfig {
         behaviours: args.shares.behaviours()?,
         prefix,
         seed: args.seed,
-        connecting: Connecting { tls: args.common.tls()?, renewal: Some(RENEWAL) },
         ..CrowdConfig::new(queue.clone(), args.clients, args.arrive)
     };
+    crowd.channels.tls = args.common.tls()?;
+    crowd.channels.renewal = Some(RENEWAL);
     let config = LoadConfig {
         crowd,
         endpoints: args.common.server.clone(),

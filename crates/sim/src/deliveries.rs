@@ -1,5 +1,4 @@
-//! What each client was told, and whether it was told in order: the record behind the simulated
-//! Realtime Service.
+//! The updates that each client received, and whether they came in order and without a gap.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,155 +7,148 @@ use bookingq_core::{BookingState, Place, QueueNumber};
 use bookingq_proto::v1;
 use serde::Serialize;
 
-/// Sequences remembered for each client, to tell a repeat from news that comes too late.
-const REMEMBERED: usize = 32;
+/// Sequences kept for each client, to distinguish a repeated update from a late one.
+const SEQUENCES_KEPT: usize = 32;
 
 /// The order of updates: milliseconds, then number.
-pub type Sequence = (u64, u64);
+pub type UpdateSequence = (u64, u64);
 
-/// All that one client was told.
+/// The updates of one client.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct ClientRecord {
+pub struct ClientDeliveries {
     /// The newest update's order.
-    pub sequence: Sequence,
+    pub sequence: UpdateSequence,
     /// The newest update's booking.
     pub booking_id: Arc<str>,
     /// The newest update's place.
     #[serde(flatten)]
     pub place: Place,
-    /// The newest update's state; absent before the first, and when it was none we know.
+    /// The newest update's state; absent before the first update, and if the state is unknown.
     pub state: Option<BookingState>,
-    /// Updates that were news.
+    /// New updates.
     pub updates: u64,
-    /// Updates that had come before: allowed, since delivery is "at least once".
+    /// Repeated updates: allowed, because delivery is "at least once".
     pub repeats: u64,
-    /// Updates that came after a newer one, for the first time: never allowed.
+    /// Updates that first came after a newer one: a defect.
     pub out_of_order: u64,
-    /// Steps of a booking's life that were not told: never allowed.
+    /// Transitions without an update: a defect.
     pub missing: u64,
     #[serde(skip)]
-    seen: VecDeque<Sequence>,
+    seen: VecDeque<UpdateSequence>,
 }
 
-/// The line as it was last told.
+/// The newest tick of the line.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct TickRecord {
-    /// When, milliseconds of the store's clock.
+pub struct ReceivedTick {
+    /// Milliseconds of the store's clock.
     pub at_ms: u64,
     /// The number at the front.
     pub now_serving: QueueNumber,
-    /// How many wait.
+    /// Bookings in line.
     pub backlog: u64,
-    /// Bookings leaving the front each second.
+    /// Bookings that leave the front each second.
     pub rate: f64,
-    /// How many boundaries it had.
+    /// The number of its boundaries.
     pub boundaries: usize,
-    /// How many ticks there were.
+    /// The number of ticks so far.
     pub ticks: u64,
 }
 
-/// All of it in numbers.
+/// Counts over all clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct ToldTotals {
-    /// Clients that were told anything.
+pub struct DeliveryTotals {
+    /// Clients with at least one update.
     pub clients: u64,
-    /// Updates that were news.
+    /// New updates.
     pub updates: u64,
-    /// Updates that had come before.
+    /// Repeated updates.
     pub repeats: u64,
-    /// Updates that came after a newer one, for the first time.
+    /// Updates that first came after a newer one.
     pub out_of_order: u64,
-    /// Steps of bookings' lives that were not told.
+    /// Transitions without an update.
     pub missing: u64,
 }
 
-/// Who was told what.
+/// All received updates.
 #[derive(Debug, Default)]
-pub struct Told {
-    clients: HashMap<Arc<str>, ClientRecord>,
-    totals: ToldTotals,
-    tick: Option<TickRecord>,
+pub struct Deliveries {
+    clients: HashMap<Arc<str>, ClientDeliveries>,
+    totals: DeliveryTotals,
+    tick: Option<ReceivedTick>,
 }
 
-impl Told {
-    /// Nobody was told anything.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Takes one batch.
+impl Deliveries {
+    /// Records one batch.
     pub fn record(&mut self, batch: &v1::PublishRequest) {
         for update in &batch.updates {
             self.update(update);
         }
         if let Some(tick) = &batch.tick {
-            let ticks = self.tick.as_ref().map_or(0, |tick| tick.ticks) + 1;
-            self.tick = Some(TickRecord {
-                at_ms: tick
-                    .at
-                    .as_ref()
-                    .map_or(0, |at| bookingq_proto::convert::from_timestamp(at).0),
+            let at = tick.at.as_ref().map(bookingq_proto::convert::from_timestamp);
+            self.tick = Some(ReceivedTick {
+                at_ms: at.map_or(0, |at| at.0),
                 now_serving: QueueNumber::new(tick.now_serving),
                 backlog: tick.backlog,
                 rate: tick.rate,
                 boundaries: tick.boundaries.len(),
-                ticks,
+                ticks: self.tick.as_ref().map_or(0, |tick| tick.ticks) + 1,
             });
         }
     }
 
-    /// What one client was told.
-    pub fn client(&self, client: &str) -> Option<&ClientRecord> {
+    /// The updates of one client.
+    pub fn client(&self, client: &str) -> Option<&ClientDeliveries> {
         self.clients.get(client)
     }
 
-    /// The line as it was last told.
-    pub fn tick(&self) -> Option<&TickRecord> {
+    /// The newest tick of the line.
+    pub fn tick(&self) -> Option<&ReceivedTick> {
         self.tick.as_ref()
     }
 
-    /// All of it in numbers.
-    pub fn totals(&self) -> ToldTotals {
+    /// Counts over all clients.
+    pub fn totals(&self) -> DeliveryTotals {
         self.totals
     }
 
     fn update(&mut self, update: &v1::BookingUpdate) {
         if !self.clients.contains_key(update.client_id.as_str()) {
-            self.clients.insert(Arc::from(update.client_id.as_str()), ClientRecord::default());
+            let client = Arc::from(update.client_id.as_str());
+            self.clients.insert(client, ClientDeliveries::default());
             self.totals.clients += 1;
         }
-        if let Some(record) = self.clients.get_mut(update.client_id.as_str()) {
-            match record.take(update) {
-                News::New { missing } => {
+        if let Some(client) = self.clients.get_mut(update.client_id.as_str()) {
+            match client.receive(update) {
+                Delivery::New { missing } => {
                     self.totals.updates += 1;
                     self.totals.missing += missing;
                 }
-                News::Repeat => self.totals.repeats += 1,
-                News::TooLate => self.totals.out_of_order += 1,
+                Delivery::Repeat => self.totals.repeats += 1,
+                Delivery::OutOfOrder => self.totals.out_of_order += 1,
             }
         }
     }
 }
 
-enum News {
+enum Delivery {
     New { missing: u64 },
     Repeat,
-    TooLate,
+    OutOfOrder,
 }
 
-impl ClientRecord {
-    fn take(&mut self, update: &v1::BookingUpdate) -> News {
+impl ClientDeliveries {
+    fn receive(&mut self, update: &v1::BookingUpdate) -> Delivery {
         let sequence = (update.sequence_ms, update.sequence_number);
         if self.seen.contains(&sequence) {
             self.repeats += 1;
-            return News::Repeat;
+            return Delivery::Repeat;
         }
         if sequence <= self.sequence {
             self.out_of_order += 1;
-            return News::TooLate;
+            return Delivery::OutOfOrder;
         }
         let state = update.state().to_core();
-        let missing = u64::from(self.misses_a_step(&update.booking_id, state));
+        let missing = u64::from(self.skips_a_transition(&update.booking_id, state));
         self.missing += missing;
         self.updates += 1;
         self.sequence = sequence;
@@ -165,20 +157,19 @@ impl ClientRecord {
         }
         self.place = Place::numbered(update.queue_number);
         self.state = state;
-        if self.seen.len() == REMEMBERED {
+        if self.seen.len() == SEQUENCES_KEPT {
             self.seen.pop_front();
         }
         self.seen.push_back(sequence);
-        News::New { missing }
+        Delivery::New { missing }
     }
 
-    /// Whether something must have happened between the newest update and this one that was not
-    /// told.
-    fn misses_a_step(&self, booking: &str, next: Option<BookingState>) -> bool {
+    /// Whether a transition between the newest update and this one has no update.
+    fn skips_a_transition(&self, booking: &str, next: Option<BookingState>) -> bool {
         let Some(next) = next else { return true };
         match self.state {
             Some(state) if *self.booking_id == *booking => state != next && !state.may_become(next),
-            // A client has one active booking, so another one begins when the first has ended.
+            // A client has one active booking: another one begins when the first has ended.
             Some(state) => !state.is_final() || next != BookingState::Queued,
             None => next != BookingState::Queued,
         }
@@ -203,17 +194,17 @@ mod tests {
         }
     }
 
-    fn told(updates: Vec<v1::BookingUpdate>) -> ClientRecord {
-        let mut told = Told::new();
-        told.record(&v1::PublishRequest { updates, ..Default::default() });
-        told.client("c").unwrap().clone()
+    fn deliver(updates: Vec<v1::BookingUpdate>) -> ClientDeliveries {
+        let mut deliveries = Deliveries::default();
+        deliveries.record(&v1::PublishRequest { updates, ..Default::default() });
+        deliveries.client("c").unwrap().clone()
     }
 
     #[test]
-    fn a_batch_that_is_sent_again_is_repeats_only() {
+    fn a_batch_that_is_sent_again_counts_as_repeats() {
         use BookingState::{Queued, Reserving};
         let batch = vec![update(1, "b", Queued), update(2, "b", Reserving)];
-        let record = told([batch.clone(), batch].concat());
+        let record = deliver([batch.clone(), batch].concat());
         assert_eq!(
             (record.updates, record.repeats, record.out_of_order, record.missing),
             (2, 2, 0, 0)
@@ -222,34 +213,37 @@ mod tests {
     }
 
     #[test]
-    fn old_news_that_never_came_before_is_out_of_order() {
+    fn an_old_update_that_comes_for_the_first_time_is_out_of_order() {
         use BookingState::{Queued, Reserving};
-        let record = told(vec![update(2, "b", Queued), update(1, "b", Reserving)]);
+        let record = deliver(vec![update(2, "b", Queued), update(1, "b", Reserving)]);
         assert_eq!((record.out_of_order, record.state), (1, Some(Queued)));
     }
 
     #[test]
-    fn a_step_that_was_left_out_is_missing() {
+    fn a_skipped_transition_is_missing() {
         use BookingState::{Confirmed, Queued, Reserved, Reserving};
-        let skipped = told(vec![update(1, "b", Queued), update(2, "b", Reserved)]);
+        let skipped = deliver(vec![update(1, "b", Queued), update(2, "b", Reserved)]);
         assert_eq!(skipped.missing, 1);
-        let no_start = told(vec![update(1, "b", Reserving)]);
+        let no_start = deliver(vec![update(1, "b", Reserving)]);
         assert_eq!(no_start.missing, 1);
-        let next_too_early = told(vec![update(1, "b", Queued), update(2, "b2", Queued)]);
+        let next_too_early = deliver(vec![update(1, "b", Queued), update(2, "b2", Queued)]);
         assert_eq!(next_too_early.missing, 1);
-        let unended =
-            told(vec![update(1, "b", Queued), update(2, "b", Confirmed), update(3, "b2", Queued)]);
+        let unended = deliver(vec![
+            update(1, "b", Queued),
+            update(2, "b", Confirmed),
+            update(3, "b2", Queued),
+        ]);
         assert_eq!(unended.missing, 1, "the way to confirmed; the second booking is fine");
     }
 
     #[test]
     fn the_newest_tick_is_kept() {
-        let mut told = Told::new();
+        let mut deliveries = Deliveries::default();
         for backlog in [5, 3] {
             let tick = v1::QueueTick { backlog, now_serving: 9, ..Default::default() };
-            told.record(&v1::PublishRequest { tick: Some(tick), ..Default::default() });
+            deliveries.record(&v1::PublishRequest { tick: Some(tick), ..Default::default() });
         }
-        let tick = told.tick().unwrap();
+        let tick = deliveries.tick().unwrap();
         assert_eq!((tick.backlog, tick.ticks, tick.now_serving), (3, 2, QueueNumber::new(9)));
     }
 }
