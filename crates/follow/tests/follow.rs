@@ -49,8 +49,9 @@ impl Followed {
         let config = MemoryConfig { outbox_events, ..MemoryConfig::new(name) };
         let store = bookingq_store::open(config).unwrap();
         enqueue(&*store, 1..=waiting).await;
-        let (queue, resync, gaps) = (FollowedQueue::new(), Arc::default(), Arc::default());
-        let (loaded, has_loaded) = tokio::sync::oneshot::channel();
+        let (queue, resync, gaps) =
+            (FollowedQueue::new(), Arc::default(), Arc::<AtomicUsize>::default());
+        let (loaded, has_loaded) = tokio::sync::oneshot::channel::<()>();
         let (loaded, counted) = (std::sync::Mutex::new(Some(loaded)), Arc::clone(&gaps));
         let follower = OutboxFollower {
             store: Arc::clone(&store),
@@ -59,7 +60,7 @@ impl Followed {
             observer: move |event: FollowEvent<'_>| match event {
                 FollowEvent::Loaded => drop(loaded.lock().unwrap().take()),
                 FollowEvent::Gap => {
-                    let _: usize = AtomicUsize::fetch_add(&counted, 1, Ordering::Relaxed);
+                    counted.fetch_add(1, Ordering::Relaxed);
                 }
                 FollowEvent::Received(_) | FollowEvent::Failed(_) => {}
             },

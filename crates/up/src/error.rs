@@ -81,6 +81,9 @@ pub enum UpError {
         "{0}; install it (Debian: apt-get install redis-server), or choose --store embedded or --store redis://HOST:PORT"
     )]
     NoRedis(HarnessError),
+    /// This program cannot be found to run it again as a worker.
+    #[error("cannot find the path of this program to start workers: {0}")]
+    Program(std::io::Error),
     /// A process cannot be started.
     #[error(transparent)]
     Process(#[from] HarnessError),

@@ -17,6 +17,7 @@
 mod backend;
 pub mod config;
 mod console;
+mod crowd;
 mod error;
 pub mod load;
 pub mod manifest;

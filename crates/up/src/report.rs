@@ -9,6 +9,7 @@ use bookingq_crowd::latency::LatencySummary;
 use bookingq_crowd::{CrowdReport, ProgressView};
 use serde::Serialize;
 
+use crate::console::Console;
 use crate::error::{RunOutcome, UpError};
 use crate::screen::{bold, green, red};
 
@@ -127,14 +128,20 @@ impl RunReport {
         if self.sound { RunOutcome::Sound } else { RunOutcome::Broken }
     }
 
-    /// Writes it.
+    /// Writes it to `file`, if there is one, and shows its summary.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write(&self, file: &Path) -> Result<(), UpError> {
-        let text = serde_json::to_string_pretty(self).map_err(std::io::Error::from);
-        let written = text.and_then(|text| std::fs::write(file, text + "\n"));
-        written.map_err(|cause| UpError::File { file: file.to_owned(), cause })
+    pub(crate) fn conclude(&self, file: Option<&Path>, console: &Console) -> Result<(), UpError> {
+        let mut lines = self.summary();
+        if let Some(file) = file {
+            let text = serde_json::to_string_pretty(self).map_err(std::io::Error::from);
+            let written = text.and_then(|text| std::fs::write(file, text + "\n"));
+            written.map_err(|cause| UpError::File { file: file.to_owned(), cause })?;
+            lines.push(format!("  report: {}", file.display()));
+        }
+        console.conclude(&lines);
+        Ok(())
     }
 
     /// As one line of JSON.

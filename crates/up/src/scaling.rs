@@ -47,11 +47,9 @@ mod tests {
     #[test]
     fn a_number_on_the_command_line_wins_over_the_manifest() {
         let automatic = ScalingPlan::Automatic(Policy { min: 2, ..Policy::default() });
-        for (scaling, workers, replicas) in [
-            (automatic, None, 2),
-            (automatic, Some(3), 3),
-            (ScalingPlan::Fixed(4), None, 4),
-        ] {
+        for (scaling, workers, replicas) in
+            [(automatic, None, 2), (automatic, Some(3), 3), (ScalingPlan::Fixed(4), None, 4)]
+        {
             assert_eq!(Scaler::new(&scaling, workers).replicas(), replicas);
         }
     }
