@@ -92,20 +92,3 @@ impl std::str::FromStr for StoreChoice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("allowed: embedded, redis (starts one), or redis://HOST:PORT")]
 pub struct InvalidStore;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_store_is_a_word_or_a_url_and_a_mistake_never_repeats_a_password() {
-        assert_eq!("embedded".parse(), Ok(StoreChoice::Embedded));
-        assert_eq!("redis".parse(), Ok(StoreChoice::OwnRedis));
-        assert_eq!("redis://a:1".parse(), Ok(StoreChoice::Redis("redis://a:1".to_owned())));
-        let refused = "http://:hunter2@a".parse::<StoreChoice>().map_err(|error| error.to_string());
-        assert_eq!(
-            refused,
-            Err("allowed: embedded, redis (starts one), or redis://HOST:PORT".to_owned())
-        );
-    }
-}
