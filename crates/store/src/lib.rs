@@ -24,7 +24,7 @@ pub use bookingq_queue::{
 };
 
 pub use crate::contract::{Opened, Store};
-pub use crate::error::{Result, StoreError};
+pub use crate::error::{OrRefusal, Result, StoreError};
 pub use crate::memory::MemoryConfig;
 pub use crate::open::{StoreConfig, open};
 pub use crate::redis::{RedisConfig, read_booking};

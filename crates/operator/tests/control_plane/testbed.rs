@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use bookingq_api::BookingQueue;
 use bookingq_harness::control_plane::ControlPlane;
 use bookingq_harness::wait::eventually;
-use bookingq_operator::caches::Scope;
 use bookingq_operator::controller::{self, ControllerSettings};
 use bookingq_operator::environment::OperatorEnvironment;
 use bookingq_operator::metrics::Metrics;
+use bookingq_operator::watch::WatchScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service, ServiceAccount};
@@ -89,7 +89,7 @@ impl Testbed {
     pub fn operator(&self, budget: Budget) -> Running {
         let leaving = CancellationToken::new();
         let settings = ControllerSettings {
-            scope: Scope::Namespace(self.namespace.clone()),
+            scope: WatchScope::Namespace(self.namespace.clone()),
             environment: OperatorEnvironment {
                 image: "bookingq:test".to_owned(),
                 namespace: "bookingq-system".to_owned(),
