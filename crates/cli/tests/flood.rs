@@ -33,8 +33,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 const MIB: f64 = 512.0;
 const KIB_PER_CONNECTION: f64 = 40.0;
 
-/// The number of connections: the configured one, or what the limit of open files allows. Each is an
-/// open file of this process and one of the worker.
+/// The number of connections: the configured one, or what the limit of open files allows. Each is
+/// an open file of this process and one of the worker.
 fn connections() -> usize {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();

@@ -30,8 +30,8 @@ struct Seen {
     enough: AtomicBool,
 }
 
-/// One caller: enqueues new clients one after the other, and repeats each request unchanged until it
-/// is acknowledged.
+/// One caller: enqueues new clients one after the other, and repeats each request unchanged until
+/// it is acknowledged.
 async fn call(mut client: Client, caller: usize, seen: Arc<Seen>) -> HashMap<String, v1::Booking> {
     let mut places = HashMap::new();
     for n in 0.. {

@@ -25,7 +25,7 @@ const BACKOFF: Backoff =
 /// ```
 /// # use bookingq_client::WorkerEndpoints;
 /// let endpoints: WorkerEndpoints = "http://concert-workers:50051".parse().unwrap();
-/// assert_eq!((endpoints.host.as_str(), endpoints.port, endpoints.tls), ("concert-workers", 50051, false));
+/// assert_eq!((endpoints.host.as_str(), endpoints.port), ("concert-workers", 50051));
 /// assert!("concert-workers:50051".parse::<WorkerEndpoints>().is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,7 +23,7 @@ struct LineState {
 
 /// The line as a whole.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LineSummary {
+pub struct LineOverview {
     /// The store's clock at the last reading.
     pub at: Timestamp,
     /// Bookings that wait.
@@ -81,9 +81,9 @@ impl LineView {
     }
 
     /// The line as a whole, with at most `boundaries` boundaries.
-    pub fn summary(&self, boundaries: u64) -> LineSummary {
+    pub fn summary(&self, boundaries: u64) -> LineOverview {
         let state = self.state.lock();
-        LineSummary {
+        LineOverview {
             at: state.now,
             backlog: state.line.len(),
             rate: state.pace.rate().unwrap_or(0.0),

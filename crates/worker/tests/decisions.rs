@@ -9,7 +9,7 @@ mod classify {
     use bookingq_core::limits::MAX_REASON_BYTES;
     use bookingq_core::{BookingId, ClientId, Details, Fence, Outcome, Place, Timestamp};
     use bookingq_store::{Task, TaskKind, TaskOutcome, Try};
-    use bookingq_worker::downstream::CallError;
+    use bookingq_worker::downstream::ServiceCallError;
     use bookingq_worker::downstream::booking::ServiceAnswer;
     use bookingq_worker::downstream::breaker::ServiceHealth;
     use bookingq_worker::processing::classify::classify;
@@ -31,7 +31,7 @@ mod classify {
         }
     }
 
-    fn outcome(task: &Task, error: CallError, health: ServiceHealth) -> TaskOutcome {
+    fn outcome(task: &Task, error: ServiceCallError, health: ServiceHealth) -> TaskOutcome {
         classify(
             task,
             Err(error),
@@ -42,12 +42,12 @@ mod classify {
         )
     }
 
-    fn silence() -> CallError {
-        CallError::Silent("gone".into())
+    fn silence() -> ServiceCallError {
+        ServiceCallError::Silent("gone".into())
     }
 
-    fn error() -> CallError {
-        CallError::Answered(Code::Internal, "oops".into())
+    fn error() -> ServiceCallError {
+        ServiceCallError::Answered(Code::Internal, "oops".into())
     }
 
     #[test]

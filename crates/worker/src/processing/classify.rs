@@ -6,7 +6,7 @@ use bookingq_core::backoff::RetryPolicy;
 use bookingq_core::limits::MAX_REASON_BYTES;
 use bookingq_store::{Task, TaskKind, TaskOutcome, Try};
 
-use crate::downstream::CallError;
+use crate::downstream::ServiceCallError;
 use crate::downstream::booking::ServiceAnswer;
 use crate::downstream::breaker::ServiceHealth;
 
@@ -18,7 +18,7 @@ use crate::downstream::breaker::ServiceHealth;
 /// sale.
 pub fn classify(
     task: &Task,
-    answer: Result<ServiceAnswer, CallError>,
+    answer: Result<ServiceAnswer, ServiceCallError>,
     health: ServiceHealth,
     retry: &RetryPolicy,
     hold: Duration,
@@ -57,11 +57,14 @@ pub fn classify(
     }
 }
 
-fn counts(error: &CallError, health: ServiceHealth) -> Try {
+fn counts(error: &ServiceCallError, health: ServiceHealth) -> Try {
     match (error, health) {
-        (CallError::Answered(..), ServiceHealth::AnsweringOthers | ServiceHealth::Silent)
-        | (CallError::Silent(_), ServiceHealth::AnsweringOthers) => Try::Counts,
-        (CallError::Silent(_), ServiceHealth::Silent) | (_, ServiceHealth::CircuitOpen) => {
+        (
+            ServiceCallError::Answered(..),
+            ServiceHealth::AnsweringOthers | ServiceHealth::Silent,
+        )
+        | (ServiceCallError::Silent(_), ServiceHealth::AnsweringOthers) => Try::Counts,
+        (ServiceCallError::Silent(_), ServiceHealth::Silent) | (_, ServiceHealth::CircuitOpen) => {
             Try::Free
         }
     }

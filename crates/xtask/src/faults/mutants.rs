@@ -29,7 +29,7 @@ const SETTLE: &str = "crates/store/src/redis/scripts/settle.lua";
 const CONFIRM: &str = "crates/store/src/redis/scripts/confirm.lua";
 const CANCEL: &str = "crates/store/src/redis/scripts/cancel.lua";
 const SWEEP: &str = "crates/store/src/redis/scripts/sweep.lua";
-const SERVICE: &str = "crates/worker/src/service/enqueue.rs";
+const SERVICE: &str = "crates/worker/src/service/mod.rs";
 const BOOKING: &str = "crates/worker/src/downstream/booking.rs";
 const CLASSIFY: &str = "crates/worker/src/processing/classify.rs";
 
@@ -39,16 +39,16 @@ const MUTANTS: [Mutant; 12] = [
         breaks: &[1],
         edits: &[(
             SERVICE,
-            "let result = self.store.enqueue(enqueue).await.map_err(|error| self.store_error(error))?;",
+            "let enqueued = self.store.enqueue(enqueue).await;",
             "let (client, id, request) = (enqueue.client.clone(), enqueue.booking, enqueue.request.clone());
-        let result = self.store.enqueue(enqueue).await.unwrap_or_else(|_| {
-            let booking = bookingq_core::Booking {
-                client, id, request, state: bookingq_core::BookingState::Queued, place: bookingq_core::Place::numbered(u64::MAX),
-                position: None, enqueued_at: bookingq_core::Timestamp(0), reservation: None, deadline: None,
-                payment: None, outcome: None, reason: String::new(),
-            };
-            Ok(Enqueued { booking, existing: true })
-        });",
+            let enqueued = self.store.enqueue(enqueue).await.or_else(|_| {
+                let booking = bookingq_core::Booking {
+                    client, id, request, state: bookingq_core::BookingState::Queued, place: bookingq_core::Place::numbered(u64::MAX),
+                    position: None, enqueued_at: bookingq_core::Timestamp(0), reservation: None, deadline: None,
+                    payment: None, outcome: None, reason: String::new(),
+                };
+                Ok(Ok(Enqueued { booking, existing: true }))
+            });",
         )],
         options: &[],
     },
@@ -109,7 +109,7 @@ const MUTANTS: [Mutant; 12] = [
         edits: &[(
             BOOKING,
             "self.release(task, reservation.as_ref(), *outcome).await",
-            "if reservation.is_some() { Ok(Answer::Released) } else { self.release(task, None, *outcome).await }",
+            "if reservation.is_some() { Ok(ServiceAnswer::Released) } else { self.release(task, None, *outcome).await }",
         )],
         options: &[],
     },
