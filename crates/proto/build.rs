@@ -1,4 +1,4 @@
-//! Compiles /proto in Rust (protox), so that nobody needs protoc.
+//! Compiles /proto in Rust (protox), so that the build needs no protoc.
 
 use std::path::PathBuf;
 

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BookingQueueStatus {
-    /// Conditions of the queue: Ready, Progressing, Degraded, Redis, Workers and Sweeper.
+    /// Conditions of the queue: Ready, Progressing, Degraded, RedisReady,
+    /// WorkersAvailable and SweeperHealthy.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -8,14 +8,14 @@ use bookingq_store::{RedisConfig, StoreConfig};
 use serde_json::json;
 use tokio::runtime::{Builder, Handle};
 
+use crate::bookings::{LANES, fresh_queue, whole_lives};
 use crate::figures::Figures;
-use crate::grpc::{BareServer, Channels, Load, WorkerUnderTest};
-use crate::life::{LANES, fresh_queue, whole_lives};
-use crate::machine::Machine;
-use crate::pin::{Placement, pinned};
+use crate::grpc::{BareServer, GrpcLoad, LoadChannels, WorkerUnderTest};
+use crate::machine::Placement;
 use crate::plain;
-use crate::redis_server::{AppendOnly, MeasuredRedis};
-use crate::report::{self, Report};
+use crate::redis_server::{AppendOnlyFile, MeasuredRedis};
+use crate::sections::{BARE, GRPC, LIFE, PLAIN, RATIO, STORE};
+use crate::session::{FigureOutput, Session};
 
 /// How to measure.
 #[derive(Debug, clap::Args)]
@@ -26,19 +26,13 @@ pub struct Args {
     /// Runs of each row; the figures are their median, least and greatest
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
-    /// gRPC requests under way at once
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = in_flight)]
-    in_flight: usize,
-    /// What Redis promises about what it has acknowledged
-    #[arg(long, value_enum, default_value_t = AppendOnly::Off)]
-    fsync: AppendOnly,
+    /// gRPC requests in flight
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    in_flight: u32,
     #[command(flatten)]
-    report: report::Args,
-}
-
-fn in_flight(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| (1..=4096).contains(number));
-    number.ok_or_else(|| format!("{text} is not allowed; allowed: 1 to 4096"))
+    append_only_file: AppendOnlyFile,
+    #[command(flatten)]
+    output: FigureOutput,
 }
 
 /// Bookings in one store call.
@@ -50,42 +44,25 @@ const BUDGET_US: f64 = 30.0;
 /// Requests before the clock starts, so that connections and scripts are warm.
 const WARM_UP: u64 = 2000;
 
-/// Section: a store without a worker.
-pub const STORE: &str = "Whole life of a booking through a store";
-/// Section: a yardstick.
-pub const PLAIN: &str = "Plain Redis commands";
-/// Section: the way into the line, and its yardstick.
-pub const GRPC: &str = "Enqueue over gRPC";
-/// Section: a worker.
-pub const LIFE: &str = "Whole life over gRPC";
-/// Section: some of the above beside their yardsticks.
-pub const RATIO: &str = "Compared";
-/// Row: a yardstick.
-pub const BARE: &str = "bare unary server";
-
 /// Measures, prints and writes.
 pub fn run(args: &Args) -> Result<()> {
-    let baseline = args.report.baseline()?;
-    let machine = Machine::look();
-    let placement = Placement::of(&machine);
-    let fsync = format!("{:?}", args.fsync).to_lowercase();
-    println!("{machine}");
-    println!("{} runs of {} bookings; append-only file: {fsync}", args.runs, args.bookings);
-    println!("store and plain commands: {placement}, {LANES} calls under way");
+    let mut session = Session::start(&args.output, &[STORE, PLAIN, GRPC, LIFE, RATIO])?;
+    let Args { bookings, runs, in_flight, .. } = *args;
+    let (placement, file) = (session.placement, &args.append_only_file.name);
+    println!("{runs} runs of {bookings} bookings; append-only file: {file}");
+    println!("store and plain commands: {placement}, {LANES} calls in flight");
     println!(
-        "gRPC: nothing is pinned, {} requests under way; servers, clients and Redis share the cores\n",
-        args.in_flight
+        "gRPC: nothing is pinned, {in_flight} requests in flight; servers, clients and Redis share the cores\n"
     );
-    let mut figures = Figures::new(&[STORE, PLAIN, GRPC, LIFE, RATIO]);
-    pinned(placement.client(), || measure_stores(args, placement, &mut figures))?;
-    measure_grpc(args, &mut figures)?;
-    print!("{}", figures.table());
-    let settings = json!({ "bookings": args.bookings, "runs": args.runs, "in_flight": args.in_flight, "append_only_file": fsync });
-    args.report.finish(&Report::new(&machine, &settings, placement, &figures)?, baseline.as_ref())
+    placement.run(|| measure_stores(args, placement, &mut session.figures))?;
+    measure_grpc(args, &mut session.figures)?;
+    session.finish(&json!({
+        "bookings": bookings, "runs": runs, "in_flight": in_flight, "append_only_file": file,
+    }))
 }
 
 async fn measure_stores(args: &Args, placement: Placement, figures: &mut Figures) -> Result<()> {
-    let mut redis = MeasuredRedis::start(args.fsync.into(), placement).await?;
+    let mut redis = MeasuredRedis::start(args.append_only_file.fsync(), placement).await?;
     for run in 1..=args.runs {
         eprintln!("store, run {run} of {}", args.runs);
         for batch in BATCHES {
@@ -94,7 +71,7 @@ async fn measure_stores(args: &Args, placement: Placement, figures: &mut Figures
         for batch in BATCHES {
             let store = bookingq_store::open(StoreConfig::memory(fresh_queue()?))?;
             let elapsed = whole_lives(store, args.bookings, batch).await?;
-            let columns = [("bookings/s", each_second(args.bookings, elapsed))];
+            let columns = [("bookings/s", per_second(args.bookings, elapsed))];
             figures.record(STORE, &format!("embedded, batch {batch}"), columns);
         }
         for size in PIPELINES {
@@ -116,13 +93,12 @@ async fn redis_store(
     let elapsed = whole_lives(store, bookings, batch).await?;
     let used = redis.usage().await? - before;
     let cpu = used.cpu_us / bookings as f64;
-    let row = format!("Redis, batch {batch}");
-    let calls = ("script calls/booking", used.scripts / bookings as f64);
-    figures.record(
-        STORE,
-        &row,
-        [("bookings/s", each_second(bookings, elapsed)), ("Redis µs/booking", cpu), calls],
-    );
+    let columns = [
+        ("bookings/s", per_second(bookings, elapsed)),
+        ("Redis µs/booking", cpu),
+        ("script calls/booking", used.scripts / bookings as f64),
+    ];
+    figures.record(STORE, &format!("Redis, batch {batch}"), columns);
     if batch == 64 {
         figures.record(RATIO, "Redis CPU at batch 64 / 30 µs budget", [("ratio", cpu / BUDGET_US)]);
     }
@@ -140,17 +116,18 @@ async fn plain_commands(
     let before = redis.usage().await?;
     let elapsed = plain::sets(&connection, count, size).await?;
     let cpu = (redis.usage().await? - before).cpu_us / count as f64;
-    let columns = [("commands/s", each_second(count, elapsed)), ("Redis µs/command", cpu)];
+    let columns = [("commands/s", per_second(count, elapsed)), ("Redis µs/command", cpu)];
     figures.record(PLAIN, &format!("SET of 64 bytes, pipelines of {size}"), columns);
     Ok(())
 }
 
 fn measure_grpc(args: &Args, figures: &mut Figures) -> Result<()> {
-    // Servers and clients on runtimes of their own, as in two processes.
+    // Servers and clients on separate runtimes, as in two processes.
     let servers = Builder::new_multi_thread().enable_all().build()?;
     let clients = Builder::new_multi_thread().enable_all().build()?;
     clients.block_on(async {
-        let mut redis = MeasuredRedis::start(args.fsync.into(), Placement::Free).await?;
+        let file = &args.append_only_file;
+        let mut redis = MeasuredRedis::start(file.fsync(), Placement::Free).await?;
         for run in 1..=args.runs {
             eprintln!("gRPC, run {run} of {}", args.runs);
             let bare = bare_enqueue(args, servers.handle(), figures).await?;
@@ -162,19 +139,18 @@ fn measure_grpc(args: &Args, figures: &mut Figures) -> Result<()> {
     })
 }
 
-/// Requests each second.
+/// Requests per second.
 async fn bare_enqueue(args: &Args, servers: &Handle, figures: &mut Figures) -> Result<f64> {
-    let count = args.bookings;
     let server = servers.spawn(async { BareServer::start() }).await??;
-    let channels = Channels::connect(server.address(), args.in_flight).await?;
+    let channels = LoadChannels::connect(server.address(), args.in_flight as usize).await?;
     let queue = fresh_queue()?;
     channels.enqueue(&queue, 0, WARM_UP).await?;
-    let load = channels.enqueue(&queue, WARM_UP, count).await?;
+    let load = channels.enqueue(&queue, WARM_UP, args.bookings).await?;
     record_enqueue(figures, BARE, &load);
     Ok(load.rate())
 }
 
-/// Requests each second. The queue is paused: what is measured is the way into the line.
+/// Requests per second. The queue is paused, so that only the way into the line is measured.
 async fn worker_enqueue(
     redis: &mut MeasuredRedis,
     args: &Args,
@@ -184,7 +160,7 @@ async fn worker_enqueue(
     redis.empty().await?;
     let count = args.bookings;
     let worker = WorkerUnderTest::start(redis.url(), Admission::Paused, count, servers).await?;
-    let channels = Channels::connect(worker.address(), args.in_flight).await?;
+    let channels = LoadChannels::connect(worker.address(), args.in_flight as usize).await?;
     channels.enqueue(worker.queue(), 0, WARM_UP).await?;
     let before = redis.usage().await?;
     let load = channels.enqueue(worker.queue(), WARM_UP, count).await?;
@@ -195,7 +171,7 @@ async fn worker_enqueue(
     Ok(load.rate())
 }
 
-fn record_enqueue(figures: &mut Figures, row: &str, load: &Load) {
+fn record_enqueue(figures: &mut Figures, row: &str, load: &GrpcLoad) {
     let each = load.latency.summary();
     let columns = [("requests/s", load.rate()), ("p50 ms", each.p50), ("p99 ms", each.p99)];
     figures.record(GRPC, row, columns);
@@ -210,7 +186,7 @@ async fn worker_life(
     redis.empty().await?;
     let count = args.bookings;
     let worker = WorkerUnderTest::start(redis.url(), Admission::Open, count, servers).await?;
-    let channels = Channels::connect(worker.address(), args.in_flight).await?;
+    let channels = LoadChannels::connect(worker.address(), args.in_flight as usize).await?;
     let before = redis.usage().await?;
     let load = worker.whole_lives(&channels, count).await?;
     let cpu = (redis.usage().await? - before).cpu_us / count as f64;
@@ -226,6 +202,6 @@ async fn worker_life(
     Ok(())
 }
 
-fn each_second(count: u64, elapsed: Duration) -> f64 {
+fn per_second(count: u64, elapsed: Duration) -> f64 {
     count as f64 / elapsed.as_secs_f64()
 }

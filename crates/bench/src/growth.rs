@@ -1,24 +1,23 @@
-//! `growth`: whether a call costs more when more are waiting, and what somebody who waits costs.
+//! `growth`: the cost of calls with a short line and with a long one, and the memory of a booking
+//! that waits.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bookingq_harness::Fsync;
-use bookingq_store::RedisConfig;
-use bookingq_store::{Scope, Store};
-use tokio::runtime::Builder;
+use bookingq_store::Scope;
+use serde_json::Value;
 
+use crate::bookings::{BATCH, LONG, fill, filled_client, fresh_store, hold_front, reserve};
 use crate::figures::Figures;
-use crate::fill::{BATCH, client, enqueue, reserve};
-use crate::life::fresh_queue;
-use crate::machine::Machine;
-use crate::pin::Placement;
+use crate::machine::Placement;
 use crate::redis_server::MeasuredRedis;
+use crate::session::{FigureOutput, Session};
 
 /// How to measure.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// How many wait, one size after the other
+    /// Waiting bookings, one size after the other
     #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000], value_name = "N,N,…")]
     waiting: Vec<u64>,
     /// Runs of each size; the figures are their median, least and greatest
@@ -28,40 +27,36 @@ pub struct Args {
 
 /// Calls of each kind in each run.
 const CALLS: u64 = 100;
-/// Longer than any run.
-const LONG: Duration = Duration::from_secs(3600);
 
 const CPU: &str = "Redis µs/booking, 64 in a call";
 const RATIO: &str = "Compared with the smallest";
 const MEMORY: &str = "Memory";
+const KINDS: [&str; 5] =
+    ["enqueue", "status with position", "claim", "settle as reserved", "sweep"];
 
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
-    let machine = Machine::look();
-    let placement = Placement::of(&machine);
-    println!("{machine}");
+    let mut session = Session::start(&FigureOutput::default(), &[CPU, RATIO, MEMORY])?;
+    let placement = session.placement;
     println!("{} runs of {CALLS} calls of each kind; {placement}\n", args.runs);
-    if let Some(core) = placement.client() {
-        core.keep_this_thread();
-    }
-    let mut figures = Figures::new(&[CPU, RATIO, MEMORY]);
-    Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let mut redis = MeasuredRedis::start(Fsync::Off, placement).await?;
-        for run in 1..=args.runs {
-            let mut smallest = None;
-            for &waiting in &args.waiting {
-                eprintln!("run {run} of {}: {waiting} waiting", args.runs);
-                let costs = one_size(&mut redis, waiting, &mut figures).await?;
-                let base = *smallest.get_or_insert(costs);
-                for ((name, cost), base) in costs.named().into_iter().zip(base.list()) {
-                    figures.record(CPU, name, [(column(waiting), cost)]);
-                    figures.record(RATIO, name, [(column(waiting), cost / base)]);
-                }
+    placement.run(|| measure(args, placement, &mut session.figures))?;
+    session.finish(&Value::Null)
+}
+
+async fn measure(args: &Args, placement: Placement, figures: &mut Figures) -> Result<()> {
+    let mut redis = MeasuredRedis::start(Fsync::Off, placement).await?;
+    for run in 1..=args.runs {
+        let mut smallest = None;
+        for &waiting in &args.waiting {
+            eprintln!("run {run} of {}: {waiting} waiting", args.runs);
+            let costs = one_size(&mut redis, waiting, figures).await?;
+            let base = *smallest.get_or_insert(costs);
+            for ((kind, cost), base) in KINDS.into_iter().zip(costs).zip(base) {
+                figures.record(CPU, kind, [(column(waiting), cost)]);
+                figures.record(RATIO, kind, [(column(waiting), cost / base)]);
             }
         }
-        anyhow::Ok(())
-    })?;
-    print!("{}", figures.table());
+    }
     Ok(())
 }
 
@@ -75,59 +70,36 @@ fn column(waiting: u64) -> &'static str {
     }
 }
 
-/// Redis CPU of one booking in each kind of call, in microseconds.
-#[derive(Debug, Clone, Copy)]
-struct Costs {
-    enqueue: f64,
-    position: f64,
-    claim: f64,
-    reserve: f64,
-    sweep: f64,
-}
-
-impl Costs {
-    fn list(self) -> [f64; 5] {
-        [self.enqueue, self.position, self.claim, self.reserve, self.sweep]
-    }
-
-    fn named(self) -> [(&'static str, f64); 5] {
-        let names = ["enqueue", "status with position", "claim", "settle as reserved", "sweep"];
-        let costs = self.list();
-        std::array::from_fn(|at| (names[at], costs[at]))
-    }
-}
-
-/// With this many waiting throughout; the line holds nobody else, and as many holds are not
-/// overdue.
-async fn one_size(redis: &mut MeasuredRedis, waiting: u64, figures: &mut Figures) -> Result<Costs> {
-    redis.empty().await?;
-    let store = bookingq_store::open(RedisConfig::new(redis.url(), fresh_queue()?))?;
-    store.open().await?;
+/// Redis CPU of one booking in each kind of call, in microseconds, with `waiting` bookings in the
+/// line throughout and as many holds that are not overdue.
+async fn one_size(
+    redis: &mut MeasuredRedis,
+    waiting: u64,
+    figures: &mut Figures,
+) -> Result<[f64; KINDS.len()]> {
+    let store = fresh_store(redis).await?;
     let empty = redis.memory().await?;
-    enqueue(&*store, 0..waiting).await?;
+    fill(&*store, 0..waiting).await?;
     let each = (redis.memory().await? - empty) / waiting as f64;
     figures.record(MEMORY, column(waiting), [("bytes/waiting booking", each)]);
-    // As many holds as there are people in the line, so that both sets have grown.
-    hold(&*store, waiting, LONG).await?;
-    enqueue(&*store, waiting..2 * waiting).await?;
+    hold_front(&*store, waiting, |_| LONG).await?;
+    fill(&*store, waiting..2 * waiting).await?;
 
     let calls = CALLS * BATCH;
     let mut used = redis.usage().await?.cpu_us;
-    let mut since = async |redis: &mut MeasuredRedis| -> Result<f64> {
+    let mut since = async |redis: &mut MeasuredRedis| {
         let now = redis.usage().await?.cpu_us;
-        let cost = (now - std::mem::replace(&mut used, now)) / calls as f64;
-        anyhow::Ok(cost)
+        anyhow::Ok((now - std::mem::replace(&mut used, now)) / calls as f64)
     };
-    enqueue(&*store, 2 * waiting..2 * waiting + calls).await?;
-    let enqueued = since(redis).await?;
+    fill(&*store, 2 * waiting..2 * waiting + calls).await?;
+    let enqueue = since(redis).await?;
     for call in 0..CALLS {
         // Spread over the whole line.
-        let clients = (0..BATCH).map(|n| client(waiting + (call * BATCH + n) * 7919 % waiting));
+        let number = |n| waiting + (call * BATCH + n) * 7919 % waiting;
+        let clients = (0..BATCH).map(|n| filled_client(number(n)));
         let seen = store.status(clients.collect::<Result<_>>()?).await?;
-        ensure!(
-            seen.iter().flatten().all(|booking| booking.position.is_some()),
-            "somebody is not in the line"
-        );
+        let in_line = seen.iter().flatten().all(|booking| booking.position.is_some());
+        ensure!(in_line, "a client is not in the line");
     }
     let position = since(redis).await?;
     let mut tasks = Vec::new();
@@ -138,23 +110,10 @@ async fn one_size(redis: &mut MeasuredRedis, waiting: u64, figures: &mut Figures
     for batch in tasks {
         reserve(&*store, &batch, |_| Duration::ZERO).await?;
     }
-    let reserve = since(redis).await?;
+    let settle = since(redis).await?;
     let mut swept = 0;
     while swept < calls as usize {
         swept += store.sweep(BATCH as usize).await?.expired;
     }
-    let sweep = since(redis).await?;
-    Ok(Costs { enqueue: enqueued, position, claim, reserve, sweep })
-}
-
-/// Turns the front of the line into holds of this length.
-async fn hold(store: &dyn Store, count: u64, length: Duration) -> Result<()> {
-    let mut held = 0;
-    while held < count {
-        let tasks = store.claim(BATCH as usize, LONG, Scope::Everything).await?.tasks;
-        ensure!(!tasks.is_empty(), "the line is empty");
-        reserve(store, &tasks, |_| length).await?;
-        held += tasks.len() as u64;
-    }
-    Ok(())
+    Ok([enqueue, position, claim, settle, since(redis).await?])
 }

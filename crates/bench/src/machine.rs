@@ -1,26 +1,27 @@
-//! Where it was measured: figures without it mean nothing.
+//! The machine that figures depend on, and the cores that programs run on while they are measured.
 
+use std::ffi::OsString;
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use anyhow::Result;
 use serde::Serialize;
+use tokio::runtime::Builder;
 
 /// What figures depend on.
 #[derive(Debug, Serialize)]
 pub struct Machine {
-    /// As its maker calls it.
+    /// Its model name.
     cpu: String,
-    /// Cores this process may use.
+    /// Cores that this process may use.
     cores: usize,
-    /// Of the server.
     redis: String,
-    /// Of the compiler in use here.
     rustc: String,
 }
 
 impl Machine {
-    /// This one. To be asked before anything is pinned.
-    pub fn look() -> Self {
+    /// This machine. Call it before threads are pinned.
+    pub fn detect() -> Self {
         let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         Self {
@@ -29,11 +30,6 @@ impl Machine {
             redis: version("redis-server", |line| line.split(" v=").nth(1)?.split(' ').next()),
             rustc: version("rustc", |line| line.split(' ').nth(1)),
         }
-    }
-
-    /// How many cores.
-    pub fn cores(&self) -> usize {
-        self.cores
     }
 }
 
@@ -45,10 +41,87 @@ impl std::fmt::Display for Machine {
 }
 
 fn version(program: &str, find: impl Fn(&str) -> Option<&str>) -> String {
-    let output = Command::new(program)
-        .arg("--version")
-        .output()
-        .map(|output| output.stdout)
-        .unwrap_or_default();
+    let output = Command::new(program).arg("--version").output().map(|output| output.stdout);
+    let output = output.unwrap_or_default();
     find(String::from_utf8_lossy(&output).trim()).unwrap_or("of unknown version").to_owned()
+}
+
+/// A core, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Core(usize);
+
+impl Core {
+    /// The core of redis-server.
+    pub const REDIS: Self = Self(0);
+    /// The core of its client and of everything else in this process.
+    pub const CLIENT: Self = Self(1);
+}
+
+/// Whether programs have cores of their own, so that the system does not move them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// redis-server on one core, its client on another.
+    Pinned,
+    /// The system decides.
+    Free,
+}
+
+impl Placement {
+    /// Pinned where there are two cores and `taskset`.
+    pub fn of(machine: &Machine) -> Self {
+        let taskset = || {
+            let mut command = Command::new("taskset");
+            command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status()
+        };
+        if machine.cores >= 2 && taskset().is_ok_and(|status| status.success()) {
+            Self::Pinned
+        } else {
+            Self::Free
+        }
+    }
+
+    /// The command that runs a program on a core, without the program. Empty if nothing is pinned.
+    pub fn wrapper(self, core: Core) -> Vec<OsString> {
+        match self {
+            Self::Pinned => vec!["taskset".into(), "--cpu-list".into(), core.0.to_string().into()],
+            Self::Free => Vec::new(),
+        }
+    }
+
+    /// Runs `work` on the client's core, on a thread of its own so that the pinning ends with it.
+    pub fn run<F>(self, work: impl FnOnce() -> F + Send) -> Result<()>
+    where
+        F: Future<Output = Result<()>>,
+    {
+        std::thread::scope(|scope| {
+            let working = scope.spawn(|| {
+                if self == Self::Pinned {
+                    pin_this_thread(Core::CLIENT);
+                }
+                Builder::new_current_thread().enable_all().build()?.block_on(work())
+            });
+            working.join().map_err(|_| anyhow::anyhow!("the measuring thread panicked"))?
+        })
+    }
+}
+
+impl std::fmt::Display for Placement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pinned => "redis-server on core 0, its client on core 1 (taskset)",
+            Self::Free => "nothing is pinned",
+        })
+    }
+}
+
+/// Keeps the calling thread, and the threads that it starts, on this core.
+fn pin_this_thread(core: Core) {
+    // The link names the thread as `<process>/task/<thread>`.
+    let link = fs::read_link("/proc/thread-self").unwrap_or_default();
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", "--pid", &core.0.to_string()]);
+    command.arg(link.file_name().unwrap_or_default()).stdout(Stdio::null());
+    if !command.status().is_ok_and(|status| status.success()) {
+        eprintln!("warning: taskset could not pin a thread to core {}", core.0);
+    }
 }

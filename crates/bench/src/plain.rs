@@ -6,10 +6,10 @@ use anyhow::Result;
 use redis::aio::MultiplexedConnection;
 use tokio::task::JoinSet;
 
-/// Pipelines under way at once: as many as a store has script calls (see `life`).
-const LANES: u64 = crate::life::LANES;
+use crate::bookings::LANES;
 
-/// Sets `count` keys of 64 bytes, in pipelines of `size`; returns how long that took.
+/// Sets `count` keys of 64 bytes, in pipelines of `size`, with as many calls in flight as a store;
+/// returns the time.
 pub async fn sets(connection: &MultiplexedConnection, count: u64, size: u64) -> Result<Duration> {
     let start = Instant::now();
     let mut lanes = JoinSet::new();
@@ -22,7 +22,7 @@ pub async fn sets(connection: &MultiplexedConnection, count: u64, size: u64) -> 
     Ok(start.elapsed())
 }
 
-/// How many keys [`sets`] really sets: whole pipelines in each lane.
+/// The number of keys that [`sets`] sets: whole pipelines in each lane.
 pub fn really_set(count: u64, size: u64) -> u64 {
     count / LANES / size * size * LANES
 }

@@ -1,4 +1,4 @@
-//! A redis-server that is measured: on its core or under valgrind, with what it reports about itself.
+//! A redis-server that is measured: on its own core or under valgrind, with its own statistics.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,28 +9,28 @@ use bookingq_harness::{Fsync, RedisOptions, RedisServer};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 
-use crate::pin::{Core, Placement};
+use crate::machine::{Core, Placement};
 
-/// Longest wait for any answer; emptying it takes a moment.
+/// Longest wait for any answer. FLUSHALL takes a moment.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// What it promises about writes that it has acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum AppendOnly {
-    /// Nothing is written to disk: CPU is compared, not disks
-    Off,
-    /// Written within a second
-    Everysec,
-    /// On disk before it is acknowledged: what a ticket sale wants
-    Always,
+/// The flag `--fsync`.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub struct AppendOnlyFile {
+    /// What Redis guarantees about acknowledged writes: nothing (CPU is compared, not disks), on
+    /// disk within a second, or on disk before the acknowledgement, as a sale needs it
+    #[arg(long = "fsync", default_value = "off", value_parser = ["off", "everysec", "always"])]
+    pub name: String,
 }
 
-impl From<AppendOnly> for Fsync {
-    fn from(append_only: AppendOnly) -> Self {
-        match append_only {
-            AppendOnly::Off => Self::Off,
-            AppendOnly::Everysec => Self::EverySecond,
-            AppendOnly::Always => Self::Always,
+impl AppendOnlyFile {
+    /// For the harness.
+    pub fn fsync(&self) -> Fsync {
+        match self.name.as_str() {
+            "always" => Fsync::Always,
+            "everysec" => Fsync::EverySecond,
+            _ => Fsync::Off,
         }
     }
 }
@@ -47,7 +47,7 @@ pub struct MeasuredRedis {
 pub struct RedisUsage {
     /// CPU of the whole process, in microseconds.
     pub cpu_us: f64,
-    /// Scripts called.
+    /// Script calls.
     pub scripts: f64,
 }
 
@@ -61,18 +61,18 @@ impl std::ops::Sub for RedisUsage {
 impl MeasuredRedis {
     /// Starts it and waits until it answers.
     pub async fn start(fsync: Fsync, placement: Placement) -> Result<Self> {
-        let mut options = RedisOptions::new(fsync);
-        options.wrapper.extend(placement.redis().into_iter().flat_map(Core::taskset));
+        let wrapper = placement.wrapper(Core::REDIS);
+        let options = RedisOptions { wrapper, ..RedisOptions::new(fsync) };
         Self::connected(options).await.context("redis-server could not be started")
     }
 
-    /// Starts one whose instructions are counted, and written to `out` when it has shut down.
+    /// Starts it under valgrind, which writes the number of instructions to `out` at its end.
     pub async fn start_counted(out: &Path) -> Result<Self> {
-        let mut options = RedisOptions::new(Fsync::Off);
         let out = format!("--callgrind-out-file={}", out.display());
-        options.wrapper = ["valgrind", "--tool=callgrind", "--quiet", &out].map(Into::into).into();
-        // Work that it does by the clock is not counted.
-        options.options = ["--hz", "1", "--dynamic-hz", "no"].map(Into::into).into();
+        let wrapper = ["valgrind", "--tool=callgrind", "--quiet", &out].map(Into::into).into();
+        // Without its periodic work.
+        let options = ["--hz", "1", "--dynamic-hz", "no"].map(Into::into).into();
+        let options = RedisOptions { wrapper, options, ..RedisOptions::new(Fsync::Off) };
         Self::connected(options).await.context("valgrind could not run redis-server")
     }
 
@@ -105,8 +105,8 @@ impl MeasuredRedis {
 
     /// Bytes of its data, as its allocator counts them.
     pub async fn memory(&mut self) -> Result<f64> {
-        let memory: String = redis::cmd("INFO").arg("memory").query_async(&mut self.admin).await?;
-        field(&memory, "used_memory:").context("INFO does not say used_memory:")
+        let memory = self.info("memory").await?;
+        field(&memory, "used_memory:").context("INFO has no used_memory")
     }
 
     /// Shuts it down in order.
@@ -123,22 +123,21 @@ impl MeasuredRedis {
 
     /// What it has used so far.
     pub async fn usage(&mut self) -> Result<RedisUsage> {
-        let cpu: String = redis::cmd("INFO").arg("cpu").query_async(&mut self.admin).await?;
-        let calls: String =
-            redis::cmd("INFO").arg("commandstats").query_async(&mut self.admin).await?;
-        let seconds = |key| field(&cpu, key).with_context(|| format!("INFO does not say {key}"));
-        let scripts = ["cmdstat_evalsha:calls=", "cmdstat_eval:calls="]
-            .iter()
-            .filter_map(|key| field(&calls, key));
-        Ok(RedisUsage {
-            cpu_us: (seconds("used_cpu_user:")? + seconds("used_cpu_sys:")?) * 1e6,
-            scripts: scripts.sum(),
-        })
+        let (cpu, calls) = (self.info("cpu").await?, self.info("commandstats").await?);
+        let seconds = |key| field(&cpu, key).with_context(|| format!("INFO has no {key}"));
+        let cpu_us = (seconds("used_cpu_user:")? + seconds("used_cpu_sys:")?) * 1e6;
+        let scripts = ["cmdstat_evalsha:calls=", "cmdstat_eval:calls="];
+        let scripts = scripts.iter().filter_map(|key| field(&calls, key)).sum();
+        Ok(RedisUsage { cpu_us, scripts })
+    }
+
+    async fn info(&mut self, section: &str) -> Result<String> {
+        Ok(redis::cmd("INFO").arg(section).query_async(&mut self.admin).await?)
     }
 }
 
-/// The number after `key`.
-fn field(info: &str, key: &str) -> Option<f64> {
+/// The number after `key` in the answer to INFO.
+pub fn field(info: &str, key: &str) -> Option<f64> {
     let line = info.lines().find_map(|line| line.strip_prefix(key))?;
     line.split(',').next()?.trim().parse().ok()
 }
@@ -146,17 +145,4 @@ fn field(info: &str, key: &str) -> Option<f64> {
 async fn connection(url: &str) -> redis::RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER));
     Client::open(url)?.get_multiplexed_async_connection_with_config(&config).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn info_is_read() {
-        let info = "# CPU\r\nused_cpu_sys:1.5\r\nused_cpu_user:2.25\r\ncmdstat_evalsha:calls=12,usec=34\r\n";
-        assert_eq!(field(info, "used_cpu_user:"), Some(2.25));
-        assert_eq!(field(info, "cmdstat_evalsha:calls="), Some(12.0));
-        assert_eq!(field(info, "cmdstat_eval:calls="), None);
-    }
 }

@@ -1,26 +1,26 @@
-//! `sweep`: many holds are overdue each second, and a real sweeper gives them back: how late, and
-//! at what cost.
+//! `sweep`: how late a real sweeper releases holds, and at what cost, with many overdue each
+//! second.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use bookingq_core::{BookingState, Event, EventSeq, Outcome, Timestamp};
+use bookingq_core::{BookingState, Event, EventSeq, Outcome, Timestamp, defaults};
 use bookingq_crowd::latency::Latency;
 use bookingq_harness::Fsync;
 use bookingq_sim::BookingSim;
 use bookingq_sim::spec::BookingSpec;
-use bookingq_store::RedisConfig;
-use bookingq_store::{Scope, Store, Task};
-use bookingq_worker::{SweepConfig, SweepMode, Sweeper, WorkerConfig};
+use bookingq_store::{Store, Task};
+use bookingq_worker::config::{Downstream, TaskConfig};
+use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::bookings::{fill, fresh_store, hold_front};
 use crate::figures::Figures;
-use crate::fill::{BATCH, enqueue, reserve};
-use crate::life::fresh_queue;
-use crate::machine::Machine;
-use crate::pin::{Placement, pinned};
+use crate::machine::Placement;
 use crate::redis_server::MeasuredRedis;
+use crate::session::{FigureOutput, Session};
 
 /// How to measure.
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub struct Args {
     /// Holds that are overdue each second, one rate after the other
     #[arg(long, value_delimiter = ',', default_values_t = [10_000, 50_000], value_name = "N,N,…", value_parser = clap::value_parser!(u64).range(1..))]
     rates: Vec<u64>,
-    /// The same where the sweeper also gives them back at a Booking Service
+    /// The same with a Booking Service, where the sweeper also releases the reservations
     #[arg(long, value_delimiter = ',', default_values_t = [1000, 4000], value_name = "N,N,…", value_parser = clap::value_parser!(u64).range(1..))]
     released: Vec<u64>,
     /// For how long
@@ -39,34 +39,28 @@ pub struct Args {
     runs: u32,
 }
 
-/// Section: from a hold's deadline until it is a release that is due.
+/// Section: from a hold's deadline until its release is due.
 const SWEPT: &str = "Deadline to release";
-/// Section: from a hold's deadline until the Booking Service has it back and the booking is
-/// expired.
+/// Section: from a hold's deadline until it is released and the booking has expired.
 const RELEASED: &str = "Deadline to given back";
-/// Holds that are made each second at the least, before the first one is overdue.
+/// Lower bound of the holds made each second before the first one is overdue.
 const FILLED_PER_SECOND: u64 = 15_000;
-/// Longer than any run.
-const LONG: Duration = Duration::from_secs(3600);
 /// Longest wait for the last hold after its deadline.
 const LIMIT: Duration = Duration::from_secs(120);
-/// Outbox entries' events read at once.
+/// Events in one read of the outbox.
 const EVENTS: usize = 4096;
-/// Between two reads of a busy outbox, as a worker's.
+/// Between two reads of a busy outbox, as in a worker.
 const PACE: Duration = Duration::from_millis(5);
-/// The sweeper's tasks at once.
+/// Tasks of the sweeper in flight.
 const CONCURRENCY: usize = 64;
 
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
-    let machine = Machine::look();
-    let placement = Placement::of(&machine);
-    println!("{machine}");
+    let mut session = Session::start(&FigureOutput::default(), &[SWEPT, RELEASED])?;
+    let placement = session.placement;
     println!("{} runs of {} s for each rate; {placement}\n", args.runs, args.seconds);
-    let mut figures = Figures::new(&[SWEPT, RELEASED]);
-    pinned(placement.client(), || measure(args, placement, &mut figures))?;
-    print!("{}", figures.table());
-    Ok(())
+    placement.run(|| measure(args, placement, &mut session.figures))?;
+    session.finish(&Value::Null)
 }
 
 async fn measure(args: &Args, placement: Placement, figures: &mut Figures) -> Result<()> {
@@ -89,10 +83,8 @@ async fn one_rate(
     holds: u64,
     figures: &mut Figures,
 ) -> Result<()> {
-    redis.empty().await?;
-    let store = bookingq_store::open(RedisConfig::new(redis.url(), fresh_queue()?))?;
-    store.open().await?;
-    enqueue(&*store, 0..holds).await?;
+    let store = fresh_store(redis).await?;
+    fill(&*store, 0..holds).await?;
     let last = if section == SWEPT { BookingState::Releasing } else { BookingState::Expired };
     let watch = tokio::spawn(watch(store.clone(), store.latest_event().await?, holds, last));
     let first = hold(&*store, rate, holds).await?;
@@ -102,7 +94,7 @@ async fn one_rate(
     let sweeper = Sweeper::new(sweeper(&seller, section == RELEASED), store.clone());
     let before = redis.usage().await?;
     let sweeping = tokio::spawn(sweeper.run(SweepMode::UntilStopped, stop.clone()));
-    let seen = tokio::time::timeout(LONG, watch).await???;
+    let seen = watch.await??;
     let used = redis.usage().await? - before;
     stop.cancel();
     sweeping.await??;
@@ -123,25 +115,18 @@ async fn one_rate(
 
 /// As `bookingq sweep` makes it, with or without a Booking Service.
 fn sweeper(seller: &BookingSim, releases: bool) -> SweepConfig {
-    let usual = WorkerConfig::new(
-        "bench",
-        ([127, 0, 0, 1], 0).into(),
-        format!("http://{}", seller.address()),
-    );
+    let booking = Downstream::new(format!("http://{}", seller.address()));
+    let tasks = TaskConfig { concurrency: CONCURRENCY, ..TaskConfig::new(booking) };
     SweepConfig {
-        id: usual.id,
-        booking: releases.then_some(usual.booking),
-        concurrency: CONCURRENCY,
-        lease: usual.lease,
-        hold: usual.hold,
-        retry: usual.retry,
-        grace: usual.grace,
+        id: "bench".to_owned(),
         admin: None,
+        tasks: releases.then_some(tasks),
+        grace: defaults::GRACE,
     }
 }
 
-/// Makes holds of everybody in the line, of which `rate` are overdue in each second from the moment
-/// that is returned. All are made before.
+/// Turns the whole line into holds, of which `rate` are overdue in each second from the returned
+/// moment on.
 async fn hold(store: &dyn Store, rate: u64, holds: u64) -> Result<Timestamp> {
     let (now, started) = (store.snapshot().await?.now, Instant::now());
     let until_first = Duration::from_secs(1 + holds.div_ceil(FILLED_PER_SECOND));
@@ -149,13 +134,7 @@ async fn hold(store: &dyn Store, rate: u64, holds: u64) -> Result<Timestamp> {
         let turn = Duration::from_micros((task.place.number.get() - 1) * 1_000_000 / rate);
         (until_first + turn).saturating_sub(started.elapsed())
     };
-    let mut held = 0;
-    while held < holds {
-        let tasks = store.claim(BATCH as usize, LONG, Scope::Everything).await?.tasks;
-        ensure!(!tasks.is_empty(), "the line is empty");
-        reserve(store, &tasks, length).await?;
-        held += tasks.len() as u64;
-    }
+    hold_front(store, holds, length).await?;
     ensure!(
         started.elapsed() < until_first,
         "this machine makes fewer than {FILLED_PER_SECOND} holds a second"
@@ -163,23 +142,23 @@ async fn hold(store: &dyn Store, rate: u64, holds: u64) -> Result<Timestamp> {
     Ok(now + until_first)
 }
 
-/// What became of the holds.
-struct Seen {
-    /// From each deadline on.
+/// The end of all holds.
+struct HoldsEnded {
+    /// Since each deadline.
     late: Latency,
-    /// When the last one was done.
+    /// The end of the last one.
     last: Timestamp,
 }
 
-/// Reads the outbox as a worker does, until so many holds have come to `end`.
+/// Reads the outbox as a worker does, until `holds` bookings have reached the state `end`.
 async fn watch(
     store: Arc<dyn Store>,
     mut after: EventSeq,
     holds: u64,
     end: BookingState,
-) -> Result<Seen> {
+) -> Result<HoldsEnded> {
     let mut deadlines = vec![Timestamp::default(); usize::try_from(holds)? + 1];
-    let mut seen = Seen { late: Latency::new(), last: Timestamp::default() };
+    let mut seen = HoldsEnded { late: Latency::new(), last: Timestamp::default() };
     let mut left = holds;
     let mut quiet_since = Instant::now();
     while left > 0 {
@@ -189,18 +168,19 @@ async fn watch(
         if !read.events.is_empty() {
             quiet_since = Instant::now();
         }
-        ensure!(quiet_since.elapsed() < LIMIT, "{left} of {holds} holds were not given back");
+        ensure!(quiet_since.elapsed() < LIMIT, "{left} of {holds} holds were not released");
         for event in read.events {
             let Event { at, to, place, deadline, .. } = event;
             let known = deadlines
                 .get_mut(usize::try_from(place.number.get())?)
-                .context("a place of nobody")?;
+                .context("an unknown place")?;
             if let Some(deadline) = deadline {
                 *known = deadline;
             } else if to == end {
                 ensure!(
                     event.outcome.is_none_or(|why| why == Outcome::Expired),
-                    "a hold ended otherwise"
+                    "a hold ended as {:?}",
+                    event.outcome
                 );
                 seen.late.record(at.since(*known));
                 seen.last = seen.last.max(at);

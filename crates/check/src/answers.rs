@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bookingq_core::{BookingId, BookingState, ClientId, PaymentId, Place, RequestId};
-use bookingq_crowd::call::{CallAnswer, CallKind, RecordedCall, Shown};
+use bookingq_crowd::call::{BookingSnapshot, CallAnswer, CallKind, RecordedCall};
 
 use crate::violation::{Violation, Violations};
 
@@ -48,7 +48,7 @@ pub(crate) struct SentPayment {
 }
 
 impl AnsweredBooking {
-    fn new(client: &ClientId, shown: &Shown) -> Self {
+    fn new(client: &ClientId, shown: &BookingSnapshot) -> Self {
         Self {
             client: client.clone(),
             request: shown.request.clone(),
@@ -188,7 +188,7 @@ impl Answers {
     }
 
     /// A booking is the same as before, and not further back in its life than an earlier call saw.
-    fn see(&mut self, call: &RecordedCall, shown: &Shown) {
+    fn see(&mut self, call: &RecordedCall, shown: &BookingSnapshot) {
         let (booking, client) = (shown.booking, &call.client);
         let answered =
             self.bookings.entry(booking).or_insert_with(|| AnsweredBooking::new(client, shown));
@@ -242,7 +242,7 @@ impl Answers {
     }
 
     /// A client's status is that of its newest booking.
-    fn see_newest(&mut self, call: &RecordedCall, shown: &Shown) {
+    fn see_newest(&mut self, call: &RecordedCall, shown: &BookingSnapshot) {
         let Some(Acknowledged { newest: (end, place), .. }) = self.acknowledged.get(&call.client)
         else {
             return;
@@ -256,7 +256,7 @@ impl Answers {
         }
     }
 
-    fn enqueued(&mut self, call: &RecordedCall, request: &RequestId, shown: &Shown) {
+    fn enqueued(&mut self, call: &RecordedCall, request: &RequestId, shown: &BookingSnapshot) {
         let key = (call.client.clone(), request.clone());
         let (client, booking) = (&call.client, shown.booking);
         // Another request while a booking is active is answered with that booking, which promises
@@ -295,7 +295,7 @@ impl Answers {
     }
 
     /// A client that was answered before another one asked has the earlier place.
-    fn check_order(&mut self, call: &RecordedCall, shown: &Shown) {
+    fn check_order(&mut self, call: &RecordedCall, shown: &BookingSnapshot) {
         let before = self.latest.partition_point(|(end, _)| *end < call.start);
         if let Some((end, place)) = before.checked_sub(1).map(|last| self.latest[last])
             && place >= shown.place

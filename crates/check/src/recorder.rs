@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bookingq_core::ClientId;
 use bookingq_crowd::Recorder;
@@ -13,6 +13,7 @@ use bookingq_crowd::call::{CallAnswer, CallKind, RecordedCall};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::answers::Answers;
 
@@ -20,11 +21,11 @@ use crate::answers::Answers;
 #[derive(Debug)]
 pub struct CallRecorder {
     start: Instant,
-    inner: Mutex<Inner>,
+    recording: Mutex<Recording>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct Recording {
     file: Option<BufWriter<File>>,
     /// The first write that failed; the rest of the history would be missing too.
     broken: Option<io::Error>,
@@ -69,13 +70,13 @@ impl CallRecorder {
 
     fn with(file: Option<BufWriter<File>>, epoch_ms: u64, clock_margin_ms: u64) -> Self {
         let answers = Answers::new(epoch_ms, clock_margin_ms);
-        let inner = Inner { file, broken: None, answers, counts: CallCounts::default() };
-        Self { start: Instant::now(), inner: Mutex::new(inner) }
+        let recording = Recording { file, broken: None, answers, counts: CallCounts::default() };
+        Self { start: Instant::now(), recording: Mutex::new(recording) }
     }
 
     /// Calls so far.
     pub fn counts(&self) -> CallCounts {
-        self.inner.lock().counts.clone()
+        self.recording.lock().counts.clone()
     }
 
     /// Completes the history file, and hands over the answers; later calls are not recorded.
@@ -83,36 +84,33 @@ impl CallRecorder {
     /// # Errors
     /// When a line of the history could not be written.
     pub fn finish(&self) -> io::Result<Answers> {
-        let mut inner = self.inner.lock();
-        if let Some(error) = inner.broken.take() {
+        let mut recording = self.recording.lock();
+        if let Some(error) = recording.broken.take() {
             return Err(error);
         }
-        if let Some(mut file) = inner.file.take() {
+        if let Some(mut file) = recording.file.take() {
             file.flush()?;
         }
-        Ok(std::mem::replace(&mut inner.answers, Answers::new(0, 0)))
+        Ok(std::mem::replace(&mut recording.answers, Answers::new(0, 0)))
     }
 }
 
 impl Recorder for CallRecorder {
-    fn now(&self) -> u64 {
-        self.start.elapsed().as_micros() as u64
-    }
-
-    fn record(&self, client: &ClientId, kind: &CallKind, start: u64, answer: CallAnswer) {
-        let mut inner = self.inner.lock();
+    fn record(&self, client: &ClientId, kind: &CallKind, start: Instant, answer: CallAnswer) {
+        let start = start.saturating_duration_since(self.start).as_micros() as u64;
+        let mut recording = self.recording.lock();
         // Read under the lock, so that calls are recorded in the order of their ends.
-        let end = self.now();
+        let end = self.start.elapsed().as_micros() as u64;
         let (client, kind) = (client.clone(), kind.clone());
         let call = RecordedCall { client, kind, start, end, answer };
-        inner.counts.add(&call);
-        inner.answers.observe(&call);
-        let Some(file) = &mut inner.file else { return };
+        recording.counts.add(&call);
+        recording.answers.observe(&call);
+        let Some(file) = &mut recording.file else { return };
         let written = serde_json::to_string(&call)
             .map_err(io::Error::other)
             .and_then(|line| writeln!(file, "{line}"));
         if let Err(error) = written {
-            inner.broken.get_or_insert(error);
+            recording.broken.get_or_insert(error);
         }
     }
 }

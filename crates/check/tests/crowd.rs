@@ -12,7 +12,8 @@ use bookingq_check::{CallRecorder, Violation, Violations};
 use bookingq_core::QueueName;
 use bookingq_core::backoff::Backoff;
 use bookingq_crowd::{
-    Arrivals, Behaviour, Behaviours, Crowd, CrowdConfig, CrowdReport, Following, Habits, Manners,
+    ActionTiming, Arrivals, Behaviour, Behaviours, Crowd, CrowdConfig, CrowdReport, Following,
+    Repeats,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,7 @@ use crate::fake::{FakeLine, Flaw};
 const HOLD: Duration = Duration::from_millis(1500);
 
 fn crowd(clients: u32, behaviours: Behaviours) -> CrowdConfig {
-    let manners = Manners {
+    let timing = ActionTiming {
         think: (0.1, 0.3),
         leave_within: Duration::from_millis(300),
         late_within: Duration::from_secs(1),
@@ -31,14 +32,16 @@ fn crowd(clients: u32, behaviours: Behaviours) -> CrowdConfig {
     let backoff = Backoff { initial: Duration::from_millis(10), max: Duration::from_millis(50) };
     CrowdConfig {
         behaviours,
-        manners,
+        timing,
         backoff,
         ..CrowdConfig::new(queue, clients, Duration::from_millis(200))
     }
 }
 
 async fn run(config: CrowdConfig, flaw: Flaw) -> (CrowdReport, Violations) {
-    let line = FakeLine::new(flaw, HOLD);
+    // An unavailable store asks for a second before the next try.
+    let hold = if flaw == Flaw::Shaky { 6 * HOLD } else { HOLD };
+    let line = FakeLine::new(flaw, hold);
     let recorder = CallRecorder::start(250);
     let config = CrowdConfig { recorder: Some(recorder.clone()), ..config };
     let (one, first) = line.serve().await;
@@ -188,7 +191,7 @@ async fn every_behaviour_and_habit_is_answered_correctly_by_polling_too() {
     let config = CrowdConfig {
         arrivals: Arrivals::Even,
         present: 60,
-        habits: Habits { twin_request: 0.2, repeat_request: 0.3, come_again: 0.0 },
+        repeats: Repeats { twin_request: 0.2, repeat_request: 0.3, join_again: 0.0 },
         following: Following::Poll,
         ..crowd(150, Behaviours::new(weights))
     };

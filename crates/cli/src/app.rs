@@ -1,5 +1,6 @@
 //! The command line: all subcommands, and what happens before and after each.
 
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use bookingq_serve::Signals;
@@ -35,10 +36,11 @@ Durations are written as 200ms, 30s or 1h30m. Each flag can also be set by the e
 that its help names.
 
 Exit codes:
-  0    The command succeeded.
-  1    The command failed or was refused: stderr says why. For `up` and `crowd` also: an invariant was violated.
+  0    Success.
+  1    The command failed, or a worker refused the request: standard error says why.
+       `up` and `crowd`: the run broke a promise; the report says which.
   2    Wrong usage.
-  130  A second signal stopped the command before it could finish in order."
+  130  A second signal ended the command at once."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -79,27 +81,31 @@ impl Verb {
         }
     }
 
-    async fn run(self, signals: &Signals) -> Result<(), Failure> {
+    /// Each future is boxed: the largest one would otherwise be the size of them all.
+    fn run(self, signals: &Signals) -> Running<'_> {
         match self {
-            Self::Up(args) => up::run(args, signals).await,
-            Self::Worker(args) => worker::run(*args, signals).await,
-            Self::Sweep(args) => sweep::run(args, signals).await,
-            Self::Operator(args) => operator::run(args, signals).await,
-            Self::Simulate(args) => simulate::run(args, signals).await,
-            Self::Probe(args) => probe::run(args).await,
-            Self::Crd(args) => crd::run(&args),
-            Self::Enqueue(args) => enqueue::run(args).await,
-            Self::Status(args) => status::run(args).await,
-            Self::Watch(args) => watch::run(args).await,
-            Self::Pay(args) => pay::run(args).await,
-            Self::Cancel(args) => cancel::run(args).await,
-            Self::Queue(args) => queue::run(args).await,
-            Self::Admission(args) => admission::run(args).await,
-            Self::Top(args) => top::run(args, signals).await,
-            Self::Crowd(args) => crowd::run(args, signals).await,
+            Self::Up(args) => Box::pin(up::run(args, signals)),
+            Self::Worker(args) => Box::pin(worker::run(*args, signals)),
+            Self::Sweep(args) => Box::pin(sweep::run(args, signals)),
+            Self::Operator(args) => Box::pin(operator::run(args, signals)),
+            Self::Simulate(args) => Box::pin(simulate::run(args, signals)),
+            Self::Probe(args) => Box::pin(probe::run(args)),
+            Self::Crd(_) => Box::pin(async { crd::run() }),
+            Self::Enqueue(args) => Box::pin(enqueue::run(args)),
+            Self::Status(args) => Box::pin(status::run(args)),
+            Self::Watch(args) => Box::pin(watch::run(args)),
+            Self::Pay(args) => Box::pin(pay::run(args)),
+            Self::Cancel(args) => Box::pin(cancel::run(args)),
+            Self::Queue(args) => Box::pin(queue::run(args)),
+            Self::Admission(args) => Box::pin(admission::run(args)),
+            Self::Top(args) => Box::pin(top::run(args, signals)),
+            Self::Crowd(args) => Box::pin(crowd::run(args, signals)),
         }
     }
 }
+
+/// A command while it runs.
+type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
 
 /// Parses the arguments, runs the command and returns its exit code. On wrong usage, clap exits
 /// with 2.
@@ -127,7 +133,7 @@ fn allow_open_files() {
 }
 
 async fn serve(cli: Cli) -> Result<(), Failure> {
-    // TLS needs a cryptography provider before the first connection. This fails only if there is one.
+    // TLS needs a cryptography provider before the first connection; this fails if there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let started = Telemetry::start(&cli.telemetry, cli.verb.log_level());
     let telemetry = started.map_err(|error| match error {

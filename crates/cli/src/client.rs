@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use bookingq_client::{
     CallPolicy, ChannelConfig, ChannelPool, WorkerCall, WorkerCallError, WorkerClient,
     WorkerEndpoints,
@@ -15,13 +14,15 @@ use bookingq_client::{
 use bookingq_core::QueueName;
 use bookingq_core::backoff::Backoff;
 use bookingq_proto::v1;
+use bookingq_serve::tls::ClientTls;
+use bookingq_worker::args::identity;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+use tonic::transport::ClientTlsConfig;
 
 use self::output::{BookingOutput, Output};
 use crate::failure::Failure;
-use crate::flags::{duration, identity};
+use crate::flags::duration;
 
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
@@ -51,7 +52,7 @@ pub struct ClientFlags {
 }
 
 /// TLS for a `--server` that starts with https://.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
 struct TlsFlags {
     /// Certificate authority to trust (PEM) [default: the system's]
@@ -73,7 +74,7 @@ impl ClientFlags {
     pub async fn connect(&self) -> Result<CommandClient, Failure> {
         let addresses = self.server.clone().resolve(self.timeout).await?;
         let origin = self.server.to_string().parse().ok();
-        let config = ChannelConfig { tls: self.tls().await?, origin, ..Default::default() };
+        let config = ChannelConfig { tls: self.tls()?, origin, ..Default::default() };
         let policy = CallPolicy {
             deadline: self.timeout,
             limit: Some(self.timeout),
@@ -101,32 +102,15 @@ impl ClientFlags {
     }
 
     /// The TLS settings, with the name to expect in certificates; `None` for plain text.
-    pub async fn tls(&self) -> Result<Option<ClientTlsConfig>, Failure> {
+    pub fn tls(&self) -> Result<Option<ClientTlsConfig>, Failure> {
         if !self.server.tls {
             return Ok(None);
         }
-        let name = self.tls.server_name.clone().unwrap_or_else(|| self.server.host.clone());
-        Ok(Some(self.tls.config().await?.domain_name(name)))
+        let TlsFlags { ca, certificate, key, server_name } = self.tls.clone();
+        let identity = identity("tls", certificate, key).map_err(Failure::usage)?;
+        let server_name = server_name.or_else(|| Some(self.server.host.clone()));
+        Ok(Some(ClientTls { ca, identity, server_name }.load()?))
     }
-}
-
-impl TlsFlags {
-    async fn config(&self) -> Result<ClientTlsConfig, Failure> {
-        let mut config = ClientTlsConfig::new();
-        config = match &self.ca {
-            Some(file) => config.ca_certificate(Certificate::from_pem(read(file).await?)),
-            None => config.with_native_roots(),
-        };
-        if let Some(own) = identity("tls", self.certificate.clone(), self.key.clone())? {
-            config = config
-                .identity(Identity::from_pem(read(&own.certificate).await?, read(&own.key).await?));
-        }
-        Ok(config)
-    }
-}
-
-async fn read(file: &PathBuf) -> Result<Vec<u8>, Failure> {
-    Ok(tokio::fs::read(file).await.with_context(|| format!("cannot read {}", file.display()))?)
 }
 
 /// No answer came within `--timeout`.

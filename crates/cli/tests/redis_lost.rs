@@ -122,7 +122,7 @@ async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) 
     becomes(&mut client, "paid", BookingState::Confirmed).await;
     // From now on the Booking Service does not answer: who comes stays in line, one of them in a
     // worker's hands.
-    booking.pause();
+    booking.injector().pause();
     for who in ["in-hand", "waits"] {
         ids.insert(enqueue(&mut client, who).await.unwrap().booking_id);
     }
@@ -149,7 +149,7 @@ async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) 
 
     // Everybody comes again, with the request of before: a new booking each, in the order of
     // coming.
-    booking.resume();
+    booking.injector().resume();
     let mut numbers = Vec::new();
     for who in ["waits", "holds", "in-hand"] {
         let new = enqueue(&mut client, who).await.unwrap();
@@ -163,17 +163,18 @@ async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) 
     // What was held for the lost ones comes back at the Booking Service by itself, so that it can
     // be sold.
     until("what the lost bookings held to be given back", async || {
-        let copy = booking.shop().copy();
+        let copy = booking.ledger().copy();
         copy.entries
             .iter()
             .filter(|entry| &*entry.client_id == "holds-too")
-            .all(|entry| !entry.standing.holds())
+            .all(|entry| !entry.state.holds())
     })
     .await;
-    let totals = booking.shop().totals();
+    let totals = booking.ledger().totals();
     assert_eq!(totals.confirmed, 2, "what was paid before stays paid");
     assert!(totals.confirmed + totals.held <= STOCK);
-    let twice = booking.shop().copy().entries.iter().filter(|entry| entry.reservations > 1).count();
+    let twice =
+        booking.ledger().copy().entries.iter().filter(|entry| entry.reservations > 1).count();
     assert_eq!(twice, 0);
 }
 
@@ -242,7 +243,7 @@ async fn a_redis_that_is_set_back_keeps_what_was_sold_and_tells_who_has_lost_a_p
     let again = enqueue(&mut client, "comes-too-late").await.unwrap();
     assert_ne!(again.booking_id, lost, "a booking id was used twice");
     becomes(&mut client, "comes-too-late", BookingState::Reserved).await;
-    let totals = booking.shop().totals();
+    let totals = booking.ledger().totals();
     assert_eq!(
         (totals.confirmed, totals.released, totals.released_after_confirm_bookings),
         (2, 1, 1)

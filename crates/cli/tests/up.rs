@@ -291,7 +291,7 @@ async fn a_port_that_is_taken_is_named() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(
-        text.contains(&format!("port {port} cannot be had")) && text.contains("--base-port"),
+        text.contains(&format!("port {port} is not free")) && text.contains("--base-port"),
         "{text}"
     );
 }

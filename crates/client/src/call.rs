@@ -15,6 +15,9 @@ use tonic::{Request, Response, Status};
 use crate::channels::{ChannelPool, ChannelUse, GrpcClient};
 use crate::retry::{RetryDecision, decide};
 
+/// Stands for no limit.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// A request message, which names its method and its response.
 pub trait WorkerCall: Clone + Send + Sync + 'static {
     /// The response message.
@@ -76,9 +79,22 @@ impl CallPolicy {
         }
     }
 
-    /// Waits; `false` if the caller stops meanwhile.
-    pub(crate) async fn pause(&self, delay: Duration) -> bool {
-        self.stop.run_until_cancelled(sleep(delay)).await.is_some()
+    /// Waits for `ready`, at most for `left`.
+    ///
+    /// # Errors
+    /// When the caller stops or the time ends first.
+    pub(crate) async fn wait<T>(
+        &self,
+        left: Option<Duration>,
+        ready: impl Future<Output = T>,
+    ) -> Result<T, WorkerCallError> {
+        if self.stop.is_cancelled() {
+            return Err(WorkerCallError::Stopped);
+        }
+        let in_time = timeout(left.unwrap_or(NEVER), ready);
+        let in_time = self.stop.run_until_cancelled(in_time).await;
+        let no_worker = |_| WorkerCallError::NoAnswer(Status::unavailable("there is no worker"));
+        in_time.ok_or(WorkerCallError::Stopped)?.map_err(no_worker)
     }
 }
 
@@ -96,16 +112,19 @@ pub enum WorkerCallError {
     Stopped,
 }
 
-/// One try of a call, for callers that record or count them.
+/// What happens to each try of a call, for callers that record or count them.
 #[derive(Debug)]
-pub struct Attempt<'a, T> {
-    /// When it was sent.
-    pub sent: Instant,
-    /// The answer.
-    pub answer: Result<&'a T, &'a Status>,
-    /// This worker did not process the call, and another one is tried at once: no failure of the
-    /// queue.
-    pub redirected: bool,
+pub enum CallEvent<'a, T> {
+    /// The try is sent. If no [`Self::Answered`] follows, its outcome is unknown.
+    Sent(Instant),
+    /// The try ended.
+    Answered {
+        /// The answer.
+        answer: Result<&'a T, &'a Status>,
+        /// This worker did not process the call, and another one is tried at once: no failure of
+        /// the queue.
+        redirected: bool,
+    },
 }
 
 /// Calls workers on behalf of one client: each try goes to the next worker.
@@ -137,35 +156,36 @@ impl WorkerClient {
     }
 
     /// Calls until there is an answer; `observe` sees each try. Dropping the future abandons the
-    /// current try unseen; `policy.stop` lets it end first.
+    /// current try; `policy.stop` lets it end first.
     ///
     /// # Errors
     /// [`WorkerCallError`]
     pub async fn call_observed<M: WorkerCall>(
         &mut self,
         message: M,
-        mut observe: impl FnMut(Attempt<'_, M::Response>),
+        mut observe: impl FnMut(CallEvent<'_, M::Response>),
     ) -> Result<M::Response, WorkerCallError> {
         let policy = self.policy.clone();
         let until = policy.limit.map(|limit| Instant::now() + limit);
         let (mut retry, mut redirects) = (policy.retry(), 0);
         loop {
-            if policy.stop.is_cancelled() {
-                return Err(WorkerCallError::Stopped);
-            }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             let deadline = left.map_or(policy.deadline, |left| left.min(policy.deadline));
-            let (sent, answer) = self.send(message.clone(), deadline).await;
-            let status = match answer {
+            let turn = self.next_turn();
+            let pool = self.pool.clone();
+            let permit = pool.permit().await;
+            let worker = policy.wait(left, pool.pick(turn, ChannelUse::Call)).await?;
+            observe(CallEvent::Sent(Instant::now()));
+            let status = match send_once(worker, message.clone(), deadline).await {
                 Ok(response) => {
-                    observe(Attempt { sent, answer: Ok(&response), redirected: false });
+                    observe(CallEvent::Answered { answer: Ok(&response), redirected: false });
                     return Ok(response);
                 }
                 Err(status) => status,
             };
             let decision = decide(&status);
             let redirected = self.redirects(decision, &mut redirects);
-            observe(Attempt { sent, answer: Err(&status), redirected });
+            observe(CallEvent::Answered { answer: Err(&status), redirected });
             if redirected {
                 continue;
             }
@@ -177,29 +197,9 @@ impl WorkerClient {
             let Some(delay) = retry.next_delay(delay, self.chance.random()) else {
                 return Err(WorkerCallError::NoAnswer(status));
             };
-            policy.pause(delay).await;
+            drop(permit);
+            policy.wait(None, sleep(delay)).await?;
         }
-    }
-
-    /// Sends a call once, to the next worker.
-    async fn send<M: WorkerCall>(
-        &mut self,
-        message: M,
-        deadline: Duration,
-    ) -> (Instant, Result<M::Response, Status>) {
-        let turn = self.next_turn();
-        let _permit = self.pool.permit().await;
-        let sent = Instant::now();
-        let Some(worker) = self.pool.pick(turn, ChannelUse::Call) else {
-            return (sent, Err(no_worker()));
-        };
-        let mut request = Request::new(message);
-        request.set_timeout(deadline);
-        let answer = match timeout(deadline, M::send(BookingWorker(worker), request)).await {
-            Ok(answer) => answer.map(Response::into_inner),
-            Err(_) => Err(Status::deadline_exceeded("the call was not answered")),
-        };
-        (sent, answer)
     }
 
     pub(crate) fn next_turn(&mut self) -> usize {
@@ -220,6 +220,15 @@ impl WorkerClient {
     }
 }
 
-pub(crate) fn no_worker() -> Status {
-    Status::unavailable("there is no worker at the moment")
+async fn send_once<M: WorkerCall>(
+    worker: GrpcClient,
+    message: M,
+    deadline: Duration,
+) -> Result<M::Response, Status> {
+    let mut request = Request::new(message);
+    request.set_timeout(deadline);
+    match timeout(deadline, M::send(BookingWorker(worker), request)).await {
+        Ok(answer) => answer.map(Response::into_inner),
+        Err(_) => Err(Status::deadline_exceeded("the call was not answered")),
+    }
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
-use parking_lot::RwLock;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -104,7 +103,7 @@ impl WorkerChannels {
 /// Connections to all current workers, shared by any number of clients.
 #[derive(Debug)]
 pub struct ChannelPool {
-    workers: RwLock<Vec<Arc<WorkerChannels>>>,
+    workers: watch::Sender<Vec<Arc<WorkerChannels>>>,
     config: ChannelConfig,
     permits: Semaphore,
     /// Ends the task that follows the addresses.
@@ -120,7 +119,7 @@ impl ChannelPool {
         let permits = Semaphore::new(config.calls_at_once.max(1));
         let renewal = config.renewal.unwrap_or(NEVER).max(CONNECT);
         let pool = Arc::new(Self {
-            workers: RwLock::default(),
+            workers: watch::Sender::default(),
             config,
             permits,
             _stop: stop.clone().drop_guard(),
@@ -140,13 +139,24 @@ impl ChannelPool {
 
     /// The number of current workers.
     pub(crate) fn len(&self) -> usize {
-        self.workers.read().len()
+        self.workers.borrow().len()
     }
 
     /// The channel of this `turn`: consecutive turns go to different workers first, and then to
-    /// their next connections. `None` while there is no worker.
-    pub(crate) fn pick(&self, turn: usize, for_use: ChannelUse) -> Option<GrpcClient> {
-        let workers = self.workers.read();
+    /// their next connections. Waits while there is no worker.
+    pub(crate) async fn pick(&self, turn: usize, for_use: ChannelUse) -> GrpcClient {
+        loop {
+            let mut workers = self.workers.subscribe();
+            if let Some(channel) = self.try_pick(turn, for_use) {
+                return channel;
+            }
+            // The sender lives as long as this pool.
+            let _ = workers.changed().await;
+        }
+    }
+
+    fn try_pick(&self, turn: usize, for_use: ChannelUse) -> Option<GrpcClient> {
+        let workers = self.workers.borrow();
         let worker = workers.get(turn.checked_rem(workers.len())?)?;
         let channels = match for_use {
             ChannelUse::Call => &worker.calls,
@@ -163,7 +173,7 @@ impl ChannelPool {
             .iter()
             .filter_map(|&address| known(address).or_else(|| new(address)))
             .collect();
-        *self.workers.write() = workers;
+        self.workers.send_replace(workers);
     }
 }
 
@@ -181,7 +191,7 @@ async fn follow(
         };
         let Some(pool) = pool.upgrade() else { return };
         let current = addresses.borrow_and_update().clone();
-        let known = if renew { Vec::new() } else { pool.workers.read().clone() };
+        let known = if renew { Vec::new() } else { pool.workers.borrow().clone() };
         pool.replace(&current, &known);
     }
 }
@@ -199,17 +209,17 @@ mod tests {
     async fn a_worker_that_stays_keeps_its_channels() {
         let (sender, receiver) = watch::channel(Vec::new());
         let pool = ChannelPool::new(ChannelConfig::default(), receiver);
-        assert!(pool.pick(3, ChannelUse::Call).is_none());
+        assert!(pool.try_pick(3, ChannelUse::Call).is_none());
         sender.send_replace(addresses([1, 2]));
         tokio::time::sleep(CONNECT).await;
-        let kept = pool.workers.read()[1].clone();
-        assert!((0..20).all(|turn| pool.pick(turn, ChannelUse::Watch).is_some()));
+        let kept = pool.workers.borrow()[1].clone();
+        assert!((0..20).all(|turn| pool.try_pick(turn, ChannelUse::Watch).is_some()));
         sender.send_replace(addresses([2]));
         tokio::time::sleep(CONNECT).await;
-        assert!(Arc::ptr_eq(&kept, &pool.workers.read()[0]));
+        assert!(Arc::ptr_eq(&kept, &pool.workers.borrow()[0]));
         sender.send_replace(Vec::new());
         tokio::time::sleep(CONNECT).await;
-        assert!(pool.pick(0, ChannelUse::Watch).is_none());
+        assert!(pool.try_pick(0, ChannelUse::Watch).is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -218,7 +228,7 @@ mod tests {
         let (sender, receiver) = watch::channel(addresses([1]));
         let pool = ChannelPool::new(ChannelConfig { renewal, ..Default::default() }, receiver);
         drop(sender);
-        let first = || pool.workers.read().first().cloned().unwrap();
+        let first = || pool.workers.borrow().first().cloned().unwrap();
         let young = first();
         tokio::time::sleep(Duration::from_secs(29)).await;
         assert!(Arc::ptr_eq(&young, &first()));

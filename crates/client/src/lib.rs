@@ -6,7 +6,7 @@
 //!                                        retry::decide: another worker, later, or never
 //! ```
 //!
-//! The command line calls workers through this crate. The crowd still has a pool of its own.
+//! The command line and the crowd call workers through this crate.
 
 mod call;
 mod channels;
@@ -14,7 +14,7 @@ mod endpoints;
 pub mod retry;
 mod watch;
 
-pub use self::call::{Attempt, CallPolicy, WorkerCall, WorkerCallError, WorkerClient};
+pub use self::call::{CallEvent, CallPolicy, WorkerCall, WorkerCallError, WorkerClient};
 pub use self::channels::{ChannelConfig, ChannelPool};
 pub use self::endpoints::{EndpointsError, WorkerEndpoints};
 pub use self::watch::{StatusUpdate, StatusWatch};

@@ -7,7 +7,7 @@ use bookingq_proto::v1;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Status, Streaming};
 
-use crate::call::{WorkerCallError, WorkerClient, no_worker};
+use crate::call::{WorkerCallError, WorkerClient};
 use crate::channels::ChannelUse;
 use crate::retry::{RetryDecision, decide};
 
@@ -25,6 +25,7 @@ pub struct StatusWatch {
 #[derive(Debug)]
 struct OpenStream {
     updates: Streaming<v1::WatchStatusResponse>,
+    opened: Instant,
     /// It has brought nothing yet.
     is_new: bool,
 }
@@ -37,6 +38,8 @@ pub struct StatusUpdate {
     /// The first update of a newly opened stream: it may repeat, or be a moment behind, what the
     /// stream before has shown.
     pub is_first: bool,
+    /// When the client opened this stream.
+    pub opened: Instant,
 }
 
 impl StatusWatch {
@@ -58,20 +61,20 @@ impl StatusWatch {
         mut observe: impl FnMut(&Status),
     ) -> Result<StatusUpdate, WorkerCallError> {
         loop {
-            let received = match &mut self.stream {
-                Some(stream) => stream.updates.message().await,
+            let stream = match &mut self.stream {
+                Some(stream) => stream,
                 None => match self.open(client).await? {
-                    Ok(stream) => {
-                        self.stream = Some(stream);
+                    Ok(stream) => self.stream.insert(stream),
+                    Err(status) => {
+                        self.interrupted(client, status, &mut observe)?;
                         continue;
                     }
-                    Err(status) => Err(status),
                 },
             };
-            match received {
+            match stream.updates.message().await {
                 Ok(Some(v1::WatchStatusResponse { booking: Some(booking) })) => {
-                    let is_first = self.stream.as_mut().is_some_and(OpenStream::take_new);
-                    return Ok(StatusUpdate { booking, is_first });
+                    let is_first = std::mem::replace(&mut stream.is_new, false);
+                    return Ok(StatusUpdate { booking, is_first, opened: stream.opened });
                 }
                 Ok(Some(_)) => {
                     let status = Status::internal("an update without a booking");
@@ -123,31 +126,21 @@ impl StatusWatch {
         client: &mut WorkerClient,
     ) -> Result<Result<OpenStream, Status>, WorkerCallError> {
         let policy = client.policy.clone();
-        let wait = async {
-            if let Some(at) = self.reopen_at {
-                sleep_until(at).await;
-            }
-        };
-        if policy.stop.run_until_cancelled(wait).await.is_none() {
-            return Err(WorkerCallError::Stopped);
+        if let Some(at) = self.reopen_at {
+            policy.wait(None, sleep_until(at)).await?;
         }
         self.reopen_at = None;
         let turn = client.next_turn();
-        let Some(mut worker) = client.pool.pick(turn, ChannelUse::Watch) else {
-            return Ok(Err(no_worker()));
-        };
         let _permit = client.pool.permit().await;
-        let opened = timeout(policy.deadline, worker.watch_status(self.request.clone())).await;
-        Ok(match opened {
-            Ok(Ok(response)) => Ok(OpenStream { updates: response.into_inner(), is_new: true }),
+        let worker = client.pool.pick(turn, ChannelUse::Watch);
+        let mut worker = policy.wait(policy.limit, worker).await?;
+        let (opened, request) = (Instant::now(), self.request.clone());
+        Ok(match timeout(policy.deadline, worker.watch_status(request)).await {
+            Ok(Ok(response)) => {
+                Ok(OpenStream { updates: response.into_inner(), opened, is_new: true })
+            }
             Ok(Err(status)) => Err(status),
             Err(_) => Err(Status::deadline_exceeded("the stream was not opened in time")),
         })
-    }
-}
-
-impl OpenStream {
-    fn take_new(&mut self) -> bool {
-        std::mem::replace(&mut self.is_new, false)
     }
 }

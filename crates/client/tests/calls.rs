@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bookingq_client::{
-    CallPolicy, ChannelConfig, ChannelPool, StatusWatch, WorkerCallError, WorkerClient,
+    CallEvent, CallPolicy, ChannelConfig, ChannelPool, StatusWatch, WorkerCallError, WorkerClient,
 };
 use bookingq_core::backoff::Backoff;
 use bookingq_proto::error::ApiError;
@@ -48,11 +48,17 @@ async fn absent() -> SocketAddr {
 }
 
 fn client(workers: &[SocketAddr], limit: Option<Duration>) -> (WorkerClient, CancellationToken) {
+    client_of(watch::channel(workers.to_vec()).1, limit)
+}
+
+fn client_of(
+    addresses: watch::Receiver<Vec<SocketAddr>>,
+    limit: Option<Duration>,
+) -> (WorkerClient, CancellationToken) {
     let stop = CancellationToken::new();
     let backoff = Backoff { initial: Duration::from_millis(20), max: Duration::from_millis(100) };
     let deadline = Duration::from_secs(5);
     let policy = CallPolicy { deadline, limit, backoff, stop: stop.clone() };
-    let addresses = watch::channel(workers.to_vec()).1;
     let pool = ChannelPool::new(ChannelConfig::default(), addresses);
     (WorkerClient::new(pool, Arc::new(policy), 0), stop)
 }
@@ -61,9 +67,9 @@ fn client(workers: &[SocketAddr], limit: Option<Duration>) -> (WorkerClient, Can
 async fn get_queue(client: &mut WorkerClient) -> (Vec<bool>, Result<(), WorkerCallError>) {
     let mut failures = Vec::new();
     let answer = client
-        .call_observed(v1::GetQueueRequest::default(), |attempt| {
-            if attempt.answer.is_err() {
-                failures.push(attempt.redirected);
+        .call_observed(v1::GetQueueRequest::default(), |event| {
+            if let CallEvent::Answered { answer: Err(_), redirected } = event {
+                failures.push(redirected);
             }
         })
         .await;
@@ -86,6 +92,23 @@ async fn without_a_live_worker_the_call_fails_at_its_limit() {
     let (failures, answer) = get_queue(&mut client).await;
     assert!(matches!(answer, Err(WorkerCallError::NoAnswer(_))), "{answer:?}");
     assert_eq!(failures[..2], [true, false], "each worker was tried, and then it counts");
+}
+
+#[tokio::test]
+async fn a_call_waits_for_the_first_worker_without_a_failure() {
+    let (live, _) = listen(Script::default()).await;
+    let (sender, addresses) = watch::channel(Vec::new());
+    let (mut client, _) = client_of(addresses, None);
+    let call = tokio::spawn(async move { get_queue(&mut client).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    sender.send_replace(vec![live]);
+    let (failures, answer) = call.await.unwrap();
+    answer.unwrap();
+    assert!(failures.is_empty(), "{failures:?}");
+    let (mut client, _) = client_of(watch::channel(Vec::new()).1, Some(Duration::from_millis(50)));
+    let (failures, answer) = get_queue(&mut client).await;
+    assert!(matches!(answer, Err(WorkerCallError::NoAnswer(_))), "{answer:?}");
+    assert!(failures.is_empty(), "{failures:?}");
 }
 
 #[tokio::test]

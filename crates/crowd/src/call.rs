@@ -8,8 +8,9 @@ use bookingq_core::{BookingId, BookingState, ClientId, PaymentId, Place, Request
 use bookingq_proto::convert::from_timestamp;
 use bookingq_proto::v1;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-/// What a client calls for.
+/// The method of a call with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum CallKind {
@@ -20,8 +21,8 @@ pub enum CallKind {
     },
     /// GetStatus.
     Status,
-    /// An update of an open WatchStatus stream. All updates of one stream share their `start`: the
-    /// moment the client opened it.
+    /// An update of an open WatchStatus stream. The `start` of each is the moment at which the
+    /// client opened the stream.
     Watch,
     /// Cancel.
     Cancel {
@@ -41,24 +42,24 @@ pub enum CallKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum CallAnswer {
-    /// It was done, and this is the booking after it.
-    Ok(Shown),
-    /// It was refused, and changed nothing.
+    /// It took effect, and this is the booking after it.
+    Ok(BookingSnapshot),
+    /// It was refused and changed nothing.
     Refused {
         /// The reason of the closed set, such as `HOLD_EXPIRED`.
         reason: String,
     },
-    /// No answer, or one that leaves the outcome open: the call may have been done, or may still
-    /// be.
+    /// No answer, or one that leaves the outcome open: the call may have taken effect, or may
+    /// still do so.
     Unknown {
-        /// What came instead of an answer.
+        /// The error that came instead of an answer.
         error: String,
     },
 }
 
 /// A booking as an answer shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shown {
+pub struct BookingSnapshot {
     /// The booking.
     pub booking: BookingId,
     /// The request that made it.
@@ -69,21 +70,21 @@ pub struct Shown {
     pub place: Place,
     /// Its state.
     pub state: BookingState,
-    /// What follows its release, where one is under way or certain.
+    /// The state after its release, if a release is under way or certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<BookingState>,
     /// Pay before this, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
-    /// Its position in line, as far as an update of a watch shows one; 1 = next.
+    /// Its position in line, if an update of a watch shows one; 1 = next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
-    /// Whether an Enqueue found a booking that existed before.
+    /// Whether an Enqueue found an existing booking.
     #[serde(default)]
     pub existing: bool,
 }
 
-impl Shown {
+impl BookingSnapshot {
     /// From a worker's answer; `None` if the answer is malformed.
     pub fn from_proto(booking: &v1::Booking, existing: bool) -> Option<Self> {
         Some(Self {
@@ -104,7 +105,7 @@ impl Shown {
 pub struct RecordedCall {
     /// The caller.
     pub client: ClientId,
-    /// What it called for.
+    /// The method with its arguments.
     #[serde(flatten)]
     pub kind: CallKind,
     /// When it was sent, in µs after the start of the run.
@@ -116,13 +117,10 @@ pub struct RecordedCall {
     pub answer: CallAnswer,
 }
 
-/// Takes every call of a crowd.
+/// Records every call of a crowd.
 pub trait Recorder: Debug + Send + Sync {
-    /// The run's clock: µs since its start.
-    fn now(&self) -> u64;
-
-    /// Takes a call that was sent at `start` and has just ended.
-    fn record(&self, client: &ClientId, kind: &CallKind, start: u64, answer: CallAnswer);
+    /// Records a call that was sent at `start` and has just ended.
+    fn record(&self, client: &ClientId, kind: &CallKind, start: Instant, answer: CallAnswer);
 }
 
 #[cfg(test)]

@@ -1,30 +1,32 @@
-//! One simulated client: it joins, follows its booking, and pays, leaves or lets go as it planned.
+//! One simulated client: it joins, follows its booking, and pays or leaves as planned.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bookingq_client::WorkerCallError;
 use bookingq_core::{BookingId, BookingState, ClientId, Invalid, RequestId, Timestamp};
 use bookingq_proto::error::reason_of;
 use bookingq_proto::v1::ErrorReason;
 use rand::Rng as _;
+use rand::rngs::SmallRng;
 use tokio::time::{Instant, sleep_until};
-use tonic::Status;
 
-use crate::Shared;
-use crate::behaviour::{Behaviour, BehaviourPlan, chance_of};
-use crate::call::{CallKind, Shown};
-use crate::caller::Caller;
+use crate::behaviour::Behaviour;
+use crate::call::{BookingSnapshot, CallKind};
+use crate::caller::{Caller, CrowdContext};
+use crate::plan::{BehaviourPlan, client_rng};
 use crate::progress::count;
 use crate::updates::Updates;
 
-/// Bookings of one client, at most.
-const MOST_BOOKINGS: usize = 3;
+/// Limit of bookings of one client.
+const MAX_BOOKINGS: usize = 3;
 const CARD: &str = "card";
 const OTHER_CARD: &str = "other-card";
 
 /// One client.
 pub struct SimulatedClient {
     caller: Caller,
+    rng: SmallRng,
     /// Requests sent so far.
     sent: u32,
     /// Those that made bookings.
@@ -37,7 +39,7 @@ pub struct SimulatedClient {
 struct Followed {
     booking: BookingId,
     since: Instant,
-    /// Whether the client has seen a reservation, or that it gets none.
+    /// Whether the client has seen its reservation or its refusal.
     is_decided: bool,
     /// Whether the client has seen its hold.
     is_held: bool,
@@ -49,38 +51,31 @@ enum NextAction {
     Pay,
 }
 
-/// What a client does next, and when.
+/// The next action of a client, and its time.
 type Planned = Option<(Instant, NextAction)>;
-
-/// Whether there is more to see of a booking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progressing {
-    On,
-    Ended,
-}
 
 impl SimulatedClient {
     /// The `index`-th client of the crowd.
     ///
     /// # Errors
     /// When the crowd's prefix makes no client id.
-    pub fn new(shared: Arc<Shared>, index: u32) -> Result<Self, Invalid> {
-        let client = ClientId::new(&format!("{}-{index:06}", shared.config.prefix))?;
-        let chance = chance_of(shared.config.seed, index);
-        let caller = Caller { shared, client, turn: index as usize, chance };
-        Ok(Self { caller, sent: 0, requests: Vec::new(), booking: None })
+    pub fn new(context: Arc<CrowdContext>, index: u32) -> Result<Self, Invalid> {
+        let client = ClientId::new(&format!("{}-{index:06}", context.config.prefix))?;
+        let mut rng = client_rng(context.config.seed, index);
+        let caller = Caller::new(context, client, rng.random());
+        Ok(Self { caller, rng, sent: 0, requests: Vec::new(), booking: None })
     }
 
     /// From its arrival to the end of its last booking.
-    pub async fn live(mut self) {
-        count(&self.shared().progress.arrived);
-        for number in 1..=MOST_BOOKINGS {
+    pub async fn run(mut self) {
+        count(&self.context().progress.arrived);
+        for number in 1..=MAX_BOOKINGS {
             // Calls are boxed: they are rare and large, while most clients mostly wait for updates.
-            let plan = BehaviourPlan::draw(&self.caller.shared.config, &mut self.caller.chance);
+            let plan = BehaviourPlan::draw(&self.caller.context.config, &mut self.rng);
             self.booking = None;
             Box::pin(self.join(plan.behaviour)).await;
             if number == 1 {
-                let progress = &self.shared().progress;
+                let progress = &self.context().progress;
                 let joined = self.booking.is_some();
                 count(if joined { &progress.acknowledged } else { &progress.refused });
             }
@@ -88,24 +83,29 @@ impl SimulatedClient {
                 return;
             }
             Box::pin(self.repeat_a_request()).await;
-            let come_again = self.shared().config.habits.come_again;
-            if !self.caller.chance.random_bool(come_again) {
+            let join_again = self.context().config.repeats.join_again;
+            if !self.rng.random_bool(join_again) {
                 return;
             }
         }
     }
 
-    fn shared(&self) -> &Arc<Shared> {
-        &self.caller.shared
+    fn context(&self) -> &CrowdContext {
+        &self.caller.context
+    }
+
+    /// A second caller in the same name, for calls at the same time.
+    fn twin(&mut self) -> Caller {
+        Caller::new(self.caller.context.clone(), self.caller.client.clone(), self.rng.random())
     }
 
     async fn join(&mut self, behaviour: Behaviour) {
         let Some(request) = self.next_request() else { return };
-        let twin_request = self.shared().config.habits.twin_request;
-        if self.caller.chance.random_bool(twin_request) {
-            let mut twin = self.caller.twin();
-            let kind = CallKind::Enqueue { request: request.clone() };
-            tokio::join!(self.enqueue(&request), async { drop(twin.call(&kind).await) });
+        let twin_request = self.context().config.repeats.twin_request;
+        if self.rng.random_bool(twin_request) {
+            let mut twin = self.twin();
+            // The checker reads the twin's answer from the record.
+            tokio::join!(self.enqueue(&request), async { drop(twin.enqueue(&request).await) });
         } else {
             self.enqueue(&request).await;
         }
@@ -124,27 +124,23 @@ impl SimulatedClient {
 
     async fn enqueue(&mut self, request: &RequestId) {
         let start = Instant::now();
-        let Ok((shown, call)) = self.caller.enqueue(request).await else { return };
-        self.shared().notes.acknowledged(call, start.elapsed());
-        if shown.request == *request && !self.requests.contains(request) {
+        let Ok((booking, took)) = self.caller.enqueue(request).await else { return };
+        self.context().latencies.acknowledged(took, start.elapsed());
+        if booking.request == *request && !self.requests.contains(request) {
             self.requests.push(request.clone());
         }
         // Another request gets a booking of its own if the first one has ended meanwhile.
-        if self.booking.is_none_or(|followed| followed.booking != shown.booking) {
-            let booking = shown.booking;
-            let since = Instant::now();
-            let followed = Followed { booking, since, is_decided: false, is_held: false };
-            self.booking = Some(followed);
+        if self.booking.is_none_or(|followed| followed.booking != booking.booking) {
+            let (booking, since) = (booking.booking, Instant::now());
+            self.booking = Some(Followed { booking, since, is_decided: false, is_held: false });
         }
     }
 
     /// Sometimes sends one of its requests again: the answer must be the same booking.
     async fn repeat_a_request(&mut self) {
-        let chance = &mut self.caller.chance;
-        if chance.random_bool(self.caller.shared.config.habits.repeat_request)
-            && !self.requests.is_empty()
-        {
-            let request = self.requests[chance.random_range(0..self.requests.len())].clone();
+        let repeat_request = self.context().config.repeats.repeat_request;
+        if self.rng.random_bool(repeat_request) && !self.requests.is_empty() {
+            let request = self.requests[self.rng.random_range(0..self.requests.len())].clone();
             // The checker reads the answer from the record.
             drop(self.caller.enqueue(&request).await);
         }
@@ -153,7 +149,7 @@ impl SimulatedClient {
     /// Follows the booking until it is final, and acts in time. `None` when the client could not
     /// see the end.
     async fn follow(&mut self, plan: &BehaviourPlan) -> Option<()> {
-        let mut updates = Updates::new(self.shared().config.following, self.caller.twin());
+        let mut updates = Updates::new(self.context().config.following, self.twin());
         let now = Instant::now();
         let mut next = match plan.behaviour {
             Behaviour::LeavesAtOnce => Some((now, NextAction::Leave)),
@@ -169,7 +165,7 @@ impl SimulatedClient {
             match shown {
                 None => Box::pin(self.act(plan, next.take())).await,
                 Some(shown) => {
-                    if self.on_update(plan, &shown, &mut next)? == Progressing::Ended {
+                    if self.on_update(plan, &shown, &mut next)?.is_final() {
                         break;
                     }
                 }
@@ -185,23 +181,23 @@ impl SimulatedClient {
         Some(())
     }
 
-    /// `None` when the update is about another booking.
+    /// Returns the booking's state; `None` if the update is about another booking.
     fn on_update(
         &mut self,
         plan: &BehaviourPlan,
-        shown: &Shown,
+        shown: &BookingSnapshot,
         next: &mut Planned,
-    ) -> Option<Progressing> {
-        let shared = Arc::clone(self.shared());
+    ) -> Option<BookingState> {
+        let CrowdContext { progress, latencies, .. } = &*self.caller.context;
         let followed = self.booking.as_mut().filter(|known| known.booking == shown.booking)?;
         let is_decided = !matches!(shown.state, BookingState::Queued | BookingState::Reserving);
         if is_decided && !followed.is_decided {
             followed.is_decided = true;
-            shared.notes.decided(followed.since.elapsed());
+            latencies.decided(followed.since.elapsed());
         }
         if shown.state == BookingState::Reserved && !followed.is_held {
             followed.is_held = true;
-            count(&shared.progress.held);
+            count(&progress.held);
             if plan.behaviour == Behaviour::GivesHoldBack {
                 *next = Some((Instant::now(), NextAction::Leave));
             } else if let Some(deadline) = shown.deadline_ms
@@ -210,11 +206,10 @@ impl SimulatedClient {
                 *next = Some((Instant::now() + wait, NextAction::Pay));
             }
         }
-        if !shown.state.is_final() {
-            return Some(Progressing::On);
+        if shown.state.is_final() {
+            progress.booking_ended(shown.state);
         }
-        shared.progress.finished(shown.state);
-        Some(Progressing::Ended)
+        Some(shown.state)
     }
 
     async fn act(&mut self, plan: &BehaviourPlan, planned: Planned) {
@@ -236,15 +231,15 @@ impl SimulatedClient {
     }
 
     async fn leave(&mut self, of: BookingId) {
-        if self.caller.call_until_final(&CallKind::Cancel { of }).await.is_ok() {
-            count(&self.shared().progress.left);
+        if self.caller.call(&CallKind::Cancel { of }).await.is_ok() {
+            count(&self.context().progress.left);
         }
     }
 
     /// At once, or one payment after the other.
     async fn pay_twice(&mut self, booking: BookingId, second: &str) {
-        let mut twin = self.caller.twin();
-        if self.caller.chance.random() {
+        let mut twin = self.twin();
+        if self.rng.random() {
             tokio::join!(pay(&mut self.caller, booking, CARD), pay(&mut twin, booking, second));
         } else {
             pay(&mut self.caller, booking, CARD).await;
@@ -255,18 +250,19 @@ impl SimulatedClient {
 
 async fn pay(caller: &mut Caller, booking: BookingId, card: &str) {
     let answer = caller.pay(booking, card).await;
-    let Shared { progress, notes, .. } = &*caller.shared;
+    let CrowdContext { progress, latencies, .. } = &*caller.context;
     match answer {
-        Ok((_, call)) => {
-            notes.payment_answered(call);
+        Ok((_, took)) => {
+            latencies.payment_answered(took);
             count(&progress.paid);
         }
-        Err(status) if is_too_late(&status) => count(&progress.paid_late),
+        Err(error) if is_too_late(&error) => count(&progress.paid_late),
         Err(_) => {}
     }
 }
 
-fn is_too_late(status: &Status) -> bool {
+fn is_too_late(error: &WorkerCallError) -> bool {
+    let WorkerCallError::Refused(status) = error else { return false };
     matches!(reason_of(status), Some(ErrorReason::HoldExpired | ErrorReason::AlreadyFinal))
 }
 
@@ -277,7 +273,7 @@ async fn at(when: Option<Instant>) {
     }
 }
 
-/// Our clock, to compare with deadlines of the store's.
+/// The local clock, to compare with deadlines by the store's clock.
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Timestamp(since.as_millis() as u64)

@@ -1,4 +1,4 @@
-//! The one histogram of every reported latency.
+//! The histogram behind every reported latency.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Clone)]
 pub struct Latency(Histogram<u64>);
 
-/// What is reported of a [`Latency`]; times in milliseconds. All 0 when nothing was recorded.
+/// Percentiles of a [`Latency`], in milliseconds; all 0 if nothing was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct LatencySummary {
-    /// How many were recorded.
+    /// The number of records.
     pub count: u64,
-    /// Half were at most this.
+    /// The median.
     pub p50: f64,
-    /// 99 of 100 were at most this.
+    /// The 99th percentile.
     pub p99: f64,
     /// The longest.
     pub max: f64,
@@ -45,14 +45,14 @@ impl Latency {
         self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Adds all that another one recorded.
+    /// Adds the records of another one.
     pub fn merge(&mut self, other: &Self) {
         for bucket in other.0.iter_recorded() {
             self.0.saturating_record_n(bucket.value_iterated_to(), bucket.count_at_value());
         }
     }
 
-    /// What to report.
+    /// The percentiles.
     pub fn summary(&self) -> LatencySummary {
         let ms = |micros: u64| micros as f64 / 1000.0;
         LatencySummary {

@@ -15,7 +15,7 @@ const REASONS: usize = ErrorReason::NotReserved as usize + 1;
 
 /// Counters that only grow.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct CrowdProgress {
     pub(crate) arrived: AtomicU64,
     pub(crate) acknowledged: AtomicU64,
     pub(crate) refused: AtomicU64,
@@ -34,26 +34,26 @@ pub struct Progress {
 pub struct ProgressView {
     /// Clients that have arrived.
     pub arrived: u64,
-    /// Clients that have a place in line.
+    /// Clients that got a place in line.
     pub acknowledged: u64,
     /// Clients that were refused a place.
     pub refused: u64,
     /// Holds that clients saw.
     pub held: u64,
-    /// Payments that won.
+    /// Payments that were accepted.
     pub paid: u64,
     /// Payments refused because they came too late.
     pub paid_late: u64,
     /// Cancellations that were accepted.
     pub left: u64,
-    /// Times a watch was opened, reopened ones included.
+    /// Watch streams that brought an update.
     pub watches: u64,
     /// Bookings that ended while their client watched.
     pub finished: u64,
 }
 
-impl Progress {
-    /// Their present values.
+impl CrowdProgress {
+    /// The current values.
     pub fn view(&self) -> ProgressView {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ProgressView {
@@ -90,13 +90,13 @@ impl Progress {
         reasons.filter(|(_, count)| *count > 0).collect()
     }
 
-    pub(crate) fn finished(&self, state: BookingState) {
+    pub(crate) fn booking_ended(&self, state: BookingState) {
         if let Some(index) = BookingState::ALL.iter().position(|one| *one == state) {
             self.finals[index].fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn failed(&self, status: &Status) {
+    pub(crate) fn call_failed(&self, status: &Status) {
         let reason = reason_of(status).map_or(0, |reason| reason as usize);
         if let Some(counter) = self.errors.get(reason) {
             counter.fetch_add(1, Ordering::Relaxed);
@@ -104,7 +104,7 @@ impl Progress {
     }
 }
 
-/// One more.
+/// Adds one.
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }

@@ -1,4 +1,4 @@
-//! What a crowd measured, and its report.
+//! The report of a crowd: its counters and latencies.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::latency::{Latency, LatencySummary};
-use crate::progress::{Progress, ProgressView};
+use crate::progress::{CrowdProgress, ProgressView};
 
 /// How long clients waited for answers, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
@@ -22,7 +22,7 @@ pub struct CrowdLatency {
     pub payment: LatencySummary,
 }
 
-/// What the crowd counted and measured.
+/// The counters and latencies of a crowd.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CrowdReport {
     /// The counters at the end.
@@ -36,9 +36,9 @@ pub struct CrowdReport {
     pub latency_ms: CrowdLatency,
 }
 
-/// What clients measure.
+/// The latencies that clients measure.
 #[derive(Debug, Default)]
-pub struct Notes(Mutex<Histograms>);
+pub struct CrowdLatencies(Mutex<Histograms>);
 
 #[derive(Debug, Default)]
 struct Histograms {
@@ -48,7 +48,7 @@ struct Histograms {
     payment: Latency,
 }
 
-impl Notes {
+impl CrowdLatencies {
     /// `call` is the time of the acknowledged call, `joined` the time since the first try.
     pub fn acknowledged(&self, call: Duration, joined: Duration) {
         let mut histograms = self.0.lock();
@@ -56,7 +56,7 @@ impl Notes {
         histograms.joined.record(joined);
     }
 
-    /// A client saw a reservation, or that it gets none.
+    /// A client saw its reservation, or its refusal, `after` its acknowledgement.
     pub fn decided(&self, after: Duration) {
         self.0.lock().queued.record(after);
     }
@@ -67,7 +67,7 @@ impl Notes {
     }
 
     /// Everything so far.
-    pub fn report(&self, progress: &Progress) -> CrowdReport {
+    pub fn report(&self, progress: &CrowdProgress) -> CrowdReport {
         let histograms = self.0.lock();
         CrowdReport {
             progress: progress.view(),

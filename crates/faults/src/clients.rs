@@ -7,7 +7,9 @@ use std::time::Duration;
 use bookingq_check::CallRecorder;
 use bookingq_core::QueueName;
 use bookingq_core::backoff::Backoff;
-use bookingq_crowd::{Arrivals, Behaviour, Behaviours, CrowdConfig, Following, Habits, Manners};
+use bookingq_crowd::{
+    ActionTiming, Arrivals, Behaviour, Behaviours, CrowdConfig, Following, Repeats,
+};
 
 /// How long a client is present, about: so many must be present at once for the wanted pace.
 const STAY: f64 = 6.0;
@@ -23,25 +25,26 @@ pub fn crowd(
     recorder: Arc<CallRecorder>,
 ) -> CrowdConfig {
     let gap = time.as_secs_f64() / f64::from(clients.max(1));
-    CrowdConfig {
+    let mut config = CrowdConfig {
         arrivals: Arrivals::Even,
         present: ((STAY / gap.max(1e-6)) as usize).clamp(FEWEST, MOST),
         behaviours: behaviours(),
-        manners: Manners {
+        timing: ActionTiming {
             think: (0.0, 0.0),
             leave_within: Duration::from_millis(1500),
             late_within: Duration::from_millis(800),
         },
-        habits: Habits { twin_request: 0.05, repeat_request: 0.15, come_again: 0.3 },
+        repeats: Repeats { twin_request: 0.05, repeat_request: 0.15, join_again: 0.3 },
         following: Following::Poll,
         prefix: "c".to_owned(),
         seed,
         timeout: Duration::from_secs(2),
-        calls_at_once: MOST,
         backoff: Backoff { initial: Duration::from_millis(20), max: Duration::from_secs(1) },
         recorder: Some(recorder),
         ..CrowdConfig::new(queue, clients, time)
-    }
+    };
+    config.channels.calls_at_once = MOST;
+    config
 }
 
 /// How many of a hundred.

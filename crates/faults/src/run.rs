@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use bookingq_check::{Audit, CallRecorder};
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
-use bookingq_crowd::{Crowd, Progress};
+use bookingq_crowd::{Crowd, CrowdProgress};
 use bookingq_store::RedisConfig;
 use bookingq_store::{Snapshot, Store, StoreError};
 use tokio::sync::watch;
@@ -125,7 +125,7 @@ async fn live(
     let rest_after_ms = cleared.elapsed().as_millis() as u64;
     let answers = recorder.finish()?;
     let longest_stall_ms = audit.longest_stall().as_millis() as u64;
-    let ledger = async { Ok(Some(testbed.ledger().copy())) };
+    let ledger = async { Ok(Some(testbed.ledger())) };
     let verification = audit.verify(&answers, ledger, Some(snapshot.clone())).await?;
     Ok(FaultReport {
         seed: plan_options.seed,
@@ -174,7 +174,7 @@ async fn inject_all(
 }
 
 /// Prints the progress of the run. Never ends.
-async fn progress(recorder: &CallRecorder, arrived: &Progress, audit: &Audit) {
+async fn progress(recorder: &CallRecorder, arrived: &CrowdProgress, audit: &Audit) {
     let start = Instant::now();
     loop {
         sleep(PROGRESS).await;

@@ -12,7 +12,7 @@ use bookingq_core::backoff::Backoff;
 use bookingq_harness::port::free_address;
 use bookingq_harness::{Fsync, Process, ProcessSpec, RedisOptions, RedisServer, Restart, Signal};
 use bookingq_sim::BookingSim;
-use bookingq_sim::booking::Shop;
+use bookingq_sim::ledger::LedgerCopy;
 use bookingq_sim::share::Share;
 use bookingq_sim::spec::{BookingSpec, Faults, Refusals};
 
@@ -122,9 +122,9 @@ impl Testbed {
         clients.map(|(_, proxy)| proxy.address()).collect()
     }
 
-    /// The Booking Service's ledger.
-    pub fn ledger(&self) -> &Shop {
-        self.booking.shop()
+    /// The current ledger of the Booking Service.
+    pub fn ledger(&self) -> LedgerCopy {
+        self.booking.ledger().copy()
     }
 
     /// Every process.
@@ -160,14 +160,14 @@ impl Testbed {
 
     /// The Booking Service has only its everyday faults again.
     pub fn clear_service_fault(&self) {
-        self.ledger().conduct().set_faults(everyday());
-        self.ledger().set_refusals(everyday_refusals());
+        self.booking.injector().set_faults(everyday());
+        self.booking.backend().set_refusals(everyday_refusals());
     }
 
     /// Ends all faults.
     pub async fn clear(&self) {
         self.clear_service_fault();
-        self.booking.resume();
+        self.booking.injector().resume();
         for proxy in self.links.values() {
             proxy.clear();
         }
@@ -200,9 +200,9 @@ impl Testbed {
     }
 
     fn inject_into_service(&self, fault: ServiceFault, time: Duration) {
-        let set_faults = |faults| self.ledger().conduct().set_faults(faults);
+        let set_faults = |faults| self.booking.injector().set_faults(faults);
         match fault {
-            ServiceFault::Out => self.booking.pause_for(time),
+            ServiceFault::Out => self.booking.injector().pause_for(time),
             ServiceFault::Failing(percent) => {
                 let share = Share::percent(percent);
                 set_faults(Faults { errors: share, lost_replies: share, ..everyday() });
@@ -213,7 +213,9 @@ impl Testbed {
             }
             ServiceFault::Refusing(percent) => {
                 let share = Share::percent(percent);
-                self.ledger().set_refusals(Refusals { rejects: share, confirm_rejects: share });
+                self.booking
+                    .backend()
+                    .set_refusals(Refusals { rejects: share, confirm_rejects: share });
             }
         }
     }

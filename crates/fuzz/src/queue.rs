@@ -2,8 +2,8 @@
 
 use bookingq_api::{BookingQueue, Problems};
 use bookingq_operator::build::{self, names};
+use bookingq_operator::environment::OperatorEnvironment;
 use bookingq_operator::secrets::Secrets;
-use bookingq_operator::site::Site;
 use bookingq_operator::target::Target;
 
 /// Longest name that each kind of object takes.
@@ -17,9 +17,12 @@ pub fn queue(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else { return false };
     let Ok(mut queue) = serde_saphyr::from_str::<BookingQueue>(text) else { return false };
     queue.metadata.uid.get_or_insert_default();
-    let site = Site { image: "bookingq:test".to_owned(), namespace: "bookingq-system".to_owned() };
+    let environment = OperatorEnvironment {
+        image: "bookingq:test".to_owned(),
+        namespace: "bookingq-system".to_owned(),
+    };
     let built = Target::resolve(&queue).and_then(|target| {
-        let objects = build::build(&target, &Secrets::default(), &site)?;
+        let objects = build::build(&target, &Secrets::default(), &environment)?;
         Ok((target, objects))
     });
     match built {

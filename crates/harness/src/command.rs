@@ -49,8 +49,11 @@ pub fn tied(program: &Path, signal: OrphanSignal) -> io::Result<Command> {
     Ok(command)
 }
 
-/// A path as it is; a bare name as the shell finds it.
-fn find(program: &Path) -> io::Result<PathBuf> {
+/// The path of a program: a path as it is, a bare name as the shell finds it.
+///
+/// # Errors
+/// `NotFound` when there is no such program.
+pub fn find(program: &Path) -> io::Result<PathBuf> {
     let found = if program.components().count() > 1 {
         program.is_file().then(|| program.to_owned())
     } else {

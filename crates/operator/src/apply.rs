@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::build::names;
 use crate::caches::{Caches, Kept};
-use crate::error::{ApiError, Trouble, call};
+use crate::error::{CallError, ReconcileError, call};
 use crate::merge;
 
 /// What applying one object did.
@@ -21,7 +21,7 @@ pub enum Applied {
     /// It was made, or follows a changed spec.
     Written,
     /// Somebody else had changed what is ours; it was put right.
-    PutRight,
+    DriftCorrected,
 }
 
 /// A version that no object has: etcd counts from 2 on.
@@ -65,8 +65,8 @@ impl Applier {
     /// Server-side applies `object`, which has an owner, unless the cluster holds it already.
     ///
     /// # Errors
-    /// [`Trouble::Foreign`] if an object of that name belongs to somebody else; [`Trouble::Api`].
-    pub async fn apply<K: Kept>(&self, object: &K) -> Result<Applied, Trouble> {
+    /// [`ReconcileError::Foreign`] if an object of that name belongs to somebody else; [`ReconcileError::Api`].
+    pub async fn apply<K: Kept>(&self, object: &K) -> Result<Applied, ReconcileError> {
         let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
         let namespace = object.namespace().unwrap_or_default();
         let doing = format!("apply {kind} {name}");
@@ -77,7 +77,7 @@ impl Applier {
         let mut put_right = false;
         if let Some(live) = &live {
             if !owners(object.meta()).all(|owner| live.belongs_to(owner)) {
-                return Err(Trouble::Foreign { kind, name });
+                return Err(ReconcileError::Foreign { kind, name });
             }
             let version = live.version().map(str::to_owned);
             if self
@@ -106,19 +106,19 @@ impl Applier {
         self.done
             .lock()
             .insert(entry, Done { digest, before, after: written.metadata.resource_version });
-        Ok(if put_right { Applied::PutRight } else { Applied::Written })
+        Ok(if put_right { Applied::DriftCorrected } else { Applied::Written })
     }
 
     /// Deletes the object of this name if it is ours; that it is gone already is as good.
     ///
     /// # Errors
-    /// [`ApiError`].
+    /// [`CallError`].
     pub async fn remove<K: Kept>(
         &self,
         namespace: &str,
         name: &str,
         owner: &str,
-    ) -> Result<Applied, ApiError> {
+    ) -> Result<Applied, CallError> {
         let Some(live) = self.caches.get::<K>(namespace, name) else {
             return Ok(Applied::Unchanged);
         };
@@ -151,7 +151,7 @@ async fn make<K: Kept>(
     api: &Api<K>,
     object: &K,
     wanted: &Value,
-) -> Result<Option<String>, Trouble> {
+) -> Result<Option<String>, ReconcileError> {
     let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
     let mut new = wanted.clone();
     merge::overlay(&mut new, &json!({ "metadata": { "resourceVersion": NO_VERSION } }));
@@ -172,16 +172,18 @@ async fn make<K: Kept>(
             if !owners(object.meta())
                 .all(|owner| owners(&found.metadata).any(|one| one == owner)) =>
         {
-            Err(Trouble::Foreign { kind, name })
+            Err(ReconcileError::Foreign { kind, name })
         }
         _ => Ok(None),
     }
 }
 
 /// The object as it is applied, with its digest in an annotation.
-fn marked<K: Kept>(object: &K, doing: &str) -> Result<(Value, String), ApiError> {
-    let fail =
-        |error| ApiError::Failed { doing: doing.to_owned(), cause: kube::Error::SerdeError(error) };
+fn marked<K: Kept>(object: &K, doing: &str) -> Result<(Value, String), CallError> {
+    let fail = |error| CallError::Failed {
+        doing: doing.to_owned(),
+        cause: kube::Error::SerdeError(error),
+    };
     let mut wanted = serde_json::to_value(object).map_err(fail)?;
     let digest = merge::digest(&wanted);
     merge::overlay(

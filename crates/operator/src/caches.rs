@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::build::names::{self, Part};
-use crate::known::{Known, Workers, last_schedule_time, ready_replicas};
+use crate::cached_object::{CachedObject, Workers, last_schedule_time, ready_replicas};
 
 /// A queue as it is watched: one that cannot be decoded is told apart and holds up no other.
 pub type Watched = DeserializeGuard<BookingQueue>;
@@ -68,7 +68,7 @@ pub trait Kept:
     type Facts: Debug + PartialEq + Send + Sync + 'static;
 
     /// Those that are known.
-    fn cache(caches: &Caches) -> &Store<Known<Self>>;
+    fn cache(caches: &Caches) -> &Store<CachedObject<Self>>;
 
     /// Reads them.
     fn facts(&self) -> Self::Facts;
@@ -82,7 +82,7 @@ macro_rules! caches {
         /// What the watches have told.
         #[derive(Clone)]
         pub struct Caches {
-            $($(#[$doc])* pub $field: Store<Known<$kind>>,)*
+            $($(#[$doc])* pub $field: Store<CachedObject<$kind>>,)*
             /// Workers' Pods that have no node (yet): of Pods only these are watched, and only their conditions are kept.
             pub pending: Store<Pod>,
             unschedulable: Arc<Mutex<Option<(Instant, Counts)>>>,
@@ -91,7 +91,7 @@ macro_rules! caches {
         $(impl Kept for $kind {
             type Facts = $facts;
 
-            fn cache(caches: &Caches) -> &Store<Known<Self>> {
+            fn cache(caches: &Caches) -> &Store<CachedObject<Self>> {
                 &caches.$field
             }
 
@@ -151,7 +151,7 @@ const PAGE: u32 = 100;
 /// Objects as they are seen to change.
 pub type Touched<K> = futures::stream::BoxStream<'static, Result<K, watcher::Error>>;
 
-fn watch<K: Kept>(api: Api<K>) -> (Store<Known<K>>, Touched<K>) {
+fn watch<K: Kept>(api: Api<K>) -> (Store<CachedObject<K>>, Touched<K>) {
     let (store, mut writer) = reflector::store();
     let (known, ours) =
         (store.clone(), watcher::Config::default().labels(names::MANAGED_BY).page_size(PAGE));
@@ -168,8 +168,8 @@ fn watch<K: Kept>(api: Api<K>) -> (Store<Known<K>>, Touched<K>) {
 }
 
 /// The event as the cache takes it, and its object.
-fn remembered<K: Kept>(event: watcher::Event<K>) -> (watcher::Event<Known<K>>, Option<K>) {
-    let split = |object: K| (Known::of(object.clone()), Some(object));
+fn remembered<K: Kept>(event: watcher::Event<K>) -> (watcher::Event<CachedObject<K>>, Option<K>) {
+    let split = |object: K| (CachedObject::of(object.clone()), Some(object));
     match event {
         watcher::Event::Apply(object) => {
             let (known, object) = split(object);
@@ -191,7 +191,7 @@ fn remembered<K: Kept>(event: watcher::Event<K>) -> (watcher::Event<Known<K>>, O
 /// Whether an event tells something new. A sweeper's CronJob comes back three times a minute, and
 /// most of what it says concerns nobody here: a thousand queues would be looked at fifty times a
 /// second.
-fn tells<K: Kept>(known: &Store<Known<K>>, event: &watcher::Event<Known<K>>) -> bool {
+fn tells<K: Kept>(known: &Store<CachedObject<K>>, event: &watcher::Event<CachedObject<K>>) -> bool {
     match event {
         watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
             let old = known.get(&object.key());
@@ -248,7 +248,7 @@ impl Caches {
     }
 
     /// The object of this name, if it is known.
-    pub fn get<K: Kept>(&self, namespace: &str, name: &str) -> Option<Arc<Known<K>>> {
+    pub fn get<K: Kept>(&self, namespace: &str, name: &str) -> Option<Arc<CachedObject<K>>> {
         K::cache(self).get(&ObjectRef::new(name).within(namespace))
     }
 

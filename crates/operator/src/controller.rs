@@ -17,15 +17,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::apply::Applier;
+use crate::autoscaler::{Autoscaler, Shared};
 use crate::caches::{self, Key, Scope, Watched};
 use crate::dereference::refers_to;
+use crate::environment::OperatorEnvironment;
 use crate::events::Events;
-use crate::fleet::{Fleet, Shared};
 use crate::metrics::Metrics;
 use crate::reconcile::{self, Context};
-use crate::site::Site;
+use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
-use crate::vault::Vault;
 
 /// Queues worked on at once: enough to keep the API server busy, few enough not to drown it.
 const CONCURRENCY: u16 = 16;
@@ -36,17 +36,22 @@ const DEBOUNCE: Duration = Duration::from_millis(300);
 const WAKES: usize = 1024;
 
 /// What a controller needs.
-pub struct Settings {
+pub struct ControllerSettings {
     /// Where queues are looked for.
     pub scope: Scope,
     /// What goes into the objects.
-    pub site: Site,
+    pub environment: OperatorEnvironment,
     /// Names this operator in events: its Pod.
     pub instance: String,
 }
 
 /// Runs until `leaving`; reconciles that have begun are finished.
-pub async fn run(client: Client, settings: Settings, metrics: Metrics, leaving: CancellationToken) {
+pub async fn run(
+    client: Client,
+    settings: ControllerSettings,
+    metrics: Metrics,
+    leaving: CancellationToken,
+) {
     let scope = &settings.scope;
     let (caches, watches) = caches::start(&client, scope);
     let (wake, wakes) = mpsc::channel(WAKES);
@@ -57,7 +62,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, leaving: 
         warn!(%error, "the conditions of queues are not among the metrics");
     }
     let events = Events::new(client.clone(), settings.instance.clone());
-    let vault = Vault::new(client.clone());
+    let secret_cache = SecretCache::new(client.clone());
     let shared = Shared {
         client: client.clone(),
         caches: caches.clone(),
@@ -67,11 +72,11 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, leaving: 
         wake,
     };
     let context = Context {
-        vault: vault.clone(),
-        site: settings.site.clone(),
+        secret_cache: secret_cache.clone(),
+        environment: settings.environment.clone(),
         applier: Applier::new(client.clone(), caches.clone()),
         status: StatusWriter::new(client.clone()),
-        fleet: Fleet::new(shared),
+        autoscaler: Autoscaler::new(shared),
         caches,
         events,
         metrics,
@@ -82,7 +87,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, leaving: 
     let secrets = watcher(secrets, watcher::Config::default())
         .default_backoff()
         .modify(|secret| secret.metadata.managed_fields = None)
-        .inspect_ok(move |event| vault.hear(event))
+        .inspect_ok(move |event| secret_cache.hear(event))
         .touched_objects();
     controller
         .owns_stream(watches.deployments)
@@ -99,7 +104,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, leaving: 
         .graceful_shutdown_on(async move { leaving.cancelled().await })
         .run(
             begin,
-            |queue, trouble, context| reconcile::retry(&queue, trouble, &context),
+            |queue, error, context| reconcile::retry(&queue, error, &context),
             Arc::new(context),
         )
         .for_each(|outcome| async move { log(outcome) })
@@ -111,7 +116,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Metrics, leaving: 
 async fn begin(
     queue: Arc<Watched>,
     context: Arc<Context>,
-) -> Result<controller::Action, crate::error::Trouble> {
+) -> Result<controller::Action, crate::error::ReconcileError> {
     context.caches.ready().await;
     Box::pin(reconcile::reconcile(queue, context)).await
 }
@@ -138,8 +143,10 @@ fn woken_by(queues: &Store<Watched>, secret: &PartialObjectMeta<Secret>) -> Vec<
     woken
 }
 
-type Outcome =
-    Result<(Key, controller::Action), controller::Error<crate::error::Trouble, watcher::Error>>;
+type Outcome = Result<
+    (Key, controller::Action),
+    controller::Error<crate::error::ReconcileError, watcher::Error>,
+>;
 
 fn log(outcome: Outcome) {
     match outcome {

@@ -11,10 +11,10 @@ use k8s_openapi::api::core::v1::Secret;
 
 use crate::build::{names, redis, volumes};
 use crate::caches::Caches;
-use crate::error::Trouble;
+use crate::error::ReconcileError;
+use crate::secret_cache::SecretCache;
 use crate::secrets::{Secrets, references};
 use crate::target::Target;
-use crate::vault::Vault;
 
 /// What was found.
 pub struct Found {
@@ -27,24 +27,24 @@ pub struct Found {
 /// Reads all that `target` refers to.
 ///
 /// # Errors
-/// [`Trouble::Secrets`] with all that is missing; [`Trouble::Store`] if Redis's URL is none;
-/// [`Trouble::Api`].
+/// [`ReconcileError::Secrets`] with all that is missing; [`ReconcileError::Store`] if Redis's URL is none;
+/// [`ReconcileError::Api`].
 pub async fn dereference(
-    vault: &Vault,
+    secret_cache: &SecretCache,
     caches: &Caches,
     target: &Target,
-) -> Result<Found, Trouble> {
+) -> Result<Found, ReconcileError> {
     let named = references(&target.plan);
     let mut found: Vec<Arc<Secret>> = Vec::new();
     for reference in &named {
         let known =
             found.iter().any(|secret| secret.metadata.name.as_deref() == Some(&reference.name));
         if !known {
-            found.extend(vault.get(&target.namespace, &reference.name).await?);
+            found.extend(secret_cache.get(&target.namespace, &reference.name).await?);
         }
     }
     if matches!(target.plan.redis.source, RedisSource::Managed(_)) {
-        found.push(own_secret(vault, caches, target).await?);
+        found.push(own_secret(secret_cache, caches, target).await?);
     }
     let mut secrets = Secrets::default();
     for secret in &found {
@@ -53,7 +53,7 @@ pub async fn dereference(
     let problems: Vec<_> =
         named.iter().filter_map(|reference| secrets.problem(reference)).collect();
     if !problems.is_empty() {
-        return Err(Trouble::Secrets(problems));
+        return Err(ReconcileError::Secrets(problems));
     }
     let redis = redis_config(target, &found)?;
     Ok(Found { secrets, redis })
@@ -62,35 +62,35 @@ pub async fn dereference(
 /// The Secret of the managed Redis. Made if it is not there, and never written again: a lost
 /// password would be a lost Redis.
 async fn own_secret(
-    vault: &Vault,
+    secret_cache: &SecretCache,
     caches: &Caches,
     target: &Target,
-) -> Result<Arc<Secret>, Trouble> {
+) -> Result<Arc<Secret>, ReconcileError> {
     let (name, namespace) = (names::redis(&target.name), &target.namespace);
     let new = || redis::secret::build(target, redis::secret::generate_password());
     let found = if caches.get::<StatefulSet>(namespace, &name).is_some() {
-        vault.get(namespace, &name).await?
+        secret_cache.get(namespace, &name).await?
     } else {
         // A new queue has none: making one is the cheapest way to ask.
-        match vault.create(namespace, &new()).await {
+        match secret_cache.create(namespace, &new()).await {
             Ok(made) => Some(made),
-            Err(error) if error.code() == Some(409) => vault.get(namespace, &name).await?,
+            Err(error) if error.code() == Some(409) => secret_cache.get(namespace, &name).await?,
             Err(error) => return Err(error.into()),
         }
     };
     let secret = match found {
         Some(secret) => secret,
-        None => vault.create(namespace, &new()).await?,
+        None => secret_cache.create(namespace, &new()).await?,
     };
     let owners = secret.metadata.owner_references.as_deref().unwrap_or_default();
     if owners.iter().any(|owner| owner.uid == target.owner.uid) {
         Ok(secret)
     } else {
-        Err(Trouble::Foreign { kind: "Secret".to_owned(), name })
+        Err(ReconcileError::Foreign { kind: "Secret".to_owned(), name })
     }
 }
 
-fn redis_config(target: &Target, found: &[Arc<Secret>]) -> Result<RedisConfig, Trouble> {
+fn redis_config(target: &Target, found: &[Arc<Secret>]) -> Result<RedisConfig, ReconcileError> {
     let value = |name: &str, key: &str| {
         let secret = found.iter().find(|secret| secret.metadata.name.as_deref() == Some(name))?;
         let value = secret.data.as_ref()?.get(key)?;

@@ -11,7 +11,7 @@ pub const API_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A call to the API server failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ApiError {
+pub enum CallError {
     /// It was refused, or did not arrive.
     #[error("{doing}: {}", words(.cause))]
     Failed {
@@ -28,7 +28,7 @@ pub enum ApiError {
     },
 }
 
-impl ApiError {
+impl CallError {
     /// The HTTP status, if the API server gave one.
     pub fn code(&self) -> Option<u16> {
         match self {
@@ -38,7 +38,7 @@ impl ApiError {
     }
 }
 
-impl ApiError {
+impl CallError {
     /// Whether the API server found what was sent wrong. An apply with a value of the wrong kind is
     /// answered with 500, though nothing failed but what was applied.
     pub fn is_refusal(&self) -> bool {
@@ -68,17 +68,17 @@ fn words(cause: &kube::Error) -> String {
 pub async fn call<T>(
     doing: impl Into<String> + Send,
     call: impl Future<Output = kube::Result<T>> + Send,
-) -> Result<T, ApiError> {
+) -> Result<T, CallError> {
     match tokio::time::timeout(API_DEADLINE, call).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(cause)) => Err(ApiError::Failed { doing: doing.into(), cause }),
-        Err(_) => Err(ApiError::Timeout { doing: doing.into() }),
+        Ok(Err(cause)) => Err(CallError::Failed { doing: doing.into(), cause }),
+        Err(_) => Err(CallError::Timeout { doing: doing.into() }),
     }
 }
 
 /// Why a queue's objects are not as its spec says.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum ReconcileError {
     /// The spec is wrong. What runs is left as it is.
     #[error("{0}")]
     Refused(Problems),
@@ -100,18 +100,18 @@ pub enum Trouble {
     Store(#[from] bookingq_store::StoreError),
     /// The API server.
     #[error(transparent)]
-    Api(#[from] ApiError),
+    Api(#[from] CallError),
 }
 
-impl Trouble {
+impl ReconcileError {
     /// The word in conditions and events.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Refused(_) => "InvalidSpec",
             Self::Secrets(_) => "SecretMissing",
-            Self::Foreign { .. } => "NameTaken",
-            Self::Store(_) => "InvalidRedis",
-            Self::Api(error) if error.is_refusal() => "Refused",
+            Self::Foreign { .. } => "NameConflict",
+            Self::Store(_) => "InvalidRedisConfig",
+            Self::Api(error) if error.is_refusal() => "ApplyRejected",
             Self::Api(_) => "ApiServerUnavailable",
         }
     }
@@ -138,7 +138,7 @@ mod tests {
         let message = "failed to convert new object (shop/a; apps/v1, Kind=Deployment) to proper version: no quantity";
         let status = Status::failure(message, "").with_code(500);
         let cause = kube::Error::Api(Box::new(status));
-        let error = ApiError::Failed { doing: "apply Deployment a".to_owned(), cause };
+        let error = CallError::Failed { doing: "apply Deployment a".to_owned(), cause };
         assert!(error.is_refusal());
         assert_eq!(error.to_string(), format!("apply Deployment a: {message}"));
     }

@@ -19,7 +19,7 @@ use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::error::ApiError;
+use crate::error::CallError;
 use crate::fence::Fence;
 
 /// How an election is held.
@@ -58,7 +58,7 @@ impl Election {
 
 /// How leading ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum LeadershipEnd {
     /// We were asked to leave.
     Left,
     /// The lease could not be renewed in time, or is somebody else's: the process must end.
@@ -67,7 +67,7 @@ pub enum End {
 
 /// What one try found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum LeaseState {
     Ours,
     Theirs,
 }
@@ -94,12 +94,12 @@ impl Candidate {
         loop {
             let started = Instant::now();
             match self.attempt().await {
-                Ok(Standing::Ours) => {
+                Ok(LeaseState::Ours) => {
                     self.fence.open_until(started + self.election.give_up);
                     info!(lease = self.election.name, "leading");
                     return true;
                 }
-                Ok(Standing::Theirs) => {}
+                Ok(LeaseState::Theirs) => {}
                 Err(error) => warn!(%error, "the lease could not be asked for"),
             }
             if !self.pause(leaving).await {
@@ -109,24 +109,24 @@ impl Candidate {
     }
 
     /// Renews until the end. The lease is given back if we were asked to leave.
-    pub async fn hold(mut self, leaving: &CancellationToken) -> End {
+    pub async fn hold(mut self, leaving: &CancellationToken) -> LeadershipEnd {
         let mut renewed = Instant::now();
         while self.pause(leaving).await {
             let started = Instant::now();
             match self.attempt().await {
                 // Counted from before the request: what it took is not ours.
-                Ok(Standing::Ours) => {
+                Ok(LeaseState::Ours) => {
                     renewed = started;
                     self.fence.open_until(renewed + self.election.give_up);
                 }
-                Ok(Standing::Theirs) => return self.lost("somebody else holds the lease"),
+                Ok(LeaseState::Theirs) => return self.lost("somebody else holds the lease"),
                 Err(error) => warn!(%error, "the lease was not renewed"),
             }
             if renewed.elapsed() >= self.election.give_up {
                 return self.lost("the lease could not be renewed in time");
             }
         }
-        End::Left
+        LeadershipEnd::Left
     }
 
     /// Gives the lease back, so that the next leader need not wait; call when nothing writes any
@@ -151,10 +151,10 @@ impl Candidate {
         }
     }
 
-    fn lost(&self, why: &str) -> End {
+    fn lost(&self, why: &str) -> LeadershipEnd {
         self.fence.close();
         warn!(lease = self.election.name, why, "not the leader any more");
-        End::Lost
+        LeadershipEnd::Lost
     }
 
     /// A jittered wait; `false` if `leaving` came first.
@@ -167,18 +167,18 @@ impl Candidate {
     }
 
     /// Takes or renews the lease if it is free, expired or ours.
-    async fn attempt(&mut self) -> Result<Standing, ApiError> {
+    async fn attempt(&mut self) -> Result<LeaseState, CallError> {
         // Half of what is left after one pause: a request that hangs must leave time for another.
         let deadline = self.election.give_up.saturating_sub(self.election.retry) / 2;
         let attempt = self.ask();
         match tokio::time::timeout(deadline, attempt).await {
             Ok(answer) => answer
-                .map_err(|cause| ApiError::Failed { doing: "take the lease".to_owned(), cause }),
-            Err(_) => Err(ApiError::Timeout { doing: "take the lease".to_owned() }),
+                .map_err(|cause| CallError::Failed { doing: "take the lease".to_owned(), cause }),
+            Err(_) => Err(CallError::Timeout { doing: "take the lease".to_owned() }),
         }
     }
 
-    async fn ask(&mut self) -> kube::Result<Standing> {
+    async fn ask(&mut self) -> kube::Result<LeaseState> {
         let Some(lease) = self.api.get_opt(&self.election.name).await? else {
             let lease = Lease {
                 metadata: ObjectMeta {
@@ -191,7 +191,7 @@ impl Candidate {
         };
         let spec = lease.spec.clone().unwrap_or_default();
         if !self.may_take(&spec, Instant::now()) {
-            return Ok(Standing::Theirs);
+            return Ok(LeaseState::Theirs);
         }
         let renewed = Lease { spec: Some(self.ours(&spec)), ..lease };
         settled(self.api.replace(&self.election.name, &PostParams::default(), &renewed).await)
@@ -231,10 +231,10 @@ impl Candidate {
 }
 
 /// A conflict means that somebody else was faster.
-fn settled(written: kube::Result<Lease>) -> kube::Result<Standing> {
+fn settled(written: kube::Result<Lease>) -> kube::Result<LeaseState> {
     match written {
-        Ok(_) => Ok(Standing::Ours),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Standing::Theirs),
+        Ok(_) => Ok(LeaseState::Ours),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(LeaseState::Theirs),
         Err(error) => Err(error),
     }
 }

@@ -5,23 +5,23 @@
 //! ```
 
 pub mod apply;
+pub mod autoscaler;
 pub mod build;
+pub mod cached_object;
 pub mod caches;
 pub mod conditions;
 pub mod controller;
 pub mod dereference;
+pub mod environment;
 pub mod error;
 pub mod events;
 pub mod fence;
-pub mod fleet;
-pub mod known;
 pub mod leader;
 pub mod merge;
 pub mod metrics;
 pub mod operator;
 pub mod reconcile;
+pub mod secret_cache;
 pub mod secrets;
-pub mod site;
 pub mod status;
 pub mod target;
-pub mod vault;

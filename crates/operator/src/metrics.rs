@@ -25,7 +25,7 @@ pub struct Metrics {
 pub struct Families {
     /// `leading`: 1 while this operator is the one that writes.
     pub leading: IntGauge,
-    /// `reconciles_total{outcome}`: `ok`, or the reason of the trouble.
+    /// `reconciles_total{outcome}`: `ok`, or the reason of the error.
     pub reconciles: IntCounterVec,
     /// `reconcile_duration_seconds`: their duration.
     pub reconcile_duration: Histogram,
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     fn queue(name: &str, spec: &serde_json::Value) -> Watched {
-        let conditions: Vec<_> = [("Ready", "True"), ("Sweeper", "Unknown")]
+        let conditions: Vec<_> = [("Ready", "True"), ("SweeperHealthy", "Unknown")]
             .into_iter()
             .map(|(type_, status)| {
                 json!({ "type": type_, "status": status, "reason": "R", "message": "", "lastTransitionTime": "2026-11-01T00:00:00Z" })
@@ -188,7 +188,7 @@ mod tests {
         };
         let told = text();
         for (queue, type_, value) in
-            [("concert", "Ready", 1), ("concert", "Sweeper", -1), ("odd", "Ready", 0)]
+            [("concert", "Ready", 1), ("concert", "SweeperHealthy", -1), ("odd", "Ready", 0)]
         {
             assert!(told.contains(&format!("{} {value}\n", series(queue, type_))), "{told}");
         }

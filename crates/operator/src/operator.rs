@@ -8,9 +8,9 @@ use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use tokio_util::sync::CancellationToken;
 
-use crate::controller::{self, Settings};
+use crate::controller::{self, ControllerSettings};
 use crate::fence::Fence;
-use crate::leader::{Candidate, Election, End};
+use crate::leader::{Candidate, Election, LeadershipEnd};
 use crate::metrics::Metrics;
 
 /// Why an operator cannot start or go on.
@@ -39,7 +39,7 @@ pub enum OperatorError {
 /// # Errors
 /// [`OperatorError`]; among them [`OperatorError::Lost`], after which the process must end.
 pub async fn run(
-    settings: Settings,
+    settings: ControllerSettings,
     election: Election,
     admin: Option<SocketAddr>,
     leaving: CancellationToken,
@@ -68,7 +68,7 @@ pub async fn run(
 /// [`OperatorError::Lost`], [`OperatorError::Client`].
 pub async fn lead(
     config: Config,
-    settings: Settings,
+    settings: ControllerSettings,
     election: Election,
     metrics: Metrics,
     leaving: CancellationToken,
@@ -88,17 +88,17 @@ pub async fn lead(
         controller::run(fenced, settings, metrics, leaving).await;
         done.cancel();
         // What decides is how holding ends.
-        std::future::pending::<End>().await
+        std::future::pending::<LeadershipEnd>().await
     };
     let end = tokio::select! {
         end = candidate.hold(&done) => end,
         end = controlling => end,
     };
     match end {
-        End::Left => {
+        LeadershipEnd::Left => {
             Candidate::resign(free, &election, &fence).await;
             Ok(())
         }
-        End::Lost => Err(OperatorError::Lost),
+        LeadershipEnd::Lost => Err(OperatorError::Lost),
     }
 }

@@ -9,11 +9,11 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 use serde_json::json;
 
+use crate::autoscaler::scaling_now;
 use crate::build::names::{self, Part};
 use crate::caches::{Key, Watched};
-use crate::conditions::{Picture, conditions};
-use crate::error::{ApiError, call};
-use crate::fleet::scaling_now;
+use crate::conditions::{StatusInputs, conditions};
+use crate::error::{CallError, call};
 
 /// Writes statuses, and remembers what it wrote on top of which version: the watch lags behind our
 /// own writes.
@@ -28,21 +28,21 @@ impl StatusWriter {
         Self { client, written: Mutex::default() }
     }
 
-    /// Writes what `picture` amounts to, if the queue's status does not say so already.
+    /// Writes what `inputs` amounts to, if the queue's status does not say so already.
     ///
     /// # Errors
-    /// [`ApiError`].
+    /// [`CallError`].
     pub async fn write(
         &self,
         key: &Key,
         queue: &BookingQueue,
-        picture: &Picture<'_>,
-    ) -> Result<(), ApiError> {
+        inputs: &StatusInputs<'_>,
+    ) -> Result<(), CallError> {
         let version = queue.resource_version();
         let last = self.written.lock().get(key).filter(|(seen, _)| *seen == version).cloned();
         let before =
             last.map(|(_, status)| status).or_else(|| queue.status.clone()).unwrap_or_default();
-        let status = compose(queue, picture, &before);
+        let status = compose(queue, inputs, &before);
         if status == before {
             return Ok(());
         }
@@ -54,13 +54,13 @@ impl StatusWriter {
     /// Writes the status of a queue that could not be decoded.
     ///
     /// # Errors
-    /// [`ApiError`].
+    /// [`CallError`].
     pub async fn write_undecodable(
         &self,
         key: &Key,
         queue: &Watched,
-        picture: &Picture<'_>,
-    ) -> Result<(), ApiError> {
+        inputs: &StatusInputs<'_>,
+    ) -> Result<(), CallError> {
         let generation = queue.meta().generation;
         let known = self
             .written
@@ -71,7 +71,7 @@ impl StatusWriter {
             return Ok(());
         }
         let status = BookingQueueStatus {
-            conditions: conditions(picture, &[], &scaling_now()),
+            conditions: conditions(inputs, &[], &scaling_now()),
             observed_generation: generation,
             ..BookingQueueStatus::default()
         };
@@ -91,7 +91,7 @@ impl StatusWriter {
         namespace: &str,
         name: &str,
         status: &BookingQueueStatus,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), CallError> {
         let api: Api<BookingQueue> = Api::namespaced(self.client.clone(), namespace);
         // Applied, so that a field we no longer say goes away.
         let patch = Patch::Apply(json!({
@@ -102,7 +102,7 @@ impl StatusWriter {
         let parameters = PatchParams::apply(names::MANAGER).force();
         match call("write the status", api.patch_status(name, &parameters, &patch)).await {
             // The answer cannot be decoded where the queue cannot; it was written all the same.
-            Ok(_) | Err(ApiError::Failed { cause: kube::Error::SerdeError(_), .. }) => Ok(()),
+            Ok(_) | Err(CallError::Failed { cause: kube::Error::SerdeError(_), .. }) => Ok(()),
             // Gone in the meantime.
             Err(error) if error.code() == Some(404) => Ok(()),
             Err(error) => Err(error),
@@ -113,15 +113,15 @@ impl StatusWriter {
 /// The whole status. What the queue's loop has not seen yet stays as it was told last.
 fn compose(
     queue: &BookingQueue,
-    picture: &Picture<'_>,
+    inputs: &StatusInputs<'_>,
     before: &BookingQueueStatus,
 ) -> BookingQueueStatus {
-    let line = picture.observation.and_then(|seen| seen.line);
-    let scaling = picture.observation.and_then(|seen| seen.scaling.clone());
+    let line = inputs.observation.and_then(|seen| seen.line);
+    let scaling = inputs.observation.and_then(|seen| seen.scaling.clone());
     BookingQueueStatus {
-        conditions: conditions(picture, &before.conditions, &scaling_now()),
-        observed_generation: picture.generation,
-        replicas: picture.workers.map_or(0, |workers| workers.replicas),
+        conditions: conditions(inputs, &before.conditions, &scaling_now()),
+        observed_generation: inputs.generation,
+        replicas: inputs.workers.map_or(0, |workers| workers.replicas),
         selector: Some(names::selector_text(&queue.name_any(), Part::Worker)),
         backlog: line.map(|line| line.backlog).or(before.backlog),
         in_flight: line.map(|line| line.in_flight).or(before.in_flight),

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use bookingq_api::BookingQueue;
 use bookingq_operator::build::{self, Objects};
+use bookingq_operator::environment::OperatorEnvironment;
 use bookingq_operator::secrets::{Secrets, references};
-use bookingq_operator::site::Site;
 use bookingq_operator::target::Target;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -51,8 +51,8 @@ fn secrets(found: &[Secret]) -> Secrets {
     secrets
 }
 
-fn site() -> Site {
-    Site {
+fn environment() -> OperatorEnvironment {
+    OperatorEnvironment {
         image: "ghcr.io/bookingqueue/bookingq:0.1.0".to_owned(),
         namespace: "bookingq-system".to_owned(),
     }
@@ -80,7 +80,7 @@ fn check(name: &str, spec: &Value, found: &[Secret]) -> Objects {
     for reference in references(&target.plan) {
         assert_eq!(secrets.problem(&reference), None);
     }
-    let objects = build::build(&target, &secrets, &site()).unwrap();
+    let objects = build::build(&target, &secrets, &environment()).unwrap();
     let (file, text) = (folder().join(format!("{name}.yaml")), documents(&objects));
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&file, &text).unwrap();
@@ -183,7 +183,7 @@ fn an_overlay_that_makes_no_pod_is_refused() {
         "worker": { "podTemplate": { "spec": { "containers": "many" } } },
     });
     let target = Target::resolve(&queue("concert", &spec)).unwrap();
-    let problems = build::build(&target, &Secrets::default(), &site()).unwrap_err().0;
+    let problems = build::build(&target, &Secrets::default(), &environment()).unwrap_err().0;
     assert_eq!(problems[0].path, "spec.worker.podTemplate");
 }
 

@@ -48,6 +48,11 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// Too much at once, with the usual time to retry.
+    pub fn overloaded() -> Self {
+        Self::Overloaded { retry_after: Duration::from_secs(1) }
+    }
+
     /// The reason of the closed set.
     pub fn reason(&self) -> ErrorReason {
         match self {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bookingq_core::limits::MAX_REASON_BYTES;
+use bookingq_core::time;
 
 /// Longest lease, hold, retry wait or retention: 100 years. It keeps every moment below 10^14 ms,
 /// the largest whole number that Lua writes without an exponent.
@@ -11,6 +12,11 @@ pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// The span, at most [`LONGEST`].
 pub fn span(duration: Duration) -> Duration {
     duration.min(LONGEST)
+}
+
+/// The span in milliseconds, as scripts and records count it.
+pub fn millis(duration: Duration) -> u64 {
+    time::millis(span(duration))
 }
 
 /// A task's slot time in microseconds, at most a year, so that the sum over a batch stays a whole

@@ -71,7 +71,7 @@ pub struct AdminPort {
 }
 
 #[derive(Clone)]
-struct AdminState {
+struct ProcessState {
     metrics: MetricsRegistry,
     readiness: Arc<Readiness>,
 }
@@ -100,22 +100,36 @@ impl AdminPort {
         metrics: MetricsRegistry,
         readiness: Arc<Readiness>,
     ) -> Result<(), ServeError> {
+        self.serve_with(Router::new(), metrics, readiness).await
+    }
+
+    /// Serves `routes` as well, until dropped.
+    ///
+    /// # Errors
+    /// [`ServeError::Admin`].
+    pub async fn serve_with(
+        self,
+        routes: Router,
+        metrics: MetricsRegistry,
+        readiness: Arc<Readiness>,
+    ) -> Result<(), ServeError> {
         let router = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(render))
-            .with_state(AdminState { metrics, readiness });
+            .with_state(ProcessState { metrics, readiness })
+            .merge(routes);
         axum::serve(self.listener, router).await.map_err(ServeError::Admin)
     }
 }
 
-async fn ready(State(state): State<AdminState>) -> (StatusCode, String) {
+async fn ready(State(state): State<ProcessState>) -> (StatusCode, String) {
     match state.readiness.check() {
         Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
 
-async fn render(State(state): State<AdminState>) -> impl IntoResponse {
+async fn render(State(state): State<ProcessState>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render())
 }

@@ -1,10 +1,10 @@
-//! The frame of every long-running process: what workers, sweepers and the operator share and what
-//! says nothing about queues.
+//! The frame of every long-running process: everything that workers, sweepers and the operator share
+//! and that has nothing to do with queues.
 //!
 //! ```text
 //!   signals ──> (the process) ──> admin: /healthz, /readyz, /metrics
 //!                    |              '── metrics: one registry for each process or worker
-//!                    |── tls: certificate files
+//!                    |── tls: certificate files, read again when they change
 //!                    '── telemetry: logs and traces; trace: W3C context in and out
 //! ```
 
@@ -43,6 +43,14 @@ pub enum ServeError {
         /// The cause.
         cause: std::io::Error,
     },
+    /// A certificate or key is not usable.
+    #[error("cannot use {path}: {cause}")]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        cause: String,
+    },
     /// The admin port closed.
     #[error("the admin port closed: {0}")]
     Admin(std::io::Error),
@@ -60,4 +68,11 @@ pub async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Se
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
+}
+
+/// The host (in Kubernetes, the Pod) and the process: unique among the processes of a queue.
+pub fn own_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    format!("{}-{}", if host.is_empty() { "bookingq" } else { host }, std::process::id())
 }

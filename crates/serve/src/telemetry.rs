@@ -45,7 +45,7 @@ pub enum TelemetryError {
     Filter {
         /// Its value.
         value: String,
-        /// What is wrong with it.
+        /// The cause.
         cause: tracing_subscriber::filter::ParseError,
     },
     /// The trace endpoint cannot be used.
@@ -83,7 +83,11 @@ impl Telemetry {
         flags: &TelemetryFlags,
         default_level: LevelFilter,
     ) -> Result<Self, TelemetryError> {
-        let traces = flags.otlp_endpoint.as_deref().map(traces::provider).transpose()?;
+        let traces = flags.otlp_endpoint.as_deref().map(|endpoint| {
+            let refused = || TelemetryError::Endpoint(endpoint.to_owned());
+            traces::provider(endpoint).ok_or_else(refused)
+        });
+        let traces = traces.transpose()?;
         let format = flags.log_format.unwrap_or_else(|| {
             if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json }
         });

@@ -1,7 +1,5 @@
 //! Traces across processes: the W3C `traceparent` of a request, through the store, to the services.
 
-use std::collections::HashMap;
-
 use opentelemetry::global::get_text_map_propagator;
 use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::TraceContextExt as _;
@@ -23,18 +21,18 @@ pub fn incoming(metadata: &MetadataMap) -> Option<String> {
 /// Makes `span` a child of the request that created the booking. Does nothing without a trace, or
 /// without a propagator.
 pub fn continue_from(span: &Span, traceparent: Option<&str>) {
-    struct Carrier(HashMap<String, String>);
-    impl Extractor for Carrier {
+    struct IncomingHeader<'a>(&'a str);
+    impl Extractor for IncomingHeader<'_> {
         fn get(&self, key: &str) -> Option<&str> {
-            self.0.get(key).map(String::as_str)
+            (key == TRACEPARENT).then_some(self.0)
         }
         fn keys(&self) -> Vec<&str> {
-            self.0.keys().map(String::as_str).collect()
+            vec![TRACEPARENT]
         }
     }
     let Some(traceparent) = traceparent else { return };
-    let carrier = Carrier(HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]));
-    let context = get_text_map_propagator(|propagator| propagator.extract(&carrier));
+    let header = IncomingHeader(traceparent);
+    let context = get_text_map_propagator(|propagator| propagator.extract(&header));
     if context.span().span_context().is_valid() {
         // Fails only when no OpenTelemetry layer is installed: then there is nothing to continue.
         let _ = span.set_parent(context);
@@ -43,8 +41,8 @@ pub fn continue_from(span: &Span, traceparent: Option<&str>) {
 
 /// Writes the current span's context into the headers of a call. Does nothing without a propagator.
 pub fn inject(metadata: &mut MetadataMap) {
-    struct Carrier<'a>(&'a mut MetadataMap);
-    impl Injector for Carrier<'_> {
+    struct OutgoingHeaders<'a>(&'a mut MetadataMap);
+    impl Injector for OutgoingHeaders<'_> {
         fn set(&mut self, key: &str, value: String) {
             if let (Ok(key), Ok(value)) = (MetadataKey::from_bytes(key.as_bytes()), value.parse()) {
                 self.0.insert(key, value);
@@ -53,6 +51,6 @@ pub fn inject(metadata: &mut MetadataMap) {
     }
     let context = Span::current().context();
     get_text_map_propagator(|propagator| {
-        propagator.inject_context(&context, &mut Carrier(metadata));
+        propagator.inject_context(&context, &mut OutgoingHeaders(metadata));
     });
 }

@@ -1,20 +1,20 @@
-//! The HTTP port: look into the ledger and the record, and make trouble.
+//! The HTTP port: shows the ledger and the deliveries, and changes the faults.
 //!
-//! | request | what |
+//! | request | response |
 //! |---|---|
-//! | `GET /ledger` | the ledger in numbers |
-//! | `GET /ledger/bookings?from=0&limit=1000` | its entries, in the order of their first call; at most 10,000 at once |
+//! | `GET /ledger` | the ledger's totals |
+//! | `GET /ledger/bookings?from=0&limit=1000` | its entries by first call; at most 10,000 |
 //! | `GET /ledger/bookings/{id}` | one entry |
 //! | `GET /ledger/overlaps` | the first clients that held two reservations at once |
-//! | `GET /clients/{id}` | what the Realtime Service was told for a client |
-//! | `GET /stats` | all it was told, in numbers, and the last tick |
-//! | `GET /faults?service=booking` | the faults now |
-//! | `PUT /faults?service=booking` | changes the keys in the JSON body: `{"errors":"5%","latency":"20ms"}` |
-//! | `POST /pause?service=booking&for=30s` | calls hang, for a time or until resumed |
-//! | `POST /resume?service=booking` | calls go through again |
-//! | `GET /healthz` | 200 |
+//! | `GET /clients/{id}` | the updates of one client, as the Realtime Service received them |
+//! | `GET /stats` | the totals of all updates, and the last tick |
+//! | `GET /faults?service=booking` | the current faults |
+//! | `PUT /faults?service=booking` | changes faults: `{"errors":"5%","latency":"20ms"}` |
+//! | `POST /pause?service=booking&for=30s` | lets calls hang, for a time or until resumed |
+//! | `POST /resume?service=booking` | lets calls through again |
+//! | `GET /healthz`, `/readyz`, `/metrics` | as on every process |
 //!
-//! `service` is booking (when not said), ticket or realtime.
+//! `service` is booking (the default), ticket or realtime.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,37 +28,35 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bookingq_core::Invalid;
+use bookingq_serve::{AdminPort, MetricsRegistry, Readiness, ServeError};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-use crate::booking::Shop;
-use crate::conduct::Conduct;
-use crate::realtime::Record;
-use crate::server::{Served, SimError};
+use crate::booking::BookingBackend;
+use crate::fault_injector::FaultInjector;
+use crate::realtime::RealtimeBackend;
+use crate::server::{RunningServer, SimError};
 use crate::spec::parse_duration;
 
 const PAGE: usize = 1000;
-const LARGEST_PAGE: usize = 10_000;
+const MAX_PAGE: usize = 10_000;
 const BOOKING_FAULTS: &str = "latency, jitter, errors, lost_replies, rejects, confirm_rejects";
 const SERVICE_FAULTS: &str = "latency, jitter, errors, lost_replies";
 
-/// What can be looked at and changed. What is absent does not run.
+/// The running services.
 #[derive(Debug, Clone)]
-pub(crate) struct Desk {
-    pub(crate) shop: Option<Arc<Shop>>,
-    pub(crate) ticket: Option<Arc<Conduct>>,
-    pub(crate) realtime: Option<Arc<Conduct>>,
-    pub(crate) record: Option<Arc<Record>>,
+pub struct AdminState {
+    pub booking: Option<Arc<BookingBackend>>,
+    pub ticket: Option<Arc<FaultInjector>>,
+    pub realtime: Option<Arc<RealtimeBackend>>,
 }
 
 /// Opens the port (0: any free one).
-pub(crate) async fn serve(listen: SocketAddr, desk: Desk) -> Result<Served, SimError> {
-    let refused = |source| SimError::Listen { address: listen, source };
-    let listener = TcpListener::bind(listen).await.map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
-    let router = Router::new()
-        .route("/healthz", get(|| async { "ok" }))
+pub async fn serve(listen: SocketAddr, state: AdminState) -> Result<RunningServer, SimError> {
+    let port = AdminPort::bind(listen).await?;
+    let address = port.address();
+    let metrics = MetricsRegistry::new("bookingq_sim", &[]).map_err(ServeError::Metrics)?;
+    let routes = Router::new()
         .route("/ledger", get(ledger))
         .route("/ledger/bookings", get(bookings))
         .route("/ledger/bookings/{id}", get(booking))
@@ -68,22 +66,22 @@ pub(crate) async fn serve(listen: SocketAddr, desk: Desk) -> Result<Served, SimE
         .route("/faults", get(faults).put(set_faults))
         .route("/pause", post(pause))
         .route("/resume", post(resume))
-        .with_state(desk);
-    Ok(Served::spawn(address, |stop| async move {
-        let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = server.await {
+        .with_state(state);
+    Ok(RunningServer::spawn(address, |stop| async move {
+        let served = port.serve_with(routes, metrics, Readiness::ready());
+        if let Some(Err(error)) = stop.run_until_cancelled(served).await {
             tracing::error!(%address, %error, "the simulator's HTTP port closed");
         }
     }))
 }
 
-/// Why a request was refused: always a JSON object with `error`.
-enum Refused {
+/// Why a request is refused: a JSON object with `error`.
+enum AdminRefusal {
     NotFound(&'static str),
     Invalid(String),
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for AdminRefusal {
     fn into_response(self) -> Response {
         let (status, error) = match self {
             Self::NotFound(what) => (StatusCode::NOT_FOUND, what.to_owned()),
@@ -93,42 +91,48 @@ impl IntoResponse for Refused {
     }
 }
 
-impl From<Invalid> for Refused {
+impl From<Invalid> for AdminRefusal {
     fn from(invalid: Invalid) -> Self {
         Self::Invalid(invalid.to_string())
     }
 }
 
-impl From<QueryRejection> for Refused {
+impl From<QueryRejection> for AdminRefusal {
     fn from(rejection: QueryRejection) -> Self {
         Self::Invalid(rejection.body_text())
     }
 }
 
-type Answer = Result<Json<Value>, Refused>;
+type AdminAnswer = Result<Json<Value>, AdminRefusal>;
 
-impl Desk {
-    fn shop(&self) -> Result<&Arc<Shop>, Refused> {
-        self.shop.as_ref().ok_or(Refused::NotFound("no Booking Service is simulated here"))
+impl AdminState {
+    fn booking(&self) -> Result<&BookingBackend, AdminRefusal> {
+        self.booking
+            .as_deref()
+            .ok_or(AdminRefusal::NotFound("no Booking Service is simulated here"))
     }
 
-    fn record(&self) -> Result<&Arc<Record>, Refused> {
-        self.record.as_ref().ok_or(Refused::NotFound("no Realtime Service is simulated here"))
+    fn realtime(&self) -> Result<&RealtimeBackend, AdminRefusal> {
+        self.realtime
+            .as_deref()
+            .ok_or(AdminRefusal::NotFound("no Realtime Service is simulated here"))
     }
 
-    fn conduct(&self, service: Service) -> Result<&Conduct, Refused> {
-        let conduct = match service {
-            Service::Booking => return self.shop().map(|shop| shop.conduct()),
-            Service::Ticket => self.ticket.as_deref(),
-            Service::Realtime => self.realtime.as_deref(),
-        };
-        conduct.ok_or(Refused::NotFound("this service is not simulated here"))
+    fn injector(&self, service: SimulatedService) -> Result<&FaultInjector, AdminRefusal> {
+        match service {
+            SimulatedService::Booking => self.booking().map(BookingBackend::injector),
+            SimulatedService::Realtime => self.realtime().map(RealtimeBackend::injector),
+            SimulatedService::Ticket => self
+                .ticket
+                .as_deref()
+                .ok_or(AdminRefusal::NotFound("no Ticket Service is simulated here")),
+        }
     }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Service {
+enum SimulatedService {
     #[default]
     Booking,
     Ticket,
@@ -137,118 +141,121 @@ enum Service {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Which {
+struct ServiceQuery {
     #[serde(default)]
-    service: Service,
+    service: SimulatedService,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Pause {
+struct PauseQuery {
     #[serde(default)]
-    service: Service,
+    service: SimulatedService,
     r#for: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Page {
+struct PageQuery {
     from: usize,
     limit: usize,
 }
 
-impl Default for Page {
+impl Default for PageQuery {
     fn default() -> Self {
         Self { from: 0, limit: PAGE }
     }
 }
 
-async fn ledger(State(desk): State<Desk>) -> Answer {
-    Ok(Json(json!(desk.shop()?.totals())))
+type QueryOf<T> = Result<Query<T>, QueryRejection>;
+
+async fn ledger(State(state): State<AdminState>) -> AdminAnswer {
+    Ok(Json(json!(state.booking()?.ledger().totals())))
 }
 
-async fn bookings(State(desk): State<Desk>, page: Result<Query<Page>, QueryRejection>) -> Answer {
-    let Query(Page { from, limit }) = page?;
-    let (total, bookings) = desk.shop()?.page(from, limit.min(LARGEST_PAGE));
-    Ok(Json(json!({ "total": total, "from": from, "bookings": bookings })))
+async fn bookings(State(state): State<AdminState>, page: QueryOf<PageQuery>) -> AdminAnswer {
+    let Query(PageQuery { from, limit }) = page?;
+    let ledger = state.booking()?.ledger();
+    let entries = ledger.entries();
+    let page: Vec<_> = entries.iter().skip(from).take(limit.min(MAX_PAGE)).collect();
+    Ok(Json(json!({ "total": entries.len(), "from": from, "bookings": page })))
 }
 
-async fn booking(State(desk): State<Desk>, Path(id): Path<String>) -> Answer {
-    let entry =
-        desk.shop()?.entry(&id).ok_or(Refused::NotFound("the ledger has no such booking"))?;
-    Ok(Json(json!(entry)))
+async fn booking(State(state): State<AdminState>, Path(id): Path<String>) -> AdminAnswer {
+    let ledger = state.booking()?.ledger();
+    let entry = ledger.entry(&id);
+    Ok(Json(json!(entry.ok_or(AdminRefusal::NotFound("the ledger has no such booking"))?)))
 }
 
-async fn overlaps(State(desk): State<Desk>) -> Answer {
-    Ok(Json(json!(desk.shop()?.overlaps())))
+async fn overlaps(State(state): State<AdminState>) -> AdminAnswer {
+    Ok(Json(json!(state.booking()?.ledger().overlaps())))
 }
 
-async fn client(State(desk): State<Desk>, Path(id): Path<String>) -> Answer {
-    let record =
-        desk.record()?.client(&id).ok_or(Refused::NotFound("this client was told nothing"))?;
-    Ok(Json(json!(record)))
+async fn client(State(state): State<AdminState>, Path(id): Path<String>) -> AdminAnswer {
+    let deliveries = state.realtime()?.deliveries();
+    let client = deliveries.client(&id);
+    Ok(Json(json!(client.ok_or(AdminRefusal::NotFound("this client received no update"))?)))
 }
 
-async fn stats(State(desk): State<Desk>) -> Answer {
-    let record = desk.record()?;
-    Ok(Json(json!({ "told": record.totals(), "tick": record.tick() })))
+async fn stats(State(state): State<AdminState>) -> AdminAnswer {
+    let deliveries = state.realtime()?.deliveries();
+    Ok(Json(json!({ "deliveries": deliveries.totals(), "tick": deliveries.tick() })))
 }
 
-async fn faults(State(desk): State<Desk>, which: Result<Query<Which>, QueryRejection>) -> Answer {
-    let Query(Which { service }) = which?;
-    shown_faults(&desk, service)
+async fn faults(State(state): State<AdminState>, query: QueryOf<ServiceQuery>) -> AdminAnswer {
+    show_faults(&state, query?.0.service)
 }
 
-fn shown_faults(desk: &Desk, service: Service) -> Answer {
-    let mut shown = json!(desk.conduct(service)?.faults());
-    if service == Service::Booking {
-        let refusals = desk.shop()?.refusals();
+fn show_faults(state: &AdminState, service: SimulatedService) -> AdminAnswer {
+    let mut shown = json!(state.injector(service)?.faults());
+    if service == SimulatedService::Booking {
+        let refusals = state.booking()?.refusals();
         shown["rejects"] = json!(refusals.rejects);
         shown["confirm_rejects"] = json!(refusals.confirm_rejects);
     }
     Ok(Json(shown))
 }
 
-/// Changes all of the body's keys, or none when one of them is wrong. What type the body says it
-/// has does not matter: neither `curl --data` nor `kubectl replace --raw` says that it is JSON.
+/// Changes all of the body's keys, or none if one of them is wrong. The content type is ignored:
+/// neither `curl --data` nor `kubectl replace --raw` sends the one of JSON.
 async fn set_faults(
-    State(desk): State<Desk>,
-    which: Result<Query<Which>, QueryRejection>,
+    State(state): State<AdminState>,
+    query: QueryOf<ServiceQuery>,
     body: Bytes,
-) -> Answer {
-    let Query(Which { service }) = which?;
-    let body: BTreeMap<String, Value> = serde_json::from_slice(&body)
-        .map_err(|error| Refused::Invalid(format!("the body is not a JSON object: {error}")))?;
-    let mut faults = desk.conduct(service)?.faults();
-    let mut refusals = desk.shop.as_ref().map(|shop| shop.refusals()).unwrap_or_default();
+) -> AdminAnswer {
+    let service = query?.0.service;
+    let body: BTreeMap<String, Value> = serde_json::from_slice(&body).map_err(|error| {
+        AdminRefusal::Invalid(format!("the body is not a JSON object: {error}"))
+    })?;
+    let mut faults = state.injector(service)?.faults();
+    let mut refusals = state.booking.as_ref().map(|booking| booking.refusals()).unwrap_or_default();
     for (key, value) in &body {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let booking = service == Service::Booking;
+        let booking = service == SimulatedService::Booking;
         if !(faults.set(key, &value)? || booking && refusals.set(key, &value)?) {
             let allowed = if booking { BOOKING_FAULTS } else { SERVICE_FAULTS };
             return Err(Invalid::new("key", key, allowed).into());
         }
     }
-    desk.conduct(service)?.set_faults(faults);
-    if service == Service::Booking {
-        desk.shop()?.set_refusals(refusals);
+    state.injector(service)?.set_faults(faults);
+    if service == SimulatedService::Booking {
+        state.booking()?.set_refusals(refusals);
     }
-    shown_faults(&desk, service)
+    show_faults(&state, service)
 }
 
-async fn pause(State(desk): State<Desk>, pause: Result<Query<Pause>, QueryRejection>) -> Answer {
-    let Query(Pause { service, r#for }) = pause?;
-    let conduct = desk.conduct(service)?;
+async fn pause(State(state): State<AdminState>, query: QueryOf<PauseQuery>) -> AdminAnswer {
+    let Query(PauseQuery { service, r#for }) = query?;
+    let injector = state.injector(service)?;
     match &r#for {
-        Some(time) => conduct.pause_for(parse_duration("for", time)?),
-        None => conduct.pause(),
+        Some(time) => injector.pause_for(parse_duration("for", time)?),
+        None => injector.pause(),
     }
-    Ok(Json(json!({ "paused": conduct.is_paused() })))
+    Ok(Json(json!({ "paused": injector.is_paused() })))
 }
 
-async fn resume(State(desk): State<Desk>, which: Result<Query<Which>, QueryRejection>) -> Answer {
-    let Query(Which { service }) = which?;
-    let conduct = desk.conduct(service)?;
-    conduct.resume();
-    Ok(Json(json!({ "paused": conduct.is_paused() })))
+async fn resume(State(state): State<AdminState>, query: QueryOf<ServiceQuery>) -> AdminAnswer {
+    let injector = state.injector(query?.0.service)?;
+    injector.resume();
+    Ok(Json(json!({ "paused": injector.is_paused() })))
 }

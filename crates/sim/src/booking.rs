@@ -7,86 +7,62 @@ use std::time::Duration;
 
 use bookingq_proto::v1;
 use bookingq_proto::v1::booking_service_server::{self, BookingService, BookingServiceServer};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use crate::conduct::Conduct;
-use crate::ledger::{
-    ConfirmAnswer, Entry, Ledger, LedgerCopy, Overlap, ReleaseAnswer, ReserveAnswer, Ruling, Totals,
-};
-use crate::server::{Served, SimError, serve};
+use crate::fault_injector::FaultInjector;
+use crate::ledger::{ConfirmAnswer, Ledger, ReleaseAnswer, ReserveAnswer, Ruling};
+use crate::server::{ServiceSim, SimError};
 use crate::share::Share;
 use crate::spec::{BookingSpec, Refusals, ServiceSpec};
 
-/// The shop: what the gRPC service, the Ticket Service and the HTTP port all look at.
+/// The state of a Booking Service, which the Ticket Service and the HTTP port read too.
 #[derive(Debug)]
-pub struct Shop {
+pub struct BookingBackend {
     ledger: Mutex<Ledger>,
-    conduct: Arc<Conduct>,
+    injector: Arc<FaultInjector>,
     refusals: RwLock<Refusals>,
     keeps: Option<Duration>,
     seed: u64,
 }
 
-impl Shop {
-    /// As the spec says.
+impl BookingBackend {
+    /// A full stock with the faults of `spec`.
     pub fn new(spec: BookingSpec) -> Arc<Self> {
         Arc::new(Self {
             ledger: Mutex::new(Ledger::new(spec.stock)),
-            conduct: Conduct::new(ServiceSpec { faults: spec.faults, seed: spec.seed }),
+            injector: FaultInjector::new(ServiceSpec { faults: spec.faults, seed: spec.seed }),
             refusals: RwLock::new(spec.refusals),
             keeps: spec.keeps,
             seed: spec.seed,
         })
     }
 
-    /// How it treats its callers.
-    pub fn conduct(&self) -> &Conduct {
-        &self.conduct
+    /// The faults of its calls.
+    pub fn injector(&self) -> &FaultInjector {
+        &self.injector
     }
 
-    /// How often it says no.
+    /// The shares of refused bookings.
     pub fn refusals(&self) -> Refusals {
         *self.refusals.read()
     }
 
-    /// Says no more or less often from now on. Bookings it has decided stay decided.
+    /// Replaces the shares. Bookings that are already decided stay so.
     pub fn set_refusals(&self, refusals: Refusals) {
         *self.refusals.write() = refusals;
     }
 
-    /// The ledger in numbers.
-    pub fn totals(&self) -> Totals {
-        self.ledger.lock().totals()
+    /// The ledger, locked: calls wait until the guard is dropped.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock()
     }
 
-    /// One booking.
-    pub fn entry(&self, booking: &str) -> Option<Entry> {
-        self.ledger.lock().entry(booking).cloned()
-    }
-
-    /// The whole ledger at this moment.
-    pub fn copy(&self) -> LedgerCopy {
-        self.ledger.lock().copy()
-    }
-
-    /// At most `limit` entries from the `from`-th (0 = first) on, and how many there are at all.
-    pub fn page(&self, from: usize, limit: usize) -> (usize, Vec<Entry>) {
-        let ledger = self.ledger.lock();
-        let entries = ledger.entries();
-        (entries.len(), entries.iter().skip(from).take(limit).cloned().collect())
-    }
-
-    /// The first clients that held two reservations at once.
-    pub fn overlaps(&self) -> Vec<Overlap> {
-        self.ledger.lock().overlaps().to_vec()
-    }
-
-    /// Decided by the booking's id, so that every repeat hears the same.
-    fn ruling(&self, share: Share, question: &str, booking: &str) -> Ruling {
+    /// Decided by the booking's id, so that every repeat of a call gets the same answer.
+    fn ruling(&self, share: Share, call: &str, booking: &str) -> Ruling {
         let mut hasher = DefaultHasher::new();
-        (self.seed, question, booking).hash(&mut hasher);
+        (self.seed, call, booking).hash(&mut hasher);
         let chance = hasher.finish() as f64 / (u64::MAX as f64 + 1.0);
         if share.takes(chance) { Ruling::Refuse } else { Ruling::Allow }
     }
@@ -99,7 +75,7 @@ impl Shop {
         use v1::reserve_response::Outcome;
         let ruling = self.ruling(self.refusals().rejects, "reserve", &request.booking_id);
         let (booking, queue, client) = (&request.booking_id, &request.queue, &request.client_id);
-        match self.ledger.lock().reserve(booking, queue, client, quantity, ruling) {
+        match self.ledger().reserve(booking, queue, client, quantity, ruling) {
             ReserveAnswer::Reserved(name) => {
                 Outcome::Reserved(v1::Reserved { reservation_id: name.as_ref().to_owned() })
             }
@@ -110,22 +86,22 @@ impl Shop {
         }
     }
 
-    /// Sees to it that a reservation does not outlive its time to pay for ever. Repeats do so
-    /// again, which does no harm.
-    fn keep(self: Arc<Self>, request: &v1::ReserveRequest) {
+    /// Lets a reservation time out if the spec says so. A repeated Reserve starts another timer,
+    /// which is harmless.
+    fn schedule_time_out(self: Arc<Self>, request: &v1::ReserveRequest) {
         let Some(keeps) = self.keeps else { return };
         let hold = request.hold.and_then(|hold| Duration::try_from(hold).ok()).unwrap_or_default();
         let booking = request.booking_id.clone();
         tokio::spawn(async move {
             tokio::time::sleep(hold + keeps).await;
-            self.ledger.lock().time_out(&booking);
+            self.ledger().time_out(&booking);
         });
     }
 
     fn confirm(&self, request: &v1::ConfirmRequest) -> v1::confirm_response::Outcome {
         use v1::confirm_response::Outcome;
         let ruling = self.ruling(self.refusals().confirm_rejects, "confirm", &request.booking_id);
-        match self.ledger.lock().confirm(&request.booking_id, ruling) {
+        match self.ledger().confirm(&request.booking_id, ruling) {
             ConfirmAnswer::Confirmed => Outcome::Confirmed(v1::Confirmed {}),
             ConfirmAnswer::Rejected(reason) => {
                 Outcome::Rejected(v1::Rejected { reason: reason.to_owned() })
@@ -134,31 +110,30 @@ impl Shop {
     }
 
     fn release(&self, request: &v1::ReleaseRequest) -> v1::ReleaseResponse {
-        let answer =
-            self.ledger.lock().release(&request.booking_id, &request.queue, &request.client_id);
+        let v1::ReleaseRequest { booking_id, queue, client_id, .. } = request;
+        let answer = self.ledger().release(booking_id, queue, client_id);
         v1::ReleaseResponse { confirmed: answer == ReleaseAnswer::Confirmed }
     }
 }
 
-/// The gRPC face of a [`Shop`].
 #[derive(Debug, Clone)]
-struct Counter(Arc<Shop>);
+struct BookingApi(Arc<BookingBackend>);
 
 #[tonic::async_trait]
-impl BookingService for Counter {
+impl BookingService for BookingApi {
     async fn reserve(
         &self,
         request: Request<v1::ReserveRequest>,
     ) -> Result<Response<v1::ReserveResponse>, Status> {
-        let (shop, request) = (self.0.clone(), request.into_inner());
-        named(&request.booking_id)?;
+        let (backend, request) = (self.0.clone(), request.into_inner());
+        require_id(&request.booking_id)?;
         let quantity = u64::try_from(request.quantity).ok().filter(|&quantity| quantity > 0);
         let quantity =
             quantity.ok_or_else(|| Status::invalid_argument("quantity must be at least 1"))?;
-        let outcome = self.0.conduct.treat(move || {
-            let outcome = shop.reserve(&request, quantity);
+        let outcome = self.0.injector.run(move || {
+            let outcome = backend.reserve(&request, quantity);
             if matches!(outcome, v1::reserve_response::Outcome::Reserved(_)) {
-                shop.keep(&request);
+                backend.schedule_time_out(&request);
             }
             outcome
         });
@@ -169,9 +144,9 @@ impl BookingService for Counter {
         &self,
         request: Request<v1::ConfirmRequest>,
     ) -> Result<Response<v1::ConfirmResponse>, Status> {
-        let (shop, request) = (self.0.clone(), request.into_inner());
-        named(&request.booking_id)?;
-        let outcome = self.0.conduct.treat(move || shop.confirm(&request)).await?;
+        let (backend, request) = (self.0.clone(), request.into_inner());
+        require_id(&request.booking_id)?;
+        let outcome = self.0.injector.run(move || backend.confirm(&request)).await?;
         Ok(Response::new(v1::ConfirmResponse { outcome: Some(outcome) }))
     }
 
@@ -179,62 +154,42 @@ impl BookingService for Counter {
         &self,
         request: Request<v1::ReleaseRequest>,
     ) -> Result<Response<v1::ReleaseResponse>, Status> {
-        let (shop, request) = (self.0.clone(), request.into_inner());
-        named(&request.booking_id)?;
-        Ok(Response::new(self.0.conduct.treat(move || shop.release(&request)).await?))
+        let (backend, request) = (self.0.clone(), request.into_inner());
+        require_id(&request.booking_id)?;
+        Ok(Response::new(self.0.injector.run(move || backend.release(&request)).await?))
     }
 }
 
-fn named(booking: &str) -> Result<(), Status> {
+fn require_id(booking: &str) -> Result<(), Status> {
     if booking.is_empty() { Err(Status::invalid_argument("booking_id is empty")) } else { Ok(()) }
 }
 
-/// A running simulated Booking Service. It stops when dropped.
-#[derive(Debug)]
-pub struct BookingSim {
-    shop: Arc<Shop>,
-    served: Served,
-}
+/// A running simulated Booking Service.
+pub type BookingSim = ServiceSim<BookingBackend>;
 
 impl BookingSim {
     /// Listens at `listen` (port 0: any free one).
     ///
     /// # Errors
-    /// [`SimError::Listen`] when the port cannot be had.
+    /// [`SimError::Serve`] if the port is taken.
     pub async fn start(spec: BookingSpec, listen: SocketAddr) -> Result<Self, SimError> {
-        let shop = Shop::new(spec);
-        let routes = Routes::new(BookingServiceServer::new(Counter(shop.clone())));
-        let served = serve(listen, booking_service_server::SERVICE_NAME, routes).await?;
-        Ok(Self { shop, served })
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.served.address()
+        let backend = BookingBackend::new(spec);
+        let routes = Routes::new(BookingServiceServer::new(BookingApi(backend.clone())));
+        Self::serve(backend, listen, booking_service_server::SERVICE_NAME, routes).await
     }
 
     /// The stock, the ledger and the faults.
-    pub fn shop(&self) -> &Arc<Shop> {
-        &self.shop
+    pub fn backend(&self) -> &Arc<BookingBackend> {
+        &self.state
     }
 
-    /// Calls hang from now on.
-    pub fn pause(&self) {
-        self.shop.conduct.pause();
+    /// The ledger, locked: calls wait until the guard is dropped.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.state.ledger()
     }
 
-    /// Calls hang for this long.
-    pub fn pause_for(&self, time: Duration) {
-        self.shop.conduct.pause_for(time);
-    }
-
-    /// Calls go through again.
-    pub fn resume(&self) {
-        self.shop.conduct.resume();
-    }
-
-    /// Closes the port. The ledger can still be read through [`Self::shop`]'s `Arc`.
-    pub async fn shutdown(self) {
-        self.served.stop().await;
+    /// The faults of its calls.
+    pub fn injector(&self) -> &FaultInjector {
+        &self.state.injector
     }
 }

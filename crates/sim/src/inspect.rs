@@ -1,6 +1,7 @@
-//! Reads the ledger of a simulated Booking Service that runs elsewhere, through its HTTP port (see
+//! Reads the ledger of a simulated Booking Service in another process, through its HTTP port (see
 //! `admin`).
 
+use std::error::Error;
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
@@ -15,15 +16,15 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::ledger::{Entry, LedgerCopy, Totals};
+use crate::ledger::{LedgerCopy, LedgerEntry, LedgerTotals};
 
-/// Entries asked for at once: as many as one answer has at most.
+/// Entries of one request: the maximum of a page.
 const PAGE: usize = 10_000;
-/// More bytes than a page of entries ever has.
-const LARGEST: usize = 32 << 20;
-/// One request takes no longer.
+/// Limit of a response body; a page of entries is smaller.
+const MAX_BODY: usize = 32 << 20;
+/// Limit of one request.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// A request that fails so often in a row is given up.
+/// Tries of one request.
 const TRIES: u32 = 5;
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(200), max: Duration::from_secs(2) };
@@ -35,7 +36,7 @@ pub struct RemoteLedger {
     port: u16,
 }
 
-/// Why the ledger could not be read.
+/// Why the ledger cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the simulated Booking Service's ledger at http://{address}{path} cannot be read: {problem}"
@@ -46,11 +47,10 @@ pub struct LedgerError {
     problem: String,
 }
 
-/// A page of entries, as far as it is read here.
 #[derive(Debug, Deserialize)]
-struct Page {
+struct LedgerPage {
     total: usize,
-    bookings: Vec<Entry>,
+    bookings: Vec<LedgerEntry>,
 }
 
 impl std::str::FromStr for RemoteLedger {
@@ -69,16 +69,16 @@ impl std::str::FromStr for RemoteLedger {
 }
 
 impl RemoteLedger {
-    /// All that the ledger says of `queue`; its totals are of all queues.
+    /// The entries and overlaps of `queue`, with the totals of all queues.
     ///
     /// # Errors
-    /// When it does not answer, or not as a simulated Booking Service does.
+    /// If it does not answer, or not with a ledger.
     pub async fn copy(&self, queue: &QueueName) -> Result<LedgerCopy, LedgerError> {
-        let totals: Totals = self.get("/ledger").await?;
+        let totals: LedgerTotals = self.get("/ledger").await?;
         let mut copy = LedgerCopy { totals, ..LedgerCopy::default() };
         let mut from = 0;
         loop {
-            let page: Page =
+            let page: LedgerPage =
                 self.get(&format!("/ledger/bookings?from={from}&limit={PAGE}")).await?;
             from += page.bookings.len();
             let last = page.bookings.is_empty() || from >= page.total;
@@ -96,15 +96,14 @@ impl RemoteLedger {
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, LedgerError> {
         let mut tries = 0;
         loop {
-            let answer = timeout(DEADLINE, self.ask(path)).await;
-            let problem =
-                match answer.unwrap_or_else(|_| Err(format!("no answer within {DEADLINE:?}"))) {
-                    Ok(body) => match serde_json::from_slice(&body) {
-                        Ok(value) => return Ok(value),
-                        Err(error) => format!("an answer that is not a ledger's: {error}"),
-                    },
-                    Err(problem) => problem,
-                };
+            let problem = match timeout(DEADLINE, self.request(path)).await {
+                Ok(Ok(body)) => match serde_json::from_slice(&body) {
+                    Ok(value) => return Ok(value),
+                    Err(error) => format!("the answer is not a ledger: {error}"),
+                },
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer within {DEADLINE:?}"),
+            };
             tries += 1;
             if tries == TRIES {
                 let address = format!("{}:{}", self.host, self.port);
@@ -114,27 +113,23 @@ impl RemoteLedger {
         }
     }
 
-    /// One request, on a connection of its own: there are few.
-    async fn ask(&self, path: &str) -> Result<Bytes, String> {
-        let told = |error: &dyn std::error::Error| error.to_string();
-        let stream = TcpStream::connect((self.host.as_str(), self.port))
-            .await
-            .map_err(|error| told(&error))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| told(&error))?;
-        // It ends with the connection, whose errors the request tells.
+    /// One request on its own connection: there are few.
+    async fn request(&self, path: &str) -> Result<Bytes, Box<dyn Error + Send + Sync>> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        // The request reports the connection's errors.
         let connection = tokio::spawn(connection);
-        let request = Request::get(path).header(HOST, &self.host).body(Empty::<Bytes>::new());
-        let request = request.map_err(|error| told(&error))?;
-        let response = sender.send_request(request).await.map_err(|error| told(&error))?;
+        let request = Request::get(path).header(HOST, &self.host).body(Empty::<Bytes>::new())?;
+        let response = sender.send_request(request).await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), LARGEST)
-            .collect()
-            .await
-            .map_err(|error| told(&*error))?;
+        let body = Limited::new(response.into_body(), MAX_BODY).collect().await?;
         connection.abort();
-        if status.is_success() { Ok(body.to_bytes()) } else { Err(format!("it answered {status}")) }
+        if status.is_success() {
+            Ok(body.to_bytes())
+        } else {
+            Err(format!("the status is {status}").into())
+        }
     }
 }
 
@@ -143,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ledger_is_where_the_simulator_says_it_is() {
+    fn a_ledger_url_is_that_of_the_http_port_with_or_without_its_path() {
         let local = RemoteLedger { host: "127.0.0.1".to_owned(), port: 6080 };
         assert_eq!("http://127.0.0.1:6080".parse(), Ok(local.clone()));
         assert_eq!("http://127.0.0.1:6080/ledger".parse(), Ok(local));

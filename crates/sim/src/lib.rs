@@ -1,21 +1,22 @@
 //! Simulated services: the Booking, Ticket and Realtime Services that bookingq calls.
 //!
 //! ```text
-//!   simulator   all simulated services together, with one HTTP port to inspect them and to inject faults
-//!     |- booking    BookingService on a stock and a ledger   (ledger: the rules alone, without a network)
-//!     |- ticket     TicketService on the same stock
-//!     |- realtime   RealtimeService that records what each client was sent   (told: the record alone)
-//!     '- admin      the HTTP port
-//!   spec        `simulate://booking?stock=5000&errors=5%` as a value      share: "5%" as a value
-//!   conduct     how a service treats its callers just now: slow, failing, losing replies, paused
-//!   inspect     the ledger of a simulator that runs elsewhere
+//!   simulator        all of them, with one HTTP port to inspect them and to inject faults
+//!     |- booking     BookingService on a stock and a ledger (ledger: the rules, no network)
+//!     |- ticket      TicketService on the same stock
+//!     |- realtime    RealtimeService that records the updates of each client (deliveries)
+//!     '- admin       the HTTP port
+//!   spec             `simulate://booking?stock=5000&errors=5%` as a value     share: "5%"
+//!   fault_injector   latency, errors, lost replies and pauses of one service
+//!   inspect          the ledger of a simulator in another process
 //! ```
 //!
-//! The ledger is deliberately correct: whatever is sold twice or lost with it is bookingq's fault.
+//! The ledger is deliberately correct: if it sells or loses anything twice, bookingq is at fault.
 
 mod admin;
 pub mod booking;
-pub mod conduct;
+pub mod deliveries;
+pub mod fault_injector;
 pub mod inspect;
 pub mod ledger;
 pub mod realtime;
@@ -24,11 +25,10 @@ pub mod share;
 pub mod simulator;
 pub mod spec;
 pub mod ticket;
-pub mod told;
 
 pub use crate::booking::BookingSim;
 pub use crate::realtime::RealtimeSim;
-pub use crate::server::SimError;
+pub use crate::server::{ServiceSim, SimError};
 pub use crate::simulator::{Simulator, SimulatorConfig};
 pub use crate::spec::SimSpec;
 pub use crate::ticket::TicketSim;

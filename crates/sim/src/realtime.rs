@@ -1,51 +1,46 @@
-//! The simulated Realtime Service: takes the news and records who was told what.
+//! The simulated Realtime Service: records the updates that it receives for each client.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bookingq_proto::v1;
 use bookingq_proto::v1::realtime_service_server::{self, RealtimeService, RealtimeServiceServer};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio_stream::StreamExt as _;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::conduct::Conduct;
-use crate::server::{Served, SimError, serve};
+use crate::deliveries::Deliveries;
+use crate::fault_injector::FaultInjector;
+use crate::server::{ServiceSim, SimError};
 use crate::spec::ServiceSpec;
-use crate::told::{ClientRecord, TickRecord, Told, ToldTotals};
 
-/// The record: what the gRPC service writes, and everybody else reads.
-#[derive(Debug, Default)]
-pub struct Record(Mutex<Told>);
+/// The state of a Realtime Service, which the HTTP port reads too.
+#[derive(Debug)]
+pub struct RealtimeBackend {
+    deliveries: Mutex<Deliveries>,
+    injector: Arc<FaultInjector>,
+}
 
-impl Record {
-    /// What one client was told.
-    pub fn client(&self, client: &str) -> Option<ClientRecord> {
-        self.0.lock().client(client).cloned()
+impl RealtimeBackend {
+    /// The received updates, locked: calls wait until the guard is dropped.
+    pub fn deliveries(&self) -> MutexGuard<'_, Deliveries> {
+        self.deliveries.lock()
     }
 
-    /// The line as it was last told.
-    pub fn tick(&self) -> Option<TickRecord> {
-        self.0.lock().tick().cloned()
-    }
-
-    /// All of it in numbers.
-    pub fn totals(&self) -> ToldTotals {
-        self.0.lock().totals()
+    /// The faults of its calls.
+    pub fn injector(&self) -> &FaultInjector {
+        &self.injector
     }
 }
 
-#[derive(Debug, Clone)]
-struct Receiver {
-    record: Arc<Record>,
-    conduct: Arc<Conduct>,
-}
+#[derive(Debug)]
+struct RealtimeApi(Arc<RealtimeBackend>);
 
 #[tonic::async_trait]
-impl RealtimeService for Receiver {
-    /// Each batch is one call to the faults: an error or a lost reply ends the stream, and the
-    /// batches are sent again.
+impl RealtimeService for RealtimeApi {
+    /// Each batch is one call to the fault injector: an error or a lost reply ends the stream, and
+    /// the batches are sent again.
     async fn publish(
         &self,
         request: Request<Streaming<v1::PublishRequest>>,
@@ -55,51 +50,30 @@ impl RealtimeService for Receiver {
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             received += batch.updates.len() as u64;
-            let record = self.record.clone();
-            self.conduct.treat(move || record.0.lock().record(&batch)).await?;
+            let backend = self.0.clone();
+            self.0.injector.run(move || backend.deliveries().record(&batch)).await?;
         }
         Ok(Response::new(v1::PublishResponse { received }))
     }
 }
 
-/// A running simulated Realtime Service. It stops when dropped.
-#[derive(Debug)]
-pub struct RealtimeSim {
-    record: Arc<Record>,
-    conduct: Arc<Conduct>,
-    served: Served,
-}
+/// A running simulated Realtime Service.
+pub type RealtimeSim = ServiceSim<RealtimeBackend>;
 
 impl RealtimeSim {
     /// Listens at `listen` (port 0: any free one).
     ///
     /// # Errors
-    /// [`SimError::Listen`] when the port cannot be had.
+    /// [`SimError::Serve`] if the port is taken.
     pub async fn start(spec: ServiceSpec, listen: SocketAddr) -> Result<Self, SimError> {
-        let (record, conduct) = (Arc::new(Record::default()), Conduct::new(spec));
-        let receiver = Receiver { record: record.clone(), conduct: conduct.clone() };
-        let routes = Routes::new(RealtimeServiceServer::new(receiver));
-        let served = serve(listen, realtime_service_server::SERVICE_NAME, routes).await?;
-        Ok(Self { record, conduct, served })
+        let (deliveries, injector) = (Mutex::default(), FaultInjector::new(spec));
+        let backend = Arc::new(RealtimeBackend { deliveries, injector });
+        let routes = Routes::new(RealtimeServiceServer::new(RealtimeApi(backend.clone())));
+        Self::serve(backend, listen, realtime_service_server::SERVICE_NAME, routes).await
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.served.address()
-    }
-
-    /// Who was told what.
-    pub fn record(&self) -> &Arc<Record> {
-        &self.record
-    }
-
-    /// How it treats its callers.
-    pub fn conduct(&self) -> &Arc<Conduct> {
-        &self.conduct
-    }
-
-    /// Closes the port.
-    pub async fn shutdown(self) {
-        self.served.stop().await;
+    /// The received updates and the faults.
+    pub fn backend(&self) -> &Arc<RealtimeBackend> {
+        &self.state
     }
 }

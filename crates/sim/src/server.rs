@@ -1,9 +1,10 @@
-//! A gRPC port with health and reflection: how each simulated service is served.
+//! Serves a simulated service: one gRPC port with health and reflection.
 
-use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bookingq_serve::ServeError;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -11,43 +12,36 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
-/// Calls that hang when the service is stopped are cut off after this.
-const LAST_ANSWERS: Duration = Duration::from_millis(500);
-/// Calls one connection may have open at once.
+/// A stopped service aborts the calls that still hang after this time.
+const GRACE: Duration = Duration::from_millis(500);
+/// Limit of concurrent calls on one connection.
 const STREAMS: u32 = 4096;
 
-/// A simulated service could not be started.
+/// Why a simulated service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
-    /// The port is taken, or not ours to take.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The wanted address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// A port is taken, or the process may not bind it.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// The descriptors built into the program cannot be read.
     #[error("the service descriptors cannot be served: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// A Ticket Service looks into the stock of the Booking Service beside it.
-    #[error(
-        "a simulated Ticket Service needs a simulated Booking Service, whose stock it looks at"
-    )]
+    /// A Ticket Service reports the stock of the Booking Service beside it.
+    #[error("a simulated Ticket Service needs a simulated Booking Service, whose stock it reports")]
     TicketWithoutBooking,
 }
 
-/// Something that listens until it is stopped or dropped.
+/// A server on one port, until it is stopped or dropped.
 #[derive(Debug)]
-pub(crate) struct Served {
+pub struct RunningServer {
     address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl Served {
+impl RunningServer {
     /// Runs `serve` until its token is cancelled.
-    pub(crate) fn spawn<F: Future<Output = ()> + Send + 'static>(
+    pub fn spawn<F: Future<Output = ()> + Send + 'static>(
         address: SocketAddr,
         serve: impl FnOnce(CancellationToken) -> F,
     ) -> Self {
@@ -56,54 +50,75 @@ impl Served {
         Self { address, stop, task }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// The bound address.
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Lets calls that can be answered at once be answered, cuts off the others, and closes the
-    /// port.
-    pub(crate) async fn stop(mut self) {
+    /// Closes the port, with a short grace for the calls in flight.
+    pub async fn stop(mut self) {
         self.stop.cancel();
-        if tokio::time::timeout(LAST_ANSWERS, &mut self.task).await.is_err() {
+        if tokio::time::timeout(GRACE, &mut self.task).await.is_err() {
             self.task.abort();
-            // The port is free once the task is gone; that it was aborted is no news.
+            // The port is free once the task has ended.
             let _aborted = (&mut self.task).await;
         }
     }
 }
 
-impl Drop for Served {
+impl Drop for RunningServer {
     fn drop(&mut self) {
         self.stop.cancel();
         self.task.abort();
     }
 }
 
-/// Serves one service named `name` at `listen` (port 0: any free one), with health and reflection
-/// beside it.
-pub(crate) async fn serve(
-    listen: SocketAddr,
-    name: &'static str,
-    routes: Routes,
-) -> Result<Served, SimError> {
-    let refused = |source| SimError::Listen { address: listen, source };
-    let incoming = TcpIncoming::bind(listen).map_err(refused)?.with_nodelay(Some(true));
-    let address = incoming.local_addr().map_err(refused)?;
-    let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_service_status(name, ServingStatus::Serving).await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(bookingq_proto::FILE_DESCRIPTOR_SET)
-        .with_service_name(name)
-        .build_v1()?;
-    let routes = routes.add_service(health_service).add_service(reflection);
-    let served = Served::spawn(address, |stop| async move {
-        let server = Server::builder().max_concurrent_streams(Some(STREAMS)).add_routes(routes);
-        if let Err(error) =
-            server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await
-        {
-            tracing::error!(%address, service = name, %error, "the simulated service stopped");
-        }
-    });
-    tracing::info!(%address, service = name, "simulated service is listening");
-    Ok(served)
+/// A running simulated service with the state behind it. It stops when dropped.
+#[derive(Debug)]
+pub struct ServiceSim<S> {
+    pub(crate) state: Arc<S>,
+    server: RunningServer,
+}
+
+impl<S> ServiceSim<S> {
+    /// Serves the service `name` at `listen` (port 0: any free one), beside health and reflection.
+    pub(crate) async fn serve(
+        state: Arc<S>,
+        listen: SocketAddr,
+        name: &'static str,
+        routes: Routes,
+    ) -> Result<Self, SimError> {
+        let (listener, address) = bookingq_serve::listen(listen).await?;
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_service_status(name, ServingStatus::Serving).await;
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(bookingq_proto::FILE_DESCRIPTOR_SET)
+            .with_service_name(name)
+            .build_v1()?;
+        let routes = routes.add_service(health_service).add_service(reflection);
+        let server = RunningServer::spawn(address, |stop| async move {
+            let server = Server::builder().max_concurrent_streams(Some(STREAMS)).add_routes(routes);
+            let served = server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
+            if let Err(error) = served.await {
+                tracing::error!(%address, service = name, %error, "the simulated service stopped");
+            }
+        });
+        tracing::info!(%address, service = name, "simulated service is listening");
+        Ok(Self { state, server })
+    }
+
+    /// Its gRPC address.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Closes the port. The state can still be read through its `Arc`.
+    pub async fn shutdown(self) {
+        self.server.stop().await;
+    }
+
+    pub(crate) fn into_server(self) -> RunningServer {
+        self.server
+    }
 }

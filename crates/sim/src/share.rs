@@ -1,4 +1,4 @@
-//! A share of all cases, such as "5 %" of the calls, as a value.
+//! A share of all cases, such as 5 % of the calls, as a value.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,13 +6,12 @@ use std::str::FromStr;
 use bookingq_core::Invalid;
 use serde::{Deserialize, Serialize};
 
-/// What may be written for a share.
+/// The accepted notations of a share.
 pub const SHARE_RULE: &str = "a share: 0% to 100%, or 0 to 1";
 
 const WHOLE: u32 = 1_000_000;
 
-/// A share of all cases, from none to all, kept in millionths so that what was written can be read
-/// back exactly.
+/// A share of all cases, in millionths, so that it displays as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Share(u32);
@@ -28,7 +27,7 @@ impl Share {
         if percent >= 100 { Self::ALL } else { Self(percent * (WHOLE / 100)) }
     }
 
-    /// Parses `5%`, `0.05` or `1`; `key` is named in the refusal.
+    /// Parses `5%`, `0.05` or `1`; the error names `key`.
     ///
     /// # Errors
     /// [`Invalid`] unless it is 0 % to 100 %.
@@ -40,7 +39,7 @@ impl Share {
         };
         let value: f64 = number.trim().parse().map_err(|_| refused())?;
         let millionths = (value * unit).round();
-        // A NaN fails both comparisons, so it is refused too.
+        // A NaN fails both comparisons.
         if millionths >= 0.0 && millionths <= f64::from(WHOLE) {
             Ok(Self(millionths as u32))
         } else {
@@ -48,7 +47,7 @@ impl Share {
         }
     }
 
-    /// Whether a case drawn as `chance`, evenly from `[0, 1)`, belongs to the share.
+    /// Whether a case with `chance`, uniform in `[0, 1)`, belongs to the share.
     pub fn takes(self, chance: f64) -> bool {
         chance * f64::from(WHOLE) < f64::from(self.0)
     }
@@ -96,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percent_and_fraction_say_the_same_and_are_given_back_as_percent() {
+    fn percent_and_fraction_are_equal_and_display_as_percent() {
         for (text, shown) in [
             ("5%", "5%"),
             ("0.05", "5%"),
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_share_is_refused_with_what_is_allowed() {
+    fn other_text_is_refused_with_the_accepted_notations() {
         for bad in ["", "5", "101%", "-1%", "NaN", "inf", "five", "%"] {
             let error = Share::parse("errors", bad).unwrap_err();
             assert_eq!((error.field, error.allowed), ("errors", SHARE_RULE), "{bad}");

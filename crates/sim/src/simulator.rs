@@ -1,17 +1,16 @@
-//! All simulated services together, with one HTTP port: what `bookingq simulate` runs, and
-//! `bookingq up` runs in-process.
+//! All simulated services together, with one HTTP port: the process of `bookingq simulate`, and a
+//! part of `bookingq up`.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use crate::admin::{self, Desk};
+use crate::admin::{self, AdminState};
 use crate::booking::BookingSim;
 use crate::realtime::RealtimeSim;
-use crate::server::{Served, SimError};
+use crate::server::{RunningServer, ServiceSim, SimError};
 use crate::spec::{BookingSpec, ServiceSpec};
 use crate::ticket::TicketSim;
 
-/// A service to run, and where.
+/// A service with its address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct At<S> {
     /// The service.
@@ -20,7 +19,7 @@ pub struct At<S> {
     pub listen: SocketAddr,
 }
 
-/// Which services to run. What is absent is not run.
+/// The services to run; the absent ones do not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SimulatorConfig {
     /// The Booking Service.
@@ -29,12 +28,12 @@ pub struct SimulatorConfig {
     pub ticket: Option<At<ServiceSpec>>,
     /// The Realtime Service.
     pub realtime: Option<At<ServiceSpec>>,
-    /// The HTTP port to look in and to make trouble.
+    /// The HTTP port that shows their state and changes their faults.
     pub admin: Option<SocketAddr>,
 }
 
 impl SimulatorConfig {
-    /// All three services and the HTTP port, harmless, on free ports of this computer.
+    /// All three services and the HTTP port, without faults, on free ports of this computer.
     pub fn local() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
@@ -52,15 +51,14 @@ pub struct Simulator {
     booking: Option<BookingSim>,
     ticket: Option<TicketSim>,
     realtime: Option<RealtimeSim>,
-    admin: Option<Served>,
+    admin: Option<RunningServer>,
 }
 
 impl Simulator {
-    /// Starts what the configuration names.
+    /// Starts the configured services.
     ///
     /// # Errors
-    /// [`SimError`] when a port cannot be had, or a Ticket Service is wanted without a Booking
-    /// Service.
+    /// [`SimError`] if a port is taken, or if a Ticket Service has no Booking Service.
     pub async fn start(config: SimulatorConfig) -> Result<Self, SimError> {
         let mut simulator = Self { booking: None, ticket: None, realtime: None, admin: None };
         if let Some(At { spec, listen }) = config.booking {
@@ -68,13 +66,19 @@ impl Simulator {
         }
         if let Some(At { spec, listen }) = config.ticket {
             let booking = simulator.booking.as_ref().ok_or(SimError::TicketWithoutBooking)?;
-            simulator.ticket = Some(TicketSim::start(spec, booking.shop().clone(), listen).await?);
+            let backend = booking.backend().clone();
+            simulator.ticket = Some(TicketSim::start(spec, backend, listen).await?);
         }
         if let Some(At { spec, listen }) = config.realtime {
             simulator.realtime = Some(RealtimeSim::start(spec, listen).await?);
         }
         if let Some(listen) = config.admin {
-            simulator.admin = Some(admin::serve(listen, simulator.desk()).await?);
+            let state = AdminState {
+                booking: simulator.booking().map(|booking| booking.backend().clone()),
+                ticket: simulator.ticket().map(|ticket| ticket.injector().clone()),
+                realtime: simulator.realtime().map(|realtime| realtime.backend().clone()),
+            };
+            simulator.admin = Some(admin::serve(listen, state).await?);
         }
         Ok(simulator)
     }
@@ -94,44 +98,25 @@ impl Simulator {
         self.realtime.as_ref()
     }
 
-    /// Where the HTTP port is, if there is one.
+    /// The address of the HTTP port, if it is open.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().map(Served::address)
+        self.admin.as_ref().map(RunningServer::address)
     }
 
     /// Closes all ports.
     pub async fn shutdown(self) {
         let Self { booking, ticket, realtime, admin } = self;
-        tokio::join!(
-            async {
-                if let Some(booking) = booking {
-                    booking.shutdown().await;
-                }
-            },
-            async {
-                if let Some(ticket) = ticket {
-                    ticket.shutdown().await;
-                }
-            },
-            async {
-                if let Some(realtime) = realtime {
-                    realtime.shutdown().await;
-                }
-            },
-            async {
-                if let Some(admin) = admin {
-                    admin.stop().await;
-                }
-            },
-        );
-    }
-
-    fn desk(&self) -> Desk {
-        Desk {
-            shop: self.booking.as_ref().map(|booking| Arc::clone(booking.shop())),
-            ticket: self.ticket.as_ref().map(|ticket| Arc::clone(ticket.conduct())),
-            realtime: self.realtime.as_ref().map(|realtime| Arc::clone(realtime.conduct())),
-            record: self.realtime.as_ref().map(|realtime| Arc::clone(realtime.record())),
+        let servers = [
+            booking.map(ServiceSim::into_server),
+            ticket.map(ServiceSim::into_server),
+            realtime.map(ServiceSim::into_server),
+            admin,
+        ];
+        let stopping: Vec<_> =
+            servers.into_iter().flatten().map(|server| tokio::spawn(server.stop())).collect();
+        for stopped in stopping {
+            // A task that panicked has closed its port as well.
+            let _ = stopped.await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a simulated service is told, as text and as a value:
+//! The settings of a simulated service, as text and as a value:
 //! `simulate://booking?stock=5000&latency=20ms&errors=5%`.
 
 use std::fmt;
@@ -10,35 +10,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::share::Share;
 
-/// What every endpoint to be simulated begins with.
+/// The scheme of simulated endpoints.
 pub const SCHEME: &str = "simulate://";
 
-const SPEC_RULE: &str = "simulate://booking, simulate://ticket or simulate://realtime, optionally with ?key=value&key=value";
+const SPEC_RULE: &str =
+    "simulate://booking, simulate://ticket or simulate://realtime, optionally with ?key=value&…";
 const BOOKING_KEYS: &str =
     "stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects, keeps, seed";
 const SERVICE_KEYS: &str = "latency, jitter, errors, lost_replies, seed";
 const DURATION_RULE: &str = "a duration up to 1h, such as 20ms or 1s";
 const STOCK_RULE: &str = "a whole number of tickets, 0 or more";
 const SEED_RULE: &str = "a whole number, 0 or more";
-const LONGEST: Duration = Duration::from_secs(3600);
+const MAX_DURATION: Duration = Duration::from_secs(3600);
 
-/// How a service fails its callers. Nothing by default.
+/// The faults of a service; none by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Faults {
-    /// Time each call takes.
+    /// Duration of each call.
     #[serde(with = "text")]
     pub latency: Duration,
-    /// Up to this much is added to each call's latency, drawn evenly.
+    /// Upper bound of the uniform addition to each call's latency.
     #[serde(with = "text")]
     pub jitter: Duration,
-    /// Calls that fail before anything is done.
+    /// Calls that fail without an effect.
     pub errors: Share,
-    /// Calls that are done, but whose caller is not told.
+    /// Calls that take effect and whose reply is lost.
     pub lost_replies: Share,
 }
 
-/// How often the Booking Service says no. Decided by the booking id, so that repeats agree. Never
-/// by default.
+/// The bookings that a Booking Service refuses, decided by their ids so that repeats agree; none by
+/// default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Refusals {
     /// Bookings that are not reserved.
@@ -51,16 +52,15 @@ pub struct Refusals {
 /// `seed`, as `key=value,key=value`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BookingSpec {
-    /// Tickets to sell; 1,000 unless said.
+    /// Tickets to sell; 1,000 by default.
     pub stock: u64,
-    /// How it fails its callers.
+    /// Its faults.
     pub faults: Faults,
-    /// How often it says no.
+    /// The bookings that it refuses.
     pub refusals: Refusals,
-    /// How long after the time to pay it gives a reservation back by itself, if nobody confirmed
-    /// or released it; never unless said.
+    /// Time after the hold at which an open reservation is released; never by default.
     pub keeps: Option<Duration>,
-    /// What chance is drawn from: the same seed and calls give the same faults.
+    /// The same seed and calls give the same faults.
     pub seed: u64,
 }
 
@@ -80,9 +80,9 @@ impl Default for BookingSpec {
 /// `key=value,key=value`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServiceSpec {
-    /// How it fails its callers.
+    /// Its faults.
     pub faults: Faults,
-    /// What chance is drawn from.
+    /// The same seed and calls give the same faults.
     pub seed: u64,
 }
 
@@ -104,7 +104,7 @@ pub enum SimSpec {
 }
 
 impl SimSpec {
-    /// Whether an endpoint asks for a simulated service, well written or not.
+    /// Whether an endpoint has the scheme of simulated services, valid or not.
     pub fn is_meant_by(endpoint: &str) -> bool {
         endpoint.starts_with(SCHEME)
     }
@@ -117,7 +117,7 @@ impl FromStr for SimSpec {
         let refused = || Invalid::new("endpoint", text, SPEC_RULE);
         let rest = text.strip_prefix(SCHEME).ok_or_else(refused)?;
         let (service, query) = rest.split_once('?').unwrap_or((rest, ""));
-        // In a strict URI a percent sign is written %25.
+        // A strict URI encodes the percent sign as %25.
         let query = query.replace("%25", "%");
         match service.trim_end_matches('/') {
             "booking" => BookingSpec::parse(&query, '&').map(Self::Booking),
@@ -140,7 +140,7 @@ impl fmt::Display for SimSpec {
 }
 
 impl Faults {
-    /// Sets one of its keys; `false` when the key is not one of them.
+    /// Sets `key`; `false` if it has no such key.
     pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<bool, Invalid> {
         match key {
             "latency" => self.latency = parse_duration("latency", value)?,
@@ -154,7 +154,7 @@ impl Faults {
 }
 
 impl Refusals {
-    /// Sets one of its keys; `false` when the key is not one of them.
+    /// Sets `key`; `false` if it has no such key.
     pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<bool, Invalid> {
         match key {
             "rejects" => self.rejects = Share::parse("rejects", value)?,
@@ -168,15 +168,14 @@ impl Refusals {
 impl BookingSpec {
     fn parse(text: &str, separator: char) -> Result<Self, Invalid> {
         let mut spec = Self::default();
-        each_setting(text, separator, BOOKING_KEYS, |key, value| match key {
-            "stock" => {
-                whole("stock", value, STOCK_RULE).map(|stock| spec.stock = stock).map(|()| true)
+        each_setting(text, separator, BOOKING_KEYS, |key, value| {
+            match key {
+                "stock" => spec.stock = parse_number("stock", value, STOCK_RULE)?,
+                "keeps" => spec.keeps = Some(parse_duration("keeps", value)?),
+                "seed" => spec.seed = parse_number("seed", value, SEED_RULE)?,
+                _ => return Ok(spec.faults.set(key, value)? || spec.refusals.set(key, value)?),
             }
-            "keeps" => {
-                parse_duration("keeps", value).map(|keeps| spec.keeps = Some(keeps)).map(|()| true)
-            }
-            "seed" => whole("seed", value, SEED_RULE).map(|seed| spec.seed = seed).map(|()| true),
-            _ => Ok(spec.faults.set(key, value)? || spec.refusals.set(key, value)?),
+            Ok(true)
         })?;
         Ok(spec)
     }
@@ -185,9 +184,12 @@ impl BookingSpec {
 impl ServiceSpec {
     fn parse(text: &str, separator: char) -> Result<Self, Invalid> {
         let mut spec = Self::default();
-        each_setting(text, separator, SERVICE_KEYS, |key, value| match key {
-            "seed" => whole("seed", value, SEED_RULE).map(|seed| spec.seed = seed).map(|()| true),
-            _ => spec.faults.set(key, value),
+        each_setting(text, separator, SERVICE_KEYS, |key, value| {
+            if key != "seed" {
+                return spec.faults.set(key, value);
+            }
+            spec.seed = parse_number("seed", value, SEED_RULE)?;
+            Ok(true)
         })?;
         Ok(spec)
     }
@@ -233,7 +235,7 @@ impl fmt::Display for ServiceSpec {
     }
 }
 
-/// Splits `key=value` pairs and hands each to `set`, which says whether it knows the key.
+/// Passes each `key=value` pair to `set`, which returns whether it knows the key.
 fn each_setting(
     text: &str,
     separator: char,
@@ -256,16 +258,15 @@ fn each_setting(
     Ok(())
 }
 
-fn whole(key: &'static str, value: &str, rule: &'static str) -> Result<u64, Invalid> {
+fn parse_number(key: &'static str, value: &str, rule: &'static str) -> Result<u64, Invalid> {
     value.parse().map_err(|_| Invalid::new(key, value, rule))
 }
 
-/// A duration as people write it, at most an hour: what is longer is a slip of the pen, not a
-/// latency.
+/// A duration such as `20ms`, at most an hour: a longer latency is a mistake.
 pub(crate) fn parse_duration(key: &'static str, value: &str) -> Result<Duration, Invalid> {
     humantime::parse_duration(value)
         .ok()
-        .filter(|duration| *duration <= LONGEST)
+        .filter(|duration| *duration <= MAX_DURATION)
         .ok_or_else(|| Invalid::new(key, value, DURATION_RULE))
 }
 
@@ -275,7 +276,7 @@ mod text {
 
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    /// Without the spaces that a comma list or a URL should not have.
+    /// Without spaces, for lists and URLs.
     pub(super) fn show(duration: Duration) -> String {
         humantime::format_duration(duration).to_string().replace(' ', "")
     }
@@ -301,10 +302,13 @@ mod tests {
 
     use super::*;
 
-    const WHOLE: &str = "simulate://booking?stock=5000&latency=20ms&jitter=10ms&errors=5%&lost_replies=2%&rejects=1%&confirm_rejects=0%&seed=7";
+    const WHOLE: &str = concat!(
+        "simulate://booking?stock=5000&latency=20ms&jitter=10ms&errors=5%&lost_replies=2%",
+        "&rejects=1%&confirm_rejects=0%&seed=7"
+    );
 
     #[test]
-    fn an_endpoint_is_read_and_given_back() {
+    fn an_endpoint_displays_as_it_was_written() {
         let spec: SimSpec = WHOLE.parse().unwrap();
         let SimSpec::Booking(booking) = spec else { panic!("{spec:?}") };
         assert_eq!((booking.stock, booking.seed), (5000, 7));
@@ -315,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn the_comma_list_and_a_strict_uri_say_the_same() {
+    fn the_comma_list_and_a_strict_uri_are_equal() {
         let list: BookingSpec = "stock=5, latency=1s500ms, errors=0.05".parse().unwrap();
         let uri: SimSpec =
             "simulate://booking?stock=5&latency=1s500ms&errors=5%25".parse().unwrap();
@@ -324,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_harmless() {
+    fn the_defaults_have_no_faults() {
         let SimSpec::Booking(booking) = "simulate://booking".parse().unwrap() else { panic!() };
         assert_eq!(booking, BookingSpec::default());
         let SimSpec::Realtime(realtime) = "simulate://realtime?latency=0".parse().unwrap() else {
@@ -334,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_is_named_with_what_is_allowed() {
+    fn each_error_names_the_allowed_values() {
         let refused = |text: &str| text.parse::<SimSpec>().unwrap_err();
         for (text, field, allowed) in [
             ("http://booking", "endpoint", SPEC_RULE),

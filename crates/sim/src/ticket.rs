@@ -1,4 +1,4 @@
-//! The simulated Ticket Service: says whether the Booking Service beside it has anything left.
+//! The simulated Ticket Service: reports the remaining stock of the Booking Service beside it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,26 +8,26 @@ use bookingq_proto::v1::ticket_service_server::{self, TicketService, TicketServi
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use crate::booking::Shop;
-use crate::conduct::Conduct;
-use crate::server::{Served, SimError, serve};
+use crate::booking::BookingBackend;
+use crate::fault_injector::FaultInjector;
+use crate::server::{ServiceSim, SimError};
 use crate::spec::ServiceSpec;
 
-#[derive(Debug, Clone)]
-struct Window {
-    shop: Arc<Shop>,
-    conduct: Arc<Conduct>,
+#[derive(Debug)]
+struct AvailabilityApi {
+    backend: Arc<BookingBackend>,
+    injector: Arc<FaultInjector>,
 }
 
 #[tonic::async_trait]
-impl TicketService for Window {
+impl TicketService for AvailabilityApi {
     async fn check_availability(
         &self,
         request: Request<v1::CheckAvailabilityRequest>,
     ) -> Result<Response<v1::CheckAvailabilityResponse>, Status> {
-        let (shop, quantity) =
-            (self.shop.clone(), request.into_inner().quantity.max(1).unsigned_abs());
-        let remaining = self.conduct.treat(move || shop.totals().available).await?;
+        let (backend, quantity) =
+            (self.backend.clone(), request.into_inner().quantity.max(1).unsigned_abs());
+        let remaining = self.injector.run(move || backend.ledger().totals().available).await?;
         Ok(Response::new(v1::CheckAvailabilityResponse {
             available: remaining >= u64::from(quantity),
             remaining: i64::try_from(remaining).unwrap_or(i64::MAX),
@@ -35,42 +35,27 @@ impl TicketService for Window {
     }
 }
 
-/// A running simulated Ticket Service. It stops when dropped.
-#[derive(Debug)]
-pub struct TicketSim {
-    conduct: Arc<Conduct>,
-    served: Served,
-}
+/// A running simulated Ticket Service.
+pub type TicketSim = ServiceSim<FaultInjector>;
 
 impl TicketSim {
-    /// Listens at `listen` (port 0: any free one) and tells what `shop` has left.
+    /// Listens at `listen` (port 0: any free one) and reports the stock of `backend`.
     ///
     /// # Errors
-    /// [`SimError::Listen`] when the port cannot be had.
+    /// [`SimError::Serve`] if the port is taken.
     pub async fn start(
         spec: ServiceSpec,
-        shop: Arc<Shop>,
+        backend: Arc<BookingBackend>,
         listen: SocketAddr,
     ) -> Result<Self, SimError> {
-        let conduct = Conduct::new(spec);
-        let routes =
-            Routes::new(TicketServiceServer::new(Window { shop, conduct: conduct.clone() }));
-        let served = serve(listen, ticket_service_server::SERVICE_NAME, routes).await?;
-        Ok(Self { conduct, served })
+        let injector = FaultInjector::new(spec);
+        let api = AvailabilityApi { backend, injector: injector.clone() };
+        let routes = Routes::new(TicketServiceServer::new(api));
+        Self::serve(injector, listen, ticket_service_server::SERVICE_NAME, routes).await
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.served.address()
-    }
-
-    /// How it treats its callers.
-    pub fn conduct(&self) -> &Arc<Conduct> {
-        &self.conduct
-    }
-
-    /// Closes the port.
-    pub async fn shutdown(self) {
-        self.served.stop().await;
+    /// The faults of its calls.
+    pub fn injector(&self) -> &Arc<FaultInjector> {
+        &self.state
     }
 }

@@ -42,7 +42,7 @@ async fn with_three_bookings() -> Simulator {
 }
 
 #[tokio::test]
-async fn the_ledger_can_be_read_by_anyone() {
+async fn the_ledger_is_readable_over_http() {
     let simulator = with_three_bookings().await;
     let (status, totals) = http(&simulator, "GET", "/ledger", "").await;
     assert_eq!(status, 200);
@@ -57,10 +57,12 @@ async fn the_ledger_can_be_read_by_anyone() {
     assert_eq!(page["bookings"][0]["client_id"], "c2");
 
     let (_, entry) = http(&simulator, "GET", "/ledger/bookings/b3", "").await;
-    assert_eq!((&entry["standing"], &entry["quantity"]), (&json!("held"), &json!(2)));
+    assert_eq!((&entry["state"], &entry["quantity"]), (&json!("held"), &json!(2)));
     assert_eq!(http(&simulator, "GET", "/ledger/bookings/b9", "").await.0, 404);
     assert_eq!(http(&simulator, "GET", "/ledger/overlaps", "").await, (200, json!([])));
-    assert_eq!(http(&simulator, "GET", "/healthz", "").await.0, 200);
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(http(&simulator, "GET", path, "").await.0, 200, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -70,7 +72,8 @@ async fn faults_are_changed_key_by_key_or_not_at_all() {
     let (status, faults) = http(&simulator, "PUT", "/faults", body).await;
     assert_eq!(status, 200, "{faults}");
     let expected = json!({
-        "latency": "20ms", "jitter": "0s", "errors": "5%", "lost_replies": "0%", "rejects": "50%", "confirm_rejects": "0%"
+        "latency": "20ms", "jitter": "0s", "errors": "5%", "lost_replies": "0%",
+        "rejects": "50%", "confirm_rejects": "0%"
     });
     assert_eq!(faults, expected);
 
@@ -94,22 +97,22 @@ async fn faults_are_changed_key_by_key_or_not_at_all() {
 #[tokio::test]
 async fn services_are_paused_and_resumed() {
     let simulator = with_three_bookings().await;
-    let conduct = simulator.booking().unwrap().shop().conduct();
+    let injector = simulator.booking().unwrap().injector();
     assert_eq!(
         http(&simulator, "POST", "/pause?for=30s", "").await,
         (200, json!({ "paused": true }))
     );
-    assert!(conduct.is_paused());
+    assert!(injector.is_paused());
     assert_eq!(http(&simulator, "POST", "/resume", "").await, (200, json!({ "paused": false })));
-    assert!(!conduct.is_paused());
+    assert!(!injector.is_paused());
     assert_eq!(http(&simulator, "POST", "/pause?for=never", "").await.0, 400);
     assert_eq!(http(&simulator, "POST", "/pause?service=realtime", "").await.0, 200);
-    assert!(simulator.realtime().unwrap().conduct().is_paused());
-    assert!(!conduct.is_paused());
+    assert!(simulator.realtime().unwrap().backend().injector().is_paused());
+    assert!(!injector.is_paused());
 }
 
 #[tokio::test]
-async fn what_clients_were_told_can_be_read_by_anyone() {
+async fn the_updates_of_clients_are_readable_over_http() {
     use bookingq_proto::v1::realtime_service_client::RealtimeServiceClient;
     let simulator = with_three_bookings().await;
     let address = simulator.realtime().unwrap().address();
@@ -126,15 +129,15 @@ async fn what_clients_were_told_can_be_read_by_anyone() {
     let (status, record) = http(&simulator, "GET", "/clients/c1", "").await;
     assert_eq!((status, &record["state"], &record["updates"]), (200, &json!("queued"), &json!(1)));
     assert_eq!(http(&simulator, "GET", "/clients/c2", "").await.0, 404);
-    let told = http(&simulator, "GET", "/stats", "").await.1;
-    assert_eq!((&told["told"]["clients"], &told["tick"]), (&json!(1), &Value::Null));
+    let stats = http(&simulator, "GET", "/stats", "").await.1;
+    assert_eq!((&stats["deliveries"]["clients"], &stats["tick"]), (&json!(1), &Value::Null));
 }
 
 #[tokio::test]
 async fn the_ledger_is_read_from_elsewhere_page_by_page_and_of_one_queue() {
     let simulator = Simulator::start(SimulatorConfig::local()).await.unwrap();
-    let shop = simulator.booking().unwrap();
-    let address = format!("http://{}", shop.address());
+    let service = simulator.booking().unwrap();
+    let address = format!("http://{}", service.address());
     let mut client = BookingServiceClient::connect(address).await.unwrap();
     for (booking, queue) in [("b1", "concert"), ("b2", "concert"), ("b3", "other")] {
         let (booking_id, queue, client_id) =
@@ -146,7 +149,7 @@ async fn the_ledger_is_read_from_elsewhere_page_by_page_and_of_one_queue() {
     let remote: RemoteLedger =
         format!("http://{}/ledger", simulator.admin_address().unwrap()).parse().unwrap();
     let copy = remote.copy(&QueueName::new("concert").unwrap()).await.unwrap();
-    let whole = shop.shop().copy();
+    let whole = service.ledger().copy();
     assert_eq!(copy.totals, whole.totals);
     assert_eq!(copy.entries, whole.entries[..2]);
     assert_eq!(copy.overlaps, whole.overlaps, "ann holds two of this queue");
@@ -154,7 +157,7 @@ async fn the_ledger_is_read_from_elsewhere_page_by_page_and_of_one_queue() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_is_not_there_is_told_with_its_address() {
+async fn an_unreachable_ledger_is_an_error_with_its_address() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let remote: RemoteLedger = format!("http://{free}").parse().unwrap();
     let error = remote.copy(&QueueName::new("concert").unwrap()).await.unwrap_err().to_string();

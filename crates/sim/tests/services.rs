@@ -9,7 +9,7 @@ use bookingq_proto::v1::booking_service_client::BookingServiceClient;
 use bookingq_proto::v1::realtime_service_client::RealtimeServiceClient;
 use bookingq_proto::v1::ticket_service_client::TicketServiceClient;
 use bookingq_proto::v1::{self, confirm_response, reserve_response};
-use bookingq_sim::ledger::Standing;
+use bookingq_sim::ledger::LedgerState;
 use bookingq_sim::share::Share;
 use bookingq_sim::spec::{BookingSpec, Faults, Refusals, ServiceSpec};
 use bookingq_sim::{BookingSim, RealtimeSim, SimError, Simulator, SimulatorConfig, TicketSim};
@@ -23,7 +23,7 @@ fn channel(address: SocketAddr) -> Channel {
     Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy()
 }
 
-async fn shop(spec: &str) -> (BookingSim, BookingServiceClient<Channel>) {
+async fn booking_service(spec: &str) -> (BookingSim, BookingServiceClient<Channel>) {
     let sim = BookingSim::start(spec.parse::<BookingSpec>().unwrap(), ANY_PORT).await.unwrap();
     let client = BookingServiceClient::new(channel(sim.address()));
     (sim, client)
@@ -53,7 +53,7 @@ fn release(number: u32) -> v1::ReleaseRequest {
     }
 }
 
-/// With a deadline that the caller keeps, and the service hears of.
+/// With a deadline that caller and service know.
 fn within<T>(ms: u64, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(Duration::from_millis(ms));
@@ -74,7 +74,7 @@ fn is_deadline(status: &tonic::Status) -> bool {
 
 #[tokio::test]
 async fn a_booking_is_reserved_once_confirmed_once_and_read_back() {
-    let (sim, mut client) = shop("stock=10").await;
+    let (sim, mut client) = booking_service("stock=10").await;
     let first = reservation(client.reserve(reserve(1)).await.unwrap()).unwrap();
     let second = reservation(client.reserve(reserve(1)).await.unwrap()).unwrap();
     assert_eq!(first, second);
@@ -82,8 +82,8 @@ async fn a_booking_is_reserved_once_confirmed_once_and_read_back() {
         let answer = client.confirm(confirm(1)).await.unwrap().into_inner().outcome.unwrap();
         assert!(matches!(answer, confirm_response::Outcome::Confirmed(_)));
     }
-    let entry = sim.shop().entry("b1").unwrap();
-    assert_eq!((entry.standing, entry.reservations), (Standing::Confirmed, 1));
+    let entry = sim.ledger().entry("b1").unwrap().clone();
+    assert_eq!((entry.state, entry.reservations), (LedgerState::Confirmed, 1));
     assert_eq!((entry.calls.reserve, entry.calls.confirm), (2, 2));
     assert_eq!(&*entry.client_id, "c1");
     sim.shutdown().await;
@@ -91,7 +91,7 @@ async fn a_booking_is_reserved_once_confirmed_once_and_read_back() {
 
 #[tokio::test]
 async fn a_reserve_after_its_release_is_rejected() {
-    let (_sim, mut client) = shop("stock=10").await;
+    let (_sim, mut client) = booking_service("stock=10").await;
     client.release(release(1)).await.unwrap();
     let answer = client.reserve(reserve(1)).await.unwrap().into_inner().outcome.unwrap();
     assert!(matches!(answer, reserve_response::Outcome::Rejected(_)), "{answer:?}");
@@ -100,8 +100,8 @@ async fn a_reserve_after_its_release_is_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_rush_never_sells_more_than_there_is() {
-    let (sim, client) = shop("stock=50,latency=1ms,jitter=5ms").await;
+async fn concurrent_calls_never_sell_more_than_the_stock() {
+    let (sim, client) = booking_service("stock=50,latency=1ms,jitter=5ms").await;
     let calls = (0..200).map(|number| {
         let mut client = client.clone();
         tokio::spawn(async move {
@@ -112,7 +112,7 @@ async fn a_rush_never_sells_more_than_there_is() {
     for call in calls.collect::<Vec<_>>() {
         reserved += u64::from(call.await.unwrap());
     }
-    let totals = sim.shop().totals();
+    let totals = sim.ledger().totals();
     assert_eq!(
         (reserved, totals.held, totals.available, totals.sold_out_bookings),
         (50, 50, 0, 150)
@@ -121,29 +121,29 @@ async fn a_rush_never_sells_more_than_there_is() {
 
 #[tokio::test]
 async fn bad_requests_are_refused_and_leave_no_trace() {
-    let (sim, mut client) = shop("stock=10").await;
+    let (sim, mut client) = booking_service("stock=10").await;
     let nameless = v1::ReserveRequest { booking_id: String::new(), ..reserve(1) };
     assert_eq!(client.reserve(nameless).await.unwrap_err().code(), Code::InvalidArgument);
     for quantity in [0, -1] {
         let empty = v1::ReserveRequest { quantity, ..reserve(1) };
         assert_eq!(client.reserve(empty).await.unwrap_err().code(), Code::InvalidArgument);
     }
-    assert!(sim.shop().copy().entries.is_empty());
+    assert!(sim.ledger().copy().entries.is_empty());
 }
 
 #[tokio::test]
-async fn an_error_means_that_nothing_was_done() {
-    let (sim, mut client) = shop("stock=10,errors=100%").await;
+async fn an_error_means_that_the_call_had_no_effect() {
+    let (sim, mut client) = booking_service("stock=10,errors=100%").await;
     for number in 0..20 {
         let status = client.reserve(reserve(number)).await.unwrap_err();
         assert!(matches!(status.code(), Code::Internal | Code::Unavailable), "{status:?}");
     }
-    assert_eq!(sim.shop().totals().calls.reserve, 0);
+    assert_eq!(sim.ledger().totals().calls.reserve, 0);
 }
 
 #[tokio::test]
-async fn a_lost_reply_means_that_it_was_done_and_a_repeat_tells() {
-    let (sim, mut client) = shop("stock=10,lost_replies=100%").await;
+async fn a_call_whose_reply_is_lost_took_effect_and_a_repeat_shows_it() {
+    let (sim, mut client) = booking_service("stock=10,lost_replies=100%").await;
     let (mut silent, mut loud) = (0, 0);
     for number in 0..10 {
         let status = client.reserve(within(100, reserve(number))).await.unwrap_err();
@@ -152,20 +152,20 @@ async fn a_lost_reply_means_that_it_was_done_and_a_repeat_tells() {
     }
     assert_eq!(silent + loud, 10);
     assert!(silent > 0 && loud > 0, "{silent} silent, {loud} loud");
-    assert_eq!(sim.shop().totals().held, 10);
-    sim.shop().conduct().set_faults(Faults::default());
-    let told = reservation(client.reserve(reserve(3)).await.unwrap());
-    assert_eq!(told.as_deref(), sim.shop().entry("b3").unwrap().reservation_id.as_deref());
+    assert_eq!(sim.ledger().totals().held, 10);
+    sim.injector().set_faults(Faults::default());
+    let repeated = reservation(client.reserve(reserve(3)).await.unwrap());
+    assert_eq!(repeated.as_deref(), sim.ledger().entry("b3").unwrap().reservation_id.as_deref());
 }
 
 #[tokio::test]
-async fn a_slow_reserve_is_done_even_if_its_caller_gave_up() {
-    let (sim, mut client) = shop("stock=10,latency=300ms").await;
+async fn a_slow_reserve_takes_effect_even_if_its_caller_gave_up() {
+    let (sim, mut client) = booking_service("stock=10,latency=300ms").await;
     let status = client.reserve(within(50, reserve(1))).await.unwrap_err();
     assert!(is_deadline(&status), "{status:?}");
-    assert_eq!(sim.shop().totals().held, 0);
+    assert_eq!(sim.ledger().totals().held, 0);
     tokio::time::timeout(Duration::from_secs(5), async {
-        while sim.shop().totals().held == 0 {
+        while sim.ledger().totals().held == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
@@ -174,8 +174,8 @@ async fn a_slow_reserve_is_done_even_if_its_caller_gave_up() {
 }
 
 #[tokio::test]
-async fn refusals_agree_with_themselves() {
-    let (sim, mut client) = shop("stock=1000,rejects=50%,confirm_rejects=50%").await;
+async fn refusals_are_the_same_for_every_repeat() {
+    let (sim, mut client) = booking_service("stock=1000,rejects=50%,confirm_rejects=50%").await;
     let (mut rejected, mut unconfirmed) = (0, 0);
     for number in 0..100 {
         let first = client.reserve(reserve(number)).await.unwrap().into_inner();
@@ -191,33 +191,33 @@ async fn refusals_agree_with_themselves() {
     }
     assert!((25..75).contains(&rejected), "{rejected} of 100 were rejected");
     assert!(unconfirmed > 5, "{unconfirmed} were not confirmed");
-    let totals = sim.shop().totals();
+    let totals = sim.ledger().totals();
     assert_eq!((totals.rejected_bookings, totals.held_bookings), (rejected, unconfirmed));
 
-    sim.shop().set_refusals(Refusals { rejects: Share::ALL, ..Refusals::default() });
+    sim.backend().set_refusals(Refusals { rejects: Share::ALL, ..Refusals::default() });
     assert!(reservation(client.reserve(reserve(1000)).await.unwrap()).is_none());
 }
 
 #[tokio::test]
 async fn a_pause_holds_calls_until_resumed() {
-    let (sim, mut client) = shop("stock=10").await;
+    let (sim, mut client) = booking_service("stock=10").await;
     client.reserve(reserve(1)).await.unwrap();
-    sim.pause();
+    sim.injector().pause();
     assert!(is_deadline(&client.reserve(within(100, reserve(2))).await.unwrap_err()));
     let waiting = tokio::spawn({
         let mut client = client.clone();
         async move { client.reserve(reserve(3)).await }
     });
-    sim.resume();
+    sim.injector().resume();
     assert!(reservation(waiting.await.unwrap().unwrap()).is_some());
-    assert!(sim.shop().entry("b3").is_some());
+    assert!(sim.ledger().entry("b3").is_some());
 }
 
 #[tokio::test]
 async fn a_shut_down_service_frees_its_port_even_if_calls_hang() {
-    let (sim, mut client) = shop("stock=10").await;
+    let (sim, mut client) = booking_service("stock=10").await;
     let address = sim.address();
-    sim.pause();
+    sim.injector().pause();
     let hanging = tokio::spawn(async move { client.reserve(reserve(1)).await });
     tokio::time::timeout(Duration::from_secs(5), sim.shutdown()).await.unwrap();
     hanging.await.unwrap().unwrap_err();
@@ -226,27 +226,27 @@ async fn a_shut_down_service_frees_its_port_even_if_calls_hang() {
 
 #[tokio::test]
 async fn a_taken_port_is_named() {
-    let (sim, _client) = shop("stock=1").await;
+    let (sim, _client) = booking_service("stock=1").await;
     let error = BookingSim::start(BookingSpec::default(), sim.address()).await.unwrap_err();
     assert!(error.to_string().contains(&sim.address().to_string()), "{error}");
 }
 
 #[tokio::test]
-async fn the_ticket_service_looks_at_the_same_stock() {
-    let (sim, mut client) = shop("stock=2").await;
+async fn the_ticket_service_reports_the_same_stock() {
+    let (sim, mut client) = booking_service("stock=2").await;
     let tickets =
-        TicketSim::start(ServiceSpec::default(), sim.shop().clone(), ANY_PORT).await.unwrap();
+        TicketSim::start(ServiceSpec::default(), sim.backend().clone(), ANY_PORT).await.unwrap();
     let mut window = TicketServiceClient::new(channel(tickets.address()));
     let ask = |quantity| v1::CheckAvailabilityRequest { quantity, ..Default::default() };
     assert!(window.check_availability(ask(2)).await.unwrap().into_inner().available);
     client.reserve(reserve(1)).await.unwrap();
     let answer = window.check_availability(ask(2)).await.unwrap().into_inner();
     assert_eq!((answer.available, answer.remaining), (false, 1));
-    tickets.conduct().set_faults(Faults { errors: Share::ALL, ..Faults::default() });
+    tickets.injector().set_faults(Faults { errors: Share::ALL, ..Faults::default() });
     assert!(window.check_availability(ask(1)).await.is_err());
 }
 
-fn news(number: u64, state: v1::BookingState) -> v1::PublishRequest {
+fn batch(number: u64, state: v1::BookingState) -> v1::PublishRequest {
     v1::PublishRequest {
         queue: "concert".into(),
         updates: vec![v1::BookingUpdate {
@@ -263,27 +263,27 @@ fn news(number: u64, state: v1::BookingState) -> v1::PublishRequest {
 }
 
 #[tokio::test]
-async fn the_realtime_service_records_what_each_client_was_told() {
+async fn the_realtime_service_records_the_updates_of_each_client() {
     let sim = RealtimeSim::start(ServiceSpec::default(), ANY_PORT).await.unwrap();
     let mut client = RealtimeServiceClient::new(channel(sim.address()));
-    let batches = vec![news(1, v1::BookingState::Queued), news(2, v1::BookingState::Reserving)];
+    let batches = vec![batch(1, v1::BookingState::Queued), batch(2, v1::BookingState::Reserving)];
     let answer = client.publish(tokio_stream::iter(batches)).await.unwrap().into_inner();
     assert_eq!(answer.received, 2);
-    let record = sim.record().client("c1").unwrap();
+    let record = sim.backend().deliveries().client("c1").unwrap().clone();
     assert_eq!((record.sequence, record.updates, record.missing), ((5, 2), 2, 0));
-    assert_eq!(sim.record().tick().unwrap().backlog, 2);
+    assert_eq!(sim.backend().deliveries().tick().unwrap().backlog, 2);
 }
 
 #[tokio::test]
-async fn news_whose_reply_is_lost_comes_again_as_a_repeat() {
+async fn an_update_whose_reply_is_lost_comes_again_as_a_repeat() {
     let spec: ServiceSpec = "lost_replies=100%".parse().unwrap();
     let sim = RealtimeSim::start(spec, ANY_PORT).await.unwrap();
     let mut client = RealtimeServiceClient::new(channel(sim.address()));
-    let batch = || tokio_stream::iter(vec![news(1, v1::BookingState::Queued)]);
-    client.publish(within(200, batch())).await.unwrap_err();
-    sim.conduct().set_faults(Faults::default());
-    client.publish(batch()).await.unwrap();
-    let totals = sim.record().totals();
+    let batches = || tokio_stream::iter(vec![batch(1, v1::BookingState::Queued)]);
+    client.publish(within(200, batches())).await.unwrap_err();
+    sim.backend().injector().set_faults(Faults::default());
+    client.publish(batches()).await.unwrap();
+    let totals = sim.backend().deliveries().totals();
     assert_eq!((totals.updates, totals.repeats, totals.out_of_order, totals.missing), (1, 1, 0, 0));
 }
 
@@ -309,7 +309,7 @@ async fn a_service_describes_itself_to_tools() {
     use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
     use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
     use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-    let (sim, _client) = shop("stock=1").await;
+    let (sim, _client) = booking_service("stock=1").await;
     let request = tonic_reflection::pb::v1::ServerReflectionRequest {
         message_request: Some(MessageRequest::ListServices(String::new())),
         ..Default::default()
@@ -327,7 +327,7 @@ async fn a_service_describes_itself_to_tools() {
 }
 
 #[tokio::test]
-async fn a_ticket_service_without_a_shop_is_refused() {
+async fn a_ticket_service_without_a_booking_service_is_refused() {
     let config = SimulatorConfig { booking: None, ..SimulatorConfig::local() };
     let error = Simulator::start(config).await.unwrap_err();
     assert!(matches!(error, SimError::TicketWithoutBooking), "{error}");

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, QueueName, Refusal};
+use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, QueueName};
 use bookingq_queue::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Scope,
     Settled, Settlement, Snapshot, Swept,
 };
 
-use crate::error::Result;
+use crate::error::{OrRefusal, Result};
 
 /// One queue's bookings.
 ///
@@ -31,10 +31,7 @@ pub trait Store: Send + Sync + 'static {
     /// Adds clients to the line. The same request returns the same booking; another request of a
     /// client with an active booking returns that booking; otherwise a new booking joins at the
     /// end.
-    async fn enqueue(
-        &self,
-        batch: Vec<Enqueue>,
-    ) -> Result<Vec<std::result::Result<Enqueued, Refusal>>>;
+    async fn enqueue(&self, batch: Vec<Enqueue>) -> Result<Vec<OrRefusal<Enqueued>>>;
 
     /// Claims tasks: first those whose lease has ended (retries, tasks of dead workers, due
     /// releases), earliest lease end first; then, if the scope allows it and the queue is not
@@ -54,14 +51,11 @@ pub trait Store: Send + Sync + 'static {
         &self,
         batch: Vec<Confirm>,
         lease: Duration,
-    ) -> Result<Vec<std::result::Result<Confirmed, Refusal>>>;
+    ) -> Result<Vec<OrRefusal<Confirmed>>>;
 
     /// Cancels bookings. Queued: at once. Reserving: marks the task, whose settlement releases the
     /// booking. Reserved: makes a release due now.
-    async fn cancel(
-        &self,
-        batch: Vec<Cancel>,
-    ) -> Result<Vec<std::result::Result<Booking, Refusal>>>;
+    async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<OrRefusal<Booking>>>;
 
     /// Reads the newest booking of each client, with its exact position.
     async fn status(&self, batch: Vec<ClientId>) -> Result<Vec<Option<Booking>>>;

@@ -1,9 +1,15 @@
 //! Errors between a caller and a store.
 
+use std::fmt;
 use std::time::Duration;
 
-/// The answer of every store method.
+use bookingq_core::Refusal;
+
+/// The result of every store method.
 pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The answer to one request of a client: done, or refused by the rules of the queue.
+pub type OrRefusal<T> = std::result::Result<T, Refusal>;
 
 /// A call to the store failed. Unless the variant says otherwise, it may have taken effect: repeat
 /// it unchanged.
@@ -34,12 +40,19 @@ pub enum StoreError {
         /// The newest version that this release knows.
         known: u32,
     },
-    /// The answer can't be understood, or a script failed: a defect, ours or of foreign data.
+    /// The answer is not what the store's own code would give: a defect, or foreign data.
     #[error("the store gave an unexpected answer: {0}")]
     Unexpected(String),
 }
 
 impl StoreError {
+    /// An [`Self::Unexpected`] that shows the beginning of the answer.
+    pub(crate) fn unexpected(problem: &str, answer: &impl fmt::Debug) -> Self {
+        let mut shown = format!("{answer:?}");
+        shown.truncate(shown.floor_char_boundary(200));
+        Self::Unexpected(format!("{problem}: {shown}"))
+    }
+
     /// Whether trying again later can help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Timeout(_) | Self::Overloaded { .. })

@@ -6,13 +6,11 @@
 //!     |- memory        the engine of bookingq-queue behind a lock: the embedded store
 //!     |- redis         one Lua script for each transition
 //!     '- group         in front of either: single calls in, batches out
-//!   conformance   one suite that every store passes
 //! ```
 //!
 //! A store belongs to one queue. Each method is one atomic step, is safe to repeat, and decides by
-//! the store's own clock.
+//! the store's own clock. Every store passes the suite in `tests/conformance`.
 
-pub mod conformance;
 mod contract;
 pub mod error;
 pub mod group;
@@ -26,7 +24,7 @@ pub use bookingq_queue::{
 };
 
 pub use crate::contract::{Opened, Store};
-pub use crate::error::{Result, StoreError};
+pub use crate::error::{OrRefusal, Result, StoreError};
 pub use crate::memory::MemoryConfig;
 pub use crate::open::{StoreConfig, open};
 pub use crate::redis::{RedisConfig, read_booking};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bookingq_core::{
-    Admission, Booking, BookingId, ClientId, EventSeq, Place, QueueName, Refusal, Timestamp,
+    Admission, Booking, BookingId, ClientId, EventSeq, Place, QueueName, Timestamp,
 };
 use bookingq_queue::Queue;
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 pub use self::clock::{Clock, ManualClock};
 use crate::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Opened,
-    Result, Scope, Settled, Settlement, Snapshot, Store, Swept,
+    OrRefusal, Result, Scope, Settled, Settlement, Snapshot, Store, Swept,
 };
 
 /// Settings of an embedded store.
@@ -101,10 +101,7 @@ impl Store for MemoryStore {
         Ok(Opened { epoch: self.epoch.clone(), warnings: Vec::new() })
     }
 
-    async fn enqueue(
-        &self,
-        batch: Vec<Enqueue>,
-    ) -> Result<Vec<std::result::Result<Enqueued, Refusal>>> {
+    async fn enqueue(&self, batch: Vec<Enqueue>) -> Result<Vec<OrRefusal<Enqueued>>> {
         Ok(self.each(&batch, Queue::enqueue))
     }
 
@@ -124,14 +121,11 @@ impl Store for MemoryStore {
         &self,
         batch: Vec<Confirm>,
         lease: Duration,
-    ) -> Result<Vec<std::result::Result<Confirmed, Refusal>>> {
+    ) -> Result<Vec<OrRefusal<Confirmed>>> {
         Ok(self.each(&batch, |queue, paid, now| queue.confirm(paid, lease, now)))
     }
 
-    async fn cancel(
-        &self,
-        batch: Vec<Cancel>,
-    ) -> Result<Vec<std::result::Result<Booking, Refusal>>> {
+    async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<OrRefusal<Booking>>> {
         Ok(self.each(&batch, Queue::cancel))
     }
 

@@ -1,13 +1,16 @@
 //! The conformance suite against the embedded store.
 #![allow(clippy::unwrap_used)]
 
+#[macro_use]
+mod conformance;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId, Timestamp};
-use bookingq_store::conformance::Subject;
 use bookingq_store::memory::{Clock, ManualClock, MemoryConfig, MemoryStore};
 use bookingq_store::{Cancel, Enqueue, Store};
+use conformance::Subject;
 
 struct Embedded {
     store: MemoryStore,
@@ -36,10 +39,10 @@ async fn embedded() -> Embedded {
     Embedded { store: MemoryStore::new(config), clock }
 }
 
-bookingq_store::conformance_tests!(embedded);
+conformance_tests!(embedded);
 
 #[tokio::test]
-async fn a_booking_that_was_followed_is_remembered_for_its_own_retention() {
+async fn an_earlier_booking_of_a_client_is_kept_for_its_own_retention() {
     let embedded = embedded().await;
     let retention = config().retention;
     let asks = async |request: &str| {
@@ -61,5 +64,5 @@ async fn a_booking_that_was_followed_is_remembered_for_its_own_retention() {
     embedded.advance((retention / 2).saturating_sub(Duration::from_millis(1))).await;
     assert_eq!(asks("r1").await.booking.id, first);
     embedded.advance(Duration::from_millis(1)).await;
-    assert!(!asks("r1").await.existing, "it is forgotten");
+    assert!(!asks("r1").await.existing, "the retention is over");
 }

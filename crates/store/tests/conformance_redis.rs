@@ -1,6 +1,8 @@
 //! The conformance suite against the Redis store, on a real redis-server.
 #![allow(clippy::unwrap_used)]
 
+#[macro_use]
+mod conformance;
 mod support;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,8 +12,8 @@ use async_trait::async_trait;
 use bookingq_core::{Timestamp, time};
 use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::Store;
-use bookingq_store::conformance::Subject;
 use bookingq_store::redis::RedisStore;
+use conformance::Subject;
 use support::config;
 
 struct Real {
@@ -42,4 +44,4 @@ async fn real() -> Real {
     subject
 }
 
-bookingq_store::conformance_tests!(real);
+conformance_tests!(real);

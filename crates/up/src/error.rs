@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bookingq_api::args::InvalidArgs;
 use bookingq_check::AuditError;
 use bookingq_client::EndpointsError;
 use bookingq_core::{Invalid, QueueName};
@@ -64,10 +65,11 @@ pub enum UpError {
         /// Which.
         secret: String,
     },
+    /// The times of the manifest do not fit together.
+    #[error(transparent)]
+    Args(#[from] InvalidArgs),
     /// A port for the workers is taken.
-    #[error(
-        "port {port} cannot be had: {cause}; choose others with --base-port (0: any free ones)"
-    )]
+    #[error("port {port} is not free: {cause}; choose another --base-port (0: any free ports)")]
     Port {
         /// Which.
         port: u16,

@@ -30,6 +30,7 @@ mod view;
 mod worker_pool;
 
 use std::path::PathBuf;
+use std::pin::Pin;
 
 use bookingq_api::Plan;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +44,15 @@ use crate::queue_run::QueueRun;
 ///
 /// # Errors
 /// [`UpError`] when it could not start; nothing is left running then.
-pub async fn run(config: UpConfig, stop: CancellationToken) -> Result<RunOutcome, UpError> {
+pub fn run(config: UpConfig, stop: CancellationToken) -> Run {
+    // Boxed here, or the binary would compile all of it again.
+    Box::pin(run_manifest(config, stop))
+}
+
+/// A run, from its start to its outcome.
+pub type Run = Pin<Box<dyn Future<Output = Result<RunOutcome, UpError>> + Send>>;
+
+async fn run_manifest(config: UpConfig, stop: CancellationToken) -> Result<RunOutcome, UpError> {
     let plans = chosen(manifest::read(&config.file)?, &config)?;
     let directory = directory(&config)?;
     let console = Console::new();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bookingq_check::{Audit, AuditError, CallRecorder};
 use bookingq_client::WorkerEndpoints;
 use bookingq_core::QueueName;
-use bookingq_crowd::{Crowd, CrowdConfig, CrowdReport, Progress, ProgressView};
+use bookingq_crowd::{Crowd, CrowdConfig, CrowdProgress, CrowdReport, ProgressView};
 use bookingq_sim::inspect::{LedgerError, RemoteLedger};
 use bookingq_sim::ledger::LedgerCopy;
 use bookingq_store::RedisConfig;
@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::Run;
 use crate::backend::when_open;
 use crate::console::{Console, ConsoleView};
 use crate::error::{RunOutcome, UpError};
@@ -74,7 +75,12 @@ enum LoadEnd {
 /// # Errors
 /// [`UpError`] when it could not begin, when the store or the ledger does not answer at the end, or
 /// when the report cannot be written.
-pub async fn run(mut config: LoadConfig, stop: CancellationToken) -> Result<RunOutcome, UpError> {
+pub fn run(config: LoadConfig, stop: CancellationToken) -> Run {
+    // Boxed here, or the binary would compile all of it again.
+    Box::pin(run_load(config, stop))
+}
+
+async fn run_load(mut config: LoadConfig, stop: CancellationToken) -> Result<RunOutcome, UpError> {
     let console = match config.printing {
         Printing::Text => Console::new(),
         Printing::Json => Console::on_standard_error(),
@@ -173,7 +179,7 @@ struct RunningCrowd {
     queue: QueueName,
     clients: u32,
     start: Instant,
-    progress: Arc<Progress>,
+    progress: Arc<CrowdProgress>,
     leave: CancellationToken,
     task: JoinHandle<CrowdReport>,
     console: Console,

@@ -1,12 +1,13 @@
 //! One queue of a run, from its start to its report.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::Plan;
 use bookingq_check::{Audit, AuditError, CallRecorder};
-use bookingq_crowd::{Crowd, CrowdConfig, CrowdReport, Progress};
+use bookingq_crowd::{Crowd, CrowdConfig, CrowdProgress, CrowdReport};
 use bookingq_store::{Snapshot, Store};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -63,7 +64,7 @@ impl<T> RunningTask<T> {
 /// The crowd while it runs.
 struct QueueCrowd {
     task: RunningTask<CrowdReport>,
-    progress: Arc<Progress>,
+    progress: Arc<CrowdProgress>,
     recorder: Arc<CallRecorder>,
 }
 
@@ -89,13 +90,8 @@ impl QueueRun {
         let services = Arc::new(Services::start(&plan, config.simulate.as_deref()).await?);
         let (runner, store_kind) = runner(backend, &store, config, directory);
         let scaler = Scaler::new(&plan.scaling, config.pool);
-        let mut pool = WorkerPool::new(
-            runner.clone(),
-            Arc::clone(&plan),
-            Arc::clone(&services),
-            base_port,
-            console.clone(),
-        )?;
+        let args = services.worker_args(&plan, SocketAddr::from(([127, 0, 0, 1], base_port)));
+        let mut pool = WorkerPool::new(runner.clone(), args, base_port, console.clone())?;
         let sweeper = plan
             .sweep
             .as_ref()
@@ -198,7 +194,7 @@ impl QueueRun {
             depth: &self.depth,
             wanted: self.scaler.replicas(),
             endpoints: &endpoints,
-            ledger: self.services.simulator.booking().map(|booking| booking.shop().totals()),
+            ledger: self.services.simulator.booking().map(|booking| booking.ledger().totals()),
             crowd: crowd.map(|crowd| crowd.progress.view()),
         };
         self.console.show(self.plan.queue.as_str(), view.view());
@@ -224,7 +220,7 @@ impl QueueRun {
         self.pool.stop().await;
         let booking = self.services.simulator.booking();
         let answers = recorder.finish().map_err(AuditError::from)?;
-        let ledger = async { Ok(booking.map(|booking| booking.shop().copy())) };
+        let ledger = async { Ok(booking.map(|booking| booking.ledger().copy())) };
         let verification = self.audit.verify(&answers, ledger, None).await?;
         let summary = LoadSummary {
             queue: self.plan.queue.to_string(),

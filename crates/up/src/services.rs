@@ -1,16 +1,16 @@
 //! The services that a queue calls: simulated in this process where the manifest says so.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use bookingq_api::Plan;
+use bookingq_api::args::{SweepArgs, WorkerArgs};
 use bookingq_api::downstream::Endpoint;
 use bookingq_api::plan::ServicePlan;
+use bookingq_api::{DurationString, Plan};
 use bookingq_core::Invalid;
-use bookingq_serve::tls::ClientTls;
 use bookingq_sim::simulator::At;
 use bookingq_sim::spec::BookingSpec;
 use bookingq_sim::{BookingSim, RealtimeSim, SimSpec, Simulator, SimulatorConfig, TicketSim};
-use bookingq_worker::config::Downstream;
 
 use crate::error::UpError;
 
@@ -19,12 +19,9 @@ use crate::error::UpError;
 pub struct Services {
     /// The simulated ones; they stop when it is dropped.
     pub simulator: Simulator,
-    /// The Booking Service.
-    pub booking: Downstream,
-    /// The Ticket Service, if there is one.
-    pub ticket: Option<Downstream>,
-    /// The Realtime Service, if there is one.
-    pub realtime: Option<Downstream>,
+    booking: String,
+    ticket: Option<String>,
+    realtime: Option<String>,
 }
 
 impl Services {
@@ -35,21 +32,39 @@ impl Services {
     /// [`UpError`] when a simulation is not understood, or a service needs what this computer does
     /// not have.
     pub async fn start(plan: &Plan, overrides: Option<&str>) -> Result<Self, UpError> {
-        let config = simulations(plan, overrides)?;
-        let simulator = Simulator::start(config).await?;
+        let simulator = Simulator::start(simulations(plan, overrides)?).await?;
         let booking = simulator.booking().map(BookingSim::address);
         let ticket = simulator.ticket().map(TicketSim::address);
         let realtime = simulator.realtime().map(RealtimeSim::address);
+        let optional = |service: &Option<ServicePlan>, simulated| {
+            service.as_ref().map(|service| endpoint(service, simulated)).transpose()
+        };
         Ok(Self {
-            booking: downstream(&plan.booking, booking)?,
-            ticket: plan.ticket.as_ref().map(|service| downstream(service, ticket)).transpose()?,
-            realtime: plan
-                .realtime
-                .as_ref()
-                .map(|service| downstream(service, realtime))
-                .transpose()?,
+            booking: endpoint(&plan.booking, booking)?,
+            ticket: optional(&plan.ticket, ticket)?,
+            realtime: optional(&plan.realtime, realtime)?,
             simulator,
         })
+    }
+
+    /// The arguments of a worker that calls them.
+    pub fn worker_args(&self, plan: &Plan, listen: SocketAddr) -> WorkerArgs {
+        WorkerArgs {
+            booking: self.booking.clone(),
+            ticket: self.ticket.clone(),
+            realtime: self.realtime.clone(),
+            ..WorkerArgs::of(plan, listen)
+        }
+    }
+
+    /// The arguments of a sweeper that calls the Booking Service.
+    pub fn sweep_args(&self, plan: &Plan, time: Duration) -> SweepArgs {
+        SweepArgs {
+            id: Some(format!("{}-sweeper", plan.queue)),
+            booking: Some(self.booking.clone()),
+            grace: DurationString::new(plan.worker.grace),
+            ..SweepArgs::of(plan, time)
+        }
     }
 }
 
@@ -88,15 +103,15 @@ fn overridden(spec: BookingSpec, overrides: &str) -> Result<BookingSpec, Invalid
     kept.chain([overrides]).collect::<Vec<_>>().join(",").parse()
 }
 
-fn downstream(service: &ServicePlan, simulated: Option<SocketAddr>) -> Result<Downstream, UpError> {
+fn endpoint(service: &ServicePlan, simulated: Option<SocketAddr>) -> Result<String, UpError> {
     let endpoint = match (&service.endpoint, simulated) {
         (Endpoint::Simulated(_), Some(address)) => format!("http://{address}"),
         (Endpoint::Simulated(text) | Endpoint::Grpc(text), _) => text.clone(),
     };
-    if let Some(tls) = &service.tls {
-        return Err(UpError::NoSecrets { endpoint, secret: tls.secret_name.clone() });
+    match &service.tls {
+        Some(tls) => Err(UpError::NoSecrets { endpoint, secret: tls.secret_name.clone() }),
+        None => Ok(endpoint),
     }
-    Ok(Downstream { endpoint, timeout: service.timeout, tls: ClientTls::default() })
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_api::args::SweepArgs;
-use bookingq_api::{DurationString, Plan};
+use bookingq_api::Plan;
 use bookingq_harness::command::OrphanSignal;
 use bookingq_harness::{Process, ProcessEvent, ProcessSpec, Restart};
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
@@ -16,12 +15,10 @@ use tokio_util::sync::CancellationToken;
 use crate::console::Console;
 use crate::error::UpError;
 use crate::services::Services;
-use crate::worker_pool::{BACKOFF, Runner};
+use crate::worker_pool::{BACKOFF, BEYOND_GRACE, Runner};
 
 /// How long one process sweeps, as in a cluster.
 const ROUND: Duration = Duration::from_secs(60);
-/// Time beyond its own grace after which a sweeper process is killed.
-const BEYOND_GRACE: Duration = Duration::from_secs(2);
 
 /// Starts it; it runs until `stop`.
 ///
@@ -34,9 +31,10 @@ pub fn start(
     console: &Console,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>, UpError> {
+    let args = services.sweep_args(plan, ROUND);
     match runner {
         Runner::InProcess(store) => {
-            let sweeper = Sweeper::new(config(plan, services), Arc::clone(store));
+            let sweeper = Sweeper::new(SweepConfig::try_from(args)?, Arc::clone(store));
             let console = console.clone();
             Ok(tokio::spawn(async move {
                 if let Err(error) = sweeper.run(SweepMode::UntilStopped, stop).await {
@@ -45,9 +43,6 @@ pub fn start(
             }))
         }
         Runner::Processes { program, url, directory } => {
-            let mut args = SweepArgs::of(plan, ROUND);
-            args.booking = Some(services.booking.endpoint.clone());
-            args.grace = DurationString::new(plan.worker.grace);
             let json = ["--log-format", "json"].map(String::from);
             let arguments = args.to_args().into_iter().chain(json).map(OsString::from).collect();
             let spec = ProcessSpec {
@@ -71,18 +66,5 @@ pub fn start(
                 process.stop().await;
             }))
         }
-    }
-}
-
-fn config(plan: &Plan, services: &Services) -> SweepConfig {
-    SweepConfig {
-        id: format!("{}-sweeper", plan.queue),
-        booking: Some(services.booking.clone()),
-        concurrency: plan.worker.concurrency as usize,
-        lease: plan.worker.lease,
-        hold: plan.hold,
-        retry: plan.retry,
-        grace: plan.worker.grace,
-        admin: None,
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bookingq_crowd::ProgressView;
-use bookingq_sim::ledger::Totals;
+use bookingq_sim::ledger::LedgerTotals;
 use bookingq_store::Snapshot;
 
 use crate::console::ConsoleView;
@@ -32,7 +32,7 @@ pub struct QueueView<'a> {
     /// Addresses of the workers that are ready.
     pub endpoints: &'a [SocketAddr],
     /// The ledger of the Booking Service, if that is simulated.
-    pub ledger: Option<Totals>,
+    pub ledger: Option<LedgerTotals>,
     /// The crowd, if there is one.
     pub crowd: Option<ProgressView>,
 }

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_api::Plan;
 use bookingq_api::args::WorkerArgs;
+use bookingq_core::QueueName;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
 use bookingq_harness::command::OrphanSignal;
@@ -24,10 +24,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::console::Console;
 use crate::error::UpError;
-use crate::services::Services;
 
-/// Time beyond its own grace after which a worker process is killed.
-const BEYOND_GRACE: Duration = Duration::from_secs(2);
+/// Time beyond its own grace after which a process is killed.
+pub const BEYOND_GRACE: Duration = Duration::from_secs(2);
 
 /// The wait before a worker or a Redis restarts: as a kubelet's, but short enough for a person who
 /// watches.
@@ -53,8 +52,10 @@ pub enum Runner {
 /// The workers of one queue.
 pub struct WorkerPool {
     runner: Runner,
-    plan: Arc<Plan>,
-    services: Arc<Services>,
+    queue: QueueName,
+    /// The arguments of each worker, and what they mean; apart from its name and address.
+    args: WorkerArgs,
+    config: WorkerConfig,
     base_port: u16,
     slots: BTreeMap<u16, WorkerSlot>,
     ready: Arc<ReadyWorkers>,
@@ -88,19 +89,26 @@ impl WorkerPool {
     /// Creates an empty pool. Its first worker gets `base_port`.
     ///
     /// # Errors
-    /// When that port is taken.
+    /// When that port is taken, or the arguments do not fit together.
     pub fn new(
         runner: Runner,
-        plan: Arc<Plan>,
-        services: Arc<Services>,
+        args: WorkerArgs,
         base_port: u16,
         console: Console,
     ) -> Result<Self, UpError> {
         std::net::TcpListener::bind(("127.0.0.1", base_port))
             .map_err(|cause| UpError::Port { port: base_port, cause })?;
         let addresses = watch::Sender::new(Vec::new());
-        let ready = Arc::new(ReadyWorkers { by_slot: Mutex::default(), addresses });
-        Ok(Self { runner, plan, services, base_port, slots: BTreeMap::new(), ready, console })
+        Ok(Self {
+            runner,
+            queue: args.queue.clone(),
+            config: args.clone().try_into()?,
+            args,
+            base_port,
+            slots: BTreeMap::new(),
+            ready: Arc::new(ReadyWorkers { by_slot: Mutex::default(), addresses }),
+            console,
+        })
     }
 
     /// Follows the addresses of the workers that are ready.
@@ -148,83 +156,46 @@ impl WorkerPool {
     }
 
     fn start(&self, index: u16) -> WorkerSlot {
-        let stop = CancellationToken::new();
-        let listen = self.listen(index);
-        let name = format!("{} worker {index}", self.plan.queue);
+        let port = if self.base_port == 0 { 0 } else { self.base_port.saturating_add(index) };
+        let listen = SocketAddr::from(([127, 0, 0, 1], port));
+        let (id, stop) = (format!("{}-{index}", self.queue), CancellationToken::new());
+        let worker = PoolWorker {
+            index,
+            name: format!("{} worker {index}", self.queue),
+            ready: Arc::clone(&self.ready),
+            console: self.console.clone(),
+            stop: stop.clone(),
+        };
         let task = match &self.runner {
             Runner::InProcess(store) => {
-                let config = worker_config(&self.plan, &self.services, index, listen);
-                let worker = InProcessWorker {
-                    index,
-                    name,
-                    ready: Arc::clone(&self.ready),
-                    console: self.console.clone(),
-                    stop: stop.clone(),
-                };
+                let config = WorkerConfig { id, listen, ..self.config.clone() };
                 tokio::spawn(worker.run(config, Arc::clone(store)))
             }
             Runner::Processes { program, url, directory } => {
                 // Clients must know the port, so it is chosen before the process starts.
-                let listen =
-                    if listen.port() == 0 { free_address().unwrap_or(listen) } else { listen };
+                let listen = if port == 0 { free_address().unwrap_or(listen) } else { listen };
+                let args = WorkerArgs { id: Some(id), listen, ..self.args.clone() };
+                let json = ["--log-format", "json"].map(String::from);
                 let spec = ProcessSpec {
-                    arguments: worker_arguments(&self.plan, &self.services, index, listen),
+                    arguments: args.to_args().into_iter().chain(json).map(OsString::from).collect(),
                     environment: vec![("BOOKINGQ_REDIS", url.into())],
-                    log: Some(directory.join(format!("{}-worker-{index}.log", self.plan.queue))),
+                    log: Some(directory.join(format!("{}-worker-{index}.log", self.queue))),
                     port: Some(listen),
-                    grace: self.plan.worker.grace + BEYOND_GRACE,
+                    grace: self.config.grace + BEYOND_GRACE,
                     restart: Restart::Always(BACKOFF),
                     // It may finish the tasks in hand.
                     orphan_signal: OrphanSignal::Terminate,
-                    ..ProcessSpec::new(format!("{name} ({listen})"), program)
+                    ..ProcessSpec::new(format!("{} ({listen})", worker.name), program)
                 };
-                let ready = Arc::clone(&self.ready);
-                tokio::spawn(run_worker(
-                    spec,
-                    index,
-                    listen,
-                    ready,
-                    self.console.clone(),
-                    stop.clone(),
-                ))
+                tokio::spawn(worker.supervise(spec, listen))
             }
         };
         WorkerSlot { stop, task }
     }
-
-    fn listen(&self, index: u16) -> SocketAddr {
-        let port = if self.base_port == 0 { 0 } else { self.base_port.saturating_add(index) };
-        SocketAddr::from(([127, 0, 0, 1], port))
-    }
 }
 
-/// Runs a worker process until `stop`. One that cannot be started leaves its slot, and the next
-/// resize tries again.
-async fn run_worker(
-    spec: ProcessSpec,
-    index: u16,
-    listen: SocketAddr,
-    ready: Arc<ReadyWorkers>,
-    console: Console,
-    stop: CancellationToken,
-) {
-    let (slot, reporter) = (Arc::clone(&ready), console.reporter(&spec.name));
-    let on_event = move |event: ProcessEvent| {
-        slot.set(index, (event == ProcessEvent::Ready).then_some(listen));
-        reporter(event);
-    };
-    match Process::start_with(spec, on_event) {
-        Ok(process) => {
-            stop.cancelled().await;
-            ready.set(index, None);
-            process.stop().await;
-        }
-        Err(error) => console.report(error.to_string()),
-    }
-}
-
-/// A worker inside this process.
-struct InProcessWorker {
+/// A worker of the pool.
+struct PoolWorker {
     index: u16,
     name: String,
     ready: Arc<ReadyWorkers>,
@@ -232,8 +203,27 @@ struct InProcessWorker {
     stop: CancellationToken,
 }
 
-impl InProcessWorker {
-    /// Keeps it running until it is stopped.
+impl PoolWorker {
+    /// Runs it as a process until it is stopped. If that cannot be started, the slot ends, and the
+    /// next resize tries again.
+    async fn supervise(self, spec: ProcessSpec, listen: SocketAddr) {
+        let (index, ready) = (self.index, Arc::clone(&self.ready));
+        let reporter = self.console.reporter(&spec.name);
+        let on_event = move |event: ProcessEvent| {
+            ready.set(index, (event == ProcessEvent::Ready).then_some(listen));
+            reporter(event);
+        };
+        match Process::start_with(spec, on_event) {
+            Ok(process) => {
+                self.stop.cancelled().await;
+                self.ready.set(index, None);
+                process.stop().await;
+            }
+            Err(error) => self.console.report(error.to_string()),
+        }
+    }
+
+    /// Runs it in this process until it is stopped.
     async fn run(self, config: WorkerConfig, store: Arc<dyn Store>) {
         let mut retry = Retry::forever(BACKOFF);
         while let Some(error) = self.serve(config.clone(), Arc::clone(&store)).await {
@@ -266,36 +256,4 @@ impl InProcessWorker {
         }
         failure
     }
-}
-
-/// A worker of this process.
-fn worker_config(plan: &Plan, services: &Services, index: u16, listen: SocketAddr) -> WorkerConfig {
-    WorkerConfig {
-        concurrency: plan.worker.concurrency as usize,
-        lease: plan.worker.lease,
-        hold: plan.hold,
-        retry: plan.retry,
-        booking: services.booking.clone(),
-        ticket: services.ticket.clone(),
-        realtime: services.realtime.clone(),
-        grace: plan.worker.grace,
-        linger: plan.worker.linger,
-        ..WorkerConfig::new(format!("{}-{index}", plan.queue), listen, String::new())
-    }
-}
-
-/// The command line of the same worker as a process.
-fn worker_arguments(
-    plan: &Plan,
-    services: &Services,
-    index: u16,
-    listen: SocketAddr,
-) -> Vec<OsString> {
-    let mut args = WorkerArgs::of(plan, listen);
-    args.id = Some(format!("{}-{index}", plan.queue));
-    args.booking.clone_from(&services.booking.endpoint);
-    args.ticket = services.ticket.as_ref().map(|service| service.endpoint.clone());
-    args.realtime = services.realtime.as_ref().map(|service| service.endpoint.clone());
-    let json = ["--log-format", "json"].map(String::from);
-    args.to_args().into_iter().chain(json).map(OsString::from).collect()
 }

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bookingq_proto::error::ApiError;
 use http::Request;
@@ -22,8 +21,6 @@ use tower::{Layer, Service};
 
 /// The cost of a request before its first byte: its stream, its headers, its handler.
 const BASE: usize = 4096;
-/// When a refused caller should retry.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The incoming requests. Cheap to clone.
 #[derive(Clone)]
@@ -65,34 +62,12 @@ impl BodyBudget {
         };
         let share = BudgetShare { state: self.state.clone(), number };
         // Without room, the message's first frame is refused.
-        share.may_hold(BASE);
+        share.hold(BASE);
         Arc::new(share)
     }
 }
 
 impl BudgetState {
-    /// Adds to the bytes of a request, and makes room for them. Returns whether the request may
-    /// continue, and the wakers of refused ones: to be woken once the state is unlocked, because a
-    /// waker may run anything.
-    fn add(&mut self, number: u64, bytes: usize) -> (bool, Vec<Waker>) {
-        let mut woken = Vec::new();
-        let Some(held_bytes) = self.requests.get_mut(&number) else { return (false, woken) };
-        held_bytes.bytes += bytes;
-        self.held += bytes;
-        while self.held > self.budget {
-            let oldest = self
-                .requests
-                .iter()
-                .find(|(_, held_bytes)| !held_bytes.whole)
-                .map(|(oldest, _)| *oldest);
-            // The rest are being answered, and finish soon.
-            let Some(oldest) = oldest else { break };
-            self.refused.inc();
-            woken.extend(self.remove(oldest));
-        }
-        (self.requests.contains_key(&number), woken)
-    }
-
     fn remove(&mut self, number: u64) -> Option<Waker> {
         let held_bytes = self.requests.remove(&number)?;
         self.held -= held_bytes.bytes;
@@ -107,10 +82,26 @@ struct BudgetShare {
 }
 
 impl BudgetShare {
-    fn may_hold(&self, bytes: usize) -> bool {
-        let (may, woken) = self.state.lock().add(self.number, bytes);
+    /// Adds to the bytes of the request, and makes room for them. Returns whether the request may
+    /// continue.
+    fn hold(&self, bytes: usize) -> bool {
+        // Dropped or woken after the state is unlocked: a waker may run anything.
+        let mut woken = Vec::new();
+        let mut state = self.state.lock();
+        let Some(held_bytes) = state.requests.get_mut(&self.number) else { return false };
+        held_bytes.bytes += bytes;
+        state.held += bytes;
+        while state.held > state.budget {
+            let oldest = state.requests.iter().find(|(_, held_bytes)| !held_bytes.whole);
+            // The rest are being answered, and finish soon.
+            let Some(oldest) = oldest.map(|(number, _)| *number) else { break };
+            state.refused.inc();
+            woken.extend(state.remove(oldest));
+        }
+        let may_continue = state.requests.contains_key(&self.number);
+        drop(state);
         woken.into_iter().for_each(Waker::wake);
-        may
+        may_continue
     }
 
     fn is_whole(&self) {
@@ -155,27 +146,17 @@ impl http_body::Body for CountedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        let may = match &polled {
+        let may_continue = match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                let bytes = frame.data_ref().map_or(0, bytes::Bytes::len);
-                let may = self.share.may_hold(bytes);
-                if self.body.is_end_stream() {
-                    self.share.is_whole();
-                }
-                may
+                self.share.hold(frame.data_ref().map_or(0, bytes::Bytes::len))
             }
-            Poll::Ready(None) => {
-                self.share.is_whole();
-                true
-            }
-            Poll::Ready(Some(Err(_))) => true,
+            Poll::Ready(_) => true,
             Poll::Pending => self.share.may_wait(context),
         };
-        if may {
-            polled
-        } else {
-            Poll::Ready(Some(Err(ApiError::Overloaded { retry_after: RETRY_AFTER }.into())))
+        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.share.is_whole();
         }
+        if may_continue { polled } else { Poll::Ready(Some(Err(ApiError::overloaded().into()))) }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -196,7 +177,7 @@ impl<S> Layer<S> for BodyBudget {
 }
 
 /// A service whose requests count against the budget until they are answered. (Response streams
-/// have a limit of their own.)
+/// have their own limit.)
 #[derive(Clone)]
 pub struct BudgetedService<S> {
     inner: S,
@@ -218,9 +199,9 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let share = self.budget.enter();
-        let counted = share.clone();
-        let answer =
-            self.inner.call(request.map(|body| Body::new(CountedBody { body, share: counted })));
+        let counted = Arc::clone(&share);
+        let request = request.map(|body| Body::new(CountedBody { body, share: counted }));
+        let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await;
             drop(share);
@@ -249,10 +230,10 @@ mod tests {
         let budget = budget(3 * BASE);
         let (whole, oldest, newer) = (budget.enter(), budget.enter(), budget.enter());
         whole.is_whole();
-        assert!(newer.may_hold(100));
-        assert!(whole.may_hold(0) && !oldest.may_hold(0), "the oldest that is not whole had to go");
+        assert!(newer.hold(100));
+        assert!(whole.hold(0) && !oldest.hold(0), "the oldest that is not whole had to go");
         assert_eq!(held(&budget), 2 * BASE + 100);
-        assert!(!newer.may_hold(BASE), "no other request can make room");
+        assert!(!newer.hold(BASE), "no other request can make room");
         assert_eq!(held(&budget), BASE);
         drop((whole, oldest, newer));
         assert_eq!((held(&budget), budget.state.lock().requests.len()), (0, 0));

@@ -1,4 +1,5 @@
-//! The configuration of a worker: typed and validated, so that nothing inside parses text.
+//! The configuration of workers and sweepers: typed and validated, so that nothing inside parses
+//! text.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,6 +17,46 @@ pub struct Downstream {
     pub timeout: Duration,
     /// For `https://`.
     pub tls: ClientTls,
+}
+
+impl Downstream {
+    /// A service without TLS, with the default deadline.
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        let (endpoint, timeout) = (endpoint.into(), defaults::CALL_TIMEOUT);
+        Self { endpoint, timeout, tls: ClientTls::default() }
+    }
+}
+
+/// How tasks are claimed and executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskConfig {
+    /// The Booking Service.
+    pub booking: Downstream,
+    /// The Ticket Service, if there is one.
+    pub ticket: Option<Downstream>,
+    /// Tasks to run at once.
+    pub concurrency: usize,
+    /// Time after which another process may claim a task of this one, if it stays silent; renewed
+    /// at a third of it.
+    pub lease: Duration,
+    /// Time to pay, from the moment the reservation is recorded.
+    pub hold: Duration,
+    /// Retries of calls to the Booking Service.
+    pub retry: RetryPolicy,
+}
+
+impl TaskConfig {
+    /// The defaults, with this Booking Service.
+    pub fn new(booking: Downstream) -> Self {
+        Self {
+            booking,
+            ticket: None,
+            concurrency: defaults::CONCURRENCY as usize,
+            lease: defaults::LEASE,
+            hold: defaults::HOLD,
+            retry: defaults::RETRY,
+        }
+    }
 }
 
 /// Limits of the gRPC port.
@@ -61,19 +102,8 @@ pub struct WorkerConfig {
     pub tls: Option<ServerTls>,
     /// Limits of the gRPC port.
     pub limits: ServerLimits,
-    /// Tasks to run at once.
-    pub concurrency: usize,
-    /// Time after which another worker may claim a task of this one, if it stays silent; renewed at
-    /// a third of it.
-    pub lease: Duration,
-    /// Time to pay.
-    pub hold: Duration,
-    /// Retries of calls to the Booking Service.
-    pub retry: RetryPolicy,
-    /// The Booking Service.
-    pub booking: Downstream,
-    /// The Ticket Service, if there is one.
-    pub ticket: Option<Downstream>,
+    /// The tasks.
+    pub tasks: TaskConfig,
     /// The Realtime Service, if there is one.
     pub realtime: Option<Downstream>,
     /// Time to shut down after SIGTERM.
@@ -92,19 +122,23 @@ impl WorkerConfig {
             admin: None,
             tls: None,
             limits: ServerLimits::default(),
-            concurrency: defaults::CONCURRENCY as usize,
-            lease: defaults::LEASE,
-            hold: defaults::HOLD,
-            retry: defaults::RETRY,
-            booking: Downstream {
-                endpoint: endpoint.into(),
-                timeout: defaults::CALL_TIMEOUT,
-                tls: ClientTls::default(),
-            },
-            ticket: None,
+            tasks: TaskConfig::new(Downstream::new(endpoint)),
             realtime: None,
             grace: defaults::GRACE,
             linger: defaults::LINGER,
         }
     }
+}
+
+/// Everything a sweeper needs but its store.
+#[derive(Debug, Clone)]
+pub struct SweepConfig {
+    /// Name in logs, leases and metrics.
+    pub id: String,
+    /// Address of `/healthz`, `/readyz` and `/metrics`, if they are served.
+    pub admin: Option<SocketAddr>,
+    /// Executes due tasks as well: releases, retries, tasks of dead workers.
+    pub tasks: Option<TaskConfig>,
+    /// Time to finish the tasks in hand once the sweep is over.
+    pub grace: Duration,
 }

@@ -1,17 +1,19 @@
 //! The worker: accepts bookings over gRPC, claims them in order, reserves, confirms and releases.
 //!
 //! ```text
-//!   config ──> worker (start, drain) ──┬─ server ── service ── store::GroupCommit
-//!                                      ├─ processing (claims ─ executor ─ classify) ── downstream
-//!                                      ├─ bookingq_follow (outbox ─ line view, hub)
-//!                                      ├─ notifier ── Realtime Service
-//!                                      └─ runtime: store monitor, executor, metrics, admin port
+//!   args ──> config ──> worker (start, drain) ──┬─ server ── service ── store::GroupCommit
+//!                                               ├─ processing (claims ─ executor ─ classify)
+//!                                               │    '── downstream (the services it calls)
+//!                                               ├─ bookingq_follow (outbox ─ line view, hub)
+//!                                               ├─ notifier ── Realtime Service
+//!                                               └─ runtime: store monitor, metrics, admin port
 //!   sweeper: the same runtime and processing, of due tasks only, and the sweep itself
 //! ```
 //!
-//! A worker holds no state of its own: when it is killed, another worker claims its tasks once their
-//! leases have ended, and every call it made is idempotent by booking id.
+//! A worker holds no state of its own: when it is killed, another worker claims its tasks once
+//! their leases have ended, and every call it made is idempotent by booking id.
 
+pub mod args;
 mod body_budget;
 pub mod config;
 pub mod downstream;
@@ -28,9 +30,9 @@ mod worker;
 use bookingq_serve::ServeError;
 use bookingq_store::StoreError;
 
-pub use config::WorkerConfig;
+pub use config::{SweepConfig, WorkerConfig};
 pub use server::SERVICE_NAME;
-pub use sweeper::{SweepConfig, SweepMode, SweepReport, Sweeper};
+pub use sweeper::{SweepMode, SweepReport, Sweeper};
 pub use worker::{DrainReport, Worker, WorkerHandle};
 
 use downstream::channel::DownstreamError;
@@ -44,9 +46,6 @@ pub enum WorkerError {
     /// A service cannot be used as configured.
     #[error(transparent)]
     Downstream(#[from] DownstreamError),
-    /// The TLS files of the gRPC port.
-    #[error("TLS of the gRPC port: {0}")]
-    Tls(String),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -21,7 +21,7 @@ use tonic::{Request, Status};
 use tracing::{debug, info, warn};
 
 use crate::config::Downstream;
-use crate::downstream::channel::{Channels, DownstreamError};
+use crate::downstream::channel::{DownstreamError, ServiceChannels};
 use crate::metrics::WorkerMetrics;
 
 /// Events in one batch, and updates in one message of it.
@@ -38,11 +38,11 @@ const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(5) };
 
 /// Publishes the outbox.
-pub struct Notifier {
+pub struct RealtimeNotifier {
     owner: String,
     store: Arc<dyn Store>,
     queue: Arc<FollowedQueue>,
-    channels: Channels,
+    channels: ServiceChannels,
     metrics: Arc<WorkerMetrics>,
 }
 
@@ -55,7 +55,7 @@ enum NotifyError {
     Realtime(#[from] Status),
 }
 
-impl Notifier {
+impl RealtimeNotifier {
     /// A notifier that has not started; `owner` is unique among the workers of a queue.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Notifier {
         config: &Downstream,
         metrics: Arc<WorkerMetrics>,
     ) -> Result<Self, DownstreamError> {
-        let channels = Channels::new("Realtime Service", config)?;
+        let channels = ServiceChannels::new("Realtime Service", config)?;
         Ok(Self { owner, store, queue, channels, metrics })
     }
 

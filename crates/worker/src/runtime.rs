@@ -4,9 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use bookingq_core::backoff::RetryPolicy;
 use bookingq_follow::FollowedQueue;
 use bookingq_serve::{AdminPort, Readiness, ServeError};
 use bookingq_store::Store;
@@ -15,12 +13,10 @@ use tokio::task::JoinSet;
 use tracing::error;
 
 use crate::WorkerError;
-use crate::config::Downstream;
-use crate::downstream::booking::BookingClient;
-use crate::downstream::ticket::TicketClient;
+use crate::config::TaskConfig;
 use crate::metrics::WorkerMetrics;
+use crate::processing::Executor;
 use crate::processing::renewals::renew_leases;
-use crate::processing::{Executor, ExecutorConfig};
 use crate::store_monitor::monitor;
 
 /// The running parts. Dropped, all of them end.
@@ -37,15 +33,6 @@ pub(crate) struct Runtime {
     /// The admin port, if there is one.
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) background: JoinSet<()>,
-}
-
-/// How tasks are executed.
-pub(crate) struct TaskConfig<'a> {
-    pub(crate) booking: &'a Downstream,
-    pub(crate) ticket: Option<&'a Downstream>,
-    pub(crate) lease: Duration,
-    pub(crate) hold: Duration,
-    pub(crate) retry: RetryPolicy,
 }
 
 impl Runtime {
@@ -92,20 +79,9 @@ impl Runtime {
     ///
     /// # Errors
     /// When an endpoint or TLS file cannot be used.
-    pub(crate) fn executor(
-        &mut self,
-        config: &TaskConfig<'_>,
-    ) -> Result<Arc<Executor>, WorkerError> {
-        let queue = || self.store.queue().clone();
-        let booking = BookingClient::new(queue(), config.booking)?;
-        let ticket = config.ticket.map(|ticket| TicketClient::new(queue(), ticket)).transpose()?;
-        let executor = Executor::new(
-            ExecutorConfig { hold: config.hold, retry: config.retry },
-            self.group.clone(),
-            booking,
-            ticket,
-            Arc::clone(&self.metrics),
-        );
+    pub(crate) fn executor(&mut self, config: &TaskConfig) -> Result<Arc<Executor>, WorkerError> {
+        let (store, metrics) = (self.group.clone(), Arc::clone(&self.metrics));
+        let executor = Arc::new(Executor::new(config, store, metrics)?);
         self.background.spawn(renew_leases(Arc::clone(&executor), config.lease));
         Ok(executor)
     }

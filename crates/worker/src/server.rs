@@ -8,26 +8,27 @@ use std::time::Duration;
 
 use bookingq_proto::FILE_DESCRIPTOR_SET;
 use bookingq_proto::v1::booking_worker_service_server::BookingWorkerServiceServer;
-use bookingq_serve::tls::ServerTls;
-use futures::Stream;
+use bookingq_serve::tls::{RELOAD_EVERY, ReloadingTls};
 use prometheus::IntGauge;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
-use tokio::time::Sleep;
-use tokio_util::sync::{CancellationToken, PollSemaphore, WaitForCancellationFutureOwned};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::Server;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::WorkerError;
 use crate::body_budget::BodyBudget;
 use crate::config::{ServerLimits, WorkerConfig};
 use crate::metrics::WorkerMetrics;
-use crate::service::{Handlers, WorkerService};
+use crate::service::WorkerService;
 
 /// Open connections; the next one waits in the kernel's backlog.
 const CONNECTIONS: usize = 16_384;
@@ -76,12 +77,12 @@ impl GrpcServer {
         let draining = service.draining.clone();
         let (health, health_service) = tonic_health::server::health_reporter();
         set_serving(&health, ServingStatus::NotServing).await;
-        let handlers = BookingWorkerServiceServer::new(Handlers::new(service))
+        let handlers = BookingWorkerServiceServer::new(service)
             .max_decoding_message_size(limits.message_bytes)
             .max_encoding_message_size(limits.message_bytes);
         let reflection_failed =
             |error: tonic_reflection::server::Error| WorkerError::Serve(error.to_string());
-        let router = builder(limits, config.tls.as_ref())?
+        let router = builder(limits)
             .layer(BodyBudget::new(
                 limits.intake_bytes,
                 metrics.server.body_budget_refusals.clone(),
@@ -90,9 +91,15 @@ impl GrpcServer {
             .add_service(health_service)
             .add_service(reflection().build_v1().map_err(reflection_failed)?)
             .add_service(reflection().build_v1alpha().map_err(reflection_failed)?);
+        let tls = config.tls.clone().map(|files| ReloadingTls::start(files, RELOAD_EVERY));
         let (listener, address) = bookingq_serve::listen(config.listen).await?;
         let cut = CancellationToken::new();
-        let incoming = Incoming::new(listener, metrics.server.connections.clone(), cut.clone());
+        let connections = metrics.server.connections.clone();
+        let acceptor = Acceptor::new(listener, tls.transpose()?, connections, cut.clone());
+        let incoming = Box::pin(futures::stream::unfold(acceptor, async |mut acceptor| {
+            let connection = acceptor.next().await;
+            Some((Ok::<_, std::io::Error>(connection), acceptor))
+        }));
         let task = tokio::spawn(async move {
             let served = router.serve_with_incoming_shutdown(incoming, draining.cancelled_owned());
             served.await.map_err(|error| WorkerError::Serve(error.to_string()))
@@ -101,8 +108,8 @@ impl GrpcServer {
     }
 }
 
-fn builder(limits: &ServerLimits, tls: Option<&ServerTls>) -> Result<Server, WorkerError> {
-    let server = Server::builder()
+fn builder(limits: &ServerLimits) -> Server {
+    Server::builder()
         .max_concurrent_streams(limits.streams_per_connection)
         .initial_stream_window_size(WINDOWS.0)
         .initial_connection_window_size(WINDOWS.1)
@@ -110,9 +117,7 @@ fn builder(limits: &ServerLimits, tls: Option<&ServerTls>) -> Result<Server, Wor
         .max_connection_age_grace(AGE_GRACE)
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
-        .http2_max_header_list_size(16 * 1024);
-    let Some(tls) = tls else { return Ok(server) };
-    server.tls_config(tls.load()?).map_err(|error| WorkerError::Tls(error.to_string()))
+        .http2_max_header_list_size(16 * 1024)
 }
 
 /// Lists only what this port serves. The descriptors of the services that a worker calls, and of
@@ -132,19 +137,23 @@ pub(crate) async fn set_serving(health: &HealthReporter, status: ServingStatus) 
     health.set_service_status(SERVICE_NAME, status).await;
 }
 
-/// Accepts connections up to the limit.
-struct Incoming {
+/// Accepts connections up to the limit, and completes their TLS handshakes.
+struct Acceptor {
     listener: TcpListener,
-    places: PollSemaphore,
-    place: Option<OwnedSemaphorePermit>,
-    /// After a failure.
-    pause: Option<Pin<Box<Sleep>>>,
+    tls: Option<ReloadingTls>,
+    places: Arc<Semaphore>,
+    handshakes: JoinSet<Option<Connection>>,
     gauge: IntGauge,
     cut: CancellationToken,
 }
 
-impl Incoming {
-    fn new(listener: TcpListener, gauge: IntGauge, cut: CancellationToken) -> Self {
+impl Acceptor {
+    fn new(
+        listener: TcpListener,
+        tls: Option<ReloadingTls>,
+        gauge: IntGauge,
+        cut: CancellationToken,
+    ) -> Self {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let files =
             files.map_or(CONNECTIONS, |files| usize::try_from(files).unwrap_or(CONNECTIONS));
@@ -156,52 +165,62 @@ impl Incoming {
                 "the limit of open files reduces the number of connections"
             );
         }
-        let places = PollSemaphore::new(Arc::new(Semaphore::new(allowed)));
-        Self { listener, places, place: None, pause: None, gauge, cut }
+        let (places, handshakes) = (Arc::new(Semaphore::new(allowed)), JoinSet::new());
+        Self { listener, tls, places, handshakes, gauge, cut }
+    }
+
+    /// The next connection that can carry requests.
+    async fn next(&mut self) -> Connection {
+        loop {
+            let (stream, place) = tokio::select! {
+                accepted = accept(&self.listener, &self.places) => accepted,
+                Some(ended) = self.handshakes.join_next() => match ended {
+                    Ok(Some(connection)) => return connection,
+                    _ => continue,
+                },
+            };
+            let (gauge, cut) = (self.gauge.clone(), self.cut.clone());
+            let Some(tls) = &self.tls else {
+                return Connection::new(Either::Left(stream), gauge, cut, place);
+            };
+            let handshake = tls.acceptor().accept(stream);
+            self.handshakes.spawn(async move {
+                let stream = timeout(PREFACE.1, handshake).await.ok()?;
+                let stream = stream.inspect_err(|error| debug!(%error, "TLS handshake failed"));
+                Some(Connection::new(Either::Right(Box::new(stream.ok()?)), gauge, cut, place))
+            });
+        }
     }
 }
 
-impl Stream for Incoming {
-    type Item = std::io::Result<Connection>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(pause) = &mut self.pause {
-            std::task::ready!(pause.as_mut().poll(context));
-            self.pause = None;
-        }
-        if self.place.is_none() {
-            match self.places.poll_acquire(context) {
-                Poll::Ready(place) => self.place = place,
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        match self.listener.poll_accept(context) {
-            Poll::Ready(Ok((stream, _))) => {
+/// Accepts a TCP connection as soon as there is a place for one.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    // The semaphore is never closed.
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
                 if let Err(error) = stream.set_nodelay(true) {
                     warn!(%error, "cannot set TCP_NODELAY");
                 }
-                let place = self.place.take();
-                let cut = Box::pin(self.cut.clone().cancelled_owned());
-                Poll::Ready(Some(Ok(Connection::new(stream, cut, self.gauge.clone(), place))))
+                return (stream, place);
             }
             // Out of file descriptors, or the peer has gone: the listener itself is fine. In the
             // first case another accept would fail at once.
-            Poll::Ready(Err(error)) => {
+            Err(error) => {
                 warn!(%error, "cannot accept a connection");
-                let mut pause = Box::pin(tokio::time::sleep(ACCEPT_PAUSE));
-                // Registers the waker; the pause cannot be over yet.
-                let _ = pause.as_mut().poll(context);
-                self.pause = Some(pause);
-                Poll::Pending
+                sleep(ACCEPT_PAUSE).await;
             }
-            Poll::Pending => Poll::Pending,
         }
     }
 }
 
-/// A TCP connection that is counted, and that ends with the port's `cut` token.
+/// A connection that is counted, and that ends with the port's `cut` token.
 struct Connection {
-    stream: TcpStream,
+    stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Bytes missing from the preface, and its deadline; `None` once it is complete.
     preface: Option<(usize, Pin<Box<Sleep>>)>,
@@ -211,24 +230,15 @@ struct Connection {
 
 impl Connection {
     fn new(
-        stream: TcpStream,
-        cut: Pin<Box<WaitForCancellationFutureOwned>>,
+        stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
         gauge: IntGauge,
+        cut: CancellationToken,
         place: Option<OwnedSemaphorePermit>,
     ) -> Self {
         gauge.inc();
-        let preface = Some((PREFACE.0, Box::pin(tokio::time::sleep(PREFACE.1))));
+        let cut = Box::pin(cut.cancelled_owned());
+        let preface = Some((PREFACE.0, Box::pin(sleep(PREFACE.1))));
         Self { stream, cut, preface, gauge, _place: place }
-    }
-
-    /// Counts bytes read towards the preface.
-    fn has_read(&mut self, bytes: usize) {
-        if let Some((missing, _)) = &mut self.preface {
-            *missing = missing.saturating_sub(bytes);
-            if *missing == 0 {
-                self.preface = None;
-            }
-        }
     }
 }
 
@@ -241,7 +251,10 @@ impl Drop for Connection {
 impl Connected for Connection {
     type ConnectInfo = TcpConnectInfo;
     fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+        match &self.stream {
+            Either::Left(stream) => stream.connect_info(),
+            Either::Right(stream) => stream.get_ref().0.connect_info(),
+        }
     }
 }
 
@@ -261,7 +274,12 @@ impl AsyncRead for Connection {
         }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.has_read(buffer.filled().len() - before);
+        if let Some((missing, _)) = &mut self.preface {
+            *missing = missing.saturating_sub(buffer.filled().len() - before);
+            if *missing == 0 {
+                self.preface = None;
+            }
+        }
         polled
     }
 }

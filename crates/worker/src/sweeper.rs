@@ -1,23 +1,23 @@
 //! The sweeper: turns overdue holds into releases, and executes due tasks where no worker does.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::backoff::{Backoff, RetryPolicy};
+use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
 use bookingq_store::{Scope, Store, Swept};
+use futures::future::BoxFuture;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::config::Downstream;
+use crate::WorkerError;
+use crate::config::SweepConfig;
 use crate::processing::ClaimLoop;
 use crate::processing::claims::Finished;
-use crate::runtime::{Runtime, TaskConfig};
-use crate::{WorkerError, store_monitor};
+use crate::runtime::Runtime;
+use crate::store_monitor::open;
 
 /// Holds expired in one store call.
 const STEP: usize = bookingq_core::limits::MAX_STORE_BATCH;
@@ -28,28 +28,6 @@ const ONCE_FAILURES: u32 = 5;
 /// Waits after a failed sweep.
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
-
-/// How to sweep a queue.
-#[derive(Debug, Clone)]
-pub struct SweepConfig {
-    /// Names this sweeper in logs and metrics.
-    pub id: String,
-    /// The Booking Service: with it, the sweeper also executes due tasks (releases, retries, tasks
-    /// of dead workers).
-    pub booking: Option<Downstream>,
-    /// Tasks at once.
-    pub concurrency: usize,
-    /// Length of a task's lease; renewed at a third of it.
-    pub lease: Duration,
-    /// Time to pay, for a reservation that a dead worker was making.
-    pub hold: Duration,
-    /// Retries.
-    pub retry: RetryPolicy,
-    /// How long tasks in hand may take once the sweep is over.
-    pub grace: Duration,
-    /// Port of `/healthz`, `/readyz` and `/metrics`; none in-process.
-    pub admin: Option<SocketAddr>,
-}
 
 /// How long to sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,59 +70,56 @@ impl Sweeper {
     /// # Errors
     /// When an endpoint, TLS file or port cannot be used, the store's data is of a newer release,
     /// or no sweep succeeded.
-    pub async fn run(
+    pub fn run(
         self,
         mode: SweepMode,
         stop: CancellationToken,
-    ) -> Result<SweepReport, WorkerError> {
-        let end = match mode {
-            SweepMode::For(time) => Some(Instant::now() + time),
-            SweepMode::Once | SweepMode::UntilStopped => None,
-        };
-        let mut runtime = Runtime::start(&self.config.id, self.config.admin, self.store).await?;
-        tokio::select! {
-            opened = store_monitor::open(&*runtime.store, &runtime.metrics, &runtime.readiness) => {
-                opened?;
+    ) -> BoxFuture<'static, Result<SweepReport, WorkerError>> {
+        // Boxed here, or every crate that sweeps would compile all of it again.
+        Box::pin(async move {
+            let end = match mode {
+                SweepMode::For(time) => Some(Instant::now() + time),
+                SweepMode::Once | SweepMode::UntilStopped => None,
+            };
+            let SweepConfig { id, admin, tasks, grace } = self.config;
+            let mut runtime = Runtime::start(&id, admin, self.store).await?;
+            let never = "the store was never reached";
+            tokio::select! {
+                opened = open(&*runtime.store, &runtime.metrics, &runtime.readiness) => opened?,
+                () = stop.cancelled() => return Ok(SweepReport::default()),
+                () = until(end) => return Err(WorkerError::Swept(never.to_owned())),
             }
-            () = stop.cancelled() => return Ok(SweepReport::default()),
-            () = until(end) => return Err(WorkerError::Swept("the store was never reached".to_owned())),
-        }
-        let (over, wake) = (stop.child_token(), Arc::new(Notify::new()));
-        let claims = start_claims(&self.config, &mut runtime, &wake, &over)?;
-        let sweep = SweepRun { runtime: &runtime, mode, end, stop: &stop, wake: &wake };
-        let mut report = sweep.run().await;
-        if mode == SweepMode::Once && claims.is_some() {
-            sweep.until_nothing_is_due(self.config.grace).await;
-        }
-        over.cancel();
-        if let Some(claims) = claims {
-            report.tasks = claims.await.unwrap_or_default();
-        }
-        info!(sweeps = report.sweeps, expired = report.expired, errors = report.errors, "swept");
-        if report.sweeps == 0 && report.errors > 0 {
-            return Err(WorkerError::Swept("no sweep succeeded; see the log".to_owned()));
-        }
-        Ok(report)
+            let (over, wake) = (stop.child_token(), Arc::new(Notify::new()));
+            let claims = match tasks {
+                None => None,
+                Some(tasks) => {
+                    let claims = ClaimLoop {
+                        executor: runtime.executor(&tasks)?,
+                        concurrency: tasks.concurrency,
+                        lease: tasks.lease,
+                        scope: Scope::DueOnly,
+                        wake: Arc::clone(&wake),
+                    };
+                    Some(tokio::spawn(claims.run(over.clone(), grace)))
+                }
+            };
+            let sweep = SweepRun { runtime: &runtime, mode, end, stop: &stop, wake: &wake };
+            let mut report = sweep.run().await;
+            if let Some(claims) = claims {
+                if mode == SweepMode::Once {
+                    sweep.until_nothing_is_due(grace).await;
+                }
+                over.cancel();
+                report.tasks = claims.await.unwrap_or_default();
+            }
+            let SweepReport { sweeps, expired, errors, .. } = report;
+            info!(sweeps, expired, errors, "swept");
+            if sweeps == 0 && errors > 0 {
+                return Err(WorkerError::Swept("no sweep succeeded; see the log".to_owned()));
+            }
+            Ok(report)
+        })
     }
-}
-
-/// Claims due tasks, if there is a Booking Service to execute them.
-fn start_claims(
-    config: &SweepConfig,
-    runtime: &mut Runtime,
-    wake: &Arc<Notify>,
-    over: &CancellationToken,
-) -> Result<Option<JoinHandle<Finished>>, WorkerError> {
-    let Some(booking) = &config.booking else { return Ok(None) };
-    let SweepConfig { lease, hold, retry, .. } = *config;
-    let claims = ClaimLoop {
-        executor: runtime.executor(&TaskConfig { booking, ticket: None, lease, hold, retry })?,
-        concurrency: config.concurrency,
-        lease,
-        scope: Scope::DueOnly,
-        wake: Arc::clone(wake),
-    };
-    Ok(Some(tokio::spawn(claims.run(over.clone(), config.grace))))
 }
 
 /// A run of sweeps.

@@ -8,7 +8,8 @@ use bookingq_core::{BookingState, Event};
 use bookingq_follow::{FollowObserver, OutboxFollower};
 use bookingq_serve::Readiness;
 use bookingq_store::{Scope, Store, StoreError};
-use tokio::sync::Notify;
+use futures::future::BoxFuture;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -17,24 +18,23 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
-use crate::config::WorkerConfig;
+use crate::config::{TaskConfig, WorkerConfig};
 use crate::downstream::channel::DownstreamError;
 use crate::metrics::WorkerMetrics;
-use crate::notifier::Notifier;
+use crate::notifier::RealtimeNotifier;
 use crate::processing::claims::Finished;
 use crate::processing::{ClaimLoop, Wake};
-use crate::runtime::{Runtime, TaskConfig};
+use crate::runtime::Runtime;
 use crate::server::{GrpcServer, set_serving};
-use crate::service::WorkerService;
-use crate::service::limits::ConcurrencyLimits;
 use crate::service::parse::Parser;
+use crate::service::{BookingReader, WorkerService};
 use crate::{WorkerError, store_monitor};
 
 /// Starts workers.
 pub struct Worker;
 
-/// A running worker. Dropped, it runs until the tokio runtime ends; end it with [`drain`](Self::drain)
-/// or [`kill`](Self::kill).
+/// A running worker. Dropped, it runs until the tokio runtime ends; end it with
+/// [`drain`](Self::drain) or [`kill`](Self::kill).
 pub struct WorkerHandle {
     id: String,
     grace: Duration,
@@ -64,63 +64,63 @@ impl Worker {
     ///
     /// # Errors
     /// When a port cannot be bound, or an endpoint or TLS file cannot be used.
-    pub async fn start(
+    pub fn start(
         config: WorkerConfig,
         store: Arc<dyn Store>,
-    ) -> Result<WorkerHandle, WorkerError> {
-        let mut runtime = Runtime::start(&config.id, config.admin, store).await?;
-        let executor = runtime.executor(&TaskConfig {
-            booking: &config.booking,
-            ticket: config.ticket.as_ref(),
-            lease: config.lease,
-            hold: config.hold,
-            retry: config.retry,
-        })?;
-        let wake = Arc::new(Notify::new());
-        follow(&mut runtime, &config, &wake)?;
-        let service = WorkerService {
-            parser: Parser::new(runtime.store.queue().clone()),
+    ) -> BoxFuture<'static, Result<WorkerHandle, WorkerError>> {
+        // Boxed here, or every crate that starts a worker would compile all of it again.
+        Box::pin(start(config, store))
+    }
+}
+
+async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHandle, WorkerError> {
+    let mut runtime = Runtime::start(&config.id, config.admin, store).await?;
+    let executor = runtime.executor(&config.tasks)?;
+    let wake = Arc::new(Notify::new());
+    follow(&mut runtime, &config, &wake)?;
+    let queue = runtime.store.queue().clone();
+    let service = WorkerService {
+        parser: Parser::new(queue.clone()),
+        reader: Arc::new(BookingReader {
+            queue,
             store: runtime.group.clone(),
-            limits: ConcurrencyLimits::new(config.limits.requests, config.limits.watches),
             followed: Arc::clone(&runtime.queue),
             metrics: Arc::clone(&runtime.metrics),
-            executor: Arc::clone(&executor),
-            confirmations: TaskTracker::new(),
-            wake: Arc::clone(&wake),
-            lease: config.lease,
-            draining: CancellationToken::new(),
-        };
-        let (confirmations, draining) = (service.confirmations.clone(), service.draining.clone());
-        let server = GrpcServer::start(&config, service, &runtime.metrics).await?;
-        let stop = CancellationToken::new();
-        let open = OpenStore {
-            store: Arc::clone(&runtime.store),
-            metrics: Arc::clone(&runtime.metrics),
-            readiness: Arc::clone(&runtime.readiness),
-            health: server.health.clone(),
-        };
-        let claim_loop = ClaimLoop {
-            executor,
-            concurrency: config.concurrency,
-            lease: config.lease,
-            scope: Scope::Everything,
-            wake,
-        };
-        let limit = config.grace.saturating_sub(Duration::from_secs(1));
-        let claims = tokio::spawn(open.then_claim(claim_loop, stop.clone(), limit));
-        info!(worker = config.id, queue = %runtime.store.queue(), grpc = %server.address, "worker started");
-        Ok(WorkerHandle {
-            id: config.id,
-            grace: config.grace,
-            linger: config.linger.min(config.grace / 2),
-            runtime,
-            server,
-            confirmations,
-            stop,
-            draining,
-            claims,
-        })
-    }
+        }),
+        store: runtime.group.clone(),
+        requests: Semaphore::new(config.limits.requests),
+        watches: Arc::new(Semaphore::new(config.limits.watches)),
+        executor: Arc::clone(&executor),
+        confirmations: TaskTracker::new(),
+        wake: Arc::clone(&wake),
+        lease: config.tasks.lease,
+        draining: CancellationToken::new(),
+    };
+    let (confirmations, draining) = (service.confirmations.clone(), service.draining.clone());
+    let server = GrpcServer::start(&config, service, &runtime.metrics).await?;
+    let stop = CancellationToken::new();
+    let open = OpenStore {
+        store: Arc::clone(&runtime.store),
+        metrics: Arc::clone(&runtime.metrics),
+        readiness: Arc::clone(&runtime.readiness),
+        health: server.health.clone(),
+    };
+    let TaskConfig { concurrency, lease, .. } = config.tasks;
+    let claim_loop = ClaimLoop { executor, concurrency, lease, scope: Scope::Everything, wake };
+    let limit = config.grace.saturating_sub(Duration::from_secs(1));
+    let claims = tokio::spawn(open.then_claim(claim_loop, stop.clone(), limit));
+    info!(worker = config.id, queue = %runtime.store.queue(), grpc = %server.address, "worker started");
+    Ok(WorkerHandle {
+        id: config.id,
+        grace: config.grace,
+        linger: config.linger.min(config.grace / 2),
+        runtime,
+        server,
+        confirmations,
+        stop,
+        draining,
+        claims,
+    })
 }
 
 /// Starts what follows the outbox: the line, the watchers, and the notifier.
@@ -132,7 +132,7 @@ fn follow(
     if let Some(realtime) = &config.realtime {
         let (store, queue) = (Arc::clone(&runtime.store), Arc::clone(&runtime.queue));
         let metrics = Arc::clone(&runtime.metrics);
-        let notifier = Notifier::new(config.id.clone(), store, queue, realtime, metrics)?;
+        let notifier = RealtimeNotifier::new(config.id.clone(), store, queue, realtime, metrics)?;
         runtime.background.spawn(notifier.run());
     }
     let follower = OutboxFollower {
@@ -252,7 +252,7 @@ impl WorkerHandle {
             warn!(left = self.confirmations.len(), "other workers must finish some confirmations");
         }
         let _ = timeout_at(end, &mut self.server.task).await;
-        let given_up = Notifier::give_up(&self.id, &*self.runtime.store);
+        let given_up = RealtimeNotifier::give_up(&self.id, &*self.runtime.store);
         let _ = tokio::time::timeout(Duration::from_millis(500), given_up).await;
         let took = start.elapsed();
         info!(worker = self.id, in_hand = tasks.in_hand, cut_off = tasks.cut_off, ?took, "drained");

@@ -46,9 +46,9 @@ async fn a_killed_workers_tasks_are_executed_by_another_and_no_booking_is_reserv
     first.kill();
     let second = world.worker("second").await;
     all_are_held(&world, 300).await;
-    let service = world.booking.shop();
-    assert_eq!(service.totals().held_bookings, 300);
-    assert!(service.page(0, 10_000).1.iter().all(|entry| entry.reservations == 1));
+    let ledger = world.booking.ledger().copy();
+    assert_eq!(ledger.totals.held_bookings, 300);
+    assert!(ledger.entries.iter().all(|entry| entry.reservations == 1));
     assert!(world.store.snapshot().await.unwrap().totals.reclaimed > 0);
     second.drain().await;
 }
@@ -73,11 +73,11 @@ async fn a_draining_worker_finishes_its_tasks_and_claims_no_more() {
 #[tokio::test]
 async fn a_worker_that_has_no_time_to_finish_gives_its_tasks_back_at_once() {
     let world = World::new("stock=1000,latency=100ms").await;
-    world.booking.pause();
+    world.booking.injector().pause();
     fill(&world, 10).await;
     let mut config = world.config("w");
-    config.booking.timeout = Duration::from_secs(30);
-    config.lease = Duration::from_secs(60);
+    config.tasks.booking.timeout = Duration::from_secs(30);
+    config.tasks.lease = Duration::from_secs(60);
     config.grace = Duration::from_secs(2);
     let worker = world.worker_with(config).await;
     support::eventually("the worker has them all", || async {
@@ -86,7 +86,7 @@ async fn a_worker_that_has_no_time_to_finish_gives_its_tasks_back_at_once() {
     .await;
     let report = worker.drain().await;
     assert_eq!(report.tasks.cut_off, 10, "{report:?}");
-    world.booking.resume();
+    world.booking.injector().resume();
     let second = world.worker("second").await;
     all_are_held(&world, 10).await;
     second.drain().await;
@@ -96,13 +96,13 @@ async fn a_worker_that_has_no_time_to_finish_gives_its_tasks_back_at_once() {
 async fn an_outage_of_the_booking_service_fails_no_booking() {
     let world = World::new("stock=1000").await;
     let worker = world.worker("w").await;
-    world.booking.pause();
+    world.booking.injector().pause();
     fill(&world, 100).await;
     support::eventually("every slot's try and a probe have failed", || async {
         world.store.snapshot().await.unwrap().totals.retried > 32
     })
     .await;
-    world.booking.resume();
+    world.booking.injector().resume();
     all_are_held(&world, 100).await;
     assert_eq!(world.store.snapshot().await.unwrap().totals.failed, 0);
     worker.drain().await;
@@ -115,11 +115,11 @@ async fn a_payment_during_an_outage_wins_and_is_confirmed_afterwards() {
     let mut client = connect(&worker).await;
     enqueue(&mut client, "anna", "r").await.unwrap();
     until_state(&client, "anna", BookingState::Reserved).await;
-    world.booking.pause();
+    world.booking.injector().pause();
     assert_eq!(pay(&mut client, "anna", "p").await.unwrap().state(), BookingState::Confirming);
-    world.booking.resume();
+    world.booking.injector().resume();
     until_state(&client, "anna", BookingState::Confirmed).await;
-    assert_eq!(world.booking.shop().totals().confirmed, 1);
+    assert_eq!(world.booking.ledger().totals().confirmed, 1);
     worker.drain().await;
 }
 
@@ -140,18 +140,17 @@ async fn the_realtime_service_receives_every_update_in_order_across_workers_and_
     fill_more(&world).await;
     all_are_held(&world, 201).await;
     support::eventually("every client's hold is published", || {
-        let record = Arc::clone(realtime.record());
+        let backend = Arc::clone(realtime.backend());
         async move {
             (0..200).chain([1000]).all(|n| {
-                let record_of_client = record.client(&format!("c{n}"));
-                record_of_client.is_some_and(|client| {
+                backend.deliveries().client(&format!("c{n}")).is_some_and(|client| {
                     client.state == Some(bookingq_core::BookingState::Reserved)
                 })
             })
         }
     })
     .await;
-    let totals = realtime.record().totals();
+    let totals = realtime.backend().deliveries().totals();
     assert_eq!((totals.out_of_order, totals.missing), (0, 0), "{totals:?}");
     second.drain().await;
 }

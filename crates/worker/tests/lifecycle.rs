@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::Admission;
-use bookingq_core::defaults;
 use bookingq_proto::v1::{BookingState, ErrorReason};
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 use support::{World, cancel, connect, enqueue, pay, reason, status, until_state};
@@ -29,7 +28,7 @@ async fn a_client_that_pays_in_time_is_confirmed() {
     assert_eq!(pay(&mut client, "anna", "p1").await.unwrap().state(), BookingState::Confirmed);
     let second = pay(&mut client, "anna", "another").await.unwrap_err();
     assert_eq!(reason(&second), ErrorReason::AlreadyFinal);
-    assert_eq!(world.booking.shop().totals().confirmed, 1);
+    assert_eq!(world.booking.ledger().totals().confirmed, 1);
     worker.drain().await;
 }
 
@@ -61,7 +60,7 @@ async fn a_paused_queue_gives_positions_one_to_n_and_a_cancel_moves_the_rest_up(
 async fn a_late_payment_is_refused_even_if_no_sweeper_ran() {
     let world = World::new("stock=10").await;
     let mut config = world.config("w");
-    config.hold = Duration::from_millis(50);
+    config.tasks.hold = Duration::from_millis(50);
     let worker = world.worker_with(config).await;
     let mut client = connect(&worker).await;
     enqueue(&mut client, "anna", "r1").await.unwrap();
@@ -73,7 +72,7 @@ async fn a_late_payment_is_refused_even_if_no_sweeper_ran() {
     .await;
     let late = pay(&mut client, "anna", "p").await.unwrap_err();
     assert_eq!(reason(&late), ErrorReason::HoldExpired);
-    assert_eq!(world.booking.shop().totals().confirmed, 0);
+    assert_eq!(world.booking.ledger().totals().confirmed, 0);
     worker.drain().await;
 }
 
@@ -81,7 +80,7 @@ async fn a_late_payment_is_refused_even_if_no_sweeper_ran() {
 async fn a_sweep_releases_unpaid_holds_and_needs_no_worker() {
     let world = World::new("stock=10").await;
     let mut config = world.config("w");
-    config.hold = Duration::from_millis(20);
+    config.tasks.hold = Duration::from_millis(20);
     let worker = world.worker_with(config.clone()).await;
     let mut client = connect(&worker).await;
     for n in 0..5 {
@@ -95,18 +94,14 @@ async fn a_sweep_releases_unpaid_holds_and_needs_no_worker() {
     .await;
     let sweep = SweepConfig {
         id: "sweeper".into(),
-        booking: Some(config.booking),
-        concurrency: 8,
-        lease: config.lease,
-        hold: config.hold,
-        retry: defaults::RETRY,
-        grace: Duration::from_secs(5),
         admin: None,
+        tasks: Some(config.tasks),
+        grace: Duration::from_secs(5),
     };
     let sweeper = Sweeper::new(sweep, Arc::clone(&world.store));
     let report = sweeper.run(SweepMode::Once, CancellationToken::new()).await.unwrap();
     assert_eq!(report.expired, 5);
-    let totals = world.booking.shop().totals();
+    let totals = world.booking.ledger().totals();
     assert_eq!((totals.held, totals.available, totals.released_bookings), (0, 10, 5));
     assert_eq!(world.store.snapshot().await.unwrap().totals.expired, 5);
 }
@@ -142,7 +137,7 @@ async fn a_refused_confirmation_is_released_and_fails() {
     until_state(&client, "anna", BookingState::Reserved).await;
     pay(&mut client, "anna", "p").await.unwrap();
     until_state(&client, "anna", BookingState::Failed).await;
-    assert_eq!(world.booking.shop().totals().held, 0);
+    assert_eq!(world.booking.ledger().totals().held, 0);
     worker.drain().await;
 }
 
@@ -150,7 +145,7 @@ async fn a_refused_confirmation_is_released_and_fails() {
 async fn invariant_4_a_booking_out_of_attempts_is_released_and_fails() {
     let world = World::new("stock=1000,errors=50%").await;
     let mut config = world.config("w");
-    config.retry.attempts = 1;
+    config.tasks.retry.attempts = 1;
     let worker = world.worker_with(config).await;
     let mut client = connect(&worker).await;
     for n in 0..40 {
@@ -163,8 +158,8 @@ async fn invariant_4_a_booking_out_of_attempts_is_released_and_fails() {
     .await;
     let failed = world.store.snapshot().await.unwrap().totals.failed;
     assert!(failed > 0);
-    assert_eq!(world.booking.shop().totals().held_bookings, 40 - failed);
-    assert_eq!(world.booking.shop().totals().released_bookings, failed);
+    assert_eq!(world.booking.ledger().totals().held_bookings, 40 - failed);
+    assert_eq!(world.booking.ledger().totals().released_bookings, failed);
     worker.drain().await;
 }
 
@@ -187,8 +182,9 @@ async fn invariant_4_replies_lost_after_the_work_leave_nothing_behind() {
         })
         .await;
     }
-    let (totals, snapshot) = (world.booking.shop().totals(), world.store.snapshot().await.unwrap());
+    let (totals, snapshot) =
+        (world.booking.ledger().totals(), world.store.snapshot().await.unwrap());
     assert_eq!(totals.held_bookings, snapshot.holds);
-    assert!(world.booking.shop().page(0, 10_000).1.iter().all(|entry| entry.reservations <= 1));
+    assert!(world.booking.ledger().entries().iter().all(|entry| entry.reservations <= 1));
     worker.drain().await;
 }

@@ -6,21 +6,20 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
-use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
+use crate::prerequisites::{self, GO};
 use crate::{shell, tree};
 
 /// What the tests read, and what kubebuilder's own tools set.
 pub const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
 const MODULES: &str = "tests/control-plane";
-const HELP: &str = "the operator's tests need etcd, kube-apiserver and kube-controller-manager. Install Go 1.25 or newer \
-                    (https://go.dev/dl/), and they are built from source, once, in about 5 minutes; or set \
-                    KUBEBUILDER_ASSETS to a folder that has all three. See tests/control-plane/README.md";
+const HELP: &str = "the operator's tests need etcd, kube-apiserver and kube-controller-manager; instead of building them, \
+                    set KUBEBUILDER_ASSETS to a folder that has all three. See tests/control-plane/README.md";
 
-/// One program, and what it is built from.
+/// A program and its Go package.
 struct Program {
     name: &'static str,
     /// Folder of its Go module below [`MODULES`].
@@ -42,37 +41,72 @@ const PROGRAMS: [Program; 3] = [
     },
 ];
 
-/// The folder that has them all; what is missing is built first, and it says so.
+/// The folder of the programs, and those that it lacks.
+pub struct ControlPlanePrograms {
+    folder: PathBuf,
+    version: String,
+    missing: Vec<&'static str>,
+}
+
+/// Finds the programs, and builds those that are missing.
 pub fn folder() -> Result<PathBuf> {
-    if let Some(folder) = env::var_os(ASSETS).map(PathBuf::from) {
-        let missing = missing(&folder);
-        if missing.is_empty() {
-            return Ok(folder);
+    let programs = ControlPlanePrograms::find()?;
+    if let Some(notice) = programs.notice() {
+        prerequisites::provide(&[&GO], [notice])?;
+    }
+    programs.build()
+}
+
+impl ControlPlanePrograms {
+    /// In the folder that the environment names, if that has all of them; otherwise in the cache.
+    pub fn find() -> Result<Self> {
+        let version = version(&tree::read(&format!("{MODULES}/kubernetes/go.mod"))?)?;
+        if let Some(folder) = env::var_os(ASSETS).map(PathBuf::from) {
+            let missing = missing(&folder);
+            if missing.is_empty() {
+                return Ok(Self { folder, version, missing });
+            }
+            let (folder, missing) = (folder.display(), missing.join(", "));
+            eprintln!("{ASSETS} ({folder}) has no {missing}: the cache is used instead");
         }
-        eprintln!(
-            "{ASSETS} ({}) has no {}: looking elsewhere.",
-            folder.display(),
-            missing.join(", ")
-        );
+        let folder = cache()?.join("bookingq/control-plane").join(&version);
+        Ok(Self { missing: missing(&folder), folder, version })
     }
-    let version = version(&tree::read(&format!("{MODULES}/kubernetes/go.mod"))?)?;
-    let folder = cache()?.join("bookingq/control-plane").join(&version);
-    let missing = missing(&folder);
-    if !missing.is_empty() {
-        build_all(&folder, &version, &missing)?;
+
+    /// What [`Self::build`] will build, if anything.
+    pub fn notice(&self) -> Option<String> {
+        (!self.missing.is_empty()).then(|| {
+            format!(
+                "{} is missing: the operator's tests run against it; built now from Kubernetes {} into {}, once, in \
+                 about 5 minutes on 2 cores",
+                self.missing.join(", "),
+                self.version,
+                self.folder.display()
+            )
+        })
     }
-    Ok(folder)
+
+    /// Builds what is missing and returns the folder.
+    pub fn build(self) -> Result<PathBuf> {
+        let Self { folder, version, missing } = self;
+        if !missing.is_empty() {
+            GO.require()?;
+            fs::create_dir_all(&folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        for program in PROGRAMS.iter().filter(|program| missing.contains(&program.name)) {
+            build(program, &folder, &version).context(HELP)?;
+        }
+        Ok(folder)
+    }
 }
 
 fn missing(folder: &Path) -> Vec<&'static str> {
-    PROGRAMS
-        .iter()
-        .map(|program| program.name)
-        .filter(|name| !folder.join(name).is_file())
-        .collect()
+    let names = PROGRAMS.iter().map(|program| program.name);
+    names.filter(|name| !folder.join(name).is_file()).collect()
 }
 
-/// Where programs that can be built again belong.
+/// The user's cache directory.
 fn cache() -> Result<PathBuf> {
     let absolute = |name| env::var_os(name).filter(|path: &OsString| Path::new(path).is_absolute());
     let own = absolute("XDG_CACHE_HOME").map(PathBuf::from);
@@ -89,26 +123,7 @@ fn version(module: &str) -> Result<String> {
         .to_owned())
 }
 
-fn build_all(folder: &Path, version: &str, missing: &[&str]) -> Result<()> {
-    if !shell::has("go") {
-        bail!("{HELP}");
-    }
-    eprintln!(
-        "The operator's tests need a control plane. {} of Kubernetes {version} is built now, into {}, once. It takes about 5 \
-         minutes on 2 cores; every later run finds it there.",
-        missing.join(", "),
-        folder.display()
-    );
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let start = Instant::now();
-    for program in PROGRAMS.iter().filter(|program| missing.contains(&program.name)) {
-        build(program, folder, version).context(HELP)?;
-    }
-    eprintln!("The control plane is built, {} s.", start.elapsed().as_secs());
-    Ok(())
-}
-
-/// Two of us may do this at once: each program appears whole or not at all.
+/// Safe to run twice at once: each program appears whole or not at all.
 fn build(program: &Program, folder: &Path, version: &str) -> Result<()> {
     let unfinished = folder.join(format!("{}.{}", program.name, process::id()));
     // An API server without it calls itself v0.0.0.

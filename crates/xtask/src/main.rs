@@ -1,10 +1,11 @@
-//! `cargo xtask …`: what this project does to itself. One file for each command.
+//! `cargo xtask …`: this project's own commands, one file each.
 //!
 //! ```text
-//!   test, tidy, crd, manifests, check_report, bench, faults, fuzz  ──>  shell (runs other programs)   tree (the files of the repository)
-//!     |          '─────'──> generated (writes or compares)
-//!     '──> control_plane (finds or builds an API server) <── trial
-//!   e2e ──> within (runs other programs that must end in time)
+//!   setup, test, trial ──> control_plane (finds or builds an API server)
+//!     '─── manifests, faults ──> prerequisites (installs what is missing)
+//!   crd, manifests ──> generated (writes a file or compares it)
+//!   e2e ──> within (runs programs with a time limit)
+//!   all ──> shell (runs programs)   tree (the files of the repository)
 //! ```
 
 mod bench;
@@ -16,6 +17,8 @@ mod faults;
 mod fuzz;
 mod generated;
 mod manifests;
+mod prerequisites;
+mod setup;
 mod shell;
 mod test;
 mod tidy;
@@ -27,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// What this project does to itself.
+/// This project's own commands.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", max_term_width = 100)]
 struct Cli {
@@ -37,7 +40,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Set up what the tests need and run them all
+    /// Install what the tests and .ci/run need beside Rust
+    Setup(setup::Args),
+    /// Install what the tests need and run them all
     Test(test::Args),
     /// Check the rules of style that no compiler checks
     Tidy(tidy::Args),
@@ -55,7 +60,7 @@ enum Command {
     /// Break a running bookingq on purpose, in every way a seed can choose, and check every
     /// invariant
     Faults(faults::Args),
-    /// Give every door that a stranger can reach what libFuzzer finds
+    /// Fuzz every endpoint that accepts untrusted input, with libFuzzer
     Fuzz(fuzz::Args),
     /// Measure
     Bench(bench::Args),
@@ -63,6 +68,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Setup(args) => setup::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Tidy(args) => tidy::run(&args),
         Command::Crd(args) => crd::run(&args),

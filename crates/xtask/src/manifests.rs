@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::generated::Args;
+use crate::prerequisites::HELM;
 use crate::{shell, tree};
 
 const CHART: &str = "charts/bookingq";
@@ -28,12 +29,7 @@ const HEADER: &str = "\
 /// Writes or checks it.
 pub fn run(args: &Args) -> Result<()> {
     check_versions(&tree::read(&format!("{CHART}/Chart.yaml"))?)?;
-    if !shell::has("helm") {
-        bail!(
-            "Helm 3 is missing; install it (https://helm.sh/docs/intro/install), or with Go: \
-             go install helm.sh/helm/v3/cmd/helm@v3.22.0"
-        );
-    }
+    HELM.require()?;
     let mut helm = Command::new("helm");
     helm.current_dir(tree::root()).args(["template", "bookingq", CHART, "--skip-tests"]);
     helm.args(["--namespace", NAMESPACE, "--kube-version", KUBERNETES]);

@@ -1,12 +1,15 @@
-//! `cargo xtask test`: sets up what is missing, runs every test of the workspace, and counts.
+//! `cargo xtask test`: installs what is missing, runs the tests, and counts them.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{control_plane, shell};
+use crate::control_plane::{ASSETS, ControlPlanePrograms};
+use crate::prerequisites::{self, GO, REDIS};
+use crate::shell;
 
 /// The package whose tests want a control plane, and the feature that turns these tests on.
 const OPERATOR: &str = "bookingq-operator";
@@ -29,9 +32,7 @@ pub struct Args {
 
 /// Runs them all; every failure is seen in one run.
 pub fn run(args: &Args) -> Result<()> {
-    set_up()?;
-    let control_plane =
-        wants_control_plane(&args.forwarded).then(control_plane::folder).transpose()?;
+    let control_plane = set_up(wants_control_plane(&args.forwarded))?;
     let start = Instant::now();
     // clap takes a `--` that comes first as its own.
     let dashes = std::env::args().nth(2).filter(|word| word == "--");
@@ -42,7 +43,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let real = |cargo: &mut Command| {
         if let Some(folder) = &control_plane {
-            cargo.args(["--features", CONTROL_PLANE]).env(control_plane::ASSETS, folder);
+            cargo.args(["--features", CONTROL_PLANE]).env(ASSETS, folder);
         }
     };
     let mut outcomes = Vec::new();
@@ -70,6 +71,15 @@ pub fn run(args: &Args) -> Result<()> {
     outcomes.into_iter().collect()
 }
 
+/// Installs what is missing; the result is the folder of the control plane.
+fn set_up(with_control_plane: bool) -> Result<Option<PathBuf>> {
+    let programs = with_control_plane.then(ControlPlanePrograms::find).transpose()?;
+    let notice = programs.as_ref().and_then(ControlPlanePrograms::notice);
+    let go = notice.is_some().then_some(&GO);
+    prerequisites::provide(&[&REDIS].into_iter().chain(go).collect::<Vec<_>>(), notice)?;
+    programs.map(ControlPlanePrograms::build).transpose()
+}
+
 /// Whether the caller says which packages, so that "all of them" must not be said as well.
 fn chooses_packages(forwarded: &[String]) -> bool {
     let ours = forwarded.iter().take_while(|word| *word != "--");
@@ -93,40 +103,6 @@ fn wants_control_plane(forwarded: &[String]) -> bool {
         }
     }
     all || named
-}
-
-/// The tests start Redis servers of their own; the program must be there.
-fn set_up() -> Result<()> {
-    const INSTALL: &str = "apt-get install -y redis-server";
-    if shell::has("redis-server") {
-        return Ok(());
-    }
-    let root = shell::read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    if !(root && shell::has("apt-get")) {
-        bail!(
-            "the tests need redis-server (7.0 or newer) on the PATH; on Debian or Ubuntu: sudo {INSTALL}"
-        );
-    }
-    eprintln!("The tests need redis-server, which is missing. It is installed now: {INSTALL}");
-    // A package list that was never fetched, or is old, is the usual reason for the first try to
-    // fail.
-    if install(INSTALL).is_err() {
-        shell::run(Command::new("apt-get").arg("update"))?;
-        install(INSTALL)?;
-    }
-    Ok(())
-}
-
-fn install(line: &str) -> Result<()> {
-    let mut words = line.split(' ');
-    let mut command = Command::new(words.next().unwrap_or_default());
-    // No questions; and no server as a service: the tests start their own, on free ports.
-    command
-        .args(words)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .env("RUNLEVEL", "1")
-        .stdin(Stdio::null());
-    shell::run(&mut command)
 }
 
 /// Runs `cargo test`, passes on what it prints, and adds up its results.

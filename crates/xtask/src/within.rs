@@ -1,102 +1,57 @@
-//! Runs other programs that must end in time, and waits for things that take theirs.
+//! Runs programs with a time limit, and waits for slow conditions.
 
 use std::fmt::Display;
-use std::io::{Read, Write as _};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::{self, JoinHandle};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::shell;
+use crate::tree;
 
-/// Between two looks at a program that runs.
-const LOOK: Duration = Duration::from_millis(20);
-/// Between two looks at something slow.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Between two checks of a condition.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// The exit status of `timeout` when it stopped the program.
+const TIMED_OUT: i32 = 124;
 
-/// What a program said.
-#[derive(Debug)]
-pub struct Said {
-    status: ExitStatus,
-    /// On standard output.
-    pub out: String,
-    /// On standard error.
-    pub err: String,
-}
-
-impl Said {
-    /// Its output, if it ended well; otherwise its complaint.
-    pub fn well(self, line: &str) -> Result<String> {
-        if self.status.success() {
-            return Ok(self.out);
-        }
-        let complaint = if self.err.trim().is_empty() { &self.out } else { &self.err };
-        bail!("`{line}` failed ({}): {}", self.status, complaint.trim())
-    }
-}
-
-/// Runs a program with `input`, if there is any, and kills it when its time is over.
-pub fn run(command: &mut Command, input: Option<&str>, limit: Duration) -> Result<Said> {
-    let line = shell::show(command);
-    let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
-    let mut child = command
-        .stdin(stdin)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("`{line}` could not be started"))?;
-    let (out, err) = (read(child.stdout.take()), read(child.stderr.take()));
-    // What is given to a program is smaller than a pipe holds, so this does not wait for the
-    // program.
+/// Runs the program `words[0]` from the top of the repository and returns its output. An error
+/// carries what it wrote to standard error.
+pub fn run(words: &[&str], input: Option<&str>, limit: Duration) -> Result<String> {
+    let line = words.join(" ");
+    let mut command = Command::new("timeout");
+    // Ctrl-C reaches the program only in the foreground.
+    command.args(["--foreground", "--kill-after=5s", &format!("{}s", limit.as_secs_f64())]);
+    command.args(words).current_dir(tree::root());
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("`{line}` could not be started"))?;
+    // The input fits into the pipe's buffer, so this does not wait for the program.
     if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
-        pipe.write_all(input.as_bytes())
-            .with_context(|| format!("`{line}` did not take its input"))?;
+        pipe.write_all(input.as_bytes()).with_context(|| format!("`{line}` refused its input"))?;
     }
-    let status = end(&mut child, limit).with_context(|| format!("`{line}`"))?;
-    Ok(Said { status, out: text(out), err: text(err) })
-}
-
-fn end(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
-    let until = Instant::now() + limit;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
-        }
-        if Instant::now() >= until {
-            child.kill()?;
-            child.wait()?;
-            bail!("did not end within {} s", limit.as_secs());
-        }
-        thread::sleep(LOOK);
+    let output = child.wait_with_output()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        return Ok(text(&output.stdout));
     }
+    if output.status.code() == Some(TIMED_OUT) {
+        bail!("`{line}` did not end within {} s", limit.as_secs());
+    }
+    let written = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
+    bail!("`{line}` failed ({}): {}", output.status, text(written).trim())
 }
 
-fn read(pipe: Option<impl Read + Send + 'static>) -> Option<JoinHandle<Vec<u8>>> {
-    let mut pipe = pipe?;
-    Some(thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // A pipe that breaks ends the text where it is.
-        let _ = pipe.read_to_end(&mut bytes);
-        bytes
-    }))
-}
-
-fn text(reader: Option<JoinHandle<Vec<u8>>>) -> String {
-    let bytes = reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// What was seen of something that is waited for.
+/// One check of a condition.
 pub enum Look<T> {
-    /// It is there.
+    /// It holds.
     Done(T),
-    /// Not yet: what is there instead.
+    /// It does not hold yet: the state that was found instead.
     NotYet(String),
 }
 
-/// Looks again and again until it is there. A look that fails is one more "not yet": what is being
-/// killed, and looked at, does not always answer.
+/// Checks a condition until it holds. A check that fails counts as "not yet", because a Pod that
+/// is being killed does not always answer.
 pub fn until<T>(
     what: impl Display,
     limit: Duration,
@@ -112,7 +67,7 @@ pub fn until<T>(
         if Instant::now() >= end {
             bail!("waited {} s for {what}; at last: {seen}", limit.as_secs());
         }
-        thread::sleep(PAUSE);
+        thread::sleep(INTERVAL);
     }
 }
 
@@ -122,37 +77,37 @@ mod tests {
 
     use super::*;
 
+    const LIMIT: Duration = Duration::from_secs(10);
+
     #[test]
-    fn a_program_gets_its_input_and_its_output_is_kept() {
-        let said = run(&mut Command::new("cat"), Some("hello"), Duration::from_secs(10)).unwrap();
-        assert_eq!(said.well("cat").unwrap(), "hello");
+    fn a_program_gets_its_input_and_its_output_is_returned() {
+        assert_eq!(run(&["cat"], Some("hello"), LIMIT).unwrap(), "hello");
     }
 
     #[test]
-    fn a_program_that_fails_is_told_with_its_complaint() {
-        let mut command = Command::new("sh");
-        command.args(["-c", "echo no such thing >&2; exit 3"]);
-        let said = run(&mut command, None, Duration::from_secs(10)).unwrap();
-        let error = said.well("sh").unwrap_err().to_string();
+    fn a_program_that_fails_is_reported_with_its_standard_error() {
+        let words = ["sh", "-c", "echo no such thing >&2; exit 3"];
+        let error = run(&words, None, LIMIT).unwrap_err().to_string();
         assert!(error.contains("3): no such thing"), "{error}");
+        let error = run(&["no-such-program"], None, LIMIT).unwrap_err().to_string();
+        assert!(error.contains("No such file"), "{error}");
     }
 
     #[test]
     fn a_program_that_does_not_end_is_killed() {
         let start = Instant::now();
-        let error =
-            run(Command::new("sleep").arg("60"), None, Duration::from_millis(50)).unwrap_err();
-        assert!(format!("{error:#}").contains("`sleep 60`: did not end within 0 s"), "{error:#}");
+        let error = run(&["sleep", "60"], None, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.to_string(), "`sleep 60` did not end within 0 s");
         assert!(start.elapsed() < Duration::from_secs(30));
     }
 
     #[test]
-    fn what_does_not_come_is_told_with_what_was_there_instead() {
+    fn a_condition_that_never_holds_is_reported_with_the_last_state() {
         let look = || Ok(Look::<()>::NotYet("2 of 3".to_owned()));
         let error = until("3 workers", Duration::ZERO, look).unwrap_err().to_string();
         assert_eq!(error, "waited 0 s for 3 workers; at last: 2 of 3");
         let mut looks = 0;
-        let found = until("luck", Duration::from_secs(10), || {
+        let found = until("luck", LIMIT, || {
             looks += 1;
             anyhow::ensure!(looks > 1, "not this time");
             Ok(Look::Done(looks))

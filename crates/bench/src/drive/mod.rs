@@ -1,129 +1,101 @@
-//! `drive`: bookingq's own driver for `peers`, with the flags that those in tests/peers have.
+//! `drive`: bookingq's own driver for `peers`, with the same flags as those in tests/peers.
 //!
 //! ```text
-//!   add, both ── lanes ──> crowd (GroupCommit or the store, one booking or many in a call)
-//!   work, both ──────────> worker (claim, settle, confirm, settle)
+//!   add, both  ──> enqueue (clients, one booking each)  ──> calls (GroupCommit, or single calls)
+//!   work, both ──> work (claim, settle, confirm, settle) ──'
 //! ```
 
-mod add;
-mod both;
-mod crowd;
-mod worker;
+mod calls;
+pub mod enqueue;
+mod options;
+mod work;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use bookingq_core::QueueName;
-use bookingq_store::RedisConfig;
-use bookingq_store::Store;
+use bookingq_store::{RedisConfig, Store};
 use serde_json::json;
-use tokio::io::AsyncReadExt as _;
+use tokio::sync::{Semaphore, mpsc};
 
-/// The queue of every run: Redis is emptied between them.
-pub const QUEUE: &str = "bench";
+use self::enqueue::Clients;
+use self::options::DriveMode;
+pub use self::options::QUEUE;
+pub use self::options::{Args, Batching};
+use crate::child::parent_ends_us;
 
-/// One run of one work. See tests/peers/README.md.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Args {
-    /// host:port
-    #[arg(long)]
-    redis: String,
-    #[arg(long)]
-    mode: Mode,
-    /// How a booking ends
-    #[arg(long, default_value = "sold-out")]
-    end: End,
-    /// Whether calls are batched
-    #[arg(long, default_value = "grouped")]
-    batching: Batching,
-    /// Bookings to add
-    #[arg(long, default_value_t = 0)]
-    jobs: usize,
-    /// Bookings to add before the clock starts
-    #[arg(long, default_value_t = 0)]
-    warm_up: usize,
-    /// Calls under way at once
-    #[arg(long, default_value_t = 1)]
-    in_flight: usize,
-    /// Bookings in one call; 0: the call for a single booking
-    #[arg(long, default_value_t = 0)]
-    bulk: usize,
-    /// both: bookings a second, whatever comes back; 0: as fast as in-flight and window allow
-    #[arg(long, default_value_t = 0.0)]
-    rate: f64,
-    /// both, without rate: bookings added and not yet started, at most
-    #[arg(long, default_value_t = 1000)]
-    window: usize,
-    /// both: bookings due before this are not among the latencies
-    #[arg(long, default_value = "0ms", value_parser = milliseconds)]
-    settle: Duration,
-    /// Tasks at once
-    #[arg(long, default_value_t = 64)]
-    concurrency: usize,
-    /// How long a task takes
-    #[arg(long, default_value = "0ms", value_parser = milliseconds)]
-    busy: Duration,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Mode {
-    Add,
-    Work,
-    Both,
-}
-
-/// How a booking ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum End {
-    /// Claimed and settled as sold out: one acknowledgement, as a job of the others has
-    SoldOut,
-    /// Claimed, settled as reserved, paid, settled as confirmed
-    Confirmed,
-}
-
-/// Whether calls are batched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Batching {
-    /// As a worker does it: claims what there is room for, and sends single calls through
-    /// `GroupCommit`
-    Grouped,
-    /// One booking in each call to Redis
-    Single,
-}
-
-fn milliseconds(text: &str) -> Result<Duration, String> {
-    let number = text.strip_suffix("ms").and_then(|number| number.parse().ok());
-    number.map(Duration::from_millis).ok_or_else(|| format!("{text} is no time; allowed: 5ms"))
-}
-
-/// Does it. On one thread, since a driver has one core.
+/// Runs it, on one thread because a driver has one core.
 pub fn run(args: &Args) -> Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let url = format!("redis://{}", args.redis);
-        let store: Arc<dyn Store> =
-            bookingq_store::open(RedisConfig::new(url, QueueName::new(QUEUE)?))?;
+        let store = bookingq_store::open(RedisConfig::new(url, QueueName::new(QUEUE)?))?;
         store.open().await?;
         match args.mode {
-            Mode::Add => add::run(store, args).await,
-            Mode::Work => {
-                let worker = worker::run(store, args, Arc::new(|_| ()));
-                tokio::select! { ended = worker => ended, () = until_told() => Ok(()) }
+            DriveMode::Add => add(store, args).await,
+            DriveMode::Work => {
+                let worker = work::run(store, args, Arc::new(|_| ()));
+                tokio::select! { ended = worker => ended, () = parent_ends_us() => Ok(()) }
             }
-            Mode::Both => both::run(store, args).await,
+            DriveMode::Both => both(store, args).await,
         }
     })
 }
 
-/// Waits until standard input ends: also when whoever started us is gone.
-pub async fn until_told() {
-    let mut rest = Vec::new();
-    // An input that breaks has ended too.
-    let _ = tokio::io::stdin().read_to_end(&mut rest).await;
+/// Enqueues.
+async fn add(store: Arc<dyn Store>, args: &Args) -> Result<()> {
+    let clients = Clients::new(store, args.batching);
+    clients.enqueue_all(args.warm_up, args, Instant::now(), None).await?;
+    let start = Instant::now();
+    clients.enqueue_all(args.jobs, args, start, None).await?;
+    report(args.jobs, start.elapsed(), None);
+    Ok(())
 }
 
-/// Prints what was measured.
-fn say(jobs: usize, elapsed: Duration, waits: Option<Vec<f64>>) {
+/// Enqueues and works in one process, reports how long each booking waited, and works on until it
+/// is ended.
+async fn both(store: Arc<dyn Store>, args: &Args) -> Result<()> {
+    let start = Instant::now();
+    let room = Arc::new(Semaphore::new(args.window));
+    let (started, mut waits) = mpsc::unbounded_channel();
+    let more_room = Arc::clone(&room);
+    let on_start = move |due: Duration| {
+        more_room.add_permits(1);
+        // The receiver is gone once it has seen all.
+        let _ = started.send((due, start.elapsed()));
+    };
+    let work = work::run(Arc::clone(&store), args, Arc::new(on_start));
+    let clients = Clients::new(store, args.batching);
+    let offered = async {
+        if args.rate > 0.0 {
+            clients.offer(args.jobs, args.rate, start).await
+        } else {
+            clients.enqueue_all(args.jobs, args, start, Some(room)).await
+        }
+    };
+    let count = async {
+        let mut seen = Vec::with_capacity(args.jobs);
+        for _ in 0..args.jobs {
+            let (due, now) = waits.recv().await.context("the worker has ended")?;
+            if due >= args.settle {
+                seen.push(now.saturating_sub(due).as_secs_f64() * 1e3);
+            }
+        }
+        report(args.jobs, start.elapsed(), Some(seen));
+        Ok(())
+    };
+    let until_ended = async {
+        tokio::try_join!(offered, count)?;
+        parent_ends_us().await;
+        Ok(())
+    };
+    tokio::select! {
+        ended = work => ended.and_then(|()| bail!("the worker ended")),
+        ended = until_ended => ended,
+    }
+}
+
+fn report(jobs: usize, elapsed: Duration, waits: Option<Vec<f64>>) {
     let mut figures = json!({ "jobs": jobs, "seconds": elapsed.as_secs_f64() });
     if let Some(mut waits) = waits {
         waits.sort_by(f64::total_cmp);

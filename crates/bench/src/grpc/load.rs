@@ -1,4 +1,4 @@
-//! Many requests over a few connections, and how long each took.
+//! Many requests over a few connections, with the latency of each.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,44 +14,44 @@ use tokio::task::JoinSet;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
-/// Connections they share.
+/// Connections for any number of requests in flight.
 const CHANNELS: usize = 4;
 /// Deadline of each request.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A client of the worker's service.
-pub type Client = BookingWorkerServiceClient<Channel>;
+pub type LoadClient = BookingWorkerServiceClient<Channel>;
 
 /// Connections to one server.
 #[derive(Clone)]
-pub struct Channels {
-    clients: Vec<Client>,
-    /// Requests under way at once.
+pub struct LoadChannels {
+    clients: Vec<LoadClient>,
+    /// Requests in flight.
     pub in_flight: usize,
 }
 
-/// What a load took.
-pub struct Load {
-    /// All of it.
+/// The time of many requests.
+pub struct GrpcLoad {
+    /// Of all requests.
     pub elapsed: Duration,
-    /// Each request.
+    /// Of each request.
     pub latency: Latency,
 }
 
-impl Load {
-    /// Requests each second.
+impl GrpcLoad {
+    /// Requests per second.
     pub fn rate(&self) -> f64 {
         self.latency.summary().count as f64 / self.elapsed.as_secs_f64()
     }
 }
 
-impl Channels {
-    /// A few connections for so many requests under way at once.
+impl LoadChannels {
+    /// A few connections for so many requests in flight.
     pub async fn connect(address: SocketAddr, in_flight: usize) -> Result<Self> {
         Ok(Self { in_flight, ..Self::connect_many(address, CHANNELS).await? })
     }
 
-    /// So many connections, each for one request at a time.
+    /// So many connections, with one request in flight on each.
     pub async fn connect_many(address: SocketAddr, connections: usize) -> Result<Self> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?
             .tcp_nodelay(true)
@@ -61,18 +61,18 @@ impl Channels {
         for _ in 0..connections {
             let channel =
                 endpoint.connect().await.with_context(|| format!("cannot connect to {address}"))?;
-            clients.push(Client::new(channel));
+            clients.push(LoadClient::new(channel));
         }
         Ok(Self { clients, in_flight: connections })
     }
 
     /// The connections in turn.
-    pub fn client(&self, turn: usize) -> Client {
+    pub fn client(&self, turn: usize) -> LoadClient {
         self.clients[turn % self.clients.len()].clone()
     }
 
     /// Enqueues clients `from` to `from + count`, a new booking each.
-    pub async fn enqueue(&self, queue: &QueueName, from: u64, count: u64) -> Result<Load> {
+    pub async fn enqueue(&self, queue: &QueueName, from: u64, count: u64) -> Result<GrpcLoad> {
         let (next, start) = (Arc::new(AtomicU64::new(from)), Instant::now());
         let mut lanes = JoinSet::new();
         for turn in 0..self.in_flight {
@@ -84,12 +84,12 @@ impl Channels {
         while let Some(lane) = lanes.join_next().await {
             latency.merge(&lane??);
         }
-        Ok(Load { elapsed: start.elapsed(), latency })
+        Ok(GrpcLoad { elapsed: start.elapsed(), latency })
     }
 }
 
 async fn enqueue_lane(
-    mut client: Client,
+    mut client: LoadClient,
     queue: String,
     next: Arc<AtomicU64>,
     end: u64,
@@ -109,13 +109,14 @@ async fn enqueue_lane(
             payload: vec![b'x'; 64].into(),
         };
         let start = Instant::now();
-        let answer = client.enqueue(request).await.map_err(|status| plainly(&status))?.into_inner();
+        let answer =
+            client.enqueue(request).await.map_err(|status| short_error(&status))?.into_inner();
         latency.record(start.elapsed());
         ensure!(!answer.existing, "a new client had a booking already");
     }
 }
 
-/// Without its binary details.
-pub fn plainly(status: &Status) -> anyhow::Error {
+/// Code and message, without the binary details.
+pub fn short_error(status: &Status) -> anyhow::Error {
     anyhow::anyhow!("the server answered {:?}: {}", status.code(), status.message())
 }

@@ -5,5 +5,5 @@ mod load;
 mod worker;
 
 pub use bare::BareServer;
-pub use load::{Channels, Client, Load, plainly};
+pub use load::{GrpcLoad, LoadChannels, LoadClient, short_error};
 pub use worker::WorkerUnderTest;

@@ -17,26 +17,25 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
-use super::load::{Channels, Client, Load, plainly};
-use crate::life::fresh_queue;
+use super::load::{GrpcLoad, LoadChannels, LoadClient, short_error};
+use crate::bookings::fresh_queue;
 
-/// Tasks at once.
+/// Tasks in flight.
 const CONCURRENCY: usize = 64;
-/// A whole-life run that takes longer than this has lost a booking.
+/// A run that takes longer has lost a booking.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// A worker of a queue of its own.
+/// A worker of a new queue.
 pub struct WorkerUnderTest {
     queue: QueueName,
-    /// A store of our own, to see what happens.
+    /// Another connection, for what the run observes.
     store: Arc<dyn Store>,
     handle: WorkerHandle,
     booking: BookingSim,
 }
 
 impl WorkerUnderTest {
-    /// Starts one on the runtime of the servers, and waits until it serves. The queue takes
-    /// bookings, and serves them as `admission` says.
+    /// Starts it on the runtime of the servers and waits until it serves.
     pub async fn start(
         redis: &str,
         admission: Admission,
@@ -44,17 +43,17 @@ impl WorkerUnderTest {
         servers: &Handle,
     ) -> Result<Self> {
         let queue = fresh_queue()?;
-        let store: Arc<dyn Store> = bookingq_store::open(RedisConfig::new(redis, queue.clone()))?;
+        let config = RedisConfig::new(redis, queue.clone());
+        let store = bookingq_store::open(config.clone())?;
         store.open().await?;
         store.set_admission(admission).await?;
-        let config = RedisConfig::new(redis, queue.clone());
         let started = servers.spawn(async move {
             let listen = SocketAddr::from(([127, 0, 0, 1], 0));
             let booking =
                 BookingSim::start(BookingSpec { stock, ..BookingSpec::default() }, listen).await?;
             let mut settings =
                 WorkerConfig::new("bench", listen, format!("http://{}", booking.address()));
-            settings.concurrency = CONCURRENCY;
+            settings.tasks.concurrency = CONCURRENCY;
             let handle = Worker::start(settings, bookingq_store::open(config)?).await?;
             anyhow::Ok((booking, handle))
         });
@@ -73,9 +72,9 @@ impl WorkerUnderTest {
     }
 
     /// Takes `count` bookings through their life: enqueued over gRPC, reserved by the worker, paid
-    /// over gRPC as soon as the outbox says so, confirmed by the worker. Returns the whole
-    /// time, and the latency of each payment.
-    pub async fn whole_lives(&self, channels: &Channels, count: u64) -> Result<Load> {
+    /// over gRPC as soon as the outbox shows the hold, confirmed by the worker. Returns the latency
+    /// of each payment.
+    pub async fn whole_lives(&self, channels: &LoadChannels, count: u64) -> Result<GrpcLoad> {
         let before = self.store.latest_event().await?;
         let start = Instant::now();
         let (reserved, waiting) = mpsc::channel(4096);
@@ -99,9 +98,9 @@ impl WorkerUnderTest {
         };
         let latency = tokio::time::timeout(LIMIT, run)
             .await
-            .context("some booking was not decided in time")??;
-        let load = Load { elapsed: start.elapsed(), latency };
-        let sold = self.booking.shop().totals();
+            .context("a booking was not decided in time")??;
+        let load = GrpcLoad { elapsed: start.elapsed(), latency };
+        let sold = self.booking.ledger().totals();
         ensure!(sold.confirmed == count, "the Booking Service sold {} of {count}", sold.confirmed);
         Ok(load)
     }
@@ -113,7 +112,7 @@ impl WorkerUnderTest {
     }
 }
 
-/// Plays the Realtime Service: says whose booking is reserved.
+/// Sends the client of each booking that the outbox shows as reserved.
 async fn announce_reserved(
     store: Arc<dyn Store>,
     mut after: EventSeq,
@@ -141,9 +140,9 @@ async fn announce_reserved(
     Ok(())
 }
 
-/// Pays for one after another, until nobody is left.
+/// Pays for one client after the other, until the sender is gone.
 async fn pay(
-    mut client: Client,
+    mut client: LoadClient,
     queue: String,
     waiting: Arc<Mutex<mpsc::Receiver<String>>>,
 ) -> Result<Latency> {
@@ -159,7 +158,7 @@ async fn pay(
             payment_id,
         };
         let start = Instant::now();
-        client.confirm_payment(request).await.map_err(|status| plainly(&status))?;
+        client.confirm_payment(request).await.map_err(|status| short_error(&status))?;
         latency.record(start.elapsed());
     }
 }

@@ -1,45 +1,35 @@
-//! What is measured of whom, with which settings.
+//! What is measured of which system, with which settings.
 
+use clap::ValueEnum;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 
 use super::system::System;
+use crate::sections::OPEN;
 
 /// A kind of work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Work {
     /// Enqueue, one call at a time
     AddOne,
-    /// Enqueue, 64 calls under way
+    /// Enqueue, 64 calls in flight
     Add64,
     /// Enqueue with the system's own bulk call
     AddBulk,
-    /// Drain what is there; a job does nothing
+    /// Drain a full queue; a job does nothing
     Drain,
-    /// Drain what is there; a job waits 5 ms
+    /// Drain a full queue; a job waits 5 ms
     Drain5ms,
     /// Enqueue and drain with a long backlog
     Backlog,
-    /// Enqueue and drain at once, as fast as it goes
+    /// Enqueue and drain at once, as fast as possible
     Through,
-    /// Enqueue and drain at once, at a share of what `through` reached: who waits how long
+    /// Enqueue and drain at once, at a share of the rate of `through`: how long jobs wait
     Open,
 }
 
 impl Work {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::AddOne,
-        Self::Add64,
-        Self::AddBulk,
-        Self::Drain,
-        Self::Drain5ms,
-        Self::Backlog,
-        Self::Through,
-        Self::Open,
-    ];
-
     /// The section of its figures.
     pub fn section(self) -> &'static str {
         match self {
@@ -55,17 +45,27 @@ impl Work {
     }
 }
 
-/// The section of [`Work::Open`].
-pub const OPEN: &str = "Open loop";
+/// The works that are asked for, in two parts: the second depends on rates of the first.
+pub fn closed_and_open(asked: &[Work]) -> (Vec<Work>, Vec<Work>) {
+    let wanted = |work| asked.is_empty() || asked.contains(&work);
+    let open = wanted(Work::Open);
+    let mut closed = Work::value_variants().to_vec();
+    closed.retain(|work| match work {
+        Work::Open => false,
+        Work::Through => open || wanted(Work::Through),
+        work => wanted(*work),
+    });
+    (closed, if open { vec![Work::Open] } else { vec![] })
+}
 
 /// One system with one set of settings, doing one work.
 #[derive(Debug, Clone, Copy)]
 pub struct Cell {
-    /// Whose.
+    /// The system.
     pub system: System,
-    /// Which.
+    /// The work.
     pub work: Work,
-    /// What tells it from other cells of the system; may be empty.
+    /// Distinguishes cells of one system; may be empty.
     label: &'static str,
     /// Flags for its driver.
     pub flags: &'static [&'static str],
@@ -79,17 +79,16 @@ impl Cell {
     }
 }
 
-/// A label and flags.
-type Settings = (&'static str, &'static [&'static str]);
+/// A label and flags of a driver.
+type LabelledFlags = (&'static str, &'static [&'static str]);
 
-const ONE: &[&str] = &["--in-flight", "1"];
 const MANY: &[&str] = &["--in-flight", "64"];
 const SINGLE_MANY: &[&str] = &["--in-flight", "64", "--batching", "single"];
 
-/// Settings of a system for a work; none where it can't do it.
-fn settings(system: System, work: Work) -> Vec<Settings> {
+/// Settings of a system for a work; empty if it lacks the feature.
+fn settings(system: System, work: Work) -> Vec<LabelledFlags> {
     match work {
-        Work::AddOne => vec![("", ONE)],
+        Work::AddOne => vec![("", &["--in-flight", "1"])],
         Work::Add64 if system == System::Ours => {
             vec![("group commit", MANY), ("no batches", SINGLE_MANY)]
         }
@@ -98,12 +97,12 @@ fn settings(system: System, work: Work) -> Vec<Settings> {
         // Its worker fails at about 8,000 waiting jobs (docs/benchmarks.md).
         Work::Drain | Work::Drain5ms | Work::Backlog if system == System::Apalis10 => vec![],
         Work::Drain | Work::Drain5ms => [usual(system), more(system)].concat(),
-        Work::Backlog | Work::Through | Work::Open => usual(system),
+        Work::Backlog | Work::Through | Work::Open => usual(system).to_vec(),
     }
 }
 
 /// Its own call for many jobs, if it has one.
-fn bulk(system: System) -> Option<Settings> {
+fn bulk(system: System) -> Option<LabelledFlags> {
     match system {
         System::Asynq | System::Apalis07 => None,
         System::BullMq | System::Apalis10 => {
@@ -114,31 +113,31 @@ fn bulk(system: System) -> Option<Settings> {
 }
 
 /// Settings of a worker that takes part in every work.
-fn usual(system: System) -> Vec<Settings> {
+fn usual(system: System) -> &'static [LabelledFlags] {
     match system {
-        System::Asynq => vec![("64", &["--concurrency", "64"])],
-        System::BullMq => vec![("1 x 64", &["--workers", "1", "--concurrency", "64"])],
+        System::Asynq => &[("64", &["--concurrency", "64"])],
+        System::BullMq => &[("1 x 64", &["--workers", "1", "--concurrency", "64"])],
         System::Apalis07 | System::Apalis10 => {
-            vec![("buffer 1000, poll 5 ms", &["--concurrency", "1000", "--poll", "5ms"])]
+            &[("buffer 1000, poll 5 ms", &["--concurrency", "1000", "--poll", "5ms"])]
         }
-        System::Ours => vec![
-            // As a job of the others is: taken, acknowledged once.
+        System::Ours => &[
+            // As a peer's job: taken, acknowledged once.
             ("claim + sold out, 64", &["--concurrency", "64"]),
-            // From a place in line to a paid ticket.
+            // From a place in line to a payment.
             ("whole life, 64", &["--concurrency", "64", "--end", "confirmed"]),
         ],
     }
 }
 
-/// More settings, for the works that show what a worker can do.
-fn more(system: System) -> Vec<Settings> {
+/// More settings, for the works that compare workers.
+fn more(system: System) -> &'static [LabelledFlags] {
     match system {
-        System::Asynq => vec![("256", &["--concurrency", "256"])],
-        System::BullMq => vec![("4 x 16", &["--workers", "4", "--concurrency", "16"])],
+        System::Asynq => &[("256", &["--concurrency", "256"])],
+        System::BullMq => &[("4 x 16", &["--workers", "4", "--concurrency", "16"])],
         System::Apalis07 | System::Apalis10 => {
-            vec![("buffer 1000, poll 100 ms", &["--concurrency", "1000", "--poll", "100ms"])]
+            &[("buffer 1000, poll 100 ms", &["--concurrency", "1000", "--poll", "100ms"])]
         }
-        System::Ours => vec![
+        System::Ours => &[
             ("claim + sold out, 256", &["--concurrency", "256"]),
             ("whole life, 256", &["--concurrency", "256", "--end", "confirmed"]),
             ("claim + sold out, 64, no batches", &["--concurrency", "64", "--batching", "single"]),
@@ -146,7 +145,7 @@ fn more(system: System) -> Vec<Settings> {
     }
 }
 
-/// Flags for the driver of a system that say which it is, if its driver drives several.
+/// Flags that choose a system where a driver has several.
 pub fn api(system: System) -> &'static [&'static str] {
     match system {
         System::Apalis07 => &["--api", "v07"],
@@ -155,7 +154,7 @@ pub fn api(system: System) -> &'static [&'static str] {
     }
 }
 
-/// The quickest way of a system to enqueue many.
+/// The quickest way of a system to enqueue many jobs.
 pub fn fill(system: System) -> &'static [&'static str] {
     bulk(system).map_or(MANY, |(_, flags)| flags)
 }
@@ -165,56 +164,16 @@ pub fn cells(systems: &[System], works: &[Work]) -> Vec<Cell> {
     let mut cells = Vec::new();
     for &work in works {
         for &system in systems {
-            let each = settings(system, work).into_iter();
-            cells.extend(each.map(|(label, flags)| Cell { system, work, label, flags }));
+            let cell = |(label, flags)| Cell { system, work, label, flags };
+            cells.extend(settings(system, work).into_iter().map(cell));
         }
     }
     cells
 }
 
-/// The same cells in an order of chance, another one in each run, the same for the same seed.
+/// The same cells in random order: different in each run, the same for the same seed.
 pub fn shuffled(cells: &[Cell], seed: u64, run: u32) -> Vec<Cell> {
     let mut order = cells.to_vec();
     order.shuffle(&mut StdRng::seed_from_u64(seed.wrapping_add(u64::from(run))));
     order
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_work_is_done_by_us_and_by_a_peer() {
-        for work in Work::ALL {
-            let cells = cells(&System::ALL, &[work]);
-            assert!(cells.iter().any(|cell| cell.system == System::Ours), "{work:?}");
-            assert!(cells.iter().any(|cell| cell.system != System::Ours), "{work:?}");
-        }
-    }
-
-    #[test]
-    fn no_two_cells_share_a_row() {
-        for work in Work::ALL {
-            let mut rows: Vec<_> = cells(&System::ALL, &[work]).iter().map(Cell::row).collect();
-            let all = rows.len();
-            rows.sort();
-            rows.dedup();
-            assert_eq!(rows.len(), all, "{work:?}");
-        }
-    }
-
-    #[test]
-    fn each_run_has_its_order_and_a_seed_repeats_it() {
-        let cells = cells(&System::ALL, &Work::ALL);
-        let rows = |seed, run| -> Vec<_> {
-            let order = shuffled(&cells, seed, run);
-            order.iter().map(|cell| (cell.work.section(), cell.row())).collect()
-        };
-        assert_eq!(rows(7, 1), rows(7, 1));
-        assert_ne!(rows(7, 1), rows(7, 2));
-        let (mut one, mut other) = (rows(7, 1), rows(8, 1));
-        one.sort();
-        other.sort();
-        assert_eq!(one, other);
-    }
 }

@@ -1,17 +1,18 @@
-//! Builds the drivers of the peers into target/peers, with the clients that everybody has: go, npm,
-//! cargo.
+//! Builds the drivers of the peers into target/peers, with go, npm and cargo.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use bookingq_harness::command::find;
 use serde_json::{Map, Value};
 
 use super::system::System;
 
-/// Where the programs are.
+/// The folder of the programs.
 pub struct Drivers {
     built: PathBuf,
 }
@@ -19,7 +20,7 @@ pub struct Drivers {
 const SOURCES: &str = "tests/peers";
 
 impl Drivers {
-    /// Builds those that are needed, and says so first.
+    /// Builds those that are needed.
     pub fn set_up(systems: &[System]) -> Result<Self> {
         let drivers = Self { built: root().join("target/peers") };
         fs::create_dir_all(&drivers.built)
@@ -37,34 +38,34 @@ impl Drivers {
         Ok(drivers)
     }
 
-    /// The program of a system's driver, and its arguments before the flags.
-    pub fn command(&self, system: System) -> Result<(PathBuf, Vec<PathBuf>)> {
+    /// The program of a system's driver, with its arguments before the flags.
+    pub fn command(&self, system: System) -> Result<Vec<OsString>> {
         Ok(match system {
-            System::Asynq => (self.built.join("asynq"), vec![]),
-            System::BullMq => ("node".into(), vec![self.built.join("bullmq/driver.js")]),
+            System::Asynq => vec![self.built.join("asynq").into()],
+            System::BullMq => vec!["node".into(), self.built.join("bullmq/driver.js").into()],
             System::Apalis07 | System::Apalis10 => {
-                (self.built.join("apalis/release/bookingq-peer-apalis"), vec![])
+                vec![self.built.join("apalis/release/bookingq-peer-apalis").into()]
             }
-            System::Ours => (env::current_exe()?, vec!["drive".into()]),
+            System::Ours => vec![env::current_exe()?.into(), "drive".into()],
         })
     }
 
     fn asynq(&self) -> Result<()> {
-        needs("go", "Go 1.25 or newer (https://go.dev/dl/)", "asynq")?;
+        require("go", "Go 1.25 or newer (https://go.dev/dl/)", "asynq")?;
         let mut go = Command::new("go");
         go.args(["build", "-buildvcs=false", "-o"]).arg(self.built.join("asynq")).arg(".");
         go.env("CGO_ENABLED", "0").current_dir(root().join(SOURCES).join("asynq"));
-        announced(&mut go)
+        run(&mut go)
     }
 
-    /// npm wants to install beside its package.json, so that is copied out of the sources.
+    /// npm installs beside package.json, so that is copied out of the sources.
     fn bullmq(&self) -> Result<()> {
-        needs("node", "Node.js 20 or newer (https://nodejs.org/)", "BullMQ")?;
-        needs("npm", "npm, which comes with Node.js", "BullMQ")?;
+        require("node", "Node.js 20 or newer (https://nodejs.org/)", "BullMQ")?;
+        require("npm", "npm, which comes with Node.js", "BullMQ")?;
         let (from, to) = (root().join(SOURCES).join("bullmq"), self.built.join("bullmq"));
         fs::create_dir_all(&to)?;
         let lock = "package-lock.json";
-        // What npm leaves behind when it has finished.
+        // npm writes it when it has finished.
         let installed = to.join("node_modules/.package-lock.json").is_file();
         let fresh =
             installed && fs::read(from.join(lock))? == fs::read(to.join(lock)).unwrap_or_default();
@@ -75,14 +76,14 @@ impl Drivers {
         if fresh {
             return Ok(());
         }
-        announced(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&to))
+        run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&to))
     }
 
     fn apalis(&self) -> Result<()> {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["build", "--quiet", "--release", "--locked", "--target-dir"]);
         cargo.arg(self.built.join("apalis")).current_dir(root().join(SOURCES).join("apalis"));
-        announced(&mut cargo)
+        run(&mut cargo)
     }
 }
 
@@ -128,20 +129,16 @@ fn root() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
-fn needs(program: &str, what: &str, peer: &str) -> Result<()> {
-    let found = env::var_os("PATH")
-        .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()));
-    if !found {
-        bail!(
-            "there is no `{program}` on the PATH, and the driver of {peer} needs it: install {what}, or name the systems to \
-             compare with --only"
-        );
-    }
-    Ok(())
+/// Fails with what to install, if the program is missing.
+pub fn require(program: &str, what: &str, peer: &str) -> Result<()> {
+    let help = || {
+        format!("the driver of {peer} needs {what}: install it, or choose the systems with --only")
+    };
+    find(Path::new(program)).map(drop).with_context(help)
 }
 
-/// Runs it with our own output, and says so first.
-fn announced(command: &mut Command) -> Result<()> {
+/// Prints the command and runs it.
+fn run(command: &mut Command) -> Result<()> {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let line = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     eprintln!("$ {line}");
@@ -149,28 +146,5 @@ fn announced(command: &mut Command) -> Result<()> {
     match status.with_context(|| format!("`{line}` could not be started"))? {
         status if status.success() => Ok(()),
         status => bail!("`{line}` failed ({status})"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn every_peer_is_pinned() {
-        let versions = versions(&System::ALL).unwrap();
-        for system in System::ALL.into_iter().filter(|&system| system != System::Ours) {
-            let version = versions[system.name()].as_str().unwrap();
-            assert_eq!(version.split('.').count(), 3, "{version}");
-        }
-        assert!(versions["apalis-redis 1.0"].as_str().unwrap().starts_with("1."));
-    }
-
-    #[test]
-    fn what_is_missing_is_named_with_a_way_out() {
-        let error = needs("no-such-program", "it", "asynq").unwrap_err().to_string();
-        assert!(error.contains("`no-such-program`") && error.contains("--only"), "{error}");
     }
 }

@@ -1,18 +1,16 @@
-//! The systems that are compared, and what each calls its waiting and its acknowledged jobs in
-//! Redis.
+//! The systems that are compared, and the numbers of waiting and acknowledged jobs in Redis.
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use bookingq_core::QueueName;
-use bookingq_store::RedisConfig;
-use bookingq_store::Store;
+use bookingq_store::{RedisConfig, Store};
 use redis::aio::MultiplexedConnection;
 
-use crate::drive::QUEUE;
 use crate::redis_server::MeasuredRedis;
+use crate::sections::OURS;
 
-/// One of them.
+/// A system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum System {
     /// Go
@@ -32,10 +30,6 @@ pub enum System {
 }
 
 impl System {
-    /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Asynq, Self::BullMq, Self::Apalis07, Self::Apalis10, Self::Ours];
-
     /// As its makers write it.
     pub fn name(self) -> &'static str {
         match self {
@@ -48,56 +42,52 @@ impl System {
     }
 }
 
-/// What our rows begin with.
-pub const OURS: &str = "bookingq";
-
-/// What is in Redis at one moment.
+/// Jobs in Redis at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Count {
-    /// Jobs that nobody has taken yet.
+pub struct JobCounts {
+    /// Not taken by a worker yet.
     pub waiting: u64,
-    /// Jobs that are done for good: whoever took them has said so, and Redis has recorded it.
+    /// Done, as Redis has recorded it.
     pub acknowledged: u64,
 }
 
-/// Reads [`Count`]s of one system, over a connection of its own.
-pub enum Counter {
+/// Counts the jobs of one system, over a connection of its own.
+pub enum JobCounter {
     /// By its own keys, in one transaction.
     Keys(System, MultiplexedConnection),
     /// By the store.
     Store(Arc<dyn Store>),
 }
 
-impl Counter {
+impl JobCounter {
     /// Of a system in this Redis.
     pub async fn connect(system: System, redis: &MeasuredRedis) -> Result<Self> {
         if system != System::Ours {
             return Ok(Self::Keys(system, redis.connect().await?));
         }
-        let config = RedisConfig::new(redis.url(), QueueName::new(QUEUE)?);
-        let store: Arc<dyn Store> = bookingq_store::open(config)?;
-        Ok(Self::Store(store))
+        let queue = QueueName::new(crate::drive::QUEUE)?;
+        Ok(Self::Store(bookingq_store::open(RedisConfig::new(redis.url(), queue))?))
     }
 
-    /// What is there now.
-    pub async fn read(&mut self) -> Result<Count> {
+    /// The numbers now.
+    pub async fn read(&mut self) -> Result<JobCounts> {
         match self {
             Self::Store(store) => {
                 let now = store.snapshot().await?;
                 let acknowledged = now.totals.confirmed + now.totals.sold_out;
-                Ok(Count { waiting: now.backlog, acknowledged })
+                Ok(JobCounts { waiting: now.backlog, acknowledged })
             }
             Self::Keys(system, connection) => keys(*system, connection).await,
         }
     }
 }
 
-async fn keys(system: System, connection: &mut MultiplexedConnection) -> Result<Count> {
+async fn keys(system: System, connection: &mut MultiplexedConnection) -> Result<JobCounts> {
     let commands: &[[&str; 2]] = match system {
         System::Asynq => {
             &[["LLEN", "asynq:{default}:pending"], ["GET", "asynq:{default}:processed"]]
         }
-        // It keeps no number of what is done and removed: what was ever added, less what is left.
+        // It keeps no number of finished jobs: the number ever added, less those that are left.
         System::BullMq => &[
             ["LLEN", "bull:bench:wait"],
             ["GET", "bull:bench:id"],
@@ -117,18 +107,17 @@ async fn keys(system: System, connection: &mut MultiplexedConnection) -> Result<
     }
     let answers: Vec<Option<u64>> = transaction.query_async(connection).await?;
     let answers: Vec<u64> = answers.into_iter().map(Option::unwrap_or_default).collect();
-    match (system, answers.as_slice()) {
+    let (waiting, acknowledged) = match (system, answers.as_slice()) {
         (System::BullMq, &[waiting, added, active, failed]) => {
             ensure!(failed == 0, "{failed} jobs failed");
-            let left = waiting + active;
-            let acknowledged =
-                added.checked_sub(left).context("more jobs are left than were added")?;
-            Ok(Count { waiting, acknowledged })
+            let done = added.checked_sub(waiting + active);
+            (waiting, done.context("more jobs are left than were added")?)
         }
         (System::Apalis10, &[active, acknowledged, scheduled]) => {
-            Ok(Count { waiting: active + scheduled, acknowledged })
+            (active + scheduled, acknowledged)
         }
-        (_, &[waiting, acknowledged]) => Ok(Count { waiting, acknowledged }),
+        (_, &[waiting, acknowledged]) => (waiting, acknowledged),
         _ => anyhow::bail!("{} has no keys to count", system.name()),
-    }
+    };
+    Ok(JobCounts { waiting, acknowledged })
 }

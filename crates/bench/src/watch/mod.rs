@@ -1,10 +1,10 @@
-//! `watch`: many clients follow their bookings on one worker while the line moves: what each of
-//! them costs, and how old the positions are that they see.
+//! `watch`: the cost of clients that follow their bookings on one worker while the line moves, and
+//! the age of the positions that they see.
 //!
 //! ```text
-//!   watch ──┬─ serve     the worker, a process of its own, so that its memory is only its own
-//!           ├─ streams   WatchStatus streams, and what each was told last
-//!           └─ truth     when which position stopped being true
+//!   watch ──┬─ serve     the worker, as a process of its own
+//!           ├─ streams   WatchStatus streams, and the last position that each received
+//!           └─ truth     when which position stopped being correct
 //! ```
 
 pub mod serve;
@@ -17,24 +17,23 @@ use anyhow::{Result, bail};
 use bookingq_core::QueueName;
 use bookingq_crowd::latency::Latency;
 use bookingq_harness::Fsync;
-use bookingq_store::RedisConfig;
-use bookingq_store::{Cancel, Store};
+use bookingq_store::{Cancel, RedisConfig, Store};
+use serde_json::Value;
 use tokio::runtime::Builder;
 use tokio::time::MissedTickBehavior;
 
-use self::serve::Served;
 use self::streams::Streams;
-use self::truth::Truth;
+pub use self::truth::Truth;
 use crate::figures::Figures;
-use crate::grpc::Channels;
-use crate::machine::Machine;
-use crate::pin::Placement;
+use crate::grpc::LoadChannels;
+use crate::machine::Placement;
 use crate::redis_server::MeasuredRedis;
+use crate::session::{FigureOutput, Session};
 
 /// How to measure.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Clients that watch, one size after the other
+    /// Watching clients, one size after the other
     #[arg(long, value_delimiter = ',', default_values_t = [20_000, 100_000], value_name = "N,N,…")]
     clients: Vec<u64>,
     /// Connections they share
@@ -43,7 +42,7 @@ pub struct Args {
     /// Clients that leave the front of the line each second
     #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u64).range(20..=5000))]
     pace: u64,
-    /// For how long the line moves
+    /// Time that the line moves
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=240))]
     seconds: u64,
     /// Runs of each size; the figures are their median, least and greatest
@@ -53,16 +52,16 @@ pub struct Args {
 
 const COST: &str = "Watching";
 const AGE: &str = "Age of the position shown";
-/// Where somebody stands, in places from the front, and what that is called.
+/// Clients by their place, counted from the front.
 const GROUPS: [(u64, &str); 3] =
     [(1000, "the first 1,000"), (10_000, "from there to 10,000"), (u64::MAX, "all behind")];
-/// Between two looks at everybody's positions.
+/// Between two looks at all positions.
 const LOOK: Duration = Duration::from_millis(200);
-/// Between two times that somebody leaves.
+/// Between two batches of clients that leave.
 const STEP: Duration = Duration::from_millis(50);
-/// Enqueues under way at once.
+/// Enqueues in flight.
 const JOINING: usize = 64;
-/// Before the first look: the streams have just been opened, and have told everybody.
+/// Before the first look, because new streams cause messages of their own.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// Measures and prints.
@@ -71,27 +70,25 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(few) = args.clients.iter().find(|clients| **clients <= leave) {
         bail!("--clients {few} is too few: {} leave each second for {} s", args.pace, args.seconds);
     }
-    let machine = Machine::look();
-    println!("{machine}");
+    let mut session = Session::start(&FigureOutput::default(), &[COST, AGE])?;
+    session.placement = Placement::Free;
     println!("worker, clients and Redis share the cores; nothing is pinned");
     println!(
         "{} connections; {} leave the front each second, for {} s\n",
         args.connections, args.pace, args.seconds
     );
-    let mut figures = Figures::new(&[COST, AGE]);
     Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let mut redis = MeasuredRedis::start(Fsync::Off, Placement::Free).await?;
         for run in 1..=args.runs {
             for &clients in &args.clients {
                 eprintln!("run {run} of {}", args.runs);
                 redis.empty().await?;
-                one_size(args, &redis, clients, &mut figures).await?;
+                one_size(args, &redis, clients, &mut session.figures).await?;
             }
         }
         anyhow::Ok(())
     })?;
-    print!("{}", figures.table());
-    Ok(())
+    session.finish(&Value::Null)
 }
 
 async fn one_size(
@@ -101,15 +98,15 @@ async fn one_size(
     figures: &mut Figures,
 ) -> Result<()> {
     let row = format!("{clients} clients");
-    let worker = Served::start(redis.url()).await?;
-    let queue = QueueName::new(worker.queue())?;
-    let few = Channels::connect(worker.address(), JOINING).await?;
+    let (worker, serves) = serve::start(redis.url()).await?;
+    let queue = QueueName::new(&serves.queue)?;
+    let few = LoadChannels::connect(serves.address, JOINING).await?;
     eprintln!("{row}: joining");
     few.enqueue(&queue, 0, clients).await?;
     let before = worker.usage()?;
     eprintln!("{row}: opening the streams");
-    let channels =
-        Channels::connect_many(worker.address(), usize::try_from(args.connections)?).await?;
+    let connections = usize::try_from(args.connections)?;
+    let channels = LoadChannels::connect_many(serves.address, connections).await?;
     let opening = Instant::now();
     let streams = Streams::open(&channels, &queue, clients).await?;
     let opened = opening.elapsed();
@@ -117,19 +114,18 @@ async fn one_size(
     let open = worker.usage()?;
 
     eprintln!("{row}: the line moves");
-    let told = streams.told();
+    let messages = streams.messages();
     let moving = Instant::now();
-    let ages =
-        move_on(args, &*bookingq_store::open(RedisConfig::new(redis.url(), queue))?, &streams)
-            .await?;
+    let store = bookingq_store::open(RedisConfig::new(redis.url(), queue))?;
+    let ages = move_on(args, &*store, &streams).await?;
     let time = moving.elapsed().as_secs_f64();
     let moved = worker.usage()?;
-    worker.stop().await?;
+    worker.end().await?;
 
     let columns = [
         ("KiB/stream", (open.rss_mib - before.rss_mib) * 1024.0 / clients as f64),
         ("opened/s", clients as f64 / opened.as_secs_f64()),
-        ("told/s", (streams.told() - told) as f64 / time),
+        ("messages/s", (streams.messages() - messages) as f64 / time),
         ("worker's CPU, of a core", (moved.cpu - open.cpu) / time),
     ];
     figures.record(COST, &row, columns);
@@ -144,8 +140,8 @@ async fn one_size(
     Ok(())
 }
 
-/// The front of the line leaves, at an even pace, and everybody's positions are looked at again and
-/// again.
+/// Clients leave the front of the line at an even pace, while all positions are looked at again
+/// and again.
 async fn move_on(args: &Args, store: &dyn Store, streams: &Streams) -> Result<[Latency; 3]> {
     let mut truth = Truth::default();
     let mut ages = [Latency::new(), Latency::new(), Latency::new()];
@@ -158,8 +154,9 @@ async fn move_on(args: &Args, store: &dyn Store, streams: &Streams) -> Result<[L
             _ = steps.tick() => {
                 let from = truth.left();
                 let leave = start.elapsed().min(time).as_millis() as u64 * args.pace / 1000 - from;
-                let batch = (from + 1..=from + leave).map(|number| Ok(Cancel { client: streams.client(number)?, booking: None }));
-                // Before the call: what is true changes during it.
+                let cancel = |number| Ok(Cancel { client: streams.client(number)?, booking: None });
+                let batch = (from + 1..=from + leave).map(cancel);
+                // Before the call, because positions change during it.
                 let at = Instant::now();
                 for left in store.cancel(batch.collect::<Result<_>>()?).await? {
                     left?;

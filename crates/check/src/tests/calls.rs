@@ -6,8 +6,8 @@
 mod world;
 
 use bookingq_core::{BookingState as S, Fence, RequestId, Timestamp};
-use bookingq_crowd::call::{CallAnswer, CallKind, RecordedCall, Shown};
-use bookingq_sim::ledger::Standing;
+use bookingq_crowd::call::{BookingSnapshot, CallAnswer, CallKind, RecordedCall};
+use bookingq_sim::ledger::LedgerState;
 
 use self::world::{EPOCH, HOLD, World, id, pay, request, shown};
 use crate::Violation;
@@ -29,7 +29,7 @@ fn invariant_1_an_acknowledged_place_without_a_trace_is_found() {
 #[test]
 fn invariant_1_one_request_with_two_bookings_is_found() {
     let mut world = World::clean();
-    let again = Shown { booking: id(9), ..shown(3, S::Queued) };
+    let again = BookingSnapshot { booking: id(9), ..shown(3, S::Queued) };
     world.call(3, 700_000, CallKind::Enqueue { request: request() }, CallAnswer::Ok(again));
     world.breaks(1);
 }
@@ -38,7 +38,7 @@ fn invariant_1_one_request_with_two_bookings_is_found() {
 fn invariant_1_a_request_that_is_later_answered_with_another_ones_booking_is_found() {
     let mut world = World::clean();
     let other = RequestId::new("of the next booking").unwrap();
-    let next = Shown { booking: id(9), request: other, ..shown(3, S::Queued) };
+    let next = BookingSnapshot { booking: id(9), request: other, ..shown(3, S::Queued) };
     world.call(3, 700_000, CallKind::Enqueue { request: request() }, CallAnswer::Ok(next));
     world.breaks(1);
 }
@@ -86,21 +86,21 @@ fn invariant_3_a_settlement_with_an_old_fence_is_found() {
 #[test]
 fn invariant_4_a_reservation_that_stays_held_is_found() {
     let mut world = World::clean();
-    world.ledger.entries[1].standing = Standing::Held;
+    world.ledger.entries[1].state = LedgerState::Held;
     world.breaks(4);
 }
 
 #[test]
 fn invariant_4_a_call_for_an_unknown_booking_is_found() {
     let mut world = World::clean();
-    world.entry(8, Standing::Released);
+    world.entry(8, LedgerState::Released);
     world.breaks(4);
 }
 
 #[test]
 fn invariant_4_a_booking_confirmed_here_and_not_there_is_found() {
     let mut world = World::clean();
-    world.ledger.entries[0].standing = Standing::Released;
+    world.ledger.entries[0].state = LedgerState::Released;
     world.breaks(4);
 }
 
@@ -149,7 +149,7 @@ fn invariant_5_two_acknowledged_payments_for_one_booking_are_found() {
 #[test]
 fn invariant_5_an_acknowledged_cancellation_that_was_sold_is_found() {
     let mut world = World::clean();
-    let left = Shown { follows: Some(S::Cancelled), ..shown(1, S::Reserving) };
+    let left = BookingSnapshot { follows: Some(S::Cancelled), ..shown(1, S::Reserving) };
     world.call(1, 150_000, CallKind::Cancel { of: id(1) }, CallAnswer::Ok(left));
     world.breaks(5);
 }
@@ -185,7 +185,7 @@ fn invariant_7_a_time_that_goes_back_is_found() {
 #[test]
 fn invariant_7_a_deadline_that_moved_is_found() {
     let mut world = World::clean();
-    let moved = Shown { deadline_ms: Some(EPOCH + 300 + HOLD), ..shown(1, S::Reserved) };
+    let moved = BookingSnapshot { deadline_ms: Some(EPOCH + 300 + HOLD), ..shown(1, S::Reserved) };
     world.call(1, 350_000, CallKind::Status, CallAnswer::Ok(moved));
     world.breaks(7);
 }
@@ -214,7 +214,7 @@ fn invariant_8_a_store_that_contradicts_its_log_is_found() {
 #[test]
 fn invariant_1_an_older_booking_shown_after_a_newer_was_acknowledged_is_found() {
     let mut world = World::clean();
-    let newer = Shown { request: RequestId::new("r2").unwrap(), ..shown(9, S::Queued) };
+    let newer = BookingSnapshot { request: RequestId::new("r2").unwrap(), ..shown(9, S::Queued) };
     let join = CallKind::Enqueue { request: newer.request.clone() };
     world.call(3, 700_000, join, CallAnswer::Ok(newer));
     world.call(3, 800_000, CallKind::Watch, CallAnswer::Ok(shown(3, S::Cancelled)));
@@ -234,7 +234,7 @@ fn invariant_2_a_position_that_grows_within_a_watch_is_found_and_none_across_wat
     for (start, breaks) in [(20_000, true), (25_000, false)] {
         let mut world = World::clean();
         for (start, end, position) in [(20_000, 30_000, 3), (start, 40_000, 5)] {
-            let shown = Shown { position: Some(position), ..shown(3, S::Queued) };
+            let shown = BookingSnapshot { position: Some(position), ..shown(3, S::Queued) };
             world.call(3, end, CallKind::Watch, CallAnswer::Ok(shown));
             world.calls.last_mut().unwrap().start = start;
         }

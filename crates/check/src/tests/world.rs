@@ -9,7 +9,7 @@ use bookingq_core::{
     RequestId, Timestamp,
 };
 
-use bookingq_crowd::call::{CallAnswer, CallKind, RecordedCall, Shown};
+use bookingq_crowd::call::{BookingSnapshot, CallAnswer, CallKind, RecordedCall};
 use bookingq_sim::ledger::{Ledger, Ruling};
 
 use crate::{Answers, AuditLog, Evidence, Moment, Verification};
@@ -35,7 +35,7 @@ pub(super) fn booking(number: u64) -> BookingId {
 /// The Enqueue of a client, acknowledged with a booking.
 pub(super) fn acknowledged(number: u64, got: u64) -> RecordedCall {
     let request = RequestId::new(&format!("r{number}")).unwrap();
-    let shown = Shown {
+    let shown = BookingSnapshot {
         booking: booking(got),
         request: request.clone(),
         place: Place::numbered(got),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bookingq_core::{BookingId, BookingState};
-use bookingq_sim::ledger::{Entry, LedgerCopy, Standing};
+use bookingq_sim::ledger::{LedgerCopy, LedgerEntry, LedgerState};
 
 use super::{Comparison, Moment};
 use crate::violation::Violation;
@@ -36,7 +36,7 @@ impl Comparison<'_> {
         }
     }
 
-    fn check_entry(&mut self, entry: &Entry) {
+    fn check_entry(&mut self, entry: &LedgerEntry) {
         let id = &entry.booking_id;
         if entry.reservations > 1 {
             self.violations.note(Violation::DoubleReservation, || {
@@ -48,7 +48,7 @@ impl Comparison<'_> {
         if self.is_orphan(entry, state) {
             let state = state.map_or("unknown", BookingState::as_str);
             self.violations.note(Violation::Orphan, || {
-                let standing = entry.standing;
+                let standing = entry.state;
                 format!("{id} is {standing:?} at the Booking Service, but {state} here")
             });
         }
@@ -68,9 +68,9 @@ impl Comparison<'_> {
     }
 
     /// Whether the Booking Service keeps something for a booking that will not have it.
-    fn is_orphan(&self, entry: &Entry, state: Option<BookingState>) -> bool {
+    fn is_orphan(&self, entry: &LedgerEntry, state: Option<BookingState>) -> bool {
         use BookingState as S;
-        if !entry.standing.holds() && entry.standing != Standing::Confirmed {
+        if !entry.state.holds() && entry.state != LedgerState::Confirmed {
             return false;
         }
         match (self.moment, state) {
@@ -80,10 +80,10 @@ impl Comparison<'_> {
             (Moment::InMotion, None) => false,
             (Moment::InMotion, Some(state)) => {
                 state.is_final()
-                    && !(state == S::Confirmed && entry.standing == Standing::Confirmed)
+                    && !(state == S::Confirmed && entry.state == LedgerState::Confirmed)
             }
-            (Moment::AtRest, Some(S::Reserved)) => entry.standing != Standing::Held,
-            (Moment::AtRest, Some(S::Confirmed)) => entry.standing != Standing::Confirmed,
+            (Moment::AtRest, Some(S::Reserved)) => entry.state != LedgerState::Held,
+            (Moment::AtRest, Some(S::Confirmed)) => entry.state != LedgerState::Confirmed,
             (Moment::AtRest, _) => true,
         }
     }
@@ -91,10 +91,10 @@ impl Comparison<'_> {
     /// Bookings that are reserved or confirmed here, while the Booking Service has nothing for
     /// them.
     fn find_without_tickets(&mut self, ledger: &LedgerCopy) {
-        let standings: HashMap<BookingId, Standing> = ledger
+        let standings: HashMap<BookingId, LedgerState> = ledger
             .entries
             .iter()
-            .filter_map(|entry| Some((BookingId::new(&entry.booking_id).ok()?, entry.standing)))
+            .filter_map(|entry| Some((BookingId::new(&entry.booking_id).ok()?, entry.state)))
             .collect();
         let older = self.log.bookings().filter(|(booking, _)| {
             self.log.certain(*booking).is_some() && !self.store.contains_key(booking)
@@ -104,12 +104,12 @@ impl Comparison<'_> {
         {
             let standing = standings.get(&booking).copied();
             let kept = match (state, self.moment) {
-                (BookingState::Confirmed, _) => standing == Some(Standing::Confirmed),
-                (BookingState::Reserved, Moment::AtRest) => standing == Some(Standing::Held),
+                (BookingState::Confirmed, _) => standing == Some(LedgerState::Confirmed),
+                (BookingState::Reserved, Moment::AtRest) => standing == Some(LedgerState::Held),
                 // It may have been paid or released since the store was read, but it must have
                 // been reserved.
                 (BookingState::Reserved, Moment::InMotion) => {
-                    !matches!(standing, None | Some(Standing::SoldOut | Standing::Rejected))
+                    !matches!(standing, None | Some(LedgerState::SoldOut | LedgerState::Rejected))
                 }
                 _ => true,
             };

@@ -6,7 +6,7 @@ mod ledger;
 use std::collections::HashMap;
 
 use bookingq_core::{Admission, Booking, BookingId, BookingState, ClientId};
-use bookingq_sim::ledger::{LedgerCopy, Totals};
+use bookingq_sim::ledger::{LedgerCopy, LedgerTotals};
 use bookingq_store::Snapshot;
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ pub struct Verification {
     #[serde(flatten)]
     pub tallies: Tallies,
     /// The ledger in numbers; `None` when it was not given.
-    pub ledger: Option<Totals>,
+    pub ledger: Option<LedgerTotals>,
     /// Broken rules.
     #[serde(flatten)]
     pub violations: Violations,

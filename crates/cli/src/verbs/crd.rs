@@ -13,7 +13,7 @@ Examples:
 pub struct Args {}
 
 /// Prints it.
-pub fn run(_: &Args) -> Result<(), Failure> {
+pub fn run() -> Result<(), Failure> {
     std::io::stdout().write_all(bookingq_api::crd::yaml()?.as_bytes())?;
     Ok(())
 }

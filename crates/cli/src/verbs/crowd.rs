@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bookingq_core::{ClientId, QueueName};
-use bookingq_crowd::{Behaviour, Behaviours, Connecting, CrowdConfig};
+use bookingq_crowd::{Behaviour, Behaviours, CrowdConfig};
 use bookingq_proto::v1;
 use bookingq_serve::Signals;
 use bookingq_sim::inspect::RemoteLedger;
@@ -60,7 +60,7 @@ pub struct Args {
     #[command(flatten)]
     shares: Shares,
     #[command(flatten)]
-    check: Check,
+    check: CheckFlags,
 }
 
 /// How common each behaviour is.
@@ -87,7 +87,7 @@ struct Shares {
 /// What to check the queue against.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Checking the whole queue")]
-struct Check {
+struct CheckFlags {
     /// The queue's Redis: redis://HOST:PORT[/DB], or rediss:// for TLS
     #[arg(
         long = "redis",
@@ -126,7 +126,7 @@ impl Shares {
     }
 }
 
-impl Check {
+impl CheckFlags {
     async fn store(&self, queue: &QueueName) -> Result<Option<RedisConfig>, Failure> {
         let Some(url) = &self.url else { return Ok(None) };
         let config = RedisConfig::new(url.clone(), queue.clone());
@@ -150,13 +150,14 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         () = leaving.cancelled() => return Ok(()),
         answer = client.call(asked) => answer?,
     };
-    let crowd = CrowdConfig {
+    let mut crowd = CrowdConfig {
         behaviours: args.shares.behaviours()?,
         prefix,
         seed: args.seed,
-        connecting: Connecting { tls: args.common.tls().await?, renewal: Some(RENEWAL) },
         ..CrowdConfig::new(queue.clone(), args.clients, args.arrive)
     };
+    crowd.channels.tls = args.common.tls()?;
+    crowd.channels.renewal = Some(RENEWAL);
     let config = LoadConfig {
         crowd,
         endpoints: args.common.server.clone(),

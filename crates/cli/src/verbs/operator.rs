@@ -3,13 +3,12 @@
 use std::net::SocketAddr;
 
 use bookingq_operator::caches::Scope;
-use bookingq_operator::controller::Settings;
+use bookingq_operator::controller::ControllerSettings;
+use bookingq_operator::environment::OperatorEnvironment;
 use bookingq_operator::leader::Election;
 use bookingq_operator::operator;
-use bookingq_operator::site::Site;
-use bookingq_serve::Signals;
+use bookingq_serve::{Signals, own_name};
 
-use super::worker::own_name;
 use crate::failure::Failure;
 
 /// Where a Pod finds the name of its namespace.
@@ -22,7 +21,7 @@ const IMAGE: &str = concat!("ghcr.io/bookingqueue/bookingq:", env!("CARGO_PKG_VE
 #[command(after_help = "\
 Examples:
   bookingq operator --image bookingq:dev
-  bookingq operator --watch-namespace shop --admin-listen 127.0.0.1:9090
+  bookingq operator --watch-namespace concerts --admin-listen 127.0.0.1:9090
 
 Finds the cluster by KUBECONFIG, or as a Pod in it. Any number may run: one leads, the others wait to take over.")]
 pub struct Args {
@@ -51,7 +50,7 @@ pub struct Args {
     admin_listen: Option<SocketAddr>,
 }
 
-/// Operates until told to leave.
+/// Operates until a signal asks it to stop.
 pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let leaving = signals.leaving()?;
     let namespace = match args.namespace {
@@ -60,9 +59,9 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     };
     let id = args.id.unwrap_or_else(own_name);
     let election = Election::new(&args.lease_name, &namespace, &id);
-    let settings = Settings {
+    let settings = ControllerSettings {
         scope: args.watch_namespace.map_or(Scope::Cluster, Scope::Namespace),
-        site: Site { image: args.image, namespace },
+        environment: OperatorEnvironment { image: args.image, namespace },
         instance: id,
     };
     operator::run(settings, election, args.admin_listen, leaving).await?;

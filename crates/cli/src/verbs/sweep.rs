@@ -5,9 +5,8 @@ use bookingq_api::args::SweepArgs;
 use bookingq_serve::Signals;
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 
-use super::worker::own_name;
 use crate::failure::Failure;
-use crate::flags::{downstream, redis_config};
+use crate::flags::redis_config;
 
 /// Release reservations that were not paid in time
 #[derive(Debug, clap::Args)]
@@ -27,23 +26,13 @@ pub struct Args {
 pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let leaving = signals.leaving()?;
     let args = args.sweep;
-    let redis = redis_config(args.redis, args.queue).await?;
+    let redis = redis_config(args.redis.clone(), args.queue.clone()).await?;
     let mode = match (args.once, args.time.map(DurationString::get)) {
         (true, _) => SweepMode::Once,
         (false, Some(time)) => SweepMode::For(time),
         (false, None) => SweepMode::UntilStopped,
     };
-    let call = args.booking_call;
-    let config = SweepConfig {
-        id: args.id.unwrap_or_else(own_name),
-        booking: args.booking.map(|endpoint| downstream("booking", endpoint, call)).transpose()?,
-        concurrency: args.processing.concurrency as usize,
-        lease: args.processing.lease().map_err(Failure::usage)?,
-        hold: args.processing.hold.get(),
-        retry: args.processing.retry().map_err(Failure::usage)?,
-        grace: args.grace.get(),
-        admin: args.admin_listen,
-    };
+    let config = SweepConfig::try_from(args).map_err(Failure::usage)?;
     let store = bookingq_store::open(redis)?;
     Sweeper::new(config, store).run(mode, leaving).await?;
     Ok(())

@@ -11,8 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::names::{self, Part};
 use super::{arguments, overlay, pod, volumes};
+use crate::environment::OperatorEnvironment;
 use crate::secrets::Secrets;
-use crate::site::Site;
 use crate::target::Target;
 
 /// A start that is later than this is left out. Without a limit, a CronJob that has missed more
@@ -26,7 +26,11 @@ const MARGIN: Duration = Duration::from_secs(60);
 /// # Errors
 /// [`Problems`] if what `spec.worker.podTemplate` says for all Pods, laid over what is built, makes
 /// no Pod template.
-pub fn build(target: &Target, secrets: &Secrets, site: &Site) -> Result<Option<CronJob>, Problems> {
+pub fn build(
+    target: &Target,
+    secrets: &Secrets,
+    environment: &OperatorEnvironment,
+) -> Result<Option<CronJob>, Problems> {
     let Some(schedule) = target.plan.sweep.clone() else { return Ok(None) };
     let spec = CronJobSpec {
         schedule,
@@ -36,7 +40,7 @@ pub fn build(target: &Target, secrets: &Secrets, site: &Site) -> Result<Option<C
         failed_jobs_history_limit: Some(2),
         job_template: JobTemplateSpec {
             metadata: Some(labelled(target)),
-            spec: Some(job(target, secrets, site)?),
+            spec: Some(job(target, secrets, environment)?),
         },
         ..CronJobSpec::default()
     };
@@ -51,10 +55,14 @@ fn labelled(target: &Target) -> ObjectMeta {
     ObjectMeta { labels: Some(names::labels(&target.name, Part::Sweeper)), ..ObjectMeta::default() }
 }
 
-fn job(target: &Target, secrets: &Secrets, site: &Site) -> Result<JobSpec, Problems> {
+fn job(
+    target: &Target,
+    secrets: &Secrets,
+    environment: &OperatorEnvironment,
+) -> Result<JobSpec, Problems> {
     let template = PodTemplateSpec {
         metadata: Some(labelled(target)),
-        spec: Some(pod_spec(target, secrets, site)),
+        spec: Some(pod_spec(target, secrets, environment)),
     };
     Ok(JobSpec {
         active_deadline_seconds: Some((arguments::SWEEP_FOR + MARGIN).as_secs() as i64),
@@ -65,11 +73,11 @@ fn job(target: &Target, secrets: &Secrets, site: &Site) -> Result<JobSpec, Probl
     })
 }
 
-fn pod_spec(target: &Target, secrets: &Secrets, site: &Site) -> PodSpec {
+fn pod_spec(target: &Target, secrets: &Secrets, environment: &OperatorEnvironment) -> PodSpec {
     let (volumes, mounts) = volumes::build(target, |role| role == Role::Booking);
     let container = Container {
         name: "sweeper".to_owned(),
-        image: Some(target.plan.worker.image.clone().unwrap_or_else(|| site.image.clone())),
+        image: Some(target.plan.worker.image.clone().unwrap_or_else(|| environment.image.clone())),
         args: Some(arguments::sweeper(target, secrets)),
         env: Some(volumes::environment(target)),
         resources: Some(pod::resources(None, "10m", "32Mi")),

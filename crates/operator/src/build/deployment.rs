@@ -16,8 +16,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::names::{self, Part};
 use super::{arguments, overlay, pod, volumes};
+use crate::environment::OperatorEnvironment;
 use crate::secrets::Secrets;
-use crate::site::Site;
 use crate::target::Target;
 
 /// Time the kubelet gives a worker beyond its own grace, so that it is the worker that decides when
@@ -28,10 +28,14 @@ const MARGIN: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// [`Problems`] if `spec.worker.podTemplate`, laid over what is built, makes no Pod template.
-pub fn build(target: &Target, secrets: &Secrets, site: &Site) -> Result<Deployment, Problems> {
+pub fn build(
+    target: &Target,
+    secrets: &Secrets,
+    environment: &OperatorEnvironment,
+) -> Result<Deployment, Problems> {
     let spec = DeploymentSpec {
         selector: names::selector(&target.name, Part::Worker),
-        template: template(target, secrets, site)?,
+        template: template(target, secrets, environment)?,
         strategy: Some(DeploymentStrategy {
             type_: Some("RollingUpdate".to_owned()),
             rolling_update: Some(RollingUpdateDeployment {
@@ -50,10 +54,14 @@ pub fn build(target: &Target, secrets: &Secrets, site: &Site) -> Result<Deployme
     })
 }
 
-fn template(target: &Target, secrets: &Secrets, site: &Site) -> Result<PodTemplateSpec, Problems> {
+fn template(
+    target: &Target,
+    secrets: &Secrets,
+    environment: &OperatorEnvironment,
+) -> Result<PodTemplateSpec, Problems> {
     let built = PodTemplateSpec {
         metadata: Some(template_metadata(target, secrets, Part::Worker)),
-        spec: Some(pod_spec(target, secrets, site)),
+        spec: Some(pod_spec(target, secrets, environment)),
     };
     overlay::over_workers(built, target)
 }
@@ -70,12 +78,12 @@ pub(super) fn template_metadata(target: &Target, secrets: &Secrets, part: Part) 
     }
 }
 
-fn pod_spec(target: &Target, secrets: &Secrets, site: &Site) -> PodSpec {
+fn pod_spec(target: &Target, secrets: &Secrets, environment: &OperatorEnvironment) -> PodSpec {
     let worker = &target.plan.worker;
     let (volumes, mounts) = volumes::build(target, |_| true);
     let container = Container {
         name: "worker".to_owned(),
-        image: Some(worker.image.clone().unwrap_or_else(|| site.image.clone())),
+        image: Some(worker.image.clone().unwrap_or_else(|| environment.image.clone())),
         args: Some(arguments::worker(target, secrets)),
         env: Some(volumes::environment(target)),
         ports: Some(vec![port("grpc", names::GRPC_PORT), port("admin", names::ADMIN_PORT)]),

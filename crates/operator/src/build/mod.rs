@@ -1,4 +1,4 @@
-//! Build: from a target to its objects. Pure: the same target, Secrets and site always give the
+//! Build: from a target to its objects. Pure: the same target, Secrets and environment always give the
 //! same objects.
 //!
 //! ```text
@@ -30,8 +30,8 @@ use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
+use crate::environment::OperatorEnvironment;
 use crate::secrets::Secrets;
-use crate::site::Site;
 use crate::target::Target;
 
 /// All objects of a queue but the Secret of its Redis, in the order in which they are applied: what
@@ -58,18 +58,22 @@ pub struct Objects {
 ///
 /// # Errors
 /// [`Problems`] if what the user lays over the Pods does not fit.
-pub fn build(target: &Target, secrets: &Secrets, site: &Site) -> Result<Objects, Problems> {
+pub fn build(
+    target: &Target,
+    secrets: &Secrets,
+    environment: &OperatorEnvironment,
+) -> Result<Objects, Problems> {
     let mut objects = Objects {
         service_account: service_account::build(target),
         network_policies: vec![network_policy::workers(target)],
         services: vec![service::door(target), service::headless(target)],
         stateful_set: None,
-        deployment: deployment::build(target, secrets, site)?,
+        deployment: deployment::build(target, secrets, environment)?,
         disruption_budget: disruption_budget::build(target),
-        cron_job: cron_job::build(target, secrets, site)?,
+        cron_job: cron_job::build(target, secrets, environment)?,
     };
     if let RedisSource::Managed(managed) = &target.plan.redis.source {
-        objects.network_policies.push(network_policy::redis(target, site));
+        objects.network_policies.push(network_policy::redis(target, environment));
         objects.services.push(redis::service::build(target));
         objects.stateful_set = Some(redis::stateful_set::build(
             target,

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::names::{self, Part};
-use crate::site::Site;
+use crate::environment::OperatorEnvironment;
 use crate::target::Target;
 
 /// Anybody may speak gRPC to the workers and read their metrics; nothing else of them can be
@@ -31,13 +31,13 @@ pub fn workers(target: &Target) -> NetworkPolicy {
 
 /// Only the workers, the sweepers and the operator may reach the managed Redis, and it reaches
 /// nobody.
-pub fn redis(target: &Target, site: &Site) -> NetworkPolicy {
+pub fn redis(target: &Target, environment: &OperatorEnvironment) -> NetworkPolicy {
     let own = |part| NetworkPolicyPeer {
         pod_selector: Some(names::selector(&target.name, part)),
         ..NetworkPolicyPeer::default()
     };
     let operator = NetworkPolicyPeer {
-        namespace_selector: Some(matching("kubernetes.io/metadata.name", &site.namespace)),
+        namespace_selector: Some(matching("kubernetes.io/metadata.name", &environment.namespace)),
         pod_selector: Some(matching("app.kubernetes.io/component", "operator")),
         ..NetworkPolicyPeer::default()
     };

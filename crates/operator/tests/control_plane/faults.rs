@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use crate::budget::Budget;
 use crate::cluster::LIMIT;
-use crate::scene::Scene;
+use crate::testbed::Testbed;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_dies_after_any_of_its_writes_is_followed_by_the_same_end_state() {
-    let whole = Scene::new("whole").await;
+    let whole = Testbed::new("whole").await;
     let operator = whole.operator(Budget::unlimited());
     whole.create(json!({})).await;
-    whole.until_condition("Degraded", "False", "AsSpecified").await;
+    whole.until_condition("Degraded", "False", "Reconciled").await;
     operator.rests().await;
     let (expected, writes) = (whole.objects().await, operator.budget.done());
     operator.stop().await;
@@ -31,13 +31,13 @@ async fn an_operator_that_dies_after_any_of_its_writes_is_followed_by_the_same_e
 }
 
 async fn dies_after(k: usize, expected: &std::collections::BTreeMap<String, Value>) {
-    let scene = Scene::new(&format!("dies-after-{k}")).await;
-    let first = scene.operator(Budget::of(k));
-    scene.create(json!({})).await;
+    let testbed = Testbed::new(&format!("dies-after-{k}")).await;
+    let first = testbed.operator(Budget::of(k));
+    testbed.create(json!({})).await;
     // The last run may need fewer writes than the first: statuses that followed each other fast are
     // one.
     let finished = async || {
-        let status = scene.queue().await.status.unwrap_or_default();
+        let status = testbed.queue().await.status.unwrap_or_default();
         status.conditions.iter().any(|c| c.type_ == "Degraded" && c.status == "False")
     };
     eventually("the first operator to die or finish", LIMIT, async || {
@@ -45,12 +45,12 @@ async fn dies_after(k: usize, expected: &std::collections::BTreeMap<String, Valu
     })
     .await;
     first.kill();
-    let second = scene.operator(Budget::unlimited());
-    scene.until_condition("Degraded", "False", "AsSpecified").await;
+    let second = testbed.operator(Budget::unlimited());
+    testbed.until_condition("Degraded", "False", "Reconciled").await;
     second.rests().await;
-    assert_eq!(&scene.objects().await, expected, "died after {k} writes");
+    assert_eq!(&testbed.objects().await, expected, "died after {k} writes");
     second.stop().await;
-    let third = scene.operator(Budget::unlimited());
+    let third = testbed.operator(Budget::unlimited());
     third.rests().await;
     assert_eq!(third.budget.done(), 0, "a restart alone writes nothing (after {k})");
     third.stop().await;
@@ -58,31 +58,31 @@ async fn dies_after(k: usize, expected: &std::collections::BTreeMap<String, Valu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_foreign_hands_change_is_put_right_and_told() {
-    let scene = Scene::new("foreign").await;
-    let operator = scene.operator(Budget::unlimited());
-    scene.create(json!({})).await;
-    scene.until_condition("Degraded", "False", "AsSpecified").await;
+    let testbed = Testbed::new("foreign").await;
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({})).await;
+    testbed.until_condition("Degraded", "False", "Reconciled").await;
     operator.rests().await;
-    let deployments = scene.api::<Deployment>();
+    let deployments = testbed.api::<Deployment>();
     let edit = Patch::Merge(
         json!({ "spec": { "minReadySeconds": 7, "strategy": { "rollingUpdate": { "maxUnavailable": 5 } } } }),
     );
     deployments.patch("concert-worker", &PatchParams::default(), &edit).await.unwrap();
     eventually("the strategy to be back", LIMIT, async || {
-        let deployment = serde_json::to_value(scene.deployment().await).unwrap();
+        let deployment = serde_json::to_value(testbed.deployment().await).unwrap();
         deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == json!(0)
     })
     .await;
-    let kept = scene.deployment().await.unwrap().spec.unwrap().min_ready_seconds;
+    let kept = testbed.deployment().await.unwrap().spec.unwrap().min_ready_seconds;
     assert_eq!(kept, Some(7), "what we do not care about is theirs");
-    scene.api::<Service>().delete("concert", &DeleteParams::default()).await.unwrap();
+    testbed.api::<Service>().delete("concert", &DeleteParams::default()).await.unwrap();
     eventually("the Service to be back", LIMIT, async || {
-        scene.find::<Service>("concert").await.is_some()
+        testbed.find::<Service>("concert").await.is_some()
     })
     .await;
     eventually("an event", LIMIT, async || {
-        let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
-        events.iter().any(|event| event.reason.as_deref() == Some("PutRight"))
+        let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap();
+        events.iter().any(|event| event.reason.as_deref() == Some("DriftCorrected"))
     })
     .await;
     operator.rests().await;
@@ -91,18 +91,18 @@ async fn what_foreign_hands_change_is_put_right_and_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_that_another_manager_takes_by_force_is_taken_back() {
-    let scene = Scene::new("conflict").await;
-    let operator = scene.operator(Budget::unlimited());
-    scene.create(json!({})).await;
-    scene.until_condition("Degraded", "False", "AsSpecified").await;
+    let testbed = Testbed::new("conflict").await;
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({})).await;
+    testbed.until_condition("Degraded", "False", "Reconciled").await;
     let theirs = Patch::Apply(json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
         "spec": { "template": { "spec": { "terminationGracePeriodSeconds": 1 } } },
     }));
     let parameters = PatchParams::apply("somebody").force();
-    scene.api::<Deployment>().patch("concert-worker", &parameters, &theirs).await.unwrap();
+    testbed.api::<Deployment>().patch("concert-worker", &parameters, &theirs).await.unwrap();
     eventually("the grace to be back", LIMIT, async || {
-        let deployment = serde_json::to_value(scene.deployment().await).unwrap();
+        let deployment = serde_json::to_value(testbed.deployment().await).unwrap();
         deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == json!(30)
     })
     .await;
@@ -112,34 +112,36 @@ async fn a_field_that_another_manager_takes_by_force_is_taken_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_of_somebody_else_with_one_of_our_names_is_left_alone_and_told() {
-    let scene = Scene::new("taken").await;
+    let testbed = Testbed::new("taken").await;
     let theirs: Service = serde_json::from_value(json!({
         "metadata": { "name": "concert" }, "spec": { "ports": [{ "port": 80 }] },
     }))
     .unwrap();
-    scene.api::<Service>().create(&PostParams::default(), &theirs).await.unwrap();
-    let operator = scene.operator(Budget::unlimited());
-    scene.create(json!({})).await;
-    let message = scene.until_condition("Degraded", "True", "NameTaken").await;
+    testbed.api::<Service>().create(&PostParams::default(), &theirs).await.unwrap();
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({})).await;
+    let message = testbed.until_condition("Degraded", "True", "NameConflict").await;
     assert!(message.starts_with("Service concert exists and does not belong"), "{message}");
-    let left = scene.find::<Service>("concert").await.unwrap();
+    let left = testbed.find::<Service>("concert").await.unwrap();
     assert!(left.owner_references().is_empty() && left.spec.unwrap().ports.unwrap()[0].port == 80);
-    scene.api::<Service>().delete("concert", &DeleteParams::default()).await.unwrap();
-    scene.until_condition("Degraded", "False", "AsSpecified").await;
+    testbed.api::<Service>().delete("concert", &DeleteParams::default()).await.unwrap();
+    testbed.until_condition("Degraded", "False", "Reconciled").await;
     operator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_secret_is_told_and_a_changed_one_makes_new_workers() {
-    let scene = Scene::new("secret").await;
-    let operator = scene.operator(Budget::unlimited());
-    scene.create(json!({ "redis": { "urlSecret": { "name": "our-redis", "key": "url" } } })).await;
-    let message = scene.until_condition("Degraded", "True", "SecretMissing").await;
+    let testbed = Testbed::new("secret").await;
+    let operator = testbed.operator(Budget::unlimited());
+    testbed
+        .create(json!({ "redis": { "urlSecret": { "name": "our-redis", "key": "url" } } }))
+        .await;
+    let message = testbed.until_condition("Degraded", "True", "SecretMissing").await;
     assert!(
         message.contains("our-redis, named in spec.redis.urlSecret, does not exist"),
         "{message}"
     );
-    let secrets = scene.api::<Secret>();
+    let secrets = testbed.api::<Secret>();
     let with = |url: &str| -> Secret {
         serde_json::from_value(
             json!({ "metadata": { "name": "our-redis" }, "data": null, "stringData": { "url": url } }),
@@ -147,9 +149,9 @@ async fn a_missing_secret_is_told_and_a_changed_one_makes_new_workers() {
         .unwrap()
     };
     secrets.create(&PostParams::default(), &with("redis://127.0.0.1:1")).await.unwrap();
-    scene.until_condition("Degraded", "False", "AsSpecified").await;
+    testbed.until_condition("Degraded", "False", "Reconciled").await;
     let template = async || {
-        let deployment = serde_json::to_value(scene.deployment().await).unwrap();
+        let deployment = serde_json::to_value(testbed.deployment().await).unwrap();
         deployment["spec"]["template"]["metadata"]["annotations"]["bookingqueue.dev/secrets"]
             .clone()
     };

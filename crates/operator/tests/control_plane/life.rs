@@ -10,17 +10,17 @@ use serde_json::json;
 
 use crate::budget::Budget;
 use crate::cluster::LIMIT;
-use crate::scene::Scene;
+use crate::testbed::Testbed;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_becomes_its_objects_and_then_nothing_is_written() {
-    let scene = Scene::new("create").await;
-    let operator = scene.operator(Budget::unlimited());
-    let queue = scene.create(json!({})).await;
-    scene.until_condition("Degraded", "False", "AsSpecified").await;
+    let testbed = Testbed::new("create").await;
+    let operator = testbed.operator(Budget::unlimited());
+    let queue = testbed.create(json!({})).await;
+    testbed.until_condition("Degraded", "False", "Reconciled").await;
     operator.rests().await;
 
-    let objects = scene.objects().await;
+    let objects = testbed.objects().await;
     let names: Vec<&str> = objects.keys().map(String::as_str).collect();
     let expected = [
         "CronJob concert-sweep",
@@ -36,9 +36,9 @@ async fn a_queue_becomes_its_objects_and_then_nothing_is_written() {
         "StatefulSet concert-redis",
     ];
     assert_eq!(names, expected);
-    let owners = scene.deployment().await.unwrap().owner_references().to_vec();
+    let owners = testbed.deployment().await.unwrap().owner_references().to_vec();
     assert_eq!((owners.len(), owners[0].uid.clone()), (1, queue.uid().unwrap()));
-    let status = scene.queue().await.status.unwrap();
+    let status = testbed.queue().await.status.unwrap();
     assert_eq!(status.conditions.len(), 6);
     assert!(status.conditions.iter().all(|condition| condition.observed_generation == Some(1)));
 
@@ -50,9 +50,9 @@ async fn a_queue_becomes_its_objects_and_then_nothing_is_written() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_field_that_may_change_reaches_the_workers() {
-    let scene = Scene::new("change").await;
-    let operator = scene.operator(Budget::unlimited());
-    scene.create(json!({})).await;
+    let testbed = Testbed::new("change").await;
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({})).await;
     for (fields, argument) in [
         (json!({ "booking": { "endpoint": "http://other:1" } }), "--booking=http://other:1"),
         (json!({ "booking": { "timeout": "4s" } }), "--booking-timeout=4s"),
@@ -71,38 +71,38 @@ async fn every_field_that_may_change_reaches_the_workers() {
         (json!({ "retry": { "initialBackoff": "1s" } }), "--retry-initial=1s"),
         (json!({ "retry": { "maxBackoff": "20s" } }), "--retry-max=20s"),
     ] {
-        scene.change(fields).await.unwrap();
-        scene.until_argument(argument).await;
+        testbed.change(fields).await.unwrap();
+        testbed.until_argument(argument).await;
     }
-    scene
+    testbed
         .change(
             json!({ "worker": { "podTemplate": { "spec": { "nodeSelector": { "pool": "a" } } } } }),
         )
         .await
         .unwrap();
     eventually("the node selector", LIMIT, async || {
-        let deployment = serde_json::to_value(scene.deployment().await).unwrap();
+        let deployment = serde_json::to_value(testbed.deployment().await).unwrap();
         deployment["spec"]["template"]["spec"]["nodeSelector"] == json!({ "pool": "a" })
     })
     .await;
-    scene.change(json!({ "worker": { "podTemplate": null } })).await.unwrap();
+    testbed.change(json!({ "worker": { "podTemplate": null } })).await.unwrap();
     eventually("the node selector to go", LIMIT, async || {
-        let deployment = serde_json::to_value(scene.deployment().await).unwrap();
+        let deployment = serde_json::to_value(testbed.deployment().await).unwrap();
         deployment["spec"]["template"]["spec"].get("nodeSelector").is_none()
     })
     .await;
-    scene.change(json!({ "sweep": { "suspend": true } })).await.unwrap();
+    testbed.change(json!({ "sweep": { "suspend": true } })).await.unwrap();
     eventually("the CronJob to be pruned", LIMIT, async || {
-        scene.find::<CronJob>("concert-sweep").await.is_none()
+        testbed.find::<CronJob>("concert-sweep").await.is_none()
     })
     .await;
-    scene.until_condition("Sweeper", "False", "Suspended").await;
-    scene
+    testbed.until_condition("SweeperHealthy", "False", "Suspended").await;
+    testbed
         .change(json!({ "sweep": { "suspend": false, "schedule": "*/2 * * * *" } }))
         .await
         .unwrap();
     eventually("the CronJob to be back", LIMIT, async || {
-        scene
+        testbed
             .find::<CronJob>("concert-sweep")
             .await
             .is_some_and(|job| job.spec.unwrap().schedule == "*/2 * * * *")
@@ -113,82 +113,82 @@ async fn every_field_that_may_change_reaches_the_workers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_would_lose_bookings_or_never_work_is_refused_by_the_api_server() {
-    let scene = Scene::new("refuse").await;
-    scene.create(json!({})).await;
+    let testbed = Testbed::new("refuse").await;
+    testbed.create(json!({})).await;
     for (fields, words) in [
         (json!({ "redis": { "url": "redis://elsewhere:6379" } }), "create a new queue"),
         (json!({ "autoscaling": { "min": 5, "max": 3 } }), "min must not be above max"),
         (json!({ "worker": { "grace": "5s" } }), "lease must not be longer than grace"),
         (json!({ "booking": { "endpoint": "simulate://booking" } }), "bookingq up"),
     ] {
-        let refused = scene.change(fields).await.unwrap_err().to_string();
+        let refused = testbed.change(fields).await.unwrap_err().to_string();
         assert!(refused.contains(words), "{refused}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_spec_is_told_in_full_and_what_runs_is_left_alone() {
-    let scene = Scene::new("invalid").await;
-    let operator = scene.operator(Budget::unlimited());
-    scene.create(json!({ "worker": { "concurrency": 7 } })).await;
-    scene.until_argument("--concurrency=7").await;
-    scene
+    let testbed = Testbed::new("invalid").await;
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({ "worker": { "concurrency": 7 } })).await;
+    testbed.until_argument("--concurrency=7").await;
+    testbed
         .change(json!({ "worker": { "concurrency": 8 }, "sweep": { "schedule": "now and then, if you can" }, "hold": { "timeout": "0s" } }))
         .await
         .unwrap();
-    let message = scene.until_condition("Degraded", "True", "InvalidSpec").await;
+    let message = testbed.until_condition("Degraded", "True", "InvalidSpec").await;
     assert!(
         message.contains("spec.sweep.schedule is") && message.contains("spec.hold.timeout is 0s"),
         "{message}"
     );
-    scene.until_condition("Ready", "False", "InvalidSpec").await;
+    testbed.until_condition("Ready", "False", "InvalidSpec").await;
     operator.rests().await;
-    scene.until_argument("--concurrency=7").await;
-    let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
+    testbed.until_argument("--concurrency=7").await;
+    let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap();
     assert!(
         events.iter().any(|event| event.reason.as_deref() == Some("InvalidSpec")),
         "an event says so"
     );
 
-    scene
+    testbed
         .change(json!({ "sweep": { "schedule": "* * * * *" }, "hold": { "timeout": "1m" } }))
         .await
         .unwrap();
-    scene.until_condition("Degraded", "False", "AsSpecified").await;
-    scene.until_argument("--concurrency=8").await;
+    testbed.until_condition("Degraded", "False", "Reconciled").await;
+    testbed.until_argument("--concurrency=8").await;
     operator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_queue_leaves_nothing_though_its_redis_was_never_there() {
-    let scene = Scene::new("delete").await;
-    let operator = scene.operator(Budget::unlimited());
-    scene.create(json!({})).await;
-    scene.until_condition("Degraded", "False", "AsSpecified").await;
-    scene
+    let testbed = Testbed::new("delete").await;
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({})).await;
+    testbed.until_condition("Degraded", "False", "Reconciled").await;
+    testbed
         .api::<bookingq_api::BookingQueue>()
         .delete("concert", &DeleteParams::default())
         .await
         .unwrap();
-    eventually("everything to be gone", LIMIT, async || scene.objects().await.is_empty()).await;
+    eventually("everything to be gone", LIMIT, async || testbed.objects().await.is_empty()).await;
     operator.rests().await;
-    assert!(scene.find::<Service>("concert").await.is_none(), "nothing is made again");
+    assert!(testbed.find::<Service>("concert").await.is_none(), "nothing is made again");
     operator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_generated_password_is_never_generated_again() {
-    let scene = Scene::new("password").await;
-    let operator = scene.operator(Budget::unlimited());
-    scene.create(json!({})).await;
-    scene.until_condition("Degraded", "False", "AsSpecified").await;
-    let password = async || scene.find::<Secret>("concert-redis").await.unwrap().data.unwrap();
+    let testbed = Testbed::new("password").await;
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({})).await;
+    testbed.until_condition("Degraded", "False", "Reconciled").await;
+    let password = async || testbed.find::<Secret>("concert-redis").await.unwrap().data.unwrap();
     let before = password().await;
     operator.stop().await;
-    let operator = scene.operator(Budget::unlimited());
-    scene.change(json!({ "worker": { "concurrency": 3 } })).await.unwrap();
-    scene.until_argument("--concurrency=3").await;
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.change(json!({ "worker": { "concurrency": 3 } })).await.unwrap();
+    testbed.until_argument("--concurrency=3").await;
     assert_eq!(password().await, before);
-    assert!(scene.find::<StatefulSet>("concert-redis").await.is_some());
+    assert!(testbed.find::<StatefulSet>("concert-redis").await.is_some());
     operator.stop().await;
 }

@@ -13,4 +13,4 @@ mod election;
 mod faults;
 mod life;
 mod scaling;
-mod scene;
+mod testbed;

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::budget::Budget;
 use crate::cluster::LIMIT;
-use crate::scene::Scene;
+use crate::testbed::Testbed;
 
 fn redis_server() -> RedisServer {
     RedisServer::start(Fsync::Off).unwrap()
@@ -37,38 +37,38 @@ async fn join(store: &dyn Store, clients: std::ops::Range<usize>) {
     store.enqueue(batch.collect()).await.unwrap();
 }
 
-async fn until_replicas(scene: &Scene, what: &str, is_so: impl Fn(i32) -> bool) {
+async fn until_replicas(testbed: &Testbed, what: &str, is_so: impl Fn(i32) -> bool) {
     let look = async || {
-        let spec = scene.deployment().await.and_then(|deployment| deployment.spec);
+        let spec = testbed.deployment().await.and_then(|deployment| deployment.spec);
         spec.and_then(|spec| spec.replicas).is_some_and(&is_so)
     };
     let came = tokio::time::timeout(LIMIT, eventually(what, 2 * LIMIT, look)).await.is_ok();
-    assert!(came, "waited {LIMIT:?} for {what}: {:#?}", scene.queue().await.status);
+    assert!(came, "waited {LIMIT:?} for {what}: {:#?}", testbed.queue().await.status);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
-    let (scene, redis) = (Scene::new("scale").await, redis_server());
-    let operator = scene.operator(Budget::unlimited());
-    scene
+    let (testbed, redis) = (Testbed::new("scale").await, redis_server());
+    let operator = testbed.operator(Budget::unlimited());
+    testbed
         .create(json!({
             "redis": { "url": redis.url() },
             "worker": { "concurrency": 1 },
             "autoscaling": { "min": 2, "max": 40, "drainTarget": "10s", "scaleDownWindow": "2s" },
         }))
         .await;
-    until_replicas(&scene, "the least number of workers", |n| n == 2).await;
-    scene.until_condition("Redis", "True", "UnsafeSettings").await;
+    until_replicas(&testbed, "the least number of workers", |n| n == 2).await;
+    testbed.until_condition("RedisReady", "True", "UnsafeSettings").await;
 
-    let store = store(&redis, &format!("{}.concert", scene.namespace));
+    let store = store(&redis, &format!("{}.concert", testbed.namespace));
     join(&*store, 0..400).await;
     // 400 waiting x 0.25 s (assumed) / 10 s / 0.7, and what joined just now besides.
-    until_replicas(&scene, "more workers", |n| n >= 15).await;
+    until_replicas(&testbed, "more workers", |n| n >= 15).await;
     eventually("the status", LIMIT, async || {
-        scene.queue().await.status.is_some_and(|status| status.backlog == Some(400))
+        testbed.queue().await.status.is_some_and(|status| status.backlog == Some(400))
     })
     .await;
-    let last = scene.queue().await.status.unwrap().last_scaling.unwrap();
+    let last = testbed.queue().await.status.unwrap().last_scaling.unwrap();
     let policy = Policy {
         min: 2,
         max: 40,
@@ -86,31 +86,31 @@ async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
     assert_eq!(wanted(&policy, &reading, last.from as u32), last.wanted as u32, "{last:?}");
 
     // Redis goes: nobody is sent home.
-    let before = scene.deployment().await.unwrap().spec.unwrap().replicas;
+    let before = testbed.deployment().await.unwrap().spec.unwrap().replicas;
     drop(redis);
-    scene.until_condition("Redis", "False", "DoesNotAnswer").await;
+    testbed.until_condition("RedisReady", "False", "Unreachable").await;
     operator.rests().await;
-    assert!(scene.deployment().await.unwrap().spec.unwrap().replicas >= before);
+    assert!(testbed.deployment().await.unwrap().spec.unwrap().replicas >= before);
     operator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fixed_number_is_set_once_and_then_left_to_whoever_scales() {
-    let (scene, redis) = (Scene::new("fixed").await, redis_server());
-    let operator = scene.operator(Budget::unlimited());
-    scene.create(json!({ "redis": { "url": redis.url() }, "replicas": 3 })).await;
-    until_replicas(&scene, "the fixed number", |n| n == 3).await;
+    let (testbed, redis) = (Testbed::new("fixed").await, redis_server());
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({ "redis": { "url": redis.url() }, "replicas": 3 })).await;
+    until_replicas(&testbed, "the fixed number", |n| n == 3).await;
     operator.rests().await;
     let patch = Patch::Merge(json!({ "spec": { "replicas": 5 } }));
-    scene
+    testbed
         .api::<Deployment>()
         .patch_scale("concert-worker", &PatchParams::default(), &patch)
         .await
         .unwrap();
     operator.rests().await;
-    until_replicas(&scene, "what somebody else has set", |n| n == 5).await;
+    until_replicas(&testbed, "what somebody else has set", |n| n == 5).await;
 
-    let queues = scene.api::<bookingq_api::BookingQueue>();
+    let queues = testbed.api::<bookingq_api::BookingQueue>();
     queues
         .patch_scale(
             "concert",
@@ -119,19 +119,19 @@ async fn a_fixed_number_is_set_once_and_then_left_to_whoever_scales() {
         )
         .await
         .unwrap();
-    until_replicas(&scene, "the other fixed number", |n| n == 4).await;
+    until_replicas(&testbed, "the other fixed number", |n| n == 4).await;
     operator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_that_cannot_be_scheduled_stop_the_growth_until_they_can() {
-    let (scene, redis) = (Scene::new("full").await, redis_server());
-    let operator = scene.operator(Budget::unlimited());
+    let (testbed, redis) = (Testbed::new("full").await, redis_server());
+    let operator = testbed.operator(Budget::unlimited());
     let fields = json!({ "redis": { "url": redis.url() }, "worker": { "concurrency": 1 }, "autoscaling": { "min": 2 } });
-    scene.create(fields).await;
-    until_replicas(&scene, "the least number of workers", |n| n == 2).await;
+    testbed.create(fields).await;
+    until_replicas(&testbed, "the least number of workers", |n| n == 2).await;
     // There is no scheduler here: what it would say is said for it.
-    let pods = scene.api::<Pod>();
+    let pods = testbed.api::<Pod>();
     eventually("the Pods", LIMIT, async || {
         pods.list(&ListParams::default()).await.unwrap().items.len() == 2
     })
@@ -144,27 +144,27 @@ async fn workers_that_cannot_be_scheduled_stop_the_growth_until_they_can() {
         }
     };
     say("Unschedulable").await;
-    scene.until_condition("Workers", "False", "Unschedulable").await;
-    join(&*store(&redis, &format!("{}.concert", scene.namespace)), 0..500).await;
+    testbed.until_condition("WorkersAvailable", "False", "Unschedulable").await;
+    join(&*store(&redis, &format!("{}.concert", testbed.namespace)), 0..500).await;
     eventually("the line to be seen", LIMIT, async || {
-        scene.queue().await.status.is_some_and(|status| status.backlog == Some(500))
+        testbed.queue().await.status.is_some_and(|status| status.backlog == Some(500))
     })
     .await;
     operator.rests().await;
-    until_replicas(&scene, "no more workers", |n| n == 2).await;
+    until_replicas(&testbed, "no more workers", |n| n == 2).await;
     say("SchedulingGated").await;
-    until_replicas(&scene, "more workers", |n| n > 2).await;
+    until_replicas(&testbed, "more workers", |n| n > 2).await;
     operator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_is_paused_and_opened_in_its_store() {
-    let (scene, redis) = (Scene::new("pause").await, redis_server());
-    let operator = scene.operator(Budget::unlimited());
-    scene.create(json!({ "redis": { "url": redis.url() }, "admission": "Paused" })).await;
-    let store = store(&redis, &format!("{}.concert", scene.namespace));
+    let (testbed, redis) = (Testbed::new("pause").await, redis_server());
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({ "redis": { "url": redis.url() }, "admission": "Paused" })).await;
+    let store = store(&redis, &format!("{}.concert", testbed.namespace));
     for admission in ["Paused", "Open", "Closed"] {
-        scene.change(json!({ "admission": admission })).await.unwrap();
+        testbed.change(json!({ "admission": admission })).await.unwrap();
         eventually(admission, LIMIT, async || {
             store.snapshot().await.is_ok_and(|s| s.admission.as_str() == admission)
         })
@@ -175,10 +175,10 @@ async fn a_queue_is_paused_and_opened_in_its_store() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_that_is_lost_is_told_in_an_event_and_the_queue_stays_paused() {
-    let (scene, redis) = (Scene::new("lost").await, redis_server());
-    let operator = scene.operator(Budget::unlimited());
-    scene.create(json!({ "redis": { "url": redis.url() }, "admission": "Paused" })).await;
-    let store = store(&redis, &format!("{}.concert", scene.namespace));
+    let (testbed, redis) = (Testbed::new("lost").await, redis_server());
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({ "redis": { "url": redis.url() }, "admission": "Paused" })).await;
+    let store = store(&redis, &format!("{}.concert", testbed.namespace));
     let paused = async || {
         store
             .snapshot()
@@ -191,7 +191,7 @@ async fn data_that_is_lost_is_told_in_an_event_and_the_queue_stays_paused() {
     let before = store.snapshot().await.unwrap().epoch;
     assert_eq!(redis.cli(&["FLUSHALL"]).unwrap(), "OK");
     eventually("an event", LIMIT, async || {
-        let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
+        let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap();
         events.iter().any(|event| event.reason.as_deref() == Some("DataLost"))
     })
     .await;
@@ -202,14 +202,14 @@ async fn data_that_is_lost_is_told_in_an_event_and_the_queue_stays_paused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_that_was_set_back_is_told_in_an_event_and_gets_another_name() {
-    let (scene, redis) = (Scene::new("set-back").await, redis_server());
-    let operator = scene.operator(Budget::unlimited());
-    let queue = format!("{}.concert", scene.namespace);
+    let (testbed, redis) = (Testbed::new("set-back").await, redis_server());
+    let operator = testbed.operator(Budget::unlimited());
+    let queue = format!("{}.concert", testbed.namespace);
     let store = store(&redis, &queue);
     join(&*store, 0..3).await;
-    scene.create(json!({ "redis": { "url": redis.url() } })).await;
+    testbed.create(json!({ "redis": { "url": redis.url() } })).await;
     eventually("the line to be seen", LIMIT, async || {
-        scene.queue().await.status.is_some_and(|status| status.backlog == Some(3))
+        testbed.queue().await.status.is_some_and(|status| status.backlog == Some(3))
     })
     .await;
     let before = store.snapshot().await.unwrap().epoch;
@@ -218,14 +218,14 @@ async fn data_that_was_set_back_is_told_in_an_event_and_gets_another_name() {
     // As far as anybody can tell who counts the entries of the outbox.
     assert_eq!(redis.cli(&["HSET", &stats, "entries", "0"]).unwrap(), "0");
     eventually("an event", LIMIT, async || {
-        let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
+        let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap();
         events.iter().any(|event| event.reason.as_deref() == Some("DataLost"))
     })
     .await;
     eventually("another name", LIMIT, async || store.snapshot().await.unwrap().epoch != before)
         .await;
     operator.rests().await;
-    let events = scene.api::<Event>().list(&ListParams::default()).await.unwrap();
+    let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap();
     let told: i32 = events
         .iter()
         .filter(|event| event.reason.as_deref() == Some("DataLost"))
@@ -237,24 +237,25 @@ async fn data_that_was_set_back_is_told_in_an_event_and_gets_another_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_line_asks_for_no_workers_until_it_is_opened() {
-    let (scene, redis) = (Scene::new("paused-line").await, redis_server());
-    let operator = scene.operator(Budget::unlimited());
+    let (testbed, redis) = (Testbed::new("paused-line").await, redis_server());
+    let operator = testbed.operator(Budget::unlimited());
     let fields = json!({ "redis": { "url": redis.url() }, "worker": { "concurrency": 1 }, "admission": "Paused" });
     // They came before the queue was watched, so that they are a line and no arrivals: those may
     // ask for workers, to be let in.
-    join(&*store(&redis, &format!("{}.concert", scene.namespace)), 0..500).await;
-    scene.create(fields).await;
+    join(&*store(&redis, &format!("{}.concert", testbed.namespace)), 0..500).await;
+    testbed.create(fields).await;
     eventually("the line to be seen", LIMIT, async || {
-        scene.queue().await.status.is_some_and(|status| status.backlog == Some(500))
+        testbed.queue().await.status.is_some_and(|status| status.backlog == Some(500))
     })
     .await;
     operator.rests().await;
-    until_replicas(&scene, "the least number of workers", |n| n == 1).await;
-    let backlogs = scene.queue().await.status.unwrap().last_scaling.map_or(0, |last| last.backlog);
+    until_replicas(&testbed, "the least number of workers", |n| n == 1).await;
+    let backlogs =
+        testbed.queue().await.status.unwrap().last_scaling.map_or(0, |last| last.backlog);
     assert_eq!(backlogs, 0, "no decision was made from the line of a paused queue");
-    scene.change(json!({ "admission": "Open" })).await.unwrap();
+    testbed.change(json!({ "admission": "Open" })).await.unwrap();
     // 500 of a quarter of a second each, within 30 s, by workers that are busy for 70 % of the
     // time.
-    until_replicas(&scene, "workers for the line", |n| n == 6).await;
+    until_replicas(&testbed, "workers for the line", |n| n == 6).await;
     operator.stop().await;
 }

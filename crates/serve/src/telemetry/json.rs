@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use opentelemetry::trace::TraceContextExt as _;
 use serde_json::{Map, Value};
 use tracing::dispatcher::WeakDispatch;
-use tracing::field::{Field, Visit};
+use tracing::field::{self, Field};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
@@ -99,7 +99,7 @@ impl<W> JsonLines<W> {
 /// Puts fields into a JSON object.
 struct Collect<'a>(&'a mut Map<String, Value>);
 
-impl Visit for Collect<'_> {
+impl field::Visit for Collect<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.0.insert(field.name().into(), value.into());
     }

@@ -1,32 +1,32 @@
-//! The simulated shop itself, without a network: a stock, and a ledger of who holds what.
+//! The rules of the simulated Booking Service, without a network: a stock, and a ledger of bookings.
 //!
-//! It keeps the contract of `BookingService` to the letter: each call is idempotent by booking id,
-//! and Release is the last word. Every answer is kept, so that a repeat hears the same one.
+//! It implements the contract of `BookingService` strictly: each call is idempotent by booking id,
+//! Release is final, and a repeated call gets its first answer again.
 
 mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use self::view::{Calls, Entry, LedgerCopy, Overlap, Standing, Totals};
+pub use self::view::{LedgerCalls, LedgerCopy, LedgerEntry, LedgerState, LedgerTotals, Overlap};
 
-/// Whether the shop would refuse, if it came to it.
+/// Whether the service refuses a booking if it has to decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ruling {
-    /// It would not.
+    /// It accepts.
     Allow,
-    /// It would.
+    /// It refuses.
     Refuse,
 }
 
 /// The answer to Reserve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReserveAnswer {
-    /// Put aside under this name.
+    /// Reserved under this id.
     Reserved(Arc<str>),
-    /// Not enough is left.
+    /// Too few tickets are left.
     SoldOut,
-    /// No, and why.
+    /// Rejected, with the reason.
     Rejected(&'static str),
 }
 
@@ -35,45 +35,44 @@ pub enum ReserveAnswer {
 pub enum ConfirmAnswer {
     /// Sold.
     Confirmed,
-    /// No, and why.
+    /// Rejected, with the reason.
     Rejected(&'static str),
 }
 
 /// The answer to Release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseAnswer {
-    /// Given back, now or before.
+    /// Released, now or before.
     Released,
-    /// It is sold, and stays so.
+    /// It is sold and stays so.
     Confirmed,
 }
 
-/// Overlaps kept as examples.
+/// Limit of overlaps that are kept as examples.
 const OVERLAPS_KEPT: usize = 20;
 const ALREADY_RELEASED: &str = "this booking was released before";
 const NOT_ALLOWED: &str = "simulated: not allowed for this booking";
 const NOT_CONFIRMED: &str = "simulated: the confirmation is refused";
 
-/// A stock and who holds what of it.
+/// A stock and its bookings.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    totals: Totals,
-    entries: Vec<Entry>,
+    totals: LedgerTotals,
+    entries: Vec<LedgerEntry>,
     by_booking: HashMap<Arc<str>, usize>,
     /// Bookings held now, by queue and client.
-    holding: HashMap<(Arc<str>, Arc<str>), u32>,
+    holding: HashMap<(Arc<str>, Arc<str>), u64>,
     overlaps: Vec<Overlap>,
 }
 
 impl Ledger {
-    /// This many tickets, nobody holds any.
+    /// With `stock` tickets, all of them available.
     pub fn new(stock: u64) -> Self {
-        let totals = Totals { stock, available: stock, ..Totals::default() };
+        let totals = LedgerTotals { stock, available: stock, ..LedgerTotals::default() };
         Self { totals, ..Self::default() }
     }
 
-    /// Puts `quantity` tickets aside, or says why not. `ruling` matters only for a booking seen for
-    /// the first time.
+    /// Reserves `quantity` tickets. `ruling` matters only for the first Reserve of a booking.
     pub fn reserve(
         &mut self,
         booking: &str,
@@ -89,18 +88,17 @@ impl Ledger {
         };
         let entry = &mut self.entries[index];
         entry.calls.reserve += 1;
-        match (entry.standing, &entry.reservation_id) {
-            (Standing::SoldOut, _) => ReserveAnswer::SoldOut,
-            (Standing::Released, _) => ReserveAnswer::Rejected(ALREADY_RELEASED),
-            (Standing::Held | Standing::Refused | Standing::Confirmed, Some(name)) => {
+        match (entry.state, &entry.reservation_id) {
+            (LedgerState::SoldOut, _) => ReserveAnswer::SoldOut,
+            (LedgerState::Released, _) => ReserveAnswer::Rejected(ALREADY_RELEASED),
+            (LedgerState::Held | LedgerState::Refused | LedgerState::Confirmed, Some(name)) => {
                 ReserveAnswer::Reserved(name.clone())
             }
             _ => ReserveAnswer::Rejected(NOT_ALLOWED),
         }
     }
 
-    /// Makes a reservation final, or says why not. `ruling` matters only while the tickets are
-    /// held.
+    /// Sells a reservation. `ruling` matters only while the tickets are held.
     pub fn confirm(&mut self, booking: &str, ruling: Ruling) -> ConfirmAnswer {
         self.totals.calls.confirm += 1;
         let Some(&index) = self.by_booking.get(booking) else {
@@ -108,72 +106,71 @@ impl Ledger {
         };
         let entry = &mut self.entries[index];
         entry.calls.confirm += 1;
-        match (entry.standing, ruling) {
-            (Standing::Held, Ruling::Allow) => {
-                self.stands(index, Standing::Confirmed);
+        match (entry.state, ruling) {
+            (LedgerState::Held, Ruling::Allow) => {
+                self.set_state(index, LedgerState::Confirmed);
                 ConfirmAnswer::Confirmed
             }
-            (Standing::Held, Ruling::Refuse) => {
-                self.stands(index, Standing::Refused);
+            (LedgerState::Held, Ruling::Refuse) => {
+                self.set_state(index, LedgerState::Refused);
                 ConfirmAnswer::Rejected(NOT_CONFIRMED)
             }
-            (Standing::Confirmed, _) => ConfirmAnswer::Confirmed,
-            (Standing::Refused, _) => ConfirmAnswer::Rejected(NOT_CONFIRMED),
-            (Standing::Released, _) => ConfirmAnswer::Rejected(ALREADY_RELEASED),
-            (Standing::SoldOut | Standing::Rejected, _) => {
+            (LedgerState::Confirmed, _) => ConfirmAnswer::Confirmed,
+            (LedgerState::Refused, _) => ConfirmAnswer::Rejected(NOT_CONFIRMED),
+            (LedgerState::Released, _) => ConfirmAnswer::Rejected(ALREADY_RELEASED),
+            (LedgerState::SoldOut | LedgerState::Rejected, _) => {
                 ConfirmAnswer::Rejected("this booking was never reserved")
             }
         }
     }
 
-    /// Gives back what the booking has, and forbids reserving it later.
+    /// Releases the tickets of a booking, and rejects every later Reserve of it.
     pub fn release(&mut self, booking: &str, queue: &str, client: &str) -> ReleaseAnswer {
         self.totals.calls.release += 1;
         let index = match self.by_booking.get(booking) {
             Some(&index) => index,
-            None => self.write(booking, queue, client, 0, Standing::Released),
+            None => self.write(booking, queue, client, 0, LedgerState::Released),
         };
         self.entries[index].calls.release += 1;
-        match self.entries[index].standing {
-            Standing::Released => {}
-            Standing::Confirmed => {
+        match self.entries[index].state {
+            LedgerState::Released => {}
+            LedgerState::Confirmed => {
                 let first = self.entries[index].calls.release == 1;
                 self.totals.released_after_confirm_bookings += u64::from(first);
                 return ReleaseAnswer::Confirmed;
             }
-            _ => self.stands(index, Standing::Released),
+            _ => self.set_state(index, LedgerState::Released),
         }
         ReleaseAnswer::Released
     }
 
-    /// Gives back what the booking still holds, because nobody has confirmed or released it for too
-    /// long.
+    /// Releases the tickets of a booking that is still held.
     pub fn time_out(&mut self, booking: &str) {
         if let Some(&index) = self.by_booking.get(booking)
-            && self.entries[index].standing.holds()
+            && self.entries[index].state.holds()
         {
-            self.stands(index, Standing::Released);
+            self.set_state(index, LedgerState::Released);
         }
     }
 
-    /// The ledger in numbers.
-    pub fn totals(&self) -> Totals {
+    /// Its totals.
+    pub fn totals(&self) -> LedgerTotals {
         self.totals
     }
 
     /// All entries, in the order of their first call.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[LedgerEntry] {
         &self.entries
     }
 
-    /// All of it, as it is now.
+    /// A copy of its current state.
     pub fn copy(&self) -> LedgerCopy {
         let Self { totals, entries, overlaps, .. } = self;
         LedgerCopy { totals: *totals, entries: entries.clone(), overlaps: overlaps.clone() }
     }
 
     /// One booking.
-    pub fn entry(&self, booking: &str) -> Option<&Entry> {
+    pub fn entry(&self, booking: &str) -> Option<&LedgerEntry> {
         self.by_booking.get(booking).map(|&index| &self.entries[index])
     }
 
@@ -182,7 +179,7 @@ impl Ledger {
         &self.overlaps
     }
 
-    /// The first Reserve of a booking: the one moment at which tickets are put aside.
+    /// The first Reserve of a booking: the only call that reserves tickets.
     fn decide(
         &mut self,
         booking: &str,
@@ -191,17 +188,17 @@ impl Ledger {
         quantity: u64,
         ruling: Ruling,
     ) -> usize {
-        let standing = match ruling {
-            Ruling::Refuse => Standing::Rejected,
-            Ruling::Allow if self.totals.available < quantity => Standing::SoldOut,
-            Ruling::Allow => Standing::Held,
+        let state = match ruling {
+            Ruling::Refuse => LedgerState::Rejected,
+            Ruling::Allow if self.totals.available < quantity => LedgerState::SoldOut,
+            Ruling::Allow => LedgerState::Held,
         };
-        let index = self.write(booking, queue, client, quantity, standing);
-        if standing == Standing::Held {
+        let index = self.write(booking, queue, client, quantity, state);
+        if state == LedgerState::Held {
             let name = format!("R{:08}", self.entries.len());
             self.entries[index].reservation_id = Some(Arc::from(name));
             self.entries[index].reservations += 1;
-            self.note_overlap(index);
+            self.record_overlap(index);
         }
         index
     }
@@ -212,67 +209,66 @@ impl Ledger {
         queue: &str,
         client: &str,
         quantity: u64,
-        standing: Standing,
+        state: LedgerState,
     ) -> usize {
         let index = self.entries.len();
         let booking_id: Arc<str> = Arc::from(booking);
-        // Nearly all bookings are of the queue before: its name is shared.
+        // Nearly all bookings are of one queue: they share its name.
         let queue = match self.entries.last() {
             Some(last) if &*last.queue == queue => last.queue.clone(),
             _ => Arc::from(queue),
         };
         self.by_booking.insert(booking_id.clone(), index);
-        self.entries.push(Entry {
+        self.entries.push(LedgerEntry {
             booking_id,
             queue,
             client_id: Arc::from(client),
             quantity,
-            standing,
+            state,
             reservation_id: None,
             reservations: 0,
-            calls: Calls::default(),
+            calls: LedgerCalls::default(),
         });
-        self.count(index, Change::Enters);
+        self.count(index, 1);
         index
     }
 
-    fn stands(&mut self, index: usize, standing: Standing) {
-        self.count(index, Change::Leaves);
-        let before = self.entries[index].standing;
-        if standing == Standing::Released && before.holds() {
+    fn set_state(&mut self, index: usize, state: LedgerState) {
+        self.count(index, -1);
+        let before = self.entries[index].state;
+        if state == LedgerState::Released && before.holds() {
             self.totals.released += self.entries[index].quantity;
         }
-        self.entries[index].standing = standing;
-        self.count(index, Change::Enters);
+        self.entries[index].state = state;
+        self.count(index, 1);
     }
 
-    /// Adds an entry to the totals, or takes it out, as it stands now.
-    fn count(&mut self, index: usize, change: Change) {
+    /// Adds an entry to the totals (`by` = 1), or removes it (`by` = -1).
+    fn count(&mut self, index: usize, by: i64) {
         let entry = &self.entries[index];
-        let (totals, quantity) = (&mut self.totals, entry.quantity);
-        match entry.standing {
-            Standing::Held | Standing::Refused => {
-                change.apply(&mut totals.held_bookings, 1);
-                change.apply(&mut totals.held, quantity);
-                let who = (entry.queue.clone(), entry.client_id.clone());
-                let held = self.holding.entry(who).or_default();
-                *held = if change == Change::Enters { *held + 1 } else { held.saturating_sub(1) };
+        let (totals, tickets) = (&mut self.totals, by * entry.quantity as i64);
+        let add = |total: &mut u64, by| *total = total.wrapping_add_signed(by);
+        match entry.state {
+            LedgerState::Held | LedgerState::Refused => {
+                add(&mut totals.held_bookings, by);
+                add(&mut totals.held, tickets);
+                let client = (entry.queue.clone(), entry.client_id.clone());
+                add(self.holding.entry(client).or_default(), by);
             }
-            Standing::Confirmed => {
-                change.apply(&mut totals.confirmed_bookings, 1);
-                change.apply(&mut totals.confirmed, quantity);
+            LedgerState::Confirmed => {
+                add(&mut totals.confirmed_bookings, by);
+                add(&mut totals.confirmed, tickets);
             }
-            Standing::Released => change.apply(&mut totals.released_bookings, 1),
-            Standing::SoldOut => change.apply(&mut totals.sold_out_bookings, 1),
-            Standing::Rejected => change.apply(&mut totals.rejected_bookings, 1),
+            LedgerState::Released => add(&mut totals.released_bookings, by),
+            LedgerState::SoldOut => add(&mut totals.sold_out_bookings, by),
+            LedgerState::Rejected => add(&mut totals.rejected_bookings, by),
         }
         totals.available = totals.stock - totals.held - totals.confirmed;
     }
 
-    fn note_overlap(&mut self, index: usize) {
-        let Entry { queue, client_id, booking_id, .. } = &self.entries[index];
-        let held = self.holding.get(&(queue.clone(), client_id.clone())).copied().unwrap_or(0);
-        if held < 2 {
+    fn record_overlap(&mut self, index: usize) {
+        let LedgerEntry { queue, client_id, booking_id, .. } = &self.entries[index];
+        if self.holding.get(&(queue.clone(), client_id.clone())).is_none_or(|held| *held < 2) {
             return;
         }
         self.totals.overlaps += 1;
@@ -282,21 +278,6 @@ impl Ledger {
                 client_id: client_id.clone(),
                 booking_id: booking_id.clone(),
             });
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
-    Enters,
-    Leaves,
-}
-
-impl Change {
-    fn apply(self, total: &mut u64, by: u64) {
-        match self {
-            Self::Enters => *total += by,
-            Self::Leaves => *total -= by,
         }
     }
 }

@@ -17,7 +17,7 @@ fn a_repeated_reserve_gets_the_same_reservation_and_takes_nothing_more() {
 }
 
 #[test]
-fn release_is_the_last_word_even_if_it_comes_first() {
+fn release_is_final_even_if_it_comes_first() {
     let mut ledger = Ledger::new(10);
     ledger.release("b1", "q", "c1");
     assert_eq!(reserve(&mut ledger, "b1", "c1", 1), ReserveAnswer::Rejected(ALREADY_RELEASED));
@@ -26,7 +26,7 @@ fn release_is_the_last_word_even_if_it_comes_first() {
 }
 
 #[test]
-fn what_is_released_is_sold_again_but_never_more_than_there_is() {
+fn released_tickets_are_sold_again_but_never_more_than_the_stock() {
     let mut ledger = Ledger::new(5);
     assert!(matches!(reserve(&mut ledger, "b1", "c1", 3), ReserveAnswer::Reserved(_)));
     assert_eq!(reserve(&mut ledger, "b2", "c2", 3), ReserveAnswer::SoldOut);
@@ -36,7 +36,7 @@ fn what_is_released_is_sold_again_but_never_more_than_there_is() {
     assert_eq!(
         reserve(&mut ledger, "b2", "c2", 3),
         ReserveAnswer::SoldOut,
-        "a repeat hears the same answer"
+        "a repeated call gets the same answer"
     );
     assert!(matches!(reserve(&mut ledger, "b3", "c3", 5), ReserveAnswer::Reserved(_)));
     assert_eq!(ledger.confirm("b3", Ruling::Allow), ConfirmAnswer::Confirmed);
@@ -66,7 +66,7 @@ fn a_rejected_booking_stays_rejected() {
 }
 
 #[test]
-fn what_bookingq_must_never_do_is_counted() {
+fn defects_of_the_caller_are_counted() {
     let mut ledger = Ledger::new(10);
     reserve(&mut ledger, "b1", "c1", 1);
     reserve(&mut ledger, "b2", "c1", 1);

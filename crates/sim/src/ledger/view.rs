@@ -1,37 +1,37 @@
-//! What can be read from the ledger: its entries, and its numbers.
+//! The readable parts of the ledger: its entries and its totals.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a booking stands in the ledger.
+/// The state of a booking in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// Tickets are put aside.
+pub enum LedgerState {
+    /// Its tickets are reserved.
     Held,
-    /// Tickets are put aside, but will never be confirmed: the confirmation was refused.
+    /// Its tickets are reserved until a Release: the confirmation was refused.
     Refused,
     /// Sold.
     Confirmed,
-    /// Given back, or forbidden for ever by a Release that came first.
+    /// Released, possibly before any Reserve, which is rejected from then on.
     Released,
-    /// There was not enough left.
+    /// Too few tickets were left.
     SoldOut,
-    /// The shop said no.
+    /// The service rejected it.
     Rejected,
 }
 
-impl Standing {
-    /// Whether tickets are put aside, and not sold.
+impl LedgerState {
+    /// Whether tickets are reserved and not sold.
     pub fn holds(self) -> bool {
         matches!(self, Self::Held | Self::Refused)
     }
 }
 
-/// How often each call came.
+/// Counts of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Calls {
+pub struct LedgerCalls {
     /// Reserve.
     pub reserve: u64,
     /// Confirm.
@@ -42,75 +42,74 @@ pub struct Calls {
 
 /// One booking in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// What calls are deduplicated by.
+pub struct LedgerEntry {
+    /// The idempotency key of its calls.
     pub booking_id: Arc<str>,
     /// The queue's name.
     pub queue: Arc<str>,
-    /// Who books.
+    /// The client.
     pub client_id: Arc<str>,
-    /// Tickets asked for; 0 when only a Release came.
+    /// Requested tickets; 0 if only a Release came.
     pub quantity: u64,
-    /// Where it stands.
-    pub standing: Standing,
-    /// The name of its newest reservation; absent when there was none.
+    /// Its state.
+    pub state: LedgerState,
+    /// Its newest reservation; absent if there was none.
     pub reservation_id: Option<Arc<str>>,
-    /// How many reservations were ever made for it. More than 1 would break the contract.
+    /// The number of its reservations. More than 1 would break the contract.
     pub reservations: u32,
-    /// How often each call came.
-    pub calls: Calls,
+    /// Counts of calls.
+    pub calls: LedgerCalls,
 }
 
-/// A client that held two reservations of one queue at once: something bookingq must never ask for.
+/// A client that held two reservations of one queue at once, which bookingq must never request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overlap {
     /// The queue's name.
     pub queue: Arc<str>,
-    /// Who.
+    /// The client.
     pub client_id: Arc<str>,
     /// The booking that was reserved while another one was held.
     pub booking_id: Arc<str>,
 }
 
-/// The ledger in numbers. Plain names count tickets; names that end in `_bookings` count bookings.
+/// Totals of the ledger. Plain names count tickets; names that end in `_bookings` count bookings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Totals {
-    /// Tickets there were at the start.
+pub struct LedgerTotals {
+    /// Tickets at the start.
     pub stock: u64,
-    /// Tickets nobody holds or has bought.
+    /// Tickets that are neither held nor sold.
     pub available: u64,
-    /// Tickets put aside.
+    /// Reserved tickets.
     pub held: u64,
-    /// Tickets sold.
+    /// Sold tickets.
     pub confirmed: u64,
-    /// Tickets given back, each time it happened.
+    /// Released tickets, each release counted.
     pub released: u64,
-    /// Bookings whose tickets are put aside.
+    /// Bookings with reserved tickets.
     pub held_bookings: u64,
-    /// Bookings sold.
+    /// Sold bookings.
     pub confirmed_bookings: u64,
-    /// Bookings given back or forbidden by a Release.
+    /// Released bookings.
     pub released_bookings: u64,
-    /// Bookings that found not enough left.
+    /// Bookings that found too few tickets.
     pub sold_out_bookings: u64,
-    /// Bookings the shop said no to.
+    /// Rejected bookings.
     pub rejected_bookings: u64,
-    /// Bookings for which Release came after they were sold: bookingq must never do this, unless
-    /// its Redis was set back.
+    /// Bookings with a Release after their Confirm: a defect, unless Redis was set back.
     pub released_after_confirm_bookings: u64,
-    /// Times a client came to hold two reservations at once: bookingq must never do this.
+    /// Second reservations of a client that held one already: a defect.
     pub overlaps: u64,
-    /// How often each call came.
-    pub calls: Calls,
+    /// Counts of calls.
+    pub calls: LedgerCalls,
 }
 
 /// The whole ledger at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LedgerCopy {
-    /// In numbers.
-    pub totals: Totals,
+    /// Its totals.
+    pub totals: LedgerTotals,
     /// All entries, in the order of their first call.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<LedgerEntry>,
     /// The first clients that held two reservations at once.
     pub overlaps: Vec<Overlap>,
 }

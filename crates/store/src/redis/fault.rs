@@ -1,21 +1,21 @@
-//! What a Redis error means for a caller and for the connection it came on.
+//! What a Redis error means for a caller, and for the connection that it came on.
 
 use ::redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::StoreError;
 
-/// What to do with the connection an error came on.
+/// What to do with the connection after an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It works: the server answered.
+pub(super) enum ConnectionAction {
+    /// Keep it: the server answered.
     Keep,
-    /// Another connection may reach a server that can serve: after a failover, a restart, a change
-    /// of password.
+    /// Replace it: after a failover, a restart or a change of password, a new connection may reach
+    /// a server that can serve.
     Replace,
 }
 
-/// Sorts an error.
-pub(super) fn judge(error: &RedisError) -> (StoreError, Fate) {
+pub(super) fn classify(error: &RedisError) -> (StoreError, ConnectionAction) {
+    use ConnectionAction::{Keep, Replace};
     use ServerErrorKind as Server;
     let unavailable = || StoreError::Unavailable(error.to_string());
     match error.kind() {
@@ -23,21 +23,18 @@ pub(super) fn judge(error: &RedisError) -> (StoreError, Fate) {
             Server::ReadOnly | Server::BusyLoading | Server::MasterDown | Server::ClusterDown,
         )
         | ErrorKind::AuthenticationFailed
-        | ErrorKind::Io => (unavailable(), Fate::Replace),
-        // NOSCRIPT comes here only when the scripts were taken away again just after they had been
-        // loaded.
+        | ErrorKind::Io => (unavailable(), Replace),
+        // NOSCRIPT arrives here only if the scripts were flushed right after they were loaded.
         ErrorKind::Server(Server::NoScript | Server::TryAgain | Server::Moved | Server::Ask) => {
-            (unavailable(), Fate::Keep)
+            (unavailable(), Keep)
         }
         _ => match error.code() {
-            Some("NOAUTH" | "WRONGPASS" | "UNBLOCKED") => (unavailable(), Fate::Replace),
-            // Out of memory, a failing disk, a script of somebody else that takes long, a mistake
-            // in the rights: it may pass.
-            Some("OOM" | "MISCONF" | "BUSY" | "NOREPLICAS" | "NOPERM") => {
-                (unavailable(), Fate::Keep)
-            }
-            _ if error.is_unrecoverable_error() => (unavailable(), Fate::Replace),
-            _ => (StoreError::Unexpected(error.to_string()), Fate::Keep),
+            Some("NOAUTH" | "WRONGPASS" | "UNBLOCKED") => (unavailable(), Replace),
+            // Out of memory, a failing disk, a long script of another program, missing rights: an
+            // operator can repair all of them while this store keeps trying.
+            Some("OOM" | "MISCONF" | "BUSY" | "NOREPLICAS" | "NOPERM") => (unavailable(), Keep),
+            _ if error.is_unrecoverable_error() => (unavailable(), Replace),
+            _ => (StoreError::Unexpected(error.to_string()), Keep),
         },
     }
 }
@@ -47,11 +44,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scripts_that_are_taken_away_while_they_are_loaded_are_an_outage_and_not_an_end() {
+    fn scripts_flushed_while_they_are_loaded_are_a_transient_error() {
         let error =
             RedisError::from((ErrorKind::Server(ServerErrorKind::NoScript), "No matching script"));
-        let (error, fate) = judge(&error);
+        let (error, action) = classify(&error);
         assert!(error.is_transient(), "{error}");
-        assert_eq!(fate, Fate::Keep);
+        assert_eq!(action, ConnectionAction::Keep);
     }
 }

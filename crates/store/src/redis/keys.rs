@@ -1,62 +1,42 @@
-//! The names of all Redis keys of a queue: the only place that makes them. What they hold is in
-//! docs/redis-keys.md.
+//! The names of all Redis keys of a queue, made only here. docs/redis-keys.md describes their
+//! values.
 
 use bookingq_core::QueueName;
 
-/// A queue's keys, in the order in which each script gets them.
-///
-/// The queue's name is in braces, Redis Cluster's hash tag, so that all of them live in one slot.
+/// The keys that single commands use. The scripts get them all.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     /// Sorted set: the line.
     pub(super) queue: String,
-    /// Sorted set: tasks.
-    pub(super) leases: String,
-    /// Sorted set: holds.
-    pub(super) timeouts: String,
-    /// What the key of each booking begins with; the client's id follows.
-    pub(super) status_prefix: String,
-    /// Hash: counters.
-    pub(super) stats: String,
     /// Stream: the outbox.
     pub(super) events: String,
     /// Hash: schema version, epoch, admission.
     pub(super) meta: String,
-    /// Hash: who may notify.
-    pub(super) notifier: String,
-    /// String: the time, where a test owns it.
+    /// String: the time, where a test controls it.
     pub(super) test_clock: String,
+    /// `KEYS` of every script, in the order that prelude.lua expects.
+    pub(super) of_scripts: [String; 9],
 }
 
 impl Keys {
-    /// Of a queue.
     pub(super) fn of(queue: &QueueName) -> Self {
-        Self {
-            queue: format!("booking-queue:{{{queue}}}"),
-            leases: format!("booking-leases:{{{queue}}}"),
-            timeouts: format!("booking-timeouts:{{{queue}}}"),
-            status_prefix: format!("booking-status:{{{queue}}}:"),
-            stats: format!("booking-stats:{{{queue}}}"),
-            events: format!("booking-events:{{{queue}}}"),
-            meta: format!("booking-meta:{{{queue}}}"),
-            notifier: format!("booking-notifier:{{{queue}}}"),
-            test_clock: format!("booking-test-clock:{{{queue}}}"),
-        }
-    }
-
-    /// `KEYS` of every script.
-    pub(super) fn all(&self) -> [&str; 9] {
-        [
-            &self.queue,
-            &self.leases,
-            &self.timeouts,
-            &self.status_prefix,
-            &self.stats,
-            &self.events,
-            &self.meta,
-            &self.notifier,
-            &self.test_clock,
-        ]
+        // The braces are Redis Cluster's hash tag: all keys of a queue live in one slot.
+        let key = |name: &str| format!("booking-{name}:{{{queue}}}");
+        let (line, events, meta, test_clock) =
+            (key("queue"), key("events"), key("meta"), key("test-clock"));
+        let of_scripts = [
+            line.clone(),
+            key("leases"),
+            key("timeouts"),
+            // The prefix of the key of each booking; the client's id follows.
+            key("status") + ":",
+            key("stats"),
+            events.clone(),
+            meta.clone(),
+            key("notifier"),
+            test_clock.clone(),
+        ];
+        Self { queue: line, events, meta, test_clock, of_scripts }
     }
 }
 
@@ -66,10 +46,10 @@ mod tests {
 
     #[test]
     fn every_key_carries_the_queue_as_its_hash_tag() {
-        let keys = Keys::of(&QueueName::new("shop.concert").expect("a valid name"));
-        assert_eq!(keys.queue, "booking-queue:{shop.concert}");
-        for key in keys.all() {
-            assert_eq!(key.split(['{', '}']).nth(1), Some("shop.concert"), "{key}");
+        let keys = Keys::of(&QueueName::new("summer.concert").expect("a valid name"));
+        assert_eq!(keys.queue, "booking-queue:{summer.concert}");
+        for key in &keys.of_scripts {
+            assert_eq!(key.split(['{', '}']).nth(1), Some("summer.concert"), "{key}");
         }
     }
 }

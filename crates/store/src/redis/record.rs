@@ -1,66 +1,73 @@
-//! A booking as it is kept in Redis: one text of nine lines. Their meaning is in docs/redis-keys.md
-//! and prelude.lua.
+//! A booking as Redis stores it: a text of nine lines, as docs/redis-keys.md and prelude.lua
+//! describe it.
 
 use std::fmt;
 use std::sync::Arc;
 
-use ::redis::Value;
 use bookingq_core::{
     Booking, BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, Place,
     Quantity, RequestId, ReservationId, Timestamp,
 };
 
-use super::decode::unexpected;
-use crate::{Lease, Task, TaskKind};
-use crate::{Result, StoreError};
+use crate::{Enqueue, Lease, Result, StoreError, Task, TaskKind};
 
-/// Understands a booking's text as it is found in Redis (docs/redis-keys.md), whoever wrote it.
+/// Columns of the two lines of fixed width and of what may follow them, counted from 1 as Lua does,
+/// by the names that the scripts use.
+pub(super) const COLUMNS: [(&str, usize); 11] = [
+    ("BOOKING_END", 36),
+    ("FENCE_START", 51),
+    ("TOKEN_END", 65),
+    ("STATE_START", 67),
+    ("OUTCOME_AT", 78),
+    ("CLAIMED_AT", 80),
+    ("TRIES_START", 82),
+    ("HOLD_START", 86),
+    ("DEADLINE_END", 98),
+    // Of a queued booking, whose hold, payment and reason are empty lines.
+    ("QUEUED_REQUEST_START", 103),
+    // The width of a moment in milliseconds.
+    ("TIME_WIDTH", 13),
+];
+
+/// Parses the text of a booking in Redis, of any origin.
 ///
 /// # Errors
-/// [`StoreError::Unexpected`]: it was cut off, is of another release, or is something else.
+/// [`StoreError::Unexpected`] if it is corrupt, of another release, or something else.
 pub fn read_booking(client: &ClientId, text: &[u8]) -> Result<Booking> {
-    let value = Value::BulkString(text.to_vec());
-    let record = Record::read(&value)?;
-    record.details()?;
-    Ok(record.booking(client))
+    let stored = StoredBooking::parse(text)?;
+    stored.details()?;
+    Ok(stored.booking(client))
 }
 
-/// The last four lines of a new booking, but for when it joined: request, item, trace, payload.
-pub(super) fn request(request: &RequestId, details: &Details, trace: Option<&str>) -> Vec<u8> {
-    let mut lines = Vec::with_capacity(details.item.len() + details.payload.len() + 128);
-    lines.extend_from_slice(request.as_str().as_bytes());
-    lines.push(b'\n');
-    if !details.item.is_empty() || details.quantity != Quantity::ONE {
-        lines.extend_from_slice(details.quantity.get().to_string().as_bytes());
-        lines.push(b' ');
-        lines.extend_from_slice(details.item.as_bytes());
-    }
-    lines.push(b'\n');
-    // It comes from a header and could not be told from the payload if it had lines of its own.
-    lines.extend_from_slice(
-        trace.filter(|trace| !trace.contains('\n')).unwrap_or_default().as_bytes(),
-    );
-    lines.push(b'\n');
-    lines.extend_from_slice(&details.payload);
+/// The last lines of a new booking, without its time of joining: request, item, trace, payload.
+pub(super) fn request_lines(enqueue: &Enqueue) -> Vec<u8> {
+    let Details { item, quantity, payload } = &enqueue.details;
+    let quantity = match (&**item, quantity) {
+        ("", &Quantity::ONE) => String::new(),
+        (_, quantity) => format!("{} ", quantity.get()),
+    };
+    // The trace comes from a header. One with a line end would run into the payload.
+    let trace = enqueue.trace.as_deref().filter(|trace| !trace.contains('\n')).unwrap_or_default();
+    let mut lines = format!("{}\n{quantity}{item}\n{trace}\n", enqueue.request).into_bytes();
+    lines.extend_from_slice(payload);
     lines
 }
 
-/// The first line of a booking: which one, its place in the order, and its newest claim. The
-/// scripts compare it as a whole, so its numbers have a fixed width.
+/// The first line of a booking: its id, its place and its newest claim. The scripts compare it as a
+/// whole, so its numbers have a fixed width.
 #[derive(Clone, Copy)]
-pub(super) struct Lead {
+pub(super) struct ClaimToken {
     pub(super) booking: BookingId,
     pub(super) place: Place,
     pub(super) fence: Fence,
 }
 
-impl Lead {
-    /// Of the claim that a lease names.
+impl ClaimToken {
     pub(super) fn of(lease: &Lease) -> Self {
         Self { booking: lease.booking, place: lease.place, fence: lease.fence }
     }
 
-    /// Of `<booking id> <queue number> <fence>`.
+    /// Parses `<booking id> <queue number> <fence>`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(' ');
         Some(Self {
@@ -71,16 +78,16 @@ impl Lead {
     }
 }
 
-impl fmt::Display for Lead {
+impl fmt::Display for ClaimToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (number, Fence(fence)) = (self.place.number.get(), self.fence);
         write!(f, "{} {number:012} {fence:015}", self.booking)
     }
 }
 
-/// The lines of a booking, understood.
-pub(super) struct Record<'a> {
-    lead: Lead,
+/// The lines of a booking, parsed.
+pub(super) struct StoredBooking<'a> {
+    token: ClaimToken,
     state: BookingState,
     outcome: Option<Outcome>,
     tries: u32,
@@ -95,31 +102,38 @@ pub(super) struct Record<'a> {
     payload: &'a [u8],
 }
 
-impl<'a> Record<'a> {
-    /// Reads it, payments and reservations included: what we did not write is an error, never a
-    /// panic.
-    pub(super) fn read(value: &'a Value) -> Result<Self> {
-        let Value::BulkString(bytes) = value else {
-            return Err(unexpected("not a booking", value));
-        };
-        Self::parse(bytes).ok_or_else(|| unexpected("not a valid booking", value))
+impl<'a> StoredBooking<'a> {
+    /// Parses a text of any origin: a corrupt one is an error, never a panic.
+    pub(super) fn parse(text: &'a [u8]) -> Result<Self> {
+        let corrupt = || StoreError::unexpected("not a booking", &String::from_utf8_lossy(text));
+        Self::parse_lines(text).ok_or_else(corrupt)
     }
 
-    fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let mut lines = bytes.splitn(9, |byte| *byte == b'\n');
+    fn parse_lines(text: &'a [u8]) -> Option<Self> {
+        let mut lines = text.splitn(9, |byte| *byte == b'\n');
         let mut line = || std::str::from_utf8(lines.next().unwrap_or_default()).ok();
-        let lead = Lead::parse(line()?)?;
+        let token = ClaimToken::parse(line()?)?;
         let mut second = line()?.split_ascii_whitespace();
         let state = BookingState::parse(second.next()?)?;
         let outcome = match second.next()? {
             "-" => None,
-            letter => Some(outcome(letter)?),
+            "e" => Some(Outcome::Expired),
+            "c" => Some(Outcome::Cancelled),
+            "f" => Some(Outcome::Failed),
+            _ => return None,
         };
-        let _mark = second.next()?;
+        let _claimed = second.next()?;
         let tries = second.next()?.parse().ok()?;
         let (deadline, reservation) = match line()? {
             "" => (None, None),
-            hold => self::hold(hold)?,
+            hold => {
+                let (deadline, reservation) = hold.split_once(' ')?;
+                let deadline = match deadline {
+                    "-" => None,
+                    at => Some(Timestamp(at.parse().ok()?)),
+                };
+                (deadline, Some(ReservationId::new(reservation).ok()?))
+            }
         };
         let payment = match line()? {
             "" => None,
@@ -130,7 +144,7 @@ impl<'a> Record<'a> {
         let item = line()?;
         let trace = Some(line()?).filter(|trace| !trace.is_empty());
         Some(Self {
-            lead,
+            token,
             state,
             outcome,
             tries,
@@ -146,14 +160,14 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// Without a position: that is not kept with it.
+    /// The booking, without its position, which is not stored with it.
     pub(super) fn booking(self, client: &ClientId) -> Booking {
         Booking {
             client: client.clone(),
-            id: self.lead.booking,
+            id: self.token.booking,
             request: self.request,
             state: self.state,
-            place: self.lead.place,
+            place: self.token.place,
             position: None,
             enqueued_at: self.enqueued_at,
             reservation: self.reservation,
@@ -164,8 +178,8 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The task that a claim of it gives.
-    pub(super) fn claimed(self, client: ClientId, fence: Fence) -> Result<Task> {
+    /// The task of its newest claim; `claimed` is the claim if the text is of before it.
+    pub(super) fn task(&self, client: &ClientId, claimed: Option<Fence>) -> Result<Task> {
         let kind = match (self.state, &self.reservation, &self.payment, self.outcome) {
             (BookingState::Queued | BookingState::Reserving, ..) => TaskKind::Reserve,
             (BookingState::Confirming, Some(reservation), Some(payment), _) => {
@@ -174,17 +188,15 @@ impl<'a> Record<'a> {
             (BookingState::Releasing, reservation, _, Some(outcome)) => {
                 TaskKind::Release { reservation: reservation.clone(), outcome }
             }
-            (state, ..) => {
-                return Err(StoreError::Unexpected(format!("a task of a booking that is {state}")));
-            }
+            (state, ..) => return Err(StoreError::unexpected("no task has the state", &state)),
         };
         Ok(Task {
             details: self.details()?,
-            client,
-            booking: self.lead.booking,
-            fence,
+            client: client.clone(),
+            booking: self.token.booking,
+            fence: claimed.unwrap_or(self.token.fence),
             kind,
-            place: self.lead.place,
+            place: self.token.place,
             attempts: self.tries,
             enqueued_at: self.enqueued_at,
             trace: self.trace.map(str::to_owned),
@@ -194,54 +206,47 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// The task of a payment that has just won, and the booking.
-    pub(super) fn won(self, client: &ClientId) -> Result<(Task, Booking)> {
-        let (Some(reservation), Some(payment)) = (self.reservation.clone(), self.payment.clone())
-        else {
-            return Err(StoreError::Unexpected("a payment won without a hold".to_owned()));
-        };
-        let task = Task {
-            client: client.clone(),
-            booking: self.lead.booking,
-            fence: self.lead.fence,
-            kind: TaskKind::Confirm { reservation, payment },
-            place: self.lead.place,
-            attempts: 0,
-            details: self.details()?,
-            enqueued_at: self.enqueued_at,
-            trace: self.trace.map(str::to_owned),
-            first: false,
-            cancelled: false,
-        };
-        Ok((task, self.booking(client)))
-    }
-
     fn details(&self) -> Result<Details> {
+        let parse = |item: &'a str| {
+            let (quantity, item) = item.split_once(' ')?;
+            Some((Quantity::new(quantity.parse().ok()?).ok()?, item))
+        };
         let (quantity, item) = match self.item {
             "" => (Quantity::ONE, ""),
-            item => item
-                .split_once(' ')
-                .and_then(|(quantity, item)| {
-                    Some((Quantity::new(quantity.parse().ok()?).ok()?, item))
-                })
-                .ok_or_else(|| StoreError::Unexpected(format!("not an item: {item}")))?,
+            item => parse(item).ok_or_else(|| StoreError::unexpected("not an item", &item))?,
         };
         Ok(Details { item: Arc::from(item), quantity, payload: Arc::from(self.payload) })
     }
 }
 
-/// What the scripts write of an outcome.
-fn outcome(letter: &str) -> Option<Outcome> {
-    match letter {
-        "e" => Some(Outcome::Expired),
-        "c" => Some(Outcome::Cancelled),
-        "f" => Some(Outcome::Failed),
-        _ => None,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn hold(line: &str) -> Option<(Option<Timestamp>, Option<ReservationId>)> {
-    let (deadline, reservation) = line.split_once(' ')?;
-    let deadline = if deadline == "-" { None } else { Some(Timestamp(deadline.parse().ok()?)) };
-    Some((deadline, Some(ReservationId::new(reservation).ok()?)))
+    #[test]
+    fn the_columns_are_those_of_the_text() {
+        let column = |name: &str| COLUMNS.iter().find(|(one, _)| *one == name).expect(name).1;
+        let (id, place) = (BookingId::from_u128(7), Place::numbered(3));
+        let token = ClaimToken { booking: id, place, fence: Fence(9) }.to_string();
+        assert_eq!(token.len(), column("TOKEN_END"));
+        assert_eq!(token[..column("BOOKING_END")], id.to_string());
+        assert_eq!(token[column("FENCE_START") - 1..], format!("{:015}", 9));
+
+        let at = format!("{:013}", 1_800_000_000_000_u64);
+        assert_eq!(at.len(), column("TIME_WIDTH"));
+        let reserved =
+            format!("{token}\nreserved   c * 042\n{at} seat 7\n\n\n{at} request\n2 stalls\n\n");
+        let found = |start: &str, end: usize| &reserved[column(start) - 1..end];
+        let stored = StoredBooking::parse(reserved.as_bytes()).expect("a booking");
+        let outcome = column("OUTCOME_AT");
+        assert_eq!(found("STATE_START", outcome - 2).trim_end(), stored.state.as_str());
+        assert_eq!((found("OUTCOME_AT", outcome), stored.outcome), ("c", Some(Outcome::Cancelled)));
+        assert_eq!(found("CLAIMED_AT", column("CLAIMED_AT")), "*");
+        assert_eq!(found("TRIES_START", column("HOLD_START") - 2), format!("{:03}", stored.tries));
+        assert_eq!(found("HOLD_START", column("DEADLINE_END")), at);
+        assert_eq!(stored.deadline, Some(stored.enqueued_at));
+
+        let queued = format!("{token}\nqueued     - - 000\n\n\n\n{at} request\n\n\n");
+        assert!(queued[column("QUEUED_REQUEST_START") - 1..].starts_with("request\n"));
+    }
 }

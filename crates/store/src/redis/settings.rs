@@ -1,84 +1,72 @@
-//! The server's own settings: what is unsafe for bookings, said in words.
+//! The server's own settings: warnings about values that are unsafe for bookings.
 
 use std::collections::HashMap;
 
-use ::redis::{Cmd, Value};
+use ::redis::Cmd;
 
-use super::decode::text;
-
-/// Asks for the settings that matter. Some services forbid it.
+/// Reads the relevant settings. Some managed services refuse it.
 pub(super) fn call() -> Cmd {
     let mut call = ::redis::cmd("CONFIG");
     call.arg("GET").arg("maxmemory-policy").arg("appendonly").arg("appendfsync");
     call
 }
 
-/// The warnings that follow from an answer.
-pub(super) fn warnings(answer: &Value) -> Vec<String> {
-    let Some(settings) = read(answer) else { return vec![unknown()] };
-    let of = |name: &str| settings.get(name).copied().unwrap_or("unknown");
+/// One warning for each unsafe setting.
+pub(super) fn warnings(settings: &HashMap<String, String>) -> Vec<String> {
+    let of = |name: &str| settings.get(name).map_or("unknown", String::as_str);
+    let (policy, appendonly, appendfsync) =
+        (of("maxmemory-policy"), of("appendonly"), of("appendfsync"));
     let mut warnings = Vec::new();
-    if of("maxmemory-policy") != "noeviction" {
+    if policy != "noeviction" {
         warnings.push(format!(
-            "maxmemory-policy is {}: Redis may throw away bookings when its memory is full; set it to noeviction",
-            of("maxmemory-policy")
+            "maxmemory-policy is {policy}: Redis may evict bookings when its memory is full; set \
+             it to noeviction"
         ));
     }
-    if of("appendonly") != "yes" {
+    if appendonly != "yes" {
         warnings.push(format!(
-            "appendonly is {}: a restart of Redis loses every booking since its last snapshot; set it to yes",
-            of("appendonly")
+            "appendonly is {appendonly}: a restart of Redis loses every booking since its last \
+             snapshot; set it to yes"
         ));
-    } else if of("appendfsync") != "always" {
+    } else if appendfsync != "always" {
         warnings.push(format!(
-            "appendfsync is {}: a crash of Redis's machine loses what was acknowledged in the last second or more; \
-             set it to always",
-            of("appendfsync")
+            "appendfsync is {appendfsync}: a crash of Redis's machine loses what was acknowledged \
+             in the last second or more; set it to always"
         ));
     }
     warnings
 }
 
-/// When the server does not tell.
-pub(super) fn unknown() -> String {
-    "Redis does not show its settings (CONFIG GET is refused): make sure that maxmemory-policy is noeviction, \
-     appendonly is yes and appendfsync is always"
+/// The warning for a server that refuses to show its settings.
+pub(super) fn hidden() -> String {
+    "Redis does not show its settings (CONFIG GET is refused): make sure that maxmemory-policy is \
+     noeviction, appendonly is yes and appendfsync is always"
         .to_owned()
-}
-
-fn read(answer: &Value) -> Option<HashMap<&str, &str>> {
-    let pair = |name, value| Some((text(name).ok()??, text(value).ok()??));
-    match answer {
-        Value::Array(values) => {
-            values.chunks_exact(2).map(|both| pair(&both[0], &both[1])).collect()
-        }
-        Value::Map(pairs) => pairs.iter().map(|(name, value)| pair(name, value)).collect(),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answer(policy: &str, appendonly: &str, appendfsync: &str) -> Value {
-        let texts =
-            ["maxmemory-policy", policy, "appendonly", appendonly, "appendfsync", appendfsync];
-        Value::Array(texts.iter().map(|text| Value::BulkString(text.as_bytes().to_vec())).collect())
-    }
-
     #[test]
-    fn safe_settings_are_passed_in_silence_and_each_unsafe_one_is_named() {
-        assert!(warnings(&answer("noeviction", "yes", "always")).is_empty());
+    fn safe_settings_give_no_warning_and_each_unsafe_one_is_named() {
+        let of = |policy: &str, appendonly: &str, appendfsync: &str| {
+            let settings = [
+                ("maxmemory-policy", policy),
+                ("appendonly", appendonly),
+                ("appendfsync", appendfsync),
+            ];
+            warnings(&settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+        };
+        assert!(of("noeviction", "yes", "always").is_empty());
         for (policy, appendonly, appendfsync, named) in [
             ("allkeys-lru", "yes", "always", "maxmemory-policy"),
             ("noeviction", "no", "everysec", "appendonly"),
             ("noeviction", "yes", "everysec", "appendfsync"),
         ] {
-            let warnings = warnings(&answer(policy, appendonly, appendfsync));
+            let warnings = of(policy, appendonly, appendfsync);
             assert_eq!(warnings.len(), 1, "{warnings:?}");
             assert!(warnings[0].starts_with(named), "{warnings:?}");
         }
-        assert_eq!(warnings(&Value::Nil), [unknown()]);
     }
 }

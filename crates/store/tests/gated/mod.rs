@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, QueueName, Refusal};
+use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, QueueName};
 use bookingq_store::memory::{MemoryConfig, MemoryStore};
 use bookingq_store::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Opened,
-    Result, Scope, Settled, Settlement, Snapshot, Store, StoreError, Swept,
+    OrRefusal, Result, Scope, Settled, Settlement, Snapshot, Store, StoreError, Swept,
 };
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -58,10 +58,7 @@ impl Gated {
 
 #[async_trait]
 impl Store for Gated {
-    async fn enqueue(
-        &self,
-        batch: Vec<Enqueue>,
-    ) -> Result<Vec<std::result::Result<Enqueued, Refusal>>> {
+    async fn enqueue(&self, batch: Vec<Enqueue>) -> Result<Vec<OrRefusal<Enqueued>>> {
         self.batches.lock().push(batch.len());
         self.gate.acquire().await.unwrap().forget();
         let failing =
@@ -96,14 +93,11 @@ impl Store for Gated {
         &self,
         batch: Vec<Confirm>,
         lease: Duration,
-    ) -> Result<Vec<std::result::Result<Confirmed, Refusal>>> {
+    ) -> Result<Vec<OrRefusal<Confirmed>>> {
         self.inner.confirm(batch, lease).await
     }
 
-    async fn cancel(
-        &self,
-        batch: Vec<Cancel>,
-    ) -> Result<Vec<std::result::Result<Booking, Refusal>>> {
+    async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<OrRefusal<Booking>>> {
         self.inner.cancel(batch).await
     }
 

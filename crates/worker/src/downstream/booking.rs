@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::breaker::Breaker;
-use super::channel::{Channels, DownstreamError};
+use super::channel::{DownstreamError, ServiceChannels};
 use super::{CallError, call};
 use crate::config::Downstream;
 
 /// The Booking Service's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum ServiceAnswer {
     /// Reserved, with this id.
     Reserved(ReservationId),
     /// Not enough stock is left.
@@ -30,7 +30,7 @@ pub enum Answer {
     Released,
 }
 
-impl Answer {
+impl ServiceAnswer {
     /// The word used in metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ impl Answer {
 #[derive(Debug)]
 pub struct BookingClient {
     queue: QueueName,
-    channels: Channels,
+    channels: ServiceChannels,
     /// Follows whether the service answers.
     pub breaker: Breaker,
 }
@@ -58,7 +58,7 @@ impl BookingClient {
     /// # Errors
     /// When the endpoint or its TLS files cannot be used.
     pub fn new(queue: QueueName, config: &Downstream) -> Result<Self, DownstreamError> {
-        let channels = Channels::new("Booking Service", config)?;
+        let channels = ServiceChannels::new("Booking Service", config)?;
         Ok(Self { queue, channels, breaker: Breaker::new() })
     }
 
@@ -71,7 +71,7 @@ impl BookingClient {
     ///
     /// # Errors
     /// [`CallError`]: the outcome is unknown, and the call must be repeated.
-    pub async fn perform(&self, task: &Task, hold: Duration) -> Result<Answer, CallError> {
+    pub async fn perform(&self, task: &Task, hold: Duration) -> Result<ServiceAnswer, CallError> {
         let answer = match &task.kind {
             TaskKind::Reserve => self.reserve(task, hold).await,
             TaskKind::Confirm { reservation, payment } => {
@@ -92,7 +92,7 @@ impl BookingClient {
         BookingServiceClient::new(self.channels.pick())
     }
 
-    async fn reserve(&self, task: &Task, hold: Duration) -> Result<Answer, CallError> {
+    async fn reserve(&self, task: &Task, hold: Duration) -> Result<ServiceAnswer, CallError> {
         let request = v1::ReserveRequest {
             booking_id: task.booking.to_string(),
             queue: self.queue.to_string(),
@@ -110,12 +110,12 @@ impl BookingClient {
                 // An id that cannot be stored counts as no answer: the reservation is released by
                 // its booking id.
                 ReservationId::new(&reserved.reservation_id)
-                    .map(Answer::Reserved)
+                    .map(ServiceAnswer::Reserved)
                     .map_err(|invalid| malformed(&invalid.to_string()))
             }
-            Some(reserve_response::Outcome::SoldOut(_)) => Ok(Answer::SoldOut),
+            Some(reserve_response::Outcome::SoldOut(_)) => Ok(ServiceAnswer::SoldOut),
             Some(reserve_response::Outcome::Rejected(rejected)) => {
-                Ok(Answer::Rejected(rejected.reason))
+                Ok(ServiceAnswer::Rejected(rejected.reason))
             }
             None => Err(malformed("ReserveResponse has no outcome")),
         }
@@ -126,7 +126,7 @@ impl BookingClient {
         task: &Task,
         reservation: &ReservationId,
         payment: &PaymentId,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<ServiceAnswer, CallError> {
         let request = v1::ConfirmRequest {
             booking_id: task.booking.to_string(),
             queue: self.queue.to_string(),
@@ -138,9 +138,9 @@ impl BookingClient {
         let mut client = self.client();
         let response = call(self.timeout(), request, |request| client.confirm(request)).await?;
         match response.outcome {
-            Some(confirm_response::Outcome::Confirmed(_)) => Ok(Answer::Confirmed),
+            Some(confirm_response::Outcome::Confirmed(_)) => Ok(ServiceAnswer::Confirmed),
             Some(confirm_response::Outcome::Rejected(rejected)) => {
-                Ok(Answer::Rejected(rejected.reason))
+                Ok(ServiceAnswer::Rejected(rejected.reason))
             }
             None => Err(malformed("ConfirmResponse has no outcome")),
         }
@@ -151,7 +151,7 @@ impl BookingClient {
         task: &Task,
         reservation: Option<&ReservationId>,
         outcome: Outcome,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<ServiceAnswer, CallError> {
         let request = v1::ReleaseRequest {
             booking_id: task.booking.to_string(),
             queue: self.queue.to_string(),
@@ -162,7 +162,7 @@ impl BookingClient {
         };
         let mut client = self.client();
         let response = call(self.timeout(), request, |request| client.release(request)).await?;
-        Ok(if response.confirmed { Answer::Confirmed } else { Answer::Released })
+        Ok(if response.confirmed { ServiceAnswer::Confirmed } else { ServiceAnswer::Released })
     }
 }
 

@@ -26,7 +26,7 @@ pub enum Circuit {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BreakerState {
     failures: u32,
     last_success: Option<Instant>,
     /// Set while open: when the next probe may go.
@@ -48,7 +48,7 @@ pub enum ServiceHealth {
 /// Counts the results of calls, and says whether more may be made.
 #[derive(Debug, Default)]
 pub struct Breaker {
-    state: Mutex<State>,
+    state: Mutex<BreakerState>,
     closed: Notify,
 }
 
@@ -82,7 +82,7 @@ impl Breaker {
     pub fn succeeded(&self, now: Instant) {
         let before = std::mem::replace(
             &mut *self.state.lock(),
-            State { last_success: Some(now), ..State::default() },
+            BreakerState { last_success: Some(now), ..BreakerState::default() },
         );
         if before.next_probe.is_some() {
             self.closed.notify_one();

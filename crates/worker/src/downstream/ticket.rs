@@ -4,7 +4,7 @@ use bookingq_core::{Details, QueueName};
 use bookingq_proto::v1;
 use bookingq_proto::v1::ticket_service_client::TicketServiceClient;
 
-use super::channel::{Channels, DownstreamError};
+use super::channel::{DownstreamError, ServiceChannels};
 use super::{CallError, call};
 use crate::config::Downstream;
 
@@ -12,7 +12,7 @@ use crate::config::Downstream;
 #[derive(Debug)]
 pub struct TicketClient {
     queue: QueueName,
-    channels: Channels,
+    channels: ServiceChannels,
 }
 
 impl TicketClient {
@@ -21,7 +21,7 @@ impl TicketClient {
     /// # Errors
     /// When the endpoint or its TLS files cannot be used.
     pub fn new(queue: QueueName, config: &Downstream) -> Result<Self, DownstreamError> {
-        Ok(Self { queue, channels: Channels::new("Ticket Service", config)? })
+        Ok(Self { queue, channels: ServiceChannels::new("Ticket Service", config)? })
     }
 
     /// Whether it is worth calling the Booking Service.

@@ -55,14 +55,14 @@ impl ClaimLoop {
     /// Claims until `stop`, then finishes the tasks in hand within `limit`, then gives the rest
     /// back.
     pub async fn run(self, stop: CancellationToken, limit: Duration) -> Finished {
-        self.executor.metrics().tasks.slots.set(self.concurrency as i64);
+        self.executor.metrics.tasks.slots.set(self.concurrency as i64);
         let slots = Arc::new(Semaphore::new(self.concurrency));
         let mut running = JoinSet::new();
         let mut retry = Retry::forever(CLAIM_BACKOFF);
         while !stop.is_cancelled() {
             while running.try_join_next().is_some() {}
             let Some(room) = self.room(&slots, &stop).await else { break };
-            match self.executor.store().store().claim(room, self.lease, self.scope).await {
+            match self.executor.store.store().claim(room, self.lease, self.scope).await {
                 Ok(claim) => {
                     retry.reset();
                     self.start(&claim, &slots, &mut running, &stop).await;
@@ -71,7 +71,7 @@ impl ClaimLoop {
                     }
                 }
                 Err(error) => {
-                    self.executor.metrics().store_failed(&error);
+                    self.executor.metrics.store_failed(&error);
                     warn!(%error, "cannot claim tasks");
                     tokio::select! { _ = retry.wait() => {}, () = stop.cancelled() => {} }
                 }
@@ -89,14 +89,14 @@ impl ClaimLoop {
                 permit = slots.acquire() => drop(permit.ok()?),
                 () = stop.cancelled() => return None,
             }
-            match self.executor.booking().breaker.admit(Instant::now(), rand::random()) {
+            match self.executor.booking.breaker.admit(Instant::now(), rand::random()) {
                 Circuit::Closed => {
                     return Some(slots.available_permits().clamp(1, MAX_STORE_BATCH));
                 }
                 Circuit::Probe => return Some(1),
                 Circuit::OpenUntil(at) => tokio::select! {
                     () = tokio::time::sleep_until(at) => {}
-                    () = self.executor.booking().breaker.closed() => {}
+                    () = self.executor.booking.breaker.closed() => {}
                     () = stop.cancelled() => return None,
                 },
             }
@@ -118,7 +118,7 @@ impl ClaimLoop {
             }
             if task.first {
                 let waited = claim.now.since(task.enqueued_at);
-                self.executor.metrics().tasks.dispatch_wait.observe(waited.as_secs_f64());
+                self.executor.metrics.tasks.dispatch_wait.observe(waited.as_secs_f64());
             }
             let Ok(slot) = Arc::clone(slots).acquire_owned().await else { return };
             let (executor, task) = (Arc::clone(&self.executor), task.clone());
@@ -156,7 +156,7 @@ impl ClaimLoop {
         info!(cut_off, "giving back the tasks that are still in hand");
         // A lease of (almost) zero: other workers claim the task at once. A call of ours that still
         // arrives does no harm, because every call is idempotent by booking id.
-        let given_back = self.executor.store().store().renew(held, Duration::from_millis(1));
+        let given_back = self.executor.store.store().renew(held, Duration::from_millis(1));
         if tokio::time::timeout(FALLBACK, given_back).await.is_err() {
             warn!("cannot give leases back; they will run out");
         }

@@ -7,7 +7,7 @@ use bookingq_core::limits::MAX_REASON_BYTES;
 use bookingq_store::{Task, TaskKind, TaskOutcome, Try};
 
 use crate::downstream::CallError;
-use crate::downstream::booking::Answer;
+use crate::downstream::booking::ServiceAnswer;
 use crate::downstream::breaker::ServiceHealth;
 
 /// The task's outcome. `chance` in [0, 1) spreads retries.
@@ -18,27 +18,27 @@ use crate::downstream::breaker::ServiceHealth;
 /// sale.
 pub fn classify(
     task: &Task,
-    answer: Result<Answer, CallError>,
+    answer: Result<ServiceAnswer, CallError>,
     health: ServiceHealth,
     retry: &RetryPolicy,
     hold: Duration,
     chance: f64,
 ) -> TaskOutcome {
     match (answer, &task.kind) {
-        (Ok(Answer::Reserved(reservation)), TaskKind::Reserve) => {
+        (Ok(ServiceAnswer::Reserved(reservation)), TaskKind::Reserve) => {
             TaskOutcome::Reserved { reservation, hold }
         }
-        (Ok(Answer::SoldOut), TaskKind::Reserve) => TaskOutcome::SoldOut,
-        (Ok(Answer::Rejected(reason)), TaskKind::Reserve) => {
+        (Ok(ServiceAnswer::SoldOut), TaskKind::Reserve) => TaskOutcome::SoldOut,
+        (Ok(ServiceAnswer::Rejected(reason)), TaskKind::Reserve) => {
             TaskOutcome::Rejected { reason: shorten(reason) }
         }
-        (Ok(Answer::Confirmed), TaskKind::Confirm { .. } | TaskKind::Release { .. }) => {
+        (Ok(ServiceAnswer::Confirmed), TaskKind::Confirm { .. } | TaskKind::Release { .. }) => {
             TaskOutcome::Confirmed
         }
-        (Ok(Answer::Rejected(reason)), TaskKind::Confirm { .. }) => {
+        (Ok(ServiceAnswer::Rejected(reason)), TaskKind::Confirm { .. }) => {
             TaskOutcome::GiveUp { reason: shorten(reason) }
         }
-        (Ok(Answer::Released), TaskKind::Release { .. }) => TaskOutcome::Released,
+        (Ok(ServiceAnswer::Released), TaskKind::Release { .. }) => TaskOutcome::Released,
         // BookingClient never returns an answer of another kind. A retry loses nothing.
         (Ok(_), _) => retry_later(task, Try::Free, retry, chance),
         (Err(error), kind) => {

@@ -15,7 +15,10 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, debug, info, warn};
 
 use super::classify::classify;
-use crate::downstream::booking::BookingClient;
+use crate::config::TaskConfig;
+use crate::downstream::CallError;
+use crate::downstream::booking::{BookingClient, ServiceAnswer};
+use crate::downstream::channel::DownstreamError;
 use crate::downstream::ticket::TicketClient;
 use crate::metrics::WorkerMetrics;
 
@@ -24,50 +27,41 @@ use crate::metrics::WorkerMetrics;
 const SETTLE_BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
 
-/// How tasks are executed.
-#[derive(Debug, Clone, Copy)]
-pub struct ExecutorConfig {
-    /// Time to pay, from the moment the reservation is recorded.
-    pub hold: Duration,
-    /// Retries.
-    pub retry: RetryPolicy,
-}
-
 /// Executes tasks, and knows which are in hand.
 pub struct Executor {
-    config: ExecutorConfig,
-    store: GroupCommit,
-    booking: BookingClient,
+    hold: Duration,
+    retry: RetryPolicy,
+    /// The store that tasks come from.
+    pub store: GroupCommit,
+    /// The Booking Service.
+    pub booking: BookingClient,
     ticket: Option<TicketClient>,
-    metrics: Arc<WorkerMetrics>,
+    /// What counts tasks.
+    pub metrics: Arc<WorkerMetrics>,
     held: Mutex<HashMap<Fence, Lease>>,
 }
 
 impl Executor {
     /// With no task in hand.
+    ///
+    /// # Errors
+    /// When an endpoint or TLS file cannot be used.
     pub fn new(
-        config: ExecutorConfig,
+        config: &TaskConfig,
         store: GroupCommit,
-        booking: BookingClient,
-        ticket: Option<TicketClient>,
         metrics: Arc<WorkerMetrics>,
-    ) -> Arc<Self> {
-        Arc::new(Self { config, store, booking, ticket, metrics, held: Mutex::default() })
-    }
-
-    /// The store that tasks come from.
-    pub fn store(&self) -> &GroupCommit {
-        &self.store
-    }
-
-    /// The Booking Service.
-    pub fn booking(&self) -> &BookingClient {
-        &self.booking
-    }
-
-    /// The metrics that count tasks.
-    pub fn metrics(&self) -> &WorkerMetrics {
-        &self.metrics
+    ) -> Result<Self, DownstreamError> {
+        let queue = || store.store().queue().clone();
+        let ticket = config.ticket.as_ref().map(|service| TicketClient::new(queue(), service));
+        Ok(Self {
+            hold: config.hold,
+            retry: config.retry,
+            booking: BookingClient::new(queue(), &config.booking)?,
+            ticket: ticket.transpose()?,
+            metrics,
+            held: Mutex::default(),
+            store,
+        })
     }
 
     /// The lease of every task in hand, for renewal.
@@ -113,12 +107,8 @@ impl Executor {
         if self.is_sold_out(task).await {
             return TaskOutcome::SoldOut;
         }
-        let ExecutorConfig { hold, retry } = &self.config;
-        let answer = self.booking.perform(task, *hold).await;
-        let outcome = answer.as_ref().map_or_else(
-            crate::downstream::CallError::as_str,
-            crate::downstream::booking::Answer::as_str,
-        );
+        let answer = self.booking.perform(task, self.hold).await;
+        let outcome = answer.as_ref().map_or_else(CallError::as_str, ServiceAnswer::as_str);
         self.count_call("booking", task.kind.as_str(), outcome, start);
         let open = f64::from(u8::from(self.booking.breaker.is_open()));
         self.metrics.tasks.circuit_open.with_label_values(&["booking"]).set(open);
@@ -126,7 +116,7 @@ impl Executor {
         if let Err(error) = &answer {
             debug!(%error, ?health, attempts = task.attempts, "the Booking Service call failed");
         }
-        classify(task, answer, health, retry, *hold, rand::random())
+        classify(task, answer, health, &self.retry, self.hold, rand::random())
     }
 
     /// Asks the Ticket Service, but only before the very first Reserve: a later one may follow a

@@ -12,4 +12,4 @@ pub mod executor;
 pub mod renewals;
 
 pub use claims::{ClaimLoop, Wake};
-pub use executor::{Executor, ExecutorConfig};
+pub use executor::Executor;

@@ -18,14 +18,14 @@ pub async fn renew_leases(executor: Arc<Executor>, lease: Duration) {
         if held.is_empty() {
             continue;
         }
-        match executor.store().store().renew(held.clone(), lease).await {
+        match executor.store.store().renew(held.clone(), lease).await {
             Ok(renewed) => {
                 for (lost, _) in held.iter().zip(renewed).filter(|(_, renewed)| !renewed) {
                     info!(client_id = %lost.client, booking_id = %lost.booking, "lost the lease of a task");
                 }
             }
             Err(error) => {
-                executor.metrics().store_failed(&error);
+                executor.metrics.store_failed(&error);
                 warn!(%error, held = held.len(), "cannot renew leases");
             }
         }

@@ -1,46 +1,44 @@
-//! The gRPC service: parses requests, calls the store through group commit, responds.
+//! The gRPC service: one method for each RPC. A method parses its request, calls the store through
+//! group commit, and responds.
 
-mod confirm;
-mod enqueue;
-pub mod limits;
-mod observe;
 pub mod parse;
-mod queue;
-mod status;
+mod reader;
 mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::Booking;
-use bookingq_follow::FollowedQueue;
-use bookingq_proto::error::ApiError;
+use bookingq_proto::convert::{duration, timestamp};
+use bookingq_proto::error::{ApiError, reason_word};
 use bookingq_proto::v1::booking_worker_service_server::BookingWorkerService;
-use bookingq_proto::{convert, v1};
+use bookingq_proto::v1::{self, enqueue_result};
 use bookingq_serve::trace;
-use bookingq_store::StoreError;
 use bookingq_store::group::GroupCommit;
+use bookingq_store::{Confirmed, Enqueued, Task};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
+use tracing::{Instrument as _, debug};
 
-use crate::metrics::WorkerMetrics;
 use crate::processing::{Executor, Wake};
-use limits::ConcurrencyLimits;
 use parse::Parser;
+pub use reader::BookingReader;
 
-/// All that the handlers share.
+/// All that the methods share.
 pub struct WorkerService {
     /// Reads requests.
     pub parser: Parser,
+    /// Reads and shows bookings.
+    pub reader: Arc<BookingReader>,
     /// The store.
     pub store: GroupCommit,
-    /// Limits requests and streams in progress.
-    pub limits: ConcurrencyLimits,
-    /// Positions, pace and subscribers.
-    pub followed: Arc<FollowedQueue>,
-    /// What is counted.
-    pub metrics: Arc<WorkerMetrics>,
+    /// Limits requests in progress.
+    pub requests: Semaphore,
+    /// Limits open streams.
+    pub watches: Arc<Semaphore>,
     /// Executes confirmations.
     pub executor: Arc<Executor>,
     /// Confirmations in progress: they outlive the request that started them.
@@ -53,58 +51,42 @@ pub struct WorkerService {
     pub draining: CancellationToken,
 }
 
-/// Cheap to clone: what tonic needs for each connection.
-#[derive(Clone)]
-pub struct Handlers(Arc<WorkerService>);
-
-impl Handlers {
-    /// Around one service.
-    pub fn new(service: WorkerService) -> Self {
-        Self(Arc::new(service))
-    }
-}
-
-impl WorkerService {
-    fn show(&self, booking: &Booking) -> v1::Booking {
-        let eta = booking.position.and_then(|position| self.followed.line.eta(position));
-        convert::booking(self.parser.queue(), booking, eta)
-    }
-
-    /// The error of a request whose store call failed.
-    fn store_error(&self, error: StoreError) -> ApiError {
-        self.metrics.store_failed(&error);
-        match error {
-            StoreError::Overloaded { .. } => {
-                ApiError::Overloaded { retry_after: Duration::from_secs(1) }
-            }
-            error => ApiError::StoreUnavailable { cause: error.to_string() },
-        }
-    }
-}
+type RpcResult<R> = Result<Response<R>, Status>;
 
 #[tonic::async_trait]
-impl BookingWorkerService for Handlers {
+impl BookingWorkerService for WorkerService {
     async fn enqueue(
         &self,
         request: Request<v1::EnqueueRequest>,
-    ) -> Result<Response<v1::EnqueueResponse>, Status> {
-        let trace = trace::incoming(request.metadata());
-        self.0.observed("Enqueue", self.0.enqueue(request.into_inner(), trace)).await
+    ) -> RpcResult<v1::EnqueueResponse> {
+        let enqueue = async {
+            let trace = trace::incoming(request.metadata());
+            let enqueue = self.parser.enqueue(request.get_ref(), trace)?;
+            let enqueued = self.store.enqueue(enqueue).await;
+            let Enqueued { booking, existing } = self.reader.checked(enqueued)??;
+            self.wake.notify_one();
+            Ok(v1::EnqueueResponse { booking: Some(self.reader.show(&booking)), existing })
+        };
+        self.observed("Enqueue", enqueue).await
     }
 
     async fn enqueue_batch(
         &self,
         request: Request<v1::EnqueueBatchRequest>,
-    ) -> Result<Response<v1::EnqueueBatchResponse>, Status> {
-        let trace = trace::incoming(request.metadata());
-        self.0.observed("EnqueueBatch", self.0.enqueue_batch(request.into_inner(), trace)).await
+    ) -> RpcResult<v1::EnqueueBatchResponse> {
+        self.observed("EnqueueBatch", self.enqueue_all(&request)).await
     }
 
     async fn get_status(
         &self,
         request: Request<v1::GetStatusRequest>,
-    ) -> Result<Response<v1::GetStatusResponse>, Status> {
-        self.0.observed("GetStatus", self.0.get_status(request.into_inner())).await
+    ) -> RpcResult<v1::GetStatusResponse> {
+        let status = async {
+            let v1::GetStatusRequest { queue, client_id } = request.get_ref();
+            let booking = self.reader.newest(self.parser.client(queue, client_id)?).await?;
+            Ok(v1::GetStatusResponse { booking: Some(self.reader.show(&booking)) })
+        };
+        self.observed("GetStatus", status).await
     }
 
     type WatchStatusStream = watch::WatchStream;
@@ -112,29 +94,165 @@ impl BookingWorkerService for Handlers {
     async fn watch_status(
         &self,
         request: Request<v1::WatchStatusRequest>,
-    ) -> Result<Response<Self::WatchStatusStream>, Status> {
-        let service = Arc::clone(&self.0);
-        self.0.observed("WatchStatus", watch::open(service, request.into_inner())).await
+    ) -> RpcResult<Self::WatchStatusStream> {
+        let open = async {
+            let v1::WatchStatusRequest { queue, client_id } = request.get_ref();
+            let client = self.parser.client(queue, client_id)?;
+            let permit = Arc::clone(&self.watches).try_acquire_owned();
+            let permit = permit.map_err(|_| ApiError::overloaded())?;
+            let reader = Arc::clone(&self.reader);
+            watch::open(reader, client, self.draining.clone(), permit).await
+        };
+        self.observed("WatchStatus", open).await
     }
 
-    async fn cancel(
-        &self,
-        request: Request<v1::CancelRequest>,
-    ) -> Result<Response<v1::CancelResponse>, Status> {
-        self.0.observed("Cancel", self.0.cancel(request.into_inner())).await
+    async fn cancel(&self, request: Request<v1::CancelRequest>) -> RpcResult<v1::CancelResponse> {
+        let cancel = async {
+            let cancelled = self.store.cancel(self.parser.cancel(request.get_ref())?).await;
+            let booking = self.reader.checked(cancelled)??;
+            self.wake.notify_one();
+            Ok(v1::CancelResponse { booking: Some(self.reader.show(&booking)) })
+        };
+        self.observed("Cancel", cancel).await
     }
 
+    /// The store decides whether the payment is in time. The confirmation at the Booking Service is
+    /// then a task like any other: this worker executes it at once, it continues when the caller
+    /// disconnects, and another worker claims it when this one dies.
     async fn confirm_payment(
         &self,
         request: Request<v1::ConfirmPaymentRequest>,
-    ) -> Result<Response<v1::ConfirmPaymentResponse>, Status> {
-        self.0.observed("ConfirmPayment", self.0.confirm_payment(request.into_inner())).await
+    ) -> RpcResult<v1::ConfirmPaymentResponse> {
+        let confirm = async {
+            let confirm = self.parser.confirm(request.get_ref())?;
+            let confirmed = self.store.confirm(confirm, self.lease).await;
+            let booking = match self.reader.checked(confirmed)?? {
+                Confirmed::Won(task, booking) => self.execute(*task, booking).await,
+                Confirmed::Repeated(booking) => booking,
+            };
+            Ok(v1::ConfirmPaymentResponse { booking: Some(self.reader.show(&booking)) })
+        };
+        self.observed("ConfirmPayment", confirm).await
     }
 
     async fn get_queue(
         &self,
         request: Request<v1::GetQueueRequest>,
-    ) -> Result<Response<v1::GetQueueResponse>, Status> {
-        self.0.observed("GetQueue", self.0.get_queue(request.into_inner())).await
+    ) -> RpcResult<v1::GetQueueResponse> {
+        self.observed("GetQueue", self.queue(request.into_inner())).await
     }
+}
+
+impl WorkerService {
+    /// Executes one request within the concurrency limit, and counts it.
+    async fn observed<R>(
+        &self,
+        method: &'static str,
+        work: impl Future<Output = Result<R, ApiError>>,
+    ) -> RpcResult<R> {
+        let start = Instant::now();
+        let result = match self.requests.try_acquire() {
+            Ok(_permit) => work.await,
+            Err(_) => Err(ApiError::overloaded()),
+        };
+        let metrics = &self.reader.metrics.server;
+        let reason = result.as_ref().map_or_else(|error| reason_word(error.reason()), |_| "OK");
+        metrics.requests.with_label_values(&[method, reason]).inc();
+        metrics.duration.with_label_values(&[method]).observe(start.elapsed().as_secs_f64());
+        result.map(Response::new).map_err(|error| {
+            debug!(method, %error, "refused");
+            error.into()
+        })
+    }
+
+    async fn enqueue_all(
+        &self,
+        request: &Request<v1::EnqueueBatchRequest>,
+    ) -> Result<v1::EnqueueBatchResponse, ApiError> {
+        let trace = trace::incoming(request.metadata());
+        let requests = &request.get_ref().requests;
+        Parser::check_batch(requests.len())?;
+        let (mut valid, mut refused) = (Vec::with_capacity(requests.len()), Vec::new());
+        for (index, request) in requests.iter().enumerate() {
+            match self.parser.enqueue(request, trace.clone()) {
+                Ok(enqueue) => valid.push(enqueue),
+                Err(error) => refused.push((index, error)),
+            }
+        }
+        // The caller has already made a batch: it bypasses group commit.
+        let enqueued = self.reader.checked(self.store.store().enqueue(valid).await)?;
+        self.wake.notify_one();
+        let mut results: Vec<_> = enqueued
+            .into_iter()
+            .map(|enqueued| match enqueued {
+                Ok(Enqueued { booking, existing }) => {
+                    let booking = Some(self.reader.show(&booking));
+                    enqueue_result::Result::Response(v1::EnqueueResponse { booking, existing })
+                }
+                Err(refusal) => enqueue_error(&refusal.into()),
+            })
+            .collect();
+        // In ascending order, so that each index is the one in the request.
+        for (index, error) in refused {
+            results.insert(index.min(results.len()), enqueue_error(&error));
+        }
+        let results = results.into_iter().map(|result| v1::EnqueueResult { result: Some(result) });
+        Ok(v1::EnqueueBatchResponse { results: results.collect() })
+    }
+
+    /// Confirms at the Booking Service, and waits at most as long as one call to it may take.
+    async fn execute(&self, task: Task, won: Booking) -> Booking {
+        let executor = Arc::clone(&self.executor);
+        let limit = executor.booking.timeout();
+        let open = executor.booking.breaker.is_open();
+        let client = won.client.clone();
+        let work = async move {
+            // While the circuit is open, only the claim loop's probes call the service.
+            if open { executor.hand_back(&task).await } else { executor.run(task).await }
+        };
+        let running = self.confirmations.spawn(work.in_current_span());
+        if open || tokio::time::timeout(limit, running).await.is_err() {
+            return won;
+        }
+        self.wake.notify_one();
+        // The payment has won, whatever this reading returns.
+        let now = self.store.status(client).await.ok().flatten();
+        now.filter(|booking| booking.id == won.id).unwrap_or(won)
+    }
+
+    async fn queue(&self, request: v1::GetQueueRequest) -> Result<v1::GetQueueResponse, ApiError> {
+        self.parser.check_queue(&request.queue)?;
+        let snapshot = self.reader.checked(self.store.store().snapshot().await)?;
+        let totals = snapshot.totals;
+        Ok(v1::GetQueueResponse {
+            queue: request.queue,
+            admission: v1::Admission::from(snapshot.admission).into(),
+            backlog: snapshot.backlog,
+            in_flight: snapshot.in_flight,
+            holds: snapshot.holds,
+            now_serving: snapshot.front.map_or(0, |(place, _)| place.number.get()),
+            oldest_wait: snapshot.front.map(|(_, joined)| duration(snapshot.now.since(joined))),
+            rate: self.reader.followed.line.rate(),
+            totals: Some(v1::QueueTotals {
+                enqueued: totals.enqueued,
+                dispatched: totals.dispatched,
+                reserved: totals.reserved,
+                confirmed: totals.confirmed,
+                expired: totals.expired,
+                cancelled: totals.cancelled,
+                sold_out: totals.sold_out,
+                rejected: totals.rejected,
+                failed: totals.failed,
+            }),
+            now: Some(timestamp(snapshot.now)),
+        })
+    }
+}
+
+fn enqueue_error(error: &ApiError) -> enqueue_result::Result {
+    enqueue_result::Result::Error(v1::EnqueueError {
+        reason: error.reason().into(),
+        message: error.to_string(),
+        field: error.field().to_owned(),
+    })
 }

@@ -3,26 +3,28 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bookingq_core::{Booking, BookingState, ClientId, Event, Refusal};
+use bookingq_core::{Booking, BookingState, ClientId, Event};
 use bookingq_follow::{Subscription, WatchUpdate};
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1;
 use futures::Stream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::WorkerService;
+use super::reader::BookingReader;
 
 /// The response stream.
 pub type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchStatusResponse, Status>> + Send>>;
 
 /// One open stream.
-struct OpenWatch {
-    service: Arc<WorkerService>,
+struct BookingWatch {
+    reader: Arc<BookingReader>,
     client: ClientId,
     subscription: Subscription,
     shown: Booking,
     stage: Stage,
+    draining: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -37,37 +39,36 @@ enum Stage {
     Ended,
 }
 
-/// Opens a stream.
+/// Opens a stream, which ends when the worker is `draining`.
 ///
 /// # Errors
-/// `BOOKING_NOT_FOUND` if the client has none; `OVERLOADED` if too many watch.
+/// `BOOKING_NOT_FOUND` if the client has no booking.
 pub(super) async fn open(
-    service: Arc<WorkerService>,
-    request: v1::WatchStatusRequest,
+    reader: Arc<BookingReader>,
+    client: ClientId,
+    draining: CancellationToken,
+    permit: OwnedSemaphorePermit,
 ) -> Result<WatchStream, ApiError> {
-    let client = service.parser.client(&request.queue, &request.client_id)?;
-    let permit = service.limits.watch()?;
     // Subscribe before the first reading, so that no event in between is missed.
-    let subscription = service.followed.hub.subscribe(&client);
-    let found =
-        service.store.status(client.clone()).await.map_err(|error| service.store_error(error))?;
-    let shown = found.ok_or(Refusal::BookingNotFound)?;
-    service.metrics.server.watches.set(service.followed.hub.len() as i64);
+    let subscription = reader.followed.hub.subscribe(&client);
+    let shown = reader.newest(client.clone()).await?;
+    reader.metrics.server.watches.set(reader.followed.hub.len() as i64);
+    let stage = Stage::First;
     let watch =
-        OpenWatch { service, client, subscription, shown, stage: Stage::First, _permit: permit };
+        BookingWatch { reader, client, subscription, shown, stage, draining, _permit: permit };
     Ok(Box::pin(futures::stream::unfold(watch, |mut watch| async move {
         let item = watch.next().await?;
         Some((item, watch))
     })))
 }
 
-impl OpenWatch {
+impl BookingWatch {
     async fn next(&mut self) -> Option<Result<v1::WatchStatusResponse, Status>> {
         match self.stage {
             Stage::Ended => return None,
             Stage::First => self.stage = Stage::Following,
             Stage::Following => {
-                let draining = self.service.draining.clone();
+                let draining = self.draining.clone();
                 let changed = tokio::select! {
                     changed = self.changed() => changed,
                     () = draining.cancelled() => Err(draining_status()),
@@ -83,7 +84,7 @@ impl OpenWatch {
         }
         let queued = self.shown.state == BookingState::Queued;
         self.subscription.follow_position(queued.then_some(self.shown.place));
-        Some(Ok(v1::WatchStatusResponse { booking: Some(self.service.show(&self.shown)) }))
+        Some(Ok(v1::WatchStatusResponse { booking: Some(self.reader.show(&self.shown)) }))
     }
 
     /// Waits until `shown` is something new.
@@ -100,10 +101,7 @@ impl OpenWatch {
                     }
                 }
                 Some(WatchUpdate::Event(event)) => {
-                    if self.is_known(&event) {
-                        continue;
-                    }
-                    if self.apply(&event) || self.read().await? {
+                    if !self.is_known(&event) && (self.apply(&event) || self.read().await?) {
                         return Ok(());
                     }
                 }
@@ -112,9 +110,7 @@ impl OpenWatch {
                         return Ok(());
                     }
                 }
-                None => {
-                    return Err(draining_status());
-                }
+                None => return Err(draining_status()),
             }
         }
     }
@@ -145,9 +141,7 @@ impl OpenWatch {
 
     /// Reads the booking from the store. Returns whether it has changed.
     async fn read(&mut self) -> Result<bool, Status> {
-        let found = self.service.store.status(self.client.clone()).await;
-        let found = found.map_err(|error| Status::from(self.service.store_error(error)))?;
-        let found = found.ok_or_else(|| Status::from(ApiError::from(Refusal::BookingNotFound)))?;
+        let found = self.reader.newest(self.client.clone()).await?;
         let new = found != self.shown;
         self.shown = found;
         Ok(new)
@@ -158,9 +152,9 @@ fn draining_status() -> Status {
     Status::unavailable("this worker is draining: reopen the stream on another one")
 }
 
-impl Drop for OpenWatch {
+impl Drop for BookingWatch {
     fn drop(&mut self) {
         // The subscription is still counted while this runs.
-        self.service.metrics.server.watches.set(self.service.followed.hub.len() as i64 - 1);
+        self.reader.metrics.server.watches.set(self.reader.followed.hub.len() as i64 - 1);
     }
 }

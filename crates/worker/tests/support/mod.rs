@@ -14,12 +14,11 @@ use bookingq_core::backoff::RetryPolicy;
 use bookingq_proto::error::reason_of;
 use bookingq_proto::v1;
 use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
-use bookingq_serve::tls::ClientTls;
 use bookingq_sim::booking::BookingSim;
 use bookingq_sim::spec::BookingSpec;
 use bookingq_store::Store;
 use bookingq_store::StoreConfig;
-use bookingq_worker::config::Downstream;
+use bookingq_worker::config::{Downstream, TaskConfig};
 use bookingq_worker::{Worker, WorkerConfig, WorkerHandle};
 use tonic::Status;
 use tonic::transport::Channel;
@@ -35,7 +34,7 @@ pub fn local() -> SocketAddr {
 
 pub fn downstream(address: SocketAddr) -> Downstream {
     let timeout = Duration::from_millis(300);
-    Downstream { endpoint: format!("http://{address}"), timeout, tls: ClientTls::default() }
+    Downstream { timeout, ..Downstream::new(format!("http://{address}")) }
 }
 
 /// One queue with everything around it.
@@ -57,13 +56,16 @@ impl World {
     pub fn config(&self, id: &str) -> WorkerConfig {
         let backoff =
             Backoff { initial: Duration::from_millis(10), max: Duration::from_millis(50) };
-        WorkerConfig {
-            booking: downstream(self.booking.address()),
+        let tasks = TaskConfig {
             hold: Duration::from_secs(60),
             lease: Duration::from_secs(1),
+            retry: RetryPolicy { attempts: 3, backoff },
+            ..TaskConfig::new(downstream(self.booking.address()))
+        };
+        WorkerConfig {
+            tasks,
             linger: Duration::from_millis(50),
             grace: Duration::from_secs(5),
-            retry: RetryPolicy { attempts: 3, backoff },
             ..WorkerConfig::new(id, local(), String::new())
         }
     }

@@ -1,31 +1,25 @@
 //! A cluster, through kubectl and helm: whatever KUBECONFIG points at.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use crate::prerequisites::HELM;
+use crate::shell;
 use crate::within::{self, Look, until};
-use crate::{shell, tree};
 
 /// One request to the API server.
 const REQUEST: Duration = Duration::from_secs(30);
 /// What a wait of kubectl or helm may take beyond its own time-out.
 const BEYOND: Duration = Duration::from_secs(15);
 
-const HELM: &str = "Helm 3 is missing; install it (https://helm.sh/docs/intro/install), or with Go: \
-                    go install helm.sh/helm/v3/cmd/helm@v3.22.0";
-const KUBECTL: &str = "kubectl is missing; install it: https://kubernetes.io/docs/tasks/tools/";
-
 /// Fails, with what to install, if the tools are missing.
 pub fn check_tools() -> Result<()> {
-    for (tool, help) in [("kubectl", KUBECTL), ("helm", HELM)] {
-        if !shell::has(tool) {
-            bail!("{help}");
-        }
+    if !shell::has("kubectl") {
+        bail!("kubectl is missing; install it: https://kubernetes.io/docs/tasks/tools/");
     }
-    Ok(())
+    HELM.require()
 }
 
 /// kubectl with these words; its output.
@@ -93,8 +87,5 @@ pub fn wait_until_gone(what: &str, words: &[&str], limit: Duration) -> Result<()
 }
 
 fn call(program: &str, words: &[&str], input: Option<&str>, limit: Duration) -> Result<String> {
-    let mut command = Command::new(program);
-    command.current_dir(tree::root()).args(words);
-    let line = shell::show(&command);
-    within::run(&mut command, input, limit)?.well(&line)
+    within::run(&[&[program], words].concat(), input, limit)
 }

@@ -1,11 +1,12 @@
-//! A kept history before a judge that we did not write: Porcupine, by way of the models in
+//! Checks a recorded history with an independent checker: Porcupine, with the models in
 //! `tests/linearizable`.
 
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
+use crate::prerequisites::GO;
 use crate::{shell, tree};
 
 /// The module with the models.
@@ -13,9 +14,7 @@ const MODULE: &str = "tests/linearizable";
 
 /// Fails when the history is not linearizable.
 pub fn run(history: &Path) -> Result<()> {
-    if !shell::has("go") {
-        bail!("--linearize needs Go 1.25 or newer (https://go.dev/dl/) on the PATH");
-    }
+    GO.require()?;
     let history =
         history.canonicalize().with_context(|| format!("cannot read {}", history.display()))?;
     let program = tree::root().join("target/linearizable");

@@ -8,8 +8,10 @@ use bookingq_core::{
     Admission, Booking, BookingId, BookingState as S, ClientId, Event, EventSeq, Fence,
     Outcome as Follows, PaymentId, Place, RequestId, Timestamp,
 };
-use bookingq_crowd::call::{CallAnswer, CallKind, RecordedCall, Shown};
-use bookingq_sim::ledger::{Calls, Entry, LedgerCopy, Standing, Totals as Tickets};
+use bookingq_crowd::call::{BookingSnapshot, CallAnswer, CallKind, RecordedCall};
+use bookingq_sim::ledger::{
+    LedgerCalls, LedgerCopy, LedgerEntry, LedgerState, LedgerTotals as Tickets,
+};
 use bookingq_store::{Snapshot, Totals};
 
 use crate::{Answers, AuditLog, Evidence, Moment, Violations};
@@ -39,8 +41,8 @@ pub(super) fn request() -> RequestId {
     RequestId::new("r").unwrap()
 }
 
-pub(super) fn shown(number: u64, state: S) -> Shown {
-    Shown {
+pub(super) fn shown(number: u64, state: S) -> BookingSnapshot {
+    BookingSnapshot {
         booking: id(number),
         request: request(),
         place: Place::numbered(number),
@@ -83,7 +85,8 @@ impl World {
         for number in 1..=2 {
             world.event(number, 200, Some(S::Reserving), S::Reserved, number);
         }
-        let hold = Shown { deadline_ms: Some(EPOCH + 200 + HOLD), ..shown(1, S::Reserved) };
+        let hold =
+            BookingSnapshot { deadline_ms: Some(EPOCH + 200 + HOLD), ..shown(1, S::Reserved) };
         world.call(1, 300_000, CallKind::Status, CallAnswer::Ok(hold));
         world.event(1, 400, Some(S::Reserved), S::Confirming, 3);
         world.event(1, 450, Some(S::Confirming), S::Confirmed, 3);
@@ -96,8 +99,8 @@ impl World {
         world.event(2, 210 + HOLD, Some(S::Releasing), S::Releasing, 4).outcome =
             Some(Follows::Expired);
         world.event(2, 220 + HOLD, Some(S::Releasing), S::Expired, 4);
-        world.entry(1, Standing::Confirmed);
-        world.entry(2, Standing::Released);
+        world.entry(1, LedgerState::Confirmed);
+        world.entry(2, LedgerState::Released);
         world.ledger.totals =
             Tickets { stock: 9, available: 8, confirmed: 1, ..Tickets::default() };
         world.stored(1, S::Confirmed).payment = Some(PaymentId::new("card").unwrap());
@@ -160,18 +163,18 @@ impl World {
         self.bookings.last_mut().unwrap()
     }
 
-    pub(super) fn entry(&mut self, number: u64, standing: Standing) {
-        self.ledger.entries.push(Entry {
+    pub(super) fn entry(&mut self, number: u64, state: LedgerState) {
+        self.ledger.entries.push(LedgerEntry {
             booking_id: id(number).to_string().into(),
             queue: "faults".into(),
             client_id: client(number).as_str().into(),
             quantity: 1,
-            standing,
+            state,
             reservation_id: Some("name".into()),
             reservations: 1,
-            calls: Calls {
+            calls: LedgerCalls {
                 reserve: 1,
-                confirm: u64::from(standing == Standing::Confirmed),
+                confirm: u64::from(state == LedgerState::Confirmed),
                 release: 0,
             },
         });

@@ -1,32 +1,37 @@
--- Put in front of the scripts that look at more of a booking than its fixed lines.
+-- Loaded in front of the scripts that parse more of a booking than its two fixed lines.
 
--- By comparison and not by tables, which would be built anew for each call.
+-- Compares instead of using a table, which every call would build again.
 local function is_final(name)
   return name == 'confirmed' or name == 'sold_out' or name == 'rejected'
     or name == 'expired' or name == 'cancelled' or name == 'failed'
 end
 
--- The booking in hand: its text, what its second line says, and where the lines end that every booking has.
-local value, state, outcome, mark, tries
+-- The current booking: its text, the fields of its second line, and the columns of the line ends
+-- that every booking has.
+local value, state, outcome, claimed, tries
 local hold_end, payment_end, reason_end, request_end
 
--- Takes a booking in hand. Returns its state; nothing if it is none or damaged. Such a one is dropped from the set that named
--- it, or replaced by the next Enqueue, so that it never stops the queue.
+-- Makes a text the current booking. Returns its state, or nil if the text is absent or corrupt. The
+-- script then drops the member that named it, or Enqueue replaces it: it never stops the queue.
 local function take(found)
   value = found or ''
-  state, outcome, mark, tries, hold_end, payment_end, reason_end, request_end = match(value,
-    '^([%l_]+) *([%-ecf]) ([%-%*]) (%d%d%d)\n[^\n]*()\n[^\n]*()\n[^\n]*()\n%d+ [^\n]+()\n', 67)
-  local fits = state and match(value, '^%x+%-%x+%-%x+%-%x+%-%x+() %d+ %d+\n') == 37 and sub(value, 50, 50) == ' '
-    and sub(value, 66, 66) == '\n' and sub(value, 85, 85) == '\n'
+  state, outcome, claimed, tries, hold_end, payment_end, reason_end, request_end = match(value,
+    '^([%l_]+) *([%-ecf]) ([%-%*]) (%d%d%d)\n[^\n]*()\n[^\n]*()\n[^\n]*()\n%d+ [^\n]+()\n',
+    STATE_START)
+  local fits = state
+    and match(value, '^%x+%-%x+%-%x+%-%x+%-%x+() %d+ %d+\n') == BOOKING_END + 1
+    and sub(value, FENCE_START - 1, FENCE_START - 1) == ' '
+    and sub(value, STATE_START - 1, STATE_START - 1) == '\n'
+    and sub(value, HOLD_START - 1, HOLD_START - 1) == '\n'
     and (state == 'queued' or state == 'reserving' or is_final(state)
       or (state == 'releasing' and outcome ~= '-')
-      -- These have a hold, which begins with a deadline.
-      or ((state == 'reserved' or state == 'confirming') and find(value, '^%d', 86)))
+      -- These two have a hold, which starts with its deadline.
+      or ((state == 'reserved' or state == 'confirming') and find(value, '^%d', HOLD_START)))
   if not fits then state = nil end
   return state
 end
 
--- Writes bookings that have ended: key, booking, key, booking. Their retention starts.
+-- Writes final bookings (key, booking, key, booking ...) and starts their retention.
 local function retain(finals)
   for n = 1, #finals, 2 do call('SET', finals[n], finals[n + 1], 'PX', ARGV[2]) end
 end

@@ -1,28 +1,31 @@
--- Clients leave: the line at once, a task in hand by a mark on it, a hold by a release that is due now.
--- ARGV     for each client: client, booking id or ''
--- Returns  for each client a row as it is now, or a refusal: 'not_found' or 'final <state>'
+-- Cancels bookings. A queued one ends at once, a reserving one gets the outcome `cancelled`, and a
+-- reserved one becomes a release that is due now.
+-- KEYS     prelude.lua
+-- ARGV     for each client from 3 on: client, booking id or ''
+-- Returns  for each client: { booking, false }, or 'not_found', or 'final <state>'
 -- Cost     O(log N) for each client; at most 256 clients.
--- Repeat   Finds what it did before and changes nothing.
-local keys, kept, finals, left, unheld, leased, events, reply = {}, {}, {}, {}, {}, {}, {}, {}
+-- Repeat   Changes nothing.
+local keys, writes, finals, leavers, unheld, leased, events, reply = {}, {}, {}, {}, {}, {}, {}, {}
 
 for at = 3, #ARGV, 2 do keys[(at - 1) / 2] = STATUS .. ARGV[at] end
 local values = call('MGET', unpack(keys))
 for n = 1, #keys do
   local client, booking = ARGV[2 * n + 1], ARGV[2 * n + 2]
   local answer, change, new
-  if not take(values[n]) or (booking ~= '' and sub(value, 1, 36) ~= booking) then
+  if not take(values[n]) or (booking ~= '' and sub(value, 1, BOOKING_END) ~= booking) then
     answer = 'not_found'
   elseif state == 'queued' then
-    new = sub(value, 1, 66) .. 'cancelled  - - 000' .. sub(value, 85, request_end) .. '\n\n'
+    new = sub(value, 1, STATE_START - 1) .. 'cancelled  - - 000'
+      .. sub(value, HOLD_START - 1, request_end) .. '\n\n'
     finals[#finals + 1], finals[#finals + 2] = keys[n], new
-    left[#left + 1] = client
+    leavers[#leavers + 1] = client
     change = 'queued>cancelled -'
   elseif state == 'reserving' then
-    new = sub(value, 1, 77) .. 'c' .. sub(value, 79)
-    kept[#kept + 1], kept[#kept + 2] = keys[n], new
+    new = sub(value, 1, OUTCOME_AT - 1) .. 'c' .. sub(value, OUTCOME_AT + 1)
+    writes[#writes + 1], writes[#writes + 2] = keys[n], new
   elseif state == 'reserved' then
-    new = sub(value, 1, 66) .. 'releasing  c - 000' .. sub(value, 85)
-    kept[#kept + 1], kept[#kept + 2] = keys[n], new
+    new = sub(value, 1, STATE_START - 1) .. 'releasing  c - 000' .. sub(value, HOLD_START - 1)
+    writes[#writes + 1], writes[#writes + 2] = keys[n], new
     unheld[#unheld + 1] = client
     leased[#leased + 1], leased[#leased + 2] = moment, client
     change = 'reserved>releasing cancelled'
@@ -32,17 +35,17 @@ for n = 1, #keys do
     answer = 'final ' .. state
   end
   if change then
-    local told = #events
-    events[told + 1], events[told + 2], events[told + 3] = client, change, sub(value, 1, 65)
+    local at = #events
+    events[at + 1], events[at + 2], events[at + 3] = client, change, sub(value, 1, TOKEN_END)
   end
   reply[n] = answer or { new, false }
 end
 
-if kept[1] then call('MSET', unpack(kept)) end
+if writes[1] then call('MSET', unpack(writes)) end
 retain(finals)
-if left[1] then
-  call('ZREM', QUEUE, unpack(left))
-  call('HINCRBY', STATS, 'cancelled', text(#left))
+if leavers[1] then
+  call('ZREM', QUEUE, unpack(leavers))
+  call('HINCRBY', STATS, 'cancelled', text(#leavers))
 end
 if unheld[1] then call('ZREM', TIMEOUTS, unpack(unheld)) end
 zadd(LEASES, leased)

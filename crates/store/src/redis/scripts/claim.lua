@@ -1,24 +1,28 @@
--- Gives tasks: what is due, earliest lease end first, then the front of the line.
--- ARGV     3 how many at most   4 lease, ms   5 'everything', or 'due_only' to leave the line alone
--- Returns  { now, next due in ms or false, 1 if the line still has somebody, task... }, 3 values for each task: client, lead,
---          the booking as it was before the claim
--- Cost     O(log N) for each task; at most 256 tasks. Members without a readable booking are dropped and counted.
--- Repeat   A repeat claims other tasks; those of a lost answer come back when their lease ends.
+-- Claims tasks: due ones first, earliest lease end first, then the front of the line.
+-- KEYS     prelude.lua
+-- ARGV     3 most tasks   4 lease, ms   5 'everything', or 'due_only' to leave the line alone
+-- Returns  { now, next due in ms or false, 1 if the line still has bookings, task... }
+--          A task is 3 values: client, claim token, the booking before the claim.
+-- Cost     O(log N) for each task; at most 256 tasks. Members without a readable booking are
+--          dropped and counted.
+-- Repeat   Claims other tasks. The tasks of a lost answer are due again when their lease ends.
 local max, lease_end = tonumber(ARGV[3]), format('%013d', now + ARGV[4])
 local counts = call('HMGET', STATS, 'claimed', 'entries', 'dispatched')
 local before = tonumber(counts[1] or '0')
 local given, reclaimed, dispatched = 0, 0, 0
-local kept, leased, gone, events, reply = {}, {}, {}, {}, { now, false, 0 }
+local writes, leased, gone, events, reply = {}, {}, {}, {}, { now, false, 0 }
 
--- A claim of a booking: `line` becomes its second line, up to the tries; `change` and `why` are what the outbox says of it.
+-- Claims a booking: `line` replaces its second line up to the tries; `change` and `why` go into the
+-- event.
 local function give(client, key, was, line, change, why)
   given = given + 1
-  local lead = sub(was, 1, 50) .. format('%015d', before + given)
+  local token = sub(was, 1, FENCE_START - 1) .. format('%015d', before + given)
   local two, three = 2 * given, 3 * given
-  kept[two - 1], kept[two] = key, lead .. line .. sub(was, 82)
+  writes[two - 1], writes[two] = key, token .. line .. sub(was, TRIES_START)
   leased[two - 1], leased[two] = lease_end, client
-  events[three - 2], events[three - 1], events[three] = client, change, why and lead .. ' ' .. why or lead
-  reply[three + 1], reply[three + 2], reply[three + 3] = client, lead, was
+  events[three - 2], events[three - 1], events[three] =
+    client, change, why and token .. ' ' .. why or token
+  reply[three + 1], reply[three + 2], reply[three + 3] = client, token, was
 end
 
 local function keys_of(clients)
@@ -33,13 +37,14 @@ if due[1] then
   local values = call('MGET', unpack(keys))
   for n = 1, #due do
     if take(values[n]) == 'reserving' or state == 'confirming' or state == 'releasing' then
-      if mark == '*' then reclaimed = reclaimed + 1 end
+      if claimed == '*' then reclaimed = reclaimed + 1 end
       local follows = '-'
       if state == 'releasing' then
         follows = outcome == 'e' and 'expired' or outcome == 'c' and 'cancelled' or 'failed'
       end
       local why = payment_end + 1 < reason_end and sub(value, payment_end + 1, reason_end - 1)
-      give(due[n], keys[n], value, sub(value, 66, 79) .. '* ', state .. '>' .. state .. ' ' .. follows, why)
+      local line = sub(value, STATE_START - 1, CLAIMED_AT - 1) .. '* '
+      give(due[n], keys[n], value, line, state .. '>' .. state .. ' ' .. follows, why)
     else
       gone[#gone + 1] = due[n]
     end
@@ -48,14 +53,16 @@ end
 
 local damaged = #gone
 local serves_line = ARGV[5] == 'everything' and call('HGET', META, 'admission') ~= 'Paused'
-local front = serves_line and max > given and call('ZRANGE', QUEUE, '0', text(max - given - 1)) or {}
+local front = serves_line and max > given
+  and call('ZRANGE', QUEUE, '0', text(max - given - 1)) or {}
 if front[1] then
   local keys = keys_of(front)
   local values = call('MGET', unpack(keys))
   for n = 1, #front do
     local was = values[n] or ''
-    -- There is no hold yet, no payment and no reason, but a request.
-    if sub(was, 66, 88) == '\nqueued     - - 000\n\n\n\n' and find(was, '\n', 103, true) then
+    -- A queued booking has no hold, no payment and no reason, but a request.
+    if sub(was, STATE_START - 1, HOLD_START + 2) == '\nqueued     - - 000\n\n\n\n'
+      and find(was, '\n', QUEUED_REQUEST_START, true) then
       dispatched = dispatched + 1
       give(front[n], keys[n], was, '\nreserving  - * ', 'queued>reserving -')
     else
@@ -65,9 +72,10 @@ if front[1] then
 end
 
 if given > 0 then
-  call('MSET', unpack(kept))
+  call('MSET', unpack(writes))
   zadd(LEASES, leased)
-  call('HSET', STATS, 'claimed', text(before + given), 'entries', publish(counts[2], moment, events),
+  call('HSET', STATS, 'claimed', text(before + given),
+    'entries', publish(counts[2], moment, events),
     'dispatched', text((counts[3] or 0) + dispatched))
 end
 if gone[1] then call('ZREM', LEASES, unpack(gone)) end

@@ -1,3 +1,3 @@
--- The clock of tests that own time: whatever they have put under KEYS[9], in milliseconds.
+-- The clock of tests that control time: the value of KEYS[9], in milliseconds.
 local now = tonumber(call('GET', KEYS[9]))
 local moment = format('%013d', now)

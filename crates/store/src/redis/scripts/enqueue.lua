@@ -1,27 +1,30 @@
--- Gives places in line.
--- ARGV     for each client: client, booking id, request and details (a request, and the last three lines of a booking)
--- Returns  { now, offset, answer... }, one answer for each client:
---            an integer  the place of a new booking; its position is place + offset
---            a row       the booking that this request has made, or the one that is active, with its position (or false)
---            'closed'    refused: the queue takes no new bookings
+-- Enqueues bookings.
+-- KEYS     prelude.lua
+-- ARGV     for each client from 3 on: client, booking id, request (its id and lines 7 to 9)
+-- Returns  { now, offset, answer... }, for each client one of
+--            queue number           of the new booking; its position is queue number + offset
+--            { booking, position }  the booking that this request made, or the active one; position
+--                                   is false outside of the line
+--            'closed'               the queue takes no new bookings
 -- Cost     O(log N) for each client; at most 256 clients.
--- Repeat   The same request finds its booking again, also when the client has had others since.
+-- Repeat   Returns the booking that the request made, also if its client has had others since.
 local closed = call('HGET', META, 'admission') == 'Closed'
 local counts = call('HMGET', STATS, 'enqueued', 'entries')
 local before = tonumber(counts[1] or '0')
--- Nobody leaves during the call, so position = place + offset for those who join in it.
+-- No client leaves the line during the call, so this offset holds for all new bookings.
 local offset = call('ZCARD', QUEUE) - before
-local place, reply, keys = before, { now, offset }, {}
-local kept, joined, events, damaged, replaced = {}, {}, {}, {}, {}
+local last, reply, keys = before, { now, offset }, {}
+local writes, joined, events, damaged, replaced = {}, {}, {}, {}, {}
 
 for at = 3, #ARGV, 3 do keys[at / 3] = STATUS .. ARGV[at] end
 local values = call('MGET', unpack(keys))
 for n = 1, #keys do
-  local client, request, there = ARGV[3 * n], ARGV[3 * n + 2], values[n]
-  -- Both with the end of their line.
-  local made_by = there and take(there) and sub(there, reason_end + 15, request_end)
+  local client, request, found = ARGV[3 * n], ARGV[3 * n + 2], values[n]
+  -- Both include the line end.
+  local made_by = found and take(found) and sub(found, reason_end + TIME_WIDTH + 2, request_end)
   local same = made_by and find(request, made_by, 1, true) == 1
-  local earlier = made_by and not same and call('MGET', keys[n] .. '\n' .. match(request, '^[^\n]+'))[1]
+  local earlier = made_by and not same
+    and call('MGET', keys[n] .. '\n' .. match(request, '^[^\n]+'))[1]
   if earlier then
     reply[n + 2] = { earlier, false }
   elseif same or (made_by and not is_final(state)) then
@@ -31,34 +34,37 @@ for n = 1, #keys do
     reply[n + 2] = 'closed'
   else
     if made_by then
-      replaced[#replaced + 1], replaced[#replaced + 2] = keys[n], keys[n] .. '\n' .. sub(made_by, 1, -2)
-    elseif there then
+      replaced[#replaced + 1], replaced[#replaced + 2] =
+        keys[n], keys[n] .. '\n' .. sub(made_by, 1, -2)
+    elseif found then
       damaged[#damaged + 1] = client
     end
-    place = place + 1
-    local number, at = format('%012d', place), 2 * (place - before)
-    local lead = ARGV[3 * n + 1] .. ' ' .. number .. ' 000000000000000'
-    kept[at - 1] = keys[n]
-    kept[at] = lead .. '\nqueued     - - 000\n\n\n\n' .. moment .. ' ' .. request
+    last = last + 1
+    local number, at = format('%012d', last), 2 * (last - before)
+    local token = ARGV[3 * n + 1] .. ' ' .. number .. ' 000000000000000'
+    writes[at - 1] = keys[n]
+    writes[at] = token .. '\nqueued     - - 000\n\n\n\n' .. moment .. ' ' .. request
     joined[at - 1], joined[at] = number, client
-    local told = #events
-    events[told + 1], events[told + 2], events[told + 3] = client, '>queued -', lead
-    reply[n + 2] = place
+    local event = #events
+    events[event + 1], events[event + 2], events[event + 3] = client, '>queued -', token
+    reply[n + 2] = last
   end
 end
 
-if place > before then
-  -- A booking that another one follows is kept by its request for the rest of its retention.
+if last > before then
+  -- A replaced booking keeps the rest of its retention, under a key with its request id.
   for at = 1, #replaced, 2 do call('RENAME', replaced[at], replaced[at + 1]) end
-  call('MSET', unpack(kept))
+  call('MSET', unpack(writes))
   if damaged[1] then
     call('ZREM', LEASES, unpack(damaged))
     call('ZREM', TIMEOUTS, unpack(damaged))
   end
-  -- Who was in the line with a booking that is gone or damaged has moved to the end of it.
-  local moved = place - before - zadd(QUEUE, joined)
+  -- A client whose queued booking was lost or corrupt moves to the end of the line.
+  local moved = last - before - zadd(QUEUE, joined)
   reply[2] = offset - moved
-  if moved > 0 or damaged[1] then call('HINCRBY', STATS, 'damaged', text(math.max(moved, #damaged))) end
-  call('HSET', STATS, 'enqueued', text(place), 'entries', publish(counts[2], moment, events))
+  if moved > 0 or damaged[1] then
+    call('HINCRBY', STATS, 'damaged', text(math.max(moved, #damaged)))
+  end
+  call('HSET', STATS, 'enqueued', text(last), 'entries', publish(counts[2], moment, events))
 end
 return reply

@@ -1,46 +1,53 @@
--- Put in front of each script: names for the keys, and what most of them do at their end.
+-- Loaded in front of every script: the names of the keys and the shared writes.
 --
--- KEYS, the same for every script, all in one slot by their hash tag {Q}:
---   1 booking-queue   2 booking-leases   3 booking-timeouts   4 booking-status:{Q}: (a prefix)   5 booking-stats
---   6 booking-events  7 booking-meta     8 booking-notifier   9 booking-test-clock (read by tests only)
--- The key of one booking is made here from KEYS[4] and the client: it has the same hash tag, so the same slot.
+-- KEYS, the same for every script. Their hash tag {Q} puts them all in one slot:
+--   1 booking-queue     2 booking-leases     3 booking-timeouts
+--   4 booking-status:{Q}: (the prefix of the booking keys)
+--   5 booking-stats     6 booking-events     7 booking-meta
+--   8 booking-notifier  9 booking-test-clock (read in tests only)
+-- A script appends the client to KEYS[4]. That key has the same hash tag, so the same slot.
 --
--- ARGV, in front of each script's own:
---   1 outbox entries to keep   2 how long a final booking is kept, ms
--- Nobody is named twice in a call: the store sees to that.
+-- ARGV, before the arguments of the script itself:
+--   1 outbox entries to keep   2 retention of a final booking, ms
+-- The store names each client at most once in a call.
 --
--- Each script reads all the bookings it is asked about in one command, decides about one after the other, and then writes
--- what it has decided: bookings, sets, counters and the outbox in one command each. Nothing between can fail: types were
--- checked by the reads, memory by Redis before the script's first write.
+-- A script reads all bookings of its call with one command, decides about one after the other, then
+-- writes its decisions: one command for each kind of key. The writes cannot fail halfway: the reads
+-- have checked the types, and Redis checks its memory before the first write of a script.
 --
--- A booking is one text, a line for each of these, empty where there is nothing. The first two are of fixed width, so that a
--- script takes them by their places and never has to look for them:
---   1..65     <booking id> <queue number, 12 digits> <fence of the newest claim, 15 digits>        the lead
---   67..84    <state, 10 wide> <outcome> <mark> <tries of this task that counted, 3 digits>
---        outcome  what follows or followed a release: e(xpired), c(ancelled), f(ailed); - when nothing does
---        mark     * while the newest claim is in somebody's hands; - before the first, and once it was settled
---   86..      <deadline, 13 digits, or - when there is none> <reservation>
---             <payment>
---             <reason>
---             <when it joined, ms, 13 digits> <request>
---             <quantity> <item>       this and what follows until the booking is final
---             <trace>
---             <payload>               all the rest, line ends included
+-- A booking is a text of nine lines. The first two have a fixed width, so that a script can address
+-- them by column. The names in capitals stand for columns; the store puts the numbers in when it
+-- loads a script (COLUMNS in record.rs). An absent value is an empty line.
+--   1  <booking id> <queue number> <fence of the newest claim>
+--      This line up to TOKEN_END is the claim token.
+--   2  <state> <outcome> <claimed flag> <counted tries of the current task>
+--      outcome       the final state after a release: e(xpired), c(ancelled), f(ailed); otherwise -
+--      claimed flag  * from a claim until its settlement; otherwise -
+--   3  <deadline, or -> <reservation>
+--   4  <payment>
+--   5  <reason>
+--   6  <time of joining, ms> <request>
+--   7  <quantity> <item>      lines 7 to 9 are empty in a final booking
+--   8  <trace>
+--   9  <payload>              everything that follows, line ends included
 --
--- Where the CPU goes, in instructions (callgrind): 3,000 for each command, 500 for each argument of one, and for each new text
--- in Lua 300 and 7 more for each byte, since Redis's Lua hashes all of it (CVE-2025-46819). A function costs 1,000 in each call of
--- a script, whether it is used or not: so there are few here.
+-- Cost in CPU instructions (callgrind): 3,000 for a command and 500 for each of its arguments; 300
+-- for a new Lua string and 7 for each of its bytes, since the Lua of Redis hashes all of it
+-- (CVE-2025-46819). A local function costs 1,000 in each call of a script, used or not, so there
+-- are few.
 local ARGV, call, tonumber, unpack = ARGV, redis.call, tonumber, unpack
 local QUEUE, LEASES, TIMEOUTS, STATUS, STATS, EVENTS, META, NOTIFIER = unpack(KEYS)
-local find, match, sub, format, concat = string.find, string.match, string.sub, string.format, table.concat
+local find, match, sub, format, concat =
+  string.find, string.match, string.sub, string.format, table.concat
 
--- A whole number as text. Redis and `..` would each write a Lua number as a float, which takes as long as two commands: so no
--- number is given to either.
+-- Formats a whole number. Redis and `..` would format a Lua number as a float, at the cost of two
+-- commands, so the scripts pass only texts to both.
 local function text(number) return format('%d', number) end
 
--- Adds to a sorted set: score, member, score, member. Returns how many were new.
--- Redis keeps a small set as a list and walks it for each change, unless one member is long: then it makes it a tree for good.
--- A batch is cheaper with a tree, so it brings such a member and takes it away again.
+-- Adds score, member, score, member ... to a sorted set. Returns the number of new members.
+-- Redis stores a small set as a list and scans it for every change. A member of over 64 bytes turns
+-- the list into a skip list for good, which is cheaper for a batch: so a batch adds such a member
+-- and removes it again.
 local function zadd(key, scored)
   if #scored < 64 then return scored[1] and call('ZADD', key, unpack(scored)) or 0 end
   local long = '~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~'
@@ -49,11 +56,13 @@ local function zadd(key, scored)
   return added - 1
 end
 
--- The outbox: all events of a call become one entry, `n <number> at <ms> events <events>`, three lines for each event: the
--- client, `from>to extra`, and `lead[ reason]`; extra is the deadline (to reserved), the outcome (to releasing) or -. Numbers
--- have no holes, so a reader sees when entries are gone. Returns the number of this entry, for the counters.
+-- Writes all events of a call as one outbox entry, `n <number> at <ms> events <events>`. An event
+-- has three lines: the client, `from>to extra`, and the claim token with ` reason` if it has one;
+-- extra is the deadline (to reserved), the outcome (to releasing) or -. Entry numbers have no
+-- holes, so a reader notices missing entries. Returns the number of this entry, for the counters.
 local function publish(entries, moment, events)
   local number = text((entries or 0) + 1)
-  call('XADD', EVENTS, 'MAXLEN', '~', ARGV[1], '*', 'n', number, 'at', moment, 'events', concat(events, '\n'))
+  call('XADD', EVENTS, 'MAXLEN', '~', ARGV[1], '*',
+    'n', number, 'at', moment, 'events', concat(events, '\n'))
   return number
 end

@@ -1,6 +1,7 @@
--- Extends leases, from now.
--- ARGV     3 lease, ms   then for each lease: client, lead
--- Returns  1 or 0 for each lease: 0 where the claim is not the newest, or was settled
+-- Extends leases from now.
+-- KEYS     prelude.lua
+-- ARGV     3 lease, ms   then for each lease: client, claim token
+-- Returns  for each lease 1, or 0 if a newer claim or a settlement has ended it
 -- Cost     O(log N) for each lease; at most 256 leases.
 -- Repeat   Extends again.
 local lease_end, keys, leased, reply = format('%013d', now + ARGV[3]), {}, {}, {}
@@ -9,7 +10,8 @@ local values = call('MGET', unpack(keys))
 for n = 1, #keys do
   local was = values[n] or ''
   reply[n] = 0
-  if find(was, ARGV[2 * n + 3], 1, true) == 1 and sub(was, 79, 81) == ' * ' then
+  if find(was, ARGV[2 * n + 3], 1, true) == 1
+    and sub(was, CLAIMED_AT - 1, CLAIMED_AT + 1) == ' * ' then
     reply[n] = 1
     leased[#leased + 1], leased[#leased + 2] = lease_end, ARGV[2 * n + 2]
   end

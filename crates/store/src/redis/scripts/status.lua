@@ -1,6 +1,7 @@
--- The newest booking of each client.
--- ARGV     3... clients
--- Returns  for each client a row: the booking and its position (or false); 0 where there is no readable booking
+-- Reads the newest booking of each client.
+-- KEYS     prelude.lua
+-- ARGV     the clients, from 3 on
+-- Returns  for each client: { booking, position or false }, or 0 without a readable booking
 -- Cost     O(log N) for each client; at most 256 clients. Reads only.
 local keys, reply = {}, {}
 for at = 3, #ARGV do keys[at - 2] = STATUS .. ARGV[at] end

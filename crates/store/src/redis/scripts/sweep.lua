@@ -1,25 +1,30 @@
--- Turns overdue holds into releases that are due now, earliest deadline first, and records the sweeper's heartbeat.
--- ARGV     3 how many at most
--- Returns  { how many, next deadline in ms from now or false }; 0 means that more are overdue
--- Cost     O(log N) for each hold; at most 256 holds. Members without a readable booking are dropped and counted.
--- Repeat   Finds the next ones.
-local keys, kept, leased, events, expired = {}, {}, {}, {}, 0
+-- Turns overdue holds into releases that are due now, earliest deadline first, and records the
+-- sweeper's heartbeat.
+-- KEYS     prelude.lua
+-- ARGV     3 most holds
+-- Returns  { expired holds, next deadline in ms from now or false }; 0 means that more are overdue
+-- Cost     O(log N) for each hold; at most 256 holds. Members without a readable booking are
+--          dropped and counted.
+-- Repeat   Expires the next ones.
+local keys, writes, leased, events, expired = {}, {}, {}, {}, 0
 local overdue = call('ZRANGEBYSCORE', TIMEOUTS, '-inf', moment, 'LIMIT', '0', ARGV[3])
 for n = 1, #overdue do keys[n] = STATUS .. overdue[n] end
 local values = overdue[1] and call('MGET', unpack(keys))
 for n = 1, #overdue do
   local was = values[n] or ''
-  if sub(was, 66, 80) == '\nreserved   - -' then
+  if sub(was, STATE_START - 1, CLAIMED_AT) == '\nreserved   - -' then
     expired = expired + 1
     local two, three = 2 * expired, 3 * expired
-    local lead = sub(was, 1, 65)
-    kept[two - 1], kept[two] = keys[n], lead .. '\nreleasing  e - 000' .. sub(was, 85)
+    local token = sub(was, 1, TOKEN_END)
+    writes[two - 1] = keys[n]
+    writes[two] = token .. '\nreleasing  e - 000' .. sub(was, HOLD_START - 1)
     leased[two - 1], leased[two] = moment, overdue[n]
-    events[three - 2], events[three - 1], events[three] = overdue[n], 'reserved>releasing expired', lead
+    events[three - 2], events[three - 1], events[three] =
+      overdue[n], 'reserved>releasing expired', token
   end
 end
 
-if kept[1] then call('MSET', unpack(kept)) end
+if writes[1] then call('MSET', unpack(writes)) end
 if overdue[1] then call('ZREM', TIMEOUTS, unpack(overdue)) end
 zadd(LEASES, leased)
 if #overdue > expired then call('HINCRBY', STATS, 'damaged', text(#overdue - expired)) end

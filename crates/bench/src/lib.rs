@@ -1,0 +1,87 @@
+//! Measures bookingq on this computer. It asserts nothing about speed.
+//!
+//! ```text
+//!   engine ──┬─ bookings  a booking's whole life through a store
+//!            ├─ plain     Redis commands without a script: a yardstick
+//!            └─ grpc      a worker, and a bare server: a yardstick
+//!   instructions          the same life, counted instead of timed
+//!   growth                calls and memory with a short line and with a long one
+//!   sweep                 many overdue holds each second
+//!   watch                 clients that follow their bookings while the line moves
+//!   peers  ──┬─ drive     our driver
+//!            '─ tests/peers   the drivers of asynq, BullMQ and apalis-redis
+//!
+//!   session ──> figures (tables and JSON)   report (a file)   compare (with an earlier run)
+//!   machine (cores)   redis_server   child (a driver or worker as a process of its own)
+//! ```
+
+pub mod bookings;
+pub mod child;
+pub mod compare;
+pub mod drive;
+pub mod engine;
+pub mod figures;
+pub mod growth;
+pub mod grpc;
+pub mod instructions;
+pub mod machine;
+pub mod peers;
+pub mod plain;
+pub mod redis_server;
+pub mod report;
+pub mod sections;
+pub mod session;
+pub mod sweep;
+pub mod watch;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Measures bookingq on this computer.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench", max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: BenchVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum BenchVerb {
+    /// The store and the worker, beside a bare gRPC server and plain Redis commands
+    Engine(engine::Args),
+    /// Instructions of Redis for a booking's life: steadier than times; needs valgrind
+    Instructions(instructions::Args),
+    /// Cost of calls and memory with a short line and with a long one
+    Growth(growth::Args),
+    /// Delay until the sweeper releases holds, with many overdue each second
+    Sweep(sweep::Args),
+    /// Cost of clients that watch their place, and the age of the positions that they see
+    Watch(watch::Args),
+    /// The same work on the same Redis by asynq, BullMQ, apalis-redis and bookingq
+    Peers(peers::Args),
+    /// Report what became slower, from figures that --out wrote before and after
+    Compare(compare::Args),
+    /// Our driver, as `peers` runs it
+    #[command(hide = true)]
+    Drive(drive::Args),
+    /// A worker, as `watch` runs it
+    #[command(hide = true)]
+    Serve(watch::serve::Args),
+}
+
+impl Cli {
+    /// Runs the verb.
+    pub fn run(&self) -> Result<()> {
+        match &self.verb {
+            BenchVerb::Engine(args) => engine::run(args),
+            BenchVerb::Instructions(args) => instructions::run(args),
+            BenchVerb::Growth(args) => growth::run(args),
+            BenchVerb::Sweep(args) => sweep::run(args),
+            BenchVerb::Peers(args) => peers::run(args),
+            BenchVerb::Compare(args) => compare::run(args),
+            BenchVerb::Watch(args) => watch::run(args),
+            BenchVerb::Drive(args) => drive::run(args),
+            BenchVerb::Serve(args) => watch::serve::run(args),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! One run of a verb, from the look at the machine to the table, the report and the comparison.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::compare;
+use crate::figures::Figures;
+use crate::machine::{Machine, Placement};
+use crate::report::BenchReport;
+
+/// Where the figures go besides standard output.
+#[derive(Debug, Default, clap::Args)]
+#[group(skip)]
+pub struct FigureOutput {
+    /// Write the figures as JSON too
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Figures of an earlier run: report what is slower, faster or the same, relative to the
+    /// yardsticks of each run
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+}
+
+/// A run.
+pub struct Session {
+    out: Option<PathBuf>,
+    baseline: Option<BenchReport>,
+    machine: Machine,
+    /// Cores of redis-server and its client.
+    pub placement: Placement,
+    /// What was measured so far.
+    pub figures: Figures,
+}
+
+impl Session {
+    /// Reads the baseline first, so that a wrong file name costs no time. Prints the machine.
+    pub fn start(output: &FigureOutput, sections: &[&'static str]) -> Result<Self> {
+        let baseline = output.baseline.as_deref().map(BenchReport::read).transpose()?;
+        let machine = Machine::detect();
+        println!("{machine}");
+        let (placement, figures) = (Placement::of(&machine), Figures::new(sections));
+        Ok(Self { out: output.out.clone(), baseline, machine, placement, figures })
+    }
+
+    /// Prints the table, writes the report and compares it with the baseline.
+    pub fn finish(self, settings: &Value) -> Result<()> {
+        print!("{}", self.figures.table());
+        let report = BenchReport(json!({
+            "machine": serde_json::to_value(&self.machine)?, "settings": settings,
+            "pinned": self.placement.to_string(), "figures": self.figures.json(),
+        }));
+        if let Some(file) = &self.out {
+            report.write(file)?;
+        }
+        if let Some(baseline) = &self.baseline {
+            print!("{}", compare::comparison(baseline, &report)?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! Detects data that was replaced, or set back to an earlier state.
+//!
+//! Each script that changes something numbers its outbox entry, and the numbers only grow. A lower
+//! number than one read before means that the data was set back: by a failover to a replica that
+//! lagged, by a restored backup, by a disk that lost the last second. Such data is sound in itself,
+//! so nothing else gives it away.
+
+use parking_lot::Mutex;
+
+/// Compares the answers of one store with each other.
+#[derive(Debug, Default)]
+pub(super) struct RollbackDetector {
+    seen: Mutex<SeenData>,
+}
+
+#[derive(Debug, Default)]
+struct SeenData {
+    epoch: Option<String>,
+    /// Counts replacements of the data. Answers of different generations are not compared.
+    generation: u64,
+    /// The highest number of an outbox entry.
+    newest: u64,
+    set_back: bool,
+}
+
+/// The newest outbox entry at the time when a call is sent: its answer must show at least that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Watermark {
+    generation: u64,
+    /// The number of the entry.
+    pub(super) number: u64,
+}
+
+impl Watermark {
+    /// The watermark of a follower that has read up to the entry `number`.
+    pub(super) fn at(self, number: u64) -> Self {
+        Self { number, ..self }
+    }
+}
+
+impl RollbackDetector {
+    /// Takes the watermark of a call, before it is sent.
+    pub(super) fn watermark(&self) -> Watermark {
+        let seen = self.seen.lock();
+        Watermark { generation: seen.generation, number: seen.newest }
+    }
+
+    /// Records that the answer to a call shows entries up to `number`. Returns whether the data was
+    /// set back since it was opened.
+    pub(super) fn observe(&self, number: u64, watermark: Watermark) -> bool {
+        let mut seen = self.seen.lock();
+        if watermark.generation == seen.generation {
+            seen.set_back |= number < watermark.number;
+            seen.newest = seen.newest.max(number);
+        }
+        seen.set_back
+    }
+
+    /// Returns the epoch that needs a new name because its data was set back.
+    pub(super) fn outdated_epoch(&self) -> Option<String> {
+        let seen = self.seen.lock();
+        seen.epoch.clone().filter(|_| seen.set_back)
+    }
+
+    /// Records the epoch that opening has found. Returns whether it differs from the last one.
+    pub(super) fn open(&self, epoch: &str) -> bool {
+        let mut seen = self.seen.lock();
+        let changed = seen.epoch.as_deref().is_some_and(|before| before != epoch);
+        if changed || seen.set_back {
+            *seen = SeenData { generation: seen.generation + 1, ..SeenData::default() };
+        }
+        seen.epoch = Some(epoch.to_owned());
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_below_its_watermark_was_set_back() {
+        let detector = RollbackDetector::default();
+        detector.open("a");
+        assert!(!detector.observe(5, detector.watermark()));
+        // Sent before the next answer, and answered after it.
+        let slow = detector.watermark();
+        assert!(!detector.observe(9, detector.watermark()));
+        assert!(!detector.observe(6, slow));
+        assert_eq!(detector.outdated_epoch(), None);
+        assert!(detector.observe(8, detector.watermark()));
+        assert_eq!(detector.outdated_epoch().as_deref(), Some("a"));
+        assert!(detector.observe(20, detector.watermark()), "until the data is opened again");
+    }
+
+    #[test]
+    fn answers_of_another_generation_are_not_compared() {
+        let detector = RollbackDetector::default();
+        detector.open("a");
+        detector.observe(100, detector.watermark());
+        let before = detector.watermark();
+        assert!(detector.observe(50, before));
+        assert!(detector.open("b"));
+        for number in [50, before.number, 200] {
+            assert!(!detector.observe(60, before.at(number)));
+        }
+        assert!(!detector.observe(60, detector.watermark()));
+        assert!(!detector.open("b"));
+        assert!(detector.observe(59, detector.watermark()), "this one is still compared");
+    }
+}
