@@ -1,10 +1,11 @@
-//! The rules that can be broken, each with its invariant, and the cases found.
+//! The rules, each with its invariant, and the cases that break them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
-/// Cases kept of each kind.
+/// Examples of each kind.
 const EXAMPLES: usize = 20;
 
 /// The invariants of ARCHITECTURE.md, in short.
@@ -22,16 +23,16 @@ pub const INVARIANTS: [(u8, &str); 8] = [
 /// A rule that was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Violation {
-    /// An acknowledged Enqueue whose booking neither the log nor the store has, that the store lost
-    /// on its way, or that a later answer denied.
+    /// An acknowledged booking that is in neither log nor store, that the store lost, or that a
+    /// later answer denied.
     Lost,
     /// One request with two bookings, or a client with two active bookings at once.
     Duplicated,
-    /// A booking that never ended although nothing was left to do.
+    /// A booking that never ended although no work was left.
     Unfinished,
     /// A booking claimed from the line for the first time while an earlier place waited there.
     DispatchInversion,
-    /// A new place that is not later than all before.
+    /// A new place that is not later than all earlier ones.
     UnorderedPlace,
     /// A booking that changed its place, or a position that grew.
     MovedPlace,
@@ -39,21 +40,21 @@ pub enum Violation {
     StaleSettle,
     /// Two reservations for one booking, or a client's bookings reserved at the same time.
     DoubleReservation,
-    /// The Booking Service and the store disagree on who has what.
+    /// A contradiction between the Booking Service and the store.
     Orphan,
     /// A hold paid after its deadline, or expired before it.
     BrokenDeadline,
-    /// An acknowledged payment or cancellation that did not hold, or a sale without a payment.
+    /// An acknowledged payment or cancellation without its effect, or a sale without a payment.
     BrokenPayment,
     /// More sold, or sold and held, than the stock.
     Oversold,
-    /// A time or a deadline that is not of the store's clock.
+    /// A time or a deadline that is not by the store's clock.
     WrongClock,
-    /// A state that may not follow the one before.
+    /// A transition that the table of transitions does not have.
     IllegalTransition,
-    /// Store, counters, log or answers contradict each other.
+    /// A contradiction between store, counters, log and answers.
     Disagreement,
-    /// A refusal that the queue has no reason for.
+    /// A refusal without a cause.
     UnexpectedRefusal,
 }
 
@@ -116,9 +117,9 @@ impl Violation {
 pub struct InvariantResult {
     /// Its number.
     pub number: u8,
-    /// What it says.
+    /// The rule.
     pub says: &'static str,
-    /// How often it was broken.
+    /// The number of cases.
     pub broken: u64,
     /// The first cases of each rule.
     pub evidence: Vec<String>,
@@ -130,14 +131,14 @@ struct Cases {
     examples: Vec<String>,
 }
 
-/// How often each rule was broken, with up to 20 examples each.
+/// The cases that break each rule, with up to 20 examples each.
 ///
 /// In JSON: `violations`, with one number for each kind, zeros included, and `violation_examples`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Violations(BTreeMap<Violation, Cases>);
 
 impl Violations {
-    /// How often it was broken.
+    /// The number of cases.
     pub fn count(&self, kind: Violation) -> u64 {
         self.0.get(&kind).map_or(0, |cases| cases.count)
     }
@@ -147,12 +148,12 @@ impl Violations {
         self.0.get(&kind).map_or(&[], |cases| &cases.examples)
     }
 
-    /// Whether every rule was kept.
+    /// Whether no rule is broken.
     pub fn is_clean(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All cases together.
+    /// The number of cases of all rules.
     pub fn total(&self) -> u64 {
         self.0.values().map(|cases| cases.count).sum()
     }
@@ -176,16 +177,16 @@ impl Violations {
         INVARIANTS.into_iter().map(result).collect()
     }
 
-    /// Counts one case; `example` runs only while examples are kept.
-    pub fn note(&mut self, kind: Violation, example: impl FnOnce() -> String) {
+    /// Counts one case; `example` is formatted only while examples are kept.
+    pub fn record(&mut self, kind: Violation, example: fmt::Arguments<'_>) {
         let cases = self.0.entry(kind).or_default();
         cases.count += 1;
         if cases.examples.len() < EXAMPLES {
-            cases.examples.push(example());
+            cases.examples.push(example.to_string());
         }
     }
 
-    /// Adds all cases of another.
+    /// Adds the cases of another.
     pub fn add(&mut self, other: &Self) {
         for (kind, added) in &other.0 {
             let cases = self.0.entry(*kind).or_default();

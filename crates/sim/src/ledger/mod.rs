@@ -1,4 +1,4 @@
-//! The rules of the simulated Booking Service, without a network: a stock, and a ledger of bookings.
+//! The rules of the simulated Booking Service, without a network: a stock and its bookings.
 //!
 //! It implements the contract of `BookingService` strictly: each call is idempotent by booking id,
 //! Release is final, and a repeated call gets its first answer again.
@@ -281,6 +281,3 @@ impl Ledger {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -36,9 +36,9 @@ impl TicketService for AvailabilityApi {
 }
 
 /// A running simulated Ticket Service.
-pub type TicketSim = ServiceSim<FaultInjector>;
+pub type TicketServiceSim = ServiceSim<FaultInjector>;
 
-impl TicketSim {
+impl TicketServiceSim {
     /// Listens at `listen` (port 0: any free one) and reports the stock of `backend`.
     ///
     /// # Errors

@@ -1,8 +1,7 @@
-//! The fence: no write leaves this process unless it leads at that very moment.
+//! The leader's fence: no write leaves this process unless it is the leader at that moment.
 //!
-//! A process that was stopped and goes on a minute later is no leader any more, but its tasks do
-//! not know yet. Each write asks the fence first, and the fence asks the monotonic clock, which
-//! went on all the while.
+//! The tasks of a process that was stopped for a minute do not know that it has lost the lease.
+//! Each write checks the monotonic clock, which went on meanwhile.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,24 +13,24 @@ use http::{Method, Request};
 use parking_lot::Mutex;
 use tower::{BoxError, Layer, Service};
 
-/// Until when this process may write.
+/// Until when this process may write. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Fence {
+pub struct LeaderFence {
     until: Arc<Mutex<Option<Instant>>>,
 }
 
-/// A write was refused, because another operator may lead by now.
+/// The write was not sent, because another operator may be the leader by now.
 #[derive(Debug, thiserror::Error)]
-#[error("not the leader (any more): this write was not sent")]
+#[error("not the leader: this write was not sent")]
 pub struct NotLeading;
 
-impl Fence {
-    /// Writes are allowed until then.
+impl LeaderFence {
+    /// Allows writes until then.
     pub fn open_until(&self, until: Instant) {
         *self.until.lock() = Some(until);
     }
 
-    /// No writes from now on.
+    /// Allows no further writes.
     pub fn close(&self) {
         *self.until.lock() = None;
     }
@@ -42,7 +41,7 @@ impl Fence {
     }
 }
 
-impl<S> Layer<S> for Fence {
+impl<S> Layer<S> for LeaderFence {
     type Service = Fenced<S>;
 
     fn layer(&self, inner: S) -> Fenced<S> {
@@ -50,10 +49,10 @@ impl<S> Layer<S> for Fence {
     }
 }
 
-/// A client behind a fence. Reading is always allowed.
+/// A client behind a fence. Reads are always allowed.
 #[derive(Debug, Clone)]
 pub struct Fenced<S> {
-    fence: Fence,
+    fence: LeaderFence,
     inner: S,
 }
 

@@ -1,6 +1,10 @@
 //! The rules of the ledger, one by one.
 
-use super::*;
+use bookingq_sim::ledger::{ConfirmAnswer, Ledger, ReleaseAnswer, ReserveAnswer, Ruling};
+
+const ALREADY_RELEASED: &str = "this booking was released before";
+const NOT_ALLOWED: &str = "simulated: not allowed for this booking";
+const NOT_CONFIRMED: &str = "simulated: the confirmation is refused";
 
 fn reserve(ledger: &mut Ledger, booking: &str, client: &str, quantity: u64) -> ReserveAnswer {
     ledger.reserve(booking, "q", client, quantity, Ruling::Allow)

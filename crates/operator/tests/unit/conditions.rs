@@ -1,14 +1,13 @@
 //! The conditions of a queue follow from the status of its objects.
-#![allow(clippy::unwrap_used)]
 
-use bookingq_operator::cached_object::Workers;
+use bookingq_operator::cached_object::ObjectStatus;
 use bookingq_operator::conditions::{StatusInputs, conditions};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
 fn refused(available: i32) -> Vec<Condition> {
     let forbidden = "pods \"concert-worker-\" is forbidden: exceeded quota";
-    let workers = Workers::of(
+    let workers = ObjectStatus::of(
         &serde_json::from_value(json!({
             "metadata": { "generation": 2 },
             "spec": { "replicas": 2, "selector": {}, "template": {} },
@@ -21,7 +20,8 @@ fn refused(available: i32) -> Vec<Condition> {
             },
         }))
         .unwrap(),
-    );
+    )
+    .unwrap();
     let inputs = StatusInputs {
         generation: Some(1),
         target: None,

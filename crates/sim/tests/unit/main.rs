@@ -1,0 +1,8 @@
+//! The parts of the simulated services, each alone and without a network.
+
+#![allow(clippy::unwrap_used)]
+
+mod deliveries;
+mod fault_injector;
+mod ledger;
+mod spec;
