@@ -1,7 +1,6 @@
 //! The rules, each with its invariant, and the cases that break them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
@@ -177,12 +176,12 @@ impl Violations {
         INVARIANTS.into_iter().map(result).collect()
     }
 
-    /// Counts one case; `example` is formatted only while examples are kept.
-    pub fn record(&mut self, kind: Violation, example: fmt::Arguments<'_>) {
+    /// Counts one case.
+    pub fn record(&mut self, kind: Violation, case: String) {
         let cases = self.0.entry(kind).or_default();
         cases.count += 1;
         if cases.examples.len() < EXAMPLES {
-            cases.examples.push(example.to_string());
+            cases.examples.push(case);
         }
     }
 

@@ -21,16 +21,15 @@ use crate::plan::{Fault, FaultSignal, FaultStep, FaultTarget, FaultyLink, Servic
 use crate::proxy::Proxy;
 use crate::redis_fault;
 
-/// How long a client has to pay: short, so that a run sees many deadlines.
+/// The time to pay: short, so that a run sees many deadlines.
 pub const HOLD: Duration = Duration::from_secs(3);
 /// Longest wait for the port of a worker.
 const START: Duration = Duration::from_secs(20);
-/// Between an end and the next start: as a kubelet's first restart, only quicker.
+/// Restarts like a kubelet, only faster.
 const RESTART: Restart = Restart::Always(Backoff {
     initial: Duration::from_millis(200),
     max: Duration::from_millis(200),
 });
-/// The queue's name.
 const QUEUE: &str = "faults";
 
 /// Everything that runs.
@@ -43,12 +42,12 @@ pub struct Testbed {
     clocks: Option<Clocks>,
 }
 
-/// What a testbed consists of.
+/// The parts of a testbed.
 #[derive(Debug)]
 pub struct TestbedOptions<'a> {
     /// The program under test.
     pub program: &'a Path,
-    /// Where logs and data go.
+    /// The folder of logs and data.
     pub folder: &'a Path,
     /// Number of workers.
     pub workers: usize,
@@ -63,8 +62,8 @@ pub fn queue() -> Result<QueueName> {
     Ok(QueueName::new(QUEUE)?)
 }
 
-/// The faults of the Booking Service when none is injected: those that any service has.
-fn everyday() -> Faults {
+/// The faults that any service has, also while none is injected.
+fn background_faults() -> Faults {
     Faults {
         latency: Duration::from_millis(5),
         jitter: Duration::from_millis(20),
@@ -73,7 +72,7 @@ fn everyday() -> Faults {
     }
 }
 
-fn everyday_refusals() -> Refusals {
+fn background_refusals() -> Refusals {
     Refusals { rejects: Share::percent(2), confirm_rejects: Share::percent(2) }
 }
 
@@ -89,8 +88,8 @@ impl Testbed {
         };
         let spec = BookingSpec {
             stock: options.stock,
-            faults: everyday(),
-            refusals: everyday_refusals(),
+            faults: background_faults(),
+            refusals: background_refusals(),
             keeps: None,
             seed: options.seed,
         };
@@ -132,7 +131,7 @@ impl Testbed {
         std::iter::once(self.redis.process()).chain(self.processes.values())
     }
 
-    /// Whether the clocks of workers can be changed here.
+    /// Whether the clocks of workers can be changed on this computer.
     pub fn has_clocks(&self) -> bool {
         self.clocks.is_some()
     }
@@ -158,10 +157,10 @@ impl Testbed {
         }
     }
 
-    /// The Booking Service has only its everyday faults again.
+    /// Leaves the Booking Service with its background faults.
     pub fn clear_service_fault(&self) {
-        self.booking.injector().set_faults(everyday());
-        self.booking.backend().set_refusals(everyday_refusals());
+        self.booking.injector().set_faults(background_faults());
+        self.booking.backend().set_refusals(background_refusals());
     }
 
     /// Ends all faults.
@@ -205,11 +204,11 @@ impl Testbed {
             ServiceFault::Out => self.booking.injector().pause_for(time),
             ServiceFault::Failing(percent) => {
                 let share = Share::percent(percent);
-                set_faults(Faults { errors: share, lost_replies: share, ..everyday() });
+                set_faults(Faults { errors: share, lost_replies: share, ..background_faults() });
             }
             ServiceFault::Slow(milliseconds) => {
                 let latency = Duration::from_millis(milliseconds);
-                set_faults(Faults { latency, ..everyday() });
+                set_faults(Faults { latency, ..background_faults() });
             }
             ServiceFault::Refusing(percent) => {
                 let share = Share::percent(percent);
@@ -251,8 +250,8 @@ impl Testbed {
     }
 }
 
-/// A process of the program under test. Its times are short, so that a run sees each of them pass
-/// many times.
+/// A process of the program under test. Its time limits are short, so that a run reaches each of
+/// them many times.
 fn spec_of(
     verb: &str,
     name: &str,
