@@ -14,4 +14,4 @@ pub mod proxy;
 mod redis_fault;
 pub mod report;
 pub mod run;
-mod testbed;
+pub mod testbed;

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result};
 use bookingq_check::saved;
 use bookingq_faults::plan::{FaultKind, PlanOptions};
 use bookingq_faults::report::invariant_lines;
-use bookingq_faults::run::{RunSettings, run};
+use bookingq_faults::run::run;
+use bookingq_faults::testbed::RunSettings;
 use bookingq_serve::Signals;
 use clap::Parser;
 

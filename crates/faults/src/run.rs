@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::clients;
-use crate::plan::{Fault, FaultKind, FaultStep, PlanOptions, plan};
+use crate::plan::{Fault, FaultKind, FaultStep, plan};
 use crate::report::FaultReport;
-use crate::testbed::{self, HOLD, Testbed, TestbedOptions};
+use crate::testbed::{self, HOLD, RunSettings, Testbed};
 
 /// Without faults, a queue without a change for this long is at rest: every lease, hold and
 /// back-off is shorter.
@@ -39,34 +39,13 @@ const ANSWER: Duration = Duration::from_secs(30);
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
-/// The settings of a run.
-#[derive(Debug)]
-pub struct RunSettings {
-    /// The options of the plan.
-    pub plan_options: PlanOptions,
-    /// The number of clients.
-    pub bookings: u32,
-    /// The program under test.
-    pub program: PathBuf,
-    /// The folder of logs, data and histories.
-    pub folder: PathBuf,
-}
-
 /// Runs. When `leave` is cancelled, stops early and in order, and checks the run so far.
 pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<FaultReport> {
     let begin = Instant::now();
-    let RunSettings { plan_options, bookings, program, folder } = settings;
+    let RunSettings { plan_options, folder, .. } = settings;
     let steps = plan(plan_options);
     write_plan(&folder.join("schedule.jsonl"), &steps)?;
-    let stock = u64::from(*bookings) * 45 / 100;
-    let options = TestbedOptions {
-        program,
-        folder,
-        workers: plan_options.workers,
-        stock,
-        seed: plan_options.seed,
-    };
-    let testbed = Testbed::start(&options).await?;
+    let testbed = Testbed::start(settings).await?;
     println!(
         "running: {} workers, {} faults planned over {:?}",
         plan_options.workers,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -17,7 +17,9 @@ use bookingq_sim::share::Share;
 use bookingq_sim::spec::{BookingSpec, Faults, Refusals};
 
 use crate::clocks::Clocks;
-use crate::plan::{Fault, FaultSignal, FaultStep, FaultTarget, FaultyLink, ServiceFault};
+use crate::plan::{
+    Fault, FaultSignal, FaultStep, FaultTarget, FaultyLink, PlanOptions, ServiceFault,
+};
 use crate::proxy::Proxy;
 use crate::redis_fault;
 
@@ -42,19 +44,17 @@ pub struct Testbed {
     clocks: Option<Clocks>,
 }
 
-/// The parts of a testbed.
+/// The settings of a run.
 #[derive(Debug)]
-pub struct TestbedOptions<'a> {
+pub struct RunSettings {
+    /// The options of the plan.
+    pub plan_options: PlanOptions,
+    /// The number of clients.
+    pub bookings: u32,
     /// The program under test.
-    pub program: &'a Path,
-    /// The folder of logs and data.
-    pub folder: &'a Path,
-    /// Number of workers.
-    pub workers: usize,
-    /// Tickets to sell.
-    pub stock: u64,
-    /// The seed of the Booking Service's random choices.
-    pub seed: u64,
+    pub program: PathBuf,
+    /// The folder of logs, data and histories.
+    pub folder: PathBuf,
 }
 
 /// The queue's name.
@@ -78,8 +78,9 @@ fn background_refusals() -> Refusals {
 
 impl Testbed {
     /// Starts everything and waits until it serves.
-    pub async fn start(options: &TestbedOptions<'_>) -> Result<Self> {
-        let data = options.folder.join("redis");
+    pub async fn start(settings: &RunSettings) -> Result<Self> {
+        let PlanOptions { workers, seed, .. } = settings.plan_options;
+        let data = settings.folder.join("redis");
         std::fs::create_dir_all(&data)?;
         let redis = RedisOptions {
             restart: RESTART,
@@ -87,25 +88,26 @@ impl Testbed {
             ..RedisOptions::new(Fsync::Always)
         };
         let spec = BookingSpec {
-            stock: options.stock,
+            // Too few for all, so that bookings are sold out too.
+            stock: u64::from(settings.bookings) * 45 / 100,
             faults: background_faults(),
             refusals: background_refusals(),
             keeps: None,
-            seed: options.seed,
+            seed,
         };
         let mut testbed = Self {
             redis: redis.start(|_| ())?,
             processes: BTreeMap::new(),
             links: BTreeMap::new(),
             booking: BookingSim::start(spec, SocketAddr::from(([127, 0, 0, 1], 0))).await?,
-            clocks: Clocks::find(options.folder, options.workers)?,
+            clocks: Clocks::find(&settings.folder, workers)?,
         };
-        for number in 0..options.workers {
-            testbed.add_worker(number, options).await?;
+        for number in 0..workers {
+            testbed.add_worker(number, settings).await?;
         }
         let redis = testbed.link(FaultyLink::SweeperRedis).await?;
         let booking = testbed.link(FaultyLink::SweeperService).await?;
-        let sweeper = spec_of("sweep", "sweeper", options, redis, booking);
+        let sweeper = spec_of("sweep", "sweeper", settings, redis, booking);
         testbed.processes.insert(FaultTarget::Sweeper, Process::start(sweeper)?);
         Ok(testbed)
     }
@@ -219,12 +221,12 @@ impl Testbed {
         }
     }
 
-    async fn add_worker(&mut self, number: usize, options: &TestbedOptions<'_>) -> Result<()> {
+    async fn add_worker(&mut self, number: usize, settings: &RunSettings) -> Result<()> {
         let listen = free_address()?;
         self.links.insert(FaultyLink::Clients(number), Proxy::start(listen).await?);
         let redis = self.link(FaultyLink::WorkerRedis(number)).await?;
         let booking = self.link(FaultyLink::WorkerService(number)).await?;
-        let mut spec = spec_of("worker", &format!("worker-{number}"), options, redis, booking)
+        let mut spec = spec_of("worker", &format!("worker-{number}"), settings, redis, booking)
             .arguments(["--listen".to_owned(), listen.to_string()])
             .arguments(["--linger", "200ms", "--grace", "4s", "--outbox-entries", "4000000"]);
         spec.port = Some(listen);
@@ -255,12 +257,12 @@ impl Testbed {
 fn spec_of(
     verb: &str,
     name: &str,
-    options: &TestbedOptions<'_>,
+    settings: &RunSettings,
     redis: SocketAddr,
     booking: SocketAddr,
 ) -> ProcessSpec {
     let hold = humantime::format_duration(HOLD);
-    let mut spec = ProcessSpec::new(name, options.program).arguments([
+    let mut spec = ProcessSpec::new(name, &settings.program).arguments([
         verb.to_owned(),
         format!("--queue={QUEUE}"),
         format!("--redis=redis://{redis}"),
@@ -269,7 +271,7 @@ fn spec_of(
     ]);
     spec = spec.arguments(["--lease=2s", "--retry-initial=50ms", "--retry-max=1s"]);
     spec = spec.arguments(["--redis-deadline=1s", "--booking-timeout=1s"]);
-    spec.log = Some(options.folder.join(format!("{name}.log")));
+    spec.log = Some(settings.folder.join(format!("{name}.log")));
     spec.restart = RESTART;
     spec
 }
