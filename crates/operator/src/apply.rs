@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::build::component::ObjectKind;
 use crate::build::{Manifest, names};
 use crate::cached_object::owners;
-use crate::error::{CallError, ReconcileError, call};
+use crate::error::{ApiCallError, ReconcileError, call};
 use crate::merge;
 use crate::object_cache::{ObjectCache, ObjectName};
 
@@ -98,8 +98,8 @@ impl Applier {
     /// Deletes the object if it still has this UID.
     ///
     /// # Errors
-    /// [`CallError`].
-    pub async fn delete(&self, object: &ObjectName, uid: Option<&str>) -> Result<(), CallError> {
+    /// [`ApiCallError`].
+    pub async fn delete(&self, object: &ObjectName, uid: Option<&str>) -> Result<(), ApiCallError> {
         let preconditions = Preconditions { uid: uid.map(str::to_owned), resource_version: None };
         let parameters = DeleteParams::background().preconditions(preconditions);
         let api = self.api(&object.namespace, object.kind);
@@ -151,7 +151,7 @@ async fn patch(
     verb: &str,
     manifest: &Manifest,
     wanted: &Value,
-) -> Result<String, CallError> {
+) -> Result<String, ApiCallError> {
     let name = manifest.name();
     let action = format!("{verb} {} {name}", manifest.kind.name);
     let parameters = PatchParams::apply(names::MANAGER).force();

@@ -11,7 +11,7 @@ pub const API_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A failed call to the API server.
 #[derive(Debug, thiserror::Error)]
-pub enum CallError {
+pub enum ApiCallError {
     /// The API server rejected it, or could not be reached.
     #[error("{action}: {}", message(.cause))]
     Failed {
@@ -28,7 +28,7 @@ pub enum CallError {
     },
 }
 
-impl CallError {
+impl ApiCallError {
     /// The HTTP status, if the API server answered.
     pub fn code(&self) -> Option<u16> {
         match self {
@@ -66,11 +66,11 @@ fn message(cause: &kube::Error) -> String {
 pub async fn call<T>(
     action: impl Into<String> + Send,
     call: impl Future<Output = kube::Result<T>> + Send,
-) -> Result<T, CallError> {
+) -> Result<T, ApiCallError> {
     match tokio::time::timeout(API_DEADLINE, call).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(cause)) => Err(CallError::Failed { action: action.into(), cause }),
-        Err(_) => Err(CallError::Timeout { action: action.into() }),
+        Ok(Err(cause)) => Err(ApiCallError::Failed { action: action.into(), cause }),
+        Err(_) => Err(ApiCallError::Timeout { action: action.into() }),
     }
 }
 
@@ -98,7 +98,7 @@ pub enum ReconcileError {
     Store(#[from] bookingq_store::StoreError),
     /// A call to the API server failed.
     #[error(transparent)]
-    Api(#[from] CallError),
+    Api(#[from] ApiCallError),
 }
 
 impl ReconcileError {

@@ -20,7 +20,7 @@ use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::error::CallError;
+use crate::error::ApiCallError;
 use crate::leader_fence::LeaderFence;
 
 /// The parameters of an election.
@@ -166,13 +166,13 @@ impl Candidate {
     }
 
     /// Takes or renews the lease if it is free, expired or ours.
-    async fn attempt(&mut self) -> Result<LeaseHolder, CallError> {
+    async fn attempt(&mut self) -> Result<LeaseHolder, ApiCallError> {
         // Half of the time after one pause: a request that hangs must leave time for another.
         let deadline = self.election.give_up.saturating_sub(self.election.retry) / 2;
         let action = "take the lease".to_owned();
         match tokio::time::timeout(deadline, self.take()).await {
-            Ok(answer) => answer.map_err(|cause| CallError::Failed { action, cause }),
-            Err(_) => Err(CallError::Timeout { action }),
+            Ok(answer) => answer.map_err(|cause| ApiCallError::Failed { action, cause }),
+            Err(_) => Err(ApiCallError::Timeout { action }),
         }
     }
 

@@ -11,7 +11,7 @@ use kube::{Api, Client, ResourceExt as _};
 use parking_lot::Mutex;
 
 use crate::build::names;
-use crate::error::{CallError, call};
+use crate::error::{ApiCallError, call};
 
 /// The Secrets of all queues. Cheap to clone.
 #[derive(Clone)]
@@ -29,8 +29,12 @@ impl SecretCache {
     /// The Secret of this name, if it exists.
     ///
     /// # Errors
-    /// [`CallError`].
-    pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<Arc<Secret>>, CallError> {
+    /// [`ApiCallError`].
+    pub async fn get(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<Secret>>, ApiCallError> {
         let key = (namespace.to_owned(), name.to_owned());
         let reader = {
             let mut entries = self.entries.lock();
@@ -49,8 +53,12 @@ impl SecretCache {
     /// Creates a Secret. The API server rejects it with 409 if the name is taken.
     ///
     /// # Errors
-    /// [`CallError`].
-    pub async fn create(&self, namespace: &str, secret: &Secret) -> Result<Arc<Secret>, CallError> {
+    /// [`ApiCallError`].
+    pub async fn create(
+        &self,
+        namespace: &str,
+        secret: &Secret,
+    ) -> Result<Arc<Secret>, ApiCallError> {
         let key = (namespace.to_owned(), secret.name_any());
         let reader = self.entries.lock().begin(&key);
         let parameters =

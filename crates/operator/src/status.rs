@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::autoscaler::scaling;
 use crate::build::names::{self, Part};
 use crate::conditions::{StatusInputs, conditions};
-use crate::error::{CallError, call};
+use crate::error::{ApiCallError, call};
 use crate::queue::{QueueKey, WatchedQueue};
 
 /// Writes statuses. Remembers the last one of each queue and the version it was based on, because
@@ -32,13 +32,13 @@ impl StatusWriter {
     /// Writes the status that follows from `inputs`, unless the queue has it already.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// [`ApiCallError`].
     pub async fn write(
         &self,
         key: &QueueKey,
         queue: &WatchedQueue,
         inputs: &StatusInputs<'_>,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), ApiCallError> {
         let version = queue.meta().resource_version.clone();
         let written = self.written.lock().get(key).cloned();
         let before = match &queue.0 {
@@ -69,7 +69,7 @@ impl StatusWriter {
         namespace: &str,
         name: &str,
         status: &BookingQueueStatus,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), ApiCallError> {
         let resource = ApiResource::erase::<BookingQueue>(&());
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), namespace, &resource);

@@ -5,10 +5,10 @@ use bookingq_api::plan::RedisSource;
 use bookingq_api::redis::ManagedRedis;
 use bookingq_api::{BookingQueue, FieldProblem, Plan, Problems};
 use bookingq_core::QueueName;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource as _, ResourceExt as _};
 
-use crate::build::names;
+use crate::build::names::{self, Part};
 use crate::secrets::{SecretPurpose, SecretReference, references};
 
 /// A valid queue.
@@ -62,6 +62,17 @@ impl QueueTarget {
             })?;
         }
         Ok(Self { name, namespace, owner, secrets, plan })
+    }
+
+    /// Metadata of an object of the queue.
+    pub fn metadata(&self, name: String, part: Part) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(name),
+            namespace: Some(self.namespace.clone()),
+            labels: Some(names::labels(&self.name, part)),
+            owner_references: Some(vec![self.owner.clone()]),
+            ..ObjectMeta::default()
+        }
     }
 
     /// The Redis to run for the queue; `None` if the spec names another one.

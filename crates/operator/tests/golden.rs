@@ -22,7 +22,7 @@ fn folder() -> PathBuf {
 fn queue(name: &str, spec: &Value) -> BookingQueue {
     let mut queue: BookingQueue = serde_json::from_value(json!({
         "apiVersion": "bookingqueue.dev/v1alpha1", "kind": "BookingQueue",
-        "metadata": { "name": name, "namespace": "shop", "uid": "00000000-0000-0000-0000-000000000001" },
+        "metadata": { "name": name, "namespace": "sale", "uid": "00000000-0000-0000-0000-000000000001" },
         "spec": spec,
     }))
     .unwrap();

@@ -9,6 +9,7 @@
 //!
 //! The queue loop alone writes the number of workers; the reconciler writes everything else.
 
+mod context;
 pub mod observation;
 mod queue_loop;
 pub mod scaling;
@@ -21,8 +22,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::queue::QueueKey;
+pub use context::{DesiredState, LoopContext};
 use observation::Observation;
-pub use queue_loop::{DesiredState, LoopContext};
 
 /// The queue loops.
 pub struct Autoscaler {

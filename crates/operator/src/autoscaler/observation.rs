@@ -12,7 +12,7 @@ pub struct Observation {
     /// The store.
     pub store: StoreHealth,
     /// The line, as it was last read.
-    pub line: Option<LineSummary>,
+    pub line: Option<ObservedLine>,
     /// The sweepers.
     pub sweeper: SweeperHealth,
     /// Number of workers that cannot be scheduled.
@@ -79,7 +79,7 @@ pub const SWEEP_LIMIT: Duration = Duration::from_secs(120);
 
 /// The line, rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LineSummary {
+pub struct ObservedLine {
     /// Bookings in the line.
     pub backlog: i64,
     /// Tasks in progress.
@@ -90,7 +90,7 @@ pub struct LineSummary {
     pub oldest_wait: Duration,
 }
 
-impl LineSummary {
+impl ObservedLine {
     /// Of a snapshot.
     pub fn of(snapshot: &Snapshot) -> Self {
         let waited = |(_, since): (_, Timestamp)| snapshot.now.since(since);

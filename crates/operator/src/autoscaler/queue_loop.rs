@@ -9,31 +9,27 @@ use bookingq_api::status::LastScaling;
 use bookingq_core::Timestamp;
 use bookingq_core::autoscale::Situation;
 use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
-use bookingq_store::{RedisConfig, Snapshot, Store, StoreError};
+use bookingq_store::{Snapshot, Store, StoreError};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::runtime::events::EventType;
-use kube::runtime::reflector;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, ResourceExt as _};
 use serde_json::json;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
-use super::observation::{LineSummary, Observation, SWEEP_LIMIT, StoreHealth, SweeperHealth};
+use super::context::{DesiredState, LoopContext};
+use super::observation::{Observation, ObservedLine, SWEEP_LIMIT, StoreHealth, SweeperHealth};
 use super::scaling::{self, FIXED};
 use crate::build::component::ObjectKind;
 use crate::build::names;
 use crate::cached_object::ObjectStatus;
-use crate::error::{CallError, call};
-use crate::events::EventRecorder;
-use crate::metrics::Metrics;
-use crate::object_cache::{ObjectCache, ObjectName};
-use crate::pending_pods::PendingPods;
-use crate::queue::{QueueKey, WatchedQueue, log_name};
+use crate::error::{ApiCallError, call};
+use crate::object_cache::ObjectName;
+use crate::queue::{QueueKey, log_name};
 use crate::target::QueueTarget;
 
 /// Time between two readings.
@@ -53,35 +49,6 @@ const UNREACHABLE: &str =
 const DATA_LOST: &str = "Redis has lost this queue's data, or the newest part of it. Clients that are no longer in \
      line must enqueue again; reservations that the Booking Service holds for them must time out \
      there.";
-
-/// The state that the reconciler asks a loop to maintain.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DesiredState {
-    /// The queue.
-    pub target: Arc<QueueTarget>,
-    /// Its Redis.
-    pub redis: RedisConfig,
-    /// The object that events refer to.
-    pub about: ObjectReference,
-}
-
-/// What all loops share.
-pub struct LoopContext {
-    /// For the scale subresource.
-    pub client: Client,
-    /// The objects of the queues.
-    pub objects: ObjectCache,
-    /// Workers that cannot be scheduled.
-    pub pods: PendingPods,
-    /// The queues.
-    pub queues: reflector::Store<WatchedQueue>,
-    /// Events.
-    pub events: EventRecorder,
-    /// Metrics.
-    pub metrics: Metrics,
-    /// Wakes the reconciler of a queue.
-    pub wake: mpsc::Sender<QueueKey>,
-}
 
 /// Runs until the queue is deleted.
 pub(super) async fn run(
@@ -181,7 +148,7 @@ impl QueueLoop {
         let up = i64::from(snapshot.is_some());
         self.context.metrics.store_up.with_label_values(&self.labels()).set(up);
         if let Some(snapshot) = &snapshot {
-            self.seen.line = Some(LineSummary::of(snapshot));
+            self.seen.line = Some(ObservedLine::of(snapshot));
             self.detect_data_loss(snapshot).await;
             self.set_admission(snapshot).await;
         }
@@ -359,7 +326,7 @@ impl QueueLoop {
         self.publish(EventType::Normal, "Scaled", &action, note).await;
     }
 
-    async fn patch(&self, change: &LastScaling) -> Result<(), CallError> {
+    async fn patch(&self, change: &LastScaling) -> Result<(), ApiCallError> {
         let target = &self.desired.target;
         let deployments: Api<DynamicObject> = Api::namespaced_with(
             self.context.client.clone(),

@@ -9,22 +9,9 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
+use super::inputs::BuildInputs;
 use super::{cron_job, deployment, disruption_budget, network_policy, redis};
 use super::{service, service_account};
-use crate::environment::OperatorEnvironment;
-use crate::secrets::Secrets;
-use crate::target::QueueTarget;
-
-/// Everything that the objects of a queue depend on.
-#[derive(Clone, Copy)]
-pub struct BuildInputs<'a> {
-    /// The queue.
-    pub target: &'a QueueTarget,
-    /// Versions and keys of its Secrets.
-    pub secrets: &'a Secrets,
-    /// The operator's surroundings.
-    pub environment: &'a OperatorEnvironment,
-}
 
 /// One object that a queue may have.
 pub struct Component {

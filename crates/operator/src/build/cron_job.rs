@@ -9,8 +9,9 @@ use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::inputs::BuildInputs;
 use super::names::{self, Part};
-use super::{BuildInputs, arguments, overlay, pod, volumes};
+use super::{arguments, overlay, pod, volumes};
 use crate::target::QueueTarget;
 
 /// A later start is skipped. Without a limit, a CronJob that missed more than 100 starts never
@@ -39,7 +40,7 @@ pub fn build(inputs: &BuildInputs<'_>) -> Result<Option<CronJob>, Problems> {
         ..CronJobSpec::default()
     };
     Ok(Some(CronJob {
-        metadata: names::metadata(target, names::sweeper(&target.name), Part::Sweeper),
+        metadata: target.metadata(names::sweeper(&target.name), Part::Sweeper),
         spec: Some(spec),
         ..CronJob::default()
     }))

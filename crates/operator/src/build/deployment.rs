@@ -13,8 +13,9 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::inputs::BuildInputs;
 use super::names::{self, Part};
-use super::{BuildInputs, arguments, overlay, pod, volumes};
+use super::{arguments, overlay, pod, volumes};
 use crate::secrets::Secrets;
 use crate::target::QueueTarget;
 
@@ -46,7 +47,7 @@ pub fn build(inputs: &BuildInputs<'_>) -> Result<Deployment, Problems> {
         ..DeploymentSpec::default()
     };
     Ok(Deployment {
-        metadata: names::metadata(target, names::worker(&target.name), Part::Worker),
+        metadata: target.metadata(names::worker(&target.name), Part::Worker),
         spec: Some(spec),
         ..Deployment::default()
     })

@@ -17,7 +17,7 @@ pub fn build(target: &QueueTarget) -> PodDisruptionBudget {
         ..PodDisruptionBudgetSpec::default()
     };
     PodDisruptionBudget {
-        metadata: names::metadata(target, names::worker(&target.name), Part::Worker),
+        metadata: target.metadata(names::worker(&target.name), Part::Worker),
         spec: Some(spec),
         ..PodDisruptionBudget::default()
     }

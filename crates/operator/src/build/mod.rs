@@ -15,6 +15,7 @@ pub mod component;
 pub mod cron_job;
 pub mod deployment;
 pub mod disruption_budget;
+pub mod inputs;
 pub mod names;
 pub mod network_policy;
 pub mod overlay;
@@ -24,4 +25,5 @@ pub mod service;
 pub mod service_account;
 pub mod volumes;
 
-pub use component::{BuildInputs, Manifest, build};
+pub use component::{Manifest, build};
+pub use inputs::BuildInputs;

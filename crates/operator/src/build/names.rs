@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-
-use crate::target::QueueTarget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 /// The field manager, and the label `app.kubernetes.io/managed-by`.
 pub const MANAGER: &str = "bookingq-operator";
@@ -99,15 +97,4 @@ pub fn selector(queue: &str, part: Part) -> LabelSelector {
 pub fn selector_text(queue: &str, part: Part) -> String {
     let labels = selector_labels(queue, part);
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
-}
-
-/// Metadata of an object of the queue.
-pub fn metadata(target: &QueueTarget, name: String, part: Part) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(name),
-        namespace: Some(target.namespace.clone()),
-        labels: Some(labels(&target.name, part)),
-        owner_references: Some(vec![target.owner.clone()]),
-        ..ObjectMeta::default()
-    }
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::BuildInputs;
+use super::inputs::BuildInputs;
 use super::names::{self, Part};
 use crate::target::QueueTarget;
 
@@ -62,7 +62,7 @@ fn policy(
     part: Part,
     spec: NetworkPolicySpec,
 ) -> NetworkPolicy {
-    NetworkPolicy { metadata: names::metadata(target, name, part), spec: Some(spec) }
+    NetworkPolicy { metadata: target.metadata(name, part), spec: Some(spec) }
 }
 
 fn port(port: i32) -> NetworkPolicyPort {

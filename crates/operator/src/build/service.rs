@@ -30,7 +30,7 @@ fn service(target: &QueueTarget, name: String, cluster_ip: Option<String>) -> Se
         ..ServiceSpec::default()
     };
     Service {
-        metadata: names::metadata(target, name, Part::Worker),
+        metadata: target.metadata(name, Part::Worker),
         spec: Some(spec),
         ..Service::default()
     }

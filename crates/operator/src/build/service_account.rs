@@ -8,7 +8,7 @@ use crate::target::QueueTarget;
 /// The ServiceAccount.
 pub fn build(target: &QueueTarget) -> ServiceAccount {
     ServiceAccount {
-        metadata: names::metadata(target, names::worker(&target.name), Part::Worker),
+        metadata: target.metadata(names::worker(&target.name), Part::Worker),
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
     }

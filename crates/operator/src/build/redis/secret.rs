@@ -10,7 +10,7 @@ use crate::target::QueueTarget;
 /// The Secret with this password. A password that is changed later is left alone.
 pub fn build(target: &QueueTarget, password: String) -> Secret {
     Secret {
-        metadata: names::metadata(target, names::redis(&target.name), Part::Redis),
+        metadata: target.metadata(names::redis(&target.name), Part::Redis),
         type_: Some("Opaque".to_owned()),
         string_data: Some(BTreeMap::from([(names::PASSWORD_KEY.to_owned(), password)])),
         ..Secret::default()

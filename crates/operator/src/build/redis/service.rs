@@ -17,7 +17,7 @@ pub fn build(target: &QueueTarget) -> Option<Service> {
         ..ServiceSpec::default()
     };
     Some(Service {
-        metadata: names::metadata(target, names::redis(&target.name), Part::Redis),
+        metadata: target.metadata(names::redis(&target.name), Part::Redis),
         spec: Some(spec),
         ..Service::default()
     })

@@ -14,8 +14,9 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::build::deployment::{port, template_metadata};
+use crate::build::inputs::BuildInputs;
 use crate::build::names::{self, Part};
-use crate::build::{BuildInputs, pod, volumes};
+use crate::build::{pod, volumes};
 use crate::secrets::SecretPurpose;
 use crate::target::QueueTarget;
 
@@ -51,7 +52,7 @@ pub fn build(inputs: &BuildInputs<'_>) -> Option<StatefulSet> {
         ..StatefulSetSpec::default()
     };
     Some(StatefulSet {
-        metadata: names::metadata(target, names::redis(&target.name), Part::Redis),
+        metadata: target.metadata(names::redis(&target.name), Part::Redis),
         spec: Some(spec),
         ..StatefulSet::default()
     })

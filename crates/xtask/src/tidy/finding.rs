@@ -1,19 +1,19 @@
-//! What a rule reports: one place, and what is wrong there.
+//! A broken rule: the place, and what is wrong there.
 
 use std::fmt;
 
 /// One broken rule.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The file, from the top of the repository.
+pub struct Finding {
+    /// Path from the top of the repository.
     pub file: String,
-    /// 1 = first; `None` when it is about the file as a whole.
+    /// 1 = first; `None` for the file as a whole.
     line: Option<usize>,
-    /// What is wrong, and what is wanted.
+    /// What is wrong, and what is expected.
     what: String,
 }
 
-impl Problem {
+impl Finding {
     /// About a file as a whole.
     pub fn in_file(file: &str, what: impl Into<String>) -> Self {
         Self { file: file.to_owned(), line: None, what: what.into() }
@@ -21,16 +21,16 @@ impl Problem {
 
     /// About one line; `index` counts from 0.
     pub fn at(file: &str, index: usize, what: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), line: Some(index + 1), what: what.into() }
+        Self { line: Some(index + 1), ..Self::in_file(file, what) }
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
+        let Self { file, line, what } = self;
+        match line {
+            Some(line) => write!(f, "{file}:{line}: {what}"),
+            None => write!(f, "{file}: {what}"),
         }
-        write!(f, ": {}", self.what)
     }
 }
