@@ -23,7 +23,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What selects the operator's Pods. The NetworkPolicy of each managed Redis lets in the component "operator" of this namespace. */}}
+{{/* Selects the operator's Pods. The NetworkPolicy of each managed Redis allows the component "operator" of this namespace. */}}
 {{- define "bookingq.selectorLabels" -}}
 app.kubernetes.io/name: bookingq
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -48,7 +48,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* Of a container: the rest of what PodSecurity "restricted" asks for, and nothing to write to. */}}
+{{/* Security context of a container, for the Pod Security Standard "restricted", with a read-only root. */}}
 {{- define "bookingq.containerSecurity" -}}
 allowPrivilegeEscalation: false
 capabilities:

@@ -1,8 +1,8 @@
 //! The arguments of `bookingq worker` and `bookingq sweep`: parsed by the command line, and written
-//! back by everything that starts such a process.
+//! by everything that starts such a process.
 //!
 //! ```text
-//!   Plan ──of──> WorkerArgs ──to_args──> argv (a Pod, or a child of `bookingq up`) ──parse──> WorkerArgs
+//!   Plan ──of──> WorkerArgs ──to_args──> argv of a Pod or a process ──parse──> WorkerArgs
 //! ```
 
 mod groups;
@@ -13,8 +13,9 @@ pub use groups::{DrainArgs, ProcessingArgs, RedisArgs, ServerArgs};
 pub use process::{SweepArgs, WorkerArgs};
 pub use service::{BookingArgs, RealtimeArgs, ServiceArgs, TicketArgs};
 
-use std::fmt::Display;
-use std::path::PathBuf;
+use clap::Arg;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// An argument whose value is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,193 +25,52 @@ pub struct InvalidArgs {
     pub flag: String,
     /// Its value.
     pub value: String,
-    /// What is allowed.
+    /// The allowed values.
     pub allowed: String,
 }
 
-/// Writes flags as one word each: `--name=value`.
-#[derive(Default)]
-struct ArgsWriter(Vec<String>);
-
-impl ArgsWriter {
-    fn flag(&mut self, name: &str, value: impl Display) {
-        self.0.push(format!("--{name}={value}"));
-    }
-
-    /// Writes a flag that no field of the resource sets, only if it differs from its default: a
-    /// flag would override the environment variable that a Pod template may set instead.
-    fn unless_default<T: Display + PartialEq + Copy>(&mut self, name: &str, value: T, default: T) {
-        if value != default {
-            self.flag(name, value);
-        }
-    }
-
-    fn some<T: Display>(&mut self, name: &str, value: Option<&T>) {
-        if let Some(value) = value {
-            self.flag(name, value);
-        }
-    }
-
-    fn path(&mut self, name: &str, value: Option<&PathBuf>) {
-        self.some(name, value.map(|path| path.display()).as_ref());
-    }
+/// Lets the environment set a flag: `BOOKINGQ_LEASE` for `--lease`.
+fn with_env(arg: Arg) -> Arg {
+    let flag = arg.get_long().filter(|_| arg.get_env().is_none()).map(str::to_owned);
+    let Some(flag) = flag else { return arg };
+    let name = format!("BOOKINGQ_{}", flag.to_uppercase().replace('-', "_"));
+    // clap keeps the name as long as the process runs.
+    arg.env(&*name.leak())
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use bookingq_core::QueueName;
-    use clap::Parser;
-    use proptest::option;
-    use proptest::prelude::*;
+/// Flags that no field of the resource sets. They are written only if they differ from the default,
+/// because a flag overrides the environment variable that a Pod template may set.
+const UNLESS_DEFAULT: [&str; 5] =
+    ["redis-deadline", "outbox-entries", "max-connection-age", "max-requests", "max-watches"];
 
-    use super::*;
-    use crate::duration::DurationString;
-    use crate::spec::BookingQueueSpec;
-
-    #[derive(Parser)]
-    enum Cli {
-        Worker(Box<WorkerArgs>),
-        Sweep(Box<SweepArgs>),
-    }
-
-    fn parse(args: Vec<String>) -> Cli {
-        Cli::try_parse_from(std::iter::once("bookingq".to_owned()).chain(args)).unwrap()
-    }
-
-    fn time() -> impl Strategy<Value = DurationString> {
-        (0u64..1_000_000_000).prop_map(DurationString::from_millis)
-    }
-
-    fn file() -> impl Strategy<Value = PathBuf> {
-        "/[a-z]{1,8}/[a-z .]{0,8}x".prop_map(PathBuf::from)
-    }
-
-    fn redis() -> impl Strategy<Value = RedisArgs> {
-        let url = option::of("rediss?://[a-z]{1,8}:[1-9][0-9]{3}".prop_map(String::from));
-        (url, option::of(file()), time(), time(), 1000u32..).prop_map(
-            |(url, password_file, deadline, retention, outbox_entries)| RedisArgs {
-                url,
-                password_file,
-                deadline,
-                retention,
-                outbox_entries,
-            },
-        )
-    }
-
-    fn processing() -> impl Strategy<Value = ProcessingArgs> {
-        (1u32..=10_000, time(), time(), 1u32..=100, time(), time()).prop_map(
-            |(concurrency, lease, hold, retry_attempts, retry_initial, retry_max)| ProcessingArgs {
-                concurrency,
-                lease,
-                hold,
-                retry_attempts,
-                retry_initial,
-                retry_max,
-            },
-        )
-    }
-
-    fn call() -> impl Strategy<Value = ServiceArgs> {
-        let files = (option::of(file()), option::of(file()), option::of(file()));
-        (time(), files, option::of("[a-z]{1,20}")).prop_map(
-            |(timeout, (ca, certificate, key), server_name)| ServiceArgs {
-                timeout,
-                ca,
-                certificate,
-                key,
-                server_name,
-            },
-        )
-    }
-
-    /// A service that is called, or none with the default flags.
-    fn service() -> impl Strategy<Value = (Option<String>, ServiceArgs)> {
-        let called = ("https?://[a-z]{1,8}:1", call()).prop_map(|(url, call)| (Some(url), call));
-        prop_oneof![Just((None, ServiceArgs::default())), called]
-    }
-
-    fn server() -> impl Strategy<Value = ServerArgs> {
-        let files = option::of((file(), file(), option::of(file())));
-        (files, time(), 1u32..=1_000_000, 1u32..=10_000_000).prop_map(
-            |(files, connection_age, requests, watches)| {
-                let (certificate, key, client_ca) = match files {
-                    Some((certificate, key, ca)) => (Some(certificate), Some(key), ca),
-                    None => (None, None, None),
-                };
-                ServerArgs { certificate, key, client_ca, connection_age, requests, watches }
-            },
-        )
-    }
-
-    fn queue() -> impl Strategy<Value = QueueName> {
-        "[a-z]{1,8}".prop_map(|name| QueueName::new(&name).unwrap())
-    }
-
-    fn worker() -> impl Strategy<Value = WorkerArgs> {
-        let names = (queue(), option::of("[a-z]{1,8}"), any::<u16>(), option::of(any::<u16>()));
-        let services = ("http://[a-z]{1,8}:1", call(), service(), service());
-        let groups = (redis(), processing(), time(), time(), server());
-        (names, services, groups).prop_map(
-            |((queue, id, port, admin), (booking, call, ticket, realtime), groups)| WorkerArgs {
-                queue,
-                id,
-                listen: ([0, 0, 0, 0], port).into(),
-                admin_listen: admin.map(|port| ([127, 0, 0, 1], port).into()),
-                booking,
-                ticket: ticket.0,
-                realtime: realtime.0,
-                redis: groups.0,
-                processing: groups.1,
-                drain: DrainArgs { grace: groups.2, linger: groups.3 },
-                server: groups.4,
-                booking_call: call.into(),
-                ticket_call: ticket.1.into(),
-                realtime_call: realtime.1.into(),
-            },
-        )
-    }
-
-    fn sweeper() -> impl Strategy<Value = SweepArgs> {
-        let when =
-            prop_oneof![Just((true, None)), option::of(time()).prop_map(|time| (false, time))];
-        (queue(), when, service(), option::of("[a-z]{1,8}"), time(), redis(), processing())
-            .prop_map(|(queue, (once, time), booking, id, grace, redis, processing)| SweepArgs {
-                queue,
-                once,
-                time,
-                booking: booking.0,
-                id,
-                admin_listen: None,
-                grace,
-                redis,
-                processing,
-                booking_call: booking.1.into(),
-            })
-    }
-
-    proptest! {
-        #[test]
-        fn worker_arguments_survive_the_command_line(args in worker()) {
-            let Cli::Worker(parsed) = parse(args.to_args()) else { panic!("not a worker") };
-            prop_assert_eq!(*parsed, args);
-        }
-
-        #[test]
-        fn sweeper_arguments_survive_the_command_line(args in sweeper()) {
-            let Cli::Sweep(parsed) = parse(args.to_args()) else { panic!("not a sweeper") };
-            prop_assert_eq!(*parsed, args);
+/// Writes each field of `args` as one word, `--name=value`. The fields of an object `x-call` are
+/// those of the service `x`, and mean nothing if there is no such service.
+fn to_args(command: &str, args: &impl Serialize) -> Vec<String> {
+    let fields = |args: Value| match args {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    let given = fields(serde_json::to_value(args).unwrap_or_default());
+    let mut defaults = fields(serde_json::to_value(RedisArgs::default()).unwrap_or_default());
+    defaults.extend(fields(serde_json::to_value(ServerArgs::default()).unwrap_or_default()));
+    let mut words = vec![command.to_owned()];
+    for (name, value) in &given {
+        if let (Some(service), Value::Object(call)) = (name.strip_suffix("-call"), value) {
+            let call = call.iter().filter(|_| !given[service].is_null());
+            words
+                .extend(call.filter_map(|(name, value)| word(&format!("{service}-{name}"), value)));
+        } else if !(UNLESS_DEFAULT.contains(&name.as_str()) && defaults.get(name) == Some(value)) {
+            words.extend(word(name, value));
         }
     }
+    words
+}
 
-    #[test]
-    fn a_manifest_and_a_command_line_have_the_same_defaults() {
-        let spec: BookingQueueSpec =
-            serde_json::from_str(r#"{ "booking": { "endpoint": "http://a:1" } }"#).unwrap();
-        let planned = WorkerArgs::of(&spec.resolve("q").unwrap(), ([127, 0, 0, 1], 50051).into());
-        let minimal = ["worker", "--queue=q", "--booking=http://a:1"].map(String::from);
-        let Cli::Worker(parsed) = parse(minimal.into()) else { panic!("not a worker") };
-        assert_eq!(*parsed, planned);
+fn word(flag: &str, value: &Value) -> Option<String> {
+    match value {
+        Value::Bool(true) => Some(format!("--{flag}")),
+        Value::Number(number) => Some(format!("--{flag}={number}")),
+        Value::String(text) => Some(format!("--{flag}={text}")),
+        _ => None,
     }
 }

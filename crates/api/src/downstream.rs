@@ -117,39 +117,3 @@ impl Role {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn addresses_and_simulations_of_the_right_role_are_accepted() {
-        let grpc = Endpoint::parse(Role::Booking, "http://booking-service:50051").unwrap();
-        assert_eq!(grpc, Endpoint::Grpc("http://booking-service:50051".into()));
-        let simulated = Endpoint::parse(Role::Ticket, "simulate://ticket").unwrap();
-        assert_eq!(simulated, Endpoint::Simulated("simulate://ticket".into()));
-        let simulated =
-            Endpoint::parse(Role::Booking, "simulate://booking?stock=5&errors=5%").unwrap();
-        assert_eq!(simulated, Endpoint::Simulated("simulate://booking?stock=5&errors=5%".into()));
-    }
-
-    #[test]
-    fn anything_else_is_refused() {
-        let bad = [
-            "",
-            "booking:50051",
-            "ftp://a",
-            "http://",
-            "http://a/path",
-            "http://a?b=c",
-            "http://user:pw@a:1",
-            "simulate://ticket",
-            "simulate://",
-        ];
-        for text in bad {
-            let error = Endpoint::parse(Role::Booking, text).unwrap_err();
-            assert!(error.allowed.contains("https://HOST"), "{text}");
-        }
-    }
-}

@@ -30,6 +30,6 @@ pub mod worker;
 
 pub use crate::duration::DurationString;
 pub use crate::plan::Plan;
-pub use crate::resolve::{Problem, Problems};
+pub use crate::resolve::{FieldProblem, Problems};
 pub use crate::spec::{BookingQueue, BookingQueueSpec};
 pub use crate::status::BookingQueueStatus;

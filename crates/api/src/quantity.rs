@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantities_are_told_from_other_texts() {
+    fn quantities_are_accepted_and_other_texts_are_not() {
         for right in
             ["0", "2", "500m", "1.5", ".5", "5.", "8Gi", "128974848", "129e6", "1E3", "+1", "100k"]
         {

@@ -24,7 +24,7 @@ use crate::spec::{BookingQueueSpec, SweepSpec};
 /// One field with a value that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path} is {value}; allowed: {allowed}")]
-pub struct Problem {
+pub struct FieldProblem {
     /// The field, such as `spec.autoscaling.min`.
     pub path: String,
     /// Its value.
@@ -35,7 +35,7 @@ pub struct Problem {
 
 /// All problems of a manifest; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
+pub struct Problems(pub Vec<FieldProblem>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +55,7 @@ impl BookingQueueSpec {
     /// # Errors
     /// [`Problems`]: all of them, each with the field, its value and what is allowed.
     pub fn resolve(&self, name: &str) -> Result<Plan, Problems> {
-        let mut check = Check::default();
+        let mut check = SpecCheck::default();
         let queue = check.keep("metadata.name", QueueName::new(name));
         let booking = check.service(Role::Booking, &self.booking);
         // An invalid service is missing here; the problem that it recorded fails the whole below.
@@ -101,13 +101,13 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Checks the parts and collects their problems.
 #[derive(Default)]
-struct Check {
-    problems: Vec<Problem>,
+struct SpecCheck {
+    problems: Vec<FieldProblem>,
 }
 
-impl Check {
+impl SpecCheck {
     fn refuse(&mut self, path: &str, value: impl fmt::Display, allowed: impl Into<String>) {
-        self.problems.push(Problem {
+        self.problems.push(FieldProblem {
             path: path.to_owned(),
             value: value.to_string(),
             allowed: allowed.into(),

@@ -3,7 +3,7 @@
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value};
 
-use crate::resolve::Problem;
+use crate::resolve::FieldProblem;
 use crate::spec::BookingQueue;
 
 /// The fields of a `BookingQueue` manifest that the resource does not have, each with those it has
@@ -11,7 +11,7 @@ use crate::spec::BookingQueue;
 ///
 /// An API server says the same (`kubectl apply` validates strictly); this is for manifests that no
 /// API server sees.
-pub fn unknown_fields(manifest: &Value) -> Vec<Problem> {
+pub fn unknown_fields(manifest: &Value) -> Vec<FieldProblem> {
     let crd = serde_json::to_value(BookingQueue::crd()).unwrap_or_default();
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     let mut problems = Vec::new();
@@ -19,7 +19,7 @@ pub fn unknown_fields(manifest: &Value) -> Vec<Problem> {
     problems
 }
 
-fn search(schema: &Value, given: &Value, path: &str, problems: &mut Vec<Problem>) {
+fn search(schema: &Value, given: &Value, path: &str, problems: &mut Vec<FieldProblem>) {
     match given {
         Value::Object(fields) => {
             let Some(known) = schema["properties"].as_object() else { return };
@@ -40,7 +40,7 @@ fn search(schema: &Value, given: &Value, path: &str, problems: &mut Vec<Problem>
     }
 }
 
-fn unknown(path: String, known: &Map<String, Value>) -> Problem {
+fn unknown(path: String, known: &Map<String, Value>) -> FieldProblem {
     let names: Vec<&str> = known.keys().map(String::as_str).collect();
-    Problem { path, value: "not a field".to_owned(), allowed: names.join(", ") }
+    FieldProblem { path, value: "not a field".to_owned(), allowed: names.join(", ") }
 }

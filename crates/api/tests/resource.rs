@@ -1,5 +1,4 @@
-//! What a manifest means, what is wrong with one, and that the CRD in the tree is the one of these
-//! types.
+//! Validation of manifests, and the CRD in the tree.
 #![allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
 
 use std::time::Duration;
@@ -14,7 +13,7 @@ fn spec(value: Value) -> BookingQueueSpec {
     serde_json::from_value(value).unwrap()
 }
 
-/// The given fields over the least that is enough.
+/// The given fields and the required ones.
 fn with(fields: Value) -> BookingQueueSpec {
     let mut whole = json!({ "booking": { "endpoint": "http://booking-service:50051" } });
     for (name, value) in fields.as_object().unwrap() {
@@ -35,9 +34,8 @@ fn an_endpoint_is_enough() {
     assert_eq!(plan.booking.timeout, Duration::from_secs(3));
     assert_eq!(plan.hold, Duration::from_secs(300));
     assert!(matches!(plan.redis.source, RedisSource::Managed(ref redis) if redis.storage == "8Gi"));
-    assert!(
-        matches!(plan.scaling, ScalingPlan::Automatic(policy) if (policy.min, policy.max) == (1, 10))
-    );
+    let ScalingPlan::Automatic(policy) = plan.scaling else { panic!("{:?}", plan.scaling) };
+    assert_eq!((policy.min, policy.max), (1, 10));
     assert_eq!(plan.sweep.as_deref(), Some("* * * * *"));
 }
 
@@ -63,7 +61,7 @@ fn a_fixed_number_of_replicas_switches_autoscaling_off() {
 }
 
 #[test]
-fn every_problem_is_told_at_once_with_its_field_value_and_what_is_allowed() {
+fn every_problem_is_reported_at_once_with_field_value_and_allowed_values() {
     let found = problems(json!({
         "booking": { "endpoint": "booking:50051", "timeout": "0s" },
         "ticket": { "endpoint": "simulate://booking" },
@@ -102,7 +100,7 @@ fn every_problem_is_told_at_once_with_its_field_value_and_what_is_allowed() {
 }
 
 #[test]
-fn a_quantity_that_is_none_is_told_before_the_api_server_stumbles_over_it() {
+fn an_invalid_quantity_is_reported_before_the_api_server_fails_on_it() {
     let found = problems(json!({
         "worker": { "resources": { "requests": { "cpu": "nonsense" }, "limits": { "memory": "1Gi" } } },
         "redis": { "managed": { "storage": "8gb", "resources": { "limits": { "cpu": "-1" } } } },

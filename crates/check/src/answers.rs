@@ -1,4 +1,4 @@
-//! What clients were answered, call by call, and where one answer contradicts another.
+//! The answers to clients, call by call, and the contradictions between them.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use bookingq_crowd::call::{BookingSnapshot, CallAnswer, CallKind, RecordedCall};
 
 use crate::violation::{Violation, Violations};
 
-/// States remembered of each booking: more than one client's calls that overlap.
-const REMEMBERED: usize = 4;
+/// States kept of each booking: more than the overlapping calls of one client.
+const STATES_KEPT: usize = 4;
 
-/// What clients were answered about one booking. Its flags are independent facts, no hidden states.
+/// The answers about one booking. Its flags are independent facts, not hidden states.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone)]
 pub(crate) struct AnsweredBooking {
@@ -18,21 +18,21 @@ pub(crate) struct AnsweredBooking {
     pub(crate) request: RequestId,
     pub(crate) place: Place,
     pub(crate) deadline_ms: Option<u64>,
-    /// An Enqueue was answered with it.
+    /// An Enqueue returned it.
     pub(crate) acknowledged: bool,
-    /// A Cancel was answered with "cancelled", or that this follows.
+    /// A Cancel returned it as cancelled, or as released to become cancelled.
     pub(crate) cancelled: bool,
     /// A Cancel was sent.
     left: bool,
-    /// Payments sent, each over all its calls.
+    /// The payments, each over all its calls.
     pub(crate) payments: Vec<SentPayment>,
     /// A payment was refused with `ALREADY_FINAL` before the deadline.
     final_early: bool,
     /// When the client first saw the hold.
     held: Option<u64>,
-    /// The newest states: when the answer arrived, and what it said.
+    /// The newest states, each with the arrival of its answer.
     states: Vec<(u64, BookingState)>,
-    /// The open watch, named by its start, and the position it showed last.
+    /// The start of the open watch, and its last position.
     watched: Option<(u64, u64)>,
 }
 
@@ -69,8 +69,8 @@ impl AnsweredBooking {
         self.states.iter().map(|(_, state)| *state)
     }
 
-    /// Whether the client did nothing to the booking but send one payment, which never won and
-    /// whose answers are all known: then only the deadline can have ended its hold.
+    /// Whether the client's only action was one payment that never won and whose answers are all
+    /// known: then only the deadline can have ended its hold.
     fn had_one_refused_payment(&self) -> bool {
         let mut payments = self.payments.iter();
         let refused = payments.next().is_some_and(|sent| !sent.acknowledged && !sent.unknown);
@@ -78,7 +78,7 @@ impl AnsweredBooking {
     }
 }
 
-/// What one client was acknowledged.
+/// The acknowledgements of one client.
 #[derive(Debug)]
 struct Acknowledged {
     /// When its first booking was acknowledged.
@@ -90,15 +90,15 @@ struct Acknowledged {
 /// All answers of a run.
 #[derive(Debug)]
 pub struct Answers {
-    /// When the run began: milliseconds since 1970.
+    /// Start of the run, in milliseconds since 1970.
     epoch_ms: u64,
-    /// How far the clients' clock and the store's may be apart.
+    /// Largest difference between the clients' clock and the store's.
     clock_margin_ms: u64,
     pub(crate) bookings: HashMap<BookingId, AnsweredBooking>,
-    /// The first booking that each request was answered with, of those it made, and when.
+    /// The first booking that each request made, with the end of that call.
     pub(crate) requests: HashMap<(ClientId, RequestId), (BookingId, u64)>,
     acknowledged: HashMap<ClientId, Acknowledged>,
-    /// The last place acknowledged until then, whenever a later one was.
+    /// The last acknowledged places, ascending, with the end of each call.
     latest: Vec<(u64, Place)>,
     /// Enqueues refused because the queue was closed.
     pub(crate) refused_as_closed: u64,
@@ -106,7 +106,7 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// No answers yet. The run began at `epoch_ms`, in milliseconds since 1970.
+    /// No answers yet. The run starts at `epoch_ms`, in milliseconds since 1970.
     pub fn new(epoch_ms: u64, clock_margin_ms: u64) -> Self {
         Self {
             epoch_ms,
@@ -120,11 +120,11 @@ impl Answers {
         }
     }
 
-    /// Takes the next call, in order of their ends.
+    /// Takes the next call, in the order of their ends.
     pub fn observe(&mut self, call: &RecordedCall) {
         match &call.answer {
             CallAnswer::Ok(shown) => {
-                self.see(call, shown);
+                self.check_snapshot(call, shown);
                 if let CallKind::Enqueue { request } = &call.kind {
                     self.enqueued(call, request, shown);
                 }
@@ -139,14 +139,13 @@ impl Answers {
         }
     }
 
-    /// Where answers contradict each other, once every call has ended.
+    /// The contradictions between answers, once every call has ended.
     pub fn violations(&self) -> Violations {
         let mut violations = self.violations.clone();
         for (booking, answered) in &self.bookings {
             if answered.final_early && answered.had_one_refused_payment() {
-                violations.note(Violation::BrokenDeadline, || {
-                    format!("{booking}: its only payment was refused before the deadline")
-                });
+                let case = format!("{booking}: its only payment was refused before the deadline");
+                violations.record(Violation::BrokenDeadline, case);
             }
             let end = answered.newest_states().find(|state| state.is_final());
             let Some(end) = end else { continue };
@@ -159,16 +158,15 @@ impl Answers {
                 _ => !paid,
             };
             if !kept {
-                violations.note(Violation::BrokenPayment, || {
-                    let payments = &answered.payments;
-                    format!("{booking} ended as {end}, with the payments {payments:?}")
-                });
+                let payments = &answered.payments;
+                let case = format!("{booking} ended as {end}, with the payments {payments:?}");
+                violations.record(Violation::BrokenPayment, case);
             }
         }
         violations
     }
 
-    /// Every client of whom a call was recorded with a booking.
+    /// Every client with a recorded booking.
     pub(crate) fn clients(&self) -> impl Iterator<Item = &ClientId> {
         self.bookings.values().map(|answered| &answered.client)
     }
@@ -187,8 +185,8 @@ impl Answers {
         self.time_of_day_ms(moment).saturating_add(self.clock_margin_ms) < store_ms
     }
 
-    /// A booking is the same as before, and not further back in its life than an earlier call saw.
-    fn see(&mut self, call: &RecordedCall, shown: &BookingSnapshot) {
+    /// A booking keeps its client, request and place, and its state never goes back.
+    fn check_snapshot(&mut self, call: &RecordedCall, shown: &BookingSnapshot) {
         let (booking, client) = (shown.booking, &call.client);
         let answered =
             self.bookings.entry(booking).or_insert_with(|| AnsweredBooking::new(client, shown));
@@ -202,7 +200,7 @@ impl Answers {
         let watched = answered.watched.replace((call.start, shown.position.unwrap_or(0)));
         let watched = watched.filter(|(start, _)| *start == call.start);
         answered.deadline_ms = answered.deadline_ms.or(shown.deadline_ms);
-        if answered.states.len() == REMEMBERED {
+        if answered.states.len() == STATES_KEPT {
             answered.states.remove(0);
         }
         answered.states.push((call.end, shown.state));
@@ -211,38 +209,34 @@ impl Answers {
         }
         let violations = &mut self.violations;
         if !same {
-            violations.note(Violation::Disagreement, || {
-                format!("{booking} of {client} changed its client, request or place")
-            });
+            let case = format!("{booking} of {client} changed its client, request or place");
+            violations.record(Violation::Disagreement, case);
         }
         if let Some(before) = back {
             let now = shown.state;
-            violations.note(Violation::Disagreement, || {
-                format!("{booking} of {client} was {before}, and {now} in a later call")
-            });
+            let case = format!("{booking} of {client} was {before}, and {now} in a later call");
+            violations.record(Violation::Disagreement, case);
         }
         if let Some((before, now)) = moved {
-            violations.note(Violation::WrongClock, || {
-                format!("the deadline of {booking} moved from {before} to {now}")
-            });
+            let case = format!("the deadline of {booking} moved from {before} to {now}");
+            violations.record(Violation::WrongClock, case);
         }
         if shown.state == BookingState::Reserved && shown.deadline_ms.is_none() {
-            violations
-                .note(Violation::WrongClock, || format!("{booking} is held without a deadline"));
+            let case = format!("{booking} is held without a deadline");
+            violations.record(Violation::WrongClock, case);
         }
         if let (Some((_, before)), Some(now)) = (watched, shown.position)
             && before > 0
             && now > before
         {
-            violations.note(Violation::MovedPlace, || {
-                format!("{booking} of {client} went back in line from {before} to {now}")
-            });
+            let case = format!("{booking} of {client} went back in line from {before} to {now}");
+            violations.record(Violation::MovedPlace, case);
         }
-        self.see_newest(call, shown);
+        self.check_newest(call, shown);
     }
 
     /// A client's status is that of its newest booking.
-    fn see_newest(&mut self, call: &RecordedCall, shown: &BookingSnapshot) {
+    fn check_newest(&mut self, call: &RecordedCall, shown: &BookingSnapshot) {
         let Some(Acknowledged { newest: (end, place), .. }) = self.acknowledged.get(&call.client)
         else {
             return;
@@ -250,9 +244,9 @@ impl Answers {
         let reads = matches!(call.kind, CallKind::Status | CallKind::Watch);
         if reads && *end < call.start && shown.place < *place {
             let (client, booking) = (&call.client, shown.booking);
-            self.violations.note(Violation::Lost, || {
-                format!("{client} was shown {booking}, which is older than its place {place}")
-            });
+            let case =
+                format!("{client} was shown {booking}, which is older than its place {place}");
+            self.violations.record(Violation::Lost, case);
         }
     }
 
@@ -263,12 +257,11 @@ impl Answers {
         // nothing new. But a request that made a booking is answered with it ever after.
         if shown.request != *request {
             if let Some((first, _)) = self.requests.get(&key).filter(|(_, end)| *end < call.start) {
-                self.violations.note(Violation::Duplicated, || {
-                    format!(
-                        "request {request} of {client} became {first}, and was later answered \
+                let case = format!(
+                    "request {request} of {client} became {first}, and was later answered \
                          with {booking}"
-                    )
-                });
+                );
+                self.violations.record(Violation::Duplicated, case);
             }
             return;
         }
@@ -285,28 +278,26 @@ impl Answers {
         }
         let (first, _) = *self.requests.entry(key).or_insert((booking, call.end));
         if first != booking {
-            self.violations.note(Violation::Duplicated, || {
-                format!("request {request} of {client} became {first} and {booking}")
-            });
+            let case = format!("request {request} of {client} became {first} and {booking}");
+            self.violations.record(Violation::Duplicated, case);
         }
         if !shown.existing {
             self.check_order(call, shown);
         }
     }
 
-    /// A client that was answered before another one asked has the earlier place.
+    /// If one Enqueue ended before another one started, its place is the earlier one.
     fn check_order(&mut self, call: &RecordedCall, shown: &BookingSnapshot) {
         let before = self.latest.partition_point(|(end, _)| *end < call.start);
         if let Some((end, place)) = before.checked_sub(1).map(|last| self.latest[last])
             && place >= shown.place
         {
             let (booking, own, start) = (shown.booking, shown.place, call.start);
-            self.violations.note(Violation::UnorderedPlace, || {
-                format!(
-                    "{booking} was asked for at {start} µs and got place {own}; place {place} was \
+            let case = format!(
+                "{booking} was asked for at {start} µs and got place {own}; place {place} was \
                      given by {end} µs"
-                )
-            });
+            );
+            self.violations.record(Violation::UnorderedPlace, case);
         }
         if self.latest.last().is_none_or(|(_, place)| *place < shown.place) {
             self.latest.push((call.end, shown.place));
@@ -339,9 +330,9 @@ impl Answers {
         };
         let late = answered.deadline_ms.filter(|deadline| self.is_after(sent, *deadline));
         if let Some(deadline) = late.filter(|_| acknowledged) {
-            self.violations.note(Violation::BrokenDeadline, || {
-                format!("{of}: payment {payment} was sent after the deadline {deadline}, and won")
-            });
+            let case =
+                format!("{of}: payment {payment} was sent after the deadline {deadline}, and won");
+            self.violations.record(Violation::BrokenDeadline, case);
         }
     }
 
@@ -372,7 +363,7 @@ impl Answers {
         };
         if let Some(kind) = found {
             let call = &call.kind;
-            self.violations.note(kind, || format!("{client} was refused {call:?} with {reason}"));
+            self.violations.record(kind, format!("{client} was refused {call:?} with {reason}"));
         }
     }
 
@@ -382,9 +373,8 @@ impl Answers {
         let Some(deadline) = early else { return };
         if reason == "HOLD_EXPIRED" {
             let answered_ms = self.time_of_day_ms(call.end);
-            self.violations.note(Violation::BrokenDeadline, || {
-                format!("{of} expired at {answered_ms}, before the deadline {deadline}")
-            });
+            let case = format!("{of} expired at {answered_ms}, before the deadline {deadline}");
+            self.violations.record(Violation::BrokenDeadline, case);
         } else if let Some(answered) = self.bookings.get_mut(&of) {
             // Another call that is still in flight may have ended the hold: decided at the end.
             answered.final_early = true;
@@ -392,7 +382,7 @@ impl Answers {
     }
 }
 
-/// Whether a booking can come from one state to another, or stay where it is.
+/// Whether a booking can go from one state to the other, or stay in it.
 pub(crate) fn reaches(from: BookingState, to: BookingState) -> bool {
     from == to || from.successors().iter().any(|&next| next != from && reaches(next, to))
 }

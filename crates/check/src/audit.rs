@@ -1,4 +1,4 @@
-//! Follows the outbox of a running queue into its audit log, and takes the evidence at the end.
+//! Reads the outbox of a running queue into its audit log, and takes the evidence at the end.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -21,18 +21,18 @@ use crate::answers::Answers;
 use crate::log::AuditLog;
 use crate::verify::{Evidence, Moment, Verification};
 
-/// Events asked for at once.
+/// Events of one read.
 const PIECE: usize = 10_000;
-/// Bookings read at once.
+/// Bookings of one read.
 const BATCH: usize = 1_000;
 /// How long to wait for the next event.
 const WAIT: Duration = Duration::from_millis(500);
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
-/// How long the store may take to answer at the end.
+/// Limit of the store's calls at the end.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Why a queue could not be checked.
+/// Why a queue cannot be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// The store does not answer.
@@ -46,31 +46,31 @@ pub enum AuditError {
     Copy(#[from] io::Error),
 }
 
-/// A running follower.
+/// A running audit.
 pub struct Audit {
-    follower: Arc<Follower>,
+    reader: Arc<OutboxReader>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-struct Follower {
+struct OutboxReader {
     store: Arc<dyn Store>,
-    state: Mutex<FollowerState>,
+    state: Mutex<OutboxReaderState>,
 }
 
-struct FollowerState {
+struct OutboxReaderState {
     log: AuditLog,
     next: EventSeq,
-    /// When the newest event arrived, and the longest time without one.
+    /// Arrival of the newest event, and the longest time without one.
     newest: Option<Instant>,
     longest_stall: Duration,
     copy: Option<BufWriter<File>>,
 }
 
 impl Audit {
-    /// Follows a queue whose holds last `hold`, if that is known, from its first event on.
+    /// Reads a queue whose holds last `hold`, if that is known, from its first event on.
     pub fn start(store: Arc<dyn Store>, hold: Option<Duration>) -> Self {
-        Self::follow(store, hold, None)
+        Self::read(store, hold, None)
     }
 
     /// The same; every event also becomes a line of `file`.
@@ -82,42 +82,38 @@ impl Audit {
         hold: Option<Duration>,
         file: &Path,
     ) -> io::Result<Self> {
-        Ok(Self::follow(store, hold, Some(BufWriter::new(File::create(file)?))))
+        Ok(Self::read(store, hold, Some(BufWriter::new(File::create(file)?))))
     }
 
-    fn follow(
-        store: Arc<dyn Store>,
-        hold: Option<Duration>,
-        copy: Option<BufWriter<File>>,
-    ) -> Self {
-        let state = Mutex::new(FollowerState {
+    fn read(store: Arc<dyn Store>, hold: Option<Duration>, copy: Option<BufWriter<File>>) -> Self {
+        let state = Mutex::new(OutboxReaderState {
             log: AuditLog::new(hold),
             next: EventSeq::START,
             newest: None,
             longest_stall: Duration::ZERO,
             copy,
         });
-        let (follower, stop) = (Arc::new(Follower { store, state }), CancellationToken::new());
-        let task = tokio::spawn(Arc::clone(&follower).run(stop.clone()));
-        Self { follower, stop, task }
+        let (reader, stop) = (Arc::new(OutboxReader { store, state }), CancellationToken::new());
+        let task = tokio::spawn(Arc::clone(&reader).run(stop.clone()));
+        Self { reader, stop, task }
     }
 
     /// Bookings so far.
     pub fn bookings(&self) -> usize {
-        self.follower.state.lock().log.len()
+        self.reader.state.lock().log.len()
     }
 
-    /// How long no event has arrived.
+    /// Time since the last event.
     pub fn idle(&self) -> Duration {
-        self.follower.state.lock().newest.map_or(Duration::ZERO, |newest| newest.elapsed())
+        self.reader.state.lock().newest.map_or(Duration::ZERO, |newest| newest.elapsed())
     }
 
     /// The longest time without an event.
     pub fn longest_stall(&self) -> Duration {
-        self.follower.state.lock().longest_stall
+        self.reader.state.lock().longest_stall
     }
 
-    /// Ends the following, takes the evidence in the order that the checker needs, and checks
+    /// Ends the reading, takes the evidence in the order that the checker needs, and checks
     /// everything. `ledger` reads the Booking Service's ledger when it is its turn; `whole` is the
     /// [`Evidence::whole`] of a run that has ended.
     ///
@@ -130,18 +126,18 @@ impl Audit {
         whole: Option<Snapshot>,
     ) -> Result<Verification, AuditError> {
         self.stop.cancel();
-        // The follower never panics on purpose; what it has not read is read here.
+        // A reader that panicked has left the rest of the outbox, which is read here.
         let _ = self.task.await;
-        let follower = &self.follower;
-        let before = follower.snapshot().await?;
-        follower.catch_up().await?;
-        let bookings = follower.read_bookings(answers).await?;
+        let reader = &self.reader;
+        let before = reader.snapshot().await?;
+        reader.catch_up().await?;
+        let bookings = reader.read_bookings(answers).await?;
         let ledger = ledger.await?;
-        follower.catch_up().await?;
-        let moment = moment(&before, &follower.snapshot().await?);
+        reader.catch_up().await?;
+        let moment = moment(&before, &reader.snapshot().await?);
         let moment = if whole.is_some() { Moment::AtRest } else { moment };
         let evidence = Evidence { bookings, ledger, whole };
-        let mut state = follower.state.lock();
+        let mut state = reader.state.lock();
         if let Some(copy) = &mut state.copy {
             copy.flush()?;
         }
@@ -149,7 +145,7 @@ impl Audit {
     }
 }
 
-/// Whether anything moved while the evidence was taken: whatever moves changes a counter, or is in
+/// Whether the queue was at rest between two snapshots: every change increases a counter, or is in
 /// flight.
 fn moment(before: &Snapshot, after: &Snapshot) -> Moment {
     let at_rest = before.totals == after.totals
@@ -158,7 +154,7 @@ fn moment(before: &Snapshot, after: &Snapshot) -> Moment {
     if at_rest { Moment::AtRest } else { Moment::InMotion }
 }
 
-impl Follower {
+impl OutboxReader {
     async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut retry = Retry::forever(BACKOFF);
         while !stop.is_cancelled() {
@@ -184,14 +180,14 @@ impl Follower {
             .await
     }
 
-    /// Takes one piece; returns its size.
+    /// Reads one piece; returns its size.
     async fn step(&self, wait: Duration) -> Result<usize, AuditError> {
         let after = self.state.lock().next;
         let piece = self.store.events(after, PIECE, wait).await?;
         let mut state = self.state.lock();
         let state = &mut *state;
         if piece.gap {
-            state.log.note_gap();
+            state.log.record_gap();
         }
         if !piece.events.is_empty() {
             let now = Instant::now();

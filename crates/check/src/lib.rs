@@ -1,11 +1,12 @@
-//! Checks a queue against its promises: what clients were answered, what the audit log says, what
-//! the store has and what the Booking Service recorded.
+//! Verifies a queue: the answers to its clients, its audit log, its store, and the ledger of the
+//! Booking Service.
 //!
 //! ```text
 //!   calls of the clients ──> recorder ──> Answers   (calls against calls, as they end)
 //!                                │ '──> a history file ──> saved: read again later
 //!   outbox ── audit ──> AuditLog  (transitions, order, fences, deadlines, the store's clock)
-//!   Answers + AuditLog + Evidence (store, ledger) ── verify ──> Verification {tallies, violations, timings}
+//!   Answers + AuditLog + Evidence (store, ledger)
+//!       ── verify ──> Verification {tallies, violations, timings}
 //! ```
 //!
 //! Every rule is a [`Violation`] and belongs to one invariant of ARCHITECTURE.md. The checker is a
@@ -17,8 +18,6 @@ pub mod log;
 pub mod recorder;
 pub mod saved;
 pub mod tally;
-#[cfg(test)]
-mod tests;
 pub mod verify;
 pub mod violation;
 

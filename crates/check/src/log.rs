@@ -2,6 +2,7 @@
 //! store's clock.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::time::Duration;
 
 use bookingq_core::time::millis;
@@ -12,10 +13,10 @@ use bookingq_core::{
 use crate::tally::Times;
 use crate::violation::{Violation, Violations};
 
-/// A host's clock is slewed now and then; a wrong clock is off by much more.
+/// Hosts slew their clocks; a wrong clock is off by much more.
 const CLOCK_SLACK: Duration = Duration::from_millis(100);
 
-/// One booking as the log has it.
+/// One booking according to the log.
 #[derive(Debug, Clone)]
 pub struct LoggedBooking {
     /// Its client.
@@ -24,21 +25,21 @@ pub struct LoggedBooking {
     pub place: Place,
     /// Its state.
     pub state: BookingState,
-    /// When it came into this state.
+    /// Start of this state.
     pub since: Timestamp,
     /// The newest claim.
     pub fence: Fence,
-    /// Pay before this; `None` before there was a hold.
+    /// Pay before this; `None` before the first hold.
     pub deadline: Option<Timestamp>,
-    /// When a payment won; `None` unless one did.
+    /// The time of the accepted payment.
     pub paid_at: Option<Timestamp>,
-    /// What follows, or followed, its release.
+    /// The state after its release.
     pub outcome: Option<Outcome>,
-    /// How many gaps the log had before the newest event of this booking.
+    /// Gaps of the log before the newest event of this booking.
     gaps: u64,
 }
 
-/// Follows a queue's audit log. It keeps a small record of each booking, and no events.
+/// A queue's audit log, as a small record of each booking without its events.
 #[derive(Debug, Default)]
 pub struct AuditLog {
     hold: Option<Duration>,
@@ -54,7 +55,7 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// An empty log of a queue whose holds last `hold`; `None`: the deadlines' length is unknown.
+    /// An empty log of a queue whose holds last `hold`, if that is known.
     pub fn new(hold: Option<Duration>) -> Self {
         Self { hold, ..Self::default() }
     }
@@ -74,30 +75,30 @@ impl AuditLog {
         }
     }
 
-    /// Events are missing before the next piece: the log was trimmed before it was read. What they
-    /// may have changed is unknown, and no violation follows from it.
-    pub fn note_gap(&mut self) {
+    /// Events are missing before the next piece: the log was trimmed before it was read. The
+    /// changes of those events are unknown, and are never reported as violations.
+    pub fn record_gap(&mut self) {
         self.gaps += 1;
         self.queued.clear();
         self.active.clear();
     }
 
-    /// The newest event seen: where to read on.
+    /// The newest event: reading continues after it.
     pub fn last(&self) -> EventSeq {
         self.last
     }
 
-    /// How many gaps the log has.
+    /// The number of gaps.
     pub fn gaps(&self) -> u64 {
         self.gaps
     }
 
-    /// How many bookings it has seen.
+    /// The number of bookings.
     pub fn len(&self) -> usize {
         self.bookings.len()
     }
 
-    /// Whether it has seen no booking.
+    /// Whether it has no booking.
     pub fn is_empty(&self) -> bool {
         self.bookings.is_empty()
     }
@@ -107,7 +108,7 @@ impl AuditLog {
         self.bookings.get(&booking)
     }
 
-    /// One booking, unless a later gap may have hidden something about it.
+    /// One booking, unless a later gap may hide some of its events.
     pub(crate) fn certain(&self, booking: BookingId) -> Option<&LoggedBooking> {
         self.booking(booking).filter(|logged| logged.gaps == self.gaps)
     }
@@ -117,28 +118,27 @@ impl AuditLog {
         self.bookings.iter().map(|(booking, logged)| (*booking, logged))
     }
 
-    /// Violations that the log shows by itself.
+    /// Violations within the log.
     pub fn violations(&self) -> &Violations {
         &self.violations
     }
 
-    /// The store's time never goes back, and every deadline is one hold after its event.
+    /// The store's clock never goes back, and every deadline is one hold after its event.
     fn check_clock(&mut self, event: &Event) {
         let Event { booking, at, deadline, to, .. } = event;
         let newest = self.newest;
         if *at + CLOCK_SLACK < newest {
-            self.violations.note(Violation::WrongClock, || {
-                format!("{booking} became {to} at {at}, after an event at {newest}")
-            });
+            let case = format!("{booking} became {to} at {at}, after an event at {newest}");
+            self.violations.record(Violation::WrongClock, case);
         }
         self.newest = newest.max(*at);
         let Some(hold) = self.hold.filter(|_| *to == BookingState::Reserved) else { return };
         let wanted = *at + hold;
         if *deadline != Some(wanted) {
-            self.violations.note(Violation::WrongClock, || {
-                let hold_ms = millis(hold);
-                format!("{booking} was reserved at {at} for {hold_ms} ms, until {deadline:?}")
-            });
+            let hold_ms = millis(hold);
+            let case =
+                format!("{booking} was reserved at {at} for {hold_ms} ms, until {deadline:?}");
+            self.violations.record(Violation::WrongClock, case);
         }
     }
 
@@ -146,29 +146,27 @@ impl AuditLog {
         let Event { booking, client, place, seq, to, .. } = event;
         let violations = &mut self.violations;
         if *to != BookingState::Queued {
-            violations
-                .note(Violation::IllegalTransition, || format!("{booking} began as {to} at {seq}"));
+            let case = format!("{booking} began as {to} at {seq}");
+            violations.record(Violation::IllegalTransition, case);
         }
         if self.bookings.contains_key(booking) {
-            violations
-                .note(Violation::IllegalTransition, || format!("{booking} began again at {seq}"));
+            let case = format!("{booking} began again at {seq}");
+            violations.record(Violation::IllegalTransition, case);
         }
         if let Some(other) = self.active.insert(client.clone(), *booking) {
-            violations.note(Violation::Duplicated, || {
-                format!("{client} got {booking} while {other} was active")
-            });
+            let case = format!("{client} got {booking} while {other} was active");
+            violations.record(Violation::Duplicated, case);
         }
         let newest = self.newest_place;
         if *place <= newest {
-            violations.note(Violation::UnorderedPlace, || {
-                format!("{booking} got place {place} after place {newest} was given")
-            });
+            let case = format!("{booking} got place {place} after place {newest} was given");
+            violations.record(Violation::UnorderedPlace, case);
         }
         self.newest_place = newest.max(*place);
         self.adopt(event);
     }
 
-    /// Takes a booking as the event shows it.
+    /// Inserts a booking with the state of the event.
     fn adopt(&mut self, event: &Event) {
         if event.to == BookingState::Queued {
             self.queued.insert(event.place);
@@ -192,9 +190,9 @@ impl AuditLog {
             Some(logged) if logged.gaps == self.gaps => logged,
             None if self.gaps == 0 => {
                 let Event { booking, to, seq, .. } = event;
-                self.violations.note(Violation::IllegalTransition, || {
-                    format!("{booking}, which never began, went from {from} to {to} at {seq}")
-                });
+                let case =
+                    format!("{booking}, which never began, went from {from} to {to} at {seq}");
+                self.violations.record(Violation::IllegalTransition, case);
                 return self.adopt(event);
             }
             Some(_) | None => return self.adopt(event),
@@ -220,9 +218,8 @@ impl AuditLog {
         if let Some(first) = self.queued.first().filter(|first| *first < place)
             && event.to == BookingState::Reserving
         {
-            self.violations.note(Violation::DispatchInversion, || {
-                format!("place {place} ({booking}) was claimed while place {first} waited")
-            });
+            let case = format!("place {place} ({booking}) was claimed while place {first} waited");
+            self.violations.record(Violation::DispatchInversion, case);
         }
         self.queued.remove(place);
     }
@@ -269,27 +266,28 @@ fn check_transition(
     from: BookingState,
 ) {
     let Event { booking, to, seq, .. } = event;
-    let mut illegal = |what: &dyn Fn() -> String| {
-        violations.note(Violation::IllegalTransition, || format!("{booking} at {seq}: {}", what()));
+    let mut illegal = |what: fmt::Arguments<'_>| {
+        let case = format!("{booking} at {seq}: {what}");
+        violations.record(Violation::IllegalTransition, case);
     };
     if logged.client != event.client || logged.place != event.place {
-        illegal(&|| format!("belongs to {} at place {}", logged.client, logged.place));
+        illegal(format_args!("belongs to {} at place {}", logged.client, logged.place));
     }
     if logged.state != from {
-        illegal(&|| format!("went from {from} to {to}, but was {}", logged.state));
+        illegal(format_args!("went from {from} to {to}, but was {}", logged.state));
     }
     let allowed = if event.is_reclaim() { from.is_leased() } else { from.may_become(*to) };
     if !allowed {
-        illegal(&|| format!("{to} may not follow {from}"));
+        illegal(format_args!("{to} may not follow {from}"));
     }
     if *to == BookingState::Releasing && event.outcome.is_none() {
-        illegal(&|| "is released without an outcome".to_owned());
+        illegal(format_args!("is released without an outcome"));
     }
     if let (BookingState::Releasing, Some(outcome)) = (from, logged.outcome)
         && to.is_final()
         && outcome.state() != *to
     {
-        illegal(&|| format!("was released to become {outcome:?}, and became {to}"));
+        illegal(format_args!("was released to become {outcome:?}, and became {to}"));
     }
 }
 
@@ -307,12 +305,11 @@ fn check_fence(
     let settles = from.is_leased() && !event.is_reclaim();
     if claims && *fence <= logged.fence || settles && *fence != logged.fence {
         let newest = logged.fence;
-        violations.note(Violation::StaleSettle, || {
-            format!(
-                "{booking} went from {from} to {to} at {seq} with fence {fence}; the newest was \
+        let case = format!(
+            "{booking} went from {from} to {to} at {seq} with fence {fence}; the newest was \
                  {newest}"
-            )
-        });
+        );
+        violations.record(Violation::StaleSettle, case);
     }
 }
 
@@ -325,14 +322,14 @@ fn check_deadline(
     let (BookingState::Reserved, Some(deadline)) = (from, logged.deadline) else { return };
     let Event { booking, at, .. } = event;
     match (event.to, event.outcome) {
-        (BookingState::Confirming, _) if *at >= deadline => violations
-            .note(Violation::BrokenDeadline, || {
-                format!("{booking} was paid at {at}, not before its deadline {deadline}")
-            }),
-        (BookingState::Releasing, Some(Outcome::Expired)) if *at < deadline => violations
-            .note(Violation::BrokenDeadline, || {
-                format!("{booking} expired at {at}, before its deadline {deadline}")
-            }),
+        (BookingState::Confirming, _) if *at >= deadline => violations.record(
+            Violation::BrokenDeadline,
+            format!("{booking} was paid at {at}, not before its deadline {deadline}"),
+        ),
+        (BookingState::Releasing, Some(Outcome::Expired)) if *at < deadline => violations.record(
+            Violation::BrokenDeadline,
+            format!("{booking} expired at {at}, before its deadline {deadline}"),
+        ),
         _ => {}
     }
 }

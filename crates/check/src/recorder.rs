@@ -1,4 +1,4 @@
-//! Where every call of a crowd is recorded: in the checker, in the counts, and in a history file.
+//! Records every call of a crowd: in the checker, in counts, and in a history file.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,13 +27,13 @@ pub struct CallRecorder {
 #[derive(Debug)]
 struct Recording {
     file: Option<BufWriter<File>>,
-    /// The first write that failed; the rest of the history would be missing too.
+    /// The first failed write: the history after it is missing.
     broken: Option<io::Error>,
     answers: Answers,
     counts: CallCounts,
 }
 
-/// Calls in numbers.
+/// Counts of calls.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct CallCounts {
     /// Answered.
@@ -47,13 +47,13 @@ pub struct CallCounts {
 }
 
 impl CallRecorder {
-    /// Starts the clock of a run. `clock_margin_ms` is how far the clients' clock and the store's
-    /// may be apart.
+    /// Starts the clock of a run. `clock_margin_ms` is the largest difference between the clients'
+    /// clock and the store's.
     pub fn start(clock_margin_ms: u64) -> Arc<Self> {
         Arc::new(Self::with(None, epoch_ms(), clock_margin_ms))
     }
 
-    /// The same, with a history file. Its first line says when the run's clock was 0.
+    /// The same, with a history file. Its first line has the time at which the run's clock was 0.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -117,7 +117,7 @@ impl Recorder for CallRecorder {
 
 impl CallCounts {
     fn add(&mut self, call: &RecordedCall) {
-        // An update of a watch answers no call.
+        // An update of a watch is no answer to a call.
         if call.kind == CallKind::Watch {
             return;
         }

@@ -1,10 +1,10 @@
-//! How many bookings are where, and how long things took.
+//! Bookings by state, and durations.
 
 use bookingq_core::BookingState;
 use bookingq_crowd::latency::{Latency, LatencySummary};
 use serde::Serialize;
 
-/// How many bookings are where: `enqueued` is the sum of all others.
+/// Bookings by state: `enqueued` is the sum of all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Tallies {
     /// All bookings.
@@ -18,14 +18,14 @@ pub struct Tallies {
     pub finals: FinalTallies,
 }
 
-/// How many bookings ended how.
+/// Bookings by final state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct FinalTallies {
     /// Paid and confirmed.
     pub confirmed: u64,
     /// Not paid in time.
     pub expired: u64,
-    /// Left.
+    /// Cancelled by the client.
     pub cancelled: u64,
     /// The stock was used up.
     pub sold_out: u64,
@@ -55,7 +55,7 @@ impl Tallies {
     }
 }
 
-/// How long things took, in milliseconds of the store's clock.
+/// Durations in milliseconds of the store's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Timings {
     /// From joining the line to being claimed.
@@ -68,7 +68,7 @@ pub struct Timings {
     pub release_lag: LatencySummary,
 }
 
-/// The same, while it is measured.
+/// The measurement behind [`Timings`].
 #[derive(Debug, Default)]
 pub(crate) struct Times {
     pub(crate) queued: Latency,

@@ -1,10 +1,10 @@
-//! The rules that can be broken, each with its invariant, and the cases found.
+//! The rules, each with its invariant, and the cases that break them.
 
 use std::collections::BTreeMap;
 
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
-/// Cases kept of each kind.
+/// Examples of each kind.
 const EXAMPLES: usize = 20;
 
 /// The invariants of ARCHITECTURE.md, in short.
@@ -22,16 +22,16 @@ pub const INVARIANTS: [(u8, &str); 8] = [
 /// A rule that was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Violation {
-    /// An acknowledged Enqueue whose booking neither the log nor the store has, that the store lost
-    /// on its way, or that a later answer denied.
+    /// An acknowledged booking that is in neither log nor store, that the store lost, or that a
+    /// later answer denied.
     Lost,
     /// One request with two bookings, or a client with two active bookings at once.
     Duplicated,
-    /// A booking that never ended although nothing was left to do.
+    /// A booking that never ended although no work was left.
     Unfinished,
     /// A booking claimed from the line for the first time while an earlier place waited there.
     DispatchInversion,
-    /// A new place that is not later than all before.
+    /// A new place that is not later than all earlier ones.
     UnorderedPlace,
     /// A booking that changed its place, or a position that grew.
     MovedPlace,
@@ -39,75 +39,65 @@ pub enum Violation {
     StaleSettle,
     /// Two reservations for one booking, or a client's bookings reserved at the same time.
     DoubleReservation,
-    /// The Booking Service and the store disagree on who has what.
+    /// A contradiction between the Booking Service and the store.
     Orphan,
     /// A hold paid after its deadline, or expired before it.
     BrokenDeadline,
-    /// An acknowledged payment or cancellation that did not hold, or a sale without a payment.
+    /// An acknowledged payment or cancellation without its effect, or a sale without a payment.
     BrokenPayment,
     /// More sold, or sold and held, than the stock.
     Oversold,
-    /// A time or a deadline that is not of the store's clock.
+    /// A time or a deadline that is not by the store's clock.
     WrongClock,
-    /// A state that may not follow the one before.
+    /// A transition that the table of transitions does not have.
     IllegalTransition,
-    /// Store, counters, log or answers contradict each other.
+    /// A contradiction between store, counters, log and answers.
     Disagreement,
-    /// A refusal that the queue has no reason for.
+    /// A refusal without a cause.
     UnexpectedRefusal,
 }
 
+/// Each kind with the number of its invariant and its word in reports, in the order of the enum.
+const RULES: [(Violation, u8, &str); 16] = [
+    (Violation::Lost, 1, "lost"),
+    (Violation::Duplicated, 1, "duplicated"),
+    (Violation::Unfinished, 1, "unfinished"),
+    (Violation::DispatchInversion, 2, "dispatch_inversions"),
+    (Violation::UnorderedPlace, 2, "unordered_places"),
+    (Violation::MovedPlace, 2, "moved_places"),
+    (Violation::StaleSettle, 3, "stale_settles"),
+    (Violation::DoubleReservation, 4, "double_reservations"),
+    (Violation::Orphan, 4, "orphans"),
+    (Violation::BrokenDeadline, 5, "broken_deadlines"),
+    (Violation::BrokenPayment, 5, "broken_payments"),
+    (Violation::Oversold, 6, "oversold"),
+    (Violation::WrongClock, 7, "wrong_clocks"),
+    (Violation::IllegalTransition, 8, "illegal_transitions"),
+    (Violation::Disagreement, 8, "disagreements"),
+    (Violation::UnexpectedRefusal, 8, "unexpected_refusals"),
+];
+const _: () = {
+    let mut index = 0;
+    while index < RULES.len() {
+        assert!(RULES[index].0 as usize == index);
+        index += 1;
+    }
+};
+
 impl Violation {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
-        Self::Lost,
-        Self::Duplicated,
-        Self::Unfinished,
-        Self::DispatchInversion,
-        Self::UnorderedPlace,
-        Self::MovedPlace,
-        Self::StaleSettle,
-        Self::DoubleReservation,
-        Self::Orphan,
-        Self::BrokenDeadline,
-        Self::BrokenPayment,
-        Self::Oversold,
-        Self::WrongClock,
-        Self::IllegalTransition,
-        Self::Disagreement,
-        Self::UnexpectedRefusal,
-    ];
-
-    /// The number of its invariant, and its word in reports.
-    const fn facts(self) -> (u8, &'static str) {
-        match self {
-            Self::Lost => (1, "lost"),
-            Self::Duplicated => (1, "duplicated"),
-            Self::Unfinished => (1, "unfinished"),
-            Self::DispatchInversion => (2, "dispatch_inversions"),
-            Self::UnorderedPlace => (2, "unordered_places"),
-            Self::MovedPlace => (2, "moved_places"),
-            Self::StaleSettle => (3, "stale_settles"),
-            Self::DoubleReservation => (4, "double_reservations"),
-            Self::Orphan => (4, "orphans"),
-            Self::BrokenDeadline => (5, "broken_deadlines"),
-            Self::BrokenPayment => (5, "broken_payments"),
-            Self::Oversold => (6, "oversold"),
-            Self::WrongClock => (7, "wrong_clocks"),
-            Self::IllegalTransition => (8, "illegal_transitions"),
-            Self::Disagreement => (8, "disagreements"),
-            Self::UnexpectedRefusal => (8, "unexpected_refusals"),
-        }
+    pub fn all() -> impl Iterator<Item = Self> {
+        RULES.into_iter().map(|(kind, ..)| kind)
     }
 
     /// The invariant of ARCHITECTURE.md that it breaks, by number.
     pub fn invariant(self) -> u8 {
-        self.facts().0
+        RULES[self as usize].1
     }
 
     /// The word used in reports.
     pub fn as_str(self) -> &'static str {
-        self.facts().1
+        RULES[self as usize].2
     }
 }
 
@@ -116,9 +106,9 @@ impl Violation {
 pub struct InvariantResult {
     /// Its number.
     pub number: u8,
-    /// What it says.
+    /// The rule.
     pub says: &'static str,
-    /// How often it was broken.
+    /// The number of cases.
     pub broken: u64,
     /// The first cases of each rule.
     pub evidence: Vec<String>,
@@ -130,14 +120,14 @@ struct Cases {
     examples: Vec<String>,
 }
 
-/// How often each rule was broken, with up to 20 examples each.
+/// The cases that break each rule, with up to 20 examples each.
 ///
 /// In JSON: `violations`, with one number for each kind, zeros included, and `violation_examples`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Violations(BTreeMap<Violation, Cases>);
 
 impl Violations {
-    /// How often it was broken.
+    /// The number of cases.
     pub fn count(&self, kind: Violation) -> u64 {
         self.0.get(&kind).map_or(0, |cases| cases.count)
     }
@@ -147,12 +137,12 @@ impl Violations {
         self.0.get(&kind).map_or(&[], |cases| &cases.examples)
     }
 
-    /// Whether every rule was kept.
+    /// Whether no rule is broken.
     pub fn is_clean(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All cases together.
+    /// The number of cases of all rules.
     pub fn total(&self) -> u64 {
         self.0.values().map(|cases| cases.count).sum()
     }
@@ -176,16 +166,16 @@ impl Violations {
         INVARIANTS.into_iter().map(result).collect()
     }
 
-    /// Counts one case; `example` runs only while examples are kept.
-    pub fn note(&mut self, kind: Violation, example: impl FnOnce() -> String) {
+    /// Counts one case.
+    pub fn record(&mut self, kind: Violation, case: String) {
         let cases = self.0.entry(kind).or_default();
         cases.count += 1;
         if cases.examples.len() < EXAMPLES {
-            cases.examples.push(example());
+            cases.examples.push(case);
         }
     }
 
-    /// Adds all cases of another.
+    /// Adds the cases of another.
     pub fn add(&mut self, other: &Self) {
         for (kind, added) in &other.0 {
             let cases = self.0.entry(*kind).or_default();
@@ -199,7 +189,7 @@ impl Violations {
 impl Serialize for Violations {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let counts: BTreeMap<_, _> =
-            Violation::ALL.into_iter().map(|kind| (kind.as_str(), self.count(kind))).collect();
+            Violation::all().map(|kind| (kind.as_str(), self.count(kind))).collect();
         let examples: BTreeMap<_, _> =
             self.iter().map(|(kind, _, examples)| (kind.as_str(), examples)).collect();
         let mut both = serializer.serialize_struct("Violations", 2)?;

@@ -148,33 +148,3 @@ async fn serve(cli: Cli) -> Result<(), Failure> {
     telemetry.stop().await;
     outcome
 }
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_subcommand_has_examples_and_every_flag_has_an_environment_variable() {
-        for verb in Cli::command().get_subcommands() {
-            let examples = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(examples.contains("bookingq"), "{} has no example", verb.get_name());
-            for flag in verb
-                .get_arguments()
-                .filter(|flag| flag.get_long().is_some() && flag.get_id() != "help")
-            {
-                let name = flag.get_env().and_then(|name| name.to_str()).unwrap_or_default();
-                let known = name.starts_with("BOOKINGQ_")
-                    || name.starts_with("OTEL_")
-                    || flag.get_id() == "version";
-                assert!(known, "{} --{}", verb.get_name(), flag.get_long().unwrap_or_default());
-            }
-        }
-    }
-}

@@ -11,8 +11,8 @@ use bookingq_client::{
     CallPolicy, ChannelConfig, ChannelPool, WorkerCall, WorkerCallError, WorkerClient,
     WorkerEndpoints,
 };
-use bookingq_core::QueueName;
 use bookingq_core::backoff::Backoff;
+use bookingq_core::{ClientId, QueueName};
 use bookingq_proto::v1;
 use bookingq_serve::tls::ClientTls;
 use bookingq_worker::args::identity;
@@ -49,6 +49,16 @@ pub struct ClientFlags {
     pub output: Output,
     #[command(flatten)]
     tls: TlsFlags,
+}
+
+/// Flags of each command about the booking of one client.
+#[derive(Debug, Args)]
+pub struct BookingFlags {
+    #[command(flatten)]
+    pub common: ClientFlags,
+    /// ID of the client: 1 to 128 bytes
+    #[arg(long, env = "BOOKINGQ_CLIENT", value_name = "ID", value_parser = ClientId::new)]
+    pub client: ClientId,
 }
 
 /// TLS for a `--server` that starts with https://.

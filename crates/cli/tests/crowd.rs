@@ -1,88 +1,69 @@
-//! `bookingq crowd` as a person uses it: the program itself, at real workers, a real Redis and a
-//! simulated Booking Service.
+//! The `bookingq crowd` command against real workers, a real Redis and a simulated Booking Service.
 #![allow(missing_docs, clippy::unwrap_used)]
+
+mod process;
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use bookingq_harness::port::free_address;
-use bookingq_harness::{Fsync, RedisServer};
+use bookingq_harness::{Fsync, Process, RedisServer};
 use bookingq_sim::{Simulator, SimulatorConfig};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 /// No step of these tests takes longer, unless it hangs.
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn bookingq(words: &[&str], queue: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bookingq"));
-    command.args(words).args(["--queue", queue]).kill_on_drop(true);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// Everything but the workers, which are started by the test and may be killed by it.
-struct Town {
+/// One queue, without its workers: each test starts them, and may kill them.
+struct Sale {
     redis: RedisServer,
     simulator: Simulator,
-    /// Where the worker listens.
-    door: String,
+    /// Address of the worker.
+    listen: String,
 }
 
-impl Town {
-    async fn new() -> Self {
+impl Sale {
+    async fn start() -> Self {
         let simulator = Simulator::start(SimulatorConfig::local()).await.unwrap();
-        let door = free_address().unwrap().to_string();
-        Self { redis: RedisServer::start(Fsync::Always).unwrap(), simulator, door }
+        let listen = free_address().unwrap().to_string();
+        Self { redis: RedisServer::start(Fsync::Always).unwrap(), simulator, listen }
     }
 
     fn ledger(&self) -> String {
         format!("http://{}", self.simulator.admin_address().unwrap())
     }
 
-    /// A worker or sweeper; its leases and holds are short.
-    fn part(&self, words: &[&str]) -> Child {
+    /// A worker or sweeper whose leases and holds are short.
+    fn process(&self, role: &str, options: &[&str]) -> Process {
         let booking = format!("http://{}", self.simulator.booking().unwrap().address());
-        let mut command = bookingq(words, "concert");
-        command.args([
-            "--redis",
-            &self.redis.url(),
-            "--booking",
-            &booking,
-            "--hold",
-            "2s",
-            "--lease",
-            "1s",
-        ]);
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        let options = [&["--hold=2s", "--lease=1s"], options].concat();
+        process::start(role, &self.redis.url(), &booking, &options)
     }
 
-    fn worker(&self) -> Child {
-        self.part(&["worker", "--listen", &self.door, "--linger", "0s", "--concurrency", "16"])
+    fn worker(&self) -> Process {
+        self.process("worker", &["--listen", &self.listen, "--linger=0s", "--concurrency=16"])
     }
 
-    fn sweeper(&self) -> Child {
-        self.part(&["sweep"])
+    fn sweeper(&self) -> Process {
+        self.process("sweep", &[])
     }
 
-    fn crowd(&self, words: &[&str]) -> Command {
-        let mut command =
-            bookingq(&["crowd", "--server", &format!("http://{}", self.door)], "concert");
-        command.args(words);
+    fn crowd(&self, queue: &str, options: &[&str]) -> Command {
+        let server = format!("http://{}", self.listen);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bookingq"));
+        command.args(["crowd", "--server", &server, "--queue", queue]).args(options);
+        command.kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    fn another_queues_crowd(&self) -> Command {
-        bookingq(&["crowd", "--server", &format!("http://{}", self.door)], "another")
-    }
-
-    /// A crowd whose bookings are checked.
-    fn checked(&self, words: &[&str]) -> Command {
-        let mut command = self.crowd(&["--redis", &self.redis.url(), "--ledger", &self.ledger()]);
-        command.args(words);
-        command
+    /// A crowd whose bookings are checked against Redis and the ledger.
+    fn checked(&self, options: &[&str]) -> Command {
+        let checks = ["--redis", &self.redis.url(), "--ledger", &self.ledger()];
+        self.crowd("concert", &[&checks, options].concat())
     }
 }
 
@@ -112,13 +93,13 @@ async fn line(lines: &mut (impl tokio::io::AsyncBufRead + Unpin), text: &str) {
 
 #[tokio::test]
 async fn a_crowd_outlives_its_worker_and_everything_adds_up() {
-    let town = Town::new().await;
-    let (mut worker, _sweeper) = (town.worker(), town.sweeper());
+    let sale = Sale::start().await;
+    let (mut worker, _sweeper) = (sale.worker(), sale.sweeper());
     let mut crowd =
-        town.checked(&["--clients", "300", "--arrive", "4s", "-o", "json"]).spawn().unwrap();
+        sale.checked(&["--clients", "300", "--arrive", "4s", "-o", "json"]).spawn().unwrap();
     line(&mut BufReader::new(crowd.stderr.as_mut().unwrap()), "held=").await;
-    worker.kill().await.unwrap();
-    let _another = town.worker();
+    worker.kill();
+    let _another = sale.worker();
     let output = within(crowd.wait_with_output()).await.unwrap();
     let report = report(&output);
     assert!(output.status.success(), "{report:#}");
@@ -128,7 +109,10 @@ async fn a_crowd_outlives_its_worker_and_everything_adds_up() {
     );
     assert_eq!(report["crowd"]["acknowledged"], 300);
     assert_eq!(report["crowd"]["finished"], 300);
-    assert!(report["enqueued"].as_u64().unwrap() >= 300, "who comes twice may get two places");
+    assert!(
+        report["enqueued"].as_u64().unwrap() >= 300,
+        "a client that comes twice may get two places"
+    );
     assert!(report["final"]["expired"].as_u64().unwrap() > 0, "{report:#}");
     assert_eq!(report["ledger"]["confirmed_bookings"], report["final"]["confirmed"]);
     assert_eq!(report["audit_gaps"], 0);
@@ -138,24 +122,13 @@ async fn a_crowd_outlives_its_worker_and_everything_adds_up() {
 }
 
 #[tokio::test]
-async fn without_redis_a_crowd_tells_what_it_saw_and_ends_when_its_time_is_over() {
-    let town = Town::new().await;
-    let _worker = town.worker();
+async fn without_redis_a_crowd_reports_what_it_saw_and_ends_when_its_time_is_over() {
+    let sale = Sale::start().await;
+    let _worker = sale.worker();
     let file = tempfile::NamedTempFile::new().unwrap();
-    let mut crowd = town.crowd(&["--clients", "40", "--arrive", "100ms", "--for", "1500ms"]);
-    // Nobody sweeps, so whoever lets the hold run out waits for ever.
-    crowd.args([
-        "--pays",
-        "0",
-        "--leaves",
-        "0",
-        "--pays-late",
-        "0",
-        "--comes-twice",
-        "0",
-        "--never-pays",
-        "1",
-    ]);
+    // Without a sweeper, a client that lets its hold expire waits for ever.
+    let mut crowd = sale.crowd("concert", &["--clients=40", "--arrive=100ms", "--for=1500ms"]);
+    crowd.args(only("--never-pays=1"));
     crowd.arg("--report").arg(file.path());
     let output = output(crowd).await;
     assert!(output.status.success(), "{output:?}");
@@ -168,15 +141,15 @@ async fn without_redis_a_crowd_tells_what_it_saw_and_ends_when_its_time_is_over(
     assert!(text.contains("as far as they could see"), "{text}");
     let report: Value = serde_json::from_reader(file.as_file()).unwrap();
     assert_eq!((&report["crowd"]["held"], &report["sound"]), (&40.into(), &true.into()));
-    assert!(report.get("violations").is_none(), "nobody has looked: {report:#}");
+    assert!(report.get("violations").is_none(), "the queue was not checked: {report:#}");
 }
 
 #[tokio::test]
 async fn ctrl_c_ends_a_crowd_with_what_is_known_so_far() {
-    let town = Town::new().await;
-    let _worker = town.worker();
+    let sale = Sale::start().await;
+    let _worker = sale.worker();
     let mut crowd =
-        town.checked(&["--clients", "1000", "--arrive", "1h", "-o", "json"]).spawn().unwrap();
+        sale.checked(&["--clients", "1000", "--arrive", "1h", "-o", "json"]).spawn().unwrap();
     line(&mut BufReader::new(crowd.stderr.as_mut().unwrap()), "held=").await;
     kill_process(Pid::from_raw(crowd.id().unwrap().try_into().unwrap()).unwrap(), Signal::INT)
         .unwrap();
@@ -188,53 +161,40 @@ async fn ctrl_c_ends_a_crowd_with_what_is_known_so_far() {
 }
 
 #[tokio::test]
-async fn a_crowd_at_the_wrong_door_hears_so_at_once() {
-    let town = Town::new().await;
-    let nobody = output(town.crowd(&["--timeout", "300ms"])).await;
-    assert_eq!(nobody.status.code(), Some(1));
-    assert!(
-        String::from_utf8_lossy(&nobody.stderr).contains("error: no answer from http://"),
-        "{nobody:?}"
-    );
+async fn a_crowd_with_a_wrong_address_or_queue_fails_at_once() {
+    let sale = Sale::start().await;
+    let no_worker = output(sale.crowd("concert", &["--timeout", "300ms"])).await;
+    assert_eq!(no_worker.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&no_worker.stderr);
+    assert!(error.contains("error: no answer from http://"), "{error}");
 
-    let _worker = town.worker();
-    let other = output(town.another_queues_crowd()).await;
+    let _worker = sale.worker();
+    let other = output(sale.crowd("another", &[])).await;
     assert_eq!(other.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&other.stderr).contains("QUEUE_NOT_FOUND"), "{other:?}");
 }
 
 #[tokio::test]
-async fn a_booking_that_the_shop_forgot_is_found_and_the_exit_code_is_1() {
-    let town = Town::new().await;
-    let _worker = town.worker();
-    let mut crowd = town.crowd(&[
-        "--clients",
-        "20",
-        "--arrive",
-        "100ms",
-        "--pays",
-        "1",
-        "--leaves",
-        "0",
-        "-o",
-        "json",
-    ]);
-    crowd.args([
-        "--pays-late",
-        "0",
-        "--comes-twice",
-        "0",
-        "--never-pays",
-        "0",
-        "--redis",
-        &town.redis.url(),
-    ]);
-    // The ledger of another shop, where nothing was ever booked.
+async fn reservations_that_the_booking_service_does_not_know_are_found_and_the_exit_code_is_1() {
+    let sale = Sale::start().await;
+    let _worker = sale.worker();
+    // The ledger of another Booking Service, where nothing was ever reserved.
     let other = Simulator::start(SimulatorConfig::local()).await.unwrap();
-    crowd.args(["--ledger", &format!("http://{}", other.admin_address().unwrap())]);
+    let ledger = format!("http://{}", other.admin_address().unwrap());
+    let checks = ["--redis", &sale.redis.url(), "--ledger", &ledger, "-o", "json"];
+    let mut crowd = sale.crowd("concert", &["--clients=20", "--arrive=100ms"]);
+    crowd.args(checks).args(only("--pays=1"));
     let output = output(crowd).await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let report = report(&output);
     assert_eq!((&report["violations"]["orphans"], &report["sound"]), (&20.into(), &false.into()));
     assert!(String::from_utf8_lossy(&output.stderr).contains("BROKEN orphans: 20"));
+}
+
+/// Flags for a crowd with a single behaviour.
+fn only(behaviour: &str) -> impl Iterator<Item = &str> {
+    let all = ["--pays=0", "--leaves=0", "--never-pays=0", "--pays-late=0", "--comes-twice=0"];
+    let flag = behaviour.split('=').next().unwrap_or_default();
+    let others = all.into_iter().filter(move |other| !other.starts_with(&format!("{flag}=")));
+    others.chain([behaviour])
 }

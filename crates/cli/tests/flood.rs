@@ -1,6 +1,6 @@
-//! A worker under connections that want nothing good (silent ones, slow ones, messages that never
-//! end): its memory stays bounded, and who wants a place gets one. `FLOOD=10000 cargo test
-//! --release -p bookingq --test flood` makes it ten times as many.
+//! A worker under hostile connections (silent ones, slow ones, messages that never end): its memory
+//! stays bounded, and honest clients get their places. `FLOOD=10000 cargo test --release -p
+//! bookingq --test flood` makes it ten times as many.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -22,37 +22,37 @@ use tokio::task::JoinSet;
 const CONNECTIONS: usize = 1000;
 /// Files for everything else, here and in the worker.
 const SPARE_FILES: usize = 400;
-/// A sixth of the connections sends messages that never end, on so many streams each.
+/// A sixth of the connections sends messages that never end, each on this many streams.
 const STREAMS: usize = 4;
-/// Announced and not sent to the end: the largest message that is taken.
+/// Length of these messages: the largest that a worker accepts.
 const ANNOUNCED: u32 = 6 * 1024 * 1024;
-/// A place must be had within this, whatever else is going on.
+/// An honest client must have its place within this time.
 const LIMIT: Duration = Duration::from_secs(5);
-/// What a worker may hold: a little for each connection, and a fixed amount for messages that are
-/// not whole yet.
+/// Memory that a worker may use: a little for each connection, and a fixed amount for incomplete
+/// messages.
 const MIB: f64 = 512.0;
 const KIB_PER_CONNECTION: f64 = 40.0;
 
-/// As many as are asked for, and as this process may have open: each is a file of ours and one of
-/// the worker's.
+/// The number of connections: the configured one, or what the limit of open files allows. Each is
+/// an open file of this process and one of the worker.
 fn connections() -> usize {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
-    let asked =
+    let wanted =
         std::env::var("FLOOD").ok().and_then(|count| count.parse().ok()).unwrap_or(CONNECTIONS);
     let allowed =
         limit.maximum.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
-    asked.min(allowed - SPARE_FILES)
+    wanted.min(allowed - SPARE_FILES)
 }
 
-/// Connects and says nothing.
+/// Connects and sends nothing.
 async fn silent(address: SocketAddr) {
     let Ok(stream) = TcpStream::connect(address).await else { return };
     std::future::pending::<()>().await;
     drop(stream);
 }
 
-/// Says hello so slowly that it never gets to a request.
+/// Sends the preface so slowly that no request follows.
 async fn slow(address: SocketAddr) {
     let Ok(mut stream) = TcpStream::connect(address).await else { return };
     for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" {
@@ -111,12 +111,12 @@ fn request(number: u32) -> v1::EnqueueRequest {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_takes_bounded_memory_and_keeps_nobody_out() {
+async fn a_flood_takes_bounded_memory_and_keeps_no_client_out() {
     let redis = RedisServer::start(Fsync::Off).unwrap();
     let worker = Worker::start(&redis.url(), "http://127.0.0.1:1", &[]);
     let mut early = worker.connect().await;
     early.enqueue(request(0)).await.unwrap();
-    let calm = worker.process.usage().unwrap().peak_mib;
+    let before = worker.process.usage().unwrap().peak_mib;
 
     let count = connections();
     let mut flood = JoinSet::new();
@@ -135,17 +135,17 @@ async fn a_flood_takes_bounded_memory_and_keeps_nobody_out() {
     let (start, mut number, mut longest) = (Instant::now(), 0, Duration::ZERO);
     while start.elapsed() < Duration::from_secs(15) {
         number += 1;
-        let asked = Instant::now();
-        // Every tenth comes on a connection of its own.
+        let sent = Instant::now();
+        // Every tenth client has a connection of its own.
         let another = tokio::time::timeout(LIMIT, worker.connect());
         let mut client = if number % 10 == 0 { another.await.unwrap() } else { early.clone() };
         let answer = tokio::time::timeout(LIMIT, client.enqueue(request(number))).await;
         answer.unwrap().unwrap();
-        longest = longest.max(asked.elapsed());
+        longest = longest.max(sent.elapsed());
     }
     let peak = worker.process.usage().unwrap().peak_mib;
     println!(
-        "{count} connections: {number} places, the slowest after {longest:?}; {calm:.1} MiB before, {peak:.1} at most"
+        "{count} connections: {number} places, the slowest after {longest:?}; {before:.1} MiB before, {peak:.1} at most"
     );
     let allowed = MIB + KIB_PER_CONNECTION * count as f64 / 1024.0;
     assert!(peak < allowed, "{peak:.1} MiB of {allowed:.1}");

@@ -1,5 +1,5 @@
-//! A worker process whose Redis is killed and started again under load: nothing acknowledged is
-//! missing, nobody has two places.
+//! A worker process whose Redis is killed and restarted under load: no acknowledged booking is
+//! missing, and no client has two places.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -22,7 +22,7 @@ async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, work).await.expect("not within the limit")
 }
 
-/// What the callers saw.
+/// Counts the answers of all callers.
 #[derive(Default)]
 struct Seen {
     acknowledged: AtomicU64,
@@ -30,7 +30,8 @@ struct Seen {
     enough: AtomicBool,
 }
 
-/// One caller: new clients one after the other, each repeated as it was until it is acknowledged.
+/// One caller: enqueues new clients one after the other, and repeats each request unchanged until
+/// it is acknowledged.
 async fn call(mut client: Client, caller: usize, seen: Arc<Seen>) -> HashMap<String, v1::Booking> {
     let mut places = HashMap::new();
     for n in 0.. {
@@ -64,9 +65,9 @@ async fn call(mut client: Client, caller: usize, seen: Arc<Seen>) -> HashMap<Str
 }
 
 #[tokio::test]
-async fn invariant_1_no_acknowledged_place_is_missing_after_redis_was_killed_again_and_again() {
+async fn invariant_1_no_acknowledged_booking_is_missing_after_redis_was_killed_many_times() {
     let mut redis = RedisServer::start(Fsync::Always).unwrap();
-    // A Booking Service that does not exist: nobody leaves the line for good.
+    // A Booking Service that does not exist: no booking becomes final.
     let worker = Worker::start(&redis.url(), "http://127.0.0.1:1", &[]);
     let mut client = worker.connect().await;
     let seen = Arc::new(Seen::default());
@@ -102,7 +103,10 @@ async fn invariant_1_no_acknowledged_place_is_missing_after_redis_was_killed_aga
     }
     let queue = v1::GetQueueRequest { queue: "concert".into() };
     let totals = client.get_queue(queue).await.unwrap().into_inner().totals.unwrap();
-    assert_eq!(totals.enqueued, clients, "a place that nobody was told of, or two for one request");
+    assert_eq!(
+        totals.enqueued, clients,
+        "a booking that was never acknowledged, or two for one request"
+    );
 }
 
 /// Waits until fifty more are counted.

@@ -1,6 +1,6 @@
-//! A Redis that loses its data in the middle of a sale, all of it in two ways, or only what was
-//! newest. What docs/operations.md promises for that day, with a real worker process, a real Redis
-//! and a simulated Booking Service.
+//! A Redis that loses its data in the middle of a sale: all of it, in two ways, or only the newest
+//! part. Checks what docs/operations.md promises for that case, with a real worker process, a real
+//! Redis and a simulated Booking Service.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -21,174 +21,191 @@ use tonic::{Status, Streaming};
 const LIMIT: Duration = Duration::from_secs(30);
 const STOCK: u64 = 10;
 
-async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LIMIT, work).await.unwrap()
-}
-
 async fn until(what: &str, holds: impl AsyncFnMut() -> bool) {
     eventually(what, LIMIT, holds).await;
 }
 
-/// The value of one of the worker's metrics.
-async fn metric(worker: &Worker, name: &str) -> Option<f64> {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = tokio::net::TcpStream::connect(worker.admin).await.ok()?;
-    stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n")
-        .await
-        .ok()?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page).await.ok()?;
-    let line = page.lines().find(|line| line.starts_with(name) && !line.starts_with('#'))?;
-    line.rsplit(' ').next()?.parse().ok()
+/// One queue, its worker, its Redis and its Booking Service.
+struct Sale {
+    booking: BookingSim,
+    redis: RedisServer,
+    worker: Worker,
+    client: Client,
 }
 
-async fn enqueue(client: &mut Client, who: &str) -> Result<v1::Booking, Status> {
-    let request = v1::EnqueueRequest {
-        queue: "concert".into(),
-        client_id: who.into(),
-        request_id: "r".into(),
-        ..Default::default()
-    };
-    Ok(client.enqueue(request).await?.into_inner().booking.unwrap())
+impl Sale {
+    async fn start(booking: &str, options: &[&str]) -> Self {
+        let spec = format!("stock={STOCK}{booking}").parse().unwrap();
+        let booking = BookingSim::start(spec, free_address().unwrap()).await.unwrap();
+        let redis = RedisServer::start(Fsync::Off).unwrap();
+        let service = format!("http://{}", booking.address());
+        let worker = Worker::start(&redis.url(), &service, options);
+        let client = worker.connect().await;
+        Self { booking, redis, worker, client }
+    }
+
+    async fn enqueue(&mut self, who: &str) -> Result<v1::Booking, Status> {
+        let request = v1::EnqueueRequest {
+            queue: "concert".into(),
+            client_id: who.into(),
+            request_id: "r".into(),
+            ..Default::default()
+        };
+        Ok(self.client.enqueue(request).await?.into_inner().booking.unwrap())
+    }
+
+    async fn status(&mut self, who: &str) -> Result<v1::Booking, Status> {
+        let request = v1::GetStatusRequest { queue: "concert".into(), client_id: who.into() };
+        Ok(self.client.get_status(request).await?.into_inner().booking.unwrap())
+    }
+
+    async fn pay(&mut self, who: &str) -> Result<v1::Booking, Status> {
+        let request = v1::ConfirmPaymentRequest {
+            queue: "concert".into(),
+            client_id: who.into(),
+            payment_id: format!("of-{who}"),
+            ..Default::default()
+        };
+        Ok(self.client.confirm_payment(request).await?.into_inner().booking.unwrap())
+    }
+
+    async fn cancel(&mut self, who: &str) -> v1::Booking {
+        let request = v1::CancelRequest {
+            queue: "concert".into(),
+            client_id: who.into(),
+            ..Default::default()
+        };
+        self.client.cancel(request).await.unwrap().into_inner().booking.unwrap()
+    }
+
+    async fn becomes(&mut self, who: &str, wanted: BookingState) {
+        until(&format!("{who} is {wanted:?}"), async || {
+            self.status(who).await.is_ok_and(|booking| booking.state() == wanted)
+        })
+        .await;
+    }
+
+    /// Enqueues as soon as the store is open, and waits for the reservation. Returns the booking
+    /// id.
+    async fn reserve(&mut self, who: &str) -> String {
+        until("a place", async || self.enqueue(who).await.is_ok()).await;
+        self.becomes(who, BookingState::Reserved).await;
+        self.status(who).await.unwrap().booking_id
+    }
+
+    async fn sell(&mut self, who: &str) {
+        self.pay(who).await.unwrap();
+        self.becomes(who, BookingState::Confirmed).await;
+    }
+
+    /// A watch that has received its first update.
+    async fn watch(&mut self, who: &str) -> Streaming<v1::WatchStatusResponse> {
+        let request = v1::WatchStatusRequest { queue: "concert".into(), client_id: who.into() };
+        let mut updates = self.client.watch_status(request).await.unwrap().into_inner();
+        assert!(updates.message().await.unwrap().is_some());
+        updates
+    }
+
+    /// The value of one of the worker's metrics.
+    async fn metric(&self, name: &str) -> Option<f64> {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(self.worker.admin).await.ok()?;
+        let request = b"GET /metrics HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.ok()?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await.ok()?;
+        let line = page.lines().find(|line| line.starts_with(name) && !line.starts_with('#'))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
+    async fn counts_one_loss(&self) {
+        until("the worker to count the loss", async || {
+            self.metric("bookingqueue_store_losses_total").await == Some(1.0)
+        })
+        .await;
+    }
 }
 
-async fn status(client: &mut Client, who: &str) -> Result<v1::Booking, Status> {
-    let request = v1::GetStatusRequest { queue: "concert".into(), client_id: who.into() };
-    Ok(client.get_status(request).await?.into_inner().booking.unwrap())
-}
-
-async fn pay(client: &mut Client, who: &str) -> Result<v1::Booking, Status> {
-    let request = v1::ConfirmPaymentRequest {
-        queue: "concert".into(),
-        client_id: who.into(),
-        payment_id: format!("of-{who}"),
-        ..Default::default()
-    };
-    Ok(client.confirm_payment(request).await?.into_inner().booking.unwrap())
-}
-
-async fn leave(client: &mut Client, who: &str) -> v1::Booking {
-    let request =
-        v1::CancelRequest { queue: "concert".into(), client_id: who.into(), ..Default::default() };
-    client.cancel(request).await.unwrap().into_inner().booking.unwrap()
-}
-
-/// Once it has told something.
-async fn watch(client: &mut Client, who: &str) -> Streaming<v1::WatchStatusResponse> {
-    let request = v1::WatchStatusRequest { queue: "concert".into(), client_id: who.into() };
-    let mut watched = client.watch_status(request).await.unwrap().into_inner();
-    assert!(watched.message().await.unwrap().is_some());
-    watched
-}
-
-async fn is_told_that_it_is_lost(mut watched: Streaming<v1::WatchStatusResponse>) {
-    let told = within(async {
+/// The watch ends because the booking is lost.
+async fn ends_with_not_found(mut updates: Streaming<v1::WatchStatusResponse>) {
+    let end = async {
         loop {
-            match watched.message().await {
-                Ok(Some(_)) => {}
-                other => return other.unwrap_err(),
+            if let Err(status) = updates.message().await {
+                return status;
             }
         }
-    })
-    .await;
-    assert_eq!(reason_of(&told), Some(ErrorReason::BookingNotFound), "{told:?}");
+    };
+    let status = tokio::time::timeout(LIMIT, end).await.unwrap();
+    assert_eq!(reason_of(&status), Some(ErrorReason::BookingNotFound), "{status:?}");
 }
 
-async fn becomes(client: &mut Client, who: &str, wanted: BookingState) {
-    until(&format!("{who} is {wanted:?}"), async || {
-        status(client, who).await.is_ok_and(|booking| booking.state() == wanted)
-    })
-    .await;
-}
-
-/// Everybody's reservation but one's is unpaid, somebody waits, and then all data is gone.
-async fn a_sale_whose_redis_loses_its_data(lose: impl FnOnce(&mut RedisServer)) {
-    let spec = format!("stock={STOCK},keeps=2s").parse().unwrap();
-    let booking = BookingSim::start(spec, free_address().unwrap()).await.unwrap();
-    let mut redis = RedisServer::start(Fsync::Off).unwrap();
-    let shop = format!("http://{}", booking.address());
-    let worker =
-        Worker::start(&redis.url(), &shop, &["--concurrency=1", "--hold=3s", "--lease=2s"]);
-    let mut client = worker.connect().await;
-
+/// All data is lost while one booking is sold, two are held, one is in the worker's hands and one
+/// waits.
+async fn all_data_is_lost(lose: impl FnOnce(&mut RedisServer)) {
+    let mut sale = Sale::start(",keeps=2s", &["--concurrency=1", "--hold=3s", "--lease=2s"]).await;
     let mut ids = HashSet::new();
     for who in ["paid", "holds", "holds-too"] {
-        until("a place", async || enqueue(&mut client, who).await.is_ok()).await;
-        ids.insert(status(&mut client, who).await.unwrap().booking_id);
-        becomes(&mut client, who, BookingState::Reserved).await;
+        ids.insert(sale.reserve(who).await);
     }
-    pay(&mut client, "paid").await.unwrap();
-    becomes(&mut client, "paid", BookingState::Confirmed).await;
-    // From now on the Booking Service does not answer: who comes stays in line, one of them in a
+    sale.sell("paid").await;
+    // From now on the Booking Service does not answer: clients stay in line, one of them in the
     // worker's hands.
-    booking.injector().pause();
+    sale.booking.injector().pause();
     for who in ["in-hand", "waits"] {
-        ids.insert(enqueue(&mut client, who).await.unwrap().booking_id);
+        ids.insert(sale.enqueue(who).await.unwrap().booking_id);
     }
-    let watched = watch(&mut client, "waits").await;
+    let updates = sale.watch("waits").await;
 
-    lose(&mut redis);
+    lose(&mut sale.redis);
 
-    is_told_that_it_is_lost(watched).await;
-    until("the worker to count it", async || {
-        metric(&worker, "bookingqueue_store_losses_total").await == Some(1.0)
-    })
-    .await;
+    ends_with_not_found(updates).await;
+    sale.counts_one_loss().await;
     for who in ["paid", "holds", "waits"] {
-        for answer in [status(&mut client, who).await, pay(&mut client, who).await] {
-            assert_eq!(
-                reason_of(&answer.unwrap_err()),
-                Some(ErrorReason::BookingNotFound),
-                "{who}"
-            );
+        for answer in [sale.status(who).await, sale.pay(who).await] {
+            let refused = reason_of(&answer.unwrap_err());
+            assert_eq!(refused, Some(ErrorReason::BookingNotFound), "{who}");
         }
     }
-    let epoch = redis.cli(&["HGET", "booking-meta:{concert}", "epoch"]).unwrap();
-    assert!(!epoch.is_empty(), "the new data has a name");
+    let epoch = sale.redis.cli(&["HGET", "booking-meta:{concert}", "epoch"]).unwrap();
+    assert!(!epoch.is_empty(), "the new data has an epoch");
+    clients_start_again(&mut sale, ids).await;
+}
 
-    // Everybody comes again, with the request of before: a new booking each, in the order of
-    // coming.
-    booking.injector().resume();
+/// Clients repeat their requests and get new bookings, in the order in which they come.
+async fn clients_start_again(sale: &mut Sale, mut ids: HashSet<String>) {
+    sale.booking.injector().resume();
     let mut numbers = Vec::new();
     for who in ["waits", "holds", "in-hand"] {
-        let new = enqueue(&mut client, who).await.unwrap();
+        let new = sale.enqueue(who).await.unwrap();
         assert!(ids.insert(new.booking_id), "a booking id was used twice");
         numbers.push(new.queue_number);
     }
     assert_eq!(numbers, [1, 2, 3]);
-    becomes(&mut client, "waits", BookingState::Reserved).await;
-    pay(&mut client, "waits").await.unwrap();
-    becomes(&mut client, "waits", BookingState::Confirmed).await;
-    // What was held for the lost ones comes back at the Booking Service by itself, so that it can
+    sale.becomes("waits", BookingState::Reserved).await;
+    sale.sell("waits").await;
+    // The Booking Service gives the reservations of lost bookings back by itself, so that they can
     // be sold.
-    until("what the lost bookings held to be given back", async || {
-        let copy = booking.ledger().copy();
-        copy.entries
-            .iter()
-            .filter(|entry| &*entry.client_id == "holds-too")
-            .all(|entry| !entry.state.holds())
+    until("the reservations of lost bookings to time out", async || {
+        let copy = sale.booking.ledger().copy();
+        let mut lost = copy.entries.iter().filter(|entry| &*entry.client_id == "holds-too");
+        lost.all(|entry| !entry.state.holds())
     })
     .await;
-    let totals = booking.ledger().totals();
-    assert_eq!(totals.confirmed, 2, "what was paid before stays paid");
+    let totals = sale.booking.ledger().totals();
+    assert_eq!(totals.confirmed, 2, "a sold booking stays sold");
     assert!(totals.confirmed + totals.held <= STOCK);
-    let twice =
-        booking.ledger().copy().entries.iter().filter(|entry| entry.reservations > 1).count();
-    assert_eq!(twice, 0);
+    let copy = sale.booking.ledger().copy();
+    assert!(copy.entries.iter().all(|entry| entry.reservations <= 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_was_emptied_starts_anew_and_everybody_is_told() {
-    a_sale_whose_redis_loses_its_data(|redis| {
-        assert_eq!(redis.cli(&["FLUSHALL"]).unwrap(), "OK");
-    })
-    .await;
+async fn after_redis_was_emptied_clients_are_notified_and_can_start_again() {
+    all_data_is_lost(|redis| assert_eq!(redis.cli(&["FLUSHALL"]).unwrap(), "OK")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_comes_back_empty_starts_anew_and_everybody_is_told() {
-    a_sale_whose_redis_loses_its_data(|redis| {
+async fn after_redis_came_back_empty_clients_are_notified_and_can_start_again() {
+    all_data_is_lost(|redis| {
         redis.kill();
         redis.restart().unwrap();
     })
@@ -196,61 +213,45 @@ async fn a_redis_that_comes_back_empty_starts_anew_and_everybody_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_is_set_back_keeps_what_was_sold_and_tells_who_has_lost_a_place() {
-    let booking =
-        BookingSim::start(format!("stock={STOCK}").parse().unwrap(), free_address().unwrap())
-            .await
-            .unwrap();
-    let mut redis = RedisServer::start(Fsync::Off).unwrap();
-    let shop = format!("http://{}", booking.address());
-    let worker = Worker::start(&redis.url(), &shop, &["--hold=60s", "--lease=2s"]);
-    let mut client = worker.connect().await;
+async fn after_redis_was_set_back_sales_stay_and_the_clients_of_lost_bookings_are_notified() {
+    let mut sale = Sale::start("", &["--hold=60s", "--lease=2s"]).await;
     for who in ["pays-again", "leaves", "stays"] {
-        until("a place", async || enqueue(&mut client, who).await.is_ok()).await;
-        becomes(&mut client, who, BookingState::Reserved).await;
+        sale.reserve(who).await;
     }
-
-    assert_eq!(redis.cli(&["SAVE"]).unwrap(), "OK");
-    for who in ["pays-again", "leaves"] {
-        pay(&mut client, who).await.unwrap();
-        becomes(&mut client, who, BookingState::Confirmed).await;
-    }
-    let lost = enqueue(&mut client, "comes-too-late").await.unwrap().booking_id;
-    becomes(&mut client, "comes-too-late", BookingState::Reserved).await;
-    let watched = watch(&mut client, "comes-too-late").await;
-    // The worker has read all that: it reads the queue every second.
-    until("a reading", async || metric(&worker, "bookingqueue_queue_holds").await == Some(2.0))
-        .await;
-    redis.kill();
-    redis.restart().unwrap();
-
-    is_told_that_it_is_lost(watched).await;
-    until("the worker to count it", async || {
-        metric(&worker, "bookingqueue_store_losses_total").await == Some(1.0)
+    assert_eq!(sale.redis.cli(&["SAVE"]).unwrap(), "OK");
+    sale.sell("pays-again").await;
+    sale.sell("leaves").await;
+    let lost = sale.reserve("comes-too-late").await;
+    let updates = sale.watch("comes-too-late").await;
+    // The worker reads the queue every second.
+    until("the worker to read the newest data", async || {
+        sale.metric("bookingqueue_queue_holds").await == Some(2.0)
     })
     .await;
-    // Both payments are forgotten here, and were taken there.
+    sale.redis.kill();
+    sale.redis.restart().unwrap();
+
+    ends_with_not_found(updates).await;
+    sale.counts_one_loss().await;
+    // Redis has lost both payments; the Booking Service has not.
     for who in ["pays-again", "leaves"] {
-        assert_eq!(status(&mut client, who).await.unwrap().state(), BookingState::Reserved);
+        assert_eq!(sale.status(who).await.unwrap().state(), BookingState::Reserved);
     }
-    pay(&mut client, "pays-again").await.unwrap();
-    leave(&mut client, "leaves").await;
-    leave(&mut client, "stays").await;
+    sale.pay("pays-again").await.unwrap();
+    sale.cancel("leaves").await;
+    sale.cancel("stays").await;
     for who in ["pays-again", "leaves"] {
-        becomes(&mut client, who, BookingState::Confirmed).await;
+        sale.becomes(who, BookingState::Confirmed).await;
     }
-    becomes(&mut client, "stays", BookingState::Cancelled).await;
-    let again = enqueue(&mut client, "comes-too-late").await.unwrap();
+    sale.becomes("stays", BookingState::Cancelled).await;
+    let again = sale.enqueue("comes-too-late").await.unwrap();
     assert_ne!(again.booking_id, lost, "a booking id was used twice");
-    becomes(&mut client, "comes-too-late", BookingState::Reserved).await;
-    let totals = booking.ledger().totals();
+    sale.becomes("comes-too-late", BookingState::Reserved).await;
+    let totals = sale.booking.ledger().totals();
     assert_eq!(
         (totals.confirmed, totals.released, totals.released_after_confirm_bookings),
         (2, 1, 1)
     );
-    assert_eq!(
-        metric(&worker, "bookingqueue_store_losses_total").await,
-        Some(1.0),
-        "it is counted once"
-    );
+    let losses = sale.metric("bookingqueue_store_losses_total").await;
+    assert_eq!(losses, Some(1.0), "the loss is counted once");
 }

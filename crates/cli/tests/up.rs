@@ -1,5 +1,4 @@
-//! `bookingq up` as a person uses it: the program itself, with its workers, its Redis and its
-//! crowd.
+//! The `bookingq up` command, with its workers, its Redis and its crowd.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -104,7 +103,7 @@ fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value} is not a number"))
 }
 
-/// Every client has a place, every booking is in exactly one, and no promise was broken.
+/// Every client has a place, every booking has exactly one state, and no promise was broken.
 fn adds_up(report: &Value, clients: u64) {
     let finals: u64 = report["final"].as_object().unwrap().values().map(number).sum();
     let enqueued = number(&report["enqueued"]);
@@ -128,8 +127,7 @@ fn adds_up(report: &Value, clients: u64) {
     assert_eq!(number(&report["audit_gaps"]), 0);
 }
 
-/// It has ended; whether its end has been noticed by its parent (then it would be a zombie) does
-/// not matter.
+/// Whether the process has ended. A zombie has ended too.
 fn is_gone(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
@@ -161,7 +159,7 @@ async fn a_crowd_larger_than_the_stock_is_served_and_the_report_adds_up() {
 }
 
 #[tokio::test]
-async fn workers_that_are_killed_are_started_again_and_nothing_is_lost() {
+async fn killed_workers_are_restarted_and_nothing_is_lost() {
     let faults = "stock=150,errors=5%,lost_replies=2%";
     let flags = [
         "--store",
@@ -242,7 +240,7 @@ async fn a_second_ctrl_c_ends_everything_at_once() {
     assert_eq!(run.left_behind(), Vec::<PathBuf>::new());
 }
 
-/// Files it can't take away any more, but its workers and its Redis end by themselves.
+/// It cannot delete its files any more, but its workers and its Redis end by themselves.
 #[tokio::test]
 async fn sigkill_leaves_no_process_behind() {
     let mut run = Run::start(QUEUE, &["--store", "redis", "--workers", "2"]);
@@ -256,7 +254,7 @@ async fn sigkill_leaves_no_process_behind() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_manifest_is_told_before_anything_starts() {
+async fn an_invalid_manifest_is_refused_before_anything_starts() {
     let manifest = QUEUE.replace("max: 3", "max: 3, min: 5");
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), manifest).unwrap();

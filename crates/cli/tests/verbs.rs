@@ -1,4 +1,4 @@
-//! The client verbs as a person uses them: the program itself, against a worker that is made up.
+//! The client commands: the program itself, against a fake worker.
 #![allow(clippy::unwrap_used)]
 
 mod fake;
@@ -38,7 +38,7 @@ fn json(output: &Output) -> Value {
 }
 
 #[tokio::test]
-async fn enqueue_shows_the_place_and_makes_up_a_request_id() {
+async fn enqueue_shows_the_place_and_generates_a_request_id() {
     let worker = FakeWorker::start([Answer::Booking(booking(v1::BookingState::Queued))]).await;
     let output =
         bookingq(&worker, "enqueue", &["--client", "ann", "--quantity", "2", "--item", "row 1"])
@@ -54,7 +54,7 @@ async fn enqueue_shows_the_place_and_makes_up_a_request_id() {
 }
 
 #[tokio::test]
-async fn an_unavailable_worker_is_asked_again_with_the_same_request_id() {
+async fn an_unavailable_store_is_retried_with_the_same_request_id() {
     let unavailable =
         || Answer::Refusal(ApiError::StoreUnavailable { cause: "gone".into() }.into());
     let worker = FakeWorker::start([
@@ -73,9 +73,9 @@ async fn an_unavailable_worker_is_asked_again_with_the_same_request_id() {
 }
 
 #[tokio::test]
-async fn without_an_answer_the_request_id_is_told_so_that_the_request_can_be_repeated() {
-    let nobody = FakeWorker::absent().await;
-    let output = bookingq(&nobody, "enqueue", &["--client", "ann", "--timeout", "300ms"]).await;
+async fn without_an_answer_the_request_id_is_printed_so_that_the_request_can_be_repeated() {
+    let absent = FakeWorker::absent().await;
+    let output = bookingq(&absent, "enqueue", &["--client", "ann", "--timeout", "300ms"]).await;
     assert_eq!(output.status.code(), Some(1));
     let text = stderr(&output);
     assert!(text.contains("error: no answer from http://"), "{text}");
@@ -83,7 +83,7 @@ async fn without_an_answer_the_request_id_is_told_so_that_the_request_can_be_rep
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_was_wrong_and_what_is_allowed() {
+async fn a_refusal_names_the_field_its_value_and_what_is_allowed() {
     let invalid = || {
         Answer::Refusal(
             ApiError::from(Invalid::new("item", "a\tb", "no control characters")).into(),
@@ -98,14 +98,14 @@ async fn a_refusal_says_what_was_wrong_and_what_is_allowed() {
     );
 
     let output = bookingq(&worker, "enqueue", &["--client", "ann", "-o", "json"]).await;
-    let told: Value = serde_json::from_str(&stderr(&output)).unwrap();
-    assert_eq!(told["error"]["field"], "item");
-    assert_eq!(told["error"]["allowed"], "no control characters");
-    assert_eq!(told["error"]["reason"], "INVALID_ARGUMENT");
+    let error: Value = serde_json::from_str(&stderr(&output)).unwrap();
+    assert_eq!(error["error"]["field"], "item");
+    assert_eq!(error["error"]["allowed"], "no control characters");
+    assert_eq!(error["error"]["reason"], "INVALID_ARGUMENT");
 }
 
 #[tokio::test]
-async fn a_bad_argument_never_leaves_the_command_line() {
+async fn an_invalid_argument_is_wrong_usage_and_calls_no_worker() {
     let worker = FakeWorker::start([]).await;
     for bad in [["--client", ""], ["--client", "a\nb"]] {
         let output = bookingq(&worker, "status", &bad).await;
@@ -123,7 +123,7 @@ async fn a_bad_argument_never_leaves_the_command_line() {
 }
 
 #[tokio::test]
-async fn pay_and_cancel_name_the_booking_and_show_what_became_of_it() {
+async fn pay_and_cancel_show_the_new_state_or_the_refusal() {
     let worker = FakeWorker::start([
         Answer::Booking(booking(v1::BookingState::Confirmed)),
         Answer::Booking(booking(v1::BookingState::Cancelled)),
@@ -145,7 +145,7 @@ async fn pay_and_cancel_name_the_booking_and_show_what_became_of_it() {
 #[tokio::test]
 async fn watch_shows_each_change_once_and_ends_with_the_final_state() {
     let worker = FakeWorker::start([
-        // The first worker leaves in the middle; the second begins with what is known already.
+        // The first worker leaves; the second stream starts with the state shown last.
         Answer::Stream(vec![
             booking(v1::BookingState::Queued),
             booking(v1::BookingState::Reserving),
@@ -169,7 +169,7 @@ async fn watch_shows_each_change_once_and_ends_with_the_final_state() {
 }
 
 #[tokio::test]
-async fn watch_tells_a_person_what_to_do() {
+async fn watch_prints_the_position_the_expected_wait_and_the_deadline() {
     let reserved = v1::Booking {
         deadline: Some(prost_types::Timestamp { seconds: 1_763_846_400, nanos: 0 }),
         position: 0,
@@ -198,7 +198,7 @@ async fn queue_shows_the_line_as_a_table_and_as_json() {
 }
 
 #[tokio::test]
-async fn top_prints_a_line_for_each_reading_where_there_is_no_terminal_and_ends_in_order() {
+async fn without_a_terminal_top_prints_a_line_for_each_reading_until_a_signal() {
     use tokio::io::{AsyncBufReadExt as _, BufReader};
     let worker = FakeWorker::start([]).await;
     let mut child = Command::new(env!("CARGO_BIN_EXE_bookingq"))

@@ -20,8 +20,8 @@ use bookingq_core::Event;
 use bookingq_core::line::Line;
 
 pub use hub::{Hub, Subscription, WatchUpdate};
-pub use line_view::{LineSummary, LineView};
-pub use outbox::{FollowObserver, OutboxFollower};
+pub use line_view::{LineOverview, LineView};
+pub use outbox::{FollowEvent, OutboxFollower};
 
 /// What this process knows of a queue without asking the store.
 #[derive(Debug, Default)]

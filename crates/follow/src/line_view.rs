@@ -11,11 +11,11 @@ use parking_lot::Mutex;
 /// Shared by one writer and many readers.
 #[derive(Debug, Default)]
 pub struct LineView {
-    inner: Mutex<Inner>,
+    state: Mutex<LineState>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct LineState {
     line: Line,
     pace: Pace,
     now: Timestamp,
@@ -23,7 +23,7 @@ struct Inner {
 
 /// The line as a whole.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LineSummary {
+pub struct LineOverview {
     /// The store's clock at the last reading.
     pub at: Timestamp,
     /// Bookings that wait.
@@ -37,17 +37,17 @@ pub struct LineSummary {
 impl LineView {
     /// Replaces the line with one that was just read.
     pub(crate) fn replace(&self, line: Line) {
-        self.inner.lock().line = line;
+        self.state.lock().line = line;
     }
 
     /// Applies transitions, oldest first.
     pub(crate) fn apply(&self, events: &[Event]) {
-        let mut inner = self.inner.lock();
+        let mut state = self.state.lock();
         for event in events {
             if event.to == BookingState::Queued {
-                inner.line.join(event.place);
+                state.line.join(event.place);
             } else if event.from == Some(BookingState::Queued) {
-                inner.line.leave(event.place);
+                state.line.leave(event.place);
             }
         }
     }
@@ -55,39 +55,39 @@ impl LineView {
     /// Takes a reading of the queue, for the pace: the store's clock, and how many bookings have
     /// left the line so far.
     pub fn observe(&self, now: Timestamp, dispatched: u64) {
-        let mut inner = self.inner.lock();
-        inner.now = now;
-        inner.pace.observe(now, dispatched);
+        let mut state = self.state.lock();
+        state.now = now;
+        state.pace.observe(now, dispatched);
     }
 
     /// The store's clock at the last reading.
     pub fn now(&self) -> Timestamp {
-        self.inner.lock().now
+        self.state.lock().now
     }
 
     /// 1 = next; `None` when the place does not wait, as far as this process knows.
     pub fn position(&self, place: Place) -> Option<u64> {
-        self.inner.lock().line.position(place)
+        self.state.lock().line.position(place)
     }
 
     /// Expected wait at a position.
     pub fn eta(&self, position: u64) -> Option<Duration> {
-        self.inner.lock().pace.eta(position)
+        self.state.lock().pace.eta(position)
     }
 
     /// Bookings that leave the front each second; 0 while unknown.
     pub fn rate(&self) -> f64 {
-        self.inner.lock().pace.rate().unwrap_or(0.0)
+        self.state.lock().pace.rate().unwrap_or(0.0)
     }
 
     /// The line as a whole, with at most `boundaries` boundaries.
-    pub fn summary(&self, boundaries: u64) -> LineSummary {
-        let inner = self.inner.lock();
-        LineSummary {
-            at: inner.now,
-            backlog: inner.line.len(),
-            rate: inner.pace.rate().unwrap_or(0.0),
-            boundaries: inner.line.boundaries(boundaries),
+    pub fn summary(&self, boundaries: u64) -> LineOverview {
+        let state = self.state.lock();
+        LineOverview {
+            at: state.now,
+            backlog: state.line.len(),
+            rate: state.pace.rate().unwrap_or(0.0),
+            boundaries: state.line.boundaries(boundaries),
         }
     }
 }

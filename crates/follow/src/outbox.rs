@@ -27,17 +27,18 @@ const PACE: Duration = Duration::from_millis(5);
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
-/// What the process does when its view of the queue changes.
-pub trait FollowObserver: Send + Sync {
+/// What a follower reports to its process.
+#[derive(Debug)]
+pub enum FollowEvent<'a> {
     /// The line was loaded.
-    fn loaded(&self);
-    /// Events arrived; they are applied after this call.
-    fn received(&self, events: &[Event]);
+    Loaded,
+    /// Events arrived; they are applied after this report.
+    Received(&'a [Event]),
     /// Entries were trimmed before they were read, or the store has lost data: the line is loaded
     /// again.
-    fn gap(&self);
+    Gap,
     /// A read failed; it is repeated.
-    fn failed(&self, error: &StoreError);
+    Failed(&'a StoreError),
 }
 
 /// Follows the outbox of one queue.
@@ -48,11 +49,11 @@ pub struct OutboxFollower<O> {
     pub queue: Arc<FollowedQueue>,
     /// Set by the store's monitor when the store has lost data.
     pub resync: Arc<AtomicBool>,
-    /// What the process does in addition.
+    /// Receives the reports.
     pub observer: O,
 }
 
-impl<O: FollowObserver> OutboxFollower<O> {
+impl<O: Fn(FollowEvent<'_>)> OutboxFollower<O> {
     /// Follows until dropped.
     pub async fn run(self) {
         let mut retry = Retry::forever(BACKOFF);
@@ -60,10 +61,10 @@ impl<O: FollowObserver> OutboxFollower<O> {
             match self.follow(&mut retry).await {
                 Ok(gap) => {
                     info!(at = %gap, "the outbox has a gap; loading the line again");
-                    self.observer.gap();
+                    (self.observer)(FollowEvent::Gap);
                 }
                 Err(error) => {
-                    self.observer.failed(&error);
+                    (self.observer)(FollowEvent::Failed(&error));
                     if retry.failures() == 0 {
                         warn!(%error, "cannot follow the outbox; retrying");
                     } else {
@@ -78,7 +79,7 @@ impl<O: FollowObserver> OutboxFollower<O> {
     /// Loads the line, then follows; returns at a gap.
     async fn follow(&self, retry: &mut Retry) -> Result<EventSeq, StoreError> {
         let mut after = self.load().await?;
-        self.observer.loaded();
+        (self.observer)(FollowEvent::Loaded);
         loop {
             let read = self.store.events(after, READ, WAIT).await?;
             retry.reset();
@@ -90,7 +91,7 @@ impl<O: FollowObserver> OutboxFollower<O> {
             if read.events.is_empty() {
                 continue;
             }
-            self.observer.received(&read.events);
+            (self.observer)(FollowEvent::Received(&read.events));
             self.queue.apply(read.events);
             tokio::time::sleep(PACE).await;
         }

@@ -26,12 +26,12 @@ const LOG_LINES: usize = 10;
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     pub(crate) spec: ProcessSpec,
-    pub(crate) state: Mutex<ProcessState>,
+    pub(crate) state: Mutex<SupervisedState>,
     pub(crate) changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct ProcessState {
+pub(crate) struct SupervisedState {
     /// While it runs. It is reaped under the lock, so that no signal reaches a later process with
     /// the same ID.
     pub(crate) pid: Option<Pid>,
@@ -53,7 +53,7 @@ pub(crate) enum StopMode {
     Kill,
 }
 
-impl ProcessState {
+impl SupervisedState {
     pub(crate) fn signal(&self, signal: Signal) {
         if let Some(pid) = self.pid {
             // Fails only when it has just ended.
@@ -175,7 +175,7 @@ impl Supervisor {
         self.changed.notify_all();
     }
 
-    pub(crate) fn check(&self, state: &ProcessState) -> Result<(), HarnessError> {
+    pub(crate) fn check(&self, state: &SupervisedState) -> Result<(), HarnessError> {
         match state.last_exit {
             Some(status) if state.pid.is_none() && self.spec.restart == Restart::Never => {
                 let log = tail(&self.log());
@@ -195,7 +195,7 @@ impl Supervisor {
     }
 }
 
-impl ProcessState {
+impl SupervisedState {
     fn note_end(&mut self, status: ExitStatus) {
         (self.pid, self.ready, self.last_exit) = (None, false, Some(status));
         if !std::mem::take(&mut self.signalled) && self.stop.is_none() {

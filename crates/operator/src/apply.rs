@@ -1,199 +1,174 @@
-//! Apply and prune: makes the cluster hold what was built, and writes only where it does not.
+//! Server-side apply and delete. Writes only where the cluster differs from the manifest.
 
 use std::collections::HashMap;
 
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use kube::core::ObjectMeta;
-use kube::{Api, Client, ResourceExt as _};
+use kube::core::DynamicObject;
+use kube::{Api, Client};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::build::names;
-use crate::caches::{Caches, Kept};
-use crate::error::{CallError, ReconcileError, call};
+use crate::build::component::ObjectKind;
+use crate::build::{Manifest, names};
+use crate::cached_object::owners;
+use crate::error::{ApiCallError, ReconcileError, call};
 use crate::merge;
+use crate::object_cache::{ObjectCache, ObjectName};
 
-/// What applying one object did.
+/// Outcome of an apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applied {
-    /// It was as it should be; nothing was written.
+    /// The object was up to date.
     Unchanged,
-    /// It was made, or follows a changed spec.
+    /// The object was created, or follows a changed spec.
     Written,
-    /// Somebody else had changed what is ours; it was put right.
+    /// Another writer had changed fields that the operator owns; they were restored.
     DriftCorrected,
 }
 
 /// A version that no object has: etcd counts from 2 on.
 const NO_VERSION: &str = "1";
 
-/// Names one object: kind, namespace, name.
-type Name = (String, String, String);
-
-/// Applies objects, and remembers what it has applied on top of what. Only their metadata is asked
-/// for in return.
+/// Applies objects, and remembers the last apply of each.
 pub struct Applier {
     client: Client,
-    caches: Caches,
-    /// What was applied last to each object.
-    done: Mutex<HashMap<Name, Done>>,
+    objects: ObjectCache,
+    last: Mutex<HashMap<ObjectName, LastApply>>,
 }
 
-/// What was applied last to an object. As long as the watch shows the version of before, it lags
-/// behind our own write; as long as it shows the one of afterwards, nobody else has written. In
-/// both cases applying again would change nothing, even where the API server writes a value
-/// differently than we do.
-struct Done {
+/// The last apply of an object. While the watch shows the version `before`, it lags behind that
+/// apply; while it shows `after`, there was no other write since. In both cases a repetition would
+/// change nothing, even where the API server stores a value in another form than ours.
+struct LastApply {
     digest: String,
     before: Option<String>,
     after: Option<String>,
 }
 
-impl Done {
-    fn settles(&self, digest: &str, version: Option<&str>) -> bool {
+impl LastApply {
+    fn covers(&self, digest: &str, version: Option<&str>) -> bool {
         self.digest == digest
             && (self.before.as_deref() == version || self.after.as_deref() == version)
     }
 }
 
 impl Applier {
-    /// Writes through `client`, compares with `caches`.
-    pub fn new(client: Client, caches: Caches) -> Self {
-        Self { client, caches, done: Mutex::default() }
+    /// Writes through `client` and compares with `objects`.
+    pub fn new(client: Client, objects: ObjectCache) -> Self {
+        Self { client, objects, last: Mutex::default() }
     }
 
-    /// Server-side applies `object`, which has an owner, unless the cluster holds it already.
+    /// Applies `manifest`, which belongs to the queue with the UID `owner`.
     ///
     /// # Errors
-    /// [`ReconcileError::Foreign`] if an object of that name belongs to somebody else; [`ReconcileError::Api`].
-    pub async fn apply<K: Kept>(&self, object: &K) -> Result<Applied, ReconcileError> {
-        let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
-        let namespace = object.namespace().unwrap_or_default();
-        let doing = format!("apply {kind} {name}");
-        let (wanted, digest) = marked(object, &doing)?;
-        let entry = (kind.clone(), namespace.clone(), name.clone());
-        let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
-        let live = self.caches.get::<K>(&namespace, &name);
-        let mut put_right = false;
+    /// [`ReconcileError::NameConflict`] if an object of that name belongs to something else;
+    /// [`ReconcileError::Api`].
+    pub async fn apply(&self, manifest: &Manifest, owner: &str) -> Result<Applied, ReconcileError> {
+        let object = ObjectName::new(manifest.kind, manifest.namespace(), manifest.name());
+        let (wanted, digest) = with_digest(&manifest.value);
+        let api = self.api(manifest.namespace(), manifest.kind);
+        let live = self.objects.get(&object);
+        let version = live.as_ref().and_then(|live| live.version.as_deref().map(str::to_owned));
+        let mut drifted = false;
         if let Some(live) = &live {
-            if !owners(object.meta()).all(|owner| live.belongs_to(owner)) {
-                return Err(ReconcileError::Foreign { kind, name });
+            if !live.belongs_to(owner) {
+                return Err(conflict(manifest));
             }
-            let version = live.version().map(str::to_owned);
-            if self
-                .done
-                .lock()
-                .get(&entry)
-                .is_some_and(|done| done.settles(&digest, version.as_deref()))
-            {
+            let covered = |last: &LastApply| last.covers(&digest, version.as_deref());
+            if self.last.lock().get(&object).is_some_and(covered) {
                 return Ok(Applied::Unchanged);
             }
             if merge::contains(&live.tree(), &wanted) {
-                self.done
-                    .lock()
-                    .insert(entry, Done { digest, before: version.clone(), after: version });
+                let last = LastApply { digest, before: version.clone(), after: version };
+                self.last.lock().insert(object, last);
                 return Ok(Applied::Unchanged);
             }
-            put_right = live.applied() == Some(&digest);
-        } else if let Some(after) = make(&api, object, &wanted).await? {
-            self.done.lock().insert(entry, Done { digest, before: None, after: Some(after) });
+            drifted = live.applied.as_deref() == Some(&digest);
+        } else if let Some(after) = create(&api, manifest, &wanted, owner).await? {
+            let last = LastApply { digest, before: None, after: Some(after) };
+            self.last.lock().insert(object, last);
             return Ok(Applied::Written);
         }
-        let parameters = PatchParams::apply(names::MANAGER).force();
-        let written =
-            call(doing, api.patch_metadata(&name, &parameters, &Patch::Apply(&wanted))).await?;
-        let before = live.and_then(|live| live.version().map(str::to_owned));
-        self.done
-            .lock()
-            .insert(entry, Done { digest, before, after: written.metadata.resource_version });
-        Ok(if put_right { Applied::DriftCorrected } else { Applied::Written })
+        let written = patch(&api, "apply", manifest, &wanted).await?;
+        let last = LastApply { digest, before: version, after: Some(written) };
+        self.last.lock().insert(object, last);
+        Ok(if drifted { Applied::DriftCorrected } else { Applied::Written })
     }
 
-    /// Deletes the object of this name if it is ours; that it is gone already is as good.
+    /// Deletes the object if it still has this UID.
     ///
     /// # Errors
-    /// [`CallError`].
-    pub async fn remove<K: Kept>(
-        &self,
-        namespace: &str,
-        name: &str,
-        owner: &str,
-    ) -> Result<Applied, CallError> {
-        let Some(live) = self.caches.get::<K>(namespace, name) else {
-            return Ok(Applied::Unchanged);
-        };
-        if !live.belongs_to(owner) || live.is_leaving() {
-            return Ok(Applied::Unchanged);
-        }
-        let kind = K::kind(&());
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        let preconditions =
-            Preconditions { uid: live.uid().map(str::to_owned), resource_version: None };
+    /// [`ApiCallError`].
+    pub async fn delete(&self, object: &ObjectName, uid: Option<&str>) -> Result<(), ApiCallError> {
+        let preconditions = Preconditions { uid: uid.map(str::to_owned), resource_version: None };
         let parameters = DeleteParams::background().preconditions(preconditions);
-        match call(format!("delete {kind} {name}"), api.delete(name, &parameters)).await {
-            Ok(_) => Ok(Applied::Written),
-            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(Applied::Unchanged),
+        let api = self.api(&object.namespace, object.kind);
+        let action = format!("delete {} {}", object.kind.name, object.name);
+        match call(action, api.delete(&object.name, &parameters)).await {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Forgets the objects of a queue that is gone.
-    pub fn forget(&self, namespace: &str, mut is_its: impl FnMut(&str) -> bool) {
-        self.done.lock().retain(|(_, other, name), _| other != namespace || !is_its(name));
+    /// Forgets the objects of a deleted queue.
+    pub fn forget(&self, namespace: &str, queue: &str) {
+        self.last.lock().retain(|object, _| !object.may_be_of(namespace, queue));
+    }
+
+    fn api(&self, namespace: &str, kind: &ObjectKind) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
     }
 }
 
-/// Applies an object that seems not to be there, without looking first, and without touching one
-/// that is there all the same: an apply that names a version is refused unless the object has it,
-/// and no object has this one. Its version, if it was made; if not, it is there and ours, and the
-/// watch lags behind.
-async fn make<K: Kept>(
-    api: &Api<K>,
-    object: &K,
+/// Creates an object that seems to be missing, without a read before: the API server rejects an
+/// apply that names a version unless the object has that version, which none has. Returns the new
+/// version, or `None` if the object exists and is ours: then the watch lags behind.
+async fn create(
+    api: &Api<DynamicObject>,
+    manifest: &Manifest,
     wanted: &Value,
+    owner: &str,
 ) -> Result<Option<String>, ReconcileError> {
-    let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
     let mut new = wanted.clone();
     merge::overlay(&mut new, &json!({ "metadata": { "resourceVersion": NO_VERSION } }));
-    let parameters = PatchParams::apply(names::MANAGER).force();
-    match call(
-        format!("make {kind} {name}"),
-        api.patch_metadata(&name, &parameters, &Patch::Apply(&new)),
-    )
-    .await
-    {
-        Ok(made) => return Ok(Some(made.metadata.resource_version.unwrap_or_default())),
+    match patch(api, "create", manifest, &new).await {
+        Ok(version) => return Ok(Some(version)),
         Err(error) if error.code() == Some(409) => {}
         Err(error) => return Err(error.into()),
     }
-    let found = call(format!("look for {kind} {name}"), api.get_metadata_opt(&name)).await?;
+    let (kind, name) = (manifest.kind.name, manifest.name());
+    let found = call(format!("read {kind} {name}"), api.get_metadata_opt(name)).await?;
     match found {
-        Some(found)
-            if !owners(object.meta())
-                .all(|owner| owners(&found.metadata).any(|one| one == owner)) =>
-        {
-            Err(ReconcileError::Foreign { kind, name })
-        }
+        Some(found) if !owners(&found.metadata).any(|uid| uid == owner) => Err(conflict(manifest)),
         _ => Ok(None),
     }
 }
 
-/// The object as it is applied, with its digest in an annotation.
-fn marked<K: Kept>(object: &K, doing: &str) -> Result<(Value, String), CallError> {
-    let fail = |error| CallError::Failed {
-        doing: doing.to_owned(),
-        cause: kube::Error::SerdeError(error),
-    };
-    let mut wanted = serde_json::to_value(object).map_err(fail)?;
-    let digest = merge::digest(&wanted);
-    merge::overlay(
-        &mut wanted,
-        &json!({ "metadata": { "annotations": { names::APPLIED: digest } } }),
-    );
-    Ok((wanted, digest))
+/// Applies by force and returns the new version.
+async fn patch(
+    api: &Api<DynamicObject>,
+    verb: &str,
+    manifest: &Manifest,
+    wanted: &Value,
+) -> Result<String, ApiCallError> {
+    let name = manifest.name();
+    let action = format!("{verb} {} {name}", manifest.kind.name);
+    let parameters = PatchParams::apply(names::MANAGER).force();
+    let written =
+        call(action, api.patch_metadata(name, &parameters, &Patch::Apply(wanted))).await?;
+    Ok(written.metadata.resource_version.unwrap_or_default())
 }
 
-/// The UIDs of an object's owners.
-fn owners(meta: &ObjectMeta) -> impl Iterator<Item = &str> {
-    meta.owner_references.iter().flatten().map(|owner| owner.uid.as_str())
+fn conflict(manifest: &Manifest) -> ReconcileError {
+    ReconcileError::NameConflict { kind: manifest.kind.name, name: manifest.name().to_owned() }
+}
+
+/// The object with its digest in an annotation, and the digest.
+fn with_digest(object: &Value) -> (Value, String) {
+    let digest = merge::digest(object);
+    let mut wanted = object.clone();
+    let annotations = json!({ "metadata": { "annotations": { names::APPLIED: digest } } });
+    merge::overlay(&mut wanted, &annotations);
+    (wanted, digest)
 }

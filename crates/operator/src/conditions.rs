@@ -7,20 +7,20 @@ use bookingq_core::Admission;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::autoscaler::observation::{Observation, StoreHealth, SweeperHealth};
-use crate::cached_object::Workers;
+use crate::cached_object::ObjectStatus;
 use crate::error::ReconcileError;
-use crate::target::Target;
+use crate::target::QueueTarget;
 
 /// Everything that the conditions depend on.
 pub struct StatusInputs<'a> {
     /// `metadata.generation` of the spec that they describe.
     pub generation: Option<i64>,
     /// The validated spec; `None` if it is invalid.
-    pub target: Option<&'a Target>,
+    pub target: Option<&'a QueueTarget>,
     /// Why the last reconcile failed.
     pub error: Option<&'a ReconcileError>,
     /// Status of the workers' Deployment; `None` if there is no Deployment.
-    pub workers: Option<&'a Workers>,
+    pub workers: Option<&'a ObjectStatus>,
     /// Last observation of the queue loop.
     pub observation: Option<&'a Observation>,
 }
@@ -173,11 +173,11 @@ fn workers_available(inputs: &StatusInputs<'_>) -> ConditionState {
     let unschedulable = inputs.observation.is_some_and(|seen| seen.unschedulable > 0);
     let some = workers.available > 0;
     let status = if some { YES } else { NO };
-    if workers.wanted == 0 && !some {
+    if workers.desired == 0 && !some {
         let message = "Zero workers are desired: the queue accepts and serves no bookings.";
         return ConditionState::new(NO, "ScaledToZero", message);
     }
-    if let Some(why) = &workers.refused {
+    if let Some(why) = &workers.rejected {
         let scope = if some { "Workers serve, but no further" } else { "No" };
         let message = format!("{scope} worker Pod can be created: {why}");
         return ConditionState::new(status, "PodCreationFailed", message);
@@ -223,17 +223,17 @@ fn progressing(inputs: &StatusInputs<'_>) -> ConditionState {
         let message = "The operator is creating the objects of the queue.";
         return ConditionState::new(YES, "CreatingObjects", message);
     };
-    if let Some(why) = &workers.refused {
+    if let Some(why) = &workers.rejected {
         let message = format!("The API server rejects the workers' Pods: {why}");
         return ConditionState::new(NO, "PodCreationFailed", message);
     }
     let observed = workers.observed_generation >= workers.generation;
-    let updated = workers.updated == workers.wanted && workers.replicas == workers.wanted;
+    let updated = workers.updated == workers.desired && workers.replicas == workers.desired;
     if !observed || !updated {
         let message = "The Deployment is starting, replacing or stopping workers.";
         return ConditionState::new(YES, "RolloutInProgress", message);
     }
-    if workers.available < workers.wanted {
+    if workers.available < workers.desired {
         return ConditionState::new(YES, "WorkersStarting", "Workers are starting.");
     }
     let message = match inputs.target.map(|target| target.plan.scaling) {

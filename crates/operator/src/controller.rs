@@ -1,51 +1,48 @@
-//! The controller: which changes wake which queue, and how many are worked on at once.
+//! The controller: starts the watches, and reconciles the queues that they wake.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_api::BookingQueue;
-use futures::{StreamExt as _, TryStreamExt as _};
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::core::PartialObjectMeta;
-use kube::runtime::controller::{self, Controller};
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, Resource as _, ResourceExt as _};
+use futures::StreamExt as _;
+use kube::Client;
+use kube::runtime::controller::{self, Action, Controller};
+use kube::runtime::watcher;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::apply::Applier;
-use crate::autoscaler::{Autoscaler, Shared};
-use crate::caches::{self, Key, Scope, Watched};
-use crate::dereference::refers_to;
+use crate::autoscaler::{Autoscaler, LoopContext};
 use crate::environment::OperatorEnvironment;
-use crate::events::Events;
+use crate::error::ReconcileError;
+use crate::events::EventRecorder;
 use crate::metrics::Metrics;
-use crate::reconcile::{self, Context};
+use crate::queue::{QueueKey, WatchedQueue, log_name};
+use crate::reconcile::{self, ReconcileContext};
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
+use crate::watch::{self, WatchScope};
 
-/// Queues worked on at once: enough to keep the API server busy, few enough not to drown it.
+/// Concurrent reconciles: enough to keep the API server busy, few enough not to overload it.
 const CONCURRENCY: u16 = 16;
-/// How long a queue is left alone after something touched it: its nine objects come back through
-/// the watches one by one, and one look at all of them is enough.
+/// Delay of a reconcile after a change: the objects of a new queue arrive one by one, and one
+/// reconcile for all of them is enough.
 const DEBOUNCE: Duration = Duration::from_millis(300);
-/// Wakes from the queues' loops that may wait.
+/// Capacity of the channel from the queue loops.
 const WAKES: usize = 1024;
 
-/// What a controller needs.
+/// Configuration of a controller.
 pub struct ControllerSettings {
-    /// Where queues are looked for.
-    pub scope: Scope,
-    /// What goes into the objects.
+    /// Where it looks for queues.
+    pub scope: WatchScope,
+    /// The operator's surroundings.
     pub environment: OperatorEnvironment,
-    /// Names this operator in events: its Pod.
+    /// Name of this operator in events: its Pod.
     pub instance: String,
 }
 
-/// Runs until `leaving`; reconciles that have begun are finished.
+/// Runs until `leaving`; finishes reconciles that have started.
 pub async fn run(
     client: Client,
     settings: ControllerSettings,
@@ -53,108 +50,67 @@ pub async fn run(
     leaving: CancellationToken,
 ) {
     let scope = &settings.scope;
-    let (caches, watches) = caches::start(&client, scope);
-    let (wake, wakes) = mpsc::channel(WAKES);
-    let (known, queues) = caches::watch_queues(&client, scope);
-    let controller = Controller::for_stream(queues, known.clone())
-        .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE));
-    if let Err(error) = metrics.tell_conditions(known.clone()) {
-        warn!(%error, "the conditions of queues are not among the metrics");
-    }
-    let events = Events::new(client.clone(), settings.instance.clone());
     let secret_cache = SecretCache::new(client.clone());
-    let shared = Shared {
+    let (queues, queue_stream) = watch::queues(&client, scope);
+    let (objects, object_wakes) = watch::objects(&client, scope);
+    let (pods, pod_wakes) = watch::pending_pods(&client, scope);
+    let secret_wakes = watch::secrets(&client, scope, secret_cache.clone(), queues.clone());
+    let (wake, mut loop_wakes) = mpsc::channel(WAKES);
+    if let Err(error) = metrics.expose_conditions(queues.clone()) {
+        warn!(%error, "the conditions of queues are missing from the metrics");
+    }
+    let events = EventRecorder::new(client.clone(), settings.instance);
+    let loops = LoopContext {
         client: client.clone(),
-        caches: caches.clone(),
-        queues: known.clone(),
+        objects: objects.clone(),
+        pods,
+        queues: queues.clone(),
         events: events.clone(),
         metrics: metrics.clone(),
         wake,
     };
-    let context = Context {
-        secret_cache: secret_cache.clone(),
-        environment: settings.environment.clone(),
-        applier: Applier::new(client.clone(), caches.clone()),
-        status: StatusWriter::new(client.clone()),
-        autoscaler: Autoscaler::new(shared),
-        caches,
+    let context = ReconcileContext {
+        secret_cache,
+        environment: settings.environment,
+        applier: Applier::new(client.clone(), objects.clone()),
+        status: StatusWriter::new(client),
+        autoscaler: Autoscaler::new(loops),
+        objects,
         events,
         metrics,
         failures: Mutex::default(),
     };
-    // Names and versions only: the contents stay where they are.
-    let secrets: Api<PartialObjectMeta<Secret>> = scope.api(&client);
-    let secrets = watcher(secrets, watcher::Config::default())
-        .default_backoff()
-        .modify(|secret| secret.metadata.managed_fields = None)
-        .inspect_ok(move |event| secret_cache.hear(event))
-        .touched_objects();
-    controller
-        .owns_stream(watches.deployments)
-        .owns_stream(watches.stateful_sets)
-        .owns_stream(watches.services)
-        .owns_stream(watches.service_accounts)
-        .owns_stream(watches.network_policies)
-        .owns_stream(watches.disruption_budgets)
-        .owns_stream(watches.cron_jobs)
-        // Only kept: the queues' loops look for themselves.
-        .watches_stream(watches.pending, |_: Pod| None::<Key>)
-        .watches_stream(secrets, move |secret| woken_by(&known, &secret))
-        .reconcile_on(wakes_as_stream(wakes))
+    Controller::for_stream(queue_stream, queues)
+        .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .reconcile_on(object_wakes)
+        .reconcile_on(pod_wakes)
+        .reconcile_on(secret_wakes)
+        .reconcile_on(futures::stream::poll_fn(move |task| loop_wakes.poll_recv(task)))
         .graceful_shutdown_on(async move { leaving.cancelled().await })
-        .run(
-            begin,
-            |queue, error, context| reconcile::retry(&queue, error, &context),
-            Arc::new(context),
-        )
+        .run(reconcile_synced, reconcile::on_error, Arc::new(context))
         .for_each(|outcome| async move { log(outcome) })
         .await;
 }
 
-/// Nothing is decided before every cache knows what there is: an object that only seems absent
-/// would be made again.
-async fn begin(
-    queue: Arc<Watched>,
-    context: Arc<Context>,
-) -> Result<controller::Action, crate::error::ReconcileError> {
-    context.caches.ready().await;
+/// Waits for the caches first: an object that is missing only there would be created again.
+async fn reconcile_synced(
+    queue: Arc<WatchedQueue>,
+    context: Arc<ReconcileContext>,
+) -> Result<Action, ReconcileError> {
+    context.objects.synced().await;
     Box::pin(reconcile::reconcile(queue, context)).await
 }
 
-fn wakes_as_stream(mut wakes: mpsc::Receiver<Key>) -> impl futures::Stream<Item = Key> {
-    futures::stream::poll_fn(move |context| wakes.poll_recv(context))
-}
+type ReconcileOutcome =
+    Result<(QueueKey, Action), controller::Error<ReconcileError, watcher::Error>>;
 
-/// The queues that a changed Secret concerns: its owner, or those that name it.
-fn woken_by(queues: &Store<Watched>, secret: &PartialObjectMeta<Secret>) -> Vec<Key> {
-    let namespace = secret.namespace().unwrap_or_default();
-    let owners =
-        secret.owner_references().iter().filter(|owner| owner.kind == BookingQueue::kind(&()));
-    let mut woken: Vec<Key> =
-        owners.map(|owner| ObjectRef::new(&owner.name).within(&namespace)).collect();
-    if woken.is_empty() {
-        let name = secret.name_any();
-        let named = queues.state_filter(|queue| {
-            queue.meta().namespace.as_deref() == Some(&namespace)
-                && queue.0.as_ref().is_ok_and(|queue| refers_to(&queue.spec, &name))
-        });
-        woken.extend(named.iter().map(|queue| caches::key(queue)));
-    }
-    woken
-}
-
-type Outcome = Result<
-    (Key, controller::Action),
-    controller::Error<crate::error::ReconcileError, watcher::Error>,
->;
-
-fn log(outcome: Outcome) {
+fn log(outcome: ReconcileOutcome) {
     match outcome {
-        Ok((queue, _)) => debug!(queue = caches::told(&queue), "as specified"),
-        // Told where it was met.
+        Ok((queue, _)) => debug!(queue = log_name(&queue), "reconciled"),
+        // Logged by `reconcile::on_error`.
         Err(controller::Error::ReconcilerFailed(..)) => {}
-        // A queue that was deleted while its children still woke it.
-        Err(controller::Error::ObjectNotFound(queue)) => debug!(%queue, "gone"),
-        Err(error) => warn!(%error, "the watch was interrupted; it goes on by itself"),
+        // A deleted queue whose objects still woke it.
+        Err(controller::Error::ObjectNotFound(queue)) => debug!(%queue, "deleted"),
+        Err(error) => warn!(%error, "the watch of queues was interrupted and is being restarted"),
     }
 }

@@ -1,11 +1,11 @@
-//! What the operator knows of itself and puts into what it builds.
+//! The operator's own surroundings, which appear in the objects that it builds.
 
-/// The operator's own surroundings.
+/// Image and namespace of the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorEnvironment {
-    /// Image of the workers and sweepers of queues that name none: the operator's own, so that
-    /// both are of one release.
+    /// Image of the workers and sweepers of queues that name none. By default the operator's own,
+    /// so that both are of one release.
     pub image: String,
-    /// The namespace the operator runs in: from there it may reach the Redis of each queue.
+    /// The namespace of the operator, which may connect to every managed Redis.
     pub namespace: String,
 }

@@ -1,4 +1,4 @@
-//! What can stand between a `BookingQueue` and its objects.
+//! Why a queue cannot be reconciled.
 
 use std::time::Duration;
 
@@ -6,140 +6,116 @@ use bookingq_api::Problems;
 
 use crate::secrets::SecretProblem;
 
-/// No call to the API server takes longer than this.
+/// Deadline of a call to the API server.
 pub const API_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A call to the API server failed.
+/// A failed call to the API server.
 #[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// It was refused, or did not arrive.
-    #[error("{doing}: {}", words(.cause))]
+pub enum ApiCallError {
+    /// The API server rejected it, or could not be reached.
+    #[error("{action}: {}", message(.cause))]
     Failed {
-        /// What was tried, for a person.
-        doing: String,
-        /// Why it failed.
+        /// What was attempted, such as `apply Deployment concert-worker`.
+        action: String,
+        /// The cause.
         cause: kube::Error,
     },
     /// No answer within [`API_DEADLINE`].
-    #[error("{doing}: the API server did not answer within {API_DEADLINE:?}")]
+    #[error("{action}: the API server did not answer within {API_DEADLINE:?}")]
     Timeout {
-        /// What was tried, for a person.
-        doing: String,
+        /// What was attempted.
+        action: String,
     },
 }
 
-impl CallError {
-    /// The HTTP status, if the API server gave one.
+impl ApiCallError {
+    /// The HTTP status, if the API server answered.
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Failed { cause: kube::Error::Api(status), .. } => Some(status.code),
             _ => None,
         }
     }
-}
 
-impl CallError {
-    /// Whether the API server found what was sent wrong. An apply with a value of the wrong kind is
-    /// answered with 500, though nothing failed but what was applied.
-    pub fn is_refusal(&self) -> bool {
+    /// Whether the API server rejected the object. A value of the wrong type is a rejection, though
+    /// the API server answers 500.
+    pub fn is_rejection(&self) -> bool {
         match self {
             Self::Failed { cause: kube::Error::Api(status), .. } => {
                 (400..500).contains(&status.code)
-                    || WRONG_KIND.iter().any(|beginning| status.message.starts_with(beginning))
+                    || WRONG_TYPE.iter().any(|beginning| status.message.starts_with(beginning))
             }
             _ => false,
         }
     }
 }
 
-/// How messages of the API server begin when a value is of the wrong kind.
-const WRONG_KIND: [&str; 2] =
+/// Beginnings of the API server's messages about a value of the wrong type.
+const WRONG_TYPE: [&str; 2] =
     ["failed to create typed patch object", "failed to convert new object"];
 
-/// What the API server says, without the numbers and repetitions around it.
-fn words(cause: &kube::Error) -> String {
+/// The API server's message, without the status around it.
+fn message(cause: &kube::Error) -> String {
     match cause {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         other => other.to_string(),
     }
 }
 
-/// One call to the API server, within its deadline.
+/// Calls the API server, within the deadline.
 pub async fn call<T>(
-    doing: impl Into<String> + Send,
+    action: impl Into<String> + Send,
     call: impl Future<Output = kube::Result<T>> + Send,
-) -> Result<T, CallError> {
+) -> Result<T, ApiCallError> {
     match tokio::time::timeout(API_DEADLINE, call).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(cause)) => Err(CallError::Failed { doing: doing.into(), cause }),
-        Err(_) => Err(CallError::Timeout { doing: doing.into() }),
+        Ok(Err(cause)) => Err(ApiCallError::Failed { action: action.into(), cause }),
+        Err(_) => Err(ApiCallError::Timeout { action: action.into() }),
     }
 }
 
-/// Why a queue's objects are not as its spec says.
+/// Why the objects of a queue do not match its spec.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// The spec is wrong. What runs is left as it is.
+    /// The spec is invalid.
     #[error("{0}")]
-    Refused(Problems),
-    /// A Secret that the spec names is not there or not whole.
-    #[error("{}", listed(.0))]
+    InvalidSpec(Problems),
+    /// Secrets of the spec are missing or incomplete.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Secrets(Vec<SecretProblem>),
-    /// An object of ours has the name of somebody else's.
+    /// An object has the name that one of the queue needs, and another owner.
     #[error(
         "{kind} {name} exists and does not belong to this BookingQueue; delete or rename one of them"
     )]
-    Foreign {
-        /// Its kind.
-        kind: String,
-        /// Its name.
+    NameConflict {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Name of the object.
         name: String,
     },
-    /// The store cannot be used as configured.
+    /// The configuration of Redis is invalid.
     #[error(transparent)]
     Store(#[from] bookingq_store::StoreError),
-    /// The API server.
+    /// A call to the API server failed.
     #[error(transparent)]
-    Api(#[from] CallError),
+    Api(#[from] ApiCallError),
 }
 
 impl ReconcileError {
-    /// The word in conditions and events.
+    /// The reason in conditions, events and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Refused(_) => "InvalidSpec",
+            Self::InvalidSpec(_) => "InvalidSpec",
             Self::Secrets(_) => "SecretMissing",
-            Self::Foreign { .. } => "NameConflict",
+            Self::NameConflict { .. } => "NameConflict",
             Self::Store(_) => "InvalidRedisConfig",
-            Self::Api(error) if error.is_refusal() => "ApplyRejected",
+            Self::Api(error) if error.is_rejection() => "ApplyRejected",
             Self::Api(_) => "ApiServerUnavailable",
         }
     }
 
-    /// Whether only a change by a person ends it. A Secret that appears is such a change, and it is
-    /// watched.
-    pub fn waits_for_a_person(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Secrets(_) | Self::Store(_))
-    }
-}
-
-fn listed(problems: &[SecretProblem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use kube::core::Status;
-
-    use super::*;
-
-    #[test]
-    fn a_value_of_the_wrong_kind_is_a_refusal_told_in_the_words_of_the_api_server() {
-        let message = "failed to convert new object (shop/a; apps/v1, Kind=Deployment) to proper version: no quantity";
-        let status = Status::failure(message, "").with_code(500);
-        let cause = kube::Error::Api(Box::new(status));
-        let error = CallError::Failed { doing: "apply Deployment a".to_owned(), cause };
-        assert!(error.is_refusal());
-        assert_eq!(error.to_string(), format!("apply Deployment a: {message}"));
+    /// Whether only a change of the spec or of a Secret can help; both are watched.
+    pub fn needs_a_change(&self) -> bool {
+        matches!(self, Self::InvalidSpec(_) | Self::Secrets(_) | Self::Store(_))
     }
 }

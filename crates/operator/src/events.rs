@@ -1,4 +1,4 @@
-//! Events: what happened to a queue, in words, where `kubectl describe` shows them.
+//! Kubernetes Events about queues, which `kubectl describe` shows.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
@@ -7,35 +7,23 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use crate::build::names;
 use crate::error::call;
 
-/// Longest note that the API server takes, in bytes.
+/// Longest note that the API server accepts, in bytes.
 const MAX_NOTE: usize = 1024;
 
-/// Publishes events. One that cannot be published is logged and forgotten: nothing waits for it.
+/// Publishes events. One that cannot be published is logged and dropped.
 #[derive(Clone)]
-pub struct Events {
-    recorder: Recorder,
-}
+pub struct EventRecorder(Recorder);
 
-impl Events {
-    /// Of the operator `instance` (its Pod).
+impl EventRecorder {
+    /// Events of the operator `instance` (its Pod).
     pub fn new(client: Client, instance: String) -> Self {
         let reporter = Reporter { controller: names::MANAGER.to_owned(), instance: Some(instance) };
-        Self { recorder: Recorder::new(client, reporter) }
+        Self(Recorder::new(client, reporter))
     }
 
-    /// Something that was to be expected.
-    pub async fn normal(&self, about: &ObjectReference, reason: &str, action: &str, note: String) {
-        self.publish(EventType::Normal, about, reason, action, note).await;
-    }
-
-    /// Something that a person should look at.
-    pub async fn warning(&self, about: &ObjectReference, reason: &str, action: &str, note: String) {
-        self.publish(EventType::Warning, about, reason, action, note).await;
-    }
-
-    /// Events of one queue, reason and action within six minutes are counted as one, with the first
-    /// one's note.
-    async fn publish(
+    /// Publishes one event. Those of the same queue, reason and action within six minutes are
+    /// counted as one, with the note of the first.
+    pub async fn publish(
         &self,
         type_: EventType,
         about: &ObjectReference,
@@ -44,15 +32,10 @@ impl Events {
         mut note: String,
     ) {
         note.truncate(note.floor_char_boundary(MAX_NOTE));
-        let event = Event {
-            type_,
-            reason: reason.to_owned(),
-            note: Some(note),
-            action: action.to_owned(),
-            secondary: None,
-        };
-        if let Err(error) = call("publish an event", self.recorder.publish(&event, about)).await {
-            tracing::warn!(%error, reason, "an event was not published");
+        let (reason, action) = (reason.to_owned(), action.to_owned());
+        let event = Event { type_, reason, note: Some(note), action, secondary: None };
+        if let Err(error) = call("publish an event", self.0.publish(&event, about)).await {
+            tracing::warn!(%error, reason = event.reason, "an event was not published");
         }
     }
 }

@@ -10,6 +10,7 @@
 use std::time::{Duration, Instant};
 
 use bookingq_core::backoff::Backoff;
+use bookingq_core::retry::Retry;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -19,31 +20,31 @@ use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::error::CallError;
-use crate::fence::Fence;
+use crate::error::ApiCallError;
+use crate::leader_fence::LeaderFence;
 
-/// How an election is held.
+/// The parameters of an election.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Election {
-    /// The Lease's name.
+    /// Name of the Lease.
     pub name: String,
-    /// Its namespace.
+    /// Namespace of the Lease.
     pub namespace: String,
-    /// Names this candidate; unique among them, also over restarts.
+    /// Name of this candidate, unique over all candidates and restarts.
     pub identity: String,
-    /// Others wait so long after the last sign of life.
+    /// Time after the last renewal that was seen, after which another candidate takes over.
     pub lease: Duration,
-    /// The leader gives up when its last renewal is so old; shorter than `lease`, so that it has
+    /// Age of its last renewal at which the leader gives up. Shorter than `lease`, so that it has
     /// stopped by then.
     pub give_up: Duration,
-    /// Between two tries, about.
+    /// Mean time between two attempts.
     pub retry: Duration,
 }
 
 impl Election {
-    /// With the usual times: 10 s, 7 s and 1.5 s. A leader that dies is followed within 15 s: its
-    /// last renewal is seen within one retry, is believed for the lease, and the next try comes
-    /// within another one.
+    /// With a lease of 10 s, giving up after 7 s, retrying every 1.5 s. A leader that dies is
+    /// replaced within 15 s: its last renewal is seen within one retry and believed for the
+    /// lease, and the next attempt follows within another retry.
     pub fn new(name: &str, namespace: &str, identity: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -56,70 +57,73 @@ impl Election {
     }
 }
 
-/// How leading ended.
+/// How leadership ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeadershipEnd {
-    /// We were asked to leave.
+    /// By a graceful shutdown.
     Left,
-    /// The lease could not be renewed in time, or is somebody else's: the process must end.
+    /// The lease could not be renewed in time, or another candidate holds it: the process must
+    /// exit.
     Lost,
 }
 
-/// What one try found.
+/// The holder that one attempt found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum LeaseState {
-    Ours,
-    Theirs,
+enum LeaseHolder {
+    Us,
+    Other,
 }
 
 /// One candidate.
 pub struct Candidate {
     election: Election,
     api: Api<Lease>,
-    fence: Fence,
-    /// The lease as it was seen last, and since when it has not changed.
+    fence: LeaderFence,
+    /// The lease as it was last seen, and since when it has not changed.
     seen: Option<(LeaseSpec, Instant)>,
 }
 
 impl Candidate {
     /// `client` must not be behind `fence`: the lease itself is written before the fence opens.
-    pub fn new(client: Client, election: Election, fence: Fence) -> Self {
+    pub fn new(client: Client, election: Election, fence: LeaderFence) -> Self {
         let api = Api::namespaced(client, &election.namespace);
         Self { election, api, fence, seen: None }
     }
 
-    /// Waits until this candidate leads; `false` if `leaving` came first.
+    /// Waits until this candidate is the leader. Returns `false` if `leaving` came first.
     pub async fn lead(&mut self, leaving: &CancellationToken) -> bool {
         info!(lease = self.election.name, identity = self.election.identity, "waiting to lead");
+        let mut retry = self.retry();
         loop {
             let started = Instant::now();
             match self.attempt().await {
-                Ok(LeaseState::Ours) => {
+                Ok(LeaseHolder::Us) => {
                     self.fence.open_until(started + self.election.give_up);
                     info!(lease = self.election.name, "leading");
                     return true;
                 }
-                Ok(LeaseState::Theirs) => {}
-                Err(error) => warn!(%error, "the lease could not be asked for"),
+                Ok(LeaseHolder::Other) => {}
+                Err(error) => warn!(%error, "the lease could not be read or written"),
             }
-            if !self.pause(leaving).await {
+            if !pause(&mut retry, leaving).await {
                 return false;
             }
         }
     }
 
-    /// Renews until the end. The lease is given back if we were asked to leave.
+    /// Renews the lease until leadership ends.
     pub async fn hold(mut self, leaving: &CancellationToken) -> LeadershipEnd {
         let mut renewed = Instant::now();
-        while self.pause(leaving).await {
+        let mut retry = self.retry();
+        while pause(&mut retry, leaving).await {
             let started = Instant::now();
             match self.attempt().await {
-                // Counted from before the request: what it took is not ours.
-                Ok(LeaseState::Ours) => {
+                // The lease may date from the start of the request.
+                Ok(LeaseHolder::Us) => {
                     renewed = started;
                     self.fence.open_until(renewed + self.election.give_up);
                 }
-                Ok(LeaseState::Theirs) => return self.lost("somebody else holds the lease"),
+                Ok(LeaseHolder::Other) => return self.lost("another candidate holds the lease"),
                 Err(error) => warn!(%error, "the lease was not renewed"),
             }
             if renewed.elapsed() >= self.election.give_up {
@@ -129,9 +133,8 @@ impl Candidate {
         LeadershipEnd::Left
     }
 
-    /// Gives the lease back, so that the next leader need not wait; call when nothing writes any
-    /// more.
-    pub async fn resign(client: Client, election: &Election, fence: &Fence) {
+    /// Releases the lease, so that the next leader need not wait. Call it after the last write.
+    pub async fn resign(client: Client, election: &Election, fence: &LeaderFence) {
         fence.close();
         let api: Api<Lease> = Api::namespaced(client, &election.namespace);
         let release = async {
@@ -145,40 +148,35 @@ impl Candidate {
             Ok::<(), kube::Error>(())
         };
         match tokio::time::timeout(election.retry, release).await {
-            Ok(Ok(())) => info!(lease = election.name, "the lease is given back"),
-            Ok(Err(error)) => warn!(%error, "the lease was not given back; it runs out by itself"),
-            Err(_) => warn!("the lease was not given back in time; it runs out by itself"),
+            Ok(Ok(())) => info!(lease = election.name, "the lease is released"),
+            Ok(Err(error)) => warn!(%error, "the lease was not released; it will expire"),
+            Err(_) => warn!("the lease was not released in time; it will expire"),
         }
     }
 
     fn lost(&self, why: &str) -> LeadershipEnd {
         self.fence.close();
-        warn!(lease = self.election.name, why, "not the leader any more");
+        warn!(lease = self.election.name, why, "lost the leadership");
         LeadershipEnd::Lost
     }
 
-    /// A jittered wait; `false` if `leaving` came first.
-    async fn pause(&self, leaving: &CancellationToken) -> bool {
-        let retry = Backoff { initial: self.election.retry, max: self.election.retry };
-        tokio::select! {
-            () = tokio::time::sleep(retry.delay(1, rand::random())) => true,
-            () = leaving.cancelled() => false,
-        }
+    /// Attempts follow each other at this pace, with jitter.
+    fn retry(&self) -> Retry {
+        Retry::forever(Backoff { initial: self.election.retry, max: self.election.retry })
     }
 
     /// Takes or renews the lease if it is free, expired or ours.
-    async fn attempt(&mut self) -> Result<LeaseState, CallError> {
-        // Half of what is left after one pause: a request that hangs must leave time for another.
+    async fn attempt(&mut self) -> Result<LeaseHolder, ApiCallError> {
+        // Half of the time after one pause: a request that hangs must leave time for another.
         let deadline = self.election.give_up.saturating_sub(self.election.retry) / 2;
-        let attempt = self.ask();
-        match tokio::time::timeout(deadline, attempt).await {
-            Ok(answer) => answer
-                .map_err(|cause| CallError::Failed { doing: "take the lease".to_owned(), cause }),
-            Err(_) => Err(CallError::Timeout { doing: "take the lease".to_owned() }),
+        let action = "take the lease".to_owned();
+        match tokio::time::timeout(deadline, self.take()).await {
+            Ok(answer) => answer.map_err(|cause| ApiCallError::Failed { action, cause }),
+            Err(_) => Err(ApiCallError::Timeout { action }),
         }
     }
 
-    async fn ask(&mut self) -> kube::Result<LeaseState> {
+    async fn take(&mut self) -> kube::Result<LeaseHolder> {
         let Some(lease) = self.api.get_opt(&self.election.name).await? else {
             let lease = Lease {
                 metadata: ObjectMeta {
@@ -187,14 +185,14 @@ impl Candidate {
                 },
                 spec: Some(self.ours(&LeaseSpec::default())),
             };
-            return settled(self.api.create(&PostParams::default(), &lease).await);
+            return written(self.api.create(&PostParams::default(), &lease).await);
         };
         let spec = lease.spec.clone().unwrap_or_default();
         if !self.may_take(&spec, Instant::now()) {
-            return Ok(LeaseState::Theirs);
+            return Ok(LeaseHolder::Other);
         }
         let renewed = Lease { spec: Some(self.ours(&spec)), ..lease };
-        settled(self.api.replace(&self.election.name, &PostParams::default(), &renewed).await)
+        written(self.api.replace(&self.election.name, &PostParams::default(), &renewed).await)
     }
 
     /// Whether the lease is free, ours, or has not changed for its whole duration.
@@ -210,7 +208,7 @@ impl Candidate {
                 now
             }
         };
-        // What the holder has promised; ours if it has promised nothing.
+        // The holder's own duration, where it has one.
         let promised = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         now.duration_since(since) > promised.map_or(self.election.lease, Duration::from_secs)
     }
@@ -230,11 +228,19 @@ impl Candidate {
     }
 }
 
-/// A conflict means that somebody else was faster.
-fn settled(written: kube::Result<Lease>) -> kube::Result<LeaseState> {
-    match written {
-        Ok(_) => Ok(LeaseState::Ours),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(LeaseState::Theirs),
+/// Waits before the next attempt. Returns `false` if `leaving` came first.
+async fn pause(retry: &mut Retry, leaving: &CancellationToken) -> bool {
+    tokio::select! {
+        () = leaving.cancelled() => false,
+        waited = retry.wait() => waited,
+    }
+}
+
+/// A conflict means that another candidate was faster.
+fn written(answer: kube::Result<Lease>) -> kube::Result<LeaseHolder> {
+    match answer {
+        Ok(_) => Ok(LeaseHolder::Us),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(LeaseHolder::Other),
         Err(error) => Err(error),
     }
 }

@@ -1,11 +1,10 @@
-//! Objects as trees: laying one over another, and asking whether one holds all that another says.
+//! Objects as trees: an overlay of one over another, and whether one contains another.
 //!
-//! Both know, as the API server does, which lists are sets of named things and which are one value.
+//! As in the API server, some lists are sets of keyed elements, and the others are one value.
 
 use serde_json::{Map, Value};
 
-/// Lists whose elements are told apart by a key of theirs; every other list is one value, taken or
-/// left as a whole.
+/// Lists whose elements have a key. Every other list is replaced or compared as a whole.
 const KEYED: [(&str, &str); 9] = [
     ("containers", "name"),
     ("initContainers", "name"),
@@ -17,7 +16,7 @@ const KEYED: [(&str, &str); 9] = [
     ("ownerReferences", "uid"),
     ("topologySpreadConstraints", "topologyKey"),
 ];
-/// Ports are told apart by this in a container, and by `port` in a Service.
+/// The key of a port: the first in a container, the second in a Service.
 const PORTS: [&str; 2] = ["containerPort", "port"];
 
 fn key_of(field: &str, element: &Value) -> Option<&'static str> {
@@ -27,15 +26,14 @@ fn key_of(field: &str, element: &Value) -> Option<&'static str> {
     KEYED.iter().find(|(name, _)| *name == field).map(|(_, key)| *key)
 }
 
-/// The element of `list` with the same key as `element`, where `list` (in the field `field`) is a
-/// set of keyed things.
+/// Index of the element of `list`, the value of `field`, that has the key of `element`.
 fn counterpart(field: &str, list: &[Value], element: &Value) -> Option<usize> {
     let key = key_of(field, element)?;
     list.iter().position(|other| other.get(key).is_some() && other.get(key) == element.get(key))
 }
 
-/// Lays `over` over `base`: objects field by field, keyed lists element by element, all else
-/// replaces. `null` removes.
+/// Merges `over` into `base`: objects by field, keyed lists by element; every other value replaces.
+/// `null` removes a field.
 pub fn overlay(base: &mut Value, over: &Value) {
     lay("", base, over);
 }
@@ -67,8 +65,8 @@ fn lay_fields(base: &mut Map<String, Value>, over: &Map<String, Value>) {
     }
 }
 
-/// Whether `live` says all that `wanted` says. What it says beyond that (defaults, others' fields)
-/// does not matter.
+/// Whether `live` contains every value of `wanted`. It may contain more: defaults, and fields of
+/// other managers.
 pub fn contains(live: &Value, wanted: &Value) -> bool {
     holds("", live, wanted)
 }
@@ -76,7 +74,7 @@ pub fn contains(live: &Value, wanted: &Value) -> bool {
 fn holds(field: &str, live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
         (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(name, value)| {
-            live.get(name).map_or_else(|| is_nothing(value), |live| holds(name, live, value))
+            live.get(name).map_or_else(|| is_empty(value), |live| holds(name, live, value))
         }),
         (Value::Array(live), Value::Array(wanted))
             if wanted.iter().any(|e| key_of(field, e).is_some()) =>
@@ -94,8 +92,8 @@ fn holds(field: &str, live: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// The API server leaves out what is empty.
-fn is_nothing(value: &Value) -> bool {
+/// The API server omits empty values.
+fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Object(fields) => fields.is_empty(),
@@ -105,93 +103,11 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// A digest of a tree: the same in every process and release (FNV-1a over its text, whose fields
-/// are sorted).
+/// A digest of an object, the same in every process and release: FNV-1a of its text with sorted
+/// fields.
 pub fn digest(value: &Value) -> String {
     let hash = value.to_string().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
     format!("{hash:016x}")
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn pod() -> Value {
-        json!({ "spec": {
-            "nodeSelector": { "disk": "ssd" },
-            "containers": [{ "name": "worker", "image": "a", "args": ["x", "y"], "env": [{ "name": "A", "value": "1" }] }],
-        }})
-    }
-
-    #[test]
-    fn an_overlay_changes_what_it_names_and_leaves_the_rest() {
-        let mut laid = pod();
-        overlay(
-            &mut laid,
-            &json!({ "spec": {
-                "nodeSelector": { "zone": "b", "disk": null },
-                "containers": [
-                    { "name": "worker", "args": ["z"], "env": [{ "name": "B", "value": "2" }] },
-                    { "name": "sidecar", "image": "s" },
-                ],
-            }}),
-        );
-        let worker = json!({ "name": "worker", "image": "a", "args": ["z"],
-            "env": [{ "name": "A", "value": "1" }, { "name": "B", "value": "2" }] });
-        assert_eq!(laid["spec"]["nodeSelector"], json!({ "zone": "b" }));
-        assert_eq!(
-            laid["spec"]["containers"],
-            json!([worker, { "name": "sidecar", "image": "s" }])
-        );
-    }
-
-    #[test]
-    fn defaults_and_fields_of_others_do_not_matter() {
-        let mut live = pod();
-        live["spec"]["dnsPolicy"] = json!("ClusterFirst");
-        overlay(
-            &mut live,
-            &json!({ "spec": { "containers": [
-                { "name": "worker", "env": [{ "name": "INJECTED", "value": "1" }] },
-                { "name": "injected" },
-            ]}}),
-        );
-        assert!(contains(&live, &pod()));
-    }
-
-    #[test]
-    fn a_changed_field_or_a_longer_list_is_seen() {
-        for (path, value) in [
-            ("/spec/containers/0/image", json!("b")),
-            ("/spec/containers/0/args", json!(["x", "y", "z"])),
-            ("/spec/containers/0/env", json!([])),
-            ("/spec/nodeSelector", json!({})),
-        ] {
-            let mut live = pod();
-            *live.pointer_mut(path).unwrap() = value;
-            assert!(!contains(&live, &pod()), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_service_port_is_found_by_its_number_and_a_policys_ports_are_one_value() {
-        let live = json!({ "ports": [{ "port": 1, "nodePort": 30001 }, { "port": 2 }] });
-        assert!(contains(&live, &json!({ "ports": [{ "port": 2 }] })));
-        assert!(!contains(&live, &json!({ "ports": [{ "port": 3 }] })));
-        let policy = json!({ "ingress": [{}, {}] });
-        assert!(!contains(&policy, &json!({ "ingress": [{}] })));
-    }
-
-    #[test]
-    fn a_digest_stays_the_same_for_ever() {
-        assert_eq!(
-            digest(&json!({ "b": 1, "a": [true, "x"] })),
-            digest(&json!({ "a": [true, "x"], "b": 1 }))
-        );
-        assert_eq!(digest(&json!("")), "07cc7607b4949e25");
-    }
 }

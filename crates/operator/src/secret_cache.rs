@@ -1,102 +1,91 @@
-//! The Secrets that queues need, read once for each version: the watch, which tells names and
-//! versions only, says when what is kept is old.
+//! Secret cache, invalidated by a metadata-only watch.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
-use kube::core::PartialObjectMeta;
+use kube::core::{DynamicObject, ObjectMeta, PartialObjectMeta};
 use kube::runtime::watcher::Event;
 use kube::{Api, Client, ResourceExt as _};
 use parking_lot::Mutex;
 
 use crate::build::names;
-use crate::error::{CallError, call};
+use crate::error::{ApiCallError, call};
 
-/// Namespace and name.
-type Name = (String, String);
-
-/// What is known of one Secret.
-enum Entry {
-    /// It is being read or made, by the reader of this number; the watch has told this version
-    /// meanwhile.
-    Read { by: u64, told: Option<String> },
-    /// It was read, and the watch has told of no other version since.
-    Known(Arc<Secret>),
-}
-
-#[derive(Default)]
-struct Inner {
-    entries: HashMap<Name, Entry>,
-    readers: u64,
-}
-
-/// Keeps Secrets. Cheap to clone.
+/// The Secrets of all queues. Cheap to clone.
 #[derive(Clone)]
 pub struct SecretCache {
     client: Client,
-    inner: Arc<Mutex<Inner>>,
+    entries: Arc<Mutex<Entries>>,
 }
 
 impl SecretCache {
     /// Reads through `client`.
     pub fn new(client: Client) -> Self {
-        Self { client, inner: Arc::default() }
+        Self { client, entries: Arc::default() }
     }
 
-    /// The Secret of this name, if there is one.
+    /// The Secret of this name, if it exists.
     ///
     /// # Errors
-    /// [`CallError`].
-    pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<Arc<Secret>>, CallError> {
+    /// [`ApiCallError`].
+    pub async fn get(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<Secret>>, ApiCallError> {
         let key = (namespace.to_owned(), name.to_owned());
-        let by = {
-            let mut inner = self.inner.lock();
-            if let Some(Entry::Known(secret)) = inner.entries.get(&key) {
-                return Ok(Some(secret.clone()));
+        let reader = {
+            let mut entries = self.entries.lock();
+            if let Some(secret) = entries.get(&key) {
+                return Ok(Some(secret));
             }
-            inner.begin(&key)
+            entries.begin(&key)
         };
         let read = call(format!("read Secret {name}"), self.api(namespace).get_opt(name)).await;
-        // One that is not there is not kept: it is asked for again when it appears, or when the
-        // queue is tried again.
+        // A missing Secret is not cached: the watch wakes the queue when the Secret appears.
         let found = read.as_ref().ok().and_then(Option::as_ref);
-        let kept = self.inner.lock().finish(&key, by, found);
-        read.map(|_| kept)
+        let cached = self.entries.lock().finish(&key, reader, found);
+        read.map(|_| cached)
     }
 
-    /// Makes a Secret; refused by the API server (409) if there is one of its name.
+    /// Creates a Secret. The API server rejects it with 409 if the name is taken.
     ///
     /// # Errors
-    /// [`CallError`].
-    pub async fn create(&self, namespace: &str, secret: &Secret) -> Result<Arc<Secret>, CallError> {
+    /// [`ApiCallError`].
+    pub async fn create(
+        &self,
+        namespace: &str,
+        secret: &Secret,
+    ) -> Result<Arc<Secret>, ApiCallError> {
         let key = (namespace.to_owned(), secret.name_any());
-        let by = self.inner.lock().begin(&key);
+        let reader = self.entries.lock().begin(&key);
         let parameters =
             PostParams { field_manager: Some(names::MANAGER.to_owned()), ..PostParams::default() };
-        let doing = format!("create Secret {}", key.1);
-        let made = call(doing, self.api(namespace).create(&parameters, secret)).await;
-        let kept = self.inner.lock().finish(&key, by, made.as_ref().ok());
-        made.map(|made| kept.unwrap_or_else(|| Arc::new(made)))
+        let action = format!("create Secret {}", key.1);
+        let created = call(action, self.api(namespace).create(&parameters, secret)).await;
+        let cached = self.entries.lock().finish(&key, reader, created.as_ref().ok());
+        created.map(|created| cached.unwrap_or_else(|| Arc::new(created)))
     }
 
-    /// Hears what the watch tells.
-    pub fn hear(&self, event: &Event<PartialObjectMeta<Secret>>) {
+    /// Applies an event of the watch.
+    pub fn on_event(&self, event: &Event<PartialObjectMeta<DynamicObject>>) {
+        let mut entries = self.entries.lock();
         match event {
-            // Everything is told anew, and what is gone is told no more.
-            Event::Init => self.inner.lock().entries.clear(),
-            Event::Apply(secret) | Event::InitApply(secret) => self.inner.lock().told(secret),
+            // A new list leaves out what was deleted meanwhile.
+            Event::Init => *entries = Entries { readers: entries.readers, ..Entries::default() },
+            Event::Apply(secret) | Event::InitApply(secret) => entries.on_change(&secret.metadata),
             Event::Delete(secret) => {
-                self.inner.lock().entries.remove(&name_of(secret));
+                entries.secrets.remove(&name_of(&secret.metadata));
             }
             Event::InitDone => {}
         }
     }
 
-    /// Forgets the Secret of a queue that is gone.
+    /// Forgets the Secret of a deleted queue.
     pub fn forget(&self, namespace: &str, name: &str) {
-        self.inner.lock().entries.remove(&(namespace.to_owned(), name.to_owned()));
+        self.entries.lock().secrets.remove(&(namespace.to_owned(), name.to_owned()));
     }
 
     fn api(&self, namespace: &str) -> Api<Secret> {
@@ -104,56 +93,79 @@ impl SecretCache {
     }
 }
 
-impl Inner {
-    fn begin(&mut self, key: &Name) -> u64 {
+/// Namespace and name.
+type SecretName = (String, String);
+
+/// A Secret in the cache.
+enum SecretEntry {
+    /// `reader` is waiting for it; the watch has reported the version `seen` meanwhile.
+    Reading { reader: u64, seen: Option<String> },
+    /// It was read, and the watch has reported no other version since.
+    Current(Arc<Secret>),
+}
+
+#[derive(Default)]
+struct Entries {
+    secrets: HashMap<SecretName, SecretEntry>,
+    readers: u64,
+}
+
+impl Entries {
+    fn get(&self, key: &SecretName) -> Option<Arc<Secret>> {
+        match self.secrets.get(key)? {
+            SecretEntry::Current(secret) => Some(secret.clone()),
+            SecretEntry::Reading { .. } => None,
+        }
+    }
+
+    fn begin(&mut self, key: &SecretName) -> u64 {
         self.readers += 1;
-        self.entries.insert(key.clone(), Entry::Read { by: self.readers, told: None });
+        let reading = SecretEntry::Reading { reader: self.readers, seen: None };
+        self.secrets.insert(key.clone(), reading);
         self.readers
     }
 
-    /// Keeps what was read, unless the watch has told of another version or somebody else reads it
-    /// too. What was read is answered in any case: a newer version wakes the queue again.
-    fn finish(&mut self, key: &Name, by: u64, found: Option<&Secret>) -> Option<Arc<Secret>> {
-        let ours = |told: &Option<String>| {
-            let version = found.and_then(|found| found.metadata.resource_version.as_ref());
-            told.as_ref().is_none_or(|told| Some(told) == version)
-        };
-        let (mine, keeps) = match self.entries.get(key) {
-            Some(Entry::Read { by: reader, told }) if *reader == by => (true, ours(told)),
-            _ => (false, false),
-        };
-        if mine {
-            self.entries.remove(key);
+    /// Caches the answer, unless the watch has reported another version or a later reader waits.
+    /// The answer is returned in any case: a newer version wakes the queue again.
+    fn finish(
+        &mut self,
+        key: &SecretName,
+        reader: u64,
+        found: Option<&Secret>,
+    ) -> Option<Arc<Secret>> {
+        let version = found.and_then(|found| found.metadata.resource_version.as_ref());
+        let mut current = false;
+        if let Some(SecretEntry::Reading { reader: last, seen }) = self.secrets.get(key)
+            && *last == reader
+        {
+            current = seen.as_ref().is_none_or(|seen| Some(seen) == version);
+            self.secrets.remove(key);
         }
-        let secret = Arc::new(lean(found?.clone()));
-        if keeps {
-            self.entries.insert(key.clone(), Entry::Known(secret.clone()));
+        let mut secret = found?.clone();
+        secret.metadata.managed_fields = None;
+        secret.metadata.annotations = None;
+        secret.metadata.labels = None;
+        let secret = Arc::new(secret);
+        if current {
+            self.secrets.insert(key.clone(), SecretEntry::Current(secret.clone()));
         }
         Some(secret)
     }
 
-    fn told(&mut self, secret: &PartialObjectMeta<Secret>) {
-        let (key, version) = (name_of(secret), &secret.metadata.resource_version);
-        match self.entries.get_mut(&key) {
-            Some(Entry::Read { told, .. }) => told.clone_from(version),
-            Some(Entry::Known(known)) if known.metadata.resource_version != *version => {
-                self.entries.remove(&key);
+    fn on_change(&mut self, secret: &ObjectMeta) {
+        let (key, version) = (name_of(secret), &secret.resource_version);
+        match self.secrets.get_mut(&key) {
+            Some(SecretEntry::Reading { seen, .. }) => seen.clone_from(version),
+            Some(SecretEntry::Current(cached)) if cached.metadata.resource_version != *version => {
+                self.secrets.remove(&key);
             }
             _ => {}
         }
     }
 }
 
-fn name_of(secret: &PartialObjectMeta<Secret>) -> Name {
-    (secret.namespace().unwrap_or_default(), secret.name_any())
-}
-
-/// Without what nobody here reads.
-fn lean(mut secret: Secret) -> Secret {
-    secret.metadata.managed_fields = None;
-    secret.metadata.annotations = None;
-    secret.metadata.labels = None;
-    secret
+fn name_of(secret: &ObjectMeta) -> SecretName {
+    (secret.namespace.clone().unwrap_or_default(), secret.name.clone().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -164,56 +176,47 @@ mod tests {
     use super::*;
 
     fn secret(version: &str) -> Secret {
-        serde_json::from_value(
-            json!({ "metadata": { "namespace": "shop", "name": "redis", "resourceVersion": version } }),
-        )
-        .unwrap()
+        let metadata =
+            json!({ "namespace": "concerts", "name": "redis", "resourceVersion": version });
+        serde_json::from_value(json!({ "metadata": metadata })).unwrap()
     }
 
-    fn meta(version: &str) -> PartialObjectMeta<Secret> {
-        serde_json::from_value(serde_json::to_value(secret(version)).unwrap()).unwrap()
-    }
-
-    fn key() -> Name {
-        ("shop".to_owned(), "redis".to_owned())
-    }
-
-    fn keeps(inner: &Inner) -> bool {
-        matches!(inner.entries.get(&key()), Some(Entry::Known(_)))
+    fn key() -> SecretName {
+        name_of(&secret("").metadata)
     }
 
     #[test]
-    fn what_was_read_is_kept_until_the_watch_tells_another_version() {
-        let mut inner = Inner::default();
-        let by = inner.begin(&key());
-        inner.finish(&key(), by, Some(&secret("1"))).unwrap();
-        inner.told(&meta("1"));
-        assert!(keeps(&inner));
-        inner.told(&meta("2"));
-        assert!(!keeps(&inner));
+    fn a_secret_is_cached_until_the_watch_reports_another_version() {
+        let mut entries = Entries::default();
+        let reader = entries.begin(&key());
+        entries.finish(&key(), reader, Some(&secret("1"))).unwrap();
+        entries.on_change(&secret("1").metadata);
+        assert!(entries.get(&key()).is_some());
+        entries.on_change(&secret("2").metadata);
+        assert!(entries.get(&key()).is_none());
     }
 
     #[test]
-    fn an_old_answer_that_comes_after_news_is_not_kept() {
-        let mut inner = Inner::default();
-        let by = inner.begin(&key());
-        inner.told(&meta("2"));
-        assert!(inner.finish(&key(), by, Some(&secret("1"))).is_some());
-        assert!(!keeps(&inner));
-        let by = inner.begin(&key());
-        inner.told(&meta("1"));
-        inner.told(&meta("2"));
-        inner.finish(&key(), by, Some(&secret("2"))).unwrap();
-        assert!(keeps(&inner));
+    fn an_answer_older_than_the_last_event_is_not_cached() {
+        let mut entries = Entries::default();
+        let reader = entries.begin(&key());
+        entries.on_change(&secret("2").metadata);
+        assert!(entries.finish(&key(), reader, Some(&secret("1"))).is_some());
+        assert!(entries.get(&key()).is_none());
+        let reader = entries.begin(&key());
+        entries.on_change(&secret("1").metadata);
+        entries.on_change(&secret("2").metadata);
+        entries.finish(&key(), reader, Some(&secret("2"))).unwrap();
+        assert!(entries.get(&key()).is_some());
     }
 
     #[test]
-    fn of_two_readers_at_once_only_the_later_keeps_and_one_that_found_nothing_keeps_nothing() {
-        let mut inner = Inner::default();
-        let (first, second) = (inner.begin(&key()), inner.begin(&key()));
-        inner.finish(&key(), first, Some(&secret("1"))).unwrap();
-        assert!(!keeps(&inner));
-        assert!(inner.finish(&key(), second, None).is_none());
-        assert!(inner.entries.is_empty());
+    fn of_two_concurrent_readers_only_the_later_fills_the_cache() {
+        let mut entries = Entries::default();
+        let (first, second) = (entries.begin(&key()), entries.begin(&key()));
+        entries.finish(&key(), first, Some(&secret("1"))).unwrap();
+        assert!(entries.get(&key()).is_none());
+        assert!(entries.finish(&key(), second, None).is_none(), "nothing was found");
+        assert!(entries.secrets.is_empty());
     }
 }

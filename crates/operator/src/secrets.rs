@@ -1,109 +1,118 @@
-//! The Secrets a queue refers to: which ones, and what of them its objects depend on.
+//! The Secrets of a queue: listed once, for the Pods' volumes and environment, the watch, and the
+//! checksum that restarts the Pods.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use bookingq_api::Plan;
-use bookingq_api::plan::RedisSource;
+use bookingq_api::BookingQueueSpec;
+use bookingq_api::downstream::Role;
 use k8s_openapi::api::core::v1::Secret;
 
-/// A Secret that is needed and not there, or not whole.
+/// What a Secret is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretPurpose {
+    /// Certificates for calls to this service.
+    Tls(Role),
+    /// The whole URL of Redis.
+    RedisUrl,
+    /// The password of Redis.
+    RedisPassword,
+}
+
+/// A Secret that a queue uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretReference {
+    /// Name of the Secret.
+    pub name: String,
+    /// The key that it must have.
+    pub key: Option<String>,
+    /// The field of the spec that names it.
+    pub field: &'static str,
+    /// What it is for.
+    pub purpose: SecretPurpose,
+}
+
+/// The Secrets that the spec names. A new Secret of a queue gets its line here.
+pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
+    let tls = |service: Option<&bookingq_api::downstream::DownstreamSpec>| {
+        Some((service?.tls.as_ref()?.secret_name.clone(), None))
+    };
+    let key = |key: Option<&bookingq_api::redis::SecretKey>| {
+        key.map(|key| (key.name.clone(), Some(key.key.clone())))
+    };
+    let all = [
+        ("spec.booking.tls", SecretPurpose::Tls(Role::Booking), tls(Some(&spec.booking))),
+        ("spec.ticket.tls", SecretPurpose::Tls(Role::Ticket), tls(spec.ticket.as_ref())),
+        ("spec.realtime.tls", SecretPurpose::Tls(Role::Realtime), tls(spec.realtime.as_ref())),
+        ("spec.redis.urlSecret", SecretPurpose::RedisUrl, key(spec.redis.url_secret.as_ref())),
+        (
+            "spec.redis.passwordSecret",
+            SecretPurpose::RedisPassword,
+            key(spec.redis.password_secret.as_ref()),
+        ),
+    ];
+    let named = all.into_iter().filter_map(|(field, purpose, secret)| {
+        let (name, key) = secret?;
+        Some(SecretReference { name, key, field, purpose })
+    });
+    named.collect()
+}
+
+/// Why a Secret cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretProblem {
     /// No such Secret.
     #[error("the Secret {name}, named in {field}, does not exist in this namespace")]
     Missing {
-        /// The Secret.
+        /// Name of the Secret.
         name: String,
-        /// Where the spec names it.
+        /// The field that names it.
         field: &'static str,
     },
-    /// It has no such key.
+    /// The Secret lacks a key.
     #[error("the Secret {name}, named in {field}, has no key {key}")]
     NoKey {
-        /// The Secret.
+        /// Name of the Secret.
         name: String,
-        /// Where the spec names it.
+        /// The field that names it.
         field: &'static str,
-        /// The key.
+        /// The missing key.
         key: String,
     },
 }
 
-/// One Secret that a spec names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reference {
-    /// The Secret.
-    pub name: String,
-    /// A key that it must have.
-    pub key: Option<String>,
-    /// Where the spec names it.
-    pub field: &'static str,
-}
-
-/// The Secrets that the plan names, in the order of its fields.
-pub fn references(plan: &Plan) -> Vec<Reference> {
-    let services = [
-        ("spec.booking.tls", Some(&plan.booking)),
-        ("spec.ticket.tls", plan.ticket.as_ref()),
-        ("spec.realtime.tls", plan.realtime.as_ref()),
-    ];
-    let tls = services.into_iter().filter_map(|(field, service)| {
-        let tls = service?.tls.as_ref()?;
-        Some(Reference { name: tls.secret_name.clone(), key: None, field })
-    });
-    let url = match &plan.redis.source {
-        RedisSource::UrlSecret(secret) => Some(("spec.redis.urlSecret", secret)),
-        _ => None,
-    };
-    let password = plan.redis.password.as_ref().map(|secret| ("spec.redis.passwordSecret", secret));
-    let keys = url.into_iter().chain(password).map(|(field, secret)| Reference {
-        name: secret.name.clone(),
-        key: Some(secret.key.clone()),
-        field,
-    });
-    tls.chain(keys).collect()
-}
-
-/// What was found of the Secrets: their keys and versions, never their contents.
+/// Versions and keys of the Secrets that were found, without their contents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Secrets(BTreeMap<String, Facts>);
+pub struct Secrets(BTreeMap<String, SecretVersion>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Facts {
+struct SecretVersion {
     version: String,
     keys: BTreeSet<String>,
 }
 
 impl Secrets {
-    /// Remembers a Secret.
-    pub fn note(&mut self, secret: &Secret) {
+    /// Adds a Secret.
+    pub fn insert(&mut self, secret: &Secret) {
         let name = secret.metadata.name.clone().unwrap_or_default();
         let version = secret.metadata.resource_version.clone().unwrap_or_default();
         let keys = secret.data.iter().flatten().map(|(key, _)| key.clone()).collect();
-        self.0.insert(name, Facts { version, keys });
+        self.0.insert(name, SecretVersion { version, keys });
     }
 
-    /// Whether the Secret `name` is known and has `key`.
+    /// Whether the Secret `name` exists and has `key`.
     pub fn has(&self, name: &str, key: &str) -> bool {
-        self.0.get(name).is_some_and(|facts| facts.keys.contains(key))
+        self.0.get(name).is_some_and(|secret| secret.keys.contains(key))
     }
 
-    /// Of these only the Secret `name`.
+    /// The Secret `name` alone.
     #[must_use]
     pub fn only(&self, name: &str) -> Self {
-        Self(
-            self.0
-                .iter()
-                .filter(|(other, _)| *other == name)
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect(),
-        )
+        Self(self.0.get_key_value(name).map(|(k, v)| (k.clone(), v.clone())).into_iter().collect())
     }
 
-    /// What is wrong with a reference, if anything.
-    pub fn problem(&self, reference: &Reference) -> Option<SecretProblem> {
-        let Reference { name, key, field } = reference.clone();
+    /// Why the reference cannot be used, if so.
+    pub fn problem(&self, reference: &SecretReference) -> Option<SecretProblem> {
+        let SecretReference { name, key, field, .. } = reference.clone();
         if !self.0.contains_key(&name) {
             return Some(SecretProblem::Missing { name, field });
         }
@@ -111,20 +120,10 @@ impl Secrets {
         Some(SecretProblem::NoKey { name, field, key })
     }
 
-    /// Names the Secrets with their versions: an annotation of a Pod template, so that a changed
-    /// Secret makes new Pods. It holds versions and no checksums: a checksum of a short
-    /// password could be turned back into it.
+    /// Names and versions, for an annotation of Pod templates: a changed Secret restarts the Pods.
+    /// A checksum of the contents would let short passwords be guessed.
     pub fn fingerprint(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl fmt::Display for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (name, facts)) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { " " };
-            write!(f, "{separator}{name}@{}", facts.version)?;
-        }
-        Ok(())
+        let all = self.0.iter().map(|(name, secret)| format!("{name}@{}", secret.version));
+        all.collect::<Vec<_>>().join(" ")
     }
 }

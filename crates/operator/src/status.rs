@@ -1,25 +1,26 @@
-//! Status: what the operator reports back, written only when it says something new.
+//! Writes the status of a queue when it changes.
 
 use std::collections::HashMap;
 
 use bookingq_api::status::BookingQueueStatus;
 use bookingq_api::{BookingQueue, DurationString};
 use kube::api::{Patch, PatchParams};
+use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::autoscaler::scaling_now;
+use crate::autoscaler::scaling;
 use crate::build::names::{self, Part};
-use crate::caches::{Key, Watched};
 use crate::conditions::{StatusInputs, conditions};
-use crate::error::{CallError, call};
+use crate::error::{ApiCallError, call};
+use crate::queue::{QueueKey, WatchedQueue};
 
-/// Writes statuses, and remembers what it wrote on top of which version: the watch lags behind our
-/// own writes.
+/// Writes statuses. Remembers the last one of each queue and the version it was based on, because
+/// the watch lags behind.
 pub struct StatusWriter {
     client: Client,
-    written: Mutex<HashMap<Key, (Option<String>, BookingQueueStatus)>>,
+    written: Mutex<HashMap<QueueKey, (Option<String>, BookingQueueStatus)>>,
 }
 
 impl StatusWriter {
@@ -28,61 +29,38 @@ impl StatusWriter {
         Self { client, written: Mutex::default() }
     }
 
-    /// Writes what `inputs` amounts to, if the queue's status does not say so already.
+    /// Writes the status that follows from `inputs`, unless the queue has it already.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// [`ApiCallError`].
     pub async fn write(
         &self,
-        key: &Key,
-        queue: &BookingQueue,
+        key: &QueueKey,
+        queue: &WatchedQueue,
         inputs: &StatusInputs<'_>,
-    ) -> Result<(), CallError> {
-        let version = queue.resource_version();
-        let last = self.written.lock().get(key).filter(|(seen, _)| *seen == version).cloned();
-        let before =
-            last.map(|(_, status)| status).or_else(|| queue.status.clone()).unwrap_or_default();
-        let status = compose(queue, inputs, &before);
+    ) -> Result<(), ApiCallError> {
+        let version = queue.meta().resource_version.clone();
+        let written = self.written.lock().get(key).cloned();
+        let before = match &queue.0 {
+            Ok(queue) => {
+                let written = written.filter(|(base, _)| *base == version);
+                written.map(|(_, status)| status).or_else(|| queue.status.clone())
+            }
+            // Its status cannot be decoded either.
+            Err(_) => written.map(|(_, status)| status),
+        };
+        let before = before.unwrap_or_default();
+        let status = compose(&key.name, inputs, &before);
         if status == before {
             return Ok(());
         }
-        self.patch(&queue.namespace().unwrap_or_default(), &queue.name_any(), &status).await?;
+        self.patch(&queue.namespace().unwrap_or_default(), &key.name, &status).await?;
         self.written.lock().insert(key.clone(), (version, status));
         Ok(())
     }
 
-    /// Writes the status of a queue that could not be decoded.
-    ///
-    /// # Errors
-    /// [`CallError`].
-    pub async fn write_undecodable(
-        &self,
-        key: &Key,
-        queue: &Watched,
-        inputs: &StatusInputs<'_>,
-    ) -> Result<(), CallError> {
-        let generation = queue.meta().generation;
-        let known = self
-            .written
-            .lock()
-            .get(key)
-            .is_some_and(|(_, status)| status.observed_generation == generation);
-        if known {
-            return Ok(());
-        }
-        let status = BookingQueueStatus {
-            conditions: conditions(inputs, &[], &scaling_now()),
-            observed_generation: generation,
-            ..BookingQueueStatus::default()
-        };
-        let namespace = queue.meta().namespace.clone().unwrap_or_default();
-        self.patch(&namespace, &queue.name_any(), &status).await?;
-        self.written.lock().insert(key.clone(), (queue.meta().resource_version.clone(), status));
-        Ok(())
-    }
-
-    /// Forgets a queue that is gone.
-    pub fn forget(&self, key: &Key) {
+    /// Forgets a deleted queue.
+    pub fn forget(&self, key: &QueueKey) {
         self.written.lock().remove(key);
     }
 
@@ -91,9 +69,11 @@ impl StatusWriter {
         namespace: &str,
         name: &str,
         status: &BookingQueueStatus,
-    ) -> Result<(), CallError> {
-        let api: Api<BookingQueue> = Api::namespaced(self.client.clone(), namespace);
-        // Applied, so that a field we no longer say goes away.
+    ) -> Result<(), ApiCallError> {
+        let resource = ApiResource::erase::<BookingQueue>(&());
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), namespace, &resource);
+        // Server-side apply removes fields that the new status leaves out.
         let patch = Patch::Apply(json!({
             "apiVersion": BookingQueue::api_version(&()),
             "kind": BookingQueue::kind(&()),
@@ -101,28 +81,27 @@ impl StatusWriter {
         }));
         let parameters = PatchParams::apply(names::MANAGER).force();
         match call("write the status", api.patch_status(name, &parameters, &patch)).await {
-            // The answer cannot be decoded where the queue cannot; it was written all the same.
-            Ok(_) | Err(CallError::Failed { cause: kube::Error::SerdeError(_), .. }) => Ok(()),
-            // Gone in the meantime.
+            Ok(_) => Ok(()),
+            // Deleted meanwhile.
             Err(error) if error.code() == Some(404) => Ok(()),
             Err(error) => Err(error),
         }
     }
 }
 
-/// The whole status. What the queue's loop has not seen yet stays as it was told last.
+/// The whole status. Numbers that the queue loop has not read yet stay as they were.
 fn compose(
-    queue: &BookingQueue,
+    queue: &str,
     inputs: &StatusInputs<'_>,
     before: &BookingQueueStatus,
 ) -> BookingQueueStatus {
     let line = inputs.observation.and_then(|seen| seen.line);
     let scaling = inputs.observation.and_then(|seen| seen.scaling.clone());
     BookingQueueStatus {
-        conditions: conditions(inputs, &before.conditions, &scaling_now()),
+        conditions: conditions(inputs, &before.conditions, &scaling::now()),
         observed_generation: inputs.generation,
         replicas: inputs.workers.map_or(0, |workers| workers.replicas),
-        selector: Some(names::selector_text(&queue.name_any(), Part::Worker)),
+        selector: Some(names::selector_text(queue, Part::Worker)),
         backlog: line.map(|line| line.backlog).or(before.backlog),
         in_flight: line.map(|line| line.in_flight).or(before.in_flight),
         holds: line.map(|line| line.holds).or(before.holds),

@@ -1,34 +1,37 @@
-//! Validate: from a `BookingQueue` to what shall be built, with every rule that only holds in a
-//! cluster.
+//! Validate: from a `BookingQueue` to its target, with the rules that only hold in a cluster.
 
 use bookingq_api::downstream::Endpoint;
 use bookingq_api::plan::RedisSource;
-use bookingq_api::{BookingQueue, Plan, Problem, Problems};
+use bookingq_api::redis::ManagedRedis;
+use bookingq_api::{BookingQueue, FieldProblem, Plan, Problems};
 use bookingq_core::QueueName;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource as _, ResourceExt as _};
 
-/// A queue that was found right: where it is, whose its objects are, and what it means.
+use crate::build::names::{self, Part};
+use crate::secrets::{SecretPurpose, SecretReference, references};
+
+/// A valid queue.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Target {
+pub struct QueueTarget {
     /// `metadata.name`.
     pub name: String,
     /// `metadata.namespace`.
     pub namespace: String,
-    /// Makes its objects go when it goes.
+    /// Owner reference for its objects.
     pub owner: OwnerReference,
-    /// What its spec means. `plan.queue` is the name in the store: that of the resource where the
-    /// Redis is its own, and `namespace.name` where it may be shared, so that two namespaces
-    /// can use one name.
+    /// The Secrets that it uses.
+    pub secrets: Vec<SecretReference>,
+    /// The validated spec. `plan.queue` is the name in the store: `metadata.name` in a managed
+    /// Redis, and `namespace.name` in one that several namespaces may share.
     pub plan: Plan,
 }
 
-/// Longest name of a queue: the names of its objects are built from it and end up in labels of 63
-/// bytes.
+/// Longest name of a queue: the names of its objects extend it, and labels hold 63 bytes.
 const MAX_NAME: usize = 40;
 
-impl Target {
-    /// Checks the whole resource.
+impl QueueTarget {
+    /// Validates the whole resource.
     ///
     /// # Errors
     /// [`Problems`]: all of them.
@@ -44,17 +47,49 @@ impl Target {
         let (Ok(mut plan), Some(owner), []) = (resolved, owner, problems.as_slice()) else {
             return Err(Problems(problems));
         };
-        if !matches!(plan.redis.source, RedisSource::Managed(_)) {
+        let mut secrets = references(&queue.spec);
+        if matches!(plan.redis.source, RedisSource::Managed(_)) {
+            secrets.push(SecretReference {
+                name: names::redis(&name),
+                key: Some(names::PASSWORD_KEY.to_owned()),
+                field: "spec.redis.managed",
+                purpose: SecretPurpose::RedisPassword,
+            });
+        } else {
             let shared = format!("{namespace}.{name}");
             plan.queue = QueueName::new(&shared).map_err(|invalid| {
                 Problems(vec![problem("metadata.name", invalid.value, invalid.allowed)])
             })?;
         }
-        Ok(Self { name, namespace, owner, plan })
+        Ok(Self { name, namespace, owner, secrets, plan })
+    }
+
+    /// Metadata of an object of the queue.
+    pub fn metadata(&self, name: String, part: Part) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(name),
+            namespace: Some(self.namespace.clone()),
+            labels: Some(names::labels(&self.name, part)),
+            owner_references: Some(vec![self.owner.clone()]),
+            ..ObjectMeta::default()
+        }
+    }
+
+    /// The Redis to run for the queue; `None` if the spec names another one.
+    pub fn managed_redis(&self) -> Option<&ManagedRedis> {
+        match &self.plan.redis.source {
+            RedisSource::Managed(managed) => Some(managed),
+            _ => None,
+        }
+    }
+
+    /// The Secret for this purpose.
+    pub fn secret(&self, purpose: SecretPurpose) -> Option<&SecretReference> {
+        self.secrets.iter().find(|secret| secret.purpose == purpose)
     }
 }
 
-fn name_problem(name: &str) -> Option<Problem> {
+fn name_problem(name: &str) -> Option<FieldProblem> {
     let bytes = name.as_bytes();
     let word = bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
     let ends = bytes.first().is_some_and(u8::is_ascii_lowercase) && bytes.last() != Some(&b'-');
@@ -63,44 +98,38 @@ fn name_problem(name: &str) -> Option<Problem> {
     (!fits).then(|| problem("metadata.name", format!("{name:?}"), allowed))
 }
 
-/// What a manifest may say to `bookingq up`, and what workers in a cluster cannot do yet.
-fn cluster_problems(plan: &Plan) -> Vec<Problem> {
+/// Settings that only `bookingq up` supports, and those that workers do not support yet.
+fn cluster_problems(plan: &Plan) -> Vec<FieldProblem> {
     let services = [
         ("spec.booking.endpoint", Some(&plan.booking)),
         ("spec.ticket.endpoint", plan.ticket.as_ref()),
         ("spec.realtime.endpoint", plan.realtime.as_ref()),
     ];
-    let mut problems = Vec::new();
-    for (path, service) in services {
-        if let Some(Endpoint::Simulated(endpoint)) = service.map(|service| &service.endpoint) {
-            problems.push(problem(
-                path,
-                endpoint.clone(),
-                "in a cluster, http://HOST[:PORT] or https://HOST[:PORT]",
-            ));
-        }
-    }
-    let allowed = "managed, url or urlSecret: the workers of this release connect to one address";
-    match &plan.redis.source {
-        RedisSource::Sentinel(_) => problems.push(problem("spec.redis.sentinel", "set", allowed)),
-        RedisSource::Cluster(_) => problems.push(problem("spec.redis.cluster", "set", allowed)),
-        RedisSource::Managed(_) if plan.redis.password.is_some() => {
-            problems.push(problem(
-                "spec.redis.passwordSecret",
-                "set",
-                "only with url or urlSecret: a managed Redis has its own",
-            ));
-        }
-        RedisSource::Managed(_) | RedisSource::Url(_) | RedisSource::UrlSecret(_) => {}
-    }
-    if plan.redis.tls.is_some() {
-        let allowed = "absent: rediss:// trusts the system's certificate authorities";
-        problems.push(problem("spec.redis.tls", "set", allowed));
-    }
-    problems
+    let simulated = services.into_iter().filter_map(|(path, service)| match &service?.endpoint {
+        Endpoint::Simulated(endpoint) => Some(problem(
+            path,
+            endpoint.clone(),
+            "in a cluster, http://HOST[:PORT] or https://HOST[:PORT]",
+        )),
+        Endpoint::Grpc(_) => None,
+    });
+    let one_address = "managed, url or urlSecret: workers of this release connect to one address";
+    let redis = match &plan.redis.source {
+        RedisSource::Sentinel(_) => Some(("spec.redis.sentinel", one_address)),
+        RedisSource::Cluster(_) => Some(("spec.redis.cluster", one_address)),
+        RedisSource::Managed(_) if plan.redis.password.is_some() => Some((
+            "spec.redis.passwordSecret",
+            "only with url or urlSecret: a managed Redis has its own",
+        )),
+        RedisSource::Managed(_) | RedisSource::Url(_) | RedisSource::UrlSecret(_) => None,
+    };
+    let trusted = "absent: rediss:// trusts the system's certificate authorities";
+    let tls = plan.redis.tls.as_ref().map(|_| ("spec.redis.tls", trusted));
+    let set = redis.into_iter().chain(tls).map(|(path, allowed)| problem(path, "set", allowed));
+    simulated.chain(set).collect()
 }
 
-/// One thing that is not as it must be.
-pub(crate) fn problem(path: &str, value: impl Into<String>, allowed: &str) -> Problem {
-    Problem { path: path.to_owned(), value: value.into(), allowed: allowed.to_owned() }
+/// A field with a value that is not allowed.
+pub(crate) fn problem(path: &str, value: impl Into<String>, allowed: &str) -> FieldProblem {
+    FieldProblem { path: path.to_owned(), value: value.into(), allowed: allowed.to_owned() }
 }

@@ -1,19 +1,18 @@
-//! What is built for four queues, as files to read and to compare: `BLESS=1 cargo test -p
-//! bookingq-operator` renews them.
+//! The objects of four queues as golden files: `BLESS=1 cargo test -p bookingq-operator` writes
+//! them.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bookingq_api::BookingQueue;
-use bookingq_operator::build::{self, Objects};
+use bookingq_operator::build::{self, BuildInputs, Manifest};
 use bookingq_operator::environment::OperatorEnvironment;
-use bookingq_operator::secrets::{Secrets, references};
-use bookingq_operator::target::Target;
+use bookingq_operator::secrets::Secrets;
+use bookingq_operator::target::QueueTarget;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 fn folder() -> PathBuf {
@@ -23,7 +22,7 @@ fn folder() -> PathBuf {
 fn queue(name: &str, spec: &Value) -> BookingQueue {
     let mut queue: BookingQueue = serde_json::from_value(json!({
         "apiVersion": "bookingqueue.dev/v1alpha1", "kind": "BookingQueue",
-        "metadata": { "name": name, "namespace": "shop", "uid": "00000000-0000-0000-0000-000000000001" },
+        "metadata": { "name": name, "namespace": "sale", "uid": "00000000-0000-0000-0000-000000000001" },
         "spec": spec,
     }))
     .unwrap();
@@ -46,7 +45,7 @@ fn secret(name: &str, keys: &[&str]) -> Secret {
 fn secrets(found: &[Secret]) -> Secrets {
     let mut secrets = Secrets::default();
     for secret in found {
-        secrets.note(secret);
+        secrets.insert(secret);
     }
     secrets
 }
@@ -58,29 +57,23 @@ fn environment() -> OperatorEnvironment {
     }
 }
 
-fn documents(objects: &Objects) -> String {
-    let mut all = vec![yaml(&objects.service_account)];
-    all.extend(objects.network_policies.iter().map(yaml));
-    all.extend(objects.services.iter().map(yaml));
-    all.extend(objects.stateful_set.iter().map(yaml));
-    all.push(yaml(&objects.deployment));
-    all.push(yaml(&objects.disruption_budget));
-    all.extend(objects.cron_job.iter().map(yaml));
-    all.concat()
+fn documents(manifests: &[Manifest]) -> String {
+    manifests.iter().map(|manifest| yaml(&manifest.value)).collect()
 }
 
 /// One document of a YAML stream.
-fn yaml<T: Serialize>(object: &T) -> String {
-    format!("---\n{}", serde_saphyr::to_string(&serde_json::to_value(object).unwrap()).unwrap())
+fn yaml(object: &Value) -> String {
+    format!("---\n{}", serde_saphyr::to_string(object).unwrap())
 }
 
-fn check(name: &str, spec: &Value, found: &[Secret]) -> Objects {
-    let target = Target::resolve(&queue("concert", spec)).unwrap();
+fn check(name: &str, spec: &Value, found: &[Secret]) -> Vec<Manifest> {
+    let target = QueueTarget::resolve(&queue("concert", spec)).unwrap();
     let secrets = secrets(found);
-    for reference in references(&target.plan) {
-        assert_eq!(secrets.problem(&reference), None);
+    for reference in &target.secrets {
+        assert_eq!(secrets.problem(reference), None);
     }
-    let objects = build::build(&target, &secrets, &environment()).unwrap();
+    let inputs = BuildInputs { target: &target, secrets: &secrets, environment: &environment() };
+    let objects = build::build(&inputs).unwrap();
     let (file, text) = (folder().join(format!("{name}.yaml")), documents(&objects));
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&file, &text).unwrap();
@@ -98,15 +91,15 @@ fn check(name: &str, spec: &Value, found: &[Secret]) -> Objects {
 fn an_endpoint_is_enough_for_a_whole_queue() {
     let spec = json!({ "booking": { "endpoint": "http://booking-service:50051" } });
     let objects = check("minimal", &spec, &[secret("concert-redis", &["password"])]);
-    assert_eq!(
-        objects.deployment.spec.unwrap().replicas,
-        None,
-        "replicas belong to whoever scales"
+    let deployment = objects.iter().find(|object| object.kind.name == "Deployment").unwrap();
+    assert!(
+        deployment.value["spec"].get("replicas").is_none(),
+        "the replicas belong to the autoscaler"
     );
 }
 
 #[test]
-fn everything_that_can_be_said_is_heard() {
+fn every_field_of_the_spec_reaches_the_objects() {
     let spec = json!({
         "booking": { "endpoint": "http://booking:1", "timeout": "2s" },
         "ticket": { "endpoint": "http://ticket:1", "timeout": "100ms" },
@@ -145,7 +138,8 @@ fn a_redis_of_the_users_own_is_reached_by_a_secret_and_the_queue_gets_its_namesp
     });
     let found = [secret("our-redis", &["url"]), secret("our-password", &["pw"])];
     let objects = check("users-redis", &spec, &found);
-    assert_eq!((objects.stateful_set, objects.cron_job), (None, None));
+    let kinds: Vec<&str> = objects.iter().map(|object| object.kind.name).collect();
+    assert!(!kinds.contains(&"StatefulSet") && !kinds.contains(&"CronJob"), "{kinds:?}");
 }
 
 #[test]
@@ -168,7 +162,7 @@ fn what_cannot_run_in_a_cluster_is_refused_with_every_reason() {
         "booking": { "endpoint": "simulate://booking" },
         "redis": { "sentinel": { "primaryName": "p", "nodes": ["a:1"] }, "tls": { "secretName": "s" } },
     });
-    let problems = Target::resolve(&queue("9-lives", &spec)).unwrap_err().0;
+    let problems = QueueTarget::resolve(&queue("9-lives", &spec)).unwrap_err().0;
     let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
     assert_eq!(
         paths,
@@ -182,26 +176,25 @@ fn an_overlay_that_makes_no_pod_is_refused() {
         "booking": { "endpoint": "http://booking:1" },
         "worker": { "podTemplate": { "spec": { "containers": "many" } } },
     });
-    let target = Target::resolve(&queue("concert", &spec)).unwrap();
-    let problems = build::build(&target, &Secrets::default(), &environment()).unwrap_err().0;
+    let target = QueueTarget::resolve(&queue("concert", &spec)).unwrap();
+    let inputs =
+        BuildInputs { target: &target, secrets: &Secrets::default(), environment: &environment() };
+    let problems = build::build(&inputs).unwrap_err().0;
     assert_eq!(problems[0].path, "spec.worker.podTemplate");
 }
 
 #[test]
-fn a_secret_that_is_missing_or_not_whole_is_told_with_the_field_that_names_it() {
+fn a_secret_that_is_missing_or_not_whole_is_reported_with_the_field_that_names_it() {
     let spec = json!({
         "booking": { "endpoint": "https://booking:1", "tls": { "secretName": "booking-tls" } },
         "redis": { "urlSecret": { "name": "our-redis", "key": "url" } },
     });
-    let target = Target::resolve(&queue("concert", &spec)).unwrap();
+    let target = QueueTarget::resolve(&queue("concert", &spec)).unwrap();
     let found = secrets(&[secret("our-redis", &["uri"])]);
-    let told: Vec<String> = references(&target.plan)
-        .iter()
-        .filter_map(|r| found.problem(r))
-        .map(|p| p.to_string())
-        .collect();
+    let reported: Vec<String> =
+        target.secrets.iter().filter_map(|r| found.problem(r)).map(|p| p.to_string()).collect();
     assert_eq!(
-        told,
+        reported,
         [
             "the Secret booking-tls, named in spec.booking.tls, does not exist in this namespace",
             "the Secret our-redis, named in spec.redis.urlSecret, has no key url"

@@ -98,22 +98,3 @@ pub fn booking(queue: &QueueName, booking: &Booking, eta: Option<Duration>) -> v
         reason: booking.reason.clone(),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_state_survives_the_wire() {
-        for state in BookingState::ALL {
-            assert_eq!(v1::BookingState::from(state).to_core(), Some(state));
-        }
-        assert_eq!(v1::BookingState::Unspecified.to_core(), None);
-    }
-
-    #[test]
-    fn a_moment_survives_the_wire() {
-        let at = Timestamp(1_763_846_400_123);
-        assert_eq!(from_timestamp(&timestamp(at)), at);
-    }
-}

@@ -139,30 +139,3 @@ impl From<ApiError> for Status {
         Status::with_error_details(error.code(), error.to_string(), details)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reason_and_the_field_reach_the_caller() {
-        let invalid = Invalid::new("client_id", "", "1 to 128 bytes");
-        let status = Status::from(ApiError::from(invalid));
-        assert_eq!(status.code(), Code::InvalidArgument);
-        assert_eq!(reason_of(&status), Some(ErrorReason::InvalidArgument));
-        let info = status.get_details_error_info().unwrap();
-        assert_eq!(info.reason, "INVALID_ARGUMENT");
-        assert_eq!(info.metadata["field"], "client_id");
-        assert_eq!(
-            status.get_details_bad_request().unwrap().field_violations[0].field,
-            "client_id"
-        );
-    }
-
-    #[test]
-    fn an_unknown_outcome_says_when_to_repeat() {
-        let status = Status::from(ApiError::StoreUnavailable { cause: "gone".into() });
-        assert_eq!(status.code(), Code::Unavailable);
-        assert!(status.get_details_retry_info().is_some());
-    }
-}

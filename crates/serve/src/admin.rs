@@ -71,7 +71,7 @@ pub struct AdminPort {
 }
 
 #[derive(Clone)]
-struct ProcessState {
+struct AdminContext {
     metrics: MetricsRegistry,
     readiness: Arc<Readiness>,
 }
@@ -117,19 +117,19 @@ impl AdminPort {
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(render))
-            .with_state(ProcessState { metrics, readiness })
+            .with_state(AdminContext { metrics, readiness })
             .merge(routes);
         axum::serve(self.listener, router).await.map_err(ServeError::Admin)
     }
 }
 
-async fn ready(State(state): State<ProcessState>) -> (StatusCode, String) {
+async fn ready(State(state): State<AdminContext>) -> (StatusCode, String) {
     match state.readiness.check() {
         Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
 
-async fn render(State(state): State<ProcessState>) -> impl IntoResponse {
+async fn render(State(state): State<AdminContext>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render())
 }

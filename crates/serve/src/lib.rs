@@ -1,5 +1,5 @@
-//! The frame of every long-running process: everything that workers, sweepers and the operator share
-//! and that has nothing to do with queues.
+//! The frame of every long-running process: what workers, sweepers, the operator and the simulator
+//! share, and what has nothing to do with queues.
 //!
 //! ```text
 //!   signals ──> (the process) ──> admin: /healthz, /readyz, /metrics

@@ -118,20 +118,3 @@ pub fn set_total(counter: &IntCounter, total: u64) {
     }
     counter.inc_by(total.saturating_sub(counter.get()));
 }
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_total_that_goes_back_is_a_counter_reset() {
-        let registry = MetricsRegistry::new("bookingqueue", &[("queue", "concert")]).unwrap();
-        let counter = registry.counter("enqueued_total", "Enqueued").unwrap();
-        for total in [5, 5, 9, 2, 3] {
-            set_total(&counter, total);
-            let line = format!("bookingqueue_enqueued_total{{queue=\"concert\"}} {total}\n");
-            assert!(String::from_utf8(registry.render()).unwrap().contains(&line));
-        }
-    }
-}

@@ -1,6 +1,6 @@
 //! Logs and traces: their flags, formats and destinations.
 
-mod json;
+pub mod json;
 mod traces;
 
 use std::io::IsTerminal as _;

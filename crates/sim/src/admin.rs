@@ -14,7 +14,7 @@
 //! | `POST /resume?service=booking` | lets calls through again |
 //! | `GET /healthz`, `/readyz`, `/metrics` | as on every process |
 //!
-//! `service` is booking (the default), ticket or realtime.
+//! `service` is booking (the default), realtime, or ticket for the Ticket Service.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -47,7 +47,7 @@ const SERVICE_FAULTS: &str = "latency, jitter, errors, lost_replies";
 #[derive(Debug, Clone)]
 pub struct AdminState {
     pub booking: Option<Arc<BookingBackend>>,
-    pub ticket: Option<Arc<FaultInjector>>,
+    pub ticket_service: Option<Arc<FaultInjector>>,
     pub realtime: Option<Arc<RealtimeBackend>>,
 }
 
@@ -122,8 +122,8 @@ impl AdminState {
         match service {
             SimulatedService::Booking => self.booking().map(BookingBackend::injector),
             SimulatedService::Realtime => self.realtime().map(RealtimeBackend::injector),
-            SimulatedService::Ticket => self
-                .ticket
+            SimulatedService::TicketService => self
+                .ticket_service
                 .as_deref()
                 .ok_or(AdminRefusal::NotFound("no Ticket Service is simulated here")),
         }
@@ -135,7 +135,8 @@ impl AdminState {
 enum SimulatedService {
     #[default]
     Booking,
-    Ticket,
+    #[serde(rename = "ticket")] // Ticket Service
+    TicketService,
     Realtime,
 }
 

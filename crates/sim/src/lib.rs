@@ -1,11 +1,11 @@
-//! Simulated services: the Booking, Ticket and Realtime Services that bookingq calls.
+//! Simulated services: the Booking Service, Ticket Service and Realtime Service that bookingq calls.
 //!
 //! ```text
 //!   simulator        all of them, with one HTTP port to inspect them and to inject faults
-//!     |- booking     BookingService on a stock and a ledger (ledger: the rules, no network)
-//!     |- ticket      TicketService on the same stock
-//!     |- realtime    RealtimeService that records the updates of each client (deliveries)
-//!     '- admin       the HTTP port
+//!     |- booking          BookingService on a stock and a ledger (ledger: the rules, no network)
+//!     |- ticket_service   TicketService on the same stock
+//!     |- realtime         RealtimeService that records the updates of each client (deliveries)
+//!     '- admin            the HTTP port
 //!   spec             `simulate://booking?stock=5000&errors=5%` as a value     share: "5%"
 //!   fault_injector   latency, errors, lost replies and pauses of one service
 //!   inspect          the ledger of a simulator in another process
@@ -24,11 +24,11 @@ mod server;
 pub mod share;
 pub mod simulator;
 pub mod spec;
-pub mod ticket;
+pub mod ticket_service;
 
 pub use crate::booking::BookingSim;
 pub use crate::realtime::RealtimeSim;
 pub use crate::server::{ServiceSim, SimError};
 pub use crate::simulator::{Simulator, SimulatorConfig};
 pub use crate::spec::SimSpec;
-pub use crate::ticket::TicketSim;
+pub use crate::ticket_service::TicketServiceSim;

@@ -28,7 +28,7 @@ pub enum SimError {
     Reflection(#[from] tonic_reflection::server::Error),
     /// A Ticket Service reports the stock of the Booking Service beside it.
     #[error("a simulated Ticket Service needs a simulated Booking Service, whose stock it reports")]
-    TicketWithoutBooking,
+    TicketServiceWithoutBooking,
 }
 
 /// A server on one port, until it is stopped or dropped.

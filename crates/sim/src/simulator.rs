@@ -8,7 +8,7 @@ use crate::booking::BookingSim;
 use crate::realtime::RealtimeSim;
 use crate::server::{RunningServer, ServiceSim, SimError};
 use crate::spec::{BookingSpec, ServiceSpec};
-use crate::ticket::TicketSim;
+use crate::ticket_service::TicketServiceSim;
 
 /// A service with its address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct SimulatorConfig {
     /// The Booking Service.
     pub booking: Option<At<BookingSpec>>,
     /// The Ticket Service; needs the Booking Service.
-    pub ticket: Option<At<ServiceSpec>>,
+    pub ticket_service: Option<At<ServiceSpec>>,
     /// The Realtime Service.
     pub realtime: Option<At<ServiceSpec>>,
     /// The HTTP port that shows their state and changes their faults.
@@ -38,7 +38,7 @@ impl SimulatorConfig {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
             booking: Some(At { spec: BookingSpec::default(), listen }),
-            ticket: Some(At { spec: ServiceSpec::default(), listen }),
+            ticket_service: Some(At { spec: ServiceSpec::default(), listen }),
             realtime: Some(At { spec: ServiceSpec::default(), listen }),
             admin: Some(listen),
         }
@@ -49,7 +49,7 @@ impl SimulatorConfig {
 #[derive(Debug)]
 pub struct Simulator {
     booking: Option<BookingSim>,
-    ticket: Option<TicketSim>,
+    ticket_service: Option<TicketServiceSim>,
     realtime: Option<RealtimeSim>,
     admin: Option<RunningServer>,
 }
@@ -60,14 +60,16 @@ impl Simulator {
     /// # Errors
     /// [`SimError`] if a port is taken, or if a Ticket Service has no Booking Service.
     pub async fn start(config: SimulatorConfig) -> Result<Self, SimError> {
-        let mut simulator = Self { booking: None, ticket: None, realtime: None, admin: None };
+        let mut simulator =
+            Self { booking: None, ticket_service: None, realtime: None, admin: None };
         if let Some(At { spec, listen }) = config.booking {
             simulator.booking = Some(BookingSim::start(spec, listen).await?);
         }
-        if let Some(At { spec, listen }) = config.ticket {
-            let booking = simulator.booking.as_ref().ok_or(SimError::TicketWithoutBooking)?;
+        if let Some(At { spec, listen }) = config.ticket_service {
+            let booking =
+                simulator.booking.as_ref().ok_or(SimError::TicketServiceWithoutBooking)?;
             let backend = booking.backend().clone();
-            simulator.ticket = Some(TicketSim::start(spec, backend, listen).await?);
+            simulator.ticket_service = Some(TicketServiceSim::start(spec, backend, listen).await?);
         }
         if let Some(At { spec, listen }) = config.realtime {
             simulator.realtime = Some(RealtimeSim::start(spec, listen).await?);
@@ -75,7 +77,7 @@ impl Simulator {
         if let Some(listen) = config.admin {
             let state = AdminState {
                 booking: simulator.booking().map(|booking| booking.backend().clone()),
-                ticket: simulator.ticket().map(|ticket| ticket.injector().clone()),
+                ticket_service: simulator.ticket_service().map(|sim| sim.injector().clone()),
                 realtime: simulator.realtime().map(|realtime| realtime.backend().clone()),
             };
             simulator.admin = Some(admin::serve(listen, state).await?);
@@ -89,8 +91,8 @@ impl Simulator {
     }
 
     /// The Ticket Service, if it runs.
-    pub fn ticket(&self) -> Option<&TicketSim> {
-        self.ticket.as_ref()
+    pub fn ticket_service(&self) -> Option<&TicketServiceSim> {
+        self.ticket_service.as_ref()
     }
 
     /// The Realtime Service, if it runs.
@@ -105,10 +107,10 @@ impl Simulator {
 
     /// Closes all ports.
     pub async fn shutdown(self) {
-        let Self { booking, ticket, realtime, admin } = self;
+        let Self { booking, ticket_service, realtime, admin } = self;
         let servers = [
             booking.map(ServiceSim::into_server),
-            ticket.map(ServiceSim::into_server),
+            ticket_service.map(ServiceSim::into_server),
             realtime.map(ServiceSim::into_server),
             admin,
         ];

@@ -13,14 +13,22 @@ use crate::share::Share;
 /// The scheme of simulated endpoints.
 pub const SCHEME: &str = "simulate://";
 
-const SPEC_RULE: &str =
-    "simulate://booking, simulate://ticket or simulate://realtime, optionally with ?key=value&…";
-const BOOKING_KEYS: &str =
+/// The accepted endpoints.
+pub const SPEC_RULE: &str = concat!(
+    "simulate://booking, simulate://realtime or simulate://ticket (the Ticket Service), ",
+    "optionally with ?key=value&key=value"
+);
+/// The settings of a Booking Service.
+pub const BOOKING_KEYS: &str =
     "stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects, keeps, seed";
-const SERVICE_KEYS: &str = "latency, jitter, errors, lost_replies, seed";
-const DURATION_RULE: &str = "a duration up to 1h, such as 20ms or 1s";
-const STOCK_RULE: &str = "a whole number of tickets, 0 or more";
-const SEED_RULE: &str = "a whole number, 0 or more";
+/// The settings of the other services.
+pub const SERVICE_KEYS: &str = "latency, jitter, errors, lost_replies, seed";
+/// The accepted durations.
+pub const DURATION_RULE: &str = "a duration up to 1h, such as 20ms or 1s";
+/// The accepted stocks.
+pub const STOCK_RULE: &str = "a whole number of tickets, 0 or more";
+/// The accepted seeds.
+pub const SEED_RULE: &str = "a whole number, 0 or more";
 const MAX_DURATION: Duration = Duration::from_secs(3600);
 
 /// The faults of a service; none by default.
@@ -76,7 +84,7 @@ impl Default for BookingSpec {
     }
 }
 
-/// A simulated Ticket or Realtime Service. Text: the keys of [`Faults`] and `seed`, as
+/// A simulated Realtime Service or Ticket Service. Text: the keys of [`Faults`] and `seed`, as
 /// `key=value,key=value`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServiceSpec {
@@ -97,8 +105,8 @@ impl Default for ServiceSpec {
 pub enum SimSpec {
     /// `simulate://booking`
     Booking(BookingSpec),
-    /// `simulate://ticket`
-    Ticket(ServiceSpec),
+    /// `simulate://ticket`: the Ticket Service
+    TicketService(ServiceSpec),
     /// `simulate://realtime`
     Realtime(ServiceSpec),
 }
@@ -121,7 +129,7 @@ impl FromStr for SimSpec {
         let query = query.replace("%25", "%");
         match service.trim_end_matches('/') {
             "booking" => BookingSpec::parse(&query, '&').map(Self::Booking),
-            "ticket" => ServiceSpec::parse(&query, '&').map(Self::Ticket),
+            "ticket" => ServiceSpec::parse(&query, '&').map(Self::TicketService),
             "realtime" => ServiceSpec::parse(&query, '&').map(Self::Realtime),
             _ => Err(refused()),
         }
@@ -132,7 +140,7 @@ impl fmt::Display for SimSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (service, settings) = match self {
             Self::Booking(spec) => ("booking", spec.to_string()),
-            Self::Ticket(spec) => ("ticket", spec.to_string()),
+            Self::TicketService(spec) => ("ticket", spec.to_string()),
             Self::Realtime(spec) => ("realtime", spec.to_string()),
         };
         write!(f, "{SCHEME}{service}?{}", settings.replace(',', "&"))
@@ -293,70 +301,5 @@ mod text {
     ) -> Result<Duration, D::Error> {
         super::parse_duration("duration", &String::deserialize(deserializer)?)
             .map_err(D::Error::custom)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    const WHOLE: &str = concat!(
-        "simulate://booking?stock=5000&latency=20ms&jitter=10ms&errors=5%&lost_replies=2%",
-        "&rejects=1%&confirm_rejects=0%&seed=7"
-    );
-
-    #[test]
-    fn an_endpoint_displays_as_it_was_written() {
-        let spec: SimSpec = WHOLE.parse().unwrap();
-        let SimSpec::Booking(booking) = spec else { panic!("{spec:?}") };
-        assert_eq!((booking.stock, booking.seed), (5000, 7));
-        assert_eq!(booking.faults.latency, Duration::from_millis(20));
-        assert_eq!(booking.faults.errors, Share::percent(5));
-        assert_eq!(booking.refusals.rejects, Share::percent(1));
-        assert_eq!(spec.to_string(), WHOLE);
-    }
-
-    #[test]
-    fn the_comma_list_and_a_strict_uri_are_equal() {
-        let list: BookingSpec = "stock=5, latency=1s500ms, errors=0.05".parse().unwrap();
-        let uri: SimSpec =
-            "simulate://booking?stock=5&latency=1s500ms&errors=5%25".parse().unwrap();
-        assert_eq!(SimSpec::Booking(list), uri);
-        assert_eq!(list.to_string().parse::<BookingSpec>().unwrap(), list);
-    }
-
-    #[test]
-    fn the_defaults_have_no_faults() {
-        let SimSpec::Booking(booking) = "simulate://booking".parse().unwrap() else { panic!() };
-        assert_eq!(booking, BookingSpec::default());
-        let SimSpec::Realtime(realtime) = "simulate://realtime?latency=0".parse().unwrap() else {
-            panic!()
-        };
-        assert_eq!(realtime.faults, Faults::default());
-    }
-
-    #[test]
-    fn each_error_names_the_allowed_values() {
-        let refused = |text: &str| text.parse::<SimSpec>().unwrap_err();
-        for (text, field, allowed) in [
-            ("http://booking", "endpoint", SPEC_RULE),
-            ("simulate://bookings", "endpoint", SPEC_RULE),
-            ("simulate://booking?stok=5", "key", BOOKING_KEYS),
-            ("simulate://ticket?stock=5", "key", SERVICE_KEYS),
-            ("simulate://realtime?rejects=5%", "key", SERVICE_KEYS),
-            ("simulate://booking?stock=-1", "stock", STOCK_RULE),
-            ("simulate://booking?latency=fast", "latency", DURATION_RULE),
-            ("simulate://booking?jitter=2h", "jitter", DURATION_RULE),
-            ("simulate://booking?errors=120%", "errors", crate::share::SHARE_RULE),
-            ("simulate://booking?seed=x", "seed", SEED_RULE),
-            ("simulate://booking?stock", "setting", "key=value"),
-            ("simulate://booking?stock=1&stock=2", "setting", "each key once"),
-        ] {
-            let error = refused(text);
-            assert_eq!((error.field, error.allowed), (field, allowed), "{text}");
-        }
-        assert!(refused("simulate://booking?latency=fast").to_string().contains("\"fast\""));
     }
 }

@@ -12,7 +12,9 @@ use bookingq_proto::v1::{self, confirm_response, reserve_response};
 use bookingq_sim::ledger::LedgerState;
 use bookingq_sim::share::Share;
 use bookingq_sim::spec::{BookingSpec, Faults, Refusals, ServiceSpec};
-use bookingq_sim::{BookingSim, RealtimeSim, SimError, Simulator, SimulatorConfig, TicketSim};
+use bookingq_sim::{
+    BookingSim, RealtimeSim, SimError, Simulator, SimulatorConfig, TicketServiceSim,
+};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 
@@ -234,8 +236,9 @@ async fn a_taken_port_is_named() {
 #[tokio::test]
 async fn the_ticket_service_reports_the_same_stock() {
     let (sim, mut client) = booking_service("stock=2").await;
-    let tickets =
-        TicketSim::start(ServiceSpec::default(), sim.backend().clone(), ANY_PORT).await.unwrap();
+    let tickets = TicketServiceSim::start(ServiceSpec::default(), sim.backend().clone(), ANY_PORT)
+        .await
+        .unwrap();
     let mut window = TicketServiceClient::new(channel(tickets.address()));
     let ask = |quantity| v1::CheckAvailabilityRequest { quantity, ..Default::default() };
     assert!(window.check_availability(ask(2)).await.unwrap().into_inner().available);
@@ -292,7 +295,7 @@ async fn all_services_run_together_and_answer_health_checks() {
     let simulator = Simulator::start(SimulatorConfig::local()).await.unwrap();
     for (address, service) in [
         (simulator.booking().unwrap().address(), "bookingqueue.v1.BookingService"),
-        (simulator.ticket().unwrap().address(), "bookingqueue.v1.TicketService"),
+        (simulator.ticket_service().unwrap().address(), "bookingqueue.v1.TicketService"),
         (simulator.realtime().unwrap().address(), "bookingqueue.v1.RealtimeService"),
     ] {
         use tonic_health::pb::health_check_response::ServingStatus;
@@ -330,5 +333,5 @@ async fn a_service_describes_itself_to_tools() {
 async fn a_ticket_service_without_a_booking_service_is_refused() {
     let config = SimulatorConfig { booking: None, ..SimulatorConfig::local() };
     let error = Simulator::start(config).await.unwrap_err();
-    assert!(matches!(error, SimError::TicketWithoutBooking), "{error}");
+    assert!(matches!(error, SimError::TicketServiceWithoutBooking), "{error}");
 }

@@ -8,12 +8,12 @@ use bookingq_api::Plan;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
 use bookingq_harness::{Fsync, RedisOptions, RedisServer, Restart};
-use bookingq_store::{MemoryConfig, RedisConfig, Store, StoreError};
+use bookingq_store::{MemoryConfig, RedisConfig, Store, StoreConfig, StoreError};
 
 use crate::config::StoreChoice;
 use crate::console::Console;
 use crate::error::UpError;
-use crate::worker_pool::BACKOFF;
+use crate::worker_pool::{BACKOFF, Runner};
 
 /// Longest wait for the first answer of a store.
 const OPENING: Duration = Duration::from_secs(10);
@@ -29,6 +29,21 @@ where
     F: Future<Output = Result<T, StoreError>>,
 {
     Retry::within(OPENING_BACKOFF, OPENING).run(StoreError::is_transient, call).await
+}
+
+/// Opens a store, and warns of what is unsafe about it.
+///
+/// # Errors
+/// When it does not answer, or has data of a newer release.
+pub async fn open(
+    config: impl Into<StoreConfig>,
+    console: &Console,
+) -> Result<Arc<dyn Store>, UpError> {
+    let store: Arc<dyn Store> = bookingq_store::open(config)?;
+    for warning in when_open(|| store.open()).await?.warnings {
+        console.report(format!("warning: {warning}"));
+    }
+    Ok(store)
 }
 
 /// The kind of store of a run.
@@ -77,23 +92,35 @@ impl Backend {
     /// # Errors
     /// When it does not answer, or has data of a newer release.
     pub async fn store(&self, plan: &Plan, console: &Console) -> Result<Arc<dyn Store>, UpError> {
-        let store: Arc<dyn Store> = match self {
-            Self::Embedded => {
-                let mut config = MemoryConfig::new(plan.queue.clone());
-                config.retention = plan.retention;
-                bookingq_store::open(config)?
-            }
+        let (queue, retention) = (plan.queue.clone(), plan.retention);
+        let config: StoreConfig = match self {
+            Self::Embedded => MemoryConfig { retention, ..MemoryConfig::new(queue) }.into(),
             Self::Redis { url, .. } => {
-                let mut config = RedisConfig::new(url.clone(), plan.queue.clone());
-                config.retention = plan.retention;
-                bookingq_store::open(config)?
+                RedisConfig { retention, ..RedisConfig::new(url.clone(), queue) }.into()
             }
         };
-        for warning in when_open(|| store.open()).await?.warnings {
-            console.report(format!("warning: {warning}"));
-        }
+        let store = open(config, console).await?;
         store.set_admission(plan.admission).await?;
         Ok(store)
+    }
+
+    /// Where the workers of a queue run, and the name of the store in the report.
+    ///
+    /// # Errors
+    /// When this program cannot be found to run it again.
+    pub fn runner(
+        &self,
+        store: &Arc<dyn Store>,
+        directory: &Path,
+    ) -> Result<(Runner, &'static str), UpError> {
+        Ok(match self {
+            Self::Embedded => (Runner::InProcess(Arc::clone(store)), "embedded"),
+            Self::Redis { url, .. } => {
+                let program = std::env::current_exe().map_err(UpError::Program)?;
+                let (url, directory) = (url.clone(), directory.to_owned());
+                (Runner::Processes { program, url, directory }, "redis")
+            }
+        })
     }
 
     /// Stops the redis-server that this run started.

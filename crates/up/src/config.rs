@@ -1,34 +1,64 @@
-//! The configuration of `bookingq up`.
+//! The arguments of `bookingq up`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
+use bookingq_api::DurationString;
 use bookingq_core::QueueName;
+use clap::{Args, value_parser};
 
-/// A whole run.
-#[derive(Debug, Clone)]
-pub struct UpConfig {
-    /// The manifest.
+/// The arguments of `bookingq up`.
+#[derive(Debug, Clone, Args)]
+pub struct UpArgs {
+    /// Manifest to run: YAML with one or several documents
+    #[arg(short, long, env = "BOOKINGQ_FILE", value_name = "FILE")]
     pub file: PathBuf,
-    /// Run only this queue of the manifest; `None`: all of them.
+    /// Run only this queue of the manifest
+    #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
     pub queue: Option<QueueName>,
-    /// Where the data lives.
+    /// Store: embedded, redis (starts a redis-server from PATH), or redis://HOST:PORT
+    #[arg(
+        long,
+        env = "BOOKINGQ_STORE",
+        hide_env_values = true,
+        value_name = "STORE",
+        default_value = "embedded"
+    )]
     pub store: StoreChoice,
-    /// Number of workers.
-    pub pool: PoolSize,
-    /// Simulated clients.
-    pub crowd: Option<CrowdSize>,
-    /// How long to run; `None`: until stopped.
-    pub time: Option<Duration>,
-    /// Where the report goes.
+    /// Run this number of workers, without autoscaling
+    #[arg(
+        long,
+        env = "BOOKINGQ_WORKERS",
+        value_name = "N",
+        value_parser = value_parser!(u32).range(0..=100)
+    )]
+    pub workers: Option<u32>,
+    /// Send this number of clients: most pay; some leave, never pay, pay too late or join twice
+    #[arg(
+        long,
+        env = "BOOKINGQ_CROWD",
+        value_name = "N",
+        value_parser = value_parser!(u32).range(1..=10_000_000)
+    )]
+    pub crowd: Option<u32>,
+    /// Spread the arrivals of the crowd over this time
+    #[arg(long, env = "BOOKINGQ_ARRIVE", value_name = "TIME", default_value = "20s")]
+    pub arrive: DurationString,
+    /// Stop after this time [default: at Ctrl-C]
+    #[arg(long = "for", id = "time", env = "BOOKINGQ_FOR", value_name = "TIME")]
+    pub time: Option<DurationString>,
+    /// Write a JSON report to this file at the end
+    #[arg(long, env = "BOOKINGQ_REPORT", value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Overrides settings of the simulated Booking Service: `errors=5%,lost_replies=2%`.
+    /// Settings of the simulated Booking Service: stock, latency, jitter, errors, lost_replies,
+    /// rejects, confirm_rejects, keeps, seed
+    #[arg(long, env = "BOOKINGQ_SIMULATE", value_name = "KEY=VALUE,…")]
     pub simulate: Option<String>,
-    /// gRPC port of the first worker; 0: any free ports.
+    /// gRPC port of the first worker; the others use the next ones. 0 uses any free ports
+    #[arg(long, env = "BOOKINGQ_BASE_PORT", value_name = "PORT", default_value_t = 50051)]
     pub base_port: u16,
-    /// The `bookingq` program, to run workers as processes.
-    pub program: PathBuf,
-    /// Directory of the processes' logs; `None`: a temporary one.
+    /// Keep the logs of the processes and the files of Redis in this directory [default: a
+    /// temporary directory]
+    #[arg(long, env = "BOOKINGQ_LOGS", value_name = "DIR")]
     pub logs: Option<PathBuf>,
 }
 
@@ -62,38 +92,3 @@ impl std::str::FromStr for StoreChoice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("allowed: embedded, redis (starts one), or redis://HOST:PORT")]
 pub struct InvalidStore;
-
-/// Number of workers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PoolSize {
-    /// As the manifest says: a fixed number, or as many as the line needs.
-    FromManifest,
-    /// Always this many.
-    Fixed(u32),
-}
-
-/// Simulated clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CrowdSize {
-    /// How many.
-    pub clients: u32,
-    /// Time within which they arrive.
-    pub arrive: Duration,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_store_is_a_word_or_a_url_and_a_mistake_never_repeats_a_password() {
-        assert_eq!("embedded".parse(), Ok(StoreChoice::Embedded));
-        assert_eq!("redis".parse(), Ok(StoreChoice::OwnRedis));
-        assert_eq!("redis://a:1".parse(), Ok(StoreChoice::Redis("redis://a:1".to_owned())));
-        let refused = "http://:hunter2@a".parse::<StoreChoice>().map_err(|error| error.to_string());
-        assert_eq!(
-            refused,
-            Err("allowed: embedded, redis (starts one), or redis://HOST:PORT".to_owned())
-        );
-    }
-}

@@ -24,32 +24,20 @@ pub enum RunOutcome {
 
 /// Why a run could not start.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages explain the fields")]
 pub enum UpError {
     /// The manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// The manifest does not have that queue.
     #[error("--queue is {asked}, which the manifest does not have; allowed: {present}")]
-    NoSuchQueue {
-        /// What was asked for.
-        asked: QueueName,
-        /// What there is.
-        present: String,
-    },
+    NoSuchQueue { asked: QueueName, present: String },
     /// A crowd or a report belongs to one queue.
     #[error("--crowd and --report are for one queue; choose with --queue: {present}")]
-    SeveralQueues {
-        /// What there is.
-        present: String,
-    },
+    SeveralQueues { present: String },
     /// The settings of a simulation are invalid.
     #[error("{endpoint}: {problem}")]
-    Simulation {
-        /// Which.
-        endpoint: String,
-        /// What is wrong with it.
-        problem: Invalid,
-    },
+    Simulation { endpoint: String, problem: Invalid },
     /// The Booking Service is not simulated.
     #[error(
         "--simulate changes a simulated Booking Service; allowed: with spec.booking.endpoint simulate://booking"
@@ -59,28 +47,21 @@ pub enum UpError {
     #[error(
         "{endpoint} needs the Secret {secret}; `up` has no Secrets: allowed are endpoints without tls.secretName"
     )]
-    NoSecrets {
-        /// Of which service.
-        endpoint: String,
-        /// Which.
-        secret: String,
-    },
+    NoSecrets { endpoint: String, secret: String },
     /// The times of the manifest do not fit together.
     #[error(transparent)]
     Args(#[from] InvalidArgs),
     /// A port for the workers is taken.
     #[error("port {port} is not free: {cause}; choose another --base-port (0: any free ports)")]
-    Port {
-        /// Which.
-        port: u16,
-        /// Why.
-        cause: std::io::Error,
-    },
+    Port { port: u16, cause: std::io::Error },
     /// No Redis to start.
     #[error(
         "{0}; install it (Debian: apt-get install redis-server), or choose --store embedded or --store redis://HOST:PORT"
     )]
     NoRedis(HarnessError),
+    /// This program cannot be found to run it again as a worker.
+    #[error("cannot find the path of this program to start workers: {0}")]
+    Program(std::io::Error),
     /// A process cannot be started.
     #[error(transparent)]
     Process(#[from] HarnessError),
@@ -91,12 +72,7 @@ pub enum UpError {
     #[error(
         "queue {queue} has {enqueued} bookings of an earlier run in this store, so no report could add up; allowed: a store without them (in Redis, delete the keys booking-*:{{{queue}}}*)"
     )]
-    OldData {
-        /// Which queue.
-        queue: QueueName,
-        /// How many.
-        enqueued: u64,
-    },
+    OldData { queue: QueueName, enqueued: u64 },
     /// A simulated service cannot be started.
     #[error(transparent)]
     Sim(#[from] SimError),
@@ -117,10 +93,5 @@ pub enum UpError {
     Json(serde_json::Error),
     /// A file of our own.
     #[error("{}: {cause}", file.display())]
-    File {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        cause: std::io::Error,
-    },
+    File { file: PathBuf, cause: std::io::Error },
 }

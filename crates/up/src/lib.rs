@@ -17,6 +17,7 @@
 mod backend;
 pub mod config;
 mod console;
+mod crowd;
 mod error;
 pub mod load;
 pub mod manifest;
@@ -35,7 +36,7 @@ use std::pin::Pin;
 use bookingq_api::Plan;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::config::{CrowdSize, PoolSize, StoreChoice, UpConfig};
+pub use crate::config::{StoreChoice, UpArgs};
 use crate::console::Console;
 pub use crate::error::{RunOutcome, UpError};
 use crate::queue_run::QueueRun;
@@ -44,7 +45,7 @@ use crate::queue_run::QueueRun;
 ///
 /// # Errors
 /// [`UpError`] when it could not start; nothing is left running then.
-pub fn run(config: UpConfig, stop: CancellationToken) -> Run {
+pub fn run(config: UpArgs, stop: CancellationToken) -> Run {
     // Boxed here, or the binary would compile all of it again.
     Box::pin(run_manifest(config, stop))
 }
@@ -52,7 +53,7 @@ pub fn run(config: UpConfig, stop: CancellationToken) -> Run {
 /// A run, from its start to its outcome.
 pub type Run = Pin<Box<dyn Future<Output = Result<RunOutcome, UpError>> + Send>>;
 
-async fn run_manifest(config: UpConfig, stop: CancellationToken) -> Result<RunOutcome, UpError> {
+async fn run_manifest(config: UpArgs, stop: CancellationToken) -> Result<RunOutcome, UpError> {
     let plans = chosen(manifest::read(&config.file)?, &config)?;
     let directory = directory(&config)?;
     let console = Console::new();
@@ -86,7 +87,7 @@ async fn run_manifest(config: UpConfig, stop: CancellationToken) -> Result<RunOu
 }
 
 /// The queues to run.
-fn chosen(mut plans: Vec<Plan>, config: &UpConfig) -> Result<Vec<Plan>, UpError> {
+fn chosen(mut plans: Vec<Plan>, config: &UpArgs) -> Result<Vec<Plan>, UpError> {
     let present = plans.iter().map(|plan| plan.queue.as_str()).collect::<Vec<_>>().join(", ");
     if let Some(asked) = &config.queue {
         plans.retain(|plan| plan.queue == *asked);
@@ -115,7 +116,7 @@ impl Directory {
     }
 }
 
-fn directory(config: &UpConfig) -> Result<Directory, UpError> {
+fn directory(config: &UpArgs) -> Result<Directory, UpError> {
     match &config.logs {
         Some(path) => std::fs::create_dir_all(path)
             .map(|()| Directory::Kept(path.clone()))

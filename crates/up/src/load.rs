@@ -1,28 +1,25 @@
 //! A load run: a crowd for a queue that runs elsewhere, checked as far as its data can be read.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_check::{Audit, AuditError, CallRecorder};
+use bookingq_check::Audit;
 use bookingq_client::WorkerEndpoints;
 use bookingq_core::QueueName;
-use bookingq_crowd::{Crowd, CrowdConfig, CrowdProgress, CrowdReport, ProgressView};
+use bookingq_crowd::{CrowdConfig, CrowdProgress, ProgressView};
 use bookingq_sim::inspect::{LedgerError, RemoteLedger};
 use bookingq_sim::ledger::LedgerCopy;
-use bookingq_store::RedisConfig;
-use bookingq_store::{Snapshot, Store};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, sleep};
+use bookingq_store::{RedisConfig, Snapshot, Store};
+use tokio::time::{Instant, MissedTickBehavior, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::Run;
-use crate::backend::when_open;
+use crate::backend::{open, when_open};
 use crate::console::{Console, ConsoleView};
+use crate::crowd::RunningCrowd;
 use crate::error::{RunOutcome, UpError};
-use crate::report::{CLOCK_MARGIN_MS, LoadSummary, RunReport};
+use crate::report::{LoadSummary, RunReport};
 use crate::screen::{bar, bold, dim};
 
 /// Between two updates of the screen.
@@ -31,6 +28,8 @@ const PULSE: Duration = Duration::from_secs(1);
 const OPENING: Duration = Duration::from_secs(10);
 /// How long tasks may still be in flight after the last client has seen its end.
 const SETTLING: Duration = Duration::from_secs(10);
+/// Without a time limit.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 /// Width of the bar.
 const BAR: usize = 30;
 
@@ -80,51 +79,54 @@ pub fn run(config: LoadConfig, stop: CancellationToken) -> Run {
     Box::pin(run_load(config, stop))
 }
 
-async fn run_load(mut config: LoadConfig, stop: CancellationToken) -> Result<RunOutcome, UpError> {
+async fn run_load(config: LoadConfig, stop: CancellationToken) -> Result<RunOutcome, UpError> {
     let console = match config.printing {
         Printing::Text => Console::new(),
         Printing::Json => Console::on_standard_error(),
     };
     let endpoints = config.endpoints.resolve(OPENING).await?;
     let store = match config.store {
-        Some(redis) => Some(open(redis, &console).await?),
+        Some(redis) => Some(open_used(redis, &console).await?),
         None => None,
     };
     let audit = store.as_ref().map(|store| Audit::start(Arc::clone(store), None));
-    let recorder = CallRecorder::start(CLOCK_MARGIN_MS);
-    config.crowd.recorder = Some(recorder.clone());
-    let queue = config.crowd.queue.clone();
-    let crowd = RunningCrowd::start(config.crowd, endpoints, console.clone());
-    let start = crowd.start;
-    let (end, crowd) = crowd.finish(config.time, &stop).await;
-    let crowd = crowd.ok_or(UpError::Crowd)?;
-    let answers = recorder.finish().map_err(AuditError::from)?;
+    let mut view = LoadView {
+        queue: config.crowd.queue.clone(),
+        clients: config.crowd.clients,
+        start: Instant::now(),
+        console: console.clone(),
+    };
+    let mut crowd = RunningCrowd::start(config.crowd, endpoints);
+    let end = view.show_until_end(&mut crowd, config.time, &stop).await;
+    let time = view.start.elapsed();
+    let (crowd, answers) = crowd.stop().await?;
     let verification = match (audit, &store) {
         (Some(audit), Some(store)) => {
             if end == LoadEnd::EveryBookingEnded {
                 settle(&**store).await;
             }
-            Some(audit.verify(&answers, copy(config.ledger, &queue), None).await?)
+            Some(audit.verify(&answers, copy(config.ledger, &view.queue), None).await?)
         }
         _ => None,
     };
     let summary = LoadSummary {
-        queue: queue.to_string(),
+        queue: view.queue.to_string(),
         store: store.map(|_| "redis"),
-        time: start.elapsed(),
+        time,
         replicas: Vec::new(),
         crowd: Some(crowd),
     };
     let report = RunReport::new(summary, &answers, verification);
-    conclude(&report, config.report.as_deref(), config.printing, &console)
+    report.conclude(config.report.as_deref(), &console)?;
+    if config.printing == Printing::Json {
+        println!("{}", report.line()?);
+    }
+    Ok(report.outcome())
 }
 
-/// Opens the store, and warns of what is unsafe about it.
-async fn open(config: RedisConfig, console: &Console) -> Result<Arc<dyn Store>, UpError> {
-    let store: Arc<dyn Store> = bookingq_store::open(config)?;
-    for warning in when_open(|| store.open()).await?.warnings {
-        console.report(format!("warning: {warning}"));
-    }
+/// Opens a store that may have been used before.
+async fn open_used(config: RedisConfig, console: &Console) -> Result<Arc<dyn Store>, UpError> {
+    let store = open(config, console).await?;
     let before = when_open(|| store.snapshot()).await?.totals.enqueued;
     if before > 0 {
         console.report(format!(
@@ -156,82 +158,44 @@ async fn copy(
     }
 }
 
-fn conclude(
-    report: &RunReport,
-    file: Option<&Path>,
-    printing: Printing,
-    console: &Console,
-) -> Result<RunOutcome, UpError> {
-    let mut lines = report.summary();
-    if let Some(file) = file {
-        report.write(file)?;
-        lines.push(format!("  report: {}", file.display()));
-    }
-    console.conclude(&lines);
-    if printing == Printing::Json {
-        println!("{}", report.line()?);
-    }
-    Ok(report.outcome())
-}
-
-/// The crowd while it runs.
-struct RunningCrowd {
+/// The view of a running crowd.
+struct LoadView {
     queue: QueueName,
     clients: u32,
     start: Instant,
-    progress: Arc<CrowdProgress>,
-    leave: CancellationToken,
-    task: JoinHandle<CrowdReport>,
     console: Console,
 }
 
-impl RunningCrowd {
-    fn start(
-        config: CrowdConfig,
-        endpoints: watch::Receiver<Vec<SocketAddr>>,
-        console: Console,
-    ) -> Self {
-        let (queue, clients, leave) =
-            (config.queue.clone(), config.clients, CancellationToken::new());
-        let crowd = Crowd::new(config);
-        let progress = crowd.progress();
-        let task = tokio::spawn(crowd.run(endpoints, leave.clone()));
-        Self { queue, clients, start: Instant::now(), progress, leave, task, console }
-    }
-
-    /// Shows its progress until it ends. The report is `None` if the crowd panicked.
-    async fn finish(
-        mut self,
+impl LoadView {
+    /// Shows the crowd's progress until it ends or is to end.
+    async fn show_until_end(
+        &mut self,
+        crowd: &mut RunningCrowd,
         time: Option<Duration>,
         stop: &CancellationToken,
-    ) -> (LoadEnd, Option<CrowdReport>) {
+    ) -> LoadEnd {
         let mut pulse = tokio::time::interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let over = async {
-            match time {
-                Some(time) => sleep(time).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(over);
+        let over = self.start + time.unwrap_or(NEVER);
         let end = loop {
             tokio::select! {
-                report = &mut self.task => return (LoadEnd::EveryBookingEnded, report.ok()),
+                () = crowd.finished() => return LoadEnd::EveryBookingEnded,
                 () = stop.cancelled() => break LoadEnd::Stopped,
-                () = &mut over => break LoadEnd::TimeOver,
-                _ = pulse.tick() => self.console.show(self.queue.as_str(), self.view()),
+                () = sleep_until(over) => break LoadEnd::TimeOver,
+                _ = pulse.tick() => {
+                    self.console.show(self.queue.as_str(), self.view(&crowd.progress));
+                }
             }
         };
-        let ProgressView { finished, refused, .. } = self.progress.view();
+        let ProgressView { finished, refused, .. } = crowd.progress.view();
         let unserved = u64::from(self.clients).saturating_sub(finished + refused);
         let why = if end == LoadEnd::TimeOver { "the time is over" } else { "stopped" };
         self.console
             .report(format!("{why}; {unserved} clients leave before their bookings have ended"));
-        self.leave.cancel();
-        (end, self.task.await.ok())
+        end
     }
 
-    fn view(&self) -> ConsoleView {
+    fn view(&self, progress: &CrowdProgress) -> ConsoleView {
         let ProgressView {
             arrived,
             acknowledged,
@@ -242,8 +206,8 @@ impl RunningCrowd {
             left,
             finished,
             ..
-        } = self.progress.view();
-        let errors: u64 = self.progress.errors().values().sum();
+        } = progress.view();
+        let errors: u64 = progress.errors().values().sum();
         let clients = self.clients;
         let line = format!(
             "{} arrived={arrived}/{clients} in_line_or_past={acknowledged} refused={refused} held={held} paid={paid} too_late={paid_late} left={left} ended={finished} errors={errors}",

@@ -8,51 +8,29 @@ use serde_json::Value;
 
 /// What is wrong with a manifest.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages explain the fields")]
 pub enum ManifestError {
     /// It cannot be read.
     #[error("cannot read {}: {cause}", file.display())]
-    Read {
-        /// Which file.
-        file: PathBuf,
-        /// Why.
-        cause: std::io::Error,
-    },
+    Read { file: PathBuf, cause: std::io::Error },
     /// It is not YAML, or not of the shape of a `BookingQueue`.
     #[error("{} (document {document}): {}", file.display(), cause.to_string().trim_start_matches("error: "))]
-    Shape {
-        /// Which file.
-        file: PathBuf,
-        /// From 1.
-        document: usize,
-        /// Where and why.
-        cause: Box<serde_saphyr::Error>,
-    },
+    Shape { file: PathBuf, document: usize, cause: Box<serde_saphyr::Error> },
     /// A field is not as it must be.
     #[error("{} (document {document}, BookingQueue {name}):\n{problems}", file.display())]
     Refused {
-        /// Which file.
         file: PathBuf,
-        /// From 1.
         document: usize,
         /// `metadata.name`.
         name: String,
-        /// All of them.
         problems: Problems,
     },
     /// It has no `BookingQueue`.
     #[error("{} has no BookingQueue; allowed: YAML documents with apiVersion bookingqueue.dev/v1alpha1 and kind BookingQueue", file.display())]
-    Empty {
-        /// Which file.
-        file: PathBuf,
-    },
+    Empty { file: PathBuf },
     /// Two have one name.
     #[error("{} has two BookingQueues named {name}; allowed: each name once", file.display())]
-    Twice {
-        /// Which file.
-        file: PathBuf,
-        /// The name.
-        name: String,
-    },
+    Twice { file: PathBuf, name: String },
 }
 
 /// Reads the queues of a file. It skips documents of other kinds, so that a file for `kubectl
@@ -66,7 +44,11 @@ pub fn read(file: &Path) -> Result<Vec<Plan>, ManifestError> {
     parse(file, &text)
 }
 
-fn parse(file: &Path, text: &str) -> Result<Vec<Plan>, ManifestError> {
+/// Parses the queues of a file's text; `file` names it in errors.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(file: &Path, text: &str) -> Result<Vec<Plan>, ManifestError> {
     let mut plans: Vec<Plan> = Vec::new();
     for (index, document) in documents(text).into_iter().enumerate() {
         let Some(plan) = parse_document(file, index + 1, &document)? else { continue };
@@ -130,65 +112,4 @@ fn documents(text: &str) -> Vec<String> {
         document.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#'))
     });
     documents
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    const QUEUE: &str =
-        "apiVersion: bookingqueue.dev/v1alpha1\nkind: BookingQueue\nmetadata:\n  name: concert\n";
-
-    fn refused(text: &str) -> String {
-        parse(Path::new("sale.yaml"), text).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn the_queues_of_a_file_are_found_among_other_documents() {
-        let text = format!(
-            "# a comment\n---\nkind: ConfigMap\napiVersion: v1\n---\n{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n---\n"
-        );
-        let plans = parse(Path::new("sale.yaml"), &text).unwrap();
-        assert_eq!(plans.len(), 1);
-        assert_eq!(plans[0].queue.as_str(), "concert");
-    }
-
-    #[test]
-    fn an_error_names_file_document_and_line() {
-        let error = refused(&format!(
-            "kind: ConfigMap\n---\n{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n  hold: {{ timeout: soon }}\n"
-        ));
-        assert!(error.starts_with("sale.yaml (document 2): line 9"), "{error}");
-        assert!(error.contains("\"soon\" is not a duration; allowed:"), "{error}");
-    }
-
-    #[test]
-    fn an_unknown_or_invalid_field_is_named_with_its_path() {
-        let error = refused(&format!(
-            "{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\", timeot: 3s }}\n"
-        ));
-        assert!(
-            error.contains("spec.booking.timeot is not a field; allowed: endpoint, timeout, tls"),
-            "{error}"
-        );
-        let error = refused(&format!("{QUEUE}spec:\n  booking: {{ endpoint: \"a:1\" }}\n"));
-        assert!(error.contains("spec.booking.endpoint is \"a:1\"; allowed:"), "{error}");
-    }
-
-    #[test]
-    fn a_file_without_a_queue_or_with_one_twice_is_refused() {
-        assert!(refused("kind: ConfigMap\n").contains("has no BookingQueue"));
-        let queue = format!("{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n");
-        assert!(
-            refused(&format!("{queue}---\n{queue}")).contains("two BookingQueues named concert")
-        );
-        assert!(refused("a: [").contains("sale.yaml (document 1)"));
-    }
-
-    #[test]
-    fn the_sample_is_sound() {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/samples/concert.yaml");
-        assert_eq!(read(Path::new(file)).unwrap()[0].queue.as_str(), "concert");
-    }
 }

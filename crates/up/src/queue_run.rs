@@ -5,25 +5,26 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_api::Plan;
-use bookingq_check::{Audit, AuditError, CallRecorder};
-use bookingq_crowd::{Crowd, CrowdConfig, CrowdProgress, CrowdReport};
+use bookingq_api::{DurationString, Plan};
+use bookingq_check::{Answers, Audit};
+use bookingq_crowd::{CrowdConfig, CrowdReport};
 use bookingq_store::{Snapshot, Store};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backend;
-use crate::config::{CrowdSize, UpConfig};
+use crate::config::UpArgs;
 use crate::console::Console;
+use crate::crowd::RunningCrowd;
 use crate::error::{RunOutcome, UpError};
-use crate::report::{CLOCK_MARGIN_MS, LoadSummary, Replicas, RunReport};
+use crate::report::{LoadSummary, Replicas, RunReport};
 use crate::scaling::Scaler;
 use crate::screen::Sparkline;
 use crate::services::Services;
 use crate::sweeping;
 use crate::view::QueueView;
-use crate::worker_pool::{Runner, WorkerPool};
+use crate::worker_pool::WorkerPool;
 
 /// Distance between the first ports of two queues.
 pub const PORTS_PER_QUEUE: u16 = 100;
@@ -38,34 +39,14 @@ pub struct QueueRun {
     store_kind: &'static str,
     pool: WorkerPool,
     scaler: Scaler,
-    sweeper: Option<RunningTask<()>>,
+    /// The sweeper, and what stops it.
+    sweeper: Option<(CancellationToken, JoinHandle<()>)>,
     audit: Audit,
     console: Console,
     start: Instant,
     depth: Sparkline,
     last: Option<Snapshot>,
     replicas: Vec<Replicas>,
-}
-
-/// A task that runs until it is stopped.
-struct RunningTask<T> {
-    stop: CancellationToken,
-    task: JoinHandle<T>,
-}
-
-impl<T> RunningTask<T> {
-    /// Stops it and waits. `None` if it panicked.
-    async fn stop(self) -> Option<T> {
-        self.stop.cancel();
-        self.task.await.ok()
-    }
-}
-
-/// The crowd while it runs.
-struct QueueCrowd {
-    task: RunningTask<CrowdReport>,
-    progress: Arc<CrowdProgress>,
-    recorder: Arc<CallRecorder>,
 }
 
 impl QueueRun {
@@ -75,7 +56,7 @@ impl QueueRun {
     /// [`UpError`], of the part that cannot be started.
     pub async fn start(
         plan: Plan,
-        config: &UpConfig,
+        config: &UpArgs,
         base_port: u16,
         backend: &Backend,
         directory: &Path,
@@ -88,15 +69,18 @@ impl QueueRun {
             return Err(UpError::OldData { queue: plan.queue.clone(), enqueued: before });
         }
         let services = Arc::new(Services::start(&plan, config.simulate.as_deref()).await?);
-        let (runner, store_kind) = runner(backend, &store, config, directory);
-        let scaler = Scaler::new(&plan.scaling, config.pool);
+        let (runner, store_kind) = backend.runner(&store, directory)?;
+        let scaler = Scaler::new(&plan.scaling, config.workers);
         let args = services.worker_args(&plan, SocketAddr::from(([127, 0, 0, 1], base_port)));
         let mut pool = WorkerPool::new(runner.clone(), args, base_port, console.clone())?;
-        let sweeper = plan
-            .sweep
-            .as_ref()
-            .map(|_| start_sweeper(&runner, &plan, &services, &console))
-            .transpose()?;
+        let sweeper = match &plan.sweep {
+            None => None,
+            Some(_) => {
+                let stop = CancellationToken::new();
+                let task = sweeping::start(&runner, &plan, &services, &console, stop.clone())?;
+                Some((stop, task))
+            }
+        };
         if let Some(address) = services.simulator.admin_address() {
             console.report(format!(
                 "{}: the simulated Booking Service's ledger is at http://{address}/ledger",
@@ -127,11 +111,14 @@ impl QueueRun {
     /// When the store does not answer at the end, or the report cannot be written.
     pub async fn run(
         mut self,
-        config: UpConfig,
+        config: UpArgs,
         stop: CancellationToken,
     ) -> Result<RunOutcome, UpError> {
-        let crowd = config.crowd.map(|size| self.start_crowd(size));
-        let end = config.time.map(|time| self.start + time);
+        let crowd = config.crowd.map(|clients| {
+            let crowd = CrowdConfig::new(self.plan.queue.clone(), clients, config.arrive.get());
+            RunningCrowd::start(crowd, self.pool.addresses())
+        });
+        let end = config.time.map(|time| self.start + time.get());
         let mut pulse = tokio::time::interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -143,32 +130,23 @@ impl QueueRun {
         }
         self.console
             .report(format!("{}: the workers finish their tasks and stop", self.plan.queue));
-        let (crowd, recorder) = match crowd {
-            Some(QueueCrowd { task, recorder, .. }) => (task.stop().await, recorder),
-            None => (None, CallRecorder::start(CLOCK_MARGIN_MS)),
+        let (crowd, answers) = match crowd {
+            Some(crowd) => {
+                let (report, answers) = crowd.stop().await?;
+                (Some(report), answers)
+            }
+            None => (None, Answers::new(0, 0)),
         };
-        if let Some(sweeper) = self.sweeper.take() {
-            sweeper.stop().await;
+        if let Some((stop, task)) = self.sweeper.take() {
+            stop.cancel();
+            // One that panicked has stopped as well.
+            let _ = task.await;
         }
-        self.conclude(config.report.as_deref(), crowd, &recorder).await
-    }
-
-    /// Starts the crowd.
-    fn start_crowd(&self, size: CrowdSize) -> QueueCrowd {
-        let recorder = CallRecorder::start(CLOCK_MARGIN_MS);
-        let config = CrowdConfig {
-            recorder: Some(recorder.clone()),
-            ..CrowdConfig::new(self.plan.queue.clone(), size.clients, size.arrive)
-        };
-        let crowd = Crowd::new(config);
-        let progress = crowd.progress();
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(crowd.run(self.pool.addresses(), stop.clone()));
-        QueueCrowd { task: RunningTask { stop, task }, progress, recorder }
+        self.conclude(config.report.as_deref(), crowd, &answers).await
     }
 
     /// Reads the store, resizes the pool and shows both.
-    async fn pulse(&mut self, config: &UpConfig, crowd: Option<&QueueCrowd>) {
+    async fn pulse(&mut self, config: &UpArgs, crowd: Option<&RunningCrowd>) {
         let snapshot = self.store.snapshot().await.ok();
         if let Some(decision) = self.scaler.decide(snapshot.as_ref()) {
             let backlog = snapshot.as_ref().map_or(0, |snapshot| snapshot.backlog);
@@ -188,7 +166,7 @@ impl QueueRun {
         let view = QueueView {
             queue: self.plan.queue.as_str(),
             elapsed: self.start.elapsed(),
-            time: config.time,
+            time: config.time.map(DurationString::get),
             snapshot: snapshot.as_ref(),
             rates: rates(self.last.as_ref(), snapshot.as_ref()),
             depth: &self.depth,
@@ -215,13 +193,12 @@ impl QueueRun {
         self,
         file: Option<&Path>,
         crowd: Option<CrowdReport>,
-        recorder: &CallRecorder,
+        answers: &Answers,
     ) -> Result<RunOutcome, UpError> {
         self.pool.stop().await;
         let booking = self.services.simulator.booking();
-        let answers = recorder.finish().map_err(AuditError::from)?;
         let ledger = async { Ok(booking.map(|booking| booking.ledger().copy())) };
-        let verification = self.audit.verify(&answers, ledger, None).await?;
+        let verification = self.audit.verify(answers, ledger, None).await?;
         let summary = LoadSummary {
             queue: self.plan.queue.to_string(),
             store: Some(self.store_kind),
@@ -229,42 +206,10 @@ impl QueueRun {
             replicas: self.replicas,
             crowd,
         };
-        let report = RunReport::new(summary, &answers, Some(verification));
-        let mut lines = report.summary();
-        if let Some(file) = file {
-            report.write(file)?;
-            lines.push(format!("  report: {}", file.display()));
-        }
-        self.console.conclude(&lines);
+        let report = RunReport::new(summary, answers, Some(verification));
+        report.conclude(file, &self.console)?;
         Ok(report.outcome())
     }
-}
-
-/// Where the workers of a queue run, and the name of the store in the report.
-fn runner(
-    backend: &Backend,
-    store: &Arc<dyn Store>,
-    config: &UpConfig,
-    directory: &Path,
-) -> (Runner, &'static str) {
-    match backend {
-        Backend::Embedded => (Runner::InProcess(Arc::clone(store)), "embedded"),
-        Backend::Redis { url, .. } => {
-            let (program, directory) = (config.program.clone(), directory.to_owned());
-            (Runner::Processes { program, url: url.clone(), directory }, "redis")
-        }
-    }
-}
-
-fn start_sweeper(
-    runner: &Runner,
-    plan: &Arc<Plan>,
-    services: &Arc<Services>,
-    console: &Console,
-) -> Result<RunningTask<()>, UpError> {
-    let stop = CancellationToken::new();
-    let task = sweeping::start(runner, plan, services, console, stop.clone())?;
-    Ok(RunningTask { stop, task })
 }
 
 /// Bookings joining and leaving the line each second, between two snapshots.

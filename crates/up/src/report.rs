@@ -9,6 +9,7 @@ use bookingq_crowd::latency::LatencySummary;
 use bookingq_crowd::{CrowdReport, ProgressView};
 use serde::Serialize;
 
+use crate::console::Console;
 use crate::error::{RunOutcome, UpError};
 use crate::screen::{bold, green, red};
 
@@ -127,14 +128,20 @@ impl RunReport {
         if self.sound { RunOutcome::Sound } else { RunOutcome::Broken }
     }
 
-    /// Writes it.
+    /// Writes it to `file`, if there is one, and shows its summary.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write(&self, file: &Path) -> Result<(), UpError> {
-        let text = serde_json::to_string_pretty(self).map_err(std::io::Error::from);
-        let written = text.and_then(|text| std::fs::write(file, text + "\n"));
-        written.map_err(|cause| UpError::File { file: file.to_owned(), cause })
+    pub(crate) fn conclude(&self, file: Option<&Path>, console: &Console) -> Result<(), UpError> {
+        let mut lines = self.summary();
+        if let Some(file) = file {
+            let text = serde_json::to_string_pretty(self).map_err(std::io::Error::from);
+            let written = text.and_then(|text| std::fs::write(file, text + "\n"));
+            written.map_err(|cause| UpError::File { file: file.to_owned(), cause })?;
+            lines.push(format!("  report: {}", file.display()));
+        }
+        console.conclude(&lines);
+        Ok(())
     }
 
     /// As one line of JSON.
@@ -264,7 +271,8 @@ fn violations(found: &Verification) -> Vec<String> {
 }
 
 fn kept(found: &Verification) -> Vec<String> {
-    let kinds = Violation::ALL.map(Violation::as_str).join(", ").replace('_', " ");
+    let kinds =
+        Violation::all().map(Violation::as_str).collect::<Vec<_>>().join(", ").replace('_', " ");
     let sources = if found.ledger.is_some() { "log, store and ledger" } else { "log and store" };
     let exactness = match found.moment {
         Moment::AtRest => format!("at rest, so {sources} agree exactly"),
@@ -274,84 +282,4 @@ fn kept(found: &Verification) -> Vec<String> {
         green(&format!("  every promise was kept ({exactness})")),
         format!("  checked for: {kinds}"),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use bookingq_check::{AuditLog, Evidence};
-
-    use super::*;
-
-    fn summary() -> LoadSummary {
-        LoadSummary {
-            queue: "concert".into(),
-            store: Some("embedded"),
-            time: Duration::from_millis(1234),
-            replicas: vec![Replicas { second: 0.0, wanted: 2, ready: 0 }],
-            crowd: None,
-        }
-    }
-
-    fn report() -> RunReport {
-        let answers = Answers::new(0, 0);
-        let found = AuditLog::default().verify(&answers, &Evidence::default(), Moment::AtRest);
-        RunReport::new(summary(), &answers, Some(found))
-    }
-
-    #[test]
-    fn without_an_audit_the_report_has_no_keys_that_come_from_one() {
-        let report = RunReport::new(summary(), &Answers::new(0, 0), None);
-        let value = serde_json::to_value(&report).unwrap();
-        for key in ["moment", "enqueued", "final", "ledger", "violations", "audit_gaps"] {
-            assert!(value.get(key).is_none(), "{key}: {value}");
-        }
-        assert_eq!(value["sound"], true);
-        assert!(report.summary().join("\n").contains("as far as they could see"));
-    }
-
-    #[test]
-    fn the_report_has_the_keys_that_are_promised() {
-        let value = serde_json::to_value(report()).unwrap();
-        let promised = [
-            "/enqueued",
-            "/waiting",
-            "/in_progress",
-            "/final/confirmed",
-            "/final/expired",
-            "/final/cancelled",
-            "/final/sold_out",
-            "/final/rejected",
-            "/final/failed",
-            "/violations/lost",
-            "/violations/duplicated",
-            "/violations/dispatch_inversions",
-            "/violations/double_reservations",
-            "/violations/orphans",
-            "/violations/oversold",
-            "/latency_ms/enqueue/p50",
-            "/latency_ms/queued/p99",
-            "/latency_ms/reserve/max",
-            "/latency_ms/release_lag/max",
-            "/replicas/0/wanted",
-        ];
-        for pointer in promised {
-            assert!(
-                value.pointer(pointer).is_some_and(serde_json::Value::is_number),
-                "{pointer}: {value}"
-            );
-        }
-        assert_eq!((&value["moment"], &value["sound"]), (&"at_rest".into(), &true.into()));
-        assert_eq!(value["seconds"], 1.2);
-    }
-
-    #[test]
-    fn a_sound_run_lists_what_was_checked() {
-        let text = report().summary().join("\n");
-        assert!(text.contains("every promise was kept"), "{text}");
-        assert!(
-            text.contains("stale settles, double reservations, orphans, broken deadlines"),
-            "{text}"
-        );
-    }
 }

@@ -5,8 +5,6 @@ use bookingq_core::autoscale::driver::ScalingDriver;
 use bookingq_core::autoscale::{Decision, Policy};
 use bookingq_store::Snapshot;
 
-use crate::config::PoolSize;
-
 /// Decides the number of workers of one queue, once a second.
 pub struct Scaler {
     /// `None` for a fixed number.
@@ -16,12 +14,11 @@ pub struct Scaler {
 }
 
 impl Scaler {
-    /// Starts with the number that `size` or the manifest asks for.
-    pub fn new(scaling: &ScalingPlan, size: PoolSize) -> Self {
-        let (policy, replicas) = match (size, *scaling) {
-            (PoolSize::Fixed(replicas), _)
-            | (PoolSize::FromManifest, ScalingPlan::Fixed(replicas)) => (None, replicas),
-            (PoolSize::FromManifest, ScalingPlan::Automatic(policy)) => (Some(policy), policy.min),
+    /// Starts with the number of the command line, if it has one, or of the manifest.
+    pub fn new(scaling: &ScalingPlan, workers: Option<u32>) -> Self {
+        let (policy, replicas) = match (workers, *scaling) {
+            (Some(replicas), _) | (None, ScalingPlan::Fixed(replicas)) => (None, replicas),
+            (None, ScalingPlan::Automatic(policy)) => (Some(policy), policy.min),
         };
         Self { policy, driver: ScalingDriver::new(), replicas }
     }
@@ -50,18 +47,16 @@ mod tests {
     #[test]
     fn a_number_on_the_command_line_wins_over_the_manifest() {
         let automatic = ScalingPlan::Automatic(Policy { min: 2, ..Policy::default() });
-        for (scaling, size, replicas) in [
-            (automatic, PoolSize::FromManifest, 2),
-            (automatic, PoolSize::Fixed(3), 3),
-            (ScalingPlan::Fixed(4), PoolSize::FromManifest, 4),
-        ] {
-            assert_eq!(Scaler::new(&scaling, size).replicas(), replicas);
+        for (scaling, workers, replicas) in
+            [(automatic, None, 2), (automatic, Some(3), 3), (ScalingPlan::Fixed(4), None, 4)]
+        {
+            assert_eq!(Scaler::new(&scaling, workers).replicas(), replicas);
         }
     }
 
     #[test]
     fn a_fixed_number_never_changes() {
-        let mut scaler = Scaler::new(&ScalingPlan::Fixed(3), PoolSize::FromManifest);
+        let mut scaler = Scaler::new(&ScalingPlan::Fixed(3), None);
         assert!(scaler.decide(None).is_none());
         assert_eq!(scaler.replicas(), 3);
     }

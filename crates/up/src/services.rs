@@ -10,7 +10,9 @@ use bookingq_api::{DurationString, Plan};
 use bookingq_core::Invalid;
 use bookingq_sim::simulator::At;
 use bookingq_sim::spec::BookingSpec;
-use bookingq_sim::{BookingSim, RealtimeSim, SimSpec, Simulator, SimulatorConfig, TicketSim};
+use bookingq_sim::{
+    BookingSim, RealtimeSim, SimSpec, Simulator, SimulatorConfig, TicketServiceSim,
+};
 
 use crate::error::UpError;
 
@@ -34,7 +36,7 @@ impl Services {
     pub async fn start(plan: &Plan, overrides: Option<&str>) -> Result<Self, UpError> {
         let simulator = Simulator::start(simulations(plan, overrides)?).await?;
         let booking = simulator.booking().map(BookingSim::address);
-        let ticket = simulator.ticket().map(TicketSim::address);
+        let ticket = simulator.ticket_service().map(TicketServiceSim::address);
         let realtime = simulator.realtime().map(RealtimeSim::address);
         let optional = |service: &Option<ServicePlan>, simulated| {
             service.as_ref().map(|service| endpoint(service, simulated)).transpose()
@@ -79,7 +81,7 @@ fn simulations(plan: &Plan, overrides: Option<&str>) -> Result<SimulatorConfig, 
         let refused = |problem: Invalid| UpError::Simulation { endpoint: text.clone(), problem };
         match text.parse().map_err(refused)? {
             SimSpec::Booking(spec) => config.booking = Some(At { spec, listen }),
-            SimSpec::Ticket(spec) => config.ticket = Some(At { spec, listen }),
+            SimSpec::TicketService(spec) => config.ticket_service = Some(At { spec, listen }),
             SimSpec::Realtime(spec) => config.realtime = Some(At { spec, listen }),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bookingq_crowd::ProgressView;
 use bookingq_sim::ledger::LedgerTotals;
-use bookingq_store::Snapshot;
+use bookingq_store::{Snapshot, Totals};
 
 use crate::console::ConsoleView;
 use crate::screen::{Sparkline, bar, bold, dim, red};
@@ -48,9 +48,9 @@ impl QueueView<'_> {
         let Some(snapshot) = self.snapshot else {
             return format!("{} the store does not answer {workers}", self.queue);
         };
-        let totals = &snapshot.totals;
         format!(
-            "{} waiting={} in_flight={} holds={} {workers} joining={:.0}/s served={:.0}/s oldest={:.1}s confirmed={} expired={} cancelled={} sold_out={} rejected={} failed={}",
+            "{} waiting={} in_flight={} holds={} {workers} joining={:.0}/s served={:.0}/s \
+             oldest={:.1}s{}",
             self.queue,
             snapshot.backlog,
             snapshot.in_flight,
@@ -58,12 +58,7 @@ impl QueueView<'_> {
             self.rates.0,
             self.rates.1,
             oldest(snapshot).as_secs_f64(),
-            totals.confirmed,
-            totals.expired,
-            totals.cancelled,
-            totals.sold_out,
-            totals.rejected,
-            totals.failed,
+            finals(&snapshot.totals).map(|(state, count)| format!(" {state}={count}")).concat(),
         )
     }
 
@@ -104,7 +99,6 @@ impl QueueView<'_> {
     }
 
     fn numbers(&self, snapshot: &Snapshot) -> Vec<String> {
-        let totals = &snapshot.totals;
         let workers = "▪".repeat(self.endpoints.len().min(BAR));
         vec![
             format!("  waiting    {:>8}  {}", snapshot.backlog, self.depth),
@@ -118,15 +112,7 @@ impl QueueView<'_> {
                 snapshot.holds, self.rates.0, self.rates.1
             ),
             format!("  workers    {:>4}/{:<3}  {workers}", self.endpoints.len(), self.wanted),
-            format!(
-                "  final      confirmed {}  expired {}  cancelled {}  sold out {}  rejected {}  failed {}",
-                totals.confirmed,
-                totals.expired,
-                totals.cancelled,
-                totals.sold_out,
-                totals.rejected,
-                totals.failed
-            ),
+            format!("  final     {}", finals(&snapshot.totals).map(spaced).concat()),
         ]
     }
 }
@@ -134,4 +120,20 @@ impl QueueView<'_> {
 /// The wait of the first booking in line.
 fn oldest(snapshot: &Snapshot) -> Duration {
     snapshot.front.map_or(Duration::ZERO, |(_, since)| snapshot.now.since(since))
+}
+
+/// Bookings that ended, by their final state.
+fn finals(totals: &Totals) -> [(&'static str, u64); 6] {
+    [
+        ("confirmed", totals.confirmed),
+        ("expired", totals.expired),
+        ("cancelled", totals.cancelled),
+        ("sold_out", totals.sold_out),
+        ("rejected", totals.rejected),
+        ("failed", totals.failed),
+    ]
+}
+
+fn spaced((state, count): (&str, u64)) -> String {
+    format!(" {} {count} ", state.replace('_', " "))
 }

@@ -17,7 +17,7 @@ pub mod args;
 mod body_budget;
 pub mod config;
 pub mod downstream;
-pub mod metrics;
+mod metrics;
 pub mod notifier;
 pub mod processing;
 mod runtime;

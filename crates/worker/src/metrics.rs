@@ -28,80 +28,116 @@ pub struct WorkerMetrics {
     queue: QueueMetrics,
 }
 
-/// The gRPC port.
-pub struct ServerMetrics {
-    /// Requests by method and reason: `OK`, or one of the closed set of refusals.
-    pub requests: IntCounterVec,
-    /// Time until the response (for streams: until the first message).
-    pub duration: HistogramVec,
-    /// Open connections.
-    pub connections: IntGauge,
-    /// Requests refused by the body budget before their message was complete.
-    pub body_budget_refusals: IntCounter,
-    /// Open `WatchStatus` streams.
-    pub watches: IntGauge,
+/// A struct whose fields are families of metrics, and how each is registered.
+macro_rules! families {
+    ($(#[$doc:meta])* $name:ident($registry:ident) {
+        $($field:ident: $family:ty = $made:expr;)*
+    }) => {
+        $(#[$doc])*
+        pub struct $name {
+            $(pub $field: $family,)*
+        }
+
+        impl $name {
+            fn register($registry: &MetricsRegistry) -> prometheus::Result<Self> {
+                Ok(Self { $($field: $made?,)* })
+            }
+        }
+    };
 }
 
-/// Tasks, and the calls they make.
-pub struct TaskMetrics {
-    /// Settled tasks by kind and outcome.
-    pub settled: IntCounterVec,
-    /// Time from claim to settlement.
-    pub duration: HistogramVec,
-    /// Tasks that this process executes now.
-    pub running: IntGauge,
-    /// Tasks that this process may execute at once.
-    pub slots: IntGauge,
-    /// Settlements that came too late: another process had the task.
-    pub stale: IntCounter,
-    /// Time from Enqueue to the first claim.
-    pub dispatch_wait: Histogram,
-    /// Calls to the services by service, method and outcome.
-    pub calls: IntCounterVec,
-    /// Duration of these calls.
-    pub call_duration: HistogramVec,
-    /// 1 while the circuit breaker of a service is open.
-    pub circuit_open: GaugeVec,
-    /// Holds that this sweeper turned into releases.
-    pub expired_holds: IntCounter,
+families! {
+    /// The gRPC port.
+    ServerMetrics(r) {
+        requests: IntCounterVec = r.counters(
+            "requests_total", "gRPC requests by method and reason", &["method", "reason"]);
+        duration: HistogramVec = r.histograms(
+            "request_duration_seconds", "Time until the response of a gRPC request", &LATENCY,
+            &["method"]);
+        connections: IntGauge = r.int_gauge("connections", "Open gRPC connections");
+        body_budget_refusals: IntCounter = r.counter(
+            "body_budget_refusals_total",
+            "Requests refused before their message was complete, over the body budget");
+        watches: IntGauge = r.int_gauge("watches", "Open WatchStatus streams");
+    }
 }
 
-/// The store and its outbox.
-pub struct StoreMetrics {
-    /// Failed store calls by kind.
-    pub errors: IntCounterVec,
-    /// 1 when the last reading of the queue succeeded.
-    pub up: IntGauge,
-    /// Times the store was found to have lost data.
-    pub losses: IntCounter,
-    /// Settings of the store's server that can lose bookings (the log names them).
-    pub unsafe_settings: IntGauge,
-    /// Booking updates published to the Realtime Service, by outcome.
-    pub notifications: IntCounterVec,
-    /// Time from a transition to its publication.
-    pub notification_lag: Histogram,
-    /// Times outbox entries were trimmed before this process read them.
-    pub outbox_gaps: IntCounter,
+families! {
+    /// Tasks, and the calls they make.
+    TaskMetrics(r) {
+        settled: IntCounterVec = r.counters(
+            "tasks_total", "Settled tasks by kind and outcome", &["kind", "outcome"]);
+        duration: HistogramVec = r.histograms(
+            "task_duration_seconds", "Time from a task's claim to its settlement", &LATENCY,
+            &["kind"]);
+        running: IntGauge = r.int_gauge("tasks_running", "Tasks that this process executes now");
+        slots: IntGauge = r.int_gauge("task_slots", "Tasks that this process may execute at once");
+        stale: IntCounter = r.counter(
+            "stale_settlements_total",
+            "Settlements that came too late: another process had the task");
+        dispatch_wait: Histogram = r.histogram(
+            "dispatch_wait_seconds", "Time from Enqueue to the first claim", &WAIT);
+        calls: IntCounterVec = r.counters(
+            "downstream_requests_total", "Calls to the services by outcome",
+            &["service", "method", "outcome"]);
+        call_duration: HistogramVec = r.histograms(
+            "downstream_duration_seconds", "Duration of calls to the services", &LATENCY,
+            &["service", "method"]);
+        circuit_open: GaugeVec = r.gauges(
+            "circuit_open", "1 while the circuit breaker of a service is open", &["service"]);
+        expired_holds: IntCounter = r.counter(
+            "expired_holds_total", "Holds that this sweeper turned into releases");
+    }
 }
 
-/// The queue at the last reading: the same in every worker of the queue.
-struct QueueMetrics {
-    backlog: Gauge,
-    in_flight: Gauge,
-    holds: Gauge,
-    overdue: Gauge,
-    due: Gauge,
-    oldest_wait: Gauge,
-    /// Absent until the first sweep.
-    last_sweep: GaugeVec,
-    enqueued: IntCounter,
-    claimed: IntCounter,
-    reserved: IntCounter,
-    reclaimed: IntCounter,
-    retried: IntCounter,
-    stale: IntCounter,
-    damaged: IntCounter,
-    bookings: IntCounterVec,
+families! {
+    /// The store and its outbox.
+    StoreMetrics(r) {
+        errors: IntCounterVec = r.counters("store_errors_total", "Failed store calls", &["kind"]);
+        up: IntGauge = r.int_gauge("store_up", "1 when the last reading of the queue succeeded");
+        losses: IntCounter = r.counter(
+            "store_losses_total", "Times the store was found to have lost data");
+        unsafe_settings: IntGauge = r.int_gauge(
+            "store_unsafe_settings", "Settings of the store's server that can lose bookings");
+        notifications: IntCounterVec = r.counters(
+            "notifications_total", "Booking updates published to the Realtime Service, by outcome",
+            &["outcome"]);
+        notification_lag: Histogram = r.histogram(
+            "notification_lag_seconds", "Time from a transition to its publication", &LATENCY);
+        outbox_gaps: IntCounter = r.counter(
+            "outbox_gaps_total", "Times outbox entries were trimmed before they were read");
+    }
+}
+
+families! {
+    /// The queue at the last reading: the same in every worker of the queue.
+    QueueMetrics(r) {
+        backlog: Gauge = r.gauge("queue_backlog", "Bookings in the line");
+        in_flight: Gauge = r.gauge(
+            "queue_in_flight", "Bookings reserving, confirming or releasing");
+        holds: Gauge = r.gauge("queue_holds", "Bookings reserved, waiting for payment");
+        overdue: Gauge = r.gauge("queue_overdue_holds", "Holds past their deadline and not swept");
+        due: Gauge = r.gauge("queue_due_tasks", "Tasks that are due and not claimed");
+        oldest_wait: Gauge = r.gauge(
+            "queue_oldest_wait_seconds",
+            "How long the booking at the front of the line has waited");
+        last_sweep: GaugeVec = r.gauges(
+            "queue_last_sweep_timestamp_seconds",
+            "Unix time of the last sweep, by the store's clock; absent before the first", &[]);
+        enqueued: IntCounter = r.counter("queue_enqueued_total", "Bookings that joined the line");
+        claimed: IntCounter = r.counter("queue_claimed_total", "Bookings claimed from the line");
+        reserved: IntCounter = r.counter("queue_reserved_total", "Reservations recorded");
+        reclaimed: IntCounter = r.counter(
+            "queue_reclaimed_tasks_total", "Tasks claimed again because their lease had ended");
+        retried: IntCounter = r.counter(
+            "queue_retried_tasks_total", "Tasks settled with a retry");
+        stale: IntCounter = r.counter(
+            "queue_stale_settlements_total", "Settlements that came too late, of all workers");
+        damaged: IntCounter = r.counter(
+            "queue_damaged_records_total", "Records that could not be read");
+        bookings: IntCounterVec = r.counters(
+            "queue_bookings_total", "Bookings that ended, by final state", &["state"]);
+    }
 }
 
 impl WorkerMetrics {
@@ -146,141 +182,7 @@ impl WorkerMetrics {
     }
 }
 
-impl ServerMetrics {
-    fn register(r: &MetricsRegistry) -> prometheus::Result<Self> {
-        Ok(Self {
-            requests: r.counters(
-                "requests_total",
-                "gRPC requests by method and reason",
-                &["method", "reason"],
-            )?,
-            duration: r.histograms(
-                "request_duration_seconds",
-                "Time until the response of a gRPC request",
-                &LATENCY,
-                &["method"],
-            )?,
-            connections: r.int_gauge("connections", "Open gRPC connections")?,
-            body_budget_refusals: r.counter(
-                "body_budget_refusals_total",
-                "Requests refused before their message was complete, over the body budget",
-            )?,
-            watches: r.int_gauge("watches", "Open WatchStatus streams")?,
-        })
-    }
-}
-
-impl TaskMetrics {
-    fn register(r: &MetricsRegistry) -> prometheus::Result<Self> {
-        Ok(Self {
-            settled: r.counters(
-                "tasks_total",
-                "Settled tasks by kind and outcome",
-                &["kind", "outcome"],
-            )?,
-            duration: r.histograms(
-                "task_duration_seconds",
-                "Time from a task's claim to its settlement",
-                &LATENCY,
-                &["kind"],
-            )?,
-            running: r.int_gauge("tasks_running", "Tasks that this process executes now")?,
-            slots: r.int_gauge("task_slots", "Tasks that this process may execute at once")?,
-            stale: r.counter("stale_settlements_total", "Settlements that came too late")?,
-            dispatch_wait: r.histogram(
-                "dispatch_wait_seconds",
-                "Time from Enqueue to the first claim",
-                &WAIT,
-            )?,
-            calls: r.counters(
-                "downstream_requests_total",
-                "Calls to the services by outcome",
-                &["service", "method", "outcome"],
-            )?,
-            call_duration: r.histograms(
-                "downstream_duration_seconds",
-                "Duration of calls to the services",
-                &LATENCY,
-                &["service", "method"],
-            )?,
-            circuit_open: r.gauges(
-                "circuit_open",
-                "1 while the circuit breaker of a service is open",
-                &["service"],
-            )?,
-            expired_holds: r
-                .counter("expired_holds_total", "Holds that this sweeper turned into releases")?,
-        })
-    }
-}
-
-impl StoreMetrics {
-    fn register(r: &MetricsRegistry) -> prometheus::Result<Self> {
-        Ok(Self {
-            errors: r.counters("store_errors_total", "Failed store calls", &["kind"])?,
-            up: r.int_gauge("store_up", "1 when the last reading of the queue succeeded")?,
-            losses: r
-                .counter("store_losses_total", "Times the store was found to have lost data")?,
-            unsafe_settings: r.int_gauge(
-                "store_unsafe_settings",
-                "Settings of the store's server that can lose bookings",
-            )?,
-            notifications: r.counters(
-                "notifications_total",
-                "Booking updates published to the Realtime Service, by outcome",
-                &["outcome"],
-            )?,
-            notification_lag: r.histogram(
-                "notification_lag_seconds",
-                "Time from a transition to its publication",
-                &LATENCY,
-            )?,
-            outbox_gaps: r.counter(
-                "outbox_gaps_total",
-                "Times outbox entries were trimmed before they were read",
-            )?,
-        })
-    }
-}
-
 impl QueueMetrics {
-    fn register(r: &MetricsRegistry) -> prometheus::Result<Self> {
-        Ok(Self {
-            backlog: r.gauge("queue_backlog", "Bookings in the line")?,
-            in_flight: r.gauge("queue_in_flight", "Bookings reserving, confirming or releasing")?,
-            holds: r.gauge("queue_holds", "Bookings reserved, waiting for payment")?,
-            overdue: r.gauge("queue_overdue_holds", "Holds past their deadline and not swept")?,
-            due: r.gauge("queue_due_tasks", "Tasks that are due and not claimed")?,
-            oldest_wait: r.gauge(
-                "queue_oldest_wait_seconds",
-                "How long the booking at the front of the line has waited",
-            )?,
-            last_sweep: r.gauges(
-                "queue_last_sweep_timestamp_seconds",
-                "Unix time of the last sweep, by the store's clock; absent before the first",
-                &[],
-            )?,
-            enqueued: r.counter("queue_enqueued_total", "Bookings that joined the line")?,
-            claimed: r.counter("queue_claimed_total", "Bookings claimed from the line")?,
-            reserved: r.counter("queue_reserved_total", "Reservations recorded")?,
-            reclaimed: r.counter(
-                "queue_reclaimed_tasks_total",
-                "Tasks claimed again because their lease had ended",
-            )?,
-            retried: r.counter("queue_retried_tasks_total", "Tasks settled with a retry")?,
-            stale: r.counter(
-                "queue_stale_settlements_total",
-                "Settlements that came too late, of all workers",
-            )?,
-            damaged: r.counter("queue_damaged_records_total", "Records that could not be read")?,
-            bookings: r.counters(
-                "queue_bookings_total",
-                "Bookings that ended, by final state",
-                &["state"],
-            )?,
-        })
-    }
-
     fn read(&self, snapshot: &Snapshot) {
         self.backlog.set(snapshot.backlog as f64);
         self.in_flight.set(snapshot.in_flight as f64);

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::{BookingState, Event};
-use bookingq_follow::{FollowObserver, OutboxFollower};
-use bookingq_serve::Readiness;
-use bookingq_store::{Scope, Store, StoreError};
+use bookingq_follow::{FollowEvent, OutboxFollower};
+use bookingq_store::{Scope, Store};
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
@@ -15,12 +14,10 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
 use crate::config::{TaskConfig, WorkerConfig};
 use crate::downstream::channel::DownstreamError;
-use crate::metrics::WorkerMetrics;
 use crate::notifier::RealtimeNotifier;
 use crate::processing::claims::Finished;
 use crate::processing::{ClaimLoop, Wake};
@@ -99,16 +96,23 @@ async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHand
     let (confirmations, draining) = (service.confirmations.clone(), service.draining.clone());
     let server = GrpcServer::start(&config, service, &runtime.metrics).await?;
     let stop = CancellationToken::new();
-    let open = OpenStore {
-        store: Arc::clone(&runtime.store),
-        metrics: Arc::clone(&runtime.metrics),
-        readiness: Arc::clone(&runtime.readiness),
-        health: server.health.clone(),
-    };
     let TaskConfig { concurrency, lease, .. } = config.tasks;
     let claim_loop = ClaimLoop { executor, concurrency, lease, scope: Scope::Everything, wake };
     let limit = config.grace.saturating_sub(Duration::from_secs(1));
-    let claims = tokio::spawn(open.then_claim(claim_loop, stop.clone(), limit));
+    let (store, metrics) = (Arc::clone(&runtime.store), Arc::clone(&runtime.metrics));
+    let (readiness, health) = (Arc::clone(&runtime.readiness), server.health.clone());
+    let stopped = stop.clone();
+    // Opens the store, reports that this worker serves, and claims. `None` if it was stopped before
+    // the store was open.
+    let claims = tokio::spawn(async move {
+        let open = store_monitor::open(&*store, &metrics, &readiness);
+        if let Err(error) = stopped.run_until_cancelled(open).await? {
+            error!(%error, "this worker cannot serve");
+            return None;
+        }
+        set_serving(&health, ServingStatus::Serving).await;
+        Some(claim_loop.run(stopped, limit).await)
+    });
     info!(worker = config.id, queue = %runtime.store.queue(), grpc = %server.address, "worker started");
     Ok(WorkerHandle {
         id: config.id,
@@ -135,76 +139,28 @@ fn follow(
         let notifier = RealtimeNotifier::new(config.id.clone(), store, queue, realtime, metrics)?;
         runtime.background.spawn(notifier.run());
     }
+    let (wake, metrics) = (Arc::clone(wake), Arc::clone(&runtime.metrics));
     let follower = OutboxFollower {
         store: Arc::clone(&runtime.store),
         queue: Arc::clone(&runtime.queue),
         resync: Arc::clone(&runtime.resync),
-        observer: WakeClaims { wake: Arc::clone(wake), metrics: Arc::clone(&runtime.metrics) },
+        observer: move |event: FollowEvent<'_>| match event {
+            FollowEvent::Loaded => wake.notify_one(),
+            FollowEvent::Received(events) if events.iter().any(makes_claimable) => {
+                wake.notify_one();
+            }
+            FollowEvent::Received(_) => {}
+            FollowEvent::Gap => metrics.store.outbox_gaps.inc(),
+            FollowEvent::Failed(error) => metrics.store_failed(error),
+        },
     };
     runtime.background.spawn(follower.run());
     runtime.background.spawn(Arc::clone(&runtime.queue).publish_positions());
     Ok(())
 }
 
-/// Wakes the claim loop when an event makes a task claimable.
-struct WakeClaims {
-    wake: Wake,
-    metrics: Arc<WorkerMetrics>,
-}
-
-impl FollowObserver for WakeClaims {
-    fn loaded(&self) {
-        self.wake.notify_one();
-    }
-
-    fn received(&self, events: &[Event]) {
-        let claimable = |event: &Event| {
-            matches!(event.to, BookingState::Queued | BookingState::Releasing)
-                && !event.is_reclaim()
-        };
-        if events.iter().any(claimable) {
-            self.wake.notify_one();
-        }
-    }
-
-    fn gap(&self) {
-        self.metrics.store.outbox_gaps.inc();
-    }
-
-    fn failed(&self, error: &StoreError) {
-        self.metrics.store_failed(error);
-    }
-}
-
-/// What happens before the first claim.
-struct OpenStore {
-    store: Arc<dyn Store>,
-    metrics: Arc<WorkerMetrics>,
-    readiness: Arc<Readiness>,
-    health: HealthReporter,
-}
-
-impl OpenStore {
-    /// Opens the store, reports that this worker serves, claims until `stop`; then tasks in hand
-    /// may take until `limit`. `None` if `stop` came before the store was open.
-    async fn then_claim(
-        self,
-        claims: ClaimLoop,
-        stop: CancellationToken,
-        limit: Duration,
-    ) -> Option<Finished> {
-        tokio::select! {
-            opened = store_monitor::open(&*self.store, &self.metrics, &self.readiness) => {
-                if let Err(error) = opened {
-                    error!(%error, "this worker cannot serve");
-                    return None;
-                }
-            }
-            () = stop.cancelled() => return None,
-        }
-        set_serving(&self.health, ServingStatus::Serving).await;
-        Some(claims.run(stop, limit).await)
-    }
+fn makes_claimable(event: &Event) -> bool {
+    matches!(event.to, BookingState::Queued | BookingState::Releasing) && !event.is_reclaim()
 }
 
 impl WorkerHandle {

@@ -1,12 +1,11 @@
-//! `cargo xtask crd`: the CustomResourceDefinition, in crds/ and in the chart, is what `bookingq
-//! crd` prints.
+//! `cargo xtask crd`: generates the CustomResourceDefinition in crds/ and in the chart.
 
 use anyhow::Result;
 
 use crate::generated::Args;
 use crate::shell;
 
-/// The chart has its own: what is packaged must lie inside its folder.
+/// The chart needs a copy: a package holds only files of its own folder.
 const FILES: [&str; 2] = ["crds/bookingqueue.yaml", "charts/bookingq/files/bookingqueue.yaml"];
 
 /// Writes or checks it.

@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: gives every door that a stranger can reach what libFuzzer finds. What must
-//! hold there: crates/fuzz.
+//! `cargo xtask fuzz`: fuzzes every endpoint that accepts untrusted input. The properties are in
+//! `crates/fuzz`.
 
 use std::process::{Command, Stdio};
 
@@ -9,16 +9,16 @@ use crate::{shell, tree};
 
 /// A workspace of its own, because all of it is compiled for coverage.
 const PROGRAMS: &str = "tests/fuzz";
-/// What each starts from; a folder for each target.
+/// A folder of seeds for each target.
 const SEEDS: &str = "crates/fuzz/seeds";
-/// Where everything goes that is made.
+/// Corpora, builds and artifacts.
 const OUTPUT: &str = "target/fuzz";
 
-/// What to feed, and for how long.
+/// What to fuzz, and for how long.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Needs cargo-fuzz (cargo install cargo-fuzz) and a C++ compiler; works on the stable toolchain. What breaks a promise is kept in
-target/fuzz; as a file in crates/fuzz/seeds it is tried in every test run.")]
+Needs cargo-fuzz (cargo install cargo-fuzz) and a C++ compiler; works on the stable toolchain. An input that violates a property
+is kept in target/fuzz; as a file in crates/fuzz/seeds it is a part of every test run.")]
 pub struct Args {
     /// Only these: arguments, booking, enqueue, history, queue
     #[arg(value_name = "TARGET")]
@@ -28,7 +28,7 @@ pub struct Args {
     seconds: u64,
 }
 
-/// Feeds.
+/// Fuzzes.
 pub fn run(args: &Args) -> Result<()> {
     let found = shell::cargo()
         .args(["fuzz", "--version"])

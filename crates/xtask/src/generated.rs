@@ -1,5 +1,4 @@
-//! Files of the repository that a command writes: written anew, or compared with what they should
-//! be.
+//! Files of the repository that a command generates, or compares with what it would generate.
 
 use std::fs;
 
@@ -16,8 +15,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// Writes `file`, or fails if it does not hold `wanted`. `command` is what a person runs to put
-    /// it right.
+    /// Writes `file`, or fails with `command`, which updates it, if it does not hold `wanted`.
     pub fn settle(&self, file: &str, wanted: &str, command: &str) -> Result<()> {
         if self.check {
             let found = tree::read(file)?;
@@ -34,8 +32,8 @@ impl Args {
     }
 }
 
-/// Where two texts part, for a person.
-fn first_difference(found: &str, wanted: &str) -> Option<String> {
+/// The first line in which two texts differ.
+pub fn first_difference(found: &str, wanted: &str) -> Option<String> {
     if found == wanted {
         return None;
     }
@@ -49,21 +47,5 @@ fn first_difference(found: &str, wanted: &str) -> Option<String> {
                 |text: Option<&str>| text.map_or("the end".to_owned(), |text| format!("{text:?}"));
             return Some(format!("line {line} is {}, not {}", show(is), show(should)));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_line_that_differs_is_named() {
-        assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
-        assert_eq!(
-            first_difference("a\nb\n", "a\nc\n").as_deref(),
-            Some("line 2 is \"b\", not \"c\"")
-        );
-        assert_eq!(first_difference("a\n", "a\nb\n").as_deref(), Some("line 2 is \"\", not \"b\""));
-        assert_eq!(first_difference("a\nb", "a").as_deref(), Some("line 2 is \"b\", not the end"));
     }
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask manifests`: manifests/install.yaml is the chart, rendered for people without Helm.
+//! `cargo xtask manifests`: renders the chart to manifests/install.yaml, for installations without
+//! Helm.
 
 use std::process::Command;
 
@@ -10,12 +11,12 @@ use crate::{shell, tree};
 
 const CHART: &str = "charts/bookingq";
 const FILE: &str = "manifests/install.yaml";
-/// Where it is installed.
+/// The namespace of the operator.
 const NAMESPACE: &str = "bookingq-system";
-/// Rendered for this version, whatever the Helm at hand was built for.
+/// Rendered for this version, independent of the version of Helm.
 const KUBERNETES: &str = "1.34.0";
-/// The chart's version is ours.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The version of the chart and the program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 const HEADER: &str = "\
 # bookingq without Helm:
@@ -41,8 +42,8 @@ pub fn run(args: &Args) -> Result<()> {
     )
 }
 
-/// One release has one version, of the chart as of the program.
-fn check_versions(chart: &str) -> Result<()> {
+/// Fails unless the chart and the program have one version.
+pub fn check_versions(chart: &str) -> Result<()> {
     for field in ["version", "appVersion"] {
         let prefix = format!("{field}: ");
         let found = chart.lines().find_map(|line| line.strip_prefix(&prefix));
@@ -54,7 +55,7 @@ fn check_versions(chart: &str) -> Result<()> {
     Ok(())
 }
 
-/// The operator needs no rights that the strictest of the Pod Security Standards does not give.
+/// The operator works under the strictest of the Pod Security Standards.
 fn namespace() -> String {
     format!(
         "---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: {NAMESPACE}\n  labels:\n    \
@@ -62,8 +63,8 @@ fn namespace() -> String {
     )
 }
 
-/// What only Helm reads is left out.
-fn without_helm(rendered: &str) -> String {
+/// Removes what only Helm reads.
+pub fn without_helm(rendered: &str) -> String {
     let rendered = rendered.replace("  annotations:\n    helm.sh/resource-policy: keep\n", "");
     let helms = |line: &str| {
         let line = line.trim_start();
@@ -72,25 +73,4 @@ fn without_helm(rendered: &str) -> String {
             || line == "app.kubernetes.io/managed-by: Helm"
     };
     rendered.lines().filter(|line| !helms(line)).flat_map(|line| [line.trim_end(), "\n"]).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_only_helm_reads_is_left_out() {
-        let rendered = "---\n# Source: a/b.yaml\nmetadata:\n  annotations:\n    helm.sh/resource-policy: keep\n  labels:\n    \
-            app.kubernetes.io/managed-by: Helm\n    helm.sh/chart: a-1\n    app.kubernetes.io/name: a\n";
-        let wanted = "---\nmetadata:\n  labels:\n    app.kubernetes.io/name: a\n";
-        assert_eq!(without_helm(rendered), wanted);
-    }
-
-    #[test]
-    fn a_chart_of_another_version_is_refused() {
-        let chart = |version: &str| format!("name: a\nversion: {version}\nappVersion: {VERSION}\n");
-        assert!(check_versions(&chart(VERSION)).is_ok());
-        let refused = check_versions(&chart("9.9.9")).map_err(|error| error.to_string());
-        assert!(refused.is_err_and(|error| error.contains("version is 9.9.9")));
-    }
 }

@@ -14,13 +14,17 @@ const GO_VERSION: &str = "1.26.8";
 /// A program on the PATH.
 #[derive(Debug)]
 pub struct Tool {
-    program: &'static str,
-    purpose: &'static str,
-    install: Install,
+    /// Its name.
+    pub program: &'static str,
+    /// Why it is needed.
+    pub purpose: &'static str,
+    /// How it is installed.
+    pub install: Install,
 }
 
+/// How a tool is installed.
 #[derive(Debug)]
-enum Install {
+pub enum Install {
     /// A command that only root of a Debian system may run.
     Debian(&'static str),
     /// A command that needs no rights.
@@ -95,12 +99,14 @@ impl Tool {
         Ok(())
     }
 
-    fn report(&self) -> String {
+    /// One line: what is missing, and what happens now.
+    pub fn report(&self) -> String {
         let missing = format!("{} is missing: {}", self.program, self.purpose);
         self.installer().map_or(missing.clone(), |line| format!("{missing}; installed now: {line}"))
     }
 
-    fn command(&self) -> String {
+    /// The command that installs it.
+    pub fn command(&self) -> String {
         match self.install {
             Install::Debian(line) if self.installer().is_none() => format!("sudo {line}"),
             Install::Debian(line) | Install::Anyone(line) => line.to_owned(),
@@ -150,31 +156,4 @@ fn run(line: &str) -> Result<()> {
     // No questions, and no redis-server as a service: the tests choose free ports.
     command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
     shell::run(&mut command)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PRESENT: Tool = Tool { program: "cargo", purpose: "a test", install: GO.install };
-    const ABSENT: Tool = Tool { program: "no-such-program", ..PRESENT };
-    const INSTALLABLE: Tool = Tool { install: Install::Anyone("no-such-installer"), ..ABSENT };
-
-    #[test]
-    fn what_the_user_must_install_is_an_error_with_the_command() {
-        assert!(provide(&[&PRESENT], []).is_ok());
-        assert!(PRESENT.require().is_ok());
-        let error = provide(&[&INSTALLABLE, &ABSENT], []).map_err(|error| error.to_string());
-        let command = format!("  {}", ABSENT.command());
-        assert!(error.is_err_and(|error| error.ends_with(&command) && !error.contains("such")));
-        let error = ABSENT.require().map_err(|error| error.to_string());
-        assert!(error.is_err_and(|error| error.contains("https://go.dev/dl/go1.")));
-    }
-
-    #[test]
-    fn a_tool_that_an_unprivileged_command_installs_is_installed() {
-        assert!(INSTALLABLE.report().ends_with("; installed now: no-such-installer"));
-        let error = provide(&[&INSTALLABLE], []).map_err(|error| error.to_string());
-        assert!(error.is_err_and(|error| error.contains("`no-such-installer`")));
-    }
 }

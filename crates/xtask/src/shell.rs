@@ -1,5 +1,4 @@
-//! Runs other programs: says what it runs, from the top of the repository, and fails when they
-//! fail.
+//! Runs other programs, prints their command lines, and fails when they fail.
 
 use std::env;
 use std::path::PathBuf;
@@ -9,14 +8,14 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::tree;
 
-/// The cargo that runs us, so that its toolchain stays the same all the way down.
+/// The cargo that runs this command, so that the toolchain stays the same.
 pub fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(tree::root());
     cargo
 }
 
-/// Runs it with our own input and output, and says so first.
+/// Prints the command and runs it with our input and output.
 pub fn run(command: &mut Command) -> Result<()> {
     let line = announce(command);
     let status = command.status().with_context(|| format!("`{line}` could not be started"))?;
@@ -26,7 +25,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs it and returns what it printed; its complaints go where ours go.
+/// Runs it and returns its output; its standard error is ours.
 pub fn read(command: &mut Command) -> Result<String> {
     let line = show(command);
     let output = command
@@ -38,17 +37,17 @@ pub fn read(command: &mut Command) -> Result<String> {
         bail!("`{line}` failed ({})", output.status);
     }
     String::from_utf8(output.stdout)
-        .with_context(|| format!("`{line}` printed something that is not UTF-8"))
+        .with_context(|| format!("`{line}` printed text that is not UTF-8"))
 }
 
-/// Prints the command as a person would type it, and returns that line.
+/// Prints the command line and returns it.
 pub fn announce(command: &Command) -> String {
     let line = show(command);
     eprintln!("$ {line}");
     line
 }
 
-/// The command as a person would type it.
+/// The command line.
 pub fn show(command: &Command) -> String {
     let program = PathBuf::from(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
@@ -56,7 +55,7 @@ pub fn show(command: &Command) -> String {
     std::iter::once(name).chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a program of that name can be found.
+/// Whether the program is on the PATH.
 pub fn has(program: &str) -> bool {
     env::var_os("PATH")
         .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// What is not ours to judge: build output, and what version control and the system keep.
+/// Build output, version control and files of the system.
 const SKIPPED: [&str; 3] = ["target", ".git", ".DS_Store"];
 
 /// The top of the repository.
@@ -14,15 +14,16 @@ pub fn root() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
-/// A program of ours, as `cargo build --release` leaves it.
+/// A program of ours, built with `--release`.
 pub fn released(name: &str) -> PathBuf {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     target.join("release").join(name)
 }
 
-/// Every file and folder, relative to the top, in order.
+/// Every file and folder below a folder, in order.
 pub struct Tree {
+    root: PathBuf,
     /// Relative paths with `/`.
     pub files: Vec<String>,
     /// Relative paths with `/`, without one at the end.
@@ -30,13 +31,18 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Reads the names.
-    pub fn read() -> Result<Self> {
-        let mut tree = Self { files: Vec::new(), folders: Vec::new() };
-        tree.walk(&root(), "")?;
+    /// The files below `root`.
+    pub fn read(root: &Path) -> Result<Self> {
+        let mut tree = Self { root: root.to_owned(), files: Vec::new(), folders: Vec::new() };
+        tree.walk(root, "")?;
         tree.files.sort();
         tree.folders.sort();
         Ok(tree)
+    }
+
+    /// The text of one file.
+    pub fn text(&self, file: &str) -> Result<String> {
+        fs::read_to_string(self.root.join(file)).with_context(|| format!("cannot read {file}"))
     }
 
     fn walk(&mut self, folder: &Path, prefix: &str) -> Result<()> {
@@ -59,22 +65,20 @@ impl Tree {
         Ok(())
     }
 
-    /// The files whose names end so.
-    pub fn ending<'a>(&'a self, endings: &'a [&str]) -> impl Iterator<Item = &'a str> {
-        self.files
-            .iter()
-            .map(String::as_str)
-            .filter(|file| endings.iter().any(|ending| file.ends_with(ending)))
+    /// The files with one of these endings.
+    pub fn ending(&self, endings: &[&str]) -> impl Iterator<Item = &str> {
+        let ends = |file: &&str| endings.iter().any(|ending| file.ends_with(ending));
+        self.files.iter().map(String::as_str).filter(ends)
     }
 
-    /// Whether it names a file or folder, from the top.
+    /// Whether it is the path of a file or folder.
     pub fn contains(&self, path: &str) -> bool {
         let path = path.trim_end_matches('/');
         let found = |paths: &[String]| paths.binary_search_by(|one| one.as_str().cmp(path)).is_ok();
         found(&self.files) || found(&self.folders)
     }
 
-    /// Whether some file's path ends with these whole components.
+    /// Whether a file's path ends with these whole components.
     pub fn has_ending(&self, tail: &str) -> bool {
         self.files.iter().any(|file| {
             file.strip_suffix(tail).is_some_and(|head| head.is_empty() || head.ends_with('/'))
@@ -82,7 +86,7 @@ impl Tree {
     }
 }
 
-/// The text of one file, named from the top.
+/// The text of a file of the repository.
 pub fn read(path: &str) -> Result<String> {
     fs::read_to_string(root().join(path)).with_context(|| format!("cannot read {path}"))
 }

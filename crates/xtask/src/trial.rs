@@ -1,5 +1,4 @@
-//! `cargo xtask trial`: builds the operator with optimisation and tries it. What is tried:
-//! crates/trial.
+//! `cargo xtask trial`: builds the operator and `crates/trial` with optimisation and runs it.
 
 use anyhow::Result;
 

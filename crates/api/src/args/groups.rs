@@ -6,43 +6,37 @@ use std::time::Duration;
 use bookingq_core::backoff::{Backoff, RetryPolicy};
 use bookingq_core::defaults;
 use clap::{Args, value_parser};
+use serde::Serialize;
 
-use super::{ArgsWriter, InvalidArgs};
+use super::{InvalidArgs, with_env};
 use crate::duration::DurationString;
 use crate::plan::Plan;
 
-/// Which Redis, and what is kept there.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Redis")]
+/// The connection to Redis, and the data kept there.
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
+#[command(next_help_heading = "Redis", mut_args = with_env)]
+#[serde(rename_all = "kebab-case")]
 pub struct RedisArgs {
     /// Address of Redis: redis://HOST:PORT[/DB], or rediss:// for TLS [default:
     /// redis://127.0.0.1:6379]
     #[arg(long = "redis", env = "BOOKINGQ_REDIS", hide_env_values = true, value_name = "URL")]
+    #[serde(rename = "redis")]
     pub url: Option<String>,
     /// File with the password, which keeps it out of the process list
-    #[arg(long = "redis-password-file", env = "BOOKINGQ_REDIS_PASSWORD_FILE", value_name = "FILE")]
+    #[arg(long = "redis-password-file", value_name = "FILE")]
+    #[serde(rename = "redis-password-file")]
     pub password_file: Option<PathBuf>,
     /// Deadline of one Redis call
-    #[arg(
-        long = "redis-deadline",
-        env = "BOOKINGQ_REDIS_DEADLINE",
-        value_name = "TIME",
-        default_value_t = DurationString::new(defaults::REDIS_DEADLINE)
-    )]
+    #[arg(long = "redis-deadline", value_name = "TIME", default_value_t = REDIS_DEADLINE)]
+    #[serde(rename = "redis-deadline")]
     pub deadline: DurationString,
     /// Time for which a decided booking can still be looked up
-    #[arg(
-        long,
-        env = "BOOKINGQ_RETENTION",
-        value_name = "TIME",
-        default_value_t = DurationString::new(defaults::RETENTION)
-    )]
+    #[arg(long, value_name = "TIME", default_value_t = RETENTION)]
     pub retention: DurationString,
     /// Outbox entries kept for followers, approximately; an entry holds the events of one store
     /// call, 1 to 256
     #[arg(
         long,
-        env = "BOOKINGQ_OUTBOX_ENTRIES",
         value_name = "N",
         default_value_t = defaults::OUTBOX_ENTRIES,
         value_parser = value_parser!(u32).range(1000..)
@@ -50,18 +44,12 @@ pub struct RedisArgs {
     pub outbox_entries: u32,
 }
 
+const REDIS_DEADLINE: DurationString = DurationString::new(defaults::REDIS_DEADLINE);
+const RETENTION: DurationString = DurationString::new(defaults::RETENTION);
+
 impl RedisArgs {
     pub(super) fn of(plan: &Plan) -> Self {
         Self { retention: DurationString::new(plan.retention), ..Self::default() }
-    }
-
-    pub(super) fn write(&self, writer: &mut ArgsWriter) {
-        writer.some("redis", self.url.as_ref());
-        writer.path("redis-password-file", self.password_file.as_ref());
-        let default = Self::default();
-        writer.unless_default("redis-deadline", self.deadline, default.deadline);
-        writer.flag("retention", self.retention);
-        writer.unless_default("outbox-entries", self.outbox_entries, default.outbox_entries);
     }
 }
 
@@ -70,68 +58,49 @@ impl Default for RedisArgs {
         Self {
             url: None,
             password_file: None,
-            deadline: DurationString::new(defaults::REDIS_DEADLINE),
-            retention: DurationString::new(defaults::RETENTION),
+            deadline: REDIS_DEADLINE,
+            retention: RETENTION,
             outbox_entries: defaults::OUTBOX_ENTRIES,
         }
     }
 }
 
 /// How bookings are processed.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Processing")]
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
+#[command(next_help_heading = "Processing", mut_args = with_env)]
+#[serde(rename_all = "kebab-case")]
 pub struct ProcessingArgs {
     /// Tasks to run at once
     #[arg(
         long,
-        env = "BOOKINGQ_CONCURRENCY",
         value_name = "N",
         default_value_t = defaults::CONCURRENCY,
         value_parser = value_parser!(u32).range(1..=10_000)
     )]
     pub concurrency: u32,
     /// Time after which another worker may claim the task of a silent one
-    #[arg(
-        long,
-        env = "BOOKINGQ_LEASE",
-        value_name = "TIME",
-        default_value_t = DurationString::new(defaults::LEASE)
-    )]
+    #[arg(long, value_name = "TIME", default_value_t = DurationString::new(defaults::LEASE))]
     pub lease: DurationString,
     /// Time to pay for a reservation
-    #[arg(
-        long,
-        env = "BOOKINGQ_HOLD",
-        value_name = "TIME",
-        default_value_t = DurationString::new(defaults::HOLD)
-    )]
+    #[arg(long, value_name = "TIME", default_value_t = DurationString::new(defaults::HOLD))]
     pub hold: DurationString,
     /// Failed attempts to reserve after which a booking fails
     #[arg(
         long,
-        env = "BOOKINGQ_RETRY_ATTEMPTS",
         value_name = "N",
         default_value_t = defaults::RETRY.attempts,
         value_parser = value_parser!(u32).range(1..=100)
     )]
     pub retry_attempts: u32,
     /// Wait before the first retry; each further wait is twice as long
-    #[arg(
-        long,
-        env = "BOOKINGQ_RETRY_INITIAL",
-        value_name = "TIME",
-        default_value_t = DurationString::new(defaults::RETRY.backoff.initial)
-    )]
+    #[arg(long, value_name = "TIME", default_value_t = DurationString::new(BACKOFF.initial))]
     pub retry_initial: DurationString,
     /// Longest wait between two attempts
-    #[arg(
-        long,
-        env = "BOOKINGQ_RETRY_MAX",
-        value_name = "TIME",
-        default_value_t = DurationString::new(defaults::RETRY.backoff.max)
-    )]
+    #[arg(long, value_name = "TIME", default_value_t = DurationString::new(BACKOFF.max))]
     pub retry_max: DurationString,
 }
+
+const BACKOFF: Backoff = defaults::RETRY.backoff;
 
 impl ProcessingArgs {
     pub(super) fn of(plan: &Plan) -> Self {
@@ -145,16 +114,7 @@ impl ProcessingArgs {
         }
     }
 
-    pub(super) fn write(&self, writer: &mut ArgsWriter) {
-        writer.flag("concurrency", self.concurrency);
-        writer.flag("lease", self.lease);
-        writer.flag("hold", self.hold);
-        writer.flag("retry-attempts", self.retry_attempts);
-        writer.flag("retry-initial", self.retry_initial);
-        writer.flag("retry-max", self.retry_max);
-    }
-
-    /// When the Booking Service is called again.
+    /// Retries of calls to the Booking Service.
     ///
     /// # Errors
     /// [`InvalidArgs`] if the first wait is zero or longer than the longest.
@@ -187,84 +147,58 @@ impl ProcessingArgs {
 }
 
 /// How a worker shuts down.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Shutdown")]
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
+#[command(next_help_heading = "Shutdown", mut_args = with_env)]
 pub struct DrainArgs {
     /// Time to shut down after SIGTERM
-    #[arg(
-        long,
-        env = "BOOKINGQ_GRACE",
-        value_name = "TIME",
-        default_value_t = DurationString::new(defaults::GRACE)
-    )]
+    #[arg(long, value_name = "TIME", default_value_t = DurationString::new(defaults::GRACE))]
     pub grace: DurationString,
     /// Part of --grace during which new connections are still accepted, because endpoints lag
-    #[arg(
-        long,
-        env = "BOOKINGQ_LINGER",
-        value_name = "TIME",
-        default_value_t = DurationString::new(defaults::LINGER)
-    )]
+    #[arg(long, value_name = "TIME", default_value_t = DurationString::new(defaults::LINGER))]
     pub linger: DurationString,
 }
 
 /// Limits and TLS of the gRPC port.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(next_help_heading = "gRPC port")]
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
+#[command(next_help_heading = "gRPC port", mut_args = with_env)]
 pub struct ServerArgs {
     /// Certificate chain (PEM); without it the port speaks plain text
-    #[arg(long = "tls-cert", env = "BOOKINGQ_TLS_CERT", value_name = "FILE")]
+    #[arg(long = "tls-cert", value_name = "FILE")]
+    #[serde(rename = "tls-cert")]
     pub certificate: Option<PathBuf>,
     /// Private key (PEM)
-    #[arg(long = "tls-key", env = "BOOKINGQ_TLS_KEY", value_name = "FILE")]
+    #[arg(long = "tls-key", value_name = "FILE")]
+    #[serde(rename = "tls-key")]
     pub key: Option<PathBuf>,
     /// Require client certificates signed by this authority (mTLS)
-    #[arg(
-        long = "tls-client-ca",
-        env = "BOOKINGQ_TLS_CLIENT_CA",
-        value_name = "FILE",
-        requires = "certificate"
-    )]
+    #[arg(long = "tls-client-ca", value_name = "FILE", requires = "certificate")]
+    #[serde(rename = "tls-client-ca")]
     pub client_ca: Option<PathBuf>,
     /// Age after which a connection is asked to reconnect, so that new workers get their share
-    #[arg(
-        long = "max-connection-age",
-        env = "BOOKINGQ_MAX_CONNECTION_AGE",
-        value_name = "TIME",
-        default_value_t = DurationString::new(defaults::MAX_CONNECTION_AGE)
-    )]
+    #[arg(long = "max-connection-age", value_name = "TIME", default_value_t = CONNECTION_AGE)]
+    #[serde(rename = "max-connection-age")]
     pub connection_age: DurationString,
     /// Requests in progress at once; further ones are refused with OVERLOADED
     #[arg(
         long = "max-requests",
-        env = "BOOKINGQ_MAX_REQUESTS",
         value_name = "N",
         default_value_t = defaults::MAX_REQUESTS,
         value_parser = value_parser!(u32).range(1..=1_000_000)
     )]
+    #[serde(rename = "max-requests")]
     pub requests: u32,
     /// Open WatchStatus streams; further ones are refused with OVERLOADED
     #[arg(
         long = "max-watches",
-        env = "BOOKINGQ_MAX_WATCHES",
         value_name = "N",
         default_value_t = defaults::MAX_WATCHES,
         value_parser = value_parser!(u32).range(1..=10_000_000)
     )]
+    #[serde(rename = "max-watches")]
     pub watches: u32,
 }
 
-impl ServerArgs {
-    pub(super) fn write(&self, writer: &mut ArgsWriter) {
-        writer.path("tls-cert", self.certificate.as_ref());
-        writer.path("tls-key", self.key.as_ref());
-        writer.path("tls-client-ca", self.client_ca.as_ref());
-        let default = Self::default();
-        writer.unless_default("max-connection-age", self.connection_age, default.connection_age);
-        writer.unless_default("max-requests", self.requests, default.requests);
-        writer.unless_default("max-watches", self.watches, default.watches);
-    }
-}
+const CONNECTION_AGE: DurationString = DurationString::new(defaults::MAX_CONNECTION_AGE);
 
 impl Default for ServerArgs {
     fn default() -> Self {
@@ -272,7 +206,7 @@ impl Default for ServerArgs {
             certificate: None,
             key: None,
             client_ca: None,
-            connection_age: DurationString::new(defaults::MAX_CONNECTION_AGE),
+            connection_age: CONNECTION_AGE,
             requests: defaults::MAX_REQUESTS,
             watches: defaults::MAX_WATCHES,
         }

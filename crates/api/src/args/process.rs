@@ -6,53 +6,55 @@ use std::time::Duration;
 use bookingq_core::QueueName;
 use bookingq_core::defaults;
 use clap::Args;
+use serde::Serialize;
 
 use super::groups::{DrainArgs, ProcessingArgs, RedisArgs, ServerArgs};
 use super::service::{BookingArgs, RealtimeArgs, ServiceArgs, TicketArgs};
-use super::{ArgsWriter, InvalidArgs};
+use super::{InvalidArgs, to_args, with_env};
 use crate::duration::DurationString;
 use crate::plan::Plan;
 
 /// The arguments of `bookingq worker`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
+#[command(mut_args = with_env)]
+#[serde(rename_all = "kebab-case")]
 pub struct WorkerArgs {
     /// Name of the queue
-    #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
+    #[arg(long, value_name = "NAME", value_parser = QueueName::new)]
     pub queue: QueueName,
     /// Name of this worker in logs, leases and metrics [default: host name and process id]
-    #[arg(long, env = "BOOKINGQ_ID", value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     pub id: Option<String>,
     /// Address of the gRPC port
-    #[arg(
-        long,
-        env = "BOOKINGQ_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:50051"
-    )]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
     /// Address of /healthz, /readyz and /metrics [default: not served]
-    #[arg(long, env = "BOOKINGQ_ADMIN_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS")]
     pub admin_listen: Option<SocketAddr>,
     /// The Booking Service: http://HOST:PORT or https://HOST:PORT
-    #[arg(long, env = "BOOKINGQ_BOOKING", value_name = "URL")]
+    #[arg(long, value_name = "URL")]
     pub booking: String,
     /// The Ticket Service, if there is one
-    #[arg(long, env = "BOOKINGQ_TICKET", value_name = "URL")]
+    #[arg(long, value_name = "URL")]
     pub ticket: Option<String>,
     /// The Realtime Service, if there is one
-    #[arg(long, env = "BOOKINGQ_REALTIME", value_name = "URL")]
+    #[arg(long, value_name = "URL")]
     pub realtime: Option<String>,
     /// Redis.
     #[command(flatten)]
+    #[serde(flatten)]
     pub redis: RedisArgs,
     /// Processing.
     #[command(flatten)]
+    #[serde(flatten)]
     pub processing: ProcessingArgs,
     /// Shutdown.
     #[command(flatten)]
+    #[serde(flatten)]
     pub drain: DrainArgs,
     /// The gRPC port.
     #[command(flatten)]
+    #[serde(flatten)]
     pub server: ServerArgs,
     /// Calls to the Booking Service.
     #[command(flatten)]
@@ -66,7 +68,7 @@ pub struct WorkerArgs {
 }
 
 impl WorkerArgs {
-    /// The arguments that the plan asks for, for a worker that listens at `listen`.
+    /// The arguments for the plan, for a worker that listens at `listen`.
     pub fn of(plan: &Plan, listen: SocketAddr) -> Self {
         let (ticket, realtime) = (plan.ticket.as_ref(), plan.realtime.as_ref());
         let call = |service| Option::map_or_else(service, ServiceArgs::default, ServiceArgs::of);
@@ -93,29 +95,7 @@ impl WorkerArgs {
 
     /// The command line that parses to the same arguments, `worker` first.
     pub fn to_args(&self) -> Vec<String> {
-        let mut writer = ArgsWriter(vec!["worker".to_owned()]);
-        writer.flag("queue", &self.queue);
-        writer.some("id", self.id.as_ref());
-        writer.flag("listen", self.listen);
-        writer.some("admin-listen", self.admin_listen.as_ref());
-        self.redis.write(&mut writer);
-        self.processing.write(&mut writer);
-        writer.flag("grace", self.drain.grace);
-        writer.flag("linger", self.drain.linger);
-        self.server.write(&mut writer);
-        let services = [
-            ("booking", Some(&self.booking), ServiceArgs::from(self.booking_call.clone())),
-            ("ticket", self.ticket.as_ref(), self.ticket_call.clone().into()),
-            ("realtime", self.realtime.as_ref(), self.realtime_call.clone().into()),
-        ];
-        for (word, endpoint, call) in services {
-            writer.some(word, endpoint);
-            // The call flags of a service that does not exist mean nothing.
-            if endpoint.is_some() {
-                call.write(word, &mut writer);
-            }
-        }
-        writer.0
+        to_args("worker", self)
     }
 
     /// The time to shut down.
@@ -137,39 +117,39 @@ impl WorkerArgs {
 }
 
 /// The arguments of `bookingq sweep`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
+#[command(mut_args = with_env)]
+#[serde(rename_all = "kebab-case")]
 pub struct SweepArgs {
     /// Name of the queue
-    #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
+    #[arg(long, value_name = "NAME", value_parser = QueueName::new)]
     pub queue: QueueName,
     /// Sweep until nothing is overdue, then exit
     #[arg(long, env = "BOOKINGQ_SWEEP_ONCE", conflicts_with = "time")]
     pub once: bool,
     /// Sweep for this time, then exit [default: until stopped]
     #[arg(long = "for", id = "time", env = "BOOKINGQ_SWEEP_FOR", value_name = "TIME")]
+    #[serde(rename = "for")]
     pub time: Option<DurationString>,
     /// The Booking Service: http://HOST:PORT or https://HOST:PORT
-    #[arg(long, env = "BOOKINGQ_BOOKING", value_name = "URL")]
+    #[arg(long, value_name = "URL")]
     pub booking: Option<String>,
     /// Name of this sweeper in logs and metrics [default: host name and process id]
-    #[arg(long, env = "BOOKINGQ_ID", value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     pub id: Option<String>,
     /// Address of /healthz, /readyz and /metrics [default: not served]
-    #[arg(long, env = "BOOKINGQ_ADMIN_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS")]
     pub admin_listen: Option<SocketAddr>,
     /// Time to finish the tasks in progress once the sweep is over
-    #[arg(
-        long,
-        env = "BOOKINGQ_GRACE",
-        value_name = "TIME",
-        default_value_t = DurationString::new(defaults::SWEEP_GRACE)
-    )]
+    #[arg(long, value_name = "TIME", default_value_t = DurationString::new(defaults::SWEEP_GRACE))]
     pub grace: DurationString,
     /// Redis.
     #[command(flatten)]
+    #[serde(flatten)]
     pub redis: RedisArgs,
     /// Processing.
     #[command(flatten)]
+    #[serde(flatten)]
     pub processing: ProcessingArgs,
     /// Calls to the Booking Service.
     #[command(flatten)]
@@ -177,7 +157,7 @@ pub struct SweepArgs {
 }
 
 impl SweepArgs {
-    /// The arguments that the plan asks for, for a sweeper that runs for `time`.
+    /// The arguments for the plan, for a sweeper that runs for `time`.
     pub fn of(plan: &Plan, time: Duration) -> Self {
         Self {
             queue: plan.queue.clone(),
@@ -195,22 +175,6 @@ impl SweepArgs {
 
     /// The command line that parses to the same arguments, `sweep` first.
     pub fn to_args(&self) -> Vec<String> {
-        let mut writer = ArgsWriter(vec!["sweep".to_owned()]);
-        if self.once {
-            writer.0.push("--once".to_owned());
-        }
-        writer.some("for", self.time.as_ref());
-        writer.flag("queue", &self.queue);
-        writer.some("id", self.id.as_ref());
-        writer.some("admin-listen", self.admin_listen.as_ref());
-        let default = DurationString::new(defaults::SWEEP_GRACE);
-        writer.unless_default("grace", self.grace, default);
-        self.redis.write(&mut writer);
-        self.processing.write(&mut writer);
-        writer.some("booking", self.booking.as_ref());
-        if self.booking.is_some() {
-            ServiceArgs::from(self.booking_call.clone()).write("booking", &mut writer);
-        }
-        writer.0
+        to_args("sweep", self)
     }
 }

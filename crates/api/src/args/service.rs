@@ -1,15 +1,18 @@
-//! How one service is called: the same flags for each of the three services.
+//! Calls to one service: the same flags for each of the three services.
 
 use std::path::PathBuf;
 
 use bookingq_core::defaults;
 use clap::Args;
+use serde::Serialize;
 
-use super::ArgsWriter;
+use super::with_env;
 use crate::duration::DurationString;
 use crate::plan::ServicePlan;
 
-/// The call flags of any service.
+const TIMEOUT: DurationString = DurationString::new(defaults::CALL_TIMEOUT);
+
+/// The flags of any service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceArgs {
     /// Deadline of one call.
@@ -25,76 +28,60 @@ pub struct ServiceArgs {
 }
 
 impl ServiceArgs {
-    /// The flags that the plan asks for; the files of its Secret are up to the caller.
+    /// The flags for the plan, without the files of its Secret.
     pub fn of(service: &ServicePlan) -> Self {
         let server_name = service.tls.as_ref().and_then(|tls| tls.server_name.clone());
-        Self {
-            timeout: DurationString::new(service.timeout),
-            ca: None,
-            certificate: None,
-            key: None,
-            server_name,
-        }
-    }
-
-    pub(super) fn write(&self, word: &str, writer: &mut ArgsWriter) {
-        writer.flag(&format!("{word}-timeout"), self.timeout);
-        writer.path(&format!("{word}-tls-ca"), self.ca.as_ref());
-        writer.path(&format!("{word}-tls-cert"), self.certificate.as_ref());
-        writer.path(&format!("{word}-tls-key"), self.key.as_ref());
-        writer.some(&format!("{word}-tls-server-name"), self.server_name.as_ref());
+        let timeout = DurationString::new(service.timeout);
+        Self { timeout, server_name, ..Self::default() }
     }
 }
 
 impl Default for ServiceArgs {
     fn default() -> Self {
-        Self {
-            timeout: DurationString::new(defaults::CALL_TIMEOUT),
-            ca: None,
-            certificate: None,
-            key: None,
-            server_name: None,
-        }
+        Self { timeout: TIMEOUT, ca: None, certificate: None, key: None, server_name: None }
     }
 }
 
-/// The flags of one service: clap wants a name for each flag at compile time.
+/// The flags of one service: clap needs the name of each flag at compile time.
 macro_rules! service_args {
-    ($(#[$doc:meta])* $name:ident, $word:literal, $env:literal, $heading:literal) => {
+    ($(#[$doc:meta])* $name:ident, $service:literal, $heading:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Args)]
-        #[command(next_help_heading = $heading)]
+        #[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
+        #[command(next_help_heading = $heading, mut_args = with_env)]
         pub struct $name {
             /// Deadline of one call
             #[arg(
-                id = concat!($word, "-timeout"), long = concat!($word, "-timeout"),
-                env = concat!("BOOKINGQ_", $env, "_TIMEOUT"), value_name = "TIME",
-                default_value_t = DurationString::new(defaults::CALL_TIMEOUT)
+                id = concat!($service, "-timeout"), long = concat!($service, "-timeout"),
+                value_name = "TIME", default_value_t = TIMEOUT
             )]
             timeout: DurationString,
             /// Certificate authority that signs its certificate (PEM) [default: the system's]
             #[arg(
-                id = concat!($word, "-tls-ca"), long = concat!($word, "-tls-ca"),
-                env = concat!("BOOKINGQ_", $env, "_TLS_CA"), value_name = "FILE"
+                id = concat!($service, "-tls-ca"), long = concat!($service, "-tls-ca"),
+                value_name = "FILE"
             )]
+            #[serde(rename = "tls-ca")]
             ca: Option<PathBuf>,
             /// Client certificate (PEM), for mTLS
             #[arg(
-                id = concat!($word, "-tls-cert"), long = concat!($word, "-tls-cert"),
-                env = concat!("BOOKINGQ_", $env, "_TLS_CERT"), value_name = "FILE"
+                id = concat!($service, "-tls-cert"), long = concat!($service, "-tls-cert"),
+                value_name = "FILE"
             )]
+            #[serde(rename = "tls-cert")]
             certificate: Option<PathBuf>,
             /// Client key (PEM), for mTLS
             #[arg(
-                id = concat!($word, "-tls-key"), long = concat!($word, "-tls-key"),
-                env = concat!("BOOKINGQ_", $env, "_TLS_KEY"), value_name = "FILE"
+                id = concat!($service, "-tls-key"), long = concat!($service, "-tls-key"),
+                value_name = "FILE"
             )]
+            #[serde(rename = "tls-key")]
             key: Option<PathBuf>,
             /// Name expected in its certificate [default: the endpoint's host]
             #[arg(
-                id = concat!($word, "-tls-server-name"), long = concat!($word, "-tls-server-name"),
-                env = concat!("BOOKINGQ_", $env, "_TLS_SERVER_NAME"), value_name = "NAME"
+                id = concat!($service, "-tls-server-name"),
+                long = concat!($service, "-tls-server-name"), value_name = "NAME"
             )]
+            #[serde(rename = "tls-server-name")]
             server_name: Option<String>,
         }
 
@@ -115,14 +102,14 @@ macro_rules! service_args {
 }
 
 service_args!(
-    /// How the Booking Service is called.
-    BookingArgs, "booking", "BOOKING", "Booking Service"
+    /// Flags of the Booking Service.
+    BookingArgs, "booking", "Booking Service"
 );
 service_args!(
-    /// How the Ticket Service is called.
-    TicketArgs, "ticket", "TICKET", "Ticket Service"
+    /// Flags of the Ticket Service.
+    TicketArgs, "ticket", "Ticket Service"
 );
 service_args!(
-    /// How the Realtime Service is called.
-    RealtimeArgs, "realtime", "REALTIME", "Realtime Service"
+    /// Flags of the Realtime Service.
+    RealtimeArgs, "realtime", "Realtime Service"
 );

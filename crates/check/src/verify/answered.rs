@@ -1,4 +1,4 @@
-//! What clients were answered, against what happened to their bookings.
+//! The answers to clients, against the log and the store.
 
 use bookingq_core::{Booking, BookingId, BookingState};
 
@@ -28,23 +28,23 @@ impl Comparison<'_> {
         let violations = &mut self.violations;
         let client = &answered.client;
         if logged.client != *client || logged.place != answered.place {
-            violations.note(Violation::MovedPlace, || {
-                format!("{booking} has another client or place in the log than {client} was shown")
-            });
+            let case =
+                format!("{booking} has another client or place in the log than {client} was shown");
+            violations.record(Violation::MovedPlace, case);
         }
         if let Some(state) = answered.newest_states().find(|state| !reaches(*state, logged.state)) {
-            violations.note(Violation::Disagreement, || {
-                format!("{booking} was shown as {state}, and is {} in the log", logged.state)
-            });
+            let case =
+                format!("{booking} was shown as {state}, and is {} in the log", logged.state);
+            violations.record(Violation::Disagreement, case);
         }
         let deadline = logged.deadline.map(|deadline| deadline.0);
         // Events before a gap may have had the deadline.
         let known = self.log.gaps() == 0;
         if known && answered.deadline_ms.is_some() && answered.deadline_ms != deadline {
-            violations.note(Violation::WrongClock, || {
-                let shown = answered.deadline_ms;
-                format!("{booking}: its client was shown the deadline {shown:?}, not {deadline:?}")
-            });
+            let shown = answered.deadline_ms;
+            let case =
+                format!("{booking}: its client saw the deadline {shown:?}, not {deadline:?}");
+            violations.record(Violation::WrongClock, case);
         }
         let has_ended = self.moment == Moment::AtRest || logged.state.is_final();
         let left = matches!(
@@ -52,16 +52,15 @@ impl Comparison<'_> {
             BookingState::Cancelled | BookingState::SoldOut | BookingState::Rejected
         );
         if answered.cancelled && has_ended && !left {
-            violations.note(Violation::BrokenPayment, || {
-                format!("{booking} was acknowledged as cancelled, and is {}", logged.state)
-            });
+            let case = format!("{booking} was acknowledged as cancelled, and is {}", logged.state);
+            violations.record(Violation::BrokenPayment, case);
         }
         let mut acknowledged = answered.payments.iter().filter(|payment| payment.acknowledged);
         let (first, second) = (acknowledged.next(), acknowledged.next());
         if let Some(second) = second {
-            violations.note(Violation::BrokenPayment, || {
-                format!("{booking}: two payments were acknowledged, {} the second", second.id)
-            });
+            let case =
+                format!("{booking}: two payments were acknowledged, {} the second", second.id);
+            violations.record(Violation::BrokenPayment, case);
         }
         if let Some(payment) = first.filter(|_| known) {
             let stored = self.store.get(&booking).copied();
@@ -69,7 +68,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// An acknowledged payment won in time, and is the one that the store has.
+    /// An acknowledged payment came in time and is the one in the store.
     fn check_payment(
         &mut self,
         booking: BookingId,
@@ -82,42 +81,41 @@ impl Comparison<'_> {
         let violations = &mut self.violations;
         match (logged.paid_at, logged.deadline) {
             (Some(paid), Some(deadline)) if paid < deadline => {}
-            (paid, deadline) => violations.note(Violation::BrokenPayment, || {
+            (paid, deadline) => violations.record(
+                Violation::BrokenPayment,
                 format!(
                     "{booking}: payment {id} was acknowledged; the log says paid at {paid:?}, \
                      deadline {deadline:?}"
-                )
-            }),
+                ),
+            ),
         }
         let late = logged.deadline.filter(|deadline| self.answers.is_after(*sent, deadline.0));
         if let Some(deadline) = late {
-            violations.note(Violation::BrokenDeadline, || {
-                format!("{booking}: payment {id} was first sent after {deadline}, and won")
-            });
+            let case = format!("{booking}: payment {id} was first sent after {deadline}, and won");
+            violations.record(Violation::BrokenDeadline, case);
         }
         let won = matches!(logged.state, BookingState::Confirmed | BookingState::Failed);
         if has_ended && !won {
-            violations.note(Violation::BrokenPayment, || {
-                format!("{booking}: payment {id} was acknowledged, and it is {}", logged.state)
-            });
+            let case =
+                format!("{booking}: payment {id} was acknowledged, and it is {}", logged.state);
+            violations.record(Violation::BrokenPayment, case);
         }
         let known = stored.map(|stored| &stored.payment).filter(|known| known.as_ref() != Some(id));
         if let Some(known) = known {
-            violations.note(Violation::BrokenPayment, || {
-                format!("{booking}: payment {id} was acknowledged, the store has {known:?}")
-            });
+            let case = format!("{booking}: payment {id} was acknowledged, the store has {known:?}");
+            violations.record(Violation::BrokenPayment, case);
         }
     }
 
-    /// Only what its client tried to pay is paid.
+    /// Every paid booking has a payment of its client.
     fn check_paid(&mut self) {
         for (booking, logged) in self.log.bookings().filter(|(_, logged)| logged.paid_at.is_some())
         {
             let answered = self.answers.bookings.get(&booking);
             if answered.is_none_or(|answered| answered.payments.is_empty()) {
-                self.violations.note(Violation::BrokenPayment, || {
-                    format!("{booking} of {} was paid, and no payment was sent", logged.client)
-                });
+                let case =
+                    format!("{booking} of {} was paid, and no payment was sent", logged.client);
+                self.violations.record(Violation::BrokenPayment, case);
             }
         }
     }

@@ -14,18 +14,16 @@ impl Comparison<'_> {
         let confirmed = |state| state == BookingState::Confirmed;
         let sold = self.store.values().filter(|booking| confirmed(booking.state)).count();
         if totals.held + totals.confirmed > totals.stock || sold as u64 > totals.stock {
-            self.violations.note(Violation::Oversold, || {
-                let (stock, held, confirmed) = (totals.stock, totals.held, totals.confirmed);
-                format!(
-                    "{confirmed} sold and {held} held of {stock}; {sold} bookings are confirmed"
-                )
-            });
+            let (stock, held, confirmed) = (totals.stock, totals.held, totals.confirmed);
+            let case = format!(
+                "{confirmed} sold and {held} held of {stock}; {sold} bookings are confirmed"
+            );
+            self.violations.record(Violation::Oversold, case);
         }
         for overlap in &ledger.overlaps {
-            self.violations.note(Violation::DoubleReservation, || {
-                let (booking, client) = (&overlap.booking_id, &overlap.client_id);
-                format!("{booking} was reserved while {client} held another")
-            });
+            let (booking, client) = (&overlap.booking_id, &overlap.client_id);
+            let case = format!("{booking} was reserved while {client} held another");
+            self.violations.record(Violation::DoubleReservation, case);
         }
         for entry in &ledger.entries {
             self.check_entry(entry);
@@ -39,35 +37,31 @@ impl Comparison<'_> {
     fn check_entry(&mut self, entry: &LedgerEntry) {
         let id = &entry.booking_id;
         if entry.reservations > 1 {
-            self.violations.note(Violation::DoubleReservation, || {
-                format!("{id} was reserved {} times", entry.reservations)
-            });
+            let case = format!("{id} was reserved {} times", entry.reservations);
+            self.violations.record(Violation::DoubleReservation, case);
         }
         let booking = BookingId::new(id).ok();
         let state = booking.and_then(|booking| self.state(booking));
         if self.is_orphan(entry, state) {
             let state = state.map_or("unknown", BookingState::as_str);
-            self.violations.note(Violation::Orphan, || {
-                let standing = entry.state;
-                format!("{id} is {standing:?} at the Booking Service, but {state} here")
-            });
+            let there = entry.state;
+            let case = format!("{id} is {there:?} at the Booking Service, but {state} here");
+            self.violations.record(Violation::Orphan, case);
         }
         let Some(logged) = booking.and_then(|booking| self.log.certain(booking)) else { return };
         if *entry.client_id != *logged.client.as_str() {
-            self.violations.note(Violation::Orphan, || {
-                let (called, client) = (&entry.client_id, &logged.client);
-                format!("the Booking Service was called for {id} of {called}, not {client}")
-            });
+            let (called, client) = (&entry.client_id, &logged.client);
+            let case = format!("the Booking Service was called for {id} of {called}, not {client}");
+            self.violations.record(Violation::Orphan, case);
         }
         let known = self.log.gaps() == 0;
         if known && entry.calls.confirm > 0 && logged.paid_at.is_none() {
-            self.violations.note(Violation::BrokenPayment, || {
-                format!("the Booking Service was asked to confirm {id}, which was not paid")
-            });
+            let case = format!("the Booking Service was asked to confirm {id}, which was not paid");
+            self.violations.record(Violation::BrokenPayment, case);
         }
     }
 
-    /// Whether the Booking Service keeps something for a booking that will not have it.
+    /// Whether the Booking Service holds tickets for a booking that does not have them.
     fn is_orphan(&self, entry: &LedgerEntry, state: Option<BookingState>) -> bool {
         use BookingState as S;
         if !entry.state.holds() && entry.state != LedgerState::Confirmed {
@@ -88,10 +82,9 @@ impl Comparison<'_> {
         }
     }
 
-    /// Bookings that are reserved or confirmed here, while the Booking Service has nothing for
-    /// them.
+    /// Bookings that are reserved or confirmed here and not at the Booking Service.
     fn find_without_tickets(&mut self, ledger: &LedgerCopy) {
-        let standings: HashMap<BookingId, LedgerState> = ledger
+        let ledger_states: HashMap<BookingId, LedgerState> = ledger
             .entries
             .iter()
             .filter_map(|entry| Some((BookingId::new(&entry.booking_id).ok()?, entry.state)))
@@ -102,44 +95,43 @@ impl Comparison<'_> {
         let stored = self.store.iter().map(|(booking, stored)| (*booking, stored.state));
         for (booking, state) in stored.chain(older.map(|(booking, logged)| (booking, logged.state)))
         {
-            let standing = standings.get(&booking).copied();
+            let reserved = ledger_states.get(&booking).copied();
             let kept = match (state, self.moment) {
-                (BookingState::Confirmed, _) => standing == Some(LedgerState::Confirmed),
-                (BookingState::Reserved, Moment::AtRest) => standing == Some(LedgerState::Held),
+                (BookingState::Confirmed, _) => reserved == Some(LedgerState::Confirmed),
+                (BookingState::Reserved, Moment::AtRest) => reserved == Some(LedgerState::Held),
                 // It may have been paid or released since the store was read, but it must have
                 // been reserved.
                 (BookingState::Reserved, Moment::InMotion) => {
-                    !matches!(standing, None | Some(LedgerState::SoldOut | LedgerState::Rejected))
+                    !matches!(reserved, None | Some(LedgerState::SoldOut | LedgerState::Rejected))
                 }
                 _ => true,
             };
             if !kept {
-                self.violations.note(Violation::Orphan, || {
-                    format!("{booking} is {state} here; the Booking Service has {standing:?}")
-                });
+                let case =
+                    format!("{booking} is {state} here; the Booking Service has {reserved:?}");
+                self.violations.record(Violation::Orphan, case);
             }
         }
     }
 
-    /// Every call belongs to a booking of the log, and nothing stays held.
+    /// Every call belongs to a booking of the log, and no ticket stays held.
     fn check_whole_ledger(&mut self, ledger: &LedgerCopy) {
         for id in ledger.entries.iter().map(|entry| &entry.booking_id) {
             let booking = BookingId::new(id).ok();
             if booking.and_then(|booking| self.log.booking(booking)).is_none() {
-                self.violations.note(Violation::Orphan, || {
-                    format!("the Booking Service was called for {id}, which is not in the log")
-                });
+                let case =
+                    format!("the Booking Service was called for {id}, which is not in the log");
+                self.violations.record(Violation::Orphan, case);
             }
         }
         let (held, undone) = (ledger.totals.held, ledger.totals.released_after_confirm_bookings);
         if held > 0 {
-            self.violations
-                .note(Violation::Orphan, || format!("{held} tickets are held for no booking"));
+            let case = format!("{held} tickets are held for no booking");
+            self.violations.record(Violation::Orphan, case);
         }
         if undone > 0 {
-            self.violations.note(Violation::Orphan, || {
-                format!("{undone} bookings were to be released after they were sold")
-            });
+            let case = format!("{undone} bookings were to be released after they were sold");
+            self.violations.record(Violation::Orphan, case);
         }
     }
 }

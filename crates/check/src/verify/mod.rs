@@ -15,11 +15,11 @@ use crate::log::AuditLog;
 use crate::tally::{Tallies, Timings};
 use crate::violation::{Violation, Violations};
 
-/// Whether anything moves while the evidence is taken.
+/// Whether the queue changes while the evidence is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Moment {
-    /// No worker, sweeper or client acts any more, and everything due is done: all must agree
+    /// No worker, sweeper or client acts any more, and no work is due: everything must agree
     /// exactly.
     AtRest,
     /// Work goes on: a booking that is being reserved, confirmed or released may be ahead of what
@@ -27,14 +27,14 @@ pub enum Moment {
     InMotion,
 }
 
-/// What store and Booking Service say. Take it in the order of the fields, and the log at least up
-/// to the moment the bookings were read; otherwise what happened in between looks like a violation.
+/// The records of store and Booking Service. Take them in the order of the fields, and the log at
+/// least up to the moment at which the bookings were read; otherwise later changes look like
+/// violations.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
     /// The newest booking of every client in the log or the answers, from the store.
     pub bookings: Vec<Booking>,
-    /// The Booking Service's ledger; `None` when it is not a simulated one, and then its rules are
-    /// not checked.
+    /// The ledger of a simulated Booking Service; its rules are not checked without it.
     pub ledger: Option<LedgerCopy>,
     /// The queue at the end of a run that was its whole history: every booking must have ended,
     /// only recorded calls made any, and the counters count them. `None` for any other queue.
@@ -44,20 +44,20 @@ pub struct Evidence {
 /// The result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verification {
-    /// Whether anything still moved.
+    /// Whether the queue changed meanwhile.
     pub moment: Moment,
-    /// How many bookings are where.
+    /// Bookings by state.
     #[serde(flatten)]
     pub tallies: Tallies,
-    /// The ledger in numbers; `None` when it was not given.
+    /// The totals of the ledger.
     pub ledger: Option<LedgerTotals>,
     /// Broken rules.
     #[serde(flatten)]
     pub violations: Violations,
-    /// How often the log went on after a gap. Above 0, the verification is not complete.
+    /// The gaps of the log. Above 0, the verification is not complete.
     #[serde(rename = "audit_gaps")]
     pub gaps: u64,
-    /// How long things took, by the store's clock.
+    /// Durations by the store's clock.
     #[serde(skip)]
     pub timings: Timings,
 }
@@ -101,8 +101,8 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// The booking's state: what the store says, or what the log says of a booking that is no
-    /// longer its client's newest.
+    /// The booking's state: from the store, or from the log if it is no longer its client's
+    /// newest.
     fn state(&self, booking: BookingId) -> Option<BookingState> {
         let stored = self.store.get(&booking).map(|booking| booking.state);
         stored.or_else(|| self.log.booking(booking).map(|logged| logged.state))
@@ -139,10 +139,10 @@ impl Comparison<'_> {
             };
             if lost {
                 let (client, request) = (&answered.client, &answered.request);
-                self.violations.note(Violation::Lost, || {
-                    let place = answered.place;
-                    format!("{client} was shown {booking} (request {request}, place {place})")
-                });
+                let place = answered.place;
+                let case =
+                    format!("{client} was shown {booking} (request {request}, place {place})");
+                self.violations.record(Violation::Lost, case);
             }
         }
     }
@@ -154,14 +154,14 @@ impl Comparison<'_> {
             if let Some((first, _)) = self.answers.requests.get(&key)
                 && *first != stored.id
             {
-                self.violations.note(Violation::Duplicated, || {
-                    format!("request {request} of {client} became {first} and {}", stored.id)
-                });
+                let case =
+                    format!("request {request} of {client} became {first} and {}", stored.id);
+                self.violations.record(Violation::Duplicated, case);
             }
         }
     }
 
-    /// Only a final state can be compared while things move; at rest all can.
+    /// While the queue changes, only final states can be compared; at rest all can.
     fn find_disagreements(&mut self) {
         for (booking, stored) in &self.store {
             let logged = self.log.certain(*booking).map(|logged| logged.state);
@@ -170,25 +170,24 @@ impl Comparison<'_> {
             let comparable = self.moment == Moment::AtRest || stored.state.is_final();
             if comparable && !hidden && logged != Some(stored.state) {
                 let logged = logged.map_or("nothing", BookingState::as_str);
-                self.violations.note(Violation::Disagreement, || {
-                    format!("{booking} is {} in the store; the log says {logged}", stored.state)
-                });
+                let case =
+                    format!("{booking} is {} in the store; the log says {logged}", stored.state);
+                self.violations.record(Violation::Disagreement, case);
             }
         }
     }
 
-    /// At the end of the whole history the sets are empty, and the counters count what the log
-    /// shows: no call counted twice.
+    /// At the end of a whole history the sets are empty, and the counters equal the log: no call
+    /// counted twice.
     fn check_whole(&mut self, snapshot: &Snapshot, tallies: &Tallies) {
         let Snapshot { backlog, in_flight, holds, totals, .. } = snapshot;
         let alive = tallies.waiting + tallies.in_progress;
         if alive > 0 || (*backlog, *in_flight, *holds) != (0, 0, 0) {
-            self.violations.note(Violation::Unfinished, || {
-                format!(
-                    "{alive} bookings never ended; the store has {backlog} in the line, \
+            let case = format!(
+                "{alive} bookings never ended; the store has {backlog} in the line, \
                      {in_flight} in flight and {holds} held, and nothing moves them"
-                )
-            });
+            );
+            self.violations.record(Violation::Unfinished, case);
         }
         let finals = &tallies.finals;
         let open = snapshot.admission == Admission::Open;
@@ -205,9 +204,8 @@ impl Comparison<'_> {
             ("refused as closed", closed, 0),
         ];
         for (name, counted, happened) in counters.into_iter().filter(|(_, a, b)| a != b) {
-            self.violations.note(Violation::Disagreement, || {
-                format!("the counter `{name}` is {counted}; the bookings say {happened}")
-            });
+            let case = format!("the counter `{name}` is {counted}; the bookings say {happened}");
+            self.violations.record(Violation::Disagreement, case);
         }
     }
 }

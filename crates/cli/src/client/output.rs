@@ -47,10 +47,12 @@ pub fn print_json(value: &impl Serialize) -> io::Result<()> {
     writeln!(out)
 }
 
-/// Prints one row under its headers. Empty cells are left out with their headers.
+/// Prints one row under its headers, which are the names in capitals. Empty cells are left out with
+/// their headers.
 fn print_table(cells: &[(&str, String)]) -> io::Result<()> {
     let (mut headers, mut row) = (String::new(), String::new());
-    for (header, cell) in cells.iter().filter(|(_, cell)| !cell.is_empty()) {
+    for (name, cell) in cells.iter().filter(|(_, cell)| !cell.is_empty()) {
+        let header = name.replace('_', " ").to_uppercase();
         let width = header.len().max(cell.chars().count());
         // Writing to a string cannot fail.
         let _ = write!(headers, "{header:<width$}   ");

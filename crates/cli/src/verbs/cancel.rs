@@ -1,9 +1,9 @@
 //! `bookingq cancel`: leaves the line, or gives a reservation back.
 
-use bookingq_core::{BookingId, ClientId};
+use bookingq_core::BookingId;
 use bookingq_proto::v1;
 
-use crate::client::ClientFlags;
+use crate::client::BookingFlags;
 use crate::failure::Failure;
 
 /// Leave the line, or give a reservation back
@@ -14,10 +14,7 @@ Examples:
   bookingq cancel --queue concert --client ann --booking-id 0199…   # only if it is still this booking")]
 pub struct Args {
     #[command(flatten)]
-    common: ClientFlags,
-    /// ID of the client
-    #[arg(long, env = "BOOKINGQ_CLIENT", value_name = "ID", value_parser = ClientId::new)]
-    client: ClientId,
+    booking: BookingFlags,
     /// Cancel only this booking [default: the client's newest]
     #[arg(long, env = "BOOKINGQ_BOOKING_ID", value_name = "UUID", value_parser = BookingId::new)]
     booking_id: Option<BookingId>,
@@ -26,9 +23,9 @@ pub struct Args {
 /// Calls Cancel.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let request = v1::CancelRequest {
-        queue: args.common.queue.to_string(),
-        client_id: args.client.to_string(),
+        queue: args.booking.common.queue.to_string(),
+        client_id: args.booking.client.to_string(),
         booking_id: args.booking_id.map(|id| id.to_string()).unwrap_or_default(),
     };
-    args.common.show(request, |answer| answer.booking).await
+    args.booking.common.show(request, |answer| answer.booking).await
 }

@@ -1,10 +1,10 @@
 //! `bookingq enqueue`: joins the line.
 
-use bookingq_core::{ClientId, RequestId};
+use bookingq_core::RequestId;
 use bookingq_proto::v1;
 
 use crate::client::output::BookingOutput;
-use crate::client::{ClientFlags, NoAnswer};
+use crate::client::{BookingFlags, NoAnswer};
 use crate::failure::Failure;
 
 /// Join the line, or find the client's existing place
@@ -18,10 +18,7 @@ Examples:
 Retries use the same request ID, so a retried call never makes two bookings.")]
 pub struct Args {
     #[command(flatten)]
-    common: ClientFlags,
-    /// ID of the client: 1 to 128 bytes
-    #[arg(long, env = "BOOKINGQ_CLIENT", value_name = "ID", value_parser = ClientId::new)]
-    client: ClientId,
+    booking: BookingFlags,
     /// ID of this request, for repeating it safely [default: a new UUID]
     #[arg(long, env = "BOOKINGQ_REQUEST_ID", value_name = "ID", value_parser = RequestId::new)]
     request_id: Option<RequestId>,
@@ -41,14 +38,14 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let generated = args.request_id.is_none();
     let request_id = args.request_id.map_or_else(|| uuid::Uuid::now_v7().to_string(), String::from);
     let request = v1::EnqueueRequest {
-        queue: args.common.queue.to_string(),
-        client_id: args.client.to_string(),
+        queue: args.booking.common.queue.to_string(),
+        client_id: args.booking.client.to_string(),
         request_id: request_id.clone(),
         item: args.item,
         quantity: args.quantity,
         payload: args.payload.into_bytes().into(),
     };
-    let mut client = args.common.connect().await?;
+    let mut client = args.booking.common.connect().await?;
     let answer = client.call(request).await.inspect_err(|failure| {
         // Without its request ID, an Enqueue of unknown outcome could not be repeated safely.
         if generated && matches!(failure, Failure::Failed(error) if error.is::<NoAnswer>()) {
@@ -56,6 +53,6 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         }
     })?;
     let booking = BookingOutput::parse(answer.booking)?;
-    booking.existing(answer.existing).print(args.common.output)?;
+    booking.existing(answer.existing).print(args.booking.common.output)?;
     Ok(())
 }

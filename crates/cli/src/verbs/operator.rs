@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use bookingq_operator::caches::Scope;
 use bookingq_operator::controller::ControllerSettings;
 use bookingq_operator::environment::OperatorEnvironment;
 use bookingq_operator::leader::Election;
 use bookingq_operator::operator;
+use bookingq_operator::watch::WatchScope;
 use bookingq_serve::{Signals, own_name};
 
 use crate::failure::Failure;
@@ -60,7 +60,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let id = args.id.unwrap_or_else(own_name);
     let election = Election::new(&args.lease_name, &namespace, &id);
     let settings = ControllerSettings {
-        scope: args.watch_namespace.map_or(Scope::Cluster, Scope::Namespace),
+        scope: args.watch_namespace.map_or(WatchScope::Cluster, WatchScope::Namespace),
         environment: OperatorEnvironment { image: args.image, namespace },
         instance: id,
     };

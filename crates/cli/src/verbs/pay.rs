@@ -1,9 +1,9 @@
 //! `bookingq pay`: records a payment.
 
-use bookingq_core::{BookingId, ClientId, PaymentId};
+use bookingq_core::{BookingId, PaymentId};
 use bookingq_proto::v1;
 
-use crate::client::ClientFlags;
+use crate::client::BookingFlags;
 use crate::failure::Failure;
 
 /// Record that a client has paid; succeeds only before the deadline
@@ -16,10 +16,7 @@ Examples:
 Repeating a payment is safe. A second payment with another ID is refused (ALREADY_FINAL).")]
 pub struct Args {
     #[command(flatten)]
-    common: ClientFlags,
-    /// ID of the client
-    #[arg(long, env = "BOOKINGQ_CLIENT", value_name = "ID", value_parser = ClientId::new)]
-    client: ClientId,
+    booking: BookingFlags,
     /// Pay only for this booking [default: the client's newest]
     #[arg(long, env = "BOOKINGQ_BOOKING_ID", value_name = "UUID", value_parser = BookingId::new)]
     booking_id: Option<BookingId>,
@@ -39,10 +36,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         String::from,
     );
     let request = v1::ConfirmPaymentRequest {
-        queue: args.common.queue.to_string(),
-        client_id: args.client.to_string(),
+        queue: args.booking.common.queue.to_string(),
+        client_id: args.booking.client.to_string(),
         booking_id: args.booking_id.map(|id| id.to_string()).unwrap_or_default(),
         payment_id,
     };
-    args.common.show(request, |answer| answer.booking).await
+    args.booking.common.show(request, |answer| answer.booking).await
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bookingq_serve::Signals;
 use bookingq_sim::simulator::At;
 use bookingq_sim::spec::{BookingSpec, ServiceSpec};
-use bookingq_sim::{BookingSim, RealtimeSim, Simulator, SimulatorConfig, TicketSim};
+use bookingq_sim::{BookingSim, RealtimeSim, Simulator, SimulatorConfig, TicketServiceSim};
 
 use crate::failure::Failure;
 
@@ -80,14 +80,14 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let leaving = signals.leaving()?;
     let config = SimulatorConfig {
         booking: Some(At { spec: args.booking, listen: args.booking_listen }),
-        ticket: Some(At { spec: args.ticket, listen: args.ticket_listen }),
+        ticket_service: Some(At { spec: args.ticket, listen: args.ticket_listen }),
         realtime: Some(At { spec: args.realtime, listen: args.realtime_listen }),
         admin: Some(args.admin_listen),
     };
     let simulator = Simulator::start(config).await?;
     let addresses = [
         ("booking ", simulator.booking().map(BookingSim::address)),
-        ("ticket  ", simulator.ticket().map(TicketSim::address)),
+        ("ticket  ", simulator.ticket_service().map(TicketServiceSim::address)),
         ("realtime", simulator.realtime().map(RealtimeSim::address)),
         ("http    ", simulator.admin_address()),
     ];

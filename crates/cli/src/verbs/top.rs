@@ -56,32 +56,23 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
 }
 
 fn line(queue: &QueueOutput) -> String {
+    let finals = queue.finals().iter().map(|(state, count)| format!(" {state}={count}"));
     format!(
-        "{} waiting={} in_flight={} holds={} rate={:.1}/s oldest={} confirmed={} expired={} cancelled={} sold_out={} rejected={} failed={}",
+        "{} waiting={} in_flight={} holds={} rate={:.1}/s oldest={}{}",
         queue.now.as_deref().unwrap_or_default(),
         queue.backlog,
         queue.in_flight,
         queue.holds,
         queue.rate,
         queue.oldest(),
-        queue.totals.confirmed,
-        queue.totals.expired,
-        queue.totals.cancelled,
-        queue.totals.sold_out,
-        queue.totals.rejected,
-        queue.totals.failed,
+        finals.collect::<String>(),
     )
 }
 
 fn view(queue: &QueueOutput, depth: &Sparkline) -> Vec<String> {
-    let totals = &queue.totals;
-    vec![
-        format!(
-            "{}  {}  {}",
-            bold(&queue.queue),
-            queue.admission,
-            dim(queue.now.as_deref().unwrap_or_default())
-        ),
+    let now = dim(queue.now.as_deref().unwrap_or_default());
+    let mut lines = vec![
+        format!("{}  {}  {now}", bold(&queue.queue), queue.admission),
         String::new(),
         format!("  waiting    {:>9}  {depth}", queue.backlog),
         format!("  in flight  {:>9}", queue.in_flight),
@@ -93,15 +84,13 @@ fn view(queue: &QueueOutput, depth: &Sparkline) -> Vec<String> {
             queue.rate
         ),
         String::new(),
-        format!(
-            "  confirmed  {:>9}   expired  {:>9}   cancelled {:>9}",
-            totals.confirmed, totals.expired, totals.cancelled
-        ),
-        format!(
-            "  sold out   {:>9}   rejected {:>9}   failed    {:>9}",
-            totals.sold_out, totals.rejected, totals.failed
-        ),
-        String::new(),
-        dim("  Ctrl-C stops this view"),
-    ]
+    ];
+    lines.extend(queue.finals().chunks(3).map(|row| {
+        let cells = row
+            .iter()
+            .map(|(state, count)| format!("  {:<10} {count:>9}", state.replace('_', " ")));
+        cells.collect::<String>()
+    }));
+    lines.extend([String::new(), dim("  Ctrl-C stops this view")]);
+    lines
 }

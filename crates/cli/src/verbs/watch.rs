@@ -1,10 +1,10 @@
 //! `bookingq watch`: follows a booking until it is final.
 
 use bookingq_client::StatusWatch;
-use bookingq_core::{BookingState, ClientId};
+use bookingq_core::BookingState;
 use bookingq_proto::v1;
 
-use crate::client::ClientFlags;
+use crate::client::BookingFlags;
 use crate::client::output::{BookingOutput, Output, print_json};
 use crate::failure::Failure;
 
@@ -19,18 +19,15 @@ Exits with 0 when the booking reaches any final state. When a worker leaves, the
 another one; it fails if no worker takes over within --timeout.")]
 pub struct Args {
     #[command(flatten)]
-    common: ClientFlags,
-    /// ID of the client
-    #[arg(long, env = "BOOKINGQ_CLIENT", value_name = "ID", value_parser = ClientId::new)]
-    client: ClientId,
+    booking: BookingFlags,
 }
 
 /// Calls WatchStatus, again whenever the stream ends early.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let mut client = args.common.connect().await?;
+    let mut client = args.booking.common.connect().await?;
     let request = v1::WatchStatusRequest {
-        queue: args.common.queue.to_string(),
-        client_id: args.client.to_string(),
+        queue: args.booking.common.queue.to_string(),
+        client_id: args.booking.client.to_string(),
     };
     let mut watch = StatusWatch::new(&client.worker, request);
     let mut shown = None;
@@ -41,7 +38,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         let booking = BookingOutput::parse(Some(booking))?;
         // A new stream starts with the current booking, which may be the one shown last.
         if shown.as_ref() != Some(&booking) {
-            show(&booking, args.common.output)?;
+            show(&booking, args.booking.common.output)?;
             shown = Some(booking);
         }
         if is_final {

@@ -1,4 +1,4 @@
-//! A worker that answers what it is told to, over a real socket.
+//! A worker that answers by a script, over a real socket.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,13 +13,13 @@ use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
-/// What the next call gets.
+/// The answer to one call.
 // A few of them for each test: their size does not matter.
 #[allow(clippy::large_enum_variant)]
 pub enum Answer {
     /// This booking.
     Booking(v1::Booking),
-    /// No.
+    /// This refusal.
     Refusal(Status),
     /// These changes, and then the stream ends.
     Stream(Vec<v1::Booking>),
@@ -47,7 +47,7 @@ struct Script {
     enqueued: Mutex<Vec<v1::EnqueueRequest>>,
 }
 
-/// The worker. Gone when dropped.
+/// The worker. It stops when dropped.
 pub struct FakeWorker {
     address: SocketAddr,
     script: Arc<Script>,
@@ -75,7 +75,7 @@ impl FakeWorker {
         Self { address, script, server: Some(server) }
     }
 
-    /// The address of nobody.
+    /// An address that refuses connections.
     pub async fn absent() -> Self {
         let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         Self { address, script: Arc::default(), server: None }
@@ -130,7 +130,7 @@ impl BookingWorkerService for Service {
         &self,
         _: Request<v1::EnqueueBatchRequest>,
     ) -> Result<Response<v1::EnqueueBatchResponse>, Status> {
-        Err(Status::unimplemented("no verb needs it"))
+        Err(Status::unimplemented("no command calls it"))
     }
 
     async fn get_status(
@@ -146,9 +146,9 @@ impl BookingWorkerService for Service {
     ) -> Result<Response<Self::WatchStatusStream>, Status> {
         match self.0.answers.lock().unwrap().pop_front() {
             Some(Answer::Stream(bookings)) => {
-                let news = |booking| Ok(v1::WatchStatusResponse { booking: Some(booking) });
-                let news: Vec<_> = bookings.into_iter().map(news).collect();
-                Ok(Response::new(tokio_stream::iter(news)))
+                let update = |booking| Ok(v1::WatchStatusResponse { booking: Some(booking) });
+                let updates: Vec<_> = bookings.into_iter().map(update).collect();
+                Ok(Response::new(tokio_stream::iter(updates)))
             }
             Some(Answer::Refusal(status)) => Err(status),
             Some(Answer::Booking(_)) | None => {

@@ -1,4 +1,4 @@
-//! A worker process of a test, for the queue `concert`; killed at the end.
+//! Worker and sweeper processes of a test, for the queue `concert`; killed at the end.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part of this")]
 
 use std::net::SocketAddr;
@@ -14,6 +14,14 @@ pub type Client = BookingWorkerServiceClient<Channel>;
 /// A port may take this long to open.
 const START: Duration = Duration::from_secs(30);
 
+/// Starts `bookingq ROLE` with these options.
+pub fn start(role: &str, redis: &str, booking: &str, options: &[&str]) -> Process {
+    let spec = ProcessSpec::new(role, env!("CARGO_BIN_EXE_bookingq"))
+        .arguments([role, "--queue=concert", "--booking", booking, "--redis", redis])
+        .arguments(options);
+    Process::start(spec).unwrap()
+}
+
 pub struct Worker {
     pub process: Process,
     pub grpc: SocketAddr,
@@ -21,14 +29,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// With these options beside the addresses.
+    /// Starts it on free ports, with these further options.
     pub fn start(redis: &str, booking: &str, options: &[&str]) -> Self {
         let [grpc, admin] = free_addresses().unwrap();
-        let spec = ProcessSpec::new("worker", env!("CARGO_BIN_EXE_bookingq"))
-            .arguments(["worker", "--queue=concert", "--booking", booking, "--redis", redis])
-            .arguments([format!("--listen={grpc}"), format!("--admin-listen={admin}")])
-            .arguments(options);
-        Self { process: Process::start(spec).unwrap(), grpc, admin }
+        let ports = [format!("--listen={grpc}"), format!("--admin-listen={admin}")];
+        let options = [options, &ports.each_ref().map(String::as_str)].concat();
+        Self { process: start("worker", redis, booking, &options), grpc, admin }
     }
 
     /// Connects, as soon as its port is open.

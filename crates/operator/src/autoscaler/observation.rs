@@ -1,5 +1,4 @@
-//! What a loop tells of its queue, rounded so that a line at rest, or one that moves a little,
-//! writes no status.
+//! Observations of a queue, rounded so that small movements write no status.
 
 use std::time::Duration;
 
@@ -7,23 +6,23 @@ use bookingq_api::status::LastScaling;
 use bookingq_core::Timestamp;
 use bookingq_store::Snapshot;
 
-/// What was seen.
+/// The state of a queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     /// The store.
     pub store: StoreHealth,
-    /// The line; what it was when it could be read last.
-    pub line: Option<Line>,
-    /// The sweeper.
+    /// The line, as it was last read.
+    pub line: Option<ObservedLine>,
+    /// The sweepers.
     pub sweeper: SweeperHealth,
-    /// Workers that cannot be scheduled.
+    /// Number of workers that cannot be scheduled.
     pub unschedulable: u32,
     /// The last change of the number of workers.
     pub scaling: Option<LastScaling>,
 }
 
 impl Observation {
-    /// Nothing seen yet.
+    /// Before the first reading.
     pub fn starting(scaling: Option<LastScaling>) -> Self {
         Self {
             store: StoreHealth::Unknown,
@@ -34,12 +33,12 @@ impl Observation {
         }
     }
 
-    /// Whether the store has been asked.
+    /// Whether the store has been read.
     pub fn has_looked(&self) -> bool {
         self.store != StoreHealth::Unknown
     }
 
-    /// Whether the difference to `other` is worth telling at once; moving numbers can wait.
+    /// Whether the difference to `other` must be reported at once. Moving numbers can wait.
     pub fn differs_in_kind(&self, other: &Self) -> bool {
         let line = |o: &Self| o.line.is_some();
         (&self.store, self.sweeper, self.unschedulable > 0, &self.scaling, line(self))
@@ -47,51 +46,51 @@ impl Observation {
     }
 }
 
-/// How the store is.
+/// Health of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreHealth {
-    /// Not asked yet.
+    /// Not read yet.
     Unknown,
-    /// It answers; with settings that are unsafe for bookings, if any.
+    /// It answers.
     Reachable {
-        /// For a person.
+        /// Settings that can lose bookings, as sentences.
         warnings: Vec<String>,
     },
-    /// It does not.
+    /// It does not answer.
     Unreachable {
-        /// For a person.
+        /// The cause, as a sentence.
         why: String,
     },
 }
 
-/// How the sweeper is.
+/// Health of the sweepers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SweeperHealth {
-    /// None was due yet.
+    /// None has started yet.
     Unknown,
-    /// It sweeps when it is due.
+    /// The last one reported to the store.
     Running,
-    /// One has been due for [`SWEEP_PATIENCE`] and has not been heard of.
+    /// The last one has not reported to the store within [`SWEEP_LIMIT`].
     NotReporting,
 }
 
-/// How long a sweeper may take from being due to its first sign of life.
-pub const SWEEP_PATIENCE: Duration = Duration::from_secs(120);
+/// Time in which a sweeper reports to the store.
+pub const SWEEP_LIMIT: Duration = Duration::from_secs(120);
 
 /// The line, rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line {
-    /// Bookings in it.
+pub struct ObservedLine {
+    /// Bookings in the line.
     pub backlog: i64,
-    /// Bookings in workers' hands.
+    /// Tasks in progress.
     pub in_flight: i64,
     /// Reservations waiting for payment.
     pub holds: i64,
-    /// How long its front has waited; zero when it is empty.
+    /// How long the front has waited; zero for an empty line.
     pub oldest_wait: Duration,
 }
 
-impl Line {
+impl ObservedLine {
     /// Of a snapshot.
     pub fn of(snapshot: &Snapshot) -> Self {
         let waited = |(_, since): (_, Timestamp)| snapshot.now.since(since);
@@ -104,13 +103,13 @@ impl Line {
     }
 }
 
-/// Exact below 100; above, two significant digits.
+/// Exact below 100, two significant digits above.
 fn round(number: u64) -> i64 {
     let scale = 10_u64.pow(number.checked_ilog10().unwrap_or(0).saturating_sub(1));
     i64::try_from(number / scale * scale).unwrap_or(i64::MAX)
 }
 
-/// The steps of a wait, in seconds: coarse enough that a paused line seldom writes its status.
+/// The steps of a wait, in seconds. Coarse, so that a paused line seldom writes its status.
 const STEPS: [u64; 18] =
     [0, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18_000, 43_200, 86_400];
 

@@ -1,9 +1,10 @@
-//! The loop of one queue: reads, decides, scales, observes, once a second, until the queue is gone.
+//! The loop of one queue: reads, plans, scales and observes once a second, until the queue is
+//! deleted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bookingq_api::plan::{RedisSource, ScalingPlan};
+use bookingq_api::plan::ScalingPlan;
 use bookingq_api::status::LastScaling;
 use bookingq_core::Timestamp;
 use bookingq_core::autoscale::Situation;
@@ -12,167 +13,188 @@ use bookingq_store::{Snapshot, Store, StoreError};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::api::{Patch, PatchParams};
+use kube::core::DynamicObject;
+use kube::runtime::events::EventType;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
-use super::observation::{Line, Observation, SWEEP_PATIENCE, StoreHealth, SweeperHealth};
+use super::context::{DesiredState, LoopContext};
+use super::observation::{Observation, ObservedLine, SWEEP_LIMIT, StoreHealth, SweeperHealth};
 use super::scaling::{self, FIXED};
-use super::{Order, Shared};
+use crate::build::component::ObjectKind;
 use crate::build::names;
-use crate::cached_object::{CachedObject, Workers};
-use crate::caches::{Key, told};
-use crate::error::{CallError, call};
+use crate::cached_object::ObjectStatus;
+use crate::error::{ApiCallError, call};
+use crate::object_cache::ObjectName;
+use crate::queue::{QueueKey, log_name};
+use crate::target::QueueTarget;
 
-/// Between two readings.
+/// Time between two readings.
 const PERIOD: Duration = Duration::from_secs(1);
-/// A reading takes no longer than this.
+/// Deadline of a reading.
 const DEADLINE: Duration = Duration::from_millis(900);
-/// Between two tellings of numbers that merely move.
-const TELL: Duration = Duration::from_secs(10);
-/// How long our own write of the number is believed before the watch has shown it.
-const BELIEF: Duration = Duration::from_secs(5);
-/// Told in the Redis condition.
-const NOT_READY: &str =
-    "the queue's own Redis is not ready: see the StatefulSet's Pod, its events and its log";
-/// Who writes the number of workers.
+/// Time between two reports of moving numbers.
+const REPORT: Duration = Duration::from_secs(10);
+/// How long a written number of workers is trusted before the watch shows it.
+const TRUST: Duration = Duration::from_secs(5);
+/// Field manager of the number of workers.
 const SCALER: &str = "bookingq-autoscaler";
 
-/// Runs until the queue is gone.
+const NOT_READY: &str = "The managed Redis is not ready: see the Pod of its StatefulSet.";
+const UNREACHABLE: &str =
+    "Redis cannot be reached or does not answer in time; the operator's log has details.";
+const DATA_LOST: &str = "Redis has lost this queue's data, or the newest part of it. Clients that are no longer in \
+     line must enqueue again; reservations that the Booking Service holds for them must time out \
+     there.";
+
+/// Runs until the queue is deleted.
 pub(super) async fn run(
-    shared: Arc<Shared>,
-    key: Key,
-    mut orders: watch::Receiver<Order>,
+    context: Arc<LoopContext>,
+    key: QueueKey,
+    mut desired: watch::Receiver<DesiredState>,
     observed: watch::Sender<Observation>,
 ) {
-    let order = orders.borrow_and_update().clone();
-    let uid = order.target.owner.uid.clone();
-    let mut member = Member::new(shared, key, order, observed);
+    let state = desired.borrow_and_update().clone();
+    let uid = state.target.owner.uid.clone();
+    let mut queue_loop = QueueLoop::new(context, key, state, observed);
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let queue = member.shared.queues.get(&member.key);
+        let queue = queue_loop.context.queues.get(&queue_loop.key);
         if queue.and_then(|queue| queue.uid()).as_ref() != Some(&uid) {
             return;
         }
-        match orders.has_changed() {
-            Ok(true) => member.follow(orders.borrow_and_update().clone()),
+        match desired.has_changed() {
+            Ok(true) => queue_loop.update(desired.borrow_and_update().clone()),
             Ok(false) => {}
-            // The controller is gone.
+            // The controller has ended.
             Err(_) => return,
         }
-        // On the heap: a thousand loops that wait would hold a thousand of these futures.
-        Box::pin(member.tick()).await;
+        // Boxed: a thousand idle loops would each hold this large future.
+        Box::pin(queue_loop.tick()).await;
     }
 }
 
-struct Member {
-    shared: Arc<Shared>,
-    key: Key,
-    order: Order,
-    /// Opened when it is needed: a Redis of our own that is not ready is not even looked up.
-    store: Option<Result<Opening, StoreError>>,
+struct QueueLoop {
+    context: Arc<LoopContext>,
+    key: QueueKey,
+    desired: DesiredState,
+    /// Opened on demand: a managed Redis that is not ready is not even resolved.
+    store: Option<Result<OpenedStore, StoreError>>,
     driver: ScalingDriver,
-    /// Names the data that was read last, to notice that it is other data now.
+    /// Identifies the data of the last reading.
     epoch: String,
     seen: Observation,
     observed: watch::Sender<Observation>,
-    told: Instant,
+    reported: Instant,
     written: Option<(u32, Instant)>,
     sweeper_due: Option<Instant>,
 }
 
-/// A store, and what was found when it was opened since it last failed.
-struct Opening {
+/// A store, and the warnings of its last opening; `None` after an error.
+struct OpenedStore {
     store: Arc<dyn Store>,
     warnings: Option<Vec<String>>,
 }
 
-impl Member {
+impl OpenedStore {
+    async fn read(&mut self) -> Result<(Snapshot, Vec<String>), StoreError> {
+        let warnings = match &self.warnings {
+            Some(warnings) => warnings.clone(),
+            None => self.warnings.insert(self.store.open().await?.warnings).clone(),
+        };
+        Ok((self.store.snapshot().await?, warnings))
+    }
+}
+
+impl QueueLoop {
     fn new(
-        shared: Arc<Shared>,
-        key: Key,
-        order: Order,
+        context: Arc<LoopContext>,
+        key: QueueKey,
+        desired: DesiredState,
         observed: watch::Sender<Observation>,
     ) -> Self {
         let seen = observed.borrow().clone();
         Self {
             store: None,
-            shared,
+            context,
             key,
-            order,
+            desired,
             driver: ScalingDriver::new(),
             epoch: String::new(),
             seen,
             observed,
-            told: Instant::now(),
+            reported: Instant::now(),
             written: None,
             sweeper_due: None,
         }
     }
 
-    fn follow(&mut self, order: Order) {
-        if order.redis != self.order.redis {
+    fn update(&mut self, desired: DesiredState) {
+        if desired.redis != self.desired.redis {
             self.store = None;
             self.driver.reset_rates();
             self.epoch = String::new();
         }
-        self.order = order;
+        self.desired = desired;
     }
 
     async fn tick(&mut self) {
         let snapshot = self.read().await;
         let up = i64::from(snapshot.is_some());
-        self.shared.metrics.store_up.with_label_values(&self.labels()).set(up);
+        self.context.metrics.store_up.with_label_values(&self.labels()).set(up);
         if let Some(snapshot) = &snapshot {
-            self.seen.line = Some(Line::of(snapshot));
-            self.compare(snapshot).await;
-            self.admit(snapshot).await;
+            self.seen.line = Some(ObservedLine::of(snapshot));
+            self.detect_data_loss(snapshot).await;
+            self.set_admission(snapshot).await;
         }
-        if let Some(deployment) = self.deployment() {
-            let workers = deployment.facts();
-            self.look_at_pods(workers);
-            self.scale(workers, snapshot.as_ref()).await;
+        if let Some(workers) = self.workers() {
+            self.count_unschedulable(&workers);
+            self.scale(&workers, snapshot.as_ref()).await;
         }
-        self.judge_sweeper(snapshot.as_ref());
-        self.tell();
+        self.check_sweeper(snapshot.as_ref());
+        self.report();
     }
 
     fn labels(&self) -> [&str; 2] {
-        [&self.order.target.namespace, &self.order.target.name]
+        [&self.desired.target.namespace, &self.desired.target.name]
     }
 
-    fn deployment(&self) -> Option<Arc<CachedObject<Deployment>>> {
-        let target = &self.order.target;
-        let deployment = self.shared.caches.get(&target.namespace, &names::worker(&target.name));
-        deployment.filter(|found| found.belongs_to(&target.owner.uid))
+    async fn publish(&self, type_: EventType, reason: &str, action: &str, note: String) {
+        self.context.events.publish(type_, &self.desired.about, reason, action, note).await;
     }
 
-    /// Whether asking makes sense: a Redis of our own has to be ready, by its own probe. That of
-    /// somebody else may be there.
-    fn redis_is_there(&self) -> bool {
-        let target = &self.order.target;
-        if !matches!(target.plan.redis.source, RedisSource::Managed(_)) {
+    /// Status of the workers' Deployment, if it is the queue's.
+    fn workers(&self) -> Option<ObjectStatus> {
+        let QueueTarget { name, namespace, owner, .. } = &*self.desired.target;
+        let name = ObjectName::new(ObjectKind::of::<Deployment>(), namespace, &names::worker(name));
+        let found = self.context.objects.get(&name)?;
+        found.belongs_to(&owner.uid).then(|| found.status.as_deref().cloned())?
+    }
+
+    /// Whether to connect: only if the Pod of a managed Redis is ready.
+    fn redis_may_answer(&self) -> bool {
+        let QueueTarget { name, namespace, .. } = &*self.desired.target;
+        if self.desired.target.managed_redis().is_none() {
             return true;
         }
-        let set =
-            self.shared.caches.get::<StatefulSet>(&target.namespace, &names::redis(&target.name));
-        set.is_some_and(|set| *set.facts() > 0)
+        let redis = self.context.objects.status::<StatefulSet>(namespace, &names::redis(name));
+        redis.is_some_and(|redis| redis.ready > 0)
     }
 
-    /// The queue as a whole, or why it could not be read.
     async fn read(&mut self) -> Option<Snapshot> {
-        if !self.redis_is_there() {
-            // One that comes back has another address, and may have other settings.
+        if !self.redis_may_answer() {
+            // It comes back with another address, and maybe with other settings.
             self.store = None;
             self.seen.store = StoreHealth::Unreachable { why: NOT_READY.to_owned() };
             return None;
         }
-        let answer = match self.store.get_or_insert_with(|| connect(&self.order)) {
-            Ok(opening) => match tokio::time::timeout(DEADLINE, opening.read()).await {
+        let answer = match self.store.get_or_insert_with(|| connect(&self.desired)) {
+            Ok(opened) => match tokio::time::timeout(DEADLINE, opened.read()).await {
                 Ok(answer) => answer,
                 Err(_) => Err(StoreError::Timeout(DEADLINE)),
             },
@@ -184,83 +206,69 @@ impl Member {
                 Some(snapshot)
             }
             Err(error) => {
-                if let Some(Ok(opening)) = &mut self.store {
-                    opening.warnings = None;
+                if let Some(Ok(opened)) = &mut self.store {
+                    opened.warnings = None;
                 }
-                self.seen.store = StoreHealth::Unreachable { why: reason(&error) };
+                self.seen.store = StoreHealth::Unreachable { why: cause(&error) };
                 None
             }
         }
     }
 
-    /// Tells a person when the queue's data is not what it was: nothing in the cluster has changed,
-    /// and everybody's place is gone.
-    async fn compare(&mut self, snapshot: &Snapshot) {
+    /// Publishes an event when the data in Redis is not what it was: nothing else in the cluster
+    /// shows it.
+    async fn detect_data_loss(&mut self, snapshot: &Snapshot) {
         if snapshot.set_back || (!self.epoch.is_empty() && snapshot.epoch != self.epoch) {
-            let note = "Redis has lost this queue's data, all of it or what was newest: who was in line and is not any more must ask \
-                        for a place again, and what the Booking Service still holds for them must time out there";
-            self.shared
-                .events
-                .warning(&self.order.about, "DataLost", "ReadQueue", note.to_owned())
-                .await;
+            let note = DATA_LOST.to_owned();
+            self.publish(EventType::Warning, "DataLost", "ReadQueue", note).await;
         }
         self.epoch.clone_from(&snapshot.epoch);
-        if let (true, Some(Ok(opening))) =
+        if let (true, Some(Ok(opened))) =
             (self.epoch.is_empty() || snapshot.set_back, &mut self.store)
         {
-            // Marks it as new data, should no worker be there to do so; under which name, the next
-            // reading tells.
-            opening.warnings = None;
+            // Opening the store again gives the data a new epoch, even where no worker runs.
+            opened.warnings = None;
             self.epoch.clear();
         }
     }
 
-    /// Opens, pauses or closes the queue if the store has it otherwise.
-    async fn admit(&self, snapshot: &Snapshot) {
-        let wanted = self.order.target.plan.admission;
-        let Some(Ok(opening)) = &self.store else { return };
+    /// Writes the admission of the spec to the store.
+    async fn set_admission(&self, snapshot: &Snapshot) {
+        let wanted = self.desired.target.plan.admission;
+        let Some(Ok(opened)) = &self.store else { return };
         if snapshot.admission == wanted {
             return;
         }
-        match tokio::time::timeout(DEADLINE, opening.store.set_admission(wanted)).await {
+        let queue = log_name(&self.key);
+        match tokio::time::timeout(DEADLINE, opened.store.set_admission(wanted)).await {
             Ok(Ok(())) => {
-                let note = format!(
-                    "the queue was {} and is {} now",
-                    snapshot.admission.as_str(),
-                    wanted.as_str()
-                );
-                let action = format!("Set{}", wanted.as_str());
-                self.shared
-                    .events
-                    .normal(&self.order.about, "AdmissionChanged", &action, note)
-                    .await;
+                let (before, now) = (snapshot.admission.as_str(), wanted.as_str());
+                let note = format!("the queue was {before} and is {now} now");
+                let action = format!("Set{now}");
+                self.publish(EventType::Normal, "AdmissionChanged", &action, note).await;
             }
-            Ok(Err(error)) => {
-                warn!(queue = told(&self.key), %error, "admission was not written; trying again");
-            }
-            Err(_) => {
-                warn!(queue = told(&self.key), "admission was not written in time; trying again");
-            }
+            Ok(Err(error)) => warn!(queue, %error, "admission was not written; retrying"),
+            Err(_) => warn!(queue, "admission was not written in time; retrying"),
         }
     }
 
-    /// Counts the workers that cannot be scheduled, while not all are ready.
-    fn look_at_pods(&mut self, workers: &Workers) {
-        let target = &self.order.target;
-        self.seen.unschedulable = if workers.ready >= workers.wanted {
+    /// Counts the workers that cannot be scheduled, unless all are ready.
+    fn count_unschedulable(&mut self, workers: &ObjectStatus) {
+        let QueueTarget { name, namespace, .. } = &*self.desired.target;
+        self.seen.unschedulable = if workers.ready >= workers.desired {
             0
         } else {
-            self.shared.caches.unschedulable(&target.namespace, &target.name) as u32
+            self.context.pods.unschedulable(namespace, name) as u32
         };
     }
 
-    async fn scale(&mut self, workers: &Workers, snapshot: Option<&Snapshot>) {
+    async fn scale(&mut self, workers: &ObjectStatus, snapshot: Option<&Snapshot>) {
         let current = self.current(workers);
         // The spec decides: the store may still say Open for a moment after the spec says Paused.
-        let admission = self.order.target.plan.admission;
+        let admission = self.desired.target.plan.admission;
         let measurement = snapshot.map(|now| Measurement { admission, ..now.into() });
         let situation = self.driver.observe(measurement, current, self.seen.unschedulable);
-        let change = match &self.order.target.plan.scaling {
+        let change = match &self.desired.target.plan.scaling {
             ScalingPlan::Fixed(replicas) => self.fixed(*replicas, &situation),
             ScalingPlan::Automatic(policy) => {
                 scaling::change(&self.driver.decide(policy, situation))
@@ -270,14 +278,14 @@ impl Member {
             self.write(change).await;
         }
         let wanted = i64::from(self.written.map_or(current, |(number, _)| number));
-        self.shared.metrics.workers_wanted.with_label_values(&self.labels()).set(wanted);
+        self.context.metrics.workers_wanted.with_label_values(&self.labels()).set(wanted);
     }
 
-    /// The number asked for at present: what the watch shows, or what we have written a moment ago.
-    fn current(&mut self, workers: &Workers) -> u32 {
-        let shown = u32::try_from(workers.wanted).unwrap_or(1);
+    /// The current number of workers: what the watch shows, or what was written a moment ago.
+    fn current(&mut self, workers: &ObjectStatus) -> u32 {
+        let shown = u32::try_from(workers.desired).unwrap_or(1);
         match self.written {
-            Some((number, at)) if number != shown && at.elapsed() < BELIEF => number,
+            Some((number, at)) if number != shown && at.elapsed() < TRUST => number,
             _ => {
                 self.written = None;
                 shown
@@ -285,8 +293,8 @@ impl Member {
         }
     }
 
-    /// A fixed number is set once. Whoever changes the Deployment after that, a person or another
-    /// autoscaler, is right.
+    /// A fixed number is written once. A later change of the Deployment, by a person or another
+    /// autoscaler, is left alone.
     fn fixed(&mut self, wanted: u32, situation: &Situation) -> Option<LastScaling> {
         let set = |last: &LastScaling| last.reason == FIXED && last.to == wanted as i32;
         if self.seen.scaling.as_ref().is_some_and(set) {
@@ -294,7 +302,7 @@ impl Member {
         }
         let change = scaling::fixed(wanted, situation);
         if situation.current == wanted {
-            // Nothing to write; remembered, so that it is not set later either.
+            // Recorded, so that it is not written later either.
             self.seen.scaling = Some(change);
             return None;
         }
@@ -302,99 +310,76 @@ impl Member {
     }
 
     async fn write(&mut self, change: LastScaling) {
-        match self.patch(&change).await {
-            Ok(()) => {
-                let note = scaling::sentence(&change);
-                info!(
-                    queue = told(&self.key),
-                    from = change.from,
-                    to = change.to,
-                    reason = change.reason,
-                    "scaled"
-                );
-                let direction = if change.to > change.from { "up" } else { "down" };
-                self.shared.metrics.scalings.with_label_values(&[direction]).inc();
-                let action = format!("Scale{}To{}", change.from, change.to);
-                self.written = Some((change.to as u32, Instant::now()));
-                self.seen.scaling = Some(change);
-                self.tell();
-                self.shared.events.normal(&self.order.about, "Scaled", &action, note).await;
-            }
-            Err(error) => {
-                warn!(queue = told(&self.key), %error, "the number of workers was not written; trying again");
-            }
+        let queue = log_name(&self.key);
+        if let Err(error) = self.patch(&change).await {
+            warn!(queue, %error, "the number of workers was not written; retrying");
+            return;
         }
+        let LastScaling { from, to, .. } = change;
+        info!(queue, from, to, reason = change.reason, "scaled");
+        let direction = if to > from { "up" } else { "down" };
+        self.context.metrics.scalings.with_label_values(&[direction]).inc();
+        let (action, note) = (format!("Scale{from}To{to}"), scaling::sentence(&change));
+        self.written = Some((to as u32, Instant::now()));
+        self.seen.scaling = Some(change);
+        self.report();
+        self.publish(EventType::Normal, "Scaled", &action, note).await;
     }
 
-    async fn patch(&self, change: &LastScaling) -> Result<(), CallError> {
-        let target = &self.order.target;
-        let deployments: Api<Deployment> =
-            Api::namespaced(self.shared.client.clone(), &target.namespace);
+    async fn patch(&self, change: &LastScaling) -> Result<(), ApiCallError> {
+        let target = &self.desired.target;
+        let deployments: Api<DynamicObject> = Api::namespaced_with(
+            self.context.client.clone(),
+            &target.namespace,
+            &ObjectKind::of::<Deployment>().resource(),
+        );
         let parameters =
             PatchParams { field_manager: Some(SCALER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(json!({ "spec": { "replicas": change.to } }));
         let name = names::worker(&target.name);
-        call("scale the workers", deployments.patch_scale(&name, &parameters, &patch))
-            .await
-            .map(drop)
+        let written = deployments.patch_scale(&name, &parameters, &patch);
+        call("scale the workers", written).await.map(drop)
     }
 
-    /// A sweeper is silent if one has been started long enough ago and the store has not heard from
-    /// it since.
-    fn judge_sweeper(&mut self, snapshot: Option<&Snapshot>) {
-        let target = &self.order.target;
+    /// Compares the last start of a sweeper with its last report to the store.
+    fn check_sweeper(&mut self, snapshot: Option<&Snapshot>) {
+        let QueueTarget { name, namespace, .. } = &*self.desired.target;
         let Some(snapshot) = snapshot else { return };
-        let job =
-            self.shared.caches.get::<CronJob>(&target.namespace, &names::sweeper(&target.name));
-        let Some(started) = job.as_ref().and_then(|job| job.facts().as_ref()) else {
+        let job = self.context.objects.status::<CronJob>(namespace, &names::sweeper(name));
+        let Some(started) = job.and_then(|job| job.last_schedule) else {
             self.seen.sweeper = SweeperHealth::Unknown;
             return;
         };
         let started = Timestamp(u64::try_from(started.0.as_millisecond()).unwrap_or(0));
-        if snapshot.swept_at.is_some_and(|beat| beat >= started) {
+        if snapshot.swept_at.is_some_and(|swept| swept >= started) {
             self.sweeper_due = None;
             self.seen.sweeper = SweeperHealth::Running;
-        } else if self.sweeper_due.get_or_insert_with(Instant::now).elapsed() > SWEEP_PATIENCE {
+        } else if self.sweeper_due.get_or_insert_with(Instant::now).elapsed() > SWEEP_LIMIT {
             self.seen.sweeper = SweeperHealth::NotReporting;
         }
     }
 
-    /// Tells what is seen, if it is worth it, and wakes the reconciler.
-    fn tell(&mut self) {
+    /// Passes a changed observation to the reconciler.
+    fn report(&mut self) {
         let differs = *self.observed.borrow() != self.seen;
         let urgent = self.seen.differs_in_kind(&self.observed.borrow());
-        if !differs || !(urgent || self.told.elapsed() >= TELL) {
+        if !differs || !(urgent || self.reported.elapsed() >= REPORT) {
             return;
         }
-        // A full queue of wakes means that the reconciler is busy; the next tick tries again.
-        if self.shared.wake.try_send(self.key.clone()).is_ok() {
+        // The channel is full while the reconciler is busy; the next tick tries again.
+        if self.context.wake.try_send(self.key.clone()).is_ok() {
             self.observed.send_replace(self.seen.clone());
-            self.told = Instant::now();
+            self.reported = Instant::now();
         }
     }
 }
 
-impl Opening {
-    async fn read(&mut self) -> Result<(Snapshot, Vec<String>), StoreError> {
-        let warnings = match &self.warnings {
-            Some(warnings) => warnings.clone(),
-            None => self.warnings.insert(self.store.open().await?.warnings).clone(),
-        };
-        Ok((self.store.snapshot().await?, warnings))
-    }
+/// The error for the status. A store that is down fails with another text each second (connecting,
+/// resolving, timed out), and each would write the status.
+fn cause(error: &StoreError) -> String {
+    if error.is_transient() { UNREACHABLE.to_owned() } else { error.to_string() }
 }
 
-/// For the status. The same store fails with another text each second (connecting, looking up,
-/// timed out); a status that repeated them would be written each second. The log has the details.
-fn reason(error: &StoreError) -> String {
-    if error.is_transient() {
-        "Redis cannot be reached or does not answer in time; the operator's log says more"
-            .to_owned()
-    } else {
-        error.to_string()
-    }
-}
-
-fn connect(order: &Order) -> Result<Opening, StoreError> {
-    Ok(Opening { store: bookingq_store::open(order.redis.clone())?, warnings: None })
+fn connect(desired: &DesiredState) -> Result<OpenedStore, StoreError> {
+    Ok(OpenedStore { store: bookingq_store::open(desired.redis.clone())?, warnings: None })
 }

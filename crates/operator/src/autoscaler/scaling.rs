@@ -1,17 +1,16 @@
-//! Between the planner and the status: readings in whole numbers, so that what the status says
-//! replays to the same answer.
+//! Scaling decisions for the status, in whole numbers, so that they replay to the same result.
 
 use bookingq_api::status::LastScaling;
 use bookingq_core::autoscale::{Decision, Reason, Situation};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// A decision that changes the number of workers, for the status.
+/// The decision, if it changes the number of workers.
 pub fn change(decision: &Decision) -> Option<LastScaling> {
     (decision.replicas != decision.situation.current).then(|| decided(decision))
 }
 
-/// A decision of the planner, for the status.
+/// A decision of the planner.
 pub fn decided(decision: &Decision) -> LastScaling {
     let reason = match decision.reason {
         Reason::Demand => "Demand",
@@ -22,10 +21,10 @@ pub fn decided(decision: &Decision) -> LastScaling {
     record(reason, decision.replicas, decision.wanted, &decision.situation)
 }
 
-/// The word of a fixed number.
+/// The reason of a fixed number.
 pub const FIXED: &str = "Fixed";
 
-/// A fixed number that was asked for.
+/// A fixed number from the spec.
 pub fn fixed(replicas: u32, situation: &Situation) -> LastScaling {
     record(FIXED, replicas, replicas, situation)
 }
@@ -49,65 +48,22 @@ fn record(reason: &str, to: u32, wanted: u32, situation: &Situation) -> LastScal
     }
 }
 
-/// In words, for an event.
+/// A sentence for an event.
 pub fn sentence(scaling: &LastScaling) -> String {
     let LastScaling { from, to, backlog, arrivals_per_minute, in_flight, .. } = scaling;
     let change = format!("workers {from} -> {to}");
     match scaling.reason.as_str() {
-        FIXED => format!("{change}: spec.replicas asks for {to}"),
-        "NoReading" => format!("{change}: to stay within min and max; the store could not be read"),
+        FIXED => format!("{change}: spec.replicas is {to}"),
+        "NoReading" => format!("{change}: to stay within min and max; the store cannot be read"),
         _ => format!(
-            "{change}: {backlog} in the line, {arrivals_per_minute} joining each minute, {in_flight} in flight"
+            "{change}: {backlog} in line, {arrivals_per_minute} joining per minute, {in_flight} in \
+             flight"
         ),
     }
 }
 
-/// Now, in the whole seconds of a status.
+/// The current time in whole seconds, as a status holds it.
 pub fn now() -> Time {
     let now = Timestamp::now();
     Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
-    use bookingq_core::autoscale::{Planner, Policy, Reading};
-    use bookingq_core::{Admission, Timestamp as StoreTime};
-
-    use super::*;
-
-    #[test]
-    fn the_status_replays_to_the_same_decision() {
-        let policy = Policy { max: 100, ..Policy::default() };
-        for (backlog, joined, micros) in [(0, 33, 1), (12_345, 1, 250_999), (7, 9_999, 30)] {
-            let mut driver = ScalingDriver::new();
-            let measured = |second: u64, enqueued, dispatched, busy_us| Measurement {
-                at: StoreTime(second * 1000),
-                admission: Admission::Open,
-                backlog,
-                in_flight: 3,
-                enqueued,
-                dispatched,
-                busy_us,
-            };
-            driver.observe(Some(measured(1, 0, 0, 0)), 1, 0);
-            let situation = driver.observe(Some(measured(2, joined, 3, 3 * micros + 1)), 1, 0);
-            let status = decided(&Planner::new().decide(&policy, situation));
-            let replayed = Reading {
-                at: situation.now,
-                backlog: status.backlog as u64,
-                arrivals: status.arrivals_per_minute as f64 / 60.0,
-                service_time: status
-                    .service_time_microseconds
-                    .map(|us| Duration::from_micros(us as u64)),
-                in_flight: status.in_flight as u64,
-            };
-            assert_eq!(Some(replayed), situation.reading);
-            let again =
-                Situation { reading: Some(replayed), current: status.from as u32, ..situation };
-            assert_eq!(decided(&Planner::new().decide(&policy, again)).to, status.to);
-        }
-    }
 }

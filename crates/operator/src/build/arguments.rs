@@ -1,4 +1,4 @@
-//! The command lines of the containers: the arguments of the plan, with the ports and files of a Pod.
+//! The arguments of the containers: those of the plan, with the ports and files of a Pod.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,13 +10,13 @@ use bookingq_api::plan::ServicePlan;
 
 use super::{names, volumes};
 use crate::secrets::Secrets;
-use crate::target::Target;
+use crate::target::QueueTarget;
 
-/// Time for which one sweeper runs; the next one starts when it ends.
+/// Duration of one sweeper, after which the next one starts.
 pub const SWEEP_FOR: Duration = Duration::from_secs(60);
 
 /// The arguments of a worker.
-pub fn worker(target: &Target, secrets: &Secrets) -> Vec<String> {
+pub fn worker(target: &QueueTarget, secrets: &Secrets) -> Vec<String> {
     let plan = &target.plan;
     let mut args = WorkerArgs::of(plan, any_address(names::GRPC_PORT));
     args.admin_listen = Some(any_address(names::ADMIN_PORT));
@@ -27,7 +27,7 @@ pub fn worker(target: &Target, secrets: &Secrets) -> Vec<String> {
 }
 
 /// The arguments of a sweeper.
-pub fn sweeper(target: &Target, secrets: &Secrets) -> Vec<String> {
+pub fn sweeper(target: &QueueTarget, secrets: &Secrets) -> Vec<String> {
     let mut args = SweepArgs::of(&target.plan, SWEEP_FOR);
     args.booking_call = with_files(Role::Booking, Some(&target.plan.booking), secrets).into();
     args.to_args()
@@ -37,7 +37,7 @@ fn any_address(port: i32) -> SocketAddr {
     SocketAddr::from(([0, 0, 0, 0], port as u16))
 }
 
-/// How a service is called, with the mounted files that its Secret has.
+/// The arguments for a service, with the mounted files that its Secret contains.
 fn with_files(role: Role, service: Option<&ServicePlan>, secrets: &Secrets) -> ServiceArgs {
     let Some(service) = service else { return ServiceArgs::default() };
     let args = ServiceArgs::of(service);

@@ -1,5 +1,5 @@
-//! The sweeper's CronJob: each minute a Pod that sweeps for a minute, so that a release lags its
-//! deadline by about a second.
+//! The CronJob of the sweepers: each minute a Pod that sweeps for a minute, so that a hold is
+//! released about a second after its deadline.
 
 use std::time::Duration;
 
@@ -9,28 +9,23 @@ use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::inputs::BuildInputs;
 use super::names::{self, Part};
 use super::{arguments, overlay, pod, volumes};
-use crate::environment::OperatorEnvironment;
-use crate::secrets::Secrets;
-use crate::target::Target;
+use crate::target::QueueTarget;
 
-/// A start that is later than this is left out. Without a limit, a CronJob that has missed more
-/// than 100 starts never starts again (kubernetes issue 42649).
+/// A later start is skipped. Without a limit, a CronJob that missed more than 100 starts never
+/// starts again (kubernetes issue 42649).
 const STARTING_DEADLINE_SECONDS: i64 = 60;
-/// Time for a sweeper to start and to finish what it has in hand; a Pod that hangs longer is ended.
+/// Time for a sweeper to start and to finish its last calls before its Pod is killed.
 const MARGIN: Duration = Duration::from_secs(60);
 
 /// The CronJob; `None` while sweeping is suspended.
 ///
 /// # Errors
-/// [`Problems`] if what `spec.worker.podTemplate` says for all Pods, laid over what is built, makes
-/// no Pod template.
-pub fn build(
-    target: &Target,
-    secrets: &Secrets,
-    environment: &OperatorEnvironment,
-) -> Result<Option<CronJob>, Problems> {
+/// [`Problems`] if `spec.worker.podTemplate` makes the Pod template invalid.
+pub fn build(inputs: &BuildInputs<'_>) -> Result<Option<CronJob>, Problems> {
+    let target = inputs.target;
     let Some(schedule) = target.plan.sweep.clone() else { return Ok(None) };
     let spec = CronJobSpec {
         schedule,
@@ -40,45 +35,43 @@ pub fn build(
         failed_jobs_history_limit: Some(2),
         job_template: JobTemplateSpec {
             metadata: Some(labelled(target)),
-            spec: Some(job(target, secrets, environment)?),
+            spec: Some(job(inputs)?),
         },
         ..CronJobSpec::default()
     };
     Ok(Some(CronJob {
-        metadata: names::metadata(target, names::sweeper(&target.name), Part::Sweeper),
+        metadata: target.metadata(names::sweeper(&target.name), Part::Sweeper),
         spec: Some(spec),
         ..CronJob::default()
     }))
 }
 
-fn labelled(target: &Target) -> ObjectMeta {
+fn labelled(target: &QueueTarget) -> ObjectMeta {
     ObjectMeta { labels: Some(names::labels(&target.name, Part::Sweeper)), ..ObjectMeta::default() }
 }
 
-fn job(
-    target: &Target,
-    secrets: &Secrets,
-    environment: &OperatorEnvironment,
-) -> Result<JobSpec, Problems> {
-    let template = PodTemplateSpec {
-        metadata: Some(labelled(target)),
-        spec: Some(pod_spec(target, secrets, environment)),
-    };
+fn job(inputs: &BuildInputs<'_>) -> Result<JobSpec, Problems> {
+    let target = inputs.target;
+    let template =
+        PodTemplateSpec { metadata: Some(labelled(target)), spec: Some(pod_spec(inputs)) };
     Ok(JobSpec {
         active_deadline_seconds: Some((arguments::SWEEP_FOR + MARGIN).as_secs() as i64),
-        // The next minute brings the next one.
+        // The next sweeper starts within a minute.
         backoff_limit: Some(0),
         template: overlay::over_sweepers(template, target)?,
         ..JobSpec::default()
     })
 }
 
-fn pod_spec(target: &Target, secrets: &Secrets, environment: &OperatorEnvironment) -> PodSpec {
+fn pod_spec(inputs: &BuildInputs<'_>) -> PodSpec {
+    let target = inputs.target;
     let (volumes, mounts) = volumes::build(target, |role| role == Role::Booking);
     let container = Container {
         name: "sweeper".to_owned(),
-        image: Some(target.plan.worker.image.clone().unwrap_or_else(|| environment.image.clone())),
-        args: Some(arguments::sweeper(target, secrets)),
+        image: Some(
+            target.plan.worker.image.clone().unwrap_or_else(|| inputs.environment.image.clone()),
+        ),
+        args: Some(arguments::sweeper(target, inputs.secrets)),
         env: Some(volumes::environment(target)),
         resources: Some(pod::resources(None, "10m", "32Mi")),
         security_context: Some(pod::container_security()),

@@ -1,5 +1,4 @@
-//! The Deployment of the workers. It never says `spec.replicas`: that field belongs to whoever
-//! scales.
+//! The Deployment of the workers. It leaves out `spec.replicas`, which belongs to the autoscaler.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,28 +13,28 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::inputs::BuildInputs;
 use super::names::{self, Part};
 use super::{arguments, overlay, pod, volumes};
-use crate::environment::OperatorEnvironment;
 use crate::secrets::Secrets;
-use crate::target::Target;
+use crate::target::QueueTarget;
 
-/// Time the kubelet gives a worker beyond its own grace, so that it is the worker that decides when
-/// it is done.
+/// Time between the end of a worker's own grace and SIGKILL.
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// The Deployment.
 ///
 /// # Errors
-/// [`Problems`] if `spec.worker.podTemplate`, laid over what is built, makes no Pod template.
-pub fn build(
-    target: &Target,
-    secrets: &Secrets,
-    environment: &OperatorEnvironment,
-) -> Result<Deployment, Problems> {
+/// [`Problems`] if `spec.worker.podTemplate` makes the Pod template invalid.
+pub fn build(inputs: &BuildInputs<'_>) -> Result<Deployment, Problems> {
+    let target = inputs.target;
+    let template = PodTemplateSpec {
+        metadata: Some(template_metadata(target, inputs.secrets, Part::Worker)),
+        spec: Some(pod_spec(inputs)),
+    };
     let spec = DeploymentSpec {
         selector: names::selector(&target.name, Part::Worker),
-        template: template(target, secrets, environment)?,
+        template: overlay::over_workers(template, target)?,
         strategy: Some(DeploymentStrategy {
             type_: Some("RollingUpdate".to_owned()),
             rolling_update: Some(RollingUpdateDeployment {
@@ -48,26 +47,14 @@ pub fn build(
         ..DeploymentSpec::default()
     };
     Ok(Deployment {
-        metadata: names::metadata(target, names::worker(&target.name), Part::Worker),
+        metadata: target.metadata(names::worker(&target.name), Part::Worker),
         spec: Some(spec),
         ..Deployment::default()
     })
 }
 
-fn template(
-    target: &Target,
-    secrets: &Secrets,
-    environment: &OperatorEnvironment,
-) -> Result<PodTemplateSpec, Problems> {
-    let built = PodTemplateSpec {
-        metadata: Some(template_metadata(target, secrets, Part::Worker)),
-        spec: Some(pod_spec(target, secrets, environment)),
-    };
-    overlay::over_workers(built, target)
-}
-
-/// Labels, and the Secrets' versions: a changed Secret makes new Pods.
-pub(super) fn template_metadata(target: &Target, secrets: &Secrets, part: Part) -> ObjectMeta {
+/// Labels, and the versions of the Secrets: a changed Secret restarts the Pods.
+pub(super) fn template_metadata(target: &QueueTarget, secrets: &Secrets, part: Part) -> ObjectMeta {
     let fingerprint = secrets.fingerprint();
     let annotations = (!fingerprint.is_empty())
         .then(|| BTreeMap::from([(names::SECRETS.to_owned(), fingerprint)]));
@@ -78,16 +65,17 @@ pub(super) fn template_metadata(target: &Target, secrets: &Secrets, part: Part) 
     }
 }
 
-fn pod_spec(target: &Target, secrets: &Secrets, environment: &OperatorEnvironment) -> PodSpec {
+fn pod_spec(inputs: &BuildInputs<'_>) -> PodSpec {
+    let target = inputs.target;
     let worker = &target.plan.worker;
     let (volumes, mounts) = volumes::build(target, |_| true);
     let container = Container {
         name: "worker".to_owned(),
-        image: Some(worker.image.clone().unwrap_or_else(|| environment.image.clone())),
-        args: Some(arguments::worker(target, secrets)),
+        image: Some(worker.image.clone().unwrap_or_else(|| inputs.environment.image.clone())),
+        args: Some(arguments::worker(target, inputs.secrets)),
         env: Some(volumes::environment(target)),
         ports: Some(vec![port("grpc", names::GRPC_PORT), port("admin", names::ADMIN_PORT)]),
-        // A worker that cannot reach Redis is alive and waits; killing it would help nobody.
+        // A worker that cannot reach Redis is alive and retries: a restart would not help.
         liveness_probe: Some(pod::http_probe("/healthz", 10, 3)),
         readiness_probe: Some(pod::http_probe("/readyz", 2, 2)),
         resources: Some(pod::resources(worker.resources.as_ref(), "100m", "64Mi")),
@@ -108,8 +96,8 @@ fn pod_spec(target: &Target, secrets: &Secrets, environment: &OperatorEnvironmen
     }
 }
 
-/// Workers on different nodes where that is possible.
-fn spread(target: &Target) -> TopologySpreadConstraint {
+/// Prefers different nodes for the workers.
+fn spread(target: &QueueTarget) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
         label_selector: Some(names::selector(&target.name, Part::Worker)),
         max_skew: 1,

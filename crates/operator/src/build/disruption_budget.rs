@@ -1,15 +1,15 @@
-//! The PodDisruptionBudget: a node drain takes one worker at a time. (It does not cover scaling
-//! down; draining does.)
+//! The PodDisruptionBudget: a node drain evicts one worker at a time. (It does not apply to scaling
+//! down.)
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::names::{self, Part};
-use crate::target::Target;
+use crate::target::QueueTarget;
 
-/// At most one worker less. With a minimum instead, a queue of one worker would block every node
-/// drain.
-pub fn build(target: &Target) -> PodDisruptionBudget {
+/// Limits the unavailable workers: a minimum of available ones would let a queue with one worker
+/// block every node drain.
+pub fn build(target: &QueueTarget) -> PodDisruptionBudget {
     let spec = PodDisruptionBudgetSpec {
         max_unavailable: Some(IntOrString::Int(1)),
         selector: Some(names::selector(&target.name, Part::Worker)),
@@ -17,7 +17,7 @@ pub fn build(target: &Target) -> PodDisruptionBudget {
         ..PodDisruptionBudgetSpec::default()
     };
     PodDisruptionBudget {
-        metadata: names::metadata(target, names::worker(&target.name), Part::Worker),
+        metadata: target.metadata(names::worker(&target.name), Part::Worker),
         spec: Some(spec),
         ..PodDisruptionBudget::default()
     }

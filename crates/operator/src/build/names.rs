@@ -1,18 +1,16 @@
-//! Every name, label and annotation of the objects of a queue, in one place.
+//! The names, labels and annotations of the objects of a queue.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::target::Target;
-
-/// Who writes: the field manager of every apply, and `app.kubernetes.io/managed-by`.
+/// The field manager, and the label `app.kubernetes.io/managed-by`.
 pub const MANAGER: &str = "bookingq-operator";
-/// Finds everything that the operator made.
+/// Selects the objects of the operator.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by=bookingq-operator";
-/// On Pod templates: the Secrets they were made with.
+/// Annotation of Pod templates: the versions of their Secrets.
 pub const SECRETS: &str = "bookingqueue.dev/secrets";
-/// On every object: a digest of what was applied, so that a field we no longer want is noticed.
+/// Annotation of every object: a digest of the last apply, to detect drift.
 pub const APPLIED: &str = "bookingqueue.dev/applied";
 /// Key of the password in the Secret of a managed Redis.
 pub const PASSWORD_KEY: &str = "password";
@@ -24,10 +22,10 @@ pub const ADMIN_PORT: i32 = 9090;
 /// Port of a managed Redis.
 pub const REDIS_PORT: i32 = 6379;
 
-/// Which part of a queue an object belongs to.
+/// The part of a queue that an object belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// The workers, and the door to them.
+    /// The workers and their Services.
     Worker,
     /// The sweepers.
     Sweeper,
@@ -51,12 +49,7 @@ pub fn worker(queue: &str) -> String {
     format!("{queue}-worker")
 }
 
-/// The Service that clients come in by.
-pub fn door(queue: &str) -> String {
-    queue.to_owned()
-}
-
-/// The headless Service, for clients that choose a worker themselves.
+/// The headless Service, for clients that balance their requests over the workers.
 pub fn headless(queue: &str) -> String {
     format!("{queue}-workers")
 }
@@ -71,13 +64,14 @@ pub fn redis(queue: &str) -> String {
     format!("{queue}-redis")
 }
 
-/// All of them.
-pub fn all(queue: &str) -> [String; 5] {
-    [worker(queue), door(queue), headless(queue), sweeper(queue), redis(queue)]
+/// Whether an object of this name may be the queue's: every name is that of the queue, or extends
+/// it after a hyphen. Another queue may have such a name too, so compare owners as well.
+pub fn is_of(object: &str, queue: &str) -> bool {
+    object.strip_prefix(queue).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
-/// The labels that select the Pods of one part of a queue. Never changed: a Deployment's selector
-/// cannot be.
+/// The labels that select the Pods of one part of a queue. They must never change, because the
+/// selector of a Deployment is immutable.
 pub fn selector_labels(queue: &str, part: Part) -> BTreeMap<String, String> {
     let labels = [
         ("app.kubernetes.io/component", part.as_str()),
@@ -99,19 +93,8 @@ pub fn selector(queue: &str, part: Part) -> LabelSelector {
     LabelSelector { match_labels: Some(selector_labels(queue, part)), ..LabelSelector::default() }
 }
 
-/// The same as text, as `kubectl -l` and the scale subresource take it.
+/// The selector as text, for `kubectl -l` and the scale subresource.
 pub fn selector_text(queue: &str, part: Part) -> String {
     let labels = selector_labels(queue, part);
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
-}
-
-/// Metadata of an object of the queue.
-pub fn metadata(target: &Target, name: String, part: Part) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(name),
-        namespace: Some(target.namespace.clone()),
-        labels: Some(labels(&target.name, part)),
-        owner_references: Some(vec![target.owner.clone()]),
-        ..ObjectMeta::default()
-    }
 }

@@ -1,4 +1,4 @@
-//! The NetworkPolicies: who may reach the workers, and who the Redis.
+//! The NetworkPolicies of the workers and of a managed Redis.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::inputs::BuildInputs;
 use super::names::{self, Part};
-use crate::environment::OperatorEnvironment;
-use crate::target::Target;
+use crate::target::QueueTarget;
 
-/// Anybody may speak gRPC to the workers and read their metrics; nothing else of them can be
-/// reached. What they may reach is not limited: only the user knows where the services are.
-pub fn workers(target: &Target) -> NetworkPolicy {
+/// Allows connections to the gRPC and admin ports from everywhere. Egress is not limited: the
+/// operator does not know the addresses of the services.
+pub fn workers(target: &QueueTarget) -> NetworkPolicy {
     let rule = NetworkPolicyIngressRule {
         ports: Some(vec![port(names::GRPC_PORT), port(names::ADMIN_PORT)]),
         ..NetworkPolicyIngressRule::default()
@@ -29,9 +29,11 @@ pub fn workers(target: &Target) -> NetworkPolicy {
     policy(target, names::worker(&target.name), Part::Worker, spec)
 }
 
-/// Only the workers, the sweepers and the operator may reach the managed Redis, and it reaches
-/// nobody.
-pub fn redis(target: &Target, environment: &OperatorEnvironment) -> NetworkPolicy {
+/// Allows connections to a managed Redis from the workers, the sweepers and the operator, and none
+/// from it.
+pub fn redis(inputs: &BuildInputs<'_>) -> Option<NetworkPolicy> {
+    let BuildInputs { target, environment, .. } = inputs;
+    target.managed_redis()?;
     let own = |part| NetworkPolicyPeer {
         pod_selector: Some(names::selector(&target.name, part)),
         ..NetworkPolicyPeer::default()
@@ -51,11 +53,16 @@ pub fn redis(target: &Target, environment: &OperatorEnvironment) -> NetworkPolic
         policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
         ..NetworkPolicySpec::default()
     };
-    policy(target, names::redis(&target.name), Part::Redis, spec)
+    Some(policy(target, names::redis(&target.name), Part::Redis, spec))
 }
 
-fn policy(target: &Target, name: String, part: Part, spec: NetworkPolicySpec) -> NetworkPolicy {
-    NetworkPolicy { metadata: names::metadata(target, name, part), spec: Some(spec) }
+fn policy(
+    target: &QueueTarget,
+    name: String,
+    part: Part,
+    spec: NetworkPolicySpec,
+) -> NetworkPolicy {
+    NetworkPolicy { metadata: target.metadata(name, part), spec: Some(spec) }
 }
 
 fn port(port: i32) -> NetworkPolicyPort {

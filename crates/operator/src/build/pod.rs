@@ -1,4 +1,4 @@
-//! What all Pods of a queue have in common: the restricted security context, probes, quantities.
+//! Parts that all Pods of a queue share: security contexts, probes and resources.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-/// The user that the image of bookingq is made for.
+/// The user in the image of bookingq.
 pub const USER: i64 = 65532;
 
-/// Of a Pod: not root, default seccomp profile. With [`container_security`] it is what the
-/// restricted profile asks for.
+/// Security context of a Pod. With [`container_security`] it fits the Pod Security Standard
+/// `restricted`.
 pub fn security(user: i64) -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
@@ -28,7 +28,7 @@ pub fn security(user: i64) -> PodSecurityContext {
     }
 }
 
-/// Of a container: no new rights, no capabilities, nothing to write to but volumes.
+/// Security context of a container: no new privileges, no capabilities, a read-only root.
 pub fn container_security() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
@@ -41,14 +41,14 @@ pub fn container_security() -> SecurityContext {
     }
 }
 
-/// What a container asks for where the user says nothing. No limits: how much a line needs is not
-/// known beforehand.
+/// The resources of the spec, or these requests. No limits: the needs of a line are not known in
+/// advance.
 pub fn resources(
-    asked: Option<&ResourceRequirements>,
+    given: Option<&ResourceRequirements>,
     cpu: &str,
     memory: &str,
 ) -> ResourceRequirements {
-    asked.cloned().unwrap_or_else(|| {
+    given.cloned().unwrap_or_else(|| {
         let requests = [("cpu", cpu), ("memory", memory)];
         let requests =
             requests.map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())));

@@ -1,24 +1,23 @@
-//! The two Services in front of the workers: the door, and the headless one for client-side
-//! balancing.
+//! The two Services of the workers: with a cluster IP, and headless for client-side balancing.
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::names::{self, Part};
-use crate::target::Target;
+use crate::target::QueueTarget;
 
-/// What a Gateway connects to: any worker answers for all.
-pub fn door(target: &Target) -> Service {
-    service(target, names::door(&target.name), None)
+/// For a Gateway: every worker serves every request.
+pub fn cluster_ip(target: &QueueTarget) -> Service {
+    service(target, target.name.clone(), None)
 }
 
-/// Names each worker, so that a client can spread its requests itself: one gRPC connection stays
-/// with one worker.
-pub fn headless(target: &Target) -> Service {
+/// Resolves to each worker, so that a client can balance its requests: a gRPC connection stays with
+/// one worker.
+pub fn headless(target: &QueueTarget) -> Service {
     service(target, names::headless(&target.name), Some("None".to_owned()))
 }
 
-fn service(target: &Target, name: String, cluster_ip: Option<String>) -> Service {
+fn service(target: &QueueTarget, name: String, cluster_ip: Option<String>) -> Service {
     let grpc = ServicePort {
         app_protocol: Some("kubernetes.io/h2c".to_owned()),
         ..port(names::GRPC_PORT, "grpc")
@@ -31,13 +30,13 @@ fn service(target: &Target, name: String, cluster_ip: Option<String>) -> Service
         ..ServiceSpec::default()
     };
     Service {
-        metadata: names::metadata(target, name, Part::Worker),
+        metadata: target.metadata(name, Part::Worker),
         spec: Some(spec),
         ..Service::default()
     }
 }
 
-/// A TCP port that leads to the container port of the same name.
+/// A TCP port that targets the container port of the same name.
 pub(super) fn port(port: i32, name: &str) -> ServicePort {
     ServicePort {
         name: Some(name.to_owned()),

@@ -1,15 +1,14 @@
-//! The ServiceAccount of the workers and sweepers: a name of their own and no rights, because they
-//! never ask the API server.
+//! The ServiceAccount of workers and sweepers. It has no rights: they never call the API server.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 
 use super::names::{self, Part};
-use crate::target::Target;
+use crate::target::QueueTarget;
 
 /// The ServiceAccount.
-pub fn build(target: &Target) -> ServiceAccount {
+pub fn build(target: &QueueTarget) -> ServiceAccount {
     ServiceAccount {
-        metadata: names::metadata(target, names::worker(&target.name), Part::Worker),
+        metadata: target.metadata(names::worker(&target.name), Part::Worker),
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
     }

@@ -1,4 +1,4 @@
-//! A client that counts writes, and can die after some.
+//! A client that counts writes, and can stop after a number of them.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ impl Budget {
         Self::default()
     }
 
-    /// After so many nothing leaves any more, neither writes nor reads: as if the process had died.
+    /// After this number of writes no request is sent, as if the process had died.
     pub fn of(writes: usize) -> Self {
         Self { allowed: Some(writes), ..Self::default() }
     }

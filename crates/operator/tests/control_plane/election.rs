@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use bookingq_operator::fence::Fence;
 use bookingq_operator::leader::{Candidate, Election, LeadershipEnd};
+use bookingq_operator::leader_fence::LeaderFence;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -20,8 +20,8 @@ fn election(testbed: &Testbed, identity: &str) -> Election {
     }
 }
 
-fn candidate(testbed: &Testbed, identity: &str) -> (Candidate, Fence) {
-    let fence = Fence::default();
+fn candidate(testbed: &Testbed, identity: &str) -> (Candidate, LeaderFence) {
+    let fence = LeaderFence::default();
     (Candidate::new(testbed.client.clone(), election(testbed, identity), fence.clone()), fence)
 }
 

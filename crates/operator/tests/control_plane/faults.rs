@@ -1,4 +1,4 @@
-//! What must not matter: death at any moment, foreign hands, Secrets that are not there.
+//! Faults: death at any moment, other writers, missing Secrets.
 
 use bookingq_harness::wait::eventually;
 use futures::future::join_all;
@@ -13,7 +13,7 @@ use crate::cluster::LIMIT;
 use crate::testbed::Testbed;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_that_dies_after_any_of_its_writes_is_followed_by_the_same_end_state() {
+async fn an_operator_that_dies_after_any_of_its_writes_leaves_the_same_end_state_to_the_next() {
     let whole = Testbed::new("whole").await;
     let operator = whole.operator(Budget::unlimited());
     whole.create(json!({})).await;
@@ -34,8 +34,7 @@ async fn dies_after(k: usize, expected: &std::collections::BTreeMap<String, Valu
     let testbed = Testbed::new(&format!("dies-after-{k}")).await;
     let first = testbed.operator(Budget::of(k));
     testbed.create(json!({})).await;
-    // The last run may need fewer writes than the first: statuses that followed each other fast are
-    // one.
+    // This run may need fewer writes than the first: two status changes may become one write.
     let finished = async || {
         let status = testbed.queue().await.status.unwrap_or_default();
         status.conditions.iter().any(|c| c.type_ == "Degraded" && c.status == "False")
@@ -57,7 +56,7 @@ async fn dies_after(k: usize, expected: &std::collections::BTreeMap<String, Valu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_foreign_hands_change_is_put_right_and_told() {
+async fn drift_is_corrected_and_reported_in_an_event() {
     let testbed = Testbed::new("foreign").await;
     let operator = testbed.operator(Budget::unlimited());
     testbed.create(json!({})).await;
@@ -74,7 +73,7 @@ async fn what_foreign_hands_change_is_put_right_and_told() {
     })
     .await;
     let kept = testbed.deployment().await.unwrap().spec.unwrap().min_ready_seconds;
-    assert_eq!(kept, Some(7), "what we do not care about is theirs");
+    assert_eq!(kept, Some(7), "fields that the operator does not set are left alone");
     testbed.api::<Service>().delete("concert", &DeleteParams::default()).await.unwrap();
     eventually("the Service to be back", LIMIT, async || {
         testbed.find::<Service>("concert").await.is_some()
@@ -99,7 +98,7 @@ async fn a_field_that_another_manager_takes_by_force_is_taken_back() {
         "apiVersion": "apps/v1", "kind": "Deployment",
         "spec": { "template": { "spec": { "terminationGracePeriodSeconds": 1 } } },
     }));
-    let parameters = PatchParams::apply("somebody").force();
+    let parameters = PatchParams::apply("other-manager").force();
     testbed.api::<Deployment>().patch("concert-worker", &parameters, &theirs).await.unwrap();
     eventually("the grace to be back", LIMIT, async || {
         let deployment = serde_json::to_value(testbed.deployment().await).unwrap();
@@ -111,7 +110,7 @@ async fn a_field_that_another_manager_takes_by_force_is_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_of_somebody_else_with_one_of_our_names_is_left_alone_and_told() {
+async fn an_object_with_another_owner_is_left_alone_and_reported() {
     let testbed = Testbed::new("taken").await;
     let theirs: Service = serde_json::from_value(json!({
         "metadata": { "name": "concert" }, "spec": { "ports": [{ "port": 80 }] },
@@ -130,7 +129,7 @@ async fn an_object_of_somebody_else_with_one_of_our_names_is_left_alone_and_told
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_secret_is_told_and_a_changed_one_makes_new_workers() {
+async fn a_missing_secret_is_reported_and_a_changed_one_restarts_the_workers() {
     let testbed = Testbed::new("secret").await;
     let operator = testbed.operator(Budget::unlimited());
     testbed

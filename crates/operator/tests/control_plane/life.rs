@@ -1,4 +1,4 @@
-//! A queue's life in a cluster: made, changed, refused, deleted.
+//! The life of a queue: created, changed, rejected, deleted.
 
 use bookingq_harness::wait::eventually;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -6,14 +6,14 @@ use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{Event, Secret, Service};
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, ListParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::budget::Budget;
 use crate::cluster::LIMIT;
 use crate::testbed::Testbed;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_becomes_its_objects_and_then_nothing_is_written() {
+async fn the_objects_of_a_queue_are_created_and_then_nothing_is_written() {
     let testbed = Testbed::new("create").await;
     let operator = testbed.operator(Budget::unlimited());
     let queue = testbed.create(json!({})).await;
@@ -44,16 +44,13 @@ async fn a_queue_becomes_its_objects_and_then_nothing_is_written() {
 
     let writes = operator.budget.done();
     operator.rests().await;
-    assert_eq!(operator.budget.done(), writes, "at rest nothing is written");
+    assert_eq!(operator.budget.done(), writes, "an idle operator writes nothing");
     operator.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_field_that_may_change_reaches_the_workers() {
-    let testbed = Testbed::new("change").await;
-    let operator = testbed.operator(Budget::unlimited());
-    testbed.create(json!({})).await;
-    for (fields, argument) in [
+/// Changes of a spec, each with the argument that must follow.
+fn changes() -> [(Value, &'static str); 13] {
+    [
         (json!({ "booking": { "endpoint": "http://other:1" } }), "--booking=http://other:1"),
         (json!({ "booking": { "timeout": "4s" } }), "--booking-timeout=4s"),
         (json!({ "ticket": { "endpoint": "http://ticket:1" } }), "--ticket=http://ticket:1"),
@@ -70,7 +67,15 @@ async fn every_field_that_may_change_reaches_the_workers() {
         (json!({ "retry": { "attempts": 9 } }), "--retry-attempts=9"),
         (json!({ "retry": { "initialBackoff": "1s" } }), "--retry-initial=1s"),
         (json!({ "retry": { "maxBackoff": "20s" } }), "--retry-max=20s"),
-    ] {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_field_that_may_change_reaches_the_workers() {
+    let testbed = Testbed::new("change").await;
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({})).await;
+    for (fields, argument) in changes() {
         testbed.change(fields).await.unwrap();
         testbed.until_argument(argument).await;
     }
@@ -112,7 +117,7 @@ async fn every_field_that_may_change_reaches_the_workers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_would_lose_bookings_or_never_work_is_refused_by_the_api_server() {
+async fn the_api_server_rejects_specs_that_would_lose_bookings_or_never_work() {
     let testbed = Testbed::new("refuse").await;
     testbed.create(json!({})).await;
     for (fields, words) in [
@@ -127,7 +132,7 @@ async fn what_would_lose_bookings_or_never_work_is_refused_by_the_api_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invalid_spec_is_told_in_full_and_what_runs_is_left_alone() {
+async fn an_invalid_spec_is_reported_in_full_and_the_objects_are_left_alone() {
     let testbed = Testbed::new("invalid").await;
     let operator = testbed.operator(Budget::unlimited());
     testbed.create(json!({ "worker": { "concurrency": 7 } })).await;
@@ -160,7 +165,7 @@ async fn an_invalid_spec_is_told_in_full_and_what_runs_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_queue_leaves_nothing_though_its_redis_was_never_there() {
+async fn a_deleted_queue_leaves_nothing_behind_even_if_its_redis_never_started() {
     let testbed = Testbed::new("delete").await;
     let operator = testbed.operator(Budget::unlimited());
     testbed.create(json!({})).await;
@@ -172,7 +177,7 @@ async fn a_deleted_queue_leaves_nothing_though_its_redis_was_never_there() {
         .unwrap();
     eventually("everything to be gone", LIMIT, async || testbed.objects().await.is_empty()).await;
     operator.rests().await;
-    assert!(testbed.find::<Service>("concert").await.is_none(), "nothing is made again");
+    assert!(testbed.find::<Service>("concert").await.is_none(), "nothing is created again");
     operator.stop().await;
 }
 

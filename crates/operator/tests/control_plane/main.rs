@@ -1,9 +1,11 @@
-//! The operator against a real API server, etcd and controllers; nothing is imitated but the
-//! kubelet, which is not there.
+//! The operator against a real API server, etcd and controllers. There is no kubelet and no
+//! scheduler.
 //!
 //! ```text
-//!   life       create, change, refuse, delete        faults    death after each write, foreign hands, missing Secrets
-//!   scaling    the line moves the number of workers  election  two operators, one leader
+//!   life       create, change, reject, delete
+//!   faults     death after each write, other writers, missing Secrets
+//!   scaling    the number of workers follows the line
+//!   election   two operators, one leader
 //! ```
 #![allow(clippy::unwrap_used)]
 

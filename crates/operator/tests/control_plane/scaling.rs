@@ -1,4 +1,4 @@
-//! The line moves the number of workers, and nothing else does.
+//! The number of workers follows the line.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
     };
     assert_eq!(wanted(&policy, &reading, last.from as u32), last.wanted as u32, "{last:?}");
 
-    // Redis goes: nobody is sent home.
+    // Without Redis no worker is removed.
     let before = testbed.deployment().await.unwrap().spec.unwrap().replicas;
     drop(redis);
     testbed.until_condition("RedisReady", "False", "Unreachable").await;
@@ -95,7 +95,7 @@ async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fixed_number_is_set_once_and_then_left_to_whoever_scales() {
+async fn a_fixed_number_is_written_once_and_later_changes_are_left_alone() {
     let (testbed, redis) = (Testbed::new("fixed").await, redis_server());
     let operator = testbed.operator(Budget::unlimited());
     testbed.create(json!({ "redis": { "url": redis.url() }, "replicas": 3 })).await;
@@ -108,7 +108,7 @@ async fn a_fixed_number_is_set_once_and_then_left_to_whoever_scales() {
         .await
         .unwrap();
     operator.rests().await;
-    until_replicas(&testbed, "what somebody else has set", |n| n == 5).await;
+    until_replicas(&testbed, "the number of another writer", |n| n == 5).await;
 
     let queues = testbed.api::<bookingq_api::BookingQueue>();
     queues
@@ -130,29 +130,29 @@ async fn workers_that_cannot_be_scheduled_stop_the_growth_until_they_can() {
     let fields = json!({ "redis": { "url": redis.url() }, "worker": { "concurrency": 1 }, "autoscaling": { "min": 2 } });
     testbed.create(fields).await;
     until_replicas(&testbed, "the least number of workers", |n| n == 2).await;
-    // There is no scheduler here: what it would say is said for it.
+    // The test writes the conditions of the missing scheduler.
     let pods = testbed.api::<Pod>();
     eventually("the Pods", LIMIT, async || {
         pods.list(&ListParams::default()).await.unwrap().items.len() == 2
     })
     .await;
-    let say = async |reason: &str| {
+    let set_reason = async |reason: &str| {
         let condition = json!({ "type": "PodScheduled", "status": "False", "reason": reason });
         for pod in pods.list(&ListParams::default()).await.unwrap() {
             let patch = Patch::Merge(json!({ "status": { "conditions": [condition] } }));
             pods.patch_status(&pod.name_any(), &PatchParams::default(), &patch).await.unwrap();
         }
     };
-    say("Unschedulable").await;
+    set_reason("Unschedulable").await;
     testbed.until_condition("WorkersAvailable", "False", "Unschedulable").await;
     join(&*store(&redis, &format!("{}.concert", testbed.namespace)), 0..500).await;
-    eventually("the line to be seen", LIMIT, async || {
+    eventually("the line in the status", LIMIT, async || {
         testbed.queue().await.status.is_some_and(|status| status.backlog == Some(500))
     })
     .await;
     operator.rests().await;
     until_replicas(&testbed, "no more workers", |n| n == 2).await;
-    say("SchedulingGated").await;
+    set_reason("SchedulingGated").await;
     until_replicas(&testbed, "more workers", |n| n > 2).await;
     operator.stop().await;
 }
@@ -174,7 +174,7 @@ async fn a_queue_is_paused_and_opened_in_its_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_that_is_lost_is_told_in_an_event_and_the_queue_stays_paused() {
+async fn lost_data_is_reported_in_an_event_and_the_queue_stays_paused() {
     let (testbed, redis) = (Testbed::new("lost").await, redis_server());
     let operator = testbed.operator(Budget::unlimited());
     testbed.create(json!({ "redis": { "url": redis.url() }, "admission": "Paused" })).await;
@@ -186,7 +186,7 @@ async fn data_that_is_lost_is_told_in_an_event_and_the_queue_stays_paused() {
             .is_ok_and(|s| s.admission == Admission::Paused && !s.epoch.is_empty())
     };
     eventually("the queue to be paused", LIMIT, paused).await;
-    // Read at least once as it is: what was never seen is not missed.
+    // The operator must read the data once before it can miss it.
     operator.rests().await;
     let before = store.snapshot().await.unwrap().epoch;
     assert_eq!(redis.cli(&["FLUSHALL"]).unwrap(), "OK");
@@ -201,37 +201,37 @@ async fn data_that_is_lost_is_told_in_an_event_and_the_queue_stays_paused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_that_was_set_back_is_told_in_an_event_and_gets_another_name() {
+async fn data_that_was_set_back_is_reported_in_an_event_and_gets_another_epoch() {
     let (testbed, redis) = (Testbed::new("set-back").await, redis_server());
     let operator = testbed.operator(Budget::unlimited());
     let queue = format!("{}.concert", testbed.namespace);
     let store = store(&redis, &queue);
     join(&*store, 0..3).await;
     testbed.create(json!({ "redis": { "url": redis.url() } })).await;
-    eventually("the line to be seen", LIMIT, async || {
+    eventually("the line in the status", LIMIT, async || {
         testbed.queue().await.status.is_some_and(|status| status.backlog == Some(3))
     })
     .await;
     let before = store.snapshot().await.unwrap().epoch;
     assert!(!before.is_empty());
     let stats = format!("booking-stats:{{{queue}}}");
-    // As far as anybody can tell who counts the entries of the outbox.
+    // The counter of outbox entries reveals that the data was set back.
     assert_eq!(redis.cli(&["HSET", &stats, "entries", "0"]).unwrap(), "0");
     eventually("an event", LIMIT, async || {
         let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap();
         events.iter().any(|event| event.reason.as_deref() == Some("DataLost"))
     })
     .await;
-    eventually("another name", LIMIT, async || store.snapshot().await.unwrap().epoch != before)
+    eventually("another epoch", LIMIT, async || store.snapshot().await.unwrap().epoch != before)
         .await;
     operator.rests().await;
     let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap();
-    let told: i32 = events
+    let published: i32 = events
         .iter()
         .filter(|event| event.reason.as_deref() == Some("DataLost"))
         .map(|event| event.series.as_ref().and_then(|series| series.count).unwrap_or(1))
         .sum();
-    assert_eq!(told, 1, "it is told once");
+    assert_eq!(published, 1, "it is reported once");
     operator.stop().await;
 }
 
@@ -240,11 +240,11 @@ async fn a_paused_line_asks_for_no_workers_until_it_is_opened() {
     let (testbed, redis) = (Testbed::new("paused-line").await, redis_server());
     let operator = testbed.operator(Budget::unlimited());
     let fields = json!({ "redis": { "url": redis.url() }, "worker": { "concurrency": 1 }, "admission": "Paused" });
-    // They came before the queue was watched, so that they are a line and no arrivals: those may
-    // ask for workers, to be let in.
+    // They join before the operator watches the queue, so that they count as backlog and not as
+    // arrivals, which need workers even in a paused queue.
     join(&*store(&redis, &format!("{}.concert", testbed.namespace)), 0..500).await;
     testbed.create(fields).await;
-    eventually("the line to be seen", LIMIT, async || {
+    eventually("the line in the status", LIMIT, async || {
         testbed.queue().await.status.is_some_and(|status| status.backlog == Some(500))
     })
     .await;

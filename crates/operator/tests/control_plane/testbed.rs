@@ -1,4 +1,4 @@
-//! What every scenario needs: a namespace of its own, operators, and ways to look.
+//! A testbed: a namespace of its own, operators, and assertions on objects.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use bookingq_api::BookingQueue;
 use bookingq_harness::control_plane::ControlPlane;
 use bookingq_harness::wait::eventually;
-use bookingq_operator::caches::Scope;
 use bookingq_operator::controller::{self, ControllerSettings};
 use bookingq_operator::environment::OperatorEnvironment;
 use bookingq_operator::metrics::Metrics;
+use bookingq_operator::watch::WatchScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service, ServiceAccount};
@@ -30,7 +30,7 @@ use crate::budget::Budget;
 use crate::cluster;
 use crate::cluster::LIMIT;
 
-/// Nothing happens for so long: the operator is at rest.
+/// The operator is idle after this time without a write.
 const REST: Duration = Duration::from_secs(4);
 
 /// A namespace of a running control plane.
@@ -59,7 +59,7 @@ impl Running {
         self.task.await.unwrap();
     }
 
-    /// Waits until it writes nothing for a while.
+    /// Waits until it is idle.
     pub async fn rests(&self) {
         let (mut writes, mut since) = (self.budget.done(), Instant::now());
         eventually("the operator to rest", LIMIT, async || {
@@ -89,7 +89,7 @@ impl Testbed {
     pub fn operator(&self, budget: Budget) -> Running {
         let leaving = CancellationToken::new();
         let settings = ControllerSettings {
-            scope: Scope::Namespace(self.namespace.clone()),
+            scope: WatchScope::Namespace(self.namespace.clone()),
             environment: OperatorEnvironment {
                 image: "bookingq:test".to_owned(),
                 namespace: "bookingq-system".to_owned(),
@@ -113,7 +113,7 @@ impl Testbed {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Makes the queue `concert`, with these fields over the least that is enough.
+    /// Creates the queue `concert` with these fields and the required ones.
     pub async fn create(&self, fields: Value) -> BookingQueue {
         let mut spec = json!({ "booking": { "endpoint": "http://booking-service:50051" } });
         bookingq_operator::merge::overlay(&mut spec, &fields);
@@ -178,7 +178,7 @@ impl Testbed {
         message
     }
 
-    /// Every object of the queue, without what differs from run to run.
+    /// Every object of the queue, without the fields that differ from run to run.
     pub async fn objects(&self) -> BTreeMap<String, Value> {
         let mut all = BTreeMap::new();
         self.collect::<Deployment>(&mut all).await;

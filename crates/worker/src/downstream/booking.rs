@@ -12,7 +12,7 @@ use tonic::Code;
 
 use super::breaker::Breaker;
 use super::channel::{DownstreamError, ServiceChannels};
-use super::{CallError, call};
+use super::{ServiceCallError, call};
 use crate::config::Downstream;
 
 /// The Booking Service's answer.
@@ -70,8 +70,12 @@ impl BookingClient {
     /// Makes the call of a task, and reports its result to the breaker.
     ///
     /// # Errors
-    /// [`CallError`]: the outcome is unknown, and the call must be repeated.
-    pub async fn perform(&self, task: &Task, hold: Duration) -> Result<ServiceAnswer, CallError> {
+    /// [`ServiceCallError`]: the outcome is unknown, and the call must be repeated.
+    pub async fn perform(
+        &self,
+        task: &Task,
+        hold: Duration,
+    ) -> Result<ServiceAnswer, ServiceCallError> {
         let answer = match &task.kind {
             TaskKind::Reserve => self.reserve(task, hold).await,
             TaskKind::Confirm { reservation, payment } => {
@@ -92,7 +96,11 @@ impl BookingClient {
         BookingServiceClient::new(self.channels.pick())
     }
 
-    async fn reserve(&self, task: &Task, hold: Duration) -> Result<ServiceAnswer, CallError> {
+    async fn reserve(
+        &self,
+        task: &Task,
+        hold: Duration,
+    ) -> Result<ServiceAnswer, ServiceCallError> {
         let request = v1::ReserveRequest {
             booking_id: task.booking.to_string(),
             queue: self.queue.to_string(),
@@ -126,7 +134,7 @@ impl BookingClient {
         task: &Task,
         reservation: &ReservationId,
         payment: &PaymentId,
-    ) -> Result<ServiceAnswer, CallError> {
+    ) -> Result<ServiceAnswer, ServiceCallError> {
         let request = v1::ConfirmRequest {
             booking_id: task.booking.to_string(),
             queue: self.queue.to_string(),
@@ -151,7 +159,7 @@ impl BookingClient {
         task: &Task,
         reservation: Option<&ReservationId>,
         outcome: Outcome,
-    ) -> Result<ServiceAnswer, CallError> {
+    ) -> Result<ServiceAnswer, ServiceCallError> {
         let request = v1::ReleaseRequest {
             booking_id: task.booking.to_string(),
             queue: self.queue.to_string(),
@@ -166,6 +174,6 @@ impl BookingClient {
     }
 }
 
-fn malformed(what: &str) -> CallError {
-    CallError::Answered(Code::Internal, format!("malformed answer: {what}"))
+fn malformed(what: &str) -> ServiceCallError {
+    ServiceCallError::Answered(Code::Internal, format!("malformed answer: {what}"))
 }

@@ -117,35 +117,3 @@ impl Breaker {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_opens_after_failures_in_a_row_and_closes_with_the_first_success() {
-        let (breaker, start) = (Breaker::new(), Instant::now());
-        for _ in 1..THRESHOLD {
-            breaker.failed(start);
-        }
-        assert_eq!(breaker.admit(start, 0.0), Circuit::Closed);
-        breaker.failed(start);
-        assert!(matches!(breaker.admit(start, 0.0), Circuit::OpenUntil(_)));
-        let later = start + Duration::from_secs(1);
-        assert_eq!(breaker.admit(later, 0.0), Circuit::Probe);
-        assert!(matches!(breaker.admit(later, 0.0), Circuit::OpenUntil(_)), "one probe at a time");
-        breaker.succeeded(later);
-        assert_eq!(breaker.admit(later, 0.0), Circuit::Closed);
-        assert_eq!(breaker.health_since(start), ServiceHealth::AnsweringOthers);
-    }
-
-    #[test]
-    fn single_failures_between_successes_never_open_it() {
-        let (breaker, now) = (Breaker::new(), Instant::now());
-        for _ in 0..1000 {
-            breaker.failed(now);
-            breaker.succeeded(now);
-        }
-        assert_eq!(breaker.admit(now, 0.0), Circuit::Closed);
-    }
-}

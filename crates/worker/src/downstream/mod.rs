@@ -13,7 +13,7 @@ use tonic::{Code, Request, Response, Status};
 
 /// A call without a usable answer.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum CallError {
+pub enum ServiceCallError {
     /// The service answered, with an error. Whether it did the work is unknown.
     #[error("answered {0:?}: {1}")]
     Answered(Code, String),
@@ -23,7 +23,7 @@ pub enum CallError {
     Silent(String),
 }
 
-impl CallError {
+impl ServiceCallError {
     /// The word used in metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ async fn call<M, R, F>(
     timeout: Duration,
     message: M,
     send: impl FnOnce(Request<M>) -> F,
-) -> Result<R, CallError>
+) -> Result<R, ServiceCallError>
 where
     F: Future<Output = Result<Response<R>, Status>>,
 {
@@ -48,20 +48,22 @@ where
     match tokio::time::timeout(timeout, send(request)).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) => Err(call_error(&status)),
-        Err(_) => Err(CallError::Silent(format!("no answer within {timeout:?}"))),
+        Err(_) => Err(ServiceCallError::Silent(format!("no answer within {timeout:?}"))),
     }
 }
 
 /// A failed transport shows as UNAVAILABLE or UNKNOWN with a source; a service that answers
 /// UNAVAILABLE means the same. DEADLINE_EXCEEDED and CANCELLED count as silence, on whichever side
 /// they occurred.
-fn call_error(status: &Status) -> CallError {
+fn call_error(status: &Status) -> ServiceCallError {
     let text = || status.message().to_owned();
     match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => CallError::Silent(text()),
-        code if std::error::Error::source(status).is_some() => {
-            CallError::Silent(format!("{code:?}: {}", text()))
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
+            ServiceCallError::Silent(text())
         }
-        code => CallError::Answered(code, text()),
+        code if std::error::Error::source(status).is_some() => {
+            ServiceCallError::Silent(format!("{code:?}: {}", text()))
+        }
+        code => ServiceCallError::Answered(code, text()),
     }
 }

@@ -5,7 +5,7 @@ use bookingq_proto::v1;
 use bookingq_proto::v1::ticket_service_client::TicketServiceClient;
 
 use super::channel::{DownstreamError, ServiceChannels};
-use super::{CallError, call};
+use super::{ServiceCallError, call};
 use crate::config::Downstream;
 
 /// Calls the Ticket Service.
@@ -27,8 +27,8 @@ impl TicketClient {
     /// Whether it is worth calling the Booking Service.
     ///
     /// # Errors
-    /// [`CallError`]: call the Booking Service.
-    pub async fn available(&self, details: &Details) -> Result<bool, CallError> {
+    /// [`ServiceCallError`]: call the Booking Service.
+    pub async fn available(&self, details: &Details) -> Result<bool, ServiceCallError> {
         let request = v1::CheckAvailabilityRequest {
             queue: self.queue.to_string(),
             item: details.item.to_string(),

@@ -6,7 +6,7 @@ use bookingq_core::backoff::RetryPolicy;
 use bookingq_core::limits::MAX_REASON_BYTES;
 use bookingq_store::{Task, TaskKind, TaskOutcome, Try};
 
-use crate::downstream::CallError;
+use crate::downstream::ServiceCallError;
 use crate::downstream::booking::ServiceAnswer;
 use crate::downstream::breaker::ServiceHealth;
 
@@ -18,7 +18,7 @@ use crate::downstream::breaker::ServiceHealth;
 /// sale.
 pub fn classify(
     task: &Task,
-    answer: Result<ServiceAnswer, CallError>,
+    answer: Result<ServiceAnswer, ServiceCallError>,
     health: ServiceHealth,
     retry: &RetryPolicy,
     hold: Duration,
@@ -57,11 +57,14 @@ pub fn classify(
     }
 }
 
-fn counts(error: &CallError, health: ServiceHealth) -> Try {
+fn counts(error: &ServiceCallError, health: ServiceHealth) -> Try {
     match (error, health) {
-        (CallError::Answered(..), ServiceHealth::AnsweringOthers | ServiceHealth::Silent)
-        | (CallError::Silent(_), ServiceHealth::AnsweringOthers) => Try::Counts,
-        (CallError::Silent(_), ServiceHealth::Silent) | (_, ServiceHealth::CircuitOpen) => {
+        (
+            ServiceCallError::Answered(..),
+            ServiceHealth::AnsweringOthers | ServiceHealth::Silent,
+        )
+        | (ServiceCallError::Silent(_), ServiceHealth::AnsweringOthers) => Try::Counts,
+        (ServiceCallError::Silent(_), ServiceHealth::Silent) | (_, ServiceHealth::CircuitOpen) => {
             Try::Free
         }
     }
@@ -79,92 +82,4 @@ fn shorten(mut reason: String) -> String {
         reason.truncate(end);
     }
     reason
-}
-
-#[cfg(test)]
-mod tests {
-    use bookingq_core::{BookingId, ClientId, Details, Fence, Outcome, Place, Timestamp};
-    use tonic::Code;
-
-    use super::*;
-
-    fn task(kind: TaskKind, attempts: u32) -> Task {
-        Task {
-            client: ClientId::new("c").unwrap(),
-            booking: BookingId::from_u128(1),
-            fence: Fence(1),
-            kind,
-            place: Place::numbered(1),
-            attempts,
-            details: Details::default(),
-            enqueued_at: Timestamp(0),
-            trace: None,
-            first: true,
-            cancelled: false,
-        }
-    }
-
-    fn outcome(task: &Task, error: CallError, health: ServiceHealth) -> TaskOutcome {
-        classify(
-            task,
-            Err(error),
-            health,
-            &bookingq_core::defaults::RETRY,
-            Duration::from_secs(60),
-            0.0,
-        )
-    }
-
-    fn silence() -> CallError {
-        CallError::Silent("gone".into())
-    }
-
-    fn error() -> CallError {
-        CallError::Answered(Code::Internal, "oops".into())
-    }
-
-    #[test]
-    fn an_outage_burns_no_attempts() {
-        let last = task(TaskKind::Reserve, 4);
-        for (error, health) in [
-            (silence(), ServiceHealth::Silent),
-            (silence(), ServiceHealth::CircuitOpen),
-            (error(), ServiceHealth::CircuitOpen),
-        ] {
-            let outcome = outcome(&last, error, health);
-            assert!(matches!(outcome, TaskOutcome::Retry { counts: Try::Free, .. }), "{outcome:?}");
-        }
-    }
-
-    #[test]
-    fn a_booking_that_alone_fails_is_given_up_after_its_attempts() {
-        for (error, health) in
-            [(silence(), ServiceHealth::AnsweringOthers), (error(), ServiceHealth::Silent)]
-        {
-            let early = outcome(&task(TaskKind::Reserve, 3), error.clone(), health);
-            assert!(matches!(early, TaskOutcome::Retry { counts: Try::Counts, .. }), "{early:?}");
-            let last = outcome(&task(TaskKind::Reserve, 4), error, health);
-            assert!(matches!(last, TaskOutcome::GiveUp { .. }), "{last:?}");
-        }
-    }
-
-    #[test]
-    fn invariant_4_confirm_and_release_are_never_given_up() {
-        let confirm = TaskKind::Confirm {
-            reservation: bookingq_core::ReservationId::new("r").unwrap(),
-            payment: bookingq_core::PaymentId::new("p").unwrap(),
-        };
-        let release = TaskKind::Release { reservation: None, outcome: Outcome::Expired };
-        for kind in [confirm, release] {
-            let outcome = outcome(&task(kind, 1_000_000), error(), ServiceHealth::AnsweringOthers);
-            assert!(matches!(outcome, TaskOutcome::Retry { .. }), "{outcome:?}");
-        }
-    }
-
-    #[test]
-    fn a_reason_from_outside_is_cut_at_a_character() {
-        let reason = shorten("ä\n".repeat(1000));
-        assert_eq!(reason.len(), MAX_REASON_BYTES);
-        assert!(reason.chars().all(|c| c == 'ä'));
-    }
 }

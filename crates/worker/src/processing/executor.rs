@@ -16,7 +16,7 @@ use tracing::{Instrument as _, debug, info, warn};
 
 use super::classify::classify;
 use crate::config::TaskConfig;
-use crate::downstream::CallError;
+use crate::downstream::ServiceCallError;
 use crate::downstream::booking::{BookingClient, ServiceAnswer};
 use crate::downstream::channel::DownstreamError;
 use crate::downstream::ticket::TicketClient;
@@ -108,7 +108,7 @@ impl Executor {
             return TaskOutcome::SoldOut;
         }
         let answer = self.booking.perform(task, self.hold).await;
-        let outcome = answer.as_ref().map_or_else(CallError::as_str, ServiceAnswer::as_str);
+        let outcome = answer.as_ref().map_or_else(ServiceCallError::as_str, ServiceAnswer::as_str);
         self.count_call("booking", task.kind.as_str(), outcome, start);
         let open = f64::from(u8::from(self.booking.breaker.is_open()));
         self.metrics.tasks.circuit_open.with_label_values(&["booking"]).set(open);

@@ -1,10 +1,9 @@
-//! `cargo xtask faults`: builds with optimisation, breaks a running bookingq on purpose and checks
-//! every invariant. What is done, and with which options: crates/faults. With `--mutate`, the
-//! engine is broken instead, and the checker must see it; with `--linearize`, a checker that we did
-//! not write reads a history that was kept.
+//! `cargo xtask faults`: builds `crates/faults` with optimisation and runs it. With `--mutate`, the
+//! engine has a deliberate fault that the checker must find; with `--linearize`, an independent
+//! checker reads a recorded history.
 
 mod linearize;
-mod mutants;
+pub mod mutants;
 
 use std::path::PathBuf;
 
@@ -16,11 +15,11 @@ use crate::{shell, tree};
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct Args {
-    /// Break the engine itself in this way, or in each way one after the other (`all`), and demand
-    /// that it is found
+    /// Run a mutant of the engine, or all of them one after the other (`all`); the checker must
+    /// find each
     #[arg(long, value_name = "NAME")]
     mutate: Option<String>,
-    /// Whether a kept history is linearizable, as Porcupine has it (needs Go)
+    /// Check with Porcupine whether a recorded history is linearizable (needs Go)
     #[arg(long, value_name = "HISTORY", conflicts_with_all = ["mutate", "options"])]
     linearize: Option<PathBuf>,
     /// Options of the run; `--help` lists them

@@ -1,8 +1,9 @@
-//! Engines broken by hand, each in one way: built from a copy of the sources, run, and found broken
-//! by the checker, or it is the checker that is broken.
+//! Mutants: engines with one deliberate fault each, built from a copy of the sources. The checker
+//! must find every fault.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,16 +11,16 @@ use anyhow::{Context as _, Result, bail};
 use crate::shell;
 use crate::tree::{self, Tree};
 
-/// One text of the sources, and what takes its place.
+/// File, text, replacement.
 type Edit = (&'static str, &'static str, &'static str);
 
-/// An engine broken in one way.
+/// An engine with one fault.
 struct Mutant {
     name: &'static str,
-    /// The invariants of which at least one must be found broken.
+    /// The checker must find one of these invariants broken.
     breaks: &'static [u64],
     edits: &'static [Edit],
-    /// Of the run, where the usual ones seldom show it.
+    /// Options of the run, where the usual ones seldom show the fault.
     options: &'static [&'static str],
 }
 
@@ -29,7 +30,7 @@ const SETTLE: &str = "crates/store/src/redis/scripts/settle.lua";
 const CONFIRM: &str = "crates/store/src/redis/scripts/confirm.lua";
 const CANCEL: &str = "crates/store/src/redis/scripts/cancel.lua";
 const SWEEP: &str = "crates/store/src/redis/scripts/sweep.lua";
-const SERVICE: &str = "crates/worker/src/service/enqueue.rs";
+const SERVICE: &str = "crates/worker/src/service/mod.rs";
 const BOOKING: &str = "crates/worker/src/downstream/booking.rs";
 const CLASSIFY: &str = "crates/worker/src/processing/classify.rs";
 
@@ -39,15 +40,15 @@ const MUTANTS: [Mutant; 12] = [
         breaks: &[1],
         edits: &[(
             SERVICE,
-            "let result = self.store.enqueue(enqueue).await.map_err(|error| self.store_error(error))?;",
+            "let enqueued = self.store.enqueue(enqueue).await;",
             "let (client, id, request) = (enqueue.client.clone(), enqueue.booking, enqueue.request.clone());
-        let result = self.store.enqueue(enqueue).await.unwrap_or_else(|_| {
+        let enqueued = self.store.enqueue(enqueue).await.or_else(|_| {
             let booking = bookingq_core::Booking {
                 client, id, request, state: bookingq_core::BookingState::Queued, place: bookingq_core::Place::numbered(u64::MAX),
                 position: None, enqueued_at: bookingq_core::Timestamp(0), reservation: None, deadline: None,
                 payment: None, outcome: None, reason: String::new(),
             };
-            Ok(Enqueued { booking, existing: true })
+            Ok(Ok(Enqueued { booking, existing: true }))
         });",
         )],
         options: &[],
@@ -79,8 +80,8 @@ const MUTANTS: [Mutant; 12] = [
         breaks: &[3],
         edits: &[(
             SETTLE,
-            "if find(value, lead, 1, true) == 1 then",
-            "if find(value, sub(lead, 1, 50), 1, true) == 1 then",
+            "if find(value, token, 1, true) == 1 then",
+            "if find(value, sub(token, 1, FENCE_START - 1), 1, true) == 1 then",
         )],
         // Somebody else must still have the task when the late worker comes back.
         options: &["--only", "stop-worker", "--only", "half-open", "--only", "service-slow", "--for", "40s", "--bookings", "5000"],
@@ -126,8 +127,9 @@ const MUTANTS: [Mutant; 12] = [
             (CONFIRM, "  call('ZREM', TIMEOUTS, unpack(unheld))\n", ""),
             (
                 SWEEP,
-                "if sub(was, 66, 80) == '\\nreserved   - -' then",
-                "if sub(was, 66, 80) == '\\nreserved   - -' or sub(was, 66, 77) == '\\nconfirming ' then",
+                "if sub(was, STATE_START - 1, CLAIMED_AT) == '\\nreserved   - -' then",
+                "if sub(was, STATE_START - 1, CLAIMED_AT) == '\\nreserved   - -'
+      or sub(was, STATE_START - 1, STATE_START + 10) == '\\nconfirming ' then",
             ),
         ],
         options: &[],
@@ -137,7 +139,7 @@ const MUTANTS: [Mutant; 12] = [
         breaks: &[5],
         edits: &[(
             CANCEL,
-            "    kept[#kept + 1], kept[#kept + 2] = keys[n], new
+            "    writes[#writes + 1], writes[#writes + 2] = keys[n], new
   elseif state == 'reserved' then",
             "  elseif state == 'reserved' then",
         )],
@@ -158,7 +160,11 @@ const MUTANTS: [Mutant; 12] = [
     },
 ];
 
-/// Builds and runs one mutant, or all; `options` are for the runs; they override ours.
+/// Options of each run. Later ones override them.
+const OPTIONS: [&str; 8] =
+    ["--seed", "7", "--bookings", "2500", "--for", "20s", "--every", "150ms"];
+
+/// Builds and runs one mutant, or all, with these options.
 pub fn run(name: &str, options: &[String]) -> Result<()> {
     let chosen: Vec<_> =
         MUTANTS.iter().filter(|mutant| name == "all" || name == mutant.name).collect();
@@ -170,7 +176,7 @@ pub fn run(name: &str, options: &[String]) -> Result<()> {
     shell::run(shell::cargo().args(build))?;
     let mut survivors = Vec::new();
     for mutant in chosen {
-        let found = mutant.try_out(options).with_context(|| format!("mutant {}", mutant.name))?;
+        let found = mutant.run(options).with_context(|| format!("mutant {}", mutant.name))?;
         if !found {
             survivors.push(mutant.name);
         }
@@ -185,77 +191,64 @@ fn folder() -> PathBuf {
     tree::root().join("target/mutants")
 }
 
+/// Fails if a text that a mutant edits is not in the sources.
+pub fn check_edits() -> Result<()> {
+    for mutant in &MUTANTS {
+        for (file, ..) in mutant.edits {
+            mutant.edited(file, tree::read(file)?.into_bytes())?;
+        }
+    }
+    Ok(())
+}
+
 impl Mutant {
     /// Whether the checker finds it.
-    fn try_out(&self, options: &[String]) -> Result<bool> {
-        let source = folder().join("source");
+    fn run(&self, options: &[String]) -> Result<bool> {
+        let (source, target) = (folder().join("source"), folder().join("target"));
         self.write(&source)?;
-        let target = folder().join("target");
         let mut build = shell::cargo();
-        build
-            .current_dir(&source)
-            .args(["build", "--locked", "--package", "bookingq", "--target-dir"])
-            .arg(&target);
-        shell::run(&mut build)?;
+        build.current_dir(&source).args(["build", "--locked", "--package", "bookingq"]);
+        shell::run(build.arg("--target-dir").arg(&target))?;
         let report = folder().join(format!("{}.json", self.name));
-        let mut run = std::process::Command::new(tree::released("bookingq-faults"));
-        run.current_dir(tree::root())
-            .args([
-                "--seed",
-                "7",
-                "--bookings",
-                "2500",
-                "--for",
-                "20s",
-                "--every",
-                "150ms",
-                "--program",
-            ])
-            .arg(target.join("debug/bookingq"))
-            .arg("--out")
-            .arg(&report)
-            .args(self.options)
-            .args(options);
+        let mut run = Command::new(tree::released("bookingq-faults"));
+        run.current_dir(tree::root()).args(OPTIONS).arg("--out").arg(&report);
+        run.arg("--program").arg(target.join("debug/bookingq")).args(self.options).args(options);
         shell::announce(&run);
         let _ = fs::remove_file(&report);
         let start = Instant::now();
         run.status().context("bookingq-faults could not be started")?;
         let seconds = start.elapsed().as_secs();
-        let text = fs::read_to_string(&report).context("the run has left no report")?;
+        let text = fs::read_to_string(&report).context("the run has written no report")?;
         let broken = broken(&serde_json::from_str(&text)?);
         let found = self.breaks.iter().any(|number| broken.contains(number));
-        let verdict = if found { "found" } else { "NOT FOUND" };
-        println!("mutant {}: {verdict} in {seconds} s, broken invariants {broken:?}", self.name);
+        let result = if found { "found" } else { "NOT FOUND" };
+        println!("mutant {}: {result} in {seconds} s, broken invariants {broken:?}", self.name);
         Ok(found)
     }
 
-    /// The sources with its edits; what is there already and the same is left as it is, so that
-    /// little is compiled again.
+    /// Copies the sources with its edits. Files that are up to date stay, so that little is
+    /// compiled again.
     fn write(&self, to: &Path) -> Result<()> {
-        let files = Tree::read()?.files;
-        for file in &files {
-            let original = fs::read(tree::root().join(file))?;
-            let wanted = match self.edited(file, &original)? {
-                Some(text) => text.into_bytes(),
-                None => original,
-            };
-            let path = to.join(file);
-            if fs::read(&path).ok().as_ref() != Some(&wanted) {
+        let root = tree::root();
+        for file in Tree::read(&root)?.files {
+            let text = self.edited(&file, fs::read(root.join(&file))?)?;
+            let path = to.join(&file);
+            if fs::read(&path).ok().as_ref() != Some(&text) {
                 fs::create_dir_all(path.parent().unwrap_or(to))?;
-                fs::write(&path, wanted)
+                fs::write(&path, text)
                     .with_context(|| format!("cannot write {}", path.display()))?;
             }
         }
         Ok(())
     }
 
-    /// The text of a file with the edits that are for it, if any is.
-    fn edited(&self, file: &str, original: &[u8]) -> Result<Option<String>> {
-        let edits: Vec<_> = self.edits.iter().filter(|(of, ..)| *of == file).collect();
-        if edits.is_empty() {
-            return Ok(None);
+    /// The text of a file with its edits.
+    fn edited(&self, file: &str, original: Vec<u8>) -> Result<Vec<u8>> {
+        let mut edits = self.edits.iter().filter(|(of, ..)| *of == file).peekable();
+        if edits.peek().is_none() {
+            return Ok(original);
         }
-        let mut text = String::from_utf8(original.to_vec())?;
+        let mut text = String::from_utf8(original)?;
         for (_, before, after) in edits {
             let found = text.matches(before).count();
             if found != 1 {
@@ -263,36 +256,15 @@ impl Mutant {
             }
             text = text.replace(before, after);
         }
-        Ok(Some(text))
+        Ok(text.into_bytes())
     }
 }
 
 /// The numbers of the invariants that a report calls broken.
-fn broken(report: &serde_json::Value) -> Vec<u64> {
+pub fn broken(report: &serde_json::Value) -> Vec<u64> {
     let invariants = report["invariants"].as_array().into_iter().flatten();
     invariants
         .filter(|one| one["broken"].as_u64() != Some(0))
         .filter_map(|one| one["number"].as_u64())
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_mutant_still_fits_the_sources() {
-        for mutant in &MUTANTS {
-            for (file, ..) in mutant.edits {
-                let text = tree::read(file).unwrap();
-                mutant.edited(file, text.as_bytes()).unwrap().unwrap();
-            }
-        }
-    }
-
-    #[test]
-    fn an_invariant_is_broken_when_its_count_says_so() {
-        let report = serde_json::json!({ "invariants": [{ "number": 1, "broken": 0 }, { "number": 4, "broken": 2 }] });
-        assert_eq!(broken(&report), [4]);
-    }
 }

@@ -1,19 +1,19 @@
 //! No circles between the files of a crate: a file can be read knowing only those below it.
 //!
-//! An import is a path that starts with `crate`, `super`, `self` or a module of the file's own. It
-//! leads to the file that declares what it names, so a `pub use` of a parent is seen through. That
-//! a parent lists its modules, and what of them it shows, is no import.
+//! An import is a path that starts with `crate`, `super`, `self` or a module of the file. It leads
+//! to the file that declares the name, through `pub use`. The `mod` and `pub use` items of a parent
+//! are no imports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::problem::Problem;
-use super::rust::{self, Source};
+use super::finding::Finding;
+use super::rust::{self, RustSource};
 
 /// Path of a module inside its crate.
 type Module = Vec<String>;
 
 /// Checks each crate.
-pub fn check(sources: &[Source]) -> Vec<Problem> {
+pub fn check(sources: &[RustSource]) -> Vec<Finding> {
     let mut crates: BTreeMap<&str, Files> = BTreeMap::new();
     for source in sources {
         if let Some((name, file)) = source.path.split_once("/src/")
@@ -27,21 +27,21 @@ pub fn check(sources: &[Source]) -> Vec<Problem> {
             }
         }
     }
-    crates.values().flat_map(circles).collect()
+    crates.values().filter_map(circles).collect()
 }
 
 type Files<'a> = BTreeMap<Module, FileImports<'a>>;
 
-/// What one file says of others.
+/// The paths in one file.
 struct FileImports<'a> {
     path: &'a str,
     /// Each path that may name another file, with its line (0 = first).
     paths: Vec<(Module, usize)>,
-    /// Paths that are shown to others under their last name.
+    /// Paths that are re-exported under their last name.
     shown: Vec<Module>,
 }
 
-/// `None` for what no module of the crate is, such as further programs.
+/// `None` for further programs, which are crates of their own.
 fn module(file: &str) -> Option<Module> {
     let path = file.strip_suffix(".rs")?;
     let path = path.strip_suffix("/mod").unwrap_or(path);
@@ -53,7 +53,7 @@ fn module(file: &str) -> Option<Module> {
 }
 
 impl<'a> FileImports<'a> {
-    fn read(source: &'a Source) -> Self {
+    fn read(source: &'a RustSource) -> Self {
         let code = source.product();
         let mut imports = Self { path: &source.path, paths: Vec::new(), shown: Vec::new() };
         let mut at = 0;
@@ -112,7 +112,7 @@ fn expand(tree: &str, before: &Module, found: &mut impl FnMut(Module)) {
     }
 }
 
-/// The module whose file declares what a path names; `None` if that is no file of this crate.
+/// The module whose file declares the name of a path; `None` if that is outside of this crate.
 fn resolve(files: &Files, from: &Module, path: &[String], limit: usize) -> Option<Module> {
     let mut here = from.clone();
     let mut rest = path;
@@ -143,93 +143,32 @@ fn resolve(files: &Files, from: &Module, path: &[String], limit: usize) -> Optio
     Some(here)
 }
 
-/// One problem for each circle, at its first file.
-fn circles(files: &Files) -> Vec<Problem> {
-    let mut arrows: BTreeMap<&Module, BTreeMap<Module, usize>> = BTreeMap::new();
+/// One finding with the imports that are left when files that import none of the others, or that
+/// none of the others imports, are removed again and again.
+fn circles(files: &Files) -> Option<Finding> {
+    let mut arrows = BTreeMap::new();
     for (module, file) in files {
-        let to = arrows.entry(module).or_default();
         for (path, line) in &file.paths {
             let target = resolve(files, module, path, 4).filter(|target| target != module);
             if let Some(target) = target {
-                to.entry(target).or_insert(*line);
+                arrows.entry((module.clone(), target)).or_insert(*line);
             }
         }
     }
-    let reached: BTreeMap<&Module, BTreeSet<&Module>> =
-        arrows.keys().map(|from| (*from, reach(&arrows, from))).collect();
-    let mut problems = Vec::new();
-    let mut seen = BTreeSet::new();
-    for (module, file) in files.iter().filter(|(module, _)| reached[module].contains(module)) {
-        let round = |other: &&&Module| reached[*other].contains(module);
-        let circle: BTreeSet<_> = reached[module].iter().filter(round).copied().collect();
-        if !seen.insert(circle.clone()) {
-            continue;
-        }
-        let mut steps = Vec::new();
-        for from in &circle {
-            for (to, line) in arrows[from].iter().filter(|(to, _)| circle.contains(to)) {
-                steps.push(format!("{}:{} -> {}", files[*from].path, line + 1, files[to].path));
-            }
-        }
-        let what = format!("files import each other in a circle: {}", steps.join(", "));
-        problems.push(Problem::in_file(file.path, what));
-    }
-    problems
-}
-
-fn reach<'a>(
-    arrows: &'a BTreeMap<&Module, BTreeMap<Module, usize>>,
-    from: &Module,
-) -> BTreeSet<&'a Module> {
-    let mut reached = BTreeSet::new();
-    let mut next: Vec<&Module> = arrows[from].keys().collect();
-    while let Some(module) = next.pop() {
-        if reached.insert(module) {
-            next.extend(arrows[module].keys());
+    loop {
+        let before = arrows.len();
+        let from: BTreeSet<_> = arrows.keys().map(|(from, _)| from.clone()).collect();
+        let to: BTreeSet<_> = arrows.keys().map(|(_, to)| to.clone()).collect();
+        arrows.retain(|(a, b), _| to.contains(a) && from.contains(b));
+        if arrows.len() == before {
+            break;
         }
     }
-    reached
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(files: &[(&str, &str)]) -> Vec<String> {
-        let sources = files
-            .iter()
-            .map(|(file, text)| Source::new(&format!("a/src/{file}.rs"), (*text).to_owned()));
-        check(&sources.collect::<Vec<_>>()).iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn a_circle_is_named_with_its_imports() {
-        let circle = [
-            ("lib", "mod x;\nmod y;\n"),
-            ("x", "use std::fmt;\nuse crate::y::Y;\n"),
-            ("y/mod", "fn f() {\n    crate::x::g();\n}\n"),
-        ];
-        let what = "a/src/x.rs: files import each other in a circle: \
-                    a/src/x.rs:2 -> a/src/y/mod.rs, a/src/y/mod.rs:2 -> a/src/x.rs";
-        assert_eq!(found(&circle), [what]);
-    }
-
-    #[test]
-    fn what_a_parent_shows_is_seen_through() {
-        let files = [
-            ("lib", "mod x;\nmod y;\npub use x::{A as B, C};\npub use self::y::D;\n"),
-            ("x", "pub struct C;"),
-            ("y", "use crate::{C};\nuse super::C;"),
-        ];
-        assert_eq!(found(&files), [""; 0]);
-    }
-
-    #[test]
-    fn a_child_may_not_need_the_parent_that_needs_it() {
-        let lib = "mod x;\nuse self::x::A;\nconst N: u8 = 1;\n";
-        assert_eq!(found(&[("lib", lib), ("x", "use super::N;")]).len(), 1);
-        assert_eq!(found(&[("lib", lib), ("x", "use super::*;\n")]).len(), 1);
-        assert_eq!(found(&[("lib", lib), ("x", "")]).len(), 0);
-        assert_eq!(found(&[("lib", "mod x;"), ("x", "use super::N;")]).len(), 0);
-    }
+    let path = |module| files[module].path;
+    let first = arrows.keys().next().map(|(from, _)| path(from))?;
+    let steps = arrows
+        .iter()
+        .map(|((from, to), line)| format!("{}:{} -> {}", path(from), line + 1, path(to)));
+    let steps = steps.collect::<Vec<_>>().join(", ");
+    Some(Finding::in_file(first, format!("files import each other in a circle: {steps}")))
 }

@@ -1,28 +1,27 @@
-//! What the documents name in back-ticks or link to must exist, so that a newcomer is never sent to
-//! a file that moved.
+//! Paths in back-ticks and link targets of the documents must exist.
 
 use anyhow::Result;
 
-use super::problem::Problem;
-use crate::tree::{self, Tree};
+use super::finding::Finding;
+use crate::tree::Tree;
 
-/// Documents that must be there.
+/// Documents that must exist.
 const EXPECTED: [&str; 5] =
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/operations.md"];
 
-/// Names that end so are files of the repository, wherever they are.
+/// A name with one of these endings is a file of the repository in any folder.
 const SOURCES: [&str; 4] = [".rs", ".lua", ".proto", ".md"];
 
 /// Checks every document.
-pub fn check(tree: &Tree) -> Result<Vec<Problem>> {
+pub fn check(tree: &Tree) -> Result<Vec<Finding>> {
     let missing = EXPECTED.into_iter().filter(|file| !tree.contains(file));
-    let mut problems: Vec<_> =
-        missing.map(|file| Problem::in_file(file, "is expected, and missing")).collect();
+    let mut findings: Vec<_> =
+        missing.map(|file| Finding::in_file(file, "is expected, and missing")).collect();
     for file in tree.ending(&[".md"]) {
-        let text = tree::read(file)?;
+        let text = tree.text(file)?;
         for (index, mention) in mentions(&text) {
             if !exists(tree, file, &mention) {
-                problems.push(Problem::at(
+                findings.push(Finding::at(
                     file,
                     index,
                     format!("{} does not exist", mention.show()),
@@ -30,7 +29,7 @@ pub fn check(tree: &Tree) -> Result<Vec<Problem>> {
             }
         }
     }
-    Ok(problems)
+    Ok(findings)
 }
 
 /// A way to name a file.
@@ -70,7 +69,7 @@ fn mentions(text: &str) -> Vec<(usize, Mention)> {
     found
 }
 
-/// True also for what names no file at all.
+/// True also for text that is no path.
 fn exists(tree: &Tree, document: &str, mention: &Mention) -> bool {
     match mention {
         Mention::Code(path) => !looks_like_a_path(tree, path) || named(tree, path),
@@ -81,8 +80,7 @@ fn exists(tree: &Tree, document: &str, mention: &Mention) -> bool {
     }
 }
 
-/// Something of ours: it starts in a folder of the repository, or it is called like one of our
-/// sources.
+/// Whether it starts in a folder of the repository, or ends like a source file.
 fn looks_like_a_path(tree: &Tree, text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/*".contains(c);
     if text.is_empty() || text.starts_with('/') || !text.chars().all(plain) {
@@ -116,48 +114,4 @@ fn resolve(document: &str, target: &str) -> String {
         }
     }
     parts.join("/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tree() -> Tree {
-        let own = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        Tree {
-            files: own(&["README.md", "crates/core/src/backoff.rs", "docs/keys.md"]),
-            folders: own(&["crates", "crates/core", "crates/core/src", "docs"]),
-        }
-    }
-
-    fn missing(document: &str, text: &str) -> Vec<String> {
-        let tree = tree();
-        let lost = |(_, mention): &(usize, Mention)| !exists(&tree, document, mention);
-        mentions(text).iter().filter(|one| lost(one)).map(|(_, mention)| mention.show()).collect()
-    }
-
-    #[test]
-    fn what_exists_or_is_no_path_is_fine() {
-        let text = "`crates/core/`, `crates/core/src/backoff.rs`, `backoff.rs`, `src/backoff.rs`, `crates/core/src/*.rs`,\n\
-            `cargo run`, `/healthz`, `v1.Service/Enqueue`, `target/release`, `r.json`, [keys](docs/keys.md#memory),\n\
-            [site](https://example.org/a.md)\n```\n`crates/nowhere`\n```\n";
-        assert_eq!(missing("README.md", text), [""; 0]);
-        assert_eq!(
-            missing("docs/keys.md", "[up](../README.md) [here](#here) [self](keys.md)"),
-            [""; 0]
-        );
-    }
-
-    #[test]
-    fn what_moved_is_named() {
-        assert_eq!(
-            missing("README.md", "see `crates/core/src/retry.rs`"),
-            ["`crates/core/src/retry.rs`"]
-        );
-        assert_eq!(
-            missing("README.md", "see `retry.rs` and `crates/*.lua`"),
-            ["`retry.rs`", "`crates/*.lua`"]
-        );
-        assert_eq!(missing("docs/keys.md", "[lost](README.md)"), ["the link to README.md"]);
-    }
 }

@@ -1,28 +1,28 @@
-//! The Rust sources as the rules read them: without comments, strings and test modules.
+//! Rust sources without comments, strings and test modules.
 
 use std::ops::Range;
 
 use anyhow::Result;
 
-use crate::tree::{self, Tree};
+use crate::tree::Tree;
 
 /// One source file.
-pub struct Source {
+pub struct RustSource {
     /// From the top of the repository.
     pub path: String,
-    /// As it is.
+    /// Unchanged.
     pub text: String,
     /// The same lines: each character of a string is a quotation mark, each of a comment a space.
     pub code: String,
 }
 
 /// Every source file of the workspace.
-pub fn sources(tree: &Tree) -> Result<Vec<Source>> {
+pub fn sources(tree: &Tree) -> Result<Vec<RustSource>> {
     let files = tree.ending(&[".rs"]);
-    files.map(|path| Ok(Source::new(path, tree::read(path)?))).collect()
+    files.map(|path| Ok(RustSource::new(path, tree.text(path)?))).collect()
 }
 
-impl Source {
+impl RustSource {
     /// Reads one.
     pub fn new(path: &str, text: String) -> Self {
         Self { path: path.to_owned(), code: code(&text), text }
@@ -42,7 +42,7 @@ impl Source {
         modules.next().map_or(&self.code, |(at, _)| &self.code[..at])
     }
 
-    /// Each function that has a body: its name and the lines it takes (0 = first).
+    /// The functions with a body: name and lines (0 = first).
     pub fn functions(&self) -> Vec<(&str, Range<usize>)> {
         let starts = self.code.match_indices("fn ").filter(|(at, _)| is_start(&self.code, *at));
         let found = starts.filter_map(|(at, keyword)| {
@@ -160,39 +160,5 @@ fn char_length(rest: &str) -> usize {
         Some((_, '\\')) => rest[3..].find('\'').map_or(0, |at| at + 4),
         Some((_, c)) if rest[1 + c.len_utf8()..].starts_with('\'') => c.len_utf8() + 2,
         _ => 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn comments_and_strings_are_blank_and_every_line_stays() {
-        let plain = |text: &str| code(text).replace('"', "").trim_end().to_owned();
-        assert_eq!(plain("a // b\nc"), "a     \nc");
-        assert_eq!(plain("a /* b /* c */ d */ e"), "a                   e");
-        assert_eq!(plain(r#"f("} \" {")"#), "f()");
-        assert_eq!(plain("f(r#\"} \" {\"#, b'{', '\\'', '\"')"), "f(, b, , )");
-        assert_eq!(plain("fn f<'a>(x: &'a str) {}"), "fn f<'a>(x: &'a str) {}");
-        assert_eq!(code("\"a\nb\""), "\"\"\n\"\"");
-    }
-
-    #[test]
-    fn functions_have_names_and_lines() {
-        let text = "fn a();\nfn b(x: [u8; 2])\nwhere\n    T: Fn(u8),\n{\n    \"}\";\n}\nlet fnord: fn (u8);\n";
-        let source = Source::new("crates/a/src/lib.rs", text.to_owned());
-        assert_eq!(source.functions(), [("b", 1..7)]);
-    }
-
-    #[test]
-    fn a_test_module_is_no_part_of_the_product() {
-        let product = |path: &str| {
-            let text = "struct A;\n#[cfg(test)]\nmod tests {\n struct B;\n}\n".to_owned();
-            Source::new(path, text).product().to_owned()
-        };
-        assert_eq!(product("crates/a/src/lib.rs"), "struct A;\n");
-        assert_eq!(product("crates/a/src/lib/tests.rs"), "");
-        assert_eq!(product("crates/a/tests/a.rs"), "");
     }
 }

@@ -1,21 +1,18 @@
-//! One type name has one meaning in the whole workspace, so that a search finds what it looks for.
+//! One type name has one meaning in the whole workspace, so that a search finds it.
 
 use std::collections::BTreeMap;
 
-use super::problem::Problem;
-use super::rust::{self, Source};
+use super::finding::Finding;
+use super::rust::{self, RustSource};
 
-/// Names that may repeat: what clap fills in each command and each program.
+/// Names that may repeat: the flags of each command and program.
 const MAY_REPEAT: [&str; 2] = ["Args", "Cli"];
 
 const KEYWORDS: [&str; 5] = ["struct ", "enum ", "trait ", "union ", "type "];
 
-/// Where a type is declared: file, and line (0 = first).
-type Place<'a> = (&'a str, usize);
-
-/// Checks what is declared outside of tests.
-pub fn check(sources: &[Source]) -> Vec<Problem> {
-    let mut declared: BTreeMap<&str, Vec<Place>> = BTreeMap::new();
+/// Checks the declarations outside of tests.
+pub fn check(sources: &[RustSource]) -> Vec<Finding> {
+    let mut declared: BTreeMap<&str, Vec<(&str, usize)>> = BTreeMap::new();
     for source in sources {
         for (name, line) in declarations(source.product()) {
             declared.entry(name).or_default().push((&source.path, line));
@@ -28,13 +25,13 @@ pub fn check(sources: &[Source]) -> Vec<Problem> {
             let others: Vec<_> =
                 others.map(|(file, line)| format!("{file}:{}", line + 1)).collect();
             let what = format!("the type name {name} is also declared in {}", others.join(", "));
-            Problem::at(place.0, place.1, what)
+            Finding::at(place.0, place.1, what)
         })
     });
     repeated.collect()
 }
 
-/// The names with their lines. Associated types are indented, and are no declarations.
+/// The names with their lines (0 = first). Indented `type` items are associated types.
 fn declarations(code: &str) -> impl Iterator<Item = (&str, usize)> {
     code.lines().enumerate().filter_map(|(index, line)| {
         let item = line.trim_start();
@@ -47,27 +44,4 @@ fn declarations(code: &str) -> impl Iterator<Item = (&str, usize)> {
         let name = rust::word(&item[keyword.len()..]);
         (!associated && !name.is_empty()).then_some((name, index))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_that_is_declared_twice_is_named_at_both_places() {
-        let source = |path: &str, text: &str| Source::new(path, text.to_owned());
-        let sources = [
-            source("crates/a/src/a.rs", "pub struct One;\npub(crate) enum Two {}\nstruct Args;\n"),
-            source("crates/b/src/b.rs", "struct Args;\ntrait Two { \n    type One = u8;\n}\n"),
-            source("crates/b/tests/b.rs", "struct One;\n"),
-        ];
-        let found: Vec<_> = check(&sources).iter().map(ToString::to_string).collect();
-        assert_eq!(
-            found,
-            [
-                "crates/a/src/a.rs:2: the type name Two is also declared in crates/b/src/b.rs:2",
-                "crates/b/src/b.rs:2: the type name Two is also declared in crates/a/src/a.rs:2",
-            ]
-        );
-    }
 }

@@ -1,16 +1,15 @@
-//! Words that are not used: names that only their author understood, and phrases that sound
-//! translated. The field has a word for each.
+//! Words that are not used, because the field has other ones.
 
 use anyhow::Result;
 
-use super::problem::Problem;
+use super::finding::Finding;
 use super::source::{TEXT, is_generated};
-use crate::tree::{self, Tree};
+use crate::tree::Tree;
 
-/// This file, which must name them.
-const OWN: &str = "crates/xtask/src/tidy/words.rs";
+/// The files that must name them.
+const OWN: [&str; 2] = ["crates/xtask/src/tidy/words.rs", "crates/xtask/tests/tidy_words.rs"];
 
-/// Each with what is written instead; found as whole words, also inside of identifiers.
+/// Words with their replacements. They are found whole, also inside of identifiers.
 const WORDS: [(&str, &str); 33] = [
     ("anew", "again, from the start"),
     ("blow blows strike strikes", "signal"),
@@ -50,32 +49,32 @@ const WORDS: [(&str, &str); 33] = [
 const PHRASES: [(&str, &str); 2] =
     [("what became of", "the outcome of"), ("those who", "clients that")];
 
-/// The goods are called tickets; one that fixes an order is a queue number.
+/// Tickets are the goods; the number that fixes an order is a queue number.
 const GOODS: [&str; 5] =
     ["ticket service", "ticket_service", "ticketservice", "tickets", "ticket-service"];
 
-/// Words that stand for something else there: in files that start so.
+/// Words with another meaning in paths that start so.
 const ALLOWED: [(&str, &str); 0] = [];
 
-/// Checks every text that is written by hand.
-pub fn check(tree: &Tree) -> Result<Vec<Problem>> {
-    let mut problems = Vec::new();
+/// Checks every text that is not generated.
+pub fn check(tree: &Tree) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
     let texts = tree.ending(&TEXT).chain(tree.ending(&[".go", ".tpl", ".txt"]));
-    for file in texts.filter(|file| !is_generated(file) && *file != OWN) {
-        for (index, line) in tree::read(file)?.lines().enumerate() {
+    for file in texts.filter(|file| !is_generated(file) && !OWN.contains(file)) {
+        for (index, line) in tree.text(file)?.lines().enumerate() {
             let found = unwanted(line).into_iter();
             let allowed =
                 |word: &str| ALLOWED.iter().any(|(one, at)| *one == word && file.starts_with(at));
-            problems.extend(found.filter(|(word, _)| !allowed(word)).map(|(word, instead)| {
-                Problem::at(file, index, format!("`{word}`; write: {instead}"))
+            findings.extend(found.filter(|(word, _)| !allowed(word)).map(|(word, instead)| {
+                Finding::at(file, index, format!("`{word}`; write: {instead}"))
             }));
         }
     }
-    Ok(problems)
+    Ok(findings)
 }
 
-/// The words of a line that are not used, with what is written instead.
-fn unwanted(line: &str) -> Vec<(String, &'static str)> {
+/// The words of a line that are not used, with their replacements.
+pub fn unwanted(line: &str) -> Vec<(String, &'static str)> {
     let lower = line.to_lowercase();
     let phrases = PHRASES.iter().filter(|(phrase, _)| lower.contains(phrase));
     let mut found: Vec<_> =
@@ -105,29 +104,4 @@ fn words(line: &str) -> Vec<String> {
     }
     words.retain(|word| !word.is_empty());
     words
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(line: &str) -> Vec<String> {
-        unwanted(line).into_iter().map(|(word, _)| word).collect()
-    }
-
-    #[test]
-    fn words_are_found_whole_and_inside_of_names() {
-        assert_eq!(
-            found("let told_twice = VaultDoor::new(told1);"),
-            ["told", "vault", "door", "told"]
-        );
-        assert_eq!(found("A store says What Became Of each"), ["what became of"]);
-        assert_eq!(found("outdoor, foretell, Visitor, visit_str"), ["visit"]);
-    }
-
-    #[test]
-    fn a_ticket_is_what_is_sold() {
-        assert_eq!(found("ticket: Ticket"), ["ticket", "ticket"]);
-        assert_eq!(found("two tickets from the Ticket Service, TicketServiceClient"), [""; 0]);
-    }
 }

@@ -73,15 +73,15 @@ impl BookingOutput {
             return print_json(self);
         }
         print_table(&[
-            ("CLIENT", self.client_id.clone()),
-            ("STATE", self.state.to_owned()),
-            ("POSITION", self.position.map(|position| position.to_string()).unwrap_or_default()),
-            ("NUMBER", self.queue_number.to_string()),
-            ("WAIT", self.eta()),
-            ("PAY BEFORE", self.deadline.clone().unwrap_or_default()),
-            ("BOOKING", self.booking_id.clone()),
-            ("REQUEST", self.request_id.clone()),
-            ("NOTE", self.note()),
+            ("client", self.client_id.clone()),
+            ("state", self.state.to_owned()),
+            ("position", self.position.map(|position| position.to_string()).unwrap_or_default()),
+            ("number", self.queue_number.to_string()),
+            ("wait", self.eta()),
+            ("pay_before", self.deadline.clone().unwrap_or_default()),
+            ("booking", self.booking_id.clone()),
+            ("request", self.request_id.clone()),
+            ("note", self.note()),
         ])
     }
 

@@ -4,13 +4,12 @@ use std::io;
 use std::time::Duration;
 
 use bookingq_proto::v1;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{Output, about, moment, print_json, print_table, seconds};
 
 /// A queue, with the field names of the contract.
 #[derive(Debug, Serialize)]
-#[allow(clippy::struct_field_names)]
 pub struct QueueOutput {
     /// Its name.
     pub queue: String,
@@ -29,25 +28,15 @@ pub struct QueueOutput {
     /// Bookings that leave the front each second.
     pub rate: f64,
     /// Counters since the queue was created.
-    pub totals: TotalsOutput,
+    #[serde(serialize_with = "as_map")]
+    totals: [(&'static str, u64); 9],
     /// The store's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub now: Option<String>,
 }
 
-/// Counters since the queue was created.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct TotalsOutput {
-    pub enqueued: u64,
-    pub dispatched: u64,
-    pub reserved: u64,
-    pub confirmed: u64,
-    pub expired: u64,
-    pub cancelled: u64,
-    pub sold_out: u64,
-    pub rejected: u64,
-    pub failed: u64,
+fn as_map<S: Serializer>(totals: &[(&str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(totals.iter().copied())
 }
 
 impl From<v1::GetQueueResponse> for QueueOutput {
@@ -67,17 +56,17 @@ impl From<v1::GetQueueResponse> for QueueOutput {
             now_serving: queue.now_serving,
             oldest_wait_seconds: queue.oldest_wait.as_ref().map(seconds).unwrap_or_default(),
             rate: queue.rate,
-            totals: TotalsOutput {
-                enqueued: totals.enqueued,
-                dispatched: totals.dispatched,
-                reserved: totals.reserved,
-                confirmed: totals.confirmed,
-                expired: totals.expired,
-                cancelled: totals.cancelled,
-                sold_out: totals.sold_out,
-                rejected: totals.rejected,
-                failed: totals.failed,
-            },
+            totals: [
+                ("enqueued", totals.enqueued),
+                ("dispatched", totals.dispatched),
+                ("reserved", totals.reserved),
+                ("confirmed", totals.confirmed),
+                ("expired", totals.expired),
+                ("cancelled", totals.cancelled),
+                ("sold_out", totals.sold_out),
+                ("rejected", totals.rejected),
+                ("failed", totals.failed),
+            ],
             now: queue.now.as_ref().map(moment),
             queue: queue.queue,
         }
@@ -90,23 +79,24 @@ impl QueueOutput {
         if output == Output::Json {
             return print_json(self);
         }
-        let totals = &self.totals;
-        print_table(&[
-            ("QUEUE", self.queue.clone()),
-            ("ADMISSION", self.admission.to_owned()),
-            ("WAITING", self.backlog.to_string()),
-            ("IN FLIGHT", self.in_flight.to_string()),
-            ("HOLDS", self.holds.to_string()),
-            ("NOW SERVING", self.now_serving.to_string()),
-            ("OLDEST", self.oldest()),
-            ("RATE/S", format!("{:.1}", self.rate)),
-            ("CONFIRMED", totals.confirmed.to_string()),
-            ("EXPIRED", totals.expired.to_string()),
-            ("CANCELLED", totals.cancelled.to_string()),
-            ("SOLD OUT", totals.sold_out.to_string()),
-            ("REJECTED", totals.rejected.to_string()),
-            ("FAILED", totals.failed.to_string()),
-        ])
+        let columns = [
+            ("queue", self.queue.clone()),
+            ("admission", self.admission.to_owned()),
+            ("waiting", self.backlog.to_string()),
+            ("in_flight", self.in_flight.to_string()),
+            ("holds", self.holds.to_string()),
+            ("now_serving", self.now_serving.to_string()),
+            ("oldest", self.oldest()),
+            ("rate/s", format!("{:.1}", self.rate)),
+        ];
+        let finals = self.finals().iter().map(|(state, count)| (*state, count.to_string()));
+        let cells: Vec<_> = columns.into_iter().chain(finals).collect();
+        print_table(&cells)
+    }
+
+    /// Bookings that ended, by their final state.
+    pub fn finals(&self) -> &[(&'static str, u64)] {
+        &self.totals[3..]
     }
 
     /// How long the front has waited, in whole seconds.

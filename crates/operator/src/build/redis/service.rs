@@ -1,14 +1,14 @@
-//! The Service of a managed Redis: headless, because there is one Pod, and its StatefulSet needs
-//! one.
+//! The Service of a managed Redis: headless, because there is one Pod.
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 
 use crate::build::names::{self, Part};
 use crate::build::service::port;
-use crate::target::Target;
+use crate::target::QueueTarget;
 
 /// The Service.
-pub fn build(target: &Target) -> Service {
+pub fn build(target: &QueueTarget) -> Option<Service> {
+    target.managed_redis()?;
     let spec = ServiceSpec {
         cluster_ip: Some("None".to_owned()),
         selector: Some(names::selector_labels(&target.name, Part::Redis)),
@@ -16,9 +16,9 @@ pub fn build(target: &Target) -> Service {
         type_: Some("ClusterIP".to_owned()),
         ..ServiceSpec::default()
     };
-    Service {
-        metadata: names::metadata(target, names::redis(&target.name), Part::Redis),
+    Some(Service {
+        metadata: target.metadata(names::redis(&target.name), Part::Redis),
         spec: Some(spec),
         ..Service::default()
-    }
+    })
 }

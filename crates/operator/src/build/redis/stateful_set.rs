@@ -1,9 +1,8 @@
-//! The StatefulSet of a managed Redis: one Pod, one volume, and the settings that keep bookings
-//! safe.
+//! The StatefulSet of a managed Redis: one Pod, one volume, and settings that lose no bookings.
 
 use std::collections::BTreeMap;
 
-use bookingq_api::redis::{ManagedRedis, SecretKey};
+use bookingq_api::redis::ManagedRedis;
 use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
 };
@@ -15,20 +14,23 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::build::deployment::{port, template_metadata};
+use crate::build::inputs::BuildInputs;
 use crate::build::names::{self, Part};
 use crate::build::{pod, volumes};
-use crate::secrets::Secrets;
-use crate::target::Target;
+use crate::secrets::SecretPurpose;
+use crate::target::QueueTarget;
 
 /// The user of the official image.
 const USER: i64 = 999;
 const DATA: &str = "data";
 const FOLDER: &str = "/data";
 
-/// The StatefulSet. `secrets` knows the version of the password's Secret, so that a changed
-/// password restarts Redis too.
-pub fn build(target: &Target, redis: &ManagedRedis, secrets: &Secrets) -> StatefulSet {
-    let mut metadata = template_metadata(target, secrets, Part::Redis);
+/// The StatefulSet. A changed password restarts Redis too.
+pub fn build(inputs: &BuildInputs<'_>) -> Option<StatefulSet> {
+    let target = inputs.target;
+    let redis = target.managed_redis()?;
+    let password = inputs.secrets.only(&names::redis(&target.name));
+    let mut metadata = template_metadata(target, &password, Part::Redis);
     let labels = metadata.labels.get_or_insert_default();
     for (key, value) in &redis.labels {
         labels.entry(key.clone()).or_insert_with(|| value.clone());
@@ -49,26 +51,24 @@ pub fn build(target: &Target, redis: &ManagedRedis, secrets: &Secrets) -> Statef
         revision_history_limit: Some(3),
         ..StatefulSetSpec::default()
     };
-    StatefulSet {
-        metadata: names::metadata(target, names::redis(&target.name), Part::Redis),
+    Some(StatefulSet {
+        metadata: target.metadata(names::redis(&target.name), Part::Redis),
         spec: Some(spec),
         ..StatefulSet::default()
-    }
+    })
 }
 
-fn pod_spec(target: &Target, redis: &ManagedRedis) -> PodSpec {
-    let password =
-        SecretKey { name: names::redis(&target.name), key: names::PASSWORD_KEY.to_owned() };
+fn pod_spec(target: &QueueTarget, redis: &ManagedRedis) -> PodSpec {
+    let password = target.secret(SecretPurpose::RedisPassword);
     let container = Container {
         name: "redis".to_owned(),
         image: Some(redis.image.clone()),
         command: Some(vec!["redis-server".to_owned()]),
         args: Some(settings(redis)),
-        // redis-cli, which the probe runs, finds the password here.
-        env: Some(vec![volumes::from_secret("REDISCLI_AUTH", &password)]),
+        // For redis-cli in the readiness probe.
+        env: password.map(|password| vec![volumes::from_secret("REDISCLI_AUTH", password)]),
         ports: Some(vec![port("redis", names::REDIS_PORT)]),
-        // Reading a large log back takes minutes, in which PING is answered with LOADING: alive,
-        // not ready.
+        // Redis answers PING with LOADING for minutes while it reads a large log: alive, not ready.
         liveness_probe: Some(pod::tcp_probe("redis", 10, 6)),
         readiness_probe: Some(pod::exec_probe(&["redis-cli", "-e", "ping"], 2, 2)),
         resources: Some(pod::resources(redis.resources.as_ref(), "100m", "256Mi")),
@@ -90,7 +90,7 @@ fn pod_spec(target: &Target, redis: &ManagedRedis) -> PodSpec {
     }
 }
 
-/// Nothing acknowledged is thrown away when memory is full, and all of it is on the disk.
+/// Acknowledged writes are on disk, and none is evicted when memory is full.
 fn settings(redis: &ManagedRedis) -> Vec<String> {
     let port = names::REDIS_PORT.to_string();
     let settings = [
@@ -100,7 +100,7 @@ fn settings(redis: &ManagedRedis) -> Vec<String> {
         ("--appendfsync", redis.appendfsync.as_str()),
         ("--save", ""),
         ("--maxmemory-policy", "noeviction"),
-        // A small sorted set would be a list, walked for each change: a quarter of Redis's CPU
+        // A small sorted set would be a list, searched for each change: a quarter of Redis's CPU
         // (docs/redis-keys.md).
         ("--zset-max-listpack-entries", "0"),
         ("--requirepass", "$(REDISCLI_AUTH)"),
@@ -108,7 +108,7 @@ fn settings(redis: &ManagedRedis) -> Vec<String> {
     settings.iter().flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]).collect()
 }
 
-fn claim(target: &Target, redis: &ManagedRedis) -> PersistentVolumeClaim {
+fn claim(target: &QueueTarget, redis: &ManagedRedis) -> PersistentVolumeClaim {
     let requests = BTreeMap::from([("storage".to_owned(), Quantity(redis.storage.clone()))]);
     let spec = PersistentVolumeClaimSpec {
         access_modes: Some(vec!["ReadWriteOnce".to_owned()]),

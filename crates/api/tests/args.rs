@@ -1,0 +1,159 @@
+//! Arguments of workers and sweepers survive the command line.
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+
+use bookingq_api::args::{
+    DrainArgs, ProcessingArgs, RedisArgs, ServerArgs, ServiceArgs, SweepArgs, WorkerArgs,
+};
+use bookingq_api::{BookingQueueSpec, DurationString};
+use bookingq_core::QueueName;
+use clap::Parser;
+use proptest::option;
+use proptest::prelude::*;
+
+#[derive(Parser)]
+enum Cli {
+    Worker(Box<WorkerArgs>),
+    Sweep(Box<SweepArgs>),
+}
+
+fn parse(args: Vec<String>) -> Cli {
+    Cli::try_parse_from(std::iter::once("bookingq".to_owned()).chain(args)).unwrap()
+}
+
+fn time() -> impl Strategy<Value = DurationString> {
+    (0u64..1_000_000_000).prop_map(DurationString::from_millis)
+}
+
+fn file() -> impl Strategy<Value = PathBuf> {
+    "/[a-z]{1,8}/[a-z .]{0,8}x".prop_map(PathBuf::from)
+}
+
+fn redis() -> impl Strategy<Value = RedisArgs> {
+    let url = option::of("rediss?://[a-z]{1,8}:[1-9][0-9]{3}".prop_map(String::from));
+    (url, option::of(file()), time(), time(), 1000u32..).prop_map(
+        |(url, password_file, deadline, retention, outbox_entries)| RedisArgs {
+            url,
+            password_file,
+            deadline,
+            retention,
+            outbox_entries,
+        },
+    )
+}
+
+fn processing() -> impl Strategy<Value = ProcessingArgs> {
+    (1u32..=10_000, time(), time(), 1u32..=100, time(), time()).prop_map(
+        |(concurrency, lease, hold, retry_attempts, retry_initial, retry_max)| ProcessingArgs {
+            concurrency,
+            lease,
+            hold,
+            retry_attempts,
+            retry_initial,
+            retry_max,
+        },
+    )
+}
+
+fn call() -> impl Strategy<Value = ServiceArgs> {
+    let files = (option::of(file()), option::of(file()), option::of(file()));
+    (time(), files, option::of("[a-z]{1,20}")).prop_map(
+        |(timeout, (ca, certificate, key), server_name)| ServiceArgs {
+            timeout,
+            ca,
+            certificate,
+            key,
+            server_name,
+        },
+    )
+}
+
+/// A service that is called, or none with the default flags.
+fn service() -> impl Strategy<Value = (Option<String>, ServiceArgs)> {
+    let called = ("https?://[a-z]{1,8}:1", call()).prop_map(|(url, call)| (Some(url), call));
+    prop_oneof![Just((None, ServiceArgs::default())), called]
+}
+
+fn server() -> impl Strategy<Value = ServerArgs> {
+    let files = option::of((file(), file(), option::of(file())));
+    (files, time(), 1u32..=1_000_000, 1u32..=10_000_000).prop_map(
+        |(files, connection_age, requests, watches)| {
+            let (certificate, key, client_ca) = match files {
+                Some((certificate, key, ca)) => (Some(certificate), Some(key), ca),
+                None => (None, None, None),
+            };
+            ServerArgs { certificate, key, client_ca, connection_age, requests, watches }
+        },
+    )
+}
+
+fn queue() -> impl Strategy<Value = QueueName> {
+    "[a-z]{1,8}".prop_map(|name| QueueName::new(&name).unwrap())
+}
+
+fn worker() -> impl Strategy<Value = WorkerArgs> {
+    let names = (queue(), option::of("[a-z]{1,8}"), any::<u16>(), option::of(any::<u16>()));
+    let services = ("http://[a-z]{1,8}:1", call(), service(), service());
+    let groups = (redis(), processing(), time(), time(), server());
+    (names, services, groups).prop_map(
+        |((queue, id, port, admin), (booking, call, ticket, realtime), groups)| WorkerArgs {
+            queue,
+            id,
+            listen: ([0, 0, 0, 0], port).into(),
+            admin_listen: admin.map(|port| ([127, 0, 0, 1], port).into()),
+            booking,
+            ticket: ticket.0,
+            realtime: realtime.0,
+            redis: groups.0,
+            processing: groups.1,
+            drain: DrainArgs { grace: groups.2, linger: groups.3 },
+            server: groups.4,
+            booking_call: call.into(),
+            ticket_call: ticket.1.into(),
+            realtime_call: realtime.1.into(),
+        },
+    )
+}
+
+fn sweeper() -> impl Strategy<Value = SweepArgs> {
+    let when = prop_oneof![Just((true, None)), option::of(time()).prop_map(|time| (false, time))];
+    (queue(), when, service(), option::of("[a-z]{1,8}"), time(), redis(), processing()).prop_map(
+        |(queue, (once, time), booking, id, grace, redis, processing)| SweepArgs {
+            queue,
+            once,
+            time,
+            booking: booking.0,
+            id,
+            admin_listen: None,
+            grace,
+            redis,
+            processing,
+            booking_call: booking.1.into(),
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn worker_arguments_survive_the_command_line(args in worker()) {
+        let Cli::Worker(parsed) = parse(args.to_args()) else { panic!("not a worker") };
+        prop_assert_eq!(*parsed, args);
+    }
+
+    #[test]
+    fn sweeper_arguments_survive_the_command_line(args in sweeper()) {
+        let Cli::Sweep(parsed) = parse(args.to_args()) else { panic!("not a sweeper") };
+        prop_assert_eq!(*parsed, args);
+    }
+}
+
+#[test]
+fn a_manifest_and_a_command_line_have_the_same_defaults() {
+    let spec: BookingQueueSpec =
+        serde_json::from_str(r#"{ "booking": { "endpoint": "http://a:1" } }"#).unwrap();
+    let planned = WorkerArgs::of(&spec.resolve("q").unwrap(), ([127, 0, 0, 1], 50051).into());
+    let minimal = ["worker", "--queue=q", "--booking=http://a:1"].map(String::from);
+    let Cli::Worker(parsed) = parse(minimal.into()) else { panic!("not a worker") };
+    assert_eq!(*parsed, planned);
+}

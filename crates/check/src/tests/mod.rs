@@ -1,5 +1,0 @@
-//! Histories made by hand, clean and broken.
-
-mod calls;
-mod log;
-mod world;

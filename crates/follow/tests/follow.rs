@@ -1,0 +1,216 @@
+//! A followed queue against the embedded store: exact positions, gaps, lost data, and subscribers
+//! that are slow.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bookingq_core::line::Line;
+use bookingq_core::{
+    BookingId, BookingState, ClientId, Details, Event, EventSeq, Fence, Place, QueueName,
+    RequestId, Timestamp,
+};
+use bookingq_follow::{FollowEvent, FollowedQueue, OutboxFollower, Subscription, WatchUpdate};
+use bookingq_store::{Cancel, Enqueue, MemoryConfig, Store};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn client(number: u64) -> ClientId {
+    ClientId::new(&format!("c{number}")).unwrap()
+}
+
+async fn enqueue(store: &dyn Store, numbers: impl IntoIterator<Item = u64>) -> Vec<Place> {
+    let batch = numbers.into_iter().map(|number| Enqueue {
+        client: client(number),
+        request: RequestId::new("r").unwrap(),
+        booking: BookingId::generate(),
+        details: Details::default(),
+        trace: None,
+    });
+    let enqueued = store.enqueue(batch.collect()).await.unwrap();
+    enqueued.into_iter().map(|enqueued| enqueued.unwrap().booking.place).collect()
+}
+
+/// A store, and a process that follows it.
+struct Followed {
+    store: Arc<dyn Store>,
+    queue: Arc<FollowedQueue>,
+    resync: Arc<AtomicBool>,
+    gaps: Arc<AtomicUsize>,
+    _follower: tokio::task::JoinSet<()>,
+}
+
+impl Followed {
+    /// Follows a store that keeps `outbox_events` events, with `waiting` clients in line before.
+    async fn start(outbox_events: usize, waiting: u64) -> Self {
+        let name = QueueName::new("concert").unwrap();
+        let config = MemoryConfig { outbox_events, ..MemoryConfig::new(name) };
+        let store = bookingq_store::open(config).unwrap();
+        enqueue(&*store, 1..=waiting).await;
+        let (queue, resync, gaps) =
+            (FollowedQueue::new(), Arc::default(), Arc::<AtomicUsize>::default());
+        let (loaded, has_loaded) = tokio::sync::oneshot::channel::<()>();
+        let (loaded, counted) = (std::sync::Mutex::new(Some(loaded)), Arc::clone(&gaps));
+        let follower = OutboxFollower {
+            store: Arc::clone(&store),
+            queue: Arc::clone(&queue),
+            resync: Arc::clone(&resync),
+            observer: move |event: FollowEvent<'_>| match event {
+                FollowEvent::Loaded => drop(loaded.lock().unwrap().take()),
+                FollowEvent::Gap => {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+                FollowEvent::Received(_) | FollowEvent::Failed(_) => {}
+            },
+        };
+        let mut followers = tokio::task::JoinSet::new();
+        followers.spawn(follower.run());
+        // The sender is dropped as soon as the line is loaded.
+        has_loaded.await.unwrap_err();
+        Self { store, queue, resync, gaps, _follower: followers }
+    }
+
+    async fn until_position(&self, place: Place, position: Option<u64>) {
+        let reached = async {
+            while self.queue.line.position(place) != position {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let found = tokio::time::timeout(LIMIT, reached).await;
+        assert!(found.is_ok(), "{:?}, not {position:?}", self.queue.line.position(place));
+    }
+}
+
+fn event(number: u64, from: Option<BookingState>, to: BookingState) -> Event {
+    Event {
+        seq: EventSeq { ms: 1, number },
+        at: Timestamp(1),
+        client: client(number),
+        booking: BookingId::from_u128(u128::from(number)),
+        place: Place::numbered(number),
+        from,
+        to,
+        fence: Fence(0),
+        deadline: None,
+        outcome: None,
+        reason: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn positions_are_exact_while_clients_join_and_leave() {
+    let followed = Followed::start(1000, 3).await;
+    let places = enqueue(&*followed.store, 4..=6).await;
+    for (place, position) in places.iter().zip(4..) {
+        followed.until_position(*place, Some(position)).await;
+    }
+    let cancelled = Cancel { client: client(2), booking: None };
+    followed.store.cancel(vec![cancelled]).await.unwrap().remove(0).unwrap();
+    followed.until_position(places[2], Some(5)).await;
+    assert_eq!(followed.queue.line.summary(10).backlog, 5);
+    assert_eq!(followed.gaps.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn after_a_gap_the_line_is_loaded_again_and_subscribers_refresh() {
+    let followed = Followed::start(4, 1).await;
+    let mut subscription = followed.queue.hub.subscribe(&client(1));
+    // One batch of more events than the outbox keeps.
+    let places = enqueue(&*followed.store, 2..=100).await;
+    followed.until_position(*places.last().unwrap(), Some(100)).await;
+    assert_eq!(followed.gaps.load(Ordering::Relaxed), 1);
+    assert!(matches!(subscription.next().await, Some(WatchUpdate::Refresh)));
+}
+
+#[tokio::test]
+async fn when_the_store_has_lost_data_the_line_is_loaded_again_and_subscribers_refresh() {
+    let followed = Followed::start(1000, 1).await;
+    let mut subscription = followed.queue.hub.subscribe(&client(1));
+    let gone = Place::numbered(99);
+    followed.queue.apply(vec![event(99, None, BookingState::Queued)]);
+    followed.until_position(gone, Some(2)).await;
+    followed.resync.store(true, Ordering::Relaxed);
+    followed.until_position(gone, None).await;
+    let refresh = tokio::time::timeout(LIMIT, subscription.next()).await.unwrap();
+    assert!(matches!(refresh, Some(WatchUpdate::Refresh)), "{refresh:?}");
+    assert_eq!(followed.gaps.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_repeated_event_from_before_the_line_was_loaded_changes_nothing() {
+    let queue = FollowedQueue::new();
+    let mut line = Line::new();
+    line.join(Place::numbered(2));
+    queue.reload(line);
+    let left = event(1, Some(BookingState::Queued), BookingState::Cancelled);
+    let joined = event(2, None, BookingState::Queued);
+    queue.apply(vec![left, joined]);
+    assert_eq!(queue.line.position(Place::numbered(2)), Some(1));
+    assert_eq!(queue.line.position(Place::numbered(1)), None);
+}
+
+#[test]
+fn the_pace_of_the_line_gives_a_rate_and_an_expected_wait() {
+    let queue = FollowedQueue::new();
+    assert_eq!((queue.line.rate(), queue.line.eta(10)), (0.0, None));
+    for second in 0..=10 {
+        queue.line.observe(Timestamp(second * 1000), second * 20);
+    }
+    assert!((queue.line.rate() - 20.0).abs() < 0.1, "{}", queue.line.rate());
+    let eta = queue.line.eta(100).unwrap().as_secs_f64();
+    assert!((eta - 5.0).abs() < 0.1, "{eta}");
+}
+
+#[tokio::test]
+async fn a_subscriber_receives_the_events_of_its_client_until_it_is_dropped() {
+    let queue = FollowedQueue::new();
+    let mut subscription = queue.hub.subscribe(&client(2));
+    let bookings = [1, 2, 3].map(|number| event(number, None, BookingState::Queued));
+    queue.apply(bookings.to_vec());
+    let Some(WatchUpdate::Event(received)) = subscription.next().await else { panic!() };
+    assert_eq!(received.client, client(2));
+    assert_eq!(queue.hub.len(), 1);
+    drop(subscription);
+    assert!(queue.hub.is_empty());
+}
+
+#[tokio::test]
+async fn a_slow_subscriber_receives_what_fits_and_then_refreshes_once() {
+    let queue = FollowedQueue::new();
+    let mut subscription = queue.hub.subscribe(&client(1));
+    queue.apply(vec![event(1, None, BookingState::Queued); 100]);
+    let mut received = 0;
+    while let Some(WatchUpdate::Event(_)) = subscription.next().await {
+        received += 1;
+    }
+    assert!((1..100).contains(&received), "{received}");
+    // The refresh made up for the rest: the next update is a new one.
+    queue.apply(vec![event(1, Some(BookingState::Queued), BookingState::Cancelled)]);
+    let Some(WatchUpdate::Event(next)) = subscription.next().await else { panic!() };
+    assert_eq!(next.to, BookingState::Cancelled);
+}
+
+/// Whether no update comes for longer than the longest time between two positions.
+async fn is_quiet(subscription: &mut Subscription) -> bool {
+    tokio::time::timeout(Duration::from_secs(30), subscription.next()).await.is_err()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_is_sent_when_it_has_changed_and_only_while_the_booking_waits() {
+    let queue = FollowedQueue::new();
+    let publisher = tokio::spawn(Arc::clone(&queue).publish_positions());
+    queue.apply([1, 2, 3].map(|number| event(number, None, BookingState::Queued)).to_vec());
+    let mut subscription = queue.hub.subscribe(&client(9));
+    assert!(is_quiet(&mut subscription).await, "no place is followed yet");
+    subscription.follow_position(Some(Place::numbered(3)));
+    assert!(matches!(subscription.next().await, Some(WatchUpdate::Position(3))));
+    assert!(is_quiet(&mut subscription).await, "the position has not changed");
+    queue.apply(vec![event(1, Some(BookingState::Queued), BookingState::Reserving)]);
+    assert!(matches!(subscription.next().await, Some(WatchUpdate::Position(2))));
+    subscription.follow_position(None);
+    queue.apply(vec![event(2, Some(BookingState::Queued), BookingState::Reserving)]);
+    assert!(is_quiet(&mut subscription).await, "the booking has left the line");
+    publisher.abort();
+}

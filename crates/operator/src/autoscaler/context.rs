@@ -1,0 +1,45 @@
+//! The inputs of a queue loop.
+
+use std::sync::Arc;
+
+use bookingq_store::RedisConfig;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use kube::runtime::reflector::Store;
+use tokio::sync::mpsc;
+
+use crate::events::EventRecorder;
+use crate::metrics::Metrics;
+use crate::object_cache::ObjectCache;
+use crate::pending_pods::PendingPods;
+use crate::queue::{QueueKey, WatchedQueue};
+use crate::target::QueueTarget;
+
+/// The state that the reconciler asks a loop to maintain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DesiredState {
+    /// The queue.
+    pub target: Arc<QueueTarget>,
+    /// Its Redis.
+    pub redis: RedisConfig,
+    /// The object that events refer to.
+    pub about: ObjectReference,
+}
+
+/// What all loops share.
+pub struct LoopContext {
+    /// For the scale subresource.
+    pub client: Client,
+    /// The objects of the queues.
+    pub objects: ObjectCache,
+    /// Workers that cannot be scheduled.
+    pub pods: PendingPods,
+    /// The queues.
+    pub queues: Store<WatchedQueue>,
+    /// Events.
+    pub events: EventRecorder,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Wakes the reconciler of a queue.
+    pub wake: mpsc::Sender<QueueKey>,
+}

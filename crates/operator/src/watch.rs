@@ -1,0 +1,146 @@
+//! The watches: each fills a cache and wakes the queues that a change concerns. Objects are watched
+//! as dynamic ones, so that a watch is compiled once and not once for each kind.
+
+use bookingq_api::BookingQueue;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::core::{ApiResource, DynamicObject, DynamicResourceScope, ObjectMeta, PartialObjectMeta};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, Resource};
+use tracing::warn;
+
+use crate::build::component::{self, ObjectKind};
+use crate::build::names::{self, Part};
+use crate::object_cache::{CacheWriter, ObjectCache};
+use crate::pending_pods::PendingPods;
+use crate::queue::{QueueKey, WatchedQueue, key, owner};
+use crate::secret_cache::SecretCache;
+use crate::secrets::references;
+
+/// Objects in one answer of the API server, which is in memory as a whole.
+const PAGE: u32 = 100;
+
+/// The queues to reconcile because something changed.
+pub type Wakes = BoxStream<'static, QueueKey>;
+/// The queues that changed.
+pub type QueueStream = BoxStream<'static, Result<WatchedQueue, watcher::Error>>;
+
+/// Where the operator looks for queues.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WatchScope {
+    /// In all namespaces.
+    Cluster,
+    /// In one namespace.
+    Namespace(String),
+}
+
+impl WatchScope {
+    fn api<K>(&self, client: &Client, kind: &ObjectKind) -> Api<K>
+    where
+        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+    {
+        let (client, resource) = (client.clone(), kind.resource());
+        match self {
+            Self::Cluster => Api::all_with(client, &resource),
+            Self::Namespace(namespace) => Api::namespaced_with(client, namespace, &resource),
+        }
+    }
+}
+
+/// Watches the queues themselves.
+pub fn queues(client: &Client, scope: &WatchScope) -> (Store<WatchedQueue>, QueueStream) {
+    let api: Api<WatchedQueue> = match scope {
+        WatchScope::Cluster => Api::all(client.clone()),
+        WatchScope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+    };
+    let (store, writer) = reflector::store();
+    let touched = watcher::watcher(api, watcher::Config::default().page_size(PAGE))
+        .default_backoff()
+        // Most of a queue's size.
+        .modify(|queue| queue.meta_mut().managed_fields = None)
+        .reflect(writer)
+        .touched_objects();
+    (store, touched.boxed())
+}
+
+/// Watches the objects of all queues, each kind by a watch of its own.
+pub fn objects(client: &Client, scope: &WatchScope) -> (ObjectCache, Wakes) {
+    let kinds = component::kinds();
+    let cache = ObjectCache::new(kinds.len());
+    let watches = kinds.into_iter().map(|kind| {
+        let ours = watcher::Config::default().labels(names::MANAGED_BY).page_size(PAGE);
+        let events =
+            watcher::watcher(scope.api::<DynamicObject>(client, kind), ours).default_backoff();
+        let mut writer = CacheWriter::new(cache.clone(), kind);
+        wakes(events, move |event| writer.on_event(event).into_iter().collect())
+    });
+    let watches = stream::select_all(watches.collect::<Vec<_>>());
+    (cache, watches.boxed())
+}
+
+/// Watches the worker Pods that have no node. Wakes no queue: the queue loops read the count.
+pub fn pending_pods(client: &Client, scope: &WatchScope) -> (PendingPods, Wakes) {
+    let workers =
+        format!("{},app.kubernetes.io/component={}", names::MANAGED_BY, Part::Worker.as_str());
+    let pending = watcher::Config::default().labels(&workers).fields("spec.nodeName=");
+    let api: Api<DynamicObject> = scope.api(client, ObjectKind::of::<Pod>());
+    let pods = PendingPods::default();
+    let writer = pods.clone();
+    let events = watcher::watcher(api, pending.page_size(PAGE)).default_backoff();
+    let watch = wakes(events, move |event| {
+        writer.on_event(&event);
+        Vec::new()
+    });
+    (pods, watch)
+}
+
+/// Watches the metadata of all Secrets. A change wakes the owner of the Secret, or the queues that
+/// name it.
+pub fn secrets(
+    client: &Client,
+    scope: &WatchScope,
+    cache: SecretCache,
+    queues: Store<WatchedQueue>,
+) -> Wakes {
+    let api: Api<PartialObjectMeta<DynamicObject>> = scope.api(client, ObjectKind::of::<Secret>());
+    let events = watcher::watcher(api, watcher::Config::default().page_size(PAGE));
+    wakes(events.default_backoff(), move |event| {
+        cache.on_event(&event);
+        match event {
+            Event::Apply(secret) | Event::InitApply(secret) | Event::Delete(secret) => {
+                affected(&queues, &secret.metadata)
+            }
+            Event::Init | Event::InitDone => Vec::new(),
+        }
+    })
+}
+
+fn affected(queues: &Store<WatchedQueue>, secret: &ObjectMeta) -> Vec<QueueKey> {
+    if let Some(owner) = owner(secret) {
+        return vec![owner];
+    }
+    let name = secret.name.as_deref().unwrap_or_default();
+    let names_it = |queue: &BookingQueue| references(&queue.spec).iter().any(|r| r.name == name);
+    let affected = queues.state_filter(|queue| {
+        queue.meta().namespace == secret.namespace && queue.0.as_ref().is_ok_and(names_it)
+    });
+    affected.iter().map(|queue| key(queue)).collect()
+}
+
+/// The queues that `on_event` returns for each event.
+fn wakes<K: Send + 'static>(
+    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
+    mut on_event: impl FnMut(Event<K>) -> Vec<QueueKey> + Send + 'static,
+) -> Wakes {
+    let keys = events.flat_map(move |event| {
+        let keys = event.map(&mut on_event).unwrap_or_else(|error| {
+            warn!(%error, "a watch was interrupted and is being restarted");
+            Vec::new()
+        });
+        stream::iter(keys)
+    });
+    keys.boxed()
+}

@@ -1,0 +1,50 @@
+//! The conditions of a queue follow from the status of its objects.
+
+use bookingq_operator::cached_object::ObjectStatus;
+use bookingq_operator::conditions::{StatusInputs, conditions};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde_json::json;
+
+fn refused(available: i32) -> Vec<Condition> {
+    let forbidden = "pods \"concert-worker-\" is forbidden: exceeded quota";
+    let workers = ObjectStatus::of(
+        &serde_json::from_value(json!({
+            "metadata": { "generation": 2 },
+            "spec": { "replicas": 2, "selector": {}, "template": {} },
+            "status": {
+                "observedGeneration": 2, "availableReplicas": available,
+                "conditions": [{
+                    "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+                    "message": forbidden,
+                }],
+            },
+        }))
+        .unwrap(),
+    )
+    .unwrap();
+    let inputs = StatusInputs {
+        generation: Some(1),
+        target: None,
+        error: None,
+        workers: Some(&workers),
+        observation: None,
+    };
+    conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH))
+}
+
+#[test]
+fn pods_that_cannot_be_created_show_the_message_of_the_api_server() {
+    for (available, workers) in [(0, "False"), (1, "True")] {
+        let all = refused(available);
+        for (type_, status) in [("WorkersAvailable", workers), ("Progressing", "False")] {
+            let found = all.iter().find(|one| one.type_ == type_).unwrap();
+            assert_eq!(
+                (found.status.as_str(), found.reason.as_str()),
+                (status, "PodCreationFailed"),
+                "{type_}"
+            );
+            assert!(found.message.ends_with("is forbidden: exceeded quota"), "{}", found.message);
+            assert_eq!(found.observed_generation, Some(1));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The parts of the operator that need no cluster.
+#![allow(clippy::unwrap_used)]
+
+mod cache;
+mod conditions;
+mod error;
+mod merge;
+mod metrics;
+mod scaling;

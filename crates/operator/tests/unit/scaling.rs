@@ -1,0 +1,40 @@
+//! Scaling decisions in the status.
+
+use std::time::Duration;
+
+use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
+use bookingq_core::autoscale::{Planner, Policy, Reading, Situation};
+use bookingq_core::{Admission, Timestamp};
+use bookingq_operator::autoscaler::scaling::decided;
+
+#[test]
+fn the_status_replays_to_the_same_decision() {
+    let policy = Policy { max: 100, ..Policy::default() };
+    for (backlog, joined, micros) in [(0, 33, 1), (12_345, 1, 250_999), (7, 9_999, 30)] {
+        let mut driver = ScalingDriver::new();
+        let measured = |second: u64, enqueued, dispatched, busy_us| Measurement {
+            at: Timestamp(second * 1000),
+            admission: Admission::Open,
+            backlog,
+            in_flight: 3,
+            enqueued,
+            dispatched,
+            busy_us,
+        };
+        driver.observe(Some(measured(1, 0, 0, 0)), 1, 0);
+        let situation = driver.observe(Some(measured(2, joined, 3, 3 * micros + 1)), 1, 0);
+        let status = decided(&Planner::new().decide(&policy, situation));
+        let replayed = Reading {
+            at: situation.now,
+            backlog: status.backlog as u64,
+            arrivals: status.arrivals_per_minute as f64 / 60.0,
+            service_time: status
+                .service_time_microseconds
+                .map(|us| Duration::from_micros(us as u64)),
+            in_flight: status.in_flight as u64,
+        };
+        assert_eq!(Some(replayed), situation.reading);
+        let again = Situation { reading: Some(replayed), current: status.from as u32, ..situation };
+        assert_eq!(decided(&Planner::new().decide(&policy, again)).to, status.to);
+    }
+}

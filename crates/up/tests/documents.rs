@@ -1,0 +1,156 @@
+//! What `bookingq up` reads and writes: manifests, and the report of a run.
+
+#![allow(clippy::unwrap_used)]
+
+mod manifest {
+    use std::path::Path;
+
+    use bookingq_up::manifest::{parse, read};
+
+    const QUEUE: &str =
+        "apiVersion: bookingqueue.dev/v1alpha1\nkind: BookingQueue\nmetadata:\n  name: concert\n";
+
+    fn refused(text: &str) -> String {
+        parse(Path::new("sale.yaml"), text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_queues_of_a_file_are_found_among_other_documents() {
+        let text = format!(
+            "# a comment\n---\nkind: ConfigMap\napiVersion: v1\n---\n{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n---\n"
+        );
+        let plans = parse(Path::new("sale.yaml"), &text).unwrap();
+        assert_eq!(plans.len(), 1);
+        assert_eq!(plans[0].queue.as_str(), "concert");
+    }
+
+    #[test]
+    fn an_error_names_file_document_and_line() {
+        let error = refused(&format!(
+            "kind: ConfigMap\n---\n{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n  hold: {{ timeout: soon }}\n"
+        ));
+        assert!(error.starts_with("sale.yaml (document 2): line 9"), "{error}");
+        assert!(error.contains("\"soon\" is not a duration; allowed:"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_or_invalid_field_is_named_with_its_path() {
+        let error = refused(&format!(
+            "{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\", timeot: 3s }}\n"
+        ));
+        assert!(
+            error.contains("spec.booking.timeot is not a field; allowed: endpoint, timeout, tls"),
+            "{error}"
+        );
+        let error = refused(&format!("{QUEUE}spec:\n  booking: {{ endpoint: \"a:1\" }}\n"));
+        assert!(error.contains("spec.booking.endpoint is \"a:1\"; allowed:"), "{error}");
+    }
+
+    #[test]
+    fn a_file_without_a_queue_or_with_one_twice_is_refused() {
+        assert!(refused("kind: ConfigMap\n").contains("has no BookingQueue"));
+        let queue = format!("{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n");
+        assert!(
+            refused(&format!("{queue}---\n{queue}")).contains("two BookingQueues named concert")
+        );
+        assert!(refused("a: [").contains("sale.yaml (document 1)"));
+    }
+
+    #[test]
+    fn the_sample_is_valid() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/samples/concert.yaml");
+        assert_eq!(read(Path::new(file)).unwrap()[0].queue.as_str(), "concert");
+    }
+}
+
+mod report {
+    use std::time::Duration;
+
+    use bookingq_check::{Answers, AuditLog, Evidence, Moment};
+    use bookingq_up::StoreChoice;
+    use bookingq_up::report::{LoadSummary, Replicas, RunReport};
+
+    fn summary() -> LoadSummary {
+        LoadSummary {
+            queue: "concert".into(),
+            store: Some("embedded"),
+            time: Duration::from_millis(1234),
+            replicas: vec![Replicas { second: 0.0, wanted: 2, ready: 0 }],
+            crowd: None,
+        }
+    }
+
+    fn report() -> RunReport {
+        let answers = Answers::new(0, 0);
+        let found = AuditLog::default().verify(&answers, &Evidence::default(), Moment::AtRest);
+        RunReport::new(summary(), &answers, Some(found))
+    }
+
+    #[test]
+    fn without_an_audit_the_report_has_no_keys_that_come_from_one() {
+        let report = RunReport::new(summary(), &Answers::new(0, 0), None);
+        let value = serde_json::to_value(&report).unwrap();
+        for key in ["moment", "enqueued", "final", "ledger", "violations", "audit_gaps"] {
+            assert!(value.get(key).is_none(), "{key}: {value}");
+        }
+        assert_eq!(value["sound"], true);
+        assert!(report.summary().join("\n").contains("as far as they could see"));
+    }
+
+    #[test]
+    fn the_report_has_the_keys_that_are_promised() {
+        let value = serde_json::to_value(report()).unwrap();
+        let promised = [
+            "/enqueued",
+            "/waiting",
+            "/in_progress",
+            "/final/confirmed",
+            "/final/expired",
+            "/final/cancelled",
+            "/final/sold_out",
+            "/final/rejected",
+            "/final/failed",
+            "/violations/lost",
+            "/violations/duplicated",
+            "/violations/dispatch_inversions",
+            "/violations/double_reservations",
+            "/violations/orphans",
+            "/violations/oversold",
+            "/latency_ms/enqueue/p50",
+            "/latency_ms/queued/p99",
+            "/latency_ms/reserve/max",
+            "/latency_ms/release_lag/max",
+            "/replicas/0/wanted",
+        ];
+        for pointer in promised {
+            assert!(
+                value.pointer(pointer).is_some_and(serde_json::Value::is_number),
+                "{pointer}: {value}"
+            );
+        }
+        assert_eq!((&value["moment"], &value["sound"]), (&"at_rest".into(), &true.into()));
+        assert_eq!(value["seconds"], 1.2);
+    }
+
+    #[test]
+    fn a_sound_run_lists_what_was_checked() {
+        let text = report().summary().join("\n");
+        assert!(text.contains("every promise was kept"), "{text}");
+        assert!(
+            text.contains("stale settles, double reservations, orphans, broken deadlines"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_store_is_a_word_or_a_url_and_a_mistake_never_repeats_a_password() {
+        assert_eq!("embedded".parse(), Ok(StoreChoice::Embedded));
+        assert_eq!("redis".parse(), Ok(StoreChoice::OwnRedis));
+        assert_eq!("redis://a:1".parse(), Ok(StoreChoice::Redis("redis://a:1".to_owned())));
+        let refused = "http://:hunter2@a".parse::<StoreChoice>().map_err(|error| error.to_string());
+        assert_eq!(
+            refused,
+            Err("allowed: embedded, redis (starts one), or redis://HOST:PORT".to_owned())
+        );
+    }
+}

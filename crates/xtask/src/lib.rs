@@ -1,0 +1,85 @@
+//! `cargo xtask …`: this project's own commands, one file each.
+//!
+//! ```text
+//!   setup, test, trial ──> control_plane (finds or builds an API server)
+//!     '─── manifests, faults ──> prerequisites (installs what is missing)
+//!   crd, manifests ──> generated (writes a file or compares it)
+//!   e2e ──> within (runs programs with a time limit)
+//!   all ──> shell (runs programs)   tree (the files of the repository)
+//! ```
+
+mod bench;
+pub mod check_report;
+pub mod control_plane;
+mod crd;
+mod e2e;
+pub mod faults;
+mod fuzz;
+pub mod generated;
+pub mod manifests;
+pub mod prerequisites;
+mod setup;
+mod shell;
+pub mod test;
+pub mod tidy;
+pub mod tree;
+mod trial;
+pub mod within;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// This project's own commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install what the tests and .ci/run need beside Rust
+    Setup(setup::Args),
+    /// Install what the tests need and run them all
+    Test(test::Args),
+    /// Check the rules of style that no compiler checks
+    Tidy(tidy::Args),
+    /// Write the CustomResourceDefinition into crds/ and the chart, or check that it is up to date
+    Crd(generated::Args),
+    /// Write manifests/install.yaml from the chart, or check that it is up to date
+    Manifests(generated::Args),
+    /// Check that a report of `bookingq up --report FILE` adds up
+    CheckReport(check_report::Args),
+    /// Run a whole sale on the cluster that KUBECONFIG points at, and kill what can be killed
+    E2e(e2e::Args),
+    /// Try the operator's process against a real API server: at scale, at rest, with wrong specs,
+    /// with a rival
+    Trial(trial::Args),
+    /// Break a running bookingq on purpose, in every way a seed can choose, and check every
+    /// invariant
+    Faults(faults::Args),
+    /// Fuzz every endpoint that accepts untrusted input, with libFuzzer
+    Fuzz(fuzz::Args),
+    /// Measure
+    Bench(bench::Args),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Setup(args) => setup::run(&args),
+            Command::Test(args) => test::run(&args),
+            Command::Tidy(args) => tidy::run(&args),
+            Command::Crd(args) => crd::run(&args),
+            Command::Manifests(args) => manifests::run(&args),
+            Command::CheckReport(args) => check_report::run(&args),
+            Command::E2e(args) => e2e::run(&args),
+            Command::Trial(args) => trial::run(&args),
+            Command::Faults(args) => faults::run(&args),
+            Command::Fuzz(args) => fuzz::run(&args),
+            Command::Bench(args) => bench::run(&args),
+        }
+    }
+}
