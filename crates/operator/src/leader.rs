@@ -1,11 +1,11 @@
-//! Leader election on a Lease: of several operators one writes, and two never do.
+//! Leader election on a Lease. At most one operator writes.
 //!
-//! - Each write is a PUT with the resourceVersion that was read: of two that try at once, the API
-//!   server refuses one.
-//! - A lease counts as expired when it has not been seen to change for its whole duration by our
-//!   own monotonic clock: the clocks of two machines are never compared.
-//! - A leader that could not renew gives up before others may take over: its fence closes by
-//!   itself, and its process ends.
+//! - Each write of the Lease is a PUT with the resourceVersion of the last read: the API server
+//!   rejects one of two concurrent writes.
+//! - A lease is expired when a candidate has seen no change for its whole duration on its own
+//!   monotonic clock. Clocks of two machines are never compared.
+//! - A leader that cannot renew gives up before another candidate may take over: its fence closes,
+//!   and its process exits.
 
 use std::time::{Duration, Instant};
 

@@ -152,7 +152,7 @@ fn install() -> Result<String> {
     Ok("helm test passes".to_owned())
 }
 
-/// Applies the sample without its crowd: the scenario sends one whose report it checks.
+/// Applies the sample without its crowd, in place of which the scenario sends its own.
 fn apply_sample() -> Result<String> {
     let sample = tree::read(SAMPLE)?;
     if !sample.contains(&Images::bookingq()) {
