@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::figures::Spread;
-use crate::report::BenchReport;
 use crate::sections::{BARE, BEST_PEER, COUNTED, GRPC, LIFE, OPEN, OURS, PLAIN, RATIO, STORE};
 
 /// What to compare.
@@ -29,6 +29,19 @@ const MARGIN: f64 = 0.05;
 const COUNTED_MARGIN: f64 = 0.01;
 /// Fewer runs have no range.
 const ENOUGH_RUNS: usize = 3;
+
+/// Machine, settings and figures of a run, as `--out` writes them.
+#[derive(Debug)]
+pub struct BenchReport(pub Value);
+
+impl BenchReport {
+    /// Reads the report of an earlier run.
+    pub fn read(file: &Path) -> Result<Self> {
+        let name = file.display();
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
+        Ok(Self(serde_json::from_str(&text).with_context(|| format!("{name} is not JSON"))?))
+    }
+}
 
 /// Reads both reports and prints what changed.
 pub fn run(args: &Args) -> Result<()> {

@@ -1,9 +1,10 @@
 //! `engine`: the store and the worker, beside what they are built on, all in the same run.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
-use bookingq_core::Admission;
+use bookingq_core::{Admission, QueueName};
 use bookingq_store::{RedisConfig, StoreConfig};
 use serde_json::json;
 use tokio::runtime::{Builder, Handle};
@@ -89,9 +90,7 @@ async fn redis_store(
 ) -> Result<()> {
     redis.empty().await?;
     let store = bookingq_store::open(RedisConfig::new(redis.url(), fresh_queue()?))?;
-    let before = redis.usage().await?;
-    let elapsed = whole_lives(store, bookings, batch).await?;
-    let used = redis.usage().await? - before;
+    let (elapsed, used) = redis.cost(whole_lives(store, bookings, batch)).await?;
     let cpu = used.cpu_us / bookings as f64;
     let columns = [
         ("bookings/s", per_second(bookings, elapsed)),
@@ -113,9 +112,8 @@ async fn plain_commands(
 ) -> Result<()> {
     redis.empty().await?;
     let (connection, count) = (redis.connect().await?, plain::really_set(count * 10, size));
-    let before = redis.usage().await?;
-    let elapsed = plain::sets(&connection, count, size).await?;
-    let cpu = (redis.usage().await? - before).cpu_us / count as f64;
+    let (elapsed, used) = redis.cost(plain::sets(&connection, count, size)).await?;
+    let cpu = used.cpu_us / count as f64;
     let columns = [("commands/s", per_second(count, elapsed)), ("Redis µs/command", cpu)];
     figures.record(PLAIN, &format!("SET of 64 bytes, pipelines of {size}"), columns);
     Ok(())
@@ -139,12 +137,18 @@ fn measure_grpc(args: &Args, figures: &mut Figures) -> Result<()> {
     })
 }
 
+/// Connections to a server that has answered some requests.
+async fn warm(args: &Args, address: SocketAddr, queue: &QueueName) -> Result<LoadChannels> {
+    let channels = LoadChannels::connect(address, args.in_flight as usize).await?;
+    channels.enqueue(queue, 0, WARM_UP).await?;
+    Ok(channels)
+}
+
 /// Requests per second.
 async fn bare_enqueue(args: &Args, servers: &Handle, figures: &mut Figures) -> Result<f64> {
     let server = servers.spawn(async { BareServer::start() }).await??;
-    let channels = LoadChannels::connect(server.address(), args.in_flight as usize).await?;
     let queue = fresh_queue()?;
-    channels.enqueue(&queue, 0, WARM_UP).await?;
+    let channels = warm(args, server.address(), &queue).await?;
     let load = channels.enqueue(&queue, WARM_UP, args.bookings).await?;
     record_enqueue(figures, BARE, &load);
     Ok(load.rate())
@@ -160,12 +164,10 @@ async fn worker_enqueue(
     redis.empty().await?;
     let count = args.bookings;
     let worker = WorkerUnderTest::start(redis.url(), Admission::Paused, count, servers).await?;
-    let channels = LoadChannels::connect(worker.address(), args.in_flight as usize).await?;
-    channels.enqueue(worker.queue(), 0, WARM_UP).await?;
-    let before = redis.usage().await?;
-    let load = channels.enqueue(worker.queue(), WARM_UP, count).await?;
-    let cpu = (redis.usage().await? - before).cpu_us / count as f64;
+    let channels = warm(args, worker.address(), worker.queue()).await?;
+    let (load, used) = redis.cost(channels.enqueue(worker.queue(), WARM_UP, count)).await?;
     record_enqueue(figures, "worker on Redis", &load);
+    let cpu = used.cpu_us / count as f64;
     figures.record(GRPC, "worker on Redis", [("Redis µs/request", cpu)]);
     worker.stop().await;
     Ok(load.rate())
@@ -187,15 +189,13 @@ async fn worker_life(
     let count = args.bookings;
     let worker = WorkerUnderTest::start(redis.url(), Admission::Open, count, servers).await?;
     let channels = LoadChannels::connect(worker.address(), args.in_flight as usize).await?;
-    let before = redis.usage().await?;
-    let load = worker.whole_lives(&channels, count).await?;
-    let cpu = (redis.usage().await? - before).cpu_us / count as f64;
+    let (load, used) = redis.cost(worker.whole_lives(&channels, count)).await?;
     let paid = load.latency.summary();
     let columns = [
         ("bookings/s", load.rate()),
         ("payment p50 ms", paid.p50),
         ("payment p99 ms", paid.p99),
-        ("Redis µs/booking", cpu),
+        ("Redis µs/booking", used.cpu_us / count as f64),
     ];
     figures.record(LIFE, "worker on Redis", columns);
     worker.stop().await;

@@ -11,7 +11,7 @@
 //!   peers  ──┬─ drive     our driver
 //!            '─ tests/peers   the drivers of asynq, BullMQ and apalis-redis
 //!
-//!   session ──> figures (tables and JSON)   report (a file)   compare (with an earlier run)
+//!   session ──> figures (tables and JSON)   compare (with the report of an earlier run)
 //!   machine (cores)   redis_server   child (a driver or worker as a process of its own)
 //! ```
 
@@ -28,7 +28,6 @@ pub mod machine;
 pub mod peers;
 pub mod plain;
 pub mod redis_server;
-pub mod report;
 pub mod sections;
 pub mod session;
 pub mod sweep;

@@ -46,16 +46,8 @@ fn version(program: &str, find: impl Fn(&str) -> Option<&str>) -> String {
     find(String::from_utf8_lossy(&output).trim()).unwrap_or("of unknown version").to_owned()
 }
 
-/// A core, by its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Core(usize);
-
-impl Core {
-    /// The core of redis-server.
-    pub const REDIS: Self = Self(0);
-    /// The core of its client and of everything else in this process.
-    pub const CLIENT: Self = Self(1);
-}
+/// The core of the client of Redis, and of everything else in this process.
+const CLIENT_CORE: &str = "1";
 
 /// Whether programs have cores of their own, so that the system does not move them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,12 +72,20 @@ impl Placement {
         }
     }
 
-    /// The command that runs a program on a core, without the program. Empty if nothing is pinned.
-    pub fn wrapper(self, core: Core) -> Vec<OsString> {
-        match self {
-            Self::Pinned => vec!["taskset".into(), "--cpu-list".into(), core.0.to_string().into()],
-            Self::Free => Vec::new(),
-        }
+    /// The command that runs redis-server on its core, without the program. Empty if nothing is
+    /// pinned.
+    pub fn redis_wrapper(self) -> Vec<OsString> {
+        self.wrapper("0")
+    }
+
+    /// The same for a client of Redis.
+    pub fn client_wrapper(self) -> Vec<OsString> {
+        self.wrapper(CLIENT_CORE)
+    }
+
+    fn wrapper(self, core: &str) -> Vec<OsString> {
+        let words = ["taskset", "--cpu-list", core].map(Into::into);
+        if self == Self::Pinned { words.into() } else { Vec::new() }
     }
 
     /// Runs `work` on the client's core, on a thread of its own so that the pinning ends with it.
@@ -96,7 +96,7 @@ impl Placement {
         std::thread::scope(|scope| {
             let working = scope.spawn(|| {
                 if self == Self::Pinned {
-                    pin_this_thread(Core::CLIENT);
+                    pin_this_thread_to_client_core();
                 }
                 Builder::new_current_thread().enable_all().build()?.block_on(work())
             });
@@ -114,14 +114,14 @@ impl std::fmt::Display for Placement {
     }
 }
 
-/// Keeps the calling thread, and the threads that it starts, on this core.
-fn pin_this_thread(core: Core) {
+/// Also the threads that it starts.
+fn pin_this_thread_to_client_core() {
     // The link names the thread as `<process>/task/<thread>`.
     let link = fs::read_link("/proc/thread-self").unwrap_or_default();
     let mut command = Command::new("taskset");
-    command.args(["--cpu-list", "--pid", &core.0.to_string()]);
+    command.args(["--cpu-list", "--pid", CLIENT_CORE]);
     command.arg(link.file_name().unwrap_or_default()).stdout(Stdio::null());
     if !command.status().is_ok_and(|status| status.success()) {
-        eprintln!("warning: taskset could not pin a thread to core {}", core.0);
+        eprintln!("warning: taskset could not pin a thread to core {CLIENT_CORE}");
     }
 }

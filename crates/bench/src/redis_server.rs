@@ -9,7 +9,7 @@ use bookingq_harness::{Fsync, RedisOptions, RedisServer};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 
-use crate::machine::{Core, Placement};
+use crate::machine::Placement;
 
 /// Longest wait for any answer. FLUSHALL takes a moment.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -61,7 +61,7 @@ impl std::ops::Sub for RedisUsage {
 impl MeasuredRedis {
     /// Starts it and waits until it answers.
     pub async fn start(fsync: Fsync, placement: Placement) -> Result<Self> {
-        let wrapper = placement.wrapper(Core::REDIS);
+        let wrapper = placement.redis_wrapper();
         let options = RedisOptions { wrapper, ..RedisOptions::new(fsync) };
         Self::connected(options).await.context("redis-server could not be started")
     }
@@ -119,6 +119,16 @@ impl MeasuredRedis {
         let status = process.exit_status().context("redis-server still runs")?;
         ensure!(status.success(), "redis-server ended: {status}");
         Ok(())
+    }
+
+    /// Runs `work`, and returns its result and its cost.
+    pub async fn cost<T>(
+        &mut self,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<(T, RedisUsage)> {
+        let before = self.usage().await?;
+        let result = work.await?;
+        Ok((result, self.usage().await? - before))
     }
 
     /// What it has used so far.

@@ -1,14 +1,14 @@
 //! One run of a verb, from the look at the machine to the table, the report and the comparison.
 
+use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::compare;
+use crate::compare::{BenchReport, comparison};
 use crate::figures::Figures;
 use crate::machine::{Machine, Placement};
-use crate::report::BenchReport;
 
 /// Where the figures go besides standard output.
 #[derive(Debug, Default, clap::Args)]
@@ -52,10 +52,11 @@ impl Session {
             "pinned": self.placement.to_string(), "figures": self.figures.json(),
         }));
         if let Some(file) = &self.out {
-            report.write(file)?;
+            let text = serde_json::to_string_pretty(&report.0)? + "\n";
+            fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
         }
         if let Some(baseline) = &self.baseline {
-            print!("{}", compare::comparison(baseline, &report)?);
+            print!("{}", comparison(baseline, &report)?);
         }
         Ok(())
     }

@@ -1,9 +1,8 @@
 //! The comparison of two reports.
 #![allow(clippy::unwrap_used)]
 
-use bookingq_bench::compare::{FigureChange, comparison};
+use bookingq_bench::compare::{BenchReport, FigureChange, comparison};
 use bookingq_bench::figures::Figures;
-use bookingq_bench::report::BenchReport;
 use bookingq_bench::sections::COUNTED;
 use serde_json::json;
 

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 /// # Errors
 /// When the system has no free port.
 pub fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind(("127.0.0.1", 0))?.local_addr()
+    free_addresses().map(|[address]| address)
 }
 
 /// Loopback addresses with different ports, all free a moment ago.

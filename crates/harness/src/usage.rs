@@ -54,17 +54,3 @@ impl ProcessUsage {
 fn missing(field: &str) -> io::Error {
     io::Error::other(format!("/proc does not report {field} of the process; has it ended?"))
 }
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_running_process_has_memory_cpu_time_and_files() {
-        let usage = ProcessUsage::of(std::process::id()).unwrap();
-        assert!(usage.rss_mib > 0.5 && usage.peak_mib >= usage.rss_mib, "{usage:?}");
-        assert!(usage.cpu >= 0.0 && usage.files >= 3, "{usage:?}");
-        assert!(ProcessUsage::of(u32::MAX).is_err());
-    }
-}

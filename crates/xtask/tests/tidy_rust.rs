@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use xtask::tidy::rust::RustSource;
-use xtask::tidy::{circles, functions, types};
+use xtask::tidy::{circles, functions, places, types};
 
 #[test]
 fn comments_and_strings_are_blank_and_every_line_stays() {
@@ -100,4 +100,17 @@ fn a_child_may_not_need_the_parent_that_needs_it() {
     assert_eq!(circles(&[("lib", lib), ("x", "use super::*;\n")]).len(), 1);
     assert_eq!(circles(&[("lib", lib), ("x", "")]).len(), 0);
     assert_eq!(circles(&[("lib", "mod x;"), ("x", "use super::N;")]).len(), 0);
+}
+
+#[test]
+fn only_the_core_compares_queue_numbers() {
+    let found = |path: &str, line: &str| {
+        let source = RustSource::new(path, format!("//! A.\n{line}\n"));
+        places::check(&[source]).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let wrong = "if a.place.number < b.place.number {}";
+    assert!(found("crates/a/src/a.rs", wrong)[0].starts_with("crates/a/src/a.rs:2: compare"));
+    assert_eq!(found("crates/core/src/a.rs", wrong), [""; 0]);
+    assert_eq!(found("crates/a/tests/a.rs", wrong), [""; 0]);
+    assert_eq!(found("crates/a/src/a.rs", "if a.place < b.place {}"), [""; 0]);
 }

@@ -25,15 +25,15 @@ var (
 	mode         = flag.String("mode", "", "add, work or both")
 	jobs         = flag.Int("jobs", 0, "jobs to add")
 	warmUp       = flag.Int("warm-up", 0, "jobs to add before the clock starts")
-	inFlight     = flag.Int("in-flight", 1, "calls under way at once")
-	rate         = flag.Float64("rate", 0, "both: jobs a second, whatever comes back; 0: as fast as in-flight allows")
+	inFlight     = flag.Int("in-flight", 1, "calls in flight")
+	rate         = flag.Float64("rate", 0, "both: jobs a second, independent of answers; 0: as fast as in-flight allows")
 	window       = flag.Int("window", 1000, "both, without rate: jobs added and not yet started, at most")
 	settle       = flag.Duration("settle", 0, "both: jobs due before this are not among the latencies")
-	concurrency  = flag.Int("concurrency", 64, "jobs worked on at once")
-	busy         = flag.Duration("busy", 0, "how long a job takes")
+	concurrency  = flag.Int("concurrency", 64, "jobs in progress")
+	busy         = flag.Duration("busy", 0, "duration of a job")
 )
 
-// payload is 64 bytes: when the job was due, in nanoseconds after start, and filling.
+// payload is 64 bytes: the due time of the job, in nanoseconds after start, and padding.
 func payload(due time.Duration) []byte {
 	return []byte(fmt.Sprintf("%020d%s", due.Nanoseconds(), strings.Repeat("x", 44)))
 }
@@ -77,10 +77,10 @@ func add(options asynq.RedisClientOpt) error {
 	if err := enqueue(client, *jobs, none); err != nil {
 		return err
 	}
-	return say(figures{Jobs: *jobs, Seconds: time.Since(start).Seconds()})
+	return report(figures{Jobs: *jobs, Seconds: time.Since(start).Seconds()})
 }
 
-// enqueue adds count jobs, *inFlight at once. due says when a job is due, as soon as it may be added.
+// enqueue adds count jobs, *inFlight at once. due returns the due time of a job when it may be added.
 func enqueue(client *asynq.Client, count int, due func() time.Duration) error {
 	var next atomic.Int64
 	failed := make(chan error, *inFlight)
@@ -121,7 +121,7 @@ func work(options asynq.RedisClientOpt) error {
 	if err != nil {
 		return err
 	}
-	untilTold()
+	parentEndsUs()
 	server.Shutdown()
 	return nil
 }
@@ -172,23 +172,23 @@ func both(options asynq.RedisClientOpt) error {
 	if err != nil {
 		return err
 	}
-	told := make(chan struct{})
-	go func() { untilTold(); close(told) }()
+	ended := make(chan struct{})
+	go func() { parentEndsUs(); close(ended) }()
 	select {
 	case <-handled:
-	case <-told:
-		return fmt.Errorf("told to end before all %d jobs were handled", *jobs)
+	case <-ended:
+		return fmt.Errorf("the parent ended this driver before all %d jobs were handled", *jobs)
 	}
 	seconds := time.Since(start).Seconds()
-	// The last one has left the handler's lock, so nobody appends any more.
+	// All handlers have released the lock, so waits is complete.
 	lock.Lock()
 	slices.Sort(waits)
 	lock.Unlock()
 	at := func(share float64) float64 { return waits[int(share*float64(len(waits)-1))] }
-	if err := say(figures{*jobs, seconds, at(0.5), at(0.99), at(0.999)}); err != nil {
+	if err := report(figures{*jobs, seconds, at(0.5), at(0.99), at(0.999)}); err != nil {
 		return err
 	}
-	<-told
+	<-ended
 	server.Shutdown()
 	return nil
 }
@@ -221,11 +221,11 @@ func offer(client *asynq.Client, start time.Time) error {
 	}
 }
 
-// untilTold waits until standard input ends: also when whoever started us is gone.
-func untilTold() {
+// parentEndsUs waits until standard input ends: also when the parent is gone.
+func parentEndsUs() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-func say(what figures) error {
+func report(what figures) error {
 	return json.NewEncoder(os.Stdout).Encode(what)
 }

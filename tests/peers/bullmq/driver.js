@@ -34,7 +34,7 @@ const inFlight = number('in-flight');
 const rate = number('rate');
 const busy = number('busy');
 
-/** 64 bytes: when the job was due, in microseconds after the start, and filling. */
+/** 64 bytes: the due time of the job, in microseconds after the start, and padding. */
 const payload = (due) => String(Math.round(due * 1000)).padStart(20, '0') + 'x'.repeat(44);
 
 const openQueue = () => new Queue(QUEUE, { connection, defaultJobOptions: { removeOnComplete: true } });
@@ -79,7 +79,7 @@ function startWorkers(handle) {
 
 async function work() {
   const workers = startWorkers(() => {});
-  await untilTold();
+  await parentEndsUs();
   await Promise.all(workers.map((worker) => worker.close()));
 }
 
@@ -107,15 +107,15 @@ async function both() {
     started += 1;
     if (started === jobs) finish();
   });
-  const told = untilTold();
+  const ended = parentEndsUs();
   await (rate > 0 ? offer(queue, now) : enqueue(queue, jobs, onceThereIsRoom));
-  await Promise.race([handled, told]);
-  if (started < jobs) throw new Error(`told to end with ${started} of ${jobs} jobs handled`);
+  await Promise.race([handled, ended]);
+  if (started < jobs) throw new Error(`ended by the parent with ${started} of ${jobs} jobs handled`);
   const seconds = now() / 1000;
   waits.sort((a, b) => a - b);
   const at = (share) => waits[Math.floor(share * (waits.length - 1))];
   say({ jobs, seconds, p50_ms: at(0.5), p99_ms: at(0.99), p999_ms: at(0.999) });
-  await told;
+  await ended;
   await Promise.all(workers.map((worker) => worker.close()));
   await queue.close();
 }
@@ -137,8 +137,8 @@ function offer(queue, now) {
   });
 }
 
-/** Waits until standard input ends: also when whoever started us is gone. */
-function untilTold() {
+/** Waits until standard input ends: also when the parent is gone. */
+function parentEndsUs() {
   return new Promise((resolve) => process.stdin.resume().on('end', resolve).on('close', resolve));
 }
 

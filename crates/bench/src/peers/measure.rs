@@ -11,7 +11,7 @@ use super::setup::Drivers;
 use super::system::{JobCounter, JobCounts, System};
 use crate::child::{GaveUp, ReportingChild};
 use crate::figures::{Figures, Spread};
-use crate::machine::{Core, Placement};
+use crate::machine::Placement;
 use crate::redis_server::{MeasuredRedis, RedisUsage};
 
 /// Jobs before the clock of an enqueueing driver starts, so that connections, scripts and compilers
@@ -203,7 +203,7 @@ impl PeerBench<'_> {
         flags: &[(&str, String)],
         settings: &[&str],
     ) -> Result<ReportingChild> {
-        let mut words = self.placement.wrapper(Core::CLIENT);
+        let mut words = self.placement.client_wrapper();
         words.extend(self.drivers.command(system)?);
         words.extend(["--redis", self.redis.address()].map(Into::into));
         words.extend(plan::api(system).iter().chain(settings).map(Into::into));

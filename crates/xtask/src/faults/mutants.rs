@@ -80,8 +80,8 @@ const MUTANTS: [Mutant; 12] = [
         breaks: &[3],
         edits: &[(
             SETTLE,
-            "if find(value, lead, 1, true) == 1 then",
-            "if find(value, sub(lead, 1, 50), 1, true) == 1 then",
+            "if find(value, token, 1, true) == 1 then",
+            "if find(value, sub(token, 1, FENCE_START - 1), 1, true) == 1 then",
         )],
         // Somebody else must still have the task when the late worker comes back.
         options: &["--only", "stop-worker", "--only", "half-open", "--only", "service-slow", "--for", "40s", "--bookings", "5000"],
@@ -127,8 +127,9 @@ const MUTANTS: [Mutant; 12] = [
             (CONFIRM, "  call('ZREM', TIMEOUTS, unpack(unheld))\n", ""),
             (
                 SWEEP,
-                "if sub(was, 66, 80) == '\\nreserved   - -' then",
-                "if sub(was, 66, 80) == '\\nreserved   - -' or sub(was, 66, 77) == '\\nconfirming ' then",
+                "if sub(was, STATE_START - 1, CLAIMED_AT) == '\\nreserved   - -' then",
+                "if sub(was, STATE_START - 1, CLAIMED_AT) == '\\nreserved   - -'
+      or sub(was, STATE_START - 1, STATE_START + 10) == '\\nconfirming ' then",
             ),
         ],
         options: &[],
@@ -138,7 +139,7 @@ const MUTANTS: [Mutant; 12] = [
         breaks: &[5],
         edits: &[(
             CANCEL,
-            "    kept[#kept + 1], kept[#kept + 2] = keys[n], new
+            "    writes[#writes + 1], writes[#writes + 2] = keys[n], new
   elseif state == 'reserved' then",
             "  elseif state == 'reserved' then",
         )],

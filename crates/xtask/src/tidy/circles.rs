@@ -27,7 +27,7 @@ pub fn check(sources: &[RustSource]) -> Vec<Finding> {
             }
         }
     }
-    crates.values().flat_map(circles).collect()
+    crates.values().filter_map(circles).collect()
 }
 
 type Files<'a> = BTreeMap<Module, FileImports<'a>>;
@@ -143,50 +143,32 @@ fn resolve(files: &Files, from: &Module, path: &[String], limit: usize) -> Optio
     Some(here)
 }
 
-/// One problem for each circle, at its first file.
-fn circles(files: &Files) -> Vec<Finding> {
-    let mut arrows: BTreeMap<&Module, BTreeMap<Module, usize>> = BTreeMap::new();
+/// One finding with the imports that are left when files that import none of the others, or that
+/// none of the others imports, are removed again and again.
+fn circles(files: &Files) -> Option<Finding> {
+    let mut arrows = BTreeMap::new();
     for (module, file) in files {
-        let to = arrows.entry(module).or_default();
         for (path, line) in &file.paths {
             let target = resolve(files, module, path, 4).filter(|target| target != module);
             if let Some(target) = target {
-                to.entry(target).or_insert(*line);
+                arrows.entry((module.clone(), target)).or_insert(*line);
             }
         }
     }
-    let reached: BTreeMap<&Module, BTreeSet<&Module>> =
-        arrows.keys().map(|from| (*from, reach(&arrows, from))).collect();
-    let mut findings = Vec::new();
-    let mut seen = BTreeSet::new();
-    for (module, file) in files.iter().filter(|(module, _)| reached[module].contains(module)) {
-        let round = |other: &&&Module| reached[*other].contains(module);
-        let circle: BTreeSet<_> = reached[module].iter().filter(round).copied().collect();
-        if !seen.insert(circle.clone()) {
-            continue;
-        }
-        let mut steps = Vec::new();
-        for from in &circle {
-            for (to, line) in arrows[from].iter().filter(|(to, _)| circle.contains(to)) {
-                steps.push(format!("{}:{} -> {}", files[*from].path, line + 1, files[to].path));
-            }
-        }
-        let what = format!("files import each other in a circle: {}", steps.join(", "));
-        findings.push(Finding::in_file(file.path, what));
-    }
-    findings
-}
-
-fn reach<'a>(
-    arrows: &'a BTreeMap<&Module, BTreeMap<Module, usize>>,
-    from: &Module,
-) -> BTreeSet<&'a Module> {
-    let mut reached = BTreeSet::new();
-    let mut next: Vec<&Module> = arrows[from].keys().collect();
-    while let Some(module) = next.pop() {
-        if reached.insert(module) {
-            next.extend(arrows[module].keys());
+    loop {
+        let before = arrows.len();
+        let from: BTreeSet<_> = arrows.keys().map(|(from, _)| from.clone()).collect();
+        let to: BTreeSet<_> = arrows.keys().map(|(_, to)| to.clone()).collect();
+        arrows.retain(|(a, b), _| to.contains(a) && from.contains(b));
+        if arrows.len() == before {
+            break;
         }
     }
-    reached
+    let path = |module| files[module].path;
+    let first = arrows.keys().next().map(|(from, _)| path(from))?;
+    let steps = arrows
+        .iter()
+        .map(|((from, to), line)| format!("{}:{} -> {}", path(from), line + 1, path(to)));
+    let steps = steps.collect::<Vec<_>>().join(", ");
+    Some(Finding::in_file(first, format!("files import each other in a circle: {steps}")))
 }

@@ -7,6 +7,7 @@
 //!   functions  at most 60 lines                                      Rust
 //!   types      one meaning for each type name                        Rust
 //!   circles    no import circles inside a crate                      Rust
+//!   places     only core compares queue numbers                      Rust
 //!   arrows     which crate may import which                          Cargo.toml files
 //!   mentions   paths and links in the documents exist                ARCHITECTURE.md, README.md, …
 //!   metrics    documented = exposed                                  docs/operations.md
@@ -18,6 +19,7 @@ mod finding;
 pub mod functions;
 pub mod mentions;
 pub mod metrics;
+pub mod places;
 pub mod rust;
 pub mod source;
 pub mod types;
@@ -57,6 +59,7 @@ pub fn run(args: &Args) -> Result<()> {
         findings.extend(functions::check(&sources));
         findings.extend(types::check(&sources));
         findings.extend(circles::check(&sources));
+        findings.extend(places::check(&sources));
     }
     let wanted = |finding: &Finding| args.only.iter().any(|path| finding.file.starts_with(path));
     findings.retain(|finding| args.only.is_empty() || wanted(finding));

@@ -1,4 +1,4 @@
-//! What is done with a queue, whichever version is behind it.
+//! Adds jobs to a queue of either version, and works on them.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,19 +11,22 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::MissedTickBehavior;
 
-use crate::{Flags, Mode};
+use crate::flags::{Flags, Mode};
+
+/// Called with the payload of each job that starts.
+pub type OnJob = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A queue of one version. `Clone` is cheap and shares the connection.
-pub trait Queue: Clone + 'static {
+pub trait PeerQueue: Clone + 'static {
     /// Adds one job.
     async fn add(&mut self, payload: String) -> Result<()>;
     /// Adds several in one call.
     async fn add_bulk(&mut self, payloads: Vec<String>) -> Result<()>;
-    /// Works on jobs for ever; tells `handled` of each as it starts.
-    async fn work(self, handled: Arc<dyn Fn(&str) + Send + Sync>, flags: &Flags) -> Result<()>;
+    /// Works on jobs forever.
+    async fn work(self, on_job: OnJob, flags: &Flags) -> Result<()>;
 }
 
-pub async fn run<Q: Queue>(queue: &Q, flags: &Flags) -> Result<()> {
+pub async fn run<Q: PeerQueue>(queue: &Q, flags: &Flags) -> Result<()> {
     let local = LocalSet::new();
     local
         .run_until(async {
@@ -31,7 +34,7 @@ pub async fn run<Q: Queue>(queue: &Q, flags: &Flags) -> Result<()> {
                 Mode::Add => add(queue, flags).await,
                 Mode::Work => {
                     let work = queue.clone().work(Arc::new(|_| ()), flags);
-                    tokio::select! { ended = work => ended, () = until_told() => Ok(()) }
+                    tokio::select! { ended = work => ended, () = parent_ends_us() => Ok(()) }
                 }
                 Mode::Both => both(queue, flags).await,
             }
@@ -39,12 +42,12 @@ pub async fn run<Q: Queue>(queue: &Q, flags: &Flags) -> Result<()> {
         .await
 }
 
-/// 64 bytes: when the job was due, in nanoseconds after the start, and filling.
+/// 64 bytes: the due time of the job, in nanoseconds after the start, and padding.
 fn payload(due: Duration) -> String {
     format!("{:020}{}", due.as_nanos(), "x".repeat(44))
 }
 
-async fn add<Q: Queue>(queue: &Q, flags: &Flags) -> Result<()> {
+async fn add<Q: PeerQueue>(queue: &Q, flags: &Flags) -> Result<()> {
     let start = Instant::now();
     enqueue(queue, flags.warm_up, flags, start, None).await?;
     let start = Instant::now();
@@ -54,8 +57,9 @@ async fn add<Q: Queue>(queue: &Q, flags: &Flags) -> Result<()> {
     Ok(())
 }
 
-/// Adds `count` jobs, `in_flight` calls at once, each of one job or of `bulk`, as soon as there is `room`.
-async fn enqueue<Q: Queue>(
+/// Adds `count` jobs with `in_flight` calls at once, each of one job or of `bulk`, as soon as there
+/// is `room`.
+async fn enqueue<Q: PeerQueue>(
     queue: &Q,
     count: usize,
     flags: &Flags,
@@ -65,7 +69,8 @@ async fn enqueue<Q: Queue>(
     let left = Rc::new(RefCell::new(count));
     let mut lanes = JoinSet::new();
     for _ in 0..flags.in_flight {
-        let (mut queue, left, bulk, room) = (queue.clone(), Rc::clone(&left), flags.bulk, room.clone());
+        let (mut queue, left) = (queue.clone(), Rc::clone(&left));
+        let (bulk, room) = (flags.bulk, room.clone());
         lanes.spawn_local(async move {
             loop {
                 let size = bulk.max(1).min(*left.borrow());
@@ -90,18 +95,18 @@ async fn enqueue<Q: Queue>(
     Ok(())
 }
 
-async fn both<Q: Queue>(queue: &Q, flags: &Flags) -> Result<()> {
+async fn both<Q: PeerQueue>(queue: &Q, flags: &Flags) -> Result<()> {
     let start = Instant::now();
     let (handled, mut waits) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(flags.window));
     let more_room = Arc::clone(&room);
-    let note = move |payload: &str| {
+    let on_job = move |payload: &str| {
         more_room.add_permits(1);
         let due = payload[..20].parse().map_or(Duration::ZERO, Duration::from_nanos);
-        // Nobody listens any more once all have been seen.
+        // The receiver is gone once it has seen all.
         let _ = handled.send((due, start.elapsed()));
     };
-    let work = queue.clone().work(Arc::new(note), flags);
+    let work = queue.clone().work(Arc::new(on_job), flags);
     let count = async {
         let mut seen = Vec::with_capacity(flags.jobs);
         for _ in 0..flags.jobs {
@@ -110,7 +115,7 @@ async fn both<Q: Queue>(queue: &Q, flags: &Flags) -> Result<()> {
                 seen.push(now.saturating_sub(due).as_secs_f64() * 1e3);
             }
         }
-        say(flags.jobs, seen, start.elapsed());
+        report(flags.jobs, seen, start.elapsed());
         anyhow::Ok(())
     };
     let offered = async {
@@ -120,20 +125,22 @@ async fn both<Q: Queue>(queue: &Q, flags: &Flags) -> Result<()> {
             enqueue(queue, flags.jobs, flags, start, Some(room)).await
         }
     };
-    let all = async { tokio::try_join!(offered, count).map(drop) };
-    let all_then_told = async {
-        all.await?;
-        until_told().await;
-        anyhow::Ok(())
+    let until_ended = async {
+        tokio::try_join!(offered, count)?;
+        parent_ends_us().await;
+        Ok(())
     };
-    tokio::select! { ended = work => ended.and_then(|()| bail!("the worker ended")), ended = all_then_told => ended }
+    tokio::select! {
+        ended = work => ended.and_then(|()| bail!("the worker ended")),
+        ended = until_ended => ended,
+    }
 }
 
 /// Adds jobs when they are due, whether or not the earlier ones have been answered.
-async fn offer<Q: Queue>(queue: &Q, flags: &Flags, start: Instant) -> Result<()> {
+async fn offer<Q: PeerQueue>(queue: &Q, flags: &Flags, start: Instant) -> Result<()> {
     let mut tick = tokio::time::interval(Duration::from_millis(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let (mut under, mut sent) = (JoinSet::new(), 0);
+    let (mut in_flight, mut sent) = (JoinSet::new(), 0);
     while sent < flags.jobs {
         tick.tick().await;
         let now = start.elapsed();
@@ -143,21 +150,21 @@ async fn offer<Q: Queue>(queue: &Q, flags: &Flags, start: Instant) -> Result<()>
                 break;
             }
             let mut queue = queue.clone();
-            under.spawn_local(async move { queue.add(payload(due)).await });
+            in_flight.spawn_local(async move { queue.add(payload(due)).await });
             sent += 1;
         }
-        while let Some(added) = under.try_join_next() {
+        while let Some(added) = in_flight.try_join_next() {
             added??;
         }
     }
-    while let Some(added) = under.join_next().await {
+    while let Some(added) = in_flight.join_next().await {
         added??;
     }
     ensure!(sent == flags.jobs, "sent {sent} of {}", flags.jobs);
     Ok(())
 }
 
-fn say(jobs: usize, mut waits: Vec<f64>, elapsed: Duration) {
+fn report(jobs: usize, mut waits: Vec<f64>, elapsed: Duration) {
     waits.sort_by(f64::total_cmp);
     let at = |share: f64| waits.get((share * waits.len().saturating_sub(1) as f64) as usize);
     let figures = serde_json::json!({
@@ -167,8 +174,8 @@ fn say(jobs: usize, mut waits: Vec<f64>, elapsed: Duration) {
     println!("{figures}");
 }
 
-/// Waits until standard input ends: also when whoever started us is gone.
-async fn until_told() {
+/// Waits until standard input ends: also when the parent is gone.
+async fn parent_ends_us() {
     let mut rest = Vec::new();
     // An input that breaks has ended too.
     let _ = tokio::io::stdin().read_to_end(&mut rest).await;

@@ -1,23 +1,19 @@
 //! apalis-redis 0.7: one script call to add a job; fetches and acknowledges in one loop that ticks.
 
-use std::sync::Arc;
-
 use anyhow::{Result, bail};
 use apalis_07::prelude::{
     Data, Error, Storage as _, WorkerBuilder, WorkerBuilderExt as _, WorkerFactoryFn as _,
 };
 use apalis_redis_07::{Config, RedisStorage};
 
-use crate::Flags;
-use crate::load;
+use crate::flags::Flags;
+use crate::load::{OnJob, PeerQueue};
 
 /// Its queue.
 #[derive(Clone)]
-pub struct Queue(RedisStorage<String>);
+pub struct QueueV07(RedisStorage<String>);
 
-type Handled = Arc<dyn Fn(&str) + Send + Sync>;
-
-impl Queue {
+impl QueueV07 {
     pub async fn connect(flags: &Flags) -> Result<Self> {
         let connection = apalis_redis_07::connect(format!("redis://{}", flags.redis)).await?;
         let config = Config::default()
@@ -28,7 +24,7 @@ impl Queue {
     }
 }
 
-impl load::Queue for Queue {
+impl PeerQueue for QueueV07 {
     async fn add(&mut self, payload: String) -> Result<()> {
         self.0.push(payload).await?;
         Ok(())
@@ -38,10 +34,10 @@ impl load::Queue for Queue {
         bail!("apalis-redis 0.7 has no call that adds several jobs")
     }
 
-    async fn work(self, handled: Handled, flags: &Flags) -> Result<()> {
+    async fn work(self, on_job: OnJob, flags: &Flags) -> Result<()> {
         let busy = flags.busy;
-        let handle = move |job: String, handled: Data<Handled>| async move {
-            handled(&job);
+        let handle = move |job: String, on_job: Data<OnJob>| async move {
+            on_job(&job);
             if !busy.is_zero() {
                 tokio::time::sleep(busy).await;
             }
@@ -49,7 +45,7 @@ impl load::Queue for Queue {
         };
         WorkerBuilder::new("bench")
             .concurrency(flags.concurrency)
-            .data(handled)
+            .data(on_job)
             .backend(self.0)
             .build_fn(handle)
             .run()
