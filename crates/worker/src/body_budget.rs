@@ -97,7 +97,8 @@ impl BudgetShare {
         held_bytes.message = message;
         state.held += bytes;
         while state.held > state.budget {
-            let oldest = state.requests.iter().find(|(_, held)| held.message == Message::Incomplete);
+            let oldest =
+                state.requests.iter().find(|(_, held)| held.message == Message::Incomplete);
             // The rest are being answered, and finish soon.
             let Some(oldest) = oldest.map(|(number, _)| *number) else { break };
             state.refused.inc();
