@@ -34,9 +34,8 @@ fn an_endpoint_is_enough() {
     assert_eq!(plan.booking.timeout, Duration::from_secs(3));
     assert_eq!(plan.hold, Duration::from_secs(300));
     assert!(matches!(plan.redis.source, RedisSource::Managed(ref redis) if redis.storage == "8Gi"));
-    assert!(
-        matches!(plan.scaling, ScalingPlan::Automatic(policy) if (policy.min, policy.max) == (1, 10))
-    );
+    let ScalingPlan::Automatic(policy) = plan.scaling else { panic!("{:?}", plan.scaling) };
+    assert_eq!((policy.min, policy.max), (1, 10));
     assert_eq!(plan.sweep.as_deref(), Some("* * * * *"));
 }
 

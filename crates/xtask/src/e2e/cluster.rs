@@ -1,4 +1,4 @@
-//! A cluster, through kubectl and helm: whatever KUBECONFIG points at.
+//! The cluster in KUBECONFIG, through kubectl and helm.
 
 use std::time::Duration;
 
@@ -9,10 +9,17 @@ use crate::prerequisites::HELM;
 use crate::shell;
 use crate::within::{self, Look, until};
 
-/// One request to the API server.
+/// Namespace of the operator, as in README.md.
+pub const OPERATOR: &str = "bookingq-system";
+/// Namespace of the sample.
+pub const NAMESPACE: &str = "bookingq-demo";
+/// Queue of the sample.
+pub const QUEUE: &str = "concert";
+
+/// Deadline of one request to the API server.
 const REQUEST: Duration = Duration::from_secs(30);
-/// What a wait of kubectl or helm may take beyond its own time-out.
-const BEYOND: Duration = Duration::from_secs(15);
+/// Time that kubectl and helm get beyond their own time-out.
+const MARGIN: Duration = Duration::from_secs(15);
 
 /// Fails, with what to install, if the tools are missing.
 pub fn check_tools() -> Result<()> {
@@ -22,42 +29,47 @@ pub fn check_tools() -> Result<()> {
     HELM.require()
 }
 
-/// kubectl with these words; its output.
+/// Runs kubectl and returns its output.
 pub fn kubectl(words: &[&str]) -> Result<String> {
     call("kubectl", words, None, REQUEST)
 }
 
-/// kubectl that waits by itself, for at most `limit`.
+/// Runs a kubectl command that waits by itself, for at most `limit`.
 pub fn kubectl_waiting(words: &[&str], limit: Duration) -> Result<String> {
     let timeout = format!("--timeout={}s", limit.as_secs());
-    call("kubectl", &[words, &[timeout.as_str()]].concat(), None, limit + BEYOND)
+    call("kubectl", &[words, &[timeout.as_str()]].concat(), None, limit + MARGIN)
 }
 
-/// helm that waits by itself, for at most `limit`.
+/// Runs a helm command that waits by itself, for at most `limit`.
 pub fn helm(words: &[&str], limit: Duration) -> Result<String> {
     let timeout = format!("--timeout={}s", limit.as_secs());
-    call("helm", &[words, &[timeout.as_str()]].concat(), None, limit + BEYOND)
+    call("helm", &[words, &[timeout.as_str()]].concat(), None, limit + MARGIN)
 }
 
-/// Makes objects as YAML or JSON text says.
+/// Applies objects in YAML or JSON.
 pub fn apply(text: &str) -> Result<()> {
     call("kubectl", &["apply", "--filename=-"], Some(text), REQUEST).map(drop)
 }
 
-/// Puts a JSON text to a path of the API server.
+/// Sends JSON to a path of the API server with PUT.
 pub fn replace_raw(path: &str, json: &str) -> Result<()> {
     call("kubectl", &["replace", "--raw", path, "--filename=-"], Some(json), REQUEST).map(drop)
 }
 
-/// kubectl get, as JSON.
-pub fn get(words: &[&str]) -> Result<Value> {
+/// An object in the namespace of the sample, such as `pod/a`.
+pub fn get(object: &str) -> Result<Value> {
+    read(&["--namespace", NAMESPACE, object])
+}
+
+/// The JSON output of kubectl get.
+pub fn read(words: &[&str]) -> Result<Value> {
     let text = kubectl(&[&["get", "--output=json"], words].concat())?;
     serde_json::from_str(&text).context("kubectl printed something that is not JSON")
 }
 
 /// The items of kubectl get.
 pub fn list(words: &[&str]) -> Result<Vec<Value>> {
-    match get(words)?["items"].take() {
+    match read(words)?["items"].take() {
         Value::Array(items) => Ok(items),
         _ => bail!("kubectl get {} printed no list", words.join(" ")),
     }
@@ -69,18 +81,17 @@ pub fn names(words: &[&str]) -> Result<Vec<String>> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-/// Every kind that can be listed, in a namespace or outside of all, as kubectl names them. Events
-/// are not things.
+/// Every kind that can be listed, namespaced or not, except for events.
 pub fn kinds(namespaced: bool) -> Result<Vec<String>> {
     let scope = format!("--namespaced={namespaced}");
     let text = kubectl(&["api-resources", "--verbs=list,delete", "--output=name", &scope])?;
-    let things = text.lines().filter(|kind| !kind.starts_with("events"));
-    Ok(things.map(str::to_owned).collect())
+    let kinds = text.lines().filter(|kind| !kind.starts_with("events"));
+    Ok(kinds.map(str::to_owned).collect())
 }
 
 /// Waits until kubectl get finds nothing.
-pub fn wait_until_gone(what: &str, words: &[&str], limit: Duration) -> Result<()> {
-    until(format!("{what} to be gone"), limit, || {
+pub fn wait_until_deleted(what: &str, words: &[&str], limit: Duration) -> Result<()> {
+    until(format!("{what} to be deleted"), limit, || {
         let left = names(words)?;
         Ok(if left.is_empty() { Look::Done(()) } else { Look::NotYet(left.join(", ")) })
     })

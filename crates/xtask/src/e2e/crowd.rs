@@ -1,5 +1,4 @@
-//! The crowd of the story: a Job in the cluster, because it must outlive whatever is killed; read
-//! through its log.
+//! The crowd: a Job in the cluster, which outlives every killed Pod, read through its log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,23 +6,21 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::cluster::{apply, get, kubectl};
+use super::cluster::{NAMESPACE, QUEUE, apply, get, kubectl};
 use super::objects::{PASSWORD_FILE, job};
-use super::{NAMESPACE, QUEUE};
 use crate::check_report;
 use crate::within::{Look, until};
 
 const JOB: &str = "job/crowd";
-/// The Job's own end, if nothing else ends it.
-const LIFE: u64 = 900;
+/// Deadline of the Job, in seconds.
+const DEADLINE: u64 = 900;
 
-/// How far the crowd is.
+/// The progress of the crowd: its counters by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress(BTreeMap<String, u64>);
+pub struct CrowdProgress(BTreeMap<String, u64>);
 
-impl Progress {
-    /// Of the last line that has numbers: `  12.0s  concert arrived=310/20000 in_line_or_past=309
-    /// …`.
+impl CrowdProgress {
+    /// The last line with counters: `  12.0s  concert arrived=310/20000 in_line_or_past=309 …`.
     fn read(log: &str) -> Option<Self> {
         let line = log.lines().rev().find(|line| line.contains(" arrived="))?;
         let number = |word: &str| {
@@ -33,43 +30,43 @@ impl Progress {
         Some(Self(line.split_whitespace().filter_map(number).collect()))
     }
 
-    /// One of its numbers; 0 if it has none of that name.
+    /// A counter; 0 if there is none of that name.
     pub fn of(&self, name: &str) -> u64 {
         self.0.get(name).copied().unwrap_or(0)
     }
 }
 
-/// Sends so many clients within so long. Everything they do is checked at the end.
+/// Starts a crowd of `clients` that arrive within `arrive`, and check everything at the end.
 pub fn send(image: &str, clients: u64, arrive: Duration) -> Result<()> {
     let mut arguments = vec!["crowd".to_owned(), format!("--queue={QUEUE}")];
     arguments.extend([
         format!("--server=http://{QUEUE}-workers:50051"),
         format!("--clients={clients}"),
         format!("--arrive={}s", arrive.as_secs()),
-        format!("--for={}s", LIFE - 60),
+        format!("--for={}s", DEADLINE - 60),
         format!("--redis=redis://{QUEUE}-redis:6379"),
         format!("--redis-password-file={PASSWORD_FILE}"),
         "--ledger=http://booking-service:6080".to_owned(),
         "--output=json".to_owned(),
     ]);
-    apply(&job("crowd", image, &arguments, LIFE).to_string())
+    apply(&job("crowd", image, &arguments, DEADLINE).to_string())
 }
 
-/// How far it is now.
-pub fn progress() -> Result<Progress> {
+/// The current progress.
+pub fn progress() -> Result<CrowdProgress> {
     let log = kubectl(&["logs", "--namespace", NAMESPACE, "--tail=5", JOB])?;
-    if let Some(ended) = how_it_ended()? {
-        bail!("the crowd is gone: its Job is {ended}");
+    if let Some(ended) = ending()? {
+        bail!("the crowd has ended: its Job is {ended}");
     }
-    Progress::read(&log).context("the crowd has not said yet how far it is")
+    CrowdProgress::read(&log).context("the crowd has not logged its progress yet")
 }
 
-/// Waits until it is so far.
+/// Waits until the progress is `enough`.
 pub fn wait_until(
     what: &str,
     limit: Duration,
-    mut enough: impl FnMut(&Progress) -> bool,
-) -> Result<Progress> {
+    mut enough: impl FnMut(&CrowdProgress) -> bool,
+) -> Result<CrowdProgress> {
     until(what, limit, || {
         let progress = progress()?;
         Ok(if enough(&progress) {
@@ -80,10 +77,10 @@ pub fn wait_until(
     })
 }
 
-/// Waits for its end, and for its report.
+/// Waits for the end of the crowd and returns its report.
 pub fn report(limit: Duration) -> Result<Value> {
     let ended = until("the crowd to end", limit, || {
-        Ok(match how_it_ended()? {
+        Ok(match ending()? {
             Some(ended) => Look::Done(ended),
             None => Look::NotYet(
                 progress().map_or_else(|error| error.to_string(), |far| format!("{far:?}")),
@@ -92,41 +89,41 @@ pub fn report(limit: Duration) -> Result<Value> {
     })?;
     let log = kubectl(&["logs", "--namespace", NAMESPACE, "--tail=200", JOB])?;
     let report = log.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
-    report.filter(|report| report.get("sound").is_some()).with_context(|| {
-        format!("the crowd's Job is {ended}, and it has left no report: {}", last(&log))
-    })
+    report
+        .filter(|report| report.get("sound").is_some())
+        .with_context(|| format!("the crowd's Job is {ended} without a report: {}", last(&log)))
 }
 
-/// What is wrong with the report of a crowd of so many: nothing, if all went well.
-pub fn wrong(report: &Value, clients: u64) -> Result<Vec<String>> {
-    let mut wrong = check_report::check(report, Some(clients))?;
+/// The problems in the report of a crowd of `clients`.
+pub fn problems(report: &Value, clients: u64) -> Result<Vec<String>> {
+    let mut problems = check_report::check(report, Some(clients))?;
     let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
     for (pointer, what) in
         [("/crowd/acknowledged", "got a place"), ("/crowd/finished", "saw their booking end")]
     {
         let count = number(pointer);
         if count != clients {
-            wrong.push(format!("{count} of {clients} clients {what}"));
+            problems.push(format!("{count} of {clients} clients {what}"));
         }
     }
     if number("/final/expired") == 0 {
-        wrong.push("no unpaid hold was released".to_owned());
+        problems.push("no unpaid hold was released".to_owned());
     }
     let broken = number("/crowd/promises_broken_total");
     if broken > 0 {
-        wrong.push(format!(
+        problems.push(format!(
             "{broken} promises to clients were broken: {}",
             report["crowd"]["promises_broken"]
         ));
     }
     if report["violation_examples"].as_object().is_some_and(|examples| !examples.is_empty()) {
-        wrong.push(format!("examples: {}", report["violation_examples"]));
+        problems.push(format!("examples: {}", report["violation_examples"]));
     }
-    Ok(wrong)
+    Ok(problems)
 }
 
-fn how_it_ended() -> Result<Option<String>> {
-    let job = get(&["--namespace", NAMESPACE, JOB])?;
+fn ending() -> Result<Option<String>> {
+    let job = get(JOB)?;
     let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
     let mut ended = conditions.filter(|one| {
         one["status"] == "True" && ["Complete", "Failed"].iter().any(|end| one["type"] == *end)
@@ -135,7 +132,7 @@ fn how_it_ended() -> Result<Option<String>> {
 }
 
 fn last(log: &str) -> &str {
-    log.lines().next_back().unwrap_or("its log is empty")
+    log.lines().next_back().unwrap_or("the log is empty")
 }
 
 #[cfg(test)]
@@ -147,8 +144,8 @@ mod tests {
     #[test]
     fn the_newest_numbers_are_read_from_a_log() {
         let log = "  1.0s  concert arrived=10/300 held=1 errors=0\n  2.0s  concert arrived=20/300 held=4 errors=0\n  2.1s  warning\n";
-        let progress = Progress::read(log).unwrap();
+        let progress = CrowdProgress::read(log).unwrap();
         assert_eq!((progress.of("arrived"), progress.of("held"), progress.of("other")), (20, 4, 0));
-        assert_eq!(Progress::read("  0.0s  warning: appendonly is no\n"), None);
+        assert_eq!(CrowdProgress::read("  0.0s  warning: appendonly is no\n"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What is kept of a cluster when a step fails: objects, events, logs.
+//! Saves objects, events and logs of the cluster when a step fails.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 
-use super::cluster::{kubectl, list};
-use super::{NAMESPACE, OPERATOR};
+use super::cluster::{NAMESPACE, OPERATOR, kubectl, list};
 use crate::tree;
 
-/// Writes it into a folder of its own, and says which. What cannot be had is told in its place.
+/// Writes into a new folder and returns its path. A command that fails leaves its error.
 pub fn write() -> Result<PathBuf> {
     let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let folder = tree::root().join(format!("target/e2e/{second}"));
@@ -24,16 +23,16 @@ pub fn write() -> Result<PathBuf> {
             ("events", &["get", "events", "--sort-by=.lastTimestamp"]),
         ];
         for (name, words) in asked {
-            keep(&folder, &format!("{namespace}-{name}.txt"), &[&within[..], words].concat())?;
+            save(&folder, &format!("{namespace}-{name}.txt"), &[&within[..], words].concat())?;
         }
         for pod in list(&["pods", "--namespace", namespace]).unwrap_or_default() {
             let Some(name) = pod["metadata"]["name"].as_str() else { continue };
             let logs =
                 [&["logs"], &within[..], &["--all-containers", "--timestamps", name]].concat();
-            keep(&folder, &format!("{namespace}-{name}.log"), &logs)?;
+            save(&folder, &format!("{namespace}-{name}.log"), &logs)?;
             let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64();
             if restarts.is_some_and(|restarts| restarts > 0) {
-                keep(
+                save(
                     &folder,
                     &format!("{namespace}-{name}-before.log"),
                     &[&logs[..], &["--previous"]].concat(),
@@ -44,7 +43,7 @@ pub fn write() -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn keep(folder: &Path, name: &str, words: &[&str]) -> Result<()> {
+fn save(folder: &Path, name: &str, words: &[&str]) -> Result<()> {
     let text = kubectl(words).unwrap_or_else(|error| format!("{error:#}\n"));
     fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"))
 }

@@ -1,4 +1,4 @@
-//! The images of the story, and how they get into the cluster.
+//! The images of the scenario, and how they are loaded into the cluster.
 
 use std::process::Command;
 
@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result};
 
 use crate::{shell, tree};
 
-/// As the chart and the sample name it.
+/// As in the chart and the sample.
 const REPOSITORY: &str = "ghcr.io/bookingqueue/bookingq";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// What a managed Redis runs, unless it names another one.
+/// Default image of a managed Redis.
 const REDIS: &str = "docker.io/library/redis:7.4";
 
 /// The images.
@@ -18,30 +18,30 @@ pub struct Images {
 }
 
 impl Images {
-    /// Brought into the cluster by `loader`, if they are not there already.
+    /// Loaded by the command `loader`, or present already.
     pub fn new(loader: Option<String>) -> Self {
         Self { loader }
     }
 
-    /// bookingq, as the chart and the sample name it.
+    /// The image in the chart and the sample.
     pub fn bookingq() -> String {
         format!("{REPOSITORY}:{VERSION}")
     }
 
-    /// The same at another tag, to update workers to.
+    /// The same image at another tag, for the update of the workers.
     pub fn next() -> String {
         format!("{REPOSITORY}:{VERSION}-next")
     }
 
-    /// Brings them all; says what it did.
+    /// Loads all images.
     pub fn load(&self) -> Result<String> {
         let Some(loader) = &self.loader else {
-            return Ok("they must be there already (no --load-image)".to_owned());
+            return Ok("expected in the cluster (no --load-image)".to_owned());
         };
         for image in [Self::bookingq(), Self::next(), REDIS.to_owned()] {
             let mut words = loader.split_whitespace();
             let program = words.next().context("--load-image names no program")?;
-            // A path is one from the top of the repository; a bare name is looked up.
+            // A path is relative to the repository; a bare name is on the PATH.
             let program =
                 if program.contains('/') { tree::root().join(program) } else { program.into() };
             let mut command = Command::new(program);

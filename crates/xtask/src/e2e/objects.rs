@@ -1,15 +1,15 @@
-//! What the story adds to the sale: Jobs that are clients, and leave to look into Redis.
+//! The objects that the scenario adds to the sample: Jobs, and access to Redis.
 
 use serde_json::{Value, json};
 
-use super::{NAMESPACE, QUEUE};
+use super::cluster::{NAMESPACE, QUEUE};
 
-/// Label of the Pods that may look into Redis.
+/// Label of the Pods that may connect to Redis.
 const LABEL: &str = "app.kubernetes.io/name";
-/// Where the password of the managed Redis is mounted.
+/// Mounted password of the managed Redis.
 pub const PASSWORD_FILE: &str = "/etc/redis-password/password";
 
-/// A Job that runs `bookingq` once, as strictly confined as everything else, and ends in time.
+/// A Job that runs `bookingq` once under the Pod Security Standard `restricted`.
 pub fn job(name: &str, image: &str, arguments: &[String], seconds: u64) -> Value {
     json!({
         "apiVersion": "batch/v1",
@@ -50,8 +50,8 @@ pub fn job(name: &str, image: &str, arguments: &[String], seconds: u64) -> Value
     })
 }
 
-/// The operator lets nobody reach a managed Redis but its own; the checker needs to.
-pub fn leave_to_look() -> Value {
+/// Lets the checker read the managed Redis, which otherwise accepts only the queue's own Pods.
+pub fn checker_policy() -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

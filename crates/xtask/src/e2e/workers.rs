@@ -1,49 +1,48 @@
-//! The queue's worker Pods, and the patches that change their number.
+//! The worker Pods of the queue.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::Value;
 
-use super::cluster::{get, kubectl, list};
-use super::{NAMESPACE, QUEUE};
+use super::cluster::{NAMESPACE, QUEUE, get, kubectl, list};
 use crate::within::{Look, until};
 
-/// The sample's limits of autoscaling.
-pub const FEWEST: u64 = 1;
-/// The other one.
-pub const MOST: u64 = 4;
+/// Minimum of workers in the sample.
+pub const MIN: u64 = 1;
+/// Maximum of workers in the sample.
+pub const MAX: u64 = 4;
 
-/// Changes the queue's spec.
+/// Patches the queue.
 pub fn patch(change: &Value) -> Result<()> {
     let change = format!("--patch={change}");
     let queue = format!("bookingqueue/{QUEUE}");
     kubectl(&["patch", "--namespace", NAMESPACE, &queue, "--type=merge", &change]).map(drop)
 }
 
-/// The workers' Pods, those that are leaving among them.
+/// The worker Pods, including those that are being deleted.
 pub fn worker_pods() -> Result<Vec<Value>> {
     let workers =
         format!("--selector=app.kubernetes.io/instance={QUEUE},app.kubernetes.io/component=worker");
     list(&["pods", "--namespace", NAMESPACE, &workers])
 }
 
-/// Waits until so many are asked for, there and ready.
+/// Waits until `count` workers are desired, exist and are ready.
 pub fn wait_for_workers(count: u64, limit: Duration) -> Result<()> {
     until(format!("{count} workers"), limit, || {
-        let workers = get(&["--namespace", NAMESPACE, "deployment/concert-worker"])?;
+        let workers = get("deployment/concert-worker")?;
         let number = |pointer: &str| workers.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
         let seen =
             (number("/spec/replicas"), number("/status/replicas"), number("/status/readyReplicas"));
         Ok(if seen == (count, count, count) {
             Look::Done(())
         } else {
-            Look::NotYet(format!("{} wanted, {} there, {} ready", seen.0, seen.1, seen.2))
+            Look::NotYet(format!("{} desired, {} exist, {} ready", seen.0, seen.1, seen.2))
         })
     })
 }
 
-/// With as little grace as Kubernetes allows: a second or two, and then SIGKILL.
+/// Deletes a Pod without a grace period.
 pub fn kill(pod: &str, namespace: &str) -> Result<()> {
     let words = [
         "delete",
@@ -64,17 +63,17 @@ pub fn name(object: &Value) -> String {
 }
 
 /// Whether the Pod is being deleted.
-pub fn is_leaving(pod: &Value) -> bool {
+pub fn is_terminating(pod: &Value) -> bool {
     !pod["metadata"]["deletionTimestamp"].is_null()
 }
 
-/// Whether the Pod is Ready and stays.
+/// Whether the Pod is ready and not being deleted.
 pub fn is_ready(pod: &Value) -> bool {
     let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    !is_leaving(pod) && conditions.any(|one| one["type"] == "Ready" && one["status"] == "True")
+    !is_terminating(pod) && conditions.any(|one| one["type"] == "Ready" && one["status"] == "True")
 }
 
-/// The image of a Pod's, or a Pod template's, worker.
+/// Image of the worker in a Pod or a Pod template.
 pub fn worker_image(pod: &Value) -> String {
     pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned()
 }

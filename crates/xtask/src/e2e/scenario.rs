@@ -1,0 +1,336 @@
+//! The steps of the scenario, in order.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+use super::cluster::{
+    NAMESPACE, OPERATOR, QUEUE, apply, get, helm, kinds, kubectl, kubectl_waiting, list, names,
+    read, wait_until_deleted,
+};
+use super::crowd::{self, CrowdProgress};
+use super::images::Images;
+use super::objects::{checker_policy, job};
+use super::scale_down::scale_down;
+use super::workers::{
+    MAX, MIN, is_ready, is_terminating, kill, name, patch, wait_for_workers, worker_image,
+    worker_pods,
+};
+use crate::tree;
+use crate::within::{Look, until};
+
+const CHART: &str = "charts/bookingq";
+const SAMPLE: &str = "manifests/samples/sale.yaml";
+const RELEASE: &str = "bookingq";
+const CRD: &str = "crd/bookingqueues.bookingqueue.dev";
+/// Clients that arrive per second, so that the crowd lasts for all failures.
+const ARRIVALS: u64 = 160;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// The parameters of a run.
+pub struct Scenario {
+    images: Images,
+    clients: u64,
+}
+
+/// A step; returns a note for the reader.
+type Step = fn(&Scenario) -> Result<String>;
+
+/// All steps.
+pub const STEPS: [(&str, Step); 16] = [
+    ("load the images into the cluster", |run| run.images.load()),
+    ("install the chart", |_| install()),
+    ("apply the sample; the queue becomes Ready", |_| apply_sample()),
+    ("pause the queue; a crowd joins and none is served", Scenario::pause_and_send),
+    ("open the queue; the workers reach their maximum", |_| open()),
+    ("kill a worker", |_| kill_worker()),
+    ("kill the leader of the operators", |_| kill_leader()),
+    ("delete Redis", |_| delete_redis()),
+    ("update the workers to another image under load", Scenario::update_workers),
+    ("scale 20 workers with slow reservations down to 2", |_| scale_down()),
+    ("check that every client finished, and nothing is lost or doubled", Scenario::check_report),
+    ("check that the CronJob released unpaid reservations", |_| check_sweeper()),
+    ("the workers return to their minimum", |_| wait_for_minimum()),
+    ("close the queue; a new client is refused", |_| close()),
+    ("delete the queue and all its objects", |_| delete_queue()),
+    ("uninstall the operator and all its objects", |_| uninstall()),
+];
+
+impl Scenario {
+    /// With these images and this number of clients.
+    pub fn new(images: Images, clients: u64) -> Self {
+        Self { images, clients }
+    }
+
+    fn pause_and_send(&self) -> Result<String> {
+        set_admission("Paused")?;
+        apply(&checker_policy().to_string())?;
+        let arrive = seconds(self.clients.div_ceil(ARRIVALS));
+        crowd::send(&Images::bookingq(), self.clients, arrive)?;
+        let enough = self.clients / 4;
+        let limit = arrive / 2 + seconds(60);
+        let line = crowd::wait_until(&format!("a line of {enough}"), limit, |line| {
+            line.of("in_line_or_past") >= enough
+        })?;
+        if line.of("held") > 0 {
+            bail!("{} bookings were reserved while the queue was paused", line.of("held"));
+        }
+        Ok(format!("{} in line, none served", line.of("in_line_or_past")))
+    }
+
+    fn update_workers(&self) -> Result<String> {
+        let before = crowd::progress()?;
+        if before.of("ended") >= self.clients {
+            bail!("the crowd has finished before the update");
+        }
+        let next = Images::next();
+        patch(&json!({ "spec": { "worker": { "image": next } } }))?;
+        until("the Deployment to name the new image", seconds(30), || {
+            let image = worker_image(&get("deployment/concert-worker")?["spec"]["template"]);
+            Ok(if image == next { Look::Done(()) } else { Look::NotYet(image) })
+        })?;
+        let rollout = ["rollout", "status", "--namespace", NAMESPACE, "deployment/concert-worker"];
+        kubectl_waiting(&rollout, seconds(180))?;
+        let mut images: Vec<String> =
+            worker_pods()?.iter().filter(|pod| !is_terminating(pod)).map(worker_image).collect();
+        images.retain(|image| *image != next);
+        if !images.is_empty() {
+            bail!("workers still run {}", images.join(", "));
+        }
+        let after = crowd::progress()?;
+        Ok(format!("{} bookings ended meanwhile", after.of("ended") - before.of("ended")))
+    }
+
+    fn check_report(&self) -> Result<String> {
+        let report = crowd::report(seconds(600))?;
+        let problems = crowd::problems(&report, self.clients)?;
+        if !problems.is_empty() {
+            bail!("{}", problems.join("; "));
+        }
+        Ok(format!(
+            "{} bookings: {}; errors {}; enqueue p99 {} ms; checked {}",
+            report["enqueued"],
+            report["final"],
+            report["crowd"]["errors"],
+            report["latency_ms"]["enqueue"]["p99"],
+            report["moment"]
+        ))
+    }
+}
+
+/// Address of the cluster. Fails if it has objects that the scenario would change.
+pub fn check_cluster() -> Result<String> {
+    let address = "--output=jsonpath={.clusters[0].cluster.server}";
+    let server = kubectl(&["config", "view", "--minify", address])?;
+    kubectl(&["get", "--raw=/readyz"])
+        .with_context(|| format!("the cluster at {server} does not answer"))?;
+    let system = format!("namespace/{OPERATOR}");
+    let demo = format!("namespace/{NAMESPACE}");
+    let existing = names(&[system.as_str(), demo.as_str(), CRD])?;
+    if !existing.is_empty() {
+        bail!(
+            "the cluster at {server} has {} already, which this would change or delete. To remove \
+             it:\n  kubectl delete bookingqueues --all --all-namespaces\n  \
+             helm uninstall {RELEASE} --namespace {OPERATOR}\n  \
+             kubectl delete {system} {demo} {CRD}",
+            existing.join(", ")
+        );
+    }
+    Ok(server)
+}
+
+fn install() -> Result<String> {
+    let labels = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
+    let metadata = json!({ "name": OPERATOR, "labels": labels });
+    apply(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": metadata }).to_string())?;
+    helm(&["install", RELEASE, CHART, "--namespace", OPERATOR, "--wait"], seconds(180))?;
+    helm(&["test", RELEASE, "--namespace", OPERATOR], seconds(120))?;
+    Ok("helm test passes".to_owned())
+}
+
+/// Applies the sample without its crowd: the scenario sends one whose report it checks.
+fn apply_sample() -> Result<String> {
+    let sample = tree::read(SAMPLE)?;
+    if !sample.contains(&Images::bookingq()) {
+        bail!("{SAMPLE} does not run {}", Images::bookingq());
+    }
+    let parts = sample.split("\n---\n").filter(|part| !part.contains("\nkind: Job\n"));
+    apply(&parts.collect::<Vec<_>>().join("\n---\n"))?;
+    let ready = ["wait", "--namespace", NAMESPACE, "--for=condition=Ready", "bookingqueue/concert"];
+    kubectl_waiting(&ready, seconds(180))?;
+    let simulator = ["rollout", "status", "--namespace", NAMESPACE, "deployment/booking-service"];
+    kubectl_waiting(&simulator, seconds(60))?;
+    wait_for_workers(MIN, seconds(30))?;
+    Ok(format!("{MIN} worker"))
+}
+
+fn open() -> Result<String> {
+    set_admission("Open")?;
+    wait_for_workers(MAX, seconds(120))?;
+    let line = crowd::wait_until("a reservation", seconds(30), |line| line.of("held") > 0)?;
+    let (held, all) = (line.of("held"), line.of("in_line_or_past"));
+    Ok(format!("{MAX} workers; {held} of {all} in line are served"))
+}
+
+fn kill_worker() -> Result<String> {
+    let (line, pods) = (crowd::progress()?, worker_pods()?);
+    let known: Vec<String> = pods.iter().map(name).collect();
+    let victim = pods.iter().find(|pod| is_ready(pod)).map(name).context("no worker is ready")?;
+    kill(&victim, NAMESPACE)?;
+    let successor = until("a replacement of the worker", seconds(60), || {
+        let pods = worker_pods()?;
+        let new = pods.iter().find(|pod| is_ready(pod) && !known.contains(&name(pod))).map(name);
+        Ok(new.map_or_else(|| Look::NotYet(format!("{} Pods", pods.len())), Look::Done))
+    })?;
+    wait_until_served(&line)?;
+    Ok(format!("{successor} replaced {victim}"))
+}
+
+fn kill_leader() -> Result<String> {
+    let leader = || -> Result<String> {
+        let lease = read(&["--namespace", OPERATOR, "lease/bookingq-operator"])?;
+        let holder = lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty());
+        Ok(holder.context("there is no leader")?.to_owned())
+    };
+    let old = leader()?;
+    let start = Instant::now();
+    kill(&old, OPERATOR)?;
+    let new = until("another leader", seconds(45), || {
+        let new = leader()?;
+        Ok(if new == old {
+            Look::NotYet(format!("{old} still holds the Lease"))
+        } else {
+            Look::Done(new)
+        })
+    })?;
+    Ok(format!("{new} leads after {:.1} s", start.elapsed().as_secs_f64()))
+}
+
+fn delete_redis() -> Result<String> {
+    let pod = || get("pod/concert-redis-0");
+    let (old, start) = (pod()?["metadata"]["uid"].clone(), Instant::now());
+    kubectl(&["delete", "--namespace", NAMESPACE, "pod/concert-redis-0", "--wait=false"])?;
+    until("the new Pod of Redis", seconds(120), || {
+        let pod = pod()?;
+        let back = pod["metadata"]["uid"] != old && is_ready(&pod);
+        Ok(if back { Look::Done(()) } else { Look::NotYet(pod["status"]["phase"].to_string()) })
+    })?;
+    let away = start.elapsed().as_secs_f64();
+    wait_until_served(&crowd::progress()?)?;
+    Ok(format!("back after {away:.1} s"))
+}
+
+fn check_sweeper() -> Result<String> {
+    let sweepers = "--selector=app.kubernetes.io/component=sweeper";
+    let sweeps = list(&["jobs", "--namespace", NAMESPACE, sweepers])?;
+    let count = |field: &str| {
+        sweeps.iter().filter(|job| job["status"][field].as_u64().unwrap_or(0) > 0).count()
+    };
+    let (succeeded, failed) = (count("succeeded"), count("failed"));
+    if succeeded == 0 {
+        bail!("none of {} sweeps has succeeded", sweeps.len());
+    }
+    Ok(format!("{succeeded} sweeps succeeded, {failed} failed"))
+}
+
+fn wait_for_minimum() -> Result<String> {
+    wait_for_workers(MIN, seconds(180))?;
+    Ok(format!("{MIN} worker"))
+}
+
+fn close() -> Result<String> {
+    set_admission("Closed")?;
+    let arguments =
+        ["enqueue", "--server=http://concert:50051", "--queue=concert", "--client=late"];
+    apply(&job("late", &Images::bookingq(), &arguments.map(str::to_owned), 60).to_string())?;
+    let answer = until("the answer to the late client", seconds(60), || {
+        let log = kubectl(&["logs", "--namespace", NAMESPACE, "job/late"])?;
+        Ok(if log.trim().is_empty() {
+            Look::NotYet("an empty log".to_owned())
+        } else {
+            Look::Done(log)
+        })
+    })?;
+    if !answer.contains("QUEUE_CLOSED") {
+        bail!("the late client was answered: {answer}");
+    }
+    Ok(answer.trim().to_owned())
+}
+
+fn delete_queue() -> Result<String> {
+    let kinds = kinds(true)?.join(",");
+    let start = Instant::now();
+    let queue = format!("bookingqueue/{QUEUE}");
+    kubectl_waiting(&["delete", "--namespace", NAMESPACE, &queue], seconds(60))?;
+    let selector =
+        format!("--selector=app.kubernetes.io/name=bookingq,app.kubernetes.io/instance={QUEUE}");
+    let labelled = [kinds.as_str(), "--namespace", NAMESPACE, &selector];
+    wait_until_deleted("all objects with the queue's labels", &labelled, seconds(90))?;
+    // Objects of other controllers have the queue's name, or an owner that had it.
+    until("all objects with the queue's name to be deleted", seconds(60), || {
+        let all = list(&[&kinds, "--namespace", NAMESPACE])?;
+        let left = all.iter().filter(|object| {
+            name(object).split('-').any(|word| word == QUEUE) || belongs_to_a_queue(object)
+        });
+        let left: Vec<String> = left.map(|one| format!("{} {}", one["kind"], name(one))).collect();
+        Ok(if left.is_empty() { Look::Done(()) } else { Look::NotYet(left.join(", ")) })
+    })?;
+    let took = start.elapsed().as_secs_f64();
+    Ok(format!("all objects are deleted after {took:.1} s, including volumes"))
+}
+
+fn uninstall() -> Result<String> {
+    helm(&["uninstall", RELEASE, "--namespace", OPERATOR, "--wait"], seconds(90))?;
+    let cluster_wide = kinds(false)?.join(",");
+    kubectl_waiting(&["delete", CRD], seconds(60))?;
+    for namespace in [NAMESPACE, OPERATOR] {
+        kubectl_waiting(&["delete", "namespace", namespace], seconds(120))?;
+    }
+    let ours = [cluster_wide.as_str(), "--selector=app.kubernetes.io/name=bookingq"];
+    wait_until_deleted("the chart's objects outside of namespaces", &ours, seconds(30))?;
+    Ok(String::new())
+}
+
+/// Removes everything after a failure, as far as possible.
+pub fn clean_up() {
+    println!("    cleaning up (--keep leaves everything as it is)");
+    let limit = seconds(120);
+    let attempts = [
+        kubectl_waiting(&["delete", "bookingqueues", "--all", "--namespace", NAMESPACE], limit),
+        helm(&["uninstall", RELEASE, "--namespace", OPERATOR, "--ignore-not-found"], limit),
+        kubectl_waiting(&["delete", "namespace", NAMESPACE, OPERATOR, "--ignore-not-found"], limit),
+        kubectl_waiting(&["delete", CRD, "--ignore-not-found"], limit),
+    ];
+    for error in attempts.into_iter().filter_map(Result::err) {
+        println!("    {error:#}");
+    }
+}
+
+/// Patches the queue, and waits until the operator has written the admission to the store.
+fn set_admission(admission: &str) -> Result<()> {
+    patch(&json!({ "spec": { "admission": admission } }))?;
+    let written = format!("is {admission} now");
+    let changes = ["events", "--namespace", NAMESPACE, "--field-selector=reason=AdmissionChanged"];
+    until(format!("the event that the queue {written}"), seconds(30), || {
+        let events = list(&changes)?;
+        let messages: Vec<&str> =
+            events.iter().filter_map(|event| event["message"].as_str()).collect();
+        let done = messages.iter().any(|message| message.contains(&written));
+        Ok(if done { Look::Done(()) } else { Look::NotYet(messages.join("; ")) })
+    })
+}
+
+/// Waits until more bookings end than at the time of `line`.
+fn wait_until_served(line: &CrowdProgress) -> Result<()> {
+    crowd::wait_until("bookings to end", seconds(60), |now| now.of("ended") > line.of("ended"))
+        .map(drop)
+}
+
+fn belongs_to_a_queue(object: &Value) -> bool {
+    let mut owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    owners.any(|owner| owner["kind"] == "BookingQueue")
+}
