@@ -144,10 +144,8 @@ impl Answers {
         let mut violations = self.violations.clone();
         for (booking, answered) in &self.bookings {
             if answered.final_early && answered.had_one_refused_payment() {
-                violations.record(
-                    Violation::BrokenDeadline,
-                    format_args!("{booking}: its only payment was refused before the deadline"),
-                );
+                let case = format!("{booking}: its only payment was refused before the deadline");
+                violations.record(Violation::BrokenDeadline, case);
             }
             let end = answered.newest_states().find(|state| state.is_final());
             let Some(end) = end else { continue };
@@ -161,10 +159,8 @@ impl Answers {
             };
             if !kept {
                 let payments = &answered.payments;
-                violations.record(
-                    Violation::BrokenPayment,
-                    format_args!("{booking} ended as {end}, with the payments {payments:?}"),
-                );
+                let case = format!("{booking} ended as {end}, with the payments {payments:?}");
+                violations.record(Violation::BrokenPayment, case);
             }
         }
         violations
@@ -213,38 +209,28 @@ impl Answers {
         }
         let violations = &mut self.violations;
         if !same {
-            violations.record(
-                Violation::Disagreement,
-                format_args!("{booking} of {client} changed its client, request or place"),
-            );
+            let case = format!("{booking} of {client} changed its client, request or place");
+            violations.record(Violation::Disagreement, case);
         }
         if let Some(before) = back {
             let now = shown.state;
-            violations.record(
-                Violation::Disagreement,
-                format_args!("{booking} of {client} was {before}, and {now} in a later call"),
-            );
+            let case = format!("{booking} of {client} was {before}, and {now} in a later call");
+            violations.record(Violation::Disagreement, case);
         }
         if let Some((before, now)) = moved {
-            violations.record(
-                Violation::WrongClock,
-                format_args!("the deadline of {booking} moved from {before} to {now}"),
-            );
+            let case = format!("the deadline of {booking} moved from {before} to {now}");
+            violations.record(Violation::WrongClock, case);
         }
         if shown.state == BookingState::Reserved && shown.deadline_ms.is_none() {
-            violations.record(
-                Violation::WrongClock,
-                format_args!("{booking} is held without a deadline"),
-            );
+            let case = format!("{booking} is held without a deadline");
+            violations.record(Violation::WrongClock, case);
         }
         if let (Some((_, before)), Some(now)) = (watched, shown.position)
             && before > 0
             && now > before
         {
-            violations.record(
-                Violation::MovedPlace,
-                format_args!("{booking} of {client} went back in line from {before} to {now}"),
-            );
+            let case = format!("{booking} of {client} went back in line from {before} to {now}");
+            violations.record(Violation::MovedPlace, case);
         }
         self.check_newest(call, shown);
     }
@@ -258,10 +244,9 @@ impl Answers {
         let reads = matches!(call.kind, CallKind::Status | CallKind::Watch);
         if reads && *end < call.start && shown.place < *place {
             let (client, booking) = (&call.client, shown.booking);
-            self.violations.record(
-                Violation::Lost,
-                format_args!("{client} was shown {booking}, which is older than its place {place}"),
-            );
+            let case =
+                format!("{client} was shown {booking}, which is older than its place {place}");
+            self.violations.record(Violation::Lost, case);
         }
     }
 
@@ -272,13 +257,11 @@ impl Answers {
         // nothing new. But a request that made a booking is answered with it ever after.
         if shown.request != *request {
             if let Some((first, _)) = self.requests.get(&key).filter(|(_, end)| *end < call.start) {
-                self.violations.record(
-                    Violation::Duplicated,
-                    format_args!(
-                        "request {request} of {client} became {first}, and was later answered \
+                let case = format!(
+                    "request {request} of {client} became {first}, and was later answered \
                          with {booking}"
-                    ),
                 );
+                self.violations.record(Violation::Duplicated, case);
             }
             return;
         }
@@ -295,10 +278,8 @@ impl Answers {
         }
         let (first, _) = *self.requests.entry(key).or_insert((booking, call.end));
         if first != booking {
-            self.violations.record(
-                Violation::Duplicated,
-                format_args!("request {request} of {client} became {first} and {booking}"),
-            );
+            let case = format!("request {request} of {client} became {first} and {booking}");
+            self.violations.record(Violation::Duplicated, case);
         }
         if !shown.existing {
             self.check_order(call, shown);
@@ -312,13 +293,11 @@ impl Answers {
             && place >= shown.place
         {
             let (booking, own, start) = (shown.booking, shown.place, call.start);
-            self.violations.record(
-                Violation::UnorderedPlace,
-                format_args!(
-                    "{booking} was asked for at {start} µs and got place {own}; place {place} was \
+            let case = format!(
+                "{booking} was asked for at {start} µs and got place {own}; place {place} was \
                      given by {end} µs"
-                ),
             );
+            self.violations.record(Violation::UnorderedPlace, case);
         }
         if self.latest.last().is_none_or(|(_, place)| *place < shown.place) {
             self.latest.push((call.end, shown.place));
@@ -351,12 +330,9 @@ impl Answers {
         };
         let late = answered.deadline_ms.filter(|deadline| self.is_after(sent, *deadline));
         if let Some(deadline) = late.filter(|_| acknowledged) {
-            self.violations.record(
-                Violation::BrokenDeadline,
-                format_args!(
-                    "{of}: payment {payment} was sent after the deadline {deadline}, and won"
-                ),
-            );
+            let case =
+                format!("{of}: payment {payment} was sent after the deadline {deadline}, and won");
+            self.violations.record(Violation::BrokenDeadline, case);
         }
     }
 
@@ -387,8 +363,7 @@ impl Answers {
         };
         if let Some(kind) = found {
             let call = &call.kind;
-            self.violations
-                .record(kind, format_args!("{client} was refused {call:?} with {reason}"));
+            self.violations.record(kind, format!("{client} was refused {call:?} with {reason}"));
         }
     }
 
@@ -398,10 +373,8 @@ impl Answers {
         let Some(deadline) = early else { return };
         if reason == "HOLD_EXPIRED" {
             let answered_ms = self.time_of_day_ms(call.end);
-            self.violations.record(
-                Violation::BrokenDeadline,
-                format_args!("{of} expired at {answered_ms}, before the deadline {deadline}"),
-            );
+            let case = format!("{of} expired at {answered_ms}, before the deadline {deadline}");
+            self.violations.record(Violation::BrokenDeadline, case);
         } else if let Some(answered) = self.bookings.get_mut(&of) {
             // Another call that is still in flight may have ended the hold: decided at the end.
             answered.final_early = true;

@@ -128,20 +128,17 @@ impl AuditLog {
         let Event { booking, at, deadline, to, .. } = event;
         let newest = self.newest;
         if *at + CLOCK_SLACK < newest {
-            self.violations.record(
-                Violation::WrongClock,
-                format_args!("{booking} became {to} at {at}, after an event at {newest}"),
-            );
+            let case = format!("{booking} became {to} at {at}, after an event at {newest}");
+            self.violations.record(Violation::WrongClock, case);
         }
         self.newest = newest.max(*at);
         let Some(hold) = self.hold.filter(|_| *to == BookingState::Reserved) else { return };
         let wanted = *at + hold;
         if *deadline != Some(wanted) {
             let hold_ms = millis(hold);
-            self.violations.record(
-                Violation::WrongClock,
-                format_args!("{booking} was reserved at {at} for {hold_ms} ms, until {deadline:?}"),
-            );
+            let case =
+                format!("{booking} was reserved at {at} for {hold_ms} ms, until {deadline:?}");
+            self.violations.record(Violation::WrongClock, case);
         }
     }
 
@@ -149,29 +146,21 @@ impl AuditLog {
         let Event { booking, client, place, seq, to, .. } = event;
         let violations = &mut self.violations;
         if *to != BookingState::Queued {
-            violations.record(
-                Violation::IllegalTransition,
-                format_args!("{booking} began as {to} at {seq}"),
-            );
+            let case = format!("{booking} began as {to} at {seq}");
+            violations.record(Violation::IllegalTransition, case);
         }
         if self.bookings.contains_key(booking) {
-            violations.record(
-                Violation::IllegalTransition,
-                format_args!("{booking} began again at {seq}"),
-            );
+            let case = format!("{booking} began again at {seq}");
+            violations.record(Violation::IllegalTransition, case);
         }
         if let Some(other) = self.active.insert(client.clone(), *booking) {
-            violations.record(
-                Violation::Duplicated,
-                format_args!("{client} got {booking} while {other} was active"),
-            );
+            let case = format!("{client} got {booking} while {other} was active");
+            violations.record(Violation::Duplicated, case);
         }
         let newest = self.newest_place;
         if *place <= newest {
-            violations.record(
-                Violation::UnorderedPlace,
-                format_args!("{booking} got place {place} after place {newest} was given"),
-            );
+            let case = format!("{booking} got place {place} after place {newest} was given");
+            violations.record(Violation::UnorderedPlace, case);
         }
         self.newest_place = newest.max(*place);
         self.adopt(event);
@@ -201,10 +190,9 @@ impl AuditLog {
             Some(logged) if logged.gaps == self.gaps => logged,
             None if self.gaps == 0 => {
                 let Event { booking, to, seq, .. } = event;
-                self.violations.record(
-                    Violation::IllegalTransition,
-                    format_args!("{booking}, which never began, went from {from} to {to} at {seq}"),
-                );
+                let case =
+                    format!("{booking}, which never began, went from {from} to {to} at {seq}");
+                self.violations.record(Violation::IllegalTransition, case);
                 return self.adopt(event);
             }
             Some(_) | None => return self.adopt(event),
@@ -230,10 +218,8 @@ impl AuditLog {
         if let Some(first) = self.queued.first().filter(|first| *first < place)
             && event.to == BookingState::Reserving
         {
-            self.violations.record(
-                Violation::DispatchInversion,
-                format_args!("place {place} ({booking}) was claimed while place {first} waited"),
-            );
+            let case = format!("place {place} ({booking}) was claimed while place {first} waited");
+            self.violations.record(Violation::DispatchInversion, case);
         }
         self.queued.remove(place);
     }
@@ -281,7 +267,8 @@ fn check_transition(
 ) {
     let Event { booking, to, seq, .. } = event;
     let mut illegal = |what: fmt::Arguments<'_>| {
-        violations.record(Violation::IllegalTransition, format_args!("{booking} at {seq}: {what}"));
+        let case = format!("{booking} at {seq}: {what}");
+        violations.record(Violation::IllegalTransition, case);
     };
     if logged.client != event.client || logged.place != event.place {
         illegal(format_args!("belongs to {} at place {}", logged.client, logged.place));
@@ -318,13 +305,11 @@ fn check_fence(
     let settles = from.is_leased() && !event.is_reclaim();
     if claims && *fence <= logged.fence || settles && *fence != logged.fence {
         let newest = logged.fence;
-        violations.record(
-            Violation::StaleSettle,
-            format_args!(
-                "{booking} went from {from} to {to} at {seq} with fence {fence}; the newest was \
+        let case = format!(
+            "{booking} went from {from} to {to} at {seq} with fence {fence}; the newest was \
                  {newest}"
-            ),
         );
+        violations.record(Violation::StaleSettle, case);
     }
 }
 
@@ -339,11 +324,11 @@ fn check_deadline(
     match (event.to, event.outcome) {
         (BookingState::Confirming, _) if *at >= deadline => violations.record(
             Violation::BrokenDeadline,
-            format_args!("{booking} was paid at {at}, not before its deadline {deadline}"),
+            format!("{booking} was paid at {at}, not before its deadline {deadline}"),
         ),
         (BookingState::Releasing, Some(Outcome::Expired)) if *at < deadline => violations.record(
             Violation::BrokenDeadline,
-            format_args!("{booking} expired at {at}, before its deadline {deadline}"),
+            format!("{booking} expired at {at}, before its deadline {deadline}"),
         ),
         _ => {}
     }

@@ -1,7 +1,6 @@
 //! The rules, each with its invariant, and the cases that break them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
@@ -58,57 +57,47 @@ pub enum Violation {
     UnexpectedRefusal,
 }
 
+/// Each kind with the number of its invariant and its word in reports, in the order of the enum.
+const RULES: [(Violation, u8, &str); 16] = [
+    (Violation::Lost, 1, "lost"),
+    (Violation::Duplicated, 1, "duplicated"),
+    (Violation::Unfinished, 1, "unfinished"),
+    (Violation::DispatchInversion, 2, "dispatch_inversions"),
+    (Violation::UnorderedPlace, 2, "unordered_places"),
+    (Violation::MovedPlace, 2, "moved_places"),
+    (Violation::StaleSettle, 3, "stale_settles"),
+    (Violation::DoubleReservation, 4, "double_reservations"),
+    (Violation::Orphan, 4, "orphans"),
+    (Violation::BrokenDeadline, 5, "broken_deadlines"),
+    (Violation::BrokenPayment, 5, "broken_payments"),
+    (Violation::Oversold, 6, "oversold"),
+    (Violation::WrongClock, 7, "wrong_clocks"),
+    (Violation::IllegalTransition, 8, "illegal_transitions"),
+    (Violation::Disagreement, 8, "disagreements"),
+    (Violation::UnexpectedRefusal, 8, "unexpected_refusals"),
+];
+const _: () = {
+    let mut index = 0;
+    while index < RULES.len() {
+        assert!(RULES[index].0 as usize == index);
+        index += 1;
+    }
+};
+
 impl Violation {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
-        Self::Lost,
-        Self::Duplicated,
-        Self::Unfinished,
-        Self::DispatchInversion,
-        Self::UnorderedPlace,
-        Self::MovedPlace,
-        Self::StaleSettle,
-        Self::DoubleReservation,
-        Self::Orphan,
-        Self::BrokenDeadline,
-        Self::BrokenPayment,
-        Self::Oversold,
-        Self::WrongClock,
-        Self::IllegalTransition,
-        Self::Disagreement,
-        Self::UnexpectedRefusal,
-    ];
-
-    /// The number of its invariant, and its word in reports.
-    const fn facts(self) -> (u8, &'static str) {
-        match self {
-            Self::Lost => (1, "lost"),
-            Self::Duplicated => (1, "duplicated"),
-            Self::Unfinished => (1, "unfinished"),
-            Self::DispatchInversion => (2, "dispatch_inversions"),
-            Self::UnorderedPlace => (2, "unordered_places"),
-            Self::MovedPlace => (2, "moved_places"),
-            Self::StaleSettle => (3, "stale_settles"),
-            Self::DoubleReservation => (4, "double_reservations"),
-            Self::Orphan => (4, "orphans"),
-            Self::BrokenDeadline => (5, "broken_deadlines"),
-            Self::BrokenPayment => (5, "broken_payments"),
-            Self::Oversold => (6, "oversold"),
-            Self::WrongClock => (7, "wrong_clocks"),
-            Self::IllegalTransition => (8, "illegal_transitions"),
-            Self::Disagreement => (8, "disagreements"),
-            Self::UnexpectedRefusal => (8, "unexpected_refusals"),
-        }
+    pub fn all() -> impl Iterator<Item = Self> {
+        RULES.into_iter().map(|(kind, ..)| kind)
     }
 
     /// The invariant of ARCHITECTURE.md that it breaks, by number.
     pub fn invariant(self) -> u8 {
-        self.facts().0
+        RULES[self as usize].1
     }
 
     /// The word used in reports.
     pub fn as_str(self) -> &'static str {
-        self.facts().1
+        RULES[self as usize].2
     }
 }
 
@@ -177,12 +166,12 @@ impl Violations {
         INVARIANTS.into_iter().map(result).collect()
     }
 
-    /// Counts one case; `example` is formatted only while examples are kept.
-    pub fn record(&mut self, kind: Violation, example: fmt::Arguments<'_>) {
+    /// Counts one case.
+    pub fn record(&mut self, kind: Violation, case: String) {
         let cases = self.0.entry(kind).or_default();
         cases.count += 1;
         if cases.examples.len() < EXAMPLES {
-            cases.examples.push(example.to_string());
+            cases.examples.push(case);
         }
     }
 
@@ -200,7 +189,7 @@ impl Violations {
 impl Serialize for Violations {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let counts: BTreeMap<_, _> =
-            Violation::ALL.into_iter().map(|kind| (kind.as_str(), self.count(kind))).collect();
+            Violation::all().map(|kind| (kind.as_str(), self.count(kind))).collect();
         let examples: BTreeMap<_, _> =
             self.iter().map(|(kind, _, examples)| (kind.as_str(), examples)).collect();
         let mut both = serializer.serialize_struct("Violations", 2)?;

@@ -122,27 +122,3 @@ pub trait Recorder: Debug + Send + Sync {
     /// Records a call that was sent at `start` and has just ended.
     fn record(&self, client: &ClientId, kind: &CallKind, start: Instant, answer: CallAnswer);
 }
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_line_of_the_history_reads_as_documented_and_can_be_read_back() {
-        let booking = BookingId::from_u128(1);
-        let call = RecordedCall {
-            client: ClientId::new("c1").unwrap(),
-            kind: CallKind::Pay { of: booking, payment: PaymentId::new("p1").unwrap() },
-            start: 5,
-            end: 9,
-            answer: CallAnswer::Refused { reason: "HOLD_EXPIRED".into() },
-        };
-        let line = serde_json::to_string(&call).unwrap();
-        let wanted = format!(
-            r#"{{"client":"c1","op":"pay","of":"{booking}","payment":"p1","start":5,"end":9,"outcome":"refused","reason":"HOLD_EXPIRED"}}"#
-        );
-        assert_eq!(line, wanted);
-        assert_eq!(serde_json::from_str::<RecordedCall>(&line).unwrap(), call);
-    }
-}

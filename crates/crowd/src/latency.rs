@@ -63,23 +63,3 @@ impl Latency {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_summary_is_in_milliseconds_and_a_day_is_the_longest() {
-        let mut latency = Latency::new();
-        assert_eq!(latency.summary(), LatencySummary::default());
-        for ms in 1..=100 {
-            latency.record(Duration::from_millis(ms));
-        }
-        let summary = latency.summary();
-        assert_eq!(summary.count, 100);
-        assert!((summary.p50 - 50.0).abs() < 1.0, "{summary:?}");
-        assert!((summary.p99 - 99.0).abs() < 1.5, "{summary:?}");
-        latency.record(Duration::MAX);
-        assert!(latency.summary().max >= 86_400_000.0);
-    }
-}

@@ -1,5 +1,4 @@
-//! The crowd of a fault run: many clients at once, at an even pace, each with a behaviour that
-//! follows from the seed.
+//! The crowd of a fault run: concurrent clients at a constant rate, with seeded behaviours.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use bookingq_crowd::{
     ActionTiming, Arrivals, Behaviour, Behaviours, CrowdConfig, Following, Repeats,
 };
 
-/// How long a client is present, about: so many must be present at once for the wanted pace.
+/// Typical seconds from a client's arrival to its end, which give the number of concurrent clients.
 const STAY: f64 = 6.0;
 const FEWEST: usize = 20;
 const MOST: usize = 3000;
@@ -47,7 +46,7 @@ pub fn crowd(
     config
 }
 
-/// How many of a hundred.
+/// The behaviours, in percent.
 fn behaviours() -> Behaviours {
     Behaviours::new([
         (Behaviour::Pays, 36),

@@ -1,12 +1,12 @@
-//! Wrong clocks of workers: libfaketime, where it is installed, reads the offset of each worker
-//! from a file.
+//! Wrong clocks of workers: libfaketime, if it is installed, reads the offset of each worker from
+//! a file.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// Where distributions install it.
+/// The paths of the distributions.
 const LIBRARIES: [&str; 3] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
@@ -21,7 +21,7 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// All of them right. `None` without libfaketime.
+    /// Without offsets. `None` if libfaketime is not installed.
     pub fn find(folder: &Path, workers: usize) -> Result<Option<Self>> {
         let Some(library) = LIBRARIES.into_iter().find(|path| Path::new(path).is_file()) else {
             return Ok(None);
@@ -35,10 +35,10 @@ impl Clocks {
         Ok(Some(Self { library, files }))
     }
 
-    /// Sets a worker's clock off by this many seconds.
+    /// Sets the offset of a worker's clock, in seconds.
     pub fn set(&self, worker: usize, seconds: i64) {
         if let Some(file) = self.files.get(worker) {
-            // A clock that cannot be changed is a fault that did not happen.
+            // A failure means one fault less.
             let _ = std::fs::write(file, format!("{seconds:+}s"));
         }
     }

@@ -1,35 +1,17 @@
-//! `bookingq-faults`: injects faults into a running bookingq and checks every invariant. Run by
-//! `cargo xtask faults`.
-//!
-//! ```text
-//!   plan (seed -> faults with their targets and times: pure)
-//!   run ──┬─ testbed    redis-server, workers, sweeper, Booking Service, proxies, clocks
-//!         ├─ clients    the crowd; its calls with answers and times (history.jsonl) ──┐
-//!         '─ bookingq-check: calls, audit log (audit.jsonl), store and ledger  <──────┘ ──> report
-//! ```
-
-mod clients;
-mod clocks;
-mod plan;
-mod proxy;
-mod redis_fault;
-mod report;
-mod run;
-mod testbed;
+//! `bookingq-faults`: the command line of a fault run. `cargo xtask faults` builds and runs it.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use bookingq_check::saved;
+use bookingq_faults::plan::{FaultKind, PlanOptions};
+use bookingq_faults::report::invariant_lines;
+use bookingq_faults::run::run;
+use bookingq_faults::testbed::RunSettings;
+use bookingq_serve::Signals;
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-
-use bookingq_check::{InvariantResult, saved};
-
-use crate::plan::{FaultKind, PlanOptions};
-use crate::run::{RunSettings, run};
 
 /// Injects faults into a running bookingq and checks every invariant
 #[derive(Debug, Parser)]
@@ -104,7 +86,7 @@ async fn start(cli: Cli) -> Result<ExitCode> {
     let folder = std::fs::canonicalize(&folder)?;
     let settings =
         RunSettings { plan_options, bookings: cli.bookings, program, folder: folder.clone() };
-    let report = run(&settings, &leaving()?).await?;
+    let report = run(&settings, &Signals::default().leaving()?).await?;
     for line in report.lines() {
         println!("{line}");
     }
@@ -126,14 +108,8 @@ fn check(history: &Path) -> Result<ExitCode> {
     let file = std::io::BufReader::new(std::fs::File::open(history).with_context(context)?);
     let (answers, calls) = saved::read(file).with_context(context)?;
     let violations = answers.violations();
-    for InvariantResult { number, says, broken, evidence } in violations.invariants() {
-        println!(
-            "invariant {number}, {says}: {}",
-            if broken == 0 { "holds".to_owned() } else { format!("BROKEN {broken} times") }
-        );
-        for case in evidence {
-            println!("    {case}");
-        }
+    for line in violations.invariants().iter().flat_map(invariant_lines) {
+        println!("{line}");
     }
     println!("{calls} calls");
     Ok(if violations.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -146,16 +122,4 @@ fn clear(folder: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Cancelled at the first SIGINT or SIGTERM.
-fn leaving() -> Result<CancellationToken> {
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let leaving = CancellationToken::new();
-    let token = leaving.clone();
-    tokio::spawn(async move {
-        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-        token.cancel();
-    });
-    Ok(leaving)
 }

@@ -1,5 +1,5 @@
-//! The plan of a run: which faults are injected where and when. Pure data that follows from a seed,
-//! so that a seed replays its run.
+//! The plan of a run: its faults with their targets and times. It depends on the seed only, so that
+//! a seed replays its run.
 
 use std::time::Duration;
 
@@ -70,11 +70,11 @@ pub enum FaultKind {
     Clock,
 }
 
-/// How long a fault lasts. Some outlive a lease of 2 s, so that a worker comes back to tasks that
-/// other workers have claimed.
+/// Duration of a fault. Some outlive the lease of 2 s, so that a worker returns to tasks that other
+/// workers have claimed.
 const LASTS_MS: std::ops::Range<u64> = 100..4000;
 
-/// How often each kind is drawn, relative to the sum.
+/// The weight of each kind.
 const WEIGHTS: [(FaultKind, u32); 28] = [
     (FaultKind::KillWorker, 16),
     (FaultKind::TermWorker, 6),
@@ -106,7 +106,7 @@ const WEIGHTS: [(FaultKind, u32); 28] = [
     (FaultKind::Clock, 4),
 ];
 
-/// A process that can be hit.
+/// A process under faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultTarget {
@@ -118,7 +118,7 @@ pub enum FaultTarget {
     Sweeper,
 }
 
-/// A connection that can be hit. Each goes through its own proxy.
+/// A connection under faults, through its own proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultyLink {
@@ -162,7 +162,7 @@ pub enum FaultSignal {
     Stop,
 }
 
-/// A fault of a Redis that keeps running.
+/// A fault of a running Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum RedisFault {
@@ -206,13 +206,13 @@ pub enum ServiceFault {
 pub enum Fault {
     /// A signal to a process.
     Process(FaultTarget, FaultSignal),
-    /// On the connections of one link.
+    /// A fault of the connections of one link.
     Network(FaultyLink, NetworkFault),
-    /// In Redis, by its own commands.
+    /// A fault of Redis, by its own commands.
     Redis(RedisFault),
-    /// In the Booking Service.
+    /// A fault of the Booking Service.
     Service(ServiceFault),
-    /// The clock of a worker is off by this many seconds from now on.
+    /// The offset of a worker's clock from now on, in seconds.
     Clock(usize, i64),
 }
 
@@ -221,7 +221,7 @@ pub enum Fault {
 pub struct FaultStep {
     /// Milliseconds after the start.
     pub at_ms: u64,
-    /// How long it lasts, in milliseconds, if it is not an instant.
+    /// Its duration in milliseconds; ignored for a signal that ends a process.
     pub lasts_ms: u64,
     /// Its kind.
     pub kind: FaultKind,
@@ -229,24 +229,24 @@ pub struct FaultStep {
     pub fault: Fault,
 }
 
-/// What a plan is drawn for.
+/// The options of a plan.
 #[derive(Debug, Clone)]
 pub struct PlanOptions {
     /// The seed of all random choices.
     pub seed: u64,
-    /// How long faults are injected.
+    /// Duration of the injection.
     pub time: Duration,
     /// Number of workers.
     pub workers: usize,
     /// Mean time between two faults.
     pub every: Duration,
-    /// Only these kinds; all when empty.
+    /// Only these kinds; all of them if empty.
     pub only: Vec<FaultKind>,
 }
 
-/// Draws the plan, in order of time.
+/// Draws the plan, ordered by time.
 pub fn plan(options: &PlanOptions) -> Vec<FaultStep> {
-    let mut chance = SmallRng::seed_from_u64(options.seed);
+    let mut rng = SmallRng::seed_from_u64(options.seed);
     let kinds: Vec<_> = WEIGHTS
         .into_iter()
         .filter(|(kind, _)| options.only.is_empty() || options.only.contains(kind))
@@ -254,25 +254,24 @@ pub fn plan(options: &PlanOptions) -> Vec<FaultStep> {
     let mut steps = Vec::new();
     let mut at = Duration::ZERO;
     loop {
-        // Exponential gaps, cut where they would leave a run without faults.
-        let gap = -(1.0 - chance.random::<f64>()).ln();
+        // Exponential gaps, limited so that no long part of a run is without faults.
+        let gap = -(1.0 - rng.random::<f64>()).ln();
         at += options.every.mul_f64(gap.clamp(0.01, 4.0));
         if at >= options.time {
             return steps;
         }
-        let kind = draw_kind(&kinds, &mut chance);
+        let kind = draw_kind(&kinds, &mut rng);
         steps.push(FaultStep {
             at_ms: at.as_millis() as u64,
-            lasts_ms: chance.random_range(LASTS_MS),
+            lasts_ms: rng.random_range(LASTS_MS),
             kind,
-            fault: draw_fault(kind, options.workers, &mut chance),
+            fault: draw_fault(kind, options.workers, &mut rng),
         });
     }
 }
 
-fn draw_kind(kinds: &[(FaultKind, u32)], chance: &mut SmallRng) -> FaultKind {
-    let mut left =
-        chance.random_range(0..kinds.iter().map(|(_, weight)| weight).sum::<u32>().max(1));
+fn draw_kind(kinds: &[(FaultKind, u32)], rng: &mut SmallRng) -> FaultKind {
+    let mut left = rng.random_range(0..kinds.iter().map(|(_, weight)| weight).sum::<u32>().max(1));
     for (kind, weight) in kinds {
         if left < *weight {
             return *kind;
@@ -282,10 +281,10 @@ fn draw_kind(kinds: &[(FaultKind, u32)], chance: &mut SmallRng) -> FaultKind {
     FaultKind::KillWorker
 }
 
-fn draw_fault(kind: FaultKind, workers: usize, chance: &mut SmallRng) -> Fault {
-    let worker = chance.random_range(0..workers);
-    let percent = chance.random_range(30..90);
-    let network = |fault, chance: &mut SmallRng| Fault::Network(draw_link(workers, chance), fault);
+fn draw_fault(kind: FaultKind, workers: usize, rng: &mut SmallRng) -> Fault {
+    let worker = rng.random_range(0..workers);
+    let percent = rng.random_range(30..90);
+    let network = |fault, rng: &mut SmallRng| Fault::Network(draw_link(workers, rng), fault);
     match kind {
         FaultKind::KillWorker => Fault::Process(FaultTarget::Worker(worker), FaultSignal::Kill),
         FaultKind::TermWorker => Fault::Process(FaultTarget::Worker(worker), FaultSignal::Term),
@@ -305,68 +304,26 @@ fn draw_fault(kind: FaultKind, workers: usize, chance: &mut SmallRng) -> Fault {
         FaultKind::CrowdedRedis => Fault::Redis(RedisFault::Crowded),
         FaultKind::LockedRedis => Fault::Redis(RedisFault::Locked),
         FaultKind::NoReplicas => Fault::Redis(RedisFault::NoReplicas),
-        FaultKind::Delay => network(NetworkFault::Delay(chance.random_range(5..400)), chance),
-        FaultKind::Cut => network(NetworkFault::Cut, chance),
-        FaultKind::HalfOpen => network(NetworkFault::HalfOpen, chance),
-        FaultKind::LostReplies => network(NetworkFault::LostReplies, chance),
-        FaultKind::SlowReader => network(NetworkFault::SlowReader, chance),
+        FaultKind::Delay => network(NetworkFault::Delay(rng.random_range(5..400)), rng),
+        FaultKind::Cut => network(NetworkFault::Cut, rng),
+        FaultKind::HalfOpen => network(NetworkFault::HalfOpen, rng),
+        FaultKind::LostReplies => network(NetworkFault::LostReplies, rng),
+        FaultKind::SlowReader => network(NetworkFault::SlowReader, rng),
         FaultKind::ServiceOutage => Fault::Service(ServiceFault::Out),
         FaultKind::ServiceErrors => Fault::Service(ServiceFault::Failing(percent / 2)),
-        FaultKind::ServiceSlow => {
-            Fault::Service(ServiceFault::Slow(chance.random_range(300..1200)))
-        }
+        FaultKind::ServiceSlow => Fault::Service(ServiceFault::Slow(rng.random_range(300..1200))),
         FaultKind::ServiceRefusals => Fault::Service(ServiceFault::Refusing(percent)),
-        FaultKind::Clock => Fault::Clock(worker, chance.random_range(-7200..7200)),
+        FaultKind::Clock => Fault::Clock(worker, rng.random_range(-7200..7200)),
     }
 }
 
-fn draw_link(workers: usize, chance: &mut SmallRng) -> FaultyLink {
-    let worker = chance.random_range(0..workers);
-    match chance.random_range(0..10) {
+fn draw_link(workers: usize, rng: &mut SmallRng) -> FaultyLink {
+    let worker = rng.random_range(0..workers);
+    match rng.random_range(0..10) {
         0..3 => FaultyLink::Clients(worker),
         3..6 => FaultyLink::WorkerRedis(worker),
         6..8 => FaultyLink::WorkerService(worker),
         8 => FaultyLink::SweeperRedis,
         _ => FaultyLink::SweeperService,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    fn options(seed: u64, only: Vec<FaultKind>) -> PlanOptions {
-        let (time, every) = (Duration::from_secs(600), Duration::from_millis(250));
-        PlanOptions { seed, time, workers: 4, every, only }
-    }
-
-    #[test]
-    fn a_seed_replays_its_plan_and_another_one_does_not() {
-        assert_eq!(plan(&options(7, vec![])), plan(&options(7, vec![])));
-        assert_ne!(plan(&options(7, vec![])), plan(&options(8, vec![])));
-    }
-
-    #[test]
-    fn a_long_plan_has_every_kind_and_every_link_in_order_of_time() {
-        let steps = plan(&options(1, vec![]));
-        let kinds: BTreeSet<_> = steps.iter().map(|step| step.kind).collect();
-        assert_eq!(kinds.len(), WEIGHTS.len());
-        let links: BTreeSet<_> = steps
-            .iter()
-            .filter_map(|step| match step.fault {
-                Fault::Network(link, _) => Some(link),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(links.len(), 3 * 4 + 2);
-        assert!(steps.is_sorted_by_key(|step| step.at_ms));
-    }
-
-    #[test]
-    fn only_the_kinds_that_are_asked_for_are_drawn() {
-        let steps = plan(&options(1, vec![FaultKind::Cut]));
-        assert!(!steps.is_empty() && steps.iter().all(|step| step.kind == FaultKind::Cut));
     }
 }

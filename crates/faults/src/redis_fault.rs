@@ -1,5 +1,5 @@
-//! Faults of a Redis that keeps running, injected and undone by its own commands: what an
-//! administrator, a neighbour or a shortage does to it.
+//! Faults of a running Redis, injected and undone by its own commands, like those of an
+//! administrator, another client or a shortage.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::plan::RedisFault;
 const ANSWER: Duration = Duration::from_secs(2);
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(50), max: Duration::from_millis(100) };
-/// Longest time to undo a fault. A Redis that restarts in between has forgotten it anyway.
+/// Longest time to undo a fault. A restart of Redis undoes it too.
 const LIMIT: Duration = Duration::from_secs(20);
 /// Runs for `ARGV[1]` microseconds and changes nothing.
 const LONG_SCRIPT: &str = "
@@ -30,7 +30,7 @@ const LONG_SCRIPT: &str = "
 /// Injects a fault and undoes it after `time`. Returns at once.
 pub fn inject(redis: String, fault: RedisFault, time: Duration) {
     tokio::spawn(async move {
-        // Redis may have executed a command without an answer, or may yet do it.
+        // A command without an answer may have been executed, or may still be.
         let connection = connect(&redis).await;
         for command in commands(fault, time) {
             let _ = send(connection.clone(), &command).await;
@@ -56,14 +56,14 @@ fn commands(fault: RedisFault, time: Duration) -> Vec<Cmd> {
     match fault {
         RedisFault::ForgetScripts => vec![words(&["SCRIPT", "FLUSH"])],
         RedisFault::Full => vec![words(&["CONFIG", "SET", "maxmemory", "1"])],
-        // Of a server that does not exist: Redis keeps its data and refuses to write.
+        // The primary does not exist: Redis keeps its data and refuses to write.
         RedisFault::ReadOnly => vec![words(&["REPLICAOF", "127.0.0.1", "1"])],
         RedisFault::Pause => {
             vec![words(&["CLIENT", "PAUSE", &time.as_millis().to_string(), "ALL"])]
         }
         RedisFault::DropClients => vec![drop_clients()],
         RedisFault::Busy => vec![
-            // After this time Redis refuses other clients; before, they only wait.
+            // Redis refuses other clients after this time; before it, they wait.
             words(&["CONFIG", "SET", "lua-time-limit", "20"]),
             words(&["EVAL", LONG_SCRIPT, "0", &time.as_micros().to_string()]),
         ],
@@ -80,7 +80,7 @@ fn undo(fault: RedisFault) -> Option<Cmd> {
         RedisFault::Crowded => Some(words(&["CONFIG", "SET", "maxclients", "10000"])),
         RedisFault::Locked => Some(words(&["ACL", "SETUSER", "default", "+@all"])),
         RedisFault::NoReplicas => Some(words(&["CONFIG", "SET", "min-replicas-to-write", "0"])),
-        // These end without us.
+        // These end without a command.
         RedisFault::ForgetScripts
         | RedisFault::Pause
         | RedisFault::DropClients
@@ -100,7 +100,7 @@ fn words(words: &[&str]) -> Cmd {
 
 async fn undo_at_last(redis: &str, command: &Cmd) {
     let retry = Retry::within(BACKOFF, LIMIT);
-    // After the limit the fault stays, and the run fails for it.
+    // After the limit the fault stays, and the run fails.
     let _ = retry.run(|()| true, || async { send(connect(redis).await, command).await }).await;
 }
 

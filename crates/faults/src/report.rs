@@ -1,9 +1,10 @@
-//! What a run says at its end: to a person, line by line, and as JSON.
+//! The report of a run: as lines for a person, and as JSON.
 
 use std::collections::BTreeMap;
 
 use bookingq_check::recorder::CallCounts;
-use bookingq_check::{InvariantResult, Verification};
+use bookingq_check::tally::FinalTallies;
+use bookingq_check::{InvariantResult, Tallies, Verification};
 use bookingq_store::Totals;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,25 +14,25 @@ use crate::plan::FaultKind;
 /// All figures of a run.
 #[derive(Debug)]
 pub struct FaultReport {
-    /// What replays the schedule.
+    /// The seed, which replays the schedule.
     pub seed: u64,
-    /// How long the whole run took, in seconds.
+    /// Duration of the whole run.
     pub seconds: f64,
-    /// Clients that arrived, of those planned; each may make several bookings.
+    /// Clients that arrived; each may make several bookings.
     pub arrived: u64,
-    /// The planned ones.
+    /// Clients that were planned.
     pub planned: u64,
     /// Clients' calls.
     pub calls: CallCounts,
     /// Faults by kind.
     pub faults: BTreeMap<FaultKind, u64>,
-    /// Processes, with how often each was started.
+    /// The number of starts of each process.
     pub starts: BTreeMap<String, u64>,
-    /// Processes that ended without a fault that ends them, and how.
+    /// Ends of processes that no fault explains, and panics.
     pub own_ends: Vec<String>,
     /// Longest time without a transition, in milliseconds.
     pub longest_stall_ms: u64,
-    /// From the end of all faults until nothing was left to do, in milliseconds.
+    /// From the end of all faults until no work was left, in milliseconds.
     pub rest_after_ms: u64,
     /// Redis's counters.
     pub totals: Totals,
@@ -39,8 +40,8 @@ pub struct FaultReport {
     pub verification: Verification,
 }
 
-/// A word as serde writes it.
-pub fn word(value: impl Serialize) -> String {
+/// A value as serde writes it.
+fn word(value: impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(word)) => word,
         _ => String::new(),
@@ -48,14 +49,14 @@ pub fn word(value: impl Serialize) -> String {
 }
 
 impl FaultReport {
-    /// Whether nothing is wrong.
+    /// Whether every check passed.
     pub fn is_clean(&self) -> bool {
         self.verification.violations.is_clean()
             && self.verification.gaps == 0
             && self.own_ends.is_empty()
     }
 
-    /// For programs.
+    /// The report for programs.
     pub fn json(&self) -> Value {
         json!({
             "seed": self.seed,
@@ -65,7 +66,7 @@ impl FaultReport {
             "planned": self.planned,
             "bookings": self.verification.tallies,
             "calls": self.calls,
-            "faults": self.faults.iter().map(|(kind, count)| (word(kind), *count)).collect::<BTreeMap<_, _>>(),
+            "faults": self.faults,
             "starts": self.starts,
             "own_ends": self.own_ends,
             "longest_stall_ms": self.longest_stall_ms,
@@ -79,7 +80,7 @@ impl FaultReport {
         })
     }
 
-    /// For a person.
+    /// The report for a person.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("seed {}, {:.0} s", self.seed, self.seconds)];
         let faults: Vec<_> =
@@ -93,12 +94,14 @@ impl FaultReport {
             self.starts.iter().map(|(name, count)| format!("{name} {count}")).collect();
         lines.push(format!("starts    {}", starts.join(", ")));
         let tallies = &self.verification.tallies;
-        let finals = &tallies.finals;
         lines.push(format!("clients   {} of {} arrived", self.arrived, self.planned));
+        let FinalTallies { confirmed, expired, cancelled, sold_out, rejected, failed } =
+            tallies.finals;
+        let Tallies { enqueued, waiting, in_progress, .. } = tallies;
         lines.push(format!(
-            "bookings  {}: confirmed {}, expired {}, cancelled {}, sold out {}, rejected {}, failed {}, waiting {}, in progress {}",
-            tallies.enqueued, finals.confirmed, finals.expired, finals.cancelled, finals.sold_out, finals.rejected,
-            finals.failed, tallies.waiting, tallies.in_progress,
+            "bookings  {enqueued}: confirmed {confirmed}, expired {expired}, cancelled \
+             {cancelled}, sold out {sold_out}, rejected {rejected}, failed {failed}, waiting \
+             {waiting}, in progress {in_progress}",
         ));
         let refused: Vec<_> =
             self.calls.refused.iter().map(|(why, count)| format!("{why} {count}")).collect();
@@ -122,14 +125,13 @@ impl FaultReport {
             lines.push(format!("NOT COMPLETE: the audit log has {} gaps", self.verification.gaps));
         }
         lines.extend(self.own_ends.iter().map(|end| format!("ENDED BY ITSELF: {end}")));
-        for result in self.verification.violations.invariants() {
-            lines.extend(lines_of(&result));
-        }
+        lines.extend(self.verification.violations.invariants().iter().flat_map(invariant_lines));
         lines
     }
 }
 
-fn lines_of(result: &InvariantResult) -> Vec<String> {
+/// The lines of one invariant, for a person.
+pub fn invariant_lines(result: &InvariantResult) -> Vec<String> {
     let InvariantResult { number, says, broken, evidence } = result;
     if *broken == 0 {
         return vec![format!("invariant {number}: ok      {says}")];

@@ -1,9 +1,9 @@
-//! One run: starts everything, injects the faults of the plan while clients call, clears all
+//! One run: starts the testbed, injects the faults of the plan while clients call, clears all
 //! faults, and checks the result.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,54 +19,33 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::clients;
-use crate::plan::{Fault, FaultKind, FaultStep, PlanOptions, plan};
+use crate::plan::{Fault, FaultKind, FaultStep, plan};
 use crate::report::FaultReport;
-use crate::testbed::{self, HOLD, Testbed, TestbedOptions};
+use crate::testbed::{self, HOLD, RunSettings, Testbed};
 
-/// Without faults, a queue in which nothing has changed for this long has come to rest: every
-/// lease, hold and back-off is shorter.
+/// Without faults, a queue without a change for this long is at rest: every lease, hold and
+/// back-off is shorter.
 const STANDSTILL: Duration = Duration::from_secs(15);
-/// Longest wait for that: a queue that changes for ever does not come to rest either.
+/// Longest wait for the rest: a defect may let a queue change without end.
 const REST: Duration = Duration::from_secs(600);
-/// Between two checks whether it has.
-const LOOK: Duration = Duration::from_millis(200);
+/// Between two checks of it.
+const POLL: Duration = Duration::from_millis(200);
 /// Between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(5);
-/// Redis counts milliseconds, and so its clock may be behind ours by one.
+/// Redis counts milliseconds, so its clock may be one behind ours.
 const CLOCK_MARGIN_MS: u64 = 1;
-/// Longest wait for an answer of Redis after all faults were cleared.
+/// Longest wait for an answer of Redis after all faults are cleared.
 const ANSWER: Duration = Duration::from_secs(30);
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
-/// The settings of a run.
-#[derive(Debug)]
-pub struct RunSettings {
-    /// What the plan is drawn for.
-    pub plan_options: PlanOptions,
-    /// How many bookings clients begin.
-    pub bookings: u32,
-    /// The program under test.
-    pub program: PathBuf,
-    /// Where everything is written.
-    pub folder: PathBuf,
-}
-
-/// Runs. Ends early and in order when `leave` is cancelled, and checks what happened until then.
+/// Runs. When `leave` is cancelled, stops early and in order, and checks the run so far.
 pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<FaultReport> {
     let begin = Instant::now();
-    let RunSettings { plan_options, bookings, program, folder } = settings;
+    let RunSettings { plan_options, folder, .. } = settings;
     let steps = plan(plan_options);
     write_plan(&folder.join("schedule.jsonl"), &steps)?;
-    let stock = u64::from(*bookings) * 45 / 100;
-    let options = TestbedOptions {
-        program,
-        folder,
-        workers: plan_options.workers,
-        stock,
-        seed: plan_options.seed,
-    };
-    let testbed = Testbed::start(&options).await?;
+    let testbed = Testbed::start(settings).await?;
     println!(
         "running: {} workers, {} faults planned over {:?}",
         plan_options.workers,
@@ -76,16 +55,17 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
     if !testbed.has_clocks() {
         println!("libfaketime is missing: clocks stay right (Debian: apt-get install faketime)");
     }
-    let outcome = live(settings, leave, &testbed, &steps).await;
-    let starts = testbed.processes().map(|one| (one.name().to_owned(), one.starts())).collect();
+    let outcome = run_with_faults(settings, leave, &testbed, &steps).await;
+    let starts =
+        testbed.processes().map(|process| (process.name().to_owned(), process.starts())).collect();
     let own_ends = own_ends(&testbed);
     testbed.stop().await;
-    let lived = outcome?;
-    Ok(FaultReport { starts, own_ends, seconds: begin.elapsed().as_secs_f64(), ..lived })
+    let report = outcome?;
+    Ok(FaultReport { starts, own_ends, seconds: begin.elapsed().as_secs_f64(), ..report })
 }
 
-/// The run between the start and the end of all processes.
-async fn live(
+/// The part of the run between the start and the end of all processes.
+async fn run_with_faults(
     settings: &RunSettings,
     leave: &CancellationToken,
     testbed: &Testbed,
@@ -117,7 +97,7 @@ async fn live(
         _ = &mut crowd => {}
         () = standstill(&audit) => {
             over.cancel();
-            // A panic of the crowd shows in what it has recorded.
+            // A panic of the crowd shows in its records.
             let _ = crowd.await;
         }
     }
@@ -143,7 +123,7 @@ async fn live(
     })
 }
 
-/// Injects the faults of the plan and waits until the time is over. Counts them in `done`.
+/// Injects the faults of the plan, counted in `done`, and waits until the time is over.
 async fn inject_all(
     testbed: &Testbed,
     steps: &[FaultStep],
@@ -151,7 +131,7 @@ async fn inject_all(
     done: &mut BTreeMap<FaultKind, u64>,
 ) {
     let start = Instant::now();
-    // When the newest fault of the Booking Service ends.
+    // The end of the newest fault of the Booking Service.
     let mut clear_at: Option<Instant> = None;
     for step in steps {
         let when = start + Duration::from_millis(step.at_ms);
@@ -181,7 +161,7 @@ async fn progress(recorder: &CallRecorder, arrived: &CrowdProgress, audit: &Audi
         let calls = recorder.counts();
         let bookings = audit.bookings();
         println!(
-            "{:>5.0} s  {} clients came, {bookings} bookings, calls: {} ok, {} unknown, {} refused",
+            "{:>5.0} s  {} clients arrived, {bookings} bookings, calls: {} ok, {} unknown, {} refused",
             start.elapsed().as_secs_f64(),
             arrived.view().arrived,
             calls.ok,
@@ -191,15 +171,15 @@ async fn progress(recorder: &CallRecorder, arrived: &CrowdProgress, audit: &Audi
     }
 }
 
-/// Waits until nothing changes any more, whether or not work is left, at most [`REST`].
+/// Waits until the queue is at rest, whether or not work is left, at most [`REST`].
 async fn standstill(audit: &Audit) {
     let start = Instant::now();
     while audit.idle().min(start.elapsed()) < STANDSTILL && start.elapsed() < REST {
-        sleep(LOOK).await;
+        sleep(POLL).await;
     }
 }
 
-/// Waits until no work is left, or until nothing changes any more.
+/// Waits until no work is left, or until the queue is at rest.
 async fn rest(store: &dyn Store, audit: &Audit) -> Result<Snapshot> {
     let start = Instant::now();
     loop {
@@ -208,11 +188,11 @@ async fn rest(store: &dyn Store, audit: &Audit) -> Result<Snapshot> {
         if done || audit.idle().min(start.elapsed()) > STANDSTILL || start.elapsed() > REST {
             return Ok(now);
         }
-        sleep(LOOK).await;
+        sleep(POLL).await;
     }
 }
 
-/// Repeats a call while Redis may still be starting.
+/// Retries a call, because Redis may still be starting.
 async fn retried<T, F: Future<Output = Result<T, StoreError>>>(
     call: impl FnMut() -> F,
 ) -> Result<T> {
@@ -220,8 +200,8 @@ async fn retried<T, F: Future<Output = Result<T, StoreError>>>(
     answer.context("Redis does not answer at the end")
 }
 
-/// Ends of processes that no signal of ours explains, and panics: a task may die and leave its
-/// process alive.
+/// Ends of processes that no signal of ours explains, and panics: a task may panic while its
+/// process goes on.
 fn own_ends(testbed: &Testbed) -> Vec<String> {
     let mut found = Vec::new();
     for process in testbed.processes() {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -17,20 +17,21 @@ use bookingq_sim::share::Share;
 use bookingq_sim::spec::{BookingSpec, Faults, Refusals};
 
 use crate::clocks::Clocks;
-use crate::plan::{Fault, FaultSignal, FaultStep, FaultTarget, FaultyLink, ServiceFault};
+use crate::plan::{
+    Fault, FaultSignal, FaultStep, FaultTarget, FaultyLink, PlanOptions, ServiceFault,
+};
 use crate::proxy::Proxy;
 use crate::redis_fault;
 
-/// How long a client has to pay: short, so that a run sees many deadlines.
+/// The time to pay: short, so that a run sees many deadlines.
 pub const HOLD: Duration = Duration::from_secs(3);
 /// Longest wait for the port of a worker.
 const START: Duration = Duration::from_secs(20);
-/// Between an end and the next start: as a kubelet's first restart, only quicker.
+/// Restarts like a kubelet, only faster.
 const RESTART: Restart = Restart::Always(Backoff {
     initial: Duration::from_millis(200),
     max: Duration::from_millis(200),
 });
-/// The queue's name.
 const QUEUE: &str = "faults";
 
 /// Everything that runs.
@@ -43,19 +44,17 @@ pub struct Testbed {
     clocks: Option<Clocks>,
 }
 
-/// What a testbed consists of.
+/// The settings of a run.
 #[derive(Debug)]
-pub struct TestbedOptions<'a> {
+pub struct RunSettings {
+    /// The options of the plan.
+    pub plan_options: PlanOptions,
+    /// The number of clients.
+    pub bookings: u32,
     /// The program under test.
-    pub program: &'a Path,
-    /// Where logs and data go.
-    pub folder: &'a Path,
-    /// Number of workers.
-    pub workers: usize,
-    /// Tickets to sell.
-    pub stock: u64,
-    /// The seed of the Booking Service's random choices.
-    pub seed: u64,
+    pub program: PathBuf,
+    /// The folder of logs, data and histories.
+    pub folder: PathBuf,
 }
 
 /// The queue's name.
@@ -63,8 +62,8 @@ pub fn queue() -> Result<QueueName> {
     Ok(QueueName::new(QUEUE)?)
 }
 
-/// The faults of the Booking Service when none is injected: those that any service has.
-fn everyday() -> Faults {
+/// The faults that any service has, also while none is injected.
+fn background_faults() -> Faults {
     Faults {
         latency: Duration::from_millis(5),
         jitter: Duration::from_millis(20),
@@ -73,14 +72,15 @@ fn everyday() -> Faults {
     }
 }
 
-fn everyday_refusals() -> Refusals {
+fn background_refusals() -> Refusals {
     Refusals { rejects: Share::percent(2), confirm_rejects: Share::percent(2) }
 }
 
 impl Testbed {
     /// Starts everything and waits until it serves.
-    pub async fn start(options: &TestbedOptions<'_>) -> Result<Self> {
-        let data = options.folder.join("redis");
+    pub async fn start(settings: &RunSettings) -> Result<Self> {
+        let PlanOptions { workers, seed, .. } = settings.plan_options;
+        let data = settings.folder.join("redis");
         std::fs::create_dir_all(&data)?;
         let redis = RedisOptions {
             restart: RESTART,
@@ -88,25 +88,26 @@ impl Testbed {
             ..RedisOptions::new(Fsync::Always)
         };
         let spec = BookingSpec {
-            stock: options.stock,
-            faults: everyday(),
-            refusals: everyday_refusals(),
+            // Too few for all, so that bookings are sold out too.
+            stock: u64::from(settings.bookings) * 45 / 100,
+            faults: background_faults(),
+            refusals: background_refusals(),
             keeps: None,
-            seed: options.seed,
+            seed,
         };
         let mut testbed = Self {
             redis: redis.start(|_| ())?,
             processes: BTreeMap::new(),
             links: BTreeMap::new(),
             booking: BookingSim::start(spec, SocketAddr::from(([127, 0, 0, 1], 0))).await?,
-            clocks: Clocks::find(options.folder, options.workers)?,
+            clocks: Clocks::find(&settings.folder, workers)?,
         };
-        for number in 0..options.workers {
-            testbed.add_worker(number, options).await?;
+        for number in 0..workers {
+            testbed.add_worker(number, settings).await?;
         }
         let redis = testbed.link(FaultyLink::SweeperRedis).await?;
         let booking = testbed.link(FaultyLink::SweeperService).await?;
-        let sweeper = spec_of("sweep", "sweeper", options, redis, booking);
+        let sweeper = spec_of("sweep", "sweeper", settings, redis, booking);
         testbed.processes.insert(FaultTarget::Sweeper, Process::start(sweeper)?);
         Ok(testbed)
     }
@@ -132,7 +133,7 @@ impl Testbed {
         std::iter::once(self.redis.process()).chain(self.processes.values())
     }
 
-    /// Whether the clocks of workers can be changed here.
+    /// Whether the clocks of workers can be changed on this computer.
     pub fn has_clocks(&self) -> bool {
         self.clocks.is_some()
     }
@@ -158,10 +159,10 @@ impl Testbed {
         }
     }
 
-    /// The Booking Service has only its everyday faults again.
+    /// Leaves the Booking Service with its background faults.
     pub fn clear_service_fault(&self) {
-        self.booking.injector().set_faults(everyday());
-        self.booking.backend().set_refusals(everyday_refusals());
+        self.booking.injector().set_faults(background_faults());
+        self.booking.backend().set_refusals(background_refusals());
     }
 
     /// Ends all faults.
@@ -205,11 +206,11 @@ impl Testbed {
             ServiceFault::Out => self.booking.injector().pause_for(time),
             ServiceFault::Failing(percent) => {
                 let share = Share::percent(percent);
-                set_faults(Faults { errors: share, lost_replies: share, ..everyday() });
+                set_faults(Faults { errors: share, lost_replies: share, ..background_faults() });
             }
             ServiceFault::Slow(milliseconds) => {
                 let latency = Duration::from_millis(milliseconds);
-                set_faults(Faults { latency, ..everyday() });
+                set_faults(Faults { latency, ..background_faults() });
             }
             ServiceFault::Refusing(percent) => {
                 let share = Share::percent(percent);
@@ -220,12 +221,12 @@ impl Testbed {
         }
     }
 
-    async fn add_worker(&mut self, number: usize, options: &TestbedOptions<'_>) -> Result<()> {
+    async fn add_worker(&mut self, number: usize, settings: &RunSettings) -> Result<()> {
         let listen = free_address()?;
         self.links.insert(FaultyLink::Clients(number), Proxy::start(listen).await?);
         let redis = self.link(FaultyLink::WorkerRedis(number)).await?;
         let booking = self.link(FaultyLink::WorkerService(number)).await?;
-        let mut spec = spec_of("worker", &format!("worker-{number}"), options, redis, booking)
+        let mut spec = spec_of("worker", &format!("worker-{number}"), settings, redis, booking)
             .arguments(["--listen".to_owned(), listen.to_string()])
             .arguments(["--linger", "200ms", "--grace", "4s", "--outbox-entries", "4000000"]);
         spec.port = Some(listen);
@@ -251,17 +252,17 @@ impl Testbed {
     }
 }
 
-/// A process of the program under test. Its times are short, so that a run sees each of them pass
-/// many times.
+/// A process of the program under test. Its time limits are short, so that a run reaches each of
+/// them many times.
 fn spec_of(
     verb: &str,
     name: &str,
-    options: &TestbedOptions<'_>,
+    settings: &RunSettings,
     redis: SocketAddr,
     booking: SocketAddr,
 ) -> ProcessSpec {
     let hold = humantime::format_duration(HOLD);
-    let mut spec = ProcessSpec::new(name, options.program).arguments([
+    let mut spec = ProcessSpec::new(name, &settings.program).arguments([
         verb.to_owned(),
         format!("--queue={QUEUE}"),
         format!("--redis=redis://{redis}"),
@@ -270,7 +271,7 @@ fn spec_of(
     ]);
     spec = spec.arguments(["--lease=2s", "--retry-initial=50ms", "--retry-max=1s"]);
     spec = spec.arguments(["--redis-deadline=1s", "--booking-timeout=1s"]);
-    spec.log = Some(options.folder.join(format!("{name}.log")));
+    spec.log = Some(settings.folder.join(format!("{name}.log")));
     spec.restart = RESTART;
     spec
 }

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
+use bookingq_core::retry::Retry;
 use bookingq_core::{Invalid, QueueName};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
@@ -14,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::ledger::{LedgerCopy, LedgerEntry, LedgerTotals};
 
@@ -24,8 +25,8 @@ const PAGE: usize = 10_000;
 const MAX_BODY: usize = 32 << 20;
 /// Limit of one request.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Tries of one request.
-const TRIES: u32 = 5;
+/// Limit of one request with its retries.
+const LIMIT: Duration = Duration::from_secs(5);
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(200), max: Duration::from_secs(2) };
 
@@ -94,23 +95,18 @@ impl RemoteLedger {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, LedgerError> {
-        let mut tries = 0;
-        loop {
-            let problem = match timeout(DEADLINE, self.request(path)).await {
-                Ok(Ok(body)) => match serde_json::from_slice(&body) {
-                    Ok(value) => return Ok(value),
-                    Err(error) => format!("the answer is not a ledger: {error}"),
-                },
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("no answer within {DEADLINE:?}"),
-            };
-            tries += 1;
-            if tries == TRIES {
-                let address = format!("{}:{}", self.host, self.port);
-                return Err(LedgerError { address, path: path.to_owned(), problem });
-            }
-            sleep(BACKOFF.delay(tries, rand::random())).await;
-        }
+        let retry = Retry::within(BACKOFF, LIMIT);
+        let answer = retry.run(|_| true, || self.try_get(path)).await;
+        let (address, path) = (format!("{}:{}", self.host, self.port), path.to_owned());
+        answer.map_err(|problem| LedgerError { address, path, problem })
+    }
+
+    async fn try_get<T: DeserializeOwned>(&self, path: &str) -> Result<T, String> {
+        let answer = timeout(DEADLINE, self.request(path)).await;
+        let body = answer.map_err(|_| format!("no answer within {DEADLINE:?}"))?;
+        let body = body.map_err(|error| error.to_string())?;
+        serde_json::from_slice(&body)
+            .map_err(|error| format!("the answer is not a ledger: {error}"))
     }
 
     /// One request on its own connection: there are few.
@@ -129,21 +125,6 @@ impl RemoteLedger {
             Ok(body.to_bytes())
         } else {
             Err(format!("the status is {status}").into())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ledger_url_is_that_of_the_http_port_with_or_without_its_path() {
-        let local = RemoteLedger { host: "127.0.0.1".to_owned(), port: 6080 };
-        assert_eq!("http://127.0.0.1:6080".parse(), Ok(local.clone()));
-        assert_eq!("http://127.0.0.1:6080/ledger".parse(), Ok(local));
-        for wrong in ["127.0.0.1:6080", "https://a", "http://a/stats", ""] {
-            assert!(wrong.parse::<RemoteLedger>().is_err(), "{wrong}");
         }
     }
 }

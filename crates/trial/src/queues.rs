@@ -16,9 +16,9 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// Applied at once.
+/// Concurrent requests.
 const WIDTH: usize = 16;
-/// Where they are.
+/// Their namespace.
 pub const NAMESPACE: &str = "trial";
 
 /// Access to objects of the trial.
@@ -48,7 +48,7 @@ pub fn manifest(name: &str, spec: &Value) -> Value {
     })
 }
 
-/// The smallest spec, with the data in `redis`, or in a Redis of its own.
+/// The smallest spec, with its data in `redis` or in a managed Redis.
 pub fn spec(redis: Option<&str>) -> Value {
     let mut spec = json!({ "booking": { "endpoint": "http://booking-service:50051" } });
     if let Some(url) = redis {
@@ -57,7 +57,7 @@ pub fn spec(redis: Option<&str>) -> Value {
     spec
 }
 
-/// Creates `count` queues, some at once.
+/// Creates `count` queues.
 ///
 /// # Errors
 /// The API server's.
@@ -74,7 +74,7 @@ pub async fn create(client: &Client, count: usize, spec: &Value) -> Result<()> {
 /// as reconciled.
 ///
 /// # Errors
-/// What is missing.
+/// If an object or a status is missing.
 pub async fn check(client: &Client, count: usize, redis: Option<&str>) -> Result<()> {
     let own = usize::from(redis.is_none());
     let found = [

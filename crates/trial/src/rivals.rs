@@ -1,4 +1,4 @@
-//! Two operators, the leader frozen for a while: which one writes, and how soon.
+//! Two operators with a frozen leader: which one writes, and how soon.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use crate::audit::{self, Request};
+use crate::audit::{self, AuditedRequest};
 use crate::process;
 use crate::scale::{leads, seconds};
 use crate::{queues, scale};
 
-/// Between two changes of a queue, so that there is always something to write.
+/// Between two changes of a queue: the leader always has something to write.
 const CHANGE: Duration = Duration::from_millis(500);
 
-/// How long, and how soon.
+/// The length of the freeze, and the limit of the takeover.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// How long the leader is stopped, in seconds
+    /// Seconds for which the leader is stopped
     #[arg(long, default_value_t = 60)]
     stopped: u64,
     /// Fail if the other has not written after this many seconds
@@ -34,7 +34,7 @@ pub struct Args {
 /// Freezes the leader while queues change, continues it, and checks which operator wrote.
 ///
 /// # Errors
-/// When two wrote in turns, the takeover was late, or the old leader went on.
+/// If two wrote in turns, the takeover was late, or the old leader went on.
 pub async fn run(args: &Args, program: &Path) -> Result<()> {
     let plane = process::control_plane().await?;
     let client = plane.client()?;
@@ -62,14 +62,15 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     drop(second);
     let took = verify(&all, stopped, continued)?;
     println!(
-        "the other wrote {took:.1} s after the stop; the old leader wrote nothing after it, and ended (well: {ended_well})"
+        "the other wrote {took:.1} s after the stop; the old leader wrote nothing after it, and \
+         ended (well: {ended_well})"
     );
     ensure!(took <= args.max_seconds, "{took:.1} s > {} s", args.max_seconds);
     Ok(())
 }
 
 /// Seconds from the stop to the other's first write.
-fn verify(all: &[Request], stopped: Timestamp, continued: Timestamp) -> Result<f64> {
+fn verify(all: &[AuditedRequest], stopped: Timestamp, continued: Timestamp) -> Result<f64> {
     let wrote = |user: &'static str| {
         all.iter().filter(move |one| {
             one.user == user && one.writes() && !one.is_lease() && one.code < 400
@@ -77,7 +78,7 @@ fn verify(all: &[Request], stopped: Timestamp, continued: Timestamp) -> Result<f
     };
     let first =
         wrote(OPERATORS[1]).map(|one| one.received).min().context("the other never wrote")?;
-    // What was under way when it was stopped may still have been answered.
+    // A request in flight at the stop may be answered after it.
     let last =
         wrote(OPERATORS[0]).map(|one| one.answered).max().context("the first never wrote")?;
     ensure!(last < first, "two writers: the old leader wrote at {last}, the new one since {first}");
@@ -86,7 +87,7 @@ fn verify(all: &[Request], stopped: Timestamp, continued: Timestamp) -> Result<f
     Ok(seconds(stopped, first))
 }
 
-/// Changes the queues again and again.
+/// Changes the queues repeatedly.
 async fn change(client: &kube::Client, time: Duration) -> Result<()> {
     let start = std::time::Instant::now();
     let mut turn = 0;

@@ -1,5 +1,5 @@
-//! Many queues at once: time and cost until all are reconciled, and whether the operator then
-//! rests.
+//! Many queues at once: time and cost until all are reconciled, and whether the operator is idle
+//! afterwards.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,33 +11,32 @@ use bookingq_harness::{Fsync, Process, ProcessUsage, RedisServer};
 use jiff::Timestamp;
 use kube::Client;
 
-use crate::audit::{self, Request};
+use crate::audit::{self, AuditedRequest};
 use crate::process;
 use crate::queues;
 
-/// After this long without a write, the operator has finished its work.
+/// An operator without a write for this long has no more work.
 const SILENCE: Duration = Duration::from_secs(12);
 /// Between two reads of the audit log.
-const LOOK: Duration = Duration::from_secs(2);
-/// Longest wait for it.
+const POLL: Duration = Duration::from_secs(2);
+/// Longest wait for the silence.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// How many, and what may not be exceeded.
+/// The size of the trial, and its limits.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Queues, all applied at once
     #[arg(long, default_value_t = 1000)]
     queues: usize,
-    /// Keep the queues' data in one redis-server that answers, instead of a Redis for each that no
+    /// Keep the queues' data in one running redis-server, instead of one for each, which no
     /// kubelet starts
     #[arg(long)]
     redis: bool,
-    /// Wait so long between the last write and the rest, in seconds. There is no kubelet, so no
-    /// sweeper ever runs; where a Redis answers, each queue says so once, some three minutes
-    /// after it was made
+    /// Seconds between the last write and the rest. Without a kubelet no sweeper runs; with a Redis,
+    /// each queue reports that once, about three minutes after its creation
     #[arg(long, default_value_t = 0)]
     settle: u64,
-    /// Length of the rest that is looked at, in seconds
+    /// Seconds of rest that are measured
     #[arg(long, default_value_t = 60)]
     rest: u64,
     /// Fail if the last write comes later than this many seconds after the last apply
@@ -82,7 +81,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     let (quiet, before) = (Timestamp::now(), operator.usage()?);
     tokio::time::sleep(Duration::from_secs(args.rest)).await;
     let after = operator.usage()?;
-    let resting: Vec<Request> = audit::requests(&plane.audit_log(), quiet)?;
+    let resting: Vec<AuditedRequest> = audit::requests(&plane.audit_log(), quiet)?;
     let writes = writes(&resting);
     print!("requests in {} s of rest:\n{}", args.rest, audit::table(&resting, args.queues));
     print_usage("after the rest", after);
@@ -129,11 +128,11 @@ pub async fn leads(plane: &ControlPlane, client: &Client) -> Result<()> {
     .await
 }
 
-/// Waits until nothing was written for a while, and returns the time of the last write.
+/// Waits for [`SILENCE`], and returns the time of the last write.
 async fn silence(plane: &ControlPlane, operator: &Process, since: Timestamp) -> Result<Timestamp> {
     let start = std::time::Instant::now();
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
         let usage = operator.usage()?;
         let requests = audit::requests(&plane.audit_log(), since)?;
         let written = requests.iter().filter(|request| request.writes() && !request.is_lease());
@@ -150,7 +149,7 @@ async fn silence(plane: &ControlPlane, operator: &Process, since: Timestamp) -> 
 }
 
 /// The number of writes, without those of the Lease.
-pub fn writes(requests: &[Request]) -> usize {
+pub fn writes(requests: &[AuditedRequest]) -> usize {
     requests.iter().filter(|request| request.writes() && !request.is_lease()).count()
 }
 

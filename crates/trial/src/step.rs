@@ -1,5 +1,5 @@
-//! A tenfold step of arrivals: how soon the final number of workers is written, by the API server's
-//! clock.
+//! A tenfold step of arrivals: the time until the operator writes the final number of workers, by
+//! the API server's clock.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ pub struct Args {
 /// Enqueues the arrivals, and reads when the operator scaled.
 ///
 /// # Errors
-/// When the final number came late, or never.
+/// If the final number came late, or never.
 pub async fn run(args: &Args, program: &Path) -> Result<()> {
     let plane = process::control_plane().await?;
     let client = plane.client()?;
@@ -78,7 +78,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Enqueues this many bookings each second, for this long.
+/// Enqueues `each_second` bookings a second for `time`.
 async fn arrive(
     store: &dyn Store,
     next: &mut usize,
@@ -86,13 +86,13 @@ async fn arrive(
     time: Duration,
 ) -> Result<()> {
     let start = Instant::now();
-    let (mut come, mut ticks) = (0, tokio::time::interval(BATCH));
+    let (mut arrived, mut ticks) = (0, tokio::time::interval(BATCH));
     while start.elapsed() < time {
         ticks.tick().await;
         let due = (start.elapsed().as_secs_f64() * each_second as f64) as usize;
         let mut batch = Vec::new();
-        while come < due {
-            (come, *next) = (come + 1, *next + 1);
+        while arrived < due {
+            (arrived, *next) = (arrived + 1, *next + 1);
             batch.push(Enqueue {
                 client: ClientId::new(&format!("client-{next}"))?,
                 request: RequestId::new("r")?,

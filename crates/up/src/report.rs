@@ -271,7 +271,8 @@ fn violations(found: &Verification) -> Vec<String> {
 }
 
 fn kept(found: &Verification) -> Vec<String> {
-    let kinds = Violation::ALL.map(Violation::as_str).join(", ").replace('_', " ");
+    let kinds =
+        Violation::all().map(Violation::as_str).collect::<Vec<_>>().join(", ").replace('_', " ");
     let sources = if found.ledger.is_some() { "log, store and ledger" } else { "log and store" };
     let exactness = match found.moment {
         Moment::AtRest => format!("at rest, so {sources} agree exactly"),

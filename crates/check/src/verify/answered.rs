@@ -28,28 +28,23 @@ impl Comparison<'_> {
         let violations = &mut self.violations;
         let client = &answered.client;
         if logged.client != *client || logged.place != answered.place {
-            violations.record(
-                Violation::MovedPlace,
-                format_args!(
-                    "{booking} has another client or place in the log than {client} was shown"
-                ),
-            );
+            let case =
+                format!("{booking} has another client or place in the log than {client} was shown");
+            violations.record(Violation::MovedPlace, case);
         }
         if let Some(state) = answered.newest_states().find(|state| !reaches(*state, logged.state)) {
-            violations.record(
-                Violation::Disagreement,
-                format_args!("{booking} was shown as {state}, and is {} in the log", logged.state),
-            );
+            let case =
+                format!("{booking} was shown as {state}, and is {} in the log", logged.state);
+            violations.record(Violation::Disagreement, case);
         }
         let deadline = logged.deadline.map(|deadline| deadline.0);
         // Events before a gap may have had the deadline.
         let known = self.log.gaps() == 0;
         if known && answered.deadline_ms.is_some() && answered.deadline_ms != deadline {
             let shown = answered.deadline_ms;
-            violations.record(
-                Violation::WrongClock,
-                format_args!("{booking}: its client saw the deadline {shown:?}, not {deadline:?}"),
-            );
+            let case =
+                format!("{booking}: its client saw the deadline {shown:?}, not {deadline:?}");
+            violations.record(Violation::WrongClock, case);
         }
         let has_ended = self.moment == Moment::AtRest || logged.state.is_final();
         let left = matches!(
@@ -57,18 +52,15 @@ impl Comparison<'_> {
             BookingState::Cancelled | BookingState::SoldOut | BookingState::Rejected
         );
         if answered.cancelled && has_ended && !left {
-            violations.record(
-                Violation::BrokenPayment,
-                format_args!("{booking} was acknowledged as cancelled, and is {}", logged.state),
-            );
+            let case = format!("{booking} was acknowledged as cancelled, and is {}", logged.state);
+            violations.record(Violation::BrokenPayment, case);
         }
         let mut acknowledged = answered.payments.iter().filter(|payment| payment.acknowledged);
         let (first, second) = (acknowledged.next(), acknowledged.next());
         if let Some(second) = second {
-            violations.record(
-                Violation::BrokenPayment,
-                format_args!("{booking}: two payments were acknowledged, {} the second", second.id),
-            );
+            let case =
+                format!("{booking}: two payments were acknowledged, {} the second", second.id);
+            violations.record(Violation::BrokenPayment, case);
         }
         if let Some(payment) = first.filter(|_| known) {
             let stored = self.store.get(&booking).copied();
@@ -91,7 +83,7 @@ impl Comparison<'_> {
             (Some(paid), Some(deadline)) if paid < deadline => {}
             (paid, deadline) => violations.record(
                 Violation::BrokenPayment,
-                format_args!(
+                format!(
                     "{booking}: payment {id} was acknowledged; the log says paid at {paid:?}, \
                      deadline {deadline:?}"
                 ),
@@ -99,27 +91,19 @@ impl Comparison<'_> {
         }
         let late = logged.deadline.filter(|deadline| self.answers.is_after(*sent, deadline.0));
         if let Some(deadline) = late {
-            violations.record(
-                Violation::BrokenDeadline,
-                format_args!("{booking}: payment {id} was first sent after {deadline}, and won"),
-            );
+            let case = format!("{booking}: payment {id} was first sent after {deadline}, and won");
+            violations.record(Violation::BrokenDeadline, case);
         }
         let won = matches!(logged.state, BookingState::Confirmed | BookingState::Failed);
         if has_ended && !won {
-            violations.record(
-                Violation::BrokenPayment,
-                format_args!(
-                    "{booking}: payment {id} was acknowledged, and it is {}",
-                    logged.state
-                ),
-            );
+            let case =
+                format!("{booking}: payment {id} was acknowledged, and it is {}", logged.state);
+            violations.record(Violation::BrokenPayment, case);
         }
         let known = stored.map(|stored| &stored.payment).filter(|known| known.as_ref() != Some(id));
         if let Some(known) = known {
-            violations.record(
-                Violation::BrokenPayment,
-                format_args!("{booking}: payment {id} was acknowledged, the store has {known:?}"),
-            );
+            let case = format!("{booking}: payment {id} was acknowledged, the store has {known:?}");
+            violations.record(Violation::BrokenPayment, case);
         }
     }
 
@@ -129,13 +113,9 @@ impl Comparison<'_> {
         {
             let answered = self.answers.bookings.get(&booking);
             if answered.is_none_or(|answered| answered.payments.is_empty()) {
-                self.violations.record(
-                    Violation::BrokenPayment,
-                    format_args!(
-                        "{booking} of {} was paid, and no payment was sent",
-                        logged.client
-                    ),
-                );
+                let case =
+                    format!("{booking} of {} was paid, and no payment was sent", logged.client);
+                self.violations.record(Violation::BrokenPayment, case);
             }
         }
     }

@@ -15,19 +15,15 @@ impl Comparison<'_> {
         let sold = self.store.values().filter(|booking| confirmed(booking.state)).count();
         if totals.held + totals.confirmed > totals.stock || sold as u64 > totals.stock {
             let (stock, held, confirmed) = (totals.stock, totals.held, totals.confirmed);
-            self.violations.record(
-                Violation::Oversold,
-                format_args!(
-                    "{confirmed} sold and {held} held of {stock}; {sold} bookings are confirmed"
-                ),
+            let case = format!(
+                "{confirmed} sold and {held} held of {stock}; {sold} bookings are confirmed"
             );
+            self.violations.record(Violation::Oversold, case);
         }
         for overlap in &ledger.overlaps {
             let (booking, client) = (&overlap.booking_id, &overlap.client_id);
-            self.violations.record(
-                Violation::DoubleReservation,
-                format_args!("{booking} was reserved while {client} held another"),
-            );
+            let case = format!("{booking} was reserved while {client} held another");
+            self.violations.record(Violation::DoubleReservation, case);
         }
         for entry in &ledger.entries {
             self.check_entry(entry);
@@ -41,35 +37,27 @@ impl Comparison<'_> {
     fn check_entry(&mut self, entry: &LedgerEntry) {
         let id = &entry.booking_id;
         if entry.reservations > 1 {
-            self.violations.record(
-                Violation::DoubleReservation,
-                format_args!("{id} was reserved {} times", entry.reservations),
-            );
+            let case = format!("{id} was reserved {} times", entry.reservations);
+            self.violations.record(Violation::DoubleReservation, case);
         }
         let booking = BookingId::new(id).ok();
         let state = booking.and_then(|booking| self.state(booking));
         if self.is_orphan(entry, state) {
             let state = state.map_or("unknown", BookingState::as_str);
             let there = entry.state;
-            self.violations.record(
-                Violation::Orphan,
-                format_args!("{id} is {there:?} at the Booking Service, but {state} here"),
-            );
+            let case = format!("{id} is {there:?} at the Booking Service, but {state} here");
+            self.violations.record(Violation::Orphan, case);
         }
         let Some(logged) = booking.and_then(|booking| self.log.certain(booking)) else { return };
         if *entry.client_id != *logged.client.as_str() {
             let (called, client) = (&entry.client_id, &logged.client);
-            self.violations.record(
-                Violation::Orphan,
-                format_args!("the Booking Service was called for {id} of {called}, not {client}"),
-            );
+            let case = format!("the Booking Service was called for {id} of {called}, not {client}");
+            self.violations.record(Violation::Orphan, case);
         }
         let known = self.log.gaps() == 0;
         if known && entry.calls.confirm > 0 && logged.paid_at.is_none() {
-            self.violations.record(
-                Violation::BrokenPayment,
-                format_args!("the Booking Service was asked to confirm {id}, which was not paid"),
-            );
+            let case = format!("the Booking Service was asked to confirm {id}, which was not paid");
+            self.violations.record(Violation::BrokenPayment, case);
         }
     }
 
@@ -119,10 +107,9 @@ impl Comparison<'_> {
                 _ => true,
             };
             if !kept {
-                self.violations.record(
-                    Violation::Orphan,
-                    format_args!("{booking} is {state} here; the Booking Service has {reserved:?}"),
-                );
+                let case =
+                    format!("{booking} is {state} here; the Booking Service has {reserved:?}");
+                self.violations.record(Violation::Orphan, case);
             }
         }
     }
@@ -132,24 +119,19 @@ impl Comparison<'_> {
         for id in ledger.entries.iter().map(|entry| &entry.booking_id) {
             let booking = BookingId::new(id).ok();
             if booking.and_then(|booking| self.log.booking(booking)).is_none() {
-                self.violations.record(
-                    Violation::Orphan,
-                    format_args!(
-                        "the Booking Service was called for {id}, which is not in the log"
-                    ),
-                );
+                let case =
+                    format!("the Booking Service was called for {id}, which is not in the log");
+                self.violations.record(Violation::Orphan, case);
             }
         }
         let (held, undone) = (ledger.totals.held, ledger.totals.released_after_confirm_bookings);
         if held > 0 {
-            self.violations
-                .record(Violation::Orphan, format_args!("{held} tickets are held for no booking"));
+            let case = format!("{held} tickets are held for no booking");
+            self.violations.record(Violation::Orphan, case);
         }
         if undone > 0 {
-            self.violations.record(
-                Violation::Orphan,
-                format_args!("{undone} bookings were to be released after they were sold"),
-            );
+            let case = format!("{undone} bookings were to be released after they were sold");
+            self.violations.record(Violation::Orphan, case);
         }
     }
 }

@@ -140,10 +140,9 @@ impl Comparison<'_> {
             if lost {
                 let (client, request) = (&answered.client, &answered.request);
                 let place = answered.place;
-                self.violations.record(
-                    Violation::Lost,
-                    format_args!("{client} was shown {booking} (request {request}, place {place})"),
-                );
+                let case =
+                    format!("{client} was shown {booking} (request {request}, place {place})");
+                self.violations.record(Violation::Lost, case);
             }
         }
     }
@@ -155,10 +154,9 @@ impl Comparison<'_> {
             if let Some((first, _)) = self.answers.requests.get(&key)
                 && *first != stored.id
             {
-                self.violations.record(
-                    Violation::Duplicated,
-                    format_args!("request {request} of {client} became {first} and {}", stored.id),
-                );
+                let case =
+                    format!("request {request} of {client} became {first} and {}", stored.id);
+                self.violations.record(Violation::Duplicated, case);
             }
         }
     }
@@ -172,13 +170,9 @@ impl Comparison<'_> {
             let comparable = self.moment == Moment::AtRest || stored.state.is_final();
             if comparable && !hidden && logged != Some(stored.state) {
                 let logged = logged.map_or("nothing", BookingState::as_str);
-                self.violations.record(
-                    Violation::Disagreement,
-                    format_args!(
-                        "{booking} is {} in the store; the log says {logged}",
-                        stored.state
-                    ),
-                );
+                let case =
+                    format!("{booking} is {} in the store; the log says {logged}", stored.state);
+                self.violations.record(Violation::Disagreement, case);
             }
         }
     }
@@ -189,13 +183,11 @@ impl Comparison<'_> {
         let Snapshot { backlog, in_flight, holds, totals, .. } = snapshot;
         let alive = tallies.waiting + tallies.in_progress;
         if alive > 0 || (*backlog, *in_flight, *holds) != (0, 0, 0) {
-            self.violations.record(
-                Violation::Unfinished,
-                format_args!(
-                    "{alive} bookings never ended; the store has {backlog} in the line, \
+            let case = format!(
+                "{alive} bookings never ended; the store has {backlog} in the line, \
                      {in_flight} in flight and {holds} held, and nothing moves them"
-                ),
             );
+            self.violations.record(Violation::Unfinished, case);
         }
         let finals = &tallies.finals;
         let open = snapshot.admission == Admission::Open;
@@ -212,10 +204,8 @@ impl Comparison<'_> {
             ("refused as closed", closed, 0),
         ];
         for (name, counted, happened) in counters.into_iter().filter(|(_, a, b)| a != b) {
-            self.violations.record(
-                Violation::Disagreement,
-                format_args!("the counter `{name}` is {counted}; the bookings say {happened}"),
-            );
+            let case = format!("the counter `{name}` is {counted}; the bookings say {happened}");
+            self.violations.record(Violation::Disagreement, case);
         }
     }
 }

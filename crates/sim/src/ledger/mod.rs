@@ -84,7 +84,14 @@ impl Ledger {
         self.totals.calls.reserve += 1;
         let index = match self.by_booking.get(booking) {
             Some(&index) => index,
-            None => self.decide(booking, queue, client, quantity, ruling),
+            None => {
+                let state = match ruling {
+                    Ruling::Refuse => LedgerState::Rejected,
+                    Ruling::Allow if self.totals.available < quantity => LedgerState::SoldOut,
+                    Ruling::Allow => LedgerState::Held,
+                };
+                self.write(booking, queue, client, quantity, state)
+            }
         };
         let entry = &mut self.entries[index];
         entry.calls.reserve += 1;
@@ -179,30 +186,6 @@ impl Ledger {
         &self.overlaps
     }
 
-    /// The first Reserve of a booking: the only call that reserves tickets.
-    fn decide(
-        &mut self,
-        booking: &str,
-        queue: &str,
-        client: &str,
-        quantity: u64,
-        ruling: Ruling,
-    ) -> usize {
-        let state = match ruling {
-            Ruling::Refuse => LedgerState::Rejected,
-            Ruling::Allow if self.totals.available < quantity => LedgerState::SoldOut,
-            Ruling::Allow => LedgerState::Held,
-        };
-        let index = self.write(booking, queue, client, quantity, state);
-        if state == LedgerState::Held {
-            let name = format!("R{:08}", self.entries.len());
-            self.entries[index].reservation_id = Some(Arc::from(name));
-            self.entries[index].reservations += 1;
-            self.record_overlap(index);
-        }
-        index
-    }
-
     fn write(
         &mut self,
         booking: &str,
@@ -219,17 +202,21 @@ impl Ledger {
             _ => Arc::from(queue),
         };
         self.by_booking.insert(booking_id.clone(), index);
+        let is_held = state == LedgerState::Held;
         self.entries.push(LedgerEntry {
             booking_id,
             queue,
             client_id: Arc::from(client),
             quantity,
             state,
-            reservation_id: None,
-            reservations: 0,
+            reservation_id: is_held.then(|| Arc::from(format!("R{:08}", index + 1))),
+            reservations: u32::from(is_held),
             calls: LedgerCalls::default(),
         });
         self.count(index, 1);
+        if is_held {
+            self.record_overlap(index);
+        }
         index
     }
 
@@ -247,7 +234,7 @@ impl Ledger {
     fn count(&mut self, index: usize, by: i64) {
         let entry = &self.entries[index];
         let (totals, tickets) = (&mut self.totals, by * entry.quantity as i64);
-        let add = |total: &mut u64, by| *total = total.wrapping_add_signed(by);
+        let add = |total: &mut u64, by| *total = total.saturating_add_signed(by);
         match entry.state {
             LedgerState::Held | LedgerState::Refused => {
                 add(&mut totals.held_bookings, by);

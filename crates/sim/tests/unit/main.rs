@@ -4,5 +4,6 @@
 
 mod deliveries;
 mod fault_injector;
+mod inspect;
 mod ledger;
 mod spec;

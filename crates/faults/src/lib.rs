@@ -1,0 +1,17 @@
+//! Injects faults into a running bookingq and checks every invariant.
+//!
+//! ```text
+//!   plan (seed -> faults with their targets and times: pure)
+//!   run ──┬─ testbed    redis-server, workers, sweeper, Booking Service, proxies, clocks
+//!         ├─ clients    the crowd; its calls with answers and times (history.jsonl) ──┐
+//!         '─ bookingq-check: calls, audit log (audit.jsonl), store and ledger  <──────┘ ──> report
+//! ```
+
+mod clients;
+mod clocks;
+pub mod plan;
+pub mod proxy;
+mod redis_fault;
+pub mod report;
+pub mod run;
+pub mod testbed;

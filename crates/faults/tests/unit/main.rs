@@ -1,0 +1,6 @@
+//! The parts of a fault run, each alone.
+
+#![allow(clippy::unwrap_used)]
+
+mod plan;
+mod proxy;

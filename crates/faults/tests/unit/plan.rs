@@ -1,0 +1,40 @@
+//! Plans of faults.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bookingq_faults::plan::{Fault, FaultKind, PlanOptions, plan};
+use clap::ValueEnum as _;
+
+fn options(seed: u64, only: Vec<FaultKind>) -> PlanOptions {
+    let (time, every) = (Duration::from_secs(600), Duration::from_millis(250));
+    PlanOptions { seed, time, workers: 4, every, only }
+}
+
+#[test]
+fn a_seed_replays_its_plan_and_another_one_does_not() {
+    assert_eq!(plan(&options(7, vec![])), plan(&options(7, vec![])));
+    assert_ne!(plan(&options(7, vec![])), plan(&options(8, vec![])));
+}
+
+#[test]
+fn a_long_plan_has_every_kind_and_every_link_in_order_of_time() {
+    let steps = plan(&options(1, vec![]));
+    let kinds: BTreeSet<_> = steps.iter().map(|step| step.kind).collect();
+    assert_eq!(kinds.len(), FaultKind::value_variants().len());
+    let links: BTreeSet<_> = steps
+        .iter()
+        .filter_map(|step| match step.fault {
+            Fault::Network(link, _) => Some(link),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(links.len(), 3 * 4 + 2);
+    assert!(steps.is_sorted_by_key(|step| step.at_ms));
+}
+
+#[test]
+fn only_the_kinds_that_are_asked_for_are_drawn() {
+    let steps = plan(&options(1, vec![FaultKind::Cut]));
+    assert!(!steps.is_empty() && steps.iter().all(|step| step.kind == FaultKind::Cut));
+}

@@ -1,0 +1,98 @@
+//! The proxy's faults, on real connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bookingq_faults::plan::NetworkFault;
+use bookingq_faults::proxy::Proxy;
+use bookingq_harness::wait::eventually;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+const LONG: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A server that answers each byte with the next one and counts its requests.
+async fn echo() -> (SocketAddr, watch::Receiver<u64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (count, requests) = watch::channel(0);
+    tokio::spawn(async move {
+        let count = Arc::new(count);
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let count = Arc::clone(&count);
+            tokio::spawn(async move {
+                while let Ok(byte) = stream.read_u8().await {
+                    count.send_modify(|asked| *asked += 1);
+                    if stream.write_u8(byte + 1).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (address, requests)
+}
+
+async fn ask(stream: &mut TcpStream) -> io::Result<u8> {
+    stream.write_u8(1).await?;
+    stream.read_u8().await
+}
+
+#[tokio::test]
+async fn a_healthy_link_passes_everything_and_a_cut_one_resets_old_and_new_connections() {
+    let proxy = Proxy::start(echo().await.0).await.unwrap();
+    let mut old = TcpStream::connect(proxy.address()).await.unwrap();
+    assert_eq!(ask(&mut old).await.unwrap(), 2);
+    proxy.inject(NetworkFault::Cut, LONG);
+    assert!(timeout(LIMIT, ask(&mut old)).await.unwrap().is_err());
+    let mut new = TcpStream::connect(proxy.address()).await.unwrap();
+    assert!(timeout(LIMIT, ask(&mut new)).await.unwrap().is_err());
+    proxy.clear();
+    let mut after = TcpStream::connect(proxy.address()).await.unwrap();
+    assert_eq!(ask(&mut after).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_lost_reply_belongs_to_a_request_that_arrived_and_its_connection_never_works_again() {
+    let (server, mut requests) = echo().await;
+    let proxy = Proxy::start(server).await.unwrap();
+    let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+    assert_eq!(ask(&mut stream).await.unwrap(), 2);
+    proxy.inject(NetworkFault::LostReplies, LONG);
+    stream.write_u8(5).await.unwrap();
+    timeout(LIMIT, requests.wait_for(|count| *count == 2)).await.unwrap().unwrap();
+    proxy.clear();
+    assert!(timeout(LIMIT, stream.read_u8()).await.unwrap().is_err(), "a late or shifted reply");
+}
+
+#[tokio::test]
+async fn a_half_open_link_takes_requests_that_never_arrive() {
+    let (server, requests) = echo().await;
+    let proxy = Proxy::start(server).await.unwrap();
+    let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+    proxy.inject(NetworkFault::HalfOpen, LONG);
+    assert!(timeout(Duration::from_millis(200), ask(&mut stream)).await.is_err());
+    proxy.clear();
+    assert!(timeout(LIMIT, stream.read_u8()).await.unwrap().is_err());
+    assert_eq!(*requests.borrow(), 0);
+}
+
+#[tokio::test]
+async fn a_delay_delays_and_ends_by_itself() {
+    let proxy = Proxy::start(echo().await.0).await.unwrap();
+    let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+    proxy.inject(NetworkFault::Delay(50), Duration::from_millis(200));
+    let start = Instant::now();
+    assert_eq!(ask(&mut stream).await.unwrap(), 2);
+    assert!(start.elapsed() >= Duration::from_millis(100), "50 ms each way");
+    eventually("the delay to end", LIMIT, async || {
+        let start = Instant::now();
+        ask(&mut stream).await.unwrap() == 2 && start.elapsed() < Duration::from_millis(50)
+    })
+    .await;
+}
