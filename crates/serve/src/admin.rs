@@ -103,13 +103,13 @@ impl AdminPort {
         self.serve_with(Router::new(), metrics, readiness).await
     }
 
-    /// Serves `routes` as well, until dropped.
+    /// Serves `further` routes as well, until dropped.
     ///
     /// # Errors
     /// [`ServeError::Admin`].
     pub async fn serve_with(
         self,
-        routes: Router,
+        further: Router,
         metrics: MetricsRegistry,
         readiness: Arc<Readiness>,
     ) -> Result<(), ServeError> {
@@ -118,7 +118,7 @@ impl AdminPort {
             .route("/readyz", get(ready))
             .route("/metrics", get(render))
             .with_state(AdminContext { metrics, readiness })
-            .merge(routes);
+            .merge(further);
         axum::serve(self.listener, router).await.map_err(ServeError::Admin)
     }
 }
