@@ -113,13 +113,13 @@ impl AdminPort {
         metrics: MetricsRegistry,
         readiness: Arc<Readiness>,
     ) -> Result<(), ServeError> {
-        let router = Router::new()
+        let own = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(render))
             .with_state(AdminContext { metrics, readiness })
             .merge(routes);
-        axum::serve(self.listener, router).await.map_err(ServeError::Admin)
+        axum::serve(self.listener, own).await.map_err(ServeError::Admin)
     }
 }
 
