@@ -1,14 +1,15 @@
 # syntax=docker/dockerfile:1
-# The one image of bookingq: operator, worker, sweep, simulate and the client verbs.
+# The one image of bookingq: operator, worker, sweep, simulate and the client commands.
 #
 #   docker build -t bookingq:dev .
 #
-# The binary links only to the C library, so the base holds nothing else: no shell, no package manager. It runs as user 65532.
+# The binary needs only the C library, so the base image has no shell and no package manager. It
+# runs as user 65532.
 
 FROM docker.io/library/rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-# Dependencies and what is compiled of them stay in the builder's caches from one build to the next.
+# The builder's caches keep dependencies and their compiled code between builds.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
     cargo build --profile image --locked --package bookingq \
@@ -24,6 +25,6 @@ LABEL org.opencontainers.image.title="bookingq" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /bookingq /usr/local/bin/bookingq
-# As a number, so that a kubelet can see that it is not root.
+# A number, so that a kubelet can verify that it is not root.
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/bookingq"]

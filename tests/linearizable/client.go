@@ -9,13 +9,14 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// A client's bookings as the queue's contract has them, one call after another. What workers and the sweeper do comes between
-// any two calls (evolve). A call with an unknown outcome may take effect at any time after it was sent, so it becomes
-// pending and is done, or not, between later calls: all that a queue does is idempotent, so once is as good as often.
+// The model of one client: its bookings, one call after another. Workers and the sweeper act
+// between any two calls (evolve). A call with an unknown outcome can take effect at any time after
+// its start, so it becomes pending and takes effect, or not, between later calls. All calls are
+// idempotent, so the model applies each at most once.
 
-// booking is one booking, as far as the calls so far tell.
+// booking is one booking, as far as the calls so far show it.
 type booking struct {
-	// Not known yet ("", 0) when the call that made it had no answer.
+	// Unknown ("", 0) while the call that made it had no answer.
 	id      string
 	place   uint64
 	request string
@@ -23,14 +24,14 @@ type booking struct {
 	// The final state that follows a release.
 	follows string
 	payment string
-	// The client has left while the Booking Service was being asked.
+	// The client cancelled while a worker was reserving.
 	left bool
 }
 
-// client is the state of the model. It is never changed, only copied.
+// client is the state of the model. It is immutable.
 type client struct {
 	newest *booking
-	// The final ones, by the requests that made them.
+	// Replaced bookings, which are final, by their requests.
 	earlier map[string]booking
 	pending []call
 }
@@ -53,7 +54,7 @@ func (b booking) released(follows string) booking {
 	return b
 }
 
-// next is all that may become of it without its client.
+// next returns the bookings that workers and the sweeper can turn it into.
 func (b booking) next() []booking {
 	switch b.state {
 	case "queued":
@@ -62,7 +63,9 @@ func (b booking) next() []booking {
 		if b.left {
 			return []booking{b.becomes("sold_out"), b.becomes("rejected"), b.released("cancelled")}
 		}
-		return []booking{b.becomes("reserved"), b.becomes("sold_out"), b.becomes("rejected"), b.released("failed")}
+		return []booking{
+			b.becomes("reserved"), b.becomes("sold_out"), b.becomes("rejected"), b.released("failed"),
+		}
 	case "reserved":
 		return []booking{b.released("expired")}
 	case "confirming":
@@ -73,8 +76,8 @@ func (b booking) next() []booking {
 	return nil
 }
 
-// meets binds what the answer tells of it, if the answer can be of it.
-func (b booking) meets(c call) (booking, bool) {
+// matches takes over the ids of an answer. It returns false if the answer shows another booking.
+func (b booking) matches(c call) (booking, bool) {
 	fits := b.state == c.State && b.request == c.MadeBy &&
 		(b.id == "" || b.id == c.Booking) && (b.place == 0 || b.place == c.Place) &&
 		(b.state != "releasing" || b.follows == c.Follows)
@@ -87,7 +90,7 @@ func (s client) with(b booking) client {
 	return s
 }
 
-// joins makes a booking, the one before being final.
+// joins replaces the newest booking, which is final.
 func (s client) joins(b booking) client {
 	if s.newest != nil {
 		s.earlier = maps.Clone(s.earlier)
@@ -100,7 +103,7 @@ func (s client) joins(b booking) client {
 	return s
 }
 
-// has finds the booking that a request made.
+// has returns the booking that a request made.
 func (s client) has(request string) (b booking, newest, found bool) {
 	if s.newest != nil && s.newest.request == request {
 		return *s.newest, true, true
@@ -109,12 +112,12 @@ func (s client) has(request string) (b booking, newest, found bool) {
 	return b, false, found
 }
 
-// is whether the newest booking is this one.
+// is reports whether the newest booking has this id.
 func (s client) is(id string) bool {
 	return s.newest != nil && s.newest.id == id
 }
 
-// pays gives the booking after a payment; whether the queue says yes.
+// pays returns the booking after a payment, and whether the queue accepts it.
 func (b booking) pays(payment string) (booking, bool) {
 	if b.state == "reserved" {
 		b.payment = payment
@@ -125,7 +128,7 @@ func (b booking) pays(payment string) (booking, bool) {
 	return b, paid && b.payment == payment
 }
 
-// leaves gives the booking after its client has left; whether the queue says yes.
+// leaves returns the booking after a cancellation, and whether the queue accepts it.
 func (b booking) leaves() (booking, bool) {
 	switch b.state {
 	case "queued":
@@ -141,7 +144,7 @@ func (b booking) leaves() (booking, bool) {
 	return b, false
 }
 
-// done is the state after a call of unknown outcome has taken effect, if it has one.
+// done returns the state after a pending call takes effect, and whether it has an effect.
 func (s client) done(c call) (client, bool) {
 	switch c.Op {
 	case "enqueue":
@@ -164,7 +167,7 @@ func (s client) done(c call) (client, bool) {
 	return s, false
 }
 
-// evolve is every state that this one may have become before the next call, itself among them.
+// evolve returns every state that this one can become before the next call, including itself.
 func (s client) evolve() []client {
 	states, seen := []client{s}, map[string]bool{s.key(): true}
 	add := func(next client) {
@@ -189,7 +192,7 @@ func (s client) evolve() []client {
 	return states
 }
 
-// answers is the state after a call that was answered as it was; whether that answer is right.
+// answers returns the state after an answered call, and whether the answer is correct.
 func (s client) answers(c call) (client, bool) {
 	if c.Outcome == "refused" {
 		return s, s.refuses(c)
@@ -199,22 +202,22 @@ func (s client) answers(c call) (client, bool) {
 		if s.newest == nil {
 			return s, false
 		}
-		b, ok := s.newest.meets(c)
+		b, ok := s.newest.matches(c)
 		return s.with(b), ok
 	case "enqueue":
 		b, newest, found := s.has(c.Request)
 		switch {
 		case found && newest:
-			b, ok := b.meets(c)
+			b, ok := b.matches(c)
 			return s.with(b), ok && c.Existing
 		case found:
-			_, ok := b.meets(c)
+			_, ok := b.matches(c)
 			return s, ok && c.Existing
 		case s.newest != nil && !s.newest.final():
-			b, ok := s.newest.meets(c)
+			b, ok := s.newest.matches(c)
 			return s.with(b), ok && c.Existing
 		}
-		b, ok := booking{request: c.Request, state: "queued"}.meets(c)
+		b, ok := booking{request: c.Request, state: "queued"}.matches(c)
 		ordered := s.newest == nil || s.newest.place < c.Place
 		return s.joins(b), ok && ordered && !c.Existing
 	case "pay", "cancel":
@@ -251,7 +254,7 @@ func (s client) refuses(c call) bool {
 	case "NOT_RESERVED":
 		return b.state == "queued" || b.state == "reserving"
 	case "HOLD_EXPIRED":
-		// The history has no clock of Redis: a hold may be overdue at any time.
+		// The history does not contain the clock of Redis: a hold can be overdue at any time.
 		return b.state == "reserved" || expired
 	case "ALREADY_FINAL":
 		return !yes && !expired && b.state != "queued" && b.state != "reserving"
@@ -259,7 +262,7 @@ func (s client) refuses(c call) bool {
 	return false
 }
 
-// waits is the state with one more call that may take effect.
+// waits returns the state with one more pending call.
 func (s client) waits(c call) client {
 	alike := func(p call) bool {
 		return p.Op == c.Op && p.Request == c.Request && p.Of == c.Of && p.Payment == c.Payment
@@ -284,7 +287,7 @@ func (s client) key() string {
 	return text.String()
 }
 
-// oneClient is the model of the calls of one client.
+// oneClient is the model of one client's calls.
 func oneClient() porcupine.Model {
 	model := porcupine.NondeterministicModel{
 		Init: func() []any { return []any{client{}} },

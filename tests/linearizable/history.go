@@ -7,7 +7,7 @@ import (
 	"io"
 )
 
-// call is a line of a history, as docs/reliability.md describes it.
+// call is one line of a history, described in docs/reliability.md.
 type call struct {
 	Client  string `json:"client"`
 	Op      string `json:"op"`
@@ -23,11 +23,11 @@ type call struct {
 	Place   uint64 `json:"queue_number"`
 	State   string `json:"state"`
 	Follows string `json:"follows"`
-	// Whether an Enqueue found a place that was there.
+	// Whether Enqueue returned an existing booking.
 	Existing bool `json:"existing"`
 }
 
-// read gives the calls of a history in the order of its lines.
+// read returns the calls of a history in the order of its lines.
 func read(history io.Reader) ([]call, error) {
 	lines := bufio.NewScanner(history)
 	lines.Buffer(nil, 1<<20)
@@ -63,7 +63,7 @@ func (c *call) check() error {
 		return fmt.Errorf("outcome is %q; allowed: ok, refused, unknown", c.Outcome)
 	}
 	if c.End < c.Start {
-		return fmt.Errorf("it ends at %d, before it starts at %d", c.End, c.Start)
+		return fmt.Errorf("it ends at %d, before its start at %d", c.End, c.Start)
 	}
 	return nil
 }

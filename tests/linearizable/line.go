@@ -6,8 +6,8 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// line is the model of the places that all clients together were given: they are given one after another, in the order of
-// their places. Which places were given without anybody hearing of it is not known, so the known ones are counted.
+// line is the model of the places of all clients: the queue gives them in ascending order. A place
+// whose answer was lost is unknown, so the model goes through the known ones.
 func line(calls []call) (porcupine.Model, []porcupine.Operation) {
 	var given []porcupine.Operation
 	var places []uint64

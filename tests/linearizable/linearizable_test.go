@@ -9,58 +9,58 @@ import (
 
 const head = `{"seed":1,"epoch_ms":0}` + "\n"
 
-func judged(t *testing.T, lines ...string) verdict {
+func verified(t *testing.T, lines ...string) report {
 	t.Helper()
 	calls, err := read(strings.NewReader(head + strings.Join(lines, "\n")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return judge(calls)
+	return verify(calls)
 }
 
 const (
-	joined   = `{"client":"c","op":"enqueue","request":"r","start":0,"end":9,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"queued"}`
-	unheard  = `{"client":"c","op":"enqueue","request":"r","start":0,"end":9,"outcome":"unknown"}`
-	reserved = `{"client":"c","op":"status","start":10,"end":19,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"reserved"}`
-	paid     = `{"client":"c","op":"pay","of":"b","payment":"p","start":20,"end":29,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"confirming"}`
-	unpaid   = `{"client":"c","op":"pay","of":"b","payment":"p","start":20,"end":29,"outcome":"unknown"}`
-	sold     = `{"client":"c","op":"status","start":30,"end":39,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"confirmed"}`
-	again    = `{"client":"c","op":"enqueue","request":"s","start":40,"end":49,"outcome":"ok","booking":"d","made_by":"s","queue_number":2,"state":"queued"}`
-	late     = `{"client":"c","op":"enqueue","request":"r","start":50,"end":59,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"confirmed","existing":true}`
+	joined     = `{"client":"c","op":"enqueue","request":"r","start":0,"end":9,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"queued"}`
+	unanswered = `{"client":"c","op":"enqueue","request":"r","start":0,"end":9,"outcome":"unknown"}`
+	reserved   = `{"client":"c","op":"status","start":10,"end":19,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"reserved"}`
+	paid       = `{"client":"c","op":"pay","of":"b","payment":"p","start":20,"end":29,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"confirming"}`
+	unpaid     = `{"client":"c","op":"pay","of":"b","payment":"p","start":20,"end":29,"outcome":"unknown"}`
+	sold       = `{"client":"c","op":"status","start":30,"end":39,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"confirmed"}`
+	again      = `{"client":"c","op":"enqueue","request":"s","start":40,"end":49,"outcome":"ok","booking":"d","made_by":"s","queue_number":2,"state":"queued"}`
+	late       = `{"client":"c","op":"enqueue","request":"r","start":50,"end":59,"outcome":"ok","booking":"b","made_by":"r","queue_number":1,"state":"confirmed","existing":true}`
 )
 
 func with(line string, changes ...string) string {
 	return strings.NewReplacer(changes...).Replace(line)
 }
 
-func TestWhatAQueueMayAnswerIsLinearizable(t *testing.T) {
+func TestCorrectAnswersAreLinearizable(t *testing.T) {
 	for name, lines := range map[string][]string{
-		"a life":                          {joined, reserved, paid, sold, again, late},
-		"a life of unknown calls":         {unheard, reserved, unpaid, sold, again},
-		"an unknown call that comes late": {unheard, `{"client":"c","op":"status","start":10,"end":11,"outcome":"refused","reason":"BOOKING_NOT_FOUND"}`, with(reserved, `:10,`, `:12,`)},
+		"a sale":                          {joined, reserved, paid, sold, again, late},
+		"a sale of unknown calls":         {unanswered, reserved, unpaid, sold, again},
+		"an unknown call that comes late": {unanswered, `{"client":"c","op":"status","start":10,"end":11,"outcome":"refused","reason":"BOOKING_NOT_FOUND"}`, with(reserved, `:10,`, `:12,`)},
 		"an expired hold": {joined, reserved, with(paid, `"outcome":"ok"`, `"outcome":"refused","reason":"HOLD_EXPIRED"`),
 			with(sold, "confirmed", "expired")},
 	} {
-		if found := judged(t, lines...); !found.good() {
+		if found := verified(t, lines...); !found.good() {
 			t.Errorf("%s: %+v", name, found)
 		}
 	}
 }
 
-func TestWhatAQueueMayNotAnswerIsFound(t *testing.T) {
+func TestWrongAnswersAreFound(t *testing.T) {
 	for name, lines := range map[string][]string{
 		"another booking of the same request":   {joined, with(reserved, `"b"`, `"x"`)},
 		"another booking of an earlier request": {joined, reserved, paid, sold, again, with(late, `"b"`, `"x"`, `"queue_number":1`, `"queue_number":3`, `"confirmed","existing":true`, `"queued"`)},
 		"a lost place":                          {joined, `{"client":"c","op":"status","start":10,"end":11,"outcome":"refused","reason":"BOOKING_NOT_FOUND"}`},
-		"a payment that is forgotten":           {joined, reserved, paid, with(sold, "confirmed", "reserved")},
+		"a lost payment":                        {joined, reserved, paid, with(sold, "confirmed", "reserved")},
 		"a payment that expires":                {joined, reserved, paid, with(sold, "confirmed", "expired")},
 		"a sale without a payment":              {joined, reserved, sold},
 		"a second place beside an active one":   {joined, again, with(reserved, `:10,`, `:60,`, `:19,`, `:69,`)},
-		"a way back in life":                    {joined, reserved, with(sold, "confirmed", "queued")},
+		"a step back in state":                  {joined, reserved, with(sold, "confirmed", "queued")},
 		"a refusal of a payment in time, then a sale": {joined, reserved,
 			with(paid, `"outcome":"ok"`, `"outcome":"refused","reason":"HOLD_EXPIRED"`), sold},
 	} {
-		if found := judged(t, lines...); len(found.broken) == 0 {
+		if found := verified(t, lines...); len(found.broken) == 0 {
 			t.Errorf("%s: %+v", name, found)
 		}
 	}
@@ -78,19 +78,19 @@ func TestPlacesAreInTheOrderOfTheirCalls(t *testing.T) {
 		"at the same time, in front":     {other(`"queue_number":1`, `"queue_number":0`), porcupine.Ok},
 		"at the same time, and the same": {other(), porcupine.Illegal},
 	} {
-		if found := judged(t, joined, one.second); found.line != one.wanted {
+		if found := verified(t, joined, one.second); found.line != one.wanted {
 			t.Errorf("%s: %s", name, found.line)
 		}
 	}
 }
 
-func TestALineThatIsNoCallIsNamed(t *testing.T) {
-	for text, told := range map[string]string{
+func TestAnInvalidLineIsReported(t *testing.T) {
+	for text, wanted := range map[string]string{
 		"":                  "line 1 is not a first line",
 		head + "{":          "line 2 is not a call",
 		head + `{"op":"x"}`: `line 2: op is "x"`,
 	} {
-		if _, err := read(strings.NewReader(text)); err == nil || !strings.HasPrefix(err.Error(), told) {
+		if _, err := read(strings.NewReader(text)); err == nil || !strings.HasPrefix(err.Error(), wanted) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

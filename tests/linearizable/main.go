@@ -1,22 +1,24 @@
-// Command linearizable says whether a history of `cargo xtask faults` is linearizable: whether each call can have happened at
-// one moment between its beginning and its end. Porcupine decides; the models here say what a queue may answer.
+// Command linearizable verifies that a history of `cargo xtask faults` is linearizable: that each
+// call can have taken effect at one moment between its start and its end. Porcupine searches for
+// such moments; the models here define the correct answers of a queue.
 package main
 
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
-	"sort"
+	"slices"
 	"time"
 
 	"github.com/anishathalye/porcupine"
 )
 
-// How long the search may take for one client, or for the line.
-const patience = time.Minute
+// The limit of the search for one client, or for the line.
+const searchLimit = time.Minute
 
-// Clients that are named when their calls are not linearizable.
-const named = 10
+// The most clients to print whose calls are not linearizable.
+const printed = 10
 
 func main() {
 	if len(os.Args) != 2 {
@@ -28,9 +30,9 @@ func main() {
 		fmt.Fprintf(os.Stderr, "error: %s: %s\n", os.Args[1], err)
 		os.Exit(2)
 	}
-	verdict := judge(calls)
-	verdict.tell(os.Stdout)
-	if !verdict.good() {
+	found := verify(calls)
+	found.print(os.Stdout)
+	if !found.good() {
 		os.Exit(1)
 	}
 }
@@ -44,65 +46,63 @@ func open(path string) ([]call, error) {
 	return read(file)
 }
 
-// verdict is what was found.
-type verdict struct {
+// report is the result of a verification.
+type report struct {
 	calls, clients, places int
-	// Whose calls are not linearizable, each with its calls.
+	// The calls of each client whose calls are not linearizable.
 	broken map[string][]call
-	// What Porcupine says of the places of all.
+	// The result for the places of all clients.
 	line porcupine.CheckResult
-	// Clients for which the search took too long.
-	open int
+	// Clients for which the search hit its limit.
+	undecided int
 }
 
-func (v verdict) good() bool {
-	return len(v.broken) == 0 && v.line == porcupine.Ok && v.open == 0
+func (r report) good() bool {
+	return len(r.broken) == 0 && r.line == porcupine.Ok && r.undecided == 0
 }
 
-func judge(calls []call) verdict {
+func verify(calls []call) report {
 	byClient := map[string][]call{}
 	for _, c := range calls {
 		byClient[c.Client] = append(byClient[c.Client], c)
 	}
-	found := verdict{calls: len(calls), clients: len(byClient), broken: map[string][]call{}}
+	found := report{calls: len(calls), clients: len(byClient), broken: map[string][]call{}}
 	model := oneClient()
-	for who, theirs := range byClient {
+	for client, theirs := range byClient {
 		var operations []porcupine.Operation
 		for _, c := range theirs {
 			operations = append(operations, operation(c))
 			if c.Outcome == "ok" && (c.Op == "pay" || c.Op == "cancel") {
-				// It changes the booking at one moment and shows it at a later one: a payment that has won is confirmed before it
-				// is answered.
+				// The call changes the booking at one moment and reads it at a later one: a payment
+				// that has won can be confirmed before its answer.
 				c.Op = "status"
 				operations = append(operations, operation(c))
 			}
 		}
-		switch porcupine.CheckOperationsTimeout(model, operations, patience) {
+		switch porcupine.CheckOperationsTimeout(model, operations, searchLimit) {
 		case porcupine.Illegal:
-			found.broken[who] = theirs
+			found.broken[client] = theirs
 		case porcupine.Unknown:
-			found.open++
+			found.undecided++
 		}
 	}
 	model, places := line(calls)
 	found.places = len(places)
-	found.line = porcupine.CheckOperationsTimeout(model, places, patience)
+	found.line = porcupine.CheckOperationsTimeout(model, places, searchLimit)
 	return found
 }
 
-func (v verdict) tell(to io.Writer) {
-	fmt.Fprintf(to, "%d calls of %d clients, %d new places\n", v.calls, v.clients, v.places)
-	fmt.Fprintf(to, "each client's calls: %d not linearizable, %d not decided within %s\n", len(v.broken), v.open, patience)
-	fmt.Fprintf(to, "the order of places: %s\n", v.line)
-	var whose []string
-	for who := range v.broken {
-		whose = append(whose, who)
-	}
-	sort.Strings(whose)
-	for _, who := range whose[:min(named, len(whose))] {
-		fmt.Fprintf(to, "not linearizable: %s\n", who)
-		for _, c := range v.broken[who] {
-			fmt.Fprintf(to, "  %d-%d %s %s%s%s: %s %s%s %s %s %s\n", c.Start, c.End, c.Op, c.Request, c.Of, c.Payment,
+func (r report) print(to io.Writer) {
+	fmt.Fprintf(to, "%d calls of %d clients, %d new places\n", r.calls, r.clients, r.places)
+	fmt.Fprintf(to, "each client's calls: %d not linearizable, %d not decided within %s\n",
+		len(r.broken), r.undecided, searchLimit)
+	fmt.Fprintf(to, "the order of places: %s\n", r.line)
+	clients := slices.Sorted(maps.Keys(r.broken))
+	for _, client := range clients[:min(printed, len(clients))] {
+		fmt.Fprintf(to, "not linearizable: %s\n", client)
+		for _, c := range r.broken[client] {
+			fmt.Fprintf(to, "  %d-%d %s %s%s%s: %s %s%s %s %s %s\n",
+				c.Start, c.End, c.Op, c.Request, c.Of, c.Payment,
 				c.Outcome, c.Reason, c.State, c.Booking, c.MadeBy, c.Follows)
 		}
 	}

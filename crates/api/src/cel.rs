@@ -1,8 +1,6 @@
-//! The CEL rules of the CRD, which compare fields: `kubectl apply` refuses at once what could
-//! never work.
+//! CEL rules of the CRD, with which the API server rejects invalid combinations of fields.
 //!
-//! [`resolve`](crate::resolve) checks the same again, because not every manifest passes an API
-//! server.
+//! [`resolve`](crate::resolve) repeats the checks for manifests that no API server has seen.
 
 use serde_json::{Value, json};
 

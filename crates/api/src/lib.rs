@@ -9,7 +9,7 @@
 //!        v
 //!   args                                           the flags of `bookingq worker` and `sweep`
 //!
-//!   status   what the operator reports          crd   the CustomResourceDefinition as YAML
+//!   status   the operator's report             crd   the CustomResourceDefinition as YAML
 //! ```
 
 pub mod args;

@@ -53,7 +53,7 @@ impl BookingQueueSpec {
     /// The plan of the queue `name`, which is `metadata.name`.
     ///
     /// # Errors
-    /// [`Problems`]: all of them, each with the field, its value and what is allowed.
+    /// [`Problems`]: all of them.
     pub fn resolve(&self, name: &str) -> Result<Plan, Problems> {
         let mut check = SpecCheck::default();
         let queue = check.keep("metadata.name", QueueName::new(name));

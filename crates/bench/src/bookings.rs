@@ -171,12 +171,12 @@ pub async fn hold_front(
     count: u64,
     hold: impl Fn(&Task) -> Duration,
 ) -> Result<()> {
-    let mut held = 0;
-    while held < count {
+    let mut done = 0;
+    while done < count {
         let tasks = store.claim(BATCH as usize, LONG, Scope::Everything).await?.tasks;
         ensure!(!tasks.is_empty(), "the line is empty");
         reserve(store, &tasks, &hold).await?;
-        held += tasks.len() as u64;
+        done += tasks.len() as u64;
     }
     Ok(())
 }

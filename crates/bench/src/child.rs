@@ -38,7 +38,6 @@ impl std::fmt::Display for GaveUp {
 impl std::error::Error for GaveUp {}
 
 impl ReportingChild {
-    /// Starts the program `words[0]`.
     pub fn start(name: impl Into<String>, words: &[OsString]) -> Result<Self> {
         let name = name.into();
         let (program, arguments) = words.split_first().context("a command without a program")?;
@@ -49,8 +48,6 @@ impl ReportingChild {
         let lines = BufReader::new(stdout.context("a child without output")?).lines();
         Ok(Self { name, child, stdin, lines })
     }
-
-    /// Waits for its report.
     pub async fn report<T: DeserializeOwned>(&mut self) -> Result<T> {
         if let Some(line) = self.lines.next_line().await? {
             let report = serde_json::from_str(&line);
@@ -65,14 +62,10 @@ impl ReportingChild {
         let status = self.child.wait().await?;
         Err(GaveUp(format!("{} ended while there was work ({status})", self.name)).into())
     }
-
-    /// What it uses now.
     pub fn usage(&self) -> Result<ProcessUsage> {
         let pid = self.child.id().with_context(|| format!("{} has ended", self.name))?;
         Ok(ProcessUsage::of(pid)?)
     }
-
-    /// Ends it and waits for its end.
     pub async fn end(mut self) -> Result<()> {
         drop(self.stdin.take());
         let ended = tokio::time::timeout(GRACE, self.child.wait()).await;

@@ -35,17 +35,12 @@ pub struct Args {
     #[command(flatten)]
     output: FigureOutput,
 }
-
-/// Bookings in one store call.
 const BATCHES: [u64; 3] = [1, 64, 256];
-/// Commands in one pipeline.
 const PIPELINES: [u64; 2] = [16, 64];
 /// Redis CPU that a whole booking may cost at batch 64, in microseconds.
 const BUDGET_US: f64 = 30.0;
 /// Requests before the clock starts, so that connections and scripts are warm.
 const WARM_UP: u64 = 2000;
-
-/// Measures, prints and writes.
 pub fn run(args: &Args) -> Result<()> {
     let mut session = Session::start(&args.output, &[STORE, PLAIN, GRPC, LIFE, RATIO])?;
     let Args { bookings, runs, in_flight, .. } = *args;
@@ -143,8 +138,6 @@ async fn warm(args: &Args, address: SocketAddr, queue: &QueueName) -> Result<Loa
     channels.enqueue(queue, 0, WARM_UP).await?;
     Ok(channels)
 }
-
-/// Requests per second.
 async fn bare_enqueue(args: &Args, servers: &Handle, figures: &mut Figures) -> Result<f64> {
     let server = servers.spawn(async { BareServer::start() }).await??;
     let queue = fresh_queue()?;

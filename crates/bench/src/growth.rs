@@ -33,8 +33,6 @@ const RATIO: &str = "Compared with the smallest";
 const MEMORY: &str = "Memory";
 const KINDS: [&str; 5] =
     ["enqueue", "status with position", "claim", "settle as reserved", "sweep"];
-
-/// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
     let mut session = Session::start(&FigureOutput::default(), &[CPU, RATIO, MEMORY])?;
     let placement = session.placement;

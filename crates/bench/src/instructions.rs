@@ -29,8 +29,6 @@ pub struct Args {
     #[command(flatten)]
     output: FigureOutput,
 }
-
-/// Counts, prints and writes.
 pub fn run(args: &Args) -> Result<()> {
     let mut session = Session::start(&args.output, &[COUNTED])?;
     session.placement = Placement::Free;

@@ -16,21 +16,21 @@
 //! ```
 
 pub mod bookings;
-pub mod child;
+mod child;
 pub mod compare;
 pub mod drive;
-pub mod engine;
+mod engine;
 pub mod figures;
-pub mod growth;
-pub mod grpc;
-pub mod instructions;
-pub mod machine;
+mod growth;
+mod grpc;
+mod instructions;
+mod machine;
 pub mod peers;
-pub mod plain;
+mod plain;
 pub mod redis_server;
 pub mod sections;
-pub mod session;
-pub mod sweep;
+mod session;
+mod sweep;
 pub mod watch;
 
 use anyhow::Result;

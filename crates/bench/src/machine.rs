@@ -7,8 +7,6 @@ use std::process::{Command, Stdio};
 use anyhow::Result;
 use serde::Serialize;
 use tokio::runtime::Builder;
-
-/// What figures depend on.
 #[derive(Debug, Serialize)]
 pub struct Machine {
     /// Its model name.
@@ -52,9 +50,7 @@ const CLIENT_CORE: &str = "1";
 /// Whether programs have cores of their own, so that the system does not move them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// redis-server on one core, its client on another.
     Pinned,
-    /// The system decides.
     Free,
 }
 
@@ -77,8 +73,6 @@ impl Placement {
     pub fn redis_wrapper(self) -> Vec<OsString> {
         self.wrapper("0")
     }
-
-    /// The same for a client of Redis.
     pub fn client_wrapper(self) -> Vec<OsString> {
         self.wrapper(CLIENT_CORE)
     }

@@ -22,15 +22,11 @@ pub struct FigureOutput {
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
 }
-
-/// A run.
 pub struct Session {
     out: Option<PathBuf>,
     baseline: Option<BenchReport>,
     machine: Machine,
-    /// Cores of redis-server and its client.
     pub placement: Placement,
-    /// What was measured so far.
     pub figures: Figures,
 }
 

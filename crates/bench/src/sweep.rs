@@ -47,14 +47,10 @@ const RELEASED: &str = "Deadline to given back";
 const FILLED_PER_SECOND: u64 = 15_000;
 /// Longest wait for the last hold after its deadline.
 const LIMIT: Duration = Duration::from_secs(120);
-/// Events in one read of the outbox.
 const EVENTS: usize = 4096;
 /// Between two reads of a busy outbox, as in a worker.
 const PACE: Duration = Duration::from_millis(5);
-/// Tasks of the sweeper in flight.
 const CONCURRENCY: usize = 64;
-
-/// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
     let mut session = Session::start(&FigureOutput::default(), &[SWEPT, RELEASED])?;
     let placement = session.placement;

@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a queue takes and serves bookings. Kept in the store, so that all workers agree at once.
+/// Whether a queue takes and serves bookings. The store keeps it, so that all
+/// workers agree at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 pub enum Admission {
     /// Takes bookings and serves them.
     #[default]
     Open,
-    /// Takes bookings and keeps their order, but claims nothing from the line. What is in hand goes
-    /// on.
+    /// Takes bookings, but claims none from the line. Tasks in flight continue.
     Paused,
-    /// Takes no new bookings; serves those in line.
+    /// Takes no new bookings, but serves the line.
     Closed,
 }
 

@@ -23,25 +23,26 @@ use crate::time::Timestamp;
 pub enum BookingState {
     /// In the line.
     Queued,
-    /// In somebody's hands: the Booking Service is being asked for a reservation.
+    /// A worker asks the Booking Service for a reservation.
     Reserving,
     /// Held, waiting for payment until the deadline.
     Reserved,
-    /// Paid in time; the Booking Service is being told. Can no longer expire or be cancelled.
+    /// Paid in time; a worker confirms it at the Booking Service. It can no longer expire or be
+    /// cancelled.
     Confirming,
-    /// The reservation is being given back; the [`Outcome`] says what follows.
+    /// A worker releases the reservation; the [`Outcome`] says which final state follows.
     Releasing,
     /// Final: paid and confirmed.
     Confirmed,
-    /// Final: not paid in time, given back.
+    /// Final: not paid in time, released.
     Expired,
     /// Final: cancelled by the client.
     Cancelled,
-    /// Final: nothing was left.
+    /// Final: the Booking Service had nothing left.
     SoldOut,
-    /// Final: the Booking Service said no.
+    /// Final: the Booking Service refused the booking.
     Rejected,
-    /// Final: attempts used up, or the confirmation was refused; given back.
+    /// Final: attempts used up, or the confirmation was refused; released.
     Failed,
 }
 
@@ -102,8 +103,7 @@ impl BookingState {
             S::Reserving => &[S::Reserved, S::SoldOut, S::Rejected, S::Releasing],
             S::Reserved => &[S::Confirming, S::Releasing],
             S::Confirming => &[S::Confirmed, S::Releasing],
-            // Confirmed: the Booking Service says so, of a sale that the store was set back to
-            // before.
+            // Confirmed: the store was set back to a moment before the sale.
             S::Releasing => &[S::Expired, S::Cancelled, S::Failed, S::Confirmed],
             S::Confirmed | S::Expired | S::Cancelled | S::SoldOut | S::Rejected | S::Failed => &[],
         }
@@ -159,9 +159,9 @@ impl Outcome {
 /// What can be seen of one booking at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Booking {
-    /// Who waits.
+    /// The client.
     pub client: ClientId,
-    /// Unique for ever.
+    /// Never used again.
     pub id: BookingId,
     /// The request that made it.
     pub request: RequestId,
@@ -171,7 +171,7 @@ pub struct Booking {
     pub place: Place,
     /// 1 = next; `None` unless queued.
     pub position: Option<u64>,
-    /// When the place was given.
+    /// When it joined the line.
     pub enqueued_at: Timestamp,
     /// From the Booking Service; `None` until reserved.
     pub reservation: Option<ReservationId>,
@@ -179,9 +179,9 @@ pub struct Booking {
     pub deadline: Option<Timestamp>,
     /// The payment that won; `None` until then.
     pub payment: Option<PaymentId>,
-    /// Why it is or was released; also `Cancelled` on a reserving booking whose client has left.
+    /// Why it is or was released; also `Cancelled` on a reserving booking whose client cancelled.
     pub outcome: Option<Outcome>,
-    /// The Booking Service's words, or ours; may be empty.
+    /// Why it was rejected or failed; may be empty.
     pub reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! What is booked, as the client said it and the Booking Service understands it.
+//! What is booked, in the terms of the Booking Service.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use crate::ids::Invalid;
 use crate::limits::{MAX_ID_BYTES, MAX_PAYLOAD_BYTES, MAX_QUANTITY};
 
-/// How many tickets one booking asks for: 1 to 100.
+/// The number of tickets in a booking: 1 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Quantity(u32);
 
 impl Quantity {
-    /// One ticket.
+    /// A single one.
     pub const ONE: Self = Self(1);
 
-    /// Parses it; 0 means "not said" and is 1.
+    /// Parses it; 0 means "not set" and gives 1.
     ///
     /// # Errors
     /// [`Invalid`] if negative or above 100.
@@ -37,7 +37,7 @@ impl Quantity {
 /// What is booked. The queue passes it on and never reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Details {
-    /// In the Booking Service's words; may be empty.
+    /// The Booking Service's name for it; may be empty.
     pub item: Arc<str>,
     /// How many.
     pub quantity: Quantity,

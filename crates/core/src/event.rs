@@ -1,4 +1,4 @@
-//! What the outbox carries: one event for each transition, written by the step that makes it.
+//! Outbox events: one for each transition, written by the step that makes it.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::ids::{BookingId, ClientId, Fence};
 use crate::place::Place;
 use crate::time::Timestamp;
 
-/// Where an event stands among all events of its queue. Only grows.
+/// The order of an event among all events of its queue.
 ///
 /// `ms` and the upper 48 bits of `number` are the id of the outbox entry; the lower 16 bits count
 /// events within it, since one store call writes all its events as one entry.
@@ -47,33 +47,33 @@ impl fmt::Display for EventSeq {
 /// One transition of one booking.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Its place among all events of the queue.
+    /// Its order among all events of the queue.
     pub seq: EventSeq,
-    /// When (the store's clock).
+    /// The time, by the store's clock.
     pub at: Timestamp,
-    /// Whose booking.
+    /// The client.
     pub client: ClientId,
-    /// Which booking.
+    /// The booking.
     pub booking: BookingId,
     /// Its place in the order.
     #[serde(flatten)]
     pub place: Place,
-    /// Before; `None` when the booking is new. Equal to `to` when a task was claimed again.
+    /// The state before; `None` for a new booking. Equal to `to` when a task is claimed again.
     pub from: Option<BookingState>,
-    /// After.
+    /// The state after.
     pub to: BookingState,
-    /// The claim this belongs to; 0 before the first.
+    /// The newest claim of the booking; 0 before the first.
     pub fence: Fence,
-    /// Pay before this; only with `to` = reserved.
+    /// The deadline of the payment; only with `to` = reserved.
     pub deadline: Option<Timestamp>,
-    /// What follows the release; only with `to` = releasing.
+    /// The final state after the release; only with `to` = releasing.
     pub outcome: Option<Outcome>,
-    /// Why; may be empty.
+    /// The reason; may be empty.
     pub reason: String,
 }
 
 impl Event {
-    /// Whether a task in hand was claimed again, rather than a state changed.
+    /// Whether a task was claimed again without a change of state.
     pub fn is_reclaim(&self) -> bool {
         self.from == Some(self.to)
     }

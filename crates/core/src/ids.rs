@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{MAX_ID_BYTES, MAX_QUEUE_BYTES};
 
-/// A value that was refused, told so that a person can mend it.
+/// A refused value, with what a person needs to correct it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is {value}; allowed: {allowed}")]
 pub struct Invalid {
     /// The field's name as the caller knows it.
     pub field: &'static str,
-    /// What came, shortened and escaped; never the whole of a large input.
+    /// The value, escaped and cut.
     pub value: String,
-    /// What would have been right.
+    /// The allowed values.
     pub allowed: &'static str,
 }
 
@@ -34,18 +34,27 @@ impl Invalid {
     }
 }
 
-/// The rule every free-form id obeys.
+/// The rule of every free-form id.
 pub const ID_RULE: &str = "1 to 128 bytes of UTF-8 without control characters";
 
-fn check_id(field: &'static str, value: &str) -> Result<Arc<str>, Invalid> {
-    if value.is_empty() || value.len() > MAX_ID_BYTES || value.chars().any(char::is_control) {
-        return Err(Invalid::new(field, value, ID_RULE));
-    }
-    Ok(Arc::from(value))
+const QUEUE_RULE: &str = "1 to 127 lower-case letters, digits, '-' and '.', starting and ending \
+                          with a letter or digit";
+
+fn is_id(value: &str) -> bool {
+    !value.is_empty() && value.len() <= MAX_ID_BYTES && !value.chars().any(char::is_control)
+}
+
+/// Braces are impossible, which keeps the hash tag of the Redis keys whole.
+fn is_queue_name(value: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = value.as_bytes();
+    bytes.len() <= MAX_QUEUE_BYTES
+        && [bytes.first(), bytes.last()].iter().all(|end| end.is_some_and(|&b| inner(b)))
+        && bytes.iter().all(|&b| inner(b) || b == b'-' || b == b'.')
 }
 
 macro_rules! string_id {
-    ($(#[$doc:meta])* $name:ident, $field:literal) => {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $is_valid:ident, $rule:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -55,9 +64,12 @@ macro_rules! string_id {
             /// Parses it.
             ///
             /// # Errors
-            /// [`Invalid`] unless it is 1 to 128 bytes of UTF-8 without control characters.
+            /// [`Invalid`], with the rule that the value breaks.
             pub fn new(value: &str) -> Result<Self, Invalid> {
-                check_id($field, value).map(Self)
+                if !$is_valid(value) {
+                    return Err(Invalid::new($field, value, $rule));
+                }
+                Ok(Self(Arc::from(value)))
             }
 
             /// As it was given.
@@ -101,109 +113,57 @@ macro_rules! string_id {
 }
 
 string_id!(
-    /// Who waits. One active booking for each client and queue.
+    /// A client of a queue, with at most one active booking.
     ClientId,
-    "client_id"
+    "client_id",
+    is_id,
+    ID_RULE
 );
 string_id!(
-    /// Names one request to enqueue, so that it can be repeated safely.
+    /// A request to enqueue; its repeats return the same booking.
     RequestId,
-    "request_id"
+    "request_id",
+    is_id,
+    ID_RULE
 );
 string_id!(
-    /// Names one payment, so that it can be repeated safely and a second one is noticed.
+    /// A payment; its repeats succeed, and another payment of the booking is refused.
     PaymentId,
-    "payment_id"
+    "payment_id",
+    is_id,
+    ID_RULE
 );
 string_id!(
     /// The Booking Service's name for a reservation.
     ReservationId,
-    "reservation_id"
+    "reservation_id",
+    is_id,
+    ID_RULE
 );
 
-/// A queue's name, as in `metadata.name` of its `BookingQueue` (optionally `namespace.name`, where
-/// queues share a Redis).
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct QueueName(Arc<str>);
+string_id!(
+    /// A queue's name: `metadata.name` of its `BookingQueue`, or `namespace.name` where queues of
+    /// several namespaces share a Redis.
+    QueueName,
+    "queue",
+    is_queue_name,
+    QUEUE_RULE
+);
 
-impl QueueName {
-    /// Parses it.
-    ///
-    /// # Errors
-    /// [`Invalid`] unless it is 1 to 127 lower-case letters, digits, `-` and `.`, starting and
-    /// ending with a letter or digit. Braces are thereby impossible, which keeps the hash tag
-    /// of the Redis keys whole.
-    pub fn new(value: &str) -> Result<Self, Invalid> {
-        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        let bytes = value.as_bytes();
-        let ends = |b: Option<&u8>| b.is_some_and(|b| inner(*b));
-        let ok = bytes.len() <= MAX_QUEUE_BYTES
-            && ends(bytes.first())
-            && ends(bytes.last())
-            && bytes.iter().all(|&b| inner(b) || b == b'-' || b == b'.');
-        if !ok {
-            return Err(Invalid::new(
-                "queue",
-                value,
-                "1 to 127 lower-case letters, digits, '-' and '.', starting and ending with a letter or digit",
-            ));
-        }
-        Ok(Self(Arc::from(value)))
-    }
-
-    /// As it was given.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for QueueName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for QueueName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "QueueName({})", &self.0)
-    }
-}
-
-impl FromStr for QueueName {
-    type Err = Invalid;
-    fn from_str(value: &str) -> Result<Self, Invalid> {
-        Self::new(value)
-    }
-}
-
-impl TryFrom<String> for QueueName {
-    type Error = Invalid;
-    fn try_from(value: String) -> Result<Self, Invalid> {
-        Self::new(&value)
-    }
-}
-
-impl From<QueueName> for String {
-    fn from(name: QueueName) -> String {
-        name.0.as_ref().to_owned()
-    }
-}
-
-/// Unique for ever, even if the store loses everything: what the Booking Service deduplicates by. A
-/// UUID, version 7.
+/// The id of a booking, a UUID of version 7. The Booking Service deduplicates by it, so it never
+/// repeats, even if the store loses all data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BookingId(uuid::Uuid);
 
 impl BookingId {
-    /// A new one. Made by whoever asks, never by the store: a store that lost its counters must not
-    /// repeat an id.
+    /// A new id. The caller of a store makes it, since a store that lost its counters would repeat
+    /// ids.
     pub fn generate() -> Self {
         Self(uuid::Uuid::now_v7())
     }
 
-    /// For tests and models that need reproducible ids.
+    /// An id for reproducible tests and models.
     pub fn from_u128(value: u128) -> Self {
         Self(uuid::Uuid::from_u128(value))
     }
@@ -232,8 +192,8 @@ impl FromStr for BookingId {
     }
 }
 
-/// The number that makes a late worker harmless: each claim gets a higher one, and only the highest
-/// may settle.
+/// The number of a claim. Each claim gets a higher one, and only the highest can settle: a late
+/// worker changes nothing.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default,
 )]
@@ -274,7 +234,7 @@ mod tests {
         for bad in ["", "{a}", "a}b", "-a", "a-", "A", "a b", "a:b", &"a".repeat(128)] {
             assert_eq!(QueueName::new(bad).unwrap_err().field, "queue", "{bad}");
         }
-        for good in ["a", "concert", "shop.concert-2026"] {
+        for good in ["a", "concert", "summer.concert-2026"] {
             assert!(QueueName::new(good).is_ok(), "{good}");
         }
     }

@@ -1,16 +1,15 @@
-//! What bookingq is about, without any I/O: the words, the rules and the arithmetic that all other
-//! crates share.
+//! The terms, the rules and the arithmetic that all other crates share, without any I/O.
 //!
 //! ```text
-//!   ids, place, details ──> booking (state machine) ──> event (what the outbox carries)
+//!   ids, place, details ──> booking (state machine) ──> event (an outbox event)
 //!   time ─────────────────┘                        │
 //!                                                  v
-//!   autoscale (how many workers)      line (positions followed from events), pace (throughput, ETA)
+//!   autoscale (how many workers)      line (positions from events), pace (throughput, ETA)
 //!   backoff, retry (when to try again)     refusal (the closed set of reasons)
 //! ```
 //!
-//! Nothing here knows a network. Every rule gets the time and its random numbers as arguments; only
-//! `retry`, which decides nothing about a booking, waits by itself.
+//! Rules take the time and random numbers as arguments. Only `retry`, which decides nothing about a
+//! booking, waits by itself.
 
 pub mod admission;
 pub mod autoscale;

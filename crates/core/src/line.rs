@@ -1,8 +1,8 @@
-//! The line as seen by somebody who follows the outbox: exact positions without asking the store.
+//! The line as a follower of the outbox sees it: exact positions without a call to the store.
 //!
-//! A place joins once, leaves once and never comes back, so joins and leaves may be replayed from
-//! any earlier moment and still end at the truth. That is what makes loading simple: remember where
-//! the outbox stands, read the line in pieces, then replay from there.
+//! A place joins once, leaves once and never comes back, so a replay of joins and leaves from any
+//! earlier moment leads to the same line. That makes loading simple: note the newest event, read
+//! the line page by page, then replay from that event.
 
 use crate::place::{Lane, Place};
 
@@ -33,18 +33,17 @@ impl Line {
         Self::default()
     }
 
-    /// How many wait.
+    /// The number of waiting places.
     pub fn len(&self) -> u64 {
         self.waiting
     }
 
-    /// Whether nobody waits.
+    /// Whether no place waits.
     pub fn is_empty(&self) -> bool {
         self.waiting == 0
     }
 
-    /// A place joins. One that is already there, or lies before a part that was dropped, changes
-    /// nothing.
+    /// Adds a place. Does nothing if it waits already, or lies before the dropped part.
     pub fn join(&mut self, place: Place) {
         let Place { lane: Lane::Standard, number } = place;
         if self.tree.is_empty() {
@@ -63,7 +62,7 @@ impl Line {
         }
     }
 
-    /// A place leaves. One that is not there changes nothing.
+    /// Removes a place. Does nothing if it does not wait.
     pub fn leave(&mut self, place: Place) {
         let Some(index) = self.index(place) else { return };
         self.present[index] = false;
@@ -101,8 +100,8 @@ impl Line {
         Some(Place::numbered(self.base + index as u64))
     }
 
-    /// At most `count` evenly spread `(place, position)` pairs, the front first: from them
-    /// anybody's position follows.
+    /// At most `count` evenly spread `(place, position)` pairs, the front first: every
+    /// position follows from them.
     pub fn boundaries(&self, count: u64) -> Vec<(Place, u64)> {
         let step = self.waiting.div_ceil(count.max(1)).max(1);
         (1..=self.waiting)
@@ -152,8 +151,7 @@ impl Line {
             .filter(|&i| self.present[i])
             .map(|i| self.base + i as u64)
             .collect();
-        // The range's end stays, so that a late replay of a leave below it is still recognised as
-        // old.
+        // The end of the range stays, so that a late replay of a leave below it has no effect.
         let end = self.base + self.present.len() as u64;
         let base = self.base + self.front as u64;
         *self = Self { base, ..Self::default() };
@@ -180,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positions_are_exactly_one_to_n_and_close_up_when_someone_leaves() {
+    fn positions_are_exactly_one_to_n_and_close_up_when_a_place_leaves() {
         let mut line = Line::new();
         for number in 5..15 {
             line.join(Place::numbered(number));
@@ -210,15 +208,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_a_sorted_set(steps in prop::collection::vec((any::<bool>(), 1u64..20_000), 0..400)) {
+        fn it_agrees_with_a_sorted_set(
+            steps in prop::collection::vec((any::<bool>(), 1u64..20_000), 0..400)
+        ) {
             let mut line = Line::new();
             let mut model = BTreeSet::new();
             line.join(Place::numbered(1));
             line.leave(Place::numbered(1));
             for (joins, number) in steps {
-                // A place below what was dropped never joins in real life: it left long ago.
-                if joins && number >= line.base { line.join(Place::numbered(number)); model.insert(number); }
-                else if !joins { line.leave(Place::numbered(number)); model.remove(&number); }
+                let place = Place::numbered(number);
+                // No place below the dropped part joins: all of them have left.
+                if joins && number >= line.base {
+                    line.join(place);
+                    model.insert(number);
+                } else if !joins {
+                    line.leave(place);
+                    model.remove(&number);
+                }
                 prop_assert_eq!(line.len(), model.len() as u64);
             }
             for (rank, number) in model.iter().enumerate() {

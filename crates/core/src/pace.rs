@@ -1,14 +1,13 @@
-//! How fast a line moves, and so how long one waits.
+//! How fast a line moves, and how long a client waits.
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// Follows a counter that only grows (bookings that left the front of the line) and tells its
-/// recent rate.
+/// The recent rate of a counter that only grows: bookings that left the front of the line.
 ///
-/// An exponentially weighted mean with a time constant of ten seconds: half of what it says comes
-/// from the last seven. A counter that went backwards (a store that lost its data) starts anew.
+/// An exponentially weighted mean with a time constant of ten seconds: the last seven seconds make
+/// up half of it. A counter that goes back (a store lost its data) resets it.
 #[derive(Debug, Clone, Default)]
 pub struct Pace {
     last: Option<(Timestamp, u64)>,
@@ -52,7 +51,7 @@ impl Pace {
 }
 
 /// How long `position` (1 = next) waits when `rate` leave each second; `None` when that is nearly
-/// zero (less than one in 1,000 seconds), because "never" is not a time.
+/// zero (less than one in 1,000 seconds), since "never" is not a time.
 pub fn eta(position: u64, rate: f64) -> Option<Duration> {
     (rate > 0.001).then(|| Duration::from_secs_f64(position as f64 / rate))
 }
@@ -72,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_stands_has_no_eta_and_a_lost_counter_starts_anew() {
+    fn a_line_that_stands_has_no_eta_and_a_lost_counter_resets_the_rate() {
         let mut pace = Pace::default();
         pace.observe(Timestamp(0), 100);
         assert_eq!(pace.rate(), None);

@@ -12,7 +12,8 @@ use crate::backoff::Backoff;
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// # use std::time::Duration;
 /// # use bookingq_core::{backoff::Backoff, retry::Retry};
-/// const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(5) };
+/// const BACKOFF: Backoff =
+///     Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(5) };
 ///
 /// let mut tries = 0;
 /// let answer: Result<u32, &str> = Retry::within(BACKOFF, Duration::from_secs(1))
@@ -34,7 +35,7 @@ pub struct Retry {
 
 impl Retry {
     /// Retries without end. The caller stops by dropping the future, or on an error that a retry
-    /// cannot mend.
+    /// cannot repair.
     pub fn forever(backoff: Backoff) -> Self {
         Self { backoff, deadline: None, failures: 0 }
     }
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_stops_at_an_error_that_a_retry_cannot_mend() {
+    async fn it_stops_at_an_error_that_a_retry_cannot_repair() {
         let answer: Result<(), &str> = Retry::forever(BACKOFF)
             .run(|error| *error == "busy", || std::future::ready(Err("no such queue")))
             .await;

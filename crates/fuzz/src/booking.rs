@@ -4,10 +4,10 @@ use bookingq_core::ClientId;
 use bookingq_store::StoreError;
 use bookingq_store::read_booking;
 
-/// What may stand in Redis where a booking should be.
+/// Parses a text of any origin as a booking.
 ///
 /// # Panics
-/// When it is told as anything but unexpected, or at a length that fills a log.
+/// When the error is another one than `Unexpected`, or too long for a log.
 pub fn booking(data: &[u8]) -> bool {
     let Ok(client) = ClientId::new("ann") else { return false };
     match read_booking(&client, data) {
@@ -15,8 +15,8 @@ pub fn booking(data: &[u8]) -> bool {
             assert_eq!(booking.client, client);
             true
         }
-        Err(StoreError::Unexpected(told)) => {
-            assert!(told.len() < 1000, "{} bytes of error", told.len());
+        Err(StoreError::Unexpected(message)) => {
+            assert!(message.len() < 1000, "{} bytes of error", message.len());
             false
         }
         Err(other) => panic!("not an outage: {other}"),

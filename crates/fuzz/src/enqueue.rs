@@ -9,13 +9,13 @@ use prost::Message;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
-/// An answer's header that HTTP/2 peers take without being asked.
+/// The header size that every HTTP/2 peer accepts.
 const HEADER: usize = 8 * 1024;
 
-/// A message of the worker's service: the first byte says which.
+/// Parses a message of the worker's service; the first byte selects its type.
 ///
 /// # Panics
-/// When one is taken otherwise than it was sent, or refused without reason and field.
+/// When a parsed message differs from the one sent, or an error has no reason and field.
 pub fn enqueue(data: &[u8]) -> bool {
     let (Some((which, message)), Ok(queue)) = (data.split_first(), QueueName::new("concert"))
     else {
@@ -42,34 +42,34 @@ pub fn enqueue(data: &[u8]) -> bool {
     };
     match outcome {
         Some(Err(refused)) => {
-            told(refused);
+            check_error(refused);
             false
         }
-        taken => taken.is_some(),
+        parsed => parsed.is_some(),
     }
 }
 
-/// What is not even a message never reaches us: tonic refuses it.
+/// Decodes a message; tonic refuses bytes that are none.
 fn decoded<M: Message + Default>(message: &[u8]) -> Option<M> {
     M::decode(message).ok()
 }
 
 fn one(parser: &Parser, request: &v1::EnqueueRequest) -> Result<(), ApiError> {
-    let taken = parser.enqueue(request, None)?;
-    assert_eq!(taken.client.as_str(), request.client_id);
-    assert_eq!(taken.request.as_str(), request.request_id);
+    let parsed = parser.enqueue(request, None)?;
+    assert_eq!(parsed.client.as_str(), request.client_id);
+    assert_eq!(parsed.request.as_str(), request.request_id);
     assert_eq!(
-        (&*taken.details.item, &*taken.details.payload),
+        (&*parsed.details.item, &*parsed.details.payload),
         (&*request.item, &*request.payload)
     );
-    assert!(taken.details.payload.len() <= MAX_PAYLOAD_BYTES);
-    assert!(!taken.details.item.contains('\n'), "a text in Redis has one line for it");
+    assert!(parsed.details.payload.len() <= MAX_PAYLOAD_BYTES);
+    assert!(!parsed.details.item.contains('\n'), "the item is one line of the text in Redis");
     Ok(())
 }
 
-/// Refused with a reason of the closed set and, where a field is wrong, its name; short enough for
-/// every client.
-fn told(refused: ApiError) {
+/// Checks that an error has a reason of the closed set and the name of a wrong field, and that it
+/// is short enough for every client.
+fn check_error(refused: ApiError) {
     let invalid = matches!(refused, ApiError::Invalid(_));
     let status = Status::from(refused);
     assert!(status.get_details_error_info().is_some(), "no reason: {status:?}");

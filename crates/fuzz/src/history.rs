@@ -1,11 +1,11 @@
-//! A kept history.
+//! A recorded history.
 
 use bookingq_check::saved;
 
-/// A kept history is read, or its first wrong line is named.
+/// Reads and verifies a history.
 ///
 /// # Panics
-/// When the error names nothing.
+/// When an error has no message.
 pub fn history(data: &[u8]) -> bool {
     match saved::read(data) {
         Ok((answers, _)) => {

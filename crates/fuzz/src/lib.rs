@@ -1,14 +1,14 @@
-//! What must hold for every input that a stranger can send. Each door has one function of bytes,
-//! which tells whether they were taken and panics when its promise is broken: tests/replay.rs gives
-//! it seeds and changed seeds in every test run, tests/fuzz what libFuzzer finds.
+//! Fuzz targets: one function of bytes for each input that comes from outside. A target returns
+//! whether the input is valid, and panics when it breaks its promise. `tests/replay.rs` runs them
+//! with seeds and mutated seeds in every test run, `tests/fuzz` with the inputs of libFuzzer.
 //!
-//! | target | bytes | promise |
+//! | target | input | promise |
 //! |---|---|---|
-//! | `enqueue` | messages of `BookingWorkerService` | taken as sent, or refused by a reason and field, in a short answer |
-//! | `queue` | YAML of a `BookingQueue` | objects that Kubernetes can name, or problems that name their fields |
-//! | `booking` | a booking's text in Redis | understood, or an error for this booking only |
-//! | `history` | a kept history | a verdict, or the line that is wrong |
-//! | `arguments` | a command line | a command, or how it is meant |
+//! | `enqueue` | messages to the worker | parsed as sent, or a short error with its field |
+//! | `queue` | YAML of a `BookingQueue` | valid objects, or problems with their fields |
+//! | `booking` | a booking's text in Redis | parsed, or an error for this booking only |
+//! | `history` | a recorded history | verified, or the number of the wrong line |
+//! | `arguments` | a command line | parsed, or a usage error |
 
 mod arguments;
 mod booking;
@@ -22,11 +22,11 @@ pub use enqueue::enqueue;
 pub use history::history;
 pub use queue::queue;
 
-/// A target; tells whether the input was taken.
-pub type Target = fn(&[u8]) -> bool;
+/// A target: returns whether the input is valid.
+pub type FuzzTarget = fn(&[u8]) -> bool;
 
-/// All of them, by the names of their seeds' folders.
-pub const TARGETS: [(&str, Target); 5] = [
+/// All targets, by the names of their seed folders.
+pub const TARGETS: [(&str, FuzzTarget); 5] = [
     ("arguments", arguments),
     ("booking", booking),
     ("enqueue", enqueue),

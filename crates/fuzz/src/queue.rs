@@ -6,13 +6,13 @@ use bookingq_operator::environment::OperatorEnvironment;
 use bookingq_operator::secrets::Secrets;
 use bookingq_operator::target::QueueTarget;
 
-/// Longest name that each kind of object takes.
+/// Longest name that every kind of object accepts.
 const LONGEST: usize = 63;
 
-/// A `BookingQueue` as somebody wrote it.
+/// Builds the objects of a `BookingQueue`.
 ///
 /// # Panics
-/// When problems do not name their fields, or objects have names that the API server does not take.
+/// When a problem does not name its field, or an object has a name that the API server refuses.
 pub fn queue(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else { return false };
     let Ok(mut queue) = serde_saphyr::from_str::<BookingQueue>(text) else { return false };

@@ -1,5 +1,5 @@
-//! Every target with every seed, and with seeds that were changed by chance. What libFuzzer has
-//! found becomes a seed.
+//! Every target with every seed, and with random mutations of them. Findings of libFuzzer become
+//! seeds.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// Names and contents. What has `wrong` in its name is to be refused, everything else to be taken.
+/// Names and contents. A seed is invalid if its name contains `wrong`.
 fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/seeds")).join(target);
     let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap());
@@ -29,8 +29,8 @@ fn every_seed_keeps_its_promise() {
     }
 }
 
-/// A seed of a target, with some bytes overwritten, put in, or left out.
-fn changed() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
+/// A seed of a target with bytes overwritten, inserted or removed.
+fn mutated() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
     let change = (any::<Index>(), 0..4_u8, vec(any::<u8>(), 0..9));
     (select(TARGETS.to_vec()), any::<Index>(), vec(change, 1..6)).prop_map(
         |((name, _), which, changes)| {
@@ -55,7 +55,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_changed_seed_keeps_its_promise((name, bytes) in changed()) {
+    fn a_mutated_seed_keeps_its_promise((name, bytes) in mutated()) {
         let target = TARGETS.into_iter().find(|(other, _)| *other == name).unwrap().1;
         target(&bytes);
     }

@@ -59,10 +59,6 @@ impl Applier {
     }
 
     /// Applies `manifest`, which belongs to the queue with the UID `owner`.
-    ///
-    /// # Errors
-    /// [`ReconcileError::NameConflict`] if an object of that name belongs to something else;
-    /// [`ReconcileError::Api`].
     pub async fn apply(&self, manifest: &Manifest, owner: &str) -> Result<Applied, ReconcileError> {
         let object = ObjectName::new(manifest.kind, manifest.namespace(), manifest.name());
         let (wanted, digest) = with_digest(&manifest.value);
@@ -96,9 +92,6 @@ impl Applier {
     }
 
     /// Deletes the object if it still has this UID.
-    ///
-    /// # Errors
-    /// [`ApiCallError`].
     pub async fn delete(&self, object: &ObjectName, uid: Option<&str>) -> Result<(), ApiCallError> {
         let preconditions = Preconditions { uid: uid.map(str::to_owned), resource_version: None };
         let parameters = DeleteParams::background().preconditions(preconditions);

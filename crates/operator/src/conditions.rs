@@ -58,6 +58,14 @@ impl ConditionState {
         Self { status: status.into(), reason: reason.into(), message: message.into() }
     }
 
+    fn yes(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(YES, reason, message)
+    }
+
+    fn no(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(NO, reason, message)
+    }
+
     /// The reason and message of `self` for a condition that is False.
     fn negated(&self) -> Self {
         Self { status: NO.into(), reason: self.reason.clone(), message: self.message.clone() }
@@ -118,18 +126,16 @@ fn ready(
         return failed.negated();
     }
     match inputs.target.map(|target| target.plan.admission) {
-        Some(Admission::Paused) => ConditionState::new(
-            YES,
+        Some(Admission::Paused) => ConditionState::yes(
             "Paused",
             "The queue accepts bookings and keeps their order, but reserves nothing.",
         ),
-        Some(Admission::Closed) => ConditionState::new(
-            YES,
+        Some(Admission::Closed) => ConditionState::yes(
             "Closed",
             "The queue accepts no new bookings and serves those in line.",
         ),
         Some(Admission::Open) | None => {
-            ConditionState::new(YES, "Serving", "The queue accepts and serves bookings.")
+            ConditionState::yes("Serving", "The queue accepts and serves bookings.")
         }
     }
 }
@@ -138,9 +144,9 @@ fn degraded(inputs: &StatusInputs<'_>) -> ConditionState {
     match inputs.error {
         Some(error) => {
             let message = format!("{error}\nThe existing objects are left unchanged.");
-            ConditionState::new(YES, error.reason(), message)
+            ConditionState::yes(error.reason(), message)
         }
-        None => ConditionState::new(NO, "Reconciled", "All objects match the spec."),
+        None => ConditionState::no("Reconciled", "All objects match the spec."),
     }
 }
 
@@ -150,22 +156,21 @@ fn redis_ready(inputs: &StatusInputs<'_>) -> ConditionState {
             ConditionState::new(UNKNOWN, "NotChecked", "The operator has not read Redis yet.")
         }
         Some(StoreHealth::Reachable { warnings }) if warnings.is_empty() => {
-            ConditionState::new(YES, "Reachable", "Redis is reachable and its settings are safe.")
+            ConditionState::yes("Reachable", "Redis is reachable and its settings are safe.")
         }
         Some(StoreHealth::Reachable { warnings }) => {
-            ConditionState::new(YES, "UnsafeSettings", warnings.join("\n"))
+            ConditionState::yes("UnsafeSettings", warnings.join("\n"))
         }
         Some(StoreHealth::Unreachable { why }) => {
             let message = format!("{why}\nThe number of workers is frozen until Redis is back.");
-            ConditionState::new(NO, "Unreachable", message)
+            ConditionState::no("Unreachable", message)
         }
     }
 }
 
 fn workers_available(inputs: &StatusInputs<'_>) -> ConditionState {
     let Some(workers) = inputs.workers else {
-        return ConditionState::new(
-            NO,
+        return ConditionState::no(
             "DeploymentMissing",
             "The workers' Deployment does not exist yet.",
         );
@@ -175,7 +180,7 @@ fn workers_available(inputs: &StatusInputs<'_>) -> ConditionState {
     let status = if some { YES } else { NO };
     if workers.desired == 0 && !some {
         let message = "Zero workers are desired: the queue accepts and serves no bookings.";
-        return ConditionState::new(NO, "ScaledToZero", message);
+        return ConditionState::no("ScaledToZero", message);
     }
     if let Some(why) = &workers.rejected {
         let scope = if some { "Workers serve, but no further" } else { "No" };
@@ -191,29 +196,27 @@ fn workers_available(inputs: &StatusInputs<'_>) -> ConditionState {
         return ConditionState::new(status, "Unschedulable", message);
     }
     if some {
-        return ConditionState::new(YES, "WorkersReady", "At least one worker is available.");
+        return ConditionState::yes("WorkersReady", "At least one worker is available.");
     }
     let message = "No worker is ready yet: see the Pods and their logs.";
-    ConditionState::new(NO, "NoWorkersReady", message)
+    ConditionState::no("NoWorkersReady", message)
 }
 
 fn sweeper_healthy(inputs: &StatusInputs<'_>) -> ConditionState {
     if inputs.target.is_some_and(|target| target.plan.sweep.is_none()) {
         let message = "spec.sweep.suspend is true: late payments are refused, but unpaid \
                        reservations stay reserved until sweeping resumes.";
-        return ConditionState::new(NO, "Suspended", message);
+        return ConditionState::no("Suspended", message);
     }
     match inputs.observation.map(|seen| seen.sweeper) {
         None | Some(SweeperHealth::Unknown) => {
             ConditionState::new(UNKNOWN, "AwaitingFirstRun", "No sweeper has started yet.")
         }
-        Some(SweeperHealth::Running) => {
-            ConditionState::new(YES, "Running", "Sweepers run on schedule.")
-        }
+        Some(SweeperHealth::Running) => ConditionState::yes("Running", "Sweepers run on schedule."),
         Some(SweeperHealth::NotReporting) => {
             let message = "A sweeper started and did not report to the store: see the CronJob, its \
                            Jobs and their Pods.";
-            ConditionState::new(NO, "NotReporting", message)
+            ConditionState::no("NotReporting", message)
         }
     }
 }
@@ -221,24 +224,24 @@ fn sweeper_healthy(inputs: &StatusInputs<'_>) -> ConditionState {
 fn progressing(inputs: &StatusInputs<'_>) -> ConditionState {
     let Some(workers) = inputs.workers else {
         let message = "The operator is creating the objects of the queue.";
-        return ConditionState::new(YES, "CreatingObjects", message);
+        return ConditionState::yes("CreatingObjects", message);
     };
     if let Some(why) = &workers.rejected {
         let message = format!("The API server rejects the workers' Pods: {why}");
-        return ConditionState::new(NO, "PodCreationFailed", message);
+        return ConditionState::no("PodCreationFailed", message);
     }
     let observed = workers.observed_generation >= workers.generation;
     let updated = workers.updated == workers.desired && workers.replicas == workers.desired;
     if !observed || !updated {
         let message = "The Deployment is starting, replacing or stopping workers.";
-        return ConditionState::new(YES, "RolloutInProgress", message);
+        return ConditionState::yes("RolloutInProgress", message);
     }
     if workers.available < workers.desired {
-        return ConditionState::new(YES, "WorkersStarting", "Workers are starting.");
+        return ConditionState::yes("WorkersStarting", "Workers are starting.");
     }
     let message = match inputs.target.map(|target| target.plan.scaling) {
         Some(ScalingPlan::Fixed(_)) => "The fixed number of workers is running.",
         _ => "The number of workers matches the line.",
     };
-    ConditionState::new(NO, "RolloutComplete", message)
+    ConditionState::no("RolloutComplete", message)
 }

@@ -109,7 +109,7 @@ fn log(outcome: ReconcileOutcome) {
         Ok((queue, _)) => debug!(queue = log_name(&queue), "reconciled"),
         // Logged by `reconcile::on_error`.
         Err(controller::Error::ReconcilerFailed(..)) => {}
-        // A deleted queue whose objects still woke it.
+        // An object of a deleted queue changed.
         Err(controller::Error::ObjectNotFound(queue)) => debug!(%queue, "deleted"),
         Err(error) => warn!(%error, "the watch of queues was interrupted and is being restarted"),
     }

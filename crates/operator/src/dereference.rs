@@ -24,10 +24,6 @@ pub struct Dereferenced {
 }
 
 /// Reads the Secrets of `target`.
-///
-/// # Errors
-/// [`ReconcileError::Secrets`] with every missing one; [`ReconcileError::Store`] if the URL of
-/// Redis is invalid; [`ReconcileError::Api`].
 pub async fn dereference(
     cache: &SecretCache,
     objects: &ObjectCache,

@@ -11,28 +11,19 @@ pub const API_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A failed call to the API server.
 #[derive(Debug, thiserror::Error)]
-pub enum ApiCallError {
-    /// The API server rejected it, or could not be reached.
-    #[error("{action}: {}", message(.cause))]
-    Failed {
-        /// What was attempted, such as `apply Deployment concert-worker`.
-        action: String,
-        /// The cause.
-        cause: kube::Error,
-    },
-    /// No answer within [`API_DEADLINE`].
-    #[error("{action}: the API server did not answer within {API_DEADLINE:?}")]
-    Timeout {
-        /// What was attempted.
-        action: String,
-    },
+#[error("{action}: {}", message(.cause))]
+pub struct ApiCallError {
+    /// What was attempted, such as `apply Deployment concert-worker`.
+    pub action: String,
+    /// The answer, or why there is none.
+    pub cause: kube::Error,
 }
 
 impl ApiCallError {
     /// The HTTP status, if the API server answered.
     pub fn code(&self) -> Option<u16> {
-        match self {
-            Self::Failed { cause: kube::Error::Api(status), .. } => Some(status.code),
+        match &self.cause {
+            kube::Error::Api(status) => Some(status.code),
             _ => None,
         }
     }
@@ -40,8 +31,8 @@ impl ApiCallError {
     /// Whether the API server rejected the object. A value of the wrong type is a rejection, though
     /// the API server answers 500.
     pub fn is_rejection(&self) -> bool {
-        match self {
-            Self::Failed { cause: kube::Error::Api(status), .. } => {
+        match &self.cause {
+            kube::Error::Api(status) => {
                 (400..500).contains(&status.code)
                     || WRONG_TYPE.iter().any(|beginning| status.message.starts_with(beginning))
             }
@@ -58,20 +49,30 @@ const WRONG_TYPE: [&str; 2] =
 fn message(cause: &kube::Error) -> String {
     match cause {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        kube::Error::Service(error) => error.to_string(),
         other => other.to_string(),
     }
 }
 
-/// Calls the API server, within the deadline.
+/// Calls the API server, within [`API_DEADLINE`].
 pub async fn call<T>(
     action: impl Into<String> + Send,
     call: impl Future<Output = kube::Result<T>> + Send,
 ) -> Result<T, ApiCallError> {
-    match tokio::time::timeout(API_DEADLINE, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(cause)) => Err(ApiCallError::Failed { action: action.into(), cause }),
-        Err(_) => Err(ApiCallError::Timeout { action: action.into() }),
-    }
+    call_within(API_DEADLINE, action, call).await
+}
+
+/// Calls the API server, within `limit`.
+pub async fn call_within<T>(
+    limit: Duration,
+    action: impl Into<String> + Send,
+    call: impl Future<Output = kube::Result<T>> + Send,
+) -> Result<T, ApiCallError> {
+    let answer = tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
+        let late = format!("the API server did not answer within {limit:?}");
+        Err(kube::Error::Service(late.into()))
+    });
+    answer.map_err(|cause| ApiCallError { action: action.into(), cause })
 }
 
 /// Why the objects of a queue do not match its spec.

@@ -1,11 +1,11 @@
-//! Leader election on a Lease: of several operators one writes, and two never do.
+//! Leader election on a Lease. At most one operator writes.
 //!
-//! - Each write is a PUT with the resourceVersion that was read: of two that try at once, the API
-//!   server refuses one.
-//! - A lease counts as expired when it has not been seen to change for its whole duration by our
-//!   own monotonic clock: the clocks of two machines are never compared.
-//! - A leader that could not renew gives up before others may take over: its fence closes by
-//!   itself, and its process ends.
+//! - Each write of the Lease is a PUT with the resourceVersion of the last read: the API server
+//!   rejects one of two concurrent writes.
+//! - A lease is expired when a candidate has seen no change for its whole duration on its own
+//!   monotonic clock. Clocks of two machines are never compared.
+//! - A leader that cannot renew gives up before another candidate may take over: its fence closes,
+//!   and its process exits.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::error::ApiCallError;
+use crate::error::{ApiCallError, call_within};
 use crate::leader_fence::LeaderFence;
 
 /// The parameters of an election.
@@ -112,7 +112,7 @@ impl Candidate {
     }
 
     /// Renews the lease until leadership ends.
-    pub async fn hold(mut self, leaving: &CancellationToken) -> LeadershipEnd {
+    pub async fn hold(&mut self, leaving: &CancellationToken) -> LeadershipEnd {
         let mut renewed = Instant::now();
         let mut retry = self.retry();
         while pause(&mut retry, leaving).await {
@@ -134,23 +134,22 @@ impl Candidate {
     }
 
     /// Releases the lease, so that the next leader need not wait. Call it after the last write.
-    pub async fn resign(client: Client, election: &Election, fence: &LeaderFence) {
-        fence.close();
-        let api: Api<Lease> = Api::namespaced(client, &election.namespace);
+    pub async fn resign(self) {
+        self.fence.close();
+        let Election { name, identity, retry, .. } = &self.election;
         let release = async {
-            let mut lease = api.get(&election.name).await?;
+            let mut lease = self.api.get(name).await?;
             let spec = lease.spec.get_or_insert_default();
-            if spec.holder_identity.as_deref() == Some(&election.identity) {
+            if spec.holder_identity.as_ref() == Some(identity) {
                 spec.holder_identity = None;
                 spec.renew_time = None;
-                api.replace(&election.name, &PostParams::default(), &lease).await?;
+                self.api.replace(name, &PostParams::default(), &lease).await?;
             }
-            Ok::<(), kube::Error>(())
+            Ok(())
         };
-        match tokio::time::timeout(election.retry, release).await {
-            Ok(Ok(())) => info!(lease = election.name, "the lease is released"),
-            Ok(Err(error)) => warn!(%error, "the lease was not released; it will expire"),
-            Err(_) => warn!("the lease was not released in time; it will expire"),
+        match call_within(*retry, "release the lease", release).await {
+            Ok(()) => info!(lease = name, "the lease is released"),
+            Err(error) => warn!(%error, "the lease was not released; it will expire"),
         }
     }
 
@@ -169,11 +168,7 @@ impl Candidate {
     async fn attempt(&mut self) -> Result<LeaseHolder, ApiCallError> {
         // Half of the time after one pause: a request that hangs must leave time for another.
         let deadline = self.election.give_up.saturating_sub(self.election.retry) / 2;
-        let action = "take the lease".to_owned();
-        match tokio::time::timeout(deadline, self.take()).await {
-            Ok(answer) => answer.map_err(|cause| ApiCallError::Failed { action, cause }),
-            Err(_) => Err(ApiCallError::Timeout { action }),
-        }
+        call_within(deadline, "take the lease", self.take()).await
     }
 
     async fn take(&mut self) -> kube::Result<LeaseHolder> {

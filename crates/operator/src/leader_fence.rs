@@ -3,15 +3,14 @@
 //! The tasks of a process that was stopped for a minute do not know that it has lost the lease.
 //! Each write checks the monotonic clock, which went on meanwhile.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 use http::{Method, Request};
+use kube::client::Body;
 use parking_lot::Mutex;
-use tower::{BoxError, Layer, Service};
+use tower::BoxError;
+use tower::filter::{FilterLayer, Predicate};
 
 /// Until when this process may write. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -39,42 +38,22 @@ impl LeaderFence {
     pub fn is_open(&self) -> bool {
         self.until.lock().is_some_and(|until| Instant::now() < until)
     }
-}
 
-impl<S> Layer<S> for LeaderFence {
-    type Service = Fenced<S>;
-
-    fn layer(&self, inner: S) -> Fenced<S> {
-        Fenced { fence: self.clone(), inner }
+    /// Rejects the writes of a client while the fence is closed. Reads are always allowed.
+    pub fn layer(&self) -> FilterLayer<Writes> {
+        FilterLayer::new(Writes(self.clone()))
     }
 }
 
-/// A client behind a fence. Reads are always allowed.
+/// Whether a request may be sent.
 #[derive(Debug, Clone)]
-pub struct Fenced<S> {
-    fence: LeaderFence,
-    inner: S,
-}
+pub struct Writes(LeaderFence);
 
-impl<S, B> Service<Request<B>> for Fenced<S>
-where
-    S: Service<Request<B>>,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
+impl Predicate<Request<Body>> for Writes {
+    type Request = Request<Body>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(context).map_err(Into::into)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        if request.method() != Method::GET && !self.fence.is_open() {
-            return Box::pin(async { Err(BoxError::from(NotLeading)) });
-        }
-        let answer = self.inner.call(request);
-        Box::pin(async { answer.await.map_err(Into::into) })
+    fn check(&mut self, request: Request<Body>) -> Result<Request<Body>, BoxError> {
+        let allowed = request.method() == Method::GET || self.0.is_open();
+        if allowed { Ok(request) } else { Err(NotLeading.into()) }
     }
 }

@@ -1,7 +1,5 @@
 //! Every metric of the operator. docs/operations.md explains them.
 
-use std::sync::Arc;
-
 use bookingq_serve::MetricsRegistry;
 use kube::ResourceExt as _;
 use kube::runtime::reflector::Store;
@@ -16,15 +14,10 @@ const LATENCY: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 /// Labels of a condition.
 const CONDITION: [&str; 3] = ["namespace", "queue", "type"];
 
-/// The metrics of one operator. Cheap to clone.
+/// The metrics of one operator, named without the prefix `bookingqueue_operator_`. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
     registry: MetricsRegistry,
-    families: Arc<Families>,
-}
-
-/// The families, without the prefix `bookingqueue_operator_`.
-pub struct Families {
     /// `leading`.
     pub leading: IntGauge,
     /// `reconciles_total{outcome}`: `ok`, or the reason of the error.
@@ -49,7 +42,7 @@ impl Metrics {
         let r = &registry;
         let queue = ["namespace", "queue"];
         let up = "1 while the queue's Redis answers the operator";
-        let families = Families {
+        Ok(Self {
             leading: r.int_gauge("leading", "1 while this operator is the leader")?,
             reconciles: r.counters("reconciles_total", "Reconciles by outcome", &["outcome"])?,
             reconcile_duration: r.histogram(
@@ -64,8 +57,8 @@ impl Metrics {
             )?,
             workers_wanted: r.int_gauges("workers_wanted", "Desired number of workers", &queue)?,
             store_up: r.int_gauges("store_up", up, &queue)?,
-        };
-        Ok(Self { registry, families: Arc::new(families) })
+            registry,
+        })
     }
 
     /// Exposes the conditions of `queues`.
@@ -99,13 +92,6 @@ impl Metrics {
     /// The registry, for the admin port.
     pub fn registry(&self) -> MetricsRegistry {
         self.registry.clone()
-    }
-}
-
-impl std::ops::Deref for Metrics {
-    type Target = Families;
-    fn deref(&self) -> &Families {
-        &self.families
     }
 }
 

@@ -75,8 +75,8 @@ async fn lead(
 ) -> Result<(), OperatorError> {
     let fence = LeaderFence::default();
     let client = Client::try_from(config.clone())?;
-    let fenced = ClientBuilder::try_from(config)?.with_layer(&fence).build();
-    let mut candidate = Candidate::new(client.clone(), election.clone(), fence.clone());
+    let fenced = ClientBuilder::try_from(config)?.with_layer(&fence.layer()).build();
+    let mut candidate = Candidate::new(client, election, fence);
     if !candidate.lead(&leaving).await {
         return Ok(());
     }
@@ -94,7 +94,7 @@ async fn lead(
     };
     match end {
         LeadershipEnd::Left => {
-            Candidate::resign(client, &election, &fence).await;
+            candidate.resign().await;
             Ok(())
         }
         LeadershipEnd::Lost => Err(OperatorError::Lost),

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_api::{BookingQueue, Problems};
+use bookingq_api::Problems;
+use bookingq_api::status::LastScaling;
 use bookingq_core::backoff::Backoff;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
 use kube::{Resource as _, ResourceExt as _};
@@ -57,9 +57,6 @@ pub(crate) struct Failures {
 }
 
 /// Brings one queue to the state of its spec.
-///
-/// # Errors
-/// [`ReconcileError`], which the queue's conditions show by then.
 pub async fn reconcile(
     queue: Arc<WatchedQueue>,
     context: Arc<ReconcileContext>,
@@ -68,8 +65,7 @@ pub async fn reconcile(
     let key = key(&queue);
     let outcome = match &queue.0 {
         Ok(queue) if queue.metadata.deletion_timestamp.is_some() => Ok(()),
-        Ok(spec) => Box::pin(context.reconcile_queue(&key, &queue, spec)).await,
-        Err(invalid) => context.report_undecodable(&key, &queue, invalid).await,
+        _ => Box::pin(context.reconcile_queue(&key, &queue)).await,
     };
     timer.observe_duration();
     context.forget_deleted();
@@ -106,49 +102,48 @@ impl ReconcileContext {
     async fn reconcile_queue(
         &self,
         key: &QueueKey,
-        watched: &WatchedQueue,
-        queue: &BookingQueue,
+        queue: &WatchedQueue,
     ) -> Result<(), ReconcileError> {
-        let target = QueueTarget::resolve(queue).map_err(ReconcileError::InvalidSpec);
         let about = queue.object_ref(&());
-        let (target, outcome) = match target {
+        let status = queue.0.as_ref().ok().and_then(|queue| queue.status.as_ref());
+        let (target, outcome) = match resolve(queue) {
             Ok(target) => {
-                let outcome = Box::pin(self.converge(key, queue, &target, &about)).await;
+                let before = status.and_then(|status| status.last_scaling.clone());
+                let outcome = Box::pin(self.converge(key, &target, &about, before)).await;
                 (Some(target), outcome)
             }
-            Err(error) => (None, Err(error)),
+            Err(problems) => (None, Err(ReconcileError::InvalidSpec(problems))),
         };
         if let Err(error) = &outcome {
             self.publish_error(key, &about, error).await;
         }
         let namespace = queue.namespace().unwrap_or_default();
-        let workers =
-            self.objects.status::<Deployment>(&namespace, &names::worker(&queue.name_any()));
+        let workers = self.objects.status::<Deployment>(&namespace, &names::worker(&key.name));
         let observation = self.autoscaler.observation(key);
         let complete =
             workers.is_some() && observation.as_ref().is_some_and(Observation::has_looked);
-        if outcome.is_ok() && !complete && queue.status.is_none() {
+        if outcome.is_ok() && !complete && status.is_none() {
             // The watch of the Deployment and the queue loop wake the queue within a second: one
             // status instead of three.
             return outcome;
         }
         let inputs = StatusInputs {
-            generation: queue.metadata.generation,
+            generation: queue.meta().generation,
             target: target.as_ref(),
             error: outcome.as_ref().err(),
             workers: workers.as_ref(),
             observation: observation.as_ref(),
         };
-        self.status.write(key, watched, &inputs).await?;
+        self.status.write(key, queue, &inputs).await?;
         outcome
     }
 
     async fn converge(
         &self,
         key: &QueueKey,
-        queue: &BookingQueue,
         target: &QueueTarget,
         about: &ObjectReference,
+        before: Option<LastScaling>,
     ) -> Result<(), ReconcileError> {
         let found = dereference(&self.secret_cache, &self.objects, target).await?;
         let inputs =
@@ -163,7 +158,6 @@ impl ReconcileContext {
             redis: found.redis,
             about: about.clone(),
         };
-        let before = queue.status.as_ref().and_then(|status| status.last_scaling.clone());
         self.autoscaler.update(key, desired, before);
         Ok(())
     }
@@ -205,30 +199,6 @@ impl ReconcileContext {
         Ok(())
     }
 
-    /// Reports a queue that an older or newer schema let in.
-    async fn report_undecodable(
-        &self,
-        key: &QueueKey,
-        queue: &WatchedQueue,
-        invalid: &InvalidObject,
-    ) -> Result<(), ReconcileError> {
-        let error = ReconcileError::InvalidSpec(Problems(vec![problem(
-            "spec",
-            format!("not readable ({})", invalid.error),
-            "the fields that `kubectl explain bookingqueue.spec` shows",
-        )]));
-        self.publish_error(key, &queue.object_ref(&()), &error).await;
-        let inputs = StatusInputs {
-            generation: invalid.metadata.generation,
-            target: None,
-            error: Some(&error),
-            workers: None,
-            observation: None,
-        };
-        self.status.write(key, queue, &inputs).await?;
-        Err(error)
-    }
-
     /// Publishes an event for an error that differs from the last one.
     async fn publish_error(&self, key: &QueueKey, about: &ObjectReference, error: &ReconcileError) {
         let note = error.to_string();
@@ -251,5 +221,17 @@ impl ReconcileContext {
             self.failures.lock().remove(&key);
             self.metrics.forget(&namespace, &key.name);
         }
+    }
+}
+
+/// The target of a queue. A queue that cannot be decoded has been let in by another schema.
+fn resolve(queue: &WatchedQueue) -> Result<QueueTarget, Problems> {
+    match &queue.0 {
+        Ok(queue) => QueueTarget::resolve(queue),
+        Err(invalid) => Err(Problems(vec![problem(
+            "spec",
+            format!("not readable ({})", invalid.error),
+            "the fields that `kubectl explain bookingqueue.spec` shows",
+        )])),
     }
 }

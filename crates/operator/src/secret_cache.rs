@@ -17,7 +17,7 @@ use crate::error::{ApiCallError, call};
 #[derive(Clone)]
 pub struct SecretCache {
     client: Client,
-    entries: Arc<Mutex<Entries>>,
+    entries: Arc<Mutex<SecretEntries>>,
 }
 
 impl SecretCache {
@@ -74,7 +74,9 @@ impl SecretCache {
         let mut entries = self.entries.lock();
         match event {
             // A new list leaves out what was deleted meanwhile.
-            Event::Init => *entries = Entries { readers: entries.readers, ..Entries::default() },
+            Event::Init => {
+                *entries = SecretEntries { readers: entries.readers, ..SecretEntries::default() }
+            }
             Event::Apply(secret) | Event::InitApply(secret) => entries.on_change(&secret.metadata),
             Event::Delete(secret) => {
                 entries.secrets.remove(&name_of(&secret.metadata));
@@ -94,7 +96,7 @@ impl SecretCache {
 }
 
 /// Namespace and name.
-type SecretName = (String, String);
+pub type SecretName = (String, String);
 
 /// A Secret in the cache.
 enum SecretEntry {
@@ -104,21 +106,24 @@ enum SecretEntry {
     Current(Arc<Secret>),
 }
 
+/// The state of the cache.
 #[derive(Default)]
-struct Entries {
+pub struct SecretEntries {
     secrets: HashMap<SecretName, SecretEntry>,
     readers: u64,
 }
 
-impl Entries {
-    fn get(&self, key: &SecretName) -> Option<Arc<Secret>> {
+impl SecretEntries {
+    /// The current Secret of this name.
+    pub fn get(&self, key: &SecretName) -> Option<Arc<Secret>> {
         match self.secrets.get(key)? {
             SecretEntry::Current(secret) => Some(secret.clone()),
             SecretEntry::Reading { .. } => None,
         }
     }
 
-    fn begin(&mut self, key: &SecretName) -> u64 {
+    /// Announces a read, and returns the number of its reader.
+    pub fn begin(&mut self, key: &SecretName) -> u64 {
         self.readers += 1;
         let reading = SecretEntry::Reading { reader: self.readers, seen: None };
         self.secrets.insert(key.clone(), reading);
@@ -127,7 +132,7 @@ impl Entries {
 
     /// Caches the answer, unless the watch has reported another version or a later reader waits.
     /// The answer is returned in any case: a newer version wakes the queue again.
-    fn finish(
+    pub fn finish(
         &mut self,
         key: &SecretName,
         reader: u64,
@@ -152,7 +157,8 @@ impl Entries {
         Some(secret)
     }
 
-    fn on_change(&mut self, secret: &ObjectMeta) {
+    /// Drops the Secret if the watch reports another version than that in the cache.
+    pub fn on_change(&mut self, secret: &ObjectMeta) {
         let (key, version) = (name_of(secret), &secret.resource_version);
         match self.secrets.get_mut(&key) {
             Some(SecretEntry::Reading { seen, .. }) => seen.clone_from(version),
@@ -166,57 +172,4 @@ impl Entries {
 
 fn name_of(secret: &ObjectMeta) -> SecretName {
     (secret.namespace.clone().unwrap_or_default(), secret.name.clone().unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
-    use super::*;
-
-    fn secret(version: &str) -> Secret {
-        let metadata =
-            json!({ "namespace": "concerts", "name": "redis", "resourceVersion": version });
-        serde_json::from_value(json!({ "metadata": metadata })).unwrap()
-    }
-
-    fn key() -> SecretName {
-        name_of(&secret("").metadata)
-    }
-
-    #[test]
-    fn a_secret_is_cached_until_the_watch_reports_another_version() {
-        let mut entries = Entries::default();
-        let reader = entries.begin(&key());
-        entries.finish(&key(), reader, Some(&secret("1"))).unwrap();
-        entries.on_change(&secret("1").metadata);
-        assert!(entries.get(&key()).is_some());
-        entries.on_change(&secret("2").metadata);
-        assert!(entries.get(&key()).is_none());
-    }
-
-    #[test]
-    fn an_answer_older_than_the_last_event_is_not_cached() {
-        let mut entries = Entries::default();
-        let reader = entries.begin(&key());
-        entries.on_change(&secret("2").metadata);
-        assert!(entries.finish(&key(), reader, Some(&secret("1"))).is_some());
-        assert!(entries.get(&key()).is_none());
-        let reader = entries.begin(&key());
-        entries.on_change(&secret("1").metadata);
-        entries.on_change(&secret("2").metadata);
-        entries.finish(&key(), reader, Some(&secret("2"))).unwrap();
-        assert!(entries.get(&key()).is_some());
-    }
-
-    #[test]
-    fn of_two_concurrent_readers_only_the_later_fills_the_cache() {
-        let mut entries = Entries::default();
-        let (first, second) = (entries.begin(&key()), entries.begin(&key()));
-        entries.finish(&key(), first, Some(&secret("1"))).unwrap();
-        assert!(entries.get(&key()).is_none());
-        assert!(entries.finish(&key(), second, None).is_none(), "nothing was found");
-        assert!(entries.secrets.is_empty());
-    }
 }

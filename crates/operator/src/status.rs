@@ -30,9 +30,6 @@ impl StatusWriter {
     }
 
     /// Writes the status that follows from `inputs`, unless the queue has it already.
-    ///
-    /// # Errors
-    /// [`ApiCallError`].
     pub async fn write(
         &self,
         key: &QueueKey,

@@ -1,5 +1,5 @@
 //! The watches: each fills a cache and wakes the queues that a change concerns. Objects are watched
-//! as dynamic ones, so that a watch is compiled once and not once for each kind.
+//! as dynamic ones, so that the watch is compiled only once.
 
 use bookingq_api::BookingQueue;
 use futures::stream::{self, BoxStream};
@@ -66,7 +66,7 @@ pub fn queues(client: &Client, scope: &WatchScope) -> (Store<WatchedQueue>, Queu
     (store, touched.boxed())
 }
 
-/// Watches the objects of all queues, each kind by a watch of its own.
+/// Watches the objects of all queues, with one watch for each kind.
 pub fn objects(client: &Client, scope: &WatchScope) -> (ObjectCache, Wakes) {
     let kinds = component::kinds();
     let cache = ObjectCache::new(kinds.len());

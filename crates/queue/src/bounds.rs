@@ -1,4 +1,4 @@
-//! Limits that every store puts on values that arrive without one: spans of time, and reasons.
+//! Limits of every store for values that arrive without one: spans of time, and reasons.
 
 use std::time::Duration;
 

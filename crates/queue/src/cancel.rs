@@ -1,4 +1,4 @@
-//! A client leaves.
+//! A client cancels.
 
 use bookingq_core::{Booking, BookingState, Outcome, Refusal, Timestamp};
 
@@ -6,15 +6,15 @@ use crate::queue::Queue;
 use crate::request::Cancel;
 
 impl Queue {
-    /// Queued: cancels at once. Reserving: marks the task, whose settlement releases the booking.
+    /// Queued: cancels at once. Reserving: flags the task, whose settlement releases the booking.
     /// Reserved: makes a release due.
-    pub fn cancel(&mut self, asked: &Cancel, now: Timestamp) -> Result<Booking, Refusal> {
+    pub fn cancel(&mut self, cancel: &Cancel, now: Timestamp) -> Result<Booking, Refusal> {
         use BookingState as S;
-        let client = &asked.client;
+        let client = &cancel.client;
         let record = self
             .bookings
             .get_mut(client)
-            .filter(|record| asked.booking.is_none_or(|id| id == record.id))
+            .filter(|record| cancel.booking.is_none_or(|id| id == record.id))
             .ok_or(Refusal::BookingNotFound)?;
         match record.state {
             S::Queued => self.index.finish(client, record, S::Cancelled, now),

@@ -14,18 +14,18 @@ impl Queue {
     /// the caller has its task for `lease`.
     pub fn confirm(
         &mut self,
-        paid: &Confirm,
+        confirm: &Confirm,
         lease: Duration,
         now: Timestamp,
     ) -> Result<Confirmed, Refusal> {
-        let client = &paid.client;
+        let client = &confirm.client;
         let record = self
             .bookings
             .get_mut(client)
-            .filter(|record| paid.booking.is_none_or(|id| id == record.id))
+            .filter(|record| confirm.booking.is_none_or(|id| id == record.id))
             .ok_or(Refusal::BookingNotFound)?;
         if record.state != BookingState::Reserved {
-            return answer_again(record, paid);
+            return answer_again(record, confirm);
         }
         if record.deadline.is_none_or(|deadline| now >= deadline) {
             return Err(Refusal::HoldExpired);
@@ -33,7 +33,7 @@ impl Queue {
         let index = &mut self.index;
         index.totals.claimed += 1;
         record.fence = Fence(index.totals.claimed);
-        record.payment = Some(paid.payment.clone());
+        record.payment = Some(confirm.payment.clone());
         let end = now + bounds::span(lease);
         index.transition(client, record, BookingState::Confirming, Slot::Leased(end), now);
         let task = record.task(client).ok_or(Refusal::BookingNotFound)?;
@@ -42,16 +42,16 @@ impl Queue {
 }
 
 /// The answer when there is no hold to pay for.
-fn answer_again(record: &Record, paid: &Confirm) -> Result<Confirmed, Refusal> {
+fn answer_again(record: &Record, confirm: &Confirm) -> Result<Confirmed, Refusal> {
     use BookingState as S;
-    let same = record.payment.as_ref() == Some(&paid.payment);
+    let same = record.payment.as_ref() == Some(&confirm.payment);
     match (record.state, record.outcome) {
         (state @ (S::Queued | S::Reserving), _) => Err(Refusal::NotReserved(state)),
         (S::Releasing | S::Expired, Some(Outcome::Expired)) => Err(Refusal::HoldExpired),
         (S::Confirming | S::Confirmed | S::Failed, _) | (S::Releasing, Some(Outcome::Failed))
             if same =>
         {
-            Ok(Confirmed::Repeated(record.booking(&paid.client, None)))
+            Ok(Confirmed::Repeated(record.booking(&confirm.client, None)))
         }
         (state, _) => Err(Refusal::AlreadyFinal(state)),
     }

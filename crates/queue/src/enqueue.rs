@@ -9,13 +9,13 @@ use crate::request::{Enqueue, Enqueued};
 impl Queue {
     /// Returns the booking that this request made, else the client's active booking, else a new
     /// booking at the end of the line.
-    pub fn enqueue(&mut self, asked: &Enqueue, now: Timestamp) -> Result<Enqueued, Refusal> {
-        let client = &asked.client;
-        if let Some(ended) = self.earlier.get(&(client.clone(), asked.request.clone())) {
+    pub fn enqueue(&mut self, enqueue: &Enqueue, now: Timestamp) -> Result<Enqueued, Refusal> {
+        let client = &enqueue.client;
+        if let Some(ended) = self.earlier.get(&(client.clone(), enqueue.request.clone())) {
             return Ok(Enqueued { booking: ended.booking(client, None), existing: true });
         }
         if let Some(record) = self.bookings.get(client)
-            && (record.request == asked.request || !record.state.is_final())
+            && (record.request == enqueue.request || !record.state.is_final())
         {
             let booking = record.booking(client, self.index.position(record));
             return Ok(Enqueued { booking, existing: true });
@@ -24,7 +24,7 @@ impl Queue {
             return Err(Refusal::QueueClosed);
         }
         self.index.totals.enqueued += 1;
-        let record = Record::new(asked, Place::numbered(self.index.totals.enqueued), now);
+        let record = Record::new(enqueue, Place::numbered(self.index.totals.enqueued), now);
         self.index.insert(client, &record);
         self.index.emit(client, &record, None, now);
         let booking = record.booking(client, self.index.position(&record));

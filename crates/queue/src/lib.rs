@@ -1,7 +1,7 @@
 //! The pure queue engine: commands and a time in, outcomes and events out.
 //!
 //! ```text
-//!   request (Enqueue, Confirm, Cancel)    task (Claim, Lease, Settlement)    <- the commands of every store
+//!   request (Enqueue, Confirm, Cancel)    task (Claim, Lease, Settlement)    the commands
 //!        |                                     |
 //!        v                                     v
 //!   enqueue  confirm  cancel    claim  settle  sweep  notifier   one file for each transition

@@ -11,8 +11,8 @@ pub struct Events {
     pub events: Vec<Event>,
     /// Where to read on; equals the `after` of the call when there were no events.
     pub next: EventSeq,
-    /// Events between `after` and the first one here are gone, because they were trimmed or the
-    /// store lost its data: the follower must resync.
+    /// Events between `after` and the first one here were trimmed or lost: the follower must
+    /// resync.
     pub gap: bool,
 }
 
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_follower_that_fell_behind_is_told_of_the_gap() {
+    fn a_follower_that_fell_behind_gets_a_gap() {
         let mut outbox = Outbox::new(2);
         for at in 1..=4 {
             outbox.push(event(at));

@@ -46,16 +46,16 @@ pub(crate) struct Record {
 
 impl Record {
     /// A new booking at the end of the line.
-    pub(crate) fn new(asked: &Enqueue, place: Place, now: Timestamp) -> Self {
+    pub(crate) fn new(enqueue: &Enqueue, place: Place, now: Timestamp) -> Self {
         Self {
-            id: asked.booking,
-            request: asked.request.clone(),
+            id: enqueue.booking,
+            request: enqueue.request.clone(),
             state: BookingState::Queued,
             slot: Slot::Line,
             place,
             enqueued_at: now,
-            details: asked.details.clone(),
-            trace: asked.trace.clone(),
+            details: enqueue.details.clone(),
+            trace: enqueue.trace.clone(),
             fence: Fence(0),
             settled: Fence(0),
             attempts: 0,

@@ -48,7 +48,7 @@ pub enum Confirmed {
     Repeated(Booking),
 }
 
-/// A client leaves.
+/// A client cancels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cancel {
     /// The client.

@@ -71,7 +71,7 @@ pub struct Task {
     pub trace: Option<String>,
     /// Claimed from the line for the first time: no earlier worker can have made a reservation.
     pub first: bool,
-    /// The client left while this was reserving: do not reserve, settle with
+    /// The client cancelled while this was reserving: do not reserve, settle with
     /// [`TaskOutcome::GiveUp`].
     pub cancelled: bool,
 }
@@ -117,7 +117,7 @@ pub struct Lease {
 /// Whether a failed try counts against the attempts of its booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Try {
-    /// The Booking Service works for others: the try counts.
+    /// The Booking Service is available: the try counts.
     Counts,
     /// The service is out, or the task is handed back before it started: the try does not count.
     Free,
@@ -167,7 +167,7 @@ pub struct Settlement {
     pub lease: Lease,
     /// Its outcome.
     pub outcome: TaskOutcome,
-    /// How long the task took a slot: the autoscaler derives the service time from it. A store may
+    /// How long the task used a slot: the autoscaler derives the service time from it. A store may
     /// count the mean of a call's settlements for each that is applied.
     pub busy: Duration,
 }

@@ -103,23 +103,23 @@ impl AdminPort {
         self.serve_with(Router::new(), metrics, readiness).await
     }
 
-    /// Serves `routes` as well, until dropped.
+    /// Serves `further` routes as well, until dropped.
     ///
     /// # Errors
     /// [`ServeError::Admin`].
     pub async fn serve_with(
         self,
-        routes: Router,
+        further: Router,
         metrics: MetricsRegistry,
         readiness: Arc<Readiness>,
     ) -> Result<(), ServeError> {
-        let own = Router::new()
+        let router = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(render))
             .with_state(AdminContext { metrics, readiness })
-            .merge(routes);
-        axum::serve(self.listener, own).await.map_err(ServeError::Admin)
+            .merge(further);
+        axum::serve(self.listener, router).await.map_err(ServeError::Admin)
     }
 }
 

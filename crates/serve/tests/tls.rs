@@ -52,17 +52,17 @@ async fn is_served(tls: &ReloadingTls, certificate: &str) -> bool {
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, stream).await.is_ok()
     };
-    let (served, connected) = tokio::join!(server, client);
-    served && connected
+    let (accepted, connected) = tokio::join!(server, client);
+    accepted && connected
 }
 
 async fn becomes_served(tls: &ReloadingTls, certificate: &str) {
-    let served = async {
+    let renewed = async {
         while !is_served(tls, certificate).await {
             tokio::time::sleep(EVERY).await;
         }
     };
-    tokio::time::timeout(LIMIT, served).await.unwrap();
+    tokio::time::timeout(LIMIT, renewed).await.unwrap();
 }
 
 #[tokio::test]

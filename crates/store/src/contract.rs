@@ -33,9 +33,8 @@ pub trait Store: Send + Sync + 'static {
     /// end.
     async fn enqueue(&self, batch: Vec<Enqueue>) -> Result<Vec<OrRefusal<Enqueued>>>;
 
-    /// Claims tasks: first those whose lease has ended (retries, tasks of dead workers, due
-    /// releases), earliest lease end first; then, if the scope allows it and the queue is not
-    /// paused, the front of the line in the order of places.
+    /// Claims tasks: first due ones (retries, tasks of dead workers, releases), earliest lease end
+    /// first; then, if the scope allows it and the queue is not paused, the front of the line.
     async fn claim(&self, max: usize, lease: Duration, scope: Scope) -> Result<Claim>;
 
     /// Extends leases from now. `false` where the fence is not the newest: another worker has the
@@ -53,7 +52,7 @@ pub trait Store: Send + Sync + 'static {
         lease: Duration,
     ) -> Result<Vec<OrRefusal<Confirmed>>>;
 
-    /// Cancels bookings. Queued: at once. Reserving: marks the task, whose settlement releases the
+    /// Cancels bookings. Queued: at once. Reserving: flags the task, whose settlement releases the
     /// booking. Reserved: makes a release due now.
     async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<OrRefusal<Booking>>>;
 

@@ -1,7 +1,8 @@
 //! Group commit: while one store call of a kind is in flight, the next batch collects.
 //!
 //! ```text
-//!   callers --one each--> bounded queue of the kind --up to 256--> one store call --answers--> callers
+//!   callers --one each--> bounded queue of the kind --up to 256--> one store call
+//!      ^------------------------------ answers -------------------------'
 //! ```
 //!
 //! There is no timer: an idle kind sends at once, a busy one sends what has arrived meanwhile. One

@@ -1,7 +1,6 @@
 //! The embedded store: the pure engine behind a lock and a clock, in this process's memory.
 //!
-//! Its data is gone when the process ends. It is also the reference model that the Redis store is
-//! tested against.
+//! Its data ends with the process. It is also the reference model for the tests of the Redis store.
 
 mod clock;
 
@@ -51,7 +50,7 @@ impl MemoryConfig {
 pub struct MemoryStore {
     name: QueueName,
     clock: Clock,
-    /// New for each store, since no data outlives it.
+    /// Made by each store, since no data outlives it.
     epoch: String,
     queue: Mutex<Queue>,
     /// Wakes followers of the outbox.
@@ -122,7 +121,7 @@ impl Store for MemoryStore {
         batch: Vec<Confirm>,
         lease: Duration,
     ) -> Result<Vec<OrRefusal<Confirmed>>> {
-        Ok(self.each(&batch, |queue, paid, now| queue.confirm(paid, lease, now)))
+        Ok(self.each(&batch, |queue, confirm, now| queue.confirm(confirm, lease, now)))
     }
 
     async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<OrRefusal<Booking>>> {

@@ -1,4 +1,4 @@
-//! A booking's text that was cut off or overwritten hurts nobody but itself. On a real
+//! A booking whose text was cut off or overwritten affects no other booking. On a real
 //! redis-server.
 #![allow(clippy::unwrap_used)]
 
@@ -141,7 +141,7 @@ fn damages(whole: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn a_damaged_booking_hurts_nobody_else() {
+async fn a_corrupt_booking_affects_no_other_booking() {
     let server = RedisServer::start(Fsync::Off).unwrap();
     let client = redis::Client::open(server.url()).unwrap();
     let mut redis = client.get_multiplexed_async_connection().await.unwrap();

@@ -1,4 +1,4 @@
-//! Group commit: what collects, what is answered, what is refused.
+//! Group commit: which calls form a batch, and who gets which answer.
 #![allow(clippy::unwrap_used)]
 
 mod gated;
@@ -43,7 +43,7 @@ async fn an_idle_group_sends_at_once() {
 }
 
 #[tokio::test]
-async fn what_comes_while_a_call_is_in_flight_goes_together_and_in_order() {
+async fn calls_that_arrive_during_a_call_form_one_batch_in_order() {
     let store = Arc::new(Gated::closed());
     let group = GroupCommit::new(store.clone());
     let mut calls = Vec::new();
@@ -59,7 +59,7 @@ async fn what_comes_while_a_call_is_in_flight_goes_together_and_in_order() {
 }
 
 #[tokio::test]
-async fn everybody_in_a_failed_batch_gets_the_error_and_the_next_batch_works() {
+async fn every_caller_of_a_failed_batch_gets_the_error_and_the_next_batch_works() {
     let store = Arc::new(Gated::closed());
     let group = GroupCommit::new(store.clone());
     let mut calls = Vec::new();
@@ -76,7 +76,7 @@ async fn everybody_in_a_failed_batch_gets_the_error_and_the_next_batch_works() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_takes_nobody_with_it() {
+async fn a_cancelled_caller_affects_no_other_caller() {
     let store = Arc::new(Gated::closed());
     let group = GroupCommit::new(store.clone());
     let first = start(&group, 0).await;
@@ -87,11 +87,11 @@ async fn a_caller_that_goes_away_takes_nobody_with_it() {
     store.let_all_pass();
     assert!(first.await.unwrap().is_ok());
     let place = last.await.unwrap().unwrap();
-    assert_eq!(place.booking.position, Some(3), "the call of the one that went away took effect");
+    assert_eq!(place.booking.position, Some(3), "the cancelled call took effect");
 }
 
 #[tokio::test]
-async fn more_than_may_wait_is_refused_at_once() {
+async fn a_call_beyond_the_limit_is_refused_at_once() {
     const MAX_WAITING: usize = 16_384;
     let store = Arc::new(Gated::closed());
     let group = GroupCommit::new(store.clone());
@@ -109,7 +109,7 @@ async fn more_than_may_wait_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn the_tasks_behind_it_end_with_the_last_clone() {
+async fn its_tasks_end_with_the_last_clone() {
     let store = Arc::new(Gated::open());
     let group = GroupCommit::new(store.clone());
     group.clone().enqueue(enqueue(0)).await.unwrap().unwrap();
@@ -119,5 +119,7 @@ async fn the_tasks_behind_it_end_with_the_last_clone() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), ended).await.expect("nobody else holds the store");
+    tokio::time::timeout(Duration::from_secs(5), ended)
+        .await
+        .expect("only the test holds the store");
 }

@@ -1,8 +1,7 @@
-//! The Redis store does, step by step, exactly what the embedded store does.
+//! The Redis store and the embedded store give the same answers, step by step.
 //!
-//! The same random sequence drives both. The clock is the test's, the ids are the test's, so
-//! everything either of them answers must be equal: results, every client's booking, the line, the
-//! counters, the events.
+//! One random sequence drives both. The test supplies the time and the ids, so all answers must be
+//! equal: results, every client's booking, the line, the counters, the events.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -28,10 +27,10 @@ use support::config;
 const CLIENTS: usize = 4;
 const START: Timestamp = Timestamp(1_800_000_000_000);
 
-/// Which booking a client names.
+/// The booking that a request names.
 #[derive(Debug, Clone, Copy)]
 enum Named {
-    Nobody,
+    None,
     Own,
     Another,
 }
@@ -76,21 +75,27 @@ fn outcome() -> impl Strategy<Value = TaskOutcome> {
 fn step() -> impl Strategy<Value = Step> {
     let client = 0..CLIENTS;
     let named =
-        prop_oneof![3 => Just(Named::Nobody), 2 => Just(Named::Own), 1 => Just(Named::Another)];
+        prop_oneof![3 => Just(Named::None), 2 => Just(Named::Own), 1 => Just(Named::Another)];
     let forged = prop_oneof![8 => Just(0u64), 1 => 1..3u64];
     let scope = prop_oneof![4 => Just(Scope::Everything), 1 => Just(Scope::DueOnly)];
     prop_oneof![
         4 => prop::collection::vec((client.clone(), 0..6usize), 1..4).prop_map(Step::Enqueue),
-        5 => (0..4usize, 0..4u64, scope).prop_map(|(max, n, scope)| Step::Claim { max, lease: n * 30, scope }),
+        5 => (0..4usize, 0..4u64, scope)
+            .prop_map(|(max, n, scope)| Step::Claim { max, lease: n * 30, scope }),
         1 => (0..8usize, forged.clone(), 0..100u64)
             .prop_map(|(task, forged, lease)| Step::Renew { task, forged, lease }),
         6 => prop::collection::vec((0..6usize, forged, outcome()), 1..3).prop_map(Step::Settle),
-        4 => prop::collection::vec((client.clone(), named.clone(), 0..2usize), 1..3).prop_map(Step::Confirm),
+        4 => prop::collection::vec((client.clone(), named.clone(), 0..2usize), 1..3)
+            .prop_map(Step::Confirm),
         2 => prop::collection::vec((client, named), 1..3).prop_map(Step::Cancel),
         1 => (0..3usize).prop_map(Step::Sweep),
         2 => (0..60u64).prop_map(Step::Advance),
-        1 => prop_oneof![3 => Just(Admission::Open), 1 => Just(Admission::Paused), 1 => Just(Admission::Closed)]
-            .prop_map(Step::Admission),
+        1 => prop_oneof![
+            3 => Just(Admission::Open),
+            1 => Just(Admission::Paused),
+            1 => Just(Admission::Closed),
+        ]
+        .prop_map(Step::Admission),
         1 => (0..2usize, 0..60u64, prop::option::of(0..5u64))
             .prop_map(|(owner, lease, done)| Step::Notifier { owner, lease, done }),
         2 => Just(Step::Again),
@@ -136,7 +141,7 @@ impl Pair {
 
     async fn named(&self, client: &ClientId, named: Named) -> Option<BookingId> {
         match named {
-            Named::Nobody => None,
+            Named::None => None,
             Named::Own => {
                 self.memory.status(vec![client.clone()]).await.unwrap()[0].as_ref().map(|b| b.id)
             }

@@ -1,5 +1,4 @@
-//! What happens to the Redis store when Redis, its data or the way to it goes wrong. On a real
-//! redis-server.
+//! The Redis store when Redis, its data or the network fails. On a real redis-server.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -19,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 const LEASE: Duration = Duration::from_secs(60);
 const HOLD: Duration = Duration::from_secs(600);
-/// How soon everything must work again.
+/// Limit for the store to work again.
 const BACK: Duration = Duration::from_secs(10);
 
 fn enqueue(name: &str) -> Enqueue {
@@ -44,7 +43,7 @@ fn store(config: RedisConfig) -> RedisStore {
     RedisStore::connect(RedisConfig { deadline: Duration::from_millis(500), ..config }).unwrap()
 }
 
-/// Repeats the same request until it is answered, as a client does after an unknown outcome.
+/// Repeats a request until it is answered, as a client does after an unknown outcome.
 async fn place(store: &RedisStore, asked: &Enqueue) -> bookingq_store::Enqueued {
     let repeat = async {
         loop {
@@ -65,7 +64,7 @@ async fn one_task(store: &RedisStore) -> Task {
 }
 
 #[tokio::test]
-async fn scripts_forgotten_by_the_server_are_loaded_again_in_the_middle_of_a_life() {
+async fn scripts_flushed_by_the_server_are_loaded_again() {
     let server = RedisServer::start(Fsync::Off).unwrap();
     let store = store(config(&server));
     place(&store, &enqueue("a")).await;
@@ -107,7 +106,7 @@ async fn without_redis_calls_fail_fast_and_with_it_they_work_again() {
     place(&store, &enqueue("a")).await;
     server.kill();
     let failed = async {
-        // The first call may find the old connection, the ones after that must be told at once.
+        // The first call may find the old connection; the next ones must fail at once.
         while !matches!(store.snapshot().await, Err(StoreError::Unavailable(_))) {}
         let started = Instant::now();
         for _ in 0..20 {
@@ -123,7 +122,7 @@ async fn without_redis_calls_fail_fast_and_with_it_they_work_again() {
 }
 
 #[tokio::test]
-async fn a_store_may_be_made_before_redis_is_there() {
+async fn a_store_can_be_made_before_redis_starts() {
     let mut server = RedisServer::start(Fsync::Off).unwrap();
     let config = config(&server);
     server.kill();
@@ -158,7 +157,7 @@ async fn invariant_8_a_call_without_an_answer_is_a_timeout_and_its_repeat_is_har
     place(&store, &enqueue("a")).await;
     let task = one_task(&store).await;
     let settlement = settlement(&task, reserved());
-    // A server that works but does not answer: what it was sent is done when it goes on.
+    // A paused server runs what it has received once it continues.
     server.cli(&["CLIENT", "PAUSE", "900", "ALL"]).unwrap();
     let lost = store.settle(vec![settlement.clone()]).await;
     assert!(matches!(lost, Err(StoreError::Timeout(_))), "{lost:?}");
@@ -179,7 +178,7 @@ async fn invariant_8_a_call_without_an_answer_is_a_timeout_and_its_repeat_is_har
 }
 
 #[tokio::test]
-async fn foreign_and_damaged_data_is_passed_over_and_counted() {
+async fn foreign_and_corrupt_data_is_skipped_and_counted() {
     let server = RedisServer::start(Fsync::Off).unwrap();
     let config = config(&server);
     let queue = config.queue.clone();
@@ -245,7 +244,7 @@ async fn data_that_was_lost_has_another_epoch_and_a_follower_notices() {
     assert_eq!(
         store.snapshot().await.unwrap().epoch,
         "",
-        "new data has no name before somebody opens it"
+        "new data has no epoch until a store opens it"
     );
     let opened = store.open().await.unwrap();
     assert_ne!(opened.epoch, before.epoch);
@@ -257,7 +256,7 @@ async fn data_that_was_lost_has_another_epoch_and_a_follower_notices() {
 }
 
 #[tokio::test]
-async fn a_follower_that_fell_behind_a_trimmed_outbox_is_told_of_the_gap() {
+async fn a_follower_that_fell_behind_a_trimmed_outbox_gets_a_gap() {
     let server = RedisServer::start(Fsync::Off).unwrap();
     let store = store(RedisConfig { outbox_entries: 1, ..config(&server) });
     // Redis trims by whole nodes of a hundred entries.
@@ -272,7 +271,7 @@ async fn a_follower_that_fell_behind_a_trimmed_outbox_is_told_of_the_gap() {
 }
 
 #[tokio::test]
-async fn followers_that_wait_do_not_hold_up_anybody() {
+async fn waiting_followers_delay_no_other_call() {
     let server = RedisServer::start(Fsync::Off).unwrap();
     let store = store(config(&server));
     place(&store, &enqueue("a")).await;
@@ -324,8 +323,7 @@ async fn every_key_of_a_queue_is_in_one_slot_and_a_final_booking_has_a_ttl() {
     assert!(kept.contains(" 000000000000002\nconfirmed  - - 000\n"), "{kept}");
     assert!(!kept.contains("an item") && !kept.contains("a payload"), "{kept}");
 
-    // The next booking takes its place; it is kept by its request for what is left of its
-    // retention.
+    // The next booking replaces it; it stays under its request for the rest of its retention.
     let next =
         Enqueue { request: RequestId::new("next").unwrap(), ..enqueue("a client {with} braces") };
     place(&store, &next).await;
@@ -338,7 +336,7 @@ async fn every_key_of_a_queue_is_in_one_slot_and_a_final_booking_has_a_ttl() {
 }
 
 #[tokio::test]
-async fn a_line_without_its_counters_is_served_all_the_same() {
+async fn a_line_without_its_counters_is_still_served() {
     let server = RedisServer::start(Fsync::Off).unwrap();
     let config = config(&server);
     let stats = format!("booking-stats:{{{}}}", config.queue);
@@ -372,7 +370,7 @@ async fn a_new_booking_of_a_client_loses_the_ttl_of_the_old_one() {
 }
 
 #[test]
-fn a_url_that_is_none_is_refused_without_showing_its_password() {
+fn an_invalid_url_is_refused_without_showing_its_password() {
     let config =
         RedisConfig::new("http://user:secret@host", bookingq_core::QueueName::new("q").unwrap());
     assert!(!format!("{config:?}").contains("secret"));

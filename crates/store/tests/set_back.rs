@@ -1,5 +1,5 @@
-//! A Redis whose data is suddenly that of some time ago, as after a failover to a replica that
-//! lagged: sound in itself, and only those who have seen more can tell.
+//! A Redis whose data is set back, as after a failover to a replica that lagged. The data is sound
+//! in itself; only a store that has read newer data can detect it.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -26,7 +26,7 @@ async fn joins(store: &RedisStore, name: &str) {
     store.enqueue(vec![asked]).await.unwrap().remove(0).unwrap();
 }
 
-/// Once the server answers again.
+/// Reads a snapshot once the server answers again.
 async fn reads(store: &RedisStore) -> Snapshot {
     let read = async {
         loop {
@@ -44,8 +44,7 @@ async fn follows(store: &RedisStore, after: EventSeq) -> bookingq_store::Events 
     store.events(after, 99, Duration::ZERO).await.unwrap()
 }
 
-/// Two stores of one queue, each of which has seen three clients join; then only the first of them
-/// is there.
+/// Two stores of one queue that have each seen three clients join; then Redis has only the first.
 async fn set_back() -> (RedisServer, [RedisStore; 2], EventSeq) {
     let mut server = RedisServer::start(Fsync::Off).unwrap();
     let config = config(&server);
@@ -69,7 +68,7 @@ async fn set_back() -> (RedisServer, [RedisStore; 2], EventSeq) {
 }
 
 #[tokio::test]
-async fn data_that_was_set_back_is_noticed_by_whoever_had_seen_more_and_gets_one_new_name() {
+async fn stores_that_had_read_newer_data_detect_a_set_back_and_give_it_one_new_epoch() {
     let (server, stores, end) = set_back().await;
     let before = reads(&stores[1]).await;
     assert!(before.set_back);
@@ -77,21 +76,21 @@ async fn data_that_was_set_back_is_noticed_by_whoever_had_seen_more_and_gets_one
     assert!(reads(&stores[0]).await.set_back);
     let opened = stores[0].open().await.unwrap();
     assert_ne!(opened.epoch, before.epoch);
-    // The other one sees both: what it had seen is gone, and that somebody has said so.
+    // The other store detects the set-back, too, and the new epoch.
     let after = reads(&stores[1]).await;
     assert!(after.set_back);
     assert_eq!(after.epoch, opened.epoch);
-    assert_eq!(stores[1].open().await.unwrap().epoch, opened.epoch, "and does not say so again");
+    assert_eq!(stores[1].open().await.unwrap().epoch, opened.epoch, "the epoch changes once");
     for store in &stores {
         assert!(!reads(store).await.set_back);
         assert!(!follows(store, end).await.events.iter().any(|event| event.client.as_str() == "a"));
         joins(store, "d").await;
         let found = follows(store, end).await;
-        assert!(found.gap, "who goes on from what is gone has to start anew");
-        assert!(!reads(store).await.set_back, "that is no news");
+        assert!(found.gap, "a follower of lost events must resync");
+        assert!(!reads(store).await.set_back, "the set-back is known");
     }
     assert_eq!(stores[1].open().await.unwrap().epoch, opened.epoch);
-    // Somebody who was not there before has nothing to compare.
+    // A new store has nothing to compare.
     let newcomer =
         RedisStore::connect(RedisConfig::new(server.url(), stores[0].queue().clone())).unwrap();
     assert_eq!(newcomer.open().await.unwrap().epoch, opened.epoch);
@@ -99,7 +98,7 @@ async fn data_that_was_set_back_is_noticed_by_whoever_had_seen_more_and_gets_one
 }
 
 #[tokio::test]
-async fn data_that_was_set_back_is_noticed_by_its_outbox_when_it_has_outgrown_what_was_lost() {
+async fn a_set_back_is_detected_by_the_outbox_when_the_data_has_outgrown_the_lost_part() {
     let (server, [one, _other], end) = set_back().await;
     let newcomer =
         RedisStore::connect(RedisConfig::new(server.url(), one.queue().clone())).unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bookingq_check::{Answers, AuditError, CallRecorder};
 use bookingq_crowd::{Crowd, CrowdConfig, CrowdCounters, CrowdReport};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::UpError;
@@ -19,8 +19,8 @@ pub struct RunningCrowd {
     recorder: Arc<CallRecorder>,
     stop: CancellationToken,
     task: JoinHandle<CrowdReport>,
-    /// Once the task has ended; `None` inside if it panicked.
-    report: Option<Option<CrowdReport>>,
+    /// The end of the task, once it has ended.
+    report: Option<Result<CrowdReport, JoinError>>,
 }
 
 impl RunningCrowd {
@@ -37,7 +37,7 @@ impl RunningCrowd {
     /// Waits until the last client has finished. Safe to drop and call again.
     pub async fn finished(&mut self) {
         if self.report.is_none() {
-            self.report = Some((&mut self.task).await.ok());
+            self.report = Some((&mut self.task).await);
         }
     }
 
@@ -48,7 +48,7 @@ impl RunningCrowd {
     pub async fn stop(mut self) -> Result<(CrowdReport, Answers), UpError> {
         self.stop.cancel();
         self.finished().await;
-        let report = self.report.flatten().ok_or(UpError::Crowd)?;
+        let report = self.report.and_then(Result::ok).ok_or(UpError::Crowd)?;
         Ok((report, self.recorder.finish().map_err(AuditError::from)?))
     }
 }

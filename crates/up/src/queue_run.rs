@@ -73,13 +73,12 @@ impl QueueRun {
         let scaler = Scaler::new(&plan.scaling, config.workers);
         let args = services.worker_args(&plan, SocketAddr::from(([127, 0, 0, 1], base_port)));
         let mut pool = WorkerPool::new(runner.clone(), args, base_port, console.clone())?;
-        let sweeper = match &plan.sweep {
-            None => None,
-            Some(_) => {
-                let stop = CancellationToken::new();
-                let task = sweeping::start(&runner, &plan, &services, &console, stop.clone())?;
-                Some((stop, task))
-            }
+        let sweeper = if plan.sweep.is_some() {
+            let stop = CancellationToken::new();
+            let task = sweeping::start(&runner, &plan, &services, &console, stop.clone())?;
+            Some((stop, task))
+        } else {
+            None
         };
         if let Some(address) = services.simulator.admin_address() {
             console.report(format!(

@@ -76,9 +76,10 @@ impl QueueView<'_> {
             ));
         }
         if let Some(crowd) = self.crowd {
+            let ProgressView { arrived, acknowledged, paid, paid_late, left, finished, .. } = crowd;
             lines.push(format!(
-                "  crowd      {} came, {} in line or past it, {} paid, {} too late, {} left, {} done",
-                crowd.arrived, crowd.acknowledged, crowd.paid, crowd.paid_late, crowd.left, crowd.finished
+                "  crowd      {arrived} came, {acknowledged} in line or past it, {paid} paid, \
+                 {paid_late} too late, {left} left, {finished} done"
             ));
         }
         lines

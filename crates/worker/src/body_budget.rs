@@ -24,9 +24,7 @@ const BASE: usize = 4096;
 
 /// The incoming requests. Cheap to clone.
 #[derive(Clone)]
-pub struct BodyBudget {
-    state: Arc<Mutex<BudgetState>>,
-}
+pub struct BodyBudget(Arc<Mutex<BudgetState>>);
 
 struct BudgetState {
     budget: usize,
@@ -39,31 +37,24 @@ struct BudgetState {
 /// The bytes of one request.
 struct HeldBytes {
     bytes: usize,
-    /// Its message is complete: it is being answered, and is not refused any more.
-    whole: bool,
+    message: Message,
     /// The task that waits for more of the message.
     waker: Option<Waker>,
+}
+
+/// How much of a request's message has arrived.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Message {
+    Incomplete,
+    /// All of it: the request is being answered, and is not refused any more.
+    Whole,
 }
 
 impl BodyBudget {
     /// All requests together may hold `budget` bytes; `refused` counts refusals.
     pub fn new(budget: usize, refused: IntCounter) -> Self {
         let state = BudgetState { budget, held: 0, newest: 0, requests: BTreeMap::new(), refused };
-        Self { state: Arc::new(Mutex::new(state)) }
-    }
-
-    fn enter(&self) -> Arc<BudgetShare> {
-        let number = {
-            let mut state = self.state.lock();
-            state.newest += 1;
-            let number = state.newest;
-            state.requests.insert(number, HeldBytes { bytes: 0, whole: false, waker: None });
-            number
-        };
-        let share = BudgetShare { state: self.state.clone(), number };
-        // Without room, the message's first frame is refused.
-        share.hold(BASE);
-        Arc::new(share)
+        Self(Arc::new(Mutex::new(state)))
     }
 }
 
@@ -77,22 +68,37 @@ impl BudgetState {
 
 /// The share of one request; dropping it frees its bytes.
 struct BudgetShare {
-    state: Arc<Mutex<BudgetState>>,
+    budget: BodyBudget,
     number: u64,
 }
 
 impl BudgetShare {
+    /// The share of the newest request. If there is no room for it, its first frame is refused.
+    fn new(budget: &BodyBudget) -> Arc<Self> {
+        let mut state = budget.0.lock();
+        state.newest += 1;
+        let number = state.newest;
+        let held_bytes = HeldBytes { bytes: 0, message: Message::Incomplete, waker: None };
+        state.requests.insert(number, held_bytes);
+        drop(state);
+        let share = Self { budget: budget.clone(), number };
+        share.hold(BASE, Message::Incomplete);
+        Arc::new(share)
+    }
+
     /// Adds to the bytes of the request, and makes room for them. Returns whether the request may
     /// continue.
-    fn hold(&self, bytes: usize) -> bool {
+    fn hold(&self, bytes: usize, message: Message) -> bool {
         // Dropped or woken after the state is unlocked: a waker may run anything.
         let mut woken = Vec::new();
-        let mut state = self.state.lock();
+        let mut state = self.budget.0.lock();
         let Some(held_bytes) = state.requests.get_mut(&self.number) else { return false };
         held_bytes.bytes += bytes;
+        held_bytes.message = message;
         state.held += bytes;
         while state.held > state.budget {
-            let oldest = state.requests.iter().find(|(_, held_bytes)| !held_bytes.whole);
+            let oldest =
+                state.requests.iter().find(|(_, held)| held.message == Message::Incomplete);
             // The rest are being answered, and finish soon.
             let Some(oldest) = oldest.map(|(number, _)| *number) else { break };
             state.refused.inc();
@@ -104,18 +110,13 @@ impl BudgetShare {
         may_continue
     }
 
-    fn is_whole(&self) {
-        if let Some(held_bytes) = self.state.lock().requests.get_mut(&self.number) {
-            held_bytes.whole = true;
-        }
-    }
-
     /// Whether the request may keep waiting.
     fn may_wait(&self, context: &Context<'_>) -> bool {
         let waker = context.waker().clone();
         // Dropped after the state is unlocked, like every waker.
         let before = self
-            .state
+            .budget
+            .0
             .lock()
             .requests
             .get_mut(&self.number)
@@ -126,7 +127,7 @@ impl BudgetShare {
 
 impl Drop for BudgetShare {
     fn drop(&mut self) {
-        let waker = self.state.lock().remove(self.number);
+        let waker = self.budget.0.lock().remove(self.number);
         drop(waker);
     }
 }
@@ -146,16 +147,19 @@ impl http_body::Body for CountedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
+        let ended = matches!(polled, Poll::Ready(None)) || self.body.is_end_stream();
+        let message = if ended { Message::Whole } else { Message::Incomplete };
         let may_continue = match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                self.share.hold(frame.data_ref().map_or(0, bytes::Bytes::len))
+                self.share.hold(frame.data_ref().map_or(0, bytes::Bytes::len), message)
             }
-            Poll::Ready(_) => true,
+            Poll::Ready(Some(Err(_))) => true,
+            Poll::Ready(None) => {
+                self.share.hold(0, message);
+                true
+            }
             Poll::Pending => self.share.may_wait(context),
         };
-        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.share.is_whole();
-        }
         if may_continue { polled } else { Poll::Ready(Some(Err(ApiError::overloaded().into()))) }
     }
 
@@ -198,7 +202,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let share = self.budget.enter();
+        let share = BudgetShare::new(&self.budget);
         let counted = Arc::clone(&share);
         let request = request.map(|body| Body::new(CountedBody { body, share: counted }));
         let answer = self.inner.call(request);
@@ -222,36 +226,37 @@ mod tests {
     }
 
     fn held(budget: &BodyBudget) -> usize {
-        budget.state.lock().held
+        budget.0.lock().held
     }
 
     #[test]
     fn the_oldest_unfinished_request_makes_room_and_finished_ones_stay() {
         let budget = budget(3 * BASE);
-        let (whole, oldest, newer) = (budget.enter(), budget.enter(), budget.enter());
-        whole.is_whole();
-        assert!(newer.hold(100));
-        assert!(whole.hold(0) && !oldest.hold(0), "the oldest that is not whole had to go");
+        let [whole, oldest, newer] = [(); 3].map(|()| BudgetShare::new(&budget));
+        whole.hold(0, Message::Whole);
+        assert!(newer.hold(100, Message::Incomplete));
+        assert!(whole.hold(0, Message::Whole));
+        assert!(!oldest.hold(0, Message::Incomplete), "the oldest incomplete one is refused");
         assert_eq!(held(&budget), 2 * BASE + 100);
-        assert!(!newer.hold(BASE), "no other request can make room");
+        assert!(!newer.hold(BASE, Message::Incomplete), "no other request can make room");
         assert_eq!(held(&budget), BASE);
         drop((whole, oldest, newer));
-        assert_eq!((held(&budget), budget.state.lock().requests.len()), (0, 0));
+        assert_eq!((held(&budget), budget.0.lock().requests.len()), (0, 0));
     }
 
     #[test]
     fn a_request_that_waits_for_its_message_is_woken_when_it_is_refused() {
         let budget = budget(2 * BASE);
-        let share = budget.enter();
+        let share = BudgetShare::new(&budget);
         let mut body = CountedBody { body: Body::new(Never), share };
         let mut context = Context::from_waker(Waker::noop());
         assert!(Pin::new(&mut body).poll_frame(&mut context).is_pending());
-        let others = (budget.enter(), budget.enter());
+        let others = [(); 2].map(|()| BudgetShare::new(&budget));
         let Poll::Ready(Some(Err(refused))) = Pin::new(&mut body).poll_frame(&mut context) else {
             panic!("it must be refused")
         };
         assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
-        assert_eq!(budget.state.lock().refused.get(), 1);
+        assert_eq!(budget.0.lock().refused.get(), 1);
         drop(others);
     }
 

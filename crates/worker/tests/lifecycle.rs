@@ -182,8 +182,8 @@ async fn invariant_4_replies_lost_after_the_work_leave_nothing_behind() {
         })
         .await;
     }
-    let (totals, snapshot) =
-        (world.booking.ledger().totals(), world.store.snapshot().await.unwrap());
+    let snapshot = world.store.snapshot().await.unwrap();
+    let totals = world.booking.ledger().totals();
     assert_eq!(totals.held_bookings, snapshot.holds);
     assert!(world.booking.ledger().entries().iter().all(|entry| entry.reservations <= 1));
     worker.drain().await;

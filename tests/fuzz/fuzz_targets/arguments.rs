@@ -1,4 +1,4 @@
-//! The command line. What must hold: crates/fuzz/src/arguments.rs.
+//! The command line. The promise: crates/fuzz/src/arguments.rs.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A booking's text in Redis. What must hold: crates/fuzz/src/booking.rs.
+//! A booking's text in Redis. The promise: crates/fuzz/src/booking.rs.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The messages of `BookingWorkerService`. What must hold: crates/fuzz/src/enqueue.rs.
+//! The messages of `BookingWorkerService`. The promise: crates/fuzz/src/enqueue.rs.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A history that was kept. What must hold: crates/fuzz/src/history.rs.
+//! A recorded history. The promise: crates/fuzz/src/history.rs.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A `BookingQueue` in YAML. What must hold: crates/fuzz/src/queue.rs.
+//! A `BookingQueue` in YAML. The promise: crates/fuzz/src/queue.rs.
 
 #![no_main]
 

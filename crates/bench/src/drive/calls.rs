@@ -10,8 +10,6 @@ use bookingq_store::{Confirm, Enqueue, Settlement, Store, Task};
 
 use super::options::Batching;
 use crate::bookings::{accepted, check_settled};
-
-/// The lease of a worker's task.
 pub const LEASE: Duration = Duration::from_secs(30);
 
 /// A store with its group commit.

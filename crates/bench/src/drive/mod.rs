@@ -41,8 +41,6 @@ pub fn run(args: &Args) -> Result<()> {
         }
     })
 }
-
-/// Enqueues.
 async fn add(store: Arc<dyn Store>, args: &Args) -> Result<()> {
     let clients = Clients::new(store, args.batching);
     clients.enqueue_all(args.warm_up, args, Instant::now(), None).await?;

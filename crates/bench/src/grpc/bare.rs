@@ -19,7 +19,6 @@ pub struct BareServer {
 }
 
 impl BareServer {
-    /// Listens on a free port.
     pub fn start() -> Result<Self> {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let incoming = TcpIncoming::bind(listen)?.with_nodelay(Some(true));
@@ -29,8 +28,6 @@ impl BareServer {
             .serve_with_incoming(incoming);
         Ok(Self { address, task: tokio::spawn(serve).abort_handle() })
     }
-
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

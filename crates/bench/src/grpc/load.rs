@@ -16,17 +16,13 @@ use tonic::transport::{Channel, Endpoint};
 
 /// Connections for any number of requests in flight.
 const CHANNELS: usize = 4;
-/// Deadline of each request.
 const DEADLINE: Duration = Duration::from_secs(30);
-
-/// A client of the worker's service.
 pub type LoadClient = BookingWorkerServiceClient<Channel>;
 
 /// Connections to one server.
 #[derive(Clone)]
 pub struct LoadChannels {
     clients: Vec<LoadClient>,
-    /// Requests in flight.
     pub in_flight: usize,
 }
 
@@ -39,7 +35,6 @@ pub struct GrpcLoad {
 }
 
 impl GrpcLoad {
-    /// Requests per second.
     pub fn rate(&self) -> f64 {
         self.latency.summary().count as f64 / self.elapsed.as_secs_f64()
     }
@@ -65,8 +60,6 @@ impl LoadChannels {
         }
         Ok(Self { clients, in_flight: connections })
     }
-
-    /// The connections in turn.
     pub fn client(&self, turn: usize) -> LoadClient {
         self.clients[turn % self.clients.len()].clone()
     }

@@ -19,8 +19,6 @@ use tokio::task::JoinSet;
 
 use super::load::{GrpcLoad, LoadChannels, LoadClient, short_error};
 use crate::bookings::fresh_queue;
-
-/// Tasks in flight.
 const CONCURRENCY: usize = 64;
 /// A run that takes longer has lost a booking.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -60,13 +58,9 @@ impl WorkerUnderTest {
         let (booking, handle) = started.await??;
         Ok(Self { queue, store, handle, booking })
     }
-
-    /// Its queue.
     pub fn queue(&self) -> &QueueName {
         &self.queue
     }
-
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.handle.grpc_addr()
     }
@@ -104,8 +98,6 @@ impl WorkerUnderTest {
         ensure!(sold.confirmed == count, "the Booking Service sold {} of {count}", sold.confirmed);
         Ok(load)
     }
-
-    /// Ends it.
     pub async fn stop(self) {
         self.handle.kill();
         self.booking.shutdown().await;

@@ -23,12 +23,10 @@ const SETTLE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(5);
 /// No acknowledgement for this time: a job is lost or the worker stands still.
 const STALLED: Duration = Duration::from_secs(30);
-/// Longest measurement.
 const LIMIT: Duration = Duration::from_secs(1800);
 
 /// Shares of the best rate that are offered in an open loop.
 const SHARES: [(f64, &str); 2] = [(0.5, "50 %"), (0.8, "80 %")];
-/// The column of rates.
 pub const RATE: &str = "jobs/s";
 const CPU: &str = "Redis µs/job";
 const SCRIPTS: &str = "script calls/job";
@@ -44,33 +42,21 @@ pub fn rows(cell: &Cell) -> Vec<String> {
 fn open_row(cell: &Cell, label: &str) -> String {
     format!("{}: {label}", cell.row())
 }
-
-/// The amount of each work.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
-    /// Jobs.
     pub jobs: u64,
     /// Jobs that wait beforehand, for the works with a backlog.
     pub backlog: u64,
     /// Length of an open loop.
     pub open: Duration,
 }
-
-/// The state of a comparison.
 pub struct PeerBench<'a> {
-    /// The Redis of all systems.
     pub redis: MeasuredRedis,
-    /// The programs.
     pub drivers: Drivers,
-    /// Their cores.
     pub placement: Placement,
-    /// How much is done.
     pub scale: Scale,
-    /// The results.
     pub figures: &'a mut Figures,
 }
-
-/// The report of a driver.
 #[derive(Debug, Clone, Deserialize)]
 struct DriverReport {
     /// Jobs that `seconds` is about.

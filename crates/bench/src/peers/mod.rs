@@ -7,7 +7,7 @@
 //!   ratios   our rates divided by the best peer's
 //! ```
 
-pub mod measure;
+mod measure;
 pub mod plan;
 pub mod ratios;
 pub mod setup;

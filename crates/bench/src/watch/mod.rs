@@ -7,7 +7,7 @@
 //!           └─ truth     when which position stopped being correct
 //! ```
 
-pub mod serve;
+pub(crate) mod serve;
 mod streams;
 mod truth;
 

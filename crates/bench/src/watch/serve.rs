@@ -21,9 +21,7 @@ pub struct Args {
 /// Its report.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct WorkerServes {
-    /// Where it listens.
     pub address: SocketAddr,
-    /// Its queue.
     pub queue: String,
 }
 

@@ -66,13 +66,9 @@ impl Streams {
         }
         Ok(Self { shown, _reading: reading })
     }
-
-    /// Messages received so far.
     pub fn messages(&self) -> u64 {
         self.shown.messages.load(Relaxed)
     }
-
-    /// The client with this queue number.
     pub fn client(&self, number: u64) -> Result<ClientId> {
         let (_, client) =
             self.shown.positions.get(number as usize).context("an unknown queue number")?;

@@ -1,7 +1,7 @@
 //! The scaling driver of one queue: from successive measurements of its store to decisions.
 //!
 //! ```text
-//!   Measurement ──> Follower (rates from counters) ──> admission ──> Planner ──> Decision
+//!   Measurement ──> RateMeter (rates from counters) ──> admission ──> Planner ──> Decision
 //! ```
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::{Decision, Planner, Policy, Reading, Situation};
 use crate::admission::Admission;
 use crate::time::Timestamp;
 
-/// What the store says of a queue at one moment.
+/// The state of a queue at one moment, as its store counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Measurement {
     /// The store's clock.
@@ -32,7 +32,7 @@ pub struct Measurement {
 /// Scales one queue. The operator and `bookingq up` each run one for every queue.
 #[derive(Debug, Clone, Default)]
 pub struct ScalingDriver {
-    follower: Follower,
+    rates: RateMeter,
     /// Starts with the first reading.
     planner: Option<Planner>,
     /// The store's clock; the last known time while the store is unavailable.
@@ -48,7 +48,7 @@ impl ScalingDriver {
     /// Drops the measured rates: the queue has moved to another store. The scale-down window
     /// stays.
     pub fn reset_rates(&mut self) {
-        self.follower = Follower::default();
+        self.rates = RateMeter::default();
     }
 
     /// Takes a fresh measurement, or `None` if the store could not be read.
@@ -60,7 +60,7 @@ impl ScalingDriver {
     ) -> Situation {
         let reading = measurement.map(|measurement| {
             self.now = measurement.at;
-            let reading = replayable(self.follower.observe(measurement));
+            let reading = replayable(self.rates.observe(measurement));
             admitted(reading, measurement.admission)
         });
         Situation { now: self.now, reading, current, unschedulable }
@@ -108,7 +108,7 @@ fn admitted(reading: Reading, admission: Admission) -> Reading {
 /// most of a step, long enough that the luck of one reading does not change the number of workers.
 /// The service time is a mean over about the last five readings in which a booking left the line.
 #[derive(Debug, Clone, Default)]
-struct Follower {
+struct RateMeter {
     last: Option<Measurement>,
     arrivals: f64,
     service_time: Option<f64>,
@@ -119,7 +119,7 @@ const ARRIVALS: f64 = 1.0;
 /// Weight of the newest service time.
 const SERVICE: f64 = 0.2;
 
-impl Follower {
+impl RateMeter {
     /// The first measurement, and one whose counters went backwards, gives no rates.
     fn observe(&mut self, now: Measurement) -> Reading {
         if let Some(last) = self.last.filter(|last| grows(last, &now)) {
@@ -161,7 +161,6 @@ fn grows(last: &Measurement, now: &Measurement) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Reason;
     use super::*;
 
     fn measured(second: u64, enqueued: u64, dispatched: u64, busy_us: u64) -> Measurement {
@@ -176,23 +175,14 @@ mod tests {
         }
     }
 
-    fn policy() -> Policy {
-        Policy { max: 4, scale_down_window: Duration::from_secs(2), ..Policy::default() }
-    }
-
-    fn step(driver: &mut ScalingDriver, seen: Option<Measurement>, current: u32) -> Decision {
-        let situation = driver.observe(seen, current, 0);
-        driver.decide(&policy(), situation)
-    }
-
     #[test]
     fn a_steady_queue_gives_its_rate_and_its_service_time() {
-        let mut follower = Follower::default();
-        let mut reading = follower.observe(measured(0, 0, 0, 0));
+        let mut rates = RateMeter::default();
+        let mut reading = rates.observe(measured(0, 0, 0, 0));
         assert_eq!(reading.service_time, None);
         for second in 1..60 {
             let total = second * 100;
-            reading = follower.observe(measured(second, total, total, total * 20_000));
+            reading = rates.observe(measured(second, total, total, total * 20_000));
         }
         assert!((reading.arrivals - 100.0).abs() < 0.01, "{reading:?}");
         assert_eq!(reading.service_time, Some(Duration::from_millis(20)));
@@ -200,57 +190,18 @@ mod tests {
 
     #[test]
     fn two_readings_show_most_of_a_step() {
-        let mut follower = Follower::default();
-        follower.observe(measured(0, 0, 0, 0));
-        follower.observe(measured(1, 1000, 0, 0));
-        let reading = follower.observe(measured(2, 2000, 0, 0));
+        let mut rates = RateMeter::default();
+        rates.observe(measured(0, 0, 0, 0));
+        rates.observe(measured(1, 1000, 0, 0));
+        let reading = rates.observe(measured(2, 2000, 0, 0));
         assert!(reading.arrivals > 800.0, "{reading:?}");
     }
 
     #[test]
     fn a_store_that_lost_its_counters_starts_again() {
-        let mut follower = Follower::default();
-        follower.observe(measured(0, 1000, 1000, 0));
-        let reading = follower.observe(measured(1, 5, 0, 0));
+        let mut rates = RateMeter::default();
+        rates.observe(measured(0, 1000, 1000, 0));
+        let reading = rates.observe(measured(1, 5, 0, 0));
         assert_eq!((reading.arrivals, reading.backlog), (0.0, 5));
-    }
-
-    #[test]
-    fn a_line_adds_workers_and_its_end_removes_them_after_the_window() {
-        let mut driver = ScalingDriver::new();
-        assert_eq!(step(&mut driver, Some(measured(1, 100_000, 0, 0)), 1).replicas, 4);
-        assert_eq!(step(&mut driver, Some(measured(2, 100_000, 100_000, 0)), 4).replicas, 4);
-        assert_eq!(step(&mut driver, Some(measured(5, 100_000, 100_000, 0)), 4).replicas, 1);
-    }
-
-    #[test]
-    fn a_paused_queue_keeps_its_workers_however_many_clients_join() {
-        let mut driver = ScalingDriver::new();
-        for second in 1..60 {
-            let joined = measured(second, second * 10_000, 0, 0);
-            let paused = Measurement { admission: Admission::Paused, ..joined };
-            assert_eq!(step(&mut driver, Some(paused), 1).replicas, 1);
-        }
-        let opened = measured(60, 600_000, 0, 0);
-        assert_eq!(step(&mut driver, Some(opened), 1).replicas, 4);
-    }
-
-    #[test]
-    fn a_store_that_cannot_be_read_changes_nothing() {
-        let mut driver = ScalingDriver::new();
-        assert_eq!(step(&mut driver, None, 3).replicas, 3);
-        step(&mut driver, Some(measured(1, 100_000, 0, 0)), 1);
-        for _ in 0..100 {
-            let decision = step(&mut driver, None, 4);
-            assert_eq!((decision.replicas, decision.reason), (4, Reason::NoReading));
-        }
-    }
-
-    #[test]
-    fn a_driver_that_takes_over_keeps_the_workers_for_the_window() {
-        let mut driver = ScalingDriver::new();
-        let decision = step(&mut driver, Some(measured(1, 0, 0, 0)), 4);
-        assert_eq!((decision.replicas, decision.reason), (4, Reason::HeldByWindow));
-        assert_eq!(step(&mut driver, Some(measured(4, 0, 0, 0)), 4).replicas, 1);
     }
 }

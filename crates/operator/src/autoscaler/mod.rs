@@ -4,7 +4,7 @@
 //! ```text
 //!   reconcile ──DesiredState──> queue loop ── store::snapshot ─> core::autoscale ─> PATCH /scale
 //!       ^                           |
-//!       '──────── wakes ──── Observation (what the status reports about the line)
+//!       '──────── wakes ──── Observation (input of the status)
 //! ```
 //!
 //! The queue loop alone writes the number of workers; the reconciler writes everything else.

@@ -117,17 +117,3 @@ fn step(wait: Duration) -> Duration {
     let below = STEPS.iter().rev().find(|&&step| step <= wait.as_secs());
     Duration::from_secs(below.copied().unwrap_or(0))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_keep_two_digits_and_waits_their_step() {
-        let rounded = [0, 7, 99, 100, 104, 1299, 123_456].map(round);
-        assert_eq!(rounded, [0, 7, 99, 100, 100, 1200, 120_000]);
-        let stepped =
-            [0, 3, 59, 61, 4000, 1_000_000].map(|s| step(Duration::from_secs(s)).as_secs());
-        assert_eq!(stepped, [0, 2, 30, 60, 3600, 86_400]);
-    }
-}

@@ -215,8 +215,7 @@ impl QueueLoop {
         }
     }
 
-    /// Publishes an event when the data in Redis is not what it was: nothing else in the cluster
-    /// shows it.
+    /// Publishes an event when Redis has lost data: nothing else in the cluster shows it.
     async fn detect_data_loss(&mut self, snapshot: &Snapshot) {
         if snapshot.set_back || (!self.epoch.is_empty() && snapshot.epoch != self.epoch) {
             let note = DATA_LOST.to_owned();
@@ -281,7 +280,7 @@ impl QueueLoop {
         self.context.metrics.workers_wanted.with_label_values(&self.labels()).set(wanted);
     }
 
-    /// The current number of workers: what the watch shows, or what was written a moment ago.
+    /// The current number of workers: that of the watch, or a number written a moment ago.
     fn current(&mut self, workers: &ObjectStatus) -> u32 {
         let shown = u32::try_from(workers.desired).unwrap_or(1);
         match self.written {

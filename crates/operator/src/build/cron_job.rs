@@ -79,13 +79,9 @@ fn pod_spec(inputs: &BuildInputs<'_>) -> PodSpec {
         ..Container::default()
     };
     PodSpec {
-        containers: vec![container],
         volumes: Some(volumes).filter(|volumes| !volumes.is_empty()),
         restart_policy: Some("Never".to_owned()),
         service_account_name: Some(names::worker(&target.name)),
-        automount_service_account_token: Some(false),
-        enable_service_links: Some(false),
-        security_context: Some(pod::security(pod::USER)),
-        ..PodSpec::default()
+        ..pod::spec(container, pod::USER)
     }
 }

@@ -84,15 +84,11 @@ fn pod_spec(inputs: &BuildInputs<'_>) -> PodSpec {
         ..Container::default()
     };
     PodSpec {
-        containers: vec![container],
         volumes: Some(volumes).filter(|volumes| !volumes.is_empty()),
         service_account_name: Some(names::worker(&target.name)),
-        automount_service_account_token: Some(false),
-        enable_service_links: Some(false),
-        security_context: Some(pod::security(pod::USER)),
         termination_grace_period_seconds: Some(seconds_up(worker.grace + MARGIN)),
         topology_spread_constraints: Some(vec![spread(target)]),
-        ..PodSpec::default()
+        ..pod::spec(container, pod::USER)
     }
 }
 

@@ -7,8 +7,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::names::{self, Part};
 use crate::target::QueueTarget;
 
-/// Limits the unavailable workers: a minimum of available ones would let a queue with one worker
-/// block every node drain.
+/// The PodDisruptionBudget. It sets maxUnavailable, because minAvailable would let a queue with one
+/// worker block every node drain.
 pub fn build(target: &QueueTarget) -> PodDisruptionBudget {
     let spec = PodDisruptionBudgetSpec {
         max_unavailable: Some(IntOrString::Int(1)),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, ExecAction, HTTPGetAction, PodSecurityContext, Probe, ResourceRequirements,
-    SeccompProfile, SecurityContext, TCPSocketAction,
+    Capabilities, Container, ExecAction, HTTPGetAction, PodSecurityContext, PodSpec, Probe,
+    ResourceRequirements, SeccompProfile, SecurityContext, TCPSocketAction,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -12,9 +12,20 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 /// The user in the image of bookingq.
 pub const USER: i64 = 65532;
 
+/// A Pod with one container, without access to the API server.
+pub fn spec(container: Container, user: i64) -> PodSpec {
+    PodSpec {
+        containers: vec![container],
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        security_context: Some(security(user)),
+        ..PodSpec::default()
+    }
+}
+
 /// Security context of a Pod. With [`container_security`] it fits the Pod Security Standard
 /// `restricted`.
-pub fn security(user: i64) -> PodSecurityContext {
+fn security(user: i64) -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
         run_as_user: Some(user),

@@ -1,17 +1,15 @@
 //! A client that counts writes, and can stop after a number of them.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 
 use http::{Method, Request};
 use kube::client::{Body, ClientBuilder};
 use kube::{Client, Config};
-use tower::{BoxError, Layer, Service};
+use tower::BoxError;
+use tower::filter::FilterLayer;
 
-/// Writes done, and writes allowed.
+/// Number of writes sent, and number of writes allowed.
 #[derive(Clone, Default)]
 pub struct Budget {
     done: Arc<AtomicUsize>,
@@ -29,58 +27,28 @@ impl Budget {
         Self { allowed: Some(writes), ..Self::default() }
     }
 
-    /// Writes done.
+    /// Number of writes sent.
     pub fn done(&self) -> usize {
         self.done.load(Ordering::SeqCst)
     }
 
-    /// Whether it has died.
+    /// Whether the client has stopped.
     pub fn spent(&self) -> bool {
         self.allowed.is_some_and(|allowed| self.done() >= allowed)
     }
 
     /// A client within this budget.
     pub fn client(&self, config: Config) -> Client {
-        ClientBuilder::try_from(config).unwrap().with_layer(self).build()
-    }
-}
-
-impl<S> Layer<S> for Budget {
-    type Service = Counted<S>;
-
-    fn layer(&self, inner: S) -> Counted<S> {
-        Counted { budget: self.clone(), inner }
-    }
-}
-
-#[derive(Clone)]
-pub struct Counted<S> {
-    budget: Budget,
-    inner: S,
-}
-
-impl<S> Service<Request<Body>> for Counted<S>
-where
-    S: Service<Request<Body>>,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(context).map_err(Into::into)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if self.budget.spent() {
-            return Box::pin(async { Err(BoxError::from("dead")) });
-        }
-        if request.method() != Method::GET {
-            self.budget.done.fetch_add(1, Ordering::SeqCst);
-        }
-        let answer = self.inner.call(request);
-        Box::pin(async { answer.await.map_err(Into::into) })
+        let budget = self.clone();
+        let count = move |request: Request<Body>| {
+            if budget.spent() {
+                return Err(BoxError::from("dead"));
+            }
+            if request.method() != Method::GET {
+                budget.done.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(request)
+        };
+        ClientBuilder::try_from(config).unwrap().with_layer(&FilterLayer::new(count)).build()
     }
 }

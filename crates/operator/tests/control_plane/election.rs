@@ -54,7 +54,7 @@ async fn a_leader_that_leaves_in_order_is_followed_at_once() {
     assert!(first.lead(&leaving).await);
     leaving.cancel();
     assert_eq!(first.hold(&leaving).await, LeadershipEnd::Left);
-    Candidate::resign(testbed.client.clone(), &election(&testbed, "first"), &fence).await;
+    first.resign().await;
     assert!(!fence.is_open());
     let start = Instant::now();
     let (mut second, _) = candidate(&testbed, "second");

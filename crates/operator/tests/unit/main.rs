@@ -6,4 +6,6 @@ mod conditions;
 mod error;
 mod merge;
 mod metrics;
+mod observation;
 mod scaling;
+mod secret_cache;

@@ -1,4 +1,4 @@
-//! The embedded store's clock: the machine's, or one that a test moves by hand.
+//! The embedded store's clock: the machine's, or one that a test advances.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bookingq_core::Timestamp;
 use bookingq_core::time::millis;
 
-/// What decides when a lease or a hold ends.
+/// The clock that decides when a lease or a hold ends.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
     /// The machine's clock.
     #[default]
     System,
-    /// A clock that stands still until it is moved.
+    /// A clock that moves only when a test advances it.
     Manual(ManualClock),
 }
 
@@ -29,12 +29,12 @@ impl Clock {
     }
 }
 
-/// A clock that stands still until it is moved. Clones show the same time.
+/// A clock that moves only when a test advances it. Clones show the same time.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<AtomicU64>);
 
 impl ManualClock {
-    /// Shows `start`.
+    /// A clock that shows `start`.
     pub fn new(start: Timestamp) -> Self {
         Self(Arc::new(AtomicU64::new(start.0)))
     }
@@ -44,7 +44,7 @@ impl ManualClock {
         Timestamp(self.0.load(Ordering::SeqCst))
     }
 
-    /// Moves it forward.
+    /// Advances the clock.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(millis(by), Ordering::SeqCst);
     }

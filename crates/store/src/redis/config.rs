@@ -1,4 +1,4 @@
-//! What a Redis store is told at its start.
+//! The settings of a Redis store.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use bookingq_core::{QueueName, defaults};
 
 use crate::StoreError;
 
-/// Where Redis is, and how long things may take and are kept.
+/// Settings of a Redis store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisConfig {
     /// `redis://[user:password@]host[:port][/db]`, or `rediss://…` for TLS.
     pub url: String,
     /// The queue.
     pub queue: QueueName,
-    /// No call takes longer than this; connecting included.
+    /// Limit of each call, connecting included.
     pub deadline: Duration,
-    /// How long a final booking can still be asked for.
+    /// How long a final booking can still be read.
     pub retention: Duration,
-    /// Outbox entries kept, about. An entry has the events of one store call: 1 when idle, up to
-    /// 256 under load.
+    /// Outbox entries kept, approximately. An entry has the events of one store call: 1 when idle,
+    /// up to 256 under load.
     pub outbox_entries: usize,
 }
 
@@ -35,10 +35,10 @@ impl RedisConfig {
         }
     }
 
-    /// The same, with a password that is kept apart from the URL; it may hold any character.
+    /// Adds a password to the URL; it may hold any character.
     ///
     /// # Errors
-    /// [`StoreError::Settings`] if the URL is none, or has a password already.
+    /// [`StoreError::Settings`] if the URL is invalid or has a password already.
     pub fn with_password(mut self, password: &str) -> Result<Self, StoreError> {
         let settings = |problem: &str| StoreError::Settings(problem.to_owned());
         let (scheme, rest) =
@@ -46,7 +46,7 @@ impl RedisConfig {
         let (user, host) = rest.split_once('@').unwrap_or(("", rest));
         if user.contains(':') {
             return Err(settings(
-                "the URL has a password already, and another one is given besides",
+                "the URL has a password already, and another one is given beside it",
             ));
         }
         self.url = format!("{scheme}://{user}:{}@{host}", percent_encoded(password));
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_kept_apart_may_hold_any_character() {
+    fn a_separate_password_may_hold_any_character() {
         assert_eq!(with("redis://a:1/0", "p@s/s:").unwrap(), "redis://:p%40s%2Fs%3A@a:1/0");
         assert_eq!(with("rediss://ann@a:1", "x").unwrap(), "rediss://ann:x@a:1");
         assert!(matches!(with("redis://ann:y@a:1", "x"), Err(StoreError::Settings(_))));

@@ -53,7 +53,7 @@ pub async fn invariant_5_an_overdue_hold_is_released_and_the_payment_stays_refus
     assert_eq!((snapshot.totals.expired, snapshot.swept_at), (1, Some(snapshot.now)));
 }
 
-/// The same answer again and no second task, whether the booking is confirming, confirmed or failing.
+/// The same answer and no second task, whether the booking is confirming, confirmed or failing.
 pub async fn invariant_8_a_repeated_payment_changes_nothing(testbed: &Testbed<'_>) {
     for (name, outcome, last) in [
         ("a", TaskOutcome::Confirmed, BookingState::Confirmed),

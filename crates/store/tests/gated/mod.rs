@@ -14,7 +14,7 @@ use bookingq_store::{
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-/// See above.
+/// A store with a gate in front of Enqueue.
 pub struct Gated {
     inner: MemoryStore,
     gate: Semaphore,
@@ -23,14 +23,14 @@ pub struct Gated {
 }
 
 impl Gated {
-    /// Nobody waits.
+    /// No call waits.
     pub fn open() -> Self {
         let store = Self::closed();
         store.let_all_pass();
         store
     }
 
-    /// Everybody waits.
+    /// Every call waits.
     pub fn closed() -> Self {
         Self {
             inner: MemoryStore::new(MemoryConfig::new(QueueName::new("concert").unwrap())),

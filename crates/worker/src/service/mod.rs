@@ -63,7 +63,8 @@ impl BookingWorkerService for WorkerService {
             let trace = trace::incoming(request.metadata());
             let enqueue = self.parser.enqueue(request.get_ref(), trace)?;
             let enqueued = self.store.enqueue(enqueue).await;
-            let Enqueued { booking, existing } = self.reader.checked(enqueued)??;
+            let enqueued = enqueued.map_err(|error| self.reader.failed(error))?;
+            let Enqueued { booking, existing } = enqueued?;
             self.wake.notify_one();
             Ok(v1::EnqueueResponse { booking: Some(self.reader.show(&booking)), existing })
         };
@@ -109,7 +110,7 @@ impl BookingWorkerService for WorkerService {
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> RpcResult<v1::CancelResponse> {
         let cancel = async {
             let cancelled = self.store.cancel(self.parser.cancel(request.get_ref())?).await;
-            let booking = self.reader.checked(cancelled)??;
+            let booking = cancelled.map_err(|error| self.reader.failed(error))??;
             self.wake.notify_one();
             Ok(v1::CancelResponse { booking: Some(self.reader.show(&booking)) })
         };
@@ -126,7 +127,7 @@ impl BookingWorkerService for WorkerService {
         let confirm = async {
             let confirm = self.parser.confirm(request.get_ref())?;
             let confirmed = self.store.confirm(confirm, self.lease).await;
-            let booking = match self.reader.checked(confirmed)?? {
+            let booking = match confirmed.map_err(|error| self.reader.failed(error))?? {
                 Confirmed::Won(task, booking) => self.execute(*task, booking).await,
                 Confirmed::Repeated(booking) => booking,
             };
@@ -180,7 +181,8 @@ impl WorkerService {
             }
         }
         // The caller has already made a batch: it bypasses group commit.
-        let enqueued = self.reader.checked(self.store.store().enqueue(valid).await)?;
+        let enqueued = self.store.store().enqueue(valid).await;
+        let enqueued = enqueued.map_err(|error| self.reader.failed(error))?;
         self.wake.notify_one();
         let mut results: Vec<_> = enqueued
             .into_iter()
@@ -222,7 +224,8 @@ impl WorkerService {
 
     async fn queue(&self, request: v1::GetQueueRequest) -> Result<v1::GetQueueResponse, ApiError> {
         self.parser.check_queue(&request.queue)?;
-        let snapshot = self.reader.checked(self.store.store().snapshot().await)?;
+        let snapshot = self.store.store().snapshot().await;
+        let snapshot = snapshot.map_err(|error| self.reader.failed(error))?;
         let totals = snapshot.totals;
         Ok(v1::GetQueueResponse {
             queue: request.queue,

@@ -6,8 +6,8 @@ use bookingq_core::{Booking, ClientId, QueueName, Refusal};
 use bookingq_follow::FollowedQueue;
 use bookingq_proto::error::ApiError;
 use bookingq_proto::{convert, v1};
+use bookingq_store::StoreError;
 use bookingq_store::group::GroupCommit;
-use bookingq_store::{Result as StoreResult, StoreError};
 
 use crate::metrics::WorkerMetrics;
 
@@ -26,7 +26,7 @@ pub struct BookingReader {
 impl BookingReader {
     /// The client's newest booking.
     pub(super) async fn newest(&self, client: ClientId) -> Result<Booking, ApiError> {
-        let found = self.checked(self.store.status(client).await)?;
+        let found = self.store.status(client).await.map_err(|error| self.failed(error))?;
         Ok(found.ok_or(Refusal::BookingNotFound)?)
     }
 
@@ -36,14 +36,12 @@ impl BookingReader {
         convert::booking(&self.queue, booking, eta)
     }
 
-    /// The answer of the store, or the error of the request, which it counts.
-    pub(super) fn checked<T>(&self, answer: StoreResult<T>) -> Result<T, ApiError> {
-        answer.map_err(|error| {
-            self.metrics.store_failed(&error);
-            match error {
-                StoreError::Overloaded { .. } => ApiError::overloaded(),
-                error => ApiError::StoreUnavailable { cause: error.to_string() },
-            }
-        })
+    /// The error of a request whose store call failed.
+    pub(super) fn failed(&self, error: StoreError) -> ApiError {
+        self.metrics.store_failed(&error);
+        match error {
+            StoreError::Overloaded { .. } => ApiError::overloaded(),
+            error => ApiError::StoreUnavailable { cause: error.to_string() },
+        }
     }
 }

@@ -21,7 +21,7 @@ const REQUEST: Duration = Duration::from_secs(30);
 /// Time that kubectl and helm get beyond their own time-out.
 const MARGIN: Duration = Duration::from_secs(15);
 
-/// Fails, with what to install, if the tools are missing.
+/// Fails with installation instructions if a tool is missing.
 pub fn check_tools() -> Result<()> {
     if !shell::has("kubectl") {
         bail!("kubectl is missing; install it: https://kubernetes.io/docs/tasks/tools/");

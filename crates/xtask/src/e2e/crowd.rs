@@ -17,9 +17,9 @@ const DEADLINE: u64 = 900;
 
 /// The progress of the crowd: its counters by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CrowdProgress(BTreeMap<String, u64>);
+pub struct JobProgress(BTreeMap<String, u64>);
 
-impl CrowdProgress {
+impl JobProgress {
     /// The last line with counters: `  12.0s  concert arrived=310/20000 in_line_or_past=309 …`.
     fn read(log: &str) -> Option<Self> {
         let line = log.lines().rev().find(|line| line.contains(" arrived="))?;
@@ -53,20 +53,20 @@ pub fn send(image: &str, clients: u64, arrive: Duration) -> Result<()> {
 }
 
 /// The current progress.
-pub fn progress() -> Result<CrowdProgress> {
+pub fn progress() -> Result<JobProgress> {
     let log = kubectl(&["logs", "--namespace", NAMESPACE, "--tail=5", JOB])?;
     if let Some(ended) = ending()? {
         bail!("the crowd has ended: its Job is {ended}");
     }
-    CrowdProgress::read(&log).context("the crowd has not logged its progress yet")
+    JobProgress::read(&log).context("the crowd has not logged its progress yet")
 }
 
 /// Waits until the progress is `enough`.
 pub fn wait_until(
     what: &str,
     limit: Duration,
-    mut enough: impl FnMut(&CrowdProgress) -> bool,
-) -> Result<CrowdProgress> {
+    mut enough: impl FnMut(&JobProgress) -> bool,
+) -> Result<JobProgress> {
     until(what, limit, || {
         let progress = progress()?;
         Ok(if enough(&progress) {
@@ -144,8 +144,8 @@ mod tests {
     #[test]
     fn the_newest_numbers_are_read_from_a_log() {
         let log = "  1.0s  concert arrived=10/300 held=1 errors=0\n  2.0s  concert arrived=20/300 held=4 errors=0\n  2.1s  warning\n";
-        let progress = CrowdProgress::read(log).unwrap();
+        let progress = JobProgress::read(log).unwrap();
         assert_eq!((progress.of("arrived"), progress.of("held"), progress.of("other")), (20, 4, 0));
-        assert_eq!(CrowdProgress::read("  0.0s  warning: appendonly is no\n"), None);
+        assert_eq!(JobProgress::read("  0.0s  warning: appendonly is no\n"), None);
     }
 }

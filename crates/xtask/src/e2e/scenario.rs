@@ -9,7 +9,7 @@ use super::cluster::{
     NAMESPACE, OPERATOR, QUEUE, apply, get, helm, kinds, kubectl, kubectl_waiting, list, names,
     read, wait_until_deleted,
 };
-use super::crowd::{self, CrowdProgress};
+use super::crowd::{self, JobProgress};
 use super::images::Images;
 use super::objects::{checker_policy, job};
 use super::scale_down::scale_down;
@@ -152,7 +152,7 @@ fn install() -> Result<String> {
     Ok("helm test passes".to_owned())
 }
 
-/// Applies the sample without its crowd: the scenario sends one whose report it checks.
+/// Applies the sample without its crowd, in place of which the scenario sends its own.
 fn apply_sample() -> Result<String> {
     let sample = tree::read(SAMPLE)?;
     if !sample.contains(&Images::bookingq()) {
@@ -325,7 +325,7 @@ fn set_admission(admission: &str) -> Result<()> {
 }
 
 /// Waits until more bookings end than at the time of `line`.
-fn wait_until_served(line: &CrowdProgress) -> Result<()> {
+fn wait_until_served(line: &JobProgress) -> Result<()> {
     crowd::wait_until("bookings to end", seconds(60), |now| now.of("ended") > line.of("ended"))
         .map(drop)
 }

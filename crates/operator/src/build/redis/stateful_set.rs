@@ -80,14 +80,7 @@ fn pod_spec(target: &QueueTarget, redis: &ManagedRedis) -> PodSpec {
         }]),
         ..Container::default()
     };
-    PodSpec {
-        containers: vec![container],
-        automount_service_account_token: Some(false),
-        enable_service_links: Some(false),
-        security_context: Some(pod::security(USER)),
-        termination_grace_period_seconds: Some(60),
-        ..PodSpec::default()
-    }
+    PodSpec { termination_grace_period_seconds: Some(60), ..pod::spec(container, USER) }
 }
 
 /// Acknowledged writes are on disk, and none is evicted when memory is full.

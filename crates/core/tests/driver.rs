@@ -1,0 +1,67 @@
+//! The scaling driver over successive measurements of a queue.
+
+use std::time::Duration;
+
+use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
+use bookingq_core::autoscale::{Decision, Policy, Reason};
+use bookingq_core::{Admission, Timestamp};
+
+fn measured(second: u64, enqueued: u64, dispatched: u64, busy_us: u64) -> Measurement {
+    Measurement {
+        at: Timestamp(second * 1000),
+        admission: Admission::Open,
+        backlog: enqueued - dispatched,
+        in_flight: 0,
+        enqueued,
+        dispatched,
+        busy_us,
+    }
+}
+
+fn policy() -> Policy {
+    Policy { max: 4, scale_down_window: Duration::from_secs(2), ..Policy::default() }
+}
+
+fn step(driver: &mut ScalingDriver, seen: Option<Measurement>, current: u32) -> Decision {
+    let situation = driver.observe(seen, current, 0);
+    driver.decide(&policy(), situation)
+}
+
+#[test]
+fn a_line_adds_workers_and_its_end_removes_them_after_the_window() {
+    let mut driver = ScalingDriver::new();
+    assert_eq!(step(&mut driver, Some(measured(1, 100_000, 0, 0)), 1).replicas, 4);
+    assert_eq!(step(&mut driver, Some(measured(2, 100_000, 100_000, 0)), 4).replicas, 4);
+    assert_eq!(step(&mut driver, Some(measured(5, 100_000, 100_000, 0)), 4).replicas, 1);
+}
+
+#[test]
+fn a_paused_queue_keeps_its_workers_however_many_clients_join() {
+    let mut driver = ScalingDriver::new();
+    for second in 1..60 {
+        let joined = measured(second, second * 10_000, 0, 0);
+        let paused = Measurement { admission: Admission::Paused, ..joined };
+        assert_eq!(step(&mut driver, Some(paused), 1).replicas, 1);
+    }
+    let opened = measured(60, 600_000, 0, 0);
+    assert_eq!(step(&mut driver, Some(opened), 1).replicas, 4);
+}
+
+#[test]
+fn a_store_that_cannot_be_read_changes_nothing() {
+    let mut driver = ScalingDriver::new();
+    assert_eq!(step(&mut driver, None, 3).replicas, 3);
+    step(&mut driver, Some(measured(1, 100_000, 0, 0)), 1);
+    for _ in 0..100 {
+        let decision = step(&mut driver, None, 4);
+        assert_eq!((decision.replicas, decision.reason), (4, Reason::NoReading));
+    }
+}
+
+#[test]
+fn a_driver_that_takes_over_keeps_the_workers_for_the_window() {
+    let mut driver = ScalingDriver::new();
+    let decision = step(&mut driver, Some(measured(1, 0, 0, 0)), 4);
+    assert_eq!((decision.replicas, decision.reason), (4, Reason::HeldByWindow));
+    assert_eq!(step(&mut driver, Some(measured(4, 0, 0, 0)), 4).replicas, 1);
+}
