@@ -88,7 +88,7 @@ pub struct Situation {
     pub reading: Option<Reading>,
     /// Workers wanted at present (`spec.replicas`).
     pub current: u32,
-    /// Of those, the number that cannot be scheduled.
+    /// The number of current workers that cannot be scheduled.
     pub unschedulable: u32,
 }
 
