@@ -17,7 +17,7 @@ use crate::{Events, Result};
 const REMEMBERED: usize = 32;
 
 /// Reads the outbox of one queue.
-pub(super) struct OutboxReader {
+pub(super) struct StreamReader {
     link: Arc<Link>,
     detector: Arc<RollbackDetector>,
     /// The ends of the last reads, with the numbers of the entries there. A follower that continues
@@ -25,7 +25,7 @@ pub(super) struct OutboxReader {
     ends: Mutex<VecDeque<(EventSeq, Watermark)>>,
 }
 
-impl OutboxReader {
+impl StreamReader {
     pub(super) fn new(link: Arc<Link>, detector: Arc<RollbackDetector>) -> Self {
         Self { link, detector, ends: Mutex::default() }
     }
