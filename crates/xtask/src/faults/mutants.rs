@@ -71,7 +71,7 @@ const MUTANTS: [Mutant; 12] = [
         edits: &[(
             ENQUEUE,
             "joined[at - 1], joined[at] = number, client",
-            "joined[at - 1], joined[at] = format('%012d', place + place % 2 * 60), client",
+            "joined[at - 1], joined[at] = format('%012d', last + last % 2 * 60), client",
         )],
         options: &[],
     },
