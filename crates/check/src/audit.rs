@@ -48,17 +48,17 @@ pub enum AuditError {
 
 /// A running audit.
 pub struct Audit {
-    reader: Arc<OutboxReader>,
+    reader: Arc<AuditReader>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-struct OutboxReader {
+struct AuditReader {
     store: Arc<dyn Store>,
-    state: Mutex<OutboxReaderState>,
+    state: Mutex<AuditReaderState>,
 }
 
-struct OutboxReaderState {
+struct AuditReaderState {
     log: AuditLog,
     next: EventSeq,
     /// Arrival of the newest event, and the longest time without one.
@@ -86,21 +86,21 @@ impl Audit {
     }
 
     fn read(store: Arc<dyn Store>, hold: Option<Duration>, copy: Option<BufWriter<File>>) -> Self {
-        let state = Mutex::new(OutboxReaderState {
+        let state = Mutex::new(AuditReaderState {
             log: AuditLog::new(hold),
             next: EventSeq::START,
             newest: None,
             longest_stall: Duration::ZERO,
             copy,
         });
-        let (reader, stop) = (Arc::new(OutboxReader { store, state }), CancellationToken::new());
+        let (reader, stop) = (Arc::new(AuditReader { store, state }), CancellationToken::new());
         let task = tokio::spawn(Arc::clone(&reader).run(stop.clone()));
         Self { reader, stop, task }
     }
 
     /// Bookings so far.
     pub fn bookings(&self) -> usize {
-        self.reader.state.lock().log.len()
+        self.reader.state.lock().log.bookings().len()
     }
 
     /// Time since the last event.
@@ -154,7 +154,7 @@ fn moment(before: &Snapshot, after: &Snapshot) -> Moment {
     if at_rest { Moment::AtRest } else { Moment::InMotion }
 }
 
-impl OutboxReader {
+impl AuditReader {
     async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut retry = Retry::forever(BACKOFF);
         while !stop.is_cancelled() {

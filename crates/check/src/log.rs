@@ -83,24 +83,9 @@ impl AuditLog {
         self.active.clear();
     }
 
-    /// The newest event: reading continues after it.
-    pub fn last(&self) -> EventSeq {
-        self.last
-    }
-
     /// The number of gaps.
     pub fn gaps(&self) -> u64 {
         self.gaps
-    }
-
-    /// The number of bookings.
-    pub fn len(&self) -> usize {
-        self.bookings.len()
-    }
-
-    /// Whether it has no booking.
-    pub fn is_empty(&self) -> bool {
-        self.bookings.is_empty()
     }
 
     /// One booking.
@@ -114,7 +99,7 @@ impl AuditLog {
     }
 
     /// All bookings, in no order.
-    pub fn bookings(&self) -> impl Iterator<Item = (BookingId, &LoggedBooking)> {
+    pub fn bookings(&self) -> impl ExactSizeIterator<Item = (BookingId, &LoggedBooking)> {
         self.bookings.iter().map(|(booking, logged)| (*booking, logged))
     }
 

@@ -38,7 +38,7 @@ impl Sale {
 
     /// A worker or sweeper whose leases and holds are short.
     fn process(&self, role: &str, options: &[&str]) -> Process {
-        let booking = format!("http://{}", self.simulator.booking().unwrap().address());
+        let booking = format!("http://{}", self.simulator.booking.as_ref().unwrap().address());
         let options = [&["--hold=2s", "--lease=1s"], options].concat();
         process::start(role, &self.redis.url(), &booking, &options)
     }

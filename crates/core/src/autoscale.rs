@@ -7,8 +7,8 @@
 //! `[min, max]`.
 //!
 //! Tasks in flight keep workers but never ask for more: `in flight / c`, at most the current
-//! number. (Dividing it by ρ as well would grow a busy queue for ever: N workers with all slots taken
-//! would ask for N/ρ.)
+//! number. (Dividing it by ρ as well would grow a busy queue for ever: N workers with all slots
+//! taken would ask for N/ρ.)
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -88,7 +88,7 @@ pub struct Situation {
     pub reading: Option<Reading>,
     /// Workers wanted at present (`spec.replicas`).
     pub current: u32,
-    /// Of those, the number that cannot be scheduled.
+    /// The number of current workers that cannot be scheduled.
     pub unschedulable: u32,
 }
 

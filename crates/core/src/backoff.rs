@@ -33,17 +33,3 @@ pub struct RetryPolicy {
     /// Wait between attempts of all kinds.
     pub backoff: Backoff,
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_doubles_to_its_cap_and_stays_in_the_upper_half() {
-        let backoff = Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(5) };
-        assert_eq!(backoff.delay(1, 0.0), Duration::from_millis(50));
-        assert_eq!(backoff.delay(3, 1.0), Duration::from_millis(400));
-        assert_eq!(backoff.delay(40, 1.0), Duration::from_secs(5));
-        assert_eq!(backoff.delay(u32::MAX, 0.0), Duration::from_millis(2500));
-    }
-}

@@ -184,33 +184,3 @@ pub struct Booking {
     /// Why it was rejected or failed; may be empty.
     pub reason: String,
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_state_is_reachable_and_every_end_is_final() {
-        let mut reached = vec![BookingState::Queued];
-        let mut next = 0;
-        while let Some(&state) = reached.get(next) {
-            for &successor in state.successors() {
-                if !reached.contains(&successor) {
-                    reached.push(successor);
-                }
-            }
-            next += 1;
-        }
-        assert_eq!(reached.len(), BookingState::ALL.len());
-        assert_eq!(BookingState::ALL.into_iter().filter(|s| s.is_final()).count(), 6);
-    }
-
-    #[test]
-    fn words_can_be_read_back() {
-        for state in BookingState::ALL {
-            assert_eq!(BookingState::parse(state.as_str()), Some(state));
-        }
-        assert_eq!(Outcome::parse("failed"), Some(Outcome::Failed));
-        assert_eq!(Outcome::parse("confirmed"), None);
-    }
-}

@@ -76,17 +76,3 @@ impl Details {
         })
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_bad_field_is_named() {
-        assert_eq!(Details::new("a\tb", 1, b"").unwrap_err().field, "item");
-        assert_eq!(Details::new("", -1, b"").unwrap_err().field, "quantity");
-        assert_eq!(Details::new("", 101, b"").unwrap_err().field, "quantity");
-        assert_eq!(Details::new("", 1, &[0; 4097]).unwrap_err().field, "payload");
-        assert_eq!(Details::new("", 0, b"").unwrap().quantity, Quantity::ONE);
-    }
-}

@@ -55,29 +55,3 @@ impl Pace {
 pub fn eta(position: u64, rate: f64) -> Option<Duration> {
     (rate > 0.001).then(|| Duration::from_secs_f64(position as f64 / rate))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_steady_line_gives_its_rate_and_the_eta_follows() {
-        let mut pace = Pace::default();
-        for second in 0..30 {
-            pace.observe(Timestamp(second * 1000), second * 50);
-        }
-        assert!((pace.rate().unwrap() - 50.0).abs() < 1e-9);
-        assert_eq!(pace.eta(100).unwrap(), Duration::from_secs(2));
-    }
-
-    #[test]
-    fn a_line_that_stands_has_no_eta_and_a_lost_counter_resets_the_rate() {
-        let mut pace = Pace::default();
-        pace.observe(Timestamp(0), 100);
-        assert_eq!(pace.rate(), None);
-        pace.observe(Timestamp(1000), 100);
-        assert_eq!(pace.eta(1), None);
-        pace.observe(Timestamp(2000), 3);
-        assert_eq!(pace.rate(), None);
-    }
-}

@@ -82,20 +82,3 @@ impl fmt::Display for Place {
         number.fmt(f)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_smaller_number_of_the_same_lane_goes_first() {
-        assert!(Place::START < Place::numbered(1));
-        assert!(Place::numbered(9) < Place::numbered(10));
-    }
-
-    #[test]
-    fn a_place_is_one_word_and_reads_as_its_number() {
-        assert_eq!(size_of::<Place>(), 8);
-        assert_eq!(Place::numbered(7).to_string(), "7");
-    }
-}

@@ -16,7 +16,7 @@ use tonic::Status;
 
 use crate::call::{BookingSnapshot, CallAnswer, CallKind};
 use crate::config::CrowdConfig;
-use crate::progress::CrowdProgress;
+use crate::progress::CrowdCounters;
 use crate::report::CrowdLatencies;
 
 /// What all clients share.
@@ -25,7 +25,7 @@ pub struct CrowdContext {
     pub config: CrowdConfig,
     pub pool: Arc<ChannelPool>,
     pub policy: Arc<CallPolicy>,
-    pub progress: Arc<CrowdProgress>,
+    pub progress: Arc<CrowdCounters>,
     pub latencies: CrowdLatencies,
 }
 

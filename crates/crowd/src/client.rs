@@ -15,7 +15,6 @@ use crate::behaviour::Behaviour;
 use crate::call::{BookingSnapshot, CallKind};
 use crate::caller::{Caller, CrowdContext};
 use crate::plan::{BehaviourPlan, client_rng};
-use crate::progress::count;
 use crate::updates::Updates;
 
 /// Limit of bookings of one client.
@@ -68,16 +67,17 @@ impl SimulatedClient {
 
     /// From its arrival to the end of its last booking.
     pub async fn run(mut self) {
-        count(&self.context().progress.arrived);
+        self.context().progress.count(|progress| progress.arrived += 1);
         for number in 1..=MAX_BOOKINGS {
             // Calls are boxed: they are rare and large, while most clients mostly wait for updates.
             let plan = BehaviourPlan::draw(&self.caller.context.config, &mut self.rng);
             self.booking = None;
             Box::pin(self.join(plan.behaviour)).await;
             if number == 1 {
-                let progress = &self.context().progress;
                 let joined = self.booking.is_some();
-                count(if joined { &progress.acknowledged } else { &progress.refused });
+                self.context().progress.count(|progress| {
+                    *(if joined { &mut progress.acknowledged } else { &mut progress.refused }) += 1;
+                });
             }
             if self.booking.is_none() || self.follow(&plan).await.is_none() {
                 return;
@@ -197,7 +197,7 @@ impl SimulatedClient {
         }
         if shown.state == BookingState::Reserved && !followed.is_held {
             followed.is_held = true;
-            count(&progress.held);
+            progress.count(|progress| progress.held += 1);
             if plan.behaviour == Behaviour::GivesHoldBack {
                 *next = Some((Instant::now(), NextAction::Leave));
             } else if let Some(deadline) = shown.deadline_ms
@@ -232,7 +232,7 @@ impl SimulatedClient {
 
     async fn leave(&mut self, of: BookingId) {
         if self.caller.call(&CallKind::Cancel { of }).await.is_ok() {
-            count(&self.context().progress.left);
+            self.context().progress.count(|progress| progress.left += 1);
         }
     }
 
@@ -254,9 +254,9 @@ async fn pay(caller: &mut Caller, booking: BookingId, card: &str) {
     match answer {
         Ok((_, took)) => {
             latencies.payment_answered(took);
-            count(&progress.paid);
+            progress.count(|progress| progress.paid += 1);
         }
-        Err(error) if is_too_late(&error) => count(&progress.paid_late),
+        Err(error) if is_too_late(&error) => progress.count(|progress| progress.paid_late += 1),
         Err(_) => {}
     }
 }

@@ -38,14 +38,14 @@ use self::plan::arrivals;
 pub use self::behaviour::{ActionTiming, Arrivals, Behaviour, Behaviours, Following, Repeats};
 pub use self::call::Recorder;
 pub use self::config::CrowdConfig;
-pub use self::progress::{CrowdProgress, ProgressView};
+pub use self::progress::{CrowdCounters, ProgressView};
 pub use self::report::{CrowdLatency, CrowdReport};
 
 /// A crowd that has not arrived yet.
 #[derive(Debug)]
 pub struct Crowd {
     config: CrowdConfig,
-    progress: Arc<CrowdProgress>,
+    progress: Arc<CrowdCounters>,
     closed: CancellationToken,
 }
 
@@ -56,7 +56,7 @@ impl Crowd {
     }
 
     /// Its counters, also while it runs.
-    pub fn progress(&self) -> Arc<CrowdProgress> {
+    pub fn progress(&self) -> Arc<CrowdCounters> {
         self.progress.clone()
     }
 

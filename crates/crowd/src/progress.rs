@@ -1,32 +1,23 @@
 //! Counters of a crowd that can be read while it runs.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bookingq_core::BookingState;
 use bookingq_proto::error::{reason_of, reason_word};
-use bookingq_proto::v1::ErrorReason;
+use parking_lot::Mutex;
 use serde::Serialize;
 use tonic::Status;
 
-const STATES: usize = BookingState::ALL.len();
-/// One more than the highest number of the closed set of reasons.
-const REASONS: usize = ErrorReason::NotReserved as usize + 1;
-
 /// Counters that only grow.
 #[derive(Debug, Default)]
-pub struct CrowdProgress {
-    pub(crate) arrived: AtomicU64,
-    pub(crate) acknowledged: AtomicU64,
-    pub(crate) refused: AtomicU64,
-    pub(crate) held: AtomicU64,
-    pub(crate) paid: AtomicU64,
-    pub(crate) paid_late: AtomicU64,
-    pub(crate) left: AtomicU64,
-    pub(crate) watches: AtomicU64,
-    finals: [AtomicU64; STATES],
-    /// By reason; index 0 counts errors without one of our reasons, such as a lost connection.
-    errors: [AtomicU64; REASONS],
+pub struct CrowdCounters(Mutex<CountersState>);
+
+#[derive(Debug, Default)]
+struct CountersState {
+    progress: ProgressView,
+    /// By the position of the state in [`BookingState::ALL`].
+    finals: [u64; BookingState::ALL.len()],
+    errors: BTreeMap<&'static str, u64>,
 }
 
 /// The counters at one moment.
@@ -52,59 +43,38 @@ pub struct ProgressView {
     pub finished: u64,
 }
 
-impl CrowdProgress {
+impl CrowdCounters {
     /// The current values.
     pub fn view(&self) -> ProgressView {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        ProgressView {
-            arrived: get(&self.arrived),
-            acknowledged: get(&self.acknowledged),
-            refused: get(&self.refused),
-            held: get(&self.held),
-            paid: get(&self.paid),
-            paid_late: get(&self.paid_late),
-            left: get(&self.left),
-            watches: get(&self.watches),
-            finished: self.finals.iter().map(get).sum(),
-        }
+        self.0.lock().progress
     }
 
-    /// How many bookings clients saw end in each final state.
+    /// The number of bookings that clients saw end in each final state.
     pub fn finals(&self) -> BTreeMap<&'static str, u64> {
-        BookingState::ALL
-            .into_iter()
-            .zip(&self.finals)
-            .filter(|(state, _)| state.is_final())
-            .map(|(state, count)| (state.as_str(), count.load(Ordering::Relaxed)))
-            .collect()
+        let states = BookingState::ALL.into_iter().zip(self.0.lock().finals);
+        let finals = states.filter(|(state, _)| state.is_final());
+        finals.map(|(state, count)| (state.as_str(), count)).collect()
     }
 
-    /// Errors by reason, without the zeros. `TRANSPORT` are those without one of our reasons.
+    /// Errors by reason. `TRANSPORT` are those without one of our reasons.
     pub fn errors(&self) -> BTreeMap<&'static str, u64> {
-        let reasons = self.errors.iter().enumerate().filter_map(|(number, count)| {
-            let reason = ErrorReason::try_from(i32::try_from(number).ok()?).ok()?;
-            let word =
-                if reason == ErrorReason::Unspecified { "TRANSPORT" } else { reason_word(reason) };
-            Some((word, count.load(Ordering::Relaxed)))
-        });
-        reasons.filter(|(_, count)| *count > 0).collect()
+        self.0.lock().errors.clone()
+    }
+
+    pub(crate) fn count(&self, change: impl FnOnce(&mut ProgressView)) {
+        change(&mut self.0.lock().progress);
     }
 
     pub(crate) fn booking_ended(&self, state: BookingState) {
+        let mut counters = self.0.lock();
+        counters.progress.finished += 1;
         if let Some(index) = BookingState::ALL.iter().position(|one| *one == state) {
-            self.finals[index].fetch_add(1, Ordering::Relaxed);
+            counters.finals[index] += 1;
         }
     }
 
     pub(crate) fn call_failed(&self, status: &Status) {
-        let reason = reason_of(status).map_or(0, |reason| reason as usize);
-        if let Some(counter) = self.errors.get(reason) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+        let word = reason_of(status).map_or("TRANSPORT", reason_word);
+        *self.0.lock().errors.entry(word).or_default() += 1;
     }
-}
-
-/// Adds one.
-pub(crate) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
 }

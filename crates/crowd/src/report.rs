@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::latency::{Latency, LatencySummary};
-use crate::progress::{CrowdProgress, ProgressView};
+use crate::progress::{CrowdCounters, ProgressView};
 
 /// How long clients waited for answers, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
@@ -67,7 +67,7 @@ impl CrowdLatencies {
     }
 
     /// Everything so far.
-    pub fn report(&self, progress: &CrowdProgress) -> CrowdReport {
+    pub fn report(&self, progress: &CrowdCounters) -> CrowdReport {
         let histograms = self.0.lock();
         CrowdReport {
             progress: progress.view(),

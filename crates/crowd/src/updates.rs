@@ -10,7 +10,6 @@ use tokio::time::{Instant, sleep};
 use crate::behaviour::Following;
 use crate::call::{BookingSnapshot, CallKind};
 use crate::caller::{Caller, malformed};
-use crate::progress::count;
 
 /// The first wait between two GetStatus calls; it grows to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(150);
@@ -82,7 +81,7 @@ async fn next_of_watch(
     let progress = &caller.context.progress;
     let update = watch.next(&mut caller.worker, |status| progress.call_failed(status)).await?;
     if update.is_first {
-        count(&progress.watches);
+        progress.count(|progress| progress.watches += 1);
     }
     let booking = BookingSnapshot::from_proto(&update.booking, false);
     let mut booking = booking.ok_or_else(|| WorkerCallError::Refused(malformed()))?;

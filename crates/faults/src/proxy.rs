@@ -33,7 +33,6 @@ enum Direction {
 pub struct Proxy {
     address: SocketAddr,
     state: Arc<ProxyState>,
-    closing: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -43,6 +42,7 @@ struct ProxyState {
     connections: Mutex<CancellationToken>,
     /// Number of the newest fault: the end of an older one does not clear it.
     newest: Mutex<u64>,
+    closing: CancellationToken,
 }
 
 impl Proxy {
@@ -55,9 +55,10 @@ impl Proxy {
             fault: watch::Sender::new(None),
             connections: Mutex::new(closing.child_token()),
             newest: Mutex::new(0),
+            closing,
         });
-        tokio::spawn(accept(listener, target, Arc::clone(&state), closing.clone()));
-        Ok(Self { address, state, closing })
+        tokio::spawn(accept(listener, target, Arc::clone(&state)));
+        Ok(Self { address, state })
     }
 
     /// The address to use instead of the server's.
@@ -67,56 +68,51 @@ impl Proxy {
 
     /// Injects a fault for this long, or until the next one.
     pub fn inject(&self, fault: NetworkFault, time: Duration) {
-        let mine = {
-            let mut newest = self.state.newest.lock();
-            *newest += 1;
-            *newest
-        };
-        self.change(Some(fault));
-        let (state, closing) = (Arc::clone(&self.state), self.closing.clone());
+        let number = self.state.replace(Some(fault));
+        let state = Arc::clone(&self.state);
         tokio::spawn(async move {
             sleep(time).await;
-            if *state.newest.lock() == mine {
-                change(&state, &closing, None);
+            if *state.newest.lock() == number {
+                state.change(None);
             }
         });
     }
 
     /// Ends the current fault.
     pub fn clear(&self) {
-        *self.state.newest.lock() += 1;
-        self.change(None);
-    }
-
-    fn change(&self, fault: Option<NetworkFault>) {
-        change(&self.state, &self.closing, fault);
+        self.state.replace(None);
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.closing.cancel();
+        self.state.closing.cancel();
     }
 }
 
-/// Resets connections with missing bytes, because TCP never loses the middle of a stream. The
-/// reset precedes the end of the fault, so that no more bytes pass.
-fn change(state: &ProxyState, closing: &CancellationToken, fault: Option<NetworkFault>) {
-    let before = *state.fault.borrow();
-    let lossy = matches!(before, Some(NetworkFault::HalfOpen | NetworkFault::LostReplies));
-    if lossy || fault == Some(NetworkFault::Cut) {
-        std::mem::replace(&mut *state.connections.lock(), closing.child_token()).cancel();
+impl ProxyState {
+    /// Changes the fault; returns the number of the new one.
+    fn replace(&self, fault: Option<NetworkFault>) -> u64 {
+        let mut newest = self.newest.lock();
+        *newest += 1;
+        self.change(fault);
+        *newest
     }
-    state.fault.send_replace(fault);
+
+    /// Resets connections with missing bytes, because TCP never loses the middle of a stream. The
+    /// reset precedes the end of the fault, so that no more bytes pass.
+    fn change(&self, fault: Option<NetworkFault>) {
+        let before = *self.fault.borrow();
+        let lossy = matches!(before, Some(NetworkFault::HalfOpen | NetworkFault::LostReplies));
+        if lossy || fault == Some(NetworkFault::Cut) {
+            std::mem::replace(&mut *self.connections.lock(), self.closing.child_token()).cancel();
+        }
+        self.fault.send_replace(fault);
+    }
 }
 
-async fn accept(
-    listener: TcpListener,
-    target: SocketAddr,
-    state: Arc<ProxyState>,
-    closing: CancellationToken,
-) {
-    while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
+async fn accept(listener: TcpListener, target: SocketAddr, state: Arc<ProxyState>) {
+    while let Some(accepted) = state.closing.run_until_cancelled(listener.accept()).await {
         let Ok((near, _)) = accepted else {
             // Out of file descriptors: open connections will close.
             sleep(PAUSE).await;

@@ -40,12 +40,11 @@ pub struct FaultReport {
     pub verification: Verification,
 }
 
-/// A value as serde writes it.
-fn word(value: impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(Value::String(word)) => word,
-        _ => String::new(),
-    }
+/// Each key as serde writes it, with its count.
+fn counts(of: &BTreeMap<impl Serialize, u64>) -> String {
+    let word = |key| serde_json::to_value(key).ok().and_then(|key| Some(key.as_str()?.to_owned()));
+    let counts = of.iter().map(|(key, count)| format!("{} {count}", word(key).unwrap_or_default()));
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 impl FaultReport {
@@ -83,16 +82,9 @@ impl FaultReport {
     /// The report for a person.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("seed {}, {:.0} s", self.seed, self.seconds)];
-        let faults: Vec<_> =
-            self.faults.iter().map(|(kind, count)| format!("{} {count}", word(kind))).collect();
-        lines.push(format!(
-            "faults    {}: {}",
-            self.faults.values().sum::<u64>(),
-            faults.join(", ")
-        ));
-        let starts: Vec<_> =
-            self.starts.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        lines.push(format!("starts    {}", starts.join(", ")));
+        let faults = self.faults.values().sum::<u64>();
+        lines.push(format!("faults    {faults}: {}", counts(&self.faults)));
+        lines.push(format!("starts    {}", counts(&self.starts)));
         let tallies = &self.verification.tallies;
         lines.push(format!("clients   {} of {} arrived", self.arrived, self.planned));
         let FinalTallies { confirmed, expired, cancelled, sold_out, rejected, failed } =
@@ -103,15 +95,11 @@ impl FaultReport {
              {cancelled}, sold out {sold_out}, rejected {rejected}, failed {failed}, waiting \
              {waiting}, in progress {in_progress}",
         ));
-        let refused: Vec<_> =
-            self.calls.refused.iter().map(|(why, count)| format!("{why} {count}")).collect();
+        let CallCounts { ok, refused, unknown, slowest_ms } = &self.calls;
         lines.push(format!(
-            "calls     ok {}, unknown {}, refused {} ({}), slowest {} ms",
-            self.calls.ok,
-            self.calls.unknown,
-            self.calls.refused.values().sum::<u64>(),
-            refused.join(", "),
-            self.calls.slowest_ms,
+            "calls     ok {ok}, unknown {unknown}, refused {} ({}), slowest {slowest_ms} ms",
+            refused.values().sum::<u64>(),
+            counts(refused),
         ));
         let Totals { reclaimed, retried, stale, .. } = &self.totals;
         lines.push(format!(

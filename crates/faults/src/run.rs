@@ -11,9 +11,9 @@ use anyhow::{Context as _, Result};
 use bookingq_check::{Audit, CallRecorder};
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
-use bookingq_crowd::{Crowd, CrowdProgress};
+use bookingq_crowd::{Crowd, CrowdCounters};
 use bookingq_store::RedisConfig;
-use bookingq_store::{Snapshot, Store, StoreError};
+use bookingq_store::{Snapshot, Store};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -154,7 +154,7 @@ async fn inject_all(
 }
 
 /// Prints the progress of the run. Never ends.
-async fn progress(recorder: &CallRecorder, arrived: &CrowdProgress, audit: &Audit) {
+async fn progress(recorder: &CallRecorder, arrived: &CrowdCounters, audit: &Audit) {
     let start = Instant::now();
     loop {
         sleep(PROGRESS).await;
@@ -183,21 +183,15 @@ async fn standstill(audit: &Audit) {
 async fn rest(store: &dyn Store, audit: &Audit) -> Result<Snapshot> {
     let start = Instant::now();
     loop {
-        let now = retried(|| store.snapshot()).await?;
+        // Redis may still be starting.
+        let now = Retry::within(BACKOFF, ANSWER).run(|_| true, || store.snapshot()).await;
+        let now = now.context("Redis does not answer at the end")?;
         let done = (now.backlog, now.in_flight, now.holds) == (0, 0, 0);
         if done || audit.idle().min(start.elapsed()) > STANDSTILL || start.elapsed() > REST {
             return Ok(now);
         }
         sleep(POLL).await;
     }
-}
-
-/// Retries a call, because Redis may still be starting.
-async fn retried<T, F: Future<Output = Result<T, StoreError>>>(
-    call: impl FnMut() -> F,
-) -> Result<T> {
-    let answer = Retry::within(BACKOFF, ANSWER).run(|_| true, call).await;
-    answer.context("Redis does not answer at the end")
 }
 
 /// Ends of processes that no signal of ours explains, and panics: a task may panic while its

@@ -55,7 +55,7 @@ pub struct Snapshot {
     pub backlog: u64,
     /// Bookings reserving, confirming or releasing, retries included.
     pub in_flight: u64,
-    /// Those in flight whose lease has ended and that no worker has claimed yet.
+    /// Tasks in flight whose lease has ended and that no worker has claimed since.
     pub due: u64,
     /// Bookings reserved.
     pub holds: u64,

@@ -105,27 +105,26 @@ impl From<QueryRejection> for AdminRefusal {
 
 type AdminAnswer = Result<Json<Value>, AdminRefusal>;
 
+fn found<T>(value: Option<T>, otherwise: &'static str) -> Result<T, AdminRefusal> {
+    value.ok_or(AdminRefusal::NotFound(otherwise))
+}
+
 impl AdminState {
     fn booking(&self) -> Result<&BookingBackend, AdminRefusal> {
-        self.booking
-            .as_deref()
-            .ok_or(AdminRefusal::NotFound("no Booking Service is simulated here"))
+        found(self.booking.as_deref(), "no Booking Service is simulated here")
     }
 
     fn realtime(&self) -> Result<&RealtimeBackend, AdminRefusal> {
-        self.realtime
-            .as_deref()
-            .ok_or(AdminRefusal::NotFound("no Realtime Service is simulated here"))
+        found(self.realtime.as_deref(), "no Realtime Service is simulated here")
     }
 
     fn injector(&self, service: SimulatedService) -> Result<&FaultInjector, AdminRefusal> {
         match service {
             SimulatedService::Booking => self.booking().map(BookingBackend::injector),
             SimulatedService::Realtime => self.realtime().map(RealtimeBackend::injector),
-            SimulatedService::TicketService => self
-                .ticket_service
-                .as_deref()
-                .ok_or(AdminRefusal::NotFound("no Ticket Service is simulated here")),
+            SimulatedService::TicketService => {
+                found(self.ticket_service.as_deref(), "no Ticket Service is simulated here")
+            }
         }
     }
 }
@@ -184,8 +183,7 @@ async fn bookings(State(state): State<AdminState>, page: QueryOf<PageQuery>) -> 
 
 async fn booking(State(state): State<AdminState>, Path(id): Path<String>) -> AdminAnswer {
     let ledger = state.booking()?.ledger();
-    let entry = ledger.entry(&id);
-    Ok(Json(json!(entry.ok_or(AdminRefusal::NotFound("the ledger has no such booking"))?)))
+    Ok(Json(json!(found(ledger.entry(&id), "the ledger has no such booking")?)))
 }
 
 async fn overlaps(State(state): State<AdminState>) -> AdminAnswer {
@@ -194,8 +192,7 @@ async fn overlaps(State(state): State<AdminState>) -> AdminAnswer {
 
 async fn client(State(state): State<AdminState>, Path(id): Path<String>) -> AdminAnswer {
     let deliveries = state.realtime()?.deliveries();
-    let client = deliveries.client(&id);
-    Ok(Json(json!(client.ok_or(AdminRefusal::NotFound("this client received no update"))?)))
+    Ok(Json(json!(found(deliveries.client(&id), "this client received no update")?)))
 }
 
 async fn stats(State(state): State<AdminState>) -> AdminAnswer {

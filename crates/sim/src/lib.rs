@@ -1,4 +1,4 @@
-//! Simulated services: the Booking Service, Ticket Service and Realtime Service that bookingq calls.
+//! Simulated Booking Service, Ticket Service and Realtime Service, which bookingq calls.
 //!
 //! ```text
 //!   simulator        all of them, with one HTTP port to inspect them and to inject faults

@@ -99,8 +99,8 @@ impl<S> ServiceSim<S> {
         let routes = routes.add_service(health_service).add_service(reflection);
         let server = RunningServer::spawn(address, |stop| async move {
             let server = Server::builder().max_concurrent_streams(Some(STREAMS)).add_routes(routes);
-            let served = server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
-            if let Err(error) = served.await {
+            let serving = server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
+            if let Err(error) = serving.await {
                 tracing::error!(%address, service = name, %error, "the simulated service stopped");
             }
         });

@@ -48,9 +48,12 @@ impl SimulatorConfig {
 /// The running services. They stop when it is dropped.
 #[derive(Debug)]
 pub struct Simulator {
-    booking: Option<BookingSim>,
-    ticket_service: Option<TicketServiceSim>,
-    realtime: Option<RealtimeSim>,
+    /// The Booking Service, if it runs.
+    pub booking: Option<BookingSim>,
+    /// The Ticket Service, if it runs.
+    pub ticket_service: Option<TicketServiceSim>,
+    /// The Realtime Service, if it runs.
+    pub realtime: Option<RealtimeSim>,
     admin: Option<RunningServer>,
 }
 
@@ -76,28 +79,13 @@ impl Simulator {
         }
         if let Some(listen) = config.admin {
             let state = AdminState {
-                booking: simulator.booking().map(|booking| booking.backend().clone()),
-                ticket_service: simulator.ticket_service().map(|sim| sim.injector().clone()),
-                realtime: simulator.realtime().map(|realtime| realtime.backend().clone()),
+                booking: simulator.booking.as_ref().map(|booking| booking.backend().clone()),
+                ticket_service: simulator.ticket_service.as_ref().map(|sim| sim.injector().clone()),
+                realtime: simulator.realtime.as_ref().map(|realtime| realtime.backend().clone()),
             };
             simulator.admin = Some(admin::serve(listen, state).await?);
         }
         Ok(simulator)
-    }
-
-    /// The Booking Service, if it runs.
-    pub fn booking(&self) -> Option<&BookingSim> {
-        self.booking.as_ref()
-    }
-
-    /// The Ticket Service, if it runs.
-    pub fn ticket_service(&self) -> Option<&TicketServiceSim> {
-        self.ticket_service.as_ref()
-    }
-
-    /// The Realtime Service, if it runs.
-    pub fn realtime(&self) -> Option<&RealtimeSim> {
-        self.realtime.as_ref()
     }
 
     /// The address of the HTTP port, if it is open.

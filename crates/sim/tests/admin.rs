@@ -27,7 +27,7 @@ async fn http(simulator: &Simulator, method: &str, path: &str, body: &str) -> (u
 
 async fn with_three_bookings() -> Simulator {
     let simulator = Simulator::start(SimulatorConfig::local()).await.unwrap();
-    let address = simulator.booking().unwrap().address();
+    let address = simulator.booking.as_ref().unwrap().address();
     let mut client = BookingServiceClient::connect(format!("http://{address}")).await.unwrap();
     for number in 1..=3 {
         let request = v1::ReserveRequest {
@@ -84,7 +84,7 @@ async fn faults_are_changed_key_by_key_or_not_at_all() {
     assert_eq!(http(&simulator, "GET", "/faults", "").await.1, expected, "nothing was changed");
 
     let (status, error) =
-        http(&simulator, "PUT", "/faults?service=ticket", r#"{"rejects":"1%"}"#).await;
+        http(&simulator, "PUT", "/faults?service=realtime", r#"{"rejects":"1%"}"#).await;
     assert_eq!(status, 400);
     assert!(
         error["error"].as_str().unwrap().contains("latency, jitter, errors, lost_replies"),
@@ -97,7 +97,7 @@ async fn faults_are_changed_key_by_key_or_not_at_all() {
 #[tokio::test]
 async fn services_are_paused_and_resumed() {
     let simulator = with_three_bookings().await;
-    let injector = simulator.booking().unwrap().injector();
+    let injector = simulator.booking.as_ref().unwrap().injector();
     assert_eq!(
         http(&simulator, "POST", "/pause?for=30s", "").await,
         (200, json!({ "paused": true }))
@@ -107,7 +107,7 @@ async fn services_are_paused_and_resumed() {
     assert!(!injector.is_paused());
     assert_eq!(http(&simulator, "POST", "/pause?for=never", "").await.0, 400);
     assert_eq!(http(&simulator, "POST", "/pause?service=realtime", "").await.0, 200);
-    assert!(simulator.realtime().unwrap().backend().injector().is_paused());
+    assert!(simulator.realtime.as_ref().unwrap().backend().injector().is_paused());
     assert!(!injector.is_paused());
 }
 
@@ -115,7 +115,7 @@ async fn services_are_paused_and_resumed() {
 async fn the_updates_of_clients_are_readable_over_http() {
     use bookingq_proto::v1::realtime_service_client::RealtimeServiceClient;
     let simulator = with_three_bookings().await;
-    let address = simulator.realtime().unwrap().address();
+    let address = simulator.realtime.as_ref().unwrap().address();
     let mut client = RealtimeServiceClient::connect(format!("http://{address}")).await.unwrap();
     let update = v1::BookingUpdate {
         sequence_ms: 1,
@@ -129,14 +129,14 @@ async fn the_updates_of_clients_are_readable_over_http() {
     let (status, record) = http(&simulator, "GET", "/clients/c1", "").await;
     assert_eq!((status, &record["state"], &record["updates"]), (200, &json!("queued"), &json!(1)));
     assert_eq!(http(&simulator, "GET", "/clients/c2", "").await.0, 404);
-    let stats = http(&simulator, "GET", "/stats", "").await.1;
-    assert_eq!((&stats["deliveries"]["clients"], &stats["tick"]), (&json!(1), &Value::Null));
+    let totals = http(&simulator, "GET", "/stats", "").await.1;
+    assert_eq!((&totals["deliveries"]["clients"], &totals["tick"]), (&json!(1), &Value::Null));
 }
 
 #[tokio::test]
 async fn the_ledger_is_read_from_elsewhere_page_by_page_and_of_one_queue() {
     let simulator = Simulator::start(SimulatorConfig::local()).await.unwrap();
-    let service = simulator.booking().unwrap();
+    let service = simulator.booking.as_ref().unwrap();
     let address = format!("http://{}", service.address());
     let mut client = BookingServiceClient::connect(address).await.unwrap();
     for (booking, queue) in [("b1", "concert"), ("b2", "concert"), ("b3", "other")] {

@@ -294,9 +294,9 @@ async fn an_update_whose_reply_is_lost_comes_again_as_a_repeat() {
 async fn all_services_run_together_and_answer_health_checks() {
     let simulator = Simulator::start(SimulatorConfig::local()).await.unwrap();
     for (address, service) in [
-        (simulator.booking().unwrap().address(), "bookingqueue.v1.BookingService"),
-        (simulator.ticket_service().unwrap().address(), "bookingqueue.v1.TicketService"),
-        (simulator.realtime().unwrap().address(), "bookingqueue.v1.RealtimeService"),
+        (simulator.booking.as_ref().unwrap().address(), "bookingqueue.v1.BookingService"),
+        (simulator.ticket_service.as_ref().unwrap().address(), "bookingqueue.v1.TicketService"),
+        (simulator.realtime.as_ref().unwrap().address(), "bookingqueue.v1.RealtimeService"),
     ] {
         use tonic_health::pb::health_check_response::ServingStatus;
         let mut health = tonic_health::pb::health_client::HealthClient::new(channel(address));

@@ -13,7 +13,7 @@ use crate::error::{OrRefusal, Result};
 
 /// One queue's bookings.
 ///
-/// Batches may be of any size; a store splits what is over
+/// A batch can have any size; a store splits one over
 /// [`MAX_STORE_BATCH`](bookingq_core::limits::MAX_STORE_BATCH) into steps of that size. Answers
 /// come in the order of the batch. After an error the outcome of the whole call is unknown: repeat
 /// it unchanged.

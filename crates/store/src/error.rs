@@ -45,6 +45,12 @@ pub enum StoreError {
     Unexpected(String),
 }
 
+impl From<redis::ParsingError> for StoreError {
+    fn from(error: redis::ParsingError) -> Self {
+        Self::unexpected("wrong type", &error)
+    }
+}
+
 impl StoreError {
     /// An [`Self::Unexpected`] that shows the beginning of the answer.
     pub(crate) fn unexpected(problem: &str, answer: &impl fmt::Debug) -> Self {

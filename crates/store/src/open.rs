@@ -22,11 +22,6 @@ impl StoreConfig {
     pub fn memory(queue: QueueName) -> Self {
         Self::Memory(MemoryConfig::new(queue))
     }
-
-    /// A store in the Redis at `url`, with the default settings.
-    pub fn redis(url: impl Into<String>, queue: QueueName) -> Self {
-        Self::Redis(RedisConfig::new(url, queue))
-    }
 }
 
 impl From<MemoryConfig> for StoreConfig {

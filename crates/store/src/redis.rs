@@ -39,7 +39,7 @@ use tracing::warn;
 use self::calls::BatchItem;
 pub use self::config::RedisConfig;
 use self::link::Link;
-use self::reader::OutboxReader;
+use self::reader::StreamReader;
 pub use self::record::read_booking;
 use self::rollback::RollbackDetector;
 use self::scripts::{ScriptClock, ScriptName};
@@ -52,7 +52,7 @@ use crate::{
 pub struct RedisStore {
     queue: QueueName,
     link: Arc<Link>,
-    reader: OutboxReader,
+    reader: StreamReader,
     detector: Arc<RollbackDetector>,
 }
 
@@ -73,7 +73,7 @@ impl RedisStore {
 
     fn with_clock(config: RedisConfig, clock: ScriptClock) -> Result<Self> {
         let (link, detector) = (Link::new(&config, clock)?, Arc::<RollbackDetector>::default());
-        let reader = OutboxReader::new(Arc::clone(&link), Arc::clone(&detector));
+        let reader = StreamReader::new(Arc::clone(&link), Arc::clone(&detector));
         Ok(Self { queue: config.queue, link, reader, detector })
     }
 

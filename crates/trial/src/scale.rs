@@ -32,8 +32,8 @@ pub struct Args {
     /// kubelet starts
     #[arg(long)]
     redis: bool,
-    /// Seconds between the last write and the rest. Without a kubelet no sweeper runs; with a Redis,
-    /// each queue reports that once, about three minutes after its creation
+    /// Seconds between the last write and the rest. Without a kubelet no sweeper runs; with a
+    /// Redis, each queue reports that once, about three minutes after its creation
     #[arg(long, default_value_t = 0)]
     settle: u64,
     /// Seconds of rest that are measured

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bookingq_check::{Answers, AuditError, CallRecorder};
-use bookingq_crowd::{Crowd, CrowdConfig, CrowdProgress, CrowdReport};
+use bookingq_crowd::{Crowd, CrowdConfig, CrowdCounters, CrowdReport};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use crate::report::CLOCK_MARGIN_MS;
 /// A crowd and its recorder.
 pub struct RunningCrowd {
     /// Counters for a live view.
-    pub progress: Arc<CrowdProgress>,
+    pub progress: Arc<CrowdCounters>,
     recorder: Arc<CallRecorder>,
     stop: CancellationToken,
     task: JoinHandle<CrowdReport>,

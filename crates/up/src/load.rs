@@ -7,7 +7,7 @@ use std::time::Duration;
 use bookingq_check::Audit;
 use bookingq_client::WorkerEndpoints;
 use bookingq_core::QueueName;
-use bookingq_crowd::{CrowdConfig, CrowdProgress, ProgressView};
+use bookingq_crowd::{CrowdConfig, CrowdCounters, ProgressView};
 use bookingq_sim::inspect::{LedgerError, RemoteLedger};
 use bookingq_sim::ledger::LedgerCopy;
 use bookingq_store::{RedisConfig, Snapshot, Store};
@@ -195,7 +195,7 @@ impl LoadView {
         end
     }
 
-    fn view(&self, progress: &CrowdProgress) -> ConsoleView {
+    fn view(&self, progress: &CrowdCounters) -> ConsoleView {
         let ProgressView {
             arrived,
             acknowledged,

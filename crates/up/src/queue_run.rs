@@ -171,7 +171,12 @@ impl QueueRun {
             depth: &self.depth,
             wanted: self.scaler.replicas(),
             endpoints: &endpoints,
-            ledger: self.services.simulator.booking().map(|booking| booking.ledger().totals()),
+            ledger: self
+                .services
+                .simulator
+                .booking
+                .as_ref()
+                .map(|booking| booking.ledger().totals()),
             crowd: crowd.map(|crowd| crowd.progress.view()),
         };
         self.console.show(self.plan.queue.as_str(), view.view());
@@ -195,7 +200,7 @@ impl QueueRun {
         answers: &Answers,
     ) -> Result<RunOutcome, UpError> {
         self.pool.stop().await;
-        let booking = self.services.simulator.booking();
+        let booking = self.services.simulator.booking.as_ref();
         let ledger = async { Ok(booking.map(|booking| booking.ledger().copy())) };
         let verification = self.audit.verify(answers, ledger, None).await?;
         let summary = LoadSummary {

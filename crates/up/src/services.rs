@@ -35,9 +35,9 @@ impl Services {
     /// not have.
     pub async fn start(plan: &Plan, overrides: Option<&str>) -> Result<Self, UpError> {
         let simulator = Simulator::start(simulations(plan, overrides)?).await?;
-        let booking = simulator.booking().map(BookingSim::address);
-        let ticket = simulator.ticket_service().map(TicketServiceSim::address);
-        let realtime = simulator.realtime().map(RealtimeSim::address);
+        let booking = simulator.booking.as_ref().map(BookingSim::address);
+        let ticket = simulator.ticket_service.as_ref().map(TicketServiceSim::address);
+        let realtime = simulator.realtime.as_ref().map(RealtimeSim::address);
         let optional = |service: &Option<ServicePlan>, simulated| {
             service.as_ref().map(|service| endpoint(service, simulated)).transpose()
         };

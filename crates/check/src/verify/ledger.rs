@@ -114,7 +114,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Every call belongs to a booking of the log, and no ticket stays held.
+    /// Every call belongs to a booking of the log, and no tickets stay held.
     fn check_whole_ledger(&mut self, ledger: &LedgerCopy) {
         for id in ledger.entries.iter().map(|entry| &entry.booking_id) {
             let booking = BookingId::new(id).ok();

@@ -268,7 +268,9 @@ impl World {
         let mut calls = self.calls.clone();
         calls.sort_by_key(|call| call.end);
         let mut answers = Answers::new(EPOCH, 1);
-        calls.iter().for_each(|call| answers.observe(call));
+        for call in &calls {
+            answers.observe(call);
+        }
         answers
     }
 

@@ -86,9 +86,9 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     };
     let simulator = Simulator::start(config).await?;
     let addresses = [
-        ("booking ", simulator.booking().map(BookingSim::address)),
-        ("ticket  ", simulator.ticket_service().map(TicketServiceSim::address)),
-        ("realtime", simulator.realtime().map(RealtimeSim::address)),
+        ("booking ", simulator.booking.as_ref().map(BookingSim::address)),
+        ("ticket  ", simulator.ticket_service.as_ref().map(TicketServiceSim::address)),
+        ("realtime", simulator.realtime.as_ref().map(RealtimeSim::address)),
         ("http    ", simulator.admin_address()),
     ];
     for (name, address) in addresses {

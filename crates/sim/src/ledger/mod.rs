@@ -82,17 +82,14 @@ impl Ledger {
         ruling: Ruling,
     ) -> ReserveAnswer {
         self.totals.calls.reserve += 1;
-        let index = match self.by_booking.get(booking) {
-            Some(&index) => index,
-            None => {
-                let state = match ruling {
-                    Ruling::Refuse => LedgerState::Rejected,
-                    Ruling::Allow if self.totals.available < quantity => LedgerState::SoldOut,
-                    Ruling::Allow => LedgerState::Held,
-                };
-                self.write(booking, queue, client, quantity, state)
-            }
-        };
+        let index = self.by_booking.get(booking).copied().unwrap_or_else(|| {
+            let state = match ruling {
+                Ruling::Refuse => LedgerState::Rejected,
+                Ruling::Allow if self.totals.available < quantity => LedgerState::SoldOut,
+                Ruling::Allow => LedgerState::Held,
+            };
+            self.write(booking, queue, client, quantity, state)
+        });
         let entry = &mut self.entries[index];
         entry.calls.reserve += 1;
         match (entry.state, &entry.reservation_id) {

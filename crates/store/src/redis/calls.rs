@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ::redis::{Cmd, FromRedisValue, Value, from_redis_value_ref};
-use bookingq_core::{Admission, Booking, BookingState, ClientId, Place, Refusal, Timestamp};
+use ::redis::{Cmd, Value, from_redis_value_ref};
+use bookingq_core::{
+    Admission, Booking, BookingState, ClientId, Details, Place, Quantity, Refusal, Timestamp,
+};
 use bookingq_queue::bounds;
 use tracing::warn;
 
-use super::record::{ClaimToken, StoredBooking, request_lines};
+use super::record::{ClaimToken, StoredBooking};
 use super::scripts::ScriptName;
 use crate::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Lease, OrRefusal, Result, Settled,
@@ -44,7 +46,17 @@ impl BatchItem for Enqueue {
     fn push(part: &[Self], call: &mut Cmd) {
         for enqueue in part {
             call.arg(enqueue.client.as_str()).arg(enqueue.booking.to_string());
-            call.arg(request_lines(enqueue));
+            let quantity = match (&*enqueue.details.item, enqueue.details.quantity) {
+                ("", Quantity::ONE) => String::new(),
+                (_, quantity) => format!("{} ", quantity.get()),
+            };
+            // The trace comes from a header. One with a line end would run into the payload.
+            let trace = enqueue.trace.as_deref().filter(|trace| !trace.contains('\n'));
+            let Enqueue { request, details: Details { item, payload, .. }, .. } = enqueue;
+            let trace = trace.unwrap_or_default();
+            let mut lines = format!("{request}\n{quantity}{item}\n{trace}\n").into_bytes();
+            lines.extend_from_slice(payload);
+            call.arg(lines);
         }
     }
 
@@ -90,7 +102,7 @@ impl BatchItem for Lease {
     }
 
     fn read(&self, _: &[Value], answer: &Value) -> Result<bool> {
-        read_ref(answer)
+        Ok(from_redis_value_ref(answer)?)
     }
 }
 
@@ -130,7 +142,7 @@ impl BatchItem for Settlement {
     }
 
     fn read(&self, _: &[Value], answer: &Value) -> Result<Settled> {
-        let answer: String = read_ref(answer)?;
+        let answer: String = from_redis_value_ref(answer)?;
         let settled = match answer.split_once(' ') {
             Some(("applied", state)) => BookingState::parse(state).map(Settled::Applied),
             Some(("repeated", state)) => BookingState::parse(state).map(Settled::Repeated),
@@ -218,12 +230,12 @@ pub(super) fn claim(answer: &[Value]) -> Result<Claim> {
     let [now, next_due, more, tasks @ ..] = answer else {
         return Err(StoreError::unexpected("not the answer of claim.lua", &answer));
     };
-    let next_due: Option<u64> = read_ref(next_due)?;
+    let next_due: Option<u64> = from_redis_value_ref(next_due)?;
     let mut claim = Claim {
-        now: Timestamp(read_ref(now)?),
+        now: Timestamp(from_redis_value_ref(now)?),
         tasks: Vec::with_capacity(tasks.len() / 3),
         next_due: next_due.map(Duration::from_millis),
-        more: read_ref(more)?,
+        more: from_redis_value_ref(more)?,
     };
     for values in tasks.chunks_exact(3) {
         match task(values) {
@@ -236,7 +248,8 @@ pub(super) fn claim(answer: &[Value]) -> Result<Claim> {
 
 /// Reads client, claim token, and the booking before the claim.
 fn task(values: &[Value]) -> Result<Task> {
-    let (client, token): (String, String) = (read_ref(&values[0])?, read_ref(&values[1])?);
+    let (client, token): (String, String) =
+        (from_redis_value_ref(&values[0])?, from_redis_value_ref(&values[1])?);
     let client = ClientId::new(&client).ok();
     let token = ClaimToken::parse(&token);
     match (client, token, &values[2]) {
@@ -323,7 +336,7 @@ pub(super) fn snapshot(answer: SnapshotAnswer) -> Result<(u64, Snapshot)> {
 /// Reads `{ booking, position }`.
 fn row(client: &ClientId, row: &Value) -> OrRefusal<Booking> {
     let read = || {
-        let (text, position): (Value, Option<u64>) = read_ref(row)?;
+        let (text, position): (Value, Option<u64>) = from_redis_value_ref(row)?;
         let Value::BulkString(text) = &text else {
             return Err(StoreError::unexpected("not a booking", &text));
         };
@@ -342,7 +355,7 @@ fn readable<T>(client: &ClientId, read: Result<T>) -> OrRefusal<T> {
 
 /// Reads `closed`, `not_found`, `expired`, `final <state>` or `not_reserved <state>`.
 fn refusal(answer: &Value) -> Result<Refusal> {
-    let answer: String = read_ref(answer)?;
+    let answer: String = from_redis_value_ref(answer)?;
     let refusal = match (&*answer, answer.split_once(' ')) {
         ("closed", _) => Some(Refusal::QueueClosed),
         ("not_found", _) => Some(Refusal::BookingNotFound),
@@ -352,8 +365,4 @@ fn refusal(answer: &Value) -> Result<Refusal> {
         _ => None,
     };
     refusal.ok_or_else(|| StoreError::unexpected("not a refusal", &answer))
-}
-
-fn read_ref<T: FromRedisValue>(value: &Value) -> Result<T> {
-    from_redis_value_ref(value).map_err(|error| StoreError::unexpected("wrong type", &error))
 }

@@ -120,7 +120,7 @@ impl Link {
         };
         let (error, action) =
             match timeout(self.deadline.saturating_sub(started.elapsed()), call).await {
-                Ok(Ok(answer)) => return read(answer),
+                Ok(Ok(answer)) => return Ok(from_redis_value(answer)?),
                 Ok(Err(error)) => classify(&error),
                 // The network may have lost the server: a new connection may reach it.
                 Err(_) => (StoreError::Timeout(self.deadline), ConnectionAction::Replace),
@@ -153,7 +153,7 @@ impl Link {
             spares.push(connection);
         }
         drop(spares);
-        read(answer)
+        Ok(from_redis_value(answer)?)
     }
 
     /// The working connection. Waits for the first attempt to connect, not for later ones.
@@ -228,16 +228,11 @@ impl Link {
 
 /// Reads the answer of open.lua; refuses data of a newer schema.
 pub(super) fn opened(answer: Value) -> Result<Opened> {
-    let (found, epoch): (u32, Option<String>) = read(answer)?;
+    let (found, epoch): (u32, Option<String>) = from_redis_value(answer)?;
     if found > SCHEMA {
         return Err(StoreError::NewerSchema { found, known: SCHEMA });
     }
     Ok(Opened { epoch: epoch.unwrap_or_default(), warnings: Vec::new() })
-}
-
-/// Converts an answer, or part of one.
-pub(super) fn read<T: FromRedisValue>(answer: Value) -> Result<T> {
-    from_redis_value(answer).map_err(|error| StoreError::unexpected("wrong type", &error))
 }
 
 /// Connects until it works, or until the store is dropped.

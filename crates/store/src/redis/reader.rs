@@ -17,7 +17,7 @@ use crate::{Events, Result};
 const REMEMBERED: usize = 32;
 
 /// Reads the outbox of one queue.
-pub(super) struct OutboxReader {
+pub(super) struct StreamReader {
     link: Arc<Link>,
     detector: Arc<RollbackDetector>,
     /// The ends of the last reads, with the numbers of the entries there. A follower that continues
@@ -25,7 +25,7 @@ pub(super) struct OutboxReader {
     ends: Mutex<VecDeque<(EventSeq, Watermark)>>,
 }
 
-impl OutboxReader {
+impl StreamReader {
     pub(super) fn new(link: Arc<Link>, detector: Arc<RollbackDetector>) -> Self {
         Self { link, detector, ends: Mutex::default() }
     }
@@ -37,24 +37,23 @@ impl OutboxReader {
         max: usize,
         wait: Duration,
     ) -> Result<Events> {
-        let behind = match self.remembered(after) {
-            Some(watermark) => watermark,
-            None => {
-                let watermark = self.detector.watermark();
-                let id = outbox::entry_id(after);
-                let mut call = ::redis::cmd("XRANGE");
-                call.arg(&self.link.keys.events).arg(&id).arg(&id);
-                let found: Vec<Value> = self.link.run(&call).await?;
-                match outbox::entries(&found).pop() {
-                    None => return self.after_a_gap(after, max).await,
-                    // The follower stopped in the middle of this entry.
-                    Some(entry) if entry.end() > after => {
-                        let next = self.remember(&entry, watermark);
-                        let rest = entry.events.into_iter().filter(|event| event.seq > after);
-                        return Ok(Events { events: rest.collect(), next, gap: false });
-                    }
-                    Some(entry) => watermark.at(entry.number),
+        let behind = if let Some(watermark) = self.remembered(after) {
+            watermark
+        } else {
+            let watermark = self.detector.watermark();
+            let id = outbox::entry_id(after);
+            let mut call = ::redis::cmd("XRANGE");
+            call.arg(&self.link.keys.events).arg(&id).arg(&id);
+            let found: Vec<Value> = self.link.run(&call).await?;
+            match outbox::entries(&found).pop() {
+                None => return self.after_a_gap(after, max).await,
+                // The follower stopped in the middle of this entry.
+                Some(entry) if entry.end() > after => {
+                    let next = self.remember(&entry, watermark);
+                    let rest = entry.events.into_iter().filter(|event| event.seq > after);
+                    return Ok(Events { events: rest.collect(), next, gap: false });
                 }
+                Some(entry) => watermark.at(entry.number),
             }
         };
         let entries = self.read(after, max, wait, behind).await?;

@@ -9,7 +9,7 @@ use bookingq_core::{
     Quantity, RequestId, ReservationId, Timestamp,
 };
 
-use crate::{Enqueue, Lease, Result, StoreError, Task, TaskKind};
+use crate::{Lease, Result, StoreError, Task, TaskKind};
 
 /// Columns of the two lines of fixed width and of what may follow them, counted from 1 as Lua does,
 /// by the names that the scripts use.
@@ -37,20 +37,6 @@ pub fn read_booking(client: &ClientId, text: &[u8]) -> Result<Booking> {
     let stored = StoredBooking::parse(text)?;
     stored.details()?;
     Ok(stored.booking(client))
-}
-
-/// The last lines of a new booking, without its time of joining: request, item, trace, payload.
-pub(super) fn request_lines(enqueue: &Enqueue) -> Vec<u8> {
-    let Details { item, quantity, payload } = &enqueue.details;
-    let quantity = match (&**item, quantity) {
-        ("", &Quantity::ONE) => String::new(),
-        (_, quantity) => format!("{} ", quantity.get()),
-    };
-    // The trace comes from a header. One with a line end would run into the payload.
-    let trace = enqueue.trace.as_deref().filter(|trace| !trace.contains('\n')).unwrap_or_default();
-    let mut lines = format!("{}\n{quantity}{item}\n{trace}\n", enqueue.request).into_bytes();
-    lines.extend_from_slice(payload);
-    lines
 }
 
 /// The first line of a booking: its id, its place and its newest claim. The scripts compare it as a

@@ -110,7 +110,7 @@ const MUTANTS: [Mutant; 12] = [
         edits: &[(
             BOOKING,
             "self.release(task, reservation.as_ref(), *outcome).await",
-            "if reservation.is_some() { Ok(Answer::Released) } else { self.release(task, None, *outcome).await }",
+            "if reservation.is_some() { Ok(ServiceAnswer::Released) } else { self.release(task, None, *outcome).await }",
         )],
         options: &[],
     },
