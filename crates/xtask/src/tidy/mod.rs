@@ -33,13 +33,8 @@ use crate::tree::{self, Tree};
 
 /// What to check.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Until the whole workspace follows them, the newest rules (words, line width, function length, type names, import circles)
-run only with --all. To see those of one crate:  cargo xtask tidy --all crates/store docs/redis-keys.md")]
+#[command(after_help = "Example:  cargo xtask tidy crates/store docs/redis-keys.md")]
 pub struct Args {
-    /// Run the newest rules too
-    #[arg(long)]
-    all: bool,
     /// Print only findings in these files and folders
     #[arg(value_name = "PATH")]
     only: Vec<String>,
@@ -48,19 +43,17 @@ pub struct Args {
 /// Checks every rule.
 pub fn run(args: &Args) -> Result<()> {
     let tree = Tree::read(&tree::root())?;
+    let sources = rust::sources(&tree)?;
     let mut findings = source::check(&tree)?;
+    findings.extend(words::check(&tree)?);
+    findings.extend(width::check(&tree, &sources)?);
+    findings.extend(functions::check(&sources));
+    findings.extend(types::check(&sources));
+    findings.extend(circles::check(&sources));
+    findings.extend(places::check(&sources));
+    findings.extend(arrows::check()?);
     findings.extend(mentions::check(&tree)?);
     findings.extend(metrics::check(&tree)?);
-    findings.extend(arrows::check()?);
-    if args.all {
-        let sources = rust::sources(&tree)?;
-        findings.extend(words::check(&tree)?);
-        findings.extend(width::check(&tree, &sources)?);
-        findings.extend(functions::check(&sources));
-        findings.extend(types::check(&sources));
-        findings.extend(circles::check(&sources));
-        findings.extend(places::check(&sources));
-    }
     let wanted = |finding: &Finding| args.only.iter().any(|path| finding.file.starts_with(path));
     findings.retain(|finding| args.only.is_empty() || wanted(finding));
     for finding in &findings {
