@@ -87,7 +87,11 @@ pub async fn run(
         .reconcile_on(secret_wakes)
         .reconcile_on(futures::stream::poll_fn(move |task| loop_wakes.poll_recv(task)))
         .graceful_shutdown_on(async move { leaving.cancelled().await })
-        .run(reconcile_synced, reconcile::on_error, Arc::new(context))
+        .run(
+            reconcile_synced,
+            |queue, error, context| reconcile::on_error(&queue, error, &context),
+            Arc::new(context),
+        )
         .for_each(|outcome| async move { log(outcome) })
         .await;
 }
@@ -97,7 +101,10 @@ async fn reconcile_synced(
     queue: Arc<WatchedQueue>,
     context: Arc<ReconcileContext>,
 ) -> Result<Action, ReconcileError> {
-    context.objects.synced().await;
+    if !context.objects.synced().await {
+        // The controller is shutting down.
+        return Ok(Action::await_change());
+    }
     Box::pin(reconcile::reconcile(queue, context)).await
 }
 

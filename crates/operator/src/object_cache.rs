@@ -41,14 +41,17 @@ impl ObjectName {
 #[derive(Clone)]
 pub struct ObjectCache {
     objects: Arc<Mutex<BTreeMap<ObjectName, Arc<CachedObject>>>>,
-    /// Number of watches that have not listed their objects yet.
-    unsynced: watch::Sender<usize>,
+    /// Number of kinds that are not listed yet.
+    unsynced: watch::Receiver<usize>,
 }
 
 impl ObjectCache {
-    /// Filled by this number of watches.
-    pub fn new(watches: usize) -> Self {
-        Self { objects: Arc::default(), unsynced: watch::Sender::new(watches) }
+    /// An empty cache, and the writer of each kind.
+    pub fn new(kinds: &[&'static ObjectKind]) -> (Self, Vec<CacheWriter>) {
+        let (sender, unsynced) = watch::channel(kinds.len());
+        let (cache, sender) = (Self { objects: Arc::default(), unsynced }, Arc::new(sender));
+        let writers = kinds.iter().map(|kind| CacheWriter::new(&cache, &sender, kind)).collect();
+        (cache, writers)
     }
 
     /// The object of this name.
@@ -81,17 +84,18 @@ impl ObjectCache {
         own.map(|(name, object)| (name.clone(), object.clone())).collect()
     }
 
-    /// Waits until each watch has listed its objects.
-    pub async fn synced(&self) {
-        // Cannot fail: `self` holds the sender.
-        self.unsynced.subscribe().wait_for(|unsynced| *unsynced == 0).await.ok();
+    /// Waits until every kind is listed. Returns `false` if the watches end before.
+    pub async fn synced(&self) -> bool {
+        self.unsynced.clone().wait_for(|unsynced| *unsynced == 0).await.is_ok()
     }
 }
 
 /// Keeps the cache in step with the watch of one kind.
 pub struct CacheWriter {
     cache: ObjectCache,
-    kind: &'static ObjectKind,
+    unsynced: Arc<watch::Sender<usize>>,
+    /// The kind.
+    pub kind: &'static ObjectKind,
     /// Lists leave the type out of their items.
     types: TypeMeta,
     /// Objects of the list that is being received.
@@ -100,11 +104,20 @@ pub struct CacheWriter {
 }
 
 impl CacheWriter {
-    /// Writes the objects of one kind.
-    pub fn new(cache: ObjectCache, kind: &'static ObjectKind) -> Self {
+    fn new(
+        cache: &ObjectCache,
+        unsynced: &Arc<watch::Sender<usize>>,
+        kind: &'static ObjectKind,
+    ) -> Self {
         let ApiResource { api_version, kind: name, .. } = kind.resource();
-        let types = TypeMeta { api_version, kind: name };
-        Self { cache, kind, types, listed: HashSet::new(), synced: false }
+        Self {
+            cache: cache.clone(),
+            unsynced: unsynced.clone(),
+            kind,
+            types: TypeMeta { api_version, kind: name },
+            listed: HashSet::new(),
+            synced: false,
+        }
     }
 
     /// Applies an event of the watch. Returns the queue to reconcile, unless the event changes only
@@ -122,7 +135,7 @@ impl CacheWriter {
                 objects.retain(|name, _| name.kind != self.kind || self.listed.contains(name));
                 self.listed = HashSet::new();
                 if !std::mem::replace(&mut self.synced, true) {
-                    self.cache.unsynced.send_modify(|unsynced| *unsynced -= 1);
+                    self.unsynced.send_modify(|unsynced| *unsynced -= 1);
                 }
             }
             Event::Apply(object) => return self.insert(object),

@@ -78,11 +78,11 @@ pub async fn reconcile(
 
 /// Logs an error and returns when to reconcile the queue again.
 pub fn on_error(
-    queue: Arc<WatchedQueue>,
+    queue: &WatchedQueue,
     error: &ReconcileError,
-    context: Arc<ReconcileContext>,
+    context: &ReconcileContext,
 ) -> Action {
-    let key = key(&queue);
+    let key = key(queue);
     let failures = {
         let mut failures = context.failures.lock();
         let failures = failures.entry(key.clone()).or_default();

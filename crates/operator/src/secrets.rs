@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bookingq_api::BookingQueueSpec;
-use bookingq_api::downstream::Role;
+use bookingq_api::downstream::{DownstreamSpec, Role};
+use bookingq_api::redis::SecretKey;
 use k8s_openapi::api::core::v1::Secret;
 
 /// What a Secret is for.
@@ -33,12 +34,9 @@ pub struct SecretReference {
 
 /// The Secrets that the spec names. A new Secret of a queue gets its line here.
 pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
-    let tls = |service: Option<&bookingq_api::downstream::DownstreamSpec>| {
-        Some((service?.tls.as_ref()?.secret_name.clone(), None))
-    };
-    let key = |key: Option<&bookingq_api::redis::SecretKey>| {
-        key.map(|key| (key.name.clone(), Some(key.key.clone())))
-    };
+    let tls =
+        |service: Option<&DownstreamSpec>| Some((service?.tls.as_ref()?.secret_name.clone(), None));
+    let key = |key: Option<&SecretKey>| Some((key?.name.clone(), Some(key?.key.clone())));
     let all = [
         ("spec.booking.tls", SecretPurpose::Tls(Role::Booking), tls(Some(&spec.booking))),
         ("spec.ticket.tls", SecretPurpose::Tls(Role::Ticket), tls(spec.ticket.as_ref())),

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use crate::build::component::{self, ObjectKind};
 use crate::build::names::{self, Part};
-use crate::object_cache::{CacheWriter, ObjectCache};
+use crate::object_cache::ObjectCache;
 use crate::pending_pods::PendingPods;
 use crate::queue::{QueueKey, WatchedQueue, key, owner};
 use crate::secret_cache::SecretCache;
@@ -68,13 +68,11 @@ pub fn queues(client: &Client, scope: &WatchScope) -> (Store<WatchedQueue>, Queu
 
 /// Watches the objects of all queues, with one watch for each kind.
 pub fn objects(client: &Client, scope: &WatchScope) -> (ObjectCache, Wakes) {
-    let kinds = component::kinds();
-    let cache = ObjectCache::new(kinds.len());
-    let watches = kinds.into_iter().map(|kind| {
+    let (cache, writers) = ObjectCache::new(&component::kinds());
+    let watches = writers.into_iter().map(|mut writer| {
         let ours = watcher::Config::default().labels(names::MANAGED_BY).page_size(PAGE);
-        let events =
-            watcher::watcher(scope.api::<DynamicObject>(client, kind), ours).default_backoff();
-        let mut writer = CacheWriter::new(cache.clone(), kind);
+        let api: Api<DynamicObject> = scope.api(client, writer.kind);
+        let events = watcher::watcher(api, ours).default_backoff();
         wakes(events, move |event| writer.on_event(event).into_iter().collect())
     });
     let watches = stream::select_all(watches.collect::<Vec<_>>());
@@ -136,10 +134,13 @@ fn wakes<K: Send + 'static>(
     mut on_event: impl FnMut(Event<K>) -> Vec<QueueKey> + Send + 'static,
 ) -> Wakes {
     let keys = events.flat_map(move |event| {
-        let keys = event.map(&mut on_event).unwrap_or_else(|error| {
-            warn!(%error, "a watch was interrupted and is being restarted");
-            Vec::new()
-        });
+        let keys = match event {
+            Ok(event) => on_event(event),
+            Err(error) => {
+                warn!(%error, "a watch was interrupted and is being restarted");
+                Vec::new()
+            }
+        };
         stream::iter(keys)
     });
     keys.boxed()

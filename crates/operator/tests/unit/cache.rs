@@ -25,10 +25,27 @@ fn job(name: &str, version: &str, schedule: &str, started: Option<&str>) -> Dyna
     .unwrap()
 }
 
+fn cache() -> (ObjectCache, CacheWriter) {
+    let (cache, mut writers) = ObjectCache::new(&[ObjectKind::of::<CronJob>()]);
+    (cache, writers.remove(0))
+}
+
+#[tokio::test]
+async fn waiting_for_the_cache_ends_with_the_first_list_or_with_the_watches() {
+    let (synced, mut writer) = cache();
+    writer.on_event(Event::Init);
+    writer.on_event(Event::InitDone);
+    assert!(synced.synced().await);
+    drop(writer);
+    assert!(synced.synced().await, "it was listed");
+    let (unsynced, writer) = cache();
+    drop(writer);
+    assert!(!unsynced.synced().await);
+}
+
 #[test]
 fn an_event_wakes_the_queue_only_if_it_changes_the_object_or_its_status() {
-    let cache = ObjectCache::new(1);
-    let mut writer = CacheWriter::new(cache.clone(), ObjectKind::of::<CronJob>());
+    let (cache, mut writer) = cache();
     let mut wakes = |version: &str, schedule: &str, started| {
         let event = Event::Apply(job("concert-sweep", version, schedule, started));
         writer.on_event(event).is_some_and(|queue| queue.name == "concert")
@@ -43,8 +60,7 @@ fn an_event_wakes_the_queue_only_if_it_changes_the_object_or_its_status() {
 
 #[test]
 fn a_new_list_removes_the_objects_that_it_leaves_out() {
-    let cache = ObjectCache::new(1);
-    let mut writer = CacheWriter::new(cache.clone(), ObjectKind::of::<CronJob>());
+    let (cache, mut writer) = cache();
     for name in ["concert-sweep", "concert-b-sweep", "concerto-sweep"] {
         writer.on_event(Event::Apply(job(name, "1", "* * * * *", None)));
     }
