@@ -9,8 +9,9 @@ use bookingq_core::time::millis;
 use bookingq_core::{
     BookingId, BookingState, ClientId, Event, EventSeq, Fence, Outcome, Place, Timestamp,
 };
+use bookingq_crowd::latency::Latency;
 
-use crate::tally::Times;
+use crate::tally::Timings;
 use crate::violation::{Violation, Violations};
 
 /// Hosts slew their clocks; a wrong clock is off by much more.
@@ -51,7 +52,7 @@ pub struct AuditLog {
     queued: BTreeSet<Place>,
     newest_place: Place,
     violations: Violations,
-    pub(crate) times: Times,
+    pub(crate) times: Timings<Latency>,
 }
 
 impl AuditLog {

@@ -57,27 +57,18 @@ impl Tallies {
 
 /// Durations in milliseconds of the store's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub struct Timings {
+pub struct Timings<T = LatencySummary> {
     /// From joining the line to being claimed.
-    pub queued: LatencySummary,
+    pub queued: T,
     /// From being claimed to the Booking Service's answer, retries included.
-    pub reserve: LatencySummary,
+    pub reserve: T,
     /// From the payment to being confirmed.
-    pub confirm: LatencySummary,
+    pub confirm: T,
     /// From the deadline of an unpaid hold until it was released.
-    pub release_lag: LatencySummary,
+    pub release_lag: T,
 }
 
-/// The measurement behind [`Timings`].
-#[derive(Debug, Default)]
-pub(crate) struct Times {
-    pub(crate) queued: Latency,
-    pub(crate) reserve: Latency,
-    pub(crate) confirm: Latency,
-    pub(crate) release_lag: Latency,
-}
-
-impl Times {
+impl Timings<Latency> {
     pub(crate) fn summary(&self) -> Timings {
         Timings {
             queued: self.queued.summary(),

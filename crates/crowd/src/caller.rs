@@ -125,16 +125,6 @@ impl Caller {
         })?;
         self.call(&CallKind::Pay { of, payment }).await
     }
-
-    /// Records an answer to a call or watch that began at `start`.
-    pub fn record(
-        &self,
-        kind: &CallKind,
-        start: Instant,
-        answer: Result<&BookingSnapshot, &Status>,
-    ) {
-        record(&self.context, &self.client, kind, start, answer);
-    }
 }
 
 fn parse(booking: Option<&v1::Booking>, existing: bool) -> Result<BookingSnapshot, Status> {
@@ -175,7 +165,8 @@ impl Drop for CallInFlight<'_> {
     }
 }
 
-fn record(
+/// Records an answer to a call or watch that began at `start`.
+pub fn record(
     context: &CrowdContext,
     client: &ClientId,
     kind: &CallKind,

@@ -9,17 +9,17 @@ use serde::Serialize;
 use crate::latency::{Latency, LatencySummary};
 use crate::progress::{CrowdCounters, ProgressView};
 
-/// How long clients waited for answers, in milliseconds.
+/// The waits of clients, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub struct CrowdLatency {
-    /// The Enqueue call that was acknowledged.
-    pub enqueue: LatencySummary,
+pub struct CrowdLatency<T = LatencySummary> {
+    /// The acknowledged Enqueue call.
+    pub enqueue: T,
     /// From the first try of Enqueue to the acknowledgement, retries included.
-    pub joined: LatencySummary,
-    /// From the acknowledgement until the client saw a reservation, or that it gets none.
-    pub queued: LatencySummary,
-    /// The ConfirmPayment call that was answered.
-    pub payment: LatencySummary,
+    pub joined: T,
+    /// From the acknowledgement until the client saw its reservation or its refusal.
+    pub queued: T,
+    /// The answered ConfirmPayment call.
+    pub payment: T,
 }
 
 /// The counters and latencies of a crowd.
@@ -28,25 +28,17 @@ pub struct CrowdReport {
     /// The counters at the end.
     #[serde(flatten)]
     pub progress: ProgressView,
-    /// How many bookings clients saw end in each final state.
+    /// The number of bookings that clients saw end in each final state.
     pub finals: BTreeMap<&'static str, u64>,
     /// Errors by reason; `TRANSPORT` counts those without one of our reasons.
     pub errors: BTreeMap<&'static str, u64>,
-    /// How long clients waited.
+    /// The waits of clients.
     pub latency_ms: CrowdLatency,
 }
 
 /// The latencies that clients measure.
 #[derive(Debug, Default)]
-pub struct CrowdLatencies(Mutex<Histograms>);
-
-#[derive(Debug, Default)]
-struct Histograms {
-    enqueue: Latency,
-    joined: Latency,
-    queued: Latency,
-    payment: Latency,
-}
+pub struct CrowdLatencies(Mutex<CrowdLatency<Latency>>);
 
 impl CrowdLatencies {
     /// `call` is the time of the acknowledged call, `joined` the time since the first try.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::behaviour::Following;
 use crate::call::{BookingSnapshot, CallKind};
-use crate::caller::{Caller, malformed};
+use crate::caller::{Caller, malformed, record};
 
 /// The first wait between two GetStatus calls; it grows to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(150);
@@ -65,7 +65,7 @@ impl Updates {
             UpdateSource::Watch { watch, since } => {
                 let answer = next_of_watch(caller, watch).await;
                 if let Err(WorkerCallError::Refused(status)) = &answer {
-                    caller.record(&CallKind::Watch, *since, Err(status));
+                    record(&caller.context, &caller.client, &CallKind::Watch, *since, Err(status));
                 }
                 *since = Instant::now();
                 answer
@@ -88,6 +88,6 @@ async fn next_of_watch(
     if booking.state == BookingState::Queued {
         booking.position = Some(update.booking.position).filter(|position| *position > 0);
     }
-    caller.record(&CallKind::Watch, update.opened, Ok(&booking));
+    record(&caller.context, &caller.client, &CallKind::Watch, update.opened, Ok(&booking));
     Ok(booking)
 }

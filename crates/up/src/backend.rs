@@ -13,7 +13,7 @@ use bookingq_store::{MemoryConfig, RedisConfig, Store, StoreConfig, StoreError};
 use crate::config::StoreChoice;
 use crate::console::Console;
 use crate::error::UpError;
-use crate::worker_pool::{BACKOFF, Runner};
+use crate::runner::{BACKOFF, OwnProgram, Runner};
 
 /// Longest wait for the first answer of a store.
 const OPENING: Duration = Duration::from_secs(10);
@@ -118,7 +118,7 @@ impl Backend {
             Self::Redis { url, .. } => {
                 let program = std::env::current_exe().map_err(UpError::Program)?;
                 let (url, directory) = (url.clone(), directory.to_owned());
-                (Runner::Processes { program, url, directory }, "redis")
+                (Runner::Processes(OwnProgram { program, url, directory }), "redis")
             }
         })
     }

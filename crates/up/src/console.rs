@@ -73,17 +73,24 @@ impl Console {
 
     /// Shows a message.
     pub fn report(&self, message: impl Into<String>) {
-        let mut inner = self.0.lock();
-        let line = format!("{:>6.1}s  {}", inner.start.elapsed().as_secs_f64(), message.into());
-        match inner.style {
+        self.print(&message.into(), |live, line| {
+            if live.messages.len() == MESSAGES {
+                live.messages.pop_front();
+            }
+            live.messages.push_back(line);
+        });
+    }
+
+    /// Prints `text` with its time, or lets `update` change the live view with it.
+    fn print(&self, text: &str, update: impl FnOnce(&mut ConsoleState, String)) {
+        let mut state = self.0.lock();
+        let line = format!("{:>6.1}s  {text}", state.start.elapsed().as_secs_f64());
+        match state.style {
             ConsoleStyle::Plain => println!("{line}"),
             ConsoleStyle::StandardError => eprintln!("{line}"),
             ConsoleStyle::Live(_) => {
-                if inner.messages.len() == MESSAGES {
-                    inner.messages.pop_front();
-                }
-                inner.messages.push_back(line);
-                inner.draw();
+                update(&mut state, line);
+                state.draw();
             }
         }
     }
@@ -104,16 +111,8 @@ impl Console {
 
     /// Shows the state of a queue.
     pub fn show(&self, queue: &str, view: ConsoleView) {
-        let mut inner = self.0.lock();
-        let line = format!("{:>6.1}s  {}", inner.start.elapsed().as_secs_f64(), view.line);
-        match inner.style {
-            ConsoleStyle::Plain => println!("{line}"),
-            ConsoleStyle::StandardError => eprintln!("{line}"),
-            ConsoleStyle::Live(_) => {
-                inner.views.insert(queue.to_owned(), view.lines);
-                inner.draw();
-            }
-        }
+        let ConsoleView { lines, line } = view;
+        self.print(&line, |live, _| drop(live.views.insert(queue.to_owned(), lines)));
     }
 
     /// Prints the last lines below the live view; later output is plain.

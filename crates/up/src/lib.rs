@@ -5,7 +5,8 @@
 //!   manifest ──> plan ──> queue_run (one per queue): starts the parts, reads every second
 //!                          |- services      the services it calls, some of them simulated
 //!                          |- backend       the embedded store, or Redis
-//!                          |- worker_pool   workers: in this process, or supervised processes
+//!                          |- runner        in this process, or as supervised processes
+//!                          |- worker_pool   the workers
 //!                          |- sweeping      the sweeper
 //!                          |- scaling       the autoscaler of the core, once a second
 //!                          |- audit         of bookingq-check: follows the outbox, verifies
@@ -23,6 +24,7 @@ pub mod load;
 pub mod manifest;
 mod queue_run;
 pub mod report;
+mod runner;
 mod scaling;
 pub mod screen;
 mod services;

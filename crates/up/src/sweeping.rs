@@ -1,12 +1,10 @@
 //! The sweeper of one queue: in this process, or as a process like those of the CronJob in a
 //! cluster.
 
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::Plan;
-use bookingq_harness::command::OrphanSignal;
 use bookingq_harness::{Process, ProcessEvent, ProcessSpec, Restart};
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 use tokio::task::JoinHandle;
@@ -14,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::console::Console;
 use crate::error::UpError;
+use crate::runner::{BACKOFF, Runner};
 use crate::services::Services;
-use crate::worker_pool::{BACKOFF, BEYOND_GRACE, Runner};
 
 /// How long one process sweeps, as in a cluster.
 const ROUND: Duration = Duration::from_secs(60);
@@ -42,18 +40,11 @@ pub fn start(
                 }
             }))
         }
-        Runner::Processes { program, url, directory } => {
-            let json = ["--log-format", "json"].map(String::from);
-            let arguments = args.to_args().into_iter().chain(json).map(OsString::from).collect();
-            let spec = ProcessSpec {
-                arguments,
-                environment: vec![("BOOKINGQ_REDIS", url.into())],
-                log: Some(directory.join(format!("{}-sweeper.log", plan.queue))),
-                grace: plan.worker.grace + BEYOND_GRACE,
-                restart: Restart::Rounds(BACKOFF),
-                orphan_signal: OrphanSignal::Terminate,
-                ..ProcessSpec::new(format!("{} sweeper", plan.queue), program)
-            };
+        Runner::Processes(own) => {
+            let (name, log) =
+                (format!("{} sweeper", plan.queue), format!("{}-sweeper.log", plan.queue));
+            let spec = own.spec(name, args.to_args(), &log, plan.worker.grace);
+            let spec = ProcessSpec { restart: Restart::Rounds(BACKOFF), ..spec };
             let reporter = console.reporter(&spec.name);
             let failures = move |event: ProcessEvent| {
                 if matches!(event, ProcessEvent::Ended { .. }) {

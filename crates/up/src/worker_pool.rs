@@ -1,17 +1,12 @@
 //! The workers of one queue: as many as wanted, restarted when they end, each at its own port.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bookingq_api::args::WorkerArgs;
 use bookingq_core::QueueName;
-use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
-use bookingq_harness::command::OrphanSignal;
 use bookingq_harness::port::free_address;
 use bookingq_harness::{Process, ProcessEvent, ProcessSpec, Restart};
 use bookingq_store::Store;
@@ -24,30 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::console::Console;
 use crate::error::UpError;
-
-/// Time beyond its own grace after which a process is killed.
-pub const BEYOND_GRACE: Duration = Duration::from_secs(2);
-
-/// The wait before a worker or a Redis restarts: as a kubelet's, but short enough for a person who
-/// watches.
-pub const BACKOFF: Backoff =
-    Backoff { initial: Duration::from_millis(500), max: Duration::from_secs(10) };
-
-/// Where workers run.
-#[derive(Clone)]
-pub enum Runner {
-    /// In this process, on its store.
-    InProcess(Arc<dyn Store>),
-    /// As processes of this program, on Redis.
-    Processes {
-        /// `bookingq`.
-        program: PathBuf,
-        /// The URL of Redis.
-        url: String,
-        /// The directory of their logs.
-        directory: PathBuf,
-    },
-}
+use crate::runner::{BACKOFF, Runner};
 
 /// The workers of one queue.
 pub struct WorkerPool {
@@ -171,21 +143,18 @@ impl WorkerPool {
                 let config = WorkerConfig { id, listen, ..self.config.clone() };
                 tokio::spawn(worker.run(config, Arc::clone(store)))
             }
-            Runner::Processes { program, url, directory } => {
+            Runner::Processes(own) => {
                 // Clients must know the port, so it is chosen before the process starts.
                 let listen = if port == 0 { free_address().unwrap_or(listen) } else { listen };
                 let args = WorkerArgs { id: Some(id), listen, ..self.args.clone() };
-                let json = ["--log-format", "json"].map(String::from);
+                let (name, log) = (
+                    format!("{} ({listen})", worker.name),
+                    format!("{}-worker-{index}.log", self.queue),
+                );
                 let spec = ProcessSpec {
-                    arguments: args.to_args().into_iter().chain(json).map(OsString::from).collect(),
-                    environment: vec![("BOOKINGQ_REDIS", url.into())],
-                    log: Some(directory.join(format!("{}-worker-{index}.log", self.queue))),
                     port: Some(listen),
-                    grace: self.config.grace + BEYOND_GRACE,
                     restart: Restart::Always(BACKOFF),
-                    // It may finish the tasks in hand.
-                    orphan_signal: OrphanSignal::Terminate,
-                    ..ProcessSpec::new(format!("{} ({listen})", worker.name), program)
+                    ..own.spec(name, args.to_args(), &log, self.config.grace)
                 };
                 tokio::spawn(worker.supervise(spec, listen))
             }

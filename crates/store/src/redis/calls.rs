@@ -336,11 +336,13 @@ pub(super) fn snapshot(answer: SnapshotAnswer) -> Result<(u64, Snapshot)> {
 /// Reads `{ booking, position }`.
 fn row(client: &ClientId, row: &Value) -> OrRefusal<Booking> {
     let read = || {
-        let (text, position): (Value, Option<u64>) = from_redis_value_ref(row)?;
-        let Value::BulkString(text) = &text else {
-            return Err(StoreError::unexpected("not a booking", &text));
-        };
-        Ok(Booking { position, ..StoredBooking::parse(text)?.booking(client) })
+        if let Value::Array(values) = row
+            && let [Value::BulkString(text), position] = &values[..]
+        {
+            let position = from_redis_value_ref(position)?;
+            return Ok(Booking { position, ..StoredBooking::parse(text)?.booking(client) });
+        }
+        Err(StoreError::unexpected("not a booking", row))
     };
     readable(client, read())
 }
