@@ -1,6 +1,7 @@
 //! Arguments of workers and sweepers survive the command line.
 #![allow(clippy::unwrap_used)]
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use bookingq_api::args::{
@@ -8,7 +9,7 @@ use bookingq_api::args::{
 };
 use bookingq_api::{BookingQueueSpec, DurationString};
 use bookingq_core::QueueName;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use proptest::option;
 use proptest::prelude::*;
 
@@ -156,4 +157,20 @@ fn a_manifest_and_a_command_line_have_the_same_defaults() {
     let minimal = ["worker", "--queue=q", "--booking=http://a:1"].map(String::from);
     let Cli::Worker(parsed) = parse(minimal.into()) else { panic!("not a worker") };
     assert_eq!(*parsed, planned);
+}
+
+#[test]
+fn every_flag_can_be_set_by_its_environment_variable() {
+    let command = Cli::command();
+    let args = command.get_subcommands().flat_map(clap::Command::get_arguments);
+    let variables: Vec<(&str, &str)> = args
+        .filter_map(|arg| Some((arg.get_long()?, arg.get_env().and_then(OsStr::to_str))))
+        .map(|(flag, variable)| (flag, variable.unwrap_or_default()))
+        .collect();
+    assert!(variables.len() > 40, "{variables:?}");
+    for (flag, variable) in variables {
+        let renamed = [("once", "BOOKINGQ_SWEEP_ONCE"), ("for", "BOOKINGQ_SWEEP_FOR")];
+        let by_rule = format!("BOOKINGQ_{}", flag.to_uppercase().replace('-', "_"));
+        assert!(variable == by_rule || renamed.contains(&(flag, variable)), "{flag}: {variable}");
+    }
 }

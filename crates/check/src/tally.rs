@@ -1,5 +1,7 @@
 //! Bookings by state, and durations.
 
+use std::fmt;
+
 use bookingq_core::BookingState;
 use bookingq_crowd::latency::{Latency, LatencySummary};
 use serde::Serialize;
@@ -33,6 +35,14 @@ pub struct FinalTallies {
     pub rejected: u64,
     /// Given up, or the confirmation was refused.
     pub failed: u64,
+}
+
+impl fmt::Display for FinalTallies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { confirmed, expired, cancelled, sold_out, rejected, failed } = self;
+        write!(f, "confirmed {confirmed}, expired {expired}, cancelled {cancelled}, ")?;
+        write!(f, "sold out {sold_out}, rejected {rejected}, failed {failed}")
+    }
 }
 
 impl Tallies {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bookingq_api::DurationString;
 use bookingq_client::{
     CallPolicy, ChannelConfig, ChannelPool, WorkerCall, WorkerCallError, WorkerClient,
     WorkerEndpoints,
@@ -22,7 +23,6 @@ use tonic::transport::ClientTlsConfig;
 
 use self::output::{BookingOutput, Output};
 use crate::failure::Failure;
-use crate::flags::duration;
 
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
@@ -42,8 +42,8 @@ pub struct ClientFlags {
     #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
     pub queue: QueueName,
     /// Retry a call without an answer for this long; repeating a call is always safe
-    #[arg(long, env = "BOOKINGQ_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration)]
-    timeout: Duration,
+    #[arg(long, env = "BOOKINGQ_TIMEOUT", value_name = "TIME", default_value = "10s")]
+    timeout: DurationString,
     /// Output format
     #[arg(short, long, env = "BOOKINGQ_OUTPUT", value_enum, default_value = "table")]
     pub output: Output,
@@ -82,12 +82,12 @@ struct TlsFlags {
 impl ClientFlags {
     /// Resolves the server's name; connects at the first call.
     pub async fn connect(&self) -> Result<CommandClient, Failure> {
-        let addresses = self.server.clone().resolve(self.timeout).await?;
+        let addresses = self.server.clone().resolve(self.timeout.get()).await?;
         let origin = self.server.to_string().parse().ok();
         let config = ChannelConfig { tls: self.tls()?, origin, ..Default::default() };
         let policy = CallPolicy {
-            deadline: self.timeout,
-            limit: Some(self.timeout),
+            deadline: self.timeout.get(),
+            limit: Some(self.timeout.get()),
             backoff: BACKOFF,
             stop: CancellationToken::new(),
         };
@@ -95,7 +95,7 @@ impl ClientFlags {
         Ok(CommandClient {
             worker: WorkerClient::new(pool, Arc::new(policy), rand::random()),
             server: self.server.to_string(),
-            timeout: self.timeout,
+            timeout: self.timeout.get(),
             output: self.output,
         })
     }
@@ -126,7 +126,8 @@ impl ClientFlags {
 /// No answer came within `--timeout`.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no answer from {server} within {timeout:?} (--timeout), so whether the call took effect is unknown; it may be repeated as it was: {last}"
+    "no answer from {server} within {timeout:?} (--timeout): {last}; the outcome is unknown, and the \
+     same call can be repeated"
 )]
 pub struct NoAnswer {
     server: String,

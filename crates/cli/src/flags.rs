@@ -1,20 +1,13 @@
 //! Flags that several subcommands share, and their conversion to typed values.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use bookingq_api::DurationString;
 use bookingq_api::args::RedisArgs;
 use bookingq_core::{QueueName, defaults};
 use bookingq_store::RedisConfig;
 
 use crate::failure::Failure;
-
-/// A duration flag: `200ms`, `30s`, `1h30m`.
-pub fn duration(text: &str) -> Result<Duration, bookingq_api::duration::InvalidDuration> {
-    text.parse().map(DurationString::get)
-}
 
 /// The store's settings for `queue`.
 pub async fn redis_config(args: RedisArgs, queue: QueueName) -> Result<RedisConfig, Failure> {

@@ -28,7 +28,7 @@ pub struct SimulatedClient {
     rng: SmallRng,
     /// Requests sent so far.
     sent: u32,
-    /// Those that made bookings.
+    /// The requests that made bookings.
     requests: Vec<RequestId>,
     /// The booking it follows.
     booking: Option<Followed>,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use bookingq_check::recorder::CallCounts;
-use bookingq_check::tally::FinalTallies;
 use bookingq_check::{InvariantResult, Tallies, Verification};
 use bookingq_store::Totals;
 use serde::Serialize;
@@ -87,13 +86,9 @@ impl FaultReport {
         lines.push(format!("starts    {}", counts(&self.starts)));
         let tallies = &self.verification.tallies;
         lines.push(format!("clients   {} of {} arrived", self.arrived, self.planned));
-        let FinalTallies { confirmed, expired, cancelled, sold_out, rejected, failed } =
-            tallies.finals;
-        let Tallies { enqueued, waiting, in_progress, .. } = tallies;
+        let Tallies { enqueued, waiting, in_progress, finals } = tallies;
         lines.push(format!(
-            "bookings  {enqueued}: confirmed {confirmed}, expired {expired}, cancelled \
-             {cancelled}, sold out {sold_out}, rejected {rejected}, failed {failed}, waiting \
-             {waiting}, in progress {in_progress}",
+            "bookings  {enqueued}: {finals}, waiting {waiting}, in progress {in_progress}"
         ));
         let CallCounts { ok, refused, unknown, slowest_ms } = &self.calls;
         lines.push(format!(

@@ -1,5 +1,5 @@
-//! One redis-server: on a free port, with its own data directory, killed and started again on the
-//! same data, and gone when we are.
+//! One redis-server on a free port with its own data directory. It can be killed and restarted on
+//! the same data, and ends with this process.
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
@@ -20,9 +20,9 @@ const START: Duration = Duration::from_secs(15);
 /// Between two checks whether it answers.
 const INTERVAL: Duration = Duration::from_millis(10);
 /// Another process may take the port between our choice and its start.
-const PORTS: u32 = 5;
+const ATTEMPTS: u32 = 5;
 
-/// What it promises about writes that it has acknowledged.
+/// What Redis guarantees about acknowledged writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fsync {
     /// Nothing is written to disk.
@@ -46,7 +46,7 @@ impl Fsync {
 /// How to run it.
 #[derive(Debug, Clone)]
 pub struct RedisOptions {
-    /// What it promises about acknowledged writes.
+    /// What it guarantees about acknowledged writes.
     pub fsync: Fsync,
     /// What happens when it ends.
     pub restart: Restart,
@@ -89,9 +89,9 @@ impl RedisOptions {
             let directory = tempfile::tempdir()?;
             (directory.path().to_owned(), Some(directory))
         };
-        let mut port = 0;
+        let mut attempt = 0;
         loop {
-            port += 1;
+            attempt += 1;
             let address = free_address()?;
             let spec = self.spec(address, &directory);
             let process = Process::start_with(spec.clone(), on_event.clone())?;
@@ -99,7 +99,7 @@ impl RedisOptions {
                 Ok(()) => {
                     return Ok(RedisServer { address, process, spec, _directory: temporary });
                 }
-                Err(error) if port == PORTS => return Err(error),
+                Err(error) if attempt == ATTEMPTS => return Err(error),
                 Err(_) => {}
             }
         }
@@ -184,7 +184,7 @@ impl RedisServer {
 
 fn wait_for_answer(process: &Process, address: SocketAddr) -> Result<(), HarnessError> {
     let until = Instant::now() + START;
-    // The server of another process may have taken the port: it would go away when that one ends.
+    // A server of another process may have taken the port; it would end with that process.
     while process.pid().is_none_or(|pid| process_id(address) != Some(pid)) {
         process.check_running()?;
         if process.starts() > 1 || Instant::now() >= until {

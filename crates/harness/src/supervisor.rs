@@ -99,7 +99,7 @@ impl Supervisor {
         let mut next = Ok(first);
         loop {
             let start = Instant::now();
-            let outcome = next.and_then(|child| self.accompany(child, on_event));
+            let outcome = next.and_then(|child| self.wait_for_end(child, on_event));
             if self.state.lock().stop.is_some() {
                 return on_event(ProcessEvent::Stopped);
             }
@@ -124,8 +124,8 @@ impl Supervisor {
         }
     }
 
-    /// From its start to its end.
-    fn accompany(
+    /// Signals it as requested, and reports when it is ready, until it ends.
+    fn wait_for_end(
         &self,
         mut child: Child,
         on_event: &dyn Fn(ProcessEvent),
@@ -135,7 +135,7 @@ impl Supervisor {
         let mut state = self.state.lock();
         loop {
             if let Some(status) = child.try_wait()? {
-                state.note_end(status);
+                state.record_end(status);
                 self.changed.notify_all();
                 return Ok(status);
             }
@@ -196,7 +196,7 @@ impl Supervisor {
 }
 
 impl SupervisedState {
-    fn note_end(&mut self, status: ExitStatus) {
+    fn record_end(&mut self, status: ExitStatus) {
         (self.pid, self.ready, self.last_exit) = (None, false, Some(status));
         if !std::mem::take(&mut self.signalled) && self.stop.is_none() {
             self.unexplained_ends.push(status.to_string());

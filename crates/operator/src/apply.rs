@@ -104,7 +104,7 @@ impl Applier {
         }
     }
 
-    /// Forgets the objects of a deleted queue.
+    /// Forgets the objects of a deleted queue. To forget another one as well costs a comparison.
     pub fn forget(&self, namespace: &str, queue: &str) {
         self.last.lock().retain(|object, _| !object.may_be_of(namespace, queue));
     }

@@ -26,8 +26,8 @@ pub struct Metrics {
     pub reconcile_duration: Histogram,
     /// `scalings_total{direction}`: `up` or `down`.
     pub scalings: IntCounterVec,
-    /// `workers_wanted{namespace,queue}`.
-    pub workers_wanted: IntGaugeVec,
+    /// `workers_desired{namespace,queue}`.
+    pub workers_desired: IntGaugeVec,
     /// `store_up{namespace,queue}`.
     pub store_up: IntGaugeVec,
 }
@@ -55,7 +55,11 @@ impl Metrics {
                 "Changes of the number of workers",
                 &["direction"],
             )?,
-            workers_wanted: r.int_gauges("workers_wanted", "Desired number of workers", &queue)?,
+            workers_desired: r.int_gauges(
+                "workers_desired",
+                "Desired number of workers",
+                &queue,
+            )?,
             store_up: r.int_gauges("store_up", up, &queue)?,
             registry,
         })
@@ -83,7 +87,7 @@ impl Metrics {
 
     /// Removes the series of a deleted queue.
     pub fn forget(&self, namespace: &str, queue: &str) {
-        for gauge in [&self.workers_wanted, &self.store_up] {
+        for gauge in [&self.workers_desired, &self.store_up] {
             // Fails if there is no such series.
             gauge.remove_label_values(&[namespace, queue]).ok();
         }

@@ -236,15 +236,7 @@ fn numbers(found: &Verification) -> Vec<String> {
             "  enqueued {enqueued} = waiting {waiting} + in progress {in_progress} + final {}",
             enqueued - waiting - in_progress
         ),
-        format!(
-            "  final: confirmed {}, expired {}, cancelled {}, sold out {}, rejected {}, failed {}",
-            finals.confirmed,
-            finals.expired,
-            finals.cancelled,
-            finals.sold_out,
-            finals.rejected,
-            finals.failed
-        ),
+        format!("  final: {finals}"),
     ];
     if let Some(ledger) = &found.ledger {
         lines.push(format!(

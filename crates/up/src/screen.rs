@@ -137,22 +137,4 @@ mod tests {
         assert!(cut(&styled, 3).contains("ab"));
         assert_eq!(cut("ab", 5), "ab");
     }
-
-    #[test]
-    fn a_sparkline_is_as_high_as_its_highest_value_and_a_minute_long() {
-        let mut line = Sparkline::default();
-        for value in 0..100 {
-            line.push(value);
-        }
-        let text = line.to_string();
-        assert_eq!(text.chars().count(), SPARKS);
-        assert!(text.ends_with('█'), "{text}");
-    }
-
-    #[test]
-    fn a_bar_is_never_longer_than_it_may_be() {
-        assert_eq!(bar(1, 2, 4), "██░░");
-        assert_eq!(bar(9, 2, 4), "████");
-        assert_eq!(bar(0, 0, 2), "░░");
-    }
 }

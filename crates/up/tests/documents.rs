@@ -1,4 +1,4 @@
-//! What `bookingq up` reads and writes: manifests, and the report of a run.
+//! What `bookingq up` reads and shows: manifests, charts, and the report of a run.
 
 #![allow(clippy::unwrap_used)]
 
@@ -152,5 +152,27 @@ mod report {
             refused,
             Err("allowed: embedded, redis (starts one), or redis://HOST:PORT".to_owned())
         );
+    }
+}
+
+mod charts {
+    use bookingq_up::screen::{Sparkline, bar};
+
+    #[test]
+    fn a_sparkline_is_as_high_as_its_highest_value_and_a_minute_long() {
+        let mut line = Sparkline::default();
+        for value in 0..100 {
+            line.push(value);
+        }
+        let text = line.to_string();
+        assert_eq!(text.chars().count(), 60);
+        assert!(text.ends_with('█'), "{text}");
+    }
+
+    #[test]
+    fn a_bar_is_never_longer_than_it_may_be() {
+        assert_eq!(bar(1, 2, 4), "██░░");
+        assert_eq!(bar(9, 2, 4), "████");
+        assert_eq!(bar(0, 0, 2), "░░");
     }
 }

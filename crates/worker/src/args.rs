@@ -107,25 +107,3 @@ pub fn identity(
         allowed: "both or neither".to_owned(),
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_that_do_not_fit_together_are_named() {
-        let key = || Some(PathBuf::from("key.pem"));
-        let half = identity("tls", None, key()).unwrap_err().to_string();
-        assert_eq!(half, "--tls-key is set without --tls-cert; allowed: both or neither");
-        let refused = |endpoint: &str, call| {
-            downstream("booking", endpoint.to_owned(), call).unwrap_err().to_string()
-        };
-        let tls = || ServiceArgs { ca: key(), ..ServiceArgs::default() };
-        assert!(
-            refused("a:1", ServiceArgs::default())
-                .ends_with("http://HOST:PORT or https://HOST:PORT")
-        );
-        assert!(refused("http://a:1", tls()).contains("because --booking-tls-… is set"));
-        assert!(downstream("booking", "https://a:1".to_owned(), tls()).is_ok());
-    }
-}

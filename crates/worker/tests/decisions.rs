@@ -1,5 +1,5 @@
 //! Decisions of a worker that need no socket: what an answer means for its task, when the circuit
-//! opens, and which requests are valid.
+//! opens, which requests are valid, and which flags fit together.
 
 #![allow(clippy::unwrap_used)]
 
@@ -182,5 +182,35 @@ mod parse {
         let request = v1::EnqueueRequest { queue: "theatre".into(), ..request() };
         let error = parser().enqueue(&request, None).unwrap_err();
         assert_eq!(error.reason(), v1::ErrorReason::QueueNotFound);
+    }
+}
+
+mod args {
+    use bookingq_api::BookingQueueSpec;
+    use bookingq_api::args::{ServiceArgs, WorkerArgs};
+    use bookingq_worker::WorkerConfig;
+
+    /// Why the arguments of a worker are refused after this change.
+    fn refused(change: impl FnOnce(&mut WorkerArgs)) -> Option<String> {
+        let spec = r#"{ "booking": { "endpoint": "http://a:1" } }"#;
+        let plan = serde_json::from_str::<BookingQueueSpec>(spec).unwrap().resolve("q").unwrap();
+        let mut args = WorkerArgs::of(&plan, ([127, 0, 0, 1], 0).into());
+        change(&mut args);
+        WorkerConfig::try_from(args).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_that_do_not_fit_together_are_named() {
+        assert_eq!(refused(|_| {}), None);
+        let half = refused(|args| args.server.key = Some("key.pem".into()));
+        assert_eq!(
+            half.as_deref(),
+            Some("--tls-key is set without --tls-cert; allowed: both or neither")
+        );
+        let no_url = refused(|args| args.booking = "a:1".to_owned()).unwrap();
+        assert!(no_url.ends_with("allowed: http://HOST:PORT or https://HOST:PORT"), "{no_url}");
+        let tls = || ServiceArgs { ca: Some("ca.pem".into()), ..ServiceArgs::default() };
+        let plain = refused(|args| args.booking_call = tls().into()).unwrap();
+        assert!(plain.contains("because --booking-tls-… is set"), "{plain}");
     }
 }

@@ -3,6 +3,7 @@
 
 use serde_json::json;
 use xtask::tidy::arrows;
+use xtask::tree;
 
 fn findings(name: &str, imports: &[(&str, Option<&str>)]) -> String {
     let imports: Vec<_> =
@@ -14,6 +15,32 @@ fn findings(name: &str, imports: &[(&str, Option<&str>)]) -> String {
 #[test]
 fn the_workspace_follows_the_arrows() {
     assert_eq!(arrows::check().unwrap(), []);
+}
+
+#[test]
+fn the_architecture_draws_the_levels() {
+    let text = tree::read("ARCHITECTURE.md").unwrap();
+    let (_, map) = text.split_once("## Code map").unwrap();
+    let lines = map.lines().filter_map(|line| line.strip_prefix("    "));
+    let drawn = lines.take(arrows::LEVELS.len()).map(|line| {
+        // Each crate may have a remark in parentheses.
+        let names = line.split('(').map(|part| part.split_once(')').map_or(part, |(_, rest)| rest));
+        let mut names: Vec<_> = names.flat_map(str::split_whitespace).map(str::to_owned).collect();
+        names.sort();
+        names
+    });
+    let mut drawn: Vec<_> = drawn.collect();
+    drawn.reverse();
+    let levels = arrows::LEVELS.map(|level| {
+        let name = |name: &&str| match *name {
+            "bookingq" => "cli".to_owned(),
+            name => name.trim_start_matches("bookingq-").to_owned(),
+        };
+        let mut names: Vec<_> = level.iter().map(name).collect();
+        names.sort();
+        names
+    });
+    assert_eq!(drawn, levels);
 }
 
 #[test]

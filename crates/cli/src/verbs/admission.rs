@@ -14,8 +14,8 @@ Examples:
   bookingq admission --queue concert --redis redis://127.0.0.1:6379
   bookingq admission --queue concert --redis redis://127.0.0.1:6379 paused
 
-Takes effect at the next call of each worker, without a restart. In a cluster, set spec.admission instead:
-the operator applies it again.")]
+Takes effect at the next call of each worker, without a restart. In a cluster, set spec.admission
+instead: the operator would overwrite a change made here.")]
 pub struct Args {
     /// New admission of the queue
     #[arg(value_enum, value_name = "ADMISSION")]

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 #[command(after_help = "\
 Examples:
   bookingq cancel --queue concert --client ann
-  bookingq cancel --queue concert --client ann --booking-id 0199…   # only if it is still this booking")]
+  bookingq cancel --queue concert --client ann --booking-id 0199…   # only this booking")]
 pub struct Args {
     #[command(flatten)]
     booking: BookingFlags,

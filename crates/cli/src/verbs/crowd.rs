@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bookingq_api::DurationString;
 use bookingq_core::{ClientId, QueueName};
 use bookingq_crowd::{Behaviour, Behaviours, CrowdConfig};
 use bookingq_proto::v1;
@@ -17,7 +18,7 @@ use rand::distr::{Alphanumeric, SampleString as _};
 use crate::client::ClientFlags;
 use crate::client::output::Output;
 use crate::failure::Failure;
-use crate::flags::{duration, with_password};
+use crate::flags::with_password;
 
 /// How long new workers behind one address wait for their share of the connections.
 const RENEWAL: Duration = Duration::from_secs(20);
@@ -27,27 +28,38 @@ const RENEWAL: Duration = Duration::from_secs(20);
 #[command(after_help = "\
 Examples:
   bookingq crowd --queue concert --clients 5000 --arrive 30s
-  bookingq crowd --queue concert --clients 2000 --redis redis://127.0.0.1:6379 --ledger http://127.0.0.1:6080
-  bookingq crowd --queue concert --server http://concert-workers:50051 --clients 20000 --for 5m -o json > report.json
+  bookingq crowd --queue concert --clients 2000 --redis redis://127.0.0.1:6379 \\
+      --ledger http://127.0.0.1:6080
+  bookingq crowd --queue concert --server http://concert-workers:50051 --clients 20000 --for 5m \\
+      -o json > report.json
 
-The queue must answer within --timeout. Each client then follows its booking to its end. It repeats a failed call as it
-was at another worker, with a back-off, without limit. A --server that names several addresses, such as a headless
-Service, is looked up every 2 seconds. Behind one address, connections are renewed every 20 seconds, so that new workers
-get their share.
---redis checks every booking of the queue against the audit log, and --ledger against a simulated Booking Service.
-Exit code 1 means that a promise was broken; the report names the cases. Ctrl-C ends the run early, with a report.")]
+The queue must answer within --timeout. Each client then follows its booking to its end. It repeats
+a failed call unchanged at another worker, with a back-off and without limit. A --server that names
+several addresses, such as a headless Service, is looked up every 2 seconds. Behind one address,
+connections are renewed every 20 seconds, so that new workers get their share.
+--redis checks every booking of the queue against the audit log, and --ledger against a simulated
+Booking Service.
+Exits with 1 if the run broke a promise; the report names the cases. Ctrl-C ends the run early, with
+a report.")]
 pub struct Args {
     #[command(flatten)]
     common: ClientFlags,
     /// Number of clients
-    #[arg(long, visible_alias = "crowd", env = "BOOKINGQ_CLIENTS", value_name = "N", default_value_t = 1000, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    #[arg(
+        long,
+        visible_alias = "crowd",
+        env = "BOOKINGQ_CLIENTS",
+        value_name = "N",
+        default_value_t = 1000,
+        value_parser = value_parser!(u32).range(1..=1_000_000)
+    )]
     clients: u32,
     /// Time within which they arrive
-    #[arg(long, env = "BOOKINGQ_ARRIVE", value_name = "TIME", default_value = "20s", value_parser = duration)]
-    arrive: Duration,
+    #[arg(long, env = "BOOKINGQ_ARRIVE", value_name = "TIME", default_value = "20s")]
+    arrive: DurationString,
     /// Longest duration of the run [default: until every booking has ended]
-    #[arg(long = "for", id = "time", env = "BOOKINGQ_FOR", value_name = "TIME", value_parser = duration)]
-    time: Option<Duration>,
+    #[arg(long = "for", id = "time", env = "BOOKINGQ_FOR", value_name = "TIME")]
+    time: Option<DurationString>,
     /// Write a JSON report to this file at the end; -o json prints it
     #[arg(long, env = "BOOKINGQ_REPORT", value_name = "FILE")]
     report: Option<PathBuf>,
@@ -63,24 +75,29 @@ pub struct Args {
     check: CheckFlags,
 }
 
+/// The default weight of a behaviour.
+fn usual(behaviour: Behaviour) -> u32 {
+    Behaviours::default().weight(behaviour)
+}
+
 /// How common each behaviour is.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Behaviours (weights: only the proportions matter)")]
 struct Shares {
     /// Clients that pay in time
-    #[arg(long, env = "BOOKINGQ_PAYS", value_name = "SHARE", default_value_t = Behaviours::default().weight(Behaviour::Pays))]
+    #[arg(long, env = "BOOKINGQ_PAYS", value_name = "SHARE", default_value_t = usual(Behaviour::Pays))]
     pays: u32,
     /// Clients that cancel
-    #[arg(long, env = "BOOKINGQ_LEAVES", value_name = "SHARE", default_value_t = Behaviours::default().weight(Behaviour::Leaves))]
+    #[arg(long, env = "BOOKINGQ_LEAVES", value_name = "SHARE", default_value_t = usual(Behaviour::Leaves))]
     leaves: u32,
     /// Clients that let the hold expire
-    #[arg(long, env = "BOOKINGQ_NEVER_PAYS", value_name = "SHARE", default_value_t = Behaviours::default().weight(Behaviour::NeverPays))]
+    #[arg(long, env = "BOOKINGQ_NEVER_PAYS", value_name = "SHARE", default_value_t = usual(Behaviour::NeverPays))]
     never_pays: u32,
     /// Clients that pay after the deadline
-    #[arg(long, env = "BOOKINGQ_PAYS_LATE", value_name = "SHARE", default_value_t = Behaviours::default().weight(Behaviour::PaysLate))]
+    #[arg(long, env = "BOOKINGQ_PAYS_LATE", value_name = "SHARE", default_value_t = usual(Behaviour::PaysLate))]
     pays_late: u32,
     /// Clients that repeat their request, send another one, and pay in time
-    #[arg(long, env = "BOOKINGQ_COMES_TWICE", value_name = "SHARE", default_value_t = Behaviours::default().weight(Behaviour::ComesTwice))]
+    #[arg(long, env = "BOOKINGQ_COMES_TWICE", value_name = "SHARE", default_value_t = usual(Behaviour::ComesTwice))]
     comes_twice: u32,
 }
 
@@ -154,7 +171,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         behaviours: args.shares.behaviours()?,
         prefix,
         seed: args.seed,
-        ..CrowdConfig::new(queue.clone(), args.clients, args.arrive)
+        ..CrowdConfig::new(queue.clone(), args.clients, args.arrive.get())
     };
     crowd.channels.tls = args.common.tls()?;
     crowd.channels.renewal = Some(RENEWAL);
@@ -163,7 +180,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         endpoints: args.common.server.clone(),
         store: args.check.store(&queue).await?,
         ledger: args.check.ledger,
-        time: args.time,
+        time: args.time.map(DurationString::get),
         report: args.report,
         printing: match args.common.output {
             Output::Table => Printing::Text,

@@ -26,7 +26,12 @@ pub struct Args {
     #[arg(long, env = "BOOKINGQ_ITEM", default_value = "")]
     item: String,
     /// Number of items, 1 to 100
-    #[arg(long, env = "BOOKINGQ_QUANTITY", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=100))]
+    #[arg(
+        long,
+        env = "BOOKINGQ_QUANTITY",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(i32).range(1..=100)
+    )]
     quantity: i32,
     /// Data for the Booking Service, passed on unread: at most 4096 bytes
     #[arg(long, env = "BOOKINGQ_PAYLOAD", value_name = "TEXT", default_value = "")]

@@ -23,7 +23,8 @@ Examples:
   bookingq operator --image bookingq:dev
   bookingq operator --watch-namespace concerts --admin-listen 127.0.0.1:9090
 
-Finds the cluster by KUBECONFIG, or as a Pod in it. Any number may run: one leads, the others wait to take over.")]
+Finds the cluster by KUBECONFIG, or as a Pod in it. Any number may run: one leads, and the others
+wait to take over.")]
 pub struct Args {
     /// Image of workers and sweepers, for queues that name none
     #[arg(long, env = "BOOKINGQ_IMAGE", value_name = "IMAGE", default_value = IMAGE)]

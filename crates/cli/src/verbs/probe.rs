@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use bookingq_api::DurationString;
 use bookingq_core::Invalid;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
@@ -11,7 +12,6 @@ use tokio::net::TcpStream;
 use tonic::transport::Uri;
 
 use crate::failure::Failure;
-use crate::flags::duration;
 
 /// Limit of one try.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -33,8 +33,8 @@ pub struct Args {
     #[arg(value_name = "URL", value_parser = page)]
     url: Uri,
     /// Retry for this long; 0s tries once
-    #[arg(long, env = "BOOKINGQ_PROBE_WITHIN", value_name = "TIME", default_value = "0s", value_parser = duration)]
-    within: Duration,
+    #[arg(long, env = "BOOKINGQ_PROBE_WITHIN", value_name = "TIME", default_value = "0s")]
+    within: DurationString,
 }
 
 fn page(text: &str) -> Result<Uri, Invalid> {
@@ -51,7 +51,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Ok(outcome) => outcome,
         Err(_) => Err(anyhow::anyhow!("no answer within {DEADLINE:?}")),
     };
-    let outcome = Retry::within(BACKOFF, args.within).run(|_| true, request).await;
+    let outcome = Retry::within(BACKOFF, args.within.get()).run(|_| true, request).await;
     Ok(outcome.with_context(|| args.url.to_string())?)
 }
 

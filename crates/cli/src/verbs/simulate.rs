@@ -18,7 +18,8 @@ Examples:
   curl -X PUT http://127.0.0.1:6080/faults -d '{\"errors\":\"50%\"}'   # until the next PUT
   curl -X POST 'http://127.0.0.1:6080/pause?for=30s'     # the services stop answering for 30 s
 
-Settings of --booking: stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects, keeps, seed.
+Settings of --booking: stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects,
+keeps, seed.
 Settings of --ticket and --realtime: latency, jitter, errors, lost_replies, seed.")]
 pub struct Args {
     /// Stock and faults of the Booking Service

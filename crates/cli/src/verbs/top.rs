@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use bookingq_api::DurationString;
 use bookingq_proto::v1;
 use bookingq_serve::Signals;
 use bookingq_up::screen::{Screen, Sparkline, bold, dim};
@@ -10,7 +11,6 @@ use bookingq_up::screen::{Screen, Sparkline, bold, dim};
 use crate::client::ClientFlags;
 use crate::client::output::{Output, QueueOutput};
 use crate::failure::Failure;
-use crate::flags::duration;
 
 /// Show a queue live: redraw in a terminal, otherwise print a line for each reading
 #[derive(Debug, clap::Args)]
@@ -24,8 +24,8 @@ pub struct Args {
     #[command(flatten)]
     common: ClientFlags,
     /// Time between two readings, at least 100ms
-    #[arg(long, env = "BOOKINGQ_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration)]
-    interval: Duration,
+    #[arg(long, env = "BOOKINGQ_INTERVAL", value_name = "TIME", default_value = "1s")]
+    interval: DurationString,
 }
 
 /// Calls GetQueue at each interval until a signal comes.
@@ -33,7 +33,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let leaving = signals.leaving()?;
     let request = v1::GetQueueRequest { queue: args.common.queue.to_string() };
     let mut client = args.common.connect().await?;
-    let mut ticks = tokio::time::interval(args.interval.max(Duration::from_millis(100)));
+    let mut ticks = tokio::time::interval(args.interval.get().max(Duration::from_millis(100)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let drawing = args.common.output == Output::Table && std::io::stdout().is_terminal();
     let (mut screen, mut depth) = (Screen::default(), Sparkline::default());

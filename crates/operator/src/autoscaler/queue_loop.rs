@@ -277,7 +277,7 @@ impl QueueLoop {
             self.write(change).await;
         }
         let wanted = i64::from(self.written.map_or(current, |(number, _)| number));
-        self.context.metrics.workers_wanted.with_label_values(&self.labels()).set(wanted);
+        self.context.metrics.workers_desired.with_label_values(&self.labels()).set(wanted);
     }
 
     /// The current number of workers: that of the watch, or a number written a moment ago.

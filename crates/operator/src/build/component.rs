@@ -1,5 +1,7 @@
 //! The components of a queue: every object that the operator creates, in the order of creation.
 
+use std::collections::BTreeSet;
+
 use bookingq_api::Problems;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
@@ -7,11 +9,13 @@ use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{ApiResource, GroupVersionKind};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::inputs::BuildInputs;
 use super::{cron_job, deployment, disruption_budget, network_policy, redis};
 use super::{service, service_account};
+use crate::target::problem;
 
 /// One object that a queue may have.
 pub struct Component {
@@ -26,7 +30,7 @@ macro_rules! component {
             kind: ObjectKind::of::<$kind>(),
             build: |inputs| {
                 let build: fn(&BuildInputs<'_>) -> Result<Option<$kind>, Problems> = $build;
-                Ok(build(inputs)?.and_then(|object| serde_json::to_value(object).ok()))
+                build(inputs)?.map(|object| to_value(&object)).transpose()
             },
         }
     };
@@ -49,9 +53,8 @@ pub const COMPONENTS: [Component; 10] = [
 
 /// Each kind among the components, once.
 pub fn kinds() -> Vec<&'static ObjectKind> {
-    let mut kinds: Vec<_> = COMPONENTS.iter().map(|component| component.kind).collect();
-    kinds.dedup();
-    kinds
+    let kinds: BTreeSet<_> = COMPONENTS.iter().map(|component| component.kind).collect();
+    kinds.into_iter().collect()
 }
 
 /// Builds the objects that the queue needs.
@@ -64,6 +67,11 @@ pub fn build(inputs: &BuildInputs<'_>) -> Result<Vec<Manifest>, Problems> {
         Ok(value.map(|value| Manifest { kind: component.kind, value }))
     });
     built.filter_map(Result::transpose).collect()
+}
+
+fn to_value(object: &impl Serialize) -> Result<Value, Problems> {
+    let unfit = |error: serde_json::Error| problem("spec", error.to_string(), "JSON values");
+    serde_json::to_value(object).map_err(|error| Problems(vec![unfit(error)]))
 }
 
 /// A kind of object, as the API server names it.

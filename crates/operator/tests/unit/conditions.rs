@@ -48,3 +48,18 @@ fn pods_that_cannot_be_created_show_the_message_of_the_api_server() {
         }
     }
 }
+
+#[test]
+fn every_condition_and_reason_is_documented() {
+    let guide = include_str!("../../../../docs/kubernetes.md");
+    let sources = [include_str!("../../src/conditions.rs"), include_str!("../../src/error.rs")];
+    let is_reason = |word: &&str| {
+        word.starts_with(|c: char| c.is_ascii_uppercase())
+            && word.chars().all(|c| c.is_ascii_alphanumeric())
+    };
+    let literals = sources.iter().flat_map(|source| source.split('"').skip(1).step_by(2));
+    let reasons: Vec<&str> = literals.filter(is_reason).collect();
+    assert!(reasons.contains(&"RedisReady") && reasons.contains(&"NameConflict"), "{reasons:?}");
+    let missing: Vec<&str> = reasons.into_iter().filter(|reason| !guide.contains(reason)).collect();
+    assert!(missing.is_empty(), "docs/kubernetes.md does not name {missing:?}");
+}

@@ -8,7 +8,7 @@ use crate::shell;
 
 /// A crate may import the crates of earlier levels. Siblings, the crates of one level, do not know
 /// each other.
-const LEVELS: [&[&str]; 10] = [
+pub const LEVELS: [&[&str]; 10] = [
     &["bookingq-core", "bookingq-serve"],
     &["bookingq-queue", "bookingq-api", "bookingq-proto"],
     &["bookingq-store"],
