@@ -77,7 +77,8 @@ pub struct BookingQueueSpec {
     /// The Realtime Service, which receives every change of a booking to forward it to clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub realtime: Option<DownstreamSpec>,
-    /// The Ticket Service, which workers ask for remaining tickets before each reservation.
+    /// The Ticket Service, which workers ask once for a booking, before the first attempt to
+    /// reserve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<DownstreamSpec>,
     /// The Redis that stores the queue. By default the operator runs one.
