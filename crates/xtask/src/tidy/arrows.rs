@@ -38,7 +38,7 @@ pub fn check() -> Result<Vec<Finding>> {
     Ok(packages.iter().flat_map(check_package).collect())
 }
 
-/// Checks the [dependencies] and [dev-dependencies] of one package of `cargo metadata`.
+/// Checks the dependencies and dev-dependencies of one package of `cargo metadata`.
 pub fn check_package(package: &Value) -> Vec<Finding> {
     let name = package["name"].as_str().unwrap_or_default();
     let manifest = format!("crates/{}/Cargo.toml", name.strip_prefix("bookingq-").unwrap_or(name));
