@@ -5,7 +5,7 @@
 use std::process::Output;
 
 use bookingq_cli::Cli;
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, Parser as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -30,6 +30,15 @@ fn every_command_has_examples_and_every_flag_has_an_environment_variable() {
             assert!(has_variable, "{} --{long}", command.get_name());
         }
     }
+}
+
+#[test]
+fn a_wrong_setting_of_the_simulation_is_wrong_usage() {
+    let up = ["bookingq", "up", "--file=concert.yaml", "--simulate=errors=500%"];
+    let error = Cli::try_parse_from(up).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    let text = error.to_string();
+    assert!(text.contains("--simulate") && text.contains("allowed: a share: 0% to 100%"), "{text}");
 }
 
 async fn probe(url: &str) -> Output {

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use bookingq_api::DurationString;
-use bookingq_core::QueueName;
+use bookingq_core::{Invalid, QueueName};
+use bookingq_sim::spec::BookingSpec;
 use clap::{Args, value_parser};
 
 /// The arguments of `bookingq up`.
@@ -51,7 +52,12 @@ pub struct UpArgs {
     pub report: Option<PathBuf>,
     /// Settings of the simulated Booking Service: stock, latency, jitter, errors, lost_replies,
     /// rejects, confirm_rejects, keeps, seed
-    #[arg(long, env = "BOOKINGQ_SIMULATE", value_name = "KEY=VALUE,…")]
+    #[arg(
+        long,
+        env = "BOOKINGQ_SIMULATE",
+        value_name = "KEY=VALUE,…",
+        value_parser = booking_settings
+    )]
     pub simulate: Option<String>,
     /// gRPC port of the first worker; the others use the next ones. 0 uses any free ports
     #[arg(long, env = "BOOKINGQ_BASE_PORT", value_name = "PORT", default_value_t = 50051)]
@@ -60,6 +66,11 @@ pub struct UpArgs {
     /// temporary directory]
     #[arg(long, env = "BOOKINGQ_LOGS", value_name = "DIR")]
     pub logs: Option<PathBuf>,
+}
+
+/// The text, if it holds settings of a simulated Booking Service.
+fn booking_settings(text: &str) -> Result<String, Invalid> {
+    text.parse::<BookingSpec>().map(|_| text.to_owned())
 }
 
 /// Where the data lives.
