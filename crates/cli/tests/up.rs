@@ -177,7 +177,7 @@ async fn killed_workers_are_restarted_and_nothing_is_lost() {
     ];
     let mut run = Run::start(QUEUE, &flags);
     let redis = run.pid("redis-server").await;
-    let (killed, asked) = (run.pid("worker").await, run.pid("worker").await);
+    let (killed, asked) = (run.pid("started, pid").await, run.pid("started, pid").await);
     run.line("workers=3/3").await;
     kill_process(killed, Signal::KILL).unwrap();
     run.line("SIGKILL").await;

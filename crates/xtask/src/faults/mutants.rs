@@ -162,7 +162,7 @@ const MUTANTS: [Mutant; 12] = [
 
 /// Options of each run. Later ones override them.
 const OPTIONS: [&str; 8] =
-    ["--seed", "7", "--bookings", "2500", "--for", "20s", "--every", "150ms"];
+    ["--seed", "11", "--bookings", "2500", "--for", "20s", "--every", "150ms"];
 
 /// Builds and runs one mutant, or all, with these options.
 pub fn run(name: &str, options: &[String]) -> Result<()> {
