@@ -84,7 +84,7 @@ const MUTANTS: [Mutant; 12] = [
             "if find(value, sub(token, 1, FENCE_START - 1), 1, true) == 1 then",
         )],
         // Somebody else must still have the task when the late worker comes back.
-        options: &["--only", "stop-worker", "--only", "half-open", "--only", "service-slow", "--for", "40s", "--bookings", "5000"],
+        options: &["--only", "stop-worker", "--only", "half-open", "--only", "service-slow", "--for", "90s", "--bookings", "5000"],
     },
     Mutant {
         name: "forget-a-dead-worker",
