@@ -12,11 +12,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::channels::{ChannelPool, ChannelUse, GrpcClient};
+use crate::channels::{ChannelPool, ChannelUse, GrpcClient, NEVER};
 use crate::retry::{RetryDecision, decide};
-
-/// Stands for no limit.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A request message, which names its method and its response.
 pub trait WorkerCall: Clone + Send + Sync + 'static {
@@ -93,8 +90,8 @@ impl CallPolicy {
         }
         let in_time = timeout(left.unwrap_or(NEVER), ready);
         let in_time = self.stop.run_until_cancelled(in_time).await;
-        let no_worker = |_| WorkerCallError::NoAnswer(Status::unavailable("there is no worker"));
-        in_time.ok_or(WorkerCallError::Stopped)?.map_err(no_worker)
+        let too_late = |_| WorkerCallError::NoAnswer(Status::unavailable("no worker was free"));
+        in_time.ok_or(WorkerCallError::Stopped)?.map_err(too_late)
     }
 }
 
@@ -169,12 +166,11 @@ impl WorkerClient {
         let until = policy.limit.map(|limit| Instant::now() + limit);
         let (mut retry, mut redirects) = (policy.retry(), 0);
         loop {
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            let deadline = left.map_or(policy.deadline, |left| left.min(policy.deadline));
+            let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
             let turn = self.next_turn();
             let pool = self.pool.clone();
-            let permit = pool.permit().await;
-            let worker = policy.wait(left, pool.pick(turn, ChannelUse::Call)).await?;
+            let (worker, permit) = policy.wait(left(), pool.pick(turn, ChannelUse::Call)).await?;
+            let deadline = left().map_or(policy.deadline, |left| left.min(policy.deadline));
             observe(CallEvent::Sent(Instant::now()));
             let status = match send_once(worker, message.clone(), deadline).await {
                 Ok(response) => {

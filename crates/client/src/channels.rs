@@ -19,7 +19,7 @@ const WATCHES_PER_CHANNEL: usize = 1000;
 const MAX_WATCH_CHANNELS: usize = 64;
 const CONNECT: Duration = Duration::from_secs(2);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// How to connect to workers.
 #[derive(Debug, Clone)]
@@ -131,24 +131,25 @@ impl ChannelPool {
         pool
     }
 
-    /// Waits until a call may be sent; dropping the permit ends the call.
-    pub(crate) async fn permit(&self) -> Option<SemaphorePermit<'_>> {
-        // The semaphore is never closed.
-        self.permits.acquire().await.ok()
-    }
-
     /// The number of current workers.
     pub(crate) fn len(&self) -> usize {
         self.workers.borrow().len()
     }
 
-    /// The channel of this `turn`: consecutive turns go to different workers first, and then to
-    /// their next connections. Waits while there is no worker.
-    pub(crate) async fn pick(&self, turn: usize, for_use: ChannelUse) -> GrpcClient {
+    /// The channel of this `turn`, with the permit to use it until the call ends: consecutive turns
+    /// go to different workers first, and then to their next connections. Waits while too many
+    /// calls are in flight, or while there is no worker.
+    pub(crate) async fn pick(
+        &self,
+        turn: usize,
+        for_use: ChannelUse,
+    ) -> (GrpcClient, Option<SemaphorePermit<'_>>) {
+        // The semaphore is never closed.
+        let permit = self.permits.acquire().await.ok();
         loop {
             let mut workers = self.workers.subscribe();
             if let Some(channel) = self.try_pick(turn, for_use) {
-                return channel;
+                return (channel, permit);
             }
             // The sender lives as long as this pool.
             let _ = workers.changed().await;

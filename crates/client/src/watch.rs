@@ -131,9 +131,8 @@ impl StatusWatch {
         }
         self.reopen_at = None;
         let turn = client.next_turn();
-        let _permit = client.pool.permit().await;
-        let worker = client.pool.pick(turn, ChannelUse::Watch);
-        let mut worker = policy.wait(policy.limit, worker).await?;
+        let picked = client.pool.pick(turn, ChannelUse::Watch);
+        let (mut worker, _permit) = policy.wait(policy.limit, picked).await?;
         let (opened, request) = (Instant::now(), self.request.clone());
         Ok(match timeout(policy.deadline, worker.watch_status(request)).await {
             Ok(Ok(response)) => {

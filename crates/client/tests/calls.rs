@@ -55,11 +55,17 @@ fn client_of(
     addresses: watch::Receiver<Vec<SocketAddr>>,
     limit: Option<Duration>,
 ) -> (WorkerClient, CancellationToken) {
+    client_with(ChannelPool::new(ChannelConfig::default(), addresses), limit)
+}
+
+fn client_with(
+    pool: Arc<ChannelPool>,
+    limit: Option<Duration>,
+) -> (WorkerClient, CancellationToken) {
     let stop = CancellationToken::new();
     let backoff = Backoff { initial: Duration::from_millis(20), max: Duration::from_millis(100) };
     let deadline = Duration::from_secs(5);
     let policy = CallPolicy { deadline, limit, backoff, stop: stop.clone() };
-    let pool = ChannelPool::new(ChannelConfig::default(), addresses);
     (WorkerClient::new(pool, Arc::new(policy), 0), stop)
 }
 
@@ -109,6 +115,25 @@ async fn a_call_waits_for_the_first_worker_without_a_failure() {
     let (failures, answer) = get_queue(&mut client).await;
     assert!(matches!(answer, Err(WorkerCallError::NoAnswer(_))), "{answer:?}");
     assert!(failures.is_empty(), "{failures:?}");
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_others_ends_at_its_limit_or_with_its_caller() {
+    let one_call = ChannelConfig { calls_at_once: 1, ..ChannelConfig::default() };
+    let (_sender, addresses) = watch::channel(Vec::new());
+    let pool = ChannelPool::new(one_call, addresses);
+    let (mut first, _) = client_with(pool.clone(), None);
+    let waiting = tokio::spawn(async move { get_queue(&mut first).await });
+    // The runtime has one thread: the first call runs now, and takes the only permit.
+    tokio::task::yield_now().await;
+    let (mut limited, _) = client_with(pool.clone(), Some(Duration::from_millis(50)));
+    let answer = get_queue(&mut limited).await.1;
+    assert!(matches!(answer, Err(WorkerCallError::NoAnswer(_))), "{answer:?}");
+    let (mut stopped, stop) = client_with(pool, None);
+    let call = tokio::spawn(async move { get_queue(&mut stopped).await.1 });
+    stop.cancel();
+    assert!(matches!(call.await.unwrap(), Err(WorkerCallError::Stopped)));
+    waiting.abort();
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::backend::{open, when_open};
 use crate::console::{Console, ConsoleView};
 use crate::crowd::RunningCrowd;
 use crate::error::{RunOutcome, UpError};
-use crate::report::{LoadSummary, RunReport};
+use crate::report::{RunReport, RunSummary};
 use crate::screen::{bar, bold, dim};
 
 /// Between two updates of the screen.
@@ -109,7 +109,7 @@ async fn run_load(config: LoadConfig, stop: CancellationToken) -> Result<RunOutc
         }
         _ => None,
     };
-    let summary = LoadSummary {
+    let summary = RunSummary {
         queue: view.queue.to_string(),
         store: store.map(|_| "redis"),
         time,

@@ -18,7 +18,7 @@ use crate::config::UpArgs;
 use crate::console::Console;
 use crate::crowd::RunningCrowd;
 use crate::error::{RunOutcome, UpError};
-use crate::report::{LoadSummary, Replicas, RunReport};
+use crate::report::{Replicas, RunReport, RunSummary};
 use crate::scaling::Scaler;
 use crate::screen::Sparkline;
 use crate::services::Services;
@@ -203,7 +203,7 @@ impl QueueRun {
         let booking = self.services.simulator.booking.as_ref();
         let ledger = async { Ok(booking.map(|booking| booking.ledger().copy())) };
         let verification = self.audit.verify(answers, ledger, None).await?;
-        let summary = LoadSummary {
+        let summary = RunSummary {
             queue: self.plan.queue.to_string(),
             store: Some(self.store_kind),
             time: self.start.elapsed(),

@@ -72,7 +72,7 @@ pub struct Replicas {
 
 /// A run apart from its verification.
 #[derive(Debug)]
-pub struct LoadSummary {
+pub struct RunSummary {
     /// The queue's name.
     pub queue: String,
     /// Where its data is, if that is known.
@@ -87,12 +87,8 @@ pub struct LoadSummary {
 
 impl RunReport {
     /// Without a verification, only the answers to the clients count.
-    pub fn new(
-        summary: LoadSummary,
-        answers: &Answers,
-        verification: Option<Verification>,
-    ) -> Self {
-        let LoadSummary { queue, store, time, replicas, crowd } = summary;
+    pub fn new(summary: RunSummary, answers: &Answers, verification: Option<Verification>) -> Self {
+        let RunSummary { queue, store, time, replicas, crowd } = summary;
         let broken = answers.violations();
         let timings = verification.as_ref().map(|found| found.timings).unwrap_or_default();
         let clean = verification.as_ref().is_none_or(|found| found.violations.is_clean());

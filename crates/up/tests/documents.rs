@@ -68,10 +68,10 @@ mod report {
 
     use bookingq_check::{Answers, AuditLog, Evidence, Moment};
     use bookingq_up::StoreChoice;
-    use bookingq_up::report::{LoadSummary, Replicas, RunReport};
+    use bookingq_up::report::{Replicas, RunReport, RunSummary};
 
-    fn summary() -> LoadSummary {
-        LoadSummary {
+    fn summary() -> RunSummary {
+        RunSummary {
             queue: "concert".into(),
             store: Some("embedded"),
             time: Duration::from_millis(1234),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
-use bookingq_core::autoscale::{Decision, Policy, Reason};
+use bookingq_core::autoscale::{Decision, Policy, Reading, Reason};
 use bookingq_core::{Admission, Timestamp};
 
 fn measured(second: u64, enqueued: u64, dispatched: u64, busy_us: u64) -> Measurement {
@@ -25,6 +25,10 @@ fn policy() -> Policy {
 fn step(driver: &mut ScalingDriver, seen: Option<Measurement>, current: u32) -> Decision {
     let situation = driver.observe(seen, current, 0);
     driver.decide(&policy(), situation)
+}
+
+fn observe(driver: &mut ScalingDriver, measurement: Measurement) -> Reading {
+    driver.observe(Some(measurement), 1, 0).reading.unwrap()
 }
 
 #[test]
@@ -64,4 +68,34 @@ fn a_driver_that_takes_over_keeps_the_workers_for_the_window() {
     let decision = step(&mut driver, Some(measured(1, 0, 0, 0)), 4);
     assert_eq!((decision.replicas, decision.reason), (4, Reason::HeldByWindow));
     assert_eq!(step(&mut driver, Some(measured(4, 0, 0, 0)), 4).replicas, 1);
+}
+
+#[test]
+fn a_steady_queue_gives_its_rate_and_its_service_time() {
+    let mut driver = ScalingDriver::new();
+    let mut reading = observe(&mut driver, measured(0, 0, 0, 0));
+    assert_eq!(reading.service_time, None);
+    for second in 1..60 {
+        let total = second * 100;
+        reading = observe(&mut driver, measured(second, total, total, total * 20_000));
+    }
+    assert!((reading.arrivals - 100.0).abs() < 0.01, "{reading:?}");
+    assert_eq!(reading.service_time, Some(Duration::from_millis(20)));
+}
+
+#[test]
+fn two_readings_show_most_of_a_step() {
+    let mut driver = ScalingDriver::new();
+    observe(&mut driver, measured(0, 0, 0, 0));
+    observe(&mut driver, measured(1, 1000, 0, 0));
+    let reading = observe(&mut driver, measured(2, 2000, 0, 0));
+    assert!(reading.arrivals > 800.0, "{reading:?}");
+}
+
+#[test]
+fn a_store_that_lost_its_counters_starts_again() {
+    let mut driver = ScalingDriver::new();
+    observe(&mut driver, measured(0, 1000, 1000, 0));
+    let reading = observe(&mut driver, measured(1, 5, 0, 0));
+    assert_eq!((reading.arrivals, reading.backlog), (0.0, 5));
 }
