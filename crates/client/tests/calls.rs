@@ -244,4 +244,18 @@ impl BookingWorkerService for FakeWorker {
     ) -> Result<Response<v1::ConfirmPaymentResponse>, Status> {
         Err(Status::unimplemented(""))
     }
+
+    async fn set_outflow(
+        &self,
+        _: Request<v1::SetOutflowRequest>,
+    ) -> Result<Response<v1::SetOutflowResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn restocked(
+        &self,
+        _: Request<v1::RestockedRequest>,
+    ) -> Result<Response<v1::RestockedResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
 }

@@ -1,9 +1,11 @@
 //! A booking's life: the states, the table of transitions, and what can be seen of one booking.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::details::Quantity;
 use crate::ids::{BookingId, ClientId, PaymentId, RequestId, ReservationId};
 use crate::place::Place;
 use crate::time::Timestamp;
@@ -15,13 +17,18 @@ use crate::time::Timestamp;
 ///              |            |            '-> releasing -> failed
 ///              |            '-> releasing -> expired | cancelled
 ///              |-> sold_out | rejected
+///              |-> queued        refused at the moment; parked with the same place
+///              |-> confirming    paid before, after an earlier hold had expired
 ///              '-> releasing -> failed | cancelled
-/// queued -> cancelled
+/// queued -> cancelled | sold_out
+/// queued -> releasing -> cancelled        refused before: a late Reserve may still arrive
 /// ```
+///
+/// Who waits is queued all the time, in the line or parked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BookingState {
-    /// In the line.
+    /// Waits: in the line, or parked until its item is to be had again.
     Queued,
     /// A worker asks the Booking Service for a reservation.
     Reserving,
@@ -38,7 +45,7 @@ pub enum BookingState {
     Expired,
     /// Final: cancelled by the client.
     Cancelled,
-    /// Final: the Booking Service had nothing left.
+    /// Final: the Booking Service has nothing left, and nothing can come back any more.
     SoldOut,
     /// Final: the Booking Service refused the booking.
     Rejected,
@@ -99,8 +106,10 @@ impl BookingState {
     pub fn successors(self) -> &'static [Self] {
         use BookingState as S;
         match self {
-            S::Queued => &[S::Reserving, S::Cancelled],
-            S::Reserving => &[S::Reserved, S::SoldOut, S::Rejected, S::Releasing],
+            S::Queued => &[S::Reserving, S::Cancelled, S::SoldOut, S::Releasing],
+            S::Reserving => {
+                &[S::Reserved, S::SoldOut, S::Rejected, S::Releasing, S::Queued, S::Confirming]
+            }
             S::Reserved => &[S::Confirming, S::Releasing],
             S::Confirming => &[S::Confirmed, S::Releasing],
             // Confirmed: the store was set back to a moment before the sale.
@@ -169,10 +178,16 @@ pub struct Booking {
     pub state: BookingState,
     /// Its place in the order.
     pub place: Place,
-    /// 1 = next; `None` unless queued.
+    /// 1 = next; `None` unless queued. Of a parked booking: among all that wait for its item.
     pub position: Option<u64>,
+    /// Whether it is queued and waits for an item that is sold out at the moment.
+    pub parked: bool,
     /// When it joined the line.
     pub enqueued_at: Timestamp,
+    /// The item; empty once the booking is final.
+    pub item: Arc<str>,
+    /// How many of it; 1 once the booking is final.
+    pub quantity: Quantity,
     /// From the Booking Service; `None` until reserved.
     pub reservation: Option<ReservationId>,
     /// Pay before this; `None` until reserved.

@@ -8,7 +8,7 @@ use crate::ids::Invalid;
 use crate::limits::{MAX_ID_BYTES, MAX_PAYLOAD_BYTES, MAX_QUANTITY};
 
 /// The number of tickets in a booking: 1 to 100.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Quantity(u32);
 

@@ -1,10 +1,13 @@
-//! Outbox events: one for each transition, written by the step that makes it.
+//! Outbox events: one for each transition of a booking and each change of an item, written by the
+//! step that makes it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::booking::{BookingState, Outcome};
+use crate::details::Quantity;
 use crate::ids::{BookingId, ClientId, Fence};
 use crate::place::Place;
 use crate::time::Timestamp;
@@ -44,6 +47,86 @@ impl fmt::Display for EventSeq {
     }
 }
 
+/// What one event of the outbox tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OutboxEvent {
+    /// A booking made a transition.
+    Booking(Event),
+    /// An item changed, with all that wait for it.
+    Item(ItemEvent),
+}
+
+impl OutboxEvent {
+    /// Its order among all events of the queue.
+    pub fn seq(&self) -> EventSeq {
+        match self {
+            Self::Booking(event) => event.seq,
+            Self::Item(event) => event.seq,
+        }
+    }
+
+    /// The time, by the store's clock.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Booking(event) => event.at,
+            Self::Item(event) => event.at,
+        }
+    }
+
+    /// The transition of a booking, unless it is about an item.
+    pub fn booking(&self) -> Option<&Event> {
+        match self {
+            Self::Booking(event) => Some(event),
+            Self::Item(_) => None,
+        }
+    }
+}
+
+/// A change of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemEvent {
+    /// Its order among all events of the queue.
+    pub seq: EventSeq,
+    /// The time, by the store's clock.
+    pub at: Timestamp,
+    /// The item, as Enqueue names it.
+    pub item: Arc<str>,
+    /// The change.
+    pub change: ItemChange,
+}
+
+/// How an item changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemChange {
+    /// Sold out at the moment, for this quantity and all larger ones.
+    SoldOut {
+        /// The smallest quantity that was refused.
+        quantity: Quantity,
+    },
+    /// To be had again, in any quantity.
+    Open,
+    /// Sold out for good: nothing can come back any more.
+    Ended,
+    /// Bookings left the line and wait for the item; they keep their places.
+    Parked {
+        /// The quantity that each of them wants.
+        quantity: Quantity,
+        /// Their places, ascending.
+        places: Vec<Place>,
+    },
+}
+
+/// What a parked booking waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// The item.
+    pub item: Arc<str>,
+    /// How many of it.
+    pub quantity: Quantity,
+}
+
 /// One transition of one booking.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -70,6 +153,10 @@ pub struct Event {
     pub outcome: Option<Outcome>,
     /// The reason; may be empty.
     pub reason: String,
+    /// What the booking waits for; only when it was refused and is parked: from reserving to
+    /// queued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<Parked>,
 }
 
 impl Event {

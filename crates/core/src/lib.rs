@@ -5,6 +5,7 @@
 //!   time ─────────────────┘                        │
 //!                                                  v
 //!   autoscale (how many workers)      line (positions from events), pace (throughput, ETA)
+//!   sale (opening, outflow, sold out)
 //!   backoff, retry (when to try again)     refusal (the closed set of reasons)
 //! ```
 //!
@@ -25,15 +26,17 @@ pub mod pace;
 pub mod place;
 pub mod refusal;
 pub mod retry;
+pub mod sale;
 pub mod time;
 
 pub use admission::Admission;
 pub use booking::{Booking, BookingState, Outcome};
 pub use details::{Details, Quantity};
-pub use event::{Event, EventSeq};
+pub use event::{Event, EventSeq, ItemChange, ItemEvent, OutboxEvent, Parked};
 pub use ids::{
     BookingId, ClientId, Fence, Invalid, PaymentId, QueueName, RequestId, ReservationId,
 };
 pub use place::{Lane, Place, QueueNumber};
 pub use refusal::Refusal;
+pub use sale::{Generation, ItemState, Outflow, SaleRules, SoldOutRule, SoldOutRules};
 pub use time::Timestamp;

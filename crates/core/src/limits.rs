@@ -15,3 +15,5 @@ pub const MAX_QUANTITY: i32 = 100;
 pub const MAX_ENQUEUE_BATCH: usize = 1000;
 /// Most members one store script touches.
 pub const MAX_STORE_BATCH: usize = 256;
+/// Most items of a queue that have a sold out rule of their own.
+pub const MAX_SOLD_OUT_RULES: usize = 64;

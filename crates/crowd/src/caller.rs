@@ -77,8 +77,13 @@ impl Caller {
             }
             CallKind::Pay { of, payment } => {
                 let (booking_id, payment_id) = (of.to_string(), payment.to_string());
-                let message =
-                    v1::ConfirmPaymentRequest { queue, client_id, booking_id, payment_id };
+                let message = v1::ConfirmPaymentRequest {
+                    queue,
+                    client_id,
+                    booking_id,
+                    payment_id,
+                    reacquire: false,
+                };
                 self.send(kind, message, |answer| parse(answer.booking.as_ref(), false)).await
             }
         }

@@ -96,6 +96,7 @@ fn event(number: u64, from: Option<BookingState>, to: BookingState) -> Event {
         deadline: None,
         outcome: None,
         reason: String::new(),
+        parked: None,
     }
 }
 

@@ -96,5 +96,12 @@ pub fn booking(queue: &QueueName, booking: &Booking, eta: Option<Duration>) -> v
         deadline: booking.deadline.map(timestamp),
         outcome: booking.outcome.map_or(v1::BookingState::Unspecified, |o| o.state().into()).into(),
         reason: booking.reason.clone(),
+        item: booking.item.to_string(),
+        quantity: i32::try_from(booking.quantity.get()).unwrap_or(i32::MAX),
+        parked: booking.parked,
+        item_status: None,
+        eta_range: None,
+        eta_unknown: v1::EtaUnknown::Unspecified.into(),
+        chance: v1::Chance::Unspecified.into(),
     }
 }

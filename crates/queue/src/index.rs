@@ -158,6 +158,7 @@ impl Index {
             deadline: record.deadline.filter(|_| to == BookingState::Reserved),
             outcome: record.outcome.filter(|_| to == BookingState::Releasing),
             reason: record.reason.clone(),
+            parked: None,
         });
     }
 

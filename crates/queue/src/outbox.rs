@@ -95,6 +95,7 @@ mod tests {
             deadline: None,
             outcome: None,
             reason: String::new(),
+            parked: None,
         }
     }
 

@@ -76,10 +76,11 @@ impl BookingBackend {
         let ruling = self.ruling(self.refusals().rejects, "reserve", &request.booking_id);
         let (booking, queue, client) = (&request.booking_id, &request.queue, &request.client_id);
         match self.ledger().reserve(booking, queue, client, quantity, ruling) {
-            ReserveAnswer::Reserved(name) => {
-                Outcome::Reserved(v1::Reserved { reservation_id: name.as_ref().to_owned() })
-            }
-            ReserveAnswer::SoldOut => Outcome::SoldOut(v1::SoldOut {}),
+            ReserveAnswer::Reserved(name) => Outcome::Reserved(v1::Reserved {
+                reservation_id: name.as_ref().to_owned(),
+                left: None,
+            }),
+            ReserveAnswer::SoldOut => Outcome::SoldOut(v1::SoldOut::default()),
             ReserveAnswer::Rejected(reason) => {
                 Outcome::Rejected(v1::Rejected { reason: reason.to_owned() })
             }

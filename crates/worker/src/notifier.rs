@@ -157,6 +157,7 @@ impl RealtimeNotifier {
             backlog: line.backlog,
             rate: line.rate,
             boundaries: line.boundaries.into_iter().map(boundary).collect(),
+            ..v1::QueueTick::default()
         }
     }
 }
@@ -166,7 +167,12 @@ fn messages(
     events: &[Event],
     mut tick: Option<v1::QueueTick>,
 ) -> Vec<v1::PublishRequest> {
-    let message = |updates, tick| v1::PublishRequest { queue: queue.to_string(), updates, tick };
+    let message = |updates, tick| v1::PublishRequest {
+        queue: queue.to_string(),
+        updates,
+        tick,
+        ..v1::PublishRequest::default()
+    };
     let changes: Vec<&Event> = events.iter().filter(|event| !event.is_reclaim()).collect();
     let mut messages: Vec<_> = changes
         .chunks(MESSAGE)

@@ -72,6 +72,8 @@ bare_service! {
     cancel: CancelRequest => v1::CancelResponse,
     confirm_payment: ConfirmPaymentRequest => v1::ConfirmPaymentResponse,
     get_queue: GetQueueRequest => v1::GetQueueResponse,
+    set_outflow: SetOutflowRequest => v1::SetOutflowResponse,
+    restocked: RestockedRequest => v1::RestockedResponse,
 }
 
 fn answer(request: v1::EnqueueRequest) -> v1::EnqueueResponse {

@@ -148,6 +148,7 @@ async fn pay(
             client_id,
             booking_id: String::new(),
             payment_id,
+            reacquire: false,
         };
         let start = Instant::now();
         client.confirm_payment(request).await.map_err(|status| short_error(&status))?;

@@ -210,4 +210,18 @@ impl BookingWorkerService for FakeLine {
     async fn get_queue(&self, _: Request<v1::GetQueueRequest>) -> Answer<v1::GetQueueResponse> {
         Err(Status::unimplemented("the crowd never asks"))
     }
+
+    async fn set_outflow(
+        &self,
+        _: Request<v1::SetOutflowRequest>,
+    ) -> Result<Response<v1::SetOutflowResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn restocked(
+        &self,
+        _: Request<v1::RestockedRequest>,
+    ) -> Result<Response<v1::RestockedResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
 }

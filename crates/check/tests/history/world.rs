@@ -167,6 +167,7 @@ impl World {
             deadline: (to == S::Reserved).then_some(Timestamp(at.0 + HOLD)),
             outcome: (to == S::Releasing).then_some(Outcome::Cancelled),
             reason: String::new(),
+            parked: None,
         });
         self.events.last_mut().unwrap()
     }
@@ -207,7 +208,10 @@ impl World {
             state,
             place: Place::numbered(number),
             position: None,
+            parked: false,
             enqueued_at: Timestamp(0),
+            item: "".into(),
+            quantity: bookingq_core::Quantity::ONE,
             reservation: None,
             deadline: None,
             payment: (state == S::Confirmed).then(|| payment("card")),

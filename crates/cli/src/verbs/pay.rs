@@ -23,6 +23,9 @@ pub struct Args {
     /// ID of the payment, for repeating it safely [default: a new UUID]
     #[arg(long, env = "BOOKINGQ_PAYMENT_ID", value_name = "ID", value_parser = PaymentId::new)]
     payment_id: Option<PaymentId>,
+    /// If the hold has expired, try once more to reserve and confirm, ahead of the line
+    #[arg(long)]
+    reacquire: bool,
 }
 
 /// Calls ConfirmPayment.
@@ -40,6 +43,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         client_id: args.booking.client.to_string(),
         booking_id: args.booking_id.map(|id| id.to_string()).unwrap_or_default(),
         payment_id,
+        reacquire: args.reacquire,
     };
     args.booking.common.show(request, |answer| answer.booking).await
 }

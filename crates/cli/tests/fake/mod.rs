@@ -186,6 +186,21 @@ impl BookingWorkerService for Service {
             rate: 12.5,
             totals: Some(v1::QueueTotals { confirmed: 8, ..v1::QueueTotals::default() }),
             now: None,
+            ..v1::GetQueueResponse::default()
         }))
+    }
+
+    async fn set_outflow(
+        &self,
+        _: Request<v1::SetOutflowRequest>,
+    ) -> Result<Response<v1::SetOutflowResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn restocked(
+        &self,
+        _: Request<v1::RestockedRequest>,
+    ) -> Result<Response<v1::RestockedResponse>, Status> {
+        Err(Status::unimplemented(""))
     }
 }

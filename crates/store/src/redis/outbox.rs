@@ -125,7 +125,21 @@ fn event(seq: EventSeq, at: Timestamp, client: &str, change: &str, cause: &str) 
         _ => (None, None),
     };
     let (client, reason) = (ClientId::new(client).ok()?, reason.to_owned());
-    Some(Event { seq, at, client, booking, place, from, to, fence, deadline, outcome, reason })
+    let parked = None;
+    Some(Event {
+        seq,
+        at,
+        client,
+        booking,
+        place,
+        from,
+        to,
+        fence,
+        deadline,
+        outcome,
+        reason,
+        parked,
+    })
 }
 
 #[cfg(test)]

@@ -148,6 +148,7 @@ impl<'a> StoredBooking<'a> {
 
     /// The booking, without its position, which is not stored with it.
     pub(super) fn booking(self, client: &ClientId) -> Booking {
+        let details = self.details().unwrap_or_default();
         Booking {
             client: client.clone(),
             id: self.token.booking,
@@ -155,6 +156,9 @@ impl<'a> StoredBooking<'a> {
             state: self.state,
             place: self.token.place,
             position: None,
+            parked: false,
+            item: details.item,
+            quantity: details.quantity,
             enqueued_at: self.enqueued_at,
             reservation: self.reservation,
             deadline: self.deadline,

@@ -131,7 +131,10 @@ impl BookingWorkerService for WorkerService {
                 Confirmed::Won(task, booking) => self.execute(*task, booking).await,
                 Confirmed::Repeated(booking) => booking,
             };
-            Ok(v1::ConfirmPaymentResponse { booking: Some(self.reader.show(&booking)) })
+            Ok(v1::ConfirmPaymentResponse {
+                booking: Some(self.reader.show(&booking)),
+                ..v1::ConfirmPaymentResponse::default()
+            })
         };
         self.observed("ConfirmPayment", confirm).await
     }
@@ -141,6 +144,20 @@ impl BookingWorkerService for WorkerService {
         request: Request<v1::GetQueueRequest>,
     ) -> RpcResult<v1::GetQueueResponse> {
         self.observed("GetQueue", self.queue(request.into_inner())).await
+    }
+
+    async fn set_outflow(
+        &self,
+        _: Request<v1::SetOutflowRequest>,
+    ) -> Result<Response<v1::SetOutflowResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn restocked(
+        &self,
+        _: Request<v1::RestockedRequest>,
+    ) -> Result<Response<v1::RestockedResponse>, Status> {
+        Err(Status::unimplemented(""))
     }
 }
 
@@ -248,6 +265,7 @@ impl WorkerService {
                 failed: totals.failed,
             }),
             now: Some(timestamp(snapshot.now)),
+            ..v1::GetQueueResponse::default()
         })
     }
 }
