@@ -186,7 +186,7 @@ impl World {
             let (id, client) = (booking(number).to_string(), client(number));
             match to {
                 S::Reserved => {
-                    self.ledger.reserve(&id, "q", client.as_str(), 1, Ruling::Allow);
+                    self.ledger.reserve(&id, "q", client.as_str(), "", 1, Ruling::Allow);
                 }
                 S::Confirmed => {
                     self.ledger.confirm(&id, Ruling::Allow);
