@@ -254,7 +254,8 @@ async fn each_item_has_its_stock_and_the_answers_tell_what_is_left() {
     assert_eq!(answers, expected);
     client.release(release(1)).await.unwrap();
     assert!(reservation(client.reserve(ask(2, "A", 2)).await.unwrap()).is_some());
-    assert_eq!((sim.ledger().available("A"), sim.ledger().available("B")), (1, 0));
+    let ledger = sim.ledger();
+    assert_eq!((ledger.available("A"), ledger.available("B")), (1, 0));
 }
 
 #[tokio::test]

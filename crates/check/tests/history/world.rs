@@ -54,6 +54,7 @@ pub fn snapshot(number: u64, state: S) -> BookingSnapshot {
         state,
         follows: None,
         deadline_ms: None,
+        parked: false,
         position: None,
         existing: false,
     }
@@ -64,7 +65,7 @@ pub fn join(number: u64) -> CallKind {
 }
 
 pub fn pay(number: u64, card: &str) -> CallKind {
-    CallKind::Pay { of: booking(number), payment: payment(card) }
+    CallKind::Pay { of: booking(number), payment: payment(card), reacquire: false }
 }
 
 /// The Enqueue of a client, acknowledged with a booking.
