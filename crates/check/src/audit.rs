@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
-use bookingq_core::{Booking, ClientId, EventSeq};
+use bookingq_core::{Booking, ClientId, EventSeq, OutboxEvent};
 use bookingq_sim::inspect::LedgerError;
 use bookingq_sim::ledger::LedgerCopy;
 use bookingq_store::{Snapshot, Store, StoreError};
@@ -195,7 +195,7 @@ impl AuditReader {
             state.longest_stall = state.longest_stall.max(stall);
             state.newest = Some(now);
         }
-        state.log.observe(&piece.events);
+        state.log.observe(piece.events.iter().filter_map(OutboxEvent::booking));
         if let Some(copy) = &mut state.copy {
             for event in &piece.events {
                 writeln!(copy, "{}", serde_json::to_string(event).map_err(io::Error::other)?)?;

@@ -62,7 +62,7 @@ impl AuditLog {
     }
 
     /// Takes the next events, oldest first. Pieces may overlap: known events are skipped.
-    pub fn observe(&mut self, events: &[Event]) {
+    pub fn observe<'a>(&mut self, events: impl IntoIterator<Item = &'a Event>) {
         for event in events {
             if event.seq <= self.last {
                 continue;
