@@ -262,6 +262,7 @@ fn batch(number: u64, state: v1::BookingState) -> v1::PublishRequest {
             ..Default::default()
         }],
         tick: Some(v1::QueueTick { backlog: number, ..Default::default() }),
+        ..v1::PublishRequest::default()
     }
 }
 

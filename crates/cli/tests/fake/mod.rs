@@ -168,7 +168,10 @@ impl BookingWorkerService for Service {
         &self,
         _: Request<v1::ConfirmPaymentRequest>,
     ) -> Result<Response<v1::ConfirmPaymentResponse>, Status> {
-        Ok(Response::new(v1::ConfirmPaymentResponse { booking: self.next()? }))
+        Ok(Response::new(v1::ConfirmPaymentResponse {
+            booking: self.next()?,
+            ..v1::ConfirmPaymentResponse::default()
+        }))
     }
 
     async fn get_queue(
