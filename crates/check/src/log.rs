@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bookingq_core::time::millis;
 use bookingq_core::{
-    BookingId, BookingState, ClientId, Event, EventSeq, Fence, ItemEvent, OutboxEvent, Outcome,
-    Parked, Place, SaleRules, SoldOutRule, Timestamp,
+    BookingId, BookingState, ClientId, Event, EventSeq, Fence, ItemChange, ItemEvent, OutboxEvent,
+    Outcome, Parked, Place, SaleRules, SoldOutRule, Timestamp,
 };
 use bookingq_crowd::latency::Latency;
 
@@ -108,7 +108,7 @@ impl AuditLog {
     /// changes of those events are unknown, and are never reported as violations.
     pub fn record_gap(&mut self) {
         self.gaps += 1;
-        self.waiting = Waiting::default();
+        self.waiting = Waiting::after_gap();
         self.newest_of.clear();
     }
 
@@ -162,10 +162,14 @@ impl AuditLog {
     }
 
     fn change_item(&mut self, event: &ItemEvent) {
-        let wrong = self.waiting.change(event);
+        let ItemChange::Parked { quantity, places } = &event.change else {
+            return self.waiting.change(event);
+        };
+        let wanted = Parked { item: event.item.clone(), quantity: *quantity };
+        let wrong = self.waiting.park_from_line(places, &wanted);
         if let Some(place) = wrong.filter(|_| self.gaps == 0) {
             let case =
-                format!("place {place} was parked for {:?}, not as its next claim", event.item);
+                format!("place {place} was parked for {:?}, which was to be had", event.item);
             self.violations.record(Violation::DispatchInversion, case);
         }
     }

@@ -12,6 +12,8 @@ pub(crate) struct Waiting {
     line: BTreeSet<Place>,
     parked: HashMap<Place, Parked>,
     items: HashMap<Arc<str>, LoggedItem>,
+    /// Events are missing: an item may have been closed in them.
+    after_gap: bool,
 }
 
 /// One item.
@@ -27,6 +29,11 @@ struct LoggedItem {
 }
 
 impl Waiting {
+    /// The waiting clients after missing events: nothing is known of earlier ones.
+    pub(crate) fn after_gap() -> Self {
+        Self { after_gap: true, ..Self::default() }
+    }
+
     /// A new booking joins the line.
     pub(crate) fn join(&mut self, place: Place) {
         self.line.insert(place);
@@ -34,7 +41,9 @@ impl Waiting {
 
     /// A refused booking waits with its old place.
     pub(crate) fn park(&mut self, place: Place, wanted: &Parked) {
-        let item = self.items.entry(wanted.item.clone()).or_default();
+        let refused = self.after_gap.then_some(wanted.quantity);
+        let unknown = || LoggedItem { refused, ..LoggedItem::default() };
+        let item = self.items.entry(wanted.item.clone()).or_insert_with(unknown);
         item.parked.entry(wanted.quantity).or_default().insert(place);
         self.parked.insert(place, wanted.clone());
     }
@@ -50,9 +59,22 @@ impl Waiting {
         Some(wanted)
     }
 
-    /// An item changes. Returns a place that was parked although it was not in the line, or
-    /// although the item was to be had.
-    pub(crate) fn change(&mut self, event: &ItemEvent) -> Option<Place> {
+    /// Clients of the line wait for an item. Returns one that was not in the line, or whose item was
+    /// to be had.
+    pub(crate) fn park_from_line(&mut self, places: &[Place], wanted: &Parked) -> Option<Place> {
+        let item = self.items.get(&wanted.item);
+        let open = item.is_none_or(|item| !item.is_closed_for(wanted.quantity));
+        let mut wrong = None;
+        for place in places {
+            let was_in_line = self.line.remove(place);
+            wrong = wrong.or((open || !was_in_line).then_some(*place));
+            self.park(*place, wanted);
+        }
+        wrong
+    }
+
+    /// An item changes.
+    pub(crate) fn change(&mut self, event: &ItemEvent) {
         let item = self.items.entry(event.item.clone()).or_default();
         match &event.change {
             ItemChange::SoldOut { quantity } => {
@@ -63,18 +85,8 @@ impl Waiting {
             }
             ItemChange::Open => (item.refused, item.ended) = (None, false),
             ItemChange::Ended => item.ended = true,
-            ItemChange::Parked { quantity, places } => {
-                let open = !item.is_closed_for(*quantity);
-                let wanted = Parked { item: event.item.clone(), quantity: *quantity };
-                let mut wrong = None;
-                for place in places {
-                    wrong = wrong.or((open || !self.line.remove(place)).then_some(*place));
-                    self.park(*place, &wanted);
-                }
-                return wrong;
-            }
+            ItemChange::Parked { .. } => {}
         }
-        None
     }
 
     /// A waiting client with a smaller place that could have been served when this one was claimed.

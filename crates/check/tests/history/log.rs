@@ -287,7 +287,7 @@ fn a_store_that_contradicts_its_log_disagrees() {
 
 #[test]
 fn a_gap_hides_violations_and_the_verification_counts_it() {
-    let mut world = World::eventful();
+    let world = World::eventful();
     let mut log = AuditLog::default();
     let events = world.outbox();
     log.observe(&events[..2]);

@@ -108,13 +108,12 @@ impl World {
     /// Six clients with all kinds of outcomes.
     pub fn eventful() -> Self {
         let mut world = Self::with_line(6);
+        world.closes("", 2);
+        world.item("", ItemChange::Ended);
         world.go(1, &SOLD);
         world.go(2, &[S::Reserving, S::Reserved, S::Releasing, S::Releasing, S::Cancelled]);
         world.go(3, &[S::Cancelled]);
-        world.go(4, &[S::Reserving, S::Reserving]);
-        world.closes("", 1);
-        world.item("", ItemChange::Ended);
-        world.go(4, &[S::SoldOut]);
+        world.go(4, &[S::Reserving, S::Reserving, S::SoldOut]);
         world.go(5, &[S::Reserving, S::Reserved]);
         world
     }
@@ -159,7 +158,8 @@ impl World {
     pub fn event(&mut self, number: u64, from: Option<S>, to: S) -> &mut Event {
         let at = Timestamp(EPOCH + self.now);
         self.now += 100;
-        if from == Some(to) || matches!(to, S::Reserving | S::Confirming) {
+        let claimed = to == S::Reserving || from == Some(S::Reserved) && to == S::Confirming;
+        if from == Some(to) || claimed {
             self.claims += 1;
             self.fences.insert(number, self.claims);
         }
