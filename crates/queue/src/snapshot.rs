@@ -1,7 +1,7 @@
 //! The queue as a whole at one moment: its sizes and its counters.
 
 use bookingq_core::autoscale::driver::Measurement;
-use bookingq_core::{Admission, Place, Timestamp};
+use bookingq_core::{Admission, Outflow, Place, Timestamp};
 
 /// Counters of a queue. They only grow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,7 +76,10 @@ impl From<&Snapshot> for Measurement {
         Self {
             at: snapshot.now,
             admission: snapshot.admission,
-            backlog: snapshot.backlog,
+            opens_at: None,
+            outflow: Outflow::default(),
+            claimable: snapshot.backlog,
+            parked: 0,
             in_flight: snapshot.in_flight,
             enqueued: snapshot.totals.enqueued,
             dispatched: snapshot.totals.dispatched,
