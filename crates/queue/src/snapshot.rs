@@ -89,7 +89,10 @@ impl From<&Snapshot> for Measurement {
         Self {
             at: snapshot.now,
             admission: snapshot.admission,
-            backlog: snapshot.backlog,
+            opens_at: snapshot.rules.opens_at,
+            outflow: snapshot.rules.outflow,
+            claimable: snapshot.claimable,
+            parked: snapshot.parked,
             in_flight: snapshot.in_flight,
             enqueued: snapshot.totals.enqueued,
             dispatched: snapshot.totals.dispatched,
