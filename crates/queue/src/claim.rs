@@ -46,7 +46,9 @@ impl Queue {
         }
         let mut next = self.next_due(now);
         next = earliest(next, self.spend(&room, tasks.len() - due, now));
-        next = earliest(next, self.index.items.next_probe().map(|at| at.since(now)));
+        // Without room, a due probe would wake workers for nothing.
+        let probe = self.index.items.next_probe().filter(|at| room.tasks > 0 || *at > now);
+        next = earliest(next, probe.map(|at| at.since(now)));
         let waits = !self.index.line.is_empty() || self.index.items.front().is_some();
         Claim { now, more: more || (waits && tasks.len() >= max), tasks, next }
     }

@@ -94,11 +94,12 @@ local room = ARGV[5] ~= 'due_only' and room_for(max - given, ARGV[5])
 local serves, aside = room, 0
 
 -- Claims a waiting booking.
-local function serve(client, was, item)
+local function serve(client, was, want, probe)
   if sub(was, FENCE_START, TOKEN_END) == '000000000000000' then
     dispatched = dispatched + 1
   end
-  room, item.unsettled = room - 1, item.unsettled + 1
+  room = room - 1
+  claim_item(want, probe and before + given + 1, events)
   give(client, STATUS .. client, was, '\nreserving  - * ', 'queued>reserving -')
 end
 
@@ -107,15 +108,13 @@ local probes = waiting > 0 and endings > 0 and room and room > 0
   and call('ZRANGEBYSCORE', CLOSED, '(0', moment, 'LIMIT', '0', '1')[1]
 if probes then
   load({ '1 ' .. probes })
-  local item = items[probes]
-  local key = PARKED .. (match(item.parked, '%d+') or '') .. ':' .. probes
+  local want = wants['1 ' .. probes]
+  local key = PARKED .. (match(want.item.parked, '%d+') or '') .. ':' .. probes
   local client = call('ZRANGE', key, '0', '0')
   local was = read(client)[1] or ''
-  item.probe_at = now + PROBE_EVERY
-  if client[1] then cut[key] = (cut[key] or 0) + 1 end
+  if client[1] then cut[key] = 1 end
   if wanted(was) then
-    item.probe = before + given + 1
-    serve(client[1], was, item)
+    serve(client[1], was, want, true)
   elseif client[1] then
     damaged = damaged + 1
   end
@@ -136,20 +135,16 @@ local function park(client, was, want)
   set.places[#set.places + 1] = text(tonumber(place))
 end
 
--- Claims, parks or ends the next waiting booking.
+-- Claims, parks or ends the next waiting booking. One that meets an ended item may try all the same
+-- when a probe is due: others may have given stock back.
 local function look(client, was, want)
   local item = want and want.item
   if not want then
     damaged = damaged + 1
   elseif is_claimable(item, want.quantity) then
-    if item.ended and rule_of(item.name) == 'Wait' then
-      item.ended = false
-      item_event(events, item.name, 'sold_out ' .. text(item.refused))
-    end
-    if item.refused > 0 and want.quantity >= item.refused then
-      item.credit = item.credit - want.quantity
-    end
-    serve(client, was, item)
+    serve(client, was, want)
+  elseif item.ended and item.probe_at <= now then
+    serve(client, was, want, true)
   elseif item.ended then
     finish(client, was)
   else
@@ -223,7 +218,9 @@ if serves then
     wakes(tat + (serves + 1) * interval - burst_span - now * 1000)
   end
   local probe = left > 0 and call('ZRANGEBYSCORE', CLOSED, '(0', '(+inf', 'LIMIT', '0', '1', 'WITHSCORES')
-  if probe and probe[2] then wakes((probe[2] - now) * 1000) end
+  if probe and probe[2] and (serves > 0 or tonumber(probe[2]) > now) then
+    wakes((probe[2] - now) * 1000)
+  end
 end
 if endings == 0 and call('ZCOUNT', CLOSED, '0', '0') > 0 then reply[3] = 1 end
 reply[2] = next_task or false

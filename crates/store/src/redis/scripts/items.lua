@@ -80,7 +80,9 @@ end
 -- unless that one was refused and waits.
 local function settle_item(item, waits)
   item.unsettled = math.max(0, item.unsettled - 1)
-  if item.unsettled == 0 and item.refused > 0 and not waits then item.probe_at = now end
+  if item.unsettled == 0 and item.refused > 0 and not waits and not item.ended then
+    item.probe_at = now
+  end
 end
 
 -- Gives a closed item back what a claim has used, or has brought back.
@@ -93,6 +95,22 @@ end
 local function item_event(events, name, change, places)
   local at = #events
   events[at + 1], events[at + 2], events[at + 3] = name, change, places or '-'
+end
+
+-- Counts a claim of an item that may be had, or with a fence a probe. What it reserves may come back,
+-- so an item that had ended is only sold out at the moment from now on, if people may wait for it.
+local function claim_item(want, probe, events)
+  local item = want.item
+  item.unsettled = item.unsettled + 1
+  if item.ended and rule_of(item.name) == 'Wait' then
+    item.ended = false
+    item_event(events, item.name, 'sold_out ' .. text(item.refused))
+  end
+  if probe then
+    item.probe, item.probe_at = probe, now + PROBE_EVERY
+  elseif item.refused > 0 and want.quantity >= item.refused then
+    item.credit = item.credit - want.quantity
+  end
 end
 
 -- Writes the items that have changed, and the sets that depend on them. Runs after all other writes

@@ -52,12 +52,9 @@ for n = 1, #keys do
     local token = format('%s %012d %015d', new_id, number, fence)
     local head = '\n\n' .. payment .. '\n\n' .. moment .. ' reacquire '
       .. sub(value, 1, BOOKING_END) .. '\n'
-    add_event(client, '>reserving -', token)
     if is_claimable(item, want.quantity) then
-      if item.refused > 0 and want.quantity >= item.refused then
-        item.credit = item.credit - want.quantity
-      end
-      item.unsettled = item.unsettled + 1
+      claim_item(want, nil, events)
+      add_event(client, '>reserving -', token)
       local new = token .. '\nreserving  - * 000' .. head .. sub(value, request_end + 1)
       writes[#writes + 1], writes[#writes + 2] = keys[n], new
       leased[#leased + 1], leased[#leased + 2] = lease_end, client
@@ -65,6 +62,7 @@ for n = 1, #keys do
     else
       item.unsettled = item.unsettled + 1
       settle_item(item)
+      add_event(client, '>reserving -', token)
       local new = token .. '\nsold_out   - - 000' .. head .. '\n\n'
       finals[#finals + 1], finals[#finals + 2] = keys[n], new
       add_event(client, 'reserving>sold_out -', token)

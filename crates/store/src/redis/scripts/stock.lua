@@ -18,16 +18,17 @@ local function close_item(want, fence, left, elsewhere, returned, events)
   if fence <= item.opened_at then return false end
   if item.returned <= tonumber(returned) then
     local from = math.min(quantity, left ~= '' and left + 1 or quantity)
-    item.refused = refused > 0 and math.min(refused, from) or from
-    -- The refused booking is still unsettled.
-    ends = (item.unsettled <= 1 and elsewhere == '0') or rule_of(item.name) == 'End'
+    -- The refused booking is still unsettled. Smaller ones that wait may fit yet.
+    local smallest = tonumber(match(item.parked, '%d+') or quantity)
+    local is_last = item.unsettled <= 1 and elsewhere == '0' and quantity <= smallest
+    ends = is_last or rule_of(item.name) == 'End'
+    -- With nothing else under way, this is all that is known of the stock.
+    item.refused = refused > 0 and not is_last and math.min(refused, from) or from
   elseif refused == 0 then
     item.refused = quantity
   end
-  if refused == 0 then
-    item.credit = math.max(0, item.returned - returned)
-    item.probe_at = now + PROBE_EVERY
-  end
+  if refused == 0 then item.credit = math.max(0, item.returned - returned) end
+  if refused == 0 or ends then item.probe_at = now + PROBE_EVERY end
   if item.refused ~= refused then
     item_event(events, item.name, 'sold_out ' .. text(item.refused))
   end
