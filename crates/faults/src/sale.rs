@@ -39,10 +39,12 @@ impl Sale {
     pub fn draw(seed: u64, clients: u32, time: Duration, start: Timestamp) -> Self {
         // Apart from the faults, so that these do not depend on it.
         let mut rng = SmallRng::seed_from_u64(!seed);
-        let (weight, wanted) = QUANTITIES.iter().fold((0, 0), |(weight, wanted), (quantity, of)| {
-            (weight + u64::from(*of), wanted + u64::from(*of) * quantity.unsigned_abs() as u64)
-        });
-        let tickets = |share| u64::from(clients) * u64::from(share) * wanted * STOCK / weight / 10_000;
+        let (weight, wanted) =
+            QUANTITIES.iter().fold((0, 0), |(weight, wanted), (quantity, of)| {
+                (weight + u64::from(*of), wanted + u64::from(*of) * quantity.unsigned_abs() as u64)
+            });
+        let tickets =
+            |share| u64::from(clients) * u64::from(share) * wanted * STOCK / weight / 10_000;
         let stock = ITEMS.map(|(item, share, _)| (Arc::from(item), tickets(share)));
         let rules = ITEMS.map(|(item, _, rule)| (Arc::from(item), rule));
         // Some clients join again, and parked ones are served several times.
@@ -78,6 +80,7 @@ pub fn items() -> Weights<Arc<str>> {
 
 /// How many they want, by weight.
 pub fn quantities() -> Weights<Quantity> {
-    let known = QUANTITIES.into_iter().filter_map(|(of, weight)| Some((Quantity::new(of).ok()?, weight)));
+    let known =
+        QUANTITIES.into_iter().filter_map(|(of, weight)| Some((Quantity::new(of).ok()?, weight)));
     Weights::new(known)
 }

@@ -75,7 +75,11 @@ fn background_faults() -> Faults {
 }
 
 fn background_refusals() -> Refusals {
-    Refusals { rejects: Share::percent(2), confirm_rejects: Share::percent(2) }
+    Refusals {
+        rejects: Share::percent(2),
+        confirm_rejects: Share::percent(2),
+        ..Refusals::default()
+    }
 }
 
 impl Testbed {

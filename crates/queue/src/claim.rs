@@ -35,13 +35,7 @@ impl Queue {
         claim
     }
 
-    fn claim_tasks(
-        &mut self,
-        max: usize,
-        lease: Duration,
-        scope: Scope,
-        now: Timestamp,
-    ) -> Claim {
+    fn claim_tasks(&mut self, max: usize, lease: Duration, scope: Scope, now: Timestamp) -> Claim {
         let end = now + bounds::span(lease);
         let due = self.index.leases.iter().take_while(|(at, _)| *at <= now);
         let due: Vec<ClientId> = due.map(|(_, client)| client.clone()).take(max).collect();
