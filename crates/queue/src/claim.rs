@@ -29,6 +29,13 @@ impl Queue {
     /// Claims at most `max` tasks until `lease` from now: due ones, earliest lease end first, then
     /// who waits, smallest place first, as far as the rules and the items allow.
     pub fn claim(&mut self, max: usize, lease: Duration, scope: Scope, now: Timestamp) -> Claim {
+        self.index.outbox.begin_entry();
+        let claim = self.claim_tasks(max, lease, scope, now);
+        self.index.outbox.end_entry();
+        claim
+    }
+
+    fn claim_tasks(&mut self, max: usize, lease: Duration, scope: Scope, now: Timestamp) -> Claim {
         let end = now + bounds::span(lease);
         let due = self.index.leases.iter().take_while(|(at, _)| *at <= now);
         let due: Vec<ClientId> = due.map(|(_, client)| client.clone()).take(max).collect();
