@@ -1,7 +1,7 @@
 //! The `BookingQueue` resource, from the manifest to the command line of a worker.
 //!
 //! ```text
-//!   spec + downstream + redis + worker + scaling   the manifest (serde, JSON schema, CEL rules)
+//!   spec + downstream + redis + worker + scaling + sale   the manifest (serde, JSON schema, CEL)
 //!        |  resolve: the rules that the schema cannot express; all problems at once
 //!        v
 //!   plan                                           typed and in range, defaults filled in
@@ -21,11 +21,13 @@ pub mod plan;
 mod quantity;
 pub mod redis;
 pub mod resolve;
+pub mod sale;
 pub mod scaling;
 mod schema;
 pub mod spec;
 pub mod status;
 pub mod strict;
+pub mod time;
 pub mod worker;
 
 pub use crate::duration::DurationString;
@@ -33,3 +35,4 @@ pub use crate::plan::Plan;
 pub use crate::resolve::{FieldProblem, Problems};
 pub use crate::spec::{BookingQueue, BookingQueueSpec};
 pub use crate::status::BookingQueueStatus;
+pub use crate::time::TimeString;

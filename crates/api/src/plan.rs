@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bookingq_core::autoscale::Policy;
 use bookingq_core::backoff::RetryPolicy;
+use bookingq_core::sale::SaleRules;
 use bookingq_core::{Admission, QueueName};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Map, Value};
@@ -38,6 +39,8 @@ pub struct Plan {
     pub retry: RetryPolicy,
     /// Whether the queue accepts and serves bookings.
     pub admission: Admission,
+    /// When it opens, how fast it serves, and what a sold out item means.
+    pub rules: SaleRules,
 }
 
 /// A service the workers call.

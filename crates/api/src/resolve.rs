@@ -4,13 +4,17 @@
 //! Rules of the schema are checked again, because a manifest may come from a file that no API
 //! server has seen.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::autoscale::Policy;
 use bookingq_core::backoff::{Backoff, RetryPolicy};
-use bookingq_core::{Invalid, QueueName};
+use bookingq_core::limits::MAX_SOLD_OUT_RULES;
+use bookingq_core::sale::{Outflow, SaleRules, SoldOutRule, SoldOutRules};
+use bookingq_core::{Details, Invalid, QueueName};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
@@ -19,7 +23,9 @@ use crate::duration::DurationString;
 use crate::plan::{Plan, RedisPlan, RedisSource, ScalingPlan, ServicePlan, WorkerPlan};
 use crate::quantity;
 use crate::redis::RedisSpec;
+use crate::sale::{ItemSpec, OutflowSpec};
 use crate::spec::{BookingQueueSpec, SweepSpec};
+use crate::time::TimeString;
 
 /// One field with a value that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +76,7 @@ impl BookingQueueSpec {
         let sweep = check.sweep(&self.sweep);
         let retry = check.retry(self);
         let admission = self.admission.into();
+        let rules = check.rules(self);
         let (Some(queue), Some(booking), Some(redis), []) =
             (queue, booking, redis, check.problems.as_slice())
         else {
@@ -88,6 +95,7 @@ impl BookingQueueSpec {
             sweep,
             retry,
             admission,
+            rules,
         })
     }
 }
@@ -314,6 +322,50 @@ impl SpecCheck {
         }
         let attempts = self.number("spec.retry.attempts", retry.attempts, 1..=100);
         RetryPolicy { attempts, backoff: Backoff { initial, max } }
+    }
+
+    fn rules(&mut self, spec: &BookingQueueSpec) -> SaleRules {
+        let opens_at = spec.sale.as_ref().and_then(|sale| sale.opens_at);
+        SaleRules {
+            opens_at: opens_at.map(TimeString::get),
+            outflow: spec.outflow.map(|outflow| self.outflow(&outflow)).unwrap_or_default(),
+            sold_out: SoldOutRules {
+                default: spec.sold_out.into(),
+                items: self.items(&spec.items),
+            },
+        }
+    }
+
+    fn outflow(&mut self, asked: &OutflowSpec) -> Outflow {
+        let mut limit = |field: &str, value: Option<i32>, max: u32| {
+            value.map(|value| self.number(&format!("spec.outflow.{field}"), value, 1..=max))
+        };
+        let per_minute = limit("perMinute", asked.per_minute, 1_000_000);
+        let burst = limit("burst", asked.burst, 1_000_000);
+        let max_holds = limit("maxHolds", asked.max_holds, 100_000_000);
+        let outflow = Outflow { per_minute, burst, max_holds };
+        if let Err(invalid) = outflow.validate() {
+            self.refuse(&format!("spec.{}", invalid.field), invalid.value, invalid.allowed);
+        }
+        outflow
+    }
+
+    fn items(&mut self, items: &[ItemSpec]) -> BTreeMap<Arc<str>, SoldOutRule> {
+        let mut rules = BTreeMap::new();
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("spec.items[{index}].name");
+            let Some(details) = self.keep(&path, Details::new(&item.name, 0, &[])) else {
+                continue;
+            };
+            if rules.insert(details.item, item.sold_out.into()).is_some() {
+                self.refuse(&path, format!("{:?}", item.name), "a name that no other entry has");
+            }
+        }
+        if items.len() > MAX_SOLD_OUT_RULES {
+            let allowed = format!("at most {MAX_SOLD_OUT_RULES} items");
+            self.refuse("spec.items", format!("{} items", items.len()), allowed);
+        }
+        rules
     }
 }
 

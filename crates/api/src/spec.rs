@@ -11,6 +11,7 @@ use crate::cel;
 use crate::downstream::DownstreamSpec;
 use crate::duration::DurationString;
 use crate::redis::RedisSpec;
+use crate::sale::{ItemSpec, OutflowSpec, SaleSpec, SoldOutSpec};
 use crate::scaling::AutoscalingSpec;
 use crate::status::BookingQueueStatus;
 use crate::worker::WorkerSpec;
@@ -64,6 +65,13 @@ use crate::worker::WorkerSpec;
         priority = "1"
     ),
     printcolumn(
+        name = "Parked",
+        type_ = "integer",
+        json_path = ".status.parked",
+        description = "Bookings waiting for an item that is sold out at the moment",
+        priority = "1"
+    ),
+    printcolumn(
         name = "Message",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].message",
@@ -106,6 +114,23 @@ pub struct BookingQueueSpec {
     /// Whether the queue accepts and serves bookings.
     #[serde(default)]
     pub admission: AdmissionSpec,
+    /// When the sale begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sale: Option<SaleSpec>,
+    /// How fast the line is served, by all workers together. A change takes effect within two
+    /// seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outflow: Option<OutflowSpec>,
+    /// What a sold out item means for those in line who want it. Wait: they keep their places as
+    /// long as unpaid reservations of it may come back. End: their bookings end at the first
+    /// refusal.
+    #[serde(default)]
+    pub sold_out: SoldOutSpec,
+    /// Items that differ from soldOut. Other items need no entry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub items: Vec<ItemSpec>,
 }
 
 /// Time to pay for a reservation, and retention of decided bookings.

@@ -30,6 +30,10 @@ pub struct BookingQueueStatus {
     /// Number of reservations that wait for payment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holds: Option<i64>,
+    /// Number of bookings that keep their places and wait for an item that is sold out at the
+    /// moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parked: Option<i64>,
     /// Time the front of the line has waited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_wait: Option<String>,
@@ -52,10 +56,11 @@ pub struct LastScaling {
     pub to: i32,
     /// Number of workers that the line alone needs. The scale-down window may keep more.
     pub wanted: i32,
-    /// Reason of the decision: Demand, HeldByWindow, NoReading, Unschedulable, or Fixed for
-    /// spec.replicas.
+    /// Reason of the decision: Demand, Capped if spec.outflow decides, HeldByWindow, NoReading,
+    /// Unschedulable, or Fixed for spec.replicas.
     pub reason: String,
-    /// Number of bookings in the line.
+    /// Number of bookings in the line that workers may serve: none while the queue is paused or not
+    /// open yet, and none that wait for a sold out item.
     pub backlog: i64,
     /// Number of bookings that joined the line per minute.
     pub arrivals_per_minute: i64,
@@ -66,4 +71,11 @@ pub struct LastScaling {
     pub in_flight: i64,
     /// Number of worker Pods that could not be scheduled.
     pub unschedulable: i32,
+    /// Maximum number of bookings that leave the line in 60 seconds, if spec.outflow.perMinute was
+    /// set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap_per_minute: Option<i64>,
+    /// Maximum number of reservations at once, if spec.outflow.maxHolds was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_holds: Option<i64>,
 }

@@ -95,24 +95,28 @@ fn queue() -> impl Strategy<Value = QueueName> {
 
 fn worker() -> impl Strategy<Value = WorkerArgs> {
     let names = (queue(), option::of("[a-z]{1,8}"), any::<u16>(), option::of(any::<u16>()));
+    let names = (names, any::<bool>());
     let services = ("http://[a-z]{1,8}:1", call(), service(), service());
     let groups = (redis(), processing(), time(), time(), server());
     (names, services, groups).prop_map(
-        |((queue, id, port, admin), (booking, call, ticket, realtime), groups)| WorkerArgs {
-            queue,
-            id,
-            listen: ([0, 0, 0, 0], port).into(),
-            admin_listen: admin.map(|port| ([127, 0, 0, 1], port).into()),
-            booking,
-            ticket: ticket.0,
-            realtime: realtime.0,
-            redis: groups.0,
-            processing: groups.1,
-            drain: DrainArgs { grace: groups.2, linger: groups.3 },
-            server: groups.4,
-            booking_call: call.into(),
-            ticket_call: ticket.1.into(),
-            realtime_call: realtime.1.into(),
+        |(((queue, id, port, admin), await_rules), (booking, call, ticket, realtime), groups)| {
+            WorkerArgs {
+                queue,
+                id,
+                listen: ([0, 0, 0, 0], port).into(),
+                admin_listen: admin.map(|port| ([127, 0, 0, 1], port).into()),
+                await_rules,
+                booking,
+                ticket: ticket.0,
+                realtime: realtime.0,
+                redis: groups.0,
+                processing: groups.1,
+                drain: DrainArgs { grace: groups.2, linger: groups.3 },
+                server: groups.4,
+                booking_call: call.into(),
+                ticket_call: ticket.1.into(),
+                realtime_call: realtime.1.into(),
+            }
         },
     )
 }

@@ -1,8 +1,9 @@
 //! Parsers of the resource: durations, quantities and endpoints.
 #![allow(clippy::unwrap_used)]
 
-use bookingq_api::DurationString;
 use bookingq_api::downstream::{Endpoint, Role};
+use bookingq_api::{DurationString, TimeString};
+use bookingq_core::Timestamp;
 
 #[test]
 fn a_duration_is_parsed_and_formatted_the_same() {
@@ -35,6 +36,38 @@ fn any_other_duration_is_refused_with_the_allowed_format() {
     ] {
         let error = bad.parse::<DurationString>().unwrap_err();
         assert!(error.to_string().contains("such as 200ms"), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn a_time_is_parsed_with_its_offset_and_formatted_in_utc() {
+    for text in ["2026-12-01T20:00:00+01:00", "2026-12-01t19:00:00z", "2026-12-01T19:00:00.000Z"] {
+        let time: TimeString = text.parse().unwrap();
+        assert_eq!(time.get(), Timestamp(1_796_151_600_000), "{text}");
+        assert_eq!(time.to_string(), "2026-12-01T19:00:00Z");
+        assert_eq!(time.to_string().parse(), Ok(time));
+    }
+}
+
+#[test]
+fn any_other_time_is_refused_with_the_allowed_format() {
+    for bad in [
+        "",
+        "tomorrow",
+        "20:00",
+        "1796151600",
+        "2026-12-01",
+        "2026-12-01T20:00:00",
+        "2026-12-01T20:00Z",
+        "2026-12-01 20:00:00Z",
+        "2026-02-30T20:00:00Z",
+        "2026-12-01T25:00:00Z",
+        "2026-12-01T20:00:00+01:00[Europe/Berlin]",
+        "1969-12-31T23:59:59Z",
+        "2026-12-01T20:00:00.0000000000000000000000000Z",
+    ] {
+        let error = bad.parse::<TimeString>().unwrap_err();
+        assert!(error.to_string().contains("such as 2026-12-01T20:00:00"), "{bad}: {error}");
     }
 }
 

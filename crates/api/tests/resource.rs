@@ -6,6 +6,7 @@ use std::time::Duration;
 use bookingq_api::downstream::Endpoint;
 use bookingq_api::plan::{RedisSource, ScalingPlan};
 use bookingq_api::{BookingQueueSpec, Problems};
+use bookingq_core::{Outflow, SaleRules, SoldOutRule, Timestamp};
 use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
 
@@ -44,7 +45,9 @@ fn the_crds_defaults_are_the_ones_of_the_code() {
     let crd = serde_json::to_value(bookingq_api::BookingQueue::crd()).unwrap();
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
     let written = serde_json::to_value(with(json!({}))).unwrap();
-    for field in ["redis", "worker", "autoscaling", "hold", "sweep", "retry", "admission"] {
+    for field in
+        ["redis", "worker", "autoscaling", "hold", "sweep", "retry", "admission", "soldOut"]
+    {
         assert_eq!(schema[field]["default"], written[field], "{field}");
     }
     assert_eq!(
@@ -68,6 +71,8 @@ fn every_problem_is_reported_at_once_with_field_value_and_allowed_values() {
         "autoscaling": { "min": 5, "max": 3, "utilisationPercent": 0 },
         "worker": { "grace": "3s", "linger": "2s", "concurrency": -1 },
         "retry": { "initialBackoff": "20s", "attempts": 0 },
+        "outflow": { "perMinute": 0, "burst": 9, "maxHolds": -1 },
+        "items": [{ "name": "A", "soldOut": "End" }, { "name": "A", "soldOut": "Wait" }],
         "hold": { "timeout": "0s" },
         "sweep": { "schedule": "often" },
         "redis": { "url": "redis://a", "managed": {} },
@@ -86,6 +91,10 @@ fn every_problem_is_reported_at_once_with_field_value_and_allowed_values() {
         "spec.sweep.schedule",
         "spec.retry.initialBackoff",
         "spec.retry.attempts",
+        "spec.outflow.perMinute",
+        "spec.outflow.maxHolds",
+        "spec.outflow.burst",
+        "spec.items[1].name",
     ];
     assert_eq!(paths, expected, "{found:#?}");
     assert!(found.contains(
@@ -97,6 +106,51 @@ fn every_problem_is_reported_at_once_with_field_value_and_allowed_values() {
                 .to_owned()
         )
     );
+}
+
+#[test]
+fn a_sale_without_rules_restricts_nothing() {
+    assert_eq!(with(json!({})).resolve("concert").unwrap().rules, SaleRules::default());
+}
+
+#[test]
+fn the_rules_of_a_sale_are_typed() {
+    let plan = with(json!({
+        "sale": { "opensAt": "2026-12-01T20:00:00+01:00" },
+        "outflow": { "perMinute": 600, "burst": 20, "maxHolds": 5000 },
+        "soldOut": "End",
+        "items": [{ "name": "day ticket", "soldOut": "Wait" }],
+    }));
+    let rules = plan.resolve("concert").unwrap().rules;
+    assert_eq!(rules.opens_at, Some(Timestamp(1_796_151_600_000)));
+    let outflow = Outflow { per_minute: Some(600), burst: Some(20), max_holds: Some(5000) };
+    assert_eq!(rules.outflow, outflow);
+    assert_eq!(rules.sold_out.of("day ticket"), SoldOutRule::Wait);
+    assert_eq!(rules.sold_out.of("camping"), SoldOutRule::End);
+}
+
+#[test]
+fn an_invalid_rule_is_reported_with_the_allowed_values() {
+    let many: Vec<Value> =
+        (0..65).map(|n| json!({ "name": n.to_string(), "soldOut": "End" })).collect();
+    for (fields, expected) in [
+        (
+            json!({ "outflow": { "burst": 5 } }),
+            "spec.outflow.burst is \"5\"; allowed: nothing without outflow.perMinute",
+        ),
+        (
+            json!({ "outflow": { "perMinute": 5, "burst": 6 } }),
+            "spec.outflow.burst is \"6\"; allowed: 1 to outflow.perMinute",
+        ),
+        (
+            json!({ "items": [{ "name": "a\nb", "soldOut": "End" }] }),
+            "spec.items[0].name is \"a\\nb\"; allowed: at most 128 bytes of UTF-8 without control \
+             characters",
+        ),
+        (json!({ "items": many }), "spec.items is 65 items; allowed: at most 64 items"),
+    ] {
+        assert_eq!(problems(fields), [expected]);
+    }
 }
 
 #[test]

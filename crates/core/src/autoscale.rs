@@ -1,10 +1,14 @@
 //! How many workers a line needs: a pure function of measurements. [`driver`] feeds it for the
 //! operator and `bookingq up`.
 //!
-//! With backlog `B`, arrivals `λ`, mean service time `S`, concurrency of a worker `c`, target
-//! utilisation `ρ` and drain target `T`, the demand is `(λ·S + B·S/T) / ρ` slots: what keeps up
-//! with arrivals plus what clears the backlog in time. Workers = demand / c, rounded up, within
+//! With claimable bookings `B`, arrivals `λ`, mean service time `S`, concurrency of a worker `c`,
+//! target utilisation `ρ` and drain target `T`, the demand is `(λ·S + B·S/T) / ρ` slots: what keeps
+//! up with arrivals plus what clears the line in time. Workers = demand / c, rounded up, within
 //! `[min, max]`.
+//!
+//! The outflow of the queue bounds the demand, because further workers would only wait: a rate of
+//! `r` bookings a second uses `r·S` slots at most, and `h` holds at most `h` slots. So the demand
+//! is `min(min(λ·S + B·S/T, r·S) / ρ, h)`.
 //!
 //! Tasks in flight keep workers but never ask for more: `in flight / c`, at most the current
 //! number. (Dividing it by ρ as well would grow a busy queue for ever: N workers with all slots
@@ -68,14 +72,18 @@ pub const ASSUMED_SERVICE_TIME: Duration = Duration::from_millis(250);
 pub struct Reading {
     /// When, by the store's clock.
     pub at: Timestamp,
-    /// `B`: bookings in the line.
-    pub backlog: u64,
-    /// `λ`: bookings joining each second.
+    /// `B`: bookings in the line that workers may claim.
+    pub claimable: u64,
+    /// `λ`: bookings joining each second that workers may claim.
     pub arrivals: f64,
     /// `S`: slot time used for each booking that left the line; `None` before the first.
     pub service_time: Option<Duration>,
     /// Tasks in progress, retries included.
     pub in_flight: u64,
+    /// `60·r`: bookings that may leave the line each minute; `None` = any number.
+    pub cap_per_minute: Option<u32>,
+    /// `h`: bookings that may be in progress or held at once; `None` = any number.
+    pub max_holds: Option<u32>,
 }
 
 /// Everything a decision depends on.
@@ -97,6 +105,8 @@ pub struct Situation {
 pub enum Reason {
     /// The result of the formula.
     Demand,
+    /// The result of the formula, and the outflow of the queue made it lower.
+    Capped,
     /// The queue needs fewer, but needed more within the scale-down window.
     HeldByWindow,
     /// No reading, or a stale one: nothing changes.
@@ -146,19 +156,22 @@ impl Planner {
             let kept = current.clamp(policy.min, policy.max);
             return Decision { replicas: kept, wanted: kept, reason: Reason::NoReading, situation };
         };
-        let wanted = wanted(policy, &reading, current);
+        let uncapped = Reading { cap_per_minute: None, max_holds: None, ..reading };
+        let (wanted, uncapped) =
+            (wanted(policy, &reading, current), wanted(policy, &uncapped, current));
+        let formula = if wanted < uncapped { Reason::Capped } else { Reason::Demand };
         self.remember(policy, situation.now, wanted);
         let highest = self.recent.iter().map(|&(_, n)| n).max().unwrap_or(wanted);
         let (replicas, reason) = if wanted > current {
             if situation.unschedulable > 0 {
                 (current, Reason::Unschedulable)
             } else {
-                (wanted, Reason::Demand)
+                (wanted, formula)
             }
         } else if highest > wanted && current > wanted {
             (highest.min(current), Reason::HeldByWindow)
         } else {
-            (wanted, Reason::Demand)
+            (wanted, formula)
         };
         Decision { replicas: replicas.clamp(policy.min, policy.max), wanted, reason, situation }
     }
@@ -181,8 +194,10 @@ pub fn wanted(policy: &Policy, reading: &Reading, current: u32) -> u32 {
     let service = reading.service_time.unwrap_or(ASSUMED_SERVICE_TIME).as_secs_f64();
     let drain = policy.drain_target.as_secs_f64().max(0.001);
     let concurrency = f64::from(policy.concurrency.max(1));
-    let demand = (reading.arrivals.max(0.0) * service + reading.backlog as f64 * service / drain)
-        / policy.utilisation.clamp(0.01, 1.0);
+    let line = reading.arrivals.max(0.0) + reading.claimable as f64 / drain;
+    let cap = reading.cap_per_minute.map_or(f64::INFINITY, |cap| f64::from(cap) / 60.0);
+    let holds = reading.max_holds.map_or(f64::INFINITY, f64::from);
+    let demand = (line.min(cap) * service / policy.utilisation.clamp(0.01, 1.0)).min(holds);
     // A float to integer cast saturates, so an absurd reading ends at max, not at a wrapped number.
     let for_demand = (demand / concurrency).ceil() as u32;
     let in_hand = ((reading.in_flight as f64 / concurrency).ceil() as u32).min(current);

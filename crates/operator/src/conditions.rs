@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bookingq_api::TimeString;
 use bookingq_api::plan::ScalingPlan;
 use bookingq_core::Admission;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -125,19 +126,32 @@ fn ready(
     if let Some(failed) = [redis, workers].into_iter().find(|state| !state.holds()) {
         return failed.negated();
     }
-    match inputs.target.map(|target| target.plan.admission) {
-        Some(Admission::Paused) => ConditionState::yes(
+    let admission = inputs.target.map(|target| target.plan.admission);
+    match (admission, not_open(inputs)) {
+        (Some(Admission::Paused), _) => ConditionState::yes(
             "Paused",
             "The queue accepts bookings and keeps their order, but reserves nothing.",
         ),
-        Some(Admission::Closed) => ConditionState::yes(
+        (_, Some(opens_at)) => ConditionState::yes(
+            "NotOpen",
+            format!(
+                "The queue keeps the order of its bookings and reserves none before {opens_at}."
+            ),
+        ),
+        (Some(Admission::Closed), None) => ConditionState::yes(
             "Closed",
             "The queue accepts no new bookings and serves those in line.",
         ),
-        Some(Admission::Open) | None => {
+        (Some(Admission::Open) | None, None) => {
             ConditionState::yes("Serving", "The queue accepts and serves bookings.")
         }
     }
+}
+
+/// When the queue opens, unless it has.
+fn not_open(inputs: &StatusInputs<'_>) -> Option<TimeString> {
+    let waits = inputs.observation.is_some_and(|seen| seen.not_open);
+    inputs.target.filter(|_| waits)?.plan.rules.opens_at.map(TimeString::new)
 }
 
 fn degraded(inputs: &StatusInputs<'_>) -> ConditionState {

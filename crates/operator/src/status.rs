@@ -102,6 +102,7 @@ fn compose(
         backlog: line.map(|line| line.backlog).or(before.backlog),
         in_flight: line.map(|line| line.in_flight).or(before.in_flight),
         holds: line.map(|line| line.holds).or(before.holds),
+        parked: line.map(|line| line.parked).or(before.parked),
         oldest_wait: line
             .map(|line| DurationString::from_secs(line.oldest_wait.as_secs()).to_string())
             .or_else(|| before.oldest_wait.clone()),

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use bookingq_core::{Event, EventSeq};
+use bookingq_core::{EventSeq, OutboxEvent};
 
 /// A piece of the outbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Events {
     /// Oldest first.
-    pub events: Vec<Event>,
+    pub events: Vec<OutboxEvent>,
     /// Where to read on; equals the `after` of the call when there were no events.
     pub next: EventSeq,
     /// Events between `after` and the first one here were trimmed or lost: the follower must
@@ -19,12 +19,14 @@ pub struct Events {
 /// The newest events.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    kept: VecDeque<Event>,
+    kept: VecDeque<OutboxEvent>,
     cap: usize,
     /// The newest event ever written.
     last: EventSeq,
     /// The newest event dropped for room.
     dropped: EventSeq,
+    /// The next events belong to the entry of the newest one; `None`: each has an entry of its own.
+    joins: Option<bool>,
 }
 
 impl Outbox {
@@ -35,21 +37,39 @@ impl Outbox {
             cap: cap.max(1),
             last: EventSeq::START,
             dropped: EventSeq::START,
+            joins: None,
         }
     }
 
+    /// The events of a claim are one entry: who is parked leaves the line before others are served.
+    pub(crate) fn begin_entry(&mut self) {
+        self.joins = Some(false);
+    }
+
+    /// Later events have entries of their own again.
+    pub(crate) fn end_entry(&mut self) {
+        self.joins = None;
+    }
+
     /// Appends an event and numbers it.
-    pub(crate) fn push(&mut self, mut event: Event) {
+    pub(crate) fn push(&mut self, mut event: OutboxEvent) {
         // A clock that went back must not make the order go back.
-        let ms = event.at.0.max(self.last.ms);
-        let entry = if ms == self.last.ms { self.last.entry() + 1 } else { 0 };
-        self.last = EventSeq::new(ms, entry, 0);
-        event.seq = self.last;
+        let ms = event.at().0.max(self.last.ms);
+        self.last = match (ms == self.last.ms, self.joins) {
+            (true, Some(true)) => EventSeq { number: self.last.number + 1, ..self.last },
+            (true, _) => EventSeq::new(ms, self.last.entry() + 1, 0),
+            (false, _) => EventSeq::new(ms, 0, 0),
+        };
+        self.joins = self.joins.map(|_| true);
+        match &mut event {
+            OutboxEvent::Booking(event) => event.seq = self.last,
+            OutboxEvent::Item(event) => event.seq = self.last,
+        }
         self.kept.push_back(event);
         if self.kept.len() > self.cap
             && let Some(oldest) = self.kept.pop_front()
         {
-            self.dropped = oldest.seq;
+            self.dropped = oldest.seq();
         }
     }
 
@@ -63,40 +83,40 @@ impl Outbox {
         self.kept.len()
     }
 
-    /// At most `max` events after `after`, and at least one if there is one.
+    /// About `max` events after `after`, in whole entries, and at least one if there is one.
     pub(crate) fn after(&self, after: EventSeq, max: usize) -> Events {
         // A follower that has seen more than was ever written here followed another store.
         if after > self.last {
             return Events { events: Vec::new(), next: self.last, gap: true };
         }
-        let start = self.kept.partition_point(|event| event.seq <= after);
-        let events: Vec<Event> = self.kept.range(start..).take(max.max(1)).cloned().collect();
-        let next = events.last().map_or(after, |event| event.seq);
+        let start = self.kept.partition_point(|event| event.seq() <= after);
+        let mut events: Vec<OutboxEvent> = Vec::new();
+        for event in self.kept.range(start..) {
+            let entry = (event.seq().ms, event.seq().entry());
+            let last = events.last().map(|last| (last.seq().ms, last.seq().entry()));
+            if events.len() >= max.max(1) && last != Some(entry) {
+                break;
+            }
+            events.push(event.clone());
+        }
+        let next = events.last().map_or(after, OutboxEvent::seq);
         Events { events, next, gap: after < self.dropped }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bookingq_core::{BookingId, BookingState, ClientId, Fence, Place, Timestamp};
+    use bookingq_core::{ItemChange, ItemEvent, Timestamp};
 
     use super::*;
 
-    fn event(at: u64) -> Event {
-        Event {
+    fn event(at: u64) -> OutboxEvent {
+        OutboxEvent::Item(ItemEvent {
             seq: EventSeq::START,
             at: Timestamp(at),
-            client: ClientId::new("c").expect("a valid id"),
-            booking: BookingId::from_u128(1),
-            place: Place::numbered(1),
-            from: None,
-            to: BookingState::Queued,
-            fence: Fence(0),
-            deadline: None,
-            outcome: None,
-            reason: String::new(),
-            parked: None,
-        }
+            item: "stalls".into(),
+            change: ItemChange::Open,
+        })
     }
 
     #[test]
@@ -106,7 +126,7 @@ mod tests {
             outbox.push(event(at));
         }
         let seen = outbox.after(EventSeq::START, 10).events;
-        assert!(seen.is_sorted_by(|a, b| a.seq < b.seq), "{seen:?}");
+        assert!(seen.is_sorted_by(|a, b| a.seq() < b.seq()), "{seen:?}");
     }
 
     #[test]

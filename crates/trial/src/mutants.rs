@@ -207,6 +207,11 @@ fn value(field: &str, rng: &mut SmallRng) -> Value {
         "hold" => json!({ "timeout": "1ms", "retention": "1ms" }),
         "retry" => json!({ "attempts": 100, "initialBackoff": "1h", "maxBackoff": "1h" }),
         "replicas" => json!(3),
+        "opensAt" => json!("2026-02-30T00:00:00Z"),
+        "outflow" => json!({ "perMinute": 600, "burst": 600, "maxHolds": 1 }),
+        "items" => {
+            json!([{ "name": "", "soldOut": "End" }, { "name": "\u{7}", "soldOut": "Wait" }])
+        }
         _ => json!("5s"),
     };
     if rng.random_bool(0.5) { fitting } else { any.choose(rng).cloned().unwrap_or_default() }

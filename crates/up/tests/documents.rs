@@ -57,9 +57,12 @@ mod manifest {
     }
 
     #[test]
-    fn the_sample_is_valid() {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/samples/concert.yaml");
-        assert_eq!(read(Path::new(file)).unwrap()[0].queue.as_str(), "concert");
+    fn the_samples_are_valid() {
+        let samples = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/samples"));
+        for name in ["concert", "festival", "capped"] {
+            let plans = read(&samples.join(name).with_extension("yaml")).unwrap();
+            assert_eq!(plans[0].queue.as_str(), name);
+        }
     }
 }
 

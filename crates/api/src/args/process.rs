@@ -31,6 +31,10 @@ pub struct WorkerArgs {
     /// Address of /healthz, /readyz and /metrics [default: not served]
     #[arg(long, value_name = "ADDRESS")]
     pub admin_listen: Option<SocketAddr>,
+    /// Serve nobody before the rules of the sale (opening time, outflow, sold out) are written to
+    /// the store
+    #[arg(long)]
+    pub await_rules: bool,
     /// The Booking Service: http://HOST:PORT or https://HOST:PORT
     #[arg(long, value_name = "URL")]
     pub booking: String,
@@ -77,6 +81,7 @@ impl WorkerArgs {
             id: None,
             listen,
             admin_listen: None,
+            await_rules: false,
             booking: plan.booking.endpoint.to_string(),
             ticket: ticket.map(|service| service.endpoint.to_string()),
             realtime: realtime.map(|service| service.endpoint.to_string()),

@@ -204,7 +204,10 @@ impl BookingWorkerService for FakeLine {
             return Err(ApiError::from(Refusal::HoldExpired).into());
         }
         let now = booking.borrow().clone();
-        Ok(Response::new(v1::ConfirmPaymentResponse { booking: Some(now) }))
+        Ok(Response::new(v1::ConfirmPaymentResponse {
+            booking: Some(now),
+            ..v1::ConfirmPaymentResponse::default()
+        }))
     }
 
     async fn get_queue(&self, _: Request<v1::GetQueueRequest>) -> Answer<v1::GetQueueResponse> {

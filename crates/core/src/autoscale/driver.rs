@@ -1,13 +1,14 @@
 //! The scaling driver of one queue: from successive measurements of its store to decisions.
 //!
 //! ```text
-//!   Measurement ──> RateMeter (rates from counters) ──> admission ──> Planner ──> Decision
+//!   Measurement ──> RateMeter (rates from counters) ──> what may be served ──> Planner ──> Decision
 //! ```
 
 use std::time::Duration;
 
 use super::{Decision, Planner, Policy, Reading, Situation};
 use crate::admission::Admission;
+use crate::sale::Outflow;
 use crate::time::Timestamp;
 
 /// The state of a queue at one moment, as its store counts it.
@@ -17,8 +18,14 @@ pub struct Measurement {
     pub at: Timestamp,
     /// Whether the queue serves bookings.
     pub admission: Admission,
-    /// Bookings in the line.
-    pub backlog: u64,
+    /// Before this moment the queue serves nobody.
+    pub opens_at: Option<Timestamp>,
+    /// How fast the line is served.
+    pub outflow: Outflow,
+    /// Bookings in the line whose item can be had.
+    pub claimable: u64,
+    /// Bookings that wait for an item that is sold out at the moment.
+    pub parked: u64,
     /// Tasks in progress, retries included.
     pub in_flight: u64,
     /// Bookings that ever joined the line.
@@ -61,7 +68,7 @@ impl ScalingDriver {
         let reading = measurement.map(|measurement| {
             self.now = measurement.at;
             let reading = replayable(self.rates.observe(measurement));
-            admitted(reading, measurement.admission)
+            servable(reading, &measurement)
         });
         Situation { now: self.now, reading, current, unschedulable }
     }
@@ -93,13 +100,18 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A paused queue reserves nothing, so neither its line nor its arrivals use slots, however many
-/// workers there are. Accepting a booking uses none either.
-fn admitted(reading: Reading, admission: Admission) -> Reading {
-    match admission {
-        Admission::Paused => Reading { backlog: 0, arrivals: 0.0, ..reading },
-        Admission::Open | Admission::Closed => reading,
+/// Time before the opening from which the workers for the line are wanted.
+pub const READY_BEFORE: Duration = Duration::from_secs(60);
+
+/// A queue that is paused or does not open soon reserves nothing, so neither its line nor its
+/// arrivals use slots, however many workers there are. Accepting a booking uses none either.
+fn servable(reading: Reading, measurement: &Measurement) -> Reading {
+    let soon = measurement.at + READY_BEFORE;
+    let later = measurement.opens_at.is_some_and(|opens_at| opens_at > soon);
+    if later || measurement.admission == Admission::Paused {
+        return Reading { claimable: 0, arrivals: 0.0, ..reading };
     }
+    reading
 }
 
 /// Differences the queue's counters.
@@ -133,16 +145,20 @@ impl RateMeter {
         self.last = Some(now);
         Reading {
             at: now.at,
-            backlog: now.backlog,
+            claimable: now.claimable,
             arrivals: self.arrivals,
             service_time: self.service_time.map(Duration::from_secs_f64),
             in_flight: now.in_flight,
+            cap_per_minute: now.outflow.per_minute,
+            max_holds: now.outflow.max_holds,
         }
     }
 
     fn difference(&mut self, last: &Measurement, now: &Measurement, seconds: f64) {
         let weight = 1.0 - (-seconds / ARRIVALS).exp();
-        let arrivals = (now.enqueued - last.enqueued) as f64 / seconds;
+        // Who joins for a sold out item is parked, and asks for no slot.
+        let parked = now.parked.saturating_sub(last.parked);
+        let arrivals = (now.enqueued - last.enqueued).saturating_sub(parked) as f64 / seconds;
         self.arrivals += weight * (arrivals - self.arrivals);
         let dispatched = now.dispatched - last.dispatched;
         if dispatched > 0 {

@@ -4,13 +4,22 @@ use std::time::Duration;
 
 use bookingq_core::Timestamp;
 use bookingq_core::autoscale::{Planner, Policy, Reading, Reason, Situation, wanted};
+use proptest::prelude::*;
 
 fn policy() -> Policy {
     Policy { min: 1, max: 50, concurrency: 10, ..Policy::default() }
 }
 
 fn reading(at: Timestamp, backlog: u64, arrivals: f64) -> Reading {
-    Reading { at, backlog, arrivals, service_time: Some(Duration::from_millis(100)), in_flight: 0 }
+    Reading {
+        at,
+        claimable: backlog,
+        arrivals,
+        service_time: Some(Duration::from_millis(100)),
+        in_flight: 0,
+        cap_per_minute: None,
+        max_holds: None,
+    }
 }
 
 /// Drives a planner for `seconds` with arrivals as a function of time; returns the replicas of
@@ -73,6 +82,51 @@ fn a_sinusoid_of_ten_percent_does_not_flap() {
 fn a_backlog_asks_for_what_drains_it_in_time() {
     // 30,000 waiting x 0.1 s / 30 s / 0.7 = 143 slots.
     assert_eq!(wanted(&policy(), &reading(Timestamp(0), 30_000, 0.0), 1), 15);
+}
+
+#[test]
+fn a_cap_needs_no_more_workers_than_its_rate_uses_even_with_a_million_waiting() {
+    let mut planner = Planner::new();
+    let line = reading(Timestamp(0), 1_000_000, 300.0);
+    let mut decide = |cap_per_minute, max_holds| {
+        let reading = Some(Reading { cap_per_minute, max_holds, ..line });
+        let now = Timestamp(0);
+        planner.decide(&policy(), Situation { now, reading, current: 1, unschedulable: 0 })
+    };
+    // 10 a second x 0.1 s / 0.7 = 1.4 slots of 10.
+    let slow = decide(Some(600), None);
+    assert_eq!((slow.wanted, slow.reason), (1, Reason::Capped));
+    // 200 a second x 0.1 s / 0.7 = 29 slots.
+    let faster = decide(Some(12_000), None);
+    assert_eq!((faster.replicas, faster.reason), (3, Reason::Capped));
+    let held = decide(Some(12_000), Some(11));
+    assert_eq!((held.wanted, held.reason), (2, Reason::Capped));
+    // A cap above what the maximum of workers serves decides nothing.
+    let beyond = decide(Some(1_000_000), Some(1_000_000));
+    assert_eq!((beyond.replicas, beyond.reason), (50, Reason::Demand));
+}
+
+proptest! {
+    #[test]
+    fn a_cap_bounds_the_workers_and_never_adds_any(
+        line in 0u64..2_000_000, arrivals in 0.0f64..10_000.0, service_ms in 1u64..5000,
+        cap in prop::option::of(1u32..1_000_000), holds in prop::option::of(1u32..100_000),
+        concurrency in 1u32..200, percent in 1u32..=100,
+    ) {
+        let utilisation = f64::from(percent) / 100.0;
+        let policy = Policy { min: 1, max: 1000, concurrency, utilisation, ..Policy::default() };
+        let open = Reading {
+            service_time: Some(Duration::from_millis(service_ms)),
+            ..reading(Timestamp(0), line, arrivals)
+        };
+        let capped = wanted(&policy, &Reading { cap_per_minute: cap, max_holds: holds, ..open }, 1);
+        prop_assert!(capped <= wanted(&policy, &open, 1));
+        let slots = |cap: u32| f64::from(cap) / 60.0 * service_ms as f64 / 1000.0 / utilisation;
+        for slots in cap.map(slots).into_iter().chain(holds.map(f64::from)) {
+            let most = (slots / f64::from(concurrency)).ceil() as u32 + 1;
+            prop_assert!(capped <= most, "{capped} of {most}");
+        }
+    }
 }
 
 #[test]

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
 use bookingq_core::autoscale::{Decision, Policy, Reading, Reason};
-use bookingq_core::{Admission, Timestamp};
+use bookingq_core::{Admission, Outflow, Timestamp};
 
 fn measured(second: u64, enqueued: u64, dispatched: u64, busy_us: u64) -> Measurement {
     Measurement {
         at: Timestamp(second * 1000),
         admission: Admission::Open,
-        backlog: enqueued - dispatched,
+        opens_at: None,
+        outflow: Outflow::default(),
+        claimable: enqueued - dispatched,
+        parked: 0,
         in_flight: 0,
         enqueued,
         dispatched,
@@ -49,6 +52,47 @@ fn a_paused_queue_keeps_its_workers_however_many_clients_join() {
     }
     let opened = measured(60, 600_000, 0, 0);
     assert_eq!(step(&mut driver, Some(opened), 1).replicas, 4);
+}
+
+#[test]
+fn the_workers_for_the_line_are_wanted_a_minute_before_the_opening() {
+    let mut driver = ScalingDriver::new();
+    let opens_at = Some(Timestamp(100_000));
+    let joined = |second| Measurement { opens_at, ..measured(second, second * 1000, 0, 0) };
+    for second in 1..40 {
+        assert_eq!(step(&mut driver, Some(joined(second)), 1).replicas, 1);
+    }
+    for second in [40, 99, 100] {
+        assert_eq!(step(&mut driver, Some(joined(second)), 1).replicas, 4);
+    }
+}
+
+#[test]
+fn clients_who_join_for_a_sold_out_item_ask_for_no_workers() {
+    let mut driver = ScalingDriver::new();
+    let mut reading = observe(&mut driver, measured(0, 0, 0, 0));
+    for second in 1..60 {
+        let (joined, parked) = (second * 1000, second * 900);
+        let seen = Measurement { claimable: 0, parked, ..measured(second, joined, 0, 0) };
+        reading = observe(&mut driver, seen);
+    }
+    assert!((reading.arrivals - 100.0).abs() < 0.01, "{reading:?}");
+    // They come back to the line all at once; nobody joins.
+    let back = Measurement { claimable: 53_100, ..measured(60, 59_000, 0, 0) };
+    let reading = observe(&mut driver, back);
+    assert!((reading.arrivals, reading.claimable) < (100.0, 53_101), "{reading:?}");
+}
+
+#[test]
+fn the_outflow_of_the_queue_caps_the_workers() {
+    let outflow = Outflow { per_minute: Some(60), max_holds: Some(5), ..Outflow::default() };
+    let capped = Measurement { outflow, ..measured(1, 1_000_000, 0, 0) };
+    let decision = step(&mut ScalingDriver::new(), Some(capped), 4);
+    let reading = decision.situation.reading.unwrap();
+    assert_eq!(
+        (decision.wanted, reading.cap_per_minute, reading.max_holds),
+        (1, Some(60), Some(5))
+    );
 }
 
 #[test]
@@ -97,5 +141,5 @@ fn a_store_that_lost_its_counters_starts_again() {
     let mut driver = ScalingDriver::new();
     observe(&mut driver, measured(0, 1000, 1000, 0));
     let reading = observe(&mut driver, measured(1, 5, 0, 0));
-    assert_eq!((reading.arrivals, reading.backlog), (0.0, 5));
+    assert_eq!((reading.arrivals, reading.claimable), (0.0, 5));
 }

@@ -19,6 +19,8 @@ pub struct Observation {
     pub unschedulable: u32,
     /// The last change of the number of workers.
     pub scaling: Option<LastScaling>,
+    /// By the store's clock, the queue does not serve yet.
+    pub not_open: bool,
 }
 
 impl Observation {
@@ -30,6 +32,7 @@ impl Observation {
             sweeper: SweeperHealth::Unknown,
             unschedulable: 0,
             scaling,
+            not_open: false,
         }
     }
 
@@ -40,7 +43,7 @@ impl Observation {
 
     /// Whether the difference to `other` must be reported at once. Moving numbers can wait.
     pub fn differs_in_kind(&self, other: &Self) -> bool {
-        let line = |o: &Self| o.line.is_some();
+        let line = |o: &Self| (o.line.is_some(), o.not_open);
         (&self.store, self.sweeper, self.unschedulable > 0, &self.scaling, line(self))
             != (&other.store, other.sweeper, other.unschedulable > 0, &other.scaling, line(other))
     }
@@ -86,6 +89,8 @@ pub struct ObservedLine {
     pub in_flight: i64,
     /// Reservations waiting for payment.
     pub holds: i64,
+    /// Bookings that wait for an item that is sold out at the moment.
+    pub parked: i64,
     /// How long the front has waited; zero for an empty line.
     pub oldest_wait: Duration,
 }
@@ -98,6 +103,7 @@ impl ObservedLine {
             backlog: round(snapshot.backlog),
             in_flight: round(snapshot.in_flight),
             holds: round(snapshot.holds),
+            parked: 0,
             oldest_wait: step(snapshot.front.map_or(Duration::ZERO, waited)),
         }
     }

@@ -14,6 +14,7 @@ pub fn change(decision: &Decision) -> Option<LastScaling> {
 pub fn decided(decision: &Decision) -> LastScaling {
     let reason = match decision.reason {
         Reason::Demand => "Demand",
+        Reason::Capped => CAPPED,
         Reason::HeldByWindow => "HeldByWindow",
         Reason::NoReading => "NoReading",
         Reason::Unschedulable => "Unschedulable",
@@ -21,6 +22,8 @@ pub fn decided(decision: &Decision) -> LastScaling {
     record(reason, decision.replicas, decision.wanted, &decision.situation)
 }
 
+/// The reason of a number that the outflow of the queue bounds.
+const CAPPED: &str = "Capped";
 /// The reason of a fixed number.
 pub const FIXED: &str = "Fixed";
 
@@ -38,13 +41,15 @@ fn record(reason: &str, to: u32, wanted: u32, situation: &Situation) -> LastScal
         to: to as i32,
         wanted: wanted as i32,
         reason: reason.to_owned(),
-        backlog: reading.map_or(0, |reading| whole(reading.backlog)),
+        backlog: reading.map_or(0, |reading| whole(reading.claimable)),
         arrivals_per_minute: reading.map_or(0, |reading| (reading.arrivals * 60.0).round() as i64),
         service_time_microseconds: reading
             .and_then(|reading| reading.service_time)
             .map(|time| whole(time.as_micros() as u64)),
         in_flight: reading.map_or(0, |reading| whole(reading.in_flight)),
         unschedulable: situation.unschedulable as i32,
+        cap_per_minute: reading.and_then(|reading| reading.cap_per_minute).map(i64::from),
+        max_holds: reading.and_then(|reading| reading.max_holds).map(i64::from),
     }
 }
 
@@ -55,10 +60,13 @@ pub fn sentence(scaling: &LastScaling) -> String {
     match scaling.reason.as_str() {
         FIXED => format!("{change}: spec.replicas is {to}"),
         "NoReading" => format!("{change}: to stay within min and max; the store cannot be read"),
-        _ => format!(
-            "{change}: {backlog} in line, {arrivals_per_minute} joining per minute, {in_flight} in \
-             flight"
-        ),
+        reason => {
+            let bound = if reason == CAPPED { "; spec.outflow is the limit" } else { "" };
+            format!(
+                "{change}: {backlog} in line, {arrivals_per_minute} joining per minute, \
+                 {in_flight} in flight{bound}"
+            )
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub fn worker(target: &QueueTarget, secrets: &Secrets) -> Vec<String> {
     let plan = &target.plan;
     let mut args = WorkerArgs::of(plan, any_address(names::GRPC_PORT));
     args.admin_listen = Some(any_address(names::ADMIN_PORT));
+    // For every queue, so that neither a pause nor a first limit restarts the workers.
+    args.await_rules = true;
     args.booking_call = with_files(Role::Booking, Some(&plan.booking), secrets).into();
     args.ticket_call = with_files(Role::Ticket, plan.ticket.as_ref(), secrets).into();
     args.realtime_call = with_files(Role::Realtime, plan.realtime.as_ref(), secrets).into();

@@ -78,10 +78,12 @@ async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
     };
     let reading = Reading {
         at: Timestamp(0),
-        backlog: last.backlog as u64,
+        claimable: last.backlog as u64,
         arrivals: last.arrivals_per_minute as f64 / 60.0,
         service_time: last.service_time_microseconds.map(|us| Duration::from_micros(us as u64)),
         in_flight: last.in_flight as u64,
+        cap_per_minute: None,
+        max_holds: None,
     };
     assert_eq!(wanted(&policy, &reading, last.from as u32), last.wanted as u32, "{last:?}");
 

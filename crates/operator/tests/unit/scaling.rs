@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
 use bookingq_core::autoscale::{Planner, Policy, Reading, Situation};
-use bookingq_core::{Admission, Timestamp};
+use bookingq_core::{Admission, Outflow, Timestamp};
 use bookingq_operator::autoscaler::scaling::decided;
 
 #[test]
@@ -15,7 +15,10 @@ fn the_status_replays_to_the_same_decision() {
         let measured = |second: u64, enqueued, dispatched, busy_us| Measurement {
             at: Timestamp(second * 1000),
             admission: Admission::Open,
-            backlog,
+            opens_at: None,
+            outflow: Outflow { per_minute: Some(900), burst: None, max_holds: Some(500) },
+            claimable: backlog,
+            parked: 0,
             in_flight: 3,
             enqueued,
             dispatched,
@@ -26,15 +29,18 @@ fn the_status_replays_to_the_same_decision() {
         let status = decided(&Planner::new().decide(&policy, situation));
         let replayed = Reading {
             at: situation.now,
-            backlog: status.backlog as u64,
+            claimable: status.backlog as u64,
             arrivals: status.arrivals_per_minute as f64 / 60.0,
             service_time: status
                 .service_time_microseconds
                 .map(|us| Duration::from_micros(us as u64)),
             in_flight: status.in_flight as u64,
+            cap_per_minute: status.cap_per_minute.map(|cap| cap as u32),
+            max_holds: status.max_holds.map(|holds| holds as u32),
         };
         assert_eq!(Some(replayed), situation.reading);
         let again = Situation { reading: Some(replayed), current: status.from as u32, ..situation };
         assert_eq!(decided(&Planner::new().decide(&policy, again)).to, status.to);
+        assert_eq!(status.reason, if backlog > 10_000 { "Capped" } else { "Demand" });
     }
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use bookingq_core::{
-    Booking, BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, Place,
-    Quantity, RequestId, ReservationId, Timestamp,
+    Booking, BookingId, BookingState, ClientId, Details, Fence, Generation, Outcome, PaymentId,
+    Place, Quantity, RequestId, ReservationId, Timestamp,
 };
 
 use crate::{Lease, Result, StoreError, Task, TaskKind};
@@ -190,7 +190,9 @@ impl<'a> StoredBooking<'a> {
             attempts: self.tries,
             enqueued_at: self.enqueued_at,
             trace: self.trace.map(str::to_owned),
-            first: self.state == BookingState::Queued,
+            first: self.state == BookingState::Queued && self.token.fence == Fence(0),
+            item_open: false,
+            generation: Generation::default(),
             cancelled: self.state == BookingState::Reserving
                 && self.outcome == Some(Outcome::Cancelled),
         })
