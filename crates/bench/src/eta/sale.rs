@@ -299,8 +299,8 @@ impl SimulatedSale {
                 Eta::Unknown(_) => None,
             };
             let range = range.map(|waits| waits.map(|wait| wait.as_secs_f64()));
-            let pace = self.pace.eta(position).map(|wait| wait.as_secs_f64());
-            let promise = Promise { at: self.now, phase, range, pace, waited: 0.0 };
+            let mean = self.pace.eta(position).map(|wait| wait.as_secs_f64());
+            let promise = Promise { at: self.now, phase, range, pace: mean, waited: 0.0 };
             self.open.entry(place).or_default().push(promise);
         }
     }
@@ -338,7 +338,9 @@ impl SimulatedSale {
                 }
                 OutboxEvent::Item(event) => {
                     if let ItemChange::Parked { places, .. } = event.change {
-                        places.iter().for_each(|place| self.left(*place, Departure::Parked));
+                        for place in places {
+                            self.left(place, Departure::Parked);
+                        }
                     }
                 }
                 OutboxEvent::Booking(_) => {}
