@@ -119,7 +119,11 @@ fn adds_up(report: &Value, clients: u64) {
         report["crowd"]["promises_broken"]
     );
     let ledger = &report["ledger"];
-    assert_eq!(number(&ledger["confirmed"]), number(&report["final"]["confirmed"]), "{report}");
+    assert_eq!(
+        number(&ledger["confirmed_bookings"]),
+        number(&report["final"]["confirmed"]),
+        "{report}"
+    );
     assert!(number(&ledger["confirmed"]) + number(&ledger["held"]) <= number(&ledger["stock"]));
     for (kind, count) in report["violations"].as_object().unwrap() {
         assert_eq!(number(count), 0, "{kind}: {}", report["violation_examples"]);
