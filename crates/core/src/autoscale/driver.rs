@@ -1,7 +1,7 @@
 //! The scaling driver of one queue: from successive measurements of its store to decisions.
 //!
 //! ```text
-//!   Measurement ──> RateMeter (rates from counters) ──> what may be served ──> Planner ──> Decision
+//!   Measurement ──> RateMeter (rates from counters) ──> servable ──> Planner ──> Decision
 //! ```
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct Measurement {
     pub at: Timestamp,
     /// Whether the queue serves bookings.
     pub admission: Admission,
-    /// Before this moment the queue serves nobody.
+    /// Before this moment the queue serves no client.
     pub opens_at: Option<Timestamp>,
     /// How fast the line is served.
     pub outflow: Outflow,

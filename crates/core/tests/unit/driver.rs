@@ -77,7 +77,7 @@ fn clients_who_join_for_a_sold_out_item_ask_for_no_workers() {
         reading = observe(&mut driver, seen);
     }
     assert!((reading.arrivals - 100.0).abs() < 0.01, "{reading:?}");
-    // They come back to the line all at once; nobody joins.
+    // All come back to the line at once; no client joins.
     let back = Measurement { claimable: 53_100, ..measured(60, 59_000, 0, 0) };
     let reading = observe(&mut driver, back);
     assert!((reading.arrivals, reading.claimable) < (100.0, 53_101), "{reading:?}");

@@ -12,6 +12,7 @@
 mod context;
 pub mod observation;
 mod queue_loop;
+pub mod rules;
 pub mod scaling;
 
 use std::collections::HashMap;

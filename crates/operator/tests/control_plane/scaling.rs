@@ -18,15 +18,15 @@ use crate::budget::Budget;
 use crate::cluster::LIMIT;
 use crate::testbed::Testbed;
 
-fn redis_server() -> RedisServer {
+pub fn redis_server() -> RedisServer {
     RedisServer::start(Fsync::Off).unwrap()
 }
 
-fn store(redis: &RedisServer, queue: &str) -> std::sync::Arc<dyn Store> {
+pub fn store(redis: &RedisServer, queue: &str) -> std::sync::Arc<dyn Store> {
     bookingq_store::open(RedisConfig::new(redis.url(), QueueName::new(queue).unwrap())).unwrap()
 }
 
-async fn join(store: &dyn Store, clients: std::ops::Range<usize>) {
+pub async fn join(store: &dyn Store, clients: std::ops::Range<usize>) {
     let batch = clients.map(|n| Enqueue {
         client: ClientId::new(&format!("client-{n}")).unwrap(),
         request: RequestId::new("r").unwrap(),
@@ -37,7 +37,7 @@ async fn join(store: &dyn Store, clients: std::ops::Range<usize>) {
     store.enqueue(batch.collect()).await.unwrap();
 }
 
-async fn until_replicas(testbed: &Testbed, what: &str, is_so: impl Fn(i32) -> bool) {
+pub async fn until_replicas(testbed: &Testbed, what: &str, is_so: impl Fn(i32) -> bool) {
     let look = async || {
         let spec = testbed.deployment().await.and_then(|deployment| deployment.spec);
         spec.and_then(|spec| spec.replicas).is_some_and(&is_so)
