@@ -52,21 +52,29 @@ pub fn request(number: impl Display, payload: &[u8]) -> Result<Enqueue> {
 /// The payment of a booking.
 pub fn payment(task: &Task) -> Result<Confirm> {
     let payment = PaymentId::new(&format!("payment-{}", task.place))?;
-    Ok(Confirm { client: task.client.clone(), booking: Some(task.booking), payment })
+    Ok(Confirm {
+        client: task.client.clone(),
+        booking: Some(task.booking),
+        payment,
+        reacquire: None,
+    })
 }
 
 /// The task of a payment that was accepted.
 pub fn accepted(answer: Confirmed) -> Result<Task> {
     match answer {
         Confirmed::Won(task, _) => Ok(*task),
-        Confirmed::Repeated(booking) => bail!("{} has paid already", booking.client),
+        Confirmed::Repeated(booking) | Confirmed::Reacquired(_, booking) => {
+            bail!("{} has paid already", booking.client)
+        }
+        Confirmed::Releasing(task) => bail!("the hold of {} has expired", task.client),
     }
 }
 
 /// The outcome of a successful Reserve.
 pub fn reserved(task: &Task, hold: Duration) -> Result<TaskOutcome> {
     let reservation = ReservationId::new(&format!("reservation-{}", task.place))?;
-    Ok(TaskOutcome::Reserved { reservation, hold })
+    Ok(TaskOutcome::Reserved { reservation, hold, left: None })
 }
 
 /// Fails unless a settlement was applied.

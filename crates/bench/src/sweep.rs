@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use bookingq_core::{BookingState, Event, EventSeq, Outcome, Timestamp, defaults};
+use bookingq_core::{BookingState, Event, EventSeq, OutboxEvent, Outcome, Timestamp, defaults};
 use bookingq_crowd::latency::Latency;
 use bookingq_harness::Fsync;
 use bookingq_sim::BookingSim;
@@ -165,7 +165,7 @@ async fn watch(
             quiet_since = Instant::now();
         }
         ensure!(quiet_since.elapsed() < LIMIT, "{left} of {holds} holds were not released");
-        for event in read.events {
+        for event in read.events.into_iter().filter_map(OutboxEvent::into_booking) {
             let Event { at, to, place, deadline, .. } = event;
             let known = deadlines
                 .get_mut(usize::try_from(place.number.get())?)

@@ -150,7 +150,10 @@ impl Answers {
             let end = answered.newest_states().find(|state| state.is_final());
             let Some(end) = end else { continue };
             let paid = answered.payments.iter().any(|payment| payment.acknowledged);
-            let may_be_paid = paid || answered.payments.iter().any(|payment| payment.unknown);
+            let older = reacquired_for(&answered.request).and_then(|id| self.bookings.get(&id));
+            let mut payments =
+                answered.payments.iter().chain(older.into_iter().flat_map(|older| &older.payments));
+            let may_be_paid = payments.any(|payment| payment.acknowledged || payment.unknown);
             let kept = match end {
                 BookingState::Confirmed => may_be_paid,
                 // The Booking Service may refuse the confirmation, and then the booking fails.
@@ -314,8 +317,18 @@ impl Answers {
     }
 
     fn paid(&mut self, call: &RecordedCall, of: BookingId, payment: &PaymentId) {
-        let acknowledged = matches!(call.answer, CallAnswer::Ok(_));
-        let unknown = matches!(call.answer, CallAnswer::Unknown { .. });
+        use BookingState as S;
+        let (of, acknowledged, unknown) = match &call.answer {
+            // Another booking was made for the payment, and has it once it is reserved.
+            CallAnswer::Ok(shown) if shown.booking != of => {
+                let open = shown.state == S::Reserving;
+                (shown.booking, !open && shown.state != S::SoldOut, open)
+            }
+            answer => {
+                let unknown = matches!(answer, CallAnswer::Unknown { .. });
+                (of, matches!(answer, CallAnswer::Ok(_)), unknown)
+            }
+        };
         let Some(answered) = self.bookings.get_mut(&of) else { return };
         let known = answered.payments.iter_mut().find(|known| known.id == *payment);
         let sent = if let Some(known) = known {
@@ -382,7 +395,16 @@ impl Answers {
     }
 }
 
-/// Whether a booking can go from one state to the other, or stay in it.
+/// The expired booking for which a booking was reacquired: the request that made it says so.
+fn reacquired_for(request: &RequestId) -> Option<BookingId> {
+    BookingId::new(request.as_str().strip_prefix("reacquire ")?).ok()
+}
+
+/// Whether a booking can go from one state to the other, or stay in it. Only a refused one goes
+/// back, to where it came from.
 pub(crate) fn reaches(from: BookingState, to: BookingState) -> bool {
-    from == to || from.successors().iter().any(|&next| next != from && reaches(next, to))
+    let ahead = |next: &&BookingState| **next != BookingState::Queued;
+    from == to
+        || from.may_become(to)
+        || from.successors().iter().filter(ahead).any(|&next| reaches(next, to))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
-use bookingq_core::{Booking, ClientId, EventSeq};
+use bookingq_core::{Booking, ClientId, EventSeq, OutboxEvent};
 use bookingq_sim::inspect::LedgerError;
 use bookingq_sim::ledger::LedgerCopy;
 use bookingq_store::{Snapshot, Store, StoreError};
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::answers::Answers;
-use crate::log::AuditLog;
+use crate::log::{AuditLog, AuditTerms};
 use crate::verify::{Evidence, Moment, Verification};
 
 /// Events of one read.
@@ -68,9 +68,9 @@ struct AuditReaderState {
 }
 
 impl Audit {
-    /// Reads a queue whose holds last `hold`, if that is known, from its first event on.
-    pub fn start(store: Arc<dyn Store>, hold: Option<Duration>) -> Self {
-        Self::read(store, hold, None)
+    /// Reads a queue with these terms from its first event on.
+    pub fn start(store: Arc<dyn Store>, terms: AuditTerms) -> Self {
+        Self::read(store, terms, None)
     }
 
     /// The same; every event also becomes a line of `file`.
@@ -79,15 +79,15 @@ impl Audit {
     /// When the file cannot be written.
     pub fn start_with_copy(
         store: Arc<dyn Store>,
-        hold: Option<Duration>,
+        terms: AuditTerms,
         file: &Path,
     ) -> io::Result<Self> {
-        Ok(Self::read(store, hold, Some(BufWriter::new(File::create(file)?))))
+        Ok(Self::read(store, terms, Some(BufWriter::new(File::create(file)?))))
     }
 
-    fn read(store: Arc<dyn Store>, hold: Option<Duration>, copy: Option<BufWriter<File>>) -> Self {
+    fn read(store: Arc<dyn Store>, terms: AuditTerms, copy: Option<BufWriter<File>>) -> Self {
         let state = Mutex::new(AuditReaderState {
-            log: AuditLog::new(hold),
+            log: AuditLog::new(terms),
             next: EventSeq::START,
             newest: None,
             longest_stall: Duration::ZERO,
@@ -195,14 +195,15 @@ impl AuditReader {
             state.longest_stall = state.longest_stall.max(stall);
             state.newest = Some(now);
         }
-        state.log.observe(&piece.events);
+        let events = piece.events;
+        state.log.observe(&events);
         if let Some(copy) = &mut state.copy {
-            for event in &piece.events {
+            for event in &events {
                 writeln!(copy, "{}", serde_json::to_string(event).map_err(io::Error::other)?)?;
             }
         }
         state.next = piece.next;
-        Ok(piece.events.len())
+        Ok(events.len())
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {

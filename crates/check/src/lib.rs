@@ -4,7 +4,9 @@
 //! ```text
 //!   calls of the clients ──> recorder ──> Answers   (calls against calls, as they end)
 //!                                │ '──> a history file ──> saved: read again later
-//!   outbox ── audit ──> AuditLog  (transitions, order, fences, deadlines, the store's clock)
+//!   outbox ── audit ──> AuditLog  (transitions, fences, deadlines, the store's clock)
+//!                         |─ waiting: the order, and who could have been served
+//!                         '─ pace:    opening time and outflow
 //!   Answers + AuditLog + Evidence (store, ledger)
 //!       ── verify ──> Verification {tallies, violations, timings}
 //! ```
@@ -15,15 +17,17 @@
 pub mod answers;
 pub mod audit;
 pub mod log;
+mod pace;
 pub mod recorder;
 pub mod saved;
 pub mod tally;
 pub mod verify;
 pub mod violation;
+mod waiting;
 
 pub use crate::answers::Answers;
 pub use crate::audit::{Audit, AuditError};
-pub use crate::log::AuditLog;
+pub use crate::log::{AuditLog, AuditTerms};
 pub use crate::recorder::CallRecorder;
 pub use crate::tally::Tallies;
 pub use crate::verify::{Evidence, Moment, Verification};

@@ -1,21 +1,33 @@
-//! The audit log of a queue, checked event by event: transitions, order, fences, deadlines and the
-//! store's clock.
+//! The audit log of a queue, checked event by event: transitions, order, fences, deadlines, the
+//! store's clock and the rules of the sale.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
 use bookingq_core::time::millis;
 use bookingq_core::{
-    BookingId, BookingState, ClientId, Event, EventSeq, Fence, Outcome, Place, Timestamp,
+    BookingId, BookingState, ClientId, Event, EventSeq, Fence, ItemChange, ItemEvent, OutboxEvent,
+    Outcome, Parked, Place, SaleRules, SoldOutRule, Timestamp,
 };
 use bookingq_crowd::latency::Latency;
 
+use crate::pace::ClaimPace;
 use crate::tally::Timings;
 use crate::violation::{Violation, Violations};
+use crate::waiting::{Waiting, same_entry};
 
 /// Hosts slew their clocks; a wrong clock is off by much more.
 const CLOCK_SLACK: Duration = Duration::from_millis(100);
+
+/// The promises of a queue that its log must keep; what is unknown is not checked.
+#[derive(Debug, Clone, Default)]
+pub struct AuditTerms {
+    /// The time to pay.
+    pub hold: Option<Duration>,
+    /// The rules of the sale, if they do not change.
+    pub rules: Option<SaleRules>,
+}
 
 /// One booking according to the log.
 #[derive(Debug, Clone)]
@@ -28,6 +40,14 @@ pub struct LoggedBooking {
     pub state: BookingState,
     /// Start of this state.
     pub since: Timestamp,
+    /// Its newest event.
+    pub newest: EventSeq,
+    /// The newest claim from the line or the parked bookings.
+    pub claimed: EventSeq,
+    /// What it wants, if it was parked once.
+    pub wanted: Option<Parked>,
+    /// The expired booking that it was reacquired for.
+    pub replaces: Option<BookingId>,
     /// The newest claim.
     pub fence: Fence,
     /// Pay before this; `None` before the first hold.
@@ -43,35 +63,43 @@ pub struct LoggedBooking {
 /// A queue's audit log, as a small record of each booking without its events.
 #[derive(Debug, Default)]
 pub struct AuditLog {
-    hold: Option<Duration>,
+    terms: AuditTerms,
     last: EventSeq,
     newest: Timestamp,
     gaps: u64,
     bookings: HashMap<BookingId, LoggedBooking>,
-    active: HashMap<ClientId, BookingId>,
-    queued: BTreeSet<Place>,
+    /// The newest booking of each client.
+    newest_of: HashMap<ClientId, BookingId>,
+    waiting: Waiting,
+    pace: ClaimPace,
     newest_place: Place,
     violations: Violations,
     pub(crate) times: Timings<Latency>,
 }
 
 impl AuditLog {
-    /// An empty log of a queue whose holds last `hold`, if that is known.
-    pub fn new(hold: Option<Duration>) -> Self {
-        Self { hold, ..Self::default() }
+    /// An empty log of a queue with these terms.
+    pub fn new(terms: AuditTerms) -> Self {
+        Self { terms, ..Self::default() }
     }
 
     /// Takes the next events, oldest first. Pieces may overlap: known events are skipped.
-    pub fn observe(&mut self, events: &[Event]) {
-        for event in events {
-            if event.seq <= self.last {
-                continue;
+    pub fn observe(&mut self, events: &[OutboxEvent]) {
+        let known = events.partition_point(|event| event.seq() <= self.last);
+        // One call of the store writes one entry: its items change first.
+        for entry in events[known..].chunk_by(|one, next| same_entry(one.seq(), next.seq())) {
+            for event in entry {
+                self.last = event.seq();
+                self.check_clock(event);
+                if let OutboxEvent::Item(event) = event {
+                    self.change_item(event);
+                }
             }
-            self.last = event.seq;
-            self.check_clock(event);
-            match event.from {
-                None => self.begin(event),
-                Some(from) => self.advance(event, from),
+            for event in entry.iter().filter_map(OutboxEvent::booking) {
+                match event.from {
+                    None => self.begin(event),
+                    Some(from) => self.advance(event, from),
+                }
             }
         }
     }
@@ -80,8 +108,8 @@ impl AuditLog {
     /// changes of those events are unknown, and are never reported as violations.
     pub fn record_gap(&mut self) {
         self.gaps += 1;
-        self.queued.clear();
-        self.active.clear();
+        self.waiting = Waiting::after_gap();
+        self.newest_of.clear();
     }
 
     /// The number of gaps.
@@ -109,16 +137,21 @@ impl AuditLog {
         &self.violations
     }
 
+    /// What a sold out item means, if that is known.
+    pub(crate) fn rule_of(&self, item: &str) -> Option<SoldOutRule> {
+        self.terms.rules.as_ref().map(|rules| rules.sold_out.of(item))
+    }
+
     /// The store's clock never goes back, and every deadline is one hold after its event.
-    fn check_clock(&mut self, event: &Event) {
-        let Event { booking, at, deadline, to, .. } = event;
-        let newest = self.newest;
-        if *at + CLOCK_SLACK < newest {
-            let case = format!("{booking} became {to} at {at}, after an event at {newest}");
+    fn check_clock(&mut self, event: &OutboxEvent) {
+        let (newest, at, seq) = (self.newest, event.at(), event.seq());
+        if at + CLOCK_SLACK < newest {
+            let case = format!("event {seq} was at {at}, after an event at {newest}");
             self.violations.record(Violation::WrongClock, case);
         }
-        self.newest = newest.max(*at);
-        let Some(hold) = self.hold.filter(|_| *to == BookingState::Reserved) else { return };
+        self.newest = newest.max(at);
+        let Some(Event { booking, at, deadline, to, .. }) = event.booking() else { return };
+        let Some(hold) = self.terms.hold.filter(|_| *to == BookingState::Reserved) else { return };
         let wanted = *at + hold;
         if *deadline != Some(wanted) {
             let hold_ms = millis(hold);
@@ -128,10 +161,28 @@ impl AuditLog {
         }
     }
 
+    fn change_item(&mut self, event: &ItemEvent) {
+        let ItemChange::Parked { quantity, places } = &event.change else {
+            return self.waiting.change(event);
+        };
+        let wanted = Parked { item: event.item.clone(), quantity: *quantity };
+        let wrong = self.waiting.park_from_line(places, &wanted);
+        if let Some(place) = wrong.filter(|_| self.gaps == 0) {
+            let case =
+                format!("place {place} was parked for {:?}, which was to be had", event.item);
+            self.violations.record(Violation::DispatchInversion, case);
+        }
+    }
+
+    /// A new booking joins the line, or is reserved at once for a client that has paid too late.
     fn begin(&mut self, event: &Event) {
         let Event { booking, client, place, seq, to, .. } = event;
+        let older = self.newest_of.insert(client.clone(), *booking);
+        let ended = older.and_then(|older| Some(self.bookings.get(&older)?.state));
+        let reacquires = *to == BookingState::Reserving
+            && (ended == Some(BookingState::Expired) || self.gaps > 0);
         let violations = &mut self.violations;
-        if *to != BookingState::Queued {
+        if *to != BookingState::Queued && !reacquires {
             let case = format!("{booking} began as {to} at {seq}");
             violations.record(Violation::IllegalTransition, case);
         }
@@ -139,7 +190,7 @@ impl AuditLog {
             let case = format!("{booking} began again at {seq}");
             violations.record(Violation::IllegalTransition, case);
         }
-        if let Some(other) = self.active.insert(client.clone(), *booking) {
+        if let Some(other) = older.filter(|_| ended.is_some_and(|end| !end.is_final())) {
             let case = format!("{client} got {booking} while {other} was active");
             violations.record(Violation::Duplicated, case);
         }
@@ -150,18 +201,28 @@ impl AuditLog {
         }
         self.newest_place = newest.max(*place);
         self.adopt(event);
+        if let Some(logged) = self.bookings.get_mut(booking).filter(|_| reacquires) {
+            logged.replaces = older;
+        }
     }
 
     /// Inserts a booking with the state of the event.
     fn adopt(&mut self, event: &Event) {
-        if event.to == BookingState::Queued {
-            self.queued.insert(event.place);
+        self.check_pace(event);
+        match (&event.parked, event.to) {
+            (Some(wanted), _) => self.waiting.park(event.place, wanted),
+            (None, BookingState::Queued) => self.waiting.join(event.place),
+            (None, _) => {}
         }
         let logged = LoggedBooking {
             client: event.client.clone(),
             place: event.place,
             state: event.to,
             since: event.at,
+            newest: event.seq,
+            claimed: event.seq,
+            wanted: event.parked.clone(),
+            replaces: None,
             fence: event.fence,
             deadline: event.deadline,
             paid_at: None,
@@ -187,27 +248,56 @@ impl AuditLog {
         check_transition(violations, logged, event, from);
         check_fence(violations, logged, event, from);
         check_deadline(violations, logged, event, from);
-        if from == BookingState::Queued {
-            self.leave_line(event);
-        }
+        let is_sent_away = event.to == BookingState::SoldOut && logged.replaces.is_none();
+        let known = event.parked.as_ref().or(logged.wanted.as_ref()).cloned();
         self.time(event, from);
-        if event.to.is_final() && self.active.get(&event.client) == Some(&event.booking) {
-            self.active.remove(&event.client);
+        self.check_pace(event);
+        let parked = if from == BookingState::Queued { self.leave(event) } else { None };
+        let wanted = parked.or(known);
+        if is_sent_away {
+            self.check_over(event, wanted.as_ref());
+        }
+        if let Some(parked) = &event.parked {
+            self.waiting.park(event.place, parked);
         }
         if let Some(logged) = self.bookings.get_mut(&event.booking) {
             logged.apply(event);
+            logged.wanted = wanted;
         }
     }
 
-    fn leave_line(&mut self, event: &Event) {
-        let Event { booking, place, .. } = event;
-        if let Some(first) = self.queued.first().filter(|first| *first < place)
-            && event.to == BookingState::Reserving
+    /// The client waits no longer; returns what it was parked for.
+    fn leave(&mut self, event: &Event) -> Option<Parked> {
+        let Event { booking, place, to, .. } = event;
+        if *to == BookingState::Reserving
+            && let Some(first) = self.waiting.passed_over(*place)
         {
             let case = format!("place {place} ({booking}) was claimed while place {first} waited");
             self.violations.record(Violation::DispatchInversion, case);
         }
-        self.queued.remove(place);
+        self.waiting.leave(*place)
+    }
+
+    fn check_pace(&mut self, event: &Event) {
+        let broken = self.pace.observe(event, self.terms.rules.as_ref());
+        if let Some(case) = broken.filter(|_| self.gaps == 0) {
+            self.violations.record(Violation::UnpacedClaim, case);
+        }
+    }
+
+    /// A client is sent away only when its item has ended, or is refused where that ends it.
+    fn check_over(&mut self, event: &Event, wanted: Option<&Parked>) {
+        let item = wanted.map(|wanted| &*wanted.item);
+        let ends = |rule: &SoldOutRule| *rule == SoldOutRule::End;
+        let closed_is_enough = self.terms.rules.as_ref().is_none_or(|rules| match item {
+            Some(item) => ends(&rules.sold_out.of(item)),
+            None => ends(&rules.sold_out.default) || rules.sold_out.items.values().any(ends),
+        });
+        if self.gaps == 0 && !self.waiting.is_over(item, closed_is_enough, event.seq) {
+            let Event { booking, seq, .. } = event;
+            let case = format!("{booking} ended at {seq}, but {item:?} had not ended");
+            self.violations.record(Violation::SentAway, case);
+        }
     }
 
     fn time(&mut self, event: &Event, from: BookingState) {
@@ -234,6 +324,10 @@ impl LoggedBooking {
     fn apply(&mut self, event: &Event) {
         if !event.is_reclaim() {
             self.since = event.at;
+        }
+        self.newest = event.seq;
+        if event.from == Some(BookingState::Queued) {
+            self.claimed = event.seq;
         }
         if event.to == BookingState::Confirming && !event.is_reclaim() {
             self.paid_at = Some(event.at);
@@ -266,6 +360,10 @@ fn check_transition(
     if !allowed {
         illegal(format_args!("{to} may not follow {from}"));
     }
+    let refused = (from, *to) == (BookingState::Reserving, BookingState::Queued);
+    if event.parked.is_some() != refused {
+        illegal(format_args!("waits for {:?} from {from} to {to}", event.parked));
+    }
     if *to == BookingState::Releasing && event.outcome.is_none() {
         illegal(format_args!("is released without an outcome"));
     }
@@ -286,9 +384,9 @@ fn check_fence(
     from: BookingState,
 ) {
     let Event { booking, fence, to, seq, .. } = event;
-    let claims =
-        event.is_reclaim() || matches!(to, BookingState::Reserving | BookingState::Confirming);
     let settles = from.is_leased() && !event.is_reclaim();
+    let claims = !settles && matches!(to, BookingState::Reserving | BookingState::Confirming)
+        || event.is_reclaim();
     if claims && *fence <= logged.fence || settles && *fence != logged.fence {
         let newest = logged.fence;
         let case = format!(

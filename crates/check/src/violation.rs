@@ -8,15 +8,17 @@ use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 const EXAMPLES: usize = 20;
 
 /// The invariants of ARCHITECTURE.md, in short.
-pub const INVARIANTS: [(u8, &str); 8] = [
+pub const INVARIANTS: [(u8, &str); 10] = [
     (1, "no acknowledged place is lost, and one request is one booking"),
-    (2, "claimed in line order, and a retry keeps its place"),
+    (2, "no earlier client that could have been served is passed over; a retry keeps its place"),
     (3, "only the holder of the newest fence settles"),
     (4, "every reservation ends confirmed or released, once"),
     (5, "payment or deadline: one wins, and stays the winner"),
     (6, "never more confirmed than there is stock"),
     (7, "the store's clock is the only clock"),
     (8, "repeated calls are harmless, and sets, counters, log and store agree"),
+    (9, "no client is sent away while a reservation of its item may come back"),
+    (10, "no client is served before the opening, or faster than the outflow"),
 ];
 
 /// A rule that was broken.
@@ -29,7 +31,7 @@ pub enum Violation {
     Duplicated,
     /// A booking that never ended although no work was left.
     Unfinished,
-    /// A booking claimed from the line for the first time while an earlier place waited there.
+    /// A booking claimed while an earlier place waited that could have been served.
     DispatchInversion,
     /// A new place that is not later than all earlier ones.
     UnorderedPlace,
@@ -55,10 +57,14 @@ pub enum Violation {
     Disagreement,
     /// A refusal without a cause.
     UnexpectedRefusal,
+    /// A booking that ended as sold out while a reservation of its item could come back.
+    SentAway,
+    /// A booking claimed before the opening, or against the outflow.
+    UnpacedClaim,
 }
 
 /// Each kind with the number of its invariant and its word in reports, in the order of the enum.
-const RULES: [(Violation, u8, &str); 16] = [
+const RULES: [(Violation, u8, &str); 18] = [
     (Violation::Lost, 1, "lost"),
     (Violation::Duplicated, 1, "duplicated"),
     (Violation::Unfinished, 1, "unfinished"),
@@ -75,6 +81,8 @@ const RULES: [(Violation, u8, &str); 16] = [
     (Violation::IllegalTransition, 8, "illegal_transitions"),
     (Violation::Disagreement, 8, "disagreements"),
     (Violation::UnexpectedRefusal, 8, "unexpected_refusals"),
+    (Violation::SentAway, 9, "sent_away"),
+    (Violation::UnpacedClaim, 10, "unpaced_claims"),
 ];
 const _: () = {
     let mut index = 0;

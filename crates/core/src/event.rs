@@ -81,6 +81,14 @@ impl OutboxEvent {
             Self::Item(_) => None,
         }
     }
+
+    /// Like [`Self::booking`], by value.
+    pub fn into_booking(self) -> Option<Event> {
+        match self {
+            Self::Booking(event) => Some(event),
+            Self::Item(_) => None,
+        }
+    }
 }
 
 /// A change of an item.

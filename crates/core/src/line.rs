@@ -4,6 +4,8 @@
 //! earlier moment leads to the same line. That makes loading simple: note the newest event, read
 //! the line page by page, then replay from that event.
 
+use std::collections::VecDeque;
+
 use crate::place::{Lane, Place};
 
 /// A set of places with ranks, O(log n) each: a Fenwick tree over the places between the oldest
@@ -162,6 +164,51 @@ impl Line {
         for number in kept {
             self.join(Place::numbered(number));
         }
+    }
+}
+
+/// A set of places with ranks for few places far apart, such as those that wait for one item.
+///
+/// Unlike in a [`Line`], a place may come back.
+#[derive(Debug, Clone, Default)]
+pub struct PlaceSet {
+    /// Ascending. Most changes are at one end.
+    places: VecDeque<Place>,
+}
+
+impl PlaceSet {
+    /// The number of places.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is no place.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Adds a place, unless it is there.
+    pub fn join(&mut self, place: Place) {
+        if let Err(index) = self.places.binary_search(&place) {
+            self.places.insert(index, place);
+        }
+    }
+
+    /// Removes a place, if it is there. Returns whether it was.
+    pub fn leave(&mut self, place: Place) -> bool {
+        let found = self.places.binary_search(&place);
+        found.is_ok_and(|index| self.places.remove(index).is_some())
+    }
+
+    /// 1 = first; `None` when the place is not there.
+    pub fn position(&self, place: Place) -> Option<u64> {
+        self.places.binary_search(&place).ok().map(|index| index as u64 + 1)
+    }
+
+    /// At most `max` places after `after`, ascending.
+    pub fn after(&self, after: Place, max: usize) -> Vec<Place> {
+        let start = self.places.partition_point(|place| *place <= after);
+        self.places.range(start..).take(max).copied().collect()
     }
 }
 

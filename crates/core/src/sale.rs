@@ -180,6 +180,12 @@ pub struct ItemState {
 }
 
 impl ItemState {
+    /// Of an item of which nothing is remembered.
+    pub fn open(item: Arc<str>) -> Self {
+        let (refused, ended, credit, unsettled, waiting, left) = (None, false, 0, 0, 0, None);
+        Self { item, refused, ended, credit, unsettled, waiting, left }
+    }
+
     /// Whether this quantity is sold out at the moment, or for good.
     pub fn refuses(&self, quantity: Quantity) -> bool {
         self.refused.is_some_and(|refused| quantity >= refused)

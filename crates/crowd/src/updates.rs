@@ -85,7 +85,8 @@ async fn next_of_watch(
     }
     let booking = BookingSnapshot::from_proto(&update.booking, false);
     let mut booking = booking.ok_or_else(|| WorkerCallError::Refused(malformed()))?;
-    if booking.state == BookingState::Queued {
+    // Clients that wait for a sold out item are counted apart.
+    if booking.state == BookingState::Queued && !update.booking.parked {
         booking.position = Some(update.booking.position).filter(|position| *position > 0);
     }
     record(&caller.context, &caller.client, &CallKind::Watch, update.opened, Ok(&booking));

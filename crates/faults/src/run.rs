@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use bookingq_check::{Audit, CallRecorder};
+use bookingq_check::{Audit, AuditTerms, CallRecorder};
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
 use bookingq_crowd::{Crowd, CrowdCounters};
@@ -73,7 +73,8 @@ async fn run_with_faults(
     let RunSettings { plan_options, bookings, folder, .. } = settings;
     let (queue, seed) = (testbed::queue()?, plan_options.seed);
     let store = bookingq_store::open(RedisConfig::new(testbed.redis(), queue.clone()))?;
-    let audit = Audit::start_with_copy(store.clone(), Some(HOLD), &folder.join("audit.jsonl"))?;
+    let terms = AuditTerms { hold: Some(HOLD), rules: None };
+    let audit = Audit::start_with_copy(store.clone(), terms, &folder.join("audit.jsonl"))?;
     let history = folder.join("history.jsonl");
     let recorder = CallRecorder::start_with_history(&history, seed, CLOCK_MARGIN_MS)?;
     let config = clients::crowd(queue, *bookings, plan_options.time, seed, Arc::clone(&recorder));

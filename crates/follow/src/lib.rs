@@ -16,8 +16,8 @@ pub mod outbox;
 
 use std::sync::Arc;
 
-use bookingq_core::Event;
 use bookingq_core::line::Line;
+use bookingq_core::{Event, OutboxEvent};
 
 pub use hub::{Hub, Subscription, WatchUpdate};
 pub use line_view::{LineOverview, LineView};
@@ -46,7 +46,8 @@ impl FollowedQueue {
     }
 
     /// Applies events, oldest first. Events from before the line was read may be repeated.
-    pub fn apply(&self, events: Vec<Event>) {
+    pub fn apply(&self, events: Vec<OutboxEvent>) {
+        let events: Vec<Event> = events.into_iter().filter_map(OutboxEvent::into_booking).collect();
         self.line.apply(&events);
         for event in events {
             self.hub.deliver(event);

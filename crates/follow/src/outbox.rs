@@ -7,7 +7,7 @@ use std::time::Duration;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::line::Line;
 use bookingq_core::retry::Retry;
-use bookingq_core::{Event, EventSeq, Place};
+use bookingq_core::{EventSeq, OutboxEvent, Place};
 use bookingq_store::{Store, StoreError};
 use tracing::{debug, info, warn};
 
@@ -33,7 +33,7 @@ pub enum FollowEvent<'a> {
     /// The line was loaded.
     Loaded,
     /// Events arrived; they are applied after this report.
-    Received(&'a [Event]),
+    Received(&'a [OutboxEvent]),
     /// Entries were trimmed before they were read, or the store has lost data: the line is loaded
     /// again.
     Gap,
@@ -104,7 +104,7 @@ impl<O: Fn(FollowEvent<'_>)> OutboxFollower<O> {
         let after = self.store.latest_event().await?;
         let (mut line, mut last) = (Line::new(), Place::START);
         loop {
-            let places = self.store.waiting(last, LOAD).await?;
+            let places = self.store.waiting(None, last, LOAD).await?;
             for &place in &places {
                 line.join(place);
             }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bookingq_core::line::Line;
 use bookingq_core::{
-    BookingId, BookingState, ClientId, Details, Event, EventSeq, Fence, Place, QueueName,
-    RequestId, Timestamp,
+    BookingId, BookingState, ClientId, Details, Event, EventSeq, Fence, OutboxEvent, Place,
+    QueueName, RequestId, Timestamp,
 };
 use bookingq_follow::{FollowEvent, FollowedQueue, OutboxFollower, Subscription, WatchUpdate};
 use bookingq_store::{Cancel, Enqueue, MemoryConfig, Store};
@@ -83,8 +83,8 @@ impl Followed {
     }
 }
 
-fn event(number: u64, from: Option<BookingState>, to: BookingState) -> Event {
-    Event {
+fn event(number: u64, from: Option<BookingState>, to: BookingState) -> OutboxEvent {
+    OutboxEvent::Booking(Event {
         seq: EventSeq { ms: 1, number },
         at: Timestamp(1),
         client: client(number),
@@ -97,7 +97,7 @@ fn event(number: u64, from: Option<BookingState>, to: BookingState) -> Event {
         outcome: None,
         reason: String::new(),
         parked: None,
-    }
+    })
 }
 
 #[tokio::test]

@@ -1,59 +1,231 @@
 //! A worker claims tasks, and renews their leases.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::{Admission, BookingState, ClientId, Fence, Timestamp};
+use bookingq_core::limits::MAX_STORE_BATCH;
+use bookingq_core::{
+    Admission, BookingState, ClientId, Fence, ItemChange, Place, Quantity, SoldOutRule, Timestamp,
+};
 
 use crate::bounds;
+use crate::item::Attention;
 use crate::queue::Queue;
 use crate::record::Slot;
 use crate::task::{Claim, Lease, Scope, Task};
 
+/// How many bookings may leave the line in a claim.
+struct Room {
+    tasks: usize,
+    /// When the outflow allows the next one, if it is what limits: the arrival time, in
+    /// microseconds, that the claimed bookings start from.
+    tat: Option<u64>,
+}
+
+/// Bookings that a claim parks: one event for each item and quantity.
+type ParkedPlaces = Vec<(Arc<str>, Quantity, Vec<Place>)>;
+
 impl Queue {
     /// Claims at most `max` tasks until `lease` from now: due ones, earliest lease end first, then
-    /// the front of the line.
+    /// who waits, smallest place first, as far as the rules and the items allow.
     pub fn claim(&mut self, max: usize, lease: Duration, scope: Scope, now: Timestamp) -> Claim {
         let end = now + bounds::span(lease);
-        let due: Vec<ClientId> = self
-            .index
-            .leases
-            .iter()
-            .take_while(|(at, _)| *at <= now)
-            .map(|(_, c)| c.clone())
-            .take(max)
-            .collect();
+        let due = self.index.leases.iter().take_while(|(at, _)| *at <= now);
+        let due: Vec<ClientId> = due.map(|(_, client)| client.clone()).take(max).collect();
         let mut tasks: Vec<Task> =
             due.iter().filter_map(|client| self.take(client, end, now)).collect();
-        let serves_line = scope == Scope::Everything && self.index.admission != Admission::Paused;
-        if serves_line {
-            let room = max.saturating_sub(tasks.len());
-            let front: Vec<ClientId> = self.index.places.values().take(room).cloned().collect();
-            tasks.extend(front.iter().filter_map(|client| self.take(client, end, now)));
+        let mut more = self.end_parked(now);
+        let mut next = self.index.leases.first().map(|(at, _)| at.since(now));
+        if let Some(opens) = self.serves_line(scope, now).err() {
+            return Claim { now, tasks, next: earliest(next, opens), more };
         }
-        Claim {
-            now,
-            tasks,
-            next_due: self.index.leases.first().map(|(at, _)| at.since(now)),
-            more: serves_line && !self.index.line.is_empty(),
+        let room = self.room(max.saturating_sub(tasks.len()), now);
+        let due = tasks.len();
+        if room.tasks > 0 {
+            self.probe(&mut tasks, end, now);
+            more |= self.serve(&mut tasks, due + room.tasks, end, now);
+        }
+        next = earliest(next, self.spend(&room, tasks.len() - due, now));
+        next = earliest(next, self.index.items.next_probe().map(|at| at.since(now)));
+        let waits = !self.index.line.is_empty() || self.index.items.front().is_some();
+        Claim { now, more: more || (waits && tasks.len() >= max), tasks, next }
+    }
+
+    /// Whether bookings that wait may be claimed; otherwise the time until the sale opens, if that
+    /// is why.
+    fn serves_line(&self, scope: Scope, now: Timestamp) -> Result<(), Option<Duration>> {
+        let serves = match scope {
+            Scope::Everything => true,
+            Scope::OnceRuled => self.index.rules.is_some(),
+            Scope::DueOnly => false,
+        };
+        if !serves || self.index.admission == Admission::Paused {
+            return Err(None);
+        }
+        match self.index.rules.as_ref().and_then(|rules| rules.opens_at) {
+            Some(opens_at) if now < opens_at => Err(Some(opens_at.since(now))),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many bookings may leave the line now, of `most`.
+    fn room(&self, most: usize, now: Timestamp) -> Room {
+        let outflow = self.index.rules.as_ref().map(|rules| rules.outflow).unwrap_or_default();
+        let mut tasks = most as u64;
+        if let Some(max_holds) = outflow.max_holds {
+            let held = (self.index.leases.len() + self.index.holds.len()) as u64;
+            tasks = tasks.min(u64::from(max_holds).saturating_sub(held));
+        }
+        let tat = outflow.pace().map(|pace| {
+            let (tokens, tat) = pace.tokens(self.index.tat, now);
+            tasks = tasks.min(tokens);
+            tat
+        });
+        Room { tasks: tasks as usize, tat }
+    }
+
+    /// Spends the tokens of `taken` bookings. Returns the time until the next one, if somebody
+    /// waits for it.
+    fn spend(&mut self, room: &Room, taken: usize, now: Timestamp) -> Option<Duration> {
+        let pace = self.index.rules.as_ref()?.outflow.pace()?;
+        self.index.tat = room.tat? + taken as u64 * pace.interval_us;
+        let waits = !self.index.line.is_empty() || self.index.items.front().is_some();
+        (waits && taken == room.tasks).then(|| pace.wait(self.index.tat, now))
+    }
+
+    /// Ends parked bookings of items that have ended, a step's worth. Returns whether more are to
+    /// end.
+    fn end_parked(&mut self, now: Timestamp) -> bool {
+        let mut left = MAX_STORE_BATCH;
+        while let Some((Attention::End, name)) = self.index.items.urgent() {
+            if left == 0 {
+                return true;
+            }
+            let clients = self.index.items.get(name).map(|item| item.unclaimable(left));
+            for client in clients.unwrap_or_default() {
+                left -= 1;
+                self.end(&client, now);
+            }
+        }
+        false
+    }
+
+    /// Claims a booking of the closed item whose probe is due, to see whether it is to be had
+    /// again.
+    fn probe(&mut self, tasks: &mut Vec<Task>, end: Timestamp, now: Timestamp) {
+        let Some((Attention::Probe(at), name)) = self.index.items.urgent() else { return };
+        let probed = self.index.items.get(name).and_then(|item| item.probed()).cloned();
+        if let (true, Some(client)) = (*at <= now, probed) {
+            let name = Arc::clone(name);
+            let probe = Fence(self.index.totals.claimed + 1);
+            self.index.items.change(&name, |item| item.claim(Quantity::ONE, Some(probe), now));
+            tasks.extend(self.take(&client, end, now));
+        }
+    }
+
+    /// Claims who waits, smallest place first, until there are `most` tasks, and parks or ends those
+    /// whose item cannot be had. Returns whether it stopped early, having looked at enough.
+    fn serve(
+        &mut self,
+        tasks: &mut Vec<Task>,
+        most: usize,
+        end: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        let mut parked = ParkedPlaces::new();
+        let mut looked = 0;
+        while tasks.len() < most && looked < MAX_STORE_BATCH {
+            let line = self.index.places.first_key_value();
+            let client = match (line, self.index.items.front()) {
+                (Some((place, client)), Some((first, ..))) if place < first => client,
+                (Some((_, client)), None) => client,
+                (_, Some((place, quantity, name))) => {
+                    let item = self.index.items.get(name);
+                    match item.and_then(|item| item.parked_at(*quantity, *place)) {
+                        Some(client) => client,
+                        None => break,
+                    }
+                }
+                (None, None) => break,
+            };
+            let client = client.clone();
+            looked += 1;
+            tasks.extend(self.look(&client, &mut parked, end, now));
+        }
+        for (item, quantity, places) in parked {
+            self.index.emit_item(&item, ItemChange::Parked { quantity, places }, now);
+        }
+        looked == MAX_STORE_BATCH && tasks.len() < most
+    }
+
+    /// Claims, parks or ends one booking.
+    fn look(
+        &mut self,
+        client: &ClientId,
+        parked: &mut ParkedPlaces,
+        end: Timestamp,
+        now: Timestamp,
+    ) -> Option<Task> {
+        let record = self.bookings.get_mut(client)?;
+        let (name, quantity) = (Arc::clone(&record.details.item), record.details.quantity);
+        let item = self.index.items.get(&name);
+        let ended = item.is_some_and(|item| item.ended);
+        if item.is_none_or(|item| item.is_claimable(quantity)) {
+            let resumes = ended && self.index.sold_out_rule(&name) == SoldOutRule::Wait;
+            if resumes && let Some(refused) = item.and_then(|item| item.refused) {
+                let change = ItemChange::SoldOut { quantity: refused };
+                self.index.emit_item(&name, change, now);
+            }
+            self.index.items.change(&name, |item| {
+                item.ended &= !resumes;
+                item.claim(quantity, None, now);
+            });
+            return self.take(client, end, now);
+        }
+        if ended {
+            self.end(client, now);
+            return None;
+        }
+        self.index.move_to(client, record, Slot::Parked, now);
+        self.index.totals.parked += 1;
+        match parked.iter_mut().find(|(item, of, _)| (&*name, quantity) == (&**item, *of)) {
+            Some((.., places)) => places.push(record.place),
+            None => parked.push((name, quantity, vec![record.place])),
+        }
+        None
+    }
+
+    /// Ends a waiting booking of an item that has ended.
+    fn end(&mut self, client: &ClientId, now: Timestamp) {
+        if let Some(record) = self.bookings.get_mut(client) {
+            self.index.finish(client, record, BookingState::SoldOut, now);
         }
     }
 
     /// Gives one booking's task to the caller until `end`.
-    fn take(&mut self, client: &ClientId, end: Timestamp, now: Timestamp) -> Option<Task> {
+    pub(crate) fn take(
+        &mut self,
+        client: &ClientId,
+        end: Timestamp,
+        now: Timestamp,
+    ) -> Option<Task> {
         let record = self.bookings.get_mut(client)?;
         let totals = &mut self.index.totals;
+        let first = record.fence == Fence(0);
         totals.claimed += 1;
         totals.reclaimed += u64::from(record.is_held());
         record.fence = Fence(totals.claimed);
-        let first = record.state == BookingState::Queued;
-        if first {
-            totals.dispatched += 1;
+        if record.state == BookingState::Queued {
+            totals.dispatched += u64::from(first);
             self.index.transition(client, record, BookingState::Reserving, Slot::Leased(end), now);
         } else {
-            self.index.move_to(client, record, Slot::Leased(end));
+            self.index.move_to(client, record, Slot::Leased(end), now);
             self.index.emit(client, record, Some(record.state), now);
         }
-        record.task(client).map(|task| Task { first, ..task })
+        let item = self.index.items.get(&record.details.item);
+        let item_open = item.is_some_and(|item| item.refused.is_none());
+        let generation = item.map(|item| item.returned).unwrap_or_default();
+        record.task(client).map(|task| Task { first, item_open, generation, ..task })
     }
 
     /// Extends a lease from now; `false` unless it is the newest claim and not settled.
@@ -61,8 +233,14 @@ impl Queue {
         let Some(record) = self.bookings.get_mut(&lease.client) else { return false };
         let holds = record.is_newest_claim(lease) && record.is_held();
         if holds {
-            self.index.move_to(&lease.client, record, Slot::Leased(now + bounds::span(length)));
+            let end = now + bounds::span(length);
+            self.index.move_to(&lease.client, record, Slot::Leased(end), now);
         }
         holds
     }
+}
+
+/// The earlier of two times that may be unknown.
+fn earliest(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }

@@ -19,16 +19,28 @@ impl Queue {
         now: Timestamp,
     ) -> Result<Confirmed, Refusal> {
         let client = &confirm.client;
-        let record = self
-            .bookings
-            .get_mut(client)
-            .filter(|record| confirm.booking.is_none_or(|id| id == record.id))
-            .ok_or(Refusal::BookingNotFound)?;
+        let is_meant = |record: &&mut Record| {
+            confirm.booking.is_none_or(|id| id == record.id || record.reacquired_for() == Some(id))
+        };
+        let record =
+            self.bookings.get_mut(client).filter(is_meant).ok_or(Refusal::BookingNotFound)?;
         if record.state != BookingState::Reserved {
-            return answer_again(record, confirm);
+            return match (answer_again(record, confirm), confirm.reacquire) {
+                (Err(Refusal::HoldExpired), Some(id)) if record.state == BookingState::Expired => {
+                    Ok(self.reacquire(confirm, id, lease, now))
+                }
+                (answer, _) => answer,
+            };
         }
         if record.deadline.is_none_or(|deadline| now >= deadline) {
-            return Err(Refusal::HoldExpired);
+            if confirm.reacquire.is_none() {
+                return Err(Refusal::HoldExpired);
+            }
+            self.index.release(client, record, Outcome::Expired, now);
+            let task = self.take(client, now + bounds::span(lease), now);
+            return task
+                .map(|task| Confirmed::Releasing(Box::new(task)))
+                .ok_or(Refusal::HoldExpired);
         }
         let index = &mut self.index;
         index.totals.claimed += 1;
@@ -46,12 +58,10 @@ fn answer_again(record: &Record, confirm: &Confirm) -> Result<Confirmed, Refusal
     use BookingState as S;
     let same = record.payment.as_ref() == Some(&confirm.payment);
     match (record.state, record.outcome) {
-        (state @ (S::Queued | S::Reserving), _) => Err(Refusal::NotReserved(state)),
+        _ if same => Ok(Confirmed::Repeated(record.booking(&confirm.client, None))),
         (S::Releasing | S::Expired, Some(Outcome::Expired)) => Err(Refusal::HoldExpired),
-        (S::Confirming | S::Confirmed | S::Failed, _) | (S::Releasing, Some(Outcome::Failed))
-            if same =>
-        {
-            Ok(Confirmed::Repeated(record.booking(&confirm.client, None)))
+        (state @ (S::Queued | S::Reserving), _) if record.payment.is_none() => {
+            Err(Refusal::NotReserved(state))
         }
         (state, _) => Err(Refusal::AlreadyFinal(state)),
     }

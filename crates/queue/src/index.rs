@@ -5,13 +5,16 @@
 //! of this together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::line::Line;
 use bookingq_core::{
-    Admission, BookingState, ClientId, Details, Event, EventSeq, Outcome, Place, Timestamp,
+    Admission, BookingState, ClientId, Details, Event, EventSeq, ItemChange, ItemEvent,
+    OutboxEvent, Outcome, Parked, Place, SaleRules, SoldOutRule, Timestamp,
 };
 
+use crate::items::Items;
 use crate::outbox::Outbox;
 use crate::record::{Record, Slot};
 use crate::snapshot::Totals;
@@ -25,10 +28,15 @@ pub(crate) struct Index {
     pub(crate) places: BTreeMap<Place, ClientId>,
     pub(crate) leases: BTreeSet<(Timestamp, ClientId)>,
     pub(crate) holds: BTreeSet<(Timestamp, ClientId)>,
+    pub(crate) items: Items,
     pub(crate) finals: BTreeSet<(Timestamp, ClientId)>,
     pub(crate) totals: Totals,
     pub(crate) outbox: Outbox,
     pub(crate) admission: Admission,
+    /// `None`: never written.
+    pub(crate) rules: Option<SaleRules>,
+    /// Of the outflow: the theoretical arrival time of the next booking, in microseconds.
+    pub(crate) tat: u64,
     pub(crate) swept_at: Option<Timestamp>,
     retention: Duration,
 }
@@ -41,10 +49,13 @@ impl Index {
             places: BTreeMap::new(),
             leases: BTreeSet::new(),
             holds: BTreeSet::new(),
+            items: Items::default(),
             finals: BTreeSet::new(),
             totals: Totals::default(),
             outbox: Outbox::new(outbox_events),
             admission: Admission::default(),
+            rules: None,
+            tat: 0,
             swept_at: None,
             retention,
         }
@@ -56,6 +67,10 @@ impl Index {
             Slot::Line => {
                 self.line.join(record.place);
                 self.places.insert(record.place, client.clone());
+            }
+            Slot::Parked => {
+                let Details { item, quantity, .. } = &record.details;
+                self.items.change(item, |item| item.park(*quantity, record.place, client.clone()));
             }
             Slot::Leased(at) => drop(self.leases.insert((at, client.clone()))),
             Slot::Held(at) => drop(self.holds.insert((at, client.clone()))),
@@ -70,6 +85,10 @@ impl Index {
                 self.line.leave(record.place);
                 self.places.remove(&record.place);
             }
+            Slot::Parked => {
+                let Details { item, quantity, .. } = &record.details;
+                self.items.change(item, |item| item.unpark(*quantity, record.place));
+            }
             Slot::Leased(at) => drop(self.leases.remove(&(at, client.clone()))),
             Slot::Held(at) => drop(self.holds.remove(&(at, client.clone()))),
             Slot::Final(at) => drop(self.finals.remove(&(at, client.clone()))),
@@ -77,8 +96,22 @@ impl Index {
     }
 
     /// Moves a booking to another slot. Its state stays.
-    pub(crate) fn move_to(&mut self, client: &ClientId, record: &mut Record, slot: Slot) {
+    pub(crate) fn move_to(
+        &mut self,
+        client: &ClientId,
+        record: &mut Record,
+        slot: Slot,
+        now: Timestamp,
+    ) {
         self.remove(client, record);
+        match (record.slot.is_unsettled(), slot.is_unsettled()) {
+            (false, true) => self.items.change(&record.details.item, |item| item.unsettled += 1),
+            (true, false) => {
+                let waits = slot == Slot::Parked;
+                self.items.change(&record.details.item, |item| item.settle(waits, now));
+            }
+            _ => {}
+        }
         record.slot = slot;
         self.insert(client, record);
     }
@@ -95,7 +128,7 @@ impl Index {
         let from = record.state;
         debug_assert!(from.may_become(to), "{from} must never become {to}");
         record.state = to;
-        self.move_to(client, record, slot);
+        self.move_to(client, record, slot, now);
         self.emit(client, record, Some(from), now);
     }
 
@@ -113,7 +146,7 @@ impl Index {
         self.transition(client, record, BookingState::Releasing, Slot::Leased(now), now);
     }
 
-    /// Ends a booking: counts it, and drops what only a worker needs.
+    /// Ends a booking: counts it and what comes back by it, and drops what only a worker needs.
     pub(crate) fn finish(
         &mut self,
         client: &ClientId,
@@ -121,10 +154,24 @@ impl Index {
         to: BookingState,
         now: Timestamp,
     ) {
+        let (item, quantity) = (Arc::clone(&record.details.item), record.details.quantity);
+        match (record.state, to) {
+            (BookingState::Releasing, BookingState::Confirmed) => {}
+            (BookingState::Releasing, _) => {
+                self.items.change(&item, |item| item.take_back(quantity));
+            }
+            (_, BookingState::Rejected) => {
+                self.items.change(&item, |item| item.give_credit(quantity));
+            }
+            _ => {}
+        }
         record.settled = record.fence;
-        record.details = Details::default();
-        record.trace = None;
         self.transition(client, record, to, Slot::Final(now + self.retention), now);
+        record.trace = None;
+        // An expired booking keeps what was booked: its client may pay late and reacquire it.
+        if to != BookingState::Expired {
+            record.details = Details::default();
+        }
         let totals = &mut self.totals;
         match to {
             BookingState::Confirmed => totals.confirmed += 1,
@@ -146,7 +193,7 @@ impl Index {
         now: Timestamp,
     ) {
         let to = record.state;
-        self.outbox.push(Event {
+        self.outbox.push(OutboxEvent::Booking(Event {
             seq: EventSeq::START,
             at: now,
             client: client.clone(),
@@ -158,12 +205,35 @@ impl Index {
             deadline: record.deadline.filter(|_| to == BookingState::Reserved),
             outcome: record.outcome.filter(|_| to == BookingState::Releasing),
             reason: record.reason.clone(),
-            parked: None,
-        });
+            parked: (record.slot == Slot::Parked).then(|| Parked {
+                item: Arc::clone(&record.details.item),
+                quantity: record.details.quantity,
+            }),
+        }));
     }
 
-    /// 1 = next; `None` unless the booking is in the line.
+    /// Writes an event of an item.
+    pub(crate) fn emit_item(&mut self, item: &Arc<str>, change: ItemChange, now: Timestamp) {
+        let item = Arc::clone(item);
+        self.outbox.push(OutboxEvent::Item(ItemEvent {
+            seq: EventSeq::START,
+            at: now,
+            item,
+            change,
+        }));
+    }
+
+    /// 1 = next; `None` unless the booking waits.
     pub(crate) fn position(&self, record: &Record) -> Option<u64> {
-        if record.slot == Slot::Line { self.line.position(record.place) } else { None }
+        match record.slot {
+            Slot::Line => self.line.position(record.place),
+            Slot::Parked => self.items.get(&record.details.item)?.waiting().position(record.place),
+            _ => None,
+        }
+    }
+
+    /// What it means when this item is sold out.
+    pub(crate) fn sold_out_rule(&self, item: &str) -> SoldOutRule {
+        self.rules.as_ref().map(|rules| rules.sold_out.of(item)).unwrap_or_default()
     }
 }

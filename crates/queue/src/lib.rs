@@ -5,9 +5,11 @@
 //!        |                                     |
 //!        v                                     v
 //!   enqueue  confirm  cancel    claim  settle  sweep  notifier   one file for each transition
+//!        |   reacquire             |   sold_out                   and what some of them lead to
 //!        '-----------------------.---------------------'
 //!                              queue    the bookings, and what can be read of them
 //!                              index    the line, leases, holds, counters
+//!                              items    what is sold out, who waits for it, what may come back
 //!                              outbox   the newest events
 //! ```
 //!
@@ -25,20 +27,27 @@ mod claim;
 mod confirm;
 mod enqueue;
 mod index;
+mod item;
+mod items;
 mod notifier;
 mod outbox;
 mod queue;
+mod reacquire;
 mod record;
 mod request;
 mod settle;
 mod snapshot;
+mod sold_out;
 mod sweep;
 mod task;
 
+pub use crate::item::PROBE_EVERY;
 pub use crate::notifier::NotifierLease;
 pub use crate::outbox::Events;
 pub use crate::queue::Queue;
-pub use crate::request::{Cancel, Confirm, Confirmed, Enqueue, Enqueued};
+pub use crate::request::{
+    Cancel, Confirm, Confirmed, Enqueue, Enqueued, reacquired_for, reacquiring,
+};
 pub use crate::snapshot::{Snapshot, Totals};
 pub use crate::sweep::Swept;
 pub use crate::task::{Claim, Lease, Scope, Settled, Settlement, Task, TaskKind, TaskOutcome, Try};

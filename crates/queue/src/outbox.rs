@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use bookingq_core::{Event, EventSeq};
+use bookingq_core::{EventSeq, OutboxEvent};
 
 /// A piece of the outbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Events {
     /// Oldest first.
-    pub events: Vec<Event>,
+    pub events: Vec<OutboxEvent>,
     /// Where to read on; equals the `after` of the call when there were no events.
     pub next: EventSeq,
     /// Events between `after` and the first one here were trimmed or lost: the follower must
@@ -19,7 +19,7 @@ pub struct Events {
 /// The newest events.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    kept: VecDeque<Event>,
+    kept: VecDeque<OutboxEvent>,
     cap: usize,
     /// The newest event ever written.
     last: EventSeq,
@@ -39,17 +39,20 @@ impl Outbox {
     }
 
     /// Appends an event and numbers it.
-    pub(crate) fn push(&mut self, mut event: Event) {
+    pub(crate) fn push(&mut self, mut event: OutboxEvent) {
         // A clock that went back must not make the order go back.
-        let ms = event.at.0.max(self.last.ms);
+        let ms = event.at().0.max(self.last.ms);
         let entry = if ms == self.last.ms { self.last.entry() + 1 } else { 0 };
         self.last = EventSeq::new(ms, entry, 0);
-        event.seq = self.last;
+        match &mut event {
+            OutboxEvent::Booking(event) => event.seq = self.last,
+            OutboxEvent::Item(event) => event.seq = self.last,
+        }
         self.kept.push_back(event);
         if self.kept.len() > self.cap
             && let Some(oldest) = self.kept.pop_front()
         {
-            self.dropped = oldest.seq;
+            self.dropped = oldest.seq();
         }
     }
 
@@ -69,34 +72,26 @@ impl Outbox {
         if after > self.last {
             return Events { events: Vec::new(), next: self.last, gap: true };
         }
-        let start = self.kept.partition_point(|event| event.seq <= after);
-        let events: Vec<Event> = self.kept.range(start..).take(max.max(1)).cloned().collect();
-        let next = events.last().map_or(after, |event| event.seq);
+        let start = self.kept.partition_point(|event| event.seq() <= after);
+        let events: Vec<OutboxEvent> = self.kept.range(start..).take(max.max(1)).cloned().collect();
+        let next = events.last().map_or(after, OutboxEvent::seq);
         Events { events, next, gap: after < self.dropped }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bookingq_core::{BookingId, BookingState, ClientId, Fence, Place, Timestamp};
+    use bookingq_core::{ItemChange, ItemEvent, Timestamp};
 
     use super::*;
 
-    fn event(at: u64) -> Event {
-        Event {
+    fn event(at: u64) -> OutboxEvent {
+        OutboxEvent::Item(ItemEvent {
             seq: EventSeq::START,
             at: Timestamp(at),
-            client: ClientId::new("c").expect("a valid id"),
-            booking: BookingId::from_u128(1),
-            place: Place::numbered(1),
-            from: None,
-            to: BookingState::Queued,
-            fence: Fence(0),
-            deadline: None,
-            outcome: None,
-            reason: String::new(),
-            parked: None,
-        }
+            item: "stalls".into(),
+            change: ItemChange::Open,
+        })
     }
 
     #[test]
@@ -106,7 +101,7 @@ mod tests {
             outbox.push(event(at));
         }
         let seen = outbox.after(EventSeq::START, 10).events;
-        assert!(seen.is_sorted_by(|a, b| a.seq < b.seq), "{seen:?}");
+        assert!(seen.is_sorted_by(|a, b| a.seq() < b.seq()), "{seen:?}");
     }
 
     #[test]

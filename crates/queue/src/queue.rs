@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, RequestId, Timestamp};
@@ -115,7 +116,11 @@ impl Queue {
             epoch: String::new(),
             set_back: false,
             admission: index.admission,
+            rules: index.rules.clone().unwrap_or_default(),
+            rules_set: index.rules.is_some(),
             backlog: index.line.len(),
+            parked: index.items.parked(),
+            claimable: index.line.len() + index.items.claimable(),
             in_flight: index.leases.len() as u64,
             due: past(&index.leases),
             holds: index.holds.len() as u64,
@@ -127,8 +132,13 @@ impl Queue {
         }
     }
 
-    /// At most `max` places of the line after `after`, ascending.
-    pub fn waiting(&self, after: Place, max: usize) -> Vec<Place> {
+    /// At most `max` places after `after`, ascending: of the line, or of the parked bookings of
+    /// `item`.
+    pub fn waiting(&self, item: Option<&Arc<str>>, after: Place, max: usize) -> Vec<Place> {
+        if let Some(item) = item {
+            let item = self.index.items.get(item);
+            return item.map(|item| item.waiting().after(after, max)).unwrap_or_default();
+        }
         let behind = self.index.places.range((Excluded(after), Unbounded));
         behind.take(max).map(|(place, _)| *place).collect()
     }

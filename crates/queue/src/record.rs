@@ -1,11 +1,11 @@
 //! One booking as the engine keeps it.
 
 use bookingq_core::{
-    Booking, BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, Place,
-    RequestId, ReservationId, Timestamp,
+    Booking, BookingId, BookingState, ClientId, Details, Fence, Generation, Outcome, PaymentId,
+    Place, RequestId, ReservationId, Timestamp,
 };
 
-use crate::request::Enqueue;
+use crate::request::{Enqueue, reacquired_for};
 use crate::task::{Lease, Task, TaskKind};
 
 /// The one set of the index that holds a booking.
@@ -13,6 +13,8 @@ use crate::task::{Lease, Task, TaskKind};
 pub(crate) enum Slot {
     /// In the line.
     Line,
+    /// Waits for its item.
+    Parked,
     /// A task; due once this moment has come.
     Leased(Timestamp),
     /// A hold; overdue once this moment has come.
@@ -42,6 +44,13 @@ pub(crate) struct Record {
     pub(crate) payment: Option<PaymentId>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) reason: String,
+}
+
+impl Slot {
+    /// Whether a reservation of the booking may exist and come back.
+    pub(crate) fn is_unsettled(self) -> bool {
+        matches!(self, Self::Leased(_) | Self::Held(_))
+    }
 }
 
 impl Record {
@@ -91,7 +100,7 @@ impl Record {
             state: self.state,
             place: self.place,
             position,
-            parked: false,
+            parked: self.slot == Slot::Parked,
             enqueued_at: self.enqueued_at,
             item: self.details.item.clone(),
             quantity: self.details.quantity,
@@ -101,6 +110,11 @@ impl Record {
             outcome: self.outcome,
             reason: self.reason.clone(),
         }
+    }
+
+    /// The booking for whose payment this one was made, after its hold had expired.
+    pub(crate) fn reacquired_for(&self) -> Option<BookingId> {
+        reacquired_for(&self.request)
     }
 
     /// The task of its state, as if claimed before; `None` when its state asks for none.
@@ -127,6 +141,8 @@ impl Record {
             enqueued_at: self.enqueued_at,
             trace: self.trace.clone(),
             first: false,
+            item_open: false,
+            generation: Generation::default(),
             cancelled: self.is_leaving(),
         })
     }

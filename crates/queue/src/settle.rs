@@ -1,12 +1,13 @@
 //! A worker records the outcome of its task.
 
-use bookingq_core::{BookingState, ClientId, Outcome, Timestamp};
+use bookingq_core::{BookingState, ClientId, Generation, Outcome, Timestamp};
 
 use crate::bounds;
 use crate::index::Index;
+use crate::item::Refused;
 use crate::queue::Queue;
 use crate::record::{Record, Slot};
-use crate::task::{Settled, Settlement, TaskOutcome, Try};
+use crate::task::{Lease, Settled, Settlement, TaskOutcome, Try};
 
 impl Queue {
     /// Applies a settlement if it comes from the holder of the newest claim and fits the state.
@@ -17,7 +18,8 @@ impl Queue {
                 if !record.is_held() {
                     return Settled::Repeated(record.state);
                 }
-                apply(&mut self.index, client, record, &settlement.outcome, now)
+                let Settlement { lease: Lease { generation, .. }, outcome, .. } = settlement;
+                apply(&mut self.index, client, record, (outcome, *generation), now)
             }
             _ => Settled::Stale,
         };
@@ -36,20 +38,41 @@ fn apply(
     index: &mut Index,
     client: &ClientId,
     record: &mut Record,
-    outcome: &TaskOutcome,
+    (outcome, generation): (&TaskOutcome, Generation),
     now: Timestamp,
 ) -> Settled {
     use BookingState as S;
     match (record.state, outcome) {
-        (S::Reserving, TaskOutcome::Reserved { reservation, hold }) => {
+        (S::Reserving, TaskOutcome::Reserved { reservation, hold, left }) => {
             record.reservation = Some(reservation.clone());
+            index.reserved(record, *left, now);
             if record.is_leaving() {
                 index.release(client, record, Outcome::Cancelled, now);
+            } else if record.payment.is_some() {
+                confirm_paid(index, client, record, now);
             } else {
                 hold_until(index, client, record, now + bounds::span(*hold), now);
             }
         }
-        (S::Reserving, TaskOutcome::SoldOut) => index.finish(client, record, S::SoldOut, now),
+        (S::Reserving, TaskOutcome::SoldOut { left, elsewhere }) => {
+            let refused = Refused {
+                quantity: record.details.quantity,
+                fence: record.fence,
+                generation,
+                left: *left,
+                elsewhere: *elsewhere,
+            };
+            if index.refused(&record.details.item, refused, now) || record.payment.is_some() {
+                index.finish(client, record, S::SoldOut, now);
+            } else if record.is_leaving() {
+                index.release(client, record, Outcome::Cancelled, now);
+            } else {
+                record.settled = record.fence;
+                record.attempts = 0;
+                index.totals.parked += 1;
+                index.transition(client, record, S::Queued, Slot::Parked, now);
+            }
+        }
         (S::Reserving, TaskOutcome::Rejected { reason }) => {
             record.reason = bounds::reason(reason);
             index.finish(client, record, S::Rejected, now);
@@ -71,7 +94,7 @@ fn apply(
             record.settled = record.fence;
             record.attempts += u32::from(*counts == Try::Counts);
             index.totals.retried += 1;
-            index.move_to(client, record, Slot::Leased(now + bounds::span(*after)));
+            index.move_to(client, record, Slot::Leased(now + bounds::span(*after)), now);
         }
         (S::Reserving | S::Confirming, TaskOutcome::GiveUp { reason }) => {
             record.reason = bounds::reason(reason);
@@ -81,6 +104,14 @@ fn apply(
         _ => return Settled::Stale,
     }
     Settled::Applied(record.state)
+}
+
+/// A payment waits for this reservation: its confirmation is due now.
+fn confirm_paid(index: &mut Index, client: &ClientId, record: &mut Record, now: Timestamp) {
+    record.settled = record.fence;
+    record.attempts = 0;
+    index.totals.reserved += 1;
+    index.transition(client, record, BookingState::Confirming, Slot::Leased(now), now);
 }
 
 fn hold_until(

@@ -1,7 +1,7 @@
 //! The queue as a whole at one moment: its sizes and its counters.
 
 use bookingq_core::autoscale::driver::Measurement;
-use bookingq_core::{Admission, Outflow, Place, Timestamp};
+use bookingq_core::{Admission, Place, SaleRules, Timestamp};
 
 /// Counters of a queue. They only grow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Totals {
     pub expired: u64,
     /// Bookings that ended cancelled.
     pub cancelled: u64,
-    /// Bookings that ended sold out.
+    /// Bookings that ended sold out, for good.
     pub sold_out: u64,
     /// Bookings that ended rejected.
     pub rejected: u64,
@@ -36,6 +36,10 @@ pub struct Totals {
     pub busy_us: u64,
     /// Members without a readable booking that were dropped: foreign or damaged data.
     pub damaged: u64,
+    /// Times a booking was parked.
+    pub parked: u64,
+    /// Bookings made for a payment that came after its hold had expired.
+    pub reacquired: u64,
 }
 
 /// The queue as a whole.
@@ -51,8 +55,17 @@ pub struct Snapshot {
     pub set_back: bool,
     /// Whether the queue takes and serves bookings.
     pub admission: Admission,
+    /// The rules of the sale.
+    pub rules: SaleRules,
+    /// Whether the rules were ever written.
+    pub rules_set: bool,
     /// Bookings in the line.
     pub backlog: u64,
+    /// Bookings that wait for an item that is sold out at the moment.
+    pub parked: u64,
+    /// Bookings that a claim could take now if the queue serves: those in the line, and parked ones
+    /// whose item is to be had again.
+    pub claimable: u64,
     /// Bookings reserving, confirming or releasing, retries included.
     pub in_flight: u64,
     /// Tasks in flight whose lease has ended and that no worker has claimed since.
@@ -76,10 +89,10 @@ impl From<&Snapshot> for Measurement {
         Self {
             at: snapshot.now,
             admission: snapshot.admission,
-            opens_at: None,
-            outflow: Outflow::default(),
-            claimable: snapshot.backlog,
-            parked: 0,
+            opens_at: snapshot.rules.opens_at,
+            outflow: snapshot.rules.outflow,
+            claimable: snapshot.claimable,
+            parked: snapshot.parked,
             in_flight: snapshot.in_flight,
             enqueued: snapshot.totals.enqueued,
             dispatched: snapshot.totals.dispatched,

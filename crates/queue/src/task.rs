@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bookingq_core::{
-    BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, Place, ReservationId,
-    Timestamp,
+    BookingId, BookingState, ClientId, Details, Fence, Generation, Outcome, PaymentId, Place,
+    ReservationId, Timestamp,
 };
 
 /// Which tasks to claim.
@@ -12,6 +12,9 @@ use bookingq_core::{
 pub enum Scope {
     /// Due tasks, then the line. Used by workers.
     Everything,
+    /// Due tasks, then the line once the rules of the sale were ever written: a queue that must not
+    /// serve anybody before.
+    OnceRuled,
     /// Due tasks only, never the line. Used by sweepers and draining workers.
     DueOnly,
 }
@@ -69,8 +72,12 @@ pub struct Task {
     pub enqueued_at: Timestamp,
     /// W3C `traceparent` of the request that made the booking, if it had one.
     pub trace: Option<String>,
-    /// Claimed from the line for the first time: no earlier worker can have made a reservation.
+    /// Claimed for the first time: no earlier worker can have made a reservation.
     pub first: bool,
+    /// The item was open at the claim: nobody has been refused it since it was to be had.
+    pub item_open: bool,
+    /// How much of the item had come back before the claim.
+    pub generation: Generation,
     /// The client cancelled while this was reserving: do not reserve, settle with
     /// [`TaskOutcome::GiveUp`].
     pub cancelled: bool,
@@ -84,6 +91,7 @@ impl Task {
             booking: self.booking,
             place: self.place,
             fence: self.fence,
+            generation: self.generation,
         }
     }
 }
@@ -95,9 +103,11 @@ pub struct Claim {
     pub now: Timestamp,
     /// The tasks, in the order in which to do them.
     pub tasks: Vec<Task>,
-    /// Time until the earliest lease ends; `None` when there is none.
-    pub next_due: Option<Duration>,
-    /// Whether the line has bookings that did not fit into this claim.
+    /// Time until a later claim may find a task without any other change: a lease ends, the
+    /// outflow allows the next booking, the sale opens, or a probe is due. `None` when nothing is
+    /// expected.
+    pub next: Option<Duration>,
+    /// Whether bookings can be claimed now that did not fit into this claim.
     pub more: bool,
 }
 
@@ -112,6 +122,9 @@ pub struct Lease {
     pub place: Place,
     /// The claim.
     pub fence: Fence,
+    /// How much of the item had come back before the claim: a refusal from before a return closes
+    /// nothing.
+    pub generation: Generation,
 }
 
 /// Whether a failed try counts against the attempts of its booking.
@@ -132,9 +145,17 @@ pub enum TaskOutcome {
         reservation: ReservationId,
         /// Time to pay, from now.
         hold: Duration,
+        /// How many of the item are left, if the Booking Service says so.
+        left: Option<u64>,
     },
-    /// The Booking Service has nothing left.
-    SoldOut,
+    /// The Booking Service has not enough left at the moment. The booking is parked, or ends if
+    /// nothing can come back.
+    SoldOut {
+        /// How many of the item are left, if the Booking Service says so.
+        left: Option<u64>,
+        /// How many others hold that may come back: above 0, the item does not end.
+        elsewhere: u64,
+    },
     /// The Booking Service rejected the booking.
     Rejected {
         /// The service's reason.
@@ -158,6 +179,11 @@ pub enum TaskOutcome {
         /// Why.
         reason: String,
     },
+}
+
+impl TaskOutcome {
+    /// The refusal of a Booking Service that says no more than that.
+    pub const SOLD_OUT: Self = Self::SoldOut { left: None, elsewhere: 0 };
 }
 
 /// Records the outcome of one task.

@@ -78,12 +78,14 @@ async fn serve(store: &RedisStore, batch: usize) -> usize {
     let reserved = |task: &Task| TaskOutcome::Reserved {
         reservation: ReservationId::new(&format!("reservation-{}", task.place)).unwrap(),
         hold: LEASE,
+        left: None,
     };
     settle(store, &tasks, reserved).await;
     let pay = |task: &Task| Confirm {
         client: task.client.clone(),
         booking: Some(task.booking),
         payment: PaymentId::new(&format!("payment-{}", task.place)).unwrap(),
+        reacquire: None,
     };
     let won = store.confirm(tasks.iter().map(pay).collect(), LEASE).await.unwrap();
     let confirming: Vec<Task> = won

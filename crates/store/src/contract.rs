@@ -1,9 +1,12 @@
 //! The contract of every store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, QueueName};
+use bookingq_core::{
+    Admission, Booking, ClientId, EventSeq, ItemState, Place, QueueName, SaleRules,
+};
 use bookingq_queue::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Scope,
     Settled, Settlement, Snapshot, Swept,
@@ -34,7 +37,8 @@ pub trait Store: Send + Sync + 'static {
     async fn enqueue(&self, batch: Vec<Enqueue>) -> Result<Vec<OrRefusal<Enqueued>>>;
 
     /// Claims tasks: first due ones (retries, tasks of dead workers, releases), earliest lease end
-    /// first; then, if the scope allows it and the queue is not paused, the front of the line.
+    /// first; then, as far as the scope, the admission and the rules of the sale allow, who waits,
+    /// smallest place first. Who wants an item that is sold out at the moment is parked.
     async fn claim(&self, max: usize, lease: Duration, scope: Scope) -> Result<Claim>;
 
     /// Extends leases from now. `false` where the fence is not the newest: another worker has the
@@ -45,14 +49,14 @@ pub trait Store: Send + Sync + 'static {
     async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<Settled>>;
 
     /// Accepts payments: a reserved booking whose deadline has not passed becomes confirming, with
-    /// a lease for the caller.
+    /// a lease for the caller. After the deadline, `reacquire` asks for another booking.
     async fn confirm(
         &self,
         batch: Vec<Confirm>,
         lease: Duration,
     ) -> Result<Vec<OrRefusal<Confirmed>>>;
 
-    /// Cancels bookings. Queued: at once. Reserving: flags the task, whose settlement releases the
+    /// Cancels bookings. Queued: at once, or by a release if it was refused before. Reserving: flags the task, whose settlement releases the
     /// booking. Reserved: makes a release due now.
     async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<OrRefusal<Booking>>>;
 
@@ -76,8 +80,23 @@ pub trait Store: Send + Sync + 'static {
     /// Reads the newest event's sequence number: where a new follower starts.
     async fn latest_event(&self) -> Result<EventSeq>;
 
-    /// Reads at most `max` places of the line after `after`, ascending: one page of the line.
-    async fn waiting(&self, after: Place, max: usize) -> Result<Vec<Place>>;
+    /// Reads at most `max` places after `after`, ascending: one page of the line, or of the bookings
+    /// that are parked for `item`.
+    async fn waiting(&self, item: Option<Arc<str>>, after: Place, max: usize)
+    -> Result<Vec<Place>>;
+
+    /// Sets the rules of the sale, for all workers from their next claim on.
+    async fn set_rules(&self, rules: SaleRules) -> Result<()>;
+
+    /// Reads at most `max` items that are sold out, at the moment or for good, in no particular
+    /// order.
+    async fn closed_items(&self, max: usize) -> Result<Vec<ItemState>>;
+
+    /// Reads what is known of each item.
+    async fn items(&self, batch: Vec<Arc<str>>) -> Result<Vec<ItemState>>;
+
+    /// Opens an item that is to be had again, with `left` of it if that is known.
+    async fn restocked(&self, item: Arc<str>, left: Option<u64>) -> Result<()>;
 
     /// Acquires or renews the right to publish the outbox for `lease` from now, and records that
     /// everything up to `done` is published. `None` while another owner has the right.

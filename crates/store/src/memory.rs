@@ -4,11 +4,13 @@
 
 mod clock;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bookingq_core::{
-    Admission, Booking, BookingId, ClientId, EventSeq, Place, QueueName, Timestamp,
+    Admission, Booking, BookingId, ClientId, EventSeq, ItemState, Place, QueueName, SaleRules,
+    Timestamp,
 };
 use bookingq_queue::Queue;
 use parking_lot::Mutex;
@@ -166,8 +168,31 @@ impl Store for MemoryStore {
         Ok(self.step(|queue, _| queue.latest_event()))
     }
 
-    async fn waiting(&self, after: Place, max: usize) -> Result<Vec<Place>> {
-        Ok(self.step(|queue, _| queue.waiting(after, max)))
+    async fn waiting(
+        &self,
+        item: Option<Arc<str>>,
+        after: Place,
+        max: usize,
+    ) -> Result<Vec<Place>> {
+        Ok(self.step(|queue, _| queue.waiting(item.as_ref(), after, max)))
+    }
+
+    async fn set_rules(&self, rules: SaleRules) -> Result<()> {
+        self.step(|queue, now| queue.set_rules(rules, now));
+        Ok(())
+    }
+
+    async fn closed_items(&self, max: usize) -> Result<Vec<ItemState>> {
+        Ok(self.step(|queue, _| queue.closed_items(max)))
+    }
+
+    async fn items(&self, batch: Vec<Arc<str>>) -> Result<Vec<ItemState>> {
+        Ok(self.each(&batch, |queue, item, _| queue.item(item)))
+    }
+
+    async fn restocked(&self, item: Arc<str>, left: Option<u64>) -> Result<()> {
+        self.step(|queue, now| queue.restocked(&item, left, now));
+        Ok(())
     }
 
     async fn notifier(

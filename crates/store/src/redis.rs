@@ -32,7 +32,9 @@ use std::time::Duration;
 use ::redis::Value;
 use async_trait::async_trait;
 use bookingq_core::limits::MAX_STORE_BATCH;
-use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, QueueName, Timestamp};
+use bookingq_core::{
+    Admission, Booking, ClientId, EventSeq, ItemState, Place, QueueName, SaleRules, Timestamp,
+};
 use bookingq_queue::bounds;
 use tracing::warn;
 
@@ -157,6 +159,7 @@ impl Store for RedisStore {
     async fn claim(&self, max: usize, lease: Duration, scope: Scope) -> Result<Claim> {
         let scope = match scope {
             Scope::Everything => "everything",
+            Scope::OnceRuled => "once_ruled",
             Scope::DueOnly => "due_only",
         };
         let mut claim = Claim::default();
@@ -236,7 +239,12 @@ impl Store for RedisStore {
         self.reader.latest().await
     }
 
-    async fn waiting(&self, after: Place, max: usize) -> Result<Vec<Place>> {
+    async fn waiting(
+        &self,
+        _item: Option<Arc<str>>,
+        after: Place,
+        max: usize,
+    ) -> Result<Vec<Place>> {
         const PAGE: usize = 4096;
         let mut places: Vec<Place> = Vec::new();
         loop {
@@ -251,6 +259,22 @@ impl Store for RedisStore {
                 return Ok(places);
             }
         }
+    }
+
+    async fn set_rules(&self, rules: SaleRules) -> Result<()> {
+        Err(StoreError::unexpected("rules are not stored yet", &rules))
+    }
+
+    async fn closed_items(&self, _max: usize) -> Result<Vec<ItemState>> {
+        Ok(Vec::new())
+    }
+
+    async fn items(&self, batch: Vec<Arc<str>>) -> Result<Vec<ItemState>> {
+        Ok(batch.into_iter().map(ItemState::open).collect())
+    }
+
+    async fn restocked(&self, item: Arc<str>, _left: Option<u64>) -> Result<()> {
+        Err(StoreError::unexpected("items are not stored yet", &item))
     }
 
     async fn notifier(

@@ -53,11 +53,20 @@ fn settlements(tasks: &[Task], outcome: &TaskOutcome) -> Vec<Settlement> {
 }
 
 fn reserved() -> TaskOutcome {
-    TaskOutcome::Reserved { reservation: ReservationId::new("seat").unwrap(), hold: LEASE }
+    TaskOutcome::Reserved {
+        reservation: ReservationId::new("seat").unwrap(),
+        hold: LEASE,
+        left: None,
+    }
 }
 
 fn payment(name: &str) -> Confirm {
-    Confirm { client: client(name), booking: None, payment: PaymentId::new("visa").unwrap() }
+    Confirm {
+        client: client(name),
+        booking: None,
+        payment: PaymentId::new("visa").unwrap(),
+        reacquire: None,
+    }
 }
 
 /// Takes two bookings to this stage; returns the newest tasks of both.
@@ -71,7 +80,7 @@ async fn both_at(stage: Stage, store: &RedisStore) -> Vec<Task> {
     match stage {
         Stage::Queued | Stage::Reserving => return tasks,
         Stage::Final => {
-            store.settle(settlements(&tasks, &TaskOutcome::SoldOut)).await.unwrap();
+            store.settle(settlements(&tasks, &TaskOutcome::SOLD_OUT)).await.unwrap();
             return tasks;
         }
         Stage::Reserved | Stage::Confirming => {

@@ -9,8 +9,8 @@ mod support;
 use std::time::Duration;
 
 use bookingq_core::{
-    Admission, BookingId, ClientId, Details, Event, EventSeq, Fence, PaymentId, Place, RequestId,
-    ReservationId, Timestamp,
+    Admission, BookingId, ClientId, Details, Event, EventSeq, Fence, ItemEvent, OutboxEvent,
+    PaymentId, Place, RequestId, ReservationId, Timestamp,
 };
 use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::memory::{Clock, ManualClock, MemoryConfig, MemoryStore};
@@ -59,8 +59,9 @@ fn outcome() -> impl Strategy<Value = TaskOutcome> {
         4 => (0..3u64).prop_map(move |n| TaskOutcome::Reserved {
             reservation: ReservationId::new(&format!("seat {n}")).unwrap(),
             hold: ms(n * 40),
+            left: None,
         }),
-        1 => Just(TaskOutcome::SoldOut),
+        1 => Just(TaskOutcome::SOLD_OUT),
         1 => reason().prop_map(|reason| TaskOutcome::Rejected { reason }),
         3 => Just(TaskOutcome::Confirmed),
         3 => Just(TaskOutcome::Released),
@@ -240,7 +241,8 @@ impl Pair {
         for (client, named, payment) in entries {
             let client = self.clients[*client].clone();
             let payment = PaymentId::new(&format!("p{payment}")).unwrap();
-            batch.push(Confirm { booking: self.named(&client, *named).await, client, payment });
+            let booking = self.named(&client, *named).await;
+            batch.push(Confirm { booking, client, payment, reacquire: None });
         }
         let lease = Duration::from_millis(50);
         let memory = self.memory.confirm(batch.clone(), lease).await.unwrap();
@@ -257,8 +259,8 @@ impl Pair {
     async fn compare(&mut self) {
         let memory = self.memory.status(self.clients.clone()).await.unwrap();
         assert_eq!(memory, self.redis.status(self.clients.clone()).await.unwrap());
-        let memory = self.memory.waiting(Place::START, 10).await.unwrap();
-        assert_eq!(memory, self.redis.waiting(Place::START, 10).await.unwrap());
+        let memory = self.memory.waiting(None, Place::START, 10).await.unwrap();
+        assert_eq!(memory, self.redis.waiting(None, Place::START, 10).await.unwrap());
         let memory = self.memory.snapshot().await.unwrap();
         let redis = self.redis.snapshot().await.unwrap();
         // One keeps single events, the other whole calls; and each has a name for its data.
@@ -270,13 +272,19 @@ impl Pair {
 }
 
 /// The events since the last look, without their place, which each store makes itself.
-async fn follow(store: &dyn Store, after: &mut EventSeq) -> Vec<Event> {
+async fn follow(store: &dyn Store, after: &mut EventSeq) -> Vec<OutboxEvent> {
     let found = store.events(*after, 1000, Duration::ZERO).await.unwrap();
     assert!(!found.gap);
-    assert!(found.events.iter().all(|event| event.seq > *after));
-    assert!(found.events.is_sorted_by(|a, b| a.seq < b.seq));
+    assert!(found.events.iter().all(|event| event.seq() > *after));
+    assert!(found.events.is_sorted_by(|a, b| a.seq() < b.seq()));
     *after = found.next;
-    found.events.into_iter().map(|event| Event { seq: EventSeq::START, ..event }).collect()
+    let without_place = |event| match event {
+        OutboxEvent::Booking(event) => {
+            OutboxEvent::Booking(Event { seq: EventSeq::START, ..event })
+        }
+        OutboxEvent::Item(event) => OutboxEvent::Item(ItemEvent { seq: EventSeq::START, ..event }),
+    };
+    found.events.into_iter().map(without_place).collect()
 }
 
 #[test]

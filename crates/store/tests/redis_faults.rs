@@ -36,7 +36,11 @@ fn settlement(task: &Task, outcome: TaskOutcome) -> Settlement {
 }
 
 fn reserved() -> TaskOutcome {
-    TaskOutcome::Reserved { reservation: ReservationId::new("seat").unwrap(), hold: HOLD }
+    TaskOutcome::Reserved {
+        reservation: ReservationId::new("seat").unwrap(),
+        hold: HOLD,
+        left: None,
+    }
 }
 
 fn store(config: RedisConfig) -> RedisStore {
@@ -303,7 +307,7 @@ async fn every_key_of_a_queue_is_in_one_slot_and_a_final_booking_has_a_ttl() {
     let task = one_task(&store).await;
     store.settle(vec![settlement(&task, reserved())]).await.unwrap();
     let payment = PaymentId::new("p").unwrap();
-    let paid = Confirm { client: task.client.clone(), booking: None, payment };
+    let paid = Confirm { client: task.client.clone(), booking: None, payment, reacquire: None };
     let won = store.confirm(vec![paid], LEASE).await.unwrap().remove(0).unwrap();
     let Confirmed::Won(task, _) = won else { panic!("a payment in time must win") };
     store.settle(vec![settlement(&task, TaskOutcome::Confirmed)]).await.unwrap();
@@ -348,8 +352,12 @@ async fn a_line_without_its_counters_is_still_served() {
     let done = store.settle(vec![settlement(&task, reserved())]).await.unwrap();
     assert_eq!(done, [Settled::Applied(BookingState::Reserved)]);
     server.cli(&["DEL", &stats]).unwrap();
-    let paid =
-        Confirm { client: task.client, booking: None, payment: PaymentId::new("p").unwrap() };
+    let paid = Confirm {
+        client: task.client,
+        booking: None,
+        payment: PaymentId::new("p").unwrap(),
+        reacquire: None,
+    };
     assert!(matches!(store.confirm(vec![paid], LEASE).await.unwrap()[0], Ok(Confirmed::Won(..))));
 }
 
@@ -361,7 +369,7 @@ async fn a_new_booking_of_a_client_loses_the_ttl_of_the_old_one() {
     let store = store(config);
     place(&store, &enqueue("a")).await;
     let task = one_task(&store).await;
-    store.settle(vec![settlement(&task, TaskOutcome::SoldOut)]).await.unwrap();
+    store.settle(vec![settlement(&task, TaskOutcome::SOLD_OUT)]).await.unwrap();
     assert_ne!(server.cli(&["PTTL", &key]).unwrap(), "-1");
     let again = Enqueue { request: RequestId::new("another").unwrap(), ..enqueue("a") };
     assert!(!place(&store, &again).await.existing);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_check::Audit;
+use bookingq_check::{Audit, AuditTerms};
 use bookingq_client::WorkerEndpoints;
 use bookingq_core::QueueName;
 use bookingq_crowd::{CrowdConfig, CrowdCounters, ProgressView};
@@ -89,7 +89,7 @@ async fn run_load(config: LoadConfig, stop: CancellationToken) -> Result<RunOutc
         Some(redis) => Some(open_used(redis, &console).await?),
         None => None,
     };
-    let audit = store.as_ref().map(|store| Audit::start(Arc::clone(store), None));
+    let audit = store.as_ref().map(|store| Audit::start(Arc::clone(store), AuditTerms::default()));
     let mut view = LoadView {
         queue: config.crowd.queue.clone(),
         clients: config.crowd.clients,

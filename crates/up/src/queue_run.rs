@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::{DurationString, Plan};
-use bookingq_check::{Answers, Audit};
+use bookingq_check::{Answers, Audit, AuditTerms};
 use bookingq_crowd::{CrowdConfig, CrowdReport};
 use bookingq_store::{Snapshot, Store};
 use tokio::task::JoinHandle;
@@ -87,8 +87,9 @@ impl QueueRun {
             ));
         }
         pool.resize(scaler.replicas());
+        let terms = AuditTerms { hold: Some(plan.hold), rules: None };
         Ok(Self {
-            audit: Audit::start(Arc::clone(&store), Some(plan.hold)),
+            audit: Audit::start(Arc::clone(&store), terms),
             plan,
             services,
             store,

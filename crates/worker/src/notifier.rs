@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
-use bookingq_core::{Event, EventSeq, QueueName};
+use bookingq_core::{Event, EventSeq, OutboxEvent, QueueName};
 use bookingq_follow::FollowedQueue;
 use bookingq_proto::convert::timestamp;
 use bookingq_proto::v1;
@@ -112,7 +112,9 @@ impl RealtimeNotifier {
             if tick.is_some() {
                 ticked = Some(Instant::now());
             }
-            self.publish(&read.events, tick).await?;
+            let events: Vec<Event> =
+                read.events.iter().filter_map(OutboxEvent::booking).cloned().collect();
+            self.publish(&events, tick).await?;
             done = read.next;
             retry.reset();
             if self.store.notifier(&self.owner, LEASE, Some(done)).await?.is_none() {

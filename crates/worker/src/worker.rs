@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::{BookingState, Event};
+use bookingq_core::{BookingState, OutboxEvent};
 use bookingq_follow::{FollowEvent, OutboxFollower};
 use bookingq_store::{Scope, Store};
 use futures::future::BoxFuture;
@@ -159,7 +159,8 @@ fn follow(
     Ok(())
 }
 
-fn makes_claimable(event: &Event) -> bool {
+fn makes_claimable(event: &OutboxEvent) -> bool {
+    let Some(event) = event.booking() else { return true };
     matches!(event.to, BookingState::Queued | BookingState::Releasing) && !event.is_reclaim()
 }
 

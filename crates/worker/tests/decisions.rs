@@ -7,7 +7,9 @@ mod classify {
     use std::time::Duration;
 
     use bookingq_core::limits::MAX_REASON_BYTES;
-    use bookingq_core::{BookingId, ClientId, Details, Fence, Outcome, Place, Timestamp};
+    use bookingq_core::{
+        BookingId, ClientId, Details, Fence, Generation, Outcome, Place, Timestamp,
+    };
     use bookingq_store::{Task, TaskKind, TaskOutcome, Try};
     use bookingq_worker::downstream::ServiceCallError;
     use bookingq_worker::downstream::booking::ServiceAnswer;
@@ -27,6 +29,8 @@ mod classify {
             enqueued_at: Timestamp(0),
             trace: None,
             first: true,
+            item_open: true,
+            generation: Generation::default(),
             cancelled: false,
         }
     }

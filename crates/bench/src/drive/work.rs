@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use bookingq_core::BookingState;
 use bookingq_core::limits::MAX_STORE_BATCH;
+use bookingq_core::{BookingState, OutboxEvent};
 use bookingq_store::{Scope, Settlement, Store, Task, TaskOutcome};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
@@ -50,7 +50,12 @@ async fn follow(store: Arc<dyn Store>, wake: Arc<Notify>) -> Result<()> {
     loop {
         let events = store.events(after, EVENTS, FALLBACK).await?;
         after = events.next;
-        if events.events.iter().any(|event| event.to == BookingState::Queued) {
+        if events
+            .events
+            .iter()
+            .filter_map(OutboxEvent::booking)
+            .any(|event| event.to == BookingState::Queued)
+        {
             wake.notify_one();
         }
     }
@@ -99,7 +104,7 @@ impl Tasks {
         }
         match self.ending {
             Ending::SoldOut => {
-                self.settle(&task, TaskOutcome::SoldOut, BookingState::SoldOut).await
+                self.settle(&task, TaskOutcome::SOLD_OUT, BookingState::SoldOut).await
             }
             Ending::Confirmed => {
                 self.settle(&task, reserved(&task, LONG)?, BookingState::Reserved).await?;

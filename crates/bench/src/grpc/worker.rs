@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use bookingq_core::{Admission, BookingState, EventSeq, QueueName};
+use bookingq_core::{Admission, BookingState, EventSeq, OutboxEvent, QueueName};
 use bookingq_crowd::latency::Latency;
 use bookingq_proto::v1;
 use bookingq_sim::BookingSim;
@@ -116,7 +116,7 @@ async fn announce_reserved(
         let events = store.events(after, 4096, Duration::from_secs(1)).await?;
         ensure!(!events.gap, "the outbox lost entries while it was read");
         after = events.next;
-        for event in events.events {
+        for event in events.events.into_iter().filter_map(OutboxEvent::into_booking) {
             match event.to {
                 BookingState::Reserved => {
                     seen += 1;

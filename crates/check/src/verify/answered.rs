@@ -81,6 +81,7 @@ impl Comparison<'_> {
         let violations = &mut self.violations;
         match (logged.paid_at, logged.deadline) {
             (Some(paid), Some(deadline)) if paid < deadline => {}
+            (Some(_), None) if logged.replaces.is_some() => {}
             (paid, deadline) => violations.record(
                 Violation::BrokenPayment,
                 format!(
@@ -111,8 +112,9 @@ impl Comparison<'_> {
     fn check_paid(&mut self) {
         for (booking, logged) in self.log.bookings().filter(|(_, logged)| logged.paid_at.is_some())
         {
-            let answered = self.answers.bookings.get(&booking);
-            if answered.is_none_or(|answered| answered.payments.is_empty()) {
+            let ids = [Some(booking), logged.replaces].into_iter().flatten();
+            let mut answered = ids.filter_map(|id| self.answers.bookings.get(&id));
+            if answered.all(|answered| answered.payments.is_empty()) {
                 let case =
                     format!("{booking} of {} was paid, and no payment was sent", logged.client);
                 self.violations.record(Violation::BrokenPayment, case);

@@ -2,6 +2,7 @@
 
 mod answered;
 mod ledger;
+mod sold_out;
 
 use std::collections::HashMap;
 
@@ -73,6 +74,7 @@ impl AuditLog {
         comparison.find_duplicated();
         comparison.find_disagreements();
         comparison.check_answers();
+        comparison.check_sent_away();
         if let Some(ledger) = &evidence.ledger {
             comparison.check_ledger(ledger);
         }

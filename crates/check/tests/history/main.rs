@@ -4,5 +4,6 @@
 
 mod calls;
 mod log;
+mod sale;
 mod saved;
 mod world;

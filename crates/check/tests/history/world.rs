@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use bookingq_check::{Answers, AuditLog, Evidence, Moment, Verification};
+use bookingq_check::{Answers, AuditLog, AuditTerms, Evidence, Moment, Verification};
 use bookingq_core::{
-    Admission, Booking, BookingId, BookingState as S, ClientId, Event, EventSeq, Fence, Outcome,
-    PaymentId, Place, RequestId, Timestamp,
+    Admission, Booking, BookingId, BookingState as S, ClientId, Event, EventSeq, Fence, ItemChange,
+    ItemEvent, OutboxEvent, Outcome, Parked, PaymentId, Place, Quantity, RequestId, SaleRules,
+    Timestamp,
 };
 use bookingq_crowd::call::{BookingSnapshot, CallAnswer, CallKind, RecordedCall};
 use bookingq_sim::ledger::{Ledger, Ruling};
@@ -21,6 +22,9 @@ pub const HOLD: u64 = 10_000;
 pub struct World {
     pub calls: Vec<RecordedCall>,
     pub events: Vec<Event>,
+    /// Changes of items, each before the event with its index.
+    pub items: Vec<(usize, ItemEvent)>,
+    pub rules: Option<SaleRules>,
     /// The bookings of the store.
     pub states: BTreeMap<u64, S>,
     pub ledger: Ledger,
@@ -81,6 +85,8 @@ impl World {
         Self {
             calls: Vec::new(),
             events: Vec::new(),
+            items: Vec::new(),
+            rules: None,
             states: BTreeMap::new(),
             ledger: Ledger::new(100),
             now: 0,
@@ -102,6 +108,8 @@ impl World {
     /// Six clients with all kinds of outcomes.
     pub fn eventful() -> Self {
         let mut world = Self::with_line(6);
+        world.closes("", 2);
+        world.item("", ItemChange::Ended);
         world.go(1, &SOLD);
         world.go(2, &[S::Reserving, S::Reserved, S::Releasing, S::Releasing, S::Cancelled]);
         world.go(3, &[S::Cancelled]);
@@ -150,13 +158,14 @@ impl World {
     pub fn event(&mut self, number: u64, from: Option<S>, to: S) -> &mut Event {
         let at = Timestamp(EPOCH + self.now);
         self.now += 100;
-        if from == Some(to) || matches!(to, S::Reserving | S::Confirming) {
+        let claimed = to == S::Reserving || from == Some(S::Reserved) && to == S::Confirming;
+        if from == Some(to) || claimed {
             self.claims += 1;
             self.fences.insert(number, self.claims);
         }
         self.states.insert(number, to);
         self.events.push(Event {
-            seq: EventSeq::new(1, self.events.len() as u64, 0),
+            seq: EventSeq::START,
             at,
             client: client(number),
             booking: booking(number),
@@ -170,6 +179,26 @@ impl World {
             parked: None,
         });
         self.events.last_mut().unwrap()
+    }
+
+    /// Appends a change of an item.
+    pub fn item(&mut self, item: &str, change: ItemChange) {
+        let (seq, at) = (EventSeq::START, Timestamp(EPOCH + self.now));
+        self.items.push((self.events.len(), ItemEvent { seq, at, item: item.into(), change }));
+    }
+
+    /// An item is sold out at the moment for this quantity.
+    pub fn closes(&mut self, item: &str, quantity: i32) {
+        self.item(item, ItemChange::SoldOut { quantity: Quantity::new(quantity).unwrap() });
+    }
+
+    /// A worker asks for a booking, and the Booking Service refuses it at the moment.
+    pub fn refused(&mut self, number: u64, item: &str, quantity: i32) {
+        if self.states[&number] == S::Queued {
+            self.event(number, Some(S::Queued), S::Reserving);
+        }
+        let parked = Some(Parked { item: item.into(), quantity: Quantity::new(quantity).unwrap() });
+        self.event(number, Some(S::Reserving), S::Queued).parked = parked;
     }
 
     /// The event that took a booking to a state.
@@ -244,7 +273,11 @@ impl World {
             epoch: String::new(),
             set_back: false,
             admission: Admission::Open,
+            rules: bookingq_core::SaleRules::default(),
+            rules_set: false,
             backlog: 0,
+            parked: 0,
+            claimable: 0,
             in_flight: 0,
             due: 0,
             holds: 0,
@@ -259,13 +292,32 @@ impl World {
 
     /// The log in the present order of its events.
     pub fn log(&self) -> AuditLog {
-        let mut events = self.events.clone();
-        for (index, event) in events.iter_mut().enumerate() {
-            event.seq = EventSeq::new(1, index as u64, 0);
-        }
-        let mut log = AuditLog::new(Some(Duration::from_millis(HOLD)));
-        log.observe(&events);
+        let rules = self.rules.clone();
+        let hold = Some(Duration::from_millis(HOLD));
+        let mut log = AuditLog::new(AuditTerms { hold, rules });
+        log.observe(&self.outbox());
         log
+    }
+
+    /// All events in their present order, each in an entry of its own.
+    pub fn outbox(&self) -> Vec<OutboxEvent> {
+        let bookings = self.events.iter().cloned().enumerate();
+        let mut events: Vec<_> = self
+            .items
+            .iter()
+            .map(|(at, item)| ((*at, 0), OutboxEvent::Item(item.clone())))
+            .collect();
+        events.extend(bookings.map(|(at, event)| ((at, 1), OutboxEvent::Booking(event))));
+        events.sort_by_key(|(at, _)| *at);
+        let numbered = (0..).zip(events).map(|(index, (_, mut event))| {
+            let seq = EventSeq::new(1, index, 0);
+            match &mut event {
+                OutboxEvent::Booking(event) => event.seq = seq,
+                OutboxEvent::Item(event) => event.seq = seq,
+            }
+            event
+        });
+        numbered.collect()
     }
 
     pub fn answers(&self) -> Answers {

@@ -1,6 +1,6 @@
 //! Rounding of the line in the status.
 
-use bookingq_core::{Admission, Place, Timestamp};
+use bookingq_core::{Admission, Place, SaleRules, Timestamp};
 use bookingq_operator::autoscaler::observation::ObservedLine;
 use bookingq_store::{Snapshot, Totals};
 
@@ -10,7 +10,11 @@ fn observed(backlog: u64, waited: u64) -> (i64, u64) {
         epoch: String::new(),
         set_back: false,
         admission: Admission::Open,
+        rules: SaleRules::default(),
+        rules_set: false,
         backlog,
+        parked: 0,
+        claimable: backlog,
         in_flight: 0,
         due: 0,
         holds: 0,

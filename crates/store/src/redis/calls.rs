@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ::redis::{Cmd, Value, from_redis_value_ref};
 use bookingq_core::{
-    Admission, Booking, BookingState, ClientId, Details, Place, Quantity, Refusal, Timestamp,
+    Admission, Booking, BookingState, ClientId, Details, Place, Quantity, Refusal, SaleRules,
+    Timestamp,
 };
 use bookingq_queue::bounds;
 use tracing::warn;
@@ -126,10 +127,10 @@ impl BatchItem for Settlement {
         for Self { lease, outcome, .. } in part {
             call.arg(ClaimToken::of(lease).to_string());
             match outcome {
-                TaskOutcome::Reserved { reservation, hold } => {
+                TaskOutcome::Reserved { reservation, hold, .. } => {
                     call.arg("reserved").arg(bounds::millis(*hold)).arg(reservation.as_str())
                 }
-                TaskOutcome::SoldOut => call.arg("sold_out"),
+                TaskOutcome::SoldOut { .. } => call.arg("sold_out"),
                 TaskOutcome::Rejected { reason } => {
                     call.arg("rejected").arg(bounds::reason(reason))
                 }
@@ -237,7 +238,7 @@ pub(super) fn claim(answer: &[Value]) -> Result<Claim> {
     let mut claim = Claim {
         now: Timestamp(from_redis_value_ref(now)?),
         tasks: Vec::with_capacity(tasks.len() / 3),
-        next_due: next_due.map(Duration::from_millis),
+        next: next_due.map(Duration::from_millis),
         more: from_redis_value_ref(more)?,
     };
     for values in tasks.chunks_exact(3) {
@@ -317,13 +318,19 @@ pub(super) fn snapshot(answer: SnapshotAnswer) -> Result<(u64, Snapshot)> {
         failed: counter("failed"),
         busy_us: counter("busy_us"),
         damaged: counter("damaged"),
+        parked: counter("parked"),
+        reacquired: counter("reacquired"),
     };
     let snapshot = Snapshot {
         now: Timestamp(now),
         set_back: false,
         epoch: epoch.unwrap_or_default(),
         admission,
+        rules: SaleRules::default(),
+        rules_set: false,
         backlog,
+        parked: 0,
+        claimable: backlog,
         in_flight,
         due,
         holds,

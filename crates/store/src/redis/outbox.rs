@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use ::redis::{Cmd, Value, from_redis_value_ref};
-use bookingq_core::{BookingState, ClientId, Event, EventSeq, Outcome, Timestamp, time};
+use bookingq_core::{
+    BookingState, ClientId, Event, EventSeq, OutboxEvent, Outcome, Timestamp, time,
+};
 use tracing::warn;
 
 use super::record::ClaimToken;
@@ -18,13 +20,13 @@ pub(super) struct OutboxEntry {
     id: (u64, u64),
     /// Counts entries without holes.
     pub(super) number: u64,
-    pub(super) events: Vec<Event>,
+    pub(super) events: Vec<OutboxEvent>,
 }
 
 impl OutboxEntry {
     /// The sequence number of its last event.
     pub(super) fn end(&self) -> EventSeq {
-        self.events.last().map_or(EventSeq::new(self.id.0, self.id.1, 0), |event| event.seq)
+        self.events.last().map_or(EventSeq::new(self.id.0, self.id.1, 0), OutboxEvent::seq)
     }
 }
 
@@ -99,7 +101,7 @@ fn entry(value: &Value) -> Result<OutboxEntry> {
         };
         let seq = EventSeq::new(ms, part, index);
         if let Some(event) = event(seq, Timestamp(at), client, change, cause) {
-            events.push(event);
+            events.push(OutboxEvent::Booking(event));
         } else {
             warn!(%seq, "skipped a corrupt event");
         }
@@ -165,7 +167,7 @@ mod tests {
         let cause = format!("{ID} 000000000003 000000000000009 the card: no > funds ");
         let events = [["a client", "confirming>releasing failed", &cause]];
         let entries = entries(&[written("7-2", "1", &events)]);
-        let event = &entries[0].events[0];
+        let event = entries[0].events[0].booking().expect("a transition");
         assert_eq!(event.seq, EventSeq::new(7, 2, 0));
         assert_eq!(event.client.as_str(), "a client");
         assert_eq!(event.reason, "the card: no > funds ");

@@ -50,7 +50,7 @@ impl StreamReader {
                 // The follower stopped in the middle of this entry.
                 Some(entry) if entry.end() > after => {
                     let next = self.remember(&entry, watermark);
-                    let rest = entry.events.into_iter().filter(|event| event.seq > after);
+                    let rest = entry.events.into_iter().filter(|event| event.seq() > after);
                     return Ok(Events { events: rest.collect(), next, gap: false });
                 }
                 Some(entry) => watermark.at(entry.number),

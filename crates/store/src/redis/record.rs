@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use bookingq_core::{
-    Booking, BookingId, BookingState, ClientId, Details, Fence, Outcome, PaymentId, Place,
-    Quantity, RequestId, ReservationId, Timestamp,
+    Booking, BookingId, BookingState, ClientId, Details, Fence, Generation, Outcome, PaymentId,
+    Place, Quantity, RequestId, ReservationId, Timestamp,
 };
 
 use crate::{Lease, Result, StoreError, Task, TaskKind};
@@ -191,6 +191,8 @@ impl<'a> StoredBooking<'a> {
             enqueued_at: self.enqueued_at,
             trace: self.trace.map(str::to_owned),
             first: self.state == BookingState::Queued,
+            item_open: true,
+            generation: Generation::default(),
             cancelled: self.state == BookingState::Reserving
                 && self.outcome == Some(Outcome::Cancelled),
         })

@@ -171,7 +171,7 @@ pub async fn sold_out_and_rejected_are_final_at_once(testbed: &Testbed<'_>) {
     testbed.join("b").await;
     let tasks = testbed.claim(2).await;
     assert_eq!(
-        testbed.settle(&tasks[0], TaskOutcome::SoldOut).await,
+        testbed.settle(&tasks[0], TaskOutcome::SOLD_OUT).await,
         Settled::Applied(BookingState::SoldOut)
     );
     let no = TaskOutcome::Rejected { reason: "not for minors".to_owned() };

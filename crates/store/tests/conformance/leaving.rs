@@ -72,7 +72,7 @@ pub async fn a_booking_cancelled_while_reserving_keeps_a_refusal_of_the_booking_
     testbed: &Testbed<'_>,
 ) {
     for (name, outcome, last) in [
-        ("a", TaskOutcome::SoldOut, BookingState::SoldOut),
+        ("a", TaskOutcome::SOLD_OUT, BookingState::SoldOut),
         ("b", TaskOutcome::Rejected { reason: "no".to_owned() }, BookingState::Rejected),
     ] {
         testbed.join(name).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bookingq_core::{Admission, BookingState, EventSeq, Fence, Outcome, Place};
+use bookingq_core::{Admission, BookingState, Event, EventSeq, Fence, OutboxEvent, Outcome, Place};
 
 use super::testbed::{HOLD, LEASE, MS, Testbed, give_up, retry};
 use bookingq_store::Try;
@@ -23,6 +23,7 @@ pub async fn every_transition_is_published_once_and_in_order(testbed: &Testbed<'
     testbed.release("a b>c").await;
 
     let events = testbed.events(EventSeq::START).await.events;
+    let events: Vec<&Event> = events.iter().filter_map(OutboxEvent::booking).collect();
     let seen: Vec<_> =
         events.iter().map(|e| (e.from, e.to, e.fence.0, e.outcome, e.reason.as_str())).collect();
     let (failed, reason) = (Some(Outcome::Failed), "the card: no > funds");
@@ -55,7 +56,7 @@ pub async fn a_follower_can_stop_at_any_event_and_resume(testbed: &Testbed<'_>) 
     let all = testbed.events(EventSeq::START).await;
     assert_eq!(all.events.len(), 13);
     for (seen, event) in all.events.iter().enumerate() {
-        let rest = testbed.store.events(event.seq, 1, Duration::ZERO).await.unwrap();
+        let rest = testbed.store.events(event.seq(), 1, Duration::ZERO).await.unwrap();
         assert!(!rest.gap);
         assert_eq!(rest.events.first(), all.events.get(seen + 1));
     }
@@ -73,7 +74,7 @@ pub async fn a_waiting_follower_is_woken(testbed: &Testbed<'_>) {
         tokio::join!(tokio::time::timeout(Duration::from_secs(10), follow), testbed.join("b"));
     let events = followed.expect("woken long before its time").unwrap().events;
     assert_eq!(events.len(), 1);
-    assert_eq!(events[0].client.as_str(), "b");
+    assert_eq!(events[0].booking().expect("a transition").client.as_str(), "b");
 }
 
 /// Neither an error nor a gap.

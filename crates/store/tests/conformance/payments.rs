@@ -91,7 +91,7 @@ pub async fn a_payment_before_the_hold_is_refused(testbed: &Testbed<'_>) {
     assert_eq!(testbed.pay("a", "p").await, Err(Refusal::NotReserved(BookingState::Queued)));
     let task = testbed.claim_one().await;
     assert_eq!(testbed.pay("a", "p").await, Err(Refusal::NotReserved(BookingState::Reserving)));
-    testbed.settle(&task, TaskOutcome::SoldOut).await;
+    testbed.settle(&task, TaskOutcome::SOLD_OUT).await;
     assert_eq!(testbed.pay("a", "p").await, Err(Refusal::AlreadyFinal(BookingState::SoldOut)));
 }
 
@@ -99,8 +99,12 @@ pub async fn a_payment_before_the_hold_is_refused(testbed: &Testbed<'_>) {
 pub async fn a_payment_for_another_booking_finds_none(testbed: &Testbed<'_>) {
     let task = testbed.hold("a").await;
     let payment = PaymentId::new("p").unwrap();
-    let paid =
-        |booking| Confirm { client: client("a"), booking: Some(booking), payment: payment.clone() };
+    let paid = |booking| Confirm {
+        client: client("a"),
+        booking: Some(booking),
+        payment: payment.clone(),
+        reacquire: None,
+    };
     let batch = vec![paid(BookingId::from_u128(1)), paid(task.booking)];
     let answers = testbed.store.confirm(batch, LEASE).await.unwrap();
     assert_eq!(answers[0], Err(Refusal::BookingNotFound));

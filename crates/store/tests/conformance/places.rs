@@ -14,7 +14,7 @@ pub async fn invariant_1_the_same_request_is_the_same_booking(testbed: &Testbed<
     assert_eq!(again.booking, first.booking);
 
     let task = testbed.claim_one().await;
-    testbed.settle(&task, TaskOutcome::SoldOut).await;
+    testbed.settle(&task, TaskOutcome::SOLD_OUT).await;
     let at_the_end = testbed.join("anna").await;
     assert!(at_the_end.existing);
     assert_eq!(at_the_end.booking.id, first.booking.id);
@@ -143,13 +143,13 @@ pub async fn the_line_can_be_read_page_by_page(testbed: &Testbed<'_>) {
         testbed.join(name).await;
     }
     testbed.cancel("b").await.unwrap();
-    let page = testbed.store.waiting(Place::START, 2).await.unwrap();
+    let page = testbed.store.waiting(None, Place::START, 2).await.unwrap();
     assert_eq!(page, [Place::numbered(1), Place::numbered(3)]);
     assert_eq!(
-        testbed.store.waiting(page[1], 9).await.unwrap(),
+        testbed.store.waiting(None, page[1], 9).await.unwrap(),
         [Place::numbered(4), Place::numbered(5)]
     );
-    assert!(testbed.store.waiting(Place::numbered(5), 9).await.unwrap().is_empty());
+    assert!(testbed.store.waiting(None, Place::numbered(5), 9).await.unwrap().is_empty());
 }
 
 /// Neither an error nor the booking of another client.

@@ -23,7 +23,7 @@ pub async fn invariant_2_bookings_are_claimed_in_line_order(testbed: &Testbed<'_
     let second = testbed.claim_in(2, Scope::Everything).await;
     assert_eq!(names(&second.tasks), ["b"]);
     assert!(!second.more);
-    assert_eq!(second.next_due, Some(LEASE));
+    assert_eq!(second.next, Some(LEASE));
 }
 
 /// Ahead of the line, as soon as its back-off has passed.
@@ -61,7 +61,7 @@ pub async fn invariant_3_a_late_worker_settles_nothing(testbed: &Testbed<'_>) {
     testbed.advance(LEASE).await;
     let current = testbed.claim_one().await;
     assert!(current.fence > late.fence);
-    for outcome in [reserved(), TaskOutcome::SoldOut, retry(Duration::ZERO, Try::Counts)] {
+    for outcome in [reserved(), TaskOutcome::SOLD_OUT, retry(Duration::ZERO, Try::Counts)] {
         assert_eq!(testbed.settle(&late, outcome).await, Settled::Stale);
     }
     let before = testbed.booking("a").await;
@@ -70,7 +70,7 @@ pub async fn invariant_3_a_late_worker_settles_nothing(testbed: &Testbed<'_>) {
         testbed.settle(&current, reserved()).await,
         Settled::Applied(BookingState::Reserved)
     );
-    assert_eq!(testbed.settle(&late, TaskOutcome::SoldOut).await, Settled::Stale);
+    assert_eq!(testbed.settle(&late, TaskOutcome::SOLD_OUT).await, Settled::Stale);
     assert_eq!(testbed.state("a").await, BookingState::Reserved);
     assert_eq!(testbed.store.snapshot().await.unwrap().totals.stale, 4);
 }
@@ -109,21 +109,26 @@ pub async fn invariant_3_a_fence_settles_once(testbed: &Testbed<'_>) {
 pub async fn invariant_3_a_settlement_of_an_earlier_booking_changes_nothing(testbed: &Testbed<'_>) {
     testbed.join("a").await;
     let old = testbed.claim_one().await;
-    testbed.settle(&old, TaskOutcome::SoldOut).await;
+    testbed.settle(&old, TaskOutcome::SOLD_OUT).await;
     testbed.enqueue(enqueue("a", "another")).await.unwrap();
-    assert_eq!(testbed.settle(&old, TaskOutcome::SoldOut).await, Settled::Stale);
+    assert_eq!(testbed.settle(&old, TaskOutcome::SOLD_OUT).await, Settled::Stale);
     let new = testbed.claim_one().await;
     let mixed = Task { booking: old.booking, ..new.clone() };
-    assert_eq!(testbed.settle(&mixed, TaskOutcome::SoldOut).await, Settled::Stale);
+    assert_eq!(testbed.settle(&mixed, TaskOutcome::SOLD_OUT).await, Settled::Stale);
     assert_eq!(testbed.state("a").await, BookingState::Reserving);
 }
 
 /// Fence 0, which no claim has, and outcomes of other kinds of task.
 pub async fn invariant_3_an_outcome_that_does_not_fit_changes_nothing(testbed: &Testbed<'_>) {
     let waiting = testbed.join("a").await.booking;
-    let lease =
-        Lease { client: client("a"), booking: waiting.id, place: waiting.place, fence: Fence(0) };
-    let forged = Settlement { lease, outcome: TaskOutcome::SoldOut, busy: Duration::ZERO };
+    let lease = Lease {
+        client: client("a"),
+        booking: waiting.id,
+        place: waiting.place,
+        fence: Fence(0),
+        generation: bookingq_core::Generation::default(),
+    };
+    let forged = Settlement { lease, outcome: TaskOutcome::SOLD_OUT, busy: Duration::ZERO };
     assert_eq!(testbed.store.settle(vec![forged]).await.unwrap(), [Settled::Stale]);
     let task = testbed.claim_one().await;
     for outcome in [TaskOutcome::Confirmed, TaskOutcome::Released] {
@@ -140,7 +145,7 @@ pub async fn invariant_7_nothing_is_due_before_the_stores_clock_says_so(testbed:
     testbed.advance(LEASE - MS).await;
     let claim = testbed.claim_in(9, Scope::Everything).await;
     assert!(claim.tasks.is_empty());
-    assert_eq!((claim.next_due, claim.now), (Some(MS), testbed.now().await));
+    assert_eq!((claim.next, claim.now), (Some(MS), testbed.now().await));
     assert_eq!(testbed.store.sweep(9).await.unwrap().expired, 0);
     testbed.advance(MS).await;
     assert_eq!(names(&testbed.claim(9).await), ["claimed"]);

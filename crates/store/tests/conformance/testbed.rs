@@ -43,7 +43,11 @@ pub fn enqueue(name: &str, request: &str) -> Enqueue {
 }
 
 pub fn reserved() -> TaskOutcome {
-    TaskOutcome::Reserved { reservation: ReservationId::new("seat 7").unwrap(), hold: HOLD }
+    TaskOutcome::Reserved {
+        reservation: ReservationId::new("seat 7").unwrap(),
+        hold: HOLD,
+        left: None,
+    }
 }
 
 pub fn retry(after: Duration, counts: Try) -> TaskOutcome {
@@ -106,7 +110,7 @@ impl<'a> Testbed<'a> {
 
     pub async fn pay(&self, name: &str, payment: &str) -> Result<Confirmed, Refusal> {
         let payment = PaymentId::new(payment).unwrap();
-        let confirm = Confirm { client: client(name), booking: None, payment };
+        let confirm = Confirm { client: client(name), booking: None, payment, reacquire: None };
         self.store.confirm(vec![confirm], LEASE).await.unwrap().remove(0)
     }
 

@@ -1,11 +1,14 @@
 //! An embedded store whose Enqueue waits at a gate, so that a test decides when a call is in
 //! flight.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, QueueName};
+use bookingq_core::{
+    Admission, Booking, ClientId, EventSeq, ItemState, Place, QueueName, SaleRules,
+};
 use bookingq_store::memory::{MemoryConfig, MemoryStore};
 use bookingq_store::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Opened,
@@ -125,8 +128,29 @@ impl Store for Gated {
         self.inner.latest_event().await
     }
 
-    async fn waiting(&self, after: Place, max: usize) -> Result<Vec<Place>> {
-        self.inner.waiting(after, max).await
+    async fn waiting(
+        &self,
+        item: Option<Arc<str>>,
+        after: Place,
+        max: usize,
+    ) -> Result<Vec<Place>> {
+        self.inner.waiting(item, after, max).await
+    }
+
+    async fn set_rules(&self, rules: SaleRules) -> Result<()> {
+        self.inner.set_rules(rules).await
+    }
+
+    async fn closed_items(&self, max: usize) -> Result<Vec<ItemState>> {
+        self.inner.closed_items(max).await
+    }
+
+    async fn items(&self, batch: Vec<Arc<str>>) -> Result<Vec<ItemState>> {
+        self.inner.items(batch).await
+    }
+
+    async fn restocked(&self, item: Arc<str>, left: Option<u64>) -> Result<()> {
+        self.inner.restocked(item, left).await
     }
 
     async fn notifier(

@@ -131,7 +131,7 @@ impl ClaimLoop {
 
     /// Waits until a task may be claimable: a wake, the end of the next lease, or the fallback.
     async fn wait(&self, claim: &Claim, stop: &CancellationToken) {
-        let due = claim.next_due.unwrap_or(FALLBACK).min(FALLBACK);
+        let due = claim.next.unwrap_or(FALLBACK).min(FALLBACK);
         if claim.tasks.is_empty() {
             // `Notify` keeps a wake that comes in the meantime.
             tokio::time::sleep(NOTHING_FOUND).await;

@@ -26,9 +26,9 @@ pub fn classify(
 ) -> TaskOutcome {
     match (answer, &task.kind) {
         (Ok(ServiceAnswer::Reserved(reservation)), TaskKind::Reserve) => {
-            TaskOutcome::Reserved { reservation, hold }
+            TaskOutcome::Reserved { reservation, hold, left: None }
         }
-        (Ok(ServiceAnswer::SoldOut), TaskKind::Reserve) => TaskOutcome::SoldOut,
+        (Ok(ServiceAnswer::SoldOut), TaskKind::Reserve) => TaskOutcome::SOLD_OUT,
         (Ok(ServiceAnswer::Rejected(reason)), TaskKind::Reserve) => {
             TaskOutcome::Rejected { reason: shorten(reason) }
         }

@@ -105,7 +105,7 @@ impl Executor {
             return TaskOutcome::GiveUp { reason: "cancelled by the client".to_owned() };
         }
         if self.is_sold_out(task).await {
-            return TaskOutcome::SoldOut;
+            return TaskOutcome::SOLD_OUT;
         }
         let answer = self.booking.perform(task, self.hold).await;
         let outcome = answer.as_ref().map_or_else(ServiceCallError::as_str, ServiceAnswer::as_str);
@@ -203,7 +203,7 @@ impl Drop for Held<'_> {
 fn label(outcome: &TaskOutcome) -> &'static str {
     match outcome {
         TaskOutcome::Reserved { .. } => "reserved",
-        TaskOutcome::SoldOut => "sold_out",
+        TaskOutcome::SoldOut { .. } => "sold_out",
         TaskOutcome::Rejected { .. } => "rejected",
         TaskOutcome::Confirmed => "confirmed",
         TaskOutcome::Released => "released",

@@ -8,7 +8,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::Booking;
+use bookingq_core::{Booking, Refusal};
 use bookingq_proto::convert::{duration, timestamp};
 use bookingq_proto::error::{ApiError, reason_word};
 use bookingq_proto::v1::booking_worker_service_server::BookingWorkerService;
@@ -129,7 +129,8 @@ impl BookingWorkerService for WorkerService {
             let confirmed = self.store.confirm(confirm, self.lease).await;
             let booking = match confirmed.map_err(|error| self.reader.failed(error))?? {
                 Confirmed::Won(task, booking) => self.execute(*task, booking).await,
-                Confirmed::Repeated(booking) => booking,
+                Confirmed::Repeated(booking) | Confirmed::Reacquired(_, booking) => booking,
+                Confirmed::Releasing(_) => return Err(Refusal::HoldExpired.into()),
             };
             Ok(v1::ConfirmPaymentResponse {
                 booking: Some(self.reader.show(&booking)),

@@ -91,7 +91,12 @@ impl Parser {
     pub fn confirm(&self, request: &v1::ConfirmPaymentRequest) -> Result<Confirm, ApiError> {
         let client = self.client(&request.queue, &request.client_id)?;
         let booking = booking_id(&request.booking_id)?;
-        Ok(Confirm { client, booking, payment: PaymentId::new(&request.payment_id)? })
+        Ok(Confirm {
+            client,
+            booking,
+            payment: PaymentId::new(&request.payment_id)?,
+            reacquire: None,
+        })
     }
 }
 
