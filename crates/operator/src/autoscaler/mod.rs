@@ -12,8 +12,8 @@
 mod context;
 pub mod observation;
 mod queue_loop;
-pub mod rules;
 pub mod scaling;
+pub mod settings;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -24,8 +24,8 @@ use tracing::{info, warn};
 
 use super::context::{DesiredState, LoopContext};
 use super::observation::{Observation, ObservedLine, SWEEP_LIMIT, StoreHealth, SweeperHealth};
-use super::rules;
 use super::scaling::{self, FIXED};
+use super::settings::{self, SettingChange};
 use crate::build::component::ObjectKind;
 use crate::build::names;
 use crate::cached_object::ObjectStatus;
@@ -159,10 +159,7 @@ impl QueueLoop {
             self.seen.line = Some(ObservedLine::of(snapshot));
             self.seen.not_open = opens_at.is_some_and(|opens_at| snapshot.now < opens_at);
             self.detect_data_loss(snapshot).await;
-            // In this order: workers of fresh data serve as soon as it has rules.
-            if self.set_admission(snapshot).await {
-                self.set_rules(snapshot).await;
-            }
+            self.write_settings(snapshot).await;
         }
         if let Some(workers) = self.workers() {
             self.count_unschedulable(&workers);
@@ -243,50 +240,19 @@ impl QueueLoop {
         }
     }
 
-    /// Writes the admission of the spec to the store. Returns whether the store has it.
-    async fn set_admission(&self, snapshot: &Snapshot) -> bool {
-        let wanted = self.desired.target.plan.admission;
-        let Some(Ok(opened)) = &self.store else { return false };
-        if snapshot.admission == wanted {
-            return true;
-        }
-        let written = self.written_in_time("admission", opened.store.set_admission(wanted)).await;
-        if written {
-            let (before, now) = (snapshot.admission.as_str(), wanted.as_str());
-            let note = format!("the queue was {before} and is {now} now");
-            let action = format!("Set{now}");
-            self.publish(EventType::Normal, "AdmissionChanged", &action, note).await;
-        }
-        written
-    }
-
-    /// Writes the rules of the spec to the store.
-    async fn set_rules(&self, snapshot: &Snapshot) {
-        let wanted = &self.desired.target.plan.rules;
+    /// Writes admission and rules of the spec to the store.
+    async fn write_settings(&self, snapshot: &Snapshot) {
         let Some(Ok(opened)) = &self.store else { return };
-        if snapshot.rules_set && snapshot.rules == *wanted {
-            return;
+        let (plan, mut changes) = (&self.desired.target.plan, Vec::new());
+        let write = settings::write(&*opened.store, plan, snapshot, &mut changes);
+        let written = tokio::time::timeout(DEADLINE, write).await;
+        if let Err(error) = written.unwrap_or(Err(StoreError::Timeout(DEADLINE))) {
+            let queue = log_name(&self.key);
+            warn!(queue, %error, "admission or rules were not written to the store; retrying");
         }
-        let written = self.written_in_time("rules", opened.store.set_rules(wanted.clone())).await;
-        if written && snapshot.rules != *wanted {
-            let note = rules::sentence(wanted);
-            let action = rules::action(&note);
-            self.publish(EventType::Normal, "RulesChanged", &action, note).await;
+        for SettingChange { reason, action, note } in changes {
+            self.publish(EventType::Normal, reason, &action, note).await;
         }
-    }
-
-    async fn written_in_time(
-        &self,
-        what: &str,
-        write: impl Future<Output = Result<(), StoreError>>,
-    ) -> bool {
-        let queue = log_name(&self.key);
-        match tokio::time::timeout(DEADLINE, write).await {
-            Ok(Ok(())) => return true,
-            Ok(Err(error)) => warn!(queue, what, %error, "not written to the store; retrying"),
-            Err(_) => warn!(queue, what, "not written to the store in time; retrying"),
-        }
-        false
     }
 
     /// Counts the workers that cannot be scheduled, unless all are ready.

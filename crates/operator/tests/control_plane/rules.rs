@@ -19,7 +19,7 @@ use crate::testbed::Testbed;
 async fn notes(testbed: &Testbed) -> Vec<String> {
     let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap().items;
     let about = events.into_iter().filter(|one| one.reason.as_deref() == Some("RulesChanged"));
-    about.filter_map(|event| event.note).collect()
+    about.filter_map(|event| event.message).collect()
 }
 
 /// Waits until the store has rules.

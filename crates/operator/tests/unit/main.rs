@@ -7,6 +7,6 @@ mod error;
 mod merge;
 mod metrics;
 mod observation;
-mod rules;
 mod scaling;
 mod secret_cache;
+mod settings;
