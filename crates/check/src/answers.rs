@@ -134,7 +134,7 @@ impl Answers {
         }
         match &call.kind {
             CallKind::Cancel { of } => self.left(*of, &call.answer),
-            CallKind::Pay { of, payment } => self.paid(call, *of, payment),
+            CallKind::Pay { of, payment, .. } => self.paid(call, *of, payment),
             CallKind::Enqueue { .. } | CallKind::Status | CallKind::Watch => {}
         }
     }

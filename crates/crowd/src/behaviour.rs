@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::weights::Weights;
+
 /// What a client does with one booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Behaviour {
@@ -9,6 +11,8 @@ pub enum Behaviour {
     Pays,
     /// Pays after the deadline.
     PaysLate,
+    /// Pays after the deadline, and asks for another reservation.
+    Reacquires,
     /// Pays at the deadline, a few milliseconds before or after it.
     PaysAtDeadline,
     /// Pays twice with the same payment id, at once or one after the other.
@@ -32,48 +36,17 @@ pub enum Behaviour {
 impl Behaviour {
     /// Whether it pays even if the booking has ended: late payments are its point.
     pub(crate) fn insists_on_paying(self) -> bool {
-        matches!(self, Self::PaysLate | Self::PaysAtDeadline)
+        matches!(self, Self::PaysLate | Self::Reacquires | Self::PaysAtDeadline)
     }
 }
 
-/// How common each behaviour is, as weights: only their proportions matter. All clients pay if
-/// every weight is 0.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Behaviours(Vec<(Behaviour, u32)>);
+/// How common each behaviour is.
+pub type Behaviours = Weights<Behaviour>;
 
 impl Default for Behaviours {
     fn default() -> Self {
         use Behaviour::{ComesTwice, Leaves, NeverPays, Pays, PaysLate};
         Self::new([(Pays, 70), (Leaves, 8), (NeverPays, 8), (PaysLate, 6), (ComesTwice, 8)])
-    }
-}
-
-impl Behaviours {
-    /// These weights; behaviours that are absent never occur.
-    pub fn new(weights: impl IntoIterator<Item = (Behaviour, u32)>) -> Self {
-        Self(weights.into_iter().collect())
-    }
-
-    /// The same behaviour for all clients.
-    pub fn all(behaviour: Behaviour) -> Self {
-        Self::new([(behaviour, 1)])
-    }
-
-    /// The weight of one behaviour.
-    pub fn weight(&self, of: Behaviour) -> u32 {
-        self.0.iter().filter(|(behaviour, _)| *behaviour == of).map(|(_, weight)| weight).sum()
-    }
-
-    /// The behaviour of a client that drew `chance`, evenly from `[0, 1)`.
-    pub fn draw(&self, chance: f64) -> Behaviour {
-        let mut left = chance * self.0.iter().map(|&(_, weight)| f64::from(weight)).sum::<f64>();
-        for &(behaviour, weight) in &self.0 {
-            left -= f64::from(weight);
-            if left < 0.0 {
-                return behaviour;
-            }
-        }
-        Behaviour::Pays
     }
 }
 

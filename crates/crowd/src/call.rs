@@ -35,6 +35,9 @@ pub enum CallKind {
         of: BookingId,
         /// The payment id.
         payment: PaymentId,
+        /// Whether to try once more if the hold has expired.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        reacquire: bool,
     },
 }
 
@@ -76,6 +79,9 @@ pub struct BookingSnapshot {
     /// Pay before this, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
+    /// Whether it waits for an item that is sold out at the moment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub parked: bool,
     /// Its position in line, if an update of a watch shows one; 1 = next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
@@ -94,6 +100,7 @@ impl BookingSnapshot {
             state: booking.state().to_core()?,
             follows: booking.outcome().to_core(),
             deadline_ms: booking.deadline.as_ref().map(|at| from_timestamp(at).0),
+            parked: booking.parked,
             position: None,
             existing,
         })

@@ -16,6 +16,7 @@ use tonic::Status;
 
 use crate::call::{BookingSnapshot, CallAnswer, CallKind};
 use crate::config::CrowdConfig;
+use crate::demand::Wanted;
 use crate::progress::CrowdCounters;
 use crate::report::CrowdLatencies;
 
@@ -37,14 +38,15 @@ pub type TimedAnswer = Result<(BookingSnapshot, Duration), WorkerCallError>;
 pub struct Caller {
     pub context: Arc<CrowdContext>,
     pub client: ClientId,
+    pub wanted: Wanted,
     pub worker: WorkerClient,
 }
 
 impl Caller {
     /// Callers with different seeds begin at different workers.
-    pub fn new(context: Arc<CrowdContext>, client: ClientId, seed: u64) -> Self {
+    pub fn new(context: Arc<CrowdContext>, client: ClientId, wanted: Wanted, seed: u64) -> Self {
         let worker = WorkerClient::new(context.pool.clone(), context.policy.clone(), seed);
-        Self { context, client, worker }
+        Self { context, client, wanted, worker }
     }
 
     /// Retries a call until its answer is final.
@@ -60,9 +62,9 @@ impl Caller {
                     queue,
                     client_id,
                     request_id: request.to_string(),
-                    item: config.details.item.to_string(),
-                    quantity: config.details.quantity.get() as i32,
-                    payload: config.details.payload.to_vec().into(),
+                    item: self.wanted.item.to_string(),
+                    quantity: self.wanted.quantity.get() as i32,
+                    payload: Vec::new().into(),
                 };
                 self.send(kind, message, |answer| parse(answer.booking.as_ref(), answer.existing))
                     .await
@@ -75,14 +77,13 @@ impl Caller {
                 let message = v1::CancelRequest { queue, client_id, booking_id: of.to_string() };
                 self.send(kind, message, |answer| parse(answer.booking.as_ref(), false)).await
             }
-            CallKind::Pay { of, payment } => {
-                let (booking_id, payment_id) = (of.to_string(), payment.to_string());
+            CallKind::Pay { of, payment, reacquire } => {
                 let message = v1::ConfirmPaymentRequest {
                     queue,
                     client_id,
-                    booking_id,
-                    payment_id,
-                    reacquire: false,
+                    booking_id: of.to_string(),
+                    payment_id: payment.to_string(),
+                    reacquire: *reacquire,
                 };
                 self.send(kind, message, |answer| parse(answer.booking.as_ref(), false)).await
             }
@@ -95,7 +96,7 @@ impl Caller {
         message: M,
         parse: fn(&M::Response) -> Result<BookingSnapshot, Status>,
     ) -> TimedAnswer {
-        let Self { context, client, worker } = self;
+        let Self { context, client, worker, .. } = self;
         let mut in_flight: Option<CallInFlight<'_>> = None;
         let mut last = None;
         let observe = |event: CallEvent<'_, M::Response>| match event {
@@ -123,12 +124,12 @@ impl Caller {
         self.call(&CallKind::Enqueue { request: request.clone() }).await
     }
 
-    /// ConfirmPayment with this card.
-    pub async fn pay(&mut self, of: BookingId, card: &str) -> TimedAnswer {
+    /// ConfirmPayment with this card; `reacquire` asks for another reservation if the hold is over.
+    pub async fn pay(&mut self, of: BookingId, card: &str, reacquire: bool) -> TimedAnswer {
         let payment = PaymentId::new(&format!("{card}-{of}")).map_err(|invalid| {
             WorkerCallError::Refused(Status::invalid_argument(invalid.to_string()))
         })?;
-        self.call(&CallKind::Pay { of, payment }).await
+        self.call(&CallKind::Pay { of, payment, reacquire }).await
     }
 }
 

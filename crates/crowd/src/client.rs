@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bookingq_client::WorkerCallError;
+use bookingq_core::retry::Retry;
 use bookingq_core::{BookingId, BookingState, ClientId, Invalid, RequestId, Timestamp};
 use bookingq_proto::error::reason_of;
 use bookingq_proto::v1::ErrorReason;
@@ -14,13 +15,15 @@ use tokio::time::{Instant, sleep_until};
 use crate::behaviour::Behaviour;
 use crate::call::{BookingSnapshot, CallKind};
 use crate::caller::{Caller, CrowdContext};
-use crate::plan::{BehaviourPlan, client_rng};
+use crate::plan::{BehaviourPlan, client_rng, wanted};
 use crate::updates::Updates;
 
 /// Limit of bookings of one client.
 const MAX_BOOKINGS: usize = 3;
 const CARD: &str = "card";
 const OTHER_CARD: &str = "other-card";
+/// How long a late payment is repeated while the old reservation is being released.
+const RELEASING: Duration = Duration::from_secs(20);
 
 /// One client.
 pub struct SimulatedClient {
@@ -42,6 +45,23 @@ struct Followed {
     is_decided: bool,
     /// Whether the client has seen its hold.
     is_held: bool,
+    /// Whether the last update said that it waits for an item that is sold out at the moment.
+    is_parked: bool,
+    /// Whether it was made for a late payment.
+    is_reacquired: bool,
+}
+
+impl Followed {
+    fn new(booking: BookingId) -> Self {
+        Self {
+            booking,
+            since: Instant::now(),
+            is_decided: false,
+            is_held: false,
+            is_parked: false,
+            is_reacquired: false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +81,8 @@ impl SimulatedClient {
     pub fn new(context: Arc<CrowdContext>, index: u32) -> Result<Self, Invalid> {
         let client = ClientId::new(&format!("{}-{index:06}", context.config.prefix))?;
         let mut rng = client_rng(context.config.seed, index);
-        let caller = Caller::new(context, client, rng.random());
+        let wanted = wanted(&context.config, index);
+        let caller = Caller::new(context, client, wanted, rng.random());
         Ok(Self { caller, rng, sent: 0, requests: Vec::new(), booking: None })
     }
 
@@ -74,10 +95,12 @@ impl SimulatedClient {
             self.booking = None;
             Box::pin(self.join(plan.behaviour)).await;
             if number == 1 {
-                let joined = self.booking.is_some();
-                self.context().progress.count(|progress| {
+                let (joined, progress) = (self.booking.is_some(), &self.context().progress);
+                progress.count(|progress| {
                     *(if joined { &mut progress.acknowledged } else { &mut progress.refused }) += 1;
                 });
+                progress
+                    .demanded(&self.caller.wanted, |demand| demand.clients += u64::from(joined));
             }
             if self.booking.is_none() || self.follow(&plan).await.is_none() {
                 return;
@@ -96,7 +119,8 @@ impl SimulatedClient {
 
     /// A second caller in the same name, for calls at the same time.
     fn twin(&mut self) -> Caller {
-        Caller::new(self.caller.context.clone(), self.caller.client.clone(), self.rng.random())
+        let Caller { context, client, wanted, .. } = &self.caller;
+        Caller::new(context.clone(), client.clone(), wanted.clone(), self.rng.random())
     }
 
     async fn join(&mut self, behaviour: Behaviour) {
@@ -131,8 +155,7 @@ impl SimulatedClient {
         }
         // Another request gets a booking of its own if the first one has ended meanwhile.
         if self.booking.is_none_or(|followed| followed.booking != booking.booking) {
-            let (booking, since) = (booking.booking, Instant::now());
-            self.booking = Some(Followed { booking, since, is_decided: false, is_held: false });
+            self.booking = Some(Followed::new(booking.booking));
         }
     }
 
@@ -146,17 +169,34 @@ impl SimulatedClient {
         }
     }
 
-    /// Follows the booking until it is final, and acts in time. `None` when the client could not
-    /// see the end.
+    /// Follows the booking until it is final, and acts in time; then the one that a late payment
+    /// has made. `None` when the client could not see the end.
     async fn follow(&mut self, plan: &BehaviourPlan) -> Option<()> {
-        let mut updates = Updates::new(self.context().config.following, self.twin());
         let now = Instant::now();
         let mut next = match plan.behaviour {
             Behaviour::LeavesAtOnce => Some((now, NextAction::Leave)),
             Behaviour::Leaves => Some((now + plan.leave_after, NextAction::Leave)),
             _ => None,
         };
-        loop {
+        let mut followed = None;
+        while self.booking.map(|followed| followed.booking) != followed {
+            followed = self.booking.map(|followed| followed.booking);
+            self.follow_one(plan, &mut next).await?;
+            if let Some((when, NextAction::Pay)) = next
+                && plan.behaviour.insists_on_paying()
+            {
+                sleep_until(when).await;
+                Box::pin(self.act(plan, next.take())).await;
+            }
+        }
+        Some(())
+    }
+
+    /// Follows the booking until it is final, or a late payment has made another one.
+    async fn follow_one(&mut self, plan: &BehaviourPlan, next: &mut Planned) -> Option<()> {
+        let mut updates = Updates::new(self.context().config.following, self.twin());
+        let booking = self.booking?.booking;
+        while self.booking?.booking == booking {
             let due = next.map(|(when, _)| when);
             let shown = tokio::select! {
                 shown = updates.next() => Some(shown.ok()?),
@@ -165,18 +205,11 @@ impl SimulatedClient {
             match shown {
                 None => Box::pin(self.act(plan, next.take())).await,
                 Some(shown) => {
-                    if self.on_update(plan, &shown, &mut next)?.is_final() {
+                    if self.on_update(plan, &shown, next)?.is_final() {
                         break;
                     }
                 }
             }
-        }
-        drop(updates);
-        if let Some((when, NextAction::Pay)) = next
-            && plan.behaviour.insists_on_paying()
-        {
-            sleep_until(when).await;
-            Box::pin(self.act(plan, next)).await;
         }
         Some(())
     }
@@ -188,8 +221,15 @@ impl SimulatedClient {
         shown: &BookingSnapshot,
         next: &mut Planned,
     ) -> Option<BookingState> {
-        let CrowdContext { progress, latencies, .. } = &*self.caller.context;
+        let Caller { context, wanted, .. } = &self.caller;
+        let CrowdContext { progress, latencies, .. } = &**context;
         let followed = self.booking.as_mut().filter(|known| known.booking == shown.booking)?;
+        if std::mem::replace(&mut followed.is_parked, shown.parked) != shown.parked {
+            let by = if shown.parked { 1 } else { -1 };
+            progress.demanded(wanted, |demand| {
+                demand.parked = demand.parked.saturating_add_signed(by);
+            });
+        }
         let is_decided = !matches!(shown.state, BookingState::Queued | BookingState::Reserving);
         if is_decided && !followed.is_decided {
             followed.is_decided = true;
@@ -209,6 +249,9 @@ impl SimulatedClient {
         if shown.state.is_final() {
             progress.booking_ended(shown.state);
         }
+        if shown.state == BookingState::SoldOut && !followed.is_reacquired {
+            progress.demanded(wanted, |demand| demand.sold_out_at.push(now()));
+        }
         Some(shown.state)
     }
 
@@ -221,6 +264,7 @@ impl SimulatedClient {
             (NextAction::Pay, Behaviour::PaysWithTwoCards) => {
                 self.pay_twice(booking, OTHER_CARD).await;
             }
+            (NextAction::Pay, Behaviour::Reacquires) => self.reacquire(booking).await,
             (NextAction::Pay, Behaviour::LeavesAfterPaying) => {
                 pay(&mut self.caller, booking, CARD).await;
                 self.leave(booking).await;
@@ -233,6 +277,34 @@ impl SimulatedClient {
     async fn leave(&mut self, of: BookingId) {
         if self.caller.call(&CallKind::Cancel { of }).await.is_ok() {
             self.context().progress.count(|progress| progress.left += 1);
+        }
+    }
+
+    /// Pays late and asks for another reservation, again while the old one is being released.
+    async fn reacquire(&mut self, of: BookingId) {
+        let mut retry = Retry::within(self.context().config.backoff, RELEASING);
+        let answer = loop {
+            let answer = self.caller.pay(of, CARD, true).await;
+            let is_releasing = matches!(&answer, Err(WorkerCallError::Refused(status))
+                if reason_of(status) == Some(ErrorReason::HoldExpired));
+            if !(is_releasing && retry.wait().await) {
+                break answer;
+            }
+        };
+        let CrowdContext { progress, latencies, .. } = &*self.caller.context;
+        match answer {
+            Ok((shown, took)) => {
+                latencies.payment_answered(took);
+                let is_reacquired = shown.booking != of;
+                progress.count(|progress| {
+                    *(if is_reacquired { &mut progress.reacquired } else { &mut progress.paid }) +=
+                        1;
+                });
+                if is_reacquired {
+                    self.booking = Some(Followed { is_reacquired, ..Followed::new(shown.booking) });
+                }
+            }
+            Err(_) => progress.count(|progress| progress.paid_late += 1),
         }
     }
 
@@ -249,7 +321,7 @@ impl SimulatedClient {
 }
 
 async fn pay(caller: &mut Caller, booking: BookingId, card: &str) {
-    let answer = caller.pay(booking, card).await;
+    let answer = caller.pay(booking, card, false).await;
     let CrowdContext { progress, latencies, .. } = &*caller.context;
     match answer {
         Ok((_, took)) => {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bookingq_client::ChannelConfig;
 use bookingq_core::backoff::Backoff;
-use bookingq_core::{Details, QueueName};
+use bookingq_core::{Quantity, QueueName};
 use tokio::sync::Semaphore;
 
 use crate::behaviour::{ActionTiming, Arrivals, Behaviours, Following, Repeats};
 use crate::call::Recorder;
+use crate::weights::Weights;
 
 /// Connections to each worker for calls.
 const CONNECTIONS: usize = 4;
@@ -28,8 +29,10 @@ pub struct CrowdConfig {
     pub arrivals: Arrivals,
     /// Limit of clients at the same time; above it, the next one arrives when another has finished.
     pub present: usize,
-    /// What each of them books.
-    pub details: Details,
+    /// What they want, as the Booking Service names it.
+    pub items: Weights<Arc<str>>,
+    /// How many of it.
+    pub quantities: Weights<Quantity>,
     /// How common each behaviour is.
     pub behaviours: Behaviours,
     /// When they act.
@@ -40,7 +43,7 @@ pub struct CrowdConfig {
     pub following: Following,
     /// Client ids begin with this; at most 100 bytes without control characters.
     pub prefix: String,
-    /// Seeds every draw: arrivals, behaviours and moments.
+    /// Seeds every draw: arrivals, items, behaviours and moments.
     pub seed: u64,
     /// Deadline of each call, from the moment it is sent.
     pub timeout: Duration,
@@ -61,7 +64,8 @@ impl CrowdConfig {
             arrive,
             arrivals: Arrivals::Random,
             present: Semaphore::MAX_PERMITS,
-            details: Details::default(),
+            items: Weights::all(Arc::from("")),
+            quantities: Weights::all(Quantity::ONE),
             behaviours: Behaviours::default(),
             timing: ActionTiming::default(),
             repeats: Repeats::default(),

@@ -3,7 +3,7 @@
 //! ```text
 //!   Crowd::run ── arrivals ──> client, one small task each:
 //!       |                        join ── updates ──> hold: pay | leave | wait ──> final
-//!       |                        |  plan: its behaviour
+//!       |                        |  plan: what it wants, and its behaviour
 //!       |                        '─ caller ── bookingq-client: shared channels to the workers
 //!       |                             '──> Recorder: every call with its answer (call)
 //!       '── report <── latencies <── client; progress: counters for a live view
@@ -16,11 +16,13 @@ pub mod call;
 mod caller;
 mod client;
 mod config;
+mod demand;
 pub mod latency;
 mod plan;
 mod progress;
 mod report;
 mod updates;
+mod weights;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,8 +40,10 @@ use self::plan::arrivals;
 pub use self::behaviour::{ActionTiming, Arrivals, Behaviour, Behaviours, Following, Repeats};
 pub use self::call::Recorder;
 pub use self::config::CrowdConfig;
+pub use self::demand::{Demand, Wanted};
 pub use self::progress::{CrowdCounters, ProgressView};
 pub use self::report::{CrowdLatency, CrowdReport};
+pub use self::weights::Weights;
 
 /// A crowd that has not arrived yet.
 #[derive(Debug)]

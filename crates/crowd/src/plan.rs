@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use bookingq_core::Quantity;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::behaviour::{ActionTiming, Arrivals, Behaviour};
 use crate::config::CrowdConfig;
+use crate::demand::Wanted;
 
 /// How far from the deadline [`Behaviour::PaysAtDeadline`] pays, in milliseconds.
 const AT_DEADLINE_MS: f64 = 40.0;
@@ -29,7 +31,7 @@ impl BehaviourPlan {
     pub fn draw(config: &CrowdConfig, rng: &mut SmallRng) -> Self {
         let ActionTiming { think: (from, to), leave_within, late_within } = config.timing;
         Self {
-            behaviour: config.behaviours.draw(rng.random()),
+            behaviour: config.behaviours.draw(rng.random()).unwrap_or(Behaviour::Pays),
             think: from + (to - from) * rng.random::<f64>(),
             leave_after: leave_within.mul_f64(rng.random()),
             late_by: late_within.mul_f64(0.2 + 0.8 * rng.random::<f64>()),
@@ -41,7 +43,7 @@ impl BehaviourPlan {
     pub fn pay_after(&self, remaining: Duration) -> Option<Duration> {
         use Behaviour as B;
         match self.behaviour {
-            B::PaysLate => Some(remaining + self.late_by),
+            B::PaysLate | B::Reacquires => Some(remaining + self.late_by),
             B::PaysAtDeadline => {
                 let wait_ms = remaining.as_secs_f64() * 1000.0 + self.deadline_offset_ms;
                 Some(Duration::from_secs_f64(wait_ms.max(0.0) / 1000.0))
@@ -58,6 +60,16 @@ impl BehaviourPlan {
 pub fn client_rng(seed: u64, index: u32) -> SmallRng {
     // The generator expands its seed, so neighbouring indexes give unrelated clients.
     SmallRng::seed_from_u64(seed.rotate_left(32) ^ u64::from(index))
+}
+
+/// What the `index`-th client wants. Its behaviour comes from other random numbers, which therefore
+/// do not depend on the items.
+pub fn wanted(config: &CrowdConfig, index: u32) -> Wanted {
+    let mut rng = client_rng(!config.seed, index);
+    Wanted {
+        item: config.items.draw(rng.random()).unwrap_or_default(),
+        quantity: config.quantities.draw(rng.random()).unwrap_or(Quantity::ONE),
+    }
 }
 
 /// When each client arrives after the start, ascending.
@@ -79,7 +91,6 @@ mod tests {
     use bookingq_core::QueueName;
 
     use super::*;
-    use crate::behaviour::Behaviours;
 
     fn config(arrive: Duration) -> CrowdConfig {
         CrowdConfig { seed: 7, ..CrowdConfig::new(QueueName::new("q").unwrap(), 1000, arrive) }
@@ -97,15 +108,6 @@ mod tests {
             assert!(plan.deadline_offset_ms.abs() <= AT_DEADLINE_MS);
         }
         assert!((500..700).contains(&late), "6 % of 10,000 pay late: {late}");
-    }
-
-    #[test]
-    fn a_single_behaviour_is_that_of_all_clients() {
-        for behaviour in [Behaviour::Pays, Behaviour::Leaves, Behaviour::ComesTwice] {
-            for chance in [0.0, 0.5, 0.999] {
-                assert_eq!(Behaviours::all(behaviour).draw(chance), behaviour);
-            }
-        }
     }
 
     #[test]

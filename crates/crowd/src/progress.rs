@@ -8,7 +8,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tonic::Status;
 
-/// Counters that only grow.
+use crate::demand::{Demand, Wanted};
+
+/// Counters that only grow, apart from `parked`.
 #[derive(Debug, Default)]
 pub struct CrowdCounters(Mutex<CountersState>);
 
@@ -18,6 +20,7 @@ struct CountersState {
     /// By the position of the state in [`BookingState::ALL`].
     finals: [u64; BookingState::ALL.len()],
     errors: BTreeMap<&'static str, u64>,
+    demand: BTreeMap<Wanted, Demand>,
 }
 
 /// The counters at one moment.
@@ -35,6 +38,10 @@ pub struct ProgressView {
     pub paid: u64,
     /// Payments refused because they came too late.
     pub paid_late: u64,
+    /// Late payments that were accepted for a new reservation.
+    pub reacquired: u64,
+    /// Clients that wait at the moment for an item that is sold out at the moment.
+    pub parked: u64,
     /// Cancellations that were accepted.
     pub left: u64,
     /// Watch streams that brought an update.
@@ -59,6 +66,18 @@ impl CrowdCounters {
     /// Errors by reason. `TRANSPORT` are those without one of our reasons.
     pub fn errors(&self) -> BTreeMap<&'static str, u64> {
         self.0.lock().errors.clone()
+    }
+
+    /// What the clients want, and what they were told of it.
+    pub fn demand(&self) -> BTreeMap<Wanted, Demand> {
+        self.0.lock().demand.clone()
+    }
+
+    /// Changes the demand for what a client wants.
+    pub(crate) fn demanded(&self, wanted: &Wanted, change: impl FnOnce(&mut Demand)) {
+        let mut counters = self.0.lock();
+        change(counters.demand.entry(wanted.clone()).or_default());
+        counters.progress.parked = counters.demand.values().map(|demand| demand.parked).sum();
     }
 
     pub(crate) fn count(&self, change: impl FnOnce(&mut ProgressView)) {

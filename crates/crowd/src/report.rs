@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::demand::{Demand, Wanted};
 use crate::latency::{Latency, LatencySummary};
 use crate::progress::{CrowdCounters, ProgressView};
 
@@ -30,6 +31,9 @@ pub struct CrowdReport {
     pub progress: ProgressView,
     /// The number of bookings that clients saw end in each final state.
     pub finals: BTreeMap<&'static str, u64>,
+    /// What they wanted, and what they were told of it.
+    #[serde(serialize_with = "crate::demand::as_list")]
+    pub demand: BTreeMap<Wanted, Demand>,
     /// Errors by reason; `TRANSPORT` counts those without one of our reasons.
     pub errors: BTreeMap<&'static str, u64>,
     /// The waits of clients.
@@ -64,6 +68,7 @@ impl CrowdLatencies {
         CrowdReport {
             progress: progress.view(),
             finals: progress.finals(),
+            demand: progress.demand(),
             errors: progress.errors(),
             latency_ms: CrowdLatency {
                 enqueue: histograms.enqueue.summary(),

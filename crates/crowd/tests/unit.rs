@@ -28,7 +28,11 @@ fn a_line_of_the_history_reads_as_documented_and_can_be_read_back() {
     let booking = BookingId::from_u128(1);
     let call = RecordedCall {
         client: ClientId::new("c1").unwrap(),
-        kind: CallKind::Pay { of: booking, payment: PaymentId::new("p1").unwrap() },
+        kind: CallKind::Pay {
+            of: booking,
+            payment: PaymentId::new("p1").unwrap(),
+            reacquire: false,
+        },
         start: 5,
         end: 9,
         answer: CallAnswer::Refused { reason: "HOLD_EXPIRED".into() },

@@ -73,7 +73,11 @@ fn background_faults() -> Faults {
 }
 
 fn background_refusals() -> Refusals {
-    Refusals { rejects: Share::percent(2), confirm_rejects: Share::percent(2) }
+    Refusals {
+        rejects: Share::percent(2),
+        confirm_rejects: Share::percent(2),
+        ..Refusals::default()
+    }
 }
 
 impl Testbed {
@@ -92,8 +96,8 @@ impl Testbed {
             stock: u64::from(settings.bookings) * 45 / 100,
             faults: background_faults(),
             refusals: background_refusals(),
-            keeps: None,
             seed,
+            ..BookingSpec::default()
         };
         let mut testbed = Self {
             redis: redis.start(|_| ())?,
@@ -214,9 +218,11 @@ impl Testbed {
             }
             ServiceFault::Refusing(percent) => {
                 let share = Share::percent(percent);
-                self.booking
-                    .backend()
-                    .set_refusals(Refusals { rejects: share, confirm_rejects: share });
+                self.booking.backend().set_refusals(Refusals {
+                    rejects: share,
+                    confirm_rejects: share,
+                    ..Refusals::default()
+                });
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::{
-    Admission, BookingState, ClientId, Fence, ItemChange, Place, Quantity, SoldOutRule, Timestamp,
+    Admission, BookingState, ClientId, Fence, ItemChange, Place, Quantity, Timestamp,
 };
 
 use crate::bounds;
@@ -118,7 +118,7 @@ impl Queue {
         if let (true, Some(client)) = (*at <= now, probed) {
             let name = Arc::clone(name);
             let probe = Fence(self.index.totals.claimed + 1);
-            self.index.items.change(&name, |item| item.claim(Quantity::ONE, Some(probe), now));
+            self.index.claim_item(&name, Quantity::ONE, Some(probe), now);
             tasks.extend(self.take(&client, end, now));
         }
     }
@@ -170,16 +170,11 @@ impl Queue {
         let (name, quantity) = (Arc::clone(&record.details.item), record.details.quantity);
         let item = self.index.items.get(&name);
         let ended = item.is_some_and(|item| item.ended);
-        if item.is_none_or(|item| item.is_claimable(quantity)) {
-            let resumes = ended && self.index.sold_out_rule(&name) == SoldOutRule::Wait;
-            if resumes && let Some(refused) = item.and_then(|item| item.refused) {
-                let change = ItemChange::SoldOut { quantity: refused };
-                self.index.emit_item(&name, change, now);
-            }
-            self.index.items.change(&name, |item| {
-                item.ended &= !resumes;
-                item.claim(quantity, None, now);
-            });
+        let claimable = item.is_none_or(|item| item.is_claimable(quantity));
+        let probes = !claimable && item.is_some_and(|item| item.is_probe_due(now));
+        if claimable || probes {
+            let probe = probes.then_some(Fence(self.index.totals.claimed + 1));
+            self.index.claim_item(&name, quantity, probe, now);
             return self.take(client, end, now);
         }
         if ended {

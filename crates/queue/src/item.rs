@@ -74,6 +74,12 @@ impl Item {
         self.refused.is_none_or(|refused| quantity < refused) || self.is_credited(quantity)
     }
 
+    /// Whether a booking that meets the ended item may try all the same: others may have given stock
+    /// back.
+    pub(crate) fn is_probe_due(&self, now: Timestamp) -> bool {
+        self.ended && self.probe_at <= now
+    }
+
     fn is_credited(&self, quantity: Quantity) -> bool {
         u64::from(quantity.get()) <= self.credit
     }
@@ -108,12 +114,20 @@ impl Item {
             let from = left.and_then(|left| i32::try_from(left + 1).ok());
             let from = from.and_then(|from| Quantity::new(from).ok()).unwrap_or(quantity);
             let from = from.min(quantity);
-            self.refused = Some(before.map_or(from, |before| before.min(from)));
-            // The refused booking is still unsettled.
-            let last = self.unsettled == 1 && elsewhere == 0;
-            verdict.is_final = rule == SoldOutRule::End || last;
+            // The refused booking is still unsettled. Smaller ones that wait may fit yet.
+            let smallest = self.parked.keys().next();
+            let is_last = self.unsettled == 1
+                && elsewhere == 0
+                && smallest.is_none_or(|smallest| quantity <= *smallest);
+            verdict.is_final = rule == SoldOutRule::End || is_last;
+            // Nothing else is under way, so this is all that is known of the stock.
+            let known = before.filter(|_| !is_last);
+            self.refused = Some(known.map_or(from, |before| before.min(from)));
             verdict.ended = verdict.is_final && !self.ended;
             self.ended |= verdict.is_final;
+            if verdict.is_final {
+                self.probe_at = now + PROBE_EVERY;
+            }
         } else if before.is_none() {
             self.refused = Some(quantity);
         }
@@ -168,7 +182,7 @@ impl Item {
     /// was itself refused and waits.
     pub(crate) fn settle(&mut self, waits: bool, now: Timestamp) {
         self.unsettled -= 1;
-        if self.unsettled == 0 && !waits {
+        if self.unsettled == 0 && !waits && !self.ended {
             self.probe_at = now;
         }
     }

@@ -46,12 +46,10 @@ impl Queue {
             payment: Some(confirm.payment.clone()),
             ..Record::new(&enqueue, Place::numbered(self.index.totals.enqueued), now)
         };
-        self.index.items.change(&name, |item| {
-            item.unsettled += 1;
-            if claimable {
-                item.claim(quantity, None, now);
-            }
-        });
+        self.index.items.change(&name, |item| item.unsettled += 1);
+        if claimable {
+            self.index.claim_item(&name, quantity, None, now);
+        }
         self.index.insert(client, &record);
         self.index.emit(client, &record, None, now);
         let record = self.bookings.entry(client.clone()).insert_entry(record).into_mut();

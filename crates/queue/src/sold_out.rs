@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bookingq_core::{Fence, ItemChange, ItemState, SaleRules, SoldOutRule, Timestamp};
+use bookingq_core::{Fence, ItemChange, ItemState, Quantity, SaleRules, SoldOutRule, Timestamp};
 
 use crate::index::Index;
 use crate::item::Refused;
@@ -22,6 +22,26 @@ impl Index {
             self.emit_item(item, ItemChange::Ended, now);
         }
         verdict.is_final
+    }
+
+    /// Counts a claim of an item that may be had, or a probe. What it reserves may come back, so an
+    /// item that had ended is only sold out at the moment from now on, if people may wait for it.
+    pub(crate) fn claim_item(
+        &mut self,
+        name: &Arc<str>,
+        quantity: Quantity,
+        probe: Option<Fence>,
+        now: Timestamp,
+    ) {
+        let Some(item) = self.items.get(name) else { return };
+        let resumes = item.ended && self.sold_out_rule(name) == SoldOutRule::Wait;
+        if let Some(quantity) = item.refused.filter(|_| resumes) {
+            self.emit_item(name, ItemChange::SoldOut { quantity }, now);
+        }
+        self.items.change(name, |item| {
+            item.ended &= !resumes;
+            item.claim(quantity, probe, now);
+        });
     }
 
     /// Records a reservation: that of a probe opens the item.

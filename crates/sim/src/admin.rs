@@ -3,9 +3,12 @@
 //! | request | response |
 //! |---|---|
 //! | `GET /ledger` | the ledger's totals |
+//! | `GET /ledger/items` | the tickets of each item |
 //! | `GET /ledger/bookings?from=0&limit=1000` | its entries by first call; at most 10,000 |
 //! | `GET /ledger/bookings/{id}` | one entry |
 //! | `GET /ledger/overlaps` | the first clients that held two reservations at once |
+//! | `POST /restock?item=A&quantity=3` | another channel gives tickets back |
+//! | `POST /withdraw?item=A&quantity=3` | another channel sells tickets, as many as are left |
 //! | `GET /clients/{id}` | the updates of one client, as the Realtime Service received them |
 //! | `GET /stats` | the totals of all updates, and the last tick |
 //! | `GET /faults?service=booking` | the current faults |
@@ -29,18 +32,19 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bookingq_core::Invalid;
 use bookingq_serve::{AdminPort, MetricsRegistry, Readiness, ServeError};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::booking::BookingBackend;
 use crate::fault_injector::FaultInjector;
 use crate::realtime::RealtimeBackend;
 use crate::server::{RunningServer, SimError};
-use crate::spec::parse_duration;
+use crate::spec::{Faults, Refusals, parse_duration};
 
 const PAGE: usize = 1000;
 const MAX_PAGE: usize = 10_000;
-const BOOKING_FAULTS: &str = "latency, jitter, errors, lost_replies, rejects, confirm_rejects";
+const BOOKING_FAULTS: &str =
+    "latency, jitter, errors, lost_replies, rejects, confirm_rejects, lies, ticket_lies";
 const SERVICE_FAULTS: &str = "latency, jitter, errors, lost_replies";
 
 /// The running services.
@@ -61,6 +65,9 @@ pub async fn serve(listen: SocketAddr, state: AdminState) -> Result<RunningServe
         .route("/ledger/bookings", get(bookings))
         .route("/ledger/bookings/{id}", get(booking))
         .route("/ledger/overlaps", get(overlaps))
+        .route("/ledger/items", get(items))
+        .route("/restock", post(restock))
+        .route("/withdraw", post(withdraw))
         .route("/clients/{id}", get(client))
         .route("/stats", get(stats))
         .route("/faults", get(faults).put(set_faults))
@@ -167,10 +174,37 @@ impl Default for PageQuery {
     }
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StockQuery {
+    /// Empty: what is booked without an item.
+    #[serde(default)]
+    item: String,
+    quantity: u64,
+}
+
 type QueryOf<T> = Result<Query<T>, QueryRejection>;
 
 async fn ledger(State(state): State<AdminState>) -> AdminAnswer {
     Ok(Json(json!(state.booking()?.ledger().totals())))
+}
+
+async fn items(State(state): State<AdminState>) -> AdminAnswer {
+    Ok(Json(json!(state.booking()?.ledger().items())))
+}
+
+async fn restock(State(state): State<AdminState>, query: QueryOf<StockQuery>) -> AdminAnswer {
+    let Query(StockQuery { item, quantity }) = query?;
+    let mut ledger = state.booking()?.ledger();
+    ledger.restock(&item, quantity);
+    Ok(Json(json!(ledger.items().get(item.as_str()))))
+}
+
+async fn withdraw(State(state): State<AdminState>, query: QueryOf<StockQuery>) -> AdminAnswer {
+    let Query(StockQuery { item, quantity }) = query?;
+    let mut ledger = state.booking()?.ledger();
+    ledger.withdraw(&item, quantity);
+    Ok(Json(json!(ledger.items().get(item.as_str()))))
 }
 
 async fn bookings(State(state): State<AdminState>, page: QueryOf<PageQuery>) -> AdminAnswer {
@@ -205,13 +239,19 @@ async fn faults(State(state): State<AdminState>, query: QueryOf<ServiceQuery>) -
 }
 
 fn show_faults(state: &AdminState, service: SimulatedService) -> AdminAnswer {
-    let mut shown = json!(state.injector(service)?.faults());
-    if service == SimulatedService::Booking {
-        let refusals = state.booking()?.refusals();
-        shown["rejects"] = json!(refusals.rejects);
-        shown["confirm_rejects"] = json!(refusals.confirm_rejects);
+    let faults = state.injector(service)?.faults();
+    if service != SimulatedService::Booking {
+        return Ok(Json(json!(faults)));
     }
-    Ok(Json(shown))
+    Ok(Json(json!(BookingFaults { faults, refusals: state.booking()?.refusals() })))
+}
+
+#[derive(Debug, Serialize)]
+struct BookingFaults {
+    #[serde(flatten)]
+    faults: Faults,
+    #[serde(flatten)]
+    refusals: Refusals,
 }
 
 /// Changes all of the body's keys, or none if one of them is wrong. The content type is ignored:

@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bookingq_proto::v1;
@@ -15,7 +16,7 @@ use crate::fault_injector::FaultInjector;
 use crate::ledger::{ConfirmAnswer, Ledger, ReleaseAnswer, ReserveAnswer, Ruling};
 use crate::server::{ServiceSim, SimError};
 use crate::share::Share;
-use crate::spec::{BookingSpec, Refusals, ServiceSpec};
+use crate::spec::{BookingSpec, Refusals, Scheduled, ServiceSpec};
 
 /// The state of a Booking Service, which the Ticket Service and the HTTP port read too.
 #[derive(Debug)]
@@ -23,19 +24,32 @@ pub struct BookingBackend {
     ledger: Mutex<Ledger>,
     injector: Arc<FaultInjector>,
     refusals: RwLock<Refusals>,
+    counts: bool,
     keeps: Option<Duration>,
     seed: u64,
+    /// Answers of the Ticket Service so far.
+    checks: AtomicU64,
 }
 
 impl BookingBackend {
     /// A full stock with the faults of `spec`.
-    pub fn new(spec: BookingSpec) -> Arc<Self> {
+    pub fn new(spec: &BookingSpec) -> Arc<Self> {
+        let mut ledger = if spec.items.is_empty() {
+            Ledger::new(spec.stock)
+        } else {
+            Ledger::with_items(spec.stock, &spec.items)
+        };
+        for Scheduled { item, quantity, .. } in spec.returns.iter().filter(|_| spec.counts) {
+            ledger.announce(item, *quantity);
+        }
         Arc::new(Self {
-            ledger: Mutex::new(Ledger::new(spec.stock)),
+            ledger: Mutex::new(ledger),
             injector: FaultInjector::new(ServiceSpec { faults: spec.faults, seed: spec.seed }),
             refusals: RwLock::new(spec.refusals),
+            counts: spec.counts,
             keeps: spec.keeps,
             seed: spec.seed,
+            checks: AtomicU64::new(0),
         })
     }
 
@@ -59,12 +73,22 @@ impl BookingBackend {
         self.ledger.lock()
     }
 
-    /// Decided by the booking's id, so that every repeat of a call gets the same answer.
-    fn ruling(&self, share: Share, call: &str, booking: &str) -> Ruling {
+    /// Tickets left of an item, as the Ticket Service says: a lie is the opposite for `quantity`.
+    pub(crate) fn check_availability(&self, item: &str, quantity: u64) -> u64 {
+        let number = self.checks.fetch_add(1, Ordering::Relaxed);
+        let left = self.ledger().available(item);
+        match self.takes(self.refusals().ticket_lies, "check", &number.to_string()) {
+            false => left,
+            true if left < quantity => quantity,
+            true => 0,
+        }
+    }
+
+    /// Whether a share takes a call, decided by an id so that every repeat gets the same answer.
+    fn takes(&self, share: Share, call: &str, id: &str) -> bool {
         let mut hasher = DefaultHasher::new();
-        (self.seed, call, booking).hash(&mut hasher);
-        let chance = hasher.finish() as f64 / (u64::MAX as f64 + 1.0);
-        if share.takes(chance) { Ruling::Refuse } else { Ruling::Allow }
+        (self.seed, call, id).hash(&mut hasher);
+        share.takes(hasher.finish() as f64 / (u64::MAX as f64 + 1.0))
     }
 
     fn reserve(
@@ -73,14 +97,25 @@ impl BookingBackend {
         quantity: u64,
     ) -> v1::reserve_response::Outcome {
         use v1::reserve_response::Outcome;
-        let ruling = self.ruling(self.refusals().rejects, "reserve", &request.booking_id);
-        let (booking, queue, client) = (&request.booking_id, &request.queue, &request.client_id);
-        match self.ledger().reserve(booking, queue, client, quantity, ruling) {
-            ReserveAnswer::Reserved(name) => Outcome::Reserved(v1::Reserved {
-                reservation_id: name.as_ref().to_owned(),
-                left: None,
+        let v1::ReserveRequest { booking_id, queue, client_id, item, .. } = request;
+        let (refusals, mut ledger) = (self.refusals(), self.ledger());
+        let calls = ledger.entry(booking_id).map_or(0, |entry| entry.calls.reserve);
+        let ruling = if self.takes(refusals.rejects, "reserve", booking_id) {
+            Ruling::Refuse
+        } else if self.takes(refusals.lies, "lie", &format!("{booking_id} {calls}")) {
+            Ruling::Lie
+        } else {
+            Ruling::Allow
+        };
+        let told = |count| self.counts.then_some(count);
+        match ledger.reserve(booking_id, queue, client_id, item, quantity, ruling) {
+            ReserveAnswer::Reserved { reservation, left } => Outcome::Reserved(v1::Reserved {
+                reservation_id: reservation.as_ref().to_owned(),
+                left: told(left),
             }),
-            ReserveAnswer::SoldOut => Outcome::SoldOut(v1::SoldOut::default()),
+            ReserveAnswer::SoldOut { left, held_elsewhere } => {
+                Outcome::SoldOut(v1::SoldOut { left: told(left), held_elsewhere })
+            }
             ReserveAnswer::Rejected(reason) => {
                 Outcome::Rejected(v1::Rejected { reason: reason.to_owned() })
             }
@@ -101,8 +136,10 @@ impl BookingBackend {
 
     fn confirm(&self, request: &v1::ConfirmRequest) -> v1::confirm_response::Outcome {
         use v1::confirm_response::Outcome;
-        let ruling = self.ruling(self.refusals().confirm_rejects, "confirm", &request.booking_id);
-        match self.ledger().confirm(&request.booking_id, ruling) {
+        let booking = &request.booking_id;
+        let refuses = self.takes(self.refusals().confirm_rejects, "confirm", booking);
+        let ruling = if refuses { Ruling::Refuse } else { Ruling::Allow };
+        match self.ledger().confirm(booking, ruling) {
             ConfirmAnswer::Confirmed => Outcome::Confirmed(v1::Confirmed {}),
             ConfirmAnswer::Rejected(reason) => {
                 Outcome::Rejected(v1::Rejected { reason: reason.to_owned() })
@@ -161,6 +198,21 @@ impl BookingService for BookingApi {
     }
 }
 
+/// Changes the stock at the time of the schedule, unless the service is gone by then.
+fn at_its_time(
+    backend: &Arc<BookingBackend>,
+    scheduled: Scheduled,
+    change: fn(&mut Ledger, &str, u64),
+) {
+    let backend = Arc::downgrade(backend);
+    tokio::spawn(async move {
+        tokio::time::sleep(scheduled.after).await;
+        if let Some(backend) = backend.upgrade() {
+            change(&mut backend.ledger(), &scheduled.item, scheduled.quantity);
+        }
+    });
+}
+
 fn require_id(booking: &str) -> Result<(), Status> {
     if booking.is_empty() { Err(Status::invalid_argument("booking_id is empty")) } else { Ok(()) }
 }
@@ -174,7 +226,13 @@ impl BookingSim {
     /// # Errors
     /// [`SimError::Serve`] if the port is taken.
     pub async fn start(spec: BookingSpec, listen: SocketAddr) -> Result<Self, SimError> {
-        let backend = BookingBackend::new(spec);
+        let backend = BookingBackend::new(&spec);
+        spec.returns.into_iter().for_each(|back| at_its_time(&backend, back, Ledger::restock));
+        spec.sales.into_iter().for_each(|sold| {
+            at_its_time(&backend, sold, |ledger, item, quantity| {
+                ledger.withdraw(item, quantity);
+            });
+        });
         let routes = Routes::new(BookingServiceServer::new(BookingApi(backend.clone())));
         Self::serve(backend, listen, booking_service_server::SERVICE_NAME, routes).await
     }

@@ -70,13 +70,14 @@ impl std::str::FromStr for RemoteLedger {
 }
 
 impl RemoteLedger {
-    /// The entries and overlaps of `queue`, with the totals of all queues.
+    /// The entries and overlaps of `queue`, with the totals and items of all queues.
     ///
     /// # Errors
     /// If it does not answer, or not with a ledger.
     pub async fn copy(&self, queue: &QueueName) -> Result<LedgerCopy, LedgerError> {
         let totals: LedgerTotals = self.get("/ledger").await?;
-        let mut copy = LedgerCopy { totals, ..LedgerCopy::default() };
+        let items = self.get("/ledger/items").await?;
+        let mut copy = LedgerCopy { totals, items, ..LedgerCopy::default() };
         let mut from = 0;
         loop {
             let page: LedgerPage =

@@ -11,7 +11,7 @@ use crate::spec::{BookingSpec, ServiceSpec};
 use crate::ticket_service::TicketServiceSim;
 
 /// A service with its address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct At<S> {
     /// The service.
     pub spec: S,
@@ -20,7 +20,7 @@ pub struct At<S> {
 }
 
 /// The services to run; the absent ones do not run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SimulatorConfig {
     /// The Booking Service.
     pub booking: Option<At<BookingSpec>>,

@@ -25,11 +25,12 @@ impl TicketService for AvailabilityApi {
         &self,
         request: Request<v1::CheckAvailabilityRequest>,
     ) -> Result<Response<v1::CheckAvailabilityResponse>, Status> {
-        let (backend, quantity) =
-            (self.backend.clone(), request.into_inner().quantity.max(1).unsigned_abs());
-        let remaining = self.injector.run(move || backend.ledger().totals().available).await?;
+        let (backend, request) = (self.backend.clone(), request.into_inner());
+        let quantity = u64::from(request.quantity.max(1).unsigned_abs());
+        let check = move || backend.check_availability(&request.item, quantity);
+        let remaining = self.injector.run(check).await?;
         Ok(Response::new(v1::CheckAvailabilityResponse {
-            available: remaining >= u64::from(quantity),
+            available: remaining >= quantity,
             remaining: i64::try_from(remaining).unwrap_or(i64::MAX),
         }))
     }

@@ -66,6 +66,21 @@ async fn the_ledger_is_readable_over_http() {
 }
 
 #[tokio::test]
+async fn stock_of_an_item_is_added_and_removed_over_http() {
+    let simulator = with_three_bookings().await;
+    let (status, item) = http(&simulator, "POST", "/restock?item=A&quantity=3", "").await;
+    assert_eq!((status, &item["stock"], &item["restocked"]), (200, &json!(1003), &json!(3)));
+    let (_, item) = http(&simulator, "POST", "/withdraw?quantity=2000", "").await;
+    assert_eq!(
+        (&item["stock"], &item["withdrawn"], &item["held"]),
+        (&json!(6), &json!(994), &json!(6))
+    );
+    let (_, items) = http(&simulator, "GET", "/ledger/items", "").await;
+    assert_eq!((&items["A"]["available"], &items[""]["available"]), (&json!(1003), &json!(0)));
+    assert_eq!(http(&simulator, "POST", "/restock?item=A", "").await.0, 400);
+}
+
+#[tokio::test]
 async fn faults_are_changed_key_by_key_or_not_at_all() {
     let simulator = with_three_bookings().await;
     let body = r#"{"errors":"5%","latency":"20ms","rejects":0.5}"#;
@@ -73,7 +88,7 @@ async fn faults_are_changed_key_by_key_or_not_at_all() {
     assert_eq!(status, 200, "{faults}");
     let expected = json!({
         "latency": "20ms", "jitter": "0s", "errors": "5%", "lost_replies": "0%",
-        "rejects": "50%", "confirm_rejects": "0%"
+        "rejects": "50%", "confirm_rejects": "0%", "lies": "0%", "ticket_lies": "0%"
     });
     assert_eq!(faults, expected);
 
@@ -150,7 +165,7 @@ async fn the_ledger_is_read_from_elsewhere_page_by_page_and_of_one_queue() {
         format!("http://{}/ledger", simulator.admin_address().unwrap()).parse().unwrap();
     let copy = remote.copy(&QueueName::new("concert").unwrap()).await.unwrap();
     let whole = service.ledger().copy();
-    assert_eq!(copy.totals, whole.totals);
+    assert_eq!((copy.totals, &copy.items), (whole.totals, &whole.items));
     assert_eq!(copy.entries, whole.entries[..2]);
     assert_eq!(copy.overlaps, whole.overlaps, "ann holds two of this queue");
     assert_eq!(copy.overlaps.len(), 1);

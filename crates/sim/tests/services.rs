@@ -234,17 +234,76 @@ async fn a_taken_port_is_named() {
 }
 
 #[tokio::test]
+async fn each_item_has_its_stock_and_the_answers_tell_what_is_left() {
+    let (sim, mut client) = booking_service("items=A:3,B:1,returns=A:2@1h").await;
+    let ask = |number, item: &str, quantity| v1::ReserveRequest {
+        item: item.to_owned(),
+        quantity,
+        ..reserve(number)
+    };
+    let mut answers = Vec::new();
+    for request in [ask(1, "A", 2), ask(2, "A", 2), ask(3, "B", 1), ask(4, "B", 1)] {
+        answers.push(match client.reserve(request).await.unwrap().into_inner().outcome.unwrap() {
+            reserve_response::Outcome::Reserved(reserved) => (true, reserved.left, 0),
+            reserve_response::Outcome::SoldOut(out) => (false, out.left, out.held_elsewhere),
+            reserve_response::Outcome::Rejected(rejected) => panic!("{rejected:?}"),
+        });
+    }
+    let expected =
+        [(true, Some(1), 0), (false, Some(1), 2), (true, Some(0), 0), (false, Some(0), 0)];
+    assert_eq!(answers, expected);
+    client.release(release(1)).await.unwrap();
+    assert!(reservation(client.reserve(ask(2, "A", 2)).await.unwrap()).is_some());
+    let ledger = sim.ledger();
+    assert_eq!((ledger.available("A"), ledger.available("B")), (1, 0));
+}
+
+#[tokio::test]
+async fn a_service_may_lie_and_keep_its_counts_to_itself() {
+    let (sim, mut client) = booking_service("stock=10,lies=50%,counts=off,returns=5@1h").await;
+    let (mut refused, mut reserved) = (0, 0);
+    while reserved < 10 {
+        match client.reserve(reserve(reserved)).await.unwrap().into_inner().outcome.unwrap() {
+            reserve_response::Outcome::Reserved(v1::Reserved { left: None, .. }) => reserved += 1,
+            reserve_response::Outcome::SoldOut(v1::SoldOut { left: None, held_elsewhere: 0 }) => {
+                refused += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(refused > 0, "half of the calls are refused, and a repeat may succeed");
+    assert_eq!(sim.ledger().items()[""].lies, refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_channels_give_back_and_sell_at_their_time() {
+    let (sim, _client) = booking_service("items=A:5,returns=A:3@20s,sales=A:100@40s").await;
+    let left_after = async |seconds| {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        sim.ledger().available("A")
+    };
+    assert_eq!((left_after(19).await, left_after(2).await, left_after(20).await), (5, 8, 0));
+}
+
+#[tokio::test]
 async fn the_ticket_service_reports_the_same_stock() {
-    let (sim, mut client) = booking_service("stock=2").await;
+    let (sim, mut client) = booking_service("items=A:2").await;
     let tickets = TicketServiceSim::start(ServiceSpec::default(), sim.backend().clone(), ANY_PORT)
         .await
         .unwrap();
     let mut window = TicketServiceClient::new(channel(tickets.address()));
-    let ask = |quantity| v1::CheckAvailabilityRequest { quantity, ..Default::default() };
+    let ask = |quantity| v1::CheckAvailabilityRequest {
+        item: "A".into(),
+        quantity,
+        ..Default::default()
+    };
     assert!(window.check_availability(ask(2)).await.unwrap().into_inner().available);
-    client.reserve(reserve(1)).await.unwrap();
+    client.reserve(v1::ReserveRequest { item: "A".into(), ..reserve(1) }).await.unwrap();
     let answer = window.check_availability(ask(2)).await.unwrap().into_inner();
     assert_eq!((answer.available, answer.remaining), (false, 1));
+    sim.backend().set_refusals(Refusals { ticket_lies: Share::ALL, ..Refusals::default() });
+    assert!(window.check_availability(ask(2)).await.unwrap().into_inner().available, "a lie");
+    assert!(!window.check_availability(ask(1)).await.unwrap().into_inner().available, "a lie");
     tickets.injector().set_faults(Faults { errors: Share::ALL, ..Faults::default() });
     assert!(window.check_availability(ask(1)).await.is_err());
 }

@@ -1,9 +1,11 @@
 //! The arguments of `bookingq up`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bookingq_api::DurationString;
-use bookingq_core::{Invalid, QueueName};
+use bookingq_core::{Invalid, Quantity, QueueName};
+use bookingq_crowd::Weights;
 use bookingq_sim::spec::BookingSpec;
 use clap::{Args, value_parser};
 
@@ -44,14 +46,21 @@ pub struct UpArgs {
     /// Spread the arrivals of the crowd over this time
     #[arg(long, env = "BOOKINGQ_ARRIVE", value_name = "TIME", default_value = "20s")]
     pub arrive: DurationString,
+    /// What the crowd wants, by weight, such as A:9,B:1 [default: no item]
+    #[arg(long, env = "BOOKINGQ_ITEMS", value_name = "ITEM:WEIGHT,…", requires = "crowd")]
+    pub items: Option<Weights<Arc<str>>>,
+    /// How many of it the crowd wants, by weight, such as 1:6,2:3,4:1 [default: 1]
+    #[arg(long, env = "BOOKINGQ_QUANTITIES", value_name = "N:WEIGHT,…", requires = "crowd")]
+    pub quantities: Option<Weights<Quantity>>,
     /// Stop after this time [default: at Ctrl-C]
     #[arg(long = "for", id = "time", env = "BOOKINGQ_FOR", value_name = "TIME")]
     pub time: Option<DurationString>,
     /// Write a JSON report to this file at the end
     #[arg(long, env = "BOOKINGQ_REPORT", value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Settings of the simulated Booking Service: stock, latency, jitter, errors, lost_replies,
-    /// rejects, confirm_rejects, keeps, seed
+    /// Settings of the simulated Booking Service, which `bookingq simulate --help` explains: stock,
+    /// items, returns, sales, counts, latency, jitter, errors, lost_replies, rejects,
+    /// confirm_rejects, lies, ticket_lies, keeps, seed
     #[arg(
         long,
         env = "BOOKINGQ_SIMULATE",

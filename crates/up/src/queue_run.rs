@@ -115,7 +115,10 @@ impl QueueRun {
         stop: CancellationToken,
     ) -> Result<RunOutcome, UpError> {
         let crowd = config.crowd.map(|clients| {
-            let crowd = CrowdConfig::new(self.plan.queue.clone(), clients, config.arrive.get());
+            let queue = self.plan.queue.clone();
+            let mut crowd = CrowdConfig::new(queue, clients, config.arrive.get());
+            crowd.items = config.items.clone().unwrap_or(crowd.items);
+            crowd.quantities = config.quantities.clone().unwrap_or(crowd.quantities);
             RunningCrowd::start(crowd, self.pool.addresses())
         });
         let end = config.time.map(|time| self.start + time.get());

@@ -9,7 +9,6 @@ use bookingq_api::plan::ServicePlan;
 use bookingq_api::{DurationString, Plan};
 use bookingq_core::Invalid;
 use bookingq_sim::simulator::At;
-use bookingq_sim::spec::BookingSpec;
 use bookingq_sim::{
     BookingSim, RealtimeSim, SimSpec, Simulator, SimulatorConfig, TicketServiceSim,
 };
@@ -87,20 +86,14 @@ fn simulations(plan: &Plan, overrides: Option<&str>) -> Result<SimulatorConfig, 
     }
     if let Some(overrides) = overrides {
         let booking = config.booking.as_mut().ok_or(UpError::NothingToSimulate)?;
-        booking.spec = overridden(booking.spec, overrides)
+        booking.spec = booking
+            .spec
+            .clone()
+            .with(overrides, ',')
             .map_err(|problem| UpError::Simulation { endpoint: overrides.to_owned(), problem })?;
     }
-    config.admin = config.booking.map(|_| listen);
+    config.admin = config.booking.is_some().then_some(listen);
     Ok(config)
-}
-
-/// `spec` with the settings of `overrides` in place of its own.
-fn overridden(spec: BookingSpec, overrides: &str) -> Result<BookingSpec, Invalid> {
-    let key = |setting: &str| setting.split('=').next().unwrap_or_default().trim().to_owned();
-    let changed: Vec<String> = overrides.split(',').map(key).collect();
-    let written = spec.to_string();
-    let kept = written.split(',').filter(|setting| !changed.contains(&key(setting)));
-    kept.chain([overrides]).collect::<Vec<_>>().join(",").parse()
 }
 
 fn endpoint(service: &ServicePlan, simulated: Option<SocketAddr>) -> Result<String, UpError> {
@@ -111,19 +104,5 @@ fn endpoint(service: &ServicePlan, simulated: Option<SocketAddr>) -> Result<Stri
     match &service.tls {
         Some(tls) => Err(UpError::NoSecrets { endpoint, secret: tls.secret_name.clone() }),
         None => Ok(endpoint),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn overrides_replace_single_settings_and_keep_the_others() {
-        let manifest: BookingSpec = "stock=8000,latency=80ms,errors=1%".parse().unwrap();
-        let spec = overridden(manifest, "errors=5%,lost_replies=2%").unwrap();
-        assert_eq!(spec, "stock=8000,latency=80ms,errors=5%,lost_replies=2%".parse().unwrap());
-        assert_eq!(overridden(manifest, "erors=5%").unwrap_err().field, "key");
     }
 }

@@ -142,7 +142,7 @@ fn a_booking_reserved_twice_is_a_double_reservation() {
 fn tickets_held_for_a_booking_that_ended_are_an_orphan_at_any_moment() {
     for moment in [Moment::AtRest, Moment::InMotion] {
         let mut world = World::eventful();
-        world.ledger.reserve(&booking(4).to_string(), "q", "c4", 1, Ruling::Allow);
+        world.ledger.reserve(&booking(4).to_string(), "q", "c4", "", 1, Ruling::Allow);
         assert_found(&world.verify(moment), Violation::Orphan);
     }
 }
@@ -150,7 +150,7 @@ fn tickets_held_for_a_booking_that_ended_are_an_orphan_at_any_moment() {
 #[test]
 fn tickets_held_for_no_booking_are_an_orphan_only_at_rest() {
     let mut world = World::eventful();
-    world.ledger.reserve(&booking(99).to_string(), "q", "c99", 1, Ruling::Allow);
+    world.ledger.reserve(&booking(99).to_string(), "q", "c99", "", 1, Ruling::Allow);
     assert!(
         world.verify(Moment::InMotion).violations.is_clean(),
         "it may have joined a moment ago"
@@ -185,6 +185,7 @@ fn work_in_progress_is_no_orphan_while_things_move() {
             &booking(number).to_string(),
             "q",
             client(number).as_str(),
+            "",
             1,
             Ruling::Allow,
         );
@@ -211,7 +212,7 @@ fn more_sold_than_there_is_is_oversold() {
 fn a_state_that_may_not_follow_is_illegal() {
     let mut world = World::with_line(1);
     world.event(1, Some(S::Queued), S::Reserved);
-    world.ledger.reserve(&booking(1).to_string(), "q", "c1", 1, Ruling::Allow);
+    world.ledger.reserve(&booking(1).to_string(), "q", "c1", "", 1, Ruling::Allow);
     assert_found(&world.verify(Moment::AtRest), Violation::IllegalTransition);
 }
 
@@ -301,7 +302,7 @@ fn a_gap_hides_violations_and_the_verification_counts_it() {
 #[test]
 fn a_sale_of_which_the_log_has_kept_nothing_is_no_orphan() {
     let mut world = World::new();
-    world.ledger.reserve(&booking(9).to_string(), "q", "c9", 1, Ruling::Allow);
+    world.ledger.reserve(&booking(9).to_string(), "q", "c9", "", 1, Ruling::Allow);
     assert_eq!(world.verify(Moment::AtRest).violations.count(Violation::Orphan), 1);
     let mut log = world.log();
     log.record_gap();
@@ -312,7 +313,7 @@ fn a_sale_of_which_the_log_has_kept_nothing_is_no_orphan() {
 #[test]
 fn without_a_ledger_only_the_rest_is_verified() {
     let mut world = World::eventful();
-    world.ledger.reserve("b", "q", "c", 200, Ruling::Allow);
+    world.ledger.reserve("b", "q", "c", "", 200, Ruling::Allow);
     let evidence = Evidence { ledger: None, ..world.evidence() };
     let verification = world.verify_with(&evidence, Moment::AtRest);
     assert!(verification.violations.is_clean());

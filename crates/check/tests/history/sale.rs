@@ -177,6 +177,7 @@ fn reacquired(path: &[S]) -> World {
         &booking(2).to_string(),
         "q",
         "c1",
+        "",
         1,
         bookingq_sim::ledger::Ruling::Allow,
     );

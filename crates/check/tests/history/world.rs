@@ -58,6 +58,7 @@ pub fn snapshot(number: u64, state: S) -> BookingSnapshot {
         state,
         follows: None,
         deadline_ms: None,
+        parked: false,
         position: None,
         existing: false,
     }
@@ -68,7 +69,7 @@ pub fn join(number: u64) -> CallKind {
 }
 
 pub fn pay(number: u64, card: &str) -> CallKind {
-    CallKind::Pay { of: booking(number), payment: payment(card) }
+    CallKind::Pay { of: booking(number), payment: payment(card), reacquire: false }
 }
 
 /// The Enqueue of a client, acknowledged with a booking.
@@ -215,7 +216,7 @@ impl World {
             let (id, client) = (booking(number).to_string(), client(number));
             match to {
                 S::Reserved => {
-                    self.ledger.reserve(&id, "q", client.as_str(), 1, Ruling::Allow);
+                    self.ledger.reserve(&id, "q", client.as_str(), "", 1, Ruling::Allow);
                 }
                 S::Confirmed => {
                     self.ledger.confirm(&id, Ruling::Allow);

@@ -1,11 +1,12 @@
 //! `bookingq crowd`: sends simulated clients to a running queue and checks what they get.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::DurationString;
-use bookingq_core::{ClientId, QueueName};
-use bookingq_crowd::{Behaviour, Behaviours, CrowdConfig};
+use bookingq_core::{ClientId, Quantity, QueueName};
+use bookingq_crowd::{Behaviour, Behaviours, CrowdConfig, Weights};
 use bookingq_proto::v1;
 use bookingq_serve::Signals;
 use bookingq_sim::inspect::RemoteLedger;
@@ -63,6 +64,12 @@ pub struct Args {
     /// Write a JSON report to this file at the end; -o json prints it
     #[arg(long, env = "BOOKINGQ_REPORT", value_name = "FILE")]
     report: Option<PathBuf>,
+    /// What they want, by weight, such as A:9,B:1 [default: no item]
+    #[arg(long, env = "BOOKINGQ_ITEMS", value_name = "ITEM:WEIGHT,…")]
+    items: Option<Weights<Arc<str>>>,
+    /// How many of it they want, by weight, such as 1:6,2:3,4:1 [default: 1]
+    #[arg(long, env = "BOOKINGQ_QUANTITIES", value_name = "N:WEIGHT,…")]
+    quantities: Option<Weights<Quantity>>,
     /// Prefix of the client ids [default: a random one]
     #[arg(long, env = "BOOKINGQ_PREFIX", value_name = "NAME")]
     prefix: Option<String>,
@@ -77,7 +84,7 @@ pub struct Args {
 
 /// The default weight of a behaviour.
 fn usual(behaviour: Behaviour) -> u32 {
-    Behaviours::default().weight(behaviour)
+    Behaviours::default().weight(&behaviour)
 }
 
 /// How common each behaviour is.
@@ -96,6 +103,9 @@ struct Shares {
     /// Clients that pay after the deadline
     #[arg(long, env = "BOOKINGQ_PAYS_LATE", value_name = "SHARE", default_value_t = usual(Behaviour::PaysLate))]
     pays_late: u32,
+    /// Clients that pay after the deadline and ask for another reservation
+    #[arg(long, env = "BOOKINGQ_REACQUIRES", value_name = "SHARE", default_value_t = usual(Behaviour::Reacquires))]
+    reacquires: u32,
     /// Clients that repeat their request, send another one, and pay in time
     #[arg(long, env = "BOOKINGQ_COMES_TWICE", value_name = "SHARE", default_value_t = usual(Behaviour::ComesTwice))]
     comes_twice: u32,
@@ -129,17 +139,19 @@ struct CheckFlags {
 
 impl Shares {
     fn behaviours(&self) -> Result<Behaviours, Failure> {
-        let Self { pays, leaves, never_pays, pays_late, comes_twice } = *self;
-        if [pays, leaves, never_pays, pays_late, comes_twice].iter().all(|share| *share == 0) {
-            return Err(Failure::usage("all shares are 0; allowed: at least one above 0"));
-        }
-        Ok(Behaviours::new([
+        let Self { pays, leaves, never_pays, pays_late, reacquires, comes_twice } = *self;
+        let weights = [
             (Behaviour::Pays, pays),
             (Behaviour::Leaves, leaves),
             (Behaviour::NeverPays, never_pays),
             (Behaviour::PaysLate, pays_late),
+            (Behaviour::Reacquires, reacquires),
             (Behaviour::ComesTwice, comes_twice),
-        ]))
+        ];
+        if weights.iter().all(|(_, share)| *share == 0) {
+            return Err(Failure::usage("all shares are 0; allowed: at least one above 0"));
+        }
+        Ok(Behaviours::new(weights))
     }
 }
 
@@ -173,6 +185,8 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         seed: args.seed,
         ..CrowdConfig::new(queue.clone(), args.clients, args.arrive.get())
     };
+    crowd.items = args.items.unwrap_or(crowd.items);
+    crowd.quantities = args.quantities.unwrap_or(crowd.quantities);
     crowd.channels.tls = args.common.tls()?;
     crowd.channels.renewal = Some(RENEWAL);
     let config = LoadConfig {

@@ -17,9 +17,13 @@ Examples:
   curl http://127.0.0.1:6080/ledger                      # all reservations and their states
   curl -X PUT http://127.0.0.1:6080/faults -d '{\"errors\":\"50%\"}'   # until the next PUT
   curl -X POST 'http://127.0.0.1:6080/pause?for=30s'     # the services stop answering for 30 s
+  bookingq simulate --booking items=A:1000,B:500,returns=A:3@20s
+  curl -X POST 'http://127.0.0.1:6080/restock?item=A&quantity=3'   # also: /withdraw
 
-Settings of --booking: stock, latency, jitter, errors, lost_replies, rejects, confirm_rejects,
-keeps, seed.
+Settings of --booking: stock (of each item without one), items (A:1000,B:500), returns and sales of
+another channel (A:3@20s), counts (on, or off: answers do not tell what is left), latency, jitter,
+errors, lost_replies, rejects, confirm_rejects, lies (\"sold out\" although stock is left),
+ticket_lies (of the Ticket Service), keeps, seed.
 Settings of --ticket and --realtime: latency, jitter, errors, lost_replies, seed.")]
 pub struct Args {
     /// Stock and faults of the Booking Service
@@ -66,7 +70,7 @@ pub struct Args {
     )]
     realtime_listen: SocketAddr,
     /// HTTP port to inspect the services and inject faults: /ledger, /faults, /pause, /resume,
-    /// /clients, /stats
+    /// /restock, /withdraw, /clients, /stats
     #[arg(
         long,
         env = "BOOKINGQ_ADMIN_LISTEN",

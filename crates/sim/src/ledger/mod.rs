@@ -1,14 +1,21 @@
-//! The rules of the simulated Booking Service, without a network: a stock and its bookings.
+//! The rules of the simulated Booking Service, without a network: the stock of each item and its
+//! bookings.
 //!
 //! It implements the contract of `BookingService` strictly: each call is idempotent by booking id,
-//! Release is final, and a repeated call gets its first answer again.
+//! Release is final, and a repeated call gets its first answer again, unless that was "sold out".
 
 mod view;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub use self::view::{LedgerCalls, LedgerCopy, LedgerEntry, LedgerState, LedgerTotals, Overlap};
+use bookingq_core::Timestamp;
+
+pub use self::view::{
+    Availability, ItemStock, LedgerCalls, LedgerCopy, LedgerEntry, LedgerState, LedgerTotals,
+    Overlap,
+};
 
 /// Whether the service refuses a booking if it has to decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,15 +24,27 @@ pub enum Ruling {
     Allow,
     /// It refuses.
     Refuse,
+    /// It says "sold out", whatever is left. Of a Confirm: it accepts.
+    Lie,
 }
 
 /// The answer to Reserve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReserveAnswer {
-    /// Reserved under this id.
-    Reserved(Arc<str>),
-    /// Too few tickets are left.
-    SoldOut,
+    /// Reserved.
+    Reserved {
+        /// The id of the reservation.
+        reservation: Arc<str>,
+        /// Tickets left of the item.
+        left: u64,
+    },
+    /// Too few tickets are left at the moment.
+    SoldOut {
+        /// Tickets left of the item, as the service says.
+        left: u64,
+        /// Tickets that another channel holds and may give back.
+        held_elsewhere: u64,
+    },
     /// Rejected, with the reason.
     Rejected(&'static str),
 }
@@ -54,9 +73,12 @@ const ALREADY_RELEASED: &str = "this booking was released before";
 const NOT_ALLOWED: &str = "simulated: not allowed for this booking";
 const NOT_CONFIRMED: &str = "simulated: the confirmation is refused";
 
-/// A stock and its bookings.
+/// The stock of each item, and the bookings.
 #[derive(Debug, Default)]
 pub struct Ledger {
+    /// Of each item that was not given a stock.
+    stock: u64,
+    items: BTreeMap<Arc<str>, ItemStock>,
     totals: LedgerTotals,
     entries: Vec<LedgerEntry>,
     by_booking: HashMap<Arc<str>, usize>,
@@ -66,18 +88,28 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// With `stock` tickets, all of them available.
+    /// With `stock` tickets of each item, all of them available.
     pub fn new(stock: u64) -> Self {
-        let totals = LedgerTotals { stock, available: stock, ..LedgerTotals::default() };
-        Self { totals, ..Self::default() }
+        Self::with_items(stock, &BTreeMap::from([(Arc::from(""), stock)]))
     }
 
-    /// Reserves `quantity` tickets. `ruling` matters only for the first Reserve of a booking.
+    /// With these tickets of `items`, and `stock` of each other one.
+    pub fn with_items(stock: u64, items: &BTreeMap<Arc<str>, u64>) -> Self {
+        let mut ledger = Self { stock, ..Self::default() };
+        for (item, &stock) in items {
+            ledger.item_mut(item, stock);
+        }
+        ledger
+    }
+
+    /// Reserves `quantity` tickets of `item`. [`Ruling::Refuse`] matters only for the first Reserve
+    /// of a booking; item and quantity count as the first call named them.
     pub fn reserve(
         &mut self,
         booking: &str,
         queue: &str,
         client: &str,
+        item: &str,
         quantity: u64,
         ruling: Ruling,
     ) -> ReserveAnswer {
@@ -85,21 +117,43 @@ impl Ledger {
         let index = self.by_booking.get(booking).copied().unwrap_or_else(|| {
             let state = match ruling {
                 Ruling::Refuse => LedgerState::Rejected,
-                Ruling::Allow if self.totals.available < quantity => LedgerState::SoldOut,
-                Ruling::Allow => LedgerState::Held,
+                Ruling::Allow | Ruling::Lie => LedgerState::SoldOut,
             };
-            self.write(booking, queue, client, quantity, state)
+            self.write([booking, queue, client, item], quantity, state)
         });
-        let entry = &mut self.entries[index];
-        entry.calls.reserve += 1;
+        self.entries[index].calls.reserve += 1;
+        if self.entries[index].state == LedgerState::SoldOut {
+            self.try_to_hold(index, ruling);
+        }
+        let entry = &self.entries[index];
+        let left = self.available(&entry.item);
         match (entry.state, &entry.reservation_id) {
-            (LedgerState::SoldOut, _) => ReserveAnswer::SoldOut,
+            (LedgerState::SoldOut, _) => ReserveAnswer::SoldOut {
+                left: left.min(entry.quantity.saturating_sub(1)),
+                held_elsewhere: self.items.get(&entry.item).map_or(0, |stock| stock.held_elsewhere),
+            },
             (LedgerState::Released, _) => ReserveAnswer::Rejected(ALREADY_RELEASED),
             (LedgerState::Held | LedgerState::Refused | LedgerState::Confirmed, Some(name)) => {
-                ReserveAnswer::Reserved(name.clone())
+                ReserveAnswer::Reserved { reservation: name.clone(), left }
             }
             _ => ReserveAnswer::Rejected(NOT_ALLOWED),
         }
+    }
+
+    fn try_to_hold(&mut self, index: usize, ruling: Ruling) {
+        let entry = &mut self.entries[index];
+        let Some(stock) = self.items.get_mut(&entry.item) else { return };
+        if stock.available < entry.quantity {
+            return;
+        }
+        if ruling == Ruling::Lie {
+            stock.lies += 1;
+            return;
+        }
+        entry.reservation_id = Some(Arc::from(format!("R{:08}", index + 1)));
+        entry.reservations += 1;
+        self.set_state(index, LedgerState::Held);
+        self.record_overlap(index);
     }
 
     /// Sells a reservation. `ruling` matters only while the tickets are held.
@@ -111,7 +165,7 @@ impl Ledger {
         let entry = &mut self.entries[index];
         entry.calls.confirm += 1;
         match (entry.state, ruling) {
-            (LedgerState::Held, Ruling::Allow) => {
+            (LedgerState::Held, Ruling::Allow | Ruling::Lie) => {
                 self.set_state(index, LedgerState::Confirmed);
                 ConfirmAnswer::Confirmed
             }
@@ -133,7 +187,7 @@ impl Ledger {
         self.totals.calls.release += 1;
         let index = match self.by_booking.get(booking) {
             Some(&index) => index,
-            None => self.write(booking, queue, client, 0, LedgerState::Released),
+            None => self.write([booking, queue, client, ""], 0, LedgerState::Released),
         };
         self.entries[index].calls.release += 1;
         match self.entries[index].state {
@@ -157,6 +211,49 @@ impl Ledger {
         }
     }
 
+    /// Says that another channel holds `quantity` tickets of an item and may give them back.
+    pub fn announce(&mut self, item: &str, quantity: u64) {
+        self.item_mut(item, self.stock).held_elsewhere += quantity;
+    }
+
+    /// Adds tickets of an item, which another channel gives back: those that were announced first.
+    pub fn restock(&mut self, item: &str, quantity: u64) {
+        let stock = self.item_mut(item, self.stock);
+        let announced = quantity.min(stock.held_elsewhere);
+        stock.held_elsewhere -= announced;
+        stock.restocked += quantity - announced;
+        stock.stock += quantity;
+        stock.available += quantity;
+        if announced > 0 {
+            stock.record_return(now());
+        }
+        self.totals.stock += quantity;
+        self.totals.available += quantity;
+    }
+
+    /// Removes up to `quantity` available tickets of an item, which another channel sells. Returns
+    /// how many there were.
+    pub fn withdraw(&mut self, item: &str, quantity: u64) -> u64 {
+        let stock = self.item_mut(item, self.stock);
+        let sold = quantity.min(stock.available);
+        stock.stock -= sold;
+        stock.available -= sold;
+        stock.withdrawn += sold;
+        self.totals.stock -= sold;
+        self.totals.available -= sold;
+        sold
+    }
+
+    /// Tickets of an item that are neither held nor sold.
+    pub fn available(&self, item: &str) -> u64 {
+        self.items.get(item).map_or(self.stock, |stock| stock.available)
+    }
+
+    /// The tickets of each item that was named so far.
+    pub fn items(&self) -> &BTreeMap<Arc<str>, ItemStock> {
+        &self.items
+    }
+
     /// Its totals.
     pub fn totals(&self) -> LedgerTotals {
         self.totals
@@ -169,8 +266,13 @@ impl Ledger {
 
     /// A copy of its current state.
     pub fn copy(&self) -> LedgerCopy {
-        let Self { totals, entries, overlaps, .. } = self;
-        LedgerCopy { totals: *totals, entries: entries.clone(), overlaps: overlaps.clone() }
+        let Self { totals, items, entries, overlaps, .. } = self;
+        LedgerCopy {
+            totals: *totals,
+            items: items.clone(),
+            entries: entries.clone(),
+            overlaps: overlaps.clone(),
+        }
     }
 
     /// One booking.
@@ -183,71 +285,90 @@ impl Ledger {
         &self.overlaps
     }
 
+    /// The tickets of an item, which has `stock` if it is new.
+    fn item_mut(&mut self, item: &str, stock: u64) -> &mut ItemStock {
+        let totals = &mut self.totals;
+        self.items.entry(Arc::from(item)).or_insert_with(|| {
+            totals.stock += stock;
+            totals.available += stock;
+            ItemStock { stock, available: stock, ..ItemStock::default() }
+        })
+    }
+
     fn write(
         &mut self,
-        booking: &str,
-        queue: &str,
-        client: &str,
+        [booking, queue, client, item]: [&str; 4],
         quantity: u64,
         state: LedgerState,
     ) -> usize {
         let index = self.entries.len();
         let booking_id: Arc<str> = Arc::from(booking);
-        // Nearly all bookings are of one queue: they share its name.
+        // Nearly all bookings are of one queue and of few items: they share the names.
         let queue = match self.entries.last() {
             Some(last) if &*last.queue == queue => last.queue.clone(),
             _ => Arc::from(queue),
         };
+        if state != LedgerState::Released {
+            self.item_mut(item, self.stock);
+        }
+        let item = self.items.get_key_value(item).map(|(item, _)| item.clone());
         self.by_booking.insert(booking_id.clone(), index);
-        let is_held = state == LedgerState::Held;
         self.entries.push(LedgerEntry {
             booking_id,
             queue,
             client_id: Arc::from(client),
+            item: item.unwrap_or_default(),
             quantity,
             state,
-            reservation_id: is_held.then(|| Arc::from(format!("R{:08}", index + 1))),
-            reservations: u32::from(is_held),
+            reservation_id: None,
+            reservations: 0,
             calls: LedgerCalls::default(),
         });
         self.count(index, 1);
-        if is_held {
-            self.record_overlap(index);
-        }
         index
     }
 
     fn set_state(&mut self, index: usize, state: LedgerState) {
         self.count(index, -1);
-        let before = self.entries[index].state;
-        if state == LedgerState::Released && before.holds() {
-            self.totals.released += self.entries[index].quantity;
-        }
-        self.entries[index].state = state;
+        let before = std::mem::replace(&mut self.entries[index].state, state);
         self.count(index, 1);
+        let entry = &self.entries[index];
+        if state == LedgerState::Released
+            && before.holds()
+            && let Some(stock) = self.items.get_mut(&entry.item)
+        {
+            stock.released += entry.quantity;
+            stock.record_return(now());
+            self.totals.released += entry.quantity;
+        }
     }
 
     /// Adds an entry to the totals (`by` = 1), or removes it (`by` = -1).
     fn count(&mut self, index: usize, by: i64) {
         let entry = &self.entries[index];
         let (totals, tickets) = (&mut self.totals, by * entry.quantity as i64);
+        let mut unnamed = ItemStock::default();
+        let stock = self.items.get_mut(&entry.item).unwrap_or(&mut unnamed);
         let add = |total: &mut u64, by| *total = total.saturating_add_signed(by);
         match entry.state {
             LedgerState::Held | LedgerState::Refused => {
                 add(&mut totals.held_bookings, by);
                 add(&mut totals.held, tickets);
+                add(&mut stock.held, tickets);
                 let client = (entry.queue.clone(), entry.client_id.clone());
                 add(self.holding.entry(client).or_default(), by);
             }
             LedgerState::Confirmed => {
                 add(&mut totals.confirmed_bookings, by);
                 add(&mut totals.confirmed, tickets);
+                add(&mut stock.confirmed, tickets);
             }
             LedgerState::Released => add(&mut totals.released_bookings, by),
             LedgerState::SoldOut => add(&mut totals.sold_out_bookings, by),
             LedgerState::Rejected => add(&mut totals.rejected_bookings, by),
         }
         totals.available = totals.stock - totals.held - totals.confirmed;
+        stock.available = stock.stock - stock.held - stock.confirmed;
     }
 
     fn record_overlap(&mut self, index: usize) {
@@ -264,4 +385,10 @@ impl Ledger {
             });
         }
     }
+}
+
+/// The clock of this computer, by which a crowd on it can order what it saw.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Timestamp(since.as_millis() as u64)
 }

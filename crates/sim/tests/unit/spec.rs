@@ -6,28 +6,58 @@ use bookingq_sim::SimSpec;
 use bookingq_sim::share::{SHARE_RULE, Share};
 use bookingq_sim::spec::*;
 
-const WHOLE: &str = concat!(
-    "simulate://booking?stock=5000&latency=20ms&jitter=10ms&errors=5%&lost_replies=2%",
-    "&rejects=1%&confirm_rejects=0%&seed=7"
-);
-
 #[test]
-fn an_endpoint_displays_as_it_was_written() {
-    let spec: SimSpec = WHOLE.parse().unwrap();
-    let SimSpec::Booking(booking) = spec else { panic!("{spec:?}") };
-    assert_eq!((booking.stock, booking.seed), (5000, 7));
-    assert_eq!(booking.faults.latency, Duration::from_millis(20));
-    assert_eq!(booking.faults.errors, Share::percent(5));
-    assert_eq!(booking.refusals.rejects, Share::percent(1));
-    assert_eq!(spec.to_string(), WHOLE);
+fn every_setting_is_read() {
+    let spec: SimSpec = concat!(
+        "simulate://booking?stock=5000&items=A:9,B:1&returns=A:3@20s,2@1m&sales=B:1@5s&counts=off",
+        "&latency=20ms&jitter=10ms&errors=5%25&lost_replies=2%&rejects=1%&confirm_rejects=0.5%",
+        "&lies=3%&ticket_lies=4%&keeps=1m&seed=7"
+    )
+    .parse()
+    .unwrap();
+    let scheduled = |item: &str, quantity, seconds| Scheduled {
+        item: item.into(),
+        quantity,
+        after: Duration::from_secs(seconds),
+    };
+    let share = |text: &str| text.parse::<Share>().unwrap();
+    let expected = BookingSpec {
+        stock: 5000,
+        items: [("A".into(), 9), ("B".into(), 1)].into(),
+        returns: vec![scheduled("A", 3, 20), scheduled("", 2, 60)],
+        sales: vec![scheduled("B", 1, 5)],
+        counts: false,
+        faults: Faults {
+            latency: Duration::from_millis(20),
+            jitter: Duration::from_millis(10),
+            errors: share("5%"),
+            lost_replies: share("2%"),
+        },
+        refusals: Refusals {
+            rejects: share("1%"),
+            confirm_rejects: share("0.5%"),
+            lies: share("3%"),
+            ticket_lies: share("4%"),
+        },
+        keeps: Some(Duration::from_secs(60)),
+        seed: 7,
+    };
+    assert_eq!(spec, SimSpec::Booking(expected));
 }
 
 #[test]
-fn the_comma_list_and_a_strict_uri_are_equal() {
-    let list: BookingSpec = "stock=5, latency=1s500ms, errors=0.05".parse().unwrap();
-    let uri: SimSpec = "simulate://booking?stock=5&latency=1s500ms&errors=5%25".parse().unwrap();
+fn the_comma_list_and_an_endpoint_are_equal() {
+    let list: BookingSpec = "stock=5, items=A:1, B:2, latency=1s500ms".parse().unwrap();
+    let uri: SimSpec = "simulate://booking?stock=5&items=A:1,B:2&latency=1s500ms".parse().unwrap();
     assert_eq!(SimSpec::Booking(list), uri);
-    assert_eq!(list.to_string().parse::<BookingSpec>().unwrap(), list);
+}
+
+#[test]
+fn settings_replace_single_ones_and_keep_the_others() {
+    let manifest: BookingSpec = "stock=8000,latency=80ms,errors=1%".parse().unwrap();
+    let spec = manifest.clone().with("errors=5%,lost_replies=2%", ',').unwrap();
+    assert_eq!(spec, "stock=8000,latency=80ms,errors=5%,lost_replies=2%".parse().unwrap());
+    assert_eq!(manifest.with("erors=5%", ',').unwrap_err().field, "key");
 }
 
 #[test]
@@ -54,6 +84,13 @@ fn each_error_names_the_allowed_values() {
         ("simulate://booking?jitter=2h", "jitter", DURATION_RULE),
         ("simulate://booking?errors=120%", "errors", SHARE_RULE),
         ("simulate://booking?seed=x", "seed", SEED_RULE),
+        ("simulate://booking?items=A", "items", ITEMS_RULE),
+        ("simulate://booking?items=A:many", "items", ITEMS_RULE),
+        ("simulate://booking?items=A:1,A:2", "items", "each item once"),
+        ("simulate://booking?returns=A:3", "returns", SCHEDULE_RULE),
+        ("simulate://booking?sales=A:x@3s", "sales", SCHEDULE_RULE),
+        ("simulate://booking?sales=A:3@soon", "sales", DURATION_RULE),
+        ("simulate://booking?counts=maybe", "counts", COUNTS_RULE),
         ("simulate://booking?stock", "setting", "key=value"),
         ("simulate://booking?stock=1&stock=2", "setting", "each key once"),
     ] {
