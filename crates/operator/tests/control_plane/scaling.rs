@@ -83,7 +83,7 @@ async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
         service_time: last.service_time_microseconds.map(|us| Duration::from_micros(us as u64)),
         in_flight: last.in_flight as u64,
         cap_per_minute: None,
-        max_holds: None,
+        holds: None,
     };
     assert_eq!(wanted(&policy, &reading, last.from as u32), last.wanted as u32, "{last:?}");
 
