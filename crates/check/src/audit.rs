@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
-use bookingq_core::{Booking, ClientId, EventSeq, OutboxEvent};
+use bookingq_core::{Booking, ClientId, EventSeq};
 use bookingq_sim::inspect::LedgerError;
 use bookingq_sim::ledger::LedgerCopy;
 use bookingq_store::{Snapshot, Store, StoreError};

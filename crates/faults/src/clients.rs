@@ -10,6 +10,8 @@ use bookingq_crowd::{
     ActionTiming, Arrivals, Behaviour, Behaviours, CrowdConfig, Following, Repeats,
 };
 
+use crate::sale;
+
 /// Typical seconds from a client's arrival to its end, which give the number of concurrent clients.
 const STAY: f64 = 6.0;
 const FEWEST: usize = 20;
@@ -27,6 +29,8 @@ pub fn crowd(
     let mut config = CrowdConfig {
         arrivals: Arrivals::Even,
         present: ((STAY / gap.max(1e-6)) as usize).clamp(FEWEST, MOST),
+        items: sale::items(),
+        quantities: sale::quantities(),
         behaviours: behaviours(),
         timing: ActionTiming {
             think: (0.0, 0.0),
@@ -50,7 +54,8 @@ pub fn crowd(
 fn behaviours() -> Behaviours {
     Behaviours::new([
         (Behaviour::Pays, 36),
-        (Behaviour::PaysLate, 6),
+        (Behaviour::PaysLate, 3),
+        (Behaviour::Reacquires, 3),
         (Behaviour::PaysAtDeadline, 8),
         (Behaviour::PaysTwice, 8),
         (Behaviour::PaysWithTwoCards, 8),

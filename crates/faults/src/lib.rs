@@ -1,7 +1,7 @@
 //! Injects faults into a running bookingq and checks every invariant.
 //!
 //! ```text
-//!   plan (seed -> faults with their targets and times: pure)
+//!   plan (seed -> faults with their targets and times: pure), sale (seed -> items, stock, rules)
 //!   run ──┬─ testbed    redis-server, workers, sweeper, Booking Service, proxies, clocks
 //!         ├─ clients    the crowd; its calls with answers and times (history.jsonl) ──┐
 //!         '─ bookingq-check: calls, audit log (audit.jsonl), store and ledger  <──────┘ ──> report
@@ -14,4 +14,5 @@ pub mod proxy;
 mod redis_fault;
 pub mod report;
 pub mod run;
+mod sale;
 pub mod testbed;

@@ -66,6 +66,12 @@ pub enum FaultKind {
     ServiceSlow,
     /// The Booking Service refuses most reservations and confirmations
     ServiceRefusals,
+    /// The Booking Service says "sold out" although it has stock, and later that it was wrong
+    ServiceLies,
+    /// The Ticket Service does not answer
+    TicketOutage,
+    /// The Ticket Service says the opposite of the truth, and the Booking Service later what is left
+    TicketLies,
     /// A worker's clock jumps (needs libfaketime)
     Clock,
 }
@@ -75,7 +81,7 @@ pub enum FaultKind {
 const LASTS_MS: std::ops::Range<u64> = 100..4000;
 
 /// The weight of each kind.
-const WEIGHTS: [(FaultKind, u32); 28] = [
+const WEIGHTS: [(FaultKind, u32); 31] = [
     (FaultKind::KillWorker, 16),
     (FaultKind::TermWorker, 6),
     (FaultKind::StopWorker, 8),
@@ -103,6 +109,10 @@ const WEIGHTS: [(FaultKind, u32); 28] = [
     (FaultKind::ServiceErrors, 5),
     (FaultKind::ServiceSlow, 5),
     (FaultKind::ServiceRefusals, 3),
+    // Seldom: a lie ends an item that has no reservations, until the lie is taken back.
+    (FaultKind::ServiceLies, 1),
+    (FaultKind::TicketOutage, 3),
+    (FaultKind::TicketLies, 1),
     (FaultKind::Clock, 4),
 ];
 
@@ -186,7 +196,7 @@ pub enum RedisFault {
     NoReplicas,
 }
 
-/// A fault of the Booking Service.
+/// A fault of the Booking Service, or of the Ticket Service beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServiceFault {
@@ -198,6 +208,12 @@ pub enum ServiceFault {
     Slow(u64),
     /// Refuses this percentage of the reservations and of the confirmations.
     Refusing(u32),
+    /// Says "sold out" to this percentage of the reservations for which it has stock.
+    Lying(u32),
+    /// The Ticket Service does not answer.
+    TicketsOut,
+    /// The Ticket Service lies in this percentage of its answers.
+    TicketsLying(u32),
 }
 
 /// One fault.
@@ -313,6 +329,9 @@ fn draw_fault(kind: FaultKind, workers: usize, rng: &mut SmallRng) -> Fault {
         FaultKind::ServiceErrors => Fault::Service(ServiceFault::Failing(percent / 2)),
         FaultKind::ServiceSlow => Fault::Service(ServiceFault::Slow(rng.random_range(300..1200))),
         FaultKind::ServiceRefusals => Fault::Service(ServiceFault::Refusing(percent)),
+        FaultKind::ServiceLies => Fault::Service(ServiceFault::Lying(percent)),
+        FaultKind::TicketOutage => Fault::Service(ServiceFault::TicketsOut),
+        FaultKind::TicketLies => Fault::Service(ServiceFault::TicketsLying(percent)),
         FaultKind::Clock => Fault::Clock(worker, rng.random_range(-7200..7200)),
     }
 }

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use bookingq_check::{Audit, AuditTerms, CallRecorder};
+use bookingq_core::Timestamp;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
 use bookingq_crowd::{Crowd, CrowdCounters};
-use bookingq_store::{RedisConfig, Snapshot, Store};
+use bookingq_store::{RedisConfig, Snapshot, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clients;
 use crate::plan::{Fault, FaultKind, FaultStep, plan};
 use crate::report::FaultReport;
+use crate::sale::{self, Sale};
 use crate::testbed::{self, HOLD, RunSettings, Testbed};
 
 /// Without faults, a queue without a change for this long is at rest: every lease, hold and
@@ -27,6 +29,8 @@ use crate::testbed::{self, HOLD, RunSettings, Testbed};
 const STANDSTILL: Duration = Duration::from_secs(15);
 /// Longest wait for the rest: a defect may let a queue change without end.
 const REST: Duration = Duration::from_secs(600);
+/// From the start of the run until the testbed serves, about.
+const LEAD: Duration = Duration::from_secs(2);
 /// Between two checks of it.
 const POLL: Duration = Duration::from_millis(200);
 /// Between two lines of progress.
@@ -44,7 +48,9 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
     let RunSettings { plan_options, folder, .. } = settings;
     let steps = plan(plan_options);
     write_plan(&folder.join("schedule.jsonl"), &steps)?;
-    let testbed = Testbed::start(settings).await?;
+    let now = Timestamp(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64);
+    let sale = Sale::draw(plan_options.seed, settings.bookings, plan_options.time, now + LEAD);
+    let testbed = Testbed::start(settings, &sale).await?;
     println!(
         "running: {} workers, {} faults planned over {:?}",
         plan_options.workers,
@@ -54,7 +60,8 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
     if !testbed.has_clocks() {
         println!("libfaketime is missing: clocks stay right (Debian: apt-get install faketime)");
     }
-    let outcome = run_with_faults(settings, leave, &testbed, &steps).await;
+    println!("the sale: {:?}, {:?}", sale.stock, sale.rules.outflow);
+    let outcome = run_with_faults(settings, leave, (&testbed, &sale), &steps).await;
     let starts =
         testbed.processes().map(|process| (process.name().to_owned(), process.starts())).collect();
     let own_ends = own_ends(&testbed);
@@ -67,13 +74,14 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
 async fn run_with_faults(
     settings: &RunSettings,
     leave: &CancellationToken,
-    testbed: &Testbed,
+    (testbed, sale): (&Testbed, &Sale),
     steps: &[FaultStep],
 ) -> Result<FaultReport> {
     let RunSettings { plan_options, bookings, folder, .. } = settings;
     let (queue, seed) = (testbed::queue()?, plan_options.seed);
     let store = bookingq_store::open(RedisConfig::new(testbed.redis(), queue.clone()))?;
-    let terms = AuditTerms { hold: Some(HOLD), rules: None };
+    store.set_rules(sale.rules.clone()).await?;
+    let terms = AuditTerms { hold: Some(HOLD), rules: Some(sale.rules.clone()) };
     let audit = Audit::start_with_copy(store.clone(), terms, &folder.join("audit.jsonl"))?;
     let history = folder.join("history.jsonl");
     let recorder = CallRecorder::start_with_history(&history, seed, CLOCK_MARGIN_MS)?;
@@ -85,7 +93,7 @@ async fn run_with_faults(
 
     let mut faults = BTreeMap::new();
     tokio::select! {
-        () = inject_all(testbed, steps, plan_options.time, &mut faults) => {}
+        () = inject_all((testbed, &store), steps, plan_options.time, &mut faults) => {}
         () = progress(&recorder, &arrived, &audit) => {}
         () = leave.cancelled() => println!("ending early, in order"),
     }
@@ -125,7 +133,7 @@ async fn run_with_faults(
 
 /// Injects the faults of the plan, counted in `done`, and waits until the time is over.
 async fn inject_all(
-    testbed: &Testbed,
+    (testbed, store): (&Testbed, &Arc<dyn Store>),
     steps: &[FaultStep],
     time: Duration,
     done: &mut BTreeMap<FaultKind, u64>,
@@ -133,12 +141,16 @@ async fn inject_all(
     let start = Instant::now();
     // The end of the newest fault of the Booking Service.
     let mut clear_at: Option<Instant> = None;
+    let mut lied = false;
     for step in steps {
         let when = start + Duration::from_millis(step.at_ms);
         if let Some(end) = clear_at.filter(|end| *end < when) {
             sleep_until(end).await;
             testbed.clear_service_fault();
             clear_at = None;
+            if std::mem::take(&mut lied) {
+                tokio::spawn(take_back(Arc::clone(store)));
+            }
         }
         sleep_until(when).await;
         if matches!(step.fault, Fault::Clock(..)) && !testbed.has_clocks() {
@@ -147,10 +159,22 @@ async fn inject_all(
         if matches!(step.fault, Fault::Service(_)) {
             clear_at = Some(when + Duration::from_millis(step.lasts_ms));
         }
+        lied |= matches!(step.kind, FaultKind::ServiceLies | FaultKind::TicketLies);
         testbed.inject(step);
         *done.entry(step.kind).or_default() += 1;
     }
     sleep_until(start + time).await;
+}
+
+/// After its lies, the Booking Service says that every item is to be had again.
+async fn take_back(store: Arc<dyn Store>) {
+    for item in sale::names() {
+        let say = || store.restocked(item.clone(), None);
+        let said = Retry::within(BACKOFF, ANSWER).run(StoreError::is_transient, say).await;
+        if let Err(error) = said {
+            println!("{item} stays as it is: {error}");
+        }
+    }
 }
 
 /// Prints the progress of the run. Never ends.

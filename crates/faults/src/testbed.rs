@@ -11,10 +11,10 @@ use bookingq_core::QueueName;
 use bookingq_core::backoff::Backoff;
 use bookingq_harness::port::free_address;
 use bookingq_harness::{Fsync, Process, ProcessSpec, RedisOptions, RedisServer, Restart, Signal};
-use bookingq_sim::BookingSim;
 use bookingq_sim::ledger::LedgerCopy;
 use bookingq_sim::share::Share;
-use bookingq_sim::spec::{BookingSpec, Faults, Refusals};
+use bookingq_sim::spec::{BookingSpec, Faults, Refusals, ServiceSpec};
+use bookingq_sim::{BookingSim, TicketServiceSim};
 
 use crate::clocks::Clocks;
 use crate::plan::{
@@ -22,6 +22,7 @@ use crate::plan::{
 };
 use crate::proxy::Proxy;
 use crate::redis_fault;
+use crate::sale::Sale;
 
 /// The time to pay: short, so that a run sees many deadlines.
 pub const HOLD: Duration = Duration::from_secs(3);
@@ -41,6 +42,7 @@ pub struct Testbed {
     processes: BTreeMap<FaultTarget, Process>,
     links: BTreeMap<FaultyLink, Proxy>,
     booking: BookingSim,
+    tickets: TicketServiceSim,
     clocks: Option<Clocks>,
 }
 
@@ -82,7 +84,7 @@ fn background_refusals() -> Refusals {
 
 impl Testbed {
     /// Starts everything and waits until it serves.
-    pub async fn start(settings: &RunSettings) -> Result<Self> {
+    pub(crate) async fn start(settings: &RunSettings, sale: &Sale) -> Result<Self> {
         let PlanOptions { workers, seed, .. } = settings.plan_options;
         let data = settings.folder.join("redis");
         std::fs::create_dir_all(&data)?;
@@ -92,18 +94,22 @@ impl Testbed {
             ..RedisOptions::new(Fsync::Always)
         };
         let spec = BookingSpec {
-            // Too few for all, so that bookings are sold out too.
-            stock: u64::from(settings.bookings) * 45 / 100,
+            items: sale.stock.clone(),
+            returns: sale.returns.clone(),
             faults: background_faults(),
             refusals: background_refusals(),
             seed,
             ..BookingSpec::default()
         };
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let booking = BookingSim::start(spec, any).await?;
+        let tickets = ServiceSpec { faults: background_faults(), seed };
         let mut testbed = Self {
             redis: redis.start(|_| ())?,
             processes: BTreeMap::new(),
             links: BTreeMap::new(),
-            booking: BookingSim::start(spec, SocketAddr::from(([127, 0, 0, 1], 0))).await?,
+            tickets: TicketServiceSim::start(tickets, booking.backend().clone(), any).await?,
+            booking,
             clocks: Clocks::find(&settings.folder, workers)?,
         };
         for number in 0..workers {
@@ -163,7 +169,7 @@ impl Testbed {
         }
     }
 
-    /// Leaves the Booking Service with its background faults.
+    /// Leaves both services with their background faults.
     pub fn clear_service_fault(&self) {
         self.booking.injector().set_faults(background_faults());
         self.booking.backend().set_refusals(background_refusals());
@@ -173,6 +179,7 @@ impl Testbed {
     pub async fn clear(&self) {
         self.clear_service_fault();
         self.booking.injector().resume();
+        self.tickets.injector().resume();
         for proxy in self.links.values() {
             proxy.clear();
         }
@@ -184,11 +191,12 @@ impl Testbed {
 
     /// Stops everything, callers first.
     pub async fn stop(self) {
-        let Self { redis, processes, links, booking, .. } = self;
+        let Self { redis, processes, links, booking, tickets, .. } = self;
         futures::future::join_all(processes.into_values().map(Process::stop)).await;
         redis.stop().await;
         drop(links);
         booking.shutdown().await;
+        tickets.shutdown().await;
     }
 
     fn signal(&self, target: FaultTarget, signal: FaultSignal, time: Duration) {
@@ -206,6 +214,7 @@ impl Testbed {
 
     fn inject_into_service(&self, fault: ServiceFault, time: Duration) {
         let set_faults = |faults| self.booking.injector().set_faults(faults);
+        let set_refusals = |refusals| self.booking.backend().set_refusals(refusals);
         match fault {
             ServiceFault::Out => self.booking.injector().pause_for(time),
             ServiceFault::Failing(percent) => {
@@ -218,11 +227,19 @@ impl Testbed {
             }
             ServiceFault::Refusing(percent) => {
                 let share = Share::percent(percent);
-                self.booking.backend().set_refusals(Refusals {
+                set_refusals(Refusals {
                     rejects: share,
                     confirm_rejects: share,
                     ..Refusals::default()
                 });
+            }
+            ServiceFault::Lying(percent) => {
+                set_refusals(Refusals { lies: Share::percent(percent), ..background_refusals() });
+            }
+            ServiceFault::TicketsOut => self.tickets.injector().pause_for(time),
+            ServiceFault::TicketsLying(percent) => {
+                let ticket_lies = Share::percent(percent);
+                set_refusals(Refusals { ticket_lies, ..background_refusals() });
             }
         }
     }
@@ -234,6 +251,8 @@ impl Testbed {
         let booking = self.link(FaultyLink::WorkerService(number)).await?;
         let mut spec = spec_of("worker", &format!("worker-{number}"), settings, redis, booking)
             .arguments(["--listen".to_owned(), listen.to_string()])
+            .arguments([format!("--ticket=http://{}", self.tickets.address())])
+            .arguments(["--ticket-timeout=1s"])
             .arguments(["--linger", "200ms", "--grace", "4s", "--outbox-entries", "4000000"]);
         spec.port = Some(listen);
         if let Some(clocks) = &self.clocks {

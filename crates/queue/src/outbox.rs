@@ -25,6 +25,8 @@ pub(crate) struct Outbox {
     last: EventSeq,
     /// The newest event dropped for room.
     dropped: EventSeq,
+    /// The next events belong to the entry of the newest one; `None`: each has an entry of its own.
+    joins: Option<bool>,
 }
 
 impl Outbox {
@@ -35,15 +37,30 @@ impl Outbox {
             cap: cap.max(1),
             last: EventSeq::START,
             dropped: EventSeq::START,
+            joins: None,
         }
+    }
+
+    /// The events of a claim are one entry: who is parked leaves the line before others are served.
+    pub(crate) fn begin_entry(&mut self) {
+        self.joins = Some(false);
+    }
+
+    /// Later events have entries of their own again.
+    pub(crate) fn end_entry(&mut self) {
+        self.joins = None;
     }
 
     /// Appends an event and numbers it.
     pub(crate) fn push(&mut self, mut event: OutboxEvent) {
         // A clock that went back must not make the order go back.
         let ms = event.at().0.max(self.last.ms);
-        let entry = if ms == self.last.ms { self.last.entry() + 1 } else { 0 };
-        self.last = EventSeq::new(ms, entry, 0);
+        self.last = match (ms == self.last.ms, self.joins) {
+            (true, Some(true)) => EventSeq { number: self.last.number + 1, ..self.last },
+            (true, _) => EventSeq::new(ms, self.last.entry() + 1, 0),
+            (false, _) => EventSeq::new(ms, 0, 0),
+        };
+        self.joins = self.joins.map(|_| true);
         match &mut event {
             OutboxEvent::Booking(event) => event.seq = self.last,
             OutboxEvent::Item(event) => event.seq = self.last,
@@ -66,14 +83,22 @@ impl Outbox {
         self.kept.len()
     }
 
-    /// At most `max` events after `after`, and at least one if there is one.
+    /// About `max` events after `after`, in whole entries, and at least one if there is one.
     pub(crate) fn after(&self, after: EventSeq, max: usize) -> Events {
         // A follower that has seen more than was ever written here followed another store.
         if after > self.last {
             return Events { events: Vec::new(), next: self.last, gap: true };
         }
         let start = self.kept.partition_point(|event| event.seq() <= after);
-        let events: Vec<OutboxEvent> = self.kept.range(start..).take(max.max(1)).cloned().collect();
+        let mut events: Vec<OutboxEvent> = Vec::new();
+        for event in self.kept.range(start..) {
+            let entry = (event.seq().ms, event.seq().entry());
+            let last = events.last().map(|last| (last.seq().ms, last.seq().entry()));
+            if events.len() >= max.max(1) && last != Some(entry) {
+                break;
+            }
+            events.push(event.clone());
+        }
         let next = events.last().map_or(after, OutboxEvent::seq);
         Events { events, next, gap: after < self.dropped }
     }

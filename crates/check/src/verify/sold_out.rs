@@ -1,21 +1,50 @@
-//! The bookings that ended as sold out, against the reservations that came back later.
+//! The bookings that ended as sold out, against the reservations and the stock that came back later.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bookingq_core::{BookingId, BookingState as S, EventSeq, SoldOutRule};
+use bookingq_sim::ledger::LedgerCopy;
 
 use super::Comparison;
 use crate::violation::Violation;
 
+/// What each booking wants, as far as it is known: its item, and how many.
+type Wants = HashMap<BookingId, (Arc<str>, u64)>;
+
 impl Comparison<'_> {
-    /// No reservation that was under way when a client was sent away came back afterwards: it might
-    /// have been that client's.
+    /// Nothing came back after a client was sent away that might have been that client's.
     pub(super) fn check_sent_away(&mut self) {
-        let mut sent_away: HashMap<Arc<str>, BTreeMap<EventSeq, BookingId>> = HashMap::new();
+        if self.log.gaps() > 0 {
+            return;
+        }
+        let wants = self.wants();
+        self.find_later_releases(&wants);
+        if let Some(ledger) = &self.evidence.ledger {
+            self.find_later_returns(&wants, ledger);
+        }
+    }
+
+    fn wants(&self) -> Wants {
+        let entries = self.evidence.ledger.iter().flat_map(|ledger| &ledger.entries);
+        // Of a booking that was only released the ledger knows no item.
+        let entries = entries.filter(|entry| entry.quantity > 0).filter_map(|entry| {
+            let booking = BookingId::new(&entry.booking_id).ok()?;
+            Some((booking, (entry.item.clone(), entry.quantity)))
+        });
+        let parked = self.log.bookings().filter_map(|(booking, logged)| {
+            let wanted = logged.wanted.as_ref()?;
+            Some((booking, (wanted.item.clone(), wanted.quantity.get().into())))
+        });
+        entries.chain(parked).collect()
+    }
+
+    /// No reservation that was under way when a client was sent away came back afterwards.
+    fn find_later_releases(&mut self, wants: &Wants) {
+        let mut sent_away: HashMap<&str, BTreeMap<EventSeq, BookingId>> = HashMap::new();
         let mut came_back = Vec::new();
         for (booking, logged) in self.log.bookings() {
-            let Some(item) = self.item(booking) else { continue };
+            let Some((item, _)) = wants.get(&booking) else { continue };
             match logged.state {
                 S::SoldOut if logged.replaces.is_none() => {
                     sent_away.entry(item).or_default().insert(logged.newest, booking);
@@ -27,9 +56,9 @@ impl Comparison<'_> {
             }
         }
         for (item, under_way, booking) in came_back {
-            let early = sent_away.get(&item).and_then(|ends| ends.range(under_way).next());
+            let early = sent_away.get(&**item).and_then(|ends| ends.range(under_way).next());
             if let Some((_, client)) = early
-                && self.log.rule_of(&item) == Some(SoldOutRule::Wait)
+                && self.log.rule_of(item) == Some(SoldOutRule::Wait)
             {
                 let case =
                     format!("{client} ended while {booking} held {item:?}, and gave it back");
@@ -38,8 +67,21 @@ impl Comparison<'_> {
         }
     }
 
-    /// What a booking wants, if the log knows.
-    fn item(&self, booking: BookingId) -> Option<Arc<str>> {
-        self.log.certain(booking)?.wanted.as_ref().map(|wanted| wanted.item.clone())
+    /// After a client was sent away, the Booking Service never had enough for that client. Not known
+    /// of an item about which it lied, or that was restocked without an announcement.
+    fn find_later_returns(&mut self, wants: &Wants, ledger: &LedgerCopy) {
+        for (booking, logged) in self.log.bookings() {
+            let Some((item, quantity)) = wants.get(&booking) else { continue };
+            let Some(stock) = ledger.items.get(item) else { continue };
+            let honest = (stock.lies, stock.restocked) == (0, 0);
+            let waits = self.log.rule_of(item) == Some(SoldOutRule::Wait);
+            let was_sent_away = logged.state == S::SoldOut && logged.replaces.is_none();
+            let left = stock.available.max(stock.returned_after(logged.since));
+            if honest && waits && was_sent_away && left >= *quantity {
+                let case =
+                    format!("{booking} ended without {quantity} of {item:?}; {left} were left");
+                self.violations.record(Violation::SentAway, case);
+            }
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! Sold out items and the rules of a sale: who may be served, who may be sent away, and when.
 
+use std::sync::Arc;
+
 use bookingq_check::{Moment, Violation};
 use bookingq_core::{
     BookingState as S, ItemChange, Outcome, Outflow, Place, Quantity, RequestId, SaleRules,
     SoldOutRule, SoldOutRules, Timestamp,
 };
 use bookingq_crowd::call::{BookingSnapshot, CallAnswer};
+use bookingq_sim::ledger::{Ledger, Ruling};
 
 use crate::log::assert_found;
 use crate::world::{EPOCH, HOLD, SOLD, World, booking, client, pay, snapshot};
@@ -136,6 +139,19 @@ fn invariant_9_a_reservation_that_comes_back_after_a_client_was_sent_away_is_fou
 }
 
 #[test]
+fn invariant_9_stock_that_is_left_for_a_client_that_was_sent_away_is_found_unless_it_was_a_lie() {
+    for (ruling, kept) in [(Ruling::Lie, true), (Ruling::Allow, false)] {
+        let mut world = with_parked(2, &[1, 1]);
+        world.ledger = Ledger::with_items(0, &[(Arc::from("A"), 2)].into());
+        world.item("A", ItemChange::Ended);
+        world.go(1, &[S::SoldOut]);
+        world.ledger.reserve(&booking(2).to_string(), "q", "c2", "A", 1, ruling);
+        world.ledger.release(&booking(2).to_string(), "q", "c2");
+        if kept { assert_clean(&world) } else { finds(&world, Violation::SentAway) }
+    }
+}
+
+#[test]
 fn invariant_10_a_claim_before_the_opening_or_against_the_outflow_is_found() {
     let rules = |opens_at, per_minute, max_holds| {
         let outflow = Outflow { per_minute, burst: None, max_holds };
@@ -173,14 +189,7 @@ fn reacquired(path: &[S]) -> World {
     }
     world.go(1, &[S::Expired]);
     world.go(2, &[S::Reserving]);
-    world.ledger.reserve(
-        &booking(2).to_string(),
-        "q",
-        "c1",
-        "",
-        1,
-        bookingq_sim::ledger::Ruling::Allow,
-    );
+    world.ledger.reserve(&booking(2).to_string(), "q", "c1", "", 1, Ruling::Allow);
     world.go(2, path);
     world.events.iter_mut().for_each(|event| event.client = client(1));
     world.states.remove(&1);

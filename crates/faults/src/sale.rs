@@ -1,0 +1,86 @@
+//! The sale of a run: its items with their stock, and its rules. Drawn from the seed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bookingq_core::{Outflow, Quantity, SaleRules, SoldOutRule, SoldOutRules, Timestamp};
+use bookingq_crowd::Weights;
+use bookingq_sim::spec::Scheduled;
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+
+/// Each item with its share of the clients in percent, and what it means when it is sold out.
+const ITEMS: [(&str, u32, SoldOutRule); 3] = [
+    ("stalls", 60, SoldOutRule::Wait),
+    ("balcony", 30, SoldOutRule::Wait),
+    ("boxes", 10, SoldOutRule::End),
+];
+/// How many each client wants, by weight.
+const QUANTITIES: [(i32, u32); 4] = [(1, 5), (2, 3), (3, 1), (4, 1)];
+/// Stock in percent of what the clients want: too little for all, so that items are sold out too.
+const STOCK: u64 = 45;
+/// Latest opening after the start of the run.
+const OPENS_WITHIN_MS: u64 = 4000;
+
+/// What is sold, and by which rules.
+#[derive(Debug, Clone)]
+pub struct Sale {
+    /// Tickets of each item.
+    pub stock: BTreeMap<Arc<str>, u64>,
+    /// Tickets that another channel gives back during the run.
+    pub returns: Vec<Scheduled>,
+    /// The rules.
+    pub rules: SaleRules,
+}
+
+impl Sale {
+    /// A sale to this many clients that arrive within `time` from `start` on.
+    pub fn draw(seed: u64, clients: u32, time: Duration, start: Timestamp) -> Self {
+        // Apart from the faults, so that these do not depend on it.
+        let mut rng = SmallRng::seed_from_u64(!seed);
+        let (weight, wanted) =
+            QUANTITIES.iter().fold((0, 0), |(weight, wanted), (quantity, of)| {
+                (weight + u64::from(*of), wanted + u64::from(*of) * quantity.unsigned_abs() as u64)
+            });
+        let tickets =
+            |share| u64::from(clients) * u64::from(share) * wanted * STOCK / weight / 10_000;
+        let stock = ITEMS.map(|(item, share, _)| (Arc::from(item), tickets(share)));
+        let rules = ITEMS.map(|(item, _, rule)| (Arc::from(item), rule));
+        // Some clients join again, and parked ones are served several times.
+        let per_minute = f64::from(clients) / time.as_secs_f64().max(1.0) * 60.0;
+        let outflow = Outflow {
+            per_minute: rng.random_bool(0.5).then(|| (per_minute * 1.5) as u32 + 60),
+            burst: None,
+            max_holds: rng.random_bool(0.3).then(|| (per_minute / 60.0 * 6.0) as u32 + 20),
+        };
+        let returns = ITEMS.iter().flat_map(|(item, ..)| [0.3, 0.9].map(|part| (*item, part)));
+        let returns = returns.map(|(item, part)| Scheduled {
+            item: Arc::from(item),
+            quantity: rng.random_range(1..9),
+            after: time.mul_f64(part),
+        });
+        let returns = returns.collect();
+        let opens_at = Duration::from_millis(rng.random_range(0..OPENS_WITHIN_MS));
+        let sold_out = SoldOutRules { items: rules.into(), ..SoldOutRules::default() };
+        let rules = SaleRules { opens_at: Some(start + opens_at), outflow, sold_out };
+        Self { stock: stock.into(), returns, rules }
+    }
+}
+
+/// The items.
+pub fn names() -> impl Iterator<Item = Arc<str>> {
+    ITEMS.into_iter().map(|(item, ..)| Arc::from(item))
+}
+
+/// The items that clients want, by weight.
+pub fn items() -> Weights<Arc<str>> {
+    Weights::new(ITEMS.map(|(item, share, _)| (Arc::from(item), share)))
+}
+
+/// How many they want, by weight.
+pub fn quantities() -> Weights<Quantity> {
+    let known =
+        QUANTITIES.into_iter().filter_map(|(of, weight)| Some((Quantity::new(of).ok()?, weight)));
+    Weights::new(known)
+}
