@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::{SaleRules, SoldOutRule, Timestamp};
-use bookingq_crowd::{Demand, Wanted};
+use bookingq_crowd::{ItemDemand, Wanted};
 use bookingq_sim::ledger::ItemStock;
 use serde::Serialize;
 
@@ -34,20 +34,20 @@ pub struct ItemReport {
     pub clients: u64,
     /// Clients that still wait for it to be had again.
     pub parked: u64,
-    /// Clients that were told that it is sold out for good.
+    /// Clients that learned that it is sold out for good.
     pub sold_out: u64,
-    /// Clients that were told so although enough was left or came back later, or that wait although
-    /// enough is left.
+    /// Clients that were sent away although enough was left or came back later, or that wait
+    /// although enough is left.
     pub passed_by: u64,
 }
 
-/// The evidence of what became of the items.
+/// The evidence about the items.
 #[derive(Debug)]
 pub struct ItemEvidence<'a> {
     /// The Booking Service's tickets.
     pub stocks: &'a BTreeMap<Arc<str>, ItemStock>,
     /// The clients' demand.
-    pub demand: &'a BTreeMap<Wanted, Demand>,
+    pub demand: &'a BTreeMap<Wanted, ItemDemand>,
     /// The rules of the sale.
     pub rules: &'a SaleRules,
     /// The end, by the clock of both.
@@ -83,8 +83,9 @@ impl ItemEvidence<'_> {
         report
     }
 
-    /// What the service lied about, or another channel brought unannounced, nobody could promise.
-    fn passed_by(&self, stock: &ItemStock, wanted: &Wanted, demand: &Demand) -> u64 {
+    /// The clients of one demand. Lies of the service, and stock that another channel brought
+    /// unannounced, break no promise.
+    fn passed_by(&self, stock: &ItemStock, wanted: &Wanted, demand: &ItemDemand) -> u64 {
         let quantity = u64::from(wanted.quantity.get());
         let is_left = stock.available >= quantity && stock.lies + stock.restocked == 0;
         let sent_away = demand.sold_out_at.iter();
@@ -121,6 +122,6 @@ fn line(item: &ItemReport) -> String {
     let name = if item.is_empty() { "tickets" } else { item };
     format!(
         "  {name}: sold {sold} + held {held} + unsold {unsold} = {stock}; {clients} clients wanted \
-         it, {sold_out} were told it is sold out, {parked} wait"
+         it, {sold_out} left because it was sold out, {parked} wait"
     )
 }
