@@ -298,8 +298,11 @@ impl SimulatedClient {
                 latencies.payment_answered(took);
                 let is_reacquired = shown.booking != of;
                 progress.count(|progress| {
-                    *(if is_reacquired { &mut progress.reacquired } else { &mut progress.paid }) +=
-                        1;
+                    *match (is_reacquired, shown.state) {
+                        (false, _) => &mut progress.paid,
+                        (true, BookingState::SoldOut) => &mut progress.paid_late,
+                        (true, _) => &mut progress.reacquired,
+                    } += 1;
                 });
                 if is_reacquired {
                     self.booking = Some(Followed { is_reacquired, ..Followed::new(shown.booking) });

@@ -36,7 +36,7 @@ pub struct ProgressView {
     pub held: u64,
     /// Payments that were accepted.
     pub paid: u64,
-    /// Payments refused because they came too late.
+    /// Payments refused because they came too late, or because nothing was left to reserve again.
     pub paid_late: u64,
     /// Late payments that were accepted for a new reservation.
     pub reacquired: u64,

@@ -22,6 +22,8 @@ const SHOWN: usize = 10;
 pub struct ItemReport {
     /// Its name; empty for what is booked without one.
     pub item: Arc<str>,
+    /// What a sold out item means for those who want it.
+    pub rule: SoldOutRule,
     /// Tickets.
     pub stock: u64,
     /// Tickets sold.
@@ -63,6 +65,7 @@ impl ItemEvidence<'_> {
     fn item(&self, item: &Arc<str>, stock: &ItemStock) -> ItemReport {
         let mut report = ItemReport {
             item: item.clone(),
+            rule: self.rules.sold_out.of(item),
             stock: stock.stock,
             sold: stock.confirmed,
             held: stock.held,
@@ -76,7 +79,7 @@ impl ItemEvidence<'_> {
             report.clients += demand.clients;
             report.parked += demand.parked;
             report.sold_out += demand.sold_out_at.len() as u64;
-            if self.rules.sold_out.of(item) == SoldOutRule::Wait {
+            if report.rule == SoldOutRule::Wait {
                 report.passed_by += self.passed_by(stock, wanted, demand);
             }
         }
@@ -109,7 +112,7 @@ pub fn lines(items: &[ItemReport]) -> Vec<String> {
         lines.push(red(&format!(
             "  BROKEN: {passed_by} clients were sent away, or wait, although tickets were left for them"
         )));
-    } else if !items.is_empty() {
+    } else if items.iter().any(|item| item.rule == SoldOutRule::Wait) {
         lines.push(green(
             "  kept: no ticket stayed unsold that a client waited for, or was sent away from",
         ));
@@ -118,10 +121,14 @@ pub fn lines(items: &[ItemReport]) -> Vec<String> {
 }
 
 fn line(item: &ItemReport) -> String {
-    let ItemReport { item, stock, sold, held, unsold, clients, parked, sold_out, .. } = item;
+    let ItemReport { item, rule, stock, sold, held, unsold, clients, parked, sold_out, .. } = item;
     let name = if item.is_empty() { "tickets" } else { item };
+    let rule = match rule {
+        SoldOutRule::Wait => "",
+        SoldOutRule::End => " (soldOut: End)",
+    };
     format!(
         "  {name}: sold {sold} + held {held} + unsold {unsold} = {stock}; {clients} clients wanted \
-         it, {sold_out} left because it was sold out, {parked} wait"
+         it, {sold_out} were sent away{rule}, {parked} wait"
     )
 }
