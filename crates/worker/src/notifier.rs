@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
+use bookingq_core::eta::{Eta, EtaRange};
 use bookingq_core::retry::Retry;
 use bookingq_core::{Event, EventSeq, ItemEvent, ItemState, OutboxEvent, QueueName};
 use bookingq_follow::FollowedQueue;
 use bookingq_follow::items::{ClosedItems, apply_change, changes_item, most_awaited};
-use bookingq_proto::convert::timestamp;
+use bookingq_proto::convert::{duration, timestamp};
 use bookingq_proto::v1;
 use bookingq_proto::v1::realtime_service_client::RealtimeServiceClient;
 use bookingq_store::{Store, StoreError};
@@ -32,6 +33,8 @@ const MESSAGE: usize = 512;
 const ITEMS: usize = 128;
 /// Boundaries in a queue tick.
 const BOUNDARIES: u64 = 128;
+/// Expected waits in a queue tick.
+const ETAS: usize = 32;
 /// Time between queue ticks.
 const TICK: Duration = Duration::from_secs(1);
 /// Length of the notifier lease.
@@ -151,6 +154,11 @@ impl RealtimeNotifier {
     fn tick(&self) -> v1::QueueTick {
         let line = self.queue.line.summary(BOUNDARIES);
         let closed = self.queue.items.closed().values().cloned().collect();
+        let points = self.queue.line.eta_points(ETAS);
+        let eta_unknown = match self.queue.line.eta(1) {
+            Eta::Range(_) => v1::EtaUnknown::Unspecified,
+            Eta::Unknown(reason) => reason.into(),
+        };
         let boundary = |(place, position): (bookingq_core::Place, u64)| v1::Boundary {
             queue_number: place.number.get(),
             position,
@@ -162,10 +170,15 @@ impl RealtimeNotifier {
             rate: line.rate,
             boundaries: line.boundaries.into_iter().map(boundary).collect(),
             items: most_awaited(closed, ITEMS).iter().map(Into::into).collect(),
+            etas: points.into_iter().map(eta_point).collect(),
+            eta_unknown: eta_unknown.into(),
             opens_at: self.queue.line.opens_at().map(timestamp),
-            ..v1::QueueTick::default()
         }
     }
+}
+
+fn eta_point((position, range): (u64, EtaRange)) -> v1::EtaPoint {
+    v1::EtaPoint { position, eta: Some(duration(range.expected)), range: Some(range.into()) }
 }
 
 fn messages(
