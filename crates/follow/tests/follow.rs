@@ -12,13 +12,13 @@ use bookingq_core::line::Line;
 use bookingq_core::{
     Admission, BookingId, BookingState, ClientId, Details, Event, EventSeq, Fence, ItemChange,
     ItemEvent, ItemState, OutboxEvent, Outflow, Parked, Place, Quantity, QueueName, RequestId,
-    Timestamp,
+    ReservationId, Timestamp,
 };
 use bookingq_follow::{
     DemandView, FollowEvent, FollowedQueue, OutboxFollower, ParkedPlaces, Standing, Subscription,
     WatchUpdate, WatchedBooking,
 };
-use bookingq_store::{Cancel, Enqueue, MemoryConfig, Store};
+use bookingq_store::{Cancel, Enqueue, MemoryConfig, Scope, Settlement, Store, TaskOutcome};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -54,6 +54,10 @@ impl Followed {
         let config = MemoryConfig { outbox_events, ..MemoryConfig::new(name) };
         let store = bookingq_store::open(config).unwrap();
         enqueue(&*store, 1..=waiting).await;
+        Self::follow(store).await
+    }
+
+    async fn follow(store: Arc<dyn Store>) -> Self {
         let (queue, resync, gaps) =
             (FollowedQueue::new(), Arc::default(), Arc::<AtomicUsize>::default());
         let (loaded, has_loaded) = tokio::sync::oneshot::channel::<()>();
@@ -121,6 +125,31 @@ async fn positions_are_exact_while_clients_join_and_leave() {
     followed.until_position(places[2], Some(5)).await;
     assert_eq!(followed.queue.line.summary(10).backlog, 5);
     assert_eq!(followed.gaps.load(Ordering::Relaxed), 0);
+}
+
+/// Claims one booking and settles it.
+async fn serve(store: &dyn Store, outcome: TaskOutcome) {
+    let claim = store.claim(1, Duration::from_secs(60), Scope::Everything).await.unwrap();
+    let (lease, busy) = (claim.tasks[0].lease(), Duration::ZERO);
+    store.settle(vec![Settlement { lease, outcome, busy }]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_starts_loads_the_closed_items_and_the_places_that_wait_for_them() {
+    let store = bookingq_store::open(MemoryConfig::new(QueueName::new("concert").unwrap()));
+    let store = store.unwrap();
+    let places = enqueue(&*store, 1..=4).await;
+    let (reservation, hold) = (ReservationId::new("r").unwrap(), Duration::from_secs(60));
+    serve(&*store, TaskOutcome::Reserved { reservation, hold, left: None }).await;
+    serve(&*store, TaskOutcome::SOLD_OUT).await;
+    let claim = store.claim(1, Duration::from_secs(60), Scope::Everything).await.unwrap();
+    assert!(claim.tasks.is_empty(), "the others are parked");
+    let followed = Followed::follow(store).await;
+    let standing = places[1..].iter().map(|place| followed.queue.line.standing(*place));
+    let expected = [1, 2, 3].map(|position| Some(Standing::Parked(position)));
+    assert_eq!(standing.collect::<Vec<_>>(), expected);
+    let item = followed.queue.items.refusing("", Quantity::ONE).unwrap();
+    assert_eq!((item.unsettled, item.waiting), (1, 3));
 }
 
 #[tokio::test]

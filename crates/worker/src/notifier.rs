@@ -248,3 +248,41 @@ fn update(event: &Event) -> v1::BookingUpdate {
         reason: event.reason.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bookingq_core::{ItemChange, Quantity, Timestamp};
+
+    use super::*;
+
+    fn change(item: &str, change: ItemChange) -> OutboxEvent {
+        let (seq, at, item) = (EventSeq::START, Timestamp(1), Arc::from(item));
+        OutboxEvent::Item(ItemEvent { seq, at, item, change })
+    }
+
+    #[test]
+    fn each_item_of_a_batch_is_published_once_as_it_was_after_its_last_change() {
+        let sold_out = ItemChange::SoldOut { quantity: Quantity::ONE };
+        let parked = ItemChange::Parked { quantity: Quantity::ONE, places: Vec::new() };
+        let events = [
+            change("stalls", sold_out.clone()),
+            change("balcony", sold_out.clone()),
+            change("boxes", parked),
+            change("stalls", ItemChange::Open),
+            change("balcony", ItemChange::Ended),
+        ];
+        let known = ItemState { unsettled: 7, ..ItemState::open(Arc::from("balcony")) };
+        let closed = ClosedItems::from([(Arc::from("balcony"), known)]);
+        let queue = QueueName::new("concert").expect("a valid name");
+        let messages = messages(&queue, &events, &closed, Some(v1::QueueTick::default()));
+        assert_eq!(messages.len(), 2, "a tick, and the items");
+        let items = messages[1].items.iter().map(|item| {
+            (item.item.as_str(), item.availability(), item.sold_out_from, item.unsettled)
+        });
+        let expected = [
+            ("balcony", v1::ItemAvailability::SoldOut, 1, 7),
+            ("stalls", v1::ItemAvailability::Open, 0, 0),
+        ];
+        assert_eq!(items.collect::<Vec<_>>(), expected);
+    }
+}

@@ -44,10 +44,8 @@ impl BookingReader {
         }
         let FollowedQueue { line, items, demand, .. } = &*self.followed;
         let item = items.refusing(&booking.item, booking.quantity);
-        let standing = booking.position.map(|position| match booking.parked {
-            true => Standing::Parked(position),
-            false => Standing::InLine(position),
-        });
+        let kind = if booking.parked { Standing::Parked } else { Standing::InLine };
+        let standing = booking.position.map(kind);
         let eta = match standing {
             _ if item.is_some() => Some(Eta::Unknown(EtaUnknown::SoldOut)),
             Some(Standing::InLine(position)) => Some(line.eta(position)),
