@@ -183,6 +183,11 @@ impl Violations {
         }
     }
 
+    /// Drops the cases of a rule that could not be checked.
+    pub fn forget(&mut self, kind: Violation) {
+        self.0.remove(&kind);
+    }
+
     /// Adds the cases of another.
     pub fn add(&mut self, other: &Self) {
         for (kind, added) in &other.0 {
