@@ -25,7 +25,7 @@ const CLOCK_SLACK: Duration = Duration::from_millis(100);
 pub struct AuditTerms {
     /// The time to pay.
     pub hold: Option<Duration>,
-    /// The rules of the sale, if they do not change.
+    /// The rules of the sale from its start on.
     pub rules: Option<SaleRules>,
 }
 
@@ -110,6 +110,16 @@ impl AuditLog {
         self.gaps += 1;
         self.waiting = Waiting::after_gap();
         self.newest_of.clear();
+    }
+
+    /// The rules that the store has now. If they are others, it is not known since when, and
+    /// their violations do not count.
+    pub(crate) fn confirm_rules(&mut self, now: &SaleRules) {
+        if self.terms.rules.as_ref().is_some_and(|rules| rules != now) {
+            self.terms.rules = None;
+            self.violations.forget(Violation::UnpacedClaim);
+            self.violations.forget(Violation::SentAway);
+        }
     }
 
     /// The number of gaps.

@@ -183,6 +183,11 @@ impl Violations {
         }
     }
 
+    /// Forgets the cases of one kind.
+    pub(crate) fn forget(&mut self, kind: Violation) {
+        self.0.remove(&kind);
+    }
+
     /// Adds the cases of another.
     pub fn add(&mut self, other: &Self) {
         for (kind, added) in &other.0 {
