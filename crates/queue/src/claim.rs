@@ -17,9 +17,9 @@ use crate::task::{Claim, Lease, Scope, Task};
 /// How many bookings may leave the line in a claim.
 struct Room {
     tasks: usize,
-    /// When the outflow allows the next one, if it is what limits: the arrival time, in
-    /// microseconds, that the claimed bookings start from.
-    tat: Option<u64>,
+    /// What the rate allows, if there is one: how many, and the arrival time, in microseconds, that
+    /// the claimed bookings start from.
+    rate: Option<(u64, u64)>,
 }
 
 /// Bookings that a claim parks: one event for each item and quantity.
@@ -42,9 +42,8 @@ impl Queue {
         let mut tasks: Vec<Task> =
             due.iter().filter_map(|client| self.take(client, end, now)).collect();
         let mut more = self.end_parked(now);
-        let mut next = self.index.leases.first().map(|(at, _)| at.since(now));
         if let Some(opens) = self.serves_line(scope, now).err() {
-            return Claim { now, tasks, next: earliest(next, opens), more };
+            return Claim { now, tasks, next: earliest(self.next_due(now), opens), more };
         }
         let room = self.room(max.saturating_sub(tasks.len()), now);
         let due = tasks.len();
@@ -52,10 +51,18 @@ impl Queue {
             self.probe(&mut tasks, end, now);
             more |= self.serve(&mut tasks, due + room.tasks, end, now);
         }
+        let mut next = self.next_due(now);
         next = earliest(next, self.spend(&room, tasks.len() - due, now));
-        next = earliest(next, self.index.items.next_probe().map(|at| at.since(now)));
+        // Without room, a due probe would wake workers for nothing.
+        let probe = self.index.items.next_probe().filter(|at| room.tasks > 0 || *at > now);
+        next = earliest(next, probe.map(|at| at.since(now)));
         let waits = !self.index.line.is_empty() || self.index.items.front().is_some();
         Claim { now, more: more || (waits && tasks.len() >= max), tasks, next }
+    }
+
+    /// Time until the earliest lease ends.
+    fn next_due(&self, now: Timestamp) -> Option<Duration> {
+        self.index.leases.first().map(|(at, _)| at.since(now))
     }
 
     /// Whether bookings that wait may be claimed; otherwise the time until the sale opens, if that
@@ -83,21 +90,19 @@ impl Queue {
             let held = (self.index.leases.len() + self.index.holds.len()) as u64;
             tasks = tasks.min(u64::from(max_holds).saturating_sub(held));
         }
-        let tat = outflow.pace().map(|pace| {
-            let (tokens, tat) = pace.tokens(self.index.tat, now);
-            tasks = tasks.min(tokens);
-            tat
-        });
-        Room { tasks: tasks as usize, tat }
+        let rate = outflow.pace().map(|pace| pace.tokens(self.index.tat, now));
+        tasks = rate.map_or(tasks, |(tokens, _)| tasks.min(tokens));
+        Room { tasks: tasks as usize, rate }
     }
 
-    /// Spends the tokens of `taken` bookings. Returns the time until the next one, if somebody
-    /// waits for it.
+    /// Spends the tokens of `taken` bookings. Returns the time until the next one, if it is what
+    /// somebody waits for.
     fn spend(&mut self, room: &Room, taken: usize, now: Timestamp) -> Option<Duration> {
         let pace = self.index.rules.as_ref()?.outflow.pace()?;
-        self.index.tat = room.tat? + taken as u64 * pace.interval_us;
+        let (tokens, tat) = room.rate?;
+        self.index.tat = tat + taken as u64 * pace.interval_us;
         let waits = !self.index.line.is_empty() || self.index.items.front().is_some();
-        (waits && taken == room.tasks).then(|| pace.wait(self.index.tat, now))
+        (waits && taken as u64 == tokens).then(|| pace.wait(self.index.tat, now))
     }
 
     /// Ends parked bookings of items that have ended, a step's worth. Returns whether more are to
@@ -131,7 +136,7 @@ impl Queue {
     }
 
     /// Claims who waits, smallest place first, until there are `most` tasks, and parks or ends those
-    /// whose item cannot be had. Returns whether it stopped early, having looked at enough.
+    /// whose item cannot be had. Returns whether it stopped early, having parked or ended enough.
     fn serve(
         &mut self,
         tasks: &mut Vec<Task>,
@@ -140,8 +145,8 @@ impl Queue {
         now: Timestamp,
     ) -> bool {
         let mut parked = ParkedPlaces::new();
-        let mut looked = 0;
-        while tasks.len() < most && looked < MAX_STORE_BATCH {
+        let mut passed = 0;
+        while tasks.len() < most && passed < MAX_STORE_BATCH {
             let line = self.index.places.first_key_value();
             let client = match (line, self.index.items.front()) {
                 (Some((place, client)), Some((first, ..))) if place < first => client,
@@ -156,13 +161,14 @@ impl Queue {
                 (None, None) => break,
             };
             let client = client.clone();
-            looked += 1;
-            tasks.extend(self.look(&client, &mut parked, end, now));
+            let task = self.look(&client, &mut parked, end, now);
+            passed += usize::from(task.is_none());
+            tasks.extend(task);
         }
         for (item, quantity, places) in parked {
             self.index.emit_item(&item, ItemChange::Parked { quantity, places }, now);
         }
-        looked == MAX_STORE_BATCH && tasks.len() < most
+        passed == MAX_STORE_BATCH && tasks.len() < most
     }
 
     /// Claims, parks or ends one booking.

@@ -103,17 +103,17 @@ impl Index {
         slot: Slot,
         now: Timestamp,
     ) {
-        self.remove(client, record);
-        match (record.slot.is_unsettled(), slot.is_unsettled()) {
-            (false, true) => self.items.change(&record.details.item, |item| item.unsettled += 1),
-            (true, false) => {
-                let waits = slot == Slot::Parked;
-                self.items.change(&record.details.item, |item| item.settle(waits, now));
-            }
-            _ => {}
+        // In this order, so that the item is not forgotten in between.
+        let (was_unsettled, waits) = (record.slot.is_unsettled(), slot == Slot::Parked);
+        if !was_unsettled && slot.is_unsettled() {
+            self.items.change(&record.details.item, |item| item.unsettled += 1);
         }
+        self.remove(client, record);
         record.slot = slot;
         self.insert(client, record);
+        if was_unsettled && !slot.is_unsettled() {
+            self.items.change(&record.details.item, |item| item.settle(waits, now));
+        }
     }
 
     /// Changes the state and the slot of a booking, and writes an event.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::{BookingId, BookingState, Fence, Place, Timestamp};
+use bookingq_core::{BookingId, BookingState, Fence, Generation, Place, Timestamp};
 
 use crate::bounds;
 use crate::queue::Queue;
@@ -57,7 +57,7 @@ impl Queue {
             self.index.finish(client, record, BookingState::SoldOut, now);
             return Confirmed::Reacquired(None, record.booking(client, None));
         }
-        let (item_open, generation) = task_of.unwrap_or_default();
+        let (item_open, generation) = task_of.unwrap_or((true, Generation::default()));
         let task = record.task(client);
         let task = task.map(|task| Box::new(Task { first: true, item_open, generation, ..task }));
         Confirmed::Reacquired(task, record.booking(client, None))

@@ -7,7 +7,7 @@
 //!     |- calls     requests and answers      |- record    a booking as a text
 //!     |- outbox    stream entries as events  |- reader    the outbox from a cursor on
 //!     |- settings  the server's settings     |- rollback  detects lost or set-back data
-//!     '- config    the settings of a store
+//!     |- config    the settings of a store   '- sale      rules of the sale, states of items
 //! ```
 //!
 //! Each call is one script, so one atomic step. A call whose answer is lost may or may not have
@@ -22,6 +22,7 @@ mod outbox;
 mod reader;
 mod record;
 mod rollback;
+mod sale;
 mod scripts;
 mod settings;
 
@@ -33,12 +34,13 @@ use ::redis::Value;
 use async_trait::async_trait;
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::{
-    Admission, Booking, ClientId, EventSeq, ItemState, Place, QueueName, SaleRules, Timestamp,
+    Admission, Booking, ClientId, EventSeq, ItemState, Place, QueueName, Refusal, SaleRules,
+    Timestamp,
 };
 use bookingq_queue::bounds;
 use tracing::warn;
 
-use self::calls::BatchItem;
+use self::calls::{BatchItem, Reacquire};
 pub use self::config::RedisConfig;
 use self::link::Link;
 use self::reader::StreamReader;
@@ -192,7 +194,18 @@ impl Store for RedisStore {
         batch: Vec<Confirm>,
         lease: Duration,
     ) -> Result<Vec<OrRefusal<Confirmed>>> {
-        self.run_batch(&batch, Some(lease)).await
+        let mut answers = self.run_batch(&batch, Some(lease)).await?;
+        let (mut late, mut again) = (Vec::new(), Vec::new());
+        for (at, (answer, confirm)) in answers.iter().zip(batch).enumerate() {
+            if *answer == Err(Refusal::HoldExpired) && confirm.reacquire.is_some() {
+                late.push(at);
+                again.push(Reacquire(confirm));
+            }
+        }
+        for (at, answer) in late.into_iter().zip(self.run_batch(&again, Some(lease)).await?) {
+            answers[at] = answer;
+        }
+        Ok(answers)
     }
 
     async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<OrRefusal<Booking>>> {
@@ -241,7 +254,7 @@ impl Store for RedisStore {
 
     async fn waiting(
         &self,
-        _item: Option<Arc<str>>,
+        item: Option<Arc<str>>,
         after: Place,
         max: usize,
     ) -> Result<Vec<Place>> {
@@ -250,11 +263,18 @@ impl Store for RedisStore {
         loop {
             let page = PAGE.min(max - places.len());
             let last = places.last().copied().unwrap_or(after);
-            let mut call = ::redis::cmd("ZRANGE");
-            call.arg(&self.link.keys.queue).arg(format!("({last}")).arg("+inf").arg("BYSCORE");
-            call.arg("LIMIT").arg(0).arg(page).arg("WITHSCORES");
-            let found: Vec<(Value, u64)> = self.link.run(&call).await?;
-            places.extend(found.iter().map(|(_, number)| Place::numbered(*number)));
+            let found: Vec<u64> = if let Some(item) = &item {
+                let mut call = self.link.call(ScriptName::ParkedPlaces);
+                call.arg(&**item).arg(last.to_string()).arg(page);
+                self.link.run(&call).await?
+            } else {
+                let mut call = ::redis::cmd("ZRANGE");
+                call.arg(&self.link.keys.queue).arg(format!("({last}")).arg("+inf").arg("BYSCORE");
+                call.arg("LIMIT").arg(0).arg(page).arg("WITHSCORES");
+                let found: Vec<(Value, u64)> = self.link.run(&call).await?;
+                found.into_iter().map(|(_, number)| number).collect()
+            };
+            places.extend(found.iter().map(|number| Place::numbered(*number)));
             if found.len() < page || places.len() >= max {
                 return Ok(places);
             }
@@ -262,19 +282,36 @@ impl Store for RedisStore {
     }
 
     async fn set_rules(&self, rules: SaleRules) -> Result<()> {
-        Err(StoreError::unexpected("rules are not stored yet", &rules))
+        let mut call = self.link.call(ScriptName::SetRules);
+        sale::push_rules(&rules, &mut call);
+        self.link.run(&call).await
     }
 
-    async fn closed_items(&self, _max: usize) -> Result<Vec<ItemState>> {
-        Ok(Vec::new())
+    async fn closed_items(&self, max: usize) -> Result<Vec<ItemState>> {
+        let mut call = self.link.call(ScriptName::ItemStates);
+        call.arg("closed").arg(max.min(MAX_STORE_BATCH));
+        let answer: Vec<Value> = self.link.run(&call).await?;
+        sale::item_states(&answer)
     }
 
     async fn items(&self, batch: Vec<Arc<str>>) -> Result<Vec<ItemState>> {
-        Ok(batch.into_iter().map(ItemState::open).collect())
+        let mut states = Vec::with_capacity(batch.len());
+        for part in batch.chunks(MAX_STORE_BATCH) {
+            let mut call = self.link.call(ScriptName::ItemStates);
+            call.arg("named");
+            for item in part {
+                call.arg(&**item);
+            }
+            let answer: Vec<Value> = self.link.run(&call).await?;
+            states.extend(sale::item_states(&answer)?);
+        }
+        Ok(states)
     }
 
-    async fn restocked(&self, item: Arc<str>, _left: Option<u64>) -> Result<()> {
-        Err(StoreError::unexpected("items are not stored yet", &item))
+    async fn restocked(&self, item: Arc<str>, left: Option<u64>) -> Result<()> {
+        let mut call = self.link.call(ScriptName::Restock);
+        call.arg(&*item).arg(left.map(|left| left.to_string()).unwrap_or_default());
+        self.link.run(&call).await
     }
 
     async fn notifier(

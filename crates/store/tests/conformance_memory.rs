@@ -26,6 +26,10 @@ impl Subject for Embedded {
     async fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
+
+    async fn set_back(&self, by: Duration) {
+        self.clock.set_back(by);
+    }
 }
 
 fn config() -> MemoryConfig {

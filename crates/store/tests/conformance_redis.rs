@@ -34,6 +34,12 @@ impl Subject for Real {
         let now = self.now.fetch_add(by, Ordering::SeqCst) + by;
         self.store.set_clock(Timestamp(now)).await.unwrap();
     }
+
+    async fn set_back(&self, by: Duration) {
+        let by = time::millis(by);
+        let now = self.now.fetch_sub(by, Ordering::SeqCst) - by;
+        self.store.set_clock(Timestamp(now)).await.unwrap();
+    }
 }
 
 async fn real() -> Real {

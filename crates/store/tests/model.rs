@@ -6,11 +6,13 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::{
     Admission, BookingId, ClientId, Details, Event, EventSeq, Fence, ItemEvent, OutboxEvent,
-    PaymentId, Place, RequestId, ReservationId, Timestamp,
+    Outflow, PaymentId, Place, RequestId, ReservationId, SaleRules, SoldOutRule, SoldOutRules,
+    Timestamp,
 };
 use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::memory::{Clock, ManualClock, MemoryConfig, MemoryStore};
@@ -24,7 +26,8 @@ use proptest::test_runner::TestRunner;
 
 use support::config;
 
-const CLIENTS: usize = 4;
+const CLIENTS: usize = 6;
+const ITEMS: [&str; 3] = ["", "VIP row", "stalls"];
 const START: Timestamp = Timestamp(1_800_000_000_000);
 
 /// The booking that a request names.
@@ -39,15 +42,38 @@ enum Named {
 #[derive(Debug, Clone)]
 enum Step {
     Enqueue(Vec<(usize, usize)>),
-    Claim { max: usize, lease: u64, scope: Scope },
-    Renew { task: usize, forged: u64, lease: u64 },
+    Claim {
+        max: usize,
+        lease: u64,
+        scope: Scope,
+    },
+    Renew {
+        task: usize,
+        forged: u64,
+        lease: u64,
+    },
     Settle(Vec<(usize, u64, TaskOutcome)>),
     Confirm(Vec<(usize, Named, usize)>),
     Cancel(Vec<(usize, Named)>),
     Sweep(usize),
     Advance(u64),
     Admission(Admission),
-    Notifier { owner: usize, lease: u64, done: Option<u64> },
+    Rules(SaleRules),
+    Restocked {
+        item: usize,
+        left: Option<u64>,
+    },
+    /// A client pays, late or not, and wants another booking if its hold has expired.
+    Reacquire {
+        client: usize,
+        named: Named,
+        payment: usize,
+    },
+    Notifier {
+        owner: usize,
+        lease: u64,
+        done: Option<u64>,
+    },
     Again,
 }
 
@@ -59,9 +85,10 @@ fn outcome() -> impl Strategy<Value = TaskOutcome> {
         4 => (0..3u64).prop_map(move |n| TaskOutcome::Reserved {
             reservation: ReservationId::new(&format!("seat {n}")).unwrap(),
             hold: ms(n * 40),
-            left: None,
+            left: (n == 1).then_some(7),
         }),
-        1 => Just(TaskOutcome::SOLD_OUT),
+        5 => (prop::option::weighted(0.3, 0..4u64), prop_oneof![3 => Just(0u64), 1 => Just(2u64)])
+            .prop_map(|(left, elsewhere)| TaskOutcome::SoldOut { left, elsewhere }),
         1 => reason().prop_map(|reason| TaskOutcome::Rejected { reason }),
         3 => Just(TaskOutcome::Confirmed),
         3 => Just(TaskOutcome::Released),
@@ -73,24 +100,55 @@ fn outcome() -> impl Strategy<Value = TaskOutcome> {
     ]
 }
 
+fn rules() -> impl Strategy<Value = SaleRules> {
+    let rule = || prop_oneof![2 => Just(SoldOutRule::Wait), 1 => Just(SoldOutRule::End)];
+    let limit = |max: u32| prop::option::weighted(0.3, 1..max);
+    let own = prop::collection::btree_map(0..ITEMS.len(), rule(), 0..2);
+    let opens = prop::option::weighted(0.3, 0..300u64);
+    (opens, limit(400), 0..3u32, limit(5), rule(), own).prop_map(
+        |(opens, per_minute, burst, max_holds, default, own)| SaleRules {
+            opens_at: opens.map(|ms| START + Duration::from_millis(ms)),
+            outflow: Outflow {
+                per_minute,
+                burst: per_minute.filter(|rate| burst > 0 && *rate >= burst).map(|_| burst),
+                max_holds,
+            },
+            sold_out: SoldOutRules {
+                default,
+                items: own.into_iter().map(|(item, rule)| (Arc::from(ITEMS[item]), rule)).collect(),
+            },
+        },
+    )
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let client = 0..CLIENTS;
     let named =
         prop_oneof![3 => Just(Named::None), 2 => Just(Named::Own), 1 => Just(Named::Another)];
     let forged = prop_oneof![8 => Just(0u64), 1 => 1..3u64];
-    let scope = prop_oneof![4 => Just(Scope::Everything), 1 => Just(Scope::DueOnly)];
+    let scope = prop_oneof![
+        6 => Just(Scope::Everything),
+        1 => Just(Scope::OnceRuled),
+        1 => Just(Scope::DueOnly),
+    ];
+    let wait = prop_oneof![6 => 0..60u64, 1 => 4_900..5_100u64];
     prop_oneof![
-        4 => prop::collection::vec((client.clone(), 0..6usize), 1..4).prop_map(Step::Enqueue),
-        5 => (0..4usize, 0..4u64, scope)
+        4 => prop::collection::vec((client.clone(), 0..12usize), 1..5).prop_map(Step::Enqueue),
+        7 => (0..5usize, 0..4u64, scope)
             .prop_map(|(max, n, scope)| Step::Claim { max, lease: n * 30, scope }),
         1 => (0..8usize, forged.clone(), 0..100u64)
             .prop_map(|(task, forged, lease)| Step::Renew { task, forged, lease }),
         6 => prop::collection::vec((0..6usize, forged, outcome()), 1..3).prop_map(Step::Settle),
         4 => prop::collection::vec((client.clone(), named.clone(), 0..2usize), 1..3)
             .prop_map(Step::Confirm),
-        2 => prop::collection::vec((client, named), 1..3).prop_map(Step::Cancel),
+        2 => prop::collection::vec((client.clone(), named.clone()), 1..3).prop_map(Step::Cancel),
         1 => (0..3usize).prop_map(Step::Sweep),
-        2 => (0..60u64).prop_map(Step::Advance),
+        3 => wait.prop_map(Step::Advance),
+        1 => rules().prop_map(Step::Rules),
+        1 => (0..ITEMS.len(), prop::option::of(0..9u64))
+            .prop_map(|(item, left)| Step::Restocked { item, left }),
+        3 => (client, named, 0..2usize)
+            .prop_map(|(client, named, payment)| Step::Reacquire { client, named, payment }),
         1 => prop_oneof![
             3 => Just(Admission::Open),
             1 => Just(Admission::Paused),
@@ -127,7 +185,9 @@ impl Pair {
             memory: MemoryStore::new(memory),
             redis,
             clock,
-            clients: ["anna", "b b", "客户", "d"].map(|name| ClientId::new(name).unwrap()).to_vec(),
+            clients: ["anna", "b b", "客户", "d", "e", "f"]
+                .map(|name| ClientId::new(name).unwrap())
+                .to_vec(),
             leases: Vec::new(),
             next_booking: 0,
             followed: [EventSeq::START; 2],
@@ -175,7 +235,19 @@ impl Pair {
                 let memory = self.memory.settle(batch.clone()).await.unwrap();
                 assert_eq!(memory, self.redis.settle(batch).await.unwrap());
             }
-            Step::Confirm(entries) => self.confirm(entries).await,
+            Step::Confirm(entries) => self.confirm(entries, false).await,
+            Step::Reacquire { client, named, payment } => {
+                self.confirm(&[(*client, *named, *payment)], true).await;
+            }
+            Step::Rules(rules) => {
+                self.memory.set_rules(rules.clone()).await.unwrap();
+                self.redis.set_rules(rules.clone()).await.unwrap();
+            }
+            Step::Restocked { item, left } => {
+                let item = Arc::<str>::from(ITEMS[*item]);
+                self.memory.restocked(item.clone(), *left).await.unwrap();
+                self.redis.restocked(item, *left).await.unwrap();
+            }
             Step::Cancel(entries) => {
                 let mut batch = Vec::new();
                 for (client, named) in entries {
@@ -214,7 +286,7 @@ impl Pair {
         for (client, request) in entries {
             self.next_booking += 1;
             let details =
-                Details::new(["", "VIP row"][request % 2], *request as i32, b"\x00\xffx").unwrap();
+                Details::new(ITEMS[request % 3], 1 + *request as i32 / 3, b"\x00\xffx").unwrap();
             batch.push(Enqueue {
                 client: self.clients[*client].clone(),
                 request: RequestId::new(&format!("r{request}")).unwrap(),
@@ -236,21 +308,27 @@ impl Pair {
         }
     }
 
-    async fn confirm(&mut self, entries: &[(usize, Named, usize)]) {
+    async fn confirm(&mut self, entries: &[(usize, Named, usize)], reacquires: bool) {
         let mut batch = Vec::new();
         for (client, named, payment) in entries {
             let client = self.clients[*client].clone();
             let payment = PaymentId::new(&format!("p{payment}")).unwrap();
             let booking = self.named(&client, *named).await;
-            batch.push(Confirm { booking, client, payment, reacquire: None });
+            self.next_booking += 1;
+            let reacquire = reacquires.then(|| BookingId::from_u128(self.next_booking));
+            batch.push(Confirm { booking, client, payment, reacquire });
         }
         let lease = Duration::from_millis(50);
         let memory = self.memory.confirm(batch.clone(), lease).await.unwrap();
         assert_eq!(memory, self.redis.confirm(batch, lease).await.unwrap());
         for answer in memory {
-            if let Ok(Confirmed::Won(task, _)) = answer {
-                let lease = task.lease();
-                self.leases.insert(0, lease);
+            let task = match answer {
+                Ok(Confirmed::Won(task, _) | Confirmed::Releasing(task)) => Some(task),
+                Ok(Confirmed::Reacquired(task, _)) => task,
+                _ => None,
+            };
+            if let Some(task) = task {
+                self.leases.insert(0, task.lease());
             }
         }
     }
@@ -261,6 +339,15 @@ impl Pair {
         assert_eq!(memory, self.redis.status(self.clients.clone()).await.unwrap());
         let memory = self.memory.waiting(None, Place::START, 10).await.unwrap();
         assert_eq!(memory, self.redis.waiting(None, Place::START, 10).await.unwrap());
+        let items: Vec<Arc<str>> = ITEMS.map(Arc::from).to_vec();
+        let memory = self.memory.items(items.clone()).await.unwrap();
+        assert_eq!(memory, self.redis.items(items.clone()).await.unwrap());
+        let memory = self.memory.closed_items(9).await.unwrap();
+        assert_eq!(memory, self.redis.closed_items(9).await.unwrap());
+        for item in items {
+            let memory = self.memory.waiting(Some(item.clone()), Place::START, 3).await.unwrap();
+            assert_eq!(memory, self.redis.waiting(Some(item), Place::START, 3).await.unwrap());
+        }
         let memory = self.memory.snapshot().await.unwrap();
         let redis = self.redis.snapshot().await.unwrap();
         // One keeps single events, the other whole calls; and each has a name for its data.

@@ -13,7 +13,7 @@ pub enum Clock {
     /// The machine's clock.
     #[default]
     System,
-    /// A clock that moves only when a test advances it.
+    /// A clock that moves only when a test moves it.
     Manual(ManualClock),
 }
 
@@ -29,7 +29,7 @@ impl Clock {
     }
 }
 
-/// A clock that moves only when a test advances it. Clones show the same time.
+/// A clock that moves only when a test moves it. Clones show the same time.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<AtomicU64>);
 
@@ -47,5 +47,10 @@ impl ManualClock {
     /// Advances the clock.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(millis(by), Ordering::SeqCst);
+    }
+
+    /// Sets the clock back.
+    pub fn set_back(&self, by: Duration) {
+        self.0.fetch_sub(millis(by), Ordering::SeqCst);
     }
 }

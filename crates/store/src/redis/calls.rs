@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use ::redis::{Cmd, Value, from_redis_value_ref};
 use bookingq_core::{
-    Admission, Booking, BookingState, ClientId, Details, Place, Quantity, Refusal, SaleRules,
-    Timestamp,
+    Admission, Booking, BookingId, BookingState, ClientId, Details, Generation, Place, Quantity,
+    Refusal, Timestamp,
 };
 use bookingq_queue::bounds;
 use tracing::warn;
 
 use super::record::{ClaimToken, StoredBooking};
+use super::sale;
 use super::scripts::ScriptName;
 use crate::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Lease, OrRefusal, Result, Settled,
@@ -127,10 +128,14 @@ impl BatchItem for Settlement {
         for Self { lease, outcome, .. } in part {
             call.arg(ClaimToken::of(lease).to_string());
             match outcome {
-                TaskOutcome::Reserved { reservation, hold, .. } => {
-                    call.arg("reserved").arg(bounds::millis(*hold)).arg(reservation.as_str())
+                TaskOutcome::Reserved { reservation, hold, left } => {
+                    call.arg("reserved").arg(bounds::millis(*hold)).arg(reservation.as_str());
+                    call.arg(number_or_empty(*left))
                 }
-                TaskOutcome::SoldOut { .. } => call.arg("sold_out"),
+                TaskOutcome::SoldOut { left, elsewhere } => {
+                    call.arg("sold_out").arg(number_or_empty(*left)).arg(*elsewhere);
+                    call.arg(lease.generation.0)
+                }
                 TaskOutcome::Rejected { reason } => {
                     call.arg("rejected").arg(bounds::reason(reason))
                 }
@@ -229,21 +234,70 @@ impl BatchItem for ClientId {
     }
 }
 
+/// A payment whose hold has expired, and that asks for another booking.
+pub(super) struct Reacquire(pub(super) Confirm);
+
+impl BatchItem for Reacquire {
+    const SCRIPT: ScriptName = ScriptName::Reacquire;
+    type Answer = OrRefusal<Confirmed>;
+
+    fn client(&self) -> &ClientId {
+        &self.0.client
+    }
+
+    fn push(part: &[Self], call: &mut Cmd) {
+        let id = |id: Option<BookingId>| id.map(|id| id.to_string()).unwrap_or_default();
+        for Self(confirm) in part {
+            call.arg(confirm.client.as_str()).arg(id(confirm.booking));
+            call.arg(confirm.payment.as_str()).arg(id(confirm.reacquire));
+        }
+    }
+
+    fn read(&self, _: &[Value], answer: &Value) -> Result<Self::Answer> {
+        if !matches!(answer, Value::Array(_)) {
+            return refusal(answer).map(Err);
+        }
+        let read = || {
+            let (word, text, generation, item_open): (String, Vec<u8>, u64, bool) =
+                from_redis_value_ref(answer)?;
+            let client = &self.0.client;
+            let booking = StoredBooking::parse(&text)?;
+            if word == "sold_out" {
+                return Ok(Confirmed::Reacquired(None, booking.booking(client)));
+            }
+            let (generation, first) = (Generation(generation), word == "reacquired");
+            let task = Task { generation, item_open, first, ..booking.task(client, None)? };
+            Ok(match first {
+                true => Confirmed::Reacquired(Some(Box::new(task)), booking.booking(client)),
+                false => Confirmed::Releasing(Box::new(task)),
+            })
+        };
+        Ok(readable(&self.0.client, read()))
+    }
+}
+
 /// Reads the answer of claim.lua. A corrupt task is left to its lease and never fails the others.
 pub(super) fn claim(answer: &[Value]) -> Result<Claim> {
-    let [now, next_due, more, tasks @ ..] = answer else {
+    let [now, next, more, items, tasks @ ..] = answer else {
         return Err(StoreError::unexpected("not the answer of claim.lua", &answer));
     };
-    let next_due: Option<u64> = from_redis_value_ref(next_due)?;
+    let next: Option<u64> = from_redis_value_ref(next)?;
     let mut claim = Claim {
         now: Timestamp(from_redis_value_ref(now)?),
         tasks: Vec::with_capacity(tasks.len() / 3),
-        next: next_due.map(Duration::from_millis),
+        next: next.map(Duration::from_micros),
         more: from_redis_value_ref(more)?,
     };
+    let items: Vec<(String, u64, bool)> = from_redis_value_ref(items)?;
+    let items: HashMap<&str, (u64, bool)> =
+        items.iter().map(|(name, returned, open)| (&**name, (*returned, *open))).collect();
     for values in tasks.chunks_exact(3) {
         match task(values) {
-            Ok(task) => claim.tasks.push(task),
+            Ok(task) => {
+                let (returned, item_open) =
+                    items.get(&*task.details.item).copied().unwrap_or_default();
+                claim.tasks.push(Task { generation: Generation(returned), item_open, ..task });
+            }
             Err(error) => warn!(%error, "skipped a corrupt task"),
         }
     }
@@ -267,7 +321,7 @@ fn task(values: &[Value]) -> Result<Task> {
 /// The values of snapshot.lua, in its order.
 type SnapshotAnswer = (
     u64,
-    Option<String>,
+    u64,
     u64,
     u64,
     u64,
@@ -277,15 +331,15 @@ type SnapshotAnswer = (
     Option<u64>,
     Option<u64>,
     HashMap<String, u64>,
-    Option<String>,
+    HashMap<String, String>,
 );
 
 /// Reads the answer of snapshot.lua. Returns the number of the newest outbox entry, too.
 pub(super) fn snapshot(answer: SnapshotAnswer) -> Result<(u64, Snapshot)> {
     let (
         now,
-        admission,
         backlog,
+        parked_and_ready,
         in_flight,
         due,
         holds,
@@ -294,13 +348,14 @@ pub(super) fn snapshot(answer: SnapshotAnswer) -> Result<(u64, Snapshot)> {
         front,
         joined,
         counters,
-        epoch,
+        mut meta,
     ) = answer;
-    let admission = match admission {
+    let admission = match meta.get("admission") {
         None => Admission::default(),
-        Some(word) => Admission::parse(&word)
-            .ok_or_else(|| StoreError::unexpected("not an admission", &word))?,
+        Some(word) => Admission::parse(word)
+            .ok_or_else(|| StoreError::unexpected("not an admission", word))?,
     };
+    let rules = sale::rules(&meta)?;
     let counter = |name: &str| counters.get(name).copied().unwrap_or_default();
     let totals = Totals {
         enqueued: counter("enqueued"),
@@ -324,13 +379,13 @@ pub(super) fn snapshot(answer: SnapshotAnswer) -> Result<(u64, Snapshot)> {
     let snapshot = Snapshot {
         now: Timestamp(now),
         set_back: false,
-        epoch: epoch.unwrap_or_default(),
+        epoch: meta.remove("epoch").unwrap_or_default(),
         admission,
-        rules: SaleRules::default(),
-        rules_set: false,
+        rules_set: rules.is_some(),
+        rules: rules.unwrap_or_default(),
         backlog,
-        parked: 0,
-        claimable: backlog,
+        parked: counter("waiting"),
+        claimable: backlog + parked_and_ready,
         in_flight,
         due,
         holds,
@@ -343,14 +398,14 @@ pub(super) fn snapshot(answer: SnapshotAnswer) -> Result<(u64, Snapshot)> {
     Ok((counter("entries"), snapshot))
 }
 
-/// Reads `{ booking, position }`.
+/// Reads `{ booking, position, 1 if it is parked }`.
 fn row(client: &ClientId, row: &Value) -> OrRefusal<Booking> {
     let read = || {
         if let Value::Array(values) = row
-            && let [Value::BulkString(text), position] = &values[..]
+            && let [Value::BulkString(text), position, parked @ ..] = &values[..]
         {
-            let position = from_redis_value_ref(position)?;
-            return Ok(Booking { position, ..StoredBooking::parse(text)?.booking(client) });
+            let (position, parked) = (from_redis_value_ref(position)?, !parked.is_empty());
+            return Ok(Booking { position, parked, ..StoredBooking::parse(text)?.booking(client) });
         }
         Err(StoreError::unexpected("not a booking", row))
     };
@@ -363,6 +418,10 @@ fn readable<T>(client: &ClientId, read: Result<T>) -> OrRefusal<T> {
         warn!(client = client.as_str(), %error, "skipped a corrupt booking");
         Refusal::BookingNotFound
     })
+}
+
+fn number_or_empty(number: Option<u64>) -> String {
+    number.map(|number| number.to_string()).unwrap_or_default()
 }
 
 /// Reads `closed`, `not_found`, `expired`, `final <state>` or `not_reserved <state>`.

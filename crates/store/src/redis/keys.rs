@@ -10,12 +10,12 @@ pub(super) struct Keys {
     pub(super) queue: String,
     /// Stream: the outbox.
     pub(super) events: String,
-    /// Hash: schema version, epoch, admission.
+    /// Hash: schema version, epoch, admission, rules of the sale.
     pub(super) meta: String,
     /// String: the time, where a test controls it.
     pub(super) test_clock: String,
     /// `KEYS` of every script, in the order that prelude.lua expects.
-    pub(super) of_scripts: [String; 9],
+    pub(super) of_scripts: [String; 13],
 }
 
 impl Keys {
@@ -34,6 +34,11 @@ impl Keys {
             events.clone(),
             meta.clone(),
             key("notifier"),
+            key("items"),
+            key("closed"),
+            key("ready"),
+            // The prefix of the sets of parked bookings; a quantity and an item follow.
+            key("parked") + ":",
             test_clock.clone(),
         ];
         Self { queue: line, events, meta, test_clock, of_scripts }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use ::redis::{Cmd, Value, from_redis_value_ref};
 use bookingq_core::{
-    BookingState, ClientId, Event, EventSeq, OutboxEvent, Outcome, Timestamp, time,
+    BookingState, ClientId, Event, EventSeq, ItemChange, ItemEvent, OutboxEvent, Outcome, Parked,
+    Place, Quantity, Timestamp, time,
 };
 use tracing::warn;
 
@@ -95,13 +96,19 @@ fn entry(value: &Value) -> Result<OutboxEntry> {
     let mut lines = packed.split('\n');
     let mut events = Vec::new();
     for index in 0..u16::MAX {
-        let (Some(client), Some(change), Some(cause)) = (lines.next(), lines.next(), lines.next())
+        let (Some(of), Some(change), Some(cause)) = (lines.next(), lines.next(), lines.next())
         else {
             break;
         };
-        let seq = EventSeq::new(ms, part, index);
-        if let Some(event) = event(seq, Timestamp(at), client, change, cause) {
-            events.push(OutboxEvent::Booking(event));
+        let (seq, at) = (EventSeq::new(ms, part, index), Timestamp(at));
+        let parsed = match change.split_once('>') {
+            Some((from, to)) => transition(of, from, to, cause)
+                .map(|event| OutboxEvent::Booking(Event { seq, at, ..event })),
+            None => item_change(change, cause)
+                .map(|change| OutboxEvent::Item(ItemEvent { seq, at, item: of.into(), change })),
+        };
+        if let Some(event) = parsed {
+            events.push(event);
         } else {
             warn!(%seq, "skipped a corrupt event");
         }
@@ -109,11 +116,10 @@ fn entry(value: &Value) -> Result<OutboxEntry> {
     Ok(OutboxEntry { id: (ms, part), number, events })
 }
 
-/// Parses the three lines that prelude.lua writes for an event: the client, `from>to extra`, and
+/// Parses the three lines that prelude.lua writes for a transition: the client, `from>to extra`, and
 /// the claim token with ` reason` if it has one.
-fn event(seq: EventSeq, at: Timestamp, client: &str, change: &str, cause: &str) -> Option<Event> {
-    let (change, extra) = change.split_once(' ')?;
-    let (from, to) = change.split_once('>')?;
+fn transition(client: &str, from: &str, to: &str, cause: &str) -> Option<Event> {
+    let (to, extra) = to.split_once(' ')?;
     let from = if from.is_empty() { None } else { Some(BookingState::parse(from)?) };
     let to = BookingState::parse(to)?;
     let (token, reason) = match cause.match_indices(' ').nth(2) {
@@ -121,27 +127,52 @@ fn event(seq: EventSeq, at: Timestamp, client: &str, change: &str, cause: &str) 
         None => (cause, ""),
     };
     let ClaimToken { booking, place, fence } = ClaimToken::parse(token)?;
-    let (deadline, outcome) = match to {
-        BookingState::Reserved => (Some(Timestamp(extra.parse().ok()?)), None),
-        BookingState::Releasing => (None, Some(Outcome::parse(extra)?)),
-        _ => (None, None),
-    };
-    let (client, reason) = (ClientId::new(client).ok()?, reason.to_owned());
-    let parked = None;
-    Some(Event {
-        seq,
-        at,
-        client,
+    let mut event = Event {
+        seq: EventSeq::START,
+        at: Timestamp(0),
+        client: ClientId::new(client).ok()?,
         booking,
         place,
         from,
         to,
         fence,
-        deadline,
-        outcome,
-        reason,
-        parked,
+        deadline: None,
+        outcome: None,
+        reason: reason.to_owned(),
+        parked: None,
+    };
+    match (from, to) {
+        (_, BookingState::Reserved) => event.deadline = Some(Timestamp(extra.parse().ok()?)),
+        (_, BookingState::Releasing) => event.outcome = Some(Outcome::parse(extra)?),
+        (Some(_), BookingState::Queued) => {
+            let (quantity, item) = extra.split_once(' ')?;
+            event.parked = Some(Parked { item: item.into(), quantity: self::quantity(quantity)? });
+        }
+        _ => {}
+    }
+    Some(event)
+}
+
+/// Parses the change of an item, `sold_out <quantity>`, `open`, `ended` or `parked <quantity>`, and
+/// the places of the bookings that are parked.
+fn item_change(change: &str, places: &str) -> Option<ItemChange> {
+    Some(match change.split_once(' ') {
+        Some(("sold_out", refused)) => ItemChange::SoldOut { quantity: quantity(refused)? },
+        Some(("parked", wanted)) => {
+            let places = places.split(' ').map(|place| place.parse().ok().map(Place::numbered));
+            ItemChange::Parked {
+                quantity: quantity(wanted)?,
+                places: places.collect::<Option<_>>()?,
+            }
+        }
+        None if change == "open" => ItemChange::Open,
+        None if change == "ended" => ItemChange::Ended,
+        _ => return None,
     })
+}
+
+fn quantity(number: &str) -> Option<Quantity> {
+    Quantity::new(number.parse().ok()?).ok()
 }
 
 #[cfg(test)]
@@ -175,6 +206,40 @@ mod tests {
             (event.place, event.fence, event.outcome),
             (Place::numbered(3), Fence(9), Some(Outcome::Failed))
         );
+    }
+
+    #[test]
+    fn events_of_items_and_of_parked_bookings_keep_items_with_spaces() {
+        let cause = format!("{ID} 000000000003 000000000000009");
+        let events = [
+            ["VIP > row", "sold_out 4", "-"],
+            ["VIP > row", "parked 4", "3 12"],
+            ["anna", "reserving>queued 4 VIP > row", &cause],
+            ["", "ended", "-"],
+            ["", "open", "-"],
+            ["", "parked 4", ""],
+        ];
+        let found = &entries(&[written("7-2", "1", &events)])[0].events;
+        let four = Quantity::new(4).expect("a quantity");
+        let changes: Vec<_> = found
+            .iter()
+            .map(|event| match event {
+                OutboxEvent::Item(event) => (&*event.item, Some(event.change.clone())),
+                OutboxEvent::Booking(event) => {
+                    (&*event.parked.as_ref().expect("parked").item, None)
+                }
+            })
+            .collect();
+        let places = [3, 12].map(Place::numbered).to_vec();
+        let expected = [
+            ("VIP > row", Some(ItemChange::SoldOut { quantity: four })),
+            ("VIP > row", Some(ItemChange::Parked { quantity: four, places })),
+            ("VIP > row", None),
+            ("", Some(ItemChange::Ended)),
+            ("", Some(ItemChange::Open)),
+        ];
+        assert_eq!(changes, expected, "the last one is corrupt");
+        assert_eq!(found[4].seq(), EventSeq::new(7, 2, 4));
     }
 
     #[test]

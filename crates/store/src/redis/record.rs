@@ -190,8 +190,8 @@ impl<'a> StoredBooking<'a> {
             attempts: self.tries,
             enqueued_at: self.enqueued_at,
             trace: self.trace.map(str::to_owned),
-            first: self.state == BookingState::Queued,
-            item_open: true,
+            first: self.state == BookingState::Queued && self.token.fence == Fence(0),
+            item_open: false,
             generation: Generation::default(),
             cancelled: self.state == BookingState::Reserving
                 && self.outcome == Some(Outcome::Cancelled),

@@ -1,5 +1,5 @@
-//! The Lua scripts: one file for each transition under `scripts/`, loaded behind a prelude, a clock
-//! and, where it parses bookings, `booking.lua`.
+//! The Lua scripts: one file for each transition under `scripts/`, loaded behind a prelude and the
+//! parts that it needs.
 
 use std::sync::LazyLock;
 
@@ -26,34 +26,52 @@ pub(super) enum ScriptName {
     Renew,
     Settle,
     Confirm,
+    Reacquire,
     Cancel,
     Status,
     Sweep,
     Snapshot,
     Notifier,
+    SetRules,
+    Restock,
+    ParkedPlaces,
+    ItemStates,
 }
 
-/// What is loaded in front of a script, behind the prelude.
-#[derive(PartialEq)]
-enum Needs {
-    Nothing,
-    Clock,
-    ClockAndBookings,
-}
+/// A script, and what is loaded in front of it, behind the prelude.
+type Source = (ScriptName, &'static [&'static str], &'static str);
 
-const SOURCES: [(ScriptName, Needs, &str); 11] = [
+/// Stands for the clock, which a test may replace.
+const CLOCK: &str = "clock";
+const BOOKING: &str = include_str!("scripts/booking.lua");
+const ITEMS: &str = include_str!("scripts/items.lua");
+const STOCK: &str = include_str!("scripts/stock.lua");
+const OUTFLOW: &str = include_str!("scripts/outflow.lua");
+const WAITERS: &str = include_str!("scripts/waiters.lua");
+const POSITIONS: &str = include_str!("scripts/positions.lua");
+
+const SOURCES: [Source; 16] = [
     // Without a clock, so that it works before a test has set the time.
-    (ScriptName::Open, Needs::Nothing, include_str!("scripts/open.lua")),
-    (ScriptName::Enqueue, Needs::ClockAndBookings, include_str!("scripts/enqueue.lua")),
-    (ScriptName::Claim, Needs::ClockAndBookings, include_str!("scripts/claim.lua")),
-    (ScriptName::Renew, Needs::Clock, include_str!("scripts/renew.lua")),
-    (ScriptName::Settle, Needs::ClockAndBookings, include_str!("scripts/settle.lua")),
-    (ScriptName::Confirm, Needs::ClockAndBookings, include_str!("scripts/confirm.lua")),
-    (ScriptName::Cancel, Needs::ClockAndBookings, include_str!("scripts/cancel.lua")),
-    (ScriptName::Status, Needs::ClockAndBookings, include_str!("scripts/status.lua")),
-    (ScriptName::Sweep, Needs::Clock, include_str!("scripts/sweep.lua")),
-    (ScriptName::Snapshot, Needs::ClockAndBookings, include_str!("scripts/snapshot.lua")),
-    (ScriptName::Notifier, Needs::Clock, include_str!("scripts/notifier.lua")),
+    (ScriptName::Open, &[], include_str!("scripts/open.lua")),
+    (ScriptName::Enqueue, &[CLOCK, BOOKING, POSITIONS], include_str!("scripts/enqueue.lua")),
+    (
+        ScriptName::Claim,
+        &[CLOCK, BOOKING, ITEMS, OUTFLOW, WAITERS],
+        include_str!("scripts/claim.lua"),
+    ),
+    (ScriptName::Renew, &[CLOCK], include_str!("scripts/renew.lua")),
+    (ScriptName::Settle, &[CLOCK, BOOKING, ITEMS, STOCK], include_str!("scripts/settle.lua")),
+    (ScriptName::Confirm, &[CLOCK, BOOKING], include_str!("scripts/confirm.lua")),
+    (ScriptName::Reacquire, &[CLOCK, BOOKING, ITEMS], include_str!("scripts/reacquire.lua")),
+    (ScriptName::Cancel, &[CLOCK, BOOKING, ITEMS], include_str!("scripts/cancel.lua")),
+    (ScriptName::Status, &[CLOCK, BOOKING, POSITIONS], include_str!("scripts/status.lua")),
+    (ScriptName::Sweep, &[CLOCK], include_str!("scripts/sweep.lua")),
+    (ScriptName::Snapshot, &[CLOCK, BOOKING, ITEMS], include_str!("scripts/snapshot.lua")),
+    (ScriptName::Notifier, &[CLOCK], include_str!("scripts/notifier.lua")),
+    (ScriptName::SetRules, &[CLOCK, ITEMS], include_str!("scripts/set_rules.lua")),
+    (ScriptName::Restock, &[CLOCK, ITEMS, STOCK], include_str!("scripts/restock.lua")),
+    (ScriptName::ParkedPlaces, &[CLOCK, ITEMS], include_str!("scripts/parked_places.lua")),
+    (ScriptName::ItemStates, &[CLOCK, ITEMS], include_str!("scripts/item_states.lua")),
 ];
 
 /// All scripts of a store, in the order of [`SOURCES`].
@@ -79,7 +97,7 @@ impl Scripts {
         Self(
             SOURCES
                 .iter()
-                .map(|(_, needs, body)| Script::new(&source(needs, clock, body)))
+                .map(|(_, parts, body)| Script::new(&source(parts, clock, body)))
                 .collect(),
         )
     }
@@ -98,12 +116,12 @@ impl Scripts {
 
 /// The whole text of a script, with numbers for the names of columns: Lua would look up a variable
 /// or a table field at every use.
-fn source(needs: &Needs, clock: &str, body: &str) -> String {
-    let prelude = include_str!("scripts/prelude.lua");
-    let clock = if *needs == Needs::Nothing { "" } else { clock };
-    let booking =
-        if *needs == Needs::ClockAndBookings { include_str!("scripts/booking.lua") } else { "" };
-    let named = [prelude, clock, booking, body].concat();
+fn source(parts: &[&str], clock: &str, body: &str) -> String {
+    let mut named = include_str!("scripts/prelude.lua").to_owned();
+    for part in parts {
+        named += if *part == CLOCK { clock } else { part };
+    }
+    named += body;
     COLUMNS.iter().fold(named, |text, (name, column)| text.replace(name, &column.to_string()))
 }
 
@@ -122,14 +140,14 @@ mod tests {
     fn every_column_has_a_use_and_every_name_a_column() {
         let bodies: Vec<&str> = SOURCES
             .iter()
-            .map(|(.., body)| *body)
-            .chain([include_str!("scripts/booking.lua")])
+            .flat_map(|(_, parts, body)| parts.iter().chain([body]))
+            .copied()
             .collect();
         for (name, _) in COLUMNS {
             assert!(bodies.iter().any(|body| body.contains(name)), "no script uses {name}");
         }
-        for (name, needs, body) in &SOURCES {
-            let text = source(needs, "", body);
+        for (name, parts, body) in &SOURCES {
+            let text = source(parts, "", body);
             for end in ["_START", "_END", "_AT", "_WIDTH"] {
                 assert!(!text.contains(end), "{name:?}: a column is unknown");
             }

@@ -165,17 +165,17 @@ pub async fn only_tries_that_count_are_counted_and_each_kind_from_zero(testbed: 
     assert_eq!(testbed.claim_one().await.attempts, 0);
 }
 
-/// Neither leaves a reservation to release.
+/// Neither leaves a reservation to release, and nothing else of the item can come back.
 pub async fn sold_out_and_rejected_are_final_at_once(testbed: &Testbed<'_>) {
     testbed.join("a").await;
     testbed.join("b").await;
     let tasks = testbed.claim(2).await;
+    let no = TaskOutcome::Rejected { reason: "not for minors".to_owned() };
+    assert_eq!(testbed.settle(&tasks[1], no).await, Settled::Applied(BookingState::Rejected));
     assert_eq!(
         testbed.settle(&tasks[0], TaskOutcome::SOLD_OUT).await,
         Settled::Applied(BookingState::SoldOut)
     );
-    let no = TaskOutcome::Rejected { reason: "not for minors".to_owned() };
-    assert_eq!(testbed.settle(&tasks[1], no).await, Settled::Applied(BookingState::Rejected));
     assert_eq!(testbed.booking("b").await.reason, "not for minors");
     let snapshot = testbed.store.snapshot().await.unwrap();
     assert_eq!((snapshot.backlog, snapshot.in_flight, snapshot.holds), (0, 0, 0));

@@ -72,8 +72,8 @@ pub async fn a_booking_cancelled_while_reserving_keeps_a_refusal_of_the_booking_
     testbed: &Testbed<'_>,
 ) {
     for (name, outcome, last) in [
-        ("a", TaskOutcome::SOLD_OUT, BookingState::SoldOut),
-        ("b", TaskOutcome::Rejected { reason: "no".to_owned() }, BookingState::Rejected),
+        ("a", TaskOutcome::Rejected { reason: "no".to_owned() }, BookingState::Rejected),
+        ("b", TaskOutcome::SOLD_OUT, BookingState::SoldOut),
     ] {
         testbed.join(name).await;
         let task = testbed.claim_one().await;

@@ -5,17 +5,22 @@
 //!   conformance_tests!(make)   one #[tokio::test] for each case; `make` returns an empty Subject
 //!     |- places     joining, order, positions        |- payments  the deadline against the payment
 //!     |- tasks      claims, leases, fences           |- leaving   cancelling in every state
-//!     |- endings    retries, giving up, releasing    '- outbox    events, followers, the notifier
+//!     |- endings    retries, giving up, releasing    |- outbox    events, followers, the notifier
+//!     |- items      sold out, at the moment or not   |- rules     opening, outflow, holds
+//!     '- late       payments after the deadline
 //! ```
 //!
 //! The suite moves the store's clock itself, so no case waits for time to pass.
 #![allow(clippy::unchecked_time_subtraction, reason = "of constants")]
 
 pub mod endings;
+pub mod items;
+pub mod late;
 pub mod leaving;
 pub mod outbox;
 pub mod payments;
 pub mod places;
+pub mod rules;
 pub mod tasks;
 pub mod testbed;
 
@@ -33,6 +38,9 @@ pub trait Subject: Send + Sync {
 
     /// Advances the store's clock.
     async fn advance(&self, by: Duration);
+
+    /// Sets the store's clock back.
+    async fn set_back(&self, by: Duration);
 }
 
 /// Declares one test for each case. `$make` names an `async fn()` that returns a new [`Subject`].
@@ -105,6 +113,40 @@ macro_rules! conformance_tests {
                 a_follower_of_lost_data_gets_a_gap
                 only_one_notifier_has_the_lease_and_its_cursor_never_goes_back
                 a_snapshot_counts_every_booking_once
+            }
+            items {
+                ten_of_ten_expire_unpaid_and_the_first_ten_who_wait_get_them
+                a_party_of_four_waits_while_three_are_left_and_is_served_when_more_come_back
+                what_comes_back_goes_to_the_smallest_place_whose_quantity_fits
+                who_wants_an_item_that_is_no_longer_sold_ends_at_once
+                a_refusal_of_four_neither_ends_nor_parks_who_wants_fewer
+                a_refusal_from_before_a_return_does_not_hide_what_came_back
+                a_refusal_from_before_a_restocking_closes_nothing
+                a_probe_of_the_smallest_quantity_opens_the_item
+                with_the_rule_end_a_refusal_ends_everybody_who_wants_as_much
+                an_ended_item_goes_on_when_a_smaller_quantity_is_claimed
+                cancelling_while_parked_releases_what_was_asked_for
+                parked_bookings_have_positions_and_can_be_read_page_by_page
+                a_crowd_is_parked_and_ended_a_step_at_a_time
+                a_rejected_booking_gives_its_share_back
+                an_open_item_without_bookings_is_forgotten
+                a_batch_of_settlements_takes_effect_in_its_order
+            }
+            late {
+                a_late_payment_reacquires_what_can_still_be_had
+                invariant_8_a_repeated_late_payment_finds_the_new_booking
+                a_late_payment_for_a_sold_out_item_ends_sold_out
+                a_reacquired_booking_survives_its_worker
+            }
+            rules {
+                nobody_is_served_before_the_sale_opens
+                a_queue_that_awaits_its_rules_serves_nobody_before
+                no_minute_has_more_claims_than_the_rate
+                the_outflow_can_be_changed_while_it_serves
+                retries_and_releases_use_no_tokens
+                at_most_as_many_as_max_holds_are_unsettled
+                a_clock_set_back_does_not_stop_the_outflow
+                the_rules_are_kept_as_they_were_set
             }
         }
     };

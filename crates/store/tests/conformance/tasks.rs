@@ -4,12 +4,8 @@ use std::time::Duration;
 
 use bookingq_core::{Admission, BookingState, Fence};
 
-use super::testbed::{LEASE, MS, Testbed, client, enqueue, reserved, retry};
+use super::testbed::{LEASE, MS, Testbed, client, enqueue, names, reserved, retry};
 use bookingq_store::{Lease, Scope, Settled, Settlement, Task, TaskKind, TaskOutcome, Try};
-
-fn names(tasks: &[Task]) -> Vec<&str> {
-    tasks.iter().map(|task| task.client.as_str()).collect()
-}
 
 /// First come, first served, with growing fences.
 pub async fn invariant_2_bookings_are_claimed_in_line_order(testbed: &Testbed<'_>) {
@@ -109,7 +105,7 @@ pub async fn invariant_3_a_fence_settles_once(testbed: &Testbed<'_>) {
 pub async fn invariant_3_a_settlement_of_an_earlier_booking_changes_nothing(testbed: &Testbed<'_>) {
     testbed.join("a").await;
     let old = testbed.claim_one().await;
-    testbed.settle(&old, TaskOutcome::SOLD_OUT).await;
+    testbed.settle(&old, TaskOutcome::Rejected { reason: String::new() }).await;
     testbed.enqueue(enqueue("a", "another")).await.unwrap();
     assert_eq!(testbed.settle(&old, TaskOutcome::SOLD_OUT).await, Settled::Stale);
     let new = testbed.claim_one().await;

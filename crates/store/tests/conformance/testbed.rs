@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use bookingq_core::{
-    Booking, BookingId, BookingState, ClientId, Details, EventSeq, PaymentId, Refusal, RequestId,
-    ReservationId, Timestamp,
+    Booking, BookingId, BookingState, ClientId, Details, EventSeq, ItemChange, ItemState,
+    OutboxEvent, PaymentId, Refusal, RequestId, ReservationId, SaleRules, SoldOutRule,
+    SoldOutRules, Timestamp,
 };
 use bookingq_store::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Scope, Settled, Settlement,
@@ -40,6 +41,15 @@ pub fn enqueue(name: &str, request: &str) -> Enqueue {
         details: Details::new("stalls", 2, b"\x00\xff").unwrap(),
         trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
     }
+}
+
+/// A request for some of an item, by a client whose request id is its name.
+pub fn wants(name: &str, item: &str, quantity: i32) -> Enqueue {
+    Enqueue { details: Details::new(item, quantity, b"").unwrap(), ..enqueue(name, name) }
+}
+
+pub fn names(tasks: &[Task]) -> Vec<&str> {
+    tasks.iter().map(|task| task.client.as_str()).collect()
 }
 
 pub fn reserved() -> TaskOutcome {
@@ -80,6 +90,37 @@ impl<'a> Testbed<'a> {
         self.store.enqueue(vec![request]).await.unwrap().remove(0)
     }
 
+    /// Enqueues clients, in this order, each for this quantity of an item.
+    pub async fn join_for(&self, item: &str, clients: &[(&str, i32)]) {
+        for (name, quantity) in clients {
+            self.enqueue(wants(name, item, *quantity)).await.unwrap();
+        }
+    }
+
+    pub async fn item(&self, item: &str) -> ItemState {
+        self.store.items(vec![item.into()]).await.unwrap().remove(0)
+    }
+
+    pub async fn set_sold_out(&self, default: SoldOutRule, items: &[(&str, SoldOutRule)]) {
+        let items = items.iter().map(|(item, rule)| ((*item).into(), *rule)).collect();
+        let sold_out = SoldOutRules { default, items };
+        self.store.set_rules(SaleRules { sold_out, ..SaleRules::default() }).await.unwrap();
+    }
+
+    /// The changes of items so far.
+    pub async fn item_changes(&self) -> Vec<(String, ItemChange)> {
+        let events = self.events(EventSeq::START).await.events;
+        let change = |event| match event {
+            OutboxEvent::Item(event) => Some((event.item.to_string(), event.change)),
+            OutboxEvent::Booking(_) => None,
+        };
+        events.into_iter().filter_map(change).collect()
+    }
+
+    pub async fn set_back(&self, by: Duration) {
+        self.subject.set_back(by).await;
+    }
+
     pub async fn claim(&self, max: usize) -> Vec<Task> {
         self.claim_in(max, Scope::Everything).await.tasks
     }
@@ -109,8 +150,18 @@ impl<'a> Testbed<'a> {
     }
 
     pub async fn pay(&self, name: &str, payment: &str) -> Result<Confirmed, Refusal> {
+        self.confirm(name, None, payment, None).await
+    }
+
+    pub async fn confirm(
+        &self,
+        name: &str,
+        booking: Option<BookingId>,
+        payment: &str,
+        reacquire: Option<BookingId>,
+    ) -> Result<Confirmed, Refusal> {
         let payment = PaymentId::new(payment).unwrap();
-        let confirm = Confirm { client: client(name), booking: None, payment, reacquire: None };
+        let confirm = Confirm { client: client(name), booking, payment, reacquire };
         self.store.confirm(vec![confirm], LEASE).await.unwrap().remove(0)
     }
 

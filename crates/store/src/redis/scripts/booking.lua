@@ -25,8 +25,9 @@ local function take(found)
     and sub(value, HOLD_START - 1, HOLD_START - 1) == '\n'
     and (state == 'queued' or state == 'reserving' or is_final(state)
       or (state == 'releasing' and outcome ~= '-')
-      -- These two have a hold, which starts with its deadline.
-      or ((state == 'reserved' or state == 'confirming') and find(value, '^%d', HOLD_START)))
+      -- These two have a hold, which starts with its deadline; one that was paid before has none.
+      or (state == 'reserved' and find(value, '^%d', HOLD_START))
+      or (state == 'confirming' and find(value, '^[%d%-]', HOLD_START)))
   if not fits then state = nil end
   return state
 end

@@ -4,7 +4,8 @@
 -- ARGV     3 lease, ms   then for each payment: client, booking id or '', payment
 -- Returns  for each payment one of
 --            booking             the payment won; the booking after it
---            { booking, false }  the same payment came before
+--            { booking, false }  the same payment came before, for this booking or for an expired one
+--                                that this one replaces
 --            { refusal }         'not_found', 'expired', 'final <state>' or 'not_reserved <state>'
 -- Cost     O(log N) for each payment; at most 256 payments.
 -- Repeat   Finds the paid booking and changes nothing.
@@ -13,16 +14,21 @@ local counts = call('HMGET', STATS, 'claimed', 'entries')
 local before, wins = tonumber(counts[1] or '0'), 0
 local keys, writes, leased, unheld, events, reply = {}, {}, {}, {}, {}, {}
 
+-- Whether this booking was made for a payment of an expired one.
+local function replaces(found, expired)
+  return take(found)
+    and sub(value, reason_end + TIME_WIDTH + 2, request_end - 1) == 'reacquire ' .. expired
+end
+
 -- The answer to a payment without a hold, or with an overdue one.
 local function refuse(found, payment)
   if not take(found) then return { 'not_found' } end
+  local paid = sub(value, hold_end + 1, payment_end - 1)
+  if paid == payment then return { value, false } end
   if state == 'reserved' then return { 'expired' } end
-  if state == 'queued' or state == 'reserving' then return { 'not_reserved ' .. state } end
   if (state == 'releasing' or state == 'expired') and outcome == 'e' then return { 'expired' } end
-  local may_repeat = state == 'confirming' or state == 'confirmed' or state == 'failed'
-    or (state == 'releasing' and outcome == 'f')
-  if may_repeat and sub(value, hold_end + 1, payment_end - 1) == payment then
-    return { value, false }
+  if paid == '' and (state == 'queued' or state == 'reserving') then
+    return { 'not_reserved ' .. state }
   end
   return { 'final ' .. state }
 end
@@ -32,7 +38,7 @@ local values = call('MGET', unpack(keys))
 for n = 1, #keys do
   local client, booking, payment = ARGV[3 * n + 1], ARGV[3 * n + 2], ARGV[3 * n + 3]
   local was = values[n] or ''
-  if booking ~= '' and find(was, booking, 1, true) ~= 1 then
+  if booking ~= '' and find(was, booking, 1, true) ~= 1 and not replaces(was, booking) then
     reply[n] = { 'not_found' }
   else
     local deadline = sub(was, STATE_START - 1, CLAIMED_AT) == '\nreserved   - -'

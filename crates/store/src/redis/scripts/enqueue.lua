@@ -3,8 +3,9 @@
 -- ARGV     for each client from 3 on: client, booking id, request (its id and lines 7 to 9)
 -- Returns  { now, offset, answer... }, for each client one of
 --            queue number           of the new booking; its position is queue number + offset
---            { booking, position }  the booking that this request made, or the active one; position
---                                   is false outside of the line
+--            { booking, position, 1 if it is parked }
+--                                   the booking that this request made, or the active one; position
+--                                   is false if it does not wait
 --            'closed'               the queue takes no new bookings
 -- Cost     O(log N) for each client; at most 256 clients.
 -- Repeat   Returns the booking that the request made, also if its client has had others since.
@@ -28,8 +29,7 @@ for n = 1, #keys do
   if earlier then
     reply[n + 2] = { earlier, false }
   elseif same or (made_by and not is_final(state)) then
-    local rank = state == 'queued' and call('ZRANK', QUEUE, client)
-    reply[n + 2] = { value, rank and rank + 1 }
+    reply[n + 2] = { value, position_of(client) }
   elseif closed then
     reply[n + 2] = 'closed'
   else

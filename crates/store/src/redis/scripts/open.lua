@@ -1,15 +1,34 @@
--- Gives new data its schema version and epoch, and reads both.
+-- Gives new data its schema version and epoch, and reads both. Takes over data of schema 1, which
+-- has no items: counts what is unsettled.
 -- KEYS     prelude.lua
 -- ARGV     3 schema version of this release   4 a new epoch   5 the epoch to replace, since its
 --          data was set back, or ''
 -- Returns  { schema, epoch } as stored. Data of a newer schema stays as it is.
--- Cost     O(1).
+-- Cost     O(1); O(N log N) for N tasks and holds of schema 1.
 -- Repeat   Changes nothing. A read-only replica refuses it, so no store serves from one.
 local schema, epoch = unpack(call('HMGET', META, 'schema', 'epoch'))
 if schema and not (tonumber(schema) and tonumber(schema) <= tonumber(ARGV[3])) then
   return { schema, epoch }
 end
-call('HSETNX', META, 'schema', ARGV[3])
+if schema == '1' then
+  local unsettled = {}
+  for _, set in ipairs({ LEASES, TIMEOUTS }) do
+    local members = call('ZRANGE', set, '0', '-1')
+    for from = 1, #members, 1000 do
+      local keys = {}
+      for n = from, math.min(from + 999, #members) do keys[#keys + 1] = STATUS .. members[n] end
+      local values = call('MGET', unpack(keys))
+      for n = 1, #keys do
+        -- Line 7; another text has no such line.
+        local line = match(values[n] or '', '^' .. string.rep('[^\n]*\n', 6) .. '([^\n]*)\n')
+        local name = line and (match(line, '^%d+ (.*)$') or '')
+        if name then unsettled[name] = (unsettled[name] or 0) + 1 end
+      end
+    end
+  end
+  for name, count in pairs(unsettled) do call('HSET', ITEMS, name, text(count)) end
+end
+call('HSET', META, 'schema', ARGV[3])
 -- Several workers detect the same set-back; the first one replaces the epoch.
 if not epoch or epoch == ARGV[5] then call('HSET', META, 'epoch', ARGV[4]) end
 return call('HMGET', META, 'schema', 'epoch')

@@ -4,8 +4,11 @@
 --   1 booking-queue     2 booking-leases     3 booking-timeouts
 --   4 booking-status:{Q}: (the prefix of the booking keys)
 --   5 booking-stats     6 booking-events     7 booking-meta
---   8 booking-notifier  9 booking-test-clock (read in tests only)
--- A script appends the client to KEYS[4]. That key has the same hash tag, so the same slot.
+--   8 booking-notifier  9 booking-items        10 booking-closed     11 booking-ready
+--   12 booking-parked:{Q}: (the prefix of the parked sets)
+--   13 booking-test-clock (read in tests only)
+-- A script appends the client to KEYS[4], and a quantity and an item to KEYS[12]. Those keys have
+-- the same hash tag, so the same slot.
 --
 -- ARGV, before the arguments of the script itself:
 --   1 outbox entries to keep   2 retention of a final booking, ms
@@ -36,7 +39,8 @@
 -- (CVE-2025-46819). A local function costs 1,000 in each call of a script, used or not, so there
 -- are few.
 local ARGV, call, tonumber, unpack = ARGV, redis.call, tonumber, unpack
-local QUEUE, LEASES, TIMEOUTS, STATUS, STATS, EVENTS, META, NOTIFIER = unpack(KEYS)
+local QUEUE, LEASES, TIMEOUTS, STATUS, STATS, EVENTS, META, NOTIFIER, ITEMS, CLOSED, READY, PARKED =
+  unpack(KEYS)
 local find, match, sub, format, concat =
   string.find, string.match, string.sub, string.format, table.concat
 
@@ -58,8 +62,10 @@ end
 
 -- Writes all events of a call as one outbox entry, `n <number> at <ms> events <events>`. An event
 -- has three lines: the client, `from>to extra`, and the claim token with ` reason` if it has one;
--- extra is the deadline (to reserved), the outcome (to releasing) or -. Entry numbers have no
--- holes, so a reader notices missing entries. Returns the number of this entry, for the counters.
+-- extra is the deadline (to reserved), the outcome (to releasing), line 7 of the booking (to queued
+-- again) or -. An event about an item has the item, its change, and the places of the bookings that
+-- are parked or -. Entry numbers have no holes, so a reader notices missing entries. Returns the
+-- number of this entry, for the counters.
 local function publish(entries, moment, events)
   local number = text((entries or 0) + 1)
   call('XADD', EVENTS, 'MAXLEN', '~', ARGV[1], '*',

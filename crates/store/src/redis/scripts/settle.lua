@@ -2,16 +2,21 @@
 -- KEYS     prelude.lua
 -- ARGV     3 slot time of all tasks, µs (each applied one counts for its share)   4 number of tasks
 --          then all clients, then for each task: claim token, result and its arguments:
---            reserved   hold in ms, reservation      retry      delay in ms, 1 if it counts or 0
+--            reserved   hold in ms, reservation, what is left of its item or ''
+--            sold_out   what is left or '', quantity held elsewhere, returned quantity at the claim
 --            rejected   reason                       give_up    reason
---            sold_out, confirmed, released
+--            retry      delay in ms, 1 if it counts or 0
+--            confirmed, released
 -- Returns  for each task: 'applied <state>', 'repeated <state>' or 'stale'
 -- Cost     O(log N) for each task; at most 256 tasks.
 -- Repeat   Returns 'repeated' for a claim that was settled before, and changes nothing.
 local writes, finals, holds, leased, freed, events = {}, {}, {}, {}, {}, {}
-local ended, repeated, stale, retried, reply = {}, 0, 0, 0, {}
--- The current task, beside its booking.
-local client, key, token
+local ended, repeated, stale, retried, reserved, reply = {}, 0, 0, 0, 0, {}
+-- The current task, beside its booking; and if its result concerns the item, what the booking wants,
+-- and the columns of the line ends of its request and of line 7.
+local client, key, token, want, request_ends, want_ends
+-- Bookings that are parked, by the keys of their sets.
+local parked, parks = {}, 0
 
 local function add_event(change, why)
   local at = #events
@@ -25,11 +30,12 @@ local function write(new)
 end
 
 -- Ends the booking: drops what only a worker needs and starts the retention. `ends` is the column
--- of the request's line end.
-local function finish(last, line, change, ends)
-  if not ends then return nil end
+-- of the request's line end. `rest` replaces the lines behind it.
+local function finish(last, line, change, ends, rest)
+  settle_item(want.item)
   local at = #finals
-  finals[at + 1], finals[at + 2] = key, token .. line .. sub(value, HOLD_START - 1, ends) .. '\n\n'
+  finals[at + 1] = key
+  finals[at + 2] = token .. line .. sub(value, HOLD_START - 1, ends) .. (rest or '\n\n')
   freed[#freed + 1] = client
   ended[last] = (ended[last] or 0) + 1
   add_event(change)
@@ -52,7 +58,7 @@ local function give_up(follows, why)
 end
 
 -- Makes the task due after `delay`; its claim is used up.
-local function park(delay, counts)
+local function try_later(delay, counts)
   write(token .. sub(value, STATE_START - 1, CLAIMED_AT - 1) .. '- '
     .. format('%03d', math.min(999, tries + counts)) .. sub(value, HOLD_START - 1))
   leased[#leased + 1], leased[#leased + 2] = format('%013d', now + delay), client
@@ -60,18 +66,52 @@ local function park(delay, counts)
   return 'applied ' .. state
 end
 
+-- Applies the refusal of the Booking Service.
+local function refuse(left, elsewhere, returned)
+  local fence = tonumber(sub(token, FENCE_START))
+  local is_final = close_item(want, fence, left, elsewhere, returned, events)
+  if is_final or payment_end > hold_end + 1 then
+    local line = '\nsold_out   ' .. outcome .. ' - 000'
+    return finish('sold_out', line, 'reserving>sold_out -', request_end)
+  elseif outcome == 'c' then
+    return release('cancelled')
+  end
+  settle_item(want.item, true)
+  write(token .. '\nqueued     - - 000' .. sub(value, HOLD_START - 1))
+  freed[#freed + 1], parks = client, parks + 1
+  local set = parked_set(want.item, want.quantity)
+  local scored = parked[set] or {}
+  parked[set], scored[#scored + 1], scored[#scored + 2] =
+    scored, sub(token, BOOKING_END + 2, FENCE_START - 2), client
+  add_event('reserving>queued ' .. format('%d ', want.quantity) .. want.item.name)
+  return 'applied queued'
+end
+
+-- Notes what a reservation tells about the item: that of a probe opens it.
+local function note_reserved(left)
+  if left ~= '' then want.item.left = left end
+  if want.item.probe == tonumber(sub(token, FENCE_START)) then open_item(want.item, events) end
+end
+
 -- Applies a result to the claimed current booking. Returns nil if it does not fit the state.
-local function apply(result, a, b)
+local function apply(result, a, b, c)
   if state == 'reserving' then
     local leaving = outcome == 'c'
     local follows = leaving and 'cancelled' or 'failed'
-    if result == 'reserved' and leaving then
-      return release(follows, '\n- ' .. b .. sub(value, HOLD_START))
+    if result == 'reserved' then
+      if want then note_reserved(c) end
+      local rest = '\n- ' .. b .. sub(value, HOLD_START)
+      if leaving then return release(follows, rest) end
+      -- A payment waits for this reservation: its confirmation is due now.
+      write(token .. '\nconfirming - - 000' .. rest)
+      leased[#leased + 1], leased[#leased + 2], reserved = moment, client, reserved + 1
+      add_event('reserving>confirming -')
+      return 'applied confirming'
     elseif result == 'sold_out' then
-      local line = '\nsold_out   ' .. outcome .. ' - 000'
-      return finish(result, line, 'reserving>sold_out -', request_end)
+      return refuse(a, b, c)
     elseif result == 'rejected' then
       value = sub(value, 1, payment_end) .. a .. sub(value, reason_end)
+      give_credit(want)
       local done = finish(result, '\nrejected   ' .. outcome .. ' - 000', 'reserving>rejected -',
         request_end + #a - (reason_end - payment_end - 1))
       if a ~= '' then events[#events] = token .. ' ' .. a end
@@ -81,17 +121,22 @@ local function apply(result, a, b)
     elseif result == 'retry' and leaving then
       return release(follows)
     elseif result == 'retry' then
-      return park(a, b)
+      return try_later(a, b)
     end
   elseif result == 'retry' then
-    return park(a, b)
+    return try_later(a, b)
   elseif state == 'confirming' and result == 'give_up' then
     return give_up('failed', a)
   elseif state == 'releasing' and result == 'released' then
     local last = outcome == 'e' and 'expired' or outcome == 'c' and 'cancelled' or 'failed'
     local why = sub(value, payment_end + 1, reason_end - 1)
     local line = format('\n%-10s ', last) .. outcome .. ' - 000'
-    local done = finish(last, line, 'releasing>' .. last .. ' -', request_end)
+    want.item.returned = want.item.returned + want.quantity
+    give_credit(want)
+    -- What an expired booking wanted is kept: its client may pay late and reacquire it.
+    local rest = last == 'expired' and sub(value, request_end + 1, want_ends)
+      .. match(value, '\n.*', want_ends + 1)
+    local done = finish(last, line, 'releasing>' .. last .. ' -', request_end, rest)
     if why ~= '' then events[#events] = token .. ' ' .. why end
     return done
   elseif state == 'releasing' and result == 'confirmed' then
@@ -102,19 +147,10 @@ local function apply(result, a, b)
   end
 end
 
--- Finds the line end of the request, behind those of the hold, the payment and the reason.
-local function past_request()
-  local ends = HOLD_START - 1
-  for _ = 1, 4 do
-    ends = find(value, '\n', ends + 1, true)
-    if not ends then return nil end
-  end
-  return ends
-end
-
 -- Most holds of a call have the same length, so the last deadline is kept.
 local deadline, last_length, change
-local function reserve(length, reservation)
+local function reserve(length, reservation, left)
+  if want then note_reserved(left) end
   if length ~= last_length then
     last_length, deadline = length, format('%013d', now + length)
     change = 'reserving>reserved ' .. deadline
@@ -132,21 +168,46 @@ end
 local count = tonumber(ARGV[4])
 local keys, at = { unpack(ARGV, 5, 4 + count) }, 5 + count
 for n = 1, count do keys[n] = STATUS .. keys[n] end
-local values = call('MGET', unpack(keys))
+local values, closed = call('MGET', unpack(keys)), call('ZCARD', CLOSED) > 0
+
+-- The results in ARGV; and of those that concern an item, line 7 of the booking or false, and the
+-- columns of the line ends of the request and of line 7.
+local results, lines, line_of, requests, ends = {}, {}, {}, {}, {}
 for n = 1, count do
-  client, key, value, token = ARGV[n + 4], keys[n], values[n] or '', ARGV[at]
-  local result, a, b, answer = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], nil
+  local result = ARGV[at + 1]
+  results[n] = at
+  if result == 'retry' or result == 'give_up' then
+    at = at + (result == 'retry' and 4 or 3)
+  elseif result == 'reserved' and not closed and ARGV[at + 4] == '' then
+    at = at + 5
+  else
+    local found, column = values[n] or '', HOLD_START - 1
+    for _ = 1, 4 do column = column and find(found, '\n', column + 1, true) end
+    local last = column and find(found, '\n', column + 1, true)
+    line_of[n], requests[n], ends[n] = last and sub(found, column + 1, last - 1), column, last
+    lines[#lines + 1] = line_of[n] or nil
+    at = at + ((result == 'reserved' or result == 'sold_out') and 5 or result == 'rejected' and 3 or 2)
+  end
+end
+load(lines)
+
+for n = 1, count do
+  at = results[n]
+  client, key, token = ARGV[n + 4], keys[n], ARGV[at]
+  -- A text without the lines that its result needs is corrupt.
+  value = line_of[n] ~= false and values[n] or ''
+  want, request_ends, want_ends = wants[line_of[n]], requests[n], ends[n]
+  local result, a, b, c, answer = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], nil
   if find(value, token, 1, true) == 1 then
     local line = sub(value, STATE_START - 1, CLAIMED_AT)
-    if result == 'reserved' and line == '\nreserving  - *' then
-      answer = reserve(a, b)
+    if result == 'reserved' and line == '\nreserving  - *'
+      and sub(value, HOLD_START, HOLD_START + 1) == '\n\n' then
+      answer = reserve(a, b, c)
     elseif result == 'confirmed' and line == '\nconfirming - *' then
-      answer = finish(result, '\nconfirmed  - - 000', 'confirming>confirmed -', past_request())
-    elseif result == 'sold_out' and line == '\nreserving  - *' then
-      answer = finish(result, '\nsold_out   - - 000', 'reserving>sold_out -', past_request())
+      answer = finish(result, '\nconfirmed  - - 000', 'confirming>confirmed -', request_ends)
     elseif take(value) then
       if claimed == '*' then
-        answer = apply(result, a, b)
+        answer = apply(result, a, b, c)
       elseif find(token, '[1-9]', FENCE_START) then
         answer, repeated = 'repeated ' .. state, repeated + 1
       end
@@ -156,13 +217,6 @@ for n = 1, count do
     answer, stale = 'stale', stale + 1
   end
   reply[n] = answer
-  if result == 'reserved' or result == 'retry' then
-    at = at + 4
-  elseif result == 'rejected' or result == 'give_up' then
-    at = at + 3
-  else
-    at = at + 2
-  end
 end
 
 if writes[1] then call('MSET', unpack(writes)) end
@@ -172,9 +226,16 @@ zadd(LEASES, leased)
 zadd(TIMEOUTS, holds)
 local applied = count - repeated - stale
 if applied > 0 then call('HINCRBY', STATS, 'busy_us', text(ARGV[3] * applied / count)) end
-if holds[1] then call('HINCRBY', STATS, 'reserved', text(#holds / 2)) end
+reserved = reserved + #holds / 2
+if reserved > 0 then call('HINCRBY', STATS, 'reserved', text(reserved)) end
 if retried > 0 then call('HINCRBY', STATS, 'retried', text(retried)) end
 if stale > 0 then call('HINCRBY', STATS, 'stale', text(stale)) end
 for last, by in pairs(ended) do call('HINCRBY', STATS, last, text(by)) end
+for set, scored in pairs(parked) do zadd(set, scored) end
+if parks > 0 then
+  call('HINCRBY', STATS, 'parked', text(parks))
+  call('HINCRBY', STATS, 'waiting', text(parks))
+end
+save_items()
 if events[1] then publish(call('HINCRBY', STATS, 'entries', '1') - 1, moment, events) end
 return reply
