@@ -44,6 +44,8 @@ pub struct LoggedBooking {
     pub newest: EventSeq,
     /// The newest claim from the line or the parked bookings.
     pub claimed: EventSeq,
+    /// The newest claim of a Reserve that has no answer, or that ended the booking.
+    pub asked: Option<EventSeq>,
     /// What it wants, if it was parked once.
     pub wanted: Option<Parked>,
     /// The expired booking that it was reacquired for.
@@ -231,6 +233,7 @@ impl AuditLog {
             since: event.at,
             newest: event.seq,
             claimed: event.seq,
+            asked: (event.to == BookingState::Reserving).then_some(event.seq),
             wanted: event.parked.clone(),
             replaces: None,
             fence: event.fence,
@@ -338,6 +341,11 @@ impl LoggedBooking {
         self.newest = event.seq;
         if event.from == Some(BookingState::Queued) {
             self.claimed = event.seq;
+        }
+        match event.to {
+            BookingState::Reserving => self.asked = Some(event.seq),
+            BookingState::Queued => self.asked = None,
+            _ => {}
         }
         if event.to == BookingState::Confirming && !event.is_reclaim() {
             self.paid_at = Some(event.at);

@@ -1,6 +1,6 @@
 //! The bookings that ended as sold out, against the reservations and the stock that came back later.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bookingq_core::{BookingId, BookingState as S, EventSeq, SoldOutRule};
@@ -20,6 +20,7 @@ impl Comparison<'_> {
         }
         let wants = self.wants();
         self.find_later_releases(&wants);
+        self.find_late_refusals(&wants);
         if let Some(ledger) = &self.evidence.ledger {
             self.find_later_returns(&wants, ledger);
         }
@@ -62,6 +63,33 @@ impl Comparison<'_> {
             {
                 let case =
                     format!("{client} ended while {booking} held {item:?}, and gave it back");
+                self.violations.record(Violation::SentAway, case);
+            }
+        }
+    }
+
+    /// A refusal from before a return ends nothing: each that ended its booking came from a claim
+    /// after all of them.
+    fn find_late_refusals(&mut self, wants: &Wants) {
+        let mut returns: HashMap<&str, BTreeSet<EventSeq>> = HashMap::new();
+        for (booking, logged) in self.log.bookings() {
+            let is_return = logged.outcome.is_some() && logged.state != S::Confirmed;
+            if let Some((item, _)) = wants.get(&booking)
+                && is_return
+                && logged.state.is_final()
+            {
+                returns.entry(item).or_default().insert(logged.newest);
+            }
+        }
+        for (booking, logged) in self.log.bookings() {
+            let refused = logged.asked.filter(|_| logged.state == S::SoldOut);
+            let (Some(asked), Some((item, _))) = (refused, wants.get(&booking)) else { continue };
+            let later = returns.get(&**item).and_then(|all| all.range(asked..logged.newest).next());
+            if later.is_some()
+                && logged.replaces.is_none()
+                && self.log.rule_of(item) == Some(SoldOutRule::Wait)
+            {
+                let case = format!("{booking} ended by a refusal from before {item:?} came back");
                 self.violations.record(Violation::SentAway, case);
             }
         }
