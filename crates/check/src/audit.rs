@@ -134,12 +134,10 @@ impl Audit {
         let bookings = reader.read_bookings(answers).await?;
         let ledger = ledger.await?;
         reader.catch_up().await?;
-        let after = reader.snapshot().await?;
-        let moment = moment(&before, &after);
+        let moment = moment(&before, &reader.snapshot().await?);
         let moment = if whole.is_some() { Moment::AtRest } else { moment };
         let evidence = Evidence { bookings, ledger, whole };
         let mut state = reader.state.lock();
-        state.log.confirm_rules(&after.rules);
         if let Some(copy) = &mut state.copy {
             copy.flush()?;
         }

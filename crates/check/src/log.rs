@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::time::millis;
@@ -15,7 +16,7 @@ use bookingq_crowd::latency::Latency;
 use crate::pace::ClaimPace;
 use crate::tally::Timings;
 use crate::violation::{Violation, Violations};
-use crate::waiting::{Waiting, same_entry};
+use crate::waiting::{Tries, Waiting, same_entry};
 
 /// Hosts slew their clocks; a wrong clock is off by much more.
 const CLOCK_SLACK: Duration = Duration::from_millis(100);
@@ -25,7 +26,7 @@ const CLOCK_SLACK: Duration = Duration::from_millis(100);
 pub struct AuditTerms {
     /// The time to pay.
     pub hold: Option<Duration>,
-    /// The rules of the sale from its start on.
+    /// The rules of the sale, if they do not change.
     pub rules: Option<SaleRules>,
 }
 
@@ -114,16 +115,6 @@ impl AuditLog {
         self.newest_of.clear();
     }
 
-    /// The rules that the store has now. If they are others, it is not known since when, and
-    /// their violations do not count.
-    pub(crate) fn confirm_rules(&mut self, now: &SaleRules) {
-        if self.terms.rules.as_ref().is_some_and(|rules| rules != now) {
-            self.terms.rules = None;
-            self.violations.forget(Violation::UnpacedClaim);
-            self.violations.forget(Violation::SentAway);
-        }
-    }
-
     /// The number of gaps.
     pub fn gaps(&self) -> u64 {
         self.gaps
@@ -147,6 +138,11 @@ impl AuditLog {
     /// Violations within the log.
     pub fn violations(&self) -> &Violations {
         &self.violations
+    }
+
+    /// The claims of each item while it was closed.
+    pub(crate) fn tries(&self) -> impl Iterator<Item = (&Arc<str>, Tries)> {
+        self.waiting.tries()
     }
 
     /// What a sold out item means, if that is known.
@@ -281,12 +277,14 @@ impl AuditLog {
 
     /// The client waits no longer; returns what it was parked for.
     fn leave(&mut self, event: &Event) -> Option<Parked> {
-        let Event { booking, place, to, .. } = event;
-        if *to == BookingState::Reserving
-            && let Some(first) = self.waiting.passed_over(*place)
-        {
-            let case = format!("place {place} ({booking}) was claimed while place {first} waited");
-            self.violations.record(Violation::DispatchInversion, case);
+        let Event { booking, place, to, at, .. } = event;
+        if *to == BookingState::Reserving {
+            if let Some(first) = self.waiting.passed_over(*place) {
+                let case =
+                    format!("place {place} ({booking}) was claimed while place {first} waited");
+                self.violations.record(Violation::DispatchInversion, case);
+            }
+            self.waiting.try_item(*place, *at);
         }
         self.waiting.leave(*place)
     }

@@ -59,7 +59,8 @@ pub enum Violation {
     UnexpectedRefusal,
     /// A booking that ended as sold out while a reservation of its item could come back.
     SentAway,
-    /// A booking claimed before the opening, or against the outflow.
+    /// A booking claimed before the opening, or against the outflow; or claims of a closed item
+    /// without a cause.
     UnpacedClaim,
 }
 
@@ -183,8 +184,8 @@ impl Violations {
         }
     }
 
-    /// Forgets the cases of one kind.
-    pub(crate) fn forget(&mut self, kind: Violation) {
+    /// Drops the cases of a rule that could not be checked.
+    pub fn forget(&mut self, kind: Violation) {
         self.0.remove(&kind);
     }
 

@@ -11,8 +11,8 @@ use tracing::level_filters::LevelFilter;
 
 use crate::failure::Failure;
 use crate::verbs::{
-    admission, cancel, crd, crowd, enqueue, operator, pay, probe, queue, simulate, status, sweep,
-    top, up, watch, worker,
+    admission, cancel, crd, crowd, enqueue, operator, outflow, pay, probe, queue, restocked,
+    simulate, status, sweep, top, up, watch, worker,
 };
 
 /// Fair booking queues: each client gets a place in line, a reservation in order, and a limited
@@ -65,6 +65,8 @@ enum Verb {
     Cancel(cancel::Args),
     Queue(queue::Args),
     Admission(admission::Args),
+    Outflow(outflow::Args),
+    Restocked(restocked::Args),
     Top(top::Args),
     Crowd(crowd::Args),
 }
@@ -98,6 +100,8 @@ impl Verb {
             Self::Cancel(args) => Box::pin(cancel::run(args)),
             Self::Queue(args) => Box::pin(queue::run(args)),
             Self::Admission(args) => Box::pin(admission::run(args)),
+            Self::Outflow(args) => Box::pin(outflow::run(args)),
+            Self::Restocked(args) => Box::pin(restocked::run(args)),
             Self::Top(args) => Box::pin(top::run(args, signals)),
             Self::Crowd(args) => Box::pin(crowd::run(args, signals)),
         }

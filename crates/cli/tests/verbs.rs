@@ -11,7 +11,7 @@ use bookingq_proto::v1;
 use serde_json::Value;
 use tokio::process::Command;
 
-use self::fake::{Answer, FakeWorker, booking};
+use self::fake::{Answer, FakeWorker, booking, sold_out_stalls};
 
 /// Runs `bookingq VERB --server … --queue concert REST…`.
 async fn bookingq(worker: &FakeWorker, verb: &str, rest: &[&str]) -> Output {
@@ -195,6 +195,63 @@ async fn queue_shows_the_line_as_a_table_and_as_json() {
     let value = json(&bookingq(&worker, "queue", &["-o", "json"]).await);
     assert_eq!(value["totals"]["confirmed"], 8);
     assert_eq!(value["oldest_wait_seconds"], 1.5);
+    assert!(text.contains("opens in 4m10s; outflow 600 a minute"), "{text}");
+    let stalls = "stalls: sold out at the moment; 12 reservations are unpaid, 45 wait, 0 left";
+    assert!(text.contains(stalls), "{text}");
+    assert_eq!((&value["parked"], &value["items"][0]["unsettled"]), (&45.into(), &12.into()));
+}
+
+#[tokio::test]
+async fn a_client_who_waits_for_a_sold_out_item_reads_what_may_come_back_and_keeps_the_place() {
+    let waits = v1::Booking {
+        item_status: Some(sold_out_stalls()),
+        parked: true,
+        position: 4,
+        eta: None,
+        ..booking(v1::BookingState::Queued)
+    };
+    let over =
+        v1::ItemStatus { availability: v1::ItemAvailability::SoldOut.into(), ..sold_out_stalls() };
+    let over = v1::Booking { item_status: Some(over), ..waits.clone() };
+    let worker = FakeWorker::start([
+        Answer::Booking(waits.clone()),
+        Answer::Stream(vec![waits, over, booking(v1::BookingState::SoldOut)]),
+    ])
+    .await;
+    let sentence = "sold out at the moment; 12 reservations are unpaid; \
+                    you keep your place (3 wait before you)";
+    let text = stdout(&bookingq(&worker, "status", &["--client", "ann"]).await);
+    assert!(text.contains(sentence), "{text}");
+    let text = stdout(&bookingq(&worker, "watch", &["--client", "ann"]).await);
+    let lines: Vec<&str> = text.lines().map(|line| line.split_at(10).1).collect();
+    assert_eq!(lines[0], format!("queued     {sentence}"));
+    assert!(lines[1].starts_with("queued     sold out; "), "{text}");
+    assert_eq!(lines[2], "sold_out");
+}
+
+#[tokio::test]
+async fn outflow_prints_the_limits_sets_all_of_them_and_removes_them() {
+    let worker = FakeWorker::start([]).await;
+    let outflow = async |rest: &[&str]| stdout(&bookingq(&worker, "outflow", rest).await);
+    assert_eq!(outflow(&[]).await, "600 a minute\n");
+    let set = outflow(&["--per-minute", "60", "--burst", "5", "--max-holds", "900"]).await;
+    assert_eq!(set, "60 a minute, 5 at once, 900 held\n");
+    assert_eq!(outflow(&["none"]).await, "no limit\n");
+    let value = json(&bookingq(&worker, "outflow", &["--per-minute", "60", "-o", "json"]).await);
+    assert_eq!((&value["per_minute"], &value["burst"]), (&60.into(), &Value::Null));
+    for wrong in [&["--per-minute", "0"][..], &["--burst", "5"], &["none", "--max-holds", "1"]] {
+        let output = bookingq(&worker, "outflow", wrong).await;
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {output:?}");
+    }
+}
+
+#[tokio::test]
+async fn restocked_shows_the_item_as_it_is_now() {
+    let worker = FakeWorker::start([]).await;
+    let text = stdout(&bookingq(&worker, "restocked", &["stalls", "--left", "40"]).await);
+    assert_eq!(text, "stalls: open, 40 left\n");
+    let value = json(&bookingq(&worker, "restocked", &["", "-o", "json"]).await);
+    assert_eq!((&value["item"], &value["availability"]), (&"".into(), &"open".into()));
 }
 
 #[tokio::test]
@@ -210,7 +267,7 @@ async fn without_a_terminal_top_prints_a_line_for_each_reading_until_a_signal() 
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for _ in 0..3 {
         let line = lines.next_line().await.unwrap().unwrap();
-        assert!(line.contains("waiting=1200 in_flight=3 holds=9"), "{line}");
+        assert!(line.contains("waiting=1200 in_flight=3 holds=9 parked=45"), "{line}");
     }
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();

@@ -53,6 +53,8 @@ worker_calls! {
     CancelRequest, cancel => CancelResponse;
     ConfirmPaymentRequest, confirm_payment => ConfirmPaymentResponse;
     GetQueueRequest, get_queue => GetQueueResponse;
+    SetOutflowRequest, set_outflow => SetOutflowResponse;
+    RestockedRequest, restocked => RestockedResponse;
 }
 
 /// How long to wait, and when to stop trying.

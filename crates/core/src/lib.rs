@@ -4,7 +4,7 @@
 //!   ids, place, details ──> booking (state machine) ──> event (an outbox event)
 //!   time ─────────────────┘                        │
 //!                                                  v
-//!   autoscale (how many workers)      line (positions from events), pace (throughput, ETA)
+//!   autoscale (how many workers)      line (positions from events), pace (throughput), eta (waits)
 //!   sale (opening, outflow, sold out)
 //!   backoff, retry (when to try again)     refusal (the closed set of reasons)
 //! ```
@@ -18,6 +18,7 @@ pub mod backoff;
 pub mod booking;
 pub mod defaults;
 pub mod details;
+pub mod eta;
 pub mod event;
 pub mod ids;
 pub mod limits;

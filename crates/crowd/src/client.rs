@@ -224,8 +224,9 @@ impl SimulatedClient {
         let Caller { context, wanted, .. } = &self.caller;
         let CrowdContext { progress, latencies, .. } = &**context;
         let followed = self.booking.as_mut().filter(|known| known.booking == shown.booking)?;
-        if std::mem::replace(&mut followed.is_parked, shown.parked) != shown.parked {
-            let by = if shown.parked { 1 } else { -1 };
+        let is_parked = shown.parked && shown.state == BookingState::Queued;
+        if std::mem::replace(&mut followed.is_parked, is_parked) != is_parked {
+            let by = if is_parked { 1 } else { -1 };
             progress.demanded(wanted, |demand| {
                 demand.parked = demand.parked.saturating_add_signed(by);
             });

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bookingq_core::{ClientId, Event, Place};
+use bookingq_core::{ClientId, Event, ItemState, Place, Quantity};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::LineView;
+use crate::{ClosedItems, LineView, Standing};
 
 /// The table has shards, so that publishing positions to one does not block the others.
 const SHARDS: usize = 16;
@@ -22,14 +22,19 @@ const POSITION_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::
 /// For each this many bookings ahead, a second more between two positions: far from the front, a
 /// small step is no news.
 const PLACES_PER_SECOND: u64 = 1000;
+/// The shortest time between two updates because more or fewer reservations of an item may come
+/// back. A change of less than a tenth is no news.
+const UNSETTLED_EVERY: Duration = Duration::from_secs(2);
 
 /// What a subscriber receives.
 #[derive(Debug, Clone)]
 pub enum WatchUpdate {
     /// The client's booking made a transition.
     Event(Arc<Event>),
-    /// The booking moved up to this position.
-    Position(u64),
+    /// The booking moved to this position, or was parked.
+    Position(Standing),
+    /// The item closed, opened or ended, or more or fewer of it may come back.
+    Item,
     /// Updates were missed: read the booking from the store.
     Refresh,
 }
@@ -39,13 +44,42 @@ pub enum WatchUpdate {
 struct Subscriber {
     id: usize,
     updates: mpsc::Sender<WatchUpdate>,
-    /// The place whose position is sent; `None` while the booking is not in the line.
-    place: SharedPlace,
+    /// The booking whose position and item are followed; `None` while it does not wait.
+    watched: SharedBooking,
     /// The last position sent, and when.
-    sent: Option<(u64, Instant)>,
+    sent: Option<(Standing, Instant)>,
 }
 
-type SharedPlace = Arc<Mutex<Option<Place>>>;
+/// A booking that waits, as its subscriber was shown it.
+#[derive(Debug, Clone)]
+pub struct WatchedBooking {
+    /// Its place in the order.
+    pub place: Place,
+    /// What it wants.
+    pub item: Arc<str>,
+    /// How many of it.
+    pub quantity: Quantity,
+    /// The item as it was shown; `None`: open for this quantity.
+    pub shown: Option<ItemState>,
+    /// When that was.
+    pub since: Instant,
+}
+
+impl WatchedBooking {
+    /// Whether the subscriber should be shown the item as it is `now`.
+    fn is_news(&self, item: Option<&ItemState>, now: Instant) -> bool {
+        match (&self.shown, item) {
+            (None, None) => false,
+            (Some(shown), Some(item)) if shown.ended == item.ended => {
+                let change = shown.unsettled.abs_diff(item.unsettled);
+                change * 10 > shown.unsettled && now.duration_since(self.since) >= UNSETTLED_EVERY
+            }
+            _ => true,
+        }
+    }
+}
+
+type SharedBooking = Arc<Mutex<Option<WatchedBooking>>>;
 type Shard = HashMap<ClientId, Vec<Subscriber>>;
 
 /// The table of subscribers.
@@ -72,8 +106,9 @@ impl Hub {
     pub fn subscribe(self: &Arc<Self>, client: &ClientId) -> Subscription {
         let (sender, updates) = mpsc::channel(PENDING);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let place = SharedPlace::default();
-        let subscriber = Subscriber { id, updates: sender, place: Arc::clone(&place), sent: None };
+        let watched = SharedBooking::default();
+        let subscriber =
+            Subscriber { id, updates: sender, watched: Arc::clone(&watched), sent: None };
         self.shard(client).lock().entry(client.clone()).or_default().push(subscriber);
         self.open.fetch_add(1, Ordering::Relaxed);
         Subscription {
@@ -81,7 +116,7 @@ impl Hub {
             client: client.clone(),
             id,
             updates,
-            place,
+            watched,
             missed: false,
         }
     }
@@ -101,6 +136,16 @@ impl Hub {
         for shard in &self.shards {
             for subscriber in shard.lock().values_mut().flatten() {
                 subscriber.send(WatchUpdate::Refresh);
+            }
+        }
+    }
+
+    /// Sends what is news of the closed items to those who want one of them.
+    pub(crate) fn publish_items(&self, closed: &ClosedItems) {
+        let now = Instant::now();
+        for shard in &self.shards {
+            for subscriber in shard.lock().values_mut().flatten() {
+                subscriber.send_item(closed, now);
             }
         }
     }
@@ -129,15 +174,25 @@ impl Subscriber {
     }
 
     fn send_position(&mut self, line: &LineView, now: Instant) {
-        let Some(place) = *self.place.lock() else { return };
-        let Some(position) = line.position(place) else { return };
+        let Some(place) = self.watched.lock().as_ref().map(|watched| watched.place) else { return };
+        let Some(standing) = line.standing(place) else { return };
         let due = self.sent.is_none_or(|(sent, at)| {
-            let every = Duration::from_secs(position / PLACES_PER_SECOND);
-            sent != position
-                && now.duration_since(at) >= every.clamp(POSITION_EVERY.0 / 2, POSITION_EVERY.1)
+            let every = Duration::from_secs(standing.position() / PLACES_PER_SECOND);
+            let every = every.clamp(POSITION_EVERY.0 / 2, POSITION_EVERY.1);
+            let parked = standing.is_parked() != sent.is_parked();
+            parked || (sent != standing && now.duration_since(at) >= every)
         });
-        if due && self.updates.try_send(WatchUpdate::Position(position)).is_ok() {
-            self.sent = Some((position, now));
+        if due && self.updates.try_send(WatchUpdate::Position(standing)).is_ok() {
+            self.sent = Some((standing, now));
+        }
+    }
+
+    fn send_item(&self, closed: &ClosedItems, now: Instant) {
+        let mut watched = self.watched.lock();
+        let Some(watched) = watched.as_mut() else { return };
+        let item = closed.get(&watched.item).filter(|item| item.refuses(watched.quantity));
+        if watched.is_news(item, now) && self.updates.try_send(WatchUpdate::Item).is_ok() {
+            (watched.shown, watched.since) = (item.cloned(), now);
         }
     }
 }
@@ -149,14 +204,19 @@ pub struct Subscription {
     client: ClientId,
     id: usize,
     updates: mpsc::Receiver<WatchUpdate>,
-    place: SharedPlace,
+    watched: SharedBooking,
     missed: bool,
 }
 
 impl Subscription {
-    /// From now on, sends the position of this place; `None`: of none.
-    pub fn follow_position(&self, place: Option<Place>) {
-        *self.place.lock() = place;
+    /// From now on, sends the position and the item of this booking; `None`: of none.
+    pub fn follow(&self, booking: Option<WatchedBooking>) {
+        *self.watched.lock() = booking;
+    }
+
+    /// Whether no update is pending.
+    pub fn is_empty(&self) -> bool {
+        self.updates.is_empty() && !self.missed
     }
 
     /// The next update. After a full channel, a [`WatchUpdate::Refresh`] follows its content and

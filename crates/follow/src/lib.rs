@@ -1,9 +1,10 @@
 //! One process's view of a queue, kept up to date by its events: exact positions, the pace of the
-//! line, and the subscribers that watch bookings.
+//! line, the items that are sold out, and the subscribers that watch bookings.
 //!
 //! ```text
 //!   store.events ──> OutboxFollower ──┐
 //!   (or batches from elsewhere) ──────┴─> FollowedQueue ──> LineView  (positions, pace)
+//!                                                      |──> ItemsView (closed items)
 //!                                                      '──> Hub ──> subscriptions
 //! ```
 //!
@@ -11,23 +12,29 @@
 //! [`FollowedQueue::apply`], and a line that it has read with [`FollowedQueue::reload`].
 
 pub mod hub;
+pub mod items;
 pub mod line_view;
 pub mod outbox;
+pub mod parked;
 
 use std::sync::Arc;
 
 use bookingq_core::line::Line;
-use bookingq_core::{Event, OutboxEvent};
+use bookingq_core::{ItemState, OutboxEvent};
 
-pub use hub::{Hub, Subscription, WatchUpdate};
-pub use line_view::{LineOverview, LineView};
+pub use hub::{Hub, Subscription, WatchUpdate, WatchedBooking};
+pub use items::{ClosedItems, ItemsView};
+pub use line_view::{LineOverview, LineView, Standing};
 pub use outbox::{FollowEvent, OutboxFollower};
+pub use parked::ParkedPlaces;
 
 /// What this process knows of a queue without asking the store.
 #[derive(Debug, Default)]
 pub struct FollowedQueue {
-    /// The line and its pace.
+    /// The line, the parked bookings and the pace.
     pub line: LineView,
+    /// The items that are sold out, at the moment or for good.
+    pub items: ItemsView,
     /// The subscribers of this process.
     pub hub: Arc<Hub>,
 }
@@ -38,20 +45,35 @@ impl FollowedQueue {
         Arc::default()
     }
 
-    /// Replaces the line with one that was just read. Subscribers must look at their bookings
-    /// again: events may have been missed.
-    pub fn reload(&self, line: Line) {
-        self.line.replace(line);
+    /// Replaces the line, the parked places and the items with what was just read. Subscribers must
+    /// look at their bookings again: events may have been missed.
+    pub fn reload(&self, line: Line, parked: ParkedPlaces, items: Vec<ItemState>) {
+        self.line.replace(line, parked);
+        self.items.replace(items);
         self.hub.refresh_all();
     }
 
     /// Applies events, oldest first. Events from before the line was read may be repeated.
+    ///
+    /// Subscribers learn about a change of an item when the items are [read
+    /// again](Self::refresh_items).
     pub fn apply(&self, events: Vec<OutboxEvent>) {
-        let events: Vec<Event> = events.into_iter().filter_map(OutboxEvent::into_booking).collect();
         self.line.apply(&events);
         for event in events {
-            self.hub.deliver(event);
+            match event {
+                OutboxEvent::Booking(event) => self.hub.deliver(event),
+                OutboxEvent::Item(event) => self.items.apply(&event),
+            }
         }
+    }
+
+    /// Takes a reading of the closed items, if it succeeded, and sends what is news to the
+    /// subscribers who want one of them.
+    pub fn refresh_items(&self, items: Option<Vec<ItemState>>) {
+        if let Some(items) = items {
+            self.items.replace(items);
+        }
+        self.hub.publish_items(&self.items.closed());
     }
 
     /// Sends positions to subscribers until dropped.

@@ -1,12 +1,17 @@
-//! The line as this process sees it: exact positions from the events, and the pace at which the
-//! line moves.
+//! The line and the parked bookings as this process sees them: exact positions from the events, and
+//! the pace at which the line moves.
 
 use std::time::Duration;
 
 use bookingq_core::line::Line;
 use bookingq_core::pace::Pace;
-use bookingq_core::{BookingState, Event, Place, Timestamp};
+use bookingq_core::{
+    Admission, BookingState, Event, ItemChange, ItemEvent, OutboxEvent, Outflow, Place, SaleRules,
+    Timestamp,
+};
 use parking_lot::Mutex;
+
+use crate::parked::ParkedPlaces;
 
 /// Shared by one writer and many readers.
 #[derive(Debug, Default)]
@@ -17,8 +22,35 @@ pub struct LineView {
 #[derive(Debug, Default)]
 struct LineState {
     line: Line,
+    parked: ParkedPlaces,
     pace: Pace,
     now: Timestamp,
+    admission: Admission,
+    opens_at: Option<Timestamp>,
+    outflow: Outflow,
+}
+
+/// Where a booking waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// In the line; 1 = next.
+    InLine(u64),
+    /// Parked; 1 = first of those that wait for its item.
+    Parked(u64),
+}
+
+impl Standing {
+    /// The position in the line, or among those that wait for the item.
+    pub fn position(self) -> u64 {
+        match self {
+            Self::InLine(position) | Self::Parked(position) => position,
+        }
+    }
+
+    /// Whether the booking is parked.
+    pub fn is_parked(self) -> bool {
+        matches!(self, Self::Parked(_))
+    }
 }
 
 /// The line as a whole.
@@ -26,8 +58,10 @@ struct LineState {
 pub struct LineOverview {
     /// The store's clock at the last reading.
     pub at: Timestamp,
-    /// Bookings that wait.
+    /// Bookings in the line.
     pub backlog: u64,
+    /// Bookings that wait for an item that is sold out at the moment.
+    pub parked: u64,
     /// Bookings that leave the front each second; 0 while unknown.
     pub rate: f64,
     /// `(place, position)`, ascending, the front first.
@@ -35,19 +69,24 @@ pub struct LineOverview {
 }
 
 impl LineView {
-    /// Replaces the line with one that was just read.
-    pub(crate) fn replace(&self, line: Line) {
-        self.state.lock().line = line;
+    /// Replaces the line and the parked places with what was just read.
+    pub(crate) fn replace(&self, line: Line, parked: ParkedPlaces) {
+        let mut state = self.state.lock();
+        (state.line, state.parked) = (line, parked);
     }
 
-    /// Applies transitions, oldest first.
-    pub(crate) fn apply(&self, events: &[Event]) {
+    /// Applies events, oldest first.
+    pub(crate) fn apply(&self, events: &[OutboxEvent]) {
         let mut state = self.state.lock();
         for event in events {
-            if event.to == BookingState::Queued {
-                state.line.join(event.place);
-            } else if event.from == Some(BookingState::Queued) {
-                state.line.leave(event.place);
+            match event {
+                OutboxEvent::Booking(event) => state.apply(event),
+                OutboxEvent::Item(ItemEvent { item, change, .. }) => {
+                    if let ItemChange::Parked { places, .. } = change {
+                        places.iter().for_each(|place| state.line.leave(*place));
+                        state.parked.join(item, places.iter().copied());
+                    }
+                }
             }
         }
     }
@@ -60,14 +99,43 @@ impl LineView {
         state.pace.observe(now, dispatched);
     }
 
+    /// Takes a reading of what limits the line.
+    pub fn observe_limits(&self, admission: Admission, rules: &SaleRules) {
+        let mut state = self.state.lock();
+        state.admission = admission;
+        (state.opens_at, state.outflow) = (rules.opens_at, rules.outflow);
+    }
+
+    /// Whether the admission or the rules of the sale limit the line, as of the last reading.
+    pub fn is_limited(&self) -> bool {
+        let state = self.state.lock();
+        state.admission == Admission::Paused
+            || state.outflow != Outflow::default()
+            || state.opens_at.is_some_and(|opens_at| state.now < opens_at)
+    }
+
+    /// When the sale opens, if that is to come.
+    pub fn opens_at(&self) -> Option<Timestamp> {
+        let state = self.state.lock();
+        state.opens_at.filter(|opens_at| state.now < *opens_at)
+    }
+
+    /// Whether the line is empty, as far as this process knows.
+    pub fn is_empty(&self) -> bool {
+        self.state.lock().line.is_empty()
+    }
+
     /// The store's clock at the last reading.
     pub fn now(&self) -> Timestamp {
         self.state.lock().now
     }
 
-    /// 1 = next; `None` when the place does not wait, as far as this process knows.
-    pub fn position(&self, place: Place) -> Option<u64> {
-        self.state.lock().line.position(place)
+    /// Where the booking at this place waits; `None` when it does not, as far as this process
+    /// knows.
+    pub fn standing(&self, place: Place) -> Option<Standing> {
+        let state = self.state.lock();
+        let in_line = state.line.position(place).map(Standing::InLine);
+        in_line.or_else(|| state.parked.position(place).map(Standing::Parked))
     }
 
     /// Expected wait at a position.
@@ -86,8 +154,29 @@ impl LineView {
         LineOverview {
             at: state.now,
             backlog: state.line.len(),
+            parked: state.parked.len(),
             rate: state.pace.rate().unwrap_or(0.0),
             boundaries: state.line.boundaries(boundaries),
+        }
+    }
+}
+
+impl LineState {
+    fn apply(&mut self, event: &Event) {
+        match (event.to, &event.parked) {
+            (BookingState::Queued, None) => {
+                self.parked.leave(event.place);
+                self.line.join(event.place);
+            }
+            (BookingState::Queued, Some(parked)) => {
+                self.line.leave(event.place);
+                self.parked.join(&parked.item, [event.place]);
+            }
+            _ if event.from == Some(BookingState::Queued) => {
+                self.line.leave(event.place);
+                self.parked.leave(event.place);
+            }
+            _ => {}
         }
     }
 }

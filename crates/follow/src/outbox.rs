@@ -7,11 +7,12 @@ use std::time::Duration;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::line::Line;
 use bookingq_core::retry::Retry;
-use bookingq_core::{EventSeq, OutboxEvent, Place};
+use bookingq_core::{EventSeq, ItemState, OutboxEvent, Place};
 use bookingq_store::{Store, StoreError};
 use tracing::{debug, info, warn};
 
-use crate::FollowedQueue;
+use crate::items::MAX_CLOSED_ITEMS;
+use crate::{FollowedQueue, ParkedPlaces};
 
 /// Events in one read.
 const READ: usize = 4096;
@@ -97,23 +98,35 @@ impl<O: Fn(FollowEvent<'_>)> OutboxFollower<O> {
         }
     }
 
-    /// Reads the line in pieces. The end of the outbox is read first, so that what happens in the
-    /// meantime is replayed: a place joins once and leaves once, so a repeated event changes
-    /// nothing.
+    /// Reads the line and the parked places in pieces. The end of the outbox is read first, so that
+    /// what happens in the meantime is replayed: the newest event of a place says where it is.
     async fn load(&self) -> Result<EventSeq, StoreError> {
         let after = self.store.latest_event().await?;
-        let (mut line, mut last) = (Line::new(), Place::START);
+        let (mut line, mut parked) = (Line::new(), ParkedPlaces::default());
+        self.pages(None, |places| places.iter().for_each(|place| line.join(*place))).await?;
+        let items = self.store.closed_items(MAX_CLOSED_ITEMS).await?;
+        for ItemState { item, .. } in items.iter().filter(|item| item.waiting > 0) {
+            let join = |places: &[Place]| parked.join(item, places.iter().copied());
+            self.pages(Some(item), join).await?;
+        }
+        self.queue.reload(line, parked, items);
+        Ok(after)
+    }
+
+    /// Reads the places of the line, or of those who wait for an item, page by page.
+    async fn pages(
+        &self,
+        item: Option<&Arc<str>>,
+        mut take: impl FnMut(&[Place]),
+    ) -> Result<(), StoreError> {
+        let mut last = Place::START;
         loop {
-            let places = self.store.waiting(None, last, LOAD).await?;
-            for &place in &places {
-                line.join(place);
-            }
+            let places = self.store.waiting(item.cloned(), last, LOAD).await?;
+            take(&places);
             match places.last() {
                 Some(&place) if places.len() == LOAD => last = place,
-                _ => break,
+                _ => return Ok(()),
             }
         }
-        self.queue.reload(line);
-        Ok(after)
     }
 }

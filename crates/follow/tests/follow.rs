@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use bookingq_core::line::Line;
 use bookingq_core::{
-    BookingId, BookingState, ClientId, Details, Event, EventSeq, Fence, OutboxEvent, Place,
-    QueueName, RequestId, Timestamp,
+    BookingId, BookingState, ClientId, Details, Event, EventSeq, Fence, ItemChange, ItemEvent,
+    ItemState, OutboxEvent, Parked, Place, Quantity, QueueName, RequestId, Timestamp,
 };
-use bookingq_follow::{FollowEvent, FollowedQueue, OutboxFollower, Subscription, WatchUpdate};
+use bookingq_follow::{
+    FollowEvent, FollowedQueue, OutboxFollower, ParkedPlaces, Standing, Subscription, WatchUpdate,
+    WatchedBooking,
+};
 use bookingq_store::{Cancel, Enqueue, MemoryConfig, Store};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -74,17 +77,21 @@ impl Followed {
 
     async fn until_position(&self, place: Place, position: Option<u64>) {
         let reached = async {
-            while self.queue.line.position(place) != position {
+            while self.queue.line.standing(place) != position.map(Standing::InLine) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
         let found = tokio::time::timeout(LIMIT, reached).await;
-        assert!(found.is_ok(), "{:?}, not {position:?}", self.queue.line.position(place));
+        assert!(found.is_ok(), "{:?}, not {position:?}", self.queue.line.standing(place));
     }
 }
 
 fn event(number: u64, from: Option<BookingState>, to: BookingState) -> OutboxEvent {
-    OutboxEvent::Booking(Event {
+    OutboxEvent::Booking(transition(number, from, to))
+}
+
+fn transition(number: u64, from: Option<BookingState>, to: BookingState) -> Event {
+    Event {
         seq: EventSeq { ms: 1, number },
         at: Timestamp(1),
         client: client(number),
@@ -97,7 +104,7 @@ fn event(number: u64, from: Option<BookingState>, to: BookingState) -> OutboxEve
         outcome: None,
         reason: String::new(),
         parked: None,
-    })
+    }
 }
 
 #[tokio::test]
@@ -144,12 +151,12 @@ fn a_repeated_event_from_before_the_line_was_loaded_changes_nothing() {
     let queue = FollowedQueue::new();
     let mut line = Line::new();
     line.join(Place::numbered(2));
-    queue.reload(line);
+    queue.reload(line, ParkedPlaces::default(), Vec::new());
     let left = event(1, Some(BookingState::Queued), BookingState::Cancelled);
     let joined = event(2, None, BookingState::Queued);
     queue.apply(vec![left, joined]);
-    assert_eq!(queue.line.position(Place::numbered(2)), Some(1));
-    assert_eq!(queue.line.position(Place::numbered(1)), None);
+    assert_eq!(queue.line.standing(Place::numbered(2)), Some(Standing::InLine(1)));
+    assert_eq!(queue.line.standing(Place::numbered(1)), None);
 }
 
 #[test]
@@ -193,6 +200,32 @@ async fn a_slow_subscriber_receives_what_fits_and_then_refreshes_once() {
     assert_eq!(next.to, BookingState::Cancelled);
 }
 
+/// The booking with this number, which wants one of the stalls.
+fn watched(number: u64) -> WatchedBooking {
+    WatchedBooking {
+        place: Place::numbered(number),
+        item: Arc::from("stalls"),
+        quantity: Quantity::ONE,
+        shown: None,
+        since: tokio::time::Instant::now(),
+    }
+}
+
+fn stalls(change: ItemChange) -> OutboxEvent {
+    let (seq, at) = (EventSeq::START, Timestamp(1));
+    OutboxEvent::Item(ItemEvent { seq, at, item: Arc::from("stalls"), change })
+}
+
+fn parked(numbers: &[u64]) -> OutboxEvent {
+    let places = numbers.iter().copied().map(Place::numbered).collect();
+    stalls(ItemChange::Parked { quantity: Quantity::ONE, places })
+}
+
+fn sold_out(unsettled: u64) -> Vec<ItemState> {
+    let refused = Some(Quantity::ONE);
+    vec![ItemState { refused, unsettled, ..ItemState::open(Arc::from("stalls")) }]
+}
+
 /// Whether no update comes for longer than the longest time between two positions.
 async fn is_quiet(subscription: &mut Subscription) -> bool {
     tokio::time::timeout(Duration::from_secs(30), subscription.next()).await.is_err()
@@ -205,13 +238,141 @@ async fn a_position_is_sent_when_it_has_changed_and_only_while_the_booking_waits
     queue.apply([1, 2, 3].map(|number| event(number, None, BookingState::Queued)).to_vec());
     let mut subscription = queue.hub.subscribe(&client(9));
     assert!(is_quiet(&mut subscription).await, "no place is followed yet");
-    subscription.follow_position(Some(Place::numbered(3)));
-    assert!(matches!(subscription.next().await, Some(WatchUpdate::Position(3))));
+    subscription.follow(Some(watched(3)));
+    let Some(WatchUpdate::Position(Standing::InLine(3))) = subscription.next().await else {
+        panic!()
+    };
     assert!(is_quiet(&mut subscription).await, "the position has not changed");
     queue.apply(vec![event(1, Some(BookingState::Queued), BookingState::Reserving)]);
-    assert!(matches!(subscription.next().await, Some(WatchUpdate::Position(2))));
-    subscription.follow_position(None);
+    let Some(WatchUpdate::Position(Standing::InLine(2))) = subscription.next().await else {
+        panic!()
+    };
+    subscription.follow(None);
     queue.apply(vec![event(2, Some(BookingState::Queued), BookingState::Reserving)]);
     assert!(is_quiet(&mut subscription).await, "the booking has left the line");
     publisher.abort();
+}
+
+#[test]
+fn parked_bookings_leave_the_line_and_have_positions_among_those_who_want_the_item() {
+    let queue = FollowedQueue::new();
+    queue.apply([1, 2, 3, 4, 5].map(|number| event(number, None, BookingState::Queued)).to_vec());
+    let standing = |number| queue.line.standing(Place::numbered(number));
+    queue.apply(vec![parked(&[2, 4, 5])]);
+    assert_eq!(standing(4), Some(Standing::Parked(2)));
+    assert_eq!(standing(3), Some(Standing::InLine(2)));
+    let claimed = event(2, Some(BookingState::Queued), BookingState::Reserving);
+    let cancelled = event(4, Some(BookingState::Queued), BookingState::Cancelled);
+    queue.apply(vec![claimed, cancelled]);
+    assert_eq!((standing(2), standing(4)), (None, None));
+    assert_eq!(standing(5), Some(Standing::Parked(1)));
+    let stalls = Parked { item: Arc::from("stalls"), quantity: Quantity::ONE };
+    let refused = transition(2, Some(BookingState::Reserving), BookingState::Queued);
+    let refused = Event { parked: Some(stalls), ..refused };
+    queue.apply(vec![OutboxEvent::Booking(refused)]);
+    assert_eq!((standing(2), standing(5)), (Some(Standing::Parked(1)), Some(Standing::Parked(2))));
+    let summary = queue.line.summary(10);
+    assert_eq!((summary.backlog, summary.parked), (2, 2));
+}
+
+#[test]
+fn a_replay_of_all_that_happened_while_the_places_were_loaded_leads_to_the_same_standing() {
+    let (history, places) = (
+        [
+            event(1, None, BookingState::Queued),
+            event(2, None, BookingState::Queued),
+            parked(&[1, 2]),
+            event(1, Some(BookingState::Queued), BookingState::Reserving),
+            event(2, Some(BookingState::Queued), BookingState::Reserving),
+        ],
+        [Place::numbered(1), Place::numbered(2)],
+    );
+    let whole = FollowedQueue::new();
+    whole.apply(history.to_vec());
+    // The pages were read after some of it had happened, each at another moment.
+    for (line_read_at, parked_read_at) in (0..=5).flat_map(|a| (a..=5).map(move |b| (a, b))) {
+        let past = |until: usize| {
+            let queue = FollowedQueue::new();
+            queue.apply(history[..until].to_vec());
+            places.map(|place| (place, queue.line.standing(place)))
+        };
+        let (mut line, mut parked) = (Line::new(), ParkedPlaces::default());
+        for (place, standing) in past(line_read_at) {
+            if matches!(standing, Some(Standing::InLine(_))) {
+                line.join(place);
+            }
+        }
+        for (place, standing) in past(parked_read_at) {
+            if matches!(standing, Some(Standing::Parked(_))) {
+                parked.join(&Arc::from("stalls"), [place]);
+            }
+        }
+        let queue = FollowedQueue::new();
+        queue.reload(line, parked, Vec::new());
+        queue.apply(history.to_vec());
+        for place in places {
+            assert_eq!(queue.line.standing(place), whole.line.standing(place));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_learns_at_once_that_its_item_closed_opened_or_ended_and_that_it_is_parked() {
+    let queue = FollowedQueue::new();
+    let publisher = tokio::spawn(Arc::clone(&queue).publish_positions());
+    let mut subscription = queue.hub.subscribe(&client(1));
+    subscription.follow(Some(watched(1)));
+    let other = queue.hub.subscribe(&client(2));
+    other.follow(Some(WatchedBooking { item: Arc::from("balcony"), ..watched(2) }));
+    queue.apply(vec![stalls(ItemChange::SoldOut { quantity: Quantity::ONE })]);
+    queue.items.changed().await;
+    queue.refresh_items(Some(sold_out(12)));
+    assert!(matches!(subscription.next().await, Some(WatchUpdate::Item)));
+    assert_eq!(queue.items.refusing("stalls", Quantity::ONE).unwrap().unsettled, 12);
+    assert!(queue.items.refusing("balcony", Quantity::ONE).is_none());
+    queue.apply(vec![parked(&[1])]);
+    let Some(WatchUpdate::Position(Standing::Parked(1))) = subscription.next().await else {
+        panic!()
+    };
+    queue.apply(vec![stalls(ItemChange::Ended)]);
+    queue.refresh_items(None);
+    assert!(matches!(subscription.next().await, Some(WatchUpdate::Item)));
+    queue.apply(vec![stalls(ItemChange::Open)]);
+    queue.refresh_items(None);
+    assert!(matches!(subscription.next().await, Some(WatchUpdate::Item)));
+    assert!(is_quiet(&mut subscription).await);
+    assert!(other.is_empty(), "who wants another item hears nothing");
+    publisher.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_learns_every_two_seconds_at_most_that_more_or_fewer_may_come_back() {
+    let queue = FollowedQueue::new();
+    let mut subscription = queue.hub.subscribe(&client(1));
+    subscription.follow(Some(WatchedBooking { shown: sold_out(100).pop(), ..watched(1) }));
+    queue.refresh_items(Some(sold_out(50)));
+    assert!(is_quiet(&mut subscription).await, "too soon");
+    queue.refresh_items(Some(sold_out(91)));
+    assert!(is_quiet(&mut subscription).await, "less than a tenth");
+    queue.refresh_items(Some(sold_out(89)));
+    assert!(matches!(subscription.next().await, Some(WatchUpdate::Item)));
+}
+
+#[tokio::test]
+async fn every_one_of_ninety_thousand_watchers_learns_within_two_seconds_that_its_item_closed() {
+    let queue = FollowedQueue::new();
+    let mut watchers: Vec<Subscription> = (0..90_000)
+        .map(|number| {
+            let subscription = queue.hub.subscribe(&client(number));
+            subscription.follow(Some(watched(number)));
+            subscription
+        })
+        .collect();
+    let closed = std::time::Instant::now();
+    queue.apply(vec![stalls(ItemChange::SoldOut { quantity: Quantity::ONE })]);
+    queue.refresh_items(None);
+    for watcher in &mut watchers {
+        assert!(matches!(watcher.next().await, Some(WatchUpdate::Item)));
+    }
+    assert!(closed.elapsed() < Duration::from_secs(2), "{:?}", closed.elapsed());
 }

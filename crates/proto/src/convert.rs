@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bookingq_core::{Admission, Booking, BookingState, Outcome, Place, QueueName, Timestamp};
+use bookingq_core::{
+    Admission, Booking, BookingState, ItemState, Outcome, Outflow, Place, QueueName, Timestamp,
+};
 
 use crate::v1;
 
@@ -80,8 +82,54 @@ impl v1::Booking {
     }
 }
 
-/// A booking as a client may see it; `eta` is the expected wait, if known.
-pub fn booking(queue: &QueueName, booking: &Booking, eta: Option<Duration>) -> v1::Booking {
+impl From<&ItemState> for v1::ItemStatus {
+    fn from(state: &ItemState) -> Self {
+        let availability = match (state.refused, state.ended) {
+            (None, _) => v1::ItemAvailability::Open,
+            (Some(_), false) => v1::ItemAvailability::SoldOutAtTheMoment,
+            (Some(_), true) => v1::ItemAvailability::SoldOut,
+        };
+        Self {
+            item: state.item.to_string(),
+            availability: availability.into(),
+            sold_out_from: state.refused.map_or(0, |quantity| quantity.get() as i32),
+            unsettled: state.unsettled,
+            waiting: state.waiting,
+            left: state.left,
+        }
+    }
+}
+
+impl From<Outflow> for v1::Outflow {
+    fn from(outflow: Outflow) -> Self {
+        Self {
+            per_minute: outflow.per_minute.unwrap_or(0),
+            burst: outflow.burst.unwrap_or(0),
+            max_holds: outflow.max_holds.unwrap_or(0),
+        }
+    }
+}
+
+impl v1::Outflow {
+    /// The core limits, not validated.
+    pub fn to_core(self) -> Outflow {
+        let limit = |value: u32| (value > 0).then_some(value);
+        Outflow {
+            per_minute: limit(self.per_minute),
+            burst: limit(self.burst),
+            max_holds: limit(self.max_holds),
+        }
+    }
+}
+
+/// A booking as a client may see it; `item` is the item if it is closed for it, `eta` is the
+/// expected wait, if known.
+pub fn booking(
+    queue: &QueueName,
+    booking: &Booking,
+    item: Option<&ItemState>,
+    eta: Option<Duration>,
+) -> v1::Booking {
     v1::Booking {
         queue: queue.to_string(),
         client_id: booking.client.to_string(),
@@ -97,9 +145,9 @@ pub fn booking(queue: &QueueName, booking: &Booking, eta: Option<Duration>) -> v
         outcome: booking.outcome.map_or(v1::BookingState::Unspecified, |o| o.state().into()).into(),
         reason: booking.reason.clone(),
         item: booking.item.to_string(),
-        quantity: i32::try_from(booking.quantity.get()).unwrap_or(i32::MAX),
+        quantity: booking.quantity.get() as i32,
         parked: booking.parked,
-        item_status: None,
+        item_status: item.map(Into::into),
         eta_range: None,
         eta_unknown: v1::EtaUnknown::Unspecified.into(),
         chance: v1::Chance::Unspecified.into(),

@@ -20,7 +20,7 @@ pub mod redis;
 
 pub use bookingq_queue::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Scope,
-    Settled, Settlement, Snapshot, Swept, Task, TaskKind, TaskOutcome, Totals, Try,
+    Settled, Settlement, Snapshot, Swept, Task, TaskKind, TaskOutcome, Totals, Try, reacquired_for,
 };
 
 pub use crate::contract::{Opened, Store};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_check::{Audit, AuditTerms};
+use bookingq_check::{Audit, AuditError, AuditTerms};
 use bookingq_client::WorkerEndpoints;
 use bookingq_core::QueueName;
 use bookingq_crowd::{CrowdConfig, CrowdCounters, ProgressView};
@@ -19,6 +19,7 @@ use crate::backend::{open, when_open};
 use crate::console::{Console, ConsoleView};
 use crate::crowd::RunningCrowd;
 use crate::error::{RunOutcome, UpError};
+use crate::items::ItemEvidence;
 use crate::report::{RunReport, RunSummary};
 use crate::screen::{bar, bold, dim};
 
@@ -100,6 +101,18 @@ async fn run_load(config: LoadConfig, stop: CancellationToken) -> Result<RunOutc
     let end = view.show_until_end(&mut crowd, config.time, &stop).await;
     let time = view.start.elapsed();
     let (crowd, answers) = crowd.stop().await?;
+    let items = match (&config.ledger, &store) {
+        (Some(ledger), Some(store)) => {
+            let evidence = ItemEvidence {
+                stocks: &ledger.items().await.map_err(AuditError::from)?,
+                demand: &crowd.demand,
+                rules: &store.snapshot().await?.rules,
+                end: bookingq_sim::ledger::now(),
+            };
+            evidence.report()
+        }
+        _ => Vec::new(),
+    };
     let verification = match (audit, &store) {
         (Some(audit), Some(store)) => {
             if end == LoadEnd::EveryBookingEnded {
@@ -114,6 +127,7 @@ async fn run_load(config: LoadConfig, stop: CancellationToken) -> Result<RunOutc
         store: store.map(|_| "redis"),
         time,
         replicas: Vec::new(),
+        items,
         crowd: Some(crowd),
     };
     let report = RunReport::new(summary, &answers, verification);
@@ -138,7 +152,7 @@ async fn open_used(config: RedisConfig, console: &Console) -> Result<Arc<dyn Sto
 
 /// Waits for a while until nothing is in flight, so that the checks are exact. A store that does
 /// not answer shows when they read it.
-async fn settle(store: &dyn Store) {
+pub(crate) async fn settle(store: &dyn Store) {
     let until = Instant::now() + SETTLING;
     while Instant::now() < until {
         match store.snapshot().await {
@@ -203,6 +217,7 @@ impl LoadView {
             held,
             paid,
             paid_late,
+            parked,
             left,
             finished,
             ..
@@ -210,7 +225,9 @@ impl LoadView {
         let errors: u64 = progress.errors().values().sum();
         let clients = self.clients;
         let line = format!(
-            "{} arrived={arrived}/{clients} in_line_or_past={acknowledged} refused={refused} held={held} paid={paid} too_late={paid_late} left={left} ended={finished} errors={errors}",
+            "{} arrived={arrived}/{clients} in_line_or_past={acknowledged} refused={refused} \
+             parked={parked} held={held} paid={paid} too_late={paid_late} left={left} \
+             ended={finished} errors={errors}",
             self.queue
         );
         let time = format!("{:.0} s", self.start.elapsed().as_secs_f64());
@@ -222,8 +239,10 @@ impl LoadView {
             ),
             format!("  ended      {}  {finished}", bar(finished, u64::from(clients), BAR)),
             format!(
-                "  reserved {held}, paid {paid}, too late {paid_late}, left {left}, refused a place {refused}"
+                "  reserved {held}, paid {paid}, too late {paid_late}, left {left}, refused a place \
+                 {refused}"
             ),
+            format!("  {parked} wait for what is sold out at the moment"),
             format!("  answered with an error: {errors}"),
         ];
         ConsoleView { lines, line }

@@ -34,6 +34,7 @@ impl TryFrom<WorkerArgs> for WorkerConfig {
                 ticket: ticket.transpose()?,
                 ..tasks(&args.processing, booking, args.booking_call.into())?
             },
+            await_rules: args.await_rules,
             realtime: realtime.transpose()?,
             grace,
             linger: args.drain.linger.get(),

@@ -104,6 +104,8 @@ pub struct WorkerConfig {
     pub limits: ServerLimits,
     /// The tasks.
     pub tasks: TaskConfig,
+    /// Serve nobody before the rules of the sale have been written to the store.
+    pub await_rules: bool,
     /// The Realtime Service, if there is one.
     pub realtime: Option<Downstream>,
     /// Time to shut down after SIGTERM.
@@ -123,6 +125,7 @@ impl WorkerConfig {
             tls: None,
             limits: ServerLimits::default(),
             tasks: TaskConfig::new(Downstream::new(endpoint)),
+            await_rules: false,
             realtime: None,
             grace: defaults::GRACE,
             linger: defaults::LINGER,

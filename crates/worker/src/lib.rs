@@ -6,6 +6,7 @@
 //!                                               │    '── downstream (the services it calls)
 //!                                               ├─ bookingq_follow (outbox ─ line view, hub)
 //!                                               ├─ notifier ── Realtime Service
+//!                                               ├─ ticket_probes ── Ticket Service
 //!                                               └─ runtime: store monitor, metrics, admin port
 //!   sweeper: the same runtime and processing, of due tasks only, and the sweep itself
 //! ```
@@ -25,6 +26,7 @@ mod server;
 pub mod service;
 mod store_monitor;
 pub mod sweeper;
+mod ticket_probes;
 mod worker;
 
 use bookingq_serve::ServeError;

@@ -83,6 +83,10 @@ families! {
         call_duration: HistogramVec = r.histograms(
             "downstream_duration_seconds", "Duration of calls to the services", &LATENCY,
             &["service", "method"]);
+        ticket_probes: IntCounterVec = r.counters(
+            "ticket_probes_total",
+            "Questions to the Ticket Service whether a closed item is to be had again, by outcome",
+            &["outcome"]);
         circuit_open: GaugeVec = r.gauges(
             "circuit_open", "1 while the circuit breaker of a service is open", &["service"]);
         expired_holds: IntCounter = r.counter(
@@ -113,6 +117,12 @@ families! {
     /// The queue at the last reading: the same in every worker of the queue.
     QueueMetrics(r) {
         backlog: Gauge = r.gauge("queue_backlog", "Bookings in the line");
+        parked: Gauge = r.gauge(
+            "queue_parked", "Bookings that wait for an item that is sold out at the moment");
+        claimable: Gauge = r.gauge(
+            "queue_claimable", "Bookings in the line, and parked ones whose item is to be had");
+        closed_items: IntGauge = r.int_gauge(
+            "queue_closed_items", "Items that are sold out, at the moment or for good");
         in_flight: Gauge = r.gauge(
             "queue_in_flight", "Bookings reserving, confirming or releasing");
         holds: Gauge = r.gauge("queue_holds", "Bookings reserved, waiting for payment");
@@ -127,6 +137,11 @@ families! {
         enqueued: IntCounter = r.counter("queue_enqueued_total", "Bookings that joined the line");
         claimed: IntCounter = r.counter("queue_claimed_total", "Bookings claimed from the line");
         reserved: IntCounter = r.counter("queue_reserved_total", "Reservations recorded");
+        parkings: IntCounter = r.counter(
+            "queue_parkings_total", "Times a booking was parked");
+        reacquired: IntCounter = r.counter(
+            "queue_reacquired_total",
+            "Bookings made for a payment that came after its hold had expired");
         reclaimed: IntCounter = r.counter(
             "queue_reclaimed_tasks_total", "Tasks claimed again because their lease had ended");
         retried: IntCounter = r.counter(
@@ -175,6 +190,11 @@ impl WorkerMetrics {
         self.store.errors.with_label_values(&[kind]).inc();
     }
 
+    /// Takes the number of closed items.
+    pub fn closed_items(&self, count: usize) {
+        self.queue.closed_items.set(count as i64);
+    }
+
     /// Takes a reading of the queue.
     pub fn queue_read(&self, snapshot: &Snapshot) {
         self.store.up.set(1);
@@ -185,6 +205,8 @@ impl WorkerMetrics {
 impl QueueMetrics {
     fn read(&self, snapshot: &Snapshot) {
         self.backlog.set(snapshot.backlog as f64);
+        self.parked.set(snapshot.parked as f64);
+        self.claimable.set(snapshot.claimable as f64);
         self.in_flight.set(snapshot.in_flight as f64);
         self.holds.set(snapshot.holds as f64);
         self.overdue.set(snapshot.overdue as f64);
@@ -200,6 +222,8 @@ impl QueueMetrics {
             (&self.enqueued, totals.enqueued),
             (&self.claimed, totals.dispatched),
             (&self.reserved, totals.reserved),
+            (&self.parkings, totals.parked),
+            (&self.reacquired, totals.reacquired),
             (&self.reclaimed, totals.reclaimed),
             (&self.retried, totals.retried),
             (&self.stale, totals.stale),

@@ -5,13 +5,15 @@
 //! batch, and advances the cursor only after the acknowledgement. When it dies in between, the next
 //! one repeats the batch; the sequence of each update lets the Realtime Service drop repeats.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
-use bookingq_core::{Event, EventSeq, OutboxEvent, QueueName};
+use bookingq_core::{Event, EventSeq, ItemEvent, ItemState, OutboxEvent, QueueName};
 use bookingq_follow::FollowedQueue;
+use bookingq_follow::items::{ClosedItems, apply_change, changes_item, most_awaited};
 use bookingq_proto::convert::timestamp;
 use bookingq_proto::v1;
 use bookingq_proto::v1::realtime_service_client::RealtimeServiceClient;
@@ -24,15 +26,16 @@ use crate::config::Downstream;
 use crate::downstream::channel::{DownstreamError, ServiceChannels};
 use crate::metrics::WorkerMetrics;
 
-/// Events in one batch, and updates in one message of it.
+/// Events in one batch; updates and items in one message of it.
 const BATCH: usize = 2048;
 const MESSAGE: usize = 512;
+const ITEMS: usize = 128;
 /// Boundaries in a queue tick.
 const BOUNDARIES: u64 = 128;
 /// Time between queue ticks.
 const TICK: Duration = Duration::from_secs(1);
 /// Length of the notifier lease.
-const LEASE: Duration = Duration::from_secs(5);
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
 /// Waits after a failure. No limit: the outbox keeps what is not published.
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(5) };
@@ -112,9 +115,7 @@ impl RealtimeNotifier {
             if tick.is_some() {
                 ticked = Some(Instant::now());
             }
-            let events: Vec<Event> =
-                read.events.iter().filter_map(OutboxEvent::booking).cloned().collect();
-            self.publish(&events, tick).await?;
+            self.publish(&read.events, tick).await?;
             done = read.next;
             retry.reset();
             if self.store.notifier(&self.owner, LEASE, Some(done)).await?.is_none() {
@@ -126,13 +127,13 @@ impl RealtimeNotifier {
 
     async fn publish(
         &self,
-        events: &[Event],
+        events: &[OutboxEvent],
         tick: Option<v1::QueueTick>,
     ) -> Result<(), NotifyError> {
         if events.is_empty() && tick.is_none() {
             return Ok(());
         }
-        let messages = messages(self.store.queue(), events, tick);
+        let messages = messages(self.store.queue(), events, &self.queue.items.closed(), tick);
         let mut request = Request::new(tokio_stream::iter(messages));
         request.set_timeout(self.channels.timeout());
         let mut client = RealtimeServiceClient::new(self.channels.pick());
@@ -142,13 +143,14 @@ impl RealtimeNotifier {
         metrics.notifications.with_label_values(&["published"]).inc_by(events.len() as u64);
         let now = self.queue.line.now();
         for event in events {
-            metrics.notification_lag.observe(now.since(event.at).as_secs_f64());
+            metrics.notification_lag.observe(now.since(event.at()).as_secs_f64());
         }
         Ok(())
     }
 
     fn tick(&self) -> v1::QueueTick {
         let line = self.queue.line.summary(BOUNDARIES);
+        let closed = self.queue.items.closed().values().cloned().collect();
         let boundary = |(place, position): (bookingq_core::Place, u64)| v1::Boundary {
             queue_number: place.number.get(),
             position,
@@ -159,6 +161,8 @@ impl RealtimeNotifier {
             backlog: line.backlog,
             rate: line.rate,
             boundaries: line.boundaries.into_iter().map(boundary).collect(),
+            items: most_awaited(closed, ITEMS).iter().map(Into::into).collect(),
+            opens_at: self.queue.line.opens_at().map(timestamp),
             ..v1::QueueTick::default()
         }
     }
@@ -166,7 +170,8 @@ impl RealtimeNotifier {
 
 fn messages(
     queue: &QueueName,
-    events: &[Event],
+    events: &[OutboxEvent],
+    closed: &ClosedItems,
     mut tick: Option<v1::QueueTick>,
 ) -> Vec<v1::PublishRequest> {
     let message = |updates, tick| v1::PublishRequest {
@@ -175,7 +180,11 @@ fn messages(
         tick,
         ..v1::PublishRequest::default()
     };
-    let changes: Vec<&Event> = events.iter().filter(|event| !event.is_reclaim()).collect();
+    let changes: Vec<&Event> = events
+        .iter()
+        .filter_map(OutboxEvent::booking)
+        .filter(|event| !event.is_reclaim())
+        .collect();
     let mut messages: Vec<_> = changes
         .chunks(MESSAGE)
         .map(|chunk| message(chunk.iter().map(|event| update(event)).collect(), tick.take()))
@@ -183,7 +192,34 @@ fn messages(
     if let Some(tick) = tick {
         messages.push(message(Vec::new(), Some(tick)));
     }
+    for items in changed_items(events, closed).chunks(ITEMS) {
+        messages.push(v1::PublishRequest {
+            items: items.iter().map(Into::into).collect(),
+            ..message(Vec::new(), None)
+        });
+    }
     messages
+}
+
+/// Each item that has closed, opened or ended, as it was after its last change; `closed` is what
+/// this process knows of the items.
+fn changed_items(events: &[OutboxEvent], closed: &ClosedItems) -> Vec<ItemState> {
+    let changes = events.iter().filter_map(|event| match event {
+        OutboxEvent::Item(event) if changes_item(event) => Some(event),
+        _ => None,
+    });
+    let changes: Vec<&ItemEvent> = changes.collect();
+    if changes.is_empty() {
+        return Vec::new();
+    }
+    let mut items = closed.clone();
+    changes.iter().for_each(|event| apply_change(&mut items, event));
+    let names: BTreeSet<&Arc<str>> = changes.iter().map(|event| &event.item).collect();
+    let state = |item: &&Arc<str>| items.get(*item).cloned();
+    names
+        .iter()
+        .map(|item| state(item).unwrap_or_else(|| ItemState::open((*item).clone())))
+        .collect()
 }
 
 fn update(event: &Event) -> v1::BookingUpdate {

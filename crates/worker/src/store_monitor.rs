@@ -1,5 +1,5 @@
-//! Watches the store: opens it once it is up, reads the queue every second, reports unsafe settings
-//! and lost data.
+//! Watches the store: opens it once it is up, reads the queue and its closed items every second,
+//! reports unsafe settings and lost data.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +8,7 @@ use std::time::Duration;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
 use bookingq_follow::FollowedQueue;
+use bookingq_follow::items::MAX_CLOSED_ITEMS;
 use bookingq_serve::Readiness;
 use bookingq_store::{Snapshot, Store, StoreError};
 use tokio::time::MissedTickBehavior;
@@ -17,6 +18,8 @@ use crate::metrics::WorkerMetrics;
 
 /// Time between readings of the queue.
 const READ_EVERY: Duration = Duration::from_secs(1);
+/// From a reading of the closed items to the next one, when many items change.
+const ITEMS_PAUSE: Duration = Duration::from_millis(100);
 /// Waits between attempts to open the store. No limit: a worker may start before its Redis.
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
@@ -82,6 +85,7 @@ pub async fn monitor(
                 }
                 metrics.queue_read(&snapshot);
                 queue.line.observe(snapshot.now, snapshot.totals.dispatched);
+                queue.line.observe_limits(snapshot.admission, &snapshot.rules);
                 if !was_up {
                     info!("the store answers again");
                 }
@@ -96,6 +100,26 @@ pub async fn monitor(
                 was_up = false;
             }
         }
+    }
+}
+
+/// Reads the closed items, if there are any, and sends what is news to the watchers, until dropped:
+/// once a second, and when an item has changed.
+pub async fn follow_items(
+    store: Arc<dyn Store>,
+    queue: Arc<FollowedQueue>,
+    metrics: Arc<WorkerMetrics>,
+) {
+    loop {
+        let changed = tokio::time::timeout(READ_EVERY, queue.items.changed()).await.is_ok();
+        if !changed && queue.items.closed().is_empty() {
+            continue;
+        }
+        let items = store.closed_items(MAX_CLOSED_ITEMS).await;
+        let items = items.inspect_err(|error| metrics.store_failed(error)).ok();
+        queue.refresh_items(items);
+        metrics.closed_items(queue.items.closed().len());
+        tokio::time::sleep(ITEMS_PAUSE).await;
     }
 }
 

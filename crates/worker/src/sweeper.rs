@@ -7,15 +7,14 @@ use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
 use bookingq_store::{Scope, Store, Swept};
 use futures::future::BoxFuture;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::WorkerError;
 use crate::config::SweepConfig;
-use crate::processing::ClaimLoop;
 use crate::processing::claims::Finished;
+use crate::processing::{ClaimLoop, Wake};
 use crate::runtime::Runtime;
 use crate::store_monitor::open;
 
@@ -89,7 +88,7 @@ impl Sweeper {
                 () = stop.cancelled() => return Ok(SweepReport::default()),
                 () = until(end) => return Err(WorkerError::Swept(never.to_owned())),
             }
-            let (over, wake) = (stop.child_token(), Arc::new(Notify::new()));
+            let (over, wake) = (stop.child_token(), Wake::new(Arc::clone(&runtime.queue)));
             let claims = match tasks {
                 None => None,
                 Some(tasks) => {
@@ -129,7 +128,7 @@ struct SweepRun<'a> {
     end: Option<Instant>,
     stop: &'a CancellationToken,
     /// Notified when there are releases to claim.
-    wake: &'a Notify,
+    wake: &'a Wake,
 }
 
 impl SweepRun<'_> {
@@ -173,7 +172,7 @@ impl SweepRun<'_> {
         self.runtime.metrics.tasks.expired_holds.inc_by(swept.expired as u64);
         if swept.expired > 0 {
             debug!(expired = swept.expired, "holds have expired");
-            self.wake.notify_one();
+            self.wake.due();
         }
     }
 

@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::{BookingState, OutboxEvent};
 use bookingq_follow::{FollowEvent, OutboxFollower};
 use bookingq_store::{Scope, Store};
 use futures::future::BoxFuture;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +24,7 @@ use crate::runtime::Runtime;
 use crate::server::{GrpcServer, set_serving};
 use crate::service::parse::Parser;
 use crate::service::{BookingReader, WorkerService};
+use crate::ticket_probes::TicketProbes;
 use crate::{WorkerError, store_monitor};
 
 /// Starts workers.
@@ -73,8 +73,13 @@ impl Worker {
 async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHandle, WorkerError> {
     let mut runtime = Runtime::start(&config.id, config.admin, store).await?;
     let executor = runtime.executor(&config.tasks)?;
-    let wake = Arc::new(Notify::new());
+    let wake = Wake::new(Arc::clone(&runtime.queue));
     follow(&mut runtime, &config, &wake)?;
+    if executor.has_ticket_service() {
+        let (id, queue) = (config.id.clone(), Arc::clone(&runtime.queue));
+        let probes = TicketProbes::new(id, Arc::clone(&executor), queue);
+        runtime.background.spawn(probes.run());
+    }
     let queue = runtime.store.queue().clone();
     let service = WorkerService {
         parser: Parser::new(queue.clone()),
@@ -97,7 +102,8 @@ async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHand
     let server = GrpcServer::start(&config, service, &runtime.metrics).await?;
     let stop = CancellationToken::new();
     let TaskConfig { concurrency, lease, .. } = config.tasks;
-    let claim_loop = ClaimLoop { executor, concurrency, lease, scope: Scope::Everything, wake };
+    let scope = if config.await_rules { Scope::OnceRuled } else { Scope::Everything };
+    let claim_loop = ClaimLoop { executor, concurrency, lease, scope, wake };
     let limit = config.grace.saturating_sub(Duration::from_secs(1));
     let (store, metrics) = (Arc::clone(&runtime.store), Arc::clone(&runtime.metrics));
     let (readiness, health) = (Arc::clone(&runtime.readiness), server.health.clone());
@@ -131,7 +137,7 @@ async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHand
 fn follow(
     runtime: &mut Runtime,
     config: &WorkerConfig,
-    wake: &Wake,
+    wake: &Arc<Wake>,
 ) -> Result<(), DownstreamError> {
     if let Some(realtime) = &config.realtime {
         let (store, queue) = (Arc::clone(&runtime.store), Arc::clone(&runtime.queue));
@@ -145,23 +151,20 @@ fn follow(
         queue: Arc::clone(&runtime.queue),
         resync: Arc::clone(&runtime.resync),
         observer: move |event: FollowEvent<'_>| match event {
-            FollowEvent::Loaded => wake.notify_one(),
-            FollowEvent::Received(events) if events.iter().any(makes_claimable) => {
-                wake.notify_one();
-            }
-            FollowEvent::Received(_) => {}
+            FollowEvent::Loaded => wake.due(),
+            FollowEvent::Received(events) => wake.received(events),
             FollowEvent::Gap => metrics.store.outbox_gaps.inc(),
             FollowEvent::Failed(error) => metrics.store_failed(error),
         },
     };
     runtime.background.spawn(follower.run());
     runtime.background.spawn(Arc::clone(&runtime.queue).publish_positions());
+    runtime.background.spawn(store_monitor::follow_items(
+        Arc::clone(&runtime.store),
+        Arc::clone(&runtime.queue),
+        Arc::clone(&runtime.metrics),
+    ));
     Ok(())
-}
-
-fn makes_claimable(event: &OutboxEvent) -> bool {
-    let Some(event) = event.booking() else { return true };
-    matches!(event.to, BookingState::Queued | BookingState::Releasing) && !event.is_reclaim()
 }
 
 impl WorkerHandle {

@@ -114,6 +114,7 @@ async fn sold_out_and_rejected_are_answers() {
     enqueue(&mut client, "first", "r").await.unwrap();
     until_state(&client, "first", BookingState::Reserved).await;
     enqueue(&mut client, "second", "r").await.unwrap();
+    pay(&mut client, "first", "p").await.unwrap();
     until_state(&client, "second", BookingState::SoldOut).await;
     let nothing_to_pay = pay(&mut client, "second", "p").await.unwrap_err();
     assert_eq!(reason(&nothing_to_pay), ErrorReason::AlreadyFinal);

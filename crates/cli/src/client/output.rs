@@ -2,6 +2,7 @@
 
 mod booking;
 mod queue;
+mod sale;
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 pub use self::booking::BookingOutput;
 pub use self::queue::QueueOutput;
+pub use self::sale::{ItemOutput, outflow_words};
 
 /// The format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

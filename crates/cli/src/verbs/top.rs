@@ -58,23 +58,28 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
 fn line(queue: &QueueOutput) -> String {
     let finals = queue.finals().iter().map(|(state, count)| format!(" {state}={count}"));
     format!(
-        "{} waiting={} in_flight={} holds={} rate={:.1}/s oldest={}{}",
+        "{} waiting={} in_flight={} holds={} parked={} rate={:.1}/s oldest={}{}",
         queue.now.as_deref().unwrap_or_default(),
         queue.backlog,
         queue.in_flight,
         queue.holds,
+        queue.parked,
         queue.rate,
         queue.oldest(),
         finals.collect::<String>(),
     )
 }
 
+/// Items that the view shows: those with the most clients that wait for them.
+const ITEMS: usize = 8;
+
 fn view(queue: &QueueOutput, depth: &Sparkline) -> Vec<String> {
     let now = dim(queue.now.as_deref().unwrap_or_default());
     let mut lines = vec![
-        format!("{}  {}  {now}", bold(&queue.queue), queue.admission),
+        format!("{}  {}  {now}  {}", bold(&queue.queue), queue.admission, queue.sale().join("  ")),
         String::new(),
         format!("  waiting    {:>9}  {depth}", queue.backlog),
+        format!("  parked     {:>9}", queue.parked),
         format!("  in flight  {:>9}", queue.in_flight),
         format!("  holds      {:>9}", queue.holds),
         format!(
@@ -91,6 +96,7 @@ fn view(queue: &QueueOutput, depth: &Sparkline) -> Vec<String> {
             .map(|(state, count)| format!("  {:<10} {count:>9}", state.replace('_', " ")));
         cells.collect::<String>()
     }));
+    lines.extend(queue.items.iter().take(ITEMS).map(|item| format!("  {item}")));
     lines.extend([String::new(), dim("  Ctrl-C stops this view")]);
     lines
 }

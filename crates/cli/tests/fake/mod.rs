@@ -41,6 +41,18 @@ pub fn booking(state: BookingState) -> v1::Booking {
     }
 }
 
+/// The stalls, of which twelve reservations are unpaid.
+pub fn sold_out_stalls() -> v1::ItemStatus {
+    v1::ItemStatus {
+        item: "stalls".into(),
+        availability: v1::ItemAvailability::SoldOutAtTheMoment.into(),
+        sold_out_from: 1,
+        unsettled: 12,
+        waiting: 45,
+        left: Some(0),
+    }
+}
+
 #[derive(Default)]
 struct Script {
     answers: Mutex<VecDeque<Answer>>,
@@ -188,22 +200,30 @@ impl BookingWorkerService for Service {
             oldest_wait: Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }),
             rate: 12.5,
             totals: Some(v1::QueueTotals { confirmed: 8, ..v1::QueueTotals::default() }),
-            now: None,
+            parked: 45,
+            opens_at: Some(prost_types::Timestamp { seconds: 1_763_846_400, nanos: 0 }),
+            opens_in: Some(prost_types::Duration { seconds: 250, nanos: 0 }),
+            outflow: Some(v1::Outflow { per_minute: 600, ..v1::Outflow::default() }),
+            items: vec![sold_out_stalls()],
             ..v1::GetQueueResponse::default()
         }))
     }
 
     async fn set_outflow(
         &self,
-        _: Request<v1::SetOutflowRequest>,
+        request: Request<v1::SetOutflowRequest>,
     ) -> Result<Response<v1::SetOutflowResponse>, Status> {
-        Err(Status::unimplemented(""))
+        let outflow = request.into_inner().outflow;
+        Ok(Response::new(v1::SetOutflowResponse { outflow }))
     }
 
     async fn restocked(
         &self,
-        _: Request<v1::RestockedRequest>,
+        request: Request<v1::RestockedRequest>,
     ) -> Result<Response<v1::RestockedResponse>, Status> {
-        Err(Status::unimplemented(""))
+        let v1::RestockedRequest { item, left, .. } = request.into_inner();
+        let availability = v1::ItemAvailability::Open.into();
+        let item = v1::ItemStatus { item, left, availability, ..v1::ItemStatus::default() };
+        Ok(Response::new(v1::RestockedResponse { item: Some(item) }))
     }
 }

@@ -4,4 +4,5 @@
 mod autoscale;
 mod booking;
 mod driver;
+mod eta;
 mod retry;

@@ -18,10 +18,20 @@ use crate::config::Downstream;
 /// The Booking Service's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceAnswer {
-    /// Reserved, with this id.
-    Reserved(ReservationId),
-    /// Not enough stock is left.
-    SoldOut,
+    /// Reserved.
+    Reserved {
+        /// The id of the reservation.
+        reservation: ReservationId,
+        /// How many are left; `None` = unknown.
+        left: Option<u64>,
+    },
+    /// Not enough stock is left at the moment.
+    SoldOut {
+        /// How many are left; `None` = unknown.
+        left: Option<u64>,
+        /// How many others hold that may come back.
+        elsewhere: u64,
+    },
     /// Refused, with the reason.
     Rejected(String),
     /// Sold. As an answer to Release: it was sold before, and stays so.
@@ -34,8 +44,8 @@ impl ServiceAnswer {
     /// The word used in metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Reserved(_) => "reserved",
-            Self::SoldOut => "sold_out",
+            Self::Reserved { .. } => "reserved",
+            Self::SoldOut { .. } => "sold_out",
             Self::Rejected(_) => "rejected",
             Self::Confirmed => "confirmed",
             Self::Released => "released",
@@ -118,10 +128,13 @@ impl BookingClient {
                 // An id that cannot be stored counts as no answer: the reservation is released by
                 // its booking id.
                 ReservationId::new(&reserved.reservation_id)
-                    .map(ServiceAnswer::Reserved)
+                    .map(|reservation| ServiceAnswer::Reserved { reservation, left: reserved.left })
                     .map_err(|invalid| malformed(&invalid.to_string()))
             }
-            Some(reserve_response::Outcome::SoldOut(_)) => Ok(ServiceAnswer::SoldOut),
+            Some(reserve_response::Outcome::SoldOut(sold_out)) => Ok(ServiceAnswer::SoldOut {
+                left: sold_out.left,
+                elsewhere: sold_out.held_elsewhere,
+            }),
             Some(reserve_response::Outcome::Rejected(rejected)) => {
                 Ok(ServiceAnswer::Rejected(rejected.reason))
             }

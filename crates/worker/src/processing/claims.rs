@@ -7,17 +7,14 @@ use bookingq_core::backoff::Backoff;
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::retry::Retry;
 use bookingq_store::{Claim, Scope};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Executor;
+use super::{Executor, Wake};
 use crate::downstream::breaker::Circuit;
-
-/// Notified when there may be a task to claim. A lost wake costs at most a second.
-pub type Wake = Arc<Notify>;
 
 /// Longest time between two claims, should a wake be lost.
 const FALLBACK: Duration = Duration::from_secs(1);
@@ -39,7 +36,7 @@ pub struct ClaimLoop {
     /// Which tasks.
     pub scope: Scope,
     /// When to claim again.
-    pub wake: Wake,
+    pub wake: Arc<Wake>,
 }
 
 /// The tasks in hand when claiming stopped.
@@ -66,7 +63,9 @@ impl ClaimLoop {
                 Ok(claim) => {
                     retry.reset();
                     self.start(&claim, &slots, &mut running, &stop).await;
-                    if claim.tasks.len() < room {
+                    let unfilled = claim.tasks.len() < room;
+                    self.wake.set_unfilled(unfilled);
+                    if unfilled {
                         self.wait(&claim, &stop).await;
                     }
                 }
@@ -129,15 +128,19 @@ impl ClaimLoop {
         }
     }
 
-    /// Waits until a task may be claimable: a wake, the end of the next lease, or the fallback.
+    /// Waits until a task may be claimable: a wake, the moment that the store expects, or the
+    /// fallback.
     async fn wait(&self, claim: &Claim, stop: &CancellationToken) {
-        let due = claim.next.unwrap_or(FALLBACK).min(FALLBACK);
         if claim.tasks.is_empty() {
-            // `Notify` keeps a wake that comes in the meantime.
+            // The wake keeps a notification that comes in the meantime.
             tokio::time::sleep(NOTHING_FOUND).await;
         }
+        if claim.more {
+            return;
+        }
+        let due = claim.next.unwrap_or(FALLBACK).min(FALLBACK);
         tokio::select! {
-            () = self.wake.notified() => {}
+            () = self.wake.next() => {}
             () = tokio::time::sleep(due) => {}
             () = stop.cancelled() => {}
         }

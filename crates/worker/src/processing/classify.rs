@@ -25,10 +25,12 @@ pub fn classify(
     chance: f64,
 ) -> TaskOutcome {
     match (answer, &task.kind) {
-        (Ok(ServiceAnswer::Reserved(reservation)), TaskKind::Reserve) => {
-            TaskOutcome::Reserved { reservation, hold, left: None }
+        (Ok(ServiceAnswer::Reserved { reservation, left }), TaskKind::Reserve) => {
+            TaskOutcome::Reserved { reservation, hold, left }
         }
-        (Ok(ServiceAnswer::SoldOut), TaskKind::Reserve) => TaskOutcome::SOLD_OUT,
+        (Ok(ServiceAnswer::SoldOut { left, elsewhere }), TaskKind::Reserve) => {
+            TaskOutcome::SoldOut { left, elsewhere }
+        }
         (Ok(ServiceAnswer::Rejected(reason)), TaskKind::Reserve) => {
             TaskOutcome::Rejected { reason: shorten(reason) }
         }

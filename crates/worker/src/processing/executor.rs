@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bookingq_core::backoff::{Backoff, RetryPolicy};
 use bookingq_core::retry::Retry;
-use bookingq_core::{BookingState, Fence};
+use bookingq_core::{BookingState, Fence, Quantity};
 use bookingq_serve::trace;
 use bookingq_store::group::GroupCommit;
 use bookingq_store::{Lease, Settled, Settlement, StoreError, Task, TaskKind, TaskOutcome, Try};
@@ -19,7 +19,7 @@ use crate::config::TaskConfig;
 use crate::downstream::ServiceCallError;
 use crate::downstream::booking::{BookingClient, ServiceAnswer};
 use crate::downstream::channel::DownstreamError;
-use crate::downstream::ticket::TicketClient;
+use crate::downstream::ticket::{TicketAnswer, TicketClient};
 use crate::metrics::WorkerMetrics;
 
 /// Waits between repeats of a settlement whose outcome is unknown. No limit: the fence makes a late
@@ -64,6 +64,11 @@ impl Executor {
         })
     }
 
+    /// Whether there is a Ticket Service.
+    pub fn has_ticket_service(&self) -> bool {
+        self.ticket.is_some()
+    }
+
     /// The lease of every task in hand, for renewal.
     pub fn held(&self) -> Vec<Lease> {
         self.held.lock().values().cloned().collect()
@@ -104,8 +109,8 @@ impl Executor {
         if task.cancelled {
             return TaskOutcome::GiveUp { reason: "cancelled by the client".to_owned() };
         }
-        if self.is_sold_out(task).await {
-            return TaskOutcome::SOLD_OUT;
+        if let Some(sold_out) = self.asked_first(task).await {
+            return sold_out;
         }
         let answer = self.booking.perform(task, self.hold).await;
         let outcome = answer.as_ref().map_or_else(ServiceCallError::as_str, ServiceAnswer::as_str);
@@ -119,22 +124,32 @@ impl Executor {
         classify(task, answer, health, &self.retry, self.hold, rand::random())
     }
 
-    /// Asks the Ticket Service, but only before the very first Reserve: a later one may follow a
-    /// reservation whose answer was lost, and must find it.
-    async fn is_sold_out(&self, task: &Task) -> bool {
-        let Some(ticket) = &self.ticket else { return false };
-        if task.kind != TaskKind::Reserve || !task.first {
-            return false;
+    /// Asks the Ticket Service, but only before the very first Reserve, since a later one may follow
+    /// a reservation whose answer was lost, and must find it; and only while the item is open, since
+    /// a claim of a closed one uses stock that came back.
+    ///
+    /// Its "nothing left" parks the booking and never ends the item: the Booking Service decides.
+    async fn asked_first(&self, task: &Task) -> Option<TaskOutcome> {
+        if task.kind != TaskKind::Reserve || !task.first || !task.item_open {
+            return None;
         }
+        let answer = self.ask_ticket_service(&task.details.item, task.details.quantity).await?;
+        let TicketAnswer { available, left } = answer.ok()?;
+        (!available).then_some(TaskOutcome::SoldOut { left, elsewhere: 1 })
+    }
+
+    /// Asks the Ticket Service, if there is one, and counts the call.
+    pub async fn ask_ticket_service(
+        &self,
+        item: &str,
+        quantity: Quantity,
+    ) -> Option<Result<TicketAnswer, ServiceCallError>> {
+        let ticket = self.ticket.as_ref()?;
         let start = Instant::now();
-        let answer = ticket.available(&task.details).await;
-        let outcome = match &answer {
-            Ok(true) => "available",
-            Ok(false) => "sold_out",
-            Err(error) => error.as_str(),
-        };
+        let answer = ticket.check(item, quantity).await;
+        let outcome = answer.as_ref().map_or_else(ServiceCallError::as_str, |a| a.as_str());
         self.count_call("ticket", "check_availability", outcome, start);
-        matches!(answer, Ok(false))
+        Some(answer)
     }
 
     fn count_call(&self, service: &str, method: &str, outcome: &str, start: Instant) {

@@ -3,13 +3,15 @@
 //! ```text
 //!   claims ──> executor ──> downstream::booking ──> classify ──> store.settle
 //!                 |  held: every task in hand
-//!                 '──> renewals (leases, at a third of their length)
+//!   wake            '──> renewals (leases, at a third of their length)
 //! ```
 
 pub mod claims;
 pub mod classify;
 pub mod executor;
 pub mod renewals;
+pub mod wake;
 
-pub use claims::{ClaimLoop, Wake};
+pub use claims::ClaimLoop;
 pub use executor::Executor;
+pub use wake::Wake;

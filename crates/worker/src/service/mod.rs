@@ -2,26 +2,26 @@
 //! group commit, and responds.
 
 pub mod parse;
+mod payment;
 mod reader;
+mod sale;
 mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::{Booking, Refusal};
-use bookingq_proto::convert::{duration, timestamp};
 use bookingq_proto::error::{ApiError, reason_word};
 use bookingq_proto::v1::booking_worker_service_server::BookingWorkerService;
 use bookingq_proto::v1::{self, enqueue_result};
 use bookingq_serve::trace;
 use bookingq_store::group::GroupCommit;
-use bookingq_store::{Confirmed, Enqueued, Task};
+use bookingq_store::{Enqueued, reacquired_for};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
-use tracing::{Instrument as _, debug};
+use tracing::debug;
 
 use crate::processing::{Executor, Wake};
 use parse::Parser;
@@ -44,7 +44,7 @@ pub struct WorkerService {
     /// Confirmations in progress: they outlive the request that started them.
     pub confirmations: TaskTracker,
     /// Wakes the claim loop of this worker.
-    pub wake: Wake,
+    pub wake: Arc<Wake>,
     /// Length of a confirmation's lease.
     pub lease: Duration,
     /// Set when this worker is draining: streams end, so that clients open them elsewhere.
@@ -65,7 +65,7 @@ impl BookingWorkerService for WorkerService {
             let enqueued = self.store.enqueue(enqueue).await;
             let enqueued = enqueued.map_err(|error| self.reader.failed(error))?;
             let Enqueued { booking, existing } = enqueued?;
-            self.wake.notify_one();
+            self.wake.joined();
             Ok(v1::EnqueueResponse { booking: Some(self.reader.show(&booking)), existing })
         };
         self.observed("Enqueue", enqueue).await
@@ -111,30 +111,22 @@ impl BookingWorkerService for WorkerService {
         let cancel = async {
             let cancelled = self.store.cancel(self.parser.cancel(request.get_ref())?).await;
             let booking = cancelled.map_err(|error| self.reader.failed(error))??;
-            self.wake.notify_one();
+            self.wake.due();
             Ok(v1::CancelResponse { booking: Some(self.reader.show(&booking)) })
         };
         self.observed("Cancel", cancel).await
     }
 
-    /// The store decides whether the payment is in time. The confirmation at the Booking Service is
-    /// then a task like any other: this worker executes it at once, it continues when the caller
-    /// disconnects, and another worker claims it when this one dies.
     async fn confirm_payment(
         &self,
         request: Request<v1::ConfirmPaymentRequest>,
     ) -> RpcResult<v1::ConfirmPaymentResponse> {
         let confirm = async {
-            let confirm = self.parser.confirm(request.get_ref())?;
-            let confirmed = self.store.confirm(confirm, self.lease).await;
-            let booking = match confirmed.map_err(|error| self.reader.failed(error))?? {
-                Confirmed::Won(task, booking) => self.execute(*task, booking).await,
-                Confirmed::Repeated(booking) | Confirmed::Reacquired(_, booking) => booking,
-                Confirmed::Releasing(_) => return Err(Refusal::HoldExpired.into()),
-            };
+            let booking = self.confirm(self.parser.confirm(request.get_ref())?).await?;
+            let reacquired_for = reacquired_for(&booking.request);
             Ok(v1::ConfirmPaymentResponse {
                 booking: Some(self.reader.show(&booking)),
-                ..v1::ConfirmPaymentResponse::default()
+                reacquired_for: reacquired_for.map(|id| id.to_string()).unwrap_or_default(),
             })
         };
         self.observed("ConfirmPayment", confirm).await
@@ -149,16 +141,16 @@ impl BookingWorkerService for WorkerService {
 
     async fn set_outflow(
         &self,
-        _: Request<v1::SetOutflowRequest>,
-    ) -> Result<Response<v1::SetOutflowResponse>, Status> {
-        Err(Status::unimplemented(""))
+        request: Request<v1::SetOutflowRequest>,
+    ) -> RpcResult<v1::SetOutflowResponse> {
+        self.observed("SetOutflow", self.limit(request.get_ref())).await
     }
 
     async fn restocked(
         &self,
-        _: Request<v1::RestockedRequest>,
-    ) -> Result<Response<v1::RestockedResponse>, Status> {
-        Err(Status::unimplemented(""))
+        request: Request<v1::RestockedRequest>,
+    ) -> RpcResult<v1::RestockedResponse> {
+        self.observed("Restocked", self.restock(request.get_ref())).await
     }
 }
 
@@ -201,7 +193,7 @@ impl WorkerService {
         // The caller has already made a batch: it bypasses group commit.
         let enqueued = self.store.store().enqueue(valid).await;
         let enqueued = enqueued.map_err(|error| self.reader.failed(error))?;
-        self.wake.notify_one();
+        self.wake.joined();
         let mut results: Vec<_> = enqueued
             .into_iter()
             .map(|enqueued| match enqueued {
@@ -218,56 +210,6 @@ impl WorkerService {
         }
         let results = results.into_iter().map(|result| v1::EnqueueResult { result: Some(result) });
         Ok(v1::EnqueueBatchResponse { results: results.collect() })
-    }
-
-    /// Confirms at the Booking Service, and waits at most as long as one call to it may take.
-    async fn execute(&self, task: Task, won: Booking) -> Booking {
-        let executor = Arc::clone(&self.executor);
-        let limit = executor.booking.timeout();
-        let open = executor.booking.breaker.is_open();
-        let client = won.client.clone();
-        let work = async move {
-            // While the circuit is open, only the claim loop's probes call the service.
-            if open { executor.hand_back(&task).await } else { executor.run(task).await }
-        };
-        let running = self.confirmations.spawn(work.in_current_span());
-        if open || tokio::time::timeout(limit, running).await.is_err() {
-            return won;
-        }
-        self.wake.notify_one();
-        // The payment has won, whatever this reading returns.
-        let now = self.store.status(client).await.ok().flatten();
-        now.filter(|booking| booking.id == won.id).unwrap_or(won)
-    }
-
-    async fn queue(&self, request: v1::GetQueueRequest) -> Result<v1::GetQueueResponse, ApiError> {
-        self.parser.check_queue(&request.queue)?;
-        let snapshot = self.store.store().snapshot().await;
-        let snapshot = snapshot.map_err(|error| self.reader.failed(error))?;
-        let totals = snapshot.totals;
-        Ok(v1::GetQueueResponse {
-            queue: request.queue,
-            admission: v1::Admission::from(snapshot.admission).into(),
-            backlog: snapshot.backlog,
-            in_flight: snapshot.in_flight,
-            holds: snapshot.holds,
-            now_serving: snapshot.front.map_or(0, |(place, _)| place.number.get()),
-            oldest_wait: snapshot.front.map(|(_, joined)| duration(snapshot.now.since(joined))),
-            rate: self.reader.followed.line.rate(),
-            totals: Some(v1::QueueTotals {
-                enqueued: totals.enqueued,
-                dispatched: totals.dispatched,
-                reserved: totals.reserved,
-                confirmed: totals.confirmed,
-                expired: totals.expired,
-                cancelled: totals.cancelled,
-                sold_out: totals.sold_out,
-                rejected: totals.rejected,
-                failed: totals.failed,
-            }),
-            now: Some(timestamp(snapshot.now)),
-            ..v1::GetQueueResponse::default()
-        })
     }
 }
 

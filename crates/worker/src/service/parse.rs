@@ -1,5 +1,7 @@
 //! Parses messages into typed values: past this file there are no bare strings and integers.
 
+use std::sync::Arc;
+
 use bookingq_core::ids::Invalid;
 use bookingq_core::limits::MAX_ENQUEUE_BATCH;
 use bookingq_core::{BookingId, ClientId, Details, PaymentId, QueueName, RequestId};
@@ -84,18 +86,25 @@ impl Parser {
         Ok(Cancel { client, booking: booking_id(&request.booking_id)? })
     }
 
+    /// Parses the name of an item.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if it is none.
+    pub fn item(&self, item: &str) -> Result<Arc<str>, ApiError> {
+        Ok(Details::new(item, 1, &[])?.item)
+    }
+
     /// Parses a ConfirmPayment.
     ///
     /// # Errors
     /// The first invalid field.
     pub fn confirm(&self, request: &v1::ConfirmPaymentRequest) -> Result<Confirm, ApiError> {
         let client = self.client(&request.queue, &request.client_id)?;
-        let booking = booking_id(&request.booking_id)?;
         Ok(Confirm {
             client,
-            booking,
+            booking: booking_id(&request.booking_id)?,
             payment: PaymentId::new(&request.payment_id)?,
-            reacquire: None,
+            reacquire: request.reacquire.then(BookingId::generate),
         })
     }
 }

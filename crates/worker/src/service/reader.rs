@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bookingq_core::{Booking, ClientId, QueueName, Refusal};
+use bookingq_core::{Booking, BookingState, ClientId, ItemState, QueueName, Refusal};
 use bookingq_follow::FollowedQueue;
 use bookingq_proto::error::ApiError;
 use bookingq_proto::{convert, v1};
@@ -32,8 +32,21 @@ impl BookingReader {
 
     /// The booking as a client may see it.
     pub(super) fn show(&self, booking: &Booking) -> v1::Booking {
-        let eta = booking.position.and_then(|position| self.followed.line.eta(position));
-        convert::booking(&self.queue, booking, eta)
+        self.show_with(booking, self.item(booking).as_ref())
+    }
+
+    /// The booking and its [item](Self::item) as a client may see them.
+    pub(super) fn show_with(&self, booking: &Booking, item: Option<&ItemState>) -> v1::Booking {
+        let in_line = booking.position.filter(|_| !booking.parked);
+        let eta = in_line.and_then(|position| self.followed.line.eta(position));
+        convert::booking(&self.queue, booking, item, eta)
+    }
+
+    /// The item of a booking that waits, if it is closed for it.
+    pub(super) fn item(&self, booking: &Booking) -> Option<ItemState> {
+        let waits = booking.state == BookingState::Queued;
+        let item = waits.then(|| self.followed.items.refusing(&booking.item, booking.quantity));
+        item.flatten()
     }
 
     /// The error of a request whose store call failed.

@@ -1,14 +1,16 @@
-//! WatchStatus: the booking now, and after each change of its state or position, until it is final.
+//! WatchStatus: the booking now, and after each change of its state, its position or its item, until
+//! it is final.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bookingq_core::{Booking, BookingState, ClientId, Event};
-use bookingq_follow::{Subscription, WatchUpdate};
+use bookingq_core::{Booking, BookingState, ClientId, Event, Quantity};
+use bookingq_follow::{Standing, Subscription, WatchUpdate, WatchedBooking};
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1;
 use futures::Stream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -82,21 +84,30 @@ impl BookingWatch {
         if self.shown.state.is_final() {
             self.stage = Stage::Ended;
         }
-        let queued = self.shown.state == BookingState::Queued;
-        self.subscription.follow_position(queued.then_some(self.shown.place));
-        Some(Ok(v1::WatchStatusResponse { booking: Some(self.reader.show(&self.shown)) }))
+        let shown = self.reader.item(&self.shown);
+        let booking = self.reader.show_with(&self.shown, shown.as_ref());
+        let waits = self.shown.state == BookingState::Queued;
+        self.subscription.follow(waits.then(|| WatchedBooking {
+            place: self.shown.place,
+            item: Arc::clone(&self.shown.item),
+            quantity: self.shown.quantity,
+            shown,
+            since: Instant::now(),
+        }));
+        Some(Ok(v1::WatchStatusResponse { booking: Some(booking) }))
     }
 
     /// Waits until `shown` is something new.
     async fn changed(&mut self) -> Result<(), Status> {
         loop {
             match self.subscription.next().await {
-                Some(WatchUpdate::Position(position)) => {
-                    // A booking never moves back in line: a higher position comes from a view of
-                    // the line that is older than the last answer of the store.
-                    let forward = self.shown.position.is_none_or(|shown| position < shown);
-                    if self.shown.state == BookingState::Queued && forward {
-                        self.shown.position = Some(position);
+                Some(WatchUpdate::Position(standing)) => {
+                    if self.stands(standing) {
+                        return Ok(());
+                    }
+                }
+                Some(WatchUpdate::Item) => {
+                    if self.shown.state == BookingState::Queued {
                         return Ok(());
                     }
                 }
@@ -113,6 +124,27 @@ impl BookingWatch {
                 None => return Err(draining_status()),
             }
         }
+    }
+
+    /// Takes a position. Returns whether it is news.
+    ///
+    /// A booking never moves back in line, and never from the parked ones into it: that comes from
+    /// a view that is older than the last answer of the store. Among the parked ones it moves back
+    /// when one with a smaller place is parked again.
+    fn stands(&mut self, standing: Standing) -> bool {
+        let position = standing.position();
+        let news = match (self.shown.parked, standing.is_parked()) {
+            (false, false) => self.shown.position.is_none_or(|shown| position < shown),
+            (false, true) => true,
+            (true, true) => self.shown.position != Some(position),
+            (true, false) => false,
+        };
+        let news = news && self.shown.state == BookingState::Queued;
+        if news {
+            self.shown.position = Some(position);
+            self.shown.parked = standing.is_parked();
+        }
+        news
     }
 
     /// Whether the event is older than the reading that `shown` came from.
@@ -132,6 +164,10 @@ impl BookingWatch {
         }
         self.shown.state = event.to;
         self.shown.position = None;
+        self.shown.parked = event.parked.is_some();
+        if event.to.is_final() {
+            (self.shown.item, self.shown.quantity) = (Arc::from(""), Quantity::ONE);
+        }
         self.shown.outcome = event.outcome.or(self.shown.outcome);
         if !event.reason.is_empty() {
             self.shown.reason.clone_from(&event.reason);

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, missing_docs, clippy::unwrap_used, reason = "each test uses a part of it")]
 
+pub mod shop;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;

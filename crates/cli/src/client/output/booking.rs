@@ -7,7 +7,7 @@ use bookingq_core::BookingState;
 use bookingq_proto::v1;
 use serde::Serialize;
 
-use super::{Output, about, moment, print_json, print_table, seconds};
+use super::{ItemOutput, Output, about, moment, print_json, print_table, seconds};
 
 /// A booking, with the field names of the contract.
 #[derive(Debug, PartialEq, Serialize)]
@@ -19,7 +19,7 @@ pub struct BookingOutput {
     request_id: String,
     state: &'static str,
     queue_number: u64,
-    /// 1 = next; absent when not in the line.
+    /// 1 = next, in the line or among those that wait for the item; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,6 +34,13 @@ pub struct BookingOutput {
     outcome: Option<&'static str>,
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    item: String,
+    quantity: i32,
+    parked: bool,
+    /// Unless the item is open for this booking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item_status: Option<ItemOutput>,
     /// Only after enqueue: the call found this booking and made none.
     #[serde(skip_serializing_if = "Option::is_none")]
     existing: Option<bool>,
@@ -58,6 +65,10 @@ impl BookingOutput {
             request_id: booking.request_id,
             reservation_id: booking.reservation_id,
             reason: booking.reason,
+            item: booking.item,
+            quantity: booking.quantity,
+            parked: booking.parked,
+            item_status: booking.item_status.map(Into::into),
             existing: None,
         })
     }
@@ -88,6 +99,7 @@ impl BookingOutput {
     /// The state and its details in one line.
     pub fn sentence(&self) -> String {
         let detail = match (self.position, &self.deadline, self.outcome) {
+            (Some(position), _, _) if self.parked => place_kept(position),
             (Some(position), _, _) if self.eta().is_empty() => format!("position {position}"),
             (Some(position), _, _) => format!("position {position}, about {} to wait", self.eta()),
             (None, _, Some(outcome)) => format!("will end {outcome}"),
@@ -96,10 +108,8 @@ impl BookingOutput {
             }
             _ => String::new(),
         };
-        let details: Vec<&str> = [detail.as_str(), self.reason.as_str()]
-            .into_iter()
-            .filter(|text| !text.is_empty())
-            .collect();
+        let details = [self.explain_item(), detail, self.reason.clone()];
+        let details: Vec<String> = details.into_iter().filter(|text| !text.is_empty()).collect();
         format!("{:<10} {}", self.state, details.join("; ")).trim_end().to_owned()
     }
 
@@ -109,11 +119,25 @@ impl BookingOutput {
             .unwrap_or_default()
     }
 
+    fn explain_item(&self) -> String {
+        self.item_status.as_ref().map(ItemOutput::explain).unwrap_or_default()
+    }
+
     fn note(&self) -> String {
         if self.existing == Some(true) {
-            "existing booking".to_owned()
-        } else {
-            self.reason.clone()
+            return "existing booking".to_owned();
         }
+        let kept = self.position.filter(|_| self.parked).map(place_kept);
+        let notes = [self.explain_item(), kept.unwrap_or_default(), self.reason.clone()];
+        notes.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// What a parked client should know: the position is among those that wait for the same item.
+fn place_kept(position: u64) -> String {
+    match position.saturating_sub(1) {
+        0 => "you keep your place (nobody waits before you)".to_owned(),
+        1 => "you keep your place (1 waits before you)".to_owned(),
+        before => format!("you keep your place ({before} wait before you)"),
     }
 }

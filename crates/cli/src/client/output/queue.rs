@@ -6,7 +6,7 @@ use std::time::Duration;
 use bookingq_proto::v1;
 use serde::{Serialize, Serializer};
 
-use super::{Output, about, moment, print_json, print_table, seconds};
+use super::{ItemOutput, Output, about, moment, outflow_words, print_json, print_table, seconds};
 
 /// A queue, with the field names of the contract.
 #[derive(Debug, Serialize)]
@@ -17,6 +17,8 @@ pub struct QueueOutput {
     pub admission: &'static str,
     /// Bookings in the line.
     pub backlog: u64,
+    /// Bookings that wait for an item that is sold out at the moment.
+    pub parked: u64,
     /// Bookings that a worker is processing.
     pub in_flight: u64,
     /// Reservations that wait for payment.
@@ -27,6 +29,17 @@ pub struct QueueOutput {
     pub oldest_wait_seconds: f64,
     /// Bookings that leave the front each second.
     pub rate: f64,
+    /// When the sale opens, and the time until then; absent once it has opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opens_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opens_in_seconds: Option<f64>,
+    /// Limits of how fast the line is served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outflow: Option<String>,
+    /// Items that are sold out, at the moment or for good.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<ItemOutput>,
     /// Counters since the queue was created.
     #[serde(serialize_with = "as_map")]
     totals: [(&'static str, u64); 9],
@@ -51,11 +64,16 @@ impl From<v1::GetQueueResponse> for QueueOutput {
         Self {
             admission,
             backlog: queue.backlog,
+            parked: queue.parked,
             in_flight: queue.in_flight,
             holds: queue.holds,
             now_serving: queue.now_serving,
             oldest_wait_seconds: queue.oldest_wait.as_ref().map(seconds).unwrap_or_default(),
             rate: queue.rate,
+            opens_at: queue.opens_in.and(queue.opens_at).as_ref().map(moment),
+            opens_in_seconds: queue.opens_in.as_ref().map(seconds),
+            outflow: queue.outflow.and_then(|outflow| outflow_words(&outflow.to_core())),
+            items: queue.items.into_iter().map(Into::into).collect(),
             totals: [
                 ("enqueued", totals.enqueued),
                 ("dispatched", totals.dispatched),
@@ -88,10 +106,24 @@ impl QueueOutput {
             ("now_serving", self.now_serving.to_string()),
             ("oldest", self.oldest()),
             ("rate/s", format!("{:.1}", self.rate)),
+            ("parked", if self.parked > 0 { self.parked.to_string() } else { String::new() }),
+            ("sale", self.sale().join("; ")),
         ];
         let finals = self.finals().iter().map(|(state, count)| (*state, count.to_string()));
         let cells: Vec<_> = columns.into_iter().chain(finals).collect();
-        print_table(&cells)
+        print_table(&cells)?;
+        self.items.iter().for_each(|item| println!("{item}"));
+        Ok(())
+    }
+
+    /// The opening and the outflow in words.
+    pub fn sale(&self) -> Vec<String> {
+        let opens = |seconds: f64| {
+            let left = Duration::from_secs_f64(seconds.max(0.0));
+            format!("opens in {}", about(left))
+        };
+        let outflow = self.outflow.as_ref().map(|outflow| format!("outflow {outflow}"));
+        self.opens_in_seconds.map(opens).into_iter().chain(outflow).collect()
     }
 
     /// Bookings that ended, by their final state.

@@ -1,0 +1,100 @@
+//! Asks the Ticket Service for stock of closed items that came back: one worker of the queue, once
+//! a second.
+//!
+//! Without a Ticket Service the store lets a booking that waits try a Reserve every few seconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bookingq_core::ItemState;
+use bookingq_follow::FollowedQueue;
+use bookingq_store::StoreError;
+use futures::StreamExt as _;
+use tokio::time::{MissedTickBehavior, timeout};
+use tracing::{debug, info};
+
+use crate::notifier::LEASE;
+use crate::processing::Executor;
+
+/// Time between two rounds, and the longest that one may take.
+const EVERY: Duration = Duration::from_secs(1);
+/// Items in one round, and calls at once.
+const ITEMS: usize = 128;
+const CALLS: usize = 16;
+
+/// Asks about every closed item that somebody waits for, in turn.
+pub struct TicketProbes {
+    owner: String,
+    executor: Arc<Executor>,
+    queue: Arc<FollowedQueue>,
+    /// The item that the last round ended with.
+    last: Arc<str>,
+}
+
+impl TicketProbes {
+    /// Probes that have not started; `owner` is unique among the workers of a queue.
+    pub fn new(owner: String, executor: Arc<Executor>, queue: Arc<FollowedQueue>) -> Self {
+        Self { owner, executor, queue, last: Arc::from("") }
+    }
+
+    /// Probes whenever this worker has the lease of the notifier, until dropped. It takes the lease
+    /// if nobody has it, as in a queue without a Realtime Service.
+    pub async fn run(mut self) {
+        let mut ticks = tokio::time::interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let items = self.next_items();
+            if items.is_empty() {
+                continue;
+            }
+            match self.executor.store.store().notifier(&self.owner, LEASE, None).await {
+                Ok(Some(_)) => {
+                    let round = futures::stream::iter(&items)
+                        .for_each_concurrent(CALLS, |item| self.probe(item));
+                    // An item that is left out has its turn again.
+                    let _ = timeout(EVERY, round).await;
+                }
+                Ok(None) => {}
+                Err(error) => self.executor.metrics.store_failed(&error),
+            }
+        }
+    }
+
+    /// The closed items that somebody waits for, by name, from where the last round ended.
+    fn next_items(&mut self) -> Vec<ItemState> {
+        let closed = self.queue.items.closed();
+        let waited_for = |item: &&ItemState| item.waiting > 0 && !item.ended;
+        let mut items: Vec<ItemState> = closed.values().filter(waited_for).cloned().collect();
+        items.sort_by(|a, b| a.item.cmp(&b.item));
+        let start = items.partition_point(|item| item.item <= self.last);
+        items.rotate_left(start);
+        items.truncate(ITEMS);
+        self.last = items.last().map_or_else(|| Arc::from(""), |item| Arc::clone(&item.item));
+        items
+    }
+
+    async fn probe(&self, item: &ItemState) {
+        let Some(quantity) = item.refused else { return };
+        let Some(answer) = self.executor.ask_ticket_service(&item.item, quantity).await else {
+            return;
+        };
+        let outcome = answer.as_ref().map_or_else(|error| error.as_str(), |answer| answer.as_str());
+        self.executor.metrics.tasks.ticket_probes.with_label_values(&[outcome]).inc();
+        let Ok(answer) =
+            answer.inspect_err(|error| debug!(%error, item = &*item.item, "no answer"))
+        else {
+            return;
+        };
+        if answer.available
+            && let Err(error) = self.restocked(item, answer.left).await
+        {
+            self.executor.metrics.store_failed(&error);
+        }
+    }
+
+    async fn restocked(&self, item: &ItemState, left: Option<u64>) -> Result<(), StoreError> {
+        info!(item = &*item.item, left, "the Ticket Service has stock of an item again");
+        self.executor.store.store().restocked(Arc::clone(&item.item), left).await
+    }
+}
