@@ -2,7 +2,7 @@
 -- far as the rules of the sale and the items allow. Ends and parks bookings whose item is closed.
 -- KEYS     prelude.lua
 -- ARGV     3 most tasks   4 lease, ms   5 whom to serve beside due tasks: 'everything' those that
---          wait, 'once_ruled' the same once the rules of the sale were written, 'due_only' nobody
+--          wait, 'once_ruled' the same once the rules of the sale were written, 'due_only' none
 -- Returns  { now, next task in µs or false, 1 if more can be claimed now, items, task... }
 --          An item is { name, returned quantity, 1 if it is open }. A task is 3 values: client,
 --          claim token, the booking before the claim.

@@ -6,7 +6,7 @@ local interval, burst_span, tat, tokens
 -- Time until the sale opens, ms.
 local opens_in
 
--- Returns how many of `most` bookings may leave the line, or nil if the queue serves nobody.
+-- Returns how many of `most` bookings may leave the line, or nil if the line is not served.
 local function room_for(most, scope)
   local admission, rules, opens_at, max_holds, per_minute, burst, stored = unpack(call('HMGET', META,
     'admission', 'rules', 'opens_at', 'max_holds', 'per_minute', 'burst', 'tat'))

@@ -87,7 +87,7 @@ local function refuse(left, elsewhere, returned)
   return 'applied queued'
 end
 
--- Notes what a reservation tells about the item: that of a probe opens it.
+-- Notes what a reservation says about the item: that of a probe opens it.
 local function note_reserved(left)
   if left ~= '' then want.item.left = left end
   if want.item.probe == tonumber(sub(token, FENCE_START)) then open_item(want.item, events) end
