@@ -7,16 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bookingq_core::eta::{Chance, Eta, EtaReading, EtaUnknown};
 use bookingq_core::line::Line;
 use bookingq_core::{
-    BookingId, BookingState, ClientId, Details, Event, EventSeq, Fence, ItemChange, ItemEvent,
-    ItemState, OutboxEvent, Parked, Place, Quantity, QueueName, RequestId, Timestamp,
+    Admission, BookingId, BookingState, ClientId, Details, Event, EventSeq, Fence, ItemChange,
+    ItemEvent, ItemState, OutboxEvent, Outflow, Parked, Place, Quantity, QueueName, RequestId,
+    ReservationId, Timestamp,
 };
 use bookingq_follow::{
-    FollowEvent, FollowedQueue, OutboxFollower, ParkedPlaces, Standing, Subscription, WatchUpdate,
-    WatchedBooking,
+    DemandView, FollowEvent, FollowedQueue, OutboxFollower, ParkedPlaces, Standing, Subscription,
+    WatchUpdate, WatchedBooking,
 };
-use bookingq_store::{Cancel, Enqueue, MemoryConfig, Store};
+use bookingq_store::{Cancel, Enqueue, MemoryConfig, Scope, Settlement, Store, TaskOutcome};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -52,6 +54,10 @@ impl Followed {
         let config = MemoryConfig { outbox_events, ..MemoryConfig::new(name) };
         let store = bookingq_store::open(config).unwrap();
         enqueue(&*store, 1..=waiting).await;
+        Self::follow(store).await
+    }
+
+    async fn follow(store: Arc<dyn Store>) -> Self {
         let (queue, resync, gaps) =
             (FollowedQueue::new(), Arc::default(), Arc::<AtomicUsize>::default());
         let (loaded, has_loaded) = tokio::sync::oneshot::channel::<()>();
@@ -121,6 +127,31 @@ async fn positions_are_exact_while_clients_join_and_leave() {
     assert_eq!(followed.gaps.load(Ordering::Relaxed), 0);
 }
 
+/// Claims one booking and settles it.
+async fn serve(store: &dyn Store, outcome: TaskOutcome) {
+    let claim = store.claim(1, Duration::from_secs(60), Scope::Everything).await.unwrap();
+    let (lease, busy) = (claim.tasks[0].lease(), Duration::ZERO);
+    store.settle(vec![Settlement { lease, outcome, busy }]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_starts_loads_the_closed_items_and_the_places_that_wait_for_them() {
+    let store = bookingq_store::open(MemoryConfig::new(QueueName::new("concert").unwrap()));
+    let store = store.unwrap();
+    let places = enqueue(&*store, 1..=4).await;
+    let (reservation, hold) = (ReservationId::new("r").unwrap(), Duration::from_secs(60));
+    serve(&*store, TaskOutcome::Reserved { reservation, hold, left: None }).await;
+    serve(&*store, TaskOutcome::SOLD_OUT).await;
+    let claim = store.claim(1, Duration::from_secs(60), Scope::Everything).await.unwrap();
+    assert!(claim.tasks.is_empty(), "the others are parked");
+    let followed = Followed::follow(store).await;
+    let standing = places[1..].iter().map(|place| followed.queue.line.standing(*place));
+    let expected = [1, 2, 3].map(|position| Some(Standing::Parked(position)));
+    assert_eq!(standing.collect::<Vec<_>>(), expected);
+    let item = followed.queue.items.refusing("", Quantity::ONE).unwrap();
+    assert_eq!((item.unsettled, item.waiting), (1, 3));
+}
+
 #[tokio::test]
 async fn after_a_gap_the_line_is_loaded_again_and_subscribers_refresh() {
     let followed = Followed::start(4, 1).await;
@@ -162,13 +193,55 @@ fn a_repeated_event_from_before_the_line_was_loaded_changes_nothing() {
 #[test]
 fn the_pace_of_the_line_gives_a_rate_and_an_expected_wait() {
     let queue = FollowedQueue::new();
-    assert_eq!((queue.line.rate(), queue.line.eta(10)), (0.0, None));
+    let unknown = Eta::Unknown(EtaUnknown::NoData);
+    assert_eq!((queue.line.rate(), queue.line.eta(10)), (0.0, unknown));
+    queue.apply((1..=500).map(|number| event(number, None, BookingState::Queued)).collect());
     for second in 0..=10 {
-        queue.line.observe(Timestamp(second * 1000), second * 20);
+        queue.line.observe(reading(second, Admission::Open), second * 20);
+        let served = (second * 20 + 1)..=(second * 20 + 20);
+        let served = served.map(|n| event(n, Some(BookingState::Queued), BookingState::Reserving));
+        queue.apply(served.collect());
     }
     assert!((queue.line.rate() - 20.0).abs() < 0.1, "{}", queue.line.rate());
-    let eta = queue.line.eta(100).unwrap().as_secs_f64();
-    assert!((eta - 5.0).abs() < 0.1, "{eta}");
+    let Eta::Range(range) = queue.line.eta(100) else { panic!("{:?}", queue.line.eta(100)) };
+    let expected = range.expected.as_secs_f64();
+    assert!((expected - 5.0).abs() < 0.3, "{expected}");
+    assert!(range.low < range.expected && range.expected < range.high, "{range:?}");
+    queue.line.observe(reading(11, Admission::Paused), 220);
+    assert_eq!(queue.line.eta(100), Eta::Unknown(EtaUnknown::Paused));
+    assert!(queue.line.is_limited() && queue.line.eta_points(32).is_empty());
+}
+
+fn reading(second: u64, admission: Admission) -> EtaReading {
+    EtaReading {
+        at: Timestamp(second * 1000),
+        in_flight: 10,
+        slots: 10,
+        admission,
+        opens_at: None,
+        outage: false,
+        outflow: Outflow::default(),
+    }
+}
+
+#[test]
+fn the_chance_follows_from_the_demand_that_joined_here_and_from_what_is_left() {
+    let demand = DemandView::default();
+    let chance = |item, position| demand.chance(item, Quantity::ONE, Standing::InLine(position));
+    for _ in 0..30 {
+        demand.joined(&Arc::from("stalls"), Quantity::ONE);
+        (0..9).for_each(|_| demand.joined(&Arc::from("balcony"), Quantity::ONE));
+    }
+    assert_eq!(chance("stalls", 1), None, "the stock is unknown");
+    let left = |item: &str, left| ItemState { left: Some(left), ..ItemState::open(item.into()) };
+    demand.read(vec![left("stalls", 50), left("balcony", 50)]);
+    // One of ten in the line wants the stalls.
+    assert_eq!(chance("stalls", 400), Some(Chance::Likely));
+    demand.observe(900, 1000);
+    assert_eq!(chance("balcony", 400), Some(Chance::Unlikely));
+    assert_eq!(chance("standing", 1), None, "nobody joined for it here");
+    let parked = demand.chance("stalls", Quantity::ONE, Standing::Parked(400));
+    assert_eq!(parked, Some(Chance::Unlikely), "all who are parked before it want it");
 }
 
 #[tokio::test]

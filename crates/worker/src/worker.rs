@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use tonic_health::ServingStatus;
 use tracing::{error, info, warn};
 
-use crate::config::{TaskConfig, WorkerConfig};
+use crate::config::WorkerConfig;
 use crate::downstream::channel::DownstreamError;
 use crate::notifier::RealtimeNotifier;
 use crate::processing::claims::Finished;
@@ -101,9 +101,9 @@ async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHand
     let (confirmations, draining) = (service.confirmations.clone(), service.draining.clone());
     let server = GrpcServer::start(&config, service, &runtime.metrics).await?;
     let stop = CancellationToken::new();
-    let TaskConfig { concurrency, lease, .. } = config.tasks;
+    let lease = config.tasks.lease;
     let scope = if config.await_rules { Scope::OnceRuled } else { Scope::Everything };
-    let claim_loop = ClaimLoop { executor, concurrency, lease, scope, wake };
+    let claim_loop = ClaimLoop { executor, lease, scope, wake };
     let limit = config.grace.saturating_sub(Duration::from_secs(1));
     let (store, metrics) = (Arc::clone(&runtime.store), Arc::clone(&runtime.metrics));
     let (readiness, health) = (Arc::clone(&runtime.readiness), server.health.clone());

@@ -31,6 +31,8 @@ const SETTLE_BACKOFF: Backoff =
 pub struct Executor {
     hold: Duration,
     retry: RetryPolicy,
+    /// Tasks that may run at once.
+    pub slots: usize,
     /// The store that tasks come from.
     pub store: GroupCommit,
     /// The Booking Service.
@@ -56,6 +58,7 @@ impl Executor {
         Ok(Self {
             hold: config.hold,
             retry: config.retry,
+            slots: config.concurrency,
             booking: BookingClient::new(queue(), &config.booking)?,
             ticket: ticket.transpose()?,
             metrics,

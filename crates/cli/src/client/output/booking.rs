@@ -24,6 +24,15 @@ pub struct BookingOutput {
     position: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     eta_seconds: Option<f64>,
+    /// The wait is shorter for 1 of 10 bookings, and longer for 1 of 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta_range_seconds: Option<[f64; 2]>,
+    /// Why there is no expected wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta_unknown: Option<&'static str>,
+    /// The chance of getting what is booked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chance: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     enqueued_at: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -57,6 +66,9 @@ impl BookingOutput {
             queue_number: booking.queue_number,
             position: (booking.position > 0).then_some(booking.position),
             eta_seconds: booking.eta.as_ref().map(seconds),
+            eta_range_seconds: booking.eta_range.as_ref().and_then(range),
+            eta_unknown: reason(booking.eta_unknown()),
+            chance: chance(booking.chance()),
             enqueued_at: booking.enqueued_at.as_ref().map(moment),
             deadline: booking.deadline.as_ref().map(moment),
             queue: booking.queue,
@@ -100,23 +112,43 @@ impl BookingOutput {
     pub fn sentence(&self) -> String {
         let detail = match (self.position, &self.deadline, self.outcome) {
             (Some(position), _, _) if self.parked => place_kept(position),
-            (Some(position), _, _) if self.eta().is_empty() => format!("position {position}"),
-            (Some(position), _, _) => format!("position {position}, about {} to wait", self.eta()),
+            (Some(position), _, _) => [format!("position {position}"), self.wait()].concat(),
             (None, _, Some(outcome)) => format!("will end {outcome}"),
             (None, Some(deadline), None) if self.state == "reserved" => {
                 format!("pay before {deadline}")
             }
             _ => String::new(),
         };
-        let details = [self.explain_item(), detail, self.reason.clone()];
+        let details = [self.explain_item(), detail, self.explain_chance(), self.reason.clone()];
         let details: Vec<String> = details.into_iter().filter(|text| !text.is_empty()).collect();
         format!("{:<10} {}", self.state, details.join("; ")).trim_end().to_owned()
     }
 
+    /// The expected wait, as a range if that is known.
     fn eta(&self) -> String {
-        self.eta_seconds
-            .map(|seconds| about(Duration::from_secs_f64(seconds.max(0.0))))
-            .unwrap_or_default()
+        let words = |seconds: f64| about(Duration::from_secs_f64(seconds.max(0.0)));
+        match (self.eta_range_seconds, self.eta_seconds) {
+            (Some([low, high]), _) if words(low) != words(high) => {
+                format!("{} to {}", words(low), words(high))
+            }
+            (_, Some(seconds)) => format!("about {}", words(seconds)),
+            (_, None) => String::new(),
+        }
+    }
+
+    /// The expected wait, or why it is unknown, as the end of a sentence.
+    fn wait(&self) -> String {
+        match (self.eta_seconds, self.eta_unknown) {
+            (Some(_), _) => format!(", {} to wait", self.eta()),
+            (None, Some("not_open")) => ", the sale has not opened".to_owned(),
+            (None, Some("paused")) => ", the queue is paused".to_owned(),
+            (None, Some("outage")) => ", the Booking Service does not answer".to_owned(),
+            (None, _) => String::new(),
+        }
+    }
+
+    fn explain_chance(&self) -> String {
+        self.chance.map(|chance| format!("a ticket is {chance}")).unwrap_or_default()
     }
 
     fn explain_item(&self) -> String {
@@ -130,6 +162,31 @@ impl BookingOutput {
         let kept = self.position.filter(|_| self.parked).map(place_kept);
         let notes = [self.explain_item(), kept.unwrap_or_default(), self.reason.clone()];
         notes.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// The limits of a range, in seconds.
+fn range(range: &v1::EtaRange) -> Option<[f64; 2]> {
+    Some([seconds(range.low.as_ref()?), seconds(range.high.as_ref()?)])
+}
+
+fn reason(unknown: v1::EtaUnknown) -> Option<&'static str> {
+    match unknown {
+        v1::EtaUnknown::Unspecified => None,
+        v1::EtaUnknown::NotOpen => Some("not_open"),
+        v1::EtaUnknown::Paused => Some("paused"),
+        v1::EtaUnknown::Outage => Some("outage"),
+        v1::EtaUnknown::SoldOut => Some("sold_out"),
+        v1::EtaUnknown::NoData => Some("no_data"),
+    }
+}
+
+fn chance(chance: v1::Chance) -> Option<&'static str> {
+    match chance {
+        v1::Chance::Unspecified => None,
+        v1::Chance::Likely => Some("likely"),
+        v1::Chance::Uncertain => Some("uncertain"),
+        v1::Chance::Unlikely => Some("unlikely"),
     }
 }
 
