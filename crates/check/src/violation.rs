@@ -59,7 +59,8 @@ pub enum Violation {
     UnexpectedRefusal,
     /// A booking that ended as sold out while a reservation of its item could come back.
     SentAway,
-    /// A booking claimed before the opening, or against the outflow.
+    /// A booking claimed before the opening, or against the outflow; or claims of a closed item
+    /// without a cause.
     UnpacedClaim,
 }
 

@@ -78,7 +78,8 @@ pub fn limit_outflow() -> Result<String> {
     patch(&json!({ "spec": { "outflow": { "perMinute": 60 } } }))?;
     let event = wait_for_event("RulesChanged", "at most 60 bookings per minute", 15 * CHANGE)?;
     let written: Timestamp = event["eventTime"].as_str().context("no time")?.parse()?;
-    let took = Duration::try_from(written.duration_since(start))?;
+    // Negative if the clock of the cluster is behind.
+    let took = Duration::try_from(written.duration_since(start)).unwrap_or_default();
     if took > CHANGE {
         bail!("the limit took {took:?} to reach the store");
     }
