@@ -78,4 +78,10 @@ pub struct LastScaling {
     /// Maximum number of reservations at once, if spec.outflow.maxHolds was set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_holds: Option<i64>,
+    /// How many more reservations maxHolds allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_holds: Option<i64>,
+    /// Number of bookings that left the line per minute, if spec.outflow.maxHolds was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispatched_per_minute: Option<i64>,
 }

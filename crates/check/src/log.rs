@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::time::millis;
@@ -15,7 +16,7 @@ use bookingq_crowd::latency::Latency;
 use crate::pace::ClaimPace;
 use crate::tally::Timings;
 use crate::violation::{Violation, Violations};
-use crate::waiting::{Waiting, same_entry};
+use crate::waiting::{Tries, Waiting, same_entry};
 
 /// Hosts slew their clocks; a wrong clock is off by much more.
 const CLOCK_SLACK: Duration = Duration::from_millis(100);
@@ -44,6 +45,8 @@ pub struct LoggedBooking {
     pub newest: EventSeq,
     /// The newest claim from the line or the parked bookings.
     pub claimed: EventSeq,
+    /// The newest claim of a Reserve that has no answer, or that ended the booking.
+    pub asked: Option<EventSeq>,
     /// What it wants, if it was parked once.
     pub wanted: Option<Parked>,
     /// The expired booking that it was reacquired for.
@@ -137,6 +140,11 @@ impl AuditLog {
         &self.violations
     }
 
+    /// The claims of each item while it was closed.
+    pub(crate) fn tries(&self) -> impl Iterator<Item = (&Arc<str>, Tries)> {
+        self.waiting.tries()
+    }
+
     /// What a sold out item means, if that is known.
     pub(crate) fn rule_of(&self, item: &str) -> Option<SoldOutRule> {
         self.terms.rules.as_ref().map(|rules| rules.sold_out.of(item))
@@ -221,6 +229,7 @@ impl AuditLog {
             since: event.at,
             newest: event.seq,
             claimed: event.seq,
+            asked: (event.to == BookingState::Reserving).then_some(event.seq),
             wanted: event.parked.clone(),
             replaces: None,
             fence: event.fence,
@@ -268,12 +277,14 @@ impl AuditLog {
 
     /// The client waits no longer; returns what it was parked for.
     fn leave(&mut self, event: &Event) -> Option<Parked> {
-        let Event { booking, place, to, .. } = event;
-        if *to == BookingState::Reserving
-            && let Some(first) = self.waiting.passed_over(*place)
-        {
-            let case = format!("place {place} ({booking}) was claimed while place {first} waited");
-            self.violations.record(Violation::DispatchInversion, case);
+        let Event { booking, place, to, at, .. } = event;
+        if *to == BookingState::Reserving {
+            if let Some(first) = self.waiting.passed_over(*place) {
+                let case =
+                    format!("place {place} ({booking}) was claimed while place {first} waited");
+                self.violations.record(Violation::DispatchInversion, case);
+            }
+            self.waiting.try_item(*place, *at);
         }
         self.waiting.leave(*place)
     }
@@ -328,6 +339,11 @@ impl LoggedBooking {
         self.newest = event.seq;
         if event.from == Some(BookingState::Queued) {
             self.claimed = event.seq;
+        }
+        match event.to {
+            BookingState::Reserving => self.asked = Some(event.seq),
+            BookingState::Queued => self.asked = None,
+            _ => {}
         }
         if event.to == BookingState::Confirming && !event.is_reclaim() {
             self.paid_at = Some(event.at);

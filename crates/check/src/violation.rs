@@ -59,7 +59,8 @@ pub enum Violation {
     UnexpectedRefusal,
     /// A booking that ended as sold out while a reservation of its item could come back.
     SentAway,
-    /// A booking claimed before the opening, or against the outflow.
+    /// A booking claimed before the opening, or against the outflow; or claims of a closed item
+    /// without a cause.
     UnpacedClaim,
 }
 
@@ -181,6 +182,11 @@ impl Violations {
         if cases.examples.len() < EXAMPLES {
             cases.examples.push(case);
         }
+    }
+
+    /// Drops the cases of a rule that could not be checked.
+    pub fn forget(&mut self, kind: Violation) {
+        self.0.remove(&kind);
     }
 
     /// Adds the cases of another.

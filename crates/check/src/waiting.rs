@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use bookingq_core::{EventSeq, ItemChange, ItemEvent, Parked, Place, Quantity};
+use bookingq_core::{EventSeq, ItemChange, ItemEvent, Parked, Place, Quantity, Timestamp};
 
 /// Everyone who waits, with the states of the items.
 #[derive(Debug, Default)]
@@ -25,7 +25,19 @@ struct LoggedItem {
     /// The newest outbox entry in which it went on after it had ended: the entry may end bookings
     /// too.
     went_on: Option<EventSeq>,
+    tries: Tries,
     parked: BTreeMap<Quantity, BTreeSet<Place>>,
+}
+
+/// The claims of parked bookings whose item was closed: by credit, or as probes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tries {
+    /// How many.
+    pub(crate) count: u64,
+    /// The first one.
+    pub(crate) first: Timestamp,
+    /// The last one.
+    pub(crate) last: Timestamp,
 }
 
 impl Waiting {
@@ -101,6 +113,22 @@ impl Waiting {
         }
         let parked = self.items.values().map(|item| item.front(|q| !item.is_closed_for(q)));
         parked.chain([self.line.first().copied()]).filter_map(earlier).min()
+    }
+
+    /// Counts a claim of a parked booking if its item is closed.
+    pub(crate) fn try_item(&mut self, place: Place, at: Timestamp) {
+        let Some(wanted) = self.parked.get(&place) else { return };
+        let Some(item) = self.items.get_mut(&wanted.item) else { return };
+        if item.is_closed_for(wanted.quantity) {
+            let Tries { count, first, .. } = item.tries;
+            let first = if count == 0 { at } else { first };
+            item.tries = Tries { count: count + 1, first, last: at };
+        }
+    }
+
+    /// The claims of each item while it was closed.
+    pub(crate) fn tries(&self) -> impl Iterator<Item = (&Arc<str>, Tries)> {
+        self.items.iter().map(|(item, logged)| (item, logged.tries))
     }
 
     /// Whether the item, or any if it is unknown, is over in the outbox entry of `seq`. `closed` is

@@ -119,12 +119,26 @@ fn adds_up(report: &Value, clients: u64) {
         report["crowd"]["promises_broken"]
     );
     let ledger = &report["ledger"];
-    assert_eq!(number(&ledger["confirmed"]), number(&report["final"]["confirmed"]), "{report}");
+    assert_eq!(
+        number(&ledger["confirmed_bookings"]),
+        number(&report["final"]["confirmed"]),
+        "{report}"
+    );
     assert!(number(&ledger["confirmed"]) + number(&ledger["held"]) <= number(&ledger["stock"]));
     for (kind, count) in report["violations"].as_object().unwrap() {
         assert_eq!(number(count), 0, "{kind}: {}", report["violation_examples"]);
     }
     assert_eq!(number(&report["audit_gaps"]), 0);
+}
+
+/// The run ended before its time because every client had seen its end, and none was passed by.
+fn all_decided(report: &Value) {
+    assert!(report["seconds"].as_f64().unwrap() < 80.0, "{report}");
+    assert_eq!(report["moment"], "at_rest");
+    assert_eq!(number(&report["waiting"]) + number(&report["in_progress"]), 0, "{report}");
+    for item in report["items"].as_array().unwrap() {
+        assert_eq!((number(&item["parked"]), number(&item["passed_by"])), (0, 0), "{item}");
+    }
 }
 
 /// Whether the process has ended. A zombie has ended too.
@@ -145,17 +159,44 @@ async fn gone(pids: Vec<Pid>) {
 
 #[tokio::test]
 async fn a_crowd_larger_than_the_stock_is_served_and_the_report_adds_up() {
-    let mut run = Run::start(QUEUE, &["--crowd", "300", "--arrive", "2s", "--for", "12s"]);
+    let mut run = Run::start(QUEUE, &["--crowd", "300", "--arrive", "2s", "--for", "80s"]);
     let status = run.end().await;
     assert!(status.success(), "{}", run.seen.join("\n"));
     let report = run.report();
     adds_up(&report, 300);
+    all_decided(&report);
     assert_eq!(report["store"], "embedded");
+    assert_eq!(
+        (number(&report["items"][0]["sold"]), report["items"].as_array().unwrap().len()),
+        (150, 1)
+    );
     assert!(number(&report["final"]["sold_out"]) > 0, "{report}");
     assert!(number(&report["final"]["expired"]) > 0, "{report}");
     assert!(report["latency_ms"]["release_lag"]["p99"].as_f64().unwrap() < 3000.0, "{report}");
     assert!(!report["replicas"].as_array().unwrap().is_empty());
     assert_eq!(run.left_behind(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn each_item_of_a_festival_is_sold_to_those_who_want_it() {
+    let flags = [
+        "--crowd=300",
+        "--arrive=2s",
+        "--for=80s",
+        "--items=day:6,weekend:3,camping:1",
+        "--quantities=1:3,2:1",
+        "--simulate=items=day:60,weekend:200,camping:200,returns=day:3@6s",
+    ];
+    let mut run = Run::start(QUEUE, &flags);
+    let status = run.end().await;
+    assert!(status.success(), "{}", run.seen.join("\n"));
+    let report = run.report();
+    adds_up(&report, 300);
+    all_decided(&report);
+    let item = |name| report["items"].as_array().unwrap().iter().find(|item| item["item"] == name);
+    let (day, camping) = (item("day").unwrap(), item("camping").unwrap());
+    assert_eq!((number(&day["stock"]), number(&day["unsold"])), (63, 0), "{day}");
+    assert!(number(&day["sold_out"]) > 0 && number(&camping["sold_out"]) == 0, "{report}");
 }
 
 #[tokio::test]

@@ -143,6 +143,20 @@ async fn pay_and_cancel_show_the_new_state_or_the_refusal() {
 }
 
 #[tokio::test]
+async fn a_late_payment_shows_both_bookings_and_whether_it_must_be_returned() {
+    let worker = FakeWorker::start([
+        Answer::Booking(booking(v1::BookingState::SoldOut)),
+        Answer::Booking(booking(v1::BookingState::Confirmed)),
+    ])
+    .await;
+    let late = ["--client", "ann", "--payment-id", "p", "--reacquire"];
+    let text = stdout(&bookingq(&worker, "pay", &late).await);
+    assert!(text.contains("made for old: return the payment"), "{text}");
+    let value = json(&bookingq(&worker, "pay", &[&late[..], &["-o", "json"]].concat()).await);
+    assert_eq!((&value["reacquired_for"], &value["state"]), (&"old".into(), &"confirmed".into()));
+}
+
+#[tokio::test]
 async fn watch_shows_each_change_once_and_ends_with_the_final_state() {
     let worker = FakeWorker::start([
         // The first worker leaves; the second stream starts with the state shown last.
@@ -175,14 +189,32 @@ async fn watch_prints_the_position_the_expected_wait_and_the_deadline() {
         position: 0,
         ..booking(v1::BookingState::Reserved)
     };
+    let after = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+    let ranged = v1::Booking {
+        position: 6,
+        eta_range: Some(v1::EtaRange { low: after(70), high: after(120) }),
+        chance: v1::Chance::Likely.into(),
+        ..booking(v1::BookingState::Queued)
+    };
+    let paused = v1::Booking {
+        position: 5,
+        eta: None,
+        eta_unknown: v1::EtaUnknown::Paused.into(),
+        ..booking(v1::BookingState::Queued)
+    };
     let worker = FakeWorker::start([Answer::Stream(vec![
         booking(v1::BookingState::Queued),
+        ranged,
+        paused,
         reserved,
         booking(v1::BookingState::Confirmed),
     ])])
     .await;
     let text = stdout(&bookingq(&worker, "watch", &["--client", "ann"]).await);
-    assert!(text.contains("queued     position 7, about 1m30s to wait"), "{text}");
+    assert!(text.contains("queued     position 7, about 1m30s to wait\n"), "{text}");
+    let wait = "queued     position 6, 1m10s to 2m to wait; a ticket is likely";
+    assert!(text.contains(wait), "{text}");
+    assert!(text.contains("queued     position 5, the queue is paused"), "{text}");
     assert!(text.contains("reserved   pay before 2025-11-22T21:20:00Z"), "{text}");
 }
 

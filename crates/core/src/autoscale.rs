@@ -6,13 +6,15 @@
 //! up with arrivals plus what clears the line in time. Workers = demand / c, rounded up, within
 //! `[min, max]`.
 //!
-//! The outflow of the queue bounds the demand, because further workers would only wait: a rate of
-//! `r` bookings a second uses `r·S` slots at most, and `h` holds at most `h` slots. So the demand
-//! is `min(min(λ·S + B·S/T, r·S) / ρ, h)`.
-//!
 //! Tasks in flight keep workers but never ask for more: `in flight / c`, at most the current
 //! number. (Dividing it by ρ as well would grow a busy queue for ever: N workers with all slots
 //! taken would ask for N/ρ.)
+//!
+//! The outflow of the queue bounds the demand, because further workers would only wait. A rate of
+//! `r` bookings a second uses `r·S` slots. A limit of `h` holds lets only as many bookings leave
+//! the line as holds come free: `d` a second lately, and the `f` that are free now in the time `T`.
+//! So the demand is `min(min(λ + B/T, r)·S/ρ, d·S + f·S/T/ρ, h)`. (`d·S` is what workers do already,
+//! so it is not divided by ρ either.)
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -82,8 +84,20 @@ pub struct Reading {
     pub in_flight: u64,
     /// `60·r`: bookings that may leave the line each minute; `None` = any number.
     pub cap_per_minute: Option<u32>,
-    /// `h`: bookings that may be in progress or held at once; `None` = any number.
-    pub max_holds: Option<u32>,
+    /// Bookings that may be in progress or held at once; `None` = any number.
+    pub holds: Option<HoldLimit>,
+}
+
+/// The limit of the holds, and how it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldLimit {
+    /// `h`: bookings that may be in progress or held at once.
+    pub max: u32,
+    /// `f`: how many more that could be.
+    pub free: u64,
+    /// `d`: bookings leaving the line each second.
+    pub dispatched: f64,
 }
 
 /// Everything a decision depends on.
@@ -156,7 +170,7 @@ impl Planner {
             let kept = current.clamp(policy.min, policy.max);
             return Decision { replicas: kept, wanted: kept, reason: Reason::NoReading, situation };
         };
-        let uncapped = Reading { cap_per_minute: None, max_holds: None, ..reading };
+        let uncapped = Reading { cap_per_minute: None, holds: None, ..reading };
         let (wanted, uncapped) =
             (wanted(policy, &reading, current), wanted(policy, &uncapped, current));
         let formula = if wanted < uncapped { Reason::Capped } else { Reason::Demand };
@@ -196,8 +210,12 @@ pub fn wanted(policy: &Policy, reading: &Reading, current: u32) -> u32 {
     let concurrency = f64::from(policy.concurrency.max(1));
     let line = reading.arrivals.max(0.0) + reading.claimable as f64 / drain;
     let cap = reading.cap_per_minute.map_or(f64::INFINITY, |cap| f64::from(cap) / 60.0);
-    let holds = reading.max_holds.map_or(f64::INFINITY, f64::from);
-    let demand = (line.min(cap) * service / policy.utilisation.clamp(0.01, 1.0)).min(holds);
+    let utilisation = policy.utilisation.clamp(0.01, 1.0);
+    let holds = reading.holds.map_or(f64::INFINITY, |holds| {
+        let freed = holds.dispatched.max(0.0) + holds.free as f64 / drain / utilisation;
+        (freed * service).min(f64::from(holds.max))
+    });
+    let demand = (line.min(cap) * service / utilisation).min(holds);
     // A float to integer cast saturates, so an absurd reading ends at max, not at a wrapped number.
     let for_demand = (demand / concurrency).ceil() as u32;
     let in_hand = ((reading.in_flight as f64 / concurrency).ceil() as u32).min(current);

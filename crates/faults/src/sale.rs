@@ -19,7 +19,7 @@ const ITEMS: [(&str, u32, SoldOutRule); 3] = [
 /// How many each client wants, by weight.
 const QUANTITIES: [(i32, u32); 4] = [(1, 5), (2, 3), (3, 1), (4, 1)];
 /// Stock in percent of what the clients want: too little for all, so that items are sold out too.
-const STOCK: u64 = 45;
+const STOCK: u64 = 25;
 /// Latest opening after the start of the run.
 const OPENS_WITHIN_MS: u64 = 4000;
 
@@ -47,12 +47,12 @@ impl Sale {
             |share| u64::from(clients) * u64::from(share) * wanted * STOCK / weight / 10_000;
         let stock = ITEMS.map(|(item, share, _)| (Arc::from(item), tickets(share)));
         let rules = ITEMS.map(|(item, _, rule)| (Arc::from(item), rule));
-        // Some clients join again, and parked ones are served several times.
-        let per_minute = f64::from(clients) / time.as_secs_f64().max(1.0) * 60.0;
+        // Less than what wants to be served in a minute, so that a broken limit shows.
+        let per_minute = f64::from(clients) / time.as_secs_f64().max(60.0) * 60.0;
         let outflow = Outflow {
-            per_minute: rng.random_bool(0.5).then(|| (per_minute * 1.5) as u32 + 60),
+            per_minute: rng.random_bool(0.5).then(|| (per_minute * 0.7) as u32 + 10),
             burst: None,
-            max_holds: rng.random_bool(0.3).then(|| (per_minute / 60.0 * 6.0) as u32 + 20),
+            max_holds: rng.random_bool(0.3).then(|| (per_minute / 60.0 * 3.0) as u32 + 10),
         };
         let returns = ITEMS.iter().flat_map(|(item, ..)| [0.3, 0.9].map(|part| (*item, part)));
         let returns = returns.map(|(item, part)| Scheduled {

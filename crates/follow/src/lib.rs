@@ -3,14 +3,16 @@
 //!
 //! ```text
 //!   store.events ──> OutboxFollower ──┐
-//!   (or batches from elsewhere) ──────┴─> FollowedQueue ──> LineView  (positions, pace)
+//!   (or batches from elsewhere) ──────┴─> FollowedQueue ──> LineView  (positions, waits)
 //!                                                      |──> ItemsView (closed items)
+//!                                                      |──> DemandView (chances)
 //!                                                      '──> Hub ──> subscriptions
 //! ```
 //!
 //! `FollowedQueue` needs no store: a process that receives events in another way pushes them with
 //! [`FollowedQueue::apply`], and a line that it has read with [`FollowedQueue::reload`].
 
+pub mod demand;
 pub mod hub;
 pub mod items;
 pub mod line_view;
@@ -22,19 +24,22 @@ use std::sync::Arc;
 use bookingq_core::line::Line;
 use bookingq_core::{ItemState, OutboxEvent};
 
+pub use demand::DemandView;
 pub use hub::{Hub, Subscription, WatchUpdate, WatchedBooking};
 pub use items::{ClosedItems, ItemsView};
 pub use line_view::{LineOverview, LineView, Standing};
 pub use outbox::{FollowEvent, OutboxFollower};
-pub use parked::ParkedPlaces;
+pub use parked::ParkedView;
 
 /// What this process knows of a queue without asking the store.
 #[derive(Debug, Default)]
 pub struct FollowedQueue {
-    /// The line, the parked bookings and the pace.
+    /// The line, the parked bookings, the pace and the expected waits.
     pub line: LineView,
     /// The items that are sold out, at the moment or for good.
     pub items: ItemsView,
+    /// The demand for each item.
+    pub demand: DemandView,
     /// The subscribers of this process.
     pub hub: Arc<Hub>,
 }
@@ -47,7 +52,7 @@ impl FollowedQueue {
 
     /// Replaces the line, the parked places and the items with what was just read. Subscribers must
     /// look at their bookings again: events may have been missed.
-    pub fn reload(&self, line: Line, parked: ParkedPlaces, items: Vec<ItemState>) {
+    pub fn reload(&self, line: Line, parked: ParkedView, items: Vec<ItemState>) {
         self.line.replace(line, parked);
         self.items.replace(items);
         self.hub.refresh_all();

@@ -1,17 +1,15 @@
-//! The line and the parked bookings as this process sees them: exact positions from the events, and
-//! the pace at which the line moves.
+//! The line and the parked bookings as this process sees them: exact positions from the events, the
+//! pace at which the line moves, and the waits that are expected.
 
-use std::time::Duration;
-
+use bookingq_core::eta::{Departure, Eta, EtaRange, EtaReading, Forecaster};
 use bookingq_core::line::Line;
 use bookingq_core::pace::Pace;
 use bookingq_core::{
-    Admission, BookingState, Event, ItemChange, ItemEvent, OutboxEvent, Outflow, Place, SaleRules,
-    Timestamp,
+    Admission, BookingState, Event, ItemChange, ItemEvent, OutboxEvent, Outflow, Place, Timestamp,
 };
 use parking_lot::Mutex;
 
-use crate::parked::ParkedPlaces;
+use crate::parked::ParkedView;
 
 /// Shared by one writer and many readers.
 #[derive(Debug, Default)]
@@ -22,12 +20,11 @@ pub struct LineView {
 #[derive(Debug, Default)]
 struct LineState {
     line: Line,
-    parked: ParkedPlaces,
+    parked: ParkedView,
     pace: Pace,
-    now: Timestamp,
-    admission: Admission,
-    opens_at: Option<Timestamp>,
-    outflow: Outflow,
+    forecaster: Forecaster,
+    /// The last reading of what serves and limits the line.
+    read: Option<EtaReading>,
 }
 
 /// Where a booking waits.
@@ -70,9 +67,10 @@ pub struct LineOverview {
 
 impl LineView {
     /// Replaces the line and the parked places with what was just read.
-    pub(crate) fn replace(&self, line: Line, parked: ParkedPlaces) {
+    pub(crate) fn replace(&self, line: Line, parked: ParkedView) {
         let mut state = self.state.lock();
         (state.line, state.parked) = (line, parked);
+        state.forecaster.reset();
     }
 
     /// Applies events, oldest first.
@@ -83,7 +81,9 @@ impl LineView {
                 OutboxEvent::Booking(event) => state.apply(event),
                 OutboxEvent::Item(ItemEvent { item, change, .. }) => {
                     if let ItemChange::Parked { places, .. } = change {
-                        places.iter().for_each(|place| state.line.leave(*place));
+                        for place in places {
+                            state.leave_line(*place, Departure::Parked, event.at());
+                        }
                         state.parked.join(item, places.iter().copied());
                     }
                 }
@@ -91,33 +91,29 @@ impl LineView {
         }
     }
 
-    /// Takes a reading of the queue, for the pace: the store's clock, and how many bookings have
-    /// left the line so far.
-    pub fn observe(&self, now: Timestamp, dispatched: u64) {
+    /// Takes a reading of the queue, for the pace and the waits; `dispatched`: how many bookings
+    /// have left the line so far.
+    pub fn observe(&self, read: EtaReading, dispatched: u64) {
         let mut state = self.state.lock();
-        state.now = now;
-        state.pace.observe(now, dispatched);
-    }
-
-    /// Takes a reading of what limits the line.
-    pub fn observe_limits(&self, admission: Admission, rules: &SaleRules) {
-        let mut state = self.state.lock();
-        state.admission = admission;
-        (state.opens_at, state.outflow) = (rules.opens_at, rules.outflow);
+        let LineState { line, pace, forecaster, .. } = &mut *state;
+        pace.observe(read.at, dispatched);
+        forecaster.observe(&read, line);
+        state.read = Some(read);
     }
 
     /// Whether the admission or the rules of the sale limit the line, as of the last reading.
     pub fn is_limited(&self) -> bool {
-        let state = self.state.lock();
-        state.admission == Admission::Paused
-            || state.outflow != Outflow::default()
-            || state.opens_at.is_some_and(|opens_at| state.now < opens_at)
+        self.state.lock().read.is_some_and(|read| {
+            read.admission == Admission::Paused
+                || read.outflow != Outflow::default()
+                || read.opens_at.is_some_and(|opens_at| read.at < opens_at)
+        })
     }
 
     /// When the sale opens, if that is to come.
     pub fn opens_at(&self) -> Option<Timestamp> {
-        let state = self.state.lock();
-        state.opens_at.filter(|opens_at| state.now < *opens_at)
+        let read = self.state.lock().read?;
+        read.opens_at.filter(|opens_at| read.at < *opens_at)
     }
 
     /// Whether the line is empty, as far as this process knows.
@@ -127,7 +123,7 @@ impl LineView {
 
     /// The store's clock at the last reading.
     pub fn now(&self) -> Timestamp {
-        self.state.lock().now
+        self.state.lock().now()
     }
 
     /// Where the booking at this place waits; `None` when it does not, as far as this process
@@ -138,9 +134,15 @@ impl LineView {
         in_line.or_else(|| state.parked.position(place).map(Standing::Parked))
     }
 
-    /// Expected wait at a position.
-    pub fn eta(&self, position: u64) -> Option<Duration> {
-        self.state.lock().pace.eta(position)
+    /// The expected wait at a position in the line.
+    pub fn eta(&self, position: u64) -> Eta {
+        self.state.lock().forecaster.eta(position)
+    }
+
+    /// At most `count` positions in the line and their expected waits, ascending. Empty while the
+    /// wait is unknown.
+    pub fn eta_points(&self, count: usize) -> Vec<(u64, EtaRange)> {
+        self.state.lock().forecaster.points(count)
     }
 
     /// Bookings that leave the front each second; 0 while unknown.
@@ -152,7 +154,7 @@ impl LineView {
     pub fn summary(&self, boundaries: u64) -> LineOverview {
         let state = self.state.lock();
         LineOverview {
-            at: state.now,
+            at: state.now(),
             backlog: state.line.len(),
             parked: state.parked.len(),
             rate: state.pace.rate().unwrap_or(0.0),
@@ -162,6 +164,10 @@ impl LineView {
 }
 
 impl LineState {
+    fn now(&self) -> Timestamp {
+        self.read.map(|read| read.at).unwrap_or_default()
+    }
+
     fn apply(&mut self, event: &Event) {
         match (event.to, &event.parked) {
             (BookingState::Queued, None) => {
@@ -172,11 +178,24 @@ impl LineState {
                 self.line.leave(event.place);
                 self.parked.join(&parked.item, [event.place]);
             }
-            _ if event.from == Some(BookingState::Queued) => {
-                self.line.leave(event.place);
+            (to, _) if event.from == Some(BookingState::Queued) => {
+                let departure = match to {
+                    BookingState::Reserving => Departure::Served,
+                    BookingState::SoldOut => Departure::Parked,
+                    _ => Departure::Cancelled,
+                };
+                self.leave_line(event.place, departure, event.at);
                 self.parked.leave(event.place);
             }
             _ => {}
+        }
+    }
+
+    /// Removes a place from the line, if it is there, and reports it to the forecaster.
+    fn leave_line(&mut self, place: Place, departure: Departure, at: Timestamp) {
+        if self.line.position(place).is_some() {
+            self.line.leave(place);
+            self.forecaster.left(place, departure, at);
         }
     }
 }

@@ -3,26 +3,25 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bookingq_core::eta::{Eta, EtaReading, EtaUnknown};
 use bookingq_core::line::Line;
 use bookingq_core::{
-    BookingId, BookingState, ClientId, Details, Event, EventSeq, Fence, ItemChange, ItemEvent,
-    ItemState, OutboxEvent, Parked, Place, Quantity, QueueName, RequestId, Timestamp,
+    Admission, BookingId, BookingState, Details, Outflow, Place, Quantity, QueueName, RequestId,
+    ReservationId, Timestamp,
 };
 use bookingq_follow::{
-    FollowEvent, FollowedQueue, OutboxFollower, ParkedPlaces, Standing, Subscription, WatchUpdate,
-    WatchedBooking,
+    FollowEvent, FollowedQueue, OutboxFollower, ParkedView, Standing, WatchUpdate,
 };
-use bookingq_store::{Cancel, Enqueue, MemoryConfig, Store};
+use bookingq_store::{Cancel, Enqueue, MemoryConfig, Scope, Settlement, Store, TaskOutcome};
+use support::{client, event, is_quiet, watched};
 
 const LIMIT: Duration = Duration::from_secs(10);
-
-fn client(number: u64) -> ClientId {
-    ClientId::new(&format!("c{number}")).unwrap()
-}
 
 async fn enqueue(store: &dyn Store, numbers: impl IntoIterator<Item = u64>) -> Vec<Place> {
     let batch = numbers.into_iter().map(|number| Enqueue {
@@ -52,6 +51,10 @@ impl Followed {
         let config = MemoryConfig { outbox_events, ..MemoryConfig::new(name) };
         let store = bookingq_store::open(config).unwrap();
         enqueue(&*store, 1..=waiting).await;
+        Self::follow(store).await
+    }
+
+    async fn follow(store: Arc<dyn Store>) -> Self {
         let (queue, resync, gaps) =
             (FollowedQueue::new(), Arc::default(), Arc::<AtomicUsize>::default());
         let (loaded, has_loaded) = tokio::sync::oneshot::channel::<()>();
@@ -86,27 +89,6 @@ impl Followed {
     }
 }
 
-fn event(number: u64, from: Option<BookingState>, to: BookingState) -> OutboxEvent {
-    OutboxEvent::Booking(transition(number, from, to))
-}
-
-fn transition(number: u64, from: Option<BookingState>, to: BookingState) -> Event {
-    Event {
-        seq: EventSeq { ms: 1, number },
-        at: Timestamp(1),
-        client: client(number),
-        booking: BookingId::from_u128(u128::from(number)),
-        place: Place::numbered(number),
-        from,
-        to,
-        fence: Fence(0),
-        deadline: None,
-        outcome: None,
-        reason: String::new(),
-        parked: None,
-    }
-}
-
 #[tokio::test]
 async fn positions_are_exact_while_clients_join_and_leave() {
     let followed = Followed::start(1000, 3).await;
@@ -119,6 +101,31 @@ async fn positions_are_exact_while_clients_join_and_leave() {
     followed.until_position(places[2], Some(5)).await;
     assert_eq!(followed.queue.line.summary(10).backlog, 5);
     assert_eq!(followed.gaps.load(Ordering::Relaxed), 0);
+}
+
+/// Claims one booking and settles it.
+async fn serve(store: &dyn Store, outcome: TaskOutcome) {
+    let claim = store.claim(1, Duration::from_secs(60), Scope::Everything).await.unwrap();
+    let (lease, busy) = (claim.tasks[0].lease(), Duration::ZERO);
+    store.settle(vec![Settlement { lease, outcome, busy }]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_starts_loads_the_closed_items_and_the_places_that_wait_for_them() {
+    let store = bookingq_store::open(MemoryConfig::new(QueueName::new("concert").unwrap()));
+    let store = store.unwrap();
+    let places = enqueue(&*store, 1..=4).await;
+    let (reservation, hold) = (ReservationId::new("r").unwrap(), Duration::from_secs(60));
+    serve(&*store, TaskOutcome::Reserved { reservation, hold, left: None }).await;
+    serve(&*store, TaskOutcome::SOLD_OUT).await;
+    let claim = store.claim(1, Duration::from_secs(60), Scope::Everything).await.unwrap();
+    assert!(claim.tasks.is_empty(), "the others are parked");
+    let followed = Followed::follow(store).await;
+    let standing = places[1..].iter().map(|place| followed.queue.line.standing(*place));
+    let expected = [1, 2, 3].map(|position| Some(Standing::Parked(position)));
+    assert_eq!(standing.collect::<Vec<_>>(), expected);
+    let item = followed.queue.items.refusing("", Quantity::ONE).unwrap();
+    assert_eq!((item.unsettled, item.waiting), (1, 3));
 }
 
 #[tokio::test]
@@ -151,7 +158,7 @@ fn a_repeated_event_from_before_the_line_was_loaded_changes_nothing() {
     let queue = FollowedQueue::new();
     let mut line = Line::new();
     line.join(Place::numbered(2));
-    queue.reload(line, ParkedPlaces::default(), Vec::new());
+    queue.reload(line, ParkedView::default(), Vec::new());
     let left = event(1, Some(BookingState::Queued), BookingState::Cancelled);
     let joined = event(2, None, BookingState::Queued);
     queue.apply(vec![left, joined]);
@@ -162,13 +169,35 @@ fn a_repeated_event_from_before_the_line_was_loaded_changes_nothing() {
 #[test]
 fn the_pace_of_the_line_gives_a_rate_and_an_expected_wait() {
     let queue = FollowedQueue::new();
-    assert_eq!((queue.line.rate(), queue.line.eta(10)), (0.0, None));
+    let unknown = Eta::Unknown(EtaUnknown::NoData);
+    assert_eq!((queue.line.rate(), queue.line.eta(10)), (0.0, unknown));
+    queue.apply((1..=500).map(|number| event(number, None, BookingState::Queued)).collect());
     for second in 0..=10 {
-        queue.line.observe(Timestamp(second * 1000), second * 20);
+        queue.line.observe(reading(second, Admission::Open), second * 20);
+        let served = (second * 20 + 1)..=(second * 20 + 20);
+        let served = served.map(|n| event(n, Some(BookingState::Queued), BookingState::Reserving));
+        queue.apply(served.collect());
     }
     assert!((queue.line.rate() - 20.0).abs() < 0.1, "{}", queue.line.rate());
-    let eta = queue.line.eta(100).unwrap().as_secs_f64();
-    assert!((eta - 5.0).abs() < 0.1, "{eta}");
+    let Eta::Range(range) = queue.line.eta(100) else { panic!("{:?}", queue.line.eta(100)) };
+    let expected = range.expected.as_secs_f64();
+    assert!((expected - 5.0).abs() < 0.3, "{expected}");
+    assert!(range.low < range.expected && range.expected < range.high, "{range:?}");
+    queue.line.observe(reading(11, Admission::Paused), 220);
+    assert_eq!(queue.line.eta(100), Eta::Unknown(EtaUnknown::Paused));
+    assert!(queue.line.is_limited() && queue.line.eta_points(32).is_empty());
+}
+
+fn reading(second: u64, admission: Admission) -> EtaReading {
+    EtaReading {
+        at: Timestamp(second * 1000),
+        in_flight: 10,
+        slots: 10,
+        admission,
+        opens_at: None,
+        outage: false,
+        outflow: Outflow::default(),
+    }
 }
 
 #[tokio::test]
@@ -200,37 +229,6 @@ async fn a_slow_subscriber_receives_what_fits_and_then_refreshes_once() {
     assert_eq!(next.to, BookingState::Cancelled);
 }
 
-/// The booking with this number, which wants one of the stalls.
-fn watched(number: u64) -> WatchedBooking {
-    WatchedBooking {
-        place: Place::numbered(number),
-        item: Arc::from("stalls"),
-        quantity: Quantity::ONE,
-        shown: None,
-        since: tokio::time::Instant::now(),
-    }
-}
-
-fn stalls(change: ItemChange) -> OutboxEvent {
-    let (seq, at) = (EventSeq::START, Timestamp(1));
-    OutboxEvent::Item(ItemEvent { seq, at, item: Arc::from("stalls"), change })
-}
-
-fn parked(numbers: &[u64]) -> OutboxEvent {
-    let places = numbers.iter().copied().map(Place::numbered).collect();
-    stalls(ItemChange::Parked { quantity: Quantity::ONE, places })
-}
-
-fn sold_out(unsettled: u64) -> Vec<ItemState> {
-    let refused = Some(Quantity::ONE);
-    vec![ItemState { refused, unsettled, ..ItemState::open(Arc::from("stalls")) }]
-}
-
-/// Whether no update comes for longer than the longest time between two positions.
-async fn is_quiet(subscription: &mut Subscription) -> bool {
-    tokio::time::timeout(Duration::from_secs(30), subscription.next()).await.is_err()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_position_is_sent_when_it_has_changed_and_only_while_the_booking_waits() {
     let queue = FollowedQueue::new();
@@ -251,128 +249,4 @@ async fn a_position_is_sent_when_it_has_changed_and_only_while_the_booking_waits
     queue.apply(vec![event(2, Some(BookingState::Queued), BookingState::Reserving)]);
     assert!(is_quiet(&mut subscription).await, "the booking has left the line");
     publisher.abort();
-}
-
-#[test]
-fn parked_bookings_leave_the_line_and_have_positions_among_those_who_want_the_item() {
-    let queue = FollowedQueue::new();
-    queue.apply([1, 2, 3, 4, 5].map(|number| event(number, None, BookingState::Queued)).to_vec());
-    let standing = |number| queue.line.standing(Place::numbered(number));
-    queue.apply(vec![parked(&[2, 4, 5])]);
-    assert_eq!(standing(4), Some(Standing::Parked(2)));
-    assert_eq!(standing(3), Some(Standing::InLine(2)));
-    let claimed = event(2, Some(BookingState::Queued), BookingState::Reserving);
-    let cancelled = event(4, Some(BookingState::Queued), BookingState::Cancelled);
-    queue.apply(vec![claimed, cancelled]);
-    assert_eq!((standing(2), standing(4)), (None, None));
-    assert_eq!(standing(5), Some(Standing::Parked(1)));
-    let stalls = Parked { item: Arc::from("stalls"), quantity: Quantity::ONE };
-    let refused = transition(2, Some(BookingState::Reserving), BookingState::Queued);
-    let refused = Event { parked: Some(stalls), ..refused };
-    queue.apply(vec![OutboxEvent::Booking(refused)]);
-    assert_eq!((standing(2), standing(5)), (Some(Standing::Parked(1)), Some(Standing::Parked(2))));
-    let summary = queue.line.summary(10);
-    assert_eq!((summary.backlog, summary.parked), (2, 2));
-}
-
-#[test]
-fn a_replay_of_all_that_happened_while_the_places_were_loaded_leads_to_the_same_standing() {
-    let (history, places) = (
-        [
-            event(1, None, BookingState::Queued),
-            event(2, None, BookingState::Queued),
-            parked(&[1, 2]),
-            event(1, Some(BookingState::Queued), BookingState::Reserving),
-            event(2, Some(BookingState::Queued), BookingState::Reserving),
-        ],
-        [Place::numbered(1), Place::numbered(2)],
-    );
-    let whole = FollowedQueue::new();
-    whole.apply(history.to_vec());
-    // The pages were read after some of it had happened, each at another moment.
-    for (line_read_at, parked_read_at) in (0..=5).flat_map(|a| (a..=5).map(move |b| (a, b))) {
-        let past = |until: usize| {
-            let queue = FollowedQueue::new();
-            queue.apply(history[..until].to_vec());
-            places.map(|place| (place, queue.line.standing(place)))
-        };
-        let (mut line, mut parked) = (Line::new(), ParkedPlaces::default());
-        for (place, standing) in past(line_read_at) {
-            if matches!(standing, Some(Standing::InLine(_))) {
-                line.join(place);
-            }
-        }
-        for (place, standing) in past(parked_read_at) {
-            if matches!(standing, Some(Standing::Parked(_))) {
-                parked.join(&Arc::from("stalls"), [place]);
-            }
-        }
-        let queue = FollowedQueue::new();
-        queue.reload(line, parked, Vec::new());
-        queue.apply(history.to_vec());
-        for place in places {
-            assert_eq!(queue.line.standing(place), whole.line.standing(place));
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_watcher_learns_at_once_that_its_item_closed_opened_or_ended_and_that_it_is_parked() {
-    let queue = FollowedQueue::new();
-    let publisher = tokio::spawn(Arc::clone(&queue).publish_positions());
-    let mut subscription = queue.hub.subscribe(&client(1));
-    subscription.follow(Some(watched(1)));
-    let other = queue.hub.subscribe(&client(2));
-    other.follow(Some(WatchedBooking { item: Arc::from("balcony"), ..watched(2) }));
-    queue.apply(vec![stalls(ItemChange::SoldOut { quantity: Quantity::ONE })]);
-    queue.items.changed().await;
-    queue.refresh_items(Some(sold_out(12)));
-    assert!(matches!(subscription.next().await, Some(WatchUpdate::Item)));
-    assert_eq!(queue.items.refusing("stalls", Quantity::ONE).unwrap().unsettled, 12);
-    assert!(queue.items.refusing("balcony", Quantity::ONE).is_none());
-    queue.apply(vec![parked(&[1])]);
-    let Some(WatchUpdate::Position(Standing::Parked(1))) = subscription.next().await else {
-        panic!()
-    };
-    queue.apply(vec![stalls(ItemChange::Ended)]);
-    queue.refresh_items(None);
-    assert!(matches!(subscription.next().await, Some(WatchUpdate::Item)));
-    queue.apply(vec![stalls(ItemChange::Open)]);
-    queue.refresh_items(None);
-    assert!(matches!(subscription.next().await, Some(WatchUpdate::Item)));
-    assert!(is_quiet(&mut subscription).await);
-    assert!(other.is_empty(), "who wants another item hears nothing");
-    publisher.abort();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_watcher_learns_every_two_seconds_at_most_that_more_or_fewer_may_come_back() {
-    let queue = FollowedQueue::new();
-    let mut subscription = queue.hub.subscribe(&client(1));
-    subscription.follow(Some(WatchedBooking { shown: sold_out(100).pop(), ..watched(1) }));
-    queue.refresh_items(Some(sold_out(50)));
-    assert!(is_quiet(&mut subscription).await, "too soon");
-    queue.refresh_items(Some(sold_out(91)));
-    assert!(is_quiet(&mut subscription).await, "less than a tenth");
-    queue.refresh_items(Some(sold_out(89)));
-    assert!(matches!(subscription.next().await, Some(WatchUpdate::Item)));
-}
-
-#[tokio::test]
-async fn every_one_of_ninety_thousand_watchers_learns_within_two_seconds_that_its_item_closed() {
-    let queue = FollowedQueue::new();
-    let mut watchers: Vec<Subscription> = (0..90_000)
-        .map(|number| {
-            let subscription = queue.hub.subscribe(&client(number));
-            subscription.follow(Some(watched(number)));
-            subscription
-        })
-        .collect();
-    let closed = std::time::Instant::now();
-    queue.apply(vec![stalls(ItemChange::SoldOut { quantity: Quantity::ONE })]);
-    queue.refresh_items(None);
-    for watcher in &mut watchers {
-        assert!(matches!(watcher.next().await, Some(WatchUpdate::Item)));
-    }
-    assert!(closed.elapsed() < Duration::from_secs(2), "{:?}", closed.elapsed());
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bookingq_core::eta::{Chance, Eta, EtaRange, EtaUnknown};
 use bookingq_core::{
     Admission, Booking, BookingState, ItemState, Outcome, Outflow, Place, QueueName, Timestamp,
 };
@@ -122,14 +123,52 @@ impl v1::Outflow {
     }
 }
 
-/// A booking as a client may see it; `item` is the item if it is closed for it, `eta` is the
-/// expected wait, if known.
-pub fn booking(
-    queue: &QueueName,
-    booking: &Booking,
-    item: Option<&ItemState>,
-    eta: Option<Duration>,
-) -> v1::Booking {
+impl From<EtaRange> for v1::EtaRange {
+    fn from(range: EtaRange) -> Self {
+        Self { low: Some(duration(range.low)), high: Some(duration(range.high)) }
+    }
+}
+
+impl From<EtaUnknown> for v1::EtaUnknown {
+    fn from(reason: EtaUnknown) -> Self {
+        match reason {
+            EtaUnknown::NotOpen => Self::NotOpen,
+            EtaUnknown::Paused => Self::Paused,
+            EtaUnknown::Outage => Self::Outage,
+            EtaUnknown::SoldOut => Self::SoldOut,
+            EtaUnknown::NoData => Self::NoData,
+        }
+    }
+}
+
+impl From<Chance> for v1::Chance {
+    fn from(chance: Chance) -> Self {
+        match chance {
+            Chance::Likely => Self::Likely,
+            Chance::Uncertain => Self::Uncertain,
+            Chance::Unlikely => Self::Unlikely,
+        }
+    }
+}
+
+/// What is known of a booking that waits, besides the booking.
+#[derive(Debug, Clone, Default)]
+pub struct Prospect {
+    /// The item, if it is closed for the booking.
+    pub item: Option<ItemState>,
+    /// The expected wait.
+    pub eta: Option<Eta>,
+    /// The chance of getting what is booked, if the stock is known.
+    pub chance: Option<Chance>,
+}
+
+/// A booking as a client may see it.
+pub fn booking(queue: &QueueName, booking: &Booking, prospect: &Prospect) -> v1::Booking {
+    let (range, unknown) = match prospect.eta {
+        Some(Eta::Range(range)) => (Some(range), v1::EtaUnknown::Unspecified),
+        Some(Eta::Unknown(reason)) => (None, reason.into()),
+        None => (None, v1::EtaUnknown::Unspecified),
+    };
     v1::Booking {
         queue: queue.to_string(),
         client_id: booking.client.to_string(),
@@ -138,7 +177,7 @@ pub fn booking(
         state: v1::BookingState::from(booking.state).into(),
         queue_number: booking.place.number.get(),
         position: booking.position.unwrap_or(0),
-        eta: eta.map(duration),
+        eta: range.map(|range| duration(range.expected)),
         enqueued_at: Some(timestamp(booking.enqueued_at)),
         reservation_id: booking.reservation.as_ref().map(ToString::to_string).unwrap_or_default(),
         deadline: booking.deadline.map(timestamp),
@@ -147,9 +186,9 @@ pub fn booking(
         item: booking.item.to_string(),
         quantity: booking.quantity.get() as i32,
         parked: booking.parked,
-        item_status: item.map(Into::into),
-        eta_range: None,
-        eta_unknown: v1::EtaUnknown::Unspecified.into(),
-        chance: v1::Chance::Unspecified.into(),
+        item_status: prospect.item.as_ref().map(Into::into),
+        eta_range: range.map(Into::into),
+        eta_unknown: unknown.into(),
+        chance: prospect.chance.map_or(v1::Chance::Unspecified, Into::into).into(),
     }
 }

@@ -94,6 +94,7 @@ impl From<&Snapshot> for Measurement {
             claimable: snapshot.claimable,
             parked: snapshot.parked,
             in_flight: snapshot.in_flight,
+            holds: snapshot.holds,
             enqueued: snapshot.totals.enqueued,
             dispatched: snapshot.totals.dispatched,
             busy_us: snapshot.totals.busy_us,

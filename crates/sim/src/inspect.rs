@@ -1,7 +1,9 @@
 //! Reads the ledger of a simulated Booking Service in another process, through its HTTP port (see
 //! `admin`).
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
@@ -17,7 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::ledger::{LedgerCopy, LedgerEntry, LedgerTotals};
+use crate::ledger::{ItemStock, LedgerCopy, LedgerEntry, LedgerTotals};
 
 /// Entries of one request: the maximum of a page.
 const PAGE: usize = 10_000;
@@ -76,8 +78,7 @@ impl RemoteLedger {
     /// If it does not answer, or not with a ledger.
     pub async fn copy(&self, queue: &QueueName) -> Result<LedgerCopy, LedgerError> {
         let totals: LedgerTotals = self.get("/ledger").await?;
-        let items = self.get("/ledger/items").await?;
-        let mut copy = LedgerCopy { totals, items, ..LedgerCopy::default() };
+        let mut copy = LedgerCopy { totals, items: self.items().await?, ..LedgerCopy::default() };
         let mut from = 0;
         loop {
             let page: LedgerPage =
@@ -93,6 +94,14 @@ impl RemoteLedger {
         copy.overlaps = self.get("/ledger/overlaps").await?;
         copy.overlaps.retain(|overlap| *overlap.queue == *queue.as_str());
         Ok(copy)
+    }
+
+    /// The tickets of each item.
+    ///
+    /// # Errors
+    /// As [`Self::copy`].
+    pub async fn items(&self) -> Result<BTreeMap<Arc<str>, ItemStock>, LedgerError> {
+        self.get("/ledger/items").await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, LedgerError> {

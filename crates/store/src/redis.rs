@@ -7,12 +7,14 @@
 //!     |- calls     requests and answers      |- record    a booking as a text
 //!     |- outbox    stream entries as events  |- reader    the outbox from a cursor on
 //!     |- settings  the server's settings     |- rollback  detects lost or set-back data
-//!     |- config    the settings of a store   '- sale      rules of the sale, states of items
+//!     |- config    the settings of a store   |- sale      rules of the sale, states of items
+//!     '- answers   tasks and snapshots
 //! ```
 //!
 //! Each call is one script, so one atomic step. A call whose answer is lost may or may not have
 //! taken effect. Only the caller repeats it, and every script is safe to repeat.
 
+mod answers;
 mod calls;
 mod config;
 mod fault;
@@ -171,7 +173,7 @@ impl Store for RedisStore {
             let mut call = self.link.call(ScriptName::Claim);
             call.arg(part).arg(bounds::millis(lease)).arg(scope);
             let answer: Vec<Value> = self.link.run(&call).await?;
-            let found = calls::claim(&answer)?;
+            let found = answers::claim(&answer)?;
             let full = found.tasks.len() == part;
             claim.tasks.extend(found.tasks);
             claim = Claim { tasks: claim.tasks, ..found };
@@ -234,7 +236,7 @@ impl Store for RedisStore {
     async fn snapshot(&self) -> Result<Snapshot> {
         let watermark = self.detector.watermark();
         let answer = self.link.run(&self.link.call(ScriptName::Snapshot)).await?;
-        let (entries, snapshot) = calls::snapshot(answer)?;
+        let (entries, snapshot) = answers::snapshot(answer)?;
         Ok(Snapshot { set_back: self.detector.observe(entries, watermark), ..snapshot })
     }
 

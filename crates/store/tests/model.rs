@@ -327,9 +327,7 @@ impl Pair {
                 Ok(Confirmed::Reacquired(task, _)) => task,
                 _ => None,
             };
-            if let Some(task) = task {
-                self.leases.insert(0, task.lease());
-            }
+            self.leases.splice(0..0, task.map(|task| task.lease()));
         }
     }
 

@@ -101,6 +101,7 @@ impl Backend {
         };
         let store = open(config, console).await?;
         store.set_admission(plan.admission).await?;
+        store.set_rules(plan.rules.clone()).await?;
         Ok(store)
     }
 

@@ -12,7 +12,7 @@
 //!                          |- audit         of bookingq-check: follows the outbox, verifies
 //!                          '- crowd         of bookingq-crowd, through the workers' gRPC ports
 //!   load ──> a crowd for a queue that runs elsewhere: audit, report
-//!   console, screen, view   the output meanwhile                report   the report at the end
+//!   console, screen, view   the output meanwhile         report, items   the report at the end
 //! ```
 
 mod backend;
@@ -20,6 +20,7 @@ pub mod config;
 mod console;
 mod crowd;
 mod error;
+pub mod items;
 pub mod load;
 pub mod manifest;
 mod queue_run;

@@ -4,21 +4,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_check::{Audit, AuditTerms};
+use bookingq_check::{Audit, AuditError, AuditTerms};
 use bookingq_client::WorkerEndpoints;
 use bookingq_core::QueueName;
 use bookingq_crowd::{CrowdConfig, CrowdCounters, ProgressView};
 use bookingq_sim::inspect::{LedgerError, RemoteLedger};
 use bookingq_sim::ledger::LedgerCopy;
-use bookingq_store::{RedisConfig, Snapshot, Store};
-use tokio::time::{Instant, MissedTickBehavior, sleep, sleep_until};
+use bookingq_store::{RedisConfig, Store};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::Run;
 use crate::backend::{open, when_open};
 use crate::console::{Console, ConsoleView};
-use crate::crowd::RunningCrowd;
+use crate::crowd::{RunningCrowd, settle};
 use crate::error::{RunOutcome, UpError};
+use crate::items::ItemEvidence;
 use crate::report::{RunReport, RunSummary};
 use crate::screen::{bar, bold, dim};
 
@@ -26,8 +27,6 @@ use crate::screen::{bar, bold, dim};
 const PULSE: Duration = Duration::from_secs(1);
 /// How long the store may take to answer for the first time.
 const OPENING: Duration = Duration::from_secs(10);
-/// How long tasks may still be in flight after the last client has seen its end.
-const SETTLING: Duration = Duration::from_secs(10);
 /// Without a time limit.
 const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 /// Width of the bar.
@@ -100,6 +99,18 @@ async fn run_load(config: LoadConfig, stop: CancellationToken) -> Result<RunOutc
     let end = view.show_until_end(&mut crowd, config.time, &stop).await;
     let time = view.start.elapsed();
     let (crowd, answers) = crowd.stop().await?;
+    let items = match (&config.ledger, &store) {
+        (Some(ledger), Some(store)) => {
+            let evidence = ItemEvidence {
+                stocks: &ledger.items().await.map_err(AuditError::from)?,
+                demand: &crowd.demand,
+                rules: &store.snapshot().await?.rules,
+                end: bookingq_sim::ledger::now(),
+            };
+            evidence.report()
+        }
+        _ => Vec::new(),
+    };
     let verification = match (audit, &store) {
         (Some(audit), Some(store)) => {
             if end == LoadEnd::EveryBookingEnded {
@@ -114,6 +125,7 @@ async fn run_load(config: LoadConfig, stop: CancellationToken) -> Result<RunOutc
         store: store.map(|_| "redis"),
         time,
         replicas: Vec::new(),
+        items,
         crowd: Some(crowd),
     };
     let report = RunReport::new(summary, &answers, verification);
@@ -134,18 +146,6 @@ async fn open_used(config: RedisConfig, console: &Console) -> Result<Arc<dyn Sto
         ));
     }
     Ok(store)
-}
-
-/// Waits for a while until nothing is in flight, so that the checks are exact. A store that does
-/// not answer shows when they read it.
-async fn settle(store: &dyn Store) {
-    let until = Instant::now() + SETTLING;
-    while Instant::now() < until {
-        match store.snapshot().await {
-            Ok(Snapshot { in_flight: 0, .. }) => return,
-            _ => sleep(PULSE / 5).await,
-        }
-    }
 }
 
 async fn copy(
@@ -203,6 +203,7 @@ impl LoadView {
             held,
             paid,
             paid_late,
+            parked,
             left,
             finished,
             ..
@@ -210,7 +211,9 @@ impl LoadView {
         let errors: u64 = progress.errors().values().sum();
         let clients = self.clients;
         let line = format!(
-            "{} arrived={arrived}/{clients} in_line_or_past={acknowledged} refused={refused} held={held} paid={paid} too_late={paid_late} left={left} ended={finished} errors={errors}",
+            "{} arrived={arrived}/{clients} in_line_or_past={acknowledged} refused={refused} \
+             parked={parked} held={held} paid={paid} too_late={paid_late} left={left} \
+             ended={finished} errors={errors}",
             self.queue
         );
         let time = format!("{:.0} s", self.start.elapsed().as_secs_f64());
@@ -222,8 +225,10 @@ impl LoadView {
             ),
             format!("  ended      {}  {finished}", bar(finished, u64::from(clients), BAR)),
             format!(
-                "  reserved {held}, paid {paid}, too late {paid_late}, left {left}, refused a place {refused}"
+                "  reserved {held}, paid {paid}, too late {paid_late}, left {left}, refused a place \
+                 {refused}"
             ),
+            format!("  {parked} wait for what is sold out at the moment"),
             format!("  answered with an error: {errors}"),
         ];
         ConsoleView { lines, line }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::{DurationString, Plan};
-use bookingq_check::{Answers, Audit, AuditTerms};
+use bookingq_check::{Answers, Audit, AuditTerms, Violation};
 use bookingq_crowd::{CrowdConfig, CrowdReport};
 use bookingq_store::{Snapshot, Store};
 use tokio::task::JoinHandle;
@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::Backend;
 use crate::config::UpArgs;
 use crate::console::Console;
-use crate::crowd::RunningCrowd;
+use crate::crowd::{RunningCrowd, settle};
 use crate::error::{RunOutcome, UpError};
+use crate::items::ItemEvidence;
 use crate::report::{Replicas, RunReport, RunSummary};
 use crate::scaling::Scaler;
 use crate::screen::Sparkline;
@@ -28,6 +29,8 @@ use crate::worker_pool::WorkerPool;
 
 /// Distance between the first ports of two queues.
 pub const PORTS_PER_QUEUE: u16 = 100;
+/// Sold out items that are read for the view.
+const ITEMS: usize = 128;
 /// Between two readings.
 const PULSE: Duration = Duration::from_secs(1);
 
@@ -46,6 +49,8 @@ pub struct QueueRun {
     start: Instant,
     depth: Sparkline,
     last: Option<Snapshot>,
+    /// Whether they are no longer those of the manifest.
+    rules_changed: bool,
     replicas: Vec<Replicas>,
 }
 
@@ -87,7 +92,7 @@ impl QueueRun {
             ));
         }
         pool.resize(scaler.replicas());
-        let terms = AuditTerms { hold: Some(plan.hold), rules: None };
+        let terms = AuditTerms { hold: Some(plan.hold), rules: Some(plan.rules.clone()) };
         Ok(Self {
             audit: Audit::start(Arc::clone(&store), terms),
             plan,
@@ -101,11 +106,13 @@ impl QueueRun {
             start: Instant::now(),
             depth: Sparkline::default(),
             last: None,
+            rules_changed: false,
             replicas: Vec::new(),
         })
     }
 
-    /// Serves until the time is over or `stop`, then drains, verifies and reports.
+    /// Serves until the time is over, or before that every client of the crowd has seen its end, or
+    /// `stop`; then drains, verifies and reports.
     ///
     /// # Errors
     /// When the store does not answer at the end, or the report cannot be written.
@@ -114,7 +121,7 @@ impl QueueRun {
         config: UpArgs,
         stop: CancellationToken,
     ) -> Result<RunOutcome, UpError> {
-        let crowd = config.crowd.map(|clients| {
+        let mut crowd = config.crowd.map(|clients| {
             let queue = self.plan.queue.clone();
             let mut crowd = CrowdConfig::new(queue, clients, config.arrive.get());
             crowd.items = config.items.clone().unwrap_or(crowd.items);
@@ -128,6 +135,10 @@ impl QueueRun {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = until(end) => break,
+                () = all_decided(crowd.as_mut()), if end.is_some() => {
+                    settle(&*self.store).await;
+                    break;
+                }
                 _ = pulse.tick() => self.pulse(&config, crowd.as_ref()).await,
             }
         }
@@ -163,9 +174,12 @@ impl QueueRun {
         self.pool.resize(self.scaler.replicas());
         self.record_replicas();
         if let Some(snapshot) = &snapshot {
-            self.depth.push(snapshot.backlog);
+            self.depth.push(snapshot.backlog + snapshot.parked);
+            self.rules_changed |= snapshot.rules != self.plan.rules;
         }
+        let closed = self.store.closed_items(ITEMS).await.unwrap_or_default();
         let endpoints = self.pool.addresses().borrow().clone();
+        let booking = self.services.simulator.booking.as_ref();
         let view = QueueView {
             queue: self.plan.queue.as_str(),
             elapsed: self.start.elapsed(),
@@ -175,12 +189,8 @@ impl QueueRun {
             depth: &self.depth,
             wanted: self.scaler.replicas(),
             endpoints: &endpoints,
-            ledger: self
-                .services
-                .simulator
-                .booking
-                .as_ref()
-                .map(|booking| booking.ledger().totals()),
+            closed: &closed,
+            stocks: booking.map(|booking| booking.ledger().items().clone()).unwrap_or_default(),
             crowd: crowd.map(|crowd| crowd.progress.view()),
         };
         self.console.show(self.plan.queue.as_str(), view.view());
@@ -206,12 +216,30 @@ impl QueueRun {
         self.pool.stop().await;
         let booking = self.services.simulator.booking.as_ref();
         let ledger = async { Ok(booking.map(|booking| booking.ledger().copy())) };
-        let verification = self.audit.verify(answers, ledger, None).await?;
+        let mut verification = self.audit.verify(answers, ledger, None).await?;
+        if self.rules_changed {
+            self.console.report("the rules of the sale were changed: they were not checked");
+            verification.violations.forget(Violation::UnpacedClaim);
+            verification.violations.forget(Violation::SentAway);
+        }
+        let items = match (booking, &crowd) {
+            (Some(booking), Some(crowd)) => {
+                let evidence = ItemEvidence {
+                    stocks: &booking.ledger().items().clone(),
+                    demand: &crowd.demand,
+                    rules: &self.plan.rules,
+                    end: bookingq_sim::ledger::now(),
+                };
+                evidence.report()
+            }
+            _ => Vec::new(),
+        };
         let summary = RunSummary {
             queue: self.plan.queue.to_string(),
             store: Some(self.store_kind),
             time: self.start.elapsed(),
             replicas: self.replicas,
+            items,
             crowd,
         };
         let report = RunReport::new(summary, answers, Some(verification));
@@ -229,6 +257,14 @@ fn rates(last: Option<&Snapshot>, now: Option<&Snapshot>) -> (f64, f64) {
         rate(last.totals.enqueued, now.totals.enqueued),
         rate(last.totals.dispatched, now.totals.dispatched),
     )
+}
+
+/// Every client of the crowd has seen the end of its booking; never without a crowd.
+async fn all_decided(crowd: Option<&mut RunningCrowd>) {
+    match crowd {
+        Some(crowd) => crowd.finished().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn until(end: Option<Instant>) {

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::console::Console;
 use crate::error::{RunOutcome, UpError};
+use crate::items::{self, ItemReport};
 use crate::screen::{bold, green, red};
 
 /// How far the crowd's clock and the store's may be apart before a deadline counts as broken.
@@ -28,6 +29,7 @@ pub struct RunReport {
     /// `None` when the queue's data could not be read.
     #[serde(flatten)]
     pub verification: Option<Verification>,
+    pub items: Vec<ItemReport>,
     pub latency_ms: RunLatency,
     pub replicas: Vec<Replicas>,
     pub crowd: Option<CheckedCrowd>,
@@ -81,6 +83,8 @@ pub struct RunSummary {
     pub time: Duration,
     /// Workers over time.
     pub replicas: Vec<Replicas>,
+    /// The items, if the Booking Service is simulated and there was a crowd.
+    pub items: Vec<ItemReport>,
     /// What the clients measured.
     pub crowd: Option<CrowdReport>,
 }
@@ -88,7 +92,7 @@ pub struct RunSummary {
 impl RunReport {
     /// Without a verification, only the answers to the clients count.
     pub fn new(summary: RunSummary, answers: &Answers, verification: Option<Verification>) -> Self {
-        let RunSummary { queue, store, time, replicas, crowd } = summary;
+        let RunSummary { queue, store, time, replicas, items, crowd } = summary;
         let broken = answers.violations();
         let timings = verification.as_ref().map(|found| found.timings).unwrap_or_default();
         let clean = verification.as_ref().is_none_or(|found| found.violations.is_clean());
@@ -115,7 +119,8 @@ impl RunReport {
                     })
                     .collect(),
             }),
-            sound: clean && broken.is_clean(),
+            sound: clean && broken.is_clean() && items.iter().all(|item| item.passed_by == 0),
+            items,
         }
     }
 
@@ -158,6 +163,7 @@ impl RunReport {
         if let Some(crowd) = &self.crowd {
             lines.extend(numbers_of_crowd(&crowd.report));
         }
+        lines.extend(items::lines(&self.items));
         let latencies = &self.latency_ms;
         for (name, summary) in [
             ("enqueue call", latencies.enqueue),
@@ -198,8 +204,17 @@ impl RunReport {
 }
 
 fn numbers_of_crowd(crowd: &CrowdReport) -> Vec<String> {
-    let ProgressView { arrived, acknowledged, refused, paid, paid_late, left, finished, .. } =
-        crowd.progress;
+    let ProgressView {
+        arrived,
+        acknowledged,
+        refused,
+        paid,
+        paid_late,
+        reacquired,
+        left,
+        finished,
+        ..
+    } = crowd.progress;
     let list = |counts: &BTreeMap<&'static str, u64>| {
         let counts = counts.iter().filter(|(_, count)| **count > 0);
         counts
@@ -210,7 +225,8 @@ fn numbers_of_crowd(crowd: &CrowdReport) -> Vec<String> {
     let mut lines = vec![
         format!("  crowd: {arrived} came, {acknowledged} got a place, {refused} were refused"),
         format!(
-            "  they saw: {paid} paid, {paid_late} too late, {left} left; {finished} ended: {}",
+            "  they saw: {paid} paid, {paid_late} too late, {reacquired} reserved again, {left} \
+             left; {finished} ended: {}",
             list(&crowd.finals)
         ),
     ];

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
+use bookingq_core::eta::{Eta, EtaRange};
 use bookingq_core::retry::Retry;
 use bookingq_core::{Event, EventSeq, ItemEvent, ItemState, OutboxEvent, QueueName};
 use bookingq_follow::FollowedQueue;
 use bookingq_follow::items::{ClosedItems, apply_change, changes_item, most_awaited};
-use bookingq_proto::convert::timestamp;
+use bookingq_proto::convert::{duration, timestamp};
 use bookingq_proto::v1;
 use bookingq_proto::v1::realtime_service_client::RealtimeServiceClient;
 use bookingq_store::{Store, StoreError};
@@ -32,6 +33,8 @@ const MESSAGE: usize = 512;
 const ITEMS: usize = 128;
 /// Boundaries in a queue tick.
 const BOUNDARIES: u64 = 128;
+/// Expected waits in a queue tick.
+const ETAS: usize = 32;
 /// Time between queue ticks.
 const TICK: Duration = Duration::from_secs(1);
 /// Length of the notifier lease.
@@ -151,6 +154,11 @@ impl RealtimeNotifier {
     fn tick(&self) -> v1::QueueTick {
         let line = self.queue.line.summary(BOUNDARIES);
         let closed = self.queue.items.closed().values().cloned().collect();
+        let points = self.queue.line.eta_points(ETAS);
+        let eta_unknown = match self.queue.line.eta(1) {
+            Eta::Range(_) => v1::EtaUnknown::Unspecified,
+            Eta::Unknown(reason) => reason.into(),
+        };
         let boundary = |(place, position): (bookingq_core::Place, u64)| v1::Boundary {
             queue_number: place.number.get(),
             position,
@@ -162,10 +170,15 @@ impl RealtimeNotifier {
             rate: line.rate,
             boundaries: line.boundaries.into_iter().map(boundary).collect(),
             items: most_awaited(closed, ITEMS).iter().map(Into::into).collect(),
+            etas: points.into_iter().map(eta_point).collect(),
+            eta_unknown: eta_unknown.into(),
             opens_at: self.queue.line.opens_at().map(timestamp),
-            ..v1::QueueTick::default()
         }
     }
+}
+
+fn eta_point((position, range): (u64, EtaRange)) -> v1::EtaPoint {
+    v1::EtaPoint { position, eta: Some(duration(range.expected)), range: Some(range.into()) }
 }
 
 fn messages(
@@ -213,7 +226,9 @@ fn changed_items(events: &[OutboxEvent], closed: &ClosedItems) -> Vec<ItemState>
         return Vec::new();
     }
     let mut items = closed.clone();
-    changes.iter().for_each(|event| apply_change(&mut items, event));
+    for event in &changes {
+        apply_change(&mut items, event);
+    }
     let names: BTreeSet<&Arc<str>> = changes.iter().map(|event| &event.item).collect();
     let state = |item: &&Arc<str>| items.get(*item).cloned();
     names
@@ -233,5 +248,43 @@ fn update(event: &Event) -> v1::BookingUpdate {
         state: v1::BookingState::from(event.to).into(),
         deadline: event.deadline.map(timestamp),
         reason: event.reason.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bookingq_core::{ItemChange, Quantity, Timestamp};
+
+    use super::*;
+
+    fn change(item: &str, change: ItemChange) -> OutboxEvent {
+        let (seq, at, item) = (EventSeq::START, Timestamp(1), Arc::from(item));
+        OutboxEvent::Item(ItemEvent { seq, at, item, change })
+    }
+
+    #[test]
+    fn each_item_of_a_batch_is_published_once_as_it_was_after_its_last_change() {
+        let sold_out = ItemChange::SoldOut { quantity: Quantity::ONE };
+        let parked = ItemChange::Parked { quantity: Quantity::ONE, places: Vec::new() };
+        let events = [
+            change("stalls", sold_out.clone()),
+            change("balcony", sold_out.clone()),
+            change("boxes", parked),
+            change("stalls", ItemChange::Open),
+            change("balcony", ItemChange::Ended),
+        ];
+        let known = ItemState { unsettled: 7, ..ItemState::open(Arc::from("balcony")) };
+        let closed = ClosedItems::from([(Arc::from("balcony"), known)]);
+        let queue = QueueName::new("concert").expect("a valid name");
+        let messages = messages(&queue, &events, &closed, Some(v1::QueueTick::default()));
+        assert_eq!(messages.len(), 2, "a tick, and the items");
+        let items = messages[1].items.iter().map(|item| {
+            (item.item.as_str(), item.availability(), item.sold_out_from, item.unsettled)
+        });
+        let expected = [
+            ("balcony", v1::ItemAvailability::SoldOut, 1, 7),
+            ("stalls", v1::ItemAvailability::Open, 0, 0),
+        ];
+        assert_eq!(items.collect::<Vec<_>>(), expected);
     }
 }

@@ -2,8 +2,8 @@
 //! the executor of tasks.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use bookingq_follow::FollowedQueue;
 use bookingq_serve::{AdminPort, Readiness, ServeError};
@@ -30,6 +30,8 @@ pub(crate) struct Runtime {
     pub(crate) queue: Arc<FollowedQueue>,
     /// Set when the store has lost data: everything derived from it must be read again.
     pub(crate) resync: Arc<AtomicBool>,
+    /// What executes tasks, once there is one.
+    executor: Arc<OnceLock<Arc<Executor>>>,
     /// The admin port, if there is one.
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) background: JoinSet<()>,
@@ -53,6 +55,7 @@ impl Runtime {
             readiness: Readiness::pending("the store has not been reached yet"),
             queue: FollowedQueue::new(),
             resync: Arc::default(),
+            executor: Arc::default(),
             admin: None,
             background: JoinSet::new(),
         };
@@ -61,6 +64,7 @@ impl Runtime {
             Arc::clone(&runtime.queue),
             Arc::clone(&runtime.resync),
             Arc::clone(&runtime.metrics),
+            Arc::clone(&runtime.executor),
         ));
         if let Some(address) = admin {
             let port = AdminPort::bind(address).await?;
@@ -83,6 +87,7 @@ impl Runtime {
         let (store, metrics) = (self.group.clone(), Arc::clone(&self.metrics));
         let executor = Arc::new(Executor::new(config, store, metrics)?);
         self.background.spawn(renew_leases(Arc::clone(&executor), config.lease));
+        self.executor.get_or_init(|| Arc::clone(&executor));
         Ok(executor)
     }
 }

@@ -1,20 +1,22 @@
 //! Watches the store: opens it once it is up, reads the queue and its closed items every second,
 //! reports unsafe settings and lost data.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
+use bookingq_core::eta::EtaReading;
 use bookingq_core::retry::Retry;
 use bookingq_follow::FollowedQueue;
 use bookingq_follow::items::MAX_CLOSED_ITEMS;
 use bookingq_serve::Readiness;
-use bookingq_store::{Snapshot, Store, StoreError};
+use bookingq_store::{Snapshot, Store, StoreError, Totals};
 use tokio::time::MissedTickBehavior;
 use tracing::{error, info, warn};
 
 use crate::metrics::WorkerMetrics;
+use crate::processing::Executor;
 
 /// Time between readings of the queue.
 const READ_EVERY: Duration = Duration::from_secs(1);
@@ -56,7 +58,7 @@ pub async fn open(
     Ok(())
 }
 
-/// Reads the queue every second, for the metrics and the pace, until dropped. When the data is not
+/// Reads the queue every second, for the metrics and the waits, until dropped. When the data is not
 /// what it was, the store has lost all of it or the newest part: the monitor marks it as new and
 /// sets `resync`, so that the follower reads the line again.
 pub async fn monitor(
@@ -64,6 +66,7 @@ pub async fn monitor(
     queue: Arc<FollowedQueue>,
     resync: Arc<AtomicBool>,
     metrics: Arc<WorkerMetrics>,
+    executor: Arc<OnceLock<Arc<Executor>>>,
 ) {
     let mut ticks = tokio::time::interval(READ_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -84,8 +87,7 @@ pub async fn monitor(
                     resync.store(true, Ordering::Relaxed);
                 }
                 metrics.queue_read(&snapshot);
-                queue.line.observe(snapshot.now, snapshot.totals.dispatched);
-                queue.line.observe_limits(snapshot.admission, &snapshot.rules);
+                observe(&queue, &snapshot, executor.get());
                 if !was_up {
                     info!("the store answers again");
                 }
@@ -103,8 +105,24 @@ pub async fn monitor(
     }
 }
 
+/// Takes a reading for the waits and the chances.
+fn observe(queue: &FollowedQueue, snapshot: &Snapshot, executor: Option<&Arc<Executor>>) {
+    let read = EtaReading {
+        at: snapshot.now,
+        in_flight: snapshot.in_flight,
+        slots: executor.map_or(0, |executor| executor.slots as u64),
+        admission: snapshot.admission,
+        opens_at: snapshot.rules.opens_at,
+        outage: executor.is_some_and(|executor| executor.booking.breaker.is_open()),
+        outflow: snapshot.rules.outflow,
+    };
+    let Totals { dispatched, confirmed, expired, failed, .. } = snapshot.totals;
+    queue.line.observe(read, dispatched);
+    queue.demand.observe(confirmed, confirmed + expired + failed);
+}
+
 /// Reads the closed items, if there are any, and sends what is news to the watchers, until dropped:
-/// once a second, and when an item has changed.
+/// once a second, and when an item has changed. Reads what is left of the items that clients want.
 pub async fn follow_items(
     store: Arc<dyn Store>,
     queue: Arc<FollowedQueue>,
@@ -112,13 +130,18 @@ pub async fn follow_items(
 ) {
     loop {
         let changed = tokio::time::timeout(READ_EVERY, queue.items.changed()).await.is_ok();
-        if !changed && queue.items.closed().is_empty() {
-            continue;
+        if changed || !queue.items.closed().is_empty() {
+            let items = store.closed_items(MAX_CLOSED_ITEMS).await;
+            let items = items.inspect_err(|error| metrics.store_failed(error)).ok();
+            queue.refresh_items(items);
+            metrics.closed_items(queue.items.closed().len());
         }
-        let items = store.closed_items(MAX_CLOSED_ITEMS).await;
-        let items = items.inspect_err(|error| metrics.store_failed(error)).ok();
-        queue.refresh_items(items);
-        metrics.closed_items(queue.items.closed().len());
+        let wanted = queue.demand.items();
+        if !wanted.is_empty()
+            && let Ok(items) = store.items(wanted).await
+        {
+            queue.demand.read(items);
+        }
         tokio::time::sleep(ITEMS_PAUSE).await;
     }
 }

@@ -94,7 +94,6 @@ impl Sweeper {
                 Some(tasks) => {
                     let claims = ClaimLoop {
                         executor: runtime.executor(&tasks)?,
-                        concurrency: tasks.concurrency,
                         lease: tasks.lease,
                         scope: Scope::DueOnly,
                         wake: Arc::clone(&wake),

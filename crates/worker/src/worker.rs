@@ -15,11 +15,11 @@ use tokio_util::task::TaskTracker;
 use tonic_health::ServingStatus;
 use tracing::{error, info, warn};
 
-use crate::config::{TaskConfig, WorkerConfig};
+use crate::config::WorkerConfig;
 use crate::downstream::channel::DownstreamError;
 use crate::notifier::RealtimeNotifier;
 use crate::processing::claims::Finished;
-use crate::processing::{ClaimLoop, Wake};
+use crate::processing::{ClaimLoop, Executor, Wake};
 use crate::runtime::Runtime;
 use crate::server::{GrpcServer, set_serving};
 use crate::service::parse::Parser;
@@ -75,11 +75,7 @@ async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHand
     let executor = runtime.executor(&config.tasks)?;
     let wake = Wake::new(Arc::clone(&runtime.queue));
     follow(&mut runtime, &config, &wake)?;
-    if executor.has_ticket_service() {
-        let (id, queue) = (config.id.clone(), Arc::clone(&runtime.queue));
-        let probes = TicketProbes::new(id, Arc::clone(&executor), queue);
-        runtime.background.spawn(probes.run());
-    }
+    probe_tickets(&mut runtime, &config, &executor);
     let queue = runtime.store.queue().clone();
     let service = WorkerService {
         parser: Parser::new(queue.clone()),
@@ -101,9 +97,9 @@ async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHand
     let (confirmations, draining) = (service.confirmations.clone(), service.draining.clone());
     let server = GrpcServer::start(&config, service, &runtime.metrics).await?;
     let stop = CancellationToken::new();
-    let TaskConfig { concurrency, lease, .. } = config.tasks;
+    let lease = config.tasks.lease;
     let scope = if config.await_rules { Scope::OnceRuled } else { Scope::Everything };
-    let claim_loop = ClaimLoop { executor, concurrency, lease, scope, wake };
+    let claim_loop = ClaimLoop { executor, lease, scope, wake };
     let limit = config.grace.saturating_sub(Duration::from_secs(1));
     let (store, metrics) = (Arc::clone(&runtime.store), Arc::clone(&runtime.metrics));
     let (readiness, health) = (Arc::clone(&runtime.readiness), server.health.clone());
@@ -131,6 +127,15 @@ async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHand
         draining,
         claims,
     })
+}
+
+/// Starts the probes of closed items, if there is a Ticket Service.
+fn probe_tickets(runtime: &mut Runtime, config: &WorkerConfig, executor: &Arc<Executor>) {
+    if executor.has_ticket_service() {
+        let (id, queue) = (config.id.clone(), Arc::clone(&runtime.queue));
+        let probes = TicketProbes::new(id, Arc::clone(executor), queue);
+        runtime.background.spawn(probes.run());
+    }
 }
 
 /// Starts what follows the outbox: the line, the watchers, and the notifier.

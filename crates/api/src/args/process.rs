@@ -31,7 +31,7 @@ pub struct WorkerArgs {
     /// Address of /healthz, /readyz and /metrics [default: not served]
     #[arg(long, value_name = "ADDRESS")]
     pub admin_listen: Option<SocketAddr>,
-    /// Serve nobody before the rules of the sale (opening time, outflow, sold out) are written to
+    /// Serve no client before the rules of the sale (opening time, outflow, sold out items) are in
     /// the store
     #[arg(long)]
     pub await_rules: bool,

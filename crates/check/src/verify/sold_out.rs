@@ -1,13 +1,17 @@
 //! The bookings that ended as sold out, against the reservations and the stock that came back later.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use bookingq_core::limits::MAX_QUANTITY;
 use bookingq_core::{BookingId, BookingState as S, EventSeq, SoldOutRule};
 use bookingq_sim::ledger::LedgerCopy;
 
 use super::Comparison;
 use crate::violation::Violation;
+
+/// Between two probes of a closed item.
+const PROBE_SECONDS: u64 = 5;
 
 /// What each booking wants, as far as it is known: its item, and how many.
 type Wants = HashMap<BookingId, (Arc<str>, u64)>;
@@ -20,6 +24,8 @@ impl Comparison<'_> {
         }
         let wants = self.wants();
         self.find_later_releases(&wants);
+        self.find_late_refusals(&wants);
+        self.find_useless_claims(&wants);
         if let Some(ledger) = &self.evidence.ledger {
             self.find_later_returns(&wants, ledger);
         }
@@ -63,6 +69,61 @@ impl Comparison<'_> {
                 let case =
                     format!("{client} ended while {booking} held {item:?}, and gave it back");
                 self.violations.record(Violation::SentAway, case);
+            }
+        }
+    }
+
+    /// A refusal from before a return ends nothing: each that ended its booking came from a claim
+    /// after all of them.
+    fn find_late_refusals(&mut self, wants: &Wants) {
+        let mut returns: HashMap<&str, BTreeSet<EventSeq>> = HashMap::new();
+        for (booking, logged) in self.log.bookings() {
+            let is_return = logged.outcome.is_some() && logged.state != S::Confirmed;
+            if let Some((item, _)) = wants.get(&booking)
+                && is_return
+                && logged.state.is_final()
+            {
+                returns.entry(item).or_default().insert(logged.newest);
+            }
+        }
+        for (booking, logged) in self.log.bookings() {
+            let refused = logged.asked.filter(|_| logged.state == S::SoldOut);
+            let (Some(asked), Some((item, _))) = (refused, wants.get(&booking)) else { continue };
+            let later = returns.get(&**item).and_then(|all| all.range(asked..logged.newest).next());
+            if later.is_some()
+                && logged.replaces.is_none()
+                && self.log.rule_of(item) == Some(SoldOutRule::Wait)
+            {
+                let case = format!("{booking} ended by a refusal from before {item:?} came back");
+                self.violations.record(Violation::SentAway, case);
+            }
+        }
+    }
+
+    /// While an item is closed, a parked booking is claimed only for what came back, or as a probe:
+    /// one in five seconds, and one when the last reservation under way has ended.
+    fn find_useless_claims(&mut self, wants: &Wants) {
+        let (mut allowed, mut unknown): (HashMap<&str, u64>, u64) = (HashMap::new(), 0);
+        for (booking, logged) in self.log.bookings().filter(|(_, logged)| logged.state.is_final()) {
+            let gives_back = logged.outcome.is_some() || logged.state == S::Rejected;
+            match wants.get(&booking) {
+                Some((item, quantity)) => {
+                    let returned = if gives_back { *quantity } else { 0 };
+                    *allowed.entry(item).or_default() += 1 + returned;
+                }
+                None if gives_back => unknown += u64::from(MAX_QUANTITY.unsigned_abs()),
+                None => {}
+            }
+        }
+        for (item, tries) in self.log.tries() {
+            let probes = tries.last.since(tries.first).as_secs() / PROBE_SECONDS + 2;
+            let allowed = allowed.get(&**item).copied().unwrap_or(0) + unknown + probes;
+            if tries.count > allowed {
+                let count = tries.count;
+                let case = format!(
+                    "{item:?} was claimed {count} times while it was closed; {allowed} had a cause"
+                );
+                self.violations.record(Violation::UnpacedClaim, case);
             }
         }
     }

@@ -179,6 +179,18 @@ fn invariant_10_a_claim_before_the_opening_or_against_the_outflow_is_found() {
     }
 }
 
+#[test]
+fn invariant_10_a_closed_item_that_is_claimed_again_and_again_is_found() {
+    for (pause, kept) in [(5000, true), (0, false)] {
+        let mut world = with_parked(1, &[1]);
+        for _ in 0..10 {
+            world.now += pause;
+            world.refused(1, "A", 1);
+        }
+        if kept { assert_clean(&world) } else { finds(&world, Violation::UnpacedClaim) }
+    }
+}
+
 /// Booking 2 is reacquired for booking 1, which expired, and ends so.
 fn reacquired(path: &[S]) -> World {
     let mut world = World::with_line(1);

@@ -1,12 +1,12 @@
 //! The scaling driver of one queue: from successive measurements of its store to decisions.
 //!
 //! ```text
-//!   Measurement ──> RateMeter (rates from counters) ──> what may be served ──> Planner ──> Decision
+//!   Measurement ──> RateMeter (rates from counters) ──> servable ──> Planner ──> Decision
 //! ```
 
 use std::time::Duration;
 
-use super::{Decision, Planner, Policy, Reading, Situation};
+use super::{Decision, HoldLimit, Planner, Policy, Reading, Situation};
 use crate::admission::Admission;
 use crate::sale::Outflow;
 use crate::time::Timestamp;
@@ -18,7 +18,7 @@ pub struct Measurement {
     pub at: Timestamp,
     /// Whether the queue serves bookings.
     pub admission: Admission,
-    /// Before this moment the queue serves nobody.
+    /// Before this moment the queue serves no client.
     pub opens_at: Option<Timestamp>,
     /// How fast the line is served.
     pub outflow: Outflow,
@@ -28,6 +28,8 @@ pub struct Measurement {
     pub parked: u64,
     /// Tasks in progress, retries included.
     pub in_flight: u64,
+    /// Reservations that wait for payment.
+    pub holds: u64,
     /// Bookings that ever joined the line.
     pub enqueued: u64,
     /// Bookings that ever left the line for a worker.
@@ -89,8 +91,12 @@ impl ScalingDriver {
 /// Rounds to the whole numbers that a status can hold, so that a recorded decision replays to the
 /// same result.
 fn replayable(reading: Reading) -> Reading {
+    let minutely = |rate: f64| (rate * 60.0).round() / 60.0;
     Reading {
-        arrivals: (reading.arrivals * 60.0).round() / 60.0,
+        arrivals: minutely(reading.arrivals),
+        holds: reading
+            .holds
+            .map(|holds| HoldLimit { dispatched: minutely(holds.dispatched), ..holds }),
         service_time: reading.service_time.map(|time| Duration::from_micros(micros(time))),
         ..reading
     }
@@ -116,18 +122,20 @@ fn servable(reading: Reading, measurement: &Measurement) -> Reading {
 
 /// Differences the queue's counters.
 ///
-/// Arrivals are smoothed with a time constant of one second: short enough that two readings show
-/// most of a step, long enough that the luck of one reading does not change the number of workers.
+/// Arrivals and departures are smoothed with a time constant of one second: short enough that two
+/// readings show most of a step, long enough that the luck of one reading does not change the
+/// number of workers.
 /// The service time is a mean over about the last five readings in which a booking left the line.
 #[derive(Debug, Clone, Default)]
 struct RateMeter {
     last: Option<Measurement>,
     arrivals: f64,
+    dispatched: f64,
     service_time: Option<f64>,
 }
 
-/// Time constant of the arrivals, in seconds.
-const ARRIVALS: f64 = 1.0;
+/// Time constant of arrivals and departures, in seconds.
+const SMOOTHING: f64 = 1.0;
 /// Weight of the newest service time.
 const SERVICE: f64 = 0.2;
 
@@ -150,17 +158,22 @@ impl RateMeter {
             service_time: self.service_time.map(Duration::from_secs_f64),
             in_flight: now.in_flight,
             cap_per_minute: now.outflow.per_minute,
-            max_holds: now.outflow.max_holds,
+            holds: now.outflow.max_holds.map(|max| HoldLimit {
+                max,
+                free: u64::from(max).saturating_sub(now.holds + now.in_flight),
+                dispatched: self.dispatched,
+            }),
         }
     }
 
     fn difference(&mut self, last: &Measurement, now: &Measurement, seconds: f64) {
-        let weight = 1.0 - (-seconds / ARRIVALS).exp();
+        let weight = 1.0 - (-seconds / SMOOTHING).exp();
         // Who joins for a sold out item is parked, and asks for no slot.
         let parked = now.parked.saturating_sub(last.parked);
         let arrivals = (now.enqueued - last.enqueued).saturating_sub(parked) as f64 / seconds;
         self.arrivals += weight * (arrivals - self.arrivals);
         let dispatched = now.dispatched - last.dispatched;
+        self.dispatched += weight * (dispatched as f64 / seconds - self.dispatched);
         if dispatched > 0 {
             let busy = (now.busy_us - last.busy_us) as f64 / 1e6 / dispatched as f64;
             self.service_time =

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bookingq_core::Timestamp;
-use bookingq_core::autoscale::{Planner, Policy, Reading, Reason, Situation, wanted};
+use bookingq_core::autoscale::{HoldLimit, Planner, Policy, Reading, Reason, Situation, wanted};
 use proptest::prelude::*;
 
 fn policy() -> Policy {
@@ -18,7 +18,7 @@ fn reading(at: Timestamp, backlog: u64, arrivals: f64) -> Reading {
         service_time: Some(Duration::from_millis(100)),
         in_flight: 0,
         cap_per_minute: None,
-        max_holds: None,
+        holds: None,
     }
 }
 
@@ -88,8 +88,9 @@ fn a_backlog_asks_for_what_drains_it_in_time() {
 fn a_cap_needs_no_more_workers_than_its_rate_uses_even_with_a_million_waiting() {
     let mut planner = Planner::new();
     let line = reading(Timestamp(0), 1_000_000, 300.0);
-    let mut decide = |cap_per_minute, max_holds| {
-        let reading = Some(Reading { cap_per_minute, max_holds, ..line });
+    let mut decide = |cap_per_minute, holds: Option<(u32, u64, f64)>| {
+        let holds = holds.map(|(max, free, dispatched)| HoldLimit { max, free, dispatched });
+        let reading = Some(Reading { cap_per_minute, holds, ..line });
         let now = Timestamp(0);
         planner.decide(&policy(), Situation { now, reading, current: 1, unschedulable: 0 })
     };
@@ -99,10 +100,14 @@ fn a_cap_needs_no_more_workers_than_its_rate_uses_even_with_a_million_waiting() 
     // 200 a second x 0.1 s / 0.7 = 29 slots.
     let faster = decide(Some(12_000), None);
     assert_eq!((faster.replicas, faster.reason), (3, Reason::Capped));
-    let held = decide(Some(12_000), Some(11));
+    // 150 a second come free x 0.1 s = 15 slots; 1,500 free ones in 30 s add 7.
+    let held = decide(Some(12_000), Some((9000, 0, 150.0)));
     assert_eq!((held.wanted, held.reason), (2, Reason::Capped));
+    assert_eq!(decide(None, Some((9000, 1500, 150.0))).wanted, 3);
+    assert_eq!(decide(None, Some((9000, 4000, 150.0))).wanted, 4);
+    assert_eq!(decide(None, Some((11, 11, 1e9))).wanted, 2, "11 holds need 11 slots at most");
     // A cap above what the maximum of workers serves decides nothing.
-    let beyond = decide(Some(1_000_000), Some(1_000_000));
+    let beyond = decide(Some(1_000_000), Some((10_000_000, 10_000_000, 0.0)));
     assert_eq!((beyond.replicas, beyond.reason), (50, Reason::Demand));
 }
 
@@ -110,8 +115,9 @@ proptest! {
     #[test]
     fn a_cap_bounds_the_workers_and_never_adds_any(
         line in 0u64..2_000_000, arrivals in 0.0f64..10_000.0, service_ms in 1u64..5000,
-        cap in prop::option::of(1u32..1_000_000), holds in prop::option::of(1u32..100_000),
-        concurrency in 1u32..200, percent in 1u32..=100,
+        cap in prop::option::of(1u32..1_000_000), max in prop::option::of(1u32..100_000),
+        free in 0u64..100_000, dispatched in 0.0f64..10_000.0, concurrency in 1u32..200,
+        percent in 1u32..=100,
     ) {
         let utilisation = f64::from(percent) / 100.0;
         let policy = Policy { min: 1, max: 1000, concurrency, utilisation, ..Policy::default() };
@@ -119,10 +125,11 @@ proptest! {
             service_time: Some(Duration::from_millis(service_ms)),
             ..reading(Timestamp(0), line, arrivals)
         };
-        let capped = wanted(&policy, &Reading { cap_per_minute: cap, max_holds: holds, ..open }, 1);
+        let holds = max.map(|max| HoldLimit { max, free, dispatched });
+        let capped = wanted(&policy, &Reading { cap_per_minute: cap, holds, ..open }, 1);
         prop_assert!(capped <= wanted(&policy, &open, 1));
         let slots = |cap: u32| f64::from(cap) / 60.0 * service_ms as f64 / 1000.0 / utilisation;
-        for slots in cap.map(slots).into_iter().chain(holds.map(f64::from)) {
+        for slots in cap.map(slots).into_iter().chain(max.map(f64::from)) {
             let most = (slots / f64::from(concurrency)).ceil() as u32 + 1;
             prop_assert!(capped <= most, "{capped} of {most}");
         }

@@ -15,6 +15,7 @@ fn measured(second: u64, enqueued: u64, dispatched: u64, busy_us: u64) -> Measur
         claimable: enqueued - dispatched,
         parked: 0,
         in_flight: 0,
+        holds: 0,
         enqueued,
         dispatched,
         busy_us,
@@ -77,7 +78,7 @@ fn clients_who_join_for_a_sold_out_item_ask_for_no_workers() {
         reading = observe(&mut driver, seen);
     }
     assert!((reading.arrivals - 100.0).abs() < 0.01, "{reading:?}");
-    // They come back to the line all at once; nobody joins.
+    // All come back to the line at once; no client joins.
     let back = Measurement { claimable: 53_100, ..measured(60, 59_000, 0, 0) };
     let reading = observe(&mut driver, back);
     assert!((reading.arrivals, reading.claimable) < (100.0, 53_101), "{reading:?}");
@@ -90,9 +91,33 @@ fn the_outflow_of_the_queue_caps_the_workers() {
     let decision = step(&mut ScalingDriver::new(), Some(capped), 4);
     let reading = decision.situation.reading.unwrap();
     assert_eq!(
-        (decision.wanted, reading.cap_per_minute, reading.max_holds),
+        (decision.wanted, reading.cap_per_minute, reading.holds.map(|holds| holds.free)),
         (1, Some(60), Some(5))
     );
+}
+
+/// A million wait, 3,000 may be held, each for 50 s in the mean: 60 come free each second, which at
+/// 0.1 s a booking need 6 slots.
+#[test]
+fn a_limit_of_holds_is_used_up_by_no_more_workers_than_its_turnover_needs() {
+    let policy = Policy { max: 100, concurrency: 2, ..Policy::default() };
+    let outflow = Outflow { max_holds: Some(3000), ..Outflow::default() };
+    let (mut driver, mut workers, mut dispatched) = (ScalingDriver::new(), 1, 0);
+    let mut holds = 0;
+    for second in 0..300 {
+        holds -= holds / 50;
+        let claims = (u64::from(workers) * 20).min(3000 - holds);
+        holds += claims;
+        dispatched += claims;
+        let seen = measured(second, 1_000_000 + dispatched, dispatched, dispatched * 100_000);
+        let seen = Measurement { outflow, holds, ..seen };
+        let situation = driver.observe(Some(seen), workers, 0);
+        workers = driver.decide(&policy, situation).replicas;
+        if second > 200 {
+            assert!(holds > 2940, "{holds} held in second {second}");
+            assert!(workers <= 4, "{workers} workers in second {second}");
+        }
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod context;
 pub mod observation;
 mod queue_loop;
 pub mod scaling;
+pub mod settings;
 
 use std::collections::HashMap;
 use std::sync::Arc;

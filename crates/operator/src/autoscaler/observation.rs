@@ -103,7 +103,7 @@ impl ObservedLine {
             backlog: round(snapshot.backlog),
             in_flight: round(snapshot.in_flight),
             holds: round(snapshot.holds),
-            parked: 0,
+            parked: round(snapshot.parked),
             oldest_wait: step(snapshot.front.map_or(Duration::ZERO, waited)),
         }
     }

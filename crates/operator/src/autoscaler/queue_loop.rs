@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bookingq_api::Plan;
 use bookingq_api::plan::ScalingPlan;
 use bookingq_api::status::LastScaling;
 use bookingq_core::Timestamp;
@@ -24,6 +25,7 @@ use tracing::{info, warn};
 use super::context::{DesiredState, LoopContext};
 use super::observation::{Observation, ObservedLine, SWEEP_LIMIT, StoreHealth, SweeperHealth};
 use super::scaling::{self, FIXED};
+use super::settings::{self, SettingChange};
 use crate::build::component::ObjectKind;
 use crate::build::names;
 use crate::cached_object::ObjectStatus;
@@ -63,16 +65,21 @@ pub(super) async fn run(
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        let changed = tokio::select! {
+            _ = ticks.tick() => false,
+            // A change of the spec does not wait for the next tick.
+            changed = desired.changed() => match changed {
+                Ok(()) => true,
+                // The controller has ended.
+                Err(_) => return,
+            },
+        };
         let queue = queue_loop.context.queues.get(&queue_loop.key);
         if queue.and_then(|queue| queue.uid()).as_ref() != Some(&uid) {
             return;
         }
-        match desired.has_changed() {
-            Ok(true) => queue_loop.update(desired.borrow_and_update().clone()),
-            Ok(false) => {}
-            // The controller has ended.
-            Err(_) => return,
+        if changed {
+            queue_loop.update(desired.borrow_and_update().clone());
         }
         // Boxed: a thousand idle loops would each hold this large future.
         Box::pin(queue_loop.tick()).await;
@@ -148,9 +155,11 @@ impl QueueLoop {
         let up = i64::from(snapshot.is_some());
         self.context.metrics.store_up.with_label_values(&self.labels()).set(up);
         if let Some(snapshot) = &snapshot {
+            let opens_at = self.desired.target.plan.rules.opens_at;
             self.seen.line = Some(ObservedLine::of(snapshot));
+            self.seen.not_open = opens_at.is_some_and(|opens_at| snapshot.now < opens_at);
             self.detect_data_loss(snapshot).await;
-            self.set_admission(snapshot).await;
+            self.write_settings(snapshot).await;
         }
         if let Some(workers) = self.workers() {
             self.count_unschedulable(&workers);
@@ -231,23 +240,18 @@ impl QueueLoop {
         }
     }
 
-    /// Writes the admission of the spec to the store.
-    async fn set_admission(&self, snapshot: &Snapshot) {
-        let wanted = self.desired.target.plan.admission;
+    /// Writes admission and rules of the spec to the store.
+    async fn write_settings(&self, snapshot: &Snapshot) {
         let Some(Ok(opened)) = &self.store else { return };
-        if snapshot.admission == wanted {
-            return;
+        let (plan, mut changes) = (&self.desired.target.plan, Vec::new());
+        let write = settings::write(&*opened.store, plan, snapshot, &mut changes);
+        let written = tokio::time::timeout(DEADLINE, write).await;
+        if let Err(error) = written.unwrap_or(Err(StoreError::Timeout(DEADLINE))) {
+            let queue = log_name(&self.key);
+            warn!(queue, %error, "admission or rules were not written to the store; retrying");
         }
-        let queue = log_name(&self.key);
-        match tokio::time::timeout(DEADLINE, opened.store.set_admission(wanted)).await {
-            Ok(Ok(())) => {
-                let (before, now) = (snapshot.admission.as_str(), wanted.as_str());
-                let note = format!("the queue was {before} and is {now} now");
-                let action = format!("Set{now}");
-                self.publish(EventType::Normal, "AdmissionChanged", &action, note).await;
-            }
-            Ok(Err(error)) => warn!(queue, %error, "admission was not written; retrying"),
-            Err(_) => warn!(queue, "admission was not written in time; retrying"),
+        for SettingChange { reason, action, note } in changes {
+            self.publish(EventType::Normal, reason, &action, note).await;
         }
     }
 
@@ -264,8 +268,13 @@ impl QueueLoop {
     async fn scale(&mut self, workers: &ObjectStatus, snapshot: Option<&Snapshot>) {
         let current = self.current(workers);
         // The spec decides: the store may still say Open for a moment after the spec says Paused.
-        let admission = self.desired.target.plan.admission;
-        let measurement = snapshot.map(|now| Measurement { admission, ..now.into() });
+        let Plan { admission, rules, .. } = &self.desired.target.plan;
+        let measurement = snapshot.map(|now| Measurement {
+            admission: *admission,
+            opens_at: rules.opens_at,
+            outflow: rules.outflow,
+            ..now.into()
+        });
         let situation = self.driver.observe(measurement, current, self.seen.unschedulable);
         let change = match &self.desired.target.plan.scaling {
             ScalingPlan::Fixed(replicas) => self.fixed(*replicas, &situation),

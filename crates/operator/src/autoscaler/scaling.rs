@@ -34,7 +34,9 @@ pub fn fixed(replicas: u32, situation: &Situation) -> LastScaling {
 
 fn record(reason: &str, to: u32, wanted: u32, situation: &Situation) -> LastScaling {
     let reading = situation.reading.as_ref();
+    let holds = reading.and_then(|reading| reading.holds);
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let minutely = |rate: f64| (rate * 60.0).round() as i64;
     LastScaling {
         at: now(),
         from: situation.current as i32,
@@ -42,14 +44,16 @@ fn record(reason: &str, to: u32, wanted: u32, situation: &Situation) -> LastScal
         wanted: wanted as i32,
         reason: reason.to_owned(),
         backlog: reading.map_or(0, |reading| whole(reading.claimable)),
-        arrivals_per_minute: reading.map_or(0, |reading| (reading.arrivals * 60.0).round() as i64),
+        arrivals_per_minute: reading.map_or(0, |reading| minutely(reading.arrivals)),
         service_time_microseconds: reading
             .and_then(|reading| reading.service_time)
             .map(|time| whole(time.as_micros() as u64)),
         in_flight: reading.map_or(0, |reading| whole(reading.in_flight)),
         unschedulable: situation.unschedulable as i32,
         cap_per_minute: reading.and_then(|reading| reading.cap_per_minute).map(i64::from),
-        max_holds: reading.and_then(|reading| reading.max_holds).map(i64::from),
+        max_holds: holds.map(|holds| i64::from(holds.max)),
+        free_holds: holds.map(|holds| whole(holds.free)),
+        dispatched_per_minute: holds.map(|holds| minutely(holds.dispatched)),
     }
 }
 

@@ -116,6 +116,10 @@ async fn every_field_that_may_change_reaches_the_workers() {
     operator.stop().await;
 }
 
+fn end(item: &str) -> Value {
+    json!({ "name": item, "soldOut": "End" })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_server_rejects_specs_that_would_lose_bookings_or_never_work() {
     let testbed = Testbed::new("refuse").await;
@@ -125,6 +129,19 @@ async fn the_api_server_rejects_specs_that_would_lose_bookings_or_never_work() {
         (json!({ "autoscaling": { "min": 5, "max": 3 } }), "min must not be above max"),
         (json!({ "worker": { "grace": "5s" } }), "lease must not be longer than grace"),
         (json!({ "booking": { "endpoint": "simulate://booking" } }), "bookingq up"),
+        (json!({ "sale": { "opensAt": "tomorrow" } }), "spec.sale.opensAt"),
+        (json!({ "sale": { "opensAt": "2026-12-01T20:00:00" } }), "spec.sale.opensAt"),
+        (json!({ "outflow": { "perMinute": 0 } }), "spec.outflow.perMinute"),
+        (json!({ "outflow": { "maxHolds": 0 } }), "spec.outflow.maxHolds"),
+        (json!({ "outflow": { "burst": 5 } }), "burst requires perMinute"),
+        (json!({ "outflow": { "perMinute": 5, "burst": 6 } }), "burst must not be above perMinute"),
+        (json!({ "soldOut": "Never" }), "spec.soldOut"),
+        (json!({ "items": [{ "name": "A" }] }), "spec.items[0].soldOut"),
+        (json!({ "items": [end("A"), end("A")] }), "spec.items[1]"),
+        (
+            json!({ "items": (0..65).map(|n| end(&n.to_string())).collect::<Vec<_>>() }),
+            "spec.items",
+        ),
     ] {
         let refused = testbed.change(fields).await.unwrap_err().to_string();
         assert!(refused.contains(words), "{refused}");

@@ -5,6 +5,7 @@
 //!   life       create, change, reject, delete
 //!   faults     death after each write, other writers, missing Secrets
 //!   scaling    the number of workers follows the line
+//!   rules      the rules of a sale reach the store and bound the workers
 //!   election   two operators, one leader
 //! ```
 #![allow(clippy::unwrap_used)]
@@ -14,5 +15,6 @@ mod cluster;
 mod election;
 mod faults;
 mod life;
+mod rules;
 mod scaling;
 mod testbed;

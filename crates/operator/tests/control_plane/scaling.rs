@@ -18,15 +18,15 @@ use crate::budget::Budget;
 use crate::cluster::LIMIT;
 use crate::testbed::Testbed;
 
-fn redis_server() -> RedisServer {
+pub fn redis_server() -> RedisServer {
     RedisServer::start(Fsync::Off).unwrap()
 }
 
-fn store(redis: &RedisServer, queue: &str) -> std::sync::Arc<dyn Store> {
+pub fn store(redis: &RedisServer, queue: &str) -> std::sync::Arc<dyn Store> {
     bookingq_store::open(RedisConfig::new(redis.url(), QueueName::new(queue).unwrap())).unwrap()
 }
 
-async fn join(store: &dyn Store, clients: std::ops::Range<usize>) {
+pub async fn join(store: &dyn Store, clients: std::ops::Range<usize>) {
     let batch = clients.map(|n| Enqueue {
         client: ClientId::new(&format!("client-{n}")).unwrap(),
         request: RequestId::new("r").unwrap(),
@@ -37,7 +37,7 @@ async fn join(store: &dyn Store, clients: std::ops::Range<usize>) {
     store.enqueue(batch.collect()).await.unwrap();
 }
 
-async fn until_replicas(testbed: &Testbed, what: &str, is_so: impl Fn(i32) -> bool) {
+pub async fn until_replicas(testbed: &Testbed, what: &str, is_so: impl Fn(i32) -> bool) {
     let look = async || {
         let spec = testbed.deployment().await.and_then(|deployment| deployment.spec);
         spec.and_then(|spec| spec.replicas).is_some_and(&is_so)
@@ -83,7 +83,7 @@ async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
         service_time: last.service_time_microseconds.map(|us| Duration::from_micros(us as u64)),
         in_flight: last.in_flight as u64,
         cap_per_minute: None,
-        max_holds: None,
+        holds: None,
     };
     assert_eq!(wanted(&policy, &reading, last.from as u32), last.wanted as u32, "{last:?}");
 

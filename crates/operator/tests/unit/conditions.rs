@@ -1,7 +1,10 @@
 //! The conditions of a queue follow from the status of its objects.
 
+use bookingq_api::BookingQueue;
+use bookingq_operator::autoscaler::observation::{Observation, StoreHealth};
 use bookingq_operator::cached_object::ObjectStatus;
 use bookingq_operator::conditions::{StatusInputs, conditions};
+use bookingq_operator::target::QueueTarget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
@@ -47,6 +50,56 @@ fn pods_that_cannot_be_created_show_the_message_of_the_api_server() {
             assert_eq!(found.observed_generation, Some(1));
         }
     }
+}
+
+/// The reason and message of Ready of a healthy queue that is not open yet.
+fn ready_before_opening(admission: &str) -> (String, String) {
+    let queue: BookingQueue = serde_json::from_value(json!({
+        "apiVersion": "bookingqueue.dev/v1alpha1", "kind": "BookingQueue",
+        "metadata": { "name": "concert", "namespace": "sale", "uid": "1" },
+        "spec": {
+            "booking": { "endpoint": "http://booking-service:50051" },
+            "admission": admission,
+            "sale": { "opensAt": "2026-12-01T20:00:00+01:00" },
+        },
+    }))
+    .unwrap();
+    let target = QueueTarget::resolve(&queue).unwrap();
+    let workers = ObjectStatus::of(
+        &serde_json::from_value(json!({
+            "metadata": { "generation": 2 },
+            "spec": { "replicas": 1, "selector": {}, "template": {} },
+            "status": { "observedGeneration": 2, "availableReplicas": 1 },
+        }))
+        .unwrap(),
+    )
+    .unwrap();
+    let observation = Observation {
+        store: StoreHealth::Reachable { warnings: Vec::new() },
+        not_open: true,
+        ..Observation::starting(None)
+    };
+    let inputs = StatusInputs {
+        generation: Some(1),
+        target: Some(&target),
+        error: None,
+        workers: Some(&workers),
+        observation: Some(&observation),
+    };
+    let all = conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH));
+    let ready = all.into_iter().find(|one| one.type_ == "Ready").unwrap();
+    assert_eq!(ready.status, "True");
+    (ready.reason, ready.message)
+}
+
+#[test]
+fn a_queue_that_is_not_open_yet_says_when_it_opens() {
+    for admission in ["Open", "Closed"] {
+        let (reason, message) = ready_before_opening(admission);
+        assert_eq!(reason, "NotOpen");
+        assert!(message.contains("2026-12-01T19:00:00Z"), "{message}");
+    }
+    assert_eq!(ready_before_opening("Paused").0, "Paused");
 }
 
 #[test]

@@ -9,3 +9,4 @@ mod metrics;
 mod observation;
 mod scaling;
 mod secret_cache;
+mod settings;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
-use bookingq_core::autoscale::{Planner, Policy, Reading, Situation};
+use bookingq_core::autoscale::{HoldLimit, Planner, Policy, Reading, Situation};
 use bookingq_core::{Admission, Outflow, Timestamp};
 use bookingq_operator::autoscaler::scaling::decided;
 
@@ -20,6 +20,7 @@ fn the_status_replays_to_the_same_decision() {
             claimable: backlog,
             parked: 0,
             in_flight: 3,
+            holds: 7,
             enqueued,
             dispatched,
             busy_us,
@@ -36,7 +37,11 @@ fn the_status_replays_to_the_same_decision() {
                 .map(|us| Duration::from_micros(us as u64)),
             in_flight: status.in_flight as u64,
             cap_per_minute: status.cap_per_minute.map(|cap| cap as u32),
-            max_holds: status.max_holds.map(|holds| holds as u32),
+            holds: status.max_holds.map(|max| HoldLimit {
+                max: max as u32,
+                free: status.free_holds.unwrap() as u64,
+                dispatched: status.dispatched_per_minute.unwrap() as f64 / 60.0,
+            }),
         };
         assert_eq!(Some(replayed), situation.reading);
         let again = Situation { reading: Some(replayed), current: status.from as u32, ..situation };

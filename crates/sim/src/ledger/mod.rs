@@ -388,7 +388,7 @@ impl Ledger {
 }
 
 /// The clock of this computer, by which a crowd on it can order what it saw.
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Timestamp(since.as_millis() as u64)
 }

@@ -1,22 +1,18 @@
 //! Requests as script arguments, and the scripts' answers as results.
 
-use std::collections::HashMap;
-use std::time::Duration;
-
 use ::redis::{Cmd, Value, from_redis_value_ref};
 use bookingq_core::{
-    Admission, Booking, BookingId, BookingState, ClientId, Details, Generation, Place, Quantity,
-    Refusal, Timestamp,
+    Booking, BookingId, BookingState, ClientId, Details, Generation, Place, Quantity, Refusal,
+    Timestamp,
 };
 use bookingq_queue::bounds;
 use tracing::warn;
 
 use super::record::{ClaimToken, StoredBooking};
-use super::sale;
 use super::scripts::ScriptName;
 use crate::{
-    Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Lease, OrRefusal, Result, Settled,
-    Settlement, Snapshot, StoreError, Task, TaskOutcome, Totals, Try,
+    Cancel, Confirm, Confirmed, Enqueue, Enqueued, Lease, OrRefusal, Result, Settled, Settlement,
+    StoreError, Task, TaskOutcome, Try,
 };
 
 /// One item of a batch: how its script takes it, and how the script's answer reads.
@@ -121,7 +117,8 @@ impl BatchItem for Settlement {
 
     fn push(part: &[Self], call: &mut Cmd) {
         let busy: u64 = part.iter().map(|settlement| bounds::busy_us(settlement.busy)).sum();
-        call.arg(busy).arg(part.len());
+        let changes_items = part.iter().any(|settlement| may_change_items(&settlement.outcome));
+        call.arg(busy).arg(part.len()).arg(u8::from(changes_items));
         for settlement in part {
             call.arg(settlement.lease.client.as_str());
         }
@@ -129,12 +126,12 @@ impl BatchItem for Settlement {
             call.arg(ClaimToken::of(lease).to_string());
             match outcome {
                 TaskOutcome::Reserved { reservation, hold, left } => {
-                    call.arg("reserved").arg(bounds::millis(*hold)).arg(reservation.as_str());
-                    call.arg(number_or_empty(*left))
+                    call.arg(if left.is_some() { "left" } else { "reserved" });
+                    call.arg(bounds::millis(*hold)).arg(reservation.as_str()).arg(*left)
                 }
                 TaskOutcome::SoldOut { left, elsewhere } => {
-                    call.arg("sold_out").arg(number_or_empty(*left)).arg(*elsewhere);
-                    call.arg(lease.generation.0)
+                    let left = left.map(|left| left.to_string()).unwrap_or_default();
+                    call.arg("sold_out").arg(left).arg(*elsewhere).arg(lease.generation.0)
                 }
                 TaskOutcome::Rejected { reason } => {
                     call.arg("rejected").arg(bounds::reason(reason))
@@ -276,128 +273,6 @@ impl BatchItem for Reacquire {
     }
 }
 
-/// Reads the answer of claim.lua. A corrupt task is left to its lease and never fails the others.
-pub(super) fn claim(answer: &[Value]) -> Result<Claim> {
-    let [now, next, more, items, tasks @ ..] = answer else {
-        return Err(StoreError::unexpected("not the answer of claim.lua", &answer));
-    };
-    let next: Option<u64> = from_redis_value_ref(next)?;
-    let mut claim = Claim {
-        now: Timestamp(from_redis_value_ref(now)?),
-        tasks: Vec::with_capacity(tasks.len() / 3),
-        next: next.map(Duration::from_micros),
-        more: from_redis_value_ref(more)?,
-    };
-    let items: Vec<(String, u64, bool)> = from_redis_value_ref(items)?;
-    let items: HashMap<&str, (u64, bool)> =
-        items.iter().map(|(name, returned, open)| (&**name, (*returned, *open))).collect();
-    for values in tasks.chunks_exact(3) {
-        match task(values) {
-            Ok(task) => {
-                let (returned, item_open) =
-                    items.get(&*task.details.item).copied().unwrap_or_default();
-                claim.tasks.push(Task { generation: Generation(returned), item_open, ..task });
-            }
-            Err(error) => warn!(%error, "skipped a corrupt task"),
-        }
-    }
-    Ok(claim)
-}
-
-/// Reads client, claim token, and the booking before the claim.
-fn task(values: &[Value]) -> Result<Task> {
-    let (client, token): (String, String) =
-        (from_redis_value_ref(&values[0])?, from_redis_value_ref(&values[1])?);
-    let client = ClientId::new(&client).ok();
-    let token = ClaimToken::parse(&token);
-    match (client, token, &values[2]) {
-        (Some(client), Some(token), Value::BulkString(text)) => {
-            StoredBooking::parse(text)?.task(&client, Some(token.fence))
-        }
-        _ => Err(StoreError::unexpected("not a task", &values)),
-    }
-}
-
-/// The values of snapshot.lua, in its order.
-type SnapshotAnswer = (
-    u64,
-    u64,
-    u64,
-    u64,
-    u64,
-    u64,
-    u64,
-    u64,
-    Option<u64>,
-    Option<u64>,
-    HashMap<String, u64>,
-    HashMap<String, String>,
-);
-
-/// Reads the answer of snapshot.lua. Returns the number of the newest outbox entry, too.
-pub(super) fn snapshot(answer: SnapshotAnswer) -> Result<(u64, Snapshot)> {
-    let (
-        now,
-        backlog,
-        parked_and_ready,
-        in_flight,
-        due,
-        holds,
-        overdue,
-        outbox,
-        front,
-        joined,
-        counters,
-        mut meta,
-    ) = answer;
-    let admission = match meta.get("admission") {
-        None => Admission::default(),
-        Some(word) => Admission::parse(word)
-            .ok_or_else(|| StoreError::unexpected("not an admission", word))?,
-    };
-    let rules = sale::rules(&meta)?;
-    let counter = |name: &str| counters.get(name).copied().unwrap_or_default();
-    let totals = Totals {
-        enqueued: counter("enqueued"),
-        dispatched: counter("dispatched"),
-        claimed: counter("claimed"),
-        reclaimed: counter("reclaimed"),
-        retried: counter("retried"),
-        stale: counter("stale"),
-        reserved: counter("reserved"),
-        confirmed: counter("confirmed"),
-        expired: counter("expired"),
-        cancelled: counter("cancelled"),
-        sold_out: counter("sold_out"),
-        rejected: counter("rejected"),
-        failed: counter("failed"),
-        busy_us: counter("busy_us"),
-        damaged: counter("damaged"),
-        parked: counter("parked"),
-        reacquired: counter("reacquired"),
-    };
-    let snapshot = Snapshot {
-        now: Timestamp(now),
-        set_back: false,
-        epoch: meta.remove("epoch").unwrap_or_default(),
-        admission,
-        rules_set: rules.is_some(),
-        rules: rules.unwrap_or_default(),
-        backlog,
-        parked: counter("waiting"),
-        claimable: backlog + parked_and_ready,
-        in_flight,
-        due,
-        holds,
-        overdue,
-        front: front.map(Place::numbered).zip(joined.map(Timestamp)),
-        totals,
-        swept_at: counters.get("swept_at").copied().map(Timestamp),
-        outbox,
-    };
-    Ok((counter("entries"), snapshot))
-}
-
 /// Reads `{ booking, position, 1 if it is parked }`.
 fn row(client: &ClientId, row: &Value) -> OrRefusal<Booking> {
     let read = || {
@@ -420,8 +295,13 @@ fn readable<T>(client: &ClientId, read: Result<T>) -> OrRefusal<T> {
     })
 }
 
-fn number_or_empty(number: Option<u64>) -> String {
-    number.map(|number| number.to_string()).unwrap_or_default()
+/// Whether an item may close or open by the outcome, or what is known of it changes.
+fn may_change_items(outcome: &TaskOutcome) -> bool {
+    match outcome {
+        TaskOutcome::Reserved { left, .. } => left.is_some(),
+        TaskOutcome::SoldOut { .. } | TaskOutcome::Rejected { .. } | TaskOutcome::Released => true,
+        TaskOutcome::Confirmed | TaskOutcome::Retry { .. } | TaskOutcome::GiveUp { .. } => false,
+    }
 }
 
 /// Reads `closed`, `not_found`, `expired`, `final <state>` or `not_reserved <state>`.

@@ -84,7 +84,7 @@ pub(super) fn deliver(
 }
 
 fn entry(value: &Value) -> Result<OutboxEntry> {
-    type Fields = (String, u64, String, u64, String, String);
+    type Fields = (String, u64, String, u64, String, Vec<u8>);
     let foreign = || StoreError::unexpected("not an outbox entry", value);
     let (id, fields): (String, Fields) = from_redis_value_ref(value).map_err(|_| foreign())?;
     let (n, number, at_name, at, events_name, packed) = fields;
@@ -93,6 +93,7 @@ fn entry(value: &Value) -> Result<OutboxEntry> {
         .and_then(|(ms, part)| Some((ms.parse().ok()?, part.parse().ok()?)))
         .filter(|_| (&*n, &*at_name, &*events_name) == ("n", "at", "events"))
         .ok_or_else(foreign)?;
+    let packed = String::from_utf8_lossy(&packed);
     let mut lines = packed.split('\n');
     let mut events = Vec::new();
     for index in 0..u16::MAX {

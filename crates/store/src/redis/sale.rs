@@ -71,7 +71,7 @@ pub(super) fn item_states(answer: &[Value]) -> Result<Vec<ItemState>> {
 }
 
 fn item_state(answer: &Value) -> Result<ItemState> {
-    type Values = (String, i32, bool, u64, u64, u64, String);
+    type Values = (Vec<u8>, i32, bool, u64, u64, u64, String);
     let (item, refused, ended, credit, unsettled, waiting, left): Values =
         from_redis_value_ref(answer)?;
     let refused = match refused {
@@ -80,6 +80,6 @@ fn item_state(answer: &Value) -> Result<ItemState> {
             Quantity::new(refused).map_err(|_| StoreError::unexpected("not an item", answer))?,
         ),
     };
-    let (item, left) = (Arc::from(item), left.parse().ok());
+    let (item, left) = (Arc::from(String::from_utf8_lossy(&item)), left.parse().ok());
     Ok(ItemState { item, refused, ended, credit, unsettled, waiting, left })
 }

@@ -1,160 +1,15 @@
 //! Items that are sold out: at the moment, or for good.
 
-use std::collections::HashMap;
-use std::time::Duration;
-
 use bookingq_core::{BookingState, ItemChange, Outcome, Place, Quantity, SoldOutRule};
 
-use super::testbed::{HOLD, MS, Testbed, names, reserved, wants};
-use bookingq_store::{Scope, Settled, Settlement, Task, TaskKind, TaskOutcome};
-
-/// Time between two probes.
-const PROBE_EVERY: Duration = Duration::from_secs(5);
-
-/// A Booking Service with a limited stock of each item.
-struct Shop {
-    left: HashMap<String, u32>,
-    calls: usize,
-}
-
-impl Shop {
-    fn new(stock: &[(&str, u32)]) -> Self {
-        let left = stock.iter().map(|(item, left)| ((*item).to_owned(), *left)).collect();
-        Self { left, calls: 0 }
-    }
-
-    fn call(&mut self, task: &Task) -> TaskOutcome {
-        self.calls += 1;
-        let left = self.left.entry(task.details.item.to_string()).or_default();
-        match task.kind {
-            TaskKind::Reserve if *left < task.details.quantity.get() => TaskOutcome::SOLD_OUT,
-            TaskKind::Reserve => {
-                *left -= task.details.quantity.get();
-                reserved()
-            }
-            TaskKind::Confirm { .. } => TaskOutcome::Confirmed,
-            TaskKind::Release { .. } => {
-                *left += task.details.quantity.get();
-                TaskOutcome::Released
-            }
-        }
-    }
-
-    /// Works until no task can be claimed. Returns whom it reserved for, in order.
-    async fn work(&mut self, testbed: &Testbed<'_>) -> Vec<String> {
-        let mut served = Vec::new();
-        loop {
-            let claim = testbed.claim_in(4, Scope::Everything).await;
-            if claim.tasks.is_empty() && !claim.more {
-                return served;
-            }
-            for task in claim.tasks {
-                let settled = testbed.settle(&task, self.call(&task)).await;
-                if settled == Settled::Applied(BookingState::Reserved) {
-                    served.push(task.client.to_string());
-                }
-            }
-        }
-    }
-}
-
-fn clients(range: std::ops::Range<usize>) -> Vec<String> {
-    range.map(|n| format!("c{n:03}")).collect()
-}
-
-async fn states(testbed: &Testbed<'_>, clients: &[String]) -> Vec<BookingState> {
-    let mut states = Vec::new();
-    for client in clients {
-        states.push(testbed.state(client).await);
-    }
-    states
-}
-
-async fn refuse(testbed: &Testbed<'_>, task: &Task) -> BookingState {
-    match testbed.settle(task, TaskOutcome::SOLD_OUT).await {
-        Settled::Applied(state) => state,
-        other => panic!("a refusal must be applied: {other:?}"),
-    }
-}
-
-fn quantity(quantity: i32) -> Quantity {
-    Quantity::new(quantity).unwrap()
-}
-
-/// While all ten are unpaid, nobody is sent away; the first ten who wait get them. Once all are
-/// sold, the rest ends.
-pub async fn ten_of_ten_expire_unpaid_and_the_first_ten_who_wait_get_them(testbed: &Testbed<'_>) {
-    let all = clients(0..30);
-    let joining: Vec<_> = all.iter().map(|name| (name.as_str(), 1)).collect();
-    testbed.join_for("stalls", &joining).await;
-    let mut shop = Shop::new(&[("stalls", 10)]);
-    assert_eq!(shop.work(testbed).await, all[..10]);
-    assert!(states(testbed, &all[10..]).await.iter().all(|state| *state == BookingState::Queued));
-    assert_eq!(testbed.item("stalls").await.unsettled, 10);
-
-    testbed.advance(HOLD).await;
-    testbed.store.sweep(99).await.unwrap();
-    assert_eq!(shop.work(testbed).await, all[10..20]);
-    assert!(states(testbed, &all[20..]).await.iter().all(|state| *state == BookingState::Queued));
-
-    for name in &all[10..20] {
-        testbed.pay_in_time(name).await;
-    }
-    testbed.advance(HOLD).await;
-    shop.work(testbed).await;
-    assert!(states(testbed, &all[20..]).await.iter().all(|state| *state == BookingState::SoldOut));
-    let snapshot = testbed.store.snapshot().await.unwrap();
-    assert_eq!((snapshot.totals.confirmed, snapshot.totals.sold_out, snapshot.parked), (10, 10, 0));
-    assert!(shop.calls < 60, "{} calls", shop.calls);
-}
-
-/// The refused party neither ends nor hides those who want fewer, and gets what comes back.
-pub async fn a_party_of_four_waits_while_three_are_left_and_is_served_when_more_come_back(
-    testbed: &Testbed<'_>,
-) {
-    let mut shop = Shop::new(&[("stalls", 13)]);
-    let holders = clients(0..10);
-    let joining: Vec<_> = holders.iter().map(|name| (name.as_str(), 1)).collect();
-    testbed.join_for("stalls", &joining).await;
-    shop.work(testbed).await;
-    testbed.join_for("stalls", &[("party", 4), ("pair", 2), ("other party", 5)]).await;
-    assert_eq!(shop.work(testbed).await, ["pair"]);
-    let party = testbed.booking("party").await;
-    assert_eq!((party.state, party.parked, party.position), (BookingState::Queued, true, Some(1)));
-    assert_eq!(testbed.booking("other party").await.position, Some(2));
-    let closed = testbed.item("stalls").await;
-    assert_eq!((closed.refused, closed.ended, closed.waiting), (Some(quantity(4)), false, 2));
-
-    testbed.advance(HOLD).await;
-    testbed.store.sweep(99).await.unwrap();
-    assert_eq!(shop.work(testbed).await, ["party", "other party"]);
-}
-
-/// In line order, as far as what came back suffices.
-pub async fn what_comes_back_goes_to_the_smallest_place_whose_quantity_fits(testbed: &Testbed<'_>) {
-    let mut shop = Shop::new(&[("stalls", 3)]);
-    testbed.join_for("stalls", &[("holder", 3)]).await;
-    shop.work(testbed).await;
-    testbed.join_for("stalls", &[("five", 5), ("one", 1), ("another", 1), ("two", 2)]).await;
-    assert_eq!(shop.work(testbed).await, [""; 0]);
-    assert_eq!(testbed.store.snapshot().await.unwrap().claimable, 0);
-
-    testbed.cancel("holder").await.unwrap();
-    let release = testbed.claim_one().await;
-    testbed.settle(&release, shop.call(&release)).await;
-    assert_eq!(testbed.item("stalls").await.credit, 3);
-    assert_eq!(testbed.store.snapshot().await.unwrap().claimable, 3);
-    let claimed = testbed.claim(9).await;
-    assert_eq!(names(&claimed), ["one", "another"], "five does not fit, and then two does not");
-    assert!(claimed.iter().all(|task| task.generation.0 == 3 && !task.item_open));
-    assert_eq!(testbed.item("stalls").await.credit, 1);
-}
+use super::testbed::{HOLD, MS, Testbed, names, quantity, reserved, wants};
+use bookingq_store::{Scope, Settled, Settlement, TaskOutcome};
 
 /// Nothing of it is held here or elsewhere.
 pub async fn who_wants_an_item_that_is_no_longer_sold_ends_at_once(testbed: &Testbed<'_>) {
     testbed.join_for("old", &[("a", 1), ("b", 1), ("c", 2)]).await;
     let task = testbed.claim(1).await.remove(0);
-    assert_eq!(refuse(testbed, &task).await, BookingState::SoldOut);
+    assert_eq!(testbed.refuse(&task).await, BookingState::SoldOut);
     assert!(testbed.claim(9).await.is_empty());
     assert_eq!(testbed.state("b").await, BookingState::SoldOut);
     assert_eq!(testbed.state("c").await, BookingState::SoldOut);
@@ -175,7 +30,7 @@ pub async fn a_refusal_of_four_neither_ends_nor_parks_who_wants_fewer(testbed: &
     testbed.join_for("stalls", &[("holder", 1), ("party", 4)]).await;
     let tasks = testbed.claim(2).await;
     testbed.settle(&tasks[0], reserved()).await;
-    assert_eq!(refuse(testbed, &tasks[1]).await, BookingState::Queued);
+    assert_eq!(testbed.refuse(&tasks[1]).await, BookingState::Queued);
     testbed.join_for("stalls", &[("one", 1), ("four", 4), ("three", 3)]).await;
     assert_eq!(names(&testbed.claim(9).await), ["one", "three"]);
     let four = testbed.booking("four").await;
@@ -195,11 +50,11 @@ pub async fn a_refusal_from_before_a_return_does_not_hide_what_came_back(testbed
     testbed.settle(&tasks[0], reserved()).await;
     testbed.cancel("a").await.unwrap();
     assert_eq!(testbed.release("a").await, BookingState::Cancelled);
-    assert_eq!(refuse(testbed, &tasks[1]).await, BookingState::Queued);
+    assert_eq!(testbed.refuse(&tasks[1]).await, BookingState::Queued);
     let again = testbed.claim_one().await;
     assert_eq!((again.client.as_str(), again.place), ("b", tasks[1].place));
     assert_eq!((again.first, again.attempts), (false, 0));
-    assert_eq!(refuse(testbed, &again).await, BookingState::SoldOut, "nothing else came back");
+    assert_eq!(testbed.refuse(&again).await, BookingState::SoldOut, "nothing else came back");
 }
 
 /// Who was refused before the shop restocked is served from the new stock.
@@ -207,12 +62,12 @@ pub async fn a_refusal_from_before_a_restocking_closes_nothing(testbed: &Testbed
     testbed.join_for("stalls", &[("holder", 1), ("a", 1), ("b", 1), ("c", 1)]).await;
     let tasks = testbed.claim(3).await;
     testbed.settle(&tasks[0], reserved()).await;
-    refuse(testbed, &tasks[1]).await;
+    testbed.refuse(&tasks[1]).await;
     assert!(testbed.claim(9).await.is_empty(), "c is parked");
     testbed.store.restocked("stalls".into(), Some(40)).await.unwrap();
     let open = testbed.item("stalls").await;
     assert_eq!((open.refused, open.left, open.waiting), (None, Some(40), 2));
-    assert_eq!(refuse(testbed, &tasks[2]).await, BookingState::Queued);
+    assert_eq!(testbed.refuse(&tasks[2]).await, BookingState::Queued);
     assert_eq!(testbed.item("stalls").await.refused, None);
     let claimed = testbed.claim(9).await;
     assert_eq!(names(&claimed), ["a", "b", "c"]);
@@ -223,31 +78,6 @@ pub async fn a_refusal_from_before_a_restocking_closes_nothing(testbed: &Testbed
     assert_eq!(testbed.item("never sold").await.left, None, "nobody wants it");
 }
 
-/// One call every five seconds, by the smallest quantity.
-pub async fn a_probe_of_the_smallest_quantity_opens_the_item(testbed: &Testbed<'_>) {
-    let mut shop = Shop::new(&[("stalls", 4)]);
-    testbed.join_for("stalls", &[("holder", 4)]).await;
-    shop.work(testbed).await;
-    testbed.join_for("stalls", &[("three", 3), ("two", 2), ("another", 2)]).await;
-    assert_eq!(shop.work(testbed).await, [""; 0]);
-    let calls = shop.calls;
-    testbed.advance(PROBE_EVERY - MS).await;
-    let claim = testbed.claim_in(9, Scope::Everything).await;
-    assert_eq!((claim.tasks.len(), claim.next), (0, Some(MS)));
-    testbed.advance(MS).await;
-    let probe = testbed.claim_one().await;
-    assert_eq!(probe.client.as_str(), "two");
-    testbed.settle(&probe, shop.call(&probe)).await;
-    assert!(testbed.claim(9).await.is_empty(), "the next probe is due in five seconds");
-    assert_eq!(shop.calls, calls + 1);
-
-    shop.left.insert("stalls".to_owned(), 9);
-    testbed.advance(PROBE_EVERY).await;
-    assert_eq!(shop.work(testbed).await, ["two", "three", "another"]);
-    let open = testbed.item("stalls").await;
-    assert_eq!((open.refused, open.ended, open.waiting), (None, false, 0));
-}
-
 /// The first refusal ends all who want it; an item can have a rule of its own.
 pub async fn with_the_rule_end_a_refusal_ends_everybody_who_wants_as_much(testbed: &Testbed<'_>) {
     testbed.set_sold_out(SoldOutRule::End, &[("kind", SoldOutRule::Wait)]).await;
@@ -256,7 +86,7 @@ pub async fn with_the_rule_end_a_refusal_ends_everybody_who_wants_as_much(testbe
         testbed.join_for(item, &[(&holder, 1), (&format!("{item} a"), 1)]).await;
         let tasks = testbed.claim(2).await;
         testbed.settle(&tasks[0], reserved()).await;
-        refuse(testbed, &tasks[1]).await;
+        testbed.refuse(&tasks[1]).await;
         testbed.join_for(item, &[(&format!("{item} b"), 1)]).await;
         assert!(testbed.claim(9).await.is_empty());
     }
@@ -279,7 +109,7 @@ pub async fn with_the_rule_end_a_refusal_ends_everybody_who_wants_as_much(testbe
 pub async fn an_ended_item_goes_on_when_a_smaller_quantity_is_claimed(testbed: &Testbed<'_>) {
     testbed.join_for("stalls", &[("party", 4)]).await;
     let task = testbed.claim_one().await;
-    assert_eq!(refuse(testbed, &task).await, BookingState::SoldOut);
+    assert_eq!(testbed.refuse(&task).await, BookingState::SoldOut);
     testbed.join_for("stalls", &[("one", 1), ("four", 4)]).await;
     assert_eq!(names(&testbed.claim(9).await), ["one"]);
     let item = testbed.item("stalls").await;
@@ -295,7 +125,7 @@ pub async fn cancelling_while_parked_releases_what_was_asked_for(testbed: &Testb
     testbed.join_for("stalls", &[("holder", 1), ("refused", 1), ("parked", 1), ("last", 1)]).await;
     let tasks = testbed.claim(2).await;
     testbed.settle(&tasks[0], reserved()).await;
-    refuse(testbed, &tasks[1]).await;
+    testbed.refuse(&tasks[1]).await;
     testbed.claim(9).await;
     assert_eq!(testbed.cancel("parked").await.unwrap().state, BookingState::Cancelled);
     let cancelled = testbed.cancel("refused").await.unwrap();
@@ -317,7 +147,7 @@ pub async fn parked_bookings_have_positions_and_can_be_read_page_by_page(testbed
     testbed.settle(&tasks[0], reserved()).await;
     testbed.join_for("a b", &[("x", 5), ("y", 3), ("z", 5)]).await;
     testbed.join_for("other", &[("w", 5)]).await;
-    refuse(testbed, &tasks[1]).await;
+    testbed.refuse(&tasks[1]).await;
     assert_eq!(names(&testbed.claim(9).await), ["w"]);
     for (position, name) in (1..).zip(["refused", "x", "y", "z"]) {
         let booking = testbed.booking(name).await;
@@ -381,7 +211,7 @@ pub async fn a_rejected_booking_gives_its_share_back(testbed: &Testbed<'_>) {
     testbed.join_for("stalls", &[("holder", 2), ("a", 2), ("b", 2)]).await;
     let tasks = testbed.claim(2).await;
     testbed.settle(&tasks[0], reserved()).await;
-    refuse(testbed, &tasks[1]).await;
+    testbed.refuse(&tasks[1]).await;
     testbed.cancel("holder").await.unwrap();
     let release = testbed.claim(1).await.remove(0);
     testbed.settle(&release, TaskOutcome::Released).await;

@@ -7,7 +7,7 @@
 //!     |- tasks      claims, leases, fences           |- leaving   cancelling in every state
 //!     |- endings    retries, giving up, releasing    |- outbox    events, followers, the notifier
 //!     |- items      sold out, at the moment or not   |- rules     opening, outflow, holds
-//!     '- late       payments after the deadline
+//!     |- late       payments after the deadline      '- stock     who gets what comes back
 //! ```
 //!
 //! The suite moves the store's clock itself, so no case waits for time to pass.
@@ -21,6 +21,7 @@ pub mod outbox;
 pub mod payments;
 pub mod places;
 pub mod rules;
+pub mod stock;
 pub mod tasks;
 pub mod testbed;
 
@@ -115,14 +116,10 @@ macro_rules! conformance_tests {
                 a_snapshot_counts_every_booking_once
             }
             items {
-                ten_of_ten_expire_unpaid_and_the_first_ten_who_wait_get_them
-                a_party_of_four_waits_while_three_are_left_and_is_served_when_more_come_back
-                what_comes_back_goes_to_the_smallest_place_whose_quantity_fits
                 who_wants_an_item_that_is_no_longer_sold_ends_at_once
                 a_refusal_of_four_neither_ends_nor_parks_who_wants_fewer
                 a_refusal_from_before_a_return_does_not_hide_what_came_back
                 a_refusal_from_before_a_restocking_closes_nothing
-                a_probe_of_the_smallest_quantity_opens_the_item
                 with_the_rule_end_a_refusal_ends_everybody_who_wants_as_much
                 an_ended_item_goes_on_when_a_smaller_quantity_is_claimed
                 cancelling_while_parked_releases_what_was_asked_for
@@ -137,6 +134,12 @@ macro_rules! conformance_tests {
                 invariant_8_a_repeated_late_payment_finds_the_new_booking
                 a_late_payment_for_a_sold_out_item_ends_sold_out
                 a_reacquired_booking_survives_its_worker
+            }
+            stock {
+                ten_of_ten_expire_unpaid_and_the_first_ten_who_wait_get_them
+                a_party_of_four_waits_while_three_are_left_and_is_served_when_more_come_back
+                what_comes_back_goes_to_the_smallest_place_whose_quantity_fits
+                a_probe_of_the_smallest_quantity_opens_the_item
             }
             rules {
                 nobody_is_served_before_the_sale_opens

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bookingq_core::{
     Booking, BookingId, BookingState, ClientId, Details, EventSeq, ItemChange, ItemState,
-    OutboxEvent, PaymentId, Refusal, RequestId, ReservationId, SaleRules, SoldOutRule,
+    OutboxEvent, PaymentId, Quantity, Refusal, RequestId, ReservationId, SaleRules, SoldOutRule,
     SoldOutRules, Timestamp,
 };
 use bookingq_store::{
@@ -46,6 +46,10 @@ pub fn enqueue(name: &str, request: &str) -> Enqueue {
 /// A request for some of an item, by a client whose request id is its name.
 pub fn wants(name: &str, item: &str, quantity: i32) -> Enqueue {
     Enqueue { details: Details::new(item, quantity, b"").unwrap(), ..enqueue(name, name) }
+}
+
+pub fn quantity(quantity: i32) -> Quantity {
+    Quantity::new(quantity).unwrap()
 }
 
 pub fn names(tasks: &[Task]) -> Vec<&str> {
@@ -139,6 +143,14 @@ impl<'a> Testbed<'a> {
     pub async fn settle(&self, task: &Task, outcome: TaskOutcome) -> Settled {
         let settlement = Settlement { lease: task.lease(), outcome, busy: BUSY };
         self.store.settle(vec![settlement]).await.unwrap()[0]
+    }
+
+    /// Settles as refused at the moment; returns the state after it.
+    pub async fn refuse(&self, task: &Task) -> BookingState {
+        match self.settle(task, TaskOutcome::SOLD_OUT).await {
+            Settled::Applied(state) => state,
+            other => panic!("a refusal must be applied: {other:?}"),
+        }
     }
 
     /// Enqueues, claims and reserves; returns the settled task.

@@ -29,8 +29,6 @@ const CLAIM_BACKOFF: Backoff =
 pub struct ClaimLoop {
     /// Executes the tasks.
     pub executor: Arc<Executor>,
-    /// Tasks at once.
-    pub concurrency: usize,
     /// Length of a task's lease.
     pub lease: Duration,
     /// Which tasks.
@@ -52,8 +50,8 @@ impl ClaimLoop {
     /// Claims until `stop`, then finishes the tasks in hand within `limit`, then gives the rest
     /// back.
     pub async fn run(self, stop: CancellationToken, limit: Duration) -> Finished {
-        self.executor.metrics.tasks.slots.set(self.concurrency as i64);
-        let slots = Arc::new(Semaphore::new(self.concurrency));
+        self.executor.metrics.tasks.slots.set(self.executor.slots as i64);
+        let slots = Arc::new(Semaphore::new(self.executor.slots));
         let mut running = JoinSet::new();
         let mut retry = Retry::forever(CLAIM_BACKOFF);
         while !stop.is_cancelled() {

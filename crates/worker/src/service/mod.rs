@@ -10,6 +10,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bookingq_core::Booking;
 use bookingq_proto::error::{ApiError, reason_word};
 use bookingq_proto::v1::booking_worker_service_server::BookingWorkerService;
 use bookingq_proto::v1::{self, enqueue_result};
@@ -66,7 +67,7 @@ impl BookingWorkerService for WorkerService {
             let enqueued = enqueued.map_err(|error| self.reader.failed(error))?;
             let Enqueued { booking, existing } = enqueued?;
             self.wake.joined();
-            Ok(v1::EnqueueResponse { booking: Some(self.reader.show(&booking)), existing })
+            Ok(self.joined(&booking, existing))
         };
         self.observed("Enqueue", enqueue).await
     }
@@ -176,6 +177,14 @@ impl WorkerService {
         })
     }
 
+    /// The answer to an Enqueue. Counts a new booking as demand.
+    fn joined(&self, booking: &Booking, existing: bool) -> v1::EnqueueResponse {
+        if !existing {
+            self.reader.followed.demand.joined(&booking.item, booking.quantity);
+        }
+        v1::EnqueueResponse { booking: Some(self.reader.show(booking)), existing }
+    }
+
     async fn enqueue_all(
         &self,
         request: &Request<v1::EnqueueBatchRequest>,
@@ -198,8 +207,7 @@ impl WorkerService {
             .into_iter()
             .map(|enqueued| match enqueued {
                 Ok(Enqueued { booking, existing }) => {
-                    let booking = Some(self.reader.show(&booking));
-                    enqueue_result::Result::Response(v1::EnqueueResponse { booking, existing })
+                    enqueue_result::Result::Response(self.joined(&booking, existing))
                 }
                 Err(refusal) => enqueue_error(&refusal.into()),
             })

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use bookingq_core::{Booking, BookingState, ClientId, ItemState, QueueName, Refusal};
-use bookingq_follow::FollowedQueue;
+use bookingq_core::eta::{Eta, EtaUnknown};
+use bookingq_core::{Booking, BookingState, ClientId, QueueName, Refusal};
+use bookingq_follow::{FollowedQueue, Standing};
+use bookingq_proto::convert::Prospect;
 use bookingq_proto::error::ApiError;
 use bookingq_proto::{convert, v1};
 use bookingq_store::StoreError;
@@ -32,21 +34,25 @@ impl BookingReader {
 
     /// The booking as a client may see it.
     pub(super) fn show(&self, booking: &Booking) -> v1::Booking {
-        self.show_with(booking, self.item(booking).as_ref())
+        convert::booking(&self.queue, booking, &self.prospect(booking))
     }
 
-    /// The booking and its [item](Self::item) as a client may see them.
-    pub(super) fn show_with(&self, booking: &Booking, item: Option<&ItemState>) -> v1::Booking {
-        let in_line = booking.position.filter(|_| !booking.parked);
-        let eta = in_line.and_then(|position| self.followed.line.eta(position));
-        convert::booking(&self.queue, booking, item, eta)
-    }
-
-    /// The item of a booking that waits, if it is closed for it.
-    pub(super) fn item(&self, booking: &Booking) -> Option<ItemState> {
-        let waits = booking.state == BookingState::Queued;
-        let item = waits.then(|| self.followed.items.refusing(&booking.item, booking.quantity));
-        item.flatten()
+    /// What is known of a booking besides the booking; nothing unless it waits.
+    pub(super) fn prospect(&self, booking: &Booking) -> Prospect {
+        if booking.state != BookingState::Queued {
+            return Prospect::default();
+        }
+        let FollowedQueue { line, items, demand, .. } = &*self.followed;
+        let item = items.refusing(&booking.item, booking.quantity);
+        let kind = if booking.parked { Standing::Parked } else { Standing::InLine };
+        let standing = booking.position.map(kind);
+        let eta = match standing {
+            _ if item.is_some() => Some(Eta::Unknown(EtaUnknown::SoldOut)),
+            Some(Standing::InLine(position)) => Some(line.eta(position)),
+            Some(Standing::Parked(_)) | None => Some(Eta::Unknown(EtaUnknown::NoData)),
+        };
+        let chance = |standing| demand.chance(&booking.item, booking.quantity, standing);
+        Prospect { chance: standing.and_then(chance), item, eta }
     }
 
     /// The error of a request whose store call failed.

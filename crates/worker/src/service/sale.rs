@@ -1,6 +1,6 @@
 //! GetQueue, SetOutflow and Restocked: the queue as a whole, and the rules of its sale.
 
-use bookingq_core::SaleRules;
+use bookingq_core::{Outflow, SaleRules};
 use bookingq_follow::items::{MAX_CLOSED_ITEMS, most_awaited};
 use bookingq_proto::convert::{duration, timestamp};
 use bookingq_proto::error::ApiError;
@@ -48,7 +48,7 @@ impl WorkerService {
             now: Some(timestamp(now)),
             opens_at: opens_at.map(timestamp),
             opens_in: opens_at.filter(|at| now < *at).map(|at| duration(at.since(now))),
-            outflow: (outflow != Default::default()).then(|| outflow.into()),
+            outflow: (outflow != Outflow::default()).then(|| outflow.into()),
             parked: snapshot.parked,
             items: most_awaited(closed, ITEMS).iter().map(Into::into).collect(),
         })

@@ -1,5 +1,5 @@
-//! WatchStatus: the booking now, and after each change of its state, its position or its item, until
-//! it is final.
+//! WatchStatus: the booking now, and after each change of its state, its position or its item,
+//! until it is final.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bookingq_core::{Booking, BookingState, ClientId, Event, Quantity};
 use bookingq_follow::{Standing, Subscription, WatchUpdate, WatchedBooking};
 use bookingq_proto::error::ApiError;
-use bookingq_proto::v1;
+use bookingq_proto::{convert, v1};
 use futures::Stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -84,14 +84,14 @@ impl BookingWatch {
         if self.shown.state.is_final() {
             self.stage = Stage::Ended;
         }
-        let shown = self.reader.item(&self.shown);
-        let booking = self.reader.show_with(&self.shown, shown.as_ref());
+        let prospect = self.reader.prospect(&self.shown);
+        let booking = convert::booking(&self.reader.queue, &self.shown, &prospect);
         let waits = self.shown.state == BookingState::Queued;
         self.subscription.follow(waits.then(|| WatchedBooking {
             place: self.shown.place,
             item: Arc::clone(&self.shown.item),
             quantity: self.shown.quantity,
-            shown,
+            shown: prospect.item,
             since: Instant::now(),
         }));
         Some(Ok(v1::WatchStatusResponse { booking: Some(booking) }))

@@ -5,18 +5,23 @@
 //!   scenario    the steps, in order, each with its deadline       dump      state after a failure
 //!     |- crowd        20,000 clients in a Job, and their report
 //!     |- objects      objects that the scenario adds to the sample
+//!     |- rules        two steps: an opening time, and a limited outflow
 //!     |- scale_down   one step: many busy workers are scaled down
 //!     |- workers      the worker Pods                             images    loading of images
+//!     |- events       the events of the queue                     simulator the Booking Service
 //!     '- cluster      kubectl and helm
 //! ```
 
 mod cluster;
 mod crowd;
 mod dump;
+mod events;
 mod images;
 mod objects;
+mod rules;
 mod scale_down;
 mod scenario;
+mod simulator;
 mod workers;
 
 use std::time::Instant;

@@ -1,8 +1,12 @@
 //! The objects that the scenario adds to the sample: Jobs, and access to Redis.
 
+use std::time::Duration;
+
+use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::cluster::{NAMESPACE, QUEUE};
+use super::cluster::{NAMESPACE, QUEUE, apply, kubectl};
+use crate::within::{Look, until};
 
 /// Label of the Pods that may connect to Redis.
 const LABEL: &str = "app.kubernetes.io/name";
@@ -47,6 +51,20 @@ pub fn job(name: &str, image: &str, arguments: &[String], seconds: u64) -> Value
                 },
             },
         },
+    })
+}
+
+/// Runs `bookingq` once in a Job and returns what it printed.
+pub fn run_once(name: &str, image: &str, arguments: &[&str]) -> Result<String> {
+    let arguments: Vec<String> = arguments.iter().copied().map(str::to_owned).collect();
+    apply(&job(name, image, &arguments, 60).to_string())?;
+    until(format!("the output of the Job {name}"), Duration::from_secs(60), || {
+        let log = kubectl(&["logs", "--namespace", NAMESPACE, &format!("job/{name}")])?;
+        Ok(if log.trim().is_empty() {
+            Look::NotYet("an empty log".to_owned())
+        } else {
+            Look::Done(log)
+        })
     })
 }
 

@@ -10,12 +10,14 @@ use super::cluster::{
     read, wait_until_deleted,
 };
 use super::crowd::{self, JobProgress};
+use super::events::wait_for_event;
 use super::images::Images;
-use super::objects::{checker_policy, job};
+use super::objects::{checker_policy, run_once};
+use super::rules::{limit_outflow, open_at_a_time};
 use super::scale_down::scale_down;
+use super::simulator;
 use super::workers::{
-    MAX, MIN, is_ready, is_terminating, kill, name, patch, wait_for_workers, worker_image,
-    worker_pods,
+    MIN, is_ready, is_terminating, kill, name, patch, wait_for_workers, worker_image, worker_pods,
 };
 use crate::tree;
 use crate::within::{Look, until};
@@ -25,7 +27,12 @@ const SAMPLE: &str = "manifests/samples/sale.yaml";
 const RELEASE: &str = "bookingq";
 const CRD: &str = "crd/bookingqueues.bookingqueue.dev";
 /// Clients that arrive per second, so that the crowd lasts for all failures.
-const ARRIVALS: u64 = 160;
+const ARRIVALS: u64 = 120;
+/// Tickets of the sample.
+const STOCK: &str = "stock=5000";
+/// Tickets for 100 clients: fewer than want to pay, so that the sale sells out, but only after all
+/// failures.
+const TICKETS: u64 = 70;
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -41,18 +48,19 @@ pub struct Scenario {
 type Step = fn(&Scenario) -> Result<String>;
 
 /// All steps.
-pub const STEPS: [(&str, Step); 16] = [
+pub const STEPS: [(&str, Step); 17] = [
     ("load the images into the cluster", |run| run.images.load()),
     ("install the chart", |_| install()),
-    ("apply the sample; the queue becomes Ready", |_| apply_sample()),
+    ("apply the sample; the queue becomes Ready", Scenario::apply_sample),
     ("pause the queue; a crowd joins and none is served", Scenario::pause_and_send),
-    ("open the queue; the workers reach their maximum", |_| open()),
+    ("open the queue at a time; the workers are ready by then", |_| open_at_a_time()),
+    ("limit the outflow while the queue serves", |_| limit_outflow()),
     ("kill a worker", |_| kill_worker()),
     ("kill the leader of the operators", |_| kill_leader()),
     ("delete Redis", |_| delete_redis()),
     ("update the workers to another image under load", Scenario::update_workers),
     ("scale 20 workers with slow reservations down to 2", |_| scale_down()),
-    ("check that every client finished, and nothing is lost or doubled", Scenario::check_report),
+    ("check that every ticket is sold, and nothing is lost or doubled", Scenario::check_report),
     ("check that the CronJob released unpaid reservations", |_| check_sweeper()),
     ("the workers return to their minimum", |_| wait_for_minimum()),
     ("close the queue; a new client is refused", |_| close()),
@@ -66,13 +74,35 @@ impl Scenario {
         Self { images, clients }
     }
 
+    /// Applies the sample without its crowd, in place of which the scenario sends its own, and with
+    /// tickets for that.
+    fn apply_sample(&self) -> Result<String> {
+        let sample = tree::read(SAMPLE)?;
+        for part in [&Images::bookingq(), STOCK] {
+            if !sample.contains(part) {
+                bail!("{SAMPLE} has no {part}");
+            }
+        }
+        let sample = sample.replace(STOCK, &format!("stock={}", self.clients * TICKETS / 100));
+        let parts = sample.split("\n---\n").filter(|part| !part.contains("\nkind: Job\n"));
+        apply(&parts.collect::<Vec<_>>().join("\n---\n"))?;
+        let ready = format!("bookingqueue/{QUEUE}");
+        let ready = ["wait", "--namespace", NAMESPACE, "--for=condition=Ready", &ready];
+        kubectl_waiting(&ready, seconds(180))?;
+        let simulator =
+            ["rollout", "status", "--namespace", NAMESPACE, "deployment/booking-service"];
+        kubectl_waiting(&simulator, seconds(60))?;
+        wait_for_workers(MIN, seconds(30))?;
+        Ok(format!("{MIN} worker"))
+    }
+
     fn pause_and_send(&self) -> Result<String> {
         set_admission("Paused")?;
         apply(&checker_policy().to_string())?;
         let arrive = seconds(self.clients.div_ceil(ARRIVALS));
         crowd::send(&Images::bookingq(), self.clients, arrive)?;
-        let enough = self.clients / 4;
-        let limit = arrive / 2 + seconds(60);
+        let enough = self.clients / 8;
+        let limit = arrive / 4 + seconds(60);
         let line = crowd::wait_until(&format!("a line of {enough}"), limit, |line| {
             line.of("in_line_or_past") >= enough
         })?;
@@ -110,6 +140,10 @@ impl Scenario {
         let problems = crowd::problems(&report, self.clients)?;
         if !problems.is_empty() {
             bail!("{}", problems.join("; "));
+        }
+        let unsold = simulator::ledger()?.of("/available")?;
+        if unsold > 0 {
+            bail!("{unsold} tickets are unsold, although clients waited for them");
         }
         Ok(format!(
             "{} bookings: {}; errors {}; enqueue p99 {} ms; checked {}",
@@ -150,30 +184,6 @@ fn install() -> Result<String> {
     helm(&["install", RELEASE, CHART, "--namespace", OPERATOR, "--wait"], seconds(180))?;
     helm(&["test", RELEASE, "--namespace", OPERATOR], seconds(120))?;
     Ok("helm test passes".to_owned())
-}
-
-/// Applies the sample without its crowd, in place of which the scenario sends its own.
-fn apply_sample() -> Result<String> {
-    let sample = tree::read(SAMPLE)?;
-    if !sample.contains(&Images::bookingq()) {
-        bail!("{SAMPLE} does not run {}", Images::bookingq());
-    }
-    let parts = sample.split("\n---\n").filter(|part| !part.contains("\nkind: Job\n"));
-    apply(&parts.collect::<Vec<_>>().join("\n---\n"))?;
-    let ready = ["wait", "--namespace", NAMESPACE, "--for=condition=Ready", "bookingqueue/concert"];
-    kubectl_waiting(&ready, seconds(180))?;
-    let simulator = ["rollout", "status", "--namespace", NAMESPACE, "deployment/booking-service"];
-    kubectl_waiting(&simulator, seconds(60))?;
-    wait_for_workers(MIN, seconds(30))?;
-    Ok(format!("{MIN} worker"))
-}
-
-fn open() -> Result<String> {
-    set_admission("Open")?;
-    wait_for_workers(MAX, seconds(120))?;
-    let line = crowd::wait_until("a reservation", seconds(30), |line| line.of("held") > 0)?;
-    let (held, all) = (line.of("held"), line.of("in_line_or_past"));
-    Ok(format!("{MAX} workers; {held} of {all} in line are served"))
 }
 
 fn kill_worker() -> Result<String> {
@@ -246,15 +256,7 @@ fn close() -> Result<String> {
     set_admission("Closed")?;
     let arguments =
         ["enqueue", "--server=http://concert:50051", "--queue=concert", "--client=late"];
-    apply(&job("late", &Images::bookingq(), &arguments.map(str::to_owned), 60).to_string())?;
-    let answer = until("the answer to the late client", seconds(60), || {
-        let log = kubectl(&["logs", "--namespace", NAMESPACE, "job/late"])?;
-        Ok(if log.trim().is_empty() {
-            Look::NotYet("an empty log".to_owned())
-        } else {
-            Look::Done(log)
-        })
-    })?;
+    let answer = run_once("late", &Images::bookingq(), &arguments)?;
     if !answer.contains("QUEUE_CLOSED") {
         bail!("the late client was answered: {answer}");
     }
@@ -313,15 +315,7 @@ pub fn clean_up() {
 /// Patches the queue, and waits until the operator has written the admission to the store.
 fn set_admission(admission: &str) -> Result<()> {
     patch(&json!({ "spec": { "admission": admission } }))?;
-    let written = format!("is {admission} now");
-    let changes = ["events", "--namespace", NAMESPACE, "--field-selector=reason=AdmissionChanged"];
-    until(format!("the event that the queue {written}"), seconds(30), || {
-        let events = list(&changes)?;
-        let messages: Vec<&str> =
-            events.iter().filter_map(|event| event["message"].as_str()).collect();
-        let done = messages.iter().any(|message| message.contains(&written));
-        Ok(if done { Look::Done(()) } else { Look::NotYet(messages.join("; ")) })
-    })
+    wait_for_event("AdmissionChanged", &format!("is {admission} now"), seconds(30)).map(drop)
 }
 
 /// Waits until more bookings end than at the time of `line`.

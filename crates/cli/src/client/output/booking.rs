@@ -24,6 +24,15 @@ pub struct BookingOutput {
     position: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     eta_seconds: Option<f64>,
+    /// The wait is shorter for 1 of 10 bookings, and longer for 1 of 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta_range_seconds: Option<[f64; 2]>,
+    /// Why there is no expected wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta_unknown: Option<&'static str>,
+    /// The chance of getting what is booked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chance: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     enqueued_at: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -41,6 +50,9 @@ pub struct BookingOutput {
     /// Unless the item is open for this booking.
     #[serde(skip_serializing_if = "Option::is_none")]
     item_status: Option<ItemOutput>,
+    /// Only after a late payment: the booking whose hold had expired.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reacquired_for: String,
     /// Only after enqueue: the call found this booking and made none.
     #[serde(skip_serializing_if = "Option::is_none")]
     existing: Option<bool>,
@@ -57,6 +69,9 @@ impl BookingOutput {
             queue_number: booking.queue_number,
             position: (booking.position > 0).then_some(booking.position),
             eta_seconds: booking.eta.as_ref().map(seconds),
+            eta_range_seconds: booking.eta_range.as_ref().and_then(range),
+            eta_unknown: reason(booking.eta_unknown()),
+            chance: chance(booking.chance()),
             enqueued_at: booking.enqueued_at.as_ref().map(moment),
             deadline: booking.deadline.as_ref().map(moment),
             queue: booking.queue,
@@ -69,8 +84,14 @@ impl BookingOutput {
             quantity: booking.quantity,
             parked: booking.parked,
             item_status: booking.item_status.map(Into::into),
+            reacquired_for: String::new(),
             existing: None,
         })
+    }
+
+    /// Adds the booking whose hold had expired, if this one was made for its payment.
+    pub fn reacquired_for(self, reacquired_for: String) -> Self {
+        Self { reacquired_for, ..self }
     }
 
     /// Adds whether the booking existed before the call.
@@ -100,23 +121,51 @@ impl BookingOutput {
     pub fn sentence(&self) -> String {
         let detail = match (self.position, &self.deadline, self.outcome) {
             (Some(position), _, _) if self.parked => place_kept(position),
-            (Some(position), _, _) if self.eta().is_empty() => format!("position {position}"),
-            (Some(position), _, _) => format!("position {position}, about {} to wait", self.eta()),
+            (Some(position), _, _) => [format!("position {position}"), self.wait()].concat(),
             (None, _, Some(outcome)) => format!("will end {outcome}"),
             (None, Some(deadline), None) if self.state == "reserved" => {
                 format!("pay before {deadline}")
             }
             _ => String::new(),
         };
-        let details = [self.explain_item(), detail, self.reason.clone()];
+        let details = [self.explain_item(), detail, self.explain_chance(), self.reason.clone()];
         let details: Vec<String> = details.into_iter().filter(|text| !text.is_empty()).collect();
         format!("{:<10} {}", self.state, details.join("; ")).trim_end().to_owned()
     }
 
+    /// The expected wait, as a range if that is known.
     fn eta(&self) -> String {
-        self.eta_seconds
-            .map(|seconds| about(Duration::from_secs_f64(seconds.max(0.0))))
-            .unwrap_or_default()
+        let words = |seconds: f64| about(Duration::from_secs_f64(seconds.max(0.0)));
+        match (self.eta_range_seconds, self.eta_seconds) {
+            (Some([low, high]), _) if words(low) != words(high) => {
+                format!("{} to {}", words(low), words(high))
+            }
+            (_, Some(seconds)) => format!("about {}", words(seconds)),
+            (_, None) => String::new(),
+        }
+    }
+
+    /// The expected wait, or why it is unknown, as the end of a sentence.
+    fn wait(&self) -> String {
+        match (self.eta_seconds, self.explain_halt()) {
+            (Some(_), _) => format!(", {} to wait", self.eta()),
+            (None, "") => String::new(),
+            (None, halt) => format!(", {halt}"),
+        }
+    }
+
+    /// Why the queue serves no client, if that is why the wait is unknown.
+    fn explain_halt(&self) -> &'static str {
+        match self.eta_unknown {
+            Some("not_open") => "the sale has not opened",
+            Some("paused") => "the queue is paused",
+            Some("outage") => "the Booking Service does not answer",
+            _ => "",
+        }
+    }
+
+    fn explain_chance(&self) -> String {
+        self.chance.map(|chance| format!("a ticket is {chance}")).unwrap_or_default()
     }
 
     fn explain_item(&self) -> String {
@@ -128,15 +177,52 @@ impl BookingOutput {
             return "existing booking".to_owned();
         }
         let kept = self.position.filter(|_| self.parked).map(place_kept);
-        let notes = [self.explain_item(), kept.unwrap_or_default(), self.reason.clone()];
+        let reacquired = match (self.reacquired_for.as_str(), self.state) {
+            ("", _) => String::new(),
+            (expired, "sold_out") => format!("made for {expired}: return the payment"),
+            (expired, _) => format!("made for {expired}"),
+        };
+        let notes = [
+            self.explain_item(),
+            kept.unwrap_or_default(),
+            self.explain_halt().to_owned(),
+            self.explain_chance(),
+            reacquired,
+            self.reason.clone(),
+        ];
         notes.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// The limits of a range, in seconds.
+fn range(range: &v1::EtaRange) -> Option<[f64; 2]> {
+    Some([seconds(range.low.as_ref()?), seconds(range.high.as_ref()?)])
+}
+
+fn reason(unknown: v1::EtaUnknown) -> Option<&'static str> {
+    match unknown {
+        v1::EtaUnknown::Unspecified => None,
+        v1::EtaUnknown::NotOpen => Some("not_open"),
+        v1::EtaUnknown::Paused => Some("paused"),
+        v1::EtaUnknown::Outage => Some("outage"),
+        v1::EtaUnknown::SoldOut => Some("sold_out"),
+        v1::EtaUnknown::NoData => Some("no_data"),
+    }
+}
+
+fn chance(chance: v1::Chance) -> Option<&'static str> {
+    match chance {
+        v1::Chance::Unspecified => None,
+        v1::Chance::Likely => Some("likely"),
+        v1::Chance::Uncertain => Some("uncertain"),
+        v1::Chance::Unlikely => Some("unlikely"),
     }
 }
 
 /// What a parked client should know: the position is among those that wait for the same item.
 fn place_kept(position: u64) -> String {
     match position.saturating_sub(1) {
-        0 => "you keep your place (nobody waits before you)".to_owned(),
+        0 => "you keep your place (you are next)".to_owned(),
         1 => "you keep your place (1 waits before you)".to_owned(),
         before => format!("you keep your place ({before} wait before you)"),
     }
