@@ -202,7 +202,7 @@ const MUTANTS: [Mutant; 18] = [
     },
     Mutant {
         name: "claim-closed-items",
-        breaks: &[10],
+        breaks: &[9, 10],
         edits: &[(
             ITEMS,
             "return item.refused == 0 or quantity < item.refused or quantity <= item.credit",
@@ -215,7 +215,7 @@ const MUTANTS: [Mutant; 18] = [
         breaks: &[10],
         edits: &[(OUTFLOW, "room = math.min(room, tokens)", "room = math.min(room, most)")],
         // Its sale has a limit for each minute.
-        options: &["--only", "service-slow", "--every", "1s", "--seed", "12"],
+        options: &["--only", "service-slow", "--every", "1s", "--seed", "21"],
     },
 ];
 
