@@ -6,14 +6,15 @@
 //! up with arrivals plus what clears the line in time. Workers = demand / c, rounded up, within
 //! `[min, max]`.
 //!
-//! The outflow of the queue bounds the demand, because further workers would only wait. A rate of
-//! `r` bookings a second uses `r·S` slots. A limit of `h` holds lets as many bookings leave the line
-//! as come free: `d` a second lately, and the `f` that are free in the time `T`. So the demand is
-//! `min(min(λ + B/T, r)·S/ρ, d·S + f·S/T/ρ, h)`. (`d·S` is not divided by ρ, for the same reason.)
-//!
 //! Tasks in flight keep workers but never ask for more: `in flight / c`, at most the current
 //! number. (Dividing it by ρ as well would grow a busy queue for ever: N workers with all slots
 //! taken would ask for N/ρ.)
+//!
+//! The outflow of the queue bounds the demand, because further workers would only wait. A rate of
+//! `r` bookings a second uses `r·S` slots. A limit of `h` holds lets only as many bookings leave
+//! the line as holds come free: `d` a second lately, and the `f` that are free now in the time `T`.
+//! So the demand is `min(min(λ + B/T, r)·S/ρ, d·S + f·S/T/ρ, h)`. (`d·S` is what workers do now,
+//! so it is not divided by ρ either.)
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -122,8 +122,9 @@ fn servable(reading: Reading, measurement: &Measurement) -> Reading {
 
 /// Differences the queue's counters.
 ///
-/// Arrivals and departures are smoothed with a time constant of one second: short enough that two readings show
-/// most of a step, long enough that the luck of one reading does not change the number of workers.
+/// Arrivals and departures are smoothed with a time constant of one second: short enough that two
+/// readings show most of a step, long enough that the luck of one reading does not change the
+/// number of workers.
 /// The service time is a mean over about the last five readings in which a booking left the line.
 #[derive(Debug, Clone, Default)]
 struct RateMeter {

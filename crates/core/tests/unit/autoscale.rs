@@ -116,7 +116,8 @@ proptest! {
     fn a_cap_bounds_the_workers_and_never_adds_any(
         line in 0u64..2_000_000, arrivals in 0.0f64..10_000.0, service_ms in 1u64..5000,
         cap in prop::option::of(1u32..1_000_000), max in prop::option::of(1u32..100_000),
-        free in 0u64..100_000, dispatched in 0.0f64..10_000.0, concurrency in 1u32..200, percent in 1u32..=100,
+        free in 0u64..100_000, dispatched in 0.0f64..10_000.0, concurrency in 1u32..200,
+        percent in 1u32..=100,
     ) {
         let utilisation = f64::from(percent) / 100.0;
         let policy = Policy { min: 1, max: 1000, concurrency, utilisation, ..Policy::default() };

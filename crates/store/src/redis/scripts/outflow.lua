@@ -1,4 +1,4 @@
--- Loaded in front of the script that claims bookings: how many may leave the line.
+-- Part of claim.lua: how many bookings may leave the line.
 
 -- The spacing of bookings that keeps the rate of the sale: interval, burst and theoretical arrival
 -- time of the next booking, all in µs, and how many may go now. Nil without a rate.
@@ -6,21 +6,20 @@ local interval, burst_span, tat, tokens
 -- Time until the sale opens, ms.
 local opens_in
 
--- Returns how many of `most` bookings may leave the line, or nil if the line is not served.
-local function room_for(most, scope)
-  local admission, rules, opens_at, max_holds, per_minute, burst, stored = unpack(call('HMGET', META,
-    'admission', 'rules', 'opens_at', 'max_holds', 'per_minute', 'burst', 'tat'))
-  if admission == 'Paused' or (scope == 'once_ruled' and not rules) then return nil end
-  if opens_at and now < tonumber(opens_at) then
-    opens_in = opens_at - now
-    return nil
+-- How many bookings may leave the line, or false if it is not served.
+local room = false
+if ARGV[5] ~= 'due_only' then
+  local admission, rules, opens_at, max_holds, per_minute, burst, stored = unpack(call('HMGET',
+    META, 'admission', 'rules', 'opens_at', 'max_holds', 'per_minute', 'burst', 'tat'))
+  local opens = opens_at and opens_at - now
+  if admission ~= 'Paused' and (ARGV[5] == 'everything' or rules) then
+    if opens and opens > 0 then opens_in = opens else room = max - given end
   end
-  local room = most
-  if max_holds then
+  if room and max_holds then
     local held = call('ZCARD', LEASES) + call('ZCARD', TIMEOUTS)
     room = math.max(0, math.min(room, max_holds - held))
   end
-  if per_minute then
+  if room and per_minute then
     local rate = tonumber(per_minute)
     local at_once = math.min(rate, tonumber(burst or 1 + math.floor(rate / 100)))
     interval = math.floor(60000000 / (rate - at_once + 1)) + 1
@@ -29,5 +28,5 @@ local function room_for(most, scope)
     tokens = math.floor((now * 1000 + burst_span - tat) / interval)
     room = math.min(room, tokens)
   end
-  return room
 end
+local served = room

@@ -19,7 +19,7 @@ local closed = call('ZRANGE', CLOSED, '0', '-1')
 for from = 1, #closed, 1000 do
   local lines = {}
   for n = from, math.min(from + 999, #closed) do lines[#lines + 1] = '1 ' .. closed[n] end
-  load(lines)
+load(lines)
   for n = 1, #lines do
     local item = wants[lines[n]].item
     if not item.ended and rule_of(item.name) == 'End' then
