@@ -133,8 +133,8 @@ fn parsed_events(packed: &str) -> Vec<Option<OutboxEvent>> {
     lines.chunks(3).take(usize::from(u16::MAX)).map(parse).collect()
 }
 
-/// Parses the three lines that prelude.lua writes for a transition: the client, `from>to extra`, and
-/// the claim token with ` reason` if it has one.
+/// Parses the three lines that prelude.lua writes for a transition: the client, `from>to extra`,
+/// and the claim token with ` reason` if it has one.
 fn transition(client: &str, from: &str, to: &str, cause: &str) -> Option<Event> {
     let (to, extra) = to.split_once(' ')?;
     let from = if from.is_empty() { None } else { Some(BookingState::parse(from)?) };
