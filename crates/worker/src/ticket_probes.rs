@@ -13,6 +13,7 @@ use futures::StreamExt as _;
 use tokio::time::{MissedTickBehavior, timeout};
 use tracing::{debug, info};
 
+use crate::downstream::ServiceCallError;
 use crate::notifier::LEASE;
 use crate::processing::Executor;
 
@@ -38,7 +39,7 @@ impl TicketProbes {
     }
 
     /// Probes whenever this worker has the lease of the notifier, until dropped. It takes the lease
-    /// if nobody has it, as in a queue without a Realtime Service.
+    /// if no worker has it, as in a queue without a Realtime Service.
     pub async fn run(mut self) {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -79,7 +80,8 @@ impl TicketProbes {
         let Some(answer) = self.executor.ask_ticket_service(&item.item, quantity).await else {
             return;
         };
-        let outcome = answer.as_ref().map_or_else(|error| error.as_str(), |answer| answer.as_str());
+        let outcome =
+            answer.as_ref().map_or_else(ServiceCallError::as_str, |answer| answer.as_str());
         self.executor.metrics.tasks.ticket_probes.with_label_values(&[outcome]).inc();
         let Ok(answer) =
             answer.inspect_err(|error| debug!(%error, item = &*item.item, "no answer"))
