@@ -57,7 +57,7 @@ pub async fn a_refusal_from_before_a_return_does_not_hide_what_came_back(testbed
     assert_eq!(testbed.refuse(&again).await, BookingState::SoldOut, "nothing else came back");
 }
 
-/// Who was refused before the shop restocked is served from the new stock.
+/// Clients that were refused before the restocking are served from the new stock.
 pub async fn a_refusal_from_before_a_restocking_closes_nothing(testbed: &Testbed<'_>) {
     testbed.join_for("stalls", &[("holder", 1), ("a", 1), ("b", 1), ("c", 1)]).await;
     let tasks = testbed.claim(3).await;
@@ -75,7 +75,7 @@ pub async fn a_refusal_from_before_a_restocking_closes_nothing(testbed: &Testbed
     let last = testbed.item_changes().await.pop();
     assert_eq!(last, Some(("stalls".to_owned(), ItemChange::Open)));
     testbed.store.restocked("never sold".into(), Some(1)).await.unwrap();
-    assert_eq!(testbed.item("never sold").await.left, None, "nobody wants it");
+    assert_eq!(testbed.item("never sold").await.left, None, "no booking wants it");
 }
 
 /// The first refusal ends all who want it; an item can have a rule of its own.
@@ -98,7 +98,7 @@ pub async fn with_the_rule_end_a_refusal_ends_everybody_who_wants_as_much(testbe
     ] {
         assert_eq!(testbed.state(name).await, last, "{name}");
     }
-    // A new rule holds for those who wait already.
+    // A new rule holds for waiting bookings, too.
     testbed.set_sold_out(SoldOutRule::End, &[]).await;
     assert!(testbed.claim_in(9, Scope::DueOnly).await.tasks.is_empty());
     assert_eq!(testbed.state("kind a").await, BookingState::SoldOut);
@@ -220,7 +220,7 @@ pub async fn a_rejected_booking_gives_its_share_back(testbed: &Testbed<'_>) {
     assert_eq!(names(&testbed.claim(9).await), ["b"]);
 }
 
-/// Nothing of it is remembered once nobody has or wants it.
+/// Nothing of it is remembered once no booking has or wants it.
 pub async fn an_open_item_without_bookings_is_forgotten(testbed: &Testbed<'_>) {
     testbed.join_for("stalls", &[("a", 1)]).await;
     let task = testbed.claim_one().await;

@@ -142,8 +142,8 @@ macro_rules! conformance_tests {
                 a_probe_of_the_smallest_quantity_opens_the_item
             }
             rules {
-                nobody_is_served_before_the_sale_opens
-                a_queue_that_awaits_its_rules_serves_nobody_before
+                no_booking_leaves_the_line_before_the_sale_opens
+                a_queue_that_awaits_its_rules_serves_no_booking_before
                 no_minute_has_more_claims_than_the_rate
                 the_outflow_can_be_changed_while_it_serves
                 retries_and_releases_use_no_tokens
