@@ -1,4 +1,4 @@
-//! The bookings that ended as sold out, against the reservations and the stock that came back later.
+//! The bookings that ended as sold out, against the reservations and the stock that came back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -125,17 +125,17 @@ impl Comparison<'_> {
         }
     }
 
-    /// After a client was sent away, the Booking Service never had enough for that client. Not known
-    /// of an item about which it lied, or that was restocked without an announcement.
+    /// After a client was sent away, the Booking Service never had enough for that client. Not
+    /// checked for an item about which it lied, or that was restocked without an announcement.
     fn find_later_returns(&mut self, wants: &Wants, ledger: &LedgerCopy) {
         for (booking, logged) in self.log.bookings() {
             let Some((item, quantity)) = wants.get(&booking) else { continue };
             let Some(stock) = ledger.items.get(item) else { continue };
             let honest = (stock.lies, stock.restocked) == (0, 0);
-            let waits = self.log.rule_of(item) == Some(SoldOutRule::Wait);
+            let may_wait = self.log.rule_of(item) == Some(SoldOutRule::Wait);
             let was_sent_away = logged.state == S::SoldOut && logged.replaces.is_none();
             let left = stock.available.max(stock.returned_after(logged.since));
-            if honest && waits && was_sent_away && left >= *quantity {
+            if honest && may_wait && was_sent_away && left >= *quantity {
                 let case =
                     format!("{booking} ended without {quantity} of {item:?}; {left} were left");
                 self.violations.record(Violation::SentAway, case);
