@@ -36,8 +36,8 @@ use ::redis::Value;
 use async_trait::async_trait;
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::{
-    Admission, Booking, ClientId, EventSeq, ItemState, Place, QueueName, Refusal, SaleRules,
-    Timestamp,
+    Admission, Booking, ClientId, EventSeq, ItemState, Outflow, Place, QueueName, Refusal,
+    SaleRules, Timestamp,
 };
 use bookingq_queue::bounds;
 use tracing::warn;
@@ -285,7 +285,15 @@ impl Store for RedisStore {
 
     async fn set_rules(&self, rules: SaleRules) -> Result<()> {
         let mut call = self.link.call(ScriptName::SetRules);
+        call.arg("rules");
         sale::push_rules(&rules, &mut call);
+        self.link.run(&call).await
+    }
+
+    async fn set_outflow(&self, outflow: Outflow) -> Result<()> {
+        let mut call = self.link.call(ScriptName::SetRules);
+        call.arg("outflow");
+        sale::push_outflow(outflow, &mut call);
         self.link.run(&call).await
     }
 

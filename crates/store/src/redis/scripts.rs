@@ -68,7 +68,7 @@ const SOURCES: [Source; 16] = [
     (ScriptName::Sweep, &[CLOCK], include_str!("scripts/sweep.lua")),
     (ScriptName::Snapshot, &[CLOCK, BOOKING, ITEMS], include_str!("scripts/snapshot.lua")),
     (ScriptName::Notifier, &[CLOCK], include_str!("scripts/notifier.lua")),
-    (ScriptName::SetRules, &[CLOCK, ITEMS], include_str!("scripts/set_rules.lua")),
+    (ScriptName::SetRules, &[CLOCK, ITEMS, OUTFLOW], include_str!("scripts/set_rules.lua")),
     (ScriptName::Restock, &[CLOCK, ITEMS, STOCK], include_str!("scripts/restock.lua")),
     (ScriptName::ParkedPlaces, &[CLOCK, ITEMS], include_str!("scripts/parked_places.lua")),
     (ScriptName::ItemStates, &[CLOCK, ITEMS], include_str!("scripts/item_states.lua")),

@@ -4,7 +4,7 @@
 -- ARGV     3 most tasks   4 lease, ms   5 whom to serve beside due tasks: 'everything' those that
 --          wait, 'once_ruled' the same once the rules of the sale were written, 'due_only' none
 -- Returns  { now, next task in µs or false, 1 if more can be claimed now, items, task... }
---          An item is { name, returned quantity, 1 if it is open }. A task is 3 values: client,
+--          An item is { name, returned quantity, 1 if it was never sold out }. A task is 3 values: client,
 --          claim token, the booking before the claim.
 -- Cost     O(log N) for each task; at most 256 tasks, and as many bookings that end or are parked.
 --          Members without a readable booking are dropped and counted.
@@ -99,24 +99,36 @@ local function serve(client, was, want, probe)
     dispatched = dispatched + 1
   end
   room = room - 1
-  claim_item(want, probe and before + given + 1, events)
+  claim_item(want, probe and tonumber(sub(was, BOOKING_END + 2, FENCE_START - 2)), events)
   give(client, STATUS .. client, was, '\nreserving  - * ', 'queued>reserving -')
 end
 
 -- A probe: the closed item may be to be had again.
-local probes = waiting > 0 and endings > 0 and room and room > 0
+local probes = waiting > 0 and endings > 0 and room and room > 0 and next_probe <= now
   and call('ZRANGEBYSCORE', CLOSED, '(0', moment, 'LIMIT', '0', '1')[1]
 if probes then
   load({ '1 ' .. probes })
-  local want = wants['1 ' .. probes]
-  local key = PARKED .. (match(want.item.parked, '%d+') or '') .. ':' .. probes
-  local client = call('ZRANGE', key, '0', '0')
-  local was = read(client)[1] or ''
-  if client[1] then cut[key] = 1 end
-  if wanted(was) then
-    serve(client[1], was, want, true)
-  elseif client[1] then
-    damaged = damaged + 1
+  local item, first, key = wants['1 ' .. probes].item, nil, nil
+  for quantity in string.gmatch(item.parked, '%d+') do
+    local set = PARKED .. quantity .. ':' .. probes
+    local front = call('ZRANGE', set, '0', '0', 'WITHSCORES')
+    if front[1] and not (first and tonumber(first[2]) < tonumber(front[2])) then
+      first, key = front, set
+    end
+    if first and item.probe_small then break end
+  end
+  if first then
+    local was = read({ first[1] })[1] or ''
+    local line = wanted(was)
+    cut[key] = 1
+    if line then
+      load({ line })
+      next_probe = now + math.max(100, math.floor((interval or 0) / 100))
+      call('HSET', META, 'next_probe', text(next_probe))
+      serve(first[1], was, wants[line], true)
+    else
+      damaged = damaged + 1
+    end
   end
 end
 
@@ -196,11 +208,13 @@ if parks > 0 then call('HINCRBY', STATS, 'parked', text(parks)) end
 if finals[1] then call('HINCRBY', STATS, 'sold_out', text(#finals / 2)) end
 if reclaimed > 0 then call('HINCRBY', STATS, 'reclaimed', text(reclaimed)) end
 if damaged > 0 then call('HINCRBY', STATS, 'damaged', text(damaged)) end
-if interval then call('HSET', META, 'tat', text(tat + (serves - room) * interval)) end
+if interval then
+  call('HSET', META, 'tat', text(tat + (serves - room) * interval), 'tat_at', moment)
+end
 save_items()
 
 for name, item in pairs(items) do
-  reply[4][#reply[4] + 1] = { name, item.returned, item.refused == 0 and 1 or 0 }
+  reply[4][#reply[4] + 1] = { name, item.returned, is_untouched(item) and 1 or 0 }
 end
 
 -- What a later claim may find without any other change, and whether more is there now.
@@ -218,9 +232,8 @@ if serves then
     wakes(tat + (serves + 1) * interval - burst_span - now * 1000)
   end
   local probe = left > 0 and call('ZRANGEBYSCORE', CLOSED, '(0', '(+inf', 'LIMIT', '0', '1', 'WITHSCORES')
-  if probe and probe[2] and (serves > 0 or tonumber(probe[2]) > now) then
-    wakes((probe[2] - now) * 1000)
-  end
+  local probe_at = probe and probe[2] and math.max(tonumber(probe[2]), next_probe)
+  if probe_at and (serves > 0 or probe_at > now) then wakes((probe_at - now) * 1000) end
 end
 if endings == 0 and call('ZCOUNT', CLOSED, '0', '0') > 0 then reply[3] = 1 end
 reply[2] = next_task or false
