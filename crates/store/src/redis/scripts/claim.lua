@@ -70,6 +70,8 @@ for n = 1, #ended do
   local name, found = ended[n], {}
   load({ '1 ' .. name })
   local item = items[name]
+  -- Its text was lost.
+  if item.refused == 0 then call('ZREM', CLOSED, name) end
   for quantity in string.gmatch(endings > 0 and item.parked or '', '%d+') do
     if not is_claimable(item, tonumber(quantity)) then
       local key = PARKED .. quantity .. ':' .. name
@@ -109,6 +111,7 @@ local probes = waiting > 0 and endings > 0 and room and room > 0 and next_probe 
 if probes then
   load({ '1 ' .. probes })
   local item, first, key = wants['1 ' .. probes].item, nil, nil
+  if item.refused == 0 then call('ZREM', CLOSED, probes) end
   for quantity in string.gmatch(item.parked, '%d+') do
     local set = PARKED .. quantity .. ':' .. probes
     local front = call('ZRANGE', set, '0', '0', 'WITHSCORES')
@@ -168,7 +171,7 @@ if waiting > 0 and room and room > 0 then ready = call('ZRANGE', READY, '0', '25
 while room and room > 0 and aside < 256 do
   local before_look = given
   read_line(passed == 0 and room or 64)
-  local set, at = ready[1] and first_ready(room), line.at
+  local set, at = ready[1] and first_ready(), line.at
   local client, was = line.clients[at], line.values[at] or ''
   local place = client and (tonumber(sub(was, BOOKING_END + 2, FENCE_START - 2)) or 0)
   if set and not (place and place < set.places[set.at]) then

@@ -40,33 +40,44 @@ end
 -- that were opened.
 local ready, next_ready, sets = {}, 1, {}
 
--- Opens a ready set, to take at most `most` bookings from it.
-local function open_set(member, most)
-  load({ member })
-  local want = wants[member]
-  local set = { key = parked_set(want.item, want.quantity), want = want, at = 1,
-    clients = {}, places = {} }
-  local members = call('ZRANGE', set.key, '0', text(most - 1), 'WITHSCORES')
+-- Reads the next bookings of a ready set, twice as many as the last time: with many sets a claim
+-- takes few of each.
+local function read_set(set)
+  local from, size = set.read, set.size
+  local members = call('ZRANGE', set.key, text(from), text(from + size - 1), 'WITHSCORES')
+  set.clients, set.places, set.at = {}, {}, 1
   for n = 1, #members, 2 do
     set.clients[(n + 1) / 2], set.places[(n + 1) / 2] = members[n], tonumber(members[n + 1])
   end
   set.values = read(set.clients)
+  set.read, set.size = from + #set.clients, 2 * size
+end
+
+-- Opens a ready set.
+local function open_set(member)
+  load({ member })
+  local want = wants[member]
+  local set = { key = parked_set(want.item, want.quantity), want = want, read = 0, size = 4 }
+  -- A probe has taken its front.
+  set.read = cut[set.key] or 0
+  read_set(set)
   sets[#sets + 1] = set
 end
 
 -- Returns the set with the parked booking that a claim may take first, if there is one.
-local function first_ready(most)
+local function first_ready()
   local first
   for opened = 1, 256 do
     first = nil
     for n = 1, #sets do
       local set = sets[n]
+      if set.clients[1] and set.at > #set.clients then read_set(set) end
       local place = is_claimable(set.want.item, set.want.quantity) and set.places[set.at]
       if place and (not first or place < first.places[first.at]) then first = set end
     end
     local next_place = tonumber(ready[next_ready + 1])
     if not next_place or (first and first.places[first.at] < next_place) then break end
-    open_set(ready[next_ready], most)
+    open_set(ready[next_ready])
     next_ready = next_ready + 2
   end
   return first
