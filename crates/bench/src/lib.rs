@@ -5,6 +5,7 @@
 //!            ├─ plain     Redis commands without a script: a yardstick
 //!            └─ grpc      a worker, and a bare server: a yardstick
 //!   instructions          the same life, counted instead of timed
+//!   eta                   promised waits beside true ones, in simulated sales
 //!   growth                calls and memory with a short line and with a long one
 //!   sweep                 many overdue holds each second
 //!   watch                 clients that follow their bookings while the line moves
@@ -20,6 +21,7 @@ mod child;
 pub mod compare;
 pub mod drive;
 mod engine;
+pub mod eta;
 pub mod figures;
 mod growth;
 mod grpc;
@@ -50,6 +52,8 @@ enum BenchVerb {
     Engine(engine::Args),
     /// Instructions of Redis for a booking's life: steadier than times; needs valgrind
     Instructions(instructions::Args),
+    /// Promised waits beside true ones, in simulated sales
+    Eta(eta::Args),
     /// Cost of calls and memory with a short line and with a long one
     Growth(growth::Args),
     /// Delay until the sweeper releases holds, with many overdue each second
@@ -74,6 +78,7 @@ impl Cli {
         match &self.verb {
             BenchVerb::Engine(args) => engine::run(args),
             BenchVerb::Instructions(args) => instructions::run(args),
+            BenchVerb::Eta(args) => eta::run(args),
             BenchVerb::Growth(args) => growth::run(args),
             BenchVerb::Sweep(args) => sweep::run(args),
             BenchVerb::Peers(args) => peers::run(args),

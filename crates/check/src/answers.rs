@@ -319,10 +319,11 @@ impl Answers {
     fn paid(&mut self, call: &RecordedCall, of: BookingId, payment: &PaymentId) {
         use BookingState as S;
         let (of, acknowledged, unknown) = match &call.answer {
-            // Another booking was made for the payment, and has it once it is reserved.
+            // Another booking was made for the payment, and has it once it is reserved; if it ends
+            // before that, the payment is to be returned.
             CallAnswer::Ok(shown) if shown.booking != of => {
-                let open = shown.state == S::Reserving;
-                (shown.booking, !open && shown.state != S::SoldOut, open)
+                let acknowledged = matches!(shown.state, S::Confirming | S::Confirmed);
+                (shown.booking, acknowledged, shown.state == S::Reserving)
             }
             answer => {
                 let unknown = matches!(answer, CallAnswer::Unknown { .. });

@@ -306,6 +306,7 @@ impl AuditLog {
         });
         if self.gaps == 0 && !self.waiting.is_over(item, closed_is_enough, event.seq) {
             let Event { booking, seq, .. } = event;
+            let item = item.unwrap_or("an item");
             let case = format!("{booking} ended at {seq}, but {item:?} had not ended");
             self.violations.record(Violation::SentAway, case);
         }

@@ -143,6 +143,20 @@ async fn pay_and_cancel_show_the_new_state_or_the_refusal() {
 }
 
 #[tokio::test]
+async fn a_late_payment_shows_both_bookings_and_whether_it_must_be_returned() {
+    let worker = FakeWorker::start([
+        Answer::Booking(booking(v1::BookingState::SoldOut)),
+        Answer::Booking(booking(v1::BookingState::Confirmed)),
+    ])
+    .await;
+    let late = ["--client", "ann", "--payment-id", "p", "--reacquire"];
+    let text = stdout(&bookingq(&worker, "pay", &late).await);
+    assert!(text.contains("made for old: return the payment"), "{text}");
+    let value = json(&bookingq(&worker, "pay", &[&late[..], &["-o", "json"]].concat()).await);
+    assert_eq!((&value["reacquired_for"], &value["state"]), (&"old".into(), &"confirmed".into()));
+}
+
+#[tokio::test]
 async fn watch_shows_each_change_once_and_ends_with_the_final_state() {
     let worker = FakeWorker::start([
         // The first worker leaves; the second stream starts with the state shown last.

@@ -13,7 +13,7 @@
 //! The outflow of the queue bounds the demand, because further workers would only wait. A rate of
 //! `r` bookings a second uses `r·S` slots. A limit of `h` holds lets only as many bookings leave
 //! the line as holds come free: `d` a second lately, and the `f` that are free now in the time `T`.
-//! So the demand is `min(min(λ + B/T, r)·S/ρ, d·S + f·S/T/ρ, h)`. (`d·S` is what workers do already,
+//! So the demand is `min(min(λ + B/T, r)·S/ρ, d·S + f·S/T/ρ, h)`. (`d·S` is what workers do now,
 //! so it is not divided by ρ either.)
 
 use std::collections::VecDeque;

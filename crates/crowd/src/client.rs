@@ -41,10 +41,8 @@ pub struct SimulatedClient {
 struct Followed {
     booking: BookingId,
     since: Instant,
-    /// Whether the client has seen its reservation or its refusal.
-    is_decided: bool,
-    /// Whether the client has seen its hold.
-    is_held: bool,
+    /// The state that the client saw last.
+    state: BookingState,
     /// Whether the last update said that it waits for an item that is sold out at the moment.
     is_parked: bool,
     /// Whether it was made for a late payment.
@@ -56,8 +54,7 @@ impl Followed {
         Self {
             booking,
             since: Instant::now(),
-            is_decided: false,
-            is_held: false,
+            state: BookingState::Queued,
             is_parked: false,
             is_reacquired: false,
         }
@@ -231,13 +228,12 @@ impl SimulatedClient {
                 demand.parked = demand.parked.saturating_add_signed(by);
             });
         }
-        let is_decided = !matches!(shown.state, BookingState::Queued | BookingState::Reserving);
-        if is_decided && !followed.is_decided {
-            followed.is_decided = true;
+        let before = std::mem::replace(&mut followed.state, shown.state);
+        let waits = |state| matches!(state, BookingState::Queued | BookingState::Reserving);
+        if waits(before) && !waits(shown.state) {
             latencies.decided(followed.since.elapsed());
         }
-        if shown.state == BookingState::Reserved && !followed.is_held {
-            followed.is_held = true;
+        if shown.state == BookingState::Reserved && before != BookingState::Reserved {
             progress.count(|progress| progress.held += 1);
             if plan.behaviour == Behaviour::GivesHoldBack {
                 *next = Some((Instant::now(), NextAction::Leave));
@@ -298,8 +294,11 @@ impl SimulatedClient {
                 latencies.payment_answered(took);
                 let is_reacquired = shown.booking != of;
                 progress.count(|progress| {
-                    *(if is_reacquired { &mut progress.reacquired } else { &mut progress.paid }) +=
-                        1;
+                    *match (is_reacquired, shown.state) {
+                        (false, _) => &mut progress.paid,
+                        (true, BookingState::SoldOut) => &mut progress.paid_late,
+                        (true, _) => &mut progress.reacquired,
+                    } += 1;
                 });
                 if is_reacquired {
                     self.booking = Some(Followed { is_reacquired, ..Followed::new(shown.booking) });

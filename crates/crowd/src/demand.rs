@@ -1,4 +1,4 @@
-//! What clients want, and what they were told of it.
+//! What clients want, and what they learned of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ pub struct Wanted {
     pub quantity: Quantity,
 }
 
-/// What the clients were told that want the same.
+/// What the clients learned that want the same.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Demand {
+pub struct ItemDemand {
     /// Clients that got a place in line.
     pub clients: u64,
     /// Those that wait at the moment because the item is sold out at the moment.
     pub parked: u64,
-    /// When they were told that it is sold out for good, by their clock, unless they had paid late.
+    /// When they learned that it is sold out for good, by their clock, unless they had paid late.
     #[serde(rename = "sold_out", serialize_with = "count")]
     pub sold_out_at: Vec<Timestamp>,
 }
@@ -33,15 +33,15 @@ fn count<S: Serializer>(times: &[Timestamp], serializer: S) -> Result<S::Ok, S::
 
 /// As a list of objects.
 pub(crate) fn as_list<S: Serializer>(
-    demand: &BTreeMap<Wanted, Demand>,
+    demand: &BTreeMap<Wanted, ItemDemand>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
-    struct Row<'a> {
+    struct DemandRow<'a> {
         #[serde(flatten)]
         wanted: &'a Wanted,
         #[serde(flatten)]
-        demand: &'a Demand,
+        demand: &'a ItemDemand,
     }
-    serializer.collect_seq(demand.iter().map(|(wanted, demand)| Row { wanted, demand }))
+    serializer.collect_seq(demand.iter().map(|(wanted, demand)| DemandRow { wanted, demand }))
 }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tonic::Status;
 
-use crate::demand::{Demand, Wanted};
+use crate::demand::{ItemDemand, Wanted};
 
 /// Counters that only grow, apart from `parked`.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ struct CountersState {
     /// By the position of the state in [`BookingState::ALL`].
     finals: [u64; BookingState::ALL.len()],
     errors: BTreeMap<&'static str, u64>,
-    demand: BTreeMap<Wanted, Demand>,
+    demand: BTreeMap<Wanted, ItemDemand>,
 }
 
 /// The counters at one moment.
@@ -36,7 +36,7 @@ pub struct ProgressView {
     pub held: u64,
     /// Payments that were accepted.
     pub paid: u64,
-    /// Payments refused because they came too late.
+    /// Payments refused because they came too late, or because nothing was left to reserve again.
     pub paid_late: u64,
     /// Late payments that were accepted for a new reservation.
     pub reacquired: u64,
@@ -68,13 +68,13 @@ impl CrowdCounters {
         self.0.lock().errors.clone()
     }
 
-    /// What the clients want, and what they were told of it.
-    pub fn demand(&self) -> BTreeMap<Wanted, Demand> {
+    /// What the clients want, and what they learned of it.
+    pub fn demand(&self) -> BTreeMap<Wanted, ItemDemand> {
         self.0.lock().demand.clone()
     }
 
     /// Changes the demand for what a client wants.
-    pub(crate) fn demanded(&self, wanted: &Wanted, change: impl FnOnce(&mut Demand)) {
+    pub(crate) fn demanded(&self, wanted: &Wanted, change: impl FnOnce(&mut ItemDemand)) {
         let mut counters = self.0.lock();
         change(counters.demand.entry(wanted.clone()).or_default());
         counters.progress.parked = counters.demand.values().map(|demand| demand.parked).sum();

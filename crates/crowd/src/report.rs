@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::demand::{Demand, Wanted};
+use crate::demand::{ItemDemand, Wanted};
 use crate::latency::{Latency, LatencySummary};
 use crate::progress::{CrowdCounters, ProgressView};
 
@@ -31,9 +31,9 @@ pub struct CrowdReport {
     pub progress: ProgressView,
     /// The number of bookings that clients saw end in each final state.
     pub finals: BTreeMap<&'static str, u64>,
-    /// What they wanted, and what they were told of it.
+    /// What they wanted, and what they learned of it.
     #[serde(serialize_with = "crate::demand::as_list")]
-    pub demand: BTreeMap<Wanted, Demand>,
+    pub demand: BTreeMap<Wanted, ItemDemand>,
     /// Errors by reason; `TRANSPORT` counts those without one of our reasons.
     pub errors: BTreeMap<&'static str, u64>,
     /// The waits of clients.

@@ -140,7 +140,7 @@ impl Hub {
         }
     }
 
-    /// Sends what is news of the closed items to those who want one of them.
+    /// Sends what is news of the closed items to the subscribers that want one of them.
     pub(crate) fn publish_items(&self, closed: &ClosedItems) {
         let now = Instant::now();
         for shard in &self.shards {

@@ -38,8 +38,8 @@ impl ItemsView {
         self.changed.notified().await;
     }
 
-    /// Takes a reading of the store. One of [`MAX_CLOSED_ITEMS`] may be a part: then the others stay
-    /// as they are.
+    /// Takes a reading of the store. One of [`MAX_CLOSED_ITEMS`] may be a part: then the others
+    /// stay as they are.
     pub(crate) fn replace(&self, items: Vec<ItemState>) {
         let mut closed = self.closed.lock();
         let known =

@@ -29,7 +29,7 @@ pub use hub::{Hub, Subscription, WatchUpdate, WatchedBooking};
 pub use items::{ClosedItems, ItemsView};
 pub use line_view::{LineOverview, LineView, Standing};
 pub use outbox::{FollowEvent, OutboxFollower};
-pub use parked::ParkedPlaces;
+pub use parked::ParkedView;
 
 /// What this process knows of a queue without asking the store.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ impl FollowedQueue {
 
     /// Replaces the line, the parked places and the items with what was just read. Subscribers must
     /// look at their bookings again: events may have been missed.
-    pub fn reload(&self, line: Line, parked: ParkedPlaces, items: Vec<ItemState>) {
+    pub fn reload(&self, line: Line, parked: ParkedView, items: Vec<ItemState>) {
         self.line.replace(line, parked);
         self.items.replace(items);
         self.hub.refresh_all();

@@ -9,7 +9,7 @@ use bookingq_core::{
 };
 use parking_lot::Mutex;
 
-use crate::parked::ParkedPlaces;
+use crate::parked::ParkedView;
 
 /// Shared by one writer and many readers.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub struct LineView {
 #[derive(Debug, Default)]
 struct LineState {
     line: Line,
-    parked: ParkedPlaces,
+    parked: ParkedView,
     pace: Pace,
     forecaster: Forecaster,
     /// The last reading of what serves and limits the line.
@@ -67,7 +67,7 @@ pub struct LineOverview {
 
 impl LineView {
     /// Replaces the line and the parked places with what was just read.
-    pub(crate) fn replace(&self, line: Line, parked: ParkedPlaces) {
+    pub(crate) fn replace(&self, line: Line, parked: ParkedView) {
         let mut state = self.state.lock();
         (state.line, state.parked) = (line, parked);
         state.forecaster.reset();
@@ -191,7 +191,7 @@ impl LineState {
         }
     }
 
-    /// Removes a place from the line, if it is there, and tells the forecaster.
+    /// Removes a place from the line, if it is there, and reports it to the forecaster.
     fn leave_line(&mut self, place: Place, departure: Departure, at: Timestamp) {
         if self.line.position(place).is_some() {
             self.line.leave(place);

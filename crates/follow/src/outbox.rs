@@ -12,7 +12,7 @@ use bookingq_store::{Store, StoreError};
 use tracing::{debug, info, warn};
 
 use crate::items::MAX_CLOSED_ITEMS;
-use crate::{FollowedQueue, ParkedPlaces};
+use crate::{FollowedQueue, ParkedView};
 
 /// Events in one read.
 const READ: usize = 4096;
@@ -102,7 +102,7 @@ impl<O: Fn(FollowEvent<'_>)> OutboxFollower<O> {
     /// what happens in the meantime is replayed: the newest event of a place says where it is.
     async fn load(&self) -> Result<EventSeq, StoreError> {
         let after = self.store.latest_event().await?;
-        let (mut line, mut parked) = (Line::new(), ParkedPlaces::default());
+        let (mut line, mut parked) = (Line::new(), ParkedView::default());
         self.pages(None, |places| places.iter().for_each(|place| line.join(*place))).await?;
         let items = self.store.closed_items(MAX_CLOSED_ITEMS).await?;
         for ItemState { item, .. } in items.iter().filter(|item| item.waiting > 0) {
@@ -113,7 +113,7 @@ impl<O: Fn(FollowEvent<'_>)> OutboxFollower<O> {
         Ok(after)
     }
 
-    /// Reads the places of the line, or of those who wait for an item, page by page.
+    /// Reads the places of the line, or of the bookings that wait for an item, page by page.
     async fn pages(
         &self,
         item: Option<&Arc<str>>,

@@ -11,13 +11,13 @@ use bookingq_core::line::PlaceSet;
 /// An event says absolutely where a place is from then on, so a replay from any earlier moment
 /// leads to the same sets, although a place may be parked again.
 #[derive(Debug, Default)]
-pub struct ParkedPlaces {
+pub struct ParkedView {
     by_item: HashMap<Arc<str>, PlaceSet>,
     /// The item that each place waits for: the events of bookings do not say it.
     items: HashMap<Place, Arc<str>>,
 }
 
-impl ParkedPlaces {
+impl ParkedView {
     /// Adds places that wait for an item.
     pub fn join(&mut self, item: &Arc<str>, places: impl IntoIterator<Item = Place>) {
         // One text for all places of an item.

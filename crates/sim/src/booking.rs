@@ -107,14 +107,14 @@ impl BookingBackend {
         } else {
             Ruling::Allow
         };
-        let told = |count| self.counts.then_some(count);
+        let known = |count| self.counts.then_some(count);
         match ledger.reserve(booking_id, queue, client_id, item, quantity, ruling) {
             ReserveAnswer::Reserved { reservation, left } => Outcome::Reserved(v1::Reserved {
                 reservation_id: reservation.as_ref().to_owned(),
-                left: told(left),
+                left: known(left),
             }),
             ReserveAnswer::SoldOut { left, held_elsewhere } => {
-                Outcome::SoldOut(v1::SoldOut { left: told(left), held_elsewhere })
+                Outcome::SoldOut(v1::SoldOut { left: known(left), held_elsewhere })
             }
             ReserveAnswer::Rejected(reason) => {
                 Outcome::Rejected(v1::Rejected { reason: reason.to_owned() })

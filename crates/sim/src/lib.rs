@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   simulator        all of them, with one HTTP port to inspect them and to inject faults
-//!     |- booking          BookingService on the stock of each item and a ledger (ledger: the rules)
+//!     |- booking          BookingService on the stock of each item (ledger: its rules)
 //!     |- ticket_service   TicketService on the same stock
 //!     |- realtime         RealtimeService that records the updates of each client (deliveries)
 //!     '- admin            the HTTP port
@@ -11,8 +11,8 @@
 //!   inspect          the ledger of a simulator in another process
 //! ```
 //!
-//! The ledger is deliberately correct: if it sells or loses anything twice, bookingq is at fault. It
-//! says "sold out" although tickets are left only if its settings ask for such lies.
+//! The ledger is deliberately correct: if it sells or loses anything twice, bookingq is at fault.
+//! It says "sold out" although tickets are left only if its settings ask for such lies.
 
 mod admin;
 pub mod booking;

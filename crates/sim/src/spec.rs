@@ -34,7 +34,7 @@ pub const STOCK_RULE: &str = "a whole number of tickets, 0 or more";
 pub const ITEMS_RULE: &str = "ITEM:NUMBER, such as A:1000,B:500";
 /// The accepted schedules.
 pub const SCHEDULE_RULE: &str = "ITEM:NUMBER@TIME, such as A:3@20s,B:1@1m";
-/// Whether answers tell counts.
+/// Whether answers contain counts.
 pub const COUNTS_RULE: &str = "on or off";
 /// The accepted seeds.
 pub const SEED_RULE: &str = "a whole number, 0 or more";
@@ -91,7 +91,7 @@ pub struct BookingSpec {
     pub returns: Vec<Scheduled>,
     /// Sales of another channel, of what is left then.
     pub sales: Vec<Scheduled>,
-    /// Whether answers tell how many are left, and how many another channel holds.
+    /// Whether answers say how many are left, and how many another channel holds.
     pub counts: bool,
     /// Its faults.
     pub faults: Faults,

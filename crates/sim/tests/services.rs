@@ -234,7 +234,7 @@ async fn a_taken_port_is_named() {
 }
 
 #[tokio::test]
-async fn each_item_has_its_stock_and_the_answers_tell_what_is_left() {
+async fn each_item_has_its_stock_and_the_answers_say_what_is_left() {
     let (sim, mut client) = booking_service("items=A:3,B:1,returns=A:2@1h").await;
     let ask = |number, item: &str, quantity| v1::ReserveRequest {
         item: item.to_owned(),

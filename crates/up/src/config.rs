@@ -52,7 +52,8 @@ pub struct UpArgs {
     /// How many of it the crowd wants, by weight, such as 1:6,2:3,4:1 [default: 1]
     #[arg(long, env = "BOOKINGQ_QUANTITIES", value_name = "N:WEIGHT,…", requires = "crowd")]
     pub quantities: Option<Weights<Quantity>>,
-    /// Stop after this time [default: at Ctrl-C]
+    /// Stop after this time, or as soon as every client of the crowd has seen its end [default: at
+    /// Ctrl-C]
     #[arg(long = "for", id = "time", env = "BOOKINGQ_FOR", value_name = "TIME")]
     pub time: Option<DurationString>,
     /// Write a JSON report to this file at the end

@@ -2,15 +2,23 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bookingq_check::{Answers, AuditError, CallRecorder};
 use bookingq_crowd::{Crowd, CrowdConfig, CrowdCounters, CrowdReport};
+use bookingq_store::{Snapshot, Store};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::UpError;
 use crate::report::CLOCK_MARGIN_MS;
+
+/// How long tasks may still be in flight after the last client has seen its end.
+const SETTLING: Duration = Duration::from_secs(10);
+/// Between two readings meanwhile.
+const SETTLING_POLL: Duration = Duration::from_millis(200);
 
 /// A crowd and its recorder.
 pub struct RunningCrowd {
@@ -50,5 +58,17 @@ impl RunningCrowd {
         self.finished().await;
         let report = self.report.and_then(Result::ok).ok_or(UpError::Crowd)?;
         Ok((report, self.recorder.finish().map_err(AuditError::from)?))
+    }
+}
+
+/// Waits for a while until nothing is in flight, so that the checks are exact. A store that does
+/// not answer shows when they read it.
+pub async fn settle(store: &dyn Store) {
+    let until = Instant::now() + SETTLING;
+    while Instant::now() < until {
+        match store.snapshot().await {
+            Ok(Snapshot { in_flight: 0, .. }) => return,
+            _ => sleep(SETTLING_POLL).await,
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::{SaleRules, SoldOutRule, Timestamp};
-use bookingq_crowd::{Demand, Wanted};
+use bookingq_crowd::{ItemDemand, Wanted};
 use bookingq_sim::ledger::ItemStock;
 use serde::Serialize;
 
@@ -22,6 +22,8 @@ const SHOWN: usize = 10;
 pub struct ItemReport {
     /// Its name; empty for what is booked without one.
     pub item: Arc<str>,
+    /// What a sold out item means for those who want it.
+    pub rule: SoldOutRule,
     /// Tickets.
     pub stock: u64,
     /// Tickets sold.
@@ -34,20 +36,20 @@ pub struct ItemReport {
     pub clients: u64,
     /// Clients that still wait for it to be had again.
     pub parked: u64,
-    /// Clients that were told that it is sold out for good.
+    /// Clients that learned that it is sold out for good.
     pub sold_out: u64,
-    /// Clients that were told so although enough was left or came back later, or that wait although
-    /// enough is left.
+    /// Clients that were sent away although enough was left or came back later, or that wait
+    /// although enough is left.
     pub passed_by: u64,
 }
 
-/// The evidence of what became of the items.
+/// The evidence about the items.
 #[derive(Debug)]
 pub struct ItemEvidence<'a> {
     /// The Booking Service's tickets.
     pub stocks: &'a BTreeMap<Arc<str>, ItemStock>,
     /// The clients' demand.
-    pub demand: &'a BTreeMap<Wanted, Demand>,
+    pub demand: &'a BTreeMap<Wanted, ItemDemand>,
     /// The rules of the sale.
     pub rules: &'a SaleRules,
     /// The end, by the clock of both.
@@ -63,6 +65,7 @@ impl ItemEvidence<'_> {
     fn item(&self, item: &Arc<str>, stock: &ItemStock) -> ItemReport {
         let mut report = ItemReport {
             item: item.clone(),
+            rule: self.rules.sold_out.of(item),
             stock: stock.stock,
             sold: stock.confirmed,
             held: stock.held,
@@ -76,15 +79,16 @@ impl ItemEvidence<'_> {
             report.clients += demand.clients;
             report.parked += demand.parked;
             report.sold_out += demand.sold_out_at.len() as u64;
-            if self.rules.sold_out.of(item) == SoldOutRule::Wait {
+            if report.rule == SoldOutRule::Wait {
                 report.passed_by += self.passed_by(stock, wanted, demand);
             }
         }
         report
     }
 
-    /// What the service lied about, or another channel brought unannounced, nobody could promise.
-    fn passed_by(&self, stock: &ItemStock, wanted: &Wanted, demand: &Demand) -> u64 {
+    /// The clients of one demand. Lies of the service, and stock that another channel brought
+    /// unannounced, break no promise.
+    fn passed_by(&self, stock: &ItemStock, wanted: &Wanted, demand: &ItemDemand) -> u64 {
         let quantity = u64::from(wanted.quantity.get());
         let is_left = stock.available >= quantity && stock.lies + stock.restocked == 0;
         let sent_away = demand.sold_out_at.iter();
@@ -108,7 +112,7 @@ pub fn lines(items: &[ItemReport]) -> Vec<String> {
         lines.push(red(&format!(
             "  BROKEN: {passed_by} clients were sent away, or wait, although tickets were left for them"
         )));
-    } else if !items.is_empty() {
+    } else if items.iter().any(|item| item.rule == SoldOutRule::Wait) {
         lines.push(green(
             "  kept: no ticket stayed unsold that a client waited for, or was sent away from",
         ));
@@ -117,10 +121,14 @@ pub fn lines(items: &[ItemReport]) -> Vec<String> {
 }
 
 fn line(item: &ItemReport) -> String {
-    let ItemReport { item, stock, sold, held, unsold, clients, parked, sold_out, .. } = item;
+    let ItemReport { item, rule, stock, sold, held, unsold, clients, parked, sold_out, .. } = item;
     let name = if item.is_empty() { "tickets" } else { item };
+    let rule = match rule {
+        SoldOutRule::Wait => "",
+        SoldOutRule::End => " (soldOut: End)",
+    };
     format!(
         "  {name}: sold {sold} + held {held} + unsold {unsold} = {stock}; {clients} clients wanted \
-         it, {sold_out} were told it is sold out, {parked} wait"
+         it, {sold_out} were sent away{rule}, {parked} wait"
     )
 }

@@ -10,14 +10,14 @@ use bookingq_core::QueueName;
 use bookingq_crowd::{CrowdConfig, CrowdCounters, ProgressView};
 use bookingq_sim::inspect::{LedgerError, RemoteLedger};
 use bookingq_sim::ledger::LedgerCopy;
-use bookingq_store::{RedisConfig, Snapshot, Store};
-use tokio::time::{Instant, MissedTickBehavior, sleep, sleep_until};
+use bookingq_store::{RedisConfig, Store};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::Run;
 use crate::backend::{open, when_open};
 use crate::console::{Console, ConsoleView};
-use crate::crowd::RunningCrowd;
+use crate::crowd::{RunningCrowd, settle};
 use crate::error::{RunOutcome, UpError};
 use crate::items::ItemEvidence;
 use crate::report::{RunReport, RunSummary};
@@ -27,8 +27,6 @@ use crate::screen::{bar, bold, dim};
 const PULSE: Duration = Duration::from_secs(1);
 /// How long the store may take to answer for the first time.
 const OPENING: Duration = Duration::from_secs(10);
-/// How long tasks may still be in flight after the last client has seen its end.
-const SETTLING: Duration = Duration::from_secs(10);
 /// Without a time limit.
 const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 /// Width of the bar.
@@ -148,18 +146,6 @@ async fn open_used(config: RedisConfig, console: &Console) -> Result<Arc<dyn Sto
         ));
     }
     Ok(store)
-}
-
-/// Waits for a while until nothing is in flight, so that the checks are exact. A store that does
-/// not answer shows when they read it.
-pub(crate) async fn settle(store: &dyn Store) {
-    let until = Instant::now() + SETTLING;
-    while Instant::now() < until {
-        match store.snapshot().await {
-            Ok(Snapshot { in_flight: 0, .. }) => return,
-            _ => sleep(PULSE / 5).await,
-        }
-    }
 }
 
 async fn copy(

@@ -164,23 +164,24 @@ mod items {
     use std::sync::Arc;
 
     use bookingq_core::{Quantity, SaleRules, SoldOutRule, SoldOutRules, Timestamp};
-    use bookingq_crowd::{Demand, Wanted};
+    use bookingq_crowd::{ItemDemand, Wanted};
     use bookingq_sim::ledger::{Availability, ItemStock};
     use bookingq_up::items::{ItemEvidence, lines};
 
-    const TOLD: Timestamp = Timestamp(1000);
+    const SENT_AWAY: Timestamp = Timestamp(1000);
 
-    /// How many of two clients were passed by: one wants 2 and was told at [`TOLD`] that it is sold
-    /// out, the other wants 1 and waits.
+    /// How many of two clients were passed by: one wants 2 and was sent away at [`SENT_AWAY`], the
+    /// other wants 1 and waits.
     fn passed_by(stock: ItemStock, rule: SoldOutRule) -> u64 {
         let want = |number| Wanted { item: "A".into(), quantity: Quantity::new(number).unwrap() };
-        let told = Demand { clients: 1, sold_out_at: vec![TOLD], ..Demand::default() };
-        let waits = Demand { clients: 1, parked: 1, ..Demand::default() };
+        let sent_away =
+            ItemDemand { clients: 1, sold_out_at: vec![SENT_AWAY], ..ItemDemand::default() };
+        let waits = ItemDemand { clients: 1, parked: 1, ..ItemDemand::default() };
         let stocks = BTreeMap::from([(Arc::from("A"), stock)]);
         let sold_out = SoldOutRules { default: rule, ..SoldOutRules::default() };
         let evidence = ItemEvidence {
             stocks: &stocks,
-            demand: &BTreeMap::from([(want(2), told), (want(1), waits)]),
+            demand: &BTreeMap::from([(want(2), sent_away), (want(1), waits)]),
             rules: &SaleRules { sold_out, ..SaleRules::default() },
             end: Timestamp(60_000),
         };
@@ -204,14 +205,18 @@ mod items {
     fn clients_are_passed_by_if_what_they_wanted_was_left_or_came_back() {
         let wait = |stock| passed_by(stock, SoldOutRule::Wait);
         assert_eq!([wait(left(0)), wait(left(1)), wait(left(2))], [0, 1, 2]);
-        assert_eq!(wait(returned(TOLD.0 + 1, 2)), 1);
-        assert_eq!(wait(returned(TOLD.0 + 1, 1)), 0, "too few for the client that was sent away");
-        assert_eq!(wait(returned(TOLD.0, 2)), 0, "before the client was sent away");
+        assert_eq!(wait(returned(SENT_AWAY.0 + 1, 2)), 1);
+        assert_eq!(
+            wait(returned(SENT_AWAY.0 + 1, 1)),
+            0,
+            "too few for the client that was sent away"
+        );
+        assert_eq!(wait(returned(SENT_AWAY.0, 2)), 0, "before the client was sent away");
         assert_eq!(wait(ItemStock { available: 1, ..returned(59_000, 1) }), 0, "it is on offer");
     }
 
     #[test]
-    fn nobody_can_promise_what_is_unknown_or_was_not_promised() {
+    fn what_is_unknown_or_was_not_promised_breaks_no_promise() {
         for unknown in [ItemStock { lies: 1, ..left(2) }, ItemStock { restocked: 2, ..left(2) }] {
             assert_eq!(passed_by(unknown, SoldOutRule::Wait), 0);
         }

@@ -104,7 +104,7 @@ pub struct WorkerConfig {
     pub limits: ServerLimits,
     /// The tasks.
     pub tasks: TaskConfig,
-    /// Serve nobody before the rules of the sale have been written to the store.
+    /// Serve no client before the rules of the sale have been written to the store.
     pub await_rules: bool,
     /// The Realtime Service, if there is one.
     pub realtime: Option<Downstream>,

@@ -226,7 +226,9 @@ fn changed_items(events: &[OutboxEvent], closed: &ClosedItems) -> Vec<ItemState>
         return Vec::new();
     }
     let mut items = closed.clone();
-    changes.iter().for_each(|event| apply_change(&mut items, event));
+    for event in &changes {
+        apply_change(&mut items, event);
+    }
     let names: BTreeSet<&Arc<str>> = changes.iter().map(|event| &event.item).collect();
     let state = |item: &&Arc<str>| items.get(*item).cloned();
     names

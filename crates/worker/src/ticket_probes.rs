@@ -3,6 +3,7 @@
 //!
 //! Without a Ticket Service the store lets a booking that waits try a Reserve every few seconds.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +11,18 @@ use bookingq_core::ItemState;
 use bookingq_follow::FollowedQueue;
 use bookingq_store::StoreError;
 use futures::StreamExt as _;
-use tokio::time::{MissedTickBehavior, timeout};
+use parking_lot::Mutex;
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tracing::{debug, info};
 
+use crate::downstream::ServiceCallError;
 use crate::notifier::LEASE;
 use crate::processing::Executor;
 
 /// Time between two rounds, and the longest that one may take.
 const EVERY: Duration = Duration::from_secs(1);
+/// Longest rest of an item.
+const LONGEST_REST: Duration = Duration::from_secs(60);
 /// Items in one round, and calls at once.
 const ITEMS: usize = 128;
 const CALLS: usize = 16;
@@ -29,16 +34,20 @@ pub struct TicketProbes {
     queue: Arc<FollowedQueue>,
     /// The item that the last round ended with.
     last: Arc<str>,
+    /// Items that the Ticket Service has said to have stock: when they are asked about again, and
+    /// how long they rested. A Ticket Service that is wrong must not cause a Reserve each second.
+    resting: Mutex<HashMap<Arc<str>, (Instant, Duration)>>,
 }
 
 impl TicketProbes {
     /// Probes that have not started; `owner` is unique among the workers of a queue.
     pub fn new(owner: String, executor: Arc<Executor>, queue: Arc<FollowedQueue>) -> Self {
-        Self { owner, executor, queue, last: Arc::from("") }
+        let resting = Mutex::default();
+        Self { owner, executor, queue, last: Arc::from(""), resting }
     }
 
     /// Probes whenever this worker has the lease of the notifier, until dropped. It takes the lease
-    /// if nobody has it, as in a queue without a Realtime Service.
+    /// if no worker has it, as in a queue without a Realtime Service.
     pub async fn run(mut self) {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -64,7 +73,12 @@ impl TicketProbes {
     /// The closed items that somebody waits for, by name, from where the last round ended.
     fn next_items(&mut self) -> Vec<ItemState> {
         let closed = self.queue.items.closed();
-        let waited_for = |item: &&ItemState| item.waiting > 0 && !item.ended;
+        let mut resting = self.resting.lock();
+        resting.retain(|item, _| closed.contains_key(item));
+        let rests = |item: &ItemState| {
+            resting.get(&item.item).is_some_and(|(until, _)| Instant::now() < *until)
+        };
+        let waited_for = |item: &&ItemState| item.waiting > 0 && !item.ended && !rests(item);
         let mut items: Vec<ItemState> = closed.values().filter(waited_for).cloned().collect();
         items.sort_by(|a, b| a.item.cmp(&b.item));
         let start = items.partition_point(|item| item.item <= self.last);
@@ -79,18 +93,32 @@ impl TicketProbes {
         let Some(answer) = self.executor.ask_ticket_service(&item.item, quantity).await else {
             return;
         };
-        let outcome = answer.as_ref().map_or_else(|error| error.as_str(), |answer| answer.as_str());
+        let outcome =
+            answer.as_ref().map_or_else(ServiceCallError::as_str, |answer| answer.as_str());
         self.executor.metrics.tasks.ticket_probes.with_label_values(&[outcome]).inc();
         let Ok(answer) =
             answer.inspect_err(|error| debug!(%error, item = &*item.item, "no answer"))
         else {
             return;
         };
-        if answer.available
-            && let Err(error) = self.restocked(item, answer.left).await
-        {
+        if !answer.available {
+            self.resting.lock().remove(&item.item);
+            return;
+        }
+        self.rest(&item.item);
+        // Without a number: for one more booking of this quantity.
+        let left = answer.left.unwrap_or(u64::from(quantity.get()));
+        if let Err(error) = self.restocked(item, Some(left)).await {
             self.executor.metrics.store_failed(&error);
         }
+    }
+
+    /// Lets an item rest, twice as long as the last time.
+    fn rest(&self, item: &Arc<str>) {
+        let mut resting = self.resting.lock();
+        let last = resting.get(item).map_or(EVERY / 2, |(_, rested)| *rested);
+        let rested = (last * 2).min(LONGEST_REST);
+        resting.insert(Arc::clone(item), (Instant::now() + rested, rested));
     }
 
     async fn restocked(&self, item: &ItemState, left: Option<u64>) -> Result<(), StoreError> {

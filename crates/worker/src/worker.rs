@@ -19,7 +19,7 @@ use crate::config::WorkerConfig;
 use crate::downstream::channel::DownstreamError;
 use crate::notifier::RealtimeNotifier;
 use crate::processing::claims::Finished;
-use crate::processing::{ClaimLoop, Wake};
+use crate::processing::{ClaimLoop, Executor, Wake};
 use crate::runtime::Runtime;
 use crate::server::{GrpcServer, set_serving};
 use crate::service::parse::Parser;
@@ -75,11 +75,7 @@ async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHand
     let executor = runtime.executor(&config.tasks)?;
     let wake = Wake::new(Arc::clone(&runtime.queue));
     follow(&mut runtime, &config, &wake)?;
-    if executor.has_ticket_service() {
-        let (id, queue) = (config.id.clone(), Arc::clone(&runtime.queue));
-        let probes = TicketProbes::new(id, Arc::clone(&executor), queue);
-        runtime.background.spawn(probes.run());
-    }
+    probe_tickets(&mut runtime, &config, &executor);
     let queue = runtime.store.queue().clone();
     let service = WorkerService {
         parser: Parser::new(queue.clone()),
@@ -131,6 +127,15 @@ async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHand
         draining,
         claims,
     })
+}
+
+/// Starts the probes of closed items, if there is a Ticket Service.
+fn probe_tickets(runtime: &mut Runtime, config: &WorkerConfig, executor: &Arc<Executor>) {
+    if executor.has_ticket_service() {
+        let (id, queue) = (config.id.clone(), Arc::clone(&runtime.queue));
+        let probes = TicketProbes::new(id, Arc::clone(executor), queue);
+        runtime.background.spawn(probes.run());
+    }
 }
 
 /// Starts what follows the outbox: the line, the watchers, and the notifier.

@@ -1,5 +1,5 @@
-//! Payments against the deadline, 10,000 times: whoever is first, each payment buys exactly one
-//! booking or is refused, and nothing is sold twice.
+//! Payments against the deadline, 10,000 times: each payment buys exactly one booking or is
+//! refused, whichever comes first, and nothing is sold twice.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -22,7 +22,7 @@ const HOLD: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(60);
 const ROUNDS: u64 = 100;
 const CLIENTS: u64 = STOCK as u64 + 2;
-/// Two clients more wait: some of those who pay too late find that others have taken their stock.
+/// Two clients more wait: some that pay too late find that others have taken their stock.
 const STOCK: usize = 100;
 
 /// The Booking Service, as its contract says.
@@ -62,7 +62,7 @@ impl Ledger {
     }
 }
 
-/// One queue whose tasks are executed by whoever holds them.
+/// One queue whose tasks are executed by the one that holds them.
 struct Race {
     store: Arc<dyn Store>,
     clock: ManualClock,

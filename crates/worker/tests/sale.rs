@@ -8,25 +8,25 @@ mod support;
 use std::time::Duration;
 
 use bookingq_core::{Outflow, SaleRules};
-use bookingq_proto::v1::{self, BookingState, ErrorReason, ItemAvailability};
+use bookingq_proto::v1::{self, BookingState, ErrorReason, EtaUnknown, ItemAvailability};
 use bookingq_worker::{WorkerConfig, WorkerHandle};
-use support::shop::Shop;
+use support::stock::StockService;
 use support::{Client, World, cancel, connect, eventually, reason, status, until_state};
 use tonic_types::StatusExt as _;
 
 struct Sale {
     world: World,
-    shop: Shop,
+    service: StockService,
 }
 
 impl Sale {
     async fn of(stock: &[(&str, u64)]) -> Self {
-        Self { world: World::new("stock=0").await, shop: Shop::start(stock).await }
+        Self { world: World::new("stock=0").await, service: StockService::start(stock).await }
     }
 
     fn config(&self) -> WorkerConfig {
         let mut config = self.world.config("w");
-        config.tasks.booking = support::downstream(self.shop.address);
+        config.tasks.booking = support::downstream(self.service.address);
         config.tasks.booking.timeout = Duration::from_secs(5);
         config
     }
@@ -86,12 +86,13 @@ async fn returned_stock_goes_to_the_smallest_number_that_fits_within_a_second() 
     for (who, next) in [("a", "d"), ("b", "e")] {
         cancel(&mut client, who).await.unwrap();
         until_state(&client, next, BookingState::Reserved).await;
-        let state = sale.shop.state.lock();
+        let state = sale.service.state.lock();
         let reserve = state.reserves.iter().find(|call| call.client == next && call.reserved);
         let waited = reserve.unwrap().at.duration_since(state.released[who]);
         assert!(waited < Duration::from_secs(1), "{next} waited {waited:?}");
     }
     let waiting = status(&mut client, "c").await;
+    assert_eq!(waiting.eta_unknown(), EtaUnknown::SoldOut);
     assert_eq!(
         (waiting.state(), waiting.parked, waiting.position),
         (BookingState::Queued, true, 1)
@@ -100,7 +101,7 @@ async fn returned_stock_goes_to_the_smallest_number_that_fits_within_a_second() 
 }
 
 #[tokio::test]
-async fn those_who_want_a_sold_out_item_are_set_aside_and_the_next_item_is_served_at_once() {
+async fn clients_that_want_a_sold_out_item_are_set_aside_and_the_next_item_is_served_at_once() {
     let sale = Sale::of(&[("a", 5), ("b", 5)]).await;
     sale.world.store.set_admission(bookingq_core::Admission::Paused).await.unwrap();
     let (worker, mut client) = sale.worker().await;
@@ -117,7 +118,7 @@ async fn those_who_want_a_sold_out_item_are_set_aside_and_the_next_item_is_serve
     let last = status(&mut client, "a299").await;
     assert_eq!((last.parked, last.position), (true, 295));
     let most = 5 + sale.config().tasks.concurrency + 2;
-    let reserves = sale.shop.state.lock().reserves_of("a");
+    let reserves = sale.service.state.lock().reserves_of("a");
     assert!(reserves <= most, "{reserves} Reserves of a sold out item, not {most}");
     let state = queue(&mut client).await;
     assert_eq!((state.backlog, state.parked), (0, 295));
@@ -128,7 +129,7 @@ async fn those_who_want_a_sold_out_item_are_set_aside_and_the_next_item_is_serve
 }
 
 #[tokio::test]
-async fn a_watcher_who_waits_hears_what_happens_to_the_item_and_the_end_comes_only_for_good() {
+async fn a_watcher_that_waits_learns_what_happens_to_the_item_and_the_end_comes_only_for_good() {
     let sale = Sale::of(&[("stalls", 1)]).await;
     let (worker, mut client) = sale.worker().await;
     join(&mut client, "a", "stalls", 1).await;
@@ -161,39 +162,39 @@ async fn a_watcher_who_waits_hears_what_happens_to_the_item_and_the_end_comes_on
 }
 
 #[tokio::test]
-async fn one_worker_asks_the_ticket_service_for_stock_that_came_back_and_nobody_reserves_before() {
+async fn one_worker_asks_the_ticket_service_for_stock_that_came_back_and_reserves_nothing_before() {
     let sale = Sale::of(&[("stalls", 0)]).await;
     let mut config = sale.config();
-    config.tasks.ticket = Some(support::downstream(sale.shop.address));
+    config.tasks.ticket = Some(support::downstream(sale.service.address));
     let worker = sale.world.worker_with(config.clone()).await;
     let other = sale.world.worker_with(WorkerConfig { id: "v".into(), ..config }).await;
     let mut client = connect(&worker).await;
     join(&mut client, "a", "stalls", 1).await;
     until_parked(&client, "a").await;
-    assert_eq!(sale.shop.state.lock().reserves.len(), 0, "the Ticket Service said no");
-    let (asked, start) = (sale.shop.state.lock().questions, std::time::Instant::now());
+    assert_eq!(sale.service.state.lock().reserves.len(), 0, "the Ticket Service said no");
+    let (asked, start) = (sale.service.state.lock().questions, std::time::Instant::now());
     eventually("the Ticket Service is asked again", || async {
-        sale.shop.state.lock().questions >= asked + 2
+        sale.service.state.lock().questions >= asked + 2
     })
     .await;
     assert!(start.elapsed() > Duration::from_millis(500), "once a second, by one worker");
-    sale.shop.state.lock().left.insert("stalls".into(), 1);
+    sale.service.state.lock().left.insert("stalls".into(), 1);
     until_state(&client, "a", BookingState::Reserved).await;
     worker.drain().await;
     other.drain().await;
 }
 
 #[tokio::test]
-async fn a_refusal_that_is_answered_after_stock_came_back_ends_nobody() {
+async fn a_refusal_that_is_answered_after_stock_came_back_ends_no_booking() {
     let sale = Sale::of(&[("stalls", 1)]).await;
     let (worker, mut client) = sale.worker().await;
     join(&mut client, "a", "stalls", 1).await;
     until_state(&client, "a", BookingState::Reserved).await;
     // Longer than a lease.
-    sale.shop.state.lock().late = Some(Duration::from_millis(1500));
+    sale.service.state.lock().late = Some(Duration::from_millis(1500));
     join(&mut client, "b", "stalls", 1).await;
     eventually("the Booking Service has refused b", || async {
-        sale.shop.state.lock().reserves.len() == 2
+        sale.service.state.lock().reserves.len() == 2
     })
     .await;
     cancel(&mut client, "a").await.unwrap();
@@ -225,7 +226,7 @@ async fn a_late_payment_is_reserved_and_confirmed_ahead_of_the_line_and_repeats_
     let repeated = pay_late(&mut client, "a").await;
     assert_eq!(repeated.reacquired_for, old.booking_id);
     assert_eq!(repeated.booking.unwrap().booking_id, booking.booking_id);
-    assert_eq!(sale.shop.state.lock().confirmed["p-a"], [booking.booking_id]);
+    assert_eq!(sale.service.state.lock().confirmed["p-a"], [booking.booking_id]);
     assert_eq!(sale.world.store.snapshot().await.unwrap().totals.reacquired, 1);
     worker.drain().await;
 }
@@ -239,7 +240,7 @@ async fn a_late_payment_for_what_is_gone_is_refused_with_both_ids_so_that_it_can
     let mut client = connect(&worker).await;
     join(&mut client, "a", "stalls", 1).await;
     let old = until_state(&client, "a", BookingState::Reserved).await;
-    sale.shop.state.lock().sells_elsewhere = true;
+    sale.service.state.lock().sells_elsewhere = true;
     eventually("the hold is over", || async {
         sale.world.store.snapshot().await.unwrap().overdue == 1
     })
@@ -249,12 +250,12 @@ async fn a_late_payment_for_what_is_gone_is_refused_with_both_ids_so_that_it_can
     assert_eq!(answer.reacquired_for, old.booking_id);
     assert_ne!(booking.booking_id, old.booking_id);
     assert_eq!(booking.state(), BookingState::SoldOut);
-    assert!(sale.shop.state.lock().confirmed.is_empty());
+    assert!(sale.service.state.lock().confirmed.is_empty());
     worker.drain().await;
 }
 
 #[tokio::test]
-async fn nobody_is_served_before_the_sale_opens_and_the_outflow_limits_who_leaves_the_line() {
+async fn no_client_is_served_before_the_sale_opens_and_the_outflow_limits_who_leaves_the_line() {
     let sale = Sale::of(&[("", 100)]).await;
     let opens_at = sale.world.store.snapshot().await.unwrap().now + Duration::from_millis(1500);
     let outflow = Outflow { per_minute: Some(60), burst: Some(2), max_holds: None };
@@ -284,7 +285,22 @@ async fn nobody_is_served_before_the_sale_opens_and_the_outflow_limits_who_leave
 }
 
 #[tokio::test]
-async fn a_worker_that_awaits_the_rules_serves_nobody_before_they_are_written() {
+async fn a_client_of_a_paused_queue_gets_the_reason_instead_of_a_wait() {
+    let sale = Sale::of(&[("", 100)]).await;
+    sale.world.store.set_admission(bookingq_core::Admission::Paused).await.unwrap();
+    let (worker, mut client) = sale.worker().await;
+    join(&mut client, "a", "", 1).await;
+    eventually("the worker has read the admission", || {
+        let mut client = client.clone();
+        async move { status(&mut client, "a").await.eta_unknown() == EtaUnknown::Paused }
+    })
+    .await;
+    assert!(status(&mut client, "a").await.eta.is_none());
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_awaits_the_rules_serves_no_client_before_they_are_written() {
     let sale = Sale::of(&[("", 100)]).await;
     let config = WorkerConfig { await_rules: true, ..sale.config() };
     let worker = sale.world.worker_with(config).await;
@@ -299,14 +315,14 @@ async fn a_worker_that_awaits_the_rules_serves_nobody_before_they_are_written() 
 }
 
 #[tokio::test]
-async fn restocked_serves_those_who_wait_at_once() {
+async fn restocked_serves_the_clients_that_wait_at_once() {
     let sale = Sale::of(&[("stalls", 1)]).await;
     let (worker, mut client) = sale.worker().await;
     join(&mut client, "a", "stalls", 1).await;
     until_state(&client, "a", BookingState::Reserved).await;
     join(&mut client, "b", "stalls", 1).await;
     until_parked(&client, "b").await;
-    sale.shop.state.lock().left.insert("stalls".into(), 5);
+    sale.service.state.lock().left.insert("stalls".into(), 5);
     let restocked =
         v1::RestockedRequest { queue: "concert".into(), item: "stalls".into(), left: Some(5) };
     let item = client.restocked(restocked).await.unwrap().into_inner().item.unwrap();

@@ -8,7 +8,7 @@ use crate::shell;
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct Args {
-    /// The verb (engine, instructions, growth, sweep, watch, peers, compare) and its options;
+    /// The verb (engine, instructions, eta, growth, sweep, watch, peers, compare) and its options;
     /// `--help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]
     forwarded: Vec<String>,

@@ -20,6 +20,19 @@ impl Comparison<'_> {
             );
             self.violations.record(Violation::Oversold, case);
         }
+        let mut taken: HashMap<&str, u64> = HashMap::new();
+        for entry in &ledger.entries {
+            if entry.state.holds() || entry.state == LedgerState::Confirmed {
+                *taken.entry(&entry.item).or_default() += entry.quantity;
+            }
+        }
+        for (item, taken) in taken {
+            let stock = ledger.items.get(item).map_or(0, |stock| stock.stock);
+            if taken > stock {
+                let case = format!("{taken} of {item:?} are sold or held, of {stock}");
+                self.violations.record(Violation::Oversold, case);
+            }
+        }
         for overlap in &ledger.overlaps {
             let (booking, client) = (&overlap.booking_id, &overlap.client_id);
             let case = format!("{booking} was reserved while {client} held another");

@@ -90,10 +90,7 @@ impl Comparison<'_> {
             let refused = logged.asked.filter(|_| logged.state == S::SoldOut);
             let (Some(asked), Some((item, _))) = (refused, wants.get(&booking)) else { continue };
             let later = returns.get(&**item).and_then(|all| all.range(asked..logged.newest).next());
-            if later.is_some()
-                && logged.replaces.is_none()
-                && self.log.rule_of(item) == Some(SoldOutRule::Wait)
-            {
+            if later.is_some() && logged.replaces.is_none() {
                 let case = format!("{booking} ended by a refusal from before {item:?} came back");
                 self.violations.record(Violation::SentAway, case);
             }

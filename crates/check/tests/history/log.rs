@@ -206,6 +206,9 @@ fn more_sold_than_there_is_is_oversold() {
     let mut evidence = world.evidence();
     evidence.ledger.as_mut().unwrap().totals.stock = 1;
     assert_found(&world.verify_with(&evidence, Moment::AtRest), Violation::Oversold);
+    let mut evidence = world.evidence();
+    evidence.ledger.as_mut().unwrap().items.get_mut("").unwrap().stock = 1;
+    assert_found(&world.verify_with(&evidence, Moment::AtRest), Violation::Oversold);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use bookingq_core::{BookingId, PaymentId};
 use bookingq_proto::v1;
 
 use crate::client::BookingFlags;
+use crate::client::output::BookingOutput;
 use crate::failure::Failure;
 
 /// Record that a client has paid; succeeds only before the deadline
@@ -12,6 +13,9 @@ use crate::failure::Failure;
 Examples:
   bookingq pay --queue concert --client ann --payment-id visa-4711
   bookingq pay --queue concert --client ann   # generates a payment ID and prints it
+
+With --reacquire the booking may be another one, made for the payment: if it is sold_out, return
+the payment.
 
 Repeating a payment is safe. A second payment with another ID is refused (ALREADY_FINAL).")]
 pub struct Args {
@@ -45,5 +49,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         payment_id,
         reacquire: args.reacquire,
     };
-    args.booking.common.show(request, |answer| answer.booking).await
+    let answer = args.booking.common.connect().await?.call(request).await?;
+    let booking = BookingOutput::parse(answer.booking)?.reacquired_for(answer.reacquired_for);
+    booking.print(args.booking.common.output)?;
+    Ok(())
 }

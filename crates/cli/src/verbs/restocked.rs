@@ -1,4 +1,4 @@
-//! `bookingq restocked`: tells a queue that an item is to be had again.
+//! `bookingq restocked`: opens an item that is to be had again.
 
 use bookingq_core::{Details, ids::Invalid};
 use bookingq_proto::v1;
@@ -7,7 +7,7 @@ use crate::client::ClientFlags;
 use crate::client::output::{ItemOutput, Output, print_json};
 use crate::failure::Failure;
 
-/// Tell the queue that an item is to be had again
+/// Open an item that is to be had again
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -15,8 +15,8 @@ Examples:
   bookingq restocked --queue festival stalls --left 40
   bookingq restocked --queue concert ''   # the item without a name
 
-Those who wait for the item are served at once. Without this command bookingq finds returned stock
-by itself, within seconds.")]
+Clients that wait for the item are served at once. Without this command bookingq finds returned
+stock by itself, within seconds.")]
 pub struct Args {
     #[command(flatten)]
     common: ClientFlags,

@@ -21,7 +21,7 @@ Examples:
   curl -X POST 'http://127.0.0.1:6080/restock?item=A&quantity=3'   # also: /withdraw
 
 Settings of --booking: stock (of each item without one), items (A:1000,B:500), returns and sales of
-another channel (A:3@20s), counts (on, or off: answers do not tell what is left), latency, jitter,
+another channel (A:3@20s), counts (on, or off: answers do not say what is left), latency, jitter,
 errors, lost_replies, rejects, confirm_rejects, lies (\"sold out\" although stock is left),
 ticket_lies (of the Ticket Service), keeps, seed.
 Settings of --ticket and --realtime: latency, jitter, errors, lost_replies, seed.")]

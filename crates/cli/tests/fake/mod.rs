@@ -178,11 +178,15 @@ impl BookingWorkerService for Service {
 
     async fn confirm_payment(
         &self,
-        _: Request<v1::ConfirmPaymentRequest>,
+        request: Request<v1::ConfirmPaymentRequest>,
     ) -> Result<Response<v1::ConfirmPaymentResponse>, Status> {
         Ok(Response::new(v1::ConfirmPaymentResponse {
             booking: self.next()?,
-            ..v1::ConfirmPaymentResponse::default()
+            reacquired_for: if request.into_inner().reacquire {
+                "old".into()
+            } else {
+                String::new()
+            },
         }))
     }
 

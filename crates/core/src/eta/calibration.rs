@@ -29,7 +29,7 @@ const EVERY: [u64; 5] = [1, 1, 2, 5, 20];
 /// Samples followed in a horizon.
 const FOLLOWED: usize = 512;
 /// Scores kept in a horizon.
-const SCORES: usize = 100;
+const SCORES: usize = 200;
 /// How fast a level adapts.
 const STEP: f64 = 0.03;
 /// The wanted share outside of a limit.

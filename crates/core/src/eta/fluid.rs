@@ -9,7 +9,7 @@ const SLOWEST: f64 = 0.001;
 const MOST_PARKED: f64 = 0.99;
 /// How far the pace of a sale may change, whatever was measured: standard deviation of the
 /// logarithm of a wait …
-const CHANGE: f64 = 0.15;
+const CHANGE: f64 = 0.2;
 /// … and how long an interruption takes, in seconds, such as the failover of a service. A range
 /// leaves room for one until a sale has shown that it has none …
 const INTERRUPTION: f64 = 30.0;
@@ -25,7 +25,7 @@ pub(super) struct Fluid {
     speed: f64,
     /// The share of the waiting bookings that cancels, each second.
     cancelling: f64,
-    /// How far the measured speed may be off: standard deviation of its logarithm.
+    /// How far the speed may be off: standard deviation of its logarithm. A cap is exact.
     doubt: f64,
 }
 
@@ -35,16 +35,17 @@ impl Fluid {
         let cap = reading.outflow.pace();
         let cap = cap.map_or(f64::INFINITY, |pace| 1e6 / pace.interval_us as f64);
         let measured = flow.pace();
-        let served = match &measured {
+        let (served, doubt) = match &measured {
             // Slots are free, so the pace is what arrives, not what could be served.
-            _ if line == 0 => flow.per_slot()? * flow.in_flight().max(reading.slots as f64),
-            Some(pace) if capped(pace, cap) => cap,
-            Some(pace) => scaled(pace, flow.in_flight()),
+            _ if line == 0 => (flow.per_slot()? * flow.in_flight().max(reading.slots as f64), MOST),
+            Some(pace) if capped(pace, cap) => (cap, 0.0),
+            Some(pace) => {
+                (scaled(pace, flow.in_flight()), pace.served.sqrt().recip().hypot(CHANGE))
+            }
             None => return None,
         };
         let parked = measured.as_ref().map_or(0.0, |pace| pace.parked).min(MOST_PARKED);
         let speed = served.min(cap) / (1.0 - parked);
-        let doubt = measured.map_or(1.0, |pace| pace.served.sqrt().recip());
         (speed > SLOWEST).then(|| Self { speed, cancelling: flow.cancelling(), doubt })
     }
 
@@ -58,7 +59,7 @@ impl Fluid {
     /// The standard deviation of the logarithm of a wait, of which `noise` is known.
     pub fn spread(&self, wait: f64, noise: f64) -> f64 {
         let interrupted = (INTERRUPTION / wait.max(1.0)).min(MOST_INTERRUPTED);
-        noise.hypot(self.doubt).hypot(CHANGE).hypot(interrupted).min(MOST)
+        noise.hypot(self.doubt).hypot(interrupted).min(MOST)
     }
 }
 

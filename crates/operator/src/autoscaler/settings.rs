@@ -95,7 +95,7 @@ pub fn sentence(rules: &SaleRules) -> String {
     };
     let default = sold_out.default.as_str();
     let others = sold_out.items.iter().filter(|(_, rule)| **rule != sold_out.default);
-    let others: String =
-        others.map(|(item, rule)| format!(", {} for {item:?}", rule.as_str())).collect();
+    let others = others.map(|(item, rule)| format!(", {} for {item:?}", rule.as_str()));
+    let others = others.collect::<Vec<_>>().concat();
     format!("the queue {opens}, {outflow}; sold out items: {default}{others}")
 }

@@ -96,7 +96,7 @@ pub struct ItemStock {
     pub restocked: u64,
     /// Tickets that other channels sold.
     pub withdrawn: u64,
-    /// Reserve calls that were told "sold out" although enough was left.
+    /// Reserve calls that got "sold out" although enough was left.
     pub lies: u64,
     /// What was available after a return that could be expected: of a reservation, or of tickets
     /// held elsewhere. A return is left out if a later one made as much available.

@@ -45,7 +45,7 @@ fn release_is_final_even_if_it_comes_first() {
 }
 
 #[test]
-fn who_was_told_sold_out_gets_released_tickets_with_a_later_reserve() {
+fn a_booking_that_was_sold_out_gets_released_tickets_with_a_later_reserve() {
     let mut ledger = Ledger::new(5);
     assert!(is_reserved(&reserve(&mut ledger, "b1", "c1", 3)));
     assert_eq!(reserve(&mut ledger, "b2", "c2", 3), sold_out(2));
@@ -62,7 +62,7 @@ fn who_was_told_sold_out_gets_released_tickets_with_a_later_reserve() {
 }
 
 #[test]
-fn a_lie_reserves_nothing_and_is_not_told_of_a_reservation() {
+fn a_lie_reserves_nothing_and_never_denies_a_reservation() {
     let mut ledger = Ledger::new(2);
     let lie = |ledger: &mut Ledger| ledger.reserve("b1", "q", "c1", "", 1, Ruling::Lie);
     assert_eq!(lie(&mut ledger), sold_out(0));

@@ -30,8 +30,8 @@ pub(super) fn claim(answer: &[Value]) -> Result<Claim> {
     for values in tasks.chunks_exact(3) {
         match task(values) {
             Ok(task) => {
-                let (returned, item_open) =
-                    items.get(task.details.item.as_bytes()).copied().unwrap_or_default();
+                let item = items.get(task.details.item.as_bytes());
+                let (returned, item_open) = item.copied().unwrap_or((0, true));
                 claim.tasks.push(Task { generation: Generation(returned), item_open, ..task });
             }
             Err(error) => warn!(%error, "skipped a corrupt task"),

@@ -117,7 +117,8 @@ impl BatchItem for Settlement {
 
     fn push(part: &[Self], call: &mut Cmd) {
         let busy: u64 = part.iter().map(|settlement| bounds::busy_us(settlement.busy)).sum();
-        call.arg(busy).arg(part.len());
+        let changes_items = part.iter().any(|settlement| may_change_items(&settlement.outcome));
+        call.arg(busy).arg(part.len()).arg(u8::from(changes_items));
         for settlement in part {
             call.arg(settlement.lease.client.as_str());
         }
@@ -125,12 +126,12 @@ impl BatchItem for Settlement {
             call.arg(ClaimToken::of(lease).to_string());
             match outcome {
                 TaskOutcome::Reserved { reservation, hold, left } => {
-                    call.arg("reserved").arg(bounds::millis(*hold)).arg(reservation.as_str());
-                    call.arg(number_or_empty(*left))
+                    call.arg(if left.is_some() { "left" } else { "reserved" });
+                    call.arg(bounds::millis(*hold)).arg(reservation.as_str()).arg(*left)
                 }
                 TaskOutcome::SoldOut { left, elsewhere } => {
-                    call.arg("sold_out").arg(number_or_empty(*left)).arg(*elsewhere);
-                    call.arg(lease.generation.0)
+                    let left = left.map(|left| left.to_string()).unwrap_or_default();
+                    call.arg("sold_out").arg(left).arg(*elsewhere).arg(lease.generation.0)
                 }
                 TaskOutcome::Rejected { reason } => {
                     call.arg("rejected").arg(bounds::reason(reason))
@@ -294,8 +295,13 @@ fn readable<T>(client: &ClientId, read: Result<T>) -> OrRefusal<T> {
     })
 }
 
-fn number_or_empty(number: Option<u64>) -> String {
-    number.map(|number| number.to_string()).unwrap_or_default()
+/// Whether an item may close or open by the outcome, or what is known of it changes.
+fn may_change_items(outcome: &TaskOutcome) -> bool {
+    match outcome {
+        TaskOutcome::Reserved { left, .. } => left.is_some(),
+        TaskOutcome::SoldOut { .. } | TaskOutcome::Rejected { .. } | TaskOutcome::Released => true,
+        TaskOutcome::Confirmed | TaskOutcome::Retry { .. } | TaskOutcome::GiveUp { .. } => false,
+    }
 }
 
 /// Reads `closed`, `not_found`, `expired`, `final <state>` or `not_reserved <state>`.

@@ -44,11 +44,21 @@ type Source = (ScriptName, &'static [&'static str], &'static str);
 /// Stands for the clock, which a test may replace.
 const CLOCK: &str = "clock";
 const BOOKING: &str = include_str!("scripts/booking.lua");
+const COUNTS: &str = include_str!("scripts/counts.lua");
 const ITEMS: &str = include_str!("scripts/items.lua");
 const STOCK: &str = include_str!("scripts/stock.lua");
-const OUTFLOW: &str = include_str!("scripts/outflow.lua");
-const WAITERS: &str = include_str!("scripts/waiters.lua");
 const POSITIONS: &str = include_str!("scripts/positions.lua");
+const DUE: &str = include_str!("scripts/due.lua");
+const PACE: &str = include_str!("scripts/pace.lua");
+const OUTFLOW: &str = include_str!("scripts/outflow.lua");
+const FRONT: &str = include_str!("scripts/front.lua");
+const WAITERS: &str = include_str!("scripts/waiters.lua");
+
+/// In front of items.lua: a call needs its functions always, when a booking may be parked, or also
+/// when a result of settle.lua may change an item.
+const ALWAYS: &str = "local uses_items = true\n";
+const IF_PARKED: &str = "local uses_items = call('EXISTS', CLOSED, READY) > 0\n";
+const IF_CHANGED: &str = "uses_items = uses_items or ARGV[5] == '1'\n";
 
 const SOURCES: [Source; 16] = [
     // Without a clock, so that it works before a test has set the time.
@@ -56,22 +66,34 @@ const SOURCES: [Source; 16] = [
     (ScriptName::Enqueue, &[CLOCK, BOOKING, POSITIONS], include_str!("scripts/enqueue.lua")),
     (
         ScriptName::Claim,
-        &[CLOCK, BOOKING, ITEMS, OUTFLOW, WAITERS],
+        &[CLOCK, BOOKING, COUNTS, DUE, PACE, OUTFLOW, FRONT, ITEMS, WAITERS],
         include_str!("scripts/claim.lua"),
     ),
     (ScriptName::Renew, &[CLOCK], include_str!("scripts/renew.lua")),
-    (ScriptName::Settle, &[CLOCK, BOOKING, ITEMS, STOCK], include_str!("scripts/settle.lua")),
+    (
+        ScriptName::Settle,
+        &[CLOCK, BOOKING, COUNTS, IF_PARKED, IF_CHANGED, ITEMS, STOCK],
+        include_str!("scripts/settle.lua"),
+    ),
     (ScriptName::Confirm, &[CLOCK, BOOKING], include_str!("scripts/confirm.lua")),
-    (ScriptName::Reacquire, &[CLOCK, BOOKING, ITEMS], include_str!("scripts/reacquire.lua")),
-    (ScriptName::Cancel, &[CLOCK, BOOKING, ITEMS], include_str!("scripts/cancel.lua")),
+    (
+        ScriptName::Reacquire,
+        &[CLOCK, BOOKING, ALWAYS, ITEMS],
+        include_str!("scripts/reacquire.lua"),
+    ),
+    (ScriptName::Cancel, &[CLOCK, BOOKING, IF_PARKED, ITEMS], include_str!("scripts/cancel.lua")),
     (ScriptName::Status, &[CLOCK, BOOKING, POSITIONS], include_str!("scripts/status.lua")),
     (ScriptName::Sweep, &[CLOCK], include_str!("scripts/sweep.lua")),
-    (ScriptName::Snapshot, &[CLOCK, BOOKING, ITEMS], include_str!("scripts/snapshot.lua")),
+    (
+        ScriptName::Snapshot,
+        &[CLOCK, BOOKING, IF_PARKED, ITEMS],
+        include_str!("scripts/snapshot.lua"),
+    ),
     (ScriptName::Notifier, &[CLOCK], include_str!("scripts/notifier.lua")),
-    (ScriptName::SetRules, &[CLOCK, ITEMS, OUTFLOW], include_str!("scripts/set_rules.lua")),
-    (ScriptName::Restock, &[CLOCK, ITEMS, STOCK], include_str!("scripts/restock.lua")),
-    (ScriptName::ParkedPlaces, &[CLOCK, ITEMS], include_str!("scripts/parked_places.lua")),
-    (ScriptName::ItemStates, &[CLOCK, ITEMS], include_str!("scripts/item_states.lua")),
+    (ScriptName::SetRules, &[CLOCK, ALWAYS, ITEMS, PACE], include_str!("scripts/set_rules.lua")),
+    (ScriptName::Restock, &[CLOCK, ALWAYS, ITEMS, STOCK], include_str!("scripts/restock.lua")),
+    (ScriptName::ParkedPlaces, &[CLOCK, ALWAYS, ITEMS], include_str!("scripts/parked_places.lua")),
+    (ScriptName::ItemStates, &[CLOCK, ALWAYS, ITEMS], include_str!("scripts/item_states.lua")),
 ];
 
 /// All scripts of a store, in the order of [`SOURCES`].

@@ -1,5 +1,5 @@
-//! The Ticket Service: an availability check that saves a Reserve when everything is sold, and finds
-//! stock that came back.
+//! The Ticket Service: an availability check that saves a Reserve when everything is sold, and
+//! finds stock that came back.
 
 use bookingq_core::{Quantity, QueueName};
 use bookingq_proto::v1;

@@ -127,9 +127,9 @@ impl Executor {
         classify(task, answer, health, &self.retry, self.hold, rand::random())
     }
 
-    /// Asks the Ticket Service, but only before the very first Reserve, since a later one may follow
-    /// a reservation whose answer was lost, and must find it; and only while the item is open, since
-    /// a claim of a closed one uses stock that came back.
+    /// Asks the Ticket Service, but only before the very first Reserve, since a later one may
+    /// follow a reservation whose answer was lost, and must find it; and only while the item is
+    /// open, since a claim of a closed one uses stock that came back.
     ///
     /// Its "nothing left" parks the booking and never ends the item: the Booking Service decides.
     async fn asked_first(&self, task: &Task) -> Option<TaskOutcome> {

@@ -62,15 +62,16 @@ impl Wake {
         match event {
             OutboxEvent::Item(event) => changes_item(event),
             OutboxEvent::Booking(event) if event.is_reclaim() => false,
-            OutboxEvent::Booking(Event { to: S::Releasing, .. })
-            | OutboxEvent::Booking(Event { from: Some(S::Reserving), to: S::Confirming, .. }) => {
-                true
-            }
-            // Stock may have come back, a probe is due once nothing is unsettled, and a limit of
-            // holds has room.
+            OutboxEvent::Booking(
+                Event { to: S::Releasing, .. }
+                | Event { from: Some(S::Reserving), to: S::Confirming, .. },
+            ) => true,
+            // A limit of holds has room, or stock of a closed item came back.
             OutboxEvent::Booking(event) => {
                 let settled = event.to.is_final() || event.parked.is_some();
-                settled && (self.queue.line.is_limited() || !self.queue.items.closed().is_empty())
+                let returns = settled && event.to != S::Confirmed;
+                (settled && self.queue.line.is_limited())
+                    || (returns && !self.queue.items.closed().is_empty())
             }
         }
     }

@@ -1,5 +1,5 @@
-//! ConfirmPayment: the store decides whether the payment is in time; what follows is a task like any
-//! other.
+//! ConfirmPayment: the store decides whether the payment is in time; what follows is a task like
+//! any other.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! GetQueue, SetOutflow and Restocked: the queue as a whole, and the rules of its sale.
 
-use bookingq_core::{Outflow, SaleRules};
+use bookingq_core::Outflow;
 use bookingq_follow::items::{MAX_CLOSED_ITEMS, most_awaited};
 use bookingq_proto::convert::{duration, timestamp};
 use bookingq_proto::error::ApiError;
@@ -62,8 +62,8 @@ impl WorkerService {
         self.parser.check_queue(&request.queue)?;
         let outflow = request.outflow.unwrap_or_default().to_core();
         outflow.validate()?;
-        let rules = SaleRules { outflow, ..self.snapshot().await?.rules };
-        self.store.store().set_rules(rules).await.map_err(|error| self.reader.failed(error))?;
+        let written = self.store.store().set_outflow(outflow).await;
+        written.map_err(|error| self.reader.failed(error))?;
         info!(?outflow, "the outflow was changed");
         self.wake.due();
         Ok(v1::SetOutflowResponse { outflow: Some(outflow.into()) })

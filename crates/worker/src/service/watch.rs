@@ -1,5 +1,5 @@
-//! WatchStatus: the booking now, and after each change of its state, its position or its item, until
-//! it is final.
+//! WatchStatus: the booking now, and after each change of its state, its position or its item,
+//! until it is final.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 
 #![allow(dead_code, missing_docs, clippy::unwrap_used, reason = "each test uses a part of it")]
 
-pub mod shop;
+pub mod stock;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::cluster::{NAMESPACE, QUEUE, get, kubectl};
+use super::cluster::{QUEUE, get};
 use super::crowd;
 use super::events::wait_for_event;
 use super::images::Images;
@@ -63,12 +63,16 @@ fn opens_in() -> Result<f64> {
     if seconds > OPENING.as_secs_f64() {
         bail!("the queue opens in {seconds} s, but must in less than {OPENING:?}");
     }
-    let ready = format!("bookingqueue/{QUEUE}");
-    let reason = "--output=jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}";
-    let reason = kubectl(&["get", "--namespace", NAMESPACE, &ready, reason])?;
-    if reason.trim() != "NotOpen" {
-        bail!("the reason of Ready is {reason}");
-    }
+    until("the reason of Ready to be NotOpen", OPENING, || {
+        let queue = get(&format!("bookingqueue/{QUEUE}"))?;
+        let conditions = queue["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let ready = conditions.into_iter().find(|one| one["type"] == "Ready").unwrap_or_default();
+        Ok(if ready["reason"] == "NotOpen" {
+            Look::Done(())
+        } else {
+            Look::NotYet(ready.to_string())
+        })
+    })?;
     Ok(seconds)
 }
 

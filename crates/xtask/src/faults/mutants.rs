@@ -26,6 +26,10 @@ struct Mutant {
 
 const ENQUEUE: &str = "crates/store/src/redis/scripts/enqueue.lua";
 const CLAIM: &str = "crates/store/src/redis/scripts/claim.lua";
+const WAITERS: &str = "crates/store/src/redis/scripts/waiters.lua";
+const ITEMS: &str = "crates/store/src/redis/scripts/items.lua";
+const STOCK: &str = "crates/store/src/redis/scripts/stock.lua";
+const OUTFLOW: &str = "crates/store/src/redis/scripts/outflow.lua";
 const SETTLE: &str = "crates/store/src/redis/scripts/settle.lua";
 const CONFIRM: &str = "crates/store/src/redis/scripts/confirm.lua";
 const CANCEL: &str = "crates/store/src/redis/scripts/cancel.lua";
@@ -34,7 +38,7 @@ const SERVICE: &str = "crates/worker/src/service/mod.rs";
 const BOOKING: &str = "crates/worker/src/downstream/booking.rs";
 const CLASSIFY: &str = "crates/worker/src/processing/classify.rs";
 
-const MUTANTS: [Mutant; 12] = [
+const MUTANTS: [Mutant; 18] = [
     Mutant {
         name: "acknowledge-before-the-write",
         breaks: &[1],
@@ -45,7 +49,8 @@ const MUTANTS: [Mutant; 12] = [
         let enqueued = self.store.enqueue(enqueue).await.or_else(|_| {
             let booking = bookingq_core::Booking {
                 client, id, request, state: bookingq_core::BookingState::Queued, place: bookingq_core::Place::numbered(u64::MAX),
-                position: None, enqueued_at: bookingq_core::Timestamp(0), reservation: None, deadline: None,
+                position: None, parked: false, enqueued_at: bookingq_core::Timestamp(0), item: String::new().into(),
+                quantity: bookingq_core::Quantity::ONE, reservation: None, deadline: None,
                 payment: None, outcome: None, reason: String::new(),
             };
             Ok(Ok(Enqueued { booking, existing: true }))
@@ -150,15 +155,72 @@ const MUTANTS: [Mutant; 12] = [
         breaks: &[7],
         edits: &[(
             CLASSIFY,
-            "            TaskOutcome::Reserved { reservation, hold }\n",
+            "            TaskOutcome::Reserved { reservation, hold, left }\n",
             "
             let own = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            TaskOutcome::Reserved { reservation, hold: hold + Duration::from_millis(own.subsec_millis().into()) }
+            TaskOutcome::Reserved { reservation, hold: hold + Duration::from_millis(own.subsec_millis().into()), left }
 ",
         )],
         options: &[],
     },
+    Mutant {
+        name: "give-returns-to-the-newest",
+        breaks: &[2],
+        edits: &[
+            (
+                WAITERS,
+                "call('ZRANGE', set.key, '0', text(most - 1), 'WITHSCORES')",
+                "call('ZRANGE', set.key, '0', text(most - 1), 'REV', 'WITHSCORES')",
+            ),
+            (
+                CLAIM,
+                "    cut[set.key], set.at = (cut[set.key] or 0) + 1, set.at + 1",
+                "    call('ZREM', set.key, client)
+    call('HINCRBY', STATS, 'waiting', '-1')
+    waiting, set.at = waiting - 1, set.at + 1",
+            ),
+        ],
+        options: SLOW_SALE,
+    },
+    Mutant {
+        name: "forget-the-generation",
+        breaks: &[9],
+        edits: &[(STOCK, "if item.returned <= tonumber(returned) then", "if true then")],
+        options: SLOW_SALE,
+    },
+    Mutant {
+        name: "end-what-may-come-back",
+        breaks: &[9],
+        edits: &[(STOCK, "local is_last = item.unsettled <= 1 and", "local is_last =")],
+        options: SLOW_SALE,
+    },
+    Mutant {
+        name: "never-probe",
+        breaks: &[1],
+        edits: &[(CLAIM, "local probes = waiting > 0 and", "local probes = false and")],
+        options: SLOW_SALE,
+    },
+    Mutant {
+        name: "claim-closed-items",
+        breaks: &[9, 10],
+        edits: &[(
+            ITEMS,
+            "return item.refused == 0 or quantity < item.refused or quantity <= item.credit",
+            "return true",
+        )],
+        options: SLOW_SALE,
+    },
+    Mutant {
+        name: "spend-no-tokens",
+        breaks: &[10],
+        edits: &[(OUTFLOW, "room = math.min(room, tokens)", "room = math.min(room, most)")],
+        // Its sale has a limit for each minute.
+        options: &["--only", "service-slow", "--every", "1s", "--seed", "21"],
+    },
 ];
+
+/// Items are sold out early, and answers of the Booking Service are late.
+const SLOW_SALE: &[&str] = &["--only", "service-slow", "--every", "1s"];
 
 /// Options of each run. Later ones override them.
 const OPTIONS: [&str; 8] =

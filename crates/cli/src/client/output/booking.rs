@@ -50,6 +50,9 @@ pub struct BookingOutput {
     /// Unless the item is open for this booking.
     #[serde(skip_serializing_if = "Option::is_none")]
     item_status: Option<ItemOutput>,
+    /// Only after a late payment: the booking whose hold had expired.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reacquired_for: String,
     /// Only after enqueue: the call found this booking and made none.
     #[serde(skip_serializing_if = "Option::is_none")]
     existing: Option<bool>,
@@ -81,8 +84,14 @@ impl BookingOutput {
             quantity: booking.quantity,
             parked: booking.parked,
             item_status: booking.item_status.map(Into::into),
+            reacquired_for: String::new(),
             existing: None,
         })
+    }
+
+    /// Adds the booking whose hold had expired, if this one was made for its payment.
+    pub fn reacquired_for(self, reacquired_for: String) -> Self {
+        Self { reacquired_for, ..self }
     }
 
     /// Adds whether the booking existed before the call.
@@ -138,12 +147,20 @@ impl BookingOutput {
 
     /// The expected wait, or why it is unknown, as the end of a sentence.
     fn wait(&self) -> String {
-        match (self.eta_seconds, self.eta_unknown) {
+        match (self.eta_seconds, self.explain_halt()) {
             (Some(_), _) => format!(", {} to wait", self.eta()),
-            (None, Some("not_open")) => ", the sale has not opened".to_owned(),
-            (None, Some("paused")) => ", the queue is paused".to_owned(),
-            (None, Some("outage")) => ", the Booking Service does not answer".to_owned(),
-            (None, _) => String::new(),
+            (None, "") => String::new(),
+            (None, halt) => format!(", {halt}"),
+        }
+    }
+
+    /// Why the queue serves no client, if that is why the wait is unknown.
+    fn explain_halt(&self) -> &'static str {
+        match self.eta_unknown {
+            Some("not_open") => "the sale has not opened",
+            Some("paused") => "the queue is paused",
+            Some("outage") => "the Booking Service does not answer",
+            _ => "",
         }
     }
 
@@ -160,7 +177,19 @@ impl BookingOutput {
             return "existing booking".to_owned();
         }
         let kept = self.position.filter(|_| self.parked).map(place_kept);
-        let notes = [self.explain_item(), kept.unwrap_or_default(), self.reason.clone()];
+        let reacquired = match (self.reacquired_for.as_str(), self.state) {
+            ("", _) => String::new(),
+            (expired, "sold_out") => format!("made for {expired}: return the payment"),
+            (expired, _) => format!("made for {expired}"),
+        };
+        let notes = [
+            self.explain_item(),
+            kept.unwrap_or_default(),
+            self.explain_halt().to_owned(),
+            self.explain_chance(),
+            reacquired,
+            self.reason.clone(),
+        ];
         notes.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
     }
 }
@@ -193,7 +222,7 @@ fn chance(chance: v1::Chance) -> Option<&'static str> {
 /// What a parked client should know: the position is among those that wait for the same item.
 fn place_kept(position: u64) -> String {
     match position.saturating_sub(1) {
-        0 => "you keep your place (nobody waits before you)".to_owned(),
+        0 => "you keep your place (you are next)".to_owned(),
         1 => "you keep your place (1 waits before you)".to_owned(),
         before => format!("you keep your place ({before} wait before you)"),
     }

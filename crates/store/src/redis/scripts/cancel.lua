@@ -57,7 +57,8 @@ end
 if writes[1] then call('MSET', unpack(writes)) end
 retain(finals)
 if finals[1] then call('HINCRBY', STATS, 'cancelled', text(#finals / 2)) end
-if leavers[1] and call('ZREM', QUEUE, unpack(leavers)) < #leavers then
+local found = leavers[1] and call('ZREM', QUEUE, unpack(leavers)) or 0
+if uses_items and found < #leavers then
   load(lines)
   local left = 0
   for n = 1, #leavers do

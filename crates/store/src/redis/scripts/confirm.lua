@@ -4,8 +4,8 @@
 -- ARGV     3 lease, ms   then for each payment: client, booking id or '', payment
 -- Returns  for each payment one of
 --            booking             the payment won; the booking after it
---            { booking, false }  the same payment came before, for this booking or for an expired one
---                                that this one replaces
+--            { booking, false }  the same payment came before, for this booking or for an expired
+--                                one that this one replaces
 --            { refusal }         'not_found', 'expired', 'final <state>' or 'not_reserved <state>'
 -- Cost     O(log N) for each payment; at most 256 payments.
 -- Repeat   Finds the paid booking and changes nothing.

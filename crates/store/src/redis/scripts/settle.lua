@@ -1,20 +1,24 @@
 -- Settles tasks. Only the newest claim of a booking can change it.
 -- KEYS     prelude.lua
--- ARGV     3 slot time of all tasks, µs (each applied one counts for its share)   4 number of tasks
+-- ARGV     3 slot time of all tasks, µs (each applied one counts for its share)
+--          4 number of tasks   5 1 if a result may close or open an item: left and those below it
 --          then all clients, then for each task: claim token, result and its arguments:
---            reserved   hold in ms, reservation, what is left of its item or ''
+--            reserved   hold in ms, reservation
+--            retry      delay in ms, 1 if it counts or 0
+--            confirmed
+--            left       hold in ms, reservation, what is left: reserved, with the rest of the item
 --            sold_out   what is left or '', quantity held elsewhere, returned quantity at the claim
 --            rejected   reason                       give_up    reason
---            retry      delay in ms, 1 if it counts or 0
---            confirmed, released
+--            released
 -- Returns  for each task: 'applied <state>', 'repeated <state>' or 'stale'
 -- Cost     O(log N) for each task; at most 256 tasks.
 -- Repeat   Returns 'repeated' for a claim that was settled before, and changes nothing.
 local writes, finals, holds, leased, freed, events = {}, {}, {}, {}, {}, {}
 local ended, repeated, stale, retried, reserved, reply = {}, 0, 0, 0, 0, {}
--- The current task, beside its booking; and if its result concerns the item, what the booking wants,
--- and the columns of the line ends of its request and of line 7.
+-- The current task, beside its booking. If items may close or open, what the booking wants, and the
+-- columns of the line ends of its request and of line 7; otherwise how many end, by line 7.
 local client, key, token, want, request_ends, want_ends
+local ended_by_line = {}
 -- Bookings that are parked, by the keys of their sets.
 local parked, parks = {}, 0
 
@@ -32,7 +36,14 @@ end
 -- Ends the booking: drops what only a worker needs and starts the retention. `ends` is the column
 -- of the request's line end. `rest` replaces the lines behind it.
 local function finish(last, line, change, ends, rest)
-  settle_item(want.item)
+  if want then
+    settle_item(want.item)
+  else
+    local wanted_ends = ends and find(value, '\n', ends + 1, true)
+    if not wanted_ends then return nil end
+    local wanted = sub(value, ends + 1, wanted_ends - 1)
+    ended_by_line[wanted] = (ended_by_line[wanted] or 0) + 1
+  end
   local at = #finals
   finals[at + 1] = key
   finals[at + 2] = token .. line .. sub(value, HOLD_START - 1, ends) .. (rest or '\n\n')
@@ -151,6 +162,16 @@ local function apply(result, a, b, c)
   end
 end
 
+-- Finds the line end of the request, behind those of the hold, the payment and the reason.
+local function past_request(found)
+  local ends = HOLD_START - 1
+  for _ = 1, 4 do
+    ends = find(found, '\n', ends + 1, true)
+    if not ends then return nil end
+  end
+  return ends
+end
+
 -- Most holds of a call have the same length, so the last deadline is kept.
 local deadline, last_length, change
 local function reserve(length, reservation, left)
@@ -170,48 +191,48 @@ local function reserve(length, reservation, left)
 end
 
 local count = tonumber(ARGV[4])
-local keys, at = { unpack(ARGV, 5, 4 + count) }, 5 + count
+local keys, at = { unpack(ARGV, 6, 5 + count) }, 6 + count
 for n = 1, count do keys[n] = STATUS .. keys[n] end
-local values, closed = call('MGET', unpack(keys)), call('ZCARD', CLOSED) > 0
+local values = call('MGET', unpack(keys))
 
--- The results in ARGV; and of those that concern an item, line 7 of the booking or false, and the
--- columns of the line ends of the request and of line 7.
-local results, lines, line_of, requests, ends = {}, {}, {}, {}, {}
-for n = 1, count do
-  local result = ARGV[at + 1]
-  results[n] = at
-  if result == 'retry' or result == 'give_up' then
-    at = at + (result == 'retry' and 4 or 3)
-  elseif result == 'reserved' and not closed and ARGV[at + 4] == '' then
-    at = at + 5
-  else
-    local found, column = values[n] or '', HOLD_START - 1
-    for _ = 1, 4 do column = column and find(found, '\n', column + 1, true) end
-    local last = column and find(found, '\n', column + 1, true)
-    line_of[n], requests[n], ends[n] = last and sub(found, column + 1, last - 1), column, last
+-- What each booking wants, or false if it is corrupt, and the columns of those line ends.
+local lines, line_of, requests, ends = {}, {}, {}, {}
+if uses_items then
+  for n = 1, count do
+    local found = values[n] or ''
+    local request = past_request(found)
+    local line_end = request and find(found, '\n', request + 1, true)
+    requests[n], ends[n] = request, line_end
+    line_of[n] = line_end and sub(found, request + 1, line_end - 1) or false
     lines[#lines + 1] = line_of[n] or nil
-    at = at + ((result == 'reserved' or result == 'sold_out') and 5 or result == 'rejected' and 3 or 2)
   end
+  load(lines)
 end
-load(lines)
 
 for n = 1, count do
-  at = results[n]
-  client, key, token = ARGV[n + 4], keys[n], ARGV[at]
-  -- A text without the lines that its result needs is corrupt.
-  value = line_of[n] ~= false and values[n] or ''
-  want, request_ends, want_ends = wants[line_of[n]], requests[n], ends[n]
-  local result, a, b, c, answer = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], nil
+  client, key, value, token = ARGV[n + 5], keys[n], values[n] or '', ARGV[at]
+  local result, a, b, left, answer = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], '', nil
+  at = at + ((result == 'reserved' or result == 'retry') and 4
+    or (result == 'sold_out' or result == 'left') and 5
+    or (result == 'rejected' or result == 'give_up') and 3 or 2)
+  if result == 'left' then result, left = 'reserved', ARGV[at - 1] end
+  if uses_items then
+    want, request_ends, want_ends = wants[line_of[n]], requests[n], ends[n]
+    -- A booking without the line of its item is corrupt.
+    if not want then value = '' end
+  end
   if find(value, token, 1, true) == 1 then
-    local line = sub(value, STATE_START - 1, CLAIMED_AT)
-    if result == 'reserved' and line == '\nreserving  - *'
-      and sub(value, HOLD_START, HOLD_START + 1) == '\n\n' then
-      answer = reserve(a, b, c)
-    elseif result == 'confirmed' and line == '\nconfirming - *' then
-      answer = finish(result, '\nconfirmed  - - 000', 'confirming>confirmed -', request_ends)
+    -- One that was paid before has a payment behind its empty hold.
+    if result == 'reserved'
+      and find(value, '\nreserving  - *', STATE_START - 1, true) == STATE_START - 1
+      and find(value, '\n\n', HOLD_START, true) == HOLD_START then
+      answer = reserve(a, b, left)
+    elseif result == 'confirmed'
+      and find(value, '\nconfirming - *', STATE_START - 1, true) == STATE_START - 1 then
+      answer = finish(result, '\nconfirmed  - - 000', 'confirming>confirmed -', past_request(value))
     elseif take(value) then
       if claimed == '*' then
-        answer = apply(result, a, b, c)
+        answer = apply(result, a, b, result == 'reserved' and left or ARGV[at - 1])
       elseif find(token, '[1-9]', FENCE_START) then
         answer, repeated = 'repeated ' .. state, repeated + 1
       end
@@ -240,6 +261,6 @@ if parks > 0 then
   call('HINCRBY', STATS, 'parked', text(parks))
   call('HINCRBY', STATS, 'waiting', text(parks))
 end
-save_items()
+if uses_items then save_items() else count_open(ended_by_line, -1, {}) end
 if events[1] then publish(call('HINCRBY', STATS, 'entries', '1') - 1, moment, events) end
 return reply

@@ -12,7 +12,7 @@ for n = 1, #ready do
   local quantity, name = match(ready[n], '^(%d+) (.*)$')
   lines[n] = tonumber(quantity) .. ' ' .. name
 end
-load(lines)
+if uses_items then load(lines) end
 for n = 1, #lines do
   local item, quantity = wants[lines[n]].item, wants[lines[n]].quantity
   local parked = call('ZCARD', parked_set(item, quantity))

@@ -24,7 +24,7 @@ pub struct ReserveCall {
 }
 
 #[derive(Debug, Default)]
-pub struct ShopState {
+pub struct StockState {
     /// Stock of each item.
     pub left: HashMap<String, u64>,
     /// Whether released stock is sold elsewhere at once.
@@ -43,7 +43,7 @@ pub struct ShopState {
     gone: HashSet<String>,
 }
 
-impl ShopState {
+impl StockState {
     fn reserve(&mut self, request: &v1::ReserveRequest) -> reserve_response::Outcome {
         let (booking, item) = (request.booking_id.clone(), request.item.clone());
         let quantity = request.quantity as u64;
@@ -102,29 +102,29 @@ impl ShopState {
 
 /// Both services at one address.
 #[derive(Clone)]
-pub struct Shop {
-    pub state: Arc<Mutex<ShopState>>,
+pub struct StockService {
+    pub state: Arc<Mutex<StockState>>,
     pub address: SocketAddr,
 }
 
-impl Shop {
+impl StockService {
     /// With this much of each item.
     pub async fn start(stock: &[(&str, u64)]) -> Self {
         let left = stock.iter().map(|(item, left)| ((*item).to_owned(), *left)).collect();
-        let state = Arc::new(Mutex::new(ShopState { left, ..ShopState::default() }));
+        let state = Arc::new(Mutex::new(StockState { left, ..StockState::default() }));
         let listener = TcpListener::bind(super::local()).await.unwrap();
-        let shop = Self { state, address: listener.local_addr().unwrap() };
+        let service = Self { state, address: listener.local_addr().unwrap() };
         let server = tonic::transport::Server::builder()
-            .add_service(BookingServiceServer::new(shop.clone()))
-            .add_service(TicketServiceServer::new(shop.clone()))
+            .add_service(BookingServiceServer::new(service.clone()))
+            .add_service(TicketServiceServer::new(service.clone()))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(server);
-        shop
+        service
     }
 }
 
 #[tonic::async_trait]
-impl BookingService for Shop {
+impl BookingService for StockService {
     async fn reserve(
         &self,
         request: Request<v1::ReserveRequest>,
@@ -157,7 +157,7 @@ impl BookingService for Shop {
 }
 
 #[tonic::async_trait]
-impl TicketService for Shop {
+impl TicketService for StockService {
     async fn check_availability(
         &self,
         request: Request<v1::CheckAvailabilityRequest>,
