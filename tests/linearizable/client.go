@@ -26,6 +26,8 @@ type booking struct {
 	payment string
 	// The client cancelled while a worker was reserving.
 	left bool
+	// A worker asked for it: a late Reserve may still arrive.
+	asked bool
 }
 
 // client is the state of the model. It is immutable.
@@ -49,6 +51,12 @@ func (b booking) becomes(state string) booking {
 	return b
 }
 
+// parked returns the booking after a refusal at the moment: it waits again.
+func (b booking) parked() booking {
+	b.asked = true
+	return b.becomes("queued")
+}
+
 func (b booking) released(follows string) booking {
 	b.state, b.follows = "releasing", follows
 	return b
@@ -58,13 +66,14 @@ func (b booking) released(follows string) booking {
 func (b booking) next() []booking {
 	switch b.state {
 	case "queued":
-		return []booking{b.becomes("reserving")}
+		return []booking{b.becomes("reserving"), b.becomes("sold_out")}
 	case "reserving":
 		if b.left {
 			return []booking{b.becomes("sold_out"), b.becomes("rejected"), b.released("cancelled")}
 		}
 		return []booking{
 			b.becomes("reserved"), b.becomes("sold_out"), b.becomes("rejected"), b.released("failed"),
+			b.parked(),
 		}
 	case "reserved":
 		return []booking{b.released("expired")}
@@ -132,6 +141,9 @@ func (b booking) pays(payment string) (booking, bool) {
 func (b booking) leaves() (booking, bool) {
 	switch b.state {
 	case "queued":
+		if b.asked {
+			return b.released("cancelled"), true
+		}
 		return b.becomes("cancelled"), true
 	case "reserving":
 		b.left = true

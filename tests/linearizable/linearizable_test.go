@@ -35,8 +35,12 @@ func with(line string, changes ...string) string {
 
 func TestCorrectAnswersAreLinearizable(t *testing.T) {
 	for name, lines := range map[string][]string{
-		"a sale":                          {joined, reserved, paid, sold, again, late},
-		"a sale of unknown calls":         {unanswered, reserved, unpaid, sold, again},
+		"a sale":                  {joined, reserved, paid, sold, again, late},
+		"a sale of unknown calls": {unanswered, reserved, unpaid, sold, again},
+		"a refusal at the moment, then a cancellation": {joined, with(reserved, `"reserved"`, `"reserving"`),
+			with(sold, "confirmed", "queued", `:30,`, `:20,`),
+			with(paid, `"pay"`, `"cancel"`, `:20,`, `:40,`, `:29,`, `:49,`, `"confirming"`, `"releasing","follows":"cancelled"`)},
+		"sold out while it waits":         {joined, with(sold, "confirmed", "sold_out")},
 		"an unknown call that comes late": {unanswered, `{"client":"c","op":"status","start":10,"end":11,"outcome":"refused","reason":"BOOKING_NOT_FOUND"}`, with(reserved, `:10,`, `:12,`)},
 		"an expired hold": {joined, reserved, with(paid, `"outcome":"ok"`, `"outcome":"refused","reason":"HOLD_EXPIRED"`),
 			with(sold, "confirmed", "expired")},
@@ -56,6 +60,7 @@ func TestWrongAnswersAreFound(t *testing.T) {
 		"a payment that expires":                {joined, reserved, paid, with(sold, "confirmed", "expired")},
 		"a sale without a payment":              {joined, reserved, sold},
 		"a second place beside an active one":   {joined, again, with(reserved, `:10,`, `:60,`, `:19,`, `:69,`)},
+		"sold out, and then it waits again":     {joined, with(reserved, `"reserved"`, `"sold_out"`), with(sold, "confirmed", "queued")},
 		"a step back in state":                  {joined, reserved, with(sold, "confirmed", "queued")},
 		"a refusal of a payment in time, then a sale": {joined, reserved,
 			with(paid, `"outcome":"ok"`, `"outcome":"refused","reason":"HOLD_EXPIRED"`), sold},

@@ -9,7 +9,7 @@ use bookingq_check::saved;
 pub fn history(data: &[u8]) -> bool {
     match saved::read(data) {
         Ok((answers, _)) => {
-            assert_eq!(answers.violations().invariants().len(), 8);
+            assert_eq!(answers.violations().invariants().len(), 10);
             true
         }
         Err(error) => {

@@ -26,7 +26,7 @@ struct Room {
 }
 
 /// Bookings that a claim parks: one event for each item and quantity.
-type ParkedPlaces = Vec<(Arc<str>, Quantity, Vec<Place>)>;
+type ParkedSets = Vec<(Arc<str>, Quantity, Vec<Place>)>;
 
 impl Queue {
     /// Claims at most `max` tasks until `lease` from now: due ones, earliest lease end first, then
@@ -149,8 +149,9 @@ impl Queue {
         PROBE_SPACING.max(Duration::from_millis(tenth / 1000))
     }
 
-    /// Claims who waits, smallest place first, until there are `most` tasks, and parks or ends those
-    /// whose item cannot be had. Returns whether it stopped early, having parked or ended enough.
+    /// Claims who waits, smallest place first, until there are `most` tasks, and parks or ends
+    /// clients whose item cannot be had. Returns whether it stopped early, having parked or ended
+    /// enough.
     fn serve(
         &mut self,
         tasks: &mut Vec<Task>,
@@ -158,7 +159,7 @@ impl Queue {
         end: Timestamp,
         now: Timestamp,
     ) -> bool {
-        let mut parked = ParkedPlaces::new();
+        let mut parked = ParkedSets::new();
         let mut passed = 0;
         while tasks.len() < most && passed < MAX_STORE_BATCH {
             let line = self.index.places.first_key_value();
@@ -189,7 +190,7 @@ impl Queue {
     fn look(
         &mut self,
         client: &ClientId,
-        parked: &mut ParkedPlaces,
+        parked: &mut ParkedSets,
         end: Timestamp,
         now: Timestamp,
     ) -> Option<Task> {

@@ -56,8 +56,8 @@ pub trait Store: Send + Sync + 'static {
         lease: Duration,
     ) -> Result<Vec<OrRefusal<Confirmed>>>;
 
-    /// Cancels bookings. Queued: at once, or by a release if it was refused before. Reserving: flags the task, whose settlement releases the
-    /// booking. Reserved: makes a release due now.
+    /// Cancels bookings. Queued: at once, or by a release if it was refused before. Reserving:
+    /// flags the task, whose settlement releases the booking. Reserved: makes a release due now.
     async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<OrRefusal<Booking>>>;
 
     /// Reads the newest booking of each client, with its exact position.
@@ -80,8 +80,8 @@ pub trait Store: Send + Sync + 'static {
     /// Reads the newest event's sequence number: where a new follower starts.
     async fn latest_event(&self) -> Result<EventSeq>;
 
-    /// Reads at most `max` places after `after`, ascending: one page of the line, or of the bookings
-    /// that are parked for `item`.
+    /// Reads at most `max` places after `after`, ascending: one page of the line, or of the
+    /// bookings that are parked for `item`.
     async fn waiting(&self, item: Option<Arc<str>>, after: Place, max: usize)
     -> Result<Vec<Place>>;
 

@@ -27,4 +27,4 @@ pub use crate::contract::{Opened, Store};
 pub use crate::error::{OrRefusal, Result, StoreError};
 pub use crate::memory::MemoryConfig;
 pub use crate::open::{StoreConfig, open};
-pub use crate::redis::{RedisConfig, read_booking};
+pub use crate::redis::{RedisConfig, read_booking, read_events};

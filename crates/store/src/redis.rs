@@ -45,6 +45,7 @@ use tracing::warn;
 use self::calls::{BatchItem, Reacquire};
 pub use self::config::RedisConfig;
 use self::link::Link;
+pub use self::outbox::read_events;
 use self::reader::StreamReader;
 pub use self::record::read_booking;
 use self::rollback::RollbackDetector;

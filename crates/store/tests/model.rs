@@ -222,19 +222,7 @@ impl Pair {
                 let memory = self.memory.renew(batch.clone(), lease).await.unwrap();
                 assert_eq!(memory, self.redis.renew(batch, lease).await.unwrap());
             }
-            Step::Settle(entries) => {
-                let settlement = |(task, forged, outcome): &(usize, u64, TaskOutcome)| {
-                    let lease = self.lease(*task, *forged)?;
-                    Some(Settlement {
-                        lease,
-                        outcome: outcome.clone(),
-                        busy: Duration::from_micros(700),
-                    })
-                };
-                let batch: Vec<Settlement> = entries.iter().filter_map(settlement).collect();
-                let memory = self.memory.settle(batch.clone()).await.unwrap();
-                assert_eq!(memory, self.redis.settle(batch).await.unwrap());
-            }
+            Step::Settle(entries) => self.settle(entries).await,
             Step::Confirm(entries) => self.confirm(entries, false).await,
             Step::Reacquire { client, named, payment } => {
                 self.confirm(&[(*client, *named, *payment)], true).await;
@@ -297,6 +285,16 @@ impl Pair {
         }
         let memory = self.memory.enqueue(batch.clone()).await.unwrap();
         assert_eq!(memory, self.redis.enqueue(batch).await.unwrap());
+    }
+
+    async fn settle(&mut self, entries: &[(usize, u64, TaskOutcome)]) {
+        let settlement = |(task, forged, outcome): &(usize, u64, TaskOutcome)| {
+            let lease = self.lease(*task, *forged)?;
+            Some(Settlement { lease, outcome: outcome.clone(), busy: Duration::from_micros(700) })
+        };
+        let batch: Vec<Settlement> = entries.iter().filter_map(settlement).collect();
+        let memory = self.memory.settle(batch.clone()).await.unwrap();
+        assert_eq!(memory, self.redis.settle(batch).await.unwrap());
     }
 
     async fn claim(&mut self, max: usize, lease: Duration, scope: Scope) {

@@ -1,5 +1,5 @@
-//! Items that sell out and come back, the rules of a sale, and payments that come too late: a worker
-//! between the embedded store and a Booking Service made by hand.
+//! Items that sell out and come back, the rules of a sale, and payments that come too late: a
+//! worker between the embedded store and a Booking Service made by hand.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 

@@ -93,7 +93,31 @@ pub(super) fn snapshot(answer: SnapshotAnswer) -> Result<(u64, Snapshot)> {
     };
     let rules = sale::rules(&meta)?;
     let counter = |name: &str| counters.get(name).copied().unwrap_or_default();
-    let totals = Totals {
+    let snapshot = Snapshot {
+        now: Timestamp(now),
+        set_back: false,
+        epoch: meta.remove("epoch").unwrap_or_default(),
+        admission,
+        rules_set: meta.contains_key("rules"),
+        rules,
+        backlog,
+        parked: counter("waiting"),
+        claimable: backlog + parked_and_ready,
+        in_flight,
+        due,
+        holds,
+        overdue,
+        front: front.map(Place::numbered).zip(joined.map(Timestamp)),
+        totals: totals(&counters),
+        swept_at: counters.get("swept_at").copied().map(Timestamp),
+        outbox,
+    };
+    Ok((counter("entries"), snapshot))
+}
+
+fn totals(counters: &HashMap<String, u64>) -> Totals {
+    let counter = |name: &str| counters.get(name).copied().unwrap_or_default();
+    Totals {
         enqueued: counter("enqueued"),
         dispatched: counter("dispatched"),
         claimed: counter("claimed"),
@@ -111,25 +135,5 @@ pub(super) fn snapshot(answer: SnapshotAnswer) -> Result<(u64, Snapshot)> {
         damaged: counter("damaged"),
         parked: counter("parked"),
         reacquired: counter("reacquired"),
-    };
-    let snapshot = Snapshot {
-        now: Timestamp(now),
-        set_back: false,
-        epoch: meta.remove("epoch").unwrap_or_default(),
-        admission,
-        rules_set: meta.contains_key("rules"),
-        rules,
-        backlog,
-        parked: counter("waiting"),
-        claimable: backlog + parked_and_ready,
-        in_flight,
-        due,
-        holds,
-        overdue,
-        front: front.map(Place::numbered).zip(joined.map(Timestamp)),
-        totals,
-        swept_at: counters.get("swept_at").copied().map(Timestamp),
-        outbox,
-    };
-    Ok((counter("entries"), snapshot))
+    }
 }

@@ -264,10 +264,10 @@ impl BatchItem for Reacquire {
             }
             let (generation, first) = (Generation(generation), word == "reacquired");
             let task = Task { generation, item_open, first, ..booking.task(client, None)? };
-            Ok(match first {
-                true => Confirmed::Reacquired(Some(Box::new(task)), booking.booking(client)),
-                false => Confirmed::Releasing(Box::new(task)),
-            })
+            if first {
+                return Ok(Confirmed::Reacquired(Some(Box::new(task)), booking.booking(client)));
+            }
+            Ok(Confirmed::Releasing(Box::new(task)))
         };
         Ok(readable(&self.0.client, read()))
     }

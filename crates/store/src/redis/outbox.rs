@@ -93,32 +93,48 @@ fn entry(value: &Value) -> Result<OutboxEntry> {
         .and_then(|(ms, part)| Some((ms.parse().ok()?, part.parse().ok()?)))
         .filter(|_| (&*n, &*at_name, &*events_name) == ("n", "at", "events"))
         .ok_or_else(foreign)?;
-    let packed = String::from_utf8_lossy(&packed);
-    let mut lines = packed.split('\n');
     let mut events = Vec::new();
-    for index in 0..u16::MAX {
-        let (Some(of), Some(change), Some(cause)) = (lines.next(), lines.next(), lines.next())
-        else {
-            break;
-        };
-        let (seq, at) = (EventSeq::new(ms, part, index), Timestamp(at));
-        let parsed = match change.split_once('>') {
-            Some((from, to)) => transition(of, from, to, cause)
-                .map(|event| OutboxEvent::Booking(Event { seq, at, ..event })),
-            None => item_change(change, cause)
-                .map(|change| OutboxEvent::Item(ItemEvent { seq, at, item: of.into(), change })),
-        };
-        if let Some(event) = parsed {
-            events.push(event);
-        } else {
-            warn!(%seq, "skipped a corrupt event");
+    for (index, parsed) in parsed_events(&String::from_utf8_lossy(&packed)).into_iter().enumerate()
+    {
+        let seq = EventSeq::new(ms, part, index as u16);
+        match parsed {
+            Some(OutboxEvent::Booking(event)) => {
+                events.push(OutboxEvent::Booking(Event { seq, at: Timestamp(at), ..event }));
+            }
+            Some(OutboxEvent::Item(event)) => {
+                events.push(OutboxEvent::Item(ItemEvent { seq, at: Timestamp(at), ..event }));
+            }
+            None => warn!(%seq, "skipped a corrupt event"),
         }
     }
     Ok(OutboxEntry { id: (ms, part), number, events })
 }
 
-/// Parses the three lines that prelude.lua writes for a transition: the client, `from>to extra`, and
-/// the claim token with ` reason` if it has one.
+/// Parses the events of one outbox entry in Redis, of any origin.
+///
+/// # Errors
+/// [`StoreError::Unexpected`] if one of them is corrupt, of another release, or something else.
+pub fn read_events(packed: &[u8]) -> Result<Vec<OutboxEvent>> {
+    let packed = String::from_utf8_lossy(packed);
+    let events: Option<Vec<_>> = parsed_events(&packed).into_iter().collect();
+    events.ok_or_else(|| StoreError::unexpected("not events", &packed))
+}
+
+/// Parses events, three lines each; `None` for a corrupt one.
+fn parsed_events(packed: &str) -> Vec<Option<OutboxEvent>> {
+    let lines: Vec<&str> = packed.split('\n').collect();
+    let parse = |lines: &[&str]| {
+        let [of, change, cause] = *lines else { return None };
+        match change.split_once('>') {
+            Some((from, to)) => transition(of, from, to, cause).map(OutboxEvent::Booking),
+            None => item_change(of, change, cause).map(OutboxEvent::Item),
+        }
+    };
+    lines.chunks(3).take(usize::from(u16::MAX)).map(parse).collect()
+}
+
+/// Parses the three lines that prelude.lua writes for a transition: the client, `from>to extra`,
+/// and the claim token with ` reason` if it has one.
 fn transition(client: &str, from: &str, to: &str, cause: &str) -> Option<Event> {
     let (to, extra) = to.split_once(' ')?;
     let from = if from.is_empty() { None } else { Some(BookingState::parse(from)?) };
@@ -156,8 +172,8 @@ fn transition(client: &str, from: &str, to: &str, cause: &str) -> Option<Event> 
 
 /// Parses the change of an item, `sold_out <quantity>`, `open`, `ended` or `parked <quantity>`, and
 /// the places of the bookings that are parked.
-fn item_change(change: &str, places: &str) -> Option<ItemChange> {
-    Some(match change.split_once(' ') {
+fn item_change(item: &str, change: &str, places: &str) -> Option<ItemEvent> {
+    let change = match change.split_once(' ') {
         Some(("sold_out", refused)) => ItemChange::SoldOut { quantity: quantity(refused)? },
         Some(("parked", wanted)) => {
             let places = places.split(' ').map(|place| place.parse().ok().map(Place::numbered));
@@ -169,7 +185,8 @@ fn item_change(change: &str, places: &str) -> Option<ItemChange> {
         None if change == "open" => ItemChange::Open,
         None if change == "ended" => ItemChange::Ended,
         _ => return None,
-    })
+    };
+    Some(ItemEvent { seq: EventSeq::START, at: Timestamp(0), item: item.into(), change })
 }
 
 fn quantity(number: &str) -> Option<Quantity> {

@@ -2,7 +2,7 @@
 
 use bookingq_core::{BookingState, ItemChange, Outcome, Place, Quantity, SoldOutRule};
 
-use super::testbed::{HOLD, MS, Testbed, names, quantity, reserved, wants};
+use super::testbed::{HOLD, MS, PROBE_EVERY, Testbed, names, quantity, reserved, wants};
 use bookingq_store::{Scope, Settled, Settlement, TaskOutcome};
 
 /// Nothing of it is held here or elsewhere.
@@ -57,7 +57,7 @@ pub async fn a_refusal_from_before_a_return_does_not_hide_what_came_back(testbed
     assert_eq!(testbed.refuse(&again).await, BookingState::SoldOut, "nothing else came back");
 }
 
-/// Who was refused before the shop restocked is served from the new stock.
+/// Clients that were refused before the restocking are served from the new stock.
 pub async fn a_refusal_from_before_a_restocking_closes_nothing(testbed: &Testbed<'_>) {
     testbed.join_for("stalls", &[("holder", 1), ("a", 1), ("b", 1), ("c", 1)]).await;
     let tasks = testbed.claim(3).await;
@@ -75,7 +75,7 @@ pub async fn a_refusal_from_before_a_restocking_closes_nothing(testbed: &Testbed
     let last = testbed.item_changes().await.pop();
     assert_eq!(last, Some(("stalls".to_owned(), ItemChange::Open)));
     testbed.store.restocked("never sold".into(), Some(1)).await.unwrap();
-    assert_eq!(testbed.item("never sold").await.left, None, "nobody wants it");
+    assert_eq!(testbed.item("never sold").await.left, None, "no booking wants it");
 }
 
 /// The first refusal ends all who want it; an item can have a rule of its own.
@@ -98,7 +98,7 @@ pub async fn with_the_rule_end_a_refusal_ends_everybody_who_wants_as_much(testbe
     ] {
         assert_eq!(testbed.state(name).await, last, "{name}");
     }
-    // A new rule holds for those who wait already.
+    // A new rule holds for waiting bookings, too.
     testbed.set_sold_out(SoldOutRule::End, &[]).await;
     assert!(testbed.claim_in(9, Scope::DueOnly).await.tasks.is_empty());
     assert_eq!(testbed.state("kind a").await, BookingState::SoldOut);
@@ -118,6 +118,25 @@ pub async fn an_ended_item_goes_on_when_a_smaller_quantity_is_claimed(testbed: &
     let parked = ItemChange::Parked { quantity: quantity(4), places: vec![Place::numbered(3)] };
     let changes = [four.clone(), ItemChange::Ended, four, parked];
     assert_eq!(testbed.item_changes().await, changes.map(|change| ("stalls".to_owned(), change)));
+}
+
+/// One booking every five seconds: others may have given stock back. A reservation opens the item.
+pub async fn an_ended_item_is_tried_again_by_a_client_that_asks_for_it(testbed: &Testbed<'_>) {
+    testbed.join_for("stalls", &[("a", 1)]).await;
+    let task = testbed.claim_one().await;
+    assert_eq!(testbed.refuse(&task).await, BookingState::SoldOut);
+    testbed.advance(PROBE_EVERY - MS).await;
+    testbed.join_for("stalls", &[("b", 1)]).await;
+    assert!(testbed.claim(9).await.is_empty());
+    assert_eq!(testbed.state("b").await, BookingState::SoldOut);
+    testbed.advance(MS).await;
+    testbed.join_for("stalls", &[("c", 2), ("d", 1)]).await;
+    let probe = testbed.claim_one().await;
+    assert_eq!(probe.client.as_str(), "c");
+    assert_eq!(testbed.state("d").await, BookingState::Queued, "the probe may come back");
+    testbed.settle(&probe, reserved()).await;
+    assert_eq!(testbed.item("stalls").await.refused, None);
+    assert_eq!(names(&testbed.claim(9).await), ["d"]);
 }
 
 /// Who was never asked for ends at once; a Reserve of who was may still arrive.
@@ -220,7 +239,7 @@ pub async fn a_rejected_booking_gives_its_share_back(testbed: &Testbed<'_>) {
     assert_eq!(names(&testbed.claim(9).await), ["b"]);
 }
 
-/// Nothing of it is remembered once nobody has or wants it.
+/// Nothing of it is remembered once no booking has or wants it.
 pub async fn an_open_item_without_bookings_is_forgotten(testbed: &Testbed<'_>) {
     testbed.join_for("stalls", &[("a", 1)]).await;
     let task = testbed.claim_one().await;

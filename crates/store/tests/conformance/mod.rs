@@ -124,6 +124,7 @@ macro_rules! conformance_tests {
                 a_refusal_from_before_a_restocking_closes_nothing
                 with_the_rule_end_a_refusal_ends_everybody_who_wants_as_much
                 an_ended_item_goes_on_when_a_smaller_quantity_is_claimed
+                an_ended_item_is_tried_again_by_a_client_that_asks_for_it
                 cancelling_while_parked_releases_what_was_asked_for
                 parked_bookings_have_positions_and_can_be_read_page_by_page
                 a_crowd_is_parked_and_ended_a_step_at_a_time
@@ -151,8 +152,8 @@ macro_rules! conformance_tests {
                 people_wait_again_when_the_rule_becomes_wait
             }
             rules {
-                nobody_is_served_before_the_sale_opens
-                a_queue_that_awaits_its_rules_serves_nobody_before
+                no_booking_leaves_the_line_before_the_sale_opens
+                a_queue_that_awaits_its_rules_serves_no_booking_before
                 no_minute_has_more_claims_than_the_rate
                 the_outflow_can_be_changed_while_it_serves
                 retries_and_releases_use_no_tokens

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
+use super::testbed::{PROBE_EVERY, Testbed, names, reserved, retry};
 use bookingq_core::{BookingState, SoldOutRule};
-
-use super::stock::PROBE_EVERY;
-use super::testbed::{Testbed, names, reserved, retry};
 use bookingq_store::{Settled, TaskOutcome, Try};
 
 /// With three left, a party of four gets what one more brings, before who joined later.

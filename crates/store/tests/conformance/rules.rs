@@ -19,7 +19,7 @@ async fn crowd(testbed: &Testbed<'_>, size: usize) {
     testbed.store.enqueue(batch).await.unwrap();
 }
 
-/// Claims as often as a worker that sleeps as long as it is told, for `length`. Confirms what it
+/// Claims as often as a worker that sleeps until the next task, for `length`. Confirms what it
 /// claims. Returns the times of the claims.
 async fn drain(testbed: &Testbed<'_>, length: Duration) -> Vec<Timestamp> {
     let (start, mut claims) = (testbed.now().await, Vec::new());
@@ -51,7 +51,7 @@ fn fullest_minute(claims: &[Timestamp]) -> usize {
 }
 
 /// Everybody can join; due tasks go on. Also after the store is opened again.
-pub async fn nobody_is_served_before_the_sale_opens(testbed: &Testbed<'_>) {
+pub async fn no_booking_leaves_the_line_before_the_sale_opens(testbed: &Testbed<'_>) {
     testbed.join("early").await;
     let task = testbed.claim_one().await;
     testbed.settle(&task, retry(5 * MS, Try::Free)).await;
@@ -75,8 +75,8 @@ pub async fn nobody_is_served_before_the_sale_opens(testbed: &Testbed<'_>) {
     assert_eq!(names(&testbed.claim(9).await), ["a"]);
 }
 
-/// A queue that waits for its rules serves nobody before they are written.
-pub async fn a_queue_that_awaits_its_rules_serves_nobody_before(testbed: &Testbed<'_>) {
+/// A queue that waits for its rules serves no booking before.
+pub async fn a_queue_that_awaits_its_rules_serves_no_booking_before(testbed: &Testbed<'_>) {
     testbed.join("a").await;
     let claim = testbed.claim_in(9, Scope::OnceRuled).await;
     assert_eq!((claim.tasks.len(), claim.more), (0, false));

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use bookingq_core::BookingState;
 
-use super::testbed::{HOLD, MS, Testbed, names, quantity, reserved};
+use super::testbed::{HOLD, MS, PROBE_EVERY, Testbed, names, quantity, reserved};
 use bookingq_store::{Scope, Settled, Task, TaskKind, TaskOutcome};
 
-/// Time to the first probe of an item.
-pub const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// Time between two probes of a queue.
 const PROBE_SPACING: Duration = Duration::from_millis(100);
 
@@ -72,7 +70,7 @@ async fn states(testbed: &Testbed<'_>, clients: &[String]) -> Vec<BookingState> 
     states
 }
 
-/// While all ten are unpaid, nobody is sent away; the first ten who wait get them. Once all are
+/// While all ten are unpaid, no client is sent away; the first ten who wait get them. Once all are
 /// sold, the rest ends.
 pub async fn ten_of_ten_expire_unpaid_and_the_first_ten_who_wait_get_them(testbed: &Testbed<'_>) {
     let all = clients(0..30);
@@ -99,7 +97,7 @@ pub async fn ten_of_ten_expire_unpaid_and_the_first_ten_who_wait_get_them(testbe
     assert!(service.calls < 60, "{} calls", service.calls);
 }
 
-/// The refused party neither ends nor hides those who want fewer, and gets what comes back.
+/// The refused party neither ends nor hides clients that want fewer, and gets what comes back.
 pub async fn a_party_of_four_waits_while_three_are_left_and_is_served_when_more_come_back(
     testbed: &Testbed<'_>,
 ) {

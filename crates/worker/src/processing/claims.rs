@@ -127,14 +127,14 @@ impl ClaimLoop {
     }
 
     /// Waits until a task may be claimable: a wake, the moment that the store expects, or the
-    /// fallback.
+    /// fallback. Not at all if the store has set aside as many bookings as it may in one claim.
     async fn wait(&self, claim: &Claim, stop: &CancellationToken) {
+        if claim.more {
+            return;
+        }
         if claim.tasks.is_empty() {
             // The wake keeps a notification that comes in the meantime.
             tokio::time::sleep(NOTHING_FOUND).await;
-        }
-        if claim.more {
-            return;
         }
         let due = claim.next.unwrap_or(FALLBACK).min(FALLBACK);
         tokio::select! {

@@ -39,25 +39,21 @@ if uses_items then
   end
 end
 
--- What a later claim may find without any other change, and whether more is there now.
-local next_task
-local function wakes(at)
-  if at then next_task = math.max(0, math.min(next_task or at, at)) end
-end
+-- When a later claim may find a task without any other change, and whether more is there now.
 local earliest = call('ZRANGE', LEASES, '0', '0', 'WITHSCORES')
-wakes(earliest[2] and (earliest[2] - now) * 1000)
-wakes(opens_in and opens_in * 1000)
+local due_at = earliest[2] and tonumber(earliest[2]) or math.huge
+if opens_in then due_at = math.min(due_at, now + opens_in) end
 if served then
   local waits = call('ZCARD', QUEUE) > 0 or (left > 0 and call('ZCARD', READY) > 0)
   if (waits and given >= max) or (aside == 256 and room > 0) then reply[3] = 1 end
   if tokens and waits and room == 0 and tokens == served then
-    wakes(tat + (served + 1) * interval - burst_span - now * 1000)
+    due_at = math.min(due_at, (tat + (served + 1) * interval - burst_span) / 1000)
   end
   local probe = left > 0
     and call('ZRANGEBYSCORE', CLOSED, '(0', '(+inf', 'LIMIT', '0', '1', 'WITHSCORES')
   local probe_at = probe and probe[2] and math.max(tonumber(probe[2]), next_probe)
-  if probe_at and (served > 0 or probe_at > now) then wakes((probe_at - now) * 1000) end
+  if probe_at and (served > 0 or probe_at > now) then due_at = math.min(due_at, probe_at) end
 end
 if endings == 0 and call('ZCOUNT', CLOSED, '0', '0') > 0 then reply[3] = 1 end
-reply[2] = next_task or false
+if due_at < math.huge then reply[2] = math.max(0, math.floor((due_at - now) * 1000 + 0.5)) end
 return reply

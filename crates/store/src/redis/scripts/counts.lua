@@ -2,8 +2,8 @@
 
 -- Changes by `by` times its count how many bookings of each item are unsettled, by line 7 of the
 -- bookings. Changes nothing and returns false unless every item is open and no booking waits for
--- it. Adds to `told` the items of which something has come back.
-local function count_open(counts, by, told)
+-- it. Adds to `found` the items of which something has come back.
+local function count_open(counts, by, found)
   local lines, names, numbers, rests, written, gone = {}, {}, {}, {}, {}, {}
   for line in pairs(counts) do
     lines[#lines + 1], names[#names + 1] = line, match(line, '^%d+ (.*)$') or ''
@@ -14,7 +14,7 @@ local function count_open(counts, by, told)
     local returned, opened_at = match(rest or '', '^ (%d+) 0 %d+ (%d+) .* $')
     if rest ~= '' and not returned then return false end
     if returned then
-      told[#told + 1] = { name, tonumber(returned), opened_at == '0' and 1 or 0 }
+      found[#found + 1] = { name, tonumber(returned), opened_at == '0' and 1 or 0 }
     end
     numbers[name] = (numbers[name] or number) + by * counts[lines[n]]
     rests[name] = rest

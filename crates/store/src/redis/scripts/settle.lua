@@ -77,35 +77,38 @@ local function try_later(delay, counts)
   return 'applied ' .. state
 end
 
--- Applies the refusal of the Booking Service.
-local function refuse(left, elsewhere, returned)
-  local fence = tonumber(sub(token, FENCE_START))
-  local place = tonumber(sub(token, BOOKING_END + 2, FENCE_START - 2))
-  local is_final = close_item(want, place, fence, left, elsewhere, returned, events)
-  if is_final or payment_end > hold_end + 1 then
-    local line = '\nsold_out   ' .. outcome .. ' - 000'
-    return finish('sold_out', line, 'reserving>sold_out -', request_end)
-  elseif outcome == 'c' then
-    return release('cancelled')
+local refuse, note_reserved
+if uses_items then
+  -- Applies the refusal of the Booking Service.
+  function refuse(left, elsewhere, returned)
+    local fence = tonumber(sub(token, FENCE_START))
+    local place = tonumber(sub(token, BOOKING_END + 2, FENCE_START - 2))
+    local is_final = close_item(want, place, fence, left, elsewhere, returned, events)
+    if is_final or payment_end > hold_end + 1 then
+      local line = '\nsold_out   ' .. outcome .. ' - 000'
+      return finish('sold_out', line, 'reserving>sold_out -', request_end)
+    elseif outcome == 'c' then
+      return release('cancelled')
+    end
+    settle_item(want.item, true)
+    write(token .. '\nqueued     - - 000' .. sub(value, HOLD_START - 1))
+    freed[#freed + 1], parks = client, parks + 1
+    want.item.pending = (want.item.pending or 0) + 1
+    local set = parked_set(want.item, want.quantity)
+    local scored = parked[set] or {}
+    parked[set], scored[#scored + 1], scored[#scored + 2] =
+      scored, sub(token, BOOKING_END + 2, FENCE_START - 2), client
+    add_event('reserving>queued ' .. format('%d ', want.quantity) .. want.item.name)
+    return 'applied queued'
   end
-  settle_item(want.item, true)
-  write(token .. '\nqueued     - - 000' .. sub(value, HOLD_START - 1))
-  freed[#freed + 1], parks = client, parks + 1
-  want.item.pending = (want.item.pending or 0) + 1
-  local set = parked_set(want.item, want.quantity)
-  local scored = parked[set] or {}
-  parked[set], scored[#scored + 1], scored[#scored + 2] =
-    scored, sub(token, BOOKING_END + 2, FENCE_START - 2), client
-  add_event('reserving>queued ' .. format('%d ', want.quantity) .. want.item.name)
-  return 'applied queued'
-end
 
--- Notes what a reservation says about the item: that of a probe opens it.
-local function note_reserved(left)
-  if left ~= '' then want.item.left = left end
-  if want.item.probe == tonumber(sub(token, BOOKING_END + 2, FENCE_START - 2)) then
-    want.item.probe = 0
-    open_item(want.item, left, events)
+  -- Notes what a reservation says about the item: that of a probe opens it.
+  function note_reserved(left)
+    if left ~= '' then want.item.left = left end
+    if want.item.probe == tonumber(sub(token, BOOKING_END + 2, FENCE_START - 2)) then
+      want.item.probe = 0
+      open_item(want.item, left, events)
+    end
   end
 end
 
@@ -261,6 +264,10 @@ if parks > 0 then
   call('HINCRBY', STATS, 'parked', text(parks))
   call('HINCRBY', STATS, 'waiting', text(parks))
 end
-if uses_items then save_items() else count_open(ended_by_line, -1, {}) end
+if uses_items then
+  save_items()
+elseif next(ended_by_line) then
+  count_open(ended_by_line, -1, {})
+end
 if events[1] then publish(call('HINCRBY', STATS, 'entries', '1') - 1, moment, events) end
 return reply

@@ -1,4 +1,4 @@
--- Part of claim.lua: claims, parks and ends those who wait when an item is closed.
+-- Part of claim.lua: claims, parks and ends waiting bookings when an item is closed.
 
 -- How many members are taken from the front of each parked set, by its key.
 local cut = {}
@@ -55,7 +55,7 @@ if not all_open then
     endings = endings - #clients
   end
 
-  -- Those who wait, smallest place first, while there is room.
+  -- Waiting bookings, smallest place first, while there is room.
   if room and room > 0 then
     -- The part of the line that was read.
     local line = { clients = {}, values = {}, wanted = {}, at = 1 }
