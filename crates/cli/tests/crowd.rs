@@ -92,6 +92,27 @@ async fn line(lines: &mut (impl tokio::io::AsyncBufRead + Unpin), text: &str) {
 }
 
 #[tokio::test]
+async fn clients_that_pay_late_and_ask_again_get_what_is_left_once() {
+    let sale = Sale::start().await;
+    let (_worker, _sweeper) = (sale.worker(), sale.sweeper());
+    let others = ["--pays=0", "--leaves=0", "--never-pays=0", "--pays-late=0", "--comes-twice=0"];
+    let options = ["--clients=60", "--arrive=1s", "--reacquires=1", "-o", "json"];
+    let output = output(sale.checked(&[&others[..], &options[..]].concat())).await;
+    let report = report(&output);
+    assert!(output.status.success(), "{report:#}");
+    for (path, count) in [
+        ("/crowd/reacquired", 60),
+        ("/crowd/paid_late", 0),
+        ("/final/expired", 60),
+        ("/final/confirmed", 60),
+        ("/ledger/confirmed", 60),
+        ("/items/0/sold", 60),
+    ] {
+        assert_eq!(report.pointer(path), Some(&count.into()), "{path}: {report:#}");
+    }
+}
+
+#[tokio::test]
 async fn a_crowd_outlives_its_worker_and_everything_adds_up() {
     let sale = Sale::start().await;
     let (mut worker, _sweeper) = (sale.worker(), sale.sweeper());

@@ -178,7 +178,7 @@ async fn a_crowd_larger_than_the_stock_is_served_and_the_report_adds_up() {
 }
 
 #[tokio::test]
-async fn each_item_of_a_festival_is_sold_to_those_who_want_it() {
+async fn each_item_of_a_festival_is_sold_to_the_clients_that_want_it() {
     let flags = [
         "--crowd=300",
         "--arrive=2s",

@@ -174,7 +174,11 @@ impl Planner {
         let (wanted, uncapped) =
             (wanted(policy, &reading, current), wanted(policy, &uncapped, current));
         let formula = if wanted < uncapped { Reason::Capped } else { Reason::Demand };
-        self.remember(policy, situation.now, wanted);
+        // A number from an assumed service time is not kept for the whole window if a cap made it:
+        // it would be what the cap is to prevent.
+        if formula == Reason::Demand || reading.service_time.is_some() {
+            self.remember(policy, situation.now, wanted);
+        }
         let highest = self.recent.iter().map(|&(_, n)| n).max().unwrap_or(wanted);
         let (replicas, reason) = if wanted > current {
             if situation.unschedulable > 0 {

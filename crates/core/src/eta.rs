@@ -104,11 +104,11 @@ pub struct Forecaster {
 }
 
 impl Forecaster {
-    /// Takes a reading, and forecasts the wait at every position. A reading that is older than the
-    /// last one starts from the beginning.
+    /// Takes a reading, and forecasts the wait at every position.
     pub fn observe(&mut self, reading: &EtaReading, line: &Line) {
         if reading.at < self.at {
-            *self = Self::default();
+            // The store's clock was set back: what was learned still holds.
+            self.reset();
         }
         self.at = reading.at;
         self.table.clear();

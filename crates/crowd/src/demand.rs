@@ -17,7 +17,7 @@ pub struct Wanted {
 
 /// What the clients learned that want the same.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct ItemDemand {
+pub struct CrowdDemand {
     /// Clients that got a place in line.
     pub clients: u64,
     /// Those that wait at the moment because the item is sold out at the moment.
@@ -33,7 +33,7 @@ fn count<S: Serializer>(times: &[Timestamp], serializer: S) -> Result<S::Ok, S::
 
 /// As a list of objects.
 pub(crate) fn as_list<S: Serializer>(
-    demand: &BTreeMap<Wanted, ItemDemand>,
+    demand: &BTreeMap<Wanted, CrowdDemand>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
@@ -41,7 +41,7 @@ pub(crate) fn as_list<S: Serializer>(
         #[serde(flatten)]
         wanted: &'a Wanted,
         #[serde(flatten)]
-        demand: &'a ItemDemand,
+        demand: &'a CrowdDemand,
     }
     serializer.collect_seq(demand.iter().map(|(wanted, demand)| DemandRow { wanted, demand }))
 }

@@ -40,7 +40,7 @@ use self::plan::arrivals;
 pub use self::behaviour::{ActionTiming, Arrivals, Behaviour, Behaviours, Following, Repeats};
 pub use self::call::Recorder;
 pub use self::config::CrowdConfig;
-pub use self::demand::{ItemDemand, Wanted};
+pub use self::demand::{CrowdDemand, Wanted};
 pub use self::progress::{CrowdCounters, ProgressView};
 pub use self::report::{CrowdLatency, CrowdReport};
 pub use self::weights::Weights;

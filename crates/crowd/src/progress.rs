@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tonic::Status;
 
-use crate::demand::{ItemDemand, Wanted};
+use crate::demand::{CrowdDemand, Wanted};
 
 /// Counters that only grow, apart from `parked`.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ struct CountersState {
     /// By the position of the state in [`BookingState::ALL`].
     finals: [u64; BookingState::ALL.len()],
     errors: BTreeMap<&'static str, u64>,
-    demand: BTreeMap<Wanted, ItemDemand>,
+    demand: BTreeMap<Wanted, CrowdDemand>,
 }
 
 /// The counters at one moment.
@@ -69,12 +69,12 @@ impl CrowdCounters {
     }
 
     /// What the clients want, and what they learned of it.
-    pub fn demand(&self) -> BTreeMap<Wanted, ItemDemand> {
+    pub fn demand(&self) -> BTreeMap<Wanted, CrowdDemand> {
         self.0.lock().demand.clone()
     }
 
     /// Changes the demand for what a client wants.
-    pub(crate) fn demanded(&self, wanted: &Wanted, change: impl FnOnce(&mut ItemDemand)) {
+    pub(crate) fn demanded(&self, wanted: &Wanted, change: impl FnOnce(&mut CrowdDemand)) {
         let mut counters = self.0.lock();
         change(counters.demand.entry(wanted.clone()).or_default());
         counters.progress.parked = counters.demand.values().map(|demand| demand.parked).sum();

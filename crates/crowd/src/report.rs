@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::demand::{ItemDemand, Wanted};
+use crate::demand::{CrowdDemand, Wanted};
 use crate::latency::{Latency, LatencySummary};
 use crate::progress::{CrowdCounters, ProgressView};
 
@@ -33,7 +33,7 @@ pub struct CrowdReport {
     pub finals: BTreeMap<&'static str, u64>,
     /// What they wanted, and what they learned of it.
     #[serde(serialize_with = "crate::demand::as_list")]
-    pub demand: BTreeMap<Wanted, ItemDemand>,
+    pub demand: BTreeMap<Wanted, CrowdDemand>,
     /// Errors by reason; `TRANSPORT` counts those without one of our reasons.
     pub errors: BTreeMap<&'static str, u64>,
     /// The waits of clients.

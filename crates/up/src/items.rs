@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::{SaleRules, SoldOutRule, Timestamp};
-use bookingq_crowd::{ItemDemand, Wanted};
+use bookingq_crowd::{CrowdDemand, Wanted};
 use bookingq_sim::ledger::ItemStock;
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ const SHOWN: usize = 10;
 pub struct ItemReport {
     /// Its name; empty for what is booked without one.
     pub item: Arc<str>,
-    /// What a sold out item means for those who want it.
+    /// What a sold out item means for the clients that want it.
     pub rule: SoldOutRule,
     /// Tickets.
     pub stock: u64,
@@ -49,7 +49,7 @@ pub struct ItemEvidence<'a> {
     /// The Booking Service's tickets.
     pub stocks: &'a BTreeMap<Arc<str>, ItemStock>,
     /// The clients' demand.
-    pub demand: &'a BTreeMap<Wanted, ItemDemand>,
+    pub demand: &'a BTreeMap<Wanted, CrowdDemand>,
     /// The rules of the sale.
     pub rules: &'a SaleRules,
     /// The end, by the clock of both.
@@ -88,7 +88,7 @@ impl ItemEvidence<'_> {
 
     /// The clients of one demand. Lies of the service, and stock that another channel brought
     /// unannounced, break no promise.
-    fn passed_by(&self, stock: &ItemStock, wanted: &Wanted, demand: &ItemDemand) -> u64 {
+    fn passed_by(&self, stock: &ItemStock, wanted: &Wanted, demand: &CrowdDemand) -> u64 {
         let quantity = u64::from(wanted.quantity.get());
         let is_left = stock.available >= quantity && stock.lies + stock.restocked == 0;
         let sent_away = demand.sold_out_at.iter();

@@ -164,7 +164,7 @@ mod items {
     use std::sync::Arc;
 
     use bookingq_core::{Quantity, SaleRules, SoldOutRule, SoldOutRules, Timestamp};
-    use bookingq_crowd::{ItemDemand, Wanted};
+    use bookingq_crowd::{CrowdDemand, Wanted};
     use bookingq_sim::ledger::{Availability, ItemStock};
     use bookingq_up::items::{ItemEvidence, lines};
 
@@ -175,8 +175,8 @@ mod items {
     fn passed_by(stock: ItemStock, rule: SoldOutRule) -> u64 {
         let want = |number| Wanted { item: "A".into(), quantity: Quantity::new(number).unwrap() };
         let sent_away =
-            ItemDemand { clients: 1, sold_out_at: vec![SENT_AWAY], ..ItemDemand::default() };
-        let waits = ItemDemand { clients: 1, parked: 1, ..ItemDemand::default() };
+            CrowdDemand { clients: 1, sold_out_at: vec![SENT_AWAY], ..CrowdDemand::default() };
+        let waits = CrowdDemand { clients: 1, parked: 1, ..CrowdDemand::default() };
         let stocks = BTreeMap::from([(Arc::from("A"), stock)]);
         let sold_out = SoldOutRules { default: rule, ..SoldOutRules::default() };
         let evidence = ItemEvidence {

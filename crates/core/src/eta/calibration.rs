@@ -173,7 +173,9 @@ impl Calibrator {
     /// Gives up what is followed; what was learned stays.
     pub fn forget(&mut self) {
         self.samples.clear();
-        self.horizons.iter_mut().for_each(|horizon| horizon.followed = 0);
+        for horizon in &mut self.horizons {
+            (horizon.followed, horizon.sampled) = (0, Timestamp(0));
+        }
     }
 
     /// Learns from the samples whose time has come. Those of one moment come in the order of their

@@ -13,6 +13,8 @@ const SHORTEST: f64 = 10.0;
 const DEPARTURES: f64 = 100.0;
 /// Below this time, in seconds, no pace is known.
 const LEAST: f64 = 3.0;
+/// A longer time between two readings, in seconds, says nothing: the store did not answer.
+const LONGEST: f64 = 5.0;
 /// Readings over which the present number of tasks is averaged.
 const PRESENT: usize = 3;
 
@@ -84,7 +86,7 @@ impl FlowHistory {
         let begun = self.last.replace((reading.at, line, reading.in_flight));
         let Some((begun, line_before, tasks_before)) = begun else { return };
         let seconds = reading.at.since(begun).as_secs_f64();
-        if seconds <= 0.0 {
+        if seconds <= 0.0 || seconds > LONGEST {
             return;
         }
         let interval = FlowInterval {

@@ -111,6 +111,20 @@ fn a_cap_needs_no_more_workers_than_its_rate_uses_even_with_a_million_waiting() 
     assert_eq!((beyond.replicas, beyond.reason), (50, Reason::Demand));
 }
 
+#[test]
+fn a_cap_corrects_the_assumed_service_time_as_soon_as_one_is_measured() {
+    let mut planner = Planner::new();
+    let mut decide = |second: u64, current, service_time| {
+        let now = Timestamp(second * 1000);
+        let line = reading(now, 1_000_000, 0.0);
+        let reading = Some(Reading { cap_per_minute: Some(12_000), service_time, ..line });
+        planner.decide(&policy(), Situation { now, reading, current, unschedulable: 0 })
+    };
+    assert_eq!(decide(1, 1, None).replicas, 8, "200 a second x 0.25 s / 0.7 / 10 slots");
+    let measured = decide(2, 8, Some(Duration::from_millis(100)));
+    assert_eq!((measured.replicas, measured.reason), (3, Reason::Capped));
+}
+
 proptest! {
     #[test]
     fn a_cap_bounds_the_workers_and_never_adds_any(

@@ -110,6 +110,19 @@ fn a_line_that_stops_for_no_known_reason_promises_nothing() {
 }
 
 #[test]
+fn a_store_that_was_away_or_set_its_clock_back_changes_no_forecast() {
+    let mut moving = MovingLine::of(5000);
+    (0..20).for_each(|_| moving.second(10));
+    for away in [30_000, -3_600_000] {
+        let at = &mut moving.reading().at.0;
+        *at = at.checked_add_signed(away).unwrap();
+        moving.second(0);
+        moving.second(10);
+        assert!((moving.expected(100) - 10.0).abs() < 0.5, "{}", moving.expected(100));
+    }
+}
+
+#[test]
 fn a_cap_is_exact_and_a_lower_one_counts_at_once() {
     let mut moving = MovingLine::of(5000);
     let cap = |per_minute| Outflow { per_minute: Some(per_minute), ..Outflow::default() };
