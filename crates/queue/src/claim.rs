@@ -136,7 +136,8 @@ impl Queue {
     }
 
     /// Claims who waits, smallest place first, until there are `most` tasks, and parks or ends
-    /// clients whose item cannot be had. Returns whether it stopped early, having parked or ended enough.
+    /// clients whose item cannot be had. Returns whether it stopped early, having parked or ended
+    /// enough.
     fn serve(
         &mut self,
         tasks: &mut Vec<Task>,

@@ -56,8 +56,8 @@ pub trait Store: Send + Sync + 'static {
         lease: Duration,
     ) -> Result<Vec<OrRefusal<Confirmed>>>;
 
-    /// Cancels bookings. Queued: at once, or by a release if it was refused before. Reserving: flags
-    /// the task, whose settlement releases the booking. Reserved: makes a release due now.
+    /// Cancels bookings. Queued: at once, or by a release if it was refused before. Reserving:
+    /// flags the task, whose settlement releases the booking. Reserved: makes a release due now.
     async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<OrRefusal<Booking>>>;
 
     /// Reads the newest booking of each client, with its exact position.

@@ -1,8 +1,12 @@
 //! Asks the Ticket Service for stock of closed items that came back: one worker of the queue, once
 //! a second.
 //!
+//! An item opens when two rounds in a row find stock that is no credit of the queue: what the queue
+//! itself has just released shows for a moment, and is claimed without an opening.
+//!
 //! Without a Ticket Service the store lets a booking that waits try a Reserve every few seconds.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +14,7 @@ use bookingq_core::ItemState;
 use bookingq_follow::FollowedQueue;
 use bookingq_store::StoreError;
 use futures::StreamExt as _;
+use parking_lot::Mutex;
 use tokio::time::{MissedTickBehavior, timeout};
 use tracing::{debug, info};
 
@@ -30,12 +35,14 @@ pub struct TicketProbes {
     queue: Arc<FollowedQueue>,
     /// The item that the last round ended with.
     last: Arc<str>,
+    /// Items of which the last answer was that there is stock.
+    available: Mutex<HashSet<Arc<str>>>,
 }
 
 impl TicketProbes {
     /// Probes that have not started; `owner` is unique among the workers of a queue.
     pub fn new(owner: String, executor: Arc<Executor>, queue: Arc<FollowedQueue>) -> Self {
-        Self { owner, executor, queue, last: Arc::from("") }
+        Self { owner, executor, queue, last: Arc::from(""), available: Mutex::default() }
     }
 
     /// Probes whenever this worker has the lease of the notifier, until dropped. It takes the lease
@@ -65,7 +72,7 @@ impl TicketProbes {
     /// The closed items that somebody waits for, by name, from where the last round ended.
     fn next_items(&mut self) -> Vec<ItemState> {
         let closed = self.queue.items.closed();
-        let waited_for = |item: &&ItemState| item.waiting > 0 && !item.ended;
+        let waited_for = |item: &&ItemState| item.waiting > 0 && !item.ended && item.credit == 0;
         let mut items: Vec<ItemState> = closed.values().filter(waited_for).cloned().collect();
         items.sort_by(|a, b| a.item.cmp(&b.item));
         let start = items.partition_point(|item| item.item <= self.last);
@@ -88,11 +95,21 @@ impl TicketProbes {
         else {
             return;
         };
-        if answer.available
+        if self.is_lasting(item, answer.available)
             && let Err(error) = self.restocked(item, answer.left).await
         {
             self.executor.metrics.store_failed(&error);
         }
+    }
+
+    /// Whether this round and the last one found stock.
+    fn is_lasting(&self, item: &ItemState, available: bool) -> bool {
+        let mut items = self.available.lock();
+        let before = items.remove(&item.item);
+        if available && !before {
+            items.insert(Arc::clone(&item.item));
+        }
+        available && before
     }
 
     async fn restocked(&self, item: &ItemState, left: Option<u64>) -> Result<(), StoreError> {

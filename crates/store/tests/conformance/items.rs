@@ -2,7 +2,7 @@
 
 use bookingq_core::{BookingState, ItemChange, Outcome, Place, Quantity, SoldOutRule};
 
-use super::testbed::{HOLD, MS, Testbed, names, quantity, reserved, wants};
+use super::testbed::{HOLD, MS, PROBE_EVERY, Testbed, names, quantity, reserved, wants};
 use bookingq_store::{Scope, Settled, Settlement, TaskOutcome};
 
 /// Nothing of it is held here or elsewhere.
@@ -118,6 +118,25 @@ pub async fn an_ended_item_goes_on_when_a_smaller_quantity_is_claimed(testbed: &
     let parked = ItemChange::Parked { quantity: quantity(4), places: vec![Place::numbered(3)] };
     let changes = [four.clone(), ItemChange::Ended, four, parked];
     assert_eq!(testbed.item_changes().await, changes.map(|change| ("stalls".to_owned(), change)));
+}
+
+/// One booking every five seconds: others may have given stock back. A reservation opens the item.
+pub async fn an_ended_item_is_tried_again_by_a_client_that_asks_for_it(testbed: &Testbed<'_>) {
+    testbed.join_for("stalls", &[("a", 1)]).await;
+    let task = testbed.claim_one().await;
+    assert_eq!(testbed.refuse(&task).await, BookingState::SoldOut);
+    testbed.advance(PROBE_EVERY - MS).await;
+    testbed.join_for("stalls", &[("b", 1)]).await;
+    assert!(testbed.claim(9).await.is_empty());
+    assert_eq!(testbed.state("b").await, BookingState::SoldOut);
+    testbed.advance(MS).await;
+    testbed.join_for("stalls", &[("c", 2), ("d", 1)]).await;
+    let probe = testbed.claim_one().await;
+    assert_eq!(probe.client.as_str(), "c");
+    assert_eq!(testbed.state("d").await, BookingState::Queued, "the probe may come back");
+    testbed.settle(&probe, reserved()).await;
+    assert_eq!(testbed.item("stalls").await.refused, None);
+    assert_eq!(names(&testbed.claim(9).await), ["d"]);
 }
 
 /// Who was never asked for ends at once; a Reserve of who was may still arrive.

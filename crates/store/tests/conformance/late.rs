@@ -30,7 +30,7 @@ async fn expire(testbed: &Testbed<'_>, name: &str) -> BookingId {
     task.booking
 }
 
-/// The late payer releases the old hold, then reserves and confirms a new booking ahead of the line.
+/// The late payer releases the old hold, then reserves and confirms a new booking.
 pub async fn a_late_payment_reacquires_what_can_still_be_had(testbed: &Testbed<'_>) {
     let held = testbed.hold("a").await;
     testbed.join("b").await;

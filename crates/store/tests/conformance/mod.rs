@@ -122,6 +122,7 @@ macro_rules! conformance_tests {
                 a_refusal_from_before_a_restocking_closes_nothing
                 with_the_rule_end_a_refusal_ends_everybody_who_wants_as_much
                 an_ended_item_goes_on_when_a_smaller_quantity_is_claimed
+                an_ended_item_is_tried_again_by_a_client_that_asks_for_it
                 cancelling_while_parked_releases_what_was_asked_for
                 parked_bookings_have_positions_and_can_be_read_page_by_page
                 a_crowd_is_parked_and_ended_a_step_at_a_time

@@ -1,15 +1,11 @@
 //! A Booking Service with a limited stock: who gets what comes back.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use bookingq_core::BookingState;
 
-use super::testbed::{HOLD, MS, Testbed, names, quantity, reserved};
+use super::testbed::{HOLD, MS, PROBE_EVERY, Testbed, names, quantity, reserved};
 use bookingq_store::{Scope, Settled, Task, TaskKind, TaskOutcome};
-
-/// Time between two probes.
-const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 /// The Booking Service, with a limited stock of each item.
 struct LimitedStock {

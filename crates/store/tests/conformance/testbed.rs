@@ -21,6 +21,8 @@ pub const LEASE: Duration = Duration::from_secs(10);
 pub const HOLD: Duration = Duration::from_secs(100);
 /// Slot time of each task.
 pub const BUSY: Duration = Duration::from_millis(3);
+/// Time between two probes of a closed item.
+pub const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// The smallest step of time.
 pub const MS: Duration = Duration::from_millis(1);
 
