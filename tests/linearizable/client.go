@@ -71,10 +71,11 @@ func (b booking) next() []booking {
 		if b.left {
 			return []booking{b.becomes("sold_out"), b.becomes("rejected"), b.released("cancelled")}
 		}
-		return []booking{
-			b.becomes("reserved"), b.becomes("sold_out"), b.becomes("rejected"), b.released("failed"),
-			b.parked(),
+		ends := []booking{b.becomes("sold_out"), b.becomes("rejected"), b.released("failed")}
+		if b.payment != "" {
+			return append(ends, b.becomes("confirming"))
 		}
+		return append(ends, b.becomes("reserved"), b.parked())
 	case "reserved":
 		return []booking{b.released("expired")}
 	case "confirming":
@@ -126,15 +127,16 @@ func (s client) is(id string) bool {
 	return s.newest != nil && s.newest.id == id
 }
 
+// reacquired returns the request of the booking that a late payment of another one makes.
+func reacquired(expired string) string { return "reacquire " + expired }
+
 // pays returns the booking after a payment, and whether the queue accepts it.
 func (b booking) pays(payment string) (booking, bool) {
 	if b.state == "reserved" {
 		b.payment = payment
 		return b.becomes("confirming"), true
 	}
-	paid := b.state == "confirming" || b.state == "confirmed" || b.state == "failed" ||
-		(b.state == "releasing" && b.follows == "failed")
-	return b, paid && b.payment == payment
+	return b, b.payment == payment
 }
 
 // leaves returns the booking after a cancellation, and whether the queue accepts it.
@@ -166,6 +168,9 @@ func (s client) done(c call) (client, bool) {
 		}
 		return s.joins(booking{request: c.Request, state: "queued"}), true
 	case "pay":
+		if s.is(c.Of) && c.Reacquire && s.newest.state == "expired" {
+			return s.joins(booking{request: reacquired(c.Of), state: "reserving", payment: c.Payment}), true
+		}
 		if s.is(c.Of) {
 			b, ok := s.newest.pays(c.Payment)
 			return s.with(b), ok
@@ -233,6 +238,9 @@ func (s client) answers(c call) (client, bool) {
 		ordered := s.newest == nil || s.newest.place < c.Place
 		return s.joins(b), ok && ordered && !c.Existing
 	case "pay", "cancel":
+		if c.Op == "pay" && c.Booking != c.Of {
+			return s.reacquires(c)
+		}
 		if !s.is(c.Of) {
 			return s, false
 		}
@@ -245,6 +253,26 @@ func (s client) answers(c call) (client, bool) {
 	return s, false
 }
 
+// reacquires returns the state after a late payment that is answered with another booking, which the
+// call made now, or an earlier one.
+func (s client) reacquires(c call) (client, bool) {
+	if s.is(c.Of) {
+		before := s
+		var made bool
+		s, made = s.done(c)
+		if !made || !c.Reacquire || c.Place <= before.newest.place {
+			return s, false
+		}
+	}
+	if s.newest == nil || s.newest.request != reacquired(c.Of) || s.newest.payment != c.Payment {
+		return s, false
+	}
+	b := *s.newest
+	known := (b.id == "" || b.id == c.Booking) && (b.place == 0 || b.place == c.Place)
+	b.id, b.place = c.Booking, c.Place
+	return s.with(b), known && c.MadeBy == b.request
+}
+
 func (s client) refuses(c call) bool {
 	if c.Reason == "OVERLOADED" {
 		return true
@@ -252,7 +280,8 @@ func (s client) refuses(c call) bool {
 	if c.Op == "status" || c.Op == "enqueue" {
 		return c.Op == "status" && c.Reason == "BOOKING_NOT_FOUND" && s.newest == nil
 	}
-	if !s.is(c.Of) {
+	again := c.Op == "pay" && s.newest != nil && s.newest.request == reacquired(c.Of)
+	if !s.is(c.Of) && !again {
 		return c.Reason == "BOOKING_NOT_FOUND"
 	}
 	b := *s.newest
@@ -264,12 +293,12 @@ func (s client) refuses(c call) bool {
 	expired := b.follows == "expired" && (b.state == "releasing" || b.state == "expired")
 	switch c.Reason {
 	case "NOT_RESERVED":
-		return b.state == "queued" || b.state == "reserving"
+		return (b.state == "queued" || b.state == "reserving") && b.payment == ""
 	case "HOLD_EXPIRED":
 		// The history does not contain the clock of Redis: a hold can be overdue at any time.
 		return b.state == "reserved" || expired
 	case "ALREADY_FINAL":
-		return !yes && !expired && b.state != "queued" && b.state != "reserving"
+		return !yes && !expired && (b.payment != "" || b.state != "queued" && b.state != "reserving")
 	}
 	return false
 }
@@ -277,7 +306,7 @@ func (s client) refuses(c call) bool {
 // waits returns the state with one more pending call.
 func (s client) waits(c call) client {
 	alike := func(p call) bool {
-		return p.Op == c.Op && p.Request == c.Request && p.Of == c.Of && p.Payment == c.Payment
+		return p.Op == c.Op && p.Request == c.Request && p.Of == c.Of && p.Payment == c.Payment && p.Reacquire == c.Reacquire
 	}
 	if c.Op != "status" && !slices.ContainsFunc(s.pending, alike) {
 		s.pending = append(slices.Clone(s.pending), c)
@@ -294,7 +323,7 @@ func (s client) key() string {
 		fmt.Fprintf(&text, "|%v", s.earlier[request])
 	}
 	for _, c := range s.pending {
-		fmt.Fprintf(&text, "|%s %s %s %s", c.Op, c.Request, c.Of, c.Payment)
+		fmt.Fprintf(&text, "|%s %s %s %s %t", c.Op, c.Request, c.Of, c.Payment, c.Reacquire)
 	}
 	return text.String()
 }

@@ -14,15 +14,17 @@ type call struct {
 	Request string `json:"request"`
 	Of      string `json:"of"`
 	Payment string `json:"payment"`
-	Start   int64  `json:"start"`
-	End     int64  `json:"end"`
-	Outcome string `json:"outcome"`
-	Reason  string `json:"reason"`
-	Booking string `json:"booking"`
-	MadeBy  string `json:"made_by"`
-	Place   uint64 `json:"queue_number"`
-	State   string `json:"state"`
-	Follows string `json:"follows"`
+	// Whether a late payment asks for another reservation.
+	Reacquire bool   `json:"reacquire"`
+	Start     int64  `json:"start"`
+	End       int64  `json:"end"`
+	Outcome   string `json:"outcome"`
+	Reason    string `json:"reason"`
+	Booking   string `json:"booking"`
+	MadeBy    string `json:"made_by"`
+	Place     uint64 `json:"queue_number"`
+	State     string `json:"state"`
+	Follows   string `json:"follows"`
 	// Whether Enqueue returned an existing booking.
 	Existing bool `json:"existing"`
 }

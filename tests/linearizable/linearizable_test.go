@@ -33,6 +33,13 @@ func with(line string, changes ...string) string {
 	return strings.NewReplacer(changes...).Replace(line)
 }
 
+// answeredWith returns a line that shows a booking made for the late payment of b.
+func answeredWith(booking, line string, changes ...string) string {
+	line = with(line, `"booking":"b"`, `"booking":"`+booking+`"`, `"made_by":"r"`, `"made_by":"reacquire b"`,
+		`"queue_number":1`, `"queue_number":2`, `"payment":"p"`, `"payment":"p","reacquire":true`)
+	return with(line, changes...)
+}
+
 func TestCorrectAnswersAreLinearizable(t *testing.T) {
 	for name, lines := range map[string][]string{
 		"a sale":                  {joined, reserved, paid, sold, again, late},
@@ -40,8 +47,9 @@ func TestCorrectAnswersAreLinearizable(t *testing.T) {
 		"a refusal at the moment, then a cancellation": {joined, with(reserved, `"reserved"`, `"reserving"`),
 			with(sold, "confirmed", "queued", `:30,`, `:20,`),
 			with(paid, `"pay"`, `"cancel"`, `:20,`, `:40,`, `:29,`, `:49,`, `"confirming"`, `"releasing","follows":"cancelled"`)},
-		"sold out while it waits":         {joined, with(sold, "confirmed", "sold_out")},
-		"an unknown call that comes late": {unanswered, `{"client":"c","op":"status","start":10,"end":11,"outcome":"refused","reason":"BOOKING_NOT_FOUND"}`, with(reserved, `:10,`, `:12,`)},
+		"a late payment with another reservation": {joined, reserved, answeredWith("d", paid), answeredWith("d", sold)},
+		"sold out while it waits":                 {joined, with(sold, "confirmed", "sold_out")},
+		"an unknown call that comes late":         {unanswered, `{"client":"c","op":"status","start":10,"end":11,"outcome":"refused","reason":"BOOKING_NOT_FOUND"}`, with(reserved, `:10,`, `:12,`)},
 		"an expired hold": {joined, reserved, with(paid, `"outcome":"ok"`, `"outcome":"refused","reason":"HOLD_EXPIRED"`),
 			with(sold, "confirmed", "expired")},
 	} {
@@ -53,15 +61,18 @@ func TestCorrectAnswersAreLinearizable(t *testing.T) {
 
 func TestWrongAnswersAreFound(t *testing.T) {
 	for name, lines := range map[string][]string{
-		"another booking of the same request":   {joined, with(reserved, `"b"`, `"x"`)},
-		"another booking of an earlier request": {joined, reserved, paid, sold, again, with(late, `"b"`, `"x"`, `"queue_number":1`, `"queue_number":3`, `"confirmed","existing":true`, `"queued"`)},
-		"a lost place":                          {joined, `{"client":"c","op":"status","start":10,"end":11,"outcome":"refused","reason":"BOOKING_NOT_FOUND"}`},
-		"a lost payment":                        {joined, reserved, paid, with(sold, "confirmed", "reserved")},
-		"a payment that expires":                {joined, reserved, paid, with(sold, "confirmed", "expired")},
-		"a sale without a payment":              {joined, reserved, sold},
-		"a second place beside an active one":   {joined, again, with(reserved, `:10,`, `:60,`, `:19,`, `:69,`)},
-		"sold out, and then it waits again":     {joined, with(reserved, `"reserved"`, `"sold_out"`), with(sold, "confirmed", "queued")},
-		"a step back in state":                  {joined, reserved, with(sold, "confirmed", "queued")},
+		"another booking of the same request":        {joined, with(reserved, `"b"`, `"x"`)},
+		"another booking of an earlier request":      {joined, reserved, paid, sold, again, with(late, `"b"`, `"x"`, `"queue_number":1`, `"queue_number":3`, `"confirmed","existing":true`, `"queued"`)},
+		"a lost place":                               {joined, `{"client":"c","op":"status","start":10,"end":11,"outcome":"refused","reason":"BOOKING_NOT_FOUND"}`},
+		"a lost payment":                             {joined, reserved, paid, with(sold, "confirmed", "reserved")},
+		"a payment that expires":                     {joined, reserved, paid, with(sold, "confirmed", "expired")},
+		"another reservation that was not asked for": {joined, reserved, answeredWith("d", paid, `,"reacquire":true`, ``)},
+		"two other reservations for one hold": {joined, reserved, answeredWith("d", paid),
+			answeredWith("e", paid, `:20,`, `:30,`, `:29,`, `:39,`)},
+		"a sale without a payment":            {joined, reserved, sold},
+		"a second place beside an active one": {joined, again, with(reserved, `:10,`, `:60,`, `:19,`, `:69,`)},
+		"sold out, and then it waits again":   {joined, with(reserved, `"reserved"`, `"sold_out"`), with(sold, "confirmed", "queued")},
+		"a step back in state":                {joined, reserved, with(sold, "confirmed", "queued")},
 		"a refusal of a payment in time, then a sale": {joined, reserved,
 			with(paid, `"outcome":"ok"`, `"outcome":"refused","reason":"HOLD_EXPIRED"`), sold},
 	} {

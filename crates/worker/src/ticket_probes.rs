@@ -1,9 +1,12 @@
 //! Asks the Ticket Service for stock of closed items that came back: one worker of the queue, once
 //! a second.
 //!
+//! An item opens when two rounds in a row find stock that is no credit of the queue: what the queue
+//! itself has just released shows for a moment, and is claimed without an opening.
+//!
 //! Without a Ticket Service the store lets a booking that waits try a Reserve every few seconds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,16 +37,18 @@ pub struct TicketProbes {
     queue: Arc<FollowedQueue>,
     /// The item that the last round ended with.
     last: Arc<str>,
-    /// Items that the Ticket Service has said to have stock: when they are asked about again, and
-    /// how long they rested. A Ticket Service that is wrong must not cause a Reserve each second.
+    /// Items of which the last answer was that there is stock.
+    available: Mutex<HashSet<Arc<str>>>,
+    /// Items that were opened or got credit: when they are asked about again, and how long they
+    /// rest. A Ticket Service that is wrong must not cause a Reserve each second.
     resting: Mutex<HashMap<Arc<str>, (Instant, Duration)>>,
 }
 
 impl TicketProbes {
     /// Probes that have not started; `owner` is unique among the workers of a queue.
     pub fn new(owner: String, executor: Arc<Executor>, queue: Arc<FollowedQueue>) -> Self {
-        let resting = Mutex::default();
-        Self { owner, executor, queue, last: Arc::from(""), resting }
+        let (available, resting) = (Mutex::default(), Mutex::default());
+        Self { owner, executor, queue, last: Arc::from(""), available, resting }
     }
 
     /// Probes whenever this worker has the lease of the notifier, until dropped. It takes the lease
@@ -78,7 +83,8 @@ impl TicketProbes {
         let rests = |item: &ItemState| {
             resting.get(&item.item).is_some_and(|(until, _)| Instant::now() < *until)
         };
-        let waited_for = |item: &&ItemState| item.waiting > 0 && !item.ended && !rests(item);
+        let waited_for =
+            |item: &&ItemState| item.waiting > 0 && !item.ended && item.credit == 0 && !rests(item);
         let mut items: Vec<ItemState> = closed.values().filter(waited_for).cloned().collect();
         items.sort_by(|a, b| a.item.cmp(&b.item));
         let start = items.partition_point(|item| item.item <= self.last);
@@ -101,15 +107,13 @@ impl TicketProbes {
         else {
             return;
         };
-        if !answer.available {
-            self.resting.lock().remove(&item.item);
-            return;
-        }
-        self.rest(&item.item);
-        // Without a number: for one more booking of this quantity.
-        let left = answer.left.unwrap_or(u64::from(quantity.get()));
-        if let Err(error) = self.restocked(item, Some(left)).await {
-            self.executor.metrics.store_failed(&error);
+        if self.is_lasting(item, answer.available) {
+            self.rest(&item.item);
+            // Without a number: for one more booking of this quantity.
+            let left = answer.left.unwrap_or(u64::from(quantity.get()));
+            if let Err(error) = self.restocked(item, Some(left)).await {
+                self.executor.metrics.store_failed(&error);
+            }
         }
     }
 
@@ -119,6 +123,16 @@ impl TicketProbes {
         let last = resting.get(item).map_or(EVERY / 2, |(_, rested)| *rested);
         let rested = (last * 2).min(LONGEST_REST);
         resting.insert(Arc::clone(item), (Instant::now() + rested, rested));
+    }
+
+    /// Whether this round and the last one found stock.
+    fn is_lasting(&self, item: &ItemState, available: bool) -> bool {
+        let mut items = self.available.lock();
+        let before = items.remove(&item.item);
+        if available && !before {
+            items.insert(Arc::clone(&item.item));
+        }
+        available && before
     }
 
     async fn restocked(&self, item: &ItemState, left: Option<u64>) -> Result<(), StoreError> {
