@@ -1,6 +1,6 @@
 //! GetQueue, SetOutflow and Restocked: the queue as a whole, and the rules of its sale.
 
-use bookingq_core::Outflow;
+use bookingq_core::{Outflow, SaleRules};
 use bookingq_follow::items::{MAX_CLOSED_ITEMS, most_awaited};
 use bookingq_proto::convert::{duration, timestamp};
 use bookingq_proto::error::ApiError;
