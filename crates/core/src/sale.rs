@@ -86,20 +86,33 @@ impl Outflow {
 
 impl OutflowPace {
     /// How many bookings may leave the line at `now`, and the arrival time to go on from: `tat` is
-    /// the theoretical arrival time of the next booking, in microseconds. A clock that was set back
-    /// finds it too far ahead; the burst limits it.
-    pub fn tokens(self, tat: u64, now: Timestamp) -> (u64, u64) {
-        let now = now.0.saturating_mul(1000);
-        let latest = now.saturating_add(self.burst * self.interval_us);
-        let tat = tat.max(now).min(latest);
-        ((latest - tat) / self.interval_us, tat)
+    /// the theoretical arrival time of the next booking, in microseconds, as it was at `since`. A
+    /// clock that was set back meanwhile finds it too far ahead; the burst limits it.
+    pub fn tokens(self, tat: u64, since: Timestamp, now: Timestamp) -> (u64, u64) {
+        let latest = micros(now).saturating_add(self.burst * self.interval_us);
+        let tat = tat.max(micros(now));
+        let tat = if now < since { tat.min(latest) } else { tat };
+        (latest.saturating_sub(tat) / self.interval_us, tat)
+    }
+
+    /// The arrival time to go on from when the limits change from `old` to these: nobody leaves
+    /// before this burst, or what is left of the old one, is paid off. A minute around the change
+    /// then has no more bookings than the larger limit allows.
+    pub fn taking_over(self, old: Option<Self>, tat: u64, now: Timestamp) -> u64 {
+        let ahead = tat.saturating_sub(micros(now));
+        let debt = old.map_or(0, |old| ahead.div_ceil(old.interval_us).max(self.burst));
+        micros(now) + debt * self.interval_us
     }
 
     /// Time until the next token, from the arrival time that [`Self::tokens`] returned and spent.
     pub fn wait(self, tat: u64, now: Timestamp) -> Duration {
         let at = (tat + self.interval_us).saturating_sub(self.burst * self.interval_us);
-        Duration::from_micros(at.saturating_sub(now.0.saturating_mul(1000)))
+        Duration::from_micros(at.saturating_sub(micros(now)))
     }
+}
+
+fn micros(at: Timestamp) -> u64 {
+    at.0.saturating_mul(1000)
 }
 
 /// What a sold out item means for those who want it.
@@ -213,7 +226,7 @@ mod tests {
             let (mut now, mut tat, mut window) = (Timestamp(1_800_000_000_000), 0, VecDeque::new());
             for step in steps {
                 now = now + Duration::from_millis(step);
-                let (tokens, from) = pace.tokens(tat, now);
+                let (tokens, from) = pace.tokens(tat, now, now);
                 let taken = tokens.min(asked);
                 tat = from + taken * pace.interval_us;
                 window.extend((0..taken).map(|_| now));
@@ -232,7 +245,7 @@ mod tests {
             let (start, mut tat, mut taken) = (Timestamp(1_800_000_000_000), 0, 0);
             let mut now = start;
             while now.since(start) < Duration::from_secs(600) {
-                let (tokens, from) = pace.tokens(tat, now);
+                let (tokens, from) = pace.tokens(tat, now, now);
                 tat = from + tokens * pace.interval_us;
                 taken += tokens;
                 now = now + pace.wait(tat, now).max(Duration::from_millis(1));
@@ -241,13 +254,38 @@ mod tests {
         }
     }
 
+    /// Whatever the old burst and the new one are, and however much of the old one is used.
+    #[test]
+    fn a_changed_burst_gives_no_second_burst() {
+        let pace_of = |burst| {
+            let outflow = Outflow { per_minute: Some(60), burst: Some(burst), max_holds: None };
+            outflow.pace().unwrap()
+        };
+        for (old, new) in [(60, 1), (1, 60), (30, 1), (1, 30), (20, 40)] {
+            let (mut now, mut tat, mut taken) = (Timestamp(1_800_000_000_000), 0, Vec::new());
+            for second in 0..240u64 {
+                let pace = pace_of(if second < 90 { old } else { new });
+                if second == 90 {
+                    tat = pace.taking_over(Some(pace_of(old)), tat, now);
+                }
+                let (tokens, from) = pace.tokens(tat, now, now);
+                tat = from + tokens * pace.interval_us;
+                taken.extend((0..tokens).map(|_| now));
+                let minute = taken.iter().filter(|at| now.since(**at) <= Duration::from_secs(60));
+                assert!(minute.count() <= 60, "{old} to {new} after {second} s");
+                now = now + Duration::from_secs(1);
+            }
+        }
+    }
+
     #[test]
     fn a_clock_set_back_costs_at_most_one_burst() {
         let pace = Outflow { per_minute: Some(60), ..Outflow::default() }.pace().unwrap();
         let later = Timestamp(1_800_000_000_000);
-        let (_, tat) = pace.tokens(0, later);
+        let (tokens, tat) = pace.tokens(0, later, later);
+        let tat = tat + tokens * pace.interval_us;
         let before = Timestamp(1_700_000_000_000);
-        let (tokens, tat) = pace.tokens(tat, before);
+        let (tokens, tat) = pace.tokens(tat, later, before);
         assert_eq!(tokens, 0);
         assert!(pace.wait(tat, before) <= Duration::from_secs(2));
     }

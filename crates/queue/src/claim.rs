@@ -9,10 +9,13 @@ use bookingq_core::{
 };
 
 use crate::bounds;
-use crate::item::Attention;
+use crate::item::{Attention, Item};
 use crate::queue::Queue;
 use crate::record::Slot;
 use crate::task::{Claim, Lease, Scope, Task};
+
+/// Least time between two probes of a queue.
+pub const PROBE_SPACING: Duration = Duration::from_millis(100);
 
 /// How many bookings may leave the line in a claim.
 struct Room {
@@ -54,7 +57,8 @@ impl Queue {
         let mut next = self.next_due(now);
         next = earliest(next, self.spend(&room, tasks.len() - due, now));
         // Without room, a due probe would wake workers for nothing.
-        let probe = self.index.items.next_probe().filter(|at| room.tasks > 0 || *at > now);
+        let probe = self.index.items.next_probe().map(|at| at.max(self.index.next_probe));
+        let probe = probe.filter(|at| room.tasks > 0 || *at > now);
         next = earliest(next, probe.map(|at| at.since(now)));
         let waits = !self.index.line.is_empty() || self.index.items.front().is_some();
         Claim { now, more: more || (waits && tasks.len() >= max), tasks, next }
@@ -70,13 +74,13 @@ impl Queue {
     fn serves_line(&self, scope: Scope, now: Timestamp) -> Result<(), Option<Duration>> {
         let serves = match scope {
             Scope::Everything => true,
-            Scope::OnceRuled => self.index.rules.is_some(),
+            Scope::OnceRuled => self.index.rules_set,
             Scope::DueOnly => false,
         };
         if !serves || self.index.admission == Admission::Paused {
             return Err(None);
         }
-        match self.index.rules.as_ref().and_then(|rules| rules.opens_at) {
+        match self.index.rules.opens_at {
             Some(opens_at) if now < opens_at => Err(Some(opens_at.since(now))),
             _ => Ok(()),
         }
@@ -84,13 +88,14 @@ impl Queue {
 
     /// How many bookings may leave the line now, of `most`.
     fn room(&self, most: usize, now: Timestamp) -> Room {
-        let outflow = self.index.rules.as_ref().map(|rules| rules.outflow).unwrap_or_default();
+        let outflow = self.index.rules.outflow;
         let mut tasks = most as u64;
         if let Some(max_holds) = outflow.max_holds {
             let held = (self.index.leases.len() + self.index.holds.len()) as u64;
             tasks = tasks.min(u64::from(max_holds).saturating_sub(held));
         }
-        let rate = outflow.pace().map(|pace| pace.tokens(self.index.tat, now));
+        let (tat, since) = self.index.tat;
+        let rate = outflow.pace().map(|pace| pace.tokens(tat, since, now));
         tasks = rate.map_or(tasks, |(tokens, _)| tasks.min(tokens));
         Room { tasks: tasks as usize, rate }
     }
@@ -98,11 +103,12 @@ impl Queue {
     /// Spends the tokens of `taken` bookings. Returns the time until the next one, if it is what
     /// somebody waits for.
     fn spend(&mut self, room: &Room, taken: usize, now: Timestamp) -> Option<Duration> {
-        let pace = self.index.rules.as_ref()?.outflow.pace()?;
+        let pace = self.index.rules.outflow.pace()?;
         let (tokens, tat) = room.rate?;
-        self.index.tat = tat + taken as u64 * pace.interval_us;
+        let tat = tat + taken as u64 * pace.interval_us;
+        self.index.tat = (tat, now);
         let waits = !self.index.line.is_empty() || self.index.items.front().is_some();
-        (waits && taken as u64 == tokens).then(|| pace.wait(self.index.tat, now))
+        (waits && taken as u64 == tokens).then(|| pace.wait(tat, now))
     }
 
     /// Ends parked bookings of items that have ended, a step's worth. Returns whether more are to
@@ -126,13 +132,21 @@ impl Queue {
     /// again.
     fn probe(&mut self, tasks: &mut Vec<Task>, end: Timestamp, now: Timestamp) {
         let Some((Attention::Probe(at), name)) = self.index.items.urgent() else { return };
-        let probed = self.index.items.get(name).and_then(|item| item.probed()).cloned();
-        if let (true, Some(client)) = (*at <= now, probed) {
-            let name = Arc::clone(name);
-            let probe = Fence(self.index.totals.claimed + 1);
-            self.index.claim_item(&name, Quantity::ONE, Some(probe), now);
+        let probed = self.index.items.get(name).and_then(|item| item.probed());
+        let is_due = (*at).max(self.index.next_probe) <= now;
+        if let Some((place, client)) = probed.filter(|_| is_due) {
+            let (name, client) = (Arc::clone(name), client.clone());
+            self.index.next_probe = now + self.probe_spacing();
+            self.index.claim_item(&name, Quantity::ONE, Some(place), now);
             tasks.extend(self.take(&client, end, now));
         }
+    }
+
+    /// Time between two probes of the queue: with many closed items they must not take the place of
+    /// who can be served.
+    fn probe_spacing(&self) -> Duration {
+        let tenth = self.index.rules.outflow.pace().map_or(0, |pace| 10 * pace.interval_us);
+        PROBE_SPACING.max(Duration::from_millis(tenth / 1000))
     }
 
     /// Claims who waits, smallest place first, until there are `most` tasks, and parks or ends
@@ -187,7 +201,7 @@ impl Queue {
         let claimable = item.is_none_or(|item| item.is_claimable(quantity));
         let probes = !claimable && item.is_some_and(|item| item.is_probe_due(now));
         if claimable || probes {
-            let probe = probes.then_some(Fence(self.index.totals.claimed + 1));
+            let probe = probes.then_some(record.place);
             self.index.claim_item(&name, quantity, probe, now);
             return self.take(client, end, now);
         }
@@ -232,7 +246,7 @@ impl Queue {
             self.index.emit(client, record, Some(record.state), now);
         }
         let item = self.index.items.get(&record.details.item);
-        let item_open = item.is_some_and(|item| item.refused.is_none());
+        let item_open = item.is_some_and(Item::is_untouched);
         let generation = item.map(|item| item.returned).unwrap_or_default();
         record.task(client).map(|task| Task { first, item_open, generation, ..task })
     }

@@ -33,10 +33,14 @@ pub(crate) struct Index {
     pub(crate) totals: Totals,
     pub(crate) outbox: Outbox,
     pub(crate) admission: Admission,
-    /// `None`: never written.
-    pub(crate) rules: Option<SaleRules>,
-    /// Of the outflow: the theoretical arrival time of the next booking, in microseconds.
-    pub(crate) tat: u64,
+    pub(crate) rules: SaleRules,
+    /// Whether the rules were ever written.
+    pub(crate) rules_set: bool,
+    /// Of the outflow: the theoretical arrival time of the next booking, in microseconds, and when
+    /// that was computed.
+    pub(crate) tat: (u64, Timestamp),
+    /// When the queue may probe again.
+    pub(crate) next_probe: Timestamp,
     pub(crate) swept_at: Option<Timestamp>,
     retention: Duration,
 }
@@ -54,8 +58,10 @@ impl Index {
             totals: Totals::default(),
             outbox: Outbox::new(outbox_events),
             admission: Admission::default(),
-            rules: None,
-            tat: 0,
+            rules: SaleRules::default(),
+            rules_set: false,
+            tat: (0, Timestamp(0)),
+            next_probe: Timestamp(0),
             swept_at: None,
             retention,
         }
@@ -158,7 +164,7 @@ impl Index {
         match (record.state, to) {
             (BookingState::Releasing, BookingState::Confirmed) => {}
             (BookingState::Releasing, _) => {
-                self.items.change(&item, |item| item.take_back(quantity));
+                self.items.change(&item, |item| item.take_back(quantity, now));
             }
             (_, BookingState::Rejected) => {
                 self.items.change(&item, |item| item.give_credit(quantity));
@@ -234,6 +240,6 @@ impl Index {
 
     /// What it means when this item is sold out.
     pub(crate) fn sold_out_rule(&self, item: &str) -> SoldOutRule {
-        self.rules.as_ref().map(|rules| rules.sold_out.of(item)).unwrap_or_default()
+        self.rules.sold_out.of(item)
     }
 }

@@ -9,8 +9,11 @@ use bookingq_core::{
     ClientId, Fence, Generation, ItemState, Place, Quantity, SoldOutRule, Timestamp,
 };
 
-/// Time from the closing of an item, or from a probe, to the next probe.
+/// Time from the closing of an item, or from the end of its first probe, to the next one. After each
+/// probe that is refused it doubles, up to [`PROBE_AT_LEAST_EVERY`].
 pub const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// Longest time between two probes of an item, and to the next one when a probe has no end.
+pub const PROBE_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 /// One item.
 #[derive(Debug, Default)]
@@ -27,8 +30,12 @@ pub(crate) struct Item {
     opened_at: Fence,
     /// When the next probe is due.
     probe_at: Timestamp,
-    /// The claim that probes.
-    probe: Option<Fence>,
+    /// Time from the end of the next probe to the one after it.
+    probe_wait: Duration,
+    /// The next probe takes the smallest quantity: the smallest place was refused just now.
+    probe_small: bool,
+    /// The booking that probes.
+    probe: Option<Place>,
     /// Sold out for good.
     pub(crate) ended: bool,
     left: Option<u64>,
@@ -39,6 +46,7 @@ pub(crate) struct Item {
 /// A refusal by the Booking Service.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Refused {
+    pub(crate) place: Place,
     pub(crate) quantity: Quantity,
     pub(crate) fence: Fence,
     pub(crate) generation: Generation,
@@ -85,10 +93,10 @@ impl Item {
     }
 
     /// Counts a claim of a claimable quantity, or a probe.
-    pub(crate) fn claim(&mut self, quantity: Quantity, probe: Option<Fence>, now: Timestamp) {
+    pub(crate) fn claim(&mut self, quantity: Quantity, probe: Option<Place>, now: Timestamp) {
         if probe.is_some() {
             self.probe = probe;
-            self.probe_at = now + PROBE_EVERY;
+            self.probe_at = now + PROBE_AT_LEAST_EVERY;
         } else if self.refused.is_some_and(|refused| quantity >= refused) {
             self.credit -= u64::from(quantity.get());
         }
@@ -101,8 +109,8 @@ impl Item {
         rule: SoldOutRule,
         now: Timestamp,
     ) -> Verdict {
-        let Refused { quantity, fence, generation, left, elsewhere } = refused;
-        self.finish_probe(fence);
+        let Refused { place, quantity, fence, generation, left, elsewhere } = refused;
+        self.end_probe(place, quantity, now);
         self.left = left.or(self.left);
         let mut verdict = Verdict { closed: None, ended: false, is_final: false };
         if fence <= self.opened_at {
@@ -110,54 +118,94 @@ impl Item {
         }
         let returned = self.returned.0.saturating_sub(generation.0);
         let before = self.refused;
+        if before.is_none() {
+            self.credit = returned;
+            self.probe_soon(now + PROBE_EVERY);
+        }
         if returned == 0 {
-            let from = left.and_then(|left| i32::try_from(left + 1).ok());
-            let from = from.and_then(|from| Quantity::new(from).ok()).unwrap_or(quantity);
-            let from = from.min(quantity);
+            let from = quantity.at_most(left.map(|left| left.saturating_add(1)));
             // The refused booking is still unsettled. Smaller ones that wait may fit yet.
             let smallest = self.parked.keys().next();
-            let is_last = self.unsettled == 1
-                && elsewhere == 0
-                && smallest.is_none_or(|smallest| quantity <= *smallest);
-            verdict.is_final = rule == SoldOutRule::End || is_last;
+            let is_last =
+                self.unsettled == 1 && smallest.is_none_or(|smallest| quantity <= *smallest);
+            verdict.is_final = elsewhere == 0 && (rule == SoldOutRule::End || is_last);
             // Nothing else is under way, so this is all that is known of the stock.
-            let known = before.filter(|_| !is_last);
+            let known = before.filter(|_| !is_last || elsewhere > 0);
             self.refused = Some(known.map_or(from, |before| before.min(from)));
-            verdict.ended = verdict.is_final && !self.ended;
-            self.ended |= verdict.is_final;
+            // Fewer than that are left, whatever came back before.
+            let most = left.unwrap_or(u64::from(from.get()) - 1);
+            self.credit = left.unwrap_or(self.credit.min(most));
             if verdict.is_final {
+                verdict.ended = !self.ended;
+                self.ended = true;
                 self.probe_at = now + PROBE_EVERY;
             }
         } else if before.is_none() {
             self.refused = Some(quantity);
         }
-        if before.is_none() {
-            self.credit = returned;
-            self.probe_at = now + PROBE_EVERY;
-        }
         verdict.closed = self.refused.filter(|_| self.refused != before);
         verdict
     }
 
-    /// Records a reservation. Returns whether it was the probe, so that the item is to be had again.
-    pub(crate) fn reserved(&mut self, fence: Fence, left: Option<u64>) -> bool {
+    /// Records a reservation. Returns whether it was the probe, so that more may be available.
+    pub(crate) fn reserved(&mut self, place: Place, left: Option<u64>) -> bool {
         self.left = left.or(self.left);
-        self.finish_probe(fence)
-    }
-
-    /// Forgets the probe if this claim is it.
-    fn finish_probe(&mut self, fence: Fence) -> bool {
-        let is_probe = self.probe == Some(fence);
+        let is_probe = self.probe == Some(place);
         if is_probe {
             self.probe = None;
         }
         is_probe
     }
 
-    /// Opens it in full; `newest` is the newest claim.
-    pub(crate) fn open(&mut self, newest: Fence) {
-        (self.refused, self.credit, self.ended, self.opened_at) = (None, 0, false, newest);
+    /// Plans the next probe if this booking was one and has ended as such without a reservation: who
+    /// wants less tries at once, then the item rests.
+    fn end_probe(&mut self, place: Place, quantity: Quantity, now: Timestamp) {
+        if self.probe != Some(place) {
+            return;
+        }
         self.probe = None;
+        let smaller = self.parked.keys().next().is_some_and(|smallest| *smallest < quantity);
+        self.probe_small = smaller && !self.probe_small;
+        if self.probe_small {
+            self.probe_at = now;
+        } else {
+            self.probe_at = now + self.probe_wait;
+            self.probe_wait = (self.probe_wait * 2).min(PROBE_AT_LEAST_EVERY);
+        }
+    }
+
+    /// Makes the next probes come soon: something has changed.
+    fn probe_soon(&mut self, at: Timestamp) {
+        (self.probe_at, self.probe_wait, self.probe_small) = (at, PROBE_EVERY, false);
+    }
+
+    /// Opens it in full; `newest` is the newest claim. If `left` is known and less than what waits,
+    /// it stays closed and gives that much credit. Returns whether it has opened.
+    pub(crate) fn open(&mut self, newest: Fence, left: Option<u64>, now: Timestamp) -> bool {
+        let was_closed = self.refused.is_some();
+        match left.filter(|left| was_closed && *left < self.waiting.len() as u64) {
+            Some(left) => {
+                self.credit = self.credit.max(left);
+                self.probe_soon(now + PROBE_EVERY);
+                false
+            }
+            None => {
+                (self.refused, self.credit, self.ended) = (None, 0, false);
+                (self.opened_at, self.probe) = (newest, None);
+                was_closed
+            }
+        }
+    }
+
+    /// Whether it was never sold out.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.refused.is_none() && self.opened_at == Fence(0)
+    }
+
+    /// It had ended, and people may wait for it now: what is unsettled may come back.
+    pub(crate) fn resume(&mut self, now: Timestamp) {
+        self.ended = false;
+        self.probe_soon(now + PROBE_EVERY);
     }
 
     /// Takes what the Booking Service or the Ticket Service says to be left.
@@ -166,9 +214,12 @@ impl Item {
     }
 
     /// Counts stock that came back.
-    pub(crate) fn take_back(&mut self, quantity: Quantity) {
+    pub(crate) fn take_back(&mut self, quantity: Quantity, now: Timestamp) {
         self.returned.0 += u64::from(quantity.get());
         self.give_credit(quantity);
+        // If that fits nobody, a probe shows whether it is enough with what is left.
+        let at = if self.fronts().next().is_none() { now } else { now + PROBE_EVERY };
+        self.probe_soon(at);
     }
 
     /// Gives a claim's credit back: it used none of the stock.
@@ -183,7 +234,7 @@ impl Item {
     pub(crate) fn settle(&mut self, waits: bool, now: Timestamp) {
         self.unsettled -= 1;
         if self.unsettled == 0 && !waits && !self.ended {
-            self.probe_at = now;
+            self.probe_soon(now);
         }
     }
 
@@ -223,10 +274,11 @@ impl Item {
         self.parked.get(&quantity)?.get(&place)
     }
 
-    /// The front of the smallest parked quantity: whom a probe takes.
-    pub(crate) fn probed(&self) -> Option<&ClientId> {
-        let (_, clients) = self.parked.first_key_value()?;
-        clients.first_key_value().map(|(_, client)| client)
+    /// Whom a probe takes: the smallest place, or the front of the smallest quantity.
+    pub(crate) fn probed(&self) -> Option<(Place, &ClientId)> {
+        let mut fronts = self.parked.values().filter_map(|clients| clients.first_key_value());
+        let front = if self.probe_small { fronts.next() } else { fronts.min() };
+        front.map(|(place, client)| (*place, client))
     }
 
     /// The first `max` parked bookings that cannot be claimed, by place.

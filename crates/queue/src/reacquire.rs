@@ -37,7 +37,7 @@ impl Queue {
         let (name, quantity) = (Arc::clone(&enqueue.details.item), enqueue.details.quantity);
         let item = self.index.items.get(&name);
         let claimable = item.is_none_or(|item| item.is_claimable(quantity));
-        let task_of = item.map(|item| (item.refused.is_none(), item.returned));
+        let task_of = item.map(|item| (item.is_untouched(), item.returned));
         let end = Slot::Leased(now + bounds::span(lease));
         let record = Record {
             state: BookingState::Reserving,

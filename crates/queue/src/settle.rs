@@ -56,6 +56,7 @@ fn apply(
         }
         (S::Reserving, TaskOutcome::SoldOut { left, elsewhere }) => {
             let refused = Refused {
+                place: record.place,
                 quantity: record.details.quantity,
                 fence: record.fence,
                 generation,

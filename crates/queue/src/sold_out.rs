@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use bookingq_core::{Fence, ItemChange, ItemState, Quantity, SaleRules, SoldOutRule, Timestamp};
+use bookingq_core::{
+    Fence, ItemChange, ItemState, Outflow, Place, Quantity, SaleRules, SoldOutRule, Timestamp,
+};
 
 use crate::index::Index;
 use crate::item::Refused;
@@ -30,7 +32,7 @@ impl Index {
         &mut self,
         name: &Arc<str>,
         quantity: Quantity,
-        probe: Option<Fence>,
+        probe: Option<Place>,
         now: Timestamp,
     ) {
         let Some(item) = self.items.get(name) else { return };
@@ -44,52 +46,75 @@ impl Index {
         });
     }
 
-    /// Records a reservation: that of a probe opens the item.
+    /// Records a reservation: that of a probe shows that more may be available.
     pub(crate) fn reserved(&mut self, record: &Record, left: Option<u64>, now: Timestamp) {
         let item = &record.details.item;
-        if self.items.change(item, |item| item.reserved(record.fence, left)) {
-            self.open_item(item, now);
+        if self.items.change(item, |item| item.reserved(record.place, left)) {
+            self.open_item(item, left, now);
         }
     }
 
-    /// Opens an item in full.
-    fn open_item(&mut self, item: &Arc<str>, now: Timestamp) {
+    /// Opens an item in full, or for what is left of it.
+    fn open_item(&mut self, item: &Arc<str>, left: Option<u64>, now: Timestamp) {
         let newest = Fence(self.totals.claimed);
-        let was_closed = self.items.change(item, |item| {
-            let was_closed = item.refused.is_some();
-            item.open(newest);
-            was_closed
-        });
-        if was_closed {
+        if self.items.change(item, |item| item.open(newest, left, now)) {
             self.emit_item(item, ItemChange::Open, now);
+        }
+    }
+
+    /// Limits the outflow anew.
+    fn set_outflow(&mut self, outflow: Outflow, now: Timestamp) {
+        let (old, new) = (self.rules.outflow.pace(), outflow.pace());
+        if let Some(pace) = new.filter(|_| new != old) {
+            self.tat = (pace.taking_over(old, self.tat.0, now), now);
+        }
+        self.rules.outflow = outflow;
+    }
+
+    /// Ends a closed item whose rule is now End, and lets people wait again for one whose rule is
+    /// now Wait.
+    fn apply_rule(&mut self, name: &Arc<str>, now: Timestamp) {
+        let ends = self.sold_out_rule(name) == SoldOutRule::End;
+        let Some(item) = self.items.get(name) else { return };
+        if ends && !item.ended {
+            self.items.change(name, |item| item.ended = true);
+            self.emit_item(name, ItemChange::Ended, now);
+        } else if !ends
+            && item.ended
+            && item.unsettled > 0
+            && let Some(quantity) = item.refused
+        {
+            self.items.change(name, |item| item.resume(now));
+            self.emit_item(name, ItemChange::SoldOut { quantity }, now);
         }
     }
 }
 
 impl Queue {
-    /// Opens an item that is to be had again; `left` is how many, if known.
+    /// Opens an item that is available again; `left` is how many, if known.
     pub fn restocked(&mut self, item: &Arc<str>, left: Option<u64>, now: Timestamp) {
         if self.index.items.get(item).is_some() {
             self.index.items.change(item, |item| item.set_left(left));
-            self.index.open_item(item, now);
+            self.index.open_item(item, left, now);
         }
     }
 
-    /// Sets the rules of the sale. Items whose rule is now End end if they are closed.
+    /// Sets the rules of the sale.
     pub fn set_rules(&mut self, rules: SaleRules, now: Timestamp) {
-        self.index.rules = Some(rules);
-        let closed: Vec<Arc<str>> = self.index.items.closed().cloned().collect();
-        for item in closed {
-            let ends = self.index.sold_out_rule(&item) == SoldOutRule::End;
-            let ended = self.index.items.change(&item, |item| {
-                let ended = ends && !item.ended;
-                item.ended |= ended;
-                ended
-            });
-            if ended {
-                self.index.emit_item(&item, ItemChange::Ended, now);
+        self.index.set_outflow(rules.outflow, now);
+        let sold_out_changes = rules.sold_out != self.index.rules.sold_out;
+        (self.index.rules, self.index.rules_set) = (rules, true);
+        if sold_out_changes {
+            let closed: Vec<Arc<str>> = self.index.items.closed().cloned().collect();
+            for item in closed {
+                self.index.apply_rule(&item, now);
             }
         }
+    }
+
+    /// Limits the outflow. The other rules stay as they are, written or not.
+    pub fn set_outflow(&mut self, outflow: Outflow, now: Timestamp) {
+        self.index.set_outflow(outflow, now);
     }
 
     /// At most `max` closed items, in no particular order.

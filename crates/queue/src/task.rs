@@ -74,7 +74,7 @@ pub struct Task {
     pub trace: Option<String>,
     /// Claimed for the first time: no earlier worker can have made a reservation.
     pub first: bool,
-    /// The item was open at the claim: nobody has been refused it since it was to be had.
+    /// The item was never sold out: only then the Ticket Service is asked.
     pub item_open: bool,
     /// How much of the item had come back before the claim.
     pub generation: Generation,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bookingq_core::{
-    Admission, Booking, ClientId, EventSeq, ItemState, Place, QueueName, SaleRules,
+    Admission, Booking, ClientId, EventSeq, ItemState, Outflow, Place, QueueName, SaleRules,
 };
 use bookingq_queue::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Scope,
@@ -87,6 +87,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Sets the rules of the sale, for all workers from their next claim on.
     async fn set_rules(&self, rules: SaleRules) -> Result<()>;
+
+    /// Limits the outflow, for all workers from their next claim on. The other rules stay as they
+    /// are, written or not.
+    async fn set_outflow(&self, outflow: Outflow) -> Result<()>;
 
     /// Reads at most `max` items that are sold out, at the moment or for good, in no particular
     /// order.

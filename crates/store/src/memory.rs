@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bookingq_core::{
-    Admission, Booking, BookingId, ClientId, EventSeq, ItemState, Place, QueueName, SaleRules,
-    Timestamp,
+    Admission, Booking, BookingId, ClientId, EventSeq, ItemState, Outflow, Place, QueueName,
+    SaleRules, Timestamp,
 };
 use bookingq_queue::Queue;
 use parking_lot::Mutex;
@@ -179,6 +179,11 @@ impl Store for MemoryStore {
 
     async fn set_rules(&self, rules: SaleRules) -> Result<()> {
         self.step(|queue, now| queue.set_rules(rules, now));
+        Ok(())
+    }
+
+    async fn set_outflow(&self, outflow: Outflow) -> Result<()> {
+        self.step(|queue, now| queue.set_outflow(outflow, now));
         Ok(())
     }
 

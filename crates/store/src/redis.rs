@@ -36,8 +36,8 @@ use ::redis::Value;
 use async_trait::async_trait;
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::{
-    Admission, Booking, ClientId, EventSeq, ItemState, Place, QueueName, Refusal, SaleRules,
-    Timestamp,
+    Admission, Booking, ClientId, EventSeq, ItemState, Outflow, Place, QueueName, Refusal,
+    SaleRules, Timestamp,
 };
 use bookingq_queue::bounds;
 use tracing::warn;
@@ -198,15 +198,19 @@ impl Store for RedisStore {
         lease: Duration,
     ) -> Result<Vec<OrRefusal<Confirmed>>> {
         let mut answers = self.run_batch(&batch, Some(lease)).await?;
-        let (mut late, mut again) = (Vec::new(), Vec::new());
-        for (at, (answer, confirm)) in answers.iter().zip(batch).enumerate() {
-            if *answer == Err(Refusal::HoldExpired) && confirm.reacquire.is_some() {
-                late.push(at);
-                again.push(Reacquire(confirm));
-            }
+        let is_late = |answers: &[OrRefusal<Confirmed>], at: &usize| {
+            answers[*at] == Err(Refusal::HoldExpired) && batch[*at].reacquire.is_some()
+        };
+        let late: Vec<usize> = (0..batch.len()).filter(|at| is_late(&answers, at)).collect();
+        let again: Vec<_> = late.iter().map(|at| Reacquire(batch[*at].clone())).collect();
+        for (at, answer) in late.iter().zip(self.run_batch(&again, Some(lease)).await?) {
+            answers[*at] = answer;
         }
-        for (at, answer) in late.into_iter().zip(self.run_batch(&again, Some(lease)).await?) {
-            answers[at] = answer;
+        // The same payment in another call may have made the new booking in between.
+        let late: Vec<usize> = late.into_iter().filter(|at| is_late(&answers, at)).collect();
+        let again: Vec<_> = late.iter().map(|at| batch[*at].clone()).collect();
+        for (at, answer) in late.iter().zip(self.run_batch(&again, Some(lease)).await?) {
+            answers[*at] = answer;
         }
         Ok(answers)
     }
@@ -286,15 +290,30 @@ impl Store for RedisStore {
 
     async fn set_rules(&self, rules: SaleRules) -> Result<()> {
         let mut call = self.link.call(ScriptName::SetRules);
+        call.arg("rules");
         sale::push_rules(&rules, &mut call);
         self.link.run(&call).await
     }
 
+    async fn set_outflow(&self, outflow: Outflow) -> Result<()> {
+        let mut call = self.link.call(ScriptName::SetRules);
+        call.arg("outflow");
+        sale::push_outflow(outflow, &mut call);
+        self.link.run(&call).await
+    }
+
     async fn closed_items(&self, max: usize) -> Result<Vec<ItemState>> {
-        let mut call = self.link.call(ScriptName::ItemStates);
-        call.arg("closed").arg(max.min(MAX_STORE_BATCH));
-        let answer: Vec<Value> = self.link.run(&call).await?;
-        sale::item_states(&answer)
+        let mut states: Vec<ItemState> = Vec::new();
+        loop {
+            let page = (max - states.len()).min(MAX_STORE_BATCH);
+            let mut call = self.link.call(ScriptName::ItemStates);
+            call.arg("closed").arg(states.len()).arg(page);
+            let answer: Vec<Value> = self.link.run(&call).await?;
+            states.extend(sale::item_states(&answer)?);
+            if answer.len() < page || states.len() >= max {
+                return Ok(states);
+            }
+        }
     }
 
     async fn items(&self, batch: Vec<Arc<str>>) -> Result<Vec<ItemState>> {

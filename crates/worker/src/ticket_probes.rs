@@ -1,8 +1,12 @@
 //! Asks the Ticket Service for stock of closed items that came back: one worker of the queue, once
 //! a second.
 //!
+//! An item opens when two rounds in a row find stock that is no credit of the queue: what the queue
+//! itself has just released shows for a moment, and is claimed without an opening.
+//!
 //! Without a Ticket Service the store lets a booking that waits try a Reserve every few seconds.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +14,8 @@ use bookingq_core::ItemState;
 use bookingq_follow::FollowedQueue;
 use bookingq_store::StoreError;
 use futures::StreamExt as _;
-use tokio::time::{MissedTickBehavior, timeout};
+use parking_lot::Mutex;
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tracing::{debug, info};
 
 use crate::downstream::ServiceCallError;
@@ -19,6 +24,8 @@ use crate::processing::Executor;
 
 /// Time between two rounds, and the longest that one may take.
 const EVERY: Duration = Duration::from_secs(1);
+/// Longest rest of an item.
+const LONGEST_REST: Duration = Duration::from_secs(60);
 /// Items in one round, and calls at once.
 const ITEMS: usize = 128;
 const CALLS: usize = 16;
@@ -30,12 +37,18 @@ pub struct TicketProbes {
     queue: Arc<FollowedQueue>,
     /// The item that the last round ended with.
     last: Arc<str>,
+    /// Items of which the last answer was that there is stock.
+    available: Mutex<HashSet<Arc<str>>>,
+    /// Items that were opened or got credit: when they are asked about again, and how long they
+    /// rest. A Ticket Service that is wrong must not cause a Reserve each second.
+    resting: Mutex<HashMap<Arc<str>, (Instant, Duration)>>,
 }
 
 impl TicketProbes {
     /// Probes that have not started; `owner` is unique among the workers of a queue.
     pub fn new(owner: String, executor: Arc<Executor>, queue: Arc<FollowedQueue>) -> Self {
-        Self { owner, executor, queue, last: Arc::from("") }
+        let (available, resting) = (Mutex::default(), Mutex::default());
+        Self { owner, executor, queue, last: Arc::from(""), available, resting }
     }
 
     /// Probes whenever this worker has the lease of the notifier, until dropped. It takes the lease
@@ -65,7 +78,13 @@ impl TicketProbes {
     /// The closed items that somebody waits for, by name, from where the last round ended.
     fn next_items(&mut self) -> Vec<ItemState> {
         let closed = self.queue.items.closed();
-        let waited_for = |item: &&ItemState| item.waiting > 0 && !item.ended;
+        let mut resting = self.resting.lock();
+        resting.retain(|item, _| closed.contains_key(item));
+        let rests = |item: &ItemState| {
+            resting.get(&item.item).is_some_and(|(until, _)| Instant::now() < *until)
+        };
+        let waited_for =
+            |item: &&ItemState| item.waiting > 0 && !item.ended && item.credit == 0 && !rests(item);
         let mut items: Vec<ItemState> = closed.values().filter(waited_for).cloned().collect();
         items.sort_by(|a, b| a.item.cmp(&b.item));
         let start = items.partition_point(|item| item.item <= self.last);
@@ -88,11 +107,32 @@ impl TicketProbes {
         else {
             return;
         };
-        if answer.available
-            && let Err(error) = self.restocked(item, answer.left).await
-        {
-            self.executor.metrics.store_failed(&error);
+        if self.is_lasting(item, answer.available) {
+            self.rest(&item.item);
+            // Without a number: for one more booking of this quantity.
+            let left = answer.left.unwrap_or(u64::from(quantity.get()));
+            if let Err(error) = self.restocked(item, Some(left)).await {
+                self.executor.metrics.store_failed(&error);
+            }
         }
+    }
+
+    /// Lets an item rest, twice as long as the last time.
+    fn rest(&self, item: &Arc<str>) {
+        let mut resting = self.resting.lock();
+        let last = resting.get(item).map_or(EVERY / 2, |(_, rested)| *rested);
+        let rested = (last * 2).min(LONGEST_REST);
+        resting.insert(Arc::clone(item), (Instant::now() + rested, rested));
+    }
+
+    /// Whether this round and the last one found stock.
+    fn is_lasting(&self, item: &ItemState, available: bool) -> bool {
+        let mut items = self.available.lock();
+        let before = items.remove(&item.item);
+        if available && !before {
+            items.insert(Arc::clone(&item.item));
+        }
+        available && before
     }
 
     async fn restocked(&self, item: &ItemState, left: Option<u64>) -> Result<(), StoreError> {

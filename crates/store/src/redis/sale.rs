@@ -16,28 +16,29 @@ const SOLD_OUT: &str = "sold_out";
 /// Adds the fields of the rules and their values.
 pub(super) fn push_rules(rules: &SaleRules, call: &mut Cmd) {
     let SaleRules { opens_at, outflow, sold_out } = rules;
-    let Outflow { per_minute, burst, max_holds } = *outflow;
-    for (field, number) in [
-        ("opens_at", opens_at.map(|at| at.0)),
-        ("per_minute", per_minute.map(u64::from)),
-        ("burst", burst.map(u64::from)),
-        ("max_holds", max_holds.map(u64::from)),
-    ] {
-        if let Some(number) = number {
-            call.arg(field).arg(number);
-        }
+    if let Some(opens_at) = opens_at {
+        call.arg("opens_at").arg(opens_at.0);
     }
+    push_outflow(*outflow, call);
     call.arg(SOLD_OUT).arg(sold_out.default.as_str());
     for (item, rule) in &sold_out.items {
         call.arg(format!("{SOLD_OUT}:{item}")).arg(rule.as_str());
     }
 }
 
-/// Reads the rules from the fields of `booking-meta`; `None` if they were never written.
-pub(super) fn rules(meta: &HashMap<String, String>) -> Result<Option<SaleRules>> {
-    if !meta.contains_key("rules") {
-        return Ok(None);
+/// Adds the limits of the outflow that there are.
+pub(super) fn push_outflow(outflow: Outflow, call: &mut Cmd) {
+    let Outflow { per_minute, burst, max_holds } = outflow;
+    for (field, number) in [("per_minute", per_minute), ("burst", burst), ("max_holds", max_holds)]
+    {
+        if let Some(number) = number {
+            call.arg(field).arg(number);
+        }
     }
+}
+
+/// Reads the rules from the fields of `booking-meta`.
+pub(super) fn rules(meta: &HashMap<String, String>) -> Result<SaleRules> {
     let number = |field: &str| meta.get(field).and_then(|number| number.parse().ok());
     let word = |word: &String| {
         SoldOutRule::parse(word).ok_or_else(|| StoreError::unexpected("not a rule", word))
@@ -54,7 +55,7 @@ pub(super) fn rules(meta: &HashMap<String, String>) -> Result<Option<SaleRules>>
         }
     }
     let limit = |field| number(field).and_then(|number| u32::try_from(number).ok());
-    Ok(Some(SaleRules {
+    Ok(SaleRules {
         opens_at: number("opens_at").map(Timestamp),
         outflow: Outflow {
             per_minute: limit("per_minute"),
@@ -62,7 +63,7 @@ pub(super) fn rules(meta: &HashMap<String, String>) -> Result<Option<SaleRules>>
             max_holds: limit("max_holds"),
         },
         sold_out,
-    }))
+    })
 }
 
 /// Reads the answer of item_states.lua.

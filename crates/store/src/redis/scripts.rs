@@ -49,6 +49,7 @@ const ITEMS: &str = include_str!("scripts/items.lua");
 const STOCK: &str = include_str!("scripts/stock.lua");
 const POSITIONS: &str = include_str!("scripts/positions.lua");
 const DUE: &str = include_str!("scripts/due.lua");
+const PACE: &str = include_str!("scripts/pace.lua");
 const OUTFLOW: &str = include_str!("scripts/outflow.lua");
 const FRONT: &str = include_str!("scripts/front.lua");
 const WAITERS: &str = include_str!("scripts/waiters.lua");
@@ -65,7 +66,7 @@ const SOURCES: [Source; 16] = [
     (ScriptName::Enqueue, &[CLOCK, BOOKING, POSITIONS], include_str!("scripts/enqueue.lua")),
     (
         ScriptName::Claim,
-        &[CLOCK, BOOKING, COUNTS, DUE, OUTFLOW, FRONT, ITEMS, WAITERS],
+        &[CLOCK, BOOKING, COUNTS, DUE, PACE, OUTFLOW, FRONT, ITEMS, WAITERS],
         include_str!("scripts/claim.lua"),
     ),
     (ScriptName::Renew, &[CLOCK], include_str!("scripts/renew.lua")),
@@ -89,7 +90,7 @@ const SOURCES: [Source; 16] = [
         include_str!("scripts/snapshot.lua"),
     ),
     (ScriptName::Notifier, &[CLOCK], include_str!("scripts/notifier.lua")),
-    (ScriptName::SetRules, &[CLOCK, ALWAYS, ITEMS], include_str!("scripts/set_rules.lua")),
+    (ScriptName::SetRules, &[CLOCK, ALWAYS, ITEMS, PACE], include_str!("scripts/set_rules.lua")),
     (ScriptName::Restock, &[CLOCK, ALWAYS, ITEMS, STOCK], include_str!("scripts/restock.lua")),
     (ScriptName::ParkedPlaces, &[CLOCK, ALWAYS, ITEMS], include_str!("scripts/parked_places.lua")),
     (ScriptName::ItemStates, &[CLOCK, ALWAYS, ITEMS], include_str!("scripts/item_states.lua")),

@@ -71,7 +71,7 @@ pub async fn a_refusal_from_before_a_restocking_closes_nothing(testbed: &Testbed
     assert_eq!(testbed.item("stalls").await.refused, None);
     let claimed = testbed.claim(9).await;
     assert_eq!(names(&claimed), ["a", "b", "c"]);
-    assert!(claimed.iter().all(|task| task.item_open));
+    assert!(claimed.iter().all(|task| !task.item_open), "it was sold out before");
     let last = testbed.item_changes().await.pop();
     assert_eq!(last, Some(("stalls".to_owned(), ItemChange::Open)));
     testbed.store.restocked("never sold".into(), Some(1)).await.unwrap();

@@ -7,7 +7,8 @@
 //!     |- tasks      claims, leases, fences           |- leaving   cancelling in every state
 //!     |- endings    retries, giving up, releasing    |- outbox    events, followers, the notifier
 //!     |- items      sold out, at the moment or not   |- rules     opening, outflow, holds
-//!     |- late       payments after the deadline      '- stock     who gets what comes back
+//!     |- late       payments after the deadline      |- stock     who gets what comes back
+//!     '- returns    what probes and counts say
 //! ```
 //!
 //! The suite moves the store's clock itself, so no case waits for time to pass.
@@ -20,6 +21,7 @@ pub mod leaving;
 pub mod outbox;
 pub mod payments;
 pub mod places;
+pub mod returns;
 pub mod rules;
 pub mod stock;
 pub mod tasks;
@@ -140,7 +142,14 @@ macro_rules! conformance_tests {
                 ten_of_ten_expire_unpaid_and_the_first_ten_who_wait_get_them
                 a_party_of_four_waits_while_three_are_left_and_is_served_when_more_come_back
                 what_comes_back_goes_to_the_smallest_place_whose_quantity_fits
-                a_probe_of_the_smallest_quantity_opens_the_item
+                a_probe_opens_the_item_and_a_refused_one_lets_it_rest
+            }
+            returns {
+                what_is_left_and_what_comes_back_are_counted_together
+                a_repeated_probe_is_still_a_probe
+                a_probe_that_leaves_nothing_opens_nothing
+                what_others_hold_keeps_an_item_from_ending
+                people_wait_again_when_the_rule_becomes_wait
             }
             rules {
                 no_booking_leaves_the_line_before_the_sale_opens

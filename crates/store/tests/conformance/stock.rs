@@ -1,11 +1,15 @@
 //! A Booking Service with a limited stock: who gets what comes back.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bookingq_core::BookingState;
 
 use super::testbed::{HOLD, MS, PROBE_EVERY, Testbed, names, quantity, reserved};
 use bookingq_store::{Scope, Settled, Task, TaskKind, TaskOutcome};
+
+/// Time between two probes of a queue.
+const PROBE_SPACING: Duration = Duration::from_millis(100);
 
 /// The Booking Service, with a limited stock of each item.
 struct LimitedStock {
@@ -135,8 +139,8 @@ pub async fn what_comes_back_goes_to_the_smallest_place_whose_quantity_fits(test
     assert_eq!(testbed.item("stalls").await.credit, 1);
 }
 
-/// One call every five seconds, by the smallest quantity.
-pub async fn a_probe_of_the_smallest_quantity_opens_the_item(testbed: &Testbed<'_>) {
+/// The smallest place tries, then the smallest quantity; then the item rests, longer each time.
+pub async fn a_probe_opens_the_item_and_a_refused_one_lets_it_rest(testbed: &Testbed<'_>) {
     let mut service = LimitedStock::new(&[("stalls", 4)]);
     testbed.join_for("stalls", &[("holder", 4)]).await;
     service.work(testbed).await;
@@ -147,15 +151,27 @@ pub async fn a_probe_of_the_smallest_quantity_opens_the_item(testbed: &Testbed<'
     let claim = testbed.claim_in(9, Scope::Everything).await;
     assert_eq!((claim.tasks.len(), claim.next), (0, Some(MS)));
     testbed.advance(MS).await;
-    let probe = testbed.claim_one().await;
-    assert_eq!(probe.client.as_str(), "two");
-    testbed.settle(&probe, service.call(&probe)).await;
-    assert!(testbed.claim(9).await.is_empty(), "the next probe is due in five seconds");
-    assert_eq!(service.calls, calls + 1);
+    for name in ["three", "two"] {
+        let probe = testbed.claim_one().await;
+        assert_eq!(probe.client.as_str(), name);
+        testbed.settle(&probe, service.call(&probe)).await;
+        testbed.advance(PROBE_SPACING).await;
+    }
+    assert_eq!(service.calls, calls + 2);
+    testbed.advance(PROBE_EVERY - PROBE_SPACING - MS).await;
+    assert!(testbed.claim(9).await.is_empty(), "it rests for five seconds");
+    testbed.advance(MS).await;
+    for _ in 0..2 {
+        let probe = testbed.claim_one().await;
+        testbed.settle(&probe, service.call(&probe)).await;
+        testbed.advance(PROBE_SPACING).await;
+    }
 
     service.left.insert("stalls".to_owned(), 9);
-    testbed.advance(PROBE_EVERY).await;
-    assert_eq!(service.work(testbed).await, ["two", "three", "another"]);
+    testbed.advance(2 * PROBE_EVERY - PROBE_SPACING - MS).await;
+    assert!(testbed.claim(9).await.is_empty(), "and then for ten");
+    testbed.advance(MS).await;
+    assert_eq!(service.work(testbed).await, ["three", "two", "another"]);
     let open = testbed.item("stalls").await;
     assert_eq!((open.refused, open.ended, open.waiting), (None, false, 0));
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bookingq_core::{
-    Admission, Booking, ClientId, EventSeq, ItemState, Place, QueueName, SaleRules,
+    Admission, Booking, ClientId, EventSeq, ItemState, Outflow, Place, QueueName, SaleRules,
 };
 use bookingq_store::memory::{MemoryConfig, MemoryStore};
 use bookingq_store::{
@@ -139,6 +139,10 @@ impl Store for Gated {
 
     async fn set_rules(&self, rules: SaleRules) -> Result<()> {
         self.inner.set_rules(rules).await
+    }
+
+    async fn set_outflow(&self, outflow: Outflow) -> Result<()> {
+        self.inner.set_outflow(outflow).await
     }
 
     async fn closed_items(&self, max: usize) -> Result<Vec<ItemState>> {

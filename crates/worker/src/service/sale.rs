@@ -62,8 +62,8 @@ impl WorkerService {
         self.parser.check_queue(&request.queue)?;
         let outflow = request.outflow.unwrap_or_default().to_core();
         outflow.validate()?;
-        let rules = SaleRules { outflow, ..self.snapshot().await?.rules };
-        self.store.store().set_rules(rules).await.map_err(|error| self.reader.failed(error))?;
+        let written = self.store.store().set_outflow(outflow).await;
+        written.map_err(|error| self.reader.failed(error))?;
         info!(?outflow, "the outflow was changed");
         self.wake.due();
         Ok(v1::SetOutflowResponse { outflow: Some(outflow.into()) })

@@ -173,7 +173,7 @@ const MUTANTS: [Mutant; 18] = [
                 "call('ZRANGE', set.key, '0', text(most - 1), 'REV', 'WITHSCORES')",
             ),
             (
-                CLAIM,
+                WAITERS,
                 "    cut[set.key], set.at = (cut[set.key] or 0) + 1, set.at + 1",
                 "    call('ZREM', set.key, client)
     call('HINCRBY', STATS, 'waiting', '-1')
@@ -197,7 +197,7 @@ const MUTANTS: [Mutant; 18] = [
     Mutant {
         name: "never-probe",
         breaks: &[1],
-        edits: &[(CLAIM, "local probes = waiting > 0 and", "local probes = false and")],
+        edits: &[(WAITERS, "local probes = waiting > 0 and", "local probes = false and")],
         options: SLOW_SALE,
     },
     Mutant {
@@ -213,7 +213,7 @@ const MUTANTS: [Mutant; 18] = [
     Mutant {
         name: "spend-no-tokens",
         breaks: &[10],
-        edits: &[(OUTFLOW, "room = math.min(room, tokens)", "room = math.min(room, most)")],
+        edits: &[(OUTFLOW, "room = math.min(room, tokens)", "room = math.min(room, max - given)")],
         // Its sale has a limit for each minute.
         options: &["--only", "service-slow", "--every", "1s", "--seed", "21"],
     },

@@ -4,7 +4,7 @@
 -- ARGV     3 most tasks   4 lease, ms   5 whom to serve beside due tasks: 'everything' those that
 --          wait, 'once_ruled' the same once the rules of the sale were written, 'due_only' none
 -- Returns  { now, next task in µs or false, 1 if more can be claimed now, items, task... }
---          An item is { name, returned quantity, 1 if it is open }. A task is 3 values: client,
+--          An item is { name, returned quantity, 1 if it was never sold out }. A task is 3 values: client,
 --          claim token, the booking before the claim.
 -- Cost     O(log N) for each task; at most 256 tasks, and as many bookings that end or are parked.
 --          Members without a readable booking are dropped and counted.
@@ -29,11 +29,13 @@ if parks > 0 then call('HINCRBY', STATS, 'parked', text(parks)) end
 if finals[1] then call('HINCRBY', STATS, 'sold_out', text(#finals / 2)) end
 if reclaimed > 0 then call('HINCRBY', STATS, 'reclaimed', text(reclaimed)) end
 if damaged > 0 then call('HINCRBY', STATS, 'damaged', text(damaged)) end
-if interval then call('HSET', META, 'tat', text(tat + (served - room) * interval)) end
+if interval then
+  call('HSET', META, 'tat', text(tat + (served - room) * interval), 'tat_at', moment)
+end
 if uses_items then
   save_items()
   for name, item in pairs(items) do
-    reply[4][#reply[4] + 1] = { name, item.returned, item.refused == 0 and 1 or 0 }
+    reply[4][#reply[4] + 1] = { name, item.returned, is_untouched(item) and 1 or 0 }
   end
 end
 
@@ -49,9 +51,8 @@ if served then
   end
   local probe = left > 0
     and call('ZRANGEBYSCORE', CLOSED, '(0', '(+inf', 'LIMIT', '0', '1', 'WITHSCORES')
-  if probe and probe[2] and (served > 0 or tonumber(probe[2]) > now) then
-    due_at = math.min(due_at, probe[2])
-  end
+  local probe_at = probe and probe[2] and math.max(tonumber(probe[2]), next_probe)
+  if probe_at and (served > 0 or probe_at > now) then due_at = math.min(due_at, probe_at) end
 end
 if endings == 0 and call('ZCOUNT', CLOSED, '0', '0') > 0 then reply[3] = 1 end
 if due_at < math.huge then reply[2] = math.max(0, math.floor((due_at - now) * 1000 + 0.5)) end

@@ -11,9 +11,11 @@ local function count_open(counts, by, found)
   local texts = names[1] and call('HMGET', ITEMS, unpack(names))
   for n = 1, #names do
     local name, number, rest = names[n], match(texts[n] or '0', '^(%d+)(.*)$')
-    local returned = rest and match(rest, '^ (%d+) 0 .* $')
+    local returned, opened_at = match(rest or '', '^ (%d+) 0 %d+ (%d+) .* $')
     if rest ~= '' and not returned then return false end
-    if returned then found[#found + 1] = { name, tonumber(returned), 1 } end
+    if returned then
+      found[#found + 1] = { name, tonumber(returned), opened_at == '0' and 1 or 0 }
+    end
     numbers[name] = (numbers[name] or number) + by * counts[lines[n]]
     rests[name] = rest
   end

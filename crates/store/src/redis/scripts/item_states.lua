@@ -1,12 +1,12 @@
 -- Reads what is known of items.
 -- KEYS     prelude.lua
 -- ARGV     3 the items: 'closed' for those that are sold out, or 'named'
---          then the most items, or their names
+--          then how many to skip and to read, or their names
 -- Returns  for each item: { name, refused, 1 if ended, credit, unsettled, waiting, left or '-' }
 -- Cost     O(log N) for each item. Reads only.
 local names, lines, reply = {}, {}, {}
 if ARGV[3] == 'closed' then
-  names = call('ZRANGE', CLOSED, '0', text(ARGV[4] - 1))
+  names = call('ZRANGE', CLOSED, ARGV[4], text(ARGV[4] + ARGV[5] - 1))
 else
   names = { unpack(ARGV, 4) }
 end

@@ -1,30 +1,33 @@
 -- Loaded in front of the scripts that read or change items. `uses_items` says whether the call
 -- needs these functions: to make them costs as much as a booking.
 --
--- An item is a field of a hash, by its name. Its text has ten values, or the first one alone if all
--- others are as in an item that was never sold out:
---   <unsettled> <returned> <refused> <credit> <opened at> <probe at> <probe> <ended> <left>
---   <parked>, all on one line
+-- An item is a field of a hash, by its name. Its text has twelve values, or the first one alone if
+-- all others are as in an item that was never sold out:
+--   <unsettled> <returned> <refused> <credit> <opened at> <probe at> <probe wait> <probe small>
+--   <probe> <ended> <left> <parked>, all on one line
 -- unsettled  bookings of it that are reserving, reserved, confirming or releasing
 -- returned   quantity that ever came back
 -- refused    the smallest refused quantity, or 0: the item is open
 -- credit     quantity that came back while it was closed, and that no claim has used yet
 -- opened at  the newest fence when it was last opened: a refusal of an earlier claim closes nothing
 -- probe at   when the next probe is due, ms
--- probe      the fence of the running probe, or 0
+-- probe wait ms from the end of the next probe to the one after it
+-- probe small 1: the next probe takes the smallest quantity, since the smallest place was refused
+-- probe      the queue number of the booking that probes, or 0
 -- ended      1: sold out for good
 -- left       what the Booking Service last said to be left, or -
 -- parked     the quantities of its parked bookings, ascending, three digits and a comma each
 -- An open item without unsettled and parked bookings has no field.
 
--- From the closing of an item, or from a probe, to the next probe, ms.
-local PROBE_EVERY = 5000
+-- From the closing of an item, or from the end of its first probe, to the next one, ms. It doubles
+-- with each refused probe, up to the second time, which also ends a probe without an answer.
+local PROBE_EVERY, PROBE_AT_LEAST_EVERY = 5000, 60000
 
 -- The items by name; and by line 7 of a booking what it wants, an item and a quantity.
 local items, wants = {}, {}
 
-local load, is_claimable, parked_set, rule_of, settle_item, give_credit, item_event, claim_item,
-  save_items
+local load, is_claimable, is_untouched, parked_set, rule_of, probe_soon, settle_item, give_credit,
+  item_event, claim_item, save_items
 
 if uses_items then
   -- Reads the items that some bookings want, by line 7 of each, with one command.
@@ -44,17 +47,20 @@ if uses_items then
     local texts = names[1] and call('HMGET', ITEMS, unpack(names))
     for n = 1, #names do
       local item, found = items[names[n]], texts[n] or '0'
-      local unsettled, returned, refused, credit, opened_at, probe_at, probe, ended, left, parked =
-        tonumber(found), '0', '0', '0', '0', '0', '0', '0', '-', ''
+      local unsettled, returned, refused, credit, opened_at, probe_at, probe_wait, probe_small,
+        probe, ended, left, parked = tonumber(found), '0', '0', '0', '0', '0', '0', '0', '0', '0',
+        '-', ''
       if not unsettled then
-        unsettled, returned, refused, credit, opened_at, probe_at, probe, ended, left, parked =
-          match(found, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) ([01]) (%-?%d*) ([%d,]*)$')
+        unsettled, returned, refused, credit, opened_at, probe_at, probe_wait, probe_small, probe,
+          ended, left, parked = match(found, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) ([01])'
+            .. ' (%d+) ([01]) (%-?%d*) ([%d,]*)$')
       end
       -- A corrupt text is that of an open item.
       item.text, item.unsettled = texts[n], tonumber(unsettled or 0)
       item.returned = tonumber(returned or 0)
       item.refused, item.credit = tonumber(refused or 0), tonumber(credit or 0)
       item.opened_at, item.probe_at = tonumber(opened_at or 0), tonumber(probe_at or 0)
+      item.probe_wait, item.probe_small = tonumber(probe_wait or 0), probe_small == '1'
       item.probe, item.ended = tonumber(probe or 0), ended == '1'
       item.left, item.parked, item.was_closed = left or '-', parked or '', item.refused > 0
     end
@@ -64,6 +70,9 @@ if uses_items then
   function is_claimable(item, quantity)
     return item.refused == 0 or quantity < item.refused or quantity <= item.credit
   end
+
+  -- Whether it was never sold out.
+  function is_untouched(item) return item.refused == 0 and item.opened_at == 0 end
 
   -- Returns the key of the bookings that wait for this quantity, and notes that there are some.
   function parked_set(item, quantity)
@@ -83,13 +92,16 @@ if uses_items then
     return own or default or 'Wait'
   end
 
+  -- Makes the next probes come soon: something has changed.
+  function probe_soon(item, at)
+    item.probe_at, item.probe_wait, item.probe_small = at, PROBE_EVERY, false
+  end
+
   -- One booking less of which something may come back. After the last one a probe shows what is
   -- left, unless that one was refused and waits.
   function settle_item(item, waits)
     item.unsettled = math.max(0, item.unsettled - 1)
-    if item.unsettled == 0 and item.refused > 0 and not waits and not item.ended then
-      item.probe_at = now
-    end
+    if item.unsettled == 0 and not waits and not item.ended then probe_soon(item, now) end
   end
 
   -- Gives a closed item back what a claim has used, or has brought back.
@@ -104,7 +116,7 @@ if uses_items then
     events[at + 1], events[at + 2], events[at + 3] = name, change, places or '-'
   end
 
-  -- Counts a claim of an item that may be had, or with a fence a probe. What it reserves may come
+  -- Counts a claim of an item that may be had, or with its number a probe. What it reserves may come
   -- back, so an item that had ended is only sold out at the moment from now on, if it may wait.
   function claim_item(want, probe, events)
     local item = want.item
@@ -114,7 +126,7 @@ if uses_items then
       item_event(events, item.name, 'sold_out ' .. text(item.refused))
     end
     if probe then
-      item.probe, item.probe_at = probe, now + PROBE_EVERY
+      item.probe, item.probe_at = probe, now + PROBE_AT_LEAST_EVERY
     elseif item.refused > 0 and want.quantity >= item.refused then
       item.credit = item.credit - want.quantity
     end
@@ -156,9 +168,9 @@ if uses_items then
         new = item.text
       elseif item.refused > 0 or item.returned > 0 or item.opened_at > 0 or item.left ~= '-'
         or parked ~= '' then
-        new = format('%d %d %d %d %d %d %d %d %s %s', item.unsettled, item.returned, item.refused,
-          item.credit, item.opened_at, item.probe_at, item.probe, item.ended and 1 or 0, item.left,
-          parked)
+        new = format('%d %d %d %d %d %d %d %d %d %d %s %s', item.unsettled, item.returned,
+          item.refused, item.credit, item.opened_at, item.probe_at, item.probe_wait,
+          item.probe_small and 1 or 0, item.probe, item.ended and 1 or 0, item.left, parked)
       end
       if new ~= item.text then written[#written + 1], written[#written + 2] = name, new end
     end

@@ -20,12 +20,12 @@ if ARGV[5] ~= 'due_only' then
     room = math.max(0, math.min(room, max_holds - held))
   end
   if room and per_minute then
-    local rate = tonumber(per_minute)
-    local at_once = math.min(rate, tonumber(burst or 1 + math.floor(rate / 100)))
-    interval = math.floor(60000000 / (rate - at_once + 1)) + 1
-    burst_span = at_once * interval
-    tat = math.min(math.max(tonumber(stored or '0'), now * 1000), now * 1000 + burst_span)
-    tokens = math.floor((now * 1000 + burst_span - tat) / interval)
+    interval, burst_span = pace(per_minute, burst)
+    tat = math.max(tonumber(stored or '0'), now * 1000)
+    -- A clock that was set back finds the time too far ahead.
+    local since = tonumber(call('HGET', META, 'tat_at') or '0')
+    if now < since then tat = math.min(tat, now * 1000 + burst_span) end
+    tokens = math.max(0, math.floor((now * 1000 + burst_span - tat) / interval))
     room = math.min(room, tokens)
   end
 end

@@ -44,7 +44,7 @@ for n = 1, #keys do
     writes[#writes + 1], writes[#writes + 2] = keys[n], new
     leased[#leased + 1], leased[#leased + 2] = lease_end, client
     unheld[#unheld + 1] = client
-    reply[n] = { 'releasing', new, item.returned, item.refused == 0 and 1 or 0 }
+    reply[n] = { 'releasing', new, item.returned, is_untouched(item) and 1 or 0 }
   elseif found == 'expired' then
     made, number, fence = made + 1, number + 1, fence + 1
     local request = '\n' .. sub(value, reason_end + TIME_WIDTH + 2, request_end - 1)
@@ -58,7 +58,7 @@ for n = 1, #keys do
       local new = token .. '\nreserving  - * 000' .. head .. sub(value, request_end + 1)
       writes[#writes + 1], writes[#writes + 2] = keys[n], new
       leased[#leased + 1], leased[#leased + 2] = lease_end, client
-      reply[n] = { 'reacquired', new, item.returned, item.refused == 0 and 1 or 0 }
+      reply[n] = { 'reacquired', new, item.returned, is_untouched(item) and 1 or 0 }
     else
       item.unsettled = item.unsettled + 1
       settle_item(item)

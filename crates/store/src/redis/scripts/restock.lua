@@ -9,7 +9,7 @@ load({ '1 ' .. ARGV[3] })
 local item = items[ARGV[3]]
 if item.text then
   if ARGV[4] ~= '' then item.left = ARGV[4] end
-  open_item(item, events)
+  open_item(item, ARGV[4], events)
   if events[1] then publish(call('HINCRBY', STATS, 'entries', '1') - 1, moment, events) end
   save_items()
 end

@@ -82,7 +82,8 @@ if uses_items then
   -- Applies the refusal of the Booking Service.
   function refuse(left, elsewhere, returned)
     local fence = tonumber(sub(token, FENCE_START))
-    local is_final = close_item(want, fence, left, elsewhere, returned, events)
+    local place = tonumber(sub(token, BOOKING_END + 2, FENCE_START - 2))
+    local is_final = close_item(want, place, fence, left, elsewhere, returned, events)
     if is_final or payment_end > hold_end + 1 then
       local line = '\nsold_out   ' .. outcome .. ' - 000'
       return finish('sold_out', line, 'reserving>sold_out -', request_end)
@@ -92,6 +93,7 @@ if uses_items then
     settle_item(want.item, true)
     write(token .. '\nqueued     - - 000' .. sub(value, HOLD_START - 1))
     freed[#freed + 1], parks = client, parks + 1
+    want.item.pending = (want.item.pending or 0) + 1
     local set = parked_set(want.item, want.quantity)
     local scored = parked[set] or {}
     parked[set], scored[#scored + 1], scored[#scored + 2] =
@@ -103,7 +105,10 @@ if uses_items then
   -- Notes what a reservation says about the item: that of a probe opens it.
   function note_reserved(left)
     if left ~= '' then want.item.left = left end
-    if want.item.probe == tonumber(sub(token, FENCE_START)) then open_item(want.item, events) end
+    if want.item.probe == tonumber(sub(token, BOOKING_END + 2, FENCE_START - 2)) then
+      want.item.probe = 0
+      open_item(want.item, left, events)
+    end
   end
 end
 
@@ -145,8 +150,7 @@ local function apply(result, a, b, c)
     local last = outcome == 'e' and 'expired' or outcome == 'c' and 'cancelled' or 'failed'
     local why = sub(value, payment_end + 1, reason_end - 1)
     local line = format('\n%-10s ', last) .. outcome .. ' - 000'
-    want.item.returned = want.item.returned + want.quantity
-    give_credit(want)
+    take_back(want)
     -- What an expired booking wanted is kept: its client may pay late and reacquire it.
     local rest = last == 'expired' and sub(value, request_end + 1, want_ends)
       .. match(value, '\n.*', want_ends + 1)

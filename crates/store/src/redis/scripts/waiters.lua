@@ -4,12 +4,16 @@
 local cut = {}
 -- The sets of bookings that are parked, by their keys, and these keys in order.
 local parked, parked_keys, parks = {}, {}, 0
+-- When the queue may probe again, ms.
+local next_probe = 0
 -- How many parked bookings may end yet, and how many that waited were parked or ended.
 local endings, aside = 256, 0
 
 if uses_items then load(lines) end
 
 if not all_open then
+  next_probe = tonumber(call('HGET', META, 'next_probe') or '0')
+
   -- Ends a waiting booking whose item has ended.
   local function finish(client, was)
     if take(was) ~= 'queued' then
@@ -30,6 +34,8 @@ if not all_open then
     local name, found = ended[n], {}
     load({ '1 ' .. name })
     local item = items[name]
+    -- Its text was lost.
+    if item.refused == 0 then call('ZREM', CLOSED, name) end
     for quantity in string.gmatch(endings > 0 and item.parked or '', '%d+') do
       if not is_claimable(item, tonumber(quantity)) then
         local key = PARKED .. quantity .. ':' .. name
@@ -73,33 +79,43 @@ if not all_open then
     -- were opened.
     local ready, next_ready, sets = {}, 1, {}
 
-    -- Opens a ready set, to take at most `most` bookings from it.
-    local function open_set(member, most)
-      load({ member })
-      local want = wants[member]
-      local set = { key = parked_set(want.item, want.quantity), want = want, at = 1,
-        clients = {}, places = {} }
-      local members = call('ZRANGE', set.key, '0', text(most - 1), 'WITHSCORES')
+    -- Reads the next bookings of a ready set, twice as many as the last time: with many sets a
+    -- claim takes few of each.
+    local function read_set(set)
+      local last = set.read + set.size - 1
+      local members = call('ZRANGE', set.key, text(set.read), text(last), 'WITHSCORES')
+      set.clients, set.places, set.at = {}, {}, 1
       for n = 1, #members, 2 do
         set.clients[(n + 1) / 2], set.places[(n + 1) / 2] = members[n], tonumber(members[n + 1])
       end
       set.values = read(set.clients)
+      set.read, set.size = set.read + #set.clients, 2 * set.size
+    end
+
+    -- Opens a ready set.
+    local function open_set(member)
+      load({ member })
+      local want = wants[member]
+      local key = parked_set(want.item, want.quantity)
+      local set = { key = key, want = want, read = cut[key] or 0, size = 4 }
+      read_set(set)
       sets[#sets + 1] = set
     end
 
     -- Returns the set with the parked booking that a claim may take first, if there is one.
-    local function first_ready(most)
+    local function first_ready()
       local first
       for opened = 1, 256 do
         first = nil
         for n = 1, #sets do
           local set = sets[n]
+          if set.clients[1] and set.at > #set.clients then read_set(set) end
           local place = is_claimable(set.want.item, set.want.quantity) and set.places[set.at]
           if place and (not first or place < first.places[first.at]) then first = set end
         end
         local next_place = tonumber(ready[next_ready + 1])
         if not next_place or (first and first.places[first.at] < next_place) then break end
-        open_set(ready[next_ready], most)
+        open_set(ready[next_ready])
         next_ready = next_ready + 2
       end
       return first
@@ -111,23 +127,35 @@ if not all_open then
         dispatched = dispatched + 1
       end
       room = room - 1
-      claim_item(want, probe and before + given + 1, events)
+      claim_item(want, probe and tonumber(sub(was, BOOKING_END + 2, FENCE_START - 2)), events)
       give(client, STATUS .. client, was, '\nreserving  - * ', 'queued>reserving -')
     end
 
     -- A probe: the closed item may be to be had again.
-    local probes = waiting > 0 and endings > 0
+    local probes = waiting > 0 and endings > 0 and next_probe <= now
       and call('ZRANGEBYSCORE', CLOSED, '(0', moment, 'LIMIT', '0', '1')[1]
     if probes then
       load({ '1 ' .. probes })
-      local want = wants['1 ' .. probes]
-      local key = PARKED .. (match(want.item.parked, '%d+') or '') .. ':' .. probes
-      local client = call('ZRANGE', key, '0', '0')
-      local was = read(client)[1] or ''
-      if client[1] then cut[key] = 1 end
-      if wanted(was) then
-        serve(client[1], was, want, true)
-      elseif client[1] then
+      local item, first, key = items[probes], nil, nil
+      -- Its text was lost.
+      if item.refused == 0 then call('ZREM', CLOSED, probes) end
+      for quantity in string.gmatch(item.parked, '%d+') do
+        local set = PARKED .. quantity .. ':' .. probes
+        local front = call('ZRANGE', set, '0', '0', 'WITHSCORES')
+        if front[1] and not (first and tonumber(first[2]) < tonumber(front[2])) then
+          first, key = front, set
+        end
+        if first and item.probe_small then break end
+      end
+      local was = first and read({ first[1] })[1] or ''
+      local line_seven = wanted(was)
+      if first then cut[key] = 1 end
+      if line_seven then
+        load({ line_seven })
+        next_probe = now + math.max(100, math.floor((interval or 0) / 100))
+        call('HSET', META, 'next_probe', text(next_probe))
+        serve(first[1], was, wants[line_seven], true)
+      elseif first then
         damaged = damaged + 1
       end
     end
@@ -168,7 +196,7 @@ if not all_open then
     while room > 0 and aside < 256 do
       local before_look = given
       read_line(passed == 0 and room or 64)
-      local set, at = ready[1] and first_ready(room), line.at
+      local set, at = ready[1] and first_ready(), line.at
       local client, was = line.clients[at], line.values[at] or ''
       local place = client and (tonumber(sub(was, BOOKING_END + 2, FENCE_START - 2)) or 0)
       if set and not (place and place < set.places[set.at]) then
