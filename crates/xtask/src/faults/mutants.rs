@@ -212,7 +212,7 @@ const MUTANTS: [Mutant; 18] = [
     },
     Mutant {
         name: "spend-no-tokens",
-        breaks: &[10],
+        breaks: &[1, 10],
         edits: &[(OUTFLOW, "room = math.min(room, tokens)", "room = math.min(room, max - given)")],
         // Its sale has a limit for each minute.
         options: &["--only", "service-slow", "--every", "1s", "--seed", "21"],
