@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bookingq_core::{BookingId, BookingState, ClientId, PaymentId, Place, RequestId};
 use bookingq_crowd::call::{BookingSnapshot, CallAnswer, CallKind, RecordedCall};
 
+use crate::logged::{reaches, reacquired_for};
 use crate::violation::{Violation, Violations};
 
 /// States kept of each booking: more than the overlapping calls of one client.
@@ -394,18 +395,4 @@ impl Answers {
             answered.final_early = true;
         }
     }
-}
-
-/// The expired booking for which a booking was reacquired: the request that made it says so.
-fn reacquired_for(request: &RequestId) -> Option<BookingId> {
-    BookingId::new(request.as_str().strip_prefix("reacquire ")?).ok()
-}
-
-/// Whether a booking can go from one state to the other, or stay in it. Only a refused one goes
-/// back, to where it came from.
-pub(crate) fn reaches(from: BookingState, to: BookingState) -> bool {
-    let ahead = |next: &&BookingState| **next != BookingState::Queued;
-    from == to
-        || from.may_become(to)
-        || from.successors().iter().filter(ahead).any(|&next| reaches(next, to))
 }

@@ -17,6 +17,7 @@
 pub mod answers;
 pub mod audit;
 pub mod log;
+pub mod logged;
 mod pace;
 pub mod recorder;
 pub mod saved;

@@ -2,21 +2,21 @@
 //! store's clock and the rules of the sale.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::time::millis;
 use bookingq_core::{
-    BookingId, BookingState, ClientId, Event, EventSeq, Fence, ItemChange, ItemEvent, OutboxEvent,
-    Outcome, Parked, Place, SaleRules, SoldOutRule, Timestamp,
+    BookingId, BookingState, ClientId, Event, EventSeq, ItemChange, ItemEvent, OutboxEvent, Parked,
+    Place, SaleRules, SoldOutRule, Timestamp,
 };
 use bookingq_crowd::latency::Latency;
 
+use crate::logged::{LoggedBooking, check_deadline, check_fence, check_transition};
 use crate::pace::ClaimPace;
 use crate::tally::Timings;
 use crate::violation::{Violation, Violations};
-use crate::waiting::{Tries, Waiting, same_entry};
+use crate::waiting::{Tries, WaitingClients, same_entry};
 
 /// Hosts slew their clocks; a wrong clock is off by much more.
 const CLOCK_SLACK: Duration = Duration::from_millis(100);
@@ -30,39 +30,6 @@ pub struct AuditTerms {
     pub rules: Option<SaleRules>,
 }
 
-/// One booking according to the log.
-#[derive(Debug, Clone)]
-pub struct LoggedBooking {
-    /// Its client.
-    pub client: ClientId,
-    /// Its place in the order.
-    pub place: Place,
-    /// Its state.
-    pub state: BookingState,
-    /// Start of this state.
-    pub since: Timestamp,
-    /// Its newest event.
-    pub newest: EventSeq,
-    /// The newest claim from the line or the parked bookings.
-    pub claimed: EventSeq,
-    /// The newest claim of a Reserve that has no answer, or that ended the booking.
-    pub asked: Option<EventSeq>,
-    /// What it wants, if it was parked once.
-    pub wanted: Option<Parked>,
-    /// The expired booking that it was reacquired for.
-    pub replaces: Option<BookingId>,
-    /// The newest claim.
-    pub fence: Fence,
-    /// Pay before this; `None` before the first hold.
-    pub deadline: Option<Timestamp>,
-    /// The time of the accepted payment.
-    pub paid_at: Option<Timestamp>,
-    /// The state after its release.
-    pub outcome: Option<Outcome>,
-    /// Gaps of the log before the newest event of this booking.
-    gaps: u64,
-}
-
 /// A queue's audit log, as a small record of each booking without its events.
 #[derive(Debug, Default)]
 pub struct AuditLog {
@@ -73,7 +40,7 @@ pub struct AuditLog {
     bookings: HashMap<BookingId, LoggedBooking>,
     /// The newest booking of each client.
     newest_of: HashMap<ClientId, BookingId>,
-    waiting: Waiting,
+    waiting: WaitingClients,
     pace: ClaimPace,
     newest_place: Place,
     violations: Violations,
@@ -111,7 +78,7 @@ impl AuditLog {
     /// changes of those events are unknown, and are never reported as violations.
     pub fn record_gap(&mut self) {
         self.gaps += 1;
-        self.waiting = Waiting::after_gap();
+        self.waiting = WaitingClients::after_gap();
         self.newest_of.clear();
     }
 
@@ -329,108 +296,5 @@ impl AuditLog {
             }
             _ => {}
         }
-    }
-}
-
-impl LoggedBooking {
-    fn apply(&mut self, event: &Event) {
-        if !event.is_reclaim() {
-            self.since = event.at;
-        }
-        self.newest = event.seq;
-        if event.from == Some(BookingState::Queued) {
-            self.claimed = event.seq;
-        }
-        match event.to {
-            BookingState::Reserving => self.asked = Some(event.seq),
-            BookingState::Queued => self.asked = None,
-            _ => {}
-        }
-        if event.to == BookingState::Confirming && !event.is_reclaim() {
-            self.paid_at = Some(event.at);
-        }
-        self.state = event.to;
-        self.fence = self.fence.max(event.fence);
-        self.deadline = event.deadline.or(self.deadline);
-        self.outcome = event.outcome.or(self.outcome);
-    }
-}
-
-fn check_transition(
-    violations: &mut Violations,
-    logged: &LoggedBooking,
-    event: &Event,
-    from: BookingState,
-) {
-    let Event { booking, to, seq, .. } = event;
-    let mut illegal = |what: fmt::Arguments<'_>| {
-        let case = format!("{booking} at {seq}: {what}");
-        violations.record(Violation::IllegalTransition, case);
-    };
-    if logged.client != event.client || logged.place != event.place {
-        illegal(format_args!("belongs to {} at place {}", logged.client, logged.place));
-    }
-    if logged.state != from {
-        illegal(format_args!("went from {from} to {to}, but was {}", logged.state));
-    }
-    let allowed = if event.is_reclaim() { from.is_leased() } else { from.may_become(*to) };
-    if !allowed {
-        illegal(format_args!("{to} may not follow {from}"));
-    }
-    let refused = (from, *to) == (BookingState::Reserving, BookingState::Queued);
-    if event.parked.is_some() != refused {
-        illegal(format_args!("waits for {:?} from {from} to {to}", event.parked));
-    }
-    if *to == BookingState::Releasing && event.outcome.is_none() {
-        illegal(format_args!("is released without an outcome"));
-    }
-    if let (BookingState::Releasing, Some(outcome)) = (from, logged.outcome)
-        && to.is_final()
-        && outcome.state() != *to
-    {
-        illegal(format_args!("was released to become {outcome:?}, and became {to}"));
-    }
-}
-
-/// A claim has a higher fence than every earlier claim of the booking; a settlement has the fence
-/// of its claim.
-fn check_fence(
-    violations: &mut Violations,
-    logged: &LoggedBooking,
-    event: &Event,
-    from: BookingState,
-) {
-    let Event { booking, fence, to, seq, .. } = event;
-    let settles = from.is_leased() && !event.is_reclaim();
-    let claims = !settles && matches!(to, BookingState::Reserving | BookingState::Confirming)
-        || event.is_reclaim();
-    if claims && *fence <= logged.fence || settles && *fence != logged.fence {
-        let newest = logged.fence;
-        let case = format!(
-            "{booking} went from {from} to {to} at {seq} with fence {fence}; the newest was \
-                 {newest}"
-        );
-        violations.record(Violation::StaleSettle, case);
-    }
-}
-
-fn check_deadline(
-    violations: &mut Violations,
-    logged: &LoggedBooking,
-    event: &Event,
-    from: BookingState,
-) {
-    let (BookingState::Reserved, Some(deadline)) = (from, logged.deadline) else { return };
-    let Event { booking, at, .. } = event;
-    match (event.to, event.outcome) {
-        (BookingState::Confirming, _) if *at >= deadline => violations.record(
-            Violation::BrokenDeadline,
-            format!("{booking} was paid at {at}, not before its deadline {deadline}"),
-        ),
-        (BookingState::Releasing, Some(Outcome::Expired)) if *at < deadline => violations.record(
-            Violation::BrokenDeadline,
-            format!("{booking} expired at {at}, before its deadline {deadline}"),
-        ),
-        _ => {}
     }
 }

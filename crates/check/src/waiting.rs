@@ -8,7 +8,7 @@ use bookingq_core::{EventSeq, ItemChange, ItemEvent, Parked, Place, Quantity, Ti
 
 /// Everyone who waits, with the states of the items.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting {
+pub(crate) struct WaitingClients {
     line: BTreeSet<Place>,
     parked: HashMap<Place, Parked>,
     items: HashMap<Arc<str>, LoggedItem>,
@@ -40,7 +40,7 @@ pub(crate) struct Tries {
     pub(crate) last: Timestamp,
 }
 
-impl Waiting {
+impl WaitingClients {
     /// The waiting clients after missing events: nothing is known of earlier ones.
     pub(crate) fn after_gap() -> Self {
         Self { after_gap: true, ..Self::default() }
@@ -71,8 +71,8 @@ impl Waiting {
         Some(wanted)
     }
 
-    /// Clients of the line wait for an item. Returns one that was not in the line, or whose item was
-    /// to be had.
+    /// Clients of the line wait for an item. Returns one that was not in the line, or whose item
+    /// was to be had.
     pub(crate) fn park_from_line(&mut self, places: &[Place], wanted: &Parked) -> Option<Place> {
         let item = self.items.get(&wanted.item);
         let open = item.is_none_or(|item| !item.is_closed_for(wanted.quantity));
@@ -108,7 +108,7 @@ impl Waiting {
         if let Some((wanted, item)) = wanted.and_then(|one| Some((one, self.items.get(&one.item)?)))
             && item.is_closed_for(wanted.quantity)
         {
-            // By credit, or as a probe: whoever asks for as much or less goes first.
+            // By credit, or as a probe: the first that asks for as much or less goes first.
             return earlier(item.front(|quantity| quantity <= wanted.quantity));
         }
         let parked = self.items.values().map(|item| item.front(|q| !item.is_closed_for(q)));

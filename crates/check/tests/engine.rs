@@ -90,7 +90,9 @@ impl Sale {
         queue.set_rules(rules.clone(), START);
         let stock: BTreeMap<_, _> = ITEMS.iter().map(|item| (Arc::from(*item), 5)).collect();
         let mut ledger = Ledger::with_items(5, &stock);
-        ITEMS.iter().for_each(|item| ledger.announce(item, 2));
+        for item in ITEMS {
+            ledger.announce(item, 2);
+        }
         Self {
             queue,
             ledger,
@@ -108,7 +110,7 @@ impl Sale {
         BookingId::from_u128(self.bookings)
     }
 
-    fn client(&self, of: &Index) -> ClientId {
+    fn client(&self, of: Index) -> ClientId {
         ClientId::new(&format!("c{}", of.index(self.clients.max(1) as usize))).unwrap()
     }
 
@@ -140,9 +142,9 @@ impl Sale {
                     self.queue.settle(&Settlement { lease, outcome, busy }, self.now);
                 }
             }
-            Step::Pay(of) => self.pay(self.client(of)),
+            Step::Pay(of) => self.pay(self.client(*of)),
             Step::Cancel(of) => {
-                let cancel = Cancel { client: self.client(of), booking: None };
+                let cancel = Cancel { client: self.client(*of), booking: None };
                 let _ = self.queue.cancel(&cancel, self.now);
             }
             Step::Sweep => drop(self.queue.sweep(100, self.now)),
@@ -166,7 +168,9 @@ impl Sale {
             Ok(Confirmed::Reacquired(task, _)) => task,
             Ok(Confirmed::Repeated(_)) | Err(_) => None,
         };
-        task.into_iter().for_each(|task| self.begin(*task));
+        if let Some(task) = task {
+            self.begin(*task);
+        }
     }
 
     fn begin(&mut self, task: Task) {
@@ -222,12 +226,18 @@ fn call(ledger: &mut Ledger, task: &Task) -> TaskOutcome {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        cases: 200,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_sale_on_the_reference_engine_is_clean(steps in prop::collection::vec(step(), 0..400)) {
         let mut sale = Sale::new();
-        steps.iter().for_each(|step| sale.apply(step));
+        for step in &steps {
+            sale.apply(step);
+        }
         let violations = sale.verify().violations;
         prop_assert!(violations.is_clean(), "{violations:?}\n{}", sale.history());
     }

@@ -70,7 +70,7 @@ pub enum FaultKind {
     ServiceLies,
     /// The Ticket Service does not answer
     TicketOutage,
-    /// The Ticket Service says the opposite of the truth, and the Booking Service later what is left
+    /// The Ticket Service says the opposite of the truth, and later that it was wrong
     TicketLies,
     /// A worker's clock jumps (needs libfaketime)
     Clock,

@@ -41,7 +41,7 @@ impl Sale {
         let mut rng = SmallRng::seed_from_u64(!seed);
         let (weight, wanted) =
             QUANTITIES.iter().fold((0, 0), |(weight, wanted), (quantity, of)| {
-                (weight + u64::from(*of), wanted + u64::from(*of) * quantity.unsigned_abs() as u64)
+                (weight + u64::from(*of), wanted + u64::from(*of * quantity.unsigned_abs()))
             });
         let tickets =
             |share| u64::from(clients) * u64::from(share) * wanted * STOCK / weight / 10_000;

@@ -3,8 +3,8 @@
 use bookingq_core::{Booking, BookingId, BookingState};
 
 use super::{Comparison, Moment};
-use crate::answers::{AnsweredBooking, SentPayment, reaches};
-use crate::log::LoggedBooking;
+use crate::answers::{AnsweredBooking, SentPayment};
+use crate::logged::{LoggedBooking, reaches};
 use crate::violation::Violation;
 
 impl Comparison<'_> {

@@ -1,4 +1,4 @@
-//! The bookings that ended as sold out, against the reservations and the stock that came back later.
+//! The bookings that ended as sold out, against the reservations and the stock that came back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use bookingq_sim::ledger::LedgerCopy;
 use super::Comparison;
 use crate::violation::Violation;
 
-/// Between two probes of a closed item.
+/// Between two pairs of probes of a closed item.
 const PROBE_SECONDS: u64 = 5;
 
 /// What each booking wants, as far as it is known: its item, and how many.
@@ -98,7 +98,8 @@ impl Comparison<'_> {
     }
 
     /// While an item is closed, a parked booking is claimed only for what came back, or as a probe:
-    /// one in five seconds, and one when the last reservation under way has ended.
+    /// two in five seconds, of the first place and of the smallest quantity, and two when the last
+    /// reservation under way has ended.
     fn find_useless_claims(&mut self, wants: &Wants) {
         let (mut allowed, mut unknown): (HashMap<&str, u64>, u64) = (HashMap::new(), 0);
         for (booking, logged) in self.log.bookings().filter(|(_, logged)| logged.state.is_final()) {
@@ -106,14 +107,14 @@ impl Comparison<'_> {
             match wants.get(&booking) {
                 Some((item, quantity)) => {
                     let returned = if gives_back { *quantity } else { 0 };
-                    *allowed.entry(item).or_default() += 1 + returned;
+                    *allowed.entry(item).or_default() += 2 + returned;
                 }
                 None if gives_back => unknown += u64::from(MAX_QUANTITY.unsigned_abs()),
                 None => {}
             }
         }
         for (item, tries) in self.log.tries() {
-            let probes = tries.last.since(tries.first).as_secs() / PROBE_SECONDS + 2;
+            let probes = 2 * (tries.last.since(tries.first).as_secs() / PROBE_SECONDS + 2);
             let allowed = allowed.get(&**item).copied().unwrap_or(0) + unknown + probes;
             if tries.count > allowed {
                 let count = tries.count;
@@ -125,17 +126,17 @@ impl Comparison<'_> {
         }
     }
 
-    /// After a client was sent away, the Booking Service never had enough for that client. Not known
-    /// of an item about which it lied, or that was restocked without an announcement.
+    /// After a client was sent away, the Booking Service never had enough for that client. Not
+    /// checked for an item about which it lied, or that was restocked without an announcement.
     fn find_later_returns(&mut self, wants: &Wants, ledger: &LedgerCopy) {
         for (booking, logged) in self.log.bookings() {
             let Some((item, quantity)) = wants.get(&booking) else { continue };
             let Some(stock) = ledger.items.get(item) else { continue };
             let honest = (stock.lies, stock.restocked) == (0, 0);
-            let waits = self.log.rule_of(item) == Some(SoldOutRule::Wait);
+            let may_wait = self.log.rule_of(item) == Some(SoldOutRule::Wait);
             let was_sent_away = logged.state == S::SoldOut && logged.replaces.is_none();
             let left = stock.available.max(stock.returned_after(logged.since));
-            if honest && waits && was_sent_away && left >= *quantity {
+            if honest && may_wait && was_sent_away && left >= *quantity {
                 let case =
                     format!("{booking} ended without {quantity} of {item:?}; {left} were left");
                 self.violations.record(Violation::SentAway, case);

@@ -169,15 +169,15 @@ const MUTANTS: [Mutant; 18] = [
         edits: &[
             (
                 WAITERS,
-                "call('ZRANGE', set.key, '0', text(most - 1), 'WITHSCORES')",
-                "call('ZRANGE', set.key, '0', text(most - 1), 'REV', 'WITHSCORES')",
+                "call('ZRANGE', set.key, text(set.read), text(last), 'WITHSCORES')",
+                "call('ZRANGE', set.key, text(set.read), text(last), 'REV', 'WITHSCORES')",
             ),
             (
                 WAITERS,
-                "    cut[set.key], set.at = (cut[set.key] or 0) + 1, set.at + 1",
-                "    call('ZREM', set.key, client)
-    call('HINCRBY', STATS, 'waiting', '-1')
-    waiting, set.at = waiting - 1, set.at + 1",
+                "        cut[set.key], set.at = (cut[set.key] or 0) + 1, set.at + 1",
+                "        call('ZREM', set.key, client)
+        call('HINCRBY', STATS, 'waiting', '-1')
+        waiting, set.at, set.read = waiting - 1, set.at + 1, set.read - 1",
             ),
         ],
         options: SLOW_SALE,
