@@ -239,7 +239,7 @@ impl Sale {
                     assert!(!self.stock.may_come_back(item), "holds of {item:?} may come back");
                     // What another channel gave back after the end is for clients that join later.
                     let ended = self.ended.get(item).copied();
-                    if self.given_back.get(item).copied() <= ended {
+                    if self.given_back.get(item).is_none_or(|given| Some(*given) < ended) {
                         let left = self.stock.left[item];
                         assert!(left < *quantity, "{left} of {item:?} are left for {quantity}");
                     }
