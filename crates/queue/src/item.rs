@@ -183,18 +183,14 @@ impl Item {
     /// it stays closed and gives that much credit. Returns whether it has opened.
     pub(crate) fn open(&mut self, newest: Fence, left: Option<u64>, now: Timestamp) -> bool {
         let was_closed = self.refused.is_some();
-        match left.filter(|left| was_closed && *left < self.waiting.len() as u64) {
-            Some(left) => {
-                self.credit = self.credit.max(left);
-                self.probe_soon(now + PROBE_EVERY);
-                false
-            }
-            None => {
-                (self.refused, self.credit, self.ended) = (None, 0, false);
-                (self.opened_at, self.probe) = (newest, None);
-                was_closed
-            }
+        if let Some(left) = left.filter(|left| was_closed && *left < self.waiting.len() as u64) {
+            self.credit = self.credit.max(left);
+            self.probe_soon(now + PROBE_EVERY);
+            return false;
         }
+        (self.refused, self.credit, self.ended) = (None, 0, false);
+        (self.opened_at, self.probe) = (newest, None);
+        was_closed
     }
 
     /// Whether it was never sold out.

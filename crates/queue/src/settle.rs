@@ -55,15 +55,7 @@ fn apply(
             }
         }
         (S::Reserving, TaskOutcome::SoldOut { left, elsewhere }) => {
-            let refused = Refused {
-                place: record.place,
-                quantity: record.details.quantity,
-                fence: record.fence,
-                generation,
-                left: *left,
-                elsewhere: *elsewhere,
-            };
-            refuse(index, client, record, refused, now);
+            refuse(index, client, record, (*left, *elsewhere, generation), now);
         }
         (S::Reserving, TaskOutcome::Rejected { reason }) => {
             record.reason = bounds::reason(reason);
@@ -103,9 +95,11 @@ fn refuse(
     index: &mut Index,
     client: &ClientId,
     record: &mut Record,
-    refused: Refused,
+    (left, elsewhere, generation): (Option<u64>, u64, Generation),
     now: Timestamp,
 ) {
+    let (place, quantity, fence) = (record.place, record.details.quantity, record.fence);
+    let refused = Refused { place, quantity, fence, generation, left, elsewhere };
     let is_final = index.refused(&record.details.item, refused, now);
     if is_final || record.payment.is_some() {
         index.finish(client, record, BookingState::SoldOut, now);

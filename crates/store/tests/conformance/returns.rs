@@ -50,7 +50,8 @@ pub async fn a_probe_that_leaves_nothing_opens_nothing(testbed: &Testbed<'_>) {
     assert!(testbed.item("stalls").await.refused.is_some());
 }
 
-/// An answer of the Ticket Service ends no item, nor does a refusal while others hold what may come back.
+/// An answer of the Ticket Service ends no item, nor does a refusal while others hold what may
+/// come back.
 pub async fn what_others_hold_keeps_an_item_from_ending(testbed: &Testbed<'_>) {
     testbed.set_sold_out(SoldOutRule::End, &[("kind", SoldOutRule::Wait)]).await;
     for item in ["strict", "kind"] {
