@@ -29,6 +29,7 @@ impl Quantity {
     }
 
     /// This quantity, or a smaller one (at least 1).
+    #[must_use]
     pub fn at_most(self, most: Option<u64>) -> Self {
         let most = most.and_then(|most| u32::try_from(most).ok()).unwrap_or(self.0);
         Self(self.0.min(most.max(1)))

@@ -47,7 +47,7 @@ impl fmt::Display for EventSeq {
     }
 }
 
-/// What one event of the outbox tells.
+/// One event of the outbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum OutboxEvent {

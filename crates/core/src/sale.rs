@@ -17,11 +17,11 @@ use crate::time::Timestamp;
 /// The rules of a sale. The defaults restrict nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SaleRules {
-    /// Before this moment people join the line, and nobody is served.
+    /// Before this moment clients join the line, and none is served.
     pub opens_at: Option<Timestamp>,
     /// How fast the line is served.
     pub outflow: Outflow,
-    /// What a sold out item means for those who want it.
+    /// What a sold out item means for clients that want it.
     pub sold_out: SoldOutRules,
 }
 
@@ -95,9 +95,9 @@ impl OutflowPace {
         (latest.saturating_sub(tat) / self.interval_us, tat)
     }
 
-    /// The arrival time to go on from when the limits change from `old` to these: nobody leaves
-    /// before this burst, or what is left of the old one, is paid off. A minute around the change
-    /// then has no more bookings than the larger limit allows.
+    /// The arrival time to go on from when the limits change from `old` to these: no booking
+    /// leaves before this burst, or what is left of the old one, is paid off. A minute around the
+    /// change then has no more bookings than the larger limit allows.
     pub fn taking_over(self, old: Option<Self>, tat: u64, now: Timestamp) -> u64 {
         let ahead = tat.saturating_sub(micros(now));
         let debt = old.map_or(0, |old| ahead.div_ceil(old.interval_us).max(self.burst));
@@ -115,7 +115,7 @@ fn micros(at: Timestamp) -> u64 {
     at.0.saturating_mul(1000)
 }
 
-/// What a sold out item means for those who want it.
+/// What a sold out item means for clients that want it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SoldOutRule {
     /// They wait as long as reservations of it may come back.
@@ -216,8 +216,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_window_of_a_minute_holds_more_than_the_rate(
-            rate in 1u32..5000, share in 0u32..100, steps in prop::collection::vec(0u64..400, 1..600),
-            asked in 1u64..300,
+            rate in 1u32..5000, share in 0u32..100, asked in 1u64..300,
+            steps in prop::collection::vec(0u64..400, 1..600),
         ) {
             let burst = (share > 0).then(|| (rate * share / 100).max(1));
             let outflow = Outflow { per_minute: Some(rate), burst, max_holds: None };

@@ -6,8 +6,8 @@ use crate::queue::Queue;
 use crate::request::Cancel;
 
 impl Queue {
-    /// Queued: cancels at once, or makes a release due if it was refused before. Reserving: flags the
-    /// task, whose settlement releases the booking. Reserved: makes a release due.
+    /// Queued: cancels at once, or makes a release due if it was refused before. Reserving: flags
+    /// the task, whose settlement releases the booking. Reserved: makes a release due.
     pub fn cancel(&mut self, cancel: &Cancel, now: Timestamp) -> Result<Booking, Refusal> {
         use BookingState as S;
         let client = &cancel.client;

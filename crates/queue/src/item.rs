@@ -9,8 +9,8 @@ use bookingq_core::{
     ClientId, Fence, Generation, ItemState, Place, Quantity, SoldOutRule, Timestamp,
 };
 
-/// Time from the closing of an item, or from the end of its first probe, to the next one. After each
-/// probe that is refused it doubles, up to [`PROBE_AT_LEAST_EVERY`].
+/// Time from the closing of an item, or from the end of its first probe, to the next one. After
+/// each probe that is refused it doubles, up to [`PROBE_AT_LEAST_EVERY`].
 pub const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// Longest time between two probes of an item, and to the next one when a probe has no end.
 pub const PROBE_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
@@ -56,7 +56,7 @@ pub(crate) struct Refused {
 
 /// What follows from a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct RefusalEffect {
     /// The smallest refused quantity, if it has changed.
     pub(crate) closed: Option<Quantity>,
     /// The item ended just now.
@@ -82,8 +82,8 @@ impl Item {
         self.refused.is_none_or(|refused| quantity < refused) || self.is_credited(quantity)
     }
 
-    /// Whether a booking that meets the ended item may try all the same: others may have given stock
-    /// back.
+    /// Whether a booking that meets the ended item may try all the same: others may have given
+    /// stock back.
     pub(crate) fn is_probe_due(&self, now: Timestamp) -> bool {
         self.ended && self.probe_at <= now
     }
@@ -108,13 +108,13 @@ impl Item {
         refused: Refused,
         rule: SoldOutRule,
         now: Timestamp,
-    ) -> Verdict {
+    ) -> RefusalEffect {
         let Refused { place, quantity, fence, generation, left, elsewhere } = refused;
         self.end_probe(place, quantity, now);
         self.left = left.or(self.left);
-        let mut verdict = Verdict { closed: None, ended: false, is_final: false };
+        let mut effect = RefusalEffect { closed: None, ended: false, is_final: false };
         if fence <= self.opened_at {
-            return verdict;
+            return effect;
         }
         let returned = self.returned.0.saturating_sub(generation.0);
         let before = self.refused;
@@ -128,23 +128,23 @@ impl Item {
             let smallest = self.parked.keys().next();
             let is_last =
                 self.unsettled == 1 && smallest.is_none_or(|smallest| quantity <= *smallest);
-            verdict.is_final = elsewhere == 0 && (rule == SoldOutRule::End || is_last);
+            effect.is_final = elsewhere == 0 && (rule == SoldOutRule::End || is_last);
             // Nothing else is under way, so this is all that is known of the stock.
             let known = before.filter(|_| !is_last || elsewhere > 0);
             self.refused = Some(known.map_or(from, |before| before.min(from)));
             // Fewer than that are left, whatever came back before.
             let most = left.unwrap_or(u64::from(from.get()) - 1);
             self.credit = left.unwrap_or(self.credit.min(most));
-            if verdict.is_final {
-                verdict.ended = !self.ended;
+            if effect.is_final {
+                effect.ended = !self.ended;
                 self.ended = true;
                 self.probe_at = now + PROBE_EVERY;
             }
         } else if before.is_none() {
             self.refused = Some(quantity);
         }
-        verdict.closed = self.refused.filter(|_| self.refused != before);
-        verdict
+        effect.closed = self.refused.filter(|_| self.refused != before);
+        effect
     }
 
     /// Records a reservation. Returns whether it was the probe, so that more may be available.
@@ -157,8 +157,8 @@ impl Item {
         is_probe
     }
 
-    /// Plans the next probe if this booking was one and has ended as such without a reservation: who
-    /// wants less tries at once, then the item rests.
+    /// Plans the next probe if this booking was one and has ended as such without a reservation: a
+    /// client that wants less tries at once, then the item rests.
     fn end_probe(&mut self, place: Place, quantity: Quantity, now: Timestamp) {
         if self.probe != Some(place) {
             return;
@@ -183,18 +183,14 @@ impl Item {
     /// it stays closed and gives that much credit. Returns whether it has opened.
     pub(crate) fn open(&mut self, newest: Fence, left: Option<u64>, now: Timestamp) -> bool {
         let was_closed = self.refused.is_some();
-        match left.filter(|left| was_closed && *left < self.waiting.len() as u64) {
-            Some(left) => {
-                self.credit = self.credit.max(left);
-                self.probe_soon(now + PROBE_EVERY);
-                false
-            }
-            None => {
-                (self.refused, self.credit, self.ended) = (None, 0, false);
-                (self.opened_at, self.probe) = (newest, None);
-                was_closed
-            }
+        if let Some(left) = left.filter(|left| was_closed && *left < self.waiting.len() as u64) {
+            self.credit = self.credit.max(left);
+            self.probe_soon(now + PROBE_EVERY);
+            return false;
         }
+        (self.refused, self.credit, self.ended) = (None, 0, false);
+        (self.opened_at, self.probe) = (newest, None);
+        was_closed
     }
 
     /// Whether it was never sold out.
@@ -217,7 +213,7 @@ impl Item {
     pub(crate) fn take_back(&mut self, quantity: Quantity, now: Timestamp) {
         self.returned.0 += u64::from(quantity.get());
         self.give_credit(quantity);
-        // If that fits nobody, a probe shows whether it is enough with what is left.
+        // If that fits no client, a probe shows whether it is enough with what is left.
         let at = if self.fronts().next().is_none() { now } else { now + PROBE_EVERY };
         self.probe_soon(at);
     }
@@ -229,8 +225,8 @@ impl Item {
         }
     }
 
-    /// One booking less that may come back. The last one makes a probe due, which decides, unless it
-    /// was itself refused and waits.
+    /// One booking less that may come back. The last one makes a probe due, which decides, unless
+    /// it was itself refused and waits.
     pub(crate) fn settle(&mut self, waits: bool, now: Timestamp) {
         self.unsettled -= 1;
         if self.unsettled == 0 && !waits && !self.ended {

@@ -55,24 +55,7 @@ fn apply(
             }
         }
         (S::Reserving, TaskOutcome::SoldOut { left, elsewhere }) => {
-            let refused = Refused {
-                place: record.place,
-                quantity: record.details.quantity,
-                fence: record.fence,
-                generation,
-                left: *left,
-                elsewhere: *elsewhere,
-            };
-            if index.refused(&record.details.item, refused, now) || record.payment.is_some() {
-                index.finish(client, record, S::SoldOut, now);
-            } else if record.is_leaving() {
-                index.release(client, record, Outcome::Cancelled, now);
-            } else {
-                record.settled = record.fence;
-                record.attempts = 0;
-                index.totals.parked += 1;
-                index.transition(client, record, S::Queued, Slot::Parked, now);
-            }
+            refuse(index, client, record, (*left, *elsewhere, generation), now);
         }
         (S::Reserving, TaskOutcome::Rejected { reason }) => {
             record.reason = bounds::reason(reason);
@@ -105,6 +88,29 @@ fn apply(
         _ => return Settled::Stale,
     }
     Settled::Applied(record.state)
+}
+
+/// Parks a refused booking, or ends it if it has nothing to wait for.
+fn refuse(
+    index: &mut Index,
+    client: &ClientId,
+    record: &mut Record,
+    (left, elsewhere, generation): (Option<u64>, u64, Generation),
+    now: Timestamp,
+) {
+    let (place, quantity, fence) = (record.place, record.details.quantity, record.fence);
+    let refused = Refused { place, quantity, fence, generation, left, elsewhere };
+    let is_final = index.refused(&record.details.item, refused, now);
+    if is_final || record.payment.is_some() {
+        index.finish(client, record, BookingState::SoldOut, now);
+    } else if record.is_leaving() {
+        index.release(client, record, Outcome::Cancelled, now);
+    } else {
+        record.settled = record.fence;
+        record.attempts = 0;
+        index.totals.parked += 1;
+        index.transition(client, record, BookingState::Queued, Slot::Parked, now);
+    }
 }
 
 /// A payment waits for this reservation: its confirmation is due now.

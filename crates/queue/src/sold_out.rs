@@ -12,18 +12,18 @@ use crate::queue::Queue;
 use crate::record::Record;
 
 impl Index {
-    /// Records that the Booking Service has refused an item. Returns whether the refused booking has
-    /// nothing to wait for.
+    /// Records that the Booking Service has refused an item. Returns whether the refused booking
+    /// has nothing to wait for.
     pub(crate) fn refused(&mut self, item: &Arc<str>, refused: Refused, now: Timestamp) -> bool {
         let rule = self.sold_out_rule(item);
-        let verdict = self.items.change(item, |item| item.refuse(refused, rule, now));
-        if let Some(quantity) = verdict.closed {
+        let effect = self.items.change(item, |item| item.refuse(refused, rule, now));
+        if let Some(quantity) = effect.closed {
             self.emit_item(item, ItemChange::SoldOut { quantity }, now);
         }
-        if verdict.ended {
+        if effect.ended {
             self.emit_item(item, ItemChange::Ended, now);
         }
-        verdict.is_final
+        effect.is_final
     }
 
     /// Counts a claim of an item that may be had, or a probe. What it reserves may come back, so an
@@ -62,7 +62,7 @@ impl Index {
         }
     }
 
-    /// Limits the outflow anew.
+    /// Replaces the limits of the outflow.
     fn set_outflow(&mut self, outflow: Outflow, now: Timestamp) {
         let (old, new) = (self.rules.outflow.pace(), outflow.pace());
         if let Some(pace) = new.filter(|_| new != old) {

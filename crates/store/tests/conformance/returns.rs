@@ -35,7 +35,7 @@ pub async fn a_repeated_probe_is_still_a_probe(testbed: &Testbed<'_>) {
     assert_eq!(names(&testbed.claim(9).await), ["b"], "the item is open");
 }
 
-/// It says how many are left: no more are called than that, and nobody is told that it is open.
+/// It says how many are left: no more are called than that, and the item stays closed.
 pub async fn a_probe_that_leaves_nothing_opens_nothing(testbed: &Testbed<'_>) {
     testbed.join_for("stalls", &[("holder", 1), ("a", 1), ("b", 1), ("c", 1)]).await;
     let tasks = testbed.claim(2).await;
@@ -50,7 +50,8 @@ pub async fn a_probe_that_leaves_nothing_opens_nothing(testbed: &Testbed<'_>) {
     assert!(testbed.item("stalls").await.refused.is_some());
 }
 
-/// The Ticket Service's word ends nobody, nor does a refusal while others hold what may come back.
+/// An answer of the Ticket Service ends no item, nor does a refusal while others hold what may
+/// come back.
 pub async fn what_others_hold_keeps_an_item_from_ending(testbed: &Testbed<'_>) {
     testbed.set_sold_out(SoldOutRule::End, &[("kind", SoldOutRule::Wait)]).await;
     for item in ["strict", "kind"] {

@@ -4,8 +4,8 @@
 -- ARGV     3 most tasks   4 lease, ms   5 whom to serve beside due tasks: 'everything' those that
 --          wait, 'once_ruled' the same once the rules of the sale were written, 'due_only' none
 -- Returns  { now, next task in µs or false, 1 if more can be claimed now, items, task... }
---          An item is { name, returned quantity, 1 if it was never sold out }. A task is 3 values: client,
---          claim token, the booking before the claim.
+--          An item is { name, returned quantity, 1 if it was never sold out }. A task is 3
+--          values: client, claim token, the booking before the claim.
 -- Cost     O(log N) for each task; at most 256 tasks, and as many bookings that end or are parked.
 --          Members without a readable booking are dropped and counted.
 -- Repeat   Claims other tasks. The tasks of a lost answer are due again when their lease ends.

@@ -116,8 +116,8 @@ if uses_items then
     events[at + 1], events[at + 2], events[at + 3] = name, change, places or '-'
   end
 
-  -- Counts a claim of an item that may be had, or with its number a probe. What it reserves may come
-  -- back, so an item that had ended is only sold out at the moment from now on, if it may wait.
+  -- Counts a claim of an item that may be had, or with its number a probe. What it reserves may
+  -- come back, so an item that had ended is only sold out at the moment now, if it may wait.
   function claim_item(want, probe, events)
     local item = want.item
     item.unsettled = item.unsettled + 1

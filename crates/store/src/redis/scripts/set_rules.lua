@@ -1,5 +1,5 @@
--- Sets the rules of the sale, or its outflow alone. Closed items whose rule is now End end, and people
--- wait again for those whose rule is now Wait.
+-- Sets the rules of the sale, or its outflow alone. Closed items whose rule is now End end, and
+-- clients wait again for items whose rule is now Wait.
 -- KEYS     prelude.lua
 -- ARGV     3 'rules', or 'outflow' to leave all others as they are, written or not
 --          then fields and values
@@ -22,7 +22,7 @@ if gone[1] then call('HDEL', META, unpack(gone)) end
 if whole then call('HSET', META, 'rules', '1') end
 if ARGV[4] then call('HSET', META, unpack(ARGV, 4)) end
 
--- Nobody leaves before the new burst, or what is left of the old one, is paid off.
+-- No booking leaves before the new burst, or what is left of the old one, is paid off.
 local old_interval, old_span = pace(old.per_minute or '1', old.per_minute and old.burst)
 local new_interval, new_span = pace(new.per_minute or '1', new.per_minute and new.burst)
 local differs = not old.per_minute or old_interval ~= new_interval or old_span ~= new_span

@@ -12,7 +12,7 @@ if uses_items then
     return waiting
   end
 
-  -- Counts what came back. If that fits nobody, a probe shows whether it is enough with what is
+  -- Counts what came back. If that fits no client, a probe shows whether it is enough with what is
   -- left.
   function take_back(want)
     local item, fits = want.item, false

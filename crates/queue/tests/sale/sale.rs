@@ -1,30 +1,23 @@
-//! A sale of three items with random people, workers and holds: nobody is sent away while a ticket
-//! may still be theirs, and nothing stays unsold while somebody waits.
-//!
-//! The Booking Service answers at one moment and a worker settles at another, in any order, so that
-//! every interleaving of refusals, returns and claims comes up.
+//! A sale of three items: its queue, its Booking Service, and what is checked after each step.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::{
-    BookingId, BookingState, ClientId, Details, EventSeq, ItemChange, OutboxEvent, Outflow,
-    PaymentId, RequestId, ReservationId, SaleRules, SoldOutRule, SoldOutRules, Timestamp,
+    BookingId, BookingState, ClientId, Details, EventSeq, ItemChange, OutboxEvent, PaymentId,
+    RequestId, ReservationId, SaleRules, SoldOutRule, Timestamp,
 };
 use bookingq_queue::{
-    Cancel, Confirm, Confirmed, Enqueue, PROBE_EVERY, Queue, Scope, Settlement, Task, TaskKind,
-    TaskOutcome,
+    Cancel, Confirm, Confirmed, Enqueue, Queue, Scope, Settlement, Task, TaskKind, TaskOutcome,
 };
-use proptest::prelude::*;
-
 const HOLD: Duration = Duration::from_secs(30);
-const LEASE: Duration = Duration::from_secs(3600);
-const CLIENTS: u64 = 24;
+pub const LEASE: Duration = Duration::from_secs(3600);
+pub const CLIENTS: u64 = 24;
 
 /// One step of the random part.
 #[derive(Debug, Clone)]
-enum Step {
+pub enum Step {
     Join {
         client: u64,
         item: usize,
@@ -58,33 +51,18 @@ enum Step {
     },
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        6 => (0..CLIENTS, 0..3usize, 1..4i32)
-            .prop_map(|(client, item, quantity)| Step::Join { client, item, quantity }),
-        4 => (1..6usize).prop_map(|most| Step::Claim { most }),
-        8 => (0..8usize).prop_map(|task| Step::Answer { task }),
-        8 => (0..8usize).prop_map(|task| Step::Settle { task }),
-        2 => (0..CLIENTS).prop_map(|client| Step::Pay { client }),
-        1 => (0..CLIENTS).prop_map(|client| Step::Cancel { client }),
-        1 => (1..40u64).prop_map(|seconds| Step::Advance { seconds }),
-        1 => Just(Step::Sweep),
-        1 => (0..3usize, 1..3u64).prop_map(|(item, quantity)| Step::Return { item, quantity }),
-    ]
-}
-
 /// The stock, as the strictest Booking Service keeps it.
 #[derive(Default)]
-struct Stock {
-    left: HashMap<Arc<str>, u64>,
-    reserved: HashMap<BookingId, (Arc<str>, u64)>,
+pub struct Stock {
+    pub left: HashMap<Arc<str>, u64>,
+    pub reserved: HashMap<BookingId, (Arc<str>, u64)>,
     sold: HashMap<BookingId, (Arc<str>, u64)>,
     /// Whether it says how many are left.
     counts: bool,
 }
 
 impl Stock {
-    fn answer(&mut self, task: &Task) -> TaskOutcome {
+    pub fn answer(&mut self, task: &Task) -> TaskOutcome {
         let item = Arc::clone(&task.details.item);
         let wanted = u64::from(task.details.quantity.get());
         match &task.kind {
@@ -124,25 +102,27 @@ impl Stock {
     }
 }
 
-struct Sale {
-    queue: Queue,
-    stock: Stock,
-    now: Timestamp,
+pub struct Sale {
+    pub queue: Queue,
+    pub stock: Stock,
+    pub now: Timestamp,
     names: [Arc<str>; 3],
-    hand: Vec<Task>,
-    answered: Vec<(Task, TaskOutcome)>,
+    pub hand: Vec<Task>,
+    pub answered: Vec<(Task, TaskOutcome)>,
     wants: HashMap<BookingId, (Arc<str>, u64)>,
     joined: u64,
     rules: SaleRules,
     /// When another channel last gave stock back.
     given_back: HashMap<Arc<str>, Timestamp>,
+    /// When items ended.
+    ended: HashMap<Arc<str>, Timestamp>,
     /// The claims of the last minute.
     claimed: VecDeque<Timestamp>,
     seen: EventSeq,
 }
 
 impl Sale {
-    fn new(rules: SaleRules, counts: bool) -> Self {
+    pub fn new(rules: SaleRules, counts: bool) -> Self {
         let names = ["", "stalls", "front row"].map(Arc::from);
         let left = names.iter().cloned().zip([4, 7, 2]).collect();
         let now = Timestamp(1_800_000_000_000);
@@ -151,7 +131,7 @@ impl Sale {
         let stock = Stock { left, counts, ..Stock::default() };
         let (hand, answered, wants) = (Vec::new(), Vec::new(), HashMap::new());
         let (joined, seen) = (0, EventSeq::START);
-        let (given_back, claimed) = (HashMap::new(), VecDeque::new());
+        let (given_back, ended, claimed) = (HashMap::new(), HashMap::new(), VecDeque::new());
         Self {
             queue,
             stock,
@@ -163,6 +143,7 @@ impl Sale {
             joined,
             rules,
             given_back,
+            ended,
             claimed,
             seen,
         }
@@ -172,7 +153,7 @@ impl Sale {
         ClientId::new(&format!("c{number}")).expect("an id")
     }
 
-    fn run(&mut self, step: &Step) {
+    pub fn run(&mut self, step: &Step) {
         match *step {
             Step::Join { client, item, quantity } => self.join(client, item, quantity),
             Step::Claim { most } => {
@@ -214,7 +195,7 @@ impl Sale {
         self.check_endings();
     }
 
-    fn join(&mut self, client: u64, item: usize, quantity: i32) {
+    pub fn join(&mut self, client: u64, item: usize, quantity: i32) {
         self.joined += 1;
         let booking = BookingId::from_u128(u128::from(self.joined));
         let details = Details::new(&self.names[item], quantity, b"").expect("valid details");
@@ -236,7 +217,6 @@ impl Sale {
         match self.queue.confirm(&confirm, LEASE, self.now) {
             Ok(Confirmed::Won(task, _) | Confirmed::Releasing(task)) => self.hand.push(*task),
             Ok(Confirmed::Reacquired(task, booking)) => {
-                // It is told at once, and asked for its money back: it did not wait.
                 assert_eq!(task.is_none(), booking.state == BookingState::SoldOut);
                 self.hand.extend(task.map(|task| *task));
             }
@@ -244,8 +224,8 @@ impl Sale {
         }
     }
 
-    /// Whoever waited and was sent away could not have had a ticket, then or from a hold.
-    fn check_endings(&mut self) {
+    /// A client that waited and was sent away could not have had a ticket, then or from a hold.
+    pub fn check_endings(&mut self) {
         let events = self.queue.events(self.seen, 100_000);
         assert!(!events.gap);
         self.seen = events.next;
@@ -257,18 +237,20 @@ impl Sale {
                         continue;
                     }
                     assert!(!self.stock.may_come_back(item), "holds of {item:?} may come back");
-                    // What another channel gave back is found by a probe, one every five seconds.
-                    let since = self.given_back.get(item).map(|at| self.now.since(*at));
-                    if since.is_none_or(|since| since > PROBE_EVERY) {
+                    // What another channel gave back after the end is for clients that join later.
+                    let ended = self.ended.get(item).copied();
+                    if self.given_back.get(item).is_none_or(|given| Some(*given) < ended) {
                         let left = self.stock.left[item];
                         assert!(left < *quantity, "{left} of {item:?} are left for {quantity}");
                     }
                 }
-                OutboxEvent::Item(event) => {
-                    if let ItemChange::Parked { places, .. } = event.change {
+                OutboxEvent::Item(event) => match event.change {
+                    ItemChange::Parked { places, .. } => {
                         assert!(places.is_sorted() && !places.is_empty());
                     }
-                }
+                    ItemChange::Ended => drop(self.ended.insert(event.item, event.at)),
+                    ItemChange::SoldOut { .. } | ItemChange::Open => {}
+                },
                 OutboxEvent::Booking(event) if event.from == Some(BookingState::Queued) => {
                     if event.to == BookingState::Reserving {
                         self.check_outflow(event.at);
@@ -290,7 +272,7 @@ impl Sale {
     }
 
     /// Serves until nothing happens any more. Every other reservation is paid.
-    fn drain(&mut self) {
+    pub fn drain(&mut self) {
         for round in 0..900u64 {
             while !self.hand.is_empty() {
                 self.run(&Step::Answer { task: 0 });
@@ -306,152 +288,4 @@ impl Sale {
             self.run(&Step::Advance { seconds: 1 });
         }
     }
-}
-
-fn sale(rule: SoldOutRule) -> SaleRules {
-    let sold_out = SoldOutRules { default: rule, ..SoldOutRules::default() };
-    SaleRules { sold_out, ..SaleRules::default() }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
-    #[test]
-    fn nobody_is_sent_away_and_nothing_stays_unsold_while_somebody_waits(
-        steps in prop::collection::vec(step(), 0..160), counts in any::<bool>(),
-    ) {
-        let mut sale = Sale::new(sale(SoldOutRule::Wait), counts);
-        for step in &steps {
-            sale.run(step);
-        }
-        sale.drain();
-        let end = sale.queue.snapshot(sale.now);
-        prop_assert_eq!((end.backlog, end.parked, end.in_flight, end.holds), (0, 0, 0, 0));
-        prop_assert!(sale.stock.reserved.is_empty(), "a reservation is forgotten");
-        for item in sale.queue.closed_items(9) {
-            prop_assert_eq!((item.unsettled, item.waiting), (0, 0), "{:?}", item);
-        }
-    }
-
-    #[test]
-    fn a_limited_sale_ends_as_well_and_keeps_its_limits(
-        steps in prop::collection::vec(step(), 0..120), per_minute in 12u32..60,
-        max_holds in 1u32..6,
-    ) {
-        let outflow =
-            Outflow { per_minute: Some(per_minute), burst: None, max_holds: Some(max_holds) };
-        let mut sale = Sale::new(SaleRules { outflow, ..SaleRules::default() }, true);
-        for step in &steps {
-            sale.run(step);
-        }
-        sale.drain();
-        let end = sale.queue.snapshot(sale.now);
-        prop_assert_eq!((end.backlog, end.parked, end.in_flight, end.holds), (0, 0, 0, 0));
-    }
-
-    #[test]
-    fn under_the_rule_end_nobody_waits_for_a_sold_out_item(
-        steps in prop::collection::vec(step(), 0..120),
-    ) {
-        let mut sale = Sale::new(sale(SoldOutRule::End), false);
-        for step in &steps {
-            sale.run(step);
-        }
-        sale.drain();
-        let end = sale.queue.snapshot(sale.now);
-        prop_assert_eq!((end.backlog, end.parked, end.in_flight, end.holds), (0, 0, 0, 0));
-    }
-}
-
-/// What one of three workers does next: claim, call the Booking Service, settle.
-fn turn(
-    sale: &mut Sale,
-    worker: usize,
-    stage: usize,
-    tasks: &mut [Option<(Task, TaskOutcome)>; 3],
-) {
-    match (stage, tasks[worker].take()) {
-        (0, None) => {
-            let task = sale.queue.claim(1, LEASE, Scope::Everything, sale.now).tasks.pop();
-            let nothing = TaskOutcome::Released;
-            tasks[worker] = task.map(|task| (task, nothing));
-        }
-        (1, Some((task, _))) => {
-            let outcome = sale.stock.answer(&task);
-            tasks[worker] = Some((task, outcome));
-        }
-        (2, Some((task, outcome))) => {
-            let lease = task.lease();
-            let busy = Duration::ZERO;
-            sale.queue.settle(&Settlement { lease, outcome, busy }, sale.now);
-        }
-        _ => {}
-    }
-    sale.check_endings();
-}
-
-/// Calls `visit` with every order in which three workers take three turns each.
-fn orders(order: &mut Vec<usize>, left: [usize; 3], visit: &mut impl FnMut(&[usize])) {
-    if left == [0; 3] {
-        visit(order);
-    }
-    for worker in 0..3 {
-        if left[worker] > 0 {
-            let mut rest = left;
-            rest[worker] -= 1;
-            order.push(worker);
-            orders(order, rest, visit);
-            order.pop();
-        }
-    }
-}
-
-/// One of the three releases the only front row seats, the others meet the item closed or open, so
-/// that a refusal comes before, between and after the call and the settlement of the release.
-#[test]
-fn a_refusal_from_before_a_release_never_closes_what_came_back() {
-    let mut tried = 0;
-    for was_closed in [false, true] {
-        orders(&mut Vec::new(), [3; 3], &mut |order| {
-            let mut sale = Sale::new(SaleRules::default(), false);
-            let front_row = 2;
-            sale.join(0, front_row, 2);
-            for step in
-                [Step::Claim { most: 1 }, Step::Answer { task: 0 }, Step::Settle { task: 0 }]
-            {
-                sale.run(&step);
-            }
-            for client in 1..5 {
-                sale.join(client, front_row, 1);
-            }
-            if was_closed {
-                for step in
-                    [Step::Claim { most: 1 }, Step::Answer { task: 0 }, Step::Settle { task: 0 }]
-                {
-                    sale.run(&step);
-                }
-            }
-            sale.run(&Step::Advance { seconds: 30 });
-            sale.run(&Step::Sweep);
-            let (mut stages, mut tasks) = ([0; 3], [None, None, None]);
-            for &worker in order {
-                turn(&mut sale, worker, stages[worker], &mut tasks);
-                stages[worker] += 1;
-            }
-            // Both seats are given at once, without waiting for a probe.
-            for _ in 0..6 {
-                sale.run(&Step::Claim { most: 3 });
-                while !sale.hand.is_empty() {
-                    sale.run(&Step::Answer { task: 0 });
-                }
-                while !sale.answered.is_empty() {
-                    sale.run(&Step::Settle { task: 0 });
-                }
-            }
-            let served = sale.queue.snapshot(sale.now);
-            assert_eq!((served.holds, sale.stock.left["front row"]), (2, 0), "{order:?}");
-            tried += 1;
-        });
-    }
-    assert_eq!(tried, 2 * 1680);
 }
