@@ -10,7 +10,7 @@ use bookingq_core::{
 };
 
 /// Time from the closing of an item, or from the end of its first probe, to the next one. After
-/// each probe that is refused it doubles, up to [`PROBE_AT_LEAST_EVERY`].
+/// each probe that is refused it doubles, up to a minute.
 pub const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// Longest time between two probes of an item, and to the next one when a probe has no end.
 pub const PROBE_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
