@@ -5,6 +5,8 @@ use bookingq_proto::v1;
 
 use crate::client::ClientFlags;
 use crate::client::output::{Output, outflow_words, print_json};
+use clap::builder::RangedI64ValueParser;
+
 use crate::failure::Failure;
 
 /// Limit how fast the line is served; without a limit, print the limits
@@ -25,14 +27,18 @@ pub struct Args {
     #[arg(value_parser = ["none"], conflicts_with_all = ["per_minute", "burst", "max_holds"])]
     none: Option<String>,
     /// At most this many bookings leave the line in any 60 seconds
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "BOOKINGQ_PER_MINUTE", value_name = "N", value_parser = limit())]
     per_minute: Option<u32>,
     /// At most this many of them at once [default: 1 and a hundredth of --per-minute]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "BOOKINGQ_BURST", value_name = "N", value_parser = limit())]
     burst: Option<u32>,
     /// At most this many bookings are reserving, reserved, confirming or releasing
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "BOOKINGQ_MAX_HOLDS", value_name = "N", value_parser = limit())]
     max_holds: Option<u32>,
+}
+
+fn limit() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
 }
 
 /// Calls SetOutflow if there is a limit to set, and otherwise GetQueue.

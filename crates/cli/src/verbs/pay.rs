@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, env = "BOOKINGQ_PAYMENT_ID", value_name = "ID", value_parser = PaymentId::new)]
     payment_id: Option<PaymentId>,
     /// If the hold has expired, try once more to reserve and confirm, ahead of the line
-    #[arg(long)]
+    #[arg(long, env = "BOOKINGQ_REACQUIRE")]
     reacquire: bool,
 }
 

@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(value_name = "ITEM", value_parser = item)]
     item: String,
     /// Number of items left [default: unknown]
-    #[arg(long, value_name = "N")]
+    #[arg(long, env = "BOOKINGQ_LEFT", value_name = "N")]
     left: Option<u64>,
 }
 

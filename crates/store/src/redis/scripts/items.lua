@@ -21,7 +21,7 @@
 
 -- From the closing of an item, or from the end of its first probe, to the next one, ms. It doubles
 -- with each refused probe, up to the second time, which also ends a probe without an answer.
-local PROBE_EVERY, PROBE_AT_LEAST_EVERY = 5000, 60000
+local PROBE_EVERY, PROBE_LONGEST = 5000, 60000
 
 -- The items by name; and by line 7 of a booking what it wants, an item and a quantity.
 local items, wants = {}, {}
@@ -126,7 +126,7 @@ if uses_items then
       item_event(events, item.name, 'sold_out ' .. text(item.refused))
     end
     if probe then
-      item.probe, item.probe_at = probe, now + PROBE_AT_LEAST_EVERY
+      item.probe, item.probe_at = probe, now + PROBE_LONGEST
     elseif item.refused > 0 and want.quantity >= item.refused then
       item.credit = item.credit - want.quantity
     end

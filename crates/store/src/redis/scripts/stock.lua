@@ -49,7 +49,7 @@ if uses_items then
       item.probe_at = now
     else
       item.probe_at = now + item.probe_wait
-      item.probe_wait = math.min(2 * item.probe_wait, PROBE_AT_LEAST_EVERY)
+      item.probe_wait = math.min(2 * item.probe_wait, PROBE_LONGEST)
     end
   end
 
