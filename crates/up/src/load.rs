@@ -104,7 +104,7 @@ async fn run_load(config: LoadConfig, stop: CancellationToken) -> Result<RunOutc
             let evidence = ItemEvidence {
                 stocks: &ledger.items().await.map_err(AuditError::from)?,
                 demand: &crowd.demand,
-                rules: &store.snapshot().await?.rules,
+                rules: &when_open(|| store.snapshot()).await?.rules,
                 end: bookingq_sim::ledger::now(),
             };
             evidence.report()
