@@ -144,7 +144,7 @@ impl AuditLog {
         let wrong = self.waiting.park_from_line(places, &wanted);
         if let Some(place) = wrong.filter(|_| self.gaps == 0) {
             let case =
-                format!("place {place} was parked for {:?}, which was to be had", event.item);
+                format!("place {place} was parked for {:?}, which was available", event.item);
             self.violations.record(Violation::DispatchInversion, case);
         }
     }

@@ -72,7 +72,7 @@ impl WaitingClients {
     }
 
     /// Clients of the line wait for an item. Returns one that was not in the line, or whose item
-    /// was to be had.
+    /// was available.
     pub(crate) fn park_from_line(&mut self, places: &[Place], wanted: &Parked) -> Option<Place> {
         let item = self.items.get(&wanted.item);
         let open = item.is_none_or(|item| !item.is_closed_for(wanted.quantity));

@@ -28,7 +28,7 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BookingState {
-    /// Waits: in the line, or parked until its item is to be had again.
+    /// Waits: in the line, or parked until its item is available again.
     Queued,
     /// A worker asks the Booking Service for a reservation.
     Reserving,
@@ -45,7 +45,8 @@ pub enum BookingState {
     Expired,
     /// Final: cancelled by the client.
     Cancelled,
-    /// Final: the Booking Service has nothing left, and nothing can come back any more.
+    /// Final: the Booking Service has nothing left. Where clients may wait: and nothing can come
+    /// back any more.
     SoldOut,
     /// Final: the Booking Service refused the booking.
     Rejected,
@@ -184,9 +185,9 @@ pub struct Booking {
     pub parked: bool,
     /// When it joined the line.
     pub enqueued_at: Timestamp,
-    /// The item; empty once the booking is final.
+    /// The item; empty once the booking has ended, unless it expired.
     pub item: Arc<str>,
-    /// How many of it; 1 once the booking is final.
+    /// How many of it; 1 once the booking has ended, unless it expired.
     pub quantity: Quantity,
     /// From the Booking Service; `None` until reserved.
     pub reservation: Option<ReservationId>,

@@ -113,7 +113,7 @@ pub enum ItemChange {
         /// The smallest quantity that was refused.
         quantity: Quantity,
     },
-    /// To be had again, in any quantity.
+    /// Available again, in any quantity.
     Open,
     /// Sold out for good: nothing can come back any more.
     Ended,

@@ -186,7 +186,7 @@ pub struct ItemState {
     pub credit: u64,
     /// Bookings of it that are reserving, reserved, confirming or releasing: what may come back.
     pub unsettled: u64,
-    /// Parked bookings: they wait until the item is to be had again.
+    /// Parked bookings: they wait until the item is available again.
     pub waiting: u64,
     /// What the Booking Service or the Ticket Service last said to be left; `None` = unknown.
     pub left: Option<u64>,

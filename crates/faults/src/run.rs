@@ -166,7 +166,7 @@ async fn inject_all(
     sleep_until(start + time).await;
 }
 
-/// After its lies, the Booking Service says that every item is to be had again.
+/// After its lies, the Booking Service says that every item is available again.
 async fn take_back(store: Arc<dyn Store>) {
     for item in sale::names() {
         let say = || store.restocked(item.clone(), None);

@@ -81,7 +81,7 @@ impl DemandView {
     pub fn chance(&self, item: &str, quantity: Quantity, standing: Standing) -> Option<Chance> {
         let state = self.state.lock();
         let demand = state.items.get(item)?;
-        // Everybody who is parked before it wants the item; of the line, a share does.
+        // Every booking that is parked before it wants the item; of the line, a share does.
         let of = match standing {
             Standing::Parked(_) => demand.bookings,
             Standing::InLine(_) => state.bookings,

@@ -15,7 +15,7 @@ use crate::record::Slot;
 use crate::task::{Claim, Lease, Scope, Task};
 
 /// Least time between two probes of a queue.
-pub const PROBE_SPACING: Duration = Duration::from_millis(100);
+const PROBE_SPACING: Duration = Duration::from_millis(100);
 
 /// How many bookings may leave the line in a claim.
 struct Room {
@@ -60,8 +60,8 @@ impl Queue {
         let probe = self.index.items.next_probe().map(|at| at.max(self.index.next_probe));
         let probe = probe.filter(|at| room.tasks > 0 || *at > now);
         next = earliest(next, probe.map(|at| at.since(now)));
-        let waits = !self.index.line.is_empty() || self.index.items.front().is_some();
-        Claim { now, more: more || (waits && tasks.len() >= max), tasks, next }
+        more |= tasks.len() >= max && self.has_claimable();
+        Claim { now, tasks, next, more }
     }
 
     /// Time until the earliest lease ends.
@@ -100,15 +100,19 @@ impl Queue {
         Room { tasks: tasks as usize, rate }
     }
 
-    /// Spends the tokens of `taken` bookings. Returns the time until the next one, if it is what
-    /// somebody waits for.
+    /// Spends the tokens of `taken` bookings. Returns the time until the next one, if a
+    /// booking waits for it.
     fn spend(&mut self, room: &Room, taken: usize, now: Timestamp) -> Option<Duration> {
         let pace = self.index.rules.outflow.pace()?;
         let (tokens, tat) = room.rate?;
         let tat = tat + taken as u64 * pace.interval_us;
         self.index.tat = (tat, now);
-        let waits = !self.index.line.is_empty() || self.index.items.front().is_some();
-        (waits && taken as u64 == tokens).then(|| pace.wait(tat, now))
+        (taken as u64 == tokens && self.has_claimable()).then(|| pace.wait(tat, now))
+    }
+
+    /// Whether a booking waits that a claim may take.
+    fn has_claimable(&self) -> bool {
+        !self.index.line.is_empty() || self.index.items.front().is_some()
     }
 
     /// Ends parked bookings of items that have ended, a step's worth. Returns whether more are to
@@ -128,7 +132,7 @@ impl Queue {
         false
     }
 
-    /// Claims a booking of the closed item whose probe is due, to see whether it is to be had
+    /// Claims a booking of the closed item whose probe is due, to see whether it is available
     /// again.
     fn probe(&mut self, tasks: &mut Vec<Task>, end: Timestamp, now: Timestamp) {
         let Some((Attention::Probe(at), name)) = self.index.items.urgent() else { return };
@@ -150,8 +154,8 @@ impl Queue {
     }
 
     /// Claims who waits, smallest place first, until there are `most` tasks, and parks or ends
-    /// clients whose item cannot be had. Returns whether it stopped early, having parked or ended
-    /// enough.
+    /// clients whose item is not available. Returns whether it stopped early, having parked or
+    /// ended enough.
     fn serve(
         &mut self,
         tasks: &mut Vec<Task>,

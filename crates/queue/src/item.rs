@@ -1,4 +1,4 @@
-//! One item: whether it is to be had, who waits for it, and what may come back.
+//! One item: whether it is available, who waits for it, and what may come back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use bookingq_core::{
 
 /// Time from the closing of an item, or from the end of its first probe, to the next one. After
 /// each probe that is refused it doubles, up to a minute.
-pub const PROBE_EVERY: Duration = Duration::from_secs(5);
+const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// Longest time between two probes of an item, and to the next one when a probe has no end.
-pub const PROBE_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
+const PROBE_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 /// One item.
 #[derive(Debug, Default)]
@@ -133,8 +133,7 @@ impl Item {
             let known = before.filter(|_| !is_last || elsewhere > 0);
             self.refused = Some(known.map_or(from, |before| before.min(from)));
             // Fewer than that are left, whatever came back before.
-            let most = left.unwrap_or(u64::from(from.get()) - 1);
-            self.credit = left.unwrap_or(self.credit.min(most));
+            self.credit = left.unwrap_or(self.credit.min(u64::from(from.get()) - 1));
             if effect.is_final {
                 effect.ended = !self.ended;
                 self.ended = true;
@@ -198,7 +197,7 @@ impl Item {
         self.refused.is_none() && self.opened_at == Fence(0)
     }
 
-    /// It had ended, and people may wait for it now: what is unsettled may come back.
+    /// It had ended, and clients may wait for it now: what is unsettled may come back.
     pub(crate) fn resume(&mut self, now: Timestamp) {
         self.ended = false;
         self.probe_soon(now + PROBE_EVERY);

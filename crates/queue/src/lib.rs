@@ -41,7 +41,6 @@ mod sold_out;
 mod sweep;
 mod task;
 
-pub use crate::item::PROBE_EVERY;
 pub use crate::notifier::NotifierLease;
 pub use crate::outbox::Events;
 pub use crate::queue::Queue;

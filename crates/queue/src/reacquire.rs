@@ -13,7 +13,7 @@ use crate::task::Task;
 
 impl Queue {
     /// Makes a new booking for the client's expired one, which is reserved and confirmed ahead of
-    /// the line where its item is to be had, and otherwise ends sold out.
+    /// the line where its item is available, and otherwise ends sold out.
     pub(crate) fn reacquire(
         &mut self,
         confirm: &Confirm,

@@ -64,7 +64,7 @@ pub struct Snapshot {
     /// Bookings that wait for an item that is sold out at the moment.
     pub parked: u64,
     /// Bookings that a claim could take now if the queue serves: those in the line, and parked ones
-    /// whose item is to be had again.
+    /// whose item is available again.
     pub claimable: u64,
     /// Bookings reserving, confirming or releasing, retries included.
     pub in_flight: u64,

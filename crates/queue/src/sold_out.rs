@@ -26,8 +26,8 @@ impl Index {
         effect.is_final
     }
 
-    /// Counts a claim of an item that may be had, or a probe. What it reserves may come back, so an
-    /// item that had ended is only sold out at the moment from now on, if people may wait for it.
+    /// Counts a claim of an available item, or a probe. What it reserves may come back, so an
+    /// item that had ended is only sold out at the moment from now on, if clients may wait for it.
     pub(crate) fn claim_item(
         &mut self,
         name: &Arc<str>,
@@ -71,7 +71,7 @@ impl Index {
         self.rules.outflow = outflow;
     }
 
-    /// Ends a closed item whose rule is now End, and lets people wait again for one whose rule is
+    /// Ends a closed item whose rule is now End, and lets clients wait again for one whose rule is
     /// now Wait.
     fn apply_rule(&mut self, name: &Arc<str>, now: Timestamp) {
         let ends = self.sold_out_rule(name) == SoldOutRule::End;

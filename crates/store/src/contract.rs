@@ -99,7 +99,7 @@ pub trait Store: Send + Sync + 'static {
     /// Reads what is known of each item.
     async fn items(&self, batch: Vec<Arc<str>>) -> Result<Vec<ItemState>>;
 
-    /// Opens an item that is to be had again, with `left` of it if that is known.
+    /// Opens an item that is available again, with `left` of it if that is known.
     async fn restocked(&self, item: Arc<str>, left: Option<u64>) -> Result<()>;
 
     /// Acquires or renews the right to publish the outbox for `lease` from now, and records that

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::screen::{green, red};
 
-/// A returned ticket is offered within this time: a probe comes every 5 seconds.
+/// What a client gave back is offered at once; the rest of this time is the Booking Service's.
 const OFFERED_WITHIN: Duration = Duration::from_secs(10);
 /// Items shown.
 const SHOWN: usize = 10;
@@ -34,7 +34,7 @@ pub struct ItemReport {
     pub unsold: u64,
     /// Clients that wanted it.
     pub clients: u64,
-    /// Clients that still wait for it to be had again.
+    /// Clients that still wait for it to be available again.
     pub parked: u64,
     /// Clients that learned that it is sold out for good.
     pub sold_out: u64,

@@ -85,7 +85,7 @@ families! {
             &["service", "method"]);
         ticket_probes: IntCounterVec = r.counters(
             "ticket_probes_total",
-            "Questions to the Ticket Service whether a closed item is to be had again, by outcome",
+            "Questions to the Ticket Service whether a closed item is available again, by outcome",
             &["outcome"]);
         circuit_open: GaugeVec = r.gauges(
             "circuit_open", "1 while the circuit breaker of a service is open", &["service"]);
@@ -120,7 +120,7 @@ families! {
         parked: Gauge = r.gauge(
             "queue_parked", "Bookings that wait for an item that is sold out at the moment");
         claimable: Gauge = r.gauge(
-            "queue_claimable", "Bookings in the line, and parked ones whose item is to be had");
+            "queue_claimable", "Bookings in the line, and parked ones whose item is available");
         closed_items: IntGauge = r.int_gauge(
             "queue_closed_items", "Items that are sold out, at the moment or for good");
         in_flight: Gauge = r.gauge(

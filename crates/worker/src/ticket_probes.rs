@@ -1,8 +1,9 @@
 //! Asks the Ticket Service for stock of closed items that came back: one worker of the queue, once
 //! a second.
 //!
-//! An item opens when two rounds in a row find stock that is no credit of the queue: what the queue
-//! itself has just released shows for a moment, and is claimed without an opening.
+//! An item opens, or gets credit for what is left, when two rounds in a row find stock that is no
+//! credit of the queue: what the queue itself has just released shows for a moment, and is claimed
+//! without an opening.
 //!
 //! Without a Ticket Service the store lets a booking that waits try a Reserve every few seconds.
 

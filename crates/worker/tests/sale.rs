@@ -54,6 +54,22 @@ async fn until_parked(client: &Client, who: &str) {
     .await;
 }
 
+/// A sale of one ticket, which "a" has held too long without paying.
+async fn with_an_overdue_hold() -> (Sale, WorkerHandle, Client, v1::Booking) {
+    let sale = Sale::of(&[("stalls", 1)]).await;
+    let mut config = sale.config();
+    config.tasks.hold = Duration::from_millis(200);
+    let worker = sale.world.worker_with(config).await;
+    let mut client = connect(&worker).await;
+    join(&mut client, "a", "stalls", 1).await;
+    let old = until_state(&client, "a", BookingState::Reserved).await;
+    eventually("the hold is over", || async {
+        sale.world.store.snapshot().await.unwrap().overdue == 1
+    })
+    .await;
+    (sale, worker, client, old)
+}
+
 async fn pay_late(client: &mut Client, who: &str) -> v1::ConfirmPaymentResponse {
     let payment_id = format!("p-{who}");
     let request = v1::ConfirmPaymentRequest {
@@ -206,17 +222,7 @@ async fn a_refusal_that_is_answered_after_stock_came_back_ends_no_booking() {
 
 #[tokio::test]
 async fn a_late_payment_is_reserved_and_confirmed_ahead_of_the_line_and_repeats_are_harmless() {
-    let sale = Sale::of(&[("stalls", 1)]).await;
-    let mut config = sale.config();
-    config.tasks.hold = Duration::from_millis(200);
-    let worker = sale.world.worker_with(config).await;
-    let mut client = connect(&worker).await;
-    join(&mut client, "a", "stalls", 1).await;
-    let old = until_state(&client, "a", BookingState::Reserved).await;
-    eventually("the hold is over", || async {
-        sale.world.store.snapshot().await.unwrap().overdue == 1
-    })
-    .await;
+    let (sale, worker, mut client, old) = with_an_overdue_hold().await;
     let late = support::pay(&mut client, "a", "p-a").await.unwrap_err();
     assert_eq!(reason(&late), ErrorReason::HoldExpired);
     let answer = pay_late(&mut client, "a").await;
@@ -233,18 +239,8 @@ async fn a_late_payment_is_reserved_and_confirmed_ahead_of_the_line_and_repeats_
 
 #[tokio::test]
 async fn a_late_payment_for_what_is_gone_is_refused_with_both_ids_so_that_it_can_be_returned() {
-    let sale = Sale::of(&[("stalls", 1)]).await;
-    let mut config = sale.config();
-    config.tasks.hold = Duration::from_millis(200);
-    let worker = sale.world.worker_with(config).await;
-    let mut client = connect(&worker).await;
-    join(&mut client, "a", "stalls", 1).await;
-    let old = until_state(&client, "a", BookingState::Reserved).await;
+    let (sale, worker, mut client, old) = with_an_overdue_hold().await;
     sale.service.state.lock().sells_elsewhere = true;
-    eventually("the hold is over", || async {
-        sale.world.store.snapshot().await.unwrap().overdue == 1
-    })
-    .await;
     let answer = pay_late(&mut client, "a").await;
     let booking = answer.booking.unwrap();
     assert_eq!(answer.reacquired_for, old.booking_id);

@@ -2,11 +2,10 @@
 
 use bookingq_core::Outflow;
 use bookingq_proto::v1;
+use clap::builder::RangedI64ValueParser;
 
 use crate::client::ClientFlags;
 use crate::client::output::{Output, outflow_words, print_json};
-use clap::builder::RangedI64ValueParser;
-
 use crate::failure::Failure;
 
 /// Limit how fast the line is served; without a limit, print the limits

@@ -1,4 +1,4 @@
-//! `bookingq restocked`: opens an item that is to be had again.
+//! `bookingq restocked`: opens an item that is available again.
 
 use bookingq_core::{Details, ids::Invalid};
 use bookingq_proto::v1;
@@ -7,7 +7,7 @@ use crate::client::ClientFlags;
 use crate::client::output::{ItemOutput, Output, print_json};
 use crate::failure::Failure;
 
-/// Open an item that is to be had again
+/// Open an item that is available again
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -16,7 +16,7 @@ Examples:
   bookingq restocked --queue concert ''   # the item without a name
 
 Clients that wait for the item are served at once. Without this command bookingq finds returned
-stock by itself, within seconds.")]
+stock by itself, within a minute.")]
 pub struct Args {
     #[command(flatten)]
     common: ClientFlags,

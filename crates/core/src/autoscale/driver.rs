@@ -22,7 +22,7 @@ pub struct Measurement {
     pub opens_at: Option<Timestamp>,
     /// How fast the line is served.
     pub outflow: Outflow,
-    /// Bookings in the line whose item can be had.
+    /// Bookings in the line whose item is available.
     pub claimable: u64,
     /// Bookings that wait for an item that is sold out at the moment.
     pub parked: u64,

@@ -25,7 +25,7 @@ pub async fn who_wants_an_item_that_is_no_longer_sold_ends_at_once(testbed: &Tes
     assert_eq!(testbed.item("rare").await.left, Some(0));
 }
 
-/// 1 to 3 are still to be had, also while the party waits.
+/// 1 to 3 are still available, also while the party waits.
 pub async fn a_refusal_of_four_neither_ends_nor_parks_who_wants_fewer(testbed: &Testbed<'_>) {
     testbed.join_for("stalls", &[("holder", 1), ("party", 4)]).await;
     let tasks = testbed.claim(2).await;
@@ -120,7 +120,7 @@ pub async fn an_ended_item_goes_on_when_a_smaller_quantity_is_claimed(testbed: &
     assert_eq!(testbed.item_changes().await, changes.map(|change| ("stalls".to_owned(), change)));
 }
 
-/// One booking every five seconds: others may have given stock back. A reservation opens the item.
+/// One booking after five seconds: others may have given stock back. A reservation opens the item.
 pub async fn an_ended_item_is_tried_again_by_a_client_that_asks_for_it(testbed: &Testbed<'_>) {
     testbed.join_for("stalls", &[("a", 1)]).await;
     let task = testbed.claim_one().await;

@@ -27,7 +27,8 @@ impl WorkerService {
                     return Ok(self.newest_of(booking).await);
                 }
                 Confirmed::Repeated(booking) => return Ok(booking),
-                // Afterwards the hold can be had again, or the answer is HOLD_EXPIRED: repeat.
+                // Then the next call makes the new booking, or says HOLD_EXPIRED if the release is
+                // not through.
                 Confirmed::Releasing(task) => self.execute(*task, until).await,
                 Confirmed::Reacquired(task, booking) => {
                     return Ok(self.reacquire(task, booking, until).await);

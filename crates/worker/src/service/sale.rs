@@ -78,7 +78,7 @@ impl WorkerService {
         let item = self.parser.item(&request.item)?;
         let (store, failed) = (self.store.store(), |error| self.reader.failed(error));
         store.restocked(item.clone(), request.left).await.map_err(failed)?;
-        info!(item = &*item, left = request.left, "an item is to be had again");
+        info!(item = &*item, left = request.left, "an item is available again");
         self.wake.due();
         let state = store.items(vec![item]).await.map_err(failed)?;
         Ok(v1::RestockedResponse { item: state.first().map(Into::into) })

@@ -116,7 +116,7 @@ if uses_items then
     events[at + 1], events[at + 2], events[at + 3] = name, change, places or '-'
   end
 
-  -- Counts a claim of an item that may be had, or with its number a probe. What it reserves may
+  -- Counts a claim of an available item, or with its number a probe. What it reserves may
   -- come back, so an item that had ended is only sold out at the moment now, if it may wait.
   function claim_item(want, probe, events)
     local item = want.item

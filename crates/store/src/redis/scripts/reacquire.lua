@@ -1,5 +1,5 @@
 -- Makes a new booking for a payment that came after the deadline: an expired booking is replaced by
--- one that is reserved and confirmed ahead of the line where its item is to be had, and ends sold
+-- one that is reserved and confirmed ahead of the line where its item is available, and ends sold
 -- out otherwise. A hold that is overdue becomes a release, which the caller has to do first.
 -- KEYS     prelude.lua
 -- ARGV     3 lease, ms   then for each payment: client, booking id or '', payment, new booking id

@@ -1,4 +1,4 @@
--- Opens an item that is to be had again.
+-- Opens an item that is available again.
 -- KEYS     prelude.lua
 -- ARGV     3 item   4 what is left of it, or ''
 -- Returns  1

@@ -131,7 +131,7 @@ if not all_open then
       give(client, STATUS .. client, was, '\nreserving  - * ', 'queued>reserving -')
     end
 
-    -- A probe: the closed item may be to be had again.
+    -- A probe: the closed item may be available again.
     local probes = waiting > 0 and endings > 0 and next_probe <= now
       and call('ZRANGEBYSCORE', CLOSED, '(0', moment, 'LIMIT', '0', '1')[1]
     if probes then
