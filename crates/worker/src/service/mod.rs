@@ -108,6 +108,22 @@ impl BookingWorkerService for WorkerService {
         self.observed("WatchStatus", open).await
     }
 
+    async fn get_status_batch(
+        &self,
+        _: Request<v1::GetStatusBatchRequest>,
+    ) -> Result<Response<v1::GetStatusBatchResponse>, Status> {
+        Err(Status::unimplemented("not built yet"))
+    }
+
+    type FollowQueueStream = tokio_stream::Empty<Result<v1::PublishRequest, Status>>;
+
+    async fn follow_queue(
+        &self,
+        _: Request<v1::FollowQueueRequest>,
+    ) -> Result<Response<Self::FollowQueueStream>, Status> {
+        Err(Status::unimplemented("not built yet"))
+    }
+
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> RpcResult<v1::CancelResponse> {
         let cancel = async {
             let cancelled = self.store.cancel(self.parser.cancel(request.get_ref())?).await;

@@ -1,0 +1,1 @@
+//! Who is who at the gateway: keys, place tokens, passes, enqueue tokens, return URLs.
