@@ -361,8 +361,8 @@ impl<'a> CommonSettings<'a> {
         file: GatewayQueueFile,
         flags: &mut Vec<QueueAddress>,
     ) -> Result<QueueConfig, Invalid> {
-        let name =
-            QueueName::new(&file.name).map_err(|invalid| Invalid { field: "name", ..invalid })?;
+        let name = QueueName::new(&file.name)
+            .map_err(|invalid| Invalid { field: "name".into(), ..invalid })?;
         let flag = flags.iter().position(|flag| flag.name == name);
         let workers = flag.map(|index| flags.remove(index).workers).or(file.workers);
         let workers = workers.unwrap_or_default();
@@ -388,7 +388,7 @@ impl<'a> CommonSettings<'a> {
 fn item(file: ItemFile) -> Result<ItemSetting, Invalid> {
     let max_quantity = file.max_quantity.unwrap_or(1);
     Details::new(&file.name, 1, &[])
-        .map_err(|invalid| Invalid { field: "items.name", ..invalid })?;
+        .map_err(|invalid| Invalid { field: "items.name".into(), ..invalid })?;
     if !(1..=100).contains(&max_quantity) {
         return Err(Invalid::new("items.maxQuantity", &max_quantity.to_string(), "1 to 100"));
     }

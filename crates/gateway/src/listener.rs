@@ -64,25 +64,18 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// How many connections a port may have.
 #[derive(Debug, Clone)]
-pub struct Connections {
+pub struct ConnectionLimit {
     /// Every connection has one of these.
     places: Arc<Semaphore>,
-    /// WebSockets and event streams have one of these as well: fewer, so that pages and polls are
-    /// answered when they are used up.
-    streams: Arc<Semaphore>,
     /// Open connections, upgraded ones included.
     open: TaskTracker,
+    streams: usize,
 }
 
-/// The right to be a WebSocket or an event stream; given back when it is dropped.
-#[derive(Debug)]
-pub struct StreamPermit {
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Connections {
-    /// At most `streams` WebSockets and event streams, and a sixteenth more connections for
-    /// everything else. The limit of open files may lower both.
+impl ConnectionLimit {
+    /// At most `streams` WebSockets and event streams, and a sixteenth more connections, so that
+    /// pages and polls are answered when the streams are used up. The limit of open files may lower
+    /// both.
     pub fn new(streams: usize) -> Self {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let files = files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
@@ -91,18 +84,16 @@ impl Connections {
         if allowed < wanted {
             warn!(files, connections = allowed, "the limit of open files lowers --max-connections");
         }
-        let streams = streams.min(allowed - reserve(allowed).min(allowed - 1));
         Self {
             places: Arc::new(Semaphore::new(allowed)),
-            streams: Arc::new(Semaphore::new(streams)),
             open: TaskTracker::new(),
+            streams: streams.min(allowed - reserve(allowed)),
         }
     }
 
-    /// A place for a long-lived stream, if there is one.
-    pub fn try_stream(&self) -> Option<StreamPermit> {
-        let permit = Arc::clone(&self.streams).try_acquire_owned().ok()?;
-        Some(StreamPermit { _permit: permit })
+    /// WebSockets and event streams that may be open at once.
+    pub fn streams(&self) -> usize {
+        self.streams
     }
 
     /// Number of open connections, upgraded ones included.
@@ -119,7 +110,7 @@ fn reserve(streams: usize) -> usize {
 #[derive(Debug)]
 pub struct HttpPort {
     address: SocketAddr,
-    connections: Connections,
+    connections: ConnectionLimit,
     /// No more connections are accepted.
     closed: CancellationToken,
     /// Requests in progress finish, and then connections that are not upgraded end.
@@ -138,7 +129,7 @@ impl HttpPort {
     pub async fn start(
         listen: SocketAddr,
         tls: Option<ServerTls>,
-        connections: Connections,
+        connections: ConnectionLimit,
         router: Router,
         open: IntGauge,
     ) -> Result<Self, ServeError> {
@@ -169,7 +160,7 @@ impl HttpPort {
     }
 
     /// Its connections.
-    pub fn connections(&self) -> &Connections {
+    pub fn connections(&self) -> &ConnectionLimit {
         &self.connections
     }
 
@@ -221,7 +212,7 @@ fn builder() -> Builder<TokioExecutor> {
 struct AcceptLoop {
     listener: TcpListener,
     tls: Option<ReloadingTls>,
-    connections: Connections,
+    connections: ConnectionLimit,
     tasks: TaskTracker,
     open: IntGauge,
     handler: Handler,

@@ -363,7 +363,7 @@ fn jittered(asked: Duration) -> u64 {
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
         let mut problem = Self::new(Reason::InvalidArgument, invalid.to_string());
-        problem.0.field = Some(api_field(invalid.field));
+        problem.0.field = Some(api_field(&invalid.field));
         problem.0.value = Some(invalid.value);
         problem.0.allowed = Some(invalid.allowed.to_owned());
         problem
