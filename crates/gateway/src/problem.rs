@@ -285,6 +285,27 @@ impl Problem {
         Invalid::new(field, value, allowed).into()
     }
 
+    /// An invalid field of a body; `value` is shown as it is.
+    pub fn invalid_field(field: String, value: String, allowed: String) -> Self {
+        let detail = format!("{field} is {value}; allowed: {allowed}");
+        let mut problem = Self::new(Reason::InvalidArgument, detail);
+        problem.0.field = Some(field);
+        (problem.0.value, problem.0.allowed) = (Some(value), Some(allowed));
+        problem
+    }
+
+    /// With the state of the booking that the request is about.
+    #[must_use]
+    pub fn with_state(mut self, state: &'static str) -> Self {
+        self.0.state = Some(state.to_owned());
+        self
+    }
+
+    /// The document.
+    pub fn json(&self) -> &ProblemJson {
+        &self.0
+    }
+
     /// Its kind.
     pub fn reason(&self) -> Reason {
         self.0.reason
