@@ -32,6 +32,9 @@ pub struct GatewayQueueFile {
     /// Origins to which a pass may be sent. Defaults to `--return-origin`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub return_origins: Vec<String>,
+    /// Where a pass is sent if the client named no return URL: a URL of one of the return origins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_url: Option<String>,
     /// What can be booked, in the order of the page. Empty: the page offers no choice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<ItemFile>,

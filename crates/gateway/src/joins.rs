@@ -112,16 +112,18 @@ impl SameJoins {
 }
 
 async fn send(workers: &QueueWorkers, batch: Vec<Join>) {
-    let (traced, plain): (Vec<_>, Vec<_>) =
-        batch.into_iter().filter(|join| !join.answer.is_closed()).partition(|join| join.trace.is_some());
+    let (traced, plain): (Vec<_>, Vec<_>) = batch
+        .into_iter()
+        .filter(|join| !join.answer.is_closed())
+        .partition(|join| join.trace.is_some());
     let traced = traced.into_iter().map(|join| send_traced(workers, join));
     let plain = send_together(workers, merge(plain));
     futures::future::join(futures::future::join_all(traced), plain).await;
 }
 
 async fn send_traced(workers: &QueueWorkers, join: Join) {
-    let call = workers.client().with_trace(join.trace).call(join.request);
-    let _ = join.answer.send(call.await.map_err(Problem::from));
+    let answer = workers.client().with_trace(join.trace).call(join.request).await;
+    let _ = join.answer.send(answer.map_err(Problem::from));
 }
 
 fn merge(joins: Vec<Join>) -> Vec<SameJoins> {

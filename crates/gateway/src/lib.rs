@@ -53,4 +53,5 @@ mod trace_header;
 pub mod view;
 pub mod workers;
 
+pub use config::GatewayConfig;
 pub use gateway::{Gateway, GatewayError, GatewayHandle};

@@ -9,17 +9,15 @@ use std::collections::BTreeSet;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use bookingq_core::Invalid;
+use bookingq_identity::WebOrigin;
 
 use crate::problem::{Problem, Reason};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// What an origin looks like.
-pub const ORIGIN_RULE: &str = "an origin without a path, such as https://www.example.com";
-
-/// The origins that are allowed, normalized: in lower case, without a default port.
+/// The origins that are allowed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AllowedOrigins(BTreeSet<String>);
+pub struct AllowedOrigins(BTreeSet<WebOrigin>);
 
 impl AllowedOrigins {
     /// Parses the origins of the setting `field`.
@@ -32,15 +30,15 @@ impl AllowedOrigins {
         origins: impl IntoIterator<Item = S>,
     ) -> Result<Self, Invalid> {
         let parse = |origin: S| {
-            let origin = origin.as_ref();
-            normalize(origin).ok_or_else(|| Invalid::new(field, origin, ORIGIN_RULE))
+            let invalid = |invalid| Invalid { field: field.into(), ..invalid };
+            WebOrigin::new(origin.as_ref()).map_err(invalid)
         };
         origins.into_iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
 
     /// Whether a page of this origin may act.
     pub fn contains(&self, origin: &str) -> bool {
-        normalize(origin).is_some_and(|origin| self.0.contains(&origin))
+        WebOrigin::new(origin).is_ok_and(|origin| self.0.contains(&origin))
     }
 
     /// These and further ones.
@@ -50,33 +48,9 @@ impl AllowedOrigins {
     }
 
     /// The origins.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+    pub fn iter(&self) -> impl Iterator<Item = &WebOrigin> {
+        self.0.iter()
     }
-}
-
-/// `scheme://host[:port]` in lower case, without a default port.
-fn normalize(origin: &str) -> Option<String> {
-    let (scheme, authority) = origin.split_once("://")?;
-    let scheme = scheme.to_ascii_lowercase();
-    let default = match scheme.as_str() {
-        "http" => ":80",
-        "https" => ":443",
-        _ => return None,
-    };
-    let clean = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-    if authority.is_empty() || !authority.bytes().all(clean) {
-        return None;
-    }
-    let uri: Uri = format!("{scheme}://{authority}").parse().ok()?;
-    let host = uri.host().filter(|host| !host.is_empty())?;
-    let bad_port = uri.port().is_none() && authority.len() != host.len();
-    if bad_port || uri.port().is_some_and(|port| port.as_str().is_empty()) {
-        return None;
-    }
-    let authority = authority.to_ascii_lowercase();
-    let authority = authority.strip_suffix(default).unwrap_or(&authority);
-    Some(format!("{scheme}://{authority}"))
 }
 
 /// What of a request decides whether it may act for a client.
@@ -151,12 +125,14 @@ impl<'a> Caller<'a> {
     /// Whether the page is of the host that was asked. The scheme is not compared: behind a proxy
     /// that ends TLS it is another one.
     fn is_own(self, origin: &str) -> bool {
-        let Some(origin) = normalize(origin) else { return false };
         let asked = self.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let asked = asked.or_else(|| self.uri.authority().map(http::uri::Authority::as_str));
         let Some(asked) = asked else { return false };
-        let scheme = if origin.starts_with("https:") { "https" } else { "http" };
-        normalize(&format!("{scheme}://{asked}")).is_some_and(|own| own == origin)
+        let (Ok(origin), Some((scheme, _))) = (WebOrigin::new(origin), origin.split_once("://"))
+        else {
+            return false;
+        };
+        WebOrigin::new(&format!("{scheme}://{asked}")).is_ok_and(|own| own == origin)
     }
 
     /// The `Origin` to which the answer may be shown (CORS): only a listed one.
@@ -252,7 +228,7 @@ mod tests {
             "a://b",
         ] {
             let error = AllowedOrigins::new("origin", [wrong]).unwrap_err();
-            assert_eq!((error.field, error.allowed), ("origin", ORIGIN_RULE), "{wrong}");
+            assert_eq!(error.field, "origin", "{wrong}");
         }
         assert!(AllowedOrigins::new("origin", ["http://[::1]:8080"]).is_ok());
     }

@@ -12,9 +12,7 @@ use bookingq_core::{
     BookingId, BookingState, ClientId, Details, Invalid, QueueNumber, RequestId, ReservationId,
     Timestamp,
 };
-use bookingq_identity::{
-    EnqueueClaims, KeyRing, PassGrant, PlaceClaims, ReturnUrl, SignError,
-};
+use bookingq_identity::{EnqueueClaims, KeyRing, PassGrant, PlaceClaims, ReturnUrl, SignError};
 use bookingq_proto::convert::from_timestamp;
 use bookingq_proto::v1;
 use serde::{Deserialize, Serialize};
@@ -89,7 +87,7 @@ pub struct PassJson {
     pub pass: String,
     /// When it ends.
     pub expires_at: String,
-    /// Where to send it, if the client named a return URL when it joined.
+    /// Where to send it: what the client named when it joined, or else the queue's own setting.
     pub continue_url: Option<String>,
 }
 
@@ -153,7 +151,7 @@ impl JoinRequest {
             request_id: self.request.to_string(),
             item: self.details.item.to_string(),
             quantity: i32::try_from(self.details.quantity.get()).unwrap_or(1),
-            payload: Vec::new(),
+            ..Default::default()
         };
         let v1::EnqueueResponse { booking, existing } = queue.joins.join(request, trace).await?;
         let booking = booking.ok_or_else(unreadable)?;
@@ -193,8 +191,8 @@ fn anonymous(
     queue: &QueueGateway,
     now: Timestamp,
 ) -> Result<ClientId, Problem> {
-    let uuid = Uuid::try_parse(key)
-        .map_err(|_| Problem::invalid("Idempotency-Key", key, UUID_RULE))?;
+    let uuid =
+        Uuid::try_parse(key).map_err(|_| Problem::invalid("Idempotency-Key", key, UUID_RULE))?;
     keys.anonymous_client(&queue.name, uuid, now).map_err(unsigned)
 }
 
@@ -504,7 +502,8 @@ pub async fn make_pass(
     };
     // The list may have changed since the client joined.
     let allowed = |url: &&ReturnUrl| queue.settings.return_origins.allows(url);
-    let continue_url = place.return_url.as_ref().filter(allowed);
+    let own = place.return_url.as_ref().filter(allowed);
+    let continue_url = own.or(queue.settings.return_url.as_ref());
     Ok(PassJson {
         pass,
         expires_at: rfc3339(expires_at),
@@ -514,7 +513,8 @@ pub async fn make_pass(
 
 fn check_reserved(booking: &v1::Booking) -> Result<(), Problem> {
     let state = booking.state().to_core().ok_or_else(unreadable)?;
-    let refused = |reason, what: &'static str| Err(Problem::new(reason, what).with_state(state.as_str()));
+    let refused =
+        |reason, what: &'static str| Err(Problem::new(reason, what).with_state(state.as_str()));
     match state {
         BookingState::Reserved => Ok(()),
         BookingState::Queued | BookingState::Reserving => {

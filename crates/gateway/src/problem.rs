@@ -393,9 +393,15 @@ impl From<Invalid> for Problem {
 
 impl From<WorkerCallError> for Problem {
     fn from(error: WorkerCallError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&WorkerCallError> for Problem {
+    fn from(error: &WorkerCallError) -> Self {
         match error {
             WorkerCallError::Refused(status) | WorkerCallError::NoAnswer(status) => {
-                Self::of_status(&status)
+                Self::of_status(status)
             }
             WorkerCallError::Stopped => {
                 Self::new(Reason::UpstreamUnavailable, "this gateway is shutting down")

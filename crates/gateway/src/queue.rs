@@ -16,7 +16,9 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::frames::admission_word;
-use crate::place_json::{ItemJson, WaitJson, WaitUnknownJson, rfc3339, seconds, to_json, wait, wait_unknown};
+use crate::place_json::{
+    ItemJson, WaitJson, WaitUnknownJson, rfc3339, seconds, to_json, wait, wait_unknown,
+};
 use crate::problem::{Problem, ProblemJson, Reason};
 use crate::state::{GatewayState, QueuePath};
 use crate::view::LineNow;

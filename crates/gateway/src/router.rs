@@ -79,7 +79,10 @@ pub async fn open_socket(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|error| {
-        Problem::new(Reason::UpgradeRequired, format!("connect by WebSocket: {}", error.body_text()))
+        Problem::new(
+            Reason::UpgradeRequired,
+            format!("connect by WebSocket: {}", error.body_text()),
+        )
     })?;
     room(&state)?;
     let place = state.place(&queue.name, &headers);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use bookingq_core::{QueueName, Timestamp};
@@ -96,17 +96,17 @@ pub fn now() -> Timestamp {
 /// The queue that the path names.
 pub struct QueuePath(pub Arc<QueueGateway>);
 
-impl FromRequestParts<Arc<GatewayState>> for QueuePath {
+impl<S: Send + Sync> FromRequestParts<S> for QueuePath
+where
+    Arc<GatewayState>: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        state: &Arc<GatewayState>,
-    ) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let unreadable = |_| Problem::new(Reason::QueueNotFound, "the queue's name is not UTF-8");
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(unreadable)?;
         let name = params.iter().find(|(key, _)| *key == "queue").map(|(_, name)| name);
-        state.queue(name.unwrap_or_default()).map(Arc::clone).map(Self)
+        Arc::from_ref(state).queue(name.unwrap_or_default()).map(Arc::clone).map(Self)
     }
 }
 

@@ -8,7 +8,8 @@ const PARTS: [usize; 4] = [2, 32, 16, 2];
 /// The `traceparent` of a request, if it is one.
 pub fn of(headers: &HeaderMap) -> Option<String> {
     let value = headers.get("traceparent")?.to_str().ok()?;
-    let is_hex = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let is_hex =
+        |part: &str| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let parts: Vec<&str> = value.split('-').collect();
     let fits = parts.len() == PARTS.len()
         && parts.iter().zip(PARTS).all(|(part, len)| part.len() == len && is_hex(part))
@@ -28,7 +29,9 @@ mod tests {
 
     #[test]
     fn only_a_well_formed_trace_is_carried_on() {
-        let read = |value: &str| of(&[("traceparent".parse().unwrap(), value.parse().unwrap())].into_iter().collect());
+        let read = |value: &str| {
+            of(&[("traceparent".parse().unwrap(), value.parse().unwrap())].into_iter().collect())
+        };
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(read(good).as_deref(), Some(good));
         for wrong in [
