@@ -50,6 +50,7 @@ worker_calls! {
     EnqueueRequest, enqueue => EnqueueResponse;
     EnqueueBatchRequest, enqueue_batch => EnqueueBatchResponse;
     GetStatusRequest, get_status => GetStatusResponse;
+    GetStatusBatchRequest, get_status_batch => GetStatusBatchResponse;
     CancelRequest, cancel => CancelResponse;
     ConfirmPaymentRequest, confirm_payment => ConfirmPaymentResponse;
     GetQueueRequest, get_queue => GetQueueResponse;

@@ -231,6 +231,22 @@ impl BookingWorkerService for FakeWorker {
         Err(Status::unimplemented(""))
     }
 
+    async fn get_status_batch(
+        &self,
+        _: Request<v1::GetStatusBatchRequest>,
+    ) -> Result<Response<v1::GetStatusBatchResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    type FollowQueueStream = tokio_stream::Empty<Result<v1::PublishRequest, Status>>;
+
+    async fn follow_queue(
+        &self,
+        _: Request<v1::FollowQueueRequest>,
+    ) -> Result<Response<Self::FollowQueueStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn cancel(
         &self,
         _: Request<v1::CancelRequest>,

@@ -173,6 +173,7 @@ impl RealtimeNotifier {
             etas: points.into_iter().map(eta_point).collect(),
             eta_unknown: eta_unknown.into(),
             opens_at: self.queue.line.opens_at().map(timestamp),
+            ..v1::QueueTick::default()
         }
     }
 }
@@ -248,6 +249,7 @@ fn update(event: &Event) -> v1::BookingUpdate {
         state: v1::BookingState::from(event.to).into(),
         deadline: event.deadline.map(timestamp),
         reason: event.reason.clone(),
+        parked: event.parked.is_some(),
     }
 }
 

@@ -47,6 +47,7 @@ macro_rules! bare_service {
         #[tonic::async_trait]
         impl BookingWorkerService for Bare {
             type WatchStatusStream = tokio_stream::Empty<Result<v1::WatchStatusResponse, Status>>;
+            type FollowQueueStream = tokio_stream::Empty<Result<v1::PublishRequest, Status>>;
 
             async fn enqueue(
                 &self,
@@ -68,6 +69,8 @@ macro_rules! bare_service {
 bare_service! {
     enqueue_batch: EnqueueBatchRequest => v1::EnqueueBatchResponse,
     get_status: GetStatusRequest => v1::GetStatusResponse,
+    get_status_batch: GetStatusBatchRequest => v1::GetStatusBatchResponse,
+    follow_queue: FollowQueueRequest => Self::FollowQueueStream,
     watch_status: WatchStatusRequest => Self::WatchStatusStream,
     cancel: CancelRequest => v1::CancelResponse,
     confirm_payment: ConfirmPaymentRequest => v1::ConfirmPaymentResponse,

@@ -177,6 +177,22 @@ impl BookingWorkerService for FakeLine {
         Ok(Response::new(Box::pin(updates.take(most))))
     }
 
+    async fn get_status_batch(
+        &self,
+        _: Request<v1::GetStatusBatchRequest>,
+    ) -> Result<Response<v1::GetStatusBatchResponse>, Status> {
+        Err(Status::unimplemented("the crowd never asks"))
+    }
+
+    type FollowQueueStream = tokio_stream::Empty<Result<v1::PublishRequest, Status>>;
+
+    async fn follow_queue(
+        &self,
+        _: Request<v1::FollowQueueRequest>,
+    ) -> Result<Response<Self::FollowQueueStream>, Status> {
+        Err(Status::unimplemented("the crowd never asks"))
+    }
+
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> Answer<v1::CancelResponse> {
         self.answers()?;
         let booking = self.booking(&request.into_inner().client_id)?;

@@ -169,6 +169,22 @@ impl BookingWorkerService for Service {
         }
     }
 
+    async fn get_status_batch(
+        &self,
+        _: Request<v1::GetStatusBatchRequest>,
+    ) -> Result<Response<v1::GetStatusBatchResponse>, Status> {
+        Err(Status::unimplemented("no command calls it"))
+    }
+
+    type FollowQueueStream = tokio_stream::Empty<Result<v1::PublishRequest, Status>>;
+
+    async fn follow_queue(
+        &self,
+        _: Request<v1::FollowQueueRequest>,
+    ) -> Result<Response<Self::FollowQueueStream>, Status> {
+        Err(Status::unimplemented("no command calls it"))
+    }
+
     async fn cancel(
         &self,
         _: Request<v1::CancelRequest>,

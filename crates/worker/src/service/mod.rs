@@ -5,6 +5,7 @@ pub mod parse;
 mod payment;
 mod reader;
 mod sale;
+mod status_batch;
 mod watch;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tonic::{Request, Response, Status};
 use tracing::debug;
 
 use crate::processing::{Executor, Wake};
+use crate::store_readings::StoreReadings;
 use parse::Parser;
 pub use reader::BookingReader;
 
@@ -36,6 +38,8 @@ pub struct WorkerService {
     pub reader: Arc<BookingReader>,
     /// The store.
     pub store: GroupCommit,
+    /// The data that the store has, and its clock.
+    pub readings: Arc<StoreReadings>,
     /// Limits requests in progress.
     pub requests: Semaphore,
     /// Limits open streams.
@@ -106,6 +110,22 @@ impl BookingWorkerService for WorkerService {
             watch::open(reader, client, self.draining.clone(), permit).await
         };
         self.observed("WatchStatus", open).await
+    }
+
+    async fn get_status_batch(
+        &self,
+        request: Request<v1::GetStatusBatchRequest>,
+    ) -> RpcResult<v1::GetStatusBatchResponse> {
+        self.observed("GetStatusBatch", self.status_batch(request.get_ref())).await
+    }
+
+    type FollowQueueStream = tokio_stream::Empty<Result<v1::PublishRequest, Status>>;
+
+    async fn follow_queue(
+        &self,
+        _: Request<v1::FollowQueueRequest>,
+    ) -> Result<Response<Self::FollowQueueStream>, Status> {
+        Err(Status::unimplemented("not built yet"))
     }
 
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> RpcResult<v1::CancelResponse> {

@@ -10,11 +10,11 @@ use crate::shell;
 /// each other.
 pub const LEVELS: [&[&str]; 10] = [
     &["bookingq-core", "bookingq-serve"],
-    &["bookingq-queue", "bookingq-api", "bookingq-proto"],
+    &["bookingq-queue", "bookingq-api", "bookingq-proto", "bookingq-identity"],
     &["bookingq-store"],
     &["bookingq-follow", "bookingq-client"],
     &["bookingq-worker", "bookingq-operator"],
-    &["bookingq-crowd", "bookingq-sim", "bookingq-harness"],
+    &["bookingq-crowd", "bookingq-sim", "bookingq-harness", "bookingq-gateway"],
     &["bookingq-check"],
     &["bookingq-up", "bookingq-faults", "bookingq-bench", "bookingq-trial", "xtask"],
     &["bookingq"],

@@ -1,0 +1,1 @@
+//! The gateway: HTTP, WebSockets, server-sent events and the waiting-room page.
