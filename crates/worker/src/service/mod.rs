@@ -1,10 +1,12 @@
 //! The gRPC service: one method for each RPC. A method parses its request, calls the store through
 //! group commit, and responds.
 
+mod follow_queue;
 pub mod parse;
 mod payment;
 mod reader;
 mod sale;
+mod status_batch;
 mod watch;
 
 use std::sync::Arc;
@@ -24,7 +26,10 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 use tracing::debug;
 
+use crate::feed::QueueFeed;
 use crate::processing::{Executor, Wake};
+use crate::store_readings::StoreReadings;
+pub use follow_queue::MAX_FOLLOWERS;
 use parse::Parser;
 pub use reader::BookingReader;
 
@@ -36,10 +41,16 @@ pub struct WorkerService {
     pub reader: Arc<BookingReader>,
     /// The store.
     pub store: GroupCommit,
+    /// The data that the store has, and its clock.
+    pub readings: Arc<StoreReadings>,
     /// Limits requests in progress.
     pub requests: Semaphore,
-    /// Limits open streams.
+    /// Limits open WatchStatus streams.
     pub watches: Arc<Semaphore>,
+    /// Limits open FollowQueue streams.
+    pub followers: Arc<Semaphore>,
+    /// What FollowQueue streams send.
+    pub feed: Arc<QueueFeed>,
     /// Executes confirmations.
     pub executor: Arc<Executor>,
     /// Confirmations in progress: they outlive the request that started them.
@@ -110,18 +121,18 @@ impl BookingWorkerService for WorkerService {
 
     async fn get_status_batch(
         &self,
-        _: Request<v1::GetStatusBatchRequest>,
-    ) -> Result<Response<v1::GetStatusBatchResponse>, Status> {
-        Err(Status::unimplemented("not built yet"))
+        request: Request<v1::GetStatusBatchRequest>,
+    ) -> RpcResult<v1::GetStatusBatchResponse> {
+        self.observed("GetStatusBatch", self.status_batch(request.get_ref())).await
     }
 
-    type FollowQueueStream = tokio_stream::Empty<Result<v1::PublishRequest, Status>>;
+    type FollowQueueStream = follow_queue::FollowStream;
 
     async fn follow_queue(
         &self,
-        _: Request<v1::FollowQueueRequest>,
-    ) -> Result<Response<Self::FollowQueueStream>, Status> {
-        Err(Status::unimplemented("not built yet"))
+        request: Request<v1::FollowQueueRequest>,
+    ) -> RpcResult<Self::FollowQueueStream> {
+        self.observed("FollowQueue", self.follow(request.get_ref())).await
     }
 
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> RpcResult<v1::CancelResponse> {
