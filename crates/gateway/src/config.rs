@@ -13,6 +13,7 @@ use bookingq_identity::{ReturnOrigins, ReturnUrl, WebOrigin};
 use bookingq_serve::own_name;
 use bookingq_serve::tls::{ClientTls, Identity, ServerTls};
 
+use crate::limits::proxies::TrustedProxies;
 use crate::origin::AllowedOrigins;
 
 /// Everything a gateway needs.
@@ -40,8 +41,10 @@ pub struct GatewayConfig {
     pub issuer: String,
     /// Time for which a place token is valid.
     pub place_lifetime: Duration,
-    /// Proxies whose X-Forwarded-For is believed, as networks.
-    pub trusted_proxies: Vec<String>,
+    /// Proxies whose X-Forwarded-For is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// Whether an address may join and connect without a place only so often.
+    pub address_limits: bool,
     /// Connections open at once.
     pub max_connections: usize,
     /// Whether cookies are for plain http:// on localhost: without `Secure`.
@@ -212,7 +215,8 @@ impl GatewayConfig {
             keys,
             issuer: identity.issuer,
             place_lifetime: identity.place_lifetime.get(),
-            trusted_proxies: public.trusted_proxies,
+            trusted_proxies: TrustedProxies::new(&public.trusted_proxies).map_err(proxy)?,
+            address_limits: !public.no_address_limits,
             max_connections: public.max_connections as usize,
             insecure_cookies: public.insecure_cookies,
             access_log: public.access_log,
@@ -221,7 +225,8 @@ impl GatewayConfig {
         })
     }
 
-    /// The defaults with keys in memory, for one queue: what tests and `up` need.
+    /// The defaults with keys in memory and without limits of addresses: what tests and `up` need,
+    /// whose clients share one.
     pub fn new(id: impl Into<String>, listen: SocketAddr, queues: Vec<QueueConfig>) -> Self {
         Self {
             id: id.into(),
@@ -235,7 +240,8 @@ impl GatewayConfig {
             keys: KeySource::Ephemeral,
             issuer: "bookingq".to_owned(),
             place_lifetime: defaults::PLACE_TOKEN,
-            trusted_proxies: Vec::new(),
+            trusted_proxies: TrustedProxies::default(),
+            address_limits: false,
             max_connections: defaults::GATEWAY_CONNECTIONS as usize,
             insecure_cookies: true,
             access_log: AccessLog::All,
@@ -243,6 +249,11 @@ impl GatewayConfig {
             linger: defaults::LINGER,
         }
     }
+}
+
+fn proxy(invalid: Invalid) -> InvalidArgs {
+    let Invalid { field, value, allowed } = invalid;
+    InvalidArgs { flag: field.to_string(), value, allowed: allowed.to_string() }
 }
 
 impl QueueConfig {

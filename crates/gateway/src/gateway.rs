@@ -21,6 +21,8 @@ use crate::fanout::{Fanout, FanoutSettings};
 use crate::feed::QueueFeed;
 use crate::joins::Joins;
 use crate::keys::{KeyStore, KeyStoreError};
+use crate::limits::AddressLimits;
+use crate::limits::limit_metrics::LimitMetrics;
 use crate::listener::{ConnectionLimit, HttpPort};
 use crate::metrics::GatewayMetrics;
 use crate::origin::AllowedOrigins;
@@ -102,7 +104,8 @@ async fn start(config: GatewayConfig) -> Result<GatewayHandle, GatewayError> {
     let fanout = Fanout::new(metrics, FanoutSettings::default());
     background.spawn(Arc::clone(&fanout).run());
     let limit = ConnectionLimit::new(config.max_connections);
-    let state = state(&config, &fanout, &stop, limit.streams()).await?;
+    let limits = limits(&config, &registry)?;
+    let state = state(&config, &fanout, &stop, limit.streams(), limits).await?;
     let grpc = serve_realtime(&config, &state, &mut background).await?;
     let readiness = Readiness::pending("waiting for the workers of each queue");
     let admin = serve_admin(&config, registry.clone(), &readiness, &mut background).await?;
@@ -143,6 +146,7 @@ async fn state(
     fanout: &Arc<Fanout>,
     stop: &CancellationToken,
     max_streams: usize,
+    limits: AddressLimits,
 ) -> Result<Arc<GatewayState>, GatewayError> {
     let mut queues = HashMap::new();
     for queue in &config.queues {
@@ -162,7 +166,17 @@ async fn state(
         place_lifetime: config.place_lifetime,
         cookies,
         origins,
+        limits,
     }))
+}
+
+fn limits(
+    config: &GatewayConfig,
+    registry: &MetricsRegistry,
+) -> Result<AddressLimits, GatewayError> {
+    let metrics = LimitMetrics::new(registry).map_err(ServeError::from)?;
+    let limits = AddressLimits::new(config.trusted_proxies.clone(), metrics);
+    Ok(if config.address_limits { limits } else { limits.unlimited() })
 }
 
 async fn start_queue(

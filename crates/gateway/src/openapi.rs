@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::{backend, places, queue, router};
+use crate::{backend, challenges, places, queue, router};
 
 /// The API of both ports.
 #[derive(OpenApi)]
@@ -23,6 +23,7 @@ use crate::{backend, places, queue, router};
         places::take_over,
         places::leave,
         places::pass,
+        challenges::show,
         queue::show,
         queue::tick,
         queue::jwks,

@@ -3,10 +3,11 @@
 //! A place is made by POST only: no request that a browser sends on its own, and no number of GETs,
 //! makes a booking.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bookingq_core::{
     BookingId, BookingState, ClientId, Details, Invalid, QueueNumber, RequestId, ReservationId,
@@ -17,19 +18,16 @@ use bookingq_proto::convert::from_timestamp;
 use bookingq_proto::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::auth::{RequestPlace, TokenSource};
 use crate::body::JsonBody;
+use crate::challenges;
 use crate::cookie;
+use crate::idempotency::{anonymous_key, idempotency_key};
 use crate::place_json::{PlaceJson, rfc3339};
 use crate::problem::{Problem, ProblemJson, Reason};
-use crate::state::{GatewayState, QueueGateway, QueuePath, now};
+use crate::state::{GatewayState, Peer, QueueGateway, QueuePath, now};
 use crate::trace_header;
-
-/// The header whose repeats are one join.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const UUID_RULE: &str = "a random UUID: who knows it has the place";
 
 /// What a client books.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
@@ -111,6 +109,7 @@ pub struct JoinedClient {
 
 impl JoinRequest {
     /// Validates a join. A client with a place stays the same client. `key` is its Idempotency-Key.
+    /// `address` is limited, unless the client has a place or an account.
     ///
     /// # Errors
     /// The first invalid field.
@@ -119,6 +118,7 @@ impl JoinRequest {
         queue: &QueueGateway,
         key: &str,
         place: Option<&PlaceClaims>,
+        address: IpAddr,
         body: &JoinJson,
     ) -> Result<Self, Problem> {
         let details =
@@ -130,7 +130,13 @@ impl JoinRequest {
         let client = match (&body.enqueue_token, place) {
             (Some(token), _) => account(token, &keys, state, queue, moment)?,
             (None, Some(place)) => place.client.clone(),
-            (None, None) => anonymous(key, &keys, queue, moment)?,
+            (None, None) => {
+                let client = anonymous(key, &keys, queue, moment)?;
+                let solution = body.challenge.as_ref();
+                let solution = solution.map(|it| (it.seed.as_str(), it.nonce.as_str()));
+                challenges::admit_join(state, address, key, solution)?;
+                client
+            }
         };
         Ok(Self { client, request, details, return_url: return_url.transpose()? })
     }
@@ -191,9 +197,7 @@ fn anonymous(
     queue: &QueueGateway,
     now: Timestamp,
 ) -> Result<ClientId, Problem> {
-    let uuid =
-        Uuid::try_parse(key).map_err(|_| Problem::invalid("Idempotency-Key", key, UUID_RULE))?;
-    keys.anonymous_client(&queue.name, uuid, now).map_err(unsigned)
+    keys.anonymous_client(&queue.name, anonymous_key(key)?, now).map_err(unsigned)
 }
 
 /// The claims of a token for this booking.
@@ -222,22 +226,6 @@ fn unreadable() -> Problem {
 fn unsigned(error: SignError) -> Problem {
     tracing::error!(%error, "cannot sign a token");
     Problem::new(Reason::Internal, "this gateway cannot sign tokens; see its log")
-}
-
-/// The value of Idempotency-Key.
-///
-/// # Errors
-/// If it is missing or no text.
-pub fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {
-    let value = headers.get(IDEMPOTENCY_KEY).ok_or_else(|| {
-        Problem::invalid_field(
-            "Idempotency-Key".to_owned(),
-            "missing".to_owned(),
-            format!("a header with {UUID_RULE}; repeat a request with the same one"),
-        )
-    })?;
-    let text = value.to_str().ok().map(str::trim);
-    text.ok_or_else(|| Problem::invalid("Idempotency-Key", "not ASCII", UUID_RULE))
 }
 
 /// Joins the line. Repeats with the same Idempotency-Key return the same place.
@@ -274,13 +262,15 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {
 pub async fn join(
     State(state): State<Arc<GatewayState>>,
     QueuePath(queue): QueuePath,
+    ConnectInfo(peer): Peer,
     headers: HeaderMap,
     JsonBody(body): JsonBody<JoinJson>,
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&headers)?;
+    let address = state.limits.address(peer.ip(), &headers);
     // A token that is no longer valid is no reason to refuse a client that joins.
     let place = state.place(&queue.name, &headers).ok().map(|place| place.claims);
-    let request = JoinRequest::new(&state, &queue, key, place.as_ref(), &body)?;
+    let request = JoinRequest::new(&state, &queue, key, place.as_ref(), address, &body)?;
     let joined = request.send(&state, &queue, trace_header::of(&headers)).await?;
     let status = if joined.existing { StatusCode::OK } else { StatusCode::CREATED };
     let cookie = cookie::set(&state, &queue.name, &joined.token);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{OriginalUri, State};
+use axum::extract::{ConnectInfo, OriginalUri, State};
 use axum::http::{HeaderMap, Method};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Response};
@@ -14,8 +14,8 @@ use bookingq_api::args::AccessLog;
 
 use crate::close::CloseReason;
 use crate::problem::{Problem, Reason};
-use crate::state::{GatewayState, QueuePath};
-use crate::{access_log, events, guard, openapi, places, queue, socket};
+use crate::state::{GatewayState, Peer, QueuePath};
+use crate::{access_log, challenges, events, guard, openapi, places, queue, socket};
 
 /// The router of the public port.
 pub fn public(state: Arc<GatewayState>, log: AccessLog) -> Router {
@@ -30,6 +30,7 @@ pub fn public(state: Arc<GatewayState>, log: AccessLog) -> Router {
         .route("/v1/queues/{queue}/tick", get(queue::tick))
         .route("/v1/queues/{queue}/socket", get(open_socket))
         .route("/v1/queues/{queue}/events", get(open_events))
+        .route("/v1/challenges", get(challenges::show))
         .route("/.well-known/jwks.json", get(queue::jwks))
         .route("/openapi.json", get(openapi::show))
         .merge(places)
@@ -68,6 +69,8 @@ fn shown(text: &str) -> String {
             content_type = "application/problem+json"),
         (status = 426, description = "UPGRADE_REQUIRED", body = crate::problem::ProblemJson,
             content_type = "application/problem+json"),
+        (status = 429, description = "TOO_MANY_REQUESTS, only without a valid place",
+            body = crate::problem::ProblemJson, content_type = "application/problem+json"),
         (status = 503, description = "TOO_MANY_CONNECTIONS", body = crate::problem::ProblemJson,
             content_type = "application/problem+json"),
     )
@@ -75,6 +78,7 @@ fn shown(text: &str) -> String {
 pub async fn open_socket(
     State(state): State<Arc<GatewayState>>,
     QueuePath(queue): QueuePath,
+    ConnectInfo(peer): Peer,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -86,6 +90,9 @@ pub async fn open_socket(
     })?;
     room(&state)?;
     let place = state.place(&queue.name, &headers);
+    if place.is_err() {
+        challenges::admit_stream(&state, state.limits.address(peer.ip(), &headers))?;
+    }
     let client = place.map(|place| place.claims.client).map_err(|_| CloseReason::Gone);
     Ok(socket::upgrade(Arc::clone(&queue.feed), upgrade, client))
 }
