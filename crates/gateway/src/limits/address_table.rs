@@ -91,7 +91,9 @@ impl AddressTable {
         let slot = slot_of(&mut bucket, tag, now);
         let next_hard = match hard.conform(slot.hard, now) {
             Ok(next) => next,
-            Err(wait) => return LimitDecision::Refused { retry_after: Duration::from_micros(wait) },
+            Err(wait) => {
+                return LimitDecision::Refused { retry_after: Duration::from_micros(wait) };
+            }
         };
         if !solved {
             match soft.conform(slot.soft, now) {

@@ -81,7 +81,11 @@ impl TrustedProxies {
     /// # Errors
     /// [`Invalid`] for what is no network.
     pub fn new<S: AsRef<str>>(networks: &[S]) -> Result<Self, Invalid> {
-        networks.iter().map(|text| ProxyNetwork::new(text.as_ref())).collect::<Result<_, _>>().map(Self)
+        networks
+            .iter()
+            .map(|text| ProxyNetwork::new(text.as_ref()))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
