@@ -1,5 +1,5 @@
-//! The arguments of `bookingq worker`, `bookingq sweep` and `bookingq gateway`: parsed by the command
-//! line, and written by everything that starts such a process.
+//! The arguments of `bookingq worker`, `bookingq sweep` and `bookingq gateway`: parsed by the
+//! command line, and written by everything that starts such a process.
 //!
 //! ```text
 //!   Plan ──of──> WorkerArgs ──to_args──> argv of a Pod or a process ──parse──> WorkerArgs

@@ -7,7 +7,7 @@
 //!   plan                                           typed and in range, defaults filled in
 //!        |  of
 //!        v
-//!   args                                           the flags of `bookingq worker`, `sweep`, `gateway`
+//!   args                                           the flags of worker, sweeper and gateway
 //!
 //!   status   the operator's report             crd   the CustomResourceDefinition as YAML
 //!   gateway_file   the settings of a gateway's queues

@@ -24,7 +24,7 @@ use crate::keys::{KeyStore, KeyStoreError};
 use crate::listener::{ConnectionLimit, HttpPort};
 use crate::metrics::GatewayMetrics;
 use crate::origin::AllowedOrigins;
-use crate::queue::QueueReader;
+use crate::queue_reader::QueueReader;
 use crate::router;
 use crate::state::{GatewayState, QueueGateway};
 use crate::workers::QueueWorkers;
