@@ -285,9 +285,9 @@ fn the_java_sample_accepts_and_refuses_as_we_do() {
     let out = tempfile::tempdir().unwrap();
     let sources = ["Json", "PassVerifier", "VerifyPass"];
     let sources = sources.map(|name| folder("java").join(format!("{name}.java")));
-    let mut javac = Command::new("javac");
-    javac.args(["-Xlint:all", "-Werror", "-encoding", "UTF-8", "-d"]).arg(out.path());
-    let ready = prepare(javac.args(sources), "javac 17 or newer is missing");
+    let mut compiler = Command::new("javac");
+    compiler.args(["-Xlint:all", "-Werror", "-encoding", "UTF-8", "-d"]).arg(out.path());
+    let ready = prepare(compiler.args(sources), "javac 17 or newer is missing");
     check(
         "Java",
         ready.map(|()| {
