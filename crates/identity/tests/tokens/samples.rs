@@ -302,9 +302,9 @@ fn the_java_sample_accepts_and_refuses_as_we_do() {
 fn the_go_sample_accepts_and_refuses_as_we_do() {
     let out = tempfile::tempdir().unwrap();
     let program = out.path().join("verify-pass");
-    let mut build = Command::new("go");
-    build.args(["build", "-o"]).arg(&program).arg(".").current_dir(folder("go"));
-    build.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=mod");
-    let built = prepare(&mut build, "go 1.22 or newer is missing");
-    check("Go", built.map(|()| Command::new(&program)));
+    let mut compiler = Command::new("go");
+    compiler.args(["build", "-o"]).arg(&program).arg(".").current_dir(folder("go"));
+    compiler.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=mod");
+    let ready = prepare(&mut compiler, "go 1.22 or newer is missing");
+    check("Go", ready.map(|()| Command::new(&program)));
 }
