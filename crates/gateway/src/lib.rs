@@ -27,5 +27,6 @@ pub mod snapshots;
 pub mod socket;
 mod subscriber;
 mod timers;
+pub mod upstream;
 pub mod view;
 pub mod workers;
