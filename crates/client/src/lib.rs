@@ -12,12 +12,12 @@
 mod call;
 mod channels;
 mod endpoints;
-mod follow;
+mod queue_follow;
 pub mod retry;
 mod watch;
 
 pub use self::call::{CallEvent, CallPolicy, WorkerCall, WorkerCallError, WorkerClient};
 pub use self::channels::{ChannelConfig, ChannelPool};
 pub use self::endpoints::{EndpointsError, WorkerEndpoints};
-pub use self::follow::{FollowStep, QueueFollow};
+pub use self::queue_follow::{QueueFollow, QueueFollowEvent};
 pub use self::watch::{StatusUpdate, StatusWatch};

@@ -3,15 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_client::{FollowStep, QueueFollow, WorkerCallError};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use bookingq_client::{QueueFollow, QueueFollowEvent, WorkerCallError};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::feed::{QueueFeed, Source};
 use crate::workers::QueueWorkers;
-
-/// Pause after the workers refused to be followed.
-const REFUSED: Duration = Duration::from_secs(5);
 
 /// Follows the queue until dropped.
 pub async fn follow(feed: Arc<QueueFeed>, workers: QueueWorkers) {
@@ -24,21 +21,22 @@ async fn follow_stream(feed: &QueueFeed, workers: QueueWorkers) {
     let mut interrupted = false;
     loop {
         match stream.next(&mut client).await {
-            Ok(FollowStep::Message(message)) => {
-                if std::mem::take(&mut interrupted) {
-                    info!(queue = %feed.queue, "following the queue again");
-                }
+            Ok(QueueFollowEvent::Connected) => info!(queue = %feed.queue, "following the queue"),
+            Ok(QueueFollowEvent::Message(message)) => {
+                interrupted = false;
                 feed.apply(Source::Follow, *message);
             }
-            Ok(FollowStep::Interrupted(status)) => {
+            Ok(QueueFollowEvent::Lost(status)) => {
                 if !std::mem::replace(&mut interrupted, true) {
-                    warn!(queue = %feed.queue, error = %status, "cannot follow the queue; retrying");
+                    warn!(queue = %feed.queue, error = %status, "the queue is not followed; retrying");
                 }
             }
             Err(WorkerCallError::Stopped) => return,
+            // The next call waits before it tries again.
             Err(error) => {
-                warn!(queue = %feed.queue, %error, "the workers refuse to be followed");
-                sleep(REFUSED).await;
+                if !std::mem::replace(&mut interrupted, true) {
+                    warn!(queue = %feed.queue, %error, "the queue cannot be followed; retrying");
+                }
             }
         }
     }
