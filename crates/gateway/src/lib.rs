@@ -57,6 +57,7 @@ pub mod streams;
 mod subscriber;
 mod timers;
 mod trace_header;
+pub mod upstream;
 pub mod view;
 pub mod workers;
 
