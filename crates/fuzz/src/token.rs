@@ -62,8 +62,7 @@ pub fn token(data: &[u8]) -> bool {
 }
 
 fn signed(header: &str, claims: &str) -> String {
-    let message =
-        format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let tag = sign(&Key::new(HMAC_SHA256, &SECRET), message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
 }

@@ -11,14 +11,14 @@ use crate::idempotency::idempotency_key;
 use crate::limits::challenge::Challenge;
 use crate::limits::decision::{LimitDecision, LimitedUse};
 use crate::place_json::rfc3339;
-use crate::problem::{ChallengeJson, Problem, ProblemJson, Reason};
+use crate::problem::{ChallengeJson, Problem, ProblemJson, ProblemReason};
 use crate::state::{GatewayState, now};
 
 /// Decides whether a client without a place may join. `solution` is the seed and the nonce of a
 /// challenge; one that does not count is no reason to refuse while the address is within its limit.
 ///
 /// # Errors
-/// [`Reason::ChallengeRequired`] with a challenge, [`Reason::TooManyRequests`].
+/// [`ProblemReason::ChallengeRequired`] with a challenge, [`ProblemReason::TooManyRequests`].
 pub fn admit_join(
     state: &GatewayState,
     address: IpAddr,
@@ -40,7 +40,7 @@ pub fn admit_join(
                       solution with the same Idempotency-Key"
                     .to_owned(),
             };
-            Err(Problem::new(Reason::ChallengeRequired, why).with_challenge(challenge))
+            Err(Problem::new(ProblemReason::ChallengeRequired, why).with_challenge(challenge))
         }
         LimitDecision::Refused { retry_after } => Err(too_many().retry_after(retry_after)),
     }
@@ -50,7 +50,7 @@ pub fn admit_join(
 /// place is unknown. There is no challenge for that.
 ///
 /// # Errors
-/// [`Reason::TooManyRequests`].
+/// [`ProblemReason::TooManyRequests`].
 pub fn admit_stream(state: &GatewayState, address: IpAddr) -> Result<(), Problem> {
     match state.limits.count(LimitedUse::Stream, address, true) {
         LimitDecision::Refused { retry_after } => Err(too_many().retry_after(retry_after)),
@@ -59,13 +59,13 @@ pub fn admit_stream(state: &GatewayState, address: IpAddr) -> Result<(), Problem
 }
 
 fn too_many() -> Problem {
-    Problem::new(Reason::TooManyRequests, "far too many requests come from this address")
+    Problem::new(ProblemReason::TooManyRequests, "far too many requests come from this address")
 }
 
 fn issue(state: &GatewayState, key: &str) -> Result<ChallengeJson, Problem> {
     let challenge = Challenge::issue(&state.keys.ring(), key, now()).map_err(|error| {
         tracing::error!(%error, "cannot seal a challenge");
-        Problem::new(Reason::Internal, "this gateway cannot sign; see its log")
+        Problem::new(ProblemReason::Internal, "this gateway cannot sign; see its log")
     })?;
     state.limits.metrics().issued();
     let Challenge { seed, difficulty, expires_at } = challenge;
