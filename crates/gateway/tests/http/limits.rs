@@ -10,7 +10,7 @@ use crate::world::{ME, World, join};
 
 async fn limited(proxies: &[&str]) -> World {
     let proxies = TrustedProxies::new(proxies).unwrap();
-    World::with("stock=1000&latency=1h", |config| {
+    World::with("stock=1000,latency=1h", |config| {
         config.address_limits = true;
         config.trusted_proxies = proxies;
     })
