@@ -97,7 +97,7 @@ fn parked_bookings_leave_the_line_and_have_positions_among_those_of_the_item() {
     let refused = Event { parked: Some(stalls), ..refused };
     queue.apply(vec![OutboxEvent::Booking(refused)]);
     assert_eq!((standing(2), standing(5)), (Some(Standing::Parked(1)), Some(Standing::Parked(2))));
-    let summary = queue.line.summary(10);
+    let summary = queue.line.summary();
     assert_eq!((summary.backlog, summary.parked), (2, 2));
 }
 
