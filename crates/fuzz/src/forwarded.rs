@@ -35,7 +35,7 @@ pub fn forwarded(data: &[u8]) -> bool {
         let text = String::from_utf8_lossy(entry);
         let bare = text.trim().trim_matches('"');
         let bare = bare.rsplit_once("]:").map_or(bare, |(address, _)| address);
-        let bare = bare.trim_matches(['[', ']']);
+        let bare = bare.trim_matches(['[', ']']).split('%').next().unwrap_or_default();
         let without_port = bare.rsplit_once(':').map_or(bare, |(address, _)| address);
         [bare, without_port]
             .iter()
