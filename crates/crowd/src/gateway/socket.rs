@@ -7,7 +7,7 @@ use bookingq_client::retry::{RetryDecision, decide};
 use bookingq_core::BookingState;
 use bookingq_proto::error::{DOMAIN, reason_word};
 use bookingq_proto::v1::ErrorReason;
-use futures::{SinkExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use rand::Rng as _;
 use serde::Deserialize;
 use tokio::net::TcpStream;
