@@ -6,7 +6,7 @@
 //!                                        retry::decide: another worker, later, or never
 //! ```
 //!
-//! The command line and the crowd call workers through this crate.
+//! The command line, the crowd and the gateway call workers through this crate.
 
 mod call;
 mod channels;
