@@ -9,9 +9,10 @@ use bookingq_api::args::{AccessLog, GatewayArgs, InvalidArgs, QueueAddress, Serv
 use bookingq_api::gateway_file::{BrandFile, GatewayFile, GatewayQueueFile, ItemFile};
 use bookingq_client::WorkerEndpoints;
 use bookingq_core::{Details, Invalid, QueueName, defaults};
-use bookingq_identity::{ReturnOrigins, ReturnUrl, WebOrigin};
+use bookingq_identity::{KeyRing, ReturnOrigins, ReturnUrl, WebOrigin};
 use bookingq_serve::own_name;
 use bookingq_serve::tls::{ClientTls, Identity, ServerTls};
+use tokio::sync::watch;
 
 use crate::origin::AllowedOrigins;
 
@@ -73,21 +74,32 @@ pub struct WorkersConfig {
 }
 
 /// Where the keys come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum KeySource {
     /// A folder with one file for each key, read again when it changes.
     Folder(PathBuf),
     /// Made at the start, and lost at the end.
     Ephemeral,
+    /// Given, and never read again.
+    Ring(KeyRing),
+}
+
+/// Where the workers of a queue listen.
+#[derive(Debug, Clone)]
+pub enum WorkersAt {
+    /// At a URL, whose name is looked up again and again.
+    Url(WorkerEndpoints),
+    /// At addresses that change as workers come and go, without TLS.
+    Addresses(watch::Receiver<Vec<SocketAddr>>),
 }
 
 /// One queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct QueueConfig {
     /// Its name.
     pub name: QueueName,
     /// Where its workers listen.
-    pub workers: WorkerEndpoints,
+    pub workers: WorkersAt,
     /// How it is shown.
     pub settings: QueueSettings,
 }
@@ -247,7 +259,7 @@ impl GatewayConfig {
 
 impl QueueConfig {
     /// A queue with default settings.
-    pub fn new(name: QueueName, workers: WorkerEndpoints) -> Self {
+    pub fn new(name: QueueName, workers: WorkersAt) -> Self {
         let settings = QueueSettings {
             title: name.to_string(),
             audience: name.to_string(),
@@ -307,7 +319,7 @@ fn queues(args: &GatewayArgs) -> Result<Vec<QueueConfig>, ConfigError> {
             value: format!("{name}={workers}"),
             allowed: format!("{name}={URL_RULE}"),
         })?;
-        queues.push(common.of_flag(name, workers));
+        queues.push(common.of_flag(name, WorkersAt::Url(workers)));
     }
     let mut names: Vec<_> = queues.iter().map(|queue| &queue.name).collect();
     names.sort_unstable();
@@ -348,7 +360,7 @@ impl<'a> CommonSettings<'a> {
         })
     }
 
-    fn of_flag(&self, name: QueueName, workers: WorkerEndpoints) -> QueueConfig {
+    fn of_flag(&self, name: QueueName, workers: WorkersAt) -> QueueConfig {
         let mut queue = QueueConfig::new(name, workers);
         if let Some(audience) = self.audience {
             audience.clone_into(&mut queue.settings.audience);
@@ -369,8 +381,8 @@ impl<'a> CommonSettings<'a> {
         let flag = flags.iter().position(|flag| flag.name == name);
         let workers = flag.map(|index| flags.remove(index).workers).or(file.workers);
         let workers = workers.unwrap_or_default();
-        let endpoints = workers.parse().map_err(|_| Invalid::new("workers", &workers, URL_RULE))?;
-        let mut queue = self.of_flag(name, endpoints);
+        let url = workers.parse().map_err(|_| Invalid::new("workers", &workers, URL_RULE))?;
+        let mut queue = self.of_flag(name, WorkersAt::Url(url));
         let settings = &mut queue.settings;
         if let Some(title) = file.title {
             settings.title = text("title", title, 200)?;

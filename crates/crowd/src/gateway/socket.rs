@@ -62,7 +62,13 @@ enum Frame {
     Tick { s: Option<[u64; 3]> },
     /// News of the booking.
     #[serde(rename = "b")]
-    News { bk: String, st: String, dl: Option<i64>, #[serde(default)] parked: bool },
+    News {
+        bk: String,
+        st: String,
+        dl: Option<i64>,
+        #[serde(default)]
+        parked: bool,
+    },
     #[serde(rename = "bye")]
     Bye { after: Option<[u64; 2]> },
     #[serde(other)]
@@ -235,7 +241,8 @@ async fn open(
     let protocol = http::HeaderValue::from_static("bq1");
     request.headers_mut().insert(http::header::SEC_WEBSOCKET_PROTOCOL, protocol);
     let stream = TcpStream::connect(address).await.map_err(|error| failed(&error))?;
-    let config = WebSocketConfig::default().read_buffer_size(1024).max_message_size(Some(64 * 1024));
+    let config =
+        WebSocketConfig::default().read_buffer_size(1024).max_message_size(Some(64 * 1024));
     match client_async_with_config(request, stream, Some(config)).await {
         Ok((stream, _)) => Ok(stream),
         Err(Error::Http(response)) => {
