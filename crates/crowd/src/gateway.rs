@@ -12,10 +12,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bookingq_core::{ClientId, QueueName, Timestamp};
 use bookingq_identity::{BackendClaims, EnqueueClaims, KeyPurpose, KeyRing, SignError};
 use tokio::sync::watch;
+use tokio::time::timeout;
+use tonic::Status;
 
 pub use self::http::{GatewayClient, GatewayPool};
 pub use self::socket::PlaceSocket;
 
+/// How long a check may take.
+const CHECK: Duration = Duration::from_secs(10);
 /// How long the tokens are valid that a crowd signs.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(120);
 
@@ -31,6 +35,20 @@ pub struct GatewayAccess {
 }
 
 impl GatewayAccess {
+    /// Whether a gateway at one of these addresses serves the queue.
+    ///
+    /// # Errors
+    /// The refusal, or what came instead of an answer within 10 s.
+    pub async fn check(
+        &self,
+        queue: &QueueName,
+        gateways: watch::Receiver<Vec<SocketAddr>>,
+    ) -> Result<(), Status> {
+        let pool = GatewayPool::new(gateways, self.clone(), 1);
+        let answer = timeout(CHECK, GatewayClient::new(pool, 0).queue(queue)).await;
+        answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("the gateway did not answer")))
+    }
+
     /// Lets `client` join `queue` under its own id.
     fn enqueue_token(&self, queue: &QueueName, client: &ClientId) -> Result<String, SignError> {
         let now = now();

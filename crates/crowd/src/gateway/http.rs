@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bookingq_core::ClientId;
+use bookingq_core::{ClientId, QueueName};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -141,6 +141,12 @@ impl GatewayClient {
                 paid.place.snapshot(false).ok_or_else(malformed)
             }
         }
+    }
+
+    /// Whether the gateway serves the queue.
+    pub(super) async fn queue(&mut self, queue: &QueueName) -> Result<(), Status> {
+        let request = Request::builder().uri(self.public(&format!("/v1/queues/{queue}"))?);
+        self.exchange::<serde_json::Value>(request, None).await.map(drop)
     }
 
     /// A call with the place token.
