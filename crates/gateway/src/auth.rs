@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, header};
 use bookingq_core::{QueueName, Timestamp};
 use bookingq_identity::{KeyRing, PlaceClaims};
 
-use crate::problem::{Problem, Reason};
+use crate::problem::{Problem, ProblemReason};
 
 /// Where a place token came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl CookieStyle {
 /// Finds and verifies the place token of a request.
 ///
 /// # Errors
-/// [`Reason::PlaceRequired`] if there is none, [`Reason::PlaceInvalid`] if it is not valid.
+/// [`ProblemReason::PlaceRequired`] if there is none, [`ProblemReason::PlaceInvalid`] if it is not valid.
 pub fn place(
     headers: &HeaderMap,
     style: CookieStyle,
@@ -59,10 +59,10 @@ pub fn place(
     let cookie = style.name(queue);
     let (token, source) = token(headers, &cookie).ok_or_else(|| {
         let problem = "the request has neither the cookie of a place nor a bearer token";
-        Problem::new(Reason::PlaceRequired, problem)
+        Problem::new(ProblemReason::PlaceRequired, problem)
     })?;
     let claims = PlaceClaims::verify(token, keys, queue, now)
-        .map_err(|error| Problem::new(Reason::PlaceInvalid, error.to_string()))?;
+        .map_err(|error| Problem::new(ProblemReason::PlaceInvalid, error.to_string()))?;
     Ok(RequestPlace { claims, source })
 }
 

@@ -20,9 +20,9 @@ use utoipa::ToSchema;
 
 use crate::body::JsonBody;
 use crate::place_json::PlaceJson;
-use crate::problem::{Problem, ProblemJson, Reason};
+use crate::problem::{Problem, ProblemJson, ProblemReason};
 use crate::state::{GatewayState, QueueGateway, QueuePath, now};
-use crate::{access_log, auth, router, trace_header};
+use crate::{access_log, auth, fallback, trace_header};
 
 /// A payment. It names the booking by its ids, or by the pass of the client.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -82,8 +82,8 @@ impl FromRef<BackendState> for Arc<GatewayState> {
 pub fn router(gateway: Arc<GatewayState>, auth: BackendAuth, log: AccessLog) -> Router {
     Router::new()
         .route("/v1/queues/{queue}/payments", post(pay_checked))
-        .fallback(router::missing)
-        .method_not_allowed_fallback(router::not_allowed)
+        .fallback(fallback::missing)
+        .method_not_allowed_fallback(fallback::not_allowed)
         .layer(from_fn_with_state(log, access_log::log))
         .with_state(BackendState { gateway, auth })
 }
@@ -110,10 +110,10 @@ fn check_token(
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = auth::bearer(authorization).ok_or_else(|| {
         let problem = "send Authorization: Bearer with a token of a key of purpose `backend`";
-        Problem::new(Reason::BackendUnauthorized, problem)
+        Problem::new(ProblemReason::BackendUnauthorized, problem)
     })?;
     BackendClaims::verify(token, &state.keys.ring(), &queue.name, &state.issuer, now())
-        .map_err(|error| Problem::new(Reason::BackendUnauthorized, error.to_string()))?;
+        .map_err(|error| Problem::new(ProblemReason::BackendUnauthorized, error.to_string()))?;
     Ok(())
 }
 
@@ -163,7 +163,8 @@ pub async fn pay(
     };
     let mut worker = queue.workers.client().with_trace(trace_header::of(&headers));
     let v1::ConfirmPaymentResponse { booking, reacquired_for } = worker.call(call).await?;
-    let unreadable = || Problem::new(Reason::UpstreamUnavailable, "a worker's answer is empty");
+    let unreadable =
+        || Problem::new(ProblemReason::UpstreamUnavailable, "a worker's answer is empty");
     let booking = booking.ok_or_else(unreadable)?;
     let paid = PaidJson {
         place: queue.show(&booking),

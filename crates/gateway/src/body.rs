@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::problem::{Problem, Reason};
+use crate::problem::{Problem, ProblemReason};
 
 /// The largest body.
 const BYTES: usize = 8 * 1024;
@@ -27,7 +27,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonBody<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             let problem = "Content-Type must be application/json";
-            return Err(Problem::new(Reason::UnsupportedMediaType, problem));
+            return Err(Problem::new(ProblemReason::UnsupportedMediaType, problem));
         }
         parse(&read(request.into_body()).await?).map(Self)
     }
@@ -44,13 +44,13 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// # Errors
 /// If it is too large, or does not arrive in time.
 pub async fn read(body: Body) -> Result<axum::body::Bytes, Problem> {
-    let late = |_| Problem::new(Reason::InvalidArgument, "the body did not arrive in time");
+    let late = |_| Problem::new(ProblemReason::InvalidArgument, "the body did not arrive in time");
     let whole = timeout(LIMIT, Limited::new(body, BYTES).collect()).await.map_err(late)?;
     let bytes = whole.map_err(|error| {
         if error.is::<LengthLimitError>() {
-            Problem::new(Reason::ContentTooLarge, "a body may have 8,192 bytes")
+            Problem::new(ProblemReason::ContentTooLarge, "a body may have 8,192 bytes")
         } else {
-            Problem::new(Reason::InvalidArgument, "the body was cut off")
+            Problem::new(ProblemReason::InvalidArgument, "the body was cut off")
         }
     })?;
     Ok(bytes.to_bytes())

@@ -1,10 +1,12 @@
 //! One queue as its connections see it, and the one place where what workers send is applied.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bookingq_core::{EventSeq, QueueName, Timestamp};
 use bookingq_proto::v1;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::fanout::Fanout;
@@ -31,12 +33,12 @@ pub struct QueueFeed {
     pub(crate) fanout: Arc<Fanout>,
     /// Serializes what arrives.
     order: Mutex<Arrivals>,
+    /// Whether a message has arrived.
+    begun: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
 struct Arrivals {
-    /// Whether a stream was followed at all.
-    begun: bool,
     /// When FollowQueue last sent something, by the wheel's clock.
     followed: u64,
 }
@@ -59,6 +61,7 @@ impl QueueFeed {
             hub: PlaceHub::new(),
             fanout,
             order: Mutex::default(),
+            begun: watch::Sender::new(false),
             queue,
         })
     }
@@ -66,6 +69,19 @@ impl QueueFeed {
     /// The store's clock, estimated; the wall clock before the first tick.
     pub fn now(&self) -> Timestamp {
         self.view.store_now(self.fanout.now())
+    }
+
+    /// Waits until a worker has sent the line for the first time.
+    pub async fn followed(&self) {
+        let mut begun = self.begun.subscribe();
+        // The sender lives as long as this feed.
+        let _ = begun.wait_for(|begun| *begun).await;
+    }
+
+    /// Time since the last message of FollowQueue.
+    pub(crate) fn followed_since(&self) -> Duration {
+        let followed = self.order.lock().followed;
+        Duration::from_millis(self.fanout.now().saturating_sub(followed))
     }
 
     /// Applies a message.
@@ -76,12 +92,12 @@ impl QueueFeed {
             warn!(queue = %self.queue, "a message for another queue arrived");
             return;
         }
-        let known = self.view.current();
+        let (known, begun) = (self.view.current(), *self.begun.borrow());
         let changed = !message.epoch.is_empty() && *known.epoch != *message.epoch;
         match source {
             Source::Follow => order.followed = now,
             // A notifier may still publish what was before the loss.
-            Source::Publish if changed && order.begun && now < order.followed + FOLLOWED => return,
+            Source::Publish if changed && begun && now < order.followed + FOLLOWED => return,
             Source::Publish => {}
         }
         if changed {
@@ -92,8 +108,7 @@ impl QueueFeed {
                 warn!(queue = %self.queue, "the data of the queue is other data than before");
             }
         }
-        self.resync(&order, changed, message.gap);
-        order.begun = true;
+        self.resync(begun, changed, message.gap);
         self.deliver(&message.updates, now);
         for item in &message.items {
             self.item(item);
@@ -107,10 +122,11 @@ impl QueueFeed {
         // After the updates were delivered: a snapshot that is asked for now has them.
         let (ms, number) = (message.through_ms, message.through_number);
         self.view.advance(EventSeq { ms, number });
+        self.begun.send_replace(true);
     }
 
-    fn resync(&self, order: &Arrivals, changed: bool, gap: bool) {
-        let cause = match (order.begun, changed, gap) {
+    fn resync(&self, begun: bool, changed: bool, gap: bool) {
+        let cause = match (begun, changed, gap) {
             (false, ..) => ResyncCause::Start,
             (true, true, _) => ResyncCause::Epoch,
             (true, false, true) => ResyncCause::Gap,

@@ -25,10 +25,10 @@ use crate::keys::{KeyStore, KeyStoreError};
 use crate::listener::{ConnectionLimit, HttpPort};
 use crate::metrics::GatewayMetrics;
 use crate::origin::AllowedOrigins;
-use crate::queue::QueueReader;
-use crate::router;
+use crate::queue_reader::QueueReader;
 use crate::state::{GatewayState, QueueGateway};
 use crate::workers::QueueWorkers;
+use crate::{realtime, router, upstream};
 
 /// How long the name of the workers may be unknown at the start.
 const LOOKUP: Duration = Duration::from_secs(30);
@@ -104,6 +104,9 @@ async fn start(config: GatewayConfig) -> Result<GatewayHandle, GatewayError> {
     background.spawn(Arc::clone(&fanout).run());
     let limit = ConnectionLimit::new(config.max_connections);
     let state = state(&config, &fanout, &stop, limit.streams()).await?;
+    for queue in state.queues.values() {
+        background.spawn(upstream::follow(Arc::clone(&queue.feed), queue.workers.clone()));
+    }
     let grpc = serve_realtime(&config, &state, &mut background).await?;
     let readiness = Readiness::pending("waiting for the workers of each queue");
     let admin = serve_admin(&config, registry.clone(), &readiness, &mut background).await?;
@@ -135,7 +138,9 @@ async fn start(config: GatewayConfig) -> Result<GatewayHandle, GatewayError> {
 
 /// Ready once a worker of each queue is followed.
 async fn become_ready(state: Arc<GatewayState>, readiness: Arc<Readiness>) {
-    let _ = &state;
+    for queue in state.queues.values() {
+        queue.feed.followed().await;
+    }
     readiness.set_ready();
 }
 
@@ -224,7 +229,9 @@ async fn serve_realtime(
     let (listener, address) = bookingq_serve::listen(listen).await?;
     let feeds: Vec<_> = state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
     background.spawn(async move {
-        let _ = (listener, feeds);
+        if let Err(error) = realtime::serve(listener, feeds).await {
+            error!(%error, "the RealtimeService ended");
+        }
     });
     Ok(Some(address))
 }

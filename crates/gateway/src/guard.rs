@@ -9,8 +9,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::auth::{self, CookieStyle};
-use crate::origin::{AllowedOrigins, Caller};
-use crate::problem::{MEDIA_TYPE, Problem, Reason};
+use crate::origin::{AllowedOrigins, PageOrigin};
+use crate::problem::{MEDIA_TYPE, Problem, ProblemReason};
 use crate::state::GatewayState;
 
 /// What a page of a listed origin may send.
@@ -41,7 +41,7 @@ pub async fn guard(
     next: Next,
 ) -> Response {
     let allowed = origins(&state, request.uri().path()).clone();
-    let caller = Caller::new(request.headers(), request.uri());
+    let caller = PageOrigin::new(request.headers(), request.uri());
     let reader = caller.reader(&allowed);
     let refused = must_check(&request).then(|| caller.check(&allowed).err()).flatten();
     let mut answer = match refused {
@@ -81,7 +81,7 @@ fn must_check(request: &Request) -> bool {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let is_upgrade = headers.contains_key(header::UPGRADE) || path.ends_with("/socket");
     let by_cookie = headers.contains_key(header::COOKIE) && !is_bearer(headers);
-    Caller::is_unsafe(request.method())
+    PageOrigin::is_unsafe(request.method())
         || is_read && is_upgrade
         || is_read && by_cookie && path.ends_with("/events")
 }
@@ -99,7 +99,7 @@ fn is_preflight(request: &Request) -> bool {
 fn preflight(reader: Option<&HeaderValue>) -> Response {
     if reader.is_none() {
         let problem = "pages of this origin may not call this gateway";
-        return Problem::new(Reason::OriginRefused, problem).into_response();
+        return Problem::new(ProblemReason::OriginRefused, problem).into_response();
     }
     let headers = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, CORS_METHODS),
@@ -121,13 +121,13 @@ fn complete(answer: Response) -> Response {
         return answer;
     }
     let reason = match status {
-        StatusCode::NOT_FOUND => Reason::NotFound,
-        StatusCode::METHOD_NOT_ALLOWED => Reason::MethodNotAllowed,
-        StatusCode::PAYLOAD_TOO_LARGE => Reason::ContentTooLarge,
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => Reason::UnsupportedMediaType,
-        StatusCode::UPGRADE_REQUIRED => Reason::UpgradeRequired,
-        status if status.is_server_error() => Reason::Internal,
-        _ => Reason::InvalidArgument,
+        StatusCode::NOT_FOUND => ProblemReason::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => ProblemReason::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => ProblemReason::ContentTooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ProblemReason::UnsupportedMediaType,
+        StatusCode::UPGRADE_REQUIRED => ProblemReason::UpgradeRequired,
+        status if status.is_server_error() => ProblemReason::Internal,
+        _ => ProblemReason::InvalidArgument,
     };
     let mut problem = Problem::new(reason, reason.title()).into_response();
     if let Some(allow) = answer.headers().get(header::ALLOW) {

@@ -9,7 +9,7 @@ use bookingq_proto::v1::{self, enqueue_result};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::problem::{Problem, Reason};
+use crate::problem::{Problem, ProblemReason};
 use crate::workers::QueueWorkers;
 
 /// How long the first join of a batch waits for further ones.
@@ -50,14 +50,16 @@ impl Joins {
     /// Joins the line. `trace` is the request's `traceparent`.
     ///
     /// # Errors
-    /// The worker's refusal; [`Reason::Overloaded`] if too many joins wait.
+    /// The worker's refusal; [`ProblemReason::Overloaded`] if too many joins wait.
     pub async fn join(&self, request: v1::EnqueueRequest, trace: Option<String>) -> Joined {
         let (answer, joined) = oneshot::channel();
         let trace = trace.filter(|trace| is_recorded(trace));
-        let full = |_| Problem::new(Reason::Overloaded, "too many clients are joining");
+        let full = |_| Problem::new(ProblemReason::Overloaded, "too many clients are joining");
         self.waiting.try_send(Join { request, trace, answer }).map_err(full)?;
-        let late = |_| Problem::new(Reason::UpstreamUnavailable, "no worker answered in time");
-        let stopped = |_| Problem::new(Reason::UpstreamUnavailable, "this gateway shuts down");
+        let late =
+            |_| Problem::new(ProblemReason::UpstreamUnavailable, "no worker answered in time");
+        let stopped =
+            |_| Problem::new(ProblemReason::UpstreamUnavailable, "this gateway shuts down");
         timeout(LIMIT, joined).await.map_err(late)?.map_err(stopped)?
     }
 }
@@ -173,7 +175,7 @@ fn fail(joins: Vec<SameJoins>, problem: &Problem) {
 }
 
 fn unexpected() -> Problem {
-    Problem::new(Reason::UpstreamUnavailable, "a worker's answer cannot be read")
+    Problem::new(ProblemReason::UpstreamUnavailable, "a worker's answer cannot be read")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::{backend, places, queue, router};
+use crate::{backend, passes, places, queue, streams};
 
 /// The API of both ports.
 #[derive(OpenApi)]
@@ -22,12 +22,12 @@ use crate::{backend, places, queue, router};
         places::show,
         places::take_over,
         places::leave,
-        places::pass,
+        passes::make,
         queue::show,
         queue::tick,
         queue::jwks,
-        router::open_socket,
-        router::open_events,
+        streams::open_socket,
+        streams::open_events,
         backend::pay,
         show,
     ),

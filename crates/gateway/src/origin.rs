@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use bookingq_core::Invalid;
 use bookingq_identity::WebOrigin;
 
-use crate::problem::{Problem, Reason};
+use crate::problem::{Problem, ProblemReason};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -55,7 +55,7 @@ impl AllowedOrigins {
 
 /// What of a request decides whether it may act for a client.
 #[derive(Debug, Clone, Copy)]
-pub struct Caller<'a> {
+pub struct PageOrigin<'a> {
     headers: &'a HeaderMap,
     uri: &'a Uri,
 }
@@ -78,11 +78,11 @@ pub enum OriginError {
 
 impl From<OriginError> for Problem {
     fn from(error: OriginError) -> Self {
-        Self::new(Reason::OriginRefused, error.to_string())
+        Self::new(ProblemReason::OriginRefused, error.to_string())
     }
 }
 
-impl<'a> Caller<'a> {
+impl<'a> PageOrigin<'a> {
     /// The caller of a request.
     pub fn new(headers: &'a HeaderMap, uri: &'a Uri) -> Self {
         Self { headers, uri }
@@ -158,7 +158,7 @@ mod tests {
         let mut all = vec![("host", "queue.example.com")];
         all.extend(pairs);
         let (headers, uri) = (headers(&all), Uri::from_static("/v1/queues/concert/places"));
-        Caller::new(&headers, &uri).check(&allowed)
+        PageOrigin::new(&headers, &uri).check(&allowed)
     }
 
     #[test]
@@ -200,9 +200,9 @@ mod tests {
     fn the_authority_of_http_2_stands_for_the_host() {
         let headers = headers(&[("origin", "https://queue.example.com")]);
         let uri = Uri::from_static("https://queue.example.com/v1/queues/concert/places");
-        assert_eq!(Caller::new(&headers, &uri).check(&AllowedOrigins::default()), Ok(()));
+        assert_eq!(PageOrigin::new(&headers, &uri).check(&AllowedOrigins::default()), Ok(()));
         let uri = Uri::from_static("https://other.example.com/v1/queues/concert/places");
-        let foreign = Caller::new(&headers, &uri).check(&AllowedOrigins::default());
+        let foreign = PageOrigin::new(&headers, &uri).check(&AllowedOrigins::default());
         assert_eq!(foreign, Err(OriginError::Foreign));
     }
 
@@ -210,7 +210,7 @@ mod tests {
     fn only_listed_origins_may_read_the_answer() {
         let allowed = AllowedOrigins::new("origin", ["https://www.example.com"]).unwrap();
         let uri = Uri::from_static("/");
-        let read = |origin| Caller::new(&headers(&[("origin", origin)]), &uri).reader(&allowed);
+        let read = |origin| PageOrigin::new(&headers(&[("origin", origin)]), &uri).reader(&allowed);
         assert_eq!(read("https://www.example.com").unwrap(), "https://www.example.com");
         assert_eq!(read("https://evil.test"), None);
         assert_eq!(read("null"), None);

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 /// When and from which data a booking was read.
 #[derive(Debug, Clone, Copy)]
-pub struct Reading<'a> {
+pub struct PlaceReading<'a> {
     /// Identifies the data of the queue; empty while unknown.
     pub epoch: &'a str,
     /// The store's clock.
@@ -140,7 +140,7 @@ pub struct PlaceJson {
 
 impl PlaceJson {
     /// The place of a booking that was just read.
-    pub fn new(booking: &v1::Booking, reading: Reading<'_>) -> Self {
+    pub fn new(booking: &v1::Booking, reading: PlaceReading<'_>) -> Self {
         let state = booking.state().to_core();
         let queued = state == Some(BookingState::Queued);
         Self {
@@ -278,7 +278,8 @@ mod tests {
 
     use super::*;
 
-    const READING: Reading<'_> = Reading { epoch: "e1", now: Timestamp(1_700_000_000_123) };
+    const READING: PlaceReading<'_> =
+        PlaceReading { epoch: "e1", now: Timestamp(1_700_000_000_123) };
 
     fn queued() -> v1::Booking {
         v1::Booking {

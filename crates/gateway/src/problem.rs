@@ -1,4 +1,4 @@
-//! Errors as RFC 9457 problem documents: the closed set of reasons, each with its status.
+//! Errors as RFC 9457 problem documents.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,12 +8,14 @@ use axum::response::{IntoResponse, Response};
 use bookingq_client::WorkerCallError;
 use bookingq_core::Invalid;
 use bookingq_proto::error::reason_of;
-use bookingq_proto::v1::{self, ErrorReason};
+use bookingq_proto::v1;
 use rand::Rng as _;
 use serde::Serialize;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 use utoipa::ToSchema;
+
+pub use crate::reason::ProblemReason;
 
 /// The media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -21,192 +23,6 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 const TYPE: &str = "https://bookingqueue.dev/problems/";
 /// The wait before a retry, where the worker asks for none.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Why a request was refused. The set is closed: this version of the API has no other reasons.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Reason {
-    /// A field is invalid: `field`, `value` and `allowed` say which.
-    InvalidArgument,
-    /// This gateway serves no such queue.
-    QueueNotFound,
-    /// The queue accepts no new bookings.
-    QueueClosed,
-    /// The client has no booking here, or its retention has ended.
-    BookingNotFound,
-    /// The deadline has passed.
-    HoldExpired,
-    /// The booking is decided; `state` is its state.
-    AlreadyFinal,
-    /// The booking has no hold yet; `state` is its state.
-    NotReserved,
-    /// Too many requests are in progress.
-    Overloaded,
-    /// The outcome is unknown: repeat the request unchanged, with the same Idempotency-Key.
-    StoreUnavailable,
-    /// No worker answers: repeat the request unchanged, with the same Idempotency-Key.
-    UpstreamUnavailable,
-    /// The request names no place: neither a cookie nor a bearer token.
-    PlaceRequired,
-    /// The place token is not valid here.
-    PlaceInvalid,
-    /// The caller of the backend port is not known.
-    BackendUnauthorized,
-    /// Pages of that origin may not do this.
-    OriginRefused,
-    /// Too many requests from this address: solve the challenge, and send it along.
-    ChallengeRequired,
-    /// Far too many requests from this address.
-    TooManyRequests,
-    /// This gateway has too many connections; another one may have room.
-    TooManyConnections,
-    /// There is nothing at this path.
-    NotFound,
-    /// The path exists, but not with this method.
-    MethodNotAllowed,
-    /// The body is larger than 8 KiB.
-    ContentTooLarge,
-    /// The body must be application/json.
-    UnsupportedMediaType,
-    /// This path speaks WebSocket only.
-    UpgradeRequired,
-    /// A defect of the gateway.
-    Internal,
-}
-
-impl Reason {
-    /// All of them.
-    pub const ALL: [Self; 23] = [
-        Self::InvalidArgument,
-        Self::QueueNotFound,
-        Self::QueueClosed,
-        Self::BookingNotFound,
-        Self::HoldExpired,
-        Self::AlreadyFinal,
-        Self::NotReserved,
-        Self::Overloaded,
-        Self::StoreUnavailable,
-        Self::UpstreamUnavailable,
-        Self::PlaceRequired,
-        Self::PlaceInvalid,
-        Self::BackendUnauthorized,
-        Self::OriginRefused,
-        Self::ChallengeRequired,
-        Self::TooManyRequests,
-        Self::TooManyConnections,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::ContentTooLarge,
-        Self::UnsupportedMediaType,
-        Self::UpgradeRequired,
-        Self::Internal,
-    ];
-
-    /// Its HTTP status.
-    pub fn status(self) -> StatusCode {
-        match self {
-            Self::InvalidArgument => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::QueueNotFound | Self::BookingNotFound | Self::NotFound => StatusCode::NOT_FOUND,
-            Self::QueueClosed | Self::AlreadyFinal | Self::NotReserved => StatusCode::CONFLICT,
-            Self::HoldExpired => StatusCode::GONE,
-            Self::Overloaded
-            | Self::StoreUnavailable
-            | Self::UpstreamUnavailable
-            | Self::TooManyConnections => StatusCode::SERVICE_UNAVAILABLE,
-            Self::PlaceRequired | Self::PlaceInvalid | Self::BackendUnauthorized => {
-                StatusCode::UNAUTHORIZED
-            }
-            Self::OriginRefused => StatusCode::FORBIDDEN,
-            Self::ChallengeRequired | Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-
-    /// The same sentence for each problem of this kind.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::InvalidArgument => "A field is invalid",
-            Self::QueueNotFound => "There is no such queue",
-            Self::QueueClosed => "The queue is closed",
-            Self::BookingNotFound => "There is no such booking",
-            Self::HoldExpired => "The time to pay is over",
-            Self::AlreadyFinal => "The booking is decided",
-            Self::NotReserved => "Nothing is reserved yet",
-            Self::Overloaded => "Too many requests are in progress",
-            Self::StoreUnavailable => "The outcome is unknown",
-            Self::UpstreamUnavailable => "The queue does not answer",
-            Self::PlaceRequired => "A place is required",
-            Self::PlaceInvalid => "The place is not valid",
-            Self::BackendUnauthorized => "The caller is not known",
-            Self::OriginRefused => "The origin is not allowed",
-            Self::ChallengeRequired => "A challenge must be solved first",
-            Self::TooManyRequests => "Too many requests",
-            Self::TooManyConnections => "Too many connections",
-            Self::NotFound => "Not found",
-            Self::MethodNotAllowed => "Method not allowed",
-            Self::ContentTooLarge => "The body is too large",
-            Self::UnsupportedMediaType => "The body must be JSON",
-            Self::UpgradeRequired => "A WebSocket is required",
-            Self::Internal => "Internal error",
-        }
-    }
-
-    /// `QUEUE_CLOSED` and so on.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidArgument => "INVALID_ARGUMENT",
-            Self::QueueNotFound => "QUEUE_NOT_FOUND",
-            Self::QueueClosed => "QUEUE_CLOSED",
-            Self::BookingNotFound => "BOOKING_NOT_FOUND",
-            Self::HoldExpired => "HOLD_EXPIRED",
-            Self::AlreadyFinal => "ALREADY_FINAL",
-            Self::NotReserved => "NOT_RESERVED",
-            Self::Overloaded => "OVERLOADED",
-            Self::StoreUnavailable => "STORE_UNAVAILABLE",
-            Self::UpstreamUnavailable => "UPSTREAM_UNAVAILABLE",
-            Self::PlaceRequired => "PLACE_REQUIRED",
-            Self::PlaceInvalid => "PLACE_INVALID",
-            Self::BackendUnauthorized => "BACKEND_UNAUTHORIZED",
-            Self::OriginRefused => "ORIGIN_REFUSED",
-            Self::ChallengeRequired => "CHALLENGE_REQUIRED",
-            Self::TooManyRequests => "TOO_MANY_REQUESTS",
-            Self::TooManyConnections => "TOO_MANY_CONNECTIONS",
-            Self::NotFound => "NOT_FOUND",
-            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
-            Self::ContentTooLarge => "CONTENT_TOO_LARGE",
-            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
-            Self::UpgradeRequired => "UPGRADE_REQUIRED",
-            Self::Internal => "INTERNAL",
-        }
-    }
-
-    /// Whether the same request may succeed a little later.
-    fn is_transient(self) -> bool {
-        matches!(self.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
-    }
-}
-
-/// The reason of the gateway for each reason of a worker.
-impl From<ErrorReason> for Reason {
-    fn from(reason: ErrorReason) -> Self {
-        match reason {
-            ErrorReason::Unspecified => Self::UpstreamUnavailable,
-            ErrorReason::QueueNotFound => Self::QueueNotFound,
-            ErrorReason::QueueClosed => Self::QueueClosed,
-            ErrorReason::BookingNotFound => Self::BookingNotFound,
-            ErrorReason::HoldExpired => Self::HoldExpired,
-            ErrorReason::AlreadyFinal => Self::AlreadyFinal,
-            ErrorReason::InvalidArgument => Self::InvalidArgument,
-            ErrorReason::Overloaded => Self::Overloaded,
-            ErrorReason::StoreUnavailable => Self::StoreUnavailable,
-            ErrorReason::NotReserved => Self::NotReserved,
-        }
-    }
-}
 
 /// A proof of work that a client must do before it may go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -236,7 +52,7 @@ pub struct ProblemJson {
     /// What is wrong with this request.
     detail: Cow<'static, str>,
     /// The kind of problem, for programs.
-    reason: Reason,
+    reason: ProblemReason,
     /// The invalid field, or the invalid header.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
@@ -263,7 +79,7 @@ pub struct Problem(Box<ProblemJson>);
 
 impl Problem {
     /// A problem of this kind.
-    pub fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(reason: ProblemReason, detail: impl Into<Cow<'static, str>>) -> Self {
         let kind = format!("{TYPE}{}", reason.as_str().to_ascii_lowercase().replace('_', "-"));
         Self(Box::new(ProblemJson {
             kind,
@@ -288,7 +104,7 @@ impl Problem {
     /// An invalid field of a body; `value` is shown as it is.
     pub fn invalid_field(field: String, value: String, allowed: String) -> Self {
         let detail = format!("{field} is {value}; allowed: {allowed}");
-        let mut problem = Self::new(Reason::InvalidArgument, detail);
+        let mut problem = Self::new(ProblemReason::InvalidArgument, detail);
         problem.0.field = Some(field);
         (problem.0.value, problem.0.allowed) = (Some(value), Some(allowed));
         problem
@@ -307,7 +123,7 @@ impl Problem {
     }
 
     /// Its kind.
-    pub fn reason(&self) -> Reason {
+    pub fn reason(&self) -> ProblemReason {
         self.0.reason
     }
 
@@ -333,7 +149,7 @@ impl Problem {
     /// An error that a worker answered with.
     pub fn of_status(status: &Status) -> Self {
         let Some(reason) = reason_of(status) else {
-            return Self::new(Reason::UpstreamUnavailable, "no worker of the queue answers");
+            return Self::new(ProblemReason::UpstreamUnavailable, "no worker of the queue answers");
         };
         let mut problem = Self::new(reason.into(), status.message().to_owned());
         let details = status.get_error_details();
@@ -383,7 +199,7 @@ fn jittered(asked: Duration) -> u64 {
 
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
-        let mut problem = Self::new(Reason::InvalidArgument, invalid.to_string());
+        let mut problem = Self::new(ProblemReason::InvalidArgument, invalid.to_string());
         problem.0.field = Some(api_field(&invalid.field));
         problem.0.value = Some(invalid.value);
         problem.0.allowed = Some(invalid.allowed.to_owned());
@@ -404,7 +220,7 @@ impl From<&WorkerCallError> for Problem {
                 Self::of_status(status)
             }
             WorkerCallError::Stopped => {
-                Self::new(Reason::UpstreamUnavailable, "this gateway is shutting down")
+                Self::new(ProblemReason::UpstreamUnavailable, "this gateway is shutting down")
             }
         }
     }
@@ -437,27 +253,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_of_a_worker_has_the_same_reason_here() {
-        let all = (0..64).filter_map(|number| ErrorReason::try_from(number).ok());
-        let mut count = 0;
-        for reason in all.filter(|&reason| reason != ErrorReason::Unspecified) {
-            assert_eq!(Reason::from(reason).as_str(), bookingq_proto::error::reason_word(reason));
-            count += 1;
-        }
-        assert_eq!(count, 9, "this test sees every reason");
-    }
-
-    #[test]
-    fn every_reason_is_serialized_by_its_word_and_has_an_error_status() {
-        for reason in Reason::ALL {
-            let json = serde_json::to_value(reason).unwrap();
-            assert_eq!(json, reason.as_str());
-            assert!(reason.status().is_client_error() || reason.status().is_server_error());
-            assert!(!reason.title().is_empty());
-        }
-    }
-
-    #[test]
     fn a_field_of_the_grpc_api_is_named_as_in_the_http_api() {
         let problem = Problem::from(Invalid::new("client_id", "", "a text"));
         let json = serde_json::to_value(&problem.0).unwrap();
@@ -471,12 +266,12 @@ mod tests {
     #[test]
     fn a_refusal_that_passes_asks_for_a_repeat_in_whole_seconds() {
         for _ in 0..100 {
-            let problem = Problem::new(Reason::Overloaded, "full");
+            let problem = Problem::new(ProblemReason::Overloaded, "full");
             let response = problem.retry_after(Duration::from_millis(1500)).into_response();
             let seconds: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
             assert!((2..=6).contains(&seconds), "{seconds}");
         }
-        let final_answer = Problem::new(Reason::QueueClosed, "closed").into_response();
+        let final_answer = Problem::new(ProblemReason::QueueClosed, "closed").into_response();
         assert!(!final_answer.headers().contains_key("retry-after"));
     }
 }

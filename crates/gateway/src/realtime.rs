@@ -4,14 +4,42 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bookingq_core::QueueName;
 use bookingq_proto::v1;
-use bookingq_proto::v1::realtime_service_server::RealtimeService;
+use bookingq_proto::v1::realtime_service_server::{RealtimeService, RealtimeServiceServer};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::debug;
 
 use crate::feed::{QueueFeed, Source};
+
+/// The largest message: 512 updates with their longest reasons, and a tick.
+const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// Streams that one connection may have open.
+const PUBLISHERS: usize = 16;
+
+/// Serves the RealtimeService on this port until dropped.
+///
+/// # Errors
+/// When the port fails.
+pub async fn serve(
+    listener: TcpListener,
+    feeds: impl IntoIterator<Item = Arc<QueueFeed>>,
+) -> Result<(), tonic::transport::Error> {
+    let service = RealtimeServiceServer::new(GatewayRealtime::new(feeds))
+        .max_decoding_message_size(MESSAGE_BYTES);
+    tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE / 2))
+        .concurrency_limit_per_connection(PUBLISHERS)
+        .add_service(service)
+        .serve_with_incoming(TcpListenerStream::new(listener))
+        .await
+}
 
 /// Receives what workers publish, for all queues.
 pub struct GatewayRealtime {

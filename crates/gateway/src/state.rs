@@ -17,9 +17,9 @@ use crate::feed::QueueFeed;
 use crate::joins::Joins;
 use crate::keys::KeyStore;
 use crate::origin::AllowedOrigins;
-use crate::place_json::{PlaceJson, Reading, wall_clock};
-use crate::problem::{Problem, Reason};
-use crate::queue::QueueReader;
+use crate::place_json::{PlaceJson, PlaceReading, wall_clock};
+use crate::problem::{Problem, ProblemReason};
+use crate::queue_reader::QueueReader;
 use crate::workers::QueueWorkers;
 use bookingq_proto::v1;
 
@@ -43,7 +43,7 @@ impl QueueGateway {
     /// A booking that was just read, as clients see it.
     pub fn show(&self, booking: &v1::Booking) -> PlaceJson {
         let line = self.feed.view.current();
-        PlaceJson::new(booking, Reading { epoch: &line.epoch, now: self.feed.now() })
+        PlaceJson::new(booking, PlaceReading { epoch: &line.epoch, now: self.feed.now() })
     }
 }
 
@@ -71,18 +71,21 @@ impl GatewayState {
     /// A queue by its name.
     ///
     /// # Errors
-    /// [`Reason::QueueNotFound`].
+    /// [`ProblemReason::QueueNotFound`].
     pub fn queue(&self, name: &str) -> Result<&Arc<QueueGateway>, Problem> {
         let name = QueueName::new(name)?;
         self.queues.get(&name).ok_or_else(|| {
-            Problem::new(Reason::QueueNotFound, format!("this gateway does not serve queue {name}"))
+            Problem::new(
+                ProblemReason::QueueNotFound,
+                format!("this gateway does not serve queue {name}"),
+            )
         })
     }
 
     /// The place of a request.
     ///
     /// # Errors
-    /// [`Reason::PlaceRequired`] or [`Reason::PlaceInvalid`].
+    /// [`ProblemReason::PlaceRequired`] or [`ProblemReason::PlaceInvalid`].
     pub fn place(&self, queue: &QueueName, headers: &HeaderMap) -> Result<RequestPlace, Problem> {
         auth::place(headers, self.cookies, queue, &self.keys.ring(), now())
     }
@@ -103,7 +106,8 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let unreadable = |_| Problem::new(Reason::QueueNotFound, "the queue's name is not UTF-8");
+        let unreadable =
+            |_| Problem::new(ProblemReason::QueueNotFound, "the queue's name is not UTF-8");
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(unreadable)?;
         let name = params.iter().find(|(key, _)| *key == "queue").map(|(_, name)| name);
         Arc::from_ref(state).queue(name.unwrap_or_default()).map(Arc::clone).map(Self)

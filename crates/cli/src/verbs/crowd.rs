@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::DurationString;
-use bookingq_core::{ClientId, Quantity, QueueName};
 use bookingq_client::WorkerEndpoints;
+use bookingq_core::{ClientId, Quantity, QueueName};
 use bookingq_crowd::{Behaviour, Behaviours, CrowdConfig, GatewayAccess, Weights};
 use bookingq_identity::{KeyPurpose, KeyRing};
 use bookingq_proto::v1;

@@ -102,7 +102,7 @@ async fn the_cookie_of_a_gateway_behind_tls_is_for_this_host_and_tls_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_own_and_listed_pages_may_act_for_a_client() {
     let listed = AllowedOrigins::new("origin", ["https://www.example.com"]).unwrap();
-    let world = World::with("stock=9&latency=1h", |config| {
+    let world = World::with("stock=9,latency=1h", |config| {
         config.queues[0].settings.origins = listed;
     });
     let world = world.await;

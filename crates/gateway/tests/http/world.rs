@@ -32,14 +32,14 @@ pub struct World {
 }
 
 impl World {
-    /// With a Booking Service of these settings. `reserve=never`: nothing is ever reserved.
+    /// With a Booking Service of these settings.
     pub async fn new(booking: &str) -> Self {
         Self::with(booking, |_| {}).await
     }
 
     /// A queue in which every client waits: the only task at a time takes an hour.
     pub async fn waiting() -> Self {
-        Self::new("stock=1000&latency=1h").await
+        Self::new("stock=1000,latency=1h").await
     }
 
     pub async fn with(booking: &str, change: impl FnOnce(&mut GatewayConfig)) -> Self {
@@ -110,7 +110,7 @@ async fn start_worker(booking: &str) -> (WorkerHandle, BookingSim) {
     let tasks = TaskConfig {
         concurrency: 1,
         hold: Duration::from_secs(60),
-        ..TaskConfig::new(Downstream::new(&service))
+        ..TaskConfig::new(Downstream { timeout: LIMIT * 3, ..Downstream::new(&service) })
     };
     let config = WorkerConfig {
         tasks,
