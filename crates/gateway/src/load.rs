@@ -10,7 +10,8 @@ use bookingq_serve::own_name;
 use bookingq_serve::tls::{ClientTls, Identity, ServerTls};
 
 use crate::config::{
-    BackendConfig, Brand, GatewayConfig, ItemSetting, KeySource, QueueConfig, WorkersConfig,
+    BackendConfig, Brand, GatewayConfig, ItemSetting, KeySource, QueueConfig, WorkersAt,
+    WorkersConfig,
 };
 use crate::origin::AllowedOrigins;
 
