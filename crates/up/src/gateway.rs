@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bookingq_api::args::AccessLog;
-use bookingq_core::QueueName;
+use bookingq_core::{QueueName, defaults};
 use bookingq_crowd::GatewayAccess;
 use bookingq_gateway::config::{BackendConfig, KeySource, QueueConfig, WorkersAt};
 use bookingq_gateway::{Gateway, GatewayConfig, GatewayHandle};
@@ -57,6 +57,7 @@ impl RunningGateway {
             backend: Some(BackendConfig { listen: local(0), tls: None }),
             keys: KeySource::Ring(keys.clone()),
             access_log: AccessLog::Off,
+            max_connections: connections(),
             ..GatewayConfig::new("gateway", local(port), queues.collect())
         };
         let handle = Gateway::start(config).await?;
@@ -80,6 +81,13 @@ impl RunningGateway {
     pub fn stop(self) {
         self.handle.kill();
     }
+}
+
+/// Connections that this process may have open.
+fn connections() -> usize {
+    let most = defaults::GATEWAY_CONNECTIONS as usize;
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(most).clamp(1, most)
 }
 
 /// Whether this process may open the files that a crowd needs.

@@ -125,10 +125,14 @@ impl PlaceSocket {
                 position
             }
             Frame::Tick { s } => {
-                let Some(shown) = &open.shown else { return Ok(None) };
-                let Some(position) = s.and_then(|segment| position(segment, shown.number)) else {
+                let Some(shown) = &mut open.shown else { return Ok(None) };
+                let Some(bound) = s.and_then(|segment| position(segment, shown.number)) else {
                     return Ok(None);
                 };
+                // A tick bounds the position; the hello may have been exact. Like the page, a
+                // client never shows that it moved back.
+                let position = shown.position.map_or(bound, |last| last.min(bound));
+                shown.position = Some(position);
                 Some(position)
             }
             Frame::News { bk, st, dl, parked } => {
