@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::failure::Failure;
 use crate::verbs::{
-    admission, cancel, crd, crowd, enqueue, operator, outflow, pay, probe, queue, restocked,
+    admission, cancel, check, crd, crowd, enqueue, operator, outflow, pay, probe, queue, restocked,
     simulate, status, sweep, top, up, watch, worker,
 };
 
@@ -57,6 +57,7 @@ enum Verb {
     Operator(operator::Args),
     Simulate(simulate::Args),
     Probe(probe::Args),
+    Check(Box<check::Args>),
     Crd(crd::Args),
     Enqueue(enqueue::Args),
     Status(status::Args),
@@ -92,6 +93,7 @@ impl Verb {
             Self::Operator(args) => Box::pin(operator::run(args, signals)),
             Self::Simulate(args) => Box::pin(simulate::run(args, signals)),
             Self::Probe(args) => Box::pin(probe::run(args)),
+            Self::Check(args) => Box::pin(check::run(*args)),
             Self::Crd(_) => Box::pin(async { crd::run() }),
             Self::Enqueue(args) => Box::pin(enqueue::run(args)),
             Self::Status(args) => Box::pin(status::run(args)),

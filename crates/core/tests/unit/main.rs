@@ -5,4 +5,5 @@ mod autoscale;
 mod booking;
 mod driver;
 mod eta;
+mod positions;
 mod retry;
