@@ -16,7 +16,7 @@ use futures::stream;
 use futures::{Stream, StreamExt as _};
 use tokio::time::{Instant, timeout};
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Status, TimeoutExpired};
 
 pub use cases::CASES;
 use fixture::Fixture;
@@ -136,12 +136,15 @@ impl RealtimeSubject {
 
     /// Why there is no answer; `None`: the status comes from the service.
     fn no_answer(&self, status: &Status) -> Option<String> {
-        if let Some(cause) = status.source() {
-            let causes = std::iter::successors(Some(cause), |&cause| cause.source());
-            let causes: Vec<String> = causes.map(ToString::to_string).collect();
-            return Some(format!("the call failed: {}", causes.join(": ")));
+        let causes = std::iter::successors(status.source(), |&cause| cause.source());
+        let (mut timed_out, mut texts) = (status.code() == Code::DeadlineExceeded, Vec::new());
+        for cause in causes {
+            timed_out |= cause.is::<TimeoutExpired>();
+            texts.push(cause.to_string());
         }
-        (status.code() == Code::DeadlineExceeded)
-            .then(|| format!("no answer within {:?}{AGAIN}", self.timeout))
+        if timed_out {
+            return Some(format!("no answer within {:?}{AGAIN}", self.timeout));
+        }
+        (!texts.is_empty()).then(|| format!("the call failed: {}", texts.join(": ")))
     }
 }

@@ -29,7 +29,7 @@ enum Defect {
 
 struct Defective {
     defect: Defect,
-    seen: Mutex<HashSet<String>>,
+    seen: Mutex<HashSet<(u64, u64)>>,
 }
 
 #[tonic::async_trait]
@@ -43,7 +43,9 @@ impl RealtimeService for Defective {
         while let Some(message) = messages.message().await? {
             received += message.updates.len() as u64;
             let mut seen = self.seen.lock().unwrap();
-            let unseen = |update: &&v1::BookingUpdate| seen.insert(update.booking_id.clone());
+            let unseen = |update: &&v1::BookingUpdate| {
+                seen.insert((update.sequence_ms, update.sequence_number))
+            };
             new += message.updates.iter().filter(unseen).count() as u64;
         }
         match self.defect {
@@ -88,7 +90,9 @@ async fn the_simulated_realtime_service_conforms() {
     assert_eq!(problems(&results), []);
     let totals = sim.backend().deliveries().totals();
     assert!(totals.updates > 4096, "{totals:?}");
-    assert!(totals.repeats >= 552 && totals.out_of_order == 20, "{totals:?}");
+    assert!(totals.repeats >= 552, "{totals:?}");
+    // The late batch, and the one client of both epochs, whose epoch the simulated service ignores.
+    assert_eq!(totals.out_of_order, 21, "{totals:?}");
 }
 
 #[tokio::test]

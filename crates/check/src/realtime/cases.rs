@@ -29,7 +29,8 @@ pub const CASES: [RealtimeCase; 15] = [
         vec![PublishCall::Accepted(vec![f.updates(20)]); 3]
     }),
     case("a batch after a newer one, as from a worker that was slow", |f| {
-        let (older, newer) = (f.updates(20), f.updates(20));
+        let older = f.updates(20);
+        let newer = f.served(&older);
         vec![PublishCall::Accepted(vec![newer]), PublishCall::Accepted(vec![older])]
     }),
     case("a batch in two calls at once, as when one worker takes over", |f| {

@@ -64,6 +64,20 @@ impl Fixture {
         }
     }
 
+    /// A message with the next updates of the clients of another one: their turn has come.
+    pub(super) fn served(&mut self, joined: &v1::PublishRequest) -> v1::PublishRequest {
+        let served = joined.updates.iter().map(|update| {
+            self.sequence.1 += 1;
+            v1::BookingUpdate {
+                sequence_number: self.sequence.1,
+                state: v1::BookingState::Reserving.into(),
+                ..update.clone()
+            }
+        });
+        let updates = served.collect();
+        v1::PublishRequest { updates, ..self.message() }
+    }
+
     /// Gives the update an id and a reason of the largest sizes.
     pub(super) fn longest(update: &mut v1::BookingUpdate) {
         let id = &mut update.client_id;
