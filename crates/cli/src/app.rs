@@ -11,8 +11,8 @@ use tracing::level_filters::LevelFilter;
 
 use crate::failure::Failure;
 use crate::verbs::{
-    admission, cancel, check, crd, crowd, enqueue, operator, outflow, pay, probe, queue, restocked,
-    simulate, status, sweep, top, up, watch, worker,
+    admission, cancel, check, crd, crowd, enqueue, keys, operator, outflow, pay, probe, queue,
+    restocked, simulate, status, sweep, top, up, watch, worker,
 };
 
 /// Fair booking queues: each client gets a place in line, a reservation in order, and a limited
@@ -59,6 +59,7 @@ enum Verb {
     Probe(probe::Args),
     Check(Box<check::Args>),
     Crd(crd::Args),
+    Keys(keys::Args),
     Enqueue(enqueue::Args),
     Status(status::Args),
     Watch(watch::Args),
@@ -95,6 +96,7 @@ impl Verb {
             Self::Probe(args) => Box::pin(probe::run(args)),
             Self::Check(args) => Box::pin(check::run(*args)),
             Self::Crd(_) => Box::pin(async { crd::run() }),
+            Self::Keys(args) => Box::pin(async { keys::run(args) }),
             Self::Enqueue(args) => Box::pin(enqueue::run(args)),
             Self::Status(args) => Box::pin(status::run(args)),
             Self::Watch(args) => Box::pin(watch::run(args)),

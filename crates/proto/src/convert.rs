@@ -62,6 +62,7 @@ impl From<Outcome> for v1::ReleaseCause {
             Outcome::Expired => Self::Expired,
             Outcome::Cancelled => Self::Cancelled,
             Outcome::Failed => Self::Failed,
+            Outcome::SoldOut | Outcome::Rejected => Self::Refused,
         }
     }
 }

@@ -7,3 +7,4 @@ mod driver;
 mod eta;
 mod positions;
 mod retry;
+mod sockets;
