@@ -6,6 +6,7 @@ pub mod check;
 pub mod crd;
 pub mod crowd;
 pub mod enqueue;
+pub mod gateway;
 pub mod keys;
 pub mod operator;
 pub mod outflow;
