@@ -110,12 +110,12 @@ impl Fanout {
         for step in 1..=steps {
             ticks.tick().await;
             let until = all.len() * step / steps;
-            all[closed..until].iter().for_each(|one| one.close(CloseReason::Drain));
+            close(&all[closed..until], CloseReason::Drain);
             closed = until;
         }
         drop(all);
         // Connections whose handshake was under way when the drain began.
-        connections(feeds).iter().for_each(|one| one.close(CloseReason::Drain));
+        close(&connections(feeds), CloseReason::Drain);
         let all_ended = async {
             while self.open() > 0 {
                 self.empty.notified().await;
@@ -127,12 +127,18 @@ impl Fanout {
     /// Drops every connection at once.
     pub fn cut(&self, feeds: &[Arc<QueueFeed>]) {
         self.draining.store(true, Ordering::Release);
-        connections(feeds).iter().for_each(|one| one.close(CloseReason::Cut));
+        close(&connections(feeds), CloseReason::Cut);
     }
 }
 
 fn connections(feeds: &[Arc<QueueFeed>]) -> Vec<Arc<Subscriber>> {
     feeds.iter().flat_map(|feed| feed.hub.all()).collect()
+}
+
+fn close(connections: &[Arc<Subscriber>], reason: CloseReason) {
+    for connection in connections {
+        connection.close(reason);
+    }
 }
 
 /// Counts a connection while it is open.

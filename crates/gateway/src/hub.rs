@@ -65,12 +65,11 @@ impl PlaceHub {
     pub(crate) fn join(&self, client: ClientId) -> Arc<Subscriber> {
         let subscriber = Subscriber::new(client.clone());
         let mut part = self.part(client.as_str()).lock();
-        let oldest = match part.get_mut(client.as_str()) {
-            Some(connections) => connections.push(Arc::clone(&subscriber)),
-            None => {
-                part.insert(client, Connections::One(Arc::clone(&subscriber)));
-                None
-            }
+        let oldest = if let Some(connections) = part.get_mut(client.as_str()) {
+            connections.push(Arc::clone(&subscriber))
+        } else {
+            part.insert(client, Connections::One(Arc::clone(&subscriber)));
+            None
         };
         drop(part);
         if let Some(oldest) = oldest {

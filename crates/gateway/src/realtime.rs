@@ -64,10 +64,11 @@ impl RealtimeService for GatewayRealtime {
         let mut received = 0;
         while let Some(message) = messages.message().await? {
             received += message.updates.len() as u64;
-            match self.feeds.get(message.queue.as_str()) {
-                Some(feed) => feed.apply(Source::Publish, message),
+            if let Some(feed) = self.feeds.get(message.queue.as_str()) {
+                feed.apply(Source::Publish, message);
+            } else {
                 // Acknowledged: a worker would repeat it for ever.
-                None => debug!(queue = message.queue, "published for a queue that is not served"),
+                debug!(queue = message.queue, "published for a queue that is not served");
             }
         }
         Ok(Response::new(v1::PublishResponse { received }))
