@@ -8,6 +8,7 @@
 //!   eta                   promised waits beside true ones, in simulated sales
 //!   growth                calls and memory with a short line and with a long one
 //!   sweep                 many overdue holds each second
+//!   gateway               WebSockets of a full line
 //!   watch                 clients that follow their bookings while the line moves
 //!   peers  ──┬─ drive     our driver
 //!            '─ tests/peers   the drivers of asynq, BullMQ and apalis-redis
@@ -23,6 +24,7 @@ pub mod drive;
 mod engine;
 pub mod eta;
 pub mod figures;
+mod gateway;
 mod growth;
 mod grpc;
 mod instructions;
@@ -60,6 +62,8 @@ enum BenchVerb {
     Sweep(sweep::Args),
     /// Cost of clients that watch their place, and the age of the positions that they see
     Watch(watch::Args),
+    /// Memory and CPU of WebSockets, ticks, news, storms and drains, beside a bare axum server
+    Gateway(gateway::Args),
     /// The same work on the same Redis by asynq, BullMQ, apalis-redis and bookingq
     Peers(peers::Args),
     /// Report what became slower, from figures that --out wrote before and after
@@ -70,6 +74,12 @@ enum BenchVerb {
     /// A worker, as `watch` runs it
     #[command(hide = true)]
     Serve(watch::serve::Args),
+    /// A gateway, as `gateway` runs it
+    #[command(hide = true)]
+    GatewayServe(gateway::serve::Args),
+    /// Clients, as `gateway` runs them
+    #[command(hide = true)]
+    GatewayClients(gateway::clients::Args),
 }
 
 impl Cli {
@@ -86,6 +96,9 @@ impl Cli {
             BenchVerb::Watch(args) => watch::run(args),
             BenchVerb::Drive(args) => drive::run(args),
             BenchVerb::Serve(args) => watch::serve::run(args),
+            BenchVerb::Gateway(args) => gateway::run(args),
+            BenchVerb::GatewayServe(args) => gateway::serve::run(args),
+            BenchVerb::GatewayClients(args) => gateway::clients::run(args),
         }
     }
 }

@@ -23,14 +23,14 @@ use rand::Rng as _;
 
 use crate::close::CloseReason;
 use crate::fanout::OpenConnection;
-use crate::feed::QueueFeed;
+use crate::feed::PlaceFeed;
 use crate::frames::{self, Frame, FrameKind};
 use crate::hello;
 use crate::metrics::{ResyncCause, Transport};
 use crate::segments::{ASIDE_INTERVAL, interval};
 use crate::shown::{NewsUse, Shown};
 use crate::snapshots::{PlaceSnapshot, SnapshotError};
-use crate::subscriber::{Order, Subscriber};
+use crate::subscriber::{Order, PlaceSubscriber};
 
 /// How long a connection waits for its booking: first, and later, when it shows what it has.
 const FIRST_READING: u64 = 15_000;
@@ -46,8 +46,8 @@ const NEVER: u64 = u64::MAX;
 
 /// A connection of a place.
 pub(crate) struct PlaceSession {
-    feed: Arc<QueueFeed>,
-    subscriber: Arc<Subscriber>,
+    feed: Arc<PlaceFeed>,
+    subscriber: Arc<PlaceSubscriber>,
     _open: OpenConnection,
     phase: Phase,
     /// What the client has been shown, since its last hello.
@@ -81,7 +81,7 @@ pub(crate) enum SessionStep {
 
 impl PlaceSession {
     /// A new connection of a client.
-    pub(crate) fn new(feed: Arc<QueueFeed>, client: ClientId, transport: Transport) -> Self {
+    pub(crate) fn new(feed: Arc<PlaceFeed>, client: ClientId, transport: Transport) -> Self {
         let fanout = &feed.fanout;
         let (now, settings) = (fanout.now(), &fanout.settings);
         let (life, spread) =
@@ -111,7 +111,7 @@ impl PlaceSession {
         session
     }
 
-    pub(crate) fn feed(&self) -> &QueueFeed {
+    pub(crate) fn feed(&self) -> &PlaceFeed {
         &self.feed
     }
 

@@ -81,7 +81,6 @@ async fn a_drain_says_when_to_come_back_and_ends_the_stream() {
     edge.followed().await;
     let (mut events, _) = EventReader::open(&edge, "ann").await;
     assert_eq!(events.data().await.unwrap()["t"], "hello");
-    let feeds = [edge.feed.clone()];
     let (last, ()) = tokio::join!(
         async {
             let retry = events.field("retry:").await.unwrap().parse::<u64>().unwrap();
@@ -90,7 +89,7 @@ async fn a_drain_says_when_to_come_back_and_ends_the_stream() {
             assert_eq!(events.data().await, None, "the stream ends");
             bye
         },
-        edge.fanout.drain(&feeds, Duration::from_millis(300)),
+        edge.fanout.drain(Duration::from_millis(300)),
     );
     assert_eq!(last["why"], "drain");
     assert_eq!(edge.fanout.open(), 0);

@@ -342,7 +342,7 @@ async fn a_drain_closes_the_sockets_evenly_and_ends_when_all_are_gone() {
         }));
     }
     let begin = Instant::now();
-    edge.fanout.drain(std::slice::from_ref(&edge.feed), Duration::from_secs(3)).await;
+    edge.fanout.drain(Duration::from_secs(3)).await;
     assert_eq!(edge.fanout.open(), 0);
     let took = begin.elapsed();
     assert!(took >= Duration::from_millis(2800) && took < Duration::from_secs(6), "{took:?}");
@@ -361,7 +361,7 @@ async fn a_cut_ends_every_socket_at_once_without_a_word() {
     worker.queue("ann", 7, 3);
     let edge = Edge::new(&[worker.address]).await;
     let (mut ann, _) = Client::greeted(&edge, "ann").await;
-    edge.fanout.cut(std::slice::from_ref(&edge.feed));
+    edge.fanout.cut();
     let (last, code) = ann.end().await;
     assert_eq!((last, code), (None, None));
 }

@@ -48,6 +48,11 @@ pub enum UpError {
         "{endpoint} needs the Secret {secret}; `up` has no Secrets: allowed are endpoints without tls.secretName"
     )]
     NoSecrets { endpoint: String, secret: String },
+    /// The certificate of the workers' port is in a Secret.
+    #[error(
+        "spec.worker.tls.secretName is {secret}; `up` has no Secrets: allowed is a manifest without spec.worker.tls"
+    )]
+    WorkerTls { secret: String },
     /// The times of the manifest do not fit together.
     #[error(transparent)]
     Args(#[from] InvalidArgs),

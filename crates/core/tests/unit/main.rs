@@ -6,3 +6,4 @@ mod booking;
 mod driver;
 mod eta;
 mod retry;
+mod sockets;

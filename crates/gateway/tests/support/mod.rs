@@ -18,7 +18,7 @@ use bookingq_core::backoff::Backoff;
 use bookingq_core::{ClientId, QueueName};
 use bookingq_gateway::close::CloseReason;
 use bookingq_gateway::fanout::{Fanout, FanoutSettings};
-use bookingq_gateway::feed::QueueFeed;
+use bookingq_gateway::feed::PlaceFeed;
 use bookingq_gateway::metrics::GatewayMetrics;
 use bookingq_gateway::workers::QueueWorkers;
 use bookingq_gateway::{events, socket, upstream};
@@ -42,7 +42,7 @@ pub fn queue() -> QueueName {
 /// The connections of one queue on a port of their own: `/socket/CLIENT` and `/events/CLIENT`;
 /// the client `invalid` has no valid token.
 pub struct Edge {
-    pub feed: Arc<QueueFeed>,
+    pub feed: Arc<PlaceFeed>,
     pub fanout: Arc<Fanout>,
     pub registry: MetricsRegistry,
     pub address: SocketAddr,
@@ -71,7 +71,7 @@ impl Edge {
                 stop: CancellationToken::new(),
             }),
         };
-        let feed = QueueFeed::new(queue(), workers.clone(), Arc::clone(&fanout));
+        let feed = PlaceFeed::new(queue(), workers.clone(), Arc::clone(&fanout));
         tokio::spawn(Arc::clone(&fanout).run());
         tokio::spawn(upstream::follow(Arc::clone(&feed), workers));
         let router = Router::new()
@@ -100,7 +100,7 @@ impl Edge {
 }
 
 async fn open_socket(
-    State(feed): State<Arc<QueueFeed>>,
+    State(feed): State<Arc<PlaceFeed>>,
     Path(client): Path<String>,
     socket: WebSocketUpgrade,
 ) -> Response {
@@ -112,7 +112,7 @@ async fn open_socket(
     socket::upgrade(feed, socket, client)
 }
 
-async fn open_events(State(feed): State<Arc<QueueFeed>>, Path(client): Path<String>) -> Response {
+async fn open_events(State(feed): State<Arc<PlaceFeed>>, Path(client): Path<String>) -> Response {
     events::stream(feed, ClientId::new(&client).unwrap())
 }
 
