@@ -7,6 +7,7 @@
 //!   instructions          the same life, counted instead of timed
 //!   eta                   promised waits beside true ones, in simulated sales
 //!   growth                calls and memory with a short line and with a long one
+//!   sold_out              an item that sells out before the others, and what comes back of it
 //!   sweep                 many overdue holds each second
 //!   watch                 clients that follow their bookings while the line moves
 //!   peers  ──┬─ drive     our driver
@@ -32,6 +33,7 @@ mod plain;
 pub mod redis_server;
 pub mod sections;
 mod session;
+mod sold_out;
 mod sweep;
 pub mod watch;
 
@@ -58,6 +60,8 @@ enum BenchVerb {
     Growth(growth::Args),
     /// Delay until the sweeper releases holds, with many overdue each second
     Sweep(sweep::Args),
+    /// Delay of the others when an item sells out, and of what comes back
+    SoldOut(sold_out::Args),
     /// Cost of clients that watch their place, and the age of the positions that they see
     Watch(watch::Args),
     /// The same work on the same Redis by asynq, BullMQ, apalis-redis and bookingq
@@ -81,6 +85,7 @@ impl Cli {
             BenchVerb::Eta(args) => eta::run(args),
             BenchVerb::Growth(args) => growth::run(args),
             BenchVerb::Sweep(args) => sweep::run(args),
+            BenchVerb::SoldOut(args) => sold_out::run(args),
             BenchVerb::Peers(args) => peers::run(args),
             BenchVerb::Compare(args) => compare::run(args),
             BenchVerb::Watch(args) => watch::run(args),
