@@ -91,15 +91,11 @@ fn frame(tick: &v1::QueueTick, segment: Option<[u64; 3]>, interval: u64) -> Fram
     push(&mut json, format_args!(r#","n":{}"#, tick.backlog));
     if let Some([_, first, bound]) = segment {
         let last = bound.min(tick.backlog.max(first));
-        match (wait_at(&tick.etas, first), wait_at(&tick.etas, last)) {
-            (Some((low, high)), Some((last_low, last_high))) => {
-                push(&mut json, format_args!(r#","w":[{low},{high},{last_low},{last_high}]"#))
-            }
-            _ => {
-                if let Some(why) = unknown_word(tick.eta_unknown()) {
-                    push(&mut json, format_args!(r#","wu":"{why}""#));
-                }
-            }
+        let waits = wait_at(&tick.etas, first).zip(wait_at(&tick.etas, last));
+        if let Some(((low, high), (last_low, last_high))) = waits {
+            push(&mut json, format_args!(r#","w":[{low},{high},{last_low},{last_high}]"#));
+        } else if let Some(why) = unknown_word(tick.eta_unknown()) {
+            push(&mut json, format_args!(r#","wu":"{why}""#));
         }
     }
     let admission = admission_word(tick.admission());
