@@ -19,7 +19,7 @@ use crate::auth::CookieStyle;
 use crate::backend::{self, BackendAuth};
 use crate::config::{BackendConfig, GatewayConfig, QueueConfig, WorkersAt, WorkersConfig};
 use crate::fanout::{Fanout, FanoutSettings};
-use crate::feed::QueueFeed;
+use crate::feed::PlaceFeed;
 use crate::joins::Joins;
 use crate::keys::{KeyStore, KeyStoreError};
 use crate::listener::{ConnectionLimit, HttpPort};
@@ -201,7 +201,7 @@ async fn start_queue(
     };
     let pool = ChannelPool::new(channels, addresses);
     let workers = QueueWorkers { pool, policy: Arc::new(policy) };
-    let feed = QueueFeed::new(name.clone(), workers.clone(), Arc::clone(fanout));
+    let feed = PlaceFeed::new(name.clone(), workers.clone(), Arc::clone(fanout));
     let reader = QueueReader::new(name.clone(), settings.title.clone(), workers.clone());
     let joins = Joins::start(workers.clone());
     Ok(QueueGateway { name, settings, workers, feed, joins, reader })
@@ -314,9 +314,7 @@ impl GatewayHandle {
         self.readiness.set_draining();
         tokio::time::sleep(self.linger).await;
         self.public.stop_accepting();
-        let feeds: Vec<_> =
-            self.state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
-        self.state.fanout.drain(&feeds, self.drain).await;
+        self.state.fanout.drain(self.drain).await;
         self.public.finish();
         if let Some(backend) = &self.backend {
             backend.finish();
@@ -336,9 +334,7 @@ impl GatewayHandle {
     }
 
     fn end(&mut self) {
-        let feeds: Vec<_> =
-            self.state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
-        self.state.fanout.cut(&feeds);
+        self.state.fanout.cut();
         self.public.kill();
         if let Some(backend) = &self.backend {
             backend.kill();
