@@ -1,15 +1,16 @@
 //! The `BookingQueue` resource, from the manifest to the command line of a worker.
 //!
 //! ```text
-//!   spec + downstream + redis + worker + scaling + sale   the manifest (serde, JSON schema, CEL)
+//!   spec + downstream + redis + worker + scaling + sale + gateway   the manifest (serde, CEL)
 //!        |  resolve: the rules that the schema cannot express; all problems at once
 //!        v
 //!   plan                                           typed and in range, defaults filled in
 //!        |  of
 //!        v
-//!   args                                           the flags of `bookingq worker` and `sweep`
+//!   args                                           the flags of worker, sweeper and gateway
 //!
 //!   status   the operator's report             crd   the CustomResourceDefinition as YAML
+//!   gateway_file   the settings of a gateway's queues
 //! ```
 
 pub mod args;
@@ -17,6 +18,8 @@ mod cel;
 pub mod crd;
 pub mod downstream;
 pub mod duration;
+pub mod gateway;
+pub mod gateway_file;
 pub mod plan;
 mod quantity;
 pub mod redis;
@@ -28,6 +31,7 @@ pub mod spec;
 pub mod status;
 pub mod strict;
 pub mod time;
+mod web;
 pub mod worker;
 
 pub use crate::duration::DurationString;

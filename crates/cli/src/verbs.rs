@@ -2,9 +2,12 @@
 
 pub mod admission;
 pub mod cancel;
+pub mod check;
 pub mod crd;
 pub mod crowd;
 pub mod enqueue;
+pub mod gateway;
+pub mod keys;
 pub mod operator;
 pub mod outflow;
 pub mod pay;

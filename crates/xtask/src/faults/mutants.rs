@@ -193,9 +193,9 @@ const MUTANTS: [Mutant; 19] = [
         name: "forget-the-generation",
         breaks: &[9],
         edits: &[(STOCK, "if item.returned <= tonumber(returned) then", "if true then")],
-        // While other channels hold tickets, no refusal ends an item. Two cases of the conformance
-        // suite find this mutant always, `a_refusal_from_before_a_return_does_not_hide_what_came_back`
-        // for one; a run needs a refusal whose Reserve was under way while a release was settled.
+        // While other channels hold tickets, no refusal ends an item. A run needs a refusal whose
+        // Reserve was under way while a release was settled. This case of the conformance suite
+        // finds the mutant always: a_refusal_from_before_a_return_does_not_hide_what_came_back.
         options: &["--only", "service-slow", "--every", "1s", "--no-returns"],
     },
     Mutant {
