@@ -34,7 +34,7 @@ pub struct PassJson {
 
 /// Makes a pass: it shows the seller that the client has this reservation.
 #[utoipa::path(
-    post, path = "/v1/queues/{queue}/places/me/pass", tag = "pass",
+    post, path = "/v1/queues/{queue}/places/me/pass", operation_id = "makePass", tag = "pass",
     params(("queue" = String, Path, description = "Name of the queue")),
     security(("place" = []), ("placeCookie" = [])),
     responses(

@@ -45,7 +45,7 @@ pub struct PlaceTokenJson {
 
 /// Joins the line. Repeats with the same Idempotency-Key return the same place.
 #[utoipa::path(
-    post, path = "/v1/queues/{queue}/places", tag = "place",
+    post, path = "/v1/queues/{queue}/places", operation_id = "join", tag = "place",
     params(
         ("queue" = String, Path, description = "Name of the queue"),
         ("Idempotency-Key" = String, Header, description =
@@ -110,7 +110,7 @@ pub async fn newest(queue: &QueueGateway, client: ClientId) -> Result<v1::Bookin
 
 /// Shows the client's place.
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/places/me", tag = "place",
+    get, path = "/v1/queues/{queue}/places/me", operation_id = "getPlace", tag = "place",
     params(("queue" = String, Path, description = "Name of the queue")),
     security(("place" = []), ("placeCookie" = [])),
     responses(
@@ -160,7 +160,7 @@ pub fn renew(
 
 /// Takes a place over: from a link that the client kept, or from another device.
 #[utoipa::path(
-    put, path = "/v1/queues/{queue}/places/me", tag = "place",
+    put, path = "/v1/queues/{queue}/places/me", operation_id = "takeOver", tag = "place",
     params(("queue" = String, Path, description = "Name of the queue")),
     request_body = PlaceTokenJson,
     responses(
@@ -197,7 +197,7 @@ pub async fn take_over(
 
 /// Leaves the line, or gives the reservation back.
 #[utoipa::path(
-    delete, path = "/v1/queues/{queue}/places/me", tag = "place",
+    delete, path = "/v1/queues/{queue}/places/me", operation_id = "leave", tag = "place",
     params(("queue" = String, Path, description = "Name of the queue")),
     security(("place" = []), ("placeCookie" = [])),
     responses(
