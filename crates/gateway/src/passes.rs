@@ -90,7 +90,7 @@ pub async fn pass_for(
     let (pass, expires_at) = match grant.sign(&state.keys.ring(), now()) {
         Ok(signed) => signed,
         Err(SignError::DeadlinePassed) => return Err(expired()),
-        Err(error) => return Err(unsigned(error)),
+        Err(error) => return Err(unsigned(&error)),
     };
     // The list may have changed since the client joined.
     let allowed = |url: &&ReturnUrl| queue.settings.return_origins.allows(url);

@@ -149,8 +149,9 @@ pub fn renew(
     if source != TokenSource::Cookie || is_young && is_same {
         return answer;
     }
-    let renewed = claims(state, queue, old.client, booking, old.return_url)
-        .and_then(|claims| claims.sign(&state.keys.ring(), now()).map_err(unsigned));
+    let renewed = claims(state, queue, old.client, booking, old.return_url).and_then(|claims| {
+        claims.sign(&state.keys.ring(), now()).map_err(|error| unsigned(&error))
+    });
     if let Ok(token) = renewed {
         let cookie = cookie::set(state, &queue.name, &token);
         answer.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -190,7 +191,7 @@ pub async fn take_over(
         .map_err(|error| Problem::new(ProblemReason::PlaceInvalid, error.to_string()))?;
     let booking = newest(&queue, old.client.clone()).await?;
     let token = claims(&state, &queue, old.client, &booking, old.return_url)?;
-    let token = token.sign(&state.keys.ring(), now()).map_err(unsigned)?;
+    let token = token.sign(&state.keys.ring(), now()).map_err(|error| unsigned(&error))?;
     let cookie = cookie::set(&state, &queue.name, &token);
     Ok(([(header::SET_COOKIE, cookie)], Json(queue.show(&booking))).into_response())
 }
