@@ -65,7 +65,8 @@ pub async fn make(
 /// The pass of a client that has a reservation.
 ///
 /// # Errors
-/// [`ProblemReason::NotReserved`], [`ProblemReason::AlreadyFinal`] or [`ProblemReason::HoldExpired`].
+/// [`ProblemReason::NotReserved`], [`ProblemReason::AlreadyFinal`] or
+/// [`ProblemReason::HoldExpired`].
 pub async fn pass_for(
     state: &GatewayState,
     queue: &QueueGateway,
