@@ -5,24 +5,27 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_client::{CallPolicy, ChannelConfig, ChannelPool, EndpointsError};
+use bookingq_client::{CallPolicy, ChannelConfig, ChannelPool, EndpointsError, WorkerEndpoints};
 use bookingq_core::backoff::Backoff;
 use bookingq_serve::{AdminPort, MetricsRegistry, Readiness, ServeError};
 use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tonic::transport::ClientTlsConfig;
 use tracing::{error, info};
 
 use crate::access_log::RequestLog;
 use crate::auth::CookieStyle;
 use crate::backend::{self, BackendAuth};
-use crate::config::{BackendConfig, GatewayConfig, QueueConfig, WorkersConfig};
+use crate::config::{BackendConfig, GatewayConfig, QueueConfig, WorkersAt, WorkersConfig};
 use crate::fanout::{Fanout, FanoutSettings};
-use crate::feed::QueueFeed;
+use crate::feed::PlaceFeed;
 use crate::http_metrics::HttpMetrics;
 use crate::joins::Joins;
 use crate::keys::{KeyStore, KeyStoreError};
+use crate::limits::AddressLimits;
+use crate::limits::limit_metrics::LimitMetrics;
 use crate::listener::{ConnectionLimit, HttpPort};
 use crate::metrics::GatewayMetrics;
 use crate::origin::AllowedOrigins;
@@ -104,7 +107,8 @@ async fn start(config: GatewayConfig) -> Result<GatewayHandle, GatewayError> {
     let fanout = Fanout::new(metrics, FanoutSettings::default());
     background.spawn(Arc::clone(&fanout).run());
     let limit = ConnectionLimit::new(config.max_connections);
-    let state = state(&config, &fanout, &stop, limit.streams()).await?;
+    let limits = limits(&config, &registry)?;
+    let state = state(&config, &fanout, &stop, limit.streams(), limits).await?;
     for queue in state.queues.values() {
         background.spawn(upstream::follow(Arc::clone(&queue.feed), queue.workers.clone()));
     }
@@ -151,6 +155,7 @@ async fn state(
     fanout: &Arc<Fanout>,
     stop: &CancellationToken,
     max_streams: usize,
+    limits: AddressLimits,
 ) -> Result<Arc<GatewayState>, GatewayError> {
     let mut queues = HashMap::new();
     for queue in &config.queues {
@@ -170,7 +175,17 @@ async fn state(
         place_lifetime: config.place_lifetime,
         cookies,
         origins,
+        limits,
     }))
+}
+
+fn limits(
+    config: &GatewayConfig,
+    registry: &MetricsRegistry,
+) -> Result<AddressLimits, GatewayError> {
+    let metrics = LimitMetrics::new(registry).map_err(ServeError::from)?;
+    let limits = AddressLimits::new(config.trusted_proxies.clone(), metrics);
+    Ok(if config.address_limits { limits } else { limits.unlimited() })
 }
 
 async fn start_queue(
@@ -180,14 +195,10 @@ async fn start_queue(
     stop: &CancellationToken,
 ) -> Result<QueueGateway, GatewayError> {
     let QueueConfig { name, workers, settings } = queue.clone();
-    let tls = if workers.tls {
-        let mut tls = calls.tls.clone();
-        tls.server_name.get_or_insert_with(|| workers.host.clone());
-        Some(tls.load()?)
-    } else {
-        None
+    let (tls, origin) = match &workers {
+        WorkersAt::Url(url) => (tls_of(url, calls)?, url.to_string().parse().ok()),
+        WorkersAt::Addresses(_) => (None, None),
     };
-    let origin = workers.to_string().parse().ok();
     let channels = ChannelConfig {
         tls,
         origin,
@@ -201,12 +212,29 @@ async fn start_queue(
         backoff: BACKOFF,
         stop: stop.clone(),
     };
-    let pool = ChannelPool::new(channels, workers.resolve(LOOKUP).await?);
+    let addresses = match workers {
+        WorkersAt::Url(url) => url.resolve(LOOKUP).await?,
+        WorkersAt::Addresses(addresses) => addresses,
+    };
+    let pool = ChannelPool::new(channels, addresses);
     let workers = QueueWorkers { pool, policy: Arc::new(policy) };
-    let feed = QueueFeed::new(name.clone(), workers.clone(), Arc::clone(fanout));
+    let feed = PlaceFeed::new(name.clone(), workers.clone(), Arc::clone(fanout));
     let reader = QueueReader::new(name.clone(), settings.title.clone(), workers.clone());
     let joins = Joins::start(workers.clone());
     Ok(QueueGateway { name, settings, workers, feed, joins, reader })
+}
+
+/// The TLS settings of a `https://` URL.
+fn tls_of(
+    url: &WorkerEndpoints,
+    calls: &WorkersConfig,
+) -> Result<Option<ClientTlsConfig>, ServeError> {
+    if !url.tls {
+        return Ok(None);
+    }
+    let mut tls = calls.tls.clone();
+    tls.server_name.get_or_insert_with(|| url.host.clone());
+    tls.load().map(Some)
 }
 
 async fn serve_realtime(
@@ -301,9 +329,7 @@ impl GatewayHandle {
         self.readiness.set_draining();
         tokio::time::sleep(self.linger).await;
         self.public.stop_accepting();
-        let feeds: Vec<_> =
-            self.state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
-        self.state.fanout.drain(&feeds, self.drain).await;
+        self.state.fanout.drain(self.drain).await;
         self.public.finish();
         if let Some(backend) = &self.backend {
             backend.finish();
@@ -323,9 +349,7 @@ impl GatewayHandle {
     }
 
     fn end(&mut self) {
-        let feeds: Vec<_> =
-            self.state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
-        self.state.fanout.cut(&feeds);
+        self.state.fanout.cut();
         self.public.kill();
         if let Some(backend) = &self.backend {
             backend.kill();

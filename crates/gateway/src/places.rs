@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bookingq_core::ClientId;
@@ -18,10 +18,11 @@ use utoipa::ToSchema;
 use crate::auth::{RequestPlace, TokenSource};
 use crate::body::JsonBody;
 use crate::cookie;
-use crate::join_request::{JoinJson, JoinRequest, claims, idempotency_key, unreadable, unsigned};
+use crate::idempotency::idempotency_key;
+use crate::join_request::{JoinJson, JoinRequest, claims, unreadable, unsigned};
 use crate::place_json::PlaceJson;
 use crate::problem::{Problem, ProblemJson, ProblemReason};
-use crate::state::{GatewayState, QueueGateway, QueuePath, now};
+use crate::state::{GatewayState, Peer, QueueGateway, QueuePath, now};
 use crate::trace_header;
 
 /// A place with its token.
@@ -77,13 +78,15 @@ pub struct PlaceTokenJson {
 pub async fn join(
     State(state): State<Arc<GatewayState>>,
     QueuePath(queue): QueuePath,
+    ConnectInfo(peer): Peer,
     headers: HeaderMap,
     JsonBody(body): JsonBody<JoinJson>,
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&headers)?;
+    let address = state.limits.address(peer.ip(), &headers);
     // A token that is no longer valid is no reason to refuse a client that joins.
     let place = state.place(&queue.name, &headers).ok().map(|place| place.claims);
-    let request = JoinRequest::new(&state, &queue, key, place.as_ref(), &body)?;
+    let request = JoinRequest::new(&state, &queue, key, place.as_ref(), address, &body)?;
     let joined = request.send(&state, &queue, trace_header::of(&headers)).await?;
     let status = if joined.existing { StatusCode::OK } else { StatusCode::CREATED };
     let cookie = cookie::set(&state, &queue.name, &joined.token);

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 
 use crate::access_log::{self, RequestLog};
 use crate::state::GatewayState;
-use crate::{fallback, guard, openapi, passes, places, queue, streams};
+use crate::{challenges, fallback, guard, openapi, passes, places, queue, streams};
 
 /// The router of the public port.
 pub fn public(state: Arc<GatewayState>, log: RequestLog) -> Router {
@@ -24,6 +24,7 @@ pub fn public(state: Arc<GatewayState>, log: RequestLog) -> Router {
         .route("/v1/queues/{queue}/tick", get(queue::tick))
         .route("/v1/queues/{queue}/socket", get(streams::open_socket))
         .route("/v1/queues/{queue}/events", get(streams::open_events))
+        .route("/v1/challenges", get(challenges::show))
         .route("/.well-known/jwks.json", get(queue::jwks))
         .route("/openapi.json", get(openapi::show))
         .merge(places)

@@ -13,9 +13,10 @@ use bookingq_core::{QueueName, Timestamp};
 use crate::auth::{self, CookieStyle, RequestPlace};
 use crate::config::QueueSettings;
 use crate::fanout::Fanout;
-use crate::feed::QueueFeed;
+use crate::feed::PlaceFeed;
 use crate::joins::Joins;
 use crate::keys::KeyStore;
+use crate::limits::AddressLimits;
 use crate::origin::AllowedOrigins;
 use crate::place_json::{PlaceJson, PlaceReading, wall_clock};
 use crate::problem::{Problem, ProblemReason};
@@ -32,7 +33,7 @@ pub struct QueueGateway {
     /// Its workers.
     pub workers: QueueWorkers,
     /// The line, the connections, and the snapshots.
-    pub feed: Arc<QueueFeed>,
+    pub feed: Arc<PlaceFeed>,
     /// Clients that join.
     pub joins: Joins,
     /// The queue as a whole.
@@ -65,6 +66,8 @@ pub struct GatewayState {
     pub cookies: CookieStyle,
     /// Origins of all queues: for what belongs to no queue.
     pub origins: AllowedOrigins,
+    /// How often an address may join or connect without a place.
+    pub limits: AddressLimits,
 }
 
 impl GatewayState {

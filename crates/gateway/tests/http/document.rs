@@ -43,5 +43,5 @@ async fn every_documented_operation_exists_and_answers_with_a_documented_status(
             count += 1;
         }
     }
-    assert_eq!(count, 12, "operations");
+    assert_eq!(count, 13, "operations");
 }
