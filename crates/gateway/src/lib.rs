@@ -13,7 +13,7 @@
 //!   seller's backend ── listener ─ backend ──> worker: ConfirmPayment
 //! ```
 
-mod access_log;
+pub mod access_log;
 mod activity;
 pub mod auth;
 pub mod backend;
@@ -30,6 +30,7 @@ pub mod frames;
 mod gateway;
 mod guard;
 mod hello;
+pub mod http_metrics;
 mod hub;
 pub mod idempotency;
 pub mod join_request;
