@@ -1,5 +1,6 @@
 //! Typed ids: past the edge of the system there are no bare strings and integers.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use crate::limits::{MAX_ID_BYTES, MAX_QUEUE_BYTES};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is {value}; allowed: {allowed}")]
 pub struct Invalid {
-    /// The field's name as the caller knows it.
-    pub field: &'static str,
+    /// The field's name as the caller knows it, with the index of an entry of a list:
+    /// `client_ids[17]`.
+    pub field: Cow<'static, str>,
     /// The value, escaped and cut.
     pub value: String,
     /// The allowed values.
@@ -22,7 +24,7 @@ pub struct Invalid {
 
 impl Invalid {
     /// Refuses `value` of `field`. Only the first 32 characters of it are kept, escaped.
-    pub fn new(field: &'static str, value: &str, allowed: &'static str) -> Self {
+    pub fn new(field: impl Into<Cow<'static, str>>, value: &str, allowed: &'static str) -> Self {
         const SHOWN: usize = 32;
         let mut shown: String = value.chars().take(SHOWN).flat_map(char::escape_debug).collect();
         if value.len() > shown.len() && value.chars().nth(SHOWN).is_some() {
@@ -30,7 +32,13 @@ impl Invalid {
         } else {
             shown = format!("\"{shown}\"");
         }
-        Self { field, value: shown, allowed }
+        Self { field: field.into(), value: shown, allowed }
+    }
+
+    /// The value is the entry `index` of the list `field`.
+    #[must_use]
+    pub fn in_list(self, field: &str, index: usize) -> Self {
+        Self { field: format!("{field}[{index}]").into(), ..self }
     }
 }
 

@@ -13,6 +13,8 @@ pub const MAX_REASON_BYTES: usize = 512;
 pub const MAX_QUANTITY: i32 = 100;
 /// Most entries of one `EnqueueBatch`.
 pub const MAX_ENQUEUE_BATCH: usize = 1000;
+/// Most clients of one `GetStatusBatch`.
+pub const MAX_STATUS_BATCH: usize = 1000;
 /// Most members one store script touches.
 pub const MAX_STORE_BATCH: usize = 256;
 /// Most items of a queue that have a sold out rule of their own.

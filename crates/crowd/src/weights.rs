@@ -95,7 +95,7 @@ mod tests {
     fn other_text_is_refused_with_an_example() {
         for bad in ["", "0:1", "101:1", "-1:1", "2:x", "1:0", "A:1"] {
             let error = bad.parse::<Weights<Quantity>>().unwrap_err();
-            assert_eq!((error.field, error.allowed), ("quantities", QUANTITIES_RULE), "{bad}");
+            assert_eq!((&*error.field, error.allowed), ("quantities", QUANTITIES_RULE), "{bad}");
         }
         assert_eq!("A:".parse::<Weights<Arc<str>>>().unwrap_err().allowed, ITEMS_RULE);
     }

@@ -1,1 +1,1 @@
-//! The gateway: HTTP, WebSockets, server-sent events and the waiting-room page for one or many queues.
+//! The gateway: HTTP, WebSockets, server-sent events and the waiting-room page.

@@ -69,9 +69,9 @@ impl ApiError {
     }
 
     /// The offending field of an invalid argument; empty otherwise.
-    pub fn field(&self) -> &'static str {
+    pub fn field(&self) -> &str {
         match self {
-            Self::Invalid(invalid) => invalid.field,
+            Self::Invalid(invalid) => &invalid.field,
             Self::QueueNotFound { .. } => "queue",
             _ => "",
         }
@@ -114,10 +114,10 @@ impl From<ApiError> for Status {
         let mut metadata = HashMap::new();
         let mut details = ErrorDetails::new();
         if let ApiError::Invalid(invalid) = &error {
-            metadata.insert("field".to_owned(), invalid.field.to_owned());
+            metadata.insert("field".to_owned(), invalid.field.to_string());
             metadata.insert("value".to_owned(), invalid.value.clone());
             metadata.insert("allowed".to_owned(), invalid.allowed.to_owned());
-            details.add_bad_request_violation(invalid.field, invalid.to_string());
+            details.add_bad_request_violation(invalid.field.as_ref(), invalid.to_string());
         }
         if let ApiError::QueueNotFound { serves, .. } = &error {
             metadata.insert("field".to_owned(), "queue".to_owned());

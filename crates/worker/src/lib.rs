@@ -25,6 +25,7 @@ mod runtime;
 mod server;
 pub mod service;
 mod store_monitor;
+pub mod store_readings;
 pub mod sweeper;
 mod ticket_probes;
 mod worker;

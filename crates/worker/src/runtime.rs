@@ -17,7 +17,8 @@ use crate::config::TaskConfig;
 use crate::metrics::WorkerMetrics;
 use crate::processing::Executor;
 use crate::processing::renewals::renew_leases;
-use crate::store_monitor::monitor;
+use crate::store_monitor::StoreMonitor;
+use crate::store_readings::StoreReadings;
 
 /// The running parts. Dropped, all of them end.
 pub(crate) struct Runtime {
@@ -28,6 +29,8 @@ pub(crate) struct Runtime {
     pub(crate) readiness: Arc<Readiness>,
     /// The queue as this process follows it.
     pub(crate) queue: Arc<FollowedQueue>,
+    /// The data that the store has, and its clock.
+    pub(crate) readings: Arc<StoreReadings>,
     /// Set when the store has lost data: everything derived from it must be read again.
     pub(crate) resync: Arc<AtomicBool>,
     /// What executes tasks, once there is one.
@@ -54,18 +57,21 @@ impl Runtime {
             metrics,
             readiness: Readiness::pending("the store has not been reached yet"),
             queue: FollowedQueue::new(),
+            readings: Arc::default(),
             resync: Arc::default(),
             executor: Arc::default(),
             admin: None,
             background: JoinSet::new(),
         };
-        runtime.background.spawn(monitor(
-            Arc::clone(&runtime.store),
-            Arc::clone(&runtime.queue),
-            Arc::clone(&runtime.resync),
-            Arc::clone(&runtime.metrics),
-            Arc::clone(&runtime.executor),
-        ));
+        let monitor = StoreMonitor {
+            store: Arc::clone(&runtime.store),
+            queue: Arc::clone(&runtime.queue),
+            readings: Arc::clone(&runtime.readings),
+            resync: Arc::clone(&runtime.resync),
+            metrics: Arc::clone(&runtime.metrics),
+            executor: Arc::clone(&runtime.executor),
+        };
+        runtime.background.spawn(monitor.run());
         if let Some(address) = admin {
             let port = AdminPort::bind(address).await?;
             runtime.admin = Some(port.address());

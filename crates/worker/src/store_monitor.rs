@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 
 use crate::metrics::WorkerMetrics;
 use crate::processing::Executor;
+use crate::store_readings::StoreReadings;
 
 /// Time between readings of the queue.
 const READ_EVERY: Duration = Duration::from_secs(1);
@@ -58,50 +59,63 @@ pub async fn open(
     Ok(())
 }
 
-/// Reads the queue every second, for the metrics and the waits, until dropped. When the data is not
-/// what it was, the store has lost all of it or the newest part: the monitor marks it as new and
-/// sets `resync`, so that the follower reads the line again.
-pub async fn monitor(
-    store: Arc<dyn Store>,
-    queue: Arc<FollowedQueue>,
-    resync: Arc<AtomicBool>,
-    metrics: Arc<WorkerMetrics>,
-    executor: Arc<OnceLock<Arc<Executor>>>,
-) {
-    let mut ticks = tokio::time::interval(READ_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut was_up = true;
-    let mut epoch = String::new();
-    loop {
-        ticks.tick().await;
-        let read = match store.snapshot().await {
-            Ok(snapshot) => {
-                same_data(&*store, &snapshot, &mut epoch).await.map(|same| (snapshot, same))
-            }
-            Err(error) => Err(error),
-        };
-        match read {
-            Ok((snapshot, same)) => {
-                if !same {
-                    metrics.store.losses.inc();
-                    resync.store(true, Ordering::Relaxed);
+/// Reads the queue every second: for the metrics, the waits and the other readers of this process.
+pub struct StoreMonitor {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Takes readings for the waits and the chances.
+    pub queue: Arc<FollowedQueue>,
+    /// Takes which data the store has.
+    pub readings: Arc<StoreReadings>,
+    /// Set when the store has lost data, so that the follower reads the line again.
+    pub resync: Arc<AtomicBool>,
+    /// The metrics.
+    pub metrics: Arc<WorkerMetrics>,
+    /// What executes tasks, once there is one.
+    pub executor: Arc<OnceLock<Arc<Executor>>>,
+}
+
+impl StoreMonitor {
+    /// Reads until dropped. When the data is not what it was, the store has lost all of it or the
+    /// newest part: the monitor marks what the store has as new.
+    pub async fn run(self) {
+        let mut ticks = tokio::time::interval(READ_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut was_up = true;
+        let mut epoch = String::new();
+        loop {
+            ticks.tick().await;
+            match self.read(&mut epoch).await {
+                Ok(()) => {
+                    if !was_up {
+                        info!("the store answers again");
+                    }
+                    was_up = true;
                 }
-                metrics.queue_read(&snapshot);
-                observe(&queue, &snapshot, executor.get());
-                if !was_up {
-                    info!("the store answers again");
+                Err(error) => {
+                    self.metrics.store_failed(&error);
+                    self.metrics.store.up.set(0);
+                    if was_up {
+                        warn!(%error, "the store does not answer");
+                    }
+                    was_up = false;
                 }
-                was_up = true;
-            }
-            Err(error) => {
-                metrics.store_failed(&error);
-                metrics.store.up.set(0);
-                if was_up {
-                    warn!(%error, "the store does not answer");
-                }
-                was_up = false;
             }
         }
+    }
+
+    async fn read(&self, epoch: &mut String) -> Result<(), StoreError> {
+        let snapshot = self.store.snapshot().await?;
+        let same = same_data(&*self.store, &snapshot, epoch).await?;
+        // Before `resync`, so that what is read again counts as the new data.
+        self.readings.record(epoch, snapshot.admission, snapshot.now);
+        if !same {
+            self.metrics.store.losses.inc();
+            self.resync.store(true, Ordering::Relaxed);
+        }
+        self.metrics.queue_read(&snapshot);
+        observe(&self.queue, &snapshot, self.executor.get());
+        Ok(())
     }
 }
 

@@ -86,6 +86,7 @@ async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHand
             metrics: Arc::clone(&runtime.metrics),
         }),
         store: runtime.group.clone(),
+        readings: Arc::clone(&runtime.readings),
         requests: Semaphore::new(config.limits.requests),
         watches: Arc::new(Semaphore::new(config.limits.watches)),
         executor: Arc::clone(&executor),

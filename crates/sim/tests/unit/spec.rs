@@ -95,7 +95,7 @@ fn each_error_names_the_allowed_values() {
         ("simulate://booking?stock=1&stock=2", "setting", "each key once"),
     ] {
         let error = refused(text);
-        assert_eq!((error.field, error.allowed), (field, allowed), "{text}");
+        assert_eq!((&*error.field, error.allowed), (field, allowed), "{text}");
     }
     assert!(refused("simulate://booking?latency=fast").to_string().contains("\"fast\""));
 }
@@ -120,7 +120,7 @@ fn percent_and_fraction_are_equal_and_display_as_percent() {
 fn other_text_is_refused_with_the_accepted_notations() {
     for bad in ["", "5", "101%", "-1%", "NaN", "inf", "five", "%"] {
         let error = Share::parse("errors", bad).unwrap_err();
-        assert_eq!((error.field, error.allowed), ("errors", SHARE_RULE), "{bad}");
+        assert_eq!((&*error.field, error.allowed), ("errors", SHARE_RULE), "{bad}");
     }
 }
 

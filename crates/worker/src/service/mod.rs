@@ -5,6 +5,7 @@ pub mod parse;
 mod payment;
 mod reader;
 mod sale;
+mod status_batch;
 mod watch;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tonic::{Request, Response, Status};
 use tracing::debug;
 
 use crate::processing::{Executor, Wake};
+use crate::store_readings::StoreReadings;
 use parse::Parser;
 pub use reader::BookingReader;
 
@@ -36,6 +38,8 @@ pub struct WorkerService {
     pub reader: Arc<BookingReader>,
     /// The store.
     pub store: GroupCommit,
+    /// The data that the store has, and its clock.
+    pub readings: Arc<StoreReadings>,
     /// Limits requests in progress.
     pub requests: Semaphore,
     /// Limits open streams.
@@ -110,9 +114,9 @@ impl BookingWorkerService for WorkerService {
 
     async fn get_status_batch(
         &self,
-        _: Request<v1::GetStatusBatchRequest>,
-    ) -> Result<Response<v1::GetStatusBatchResponse>, Status> {
-        Err(Status::unimplemented("not built yet"))
+        request: Request<v1::GetStatusBatchRequest>,
+    ) -> RpcResult<v1::GetStatusBatchResponse> {
+        self.observed("GetStatusBatch", self.status_batch(request.get_ref())).await
     }
 
     type FollowQueueStream = tokio_stream::Empty<Result<v1::PublishRequest, Status>>;

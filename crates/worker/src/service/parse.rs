@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bookingq_core::ids::Invalid;
-use bookingq_core::limits::MAX_ENQUEUE_BATCH;
+use bookingq_core::limits::{MAX_ENQUEUE_BATCH, MAX_STATUS_BATCH};
 use bookingq_core::{BookingId, ClientId, Details, PaymentId, QueueName, RequestId};
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1;
@@ -75,6 +75,23 @@ impl Parser {
     pub fn client(&self, queue: &str, client_id: &str) -> Result<ClientId, ApiError> {
         self.check_queue(queue)?;
         Ok(ClientId::new(client_id)?)
+    }
+
+    /// Parses the clients of a batch.
+    ///
+    /// # Errors
+    /// The first invalid field; an invalid client is named `client_ids[17]`.
+    pub fn clients(&self, request: &v1::GetStatusBatchRequest) -> Result<Vec<ClientId>, ApiError> {
+        self.check_queue(&request.queue)?;
+        let len = request.client_ids.len();
+        if !(1..=MAX_STATUS_BATCH).contains(&len) {
+            let value = format!("{len} entries");
+            return Err(Invalid::new("client_ids", &value, "1 to 1000 entries").into());
+        }
+        let client = |(index, id): (usize, &String)| {
+            ClientId::new(id).map_err(|invalid| invalid.in_list("client_ids", index).into())
+        };
+        request.client_ids.iter().enumerate().map(client).collect()
     }
 
     /// Parses a Cancel.

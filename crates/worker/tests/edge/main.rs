@@ -1,0 +1,8 @@
+//! What a Gateway reads and follows: GetStatusBatch and FollowQueue, on both stores.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod status_batch;
+#[path = "../support/mod.rs"]
+mod support;
+mod world;

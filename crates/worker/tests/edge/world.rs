@@ -1,0 +1,43 @@
+//! A queue on each of the stores.
+
+use std::sync::Arc;
+
+use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId};
+use bookingq_harness::{Fsync, RedisServer};
+use bookingq_sim::booking::BookingSim;
+use bookingq_store::redis::RedisConfig;
+use bookingq_store::{Enqueue, Store, StoreConfig};
+
+use crate::support::{World, local};
+
+/// A queue on a redis-server of its own.
+pub struct OnRedis {
+    pub redis: RedisServer,
+    pub world: World,
+}
+
+pub async fn on_redis(spec: &str) -> OnRedis {
+    on_redis_with(spec, |_| ()).await
+}
+
+pub async fn on_redis_with(spec: &str, change: impl FnOnce(&mut RedisConfig)) -> OnRedis {
+    let redis = RedisServer::start(Fsync::Off).unwrap();
+    let queue = QueueName::new("concert").unwrap();
+    let mut config = RedisConfig::new(redis.url(), queue);
+    change(&mut config);
+    let store = bookingq_store::open(StoreConfig::Redis(config)).unwrap();
+    let booking = BookingSim::start(spec.parse().unwrap(), local()).await.unwrap();
+    OnRedis { redis, world: World { store, booking } }
+}
+
+/// Adds clients `c{from}` to `c{to - 1}` to the line.
+pub async fn join(store: &Arc<dyn Store>, numbers: std::ops::Range<usize>) {
+    let enqueue = |n| Enqueue {
+        client: ClientId::new(&format!("c{n}")).unwrap(),
+        request: RequestId::new("r").unwrap(),
+        booking: BookingId::generate(),
+        details: Details::default(),
+        trace: None,
+    };
+    store.enqueue(numbers.map(enqueue).collect()).await.unwrap();
+}
