@@ -158,13 +158,11 @@ async fn check(
     };
     let queue = QueueName::new(queue)
         .map_err(|error| refuse(StatusCode::NOT_FOUND, "No such queue", &error.to_string()))?;
-    let Form(PassForm { pass }) = fields.map_err(|error| {
-        refuse(StatusCode::BAD_REQUEST, "There is no pass", &error.body_text())
-    })?;
+    let Form(PassForm { pass }) = fields
+        .map_err(|error| refuse(StatusCode::BAD_REQUEST, "There is no pass", &error.body_text()))?;
     let claims = checkout.verify(&queue, &pass, now()).await;
-    let claims = claims.map_err(|problem| {
-        refuse(StatusCode::FORBIDDEN, "This pass is not valid", &problem)
-    })?;
+    let claims = claims
+        .map_err(|problem| refuse(StatusCode::FORBIDDEN, "This pass is not valid", &problem))?;
     Ok((claims, pass))
 }
 

@@ -68,8 +68,13 @@ impl Simulator {
     /// # Errors
     /// [`SimError`] if a port is taken, or if a Ticket Service has no Booking Service.
     pub async fn start(config: SimulatorConfig) -> Result<Self, SimError> {
-        let mut simulator =
-            Self { booking: None, ticket_service: None, realtime: None, admin: None, checkout: None };
+        let mut simulator = Self {
+            booking: None,
+            ticket_service: None,
+            realtime: None,
+            admin: None,
+            checkout: None,
+        };
         if let Some(At { spec, listen }) = config.booking {
             simulator.booking = Some(BookingSim::start(spec, listen).await?);
         }

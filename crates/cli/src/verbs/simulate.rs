@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use bookingq_identity::KeyRing;
 use bookingq_serve::Signals;
-use bookingq_sim::simulator::At;
 use bookingq_sim::checkout::HttpAddress;
+use bookingq_sim::simulator::At;
 use bookingq_sim::spec::{BookingSpec, ServiceSpec};
 use bookingq_sim::{
     BookingSim, CheckoutConfig, RealtimeSim, Simulator, SimulatorConfig, TicketServiceSim,
@@ -95,63 +95,68 @@ struct CheckoutArgs {
     /// HTTP port of the demo checkout, to which clients come with their pass and pay: join with
     /// returnUrl=http://ADDRESS/QUEUE [default: not served]
     #[arg(
-        long,
+        long = "checkout-listen",
         env = "BOOKINGQ_SIMULATE_CHECKOUT_LISTEN",
         value_name = "ADDRESS",
-        requires = "checkout_key"
+        requires = "key"
     )]
-    checkout_listen: Option<SocketAddr>,
+    listen: Option<SocketAddr>,
     /// Key file of purpose `backend` (`bookingq keys new` makes it; the gateway needs it too)
-    #[arg(long, env = "BOOKINGQ_SIMULATE_CHECKOUT_KEY", value_name = "FILE")]
-    checkout_key: Option<PathBuf>,
+    #[arg(long = "checkout-key", env = "BOOKINGQ_SIMULATE_CHECKOUT_KEY", value_name = "FILE")]
+    key: Option<PathBuf>,
     /// Public port of the gateway
     #[arg(
-        long,
+        long = "checkout-gateway",
         env = "BOOKINGQ_SIMULATE_CHECKOUT_GATEWAY",
         value_name = "URL",
         default_value = "http://127.0.0.1:8080"
     )]
-    checkout_gateway: HttpAddress,
+    gateway: HttpAddress,
     /// Backend port of the gateway
     #[arg(
-        long,
+        long = "checkout-backend",
         env = "BOOKINGQ_SIMULATE_CHECKOUT_BACKEND",
         value_name = "URL",
         default_value = "http://127.0.0.1:8081"
     )]
-    checkout_backend: HttpAddress,
+    backend: HttpAddress,
     /// `iss` of passes
     #[arg(
-        long,
+        long = "checkout-issuer",
         env = "BOOKINGQ_SIMULATE_CHECKOUT_ISSUER",
         value_name = "NAME",
         default_value = "bookingq"
     )]
-    checkout_issuer: String,
+    issuer: String,
     /// `aud` of passes [default: the queue's name]
-    #[arg(long, env = "BOOKINGQ_SIMULATE_CHECKOUT_AUDIENCE", value_name = "NAME")]
-    checkout_audience: Option<String>,
+    #[arg(
+        long = "checkout-audience",
+        env = "BOOKINGQ_SIMULATE_CHECKOUT_AUDIENCE",
+        value_name = "NAME"
+    )]
+    audience: Option<String>,
 }
 
 impl CheckoutArgs {
     /// `None` without a port.
     fn config(self) -> Result<Option<CheckoutConfig>, Failure> {
         // clap accepts a port only together with a key.
-        let (Some(listen), Some(file)) = (self.checkout_listen, self.checkout_key) else {
+        let (Some(listen), Some(file)) = (self.listen, self.key) else {
             return Ok(None);
         };
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(&file)
-            .map_err(|error| Failure::usage(format!("cannot read --checkout-key {name}: {error}")))?;
+        let text = std::fs::read_to_string(&file).map_err(|error| {
+            Failure::usage(format!("cannot read --checkout-key {name}: {error}"))
+        })?;
         let keys = KeyRing::parse([(name.as_str(), text.as_str())])
             .map_err(|error| Failure::usage(format!("--checkout-key: {error}")))?;
         Ok(Some(CheckoutConfig {
             listen,
-            gateway: self.checkout_gateway,
-            backend: self.checkout_backend,
+            gateway: self.gateway,
+            backend: self.backend,
             keys,
-            issuer: self.checkout_issuer,
-            audience: self.checkout_audience,
+            issuer: self.issuer,
+            audience: self.audience,
         }))
     }
 }

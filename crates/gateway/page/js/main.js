@@ -11,7 +11,10 @@ const setPlace = (place) => {
   const other = state.place?.bookingId !== place.bookingId;
   Object.assign(state, { place, unknown: false, at: Date.now(), error: "", loading: false });
   if (other) state.last = "";
+  // An open stream is about the place before.
+  const open = stream.link;
   follow();
+  if (other && open) stream.connect();
   draw();
 };
 const forget = () => {
@@ -31,7 +34,7 @@ const follow = () => {
 const received = (frame, sent) => {
   const now = Date.now();
   if (frame.t === "pong") clock.sample(frame.c, now, frame.now);
-  else if (frame.t === "hello") clock.sample(sent, now, frame.now);
+  else if (frame.t === "hello" && sent) clock.sample(sent, now, frame.now);
   Object.assign(state, { at: now, downSince: 0 });
   const ended = state.place && isFinal(state.place);
   if (applyFrame(state, frame) === "sync") refresh();
@@ -61,10 +64,7 @@ const stream = new Stream({
 });
 
 const tabs = new Tabs({
-  lead: () => {
-    follow();
-    if (state.place && !stream.up && !isFinal(state.place)) state.downSince ||= Date.now();
-  },
+  lead: follow,
   follow,
   message: (message) => {
     if (message.offset !== undefined && !tabs.leads) clock.offset = message.offset;
@@ -118,7 +118,7 @@ const join = async () => {
       if (problem.reason === "CHALLENGE_REQUIRED") {
         Object.assign(state, { busy: "challenge", trying: false });
         draw();
-        challenge = await solve(problem.body.challenge).catch(() => null);
+        challenge = await solve(problem.body.challenge).catch(() => pause(backOff(n)));
       } else if (problem.passing) {
         state.trying = true;
         draw();
@@ -168,6 +168,7 @@ const leave = () => once(async () => {
 // The pass goes to the seller in the body of a form, never in an address.
 const goOn = () => once(async () => {
   const { pass, continueUrl } = await call("POST", BASE + "/places/me/pass", { body: {} });
+  if (!continueUrl) throw new Problem(0, { detail: "returnUrl" });
   const form = document.createElement("form");
   const field = document.createElement("input");
   Object.assign(form, { method: "post", action: continueUrl });
@@ -222,6 +223,7 @@ $("mine-b").addEventListener("click", () => { state.busy = ""; draw(); });
 const wake = () => {
   if (document.hidden) return;
   clock.reset();
+  resume();
   if (tabs.leads) stream.wake();
   else tabs.check();
   draw();
@@ -242,9 +244,10 @@ const watchQueue = async () => {
 
 document.documentElement.classList.add("js");
 setInterval(() => {
-  if (document.hidden && state.place?.state !== "reserved") return;
-  draw();
-  if (Date.now() - state.at > Math.max(15000, 2.5 * state.every) && state.place) tabs.check();
+  if (!document.hidden || state.place?.state === "reserved") draw();
+  if (!state.place || isFinal(state.place) || Date.now() - state.at < silence(state)) return;
+  if (!tabs.leads) tabs.check();
+  else if (stream.up) stream.wake();
 }, 1000);
 tabs.start();
 if (!state.queue) watchQueue();

@@ -5,9 +5,10 @@
 const positionIn = ([first, from, to], number) =>
   Math.max(1, Math.min(from + number - first, to));
 
-// The wait at a position, between those at both ends of its segment.
-const waitIn = ([, from, to], [low0, high0, low1, high1], position) => {
-  const part = to > from ? (position - from) / (to - from) : 0;
+// The wait at a position, between those at both ends of its segment, or at the end of the line.
+const waitIn = ([, from, to], [low0, high0, low1, high1], position, waiting = to) => {
+  const last = Math.min(to, waiting);
+  const part = last > from ? Math.min(1, (position - from) / (last - from)) : 0;
   return { low: low0 + (low1 - low0) * part, high: high0 + (high1 - high0) * part };
 };
 
@@ -58,7 +59,7 @@ const applyFrame = (state, frame) => {
     if (!place || place.state !== "queued" || place.parked) return;
     if (frame.s) {
       place.position = positionIn(frame.s, place.number);
-      place.wait = frame.w ? waitIn(frame.s, frame.w, place.position) : null;
+      place.wait = frame.w ? waitIn(frame.s, frame.w, place.position, frame.n) : null;
     } else {
       place.wait = null;
     }

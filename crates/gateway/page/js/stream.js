@@ -116,6 +116,8 @@ class Stream {
   wake() {
     if (!this.wanted) return;
     if (!this.up) {
+      // What is being tried goes on; a pause is cut short.
+      if (this.link) return;
       this.rung = this.worked[0] ? 0 : this.rung;
       return this.later(Math.random() * 1000);
     }

@@ -91,11 +91,15 @@ const noteText = (state) => {
   return isStale(state) ? t("offline", { time: clockText(state.at) }) : "";
 };
 
+// The longest time between two frames.
+const silence = ({ every }) => Math.max(15000, 2.5 * every);
+
 // Nothing came for longer than it should, or the stream has been down for some seconds.
-const isStale = ({ place, at, every, downSince, replaced }) =>
-  Boolean(place) && !isFinal(place) && at > 0 && (replaced ||
-  Date.now() - at > Math.max(15000, 2.5 * every) ||
-  (downSince > 0 && Date.now() - downSince > 3000));
+const isStale = (state) => {
+  const { place, at, downSince, replaced } = state, now = Date.now();
+  if (!place || isFinal(place)) return false;
+  return replaced || now - at > silence(state) || (downSince > 0 && now - downSince > 3000);
+};
 
 const showHead = (view, big, state) => {
   const title = DATA.title;

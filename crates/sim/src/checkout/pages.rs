@@ -83,11 +83,8 @@ fn facts(claims: &PassClaims) -> String {
     let mut facts = String::from("<dl>");
     let quantity = claims.quantity.get().to_string();
     let item = if claims.item.is_empty() { claims.queue.as_str() } else { &claims.item };
-    let rows = [
-        ("Item", item),
-        ("Quantity", &quantity),
-        ("Reservation", claims.reservation.as_str()),
-    ];
+    let rows =
+        [("Item", item), ("Quantity", &quantity), ("Reservation", claims.reservation.as_str())];
     for (name, value) in rows {
         // Writing to a String cannot fail.
         let _ = write!(facts, "<div><dt>{name}</dt><dd>{}</dd></div>", escape(value));
