@@ -66,12 +66,18 @@ func (b booking) released(follows string) booking {
 func (b booking) next() []booking {
 	switch b.state {
 	case "queued":
-		return []booking{b.becomes("reserving"), b.becomes("sold_out")}
-	case "reserving":
-		if b.left {
-			return []booking{b.becomes("sold_out"), b.becomes("rejected"), b.released("cancelled")}
+		ends := []booking{b.becomes("reserving"), b.becomes("sold_out")}
+		if b.asked {
+			ends = append(ends, b.released("sold_out"))
 		}
-		ends := []booking{b.becomes("sold_out"), b.becomes("rejected"), b.released("failed")}
+		return ends
+	case "reserving":
+		// It is released if a Reserve before the refused one may still arrive.
+		ends := []booking{b.becomes("sold_out"), b.becomes("rejected"), b.released("sold_out"), b.released("rejected")}
+		if b.left {
+			return append(ends, b.released("cancelled"))
+		}
+		ends = append(ends, b.released("failed"))
 		if b.payment != "" {
 			return append(ends, b.becomes("confirming"))
 		}

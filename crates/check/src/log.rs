@@ -12,7 +12,9 @@ use bookingq_core::{
 };
 use bookingq_crowd::latency::Latency;
 
-use crate::logged::{LoggedBooking, check_deadline, check_fence, check_transition};
+use crate::logged::{
+    LoggedBooking, check_deadline, check_fence, check_stray, check_transition, is_sent_away,
+};
 use crate::pace::ClaimPace;
 use crate::tally::Timings;
 use crate::violation::{Violation, Violations};
@@ -197,6 +199,8 @@ impl AuditLog {
             newest: event.seq,
             claimed: event.seq,
             asked: (event.to == BookingState::Reserving).then_some(event.seq),
+            stray: event.is_reclaim() && event.to == BookingState::Reserving,
+            sent_away: is_sent_away(event).then_some(event.seq),
             wanted: event.parked.clone(),
             replaces: None,
             fence: event.fence,
@@ -224,11 +228,13 @@ impl AuditLog {
         check_transition(violations, logged, event, from);
         check_fence(violations, logged, event, from);
         check_deadline(violations, logged, event, from);
-        let is_sent_away = event.to == BookingState::SoldOut && logged.replaces.is_none();
+        check_stray(violations, logged, event);
+        let (stray, is_sent_away) =
+            (logged.stray, is_sent_away(event) && logged.replaces.is_none());
         let known = event.parked.as_ref().or(logged.wanted.as_ref()).cloned();
         self.time(event, from);
         self.check_pace(event);
-        let parked = if from == BookingState::Queued { self.leave(event) } else { None };
+        let parked = if from == BookingState::Queued { self.leave(event, stray) } else { None };
         let wanted = parked.or(known);
         if is_sent_away {
             self.check_over(event, wanted.as_ref());
@@ -242,11 +248,14 @@ impl AuditLog {
         }
     }
 
-    /// The client waits no longer; returns what it was parked for.
-    fn leave(&mut self, event: &Event) -> Option<Parked> {
+    /// The client waits no longer; returns what it was parked for. One whose late Reserve may have
+    /// arrived is asked again before its item ends, out of order: it may have its tickets already.
+    fn leave(&mut self, event: &Event, stray: bool) -> Option<Parked> {
         let Event { booking, place, to, at, .. } = event;
         if *to == BookingState::Reserving {
-            if let Some(first) = self.waiting.passed_over(*place) {
+            let is_asked_again = stray && self.waiting.is_closed_for(*place);
+            let passed_over = self.waiting.passed_over(*place).filter(|_| !is_asked_again);
+            if let Some(first) = passed_over {
                 let case =
                     format!("place {place} ({booking}) was claimed while place {first} waited");
                 self.violations.record(Violation::DispatchInversion, case);
@@ -267,10 +276,12 @@ impl AuditLog {
     fn check_over(&mut self, event: &Event, wanted: Option<&Parked>) {
         let item = wanted.map(|wanted| &*wanted.item);
         let ends = |rule: &SoldOutRule| *rule == SoldOutRule::End;
-        let closed_is_enough = self.terms.rules.as_ref().is_none_or(|rules| match item {
+        let ends_at_once = self.terms.rules.as_ref().is_none_or(|rules| match item {
             Some(item) => ends(&rules.sold_out.of(item)),
             None => ends(&rules.sold_out.default) || rules.sold_out.items.values().any(ends),
         });
+        // The item ends after the releases of its strays.
+        let closed_is_enough = ends_at_once || event.to == BookingState::Releasing;
         if self.gaps == 0 && !self.waiting.is_over(item, closed_is_enough, event.seq) {
             let Event { booking, seq, .. } = event;
             let item = item.unwrap_or("an item");

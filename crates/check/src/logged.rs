@@ -26,6 +26,10 @@ pub struct LoggedBooking {
     pub claimed: EventSeq,
     /// The newest claim of a Reserve that has no answer, or that ended the booking.
     pub asked: Option<EventSeq>,
+    /// Reserve was repeated before the outcome of the one before was known: a late one may arrive.
+    pub stray: bool,
+    /// When it was decided that it ends as sold out: now, or after a Release.
+    pub(crate) sent_away: Option<EventSeq>,
     /// What it wants, if it was parked once.
     pub wanted: Option<Parked>,
     /// The expired booking that it was reacquired for.
@@ -45,8 +49,13 @@ pub struct LoggedBooking {
 impl LoggedBooking {
     /// Takes an event of the booking.
     pub(crate) fn apply(&mut self, event: &Event) {
-        if !event.is_reclaim() {
+        if event.is_reclaim() {
+            self.stray |= event.to == BookingState::Reserving;
+        } else {
             self.since = event.at;
+        }
+        if is_sent_away(event) {
+            self.sent_away = Some(event.seq);
         }
         self.newest = event.seq;
         if event.from == Some(BookingState::Queued) {
@@ -65,6 +74,13 @@ impl LoggedBooking {
         self.deadline = event.deadline.or(self.deadline);
         self.outcome = event.outcome.or(self.outcome);
     }
+}
+
+/// Whether it is decided by this event that the booking ends as sold out.
+pub(crate) fn is_sent_away(event: &Event) -> bool {
+    let decides = event.from != Some(BookingState::Releasing);
+    let ends = event.to == BookingState::SoldOut || event.outcome == Some(Outcome::SoldOut);
+    decides && ends
 }
 
 /// The expired booking for which a booking was reacquired: the request that made it says so.
@@ -115,6 +131,16 @@ pub(crate) fn check_transition(
         && outcome.state() != *to
     {
         illegal(format_args!("was released to become {outcome:?}, and became {to}"));
+    }
+}
+
+/// A booking whose late Reserve may still arrive is refused only with a Release.
+pub(crate) fn check_stray(violations: &mut Violations, logged: &LoggedBooking, event: &Event) {
+    let Event { booking, from, to, seq, .. } = event;
+    let is_refused = matches!(to, BookingState::SoldOut | BookingState::Rejected);
+    if logged.stray && is_refused && *from != Some(BookingState::Releasing) {
+        let case = format!("{booking} ended as {to} at {seq}, and a late Reserve may arrive");
+        violations.record(Violation::Orphan, case);
     }
 }
 

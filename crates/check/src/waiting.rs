@@ -115,6 +115,12 @@ impl WaitingClients {
         parked.chain([self.line.first().copied()]).filter_map(earlier).min()
     }
 
+    /// Whether a parked booking waits for an item that is closed.
+    pub(crate) fn is_closed_for(&self, place: Place) -> bool {
+        let Some(wanted) = self.parked.get(&place) else { return false };
+        self.items.get(&wanted.item).is_some_and(|item| item.is_closed_for(wanted.quantity))
+    }
+
     /// Counts a claim of a parked booking if its item is closed.
     pub(crate) fn try_item(&mut self, place: Place, at: Timestamp) {
         let Some(wanted) = self.parked.get(&place) else { return };

@@ -3,13 +3,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_check::{Answers, AuditLog, AuditTerms, Evidence, Moment, Verification};
 use bookingq_core::{
-    BookingId, ClientId, Details, EventSeq, Fence, Outflow, PaymentId, RequestId, ReservationId,
+    BookingId, ClientId, Details, EventSeq, Outflow, PaymentId, RequestId, ReservationId,
     SaleRules, SoldOutRule, SoldOutRules, Timestamp,
 };
 use bookingq_queue::{
@@ -70,8 +70,6 @@ struct Sale {
     queue: Queue,
     ledger: Ledger,
     calls: Vec<(Task, Option<TaskOutcome>)>,
-    /// The newest claim of each booking.
-    claims: HashMap<BookingId, Fence>,
     clients: u64,
     bookings: u128,
     now: Timestamp,
@@ -93,16 +91,7 @@ impl Sale {
         for item in ITEMS {
             ledger.announce(item, 2);
         }
-        Self {
-            queue,
-            ledger,
-            calls: Vec::new(),
-            claims: HashMap::new(),
-            clients: 0,
-            bookings: 0,
-            now: START,
-            rules,
-        }
+        Self { queue, ledger, calls: Vec::new(), clients: 0, bookings: 0, now: START, rules }
     }
 
     fn next_booking(&mut self) -> BookingId {
@@ -131,8 +120,7 @@ impl Sale {
             Step::Call(of) if !self.calls.is_empty() => {
                 let at = of.index(self.calls.len());
                 let (task, answer) = &mut self.calls[at];
-                // A call of an earlier claim is lost: it must not reserve after a refusal.
-                if answer.is_none() && self.claims[&task.booking] == task.fence {
+                if answer.is_none() {
                     *answer = Some(call(&mut self.ledger, task));
                 }
             }
@@ -174,7 +162,6 @@ impl Sale {
     }
 
     fn begin(&mut self, task: Task) {
-        self.claims.insert(task.booking, task.fence);
         self.calls.push((task, None));
     }
 

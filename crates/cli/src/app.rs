@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::failure::Failure;
 use crate::verbs::{
-    admission, cancel, crd, crowd, enqueue, operator, outflow, pay, probe, queue, restocked,
+    admission, cancel, crd, crowd, enqueue, keys, operator, outflow, pay, probe, queue, restocked,
     simulate, status, sweep, top, up, watch, worker,
 };
 
@@ -58,6 +58,7 @@ enum Verb {
     Simulate(simulate::Args),
     Probe(probe::Args),
     Crd(crd::Args),
+    Keys(keys::Args),
     Enqueue(enqueue::Args),
     Status(status::Args),
     Watch(watch::Args),
@@ -93,6 +94,7 @@ impl Verb {
             Self::Simulate(args) => Box::pin(simulate::run(args, signals)),
             Self::Probe(args) => Box::pin(probe::run(args)),
             Self::Crd(_) => Box::pin(async { crd::run() }),
+            Self::Keys(args) => Box::pin(async { keys::run(args) }),
             Self::Enqueue(args) => Box::pin(enqueue::run(args)),
             Self::Status(args) => Box::pin(status::run(args)),
             Self::Watch(args) => Box::pin(watch::run(args)),

@@ -230,6 +230,13 @@ async fn queue_shows_the_line_as_a_table_and_as_json() {
     assert!(text.contains("opens in 4m10s; outflow 600 a minute"), "{text}");
     let stalls = "stalls: sold out at the moment; 12 reservations are unpaid, 45 wait, 0 left";
     assert!(text.contains(stalls), "{text}");
+    let balcony = "balcony: a ticket is likely for a client that joins now";
+    assert!(text.contains(balcony), "{text}");
+    assert!(text.contains("the queue is paused"), "{text}");
+    assert_eq!(
+        (&value["eta_unknown"], &value["chances"]["balcony"]),
+        (&"paused".into(), &"likely".into())
+    );
     assert_eq!((&value["parked"], &value["items"][0]["unsettled"]), (&45.into(), &12.into()));
 }
 

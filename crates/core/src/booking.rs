@@ -19,9 +19,9 @@ use crate::time::Timestamp;
 ///              |-> sold_out | rejected
 ///              |-> queued        refused at the moment; parked with the same place
 ///              |-> confirming    paid before, after an earlier hold had expired
-///              '-> releasing -> failed | cancelled
+///              '-> releasing -> failed | cancelled | sold_out | rejected
 /// queued -> cancelled | sold_out
-/// queued -> releasing -> cancelled        refused before: a late Reserve may still arrive
+/// queued -> releasing -> cancelled | sold_out     a late Reserve may still arrive
 /// ```
 ///
 /// Who waits is queued all the time, in the line or parked.
@@ -46,7 +46,7 @@ pub enum BookingState {
     /// Final: cancelled by the client.
     Cancelled,
     /// Final: the Booking Service has nothing left. Where clients may wait: and nothing can come
-    /// back any more.
+    /// back any more. Released before if a late Reserve may still arrive; so is a rejected one.
     SoldOut,
     /// Final: the Booking Service refused the booking.
     Rejected,
@@ -114,7 +114,9 @@ impl BookingState {
             S::Reserved => &[S::Confirming, S::Releasing],
             S::Confirming => &[S::Confirmed, S::Releasing],
             // Confirmed: the store was set back to a moment before the sale.
-            S::Releasing => &[S::Expired, S::Cancelled, S::Failed, S::Confirmed],
+            S::Releasing => {
+                &[S::Expired, S::Cancelled, S::Failed, S::SoldOut, S::Rejected, S::Confirmed]
+            }
             S::Confirmed | S::Expired | S::Cancelled | S::SoldOut | S::Rejected | S::Failed => &[],
         }
     }
@@ -141,15 +143,25 @@ pub enum Outcome {
     Cancelled,
     /// Attempts used up, or the confirmation was refused.
     Failed,
+    /// The Booking Service has nothing left, and a late Reserve may still arrive.
+    SoldOut,
+    /// The Booking Service refused the booking, and a late Reserve may still arrive.
+    Rejected,
 }
 
 impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 5] =
+        [Self::Expired, Self::Cancelled, Self::Failed, Self::SoldOut, Self::Rejected];
+
     /// The final state that follows the release.
     pub fn state(self) -> BookingState {
         match self {
             Self::Expired => BookingState::Expired,
             Self::Cancelled => BookingState::Cancelled,
             Self::Failed => BookingState::Failed,
+            Self::SoldOut => BookingState::SoldOut,
+            Self::Rejected => BookingState::Rejected,
         }
     }
 
@@ -160,9 +172,7 @@ impl Outcome {
 
     /// Parses [`Self::as_str`].
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Expired, Self::Cancelled, Self::Failed]
-            .into_iter()
-            .find(|outcome| outcome.as_str() == word)
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Typed ids: past the edge of the system there are no bare strings and integers.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -82,6 +82,13 @@ macro_rules! string_id {
 
             /// The text.
             pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        /// A map with such keys is read with the text alone.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
                 &self.0
             }
         }

@@ -4,8 +4,11 @@
 //! earlier moment leads to the same line. That makes loading simple: note the newest event, read
 //! the line page by page, then replay from that event.
 
+mod boundaries;
+
 use std::collections::VecDeque;
 
+pub use self::boundaries::Segment;
 use crate::place::{Lane, Place};
 
 /// A set of places with ranks, O(log n) each: a Fenwick tree over the places between the oldest
@@ -100,16 +103,6 @@ impl Line {
             step /= 2;
         }
         Some(Place::numbered(self.base + index as u64))
-    }
-
-    /// At most `count` evenly spread `(place, position)` pairs, the front first: every
-    /// position follows from them.
-    pub fn boundaries(&self, count: u64) -> Vec<(Place, u64)> {
-        let step = self.waiting.div_ceil(count.max(1)).max(1);
-        (1..=self.waiting)
-            .step_by(usize::try_from(step).unwrap_or(usize::MAX))
-            .filter_map(|position| self.at(position).map(|place| (place, position)))
-            .collect()
     }
 
     fn index(&self, place: Place) -> Option<usize> {
@@ -278,7 +271,7 @@ mod tests {
                 prop_assert_eq!(line.position(Place::numbered(*number)), Some(rank as u64 + 1));
                 prop_assert_eq!(line.at(rank as u64 + 1), Some(Place::numbered(*number)));
             }
-            for (place, position) in line.boundaries(7) {
+            for (place, position) in line.boundaries() {
                 prop_assert_eq!(line.position(place), Some(position));
             }
         }

@@ -39,8 +39,17 @@ struct ItemDemand {
     /// Bookings of it that joined here, and how many of it they want.
     bookings: u64,
     quantity: u64,
-    left: Option<u64>,
-    unsettled: u64,
+    /// The last reading.
+    state: Option<ItemState>,
+}
+
+/// The bookings before one that waits.
+#[derive(Debug, Clone, Copy)]
+struct BookingsAhead {
+    /// In the line, of any item.
+    in_line: u64,
+    /// Parked for the item.
+    parked: u64,
 }
 
 impl DemandView {
@@ -66,7 +75,7 @@ impl DemandView {
         let mut state = self.state.lock();
         for read in items {
             if let Some(item) = state.items.get_mut(&read.item) {
-                (item.left, item.unsettled) = (read.left, read.unsettled);
+                item.state = Some(read);
             }
         }
     }
@@ -81,19 +90,64 @@ impl DemandView {
     pub fn chance(&self, item: &str, quantity: Quantity, standing: Standing) -> Option<Chance> {
         let state = self.state.lock();
         let demand = state.items.get(item)?;
-        // Every booking that is parked before it wants the item; of the line, a share does.
-        let of = match standing {
-            Standing::Parked(_) => demand.bookings,
-            Standing::InLine(_) => state.bookings,
+        let before = standing.position() - 1;
+        let ahead = match standing {
+            Standing::Parked(_) => BookingsAhead { in_line: 0, parked: before },
+            // It will be parked behind all that are.
+            Standing::InLine(_) => {
+                BookingsAhead { in_line: before, parked: demand.parked_before(quantity) }
+            }
         };
-        if of < SAMPLE {
+        state.chance(demand, quantity, ahead)
+    }
+
+    /// For each item, ascending, the chance of a booking of one that joins behind `in_line`
+    /// bookings, where it is known. At most 128.
+    pub fn chances_at_end(&self, in_line: u64) -> Vec<(Arc<str>, Chance)> {
+        let state = self.state.lock();
+        let chance = |(item, demand): (&Arc<str>, &ItemDemand)| {
+            let parked = demand.parked_before(Quantity::ONE);
+            let ahead = BookingsAhead { in_line, parked };
+            Some((Arc::clone(item), state.chance(demand, Quantity::ONE, ahead)?))
+        };
+        let mut chances: Vec<_> = state.items.iter().filter_map(chance).collect();
+        chances.sort_by(|(a, _), (b, _)| a.cmp(b));
+        chances
+    }
+}
+
+impl DemandState {
+    fn chance(
+        &self,
+        demand: &ItemDemand,
+        quantity: Quantity,
+        ahead: BookingsAhead,
+    ) -> Option<Chance> {
+        // Of the line a share wants the item; all that are parked for it do.
+        let sample = if ahead.parked > 0 { demand.bookings } else { self.bookings };
+        let read = demand.state.as_ref()?;
+        if sample < SAMPLE {
             return None;
         }
-        let wanted = demand.quantity as f64 / of as f64;
-        let ahead = ((standing.position() - 1) as f64 * wanted).round() as u64;
-        let (confirmed, decided) = (state.confirmed, state.decided);
-        let ItemDemand { left, unsettled, .. } = *demand;
-        let quantity = u64::from(quantity.get());
-        Demand { ahead, unsettled, left, quantity, confirmed, decided }.chance()
+        let each = demand.quantity as f64 / demand.bookings as f64;
+        let share = demand.bookings as f64 / self.bookings as f64;
+        let wanting = ahead.in_line as f64 * share + ahead.parked as f64;
+        Demand {
+            ahead: (wanting * each).round() as u64,
+            unsettled: (read.unsettled as f64 * each).round() as u64,
+            left: read.left,
+            quantity: u64::from(quantity.get()),
+            confirmed: self.confirmed,
+            decided: self.decided,
+        }
+        .chance()
+    }
+}
+
+impl ItemDemand {
+    /// Parked bookings that come before one of this quantity that joins now.
+    fn parked_before(&self, quantity: Quantity) -> u64 {
+        let closed = self.state.as_ref().filter(|state| state.refuses(quantity));
+        closed.map_or(0, |state| state.waiting)
     }
 }

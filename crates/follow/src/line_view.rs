@@ -61,7 +61,8 @@ pub struct LineOverview {
     pub parked: u64,
     /// Bookings that leave the front each second; 0 while unknown.
     pub rate: f64,
-    /// `(place, position)`, ascending, the front first.
+    /// `(place, position)`, ascending, the front first: see
+    /// [`Line::boundaries`](bookingq_core::line::Line::boundaries).
     pub boundaries: Vec<(Place, u64)>,
 }
 
@@ -150,15 +151,15 @@ impl LineView {
         self.state.lock().pace.rate().unwrap_or(0.0)
     }
 
-    /// The line as a whole, with at most `boundaries` boundaries.
-    pub fn summary(&self, boundaries: u64) -> LineOverview {
+    /// The line as a whole.
+    pub fn summary(&self) -> LineOverview {
         let state = self.state.lock();
         LineOverview {
             at: state.now(),
             backlog: state.line.len(),
             parked: state.parked.len(),
             rate: state.pace.rate().unwrap_or(0.0),
-            boundaries: state.line.boundaries(boundaries),
+            boundaries: state.line.boundaries(),
         }
     }
 }

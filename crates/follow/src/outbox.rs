@@ -31,8 +31,9 @@ const BACKOFF: Backoff =
 /// What a follower reports to its process.
 #[derive(Debug)]
 pub enum FollowEvent<'a> {
-    /// The line was loaded.
-    Loaded,
+    /// The line was loaded. The next events are those after this sequence; some of them may be in
+    /// the line already.
+    Loaded(EventSeq),
     /// Events arrived; they are applied after this report.
     Received(&'a [OutboxEvent]),
     /// Entries were trimmed before they were read, or the store has lost data: the line is loaded
@@ -80,7 +81,7 @@ impl<O: Fn(FollowEvent<'_>)> OutboxFollower<O> {
     /// Loads the line, then follows; returns at a gap.
     async fn follow(&self, retry: &mut Retry) -> Result<EventSeq, StoreError> {
         let mut after = self.load().await?;
-        (self.observer)(FollowEvent::Loaded);
+        (self.observer)(FollowEvent::Loaded(after));
         loop {
             let read = self.store.events(after, READ, WAIT).await?;
             retry.reset();

@@ -64,7 +64,7 @@ impl Followed {
             queue: Arc::clone(&queue),
             resync: Arc::clone(&resync),
             observer: move |event: FollowEvent<'_>| match event {
-                FollowEvent::Loaded => drop(loaded.lock().unwrap().take()),
+                FollowEvent::Loaded(_) => drop(loaded.lock().unwrap().take()),
                 FollowEvent::Gap => {
                     counted.fetch_add(1, Ordering::Relaxed);
                 }
@@ -99,7 +99,7 @@ async fn positions_are_exact_while_clients_join_and_leave() {
     let cancelled = Cancel { client: client(2), booking: None };
     followed.store.cancel(vec![cancelled]).await.unwrap().remove(0).unwrap();
     followed.until_position(places[2], Some(5)).await;
-    assert_eq!(followed.queue.line.summary(10).backlog, 5);
+    assert_eq!(followed.queue.line.summary().backlog, 5);
     assert_eq!(followed.gaps.load(Ordering::Relaxed), 0);
 }
 

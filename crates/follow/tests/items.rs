@@ -55,6 +55,31 @@ fn the_chance_follows_from_the_demand_that_joined_here_and_from_what_is_left() {
 }
 
 #[test]
+fn the_chance_of_a_booking_that_joins_now_counts_those_that_are_parked_for_its_item() {
+    let demand = DemandView::default();
+    for _ in 0..30 {
+        demand.joined(&Arc::from("stalls"), Quantity::new(2).unwrap());
+        (0..9).for_each(|_| demand.joined(&Arc::from("balcony"), Quantity::ONE));
+    }
+    demand.observe(900, 1000);
+    assert_eq!(demand.chances_at_end(0), [], "the stock is unknown");
+    let closed = ItemState { waiting: 1000, ..sold_out(30).remove(0) };
+    let stalls = ItemState { left: Some(0), ..closed };
+    let balcony = ItemState { left: Some(500), ..ItemState::open(Arc::from("balcony")) };
+    demand.read(vec![stalls.clone(), balcony]);
+    let chances = |in_line| demand.chances_at_end(in_line).into_iter().map(|(_, chance)| chance);
+    assert!(chances(0).eq([Chance::Likely, Chance::Unlikely]), "balcony, stalls");
+    assert!(chances(1000).eq([Chance::Unlikely, Chance::Unlikely]), "900 want the balcony");
+    // In the line it is the first of the line, but all that are parked come first.
+    let joined = demand.chance("stalls", Quantity::ONE, Standing::InLine(1));
+    assert_eq!(joined, Some(Chance::Unlikely));
+    // Only larger quantities are sold out: those who wait for them do not come first.
+    demand.read(vec![ItemState { refused: Quantity::new(4).ok(), left: Some(3), ..stalls }]);
+    let small = demand.chance("stalls", Quantity::ONE, Standing::InLine(1));
+    assert_eq!(small, Some(Chance::Likely));
+}
+
+#[test]
 fn parked_bookings_leave_the_line_and_have_positions_among_those_of_the_item() {
     let queue = FollowedQueue::new();
     queue.apply([1, 2, 3, 4, 5].map(|number| event(number, None, BookingState::Queued)).to_vec());
@@ -72,7 +97,7 @@ fn parked_bookings_leave_the_line_and_have_positions_among_those_of_the_item() {
     let refused = Event { parked: Some(stalls), ..refused };
     queue.apply(vec![OutboxEvent::Booking(refused)]);
     assert_eq!((standing(2), standing(5)), (Some(Standing::Parked(1)), Some(Standing::Parked(2))));
-    let summary = queue.line.summary(10);
+    let summary = queue.line.summary();
     assert_eq!((summary.backlog, summary.parked), (2, 2));
 }
 

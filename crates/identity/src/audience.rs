@@ -1,4 +1,4 @@
-//! The `aud` of a token that a merchant signs: one value or several (RFC 7519 section 4.1.3).
+//! The `aud` of a token that a seller signs: one value or several (RFC 7519 section 4.1.3).
 
 use serde::{Deserialize, Serialize};
 

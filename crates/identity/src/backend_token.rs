@@ -1,4 +1,4 @@
-//! Tokens of the merchant's backend, which reports payments.
+//! Tokens of the seller's backend, which reports payments.
 
 use bookingq_core::{QueueName, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ struct BackendWire {
 
 impl BackendClaims {
     /// Verifies a token for calls about `queue`. If it has an `aud`, that must be `issuer`, the
-    /// gateway's own public URL.
+    /// gateway's name.
     ///
     /// # Errors
     /// [`TokenError`], naming the failed check.

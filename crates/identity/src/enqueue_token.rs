@@ -1,4 +1,4 @@
-//! Enqueue tokens: the merchant vouches for an account, so an account has one place on all devices.
+//! Enqueue tokens: the seller vouches for an account, so an account has one place on all devices.
 
 use bookingq_core::{ClientId, QueueName, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub struct EnqueueClaims {
     pub client: ClientId,
     /// The queue that it may join.
     pub queue: QueueName,
-    /// `jti`: the token's own id, for the merchant's logs.
+    /// `jti`: the token's own id, for the seller's logs.
     pub id: String,
     /// `exp`, at most 5 min ahead.
     pub expires_at: Timestamp,
@@ -40,8 +40,8 @@ struct EnqueueWire {
 }
 
 impl EnqueueClaims {
-    /// Verifies a token for `queue`. If it has an `aud`, that must be `issuer`, the gateway's own
-    /// public URL.
+    /// Verifies a token for `queue`. If it has an `aud`, that must be `issuer`, the gateway's
+    /// name.
     ///
     /// # Errors
     /// [`TokenError`], naming the failed check.
@@ -73,7 +73,7 @@ impl EnqueueClaims {
         })
     }
 
-    /// Signs them as a merchant does.
+    /// Signs them as a seller does.
     ///
     /// # Errors
     /// [`SignError::PublicKey`].

@@ -105,7 +105,7 @@ impl KeyFile {
         millis.map(Timestamp).ok_or_else(|| wrong("notBefore", text, rule))
     }
 
-    /// Which purpose may have which material: a gateway holds no private key of a merchant, and
+    /// Which purpose may have which material: a gateway holds no private key of a seller, and
     /// place tokens are read by gateways only.
     fn material(&self, purpose: KeyPurpose) -> Result<Material, Wrong> {
         let algorithm = [KeyAlgorithm::Hs256, KeyAlgorithm::EdDsa]

@@ -17,7 +17,7 @@ use crate::purpose::KeyPurpose;
 pub const MAX_KEYS: usize = 64;
 
 /// A new key signs only when every verifier has had time to learn of it, twice over: other gateways
-/// from the mounted Secret, merchants from the JWKS.
+/// from the mounted Secret, sellers from the JWKS.
 const SIGNS_AFTER: Duration = Duration::from_secs(2 * JWKS_MAX_AGE.as_secs());
 
 /// The keys of a gateway.

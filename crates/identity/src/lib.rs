@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!   key folder ──> KeyRing ──> place token   client <-> gateway: "I hold this place" (HS256)
-//!                     │──────> pass          gateway -> merchant: "has this reservation" (EdDSA)
+//!                     │──────> pass          gateway -> seller: "has this reservation" (EdDSA)
 //!                     │──────> JWKS          the public halves, to check passes with
-//!                     │<────── enqueue token merchant -> gateway: "this account may join"
-//!                     '<────── backend token merchant -> gateway: "I may report payments"
+//!                     │<────── enqueue token seller -> gateway: "this account may join"
+//!                     '<────── backend token seller -> gateway: "I may report payments"
 //! ```
 //!
 //! All tokens are compact JWS (RFC 7515) with one rule: the `kid` of the header selects a key, and

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// future.
 pub const CLOCK_LEEWAY: Duration = Duration::from_secs(30);
 
-/// The longest life of a token that a merchant signs, without [`CLOCK_LEEWAY`].
+/// The longest life of a token that a seller signs, without [`CLOCK_LEEWAY`].
 pub const FOREIGN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
 /// The longest life of a pass. It ends earlier at the deadline of the reservation.

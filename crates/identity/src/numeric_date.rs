@@ -25,7 +25,7 @@ pub(crate) fn check_expiry(exp: u64, now: Timestamp, leeway: Duration) -> Result
     Err(TokenError::Expired { seconds: now.since(moment(exp)).as_secs() })
 }
 
-/// Checks the times of a token that a merchant signed.
+/// Checks the times of a token that a seller signed.
 pub(crate) fn check_foreign(
     exp: u64,
     not_before: Option<u64>,

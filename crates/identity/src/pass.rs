@@ -1,4 +1,4 @@
-//! Passes: what a client carries to the merchant, to show that a reservation is its own.
+//! Passes: what a client carries to the seller, to show that a reservation is its own.
 
 use bookingq_core::{BookingId, ClientId, Quantity, QueueName, ReservationId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -15,9 +15,9 @@ use crate::random::random;
 /// The reservation that a pass is made for.
 #[derive(Debug, Clone, Copy)]
 pub struct PassGrant<'a> {
-    /// `iss`: the public URL of the gateway.
+    /// `iss`: the gateway's name, the same for all of its replicas.
     pub issuer: &'a str,
-    /// `aud`: the merchant that reads it.
+    /// `aud`: the seller that reads it.
     pub audience: &'a str,
     /// `sub`.
     pub client: &'a ClientId,

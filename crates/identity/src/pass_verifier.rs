@@ -1,4 +1,4 @@
-//! The merchant's side of a pass: what is checked before a payment page is shown.
+//! The seller's side of a pass: what is checked before a payment page is shown.
 
 use bookingq_core::{Quantity, Timestamp};
 

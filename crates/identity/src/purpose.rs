@@ -7,11 +7,11 @@ use std::fmt;
 pub enum KeyPurpose {
     /// Place tokens, which only gateways read.
     Place,
-    /// Passes, which the merchant reads.
+    /// Passes, which the seller reads.
     Pass,
-    /// Enqueue tokens, which the merchant signs.
+    /// Enqueue tokens, which the seller signs.
     Enqueue,
-    /// Tokens of the merchant's backend, for payments.
+    /// Tokens of the seller's backend, for payments.
     Backend,
 }
 

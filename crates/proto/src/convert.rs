@@ -62,6 +62,7 @@ impl From<Outcome> for v1::ReleaseCause {
             Outcome::Expired => Self::Expired,
             Outcome::Cancelled => Self::Cancelled,
             Outcome::Failed => Self::Failed,
+            Outcome::SoldOut | Outcome::Rejected => Self::Refused,
         }
     }
 }
@@ -162,13 +163,18 @@ pub struct Prospect {
     pub chance: Option<Chance>,
 }
 
+/// The range of a wait, or the reason why there is none.
+pub fn range_or_reason(eta: Eta) -> (Option<EtaRange>, v1::EtaUnknown) {
+    match eta {
+        Eta::Range(range) => (Some(range), v1::EtaUnknown::Unspecified),
+        Eta::Unknown(reason) => (None, reason.into()),
+    }
+}
+
 /// A booking as a client may see it.
 pub fn booking(queue: &QueueName, booking: &Booking, prospect: &Prospect) -> v1::Booking {
-    let (range, unknown) = match prospect.eta {
-        Some(Eta::Range(range)) => (Some(range), v1::EtaUnknown::Unspecified),
-        Some(Eta::Unknown(reason)) => (None, reason.into()),
-        None => (None, v1::EtaUnknown::Unspecified),
-    };
+    let (range, unknown) =
+        prospect.eta.map_or((None, v1::EtaUnknown::Unspecified), range_or_reason);
     v1::Booking {
         queue: queue.to_string(),
         client_id: booking.client.to_string(),

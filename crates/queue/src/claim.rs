@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::{
-    Admission, BookingState, ClientId, Fence, ItemChange, Place, Quantity, Timestamp,
+    Admission, BookingState, ClientId, Fence, ItemChange, Outcome, Place, Quantity, Timestamp,
 };
 
 use crate::bounds;
@@ -225,7 +225,7 @@ impl Queue {
     /// Ends a waiting booking of an item that has ended.
     fn end(&mut self, client: &ClientId, now: Timestamp) {
         if let Some(record) = self.bookings.get_mut(client) {
-            self.index.finish(client, record, BookingState::SoldOut, now);
+            self.index.turn_away(client, record, Outcome::SoldOut, now);
         }
     }
 
@@ -242,6 +242,7 @@ impl Queue {
         totals.claimed += 1;
         totals.reclaimed += u64::from(record.is_held());
         record.fence = Fence(totals.claimed);
+        record.stray |= record.state == BookingState::Reserving;
         if record.state == BookingState::Queued {
             totals.dispatched += u64::from(first);
             self.index.transition(client, record, BookingState::Reserving, Slot::Leased(end), now);

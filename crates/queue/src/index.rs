@@ -76,7 +76,12 @@ impl Index {
             }
             Slot::Parked => {
                 let Details { item, quantity, .. } = &record.details;
-                self.items.change(item, |item| item.park(*quantity, record.place, client.clone()));
+                self.items.change(item, |item| {
+                    item.park(*quantity, record.place, client.clone());
+                    if record.stray {
+                        item.strays.insert(record.place, client.clone());
+                    }
+                });
             }
             Slot::Leased(at) => drop(self.leases.insert((at, client.clone()))),
             Slot::Held(at) => drop(self.holds.insert((at, client.clone()))),
@@ -150,6 +155,22 @@ impl Index {
         record.attempts = 0;
         record.outcome = Some(outcome);
         self.transition(client, record, BookingState::Releasing, Slot::Leased(now), now);
+    }
+
+    /// Ends a refused booking. One whose late Reserve may still arrive is released before, which
+    /// makes that Reserve fail.
+    pub(crate) fn turn_away(
+        &mut self,
+        client: &ClientId,
+        record: &mut Record,
+        outcome: Outcome,
+        now: Timestamp,
+    ) {
+        if record.stray {
+            self.release(client, record, outcome, now);
+        } else {
+            self.finish(client, record, outcome.state(), now);
+        }
     }
 
     /// Ends a booking: counts it and what comes back by it, and drops what only a worker needs.

@@ -32,8 +32,8 @@ pub(crate) struct Item {
     probe_at: Timestamp,
     /// Time from the end of the next probe to the one after it.
     probe_wait: Duration,
-    /// The next probe takes the smallest quantity: the smallest place was refused just now.
-    probe_small: bool,
+    /// Whom the next probe takes.
+    probe_next: Probed,
     /// The booking that probes.
     probe: Option<Place>,
     /// Sold out for good.
@@ -41,6 +41,21 @@ pub(crate) struct Item {
     left: Option<u64>,
     parked: BTreeMap<Quantity, BTreeMap<Place, ClientId>>,
     waiting: PlaceSet,
+    /// Those parked bookings whose late Reserve may still arrive.
+    pub(crate) strays: BTreeMap<Place, ClientId>,
+}
+
+/// Which parked booking a probe takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Probed {
+    /// The smallest place.
+    #[default]
+    Place,
+    /// The front of the smallest quantity: the smallest place was refused just now.
+    Smallest,
+    /// The first one whose late Reserve may still arrive: nothing else is under way, so that one is
+    /// all that the item waits for.
+    Stray,
 }
 
 /// A refusal by the Booking Service.
@@ -52,6 +67,8 @@ pub(crate) struct Refused {
     pub(crate) generation: Generation,
     pub(crate) left: Option<u64>,
     pub(crate) elsewhere: u64,
+    /// A late Reserve of the booking may still arrive.
+    pub(crate) stray: bool,
 }
 
 /// What follows from a refusal.
@@ -109,7 +126,8 @@ impl Item {
         rule: SoldOutRule,
         now: Timestamp,
     ) -> RefusalEffect {
-        let Refused { place, quantity, fence, generation, left, elsewhere } = refused;
+        let Refused { place, quantity, fence, generation, left, elsewhere, stray } = refused;
+        let is_stray_probe = self.probe == Some(place) && self.probe_next == Probed::Stray;
         self.end_probe(place, quantity, now);
         self.left = left.or(self.left);
         let mut effect = RefusalEffect { closed: None, ended: false, is_final: false };
@@ -128,17 +146,23 @@ impl Item {
             let smallest = self.parked.keys().next();
             let is_last =
                 self.unsettled == 1 && smallest.is_none_or(|smallest| quantity <= *smallest);
-            effect.is_final = elsewhere == 0 && (rule == SoldOutRule::End || is_last);
+            let ends = elsewhere == 0 && (rule == SoldOutRule::End || is_last);
+            let waits_for_strays = rule == SoldOutRule::Wait && (stray || !self.strays.is_empty());
             // Nothing else is under way, so this is all that is known of the stock.
             let known = before.filter(|_| !is_last || elsewhere > 0);
             self.refused = Some(known.map_or(from, |before| before.min(from)));
             // Fewer than that are left, whatever came back before.
             self.credit = left.unwrap_or(self.credit.min(u64::from(from.get()) - 1));
-            if effect.is_final {
+            if ends && !waits_for_strays {
                 effect.ended = !self.ended;
                 self.ended = true;
                 self.probe_at = now + PROBE_EVERY;
+            } else if ends && !stray {
+                (self.probe_at, self.probe_next) = (now, Probed::Stray);
             }
+            // The smaller ones that wait were refused just before the stray was asked.
+            let is_asked = elsewhere == 0 && is_stray_probe && self.unsettled == 1;
+            effect.is_final = (ends && (stray || !waits_for_strays)) || is_asked;
         } else if before.is_none() {
             self.refused = Some(quantity);
         }
@@ -164,10 +188,10 @@ impl Item {
         }
         self.probe = None;
         let smaller = self.parked.keys().next().is_some_and(|smallest| *smallest < quantity);
-        self.probe_small = smaller && !self.probe_small;
-        if self.probe_small {
-            self.probe_at = now;
+        if smaller && self.probe_next == Probed::Place {
+            (self.probe_at, self.probe_next) = (now, Probed::Smallest);
         } else {
+            self.probe_next = Probed::Place;
             self.probe_at = now + self.probe_wait;
             self.probe_wait = (self.probe_wait * 2).min(PROBE_AT_LEAST_EVERY);
         }
@@ -175,7 +199,7 @@ impl Item {
 
     /// Makes the next probes come soon: something has changed.
     fn probe_soon(&mut self, at: Timestamp) {
-        (self.probe_at, self.probe_wait, self.probe_small) = (at, PROBE_EVERY, false);
+        (self.probe_at, self.probe_wait, self.probe_next) = (at, PROBE_EVERY, Probed::Place);
     }
 
     /// Opens it in full; `newest` is the newest claim. If `left` is known and less than what waits,
@@ -240,6 +264,7 @@ impl Item {
 
     pub(crate) fn unpark(&mut self, quantity: Quantity, place: Place) {
         self.waiting.leave(place);
+        self.strays.remove(&place);
         if let Some(clients) = self.parked.get_mut(&quantity) {
             clients.remove(&place);
             if clients.is_empty() {
@@ -269,10 +294,14 @@ impl Item {
         self.parked.get(&quantity)?.get(&place)
     }
 
-    /// Whom a probe takes: the smallest place, or the front of the smallest quantity.
+    /// Whom a probe takes.
     pub(crate) fn probed(&self) -> Option<(Place, &ClientId)> {
         let mut fronts = self.parked.values().filter_map(|clients| clients.first_key_value());
-        let front = if self.probe_small { fronts.next() } else { fronts.min() };
+        let front = match (self.probe_next, self.strays.first_key_value()) {
+            (Probed::Stray, Some(stray)) => Some(stray),
+            (Probed::Smallest, _) => fronts.next(),
+            (Probed::Place | Probed::Stray, _) => fronts.min(),
+        };
         front.map(|(place, client)| (*place, client))
     }
 

@@ -38,6 +38,9 @@ pub(crate) struct Record {
     pub(crate) fence: Fence,
     /// The newest claim that was settled. A worker holds the task while this is below `fence`.
     pub(crate) settled: Fence,
+    /// A Reserve of it was repeated before the outcome of the one before was known: that one may
+    /// still arrive, also after a refusal.
+    pub(crate) stray: bool,
     pub(crate) attempts: u32,
     pub(crate) reservation: Option<ReservationId>,
     pub(crate) deadline: Option<Timestamp>,
@@ -67,6 +70,7 @@ impl Record {
             trace: enqueue.trace.clone(),
             fence: Fence(0),
             settled: Fence(0),
+            stray: false,
             attempts: 0,
             reservation: None,
             deadline: None,

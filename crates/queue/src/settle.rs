@@ -59,7 +59,7 @@ fn apply(
         }
         (S::Reserving, TaskOutcome::Rejected { reason }) => {
             record.reason = bounds::reason(reason);
-            index.finish(client, record, S::Rejected, now);
+            index.turn_away(client, record, Outcome::Rejected, now);
         }
         (S::Confirming, TaskOutcome::Confirmed) => index.finish(client, record, S::Confirmed, now),
         (S::Releasing, TaskOutcome::Confirmed) => {
@@ -99,10 +99,11 @@ fn refuse(
     now: Timestamp,
 ) {
     let (place, quantity, fence) = (record.place, record.details.quantity, record.fence);
-    let refused = Refused { place, quantity, fence, generation, left, elsewhere };
+    let stray = record.stray;
+    let refused = Refused { place, quantity, fence, generation, left, elsewhere, stray };
     let is_final = index.refused(&record.details.item, refused, now);
     if is_final || record.payment.is_some() {
-        index.finish(client, record, BookingState::SoldOut, now);
+        index.turn_away(client, record, Outcome::SoldOut, now);
     } else if record.is_leaving() {
         index.release(client, record, Outcome::Cancelled, now);
     } else {

@@ -227,9 +227,9 @@ async fn foreign_and_corrupt_data_is_skipped_and_counted() {
 async fn data_of_a_newer_release_is_refused() {
     let server = RedisServer::start(Fsync::Off).unwrap();
     let config = config(&server);
-    server.cli(&["HSET", &format!("booking-meta:{{{}}}", config.queue), "schema", "3"]).unwrap();
+    server.cli(&["HSET", &format!("booking-meta:{{{}}}", config.queue), "schema", "4"]).unwrap();
     let refused = store(config).open().await;
-    assert!(matches!(refused, Err(StoreError::NewerSchema { found: 3, known: 2 })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::NewerSchema { found: 4, known: 3 })), "{refused:?}");
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ async fn the_unsettled_bookings_of_schema_1_are_counted_once() {
     RedisStore::connect(config.clone()).unwrap().open().await.unwrap();
     let items = store.items(vec!["a b".into(), "".into()]).await.unwrap();
     assert_eq!(items.iter().map(|item| item.unsettled).collect::<Vec<_>>(), [3, 1]);
-    assert_eq!(server.cli(&["HGET", &key("meta"), "schema"]).unwrap(), "2");
+    assert_eq!(server.cli(&["HGET", &key("meta"), "schema"]).unwrap(), "3");
 
     // The life of each goes on, and the counts end at nothing.
     let confirm = Confirm {
@@ -81,7 +81,59 @@ async fn the_unsettled_bookings_of_schema_1_are_counted_once() {
     let no = TaskOutcome::Rejected { reason: String::new() };
     let outcomes = [no.clone(), no, TaskOutcome::Confirmed];
     let batch = tasks.iter().zip(outcomes).map(settle).collect();
-    let last = [BookingState::Rejected, BookingState::Rejected, BookingState::Confirmed];
+    let last = [BookingState::Releasing, BookingState::Rejected, BookingState::Confirmed];
     assert_eq!(store.settle(batch).await.unwrap(), last.map(Settled::Applied));
+    let release = store.claim(9, LEASE, Scope::DueOnly).await.unwrap().tasks.remove(0);
+    store.settle(vec![settle((&release, TaskOutcome::Released))]).await.unwrap();
     assert_eq!(store.items(vec!["a b".into()]).await.unwrap()[0].unsettled, 1, "the release");
+}
+
+/// Schema 2 has no strays: its bookings end as they would have ended there.
+#[tokio::test]
+async fn the_bookings_of_schema_2_are_read_as_they_are() {
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let config = config(&server);
+    let key = |name: &str| format!("booking-{name}:{{{}}}", config.queue);
+    server.cli(&["HSET", &key("meta"), "schema", "2", "epoch", "old"]).unwrap();
+    server.cli(&["HSET", &key("stats"), "enqueued", "3", "claimed", "3", "waiting", "1"]).unwrap();
+    let item = "2 0 1 0 0 9900000000000 5000 1 0 0 - 001,";
+    server.cli(&["HSET", &key("items"), "a b", item]).unwrap();
+    server.cli(&["ZADD", &key("closed"), LATER, "a b"]).unwrap();
+    for (number, set, score, second) in [
+        (1, "leases", "5", "reserving  - - 001"),
+        (2, "leases", LATER, "reserving  - * 000"),
+        (3, "parked", "3", "queued     - - 000"),
+    ] {
+        let client = format!("c{number}");
+        let booking = format!("{}:{client}", key("status"));
+        server.cli(&["SET", &booking, &text(number, second, "\n", "1 a b")]).unwrap();
+        let set = if set == "parked" { key(set) + ":001:a b" } else { key(set) };
+        server.cli(&["ZADD", &set, score, &client]).unwrap();
+    }
+
+    let store = RedisStore::connect(config.clone()).unwrap();
+    assert_eq!(store.open().await.unwrap().epoch, "old", "the data is the same");
+    assert_eq!(server.cli(&["HGET", &key("meta"), "schema"]).unwrap(), "3");
+    let tasks = store.claim(9, LEASE, Scope::Everything).await.unwrap().tasks;
+    assert_eq!(tasks.iter().map(|task| task.client.as_str()).collect::<Vec<_>>(), ["c1"]);
+    let settle = |lease, outcome| Settlement { lease, outcome, busy: Duration::ZERO };
+    let second = bookingq_store::Lease {
+        client: ClientId::new("c2").unwrap(),
+        booking: bookingq_core::BookingId::from_u128(0x2),
+        place: bookingq_core::Place::numbered(2),
+        fence: bookingq_core::Fence(2),
+        generation: bookingq_core::Generation::default(),
+    };
+    let batch = vec![
+        settle(second, TaskOutcome::Rejected { reason: String::new() }),
+        settle(tasks[0].lease(), TaskOutcome::Rejected { reason: String::new() }),
+    ];
+    let states = [BookingState::Rejected, BookingState::Releasing].map(Settled::Applied);
+    assert_eq!(
+        store.settle(batch).await.unwrap(),
+        states,
+        "only a repeated Reserve leaves a stray"
+    );
+    let waiting = store.items(vec!["a b".into()]).await.unwrap().remove(0);
+    assert_eq!((waiting.unsettled, waiting.waiting, waiting.ended), (1, 1, false));
 }

@@ -59,6 +59,10 @@ families! {
             "body_budget_refusals_total",
             "Requests refused before their message was complete, over the body budget");
         watches: IntGauge = r.int_gauge("watches", "Open WatchStatus streams");
+        followers: IntGauge = r.int_gauge("followers", "Open FollowQueue streams");
+        follow_gaps: IntCounter = r.counter(
+            "follow_gaps_total",
+            "Times a FollowQueue stream had to leave updates out: they were trimmed, or data was lost");
     }
 }
 

@@ -5,20 +5,16 @@
 //! batch, and advances the cursor only after the acknowledgement. When it dies in between, the next
 //! one repeats the batch; the sequence of each update lets the Realtime Service drop repeats.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
-use bookingq_core::eta::{Eta, EtaRange};
 use bookingq_core::retry::Retry;
-use bookingq_core::{Event, EventSeq, ItemEvent, ItemState, OutboxEvent, QueueName};
+use bookingq_core::{EventSeq, OutboxEvent};
 use bookingq_follow::FollowedQueue;
-use bookingq_follow::items::{ClosedItems, apply_change, changes_item, most_awaited};
-use bookingq_proto::convert::{duration, timestamp};
 use bookingq_proto::v1;
 use bookingq_proto::v1::realtime_service_client::RealtimeServiceClient;
-use bookingq_store::{Store, StoreError};
+use bookingq_store::{Events, Store, StoreError};
 use tokio::time::Instant;
 use tonic::{Request, Status};
 use tracing::{debug, info, warn};
@@ -26,17 +22,11 @@ use tracing::{debug, info, warn};
 use crate::config::Downstream;
 use crate::downstream::channel::{DownstreamError, ServiceChannels};
 use crate::metrics::WorkerMetrics;
+use crate::publication::{self, Publisher, TICK};
+use crate::store_readings::StoreReadings;
 
-/// Events in one batch; updates and items in one message of it.
+/// Events in one batch.
 const BATCH: usize = 2048;
-const MESSAGE: usize = 512;
-const ITEMS: usize = 128;
-/// Boundaries in a queue tick.
-const BOUNDARIES: u64 = 128;
-/// Expected waits in a queue tick.
-const ETAS: usize = 32;
-/// Time between queue ticks.
-const TICK: Duration = Duration::from_secs(1);
 /// Length of the notifier lease.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
 /// Waits after a failure. No limit: the outbox keeps what is not published.
@@ -48,6 +38,7 @@ pub struct RealtimeNotifier {
     owner: String,
     store: Arc<dyn Store>,
     queue: Arc<FollowedQueue>,
+    readings: Arc<StoreReadings>,
     channels: ServiceChannels,
     metrics: Arc<WorkerMetrics>,
 }
@@ -70,18 +61,20 @@ impl RealtimeNotifier {
         owner: String,
         store: Arc<dyn Store>,
         queue: Arc<FollowedQueue>,
+        readings: Arc<StoreReadings>,
         config: &Downstream,
         metrics: Arc<WorkerMetrics>,
     ) -> Result<Self, DownstreamError> {
         let channels = ServiceChannels::new("Realtime Service", config)?;
-        Ok(Self { owner, store, queue, channels, metrics })
+        Ok(Self { owner, store, queue, readings, channels, metrics })
     }
 
     /// Publishes whenever this worker gets the lease, until dropped.
     pub async fn run(self) {
         let mut retry = Retry::forever(BACKOFF);
+        let mut published = None;
         loop {
-            match self.hold_lease(&mut retry).await {
+            match self.hold_lease(&mut published, &mut retry).await {
                 Ok(()) => tokio::time::sleep(LEASE / 2).await,
                 Err(error) => {
                     self.metrics.store.notifications.with_label_values(&["error"]).inc();
@@ -102,7 +95,15 @@ impl RealtimeNotifier {
     }
 
     /// Publishes for as long as this worker has the lease; returns when another one has it.
-    async fn hold_lease(&self, retry: &mut Retry) -> Result<(), NotifyError> {
+    /// `published` is the epoch of what it has published last.
+    async fn hold_lease(
+        &self,
+        published: &mut Option<Arc<str>>,
+        retry: &mut Retry,
+    ) -> Result<(), NotifyError> {
+        if self.readings.known(LEASE).await.is_none() {
+            return Ok(());
+        }
         let Some(lease) = self.store.notifier(&self.owner, LEASE, None).await? else {
             return Ok(());
         };
@@ -114,11 +115,17 @@ impl RealtimeNotifier {
                 warn!(from = %done, to = %read.next, "outbox entries were trimmed before they were published");
                 self.metrics.store.outbox_gaps.inc();
             }
-            let tick = ticked.is_none_or(|at: Instant| at.elapsed() >= TICK).then(|| self.tick());
+            let Some(reading) = self.readings.newest() else { return Ok(()) };
+            let is_new = published.as_ref().is_some_and(|epoch| *epoch != reading.epoch);
+            let gap = read.gap || is_new;
+            let is_due = gap || ticked.is_none_or(|at: Instant| at.elapsed() >= TICK);
+            let tick = is_due.then(|| publication::tick(&self.queue, &reading));
             if tick.is_some() {
                 ticked = Some(Instant::now());
             }
-            self.publish(&read.events, tick).await?;
+            let messages = self.messages(done, &read, tick, gap, &reading.epoch);
+            self.publish(&read.events, messages).await?;
+            *published = Some(reading.epoch);
             done = read.next;
             retry.reset();
             if self.store.notifier(&self.owner, LEASE, Some(done)).await?.is_none() {
@@ -128,15 +135,36 @@ impl RealtimeNotifier {
         }
     }
 
+    /// The messages for what was read after `done`. The first one has the tick, and says whether
+    /// there is a gap before it.
+    fn messages(
+        &self,
+        done: EventSeq,
+        read: &Events,
+        tick: Option<v1::QueueTick>,
+        gap: bool,
+        epoch: &Arc<str>,
+    ) -> Vec<v1::PublishRequest> {
+        let publisher = Publisher { queue: self.store.queue().clone(), epoch: Arc::clone(epoch) };
+        let closed = self.queue.items.closed();
+        let mut messages = publisher.messages(done, &read.events, &closed);
+        if messages.is_empty() && tick.is_some() {
+            messages.push(publisher.message(read.next));
+        }
+        if let Some(first) = messages.first_mut() {
+            (first.tick, first.gap) = (tick, gap);
+        }
+        messages
+    }
+
     async fn publish(
         &self,
         events: &[OutboxEvent],
-        tick: Option<v1::QueueTick>,
+        messages: Vec<v1::PublishRequest>,
     ) -> Result<(), NotifyError> {
-        if events.is_empty() && tick.is_none() {
+        if messages.is_empty() {
             return Ok(());
         }
-        let messages = messages(self.store.queue(), events, &self.queue.items.closed(), tick);
         let mut request = Request::new(tokio_stream::iter(messages));
         request.set_timeout(self.channels.timeout());
         let mut client = RealtimeServiceClient::new(self.channels.pick());
@@ -149,144 +177,5 @@ impl RealtimeNotifier {
             metrics.notification_lag.observe(now.since(event.at()).as_secs_f64());
         }
         Ok(())
-    }
-
-    fn tick(&self) -> v1::QueueTick {
-        let line = self.queue.line.summary(BOUNDARIES);
-        let closed = self.queue.items.closed().values().cloned().collect();
-        let points = self.queue.line.eta_points(ETAS);
-        let eta_unknown = match self.queue.line.eta(1) {
-            Eta::Range(_) => v1::EtaUnknown::Unspecified,
-            Eta::Unknown(reason) => reason.into(),
-        };
-        let boundary = |(place, position): (bookingq_core::Place, u64)| v1::Boundary {
-            queue_number: place.number.get(),
-            position,
-        };
-        v1::QueueTick {
-            at: Some(timestamp(line.at)),
-            now_serving: line.boundaries.first().map_or(0, |(place, _)| place.number.get()),
-            backlog: line.backlog,
-            rate: line.rate,
-            boundaries: line.boundaries.into_iter().map(boundary).collect(),
-            items: most_awaited(closed, ITEMS).iter().map(Into::into).collect(),
-            etas: points.into_iter().map(eta_point).collect(),
-            eta_unknown: eta_unknown.into(),
-            opens_at: self.queue.line.opens_at().map(timestamp),
-            ..v1::QueueTick::default()
-        }
-    }
-}
-
-fn eta_point((position, range): (u64, EtaRange)) -> v1::EtaPoint {
-    v1::EtaPoint { position, eta: Some(duration(range.expected)), range: Some(range.into()) }
-}
-
-fn messages(
-    queue: &QueueName,
-    events: &[OutboxEvent],
-    closed: &ClosedItems,
-    mut tick: Option<v1::QueueTick>,
-) -> Vec<v1::PublishRequest> {
-    let message = |updates, tick| v1::PublishRequest {
-        queue: queue.to_string(),
-        updates,
-        tick,
-        ..v1::PublishRequest::default()
-    };
-    let changes: Vec<&Event> = events
-        .iter()
-        .filter_map(OutboxEvent::booking)
-        .filter(|event| !event.is_reclaim())
-        .collect();
-    let mut messages: Vec<_> = changes
-        .chunks(MESSAGE)
-        .map(|chunk| message(chunk.iter().map(|event| update(event)).collect(), tick.take()))
-        .collect();
-    if let Some(tick) = tick {
-        messages.push(message(Vec::new(), Some(tick)));
-    }
-    for items in changed_items(events, closed).chunks(ITEMS) {
-        messages.push(v1::PublishRequest {
-            items: items.iter().map(Into::into).collect(),
-            ..message(Vec::new(), None)
-        });
-    }
-    messages
-}
-
-/// Each item that has closed, opened or ended, as it was after its last change; `closed` is what
-/// this process knows of the items.
-fn changed_items(events: &[OutboxEvent], closed: &ClosedItems) -> Vec<ItemState> {
-    let changes = events.iter().filter_map(|event| match event {
-        OutboxEvent::Item(event) if changes_item(event) => Some(event),
-        _ => None,
-    });
-    let changes: Vec<&ItemEvent> = changes.collect();
-    if changes.is_empty() {
-        return Vec::new();
-    }
-    let mut items = closed.clone();
-    for event in &changes {
-        apply_change(&mut items, event);
-    }
-    let names: BTreeSet<&Arc<str>> = changes.iter().map(|event| &event.item).collect();
-    let state = |item: &&Arc<str>| items.get(*item).cloned();
-    names
-        .iter()
-        .map(|item| state(item).unwrap_or_else(|| ItemState::open((*item).clone())))
-        .collect()
-}
-
-fn update(event: &Event) -> v1::BookingUpdate {
-    let EventSeq { ms, number } = event.seq;
-    v1::BookingUpdate {
-        sequence_ms: ms,
-        sequence_number: number,
-        client_id: event.client.to_string(),
-        booking_id: event.booking.to_string(),
-        queue_number: event.place.number.get(),
-        state: v1::BookingState::from(event.to).into(),
-        deadline: event.deadline.map(timestamp),
-        reason: event.reason.clone(),
-        parked: event.parked.is_some(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bookingq_core::{ItemChange, Quantity, Timestamp};
-
-    use super::*;
-
-    fn change(item: &str, change: ItemChange) -> OutboxEvent {
-        let (seq, at, item) = (EventSeq::START, Timestamp(1), Arc::from(item));
-        OutboxEvent::Item(ItemEvent { seq, at, item, change })
-    }
-
-    #[test]
-    fn each_item_of_a_batch_is_published_once_as_it_was_after_its_last_change() {
-        let sold_out = ItemChange::SoldOut { quantity: Quantity::ONE };
-        let parked = ItemChange::Parked { quantity: Quantity::ONE, places: Vec::new() };
-        let events = [
-            change("stalls", sold_out.clone()),
-            change("balcony", sold_out.clone()),
-            change("boxes", parked),
-            change("stalls", ItemChange::Open),
-            change("balcony", ItemChange::Ended),
-        ];
-        let known = ItemState { unsettled: 7, ..ItemState::open(Arc::from("balcony")) };
-        let closed = ClosedItems::from([(Arc::from("balcony"), known)]);
-        let queue = QueueName::new("concert").expect("a valid name");
-        let messages = messages(&queue, &events, &closed, Some(v1::QueueTick::default()));
-        assert_eq!(messages.len(), 2, "a tick, and the items");
-        let items = messages[1].items.iter().map(|item| {
-            (item.item.as_str(), item.availability(), item.sold_out_from, item.unsettled)
-        });
-        let expected = [
-            ("balcony", v1::ItemAvailability::SoldOut, 1, 7),
-            ("stalls", v1::ItemAvailability::Open, 0, 0),
-        ];
-        assert_eq!(items.collect::<Vec<_>>(), expected);
     }
 }

@@ -17,13 +17,14 @@ use tracing::{error, info, warn};
 
 use crate::config::WorkerConfig;
 use crate::downstream::channel::DownstreamError;
+use crate::feed::QueueFeed;
 use crate::notifier::RealtimeNotifier;
 use crate::processing::claims::Finished;
 use crate::processing::{ClaimLoop, Executor, Wake};
 use crate::runtime::Runtime;
 use crate::server::{GrpcServer, set_serving};
 use crate::service::parse::Parser;
-use crate::service::{BookingReader, WorkerService};
+use crate::service::{BookingReader, MAX_FOLLOWERS, WorkerService};
 use crate::ticket_probes::TicketProbes;
 use crate::{WorkerError, store_monitor};
 
@@ -74,7 +75,7 @@ async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHand
     let mut runtime = Runtime::start(&config.id, config.admin, store).await?;
     let executor = runtime.executor(&config.tasks)?;
     let wake = Wake::new(Arc::clone(&runtime.queue));
-    follow(&mut runtime, &config, &wake)?;
+    let feed = follow(&mut runtime, &config, &wake)?;
     probe_tickets(&mut runtime, &config, &executor);
     let queue = runtime.store.queue().clone();
     let service = WorkerService {
@@ -89,6 +90,8 @@ async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHand
         readings: Arc::clone(&runtime.readings),
         requests: Semaphore::new(config.limits.requests),
         watches: Arc::new(Semaphore::new(config.limits.watches)),
+        followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
+        feed,
         executor: Arc::clone(&executor),
         confirmations: TaskTracker::new(),
         wake: Arc::clone(&wake),
@@ -139,26 +142,39 @@ fn probe_tickets(runtime: &mut Runtime, config: &WorkerConfig, executor: &Arc<Ex
     }
 }
 
-/// Starts what follows the outbox: the line, the watchers, and the notifier.
+/// Starts what follows the outbox: the line, the watchers, the followers, and the notifier.
 fn follow(
     runtime: &mut Runtime,
     config: &WorkerConfig,
     wake: &Arc<Wake>,
-) -> Result<(), DownstreamError> {
+) -> Result<Arc<QueueFeed>, DownstreamError> {
+    let queue = runtime.store.queue().clone();
+    let readings = Arc::clone(&runtime.readings);
+    let feed = QueueFeed::new(queue, Arc::clone(&runtime.queue), readings);
+    runtime.background.spawn(Arc::clone(&feed).run_ticks());
     if let Some(realtime) = &config.realtime {
         let (store, queue) = (Arc::clone(&runtime.store), Arc::clone(&runtime.queue));
         let metrics = Arc::clone(&runtime.metrics);
-        let notifier = RealtimeNotifier::new(config.id.clone(), store, queue, realtime, metrics)?;
+        let readings = Arc::clone(&runtime.readings);
+        let notifier =
+            RealtimeNotifier::new(config.id.clone(), store, queue, readings, realtime, metrics)?;
         runtime.background.spawn(notifier.run());
     }
     let (wake, metrics) = (Arc::clone(wake), Arc::clone(&runtime.metrics));
+    let events_to = Arc::clone(&feed);
     let follower = OutboxFollower {
         store: Arc::clone(&runtime.store),
         queue: Arc::clone(&runtime.queue),
         resync: Arc::clone(&runtime.resync),
         observer: move |event: FollowEvent<'_>| match event {
-            FollowEvent::Loaded => wake.due(),
-            FollowEvent::Received(events) => wake.received(events),
+            FollowEvent::Loaded(through) => {
+                events_to.loaded(through);
+                wake.due();
+            }
+            FollowEvent::Received(events) => {
+                events_to.received(events);
+                wake.received(events);
+            }
             FollowEvent::Gap => metrics.store.outbox_gaps.inc(),
             FollowEvent::Failed(error) => metrics.store_failed(error),
         },
@@ -170,7 +186,7 @@ fn follow(
         Arc::clone(&runtime.queue),
         Arc::clone(&runtime.metrics),
     ));
-    Ok(())
+    Ok(feed)
 }
 
 impl WorkerHandle {

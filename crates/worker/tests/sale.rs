@@ -296,6 +296,43 @@ async fn a_client_of_a_paused_queue_gets_the_reason_instead_of_a_wait() {
 }
 
 #[tokio::test]
+async fn get_queue_says_how_long_a_client_that_joins_now_waits_and_how_likely_a_ticket_is() {
+    let sale = Sale::of(&[("stalls", 10), ("balcony", 1000)]).await;
+    let outflow = Outflow { per_minute: Some(120), ..Outflow::default() };
+    sale.world.store.set_rules(SaleRules { outflow, ..SaleRules::default() }).await.unwrap();
+    let (worker, mut client) = sale.worker().await;
+    for n in 0..150 {
+        join(&mut client, &format!("s{n}"), ["stalls", "balcony"][usize::from(n == 1)], 1).await;
+    }
+    let chances = [("balcony", v1::Chance::Likely), ("stalls", v1::Chance::Unlikely)];
+    eventually("the wait and the chances are known", || {
+        let mut client = client.clone();
+        async move {
+            let state = queue(&mut client).await;
+            state.eta.is_some() && state.chances.len() == chances.len()
+        }
+    })
+    .await;
+    let state = queue(&mut client).await;
+    assert_eq!(state.eta_unknown(), EtaUnknown::Unspecified);
+    // Two bookings leave the line each second.
+    let (eta, all) = (state.eta.unwrap().seconds, i64::try_from(state.backlog / 2).unwrap());
+    assert!((all - 2..=all + 2).contains(&eta), "{eta} s behind {} bookings", state.backlog);
+    let range = state.eta_range.unwrap();
+    assert!(range.low.unwrap().seconds <= eta && eta <= range.high.unwrap().seconds);
+    let found = state.chances.iter().map(|of| (of.item.as_str(), of.chance()));
+    assert!(found.eq(chances), "{:?}", state.chances);
+    sale.world.store.set_admission(bookingq_core::Admission::Paused).await.unwrap();
+    eventually("a paused queue has a reason and no wait", || {
+        let mut client = client.clone();
+        async move { queue(&mut client).await.eta_unknown() == EtaUnknown::Paused }
+    })
+    .await;
+    assert!(queue(&mut client).await.eta.is_none());
+    worker.drain().await;
+}
+
+#[tokio::test]
 async fn a_worker_that_awaits_the_rules_serves_no_client_before_they_are_written() {
     let sale = Sale::of(&[("", 100)]).await;
     let config = WorkerConfig { await_rules: true, ..sale.config() };

@@ -1,6 +1,6 @@
 //! The bookings that ended as sold out, against the reservations and the stock that came back.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bookingq_core::limits::MAX_QUANTITY;
@@ -51,10 +51,10 @@ impl Comparison<'_> {
         let mut came_back = Vec::new();
         for (booking, logged) in self.log.bookings() {
             let Some((item, _)) = wants.get(&booking) else { continue };
+            if let Some(decided) = logged.sent_away.filter(|_| logged.replaces.is_none()) {
+                sent_away.entry(item).or_default().insert(decided, booking);
+            }
             match logged.state {
-                S::SoldOut if logged.replaces.is_none() => {
-                    sent_away.entry(item).or_default().insert(logged.newest, booking);
-                }
                 S::Expired | S::Cancelled | S::Failed if logged.deadline.is_some() => {
                     came_back.push((item, logged.claimed..logged.newest, booking));
                 }
@@ -87,9 +87,9 @@ impl Comparison<'_> {
             }
         }
         for (booking, logged) in self.log.bookings() {
-            let refused = logged.asked.filter(|_| logged.state == S::SoldOut);
-            let (Some(asked), Some((item, _))) = (refused, wants.get(&booking)) else { continue };
-            let later = returns.get(&**item).and_then(|all| all.range(asked..logged.newest).next());
+            let (Some(asked), Some(decided)) = (logged.asked, logged.sent_away) else { continue };
+            let Some((item, _)) = wants.get(&booking) else { continue };
+            let later = returns.get(&**item).and_then(|all| all.range(asked..decided).next());
             if later.is_some() && logged.replaces.is_none() {
                 let case = format!("{booking} ended by a refusal from before {item:?} came back");
                 self.violations.record(Violation::SentAway, case);
@@ -127,9 +127,13 @@ impl Comparison<'_> {
     }
 
     /// After a client was sent away, the Booking Service never had enough for that client. Not
-    /// checked for an item about which it lied, or that was restocked without an announcement.
+    /// checked for an item about which it lied, or that was restocked without an announcement, nor
+    /// for a booking whose late Reserve was released with it.
     fn find_later_returns(&mut self, wants: &Wants, ledger: &LedgerCopy) {
-        for (booking, logged) in self.log.bookings() {
+        let reserved = ledger.entries.iter().filter(|entry| entry.reservations > 0);
+        let reserved: HashSet<BookingId> =
+            reserved.filter_map(|entry| BookingId::new(&entry.booking_id).ok()).collect();
+        for (booking, logged) in self.log.bookings().filter(|(id, _)| !reserved.contains(id)) {
             let Some((item, quantity)) = wants.get(&booking) else { continue };
             let Some(stock) = ledger.items.get(item) else { continue };
             let honest = (stock.lies, stock.restocked) == (0, 0);

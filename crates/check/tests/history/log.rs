@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bookingq_check::{AuditLog, Evidence, Moment, Verification, Violation};
-use bookingq_core::{BookingState as S, Fence, Outcome, Place};
+use bookingq_core::{BookingState as S, Fence, ItemChange, Outcome, Place};
 use bookingq_sim::ledger::{Overlap, Ruling};
 use proptest::prelude::*;
 
@@ -238,10 +238,20 @@ fn a_release_that_ends_otherwise_than_announced_is_illegal() {
 #[test]
 fn a_task_settled_with_an_old_fence_is_stale() {
     let mut world = World::with_line(1);
-    world.closes("", 1);
     world.go(1, &[S::Reserving, S::Reserving]);
-    world.event(1, Some(S::Reserving), S::SoldOut).fence = Fence(1);
-    assert_found(&world.verify(Moment::AtRest), Violation::StaleSettle);
+    world.event(1, Some(S::Reserving), S::Releasing).fence = Fence(1);
+    assert_found(&world.verify(Moment::InMotion), Violation::StaleSettle);
+}
+
+#[test]
+fn a_refusal_without_a_release_is_an_orphan_if_a_late_reserve_may_arrive() {
+    for end in [S::SoldOut, S::Rejected] {
+        let mut world = World::with_line(1);
+        world.closes("", 1);
+        world.item("", ItemChange::Ended);
+        world.go(1, &[S::Reserving, S::Reserving, end]);
+        assert_found(&world.verify(Moment::AtRest), Violation::Orphan);
+    }
 }
 
 #[test]
@@ -352,6 +362,10 @@ proptest! {
                 .filter(|&to| to != S::Reserving || first == Some(number))
                 .filter(|&to| state != S::Releasing || to == S::Cancelled)
                 .filter(|&to| (state, to) != (S::Reserving, S::Confirming))
+                .filter(|&to| {
+                    let is_refused = matches!(to, S::SoldOut | S::Rejected);
+                    !(is_refused && world.strays.contains(&number))
+                })
                 .chain(state.is_leased().then_some(state))
                 .collect();
             match next.get(choice.index(next.len().max(1))) {

@@ -151,6 +151,46 @@ fn invariant_9_stock_that_is_left_for_a_client_that_was_sent_away_is_found_unles
     }
 }
 
+/// Bookings 1 and 2 wait; a late Reserve of the second one may have arrived.
+fn with_stray() -> World {
+    let mut world = World::with_line(2);
+    world.rules = Some(SaleRules::default());
+    world.go(1, &[S::Reserving]);
+    world.go(2, &[S::Reserving, S::Reserving]);
+    world.closes("A", 1);
+    for number in [1, 2] {
+        world.refused(number, "A", 1);
+    }
+    world
+}
+
+#[test]
+fn invariant_2_only_a_booking_that_may_have_its_tickets_already_is_asked_out_of_order() {
+    let mut world = with_stray();
+    world.go(2, &[S::Reserving]);
+    assert_clean(&world);
+    let mut world = with_parked(2, &[1, 1]);
+    world.go(2, &[S::Reserving]);
+    finds(&world, Violation::DispatchInversion);
+}
+
+#[test]
+fn invariant_9_a_client_is_released_as_sold_out_while_no_other_reservation_can_come_back() {
+    for (other_holds, kept) in [(false, true), (true, false)] {
+        let mut world = with_stray();
+        if other_holds {
+            world.go(1, &[S::Reserving, S::Reserved]);
+        }
+        world.go(2, &[S::Reserving]);
+        world.event(2, Some(S::Reserving), S::Releasing).outcome = Some(Outcome::SoldOut);
+        world.event(2, Some(S::Releasing), S::SoldOut);
+        if other_holds {
+            world.go(1, &[S::Releasing, S::Cancelled]);
+        }
+        if kept { assert_clean(&world) } else { finds(&world, Violation::SentAway) }
+    }
+}
+
 #[test]
 fn invariant_10_a_claim_before_the_opening_or_against_the_outflow_is_found() {
     let rules = |opens_at, per_minute, max_holds| {

@@ -1,6 +1,6 @@
 //! A small world to make histories in by hand.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use bookingq_check::{Answers, AuditLog, AuditTerms, Evidence, Moment, Verification};
@@ -30,6 +30,8 @@ pub struct World {
     pub ledger: Ledger,
     /// Time of the next event, in milliseconds after the epoch.
     pub now: u64,
+    /// Bookings of which a late Reserve may arrive.
+    pub strays: BTreeSet<u64>,
     fences: HashMap<u64, u64>,
     claims: u64,
 }
@@ -91,6 +93,7 @@ impl World {
             states: BTreeMap::new(),
             ledger: Ledger::new(100),
             now: 0,
+            strays: BTreeSet::new(),
             fences: HashMap::new(),
             claims: 0,
         }
@@ -114,7 +117,10 @@ impl World {
         world.go(1, &SOLD);
         world.go(2, &[S::Reserving, S::Reserved, S::Releasing, S::Releasing, S::Cancelled]);
         world.go(3, &[S::Cancelled]);
-        world.go(4, &[S::Reserving, S::Reserving, S::SoldOut]);
+        world.go(4, &[S::Reserving, S::Reserving]);
+        world.event(4, Some(S::Reserving), S::Releasing).outcome = Some(Outcome::SoldOut);
+        world.go(4, &[S::Releasing, S::SoldOut]);
+        world.events.iter_mut().rev().nth(1).unwrap().outcome = Some(Outcome::SoldOut);
         world.go(5, &[S::Reserving, S::Reserved]);
         world
     }
@@ -163,6 +169,9 @@ impl World {
         if from == Some(to) || claimed {
             self.claims += 1;
             self.fences.insert(number, self.claims);
+        }
+        if (from, to) == (Some(S::Reserving), S::Reserving) {
+            self.strays.insert(number);
         }
         self.states.insert(number, to);
         self.events.push(Event {

@@ -3,6 +3,7 @@
 mod booking;
 mod queue;
 mod sale;
+mod wait;
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -15,7 +16,8 @@ use serde::Serialize;
 
 pub use self::booking::BookingOutput;
 pub use self::queue::QueueOutput;
-pub use self::sale::{ItemOutput, outflow_words};
+pub use self::sale::{ItemOutput, item_name, outflow_words};
+pub use self::wait::{WaitOutput, chance_word};
 
 /// The format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

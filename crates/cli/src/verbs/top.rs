@@ -58,7 +58,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
 fn line(queue: &QueueOutput) -> String {
     let finals = queue.finals().iter().map(|(state, count)| format!(" {state}={count}"));
     format!(
-        "{} waiting={} in_flight={} holds={} parked={} rate={:.1}/s oldest={}{}",
+        "{} waiting={} in_flight={} holds={} parked={} rate={:.1}/s oldest={} wait={}{}",
         queue.now.as_deref().unwrap_or_default(),
         queue.backlog,
         queue.in_flight,
@@ -66,11 +66,12 @@ fn line(queue: &QueueOutput) -> String {
         queue.parked,
         queue.rate,
         queue.oldest(),
+        queue.wait().replace(' ', "_"),
         finals.collect::<String>(),
     )
 }
 
-/// Items that the view shows: those with the most clients that wait for them.
+/// Lines on items that the view shows: first those with the most clients that wait for them.
 const ITEMS: usize = 8;
 
 fn view(queue: &QueueOutput, depth: &Sparkline) -> Vec<String> {
@@ -88,6 +89,7 @@ fn view(queue: &QueueOutput, depth: &Sparkline) -> Vec<String> {
             queue.oldest(),
             queue.rate
         ),
+        format!("  wait       {:>9}", queue.wait()),
         String::new(),
     ];
     lines.extend(queue.finals().chunks(3).map(|row| {
@@ -96,7 +98,7 @@ fn view(queue: &QueueOutput, depth: &Sparkline) -> Vec<String> {
             .map(|(state, count)| format!("  {:<10} {count:>9}", state.replace('_', " ")));
         cells.collect::<String>()
     }));
-    lines.extend(queue.items.iter().take(ITEMS).map(|item| format!("  {item}")));
+    lines.extend(queue.item_lines().take(ITEMS).map(|line| format!("  {line}")));
     lines.extend([String::new(), dim("  Ctrl-C stops this view")]);
     lines
 }

@@ -225,6 +225,11 @@ impl BookingWorkerService for Service {
             opens_in: Some(prost_types::Duration { seconds: 250, nanos: 0 }),
             outflow: Some(v1::Outflow { per_minute: 600, ..v1::Outflow::default() }),
             items: vec![sold_out_stalls()],
+            eta_unknown: v1::EtaUnknown::Paused.into(),
+            chances: vec![v1::ItemChance {
+                item: "balcony".into(),
+                chance: v1::Chance::Likely.into(),
+            }],
             ..v1::GetQueueResponse::default()
         }))
     }

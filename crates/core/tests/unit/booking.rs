@@ -24,7 +24,10 @@ fn words_can_be_read_back() {
     for state in BookingState::ALL {
         assert_eq!(BookingState::parse(state.as_str()), Some(state));
     }
-    assert_eq!(Outcome::parse("failed"), Some(Outcome::Failed));
+    for outcome in Outcome::ALL {
+        assert_eq!(Outcome::parse(outcome.as_str()), Some(outcome));
+        assert!(BookingState::Releasing.may_become(outcome.state()));
+    }
     assert_eq!(Outcome::parse("confirmed"), None);
 }
 

@@ -1,4 +1,4 @@
-//! Tokens that a merchant signs: enqueue tokens and those of its backend.
+//! Tokens that a seller signs: enqueue tokens and those of its backend.
 
 use bookingq_identity::{BackendClaims, EnqueueClaims, TokenError};
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ fn an_account_joins_with_a_shared_secret_or_a_public_key() {
 }
 
 #[test]
-fn what_this_crate_signs_for_a_merchant_is_accepted() {
+fn what_this_crate_signs_for_a_seller_is_accepted() {
     let ring = ring();
     let key = |kid: &str| ring.keys().find(|key| key.kid() == kid).unwrap();
     let claims =
@@ -99,7 +99,7 @@ fn enqueue_tokens_are_refused_by_the_check_that_is_for_them() {
 }
 
 #[test]
-fn the_public_key_of_a_merchant_is_no_secret() {
+fn the_public_key_of_a_seller_is_no_secret() {
     let claims = account();
     let hs256 = forge::header("HS256", "e2");
     for secret in [forge::public_key(5).into_bytes(), forge::public_pem(5).into_bytes()] {

@@ -8,6 +8,7 @@ mod keys;
 mod pass;
 mod place;
 mod random;
+mod samples;
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use bookingq_identity::{KeyRing, PlaceClaims};
 /// 2026-11-30T12:00:00Z.
 const NOW: Timestamp = Timestamp(1_796_040_000_000);
 
-/// The gateway's public URL in these tests.
+/// The gateway's name in these tests.
 const ISSUER: &str = "https://queue.example";
 
 fn queue(name: &str) -> QueueName {

@@ -94,7 +94,7 @@ fn two_passes_of_one_reservation_have_ids_of_their_own() {
 }
 
 #[test]
-fn the_claims_have_the_names_that_merchants_read() {
+fn the_claims_have_the_names_that_sellers_read() {
     let claims = forge::claims(&pass());
     let mut names: Vec<&str> = claims.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();

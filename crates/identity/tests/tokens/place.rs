@@ -113,7 +113,7 @@ fn a_token_that_its_key_did_not_sign_is_refused() {
         ("key inside", forge::token(&inside, &wire(), OWN), "kid"),
         ("key of passes", of("EdDSA", "s1", Signer::Pair(4)), "purpose"),
         ("public key as secret", confused, "purpose"),
-        ("key of the merchant", of("HS256", "e1", Signer::Hmac(&[2; 32])), "purpose"),
+        ("key of the seller", of("HS256", "e1", Signer::Hmac(&[2; 32])), "purpose"),
     ]);
 }
 

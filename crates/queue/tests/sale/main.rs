@@ -5,6 +5,7 @@
 //! every interleaving of refusals, returns and claims comes up.
 
 mod interleavings;
+mod late;
 mod sale;
 
 use bookingq_core::{Outflow, SaleRules, SoldOutRule, SoldOutRules};

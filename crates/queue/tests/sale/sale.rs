@@ -1,16 +1,17 @@
 //! A sale of three items: its queue, its Booking Service, and what is checked after each step.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::{
-    BookingId, BookingState, ClientId, Details, EventSeq, ItemChange, OutboxEvent, PaymentId,
-    RequestId, ReservationId, SaleRules, SoldOutRule, Timestamp,
+    BookingId, BookingState, ClientId, Details, Event, EventSeq, ItemChange, OutboxEvent, Outcome,
+    PaymentId, RequestId, ReservationId, SaleRules, SoldOutRule, Timestamp,
 };
 use bookingq_queue::{
-    Cancel, Confirm, Confirmed, Enqueue, Queue, Scope, Settlement, Task, TaskKind, TaskOutcome,
+    Cancel, Confirm, Confirmed, Enqueue, Queue, Scope, Settlement, Task, TaskKind, TaskOutcome, Try,
 };
+
 const HOLD: Duration = Duration::from_secs(30);
 pub const LEASE: Duration = Duration::from_secs(3600);
 pub const CLIENTS: u64 = 24;
@@ -49,6 +50,18 @@ pub enum Step {
         item: usize,
         quantity: u64,
     },
+    /// A worker loses one of its tasks, whose call is still under way: it gives up on the answer
+    /// and settles a retry, or it is killed.
+    Lose {
+        task: usize,
+        settles: bool,
+    },
+    /// A call that no worker waits for arrives at the Booking Service.
+    Arrive {
+        call: usize,
+    },
+    /// From now on the Booking Service rejects new bookings, or accepts them again.
+    Reject(bool),
 }
 
 /// The stock, as the strictest Booking Service keeps it.
@@ -57,6 +70,8 @@ pub struct Stock {
     pub left: HashMap<Arc<str>, u64>,
     pub reserved: HashMap<BookingId, (Arc<str>, u64)>,
     sold: HashMap<BookingId, (Arc<str>, u64)>,
+    released: HashSet<BookingId>,
+    rejects: bool,
     /// Whether it says how many are left.
     counts: bool,
 }
@@ -65,16 +80,25 @@ impl Stock {
     pub fn answer(&mut self, task: &Task) -> TaskOutcome {
         let item = Arc::clone(&task.details.item);
         let wanted = u64::from(task.details.quantity.get());
+        let known = [&self.reserved, &self.sold];
+        let is_new = known.iter().all(|bookings| !bookings.contains_key(&task.booking));
         match &task.kind {
             _ if task.cancelled => TaskOutcome::GiveUp { reason: String::new() },
+            TaskKind::Reserve if self.released.contains(&task.booking) => {
+                TaskOutcome::Rejected { reason: "released before".to_owned() }
+            }
+            TaskKind::Reserve if self.rejects && is_new => {
+                TaskOutcome::Rejected { reason: String::new() }
+            }
             TaskKind::Reserve => {
                 let left = self.left.get_mut(&item).expect("a known item");
-                if *left < wanted && !self.reserved.contains_key(&task.booking) {
+                if *left < wanted && is_new {
                     let left = self.counts.then_some(*left);
                     return TaskOutcome::SoldOut { left, elsewhere: 0 };
                 }
-                if self.reserved.insert(task.booking, (item, wanted)).is_none() {
+                if is_new {
                     *left -= wanted;
+                    self.reserved.insert(task.booking, (item, wanted));
                 }
                 let reservation = ReservationId::new("seat").expect("an id");
                 TaskOutcome::Reserved {
@@ -84,11 +108,14 @@ impl Stock {
                 }
             }
             TaskKind::Confirm { .. } => {
-                let bought = self.reserved.remove(&task.booking).expect("a reservation");
-                self.sold.insert(task.booking, bought);
+                if !self.sold.contains_key(&task.booking) {
+                    let bought = self.reserved.remove(&task.booking).expect("a reservation");
+                    self.sold.insert(task.booking, bought);
+                }
                 TaskOutcome::Confirmed
             }
             TaskKind::Release { .. } => {
+                self.released.insert(task.booking);
                 if let Some((item, quantity)) = self.reserved.remove(&task.booking) {
                     *self.left.get_mut(&item).expect("a known item") += quantity;
                 }
@@ -97,8 +124,9 @@ impl Stock {
         }
     }
 
-    fn may_come_back(&self, item: &str) -> bool {
-        self.reserved.values().any(|(held, _)| &**held == item)
+    /// The bookings that have a reservation of the item.
+    fn holders(&self, item: &str) -> impl Iterator<Item = &BookingId> {
+        self.reserved.iter().filter(move |(_, (held, _))| &**held == item).map(|(id, _)| id)
     }
 }
 
@@ -109,6 +137,10 @@ pub struct Sale {
     names: [Arc<str>; 3],
     pub hand: Vec<Task>,
     pub answered: Vec<(Task, TaskOutcome)>,
+    /// Calls that no worker waits for.
+    pub lost: Vec<Task>,
+    pub lease: Duration,
+    states: HashMap<BookingId, BookingState>,
     wants: HashMap<BookingId, (Arc<str>, u64)>,
     joined: u64,
     rules: SaleRules,
@@ -129,7 +161,7 @@ impl Sale {
         let mut queue = Queue::new(Duration::from_secs(86_400), 100_000);
         queue.set_rules(rules.clone(), now);
         let stock = Stock { left, counts, ..Stock::default() };
-        let (hand, answered, wants) = (Vec::new(), Vec::new(), HashMap::new());
+        let (hand, answered, lost, wants) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
         let (joined, seen) = (0, EventSeq::START);
         let (given_back, ended, claimed) = (HashMap::new(), HashMap::new(), VecDeque::new());
         Self {
@@ -139,6 +171,9 @@ impl Sale {
             names,
             hand,
             answered,
+            lost,
+            lease: LEASE,
+            states: HashMap::new(),
             wants,
             joined,
             rules,
@@ -149,7 +184,7 @@ impl Sale {
         }
     }
 
-    fn client(number: u64) -> ClientId {
+    pub fn client(number: u64) -> ClientId {
         ClientId::new(&format!("c{number}")).expect("an id")
     }
 
@@ -157,7 +192,7 @@ impl Sale {
         match *step {
             Step::Join { client, item, quantity } => self.join(client, item, quantity),
             Step::Claim { most } => {
-                let claim = self.queue.claim(most, LEASE, Scope::Everything, self.now);
+                let claim = self.queue.claim(most, self.lease, Scope::Everything, self.now);
                 assert!(claim.tasks.len() <= most);
                 let served = self.queue.snapshot(self.now);
                 let limit = self.rules.outflow.max_holds.map_or(u64::MAX, u64::from);
@@ -190,9 +225,27 @@ impl Sale {
                     self.given_back.insert(Arc::clone(item), self.now);
                 }
             }
-            Step::Answer { .. } | Step::Settle { .. } => {}
+            Step::Lose { task, settles } if task < self.hand.len() => self.lose(task, settles),
+            Step::Arrive { call } if call < self.lost.len() => {
+                self.stock.answer(&self.lost.remove(call));
+            }
+            Step::Reject(rejects) => self.stock.rejects = rejects,
+            Step::Answer { .. } | Step::Settle { .. } | Step::Lose { .. } | Step::Arrive { .. } => {
+            }
         }
         self.check_endings();
+    }
+
+    fn lose(&mut self, task: usize, settles: bool) {
+        let task = self.hand.remove(task);
+        if settles {
+            let outcome = TaskOutcome::Retry { after: Duration::from_secs(1), counts: Try::Counts };
+            let (lease, busy) = (task.lease(), Duration::ZERO);
+            self.queue.settle(&Settlement { lease, outcome, busy }, self.now);
+        }
+        if !task.cancelled {
+            self.lost.push(task);
+        }
     }
 
     pub fn join(&mut self, client: u64, item: usize, quantity: i32) {
@@ -214,7 +267,7 @@ impl Sale {
         let payment = PaymentId::new(&format!("p{client}")).expect("an id");
         let client = Self::client(client);
         let confirm = Confirm { client, booking: None, payment, reacquire: Some(id) };
-        match self.queue.confirm(&confirm, LEASE, self.now) {
+        match self.queue.confirm(&confirm, self.lease, self.now) {
             Ok(Confirmed::Won(task, _) | Confirmed::Releasing(task)) => self.hand.push(*task),
             Ok(Confirmed::Reacquired(task, booking)) => {
                 assert_eq!(task.is_none(), booking.state == BookingState::SoldOut);
@@ -231,17 +284,12 @@ impl Sale {
         self.seen = events.next;
         for event in events.events {
             match event {
-                OutboxEvent::Booking(event) if event.to == BookingState::SoldOut => {
-                    let Some((item, quantity)) = self.wants.get(&event.booking) else { continue };
-                    if self.rules.sold_out.of(item) == SoldOutRule::End {
-                        continue;
-                    }
-                    assert!(!self.stock.may_come_back(item), "holds of {item:?} may come back");
-                    // What another channel gave back after the end is for clients that join later.
-                    let ended = self.ended.get(item).copied();
-                    if self.given_back.get(item).is_none_or(|given| Some(*given) < ended) {
-                        let left = self.stock.left[item];
-                        assert!(left < *quantity, "{left} of {item:?} are left for {quantity}");
+                OutboxEvent::Booking(event) => {
+                    self.states.insert(event.booking, event.to);
+                    self.check_sent_away(&event);
+                    let is_claim = event.to == BookingState::Reserving;
+                    if is_claim && event.from == Some(BookingState::Queued) {
+                        self.check_outflow(event.at);
                     }
                 }
                 OutboxEvent::Item(event) => match event.change {
@@ -251,13 +299,31 @@ impl Sale {
                     ItemChange::Ended => drop(self.ended.insert(event.item, event.at)),
                     ItemChange::SoldOut { .. } | ItemChange::Open => {}
                 },
-                OutboxEvent::Booking(event) if event.from == Some(BookingState::Queued) => {
-                    if event.to == BookingState::Reserving {
-                        self.check_outflow(event.at);
-                    }
-                }
-                OutboxEvent::Booking(_) => {}
             }
+        }
+    }
+
+    fn check_sent_away(&self, event: &Event) {
+        let is_released =
+            event.outcome == Some(Outcome::SoldOut) && event.from != Some(BookingState::Releasing);
+        let ends = event.to == BookingState::SoldOut && event.from != Some(BookingState::Releasing);
+        let Some((item, quantity)) = self.wants.get(&event.booking) else { return };
+        if !(is_released || ends) || self.rules.sold_out.of(item) == SoldOutRule::End {
+            return;
+        }
+        // What a late Reserve of a waiting client reserved is that client's: it is asked again
+        // before the item ends.
+        let is_asked_again = |booking: &BookingId| {
+            let waits = self.states.get(booking) == Some(&BookingState::Queued);
+            is_released && (*booking == event.booking || waits)
+        };
+        let others = self.stock.holders(item).find(|booking| !is_asked_again(booking));
+        assert_eq!(others, None, "a hold of {item:?} may come back");
+        // What another channel gave back after the end is for clients that join later.
+        let ended = self.ended.get(item).copied();
+        if self.given_back.get(item).is_none_or(|given| Some(*given) < ended) {
+            let left = self.stock.left[item];
+            assert!(left < *quantity, "{left} of {item:?} are left for {quantity}");
         }
     }
 

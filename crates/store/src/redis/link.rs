@@ -34,7 +34,7 @@ use super::scripts::{ScriptClock, ScriptName, Scripts};
 use crate::{Opened, Result, StoreError};
 
 /// The newest schema that this release knows.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 
 const RECONNECT: Backoff =
     Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };

@@ -106,6 +106,8 @@ impl<'a> StoredBooking<'a> {
             "e" => Some(Outcome::Expired),
             "c" => Some(Outcome::Cancelled),
             "f" => Some(Outcome::Failed),
+            "s" => Some(Outcome::SoldOut),
+            "r" => Some(Outcome::Rejected),
             _ => return None,
         };
         let _claimed = second.next()?;

@@ -8,7 +8,7 @@
 //!     |- endings    retries, giving up, releasing    |- outbox    events, followers, the notifier
 //!     |- items      sold out, at the moment or not   |- rules     opening, outflow, holds
 //!     |- late       payments after the deadline      |- stock     who gets what comes back
-//!     '- returns    what probes and counts say
+//!     |- returns    what probes and counts say       '- strays    a Reserve that arrives late
 //! ```
 //!
 //! The suite moves the store's clock itself, so no case waits for time to pass.
@@ -24,6 +24,7 @@ pub mod places;
 pub mod returns;
 pub mod rules;
 pub mod stock;
+pub mod strays;
 pub mod tasks;
 pub mod testbed;
 
@@ -150,6 +151,15 @@ macro_rules! conformance_tests {
                 a_probe_that_leaves_nothing_opens_nothing
                 what_others_hold_keeps_an_item_from_ending
                 people_wait_again_when_the_rule_becomes_wait
+            }
+            strays {
+                invariant_4_a_refused_booking_is_released_if_a_late_reserve_may_arrive
+                invariant_4_a_rejected_booking_is_released_if_a_late_reserve_may_arrive
+                invariant_9_an_item_ends_after_its_strays
+                a_stray_that_is_found_reserved_is_held
+                a_rule_that_becomes_end_releases_the_strays_that_wait
+                a_cancelled_stray_is_asked_no_more
+                a_late_payment_whose_reserve_was_lost_ends_after_a_release
             }
             rules {
                 no_booking_leaves_the_line_before_the_sale_opens

@@ -1,6 +1,7 @@
 //! The gRPC service: one method for each RPC. A method parses its request, calls the store through
 //! group commit, and responds.
 
+mod follow_queue;
 pub mod parse;
 mod payment;
 mod reader;
@@ -25,8 +26,10 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 use tracing::debug;
 
+use crate::feed::QueueFeed;
 use crate::processing::{Executor, Wake};
 use crate::store_readings::StoreReadings;
+pub use follow_queue::MAX_FOLLOWERS;
 use parse::Parser;
 pub use reader::BookingReader;
 
@@ -42,8 +45,12 @@ pub struct WorkerService {
     pub readings: Arc<StoreReadings>,
     /// Limits requests in progress.
     pub requests: Semaphore,
-    /// Limits open streams.
+    /// Limits open WatchStatus streams.
     pub watches: Arc<Semaphore>,
+    /// Limits open FollowQueue streams.
+    pub followers: Arc<Semaphore>,
+    /// What FollowQueue streams send.
+    pub feed: Arc<QueueFeed>,
     /// Executes confirmations.
     pub executor: Arc<Executor>,
     /// Confirmations in progress: they outlive the request that started them.
@@ -119,13 +126,13 @@ impl BookingWorkerService for WorkerService {
         self.observed("GetStatusBatch", self.status_batch(request.get_ref())).await
     }
 
-    type FollowQueueStream = tokio_stream::Empty<Result<v1::PublishRequest, Status>>;
+    type FollowQueueStream = follow_queue::FollowStream;
 
     async fn follow_queue(
         &self,
-        _: Request<v1::FollowQueueRequest>,
-    ) -> Result<Response<Self::FollowQueueStream>, Status> {
-        Err(Status::unimplemented("not built yet"))
+        request: Request<v1::FollowQueueRequest>,
+    ) -> RpcResult<Self::FollowQueueStream> {
+        self.observed("FollowQueue", self.follow(request.get_ref())).await
     }
 
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> RpcResult<v1::CancelResponse> {

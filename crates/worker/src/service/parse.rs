@@ -3,11 +3,25 @@
 use std::sync::Arc;
 
 use bookingq_core::ids::Invalid;
-use bookingq_core::limits::{MAX_ENQUEUE_BATCH, MAX_STATUS_BATCH};
-use bookingq_core::{BookingId, ClientId, Details, PaymentId, QueueName, RequestId};
+use bookingq_core::limits::{MAX_ENQUEUE_BATCH, MAX_ID_BYTES, MAX_STATUS_BATCH};
+use bookingq_core::{BookingId, ClientId, Details, EventSeq, PaymentId, QueueName, RequestId};
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1;
 use bookingq_store::{Cancel, Confirm, Enqueue};
+
+/// Where a FollowQueue stream begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FollowFrom {
+    /// With what happens from now on.
+    Now,
+    /// Where another stream ended.
+    After {
+        /// The epoch of the data that it followed.
+        epoch: String,
+        /// Everything up to here has arrived.
+        sequence: EventSeq,
+    },
+}
 
 /// Parses requests for one queue.
 #[derive(Debug, Clone)]
@@ -92,6 +106,22 @@ impl Parser {
             ClientId::new(id).map_err(|invalid| invalid.in_list("client_ids", index).into())
         };
         request.client_ids.iter().enumerate().map(client).collect()
+    }
+
+    /// Parses a FollowQueue.
+    ///
+    /// # Errors
+    /// The first invalid field.
+    pub fn follow(&self, request: &v1::FollowQueueRequest) -> Result<FollowFrom, ApiError> {
+        const RULE: &str = "the `epoch` of the last message; empty without a sequence";
+        self.check_queue(&request.queue)?;
+        let v1::FollowQueueRequest { epoch, after_ms, after_number, .. } = request;
+        let sequence = EventSeq { ms: *after_ms, number: *after_number };
+        match epoch.len() {
+            0 if sequence == EventSeq::START => Ok(FollowFrom::Now),
+            1..=MAX_ID_BYTES => Ok(FollowFrom::After { epoch: epoch.clone(), sequence }),
+            _ => Err(Invalid::new("epoch", epoch, RULE).into()),
+        }
     }
 
     /// Parses a Cancel.

@@ -1,8 +1,12 @@
 //! GetQueue, SetOutflow and Restocked: the queue as a whole, and the rules of its sale.
 
+use std::sync::Arc;
+
+use bookingq_core::eta::Chance;
 use bookingq_core::{Outflow, SaleRules};
+use bookingq_follow::FollowedQueue;
 use bookingq_follow::items::{MAX_CLOSED_ITEMS, most_awaited};
-use bookingq_proto::convert::{duration, timestamp};
+use bookingq_proto::convert::{duration, range_or_reason, timestamp};
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1;
 use bookingq_store::Snapshot;
@@ -25,6 +29,9 @@ impl WorkerService {
         let closed = closed.map_err(|error| self.reader.failed(error))?;
         let (now, totals) = (snapshot.now, snapshot.totals);
         let SaleRules { opens_at, outflow, .. } = snapshot.rules;
+        let FollowedQueue { line, demand, .. } = &*self.reader.followed;
+        let (range, eta_unknown) = range_or_reason(line.eta(snapshot.backlog + 1));
+        let chances = demand.chances_at_end(snapshot.backlog);
         Ok(v1::GetQueueResponse {
             queue: request.queue,
             admission: v1::Admission::from(snapshot.admission).into(),
@@ -33,7 +40,7 @@ impl WorkerService {
             holds: snapshot.holds,
             now_serving: snapshot.front.map_or(0, |(place, _)| place.number.get()),
             oldest_wait: snapshot.front.map(|(_, joined)| duration(now.since(joined))),
-            rate: self.reader.followed.line.rate(),
+            rate: line.rate(),
             totals: Some(v1::QueueTotals {
                 enqueued: totals.enqueued,
                 dispatched: totals.dispatched,
@@ -51,6 +58,10 @@ impl WorkerService {
             outflow: (outflow != Outflow::default()).then(|| outflow.into()),
             parked: snapshot.parked,
             items: most_awaited(closed, ITEMS).iter().map(Into::into).collect(),
+            eta: range.map(|range| duration(range.expected)),
+            eta_range: range.map(Into::into),
+            eta_unknown: eta_unknown.into(),
+            chances: chances.into_iter().map(item_chance).collect(),
         })
     }
 
@@ -87,4 +98,8 @@ impl WorkerService {
     async fn snapshot(&self) -> Result<Snapshot, ApiError> {
         self.store.store().snapshot().await.map_err(|error| self.reader.failed(error))
     }
+}
+
+fn item_chance((item, chance): (Arc<str>, Chance)) -> v1::ItemChance {
+    v1::ItemChance { item: item.to_string(), chance: v1::Chance::from(chance).into() }
 }

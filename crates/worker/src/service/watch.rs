@@ -184,7 +184,7 @@ impl BookingWatch {
     }
 }
 
-fn draining_status() -> Status {
+pub(super) fn draining_status() -> Status {
     Status::unavailable("this worker is draining: reopen the stream on another one")
 }
 

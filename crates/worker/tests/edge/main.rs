@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod follow_queue;
 mod status_batch;
 #[path = "../support/mod.rs"]
 mod support;

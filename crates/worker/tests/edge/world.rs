@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId};
 use bookingq_harness::{Fsync, RedisServer};
 use bookingq_sim::booking::BookingSim;
-use bookingq_store::redis::RedisConfig;
-use bookingq_store::{Enqueue, Store, StoreConfig};
+use bookingq_store::RedisConfig;
+use bookingq_store::memory::MemoryConfig;
+use bookingq_store::{Enqueue, Store};
 
 use crate::support::{World, local};
 
@@ -16,16 +17,18 @@ pub struct OnRedis {
     pub world: World,
 }
 
-pub async fn on_redis(spec: &str) -> OnRedis {
-    on_redis_with(spec, |_| ()).await
+/// A queue on an embedded store with other settings.
+pub async fn memory_with(change: impl FnOnce(&mut MemoryConfig)) -> World {
+    let mut config = MemoryConfig::new(QueueName::new("concert").unwrap());
+    change(&mut config);
+    let store = bookingq_store::open(config).unwrap();
+    World { store, booking: BookingSim::start("stock=1".parse().unwrap(), local()).await.unwrap() }
 }
 
-pub async fn on_redis_with(spec: &str, change: impl FnOnce(&mut RedisConfig)) -> OnRedis {
+pub async fn on_redis(spec: &str) -> OnRedis {
     let redis = RedisServer::start(Fsync::Off).unwrap();
     let queue = QueueName::new("concert").unwrap();
-    let mut config = RedisConfig::new(redis.url(), queue);
-    change(&mut config);
-    let store = bookingq_store::open(StoreConfig::Redis(config)).unwrap();
+    let store = bookingq_store::open(RedisConfig::new(redis.url(), queue)).unwrap();
     let booking = BookingSim::start(spec.parse().unwrap(), local()).await.unwrap();
     OnRedis { redis, world: World { store, booking } }
 }

@@ -26,6 +26,7 @@ struct Mutant {
 
 const ENQUEUE: &str = "crates/store/src/redis/scripts/enqueue.lua";
 const CLAIM: &str = "crates/store/src/redis/scripts/claim.lua";
+const DUE: &str = "crates/store/src/redis/scripts/due.lua";
 const WAITERS: &str = "crates/store/src/redis/scripts/waiters.lua";
 const ITEMS: &str = "crates/store/src/redis/scripts/items.lua";
 const STOCK: &str = "crates/store/src/redis/scripts/stock.lua";
@@ -38,7 +39,7 @@ const SERVICE: &str = "crates/worker/src/service/mod.rs";
 const BOOKING: &str = "crates/worker/src/downstream/booking.rs";
 const CLASSIFY: &str = "crates/worker/src/processing/classify.rs";
 
-const MUTANTS: [Mutant; 18] = [
+const MUTANTS: [Mutant; 19] = [
     Mutant {
         name: "acknowledge-before-the-write",
         breaks: &[1],
@@ -117,6 +118,12 @@ const MUTANTS: [Mutant; 18] = [
             "self.release(task, reservation.as_ref(), *outcome).await",
             "if reservation.is_some() { Ok(ServiceAnswer::Released) } else { self.release(task, None, *outcome).await }",
         )],
+        options: &[],
+    },
+    Mutant {
+        name: "forget-the-strays",
+        breaks: &[4],
+        edits: &[(DUE, "state == 'reserving' and '! ' or '* '", "'* '")],
         options: &[],
     },
     Mutant {

@@ -1,13 +1,12 @@
 //! How a booking is shown.
 
 use std::io;
-use std::time::Duration;
 
 use bookingq_core::BookingState;
 use bookingq_proto::v1;
 use serde::Serialize;
 
-use super::{ItemOutput, Output, about, moment, print_json, print_table, seconds};
+use super::{ItemOutput, Output, WaitOutput, chance_word, moment, print_json, print_table};
 
 /// A booking, with the field names of the contract.
 #[derive(Debug, PartialEq, Serialize)]
@@ -22,14 +21,8 @@ pub struct BookingOutput {
     /// 1 = next, in the line or among those that wait for the item; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    eta_seconds: Option<f64>,
-    /// The wait is shorter for 1 of 10 bookings, and longer for 1 of 10.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    eta_range_seconds: Option<[f64; 2]>,
-    /// Why there is no expected wait.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    eta_unknown: Option<&'static str>,
+    #[serde(flatten)]
+    wait: WaitOutput,
     /// The chance of getting what is booked.
     #[serde(skip_serializing_if = "Option::is_none")]
     chance: Option<&'static str>,
@@ -68,10 +61,12 @@ impl BookingOutput {
             outcome,
             queue_number: booking.queue_number,
             position: (booking.position > 0).then_some(booking.position),
-            eta_seconds: booking.eta.as_ref().map(seconds),
-            eta_range_seconds: booking.eta_range.as_ref().and_then(range),
-            eta_unknown: reason(booking.eta_unknown()),
-            chance: chance(booking.chance()),
+            wait: WaitOutput::new(
+                booking.eta.as_ref(),
+                booking.eta_range.as_ref(),
+                booking.eta_unknown(),
+            ),
+            chance: chance_word(booking.chance()),
             enqueued_at: booking.enqueued_at.as_ref().map(moment),
             deadline: booking.deadline.as_ref().map(moment),
             queue: booking.queue,
@@ -109,7 +104,7 @@ impl BookingOutput {
             ("state", self.state.to_owned()),
             ("position", self.position.map(|position| position.to_string()).unwrap_or_default()),
             ("number", self.queue_number.to_string()),
-            ("wait", self.eta()),
+            ("wait", self.wait.words()),
             ("pay_before", self.deadline.clone().unwrap_or_default()),
             ("booking", self.booking_id.clone()),
             ("request", self.request_id.clone()),
@@ -121,7 +116,9 @@ impl BookingOutput {
     pub fn sentence(&self) -> String {
         let detail = match (self.position, &self.deadline, self.outcome) {
             (Some(position), _, _) if self.parked => place_kept(position),
-            (Some(position), _, _) => [format!("position {position}"), self.wait()].concat(),
+            (Some(position), _, _) => {
+                [format!("position {position}"), self.explain_wait()].concat()
+            }
             (None, _, Some(outcome)) => format!("will end {outcome}"),
             (None, Some(deadline), None) if self.state == "reserved" => {
                 format!("pay before {deadline}")
@@ -133,34 +130,12 @@ impl BookingOutput {
         format!("{:<10} {}", self.state, details.join("; ")).trim_end().to_owned()
     }
 
-    /// The expected wait, as a range if that is known.
-    fn eta(&self) -> String {
-        let words = |seconds: f64| about(Duration::from_secs_f64(seconds.max(0.0)));
-        match (self.eta_range_seconds, self.eta_seconds) {
-            (Some([low, high]), _) if words(low) != words(high) => {
-                format!("{} to {}", words(low), words(high))
-            }
-            (_, Some(seconds)) => format!("about {}", words(seconds)),
-            (_, None) => String::new(),
-        }
-    }
-
     /// The expected wait, or why it is unknown, as the end of a sentence.
-    fn wait(&self) -> String {
-        match (self.eta_seconds, self.explain_halt()) {
-            (Some(_), _) => format!(", {} to wait", self.eta()),
-            (None, "") => String::new(),
-            (None, halt) => format!(", {halt}"),
-        }
-    }
-
-    /// Why the queue serves no client, if that is why the wait is unknown.
-    fn explain_halt(&self) -> &'static str {
-        match self.eta_unknown {
-            Some("not_open") => "the sale has not opened",
-            Some("paused") => "the queue is paused",
-            Some("outage") => "the Booking Service does not answer",
-            _ => "",
+    fn explain_wait(&self) -> String {
+        match self.wait.explain_halt() {
+            _ if self.wait.is_known() => format!(", {} to wait", self.wait.words()),
+            "" => String::new(),
+            halt => format!(", {halt}"),
         }
     }
 
@@ -185,37 +160,12 @@ impl BookingOutput {
         let notes = [
             self.explain_item(),
             kept.unwrap_or_default(),
-            self.explain_halt().to_owned(),
+            self.wait.explain_halt().to_owned(),
             self.explain_chance(),
             reacquired,
             self.reason.clone(),
         ];
         notes.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
-    }
-}
-
-/// The limits of a range, in seconds.
-fn range(range: &v1::EtaRange) -> Option<[f64; 2]> {
-    Some([seconds(range.low.as_ref()?), seconds(range.high.as_ref()?)])
-}
-
-fn reason(unknown: v1::EtaUnknown) -> Option<&'static str> {
-    match unknown {
-        v1::EtaUnknown::Unspecified => None,
-        v1::EtaUnknown::NotOpen => Some("not_open"),
-        v1::EtaUnknown::Paused => Some("paused"),
-        v1::EtaUnknown::Outage => Some("outage"),
-        v1::EtaUnknown::SoldOut => Some("sold_out"),
-        v1::EtaUnknown::NoData => Some("no_data"),
-    }
-}
-
-fn chance(chance: v1::Chance) -> Option<&'static str> {
-    match chance {
-        v1::Chance::Unspecified => None,
-        v1::Chance::Likely => Some("likely"),
-        v1::Chance::Uncertain => Some("uncertain"),
-        v1::Chance::Unlikely => Some("unlikely"),
     }
 }
 

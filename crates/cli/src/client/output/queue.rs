@@ -1,12 +1,16 @@
 //! How a queue is shown.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
 use bookingq_proto::v1;
 use serde::{Serialize, Serializer};
 
-use super::{ItemOutput, Output, about, moment, outflow_words, print_json, print_table, seconds};
+use super::{
+    ItemOutput, Output, WaitOutput, about, chance_word, item_name, moment, outflow_words,
+    print_json, print_table, seconds,
+};
 
 /// A queue, with the field names of the contract.
 #[derive(Debug, Serialize)]
@@ -29,6 +33,12 @@ pub struct QueueOutput {
     pub oldest_wait_seconds: f64,
     /// Bookings that leave the front each second.
     pub rate: f64,
+    /// The expected wait of a client that joins now.
+    #[serde(flatten)]
+    wait: WaitOutput,
+    /// Its chance of a ticket, by item.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    chances: BTreeMap<String, &'static str>,
     /// When the sale opens, and the time until then; absent once it has opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     opens_at: Option<String>,
@@ -60,6 +70,9 @@ impl From<v1::GetQueueResponse> for QueueOutput {
             v1::Admission::Paused => "Paused",
             v1::Admission::Closed => "Closed",
         };
+        let wait =
+            WaitOutput::new(queue.eta.as_ref(), queue.eta_range.as_ref(), queue.eta_unknown());
+        let chance = |of: v1::ItemChance| Some((of.item.clone(), chance_word(of.chance())?));
         let totals = queue.totals.unwrap_or_default();
         Self {
             admission,
@@ -70,6 +83,8 @@ impl From<v1::GetQueueResponse> for QueueOutput {
             now_serving: queue.now_serving,
             oldest_wait_seconds: queue.oldest_wait.as_ref().map(seconds).unwrap_or_default(),
             rate: queue.rate,
+            wait,
+            chances: queue.chances.into_iter().filter_map(chance).collect(),
             opens_at: queue.opens_in.and(queue.opens_at).as_ref().map(moment),
             opens_in_seconds: queue.opens_in.as_ref().map(seconds),
             outflow: queue.outflow.and_then(|outflow| outflow_words(&outflow.to_core())),
@@ -106,14 +121,33 @@ impl QueueOutput {
             ("now_serving", self.now_serving.to_string()),
             ("oldest", self.oldest()),
             ("rate/s", format!("{:.1}", self.rate)),
+            ("wait", self.wait()),
             ("parked", if self.parked > 0 { self.parked.to_string() } else { String::new() }),
             ("sale", self.sale().join("; ")),
         ];
         let finals = self.finals().iter().map(|(state, count)| (*state, count.to_string()));
         let cells: Vec<_> = columns.into_iter().chain(finals).collect();
         print_table(&cells)?;
-        self.items.iter().for_each(|item| println!("{item}"));
+        self.item_lines().for_each(|line| println!("{line}"));
         Ok(())
+    }
+
+    /// The expected wait of a client that joins now, or why there is none.
+    pub fn wait(&self) -> String {
+        match self.wait.explain_halt() {
+            _ if self.wait.is_known() => self.wait.words(),
+            "" => "unknown".to_owned(),
+            halt => halt.to_owned(),
+        }
+    }
+
+    /// A line for each item that is sold out, then one for each chance.
+    pub fn item_lines(&self) -> impl Iterator<Item = String> {
+        let chance = |(item, chance): (&String, &&str)| {
+            format!("{}: a ticket is {chance} for a client that joins now", item_name(item))
+        };
+        let closed = self.items.iter().map(ToString::to_string);
+        closed.chain(self.chances.iter().map(chance))
     }
 
     /// The opening and the outflow in words.

@@ -54,8 +54,7 @@ impl ItemOutput {
 
 impl fmt::Display for ItemOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = if self.item.is_empty() { "the item without a name" } else { &self.item };
-        write!(f, "{name}: {}", self.explain())?;
+        write!(f, "{}: {}", item_name(&self.item), self.explain())?;
         if self.sold_out_from > 1 {
             write!(f, ", from {} on", self.sold_out_from)?;
         }
@@ -67,6 +66,11 @@ impl fmt::Display for ItemOutput {
             None => Ok(()),
         }
     }
+}
+
+/// How an item is called.
+pub fn item_name(item: &str) -> &str {
+    if item.is_empty() { "the item without a name" } else { item }
 }
 
 /// The limits in words; `None` when there is none.

@@ -16,7 +16,7 @@ local hold_end, payment_end, reason_end, request_end
 local function take(found)
   value = found or ''
   state, outcome, claimed, tries, hold_end, payment_end, reason_end, request_end = match(value,
-    '^([%l_]+) *([%-ecf]) ([%-%*]) (%d%d%d)\n[^\n]*()\n[^\n]*()\n[^\n]*()\n%d+ [^\n]+()\n',
+    '^([%l_]+) *([%-ecfsr]) ([%-%*!?]) (%d%d%d)\n[^\n]*()\n[^\n]*()\n[^\n]*()\n%d+ [^\n]+()\n',
     STATE_START)
   local fits = state
     and match(value, '^%x+%-%x+%-%x+%-%x+%-%x+() %d+ %d+\n') == BOOKING_END + 1

@@ -7,8 +7,8 @@
 -- Cost     O(log N) for each client; at most 256 clients.
 -- Repeat   Changes nothing.
 local keys, writes, finals, leavers, unheld, leased, events, reply = {}, {}, {}, {}, {}, {}, {}, {}
--- Line 7 of each leaver; and of those that may leave a reservation.
-local lines, returning = {}, {}
+-- Line 7 of each leaver, and of those that may leave a reservation; and the strays, with line 7.
+local lines, returning, strays = {}, {}, {}
 
 -- Makes a release due now. Returns the booking and what becomes of it.
 local function release(key, client)
@@ -34,6 +34,7 @@ for n = 1, #keys do
       change = 'queued>cancelled -'
     else
       returning[#returning + 1] = lines[#lines]
+      if claimed == '?' then strays[#strays + 1], strays[#strays + 2] = lines[#lines], client end
       new, change = release(keys[n], client)
     end
   elseif state == 'reserving' and payment_end == hold_end + 1 then
@@ -65,6 +66,7 @@ if uses_items and found < #leavers then
     local want = wants[lines[n]]
     left = left + call('ZREM', parked_set(want.item, want.quantity), leavers[n])
   end
+  for n = 1, #strays, 2 do call('ZREM', stray_set(wants[strays[n]].item), strays[n + 1]) end
   for n = 1, #returning do
     local item = wants[returning[n]].item
     item.unsettled = item.unsettled + 1

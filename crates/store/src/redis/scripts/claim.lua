@@ -18,11 +18,19 @@ if given > 0 then
   call('MSET', unpack(writes))
   zadd(LEASES, leased)
 end
+if released[1] then
+  call('MSET', unpack(released))
+  zadd(LEASES, released_leases)
+end
 retain(finals)
 if gone[1] then call('ZREM', LEASES, unpack(gone)) end
 if passed > 0 then call('ZREMRANGEBYRANK', QUEUE, '0', text(passed - 1)) end
 local left = waiting
 for key, taken in pairs(cut) do left = left - call('ZREMRANGEBYRANK', key, '0', text(taken - 1)) end
+for n = 1, #strays, 2 do
+  local found = call('ZREM', strays[n], strays[n + 1])
+  if find(strays[n], '^%d', #PARKED + 1) then left = left - found end
+end
 for key, set in pairs(parked) do left = left + zadd(key, set.scored) end
 if left ~= waiting then call('HSET', STATS, 'waiting', text(left)) end
 if parks > 0 then call('HINCRBY', STATS, 'parked', text(parks)) end

@@ -29,7 +29,10 @@ end
 -- Line 7 of a queued booking, whose hold, payment and reason are empty lines, or nil.
 local function wanted(was)
   local queued = '\nqueued     - - 000\n\n\n\n'
-  if find(was, queued, STATE_START - 1, true) ~= STATE_START - 1 then return nil end
+  if find(was, queued, STATE_START - 1, true) ~= STATE_START - 1
+    and find(was, '^\nqueued     %- %? 000\n\n\n\n', STATE_START - 1) ~= STATE_START - 1 then
+    return nil
+  end
   local request_ends = find(was, '\n', QUEUED_REQUEST_START, true)
   local line_end = request_ends and find(was, '\n', request_ends + 1, true)
   return line_end and sub(was, request_ends + 1, line_end - 1)
@@ -39,13 +42,16 @@ local due = call('ZRANGEBYSCORE', LEASES, '-inf', moment, 'LIMIT', '0', ARGV[3])
 local due_values, due_keys = read(due)
 for n = 1, #due do
   if take(due_values[n]) == 'reserving' or state == 'confirming' or state == 'releasing' then
-    if claimed == '*' then reclaimed = reclaimed + 1 end
+    if claimed == '*' or claimed == '!' then reclaimed = reclaimed + 1 end
     local follows = '-'
     if state == 'releasing' then
-      follows = outcome == 'e' and 'expired' or outcome == 'c' and 'cancelled' or 'failed'
+      follows = outcome == 'e' and 'expired' or outcome == 'c' and 'cancelled'
+        or outcome == 's' and 'sold_out' or outcome == 'r' and 'rejected' or 'failed'
     end
     local why = payment_end + 1 < reason_end and sub(value, payment_end + 1, reason_end - 1)
-    local line = sub(value, STATE_START - 1, CLAIMED_AT - 1) .. '* '
+    -- The outcome of the Reserve of its last claim is unknown, so it is a stray from now on.
+    local flag = state == 'reserving' and '! ' or '* '
+    local line = sub(value, STATE_START - 1, CLAIMED_AT - 1) .. flag
     give(due[n], due_keys[n], value, line, state .. '>' .. state .. ' ' .. follows, why)
     lines[#lines + 1] = match(value, '^[^\n]*', request_end + 1)
   else

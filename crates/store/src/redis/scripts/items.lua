@@ -3,7 +3,7 @@
 --
 -- An item is a field of a hash, by its name. Its text has twelve values, or the first one alone if
 -- all others are as in an item that was never sold out:
---   <unsettled> <returned> <refused> <credit> <opened at> <probe at> <probe wait> <probe small>
+--   <unsettled> <returned> <refused> <credit> <opened at> <probe at> <probe wait> <probe next>
 --   <probe> <ended> <left> <parked>, all on one line
 -- unsettled  bookings of it that are reserving, reserved, confirming or releasing
 -- returned   quantity that ever came back
@@ -12,7 +12,8 @@
 -- opened at  the newest fence when it was last opened: a refusal of an earlier claim closes nothing
 -- probe at   when the next probe is due, ms
 -- probe wait ms from the end of the next probe to the one after it
--- probe small 1: the next probe takes the smallest quantity, since the smallest place was refused
+-- probe next whom the next probe takes: 0 the smallest place, 1 the smallest quantity, since the
+--            smallest place was refused, 2 the first stray, since the item waits for nothing else
 -- probe      the queue number of the booking that probes, or 0
 -- ended      1: sold out for good
 -- left       what the Booking Service last said to be left, or -
@@ -26,8 +27,8 @@ local PROBE_EVERY, PROBE_LONGEST = 5000, 60000
 -- The items by name; and by line 7 of a booking what it wants, an item and a quantity.
 local items, wants = {}, {}
 
-local load, is_claimable, is_untouched, parked_set, rule_of, probe_soon, settle_item, give_credit,
-  item_event, claim_item, save_items
+local load, is_claimable, is_untouched, parked_set, stray_set, rule_of, probe_soon, settle_item,
+  give_credit, item_event, claim_item, save_items
 
 if uses_items then
   -- Reads the items that some bookings want, by line 7 of each, with one command.
@@ -47,12 +48,12 @@ if uses_items then
     local texts = names[1] and call('HMGET', ITEMS, unpack(names))
     for n = 1, #names do
       local item, found = items[names[n]], texts[n] or '0'
-      local unsettled, returned, refused, credit, opened_at, probe_at, probe_wait, probe_small,
+      local unsettled, returned, refused, credit, opened_at, probe_at, probe_wait, probe_next,
         probe, ended, left, parked = tonumber(found), '0', '0', '0', '0', '0', '0', '0', '0', '0',
         '-', ''
       if not unsettled then
-        unsettled, returned, refused, credit, opened_at, probe_at, probe_wait, probe_small, probe,
-          ended, left, parked = match(found, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) ([01])'
+        unsettled, returned, refused, credit, opened_at, probe_at, probe_wait, probe_next, probe,
+          ended, left, parked = match(found, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) ([012])'
             .. ' (%d+) ([01]) (%-?%d*) ([%d,]*)$')
       end
       -- A corrupt text is that of an open item.
@@ -60,7 +61,7 @@ if uses_items then
       item.returned = tonumber(returned or 0)
       item.refused, item.credit = tonumber(refused or 0), tonumber(credit or 0)
       item.opened_at, item.probe_at = tonumber(opened_at or 0), tonumber(probe_at or 0)
-      item.probe_wait, item.probe_small = tonumber(probe_wait or 0), probe_small == '1'
+      item.probe_wait, item.probe_next = tonumber(probe_wait or 0), probe_next or '0'
       item.probe, item.ended = tonumber(probe or 0), ended == '1'
       item.left, item.parked, item.was_closed = left or '-', parked or '', item.refused > 0
     end
@@ -86,6 +87,9 @@ if uses_items then
     return PARKED .. format('%03d:', quantity) .. item.name
   end
 
+  -- Returns the key of the parked bookings of which a late Reserve may still arrive, by place.
+  function stray_set(item) return PARKED .. 'stray:' .. item.name end
+
   -- What it means that this item is sold out: 'Wait' or 'End'.
   function rule_of(name)
     local own, default = unpack(call('HMGET', META, 'sold_out:' .. name, 'sold_out'))
@@ -94,7 +98,7 @@ if uses_items then
 
   -- Makes the next probes come soon: something has changed.
   function probe_soon(item, at)
-    item.probe_at, item.probe_wait, item.probe_small = at, PROBE_EVERY, false
+    item.probe_at, item.probe_wait, item.probe_next = at, PROBE_EVERY, '0'
   end
 
   -- One booking less of which something may come back. After the last one a probe shows what is
@@ -168,9 +172,9 @@ if uses_items then
         new = item.text
       elseif item.refused > 0 or item.returned > 0 or item.opened_at > 0 or item.left ~= '-'
         or parked ~= '' then
-        new = format('%d %d %d %d %d %d %d %d %d %d %s %s', item.unsettled, item.returned,
+        new = format('%d %d %d %d %d %d %d %s %d %d %s %s', item.unsettled, item.returned,
           item.refused, item.credit, item.opened_at, item.probe_at, item.probe_wait,
-          item.probe_small and 1 or 0, item.probe, item.ended and 1 or 0, item.left, parked)
+          item.probe_next, item.probe, item.ended and 1 or 0, item.left, parked)
       end
       if new ~= item.text then written[#written + 1], written[#written + 2] = name, new end
     end

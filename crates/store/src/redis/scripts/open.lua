@@ -1,5 +1,5 @@
 -- Gives new data its schema version and epoch, and reads both. Takes over data of schema 1, which
--- has no items: counts what is unsettled.
+-- has no items: counts what is unsettled. Data of schema 2 has no strays, and stays as it is.
 -- KEYS     prelude.lua
 -- ARGV     3 schema version of this release   4 a new epoch   5 the epoch to replace, since its
 --          data was set back, or ''

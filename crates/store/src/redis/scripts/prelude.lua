@@ -7,8 +7,8 @@
 --   8 booking-notifier  9 booking-items        10 booking-closed     11 booking-ready
 --   12 booking-parked:{Q}: (the prefix of the parked sets)
 --   13 booking-test-clock (read in tests only)
--- A script appends the client to KEYS[4], and a quantity and an item to KEYS[12]. Those keys have
--- the same hash tag, so the same slot.
+-- A script appends the client to KEYS[4], and a quantity or 'stray' and an item to KEYS[12]. Those
+-- keys have the same hash tag, so the same slot.
 --
 -- ARGV, before the arguments of the script itself:
 --   1 outbox entries to keep   2 retention of a final booking, ms
@@ -24,8 +24,11 @@
 --   1  <booking id> <queue number> <fence of the newest claim>
 --      This line up to TOKEN_END is the claim token.
 --   2  <state> <outcome> <claimed flag> <counted tries of the current task>
---      outcome       the final state after a release: e(xpired), c(ancelled), f(ailed); otherwise -
+--      outcome       the final state after a release: e(xpired), c(ancelled), f(ailed), s(old_out),
+--                    r(ejected); otherwise -
 --      claimed flag  * from a claim until its settlement; otherwise -
+--                    of a stray, ! and ?: Reserve was repeated before the outcome of the one before
+--                    was known, and that one may still arrive
 --   3  <deadline, or -> <reservation>
 --   4  <payment>
 --   5  <reason>

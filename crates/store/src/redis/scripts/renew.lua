@@ -11,7 +11,7 @@ for n = 1, #keys do
   local was = values[n] or ''
   reply[n] = 0
   if find(was, ARGV[2 * n + 3], 1, true) == 1
-    and sub(was, CLAIMED_AT - 1, CLAIMED_AT + 1) == ' * ' then
+    and find(was, '^ [*!] ', CLAIMED_AT - 1) then
     reply[n] = 1
     leased[#leased + 1], leased[#leased + 2] = lease_end, ARGV[2 * n + 2]
   end

@@ -70,7 +70,7 @@ end
 
 -- Makes the task due after `delay`; its claim is used up.
 local function try_later(delay, counts)
-  write(token .. sub(value, STATE_START - 1, CLAIMED_AT - 1) .. '- '
+  write(token .. sub(value, STATE_START - 1, CLAIMED_AT - 1) .. (claimed == '!' and '? ' or '- ')
     .. format('%03d', math.min(999, tries + counts)) .. sub(value, HOLD_START - 1))
   leased[#leased + 1], leased[#leased + 2] = format('%013d', now + delay), client
   retried = retried + 1
@@ -83,15 +83,24 @@ if uses_items then
   function refuse(left, elsewhere, returned)
     local fence = tonumber(sub(token, FENCE_START))
     local place = tonumber(sub(token, BOOKING_END + 2, FENCE_START - 2))
-    local is_final = close_item(want, place, fence, left, elsewhere, returned, events)
+    local is_final = close_item(want, place, fence, left, elsewhere, returned, claimed == '!',
+      events)
     if is_final or payment_end > hold_end + 1 then
+      if claimed == '!' then return release('sold_out') end
       local line = '\nsold_out   ' .. outcome .. ' - 000'
       return finish('sold_out', line, 'reserving>sold_out -', request_end)
     elseif outcome == 'c' then
       return release('cancelled')
     end
     settle_item(want.item, true)
-    write(token .. '\nqueued     - - 000' .. sub(value, HOLD_START - 1))
+    local flag = '-'
+    if claimed == '!' then
+      flag = '?'
+      local strays = want.item.strays or {}
+      want.item.strays, strays[#strays + 1], strays[#strays + 2] =
+        strays, sub(token, BOOKING_END + 2, FENCE_START - 2), client
+    end
+    write(token .. '\nqueued     - ' .. flag .. ' 000' .. sub(value, HOLD_START - 1))
     freed[#freed + 1], parks = client, parks + 1
     want.item.pending = (want.item.pending or 0) + 1
     local set = parked_set(want.item, want.quantity)
@@ -128,6 +137,8 @@ local function apply(result, a, b, c)
       return 'applied confirming'
     elseif result == 'sold_out' then
       return refuse(a, b, c)
+    elseif result == 'rejected' and claimed == '!' then
+      return give_up('rejected', a)
     elseif result == 'rejected' then
       value = sub(value, 1, payment_end) .. a .. sub(value, reason_end)
       give_credit(want)
@@ -147,7 +158,8 @@ local function apply(result, a, b, c)
   elseif state == 'confirming' and result == 'give_up' then
     return give_up('failed', a)
   elseif state == 'releasing' and result == 'released' then
-    local last = outcome == 'e' and 'expired' or outcome == 'c' and 'cancelled' or 'failed'
+    local last = outcome == 'e' and 'expired' or outcome == 'c' and 'cancelled'
+      or outcome == 's' and 'sold_out' or outcome == 'r' and 'rejected' or 'failed'
     local why = sub(value, payment_end + 1, reason_end - 1)
     local line = format('\n%-10s ', last) .. outcome .. ' - 000'
     take_back(want)
@@ -227,14 +239,15 @@ for n = 1, count do
   if find(value, token, 1, true) == 1 then
     -- One that was paid before has a payment behind its empty hold.
     if result == 'reserved'
-      and find(value, '\nreserving  - *', STATE_START - 1, true) == STATE_START - 1
+      and (find(value, '\nreserving  - *', STATE_START - 1, true) == STATE_START - 1
+        or find(value, '\nreserving  - !', STATE_START - 1, true) == STATE_START - 1)
       and find(value, '\n\n', HOLD_START, true) == HOLD_START then
       answer = reserve(a, b, left)
     elseif result == 'confirmed'
       and find(value, '\nconfirming - *', STATE_START - 1, true) == STATE_START - 1 then
       answer = finish(result, '\nconfirmed  - - 000', 'confirming>confirmed -', past_request(value))
     elseif take(value) then
-      if claimed == '*' then
+      if claimed == '*' or claimed == '!' then
         answer = apply(result, a, b, result == 'reserved' and left or ARGV[at - 1])
       elseif find(token, '[1-9]', FENCE_START) then
         answer, repeated = 'repeated ' .. state, repeated + 1
@@ -265,6 +278,9 @@ if parks > 0 then
   call('HINCRBY', STATS, 'waiting', text(parks))
 end
 if uses_items then
+  for _, item in pairs(items) do
+    if item.strays then zadd(stray_set(item), item.strays) end
+  end
   save_items()
 elseif next(ended_by_line) then
   count_open(ended_by_line, -1, {})

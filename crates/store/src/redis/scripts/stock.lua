@@ -43,22 +43,23 @@ if uses_items then
     local item = want.item
     if item.probe ~= place then return end
     item.probe = 0
-    item.probe_small = not item.probe_small
-      and (tonumber(match(item.parked, '%d+')) or want.quantity) < want.quantity
-    if item.probe_small then
-      item.probe_at = now
+    if item.probe_next == '0'
+      and (tonumber(match(item.parked, '%d+')) or want.quantity) < want.quantity then
+      item.probe_at, item.probe_next = now, '1'
     else
+      item.probe_next = '0'
       item.probe_at = now + item.probe_wait
       item.probe_wait = math.min(2 * item.probe_wait, PROBE_LONGEST)
     end
   end
 
   -- Records that the Booking Service has refused what a booking wants: its number and claim, what
-  -- is left or '', the quantity that others hold, and what had come back before the claim. Returns
-  -- whether the booking has nothing to wait for.
-  function close_item(want, place, fence, left, elsewhere, returned, events)
+  -- is left or '', the quantity that others hold, what had come back before the claim, and whether
+  -- it is a stray. Returns whether the booking has nothing to wait for.
+  function close_item(want, place, fence, left, elsewhere, returned, is_stray, events)
     local item, quantity = want.item, want.quantity
-    local refused, ends = item.refused, false
+    local refused, ends, is_final = item.refused, false, false
+    local is_stray_probe = item.probe == place and item.probe_next == '2'
     end_probe(want, place)
     if left ~= '' then item.left = left end
     if fence <= item.opened_at then return false end
@@ -71,7 +72,17 @@ if uses_items then
       -- The refused booking is still unsettled. Smaller ones that wait may fit yet.
       local smallest = tonumber(match(item.parked, '%d+') or quantity)
       local is_last = item.unsettled <= 1 and quantity <= smallest
-      ends = elsewhere == '0' and (is_last or rule_of(item.name) == 'End')
+      local is_strict = elsewhere == '0' and rule_of(item.name) == 'End'
+      ends = is_strict or (elsewhere == '0' and is_last)
+      -- What a late Reserve has reserved may come back, too: the strays end first.
+      if ends and not is_strict and (is_stray or item.strays
+        or call('ZCARD', stray_set(item)) > 0) then
+        ends, is_final = false, is_stray
+        if not is_stray then item.probe_at, item.probe_next = now, '2' end
+      end
+      -- The smaller ones that wait were refused just before the stray was asked.
+      is_final = is_final or ends
+        or (elsewhere == '0' and is_stray_probe and item.unsettled <= 1)
       -- With nothing else under way, this is all that is known of the stock.
       local known = refused > 0 and not (is_last and elsewhere == '0')
       item.refused = known and math.min(refused, from) or from
@@ -86,6 +97,6 @@ if uses_items then
     end
     if ends and not item.ended then item_event(events, item.name, 'ended') end
     item.ended = item.ended or ends
-    return ends
+    return is_final
   end
 end

@@ -8,19 +8,33 @@ local parked, parked_keys, parks = {}, {}, 0
 local next_probe = 0
 -- How many parked bookings may end yet, and how many that waited were parked or ended.
 local endings, aside = 256, 0
+-- Strays that leave their parked set, set and client each; and those that are released: their
+-- bookings, and the leases.
+local strays, released, released_leases = {}, {}, {}
 
 if uses_items then load(lines) end
 
 if not all_open then
   next_probe = tonumber(call('HGET', META, 'next_probe') or '0')
 
-  -- Ends a waiting booking whose item has ended.
-  local function finish(client, was)
+  -- Ends a waiting booking whose item has ended; a stray is released before.
+  local function finish(client, was, item)
     if take(was) ~= 'queued' then
       damaged = damaged + 1
       return
     end
     local final, at = #finals, #events
+    if claimed == '?' then
+      released[#released + 1] = STATUS .. client
+      released[#released + 1] = sub(value, 1, STATE_START - 1) .. 'releasing  s - 000'
+        .. sub(value, HOLD_START - 1)
+      released_leases[#released_leases + 1], released_leases[#released_leases + 2] = moment, client
+      strays[#strays + 1], strays[#strays + 2] = stray_set(item), client
+      item.unsettled = item.unsettled + 1
+      events[at + 1], events[at + 2], events[at + 3] =
+        client, 'queued>releasing sold_out', sub(value, 1, TOKEN_END)
+      return
+    end
     finals[final + 1] = STATUS .. client
     finals[final + 2] = sub(value, 1, STATE_START - 1) .. 'sold_out   - - 000'
       .. sub(value, HOLD_START - 1, request_end) .. '\n\n'
@@ -51,7 +65,7 @@ if not all_open then
       clients[at], cut[found[at].key] = found[at].client, (cut[found[at].key] or 0) + 1
     end
     local values = read(clients)
-    for at = 1, #clients do finish(clients[at], values[at]) end
+    for at = 1, #clients do finish(clients[at], values[at], item) end
     endings = endings - #clients
   end
 
@@ -128,7 +142,12 @@ if not all_open then
       end
       room = room - 1
       claim_item(want, probe and tonumber(sub(was, BOOKING_END + 2, FENCE_START - 2)), events)
-      give(client, STATUS .. client, was, '\nreserving  - * ', 'queued>reserving -')
+      local line = '\nreserving  - * '
+      if sub(was, CLAIMED_AT, CLAIMED_AT) == '?' then
+        line = '\nreserving  - ! '
+        strays[#strays + 1], strays[#strays + 2] = stray_set(want.item), client
+      end
+      give(client, STATUS .. client, was, line, 'queued>reserving -')
     end
 
     -- A probe: the closed item may be available again.
@@ -139,17 +158,27 @@ if not all_open then
       local item, first, key = items[probes], nil, nil
       -- Its text was lost.
       if item.refused == 0 then call('ZREM', CLOSED, probes) end
-      for quantity in string.gmatch(item.parked, '%d+') do
+      local stray = item.probe_next == '2'
+        and call('ZRANGE', stray_set(item), '0', '0', 'WITHSCORES')
+      if stray and stray[1] then first = stray end
+      for quantity in string.gmatch(first and '' or item.parked, '%d+') do
         local set = PARKED .. quantity .. ':' .. probes
         local front = call('ZRANGE', set, '0', '0', 'WITHSCORES')
         if front[1] and not (first and tonumber(first[2]) < tonumber(front[2])) then
           first, key = front, set
         end
-        if first and item.probe_small then break end
+        if first and item.probe_next == '1' then break end
       end
       local was = first and read({ first[1] })[1] or ''
-      local line_seven = wanted(was)
-      if first then cut[key] = 1 end
+      local line_seven = (key or sub(was, CLAIMED_AT, CLAIMED_AT) == '?') and wanted(was)
+      if key then
+        cut[key] = 1
+      elseif line_seven then
+        strays[#strays + 1] = PARKED .. format('%03d:', match(line_seven, '^%d+')) .. probes
+        strays[#strays + 1] = first[1]
+      elseif first then
+        strays[#strays + 1], strays[#strays + 2] = stray_set(item), first[1]
+      end
       if line_seven then
         load({ line_seven })
         next_probe = now + math.max(100, math.floor((interval or 0) / 100))
@@ -186,7 +215,7 @@ if not all_open then
       elseif item.ended and item.probe_at <= now then
         serve(client, was, want, true)
       elseif item.ended then
-        finish(client, was)
+        finish(client, was, item)
       else
         park(client, was, want)
       end

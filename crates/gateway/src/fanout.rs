@@ -1,0 +1,151 @@
+//! What all connections of the process share: the timer wheel, the metrics, the limits of a
+//! connection, and the drain.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rand::seq::SliceRandom as _;
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::info;
+
+use crate::close::CloseReason;
+use crate::feed::QueueFeed;
+use crate::metrics::{GatewayMetrics, Transport};
+use crate::subscriber::Subscriber;
+use crate::timers::TimerWheel;
+
+/// Parts of a second in which a drain closes connections.
+const STEPS_PER_SECOND: u32 = 10;
+/// How long a drain waits for connections that were asked to close.
+const LAST_CLOSES: Duration = Duration::from_secs(4);
+
+/// Limits of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FanoutSettings {
+    /// Time between two pings, ± 20 %. Who answers none of two is cut.
+    pub ping: Duration,
+    /// Age at which a connection is closed, so that new replicas get their share.
+    pub lifetime: Duration,
+    /// What is added to or taken from it at random.
+    pub lifetime_spread: Duration,
+    /// How long a client may leave unread what was written.
+    pub slow: Duration,
+}
+
+impl Default for FanoutSettings {
+    fn default() -> Self {
+        Self {
+            ping: Duration::from_secs(25),
+            lifetime: Duration::from_secs(15 * 60),
+            lifetime_spread: Duration::from_secs(5 * 60),
+            slow: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What all connections share.
+pub struct Fanout {
+    /// Their metrics.
+    pub metrics: Arc<GatewayMetrics>,
+    pub(crate) settings: FanoutSettings,
+    pub(crate) wheel: TimerWheel,
+    open: AtomicUsize,
+    draining: AtomicBool,
+    /// The last connection has ended.
+    empty: Notify,
+}
+
+impl Fanout {
+    /// Without connections. [`Self::run`] must run for their timers.
+    pub fn new(metrics: Arc<GatewayMetrics>, settings: FanoutSettings) -> Arc<Self> {
+        Arc::new(Self {
+            metrics,
+            settings,
+            wheel: TimerWheel::new(),
+            open: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            empty: Notify::new(),
+        })
+    }
+
+    /// Turns the timers of all connections, until dropped.
+    pub async fn run(self: Arc<Self>) {
+        self.wheel.run().await;
+    }
+
+    /// Connections of places that are open now.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Whether new connections are refused, because the process ends.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Milliseconds since the start: the clock of all connections.
+    pub(crate) fn now(&self) -> u64 {
+        self.wheel.now()
+    }
+
+    pub(crate) fn opened(self: &Arc<Self>, transport: Transport) -> OpenConnection {
+        self.open.fetch_add(1, Ordering::AcqRel);
+        self.metrics.connections(transport).inc();
+        OpenConnection { fanout: Arc::clone(self), transport }
+    }
+
+    /// Refuses new connections, and closes the open ones evenly over this time, in random order.
+    /// Returns when all have ended, or some seconds after the time is over.
+    pub async fn drain(&self, feeds: &[Arc<QueueFeed>], over: Duration) {
+        self.draining.store(true, Ordering::Release);
+        let mut all = connections(feeds);
+        all.shuffle(&mut rand::rng());
+        info!(connections = all.len(), ?over, "closing the connections of all places");
+        let steps = (over.as_secs_f64() * f64::from(STEPS_PER_SECOND)).ceil().max(1.0) as usize;
+        let mut ticks = interval(over.div_f64(steps as f64).max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut closed = 0;
+        for step in 1..=steps {
+            ticks.tick().await;
+            let until = all.len() * step / steps;
+            all[closed..until].iter().for_each(|one| one.close(CloseReason::Drain));
+            closed = until;
+        }
+        drop(all);
+        // Connections whose handshake was under way when the drain began.
+        connections(feeds).iter().for_each(|one| one.close(CloseReason::Drain));
+        let all_ended = async {
+            while self.open() > 0 {
+                self.empty.notified().await;
+            }
+        };
+        let _ = timeout(LAST_CLOSES, all_ended).await;
+    }
+
+    /// Drops every connection at once.
+    pub fn cut(&self, feeds: &[Arc<QueueFeed>]) {
+        self.draining.store(true, Ordering::Release);
+        connections(feeds).iter().for_each(|one| one.close(CloseReason::Cut));
+    }
+}
+
+fn connections(feeds: &[Arc<QueueFeed>]) -> Vec<Arc<Subscriber>> {
+    feeds.iter().flat_map(|feed| feed.hub.all()).collect()
+}
+
+/// Counts a connection while it is open.
+pub(crate) struct OpenConnection {
+    fanout: Arc<Fanout>,
+    transport: Transport,
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.fanout.metrics.connections(self.transport).dec();
+        if self.fanout.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.fanout.empty.notify_one();
+        }
+    }
+}

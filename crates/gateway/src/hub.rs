@@ -1,0 +1,137 @@
+//! The connections of a queue by client: where news of a booking find their readers.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+
+use bookingq_core::ClientId;
+use parking_lot::Mutex;
+
+use crate::close::CloseReason;
+use crate::frames::Frame;
+use crate::metrics::ResyncCause;
+use crate::subscriber::{BookingNews, Subscriber};
+
+/// Parts with a lock of their own.
+const PARTS: usize = 16;
+/// Connections of one place; one more closes the oldest.
+const OF_A_PLACE: usize = 4;
+
+type Part = Mutex<HashMap<ClientId, Connections>>;
+
+/// The connections.
+#[derive(Debug)]
+pub(crate) struct PlaceHub {
+    parts: [Part; PARTS],
+    hasher: RandomState,
+}
+
+/// Those of one client, oldest first. Nearly always one.
+#[derive(Debug)]
+enum Connections {
+    One(Arc<Subscriber>),
+    Several(Vec<Arc<Subscriber>>),
+}
+
+impl Connections {
+    fn as_slice(&self) -> &[Arc<Subscriber>] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Several(several) => several,
+        }
+    }
+
+    /// Adds the newest. Returns the oldest if there are too many.
+    fn push(&mut self, newest: Arc<Subscriber>) -> Option<Arc<Subscriber>> {
+        let mut all = self.as_slice().to_vec();
+        all.push(newest);
+        let oldest = (all.len() > OF_A_PLACE).then(|| all.remove(0));
+        *self = Self::Several(all);
+        oldest
+    }
+}
+
+impl PlaceHub {
+    pub(crate) fn new() -> Self {
+        Self { parts: Default::default(), hasher: RandomState::new() }
+    }
+
+    fn part(&self, client: &str) -> &Part {
+        &self.parts[self.hasher.hash_one(client) as usize % PARTS]
+    }
+
+    /// Adds a connection of the client. From now on it gets the client's news.
+    pub(crate) fn join(&self, client: ClientId) -> Arc<Subscriber> {
+        let subscriber = Subscriber::new(client.clone());
+        let mut part = self.part(client.as_str()).lock();
+        let oldest = match part.get_mut(client.as_str()) {
+            Some(connections) => connections.push(Arc::clone(&subscriber)),
+            None => {
+                part.insert(client, Connections::One(Arc::clone(&subscriber)));
+                None
+            }
+        };
+        drop(part);
+        if let Some(oldest) = oldest {
+            oldest.close(CloseReason::Replaced);
+        }
+        subscriber
+    }
+
+    /// Removes a connection.
+    pub(crate) fn leave(&self, subscriber: &Arc<Subscriber>) {
+        let client = subscriber.client().as_str();
+        let mut part = self.part(client).lock();
+        let Some(connections) = part.get_mut(client) else { return };
+        let others = connections.as_slice().iter().filter(|one| !Arc::ptr_eq(one, subscriber));
+        let mut others: Vec<_> = others.cloned().collect();
+        match others.len() {
+            0 => drop(part.remove(client)),
+            1 => *connections = Connections::One(others.remove(0)),
+            _ => *connections = Connections::Several(others),
+        }
+    }
+
+    /// Delivers news to the connections of a client; makes them only if there are any.
+    pub(crate) fn deliver(&self, client: &str, news: impl FnOnce() -> Option<BookingNews>) {
+        let part = self.part(client).lock();
+        let Some(connections) = part.get(client) else { return };
+        let Some(news) = news().map(Arc::new) else { return };
+        for subscriber in connections.as_slice() {
+            subscriber.deliver(&news);
+        }
+    }
+
+    /// Delivers the change of an item to all clients that wait for it.
+    pub(crate) fn item_changed(&self, item: &str, frame: &Frame) {
+        self.each(|subscriber| {
+            subscriber.item_changed(item, frame);
+        });
+    }
+
+    /// Lets all connections read their snapshots again. Returns their number.
+    pub(crate) fn resync_all(&self, cause: ResyncCause) -> usize {
+        self.each(|subscriber| subscriber.resync(cause))
+    }
+
+    /// All connections at this moment.
+    pub(crate) fn all(&self) -> Vec<Arc<Subscriber>> {
+        let mut all = Vec::new();
+        self.each(|subscriber| all.push(Arc::clone(subscriber)));
+        all
+    }
+
+    fn each(&self, mut action: impl FnMut(&Arc<Subscriber>)) -> usize {
+        let mut count = 0;
+        for part in &self.parts {
+            for connections in part.lock().values() {
+                for subscriber in connections.as_slice() {
+                    action(subscriber);
+                    count += 1;
+                }
+            }
+        }
+        count
+    }
+}

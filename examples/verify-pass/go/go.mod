@@ -1,0 +1,3 @@
+module bookingqueue.dev/examples/verify-pass
+
+go 1.22
