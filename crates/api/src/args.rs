@@ -1,17 +1,21 @@
-//! The arguments of `bookingq worker` and `bookingq sweep`: parsed by the command line, and written
-//! by everything that starts such a process.
+//! The arguments of `bookingq worker`, `bookingq sweep` and `bookingq gateway`: parsed by the
+//! command line, and written by everything that starts such a process.
 //!
 //! ```text
 //!   Plan ──of──> WorkerArgs ──to_args──> argv of a Pod or a process ──parse──> WorkerArgs
 //! ```
 
+mod gateway;
 mod groups;
 mod process;
 mod service;
 
+pub use gateway::{
+    AccessLog, BackendArgs, GatewayArgs, GatewayDrainArgs, IdentityArgs, PublicArgs, QueueAddress,
+};
 pub use groups::{DrainArgs, ProcessingArgs, RedisArgs, ServerArgs};
 pub use process::{SweepArgs, WorkerArgs};
-pub use service::{BookingArgs, RealtimeArgs, ServiceArgs, TicketArgs};
+pub use service::{BookingArgs, RealtimeArgs, ServiceArgs, TicketArgs, WorkersArgs};
 
 use clap::Arg;
 use serde::Serialize;
@@ -43,8 +47,8 @@ fn with_env(arg: Arg) -> Arg {
 const UNLESS_DEFAULT: [&str; 5] =
     ["redis-deadline", "outbox-entries", "max-connection-age", "max-requests", "max-watches"];
 
-/// Writes each field of `args` as one word, `--name=value`. The fields of an object `x-call` are
-/// those of the service `x`, and mean nothing if there is no such service.
+/// Writes each field of `args` as one word, `--name=value`, and an array as one for each value. The
+/// fields of an object `x-call` are those of the service `x`, and mean nothing if `x` is not set.
 fn to_args(command: &str, args: &impl Serialize) -> Vec<String> {
     let fields = |args: Value| match args {
         Value::Object(fields) => fields,
@@ -56,21 +60,22 @@ fn to_args(command: &str, args: &impl Serialize) -> Vec<String> {
     let mut words = vec![command.to_owned()];
     for (name, value) in &given {
         if let (Some(service), Value::Object(call)) = (name.strip_suffix("-call"), value) {
-            let call = call.iter().filter(|_| !given[service].is_null());
-            words
-                .extend(call.filter_map(|(name, value)| word(&format!("{service}-{name}"), value)));
+            let call = call.iter().filter(|_| given.get(service) != Some(&Value::Null));
+            words.extend(call.flat_map(|(name, value)| flags(&format!("{service}-{name}"), value)));
         } else if !(UNLESS_DEFAULT.contains(&name.as_str()) && defaults.get(name) == Some(value)) {
-            words.extend(word(name, value));
+            words.extend(flags(name, value));
         }
     }
     words
 }
 
-fn word(flag: &str, value: &Value) -> Option<String> {
+/// One word for each value of an array.
+fn flags(flag: &str, value: &Value) -> Vec<String> {
     match value {
-        Value::Bool(true) => Some(format!("--{flag}")),
-        Value::Number(number) => Some(format!("--{flag}={number}")),
-        Value::String(text) => Some(format!("--{flag}={text}")),
-        _ => None,
+        Value::Array(values) => values.iter().flat_map(|value| flags(flag, value)).collect(),
+        Value::Bool(true) => vec![format!("--{flag}")],
+        Value::Number(number) => vec![format!("--{flag}={number}")],
+        Value::String(text) => vec![format!("--{flag}={text}")],
+        _ => Vec::new(),
     }
 }

@@ -7,9 +7,10 @@
 //!   plan                                           typed and in range, defaults filled in
 //!        |  of
 //!        v
-//!   args                                           the flags of `bookingq worker` and `sweep`
+//!   args                                           the flags of worker, sweeper and gateway
 //!
 //!   status   the operator's report             crd   the CustomResourceDefinition as YAML
+//!   gateway_file   the settings of a gateway's queues
 //! ```
 
 pub mod args;
@@ -17,6 +18,7 @@ mod cel;
 pub mod crd;
 pub mod downstream;
 pub mod duration;
+pub mod gateway_file;
 pub mod plan;
 mod quantity;
 pub mod redis;

@@ -11,8 +11,8 @@ use tracing::level_filters::LevelFilter;
 
 use crate::failure::Failure;
 use crate::verbs::{
-    admission, cancel, crd, crowd, enqueue, keys, operator, outflow, pay, probe, queue, restocked,
-    simulate, status, sweep, top, up, watch, worker,
+    admission, cancel, crd, crowd, enqueue, gateway, keys, operator, outflow, pay, probe, queue,
+    restocked, simulate, status, sweep, top, up, watch, worker,
 };
 
 /// Fair booking queues: each client gets a place in line, a reservation in order, and a limited
@@ -54,6 +54,7 @@ enum Verb {
     Up(up::Args),
     Worker(Box<worker::Args>),
     Sweep(sweep::Args),
+    Gateway(Box<gateway::Args>),
     Operator(operator::Args),
     Simulate(simulate::Args),
     Probe(probe::Args),
@@ -76,9 +77,11 @@ impl Verb {
     /// The lowest level that is logged by default: services log events, tools log problems.
     fn log_level(&self) -> LevelFilter {
         match self {
-            Self::Worker(_) | Self::Sweep(_) | Self::Operator(_) | Self::Simulate(_) => {
-                LevelFilter::INFO
-            }
+            Self::Worker(_)
+            | Self::Sweep(_)
+            | Self::Gateway(_)
+            | Self::Operator(_)
+            | Self::Simulate(_) => LevelFilter::INFO,
             Self::Up(_) | Self::Crowd(_) => up::log_level(),
             _ => LevelFilter::WARN,
         }
@@ -90,6 +93,7 @@ impl Verb {
             Self::Up(args) => Box::pin(up::run(args, signals)),
             Self::Worker(args) => Box::pin(worker::run(*args, signals)),
             Self::Sweep(args) => Box::pin(sweep::run(args, signals)),
+            Self::Gateway(args) => Box::pin(gateway::run(*args, signals)),
             Self::Operator(args) => Box::pin(operator::run(args, signals)),
             Self::Simulate(args) => Box::pin(simulate::run(args, signals)),
             Self::Probe(args) => Box::pin(probe::run(args)),

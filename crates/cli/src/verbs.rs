@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod crd;
 pub mod crowd;
 pub mod enqueue;
+pub mod gateway;
 pub mod keys;
 pub mod operator;
 pub mod outflow;

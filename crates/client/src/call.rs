@@ -10,6 +10,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Request, Response, Status};
 
 use crate::channels::{ChannelPool, ChannelUse, GrpcClient, NEVER};
@@ -135,13 +136,24 @@ pub struct WorkerClient {
     /// Which worker and channel comes next.
     turn: usize,
     chance: SmallRng,
+    /// The `traceparent` of the request that causes the calls.
+    trace: Option<MetadataValue<Ascii>>,
 }
 
 impl WorkerClient {
     /// The seed decides the waits between tries and the first worker, so that a run can be
     /// repeated.
     pub fn new(pool: Arc<ChannelPool>, policy: Arc<CallPolicy>, seed: u64) -> Self {
-        Self { pool, policy, turn: seed as usize, chance: SmallRng::seed_from_u64(seed) }
+        let chance = SmallRng::seed_from_u64(seed);
+        Self { pool, policy, turn: seed as usize, chance, trace: None }
+    }
+
+    /// Continues the trace of the request that causes the calls: its `traceparent`, or the current
+    /// span if this process records it.
+    #[must_use]
+    pub fn with_trace(mut self, traceparent: Option<String>) -> Self {
+        self.trace = traceparent.and_then(|trace| trace.parse().ok());
+        self
     }
 
     /// Calls until there is an answer.
@@ -175,7 +187,8 @@ impl WorkerClient {
             let (worker, permit) = policy.wait(left(), pool.pick(turn, ChannelUse::Call)).await?;
             let deadline = left().map_or(policy.deadline, |left| left.min(policy.deadline));
             observe(CallEvent::Sent(Instant::now()));
-            let status = match send_once(worker, message.clone(), deadline).await {
+            let request = self.request(message.clone(), deadline);
+            let status = match send_once(worker, request, deadline).await {
                 Ok(response) => {
                     observe(CallEvent::Answered { answer: Ok(&response), redirected: false });
                     return Ok(response);
@@ -201,6 +214,16 @@ impl WorkerClient {
         }
     }
 
+    fn request<M>(&self, message: M, deadline: Duration) -> Request<M> {
+        let mut request = Request::new(message);
+        request.set_timeout(deadline);
+        if let Some(trace) = &self.trace {
+            request.metadata_mut().insert("traceparent", trace.clone());
+            bookingq_serve::trace::inject(request.metadata_mut());
+        }
+        request
+    }
+
     pub(crate) fn next_turn(&mut self) -> usize {
         let turn = self.turn;
         self.turn = turn.wrapping_add(1);
@@ -221,11 +244,9 @@ impl WorkerClient {
 
 async fn send_once<M: WorkerCall>(
     worker: GrpcClient,
-    message: M,
+    request: Request<M>,
     deadline: Duration,
 ) -> Result<M::Response, Status> {
-    let mut request = Request::new(message);
-    request.set_timeout(deadline);
     match timeout(deadline, M::send(BookingWorker(worker), request)).await {
         Ok(answer) => answer.map(Response::into_inner),
         Err(_) => Err(Status::deadline_exceeded("the call was not answered")),

@@ -42,3 +42,10 @@ pub const MAX_REQUESTS: u32 = 4096;
 pub const MAX_WATCHES: u32 = 200_000;
 /// Age after which a worker asks a connection to move.
 pub const MAX_CONNECTION_AGE: Duration = Duration::from_secs(300);
+
+/// Connections open at once on one gateway.
+pub const GATEWAY_CONNECTIONS: u32 = 100_000;
+/// Time in which a gateway closes its WebSockets and event streams after SIGTERM.
+pub const GATEWAY_DRAIN: Duration = Duration::from_secs(60);
+/// Time for which a place token is valid; it is renewed while its client is seen.
+pub const PLACE_TOKEN: Duration = Duration::from_secs(7 * 24 * 3600);

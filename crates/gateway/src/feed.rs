@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::{EventSeq, QueueName};
+use bookingq_core::{EventSeq, QueueName, Timestamp};
 use bookingq_proto::v1;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -64,6 +64,11 @@ impl QueueFeed {
             begun: watch::Sender::new(false),
             queue,
         })
+    }
+
+    /// The store's clock, estimated; the wall clock before the first tick.
+    pub fn now(&self) -> Timestamp {
+        self.view.store_now(self.fanout.now())
     }
 
     /// Waits until a worker has sent the line for the first time.

@@ -6,7 +6,7 @@ use bookingq_proto::v1;
 use serde::Serialize;
 
 use crate::frames::{Frame, FrameKind, admission_word, sequence};
-use crate::place_json::{PlaceJson, Reading};
+use crate::place_json::{PlaceJson, PlaceReading};
 use crate::snapshots::PlaceSnapshot;
 use crate::view::LineNow;
 
@@ -43,7 +43,7 @@ pub(crate) fn frame(
         now: now.0,
         e: epoch,
         id: sequence(snapshot.after),
-        b: PlaceJson::new(booking, Reading { epoch, now }),
+        b: PlaceJson::new(booking, PlaceReading { epoch, now }),
         q: line
             .tick
             .as_ref()

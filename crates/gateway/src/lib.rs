@@ -6,27 +6,62 @@
 //!   worker: notifier ─────> realtime ──────^   '─ hub  (news, by client) ──> subscriber
 //!                                                                                │ wakes
 //!   browser <── socket | events <── session (what is sent, and when) <───────────┤
-//!                                      │ hello                   timers ─────────┘
-//!                                      '── snapshots ──> worker: GetStatusBatch
+//!      |                               │ hello                   timers ─────────┘
+//!      |                               '── snapshots ──> worker: GetStatusBatch
+//!      '── listener ─ access_log ─ guard ─ router ──┬─ places ─ joins ──> worker: EnqueueBatch
+//!                                                   '─ queue ──> worker: GetQueue
+//!   seller's backend ── listener ─ backend ──> worker: ConfirmPayment
 //! ```
 
+mod access_log;
+mod activity;
+pub mod auth;
+pub mod backend;
+pub mod body;
 pub mod close;
+pub mod config;
+mod cookie;
 pub mod events;
+mod fallback;
 pub mod fanout;
 pub mod feed;
 pub mod frames;
+mod gateway;
+mod guard;
 mod hello;
 mod hub;
+pub mod join_request;
+pub mod joins;
+pub mod keys;
+pub mod listener;
+mod load;
 pub mod metrics;
+pub mod openapi;
+pub mod origin;
+pub mod passes;
 pub mod place_json;
+pub mod places;
+pub mod problem;
+pub mod queue;
+pub mod queue_reader;
 pub mod realtime;
+mod reason;
+pub mod router;
 pub mod segments;
 mod session;
 mod shown;
 pub mod snapshots;
 pub mod socket;
+pub mod state;
+pub mod streams;
 mod subscriber;
 mod timers;
+mod trace_header;
 pub mod upstream;
 pub mod view;
 pub mod workers;
+
+pub use config::GatewayConfig;
+pub use gateway::{Gateway, GatewayError, GatewayHandle};
+pub use load::ConfigError;
+pub use reason::ProblemReason;

@@ -7,10 +7,11 @@ use bookingq_core::{BookingState, Timestamp};
 use bookingq_proto::convert::from_timestamp;
 use bookingq_proto::v1;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// When and from which data a booking was read.
 #[derive(Debug, Clone, Copy)]
-pub struct Reading<'a> {
+pub struct PlaceReading<'a> {
     /// Identifies the data of the queue; empty while unknown.
     pub epoch: &'a str,
     /// The store's clock.
@@ -18,7 +19,8 @@ pub struct Reading<'a> {
 }
 
 /// A wait as a range, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Wait)]
 pub struct WaitJson {
     /// The wait is shorter for about 1 of 10.
     pub low: u64,
@@ -29,8 +31,9 @@ pub struct WaitJson {
 }
 
 /// Why no wait is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = WaitUnknown)]
 pub enum WaitUnknownJson {
     /// The sale has not opened.
     NotOpen,
@@ -45,8 +48,9 @@ pub enum WaitUnknownJson {
 }
 
 /// Whether an item is available.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Availability)]
 pub enum AvailabilityJson {
     /// Available, as far as is known.
     Open,
@@ -57,8 +61,9 @@ pub enum AvailabilityJson {
 }
 
 /// An item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Item)]
 pub struct ItemJson {
     /// Its name.
     pub name: String,
@@ -75,8 +80,9 @@ pub struct ItemJson {
 }
 
 /// The chance of getting what is booked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Chance)]
 pub enum ChanceJson {
     /// At least 90 %.
     Likely,
@@ -87,8 +93,9 @@ pub enum ChanceJson {
 }
 
 /// A place: one booking of one client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Place)]
 pub struct PlaceJson {
     /// Name of the queue.
     pub queue: String,
@@ -131,7 +138,7 @@ pub struct PlaceJson {
 
 impl PlaceJson {
     /// The place of a booking that was just read.
-    pub fn new(booking: &v1::Booking, reading: Reading<'_>) -> Self {
+    pub fn new(booking: &v1::Booking, reading: PlaceReading<'_>) -> Self {
         let state = booking.state().to_core();
         let queued = state == Some(BookingState::Queued);
         Self {
@@ -268,7 +275,8 @@ mod tests {
 
     use super::*;
 
-    const READING: Reading<'_> = Reading { epoch: "e1", now: Timestamp(1_700_000_000_123) };
+    const READING: PlaceReading<'_> =
+        PlaceReading { epoch: "e1", now: Timestamp(1_700_000_000_123) };
 
     fn queued() -> v1::Booking {
         v1::Booking {

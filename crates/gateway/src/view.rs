@@ -10,6 +10,7 @@ use bookingq_proto::v1;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::frames::{admission_word, unknown_word};
 use crate::place_json::{ItemJson, rfc3339, seconds, wall_clock};
@@ -52,20 +53,32 @@ pub struct LineNow {
     json: Bytes,
 }
 
-#[derive(Serialize)]
+/// The line as a whole. The position of a waiting client: find the last boundary whose number is
+/// not above its own; its position is that boundary's plus the difference of the two numbers, but at
+/// most the position of the next boundary.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct TickJson<'a> {
+#[schema(as = Tick)]
+pub struct TickJson<'a> {
+    /// Name of the queue.
     queue: &'a str,
+    /// Identifies the data of the queue.
     epoch: &'a str,
+    /// The queue's clock at the reading.
     at: String,
+    /// `open`, `paused` or `closed`.
     admission: &'static str,
+    /// Number of bookings in the line.
     waiting: u64,
+    /// When the sale opens; null if it has opened.
     opens_at: Option<String>,
     /// `[queue number, position]`, ascending.
     boundaries: Vec<[u64; 2]>,
     /// `[position, low, high]`, in seconds, ascending by position.
     waits: Vec<[u64; 3]>,
+    /// Why the waits are unknown.
     wait_unknown: Option<&'static str>,
+    /// The items that are sold out, at the moment or for good.
     items: Vec<ItemJson>,
 }
 

@@ -29,6 +29,25 @@ pub struct Identity {
     pub key: PathBuf,
 }
 
+/// What a port speaks inside of TLS, offered to clients in this order (ALPN).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alpn {
+    /// HTTP/2 only.
+    Grpc,
+    /// HTTP/2, or HTTP/1.1 for clients that know no other, and for WebSockets.
+    Http,
+}
+
+impl Alpn {
+    fn names(self) -> Vec<Vec<u8>> {
+        let names: &[&str] = match self {
+            Self::Grpc => &["h2"],
+            Self::Http => &["h2", "http/1.1"],
+        };
+        names.iter().map(|name| name.as_bytes().to_vec()).collect()
+    }
+}
+
 /// TLS of a port that this process serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerTls {
@@ -39,7 +58,7 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
-    fn load(&self) -> Result<ServerConfig, ServeError> {
+    fn load(&self, alpn: Alpn) -> Result<ServerConfig, ServeError> {
         let Identity { certificate, key } = &self.identity;
         let builder = match &self.client_ca {
             None => ServerConfig::builder().with_no_client_auth(),
@@ -55,7 +74,7 @@ impl ServerTls {
         let secret = secret.map_err(|cause| unusable(key, &cause))?;
         let config = builder.with_single_cert(certificates(certificate)?, secret);
         let mut config = config.map_err(|cause| unusable(certificate, &cause))?;
-        config.alpn_protocols.push(b"h2".to_vec());
+        config.alpn_protocols = alpn.names();
         Ok(config)
     }
 }
@@ -75,17 +94,17 @@ impl ReloadingTls {
     ///
     /// # Errors
     /// [`ServeError::TlsFile`] or [`ServeError::Tls`].
-    pub fn start(files: ServerTls, every: Duration) -> Result<Self, ServeError> {
+    pub fn start(files: ServerTls, alpn: Alpn, every: Duration) -> Result<Self, ServeError> {
         let identity = &files.identity;
         let paths = [Some(&identity.certificate), Some(&identity.key), files.client_ca.as_ref()];
         let mut watch = FileWatch::new(paths.into_iter().flatten().cloned().collect(), every);
-        let current = Arc::new(RwLock::new(Arc::new(files.load()?)));
+        let current = Arc::new(RwLock::new(Arc::new(files.load(alpn)?)));
         let stop = CancellationToken::new();
         let reloaded = Arc::clone(&current);
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
             loop {
                 watch.changed().await;
-                match files.load() {
+                match files.load(alpn) {
                     Ok(config) => {
                         *reloaded.write() = Arc::new(config);
                         info!(certificate = %files.identity.certificate.display(), "read the renewed TLS files");

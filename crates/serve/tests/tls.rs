@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_serve::ServeError;
-use bookingq_serve::tls::{ClientTls, Identity, ReloadingTls, ServerTls};
+use bookingq_serve::tls::{Alpn, ClientTls, Identity, ReloadingTls, ServerTls};
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -70,7 +70,7 @@ async fn a_renewed_certificate_is_served_without_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let (old, renewed) = (issue(), issue());
     write(directory.path(), &old.0, &old.1);
-    let tls = ReloadingTls::start(files(&directory), EVERY).unwrap();
+    let tls = ReloadingTls::start(files(&directory), Alpn::Grpc, EVERY).unwrap();
     assert!(is_served(&tls, &old.0).await);
     assert!(!is_served(&tls, &renewed.0).await);
     write(directory.path(), &renewed.0, &renewed.1);
@@ -83,7 +83,7 @@ async fn files_that_cannot_be_used_leave_the_old_certificate_in_use() {
     let directory = tempfile::tempdir().unwrap();
     let (old, renewed) = (issue(), issue());
     write(directory.path(), &old.0, &old.1);
-    let tls = ReloadingTls::start(files(&directory), EVERY).unwrap();
+    let tls = ReloadingTls::start(files(&directory), Alpn::Grpc, EVERY).unwrap();
     // A renewed certificate with the key of the old one: the key follows later.
     write(directory.path(), &renewed.0, &old.1);
     tokio::time::sleep(EVERY * 5).await;
@@ -95,10 +95,11 @@ async fn files_that_cannot_be_used_leave_the_old_certificate_in_use() {
 #[tokio::test]
 async fn a_file_that_is_missing_or_holds_no_key_is_named_at_the_start() {
     let directory = tempfile::tempdir().unwrap();
-    let missing = ReloadingTls::start(files(&directory), EVERY).unwrap_err();
+    let missing = ReloadingTls::start(files(&directory), Alpn::Grpc, EVERY).unwrap_err();
     assert!(matches!(missing, ServeError::TlsFile { .. }), "{missing}");
     write(directory.path(), &issue().0, "no key");
-    let unusable = ReloadingTls::start(files(&directory), EVERY).unwrap_err().to_string();
+    let unusable =
+        ReloadingTls::start(files(&directory), Alpn::Grpc, EVERY).unwrap_err().to_string();
     assert!(unusable.contains("tls.key"), "{unusable}");
 }
 

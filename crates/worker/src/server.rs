@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bookingq_proto::FILE_DESCRIPTOR_SET;
 use bookingq_proto::v1::booking_worker_service_server::BookingWorkerServiceServer;
-use bookingq_serve::tls::{RELOAD_EVERY, ReloadingTls};
+use bookingq_serve::tls::{Alpn, RELOAD_EVERY, ReloadingTls};
 use prometheus::IntGauge;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -91,7 +91,8 @@ impl GrpcServer {
             .add_service(health_service)
             .add_service(reflection().build_v1().map_err(reflection_failed)?)
             .add_service(reflection().build_v1alpha().map_err(reflection_failed)?);
-        let tls = config.tls.clone().map(|files| ReloadingTls::start(files, RELOAD_EVERY));
+        let tls =
+            config.tls.clone().map(|files| ReloadingTls::start(files, Alpn::Grpc, RELOAD_EVERY));
         let (listener, address) = bookingq_serve::listen(config.listen).await?;
         let cut = CancellationToken::new();
         let connections = metrics.server.connections.clone();

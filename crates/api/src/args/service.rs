@@ -1,4 +1,4 @@
-//! Calls to one service: the same flags for each of the three services.
+//! Calls to one service: the same flags for each service, and for the workers.
 
 use std::path::PathBuf;
 
@@ -112,4 +112,8 @@ service_args!(
 service_args!(
     /// Flags of the Realtime Service.
     RealtimeArgs, "realtime", "Realtime Service"
+);
+service_args!(
+    /// Flags of the workers, for the gateway.
+    WorkersArgs, "workers", "Workers"
 );

@@ -1,0 +1,341 @@
+//! One gateway from its start to the end of its drain.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bookingq_client::{CallPolicy, ChannelConfig, ChannelPool, EndpointsError};
+use bookingq_core::backoff::Backoff;
+use bookingq_serve::{AdminPort, MetricsRegistry, Readiness, ServeError};
+use futures::future::BoxFuture;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::auth::CookieStyle;
+use crate::backend::{self, BackendAuth};
+use crate::config::{BackendConfig, GatewayConfig, QueueConfig, WorkersConfig};
+use crate::fanout::{Fanout, FanoutSettings};
+use crate::feed::QueueFeed;
+use crate::joins::Joins;
+use crate::keys::{KeyStore, KeyStoreError};
+use crate::listener::{ConnectionLimit, HttpPort};
+use crate::metrics::GatewayMetrics;
+use crate::origin::AllowedOrigins;
+use crate::queue_reader::QueueReader;
+use crate::state::{GatewayState, QueueGateway};
+use crate::workers::QueueWorkers;
+use crate::{realtime, router, upstream};
+
+/// How long the name of the workers may be unknown at the start.
+const LOOKUP: Duration = Duration::from_secs(30);
+/// Connections to each worker for unary calls.
+const CHANNELS: usize = 2;
+/// Calls to the workers of one queue at once, over all handlers.
+const CALLS: usize = 1024;
+/// Tries of one call, as a multiple of its deadline.
+const TRIES: u32 = 3;
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
+/// Connections of the backend port.
+const BACKEND_CONNECTIONS: usize = 256;
+/// Time for requests in progress once the sockets are closed.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+/// Starts gateways.
+pub struct Gateway;
+
+/// Why a gateway cannot start or continue.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A port, a TLS file or a metric.
+    #[error(transparent)]
+    Process(#[from] ServeError),
+    /// The workers of a queue.
+    #[error(transparent)]
+    Workers(#[from] EndpointsError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeyStoreError),
+    /// A port closed.
+    #[error("a port closed unexpectedly")]
+    Closed,
+}
+
+/// A running gateway. Dropped, it ends without a drain.
+pub struct GatewayHandle {
+    id: String,
+    drain: Duration,
+    linger: Duration,
+    public: HttpPort,
+    backend: Option<HttpPort>,
+    grpc: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
+    readiness: Arc<Readiness>,
+    state: Arc<GatewayState>,
+    stop: CancellationToken,
+    background: JoinSet<()>,
+}
+
+impl Gateway {
+    /// Binds the ports and starts everything. The workers need not be up; the gateway is ready once
+    /// every queue is followed.
+    ///
+    /// # Errors
+    /// When a port cannot be bound, keys or a TLS file cannot be used, or the name of the workers
+    /// stays unknown.
+    pub fn start(config: GatewayConfig) -> BoxFuture<'static, Result<GatewayHandle, GatewayError>> {
+        // Boxed here, or every crate that starts a gateway would compile all of it again.
+        Box::pin(start(config))
+    }
+}
+
+async fn start(config: GatewayConfig) -> Result<GatewayHandle, GatewayError> {
+    let labels = [("gateway", config.id.as_str())];
+    let registry =
+        MetricsRegistry::new("bookingqueue_gateway", &labels).map_err(ServeError::from)?;
+    let metrics = GatewayMetrics::new(&registry).map_err(ServeError::from)?;
+    let stop = CancellationToken::new();
+    let mut background = JoinSet::new();
+    let fanout = Fanout::new(metrics, FanoutSettings::default());
+    background.spawn(Arc::clone(&fanout).run());
+    let limit = ConnectionLimit::new(config.max_connections);
+    let state = state(&config, &fanout, &stop, limit.streams()).await?;
+    for queue in state.queues.values() {
+        background.spawn(upstream::follow(Arc::clone(&queue.feed), queue.workers.clone()));
+    }
+    let grpc = serve_realtime(&config, &state, &mut background).await?;
+    let readiness = Readiness::pending("waiting for the workers of each queue");
+    let admin = serve_admin(&config, registry.clone(), &readiness, &mut background).await?;
+    let open = registry.int_gauge("tcp_connections", "Open connections of the public port");
+    let open = open.map_err(ServeError::from)?;
+    let router = router::public(Arc::clone(&state), config.access_log);
+    let public = HttpPort::start(config.listen, config.tls.clone(), limit, router, open).await?;
+    let backend = match &config.backend {
+        Some(backend) => Some(serve_backend(&config, backend, &state, &registry).await?),
+        None => None,
+    };
+    background.spawn(become_ready(Arc::clone(&state), Arc::clone(&readiness)));
+    let queues: Vec<_> = config.queues.iter().map(|queue| queue.name.as_str()).collect();
+    info!(gateway = config.id, ?queues, public = %public.address(), "gateway started");
+    Ok(GatewayHandle {
+        id: config.id,
+        drain: config.drain,
+        linger: config.linger,
+        public,
+        backend,
+        grpc,
+        admin,
+        readiness,
+        state,
+        stop,
+        background,
+    })
+}
+
+/// Ready once a worker of each queue is followed.
+async fn become_ready(state: Arc<GatewayState>, readiness: Arc<Readiness>) {
+    for queue in state.queues.values() {
+        queue.feed.followed().await;
+    }
+    readiness.set_ready();
+}
+
+async fn state(
+    config: &GatewayConfig,
+    fanout: &Arc<Fanout>,
+    stop: &CancellationToken,
+    max_streams: usize,
+) -> Result<Arc<GatewayState>, GatewayError> {
+    let mut queues = HashMap::new();
+    for queue in &config.queues {
+        let queue = start_queue(queue, &config.workers, fanout, stop).await?;
+        queues.insert(queue.name.clone(), Arc::new(queue));
+    }
+    let of = |queue: &QueueConfig| queue.settings.origins.clone();
+    let origins = config.queues.iter().map(of);
+    let origins = origins.fold(AllowedOrigins::default(), |all, more| all.with(&more));
+    let cookies = if config.insecure_cookies { CookieStyle::Insecure } else { CookieStyle::Secure };
+    Ok(Arc::new(GatewayState {
+        queues,
+        keys: KeyStore::start(config.keys.clone())?,
+        fanout: Arc::clone(fanout),
+        max_streams,
+        issuer: config.issuer.clone(),
+        place_lifetime: config.place_lifetime,
+        cookies,
+        origins,
+    }))
+}
+
+async fn start_queue(
+    queue: &QueueConfig,
+    calls: &WorkersConfig,
+    fanout: &Arc<Fanout>,
+    stop: &CancellationToken,
+) -> Result<QueueGateway, GatewayError> {
+    let QueueConfig { name, workers, settings } = queue.clone();
+    let tls = if workers.tls {
+        let mut tls = calls.tls.clone();
+        tls.server_name.get_or_insert_with(|| workers.host.clone());
+        Some(tls.load()?)
+    } else {
+        None
+    };
+    let origin = workers.to_string().parse().ok();
+    let channels = ChannelConfig {
+        tls,
+        origin,
+        connections: CHANNELS,
+        calls_at_once: CALLS,
+        ..ChannelConfig::default()
+    };
+    let policy = CallPolicy {
+        deadline: calls.timeout,
+        limit: Some(calls.timeout * TRIES),
+        backoff: BACKOFF,
+        stop: stop.clone(),
+    };
+    let pool = ChannelPool::new(channels, workers.resolve(LOOKUP).await?);
+    let workers = QueueWorkers { pool, policy: Arc::new(policy) };
+    let feed = QueueFeed::new(name.clone(), workers.clone(), Arc::clone(fanout));
+    let reader = QueueReader::new(name.clone(), settings.title.clone(), workers.clone());
+    let joins = Joins::start(workers.clone());
+    Ok(QueueGateway { name, settings, workers, feed, joins, reader })
+}
+
+async fn serve_realtime(
+    config: &GatewayConfig,
+    state: &GatewayState,
+    background: &mut JoinSet<()>,
+) -> Result<Option<SocketAddr>, GatewayError> {
+    let Some(listen) = config.grpc else { return Ok(None) };
+    let (listener, address) = bookingq_serve::listen(listen).await?;
+    let feeds: Vec<_> = state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
+    background.spawn(async move {
+        if let Err(error) = realtime::serve(listener, feeds).await {
+            error!(%error, "the RealtimeService ended");
+        }
+    });
+    Ok(Some(address))
+}
+
+async fn serve_admin(
+    config: &GatewayConfig,
+    registry: MetricsRegistry,
+    readiness: &Arc<Readiness>,
+    background: &mut JoinSet<()>,
+) -> Result<Option<SocketAddr>, GatewayError> {
+    let Some(listen) = config.admin else { return Ok(None) };
+    let port = AdminPort::bind(listen).await?;
+    let (address, readiness) = (port.address(), Arc::clone(readiness));
+    background.spawn(async move {
+        if let Err(error) = port.serve(registry, readiness).await {
+            error!(%error, "the admin port ended");
+        }
+    });
+    Ok(Some(address))
+}
+
+async fn serve_backend(
+    config: &GatewayConfig,
+    backend: &BackendConfig,
+    state: &Arc<GatewayState>,
+    registry: &MetricsRegistry,
+) -> Result<HttpPort, GatewayError> {
+    let certificate = backend.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    let auth = if certificate { BackendAuth::Certificate } else { BackendAuth::Token };
+    let router = backend::router(Arc::clone(state), auth, config.access_log);
+    let open = registry.int_gauge("backend_connections", "Open connections of the backend port");
+    let open = open.map_err(ServeError::from)?;
+    let limit = ConnectionLimit::new(BACKEND_CONNECTIONS);
+    Ok(HttpPort::start(backend.listen, backend.tls.clone(), limit, router, open).await?)
+}
+
+impl GatewayHandle {
+    /// The public port.
+    pub fn public_addr(&self) -> SocketAddr {
+        self.public.address()
+    }
+
+    /// The backend port, if it is served.
+    pub fn backend_addr(&self) -> Option<SocketAddr> {
+        self.backend.as_ref().map(HttpPort::address)
+    }
+
+    /// The port of the RealtimeService, if it is served.
+    pub fn grpc_addr(&self) -> Option<SocketAddr> {
+        self.grpc
+    }
+
+    /// The port of `/metrics` and the probes, if it is served.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// What the handlers share.
+    pub fn state(&self) -> &Arc<GatewayState> {
+        &self.state
+    }
+
+    /// Waits until this gateway cannot continue. Returns the cause.
+    pub async fn failed(&mut self) -> GatewayError {
+        // The tasks of the background end only with a panic, or when a port fails.
+        while let Some(ended) = self.background.join_next().await {
+            if let Err(panic) = ended {
+                error!(%panic, "a task of the gateway ended");
+                return GatewayError::Closed;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Drains: not ready at once, the ports open for the linger because endpoints lag, then the
+    /// sockets are closed evenly over the drain, and requests in progress finish.
+    pub async fn drain(mut self) {
+        let begin = Instant::now();
+        info!(gateway = self.id, connections = self.public.connections().count(), "draining");
+        self.readiness.set_draining();
+        tokio::time::sleep(self.linger).await;
+        self.public.stop_accepting();
+        let feeds: Vec<_> =
+            self.state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
+        self.state.fanout.drain(&feeds, self.drain).await;
+        self.public.finish();
+        if let Some(backend) = &self.backend {
+            backend.finish();
+        }
+        let end = Instant::now() + LAST_REQUESTS;
+        let _ = timeout_at(end, self.public.empty()).await;
+        if let Some(backend) = &self.backend {
+            let _ = timeout_at(end, backend.empty()).await;
+        }
+        info!(gateway = self.id, took = ?begin.elapsed(), "drained");
+        self.end();
+    }
+
+    /// Ends everything at once, as SIGKILL would: sockets are cut.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let feeds: Vec<_> =
+            self.state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
+        self.state.fanout.cut(&feeds);
+        self.public.kill();
+        if let Some(backend) = &self.backend {
+            backend.kill();
+        }
+        self.stop.cancel();
+        self.background.abort_all();
+    }
+}
+
+impl Drop for GatewayHandle {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,193 @@
+//! A client that joins: who it is, what it books, and the token that it gets for its place.
+
+use axum::http::{HeaderMap, HeaderName};
+use bookingq_core::{BookingId, ClientId, Details, QueueNumber, RequestId, Timestamp};
+use bookingq_identity::{EnqueueClaims, KeyRing, PlaceClaims, ReturnUrl, SignError, TokenError};
+use bookingq_proto::v1;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::problem::{Problem, ProblemReason};
+use crate::state::{GatewayState, QueueGateway, now};
+
+/// The header whose repeats are one join.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const UUID_RULE: &str = "a random UUID: who knows it has the place";
+
+/// What a client books.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Join)]
+pub struct JoinJson {
+    /// What to book, as the seller names it: at most 128 bytes. Defaults to nothing in particular.
+    pub item: Option<String>,
+    /// Number of items, 1 to 100. Defaults to 1.
+    pub quantity: Option<i32>,
+    /// Where the client pays when it is its turn: a URL of one of the queue's return origins.
+    pub return_url: Option<String>,
+    /// A token of the seller that names the account, so that it has one place on all its devices.
+    pub enqueue_token: Option<String>,
+    /// The solution of a challenge.
+    pub challenge: Option<SolutionJson>,
+}
+
+/// The solution of a challenge.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Solution)]
+pub struct SolutionJson {
+    /// The seed of the challenge.
+    pub seed: String,
+    /// The number that solves it.
+    pub nonce: String,
+}
+
+/// A join that is ready to be sent.
+pub struct JoinRequest {
+    client: ClientId,
+    request: RequestId,
+    details: Details,
+    return_url: Option<ReturnUrl>,
+}
+
+/// A client with a booking.
+pub struct JoinedClient {
+    /// Its booking.
+    pub booking: v1::Booking,
+    /// Whether it had one before.
+    pub existing: bool,
+    /// The token of the place, and the cookie that contains it.
+    pub token: String,
+}
+
+impl JoinRequest {
+    /// Validates a join. A client with a place stays the same client. `key` is its Idempotency-Key.
+    ///
+    /// # Errors
+    /// The first invalid field.
+    pub fn new(
+        state: &GatewayState,
+        queue: &QueueGateway,
+        key: &str,
+        place: Option<&PlaceClaims>,
+        body: &JoinJson,
+    ) -> Result<Self, Problem> {
+        let details =
+            Details::new(body.item.as_deref().unwrap_or_default(), quantity(body.quantity)?, &[])?;
+        let return_url = body.return_url.as_deref();
+        let return_url = return_url.map(|url| queue.settings.return_origins.parse(url));
+        let request = RequestId::new(key)?;
+        let (keys, moment) = (state.keys.ring(), now());
+        let client = match (&body.enqueue_token, place) {
+            (Some(token), _) => account(token, &keys, state, queue, moment)?,
+            (None, Some(place)) => place.client.clone(),
+            (None, None) => anonymous(key, &keys, queue, moment)?,
+        };
+        Ok(Self { client, request, details, return_url: return_url.transpose()? })
+    }
+
+    /// Joins the line.
+    ///
+    /// # Errors
+    /// The worker's refusal.
+    pub async fn send(
+        self,
+        state: &GatewayState,
+        queue: &QueueGateway,
+        trace: Option<String>,
+    ) -> Result<JoinedClient, Problem> {
+        let request = v1::EnqueueRequest {
+            queue: queue.name.to_string(),
+            client_id: self.client.to_string(),
+            request_id: self.request.to_string(),
+            item: self.details.item.to_string(),
+            quantity: i32::try_from(self.details.quantity.get()).unwrap_or(1),
+            ..Default::default()
+        };
+        let v1::EnqueueResponse { booking, existing } = queue.joins.join(request, trace).await?;
+        let booking = booking.ok_or_else(unreadable)?;
+        let token = claims(state, queue, self.client, &booking, self.return_url)?;
+        let token = token.sign(&state.keys.ring(), now()).map_err(unsigned)?;
+        Ok(JoinedClient { booking, existing, token })
+    }
+}
+
+fn quantity(quantity: Option<i32>) -> Result<i32, Problem> {
+    match quantity {
+        // 0 means "not set" to a worker, and would silently become 1.
+        Some(0) => Err(Problem::invalid("quantity", "0", "1 to 100")),
+        Some(quantity) => Ok(quantity),
+        None => Ok(1),
+    }
+}
+
+fn account(
+    token: &str,
+    keys: &KeyRing,
+    state: &GatewayState,
+    queue: &QueueGateway,
+    now: Timestamp,
+) -> Result<ClientId, Problem> {
+    let claims = EnqueueClaims::verify(token, keys, &queue.name, &state.issuer, now);
+    let invalid = |error: TokenError| {
+        // The token itself is a secret: not shown.
+        Problem::invalid_field("enqueueToken".to_owned(), "refused".to_owned(), error.to_string())
+    };
+    Ok(claims.map_err(invalid)?.client)
+}
+
+fn anonymous(
+    key: &str,
+    keys: &KeyRing,
+    queue: &QueueGateway,
+    now: Timestamp,
+) -> Result<ClientId, Problem> {
+    let uuid =
+        Uuid::try_parse(key).map_err(|_| Problem::invalid("Idempotency-Key", key, UUID_RULE))?;
+    keys.anonymous_client(&queue.name, uuid, now).map_err(unsigned)
+}
+
+/// The claims of a token for this booking.
+pub(crate) fn claims(
+    state: &GatewayState,
+    queue: &QueueGateway,
+    client: ClientId,
+    booking: &v1::Booking,
+    return_url: Option<ReturnUrl>,
+) -> Result<PlaceClaims, Problem> {
+    Ok(PlaceClaims {
+        queue: queue.name.clone(),
+        client,
+        booking: BookingId::new(&booking.booking_id).map_err(|_| unreadable())?,
+        number: QueueNumber::new(booking.queue_number),
+        epoch: queue.feed.view.current().epoch.to_string(),
+        return_url,
+        expires_at: now() + state.place_lifetime,
+    })
+}
+
+pub(crate) fn unreadable() -> Problem {
+    Problem::new(ProblemReason::UpstreamUnavailable, "a worker's answer cannot be read")
+}
+
+pub(crate) fn unsigned(error: SignError) -> Problem {
+    tracing::error!(%error, "cannot sign a token");
+    Problem::new(ProblemReason::Internal, "this gateway cannot sign tokens; see its log")
+}
+
+/// The value of Idempotency-Key.
+///
+/// # Errors
+/// If it is missing or no text.
+pub fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {
+    let value = headers.get(IDEMPOTENCY_KEY).ok_or_else(|| {
+        Problem::invalid_field(
+            "Idempotency-Key".to_owned(),
+            "missing".to_owned(),
+            format!("a header with {UUID_RULE}; repeat a request with the same one"),
+        )
+    })?;
+    let text = value.to_str().ok().map(str::trim);
+    text.ok_or_else(|| Problem::invalid("Idempotency-Key", "not ASCII", UUID_RULE))
+}

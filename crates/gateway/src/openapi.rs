@@ -1,0 +1,85 @@
+//! The OpenAPI document, made from the handlers and the types that they send.
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::{backend, passes, places, queue, streams};
+
+/// The API of both ports.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "bookingq gateway",
+        description = "Fair booking queues over HTTP: join a line, see the place in it, and get a \
+                       pass for the payment.\n\nErrors are problem documents (RFC 9457) with a \
+                       closed set of reasons. A request may always be repeated unchanged.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    paths(
+        places::join,
+        places::show,
+        places::take_over,
+        places::leave,
+        passes::make,
+        queue::show,
+        queue::tick,
+        queue::jwks,
+        streams::open_socket,
+        streams::open_events,
+        backend::pay,
+        show,
+    ),
+    tags(
+        (name = "place", description = "The place of a client"),
+        (name = "queue", description = "The queue as a whole"),
+        (name = "updates", description = "Changes as they happen, protocol `bq1`"),
+        (name = "pass", description = "Proof of a reservation, for the seller"),
+        (name = "backend", description = "For the seller's backend, on a port of its own"),
+    ),
+    modifiers(&Schemes)
+)]
+struct ApiDoc;
+
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let components = api.components.get_or_insert_default();
+        let bearer = |text: &str| {
+            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+            SecurityScheme::Http(scheme.description(Some(text)).build())
+        };
+        components.add_security_scheme("place", bearer("The token of a place, for apps"));
+        components.add_security_scheme("backend", bearer("A token of the seller's backend"));
+        let cookie = "The cookie of a place; QUEUE is the name of the queue";
+        let cookie = ApiKeyValue::with_description("__Host-bq-QUEUE", cookie);
+        components
+            .add_security_scheme("placeCookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    }
+}
+
+/// The document as JSON, with a line break at its end.
+pub fn document() -> String {
+    let mut api = ApiDoc::openapi();
+    // The release is in the binary; the document changes only when the API does.
+    "1".clone_into(&mut api.info.version);
+    // Texts, numbers and lists always serialize.
+    let mut text = serde_json::to_string_pretty(&api).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// This document.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "queue",
+    responses((status = 200, description = "This document"))
+)]
+pub async fn show() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+    ];
+    (headers, document()).into_response()
+}

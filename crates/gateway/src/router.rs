@@ -1,0 +1,35 @@
+//! The paths of the public port.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::Response;
+use axum::routing::{get, post};
+use bookingq_api::args::AccessLog;
+
+use crate::state::GatewayState;
+use crate::{access_log, fallback, guard, openapi, passes, places, queue, streams};
+
+/// The router of the public port.
+pub fn public(state: Arc<GatewayState>, log: AccessLog) -> Router {
+    let me = get(places::show).put(places::take_over).delete(places::leave);
+    let places = Router::new()
+        .route("/v1/queues/{queue}/places", post(places::join))
+        .route("/v1/queues/{queue}/places/me", me)
+        .route("/v1/queues/{queue}/places/me/pass", post(passes::make))
+        .layer(map_response(async |answer: Response| places::private(answer)));
+    Router::new()
+        .route("/v1/queues/{queue}", get(queue::show))
+        .route("/v1/queues/{queue}/tick", get(queue::tick))
+        .route("/v1/queues/{queue}/socket", get(streams::open_socket))
+        .route("/v1/queues/{queue}/events", get(streams::open_events))
+        .route("/.well-known/jwks.json", get(queue::jwks))
+        .route("/openapi.json", get(openapi::show))
+        .merge(places)
+        .fallback(fallback::missing)
+        .method_not_allowed_fallback(fallback::not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&state), guard::guard))
+        .layer(from_fn_with_state(log, access_log::log))
+        .with_state(state)
+}

@@ -1,0 +1,99 @@
+//! Opens the long-lived connections of places: WebSockets and event streams.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::http::{HeaderMap, Method};
+use axum::response::Response;
+
+use crate::close::CloseReason;
+use crate::problem::{Problem, ProblemJson, ProblemReason};
+use crate::state::{GatewayState, QueuePath};
+use crate::{events, socket};
+
+/// When a client may ask again for a connection, if there are too many.
+const FULL: Duration = Duration::from_secs(5);
+
+/// Opens the WebSocket of a place, protocol `bq1`.
+#[utoipa::path(
+    get, path = "/v1/queues/{queue}/socket", tag = "updates",
+    params(("queue" = String, Path, description = "Name of the queue")),
+    security(("place" = []), ("placeCookie" = [])),
+    responses(
+        (status = 101, description = "A WebSocket; without a valid place it closes with 4401"),
+        (status = 403, description = "ORIGIN_REFUSED", body = ProblemJson,
+            content_type = "application/problem+json"),
+        (status = 404, description = "QUEUE_NOT_FOUND", body = ProblemJson,
+            content_type = "application/problem+json"),
+        (status = 426, description = "UPGRADE_REQUIRED", body = ProblemJson,
+            content_type = "application/problem+json"),
+        (status = 503, description = "TOO_MANY_CONNECTIONS", body = ProblemJson,
+            content_type = "application/problem+json"),
+    )
+)]
+pub async fn open_socket(
+    State(state): State<Arc<GatewayState>>,
+    QueuePath(queue): QueuePath,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let upgrade = upgrade.map_err(|error| {
+        Problem::new(
+            ProblemReason::UpgradeRequired,
+            format!("connect by WebSocket: {}", error.body_text()),
+        )
+    })?;
+    room(&state)?;
+    let place = state.place(&queue.name, &headers);
+    let client = place.map(|place| place.claims.client).map_err(|_| CloseReason::Gone);
+    Ok(socket::upgrade(Arc::clone(&queue.feed), upgrade, client))
+}
+
+/// Opens the event stream of a place: the frames of the WebSocket, for networks without WebSockets.
+#[utoipa::path(
+    get, path = "/v1/queues/{queue}/events", tag = "updates",
+    params(("queue" = String, Path, description = "Name of the queue")),
+    security(("place" = []), ("placeCookie" = [])),
+    responses(
+        (status = 200, description = "Server-sent events", content_type = "text/event-stream"),
+        (status = 401, description = "PLACE_REQUIRED or PLACE_INVALID",
+            body = ProblemJson, content_type = "application/problem+json"),
+        (status = 403, description = "ORIGIN_REFUSED", body = ProblemJson,
+            content_type = "application/problem+json"),
+        (status = 404, description = "QUEUE_NOT_FOUND", body = ProblemJson,
+            content_type = "application/problem+json"),
+        (status = 503, description = "TOO_MANY_CONNECTIONS", body = ProblemJson,
+            content_type = "application/problem+json"),
+    )
+)]
+pub async fn open_events(
+    State(state): State<Arc<GatewayState>>,
+    QueuePath(queue): QueuePath,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if method != Method::GET {
+        return Err(Problem::new(
+            ProblemReason::MethodNotAllowed,
+            "an event stream is read by GET",
+        ));
+    }
+    let place = state.place(&queue.name, &headers)?;
+    room(&state)?;
+    Ok(events::stream(Arc::clone(&queue.feed), place.claims.client))
+}
+
+/// Refuses a long-lived connection when there are too many, or when this gateway shuts down.
+fn room(state: &GatewayState) -> Result<(), Problem> {
+    if state.fanout.is_draining() {
+        return Err(Problem::new(ProblemReason::TooManyConnections, "this gateway shuts down"));
+    }
+    if state.fanout.open() >= state.max_streams {
+        let problem = "this gateway has as many WebSockets and event streams as it may have";
+        return Err(Problem::new(ProblemReason::TooManyConnections, problem).retry_after(FULL));
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! The HTTP side of a gateway, with a real worker on the memory store behind it.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod backend;
+mod client;
+mod document;
+mod drain;
+mod joins;
+mod life;
+mod problems;
+mod protocols;
+mod world;
