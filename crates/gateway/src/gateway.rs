@@ -23,6 +23,7 @@ use crate::joins::Joins;
 use crate::keys::{KeyStore, KeyStoreError};
 use crate::listener::{ConnectionLimit, HttpPort};
 use crate::metrics::GatewayMetrics;
+use crate::page::WaitingPage;
 use crate::origin::AllowedOrigins;
 use crate::queue_reader::QueueReader;
 use crate::state::{GatewayState, QueueGateway};
@@ -203,7 +204,8 @@ async fn start_queue(
     let feed = QueueFeed::new(name.clone(), workers.clone(), Arc::clone(fanout));
     let reader = QueueReader::new(name.clone(), settings.title.clone(), workers.clone());
     let joins = Joins::start(workers.clone());
-    Ok(QueueGateway { name, settings, workers, feed, joins, reader })
+    let page = WaitingPage::new(&name, &settings);
+    Ok(QueueGateway { name, settings, workers, feed, joins, reader, page })
 }
 
 async fn serve_realtime(

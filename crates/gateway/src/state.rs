@@ -17,6 +17,7 @@ use crate::feed::QueueFeed;
 use crate::joins::Joins;
 use crate::keys::KeyStore;
 use crate::origin::AllowedOrigins;
+use crate::page::WaitingPage;
 use crate::place_json::{PlaceJson, PlaceReading, wall_clock};
 use crate::problem::{Problem, ProblemReason};
 use crate::queue_reader::QueueReader;
@@ -37,6 +38,8 @@ pub struct QueueGateway {
     pub joins: Joins,
     /// The queue as a whole.
     pub reader: QueueReader,
+    /// The waiting-room page.
+    pub page: WaitingPage,
 }
 
 impl QueueGateway {

@@ -10,7 +10,8 @@ const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/
 export const launch = () =>
   chromium.launch({
     executablePath: process.env.CHROMIUM || CHROMIUM.find(existsSync),
-    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--autoplay-policy=no-user-gesture-required"],
+    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-features=LocalNetworkAccessChecks",
+      "--autoplay-policy=no-user-gesture-required"],
   });
 
 // The violations of WCAG 2.2 AA, one line each.
