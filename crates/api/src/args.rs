@@ -44,8 +44,16 @@ fn with_env(arg: Arg) -> Arg {
 
 /// Flags that no field of the resource sets. They are written only if they differ from the default,
 /// because a flag overrides the environment variable that a Pod template may set.
-const UNLESS_DEFAULT: [&str; 5] =
-    ["redis-deadline", "outbox-entries", "max-connection-age", "max-requests", "max-watches"];
+const UNLESS_DEFAULT: [&str; 8] = [
+    "redis-deadline",
+    "outbox-entries",
+    "max-connection-age",
+    "max-requests",
+    "max-watches",
+    "access-log",
+    "issuer",
+    "place-lifetime",
+];
 
 /// Writes each field of `args` as one word, `--name=value`, and an array as one for each value. The
 /// fields of an object `x-call` are those of the service `x`, and mean nothing if `x` is not set.
@@ -57,6 +65,8 @@ fn to_args(command: &str, args: &impl Serialize) -> Vec<String> {
     let given = fields(serde_json::to_value(args).unwrap_or_default());
     let mut defaults = fields(serde_json::to_value(RedisArgs::default()).unwrap_or_default());
     defaults.extend(fields(serde_json::to_value(ServerArgs::default()).unwrap_or_default()));
+    defaults.extend(fields(serde_json::to_value(PublicArgs::default()).unwrap_or_default()));
+    defaults.extend(fields(serde_json::to_value(IdentityArgs::default()).unwrap_or_default()));
     let mut words = vec![command.to_owned()];
     for (name, value) in &given {
         if let (Some(service), Value::Object(call)) = (name.strip_suffix("-call"), value) {

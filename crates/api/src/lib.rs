@@ -1,7 +1,7 @@
 //! The `BookingQueue` resource, from the manifest to the command line of a worker.
 //!
 //! ```text
-//!   spec + downstream + redis + worker + scaling + sale   the manifest (serde, JSON schema, CEL)
+//!   spec + downstream + redis + worker + scaling + sale + gateway   the manifest (serde, CEL)
 //!        |  resolve: the rules that the schema cannot express; all problems at once
 //!        v
 //!   plan                                           typed and in range, defaults filled in
@@ -18,6 +18,7 @@ mod cel;
 pub mod crd;
 pub mod downstream;
 pub mod duration;
+pub mod gateway;
 pub mod gateway_file;
 pub mod plan;
 mod quantity;
@@ -30,6 +31,7 @@ pub mod spec;
 pub mod status;
 pub mod strict;
 pub mod time;
+mod web;
 pub mod worker;
 
 pub use crate::duration::DurationString;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bookingq_core::autoscale::Policy;
+use bookingq_core::autoscale::sockets::SocketPolicy;
 use bookingq_core::backoff::RetryPolicy;
 use bookingq_core::sale::SaleRules;
 use bookingq_core::{Admission, QueueName};
@@ -10,7 +11,9 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Map, Value};
 
 use crate::downstream::{Endpoint, TlsSpec};
+use crate::gateway::GatewaySpec;
 use crate::redis::{ManagedRedis, RedisCluster, RedisSentinel, SecretKey};
+use crate::worker::WorkerTlsSpec;
 
 /// A whole queue.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +44,8 @@ pub struct Plan {
     pub admission: Admission,
     /// When it opens, how fast it serves, and what a sold out item means.
     pub rules: SaleRules,
+    /// Its gateways, if it has any.
+    pub gateway: Option<GatewayPlan>,
 }
 
 /// A service the workers call.
@@ -67,6 +72,8 @@ pub struct WorkerPlan {
     pub grace: Duration,
     /// Part of it during which connections are still accepted.
     pub linger: Duration,
+    /// TLS of the gRPC port; plain text when not set.
+    pub tls: Option<WorkerTlsSpec>,
     /// Compute resources.
     pub resources: Option<ResourceRequirements>,
     /// Merged into the Pods that the operator builds.
@@ -80,6 +87,41 @@ pub enum ScalingPlan {
     Fixed(u32),
     /// The number that the line needs.
     Automatic(Policy),
+}
+
+/// The gateways.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GatewayPlan {
+    /// The spec, whose other fields are valid as they are.
+    pub spec: GatewaySpec,
+    /// What the page offers.
+    pub items: Vec<OfferPlan>,
+    /// Connections open at once on one gateway.
+    pub max_connections: u32,
+    /// Time to close WebSockets after SIGTERM.
+    pub drain: Duration,
+    /// The number of gateways.
+    pub scaling: GatewayScaling,
+}
+
+/// An item that the page offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferPlan {
+    /// Its name.
+    pub name: String,
+    /// Its text on the page; the name when not set.
+    pub title: Option<String>,
+    /// The largest quantity, at least 1.
+    pub max_quantity: u32,
+}
+
+/// The number of gateways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GatewayScaling {
+    /// Always this many.
+    Fixed(u32),
+    /// The number that the open WebSockets need.
+    Automatic(SocketPolicy),
 }
 
 /// The Redis of a queue, and its credentials.

@@ -4,6 +4,8 @@
 //! Rules of the schema are checked again, because a manifest may come from a file that no API
 //! server has seen.
 
+mod gateway;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -77,6 +79,7 @@ impl BookingQueueSpec {
         let retry = check.retry(self);
         let admission = self.admission.into();
         let rules = check.rules(self);
+        let gateway = check.gateway(self);
         let (Some(queue), Some(booking), Some(redis), []) =
             (queue, booking, redis, check.problems.as_slice())
         else {
@@ -96,6 +99,7 @@ impl BookingQueueSpec {
             retry,
             admission,
             rules,
+            gateway,
         })
     }
 }
@@ -104,6 +108,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -254,6 +259,7 @@ impl SpecCheck {
             lease: self.duration("spec.worker.lease", worker.lease, SECOND..=10 * MINUTE),
             grace,
             linger,
+            tls: worker.tls.clone(),
             resources: worker.resources.clone(),
             pod_template: worker.pod_template.clone(),
         }

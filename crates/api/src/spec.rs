@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::cel;
 use crate::downstream::DownstreamSpec;
 use crate::duration::DurationString;
+use crate::gateway::GatewaySpec;
 use crate::redis::RedisSpec;
 use crate::sale::{ItemSpec, OutflowSpec, SaleSpec, SoldOutSpec};
 use crate::scaling::AutoscalingSpec;
@@ -72,6 +73,13 @@ use crate::worker::WorkerSpec;
         priority = "1"
     ),
     printcolumn(
+        name = "Sockets",
+        type_ = "integer",
+        json_path = ".status.gateway.connections",
+        description = "Open WebSockets and event streams of the gateways",
+        priority = "1"
+    ),
+    printcolumn(
         name = "Message",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].message",
@@ -131,6 +139,10 @@ pub struct BookingQueueSpec {
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub items: Vec<ItemSpec>,
+    /// The gateways, which browsers and apps connect to. By default there are none, and clients
+    /// call the workers by gRPC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewaySpec>,
 }
 
 /// Time to pay for a reservation, and retention of decided bookings.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BookingQueueStatus {
-    /// Conditions of the queue: Ready, Progressing, Degraded, RedisReady,
-    /// WorkersAvailable and SweeperHealthy.
+    /// Conditions of the queue: Ready, Progressing, Degraded, RedisReady, WorkersAvailable,
+    /// SweeperHealthy and, with spec.gateway, GatewayAvailable.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -40,6 +40,45 @@ pub struct BookingQueueStatus {
     /// The last change of the number of workers, with the input of that decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_scaling: Option<LastScaling>,
+    /// The gateways, if spec.gateway is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewayStatus>,
+}
+
+/// Observed state of the gateways.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GatewayStatus {
+    /// Number of gateway Pods.
+    pub replicas: i32,
+    /// Number of open WebSockets and event streams, rounded. Absent until a gateway was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<i64>,
+    /// The last change of the number of gateways, with the input of that decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_scaling: Option<GatewayScalingStatus>,
+}
+
+/// A decision about the number of gateways, with its input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayScalingStatus {
+    /// Time of the decision.
+    #[schemars(schema_with = "crate::schema::time")]
+    pub at: Time,
+    /// Number of gateways before.
+    pub from: i32,
+    /// Number of gateways after.
+    pub to: i32,
+    /// Number of gateways that the connections alone need. The scale-down window may keep more.
+    pub wanted: i32,
+    /// Reason of the decision: Demand, HeldByWindow, NoReading if a gateway could not be read,
+    /// Unschedulable, or Fixed for spec.gateway.replicas.
+    pub reason: String,
+    /// Number of open WebSockets and event streams.
+    pub connections: i64,
+    /// Number of gateway Pods that could not be scheduled.
+    pub unschedulable: i32,
 }
 
 /// A decision about the number of workers, with its input: the planner replays it to the same

@@ -32,6 +32,9 @@ pub struct WorkerSpec {
     /// Part of grace during which a worker that shuts down still accepts connections, because
     /// endpoints lag.
     pub linger: DurationString,
+    /// TLS of the gRPC port. By default it speaks plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<WorkerTlsSpec>,
     /// Compute resources of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::resources")]
@@ -51,12 +54,34 @@ impl Default for WorkerSpec {
             lease: DurationString::new(defaults::LEASE),
             grace: DurationString::new(defaults::GRACE),
             linger: DurationString::new(defaults::LINGER),
+            tls: None,
             resources: None,
             pod_template: None,
         }
     }
 }
 
-fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+/// TLS of the workers' gRPC port.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerTlsSpec {
+    /// Secret in the same namespace with the workers' certificate in tls.crt and its key in
+    /// tls.key. The gateway trusts the authority in ca.crt, or those of the system if there is
+    /// none. Workers read a renewed certificate without a restart.
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: String,
+    /// Secret in the same namespace whose ca.crt signs the certificates of callers. Workers refuse
+    /// callers without such a certificate (mTLS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub client_ca_secret_name: Option<String>,
+    /// Name in the workers' certificate, which the gateway expects. Defaults to NAME.NAMESPACE.svc,
+    /// the name of the workers' Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub server_name: Option<String>,
+}
+
+pub(crate) fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }

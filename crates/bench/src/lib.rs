@@ -7,7 +7,9 @@
 //!   instructions          the same life, counted instead of timed
 //!   eta                   promised waits beside true ones, in simulated sales
 //!   growth                calls and memory with a short line and with a long one
+//!   sold_out              an item that sells out before the others, and what comes back of it
 //!   sweep                 many overdue holds each second
+//!   gateway               WebSockets of a full line
 //!   watch                 clients that follow their bookings while the line moves
 //!   peers  ──┬─ drive     our driver
 //!            '─ tests/peers   the drivers of asynq, BullMQ and apalis-redis
@@ -23,6 +25,7 @@ pub mod drive;
 mod engine;
 pub mod eta;
 pub mod figures;
+mod gateway;
 mod growth;
 mod grpc;
 mod instructions;
@@ -32,6 +35,7 @@ mod plain;
 pub mod redis_server;
 pub mod sections;
 mod session;
+mod sold_out;
 mod sweep;
 pub mod watch;
 
@@ -58,8 +62,12 @@ enum BenchVerb {
     Growth(growth::Args),
     /// Delay until the sweeper releases holds, with many overdue each second
     Sweep(sweep::Args),
+    /// Delay of the others when an item sells out, and of what comes back
+    SoldOut(sold_out::Args),
     /// Cost of clients that watch their place, and the age of the positions that they see
     Watch(watch::Args),
+    /// Memory and CPU of WebSockets, ticks, news, storms and drains, beside a bare axum server
+    Gateway(gateway::Args),
     /// The same work on the same Redis by asynq, BullMQ, apalis-redis and bookingq
     Peers(peers::Args),
     /// Report what became slower, from figures that --out wrote before and after
@@ -70,6 +78,12 @@ enum BenchVerb {
     /// A worker, as `watch` runs it
     #[command(hide = true)]
     Serve(watch::serve::Args),
+    /// A gateway, as `gateway` runs it
+    #[command(hide = true)]
+    GatewayServe(gateway::serve::Args),
+    /// Clients, as `gateway` runs them
+    #[command(hide = true)]
+    GatewayClients(gateway::clients::Args),
 }
 
 impl Cli {
@@ -81,11 +95,15 @@ impl Cli {
             BenchVerb::Eta(args) => eta::run(args),
             BenchVerb::Growth(args) => growth::run(args),
             BenchVerb::Sweep(args) => sweep::run(args),
+            BenchVerb::SoldOut(args) => sold_out::run(args),
             BenchVerb::Peers(args) => peers::run(args),
             BenchVerb::Compare(args) => compare::run(args),
             BenchVerb::Watch(args) => watch::run(args),
             BenchVerb::Drive(args) => drive::run(args),
             BenchVerb::Serve(args) => watch::serve::run(args),
+            BenchVerb::Gateway(args) => gateway::run(args),
+            BenchVerb::GatewayServe(args) => gateway::serve::run(args),
+            BenchVerb::GatewayClients(args) => gateway::clients::run(args),
         }
     }
 }

@@ -11,6 +11,8 @@
 //!       ── verify ──> Verification {tallies, violations, timings}
 //! ```
 //!
+//! And, apart from these, the conformance of a Realtime Service of others: [`realtime`].
+//!
 //! Every rule is a [`Violation`] and belongs to one invariant of ARCHITECTURE.md. The checker is a
 //! second opinion: it shares no code with the stores but the table of transitions.
 
@@ -19,6 +21,7 @@ pub mod audit;
 pub mod log;
 pub mod logged;
 mod pace;
+pub mod realtime;
 pub mod recorder;
 pub mod saved;
 pub mod tally;

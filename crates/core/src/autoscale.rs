@@ -25,6 +25,7 @@ use crate::defaults;
 use crate::time::Timestamp;
 
 pub mod driver;
+pub mod sockets;
 
 /// The limits and goals of a queue's scaling.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,8 @@
 //!   departures, as they come ──┴─> Forecaster ──┼─> fluid      the wait at a position
 //!                                       ^       ├─> bootstrap  how far it may be off, at first
 //!                                       │       '─> calibration  how far it was off, later
-//!                                       '── samples of the line that have left it ──┘
+//!                                       │── samples of the line that have left it ──┘
+//!                                       '── service clock   outages, and time without them
 //! ```
 //!
 //! **Expected.** The line is a fluid: its front moves at min(cap, slots / service time), and the
@@ -15,9 +16,11 @@
 //!
 //! **Range.** The true wait is below `low` for 1 of 10 bookings and above `high` for 1 of 10.
 //! A block bootstrap of the departures per second gives the first ranges. The forecaster then
-//! follows samples of the line. When they leave, it corrects bias and width, separately for each
+//! follows samples of the line. When they leave, it corrects the width, separately for each
 //! horizon: normalized conformal prediction, with the adaptive level of Gibbs and Candès,
-//! "Adaptive Conformal Inference Under Distribution Shift" (2021), because a sale drifts.
+//! "Adaptive Conformal Inference Under Distribution Shift" (2021), because a sale drifts. Samples
+//! age while the queue serves. An outage is another matter: `high` leaves room for one where it is
+//! likely enough, less and less in a sale that has none. A cap is exact: it needs no such room.
 //!
 //! **No promise.** A line that does not move has no wait: see [`EtaUnknown`].
 //!
@@ -72,6 +75,7 @@ mod chance;
 mod flow;
 mod fluid;
 mod reading;
+mod service_clock;
 
 use std::time::Duration;
 
@@ -80,6 +84,7 @@ pub use self::chance::{Chance, Demand};
 use self::flow::FlowHistory;
 use self::fluid::Fluid;
 pub use self::reading::{Departure, Eta, EtaRange, EtaReading, EtaUnknown};
+use self::service_clock::ServiceClock;
 use crate::line::Line;
 use crate::place::Place;
 use crate::time::Timestamp;
@@ -97,7 +102,7 @@ const LONGEST: f64 = 3e9;
 pub struct Forecaster {
     flow: FlowHistory,
     calibrator: Calibrator,
-    at: Timestamp,
+    clock: ServiceClock,
     /// The forecast at ascending positions; empty while the wait is unknown.
     table: Vec<EtaRow>,
     unknown: Option<EtaUnknown>,
@@ -106,19 +111,16 @@ pub struct Forecaster {
 impl Forecaster {
     /// Takes a reading, and forecasts the wait at every position.
     pub fn observe(&mut self, reading: &EtaReading, line: &Line) {
-        if reading.at < self.at {
+        if self.clock.is_set_back(reading.at) {
             // The store's clock was set back: what was learned still holds.
             self.reset();
         }
-        self.at = reading.at;
         self.table.clear();
         self.unknown = reading.halted();
-        if self.unknown == Some(EtaUnknown::Paused) {
-            // No forecast can know when people pause a queue, or for how long.
-            self.calibrator.forget();
-        }
+        let outage = self.unknown == Some(EtaUnknown::Outage);
+        self.clock.read(reading.at, self.unknown.is_some(), outage);
         self.flow.read(reading, line.len(), self.unknown);
-        self.calibrator.learn(reading.at);
+        self.calibrator.learn(self.clock.now());
         if self.unknown.is_none() {
             match Fluid::new(&self.flow, reading, line.len()) {
                 Some(fluid) => self.forecast(&fluid, line),
@@ -131,7 +133,9 @@ impl Forecaster {
     pub fn left(&mut self, place: Place, departure: Departure, at: Timestamp) {
         self.flow.left(departure);
         match departure {
-            Departure::Served | Departure::Parked => self.calibrator.left(place, at),
+            Departure::Served | Departure::Parked => {
+                self.calibrator.left(place, self.clock.served_at(at));
+            }
             Departure::Cancelled => self.calibrator.cancelled(place),
         }
     }
@@ -179,12 +183,16 @@ impl Forecaster {
         let mut least = Quantiles::default();
         for ((position, mean), noise) in positions.into_iter().zip(means).zip(spreads) {
             let spread = fluid.spread(mean, noise);
-            let waits = self.calibrator.waits(mean, spread);
+            let mut waits = self.calibrator.waits(mean, spread);
+            if !fluid.is_capped() {
+                let [_, expected, high] = waits;
+                waits[2] = expected + (high - expected).hypot(self.clock.outages_within(mean));
+            }
             // A position further back never waits less, whatever the outcomes of its horizon say.
             least = std::array::from_fn(|i| waits[i].max(least[i]));
             self.table.push(EtaRow { position, mean, spread, waits: least });
         }
-        self.calibrator.sample(self.at, &self.table, line);
+        self.calibrator.sample(self.clock.now(), &self.table, line);
     }
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use bookingq_api::args::AccessLog;
 use bookingq_client::WorkerEndpoints;
 use bookingq_core::{QueueName, defaults};
-use bookingq_identity::{ReturnOrigins, ReturnUrl};
+use bookingq_identity::{KeyRing, ReturnOrigins, ReturnUrl};
 use bookingq_serve::tls::{ClientTls, ServerTls};
+use tokio::sync::watch;
 
 use crate::origin::AllowedOrigins;
 
@@ -70,21 +71,32 @@ pub struct WorkersConfig {
 }
 
 /// Where the keys come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum KeySource {
     /// A folder with one file for each key, read again when it changes.
     Folder(PathBuf),
     /// Made at the start, and lost at the end.
     Ephemeral,
+    /// Given, and never read again.
+    Ring(KeyRing),
+}
+
+/// Where the workers of a queue listen.
+#[derive(Debug, Clone)]
+pub enum WorkersAt {
+    /// At a URL, whose name is looked up again and again.
+    Url(WorkerEndpoints),
+    /// At addresses that change as workers come and go, without TLS.
+    Addresses(watch::Receiver<Vec<SocketAddr>>),
 }
 
 /// One queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct QueueConfig {
     /// Its name.
     pub name: QueueName,
     /// Where its workers listen.
-    pub workers: WorkerEndpoints,
+    pub workers: WorkersAt,
     /// How it is shown.
     pub settings: QueueSettings,
 }
@@ -159,7 +171,7 @@ impl GatewayConfig {
 
 impl QueueConfig {
     /// A queue with default settings.
-    pub fn new(name: QueueName, workers: WorkerEndpoints) -> Self {
+    pub fn new(name: QueueName, workers: WorkersAt) -> Self {
         let settings = QueueSettings {
             title: name.to_string(),
             audience: name.to_string(),

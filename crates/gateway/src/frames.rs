@@ -186,7 +186,7 @@ pub(crate) fn news(update: &v1::BookingUpdate) -> Option<Frame> {
 }
 
 #[derive(Serialize)]
-struct ItemJson<'a> {
+struct ItemNewsJson<'a> {
     t: &'static str,
     item: &'a str,
     av: &'static str,
@@ -196,7 +196,7 @@ struct ItemJson<'a> {
 
 /// A change of an item.
 pub(crate) fn item(status: &v1::ItemStatus) -> Frame {
-    let json = ItemJson {
+    let json = ItemNewsJson {
         t: "i",
         item: &status.item,
         av: availability_word(status.availability()),

@@ -5,20 +5,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_client::{CallPolicy, ChannelConfig, ChannelPool, EndpointsError};
+use bookingq_client::{CallPolicy, ChannelConfig, ChannelPool, EndpointsError, WorkerEndpoints};
 use bookingq_core::backoff::Backoff;
 use bookingq_serve::{AdminPort, MetricsRegistry, Readiness, ServeError};
 use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tonic::transport::ClientTlsConfig;
 use tracing::{error, info};
 
 use crate::auth::CookieStyle;
 use crate::backend::{self, BackendAuth};
-use crate::config::{BackendConfig, GatewayConfig, QueueConfig, WorkersConfig};
+use crate::config::{BackendConfig, GatewayConfig, QueueConfig, WorkersAt, WorkersConfig};
 use crate::fanout::{Fanout, FanoutSettings};
-use crate::feed::QueueFeed;
+use crate::feed::PlaceFeed;
 use crate::joins::Joins;
 use crate::keys::{KeyStore, KeyStoreError};
 use crate::listener::{ConnectionLimit, HttpPort};
@@ -178,14 +179,10 @@ async fn start_queue(
     stop: &CancellationToken,
 ) -> Result<QueueGateway, GatewayError> {
     let QueueConfig { name, workers, settings } = queue.clone();
-    let tls = if workers.tls {
-        let mut tls = calls.tls.clone();
-        tls.server_name.get_or_insert_with(|| workers.host.clone());
-        Some(tls.load()?)
-    } else {
-        None
+    let (tls, origin) = match &workers {
+        WorkersAt::Url(url) => (tls_of(url, calls)?, url.to_string().parse().ok()),
+        WorkersAt::Addresses(_) => (None, None),
     };
-    let origin = workers.to_string().parse().ok();
     let channels = ChannelConfig {
         tls,
         origin,
@@ -199,13 +196,30 @@ async fn start_queue(
         backoff: BACKOFF,
         stop: stop.clone(),
     };
-    let pool = ChannelPool::new(channels, workers.resolve(LOOKUP).await?);
+    let addresses = match workers {
+        WorkersAt::Url(url) => url.resolve(LOOKUP).await?,
+        WorkersAt::Addresses(addresses) => addresses,
+    };
+    let pool = ChannelPool::new(channels, addresses);
     let workers = QueueWorkers { pool, policy: Arc::new(policy) };
-    let feed = QueueFeed::new(name.clone(), workers.clone(), Arc::clone(fanout));
+    let feed = PlaceFeed::new(name.clone(), workers.clone(), Arc::clone(fanout));
     let reader = QueueReader::new(name.clone(), settings.title.clone(), workers.clone());
     let joins = Joins::start(workers.clone());
     let page = WaitingPage::new(&name, &settings);
     Ok(QueueGateway { name, settings, workers, feed, joins, reader, page })
+}
+
+/// The TLS settings of a `https://` URL.
+fn tls_of(
+    url: &WorkerEndpoints,
+    calls: &WorkersConfig,
+) -> Result<Option<ClientTlsConfig>, ServeError> {
+    if !url.tls {
+        return Ok(None);
+    }
+    let mut tls = calls.tls.clone();
+    tls.server_name.get_or_insert_with(|| url.host.clone());
+    tls.load().map(Some)
 }
 
 async fn serve_realtime(
@@ -302,9 +316,7 @@ impl GatewayHandle {
         self.readiness.set_draining();
         tokio::time::sleep(self.linger).await;
         self.public.stop_accepting();
-        let feeds: Vec<_> =
-            self.state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
-        self.state.fanout.drain(&feeds, self.drain).await;
+        self.state.fanout.drain(self.drain).await;
         self.public.finish();
         if let Some(backend) = &self.backend {
             backend.finish();
@@ -324,9 +336,7 @@ impl GatewayHandle {
     }
 
     fn end(&mut self) {
-        let feeds: Vec<_> =
-            self.state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
-        self.state.fanout.cut(&feeds);
+        self.state.fanout.cut();
         self.public.kill();
         if let Some(backend) = &self.backend {
             backend.kill();

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use bookingq_api::args::{GatewayArgs, InvalidArgs, QueueAddress, ServiceArgs};
 use bookingq_api::gateway_file::{BrandFile, GatewayFile, GatewayQueueFile, ItemFile};
-use bookingq_client::WorkerEndpoints;
 use bookingq_core::{Details, Invalid, QueueName};
 use bookingq_identity::{ReturnOrigins, WebOrigin};
 use bookingq_serve::own_name;
 use bookingq_serve::tls::{ClientTls, Identity, ServerTls};
 
 use crate::config::{
-    BackendConfig, Brand, GatewayConfig, ItemSetting, KeySource, QueueConfig, WorkersConfig,
+    BackendConfig, Brand, GatewayConfig, ItemSetting, KeySource, QueueConfig, WorkersAt,
+    WorkersConfig,
 };
 use crate::origin::AllowedOrigins;
 
@@ -148,7 +148,7 @@ fn queues(args: &GatewayArgs) -> Result<Vec<QueueConfig>, ConfigError> {
             value: format!("{name}={workers}"),
             allowed: format!("{name}={URL_RULE}"),
         })?;
-        queues.push(common.of_flag(name, workers));
+        queues.push(common.of_flag(name, WorkersAt::Url(workers)));
     }
     let mut names: Vec<_> = queues.iter().map(|queue| &queue.name).collect();
     names.sort_unstable();
@@ -189,7 +189,7 @@ impl<'a> CommonSettings<'a> {
         })
     }
 
-    fn of_flag(&self, name: QueueName, workers: WorkerEndpoints) -> QueueConfig {
+    fn of_flag(&self, name: QueueName, workers: WorkersAt) -> QueueConfig {
         let mut queue = QueueConfig::new(name, workers);
         if let Some(audience) = self.audience {
             audience.clone_into(&mut queue.settings.audience);
@@ -210,8 +210,8 @@ impl<'a> CommonSettings<'a> {
         let flag = flags.iter().position(|flag| flag.name == name);
         let workers = flag.map(|index| flags.remove(index).workers).or(file.workers);
         let workers = workers.unwrap_or_default();
-        let endpoints = workers.parse().map_err(|_| Invalid::new("workers", &workers, URL_RULE))?;
-        let mut queue = self.of_flag(name, endpoints);
+        let url = workers.parse().map_err(|_| Invalid::new("workers", &workers, URL_RULE))?;
+        let mut queue = self.of_flag(name, WorkersAt::Url(url));
         let settings = &mut queue.settings;
         if let Some(title) = file.title {
             settings.title = text("title", title, 200)?;

@@ -19,7 +19,7 @@ use serde_json::Number;
 use tokio::time::timeout;
 
 use crate::close::CloseReason;
-use crate::feed::QueueFeed;
+use crate::feed::PlaceFeed;
 use crate::frames::{self, Frame};
 use crate::metrics::Transport;
 use crate::session::{PlaceSession, SessionStep};
@@ -43,7 +43,7 @@ const READS: usize = 8;
 /// Accepts a WebSocket of a client's place. An `Err` is sent as `bye` with its close code, because
 /// a browser shows its page no other answer.
 pub fn upgrade(
-    feed: Arc<QueueFeed>,
+    feed: Arc<PlaceFeed>,
     socket: WebSocketUpgrade,
     client: Result<ClientId, CloseReason>,
 ) -> Response {

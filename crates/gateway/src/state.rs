@@ -13,7 +13,7 @@ use bookingq_core::{QueueName, Timestamp};
 use crate::auth::{self, CookieStyle, RequestPlace};
 use crate::config::QueueSettings;
 use crate::fanout::Fanout;
-use crate::feed::QueueFeed;
+use crate::feed::PlaceFeed;
 use crate::joins::Joins;
 use crate::keys::KeyStore;
 use crate::origin::AllowedOrigins;
@@ -33,7 +33,7 @@ pub struct QueueGateway {
     /// Its workers.
     pub workers: QueueWorkers,
     /// The line, the connections, and the snapshots.
-    pub feed: Arc<QueueFeed>,
+    pub feed: Arc<PlaceFeed>,
     /// Clients that join.
     pub joins: Joins,
     /// The queue as a whole.

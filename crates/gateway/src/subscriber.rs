@@ -29,7 +29,7 @@ pub(crate) struct BookingNews {
 
 /// A connection.
 #[derive(Debug)]
-pub(crate) struct Subscriber {
+pub(crate) struct PlaceSubscriber {
     client: ClientId,
     waker: AtomicWaker,
     inbox: Mutex<Inbox>,
@@ -53,7 +53,7 @@ pub(crate) enum Order {
     Resync(ResyncCause),
 }
 
-impl Subscriber {
+impl PlaceSubscriber {
     pub(crate) fn new(client: ClientId) -> Arc<Self> {
         Arc::new(Self { client, waker: AtomicWaker::new(), inbox: Mutex::default() })
     }

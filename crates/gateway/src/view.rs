@@ -24,12 +24,12 @@ const ITEMS: usize = 4096;
 pub struct GatewayView {
     queue: QueueName,
     line: ArcSwap<LineNow>,
-    followed: Mutex<Followed>,
+    followed: Mutex<FollowedState>,
 }
 
 /// What has been received.
 #[derive(Debug, Default)]
-struct Followed {
+struct FollowedState {
     /// Everything up to this sequence has arrived.
     through: EventSeq,
     items: BTreeMap<String, v1::ItemStatus>,
@@ -148,7 +148,7 @@ impl GatewayView {
             segments: None,
             json: Bytes::from_static(b"null"),
         };
-        *self.followed.lock() = Followed::default();
+        *self.followed.lock() = FollowedState::default();
         self.line.store(Arc::new(line));
     }
 

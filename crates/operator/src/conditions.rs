@@ -7,7 +7,8 @@ use bookingq_api::plan::ScalingPlan;
 use bookingq_core::Admission;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::autoscaler::observation::{Observation, StoreHealth, SweeperHealth};
+use crate::autoscaler::observation::{GatewayObservation, Observation, StoreHealth, SweeperHealth};
+use crate::build::component::ObjectKind;
 use crate::cached_object::ObjectStatus;
 use crate::error::ReconcileError;
 use crate::target::QueueTarget;
@@ -24,6 +25,19 @@ pub struct StatusInputs<'a> {
     pub workers: Option<&'a ObjectStatus>,
     /// Last observation of the queue loop.
     pub observation: Option<&'a Observation>,
+    /// The gateways.
+    pub gateways: GatewayInputs<'a>,
+}
+
+/// What the condition of the gateways depends on.
+#[derive(Clone, Copy, Default)]
+pub struct GatewayInputs<'a> {
+    /// Status of their Deployment; `None` if there is none.
+    pub deployment: Option<&'a ObjectStatus>,
+    /// Last observation of their loop.
+    pub observation: Option<&'a GatewayObservation>,
+    /// A kind of their objects that the cluster lacks.
+    pub missing: Option<&'static ObjectKind>,
 }
 
 /// The conditions; each keeps the time of its last transition from `before`, or gets `now`.
@@ -32,15 +46,29 @@ pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -
     let sweeper = carry_over("SweeperHealthy", sweeper_healthy(inputs), inputs, before);
     let workers = workers_available(inputs);
     let degraded = degraded(inputs);
-    let all = [
-        ("Ready", ready(inputs, &redis, &workers, &degraded)),
+    let gateways = has_gateways(inputs, before).then(|| gateways_available(&inputs.gateways));
+    let parts: Vec<_> = [&redis, &workers].into_iter().chain(&gateways).collect();
+    let mut all = vec![
+        ("Ready", ready(inputs, &parts, &degraded)),
         ("Progressing", progressing(inputs)),
         ("Degraded", degraded),
         ("RedisReady", redis),
         ("WorkersAvailable", workers),
         ("SweeperHealthy", sweeper),
     ];
-    all.map(|(type_, state)| state.condition(type_, inputs.generation, before, now)).into()
+    all.extend(gateways.map(|gateways| (GATEWAYS, gateways)));
+    let all = all.into_iter();
+    all.map(|(type_, state)| state.condition(type_, inputs.generation, before, now)).collect()
+}
+
+const GATEWAYS: &str = "GatewayAvailable";
+
+/// Whether the queue has gateways; while its spec is invalid, whether it had.
+fn has_gateways(inputs: &StatusInputs<'_>, before: &[Condition]) -> bool {
+    match inputs.target {
+        Some(target) => target.plan.gateway.is_some(),
+        None => before.iter().any(|condition| condition.type_ == GATEWAYS),
+    }
 }
 
 /// The status, reason and message of one condition.
@@ -116,14 +144,13 @@ fn carry_over(
 
 fn ready(
     inputs: &StatusInputs<'_>,
-    redis: &ConditionState,
-    workers: &ConditionState,
+    parts: &[&ConditionState],
     degraded: &ConditionState,
 ) -> ConditionState {
     if degraded.holds() {
         return degraded.negated();
     }
-    if let Some(failed) = [redis, workers].into_iter().find(|state| !state.holds()) {
+    if let Some(failed) = parts.iter().find(|state| !state.holds()) {
         return failed.negated();
     }
     let admission = inputs.target.map(|target| target.plan.admission);
@@ -216,6 +243,46 @@ fn workers_available(inputs: &StatusInputs<'_>) -> ConditionState {
     ConditionState::no("NoWorkersReady", message)
 }
 
+fn gateways_available(inputs: &GatewayInputs<'_>) -> ConditionState {
+    let Some(gateways) = inputs.deployment else {
+        let message = "The gateways' Deployment does not exist yet.";
+        return ConditionState::no("DeploymentMissing", message);
+    };
+    let some = gateways.available > 0;
+    let status = if some { YES } else { NO };
+    if gateways.desired == 0 && !some {
+        let message = "Zero gateways are desired: browsers reach no page.";
+        return ConditionState::no("ScaledToZero", message);
+    }
+    if let Some(why) = &gateways.rejected {
+        let scope = if some { "Gateways serve, but no further" } else { "No" };
+        let message = format!("{scope} gateway Pod can be created: {why}");
+        return ConditionState::new(status, "PodCreationFailed", message);
+    }
+    if inputs.observation.is_some_and(|seen| seen.unschedulable > 0) {
+        let message = if some {
+            "Gateways serve, but some cannot be scheduled. The operator adds no more until they can."
+        } else {
+            "No gateway can be scheduled: see the events of the Pods."
+        };
+        return ConditionState::new(status, "Unschedulable", message);
+    }
+    if !some {
+        let message = "No gateway is ready yet: see the Pods and their logs.";
+        return ConditionState::no("NoGatewaysReady", message);
+    }
+    if let Some(kind) = inputs.missing {
+        let message = format!(
+            "Gateways serve, but the cluster has no {} ({}), which spec.gateway.httpRoute needs. \
+             The operator creates it once the API is installed.",
+            kind.name,
+            kind.api_version()
+        );
+        return ConditionState::yes("RouteUnsupported", message);
+    }
+    ConditionState::yes("GatewaysReady", "At least one gateway is available.")
+}
+
 fn sweeper_healthy(inputs: &StatusInputs<'_>) -> ConditionState {
     if inputs.target.is_some_and(|target| target.plan.sweep.is_none()) {
         let message = "spec.sweep.suspend is true: late payments are refused, but unpaid \
@@ -244,18 +311,36 @@ fn progressing(inputs: &StatusInputs<'_>) -> ConditionState {
         let message = format!("The API server rejects the workers' Pods: {why}");
         return ConditionState::no("PodCreationFailed", message);
     }
-    let observed = workers.observed_generation >= workers.generation;
-    let updated = workers.updated == workers.desired && workers.replicas == workers.desired;
-    if !observed || !updated {
+    if !is_rolled_out(workers) {
         let message = "The Deployment is starting, replacing or stopping workers.";
         return ConditionState::yes("RolloutInProgress", message);
     }
     if workers.available < workers.desired {
         return ConditionState::yes("WorkersStarting", "Workers are starting.");
     }
+    if let Some(gateways) = inputs.gateways.deployment.filter(|gateways| !is_settled(gateways)) {
+        if let Some(why) = &gateways.rejected {
+            let message = format!("The API server rejects the gateways' Pods: {why}");
+            return ConditionState::no("PodCreationFailed", message);
+        }
+        let message = "The Deployment is starting, replacing or stopping gateways.";
+        return ConditionState::yes("GatewaysRollingOut", message);
+    }
     let message = match inputs.target.map(|target| target.plan.scaling) {
         Some(ScalingPlan::Fixed(_)) => "The fixed number of workers is running.",
         _ => "The number of workers matches the line.",
     };
     ConditionState::no("RolloutComplete", message)
+}
+
+/// Whether all Pods of a Deployment are of its current template.
+fn is_rolled_out(deployment: &ObjectStatus) -> bool {
+    let ObjectStatus { desired, replicas, updated, .. } = *deployment;
+    let observed = deployment.observed_generation >= deployment.generation;
+    observed && updated == desired && replicas == desired
+}
+
+/// Whether they are also available.
+fn is_settled(deployment: &ObjectStatus) -> bool {
+    is_rolled_out(deployment) && deployment.available >= deployment.desired
 }

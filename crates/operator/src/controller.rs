@@ -54,6 +54,7 @@ pub async fn run(
     let (queues, queue_stream) = watch::queues(&client, scope);
     let (objects, object_wakes) = watch::objects(&client, scope);
     let (pods, pod_wakes) = watch::pending_pods(&client, scope);
+    let (gateways, gateway_wakes) = watch::gateway_pods(&client, scope);
     let secret_wakes = watch::secrets(&client, scope, secret_cache.clone(), queues.clone());
     let (wake, mut loop_wakes) = mpsc::channel(WAKES);
     if let Err(error) = metrics.expose_conditions(queues.clone()) {
@@ -64,6 +65,7 @@ pub async fn run(
         client: client.clone(),
         objects: objects.clone(),
         pods,
+        gateways,
         queues: queues.clone(),
         events: events.clone(),
         metrics: metrics.clone(),
@@ -84,6 +86,7 @@ pub async fn run(
         .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
         .reconcile_on(object_wakes)
         .reconcile_on(pod_wakes)
+        .reconcile_on(gateway_wakes)
         .reconcile_on(secret_wakes)
         .reconcile_on(futures::stream::poll_fn(move |task| loop_wakes.poll_recv(task)))
         .graceful_shutdown_on(async move { leaving.cancelled().await })

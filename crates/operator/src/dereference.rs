@@ -88,7 +88,7 @@ fn redis_config(
     let value = |purpose: SecretPurpose| {
         let reference = target.secret(purpose)?;
         let mut named = found.iter().filter(|s| s.metadata.name.as_ref() == Some(&reference.name));
-        let value = named.next()?.data.as_ref()?.get(reference.key.as_ref()?)?;
+        let value = named.next()?.data.as_ref()?.get(reference.keys.first()?)?;
         Some(String::from_utf8_lossy(&value.0).trim_end_matches(['\r', '\n']).to_owned())
     };
     let url = value(SecretPurpose::RedisUrl).unwrap_or_else(|| volumes::redis_address(target));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bookingq_api::Problems;
 
+use crate::build::component::ObjectKind;
 use crate::secrets::SecretProblem;
 
 /// Deadline of a call to the API server.
@@ -26,6 +27,11 @@ impl ApiCallError {
             kube::Error::Api(status) => Some(status.code),
             _ => None,
         }
+    }
+
+    /// Whether the cluster lacks the kind.
+    pub fn lacks(&self, kind: &ObjectKind) -> bool {
+        kind.optional && self.code() == Some(404)
     }
 
     /// Whether the API server rejected the object. A value of the wrong type is a rejection, though

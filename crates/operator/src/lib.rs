@@ -14,6 +14,7 @@ mod dereference;
 pub mod environment;
 pub mod error;
 mod events;
+pub mod gateway_pods;
 pub mod leader;
 pub mod leader_fence;
 pub mod merge;

@@ -28,6 +28,12 @@ pub struct Metrics {
     pub scalings: IntCounterVec,
     /// `workers_desired{namespace,queue}`.
     pub workers_desired: IntGaugeVec,
+    /// `gateways_desired{namespace,queue}`.
+    pub gateways_desired: IntGaugeVec,
+    /// `gateway_connections{namespace,queue}`.
+    pub gateway_connections: IntGaugeVec,
+    /// `gateway_scalings_total{direction}`: `up` or `down`.
+    pub gateway_scalings: IntCounterVec,
     /// `store_up{namespace,queue}`.
     pub store_up: IntGaugeVec,
 }
@@ -60,6 +66,21 @@ impl Metrics {
                 "Desired number of workers",
                 &queue,
             )?,
+            gateways_desired: r.int_gauges(
+                "gateways_desired",
+                "Desired number of gateways",
+                &queue,
+            )?,
+            gateway_connections: r.int_gauges(
+                "gateway_connections",
+                "Open WebSockets and event streams of the gateways that answer the operator",
+                &queue,
+            )?,
+            gateway_scalings: r.counters(
+                "gateway_scalings_total",
+                "Changes of the number of gateways",
+                &["direction"],
+            )?,
             store_up: r.int_gauges("store_up", up, &queue)?,
             registry,
         })
@@ -89,6 +110,14 @@ impl Metrics {
     pub fn forget(&self, namespace: &str, queue: &str) {
         for gauge in [&self.workers_desired, &self.store_up] {
             // Fails if there is no such series.
+            gauge.remove_label_values(&[namespace, queue]).ok();
+        }
+        self.forget_gateways(namespace, queue);
+    }
+
+    /// Removes the series of the gateways of a queue that has none any more.
+    pub fn forget_gateways(&self, namespace: &str, queue: &str) {
+        for gauge in [&self.gateways_desired, &self.gateway_connections] {
             gauge.remove_label_values(&[namespace, queue]).ok();
         }
     }

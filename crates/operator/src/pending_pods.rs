@@ -9,7 +9,7 @@ use kube::runtime::watcher::Event;
 use parking_lot::Mutex;
 
 /// Namespace, queue and name of a Pod.
-type PodName = (String, String, String);
+pub(crate) type PodName = (String, String, String);
 
 /// The unschedulable Pods of all queues. Cheap to clone.
 #[derive(Clone, Default)]
@@ -47,14 +47,8 @@ impl PendingPods {
     }
 
     fn insert(&self, pod: &DynamicObject) {
-        let mut conditions = pod.data["status"]["conditions"].as_array().into_iter().flatten();
-        let unschedulable = conditions.any(|condition| {
-            condition["type"] == "PodScheduled"
-                && condition["status"] == "False"
-                && condition["reason"] == "Unschedulable"
-        });
         let mut pods = self.unschedulable.lock();
-        if unschedulable {
+        if is_unschedulable(pod) {
             pods.insert(pod_name(pod));
         } else {
             pods.remove(&pod_name(pod));
@@ -62,7 +56,18 @@ impl PendingPods {
     }
 }
 
-fn pod_name(pod: &DynamicObject) -> PodName {
+/// Whether no node has room for the Pod.
+pub(crate) fn is_unschedulable(pod: &DynamicObject) -> bool {
+    let mut conditions = pod.data["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.any(|condition| {
+        condition["type"] == "PodScheduled"
+            && condition["status"] == "False"
+            && condition["reason"] == "Unschedulable"
+    })
+}
+
+/// Namespace, queue and name of the Pod.
+pub(crate) fn pod_name(pod: &DynamicObject) -> PodName {
     let queue = pod.labels().get("app.kubernetes.io/instance").cloned().unwrap_or_default();
     (pod.namespace().unwrap_or_default(), queue, pod.name_any())
 }

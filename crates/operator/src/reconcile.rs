@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::Problems;
-use bookingq_api::status::LastScaling;
+use bookingq_api::status::BookingQueueStatus;
 use bookingq_core::backoff::Backoff;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -18,8 +18,9 @@ use parking_lot::Mutex;
 use crate::apply::{Applied, Applier};
 use crate::autoscaler::observation::Observation;
 use crate::autoscaler::{Autoscaler, DesiredState};
+use crate::build::component::ObjectKind;
 use crate::build::{self, BuildInputs, Manifest, names};
-use crate::conditions::StatusInputs;
+use crate::conditions::{GatewayInputs, StatusInputs};
 use crate::dereference::dereference;
 use crate::environment::OperatorEnvironment;
 use crate::error::ReconcileError;
@@ -33,6 +34,8 @@ use crate::target::{QueueTarget, problem};
 
 /// Delay before a failed reconcile is repeated, if no change triggers it earlier.
 const RETRY: Backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(300) };
+/// Time after which an object whose kind the cluster lacked is applied again.
+const MISSING_RETRY: Duration = Duration::from_secs(30);
 
 /// Everything that a reconcile uses.
 pub struct ReconcileContext {
@@ -64,16 +67,16 @@ pub async fn reconcile(
     let timer = context.metrics.reconcile_duration.start_timer();
     let key = key(&queue);
     let outcome = match &queue.0 {
-        Ok(queue) if queue.metadata.deletion_timestamp.is_some() => Ok(()),
+        Ok(queue) if queue.metadata.deletion_timestamp.is_some() => Ok(Action::await_change()),
         _ => Box::pin(context.reconcile_queue(&key, &queue)).await,
     };
     timer.observe_duration();
     context.forget_deleted();
-    let label = outcome.as_ref().map_or_else(ReconcileError::reason, |()| "ok");
+    let label = outcome.as_ref().map_or_else(ReconcileError::reason, |_| "ok");
     context.metrics.reconciles.with_label_values(&[label]).inc();
-    outcome?;
+    let next = outcome?;
     context.failures.lock().remove(&key);
-    Ok(Action::await_change())
+    Ok(next)
 }
 
 /// Logs an error and returns when to reconcile the queue again.
@@ -103,13 +106,12 @@ impl ReconcileContext {
         &self,
         key: &QueueKey,
         queue: &WatchedQueue,
-    ) -> Result<(), ReconcileError> {
+    ) -> Result<Action, ReconcileError> {
         let about = queue.object_ref(&());
         let status = queue.0.as_ref().ok().and_then(|queue| queue.status.as_ref());
         let (target, outcome) = match resolve(queue) {
             Ok(target) => {
-                let before = status.and_then(|status| status.last_scaling.clone());
-                let outcome = Box::pin(self.converge(key, &target, &about, before)).await;
+                let outcome = Box::pin(self.converge(key, &target, &about, status)).await;
                 (Some(target), outcome)
             }
             Err(problems) => (None, Err(ReconcileError::InvalidSpec(problems))),
@@ -125,32 +127,51 @@ impl ReconcileContext {
         if outcome.is_ok() && !complete && status.is_none() {
             // The watch of the Deployment and the queue loop wake the queue within a second: one
             // status instead of three.
-            return outcome;
+            return outcome.map(|_| Action::await_change());
         }
+        let gateway_deployment =
+            self.objects.status::<Deployment>(&namespace, &names::gateway(&key.name));
+        let gateways = self.autoscaler.gateways(key);
         let inputs = StatusInputs {
             generation: queue.meta().generation,
             target: target.as_ref(),
             error: outcome.as_ref().err(),
             workers: workers.as_ref(),
             observation: observation.as_ref(),
+            gateways: GatewayInputs {
+                deployment: gateway_deployment.as_ref(),
+                observation: gateways.as_ref(),
+                missing: outcome.as_ref().ok().and_then(|missing| missing.first().copied()),
+            },
         };
         self.status.write(key, queue, &inputs).await?;
-        outcome
+        Ok(if outcome?.is_empty() {
+            Action::await_change()
+        } else {
+            Action::requeue(MISSING_RETRY)
+        })
     }
 
+    /// Returns the kinds of objects that the cluster lacks.
     async fn converge(
         &self,
         key: &QueueKey,
         target: &QueueTarget,
         about: &ObjectReference,
-        before: Option<LastScaling>,
-    ) -> Result<(), ReconcileError> {
+        before: Option<&BookingQueueStatus>,
+    ) -> Result<Vec<&'static ObjectKind>, ReconcileError> {
         let found = dereference(&self.secret_cache, &self.objects, target).await?;
         let inputs =
             BuildInputs { target, secrets: &found.secrets, environment: &self.environment };
         let manifests = build::build(&inputs).map_err(ReconcileError::InvalidSpec)?;
+        let mut missing = Vec::new();
         for manifest in &manifests {
-            self.apply(manifest, target, about).await?;
+            match self.apply(manifest, target, about).await {
+                Err(ReconcileError::Api(error)) if error.lacks(manifest.kind) => {
+                    missing.push(manifest.kind);
+                }
+                applied => applied?,
+            }
         }
         self.prune(target, &manifests).await?;
         let desired = DesiredState {
@@ -159,7 +180,7 @@ impl ReconcileContext {
             about: about.clone(),
         };
         self.autoscaler.update(key, desired, before);
-        Ok(())
+        Ok(missing)
     }
 
     async fn apply(

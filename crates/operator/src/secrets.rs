@@ -8,6 +8,8 @@ use bookingq_api::downstream::{DownstreamSpec, Role};
 use bookingq_api::redis::SecretKey;
 use k8s_openapi::api::core::v1::Secret;
 
+use crate::build::names::Part;
+
 /// What a Secret is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretPurpose {
@@ -17,6 +19,34 @@ pub enum SecretPurpose {
     RedisUrl,
     /// The password of Redis.
     RedisPassword,
+    /// Certificate of the workers' gRPC port.
+    WorkerTls,
+    /// The authority of the certificates that callers of the workers present.
+    WorkerClientCa,
+    /// Keys of places and passes.
+    GatewayKeys,
+    /// Certificate of the gateways' ports.
+    GatewayTls,
+    /// The authority of the certificates that the seller's backend presents.
+    GatewayBackendCa,
+    /// Certificate that the gateways present to the workers.
+    GatewayClient,
+}
+
+impl SecretPurpose {
+    /// Whether a change of the Secret restarts the Pods of this part: those that read it only when
+    /// they start. A port reads a renewed certificate by itself.
+    pub fn restarts(self, part: Part) -> bool {
+        match self {
+            Self::Tls(_) | Self::RedisUrl => part == Part::Worker,
+            Self::RedisPassword => matches!(part, Part::Worker | Part::Redis),
+            Self::WorkerTls | Self::GatewayClient => part == Part::Gateway,
+            Self::WorkerClientCa
+            | Self::GatewayKeys
+            | Self::GatewayTls
+            | Self::GatewayBackendCa => false,
+        }
+    }
 }
 
 /// A Secret that a queue uses.
@@ -24,19 +54,29 @@ pub enum SecretPurpose {
 pub struct SecretReference {
     /// Name of the Secret.
     pub name: String,
-    /// The key that it must have.
-    pub key: Option<String>,
+    /// The keys that it must have.
+    pub keys: Vec<String>,
     /// The field of the spec that names it.
     pub field: &'static str,
     /// What it is for.
     pub purpose: SecretPurpose,
 }
 
+/// Keys of a Secret of the type `kubernetes.io/tls`.
+const PAIR: &[&str] = &["tls.crt", "tls.key"];
+/// Key with the certificates of an authority.
+pub const AUTHORITY: &str = "ca.crt";
+
 /// The Secrets that the spec names. A new Secret of a queue gets its line here.
 pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
-    let tls =
-        |service: Option<&DownstreamSpec>| Some((service?.tls.as_ref()?.secret_name.clone(), None));
-    let key = |key: Option<&SecretKey>| Some((key?.name.clone(), Some(key?.key.clone())));
+    let tls = |service: Option<&DownstreamSpec>| {
+        Some((service?.tls.as_ref()?.secret_name.clone(), vec![]))
+    };
+    let key = |key: Option<&SecretKey>| Some((key?.name.clone(), vec![key?.key.clone()]));
+    let with = |name: Option<&String>, keys: &[&str]| {
+        Some((name?.clone(), keys.iter().map(|&key| key.to_owned()).collect()))
+    };
+    let (worker, gateway) = (spec.worker.tls.as_ref(), spec.gateway.as_ref());
     let all = [
         ("spec.booking.tls", SecretPurpose::Tls(Role::Booking), tls(Some(&spec.booking))),
         ("spec.ticket.tls", SecretPurpose::Tls(Role::Ticket), tls(spec.ticket.as_ref())),
@@ -47,10 +87,40 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
             SecretPurpose::RedisPassword,
             key(spec.redis.password_secret.as_ref()),
         ),
+        (
+            "spec.worker.tls.secretName",
+            SecretPurpose::WorkerTls,
+            with(worker.map(|tls| &tls.secret_name), PAIR),
+        ),
+        (
+            "spec.worker.tls.clientCaSecretName",
+            SecretPurpose::WorkerClientCa,
+            with(worker.and_then(|tls| tls.client_ca_secret_name.as_ref()), &[AUTHORITY]),
+        ),
+        (
+            "spec.gateway.keys.secretName",
+            SecretPurpose::GatewayKeys,
+            with(gateway.map(|gateway| &gateway.keys.secret_name), &[]),
+        ),
+        (
+            "spec.gateway.tls.secretName",
+            SecretPurpose::GatewayTls,
+            with(gateway.and_then(|gateway| Some(&gateway.tls.as_ref()?.secret_name)), PAIR),
+        ),
+        (
+            "spec.gateway.backend.clientCaSecretName",
+            SecretPurpose::GatewayBackendCa,
+            with(gateway.and_then(|g| g.backend.client_ca_secret_name.as_ref()), &[AUTHORITY]),
+        ),
+        (
+            "spec.gateway.clientCertificateSecretName",
+            SecretPurpose::GatewayClient,
+            with(gateway.and_then(|g| g.client_certificate_secret_name.as_ref()), PAIR),
+        ),
     ];
     let named = all.into_iter().filter_map(|(field, purpose, secret)| {
-        let (name, key) = secret?;
-        Some(SecretReference { name, key, field, purpose })
+        let (name, keys) = secret?;
+        Some(SecretReference { name, keys, field, purpose })
     });
     named.collect()
 }
@@ -102,26 +172,25 @@ impl Secrets {
         self.0.get(name).is_some_and(|secret| secret.keys.contains(key))
     }
 
-    /// The Secret `name` alone.
-    #[must_use]
-    pub fn only(&self, name: &str) -> Self {
-        Self(self.0.get_key_value(name).map(|(k, v)| (k.clone(), v.clone())).into_iter().collect())
-    }
-
     /// Why the reference cannot be used, if so.
     pub fn problem(&self, reference: &SecretReference) -> Option<SecretProblem> {
-        let SecretReference { name, key, field, .. } = reference.clone();
+        let SecretReference { name, keys, field, .. } = reference.clone();
         if !self.0.contains_key(&name) {
             return Some(SecretProblem::Missing { name, field });
         }
-        let key = key.filter(|key| !self.has(&name, key))?;
+        let key = keys.into_iter().find(|key| !self.has(&name, key))?;
         Some(SecretProblem::NoKey { name, field, key })
     }
 
-    /// Names and versions, for an annotation of Pod templates: a changed Secret restarts the Pods.
-    /// A checksum of the contents would let short passwords be guessed.
-    pub fn fingerprint(&self) -> String {
-        let all = self.0.iter().map(|(name, secret)| format!("{name}@{}", secret.version));
+    /// Names and versions of the Secrets among `references` whose changes restart the Pods of
+    /// `part`, for an annotation of their template. A checksum of the contents would let short
+    /// passwords be guessed.
+    pub fn fingerprint(&self, references: &[SecretReference], part: Part) -> String {
+        let restarts = |name: &str| {
+            references.iter().any(|secret| secret.name == name && secret.purpose.restarts(part))
+        };
+        let all = self.0.iter().filter(|(name, _)| restarts(name));
+        let all = all.map(|(name, secret)| format!("{name}@{}", secret.version));
         all.collect::<Vec<_>>().join(" ")
     }
 }

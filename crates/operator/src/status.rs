@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bookingq_api::status::BookingQueueStatus;
+use bookingq_api::status::{BookingQueueStatus, GatewayStatus};
 use bookingq_api::{BookingQueue, DurationString};
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
@@ -107,5 +107,25 @@ fn compose(
             .map(|line| DurationString::from_secs(line.oldest_wait.as_secs()).to_string())
             .or_else(|| before.oldest_wait.clone()),
         last_scaling: scaling.or_else(|| before.last_scaling.clone()),
+        gateway: gateway(inputs, before.gateway.as_ref()),
     }
+}
+
+/// The gateways; `None` if the spec has none. An invalid spec leaves them as they were.
+fn gateway(inputs: &StatusInputs<'_>, before: Option<&GatewayStatus>) -> Option<GatewayStatus> {
+    match inputs.target {
+        Some(target) if target.plan.gateway.is_none() => return None,
+        None => return before.cloned(),
+        Some(_) => {}
+    }
+    let seen = inputs.gateways.observation;
+    Some(GatewayStatus {
+        replicas: inputs.gateways.deployment.map_or(0, |gateways| gateways.replicas),
+        connections: seen
+            .and_then(|seen| seen.connections)
+            .or_else(|| before.and_then(|before| before.connections)),
+        last_scaling: seen
+            .and_then(|seen| seen.scaling.clone())
+            .or_else(|| before.and_then(|before| before.last_scaling.clone())),
+    })
 }

@@ -51,7 +51,7 @@ impl QueueTarget {
         if matches!(plan.redis.source, RedisSource::Managed(_)) {
             secrets.push(SecretReference {
                 name: names::redis(&name),
-                key: Some(names::PASSWORD_KEY.to_owned()),
+                keys: vec![names::PASSWORD_KEY.to_owned()],
                 field: "spec.redis.managed",
                 purpose: SecretPurpose::RedisPassword,
             });
@@ -80,6 +80,16 @@ impl QueueTarget {
         match &self.plan.redis.source {
             RedisSource::Managed(managed) => Some(managed),
             _ => None,
+        }
+    }
+
+    /// Whether the queue has Pods of this part.
+    pub fn has(&self, part: Part) -> bool {
+        match part {
+            Part::Worker => true,
+            Part::Sweeper => self.plan.sweep.is_some(),
+            Part::Redis => self.managed_redis().is_some(),
+            Part::Gateway => self.plan.gateway.is_some(),
         }
     }
 

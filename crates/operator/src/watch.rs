@@ -10,10 +10,11 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::build::component::{self, ObjectKind};
 use crate::build::names::{self, Part};
+use crate::gateway_pods::GatewayPods;
 use crate::object_cache::ObjectCache;
 use crate::pending_pods::PendingPods;
 use crate::queue::{QueueKey, WatchedQueue, key, owner};
@@ -71,12 +72,29 @@ pub fn objects(client: &Client, scope: &WatchScope) -> (ObjectCache, Wakes) {
     let (cache, writers) = ObjectCache::new(&component::kinds());
     let watches = writers.into_iter().map(|mut writer| {
         let ours = watcher::Config::default().labels(names::MANAGED_BY).page_size(PAGE);
-        let api: Api<DynamicObject> = scope.api(client, writer.kind);
-        let events = watcher::watcher(api, ours).default_backoff();
+        let (kind, api) = (writer.kind, scope.api(client, writer.kind));
+        let events = watcher::watcher::<DynamicObject>(api, ours).default_backoff();
+        let events = events.flat_map(move |event| stream::iter(unless_missing(kind, event)));
         wakes(events, move |event| writer.on_event(event).into_iter().collect())
     });
     let watches = stream::select_all(watches.collect::<Vec<_>>());
     (cache, watches.boxed())
+}
+
+type ObjectEvent = Result<Event<DynamicObject>, watcher::Error>;
+
+/// The event; an empty list in place of an error that says that the cluster lacks an optional kind.
+/// The watch tries again after its back-off, and so finds a kind that is installed later.
+fn unless_missing(kind: &ObjectKind, event: ObjectEvent) -> Vec<ObjectEvent> {
+    match &event {
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
+            if kind.optional && matches!(status.code, 403 | 404) =>
+        {
+            debug!(kind = kind.name, status.message, "the cluster lacks an optional kind");
+            vec![Ok(Event::Init), Ok(Event::InitDone)]
+        }
+        _ => vec![event],
+    }
 }
 
 /// Watches the worker Pods that have no node. Wakes no queue: the queue loops read the count.
@@ -88,6 +106,22 @@ pub fn pending_pods(client: &Client, scope: &WatchScope) -> (PendingPods, Wakes)
     let pods = PendingPods::default();
     let writer = pods.clone();
     let events = watcher::watcher(api, pending.page_size(PAGE)).default_backoff();
+    let watch = wakes(events, move |event| {
+        writer.on_event(&event);
+        Vec::new()
+    });
+    (pods, watch)
+}
+
+/// Watches the gateway Pods. Wakes no queue: the loops of the gateways read them.
+pub fn gateway_pods(client: &Client, scope: &WatchScope) -> (GatewayPods, Wakes) {
+    let gateways =
+        format!("{},app.kubernetes.io/component={}", names::MANAGED_BY, Part::Gateway.as_str());
+    let all = watcher::Config::default().labels(&gateways).page_size(PAGE);
+    let api: Api<DynamicObject> = scope.api(client, ObjectKind::of::<Pod>());
+    let pods = GatewayPods::default();
+    let writer = pods.clone();
+    let events = watcher::watcher(api, all).default_backoff();
     let watch = wakes(events, move |event| {
         writer.on_event(&event);
         Vec::new()

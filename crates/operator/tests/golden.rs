@@ -1,4 +1,4 @@
-//! The objects of four queues as golden files: `BLESS=1 cargo test -p bookingq-operator` writes
+//! The objects of six queues as golden files: `BLESS=1 cargo test -p bookingq-operator` writes
 //! them.
 #![allow(clippy::unwrap_used)]
 
@@ -157,6 +157,116 @@ fn tls_files_are_mounted_and_named_as_far_as_the_secret_has_them() {
 }
 
 #[test]
+fn workers_serve_tls_with_a_certificate_that_sweepers_and_gateways_never_see() {
+    let spec = json!({
+        "booking": { "endpoint": "http://booking:1" },
+        "redis": { "url": "redis://redis.example.com:6379" },
+        "worker": { "tls": { "secretName": "workers", "clientCaSecretName": "callers" } },
+        "gateway": {
+            "keys": { "secretName": "keys" }, "clientCertificateSecretName": "own",
+            "replicas": 3, "exclusive": true,
+        },
+    });
+    let found = [
+        secret("workers", &["ca.crt", "tls.crt", "tls.key"]),
+        secret("callers", &["ca.crt"]),
+        secret("own", &["tls.crt", "tls.key"]),
+        secret("keys", &["place-1.json"]),
+    ];
+    let objects = check("worker-tls", &spec, &found);
+    let mounting = |kind: &str, name: &str| {
+        let object = objects.iter().find(|o| o.kind.name == kind && o.name() == name).unwrap();
+        let text = object.value.to_string();
+        ["workers", "callers", "own", "keys"]
+            .map(|s| text.contains(&format!("\"secretName\":\"{s}\"")))
+    };
+    assert_eq!(mounting("Deployment", "concert-worker"), [true, true, false, false]);
+    assert_eq!(mounting("Deployment", "concert-gateway"), [true, false, true, true]);
+    assert_eq!(mounting("CronJob", "concert-sweep"), [false; 4]);
+    let gateway =
+        objects.iter().find(|o| o.name() == "concert-gateway" && o.kind.name == "Deployment");
+    let gateway = gateway.unwrap().value.to_string();
+    assert!(
+        gateway.contains(r#"{"key":"ca.crt","path":"ca.crt"}"#),
+        "not the workers' key: {gateway}"
+    );
+}
+
+#[test]
+fn every_field_of_a_gateway_reaches_its_objects() {
+    let spec = json!({
+        "booking": { "endpoint": "http://booking:1" },
+        "redis": { "url": "redis://redis.example.com:6379" },
+        "gateway": {
+            "image": "registry.example.com/bookingq:1",
+            "keys": { "secretName": "keys" },
+            "host": "wait.example.com",
+            "origins": ["https://www.example.com"],
+            "returnOrigins": ["https://pay.example.com"],
+            "returnUrl": "https://pay.example.com/checkout?from=line",
+            "audience": "example",
+            "brand": {
+                "title": "Concert: \"live\"", "text": "Admission from 19:00", "logo": "https://www.example.com/logo.svg",
+                "color": "#0a7d4b", "home": "https://www.example.com/",
+            },
+            "items": [{ "name": "standing", "title": "Standing", "maxQuantity": 4 }, { "name": "seat" }],
+            "trustedProxies": ["10.0.0.0/8", "fd00::1"],
+            "maxConnections": 20000,
+            "drain": "90s",
+            "tls": { "secretName": "public" },
+            "backend": { "clientCaSecretName": "sellers", "namespaces": ["checkout"] },
+            "ingress": {
+                "className": "nginx", "tlsSecretName": "wait",
+                "annotations": { "nginx.ingress.kubernetes.io/backend-protocol": "HTTPS" },
+            },
+            "httpRoute": { "parentRefs": [{ "name": "public", "namespace": "edge", "sectionName": "https" }] },
+            "resources": { "limits": { "memory": "1Gi" } },
+            "podTemplate": { "spec": { "nodeSelector": { "pool": "edge" } } },
+        },
+    });
+    let found = [
+        secret("keys", &["place-1.json"]),
+        secret("public", &["tls.crt", "tls.key"]),
+        secret("sellers", &["ca.crt"]),
+    ];
+    let objects = check("gateway", &spec, &found);
+    let deployment = objects
+        .iter()
+        .find(|object| object.name() == "concert-gateway" && object.kind.name == "Deployment");
+    let deployment = &deployment.unwrap().value["spec"];
+    assert!(deployment.get("replicas").is_none(), "the replicas belong to the autoscaler");
+    assert_eq!(
+        deployment["strategy"]["rollingUpdate"],
+        json!({ "maxSurge": 1, "maxUnavailable": 0 })
+    );
+}
+
+#[test]
+fn what_a_gateway_reads_when_it_starts_restarts_it_and_nothing_else_does() {
+    let template = |title: &str, version: &str, part: &str| {
+        let spec = json!({
+            "booking": { "endpoint": "http://booking:1" },
+            "redis": { "url": "redis://redis.example.com:6379" },
+            "gateway": { "keys": { "secretName": "keys" }, "brand": { "title": title } },
+        });
+        let target = QueueTarget::resolve(&queue("concert", &spec)).unwrap();
+        let mut keys = secret("keys", &["place-1.json"]);
+        keys.metadata.resource_version = Some(version.to_owned());
+        let secrets = secrets(&[keys]);
+        let inputs =
+            BuildInputs { target: &target, secrets: &secrets, environment: &environment() };
+        let objects = build::build(&inputs).unwrap();
+        let name = format!("concert-{part}");
+        let found = objects.iter().find(|o| o.kind.name == "Deployment" && o.name() == name);
+        found.unwrap().value["spec"]["template"].clone()
+    };
+    let before = template("Concert", "7", "gateway");
+    assert_ne!(template("Festival", "7", "gateway"), before, "the title is in the configuration");
+    assert_eq!(template("Concert", "8", "gateway"), before, "keys are read again by themselves");
+    assert_eq!(template("Festival", "8", "worker"), template("Concert", "7", "worker"));
+}
+
+#[test]
 fn what_cannot_run_in_a_cluster_is_refused_with_every_reason() {
     let spec = json!({
         "booking": { "endpoint": "simulate://booking" },
@@ -181,6 +291,17 @@ fn an_overlay_that_makes_no_pod_is_refused() {
         BuildInputs { target: &target, secrets: &Secrets::default(), environment: &environment() };
     let problems = build::build(&inputs).unwrap_err().0;
     assert_eq!(problems[0].path, "spec.worker.podTemplate");
+
+    let spec = json!({
+        "booking": { "endpoint": "http://booking:1" },
+        "gateway": {
+            "keys": { "secretName": "keys" },
+            "podTemplate": { "spec": { "containers": "many" } },
+        },
+    });
+    let target = QueueTarget::resolve(&queue("concert", &spec)).unwrap();
+    let problems = build::build(&BuildInputs { target: &target, ..inputs }).unwrap_err().0;
+    assert_eq!(problems[0].path, "spec.gateway.podTemplate");
 }
 
 #[test]

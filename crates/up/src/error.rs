@@ -6,7 +6,9 @@ use bookingq_api::args::InvalidArgs;
 use bookingq_check::AuditError;
 use bookingq_client::EndpointsError;
 use bookingq_core::{Invalid, QueueName};
+use bookingq_gateway::GatewayError;
 use bookingq_harness::HarnessError;
+use bookingq_identity::KeyError;
 use bookingq_sim::SimError;
 use bookingq_store::StoreError;
 use bookingq_worker::WorkerError;
@@ -48,12 +50,33 @@ pub enum UpError {
         "{endpoint} needs the Secret {secret}; `up` has no Secrets: allowed are endpoints without tls.secretName"
     )]
     NoSecrets { endpoint: String, secret: String },
+    /// The certificate of the workers' port is in a Secret.
+    #[error(
+        "spec.worker.tls.secretName is {secret}; `up` has no Secrets: allowed is a manifest without spec.worker.tls"
+    )]
+    WorkerTls { secret: String },
     /// The times of the manifest do not fit together.
     #[error(transparent)]
     Args(#[from] InvalidArgs),
     /// A port for the workers is taken.
     #[error("port {port} is not free: {cause}; choose another --base-port (0: any free ports)")]
     Port { port: u16, cause: std::io::Error },
+    /// The gateway's port is taken.
+    #[error(
+        "port {port} is not free for the page: {cause}; choose another --gateway-port (0: any free port), or --no-gateway"
+    )]
+    GatewayPort { port: u16, cause: std::io::Error },
+    /// The gateway cannot be started.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// Its keys cannot be made.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// Each client that comes through the gateway needs two open files of this process.
+    #[error(
+        "--crowd is {clients} with --through gateway, but this process may open {limit} files; allowed: at most {allowed} clients (two files each), or a higher limit (ulimit -n)"
+    )]
+    OpenFiles { clients: u32, limit: u64, allowed: u64 },
     /// No Redis to start.
     #[error(
         "{0}; install it (Debian: apt-get install redis-server), or choose --store embedded or --store redis://HOST:PORT"

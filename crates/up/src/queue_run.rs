@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use bookingq_api::{DurationString, Plan};
 use bookingq_check::{Answers, Audit, AuditTerms, Violation};
-use bookingq_crowd::{CrowdConfig, CrowdReport};
+use bookingq_core::QueueName;
+use bookingq_crowd::{CrowdConfig, CrowdReport, GatewayAccess};
 use bookingq_store::{Snapshot, Store};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -111,14 +113,21 @@ impl QueueRun {
         })
     }
 
+    /// The queue and the addresses of the workers that are ready.
+    pub fn workers(&self) -> (QueueName, watch::Receiver<Vec<SocketAddr>>) {
+        (self.plan.queue.clone(), self.pool.addresses())
+    }
+
     /// Serves until the time is over, or before that every client of the crowd has seen its end, or
-    /// `stop`; then drains, verifies and reports.
+    /// `stop`; then drains, verifies and reports. The crowd comes `through` a gateway at these
+    /// addresses, if there is one, and to the workers otherwise.
     ///
     /// # Errors
     /// When the store does not answer at the end, or the report cannot be written.
     pub async fn run(
         mut self,
         config: UpArgs,
+        through: Option<(GatewayAccess, watch::Receiver<Vec<SocketAddr>>)>,
         stop: CancellationToken,
     ) -> Result<RunOutcome, UpError> {
         let mut crowd = config.crowd.map(|clients| {
@@ -126,7 +135,9 @@ impl QueueRun {
             let mut crowd = CrowdConfig::new(queue, clients, config.arrive.get());
             crowd.items = config.items.clone().unwrap_or(crowd.items);
             crowd.quantities = config.quantities.clone().unwrap_or(crowd.quantities);
-            RunningCrowd::start(crowd, self.pool.addresses())
+            let (gateway, endpoints) = through.unzip();
+            crowd.gateway = gateway;
+            RunningCrowd::start(crowd, endpoints.unwrap_or_else(|| self.pool.addresses()))
         });
         let end = config.time.map(|time| self.start + time.get());
         let mut pulse = tokio::time::interval(PULSE);

@@ -33,6 +33,9 @@ impl Services {
     /// [`UpError`] when a simulation is not understood, or a service needs what this computer does
     /// not have.
     pub async fn start(plan: &Plan, overrides: Option<&str>) -> Result<Self, UpError> {
+        if let Some(tls) = &plan.worker.tls {
+            return Err(UpError::WorkerTls { secret: tls.secret_name.clone() });
+        }
         let simulator = Simulator::start(simulations(plan, overrides)?).await?;
         let booking = simulator.booking.as_ref().map(BookingSim::address);
         let ticket = simulator.ticket_service.as_ref().map(TicketServiceSim::address);

@@ -32,8 +32,9 @@ pub struct Args {
     /// Runs; the figures are their median, least and greatest
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
     runs: u64,
-    /// Seed of the first sale: the same seed gives the same figures
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    /// Seed of the first sale: the same seed gives the same figures. The constants of the forecast
+    /// were chosen with the seeds 100,001 to 100,016, so these sales say nothing
+    #[arg(long, default_value_t = 7001, value_name = "N")]
     seed: u64,
     /// Draw promised waits beside true ones
     #[arg(long, value_name = "FILE.svg")]
@@ -54,17 +55,27 @@ pub fn run(args: &Args) -> Result<()> {
     let mut session = Session::start(&args.output, &[HORIZON, PHASE, FORECAST])?;
     println!("{} runs of {} sales of each kind, from seed {}\n", args.runs, args.sales, args.seed);
     let mut drawn = Vec::new();
+    let mut pooled = vec![Vec::new(); usize::try_from(args.runs)?];
     for (kind, name) in SaleKind::ALL {
         let mut all = Vec::new();
-        for run in 0..args.runs {
+        for (run, pooled) in (0..).zip(&mut pooled) {
             eprintln!("{name}, run {} of {}", run + 1, args.runs);
             let first = args.seed + run * args.sales;
             let sale = |seed| SimulatedSale::run(kind.draw(seed), seed);
             let promises: Vec<Promise> = (first..first + args.sales).flat_map(sale).collect();
             record(&mut session.figures, name, &promises);
+            let served: Vec<_> =
+                promises.iter().copied().filter(|promise| promise.served).collect();
+            if served.len() < promises.len() {
+                record(&mut session.figures, &format!("{name}, served"), &served);
+            }
+            pooled.extend_from_slice(&promises);
             all.extend(promises);
         }
         drawn.push((name, all));
+    }
+    for promises in &pooled {
+        record(&mut session.figures, "all kinds", promises);
     }
     if let Some(file) = &args.chart {
         let svg = chart::draw(&drawn);

@@ -11,16 +11,19 @@ pub enum SalePhase {
     Growing,
     /// While it became shorter.
     Shrinking,
+    /// Before the outage, which then fell into the wait.
+    BeforeOutage,
     /// After the outage.
     AfterOutage,
 }
 
 impl SalePhase {
     /// All, with their names.
-    pub const ALL: [(Self, &'static str); 4] = [
+    pub const ALL: [(Self, &'static str); 5] = [
         (Self::FirstMinute, "first minute"),
         (Self::Growing, "line grows"),
         (Self::Shrinking, "line shrinks"),
+        (Self::BeforeOutage, "outage in the wait"),
         (Self::AfterOutage, "after outage"),
     ];
 }
@@ -47,6 +50,8 @@ pub struct Promise {
     pub pace: Option<f64>,
     /// The truth.
     pub waited: f64,
+    /// Whether a worker took the booking; `false`: its item was sold out first.
+    pub served: bool,
 }
 
 /// Forecasts beside the truth: low, expected, high, waited.

@@ -300,7 +300,8 @@ impl SimulatedSale {
             };
             let range = range.map(|waits| waits.map(|wait| wait.as_secs_f64()));
             let mean = self.pace.eta(position).map(|wait| wait.as_secs_f64());
-            let promise = Promise { at: self.now, phase, range, pace: mean, waited: 0.0 };
+            let promise =
+                Promise { at: self.now, phase, range, pace: mean, waited: 0.0, served: true };
             self.open.entry(place).or_default().push(promise);
         }
     }
@@ -357,9 +358,14 @@ impl SimulatedSale {
         self.forecaster.left(place, departure, self.now);
         let promises = self.open.remove(&place).unwrap_or_default();
         if departure != Departure::Cancelled {
-            let now = self.now;
-            let waited = |at| now.since(at).as_secs_f64();
-            self.kept.extend(promises.into_iter().map(|p| Promise { waited: waited(p.at), ..p }));
+            let (now, outage) = (self.now, self.script.outage);
+            self.kept.extend(promises.into_iter().map(|promise| {
+                let [at, left] = [promise.at, now].map(|time| time.since(START).as_secs_f64());
+                let met = outage.is_some_and(|(from, _)| (at..left).contains(&from));
+                let phase = if met { SalePhase::BeforeOutage } else { promise.phase };
+                let served = departure == Departure::Served;
+                Promise { phase, waited: left - at, served, ..promise }
+            }));
         }
     }
 }

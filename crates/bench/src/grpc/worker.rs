@@ -9,6 +9,7 @@ use bookingq_core::{Admission, BookingState, EventSeq, OutboxEvent, QueueName};
 use bookingq_crowd::latency::Latency;
 use bookingq_proto::v1;
 use bookingq_sim::BookingSim;
+use bookingq_sim::ledger::Ledger;
 use bookingq_sim::spec::BookingSpec;
 use bookingq_store::RedisConfig;
 use bookingq_store::Store;
@@ -60,6 +61,9 @@ impl WorkerUnderTest {
     }
     pub fn queue(&self) -> &QueueName {
         &self.queue
+    }
+    pub fn ledger(&self) -> impl std::ops::Deref<Target = Ledger> + '_ {
+        self.booking.ledger()
     }
     pub fn address(&self) -> SocketAddr {
         self.handle.grpc_addr()

@@ -1,5 +1,5 @@
-//! `watch`: the cost of clients that follow their bookings on one worker while the line moves, and
-//! the age of the positions that they see.
+//! `watch`: the cost of clients that follow their bookings on one worker while the line moves, the
+//! age of the positions that they see, and how soon they know that their item is sold out.
 //!
 //! ```text
 //!   watch ──┬─ serve     the worker, as a process of its own
@@ -13,8 +13,8 @@ mod truth;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
-use bookingq_core::QueueName;
+use anyhow::{Result, bail, ensure};
+use bookingq_core::{Admission, ItemChange, OutboxEvent, QueueName};
 use bookingq_crowd::latency::Latency;
 use bookingq_harness::Fsync;
 use bookingq_store::{Cancel, RedisConfig, Store};
@@ -52,6 +52,8 @@ pub struct Args {
 
 const COST: &str = "Watching";
 const AGE: &str = "Age of the position shown";
+/// From when the store closed the item that all clients want until each of them knows.
+const CLOSED: &str = "Item closed to item shown as sold out";
 /// Clients by their place, counted from the front.
 const GROUPS: [(u64, &str); 3] =
     [(1000, "the first 1,000"), (10_000, "from there to 10,000"), (u64::MAX, "all behind")];
@@ -61,6 +63,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const STEP: Duration = Duration::from_millis(50);
 /// Enqueues in flight.
 const JOINING: usize = 64;
+/// Longest wait until all know that the item is sold out.
+const LIMIT: Duration = Duration::from_secs(60);
 /// Before the first look, because new streams cause messages of their own.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -70,7 +74,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(few) = args.clients.iter().find(|clients| **clients <= leave) {
         bail!("--clients {few} is too few: {} leave each second for {} s", args.pace, args.seconds);
     }
-    let mut session = Session::start(&FigureOutput::default(), &[COST, AGE])?;
+    let mut session = Session::start(&FigureOutput::default(), &[COST, AGE, CLOSED])?;
     session.placement = Placement::Free;
     println!("worker, clients and Redis share the cores; nothing is pinned");
     println!(
@@ -120,6 +124,16 @@ async fn one_size(
     let ages = move_on(args, &*store, &streams).await?;
     let time = moving.elapsed().as_secs_f64();
     let moved = worker.usage()?;
+
+    eprintln!("{row}: the item sells out");
+    let known = sell_out(&*store, &streams, clients - args.pace * args.seconds).await?.summary();
+    let columns = [
+        ("clients", known.count as f64),
+        ("p50 ms", known.p50),
+        ("p99 ms", known.p99),
+        ("max ms", known.max),
+    ];
+    figures.record(CLOSED, &row, columns);
     worker.end().await?;
 
     let columns = [
@@ -138,6 +152,34 @@ async fn one_size(
         figures.record(AGE, &format!("{row}, {group}"), columns);
     }
     Ok(())
+}
+
+/// Opens the queue, of whose item one is left, and waits until all but its buyer know that it is
+/// sold out.
+async fn sell_out(store: &dyn Store, streams: &Streams, clients: u64) -> Result<Latency> {
+    let mut after = store.latest_event().await?;
+    store.set_admission(Admission::Open).await?;
+    let start = Instant::now();
+    let closed = 'closed: loop {
+        ensure!(start.elapsed() < LIMIT, "the item was not sold out within {LIMIT:?}");
+        let events = store.events(after, 4096, Duration::from_secs(1)).await?;
+        after = events.next;
+        for event in &events.events {
+            if let OutboxEvent::Item(event) = event
+                && matches!(event.change, ItemChange::SoldOut { .. })
+            {
+                break 'closed event.at;
+            }
+        }
+    };
+    loop {
+        let known = streams.known_as_sold_out(closed);
+        if known.summary().count + 1 >= clients {
+            return Ok(known);
+        }
+        ensure!(start.elapsed() < LIMIT, "not all clients knew within {LIMIT:?}");
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Clients leave the front of the line at an even pace, while all positions are looked at again

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use bookingq_core::{ClientId, QueueName};
+use bookingq_core::{ClientId, QueueName, Timestamp};
 use bookingq_crowd::latency::Latency;
 use bookingq_proto::v1;
+use bookingq_sim::ledger::now;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -30,6 +31,8 @@ pub struct Streams {
 struct ShownPositions {
     /// By queue number, from 1 on: the position (0: none yet), and the client's number.
     positions: Vec<(AtomicU64, AtomicU64)>,
+    /// By queue number: when the item was first shown as sold out, in milliseconds; 0: not yet.
+    sold_out: Vec<AtomicU64>,
     messages: AtomicU64,
     /// Why the first stream broke.
     broken: Mutex<Option<String>>,
@@ -41,6 +44,7 @@ impl Streams {
     pub async fn open(channels: &LoadChannels, queue: &QueueName, clients: u64) -> Result<Self> {
         let shown = Arc::new(ShownPositions {
             positions: (0..=clients).map(|_| Default::default()).collect(),
+            sold_out: (0..=clients).map(|_| AtomicU64::default()).collect(),
             messages: AtomicU64::new(0),
             broken: Mutex::default(),
         });
@@ -75,6 +79,15 @@ impl Streams {
         Ok(ClientId::new(&format!("client-{}", client.load(Relaxed)))?)
     }
 
+    /// The time from `closed` on until each client that knows knew that the item is sold out.
+    pub fn known_as_sold_out(&self, closed: Timestamp) -> Latency {
+        let mut latency = Latency::new();
+        for at in self.shown.sold_out.iter().map(|at| at.load(Relaxed)).filter(|at| *at > 0) {
+            latency.record(Timestamp(at).since(closed));
+        }
+        latency
+    }
+
     /// Records how old each position is now: `ages[n]` for clients up to `ends[n]` places from the
     /// front.
     pub fn look(&self, truth: &Truth, ends: &[u64; 3], ages: &mut [Latency; 3]) {
@@ -106,6 +119,10 @@ async fn watch(
         let (position, client) = seen.context("a queue number beyond the clients")?;
         position.store(booking.position, Relaxed);
         client.store(number, Relaxed);
+        if booking.item_status.is_some() {
+            let sold_out = &shown.sold_out[booking.queue_number as usize];
+            let _ = sold_out.compare_exchange(0, now().0, Relaxed, Relaxed);
+        }
         shown.messages.fetch_add(1, Relaxed);
         opening.take();
     }

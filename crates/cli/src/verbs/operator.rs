@@ -26,7 +26,7 @@ Examples:
 Finds the cluster by KUBECONFIG, or as a Pod in it. Any number may run: one leads, and the others
 wait to take over.")]
 pub struct Args {
-    /// Image of workers and sweepers, for queues that name none
+    /// Image of workers, sweepers and gateways, for queues that name none
     #[arg(long, env = "BOOKINGQ_IMAGE", value_name = "IMAGE", default_value = IMAGE)]
     image: String,
     /// Look for queues in this namespace only [default: in all]

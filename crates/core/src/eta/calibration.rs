@@ -8,8 +8,10 @@
 //! because a bias that comes from a change is over when it is known.
 //!
 //! The share of scores outside of a limit adapts. After a wait above `high` it falls, after any
-//! other it rises, so that in the long run 1 of 10 is above, however the sale drifts:
-//! `share -= STEP·(above − 0.1)`.
+//! other it rises, so that in the long run the wanted share is above, however the sale drifts:
+//! `share -= STEP·(above − ABOVE)`.
+//!
+//! Time is that of the [service clock](super::service_clock): an outage makes no sample late.
 //!
 //! A sample counts when its time has come, `high` after its forecast, and not when it leaves.
 //! Otherwise the samples that leave early would be the first ones known, and every sale would
@@ -32,8 +34,13 @@ const FOLLOWED: usize = 512;
 const SCORES: usize = 200;
 /// How fast a level adapts.
 const STEP: f64 = 0.03;
-/// The wanted share outside of a limit.
-const TENTH: f64 = 0.1;
+/// The wanted share below `low`, and above `high`.
+const BELOW: f64 = 0.1;
+/// Less than 1 of 10, because outages, which do not count here, come on top.
+const ABOVE: f64 = 0.08;
+/// The same before the first outcome. While the first workers start, nearly all waits turn out
+/// shorter than expected.
+const FIRST_ABOVE: f64 = 0.13;
 /// A greater score says no more: the wait was out of reach of the forecast.
 const MOST: f64 = 2.5;
 /// A level beyond all scores moves a limit by this many spreads for each unit.
@@ -96,7 +103,7 @@ impl Default for Horizon {
         let scores: VecDeque<f64> = NORMAL.iter().flat_map(|score| [*score, -score]).collect();
         let sorted = ascending(&scores);
         let sampled = Timestamp(0);
-        Self { scores, sorted, low: TENTH, high: TENTH, followed: 0, sampled, turn: 0 }
+        Self { scores, sorted, low: BELOW, high: FIRST_ABOVE, followed: 0, sampled, turn: 0 }
     }
 }
 
@@ -210,12 +217,12 @@ impl Calibrator {
 
 fn adapt(horizon: &mut Horizon, sample: &EtaSample) {
     let [low, _, high] = sample.row.waits;
-    let outside = |is: bool| f64::from(u8::from(is)) - TENTH;
+    let outside = |is: bool| f64::from(u8::from(is));
     let above = sample.left.is_none_or(|left| left > high);
     let below = sample.left.is_some_and(|left| left < low);
     let (least, most) = LEVELS;
-    horizon.high = (horizon.high - STEP * outside(above)).clamp(least, most);
-    horizon.low = (horizon.low - STEP * outside(below)).clamp(least, most);
+    horizon.high = (horizon.high - STEP * (outside(above) - ABOVE)).clamp(least, most);
+    horizon.low = (horizon.low - STEP * (outside(below) - BELOW)).clamp(least, most);
 }
 
 fn horizon(wait: f64) -> usize {

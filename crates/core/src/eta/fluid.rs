@@ -9,12 +9,13 @@ const SLOWEST: f64 = 0.001;
 const MOST_PARKED: f64 = 0.99;
 /// How far the pace of a sale may change, whatever was measured: standard deviation of the
 /// logarithm of a wait …
-const CHANGE: f64 = 0.2;
-/// … and how long an interruption takes, in seconds, such as the failover of a service. A range
-/// leaves room for one until a sale has shown that it has none …
-const INTERRUPTION: f64 = 30.0;
-/// … within this standard deviation, since an interruption within a short wait is rare.
-const MOST_INTERRUPTED: f64 = 0.25;
+const CHANGE: f64 = 0.06;
+/// … and how long its front may stand still, in seconds …
+const STANDS: f64 = 10.0;
+/// … within this standard deviation, since that is rare within a short wait.
+const MOST_STANDS: f64 = 0.1;
+/// The same while a cap holds the pace, for everything.
+const CAPPED: f64 = 0.003;
 /// Beyond this standard deviation a range is of no use.
 const MOST: f64 = 0.5;
 
@@ -25,8 +26,9 @@ pub(super) struct Fluid {
     speed: f64,
     /// The share of the waiting bookings that cancels, each second.
     cancelling: f64,
-    /// How far the speed may be off: standard deviation of its logarithm. A cap is exact.
-    doubt: f64,
+    /// How far the speed may be off: standard deviation of its logarithm. `None`: a cap holds the
+    /// pace, and is exact.
+    doubt: Option<f64>,
 }
 
 impl Fluid {
@@ -37,10 +39,13 @@ impl Fluid {
         let measured = flow.pace();
         let (served, doubt) = match &measured {
             // Slots are free, so the pace is what arrives, not what could be served.
-            _ if line == 0 => (flow.per_slot()? * flow.in_flight().max(reading.slots as f64), MOST),
-            Some(pace) if capped(pace, cap) => (cap, 0.0),
+            _ if line == 0 => {
+                (flow.per_slot()? * flow.in_flight().max(reading.slots as f64), Some(MOST))
+            }
+            Some(pace) if capped(pace, cap) => (cap, None),
             Some(pace) => {
-                (scaled(pace, flow.in_flight()), pace.served.sqrt().recip().hypot(CHANGE))
+                let doubt = pace.served.sqrt().recip().hypot(CHANGE);
+                (scaled(pace, flow.in_flight()), Some(doubt))
             }
             None => return None,
         };
@@ -56,10 +61,16 @@ impl Fluid {
         (position as f64 * cancels / self.speed).ln_1p() / cancels
     }
 
+    /// Whether a cap holds the pace.
+    pub fn is_capped(&self) -> bool {
+        self.doubt.is_none()
+    }
+
     /// The standard deviation of the logarithm of a wait, of which `noise` is known.
     pub fn spread(&self, wait: f64, noise: f64) -> f64 {
-        let interrupted = (INTERRUPTION / wait.max(1.0)).min(MOST_INTERRUPTED);
-        noise.hypot(self.doubt).hypot(interrupted).min(MOST)
+        let Some(doubt) = self.doubt else { return CAPPED };
+        let stands = (STANDS / wait.max(1.0)).min(MOST_STANDS);
+        noise.hypot(doubt).hypot(stands).min(MOST)
     }
 }
 

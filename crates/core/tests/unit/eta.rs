@@ -1,6 +1,8 @@
 //! Waits as ranges, and the chance of a ticket.
 
-use bookingq_core::eta::{Chance, Demand, Departure, Eta, EtaReading, EtaUnknown, Forecaster};
+use bookingq_core::eta::{
+    Chance, Demand, Departure, Eta, EtaRange, EtaReading, EtaUnknown, Forecaster,
+};
 use bookingq_core::line::Line;
 use bookingq_core::{Admission, Outflow, Place, Timestamp};
 use proptest::prelude::*;
@@ -66,11 +68,23 @@ impl MovingLine {
         self.forecaster.observe(&reading, &self.line);
     }
 
-    fn expected(&self, position: u64) -> f64 {
+    fn range(&self, position: u64) -> [f64; 3] {
         match self.forecaster.eta(position) {
-            Eta::Range(range) => range.expected.as_secs_f64(),
+            Eta::Range(EtaRange { low, expected, high }) => {
+                [low, expected, high].map(|wait| wait.as_secs_f64())
+            }
             Eta::Unknown(reason) => panic!("{reason:?}"),
         }
+    }
+
+    fn expected(&self, position: u64) -> f64 {
+        self.range(position)[1]
+    }
+
+    /// By how many seconds a wait may be longer than expected.
+    fn room(&self, position: u64) -> f64 {
+        let [_, expected, high] = self.range(position);
+        high - expected
     }
 }
 
@@ -132,6 +146,39 @@ fn a_cap_is_exact_and_a_lower_one_counts_at_once() {
     moving.reading().outflow = cap(60);
     moving.second(1);
     assert!((moving.expected(100) - 100.0).abs() < 2.0, "{}", moving.expected(100));
+}
+
+#[test]
+fn a_wait_under_a_cap_is_known_almost_to_the_second_from_the_first_minute_on() {
+    let mut moving = MovingLine::of(20_000);
+    moving.reading().outflow = Outflow { per_minute: Some(600), ..Outflow::default() };
+    (0..20).for_each(|_| moving.second(10));
+    let [low, _, high] = moving.range(1000);
+    assert!(high - low < 3.0, "{low} to {high} s for 100 s");
+}
+
+#[test]
+fn an_outage_makes_no_sample_late_so_that_short_waits_stay_as_certain_as_before() {
+    let mut moving = MovingLine::of(20_000);
+    (0..300).for_each(|second| moving.second(8 + second % 5));
+    let before = moving.room(300);
+    moving.reading().outage = true;
+    (0..60).for_each(|_| moving.second(0));
+    moving.reading().outage = false;
+    (0..60).for_each(|second| moving.second(8 + second % 5));
+    let after = moving.room(300);
+    assert!(after < before + 2.0, "{after} s after the outage, {before} s before it");
+}
+
+#[test]
+fn a_long_wait_leaves_room_for_an_outage_and_less_the_longer_there_was_none() {
+    let mut moving = MovingLine::of(200_000);
+    (0..60).for_each(|_| moving.second(10));
+    let (short, long) = (moving.room(100), moving.room(3000));
+    assert!(short < 5.0 && (60.0..120.0).contains(&long), "{short} s of 10, {long} s of 300");
+    (0..1500).for_each(|_| moving.second(10));
+    let later = moving.room(3000);
+    assert!(later < long / 2.0, "{later} s after half an hour, {long} s at first");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use kube::runtime::reflector::Store;
 use tokio::sync::mpsc;
 
 use crate::events::EventRecorder;
+use crate::gateway_pods::GatewayPods;
 use crate::metrics::Metrics;
 use crate::object_cache::ObjectCache;
 use crate::pending_pods::PendingPods;
@@ -34,6 +35,8 @@ pub struct LoopContext {
     pub objects: ObjectCache,
     /// Workers that cannot be scheduled.
     pub pods: PendingPods,
+    /// Gateways, whose connections are read.
+    pub gateways: GatewayPods,
     /// The queues.
     pub queues: Store<WatchedQueue>,
     /// Events.

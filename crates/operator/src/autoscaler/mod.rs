@@ -1,5 +1,5 @@
 //! The autoscaler: for each queue a loop that reads its store once a second, plans, and scales its
-//! workers.
+//! workers, and beside it one that reads the connections of its gateways and scales those.
 //!
 //! ```text
 //!   reconcile ──DesiredState──> queue loop ── store::snapshot ─> core::autoscale ─> PATCH /scale
@@ -7,24 +7,27 @@
 //!       '──────── wakes ──── Observation (input of the status)
 //! ```
 //!
-//! The queue loop alone writes the number of workers; the reconciler writes everything else.
+//! These loops alone write the numbers of replicas; the reconciler writes everything else.
 
+pub mod connections;
 mod context;
+mod gateway_loop;
 pub mod observation;
 mod queue_loop;
+mod replicas;
 pub mod scaling;
 pub mod settings;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bookingq_api::status::LastScaling;
+use bookingq_api::status::BookingQueueStatus;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::queue::QueueKey;
 pub use context::{DesiredState, LoopContext};
-use observation::Observation;
+use observation::{GatewayObservation, Observation};
 
 /// The queue loops.
 pub struct Autoscaler {
@@ -35,6 +38,7 @@ pub struct Autoscaler {
 struct LoopHandle {
     desired: watch::Sender<DesiredState>,
     observed: watch::Receiver<Observation>,
+    gateways: watch::Receiver<GatewayObservation>,
 }
 
 impl Autoscaler {
@@ -43,9 +47,14 @@ impl Autoscaler {
         Self { context: Arc::new(context), loops: Mutex::default() }
     }
 
-    /// Starts the loop of a queue, or passes a changed state to it. `before` is the last scaling in
-    /// the queue's status.
-    pub fn update(&self, key: &QueueKey, desired: DesiredState, before: Option<LastScaling>) {
+    /// Starts the loops of a queue, or passes a changed state to them. `before` is the queue's
+    /// status, with the last scalings.
+    pub fn update(
+        &self,
+        key: &QueueKey,
+        desired: DesiredState,
+        before: Option<&BookingQueueStatus>,
+    ) {
         let mut loops = self.loops.lock();
         if let Some(handle) = loops.get(key).filter(|handle| !handle.desired.is_closed()) {
             handle.desired.send_if_modified(|current| {
@@ -58,14 +67,32 @@ impl Autoscaler {
             return;
         }
         let (sender, receiver) = watch::channel(desired);
-        let (observing, observed) = watch::channel(Observation::starting(before));
-        tokio::spawn(queue_loop::run(self.context.clone(), key.clone(), receiver, observing));
-        loops.insert(key.clone(), LoopHandle { desired: sender, observed });
+        let last = before.and_then(|before| before.last_scaling.clone());
+        let (observing, observed) = watch::channel(Observation::starting(last));
+        let last = before.and_then(|before| before.gateway.as_ref()?.last_scaling.clone());
+        let (looking, gateways) = watch::channel(GatewayObservation::starting(last));
+        let context = self.context.clone();
+        let of_gateways =
+            gateway_loop::run(context.clone(), key.clone(), receiver.clone(), looking);
+        let of_workers = queue_loop::run(context, key.clone(), receiver, observing);
+        tokio::spawn(async move {
+            tokio::select! {
+                // It notices that the queue was deleted.
+                () = of_workers => {}
+                () = of_gateways => {}
+            }
+        });
+        loops.insert(key.clone(), LoopHandle { desired: sender, observed, gateways });
     }
 
     /// The last observation of a queue's loop.
     pub fn observation(&self, key: &QueueKey) -> Option<Observation> {
         self.loops.lock().get(key).map(|handle| handle.observed.borrow().clone())
+    }
+
+    /// The last observation of a queue's gateways.
+    pub fn gateways(&self, key: &QueueKey) -> Option<GatewayObservation> {
+        self.loops.lock().get(key).map(|handle| handle.gateways.borrow().clone())
     }
 
     /// Removes the loops that have ended because their queues were deleted, and returns their keys.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bookingq_api::status::LastScaling;
+use bookingq_api::status::{GatewayScalingStatus, LastScaling};
 use bookingq_core::Timestamp;
 use bookingq_store::Snapshot;
 
@@ -46,6 +46,30 @@ impl Observation {
         let line = |o: &Self| (o.line.is_some(), o.not_open);
         (&self.store, self.sweeper, self.unschedulable > 0, &self.scaling, line(self))
             != (&other.store, other.sweeper, other.unschedulable > 0, &other.scaling, line(other))
+    }
+}
+
+/// The state of the gateways of a queue.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GatewayObservation {
+    /// Open connections, rounded, as they were last read from all gateways.
+    pub connections: Option<i64>,
+    /// Number of gateways that cannot be scheduled.
+    pub unschedulable: u32,
+    /// The last change of the number of gateways.
+    pub scaling: Option<GatewayScalingStatus>,
+}
+
+impl GatewayObservation {
+    /// Before the first reading.
+    pub fn starting(scaling: Option<GatewayScalingStatus>) -> Self {
+        Self { scaling, ..Self::default() }
+    }
+
+    /// Whether the difference to `other` must be reported at once. Moving numbers can wait.
+    pub fn differs_in_kind(&self, other: &Self) -> bool {
+        (self.connections.is_some(), self.unschedulable > 0, &self.scaling)
+            != (other.connections.is_some(), other.unschedulable > 0, &other.scaling)
     }
 }
 
@@ -110,7 +134,7 @@ impl ObservedLine {
 }
 
 /// Exact below 100, two significant digits above.
-fn round(number: u64) -> i64 {
+pub(super) fn round(number: u64) -> i64 {
     let scale = 10_u64.pow(number.checked_ilog10().unwrap_or(0).saturating_sub(1));
     i64::try_from(number / scale * scale).unwrap_or(i64::MAX)
 }

@@ -13,23 +13,20 @@ use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
 use bookingq_store::{Snapshot, Store, StoreError};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
-use kube::api::{Patch, PatchParams};
-use kube::core::DynamicObject;
+use kube::ResourceExt as _;
 use kube::runtime::events::EventType;
-use kube::{Api, ResourceExt as _};
-use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use super::context::{DesiredState, LoopContext};
 use super::observation::{Observation, ObservedLine, SWEEP_LIMIT, StoreHealth, SweeperHealth};
+use super::replicas::DeploymentReplicas;
 use super::scaling::{self, FIXED};
 use super::settings::{self, SettingChange};
 use crate::build::component::ObjectKind;
 use crate::build::names;
 use crate::cached_object::ObjectStatus;
-use crate::error::{ApiCallError, call};
 use crate::object_cache::ObjectName;
 use crate::queue::{QueueKey, log_name};
 use crate::target::QueueTarget;
@@ -40,10 +37,6 @@ const PERIOD: Duration = Duration::from_secs(1);
 const DEADLINE: Duration = Duration::from_millis(900);
 /// Time between two reports of moving numbers.
 const REPORT: Duration = Duration::from_secs(10);
-/// How long a written number of workers is trusted before the watch shows it.
-const TRUST: Duration = Duration::from_secs(5);
-/// Field manager of the number of workers.
-const SCALER: &str = "bookingq-autoscaler";
 
 const NOT_READY: &str = "The managed Redis is not ready: see the Pod of its StatefulSet.";
 const UNREACHABLE: &str =
@@ -98,7 +91,7 @@ struct QueueLoop {
     seen: Observation,
     observed: watch::Sender<Observation>,
     reported: Instant,
-    written: Option<(u32, Instant)>,
+    replicas: DeploymentReplicas,
     sweeper_due: Option<Instant>,
 }
 
@@ -136,7 +129,7 @@ impl QueueLoop {
             seen,
             observed,
             reported: Instant::now(),
-            written: None,
+            replicas: DeploymentReplicas::default(),
             sweeper_due: None,
         }
     }
@@ -266,7 +259,7 @@ impl QueueLoop {
     }
 
     async fn scale(&mut self, workers: &ObjectStatus, snapshot: Option<&Snapshot>) {
-        let current = self.current(workers);
+        let current = self.replicas.current(workers.desired);
         // The spec decides: the store may still say Open for a moment after the spec says Paused.
         let Plan { admission, rules, .. } = &self.desired.target.plan;
         let measurement = snapshot.map(|now| Measurement {
@@ -285,20 +278,8 @@ impl QueueLoop {
         if let Some(change) = change {
             self.write(change).await;
         }
-        let wanted = i64::from(self.written.map_or(current, |(number, _)| number));
+        let wanted = i64::from(self.replicas.wanted(current));
         self.context.metrics.workers_desired.with_label_values(&self.labels()).set(wanted);
-    }
-
-    /// The current number of workers: that of the watch, or a number written a moment ago.
-    fn current(&mut self, workers: &ObjectStatus) -> u32 {
-        let shown = u32::try_from(workers.desired).unwrap_or(1);
-        match self.written {
-            Some((number, at)) if number != shown && at.elapsed() < TRUST => number,
-            _ => {
-                self.written = None;
-                shown
-            }
-        }
     }
 
     /// A fixed number is written once. A later change of the Deployment, by a person or another
@@ -319,7 +300,10 @@ impl QueueLoop {
 
     async fn write(&mut self, change: LastScaling) {
         let queue = log_name(&self.key);
-        if let Err(error) = self.patch(&change).await {
+        let QueueTarget { name, namespace, .. } = &*self.desired.target;
+        let (client, deployment) = (self.context.client.clone(), names::worker(name));
+        let to = change.to as u32;
+        if let Err(error) = self.replicas.write(client, namespace, &deployment, to).await {
             warn!(queue, %error, "the number of workers was not written; retrying");
             return;
         }
@@ -328,25 +312,9 @@ impl QueueLoop {
         let direction = if to > from { "up" } else { "down" };
         self.context.metrics.scalings.with_label_values(&[direction]).inc();
         let (action, note) = (format!("Scale{from}To{to}"), scaling::sentence(&change));
-        self.written = Some((to as u32, Instant::now()));
         self.seen.scaling = Some(change);
         self.report();
         self.publish(EventType::Normal, "Scaled", &action, note).await;
-    }
-
-    async fn patch(&self, change: &LastScaling) -> Result<(), ApiCallError> {
-        let target = &self.desired.target;
-        let deployments: Api<DynamicObject> = Api::namespaced_with(
-            self.context.client.clone(),
-            &target.namespace,
-            &ObjectKind::of::<Deployment>().resource(),
-        );
-        let parameters =
-            PatchParams { field_manager: Some(SCALER.to_owned()), ..PatchParams::default() };
-        let patch = Patch::Merge(json!({ "spec": { "replicas": change.to } }));
-        let name = names::worker(&target.name);
-        let written = deployments.patch_scale(&name, &parameters, &patch);
-        call("scale the workers", written).await.map(drop)
     }
 
     /// Compares the last start of a sweeper with its last report to the store.

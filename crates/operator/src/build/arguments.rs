@@ -1,15 +1,20 @@
 //! The arguments of the containers: those of the plan, with the ports and files of a Pod.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bookingq_api::args::{ServiceArgs, SweepArgs, WorkerArgs};
+use bookingq_api::DurationString;
+use bookingq_api::args::{
+    BackendArgs, GatewayArgs, GatewayDrainArgs, IdentityArgs, PublicArgs, QueueAddress, ServerArgs,
+    ServiceArgs, SweepArgs, WorkerArgs,
+};
 use bookingq_api::downstream::Role;
-use bookingq_api::plan::ServicePlan;
+use bookingq_api::plan::{GatewayPlan, ServicePlan};
 
-use super::{names, volumes};
-use crate::secrets::Secrets;
+use super::inputs::BuildInputs;
+use super::{gateway, names, volumes};
+use crate::secrets::{AUTHORITY, Secrets};
 use crate::target::QueueTarget;
 
 /// Duration of one sweeper, after which the next one starts.
@@ -22,10 +27,84 @@ pub fn worker(target: &QueueTarget, secrets: &Secrets) -> Vec<String> {
     args.admin_listen = Some(any_address(names::ADMIN_PORT));
     // For every queue, so that neither a pause nor a first limit restarts the workers.
     args.await_rules = true;
+    args.server = server(target);
     args.booking_call = with_files(Role::Booking, Some(&plan.booking), secrets).into();
     args.ticket_call = with_files(Role::Ticket, plan.ticket.as_ref(), secrets).into();
     args.realtime_call = with_files(Role::Realtime, plan.realtime.as_ref(), secrets).into();
     args.to_args()
+}
+
+/// The gRPC port, with the mounted files of its certificate.
+fn server(target: &QueueTarget) -> ServerArgs {
+    let Some(tls) = &target.plan.worker.tls else { return ServerArgs::default() };
+    let (own, clients) = (Path::new(volumes::WORKER_TLS), Path::new(volumes::WORKER_CLIENT_CA));
+    ServerArgs {
+        certificate: Some(own.join("tls.crt")),
+        key: Some(own.join("tls.key")),
+        client_ca: tls.client_ca_secret_name.as_ref().map(|_| clients.join(AUTHORITY)),
+        ..ServerArgs::default()
+    }
+}
+
+/// Time during which a gateway that shuts down still accepts connections.
+pub fn gateway_linger() -> Duration {
+    GatewayDrainArgs::default().linger.get()
+}
+
+/// The arguments of a gateway.
+pub fn gateway(inputs: &BuildInputs<'_>, gateway: &GatewayPlan) -> Vec<String> {
+    let (target, spec) = (inputs.target, &gateway.spec);
+    let pair =
+        |folder: &str| (Path::new(folder).join("tls.crt"), Path::new(folder).join("tls.key"));
+    let own = spec.tls.as_ref().map(|_| pair(volumes::GATEWAY_TLS)).unzip();
+    let mut args = GatewayArgs::new(vec![workers(target)]);
+    args.config = Some(Path::new(volumes::GATEWAY_CONFIG).join(gateway::config_map::FILE));
+    args.listen = any_address(names::PUBLIC_PORT);
+    args.backend_listen = Some(any_address(names::BACKEND_PORT));
+    args.admin_listen = Some(any_address(names::ADMIN_PORT));
+    args.workers_call = calls_to_workers(inputs, gateway).into();
+    args.public = PublicArgs {
+        tls_cert: own.0.clone(),
+        tls_key: own.1.clone(),
+        trusted_proxies: spec.trusted_proxies.clone(),
+        max_connections: gateway.max_connections,
+        ..PublicArgs::default()
+    };
+    let client_ca = spec.backend.client_ca_secret_name.as_ref();
+    args.backend = BackendArgs {
+        backend_tls_cert: own.0,
+        backend_tls_key: own.1,
+        backend_tls_client_ca: client_ca
+            .map(|_| Path::new(volumes::BACKEND_CLIENT_CA).join(AUTHORITY)),
+    };
+    args.identity = IdentityArgs { keys: Some(volumes::KEYS.into()), ..IdentityArgs::default() };
+    args.drain.drain = DurationString::new(gateway.drain);
+    args.to_args()
+}
+
+/// The queue, with all its workers: the headless Service.
+fn workers(target: &QueueTarget) -> QueueAddress {
+    let scheme = if target.plan.worker.tls.is_some() { "https" } else { "http" };
+    let host = format!("{}.{}.svc", names::headless(&target.name), target.namespace);
+    let workers = format!("{scheme}://{host}:{}", names::GRPC_PORT);
+    QueueAddress { name: target.plan.queue.clone(), workers }
+}
+
+/// Calls of a gateway to the workers, with the mounted files that the Secrets contain.
+fn calls_to_workers(inputs: &BuildInputs<'_>, gateway: &GatewayPlan) -> ServiceArgs {
+    let BuildInputs { target, secrets, .. } = inputs;
+    let Some(tls) = &target.plan.worker.tls else { return ServiceArgs::default() };
+    let ca = secrets.has(&tls.secret_name, AUTHORITY);
+    let own = gateway.spec.client_certificate_secret_name.as_ref();
+    let own = |file: &str| own.map(|_| Path::new(volumes::CLIENT_TLS).join(file));
+    let name = format!("{}.{}.svc", target.name, target.namespace);
+    ServiceArgs {
+        ca: ca.then(|| Path::new(volumes::WORKER_CA).join(AUTHORITY)),
+        certificate: own("tls.crt"),
+        key: own("tls.key"),
+        server_name: Some(tls.server_name.clone().unwrap_or(name)),
+        ..ServiceArgs::default()
+    }
 }
 
 /// The arguments of a sweeper.
@@ -46,5 +125,5 @@ fn with_files(role: Role, service: Option<&ServicePlan>, secrets: &Secrets) -> S
     let Some(tls) = &service.tls else { return args };
     let folder = PathBuf::from(volumes::tls_folder(role));
     let file = |key: &str| secrets.has(&tls.secret_name, key).then(|| folder.join(key));
-    ServiceArgs { ca: file("ca.crt"), certificate: file("tls.crt"), key: file("tls.key"), ..args }
+    ServiceArgs { ca: file(AUTHORITY), certificate: file("tls.crt"), key: file("tls.key"), ..args }
 }

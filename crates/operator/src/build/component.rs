@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use bookingq_api::Problems;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::{Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{ApiResource, GroupVersionKind};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::inputs::BuildInputs;
-use super::{cron_job, deployment, disruption_budget, network_policy, redis};
+use super::names::Part;
+use super::{cron_job, deployment, disruption_budget, gateway, network_policy, redis};
 use super::{service, service_account};
 use crate::target::problem;
 
@@ -38,8 +39,8 @@ macro_rules! component {
 
 /// To add an object, add its line here, in the place where the others need it, and the right to
 /// write its kind in `charts/bookingq/templates/rbac.yaml`. Watching, applying and pruning follow.
-pub const COMPONENTS: [Component; 10] = [
-    component!(ServiceAccount, |inputs| Ok(Some(service_account::build(inputs.target)))),
+pub const COMPONENTS: [Component; 19] = [
+    component!(ServiceAccount, |inputs| Ok(service_account::build(inputs.target, Part::Worker))),
     component!(NetworkPolicy, |inputs| Ok(Some(network_policy::workers(inputs.target)))),
     component!(NetworkPolicy, |inputs| Ok(network_policy::redis(inputs))),
     component!(Service, |inputs| Ok(Some(service::cluster_ip(inputs.target)))),
@@ -47,8 +48,26 @@ pub const COMPONENTS: [Component; 10] = [
     component!(Service, |inputs| Ok(redis::service::build(inputs.target))),
     component!(StatefulSet, |inputs| Ok(redis::stateful_set::build(inputs))),
     component!(Deployment, |inputs| deployment::build(inputs).map(Some)),
-    component!(PodDisruptionBudget, |inputs| Ok(Some(disruption_budget::build(inputs.target)))),
+    component!(PodDisruptionBudget, |inputs| Ok(disruption_budget::build(
+        inputs.target,
+        Part::Worker
+    ))),
     component!(CronJob, cron_job::build),
+    component!(ServiceAccount, |inputs| Ok(service_account::build(inputs.target, Part::Gateway))),
+    component!(NetworkPolicy, |inputs| Ok(network_policy::gateways(inputs.target))),
+    component!(ConfigMap, |inputs| gateway::config_map::build(inputs.target)),
+    component!(Service, |inputs| Ok(gateway::service::public(inputs.target))),
+    component!(Service, |inputs| Ok(gateway::service::backend(inputs.target))),
+    component!(Deployment, gateway::deployment::build),
+    component!(PodDisruptionBudget, |inputs| Ok(disruption_budget::build(
+        inputs.target,
+        Part::Gateway
+    ))),
+    component!(Ingress, |inputs| Ok(gateway::ingress::build(inputs.target))),
+    Component {
+        kind: gateway::http_route::KIND,
+        build: |inputs| Ok(gateway::http_route::build(inputs.target)),
+    },
 ];
 
 /// Each kind among the components, once.
@@ -60,7 +79,7 @@ pub fn kinds() -> Vec<&'static ObjectKind> {
 /// Builds the objects that the queue needs.
 ///
 /// # Errors
-/// [`Problems`] if `spec.worker.podTemplate` does not fit.
+/// [`Problems`] if a `podTemplate` does not fit.
 pub fn build(inputs: &BuildInputs<'_>) -> Result<Vec<Manifest>, Problems> {
     let built = COMPONENTS.iter().map(|component| {
         let value = (component.build)(inputs)?;
@@ -82,11 +101,23 @@ pub struct ObjectKind {
     group: &'static str,
     version: &'static str,
     plural: &'static str,
+    /// Whether a cluster may lack the kind.
+    pub optional: bool,
 }
 
 impl ObjectKind {
     /// Sorts before every kind.
-    pub const LOWEST: &'static Self = &Self { name: "", group: "", version: "", plural: "" };
+    pub const LOWEST: &'static Self = &Self::optional("", "", "", "");
+
+    /// A kind that a cluster may lack, in a group.
+    pub const fn optional(
+        name: &'static str,
+        group: &'static str,
+        version: &'static str,
+        plural: &'static str,
+    ) -> Self {
+        Self { name, group, version, plural, optional: true }
+    }
 
     /// The kind of a type.
     pub const fn of<K: k8s_openapi::Resource>() -> &'static Self {
@@ -96,8 +127,14 @@ impl ObjectKind {
                 group: K::GROUP,
                 version: K::VERSION,
                 plural: K::URL_PATH_SEGMENT,
+                optional: false,
             }
         }
+    }
+
+    /// `apiVersion` of a kind in a group.
+    pub fn api_version(&self) -> String {
+        format!("{}/{}", self.group, self.version)
     }
 
     /// The same for an [`Api`](kube::Api) of dynamic objects, which is compiled once for all kinds.

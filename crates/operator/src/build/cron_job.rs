@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use bookingq_api::Problems;
-use bookingq_api::downstream::Role;
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec};
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -65,7 +64,7 @@ fn job(inputs: &BuildInputs<'_>) -> Result<JobSpec, Problems> {
 
 fn pod_spec(inputs: &BuildInputs<'_>) -> PodSpec {
     let target = inputs.target;
-    let (volumes, mounts) = volumes::build(target, |role| role == Role::Booking);
+    let (volumes, mounts) = volumes::build(target, Part::Sweeper);
     let container = Container {
         name: "sweeper".to_owned(),
         image: Some(

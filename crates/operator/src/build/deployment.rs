@@ -55,7 +55,7 @@ pub fn build(inputs: &BuildInputs<'_>) -> Result<Deployment, Problems> {
 
 /// Labels, and the versions of the Secrets: a changed Secret restarts the Pods.
 pub(super) fn template_metadata(target: &QueueTarget, secrets: &Secrets, part: Part) -> ObjectMeta {
-    let fingerprint = secrets.fingerprint();
+    let fingerprint = secrets.fingerprint(&target.secrets, part);
     let annotations = (!fingerprint.is_empty())
         .then(|| BTreeMap::from([(names::SECRETS.to_owned(), fingerprint)]));
     ObjectMeta {
@@ -68,7 +68,7 @@ pub(super) fn template_metadata(target: &QueueTarget, secrets: &Secrets, part: P
 fn pod_spec(inputs: &BuildInputs<'_>) -> PodSpec {
     let target = inputs.target;
     let worker = &target.plan.worker;
-    let (volumes, mounts) = volumes::build(target, |_| true);
+    let (volumes, mounts) = volumes::build(target, Part::Worker);
     let container = Container {
         name: "worker".to_owned(),
         image: Some(worker.image.clone().unwrap_or_else(|| inputs.environment.image.clone())),
@@ -87,15 +87,15 @@ fn pod_spec(inputs: &BuildInputs<'_>) -> PodSpec {
         volumes: Some(volumes).filter(|volumes| !volumes.is_empty()),
         service_account_name: Some(names::worker(&target.name)),
         termination_grace_period_seconds: Some(seconds_up(worker.grace + MARGIN)),
-        topology_spread_constraints: Some(vec![spread(target)]),
+        topology_spread_constraints: Some(vec![spread(target, Part::Worker)]),
         ..pod::spec(container, pod::USER)
     }
 }
 
-/// Prefers different nodes for the workers.
-fn spread(target: &QueueTarget) -> TopologySpreadConstraint {
+/// Prefers different nodes for the Pods of one part.
+pub(super) fn spread(target: &QueueTarget, part: Part) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
-        label_selector: Some(names::selector(&target.name, Part::Worker)),
+        label_selector: Some(names::selector(&target.name, part)),
         max_skew: 1,
         topology_key: "kubernetes.io/hostname".to_owned(),
         when_unsatisfiable: "ScheduleAnyway".to_owned(),
@@ -114,6 +114,6 @@ pub(super) fn port(name: &str, number: i32) -> ContainerPort {
 }
 
 /// Whole seconds, rounded up.
-fn seconds_up(time: Duration) -> i64 {
+pub(super) fn seconds_up(time: Duration) -> i64 {
     (time.as_secs() + u64::from(time.subsec_nanos() > 0)) as i64
 }

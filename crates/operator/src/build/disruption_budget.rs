@@ -1,5 +1,5 @@
-//! The PodDisruptionBudget: a node drain evicts one worker at a time. (It does not apply to scaling
-//! down.)
+//! The PodDisruptionBudgets: a node drain evicts one worker and one gateway at a time. (They do not
+//! apply to scaling down.)
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -7,18 +7,18 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::names::{self, Part};
 use crate::target::QueueTarget;
 
-/// The PodDisruptionBudget. It sets maxUnavailable, because minAvailable would let a queue with one
-/// worker block every node drain.
-pub fn build(target: &QueueTarget) -> PodDisruptionBudget {
+/// The PodDisruptionBudget of this part, if the queue has the part. It sets maxUnavailable, because
+/// minAvailable would let a queue with one worker block every node drain.
+pub fn build(target: &QueueTarget, part: Part) -> Option<PodDisruptionBudget> {
     let spec = PodDisruptionBudgetSpec {
         max_unavailable: Some(IntOrString::Int(1)),
-        selector: Some(names::selector(&target.name, Part::Worker)),
+        selector: Some(names::selector(&target.name, part)),
         unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
         ..PodDisruptionBudgetSpec::default()
     };
-    PodDisruptionBudget {
-        metadata: target.metadata(names::worker(&target.name), Part::Worker),
+    target.has(part).then(|| PodDisruptionBudget {
+        metadata: target.metadata(names::of(&target.name, part), part),
         spec: Some(spec),
         ..PodDisruptionBudget::default()
-    }
+    })
 }

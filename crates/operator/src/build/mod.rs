@@ -6,6 +6,7 @@
 //!     |- deployment, service, service_account, disruption_budget, network_policy    the workers
 //!     |- cron_job                                                                   the sweeper
 //!     |- redis/{stateful_set, service, secret}                                the managed Redis
+//!     |- gateway/{config_map, deployment, service, ingress, http_route}               the gateways
 //!     |
 //!   component (the ordered list of all of them)
 //! ```
@@ -15,6 +16,7 @@ pub mod component;
 pub mod cron_job;
 pub mod deployment;
 pub mod disruption_budget;
+pub mod gateway;
 pub mod inputs;
 pub mod names;
 pub mod network_policy;

@@ -12,11 +12,17 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by=bookingq-operator";
 pub const SECRETS: &str = "bookingqueue.dev/secrets";
 /// Annotation of every object: a digest of the last apply, to detect drift.
 pub const APPLIED: &str = "bookingqueue.dev/applied";
+/// Annotation of the gateways' Pod template: a digest of their configuration.
+pub const CONFIG: &str = "bookingqueue.dev/config";
 /// Key of the password in the Secret of a managed Redis.
 pub const PASSWORD_KEY: &str = "password";
 
 /// gRPC port of the workers.
 pub const GRPC_PORT: i32 = 50051;
+/// Public port of the gateways: HTTP, WebSockets and the page.
+pub const PUBLIC_PORT: i32 = 8080;
+/// Port of the gateways on which the seller's backend confirms payments.
+pub const BACKEND_PORT: i32 = 8081;
 /// Port of `/healthz`, `/readyz` and `/metrics`.
 pub const ADMIN_PORT: i32 = 9090;
 /// Port of a managed Redis.
@@ -31,6 +37,8 @@ pub enum Part {
     Sweeper,
     /// The managed Redis.
     Redis,
+    /// The gateways and their Services.
+    Gateway,
 }
 
 impl Part {
@@ -40,6 +48,7 @@ impl Part {
             Self::Worker => "worker",
             Self::Sweeper => "sweeper",
             Self::Redis => "redis",
+            Self::Gateway => "gateway",
         }
     }
 }
@@ -62,6 +71,27 @@ pub fn sweeper(queue: &str) -> String {
 /// The StatefulSet, Service, Secret and NetworkPolicy of the managed Redis.
 pub fn redis(queue: &str) -> String {
     format!("{queue}-redis")
+}
+
+/// The Deployment, ServiceAccount, PodDisruptionBudget, NetworkPolicy, ConfigMap, public Service,
+/// Ingress and HTTPRoute of the gateways.
+pub fn gateway(queue: &str) -> String {
+    format!("{queue}-gateway")
+}
+
+/// The Service of the gateways for the seller's backend.
+pub fn gateway_backend(queue: &str) -> String {
+    format!("{queue}-gateway-backend")
+}
+
+/// The name that most objects of a part have.
+pub fn of(queue: &str, part: Part) -> String {
+    match part {
+        Part::Worker => worker(queue),
+        Part::Sweeper => sweeper(queue),
+        Part::Redis => redis(queue),
+        Part::Gateway => gateway(queue),
+    }
 }
 
 /// Whether an object of this name may be the queue's: every name is that of the queue, or extends

@@ -1,4 +1,4 @@
-//! The NetworkPolicies of the workers and of a managed Redis.
+//! The NetworkPolicies of the workers, of the gateways and of a managed Redis.
 
 use std::collections::BTreeMap;
 
@@ -13,20 +13,39 @@ use super::inputs::BuildInputs;
 use super::names::{self, Part};
 use crate::target::QueueTarget;
 
-/// Allows connections to the gRPC and admin ports from everywhere. Egress is not limited: the
-/// operator does not know the addresses of the services.
+/// Allows connections to the admin port from everywhere, and to the gRPC port from everywhere or,
+/// with `spec.gateway.exclusive`, from the gateways only. Egress is not limited: the operator does
+/// not know the addresses of the services.
 pub fn workers(target: &QueueTarget) -> NetworkPolicy {
-    let rule = NetworkPolicyIngressRule {
-        ports: Some(vec![port(names::GRPC_PORT), port(names::ADMIN_PORT)]),
-        ..NetworkPolicyIngressRule::default()
+    let exclusive = target.plan.gateway.as_ref().is_some_and(|gateway| gateway.spec.exclusive);
+    let rules = if exclusive {
+        vec![
+            allow(Some(vec![own(target, Part::Gateway)]), &[names::GRPC_PORT]),
+            allow(None, &[names::ADMIN_PORT]),
+        ]
+    } else {
+        vec![allow(None, &[names::GRPC_PORT, names::ADMIN_PORT])]
     };
-    let spec = NetworkPolicySpec {
-        pod_selector: Some(names::selector(&target.name, Part::Worker)),
-        ingress: Some(vec![rule]),
-        policy_types: Some(vec!["Ingress".to_owned()]),
-        ..NetworkPolicySpec::default()
+    policy(target, Part::Worker, ingress(target, Part::Worker, rules))
+}
+
+/// Allows connections to the public and admin ports from everywhere, and to the backend port from
+/// the namespaces in the spec, by default the queue's own. Egress is not limited: the operator does
+/// not know the address of the collector of traces.
+pub fn gateways(target: &QueueTarget) -> Option<NetworkPolicy> {
+    let gateway = target.plan.gateway.as_ref()?;
+    let backends = match gateway.spec.backend.namespaces.as_slice() {
+        [] => vec![NetworkPolicyPeer {
+            pod_selector: Some(LabelSelector::default()),
+            ..NetworkPolicyPeer::default()
+        }],
+        namespaces => namespaces.iter().map(|name| within(name)).collect(),
     };
-    policy(target, names::worker(&target.name), Part::Worker, spec)
+    let rules = vec![
+        allow(None, &[names::PUBLIC_PORT, names::ADMIN_PORT]),
+        allow(Some(backends), &[names::BACKEND_PORT]),
+    ];
+    Some(policy(target, Part::Gateway, ingress(target, Part::Gateway, rules)))
 }
 
 /// Allows connections to a managed Redis from the workers, the sweepers and the operator, and none
@@ -34,35 +53,57 @@ pub fn workers(target: &QueueTarget) -> NetworkPolicy {
 pub fn redis(inputs: &BuildInputs<'_>) -> Option<NetworkPolicy> {
     let BuildInputs { target, environment, .. } = inputs;
     target.managed_redis()?;
-    let own = |part| NetworkPolicyPeer {
-        pod_selector: Some(names::selector(&target.name, part)),
-        ..NetworkPolicyPeer::default()
-    };
     let operator = NetworkPolicyPeer {
-        namespace_selector: Some(matching("kubernetes.io/metadata.name", &environment.namespace)),
         pod_selector: Some(matching("app.kubernetes.io/component", "operator")),
-        ..NetworkPolicyPeer::default()
+        ..within(&environment.namespace)
     };
-    let rule = NetworkPolicyIngressRule {
-        from: Some(vec![own(Part::Worker), own(Part::Sweeper), operator]),
-        ports: Some(vec![port(names::REDIS_PORT)]),
-    };
+    let peers = vec![own(target, Part::Worker), own(target, Part::Sweeper), operator];
+    let rules = vec![allow(Some(peers), &[names::REDIS_PORT])];
     let spec = NetworkPolicySpec {
-        pod_selector: Some(names::selector(&target.name, Part::Redis)),
-        ingress: Some(vec![rule]),
         policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-        ..NetworkPolicySpec::default()
+        ..ingress(target, Part::Redis, rules)
     };
-    Some(policy(target, names::redis(&target.name), Part::Redis, spec))
+    Some(policy(target, Part::Redis, spec))
 }
 
-fn policy(
+fn policy(target: &QueueTarget, part: Part, spec: NetworkPolicySpec) -> NetworkPolicy {
+    let metadata = target.metadata(names::of(&target.name, part), part);
+    NetworkPolicy { metadata, spec: Some(spec) }
+}
+
+fn ingress(
     target: &QueueTarget,
-    name: String,
     part: Part,
-    spec: NetworkPolicySpec,
-) -> NetworkPolicy {
-    NetworkPolicy { metadata: target.metadata(name, part), spec: Some(spec) }
+    rules: Vec<NetworkPolicyIngressRule>,
+) -> NetworkPolicySpec {
+    NetworkPolicySpec {
+        pod_selector: Some(names::selector(&target.name, part)),
+        ingress: Some(rules),
+        policy_types: Some(vec!["Ingress".to_owned()]),
+        ..NetworkPolicySpec::default()
+    }
+}
+
+/// Allows connections to `ports` from these peers, or from everywhere.
+fn allow(from: Option<Vec<NetworkPolicyPeer>>, ports: &[i32]) -> NetworkPolicyIngressRule {
+    let ports = ports.iter().map(|&number| port(number)).collect();
+    NetworkPolicyIngressRule { from, ports: Some(ports) }
+}
+
+/// The Pods of one part of the queue.
+fn own(target: &QueueTarget, part: Part) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        pod_selector: Some(names::selector(&target.name, part)),
+        ..NetworkPolicyPeer::default()
+    }
+}
+
+/// All Pods of a namespace.
+fn within(namespace: &str) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        namespace_selector: Some(matching("kubernetes.io/metadata.name", namespace)),
+        ..NetworkPolicyPeer::default()
+    }
 }
 
 fn port(port: i32) -> NetworkPolicyPort {

@@ -1,11 +1,14 @@
-//! `spec.worker.podTemplate`, merged into the Pods.
+//! `spec.worker.podTemplate` and `spec.gateway.podTemplate`, merged into the Pods.
 
 use bookingq_api::Problems;
+use bookingq_api::plan::GatewayPlan;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::{Map, Value};
 
 use crate::merge;
 use crate::target::{QueueTarget, problem};
+
+const OF_WORKERS: &str = "spec.worker.podTemplate";
 
 /// Fields of the overlay's `spec` that apply to sweepers too: scheduling and image pulls.
 const FOR_ALL: [&str; 11] = [
@@ -31,7 +34,21 @@ pub fn over_workers(
     target: &QueueTarget,
 ) -> Result<PodTemplateSpec, Problems> {
     match &target.plan.worker.pod_template {
-        Some(over) => merged(&built, over),
+        Some(over) => merged(&built, over, OF_WORKERS),
+        None => Ok(built),
+    }
+}
+
+/// Merges the whole overlay into the gateways' template.
+///
+/// # Errors
+/// [`Problems`] if the result is not a Pod template.
+pub fn over_gateways(
+    built: PodTemplateSpec,
+    gateway: &GatewayPlan,
+) -> Result<PodTemplateSpec, Problems> {
+    match &gateway.spec.pod_template {
+        Some(over) => merged(&built, over, "spec.gateway.podTemplate"),
         None => Ok(built),
     }
 }
@@ -49,14 +66,18 @@ pub fn over_sweepers(
     if let Some(Value::Object(spec)) = over.get_mut("spec") {
         spec.retain(|field, _| FOR_ALL.contains(&field.as_str()));
     }
-    merged(&built, &over)
+    merged(&built, &over, OF_WORKERS)
 }
 
-fn merged(built: &PodTemplateSpec, over: &Map<String, Value>) -> Result<PodTemplateSpec, Problems> {
+fn merged(
+    built: &PodTemplateSpec,
+    over: &Map<String, Value>,
+    field: &str,
+) -> Result<PodTemplateSpec, Problems> {
     let invalid = |error: serde_json::Error| {
         let allowed =
             "fields of a PodTemplateSpec, as `kubectl explain podtemplate.template` shows them";
-        Problems(vec![problem("spec.worker.podTemplate", error.to_string(), allowed)])
+        Problems(vec![problem(field, error.to_string(), allowed)])
     };
     let ours = built.metadata.clone().unwrap_or_default();
     let mut value = serde_json::to_value(built).map_err(invalid)?;

@@ -18,10 +18,13 @@ pub fn headless(target: &QueueTarget) -> Service {
 }
 
 fn service(target: &QueueTarget, name: String, cluster_ip: Option<String>) -> Service {
-    let grpc = ServicePort {
-        app_protocol: Some("kubernetes.io/h2c".to_owned()),
-        ..port(names::GRPC_PORT, "grpc")
+    // Proxies speak the protocol that this names.
+    let protocol = match target.plan.worker.tls {
+        Some(_) => "https",
+        None => "kubernetes.io/h2c",
     };
+    let grpc =
+        ServicePort { app_protocol: Some(protocol.to_owned()), ..port(names::GRPC_PORT, "grpc") };
     let spec = ServiceSpec {
         cluster_ip,
         selector: Some(names::selector_labels(&target.name, Part::Worker)),

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::{
     EnvVar, EnvVarSource, KeyToPath, SecretKeySelector, SecretVolumeSource, Volume, VolumeMount,
 };
 
-use super::names;
-use crate::secrets::{SecretPurpose, SecretReference};
+use super::names::{self, Part};
+use crate::secrets::{AUTHORITY, SecretPurpose, SecretReference};
 use crate::target::QueueTarget;
 
 const FOLDER: &str = "/etc/bookingq";
@@ -20,29 +20,72 @@ pub fn tls_folder(role: Role) -> String {
     format!("{FOLDER}/{}-tls", role.as_str())
 }
 
-/// The volumes of a Pod that calls the services `wanted` and Redis, each with its mount.
-pub fn build(
-    target: &QueueTarget,
-    wanted: impl Fn(Role) -> bool,
-) -> (Vec<Volume>, Vec<VolumeMount>) {
-    let volumes = target.secrets.iter().filter_map(|secret| match secret.purpose {
-        SecretPurpose::Tls(role) if wanted(role) => {
-            Some(mounted(&format!("{}-tls", role.as_str()), &secret.name, None))
-        }
-        SecretPurpose::RedisPassword => Some(mounted(PASSWORD, &secret.name, secret.key.clone())),
-        SecretPurpose::Tls(_) | SecretPurpose::RedisUrl => None,
-    });
-    volumes.unzip()
+/// Folder of the certificate of the workers' gRPC port.
+pub const WORKER_TLS: &str = "/etc/bookingq/worker-tls";
+/// Folder of the authority of their callers.
+pub const WORKER_CLIENT_CA: &str = "/etc/bookingq/worker-client-ca";
+
+/// Folder of the authority that signs the workers' certificate, for gateways.
+pub const WORKER_CA: &str = "/etc/bookingq/worker-ca";
+/// Folder of the certificate that gateways present to workers.
+pub const CLIENT_TLS: &str = "/etc/bookingq/client-tls";
+/// Folder of the keys of places and passes.
+pub const KEYS: &str = "/etc/bookingq/keys";
+/// Folder of the certificate of the gateways' ports.
+pub const GATEWAY_TLS: &str = "/etc/bookingq/gateway-tls";
+/// Folder of the authority of the seller's backend.
+pub const BACKEND_CLIENT_CA: &str = "/etc/bookingq/backend-client-ca";
+/// Folder of the gateways' configuration.
+pub const GATEWAY_CONFIG: &str = "/etc/bookingq/config";
+
+/// The volumes of a Pod of this part, each with its mount.
+pub fn build(target: &QueueTarget, part: Part) -> (Vec<Volume>, Vec<VolumeMount>) {
+    target.secrets.iter().filter_map(|secret| mount_in(part, secret)).unzip()
 }
 
-fn mounted(name: &str, secret: &str, key: Option<String>) -> (Volume, VolumeMount) {
-    let items =
-        key.map(|key| vec![KeyToPath { key, path: names::PASSWORD_KEY.to_owned(), mode: None }]);
+/// The mount of the Secret in the Pods of this part, if they use it. A new Secret gets its line
+/// here.
+fn mount_in(part: Part, secret: &SecretReference) -> Option<(Volume, VolumeMount)> {
+    let whole = |name: &str| Some(mounted(name, &secret.name, None));
+    let one = |name: &str, key: &str, path| Some(mounted(name, &secret.name, Some((key, path))));
+    match (part, secret.purpose) {
+        (Part::Worker, SecretPurpose::Tls(role))
+        | (Part::Sweeper, SecretPurpose::Tls(role @ Role::Booking)) => {
+            whole(&format!("{}-tls", role.as_str()))
+        }
+        (Part::Worker | Part::Sweeper, SecretPurpose::RedisPassword) => {
+            one(PASSWORD, secret.keys.first()?, names::PASSWORD_KEY)
+        }
+        (Part::Worker, SecretPurpose::WorkerTls) => whole("worker-tls"),
+        (Part::Worker, SecretPurpose::WorkerClientCa) => {
+            one("worker-client-ca", AUTHORITY, AUTHORITY)
+        }
+        // Never the workers' key: gateways face the internet.
+        (Part::Gateway, SecretPurpose::WorkerTls) => one("worker-ca", AUTHORITY, AUTHORITY),
+        (Part::Gateway, SecretPurpose::GatewayClient) => whole("client-tls"),
+        (Part::Gateway, SecretPurpose::GatewayKeys) => whole("keys"),
+        (Part::Gateway, SecretPurpose::GatewayTls) => whole("gateway-tls"),
+        (Part::Gateway, SecretPurpose::GatewayBackendCa) => {
+            one("backend-client-ca", AUTHORITY, AUTHORITY)
+        }
+        _ => None,
+    }
+}
+
+/// The whole Secret, or one key as the file of another name.
+fn mounted(name: &str, secret: &str, only: Option<(&str, &str)>) -> (Volume, VolumeMount) {
+    let item = |(key, path): (&str, &str)| KeyToPath {
+        key: key.to_owned(),
+        path: path.to_owned(),
+        mode: None,
+    };
+    let items = only.map(|only| vec![item(only)]);
     let source = SecretVolumeSource {
         secret_name: Some(secret.to_owned()),
         items,
         default_mode: Some(READABLE),
-        ..SecretVolumeSource::default()
+        // A Secret may lack the authority, and a reconcile checks all keys that it must have.
+        optional: only.filter(|(key, _)| *key == AUTHORITY).map(|_| true),
     };
     let volume = Volume { name: name.to_owned(), secret: Some(source), ..Volume::default() };
     let mount = VolumeMount {
@@ -89,7 +132,7 @@ fn plain(name: &str, value: String) -> EnvVar {
 pub fn from_secret(name: &str, secret: &SecretReference) -> EnvVar {
     let selector = SecretKeySelector {
         name: secret.name.clone(),
-        key: secret.key.clone().unwrap_or_default(),
+        key: secret.keys.first().cloned().unwrap_or_default(),
         optional: None,
     };
     let source = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };

@@ -5,6 +5,7 @@
 //!   life       create, change, reject, delete
 //!   faults     death after each write, other writers, missing Secrets
 //!   scaling    the number of workers follows the line
+//!   gateways   the gateways of a queue, and their number
 //!   rules      the rules of a sale reach the store and bound the workers
 //!   election   two operators, one leader
 //! ```
@@ -14,6 +15,7 @@ mod budget;
 mod cluster;
 mod election;
 mod faults;
+mod gateways;
 mod life;
 mod rules;
 mod scaling;

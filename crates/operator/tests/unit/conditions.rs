@@ -2,8 +2,10 @@
 
 use bookingq_api::BookingQueue;
 use bookingq_operator::autoscaler::observation::{Observation, StoreHealth};
+use bookingq_operator::build::component::ObjectKind;
+use bookingq_operator::build::gateway::http_route;
 use bookingq_operator::cached_object::ObjectStatus;
-use bookingq_operator::conditions::{StatusInputs, conditions};
+use bookingq_operator::conditions::{GatewayInputs, StatusInputs, conditions};
 use bookingq_operator::target::QueueTarget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
@@ -31,6 +33,7 @@ fn refused(available: i32) -> Vec<Condition> {
         error: None,
         workers: Some(&workers),
         observation: None,
+        gateways: GatewayInputs::default(),
     };
     conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH))
 }
@@ -85,6 +88,7 @@ fn ready_before_opening(admission: &str) -> (String, String) {
         error: None,
         workers: Some(&workers),
         observation: Some(&observation),
+        gateways: GatewayInputs::default(),
     };
     let all = conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH));
     let ready = all.into_iter().find(|one| one.type_ == "Ready").unwrap();
@@ -100,6 +104,70 @@ fn a_queue_that_is_not_open_yet_says_when_it_opens() {
         assert!(message.contains("2026-12-01T19:00:00Z"), "{message}");
     }
     assert_eq!(ready_before_opening("Paused").0, "Paused");
+}
+
+/// The conditions of a healthy queue with gateways of which `available` are.
+fn with_gateways(available: i32, missing: Option<&'static ObjectKind>) -> Vec<Condition> {
+    let queue: BookingQueue = serde_json::from_value(json!({
+        "apiVersion": "bookingqueue.dev/v1alpha1", "kind": "BookingQueue",
+        "metadata": { "name": "concert", "namespace": "sale", "uid": "1" },
+        "spec": {
+            "booking": { "endpoint": "http://booking-service:50051" },
+            "gateway": { "keys": { "secretName": "concert-keys" } },
+        },
+    }))
+    .unwrap();
+    let target = QueueTarget::resolve(&queue).unwrap();
+    let deployment = |desired: i32, available: i32| {
+        let object = json!({
+            "metadata": { "generation": 2 },
+            "spec": { "replicas": desired, "selector": {}, "template": {} },
+            "status": {
+                "observedGeneration": 2, "replicas": desired, "updatedReplicas": desired,
+                "availableReplicas": available,
+            },
+        });
+        ObjectStatus::of(&serde_json::from_value(object).unwrap()).unwrap()
+    };
+    let (workers, gateways) = (deployment(1, 1), deployment(2, available));
+    let observation = Observation {
+        store: StoreHealth::Reachable { warnings: Vec::new() },
+        ..Observation::starting(None)
+    };
+    let inputs = StatusInputs {
+        generation: Some(1),
+        target: Some(&target),
+        error: None,
+        workers: Some(&workers),
+        observation: Some(&observation),
+        gateways: GatewayInputs { deployment: Some(&gateways), observation: None, missing },
+    };
+    conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH))
+}
+
+#[test]
+fn a_queue_whose_gateways_are_not_available_is_not_ready() {
+    for (available, gateways, ready, progressing) in [
+        (0, ("False", "NoGatewaysReady"), ("False", "NoGatewaysReady"), "GatewaysRollingOut"),
+        (1, ("True", "GatewaysReady"), ("True", "Serving"), "GatewaysRollingOut"),
+        (2, ("True", "GatewaysReady"), ("True", "Serving"), "RolloutComplete"),
+    ] {
+        let all = with_gateways(available, None);
+        let of = |type_: &str| {
+            let found = all.iter().find(|one| one.type_ == type_).unwrap();
+            (found.status.as_str(), found.reason.as_str())
+        };
+        assert_eq!((of("GatewayAvailable"), of("Ready")), (gateways, ready), "{available}");
+        assert_eq!(of("Progressing").1, progressing, "{available}");
+    }
+}
+
+#[test]
+fn a_cluster_without_the_gateway_api_is_named_and_the_gateways_serve() {
+    let all = with_gateways(2, Some(http_route::KIND));
+    let found = all.iter().find(|one| one.type_ == "GatewayAvailable").unwrap();
+    assert_eq!((found.status.as_str(), found.reason.as_str()), ("True", "RouteUnsupported"));
+    assert!(found.message.contains("gateway.networking.k8s.io/v1"), "{}", found.message);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod cache;
 mod conditions;
 mod error;
+mod gateways;
 mod merge;
 mod metrics;
 mod observation;

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use bookingq_core::{Admission, EventSeq, OutboxEvent};
+use bookingq_core::{Admission, EventSeq};
 use bookingq_proto::v1::{self, ErrorReason, PublishRequest};
-use bookingq_store::Store;
 use bookingq_store::memory::MemoryConfig;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
 
 use crate::support::{self, Client, LIMIT, World, connect, eventually, reason};
-use crate::world::{OnRedis, join, memory_with, on_redis};
+use crate::world::{OnRedis, join, memory_with, on_redis, outbox};
 
 /// One stream, and all that it has brought.
 struct Follower {
@@ -65,20 +64,6 @@ impl Follower {
         while self.seen.len() < updates {
             self.next().await.unwrap();
         }
-    }
-}
-
-/// The sequences of all transitions of bookings in the store's outbox after `after`.
-async fn outbox(store: &std::sync::Arc<dyn Store>, mut after: EventSeq) -> Vec<EventSeq> {
-    let mut all = Vec::new();
-    loop {
-        let read = store.events(after, 10_000, Duration::ZERO).await.unwrap();
-        if read.events.is_empty() {
-            return all;
-        }
-        let bookings = read.events.into_iter().filter_map(OutboxEvent::into_booking);
-        all.extend(bookings.filter(|event| !event.is_reclaim()).map(|event| event.seq));
-        after = read.next;
     }
 }
 

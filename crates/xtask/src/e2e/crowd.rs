@@ -7,13 +7,20 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::cluster::{NAMESPACE, QUEUE, apply, get, kubectl};
-use super::objects::{PASSWORD_FILE, job};
+use super::objects::{PASSWORD_FILE, SecretMount, job, password_of};
 use crate::check_report;
 use crate::within::{Look, until};
 
-const JOB: &str = "job/crowd";
-/// Deadline of the Job, in seconds.
-const DEADLINE: u64 = 900;
+/// The crowd of the sale, which calls the workers.
+pub const SALE: CrowdJob = CrowdJob { job: "crowd", queue: QUEUE };
+
+/// A crowd.
+pub struct CrowdJob {
+    /// Name of its Job.
+    pub job: &'static str,
+    /// Its queue.
+    pub queue: &'static str,
+}
 
 /// The progress of the crowd: its counters by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,62 +43,95 @@ impl JobProgress {
     }
 }
 
-/// Starts a crowd of `clients` that arrive within `arrive`, and check everything at the end.
-pub fn send(image: &str, clients: u64, arrive: Duration) -> Result<()> {
-    let mut arguments = vec!["crowd".to_owned(), format!("--queue={QUEUE}")];
-    arguments.extend([
-        format!("--server=http://{QUEUE}-workers:50051"),
-        format!("--clients={clients}"),
-        format!("--arrive={}s", arrive.as_secs()),
-        format!("--for={}s", DEADLINE - 60),
-        format!("--redis=redis://{QUEUE}-redis:6379"),
-        format!("--redis-password-file={PASSWORD_FILE}"),
-        "--ledger=http://booking-service:6080".to_owned(),
-        "--output=json".to_owned(),
-    ]);
-    apply(&job("crowd", image, &arguments, DEADLINE).to_string())
-}
+impl CrowdJob {
+    /// Deadline of the Job, in seconds.
+    pub const DEADLINE: u64 = 900;
 
-/// The current progress.
-pub fn progress() -> Result<JobProgress> {
-    let log = kubectl(&["logs", "--namespace", NAMESPACE, "--tail=5", JOB])?;
-    if let Some(ended) = ending()? {
-        bail!("the crowd has ended: its Job is {ended}");
+    /// Starts a crowd of `clients` that call the workers, arrive within `arrive`, and check
+    /// everything at the end.
+    pub fn send(&self, image: &str, clients: u64, arrive: Duration) -> Result<()> {
+        let mut arguments = self.checked_arguments(clients, arrive);
+        arguments.push(format!("--server=http://{}-workers:50051", self.queue));
+        let mounts = [self.password()];
+        apply(&job(self.job, image, &arguments, Self::DEADLINE, &mounts).to_string())
     }
-    JobProgress::read(&log).context("the crowd has not logged its progress yet")
-}
 
-/// Waits until the progress is `enough`.
-pub fn wait_until(
-    what: &str,
-    limit: Duration,
-    mut enough: impl FnMut(&JobProgress) -> bool,
-) -> Result<JobProgress> {
-    until(what, limit, || {
-        let progress = progress()?;
-        Ok(if enough(&progress) {
-            Look::Done(progress)
-        } else {
-            Look::NotYet(format!("{progress:?}"))
-        })
-    })
-}
+    /// The arguments of a crowd that checks everything at the end. How it comes is missing.
+    pub fn checked_arguments(&self, clients: u64, arrive: Duration) -> Vec<String> {
+        vec![
+            "crowd".to_owned(),
+            format!("--queue={}", self.queue),
+            format!("--clients={clients}"),
+            format!("--arrive={}s", arrive.as_secs()),
+            format!("--for={}s", Self::DEADLINE - 60),
+            format!("--redis=redis://{}-redis:6379", self.queue),
+            format!("--redis-password-file={PASSWORD_FILE}"),
+            "--ledger=http://booking-service:6080".to_owned(),
+            "--output=json".to_owned(),
+        ]
+    }
 
-/// Waits for the end of the crowd and returns its report.
-pub fn report(limit: Duration) -> Result<Value> {
-    let ended = until("the crowd to end", limit, || {
-        Ok(match ending()? {
-            Some(ended) => Look::Done(ended),
-            None => Look::NotYet(
-                progress().map_or_else(|error| error.to_string(), |far| format!("{far:?}")),
-            ),
+    /// The password of the queue's Redis.
+    pub fn password(&self) -> SecretMount {
+        password_of(self.queue)
+    }
+
+    /// The current progress.
+    pub fn progress(&self) -> Result<JobProgress> {
+        let log = kubectl(&["logs", "--namespace", NAMESPACE, "--tail=5", &self.path()])?;
+        if let Some(ended) = self.ending()? {
+            bail!("the crowd has ended: its Job is {ended}");
+        }
+        JobProgress::read(&log).context("the crowd has not logged its progress yet")
+    }
+
+    /// Waits until the progress is `enough`.
+    pub fn wait_until(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut enough: impl FnMut(&JobProgress) -> bool,
+    ) -> Result<JobProgress> {
+        until(what, limit, || {
+            let progress = self.progress()?;
+            Ok(if enough(&progress) {
+                Look::Done(progress)
+            } else {
+                Look::NotYet(format!("{progress:?}"))
+            })
         })
-    })?;
-    let log = kubectl(&["logs", "--namespace", NAMESPACE, "--tail=200", JOB])?;
-    let report = log.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
-    report
-        .filter(|report| report.get("sound").is_some())
-        .with_context(|| format!("the crowd's Job is {ended} without a report: {}", last(&log)))
+    }
+
+    /// Waits for the end of the crowd and returns its report.
+    pub fn report(&self, limit: Duration) -> Result<Value> {
+        let ended = until("the crowd to end", limit, || {
+            Ok(match self.ending()? {
+                Some(ended) => Look::Done(ended),
+                None => Look::NotYet(
+                    self.progress()
+                        .map_or_else(|error| error.to_string(), |far| format!("{far:?}")),
+                ),
+            })
+        })?;
+        let log = kubectl(&["logs", "--namespace", NAMESPACE, "--tail=200", &self.path()])?;
+        let report = log.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
+        report
+            .filter(|report| report.get("sound").is_some())
+            .with_context(|| format!("the crowd's Job is {ended} without a report: {}", last(&log)))
+    }
+
+    fn ending(&self) -> Result<Option<String>> {
+        let job = get(&self.path())?;
+        let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+        let mut ended = conditions.filter(|one| {
+            one["status"] == "True" && ["Complete", "Failed"].iter().any(|end| one["type"] == *end)
+        });
+        Ok(ended.next().map(|one| format!("{} {}", one["type"], one["message"])))
+    }
+
+    fn path(&self) -> String {
+        format!("job/{}", self.job)
+    }
 }
 
 /// The problems in the report of a crowd of `clients`.
@@ -120,15 +160,6 @@ pub fn problems(report: &Value, clients: u64) -> Result<Vec<String>> {
         problems.push(format!("examples: {}", report["violation_examples"]));
     }
     Ok(problems)
-}
-
-fn ending() -> Result<Option<String>> {
-    let job = get(JOB)?;
-    let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
-    let mut ended = conditions.filter(|one| {
-        one["status"] == "True" && ["Complete", "Failed"].iter().any(|end| one["type"] == *end)
-    });
-    Ok(ended.next().map(|one| format!("{} {}", one["type"], one["message"])))
 }
 
 fn last(log: &str) -> &str {

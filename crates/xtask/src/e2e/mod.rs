@@ -7,6 +7,7 @@
 //!     |- objects      objects that the scenario adds to the sample
 //!     |- rules        two steps: an opening time, and a limited outflow
 //!     |- scale_down   one step: many busy workers are scaled down
+//!     |- gateways     five steps: a queue with gateways           forward   HTTP to a Service
 //!     |- workers      the worker Pods                             images    loading of images
 //!     |- events       the events of the queue                     simulator the Booking Service
 //!     '- cluster      kubectl and helm
@@ -16,6 +17,8 @@ mod cluster;
 mod crowd;
 mod dump;
 mod events;
+mod forward;
+mod gateways;
 mod images;
 mod objects;
 mod rules;

@@ -5,16 +5,43 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::cluster::{NAMESPACE, QUEUE, apply, kubectl};
+use super::cluster::{NAMESPACE, apply, kubectl};
 use crate::within::{Look, until};
 
 /// Label of the Pods that may connect to Redis.
 const LABEL: &str = "app.kubernetes.io/name";
+/// Label of what the scenario adds.
+const SCENARIO: &str = "bookingqueue.dev/e2e";
 /// Mounted password of the managed Redis.
 pub const PASSWORD_FILE: &str = "/etc/redis-password/password";
 
+/// A Secret in the folder of a container.
+pub struct SecretMount {
+    /// Name of the Secret.
+    pub secret: String,
+    /// The folder.
+    pub folder: &'static str,
+}
+
+/// The password of the managed Redis of a queue.
+pub fn password_of(queue: &str) -> SecretMount {
+    SecretMount { secret: format!("{queue}-redis"), folder: "/etc/redis-password" }
+}
+
 /// A Job that runs `bookingq` once under the Pod Security Standard `restricted`.
-pub fn job(name: &str, image: &str, arguments: &[String], seconds: u64) -> Value {
+pub fn job(
+    name: &str,
+    image: &str,
+    arguments: &[String],
+    seconds: u64,
+    secrets: &[SecretMount],
+) -> Value {
+    let mounts = secrets
+        .iter()
+        .map(|mount| json!({ "name": mount.secret, "mountPath": mount.folder, "readOnly": true }));
+    let volumes = secrets
+        .iter()
+        .map(|mount| json!({ "name": mount.secret, "secret": { "secretName": mount.secret } }));
     json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -41,23 +68,29 @@ pub fn job(name: &str, image: &str, arguments: &[String], seconds: u64) -> Value
                             "capabilities": { "drop": ["ALL"] },
                             "readOnlyRootFilesystem": true,
                         },
-                        "volumeMounts": [
-                            { "name": "redis-password", "mountPath": "/etc/redis-password", "readOnly": true },
-                        ],
+                        "volumeMounts": mounts.collect::<Vec<_>>(),
                     }],
-                    "volumes": [
-                        { "name": "redis-password", "secret": { "secretName": format!("{QUEUE}-redis") } },
-                    ],
+                    "volumes": volumes.collect::<Vec<_>>(),
                 },
             },
         },
     })
 }
 
+/// The labels of what the scenario adds, and deletes with its namespace.
+pub fn of_scenario() -> Value {
+    json!({ SCENARIO: "true" })
+}
+
+/// Whether the object has them.
+pub fn is_of_scenario(object: &Value) -> bool {
+    object["metadata"]["labels"][SCENARIO] == "true"
+}
+
 /// Runs `bookingq` once in a Job and returns what it printed.
 pub fn run_once(name: &str, image: &str, arguments: &[&str]) -> Result<String> {
     let arguments: Vec<String> = arguments.iter().copied().map(str::to_owned).collect();
-    apply(&job(name, image, &arguments, 60).to_string())?;
+    apply(&job(name, image, &arguments, 60, &[]).to_string())?;
     until(format!("the output of the Job {name}"), Duration::from_secs(60), || {
         let log = kubectl(&["logs", "--namespace", NAMESPACE, &format!("job/{name}")])?;
         Ok(if log.trim().is_empty() {
@@ -69,15 +102,18 @@ pub fn run_once(name: &str, image: &str, arguments: &[&str]) -> Result<String> {
 }
 
 /// Lets the checker read the managed Redis, which otherwise accepts only the queue's own Pods.
-pub fn checker_policy() -> Value {
+pub fn checker_policy(queue: &str) -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": { "name": "checker-may-read-redis", "namespace": NAMESPACE },
+        "metadata": {
+            "name": format!("checker-may-read-redis-of-{queue}"), "namespace": NAMESPACE,
+            "labels": of_scenario(),
+        },
         "spec": {
             "podSelector": {
                 "matchLabels": {
-                    "app.kubernetes.io/instance": QUEUE, "app.kubernetes.io/component": "redis",
+                    "app.kubernetes.io/instance": queue, "app.kubernetes.io/component": "redis",
                 },
             },
             "policyTypes": ["Ingress"],

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cluster::{QUEUE, get};
-use super::crowd;
+use super::crowd::SALE;
 use super::events::wait_for_event;
 use super::images::Images;
 use super::objects::run_once;
@@ -33,14 +33,14 @@ pub fn open_at_a_time() -> Result<String> {
     wait_for_event("RulesChanged", &format!("opens at {opens_at}"), OPENING)?;
     let countdown = opens_in()?;
     wait_for_workers(MAX, OPENING)?;
-    let (ready, early) = (Timestamp::now(), crowd::progress()?);
+    let (ready, early) = (Timestamp::now(), SALE.progress()?);
     if ready >= opens_at {
         bail!("the workers were ready at {ready}, after the opening at {opens_at}");
     }
     if early.of("held") > 0 {
         bail!("{} bookings were reserved before the opening", early.of("held"));
     }
-    let line = crowd::wait_until("a reservation", OPENING + Duration::from_secs(30), |line| {
+    let line = SALE.wait_until("a reservation", OPENING + Duration::from_secs(30), |line| {
         line.of("held") > 0
     })?;
     if Timestamp::now() < opens_at {
@@ -102,8 +102,8 @@ pub fn limit_outflow() -> Result<String> {
     }
     let queue = get(&format!("bookingqueue/{QUEUE}"))?;
     patch(&json!({ "spec": { "outflow": null } }))?;
-    let line = crowd::progress()?;
-    crowd::wait_until("the line to be served without the limit", Duration::from_secs(60), |now| {
+    let line = SALE.progress()?;
+    SALE.wait_until("the line to be served without the limit", Duration::from_secs(60), |now| {
         now.of("held") > line.of("held") + 20 * LIMITED
     })?;
     Ok(format!(

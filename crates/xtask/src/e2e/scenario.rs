@@ -9,10 +9,11 @@ use super::cluster::{
     NAMESPACE, OPERATOR, QUEUE, apply, get, helm, kinds, kubectl, kubectl_waiting, list, names,
     read, wait_until_deleted,
 };
-use super::crowd::{self, JobProgress};
+use super::crowd::{self, JobProgress, SALE};
 use super::events::wait_for_event;
+use super::gateways;
 use super::images::Images;
-use super::objects::{checker_policy, run_once};
+use super::objects::{checker_policy, is_of_scenario, run_once};
 use super::rules::{limit_outflow, open_at_a_time};
 use super::scale_down::scale_down;
 use super::simulator;
@@ -48,7 +49,7 @@ pub struct Scenario {
 type Step = fn(&Scenario) -> Result<String>;
 
 /// All steps.
-pub const STEPS: [(&str, Step); 17] = [
+pub const STEPS: [(&str, Step); 22] = [
     ("load the images into the cluster", |run| run.images.load()),
     ("install the chart", |_| install()),
     ("apply the sample; the queue becomes Ready", Scenario::apply_sample),
@@ -64,7 +65,14 @@ pub const STEPS: [(&str, Step); 17] = [
     ("check that the CronJob released unpaid reservations", |_| check_sweeper()),
     ("the workers return to their minimum", |_| wait_for_minimum()),
     ("close the queue; a new client is refused", |_| close()),
-    ("delete the queue and all its objects", |_| delete_queue()),
+    ("apply a queue with gateways; it becomes Ready", |_| gateways::apply_queue()),
+    ("send WebSockets; kill a gateway, a worker and Redis; replace the gateways", |_| {
+        gateways::crowd_through_failures()
+    }),
+    ("check that the gateways kept every promise", |_| gateways::check_report()),
+    ("a client joins by HTTP, repeats its request, looks and leaves", |_| gateways::join_by_http()),
+    ("remove the gateways", |_| gateways::remove_gateways()),
+    ("delete the queues and all their objects", |_| delete_queues()),
     ("uninstall the operator and all its objects", |_| uninstall()),
 ];
 
@@ -98,12 +106,12 @@ impl Scenario {
 
     fn pause_and_send(&self) -> Result<String> {
         set_admission("Paused")?;
-        apply(&checker_policy().to_string())?;
+        apply(&checker_policy(QUEUE).to_string())?;
         let arrive = seconds(self.clients.div_ceil(ARRIVALS));
-        crowd::send(&Images::bookingq(), self.clients, arrive)?;
+        SALE.send(&Images::bookingq(), self.clients, arrive)?;
         let enough = self.clients / 8;
         let limit = arrive / 4 + seconds(60);
-        let line = crowd::wait_until(&format!("a line of {enough}"), limit, |line| {
+        let line = SALE.wait_until(&format!("a line of {enough}"), limit, |line| {
             line.of("in_line_or_past") >= enough
         })?;
         if line.of("held") > 0 {
@@ -113,7 +121,7 @@ impl Scenario {
     }
 
     fn update_workers(&self) -> Result<String> {
-        let before = crowd::progress()?;
+        let before = SALE.progress()?;
         if before.of("ended") >= self.clients {
             bail!("the crowd has finished before the update");
         }
@@ -131,12 +139,12 @@ impl Scenario {
         if !images.is_empty() {
             bail!("workers still run {}", images.join(", "));
         }
-        let after = crowd::progress()?;
+        let after = SALE.progress()?;
         Ok(format!("{} bookings ended meanwhile", after.of("ended") - before.of("ended")))
     }
 
     fn check_report(&self) -> Result<String> {
-        let report = crowd::report(seconds(600))?;
+        let report = SALE.report(seconds(600))?;
         let problems = crowd::problems(&report, self.clients)?;
         if !problems.is_empty() {
             bail!("{}", problems.join("; "));
@@ -187,7 +195,7 @@ fn install() -> Result<String> {
 }
 
 fn kill_worker() -> Result<String> {
-    let (line, pods) = (crowd::progress()?, worker_pods()?);
+    let (line, pods) = (SALE.progress()?, worker_pods()?);
     let known: Vec<String> = pods.iter().map(name).collect();
     let victim = pods.iter().find(|pod| is_ready(pod)).map(name).context("no worker is ready")?;
     kill(&victim, NAMESPACE)?;
@@ -230,7 +238,7 @@ fn delete_redis() -> Result<String> {
         Ok(if back { Look::Done(()) } else { Look::NotYet(pod["status"]["phase"].to_string()) })
     })?;
     let away = start.elapsed().as_secs_f64();
-    wait_until_served(&crowd::progress()?)?;
+    wait_until_served(&SALE.progress()?)?;
     Ok(format!("back after {away:.1} s"))
 }
 
@@ -263,26 +271,34 @@ fn close() -> Result<String> {
     Ok(answer.trim().to_owned())
 }
 
-fn delete_queue() -> Result<String> {
-    let kinds = kinds(true)?.join(",");
+fn delete_queues() -> Result<String> {
     let start = Instant::now();
-    let queue = format!("bookingqueue/{QUEUE}");
+    for queue in [QUEUE, gateways::QUEUE] {
+        delete_queue(queue)?;
+    }
+    let took = start.elapsed().as_secs_f64();
+    Ok(format!("all objects are deleted after {took:.1} s, including volumes"))
+}
+
+fn delete_queue(name_of_queue: &str) -> Result<()> {
+    let kinds = kinds(true)?.join(",");
+    let queue = format!("bookingqueue/{name_of_queue}");
     kubectl_waiting(&["delete", "--namespace", NAMESPACE, &queue], seconds(60))?;
-    let selector =
-        format!("--selector=app.kubernetes.io/name=bookingq,app.kubernetes.io/instance={QUEUE}");
+    let selector = format!(
+        "--selector=app.kubernetes.io/name=bookingq,app.kubernetes.io/instance={name_of_queue}"
+    );
     let labelled = [kinds.as_str(), "--namespace", NAMESPACE, &selector];
     wait_until_deleted("all objects with the queue's labels", &labelled, seconds(90))?;
     // Objects of other controllers have the queue's name, or an owner that had it.
     until("all objects with the queue's name to be deleted", seconds(60), || {
         let all = list(&[&kinds, "--namespace", NAMESPACE])?;
         let left = all.iter().filter(|object| {
-            name(object).split('-').any(|word| word == QUEUE) || belongs_to_a_queue(object)
+            let named = name(object).split('-').any(|word| word == name_of_queue);
+            belongs_to(object, name_of_queue) || named && !is_of_scenario(object)
         });
         let left: Vec<String> = left.map(|one| format!("{} {}", one["kind"], name(one))).collect();
         Ok(if left.is_empty() { Look::Done(()) } else { Look::NotYet(left.join(", ")) })
-    })?;
-    let took = start.elapsed().as_secs_f64();
-    Ok(format!("all objects are deleted after {took:.1} s, including volumes"))
+    })
 }
 
 fn uninstall() -> Result<String> {
@@ -320,11 +336,11 @@ fn set_admission(admission: &str) -> Result<()> {
 
 /// Waits until more bookings end than at the time of `line`.
 fn wait_until_served(line: &JobProgress) -> Result<()> {
-    crowd::wait_until("bookings to end", seconds(60), |now| now.of("ended") > line.of("ended"))
+    SALE.wait_until("bookings to end", seconds(60), |now| now.of("ended") > line.of("ended"))
         .map(drop)
 }
 
-fn belongs_to_a_queue(object: &Value) -> bool {
+fn belongs_to(object: &Value, queue: &str) -> bool {
     let mut owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-    owners.any(|owner| owner["kind"] == "BookingQueue")
+    owners.any(|owner| owner["kind"] == "BookingQueue" && owner["name"] == queue)
 }

@@ -29,8 +29,7 @@ const FOLDER: &str = "/data";
 pub fn build(inputs: &BuildInputs<'_>) -> Option<StatefulSet> {
     let target = inputs.target;
     let redis = target.managed_redis()?;
-    let password = inputs.secrets.only(&names::redis(&target.name));
-    let mut metadata = template_metadata(target, &password, Part::Redis);
+    let mut metadata = template_metadata(target, inputs.secrets, Part::Redis);
     let labels = metadata.labels.get_or_insert_default();
     for (key, value) in &redis.labels {
         labels.entry(key.clone()).or_insert_with(|| value.clone());
