@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use bookingq_api::args::AccessLog;
 
 use crate::state::GatewayState;
-use crate::{access_log, fallback, guard, openapi, passes, page, places, queue, streams};
+use crate::{access_log, fallback, guard, openapi, page, passes, places, queue, streams};
 
 /// The router of the public port.
 pub fn public(state: Arc<GatewayState>, log: AccessLog) -> Router {

@@ -147,7 +147,8 @@ async fn what_people_write_is_escaped() {
         let refusal = Some("<i>no</i>");
         let state = PageState { place, refusal, now: NOW, ..Default::default() };
         let html = html(&request(query.clone(), false), &state).await;
-        let raw = ["<script>alert", "</script><b>", "<pm>", "<Concert>", "<Stalls>", "<i>no", "'\"<"];
+        let raw =
+            ["<script>alert", "</script><b>", "<pm>", "<Concert>", "<Stalls>", "<i>no", "'\"<"];
         for raw in raw {
             assert!(!html.contains(raw), "{raw}");
         }

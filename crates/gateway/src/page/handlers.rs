@@ -13,10 +13,10 @@ use tokio::time::timeout;
 use super::{PageQuery, PageRequest, PageState, QueueGlance};
 use crate::auth::RequestPlace;
 use crate::cookie;
-use crate::place_json::PlaceJson;
 use crate::join_request::{JoinJson, JoinRequest};
-use crate::places;
 use crate::passes;
+use crate::place_json::PlaceJson;
+use crate::places;
 use crate::problem::Problem;
 use crate::reason::ProblemReason;
 use crate::state::{GatewayState, QueueGateway, QueuePath};
@@ -128,7 +128,10 @@ pub async fn go_on(
         let place = state.place(&queue.name, &headers)?;
         let pass = passes::pass_for(&state, &queue, &place.claims).await?;
         let url = pass.continue_url.ok_or_else(|| {
-            Problem::new(ProblemReason::NotFound, "the queue has no address for payments: set returnUrl")
+            Problem::new(
+                ProblemReason::NotFound,
+                "the queue has no address for payments: set returnUrl",
+            )
         })?;
         Ok::<_, Problem>((url, pass.pass))
     };
@@ -170,7 +173,8 @@ async fn respond(
         Err(_) => (None, false),
     };
     let place: Option<PlaceJson> = booking.as_ref().map(|booking| queue.show(booking));
-    let invalid = named.as_ref().err().is_some_and(|one| one.reason() == ProblemReason::PlaceInvalid);
+    let invalid =
+        named.as_ref().err().is_some_and(|one| one.reason() == ProblemReason::PlaceInvalid);
     let refusal = problem.map(Problem::detail);
     let page_state = PageState {
         place: place.as_ref(),
