@@ -11,6 +11,7 @@ use bookingq_identity::{KeyRing, ReturnOrigins, ReturnUrl};
 use bookingq_serve::tls::{ClientTls, ServerTls};
 use tokio::sync::watch;
 
+use crate::limits::proxies::TrustedProxies;
 use crate::origin::AllowedOrigins;
 
 /// Everything a gateway needs.
@@ -38,8 +39,10 @@ pub struct GatewayConfig {
     pub issuer: String,
     /// Time for which a place token is valid.
     pub place_lifetime: Duration,
-    /// Proxies whose X-Forwarded-For is believed, as networks.
-    pub trusted_proxies: Vec<String>,
+    /// Proxies whose X-Forwarded-For is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// Whether an address may join and connect without a place only so often.
+    pub address_limits: bool,
     /// Connections open at once.
     pub max_connections: usize,
     /// Whether cookies are for plain http:// on localhost: without `Secure`.
@@ -145,7 +148,8 @@ pub struct Brand {
 }
 
 impl GatewayConfig {
-    /// The defaults with keys in memory, for one queue: what tests and `up` need.
+    /// The defaults with keys in memory and without limits of addresses: what tests and `up` need,
+    /// whose clients share one.
     pub fn new(id: impl Into<String>, listen: SocketAddr, queues: Vec<QueueConfig>) -> Self {
         Self {
             id: id.into(),
@@ -159,7 +163,8 @@ impl GatewayConfig {
             keys: KeySource::Ephemeral,
             issuer: "bookingq".to_owned(),
             place_lifetime: defaults::PLACE_TOKEN,
-            trusted_proxies: Vec::new(),
+            trusted_proxies: TrustedProxies::default(),
+            address_limits: false,
             max_connections: defaults::GATEWAY_CONNECTIONS as usize,
             insecure_cookies: true,
             access_log: AccessLog::All,

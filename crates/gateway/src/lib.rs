@@ -14,11 +14,12 @@
 //!   seller's backend ── listener ─ backend ──> worker: ConfirmPayment
 //! ```
 
-mod access_log;
+pub mod access_log;
 mod activity;
 pub mod auth;
 pub mod backend;
 pub mod body;
+pub mod challenges;
 pub mod close;
 pub mod config;
 mod cookie;
@@ -30,10 +31,13 @@ pub mod frames;
 mod gateway;
 mod guard;
 mod hello;
+pub mod http_metrics;
 mod hub;
+pub mod idempotency;
 pub mod join_request;
 pub mod joins;
 pub mod keys;
+pub mod limits;
 pub mod listener;
 mod load;
 pub mod metrics;

@@ -16,6 +16,7 @@ use crate::fanout::Fanout;
 use crate::feed::PlaceFeed;
 use crate::joins::Joins;
 use crate::keys::KeyStore;
+use crate::limits::AddressLimits;
 use crate::origin::AllowedOrigins;
 use crate::page::WaitingPage;
 use crate::place_json::{PlaceJson, PlaceReading, wall_clock};
@@ -68,6 +69,8 @@ pub struct GatewayState {
     pub cookies: CookieStyle,
     /// Origins of all queues: for what belongs to no queue.
     pub origins: AllowedOrigins,
+    /// How often an address may join or connect without a place.
+    pub limits: AddressLimits,
 }
 
 impl GatewayState {

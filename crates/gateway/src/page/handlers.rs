@@ -1,10 +1,11 @@
 //! The page's addresses: `GET /q/{queue}`, and the forms of clients without JavaScript.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::{FormRejection, QueryRejection};
-use axum::extract::{Form, Query, State};
+use axum::extract::{ConnectInfo, Form, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
@@ -19,7 +20,7 @@ use crate::place_json::PlaceJson;
 use crate::places;
 use crate::problem::Problem;
 use crate::reason::ProblemReason;
-use crate::state::{GatewayState, QueueGateway, QueuePath};
+use crate::state::{GatewayState, Peer, QueueGateway, QueuePath};
 use crate::trace_header;
 
 /// The page does not wait longer for what it shows; the script asks again.
@@ -55,12 +56,14 @@ pub async fn show(
 pub async fn join(
     State(state): State<Arc<GatewayState>>,
     QueuePath(queue): QueuePath,
+    ConnectInfo(peer): Peer,
     address: Address,
     headers: HeaderMap,
     form: Result<Form<JoinForm>, FormRejection>,
 ) -> Response {
     let request = request(address, &headers);
-    match send_join(&state, &queue, &headers, form).await {
+    let from = state.limits.address(peer.ip(), &headers);
+    match send_join(&state, &queue, &headers, from, form).await {
         Ok(cookie) => {
             let mut answer = see_page(&queue, &request);
             answer.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -74,6 +77,7 @@ async fn send_join(
     state: &GatewayState,
     queue: &QueueGateway,
     headers: &HeaderMap,
+    from: IpAddr,
     form: Result<Form<JoinForm>, FormRejection>,
 ) -> Result<HeaderValue, Problem> {
     let Form(form) = form.map_err(|error| unreadable(&error))?;
@@ -88,7 +92,7 @@ async fn send_join(
         challenge: None,
     };
     let place = state.place(&queue.name, headers).ok().map(|place| place.claims);
-    let join = JoinRequest::new(state, queue, &form.key, place.as_ref(), &body)?;
+    let join = JoinRequest::new(state, queue, &form.key, place.as_ref(), from, &body)?;
     let joined = join.send(state, queue, trace_header::of(headers)).await?;
     Ok(cookie::set(state, &queue.name, &joined.token))
 }
