@@ -43,21 +43,27 @@ fn origins() -> impl Strategy<Value = Vec<String>> {
 fn public() -> impl Strategy<Value = PublicArgs> {
     let log = prop_oneof![Just(AccessLog::All), Just(AccessLog::Errors), Just(AccessLog::Off)];
     let proxies = vec("10\\.[0-9]\\.0\\.0/16".prop_map(String::from), 0..3);
-    (option::of((file(), file())), origins(), proxies, 1u32..=10_000_000, any::<bool>(), log)
-        .prop_map(
-            |(tls, origins, trusted_proxies, max_connections, insecure_cookies, access_log)| {
-                let (tls_cert, tls_key) = tls.unzip();
-                PublicArgs {
-                    tls_cert,
-                    tls_key,
-                    origins,
-                    trusted_proxies,
-                    max_connections,
-                    insecure_cookies,
-                    access_log,
-                }
-            },
-        )
+    (
+        option::of((file(), file())),
+        origins(),
+        proxies,
+        1u32..=10_000_000,
+        any::<(bool, bool)>(),
+        log,
+    )
+        .prop_map(|(tls, origins, trusted_proxies, max_connections, switches, access_log)| {
+            let (tls_cert, tls_key) = tls.unzip();
+            PublicArgs {
+                tls_cert,
+                tls_key,
+                origins,
+                trusted_proxies,
+                max_connections,
+                insecure_cookies: switches.0,
+                no_address_limits: switches.1,
+                access_log,
+            }
+        })
 }
 
 fn backend() -> impl Strategy<Value = BackendArgs> {
