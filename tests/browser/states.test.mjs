@@ -18,7 +18,10 @@ const SIZES = [
   { name: "1280-light", viewport: { width: 1280, height: 800 }, colorScheme: "light" },
   { name: "1280-dark", viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
 ];
-// English in every size; the other languages in one, where long words hurt most.
+// English in every size; the other languages in one, where long words hurt most, and without the
+// states that only cost time.
+const SLOW = ["offline", "challenge", "loading"];
+const SHOWN = ["en", "de", "ar", "ja"];
 const RUNS = LANGUAGES.flatMap((lang) => (lang === "en" ? SIZES : [SIZES[0]]).map((size) => [lang, size]));
 
 let stack, browser;
@@ -49,16 +52,19 @@ const check = async (name, lang, size) => {
   assert.equal(seen.lang, lang);
   if (seen.over > 0) problems.push(`${seen.over} pixels wider than the screen`);
   problems.push(...(await violations(page)));
-  await page.screenshot({ path: `${shots}${name}-${lang}-${size.name}.png`, fullPage: true });
+  if (SHOWN.includes(lang)) {
+    await page.screenshot({ path: `${shots}${name}-${lang}-${size.name}.png`, fullPage: true });
+  }
   await context.close();
   return problems.map((problem) => `${name} ${lang} ${size.name}: ${problem}`);
 };
 
-describe("every state", { concurrency: 3 }, () => {
+describe("every state", { concurrency: 2 }, () => {
   for (const [lang, size] of RUNS) {
     test(`in ${lang}, ${size.name}`, async () => {
       const problems = [];
-      for (const name of Object.keys(STATES)) problems.push(...(await check(name, lang, size)));
+      const names = Object.keys(STATES).filter((name) => lang === "en" || !SLOW.includes(name));
+      for (const name of names) problems.push(...(await check(name, lang, size)));
       assert.deepEqual(problems, []);
     });
   }

@@ -30,14 +30,14 @@ use axum::routing::{get, post};
 use bookingq_core::QueueName;
 use serde_json::json;
 
+pub use self::glance::QueueGlance;
+use self::gzip::Piece;
+pub use self::handlers::JoinForm;
 pub use self::query::PageQuery;
 pub use self::strings::{Language, Strings};
 pub use self::template::escape;
-pub use self::glance::QueueGlance;
-pub use self::handlers::JoinForm;
-pub use self::view::PageState;
-use self::gzip::Piece;
 use self::template::{Values, json_in_script};
+pub use self::view::PageState;
 use crate::config::{Brand, ItemSetting, QueueSettings};
 use crate::state::GatewayState;
 
@@ -195,8 +195,7 @@ impl WaitingPage {
             headers.insert(name, HeaderValue::from_static(value));
         }
         headers.insert(header::CONTENT_SECURITY_POLICY, self.policy.clone());
-        headers
-            .insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(request.language.code()));
+        headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(request.language.code()));
         if gzip {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
@@ -217,9 +216,8 @@ impl WaitingPage {
             let parts = TEMPLATE.trim_end().split("{{part}}");
             let mut parts = parts.map(|part| Part::new(values.fill(part, &strings)));
             // A test renders the page: the template has three marks.
-            let parts = std::array::from_fn(|_| {
-                parts.next().unwrap_or_else(|| Part::new(String::new()))
-            });
+            let parts =
+                std::array::from_fn(|_| parts.next().unwrap_or_else(|| Part::new(String::new())));
             Frame { strings, parts }
         })
     }

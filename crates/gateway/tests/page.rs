@@ -7,11 +7,11 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bookingq_core::{QueueName, Timestamp};
-use bookingq_gateway::config::{Brand, ItemSetting, QueueConfig, QueueSettings};
+use bookingq_gateway::config::{Brand, ItemSetting, QueueConfig, QueueSettings, WorkersAt};
 use bookingq_gateway::page::{
     Language, PageQuery, PageRequest, PageState, QueueGlance, WaitingPage,
 };
-use bookingq_gateway::place_json::{PlaceJson, Reading, WaitJson};
+use bookingq_gateway::place_json::{PlaceJson, PlaceReading, WaitJson};
 use bookingq_proto::convert::timestamp;
 use bookingq_proto::v1;
 use flate2::read::GzDecoder;
@@ -27,7 +27,8 @@ fn queue() -> QueueName {
 }
 
 fn settings() -> QueueSettings {
-    let mut settings = QueueConfig::new(queue(), "http://127.0.0.1:1".parse().unwrap()).settings;
+    let workers = WorkersAt::Url("http://127.0.0.1:1".parse().unwrap());
+    let mut settings = QueueConfig::new(queue(), workers).settings;
     "Summer <Concert> & \"More\"".clone_into(&mut settings.title);
     settings.brand = Brand {
         logo: Some("https://cdn.example/logo.svg".to_owned()),
@@ -70,7 +71,7 @@ fn booking(state: v1::BookingState) -> v1::Booking {
 }
 
 fn place(state: v1::BookingState) -> PlaceJson {
-    let mut place = PlaceJson::new(&booking(state), Reading { epoch: "e1", now: NOW });
+    let mut place = PlaceJson::new(&booking(state), PlaceReading { epoch: "e1", now: NOW });
     place.wait = Some(WaitJson { low: 240, expected: 300, high: 540 });
     place
 }

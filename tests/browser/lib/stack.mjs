@@ -80,7 +80,7 @@ export class Stack {
     const { ports } = this, local = (name) => `127.0.0.1:${ports[name]}`;
     const stock = Object.entries(this.queues).map(([name, { stock = 1000 }]) => `${name}:${stock}`);
     this.spawn("simulate", BOOKINGQ, [
-      "simulate", "--booking", `stock=1000,items=${stock.join(",items=")}`,
+      "simulate", "--booking", `stock=1000,items=${stock.join(",")}`,
       "--booking-listen", local("booking"), "--ticket-listen", local("ticket"),
       "--realtime-listen", local("realtime"), "--admin-listen", local("sim"),
       "--checkout-listen", local("checkout"), "--checkout-key", join(this.folder, "keys/backend.json"),
@@ -93,6 +93,7 @@ export class Stack {
       "worker", "--queue", name, "--redis", this.redis, "--listen", `127.0.0.1:${this.ports["worker-" + name]}`,
       "--booking", `http://127.0.0.1:${this.ports.booking}`, "--hold", this.queues[name].hold || "5m",
     ]);
+    this.spawn("sweeper-" + name, BOOKINGQ, ["sweep", "--queue", name, "--redis", this.redis]);
   }
 
   gateway() {

@@ -17,7 +17,8 @@ const left = (place) => Date.parse(place.deadline) - MARGIN - clock.now();
 const local = (at) => at - clock.offset;
 
 // What is booked: "Stalls × 2". The name that the page offers, unless it offers none.
-const whatText = ({ item, quantity } = {}) => {
+const whatText = (booked) => {
+  const { item, quantity } = booked || {};
   const name = item?.name && (DATA.items.find((one) => one.name === item.name)?.title || item.name);
   return name ? name + (quantity > 1 ? " × " + quantity : "") : "";
 };

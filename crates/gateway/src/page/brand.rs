@@ -35,7 +35,9 @@ mod tests {
 
     #[test]
     fn text_on_the_brand_is_readable() {
-        for (color, on) in [("#000", "#fff"), ("#fff", "#000"), ("#ffd400", "#000"), ("#0a7d4b", "#fff")] {
+        for (color, on) in
+            [("#000", "#fff"), ("#fff", "#000"), ("#ffd400", "#000"), ("#0a7d4b", "#fff")]
+        {
             assert_eq!(css(Some(color)), format!(":root{{--b:{color};--on:{on}}}"));
         }
         assert_eq!(css(None), ":root{--b:#1d4ed8;--on:#fff}");

@@ -142,7 +142,8 @@ fn facts(values: &mut Values, strings: &Strings, view: &str, state: &PageState<'
             values.text(name, &fact).html("facts", "shown");
         }
     }
-    if let Some(place) = state.place.filter(|place| has(view, "reason") && !place.reason.is_empty()) {
+    if let Some(place) = state.place.filter(|place| has(view, "reason") && !place.reason.is_empty())
+    {
         values.text("reason", &strings.with("reason", &[("reason", &place.reason)]));
     }
 }
@@ -172,11 +173,17 @@ fn actions(
     values
         .text("joinLabel", strings.get(if first { "b.join" } else { "b.again" }))
         .html("fields", join_fields(page, strings, request))
-        .html("queryFields", request.query.hidden_fields(&["lang", "item", "quantity", "returnUrl"]));
+        .html(
+            "queryFields",
+            request.query.hidden_fields(&["lang", "item", "quantity", "returnUrl"]),
+        );
     if let Some(home) = &page.brand.home {
         let hidden = if has(view, "home") { "" } else { " hidden" };
         let (home, back) = (escape(home), escape(strings.get("b.home")));
-        values.html("home", format!(r#"<p id="home"{hidden}><a class="button" href="{home}">{back}</a></p>"#));
+        values.html(
+            "home",
+            format!(r#"<p id="home"{hidden}><a class="button" href="{home}">{back}</a></p>"#),
+        );
     }
 }
 
@@ -213,9 +220,11 @@ fn join_fields(page: &WaitingPage, strings: &Strings, request: &PageRequest) -> 
 /// The state for the script.
 fn now(request: &PageRequest, state: &PageState<'_>) -> String {
     let raw = |json: &str| serde_json::value::RawValue::from_string(json.to_owned()).ok();
-    let wanted = request.query.item.as_deref().map(|item| {
-        json!({"item": {"name": item}, "quantity": request.quantity()})
-    });
+    let wanted = request
+        .query
+        .item
+        .as_deref()
+        .map(|item| json!({"item": {"name": item}, "quantity": request.quantity()}));
     to_json(&json!({
         "queue": state.queue.and_then(|queue| raw(&queue.json)),
         "place": state.place,

@@ -17,8 +17,7 @@ pub(super) fn policy(
     return_origins: impl IntoIterator<Item = String>,
 ) -> String {
     let logo = logo.and_then(origin_of).map_or(String::new(), |origin| format!(" {origin}"));
-    let targets: String =
-        return_origins.into_iter().map(|origin| format!(" {origin}")).collect();
+    let targets: String = return_origins.into_iter().map(|origin| format!(" {origin}")).collect();
     format!(
         "default-src 'none'; script-src {}; style-src {} {}; img-src 'self' data:{logo}; \
          connect-src 'self'; worker-src blob:; form-action 'self'{targets}; base-uri 'none'; \
@@ -45,9 +44,17 @@ mod tests {
 
     #[test]
     fn scripts_are_allowed_by_hash_and_forms_by_origin() {
-        let policy = policy("alert(1)", ["a", "b"], Some("https://cdn.example/x.svg"), ["https://a.example".to_owned()]);
+        let policy = policy(
+            "alert(1)",
+            ["a", "b"],
+            Some("https://cdn.example/x.svg"),
+            ["https://a.example".to_owned()],
+        );
         // echo -n 'alert(1)' | openssl dgst -sha256 -binary | base64
-        assert!(policy.contains("script-src 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI=';"), "{policy}");
+        assert!(
+            policy.contains("script-src 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI=';"),
+            "{policy}"
+        );
         assert!(policy.contains("img-src 'self' data: https://cdn.example;"), "{policy}");
         assert!(policy.contains("form-action 'self' https://a.example;"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");

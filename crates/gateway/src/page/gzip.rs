@@ -74,8 +74,10 @@ mod tests {
 
     #[test]
     fn pieces_unpack_to_their_texts_in_order() {
-        let noise: String = (0..200_000u32).map(|n| char::from((n * 7919 % 94 + 33) as u8)).collect();
-        for texts in [["", "", ""], ["a", "", "b"], ["<p>", &noise, "ü€"], [&noise, "x", &noise]] {
+        let noise: String =
+            (0..200_000u32).map(|n| char::from((n * 7919 % 94 + 33) as u8)).collect();
+        for texts in [["", "", ""], ["a", "", "b"], ["<p>", &noise, "ü€"], [&noise, "x", &noise]]
+        {
             let [a, c] = [texts[0], texts[2]].map(Piece::kept);
             let b = Piece::once(texts[1]);
             assert_eq!(unzip(&join(&[&a, &b, &c])), texts.concat());

@@ -1,10 +1,11 @@
 //! The page's addresses: `GET /q/{queue}`, and the forms of clients without JavaScript.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::{FormRejection, QueryRejection};
-use axum::extract::{Form, Query, State};
+use axum::extract::{ConnectInfo, Form, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
@@ -13,13 +14,13 @@ use tokio::time::timeout;
 use super::{PageQuery, PageRequest, PageState, QueueGlance};
 use crate::auth::RequestPlace;
 use crate::cookie;
-use crate::place_json::PlaceJson;
 use crate::join_request::{JoinJson, JoinRequest};
-use crate::places;
 use crate::passes;
+use crate::place_json::PlaceJson;
+use crate::places;
 use crate::problem::Problem;
 use crate::reason::ProblemReason;
-use crate::state::{GatewayState, QueueGateway, QueuePath};
+use crate::state::{GatewayState, Peer, QueueGateway, QueuePath};
 use crate::trace_header;
 
 /// The page does not wait longer for what it shows; the script asks again.
@@ -55,12 +56,14 @@ pub async fn show(
 pub async fn join(
     State(state): State<Arc<GatewayState>>,
     QueuePath(queue): QueuePath,
+    ConnectInfo(peer): Peer,
     address: Address,
     headers: HeaderMap,
     form: Result<Form<JoinForm>, FormRejection>,
 ) -> Response {
     let request = request(address, &headers);
-    match send_join(&state, &queue, &headers, form).await {
+    let from = state.limits.address(peer.ip(), &headers);
+    match send_join(&state, &queue, &headers, from, form).await {
         Ok(cookie) => {
             let mut answer = see_page(&queue, &request);
             answer.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -74,6 +77,7 @@ async fn send_join(
     state: &GatewayState,
     queue: &QueueGateway,
     headers: &HeaderMap,
+    from: IpAddr,
     form: Result<Form<JoinForm>, FormRejection>,
 ) -> Result<HeaderValue, Problem> {
     let Form(form) = form.map_err(|error| unreadable(&error))?;
@@ -88,7 +92,7 @@ async fn send_join(
         challenge: None,
     };
     let place = state.place(&queue.name, headers).ok().map(|place| place.claims);
-    let join = JoinRequest::new(state, queue, &form.key, place.as_ref(), &body)?;
+    let join = JoinRequest::new(state, queue, &form.key, place.as_ref(), from, &body)?;
     let joined = join.send(state, queue, trace_header::of(headers)).await?;
     Ok(cookie::set(state, &queue.name, &joined.token))
 }
@@ -128,7 +132,10 @@ pub async fn go_on(
         let place = state.place(&queue.name, &headers)?;
         let pass = passes::pass_for(&state, &queue, &place.claims).await?;
         let url = pass.continue_url.ok_or_else(|| {
-            Problem::new(ProblemReason::NotFound, "the queue has no address for payments: set returnUrl")
+            Problem::new(
+                ProblemReason::NotFound,
+                "the queue has no address for payments: set returnUrl",
+            )
         })?;
         Ok::<_, Problem>((url, pass.pass))
     };
@@ -170,7 +177,8 @@ async fn respond(
         Err(_) => (None, false),
     };
     let place: Option<PlaceJson> = booking.as_ref().map(|booking| queue.show(booking));
-    let invalid = named.as_ref().err().is_some_and(|one| one.reason() == ProblemReason::PlaceInvalid);
+    let invalid =
+        named.as_ref().err().is_some_and(|one| one.reason() == ProblemReason::PlaceInvalid);
     let refusal = problem.map(Problem::detail);
     let page_state = PageState {
         place: place.as_ref(),

@@ -72,7 +72,8 @@ mod tests {
             return_url: Some("https://a.example/x?y=1#z".to_owned()),
             ..PageQuery::default()
         };
-        let expected = "?lang=de&item=a%26b%3D%22c%22&returnUrl=https%3A%2F%2Fa.example%2Fx%3Fy%3D1%23z";
+        let expected =
+            "?lang=de&item=a%26b%3D%22c%22&returnUrl=https%3A%2F%2Fa.example%2Fx%3Fy%3D1%23z";
         assert_eq!(query.in_language(Language::parse("de").unwrap()), expected);
         let fields = query.hidden_fields(&["item"]);
         assert_eq!(fields, r#"<input type="hidden" name="item" value="a&amp;b=&quot;c&quot;">"#);

@@ -25,8 +25,9 @@ const FILES: [(&str, &str); 12] = [
 ];
 
 /// What each language is called in itself.
-static NAMES: LazyLock<Vec<String>> =
-    LazyLock::new(|| Language::all().map(|one| Strings::new(one).get("_name").to_owned()).collect());
+static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    Language::all().map(|one| Strings::new(one).get("_name").to_owned()).collect()
+});
 
 /// A language of the page, by its place among all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -144,8 +145,12 @@ mod tests {
     use super::*;
 
     fn placeholders(text: &str) -> Vec<&str> {
-        let mut found: Vec<_> =
-            text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|one| one.0).collect();
+        let mut found: Vec<_> = text
+            .split('{')
+            .skip(1)
+            .filter_map(|rest| rest.split_once('}'))
+            .map(|one| one.0)
+            .collect();
         found.sort_unstable();
         found
     }

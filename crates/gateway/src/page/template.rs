@@ -86,7 +86,8 @@ mod tests {
         values.text("title", "<b>\"{{t:join.h}}\" & 'x'</b>").html("raw", "<i>");
         let strings = Strings::new(Language::default());
         let filled = values.fill("{{title}}|{{raw}}|{{none}}|{{hide:none}}|{{hide:raw}}", &strings);
-        let expected = "&lt;b&gt;&quot;{{t:join.h}}&quot; &amp; &#39;x&#39;&lt;/b&gt;|<i>|| hidden|";
+        let expected =
+            "&lt;b&gt;&quot;{{t:join.h}}&quot; &amp; &#39;x&#39;&lt;/b&gt;|<i>|| hidden|";
         assert_eq!(filled, expected);
     }
 

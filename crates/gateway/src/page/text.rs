@@ -103,9 +103,13 @@ mod tests {
 
     #[test]
     fn countdowns_have_as_many_parts_as_needed() {
-        for (millis, text) in
-            [(0, "0:00"), (1, "0:01"), (249_000, "4:09"), (3_849_000, "1:04:09"), (90_061_000, "1 d 1:01:01")]
-        {
+        for (millis, text) in [
+            (0, "0:00"),
+            (1, "0:01"),
+            (249_000, "4:09"),
+            (3_849_000, "1:04:09"),
+            (90_061_000, "1 d 1:01:01"),
+        ] {
             assert_eq!(countdown(millis), text);
         }
     }
