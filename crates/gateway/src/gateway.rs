@@ -29,6 +29,7 @@ use crate::limits::limit_metrics::LimitMetrics;
 use crate::listener::{ConnectionLimit, HttpPort};
 use crate::metrics::GatewayMetrics;
 use crate::origin::AllowedOrigins;
+use crate::page::WaitingPage;
 use crate::queue_reader::QueueReader;
 use crate::state::{GatewayState, QueueGateway};
 use crate::workers::QueueWorkers;
@@ -221,7 +222,8 @@ async fn start_queue(
     let feed = PlaceFeed::new(name.clone(), workers.clone(), Arc::clone(fanout));
     let reader = QueueReader::new(name.clone(), settings.title.clone(), workers.clone());
     let joins = Joins::start(workers.clone());
-    Ok(QueueGateway { name, settings, workers, feed, joins, reader })
+    let page = WaitingPage::new(&name, &settings);
+    Ok(QueueGateway { name, settings, workers, feed, joins, reader, page })
 }
 
 /// The TLS settings of a `https://` URL.

@@ -9,6 +9,7 @@
 //!      |                               │ hello                   timers ─────────┘
 //!      |                               '── snapshots ──> worker: GetStatusBatch
 //!      '── listener ─ access_log ─ guard ─ router ──┬─ places ─ joins ──> worker: EnqueueBatch
+//!                                                   |─ page (the waiting room)
 //!                                                   '─ queue ──> worker: GetQueue
 //!   seller's backend ── listener ─ backend ──> worker: ConfirmPayment
 //! ```
@@ -42,6 +43,7 @@ mod load;
 pub mod metrics;
 pub mod openapi;
 pub mod origin;
+pub mod page;
 pub mod passes;
 pub mod place_json;
 pub mod places;
