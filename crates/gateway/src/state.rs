@@ -16,7 +16,9 @@ use crate::fanout::Fanout;
 use crate::feed::PlaceFeed;
 use crate::joins::Joins;
 use crate::keys::KeyStore;
+use crate::limits::AddressLimits;
 use crate::origin::AllowedOrigins;
+use crate::page::WaitingPage;
 use crate::place_json::{PlaceJson, PlaceReading, wall_clock};
 use crate::problem::{Problem, ProblemReason};
 use crate::queue_reader::QueueReader;
@@ -37,6 +39,8 @@ pub struct QueueGateway {
     pub joins: Joins,
     /// The queue as a whole.
     pub reader: QueueReader,
+    /// The waiting-room page.
+    pub page: WaitingPage,
 }
 
 impl QueueGateway {
@@ -65,6 +69,8 @@ pub struct GatewayState {
     pub cookies: CookieStyle,
     /// Origins of all queues: for what belongs to no queue.
     pub origins: AllowedOrigins,
+    /// How often an address may join or connect without a place.
+    pub limits: AddressLimits,
 }
 
 impl GatewayState {
