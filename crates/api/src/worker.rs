@@ -66,8 +66,8 @@ impl Default for WorkerSpec {
 #[serde(rename_all = "camelCase")]
 pub struct WorkerTlsSpec {
     /// Secret in the same namespace with the workers' certificate in tls.crt and its key in
-    /// tls.key. The gateway trusts the authority in ca.crt, or those of the system if there is none. Workers
-    /// read a renewed certificate without a restart.
+    /// tls.key. The gateway trusts the authority in ca.crt, or those of the system if there is
+    /// none. Workers read a renewed certificate without a restart.
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: String,
     /// Secret in the same namespace whose ca.crt signs the certificates of callers. Workers refuse

@@ -10,8 +10,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use bookingq_harness::ProcessUsage;
 use bookingq_harness::command::{OrphanSignal, tied};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// Longest time between the end of its standard input and its own.
@@ -55,6 +56,19 @@ impl ReportingChild {
         }
         let status = self.child.wait().await?;
         Err(GaveUp(format!("{} ended without a report ({status})", self.name)).into())
+    }
+
+    /// Writes an order to its standard input, as one line of JSON.
+    pub async fn order(&mut self, order: &impl Serialize) -> Result<()> {
+        let stdin = self.stdin.as_mut().context("its standard input has ended")?;
+        let line = serde_json::to_string(order)? + "\n";
+        let written = stdin.write_all(line.as_bytes()).await;
+        written.with_context(|| format!("{} takes no orders", self.name))
+    }
+
+    /// Ends it as SIGKILL does.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.child.kill().await.with_context(|| format!("{} could not be killed", self.name))
     }
 
     /// Fails when it ends while it should work; otherwise never returns.

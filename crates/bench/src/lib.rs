@@ -9,6 +9,7 @@
 //!   growth                calls and memory with a short line and with a long one
 //!   sold_out              an item that sells out before the others, and what comes back of it
 //!   sweep                 many overdue holds each second
+//!   gateway               WebSockets of a full line
 //!   watch                 clients that follow their bookings while the line moves
 //!   peers  ──┬─ drive     our driver
 //!            '─ tests/peers   the drivers of asynq, BullMQ and apalis-redis
@@ -24,6 +25,7 @@ pub mod drive;
 mod engine;
 pub mod eta;
 pub mod figures;
+mod gateway;
 mod growth;
 mod grpc;
 mod instructions;
@@ -64,6 +66,8 @@ enum BenchVerb {
     SoldOut(sold_out::Args),
     /// Cost of clients that watch their place, and the age of the positions that they see
     Watch(watch::Args),
+    /// Memory and CPU of WebSockets, ticks, news, storms and drains, beside a bare axum server
+    Gateway(gateway::Args),
     /// The same work on the same Redis by asynq, BullMQ, apalis-redis and bookingq
     Peers(peers::Args),
     /// Report what became slower, from figures that --out wrote before and after
@@ -74,6 +78,12 @@ enum BenchVerb {
     /// A worker, as `watch` runs it
     #[command(hide = true)]
     Serve(watch::serve::Args),
+    /// A gateway, as `gateway` runs it
+    #[command(hide = true)]
+    GatewayServe(gateway::serve::Args),
+    /// Clients, as `gateway` runs them
+    #[command(hide = true)]
+    GatewayClients(gateway::clients::Args),
 }
 
 impl Cli {
@@ -91,6 +101,9 @@ impl Cli {
             BenchVerb::Watch(args) => watch::run(args),
             BenchVerb::Drive(args) => drive::run(args),
             BenchVerb::Serve(args) => watch::serve::run(args),
+            BenchVerb::Gateway(args) => gateway::run(args),
+            BenchVerb::GatewayServe(args) => gateway::serve::run(args),
+            BenchVerb::GatewayClients(args) => gateway::clients::run(args),
         }
     }
 }

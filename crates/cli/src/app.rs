@@ -11,8 +11,8 @@ use tracing::level_filters::LevelFilter;
 
 use crate::failure::Failure;
 use crate::verbs::{
-    admission, cancel, crd, crowd, enqueue, gateway, keys, operator, outflow, pay, probe, queue,
-    restocked, simulate, status, sweep, top, up, watch, worker,
+    admission, cancel, check, crd, crowd, enqueue, gateway, keys, operator, outflow, pay, probe,
+    queue, restocked, simulate, status, sweep, top, up, watch, worker,
 };
 
 /// Fair booking queues: each client gets a place in line, a reservation in order, and a limited
@@ -58,6 +58,7 @@ enum Verb {
     Operator(operator::Args),
     Simulate(simulate::Args),
     Probe(probe::Args),
+    Check(Box<check::Args>),
     Crd(crd::Args),
     Keys(keys::Args),
     Enqueue(enqueue::Args),
@@ -97,6 +98,7 @@ impl Verb {
             Self::Operator(args) => Box::pin(operator::run(args, signals)),
             Self::Simulate(args) => Box::pin(simulate::run(args, signals)),
             Self::Probe(args) => Box::pin(probe::run(args)),
+            Self::Check(args) => Box::pin(check::run(*args)),
             Self::Crd(_) => Box::pin(async { crd::run() }),
             Self::Keys(args) => Box::pin(async { keys::run(args) }),
             Self::Enqueue(args) => Box::pin(enqueue::run(args)),

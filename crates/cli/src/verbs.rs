@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod cancel;
+pub mod check;
 pub mod crd;
 pub mod crowd;
 pub mod enqueue;

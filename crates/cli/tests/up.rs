@@ -178,6 +178,20 @@ async fn a_crowd_larger_than_the_stock_is_served_and_the_report_adds_up() {
 }
 
 #[tokio::test]
+async fn a_crowd_that_comes_through_the_gateway_is_served_like_one_that_calls_the_workers() {
+    let flags = ["--crowd=200", "--through=gateway", "--arrive=2s", "--for=80s"];
+    let mut run = Run::start(QUEUE, &flags);
+    run.line("the page is at http://127.0.0.1:").await;
+    let status = run.end().await;
+    assert!(status.success(), "{}", run.seen.join("\n"));
+    let report = run.report();
+    adds_up(&report, 200);
+    all_decided(&report);
+    assert!(number(&report["final"]["confirmed"]) > 0, "{report}");
+    assert_eq!(run.left_behind(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
 async fn each_item_of_a_festival_is_sold_to_the_clients_that_want_it() {
     let flags = [
         "--crowd=300",

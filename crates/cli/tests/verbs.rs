@@ -8,6 +8,8 @@ use std::process::{Output, Stdio};
 use bookingq_core::{Refusal, ids::Invalid};
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1;
+use bookingq_sim::realtime::RealtimeSim;
+use bookingq_sim::spec::ServiceSpec;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -311,4 +313,30 @@ async fn without_a_terminal_top_prints_a_line_for_each_reading_until_a_signal() 
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert!(child.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn check_realtime_prints_each_check_and_fails_if_one_does() {
+    let run = async |spec: &str, rest: &[&str]| {
+        let spec = spec.parse::<ServiceSpec>().unwrap();
+        let service = RealtimeSim::start(spec, ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let endpoint = format!("http://{}", service.address());
+        Command::new(env!("CARGO_BIN_EXE_bookingq"))
+            .args(["check", "realtime", "--endpoint", &endpoint])
+            .args(rest)
+            .output()
+            .await
+            .unwrap()
+    };
+    let conforms = run("", &[]).await;
+    assert!(conforms.status.success(), "{conforms:?}");
+    let text = stdout(&conforms);
+    assert!(text.starts_with("passed  one update ("), "{text}");
+    assert!(text.ends_with("\n15 of 15 checks passed.\n"), "{text}");
+    let broken = run("errors=100%", &["-o", "json"]).await;
+    assert_eq!(broken.status.code(), Some(1));
+    let text = stdout(&broken);
+    let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["publishes"], &first["passed"]), (&"one update".into(), &false.into()));
+    assert!(first["problem"].as_str().unwrap().starts_with("answered "), "{first}");
 }

@@ -7,16 +7,20 @@ use bookingq_client::retry::{RetryDecision, decide};
 use bookingq_client::{
     CallEvent, CallPolicy, ChannelPool, WorkerCall, WorkerCallError, WorkerClient,
 };
+use bookingq_core::retry::Retry;
 use bookingq_core::{BookingId, ClientId, PaymentId, RequestId};
 use bookingq_proto::error::{reason_of, reason_word};
 use bookingq_proto::v1;
 use bookingq_proto::v1::ErrorReason;
-use tokio::time::Instant;
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::Status;
 
 use crate::call::{BookingSnapshot, CallAnswer, CallKind};
 use crate::config::CrowdConfig;
 use crate::demand::Wanted;
+use crate::gateway::{GatewayClient, GatewayPool};
 use crate::progress::CrowdCounters;
 use crate::report::CrowdLatencies;
 
@@ -24,29 +28,63 @@ use crate::report::CrowdLatencies;
 #[derive(Debug)]
 pub struct CrowdContext {
     pub config: CrowdConfig,
-    pub pool: Arc<ChannelPool>,
+    pub connections: Connections,
     pub policy: Arc<CallPolicy>,
     pub progress: Arc<CrowdCounters>,
     pub latencies: CrowdLatencies,
 }
 
+/// The connections that all clients share.
+#[derive(Debug)]
+pub enum Connections {
+    /// To workers.
+    Workers(Arc<ChannelPool>),
+    /// To gateways.
+    Gateways(Arc<GatewayPool>),
+}
+
+/// How one client's calls reach the queue.
+#[derive(Debug, Clone)]
+pub enum Route {
+    /// Over gRPC, to any worker.
+    Worker(WorkerClient),
+    /// Over HTTP, to any gateway.
+    Gateway(GatewayClient),
+}
+
 /// An answer, with the duration of its try.
 pub type TimedAnswer = Result<(BookingSnapshot, Duration), WorkerCallError>;
 
-/// Calls workers in one client's name.
+/// Calls in one client's name.
 #[derive(Debug)]
 pub struct Caller {
     pub context: Arc<CrowdContext>,
     pub client: ClientId,
     pub wanted: Wanted,
-    pub worker: WorkerClient,
+    pub route: Route,
+    chance: SmallRng,
 }
 
 impl Caller {
-    /// Callers with different seeds begin at different workers.
+    /// Callers with different seeds begin at different workers, or gateways.
     pub fn new(context: Arc<CrowdContext>, client: ClientId, wanted: Wanted, seed: u64) -> Self {
-        let worker = WorkerClient::new(context.pool.clone(), context.policy.clone(), seed);
-        Self { context, client, wanted, worker }
+        let route = match &context.connections {
+            Connections::Workers(pool) => {
+                Route::Worker(WorkerClient::new(pool.clone(), context.policy.clone(), seed))
+            }
+            Connections::Gateways(pool) => Route::Gateway(GatewayClient::new(pool.clone(), seed)),
+        };
+        Self { context, client, wanted, route, chance: SmallRng::seed_from_u64(seed) }
+    }
+
+    /// A second caller in the same name, for calls at the same time. It has the same place token.
+    pub fn twin(&self, seed: u64) -> Self {
+        let mut twin =
+            Self::new(self.context.clone(), self.client.clone(), self.wanted.clone(), seed);
+        if let Route::Gateway(client) = &self.route {
+            twin.route = Route::Gateway(client.clone());
+        }
+        twin
     }
 
     /// Retries a call until its answer is final.
@@ -54,6 +92,9 @@ impl Caller {
     /// # Errors
     /// A refusal that a retry would not change, or an answer without a well-formed booking.
     pub async fn call(&mut self, kind: &CallKind) -> TimedAnswer {
+        if let Route::Gateway(gateway) = self.route.clone() {
+            return self.call_gateway(gateway, kind).await;
+        }
         let config = &self.context.config;
         let (queue, client_id) = (config.queue.to_string(), self.client.to_string());
         match kind {
@@ -90,13 +131,48 @@ impl Caller {
         }
     }
 
+    /// Retries at the next gateway what workers would retry at the next worker.
+    async fn call_gateway(&mut self, mut gateway: GatewayClient, kind: &CallKind) -> TimedAnswer {
+        let Self { context, client, wanted, chance, .. } = self;
+        let CrowdContext { config, policy, .. } = &**context;
+        let pool = gateway.pool();
+        let mut retry = Retry::forever(policy.backoff);
+        loop {
+            let permit = policy.stop.run_until_cancelled(GatewayClient::permit(&pool)).await;
+            let permit = permit.ok_or(WorkerCallError::Stopped)?;
+            let in_flight = CallInFlight { context, client, kind, sent: Some(Instant::now()) };
+            let answer = gateway.send(config, client, wanted, kind);
+            let answer = timeout(policy.deadline, answer).await;
+            let answer = answer
+                .unwrap_or_else(|_| Err(Status::deadline_exceeded("the call was not answered")));
+            let took = in_flight.end(&answer);
+            drop(permit);
+            let status = match answer {
+                Ok(booking) => return Ok((booking, took)),
+                Err(status) => status,
+            };
+            context.progress.call_failed(&status);
+            let asked = match decide(&status) {
+                RetryDecision::Never => return Err(WorkerCallError::Refused(status)),
+                RetryDecision::AtAnotherWorker => Duration::ZERO,
+                RetryDecision::Later(asked) => asked,
+            };
+            let Some(delay) = retry.next_delay(asked, chance.random()) else {
+                return Err(WorkerCallError::NoAnswer(status));
+            };
+            let slept = policy.stop.run_until_cancelled(sleep(delay)).await;
+            slept.ok_or(WorkerCallError::Stopped)?;
+        }
+    }
+
     async fn send<M: WorkerCall>(
         &mut self,
         kind: &CallKind,
         message: M,
         parse: fn(&M::Response) -> Result<BookingSnapshot, Status>,
     ) -> TimedAnswer {
-        let Self { context, client, worker, .. } = self;
+        let Self { context, client, route, .. } = self;
+        let Route::Worker(worker) = route else { return Err(WorkerCallError::Stopped) };
         let mut in_flight: Option<CallInFlight<'_>> = None;
         let mut last = None;
         let observe = |event: CallEvent<'_, M::Response>| match event {

@@ -116,8 +116,7 @@ impl SimulatedClient {
 
     /// A second caller in the same name, for calls at the same time.
     fn twin(&mut self) -> Caller {
-        let Caller { context, client, wanted, .. } = &self.caller;
-        Caller::new(context.clone(), client.clone(), wanted.clone(), self.rng.random())
+        self.caller.twin(self.rng.random())
     }
 
     async fn join(&mut self, behaviour: Behaviour) {

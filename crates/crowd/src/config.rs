@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::behaviour::{ActionTiming, Arrivals, Behaviours, Following, Repeats};
 use crate::call::Recorder;
+use crate::gateway::GatewayAccess;
 use crate::weights::Weights;
 
 /// Connections to each worker for calls.
@@ -51,6 +52,8 @@ pub struct CrowdConfig {
     pub backoff: Backoff,
     /// How to connect. The number of watches follows from `clients`.
     pub channels: ChannelConfig,
+    /// Come through gateways instead of calling workers.
+    pub gateway: Option<GatewayAccess>,
     /// Records every call with its answer.
     pub recorder: Option<Arc<dyn Recorder>>,
 }
@@ -79,6 +82,7 @@ impl CrowdConfig {
                 calls_at_once: CALLS_AT_ONCE,
                 ..ChannelConfig::default()
             },
+            gateway: None,
             recorder: None,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Longer latencies count as this one.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -13,7 +13,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 pub struct Latency(Histogram<u64>);
 
 /// Percentiles of a [`Latency`], in milliseconds; all 0 if nothing was recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct LatencySummary {
     /// The number of records.
     pub count: u64,

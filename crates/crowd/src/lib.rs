@@ -4,7 +4,8 @@
 //!   Crowd::run ── arrivals ──> client, one small task each:
 //!       |                        join ── updates ──> hold: pay | leave | wait ──> final
 //!       |                        |  plan: what it wants, and its behaviour
-//!       |                        '─ caller ── bookingq-client: shared channels to the workers
+//!       |                        '─ caller ── bookingq-client: shared channels to the workers,
+//!       |                             |        or gateway: HTTP and WebSockets
 //!       |                             '──> Recorder: every call with its answer (call)
 //!       '── report <── latencies <── client; progress: counters for a live view
 //! ```
@@ -17,6 +18,7 @@ mod caller;
 mod client;
 mod config;
 mod demand;
+mod gateway;
 pub mod latency;
 mod plan;
 mod progress;
@@ -33,14 +35,16 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::caller::CrowdContext;
+use self::caller::{Connections, CrowdContext};
 use self::client::SimulatedClient;
+use self::gateway::GatewayPool;
 use self::plan::arrivals;
 
 pub use self::behaviour::{ActionTiming, Arrivals, Behaviour, Behaviours, Following, Repeats};
 pub use self::call::Recorder;
 pub use self::config::CrowdConfig;
 pub use self::demand::{CrowdDemand, Wanted};
+pub use self::gateway::GatewayAccess;
 pub use self::progress::{CrowdCounters, ProgressView};
 pub use self::report::{CrowdLatency, CrowdReport};
 pub use self::weights::Weights;
@@ -70,7 +74,8 @@ impl Crowd {
     }
 
     /// Runs until every client's booking is final, or until `stop`. `endpoints` are the workers'
-    /// gRPC addresses; they may change at any time, and may be empty for a while.
+    /// gRPC addresses, or, with [`CrowdConfig::gateway`], the gateways' public addresses; they may
+    /// change at any time, and may be empty for a while.
     pub async fn run(
         self,
         endpoints: watch::Receiver<Vec<SocketAddr>>,
@@ -85,8 +90,16 @@ impl Crowd {
             backoff: config.backoff,
             stop: stop.clone(),
         };
+        let connections = match &config.gateway {
+            None => Connections::Workers(ChannelPool::new(channels, endpoints)),
+            Some(access) => {
+                let calls_at_once = channels.calls_at_once;
+                let pool = GatewayPool::new(endpoints, access.clone(), calls_at_once);
+                Connections::Gateways(pool)
+            }
+        };
         let context = Arc::new(CrowdContext {
-            pool: ChannelPool::new(channels, endpoints),
+            connections,
             policy: Arc::new(policy),
             config,
             progress,

@@ -21,6 +21,8 @@ pub struct CrowdLatency<T = LatencySummary> {
     pub queued: T,
     /// The answered ConfirmPayment call.
     pub payment: T,
+    /// From the loss of a WebSocket until the next one has shown the place again.
+    pub reconnected: T,
 }
 
 /// The counters and latencies of a crowd.
@@ -62,6 +64,11 @@ impl CrowdLatencies {
         self.0.lock().payment.record(after);
     }
 
+    /// A client whose WebSocket was lost sees its place again `after` that.
+    pub fn reconnected(&self, after: Duration) {
+        self.0.lock().reconnected.record(after);
+    }
+
     /// Everything so far.
     pub fn report(&self, progress: &CrowdCounters) -> CrowdReport {
         let histograms = self.0.lock();
@@ -75,6 +82,7 @@ impl CrowdLatencies {
                 joined: histograms.joined.summary(),
                 queued: histograms.queued.summary(),
                 payment: histograms.payment.summary(),
+                reconnected: histograms.reconnected.summary(),
             },
         }
     }

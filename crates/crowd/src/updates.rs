@@ -1,4 +1,5 @@
-//! How a client follows its booking: through WatchStatus, or by calling GetStatus repeatedly.
+//! How a client follows its booking: through WatchStatus, a WebSocket, or by calling GetStatus
+//! repeatedly.
 
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::behaviour::Following;
 use crate::call::{BookingSnapshot, CallKind};
-use crate::caller::{Caller, malformed, record};
+use crate::caller::{Caller, Route, malformed, record};
+use crate::gateway::PlaceSocket;
 
 /// The first wait between two GetStatus calls; it grows to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(150);
@@ -29,6 +31,8 @@ enum UpdateSource {
         watch: Box<StatusWatch>,
         since: Instant,
     },
+    /// A WebSocket of a gateway.
+    Socket(Box<PlaceSocket>),
     Poll {
         wait: Duration,
     },
@@ -36,16 +40,17 @@ enum UpdateSource {
 
 impl Updates {
     pub fn new(following: Following, caller: Caller) -> Self {
-        let source = match following {
-            Following::Watch => {
+        let source = match (following, &caller.route) {
+            (Following::Watch, Route::Gateway(_)) => UpdateSource::Socket(Box::default()),
+            (Following::Watch, Route::Worker(worker)) => {
                 let request = v1::WatchStatusRequest {
                     queue: caller.context.config.queue.to_string(),
                     client_id: caller.client.to_string(),
                 };
-                let watch = Box::new(StatusWatch::new(&caller.worker, request));
+                let watch = Box::new(StatusWatch::new(worker, request));
                 UpdateSource::Watch { watch, since: Instant::now() }
             }
-            Following::Poll => UpdateSource::Poll { wait: Duration::ZERO },
+            (Following::Poll, _) => UpdateSource::Poll { wait: Duration::ZERO },
         };
         Self { caller, source }
     }
@@ -61,6 +66,14 @@ impl Updates {
                 sleep(*wait).await;
                 *wait = (*wait * 3 / 2).clamp(FIRST_WAIT, MAX_WAIT);
                 Ok(caller.call(&CallKind::Status).await?.0)
+            }
+            UpdateSource::Socket(socket) => {
+                let since = Instant::now();
+                let answer = socket.next(caller).await;
+                if let Err(WorkerCallError::Refused(status)) = &answer {
+                    record(&caller.context, &caller.client, &CallKind::Watch, since, Err(status));
+                }
+                answer
             }
             UpdateSource::Watch { watch, since } => {
                 let answer = next_of_watch(caller, watch).await;
@@ -79,7 +92,8 @@ async fn next_of_watch(
     watch: &mut StatusWatch,
 ) -> Result<BookingSnapshot, WorkerCallError> {
     let progress = &caller.context.progress;
-    let update = watch.next(&mut caller.worker, |status| progress.call_failed(status)).await?;
+    let Route::Worker(worker) = &mut caller.route else { return Err(WorkerCallError::Stopped) };
+    let update = watch.next(worker, |status| progress.call_failed(status)).await?;
     if update.is_first {
         progress.count(|progress| progress.watches += 1);
     }

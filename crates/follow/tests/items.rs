@@ -73,7 +73,7 @@ fn the_chance_of_a_booking_that_joins_now_counts_those_that_are_parked_for_its_i
     // In the line it is the first of the line, but all that are parked come first.
     let joined = demand.chance("stalls", Quantity::ONE, Standing::InLine(1));
     assert_eq!(joined, Some(Chance::Unlikely));
-    // Only larger quantities are sold out: those who wait for them do not come first.
+    // Only larger quantities are sold out: who waits for them does not come first.
     demand.read(vec![ItemState { refused: Quantity::new(4).ok(), left: Some(3), ..stalls }]);
     let small = demand.chance("stalls", Quantity::ONE, Standing::InLine(1));
     assert_eq!(small, Some(Chance::Likely));

@@ -1,10 +1,10 @@
 //! The messages of `BookingWorkerService`.
 
-use bookingq_core::QueueName;
-use bookingq_core::limits::{MAX_ENQUEUE_BATCH, MAX_PAYLOAD_BYTES};
+use bookingq_core::limits::{MAX_ENQUEUE_BATCH, MAX_PAYLOAD_BYTES, MAX_STATUS_BATCH};
+use bookingq_core::{ClientId, EventSeq, QueueName};
 use bookingq_proto::error::ApiError;
 use bookingq_proto::v1;
-use bookingq_worker::service::parse::Parser;
+use bookingq_worker::service::parse::{FollowFrom, Parser};
 use prost::Message;
 use tonic::Status;
 use tonic_types::StatusExt as _;
@@ -22,7 +22,7 @@ pub fn enqueue(data: &[u8]) -> bool {
         return false;
     };
     let parser = Parser::new(queue);
-    let outcome = match which % 4 {
+    let outcome = match which % 6 {
         0 => decoded(message).map(|request| one(&parser, &request)),
         1 => decoded(message).map(|batch: v1::EnqueueBatchRequest| {
             Parser::check_batch(batch.requests.len())?;
@@ -34,9 +34,24 @@ pub fn enqueue(data: &[u8]) -> bool {
             assert_eq!(cancel.client.as_str(), request.client_id);
             Ok(())
         }),
-        _ => decoded(message).map(|request: v1::ConfirmPaymentRequest| {
+        3 => decoded(message).map(|request: v1::ConfirmPaymentRequest| {
             let confirm = parser.confirm(&request)?;
             assert_eq!(confirm.payment.as_str(), request.payment_id);
+            Ok(())
+        }),
+        4 => decoded(message).map(|request: v1::GetStatusBatchRequest| {
+            let clients = parser.clients(&request)?;
+            assert!(clients.iter().map(ClientId::as_str).eq(&request.client_ids));
+            assert!((1..=MAX_STATUS_BATCH).contains(&clients.len()));
+            Ok(())
+        }),
+        _ => decoded(message).map(|request: v1::FollowQueueRequest| {
+            let (epoch, sequence) = match parser.follow(&request)? {
+                FollowFrom::Now => (String::new(), EventSeq::START),
+                FollowFrom::After { epoch, sequence } => (epoch, sequence),
+            };
+            let asked = EventSeq { ms: request.after_ms, number: request.after_number };
+            assert_eq!((epoch, sequence), (request.epoch, asked));
             Ok(())
         }),
     };

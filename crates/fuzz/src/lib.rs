@@ -10,30 +10,42 @@
 //! | `events` | the events of an outbox entry in Redis | parsed, or an error for a log |
 //! | `history` | a recorded history | verified, or the number of the wrong line |
 //! | `arguments` | a command line | parsed, or a usage error |
+//! | `token` | a token of a client, seller or backend | read as signed, or a short error |
+//! | `return_url` | a return URL | kept to the byte, and a browser stays on a listed origin |
+//! | `forwarded` | X-Forwarded-For | only trusted proxies decide whose address it is |
 
 mod arguments;
 mod booking;
 mod enqueue;
 mod events;
+mod forwarded;
 mod history;
 mod queue;
+mod return_url;
+mod token;
 
 pub use arguments::arguments;
 pub use booking::booking;
 pub use enqueue::enqueue;
 pub use events::events;
+pub use forwarded::forwarded;
 pub use history::history;
 pub use queue::queue;
+pub use return_url::return_url;
+pub use token::token;
 
 /// A target: returns whether the input is valid.
 pub type FuzzTarget = fn(&[u8]) -> bool;
 
 /// All targets, by the names of their seed folders.
-pub const TARGETS: [(&str, FuzzTarget); 6] = [
+pub const TARGETS: [(&str, FuzzTarget); 9] = [
     ("arguments", arguments),
     ("booking", booking),
     ("enqueue", enqueue),
     ("events", events),
+    ("forwarded", forwarded),
     ("history", history),
     ("queue", queue),
+    ("return_url", return_url),
+    ("token", token),
 ];

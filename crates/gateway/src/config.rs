@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use bookingq_api::args::AccessLog;
-use bookingq_client::WorkerEndpoints;
+use bookingq_client::{EndpointsError, WorkerEndpoints};
 use bookingq_core::{QueueName, defaults};
-use bookingq_identity::{ReturnOrigins, ReturnUrl};
+use bookingq_identity::{KeyRing, ReturnOrigins, ReturnUrl};
 use bookingq_serve::tls::{ClientTls, ServerTls};
+use tokio::sync::watch;
 
+use crate::limits::proxies::TrustedProxies;
 use crate::origin::AllowedOrigins;
 
 /// Everything a gateway needs.
@@ -37,8 +40,10 @@ pub struct GatewayConfig {
     pub issuer: String,
     /// Time for which a place token is valid.
     pub place_lifetime: Duration,
-    /// Proxies whose X-Forwarded-For is believed, as networks.
-    pub trusted_proxies: Vec<String>,
+    /// Proxies whose X-Forwarded-For is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// Whether an address may join and connect without a place only so often.
+    pub address_limits: bool,
     /// Connections open at once.
     pub max_connections: usize,
     /// Whether cookies are for plain http:// on localhost: without `Secure`.
@@ -70,21 +75,41 @@ pub struct WorkersConfig {
 }
 
 /// Where the keys come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum KeySource {
     /// A folder with one file for each key, read again when it changes.
     Folder(PathBuf),
     /// Made at the start, and lost at the end.
     Ephemeral,
+    /// Given, and never read again.
+    Ring(KeyRing),
+}
+
+/// Where the workers of a queue listen.
+#[derive(Debug, Clone)]
+pub enum WorkersAt {
+    /// At a URL, whose name is looked up again and again.
+    Url(WorkerEndpoints),
+    /// At addresses that change as workers come and go, without TLS.
+    Addresses(watch::Receiver<Vec<SocketAddr>>),
+}
+
+/// From a URL.
+impl FromStr for WorkersAt {
+    type Err = EndpointsError;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        url.parse().map(Self::Url)
+    }
 }
 
 /// One queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct QueueConfig {
     /// Its name.
     pub name: QueueName,
     /// Where its workers listen.
-    pub workers: WorkerEndpoints,
+    pub workers: WorkersAt,
     /// How it is shown.
     pub settings: QueueSettings,
 }
@@ -133,7 +158,8 @@ pub struct Brand {
 }
 
 impl GatewayConfig {
-    /// The defaults with keys in memory, for one queue: what tests and `up` need.
+    /// The defaults with keys in memory and without limits of addresses: what tests and `up` need,
+    /// whose clients share one.
     pub fn new(id: impl Into<String>, listen: SocketAddr, queues: Vec<QueueConfig>) -> Self {
         Self {
             id: id.into(),
@@ -147,7 +173,8 @@ impl GatewayConfig {
             keys: KeySource::Ephemeral,
             issuer: "bookingq".to_owned(),
             place_lifetime: defaults::PLACE_TOKEN,
-            trusted_proxies: Vec::new(),
+            trusted_proxies: TrustedProxies::default(),
+            address_limits: false,
             max_connections: defaults::GATEWAY_CONNECTIONS as usize,
             insecure_cookies: true,
             access_log: AccessLog::All,
@@ -159,7 +186,7 @@ impl GatewayConfig {
 
 impl QueueConfig {
     /// A queue with default settings.
-    pub fn new(name: QueueName, workers: WorkerEndpoints) -> Self {
+    pub fn new(name: QueueName, workers: WorkersAt) -> Self {
         let settings = QueueSettings {
             title: name.to_string(),
             audience: name.to_string(),

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rand::seq::SliceRandom as _;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::info;
 
 use crate::close::CloseReason;
-use crate::feed::QueueFeed;
+use crate::hub::PlaceHub;
 use crate::metrics::{GatewayMetrics, Transport};
-use crate::subscriber::Subscriber;
+use crate::subscriber::PlaceSubscriber;
 use crate::timers::TimerWheel;
 
 /// Parts of a second in which a drain closes connections.
@@ -51,6 +52,8 @@ pub struct Fanout {
     pub metrics: Arc<GatewayMetrics>,
     pub(crate) settings: FanoutSettings,
     pub(crate) wheel: TimerWheel,
+    /// The connections of each queue.
+    hubs: Mutex<Vec<Arc<PlaceHub>>>,
     open: AtomicUsize,
     draining: AtomicBool,
     /// The last connection has ended.
@@ -64,10 +67,18 @@ impl Fanout {
             metrics,
             settings,
             wheel: TimerWheel::new(),
+            hubs: Mutex::default(),
             open: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             empty: Notify::new(),
         })
+    }
+
+    /// The connections of one more queue.
+    pub(crate) fn add_hub(&self) -> Arc<PlaceHub> {
+        let hub = Arc::new(PlaceHub::new());
+        self.hubs.lock().push(Arc::clone(&hub));
+        hub
     }
 
     /// Turns the timers of all connections, until dropped.
@@ -98,9 +109,9 @@ impl Fanout {
 
     /// Refuses new connections, and closes the open ones evenly over this time, in random order.
     /// Returns when all have ended, or some seconds after the time is over.
-    pub async fn drain(&self, feeds: &[Arc<QueueFeed>], over: Duration) {
+    pub async fn drain(&self, over: Duration) {
         self.draining.store(true, Ordering::Release);
-        let mut all = connections(feeds);
+        let mut all = self.connections();
         all.shuffle(&mut rand::rng());
         info!(connections = all.len(), ?over, "closing the connections of all places");
         let steps = (over.as_secs_f64() * f64::from(STEPS_PER_SECOND)).ceil().max(1.0) as usize;
@@ -110,12 +121,12 @@ impl Fanout {
         for step in 1..=steps {
             ticks.tick().await;
             let until = all.len() * step / steps;
-            all[closed..until].iter().for_each(|one| one.close(CloseReason::Drain));
+            close(&all[closed..until], CloseReason::Drain);
             closed = until;
         }
         drop(all);
         // Connections whose handshake was under way when the drain began.
-        connections(feeds).iter().for_each(|one| one.close(CloseReason::Drain));
+        close(&self.connections(), CloseReason::Drain);
         let all_ended = async {
             while self.open() > 0 {
                 self.empty.notified().await;
@@ -125,14 +136,20 @@ impl Fanout {
     }
 
     /// Drops every connection at once.
-    pub fn cut(&self, feeds: &[Arc<QueueFeed>]) {
+    pub fn cut(&self) {
         self.draining.store(true, Ordering::Release);
-        connections(feeds).iter().for_each(|one| one.close(CloseReason::Cut));
+        close(&self.connections(), CloseReason::Cut);
+    }
+
+    fn connections(&self) -> Vec<Arc<PlaceSubscriber>> {
+        self.hubs.lock().iter().flat_map(|hub| hub.all()).collect()
     }
 }
 
-fn connections(feeds: &[Arc<QueueFeed>]) -> Vec<Arc<Subscriber>> {
-    feeds.iter().flat_map(|feed| feed.hub.all()).collect()
+fn close(connections: &[Arc<PlaceSubscriber>], reason: CloseReason) {
+    for connection in connections {
+        connection.close(reason);
+    }
 }
 
 /// Counts a connection while it is open.

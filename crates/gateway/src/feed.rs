@@ -22,43 +22,45 @@ use crate::workers::QueueWorkers;
 const FOLLOWED: u64 = 5000;
 
 /// One queue.
-pub struct QueueFeed {
+pub struct PlaceFeed {
     /// Its name.
     pub queue: QueueName,
     /// The line.
-    pub view: GatewayView,
+    pub view: Arc<GatewayView>,
     /// Reads bookings.
     pub snapshots: Snapshots,
-    pub(crate) hub: PlaceHub,
+    pub(crate) hub: Arc<PlaceHub>,
     pub(crate) fanout: Arc<Fanout>,
     /// Serializes what arrives.
-    order: Mutex<Arrivals>,
+    order: Mutex<FeedArrivals>,
     /// Whether a message has arrived.
     begun: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
-struct Arrivals {
+struct FeedArrivals {
     /// When FollowQueue last sent something, by the wheel's clock.
     followed: u64,
 }
 
 /// Where a message comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum MessageSource {
     /// This gateway's own FollowQueue.
     Follow,
     /// A worker's notifier.
     Publish,
 }
 
-impl QueueFeed {
+impl PlaceFeed {
     /// A queue whose bookings are read from `workers`. Call it inside of the runtime.
     pub fn new(queue: QueueName, workers: QueueWorkers, fanout: Arc<Fanout>) -> Arc<Self> {
-        Arc::new_cyclic(|feed| Self {
-            view: GatewayView::new(queue.clone()),
-            snapshots: Snapshots::start(queue.clone(), workers, feed.clone()),
-            hub: PlaceHub::new(),
+        let view = Arc::new(GatewayView::new(queue.clone()));
+        let metrics = Arc::clone(&fanout.metrics);
+        Arc::new(Self {
+            snapshots: Snapshots::start(queue.clone(), workers, Arc::clone(&view), metrics),
+            view,
+            hub: fanout.add_hub(),
             fanout,
             order: Mutex::default(),
             begun: watch::Sender::new(false),
@@ -85,7 +87,7 @@ impl QueueFeed {
     }
 
     /// Applies a message.
-    pub(crate) fn apply(&self, source: Source, message: v1::PublishRequest) {
+    pub(crate) fn apply(&self, source: MessageSource, message: v1::PublishRequest) {
         let mut order = self.order.lock();
         let now = self.fanout.now();
         if message.queue != self.queue.as_str() {
@@ -95,10 +97,10 @@ impl QueueFeed {
         let (known, begun) = (self.view.current(), *self.begun.borrow());
         let changed = !message.epoch.is_empty() && *known.epoch != *message.epoch;
         match source {
-            Source::Follow => order.followed = now,
+            MessageSource::Follow => order.followed = now,
             // A notifier may still publish what was before the loss.
-            Source::Publish if changed && begun && now < order.followed + FOLLOWED => return,
-            Source::Publish => {}
+            MessageSource::Publish if changed && begun && now < order.followed + FOLLOWED => return,
+            MessageSource::Publish => {}
         }
         if changed {
             let first = known.epoch.is_empty();

@@ -5,25 +5,31 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_client::{CallPolicy, ChannelConfig, ChannelPool, EndpointsError};
+use bookingq_client::{CallPolicy, ChannelConfig, ChannelPool, EndpointsError, WorkerEndpoints};
 use bookingq_core::backoff::Backoff;
 use bookingq_serve::{AdminPort, MetricsRegistry, Readiness, ServeError};
 use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tonic::transport::ClientTlsConfig;
 use tracing::{error, info};
 
+use crate::access_log::RequestLog;
 use crate::auth::CookieStyle;
 use crate::backend::{self, BackendAuth};
-use crate::config::{BackendConfig, GatewayConfig, QueueConfig, WorkersConfig};
+use crate::config::{BackendConfig, GatewayConfig, QueueConfig, WorkersAt, WorkersConfig};
 use crate::fanout::{Fanout, FanoutSettings};
-use crate::feed::QueueFeed;
+use crate::feed::PlaceFeed;
+use crate::http_metrics::HttpMetrics;
 use crate::joins::Joins;
 use crate::keys::{KeyStore, KeyStoreError};
+use crate::limits::AddressLimits;
+use crate::limits::limit_metrics::LimitMetrics;
 use crate::listener::{ConnectionLimit, HttpPort};
 use crate::metrics::GatewayMetrics;
 use crate::origin::AllowedOrigins;
+use crate::page::WaitingPage;
 use crate::queue_reader::QueueReader;
 use crate::state::{GatewayState, QueueGateway};
 use crate::workers::QueueWorkers;
@@ -102,19 +108,21 @@ async fn start(config: GatewayConfig) -> Result<GatewayHandle, GatewayError> {
     let fanout = Fanout::new(metrics, FanoutSettings::default());
     background.spawn(Arc::clone(&fanout).run());
     let limit = ConnectionLimit::new(config.max_connections);
-    let state = state(&config, &fanout, &stop, limit.streams()).await?;
+    let limits = limits(&config, &registry)?;
+    let state = state(&config, &fanout, &stop, limit.streams(), limits).await?;
     for queue in state.queues.values() {
         background.spawn(upstream::follow(Arc::clone(&queue.feed), queue.workers.clone()));
     }
     let grpc = serve_realtime(&config, &state, &mut background).await?;
     let readiness = Readiness::pending("waiting for the workers of each queue");
     let admin = serve_admin(&config, registry.clone(), &readiness, &mut background).await?;
-    let open = registry.int_gauge("tcp_connections", "Open connections of the public port");
-    let open = open.map_err(ServeError::from)?;
-    let router = router::public(Arc::clone(&state), config.access_log);
-    let public = HttpPort::start(config.listen, config.tls.clone(), limit, router, open).await?;
+    let http = HttpMetrics::new(&registry).map_err(ServeError::from)?;
+    let log = RequestLog { which: config.access_log, metrics: http.clone() };
+    let router = router::public(Arc::clone(&state), log.clone());
+    let tls = config.tls.clone();
+    let public = HttpPort::start(config.listen, tls, limit, router, http.public).await?;
     let backend = match &config.backend {
-        Some(backend) => Some(serve_backend(&config, backend, &state, &registry).await?),
+        Some(backend) => Some(serve_backend(backend, &state, log).await?),
         None => None,
     };
     background.spawn(become_ready(Arc::clone(&state), Arc::clone(&readiness)));
@@ -148,6 +156,7 @@ async fn state(
     fanout: &Arc<Fanout>,
     stop: &CancellationToken,
     max_streams: usize,
+    limits: AddressLimits,
 ) -> Result<Arc<GatewayState>, GatewayError> {
     let mut queues = HashMap::new();
     for queue in &config.queues {
@@ -167,7 +176,17 @@ async fn state(
         place_lifetime: config.place_lifetime,
         cookies,
         origins,
+        limits,
     }))
+}
+
+fn limits(
+    config: &GatewayConfig,
+    registry: &MetricsRegistry,
+) -> Result<AddressLimits, GatewayError> {
+    let metrics = LimitMetrics::new(registry).map_err(ServeError::from)?;
+    let limits = AddressLimits::new(config.trusted_proxies.clone(), metrics);
+    Ok(if config.address_limits { limits } else { limits.unlimited() })
 }
 
 async fn start_queue(
@@ -177,14 +196,10 @@ async fn start_queue(
     stop: &CancellationToken,
 ) -> Result<QueueGateway, GatewayError> {
     let QueueConfig { name, workers, settings } = queue.clone();
-    let tls = if workers.tls {
-        let mut tls = calls.tls.clone();
-        tls.server_name.get_or_insert_with(|| workers.host.clone());
-        Some(tls.load()?)
-    } else {
-        None
+    let (tls, origin) = match &workers {
+        WorkersAt::Url(url) => (tls_of(url, calls)?, url.to_string().parse().ok()),
+        WorkersAt::Addresses(_) => (None, None),
     };
-    let origin = workers.to_string().parse().ok();
     let channels = ChannelConfig {
         tls,
         origin,
@@ -198,12 +213,30 @@ async fn start_queue(
         backoff: BACKOFF,
         stop: stop.clone(),
     };
-    let pool = ChannelPool::new(channels, workers.resolve(LOOKUP).await?);
+    let addresses = match workers {
+        WorkersAt::Url(url) => url.resolve(LOOKUP).await?,
+        WorkersAt::Addresses(addresses) => addresses,
+    };
+    let pool = ChannelPool::new(channels, addresses);
     let workers = QueueWorkers { pool, policy: Arc::new(policy) };
-    let feed = QueueFeed::new(name.clone(), workers.clone(), Arc::clone(fanout));
+    let feed = PlaceFeed::new(name.clone(), workers.clone(), Arc::clone(fanout));
     let reader = QueueReader::new(name.clone(), settings.title.clone(), workers.clone());
     let joins = Joins::start(workers.clone());
-    Ok(QueueGateway { name, settings, workers, feed, joins, reader })
+    let page = WaitingPage::new(&name, &settings);
+    Ok(QueueGateway { name, settings, workers, feed, joins, reader, page })
+}
+
+/// The TLS settings of a `https://` URL.
+fn tls_of(
+    url: &WorkerEndpoints,
+    calls: &WorkersConfig,
+) -> Result<Option<ClientTlsConfig>, ServeError> {
+    if !url.tls {
+        return Ok(None);
+    }
+    let mut tls = calls.tls.clone();
+    tls.server_name.get_or_insert_with(|| url.host.clone());
+    tls.load().map(Some)
 }
 
 async fn serve_realtime(
@@ -240,16 +273,14 @@ async fn serve_admin(
 }
 
 async fn serve_backend(
-    config: &GatewayConfig,
     backend: &BackendConfig,
     state: &Arc<GatewayState>,
-    registry: &MetricsRegistry,
+    log: RequestLog,
 ) -> Result<HttpPort, GatewayError> {
     let certificate = backend.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
     let auth = if certificate { BackendAuth::Certificate } else { BackendAuth::Token };
-    let router = backend::router(Arc::clone(state), auth, config.access_log);
-    let open = registry.int_gauge("backend_connections", "Open connections of the backend port");
-    let open = open.map_err(ServeError::from)?;
+    let open = log.metrics.backend.clone();
+    let router = backend::router(Arc::clone(state), auth, log);
     let limit = ConnectionLimit::new(BACKEND_CONNECTIONS);
     Ok(HttpPort::start(backend.listen, backend.tls.clone(), limit, router, open).await?)
 }
@@ -300,9 +331,7 @@ impl GatewayHandle {
         self.readiness.set_draining();
         tokio::time::sleep(self.linger).await;
         self.public.stop_accepting();
-        let feeds: Vec<_> =
-            self.state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
-        self.state.fanout.drain(&feeds, self.drain).await;
+        self.state.fanout.drain(self.drain).await;
         self.public.finish();
         if let Some(backend) = &self.backend {
             backend.finish();
@@ -322,9 +351,7 @@ impl GatewayHandle {
     }
 
     fn end(&mut self) {
-        let feeds: Vec<_> =
-            self.state.queues.values().map(|queue| Arc::clone(&queue.feed)).collect();
-        self.state.fanout.cut(&feeds);
+        self.state.fanout.cut();
         self.public.kill();
         if let Some(backend) = &self.backend {
             backend.kill();

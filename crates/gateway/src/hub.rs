@@ -9,33 +9,33 @@ use bookingq_core::ClientId;
 use parking_lot::Mutex;
 
 use crate::close::CloseReason;
-use crate::frames::Frame;
+use crate::frames::ReadyFrame;
 use crate::metrics::ResyncCause;
-use crate::subscriber::{BookingNews, Subscriber};
+use crate::subscriber::{BookingNews, PlaceSubscriber};
 
 /// Parts with a lock of their own.
 const PARTS: usize = 16;
-/// Connections of one place; one more closes the oldest.
+/// PlaceConnections of one place; one more closes the oldest.
 const OF_A_PLACE: usize = 4;
 
-type Part = Mutex<HashMap<ClientId, Connections>>;
+type HubPart = Mutex<HashMap<ClientId, PlaceConnections>>;
 
 /// The connections.
 #[derive(Debug)]
 pub(crate) struct PlaceHub {
-    parts: [Part; PARTS],
+    parts: [HubPart; PARTS],
     hasher: RandomState,
 }
 
 /// Those of one client, oldest first. Nearly always one.
 #[derive(Debug)]
-enum Connections {
-    One(Arc<Subscriber>),
-    Several(Vec<Arc<Subscriber>>),
+enum PlaceConnections {
+    One(Arc<PlaceSubscriber>),
+    Several(Vec<Arc<PlaceSubscriber>>),
 }
 
-impl Connections {
-    fn as_slice(&self) -> &[Arc<Subscriber>] {
+impl PlaceConnections {
+    fn as_slice(&self) -> &[Arc<PlaceSubscriber>] {
         match self {
             Self::One(one) => std::slice::from_ref(one),
             Self::Several(several) => several,
@@ -43,7 +43,7 @@ impl Connections {
     }
 
     /// Adds the newest. Returns the oldest if there are too many.
-    fn push(&mut self, newest: Arc<Subscriber>) -> Option<Arc<Subscriber>> {
+    fn push(&mut self, newest: Arc<PlaceSubscriber>) -> Option<Arc<PlaceSubscriber>> {
         let mut all = self.as_slice().to_vec();
         all.push(newest);
         let oldest = (all.len() > OF_A_PLACE).then(|| all.remove(0));
@@ -57,20 +57,19 @@ impl PlaceHub {
         Self { parts: Default::default(), hasher: RandomState::new() }
     }
 
-    fn part(&self, client: &str) -> &Part {
+    fn part(&self, client: &str) -> &HubPart {
         &self.parts[self.hasher.hash_one(client) as usize % PARTS]
     }
 
     /// Adds a connection of the client. From now on it gets the client's news.
-    pub(crate) fn join(&self, client: ClientId) -> Arc<Subscriber> {
-        let subscriber = Subscriber::new(client.clone());
+    pub(crate) fn join(&self, client: ClientId) -> Arc<PlaceSubscriber> {
+        let subscriber = PlaceSubscriber::new(client.clone());
         let mut part = self.part(client.as_str()).lock();
-        let oldest = match part.get_mut(client.as_str()) {
-            Some(connections) => connections.push(Arc::clone(&subscriber)),
-            None => {
-                part.insert(client, Connections::One(Arc::clone(&subscriber)));
-                None
-            }
+        let oldest = if let Some(connections) = part.get_mut(client.as_str()) {
+            connections.push(Arc::clone(&subscriber))
+        } else {
+            part.insert(client, PlaceConnections::One(Arc::clone(&subscriber)));
+            None
         };
         drop(part);
         if let Some(oldest) = oldest {
@@ -80,7 +79,7 @@ impl PlaceHub {
     }
 
     /// Removes a connection.
-    pub(crate) fn leave(&self, subscriber: &Arc<Subscriber>) {
+    pub(crate) fn leave(&self, subscriber: &Arc<PlaceSubscriber>) {
         let client = subscriber.client().as_str();
         let mut part = self.part(client).lock();
         let Some(connections) = part.get_mut(client) else { return };
@@ -88,8 +87,8 @@ impl PlaceHub {
         let mut others: Vec<_> = others.cloned().collect();
         match others.len() {
             0 => drop(part.remove(client)),
-            1 => *connections = Connections::One(others.remove(0)),
-            _ => *connections = Connections::Several(others),
+            1 => *connections = PlaceConnections::One(others.remove(0)),
+            _ => *connections = PlaceConnections::Several(others),
         }
     }
 
@@ -104,7 +103,7 @@ impl PlaceHub {
     }
 
     /// Delivers the change of an item to all clients that wait for it.
-    pub(crate) fn item_changed(&self, item: &str, frame: &Frame) {
+    pub(crate) fn item_changed(&self, item: &str, frame: &ReadyFrame) {
         self.each(|subscriber| {
             subscriber.item_changed(item, frame);
         });
@@ -116,13 +115,13 @@ impl PlaceHub {
     }
 
     /// All connections at this moment.
-    pub(crate) fn all(&self) -> Vec<Arc<Subscriber>> {
+    pub(crate) fn all(&self) -> Vec<Arc<PlaceSubscriber>> {
         let mut all = Vec::new();
         self.each(|subscriber| all.push(Arc::clone(subscriber)));
         all
     }
 
-    fn each(&self, mut action: impl FnMut(&Arc<Subscriber>)) -> usize {
+    fn each(&self, mut action: impl FnMut(&Arc<PlaceSubscriber>)) -> usize {
         let mut count = 0;
         for part in &self.parts {
             for connections in part.lock().values() {

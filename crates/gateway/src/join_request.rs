@@ -1,19 +1,17 @@
 //! A client that joins: who it is, what it books, and the token that it gets for its place.
 
-use axum::http::{HeaderMap, HeaderName};
+use std::net::IpAddr;
+
 use bookingq_core::{BookingId, ClientId, Details, QueueNumber, RequestId, Timestamp};
 use bookingq_identity::{EnqueueClaims, KeyRing, PlaceClaims, ReturnUrl, SignError, TokenError};
 use bookingq_proto::v1;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
+use crate::challenges;
+use crate::idempotency::anonymous_key;
 use crate::problem::{Problem, ProblemReason};
 use crate::state::{GatewayState, QueueGateway, now};
-
-/// The header whose repeats are one join.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const UUID_RULE: &str = "a random UUID: who knows it has the place";
 
 /// What a client books.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
@@ -63,6 +61,7 @@ pub struct JoinedClient {
 
 impl JoinRequest {
     /// Validates a join. A client with a place stays the same client. `key` is its Idempotency-Key.
+    /// `address` is limited, unless the client has a place or an account.
     ///
     /// # Errors
     /// The first invalid field.
@@ -71,20 +70,28 @@ impl JoinRequest {
         queue: &QueueGateway,
         key: &str,
         place: Option<&PlaceClaims>,
+        address: IpAddr,
         body: &JoinJson,
     ) -> Result<Self, Problem> {
         let details =
             Details::new(body.item.as_deref().unwrap_or_default(), quantity(body.quantity)?, &[])?;
         let return_url = body.return_url.as_deref();
         let return_url = return_url.map(|url| queue.settings.return_origins.parse(url));
+        let return_url = return_url.transpose()?;
         let request = RequestId::new(key)?;
         let (keys, moment) = (state.keys.ring(), now());
         let client = match (&body.enqueue_token, place) {
             (Some(token), _) => account(token, &keys, state, queue, moment)?,
             (None, Some(place)) => place.client.clone(),
-            (None, None) => anonymous(key, &keys, queue, moment)?,
+            (None, None) => {
+                let client = anonymous(key, &keys, queue, moment)?;
+                let solution = body.challenge.as_ref();
+                let solution = solution.map(|it| (it.seed.as_str(), it.nonce.as_str()));
+                challenges::admit_join(state, address, key, solution)?;
+                client
+            }
         };
-        Ok(Self { client, request, details, return_url: return_url.transpose()? })
+        Ok(Self { client, request, details, return_url })
     }
 
     /// Joins the line.
@@ -108,7 +115,7 @@ impl JoinRequest {
         let v1::EnqueueResponse { booking, existing } = queue.joins.join(request, trace).await?;
         let booking = booking.ok_or_else(unreadable)?;
         let token = claims(state, queue, self.client, &booking, self.return_url)?;
-        let token = token.sign(&state.keys.ring(), now()).map_err(unsigned)?;
+        let token = token.sign(&state.keys.ring(), now()).map_err(|error| unsigned(&error))?;
         Ok(JoinedClient { booking, existing, token })
     }
 }
@@ -143,9 +150,8 @@ fn anonymous(
     queue: &QueueGateway,
     now: Timestamp,
 ) -> Result<ClientId, Problem> {
-    let uuid =
-        Uuid::try_parse(key).map_err(|_| Problem::invalid("Idempotency-Key", key, UUID_RULE))?;
-    keys.anonymous_client(&queue.name, uuid, now).map_err(unsigned)
+    let key = anonymous_key(key)?;
+    keys.anonymous_client(&queue.name, key, now).map_err(|error| unsigned(&error))
 }
 
 /// The claims of a token for this booking.
@@ -171,23 +177,7 @@ pub(crate) fn unreadable() -> Problem {
     Problem::new(ProblemReason::UpstreamUnavailable, "a worker's answer cannot be read")
 }
 
-pub(crate) fn unsigned(error: SignError) -> Problem {
+pub(crate) fn unsigned(error: &SignError) -> Problem {
     tracing::error!(%error, "cannot sign a token");
     Problem::new(ProblemReason::Internal, "this gateway cannot sign tokens; see its log")
-}
-
-/// The value of Idempotency-Key.
-///
-/// # Errors
-/// If it is missing or no text.
-pub fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {
-    let value = headers.get(IDEMPOTENCY_KEY).ok_or_else(|| {
-        Problem::invalid_field(
-            "Idempotency-Key".to_owned(),
-            "missing".to_owned(),
-            format!("a header with {UUID_RULE}; repeat a request with the same one"),
-        )
-    })?;
-    let text = value.to_str().ok().map(str::trim);
-    text.ok_or_else(|| Problem::invalid("Idempotency-Key", "not ASCII", UUID_RULE))
 }

@@ -52,6 +52,7 @@ impl KeyStore {
                 KeyRing::ephemeral()?
             }
             KeySource::Folder(folder) => load(folder)?,
+            KeySource::Ring(ring) => ring.clone(),
         };
         let ring = Arc::new(ArcSwap::from_pointee(ring));
         if let KeySource::Folder(folder) = source {

@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use bookingq_api::args::{GatewayArgs, InvalidArgs, QueueAddress, ServiceArgs};
 use bookingq_api::gateway_file::{BrandFile, GatewayFile, GatewayQueueFile, ItemFile};
-use bookingq_client::WorkerEndpoints;
 use bookingq_core::{Details, Invalid, QueueName};
 use bookingq_identity::{ReturnOrigins, WebOrigin};
 use bookingq_serve::own_name;
 use bookingq_serve::tls::{ClientTls, Identity, ServerTls};
 
 use crate::config::{
-    BackendConfig, Brand, GatewayConfig, ItemSetting, KeySource, QueueConfig, WorkersConfig,
+    BackendConfig, Brand, GatewayConfig, ItemSetting, KeySource, QueueConfig, WorkersAt,
+    WorkersConfig,
 };
+use crate::limits::proxies::TrustedProxies;
 use crate::origin::AllowedOrigins;
 
 /// Why a gateway cannot be configured.
@@ -92,7 +93,8 @@ impl GatewayConfig {
             keys,
             issuer: identity.issuer,
             place_lifetime: identity.place_lifetime.get(),
-            trusted_proxies: public.trusted_proxies,
+            trusted_proxies: TrustedProxies::new(&public.trusted_proxies).map_err(refused)?,
+            address_limits: !public.no_address_limits,
             max_connections: public.max_connections as usize,
             insecure_cookies: public.insecure_cookies,
             access_log: public.access_log,
@@ -128,6 +130,14 @@ fn workers(call: ServiceArgs) -> Result<WorkersConfig, InvalidArgs> {
     };
     let tls = ClientTls { ca: call.ca, identity, server_name: call.server_name };
     Ok(WorkersConfig { timeout: call.timeout.get(), tls })
+}
+
+fn refused(invalid: Invalid) -> InvalidArgs {
+    InvalidArgs {
+        flag: invalid.field.into_owned(),
+        value: invalid.value,
+        allowed: invalid.allowed.to_owned(),
+    }
 }
 
 /// The queues of the flags, and those of the file with their settings.
@@ -176,11 +186,6 @@ struct CommonSettings<'a> {
 
 impl<'a> CommonSettings<'a> {
     fn new(args: &'a GatewayArgs) -> Result<Self, InvalidArgs> {
-        let refused = |invalid: Invalid| InvalidArgs {
-            flag: invalid.field.into_owned(),
-            value: invalid.value,
-            allowed: invalid.allowed.to_owned(),
-        };
         let (origins, returns) = (&args.public.origins, &args.identity.return_origins);
         Ok(Self {
             origins: AllowedOrigins::new("origin", origins).map_err(refused)?,
@@ -189,7 +194,7 @@ impl<'a> CommonSettings<'a> {
         })
     }
 
-    fn of_flag(&self, name: QueueName, workers: WorkerEndpoints) -> QueueConfig {
+    fn of_flag(&self, name: QueueName, workers: WorkersAt) -> QueueConfig {
         let mut queue = QueueConfig::new(name, workers);
         if let Some(audience) = self.audience {
             audience.clone_into(&mut queue.settings.audience);
@@ -210,8 +215,8 @@ impl<'a> CommonSettings<'a> {
         let flag = flags.iter().position(|flag| flag.name == name);
         let workers = flag.map(|index| flags.remove(index).workers).or(file.workers);
         let workers = workers.unwrap_or_default();
-        let endpoints = workers.parse().map_err(|_| Invalid::new("workers", &workers, URL_RULE))?;
-        let mut queue = self.of_flag(name, endpoints);
+        let url = workers.parse().map_err(|_| Invalid::new("workers", &workers, URL_RULE))?;
+        let mut queue = self.of_flag(name, url);
         let settings = &mut queue.settings;
         if let Some(title) = file.title {
             settings.title = text("title", title, 200)?;

@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 use crate::close::CloseReason;
-use crate::frames::{Frame, FrameKind};
+use crate::frames::{FrameKind, ReadyFrame};
 
 /// From a wake-up to a crowd that is served one after the other.
 const LAG: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
@@ -79,9 +79,36 @@ pub struct GatewayMetrics {
     closes: IntCounterVec,
     snapshots: IntCounterVec,
     pub(crate) snapshot_batch: Histogram,
-    upstream_lag: GaugeVec,
+    upstream: UpstreamMetrics,
+}
+
+/// What arrives from workers.
+struct UpstreamMetrics {
+    lag: GaugeVec,
     updates: IntCounterVec,
     epoch_changes: IntCounterVec,
+}
+
+impl UpstreamMetrics {
+    fn new(r: &MetricsRegistry) -> prometheus::Result<Self> {
+        Ok(Self {
+            lag: r.gauges(
+                "upstream_lag_seconds",
+                "Time since the last message of FollowQueue",
+                &["queue"],
+            )?,
+            updates: r.counters(
+                "updates_total",
+                "Booking updates that arrived from workers",
+                &["queue"],
+            )?,
+            epoch_changes: r.counters(
+                "epoch_changes_total",
+                "Times the data of a queue was found to be other data",
+                &["queue"],
+            )?,
+        })
+    }
 }
 
 impl GatewayMetrics {
@@ -132,21 +159,7 @@ impl GatewayMetrics {
                 "Clients in a call of GetStatusBatch",
                 &[1.0, 4.0, 16.0, 64.0, 256.0, 1000.0],
             )?,
-            upstream_lag: r.gauges(
-                "upstream_lag_seconds",
-                "Time since the last message of FollowQueue",
-                &["queue"],
-            )?,
-            updates: r.counters(
-                "updates_total",
-                "Booking updates that arrived from workers",
-                &["queue"],
-            )?,
-            epoch_changes: r.counters(
-                "epoch_changes_total",
-                "Times the data of a queue was found to be other data",
-                &["queue"],
-            )?,
+            upstream: UpstreamMetrics::new(r)?,
         };
         for transport in Transport::ALL {
             metrics.connections(transport).set(0);
@@ -163,7 +176,7 @@ impl GatewayMetrics {
         self.handshakes.with_label_values(&[transport.as_str(), outcome]).inc();
     }
 
-    pub(crate) fn sent(&self, frame: &Frame) {
+    pub(crate) fn sent(&self, frame: &ReadyFrame) {
         self.frames[frame.kind() as usize].inc();
         self.bytes.inc_by(frame.text().len() as u64);
     }
@@ -196,14 +209,14 @@ impl GatewayMetrics {
     }
 
     pub(crate) fn upstream_lag(&self, queue: &str, seconds: f64) {
-        self.upstream_lag.with_label_values(&[queue]).set(seconds);
+        self.upstream.lag.with_label_values(&[queue]).set(seconds);
     }
 
     pub(crate) fn updates(&self, queue: &str, count: usize) {
-        self.updates.with_label_values(&[queue]).inc_by(count as u64);
+        self.upstream.updates.with_label_values(&[queue]).inc_by(count as u64);
     }
 
     pub(crate) fn epoch_changed(&self, queue: &str) {
-        self.epoch_changes.with_label_values(&[queue]).inc();
+        self.upstream.epoch_changes.with_label_values(&[queue]).inc();
     }
 }

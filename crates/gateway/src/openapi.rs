@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::{backend, passes, places, queue, streams};
+use crate::{backend, challenges, passes, places, queue, streams};
 
 /// The API of both ports.
 #[derive(OpenApi)]
@@ -23,6 +23,7 @@ use crate::{backend, passes, places, queue, streams};
         places::take_over,
         places::leave,
         passes::make,
+        challenges::show,
         queue::show,
         queue::tick,
         queue::jwks,
@@ -73,7 +74,7 @@ pub fn document() -> String {
 
 /// This document.
 #[utoipa::path(
-    get, path = "/openapi.json", tag = "queue",
+    get, path = "/openapi.json", operation_id = "getOpenapi", tag = "queue",
     responses((status = 200, description = "This document"))
 )]
 pub async fn show() -> Response {

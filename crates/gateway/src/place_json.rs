@@ -101,6 +101,8 @@ pub struct PlaceJson {
     pub queue: String,
     /// ID of the booking.
     pub booking_id: String,
+    /// ID of the request that made it: the Idempotency-Key of the join.
+    pub request_id: String,
     /// Order in the line: a smaller number goes first.
     pub number: u64,
     /// `queued`, `reserving`, `reserved`, `confirming`, `releasing`, `confirmed`, `expired`,
@@ -144,6 +146,7 @@ impl PlaceJson {
         Self {
             queue: booking.queue.clone(),
             booking_id: booking.booking_id.clone(),
+            request_id: booking.request_id.clone(),
             number: booking.queue_number,
             state: state.map_or("unknown", BookingState::as_str),
             position: (queued && booking.position > 0).then_some(booking.position),
@@ -302,7 +305,7 @@ mod tests {
     fn a_waiting_place_has_its_position_and_the_range_of_its_wait() {
         let place = serde_json::to_value(PlaceJson::new(&queued(), READING)).unwrap();
         let expected = json!({
-            "queue": "concert", "bookingId": "b", "number": 7, "state": "queued", "position": 3,
+            "queue": "concert", "bookingId": "b", "requestId": "", "number": 7, "state": "queued", "position": 3,
             "wait": {"low": 2, "expected": 5, "high": 9}, "waitUnknown": null, "parked": false,
             "item": {"name": "seat", "availability": "open", "soldOutFrom": null, "unsettled": 0,
                      "waiting": 0, "left": null},

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bookingq_core::ClientId;
@@ -18,10 +18,11 @@ use utoipa::ToSchema;
 use crate::auth::{RequestPlace, TokenSource};
 use crate::body::JsonBody;
 use crate::cookie;
-use crate::join_request::{JoinJson, JoinRequest, claims, idempotency_key, unreadable, unsigned};
+use crate::idempotency::idempotency_key;
+use crate::join_request::{JoinJson, JoinRequest, claims, unreadable, unsigned};
 use crate::place_json::PlaceJson;
 use crate::problem::{Problem, ProblemJson, ProblemReason};
-use crate::state::{GatewayState, QueueGateway, QueuePath, now};
+use crate::state::{GatewayState, Peer, QueueGateway, QueuePath, now};
 use crate::trace_header;
 
 /// A place with its token.
@@ -45,7 +46,7 @@ pub struct PlaceTokenJson {
 
 /// Joins the line. Repeats with the same Idempotency-Key return the same place.
 #[utoipa::path(
-    post, path = "/v1/queues/{queue}/places", tag = "place",
+    post, path = "/v1/queues/{queue}/places", operation_id = "join", tag = "place",
     params(
         ("queue" = String, Path, description = "Name of the queue"),
         ("Idempotency-Key" = String, Header, description =
@@ -77,13 +78,15 @@ pub struct PlaceTokenJson {
 pub async fn join(
     State(state): State<Arc<GatewayState>>,
     QueuePath(queue): QueuePath,
+    ConnectInfo(peer): Peer,
     headers: HeaderMap,
     JsonBody(body): JsonBody<JoinJson>,
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&headers)?;
+    let address = state.limits.address(peer.ip(), &headers);
     // A token that is no longer valid is no reason to refuse a client that joins.
     let place = state.place(&queue.name, &headers).ok().map(|place| place.claims);
-    let request = JoinRequest::new(&state, &queue, key, place.as_ref(), &body)?;
+    let request = JoinRequest::new(&state, &queue, key, place.as_ref(), address, &body)?;
     let joined = request.send(&state, &queue, trace_header::of(&headers)).await?;
     let status = if joined.existing { StatusCode::OK } else { StatusCode::CREATED };
     let cookie = cookie::set(&state, &queue.name, &joined.token);
@@ -110,7 +113,7 @@ pub async fn newest(queue: &QueueGateway, client: ClientId) -> Result<v1::Bookin
 
 /// Shows the client's place.
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/places/me", tag = "place",
+    get, path = "/v1/queues/{queue}/places/me", operation_id = "getPlace", tag = "place",
     params(("queue" = String, Path, description = "Name of the queue")),
     security(("place" = []), ("placeCookie" = [])),
     responses(
@@ -149,8 +152,9 @@ pub fn renew(
     if source != TokenSource::Cookie || is_young && is_same {
         return answer;
     }
-    let renewed = claims(state, queue, old.client, booking, old.return_url)
-        .and_then(|claims| claims.sign(&state.keys.ring(), now()).map_err(unsigned));
+    let renewed = claims(state, queue, old.client, booking, old.return_url).and_then(|claims| {
+        claims.sign(&state.keys.ring(), now()).map_err(|error| unsigned(&error))
+    });
     if let Ok(token) = renewed {
         let cookie = cookie::set(state, &queue.name, &token);
         answer.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -160,7 +164,7 @@ pub fn renew(
 
 /// Takes a place over: from a link that the client kept, or from another device.
 #[utoipa::path(
-    put, path = "/v1/queues/{queue}/places/me", tag = "place",
+    put, path = "/v1/queues/{queue}/places/me", operation_id = "takeOver", tag = "place",
     params(("queue" = String, Path, description = "Name of the queue")),
     request_body = PlaceTokenJson,
     responses(
@@ -190,14 +194,14 @@ pub async fn take_over(
         .map_err(|error| Problem::new(ProblemReason::PlaceInvalid, error.to_string()))?;
     let booking = newest(&queue, old.client.clone()).await?;
     let token = claims(&state, &queue, old.client, &booking, old.return_url)?;
-    let token = token.sign(&state.keys.ring(), now()).map_err(unsigned)?;
+    let token = token.sign(&state.keys.ring(), now()).map_err(|error| unsigned(&error))?;
     let cookie = cookie::set(&state, &queue.name, &token);
     Ok(([(header::SET_COOKIE, cookie)], Json(queue.show(&booking))).into_response())
 }
 
 /// Leaves the line, or gives the reservation back.
 #[utoipa::path(
-    delete, path = "/v1/queues/{queue}/places/me", tag = "place",
+    delete, path = "/v1/queues/{queue}/places/me", operation_id = "leave", tag = "place",
     params(("queue" = String, Path, description = "Name of the queue")),
     security(("place" = []), ("placeCookie" = [])),
     responses(

@@ -14,7 +14,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::debug;
 
-use crate::feed::{QueueFeed, Source};
+use crate::feed::{MessageSource, PlaceFeed};
 
 /// The largest message: 512 updates with their longest reasons, and a tick.
 const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -28,7 +28,7 @@ const PUBLISHERS: usize = 16;
 /// When the port fails.
 pub async fn serve(
     listener: TcpListener,
-    feeds: impl IntoIterator<Item = Arc<QueueFeed>>,
+    feeds: impl IntoIterator<Item = Arc<PlaceFeed>>,
 ) -> Result<(), tonic::transport::Error> {
     let service = RealtimeServiceServer::new(GatewayRealtime::new(feeds))
         .max_decoding_message_size(MESSAGE_BYTES);
@@ -43,12 +43,12 @@ pub async fn serve(
 
 /// Receives what workers publish, for all queues.
 pub struct GatewayRealtime {
-    feeds: HashMap<QueueName, Arc<QueueFeed>>,
+    feeds: HashMap<QueueName, Arc<PlaceFeed>>,
 }
 
 impl GatewayRealtime {
     /// For these queues.
-    pub fn new(feeds: impl IntoIterator<Item = Arc<QueueFeed>>) -> Self {
+    pub fn new(feeds: impl IntoIterator<Item = Arc<PlaceFeed>>) -> Self {
         let feeds = feeds.into_iter().map(|feed| (feed.queue.clone(), feed)).collect();
         Self { feeds }
     }
@@ -64,10 +64,11 @@ impl RealtimeService for GatewayRealtime {
         let mut received = 0;
         while let Some(message) = messages.message().await? {
             received += message.updates.len() as u64;
-            match self.feeds.get(message.queue.as_str()) {
-                Some(feed) => feed.apply(Source::Publish, message),
+            if let Some(feed) = self.feeds.get(message.queue.as_str()) {
+                feed.apply(MessageSource::Publish, message);
+            } else {
                 // Acknowledged: a worker would repeat it for ever.
-                None => debug!(queue = message.queue, "published for a queue that is not served"),
+                debug!(queue = message.queue, "published for a queue that is not served");
             }
         }
         Ok(Response::new(v1::PublishResponse { received }))

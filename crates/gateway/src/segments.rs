@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use bookingq_proto::convert::from_timestamp;
 use bookingq_proto::v1;
 
-use crate::frames::{Frame, FrameKind, admission_word, unknown_word};
+use crate::frames::{FrameKind, ReadyFrame, admission_word, unknown_word};
 
 /// The upper bound of the last segment: the line ends where its own formula ends.
 const NO_BOUND: u64 = 999_999_999_999;
@@ -17,7 +17,7 @@ pub(crate) const ASIDE_INTERVAL: u64 = 15_000;
 #[derive(Debug, Clone)]
 pub struct SegmentFrame {
     /// The frame.
-    pub frame: Frame,
+    pub frame: ReadyFrame,
     /// Time to the next tick of these places, in ms.
     pub interval: u64,
 }
@@ -52,7 +52,9 @@ impl Segments {
     /// The frames of this tick.
     pub fn new(tick: &v1::QueueTick) -> Self {
         let boundaries = &tick.boundaries;
-        let bounds = boundaries.iter().skip(1).map(|next| next.position).chain([NO_BOUND]);
+        // A place of the segment is before the next boundary.
+        let before = |next: &v1::Boundary| next.position.saturating_sub(1);
+        let bounds = boundaries.iter().skip(1).map(before).chain([NO_BOUND]);
         let frames = boundaries.iter().zip(bounds).map(|(boundary, bound)| {
             let segment = [boundary.queue_number, boundary.position, bound];
             let interval = interval(boundary.position);
@@ -80,7 +82,7 @@ impl Segments {
     }
 }
 
-fn frame(tick: &v1::QueueTick, segment: Option<[u64; 3]>, interval: u64) -> Frame {
+fn frame(tick: &v1::QueueTick, segment: Option<[u64; 3]>, interval: u64) -> ReadyFrame {
     let at = tick.at.as_ref().map_or(0, |at| from_timestamp(at).0);
     let mut json = format!(r#"{{"t":"k","at":{at}"#);
     if let Some([start, first, bound]) = segment {
@@ -89,20 +91,16 @@ fn frame(tick: &v1::QueueTick, segment: Option<[u64; 3]>, interval: u64) -> Fram
     push(&mut json, format_args!(r#","n":{}"#, tick.backlog));
     if let Some([_, first, bound]) = segment {
         let last = bound.min(tick.backlog.max(first));
-        match (wait_at(&tick.etas, first), wait_at(&tick.etas, last)) {
-            (Some((low, high)), Some((last_low, last_high))) => {
-                push(&mut json, format_args!(r#","w":[{low},{high},{last_low},{last_high}]"#))
-            }
-            _ => {
-                if let Some(why) = unknown_word(tick.eta_unknown()) {
-                    push(&mut json, format_args!(r#","wu":"{why}""#));
-                }
-            }
+        let waits = wait_at(&tick.etas, first).zip(wait_at(&tick.etas, last));
+        if let Some(((low, high), (last_low, last_high))) = waits {
+            push(&mut json, format_args!(r#","w":[{low},{high},{last_low},{last_high}]"#));
+        } else if let Some(why) = unknown_word(tick.eta_unknown()) {
+            push(&mut json, format_args!(r#","wu":"{why}""#));
         }
     }
     let admission = admission_word(tick.admission());
     push(&mut json, format_args!(r#","i":{interval},"adm":"{admission}"}}"#));
-    Frame::new(FrameKind::Tick, &json)
+    ReadyFrame::new(FrameKind::Tick, &json)
 }
 
 fn push(json: &mut String, text: std::fmt::Arguments<'_>) {
@@ -128,4 +126,42 @@ fn range(point: &v1::EtaPoint) -> Option<(f64, f64)> {
     let range = point.range.as_ref()?;
     let seconds = |time: &prost_types::Duration| time.seconds as f64 + f64::from(time.nanos) / 1e9;
     Some((range.low.as_ref().map(seconds)?, range.high.as_ref().map(seconds)?))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The segment that the frame of a number carries.
+    fn segment(segments: &Segments, number: u64) -> Option<[u64; 3]> {
+        let text = segments.of(number)?.frame.text().to_string();
+        let frame: Value = serde_json::from_str(&text).unwrap();
+        Some([0, 1, 2].map(|part| frame["s"][part].as_u64().unwrap()))
+    }
+
+    #[test]
+    fn the_position_from_a_frame_is_that_of_the_test_vectors() {
+        let vectors = include_str!("../../core/tests/vectors/positions.json");
+        let vectors: Value = serde_json::from_str(vectors).unwrap();
+        let mut checked = 0;
+        for line in vectors["lines"].as_array().unwrap() {
+            let boundary = |pair: &Value| v1::Boundary {
+                queue_number: pair[0].as_u64().unwrap(),
+                position: pair[1].as_u64().unwrap(),
+            };
+            let boundaries = line["boundaries"].as_array().unwrap().iter().map(boundary).collect();
+            let segments = Segments::new(&v1::QueueTick { boundaries, ..v1::QueueTick::default() });
+            for client in line["clients"].as_array().unwrap() {
+                let number = client["number"].as_u64().unwrap();
+                let shown = segment(&segments, number).map(|found| position(found, number));
+                assert_eq!(shown, client["position"].as_u64(), "{client} of {}", line["name"]);
+                checked += 1;
+            }
+        }
+        assert!(checked > 100);
+    }
 }

@@ -23,28 +23,31 @@ use rand::Rng as _;
 
 use crate::close::CloseReason;
 use crate::fanout::OpenConnection;
-use crate::feed::QueueFeed;
-use crate::frames::{self, Frame, FrameKind};
+use crate::feed::PlaceFeed;
+use crate::frames::{self, FrameKind, ReadyFrame};
 use crate::hello;
 use crate::metrics::{ResyncCause, Transport};
 use crate::segments::{ASIDE_INTERVAL, interval};
 use crate::shown::{NewsUse, Shown};
 use crate::snapshots::{PlaceSnapshot, SnapshotError};
-use crate::subscriber::{Order, Subscriber};
+use crate::subscriber::{Order, PlaceSubscriber};
 
 /// How long a connection waits for its booking: first, and later, when it shows what it has.
 const FIRST_READING: u64 = 15_000;
 const NEXT_READING: u64 = 60_000;
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(500), max: Duration::from_secs(5) };
+/// Wait in ms, and readings, until a worker has noticed that the store has other data.
+const OTHER_DATA: u64 = 500;
+const OTHER_READINGS: u32 = 6;
 /// First wait for a tick that has not arrived when it was due, in ms.
 const LATE_TICK: u64 = 250;
 const NEVER: u64 = u64::MAX;
 
 /// A connection of a place.
 pub(crate) struct PlaceSession {
-    feed: Arc<QueueFeed>,
-    subscriber: Arc<Subscriber>,
+    feed: Arc<PlaceFeed>,
+    subscriber: Arc<PlaceSubscriber>,
     _open: OpenConnection,
     phase: Phase,
     /// What the client has been shown, since its last hello.
@@ -71,14 +74,14 @@ enum Phase {
 /// What a connection does next.
 #[derive(Debug)]
 pub(crate) enum SessionStep {
-    Send(Frame),
+    Send(ReadyFrame),
     Ping,
     Close(CloseReason),
 }
 
 impl PlaceSession {
     /// A new connection of a client.
-    pub(crate) fn new(feed: Arc<QueueFeed>, client: ClientId, transport: Transport) -> Self {
+    pub(crate) fn new(feed: Arc<PlaceFeed>, client: ClientId, transport: Transport) -> Self {
         let fanout = &feed.fanout;
         let (now, settings) = (fanout.now(), &fanout.settings);
         let (life, spread) =
@@ -108,7 +111,7 @@ impl PlaceSession {
         session
     }
 
-    pub(crate) fn feed(&self) -> &QueueFeed {
+    pub(crate) fn feed(&self) -> &PlaceFeed {
         &self.feed
     }
 
@@ -122,12 +125,10 @@ impl PlaceSession {
         self.subscriber.register(context);
         match self.subscriber.take_order() {
             Some(Order::Close(reason)) => return Poll::Ready(SessionStep::Close(reason)),
-            Some(Order::Resync(cause)) => {
-                if self.resync(cause) {
-                    return Poll::Ready(SessionStep::Send(frames::sync()));
-                }
+            Some(Order::Resync(cause)) if self.resync(cause) => {
+                return Poll::Ready(SessionStep::Send(frames::sync()));
             }
-            None => {}
+            Some(Order::Resync(_)) | None => {}
         }
         let now = self.feed.fanout.now();
         if now >= self.ends {
@@ -198,15 +199,31 @@ impl PlaceSession {
                 Phase::Waiting(_) => self.phase = self.read(),
                 Phase::Reading(reading) => match reading.poll_unpin(context) {
                     Poll::Pending => return None,
+                    Poll::Ready(Ok(snapshot)) if self.is_of_other_data(&snapshot) => {
+                        self.failures += 1;
+                        self.phase = Phase::Waiting(now + OTHER_DATA);
+                        return None;
+                    }
                     Poll::Ready(Ok(snapshot)) => return Some(self.greet(&snapshot, now)),
-                    Poll::Ready(Err(error)) => self.failed(&error, now)?,
+                    Poll::Ready(Err(error)) => {
+                        self.failed(&error, now);
+                        return None;
+                    }
                 },
             }
         }
     }
 
-    /// A reading failed. `None`: wait.
-    fn failed(&mut self, error: &WorkerCallError, now: u64) -> Option<()> {
+    /// Whether the worker that was asked, or the one that is followed, has not noticed yet that the
+    /// store has lost data: a client would see both epochs, one after the other. After some
+    /// readings the snapshot counts: perhaps no worker is followed at the moment.
+    fn is_of_other_data(&self, snapshot: &PlaceSnapshot) -> bool {
+        let line = self.feed.view.load();
+        !line.epoch.is_empty() && *line.epoch != *snapshot.epoch && self.failures < OTHER_READINGS
+    }
+
+    /// A reading failed: waits, or ends the connection.
+    fn failed(&mut self, error: &WorkerCallError, now: u64) {
         tracing::debug!(%error, "cannot read a booking");
         self.failures += 1;
         let final_answer = matches!(error, WorkerCallError::Refused(_));
@@ -215,7 +232,6 @@ impl PlaceSession {
         }
         let pause = BACKOFF.delay(self.failures, rand::random()).as_millis() as u64;
         self.phase = Phase::Waiting(now + pause);
-        None
     }
 
     /// Sends the snapshot.
@@ -241,7 +257,7 @@ impl PlaceSession {
     }
 
     /// The next change of the booking or of its item.
-    fn news(&mut self, now: u64) -> Option<Frame> {
+    fn news(&mut self, now: u64) -> Option<ReadyFrame> {
         let metrics = &self.feed.fanout.metrics;
         while let Some(news) = self.subscriber.take_news() {
             match self.shown.as_mut()?.apply(&news) {
@@ -258,7 +274,7 @@ impl PlaceSession {
     }
 
     /// The tick, when it is due and has arrived.
-    fn tick(&mut self, now: u64) -> Option<Frame> {
+    fn tick(&mut self, now: u64) -> Option<ReadyFrame> {
         let shown = self.shown.as_mut()?;
         if now < self.next_tick {
             return None;

@@ -1,10 +1,10 @@
 //! Reads the bookings of clients that connect: many at once in one GetStatusBatch.
 //!
 //! Batches form without a timer: while calls are in flight, the next batch collects. At most
-//! [`IN_FLIGHT`] calls are, so that 100,000 clients that come back at once are a line of large
+//! four calls are, so that 100,000 clients that come back at once are a line of large
 //! batches and no flood.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_client::WorkerCallError;
@@ -15,7 +15,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tonic::Status;
 
-use crate::feed::QueueFeed;
+use crate::metrics::GatewayMetrics;
+use crate::view::GatewayView;
 use crate::workers::QueueWorkers;
 
 /// Calls at once, and clients in one.
@@ -44,11 +45,11 @@ pub struct PlaceSnapshot {
 /// Why no snapshot could be read. Shared by the clients of a batch.
 pub type SnapshotError = Arc<WorkerCallError>;
 
-type Reading = Result<PlaceSnapshot, SnapshotError>;
+type SnapshotReading = Result<PlaceSnapshot, SnapshotError>;
 
 struct Asked {
     client: ClientId,
-    answer: oneshot::Sender<Reading>,
+    answer: oneshot::Sender<SnapshotReading>,
 }
 
 /// Reads bookings.
@@ -58,9 +59,14 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    pub(crate) fn start(queue: QueueName, workers: QueueWorkers, feed: Weak<QueueFeed>) -> Self {
+    pub(crate) fn start(
+        queue: QueueName,
+        workers: QueueWorkers,
+        view: Arc<GatewayView>,
+        metrics: Arc<GatewayMetrics>,
+    ) -> Self {
         let (asked, receiver) = mpsc::channel(WAITING);
-        let reader = Arc::new(SnapshotReader { queue, workers, feed });
+        let reader = Arc::new(SnapshotReader { queue, workers, view, metrics });
         tokio::spawn(collect(reader, receiver));
         Self { asked }
     }
@@ -69,7 +75,7 @@ impl Snapshots {
     ///
     /// # Errors
     /// When no worker answers in time, or the request is refused.
-    pub async fn get(&self, client: ClientId) -> Reading {
+    pub async fn get(&self, client: ClientId) -> SnapshotReading {
         let late = |_| no_answer("the booking could not be read in time");
         let reading = async {
             let (answer, reading) = oneshot::channel();
@@ -88,7 +94,8 @@ fn no_answer(what: &str) -> SnapshotError {
 struct SnapshotReader {
     queue: QueueName,
     workers: QueueWorkers,
-    feed: Weak<QueueFeed>,
+    view: Arc<GatewayView>,
+    metrics: Arc<GatewayMetrics>,
 }
 
 /// Forms batches until all senders are gone.
@@ -112,15 +119,12 @@ async fn collect(reader: Arc<SnapshotReader>, mut receiver: mpsc::Receiver<Asked
 impl SnapshotReader {
     async fn read(&self, mut batch: Vec<Asked>) {
         batch.retain(|asked| !asked.answer.is_closed());
-        let Some(feed) = self.feed.upgrade() else { return };
         if batch.is_empty() {
             return;
         }
-        let metrics = Arc::clone(&feed.fanout.metrics);
-        metrics.snapshot_batch.observe(batch.len() as f64);
+        self.metrics.snapshot_batch.observe(batch.len() as f64);
         // Before the call: what has arrived by now is part of what it reads.
-        let (after, generation) = (feed.view.through(), feed.view.current().generation);
-        drop(feed);
+        let (after, generation) = (self.view.through(), self.view.current().generation);
         let request = v1::GetStatusBatchRequest {
             queue: self.queue.to_string(),
             client_ids: batch.iter().map(|asked| asked.client.to_string()).collect(),
@@ -131,7 +135,7 @@ impl SnapshotReader {
             Ok(_) => ("error", Err(no_answer("the answer has another number of results"))),
             Err(error) => ("error", Err(Arc::new(error))),
         };
-        metrics.snapshots(outcome, batch.len());
+        self.metrics.snapshots(outcome, batch.len());
         match results {
             Err(error) => {
                 for asked in batch {

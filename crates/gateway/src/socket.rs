@@ -19,8 +19,8 @@ use serde_json::Number;
 use tokio::time::timeout;
 
 use crate::close::CloseReason;
-use crate::feed::QueueFeed;
-use crate::frames::{self, Frame};
+use crate::feed::PlaceFeed;
+use crate::frames::{self, ReadyFrame};
 use crate::metrics::Transport;
 use crate::session::{PlaceSession, SessionStep};
 
@@ -43,7 +43,7 @@ const READS: usize = 8;
 /// Accepts a WebSocket of a client's place. An `Err` is sent as `bye` with its close code, because
 /// a browser shows its page no other answer.
 pub fn upgrade(
-    feed: Arc<QueueFeed>,
+    feed: Arc<PlaceFeed>,
     socket: WebSocketUpgrade,
     client: Result<ClientId, CloseReason>,
 ) -> Response {
@@ -73,7 +73,7 @@ pub fn upgrade(
 }
 
 /// Says why, and waits until the client has closed.
-async fn refuse(mut socket: WebSocket, reason: CloseReason, bye: Frame) {
+async fn refuse(mut socket: WebSocket, reason: CloseReason, bye: ReadyFrame) {
     let refused = async {
         if socket.send(Message::Text(bye.text())).await.is_ok()
             && socket.send(close_message(reason)).await.is_ok()
@@ -253,7 +253,7 @@ impl SocketTask {
         }
     }
 
-    fn text(&self, frame: &Frame) -> Message {
+    fn text(&self, frame: &ReadyFrame) -> Message {
         self.session.feed().fanout.metrics.sent(frame);
         Message::Text(frame.text())
     }

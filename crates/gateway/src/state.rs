@@ -13,10 +13,12 @@ use bookingq_core::{QueueName, Timestamp};
 use crate::auth::{self, CookieStyle, RequestPlace};
 use crate::config::QueueSettings;
 use crate::fanout::Fanout;
-use crate::feed::QueueFeed;
+use crate::feed::PlaceFeed;
 use crate::joins::Joins;
 use crate::keys::KeyStore;
+use crate::limits::AddressLimits;
 use crate::origin::AllowedOrigins;
+use crate::page::WaitingPage;
 use crate::place_json::{PlaceJson, PlaceReading, wall_clock};
 use crate::problem::{Problem, ProblemReason};
 use crate::queue_reader::QueueReader;
@@ -32,11 +34,13 @@ pub struct QueueGateway {
     /// Its workers.
     pub workers: QueueWorkers,
     /// The line, the connections, and the snapshots.
-    pub feed: Arc<QueueFeed>,
+    pub feed: Arc<PlaceFeed>,
     /// Clients that join.
     pub joins: Joins,
     /// The queue as a whole.
     pub reader: QueueReader,
+    /// The waiting-room page.
+    pub page: WaitingPage,
 }
 
 impl QueueGateway {
@@ -65,6 +69,8 @@ pub struct GatewayState {
     pub cookies: CookieStyle,
     /// Origins of all queues: for what belongs to no queue.
     pub origins: AllowedOrigins,
+    /// How often an address may join or connect without a place.
+    pub limits: AddressLimits,
 }
 
 impl GatewayState {

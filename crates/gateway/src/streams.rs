@@ -3,23 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 
 use crate::close::CloseReason;
 use crate::problem::{Problem, ProblemJson, ProblemReason};
-use crate::state::{GatewayState, QueuePath};
-use crate::{events, socket};
+use crate::state::{GatewayState, Peer, QueuePath};
+use crate::{challenges, events, socket};
 
 /// When a client may ask again for a connection, if there are too many.
 const FULL: Duration = Duration::from_secs(5);
 
 /// Opens the WebSocket of a place, protocol `bq1`.
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/socket", tag = "updates",
+    get, path = "/v1/queues/{queue}/socket", operation_id = "openSocket", tag = "updates",
     params(("queue" = String, Path, description = "Name of the queue")),
     security(("place" = []), ("placeCookie" = [])),
     responses(
@@ -30,6 +30,8 @@ const FULL: Duration = Duration::from_secs(5);
             content_type = "application/problem+json"),
         (status = 426, description = "UPGRADE_REQUIRED", body = ProblemJson,
             content_type = "application/problem+json"),
+        (status = 429, description = "TOO_MANY_REQUESTS, only without a valid place",
+            body = ProblemJson, content_type = "application/problem+json"),
         (status = 503, description = "TOO_MANY_CONNECTIONS", body = ProblemJson,
             content_type = "application/problem+json"),
     )
@@ -37,6 +39,7 @@ const FULL: Duration = Duration::from_secs(5);
 pub async fn open_socket(
     State(state): State<Arc<GatewayState>>,
     QueuePath(queue): QueuePath,
+    ConnectInfo(peer): Peer,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -48,13 +51,16 @@ pub async fn open_socket(
     })?;
     room(&state)?;
     let place = state.place(&queue.name, &headers);
+    if place.is_err() {
+        challenges::admit_stream(&state, state.limits.address(peer.ip(), &headers))?;
+    }
     let client = place.map(|place| place.claims.client).map_err(|_| CloseReason::Gone);
     Ok(socket::upgrade(Arc::clone(&queue.feed), upgrade, client))
 }
 
 /// Opens the event stream of a place: the frames of the WebSocket, for networks without WebSockets.
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/events", tag = "updates",
+    get, path = "/v1/queues/{queue}/events", operation_id = "openEvents", tag = "updates",
     params(("queue" = String, Path, description = "Name of the queue")),
     security(("place" = []), ("placeCookie" = [])),
     responses(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::subscriber::Subscriber;
+use crate::subscriber::PlaceSubscriber;
 
 /// The width of a slot, in ms: a connection is woken at most this much after its time.
 const SLOT: u64 = 100;
@@ -18,20 +18,20 @@ const SLOTS: u64 = 512;
 #[derive(Debug)]
 pub(crate) struct TimerWheel {
     origin: Instant,
-    slots: Box<[Mutex<Slot>]>,
+    slots: Box<[Mutex<WheelSlot>]>,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct WheelSlot {
     /// Which slot it is at its next turn, counted from the start.
     next: u64,
-    waiting: Vec<Arc<Subscriber>>,
+    waiting: Vec<Arc<PlaceSubscriber>>,
 }
 
 impl TimerWheel {
     /// A wheel that starts to turn with [`Self::run`].
     pub(crate) fn new() -> Self {
-        let slot = |next| Mutex::new(Slot { next, waiting: Vec::new() });
+        let slot = |next| Mutex::new(WheelSlot { next, waiting: Vec::new() });
         Self { origin: Instant::now(), slots: (0..SLOTS).map(slot).collect() }
     }
 
@@ -41,7 +41,7 @@ impl TimerWheel {
     }
 
     /// Wakes the subscriber at `at` or earlier. Returns when.
-    pub(crate) fn arm(&self, subscriber: &Arc<Subscriber>, at: u64) -> u64 {
+    pub(crate) fn arm(&self, subscriber: &Arc<PlaceSubscriber>, at: u64) -> u64 {
         let current = self.now() / SLOT;
         let target = at.div_ceil(SLOT).clamp(current + 1, current + SLOTS - 1);
         let mut slot = self.slots[(target % SLOTS) as usize].lock();

@@ -7,15 +7,15 @@ use bookingq_client::{QueueFollow, QueueFollowEvent, WorkerCallError};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
-use crate::feed::{QueueFeed, Source};
+use crate::feed::{MessageSource, PlaceFeed};
 use crate::workers::QueueWorkers;
 
 /// Follows the queue until dropped.
-pub async fn follow(feed: Arc<QueueFeed>, workers: QueueWorkers) {
+pub async fn follow(feed: Arc<PlaceFeed>, workers: QueueWorkers) {
     tokio::join!(follow_stream(&feed, workers), report_lag(&feed));
 }
 
-async fn follow_stream(feed: &QueueFeed, workers: QueueWorkers) {
+async fn follow_stream(feed: &PlaceFeed, workers: QueueWorkers) {
     let mut client = workers.client();
     let mut stream = QueueFollow::new(&client, feed.queue.as_str());
     let mut interrupted = false;
@@ -24,7 +24,7 @@ async fn follow_stream(feed: &QueueFeed, workers: QueueWorkers) {
             Ok(QueueFollowEvent::Connected) => info!(queue = %feed.queue, "following the queue"),
             Ok(QueueFollowEvent::Message(message)) => {
                 interrupted = false;
-                feed.apply(Source::Follow, *message);
+                feed.apply(MessageSource::Follow, *message);
             }
             Ok(QueueFollowEvent::Lost(status)) => {
                 if !std::mem::replace(&mut interrupted, true) {
@@ -42,7 +42,7 @@ async fn follow_stream(feed: &QueueFeed, workers: QueueWorkers) {
     }
 }
 
-async fn report_lag(feed: &QueueFeed) {
+async fn report_lag(feed: &PlaceFeed) {
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -24,12 +24,12 @@ const ITEMS: usize = 4096;
 pub struct GatewayView {
     queue: QueueName,
     line: ArcSwap<LineNow>,
-    followed: Mutex<Followed>,
+    followed: Mutex<FollowedState>,
 }
 
 /// What has been received.
 #[derive(Debug, Default)]
-struct Followed {
+struct FollowedState {
     /// Everything up to this sequence has arrived.
     through: EventSeq,
     items: BTreeMap<String, v1::ItemStatus>,
@@ -54,8 +54,8 @@ pub struct LineNow {
 }
 
 /// The line as a whole. The position of a waiting client: find the last boundary whose number is
-/// not above its own; its position is that boundary's plus the difference of the two numbers, but at
-/// most the position of the next boundary.
+/// not above its own; its position is that boundary's plus the difference of the two numbers, but
+/// at most the position of the next boundary.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Tick)]
@@ -148,7 +148,7 @@ impl GatewayView {
             segments: None,
             json: Bytes::from_static(b"null"),
         };
-        *self.followed.lock() = Followed::default();
+        *self.followed.lock() = FollowedState::default();
         self.line.store(Arc::new(line));
     }
 

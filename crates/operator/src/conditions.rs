@@ -319,16 +319,12 @@ fn progressing(inputs: &StatusInputs<'_>) -> ConditionState {
         return ConditionState::yes("WorkersStarting", "Workers are starting.");
     }
     if let Some(gateways) = inputs.gateways.deployment.filter(|gateways| !is_settled(gateways)) {
-        return match &gateways.rejected {
-            Some(why) => {
-                let message = format!("The API server rejects the gateways' Pods: {why}");
-                ConditionState::no("PodCreationFailed", message)
-            }
-            None => {
-                let message = "The Deployment is starting, replacing or stopping gateways.";
-                ConditionState::yes("GatewaysRollingOut", message)
-            }
-        };
+        if let Some(why) = &gateways.rejected {
+            let message = format!("The API server rejects the gateways' Pods: {why}");
+            return ConditionState::no("PodCreationFailed", message);
+        }
+        let message = "The Deployment is starting, replacing or stopping gateways.";
+        return ConditionState::yes("GatewaysRollingOut", message);
     }
     let message = match inputs.target.map(|target| target.plan.scaling) {
         Some(ScalingPlan::Fixed(_)) => "The fixed number of workers is running.",

@@ -153,7 +153,6 @@ impl ReconcileContext {
     }
 
     /// Returns the kinds of objects that the cluster lacks.
-
     async fn converge(
         &self,
         key: &QueueKey,

@@ -7,7 +7,7 @@ use bookingq_api::DurationString;
 use bookingq_core::{Invalid, Quantity, QueueName};
 use bookingq_crowd::Weights;
 use bookingq_sim::spec::BookingSpec;
-use clap::{Args, value_parser};
+use clap::{Args, ValueEnum, value_parser};
 
 /// The arguments of `bookingq up`.
 #[derive(Debug, Clone, Args)]
@@ -46,6 +46,16 @@ pub struct UpArgs {
     /// Spread the arrivals of the crowd over this time
     #[arg(long, env = "BOOKINGQ_ARRIVE", value_name = "TIME", default_value = "20s")]
     pub arrive: DurationString,
+    /// How the crowd comes: over gRPC to the workers, or over HTTP and WebSockets to the gateway
+    #[arg(
+        long,
+        env = "BOOKINGQ_THROUGH",
+        value_name = "WAY",
+        value_enum,
+        default_value_t = Through::Workers,
+        requires_if("gateway", "crowd")
+    )]
+    pub through: Through,
     /// What the crowd wants, by weight, such as A:9,B:1 [default: no item]
     #[arg(long, env = "BOOKINGQ_ITEMS", value_name = "ITEM:WEIGHT,…", requires = "crowd")]
     pub items: Option<Weights<Arc<str>>>,
@@ -72,10 +82,26 @@ pub struct UpArgs {
     /// gRPC port of the first worker; the others use the next ones. 0 uses any free ports
     #[arg(long, env = "BOOKINGQ_BASE_PORT", value_name = "PORT", default_value_t = 50051)]
     pub base_port: u16,
+    /// Port of the waiting-room page and its API. 0 uses any free port [default: 8080, or any free
+    /// port with --base-port 0]
+    #[arg(long, env = "BOOKINGQ_GATEWAY_PORT", value_name = "PORT")]
+    pub gateway_port: Option<u16>,
+    /// Start no gateway
+    #[arg(long, env = "BOOKINGQ_NO_GATEWAY", conflicts_with = "gateway_port")]
+    pub no_gateway: bool,
     /// Keep the logs of the processes and the files of Redis in this directory [default: a
     /// temporary directory]
     #[arg(long, env = "BOOKINGQ_LOGS", value_name = "DIR")]
     pub logs: Option<PathBuf>,
+}
+
+/// How a crowd comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Through {
+    /// Over gRPC to the workers.
+    Workers,
+    /// Over HTTP and WebSockets to the gateway, as browsers do.
+    Gateway,
 }
 
 /// The text, if it holds settings of a simulated Booking Service.

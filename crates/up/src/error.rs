@@ -6,7 +6,9 @@ use bookingq_api::args::InvalidArgs;
 use bookingq_check::AuditError;
 use bookingq_client::EndpointsError;
 use bookingq_core::{Invalid, QueueName};
+use bookingq_gateway::GatewayError;
 use bookingq_harness::HarnessError;
+use bookingq_identity::KeyError;
 use bookingq_sim::SimError;
 use bookingq_store::StoreError;
 use bookingq_worker::WorkerError;
@@ -59,6 +61,28 @@ pub enum UpError {
     /// A port for the workers is taken.
     #[error("port {port} is not free: {cause}; choose another --base-port (0: any free ports)")]
     Port { port: u16, cause: std::io::Error },
+    /// The gateway's port is taken.
+    #[error(
+        "port {port} is not free for the page: {cause}; choose another --gateway-port (0: any free port), or --no-gateway"
+    )]
+    GatewayPort { port: u16, cause: std::io::Error },
+    /// The gateway cannot be started.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// Its keys cannot be made.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// No port is free.
+    #[error("no port is free for the demo checkout: {0}")]
+    NoPort(std::io::Error),
+    /// An address that this program made is not one: a defect.
+    #[error(transparent)]
+    Address(#[from] Invalid),
+    /// Each client that comes through the gateway needs two open files of this process.
+    #[error(
+        "--crowd is {clients} with --through gateway, but this process may open {limit} files; allowed: at most {allowed} clients (two files each), or a higher limit (ulimit -n)"
+    )]
+    OpenFiles { clients: u32, limit: u64, allowed: u64 },
     /// No Redis to start.
     #[error(
         "{0}; install it (Debian: apt-get install redis-server), or choose --store embedded or --store redis://HOST:PORT"

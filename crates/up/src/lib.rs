@@ -11,6 +11,7 @@
 //!                          |- scaling       the autoscaler of the core, once a second
 //!                          |- audit         of bookingq-check: follows the outbox, verifies
 //!                          '- crowd         of bookingq-crowd, through the workers' gRPC ports
+//!           '─> gateway (one for all queues): the page, HTTP and WebSockets
 //!   load ──> a crowd for a queue that runs elsewhere: audit, report
 //!   console, screen, view   the output meanwhile         report, items   the report at the end
 //! ```
@@ -20,6 +21,7 @@ pub mod config;
 mod console;
 mod crowd;
 mod error;
+mod gateway;
 pub mod items;
 pub mod load;
 pub mod manifest;
@@ -39,9 +41,10 @@ use std::pin::Pin;
 use bookingq_api::Plan;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::config::{StoreChoice, UpArgs};
+pub use crate::config::{StoreChoice, Through, UpArgs};
 use crate::console::Console;
 pub use crate::error::{RunOutcome, UpError};
+use crate::gateway::RunningGateway;
 use crate::queue_run::QueueRun;
 
 /// Runs until the time is over or `stop`.
@@ -58,6 +61,9 @@ pub type Run = Pin<Box<dyn Future<Output = Result<RunOutcome, UpError>> + Send>>
 
 async fn run_manifest(config: UpArgs, stop: CancellationToken) -> Result<RunOutcome, UpError> {
     let plans = chosen(manifest::read(&config.file)?, &config)?;
+    if config.through == Through::Gateway {
+        gateway::check_open_files(config.crowd.unwrap_or(0))?;
+    }
     let directory = directory(&config)?;
     let console = Console::new();
     let backend = backend::Backend::start(&config.store, directory.path(), &console)?;
@@ -65,13 +71,26 @@ async fn run_manifest(config: UpArgs, stop: CancellationToken) -> Result<RunOutc
     let mut runs = tokio::task::JoinSet::new();
     let mut base_port = config.base_port;
     let whole = stop.child_token();
+    let mut started = Vec::new();
     for plan in plans {
         let run =
             QueueRun::start(plan, &config, base_port, &backend, directory.path(), console.clone())
                 .await?;
         base_port =
             if base_port == 0 { 0 } else { base_port.saturating_add(queue_run::PORTS_PER_QUEUE) };
-        runs.spawn(run.run(config.clone(), whole.clone()));
+        started.push(run);
+    }
+    let gateway = if config.no_gateway {
+        None
+    } else {
+        let queues = started.iter().map(QueueRun::served).collect();
+        let (port, base_port) = (config.gateway_port, config.base_port);
+        Some(RunningGateway::start(queues, port, base_port, &console).await?)
+    };
+    for run in started {
+        let gateway = gateway.as_ref().filter(|_| config.through == Through::Gateway);
+        let through = gateway.map(RunningGateway::access);
+        runs.spawn(run.run(config.clone(), through, whole.clone()));
     }
     while let Some(ended) = runs.join_next().await {
         // A panic of one run is a defect; the others go on.
@@ -81,6 +100,9 @@ async fn run_manifest(config: UpArgs, stop: CancellationToken) -> Result<RunOutc
         if let Ok(Err(error)) = ended {
             console.report(format!("error: {error}"));
         }
+    }
+    if let Some(gateway) = gateway {
+        gateway.stop();
     }
     backend.stop().await;
     if config.store == StoreChoice::Embedded {

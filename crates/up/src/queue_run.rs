@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bookingq_api::{DurationString, Plan};
 use bookingq_check::{Answers, Audit, AuditTerms, Violation};
-use bookingq_crowd::{CrowdConfig, CrowdReport};
+use bookingq_crowd::{CrowdConfig, CrowdReport, GatewayAccess};
 use bookingq_store::{Snapshot, Store};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,7 @@ use crate::config::UpArgs;
 use crate::console::Console;
 use crate::crowd::{RunningCrowd, settle};
 use crate::error::{RunOutcome, UpError};
+use crate::gateway::ServedQueue;
 use crate::items::ItemEvidence;
 use crate::report::{Replicas, RunReport, RunSummary};
 use crate::scaling::Scaler;
@@ -111,14 +113,29 @@ impl QueueRun {
         })
     }
 
+    /// What a gateway needs to serve the queue.
+    pub fn served(&self) -> ServedQueue {
+        let booking = self.services.simulator.booking.as_ref();
+        let items = booking.map(|booking| booking.ledger().items().clone()).unwrap_or_default();
+        // Without items, the simulated Booking Service has one stock of no name.
+        let items = items.keys().filter(|item| !item.is_empty()).map(ToString::to_string);
+        ServedQueue {
+            name: self.plan.queue.clone(),
+            workers: self.pool.addresses(),
+            items: items.collect(),
+        }
+    }
+
     /// Serves until the time is over, or before that every client of the crowd has seen its end, or
-    /// `stop`; then drains, verifies and reports.
+    /// `stop`; then drains, verifies and reports. The crowd comes `through` a gateway at these
+    /// addresses, if there is one, and to the workers otherwise.
     ///
     /// # Errors
     /// When the store does not answer at the end, or the report cannot be written.
     pub async fn run(
         mut self,
         config: UpArgs,
+        through: Option<(GatewayAccess, watch::Receiver<Vec<SocketAddr>>)>,
         stop: CancellationToken,
     ) -> Result<RunOutcome, UpError> {
         let mut crowd = config.crowd.map(|clients| {
@@ -126,7 +143,9 @@ impl QueueRun {
             let mut crowd = CrowdConfig::new(queue, clients, config.arrive.get());
             crowd.items = config.items.clone().unwrap_or(crowd.items);
             crowd.quantities = config.quantities.clone().unwrap_or(crowd.quantities);
-            RunningCrowd::start(crowd, self.pool.addresses())
+            let (gateway, endpoints) = through.unzip();
+            crowd.gateway = gateway;
+            RunningCrowd::start(crowd, endpoints.unwrap_or_else(|| self.pool.addresses()))
         });
         let end = config.time.map(|time| self.start + time.get());
         let mut pulse = tokio::time::interval(PULSE);

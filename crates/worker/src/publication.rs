@@ -1,5 +1,5 @@
-//! The messages of the Realtime Service's contract: what the notifier publishes and what FollowQueue
-//! sends are the same.
+//! The messages of the Realtime Service's contract: the notifier publishes the same ones that
+//! FollowQueue sends.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -77,27 +77,7 @@ async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHand
     let wake = Wake::new(Arc::clone(&runtime.queue));
     let feed = follow(&mut runtime, &config, &wake)?;
     probe_tickets(&mut runtime, &config, &executor);
-    let queue = runtime.store.queue().clone();
-    let service = WorkerService {
-        parser: Parser::new(queue.clone()),
-        reader: Arc::new(BookingReader {
-            queue,
-            store: runtime.group.clone(),
-            followed: Arc::clone(&runtime.queue),
-            metrics: Arc::clone(&runtime.metrics),
-        }),
-        store: runtime.group.clone(),
-        readings: Arc::clone(&runtime.readings),
-        requests: Semaphore::new(config.limits.requests),
-        watches: Arc::new(Semaphore::new(config.limits.watches)),
-        followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
-        feed,
-        executor: Arc::clone(&executor),
-        confirmations: TaskTracker::new(),
-        wake: Arc::clone(&wake),
-        lease: config.tasks.lease,
-        draining: CancellationToken::new(),
-    };
+    let service = service(&runtime, &config, &executor, &wake, feed);
     let (confirmations, draining) = (service.confirmations.clone(), service.draining.clone());
     let server = GrpcServer::start(&config, service, &runtime.metrics).await?;
     let stop = CancellationToken::new();
@@ -131,6 +111,37 @@ async fn start(config: WorkerConfig, store: Arc<dyn Store>) -> Result<WorkerHand
         draining,
         claims,
     })
+}
+
+/// What the methods of the gRPC service share.
+fn service(
+    runtime: &Runtime,
+    config: &WorkerConfig,
+    executor: &Arc<Executor>,
+    wake: &Arc<Wake>,
+    feed: Arc<QueueFeed>,
+) -> WorkerService {
+    let queue = runtime.store.queue().clone();
+    WorkerService {
+        parser: Parser::new(queue.clone()),
+        reader: Arc::new(BookingReader {
+            queue,
+            store: runtime.group.clone(),
+            followed: Arc::clone(&runtime.queue),
+            metrics: Arc::clone(&runtime.metrics),
+        }),
+        store: runtime.group.clone(),
+        readings: Arc::clone(&runtime.readings),
+        requests: Semaphore::new(config.limits.requests),
+        watches: Arc::new(Semaphore::new(config.limits.watches)),
+        followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
+        feed,
+        executor: Arc::clone(executor),
+        confirmations: TaskTracker::new(),
+        wake: Arc::clone(wake),
+        lease: config.tasks.lease,
+        draining: CancellationToken::new(),
+    }
 }
 
 /// Starts the probes of closed items, if there is a Ticket Service.

@@ -20,7 +20,7 @@ const OUTPUT: &str = "target/fuzz";
 Needs cargo-fuzz (cargo install cargo-fuzz) and a C++ compiler; works on the stable toolchain. An input that violates a property
 is kept in target/fuzz; as a file in crates/fuzz/seeds it is a part of every test run.")]
 pub struct Args {
-    /// Only these: arguments, booking, enqueue, history, queue
+    /// Only these: the names of the folders in crates/fuzz/seeds
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     /// Seconds for each

@@ -145,6 +145,9 @@ pub struct PublicArgs {
     #[arg(long = "trusted-proxy", value_name = "NETWORK", value_delimiter = ',')]
     #[serde(rename = "trusted-proxy")]
     pub trusted_proxies: Vec<String>,
+    /// Do not limit how often one address joins or connects without a place: for load tests
+    #[arg(long)]
+    pub no_address_limits: bool,
     /// Connections open at once; further WebSockets and event streams are refused with 503, while
     /// pages and polls are still answered
     #[arg(
@@ -169,6 +172,7 @@ impl Default for PublicArgs {
             tls_key: None,
             origins: Vec::new(),
             trusted_proxies: Vec::new(),
+            no_address_limits: false,
             max_connections: defaults::GATEWAY_CONNECTIONS,
             insecure_cookies: false,
             access_log: AccessLog::All,

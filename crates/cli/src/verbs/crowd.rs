@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::DurationString;
+use bookingq_client::WorkerEndpoints;
 use bookingq_core::{ClientId, Quantity, QueueName};
-use bookingq_crowd::{Behaviour, Behaviours, CrowdConfig, Weights};
+use bookingq_crowd::{Behaviour, Behaviours, CrowdConfig, GatewayAccess, Weights};
+use bookingq_identity::{KeyPurpose, KeyRing};
 use bookingq_proto::v1;
 use bookingq_serve::Signals;
 use bookingq_sim::inspect::RemoteLedger;
@@ -21,6 +23,8 @@ use crate::client::output::Output;
 use crate::failure::Failure;
 use crate::flags::with_password;
 
+/// How long the name of a gateway may be unknown at the start.
+const LOOKUP: Duration = Duration::from_secs(10);
 /// How long new workers behind one address wait for their share of the connections.
 const RENEWAL: Duration = Duration::from_secs(20);
 
@@ -33,6 +37,8 @@ Examples:
       --ledger http://127.0.0.1:6080
   bookingq crowd --queue concert --server http://concert-workers:50051 --clients 20000 --for 5m \\
       -o json > report.json
+  bookingq crowd --queue concert --gateway http://127.0.0.1:8080 \
+      --backend http://127.0.0.1:8090 --keys keys --clients 5000
 
 The queue must answer within --timeout. Each client then follows its booking to its end. It repeats
 a failed call unchanged at another worker, with a back-off and without limit. A --server that names
@@ -79,7 +85,50 @@ pub struct Args {
     #[command(flatten)]
     shares: Shares,
     #[command(flatten)]
+    gateway: GatewayFlags,
+    #[command(flatten)]
     check: CheckFlags,
+}
+
+/// How to come through a gateway instead of calling workers.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Through a gateway")]
+struct GatewayFlags {
+    /// Come over HTTP and WebSockets, as browsers do, to a gateway's public port: http://HOST:PORT.
+    /// --server is not called then
+    #[arg(
+        long,
+        env = "BOOKINGQ_GATEWAY",
+        value_name = "URL",
+        requires = "backend",
+        requires = "keys"
+    )]
+    gateway: Option<WorkerEndpoints>,
+    /// The gateway's backend port, where payments are reported: http://HOST:PORT
+    #[arg(long, env = "BOOKINGQ_BACKEND", value_name = "URL", requires = "gateway")]
+    backend: Option<WorkerEndpoints>,
+    /// Folder with a key of purpose enqueue and one of purpose backend, which the gateway has too:
+    /// the crowd signs with them as a merchant does
+    #[arg(long, env = "BOOKINGQ_KEYS", value_name = "FOLDER", requires = "gateway")]
+    keys: Option<PathBuf>,
+}
+
+impl GatewayFlags {
+    async fn access(&self) -> Result<Option<GatewayAccess>, Failure> {
+        let (Some(backend), Some(folder)) = (&self.backend, &self.keys) else { return Ok(None) };
+        let keys = KeyRing::load(folder).map_err(Failure::usage)?;
+        for purpose in [KeyPurpose::Enqueue, KeyPurpose::Backend] {
+            if !keys.can_sign(purpose) {
+                return Err(Failure::usage(format!(
+                    "--keys {} has no key of purpose {purpose} that can sign; allowed: a folder \
+                     with one (`bookingq keys new --purpose {purpose}` makes it)",
+                    folder.display()
+                )));
+            }
+        }
+        let backends = backend.clone().resolve(LOOKUP).await?;
+        Ok(Some(GatewayAccess { backends, keys: Arc::new(keys) }))
+    }
 }
 
 /// The default weight of a behaviour.
@@ -172,12 +221,20 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     ClientId::new(&format!("{prefix}-{:06}", args.clients)).map_err(|invalid| {
         Failure::usage(format!("--prefix is {prefix:?}, which makes no client id: {invalid}"))
     })?;
+    let gateway = args.gateway.access().await?;
     // A wrong address or queue fails at once; the crowd would retry without end.
-    let asked = v1::GetQueueRequest { queue: queue.to_string() };
-    let mut client = args.common.connect().await?;
+    let answers = async {
+        if let (Some(url), Some(access)) = (&args.gateway.gateway, &gateway) {
+            let addresses = url.clone().resolve(LOOKUP).await?;
+            access.check(&queue, addresses).await.map_err(Failure::from)
+        } else {
+            let asked = v1::GetQueueRequest { queue: queue.to_string() };
+            args.common.connect().await?.call(asked).await.map(drop)
+        }
+    };
     tokio::select! {
         () = leaving.cancelled() => return Ok(()),
-        answer = client.call(asked) => answer?,
+        answer = answers => answer?,
     };
     let mut crowd = CrowdConfig {
         behaviours: args.shares.behaviours()?,
@@ -187,11 +244,12 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     };
     crowd.items = args.items.unwrap_or(crowd.items);
     crowd.quantities = args.quantities.unwrap_or(crowd.quantities);
+    crowd.gateway = gateway;
     crowd.channels.tls = args.common.tls()?;
     crowd.channels.renewal = Some(RENEWAL);
     let config = LoadConfig {
         crowd,
-        endpoints: args.common.server.clone(),
+        endpoints: args.gateway.gateway.unwrap_or_else(|| args.common.server.clone()),
         store: args.check.store(&queue).await?,
         ledger: args.check.ledger,
         time: args.time.map(DurationString::get),

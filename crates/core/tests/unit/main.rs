@@ -5,5 +5,6 @@ mod autoscale;
 mod booking;
 mod driver;
 mod eta;
+mod positions;
 mod retry;
 mod sockets;

@@ -8,6 +8,7 @@ mod document;
 mod drain;
 mod joins;
 mod life;
+mod limits;
 mod problems;
 mod protocols;
 mod world;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bookingq_api::args::AccessLog;
 use bookingq_core::QueueName;
-use bookingq_gateway::config::{BackendConfig, QueueConfig};
+use bookingq_gateway::config::{BackendConfig, QueueConfig, WorkersAt};
 use bookingq_gateway::{Gateway, GatewayConfig, GatewayHandle};
 use bookingq_proto::v1;
 use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
@@ -45,7 +45,10 @@ impl World {
     pub async fn with(booking: &str, change: impl FnOnce(&mut GatewayConfig)) -> Self {
         let (worker, sim) = start_worker(booking).await;
         let url = format!("http://{}", worker.grpc_addr());
-        let queue = QueueConfig::new(QueueName::new("concert").unwrap(), url.parse().unwrap());
+        let queue = QueueConfig::new(
+            QueueName::new("concert").unwrap(),
+            WorkersAt::Url(url.parse().unwrap()),
+        );
         let mut config = GatewayConfig::new("g", local(), vec![queue]);
         config.access_log = AccessLog::Off;
         config.linger = Duration::from_millis(50);

@@ -86,7 +86,6 @@ fn mounted(name: &str, secret: &str, only: Option<(&str, &str)>) -> (Volume, Vol
         default_mode: Some(READABLE),
         // A Secret may lack the authority, and a reconcile checks all keys that it must have.
         optional: only.filter(|(key, _)| *key == AUTHORITY).map(|_| true),
-        ..SecretVolumeSource::default()
     };
     let volume = Volume { name: name.to_owned(), secret: Some(source), ..Volume::default() };
     let mount = VolumeMount {

@@ -28,7 +28,7 @@ fn metrics_without_connections_are_not_taken_for_an_empty_gateway() {
     assert_eq!(connections("bookingqueue_gateway_connections_total 12\n"), None);
 }
 
-fn pod(name: &str, queue: &str, status: Value) -> DynamicObject {
+fn pod(name: &str, queue: &str, status: &Value) -> DynamicObject {
     serde_json::from_value(json!({
         "metadata": {
             "name": name, "namespace": "sale",
@@ -42,7 +42,7 @@ fn pod(name: &str, queue: &str, status: Value) -> DynamicObject {
 #[test]
 fn a_pod_is_read_while_it_runs() {
     let pods = GatewayPods::default();
-    let event = |status| pods.on_event(&Event::Apply(pod("a", "concert", status)));
+    let event = |status| pods.on_event(&Event::Apply(pod("a", "concert", &status)));
     let seen = || pods.of_queue("sale", "concert");
     let address: IpAddr = "10.1.2.3".parse().unwrap();
     event(json!({ "phase": "Pending" }));
@@ -55,7 +55,7 @@ fn a_pod_is_read_while_it_runs() {
     assert_eq!(seen(), [GatewayPod { running_at: None, unschedulable: true }]);
     event(json!({ "phase": "Running", "podIP": "10.1.2.3" }));
     assert_eq!(seen(), [GatewayPod { running_at: Some(address), unschedulable: false }]);
-    pods.on_event(&Event::Apply(pod("b", "other", json!({ "phase": "Running" }))));
+    pods.on_event(&Event::Apply(pod("b", "other", &json!({ "phase": "Running" }))));
     assert_eq!(seen().len(), 1, "a Pod of another queue");
     event(json!({ "phase": "Failed", "podIP": "10.1.2.3" }));
     assert_eq!(seen(), []);
@@ -65,9 +65,9 @@ fn a_pod_is_read_while_it_runs() {
 fn a_pod_that_a_new_list_leaves_out_is_forgotten() {
     let pods = GatewayPods::default();
     let running = || json!({ "phase": "Running", "podIP": "10.1.2.3" });
-    pods.on_event(&Event::Apply(pod("a", "concert", running())));
+    pods.on_event(&Event::Apply(pod("a", "concert", &running())));
     pods.on_event(&Event::Init);
-    pods.on_event(&Event::InitApply(pod("b", "concert", running())));
+    pods.on_event(&Event::InitApply(pod("b", "concert", &running())));
     pods.on_event(&Event::InitDone);
     assert_eq!(pods.of_queue("sale", "concert").len(), 1);
 }

@@ -14,7 +14,6 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::WorkerService;
 use super::parse::FollowFrom;
 use super::reader::BookingReader;
 use super::watch::draining_status;
@@ -33,9 +32,8 @@ const READY: Duration = Duration::from_secs(2);
 
 /// One open stream.
 struct QueueFollower {
-    feed: Arc<QueueFeed>,
-    store: Arc<dyn Store>,
     reader: Arc<BookingReader>,
+    feed: Arc<QueueFeed>,
     cursor: FeedCursor,
     changes: watch::Receiver<()>,
     /// Messages read from the store, which the feed does not keep.
@@ -49,45 +47,48 @@ struct QueueFollower {
     _permit: OwnedSemaphorePermit,
 }
 
-impl WorkerService {
-    /// Opens a stream.
-    pub(super) async fn follow(
-        &self,
-        request: &v1::FollowQueueRequest,
-    ) -> Result<FollowStream, ApiError> {
-        let from = self.parser.follow(request)?;
-        let permit = Arc::clone(&self.followers).try_acquire_owned();
-        let permit = permit.map_err(|_| ApiError::overloaded())?;
-        if !self.feed.ready(READY).await {
-            let cause = "the line has not been read yet".to_owned();
-            return Err(ApiError::StoreUnavailable { cause });
-        }
-        let feed = Arc::clone(&self.feed);
-        let (cursor, changes) = (feed.open(), feed.changes());
-        self.reader.metrics.server.followers.inc();
-        let mut follower = QueueFollower {
-            feed,
-            store: Arc::clone(self.store.store()),
-            reader: Arc::clone(&self.reader),
-            cursor,
-            changes,
-            caught_up: VecDeque::new(),
-            tick: None,
-            gap: false,
-            draining: self.draining.clone(),
-            ended: false,
-            _permit: permit,
-        };
-        let begun = follower.begin(from).await;
-        begun.map_err(|error| self.reader.failed(error))?;
-        Ok(Box::pin(futures::stream::unfold(follower, |mut follower| async move {
-            let message = follower.next().await?;
-            Some((message, follower))
-        })))
+/// Opens a stream, which ends when the worker is `draining`.
+///
+/// # Errors
+/// `STORE_UNAVAILABLE` if the line has not been read yet, or the store cannot be read on.
+pub(super) async fn open(
+    reader: Arc<BookingReader>,
+    feed: Arc<QueueFeed>,
+    from: FollowFrom,
+    draining: CancellationToken,
+    permit: OwnedSemaphorePermit,
+) -> Result<FollowStream, ApiError> {
+    if !feed.ready(READY).await {
+        let cause = "the line has not been read yet".to_owned();
+        return Err(ApiError::StoreUnavailable { cause });
     }
+    let (cursor, changes) = (feed.open(), feed.changes());
+    reader.metrics.server.followers.inc();
+    let mut follower = QueueFollower {
+        reader: Arc::clone(&reader),
+        feed,
+        cursor,
+        changes,
+        caught_up: VecDeque::new(),
+        tick: None,
+        gap: false,
+        draining,
+        ended: false,
+        _permit: permit,
+    };
+    let begun = follower.begin(from).await;
+    begun.map_err(|error| reader.failed(error))?;
+    Ok(Box::pin(futures::stream::unfold(follower, |mut follower| async move {
+        let message = follower.next().await?;
+        Some((message, follower))
+    })))
 }
 
 impl QueueFollower {
+    fn store(&self) -> &dyn Store {
+        &**self.reader.store.store()
+    }
+
     /// Finds where to begin.
     async fn begin(&mut self, from: FollowFrom) -> Result<(), StoreError> {
         self.tick = self.feed.tick();
@@ -96,7 +97,7 @@ impl QueueFollower {
         // A worker may be a moment behind the one before. But what is newer than all events of the
         // store belongs to other data.
         let newest = self.cursor.after;
-        if !is_same || (sequence > newest && sequence > self.store.latest_event().await?) {
+        if !is_same || (sequence > newest && sequence > self.store().latest_event().await?) {
             self.miss();
             return Ok(());
         }
@@ -161,7 +162,7 @@ impl QueueFollower {
             return Ok(());
         }
         let after = self.cursor.after;
-        let read = self.store.events(after, READ, Duration::ZERO).await?;
+        let read = self.store().events(after, READ, Duration::ZERO).await?;
         match read.events.last() {
             Some(last) if !read.gap => {
                 let closed = self.reader.followed.items.closed();

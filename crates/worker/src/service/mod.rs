@@ -132,7 +132,14 @@ impl BookingWorkerService for WorkerService {
         &self,
         request: Request<v1::FollowQueueRequest>,
     ) -> RpcResult<Self::FollowQueueStream> {
-        self.observed("FollowQueue", self.follow(request.get_ref())).await
+        let open = async {
+            let from = self.parser.follow(request.get_ref())?;
+            let permit = Arc::clone(&self.followers).try_acquire_owned();
+            let permit = permit.map_err(|_| ApiError::overloaded())?;
+            let (reader, feed) = (Arc::clone(&self.reader), Arc::clone(&self.feed));
+            follow_queue::open(reader, feed, from, self.draining.clone(), permit).await
+        };
+        self.observed("FollowQueue", open).await
     }
 
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> RpcResult<v1::CancelResponse> {

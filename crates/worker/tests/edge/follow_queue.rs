@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use bookingq_core::{Admission, EventSeq, OutboxEvent};
+use bookingq_core::{Admission, EventSeq};
 use bookingq_proto::v1::{self, ErrorReason, PublishRequest};
-use bookingq_store::Store;
 use bookingq_store::memory::MemoryConfig;
 use tokio::time::{Instant, timeout};
+use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
 
 use crate::support::{self, Client, LIMIT, World, connect, eventually, reason};
-use crate::world::{OnRedis, join, memory_with, on_redis};
+use crate::world::{OnRedis, join, memory_with, on_redis, outbox};
 
 /// One stream, and all that it has brought.
 struct Follower {
@@ -62,23 +62,12 @@ impl Follower {
 
     /// Reads until it has seen this many updates.
     async fn until(&mut self, updates: usize) {
-        while self.seen.len() < updates {
-            self.next().await.unwrap();
-        }
-    }
-}
-
-/// The sequences of all transitions of bookings in the store's outbox after `after`.
-async fn outbox(store: &std::sync::Arc<dyn Store>, mut after: EventSeq) -> Vec<EventSeq> {
-    let mut all = Vec::new();
-    loop {
-        let read = store.events(after, 10_000, Duration::ZERO).await.unwrap();
-        if read.events.is_empty() {
-            return all;
-        }
-        let bookings = read.events.into_iter().filter_map(OutboxEvent::into_booking);
-        all.extend(bookings.filter(|event| !event.is_reclaim()).map(|event| event.seq));
-        after = read.next;
+        let all = async {
+            while self.seen.len() < updates {
+                self.next().await.unwrap();
+            }
+        };
+        timeout(3 * LIMIT, all).await.expect("all updates in time");
     }
 }
 
@@ -249,10 +238,12 @@ async fn a_slow_stream_delays_no_other_and_loses_nothing() {
     let world = World::new("stock=1").await;
     paused(&world).await;
     let worker = world.worker("w").await;
-    let client = connect(&worker).await;
-    // More than a stream's window and the feed's ring hold.
-    let updates = 40_000;
-    let mut slow = Follower::open(&client).await;
+    // A small window: what the slow stream does not read stays at the worker. And more updates than
+    // connection and feed hold together.
+    let (window, updates) = (64 * 1024, 60_000);
+    let endpoint = Channel::from_shared(format!("http://{}", worker.grpc_addr())).unwrap();
+    let endpoint = endpoint.initial_stream_window_size(window);
+    let mut slow = Follower::open(&Client::new(endpoint.connect().await.unwrap())).await;
     slow.next().await.unwrap();
     let begin = slow.through;
     let mut others = Vec::new();
@@ -272,7 +263,7 @@ async fn a_slow_stream_delays_no_other_and_loses_nothing() {
     // None waits for the slow one, which reads nothing meanwhile.
     let read = timeout(LIMIT, reading.join_all()).await.expect("in time");
     assert!(read.iter().all(|read| *read == (2_000, 0)), "{read:?}");
-    for batch in 2..40 {
+    for batch in 2..60 {
         join(&world.store, batch * 1_000..(batch + 1) * 1_000).await;
     }
     let expected = outbox(&world.store, begin).await;

@@ -1,8 +1,9 @@
 //! A queue on each of the stores.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId};
+use bookingq_core::{BookingId, ClientId, Details, EventSeq, OutboxEvent, QueueName, RequestId};
 use bookingq_harness::{Fsync, RedisServer};
 use bookingq_sim::booking::BookingSim;
 use bookingq_store::RedisConfig;
@@ -43,4 +44,18 @@ pub async fn join(store: &Arc<dyn Store>, numbers: std::ops::Range<usize>) {
         trace: None,
     };
     store.enqueue(numbers.map(enqueue).collect()).await.unwrap();
+}
+
+/// The sequences of all transitions of bookings in the store's outbox after `after`.
+pub async fn outbox(store: &Arc<dyn Store>, mut after: EventSeq) -> Vec<EventSeq> {
+    let mut all = Vec::new();
+    loop {
+        let read = store.events(after, 10_000, Duration::ZERO).await.unwrap();
+        if read.events.is_empty() {
+            return all;
+        }
+        let bookings = read.events.into_iter().filter_map(OutboxEvent::into_booking);
+        all.extend(bookings.filter(|event| !event.is_reclaim()).map(|event| event.seq));
+        after = read.next;
+    }
 }

@@ -120,34 +120,6 @@ impl CrowdJob {
             .with_context(|| format!("the crowd's Job is {ended} without a report: {}", last(&log)))
     }
 
-    /// The problems in the report of a crowd of `clients`.
-    pub fn problems(&self, report: &Value, clients: u64) -> Result<Vec<String>> {
-        let mut problems = check_report::check(report, Some(clients))?;
-        let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
-        for (pointer, what) in
-            [("/crowd/acknowledged", "got a place"), ("/crowd/finished", "saw their booking end")]
-        {
-            let count = number(pointer);
-            if count != clients {
-                problems.push(format!("{count} of {clients} clients {what}"));
-            }
-        }
-        if number("/final/expired") == 0 {
-            problems.push("no unpaid hold was released".to_owned());
-        }
-        let broken = number("/crowd/promises_broken_total");
-        if broken > 0 {
-            problems.push(format!(
-                "{broken} promises to clients were broken: {}",
-                report["crowd"]["promises_broken"]
-            ));
-        }
-        if report["violation_examples"].as_object().is_some_and(|examples| !examples.is_empty()) {
-            problems.push(format!("examples: {}", report["violation_examples"]));
-        }
-        Ok(problems)
-    }
-
     fn ending(&self) -> Result<Option<String>> {
         let job = get(&self.path())?;
         let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
@@ -160,6 +132,34 @@ impl CrowdJob {
     fn path(&self) -> String {
         format!("job/{}", self.job)
     }
+}
+
+/// The problems in the report of a crowd of `clients`.
+pub fn problems(report: &Value, clients: u64) -> Result<Vec<String>> {
+    let mut problems = check_report::check(report, Some(clients))?;
+    let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    for (pointer, what) in
+        [("/crowd/acknowledged", "got a place"), ("/crowd/finished", "saw their booking end")]
+    {
+        let count = number(pointer);
+        if count != clients {
+            problems.push(format!("{count} of {clients} clients {what}"));
+        }
+    }
+    if number("/final/expired") == 0 {
+        problems.push("no unpaid hold was released".to_owned());
+    }
+    let broken = number("/crowd/promises_broken_total");
+    if broken > 0 {
+        problems.push(format!(
+            "{broken} promises to clients were broken: {}",
+            report["crowd"]["promises_broken"]
+        ));
+    }
+    if report["violation_examples"].as_object().is_some_and(|examples| !examples.is_empty()) {
+        problems.push(format!("examples: {}", report["violation_examples"]));
+    }
+    Ok(problems)
 }
 
 fn last(log: &str) -> &str {

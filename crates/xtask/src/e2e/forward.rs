@@ -67,16 +67,15 @@ impl Forward {
     fn send(&self, method: &str, path: &str, headers: &[[&str; 2]], body: &str) -> Result<String> {
         let mut stream = TcpStream::connect_timeout(&self.address, DEADLINE)?;
         stream.set_read_timeout(Some(DEADLINE))?;
-        let mut request = format!(
+        let request = format!(
             "{method} {path} HTTP/1.0\r\nHost: {}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n",
             self.address,
             body.len()
         );
-        for [name, value] in headers {
-            request += &format!("{name}: {value}\r\n");
-        }
-        stream.write_all(format!("{request}\r\n{body}").as_bytes())?;
+        let headers: Vec<String> =
+            headers.iter().map(|[name, value]| format!("{name}: {value}\r\n")).collect();
+        stream.write_all(format!("{request}{}\r\n{body}", headers.concat()).as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)

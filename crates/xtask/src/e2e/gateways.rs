@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::cluster::{NAMESPACE, apply, get, kubectl, kubectl_waiting, list};
-use super::crowd::{CrowdJob, JobProgress};
+use super::crowd::{self, CrowdJob, JobProgress};
 use super::forward::Forward;
 use super::images::Images;
 use super::objects::{SecretMount, checker_policy, job, of_scenario};
@@ -108,7 +108,7 @@ pub fn crowd_through_failures() -> Result<String> {
 /// The report of the crowd: no promise to a client was broken, and nothing was lost or doubled.
 pub fn check_report() -> Result<String> {
     let report = CROWD.report(Duration::from_secs(600))?;
-    let problems = CROWD.problems(&report, CLIENTS)?;
+    let problems = crowd::problems(&report, CLIENTS)?;
     if !problems.is_empty() {
         bail!("{}", problems.join("; "));
     }

@@ -9,7 +9,7 @@ use super::cluster::{
     NAMESPACE, OPERATOR, QUEUE, apply, get, helm, kinds, kubectl, kubectl_waiting, list, names,
     read, wait_until_deleted,
 };
-use super::crowd::{JobProgress, SALE};
+use super::crowd::{self, JobProgress, SALE};
 use super::events::wait_for_event;
 use super::gateways;
 use super::images::Images;
@@ -145,7 +145,7 @@ impl Scenario {
 
     fn check_report(&self) -> Result<String> {
         let report = SALE.report(seconds(600))?;
-        let problems = SALE.problems(&report, self.clients)?;
+        let problems = crowd::problems(&report, self.clients)?;
         if !problems.is_empty() {
             bail!("{}", problems.join("; "));
         }

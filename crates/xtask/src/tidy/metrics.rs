@@ -8,8 +8,12 @@ use super::finding::Finding;
 use crate::tree::Tree;
 
 /// The files that create metrics, with their prefix after [`PREFIX`].
-const SOURCES: [(&str, &str); 2] =
-    [("crates/worker/src/metrics.rs", ""), ("crates/operator/src/metrics.rs", "operator_")];
+const SOURCES: [(&str, &str); 4] = [
+    ("crates/worker/src/metrics.rs", ""),
+    ("crates/operator/src/metrics.rs", "operator_"),
+    ("crates/gateway/src/http_metrics.rs", "gateway_"),
+    ("crates/gateway/src/metrics.rs", "gateway_"),
+];
 /// The file that documents them.
 const DOCUMENT: &str = "docs/operations.md";
 /// The alerts: one on a metric that does not exist would never fire.
