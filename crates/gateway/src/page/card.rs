@@ -195,7 +195,7 @@ fn join_fields(page: &WaitingPage, strings: &Strings, request: &PageRequest) -> 
         return html;
     }
     let mut options = String::new();
-    for item in page.items.iter() {
+    for item in &page.items {
         let (name, title) = (escape(&item.name), escape(&item.title));
         let _ = write!(options, r#"<option value="{name}">{title}</option>"#);
     }
