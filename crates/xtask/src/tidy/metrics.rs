@@ -8,10 +8,11 @@ use super::finding::Finding;
 use crate::tree::Tree;
 
 /// The files that create metrics, with their prefix after [`PREFIX`].
-const SOURCES: [(&str, &str); 3] = [
+const SOURCES: [(&str, &str); 4] = [
     ("crates/worker/src/metrics.rs", ""),
     ("crates/operator/src/metrics.rs", "operator_"),
     ("crates/gateway/src/metrics.rs", "gateway_"),
+    ("crates/gateway/src/limits/limit_metrics.rs", "gateway_"),
 ];
 /// The file that documents them.
 const DOCUMENT: &str = "docs/operations.md";
