@@ -6,6 +6,7 @@
 //!                                │ '──> a history file ──> saved: read again later
 //!   outbox ── audit ──> AuditLog  (transitions, fences, deadlines, the store's clock)
 //!                         |─ waiting: the order, and who could have been served
+//!                         |─ closings: which refusals closed items further
 //!                         '─ pace:    opening time and outflow
 //!   Answers + AuditLog + Evidence (store, ledger)
 //!       ── verify ──> Verification {tallies, violations, timings}
@@ -18,6 +19,7 @@
 
 pub mod answers;
 pub mod audit;
+mod closings;
 pub mod log;
 pub mod logged;
 mod pace;

@@ -12,6 +12,7 @@ use bookingq_core::{
 };
 use bookingq_crowd::latency::Latency;
 
+use crate::closings::{Closing, closings};
 use crate::logged::{
     LoggedBooking, check_deadline, check_fence, check_stray, check_transition, is_sent_away,
 };
@@ -44,6 +45,7 @@ pub struct AuditLog {
     newest_of: HashMap<ClientId, BookingId>,
     waiting: WaitingClients,
     pace: ClaimPace,
+    closings: Vec<Closing>,
     newest_place: Place,
     violations: Violations,
     pub(crate) times: Timings<Latency>,
@@ -60,6 +62,7 @@ impl AuditLog {
         let known = events.partition_point(|event| event.seq() <= self.last);
         // One call of the store writes one entry: its items change first.
         for entry in events[known..].chunk_by(|one, next| same_entry(one.seq(), next.seq())) {
+            self.closings.extend(closings(entry, &self.waiting, &self.bookings));
             for event in entry {
                 self.last = event.seq();
                 self.check_clock(event);
@@ -107,6 +110,11 @@ impl AuditLog {
     /// Violations within the log.
     pub fn violations(&self) -> &Violations {
         &self.violations
+    }
+
+    /// The refusals that made a closed item close further.
+    pub(crate) fn closings(&self) -> &[Closing] {
+        &self.closings
     }
 
     /// The claims of each item while it was closed.

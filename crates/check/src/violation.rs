@@ -57,7 +57,8 @@ pub enum Violation {
     Disagreement,
     /// A refusal without a cause.
     UnexpectedRefusal,
-    /// A booking that ended as sold out while a reservation of its item could come back.
+    /// A booking that ended as sold out while a reservation of its item could come back, or an item
+    /// that a refusal from before a return closed further.
     SentAway,
     /// A booking claimed before the opening, or against the outflow; or claims of a closed item
     /// without a cause.

@@ -115,6 +115,12 @@ impl WaitingClients {
         parked.chain([self.line.first().copied()]).filter_map(earlier).min()
     }
 
+    /// Whether the item is closed, and not for this quantity.
+    pub(crate) fn is_closed_above(&self, item: &str, quantity: Quantity) -> bool {
+        let refused = self.items.get(item).and_then(|item| item.refused);
+        refused.is_some_and(|refused| quantity < refused)
+    }
+
     /// Whether a parked booking waits for an item that is closed.
     pub(crate) fn is_closed_for(&self, place: Place) -> bool {
         let Some(wanted) = self.parked.get(&place) else { return false };

@@ -14,5 +14,5 @@ pub mod proxy;
 mod redis_fault;
 pub mod report;
 pub mod run;
-mod sale;
+pub mod sale;
 pub mod testbed;

@@ -9,6 +9,7 @@ use bookingq_check::saved;
 use bookingq_faults::plan::{FaultKind, PlanOptions};
 use bookingq_faults::report::invariant_lines;
 use bookingq_faults::run::run;
+use bookingq_faults::sale::StockOptions;
 use bookingq_faults::testbed::RunSettings;
 use bookingq_serve::Signals;
 use clap::Parser;
@@ -30,6 +31,8 @@ struct Cli {
     /// Clients that join, evenly over the time; some join again
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     bookings: u32,
+    #[command(flatten)]
+    stock: StockOptions,
     /// How long faults are injected; then all are cleared, and the run waits until no work is left
     #[arg(long = "for", id = "time", value_name = "D", default_value = "60s", value_parser = humantime::parse_duration)]
     time: Duration,
@@ -83,9 +86,9 @@ async fn start(cli: Cli) -> Result<ExitCode> {
     let every = cli.every.max(Duration::from_millis(1));
     let workers = usize::from(cli.workers);
     let plan_options = PlanOptions { seed, time: cli.time, workers, every, only: cli.only };
-    let folder = std::fs::canonicalize(&folder)?;
+    let (folder, bookings) = (std::fs::canonicalize(&folder)?, cli.bookings);
     let settings =
-        RunSettings { plan_options, bookings: cli.bookings, program, folder: folder.clone() };
+        RunSettings { plan_options, bookings, stock: cli.stock, program, folder: folder.clone() };
     let report = run(&settings, &Signals::default().leaving()?).await?;
     for line in report.lines() {
         println!("{line}");

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::clients;
-use crate::plan::{Fault, FaultKind, FaultStep, plan};
+use crate::plan::{Fault, FaultKind, FaultStep, PlanOptions, plan};
 use crate::report::FaultReport;
 use crate::sale::{self, Sale};
 use crate::testbed::{self, HOLD, RunSettings, Testbed};
@@ -49,7 +49,8 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
     let steps = plan(plan_options);
     write_plan(&folder.join("schedule.jsonl"), &steps)?;
     let now = Timestamp(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64);
-    let sale = Sale::draw(plan_options.seed, settings.bookings, plan_options.time, now + LEAD);
+    let PlanOptions { seed, time, .. } = *plan_options;
+    let sale = Sale::draw(seed, settings.stock, settings.bookings, time, now + LEAD);
     let testbed = Testbed::start(settings, &sale).await?;
     println!(
         "running: {} workers, {} faults planned over {:?}",

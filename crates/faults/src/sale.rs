@@ -18,10 +18,19 @@ const ITEMS: [(&str, u32, SoldOutRule); 3] = [
 ];
 /// How many each client wants, by weight.
 const QUANTITIES: [(i32, u32); 4] = [(1, 5), (2, 3), (3, 1), (4, 1)];
-/// Stock in percent of what the clients want: too little for all, so that items are sold out too.
-const STOCK: u64 = 25;
 /// Latest opening after the start of the run.
 const OPENS_WITHIN_MS: u64 = 4000;
+
+/// How much there is to sell.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct StockOptions {
+    /// Tickets of each item, in percent of what the clients want; below 100, items are sold out too
+    #[arg(long, value_name = "PERCENT", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub stock: u64,
+    /// No other channel gives tickets back during the run, so a refusal may end an item at any time
+    #[arg(long)]
+    pub no_returns: bool,
+}
 
 /// What is sold, and by which rules.
 #[derive(Debug, Clone)]
@@ -36,7 +45,14 @@ pub struct Sale {
 
 impl Sale {
     /// A sale to this many clients that arrive within `time` from `start` on.
-    pub fn draw(seed: u64, clients: u32, time: Duration, start: Timestamp) -> Self {
+    pub fn draw(
+        seed: u64,
+        stock: StockOptions,
+        clients: u32,
+        time: Duration,
+        start: Timestamp,
+    ) -> Self {
+        let StockOptions { stock: percent, no_returns } = stock;
         // Apart from the faults, so that these do not depend on it.
         let mut rng = SmallRng::seed_from_u64(!seed);
         let (weight, wanted) =
@@ -44,7 +60,7 @@ impl Sale {
                 (weight + u64::from(*of), wanted + u64::from(*of * quantity.unsigned_abs()))
             });
         let tickets =
-            |share| u64::from(clients) * u64::from(share) * wanted * STOCK / weight / 10_000;
+            |share| u64::from(clients) * u64::from(share) * wanted * percent / weight / 10_000;
         let stock = ITEMS.map(|(item, share, _)| (Arc::from(item), tickets(share)));
         let rules = ITEMS.map(|(item, _, rule)| (Arc::from(item), rule));
         // Less than what wants to be served in a minute, so that a broken limit shows.
@@ -60,7 +76,8 @@ impl Sale {
             quantity: rng.random_range(1..9),
             after: time.mul_f64(part),
         });
-        let returns = returns.collect();
+        let mut returns: Vec<_> = returns.collect();
+        returns.retain(|_| !no_returns);
         let opens_at = Duration::from_millis(rng.random_range(0..OPENS_WITHIN_MS));
         let sold_out = SoldOutRules { items: rules.into(), ..SoldOutRules::default() };
         let rules = SaleRules { opens_at: Some(start + opens_at), outflow, sold_out };

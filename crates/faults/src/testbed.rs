@@ -22,7 +22,7 @@ use crate::plan::{
 };
 use crate::proxy::Proxy;
 use crate::redis_fault;
-use crate::sale::Sale;
+use crate::sale::{Sale, StockOptions};
 
 /// The time to pay: short, so that a run sees many deadlines.
 pub const HOLD: Duration = Duration::from_secs(3);
@@ -53,6 +53,8 @@ pub struct RunSettings {
     pub plan_options: PlanOptions,
     /// The number of clients.
     pub bookings: u32,
+    /// What they can have.
+    pub stock: StockOptions,
     /// The program under test.
     pub program: PathBuf,
     /// The folder of logs, data and histories.

@@ -15,14 +15,24 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tracing::info;
 use uuid::Uuid;
 
+use crate::http_metrics::HttpMetrics;
 use crate::trace_header;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id of a caller that is taken over.
 const ID_BYTES: usize = 64;
 
-/// Gives each request an id, and logs it when its answer has been sent.
-pub async fn log(State(which): State<AccessLog>, request: Request, next: Next) -> Response {
+/// What is done with each request.
+#[derive(Debug, Clone)]
+pub struct RequestLog {
+    /// Which requests are logged.
+    pub which: AccessLog,
+    /// Where all are counted.
+    pub metrics: HttpMetrics,
+}
+
+/// Gives each request an id, counts it, and logs it when its answer has been sent.
+pub async fn log(State(log): State<RequestLog>, request: Request, next: Next) -> Response {
     let begin = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
@@ -30,7 +40,18 @@ pub async fn log(State(which): State<AccessLog>, request: Request, next: Next) -
     let trace = trace_header::trace_id(request.headers());
     let mut answer = next.run(request).await;
     let status = answer.status().as_u16();
-    let line = RequestLine { which, begin, method, route, status, bytes: 0, trace, id: id.clone() };
+    let path = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+    log.metrics.answered(method.as_str(), path, status, begin.elapsed());
+    let line = RequestLine {
+        which: log.which,
+        begin,
+        method,
+        route,
+        status,
+        bytes: 0,
+        trace,
+        id: id.clone(),
+    };
     if let Ok(id) = HeaderValue::try_from(id) {
         answer.headers_mut().insert(REQUEST_ID, id);
     }
@@ -49,6 +70,9 @@ fn request_id(request: &Request) -> String {
     };
     given.filter(is_plain).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
+
+/// The route of a path at which there is nothing.
+const NO_ROUTE: &str = "none";
 
 struct RequestLine {
     which: AccessLog,
@@ -78,7 +102,7 @@ impl Drop for RequestLine {
         }
         info!(
             method = self.method.as_str(),
-            route = self.route.as_ref().map_or("none", MatchedPath::as_str),
+            route = self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str),
             status = self.status,
             ms = self.begin.elapsed().as_secs_f64() * 1000.0,
             bytes = self.bytes,

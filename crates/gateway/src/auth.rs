@@ -48,7 +48,8 @@ impl CookieStyle {
 /// Finds and verifies the place token of a request.
 ///
 /// # Errors
-/// [`ProblemReason::PlaceRequired`] if there is none, [`ProblemReason::PlaceInvalid`] if it is not valid.
+/// [`ProblemReason::PlaceRequired`] if there is none, [`ProblemReason::PlaceInvalid`] if it is not
+/// valid.
 pub fn place(
     headers: &HeaderMap,
     style: CookieStyle,

@@ -11,18 +11,18 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use bookingq_api::args::AccessLog;
 use bookingq_core::{BookingId, ClientId, Invalid, PaymentId};
 use bookingq_identity::{BackendClaims, PassVerifier};
 use bookingq_proto::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access_log::{self, RequestLog};
 use crate::body::JsonBody;
 use crate::place_json::PlaceJson;
 use crate::problem::{Problem, ProblemJson, ProblemReason};
 use crate::state::{GatewayState, QueueGateway, QueuePath, now};
-use crate::{access_log, auth, fallback, trace_header};
+use crate::{auth, fallback, trace_header};
 
 /// A payment. It names the booking by its ids, or by the pass of the client.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -79,7 +79,7 @@ impl FromRef<BackendState> for Arc<GatewayState> {
 }
 
 /// The router of the backend port.
-pub fn router(gateway: Arc<GatewayState>, auth: BackendAuth, log: AccessLog) -> Router {
+pub fn router(gateway: Arc<GatewayState>, auth: BackendAuth, log: RequestLog) -> Router {
     Router::new()
         .route("/v1/queues/{queue}/payments", post(pay_checked))
         .fallback(fallback::missing)
@@ -119,7 +119,7 @@ fn check_token(
 
 /// Confirms a payment: the reservation becomes the client's.
 #[utoipa::path(
-    post, path = "/v1/queues/{queue}/payments", tag = "backend",
+    post, path = "/v1/queues/{queue}/payments", operation_id = "confirmPayment", tag = "backend",
     description = "On the backend port only. It succeeds before the deadline, by the queue's \
                    clock. A repeat with the same paymentId succeeds at any time.",
     params(("queue" = String, Path, description = "Name of the queue")),

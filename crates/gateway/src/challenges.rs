@@ -74,7 +74,7 @@ fn issue(state: &GatewayState, key: &str) -> Result<ChallengeJson, Problem> {
 
 /// Makes a challenge in advance. Its solution is good for joins with the same Idempotency-Key.
 #[utoipa::path(
-    get, path = "/v1/challenges", tag = "place",
+    get, path = "/v1/challenges", operation_id = "getChallenge", tag = "place",
     params(("Idempotency-Key" = String, Header, description = "Of the join that follows")),
     responses(
         (status = 200, description = "Find a number, as decimal digits, for which SHA-256 of \

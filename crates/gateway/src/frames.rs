@@ -57,13 +57,13 @@ impl FrameKind {
 
 /// A frame, ready for both transports.
 #[derive(Debug, Clone)]
-pub struct Frame {
+pub struct ReadyFrame {
     kind: FrameKind,
     /// As a server-sent event; the JSON text is a part of it.
     event: Bytes,
 }
 
-impl Frame {
+impl ReadyFrame {
     /// A frame of this JSON text.
     pub fn new(kind: FrameKind, json: &str) -> Self {
         Self { kind, event: Bytes::from([EVENT.0, json, EVENT.1].concat()) }
@@ -94,17 +94,17 @@ impl Frame {
 }
 
 /// A new hello follows.
-pub(crate) fn sync() -> Frame {
-    Frame::new(FrameKind::Sync, r#"{"t":"sync"}"#)
+pub(crate) fn sync() -> ReadyFrame {
+    ReadyFrame::new(FrameKind::Sync, r#"{"t":"sync"}"#)
 }
 
 /// The answer to a client's ping: its own number, and the store's clock.
-pub(crate) fn pong(client_ms: &Number, now: u64) -> Frame {
-    Frame::new(FrameKind::Pong, &format!(r#"{{"t":"pong","c":{client_ms},"now":{now}}}"#))
+pub(crate) fn pong(client_ms: &Number, now: u64) -> ReadyFrame {
+    ReadyFrame::new(FrameKind::Pong, &format!(r#"{{"t":"pong","c":{client_ms},"now":{now}}}"#))
 }
 
 /// Why the connection ends, and when to connect again.
-pub(crate) fn bye(reason: CloseReason, open: usize) -> Frame {
+pub(crate) fn bye(reason: CloseReason, open: usize) -> ReadyFrame {
     let why = reason.as_str();
     let json = match reason.after(open) {
         Some((low, high)) => {
@@ -113,7 +113,7 @@ pub(crate) fn bye(reason: CloseReason, open: usize) -> Frame {
         }
         None => format!(r#"{{"t":"bye","why":"{why}"}}"#),
     };
-    Frame::new(FrameKind::Bye, &json)
+    ReadyFrame::new(FrameKind::Bye, &json)
 }
 
 /// A sequence as clients compare it: the part before the hyphen, then the part after it.
@@ -171,7 +171,7 @@ struct NewsJson<'a> {
 }
 
 /// A change of a booking. `None` if this release does not know the state.
-pub(crate) fn news(update: &v1::BookingUpdate) -> Option<Frame> {
+pub(crate) fn news(update: &v1::BookingUpdate) -> Option<ReadyFrame> {
     let seq = EventSeq { ms: update.sequence_ms, number: update.sequence_number };
     let json = NewsJson {
         t: "b",
@@ -182,7 +182,7 @@ pub(crate) fn news(update: &v1::BookingUpdate) -> Option<Frame> {
         dl: update.deadline.as_ref().map(|at| from_timestamp(at).0),
         why: &update.reason,
     };
-    Some(Frame::of(FrameKind::News, &json))
+    Some(ReadyFrame::of(FrameKind::News, &json))
 }
 
 #[derive(Serialize)]
@@ -195,7 +195,7 @@ struct ItemNewsJson<'a> {
 }
 
 /// A change of an item.
-pub(crate) fn item(status: &v1::ItemStatus) -> Frame {
+pub(crate) fn item(status: &v1::ItemStatus) -> ReadyFrame {
     let json = ItemNewsJson {
         t: "i",
         item: &status.item,
@@ -203,5 +203,5 @@ pub(crate) fn item(status: &v1::ItemStatus) -> Frame {
         from: status.sold_out_from,
         u: status.unsettled,
     };
-    Frame::of(FrameKind::Item, &json)
+    ReadyFrame::of(FrameKind::Item, &json)
 }

@@ -15,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::ClientTlsConfig;
 use tracing::{error, info};
 
+use crate::access_log::RequestLog;
 use crate::auth::CookieStyle;
 use crate::backend::{self, BackendAuth};
 use crate::config::{BackendConfig, GatewayConfig, QueueConfig, WorkersAt, WorkersConfig};
 use crate::fanout::{Fanout, FanoutSettings};
 use crate::feed::PlaceFeed;
+use crate::http_metrics::HttpMetrics;
 use crate::joins::Joins;
 use crate::keys::{KeyStore, KeyStoreError};
 use crate::limits::AddressLimits;
@@ -27,6 +29,7 @@ use crate::limits::limit_metrics::LimitMetrics;
 use crate::listener::{ConnectionLimit, HttpPort};
 use crate::metrics::GatewayMetrics;
 use crate::origin::AllowedOrigins;
+use crate::page::WaitingPage;
 use crate::queue_reader::QueueReader;
 use crate::state::{GatewayState, QueueGateway};
 use crate::workers::QueueWorkers;
@@ -113,12 +116,13 @@ async fn start(config: GatewayConfig) -> Result<GatewayHandle, GatewayError> {
     let grpc = serve_realtime(&config, &state, &mut background).await?;
     let readiness = Readiness::pending("waiting for the workers of each queue");
     let admin = serve_admin(&config, registry.clone(), &readiness, &mut background).await?;
-    let open = registry.int_gauge("tcp_connections", "Open connections of the public port");
-    let open = open.map_err(ServeError::from)?;
-    let router = router::public(Arc::clone(&state), config.access_log);
-    let public = HttpPort::start(config.listen, config.tls.clone(), limit, router, open).await?;
+    let http = HttpMetrics::new(&registry).map_err(ServeError::from)?;
+    let log = RequestLog { which: config.access_log, metrics: http.clone() };
+    let router = router::public(Arc::clone(&state), log.clone());
+    let tls = config.tls.clone();
+    let public = HttpPort::start(config.listen, tls, limit, router, http.public).await?;
     let backend = match &config.backend {
-        Some(backend) => Some(serve_backend(&config, backend, &state, &registry).await?),
+        Some(backend) => Some(serve_backend(backend, &state, log).await?),
         None => None,
     };
     background.spawn(become_ready(Arc::clone(&state), Arc::clone(&readiness)));
@@ -218,7 +222,8 @@ async fn start_queue(
     let feed = PlaceFeed::new(name.clone(), workers.clone(), Arc::clone(fanout));
     let reader = QueueReader::new(name.clone(), settings.title.clone(), workers.clone());
     let joins = Joins::start(workers.clone());
-    Ok(QueueGateway { name, settings, workers, feed, joins, reader })
+    let page = WaitingPage::new(&name, &settings);
+    Ok(QueueGateway { name, settings, workers, feed, joins, reader, page })
 }
 
 /// The TLS settings of a `https://` URL.
@@ -268,16 +273,14 @@ async fn serve_admin(
 }
 
 async fn serve_backend(
-    config: &GatewayConfig,
     backend: &BackendConfig,
     state: &Arc<GatewayState>,
-    registry: &MetricsRegistry,
+    log: RequestLog,
 ) -> Result<HttpPort, GatewayError> {
     let certificate = backend.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
     let auth = if certificate { BackendAuth::Certificate } else { BackendAuth::Token };
-    let router = backend::router(Arc::clone(state), auth, config.access_log);
-    let open = registry.int_gauge("backend_connections", "Open connections of the backend port");
-    let open = open.map_err(ServeError::from)?;
+    let open = log.metrics.backend.clone();
+    let router = backend::router(Arc::clone(state), auth, log);
     let limit = ConnectionLimit::new(BACKEND_CONNECTIONS);
     Ok(HttpPort::start(backend.listen, backend.tls.clone(), limit, router, open).await?)
 }

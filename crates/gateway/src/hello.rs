@@ -5,7 +5,7 @@ use std::time::Duration;
 use bookingq_proto::v1;
 use serde::Serialize;
 
-use crate::frames::{Frame, FrameKind, admission_word, sequence};
+use crate::frames::{FrameKind, ReadyFrame, admission_word, sequence};
 use crate::place_json::{PlaceJson, PlaceReading};
 use crate::snapshots::PlaceSnapshot;
 use crate::view::LineNow;
@@ -35,7 +35,7 @@ pub(crate) fn frame(
     snapshot: &PlaceSnapshot,
     line: &LineNow,
     ping: Duration,
-) -> Frame {
+) -> ReadyFrame {
     let (epoch, now) = (&*snapshot.epoch, snapshot.now);
     let hello = HelloJson {
         t: "hello",
@@ -50,5 +50,5 @@ pub(crate) fn frame(
             .map(|tick| LineJson { n: tick.backlog, adm: admission_word(tick.admission()) }),
         ka: ping.as_millis() as u64,
     };
-    Frame::of(FrameKind::Hello, &hello)
+    ReadyFrame::of(FrameKind::Hello, &hello)
 }

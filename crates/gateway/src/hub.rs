@@ -9,16 +9,16 @@ use bookingq_core::ClientId;
 use parking_lot::Mutex;
 
 use crate::close::CloseReason;
-use crate::frames::Frame;
+use crate::frames::ReadyFrame;
 use crate::metrics::ResyncCause;
 use crate::subscriber::{BookingNews, PlaceSubscriber};
 
 /// Parts with a lock of their own.
 const PARTS: usize = 16;
-/// Connections of one place; one more closes the oldest.
+/// PlaceConnections of one place; one more closes the oldest.
 const OF_A_PLACE: usize = 4;
 
-type HubPart = Mutex<HashMap<ClientId, Connections>>;
+type HubPart = Mutex<HashMap<ClientId, PlaceConnections>>;
 
 /// The connections.
 #[derive(Debug)]
@@ -29,12 +29,12 @@ pub(crate) struct PlaceHub {
 
 /// Those of one client, oldest first. Nearly always one.
 #[derive(Debug)]
-enum Connections {
+enum PlaceConnections {
     One(Arc<PlaceSubscriber>),
     Several(Vec<Arc<PlaceSubscriber>>),
 }
 
-impl Connections {
+impl PlaceConnections {
     fn as_slice(&self) -> &[Arc<PlaceSubscriber>] {
         match self {
             Self::One(one) => std::slice::from_ref(one),
@@ -68,7 +68,7 @@ impl PlaceHub {
         let oldest = if let Some(connections) = part.get_mut(client.as_str()) {
             connections.push(Arc::clone(&subscriber))
         } else {
-            part.insert(client, Connections::One(Arc::clone(&subscriber)));
+            part.insert(client, PlaceConnections::One(Arc::clone(&subscriber)));
             None
         };
         drop(part);
@@ -87,8 +87,8 @@ impl PlaceHub {
         let mut others: Vec<_> = others.cloned().collect();
         match others.len() {
             0 => drop(part.remove(client)),
-            1 => *connections = Connections::One(others.remove(0)),
-            _ => *connections = Connections::Several(others),
+            1 => *connections = PlaceConnections::One(others.remove(0)),
+            _ => *connections = PlaceConnections::Several(others),
         }
     }
 
@@ -103,7 +103,7 @@ impl PlaceHub {
     }
 
     /// Delivers the change of an item to all clients that wait for it.
-    pub(crate) fn item_changed(&self, item: &str, frame: &Frame) {
+    pub(crate) fn item_changed(&self, item: &str, frame: &ReadyFrame) {
         self.each(|subscriber| {
             subscriber.item_changed(item, frame);
         });

@@ -115,7 +115,7 @@ impl JoinRequest {
         let v1::EnqueueResponse { booking, existing } = queue.joins.join(request, trace).await?;
         let booking = booking.ok_or_else(unreadable)?;
         let token = claims(state, queue, self.client, &booking, self.return_url)?;
-        let token = token.sign(&state.keys.ring(), now()).map_err(unsigned)?;
+        let token = token.sign(&state.keys.ring(), now()).map_err(|error| unsigned(&error))?;
         Ok(JoinedClient { booking, existing, token })
     }
 }
@@ -150,7 +150,8 @@ fn anonymous(
     queue: &QueueGateway,
     now: Timestamp,
 ) -> Result<ClientId, Problem> {
-    keys.anonymous_client(&queue.name, anonymous_key(key)?, now).map_err(unsigned)
+    let key = anonymous_key(key)?;
+    keys.anonymous_client(&queue.name, key, now).map_err(|error| unsigned(&error))
 }
 
 /// The claims of a token for this booking.
@@ -176,7 +177,7 @@ pub(crate) fn unreadable() -> Problem {
     Problem::new(ProblemReason::UpstreamUnavailable, "a worker's answer cannot be read")
 }
 
-pub(crate) fn unsigned(error: SignError) -> Problem {
+pub(crate) fn unsigned(error: &SignError) -> Problem {
     tracing::error!(%error, "cannot sign a token");
     Problem::new(ProblemReason::Internal, "this gateway cannot sign tokens; see its log")
 }

@@ -9,11 +9,12 @@
 //!      |                               │ hello                   timers ─────────┘
 //!      |                               '── snapshots ──> worker: GetStatusBatch
 //!      '── listener ─ access_log ─ guard ─ router ──┬─ places ─ joins ──> worker: EnqueueBatch
+//!                                                   |─ page (the waiting room)
 //!                                                   '─ queue ──> worker: GetQueue
 //!   seller's backend ── listener ─ backend ──> worker: ConfirmPayment
 //! ```
 
-mod access_log;
+pub mod access_log;
 mod activity;
 pub mod auth;
 pub mod backend;
@@ -30,6 +31,7 @@ pub mod frames;
 mod gateway;
 mod guard;
 mod hello;
+pub mod http_metrics;
 mod hub;
 pub mod idempotency;
 pub mod join_request;
@@ -41,6 +43,7 @@ mod load;
 pub mod metrics;
 pub mod openapi;
 pub mod origin;
+pub mod page;
 pub mod passes;
 pub mod place_json;
 pub mod places;

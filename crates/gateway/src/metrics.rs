@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 use crate::close::CloseReason;
-use crate::frames::{Frame, FrameKind};
+use crate::frames::{FrameKind, ReadyFrame};
 
 /// From a wake-up to a crowd that is served one after the other.
 const LAG: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
@@ -176,7 +176,7 @@ impl GatewayMetrics {
         self.handshakes.with_label_values(&[transport.as_str(), outcome]).inc();
     }
 
-    pub(crate) fn sent(&self, frame: &Frame) {
+    pub(crate) fn sent(&self, frame: &ReadyFrame) {
         self.frames[frame.kind() as usize].inc();
         self.bytes.inc_by(frame.text().len() as u64);
     }

@@ -74,7 +74,7 @@ pub fn document() -> String {
 
 /// This document.
 #[utoipa::path(
-    get, path = "/openapi.json", tag = "queue",
+    get, path = "/openapi.json", operation_id = "getOpenapi", tag = "queue",
     responses((status = 200, description = "This document"))
 )]
 pub async fn show() -> Response {

@@ -34,7 +34,7 @@ pub struct PassJson {
 
 /// Makes a pass: it shows the seller that the client has this reservation.
 #[utoipa::path(
-    post, path = "/v1/queues/{queue}/places/me/pass", tag = "pass",
+    post, path = "/v1/queues/{queue}/places/me/pass", operation_id = "makePass", tag = "pass",
     params(("queue" = String, Path, description = "Name of the queue")),
     security(("place" = []), ("placeCookie" = [])),
     responses(
@@ -65,7 +65,8 @@ pub async fn make(
 /// The pass of a client that has a reservation.
 ///
 /// # Errors
-/// [`ProblemReason::NotReserved`], [`ProblemReason::AlreadyFinal`] or [`ProblemReason::HoldExpired`].
+/// [`ProblemReason::NotReserved`], [`ProblemReason::AlreadyFinal`] or
+/// [`ProblemReason::HoldExpired`].
 pub async fn pass_for(
     state: &GatewayState,
     queue: &QueueGateway,
@@ -90,7 +91,7 @@ pub async fn pass_for(
     let (pass, expires_at) = match grant.sign(&state.keys.ring(), now()) {
         Ok(signed) => signed,
         Err(SignError::DeadlinePassed) => return Err(expired()),
-        Err(error) => return Err(unsigned(error)),
+        Err(error) => return Err(unsigned(&error)),
     };
     // The list may have changed since the client joined.
     let allowed = |url: &&ReturnUrl| queue.settings.return_origins.allows(url);

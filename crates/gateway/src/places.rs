@@ -46,7 +46,7 @@ pub struct PlaceTokenJson {
 
 /// Joins the line. Repeats with the same Idempotency-Key return the same place.
 #[utoipa::path(
-    post, path = "/v1/queues/{queue}/places", tag = "place",
+    post, path = "/v1/queues/{queue}/places", operation_id = "join", tag = "place",
     params(
         ("queue" = String, Path, description = "Name of the queue"),
         ("Idempotency-Key" = String, Header, description =
@@ -113,7 +113,7 @@ pub async fn newest(queue: &QueueGateway, client: ClientId) -> Result<v1::Bookin
 
 /// Shows the client's place.
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/places/me", tag = "place",
+    get, path = "/v1/queues/{queue}/places/me", operation_id = "getPlace", tag = "place",
     params(("queue" = String, Path, description = "Name of the queue")),
     security(("place" = []), ("placeCookie" = [])),
     responses(
@@ -152,8 +152,9 @@ pub fn renew(
     if source != TokenSource::Cookie || is_young && is_same {
         return answer;
     }
-    let renewed = claims(state, queue, old.client, booking, old.return_url)
-        .and_then(|claims| claims.sign(&state.keys.ring(), now()).map_err(unsigned));
+    let renewed = claims(state, queue, old.client, booking, old.return_url).and_then(|claims| {
+        claims.sign(&state.keys.ring(), now()).map_err(|error| unsigned(&error))
+    });
     if let Ok(token) = renewed {
         let cookie = cookie::set(state, &queue.name, &token);
         answer.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -163,7 +164,7 @@ pub fn renew(
 
 /// Takes a place over: from a link that the client kept, or from another device.
 #[utoipa::path(
-    put, path = "/v1/queues/{queue}/places/me", tag = "place",
+    put, path = "/v1/queues/{queue}/places/me", operation_id = "takeOver", tag = "place",
     params(("queue" = String, Path, description = "Name of the queue")),
     request_body = PlaceTokenJson,
     responses(
@@ -193,14 +194,14 @@ pub async fn take_over(
         .map_err(|error| Problem::new(ProblemReason::PlaceInvalid, error.to_string()))?;
     let booking = newest(&queue, old.client.clone()).await?;
     let token = claims(&state, &queue, old.client, &booking, old.return_url)?;
-    let token = token.sign(&state.keys.ring(), now()).map_err(unsigned)?;
+    let token = token.sign(&state.keys.ring(), now()).map_err(|error| unsigned(&error))?;
     let cookie = cookie::set(&state, &queue.name, &token);
     Ok(([(header::SET_COOKIE, cookie)], Json(queue.show(&booking))).into_response())
 }
 
 /// Leaves the line, or gives the reservation back.
 #[utoipa::path(
-    delete, path = "/v1/queues/{queue}/places/me", tag = "place",
+    delete, path = "/v1/queues/{queue}/places/me", operation_id = "leave", tag = "place",
     params(("queue" = String, Path, description = "Name of the queue")),
     security(("place" = []), ("placeCookie" = [])),
     responses(

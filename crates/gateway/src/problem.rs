@@ -27,6 +27,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A proof of work that a client must do before it may go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Challenge)]
 pub struct ChallengeJson {
     /// What the nonce is appended to.
     pub seed: String,

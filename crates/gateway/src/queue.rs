@@ -17,7 +17,7 @@ const SHARED: HeaderValue = HeaderValue::from_static("public, max-age=1");
 
 /// Shows a queue.
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}", tag = "queue",
+    get, path = "/v1/queues/{queue}", operation_id = "getQueue", tag = "queue",
     params(("queue" = String, Path, description = "Name of the queue")),
     responses(
         (status = 200, description = "The queue, at most two seconds old", body = QueueJson),
@@ -35,7 +35,7 @@ pub async fn show(QueuePath(queue): QueuePath) -> Result<Response, Problem> {
 /// Shows the line as a whole, from which each client computes its position: for clients without a
 /// WebSocket, and for proxies that keep it for all of them.
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/tick", tag = "queue",
+    get, path = "/v1/queues/{queue}/tick", operation_id = "getTick", tag = "queue",
     params(("queue" = String, Path, description = "Name of the queue")),
     responses(
         (status = 200, description = "The newest tick", body = TickJson),
@@ -60,7 +60,7 @@ fn shared_json(json: Bytes) -> Response {
 
 /// The public keys of passes.
 #[utoipa::path(
-    get, path = "/.well-known/jwks.json", tag = "pass",
+    get, path = "/.well-known/jwks.json", operation_id = "getKeys", tag = "pass",
     responses((status = 200, description = "A JSON Web Key Set (RFC 7517) of Ed25519 keys"))
 )]
 pub async fn jwks(State(state): State<Arc<GatewayState>>) -> Response {

@@ -6,13 +6,13 @@ use axum::Router;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post};
-use bookingq_api::args::AccessLog;
 
+use crate::access_log::{self, RequestLog};
 use crate::state::GatewayState;
-use crate::{access_log, challenges, fallback, guard, openapi, passes, places, queue, streams};
+use crate::{challenges, fallback, guard, openapi, page, passes, places, queue, streams};
 
 /// The router of the public port.
-pub fn public(state: Arc<GatewayState>, log: AccessLog) -> Router {
+pub fn public(state: Arc<GatewayState>, log: RequestLog) -> Router {
     let me = get(places::show).put(places::take_over).delete(places::leave);
     let places = Router::new()
         .route("/v1/queues/{queue}/places", post(places::join))
@@ -28,6 +28,7 @@ pub fn public(state: Arc<GatewayState>, log: AccessLog) -> Router {
         .route("/.well-known/jwks.json", get(queue::jwks))
         .route("/openapi.json", get(openapi::show))
         .merge(places)
+        .merge(page::routes())
         .fallback(fallback::missing)
         .method_not_allowed_fallback(fallback::not_allowed)
         .layer(from_fn_with_state(Arc::clone(&state), guard::guard))

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use bookingq_proto::convert::from_timestamp;
 use bookingq_proto::v1;
 
-use crate::frames::{Frame, FrameKind, admission_word, unknown_word};
+use crate::frames::{FrameKind, ReadyFrame, admission_word, unknown_word};
 
 /// The upper bound of the last segment: the line ends where its own formula ends.
 const NO_BOUND: u64 = 999_999_999_999;
@@ -17,7 +17,7 @@ pub(crate) const ASIDE_INTERVAL: u64 = 15_000;
 #[derive(Debug, Clone)]
 pub struct SegmentFrame {
     /// The frame.
-    pub frame: Frame,
+    pub frame: ReadyFrame,
     /// Time to the next tick of these places, in ms.
     pub interval: u64,
 }
@@ -82,7 +82,7 @@ impl Segments {
     }
 }
 
-fn frame(tick: &v1::QueueTick, segment: Option<[u64; 3]>, interval: u64) -> Frame {
+fn frame(tick: &v1::QueueTick, segment: Option<[u64; 3]>, interval: u64) -> ReadyFrame {
     let at = tick.at.as_ref().map_or(0, |at| from_timestamp(at).0);
     let mut json = format!(r#"{{"t":"k","at":{at}"#);
     if let Some([start, first, bound]) = segment {
@@ -100,7 +100,7 @@ fn frame(tick: &v1::QueueTick, segment: Option<[u64; 3]>, interval: u64) -> Fram
     }
     let admission = admission_word(tick.admission());
     push(&mut json, format_args!(r#","i":{interval},"adm":"{admission}"}}"#));
-    Frame::new(FrameKind::Tick, &json)
+    ReadyFrame::new(FrameKind::Tick, &json)
 }
 
 fn push(json: &mut String, text: std::fmt::Arguments<'_>) {

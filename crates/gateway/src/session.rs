@@ -24,7 +24,7 @@ use rand::Rng as _;
 use crate::close::CloseReason;
 use crate::fanout::OpenConnection;
 use crate::feed::PlaceFeed;
-use crate::frames::{self, Frame, FrameKind};
+use crate::frames::{self, FrameKind, ReadyFrame};
 use crate::hello;
 use crate::metrics::{ResyncCause, Transport};
 use crate::segments::{ASIDE_INTERVAL, interval};
@@ -74,7 +74,7 @@ enum Phase {
 /// What a connection does next.
 #[derive(Debug)]
 pub(crate) enum SessionStep {
-    Send(Frame),
+    Send(ReadyFrame),
     Ping,
     Close(CloseReason),
 }
@@ -215,8 +215,8 @@ impl PlaceSession {
     }
 
     /// Whether the worker that was asked, or the one that is followed, has not noticed yet that the
-    /// store has lost data. A client would see both epochs, one after the other. After some readings
-    /// the snapshot counts: perhaps no worker is followed at the moment.
+    /// store has lost data: a client would see both epochs, one after the other. After some
+    /// readings the snapshot counts: perhaps no worker is followed at the moment.
     fn is_of_other_data(&self, snapshot: &PlaceSnapshot) -> bool {
         let line = self.feed.view.load();
         !line.epoch.is_empty() && *line.epoch != *snapshot.epoch && self.failures < OTHER_READINGS
@@ -257,7 +257,7 @@ impl PlaceSession {
     }
 
     /// The next change of the booking or of its item.
-    fn news(&mut self, now: u64) -> Option<Frame> {
+    fn news(&mut self, now: u64) -> Option<ReadyFrame> {
         let metrics = &self.feed.fanout.metrics;
         while let Some(news) = self.subscriber.take_news() {
             match self.shown.as_mut()?.apply(&news) {
@@ -274,7 +274,7 @@ impl PlaceSession {
     }
 
     /// The tick, when it is due and has arrived.
-    fn tick(&mut self, now: u64) -> Option<Frame> {
+    fn tick(&mut self, now: u64) -> Option<ReadyFrame> {
         let shown = self.shown.as_mut()?;
         if now < self.next_tick {
             return None;

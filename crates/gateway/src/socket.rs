@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::close::CloseReason;
 use crate::feed::PlaceFeed;
-use crate::frames::{self, Frame};
+use crate::frames::{self, ReadyFrame};
 use crate::metrics::Transport;
 use crate::session::{PlaceSession, SessionStep};
 
@@ -73,7 +73,7 @@ pub fn upgrade(
 }
 
 /// Says why, and waits until the client has closed.
-async fn refuse(mut socket: WebSocket, reason: CloseReason, bye: Frame) {
+async fn refuse(mut socket: WebSocket, reason: CloseReason, bye: ReadyFrame) {
     let refused = async {
         if socket.send(Message::Text(bye.text())).await.is_ok()
             && socket.send(close_message(reason)).await.is_ok()
@@ -253,7 +253,7 @@ impl SocketTask {
         }
     }
 
-    fn text(&self, frame: &Frame) -> Message {
+    fn text(&self, frame: &ReadyFrame) -> Message {
         self.session.feed().fanout.metrics.sent(frame);
         Message::Text(frame.text())
     }

@@ -18,6 +18,7 @@ use crate::joins::Joins;
 use crate::keys::KeyStore;
 use crate::limits::AddressLimits;
 use crate::origin::AllowedOrigins;
+use crate::page::WaitingPage;
 use crate::place_json::{PlaceJson, PlaceReading, wall_clock};
 use crate::problem::{Problem, ProblemReason};
 use crate::queue_reader::QueueReader;
@@ -38,6 +39,8 @@ pub struct QueueGateway {
     pub joins: Joins,
     /// The queue as a whole.
     pub reader: QueueReader,
+    /// The waiting-room page.
+    pub page: WaitingPage,
 }
 
 impl QueueGateway {

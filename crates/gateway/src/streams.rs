@@ -19,7 +19,7 @@ const FULL: Duration = Duration::from_secs(5);
 
 /// Opens the WebSocket of a place, protocol `bq1`.
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/socket", tag = "updates",
+    get, path = "/v1/queues/{queue}/socket", operation_id = "openSocket", tag = "updates",
     params(("queue" = String, Path, description = "Name of the queue")),
     security(("place" = []), ("placeCookie" = [])),
     responses(
@@ -60,7 +60,7 @@ pub async fn open_socket(
 
 /// Opens the event stream of a place: the frames of the WebSocket, for networks without WebSockets.
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/events", tag = "updates",
+    get, path = "/v1/queues/{queue}/events", operation_id = "openEvents", tag = "updates",
     params(("queue" = String, Path, description = "Name of the queue")),
     security(("place" = []), ("placeCookie" = [])),
     responses(

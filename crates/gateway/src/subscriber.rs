@@ -9,7 +9,7 @@ use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 
 use crate::close::CloseReason;
-use crate::frames::Frame;
+use crate::frames::ReadyFrame;
 use crate::metrics::ResyncCause;
 
 /// News of one booking that wait for a connection; with one more, the snapshot is read again.
@@ -18,7 +18,7 @@ const NEWS: usize = 16;
 /// A change of a client's booking, shared by the connections of the client.
 #[derive(Debug)]
 pub(crate) struct BookingNews {
-    pub(crate) frame: Frame,
+    pub(crate) frame: ReadyFrame,
     pub(crate) seq: EventSeq,
     pub(crate) number: u64,
     pub(crate) state: v1::BookingState,
@@ -41,7 +41,7 @@ struct Inbox {
     /// The item that the client waits for.
     item: Option<Arc<str>>,
     /// The newest change of it.
-    item_frame: Option<Frame>,
+    item_frame: Option<ReadyFrame>,
     resync: Option<ResyncCause>,
     close: Option<CloseReason>,
 }
@@ -105,7 +105,7 @@ impl PlaceSubscriber {
     }
 
     /// Replaces the frame of the item, if this client waits for it.
-    pub(crate) fn item_changed(&self, item: &str, frame: &Frame) -> bool {
+    pub(crate) fn item_changed(&self, item: &str, frame: &ReadyFrame) -> bool {
         let mut inbox = self.inbox.lock();
         if inbox.item.as_deref() != Some(item) {
             return false;
@@ -141,7 +141,7 @@ impl PlaceSubscriber {
         news
     }
 
-    pub(crate) fn take_item_frame(&self) -> Option<Frame> {
+    pub(crate) fn take_item_frame(&self) -> Option<ReadyFrame> {
         self.inbox.lock().item_frame.take()
     }
 }

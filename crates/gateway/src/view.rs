@@ -54,8 +54,8 @@ pub struct LineNow {
 }
 
 /// The line as a whole. The position of a waiting client: find the last boundary whose number is
-/// not above its own; its position is that boundary's plus the difference of the two numbers, but at
-/// most the position of the next boundary.
+/// not above its own; its position is that boundary's plus the difference of the two numbers, but
+/// at most the position of the next boundary.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Tick)]

@@ -4,7 +4,7 @@
 
 use bookingq_core::Place;
 use bookingq_core::line::Line;
-use bookingq_gateway::frames::Frame;
+use bookingq_gateway::frames::ReadyFrame;
 use bookingq_gateway::segments::{Segments, interval, position};
 use bookingq_proto::v1;
 use proptest::prelude::*;
@@ -22,12 +22,12 @@ fn tick(line: &Line) -> v1::QueueTick {
     }
 }
 
-fn json_of(frame: &Frame) -> Value {
+fn json_of(frame: &ReadyFrame) -> Value {
     serde_json::from_str(&frame.text()).unwrap()
 }
 
 /// As a page does it.
-fn shown(frame: &Frame, number: u64) -> u64 {
+fn shown(frame: &ReadyFrame, number: u64) -> u64 {
     let frame = json_of(frame);
     let part = |index: usize| frame["s"][index].as_u64().unwrap();
     position([part(0), part(1), part(2)], number)

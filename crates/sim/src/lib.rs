@@ -5,7 +5,8 @@
 //!     |- booking          BookingService on the stock of each item (ledger: its rules)
 //!     |- ticket_service   TicketService on the same stock
 //!     |- realtime         RealtimeService that records the updates of each client (deliveries)
-//!     '- admin            the HTTP port
+//!     |- admin            the HTTP port
+//!     '- checkout         pages of a seller that accept passes and report payments
 //!   spec             `simulate://booking?stock=5000&errors=5%` as a value     share: "5%"
 //!   fault_injector   latency, errors, lost replies and pauses of one service
 //!   inspect          the ledger of a simulator in another process
@@ -16,6 +17,7 @@
 
 mod admin;
 pub mod booking;
+pub mod checkout;
 pub mod deliveries;
 pub mod fault_injector;
 pub mod inspect;
@@ -28,6 +30,7 @@ pub mod spec;
 pub mod ticket_service;
 
 pub use crate::booking::BookingSim;
+pub use crate::checkout::CheckoutConfig;
 pub use crate::realtime::RealtimeSim;
 pub use crate::server::{ServiceSim, SimError};
 pub use crate::simulator::{Simulator, SimulatorConfig};

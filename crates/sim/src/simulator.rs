@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use crate::admin::{self, AdminState};
 use crate::booking::BookingSim;
+use crate::checkout::{self, CheckoutConfig};
 use crate::realtime::RealtimeSim;
 use crate::server::{RunningServer, ServiceSim, SimError};
 use crate::spec::{BookingSpec, ServiceSpec};
@@ -20,7 +21,7 @@ pub struct At<S> {
 }
 
 /// The services to run; the absent ones do not run.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct SimulatorConfig {
     /// The Booking Service.
     pub booking: Option<At<BookingSpec>>,
@@ -30,6 +31,8 @@ pub struct SimulatorConfig {
     pub realtime: Option<At<ServiceSpec>>,
     /// The HTTP port that shows their state and changes their faults.
     pub admin: Option<SocketAddr>,
+    /// The demo checkout, to which the waiting-room page sends clients.
+    pub checkout: Option<CheckoutConfig>,
 }
 
 impl SimulatorConfig {
@@ -41,6 +44,7 @@ impl SimulatorConfig {
             ticket_service: Some(At { spec: ServiceSpec::default(), listen }),
             realtime: Some(At { spec: ServiceSpec::default(), listen }),
             admin: Some(listen),
+            checkout: None,
         }
     }
 }
@@ -55,6 +59,7 @@ pub struct Simulator {
     /// The Realtime Service, if it runs.
     pub realtime: Option<RealtimeSim>,
     admin: Option<RunningServer>,
+    checkout: Option<RunningServer>,
 }
 
 impl Simulator {
@@ -63,8 +68,13 @@ impl Simulator {
     /// # Errors
     /// [`SimError`] if a port is taken, or if a Ticket Service has no Booking Service.
     pub async fn start(config: SimulatorConfig) -> Result<Self, SimError> {
-        let mut simulator =
-            Self { booking: None, ticket_service: None, realtime: None, admin: None };
+        let mut simulator = Self {
+            booking: None,
+            ticket_service: None,
+            realtime: None,
+            admin: None,
+            checkout: None,
+        };
         if let Some(At { spec, listen }) = config.booking {
             simulator.booking = Some(BookingSim::start(spec, listen).await?);
         }
@@ -85,6 +95,9 @@ impl Simulator {
             };
             simulator.admin = Some(admin::serve(listen, state).await?);
         }
+        if let Some(checkout) = config.checkout {
+            simulator.checkout = Some(checkout::serve(checkout).await?);
+        }
         Ok(simulator)
     }
 
@@ -93,14 +106,20 @@ impl Simulator {
         self.admin.as_ref().map(RunningServer::address)
     }
 
+    /// The address of the demo checkout, if it is open.
+    pub fn checkout_address(&self) -> Option<SocketAddr> {
+        self.checkout.as_ref().map(RunningServer::address)
+    }
+
     /// Closes all ports.
     pub async fn shutdown(self) {
-        let Self { booking, ticket_service, realtime, admin } = self;
+        let Self { booking, ticket_service, realtime, admin, checkout } = self;
         let servers = [
             booking.map(ServiceSim::into_server),
             ticket_service.map(ServiceSim::into_server),
             realtime.map(ServiceSim::into_server),
             admin,
+            checkout,
         ];
         let stopping: Vec<_> =
             servers.into_iter().flatten().map(|server| tokio::spawn(server.stop())).collect();

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!   setup, test, trial ──> control_plane (finds or builds an API server)
-//!     '─── manifests, faults ──> prerequisites (installs what is missing)
+//!     '─── manifests, faults, browser ──> prerequisites (installs what is missing)
 //!   crd, manifests ──> generated (writes a file or compares it)
 //!   e2e ──> within (runs programs with a time limit)
 //!   all ──> shell (runs programs)   tree (the files of the repository)
 //! ```
 
 mod bench;
+mod browser;
 pub mod check_report;
 pub mod control_plane;
 mod crd;
@@ -61,6 +62,8 @@ enum Command {
     Faults(faults::Args),
     /// Fuzz every endpoint that accepts untrusted input, with libFuzzer
     Fuzz(fuzz::Args),
+    /// Test the waiting-room page in a browser
+    Browser(browser::Args),
     /// Measure
     Bench(bench::Args),
 }
@@ -79,6 +82,7 @@ impl Cli {
             Command::Trial(args) => trial::run(&args),
             Command::Faults(args) => faults::run(&args),
             Command::Fuzz(args) => fuzz::run(&args),
+            Command::Browser(args) => browser::run(&args),
             Command::Bench(args) => bench::run(&args),
         }
     }

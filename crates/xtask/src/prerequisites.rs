@@ -40,6 +40,20 @@ pub const REDIS: Tool = Tool {
     install: Install::Debian("apt-get install -y redis-server"),
 };
 
+/// Node and npm, which come together as a rule.
+pub const NODE: Tool = Tool {
+    program: "npm",
+    purpose: "the tests of the page are Node programs (Node 20 or newer)",
+    install: Install::Debian("apt-get install -y nodejs npm"),
+};
+
+/// Chromium.
+pub const CHROMIUM: Tool = Tool {
+    program: "chromium",
+    purpose: "the page is tested in it",
+    install: Install::Debian("apt-get install -y chromium"),
+};
+
 /// Go.
 pub const GO: Tool = Tool {
     program: "go",

@@ -242,7 +242,8 @@ macro_rules! line_service {
             ) -> Result<Response<Self::FollowQueueStream>, Status> {
                 let next = BroadcastStream::new(self.0.messages.subscribe());
                 let first = v1::PublishRequest { tick: Some(self.0.tick()), ..message() };
-                let next = next.map(|one| one.map_err(|error| Status::data_loss(error.to_string())));
+                let lagged = |error| Status::data_loss(format!("{error}"));
+                let next = next.map(move |one| one.map_err(lagged));
                 Ok(Response::new(Box::pin(tokio_stream::once(Ok(first)).chain(next))))
             }
 

@@ -8,6 +8,7 @@ use bookingq_core::{BookingId, BookingState as S, EventSeq, SoldOutRule};
 use bookingq_sim::ledger::LedgerCopy;
 
 use super::Comparison;
+use crate::closings::Closing;
 use crate::violation::Violation;
 
 /// Between two pairs of probes of a closed item.
@@ -73,8 +74,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// A refusal from before a return ends nothing: each that ended its booking came from a claim
-    /// after all of them.
+    /// A refusal from before a return ends nothing, and closes no item further: each that did came
+    /// from a claim after all of them.
     fn find_late_refusals(&mut self, wants: &Wants) {
         let mut returns: HashMap<&str, BTreeSet<EventSeq>> = HashMap::new();
         for (booking, logged) in self.log.bookings() {
@@ -84,6 +85,16 @@ impl Comparison<'_> {
                 && logged.state.is_final()
             {
                 returns.entry(item).or_default().insert(logged.newest);
+            }
+        }
+        for Closing { item, seq, asked } in self.log.closings() {
+            let later = returns.get(&**item).and_then(|all| all.range(*asked..*seq).next());
+            if let Some(later) = later {
+                let case = format!(
+                    "{item:?} closed further at {seq} by a refusal of a claim at {asked}, from \
+                     before it came back at {later}"
+                );
+                self.violations.record(Violation::SentAway, case);
             }
         }
         for (booking, logged) in self.log.bookings() {

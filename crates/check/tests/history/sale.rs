@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use bookingq_check::{Moment, Violation};
+use bookingq_check::{Answers, AuditLog, AuditTerms, Moment, Violation};
 use bookingq_core::{
-    BookingState as S, ItemChange, Outcome, Outflow, Place, Quantity, RequestId, SaleRules,
-    SoldOutRule, SoldOutRules, Timestamp,
+    BookingState as S, EventSeq, ItemChange, OutboxEvent, Outcome, Outflow, Place, Quantity,
+    RequestId, SaleRules, SoldOutRule, SoldOutRules, Timestamp,
 };
 use bookingq_crowd::call::{BookingSnapshot, CallAnswer};
 use bookingq_sim::ledger::{Ledger, Ruling};
@@ -188,6 +188,39 @@ fn invariant_9_a_client_is_released_as_sold_out_while_no_other_reservation_can_c
             world.go(1, &[S::Releasing, S::Cancelled]);
         }
         if kept { assert_clean(&world) } else { finds(&world, Violation::SentAway) }
+    }
+}
+
+#[test]
+fn invariant_9_a_refusal_from_before_a_return_closes_no_item_further() {
+    for (returned, kept) in [(false, true), (true, false)] {
+        let mut world = World::with_line(4);
+        world.rules = Some(SaleRules::default());
+        world.go(1, &[S::Reserving]);
+        world.go(2, &[S::Reserving]);
+        world.closes("A", 2);
+        world.refused(1, "A", 2);
+        if returned {
+            world.go(1, &[S::Releasing, S::Cancelled]);
+        }
+        world.closes("A", 1);
+        world.refused(2, "A", 1);
+        let mut events = world.outbox();
+        // One call of the store writes both.
+        for (number, event) in (0..).zip(events.iter_mut().rev().take(2).rev()) {
+            match event {
+                OutboxEvent::Booking(event) => event.seq = EventSeq::new(2, 0, number),
+                OutboxEvent::Item(event) => event.seq = EventSeq::new(2, 0, number),
+            }
+        }
+        let mut log = AuditLog::new(AuditTerms { rules: world.rules.clone(), hold: None });
+        log.observe(&events);
+        let found = log.verify(&Answers::new(0, 0), &world.evidence(), Moment::InMotion);
+        if kept {
+            assert!(found.violations.is_clean(), "{:?}", found.violations);
+        } else {
+            assert_found(&found, Violation::SentAway);
+        }
     }
 }
 

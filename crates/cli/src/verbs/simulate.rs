@@ -1,11 +1,16 @@
 //! `bookingq simulate`: simulated services to develop and test against.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use bookingq_identity::KeyRing;
 use bookingq_serve::Signals;
+use bookingq_sim::checkout::HttpAddress;
 use bookingq_sim::simulator::At;
 use bookingq_sim::spec::{BookingSpec, ServiceSpec};
-use bookingq_sim::{BookingSim, RealtimeSim, Simulator, SimulatorConfig, TicketServiceSim};
+use bookingq_sim::{
+    BookingSim, CheckoutConfig, RealtimeSim, Simulator, SimulatorConfig, TicketServiceSim,
+};
 
 use crate::failure::Failure;
 
@@ -78,6 +83,82 @@ pub struct Args {
         default_value = "127.0.0.1:6080"
     )]
     admin_listen: SocketAddr,
+    /// The demo checkout.
+    #[command(flatten)]
+    checkout: CheckoutArgs,
+}
+
+/// The demo checkout.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Demo checkout")]
+struct CheckoutArgs {
+    /// HTTP port of the demo checkout, to which clients come with their pass and pay: join with
+    /// returnUrl=http://ADDRESS/QUEUE [default: not served]
+    #[arg(
+        long = "checkout-listen",
+        env = "BOOKINGQ_SIMULATE_CHECKOUT_LISTEN",
+        value_name = "ADDRESS",
+        requires = "key"
+    )]
+    listen: Option<SocketAddr>,
+    /// Key file of purpose `backend` (`bookingq keys new` makes it; the gateway needs it too)
+    #[arg(long = "checkout-key", env = "BOOKINGQ_SIMULATE_CHECKOUT_KEY", value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Public port of the gateway
+    #[arg(
+        long = "checkout-gateway",
+        env = "BOOKINGQ_SIMULATE_CHECKOUT_GATEWAY",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    gateway: HttpAddress,
+    /// Backend port of the gateway
+    #[arg(
+        long = "checkout-backend",
+        env = "BOOKINGQ_SIMULATE_CHECKOUT_BACKEND",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8081"
+    )]
+    backend: HttpAddress,
+    /// `iss` of passes
+    #[arg(
+        long = "checkout-issuer",
+        env = "BOOKINGQ_SIMULATE_CHECKOUT_ISSUER",
+        value_name = "NAME",
+        default_value = "bookingq"
+    )]
+    issuer: String,
+    /// `aud` of passes [default: the queue's name]
+    #[arg(
+        long = "checkout-audience",
+        env = "BOOKINGQ_SIMULATE_CHECKOUT_AUDIENCE",
+        value_name = "NAME"
+    )]
+    audience: Option<String>,
+}
+
+impl CheckoutArgs {
+    /// `None` without a port.
+    fn config(self) -> Result<Option<CheckoutConfig>, Failure> {
+        // clap accepts a port only together with a key.
+        let (Some(listen), Some(file)) = (self.listen, self.key) else {
+            return Ok(None);
+        };
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(&file).map_err(|error| {
+            Failure::usage(format!("cannot read --checkout-key {name}: {error}"))
+        })?;
+        let keys = KeyRing::parse([(name.as_str(), text.as_str())])
+            .map_err(|error| Failure::usage(format!("--checkout-key: {error}")))?;
+        Ok(Some(CheckoutConfig {
+            listen,
+            gateway: self.gateway,
+            backend: self.backend,
+            keys,
+            issuer: self.issuer,
+            audience: self.audience,
+        }))
+    }
 }
 
 /// Runs until a signal comes.
@@ -88,6 +169,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         ticket_service: Some(At { spec: args.ticket, listen: args.ticket_listen }),
         realtime: Some(At { spec: args.realtime, listen: args.realtime_listen }),
         admin: Some(args.admin_listen),
+        checkout: args.checkout.config()?,
     };
     let simulator = Simulator::start(config).await?;
     let addresses = [
@@ -95,6 +177,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
         ("ticket  ", simulator.ticket_service.as_ref().map(TicketServiceSim::address)),
         ("realtime", simulator.realtime.as_ref().map(RealtimeSim::address)),
         ("http    ", simulator.admin_address()),
+        ("checkout", simulator.checkout_address()),
     ];
     for (name, address) in addresses {
         if let Some(address) = address {

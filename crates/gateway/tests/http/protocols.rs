@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_serve::tls::{Identity, ServerTls};
+use futures::StreamExt as _;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -11,10 +12,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use uuid::Uuid;
 
 use crate::client::{Connection, LIMIT, get};
-use crate::world::{World, join};
+use crate::world::{ME, World, join};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_port_speaks_http_1_and_http_2_without_tls() {
@@ -55,6 +59,34 @@ async fn over_tls_the_client_chooses_the_protocol() {
         };
         assert_eq!(connection.send(get("/v1/queues/concert")).await.status, 200);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_the_limit_of_connections_streams_are_refused_and_polls_are_answered() {
+    let world = World::with("stock=9,latency=1h", |config| config.max_connections = 1).await;
+    let joined = world.join("{}").await;
+    let bearer = format!("Bearer {}", joined.json()["token"].as_str().unwrap());
+    let url = format!("ws://{}/v1/queues/concert/socket", world.host());
+    let request = || {
+        let mut request = url.as_str().into_client_request().unwrap();
+        request.headers_mut().insert("authorization", bearer.parse().unwrap());
+        request.headers_mut().insert("sec-websocket-protocol", "bq1".parse().unwrap());
+        request
+    };
+    let (mut first, _) = connect_async(request()).await.unwrap();
+    let hello = timeout(LIMIT, first.next()).await.unwrap().unwrap().unwrap();
+    assert!(hello.to_text().unwrap().contains("hello"), "{hello}");
+    let Err(Error::Http(refused)) = connect_async(request()).await else { panic!("not refused") };
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(world.send(get(ME).with("authorization", &bearer)).await.status, 200);
+    first.close(None).await.unwrap();
+    let again = async {
+        while connect_async(request()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(LIMIT, again).await.expect("there is room again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -193,7 +193,10 @@ const MUTANTS: [Mutant; 19] = [
         name: "forget-the-generation",
         breaks: &[9],
         edits: &[(STOCK, "if item.returned <= tonumber(returned) then", "if true then")],
-        options: SLOW_SALE,
+        // While other channels hold tickets, no refusal ends an item. A run needs a refusal whose
+        // Reserve was under way while a release was settled. This case of the conformance suite
+        // finds the mutant always: a_refusal_from_before_a_return_does_not_hide_what_came_back.
+        options: &["--only", "service-slow", "--every", "1s", "--no-returns"],
     },
     Mutant {
         name: "end-what-may-come-back",
@@ -221,8 +224,8 @@ const MUTANTS: [Mutant; 19] = [
         name: "spend-no-tokens",
         breaks: &[1, 10],
         edits: &[(OUTFLOW, "room = math.min(room, tokens)", "room = math.min(room, max - given)")],
-        // Its sale has a limit for each minute.
-        options: &["--only", "service-slow", "--every", "1s", "--seed", "21"],
+        // Its sale has a limit for each minute, and enough tickets that more would be claimed.
+        options: &["--only", "service-slow", "--every", "1s", "--seed", "21", "--stock", "100"],
     },
 ];
 

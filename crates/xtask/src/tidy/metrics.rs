@@ -11,6 +11,7 @@ use crate::tree::Tree;
 const SOURCES: [(&str, &str); 4] = [
     ("crates/worker/src/metrics.rs", ""),
     ("crates/operator/src/metrics.rs", "operator_"),
+    ("crates/gateway/src/http_metrics.rs", "gateway_"),
     ("crates/gateway/src/metrics.rs", "gateway_"),
     ("crates/gateway/src/limits/limit_metrics.rs", "gateway_"),
 ];

@@ -1,0 +1,47 @@
+//! `cargo xtask browser`: the tests of the waiting-room page in Chromium, against a running gateway.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::prerequisites::{self, CHROMIUM, NODE, REDIS};
+use crate::{shell, tree};
+
+/// A package of its own for Node.
+const FOLDER: &str = "tests/browser";
+
+/// What to test.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask browser                    everything; screenshots are in target/browser/
+  cargo xtask browser journey            only journey.test.mjs
+  cargo xtask browser --write            make crates/gateway/page/built/ after a change of the page")]
+pub struct Args {
+    /// Only these files of tests/browser: journey, protocol, states, stream
+    #[arg(value_name = "TEST")]
+    tests: Vec<String>,
+    /// Write what the gateway puts into the page, instead of testing
+    #[arg(long)]
+    write: bool,
+}
+
+/// Installs what is missing, and tests.
+pub fn run(args: &Args) -> Result<()> {
+    let tools: &[_] = if args.write { &[&NODE] } else { &[&NODE, &CHROMIUM, &REDIS] };
+    prerequisites::provide(tools, None)?;
+    let folder = tree::root().join(FOLDER);
+    let run = |program: &str, words: &[&str]| {
+        shell::run(Command::new(program).args(words).current_dir(&folder))
+    };
+    run("npm", &["ci", "--ignore-scripts", "--no-progress"])?;
+    if args.write {
+        return run("npm", &["run", "build"]);
+    }
+    run("npm", &["run", "check"])?;
+    shell::run(shell::cargo().args(["build", "--locked", "--bin", "bookingq"]))?;
+    let files: Vec<_> = args.tests.iter().map(|test| format!("{test}.test.mjs")).collect();
+    let mut words = vec!["--test"];
+    words.extend(files.iter().map(String::as_str));
+    run("node", &words)
+}
