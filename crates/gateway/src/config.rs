@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use bookingq_api::args::AccessLog;
-use bookingq_client::WorkerEndpoints;
+use bookingq_client::{EndpointsError, WorkerEndpoints};
 use bookingq_core::{QueueName, defaults};
 use bookingq_identity::{KeyRing, ReturnOrigins, ReturnUrl};
 use bookingq_serve::tls::{ClientTls, ServerTls};
@@ -91,6 +92,15 @@ pub enum WorkersAt {
     Url(WorkerEndpoints),
     /// At addresses that change as workers come and go, without TLS.
     Addresses(watch::Receiver<Vec<SocketAddr>>),
+}
+
+/// From a URL.
+impl FromStr for WorkersAt {
+    type Err = EndpointsError;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        url.parse().map(Self::Url)
+    }
 }
 
 /// One queue.

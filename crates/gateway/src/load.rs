@@ -158,7 +158,7 @@ fn queues(args: &GatewayArgs) -> Result<Vec<QueueConfig>, ConfigError> {
             value: format!("{name}={workers}"),
             allowed: format!("{name}={URL_RULE}"),
         })?;
-        queues.push(common.of_flag(name, WorkersAt::Url(workers)));
+        queues.push(common.of_flag(name, workers));
     }
     let mut names: Vec<_> = queues.iter().map(|queue| &queue.name).collect();
     names.sort_unstable();
@@ -216,7 +216,7 @@ impl<'a> CommonSettings<'a> {
         let workers = flag.map(|index| flags.remove(index).workers).or(file.workers);
         let workers = workers.unwrap_or_default();
         let url = workers.parse().map_err(|_| Invalid::new("workers", &workers, URL_RULE))?;
-        let mut queue = self.of_flag(name, WorkersAt::Url(url));
+        let mut queue = self.of_flag(name, url);
         let settings = &mut queue.settings;
         if let Some(title) = file.title {
             settings.title = text("title", title, 200)?;

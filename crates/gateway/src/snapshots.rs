@@ -1,7 +1,7 @@
 //! Reads the bookings of clients that connect: many at once in one GetStatusBatch.
 //!
 //! Batches form without a timer: while calls are in flight, the next batch collects. At most
-//! [`IN_FLIGHT`] calls are, so that 100,000 clients that come back at once are a line of large
+//! four calls are, so that 100,000 clients that come back at once are a line of large
 //! batches and no flood.
 
 use std::sync::Arc;

@@ -215,7 +215,7 @@ fn solve(challenge: &Challenge) -> String {
         let (first, _) = hash.as_ref().split_first_chunk::<8>().unwrap();
         u64::from_be_bytes(*first).leading_zeros() >= u32::from(challenge.difficulty)
     };
-    (0..).find(zeros).unwrap().to_string()
+    (0..u64::MAX).find(zeros).unwrap().to_string()
 }
 
 #[test]

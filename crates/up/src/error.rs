@@ -72,6 +72,12 @@ pub enum UpError {
     /// Its keys cannot be made.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// No port is free.
+    #[error("no port is free for the demo checkout: {0}")]
+    NoPort(std::io::Error),
+    /// An address that this program made is not one: a defect.
+    #[error(transparent)]
+    Address(#[from] Invalid),
     /// Each client that comes through the gateway needs two open files of this process.
     #[error(
         "--crowd is {clients} with --through gateway, but this process may open {limit} files; allowed: at most {allowed} clients (two files each), or a higher limit (ulimit -n)"

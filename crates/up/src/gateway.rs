@@ -1,4 +1,5 @@
-//! The gateway of a run: the waiting-room page, HTTP and WebSockets, for all queues of the manifest.
+//! The gateway of a run: the waiting-room page, HTTP and WebSockets, for all queues of the
+//! manifest; and a demo checkout, so that a person can walk the whole way in a browser.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,9 +7,12 @@ use std::sync::Arc;
 use bookingq_api::args::AccessLog;
 use bookingq_core::{QueueName, defaults};
 use bookingq_crowd::GatewayAccess;
-use bookingq_gateway::config::{BackendConfig, KeySource, QueueConfig, WorkersAt};
+use bookingq_gateway::config::{BackendConfig, ItemSetting, KeySource, QueueConfig, WorkersAt};
 use bookingq_gateway::{Gateway, GatewayConfig, GatewayHandle};
-use bookingq_identity::{KeyPurpose, KeyRing, new_key_file};
+use bookingq_harness::port::free_addresses;
+use bookingq_identity::{KeyPurpose, KeyRing, ReturnOrigins, WebOrigin, new_key_file};
+use bookingq_sim::checkout::{CheckoutConfig, HttpAddress};
+use bookingq_sim::{Simulator, SimulatorConfig};
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::watch;
 
@@ -17,6 +21,8 @@ use crate::error::UpError;
 
 /// The port of the page, unless any free port will do.
 const PORT: u16 = 8080;
+/// The largest quantity of an item that the page offers.
+const MAX_QUANTITY: u32 = 6;
 /// Open files that a client needs that comes through the gateway: both ends of its WebSocket.
 const FILES_PER_CLIENT: u64 = 2;
 /// Open files for everything else.
@@ -27,6 +33,18 @@ pub struct RunningGateway {
     handle: GatewayHandle,
     backend: SocketAddr,
     keys: KeyRing,
+    /// Stops the demo checkout when it is dropped.
+    _checkout: Simulator,
+}
+
+/// A queue that the gateway serves.
+pub struct ServedQueue {
+    /// Its name.
+    pub name: QueueName,
+    /// The addresses of its workers.
+    pub workers: watch::Receiver<Vec<SocketAddr>>,
+    /// The items that the page offers.
+    pub items: Vec<String>,
 }
 
 impl RunningGateway {
@@ -36,7 +54,7 @@ impl RunningGateway {
     /// # Errors
     /// [`UpError`] when the port is taken.
     pub async fn start(
-        queues: Vec<(QueueName, watch::Receiver<Vec<SocketAddr>>)>,
+        queues: Vec<ServedQueue>,
         port: Option<u16>,
         base_port: u16,
         console: &Console,
@@ -48,25 +66,33 @@ impl RunningGateway {
                 .map_err(|cause| UpError::GatewayPort { port, cause })?,
         );
         let keys = keys()?;
-        let names: Vec<_> = queues.iter().map(|(name, _)| name.clone()).collect();
-        let queues = queues.into_iter().map(|(name, workers)| {
-            let workers = WorkersAt::Addresses(workers);
-            QueueConfig::new(name, workers)
-        });
+        let names: Vec<_> = queues.iter().map(|queue| queue.name.clone()).collect();
+        let [checkout, backend] = free_addresses().map_err(UpError::NoPort)?;
+        let queues = queues.into_iter().map(|queue| page(queue, checkout));
         let config = GatewayConfig {
-            backend: Some(BackendConfig { listen: local(0), tls: None }),
+            backend: Some(BackendConfig { listen: backend, tls: None }),
             keys: KeySource::Ring(keys.clone()),
             access_log: AccessLog::Off,
             max_connections: connections(),
-            ..GatewayConfig::new("gateway", local(port), queues.collect())
+            ..GatewayConfig::new("gateway", local(port), queues.collect::<Result<_, _>>()?)
         };
+        let issuer = config.issuer.clone();
         let handle = Gateway::start(config).await?;
-        let backend = handle.backend_addr().unwrap_or(local(0));
+        let checkout = CheckoutConfig {
+            listen: checkout,
+            gateway: http(handle.public_addr())?,
+            backend: http(backend)?,
+            keys: keys.clone(),
+            issuer,
+            audience: None,
+        };
+        let simulated = SimulatorConfig { checkout: Some(checkout), ..SimulatorConfig::default() };
+        let simulator = Simulator::start(simulated).await?;
         for name in names {
-            console
-                .report(format!("{name}: the page is at http://{}/q/{name}", handle.public_addr()));
+            let page = handle.public_addr();
+            console.report(format!("{name}: the page is at http://{page}/q/{name}"));
         }
-        Ok(Self { handle, backend, keys })
+        Ok(Self { handle, backend, keys, _checkout: simulator })
     }
 
     /// What a crowd needs to come through it, and the address of its public port.
@@ -81,6 +107,24 @@ impl RunningGateway {
     pub fn stop(self) {
         self.handle.kill();
     }
+}
+
+/// How the page of a queue looks, and where it sends who may pay.
+fn page(queue: ServedQueue, checkout: SocketAddr) -> Result<QueueConfig, UpError> {
+    let ServedQueue { name, workers, items } = queue;
+    let mut config = QueueConfig::new(name, WorkersAt::Addresses(workers));
+    let item = |name: String| ItemSetting { title: name.clone(), name, max_quantity: MAX_QUANTITY };
+    let settings = &mut config.settings;
+    settings.items = items.into_iter().map(item).collect();
+    let origin = WebOrigin::new(&format!("http://{checkout}"))?;
+    settings.return_origins = ReturnOrigins::new(vec![origin]);
+    let url = format!("http://{checkout}/{}", config.name);
+    settings.return_url = Some(settings.return_origins.parse(&url)?);
+    Ok(config)
+}
+
+fn http(address: SocketAddr) -> Result<HttpAddress, UpError> {
+    Ok(format!("http://{address}").parse()?)
 }
 
 /// Connections that this process may have open.

@@ -83,7 +83,7 @@ async fn run_manifest(config: UpArgs, stop: CancellationToken) -> Result<RunOutc
     let gateway = if config.no_gateway {
         None
     } else {
-        let queues = started.iter().map(QueueRun::workers).collect();
+        let queues = started.iter().map(QueueRun::served).collect();
         let (port, base_port) = (config.gateway_port, config.base_port);
         Some(RunningGateway::start(queues, port, base_port, &console).await?)
     };

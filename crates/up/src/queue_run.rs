@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bookingq_api::{DurationString, Plan};
 use bookingq_check::{Answers, Audit, AuditTerms, Violation};
-use bookingq_core::QueueName;
 use bookingq_crowd::{CrowdConfig, CrowdReport, GatewayAccess};
 use bookingq_store::{Snapshot, Store};
 use tokio::sync::watch;
@@ -20,6 +19,7 @@ use crate::config::UpArgs;
 use crate::console::Console;
 use crate::crowd::{RunningCrowd, settle};
 use crate::error::{RunOutcome, UpError};
+use crate::gateway::ServedQueue;
 use crate::items::ItemEvidence;
 use crate::report::{Replicas, RunReport, RunSummary};
 use crate::scaling::Scaler;
@@ -113,9 +113,17 @@ impl QueueRun {
         })
     }
 
-    /// The queue and the addresses of the workers that are ready.
-    pub fn workers(&self) -> (QueueName, watch::Receiver<Vec<SocketAddr>>) {
-        (self.plan.queue.clone(), self.pool.addresses())
+    /// What a gateway needs to serve the queue.
+    pub fn served(&self) -> ServedQueue {
+        let booking = self.services.simulator.booking.as_ref();
+        let items = booking.map(|booking| booking.ledger().items().clone()).unwrap_or_default();
+        // Without items, the simulated Booking Service has one stock of no name.
+        let items = items.keys().filter(|item| !item.is_empty()).map(ToString::to_string);
+        ServedQueue {
+            name: self.plan.queue.clone(),
+            workers: self.pool.addresses(),
+            items: items.collect(),
+        }
     }
 
     /// Serves until the time is over, or before that every client of the crowd has seen its end, or

@@ -224,15 +224,12 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let gateway = args.gateway.access().await?;
     // A wrong address or queue fails at once; the crowd would retry without end.
     let answers = async {
-        match (&args.gateway.gateway, &gateway) {
-            (Some(url), Some(access)) => {
-                let addresses = url.clone().resolve(LOOKUP).await?;
-                access.check(&queue, addresses).await.map_err(Failure::from)
-            }
-            _ => {
-                let asked = v1::GetQueueRequest { queue: queue.to_string() };
-                args.common.connect().await?.call(asked).await.map(drop)
-            }
+        if let (Some(url), Some(access)) = (&args.gateway.gateway, &gateway) {
+            let addresses = url.clone().resolve(LOOKUP).await?;
+            access.check(&queue, addresses).await.map_err(Failure::from)
+        } else {
+            let asked = v1::GetQueueRequest { queue: queue.to_string() };
+            args.common.connect().await?.call(asked).await.map(drop)
         }
     };
     tokio::select! {

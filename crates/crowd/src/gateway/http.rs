@@ -111,7 +111,11 @@ impl GatewayClient {
         let me = format!("/v1/queues/{queue}/places/me");
         match kind {
             CallKind::Enqueue { request } => {
-                let signed = self.pool.access.enqueue_token(queue, client).map_err(unsigned)?;
+                let signed = self
+                    .pool
+                    .access
+                    .enqueue_token(queue, client)
+                    .map_err(|error| unsigned(&error))?;
                 let body = json!({
                     "item": &*wanted.item, "quantity": wanted.quantity.get(),
                     "enqueueToken": signed,
@@ -127,7 +131,8 @@ impl GatewayClient {
             CallKind::Status | CallKind::Watch => self.of_place(Method::GET, &me).await,
             CallKind::Cancel { .. } => self.of_place(Method::DELETE, &me).await,
             CallKind::Pay { of, payment, reacquire } => {
-                let signed = self.pool.access.backend_token(queue).map_err(unsigned)?;
+                let signed =
+                    self.pool.access.backend_token(queue).map_err(|error| unsigned(&error))?;
                 let body = json!({
                     "clientId": client.as_str(), "bookingId": of.to_string(),
                     "paymentId": payment.as_str(), "reacquire": reacquire,
@@ -186,6 +191,6 @@ impl GatewayClient {
     }
 }
 
-fn unsigned(error: bookingq_identity::SignError) -> Status {
+fn unsigned(error: &bookingq_identity::SignError) -> Status {
     Status::failed_precondition(error.to_string())
 }

@@ -13,6 +13,7 @@ const SOURCES: [(&str, &str); 4] = [
     ("crates/operator/src/metrics.rs", "operator_"),
     ("crates/gateway/src/http_metrics.rs", "gateway_"),
     ("crates/gateway/src/metrics.rs", "gateway_"),
+    ("crates/gateway/src/limits/limit_metrics.rs", "gateway_"),
 ];
 /// The file that documents them.
 const DOCUMENT: &str = "docs/operations.md";
