@@ -8,7 +8,7 @@ use super::finding::Finding;
 use crate::tree::Tree;
 
 /// The files that create metrics, with their prefix after [`PREFIX`].
-const SOURCES: [(&str, &str); 4] = [
+const SOURCES: [(&str, &str); 5] = [
     ("crates/worker/src/metrics.rs", ""),
     ("crates/operator/src/metrics.rs", "operator_"),
     ("crates/gateway/src/http_metrics.rs", "gateway_"),
