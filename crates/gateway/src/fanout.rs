@@ -114,6 +114,8 @@ impl Fanout {
         let mut all = self.connections();
         all.shuffle(&mut rand::rng());
         info!(connections = all.len(), ?over, "closing the connections of all places");
+        // Without connections there is nothing to spread.
+        let over = if all.is_empty() { Duration::ZERO } else { over };
         let steps = (over.as_secs_f64() * f64::from(STEPS_PER_SECOND)).ceil().max(1.0) as usize;
         let mut ticks = interval(over.div_f64(steps as f64).max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
