@@ -196,7 +196,7 @@ fn join_fields(page: &PageSettings, strings: &Strings, request: &PageRequest) ->
         return html;
     }
     let mut options = String::new();
-    for item in page.items.iter() {
+    for item in &page.items {
         let (name, title) = (escape(&item.name), escape(&item.title));
         let _ = write!(options, r#"<option value="{name}">{title}</option>"#);
     }

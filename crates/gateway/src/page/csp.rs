@@ -17,10 +17,11 @@ pub(super) fn policy(
     return_origins: impl IntoIterator<Item = String>,
 ) -> String {
     let logo = logo.and_then(origin_of).map_or(String::new(), |origin| format!(" {origin}"));
-    let targets: String = return_origins.into_iter().map(|origin| format!(" {origin}")).collect();
+    let targets: Vec<_> = ["'self'".to_owned()].into_iter().chain(return_origins).collect();
+    let targets = targets.join(" ");
     format!(
         "default-src 'none'; script-src {}; style-src {} {}; img-src 'self' data:{logo}; \
-         connect-src 'self'; worker-src blob:; form-action 'self'{targets}; base-uri 'none'; \
+         connect-src 'self'; worker-src blob:; form-action {targets}; base-uri 'none'; \
          frame-ancestors 'none'",
         hash(script),
         hash(styles[0]),
