@@ -42,7 +42,7 @@ pub struct Args {
 }
 
 const CLOSED: &str = "After the first item sold out";
-const RETURNED: &str = "From a client's Cancel to the Reserve by whoever is next";
+const RETURNED: &str = "From a Cancel to the reservation of the next one";
 const BATCH: u64 = 500;
 const EVENTS: usize = 4096;
 /// Longest wait for what must happen.
@@ -127,7 +127,7 @@ async fn give_back(
     let (mut latency, mut wrong, waiting) = (Latency::new(), 0, sale.parked());
     for turn in 0..args.returns {
         // Spread over all quantities.
-        let holder = holders[(turn * 7) as usize % holders.len()];
+        let holder = holders[(turn * 7919) as usize % holders.len()];
         if sale.holders.remove(&holder).is_none() {
             continue;
         }

@@ -17,11 +17,14 @@ pub(super) fn policy(
     return_origins: impl IntoIterator<Item = String>,
 ) -> String {
     let logo = logo.and_then(origin_of).map_or(String::new(), |origin| format!(" {origin}"));
-    let targets: Vec<_> = ["'self'".to_owned()].into_iter().chain(return_origins).collect();
-    let targets = targets.join(" ");
+    let mut targets = String::new();
+    for origin in return_origins {
+        targets += " ";
+        targets += &origin;
+    }
     format!(
         "default-src 'none'; script-src {}; style-src {} {}; img-src 'self' data:{logo}; \
-         connect-src 'self'; worker-src blob:; form-action {targets}; base-uri 'none'; \
+         connect-src 'self'; worker-src blob:; form-action 'self'{targets}; base-uri 'none'; \
          frame-ancestors 'none'",
         hash(script),
         hash(styles[0]),
