@@ -1,6 +1,8 @@
 //! The waiting-room page as the server renders it.
 #![allow(clippy::unwrap_used)]
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::Read as _;
 
 use axum::body::to_bytes;
