@@ -1,7 +1,7 @@
 //! The waiting-room page as the server renders it.
 #![allow(clippy::unwrap_used)]
-#![allow(clippy::unwrap_used)]
 
+use std::fmt::Write as _;
 use std::io::Read as _;
 
 use axum::body::to_bytes;
@@ -233,10 +233,11 @@ fn the_built_script_and_style_are_made_from_the_sources() {
     let mut sources = read("page.css") + &read("js/worker.js");
     sources.extend(scripts.map(|name| read(&format!("js/{name}.js"))));
     let sum = digest(&SHA256, sources.as_bytes());
-    let sum = sum.as_ref().iter().fold(String::new(), |mut hex, byte| {
-        hex += &format!("{byte:02x}");
-        hex
-    });
+    let mut hex = String::new();
+    for byte in sum.as_ref() {
+        write!(hex, "{byte:02x}").unwrap();
+    }
+    let sum = hex;
     let built = read("built/sources.sha256");
     assert_eq!(built.trim(), sum, "run `npm run build` in tests/browser");
 }
