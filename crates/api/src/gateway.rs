@@ -38,7 +38,7 @@ pub struct GatewaySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub host: Option<String>,
-    /// Origins whose pages may call the gateways, such as https://www.example.com. Pages of the
+    /// Origins whose pages may call the gateways, such as `https://www.example.com`. Pages of the
     /// gateways' own host always may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 300)))]

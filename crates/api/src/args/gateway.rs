@@ -136,7 +136,7 @@ pub struct PublicArgs {
     /// Private key (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// An origin whose pages may call this gateway, such as https://www.example.com; repeat it.
+    /// An origin whose pages may call this gateway, such as `https://www.example.com`; repeat it.
     /// Pages of the gateway's own host always may
     #[arg(long = "origin", value_name = "ORIGIN", value_delimiter = ',')]
     #[serde(rename = "origin")]
