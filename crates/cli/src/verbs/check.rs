@@ -16,6 +16,9 @@ use crate::failure::Failure;
 
 /// Check a service of yours against the contract that bookingq has with it
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  bookingq check realtime --endpoint http://127.0.0.1:7003")]
 pub struct Args {
     #[command(subcommand)]
     service: Service,
