@@ -310,6 +310,8 @@ impl<'a> GatewayBench<'a> {
         for (_, gateway) in &mut self.gateways {
             took = f64::max(took, gateway.report::<f64>().await?);
         }
+        // The clients may have the last closes still to read.
+        sleep(Duration::from_secs(1)).await;
         let mut seconds = Vec::new();
         for report in self.reports().await? {
             seconds.resize(seconds.len().max(report.ends.len()), 0);
