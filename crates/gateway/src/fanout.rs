@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rand::seq::SliceRandom as _;
 use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::info;
 
 use crate::close::CloseReason;
@@ -17,8 +17,8 @@ use crate::metrics::{GatewayMetrics, Transport};
 use crate::subscriber::PlaceSubscriber;
 use crate::timers::TimerWheel;
 
-/// Parts of a second in which a drain closes connections.
-const STEPS_PER_SECOND: u32 = 10;
+/// Time between two steps of a drain.
+const STEP: Duration = Duration::from_millis(100);
 /// How long a drain waits for connections that were asked to close.
 const LAST_CLOSES: Duration = Duration::from_secs(4);
 
@@ -114,15 +114,15 @@ impl Fanout {
         let mut all = self.connections();
         all.shuffle(&mut rand::rng());
         info!(connections = all.len(), ?over, "closing the connections of all places");
-        // Without connections there is nothing to spread.
-        let over = if all.is_empty() { Duration::ZERO } else { over };
-        let steps = (over.as_secs_f64() * f64::from(STEPS_PER_SECOND)).ceil().max(1.0) as usize;
-        let mut ticks = interval(over.div_f64(steps as f64).max(Duration::from_millis(1)));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let begin = Instant::now();
+        let mut steps = interval(STEP);
+        steps.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut closed = 0;
-        for step in 1..=steps {
-            ticks.tick().await;
-            let until = all.len() * step / steps;
+        while closed < all.len() {
+            steps.tick().await;
+            // By the clock, so that late steps do not add up.
+            let share = begin.elapsed().div_duration_f64(over.max(STEP)).min(1.0);
+            let until = (all.len() as f64 * share).ceil() as usize;
             close(&all[closed..until], CloseReason::Drain);
             closed = until;
         }

@@ -88,7 +88,7 @@ fn the_wait_is_interpolated_between_the_points_of_the_engine() {
     ];
     tick.etas = vec![point(1, 0, 10), point(1001, 100, 1010)];
     let segments = Segments::new(&tick);
-    assert_eq!(json_of(&segments.of(7).unwrap().frame)["w"], json!([0, 10, 50, 510]));
+    assert_eq!(json_of(&segments.of(7).unwrap().frame)["w"], json!([0, 10, 49, 509]));
     assert_eq!(json_of(&segments.of(600).unwrap().frame)["w"], json!([50, 510, 99, 1009]));
     tick.etas.clear();
     tick.set_eta_unknown(v1::EtaUnknown::Paused);

@@ -37,7 +37,7 @@ async fn a_tick_gives_the_frame_of_its_segment_and_an_older_tick_is_left_out() {
     worker.send(message("e1", Some(tick(NOW + 1000, &[(8, 1), (10, 2), (20, 9)]))));
     let frame = socket.next("k").await;
     assert_eq!(frame["at"], NOW + 1000);
-    assert_eq!(frame["s"], json!([10, 2, 9]));
+    assert_eq!(frame["s"], json!([10, 2, 8]));
     assert_eq!(
         (&frame["n"], &frame["i"], &frame["adm"]),
         (&json!(1000), &json!(1000), &json!("open"))

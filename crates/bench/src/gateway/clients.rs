@@ -60,6 +60,8 @@ pub(super) struct ClientsReport {
     /// Hellos with another position than the line's.
     pub(super) wrong: u64,
     pub(super) hellos: u64,
+    /// Hellos with a position.
+    pub(super) in_line: u64,
     pub(super) ticks: u64,
     pub(super) news: LatencySummary,
     pub(super) items: LatencySummary,
@@ -88,6 +90,7 @@ struct Seen {
     open: AtomicU64,
     wrong: AtomicU64,
     hellos: AtomicU64,
+    in_line: AtomicU64,
     ticks: AtomicU64,
     slow: Mutex<SeenTimes>,
 }
@@ -134,6 +137,7 @@ pub fn run(args: &Args) -> Result<()> {
             open: AtomicU64::new(0),
             wrong: AtomicU64::new(0),
             hellos: AtomicU64::new(0),
+            in_line: AtomicU64::new(0),
             ticks: AtomicU64::new(0),
             slow: Mutex::default(),
         });
@@ -168,7 +172,7 @@ impl Seen {
         *self.since.lock() = Instant::now();
         self.left.store(left, Relaxed);
         self.still.store(u64::from(still), Relaxed);
-        for counter in [&self.wrong, &self.hellos, &self.ticks] {
+        for counter in [&self.wrong, &self.hellos, &self.in_line, &self.ticks] {
             counter.store(0, Relaxed);
         }
         *self.slow.lock() = SeenTimes::default();
@@ -181,6 +185,7 @@ impl Seen {
             last_hello: slow.last_hello,
             wrong: self.wrong.load(Relaxed),
             hellos: self.hellos.load(Relaxed),
+            in_line: self.in_line.load(Relaxed),
             ticks: self.ticks.load(Relaxed),
             news: slow.news.summary(),
             items: slow.items.summary(),
@@ -191,8 +196,10 @@ impl Seen {
     fn greeted(&self, number: u64, hello: &str) {
         self.hellos.fetch_add(1, Relaxed);
         let position = after(hello, "\"position\":");
-        let expected = number.saturating_sub(self.left.load(Relaxed));
-        if self.still.load(Relaxed) == 1 && position != Some(expected) {
+        self.in_line.fetch_add(u64::from(position.is_some()), Relaxed);
+        // A client that has left the line has no position.
+        let expected = number.checked_sub(self.left.load(Relaxed)).filter(|place| *place > 0);
+        if self.still.load(Relaxed) == 1 && position != expected {
             self.wrong.fetch_add(1, Relaxed);
         }
         self.slow.lock().last_hello = self.elapsed().as_secs_f64();

@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=16))]
     gateways: u64,
     /// Time of each part
-    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=600))]
+    #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=600))]
     seconds: u64,
     /// Clients that leave the front of the line each second
     #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=20_000))]
@@ -73,7 +73,8 @@ pub fn run(args: &Args) -> Result<()> {
     let mut session = Session::start(&args.output, &[IDLE, FANOUT, BURST, STORM, DRAIN])?;
     session.placement = Placement::Free;
     let all = args.sockets * args.gateways;
-    ensure!(args.pace * args.seconds < all, "--pace is too high: the line would end");
+    let leave = args.pace * (args.seconds + SETTLE.as_secs());
+    ensure!(leave < all, "--pace is too high: {leave} clients would leave a line of {all}");
     println!("{all} clients on {} gateways; all processes share the cores\n", args.gateways);
     Builder::new_multi_thread().enable_all().build()?.block_on(async {
         bare(args, &mut session.figures).await?;
@@ -179,6 +180,8 @@ impl<'a> GatewayBench<'a> {
         for clients in &mut self.clients {
             clients.order(&ClientsOrder::Reset { left, still }).await?;
         }
+        // Orders are done one after the other: what happens from now on counts.
+        self.reports().await?;
         Ok(())
     }
 
@@ -283,10 +286,12 @@ impl<'a> GatewayBench<'a> {
         };
         let time = start.elapsed().as_secs_f64();
         let wrong: u64 = reports.iter().map(|report| report.wrong).sum();
+        let in_line: u64 = reports.iter().map(|report| report.in_line).sum();
         sleep(SETTLE).await;
         let columns = [
             ("99 % back after s", most.unwrap_or(f64::NAN)),
             ("all after s", if back >= 1.0 { time } else { f64::NAN }),
+            ("hellos in the line", in_line as f64),
             ("wrong positions", wrong as f64),
             ("bookings read/s", (self.line.asked() - asked) as f64 / time),
             ("memory, times before", self.usage()?.0 / self.rss.1),
@@ -305,6 +310,8 @@ impl<'a> GatewayBench<'a> {
         for (_, gateway) in &mut self.gateways {
             took = f64::max(took, gateway.report::<f64>().await?);
         }
+        // The clients may have the last closes still to read.
+        sleep(Duration::from_secs(1)).await;
         let mut seconds = Vec::new();
         for report in self.reports().await? {
             seconds.resize(seconds.len().max(report.ends.len()), 0);

@@ -53,6 +53,9 @@ pub struct Args {
     /// Number of clients, enough to reach the maximum of workers
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(20_000..=200_000))]
     clients: u64,
+    /// Run the steps of a queue with gateways as well
+    #[arg(long)]
+    gateways: bool,
     /// Keep the objects in the cluster when a step fails
     #[arg(long)]
     keep: bool,
@@ -64,9 +67,11 @@ pub fn run(args: &Args) -> Result<()> {
     cluster::check_tools()?;
     println!("on {}", scenario::check_cluster()?);
     let scenario = Scenario::new(Images::new(args.load_image.clone()), args.clients);
-    for (number, (name, step)) in STEPS.iter().enumerate() {
+    let steps: Vec<_> =
+        STEPS.iter().filter(|(name, _)| args.gateways || !name.contains("gateway")).collect();
+    for (number, (name, step)) in steps.iter().enumerate() {
         let number = number + 1;
-        println!("=== {number}/{} {name}", STEPS.len());
+        println!("=== {number}/{} {name}", steps.len());
         let begin = Instant::now();
         match step(&scenario) {
             Ok(note) => {

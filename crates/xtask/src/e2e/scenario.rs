@@ -70,7 +70,9 @@ pub const STEPS: [(&str, Step); 22] = [
         gateways::crowd_through_failures()
     }),
     ("check that the gateways kept every promise", |_| gateways::check_report()),
-    ("a client joins by HTTP, repeats its request, looks and leaves", |_| gateways::join_by_http()),
+    ("a client joins at a gateway, repeats its request, looks and leaves", |_| {
+        gateways::join_by_http()
+    }),
     ("remove the gateways", |_| gateways::remove_gateways()),
     ("delete the queues and all their objects", |_| delete_queues()),
     ("uninstall the operator and all its objects", |_| uninstall()),
@@ -283,7 +285,8 @@ fn delete_queues() -> Result<String> {
 fn delete_queue(name_of_queue: &str) -> Result<()> {
     let kinds = kinds(true)?.join(",");
     let queue = format!("bookingqueue/{name_of_queue}");
-    kubectl_waiting(&["delete", "--namespace", NAMESPACE, &queue], seconds(60))?;
+    let delete = ["delete", "--namespace", NAMESPACE, "--ignore-not-found", &queue];
+    kubectl_waiting(&delete, seconds(60))?;
     let selector = format!(
         "--selector=app.kubernetes.io/name=bookingq,app.kubernetes.io/instance={name_of_queue}"
     );
