@@ -98,6 +98,9 @@ fn metrics(document: &str, alerts: &str) -> Vec<String> {
     let (_folder, tree) = tree(&[
         ("crates/worker/src/metrics.rs", worker),
         ("crates/operator/src/metrics.rs", "r.gauge(\"leader\", \"L\")"),
+        ("crates/gateway/src/http_metrics.rs", "r.counter(\"h_total\", \"H\")"),
+        ("crates/gateway/src/metrics.rs", "r.gauge(\"open\", \"O\")"),
+        ("crates/gateway/src/limits/limit_metrics.rs", "r.counter(\"l_total\", \"L\")"),
         ("docs/operations.md", document),
         ("charts/bookingq/templates/prometheusrule.yaml", alerts),
     ]);
@@ -107,13 +110,16 @@ fn metrics(document: &str, alerts: &str) -> Vec<String> {
 #[test]
 fn metrics_that_exist_and_are_documented_are_fine() {
     let document = "`bookingqueue_*`: `bookingqueue_a_total{x}`, `bookingqueue_operator_leader`,\n\
-                    `rate(bookingqueue_b_seconds_bucket[5m])`";
+                    `rate(bookingqueue_b_seconds_bucket[5m])`, `bookingqueue_gateway_h_total`, \
+                    `bookingqueue_gateway_open`, `bookingqueue_gateway_l_total`";
     assert_eq!(metrics(document, "expr: bookingqueue_a_total"), [""; 0]);
 }
 
 #[test]
 fn unknown_and_undocumented_metrics_are_named() {
-    let found = metrics("bookingqueue_a_total bookingqueue_operator_leader", "\nbookingqueue_c\n");
+    let document = "bookingqueue_a_total bookingqueue_operator_leader bookingqueue_gateway_h_total \
+                    bookingqueue_gateway_open bookingqueue_gateway_l_total";
+    let found = metrics(document, "\nbookingqueue_c\n");
     let expected = [
         "charts/bookingq/templates/prometheusrule.yaml:2: no source makes bookingqueue_c",
         "docs/operations.md: bookingqueue_b_seconds is not explained",
