@@ -131,7 +131,8 @@ fn http(address: SocketAddr) -> Result<HttpAddress, UpError> {
 fn connections() -> usize {
     let most = defaults::GATEWAY_CONNECTIONS as usize;
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(most).clamp(1, most)
+    // A sixteenth more connections answer pages and polls.
+    usize::try_from(files.saturating_sub(OTHER_FILES) / 17 * 16).unwrap_or(most).clamp(1, most)
 }
 
 /// Whether this process may open the files that a crowd needs.
