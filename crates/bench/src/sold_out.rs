@@ -4,7 +4,7 @@
 //! Nine of ten want the first item and stand before the tenth. The events of the store show when
 //! the item closed, when the next item was served, and who got what came back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
@@ -42,7 +42,7 @@ pub struct Args {
 }
 
 const CLOSED: &str = "After the first item sold out";
-const RETURNED: &str = "From a client's Cancel to the Reserve by whoever is next";
+const RETURNED: &str = "From a Cancel to the reservation of the next one";
 const BATCH: u64 = 500;
 const EVENTS: usize = 4096;
 /// Longest wait for what must happen.
@@ -81,7 +81,7 @@ async fn one_run(args: &Args, redis: &MeasuredRedis, figures: &mut Figures) -> R
     }
     let mut sale = ObservedSale::new(store.latest_event().await?, first);
     store.set_admission(Admission::Open).await?;
-    while sale.closed.is_none() || sale.next_item.is_none() || sale.parked < first - sale.held() {
+    while sale.closed.is_none() || sale.next_item.is_none() || sale.parked() < first - sale.held() {
         sale.read(&*store).await?;
     }
     let (Some(closed), Some(next)) = (sale.closed, sale.next_item) else { bail!("not sold out") };
@@ -96,7 +96,7 @@ async fn one_run(args: &Args, redis: &MeasuredRedis, figures: &mut Figures) -> R
         ("next item reserved, ms", next.since(closed).as_secs_f64() * 1e3),
         ("all set aside, ms", sale.at.since(closed).as_secs_f64() * 1e3),
         ("useless Reserves", (reserves - sale.held()) as f64),
-        ("set aside", sale.parked as f64),
+        ("set aside", sale.parked() as f64),
     ];
     figures.record(CLOSED, &format!("{} clients", args.clients), columns);
     give_back(args, &*store, &mut sale, figures).await?;
@@ -124,10 +124,10 @@ async fn give_back(
     figures: &mut Figures,
 ) -> Result<()> {
     let holders: Vec<u64> = sale.holders.keys().copied().collect();
-    let (mut latency, mut wrong) = (Latency::new(), 0);
+    let (mut latency, mut wrong, waiting) = (Latency::new(), 0, sale.parked());
     for turn in 0..args.returns {
         // Spread over all quantities.
-        let holder = holders[(turn * 7) as usize % holders.len()];
+        let holder = holders[(turn * 7919) as usize % holders.len()];
         if sale.holders.remove(&holder).is_none() {
             continue;
         }
@@ -144,6 +144,7 @@ async fn give_back(
         }
         let client = request(holder, &[])?.client;
         let start = Instant::now();
+        sale.since = start;
         for answer in store.cancel(vec![Cancel { client, booking: None }]).await? {
             answer?;
         }
@@ -164,7 +165,7 @@ async fn give_back(
         ("Reserves", late.count as f64),
         ("not the smallest that fits", wrong as f64),
     ];
-    figures.record(RETURNED, &format!("{} wait", sale.parked), columns);
+    figures.record(RETURNED, &format!("{waiting} wait"), columns);
     Ok(())
 }
 
@@ -176,7 +177,7 @@ struct ObservedSale {
     /// Who waits for the first item, and who has it, with the quantities.
     waiting: BTreeMap<u64, u64>,
     holders: BTreeMap<u64, u64>,
-    parked: u64,
+    parked: HashSet<u64>,
     /// Reserved bookings of the first item.
     served: u64,
     /// The first item closed for one, and the first booking of the second one was reserved.
@@ -184,6 +185,7 @@ struct ObservedSale {
     next_item: Option<Timestamp>,
     /// The last event.
     at: Timestamp,
+    /// Since when something is awaited.
     since: Instant,
 }
 
@@ -194,7 +196,7 @@ impl ObservedSale {
             first,
             waiting: (1..=first).map(|number| (number, wanted(number, first))).collect(),
             holders: BTreeMap::new(),
-            parked: 0,
+            parked: HashSet::new(),
             served: 0,
             closed: None,
             next_item: None,
@@ -207,6 +209,11 @@ impl ObservedSale {
         self.holders.len() as u64
     }
 
+    /// Who was set aside and waits.
+    fn parked(&self) -> u64 {
+        self.parked.len() as u64
+    }
+
     /// Reads what has happened; returns the bookings of the first item that were reserved.
     async fn read(&mut self, store: &dyn Store) -> Result<Vec<u64>> {
         ensure!(self.since.elapsed() < LIMIT, "what must happen did not, within {LIMIT:?}");
@@ -215,7 +222,6 @@ impl ObservedSale {
         self.after = events.next;
         let mut reserved = Vec::new();
         for event in events.events {
-            self.since = Instant::now();
             self.at = event.at();
             match event {
                 OutboxEvent::Booking(event) if event.to == BookingState::Reserved => {
@@ -224,18 +230,22 @@ impl ObservedSale {
                         self.next_item.get_or_insert(event.at);
                     } else if let Some(quantity) = self.waiting.remove(&number) {
                         self.holders.insert(number, quantity);
+                        self.parked.remove(&number);
                         self.served += 1;
                         reserved.push(number);
                     }
                 }
                 OutboxEvent::Booking(event) if event.parked.is_some() => {
-                    self.parked += u64::from(event.place.number.get() <= self.first);
+                    let number = event.place.number.get();
+                    self.parked.extend((number <= self.first).then_some(number));
                 }
                 OutboxEvent::Item(event) if &*event.item == "first" => match event.change {
                     ItemChange::SoldOut { quantity } if quantity.get() == 1 => {
                         self.closed.get_or_insert(event.at);
                     }
-                    ItemChange::Parked { places, .. } => self.parked += places.len() as u64,
+                    ItemChange::Parked { places, .. } => {
+                        self.parked.extend(places.iter().map(|place| place.number.get()));
+                    }
                     _ => {}
                 },
                 _ => {}

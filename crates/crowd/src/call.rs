@@ -9,6 +9,7 @@ use bookingq_proto::convert::from_timestamp;
 use bookingq_proto::v1;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use tonic::Status;
 
 /// The method of a call with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,4 +129,9 @@ pub struct RecordedCall {
 pub trait Recorder: Debug + Send + Sync {
     /// Records a call that was sent at `start` and has just ended.
     fn record(&self, client: &ClientId, kind: &CallKind, start: Instant, answer: CallAnswer);
+}
+
+/// Final and without one of our reasons, so that the checker reports it.
+pub(crate) fn malformed() -> Status {
+    Status::out_of_range("an answer without a well-formed booking")
 }

@@ -17,7 +17,7 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Status;
 
-use crate::call::{BookingSnapshot, CallAnswer, CallKind};
+use crate::call::{BookingSnapshot, CallAnswer, CallKind, malformed};
 use crate::config::CrowdConfig;
 use crate::demand::Wanted;
 use crate::gateway::{GatewayClient, GatewayPool};
@@ -212,11 +212,6 @@ impl Caller {
 fn parse(booking: Option<&v1::Booking>, existing: bool) -> Result<BookingSnapshot, Status> {
     let snapshot = booking.and_then(|booking| BookingSnapshot::from_proto(booking, existing));
     snapshot.ok_or_else(malformed)
-}
-
-/// Final and without one of our reasons, so that the checker reports it.
-pub fn malformed() -> Status {
-    Status::out_of_range("an answer without a well-formed booking")
 }
 
 /// A try in flight. Dropped before its answer, it is recorded with an unknown outcome, because it

@@ -9,8 +9,8 @@ use bookingq_proto::v1;
 use tokio::time::{Instant, sleep};
 
 use crate::behaviour::Following;
-use crate::call::{BookingSnapshot, CallKind};
-use crate::caller::{Caller, Route, malformed, record};
+use crate::call::{BookingSnapshot, CallKind, malformed};
+use crate::caller::{Caller, Route, record};
 use crate::gateway::PlaceSocket;
 
 /// The first wait between two GetStatus calls; it grows to [`MAX_WAIT`].

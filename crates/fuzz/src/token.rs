@@ -51,11 +51,11 @@ pub fn token(data: &[u8]) -> bool {
         assert!(again.as_ref().is_ok_and(|again| again == &Ok(place.clone())) || again.is_err());
     }
     if let Ok(claims) = &enqueue {
-        assert_eq!(claimed(&token, "sub"), claims.client.as_str());
+        assert!(claimed(&token, "sub").is_none_or(|sub| sub == claims.client.as_str()));
         assert!(!claims.client.as_str().starts_with("anon-"));
     }
     if let Ok(claims) = &backend {
-        assert_eq!(claimed(&token, "sub"), claims.backend);
+        assert!(claimed(&token, "sub").is_none_or(|sub| sub == claims.backend));
     }
     [place.is_ok(), enqueue.is_ok(), backend.is_ok()].contains(&true)
         || refused(&token, [place.err(), enqueue.err(), backend.err()])
@@ -67,11 +67,12 @@ fn signed(header: &str, claims: &str) -> String {
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
 }
 
-/// A claim as JSON has it.
-fn claimed(token: &str, name: &str) -> String {
+/// A claim as JSON has it. None where a whole value cannot be read: a claim that is not read
+/// may be a number that is too large.
+fn claimed(token: &str, name: &str) -> Option<String> {
     let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
     let claims: Option<Value> = claims.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    claims.and_then(|claims| Some(claims.get(name)?.as_str()?.to_owned())).unwrap_or_default()
+    claims.map(|claims| claims[name].as_str().unwrap_or_default().to_owned())
 }
 
 /// Checks the errors.

@@ -44,6 +44,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod origin;
 pub mod page;
+mod page_routes;
 pub mod passes;
 pub mod place_json;
 pub mod places;

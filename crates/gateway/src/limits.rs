@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Hundreds of people share one address (CGNAT, offices), so the limit asks for a proof of work
-//! first, and refuses only at four times. A client with a valid place is never limited: handlers ask
-//! here only for requests without one. An enqueue token is as good, since it names one account.
+//! first, and refuses only at four times. A client with a valid place is never limited: handlers
+//! ask here only for requests without one. An enqueue token is as good, since it names one account.
 
 pub mod address_rate;
 pub mod address_table;

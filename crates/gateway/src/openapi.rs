@@ -1,5 +1,7 @@
 //! The OpenAPI document, made from the handlers and the types that they send.
 
+use std::sync::LazyLock;
+
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -61,6 +63,9 @@ impl Modify for Schemes {
     }
 }
 
+/// Made once: it is the largest answer of the gateway.
+static DOCUMENT: LazyLock<String> = LazyLock::new(document);
+
 /// The document as JSON, with a line break at its end.
 pub fn document() -> String {
     let mut api = ApiDoc::openapi();
@@ -82,5 +87,5 @@ pub async fn show() -> Response {
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
     ];
-    (headers, document()).into_response()
+    (headers, DOCUMENT.as_str()).into_response()
 }

@@ -163,8 +163,9 @@ mod tests {
 
     #[test]
     fn own_and_listed_pages_may_act_and_all_others_may_not() {
+        type Row<'a> = (&'a [(&'a str, &'a str)], Result<(), OriginError>);
         let (cookie, bearer) = (("cookie", "__Host-bq-concert=x"), ("authorization", "Bearer x"));
-        let table: &[(&[(&str, &str)], Result<(), OriginError>)] = &[
+        let table: &[Row<'_>] = &[
             (&[("origin", "https://queue.example.com"), cookie], Ok(())),
             (&[("origin", "https://queue.example.com:443"), cookie], Ok(())),
             (&[("origin", "https://QUEUE.example.com"), cookie], Ok(())),

@@ -13,33 +13,32 @@ mod card;
 mod csp;
 mod glance;
 mod gzip;
-mod handlers;
 mod query;
+mod request;
+mod settings;
 mod strings;
 mod template;
 mod text;
 mod view;
 
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{LazyLock, OnceLock};
 
-use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use axum::routing::{get, post};
 use bookingq_core::QueueName;
 use serde_json::json;
 
 pub use self::glance::QueueGlance;
 use self::gzip::Piece;
-pub use self::handlers::JoinForm;
-pub use self::query::PageQuery;
+pub use self::query::PageAddress;
+pub use self::request::PageRequest;
+use self::settings::PageSettings;
 pub use self::strings::{Language, Strings};
 pub use self::template::escape;
 use self::template::{Values, json_in_script};
 pub use self::view::PageState;
-use crate::config::{Brand, ItemSetting, QueueSettings};
-use crate::state::GatewayState;
+use crate::config::{ItemSetting, QueueSettings};
 
 const CONTINUE: &str = include_str!("../page/continue.html");
 const TEMPLATE: &str = include_str!("../page/page.html");
@@ -47,114 +46,59 @@ const STYLE: &str = include_str!("../page/built/page.css");
 const SCRIPT: &str = include_str!("../page/built/page.js");
 const WORKER: &str = include_str!("../page/built/worker.js");
 
-/// The addresses of the page.
-pub fn routes() -> Router<Arc<GatewayState>> {
-    Router::new()
-        .route("/q/{queue}", get(handlers::show))
-        .route("/q/{queue}/join", post(handlers::join))
-        .route("/q/{queue}/leave", post(handlers::leave))
-        .route("/q/{queue}/continue", post(handlers::go_on))
-}
-
 /// A text with its compressed form.
 #[derive(Debug)]
-struct Part {
+struct KeptPart {
     text: String,
     piece: Piece,
 }
 
-impl Part {
+impl KeptPart {
     fn new(text: String) -> Self {
         Self { piece: Piece::kept(&text), text }
     }
 }
 
 /// The same on every page.
-static STYLE_PART: LazyLock<Part> = LazyLock::new(|| Part::new(STYLE.trim().to_owned()));
-static SCRIPT_PART: LazyLock<Part> = LazyLock::new(|| {
+static STYLE_PART: LazyLock<KeptPart> = LazyLock::new(|| KeptPart::new(STYLE.trim().to_owned()));
+static SCRIPT_PART: LazyLock<KeptPart> = LazyLock::new(|| {
     let (worker, script) = (WORKER.trim(), SCRIPT.trim());
-    Part::new(format!(
+    KeptPart::new(format!(
         "<script type=\"text/plain\" id=\"pow\">{worker}</script>\n<script>{script}</script>"
     ))
 });
 
 /// The page of a queue in one language, around what differs between two clients.
 #[derive(Debug)]
-struct Frame {
+struct PageFrame {
     strings: Strings,
     /// Before the style, between style and card, between card and script, after the script.
-    parts: [Part; 4],
+    parts: [KeptPart; 4],
 }
 
 /// The page of one queue. Each language is made when it is first asked for.
 #[derive(Debug)]
 pub struct WaitingPage {
-    queue: QueueName,
-    title: String,
-    brand: Brand,
-    items: Vec<ItemSetting>,
-    /// `/q/NAME`.
-    base: String,
+    settings: PageSettings,
     brand_css: String,
     policy: HeaderValue,
-    frames: [OnceLock<Frame>; Language::COUNT],
-}
-
-/// A request for the page.
-#[derive(Debug, Clone)]
-pub struct PageRequest {
-    /// Its language.
-    pub language: Language,
-    /// What its address asks for.
-    pub query: PageQuery,
-    /// The Idempotency-Key of the join form: a random UUID, because it makes the client.
-    pub key: String,
-    /// Whether the browser takes gzip.
-    pub gzip: bool,
-}
-
-impl PageRequest {
-    /// From the query and the headers.
-    pub fn new(query: PageQuery, headers: &HeaderMap) -> Self {
-        let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let language = query.language(header(header::ACCEPT_LANGUAGE).unwrap_or_default());
-        let gzip = header(header::ACCEPT_ENCODING).is_some_and(takes_gzip);
-        Self { language, query, key: uuid::Uuid::new_v4().to_string(), gzip }
-    }
-
-    fn quantity(&self) -> u32 {
-        let quantity = self.query.quantity.as_deref().and_then(|text| text.parse().ok());
-        quantity.unwrap_or(1)
-    }
-}
-
-/// `gzip` in an Accept-Encoding header, unless its weight is 0.
-fn takes_gzip(header: &str) -> bool {
-    header.split(',').any(|part| {
-        let (coding, weight) = part.split_once(';').unwrap_or((part, ""));
-        let refused = matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000");
-        coding.trim().eq_ignore_ascii_case("gzip") && !refused
-    })
+    frames: [OnceLock<PageFrame>; Language::COUNT],
 }
 
 impl WaitingPage {
     /// The page of `queue`.
     pub fn new(queue: &QueueName, settings: &QueueSettings) -> Self {
-        let brand = settings.brand.clone();
+        let brand = &settings.brand;
         let brand_css = brand::css(brand.color.as_deref());
         let styles = [STYLE.trim(), &brand_css];
         let targets = settings.return_origins.iter().map(ToString::to_string);
         let policy = csp::policy(SCRIPT.trim(), styles, brand.logo.as_deref(), targets);
         Self {
-            queue: queue.clone(),
-            title: settings.title.clone(),
-            items: settings.items.clone(),
-            base: format!("/q/{queue}"),
+            settings: PageSettings::new(queue, settings),
             // Hashes, and origins that were parsed: ASCII without control characters.
             policy: HeaderValue::try_from(policy)
                 .unwrap_or(HeaderValue::from_static("default-src 'none'")),
             frames: [const { OnceLock::new() }; Language::COUNT],
-            brand,
             brand_css,
         }
     }
@@ -162,7 +106,7 @@ impl WaitingPage {
     /// The answer: the page as `state` is.
     pub fn respond(&self, request: &PageRequest, state: &PageState<'_>) -> Response {
         let frame = self.frame(request.language);
-        let card = card::render(self, &frame.strings, request, state);
+        let card = card::render(&self.settings, &frame.strings, request, state);
         let [head, header, data, end] = &frame.parts;
         let body = if request.gzip {
             let card = Piece::once(&card);
@@ -202,28 +146,29 @@ impl WaitingPage {
         response
     }
 
-    fn frame(&self, language: Language) -> &Frame {
+    fn frame(&self, language: Language) -> &PageFrame {
         self.frames[language.index()].get_or_init(|| {
             let strings = Strings::new(language);
             let mut values = Values::default();
             values
                 .html("lang", language.code())
                 .html("dir", strings.get("_dir"))
-                .text("title", &self.title)
+                .text("title", &self.settings.title)
                 .html("brandCss", self.brand_css.as_str())
                 .html("logo", self.logo())
                 .html("data", json_in_script(&self.data(language, &strings)));
             let parts = TEMPLATE.trim_end().split("{{part}}");
-            let mut parts = parts.map(|part| Part::new(values.fill(part, &strings)));
+            let mut parts = parts.map(|part| KeptPart::new(values.fill(part, &strings)));
             // A test renders the page: the template has three marks.
-            let parts =
-                std::array::from_fn(|_| parts.next().unwrap_or_else(|| Part::new(String::new())));
-            Frame { strings, parts }
+            let parts = std::array::from_fn(|_| {
+                parts.next().unwrap_or_else(|| KeptPart::new(String::new()))
+            });
+            PageFrame { strings, parts }
         })
     }
 
     fn logo(&self) -> String {
-        let logo = self.brand.logo.as_deref().map(escape);
+        let logo = self.settings.brand.logo.as_deref().map(escape);
         logo.map_or(String::new(), |logo| format!(r#"<img src="{logo}" alt="">"#))
     }
 
@@ -231,10 +176,10 @@ impl WaitingPage {
     fn data(&self, language: Language, strings: &Strings) -> String {
         let item = |item: &ItemSetting| json!({"name": item.name, "title": item.title});
         let facts = json!({
-            "queueName": self.queue.as_str(),
-            "title": self.title,
+            "queueName": self.settings.queue.as_str(),
+            "title": self.settings.title,
             "lang": language.code(),
-            "items": self.items.iter().map(item).collect::<Vec<_>>(),
+            "items": self.settings.items.iter().map(item).collect::<Vec<_>>(),
         });
         let facts = facts.to_string();
         // Both are JSON already.
@@ -251,7 +196,7 @@ const HEADERS: [(header::HeaderName, &str); 7] = [
     (header::VARY, "Accept-Language, Accept-Encoding, Cookie"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    // The origin alone, and never an address: the seller's server may check where a pass comes from.
+    // The origin alone, never an address: the seller may check where a pass comes from.
     (header::REFERRER_POLICY, "strict-origin"),
     (header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin-allow-popups"),
 ];

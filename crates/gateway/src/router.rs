@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 
 use crate::access_log::{self, RequestLog};
 use crate::state::GatewayState;
-use crate::{challenges, fallback, guard, openapi, page, passes, places, queue, streams};
+use crate::{challenges, fallback, guard, openapi, page_routes, passes, places, queue, streams};
 
 /// The router of the public port.
 pub fn public(state: Arc<GatewayState>, log: RequestLog) -> Router {
@@ -28,7 +28,7 @@ pub fn public(state: Arc<GatewayState>, log: RequestLog) -> Router {
         .route("/.well-known/jwks.json", get(queue::jwks))
         .route("/openapi.json", get(openapi::show))
         .merge(places)
-        .merge(page::routes())
+        .merge(page_routes::routes())
         .fallback(fallback::missing)
         .method_not_allowed_fallback(fallback::not_allowed)
         .layer(from_fn_with_state(Arc::clone(&state), guard::guard))

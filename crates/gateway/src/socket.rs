@@ -93,7 +93,7 @@ fn close_message(reason: CloseReason) -> Message {
 struct SocketTask {
     socket: WebSocket,
     session: PlaceSession,
-    closing: Closing,
+    closing: SocketClosing,
     /// The client's number in its last ping, to be answered.
     pong: Option<Number>,
     /// Pings since the client last sent anything.
@@ -105,7 +105,7 @@ struct SocketTask {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Closing {
+enum SocketClosing {
     No,
     /// The bye is sent, the close frame is next.
     Bye(CloseReason),
@@ -125,7 +125,7 @@ impl SocketTask {
         Self {
             socket,
             session,
-            closing: Closing::No,
+            closing: SocketClosing::No,
             pong: None,
             unanswered: 0,
             allowed_at: 0,
@@ -141,7 +141,7 @@ impl SocketTask {
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..READS {
             let Some(Ok(message)) = ready!(self.socket.poll_next_unpin(context)) else {
-                if self.closing == Closing::No {
+                if self.closing == SocketClosing::No {
                     self.session.feed().fanout.metrics.left(1006);
                 }
                 return Poll::Ready(());
@@ -168,12 +168,12 @@ impl SocketTask {
             Message::Binary(_) | Message::Ping(_) => self.count_message(now),
             Message::Pong(_) => {}
             Message::Close(frame) => {
-                if self.closing == Closing::No {
+                if self.closing == SocketClosing::No {
                     let code = frame.map_or(1005, |frame| frame.code);
                     self.session.feed().fanout.metrics.left(code);
                 }
                 // The library answers; the next read ends the connection.
-                self.closing = Closing::Sent(now + CLOSING.as_millis() as u64);
+                self.closing = SocketClosing::Sent(now + CLOSING.as_millis() as u64);
             }
         }
     }
@@ -227,12 +227,12 @@ impl SocketTask {
     /// The next message to write; `None` when the connection shall end.
     fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Message>> {
         match self.closing {
-            Closing::No => {}
-            Closing::Bye(reason) => {
-                self.closing = Closing::Sent(self.now() + CLOSING.as_millis() as u64);
+            SocketClosing::No => {}
+            SocketClosing::Bye(reason) => {
+                self.closing = SocketClosing::Sent(self.now() + CLOSING.as_millis() as u64);
                 return Poll::Ready(Some(close_message(reason)));
             }
-            Closing::Sent(until) => {
+            SocketClosing::Sent(until) => {
                 let ends = self.now() >= until || self.session.wait_until(context, until);
                 return if ends { Poll::Ready(None) } else { Poll::Pending };
             }
@@ -266,7 +266,7 @@ impl SocketTask {
         let fanout = &self.session.feed().fanout;
         fanout.metrics.closed(reason);
         let bye = frames::bye(reason, fanout.open());
-        self.closing = Closing::Bye(reason);
+        self.closing = SocketClosing::Bye(reason);
         Some(self.text(&bye))
     }
 }

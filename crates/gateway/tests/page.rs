@@ -1,5 +1,7 @@
 //! The waiting-room page as the server renders it.
+#![allow(clippy::unwrap_used)]
 
+use std::fmt::Write as _;
 use std::io::Read as _;
 
 use axum::body::to_bytes;
@@ -9,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use bookingq_core::{QueueName, Timestamp};
 use bookingq_gateway::config::{Brand, ItemSetting, QueueConfig, QueueSettings, WorkersAt};
 use bookingq_gateway::page::{
-    Language, PageQuery, PageRequest, PageState, QueueGlance, WaitingPage,
+    Language, PageAddress, PageRequest, PageState, QueueGlance, WaitingPage,
 };
 use bookingq_gateway::place_json::{PlaceJson, PlaceReading, WaitJson};
 use bookingq_proto::convert::timestamp;
@@ -33,7 +35,7 @@ fn settings() -> QueueSettings {
     settings.brand = Brand {
         logo: Some("https://cdn.example/logo.svg".to_owned()),
         color: Some("#0a7d4b".to_owned()),
-        text: Some("Doors open at 7 <pm>".to_owned()),
+        text: Some("Opens at 7 <pm>".to_owned()),
         home: Some("https://tickets.example/?a=1&b=2".to_owned()),
     };
     settings
@@ -43,7 +45,7 @@ fn page() -> WaitingPage {
     WaitingPage::new(&queue(), &settings())
 }
 
-fn request(query: PageQuery, gzip: bool) -> PageRequest {
+fn request(query: PageAddress, gzip: bool) -> PageRequest {
     let mut headers = HeaderMap::new();
     if gzip {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("br, gzip;q=0.9"));
@@ -52,7 +54,7 @@ fn request(query: PageQuery, gzip: bool) -> PageRequest {
 }
 
 fn in_language(language: Language, gzip: bool) -> PageRequest {
-    request(PageQuery { lang: Some(language.code().to_owned()), ..PageQuery::default() }, gzip)
+    request(PageAddress { lang: Some(language.code().to_owned()), ..PageAddress::default() }, gzip)
 }
 
 fn booking(state: v1::BookingState) -> v1::Booking {
@@ -138,10 +140,10 @@ async fn the_policy_allows_exactly_the_inline_script_and_styles() {
 
 #[tokio::test]
 async fn what_people_write_is_escaped() {
-    let query = PageQuery {
+    let query = PageAddress {
         item: Some("\"><script>alert(1)</script>".to_owned()),
         return_url: Some("https://a.example/?x='\"<".to_owned()),
-        ..PageQuery::default()
+        ..PageAddress::default()
     };
     let place = place(v1::BookingState::Failed);
     for place in [None, Some(&place)] {
@@ -203,10 +205,10 @@ async fn offered_items_are_a_choice_unless_the_address_names_one() {
         let request = request(query, false);
         String::from_utf8(body(&page, &request, &PageState::default()).await).unwrap()
     };
-    let html = shown(PageQuery::default()).await;
+    let html = shown(PageAddress::default()).await;
     assert!(html.contains(r#"<option value="back">back seats</option>"#), "{html}");
     assert!(html.contains(r#"name="quantity" min="1" max="4" value="1""#), "{html}");
-    let html = shown(PageQuery { item: Some("back".to_owned()), ..PageQuery::default() }).await;
+    let html = shown(PageAddress { item: Some("back".to_owned()), ..PageAddress::default() }).await;
     assert!(!html.contains("<option"), "{html}");
     assert!(html.contains(r#"<input type="hidden" name="item" value="back">"#), "{html}");
     assert!(html.contains(r#"<p id="what">back seats</p>"#), "{html}");
@@ -231,7 +233,11 @@ fn the_built_script_and_style_are_made_from_the_sources() {
     let mut sources = read("page.css") + &read("js/worker.js");
     sources.extend(scripts.map(|name| read(&format!("js/{name}.js"))));
     let sum = digest(&SHA256, sources.as_bytes());
-    let sum: String = sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut hex = String::new();
+    for byte in sum.as_ref() {
+        write!(hex, "{byte:02x}").unwrap();
+    }
+    let sum = hex;
     let built = read("built/sources.sha256");
     assert_eq!(built.trim(), sum, "run `npm run build` in tests/browser");
 }

@@ -12,9 +12,10 @@ pub(crate) const fn seconds(time: Timestamp) -> u64 {
     time.0 / 1000
 }
 
-/// The moment of a number of seconds.
-pub(crate) const fn moment(seconds: u64) -> Timestamp {
-    Timestamp(seconds.saturating_mul(1000))
+/// The moment of a number of seconds: a whole second even at the end of time, so that a token
+/// that is signed again says the same.
+pub(crate) fn moment(seconds: u64) -> Timestamp {
+    Timestamp(seconds.min(u64::MAX / 1000) * 1000)
 }
 
 /// Checks that `exp` has not passed.

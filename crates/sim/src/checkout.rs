@@ -1,21 +1,20 @@
-//! The demo checkout: the seller's pages to which a client comes with its pass, so that a person can
-//! walk the whole way in a browser.
+//! The demo checkout: the seller's pages to which a client comes with its pass, so that a person
+//! can walk the whole way in a browser.
 //!
 //! | request | response |
 //! |---|---|
 //! | `GET /{queue}` | what this page is, and the way to the queue |
-//! | `POST /{queue}`, form field `pass` | checks the pass; shows what is reserved and the time left |
-//! | `POST /{queue}/pay`, form field `pass` | checks it again and reports a payment to the gateway |
+//! | `POST /{queue}`, field `pass` | checks the pass; shows what is reserved and the time left |
+//! | `POST /{queue}/pay`, field `pass` | checks it again, reports a payment to the gateway |
 //!
 //! It keeps no state: the pass travels in the body of each form. A real seller keeps the claims in
 //! its own session, and answers the first POST with a redirect.
 
+mod config;
 mod gateway;
 mod pages;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::rejection::FormRejection;
 use axum::extract::{DefaultBodyLimit, Form, Path, State};
@@ -23,34 +22,17 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use bookingq_core::{QueueName, Timestamp, time::millis};
-use bookingq_identity::{KeyRing, PassClaims};
+use bookingq_core::QueueName;
+use bookingq_identity::PassClaims;
 use serde::Deserialize;
 
-use self::gateway::{CheckoutGateway, PaymentOutcome};
+use self::gateway::{CheckoutGateway, PaymentOutcome, now};
 use crate::server::{RunningServer, SimError};
 
-pub use self::gateway::HttpAddress;
+pub use self::config::{CheckoutConfig, HttpAddress};
 
 /// A pass is shorter.
 const MAX_BODY: usize = 16 * 1024;
-
-/// The demo checkout.
-#[derive(Debug, Clone)]
-pub struct CheckoutConfig {
-    /// Its HTTP port; port 0: any free one.
-    pub listen: SocketAddr,
-    /// The gateway's public port, for the keys of passes and for links.
-    pub gateway: HttpAddress,
-    /// The gateway's backend port.
-    pub backend: HttpAddress,
-    /// A key of purpose `backend`, which the gateway knows too.
-    pub keys: KeyRing,
-    /// `iss` of passes.
-    pub issuer: String,
-    /// `aud` of passes; the queue's name if not set.
-    pub audience: Option<String>,
-}
 
 /// Opens the port.
 pub(crate) async fn serve(config: CheckoutConfig) -> Result<RunningServer, SimError> {
@@ -94,12 +76,12 @@ struct PassForm {
 }
 
 /// Why a pass is not accepted, as a page.
-struct Refused {
+struct PassRefused {
     status: StatusCode,
     html: String,
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for PassRefused {
     fn into_response(self) -> Response {
         page(self.status, self.html)
     }
@@ -110,7 +92,7 @@ fn page(status: StatusCode, html: String) -> Response {
 }
 
 type Checkout = State<Arc<CheckoutGateway>>;
-type Fields = Result<Form<PassForm>, FormRejection>;
+type PassFields = Result<Form<PassForm>, FormRejection>;
 
 async fn about(State(checkout): Checkout, Path(queue): Path<String>) -> Response {
     page(StatusCode::OK, pages::about(&checkout.queue_page(&queue)))
@@ -119,8 +101,8 @@ async fn about(State(checkout): Checkout, Path(queue): Path<String>) -> Response
 async fn arrive(
     State(checkout): Checkout,
     Path(queue): Path<String>,
-    fields: Fields,
-) -> Result<Response, Refused> {
+    fields: PassFields,
+) -> Result<Response, PassRefused> {
     let (claims, pass) = check(&checkout, &queue, fields).await?;
     let link = checkout.queue_page(claims.queue.as_str());
     Ok(page(StatusCode::OK, pages::pay(&claims, &pass, now(), &link)))
@@ -129,8 +111,8 @@ async fn arrive(
 async fn pay(
     State(checkout): Checkout,
     Path(queue): Path<String>,
-    fields: Fields,
-) -> Result<Response, Refused> {
+    fields: PassFields,
+) -> Result<Response, PassRefused> {
     let (claims, pass) = check(&checkout, &queue, fields).await?;
     let link = checkout.queue_page(claims.queue.as_str());
     let (status, html) = match checkout.pay(&claims, &pass).await {
@@ -149,10 +131,10 @@ async fn pay(
 async fn check(
     checkout: &CheckoutGateway,
     queue: &str,
-    fields: Fields,
-) -> Result<(PassClaims, String), Refused> {
+    fields: PassFields,
+) -> Result<(PassClaims, String), PassRefused> {
     let link = checkout.queue_page(queue);
-    let refuse = |status, title: &str, detail: &str| Refused {
+    let refuse = |status, title: &str, detail: &str| PassRefused {
         status,
         html: pages::refused(title, detail, &link),
     };
@@ -164,9 +146,4 @@ async fn check(
     let claims = claims
         .map_err(|problem| refuse(StatusCode::FORBIDDEN, "This pass is not valid", &problem))?;
     Ok((claims, pass))
-}
-
-fn now() -> Timestamp {
-    // The clock of tokens: the wall clock.
-    Timestamp(millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
 }

@@ -88,7 +88,7 @@ async fn stage() -> Stage {
 }
 
 impl Stage {
-    fn pass(&self, keys: &KeyRing, audience: &str) -> String {
+    fn pass(keys: &KeyRing, audience: &str) -> String {
         let grant = PassGrant {
             issuer: "bookingq",
             audience,
@@ -124,7 +124,7 @@ impl Stage {
 #[tokio::test]
 async fn a_client_with_a_pass_sees_its_reservation_and_pays_once() {
     let stage = stage().await;
-    let pass = stage.pass(&stage.gateway.passes, "concert");
+    let pass = Stage::pass(&stage.gateway.passes, "concert");
     let (status, page) = stage.send("/concert", &pass).await;
     assert_eq!(status, 200, "{page}");
     assert!(page.contains("<dd>Stalls</dd>") && page.contains("r-&lt;1&gt;"), "{page}");
@@ -143,7 +143,7 @@ async fn a_client_with_a_pass_sees_its_reservation_and_pays_once() {
 #[tokio::test]
 async fn a_refusal_is_shown_and_an_unknown_outcome_can_be_repeated() {
     let stage = stage().await;
-    let pass = stage.pass(&stage.gateway.passes, "concert");
+    let pass = Stage::pass(&stage.gateway.passes, "concert");
     let late = json!({"title": "The time to pay is over", "detail": "It ended <earlier>."});
     *stage.gateway.answer.lock() = (StatusCode::GONE, late);
     let (status, page) = stage.send("/concert/pay", &pass).await;
@@ -158,9 +158,9 @@ async fn a_refusal_is_shown_and_an_unknown_outcome_can_be_repeated() {
 #[tokio::test]
 async fn passes_of_others_are_refused() {
     let stage = stage().await;
-    let good = stage.pass(&stage.gateway.passes, "concert");
-    let foreign = stage.pass(&KeyRing::ephemeral().unwrap(), "concert");
-    let other_audience = stage.pass(&stage.gateway.passes, "elsewhere");
+    let good = Stage::pass(&stage.gateway.passes, "concert");
+    let foreign = Stage::pass(&KeyRing::ephemeral().unwrap(), "concert");
+    let other_audience = Stage::pass(&stage.gateway.passes, "elsewhere");
     let altered = good.replacen('.', ".A", 1);
     for pass in [foreign.as_str(), &other_audience, &altered, "", "a.b.c"] {
         for path in ["/concert", "/concert/pay"] {

@@ -1,4 +1,4 @@
-//! `cargo xtask browser`: the tests of the waiting-room page in Chromium, against a running gateway.
+//! `cargo xtask browser`: tests the waiting-room page in Chromium, against a running gateway.
 
 use std::process::Command;
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// Build output, version control and files of the system.
-const SKIPPED: [&str; 3] = ["target", ".git", ".DS_Store"];
+/// Build output, downloaded packages, version control and files of the system.
+const SKIPPED: [&str; 4] = ["target", "node_modules", ".git", ".DS_Store"];
 
 /// The top of the repository.
 pub fn root() -> PathBuf {

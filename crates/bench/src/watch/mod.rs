@@ -177,7 +177,9 @@ async fn sell_out(store: &dyn Store, streams: &Streams, clients: u64) -> Result<
         if known.summary().count + 1 >= clients {
             return Ok(known);
         }
-        ensure!(start.elapsed() < LIMIT, "not all clients knew within {LIMIT:?}");
+        streams.check()?;
+        let count = known.summary().count;
+        ensure!(start.elapsed() < LIMIT, "{count} of {clients} clients knew within {LIMIT:?}");
         tokio::time::sleep(LOOK).await;
     }
 }

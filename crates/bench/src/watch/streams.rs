@@ -62,13 +62,15 @@ impl Streams {
         }
         let start = Instant::now();
         while shown.positions.iter().skip(1).any(|(position, _)| position.load(Relaxed) == 0) {
-            if let Some(error) = &*shown.broken.lock() {
-                bail!("a stream broke: {error}");
-            }
+            shown.check()?;
             ensure!(start.elapsed() < LIMIT, "a stream received no position within {LIMIT:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(Self { shown, _reading: reading })
+    }
+    /// Fails if a stream broke.
+    pub fn check(&self) -> Result<()> {
+        self.shown.check()
     }
     pub fn messages(&self) -> u64 {
         self.shown.messages.load(Relaxed)
@@ -98,6 +100,15 @@ impl Streams {
             if let (Some(age), Some(group)) = (age, group) {
                 ages[group].record(age);
             }
+        }
+    }
+}
+
+impl ShownPositions {
+    fn check(&self) -> Result<()> {
+        match &*self.broken.lock() {
+            Some(error) => bail!("a stream broke: {error}"),
+            None => Ok(()),
         }
     }
 }

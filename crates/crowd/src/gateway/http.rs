@@ -18,8 +18,7 @@ use tonic::Status;
 
 use super::GatewayAccess;
 use super::place::{JoinedView, PaymentView, PlaceView, status_of};
-use crate::call::{BookingSnapshot, CallKind};
-use crate::caller::malformed;
+use crate::call::{BookingSnapshot, CallKind, malformed};
 use crate::config::CrowdConfig;
 use crate::demand::Wanted;
 

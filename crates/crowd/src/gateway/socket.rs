@@ -21,8 +21,8 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::http::GatewayClient;
 use super::place::{PlaceView, status_of};
-use crate::call::{BookingSnapshot, CallKind};
-use crate::caller::{Caller, Route, malformed, record};
+use crate::call::{BookingSnapshot, CallKind, malformed};
+use crate::caller::{Caller, Route, record};
 
 /// The longest wait before a socket is reopened.
 const MAX_WAIT: Duration = Duration::from_secs(30);

@@ -1,5 +1,5 @@
-//! The arithmetic of one rate limit: the generic cell rate algorithm (GCRA), with one number for each
-//! limit.
+//! The arithmetic of one rate limit: the generic cell rate algorithm (GCRA), with one number for
+//! each limit.
 
 /// A sustained rate with a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::PageRequest;
+use super::request::PageRequest;
+use super::settings::PageSettings;
 use super::strings::{Language, Strings};
 use super::template::{Values, escape, hidden_field, json_in_script};
+use super::text;
 use super::view::{PageState, has};
-use super::{WaitingPage, text};
 use crate::place_json::{ChanceJson, to_json};
 
 const TEMPLATE: &str = include_str!("../../page/dynamic.html");
@@ -18,7 +19,7 @@ const MARGIN: u64 = 2000;
 
 /// Renders it.
 pub(super) fn render(
-    page: &WaitingPage,
+    page: &PageSettings,
     strings: &Strings,
     request: &PageRequest,
     state: &PageState<'_>,
@@ -60,7 +61,7 @@ fn deadline(state: &PageState<'_>) -> Option<u64> {
 }
 
 /// `Stalls × 2`: what is booked, or would be.
-fn what(page: &WaitingPage, request: &PageRequest, state: &PageState<'_>) -> String {
+fn what(page: &PageSettings, request: &PageRequest, state: &PageState<'_>) -> String {
     let wanted = request.query.item.as_deref().unwrap_or_default();
     let (name, quantity) = match state.place {
         Some(place) => (place.item.name.as_str(), place.quantity),
@@ -151,7 +152,7 @@ fn facts(values: &mut Values, strings: &Strings, view: &str, state: &PageState<'
 /// Which forms are shown, and their fields.
 fn actions(
     values: &mut Values,
-    page: &WaitingPage,
+    page: &PageSettings,
     strings: &Strings,
     view: &str,
     request: &PageRequest,
@@ -188,14 +189,14 @@ fn actions(
 }
 
 /// What to book: as the address says, else a choice among the offered items.
-fn join_fields(page: &WaitingPage, strings: &Strings, request: &PageRequest) -> String {
+fn join_fields(page: &PageSettings, strings: &Strings, request: &PageRequest) -> String {
     let mut html = request.query.hidden_fields(&["returnUrl"]);
     if request.query.item.is_some() || page.items.is_empty() {
         html += &request.query.hidden_fields(&["item", "quantity"]);
         return html;
     }
     let mut options = String::new();
-    for item in page.items.iter() {
+    for item in &page.items {
         let (name, title) = (escape(&item.name), escape(&item.title));
         let _ = write!(options, r#"<option value="{name}">{title}</option>"#);
     }

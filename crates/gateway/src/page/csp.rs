@@ -17,7 +17,11 @@ pub(super) fn policy(
     return_origins: impl IntoIterator<Item = String>,
 ) -> String {
     let logo = logo.and_then(origin_of).map_or(String::new(), |origin| format!(" {origin}"));
-    let targets: String = return_origins.into_iter().map(|origin| format!(" {origin}")).collect();
+    let mut targets = String::new();
+    for origin in return_origins {
+        targets += " ";
+        targets += &origin;
+    }
     format!(
         "default-src 'none'; script-src {}; style-src {} {}; img-src 'self' data:{logo}; \
          connect-src 'self'; worker-src blob:; form-action 'self'{targets}; base-uri 'none'; \

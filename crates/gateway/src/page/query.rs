@@ -9,7 +9,7 @@ use super::template::hidden_field;
 /// The query of the page, and of its forms.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PageQuery {
+pub struct PageAddress {
     /// Language chosen on the page.
     pub lang: Option<String>,
     /// What to book.
@@ -20,7 +20,7 @@ pub struct PageQuery {
     pub return_url: Option<String>,
 }
 
-impl PageQuery {
+impl PageAddress {
     /// The chosen language, else the one that the browser asks for.
     pub fn language(&self, accept_language: &str) -> Language {
         let chosen = self.lang.as_deref().and_then(Language::parse);
@@ -67,16 +67,16 @@ mod tests {
 
     #[test]
     fn the_query_survives_a_change_of_the_language() {
-        let query = PageQuery {
+        let query = PageAddress {
             item: Some("a&b=\"c\"".to_owned()),
             return_url: Some("https://a.example/x?y=1#z".to_owned()),
-            ..PageQuery::default()
+            ..PageAddress::default()
         };
         let expected =
             "?lang=de&item=a%26b%3D%22c%22&returnUrl=https%3A%2F%2Fa.example%2Fx%3Fy%3D1%23z";
         assert_eq!(query.in_language(Language::parse("de").unwrap()), expected);
         let fields = query.hidden_fields(&["item"]);
         assert_eq!(fields, r#"<input type="hidden" name="item" value="a&amp;b=&quot;c&quot;">"#);
-        assert_eq!(PageQuery::default().text(), "");
+        assert_eq!(PageAddress::default().text(), "");
     }
 }

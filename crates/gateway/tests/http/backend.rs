@@ -185,7 +185,7 @@ async fn with_a_client_authority_the_certificate_is_required_and_is_enough() {
         let answer = connection.try_send(post(PAYMENTS, &body.to_string())).await;
         match answer {
             Ok(answer) if is_known => {
-                assert_eq!(problem(&answer), (404, json!("BOOKING_NOT_FOUND")))
+                assert_eq!(problem(&answer), (404, json!("BOOKING_NOT_FOUND")));
             }
             Err(_) if !is_known => {}
             other => panic!("known: {is_known}, {other:?}"),

@@ -15,7 +15,7 @@ fn pays_at(origin: &str) -> impl FnOnce(&mut bookingq_gateway::GatewayConfig) {
     let origin = WebOrigin::new(origin).unwrap();
     move |config| {
         config.queues[0].settings.return_origins = ReturnOrigins::new(vec![origin]);
-        config.queues[0].settings.audience = "tickets.example".to_owned();
+        "tickets.example".clone_into(&mut config.queues[0].settings.audience);
     }
 }
 

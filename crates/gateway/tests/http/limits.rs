@@ -38,7 +38,7 @@ async fn until_limited(world: &World, body: &str, headers: &[(&str, &str)]) -> (
 fn solve(challenge: &Value) -> Value {
     let seed = challenge["seed"].as_str().unwrap();
     let difficulty = u32::try_from(challenge["difficulty"].as_u64().unwrap()).unwrap();
-    let nonce = (0_u64..).find(|nonce| {
+    let nonce = (0..u64::MAX).find(|nonce| {
         let text = format!("{seed}:{nonce}");
         let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
         let (first, _) = hash.as_ref().split_first_chunk::<8>().unwrap();

@@ -1,15 +1,14 @@
 //! What the checkout asks the gateway: the keys of passes, and to confirm payments.
 
-use std::fmt;
-use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bookingq_core::{Invalid, QueueName, Timestamp};
+use bookingq_core::time::millis;
+use bookingq_core::{QueueName, Timestamp};
 use bookingq_identity::{BackendClaims, KeyPurpose, PassClaims, PassVerifier, TokenError};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Request, StatusCode, Uri};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -17,7 +16,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::CheckoutConfig;
+use super::config::{CheckoutConfig, HttpAddress};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 const MAX_BODY: usize = 256 * 1024;
@@ -26,33 +25,6 @@ const FRESH: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_secs(5);
 /// A token of the backend lives as long as one call and two clocks need.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(60);
-
-/// `http://HOST:PORT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpAddress {
-    host: String,
-    port: u16,
-}
-
-impl FromStr for HttpAddress {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let parsed = || {
-            let uri: Uri = text.parse().ok()?;
-            let plain = uri.scheme_str() == Some("http") && uri.path() == "/";
-            let host = uri.host()?.to_owned();
-            plain.then(|| Self { host, port: uri.port_u16().unwrap_or(80) })
-        };
-        parsed().ok_or_else(|| Invalid::new("address", text, "http://HOST:PORT"))
-    }
-}
-
-impl fmt::Display for HttpAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}", self.host, self.port)
-    }
-}
 
 /// The outcome of a payment.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,7 +43,7 @@ pub(super) enum PaymentOutcome {
 }
 
 #[derive(Deserialize)]
-struct Problem {
+struct GatewayProblem {
     title: String,
     detail: String,
 }
@@ -162,7 +134,7 @@ impl CheckoutGateway {
     }
 
     fn token(&self, queue: &QueueName) -> Result<String, String> {
-        let now = super::now();
+        let now = now();
         let key = self.config.keys.signing(KeyPurpose::Backend, now);
         let claims = BackendClaims {
             backend: "demo-checkout".to_owned(),
@@ -193,7 +165,7 @@ fn outcome(status: StatusCode, body: &[u8]) -> PaymentOutcome {
         _ => None,
     };
     match refused {
-        Some(Problem { title, detail }) => PaymentOutcome::Refused { title, detail },
+        Some(GatewayProblem { title, detail }) => PaymentOutcome::Refused { title, detail },
         None => PaymentOutcome::Unknown(format!(
             "the gateway answered {status}: {}",
             String::from_utf8_lossy(body).chars().take(200).collect::<String>()
@@ -229,18 +201,14 @@ async fn call(
     }
 }
 
+pub(super) fn now() -> Timestamp {
+    // The clock of tokens: the wall clock.
+    Timestamp(millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_plain_http() {
-        let address: HttpAddress = "http://[::1]:8080".parse().unwrap();
-        assert_eq!(address.to_string(), "http://[::1]:8080");
-        for wrong in ["https://a:1", "a:1", "http://a/x", ""] {
-            assert!(wrong.parse::<HttpAddress>().is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_refusal_is_no_payment_and_an_error_is_neither() {

@@ -6,6 +6,7 @@ use bookingq_core::{Admission, EventSeq};
 use bookingq_proto::v1::{self, ErrorReason, PublishRequest};
 use bookingq_store::memory::MemoryConfig;
 use tokio::time::{Instant, timeout};
+use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
 
@@ -61,9 +62,12 @@ impl Follower {
 
     /// Reads until it has seen this many updates.
     async fn until(&mut self, updates: usize) {
-        while self.seen.len() < updates {
-            self.next().await.unwrap();
-        }
+        let all = async {
+            while self.seen.len() < updates {
+                self.next().await.unwrap();
+            }
+        };
+        timeout(3 * LIMIT, all).await.expect("all updates in time");
     }
 }
 
@@ -234,10 +238,12 @@ async fn a_slow_stream_delays_no_other_and_loses_nothing() {
     let world = World::new("stock=1").await;
     paused(&world).await;
     let worker = world.worker("w").await;
-    let client = connect(&worker).await;
-    // More than a stream's window and the feed's ring hold.
-    let updates = 40_000;
-    let mut slow = Follower::open(&client).await;
+    // A small window: what the slow stream does not read stays at the worker. And more updates than
+    // connection and feed hold together.
+    let (window, updates) = (64 * 1024, 60_000);
+    let endpoint = Channel::from_shared(format!("http://{}", worker.grpc_addr())).unwrap();
+    let endpoint = endpoint.initial_stream_window_size(window);
+    let mut slow = Follower::open(&Client::new(endpoint.connect().await.unwrap())).await;
     slow.next().await.unwrap();
     let begin = slow.through;
     let mut others = Vec::new();
@@ -257,7 +263,7 @@ async fn a_slow_stream_delays_no_other_and_loses_nothing() {
     // None waits for the slow one, which reads nothing meanwhile.
     let read = timeout(LIMIT, reading.join_all()).await.expect("in time");
     assert!(read.iter().all(|read| *read == (2_000, 0)), "{read:?}");
-    for batch in 2..40 {
+    for batch in 2..60 {
         join(&world.store, batch * 1_000..(batch + 1) * 1_000).await;
     }
     let expected = outbox(&world.store, begin).await;

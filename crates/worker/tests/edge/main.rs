@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod follow_queue;
+mod publish;
 mod queue_follow;
 mod status_batch;
 #[path = "../support/mod.rs"]

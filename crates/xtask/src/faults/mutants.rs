@@ -193,10 +193,12 @@ const MUTANTS: [Mutant; 19] = [
         name: "forget-the-generation",
         breaks: &[9],
         edits: &[(STOCK, "if item.returned <= tonumber(returned) then", "if true then")],
-        // While other channels hold tickets, no refusal ends an item. A run needs a refusal whose
-        // Reserve was under way while a release was settled. This case of the conformance suite
+        // While other channels hold tickets, no refusal ends an item; and with few tickets more
+        // refusals are under way while a release is settled. This case of the conformance suite
         // finds the mutant always: a_refusal_from_before_a_return_does_not_hide_what_came_back.
-        options: &["--only", "service-slow", "--every", "1s", "--no-returns"],
+        options: &[
+            "--only", "service-slow", "--every", "1s", "--for", "25s", "--stock", "3", "--no-returns",
+        ],
     },
     Mutant {
         name: "end-what-may-come-back",

@@ -8,11 +8,12 @@ use super::finding::Finding;
 use crate::tree::Tree;
 
 /// The files that create metrics, with their prefix after [`PREFIX`].
-const SOURCES: [(&str, &str); 4] = [
+const SOURCES: [(&str, &str); 5] = [
     ("crates/worker/src/metrics.rs", ""),
     ("crates/operator/src/metrics.rs", "operator_"),
     ("crates/gateway/src/http_metrics.rs", "gateway_"),
     ("crates/gateway/src/metrics.rs", "gateway_"),
+    ("crates/gateway/src/limits/limit_metrics.rs", "gateway_"),
 ];
 /// The file that documents them.
 const DOCUMENT: &str = "docs/operations.md";

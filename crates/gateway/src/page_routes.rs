@@ -4,17 +4,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{ConnectInfo, Form, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::{PageQuery, PageRequest, PageState, QueueGlance};
 use crate::auth::RequestPlace;
 use crate::cookie;
 use crate::join_request::{JoinJson, JoinRequest};
+use crate::page::{PageAddress, PageRequest, PageState, QueueGlance};
 use crate::passes;
 use crate::place_json::PlaceJson;
 use crate::places;
@@ -26,7 +28,16 @@ use crate::trace_header;
 /// The page does not wait longer for what it shows; the script asks again.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-type Address = Result<Query<PageQuery>, QueryRejection>;
+/// The addresses of the page.
+pub fn routes() -> Router<Arc<GatewayState>> {
+    Router::new()
+        .route("/q/{queue}", get(show))
+        .route("/q/{queue}/join", post(join))
+        .route("/q/{queue}/leave", post(leave))
+        .route("/q/{queue}/continue", post(go_on))
+}
+
+type Address = Result<Query<PageAddress>, QueryRejection>;
 
 /// The join form.
 #[derive(Debug, Default, Deserialize)]
