@@ -177,13 +177,17 @@ impl Client {
     /// Reads to the end: the last frame, and the close code.
     pub async fn end(&mut self) -> (Option<Value>, Option<u16>) {
         let (mut last, mut code) = (None, None);
-        while let Some(Ok(message)) = timeout(LIMIT, self.0.next()).await.expect("no end in time") {
-            match message {
-                Message::Text(text) => last = Some(serde_json::from_str(&text).unwrap()),
-                Message::Close(frame) => code = frame.map(|frame| frame.code.into()),
-                _ => {}
+        // One limit for all: pings would keep it waiting.
+        let read = async {
+            while let Some(Ok(message)) = self.0.next().await {
+                match message {
+                    Message::Text(text) => last = Some(serde_json::from_str(&text).unwrap()),
+                    Message::Close(frame) => code = frame.map(|frame| frame.code.into()),
+                    _ => {}
+                }
             }
-        }
+        };
+        timeout(LIMIT, read).await.expect("no end in time");
         (last, code)
     }
 
