@@ -29,7 +29,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const HEAD: Duration = Duration::from_secs(15);
 /// An HTTP/2 connection without a request for this long is closed.
 const IDLE: Duration = Duration::from_secs(60);
+/// An answer of which nothing is read for this long ends: within 30 s, as it is looked for every
+/// [`LOOK`].
+const UNREAD: Duration = Duration::from_secs(25);
+/// Time between two looks at a connection.
+const LOOK: Duration = Duration::from_secs(5);
 /// Half-open HTTP/2 connections are found within the sum of these.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// Largest head of a request, in bytes. A place token is below 3 KiB.
@@ -303,7 +308,8 @@ impl Handler {
         let stream = TokioIo::new(stream);
         let mut connection =
             std::pin::pin!(self.http.serve_connection_with_upgrades(stream, service));
-        let mut finishing = false;
+        let (mut finishing, began) = (false, Instant::now());
+        let mut idle_since = began;
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -313,12 +319,17 @@ impl Handler {
                     return;
                 }
                 () = self.finishing.cancelled(), if !finishing => finishing = true,
-                // The first head has little time. hyper limits the further ones of HTTP/1.1.
-                () = sleep(if activity.is_new() { HEAD } else { IDLE }) => {
-                    if activity.is_new() {
+                () = sleep(LOOK) => {
+                    // The first head has little time. hyper limits the further ones of HTTP/1.1.
+                    let no_head = activity.is_new() && began.elapsed() >= HEAD;
+                    let then = Instant::now().checked_sub(UNREAD);
+                    if no_head || then.is_some_and(|then| activity.give_up_unread(then)) {
                         return;
                     }
-                    finishing = finishing || activity.is_idle();
+                    if idle_since.elapsed() >= IDLE {
+                        idle_since = Instant::now();
+                        finishing = finishing || activity.is_idle();
+                    }
                 }
             }
             if finishing {
