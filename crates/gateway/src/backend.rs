@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use crate::access_log::{self, RequestLog};
 use crate::body::JsonBody;
 use crate::place_json::PlaceJson;
-use crate::problem::{Problem, ProblemJson, ProblemReason};
+use crate::problem::{Problem, ProblemReason};
 use crate::state::{GatewayState, QueueGateway, QueuePath, now};
 use crate::{auth, fallback, trace_header};
 
@@ -129,22 +129,15 @@ fn check_token(
         (status = 200, description = "The booking: confirmed, confirming, or, if the Booking \
             Service has refused it, releasing or failed; if it was reacquired also reserving, or \
             sold_out: return the payment", body = PaidJson),
-        (status = 401, description = "BACKEND_UNAUTHORIZED", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 404, description = "QUEUE_NOT_FOUND or BOOKING_NOT_FOUND", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 409, description = "NOT_RESERVED or ALREADY_FINAL: return the payment",
-            body = ProblemJson, content_type = "application/problem+json"),
-        (status = 410, description = "HOLD_EXPIRED: return the payment, or repeat with reacquire",
-            body = ProblemJson, content_type = "application/problem+json"),
-        (status = 413, description = "CONTENT_TOO_LARGE", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 422, description = "INVALID_ARGUMENT", body = ProblemJson,
-            content_type = "application/problem+json"),
+        (status = 401, description = "BACKEND_UNAUTHORIZED"),
+        (status = 404, description = "QUEUE_NOT_FOUND or BOOKING_NOT_FOUND"),
+        (status = 409, description = "NOT_RESERVED or ALREADY_FINAL: return the payment"),
+        (status = 410, description = "HOLD_EXPIRED: return the payment, or repeat with reacquire"),
+        (status = 413, description = "CONTENT_TOO_LARGE"),
+        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE"),
+        (status = 422, description = "INVALID_ARGUMENT"),
         (status = 503, description = "OVERLOADED, STORE_UNAVAILABLE or UPSTREAM_UNAVAILABLE: \
-            repeat it unchanged", body = ProblemJson, content_type = "application/problem+json"),
+            repeat it unchanged"),
     )
 )]
 pub async fn pay(

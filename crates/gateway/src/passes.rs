@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::join_request::{unreadable, unsigned};
 use crate::place_json::rfc3339;
 use crate::places::newest;
-use crate::problem::{Problem, ProblemJson, ProblemReason};
+use crate::problem::{Problem, ProblemReason};
 use crate::state::{GatewayState, QueueGateway, QueuePath, now};
 
 /// A pass for the payment.
@@ -39,18 +39,12 @@ pub struct PassJson {
     security(("place" = []), ("placeCookie" = [])),
     responses(
         (status = 200, description = "The pass", body = PassJson),
-        (status = 401, description = "PLACE_REQUIRED or PLACE_INVALID", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 403, description = "ORIGIN_REFUSED", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 404, description = "QUEUE_NOT_FOUND or BOOKING_NOT_FOUND", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 409, description = "NOT_RESERVED or ALREADY_FINAL", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 410, description = "HOLD_EXPIRED", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 503, description = "UPSTREAM_UNAVAILABLE", body = ProblemJson,
-            content_type = "application/problem+json"),
+        (status = 401, description = "PLACE_REQUIRED or PLACE_INVALID"),
+        (status = 403, description = "ORIGIN_REFUSED"),
+        (status = 404, description = "QUEUE_NOT_FOUND or BOOKING_NOT_FOUND"),
+        (status = 409, description = "NOT_RESERVED or ALREADY_FINAL"),
+        (status = 410, description = "HOLD_EXPIRED"),
+        (status = 503, description = "UPSTREAM_UNAVAILABLE"),
     )
 )]
 pub async fn make(

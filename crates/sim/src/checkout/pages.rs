@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use bookingq_core::Timestamp;
 use bookingq_identity::PassClaims;
+use bookingq_serve::html::escape;
 
 /// Their style.
 pub(super) const STYLE: &str = include_str!("../../checkout/checkout.css");
@@ -115,21 +116,6 @@ fn page(title: &str, class: &str, body: &str) -> String {
 </html>
 "#
     )
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]
