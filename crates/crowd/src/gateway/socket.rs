@@ -236,7 +236,7 @@ async fn open(
 ) -> Result<WebSocketStream<TcpStream>, Status> {
     let failed = |error: &dyn std::fmt::Display| Status::unknown(error.to_string());
     let token = client.place_token()?;
-    let address = client.next_address(&client.pool.gateways.clone())?;
+    let address = client.next_gateway()?;
     let request = format!("ws://{address}{path}").into_client_request();
     let mut request = request.map_err(|error| failed(&error))?;
     let bearer = format!("Bearer {token}").parse();
