@@ -141,6 +141,8 @@ impl PlaceSocket {
                     return Ok(None);
                 }
                 shown.state = st;
+                // A position among the parked is none in the line.
+                shown.position = shown.position.filter(|_| parked == shown.parked);
                 shown.parked = parked;
                 shown.deadline = dl.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
                 None
