@@ -6,19 +6,20 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequest as _, Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use bookingq_core::{BookingId, ClientId, Invalid, PaymentId};
-use bookingq_identity::{BackendClaims, PassVerifier};
+use bookingq_identity::{BackendClaims, PassClaims};
 use bookingq_proto::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access_log::{self, RequestLog};
 use crate::body::JsonBody;
+use crate::join_request::unreadable;
 use crate::place_json::PlaceJson;
 use crate::problem::{Problem, ProblemReason};
 use crate::state::{GatewayState, QueueGateway, QueuePath, now};
@@ -107,8 +108,7 @@ fn check_token(
     queue: &QueueGateway,
     headers: &HeaderMap,
 ) -> Result<(), Problem> {
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = auth::bearer(authorization).ok_or_else(|| {
+    let token = auth::bearer(headers).ok_or_else(|| {
         let problem = "send Authorization: Bearer with a token of a key of purpose `backend`";
         Problem::new(ProblemReason::BackendUnauthorized, problem)
     })?;
@@ -156,8 +156,6 @@ pub async fn pay(
     };
     let mut worker = queue.workers.client().with_trace(trace_header::of(&headers));
     let v1::ConfirmPaymentResponse { booking, reacquired_for } = worker.call(call).await?;
-    let unreadable =
-        || Problem::new(ProblemReason::UpstreamUnavailable, "a worker's answer is empty");
     let booking = booking.ok_or_else(unreadable)?;
     let paid = PaidJson {
         place: queue.show(&booking),
@@ -178,11 +176,9 @@ fn booking_of(
             let refused = |error: &dyn std::error::Error| {
                 Problem::invalid_field("pass".to_owned(), "refused".to_owned(), error.to_string())
             };
-            let keys = state.keys.ring().jwks();
-            let (issuer, audience) = (&state.issuer, &queue.settings.audience);
-            let verifier =
-                PassVerifier::new(&keys, issuer, audience).map_err(|error| refused(&error))?;
-            let claims = verifier.verify(pass, now()).map_err(|error| refused(&error))?;
+            let (keys, audience) = (state.keys.ring(), &queue.settings.audience);
+            let claims = PassClaims::verify(pass, &keys, &state.issuer, audience, now())
+                .map_err(|error| refused(&error))?;
             if claims.queue != queue.name {
                 let error = "a pass of this queue".to_owned();
                 return Err(Problem::invalid_field("pass".to_owned(), "refused".to_owned(), error));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bookingq_core::ClientId;
 use bookingq_identity::PlaceClaims;
@@ -218,11 +218,4 @@ pub async fn cancel(
     };
     let answer = queue.workers.client().with_trace(trace).call(call).await?;
     answer.booking.ok_or_else(unreadable)
-}
-
-/// Keeps answers about one client out of every cache.
-pub fn private(mut answer: Response) -> Response {
-    let no_store = HeaderValue::from_static("no-store");
-    answer.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
-    answer
 }

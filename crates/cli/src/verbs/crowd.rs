@@ -37,7 +37,7 @@ Examples:
       --ledger http://127.0.0.1:6080
   bookingq crowd --queue concert --server http://concert-workers:50051 --clients 20000 --for 5m \\
       -o json > report.json
-  bookingq crowd --queue concert --gateway http://127.0.0.1:8080 \
+  bookingq crowd --queue concert --gateway http://127.0.0.1:8080 \\
       --backend http://127.0.0.1:8090 --keys keys --clients 5000
 
 The queue must answer within --timeout. Each client then follows its booking to its end. It repeats
@@ -108,7 +108,7 @@ struct GatewayFlags {
     #[arg(long, env = "BOOKINGQ_BACKEND", value_name = "URL", requires = "gateway")]
     backend: Option<WorkerEndpoints>,
     /// Folder with a key of purpose enqueue and one of purpose backend, which the gateway has too:
-    /// the crowd signs with them as a merchant does
+    /// the crowd signs with them as a seller does
     #[arg(long, env = "BOOKINGQ_KEYS", value_name = "FOLDER", requires = "gateway")]
     keys: Option<PathBuf>,
 }

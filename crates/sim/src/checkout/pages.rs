@@ -11,7 +11,7 @@ pub(super) const STYLE: &str = include_str!("../../checkout/checkout.css");
 /// Counts the time left down.
 pub(super) const SCRIPT: &str = include_str!("../../checkout/checkout.js");
 
-/// What is shown ends this much before the deadline, because a payment takes time to arrive.
+/// What is shown ends this much before the pass does, because a payment takes time to arrive.
 const MARGIN: u64 = 2000;
 
 /// The page for clients without a pass.
@@ -24,7 +24,7 @@ pub(super) fn about(queue_page: &str) -> String {
 
 /// What is reserved, the time left, and the button.
 pub(super) fn pay(claims: &PassClaims, pass: &str, now: Timestamp, queue_page: &str) -> String {
-    let left = claims.deadline.0.saturating_sub(now.0 + MARGIN) / 1000;
+    let left = claims.expires_at.0.saturating_sub(now.0 + MARGIN) / 1000;
     let body = format!(
         r#"<h1>Pay for your booking</h1>
 {facts}
