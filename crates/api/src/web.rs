@@ -57,8 +57,7 @@ pub(crate) fn is_network(text: &str) -> bool {
         Ok(IpAddr::V6(address)) => (address.to_bits(), 128),
         Err(_) => return false,
     };
-    let fits =
-        |prefix: u32| prefix <= width && bits.checked_shl(prefix).unwrap_or_default() == 0;
+    let fits = |prefix: u32| prefix <= width && bits.checked_shl(prefix).unwrap_or_default() == 0;
     prefix.is_none_or(|digits| {
         digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse().is_ok_and(fits)
     })

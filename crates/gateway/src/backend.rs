@@ -19,7 +19,6 @@ use utoipa::ToSchema;
 
 use crate::access_log::{self, RequestLog};
 use crate::body::JsonBody;
-use crate::join_request::unreadable;
 use crate::place_json::PlaceJson;
 use crate::problem::{Problem, ProblemReason};
 use crate::state::{GatewayState, QueueGateway, QueuePath, now};
@@ -156,7 +155,7 @@ pub async fn pay(
     };
     let mut worker = queue.workers.client().with_trace(trace_header::of(&headers));
     let v1::ConfirmPaymentResponse { booking, reacquired_for } = worker.call(call).await?;
-    let booking = booking.ok_or_else(unreadable)?;
+    let booking = booking.ok_or_else(Problem::unreadable)?;
     let paid = PaidJson {
         place: queue.show(&booking),
         client_id: booking.client_id,

@@ -113,7 +113,7 @@ impl JoinRequest {
             ..Default::default()
         };
         let v1::EnqueueResponse { booking, existing } = queue.joins.join(request, trace).await?;
-        let booking = booking.ok_or_else(unreadable)?;
+        let booking = booking.ok_or_else(Problem::unreadable)?;
         let token = place_token(state, queue, self.client, &booking, self.return_url)?;
         Ok(JoinedClient { booking, existing, token })
     }
@@ -164,17 +164,13 @@ pub(crate) fn place_token(
     let claims = PlaceClaims {
         queue: queue.name.clone(),
         client,
-        booking: BookingId::new(&booking.booking_id).map_err(|_| unreadable())?,
+        booking: BookingId::new(&booking.booking_id).map_err(|_| Problem::unreadable())?,
         number: QueueNumber::new(booking.queue_number),
         epoch: queue.feed.view.current().epoch.to_string(),
         return_url,
         expires_at: now() + state.place_lifetime,
     };
     claims.sign(&state.keys.ring(), now()).map_err(|error| unsigned(&error))
-}
-
-pub(crate) fn unreadable() -> Problem {
-    Problem::new(ProblemReason::UpstreamUnavailable, "a worker's answer cannot be read")
 }
 
 pub(crate) fn unsigned(error: &SignError) -> Problem {

@@ -9,7 +9,6 @@ use bookingq_proto::v1::{self, enqueue_result};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::join_request::unreadable;
 use crate::problem::{Problem, ProblemReason};
 use crate::workers::QueueWorkers;
 
@@ -156,7 +155,7 @@ async fn send_together(workers: &QueueWorkers, joins: Vec<SameJoins>) {
                 same.answer(joined(result.result));
             }
         }
-        Ok(_) => fail(joins, &unreadable()),
+        Ok(_) => fail(joins, &Problem::unreadable()),
         Err(problem) => fail(joins, &problem),
     }
 }
@@ -165,7 +164,7 @@ fn joined(result: Option<enqueue_result::Result>) -> Joined {
     match result {
         Some(enqueue_result::Result::Response(response)) => Ok(response),
         Some(enqueue_result::Result::Error(error)) => Err(Problem::of_batch(error)),
-        None => Err(unreadable()),
+        None => Err(Problem::unreadable()),
     }
 }
 

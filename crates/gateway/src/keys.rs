@@ -63,7 +63,8 @@ impl KeyStore {
         if let KeySource::Folder(folder) = source {
             let ring = Arc::clone(&ring);
             tokio::spawn(
-                stop.clone().run_until_cancelled_owned(async move { follow(&folder, &ring, seen).await }),
+                stop.clone()
+                    .run_until_cancelled_owned(async move { follow(&folder, &ring, seen).await }),
             );
         }
         Ok(Self { ring, _stop: stop.drop_guard() })

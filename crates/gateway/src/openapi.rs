@@ -44,14 +44,14 @@ use crate::{backend, challenges, passes, places, queue, streams};
         (name = "backend", description = "For the seller's backend, on a port of its own"),
     ),
     components(schemas(ProblemJson)),
-    modifiers(&Schemes, &Problems)
+    modifiers(&Schemes, &ProblemResponses)
 )]
 struct ApiDoc;
 
 /// Every error is a problem document: the handlers name the reasons only.
-struct Problems;
+struct ProblemResponses;
 
-impl Modify for Problems {
+impl Modify for ProblemResponses {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         let paths = api.paths.paths.values_mut();
         let operations = paths.flat_map(|path| {

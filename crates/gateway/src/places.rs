@@ -19,7 +19,7 @@ use crate::auth::{RequestPlace, TokenSource};
 use crate::body::JsonBody;
 use crate::cookie;
 use crate::idempotency::idempotency_key;
-use crate::join_request::{JoinJson, JoinRequest, place_token, unreadable};
+use crate::join_request::{JoinJson, JoinRequest, place_token};
 use crate::place_json::PlaceJson;
 use crate::problem::{Problem, ProblemReason};
 use crate::state::{GatewayState, Peer, QueueGateway, QueuePath, now};
@@ -217,5 +217,5 @@ pub async fn cancel(
         booking_id: String::new(),
     };
     let answer = queue.workers.client().with_trace(trace).call(call).await?;
-    answer.booking.ok_or_else(unreadable)
+    answer.booking.ok_or_else(Problem::unreadable)
 }

@@ -146,8 +146,7 @@ impl GatewayView {
     /// Begins with other data: nothing that is known of the line holds any more.
     pub(crate) fn begin_epoch(&self, epoch: &str) {
         let before = self.line.load();
-        let line =
-            LineNow::empty(epoch, before.generation + u32::from(!before.epoch.is_empty()));
+        let line = LineNow::empty(epoch, before.generation + u32::from(!before.epoch.is_empty()));
         *self.followed.lock() = FollowedState::default();
         self.line.store(Arc::new(line));
     }

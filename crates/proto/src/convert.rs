@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bookingq_core::eta::{Chance, Eta, EtaRange, EtaUnknown};
 use bookingq_core::{
-    Admission, Booking, BookingState, EventSeq, ItemState, Outcome, Outflow, Place, QueueName, Timestamp,
+    Admission, Booking, BookingState, EventSeq, ItemState, Outcome, Outflow, Place, QueueName,
+    Timestamp,
 };
 
 use crate::v1;

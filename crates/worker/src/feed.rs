@@ -274,8 +274,7 @@ impl FeedState {
     fn push(&mut self, messages: Vec<v1::PublishRequest>, newest: EventSeq) {
         for message in messages {
             // Items stand before all updates of their events: see `Publisher::messages`.
-            let covers =
-                if message.updates.is_empty() { newest } else { message.through() };
+            let covers = if message.updates.is_empty() { newest } else { message.through() };
             self.weight += weight(&message);
             self.messages.push_back(FeedMessage { message: Arc::new(message), covers });
         }

@@ -118,7 +118,12 @@ impl SocketPlanner {
         };
         let wanted = within(policy, for_sockets(sockets, policy.per_replica));
         let roomy = within(policy, for_sockets(sockets, roomy(policy.per_replica)));
-        remember(&mut self.recent, policy.scale_down_window, now, if complete { roomy } else { roomy.max(current) });
+        remember(
+            &mut self.recent,
+            policy.scale_down_window,
+            now,
+            if complete { roomy } else { roomy.max(current) },
+        );
         let (replicas, reason) = if wanted > current && situation.unschedulable > 0 {
             (current, Reason::Unschedulable)
         } else if wanted >= current {
