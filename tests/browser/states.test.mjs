@@ -1,4 +1,4 @@
-// Every state in every language: the right view, no violation of WCAG 2.2 AA, nothing wider than the
+// Every state in English, and nearly every one in the other languages: the right view, no violation of WCAG 2.2 AA, nothing wider than the
 // screen, nothing that the policy blocks. Screenshots go to target/browser/.
 
 import assert from "node:assert/strict";

@@ -46,12 +46,20 @@ pub(crate) fn is_link(text: &str) -> bool {
     is_clean(text) && text.len() <= 1024 && (path || url)
 }
 
-/// An address, or a network with the length of its prefix.
+/// An address, or a network: the length of its prefix, and no bits after that.
 pub(crate) fn is_network(text: &str) -> bool {
-    let (address, prefix) = text.split_once('/').unwrap_or((text, "0"));
-    address.parse::<IpAddr>().is_ok_and(|address| {
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        prefix.parse::<u8>().is_ok_and(|prefix| prefix <= bits)
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let (bits, width) = match address.parse() {
+        Ok(IpAddr::V4(address)) => (u128::from(address.to_bits()) << 96, 32),
+        Ok(IpAddr::V6(address)) => (address.to_bits(), 128),
+        Err(_) => return false,
+    };
+    let fits = |prefix: u32| prefix <= width && bits.checked_shl(prefix).unwrap_or_default() == 0;
+    prefix.is_none_or(|digits| {
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse().is_ok_and(fits)
     })
 }
 

@@ -94,6 +94,18 @@ fn an_invalid_address_is_reported_with_its_value_and_the_allowed_ones() {
             "\"10.0.0.0/33\"",
             network,
         ),
+        (
+            json!({ "trustedProxies": ["10.0.0.1/8"] }),
+            "trustedProxies[0]",
+            "\"10.0.0.1/8\"",
+            network,
+        ),
+        (
+            json!({ "trustedProxies": ["10.0.0.0/+8"] }),
+            "trustedProxies[0]",
+            "\"10.0.0.0/+8\"",
+            network,
+        ),
         (json!({ "trustedProxies": ["::/0/1"] }), "trustedProxies[0]", "\"::/0/1\"", network),
         (json!({ "trustedProxies": ["10.0.0.1/"] }), "trustedProxies[0]", "\"10.0.0.1/\"", network),
     ]);

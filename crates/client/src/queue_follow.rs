@@ -134,13 +134,8 @@ impl QueueFollow {
             self.epoch.clone_from(&message.epoch);
             self.after = EventSeq::START;
         }
-        let sequence = |update: &v1::BookingUpdate| EventSeq {
-            ms: update.sequence_ms,
-            number: update.sequence_number,
-        };
-        message.updates.retain(|update| sequence(update) > self.after);
-        let through = EventSeq { ms: message.through_ms, number: message.through_number };
-        self.after = self.after.max(through);
+        message.updates.retain(|update| update.sequence() > self.after);
+        self.after = self.after.max(message.through());
         message
     }
 

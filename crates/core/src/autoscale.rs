@@ -178,7 +178,7 @@ impl Planner {
         // A number from an assumed service time is not kept for the whole window if a cap made it:
         // it would be what the cap is to prevent.
         if formula == Reason::Demand || reading.service_time.is_some() {
-            self.remember(policy, situation.now, wanted);
+            remember(&mut self.recent, policy.scale_down_window, situation.now, wanted);
         }
         let highest = self.recent.iter().map(|&(_, n)| n).max().unwrap_or(wanted);
         let (replicas, reason) = if wanted > current {
@@ -194,18 +194,24 @@ impl Planner {
         };
         Decision { replicas: replicas.clamp(policy.min, policy.max), wanted, reason, situation }
     }
+}
 
-    fn remember(&mut self, policy: &Policy, now: Timestamp, wanted: u32) {
-        while self.recent.front().is_some_and(|&(at, _)| now.since(at) > policy.scale_down_window) {
-            self.recent.pop_front();
-        }
-        // Only a value that no later one exceeds can be the highest, so the history stays a short
-        // falling staircase.
-        while self.recent.back().is_some_and(|&(_, n)| n <= wanted) {
-            self.recent.pop_back();
-        }
-        self.recent.push_back((now, wanted));
+/// Adds a number to those of the last `window`.
+fn remember(
+    recent: &mut VecDeque<(Timestamp, u32)>,
+    window: Duration,
+    now: Timestamp,
+    wanted: u32,
+) {
+    while recent.front().is_some_and(|&(at, _)| now.since(at) > window) {
+        recent.pop_front();
     }
+    // Only a value that no later one exceeds can be the highest, so the history stays a short
+    // falling staircase.
+    while recent.back().is_some_and(|&(_, n)| n <= wanted) {
+        recent.pop_back();
+    }
+    recent.push_back((now, wanted));
 }
 
 /// The formula, without memory.

@@ -92,8 +92,8 @@ impl Caller {
     /// # Errors
     /// A refusal that a retry would not change, or an answer without a well-formed booking.
     pub async fn call(&mut self, kind: &CallKind) -> TimedAnswer {
-        if let Route::Gateway(gateway) = self.route.clone() {
-            return self.call_gateway(gateway, kind).await;
+        if matches!(self.route, Route::Gateway(_)) {
+            return self.call_gateway(kind).await;
         }
         let config = &self.context.config;
         let (queue, client_id) = (config.queue.to_string(), self.client.to_string());
@@ -132,8 +132,9 @@ impl Caller {
     }
 
     /// Retries at the next gateway what workers would retry at the next worker.
-    async fn call_gateway(&mut self, mut gateway: GatewayClient, kind: &CallKind) -> TimedAnswer {
-        let Self { context, client, wanted, chance, .. } = self;
+    async fn call_gateway(&mut self, kind: &CallKind) -> TimedAnswer {
+        let Self { context, client, wanted, chance, route } = self;
+        let Route::Gateway(gateway) = route else { return Err(WorkerCallError::Stopped) };
         let CrowdContext { config, policy, .. } = &**context;
         let pool = gateway.pool();
         let mut retry = Retry::forever(policy.backoff);

@@ -1,5 +1,5 @@
 //! Clients that come through a gateway, as browsers do: HTTP to join and leave, a WebSocket to
-//! follow the place, and the backend port for payments, as a merchant reports them.
+//! follow the place, and the backend port for payments, as a seller reports them.
 
 mod http;
 mod place;
@@ -29,7 +29,7 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(120);
 pub struct GatewayAccess {
     /// The addresses of the backend ports; they may change at any time.
     pub backends: watch::Receiver<Vec<SocketAddr>>,
-    /// Signs what a merchant signs: an enqueue token for each client, and a backend token for each
+    /// Signs what a seller signs: an enqueue token for each client, and a backend token for each
     /// payment.
     pub keys: Arc<KeyRing>,
 }

@@ -77,7 +77,10 @@ impl Sale {
             after: time.mul_f64(part),
         });
         let mut returns: Vec<_> = returns.collect();
-        returns.retain(|_| !no_returns);
+        // Drawn all the same, so that what is drawn after them stays the same.
+        if no_returns {
+            returns.clear();
+        }
         let opens_at = Duration::from_millis(rng.random_range(0..OPENS_WITHIN_MS));
         let sold_out = SoldOutRules { items: rules.into(), ..SoldOutRules::default() };
         let rules = SaleRules { opens_at: Some(start + opens_at), outflow, sold_out };

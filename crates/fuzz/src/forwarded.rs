@@ -29,7 +29,7 @@ pub fn forwarded(data: &[u8]) -> bool {
     if networks.is_empty() {
         assert_eq!(client, peer);
     }
-    // An address before it that is trusted, or none: the answer is a fixed point.
+    // The answer is in canonical form: as the address of a connection, it stands for itself.
     assert_eq!(proxies.client(client, &none), client);
     let named = lines.iter().flat_map(|line| line.split(|&byte| byte == b',')).any(|entry| {
         let text = String::from_utf8_lossy(entry);

@@ -42,22 +42,13 @@ pub async fn log(State(log): State<RequestLog>, request: Request, next: Next) ->
     let status = answer.status().as_u16();
     let path = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     log.metrics.answered(method.as_str(), path, status, begin.elapsed());
-    let line = RequestLine {
-        which: log.which,
-        begin,
-        method,
-        route,
-        status,
-        bytes: 0,
-        trace,
-        id: id.clone(),
-    };
-    if let Ok(id) = HeaderValue::try_from(id) {
+    if let Ok(id) = HeaderValue::try_from(&id) {
         answer.headers_mut().insert(REQUEST_ID, id);
     }
-    if !line.is_wanted() {
+    if !is_wanted(log.which, status) {
         return answer;
     }
+    let line = RequestLine { begin, method, route, status, bytes: 0, trace, id };
     answer.map(|body| Body::new(LoggedBody { body, line }))
 }
 
@@ -75,7 +66,6 @@ fn request_id(request: &Request) -> String {
 const NO_ROUTE: &str = "none";
 
 struct RequestLine {
-    which: AccessLog,
     begin: Instant,
     method: Method,
     route: Option<MatchedPath>,
@@ -85,21 +75,16 @@ struct RequestLine {
     id: String,
 }
 
-impl RequestLine {
-    fn is_wanted(&self) -> bool {
-        match self.which {
-            AccessLog::All => true,
-            AccessLog::Errors => self.status >= 500,
-            AccessLog::Off => false,
-        }
+fn is_wanted(which: AccessLog, status: u16) -> bool {
+    match which {
+        AccessLog::All => true,
+        AccessLog::Errors => status >= 500,
+        AccessLog::Off => false,
     }
 }
 
 impl Drop for RequestLine {
     fn drop(&mut self) {
-        if !self.is_wanted() {
-            return;
-        }
         info!(
             method = self.method.as_str(),
             route = self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str),

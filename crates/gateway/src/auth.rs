@@ -68,11 +68,8 @@ pub fn place(
 }
 
 fn token<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<(&'a str, TokenSource)> {
-    if let Some(authorization) = headers.get(header::AUTHORIZATION) {
-        return Some((
-            bearer(authorization.to_str().ok()).unwrap_or_default(),
-            TokenSource::Bearer,
-        ));
+    if headers.contains_key(header::AUTHORIZATION) {
+        return Some((bearer(headers).unwrap_or_default(), TokenSource::Bearer));
     }
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
@@ -88,7 +85,8 @@ fn token<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<(&'a str, TokenSour
 }
 
 /// The token of `Authorization: Bearer TOKEN`.
-pub fn bearer(authorization: Option<&str>) -> Option<&str> {
-    let (scheme, token) = authorization?.split_once(' ')?;
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequest as _, Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use bookingq_core::{BookingId, ClientId, Invalid, PaymentId};
-use bookingq_identity::{BackendClaims, PassVerifier};
+use bookingq_identity::{BackendClaims, PassClaims};
 use bookingq_proto::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use crate::access_log::{self, RequestLog};
 use crate::body::JsonBody;
 use crate::place_json::PlaceJson;
-use crate::problem::{Problem, ProblemJson, ProblemReason};
+use crate::problem::{Problem, ProblemReason};
 use crate::state::{GatewayState, QueueGateway, QueuePath, now};
 use crate::{auth, fallback, trace_header};
 
@@ -107,8 +107,7 @@ fn check_token(
     queue: &QueueGateway,
     headers: &HeaderMap,
 ) -> Result<(), Problem> {
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = auth::bearer(authorization).ok_or_else(|| {
+    let token = auth::bearer(headers).ok_or_else(|| {
         let problem = "send Authorization: Bearer with a token of a key of purpose `backend`";
         Problem::new(ProblemReason::BackendUnauthorized, problem)
     })?;
@@ -129,22 +128,15 @@ fn check_token(
         (status = 200, description = "The booking: confirmed, confirming, or, if the Booking \
             Service has refused it, releasing or failed; if it was reacquired also reserving, or \
             sold_out: return the payment", body = PaidJson),
-        (status = 401, description = "BACKEND_UNAUTHORIZED", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 404, description = "QUEUE_NOT_FOUND or BOOKING_NOT_FOUND", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 409, description = "NOT_RESERVED or ALREADY_FINAL: return the payment",
-            body = ProblemJson, content_type = "application/problem+json"),
-        (status = 410, description = "HOLD_EXPIRED: return the payment, or repeat with reacquire",
-            body = ProblemJson, content_type = "application/problem+json"),
-        (status = 413, description = "CONTENT_TOO_LARGE", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 422, description = "INVALID_ARGUMENT", body = ProblemJson,
-            content_type = "application/problem+json"),
+        (status = 401, description = "BACKEND_UNAUTHORIZED"),
+        (status = 404, description = "QUEUE_NOT_FOUND or BOOKING_NOT_FOUND"),
+        (status = 409, description = "NOT_RESERVED or ALREADY_FINAL: return the payment"),
+        (status = 410, description = "HOLD_EXPIRED: return the payment, or repeat with reacquire"),
+        (status = 413, description = "CONTENT_TOO_LARGE"),
+        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE"),
+        (status = 422, description = "INVALID_ARGUMENT"),
         (status = 503, description = "OVERLOADED, STORE_UNAVAILABLE or UPSTREAM_UNAVAILABLE: \
-            repeat it unchanged", body = ProblemJson, content_type = "application/problem+json"),
+            repeat it unchanged"),
     )
 )]
 pub async fn pay(
@@ -163,9 +155,7 @@ pub async fn pay(
     };
     let mut worker = queue.workers.client().with_trace(trace_header::of(&headers));
     let v1::ConfirmPaymentResponse { booking, reacquired_for } = worker.call(call).await?;
-    let unreadable =
-        || Problem::new(ProblemReason::UpstreamUnavailable, "a worker's answer is empty");
-    let booking = booking.ok_or_else(unreadable)?;
+    let booking = booking.ok_or_else(Problem::unreadable)?;
     let paid = PaidJson {
         place: queue.show(&booking),
         client_id: booking.client_id,
@@ -185,11 +175,9 @@ fn booking_of(
             let refused = |error: &dyn std::error::Error| {
                 Problem::invalid_field("pass".to_owned(), "refused".to_owned(), error.to_string())
             };
-            let keys = state.keys.ring().jwks();
-            let (issuer, audience) = (&state.issuer, &queue.settings.audience);
-            let verifier =
-                PassVerifier::new(&keys, issuer, audience).map_err(|error| refused(&error))?;
-            let claims = verifier.verify(pass, now()).map_err(|error| refused(&error))?;
+            let (keys, audience) = (state.keys.ring(), &queue.settings.audience);
+            let claims = PassClaims::verify(pass, &keys, &state.issuer, audience, now())
+                .map_err(|error| refused(&error))?;
             if claims.queue != queue.name {
                 let error = "a pass of this queue".to_owned();
                 return Err(Problem::invalid_field("pass".to_owned(), "refused".to_owned(), error));

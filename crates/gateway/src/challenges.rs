@@ -11,7 +11,7 @@ use crate::idempotency::idempotency_key;
 use crate::limits::challenge::Challenge;
 use crate::limits::decision::{LimitDecision, LimitedUse};
 use crate::place_json::rfc3339;
-use crate::problem::{ChallengeJson, Problem, ProblemJson, ProblemReason};
+use crate::problem::{ChallengeJson, Problem, ProblemReason};
 use crate::state::{GatewayState, now};
 
 /// Decides whether a client without a place may join. `solution` is the seed and the nonce of a
@@ -79,8 +79,7 @@ fn issue(state: &GatewayState, key: &str) -> Result<ChallengeJson, Problem> {
     responses(
         (status = 200, description = "Find a number, as decimal digits, for which SHA-256 of \
             `seed:number` begins with `difficulty` zero bits", body = ChallengeJson),
-        (status = 422, description = "INVALID_ARGUMENT: no Idempotency-Key", body = ProblemJson,
-            content_type = "application/problem+json"),
+        (status = 422, description = "INVALID_ARGUMENT: no Idempotency-Key"),
     )
 )]
 pub async fn show(

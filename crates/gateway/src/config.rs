@@ -44,7 +44,7 @@ pub struct GatewayConfig {
     pub trusted_proxies: TrustedProxies,
     /// Whether an address may join and connect without a place only so often.
     pub address_limits: bool,
-    /// Connections open at once.
+    /// WebSockets and event streams open at once; the port accepts a sixteenth more connections.
     pub max_connections: usize,
     /// Whether cookies are for plain http:// on localhost: without `Secure`.
     pub insecure_cookies: bool,

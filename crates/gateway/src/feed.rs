@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::{EventSeq, QueueName, Timestamp};
+use bookingq_core::{QueueName, Timestamp};
 use bookingq_proto::v1;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -95,6 +95,7 @@ impl PlaceFeed {
             return;
         }
         let (known, begun) = (self.view.current(), *self.begun.borrow());
+        let through = message.through();
         let changed = !message.epoch.is_empty() && *known.epoch != *message.epoch;
         match source {
             MessageSource::Follow => order.followed = now,
@@ -122,8 +123,7 @@ impl PlaceFeed {
             self.view.set_tick(tick, now);
         }
         // After the updates were delivered: a snapshot that is asked for now has them.
-        let (ms, number) = (message.through_ms, message.through_number);
-        self.view.advance(EventSeq { ms, number });
+        self.view.advance(through);
         self.begun.send_replace(true);
     }
 
@@ -144,7 +144,7 @@ impl PlaceFeed {
         let through = self.view.through();
         self.fanout.metrics.updates(self.queue.as_str(), updates.len());
         for update in updates {
-            let seq = EventSeq { ms: update.sequence_ms, number: update.sequence_number };
+            let seq = update.sequence();
             if seq <= through {
                 continue;
             }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Number;
 
 use crate::close::CloseReason;
+use crate::place_json::{AvailabilityJson, availability};
 
 /// What comes before and after the JSON text in a server-sent event.
 const EVENT: (&str, &str) = ("data: ", "\n\n");
@@ -80,6 +81,11 @@ impl ReadyFrame {
         self.kind
     }
 
+    /// Length of the JSON text in bytes.
+    pub(crate) fn json_len(&self) -> usize {
+        self.event.len() - EVENT.0.len() - EVENT.1.len()
+    }
+
     /// The JSON text.
     pub fn text(&self) -> Utf8Bytes {
         let json = self.event.slice(EVENT.0.len()..self.event.len() - EVENT.1.len());
@@ -130,15 +136,6 @@ pub(crate) fn admission_word(admission: v1::Admission) -> &'static str {
     }
 }
 
-/// The word of an item's availability.
-pub(crate) fn availability_word(availability: v1::ItemAvailability) -> &'static str {
-    match availability {
-        v1::ItemAvailability::Open | v1::ItemAvailability::Unspecified => "open",
-        v1::ItemAvailability::SoldOutAtTheMoment => "soldOutAtTheMoment",
-        v1::ItemAvailability::SoldOut => "soldOut",
-    }
-}
-
 /// The word for why no wait is known.
 pub(crate) fn unknown_word(reason: v1::EtaUnknown) -> Option<&'static str> {
     match reason {
@@ -172,10 +169,9 @@ struct NewsJson<'a> {
 
 /// A change of a booking. `None` if this release does not know the state.
 pub(crate) fn news(update: &v1::BookingUpdate) -> Option<ReadyFrame> {
-    let seq = EventSeq { ms: update.sequence_ms, number: update.sequence_number };
     let json = NewsJson {
         t: "b",
-        id: sequence(seq),
+        id: sequence(update.sequence()),
         st: state_word(update.state())?,
         bk: &update.booking_id,
         parked: update.parked,
@@ -189,7 +185,7 @@ pub(crate) fn news(update: &v1::BookingUpdate) -> Option<ReadyFrame> {
 struct ItemNewsJson<'a> {
     t: &'static str,
     item: &'a str,
-    av: &'static str,
+    av: AvailabilityJson,
     from: i32,
     u: u64,
 }
@@ -199,7 +195,7 @@ pub(crate) fn item(status: &v1::ItemStatus) -> ReadyFrame {
     let json = ItemNewsJson {
         t: "i",
         item: &status.item,
-        av: availability_word(status.availability()),
+        av: availability(status.availability()),
         from: status.sold_out_from,
         u: status.unsettled,
     };

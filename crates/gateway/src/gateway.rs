@@ -65,8 +65,8 @@ pub enum GatewayError {
     /// The keys.
     #[error(transparent)]
     Keys(#[from] KeyStoreError),
-    /// A port closed.
-    #[error("a port closed unexpectedly")]
+    /// A port closed, or a task ended with a panic; the log says which.
+    #[error("a port or a task of the gateway ended unexpectedly; see the log")]
     Closed,
 }
 
@@ -149,6 +149,8 @@ async fn become_ready(state: Arc<GatewayState>, readiness: Arc<Readiness>) {
         queue.feed.followed().await;
     }
     readiness.set_ready();
+    // A task of the background that ends means a failure.
+    std::future::pending::<()>().await;
 }
 
 async fn state(
@@ -313,14 +315,11 @@ impl GatewayHandle {
 
     /// Waits until this gateway cannot continue. Returns the cause.
     pub async fn failed(&mut self) -> GatewayError {
-        // The tasks of the background end only with a panic, or when a port fails.
-        while let Some(ended) = self.background.join_next().await {
-            if let Err(panic) = ended {
-                error!(%panic, "a task of the gateway ended");
-                return GatewayError::Closed;
-            }
+        // The tasks of the background end only with a panic, or when a port has failed.
+        if let Some(Err(panic)) = self.background.join_next().await {
+            error!(%panic, "a task of the gateway ended");
         }
-        std::future::pending().await
+        GatewayError::Closed
     }
 
     /// Drains: not ready at once, the ports open for the linger because endpoints lag, then the

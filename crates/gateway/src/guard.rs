@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::auth::{self, CookieStyle};
-use crate::origin::{AllowedOrigins, PageOrigin};
+use crate::origin::PageOrigin;
 use crate::problem::{MEDIA_TYPE, Problem, ProblemReason};
-use crate::state::GatewayState;
+use crate::state::{GatewayState, QueuePath};
 
 /// What a page of a listed origin may send.
 const CORS_METHODS: &str = "GET, POST, PUT, DELETE";
@@ -37,13 +37,15 @@ const STRICT_TRANSPORT: &str = "max-age=31536000";
 /// Checks the origin, answers preflights, and completes the headers.
 pub async fn guard(
     State(state): State<Arc<GatewayState>>,
+    queue: Result<QueuePath, Problem>,
     request: Request,
     next: Next,
 ) -> Response {
-    let allowed = origins(&state, request.uri().path()).clone();
+    // The queue as the handlers find it, whatever of its name is percent-encoded. Elsewhere: all.
+    let allowed = queue.as_ref().map_or(&state.origins, |QueuePath(queue)| &queue.settings.origins);
     let caller = PageOrigin::new(request.headers(), request.uri());
-    let reader = caller.reader(&allowed);
-    let refused = must_check(&request).then(|| caller.check(&allowed).err()).flatten();
+    let reader = caller.reader(allowed);
+    let refused = must_check(&request).then(|| caller.check(allowed).err()).flatten();
     let mut answer = match refused {
         Some(error) => Problem::from(error).into_response(),
         None if is_preflight(&request) => preflight(reader.as_ref()),
@@ -66,29 +68,16 @@ pub async fn guard(
     answer
 }
 
-/// The origins of the queue that the path names; of all queues elsewhere.
-fn origins<'a>(state: &'a GatewayState, path: &str) -> &'a AllowedOrigins {
-    let name = path.strip_prefix("/v1/queues/").or_else(|| path.strip_prefix("/q/"));
-    let name = name.and_then(|rest| rest.split('/').next());
-    let queue = name.and_then(|name| state.queue(name).ok());
-    queue.map_or(&state.origins, |queue| &queue.settings.origins)
-}
-
 /// Whether a foreign page could do harm with this request: it changes something, it opens a
 /// WebSocket, which no browser keeps to the own origin, or it opens an event stream by cookie.
 fn must_check(request: &Request) -> bool {
     let (headers, path) = (request.headers(), request.uri().path());
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let is_upgrade = headers.contains_key(header::UPGRADE) || path.ends_with("/socket");
-    let by_cookie = headers.contains_key(header::COOKIE) && !is_bearer(headers);
+    let by_cookie = headers.contains_key(header::COOKIE) && auth::bearer(headers).is_none();
     PageOrigin::is_unsafe(request.method())
         || is_read && is_upgrade
         || is_read && by_cookie && path.ends_with("/events")
-}
-
-fn is_bearer(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    auth::bearer(value).is_some()
 }
 
 fn is_preflight(request: &Request) -> bool {

@@ -15,7 +15,7 @@ use crate::subscriber::{BookingNews, PlaceSubscriber};
 
 /// Parts with a lock of their own.
 const PARTS: usize = 16;
-/// PlaceConnections of one place; one more closes the oldest.
+/// Connections of one place; one more closes the oldest.
 const OF_A_PLACE: usize = 4;
 
 type HubPart = Mutex<HashMap<ClientId, PlaceConnections>>;
@@ -104,9 +104,7 @@ impl PlaceHub {
 
     /// Delivers the change of an item to all clients that wait for it.
     pub(crate) fn item_changed(&self, item: &str, frame: &ReadyFrame) {
-        self.each(|subscriber| {
-            subscriber.item_changed(item, frame);
-        });
+        self.each(|subscriber| subscriber.item_changed(item, frame));
     }
 
     /// Lets all connections read their snapshots again. Returns their number.

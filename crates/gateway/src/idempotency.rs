@@ -27,7 +27,7 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {
 /// The key of a client without an account, which is known by nothing else.
 ///
 /// # Errors
-/// If it is no UUID, or one that is not random.
+/// If it is no UUID, or the one with all bits 0 or all bits 1.
 pub fn anonymous_key(key: &str) -> Result<Uuid, Problem> {
     let uuid = Uuid::try_parse(key).ok().filter(|uuid| !uuid.is_nil() && !uuid.is_max());
     uuid.ok_or_else(|| Problem::invalid("Idempotency-Key", key, UUID_RULE))

@@ -113,9 +113,8 @@ impl JoinRequest {
             ..Default::default()
         };
         let v1::EnqueueResponse { booking, existing } = queue.joins.join(request, trace).await?;
-        let booking = booking.ok_or_else(unreadable)?;
-        let token = claims(state, queue, self.client, &booking, self.return_url)?;
-        let token = token.sign(&state.keys.ring(), now()).map_err(|error| unsigned(&error))?;
+        let booking = booking.ok_or_else(Problem::unreadable)?;
+        let token = place_token(state, queue, self.client, &booking, self.return_url)?;
         Ok(JoinedClient { booking, existing, token })
     }
 }
@@ -154,27 +153,24 @@ fn anonymous(
     keys.anonymous_client(&queue.name, key, now).map_err(|error| unsigned(&error))
 }
 
-/// The claims of a token for this booking.
-pub(crate) fn claims(
+/// The token of the place that this booking is.
+pub(crate) fn place_token(
     state: &GatewayState,
     queue: &QueueGateway,
     client: ClientId,
     booking: &v1::Booking,
     return_url: Option<ReturnUrl>,
-) -> Result<PlaceClaims, Problem> {
-    Ok(PlaceClaims {
+) -> Result<String, Problem> {
+    let claims = PlaceClaims {
         queue: queue.name.clone(),
         client,
-        booking: BookingId::new(&booking.booking_id).map_err(|_| unreadable())?,
+        booking: BookingId::new(&booking.booking_id).map_err(|_| Problem::unreadable())?,
         number: QueueNumber::new(booking.queue_number),
         epoch: queue.feed.view.current().epoch.to_string(),
         return_url,
         expires_at: now() + state.place_lifetime,
-    })
-}
-
-pub(crate) fn unreadable() -> Problem {
-    Problem::new(ProblemReason::UpstreamUnavailable, "a worker's answer cannot be read")
+    };
+    claims.sign(&state.keys.ring(), now()).map_err(|error| unsigned(&error))
 }
 
 pub(crate) fn unsigned(error: &SignError) -> Problem {

@@ -155,7 +155,7 @@ async fn send_together(workers: &QueueWorkers, joins: Vec<SameJoins>) {
                 same.answer(joined(result.result));
             }
         }
-        Ok(_) => fail(joins, &unexpected()),
+        Ok(_) => fail(joins, &Problem::unreadable()),
         Err(problem) => fail(joins, &problem),
     }
 }
@@ -164,7 +164,7 @@ fn joined(result: Option<enqueue_result::Result>) -> Joined {
     match result {
         Some(enqueue_result::Result::Response(response)) => Ok(response),
         Some(enqueue_result::Result::Error(error)) => Err(Problem::of_batch(error)),
-        None => Err(unexpected()),
+        None => Err(Problem::unreadable()),
     }
 }
 
@@ -172,10 +172,6 @@ fn fail(joins: Vec<SameJoins>, problem: &Problem) {
     for same in joins {
         same.answer(Err(problem.clone()));
     }
-}
-
-fn unexpected() -> Problem {
-    Problem::new(ProblemReason::UpstreamUnavailable, "a worker's answer cannot be read")
 }
 
 #[cfg(test)]

@@ -46,6 +46,11 @@ impl KeyStore {
     /// [`KeyStoreError`].
     pub fn start(source: KeySource) -> Result<Self, KeyStoreError> {
         let stop = CancellationToken::new();
+        // Before the keys are read, so that a change in between is noticed.
+        let seen = match &source {
+            KeySource::Folder(folder) => contents(folder),
+            KeySource::Ephemeral | KeySource::Ring(_) => FolderContents::new(),
+        };
         let ring = match &source {
             KeySource::Ephemeral => {
                 warn!("the keys are made in memory: all places are lost when this process ends");
@@ -58,7 +63,8 @@ impl KeyStore {
         if let KeySource::Folder(folder) = source {
             let ring = Arc::clone(&ring);
             tokio::spawn(
-                stop.clone().run_until_cancelled_owned(async move { follow(&folder, &ring).await }),
+                stop.clone()
+                    .run_until_cancelled_owned(async move { follow(&folder, &ring, seen).await }),
             );
         }
         Ok(Self { ring, _stop: stop.drop_guard() })
@@ -80,8 +86,7 @@ fn load(folder: &Path) -> Result<KeyRing, KeyStoreError> {
     Ok(ring)
 }
 
-async fn follow(folder: &Path, ring: &ArcSwap<KeyRing>) {
-    let mut seen = contents(folder);
+async fn follow(folder: &Path, ring: &ArcSwap<KeyRing>, mut seen: FolderContents) {
     loop {
         sleep(RELOAD_EVERY).await;
         let now = contents(folder);
@@ -99,8 +104,11 @@ async fn follow(folder: &Path, ring: &ArcSwap<KeyRing>) {
     }
 }
 
-/// Name and content of each file, also behind the symbolic links of a mounted Secret.
-fn contents(folder: &Path) -> BTreeMap<std::ffi::OsString, Option<Vec<u8>>> {
+/// Name and content of each file.
+type FolderContents = BTreeMap<std::ffi::OsString, Option<Vec<u8>>>;
+
+/// Reads a folder, also behind the symbolic links of a mounted Secret.
+fn contents(folder: &Path) -> FolderContents {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| (entry.file_name(), std::fs::read(entry.path()).ok())).collect()
 }

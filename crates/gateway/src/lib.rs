@@ -1,5 +1,5 @@
 //! The gateway: HTTP, WebSockets, server-sent events and the waiting-room page for one or many
-//! queues. It holds no truth: killed, it loses nothing.
+//! queues. It stores nothing: killed, it loses nothing.
 //!
 //! ```text
 //!   worker: FollowQueue ──> upstream ──> feed ─┬─ view (the line: one frame for each segment)

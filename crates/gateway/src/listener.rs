@@ -5,7 +5,7 @@
 //! ```text
 //!   accept ─ place ─ TLS ─ hyper (HTTP/1.1 or 2) ─ router
 //!              |                     '─ upgraded: the WebSocket takes the stream with its place
-//!              '─ given back when the stream is dropped, by whom it may be
+//!              '─ given back when the stream is dropped: by hyper, or by the WebSocket
 //! ```
 
 use std::net::SocketAddr;
@@ -192,6 +192,13 @@ impl HttpPort {
         self.cut.cancel();
         self.task.abort();
         self.tasks.close();
+    }
+}
+
+/// A gateway that fails to start leaves no port open.
+impl Drop for HttpPort {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

@@ -120,7 +120,7 @@ impl GatewayMetrics {
         let frames = r.counters("frames_total", "Frames sent, by type", &["type"])?;
         let lag: HistogramVec = r.histograms(
             "send_lag_seconds",
-            "Time from the arrival of a tick or of news at the gateway until it is written",
+            "Time from the arrival of news, or from when a tick was due and had arrived, until it is written",
             &LAG,
             &["type"],
         )?;
@@ -178,7 +178,7 @@ impl GatewayMetrics {
 
     pub(crate) fn sent(&self, frame: &ReadyFrame) {
         self.frames[frame.kind() as usize].inc();
-        self.bytes.inc_by(frame.text().len() as u64);
+        self.bytes.inc_by(frame.json_len() as u64);
     }
 
     /// `millis` after the content of the frame had arrived.

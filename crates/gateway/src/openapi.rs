@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
+use crate::problem::{MEDIA_TYPE, ProblemJson};
 use crate::{backend, challenges, passes, places, queue, streams};
 
 /// The API of both ports.
@@ -41,9 +43,33 @@ use crate::{backend, challenges, passes, places, queue, streams};
         (name = "pass", description = "Proof of a reservation, for the seller"),
         (name = "backend", description = "For the seller's backend, on a port of its own"),
     ),
-    modifiers(&Schemes)
+    components(schemas(ProblemJson)),
+    modifiers(&Schemes, &ProblemResponses)
 )]
 struct ApiDoc;
+
+/// Every error is a problem document: the handlers name the reasons only.
+struct ProblemResponses;
+
+impl Modify for ProblemResponses {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let paths = api.paths.paths.values_mut();
+        let operations = paths.flat_map(|path| {
+            [&mut path.get, &mut path.put, &mut path.post, &mut path.delete].into_iter().flatten()
+        });
+        for (status, answer) in operations.flat_map(|operation| &mut operation.responses.responses)
+        {
+            let is_error = status.starts_with(['4', '5']);
+            if let RefOr::T(answer) = answer
+                && is_error
+            {
+                let schema = Ref::from_schema_name("Problem");
+                let problem = Content::new(Some(schema));
+                answer.content.insert(MEDIA_TYPE.to_owned(), RefOr::T(problem));
+            }
+        }
+    }
+}
 
 struct Schemes;
 

@@ -27,6 +27,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bookingq_core::QueueName;
+use bookingq_serve::html::escape;
 use serde_json::json;
 
 pub use self::glance::QueueGlance;
@@ -35,7 +36,6 @@ pub use self::query::PageAddress;
 pub use self::request::PageRequest;
 use self::settings::PageSettings;
 pub use self::strings::{Language, Strings};
-pub use self::template::escape;
 use self::template::{Values, json_in_script};
 pub use self::view::PageState;
 use crate::config::{ItemSetting, QueueSettings};

@@ -13,10 +13,10 @@ use bookingq_proto::v1;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::join_request::{unreadable, unsigned};
+use crate::join_request::unsigned;
 use crate::place_json::rfc3339;
 use crate::places::newest;
-use crate::problem::{Problem, ProblemJson, ProblemReason};
+use crate::problem::{Problem, ProblemReason};
 use crate::state::{GatewayState, QueueGateway, QueuePath, now};
 
 /// A pass for the payment.
@@ -39,18 +39,12 @@ pub struct PassJson {
     security(("place" = []), ("placeCookie" = [])),
     responses(
         (status = 200, description = "The pass", body = PassJson),
-        (status = 401, description = "PLACE_REQUIRED or PLACE_INVALID", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 403, description = "ORIGIN_REFUSED", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 404, description = "QUEUE_NOT_FOUND or BOOKING_NOT_FOUND", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 409, description = "NOT_RESERVED or ALREADY_FINAL", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 410, description = "HOLD_EXPIRED", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 503, description = "UPSTREAM_UNAVAILABLE", body = ProblemJson,
-            content_type = "application/problem+json"),
+        (status = 401, description = "PLACE_REQUIRED or PLACE_INVALID"),
+        (status = 403, description = "ORIGIN_REFUSED"),
+        (status = 404, description = "QUEUE_NOT_FOUND or BOOKING_NOT_FOUND"),
+        (status = 409, description = "NOT_RESERVED or ALREADY_FINAL"),
+        (status = 410, description = "HOLD_EXPIRED"),
+        (status = 503, description = "UPSTREAM_UNAVAILABLE"),
     )
 )]
 pub async fn make(
@@ -75,17 +69,17 @@ pub async fn pass_for(
     let booking = newest(queue, place.client.clone()).await?;
     check_reserved(&booking)?;
     let reservation = ReservationId::new(&booking.reservation_id);
-    let deadline = booking.deadline.as_ref().map(from_timestamp).ok_or_else(unreadable)?;
+    let deadline = booking.deadline.as_ref().map(from_timestamp).ok_or_else(Problem::unreadable)?;
     let details = Details::new(&booking.item, booking.quantity, &[]);
     let grant = PassGrant {
         issuer: &state.issuer,
         audience: &queue.settings.audience,
         client: &place.client,
         queue: &queue.name,
-        booking: BookingId::new(&booking.booking_id).map_err(|_| unreadable())?,
-        reservation: &reservation.map_err(|_| unreadable())?,
+        booking: BookingId::new(&booking.booking_id).map_err(|_| Problem::unreadable())?,
+        reservation: &reservation.map_err(|_| Problem::unreadable())?,
         item: &booking.item,
-        quantity: details.map_err(|_| unreadable())?.quantity,
+        quantity: details.map_err(|_| Problem::unreadable())?.quantity,
         deadline,
     };
     let (pass, expires_at) = match grant.sign(&state.keys.ring(), now()) {
@@ -105,7 +99,7 @@ pub async fn pass_for(
 }
 
 fn check_reserved(booking: &v1::Booking) -> Result<(), Problem> {
-    let state = booking.state().to_core().ok_or_else(unreadable)?;
+    let state = booking.state().to_core().ok_or_else(Problem::unreadable)?;
     let refused =
         |reason, what: &'static str| Err(Problem::new(reason, what).with_state(state.as_str()));
     match state {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bookingq_core::ClientId;
 use bookingq_identity::PlaceClaims;
@@ -19,9 +19,9 @@ use crate::auth::{RequestPlace, TokenSource};
 use crate::body::JsonBody;
 use crate::cookie;
 use crate::idempotency::idempotency_key;
-use crate::join_request::{JoinJson, JoinRequest, claims, unreadable, unsigned};
+use crate::join_request::{JoinJson, JoinRequest, place_token};
 use crate::place_json::PlaceJson;
-use crate::problem::{Problem, ProblemJson, ProblemReason};
+use crate::problem::{Problem, ProblemReason};
 use crate::state::{GatewayState, Peer, QueueGateway, QueuePath, now};
 use crate::trace_header;
 
@@ -57,22 +57,14 @@ pub struct PlaceTokenJson {
     responses(
         (status = 201, description = "The client joined", body = JoinedJson),
         (status = 200, description = "The client had this place already", body = JoinedJson),
-        (status = 403, description = "ORIGIN_REFUSED", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 404, description = "QUEUE_NOT_FOUND", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 409, description = "QUEUE_CLOSED", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 413, description = "CONTENT_TOO_LARGE", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 422, description = "INVALID_ARGUMENT", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 429, description = "CHALLENGE_REQUIRED or TOO_MANY_REQUESTS", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 503, description = "OVERLOADED, STORE_UNAVAILABLE or UPSTREAM_UNAVAILABLE",
-            body = ProblemJson, content_type = "application/problem+json"),
+        (status = 403, description = "ORIGIN_REFUSED"),
+        (status = 404, description = "QUEUE_NOT_FOUND"),
+        (status = 409, description = "QUEUE_CLOSED"),
+        (status = 413, description = "CONTENT_TOO_LARGE"),
+        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE"),
+        (status = 422, description = "INVALID_ARGUMENT"),
+        (status = 429, description = "CHALLENGE_REQUIRED or TOO_MANY_REQUESTS"),
+        (status = 503, description = "OVERLOADED, STORE_UNAVAILABLE or UPSTREAM_UNAVAILABLE"),
     )
 )]
 pub async fn join(
@@ -118,12 +110,9 @@ pub async fn newest(queue: &QueueGateway, client: ClientId) -> Result<v1::Bookin
     security(("place" = []), ("placeCookie" = [])),
     responses(
         (status = 200, description = "The place", body = PlaceJson),
-        (status = 401, description = "PLACE_REQUIRED or PLACE_INVALID", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 404, description = "QUEUE_NOT_FOUND or BOOKING_NOT_FOUND", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 503, description = "UPSTREAM_UNAVAILABLE", body = ProblemJson,
-            content_type = "application/problem+json"),
+        (status = 401, description = "PLACE_REQUIRED or PLACE_INVALID"),
+        (status = 404, description = "QUEUE_NOT_FOUND or BOOKING_NOT_FOUND"),
+        (status = 503, description = "UPSTREAM_UNAVAILABLE"),
     )
 )]
 pub async fn show(
@@ -152,10 +141,7 @@ pub fn renew(
     if source != TokenSource::Cookie || is_young && is_same {
         return answer;
     }
-    let renewed = claims(state, queue, old.client, booking, old.return_url).and_then(|claims| {
-        claims.sign(&state.keys.ring(), now()).map_err(|error| unsigned(&error))
-    });
-    if let Ok(token) = renewed {
+    if let Ok(token) = place_token(state, queue, old.client, booking, old.return_url) {
         let cookie = cookie::set(state, &queue.name, &token);
         answer.headers_mut().insert(header::SET_COOKIE, cookie);
     }
@@ -169,20 +155,13 @@ pub fn renew(
     request_body = PlaceTokenJson,
     responses(
         (status = 200, description = "The place; its cookie is set", body = PlaceJson),
-        (status = 401, description = "PLACE_INVALID", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 403, description = "ORIGIN_REFUSED", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 404, description = "QUEUE_NOT_FOUND or BOOKING_NOT_FOUND", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 413, description = "CONTENT_TOO_LARGE", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 422, description = "INVALID_ARGUMENT", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 503, description = "UPSTREAM_UNAVAILABLE", body = ProblemJson,
-            content_type = "application/problem+json"),
+        (status = 401, description = "PLACE_INVALID"),
+        (status = 403, description = "ORIGIN_REFUSED"),
+        (status = 404, description = "QUEUE_NOT_FOUND or BOOKING_NOT_FOUND"),
+        (status = 413, description = "CONTENT_TOO_LARGE"),
+        (status = 415, description = "UNSUPPORTED_MEDIA_TYPE"),
+        (status = 422, description = "INVALID_ARGUMENT"),
+        (status = 503, description = "UPSTREAM_UNAVAILABLE"),
     )
 )]
 pub async fn take_over(
@@ -193,8 +172,7 @@ pub async fn take_over(
     let old = PlaceClaims::verify(&token, &state.keys.ring(), &queue.name, now())
         .map_err(|error| Problem::new(ProblemReason::PlaceInvalid, error.to_string()))?;
     let booking = newest(&queue, old.client.clone()).await?;
-    let token = claims(&state, &queue, old.client, &booking, old.return_url)?;
-    let token = token.sign(&state.keys.ring(), now()).map_err(|error| unsigned(&error))?;
+    let token = place_token(&state, &queue, old.client, &booking, old.return_url)?;
     let cookie = cookie::set(&state, &queue.name, &token);
     Ok(([(header::SET_COOKIE, cookie)], Json(queue.show(&booking))).into_response())
 }
@@ -206,16 +184,11 @@ pub async fn take_over(
     security(("place" = []), ("placeCookie" = [])),
     responses(
         (status = 200, description = "The place after it", body = PlaceJson),
-        (status = 401, description = "PLACE_REQUIRED or PLACE_INVALID", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 403, description = "ORIGIN_REFUSED", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 404, description = "QUEUE_NOT_FOUND or BOOKING_NOT_FOUND", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 409, description = "ALREADY_FINAL", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 503, description = "OVERLOADED, STORE_UNAVAILABLE or UPSTREAM_UNAVAILABLE",
-            body = ProblemJson, content_type = "application/problem+json"),
+        (status = 401, description = "PLACE_REQUIRED or PLACE_INVALID"),
+        (status = 403, description = "ORIGIN_REFUSED"),
+        (status = 404, description = "QUEUE_NOT_FOUND or BOOKING_NOT_FOUND"),
+        (status = 409, description = "ALREADY_FINAL"),
+        (status = 503, description = "OVERLOADED, STORE_UNAVAILABLE or UPSTREAM_UNAVAILABLE"),
     )
 )]
 pub async fn leave(
@@ -245,12 +218,5 @@ pub async fn cancel(
         booking_id: place.booking.to_string(),
     };
     let answer = queue.workers.client().with_trace(trace).call(call).await?;
-    answer.booking.ok_or_else(unreadable)
-}
-
-/// Keeps answers about one client out of every cache.
-pub fn private(mut answer: Response) -> Response {
-    let no_store = HeaderValue::from_static("no-store");
-    answer.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
-    answer
+    answer.booking.ok_or_else(Problem::unreadable)
 }

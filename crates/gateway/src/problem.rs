@@ -97,6 +97,11 @@ impl Problem {
         }))
     }
 
+    /// A worker's answer lacks what it must have.
+    pub(crate) fn unreadable() -> Self {
+        Self::new(ProblemReason::UpstreamUnavailable, "a worker's answer cannot be read")
+    }
+
     /// An invalid field; `field` is its name in the API, `value` is shown cut and escaped.
     pub fn invalid(field: &'static str, value: &str, allowed: &'static str) -> Self {
         Invalid::new(field, value, allowed).into()

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::problem::{Problem, ProblemJson, ProblemReason};
+use crate::problem::{Problem, ProblemReason};
 use crate::queue_reader::QueueJson;
 use crate::state::{GatewayState, QueuePath};
 use crate::view::TickJson;
@@ -21,10 +21,8 @@ const SHARED: HeaderValue = HeaderValue::from_static("public, max-age=1");
     params(("queue" = String, Path, description = "Name of the queue")),
     responses(
         (status = 200, description = "The queue, at most two seconds old", body = QueueJson),
-        (status = 404, description = "QUEUE_NOT_FOUND", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 503, description = "UPSTREAM_UNAVAILABLE", body = ProblemJson,
-            content_type = "application/problem+json"),
+        (status = 404, description = "QUEUE_NOT_FOUND"),
+        (status = 503, description = "UPSTREAM_UNAVAILABLE"),
     )
 )]
 pub async fn show(QueuePath(queue): QueuePath) -> Result<Response, Problem> {
@@ -39,10 +37,8 @@ pub async fn show(QueuePath(queue): QueuePath) -> Result<Response, Problem> {
     params(("queue" = String, Path, description = "Name of the queue")),
     responses(
         (status = 200, description = "The newest tick", body = TickJson),
-        (status = 404, description = "QUEUE_NOT_FOUND", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 503, description = "UPSTREAM_UNAVAILABLE: no worker is followed yet",
-            body = ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "QUEUE_NOT_FOUND"),
+        (status = 503, description = "UPSTREAM_UNAVAILABLE: no worker is followed yet"),
     )
 )]
 pub async fn tick(QueuePath(queue): QueuePath) -> Result<Response, Problem> {

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn_with_state, map_response};
-use axum::response::Response;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::access_log::{self, RequestLog};
@@ -14,12 +13,10 @@ use crate::{challenges, fallback, guard, openapi, page_routes, passes, places, q
 /// The router of the public port.
 pub fn public(state: Arc<GatewayState>, log: RequestLog) -> Router {
     let me = get(places::show).put(places::take_over).delete(places::leave);
-    let places = Router::new()
+    Router::new()
         .route("/v1/queues/{queue}/places", post(places::join))
         .route("/v1/queues/{queue}/places/me", me)
         .route("/v1/queues/{queue}/places/me/pass", post(passes::make))
-        .layer(map_response(async |answer: Response| places::private(answer)));
-    Router::new()
         .route("/v1/queues/{queue}", get(queue::show))
         .route("/v1/queues/{queue}/tick", get(queue::tick))
         .route("/v1/queues/{queue}/socket", get(streams::open_socket))
@@ -27,7 +24,6 @@ pub fn public(state: Arc<GatewayState>, log: RequestLog) -> Router {
         .route("/v1/challenges", get(challenges::show))
         .route("/.well-known/jwks.json", get(queue::jwks))
         .route("/openapi.json", get(openapi::show))
-        .merge(places)
         .merge(page_routes::routes())
         .fallback(fallback::missing)
         .method_not_allowed_fallback(fallback::not_allowed)

@@ -9,6 +9,7 @@ use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use bookingq_core::{QueueName, Timestamp};
+use bookingq_proto::v1;
 
 use crate::auth::{self, CookieStyle, RequestPlace};
 use crate::config::QueueSettings;
@@ -23,7 +24,6 @@ use crate::place_json::{PlaceJson, PlaceReading, wall_clock};
 use crate::problem::{Problem, ProblemReason};
 use crate::queue_reader::QueueReader;
 use crate::workers::QueueWorkers;
-use bookingq_proto::v1;
 
 /// One queue of a gateway.
 pub struct QueueGateway {

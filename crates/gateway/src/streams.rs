@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 
 use crate::close::CloseReason;
-use crate::problem::{Problem, ProblemJson, ProblemReason};
+use crate::problem::{Problem, ProblemReason};
 use crate::state::{GatewayState, Peer, QueuePath};
 use crate::{challenges, events, socket};
 
@@ -24,16 +24,11 @@ const FULL: Duration = Duration::from_secs(5);
     security(("place" = []), ("placeCookie" = [])),
     responses(
         (status = 101, description = "A WebSocket; without a valid place it closes with 4401"),
-        (status = 403, description = "ORIGIN_REFUSED", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 404, description = "QUEUE_NOT_FOUND", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 426, description = "UPGRADE_REQUIRED", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 429, description = "TOO_MANY_REQUESTS, only without a valid place",
-            body = ProblemJson, content_type = "application/problem+json"),
-        (status = 503, description = "TOO_MANY_CONNECTIONS", body = ProblemJson,
-            content_type = "application/problem+json"),
+        (status = 403, description = "ORIGIN_REFUSED"),
+        (status = 404, description = "QUEUE_NOT_FOUND"),
+        (status = 426, description = "UPGRADE_REQUIRED"),
+        (status = 429, description = "TOO_MANY_REQUESTS, only without a valid place"),
+        (status = 503, description = "TOO_MANY_CONNECTIONS"),
     )
 )]
 pub async fn open_socket(
@@ -65,14 +60,10 @@ pub async fn open_socket(
     security(("place" = []), ("placeCookie" = [])),
     responses(
         (status = 200, description = "Server-sent events", content_type = "text/event-stream"),
-        (status = 401, description = "PLACE_REQUIRED or PLACE_INVALID",
-            body = ProblemJson, content_type = "application/problem+json"),
-        (status = 403, description = "ORIGIN_REFUSED", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 404, description = "QUEUE_NOT_FOUND", body = ProblemJson,
-            content_type = "application/problem+json"),
-        (status = 503, description = "TOO_MANY_CONNECTIONS", body = ProblemJson,
-            content_type = "application/problem+json"),
+        (status = 401, description = "PLACE_REQUIRED or PLACE_INVALID"),
+        (status = 403, description = "ORIGIN_REFUSED"),
+        (status = 404, description = "QUEUE_NOT_FOUND"),
+        (status = 503, description = "TOO_MANY_CONNECTIONS"),
     )
 )]
 pub async fn open_events(

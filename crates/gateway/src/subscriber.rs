@@ -105,15 +105,14 @@ impl PlaceSubscriber {
     }
 
     /// Replaces the frame of the item, if this client waits for it.
-    pub(crate) fn item_changed(&self, item: &str, frame: &ReadyFrame) -> bool {
+    pub(crate) fn item_changed(&self, item: &str, frame: &ReadyFrame) {
         let mut inbox = self.inbox.lock();
         if inbox.item.as_deref() != Some(item) {
-            return false;
+            return;
         }
         inbox.item_frame = Some(frame.clone());
         drop(inbox);
         self.wake();
-        true
     }
 
     /// The item of the snapshot that is sent now.

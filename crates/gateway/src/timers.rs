@@ -40,7 +40,8 @@ impl TimerWheel {
         self.origin.elapsed().as_millis() as u64
     }
 
-    /// Wakes the subscriber at `at` or earlier. Returns when.
+    /// Wakes the subscriber within a slot after `at`, or earlier if `at` is more than a turn away.
+    /// Returns when.
     pub(crate) fn arm(&self, subscriber: &Arc<PlaceSubscriber>, at: u64) -> u64 {
         let current = self.now() / SLOT;
         let target = at.div_ceil(SLOT).clamp(current + 1, current + SLOTS - 1);

@@ -92,23 +92,25 @@ pub struct TickJson<'a> {
     items: Vec<ItemJson>,
 }
 
-impl GatewayView {
-    pub(crate) fn new(queue: QueueName) -> Self {
-        let line = LineNow {
-            epoch: Arc::from(""),
-            generation: 0,
+impl LineNow {
+    /// Before the first tick of an epoch.
+    fn empty(epoch: &str, generation: u32) -> Self {
+        Self {
+            epoch: Arc::from(epoch),
+            generation,
             tick: None,
             at: Timestamp::default(),
             received: 0,
             segments: None,
             json: Bytes::from_static(b"null"),
-        };
-        Self {
-            queue,
-            line: ArcSwap::from_pointee(line),
-            followed: Mutex::default(),
-            item_changes: AtomicU64::new(0),
         }
+    }
+}
+
+impl GatewayView {
+    pub(crate) fn new(queue: QueueName) -> Self {
+        let line = ArcSwap::from_pointee(LineNow::empty("", 0));
+        Self { queue, line, followed: Mutex::default(), item_changes: AtomicU64::new(0) }
     }
 
     /// The line now.
@@ -154,15 +156,7 @@ impl GatewayView {
     /// Begins with other data: nothing that is known of the line holds any more.
     pub(crate) fn begin_epoch(&self, epoch: &str) {
         let before = self.line.load();
-        let line = LineNow {
-            epoch: Arc::from(epoch),
-            generation: before.generation + u32::from(!before.epoch.is_empty()),
-            tick: None,
-            at: Timestamp::default(),
-            received: 0,
-            segments: None,
-            json: Bytes::from_static(b"null"),
-        };
+        let line = LineNow::empty(epoch, before.generation + u32::from(!before.epoch.is_empty()));
         *self.followed.lock() = FollowedState::default();
         self.line.store(Arc::new(line));
     }

@@ -3,12 +3,11 @@
 use bookingq_core::{QueueName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::audience::Audience;
 use crate::error::{SignError, TokenError};
+use crate::foreign::ForeignWire;
 use crate::jws;
 use crate::key::Key;
 use crate::key_ring::KeyRing;
-use crate::numeric_date::{check_foreign, moment, seconds};
 use crate::purpose::KeyPurpose;
 
 /// What a backend token says.
@@ -27,13 +26,8 @@ struct BackendWire {
     sub: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     queue: Option<QueueName>,
-    exp: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    nbf: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    iat: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    aud: Option<Audience>,
+    #[serde(flatten)]
+    foreign: ForeignWire,
 }
 
 impl BackendClaims {
@@ -50,12 +44,11 @@ impl BackendClaims {
         now: Timestamp,
     ) -> Result<Self, TokenError> {
         let wire: BackendWire = jws::open(token, keys, KeyPurpose::Backend, "backend token", now)?;
-        check_foreign(wire.exp, wire.nbf, wire.iat, now)?;
-        Audience::check(wire.aud.as_ref(), issuer)?;
+        wire.foreign.check(issuer, now)?;
         if wire.queue.as_ref().is_some_and(|only| only != queue) {
             return Err(TokenError::WrongQueue);
         }
-        Ok(Self { backend: wire.sub, queue: wire.queue, expires_at: moment(wire.exp) })
+        Ok(Self { backend: wire.sub, queue: wire.queue, expires_at: wire.foreign.expires_at() })
     }
 
     /// Signs them as a backend does.
@@ -66,10 +59,7 @@ impl BackendClaims {
         let wire = BackendWire {
             sub: self.backend.clone(),
             queue: self.queue.clone(),
-            exp: seconds(self.expires_at),
-            nbf: None,
-            iat: None,
-            aud: None,
+            foreign: ForeignWire::until(self.expires_at),
         };
         jws::sign(key, &wire)
     }

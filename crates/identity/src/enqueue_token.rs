@@ -3,13 +3,12 @@
 use bookingq_core::{ClientId, QueueName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::audience::Audience;
 use crate::derive::ANONYMOUS_PREFIX;
 use crate::error::{SignError, TokenError};
+use crate::foreign::ForeignWire;
 use crate::jws;
 use crate::key::Key;
 use crate::key_ring::KeyRing;
-use crate::numeric_date::{check_foreign, moment, seconds};
 use crate::purpose::KeyPurpose;
 
 /// What an enqueue token says.
@@ -30,13 +29,8 @@ struct EnqueueWire {
     sub: String,
     queue: String,
     jti: String,
-    exp: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    nbf: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    iat: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    aud: Option<Audience>,
+    #[serde(flatten)]
+    foreign: ForeignWire,
 }
 
 impl EnqueueClaims {
@@ -53,8 +47,7 @@ impl EnqueueClaims {
         now: Timestamp,
     ) -> Result<Self, TokenError> {
         let wire: EnqueueWire = jws::open(token, keys, KeyPurpose::Enqueue, "enqueue token", now)?;
-        check_foreign(wire.exp, wire.nbf, wire.iat, now)?;
-        Audience::check(wire.aud.as_ref(), issuer)?;
+        wire.foreign.check(issuer, now)?;
         if wire.queue != queue.as_str() {
             return Err(TokenError::WrongQueue);
         }
@@ -69,7 +62,7 @@ impl EnqueueClaims {
             client: client.ok_or(wrong)?,
             queue: queue.clone(),
             id: wire.jti,
-            expires_at: moment(wire.exp),
+            expires_at: wire.foreign.expires_at(),
         })
     }
 
@@ -82,10 +75,7 @@ impl EnqueueClaims {
             sub: self.client.to_string(),
             queue: self.queue.to_string(),
             jti: self.id.clone(),
-            exp: seconds(self.expires_at),
-            nbf: None,
-            iat: None,
-            aud: None,
+            foreign: ForeignWire::until(self.expires_at),
         };
         jws::sign(key, &wire)
     }

@@ -23,7 +23,8 @@ const SIGNS_AFTER: Duration = Duration::from_secs(2 * JWKS_MAX_AGE.as_secs());
 /// The keys of a gateway.
 ///
 /// Rotation: add the file of a new key, wait for twice [`JWKS_MAX_AGE`] plus the longest life of a
-/// token of its purpose, and remove the file of the old one.
+/// token of its purpose, and remove the file of the old one. While a place key changes, the repeat
+/// of a join is another client: client ids of joins are derived with the key that signs.
 #[derive(Debug, Clone, Default)]
 pub struct KeyRing {
     keys: BTreeMap<Box<str>, Key>,

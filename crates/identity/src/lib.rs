@@ -22,6 +22,7 @@ mod derive;
 mod encoding;
 mod enqueue_token;
 mod error;
+mod foreign;
 mod generate;
 mod jwks;
 mod jws;

@@ -83,14 +83,15 @@ pub fn objects(client: &Client, scope: &WatchScope) -> (ObjectCache, Wakes) {
 
 type ObjectEvent = Result<Event<DynamicObject>, watcher::Error>;
 
-/// The event; an empty list in place of an error that says that the cluster lacks an optional kind.
-/// The watch tries again after its back-off, and so finds a kind that is installed later.
+/// The event; an empty list in place of an error that says that the cluster lacks an optional kind,
+/// or that the operator may not list it: queues that use none need neither. The watch tries again
+/// after its back-off, and so finds a kind that is installed later.
 fn unless_missing(kind: &ObjectKind, event: ObjectEvent) -> Vec<ObjectEvent> {
     match &event {
         Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
             if kind.optional && matches!(status.code, 403 | 404) =>
         {
-            debug!(kind = kind.name, status.message, "the cluster lacks an optional kind");
+            debug!(kind = kind.name, status.message, "an optional kind cannot be listed");
             vec![Ok(Event::Init), Ok(Event::InitDone)]
         }
         _ => vec![event],

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bookingq_core::eta::{Chance, Eta, EtaRange, EtaUnknown};
 use bookingq_core::{
-    Admission, Booking, BookingState, ItemState, Outcome, Outflow, Place, QueueName, Timestamp,
+    Admission, Booking, BookingState, EventSeq, ItemState, Outcome, Outflow, Place, QueueName,
+    Timestamp,
 };
 
 use crate::v1;
@@ -81,6 +82,20 @@ impl v1::Booking {
     /// Its place in the order.
     pub fn place(&self) -> Place {
         Place::numbered(self.queue_number)
+    }
+}
+
+impl v1::BookingUpdate {
+    /// Its sequence.
+    pub fn sequence(&self) -> EventSeq {
+        EventSeq { ms: self.sequence_ms, number: self.sequence_number }
+    }
+}
+
+impl v1::PublishRequest {
+    /// Everything up to this sequence has been sent with the message.
+    pub fn through(&self) -> EventSeq {
+        EventSeq { ms: self.through_ms, number: self.through_number }
     }
 }
 

@@ -9,6 +9,7 @@
 //! ```
 
 pub mod admin;
+pub mod html;
 pub mod metrics;
 pub mod signals;
 pub mod telemetry;

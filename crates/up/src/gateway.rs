@@ -148,7 +148,7 @@ pub fn check_open_files(clients: u32) -> Result<(), UpError> {
     Ok(())
 }
 
-/// Keys in memory: the gateway's own, and those with which a crowd signs what a merchant signs.
+/// Keys in memory: the gateway's own, and those with which a crowd signs what a seller signs.
 fn keys() -> Result<KeyRing, UpError> {
     let purposes = [KeyPurpose::Place, KeyPurpose::Pass, KeyPurpose::Enqueue, KeyPurpose::Backend];
     let mut files = Vec::new();

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A message is made once for all streams, and each stream has only a position in the feed. So a
-//! slow stream costs no memory and delays no other one. What it has missed is in the store's
-//! outbox.
+//! slow stream costs the feed no memory, and delays no other one. What the feed no longer keeps, a
+//! stream reads from the store's outbox, one reading at a time.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -292,8 +292,7 @@ impl FeedState {
     fn push(&mut self, messages: Vec<v1::PublishRequest>, newest: EventSeq) {
         for message in messages {
             // Items stand before all updates of their events: see `Publisher::messages`.
-            let covers =
-                if message.updates.is_empty() { newest } else { publication::through(&message) };
+            let covers = if message.updates.is_empty() { newest } else { message.through() };
             self.weight += weight(&message);
             self.messages.push_back(FeedMessage { message: Arc::new(message), covers });
         }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::eta::{Eta, EtaRange};
+use bookingq_core::eta::EtaRange;
 use bookingq_core::{Event, EventSeq, ItemEvent, ItemState, OutboxEvent, Place, QueueName};
 use bookingq_follow::FollowedQueue;
 use bookingq_follow::items::{ClosedItems, apply_change, changes_item, most_awaited};
-use bookingq_proto::convert::{duration, timestamp};
+use bookingq_proto::convert::{duration, range_or_reason, timestamp};
 use bookingq_proto::v1;
 
 use crate::store_readings::StoreReading;
@@ -75,24 +75,11 @@ impl Publisher {
     }
 }
 
-/// Everything up to this sequence has been sent with the message.
-pub fn through(message: &v1::PublishRequest) -> EventSeq {
-    EventSeq { ms: message.through_ms, number: message.through_number }
-}
-
-/// The sequence of an update.
-pub fn sequence(update: &v1::BookingUpdate) -> EventSeq {
-    EventSeq { ms: update.sequence_ms, number: update.sequence_number }
-}
-
 /// The line as a whole; `reading` is the newest one of the store.
 pub fn tick(queue: &FollowedQueue, reading: &StoreReading) -> v1::QueueTick {
     let line = queue.line.summary();
     let closed = queue.items.closed().values().cloned().collect();
-    let eta_unknown = match queue.line.eta(1) {
-        Eta::Range(_) => v1::EtaUnknown::Unspecified,
-        Eta::Unknown(reason) => reason.into(),
-    };
+    let (_, eta_unknown) = range_or_reason(queue.line.eta(1));
     let boundary = |(place, position): (Place, u64)| v1::Boundary {
         queue_number: place.number.get(),
         position,
@@ -126,7 +113,9 @@ fn changed_items(events: &[OutboxEvent], closed: &ClosedItems) -> Vec<ItemState>
     if changes.is_empty() {
         return Vec::new();
     }
-    let mut items = closed.clone();
+    let known = changes.iter().filter_map(|event| closed.get_key_value(&event.item));
+    let mut items: ClosedItems =
+        known.map(|(name, item)| (Arc::clone(name), item.clone())).collect();
     for event in &changes {
         apply_change(&mut items, event);
     }
@@ -205,7 +194,7 @@ mod tests {
         let closed = ClosedItems::from([(Arc::from("balcony"), known)]);
         let messages = publisher().messages(AFTER, &events, &closed);
         assert_eq!(messages.len(), 1);
-        assert_eq!(through(&messages[0]), EventSeq::new(6, 0, 0));
+        assert_eq!(messages[0].through(), EventSeq::new(6, 0, 0));
         let items = messages[0].items.iter().map(|item| {
             (item.item.as_str(), item.availability(), item.sold_out_from, item.unsettled)
         });

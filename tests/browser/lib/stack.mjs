@@ -37,7 +37,7 @@ export const until = async (what, check, seconds = 20) => {
 };
 
 export class Stack {
-  // `queues`: name -> settings { hold, stock }.
+  // `queues`: name -> settings { hold, stock, page }.
   static async start(queues) {
     const stack = new Stack();
     try {
@@ -115,7 +115,7 @@ export class Stack {
       (await fetch(`http://127.0.0.1:${this.ports.admin}/readyz`)).ok, 60);
   }
 
-  // Starts a process; its output is in a file, and shown if the start fails.
+  // Starts a process; its output is in a file of the folder.
   spawn(name, program, args) {
     const log = openSync(join(this.folder, name + ".log"), "a");
     const child = spawn(program, args.map(String), { stdio: ["ignore", log, log] });

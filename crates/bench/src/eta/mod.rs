@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
     runs: u64,
     /// Seed of the first sale: the same seed gives the same figures. The constants of the forecast
-    /// were chosen with the seeds 100,001 to 100,016, so these sales say nothing
+    /// were chosen with the seeds 100,001 to 100,016, so sales of those seeds prove nothing
     #[arg(long, default_value_t = 7001, value_name = "N")]
     seed: u64,
     /// Draw promised waits beside true ones

@@ -264,8 +264,10 @@ impl<'a> GatewayBench<'a> {
         eprintln!("all gateways are killed");
         self.reset(true).await?;
         let asked = self.line.asked();
-        for (address, gateway) in &mut self.gateways {
+        for (_, gateway) in &mut self.gateways {
             gateway.kill().await?;
+        }
+        for (address, gateway) in &mut self.gateways {
             let next = Some((self.line.address(), self.keys.path(), self.args.drain));
             *gateway = serve::start(*address, next).await?;
         }

@@ -37,8 +37,8 @@ Examples:
       --ledger http://127.0.0.1:6080
   bookingq crowd --queue concert --server http://concert-workers:50051 --clients 20000 --for 5m \\
       -o json > report.json
-  bookingq crowd --queue concert --gateway http://127.0.0.1:8080 \
-      --backend http://127.0.0.1:8090 --keys keys --clients 5000
+  bookingq crowd --queue concert --gateway http://127.0.0.1:8080 \\
+      --backend http://127.0.0.1:8081 --keys keys --clients 5000
 
 The queue must answer within --timeout. Each client then follows its booking to its end. It repeats
 a failed call unchanged at another worker, with a back-off and without limit. A --server that names
@@ -108,14 +108,23 @@ struct GatewayFlags {
     #[arg(long, env = "BOOKINGQ_BACKEND", value_name = "URL", requires = "gateway")]
     backend: Option<WorkerEndpoints>,
     /// Folder with a key of purpose enqueue and one of purpose backend, which the gateway has too:
-    /// the crowd signs with them as a merchant does
+    /// the crowd signs with them as a seller does
     #[arg(long, env = "BOOKINGQ_KEYS", value_name = "FOLDER", requires = "gateway")]
     keys: Option<PathBuf>,
 }
 
 impl GatewayFlags {
     async fn access(&self) -> Result<Option<GatewayAccess>, Failure> {
-        let (Some(backend), Some(folder)) = (&self.backend, &self.keys) else { return Ok(None) };
+        let (Some(gateway), Some(backend), Some(folder)) =
+            (&self.gateway, &self.backend, &self.keys)
+        else {
+            return Ok(None);
+        };
+        for (flag, url) in [("--gateway", gateway), ("--backend", backend)] {
+            if url.tls {
+                return Err(Failure::usage(format!("{flag} {url}; allowed: http://HOST:PORT")));
+            }
+        }
         let keys = KeyRing::load(folder).map_err(Failure::usage)?;
         for purpose in [KeyPurpose::Enqueue, KeyPurpose::Backend] {
             if !keys.can_sign(purpose) {

@@ -16,7 +16,7 @@ Examples:
       --backend-listen 0.0.0.0:9443 --backend-tls-cert tls.crt --backend-tls-key tls.key \\
       --backend-tls-client-ca backend-ca.pem
 
-Any number of gateways may serve one queue, with the same keys. A gateway holds no truth: killed, it
+Any number of gateways may serve one queue, with the same keys. A gateway stores nothing: killed, it
 loses nothing. On SIGTERM it closes its WebSockets evenly over --drain, and exits.")]
 pub struct Args {
     #[command(flatten)]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Reason;
+use super::{Reason, remember};
 use crate::time::Timestamp;
 
 /// Share of the sockets of a gateway that a lower number of gateways may fill. Without it, a number
@@ -36,8 +36,8 @@ pub struct SocketPolicy {
 }
 
 impl SocketPolicy {
-    /// The defaults of a queue. Two gateways, so that one may fail. A gateway holds 16,000 sockets
-    /// in about 100 MB; the target leaves room for those of a neighbour.
+    /// The defaults of a queue. Two gateways, so that one may fail. An idle socket takes 3.6 KiB
+    /// (docs/benchmarks.md); the target leaves room for those of a neighbour.
     pub const DEFAULT: Self =
         Self { min: 2, max: 10, per_replica: 10_000, scale_down_window: Duration::from_secs(600) };
 }
@@ -104,10 +104,10 @@ impl SocketPlanner {
     pub fn decide(&mut self, policy: &SocketPolicy, situation: SocketSituation) -> SocketDecision {
         let SocketSituation { now, reading, current, .. } = situation;
         if self.recent.is_empty() {
-            self.remember(policy, now, current);
+            remember(&mut self.recent, policy.scale_down_window, now, current);
         }
         let Some(SocketReading { sockets, complete }) = reading else {
-            self.remember(policy, now, current);
+            remember(&mut self.recent, policy.scale_down_window, now, current);
             let kept = within(policy, current);
             return SocketDecision {
                 replicas: kept,
@@ -118,7 +118,12 @@ impl SocketPlanner {
         };
         let wanted = within(policy, for_sockets(sockets, policy.per_replica));
         let roomy = within(policy, for_sockets(sockets, roomy(policy.per_replica)));
-        self.remember(policy, now, if complete { roomy } else { roomy.max(current) });
+        remember(
+            &mut self.recent,
+            policy.scale_down_window,
+            now,
+            if complete { roomy } else { roomy.max(current) },
+        );
         let (replicas, reason) = if wanted > current && situation.unschedulable > 0 {
             (current, Reason::Unschedulable)
         } else if wanted >= current {
@@ -133,7 +138,7 @@ impl SocketPlanner {
 
     /// The next lower number, if it was enough for the whole window.
     fn lower(&mut self, now: Timestamp, roomy: u32, current: u32) -> (u32, Reason) {
-        let highest = self.recent.iter().map(|&(_, needed)| needed).max().unwrap_or(current);
+        let highest = self.recent.front().map_or(current, |&(_, needed)| needed);
         if roomy >= current {
             return (current, Reason::Demand);
         }
@@ -144,17 +149,6 @@ impl SocketPlanner {
         let lower = highest.max(current - step);
         self.recent = [(now, lower)].into();
         (lower, Reason::Demand)
-    }
-
-    fn remember(&mut self, policy: &SocketPolicy, now: Timestamp, needed: u32) {
-        let old = |at: Timestamp| now.since(at) > policy.scale_down_window;
-        while self.recent.front().is_some_and(|&(at, _)| old(at)) {
-            self.recent.pop_front();
-        }
-        while self.recent.back().is_some_and(|&(_, before)| before <= needed) {
-            self.recent.pop_back();
-        }
-        self.recent.push_back((now, needed));
     }
 }
 

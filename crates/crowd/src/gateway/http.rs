@@ -32,7 +32,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 pub struct GatewayPool {
     http: Client<HttpConnector, Full<Bytes>>,
     /// The gateways' public ports.
-    pub(super) gateways: watch::Receiver<Vec<SocketAddr>>,
+    gateways: watch::Receiver<Vec<SocketAddr>>,
     access: GatewayAccess,
     calls: Semaphore,
 }
@@ -55,7 +55,7 @@ impl GatewayPool {
 /// One client's calls.
 #[derive(Debug, Clone)]
 pub struct GatewayClient {
-    pub(super) pool: Arc<GatewayPool>,
+    pool: Arc<GatewayPool>,
     /// The place token, once the client has joined.
     pub(super) token: Arc<Mutex<Option<Arc<str>>>>,
     turn: usize,
@@ -73,15 +73,9 @@ impl GatewayClient {
         token.ok_or_else(|| Status::failed_precondition("the client has not joined"))
     }
 
-    /// The gateway whose turn it is.
-    pub(super) fn next_address(
-        &mut self,
-        addresses: &watch::Receiver<Vec<SocketAddr>>,
-    ) -> Result<SocketAddr, Status> {
-        self.turn = self.turn.wrapping_add(1);
-        let addresses = addresses.borrow();
-        let turn = self.turn.checked_rem(addresses.len());
-        turn.map(|turn| addresses[turn]).ok_or_else(|| Status::unknown("there is no gateway"))
+    /// The public port of the gateway whose turn it is.
+    pub(super) fn next_gateway(&mut self) -> Result<SocketAddr, Status> {
+        next(&mut self.turn, &self.pool.gateways)
     }
 
     /// The connections that it shares.
@@ -136,7 +130,7 @@ impl GatewayClient {
                     "clientId": client.as_str(), "bookingId": of.to_string(),
                     "paymentId": payment.as_str(), "reacquire": reacquire,
                 });
-                let backend = self.next_address(&self.pool.access.backends.clone())?;
+                let backend = next(&mut self.turn, &self.pool.access.backends)?;
                 let request = Request::builder()
                     .method(Method::POST)
                     .uri(format!("http://{backend}/v1/queues/{queue}/payments"))
@@ -164,7 +158,7 @@ impl GatewayClient {
     }
 
     fn public(&mut self, path: &str) -> Result<String, Status> {
-        let gateway = self.next_address(&self.pool.gateways.clone())?;
+        let gateway = self.next_gateway()?;
         Ok(format!("http://{gateway}{path}"))
     }
 
@@ -188,6 +182,17 @@ impl GatewayClient {
         }
         Ok((status, serde_json::from_slice(&answer).map_err(|_| malformed())?))
     }
+}
+
+/// The address whose turn it is.
+fn next(
+    turn: &mut usize,
+    addresses: &watch::Receiver<Vec<SocketAddr>>,
+) -> Result<SocketAddr, Status> {
+    *turn = turn.wrapping_add(1);
+    let addresses = addresses.borrow();
+    let index = turn.checked_rem(addresses.len());
+    index.map(|index| addresses[index]).ok_or_else(|| Status::unknown("there is no gateway"))
 }
 
 fn unsigned(error: &bookingq_identity::SignError) -> Status {

@@ -141,6 +141,8 @@ impl PlaceSocket {
                     return Ok(None);
                 }
                 shown.state = st;
+                // A position among the parked is none in the line.
+                shown.position = shown.position.filter(|_| parked == shown.parked);
                 shown.parked = parked;
                 shown.deadline = dl.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
                 None
@@ -236,7 +238,7 @@ async fn open(
 ) -> Result<WebSocketStream<TcpStream>, Status> {
     let failed = |error: &dyn std::fmt::Display| Status::unknown(error.to_string());
     let token = client.place_token()?;
-    let address = client.next_address(&client.pool.gateways.clone())?;
+    let address = client.next_gateway()?;
     let request = format!("ws://{address}{path}").into_client_request();
     let mut request = request.map_err(|error| failed(&error))?;
     let bearer = format!("Bearer {token}").parse();

@@ -168,7 +168,7 @@ const leave = () => once(async () => {
 // The pass goes to the seller in the body of a form, never in an address.
 const goOn = () => once(async () => {
   const { pass, continueUrl } = await call("POST", BASE + "/places/me/pass", { body: {} });
-  if (!continueUrl) throw new Problem(0, { detail: "returnUrl" });
+  if (!continueUrl) throw new Problem(0, { detail: "no payment address" });
   const form = document.createElement("form");
   const field = document.createElement("input");
   Object.assign(form, { method: "post", action: continueUrl });
@@ -179,8 +179,7 @@ const goOn = () => once(async () => {
 });
 
 const takeOver = (token) => once(async () => {
-  const place = await call("PUT", BASE + "/places/me", { body: { token } });
-  gained({ place: place.place || place, token });
+  gained({ place: await call("PUT", BASE + "/places/me", { body: { token } }), token });
 });
 
 const onSubmit = (id, action) => $(id).addEventListener("submit", (event) => {

@@ -50,7 +50,8 @@ const applyFrame = (state, frame) => {
   if (frame.t === "hello") {
     state.last = frame.id;
     state.epoch = frame.e;
-    state.every = frame.i || 5000;
+    // The first tick comes within the interval of the place (crates/gateway/src/segments.rs).
+    state.every = frame.b?.position > 3e5 ? 60000 : 15000;
     if (frame.q) state.queue = { ...state.queue, waiting: frame.q.n, admission: frame.q.adm };
     if (frame.b) state.place = frame.b;
   } else if (frame.t === "k") {
@@ -58,7 +59,8 @@ const applyFrame = (state, frame) => {
     state.queue = { ...state.queue, waiting: frame.n, admission: frame.adm };
     if (!place || place.state !== "queued" || place.parked) return;
     if (frame.s) {
-      place.position = positionIn(frame.s, place.number);
+      // A tick bounds the position, and the snapshot was exact: it never seems to grow.
+      place.position = Math.min(place.position || Infinity, positionIn(frame.s, place.number));
       place.wait = frame.w ? waitIn(frame.s, frame.w, place.position, frame.n) : null;
     } else {
       place.wait = null;

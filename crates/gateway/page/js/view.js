@@ -154,11 +154,13 @@ const announce = (view, big, { place }) => {
   const changed = view !== said.view;
   if (view === "turn") {
     const seconds = left(place) / 1000;
-    const due = [[30, "left30"], [120, "left2"], [Infinity, "turn.h"]].find(([at]) => seconds <= at);
-    const alert = place.bookingId + due[1];
-    if (seconds > 0 && !said.alerts.has(alert)) {
-      said.alerts.add(alert);
-      put("alert", due[1] === "turn.h" ? t("turn.h") + ". " + leadText(view, place) : t(due[1]));
+    const passed = [[30, "left30"], [120, "left2"], [Infinity, "turn.h"]]
+      .filter(([at]) => seconds <= at).map(([, key]) => key);
+    // At first the turn itself, also if little time is left.
+    const due = changed ? "turn.h" : passed[0];
+    if (seconds > 0 && !said.alerts.has(place.bookingId + due)) {
+      for (const key of passed) said.alerts.add(place.bookingId + key);
+      put("alert", due === "turn.h" ? t(due) + ". " + leadText(view, place) : t(due));
     }
     if (changed) beep();
   } else if (changed) {

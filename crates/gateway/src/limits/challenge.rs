@@ -13,7 +13,7 @@ use bookingq_core::Timestamp;
 use bookingq_identity::{KeyRing, SignError};
 use ring::digest::{SHA256, digest};
 
-/// Zero bits: 131,072 tries on average, 1 to 2 s on a cheap phone.
+/// Zero bits: 131,072 tries on average.
 pub const DIFFICULTY: u8 = 17;
 /// Time to solve it and to send the solution.
 pub const CHALLENGE_LIFETIME: Duration = Duration::from_secs(120);

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
+use bookingq_serve::html::escape;
 use serde_json::json;
 
 use super::request::PageRequest;
 use super::settings::PageSettings;
 use super::strings::{Language, Strings};
-use super::template::{Values, escape, hidden_field, json_in_script};
+use super::template::{Values, hidden_field, json_in_script};
 use super::text;
 use super::view::{PageState, has};
 use crate::place_json::{ChanceJson, to_json};

@@ -2,23 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::strings::Strings;
+use bookingq_serve::html::escape;
 
-/// Text with the five characters escaped that mean something in HTML.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
+use super::strings::Strings;
 
 /// JSON that cannot end the script element around it.
 pub fn json_in_script(json: &str) -> String {

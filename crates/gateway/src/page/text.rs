@@ -85,7 +85,7 @@ mod tests {
         wait(&strings, Some(WaitJson { low, expected: low, high }), None)
     }
 
-    /// `tests/browser/text.test.mjs` has the same table.
+    /// `tests/browser/protocol.test.mjs` has the same table.
     #[test]
     fn waits_are_ranges_in_minutes_or_half_hours() {
         for (low, high, text) in [

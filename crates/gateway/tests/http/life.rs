@@ -2,12 +2,13 @@
 
 use axum::http::Method;
 use bookingq_core::QueueName;
+use bookingq_gateway::config::QueueConfig;
 use bookingq_gateway::origin::AllowedOrigins;
 use bookingq_identity::{PassVerifier, ReturnOrigins, WebOrigin};
 use serde_json::json;
 
 use crate::client::{ask, get, post};
-use crate::world::{ME, World};
+use crate::world::{ME, PLACES, World};
 
 const PASS: &str = "/v1/queues/concert/places/me/pass";
 
@@ -163,4 +164,24 @@ async fn only_own_and_listed_pages_may_act_for_a_client() {
     assert_eq!(allowed.status, 204, "{allowed:?}");
     assert_eq!(allowed.header("access-control-allow-credentials"), "true");
     assert_eq!(world.send(preflight("https://evil.test")).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_listed_for_one_queue_may_not_act_in_another_however_its_name_is_written() {
+    let listed = AllowedOrigins::new("origin", ["https://www.example.com"]).unwrap();
+    let world = World::with("stock=1,latency=1h", |config| {
+        let workers = config.queues[0].workers.clone();
+        let mut other = QueueConfig::new(QueueName::new("other").unwrap(), workers);
+        other.settings.origins = listed;
+        config.queues.push(other);
+    });
+    let world = world.await;
+    let cookie = world.join("{}").await.cookie();
+    for path in [PLACES, "/v1/queues/%63oncert/places", "/v1/queues/c%6Fncert/places"] {
+        let key = uuid::Uuid::new_v4().to_string();
+        let join = post(path, "{}").with("idempotency-key", &key).with("cookie", &cookie);
+        let answer = world.send(join.with("origin", "https://www.example.com")).await;
+        assert_eq!(answer.status, 403, "{path}: {answer:?}");
+        assert_eq!(answer.json()["reason"], "ORIGIN_REFUSED", "{path}");
+    }
 }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use bookingq_api::plan::{GatewayPlan, GatewayScaling};
 use bookingq_api::status::GatewayScalingStatus;
 use bookingq_core::Timestamp;
-use bookingq_core::autoscale::Reason;
 use bookingq_core::autoscale::sockets::{SocketDecision, SocketPlanner, SocketSituation};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::runtime::events::EventType;
@@ -87,12 +86,10 @@ impl GatewayLoop {
 
     /// The queue has no gateways (any more).
     fn forget(&mut self, target: &QueueTarget) {
-        if self.seen != GatewayObservation::default() {
-            self.context.metrics.forget_gateways(&target.namespace, &target.name);
-            self.planner = SocketPlanner::new();
-            self.seen = GatewayObservation::default();
-            self.observed.send_replace(GatewayObservation::default());
-        }
+        self.context.metrics.forget_gateways(&target.namespace, &target.name);
+        self.planner = SocketPlanner::new();
+        self.seen = GatewayObservation::default();
+        self.observed.send_replace(GatewayObservation::default());
     }
 
     async fn tick(&mut self, state: &DesiredState) {
@@ -210,13 +207,7 @@ impl GatewayLoop {
 }
 
 fn decided(decision: &SocketDecision) -> GatewayScalingStatus {
-    let reason = match decision.reason {
-        Reason::Demand | Reason::Capped => "Demand",
-        Reason::HeldByWindow => "HeldByWindow",
-        Reason::NoReading => "NoReading",
-        Reason::Unschedulable => "Unschedulable",
-    };
-    record(reason, decision.replicas, decision.wanted, decision.situation)
+    record(scaling::word(decision.reason), decision.replicas, decision.wanted, decision.situation)
 }
 
 fn record(reason: &str, to: u32, wanted: u32, situation: SocketSituation) -> GatewayScalingStatus {

@@ -12,14 +12,18 @@ pub fn change(decision: &Decision) -> Option<LastScaling> {
 
 /// A decision of the planner.
 pub fn decided(decision: &Decision) -> LastScaling {
-    let reason = match decision.reason {
+    record(word(decision.reason), decision.replicas, decision.wanted, &decision.situation)
+}
+
+/// The reason as a status holds it.
+pub fn word(reason: Reason) -> &'static str {
+    match reason {
         Reason::Demand => "Demand",
         Reason::Capped => CAPPED,
         Reason::HeldByWindow => "HeldByWindow",
         Reason::NoReading => "NoReading",
         Reason::Unschedulable => "Unschedulable",
-    };
-    record(reason, decision.replicas, decision.wanted, &decision.situation)
+    }
 }
 
 /// The reason of a number that the outflow of the queue bounds.

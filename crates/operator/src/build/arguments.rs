@@ -37,13 +37,19 @@ pub fn worker(target: &QueueTarget, secrets: &Secrets) -> Vec<String> {
 /// The gRPC port, with the mounted files of its certificate.
 fn server(target: &QueueTarget) -> ServerArgs {
     let Some(tls) = &target.plan.worker.tls else { return ServerArgs::default() };
-    let (own, clients) = (Path::new(volumes::WORKER_TLS), Path::new(volumes::WORKER_CLIENT_CA));
+    let (certificate, key) = pair(volumes::WORKER_TLS);
+    let client_ca = tls.client_ca_secret_name.as_ref();
     ServerArgs {
-        certificate: Some(own.join("tls.crt")),
-        key: Some(own.join("tls.key")),
-        client_ca: tls.client_ca_secret_name.as_ref().map(|_| clients.join(AUTHORITY)),
+        certificate: Some(certificate),
+        key: Some(key),
+        client_ca: client_ca.map(|_| Path::new(volumes::WORKER_CLIENT_CA).join(AUTHORITY)),
         ..ServerArgs::default()
     }
+}
+
+/// The files of a certificate and of its key in a mounted Secret.
+fn pair(folder: &str) -> (PathBuf, PathBuf) {
+    (Path::new(folder).join("tls.crt"), Path::new(folder).join("tls.key"))
 }
 
 /// Time during which a gateway that shuts down still accepts connections.
@@ -54,8 +60,6 @@ pub fn gateway_linger() -> Duration {
 /// The arguments of a gateway.
 pub fn gateway(inputs: &BuildInputs<'_>, gateway: &GatewayPlan) -> Vec<String> {
     let (target, spec) = (inputs.target, &gateway.spec);
-    let pair =
-        |folder: &str| (Path::new(folder).join("tls.crt"), Path::new(folder).join("tls.key"));
     let own = spec.tls.as_ref().map(|_| pair(volumes::GATEWAY_TLS)).unzip();
     let mut args = GatewayArgs::new(vec![workers(target)]);
     args.config = Some(Path::new(volumes::GATEWAY_CONFIG).join(gateway::config_map::FILE));
@@ -96,12 +100,12 @@ fn calls_to_workers(inputs: &BuildInputs<'_>, gateway: &GatewayPlan) -> ServiceA
     let Some(tls) = &target.plan.worker.tls else { return ServiceArgs::default() };
     let ca = secrets.has(&tls.secret_name, AUTHORITY);
     let own = gateway.spec.client_certificate_secret_name.as_ref();
-    let own = |file: &str| own.map(|_| Path::new(volumes::CLIENT_TLS).join(file));
+    let (certificate, key) = own.map(|_| pair(volumes::CLIENT_TLS)).unzip();
     let name = format!("{}.{}.svc", target.name, target.namespace);
     ServiceArgs {
         ca: ca.then(|| Path::new(volumes::WORKER_CA).join(AUTHORITY)),
-        certificate: own("tls.crt"),
-        key: own("tls.key"),
+        certificate,
+        key,
         server_name: Some(tls.server_name.clone().unwrap_or(name)),
         ..ServiceArgs::default()
     }

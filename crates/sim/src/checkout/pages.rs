@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use bookingq_core::Timestamp;
 use bookingq_identity::PassClaims;
+use bookingq_serve::html::escape;
 
 /// Their style.
 pub(super) const STYLE: &str = include_str!("../../checkout/checkout.css");
 /// Counts the time left down.
 pub(super) const SCRIPT: &str = include_str!("../../checkout/checkout.js");
 
-/// What is shown ends this much before the deadline, because a payment takes time to arrive.
+/// What is shown ends this much before the pass does, because a payment takes time to arrive.
 const MARGIN: u64 = 2000;
 
 /// The page for clients without a pass.
@@ -23,7 +24,7 @@ pub(super) fn about(queue_page: &str) -> String {
 
 /// What is reserved, the time left, and the button.
 pub(super) fn pay(claims: &PassClaims, pass: &str, now: Timestamp, queue_page: &str) -> String {
-    let left = claims.deadline.0.saturating_sub(now.0 + MARGIN) / 1000;
+    let left = claims.expires_at.0.saturating_sub(now.0 + MARGIN) / 1000;
     let body = format!(
         r#"<h1>Pay for your booking</h1>
 {facts}
@@ -115,21 +116,6 @@ fn page(title: &str, class: &str, body: &str) -> String {
 </html>
 "#
     )
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -18,7 +18,6 @@ use super::parse::FollowFrom;
 use super::reader::BookingReader;
 use super::watch::draining_status;
 use crate::feed::{FeedCursor, FeedNews, QueueFeed};
-use crate::publication::{sequence, through};
 
 /// The response stream.
 pub type FollowStream = Pin<Box<dyn Stream<Item = Result<v1::PublishRequest, Status>> + Send>>;
@@ -188,10 +187,10 @@ impl QueueFollower {
     /// Removes what the stream has sent before, and adds what is to come with the next message.
     fn complete(&mut self, mut message: v1::PublishRequest) -> v1::PublishRequest {
         let after = self.cursor.after;
-        if message.updates.first().is_some_and(|first| sequence(first) <= after) {
-            message.updates.retain(|update| sequence(update) > after);
+        if message.updates.first().is_some_and(|first| first.sequence() <= after) {
+            message.updates.retain(|update| update.sequence() > after);
         }
-        self.cursor.after = after.max(through(&message));
+        self.cursor.after = after.max(message.through());
         let EventSeq { ms, number } = self.cursor.after;
         (message.through_ms, message.through_number) = (ms, number);
         message.gap = std::mem::take(&mut self.gap);

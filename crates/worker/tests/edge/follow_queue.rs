@@ -45,16 +45,12 @@ impl Follower {
         let next = timeout(LIMIT, self.stream.message()).await;
         let message = next.expect("a message in time")?.expect("the stream goes on");
         self.epoch.clone_from(&message.epoch);
-        let through = EventSeq { ms: message.through_ms, number: message.through_number };
+        let through = message.through();
         assert!(message.gap || through >= self.through, "{through} after {}", self.through);
         self.through = through;
-        let sequence = |update: &v1::BookingUpdate| EventSeq {
-            ms: update.sequence_ms,
-            number: update.sequence_number,
-        };
         assert!(message.updates.len() <= 512);
-        assert!(message.updates.iter().all(|update| sequence(update) <= through));
-        self.seen.extend(message.updates.iter().map(sequence));
+        assert!(message.updates.iter().all(|update| update.sequence() <= through));
+        self.seen.extend(message.updates.iter().map(v1::BookingUpdate::sequence));
         self.gaps += usize::from(message.gap);
         self.ticks += usize::from(message.tick.is_some());
         Ok(message)

@@ -47,10 +47,9 @@ impl Replica {
             QueueFollowEvent::Lost(_) => self.lost += 1,
             QueueFollowEvent::Message(message) => {
                 self.gaps += usize::from(message.gap);
-                self.seen.extend(message.updates.iter().map(|update| EventSeq {
-                    ms: update.sequence_ms,
-                    number: update.sequence_number,
-                }));
+                self.seen.extend(
+                    message.updates.iter().map(bookingq_proto::v1::BookingUpdate::sequence),
+                );
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -16,6 +16,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Forward {
     kubectl: Child,
     address: SocketAddr,
+    /// kubectl writes a line for each connection, and dies when there is no reader.
+    _output: BufReader<ChildStdout>,
 }
 
 impl Forward {
@@ -27,15 +29,15 @@ impl Forward {
             .stdout(Stdio::piped())
             .spawn()
             .context("kubectl port-forward could not be started")?;
-        let output = kubectl.stdout.take().context("kubectl has no output")?;
+        let mut output = BufReader::new(kubectl.stdout.take().context("kubectl has no output")?);
         let mut line = String::new();
         // kubectl prints this line once it listens, or ends.
-        BufReader::new(output).read_line(&mut line)?;
+        output.read_line(&mut line)?;
         let address = line.split_whitespace().nth(2).and_then(|address| address.parse().ok());
         let address = address
             .with_context(|| format!("kubectl port-forward {target} printed {:?}", line.trim()));
         match address {
-            Ok(address) => Ok(Self { kubectl, address }),
+            Ok(address) => Ok(Self { kubectl, address, _output: output }),
             Err(error) => {
                 kubectl.kill().ok();
                 kubectl.wait().ok();

@@ -23,7 +23,7 @@ pub const QUEUE: &str = "page";
 const GATEWAYS: u64 = 2;
 /// Its clients, each with a WebSocket.
 const CLIENTS: u64 = 2000;
-/// Tickets: fewer than want to pay.
+/// Tickets that must be unsold before the clients come. The simulator has more: nothing sells out.
 const TICKETS: u64 = 1400;
 /// Time within which the clients arrive: longer than all failures take.
 const ARRIVE: Duration = Duration::from_secs(120);
