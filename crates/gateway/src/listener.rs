@@ -9,9 +9,7 @@
 //! ```
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -25,20 +23,19 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use prometheus::IntGauge;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::Service as _;
 use tracing::{debug, warn};
 
 use crate::activity::Activity;
+use crate::counted::Counted;
 
 /// Files that connections leave for everything else: workers, keys, the other ports.
 const SPARE_FILES: usize = 256;
@@ -240,12 +237,8 @@ impl AcceptLoop {
             };
             let (stream, peer) = self.accept().await;
             self.open.inc();
-            let counted = Counted {
-                stream,
-                _place: place,
-                _open: self.connections.open.token(),
-                gauge: self.open.clone(),
-            };
+            let open = self.connections.open.token();
+            let counted = Counted::new(stream, place, open, self.open.clone());
             let acceptor = self.tls.as_ref().map(ReloadingTls::acceptor);
             let handler = self.handler.clone();
             let serve = async move {
@@ -343,65 +336,5 @@ impl Handler {
                 connection.as_mut().graceful_shutdown();
             }
         }
-    }
-}
-
-/// A stream that has a place among the connections, until it is dropped.
-struct Counted {
-    stream: TcpStream,
-    _place: OwnedSemaphorePermit,
-    _open: TaskTrackerToken,
-    gauge: IntGauge,
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.gauge.dec();
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, data)
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, data)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

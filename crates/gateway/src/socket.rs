@@ -97,7 +97,7 @@ fn close_frame(code: u16, word: &'static str) -> Message {
 }
 
 /// The close code of what could not be read (RFC 6455, section 7.4.1), and the word for the client,
-/// empty if nobody is left to read it.
+/// empty if the client can read none.
 fn read_failure(error: &axum::Error) -> (u16, &'static str) {
     match error.source().and_then(|cause| cause.downcast_ref()) {
         Some(WsError::Capacity(_)) => (1009, "too big"),
