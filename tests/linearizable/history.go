@@ -45,6 +45,10 @@ func read(history io.Reader) ([]call, error) {
 		if err := json.Unmarshal(lines.Bytes(), &next); err != nil {
 			return nil, fmt.Errorf("line %d is not a call: %w", number, err)
 		}
+		// An update shows what was, at a moment of the sender's choice: it is no call.
+		if next.Op == "watch" {
+			continue
+		}
 		if err := next.check(); err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
@@ -57,7 +61,7 @@ func (c *call) check() error {
 	switch c.Op {
 	case "enqueue", "status", "cancel", "pay":
 	default:
-		return fmt.Errorf("op is %q; allowed: enqueue, status, cancel, pay", c.Op)
+		return fmt.Errorf("op is %q; allowed: enqueue, status, watch, cancel, pay", c.Op)
 	}
 	switch c.Outcome {
 	case "ok", "refused", "unknown":
