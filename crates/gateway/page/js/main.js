@@ -85,13 +85,12 @@ const tabs = new Tabs({
 
 // The snapshot of the own place, repeated until there is an answer. A client without a place learns
 // that here.
-const refresh = async (n = 3) => {
-  clearTimeout(state.refreshing);
+const refresh = async () => {
   try {
     setPlace(await call("GET", BASE + "/places/me"));
   } catch (problem) {
     if (problem.status === 401 || problem.status === 404) forget();
-    else if (problem.passing) state.refreshing = setTimeout(refresh, problem.after || backOff(n), n + 1);
+    else setTimeout(refresh, problem.after || backOff(3));
   }
 };
 
@@ -214,27 +213,12 @@ const resume = () => {
 $("resume").addEventListener("click", () => { resume(); draw(); });
 
 // What came in the fragment is never sent, and leaves the address at once.
-let offered;
-const readFragment = () => {
-  const fragment = new URLSearchParams(location.hash.slice(1));
-  if (location.hash) history.replaceState(null, "", location.pathname + location.search);
-  if (fragment.get("enqueue")) keptInTab("enqueue", fragment.get("enqueue"));
-  offered = fragment.get("place");
-};
-// A place of one's own is given up only after a question.
-const useOffered = () => {
-  if (!offered) return;
-  if (state.place && !isFinal(state.place)) state.busy = "takeover";
-  else takeOver(offered);
-};
-readFragment();
-// A link that is opened in the tab of the page loads nothing.
-addEventListener("hashchange", () => {
-  if (!location.hash || state.busy) return;
-  readFragment();
-  useOffered();
-  draw();
-});
+const fragment = new URLSearchParams(location.hash.slice(1));
+if (location.hash) history.replaceState(null, "", location.pathname + location.search);
+if (fragment.get("enqueue")) keptInTab("enqueue", fragment.get("enqueue"));
+const offered = fragment.get("place");
+// A link that is opened in the tab of the page loads nothing by itself.
+onhashchange = () => location.hash && location.reload();
 $("use-b").addEventListener("click", () => { state.busy = ""; takeOver(offered); });
 $("mine-b").addEventListener("click", () => { state.busy = ""; draw(); });
 
@@ -271,7 +255,8 @@ tabs.start();
 if (!state.queue) watchQueue();
 else setTimeout(watchQueue, 10000);
 if (kept("join")) join();
-else if (offered) useOffered();
+else if (offered && state.place && !isFinal(state.place)) state.busy = "takeover";
+else if (offered) takeOver(offered);
 else if (DATA.named && !state.place && !state.unknown) {
   state.loading = true;
   refresh();
