@@ -18,7 +18,7 @@ Examples:
   cargo xtask browser journey            only journey.test.mjs
   cargo xtask browser --write            make crates/gateway/page/built/ after a change of the page")]
 pub struct Args {
-    /// Only these files of tests/browser: journey, protocol, states, stream
+    /// Only these files of tests/browser: admin, journey, protocol, states, stream
     #[arg(value_name = "TEST")]
     tests: Vec<String>,
     /// Write what the gateway puts into the page, instead of testing
