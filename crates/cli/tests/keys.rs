@@ -53,6 +53,22 @@ fn a_key_without_a_file_is_printed() {
 }
 
 #[test]
+fn the_demo_checkout_needs_a_key_that_signs_for_a_backend() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("place.json");
+    assert!(new("place", &file).status.success());
+    let started = Command::new(env!("CARGO_BIN_EXE_bookingq"))
+        .args(["simulate", "--booking-listen=127.0.0.1:0", "--ticket-listen=127.0.0.1:0"])
+        .args(["--realtime-listen=127.0.0.1:0", "--checkout-listen=127.0.0.1:0"])
+        .args(["--checkout-key", file.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(started.stderr).unwrap();
+    assert_eq!(started.status.code(), Some(2), "{text}");
+    assert!(text.contains("purpose backend"), "{text}");
+}
+
+#[test]
 fn wrong_usage_says_what_is_allowed() {
     let wrong = [
         (keys(&["new", "--purpose=shopping"]), "place, pass, enqueue, backend"),

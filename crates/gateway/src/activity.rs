@@ -1,13 +1,20 @@
-//! Whether a connection is in use: a request is answered, or the body of an answer is sent.
+//! Whether a connection is in use, and whether its client reads: a request is answered, or the body
+//! of an answer is sent.
+//!
+//! hyper asks a body for more only when what it gave before has been written. So a body that is not
+//! asked has a client that does not read. On HTTP/1.1 the kernel notices. On HTTP/2 the client
+//! closes the window of the one stream and answers pings, so nothing else would ever end it.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// The requests of one connection.
 #[derive(Debug, Default)]
@@ -18,18 +25,37 @@ struct Counts {
     begun: AtomicU64,
     /// Those begun when idleness was last checked.
     seen: AtomicU64,
-    busy: AtomicUsize,
+    requests: Mutex<Requests>,
+}
+
+#[derive(Debug, Default)]
+struct Requests {
+    busy: usize,
+    /// The bodies that are being sent.
+    bodies: Vec<Arc<SentBody>>,
 }
 
 /// A request in progress, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Busy(Arc<Counts>);
 
+/// A body that is being sent.
+#[derive(Debug)]
+struct SentBody(Mutex<BodyState>);
+
+#[derive(Debug)]
+struct BodyState {
+    /// `None` once it was given up.
+    body: Option<Body>,
+    /// What it gave has not been written since; `None` while it is asked for more.
+    unread: Option<Instant>,
+}
+
 impl Activity {
     /// A request begins.
     pub(crate) fn begin(&self) -> Busy {
         self.0.begun.fetch_add(1, Ordering::Relaxed);
-        self.0.busy.fetch_add(1, Ordering::Relaxed);
+        self.0.requests.lock().busy += 1;
         Busy(Arc::clone(&self.0))
     }
 
@@ -42,7 +68,18 @@ impl Activity {
     pub(crate) fn is_idle(&self) -> bool {
         let begun = self.0.begun.load(Ordering::Relaxed);
         let seen = self.0.seen.swap(begun, Ordering::Relaxed);
-        begun == seen && self.0.busy.load(Ordering::Relaxed) == 0
+        begun == seen && self.0.requests.lock().busy == 0
+    }
+
+    /// Gives up the bodies of which nothing was read since `then`, with all that they hold. Returns
+    /// whether nothing else is in progress, so that the connection is of no use.
+    pub(crate) fn give_up_unread(&self, then: Instant) -> bool {
+        let (busy, bodies) = {
+            let requests = self.0.requests.lock();
+            (requests.busy, requests.bodies.clone())
+        };
+        let given_up = bodies.iter().filter(|body| body.give_up_unread(then)).count();
+        busy > 0 && given_up == busy
     }
 }
 
@@ -50,21 +87,49 @@ impl Busy {
     /// The request is in progress until the body of its answer is sent.
     pub(crate) fn hold(self, answer: Response) -> Response {
         answer.map(|body| {
-            // A known end needs no watching: it is sent with the head.
-            if body.is_end_stream() { body } else { Body::new(BusyBody { body, _busy: self }) }
+            // Without a body the answer is its head.
+            if body.is_end_stream() {
+                return body;
+            }
+            let state = BodyState { body: Some(body), unread: Some(Instant::now()) };
+            let sent = Arc::new(SentBody(Mutex::new(state)));
+            self.0.requests.lock().bodies.push(Arc::clone(&sent));
+            Body::new(BusyBody { sent, busy: self })
         })
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+        self.0.requests.lock().busy -= 1;
+    }
+}
+
+impl SentBody {
+    /// Returns whether it has been given up, now or before.
+    fn give_up_unread(&self, then: Instant) -> bool {
+        let mut state = self.0.lock();
+        if state.unread.is_some_and(|since| since <= then) {
+            let body = state.body.take();
+            drop(state);
+            // It may end the session of a place: not under the lock.
+            drop(body);
+            return true;
+        }
+        false
     }
 }
 
 struct BusyBody {
-    body: Body,
-    _busy: Busy,
+    sent: Arc<SentBody>,
+    busy: Busy,
+}
+
+impl Drop for BusyBody {
+    fn drop(&mut self) {
+        let bodies = &mut self.busy.0.requests.lock().bodies;
+        bodies.retain(|body| !Arc::ptr_eq(body, &self.sent));
+    }
 }
 
 impl HttpBody for BusyBody {
@@ -72,23 +137,33 @@ impl HttpBody for BusyBody {
     type Error = axum::Error;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let mut state = self.sent.0.lock();
+        let Some(body) = &mut state.body else {
+            let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+            return Poll::Ready(Some(Err(axum::Error::new(late))));
+        };
+        let frame = Pin::new(body).poll_frame(context);
+        state.unread = frame.is_ready().then(Instant::now);
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.sent.0.lock().body.as_ref().is_some_and(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.sent.0.lock().body.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::{FutureExt as _, StreamExt as _};
+    use http_body_util::BodyExt as _;
+
     use super::*;
 
     #[test]
@@ -103,5 +178,34 @@ mod tests {
         assert!(!activity.is_idle(), "its body is not sent yet");
         drop(answer);
         assert!(activity.is_idle());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_not_read_is_given_up_with_all_that_it_holds() {
+        let before = Instant::now();
+        let activity = Activity::default();
+        let held = Arc::new(());
+        let stream = |held: Arc<()>| {
+            let frames = futures::stream::once(async { Ok::<_, axum::Error>("frame") });
+            let frames = frames.chain(futures::stream::pending());
+            Body::from_stream(frames.inspect(move |_| drop(Arc::clone(&held))))
+        };
+        let answer = activity.begin().hold(Response::new(stream(Arc::clone(&held))));
+        let other = activity.begin().hold(Response::new(stream(Arc::default())));
+        let (mut unread, mut read) = (answer.into_body(), other.into_body());
+        // Both have given a frame, and one of them is asked for more: what it gave was written.
+        assert!(unread.frame().await.unwrap().is_ok());
+        assert!(read.frame().await.unwrap().is_ok());
+        assert!(read.frame().now_or_never().is_none());
+        assert!(!activity.give_up_unread(before));
+        assert_eq!(Arc::strong_count(&held), 2, "not yet");
+        assert!(!activity.give_up_unread(Instant::now()), "the other one is read");
+        assert_eq!(Arc::strong_count(&held), 1, "the body has ended");
+        assert!(unread.frame().await.unwrap().is_err(), "it ends by an error, not as if complete");
+        drop(read);
+        assert!(activity.give_up_unread(Instant::now()), "nothing is left that is read");
+        drop(unread);
+        assert!(!activity.give_up_unread(Instant::now()), "nothing is in progress");
+        assert!(!activity.is_idle() && activity.is_idle(), "both requests have ended");
     }
 }

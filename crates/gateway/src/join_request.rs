@@ -19,8 +19,10 @@ use crate::state::{GatewayState, QueueGateway, now};
 #[schema(as = Join)]
 pub struct JoinJson {
     /// What to book, as the seller names it: at most 128 bytes. Defaults to nothing in particular.
+    #[schema(max_length = 128)]
     pub item: Option<String>,
     /// Number of items, 1 to 100. Defaults to 1.
+    #[schema(minimum = 1, maximum = 100)]
     pub quantity: Option<i32>,
     /// Where the client pays when it is its turn: a URL of one of the queue's return origins.
     pub return_url: Option<String>,

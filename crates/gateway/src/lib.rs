@@ -25,6 +25,7 @@ pub mod challenges;
 pub mod close;
 pub mod config;
 mod cookie;
+mod counted;
 pub mod events;
 mod fallback;
 pub mod fanout;

@@ -9,9 +9,7 @@
 //! ```
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -25,20 +23,19 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use prometheus::IntGauge;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::Service as _;
 use tracing::{debug, warn};
 
 use crate::activity::Activity;
+use crate::counted::Counted;
 
 /// Files that connections leave for everything else: workers, keys, the other ports.
 const SPARE_FILES: usize = 256;
@@ -48,6 +45,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const HEAD: Duration = Duration::from_secs(15);
 /// An HTTP/2 connection without a request for this long is closed.
 const IDLE: Duration = Duration::from_secs(60);
+/// An answer of which nothing is read for this long ends: within 30 s, as it is looked for every
+/// [`LOOK`].
+const UNREAD: Duration = Duration::from_secs(25);
+/// Time between two looks at a connection.
+const LOOK: Duration = Duration::from_secs(5);
 /// Half-open HTTP/2 connections are found within the sum of these.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// Largest head of a request, in bytes. A place token is below 3 KiB.
@@ -235,12 +237,8 @@ impl AcceptLoop {
             };
             let (stream, peer) = self.accept().await;
             self.open.inc();
-            let counted = Counted {
-                stream,
-                _place: place,
-                _open: self.connections.open.token(),
-                gauge: self.open.clone(),
-            };
+            let open = self.connections.open.token();
+            let counted = Counted::new(stream, place, open, self.open.clone());
             let acceptor = self.tls.as_ref().map(ReloadingTls::acceptor);
             let handler = self.handler.clone();
             let serve = async move {
@@ -310,7 +308,8 @@ impl Handler {
         let stream = TokioIo::new(stream);
         let mut connection =
             std::pin::pin!(self.http.serve_connection_with_upgrades(stream, service));
-        let mut finishing = false;
+        let (mut finishing, began) = (false, Instant::now());
+        let mut idle_since = began;
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -320,77 +319,22 @@ impl Handler {
                     return;
                 }
                 () = self.finishing.cancelled(), if !finishing => finishing = true,
-                // The first head has little time. hyper limits the further ones of HTTP/1.1.
-                () = sleep(if activity.is_new() { HEAD } else { IDLE }) => {
-                    if activity.is_new() {
+                () = sleep(LOOK) => {
+                    // The first head has little time. hyper limits the further ones of HTTP/1.1.
+                    let no_head = activity.is_new() && began.elapsed() >= HEAD;
+                    let then = Instant::now().checked_sub(UNREAD);
+                    if no_head || then.is_some_and(|then| activity.give_up_unread(then)) {
                         return;
                     }
-                    finishing = finishing || activity.is_idle();
+                    if idle_since.elapsed() >= IDLE {
+                        idle_since = Instant::now();
+                        finishing = finishing || activity.is_idle();
+                    }
                 }
             }
             if finishing {
                 connection.as_mut().graceful_shutdown();
             }
         }
-    }
-}
-
-/// A stream that has a place among the connections, until it is dropped.
-struct Counted {
-    stream: TcpStream,
-    _place: OwnedSemaphorePermit,
-    _open: TaskTrackerToken,
-    gauge: IntGauge,
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.gauge.dec();
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, data)
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, data)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

@@ -208,9 +208,9 @@ impl GatewayMetrics {
 
     /// The client ended the connection with this code.
     pub(crate) fn left(&self, code: u16) {
-        // The codes that browsers and libraries send by themselves; others are the client's own.
+        // Those of browsers and libraries, and of what could not be read; others are the client's.
         let label = match code {
-            1000 | 1001 | 1005 | 1006 => code.to_string(),
+            1000..=1002 | 1005..=1007 | 1009 | 4408 => code.to_string(),
             _ => "other".to_owned(),
         };
         self.closes.with_label_values(&[&label]).inc();

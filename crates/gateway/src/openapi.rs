@@ -4,8 +4,10 @@ use std::sync::LazyLock;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, Ref, RefOr};
+use utoipa::openapi::{Content, Ref, RefOr, Response as DocumentedResponse};
 use utoipa::{Modify, OpenApi};
 
 use crate::problem::{MEDIA_TYPE, ProblemJson};
@@ -44,19 +46,48 @@ use crate::{backend, challenges, passes, places, queue, streams};
         (name = "backend", description = "For the seller's backend, on a port of its own"),
     ),
     components(schemas(ProblemJson)),
-    modifiers(&Schemes, &ProblemResponses)
+    modifiers(&Schemes, &QueueInPath, &ProblemResponses)
 )]
 struct ApiDoc;
+
+/// Every path of a queue refuses a name that no queue can have.
+struct QueueInPath;
+
+/// What [`bookingq_core::QueueName`] accepts.
+const QUEUE_PATTERN: &str = "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$";
+const QUEUE_LENGTH: usize = 127;
+
+impl Modify for QueueInPath {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        for operation in api.paths.paths.values_mut().flat_map(operations) {
+            let parameters = operation.parameters.iter_mut().flatten();
+            let mut queues = parameters.filter_map(|parameter| match parameter {
+                RefOr::T(parameter) if parameter.name == "queue" => Some(parameter),
+                _ => None,
+            });
+            let Some(queue) = queues.next() else { continue };
+            let name = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .pattern(Some(QUEUE_PATTERN))
+                .max_length(Some(QUEUE_LENGTH));
+            queue.schema = Some(name.into());
+            let refused = DocumentedResponse::new("INVALID_ARGUMENT");
+            let answers = &mut operation.responses.responses;
+            answers.entry("422".to_owned()).or_insert(RefOr::T(refused));
+        }
+    }
+}
+
+fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut path.get, &mut path.put, &mut path.post, &mut path.delete].into_iter().flatten()
+}
 
 /// Every error is a problem document: the handlers name the reasons only.
 struct ProblemResponses;
 
 impl Modify for ProblemResponses {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        let paths = api.paths.paths.values_mut();
-        let operations = paths.flat_map(|path| {
-            [&mut path.get, &mut path.put, &mut path.post, &mut path.delete].into_iter().flatten()
-        });
+        let operations = api.paths.paths.values_mut().flat_map(operations);
         for (status, answer) in operations.flat_map(|operation| &mut operation.responses.responses)
         {
             let is_error = status.starts_with(['4', '5']);

@@ -107,14 +107,21 @@ impl<'a> PageOrigin<'a> {
         match self.origin() {
             Some("null") => Err(OriginError::Null),
             Some(origin) if self.is_own(origin) || allowed.contains(origin) => Ok(()),
+            // A proxy may have written another Host. No page can set this header.
+            Some(_) if self.site() == Some(b"same-origin") => Ok(()),
             Some(_) => Err(OriginError::Foreign),
             None => self.check_without_origin(),
         }
     }
 
+    /// How the browser relates the page to the URL that it asks.
+    fn site(self) -> Option<&'a [u8]> {
+        self.headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes)
+    }
+
     /// Browsers leave the origin out of some requests to the page's own host, and say so.
     fn check_without_origin(self) -> Result<(), OriginError> {
-        match self.headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
+        match self.site() {
             Some(b"same-origin") => Ok(()),
             Some(b"cross-site" | b"same-site") => Err(OriginError::Foreign),
             _ if self.headers.contains_key(header::COOKIE) => Err(OriginError::Missing),
@@ -181,6 +188,12 @@ mod tests {
             (&[("origin", "https://queue.example.com/")], Err(OriginError::Foreign)),
             (&[("origin", "ftp://queue.example.com")], Err(OriginError::Foreign)),
             (&[("origin", "")], Err(OriginError::Foreign)),
+            (&[("origin", "https://proxy.test"), ("sec-fetch-site", "same-origin")], Ok(())),
+            (
+                &[("origin", "https://evil.test"), ("sec-fetch-site", "same-site")],
+                Err(OriginError::Foreign),
+            ),
+            (&[("origin", "null"), ("sec-fetch-site", "same-origin")], Err(OriginError::Null)),
             (&[("origin", "null"), cookie], Err(OriginError::Null)),
             (&[("origin", "null")], Err(OriginError::Null)),
             (&[cookie], Err(OriginError::Missing)),

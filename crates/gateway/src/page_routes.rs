@@ -122,7 +122,7 @@ pub async fn leave(
     let request = request(address, &headers);
     let left = async {
         let place = state.place(&queue.name, &headers)?;
-        places::cancel(&queue, &place.claims.client, trace_header::of(&headers)).await
+        places::cancel(&queue, &place.claims, trace_header::of(&headers)).await
     };
     match left.await {
         Ok(_) => see_page(&queue, &request),

@@ -198,23 +198,24 @@ pub async fn leave(
 ) -> Result<Response, Problem> {
     let place = state.place(&queue.name, &headers)?;
     let trace = trace_header::of(&headers);
-    let booking = cancel(&queue, &place.claims.client, trace).await?;
+    let booking = cancel(&queue, &place.claims, trace).await?;
     Ok(Json(queue.show(&booking)).into_response())
 }
 
-/// Cancels the client's newest booking.
+/// Cancels the booking of a place. A newer booking of the client stays: a late repeat does not end
+/// it.
 ///
 /// # Errors
 /// The worker's refusal.
 pub async fn cancel(
     queue: &QueueGateway,
-    client: &ClientId,
+    place: &PlaceClaims,
     trace: Option<String>,
 ) -> Result<v1::Booking, Problem> {
     let call = v1::CancelRequest {
         queue: queue.name.to_string(),
-        client_id: client.to_string(),
-        booking_id: String::new(),
+        client_id: place.client.to_string(),
+        booking_id: place.booking.to_string(),
     };
     let answer = queue.workers.client().with_trace(trace).call(call).await?;
     answer.booking.ok_or_else(Problem::unreadable)

@@ -242,6 +242,11 @@ impl PlaceSession {
         };
         let item = (!booking.item.is_empty()).then(|| Arc::from(booking.item.as_str()));
         self.subscriber.set_item(item);
+        // Which item this is was not known while the booking was read.
+        let missed = self.feed.view.changed_item(&booking.item, snapshot.item_changes);
+        if let Some(status) = missed {
+            self.subscriber.item_changed(&status.item, &frames::item(&status));
+        }
         let (ping, line) = (self.feed.fanout.settings.ping, self.feed.view.current());
         let hello = hello::frame(booking, snapshot, &line, ping);
         self.shown = Some(Shown::new(booking, snapshot));

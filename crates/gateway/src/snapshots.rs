@@ -40,6 +40,8 @@ pub struct PlaceSnapshot {
     pub after: EventSeq,
     /// The generation of the view when it was asked for.
     pub(crate) generation: u32,
+    /// Changes of items up to this number are part of it. Later ones may be.
+    pub(crate) item_changes: u64,
 }
 
 /// Why no snapshot could be read. Shared by the clients of a batch.
@@ -125,6 +127,7 @@ impl SnapshotReader {
         self.metrics.snapshot_batch.observe(batch.len() as f64);
         // Before the call: what has arrived by now is part of what it reads.
         let (after, generation) = (self.view.through(), self.view.current().generation);
+        let item_changes = self.view.item_changes();
         let request = v1::GetStatusBatchRequest {
             queue: self.queue.to_string(),
             client_ids: batch.iter().map(|asked| asked.client.to_string()).collect(),
@@ -148,7 +151,8 @@ impl SnapshotReader {
                 for (asked, result) in batch.into_iter().zip(response.results) {
                     let booking = result.booking.map(Box::new);
                     let epoch = Arc::clone(&epoch);
-                    let snapshot = PlaceSnapshot { booking, epoch, now, after, generation };
+                    let snapshot =
+                        PlaceSnapshot { booking, epoch, now, after, generation, item_changes };
                     // The connection may be gone.
                     let _ = asked.answer.send(Ok(snapshot));
                 }

@@ -4,6 +4,8 @@
 //! Reads and writes never wait for each other. A frame is taken from the session only when the
 //! frame before has been written, so a slow client gets the newest tick and no queue of old ones.
 
+use std::error::Error as _;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -17,6 +19,8 @@ use futures::{SinkExt as _, StreamExt as _};
 use serde::Deserialize;
 use serde_json::Number;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 
 use crate::close::CloseReason;
 use crate::feed::PlaceFeed;
@@ -85,8 +89,25 @@ async fn refuse(mut socket: WebSocket, reason: CloseReason, bye: ReadyFrame) {
 }
 
 fn close_message(reason: CloseReason) -> Message {
-    let word = Utf8Bytes::from_static(reason.as_str());
-    Message::Close(Some(CloseFrame { code: reason.code(), reason: word }))
+    close_frame(reason.code(), reason.as_str())
+}
+
+fn close_frame(code: u16, word: &'static str) -> Message {
+    Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(word) }))
+}
+
+/// The close code of what could not be read (RFC 6455, section 7.4.1), and the word for the client,
+/// empty if the client can read none.
+fn read_failure(error: &axum::Error) -> (u16, &'static str) {
+    match error.source().and_then(|cause| cause.downcast_ref()) {
+        Some(WsError::Capacity(_)) => (1009, "too big"),
+        Some(WsError::Utf8(_)) => (1007, "no UTF-8"),
+        Some(WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => (1006, ""),
+        Some(WsError::Protocol(_)) => (1002, "protocol error"),
+        // The kernel has waited for the client to read, or to acknowledge.
+        Some(WsError::Io(error)) if error.kind() == ErrorKind::TimedOut => (4408, ""),
+        _ => (1006, ""),
+    }
 }
 
 /// One WebSocket.
@@ -140,17 +161,40 @@ impl SocketTask {
     /// Ready when the connection has ended.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..READS {
-            let Some(Ok(message)) = ready!(self.socket.poll_next_unpin(context)) else {
-                if self.closing == SocketClosing::No {
-                    self.session.feed().fanout.metrics.left(1006);
+            match ready!(self.socket.poll_next_unpin(context)) {
+                Some(Ok(message)) => self.received(message),
+                Some(Err(error)) => return self.read_failed(&error, context),
+                None => {
+                    self.left(1006);
+                    return Poll::Ready(());
                 }
-                return Poll::Ready(());
-            };
-            self.received(message);
+            }
         }
         // There may be more; other tasks first.
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Counts a client that has left, unless this side has closed.
+    fn left(&self, code: u16) {
+        if self.closing == SocketClosing::No {
+            self.session.feed().fanout.metrics.left(code);
+        }
+    }
+
+    /// What the client sent cannot be read: says why, if the connection can still write.
+    fn read_failed(&mut self, error: &axum::Error, context: &mut Context<'_>) -> Poll<()> {
+        let (code, word) = read_failure(error);
+        self.left(code);
+        if self.closing == SocketClosing::No
+            && !word.is_empty()
+            && let Poll::Ready(Ok(())) = self.socket.poll_ready_unpin(context)
+            && self.socket.start_send_unpin(close_frame(code, word)).is_ok()
+        {
+            // What cannot be written at once is not worth waiting for.
+            let _ = self.socket.poll_flush_unpin(context);
+        }
+        Poll::Ready(())
     }
 
     fn received(&mut self, message: Message) {
@@ -168,10 +212,7 @@ impl SocketTask {
             Message::Binary(_) | Message::Ping(_) => self.count_message(now),
             Message::Pong(_) => {}
             Message::Close(frame) => {
-                if self.closing == SocketClosing::No {
-                    let code = frame.map_or(1005, |frame| frame.code);
-                    self.session.feed().fanout.metrics.left(code);
-                }
+                self.left(frame.map_or(1005, |frame| frame.code));
                 // The library answers; the next read ends the connection.
                 self.closing = SocketClosing::Sent(now + CLOSING.as_millis() as u64);
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use bookingq_core::{EventSeq, QueueName, Timestamp};
@@ -25,6 +26,8 @@ pub struct GatewayView {
     queue: QueueName,
     line: ArcSwap<LineNow>,
     followed: Mutex<FollowedState>,
+    /// Counts the changes of items.
+    item_changes: AtomicU64,
 }
 
 /// What has been received.
@@ -32,7 +35,14 @@ pub struct GatewayView {
 struct FollowedState {
     /// Everything up to this sequence has arrived.
     through: EventSeq,
-    items: BTreeMap<String, v1::ItemStatus>,
+    items: BTreeMap<String, KnownItem>,
+}
+
+#[derive(Debug)]
+struct KnownItem {
+    status: v1::ItemStatus,
+    /// The number of its last change.
+    change: u64,
 }
 
 /// The line at one moment.
@@ -100,7 +110,7 @@ impl LineNow {
 impl GatewayView {
     pub(crate) fn new(queue: QueueName) -> Self {
         let line = ArcSwap::from_pointee(LineNow::empty("", 0));
-        Self { queue, line, followed: Mutex::default() }
+        Self { queue, line, followed: Mutex::default(), item_changes: AtomicU64::new(0) }
     }
 
     /// The line now.
@@ -115,7 +125,7 @@ impl GatewayView {
 
     /// What is known of the items that have closed at some time.
     pub fn items(&self) -> Vec<v1::ItemStatus> {
-        self.followed.lock().items.values().cloned().collect()
+        self.followed.lock().items.values().map(|item| item.status.clone()).collect()
     }
 
     /// The newest tick as JSON, with all boundaries; `None` before the first one.
@@ -175,14 +185,32 @@ impl GatewayView {
         let mut followed = self.followed.lock();
         let items = &mut followed.items;
         if items.len() >= ITEMS && !items.contains_key(&item.item) {
-            items.retain(|_, known| known.availability() != v1::ItemAvailability::Open);
+            items.retain(|_, known| known.status.availability() != v1::ItemAvailability::Open);
             if items.len() >= ITEMS {
                 items.pop_first();
             }
         }
         let shown = |item: &v1::ItemStatus| (item.availability(), item.sold_out_from);
-        let before = items.insert(item.item.clone(), item.clone());
-        before.is_none_or(|before| shown(&before) != shown(item))
+        let before = items.get(&item.item);
+        let changed = before.is_none_or(|before| shown(&before.status) != shown(item));
+        let change = match before {
+            Some(before) if !changed => before.change,
+            _ => self.item_changes.fetch_add(1, Ordering::Relaxed) + 1,
+        };
+        items.insert(item.item.clone(), KnownItem { status: item.clone(), change });
+        changed
+    }
+
+    /// The number of the newest change of an item.
+    pub(crate) fn item_changes(&self) -> u64 {
+        self.item_changes.load(Ordering::Relaxed)
+    }
+
+    /// An item, if it has changed after the change of this number.
+    pub(crate) fn changed_item(&self, item: &str, after: u64) -> Option<v1::ItemStatus> {
+        let followed = self.followed.lock();
+        let known = followed.items.get(item).filter(|known| known.change > after);
+        known.map(|known| known.status.clone())
     }
 
     fn render(&self, epoch: &str, tick: &v1::QueueTick) -> Bytes {

@@ -62,6 +62,31 @@ async fn a_client_that_sends_too_much_is_closed_with_4429() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_is_answered_by_the_close_code_that_says_why() {
+    let worker = FakeWorker::start().await;
+    worker.queue("ann", 7, 3);
+    let edge = Edge::new(&[worker.address]).await;
+    edge.followed().await;
+    // Masked with zeros: what is written is what is read.
+    let cases: [(&[u8], u16); 5] = [
+        (b"\x81\xfe\x04\x01\0\0\0\0", 1009), // 1,025 bytes
+        (b"\x01\xfe\x04\0\0\0\0\0", 1009),   // and with fragments
+        (b"\x81\x82\0\0\0\0\xff\xfe", 1007), // no UTF-8
+        (b"\x83\x81\0\0\0\0a", 1002),        // an opcode that does not exist
+        (b"\xc1\x81\0\0\0\0a", 1002),        // compressed, which was not agreed
+    ];
+    for (bytes, expected) in cases {
+        let mut ann = Client::greeted(&edge, "ann").await.0;
+        ann.write(bytes).await;
+        if bytes[0] == 1 {
+            ann.write(&[&[b'x'; 1024][..], b"\x80\x81\0\0\0\0x"].concat()).await;
+        }
+        assert_eq!(ann.end().await.1, Some(expected), "{bytes:?}");
+    }
+    assert!(edge.metric("closes_total{code=\"1009\"}") > 1.5, "both are counted");
+}
+
+#[tokio::test]
 async fn a_connection_ends_at_its_age_and_says_when_to_come_back() {
     let worker = FakeWorker::start().await;
     worker.queue("ann", 7, 3);

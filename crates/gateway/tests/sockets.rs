@@ -123,6 +123,33 @@ async fn a_booking_that_is_parked_says_so_and_gets_ticks_without_a_segment() {
 }
 
 #[tokio::test]
+async fn a_change_of_the_item_while_the_booking_is_read_is_not_lost() {
+    let worker = FakeWorker::start().await;
+    worker.queue("ann", 7, 3);
+    let edge = Edge::new(&[worker.address]).await;
+    edge.followed().await;
+    let answers = worker.answers.write().await;
+    let mut ann = Client::open(&edge, "ann").await;
+    eventually("the booking is being read", || !worker.batches.lock().is_empty()).await;
+    let closed = v1::ItemStatus {
+        item: "stalls".to_owned(),
+        availability: v1::ItemAvailability::SoldOutAtTheMoment.into(),
+        sold_out_from: 1,
+        ..Default::default()
+    };
+    worker.send(v1::PublishRequest { items: vec![closed], ..message("e1", None) });
+    eventually("the change has arrived", || !edge.feed.view.items().is_empty()).await;
+    drop(answers);
+    assert_eq!(ann.frame().await["t"], "hello", "of before the change");
+    let item = ann.next("i").await;
+    assert_eq!((&item["item"], &item["av"]), (&json!("stalls"), &json!("soldOutAtTheMoment")));
+    // The snapshot of a client that comes later has it.
+    let (mut bob, _) = Client::greeted(&edge, "ann").await;
+    bob.send(r#"{"t":"ping","c":1}"#).await;
+    assert_eq!(bob.frame().await["t"], "pong");
+}
+
+#[tokio::test]
 async fn other_data_means_sync_and_a_new_hello_for_every_client() {
     let worker = FakeWorker::start().await;
     worker.queue("ann", 700, 300);

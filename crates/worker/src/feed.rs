@@ -41,8 +41,11 @@ pub struct QueueFeed {
 
 #[derive(Default)]
 struct FeedState {
-    /// Counts how often the line was loaded: each time, every stream has missed something.
+    /// Counts how often the line was loaded with other data, so that every stream has missed
+    /// something.
     loads: u64,
+    /// Events are lost; the line is going to be loaded.
+    lost: bool,
     /// The epoch of what was loaded; `None` while unknown.
     epoch: Option<Arc<str>>,
     messages: VecDeque<FeedMessage>,
@@ -103,14 +106,29 @@ impl QueueFeed {
         Arc::new(Self { name, queue, readings, state, changed })
     }
 
-    /// The line was loaded, as of `through`.
+    /// Events were trimmed before they were read, or the store has lost data.
+    pub fn lost(&self) {
+        self.state.lock().lost = true;
+    }
+
+    /// The line was loaded, as of `through`. After failed reads it is as before, and what the
+    /// streams have missed is in the store's outbox.
     pub fn loaded(&self, through: EventSeq) {
         let epoch = self.readings.newest().map(|reading| reading.epoch);
         let mut state = self.state.lock();
-        state.loads += 1;
+        let goes_on = state.loads > 0
+            && !std::mem::take(&mut state.lost)
+            && state.epoch == epoch
+            && state.through <= through;
         state.epoch = epoch;
         state.through = through;
         state.clear();
+        if goes_on {
+            // A number that no cursor has: all of them read on in the store.
+            state.first += 1;
+        } else {
+            state.loads += 1;
+        }
         state.tick = None;
         drop(state);
         self.changed.send_replace(());

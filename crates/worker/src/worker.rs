@@ -186,7 +186,10 @@ fn follow(
                 events_to.received(events);
                 wake.received(events);
             }
-            FollowEvent::Gap => metrics.store.outbox_gaps.inc(),
+            FollowEvent::Gap => {
+                metrics.store.outbox_gaps.inc();
+                events_to.lost();
+            }
             FollowEvent::Failed(error) => metrics.store_failed(error),
         },
     };

@@ -22,7 +22,7 @@ func main() {
 		case err == nil:
 			c := claims
 			fmt.Printf("ok\t%s\t%s\t%s\t%s\t%s\t%d\n", c.Client, c.Queue, c.Booking, c.Reservation,
-				c.Item, c.Quantity)
+				*c.Item, c.Quantity)
 		case errors.Is(err, ErrRefused):
 			fmt.Printf("refused\t%v\n", err)
 		default:

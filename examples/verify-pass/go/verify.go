@@ -29,18 +29,18 @@ func refuse(reason string) error { return fmt.Errorf("%w: %s", ErrRefused, reaso
 
 // Claims are what a pass says.
 type Claims struct {
-	Issuer      string `json:"iss"`
-	Audience    string `json:"aud"`
-	Client      string `json:"sub"`
-	Queue       string `json:"queue"`
-	Booking     string `json:"booking"`
-	Reservation string `json:"reservation"`
-	Item        string `json:"item"`
-	Quantity    int    `json:"quantity"`
-	Deadline    int64  `json:"deadline"`
-	Expires     int64  `json:"exp"`
-	Issued      *int64 `json:"iat"`
-	ID          string `json:"jti"`
+	Issuer      string  `json:"iss"`
+	Audience    string  `json:"aud"`
+	Client      string  `json:"sub"`
+	Queue       string  `json:"queue"`
+	Booking     string  `json:"booking"`
+	Reservation string  `json:"reservation"`
+	Item        *string `json:"item"`
+	Quantity    int     `json:"quantity"`
+	Deadline    int64   `json:"deadline"`
+	Expires     int64   `json:"exp"`
+	Issued      *int64  `json:"iat"`
+	ID          string  `json:"jti"`
 }
 
 // PassVerifier checks passes with the keys of a JWKS. It may be used by several goroutines.
@@ -105,6 +105,9 @@ func (v *PassVerifier) check(claims *Claims, now time.Time) error {
 		return refuse("from the future")
 	case claims.Client == "" || claims.Queue == "" || claims.Booking == "" || claims.Reservation == "":
 		return refuse("a claim is missing")
+	// It may be empty, but it is there.
+	case claims.Item == nil:
+		return refuse("no item")
 	case claims.Quantity < 1 || claims.Quantity > 100:
 		return refuse("no quantity")
 	}

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bookingq_identity::KeyRing;
+use bookingq_identity::{KeyPurpose, KeyRing};
 use bookingq_serve::Signals;
 use bookingq_sim::checkout::HttpAddress;
 use bookingq_sim::simulator::At;
@@ -150,6 +150,10 @@ impl CheckoutArgs {
         })?;
         let keys = KeyRing::parse([(name.as_str(), text.as_str())])
             .map_err(|error| Failure::usage(format!("--checkout-key: {error}")))?;
+        if !keys.can_sign(KeyPurpose::Backend) {
+            let wrong = "is no key of purpose backend that can sign";
+            return Err(Failure::usage(format!("--checkout-key {name} {wrong}")));
+        }
         Ok(Some(CheckoutConfig {
             listen,
             gateway: self.gateway,

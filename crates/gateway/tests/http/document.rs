@@ -38,6 +38,14 @@ async fn every_documented_operation_exists_and_answers_with_a_documented_status(
             let documented = operation["responses"].as_object().unwrap();
             let status = answer.status.as_u16().to_string();
             assert!(documented.contains_key(&status), "{method} {path}: {answer:?}");
+            if path.contains("/v1/queues/") {
+                let wrong = path.replace("concert", "%C3%9B");
+                let answer = send(port, ask(method, &wrong)).await;
+                let status = answer.status.as_u16().to_string();
+                assert!(documented.contains_key(&status), "{wrong}: {answer:?}");
+                let name = &operation["parameters"][0];
+                assert!(name["name"] == "queue" && name["schema"]["pattern"].is_string(), "{name}");
+            }
             let id = operation["operationId"].as_str().unwrap().to_owned();
             assert!(ids.insert(id), "an operation of its own: {operation}");
             count += 1;

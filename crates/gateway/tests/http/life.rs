@@ -72,6 +72,27 @@ async fn a_waiting_place_is_shown_by_cookie_and_by_token_and_has_no_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_late_repeat_of_leaving_does_not_end_a_newer_booking() {
+    let world = World::waiting().await;
+    // The first booking is being reserved, and what is cancelled then ends later.
+    world.join("{}").await;
+    let host = world.host();
+    let old = world.join("{}").await.cookie();
+    let leave = |cookie: &str| ask(Method::DELETE, ME).browser(cookie, &host);
+    assert_eq!(world.send(leave(&old)).await.json()["state"], "cancelled");
+    let again = crate::world::join("{}", &uuid::Uuid::new_v4().to_string()).browser(&old, &host);
+    let again = world.send(again).await;
+    assert_eq!(again.status, 201, "{again:?}");
+    let (new, booking) = (again.cookie(), again.json()["place"]["bookingId"].clone());
+    let late = world.send(leave(&old)).await;
+    assert!(late.status.is_client_error(), "{late:?}");
+    let place = world.send(get(ME).with("cookie", &old)).await;
+    assert_eq!((&place.json()["bookingId"], &place.json()["state"]), (&booking, &json!("queued")));
+    assert!(place.cookie() != old, "the cookie names the new booking from now on");
+    assert_eq!(world.send(leave(&new)).await.json()["state"], "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_place_moves_to_another_browser_by_its_token() {
     let world = World::waiting().await;
     let joined = world.join("{}").await;

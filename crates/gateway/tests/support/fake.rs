@@ -34,6 +34,8 @@ pub struct FakeState {
     pub follows: Mutex<Vec<v1::FollowQueueRequest>>,
     /// The sizes of the batches.
     pub batches: Mutex<Vec<usize>>,
+    /// Answers to GetStatusBatch wait while a test holds this.
+    pub answers: tokio::sync::RwLock<()>,
     pub address: SocketAddr,
 }
 
@@ -47,6 +49,7 @@ impl FakeWorker {
             messages: broadcast::channel(1024).0,
             follows: Mutex::default(),
             batches: Mutex::default(),
+            answers: tokio::sync::RwLock::default(),
             address: listener.local_addr().unwrap(),
         });
         let service = BookingWorkerServiceServer::new(Self(Arc::clone(&state)));
@@ -186,14 +189,19 @@ macro_rules! not_here {
             ) -> Result<Response<v1::GetStatusBatchResponse>, Status> {
                 let clients = request.into_inner().client_ids;
                 self.0.batches.lock().push(clients.len());
-                let bookings = self.0.bookings.lock();
-                let result =
-                    |client| v1::GetStatusResult { booking: bookings.get(client).cloned() };
-                Ok(Response::new(v1::GetStatusBatchResponse {
-                    results: clients.iter().map(result).collect(),
+                let results = {
+                    let bookings = self.0.bookings.lock();
+                    let result =
+                        |client| v1::GetStatusResult { booking: bookings.get(client).cloned() };
+                    clients.iter().map(result).collect()
+                };
+                let answer = v1::GetStatusBatchResponse {
+                    results,
                     epoch: self.0.epoch.lock().clone(),
                     now: Some(timestamp(Timestamp(NOW))),
-                }))
+                };
+                let _may_answer = self.0.answers.read().await;
+                Ok(Response::new(answer))
             }
         }
     };

@@ -25,6 +25,7 @@ use bookingq_gateway::{events, socket, upstream};
 use bookingq_serve::MetricsRegistry;
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -189,6 +190,11 @@ impl Client {
         };
         timeout(LIMIT, read).await.expect("no end in time");
         (last, code)
+    }
+
+    /// Writes bytes past the library.
+    pub async fn write(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).await.unwrap();
     }
 
     pub async fn send(&mut self, text: &str) {

@@ -106,6 +106,8 @@ fn forged_claims(good: &str, now: Timestamp) -> impl Iterator<Item = Forged> {
         ("from the future", with("iat", json!(second + 90))),
         ("no reservation", with("reservation", json!(""))),
         ("no client", with("sub", Value::Null)),
+        ("no item", with("item", Value::Null)),
+        ("item is a number", with("item", json!(7))),
         ("quantity 0", with("quantity", json!(0))),
         ("quantity 101", with("quantity", json!(101))),
         ("quantity 1.5", with("quantity", json!(1.5))),

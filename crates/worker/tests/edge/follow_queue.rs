@@ -185,6 +185,31 @@ async fn says_that_events_are_missing(world: &World, trim: impl FnOnce()) {
 }
 
 #[tokio::test]
+async fn a_failed_read_of_the_store_is_no_gap() {
+    let OnRedis { redis, world } = on_redis("stock=1").await;
+    paused(&world).await;
+    let worker = world.worker("w").await;
+    let client = connect(&worker).await;
+    let mut follower = Follower::open(&client).await;
+    follower.next().await.unwrap();
+    let begin = follower.through;
+    for round in 0..3 {
+        join(&world.store, round * 20..round * 20 + 10).await;
+        // Cuts the worker's blocking read, so that it loads the line again.
+        redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]).unwrap();
+        let joined = support::eventually("the store answers", || async {
+            world.store.snapshot().await.is_ok()
+        });
+        joined.await;
+        join(&world.store, round * 20 + 10..(round + 1) * 20).await;
+        follower.until((round + 1) * 20).await;
+    }
+    assert_eq!(follower.seen, outbox(&world.store, begin).await, "no loss, no repeat");
+    assert_eq!(follower.gaps, 0);
+    worker.drain().await;
+}
+
+#[tokio::test]
 async fn lost_data_is_known_within_five_seconds() {
     let OnRedis { redis, world } = on_redis("stock=1").await;
     paused(&world).await;
