@@ -59,6 +59,21 @@ describe("the stream", () => {
     await moves(page, "concert", ahead);
   });
 
+  test("reads the place until it gets it when it has missed something", async () => {
+    await stack.joinOther("concert");
+    const page = await newPage(), seen = requests(page);
+    let socket, failures = 2;
+    await page.routeWebSocket(/\/socket$/, (route) => { socket = route; route.connectToServer(); });
+    await page.route("**/places/me", (route) => (failures-- > 0 ? route.fulfill({ status: 503, json: {} }) : route.fallback()));
+    await join(page, stack, "concert");
+    await until("the stream is open", () => socket);
+    await until("a position", () => position(page));
+    socket.send(JSON.stringify({ t: "b", id: "99999999999999-0", st: "reserved", bk: "of a newer booking" }));
+    const reads = () => seen.filter((one) => one === "GET /v1/queues/concert/places/me").length;
+    await until("the third reading", () => reads() === 3, 60);
+    await page.close();
+  });
+
   test("comes back after the gateway was killed; stale is shown as stale, and the place is the same", async () => {
     const ahead = await stack.joinOther("concert");
     const page = await newPage();
