@@ -346,6 +346,9 @@ async fn top_shows_the_gateways_that_it_reads() {
         assert!(gateways["max_connections"].as_u64().unwrap() > 0, "{line}");
         assert_eq!(gateways["connecting_per_second"].is_null(), reading == 0, "{line}");
     }
+    let once = bookingq(&worker, "top", &["--once", "--gateway-admin", &urls]).await;
+    let text = stdout(&once);
+    assert!(text.lines().count() == 1 && text.contains(" gateways=1/2 websockets=0 "), "{text}");
     let refused = bookingq(&worker, "top", &["--gateway-admin", "https://g:9090"]).await;
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
     gateway.kill();

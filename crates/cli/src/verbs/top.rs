@@ -42,6 +42,9 @@ pub struct Args {
     /// Time between two readings, at least 100ms
     #[arg(long, env = "BOOKINGQ_INTERVAL", value_name = "TIME", default_value = "1s")]
     interval: DurationString,
+    /// End after one reading
+    #[arg(long, env = "BOOKINGQ_ONCE")]
+    once: bool,
 }
 
 /// Admin ports have no TLS.
@@ -62,7 +65,7 @@ struct TopReading {
     gateways: Option<GatewaysOutput>,
 }
 
-/// Reads at each interval until a signal comes.
+/// Reads at each interval until a signal comes; with `--once`, only once.
 pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let leaving = signals.leaving()?;
     let mut client = args.common.connect().await?;
@@ -89,6 +92,9 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
             Output::Table if drawing => screen.draw(&view::block(queue, gateways, &depth))?,
             Output::Table => println!("{}", view::line(queue, gateways)),
             Output::Json => print_json(&reading)?,
+        }
+        if args.once {
+            return Ok(());
         }
     }
 }
