@@ -19,7 +19,7 @@ Examples:
   cargo xtask browser --languages en,ar  every state in these languages only
   cargo xtask browser --write            make crates/gateway/page/built/ after a change of the page")]
 pub struct Args {
-    /// Only these files of tests/browser: journey, protocol, states, stream
+    /// Only these files of tests/browser: admin, journey, protocol, states, stream
     #[arg(value_name = "TEST")]
     tests: Vec<String>,
     /// Languages in which every state is shown [default: all]

@@ -241,7 +241,7 @@ const watchQueue = async () => {
     state.queue = await call("GET", BASE).catch(() => state.queue);
     draw();
   }
-  setTimeout(watchQueue, 10000 + Math.random() * 10000);
+  setTimeout(watchQueue, 30000 + Math.random() * 10000);
 };
 
 document.documentElement.classList.add("js");
@@ -253,7 +253,7 @@ setInterval(() => {
 }, 1000);
 tabs.start();
 if (!state.queue) watchQueue();
-else setTimeout(watchQueue, 10000);
+else setTimeout(watchQueue, 30000);
 if (kept("join")) join();
 else if (offered && state.place && !isFinal(state.place)) state.busy = "takeover";
 else if (offered) takeOver(offered);
