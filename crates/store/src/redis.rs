@@ -118,9 +118,10 @@ impl RedisStore {
             let mut call = self.link.call(I::SCRIPT);
             call.arg(lease.map(bounds::millis));
             I::push(part, &mut call);
-            let values: Vec<Value> = match I::PUBLISHES {
-                true => self.publish(&call).await?,
-                false => self.link.run(&call).await?,
+            let values: Vec<Value> = if I::PUBLISHES {
+                self.publish(&call).await?
+            } else {
+                self.link.run(&call).await?
             };
             let (head, answers) = values.split_at(I::HEAD.min(values.len()));
             if answers.len() != part.len() {
