@@ -131,6 +131,12 @@ describe("a place", () => {
     await shows(third, "takeover");
     await third.click("#mine-b");
     assert.equal(await position(third), before + 1);
+    // In its own tab the link changes the fragment only, and loads nothing.
+    await third.evaluate((hash) => { location.hash = hash; }, new URL(link).hash);
+    await shows(third, "takeover");
+    assert.ok(!third.url().includes("#"), third.url());
+    await third.click("#use-b");
+    await third.waitForFunction((expected) => document.querySelector("#big").textContent === expected, String(before));
   });
 
   test("that the queue does not know offers to join again", async () => {

@@ -11,7 +11,8 @@ import { STATES } from "./lib/states.mjs";
 
 const shots = new URL("../../target/browser/", import.meta.url).pathname;
 const folder = new URL("../../crates/gateway/page/strings/", import.meta.url);
-const LANGUAGES = readdirSync(folder).map((file) => file.replace(".json", ""));
+const ALL = readdirSync(folder).map((file) => file.replace(".json", ""));
+const LANGUAGES = process.env.LANGUAGES ? process.env.LANGUAGES.split(",") : ALL;
 const SIZES = [
   { name: "320-light", viewport: { width: 320, height: 640 }, colorScheme: "light" },
   { name: "320-dark", viewport: { width: 320, height: 640 }, colorScheme: "dark" },

@@ -1,7 +1,7 @@
 // How the page stays up to date: sockets, what replaces them, sleep, many tabs, wrong clocks.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { after, afterEach, before, describe, test } from "node:test";
 import { launch } from "./lib/browser.mjs";
 import { isStale, join, position, requests, shows, showsPosition, stays, view } from "./lib/page.mjs";
 import { Stack, sleep, until } from "./lib/stack.mjs";
@@ -16,6 +16,8 @@ after(async () => {
   await browser?.close();
   stack?.stop();
 });
+// A page that stays would open its stream again while another test counts.
+afterEach(() => Promise.all(browser.contexts().map((context) => context.close())));
 
 const newPage = async (options) => (await browser.newContext(options)).newPage();
 const streams = () => stack.metric("bookingqueue_gateway_connections{");
@@ -57,6 +59,20 @@ describe("the stream", () => {
     await join(page, stack, "concert");
     await until("it polls", () => seen.includes("GET /v1/queues/concert/places/me"), 20);
     await moves(page, "concert", ahead);
+  });
+
+  test("reads the place until it gets it when it has missed something", async () => {
+    await stack.joinOther("concert");
+    const page = await newPage(), seen = requests(page);
+    let socket, failures = 2;
+    await page.routeWebSocket(/\/socket$/, (route) => { socket = route; route.connectToServer(); });
+    await page.route("**/places/me", (route) => (failures-- > 0 ? route.fulfill({ status: 503, json: {} }) : route.fallback()));
+    await join(page, stack, "concert");
+    await until("the stream is open", () => socket);
+    await until("a position", () => position(page));
+    socket.send(JSON.stringify({ t: "b", id: "99999999999999-0", st: "reserved", bk: "of a newer booking" }));
+    const reads = () => seen.filter((one) => one === "GET /v1/queues/concert/places/me").length;
+    await until("the third reading", () => reads() === 3, 60);
   });
 
   test("comes back after the gateway was killed; stale is shown as stale, and the place is the same", async () => {

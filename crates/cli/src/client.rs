@@ -80,6 +80,11 @@ struct TlsFlags {
 }
 
 impl ClientFlags {
+    /// How long a call is retried.
+    pub fn timeout(&self) -> Duration {
+        self.timeout.get()
+    }
+
     /// Resolves the server's name; connects at the first call.
     pub async fn connect(&self) -> Result<CommandClient, Failure> {
         let addresses = self.server.clone().resolve(self.timeout.get()).await?;

@@ -1,5 +1,9 @@
 //! `bookingq`: one binary, one subcommand for each role.
 
+/// Gives the memory of many connections back after they have ended.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     bookingq_cli::main()
 }

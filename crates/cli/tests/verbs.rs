@@ -316,6 +316,45 @@ async fn without_a_terminal_top_prints_a_line_for_each_reading_until_a_signal() 
 }
 
 #[tokio::test]
+async fn top_shows_the_gateways_that_it_reads() {
+    use bookingq_gateway::config::{QueueConfig, WorkersAt};
+    use bookingq_gateway::{Gateway, GatewayConfig};
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    let worker = FakeWorker::start([]).await;
+    let name = bookingq_core::QueueName::new("concert").unwrap();
+    let queue = QueueConfig::new(name, WorkersAt::Url(worker.url().parse().unwrap()));
+    let local = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut config = GatewayConfig::new("g", local, vec![queue]);
+    config.admin = Some(local);
+    let gateway = Gateway::start(config).await.unwrap();
+    let urls = format!("http://{},http://127.0.0.1:1", gateway.admin_addr().unwrap());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bookingq"))
+        .args(["top", "--server", &worker.url(), "--queue", "concert", "--interval", "100ms"])
+        .args(["-o", "json", "--gateway-admin", &urls])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for reading in 0..2 {
+        let line = lines.next_line().await.unwrap().unwrap();
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&value["backlog"], &value["limited"]), (&1200.into(), &false.into()), "{line}");
+        let gateways = &value["gateways"];
+        assert_eq!((&gateways["known"], &gateways["answered"]), (&2.into(), &1.into()), "{line}");
+        assert_eq!((&gateways["serving"], &gateways["websockets"]), (&1.into(), &0.into()));
+        assert!(gateways["max_connections"].as_u64().unwrap() > 0, "{line}");
+        assert_eq!(gateways["connecting_per_second"].is_null(), reading == 0, "{line}");
+    }
+    let once = bookingq(&worker, "top", &["--once", "--gateway-admin", &urls]).await;
+    let text = stdout(&once);
+    assert!(text.lines().count() == 1 && text.contains(" gateways=1/2 websockets=0 "), "{text}");
+    let refused = bookingq(&worker, "top", &["--gateway-admin", "https://g:9090"]).await;
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    gateway.kill();
+}
+
+#[tokio::test]
 async fn check_realtime_prints_each_check_and_fails_if_one_does() {
     let run = async |spec: &str, rest: &[&str]| {
         let spec = spec.parse::<ServiceSpec>().unwrap();

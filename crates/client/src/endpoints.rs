@@ -45,7 +45,7 @@ pub enum EndpointsError {
     #[error("allowed: http://HOST:PORT or https://HOST:PORT")]
     Url,
     /// The name does not resolve.
-    #[error("cannot resolve the workers' host {host:?}: {cause}")]
+    #[error("cannot resolve the host {host:?}: {cause}")]
     Lookup {
         /// The name.
         host: String,

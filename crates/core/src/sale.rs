@@ -46,6 +46,10 @@ pub struct OutflowPace {
     pub burst: u64,
 }
 
+/// 95 % of a booking in each interval, in microseconds: an average of the recent past is seldom
+/// exact.
+const NEARLY: f64 = 950_000.0;
+
 impl Outflow {
     /// Checks the limits.
     ///
@@ -81,6 +85,15 @@ impl Outflow {
         let rate = u64::from(self.per_minute?.max(1));
         let burst = self.burst.map_or(1 + rate / 100, u64::from).clamp(1, rate);
         Some(OutflowPace { interval_us: 60_000_000 / (rate - burst + 1) + 1, burst })
+    }
+
+    /// Whether these limits decide how fast the line is served: bookings wait, and either they
+    /// leave the line at nearly the rate that the limits keep, or as many are `unsettled`, which is
+    /// reserving, reserved, confirming or releasing, as may be. `rate` is each second.
+    pub fn is_reached(&self, waiting: u64, rate: f64, unsettled: u64) -> bool {
+        let at_rate = self.pace().is_some_and(|pace| rate * pace.interval_us as f64 >= NEARLY);
+        let at_holds = self.max_holds.is_some_and(|most| unsettled >= u64::from(most));
+        waiting > 0 && (at_rate || at_holds)
     }
 }
 
@@ -302,5 +315,16 @@ mod tests {
         ] {
             assert!(wrong.validate().unwrap_err().to_string().contains(field), "{field}");
         }
+    }
+
+    #[test]
+    fn the_limits_decide_at_nearly_their_rate_or_at_their_holds_and_only_while_bookings_wait() {
+        let rate = Outflow { per_minute: Some(600), ..Outflow::default() };
+        // The burst of 7 costs a little of the 10 a second.
+        assert!(rate.is_reached(1, 9.6, 0) && !rate.is_reached(1, 9.0, 0));
+        assert!(!rate.is_reached(0, 10.0, 0), "no booking waits");
+        let holds = Outflow { max_holds: Some(50), ..Outflow::default() };
+        assert!(holds.is_reached(1, 0.0, 50) && !holds.is_reached(1, 99.0, 49));
+        assert!(!Outflow::default().is_reached(1, 1000.0, 1000));
     }
 }

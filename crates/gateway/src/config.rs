@@ -28,7 +28,7 @@ pub struct GatewayConfig {
     pub backend: Option<BackendConfig>,
     /// Address of the RealtimeService, if it is served.
     pub grpc: Option<SocketAddr>,
-    /// Address of `/healthz`, `/readyz` and `/metrics`, if they are served.
+    /// Address of `/healthz`, `/readyz`, `/metrics` and `/admin`, if they are served.
     pub admin: Option<SocketAddr>,
     /// The queues; at least one, each name once.
     pub queues: Vec<QueueConfig>,

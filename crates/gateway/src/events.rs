@@ -15,12 +15,12 @@ use rand::Rng as _;
 use crate::close::CloseReason;
 use crate::feed::PlaceFeed;
 use crate::frames::{self, EVENT_PING};
-use crate::metrics::Transport;
+use crate::metrics::{OPENED, Transport};
 use crate::session::{PlaceSession, SessionStep};
 
 /// Opens an event stream of a client's place.
 pub fn stream(feed: Arc<PlaceFeed>, client: ClientId) -> Response {
-    feed.fanout.metrics.handshake(Transport::Events, "ok");
+    feed.fanout.metrics.handshake(Transport::Events, OPENED);
     let session = PlaceSession::new(feed, client, Transport::Events);
     let mut response = Body::new(EventBody { session, phase: EventPhase::Begin }).into_response();
     let headers = response.headers_mut();

@@ -57,6 +57,8 @@ impl PlaceFeed {
     pub fn new(queue: QueueName, workers: QueueWorkers, fanout: Arc<Fanout>) -> Arc<Self> {
         let view = Arc::new(GatewayView::new(queue.clone()));
         let metrics = Arc::clone(&fanout.metrics);
+        // From the start: a counter that appears with its first event shows no increase.
+        metrics.epoch_changes(queue.as_str());
         Arc::new(Self {
             snapshots: Snapshots::start(queue.clone(), workers, Arc::clone(&view), metrics),
             view,

@@ -33,7 +33,7 @@ use crate::page::WaitingPage;
 use crate::queue_reader::QueueReader;
 use crate::state::{GatewayState, QueueGateway};
 use crate::workers::QueueWorkers;
-use crate::{realtime, router, upstream};
+use crate::{admin, realtime, router, upstream};
 
 /// How long the name of the workers may be unknown at the start.
 const LOOKUP: Duration = Duration::from_secs(30);
@@ -115,7 +115,7 @@ async fn start(config: GatewayConfig) -> Result<GatewayHandle, GatewayError> {
     }
     let grpc = serve_realtime(&config, &state, &mut background).await?;
     let readiness = Readiness::pending("waiting for the workers of each queue");
-    let admin = serve_admin(&config, registry.clone(), &readiness, &mut background).await?;
+    let admin = serve_admin(&config, &registry, &state, &readiness, &mut background).await?;
     let http = HttpMetrics::new(&registry).map_err(ServeError::from)?;
     let log = RequestLog { which: config.access_log, metrics: http.clone() };
     let router = router::public(Arc::clone(&state), log.clone());
@@ -259,15 +259,17 @@ async fn serve_realtime(
 
 async fn serve_admin(
     config: &GatewayConfig,
-    registry: MetricsRegistry,
+    registry: &MetricsRegistry,
+    state: &Arc<GatewayState>,
     readiness: &Arc<Readiness>,
     background: &mut JoinSet<()>,
 ) -> Result<Option<SocketAddr>, GatewayError> {
     let Some(listen) = config.admin else { return Ok(None) };
     let port = AdminPort::bind(listen).await?;
     let (address, readiness) = (port.address(), Arc::clone(readiness));
+    let (registry, page) = (registry.clone(), admin::routes(&config.id, Arc::clone(state)));
     background.spawn(async move {
-        if let Err(error) = port.serve(registry, readiness).await {
+        if let Err(error) = port.serve_with(page, registry, readiness).await {
             error!(%error, "the admin port ended");
         }
     });

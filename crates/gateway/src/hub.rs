@@ -119,6 +119,15 @@ impl PlaceHub {
         all
     }
 
+    /// The number of connections.
+    pub(crate) fn count(&self) -> usize {
+        let of = |part: &HubPart| {
+            let connections = part.lock();
+            connections.values().map(|of_one| of_one.as_slice().len()).sum::<usize>()
+        };
+        self.parts.iter().map(of).sum()
+    }
+
     fn each(&self, mut action: impl FnMut(&Arc<PlaceSubscriber>)) -> usize {
         let mut count = 0;
         for part in &self.parts {

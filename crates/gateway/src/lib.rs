@@ -11,11 +11,13 @@
 //!      '── listener ─ access_log ─ guard ─ router ──┬─ places ─ joins ──> worker: EnqueueBatch
 //!                                                   |─ page (the waiting room)
 //!                                                   '─ queue ──> worker: GetQueue
+//!   operators <── admin (their page, on the admin port) ─ metrics, queue_reader
 //!   seller's backend ── listener ─ backend ──> worker: ConfirmPayment
 //! ```
 
 pub mod access_log;
 mod activity;
+pub mod admin;
 pub mod auth;
 pub mod backend;
 pub mod body;

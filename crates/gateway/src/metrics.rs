@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use bookingq_serve::MetricsRegistry;
+use prometheus::core::Collector as _;
+use prometheus::proto::MetricFamily;
 use prometheus::{
     GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
 };
@@ -12,7 +14,13 @@ use crate::close::CloseReason;
 use crate::frames::{FrameKind, ReadyFrame};
 
 /// From a wake-up to a crowd that is served one after the other.
-const LAG: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+pub(crate) const SEND_LAG: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+
+/// The outcome of a handshake: the connection was opened.
+pub(crate) const OPENED: &str = "ok";
+/// The outcome of a handshake: as many connections are open as may be.
+pub(crate) const FULL: &str = "full";
 
 /// How a place is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +129,7 @@ impl GatewayMetrics {
         let lag: HistogramVec = r.histograms(
             "send_lag_seconds",
             "Time from the arrival of news, or from when a tick was due and had arrived, until it is written",
-            &LAG,
+            &SEND_LAG,
             &["type"],
         )?;
         let resyncs = r.counters(
@@ -163,6 +171,10 @@ impl GatewayMetrics {
         };
         for transport in Transport::ALL {
             metrics.connections(transport).set(0);
+            // A counter that appears with its first event shows no increase.
+            for outcome in [OPENED, FULL] {
+                metrics.handshakes.with_label_values(&[transport.as_str(), outcome]);
+            }
         }
         Ok(Arc::new(metrics))
     }
@@ -218,5 +230,41 @@ impl GatewayMetrics {
 
     pub(crate) fn epoch_changed(&self, queue: &str) {
         self.upstream.epoch_changes.with_label_values(&[queue]).inc();
+    }
+
+    /// How often the data of a queue was found to be other data.
+    pub(crate) fn epoch_changes(&self, queue: &str) -> u64 {
+        self.upstream.epoch_changes.with_label_values(&[queue]).get()
+    }
+
+    /// Connections that were opened so far, and those that were refused.
+    pub(crate) fn handshakes_so_far(&self) -> (u64, u64) {
+        let (mut opened, mut refused) = (0, 0);
+        let families = self.handshakes.collect();
+        for series in families.iter().flat_map(MetricFamily::get_metric) {
+            let ok = series.get_label().iter().any(|label| label.value() == OPENED);
+            *(if ok { &mut opened } else { &mut refused }) +=
+                series.get_counter().get_value() as u64;
+        }
+        (opened, refused)
+    }
+
+    /// Frames of all types so far, by the bound of [`SEND_LAG`] within which they were sent; then
+    /// those that were sent later.
+    pub(crate) fn send_lag_so_far(&self) -> Vec<u64> {
+        let mut counts = vec![0; SEND_LAG.len() + 1];
+        for histogram in &self.send_lag {
+            let families = histogram.collect();
+            for series in families.iter().flat_map(MetricFamily::get_metric) {
+                let read = series.get_histogram();
+                let (mut below, buckets) = (0, read.get_bucket());
+                for (index, bucket) in buckets.iter().enumerate().take(SEND_LAG.len()) {
+                    counts[index] += bucket.cumulative_count() - below;
+                    below = bucket.cumulative_count();
+                }
+                counts[SEND_LAG.len()] += read.get_sample_count() - below;
+            }
+        }
+        counts
     }
 }

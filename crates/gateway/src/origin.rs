@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use bookingq_core::Invalid;
 use bookingq_identity::WebOrigin;
 
+use crate::auth;
 use crate::problem::{Problem, ProblemReason};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -124,9 +125,15 @@ impl<'a> PageOrigin<'a> {
         match self.site() {
             Some(b"same-origin") => Ok(()),
             Some(b"cross-site" | b"same-site") => Err(OriginError::Foreign),
-            _ if self.headers.contains_key(header::COOKIE) => Err(OriginError::Missing),
+            _ if self.has_cookie_only() => Err(OriginError::Missing),
             _ => Ok(()),
         }
+    }
+
+    /// A program may keep the cookie and send its token: the token counts, and no page can add it
+    /// without an origin.
+    fn has_cookie_only(self) -> bool {
+        self.headers.contains_key(header::COOKIE) && auth::bearer(self.headers).is_none()
     }
 
     /// Whether the page is of the host that was asked. The scheme is not compared: behind a proxy
@@ -197,7 +204,9 @@ mod tests {
             (&[("origin", "null"), cookie], Err(OriginError::Null)),
             (&[("origin", "null")], Err(OriginError::Null)),
             (&[cookie], Err(OriginError::Missing)),
-            (&[cookie, bearer], Err(OriginError::Missing)),
+            (&[cookie, bearer], Ok(())),
+            (&[cookie, ("authorization", "Basic x")], Err(OriginError::Missing)),
+            (&[cookie, bearer, ("sec-fetch-site", "cross-site")], Err(OriginError::Foreign)),
             (&[cookie, ("sec-fetch-site", "none")], Err(OriginError::Missing)),
             (&[cookie, ("sec-fetch-site", "same-origin")], Ok(())),
             (&[cookie, ("sec-fetch-site", "same-site")], Err(OriginError::Foreign)),

@@ -30,6 +30,7 @@ use bookingq_core::QueueName;
 use bookingq_serve::html::escape;
 use serde_json::json;
 
+pub(crate) use self::csp::inline_hash;
 pub use self::glance::QueueGlance;
 use self::gzip::Piece;
 pub use self::query::PageAddress;

@@ -1,5 +1,6 @@
 //! The queue as a whole: one reading a second for all who ask.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -75,7 +76,7 @@ impl QueueJson {
 }
 
 /// The wait behind the last place, as the newest tick says; without a tick, by the rate.
-fn wait_at_the_end(
+pub(crate) fn wait_at_the_end(
     queue: &v1::GetQueueResponse,
     line: &LineNow,
 ) -> (Option<WaitJson>, Option<WaitUnknownJson>) {
@@ -102,12 +103,23 @@ fn wait_at_the_end(
     (Some(WaitJson { low: expected / 2, expected, high: expected.saturating_mul(2) }), None)
 }
 
+/// A queue as a worker last described it.
+#[derive(Debug)]
+pub(crate) struct QueueReading {
+    /// The answer of GetQueue.
+    pub(crate) queue: v1::GetQueueResponse,
+    /// What clients see of it.
+    json: Bytes,
+}
+
+type KeptReading = (Instant, Result<Arc<QueueReading>, Problem>);
+
 /// Reads a queue at most once a second, whatever the number of those that ask.
 pub struct QueueReader {
     queue: QueueName,
     title: String,
     workers: QueueWorkers,
-    last: Mutex<Option<(Instant, Result<Bytes, Problem>)>>,
+    last: Mutex<Option<KeptReading>>,
 }
 
 impl QueueReader {
@@ -122,6 +134,11 @@ impl QueueReader {
     /// # Errors
     /// When no worker answers.
     pub async fn json(&self, line: &LineNow) -> Result<Bytes, Problem> {
+        Ok(self.read(line).await?.json.clone())
+    }
+
+    /// The same reading with all that workers say of the queue.
+    pub(crate) async fn read(&self, line: &LineNow) -> Result<Arc<QueueReading>, Problem> {
         let mut last = self.last.lock().await;
         if let Some((at, answer)) = &*last
             && at.elapsed() < FRESH
@@ -130,7 +147,10 @@ impl QueueReader {
         }
         let call = v1::GetQueueRequest { queue: self.queue.to_string() };
         let answer = self.workers.client().call(call).await.map_err(Problem::from);
-        let answer = answer.map(|queue| to_json(&QueueJson::new(&self.title, &queue, line)).into());
+        let answer = answer.map(|queue| {
+            let json = to_json(&QueueJson::new(&self.title, &queue, line)).into();
+            Arc::new(QueueReading { queue, json })
+        });
         *last = Some((Instant::now(), answer.clone()));
         answer
     }

@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use crate::close::CloseReason;
 use crate::feed::PlaceFeed;
 use crate::frames::{self, ReadyFrame};
-use crate::metrics::Transport;
+use crate::metrics::{OPENED, Transport};
 use crate::session::{PlaceSession, SessionStep};
 
 /// The subprotocol.
@@ -61,7 +61,7 @@ pub fn upgrade(
     let metrics = &feed.fanout.metrics;
     match client {
         Ok(client) => {
-            metrics.handshake(Transport::Socket, "ok");
+            metrics.handshake(Transport::Socket, OPENED);
             socket.on_upgrade(move |socket| {
                 let session = PlaceSession::new(feed, client, Transport::Socket);
                 SocketTask::new(socket, session)

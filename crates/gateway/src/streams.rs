@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 
 use crate::close::CloseReason;
+use crate::metrics::{self, Transport};
 use crate::problem::{Problem, ProblemReason};
 use crate::state::{GatewayState, Peer, QueuePath};
 use crate::{challenges, events, socket};
@@ -44,10 +45,12 @@ pub async fn open_socket(
             format!("connect by WebSocket: {}", error.body_text()),
         )
     })?;
-    room(&state)?;
+    room(&state, Transport::Socket)?;
     let place = state.place(&queue.name, &headers);
     if place.is_err() {
-        challenges::admit_stream(&state, state.limits.address(peer.ip(), &headers))?;
+        let address = state.limits.address(peer.ip(), &headers);
+        challenges::admit_stream(&state, address)
+            .inspect_err(|_| refused(&state, Transport::Socket, CloseReason::Limit.as_str()))?;
     }
     let client = place.map(|place| place.claims.client).map_err(|_| CloseReason::Gone);
     Ok(socket::upgrade(Arc::clone(&queue.feed), upgrade, client))
@@ -78,19 +81,27 @@ pub async fn open_events(
             "an event stream is read by GET",
         ));
     }
-    let place = state.place(&queue.name, &headers)?;
-    room(&state)?;
+    let place = state
+        .place(&queue.name, &headers)
+        .inspect_err(|_| refused(&state, Transport::Events, CloseReason::Gone.as_str()))?;
+    room(&state, Transport::Events)?;
     Ok(events::stream(Arc::clone(&queue.feed), place.claims.client))
 }
 
 /// Refuses a long-lived connection when there are too many, or when this gateway shuts down.
-fn room(state: &GatewayState) -> Result<(), Problem> {
+fn room(state: &GatewayState, transport: Transport) -> Result<(), Problem> {
     if state.fanout.is_draining() {
+        refused(state, transport, CloseReason::Drain.as_str());
         return Err(Problem::new(ProblemReason::TooManyConnections, "this gateway shuts down"));
     }
     if state.fanout.open() >= state.max_streams {
+        refused(state, transport, metrics::FULL);
         let problem = "this gateway has as many WebSockets and event streams as it may have";
         return Err(Problem::new(ProblemReason::TooManyConnections, problem).retry_after(FULL));
     }
     Ok(())
+}
+
+fn refused(state: &GatewayState, transport: Transport, outcome: &str) {
+    state.fanout.metrics.handshake(transport, outcome);
 }

@@ -127,6 +127,15 @@ impl From<Outflow> for v1::Outflow {
     }
 }
 
+impl v1::GetQueueResponse {
+    /// Whether the outflow decides how fast the line is served.
+    pub fn is_limited(&self) -> bool {
+        let serves = self.admission() != v1::Admission::Paused && self.opens_in.is_none();
+        let outflow = self.outflow.unwrap_or_default().to_core();
+        serves && outflow.is_reached(self.backlog, self.rate, self.in_flight + self.holds)
+    }
+}
+
 impl v1::Outflow {
     /// The core limits, not validated.
     pub fn to_core(self) -> Outflow {

@@ -2,13 +2,14 @@
 //! share, and what has nothing to do with queues.
 //!
 //! ```text
-//!   signals ──> (the process) ──> admin: /healthz, /readyz, /metrics
+//!   signals ──> (the process) ──> admin: /healthz, /readyz, /metrics <── admin_client
 //!                    |              '── metrics: one registry for each process or worker
 //!                    |── tls: certificate files, read again when they change
 //!                    '── telemetry: logs and traces; trace: W3C context in and out
 //! ```
 
 pub mod admin;
+pub mod admin_client;
 pub mod html;
 pub mod metrics;
 pub mod signals;

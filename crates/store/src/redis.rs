@@ -32,7 +32,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::Value;
+use ::redis::{Cmd, FromRedisValue, Value};
 use async_trait::async_trait;
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::{
@@ -48,7 +48,7 @@ use self::link::Link;
 pub use self::outbox::read_events;
 use self::reader::StreamReader;
 pub use self::record::read_booking;
-use self::rollback::RollbackDetector;
+use self::rollback::{EntryMark, RollbackDetector};
 use self::scripts::{ScriptClock, ScriptName};
 use crate::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Opened,
@@ -79,7 +79,8 @@ impl RedisStore {
     }
 
     fn with_clock(config: RedisConfig, clock: ScriptClock) -> Result<Self> {
-        let (link, detector) = (Link::new(&config, clock)?, Arc::<RollbackDetector>::default());
+        let detector = Arc::<RollbackDetector>::default();
+        let link = Link::new(&config, clock, Arc::clone(&detector))?;
         let reader = StreamReader::new(Arc::clone(&link), Arc::clone(&detector));
         Ok(Self { queue: config.queue, link, reader, detector })
     }
@@ -90,6 +91,19 @@ impl RedisStore {
         let mut set = ::redis::cmd("SET");
         set.arg(&self.link.keys.test_clock).arg(now.0);
         self.link.run(&set).await
+    }
+
+    /// Runs a script that may write an outbox entry, and records the entry.
+    async fn publish<T: FromRedisValue>(&self, call: &Cmd) -> Result<T> {
+        let watermark = self.detector.watermark();
+        let (written, answer): (Option<String>, T) = self.link.run(call).await?;
+        if let Some(written) = written {
+            let entry = EntryMark::parse(&written);
+            let entry = entry.ok_or_else(|| StoreError::unexpected("not an entry", &written))?;
+            self.detector.wrote(entry, watermark);
+            self.link.wrote();
+        }
+        Ok(answer)
     }
 
     /// Runs one script call for each part of a batch, with `lease` in front of the items if the
@@ -104,7 +118,11 @@ impl RedisStore {
             let mut call = self.link.call(I::SCRIPT);
             call.arg(lease.map(bounds::millis));
             I::push(part, &mut call);
-            let values: Vec<Value> = self.link.run(&call).await?;
+            let values: Vec<Value> = if I::PUBLISHES {
+                self.publish(&call).await?
+            } else {
+                self.link.run(&call).await?
+            };
             let (head, answers) = values.split_at(I::HEAD.min(values.len()));
             if answers.len() != part.len() {
                 return Err(StoreError::unexpected("the number of answers is wrong", &values));
@@ -144,7 +162,8 @@ impl Store for RedisStore {
 
     async fn open(&self) -> Result<Opened> {
         let outdated = self.detector.outdated_epoch().unwrap_or_default();
-        let opened = link::opened(self.link.run(&self.link.open_call(&outdated)).await?)?;
+        let call = self.link.open_call(&outdated, None);
+        let (opened, _) = link::opened(self.link.run(&call).await?)?;
         if self.detector.open(&opened.epoch) {
             warn!(queue = %self.queue, epoch = opened.epoch, "Redis holds other data than before");
         }
@@ -173,7 +192,7 @@ impl Store for RedisStore {
             let part = room.min(MAX_STORE_BATCH);
             let mut call = self.link.call(ScriptName::Claim);
             call.arg(part).arg(bounds::millis(lease)).arg(scope);
-            let answer: Vec<Value> = self.link.run(&call).await?;
+            let answer: Vec<Value> = self.publish(&call).await?;
             let found = answers::claim(&answer)?;
             let full = found.tasks.len() == part;
             claim.tasks.extend(found.tasks);
@@ -228,7 +247,7 @@ impl Store for RedisStore {
         loop {
             let mut call = self.link.call(ScriptName::Sweep);
             call.arg((limit - swept.expired).min(MAX_STORE_BATCH));
-            let (expired, next_deadline): (usize, Option<u64>) = self.link.run(&call).await?;
+            let (expired, next_deadline): (usize, Option<u64>) = self.publish(&call).await?;
             let more = next_deadline == Some(0);
             let next_deadline = next_deadline.map(Duration::from_millis);
             swept = Swept { expired: swept.expired + expired, more, next_deadline };
@@ -292,14 +311,14 @@ impl Store for RedisStore {
         let mut call = self.link.call(ScriptName::SetRules);
         call.arg("rules");
         sale::push_rules(&rules, &mut call);
-        self.link.run(&call).await
+        self.publish(&call).await
     }
 
     async fn set_outflow(&self, outflow: Outflow) -> Result<()> {
         let mut call = self.link.call(ScriptName::SetRules);
         call.arg("outflow");
         sale::push_outflow(outflow, &mut call);
-        self.link.run(&call).await
+        self.publish(&call).await
     }
 
     async fn closed_items(&self, max: usize) -> Result<Vec<ItemState>> {
@@ -333,7 +352,7 @@ impl Store for RedisStore {
     async fn restocked(&self, item: Arc<str>, left: Option<u64>) -> Result<()> {
         let mut call = self.link.call(ScriptName::Restock);
         call.arg(&*item).arg(left.map(|left| left.to_string()).unwrap_or_default());
-        self.link.run(&call).await
+        self.publish(&call).await
     }
 
     async fn notifier(

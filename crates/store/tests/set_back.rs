@@ -121,3 +121,76 @@ async fn a_set_back_is_detected_by_the_outbox_when_the_data_has_outgrown_the_los
     assert_ne!(one.open().await.unwrap().epoch, before);
     assert!(!reads(&one).await.set_back);
 }
+
+/// A store that has had one place acknowledged which Redis then lost, and that never read the
+/// outbox: so a failover to a replica that lagged looks to it.
+async fn loses_an_unread_place() -> (RedisServer, RedisStore) {
+    let mut server = RedisServer::start(Fsync::Off).unwrap();
+    let store = RedisStore::connect(config(&server)).unwrap();
+    store.open().await.unwrap();
+    joins(&store, "a").await;
+    assert_eq!(server.cli(&["SAVE"]).unwrap(), "OK");
+    joins(&store, "lost").await;
+    server.kill();
+    server.restart().unwrap();
+    (server, store)
+}
+
+#[tokio::test]
+async fn the_loss_of_an_acknowledged_place_is_detected_though_its_event_was_never_read() {
+    let (_server, store) = loses_an_unread_place().await;
+    let found = reads(&store).await;
+    assert!(found.set_back);
+    assert_eq!(found.totals.enqueued, 1);
+    assert_ne!(store.open().await.unwrap().epoch, found.epoch);
+    assert!(!reads(&store).await.set_back);
+}
+
+#[tokio::test]
+async fn it_is_detected_when_the_data_has_outgrown_the_lost_place_too() {
+    let (server, store) = loses_an_unread_place().await;
+    let other = RedisStore::connect(RedisConfig::new(server.url(), store.queue().clone())).unwrap();
+    reads(&other).await;
+    for name in ["d", "e", "f"] {
+        joins(&other, name).await;
+    }
+    let before = reads(&other).await;
+    assert!(!before.set_back, "it has nothing to compare");
+    assert!(reads(&store).await.set_back);
+    assert_ne!(store.open().await.unwrap().epoch, before.epoch);
+}
+
+#[tokio::test]
+async fn a_set_back_under_an_open_connection_is_detected_by_the_next_write() {
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let store = RedisStore::connect(config(&server)).unwrap();
+    store.open().await.unwrap();
+    for name in ["a", "b", "c"] {
+        joins(&store, name).await;
+    }
+    let meta = format!("booking-stats:{{{}}}", store.queue());
+    server.cli(&["HSET", &meta, "entries", "1"]).unwrap();
+    joins(&store, "d").await;
+    assert!(reads(&store).await.set_back);
+}
+
+#[tokio::test]
+async fn an_entry_that_was_trimmed_is_not_taken_for_a_loss() {
+    let mut server = RedisServer::start(Fsync::Always).unwrap();
+    let store = RedisStore::connect(config(&server)).unwrap();
+    store.open().await.unwrap();
+    joins(&store, "a").await;
+    let other = RedisStore::connect(RedisConfig::new(server.url(), store.queue().clone())).unwrap();
+    for name in ["b", "c", "d"] {
+        joins(&other, name).await;
+    }
+    let events = format!("booking-events:{{{}}}", store.queue());
+    for left in ["1", "0"] {
+        server.cli(&["XTRIM", &events, "MAXLEN", left]).unwrap();
+        server.kill();
+        server.restart().unwrap();
+        let found = reads(&store).await;
+        assert!(!found.set_back, "with {left} entries left");
+        assert_eq!(found.totals.enqueued, 4);
+    }
+}

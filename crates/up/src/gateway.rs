@@ -9,7 +9,7 @@ use bookingq_core::{QueueName, defaults};
 use bookingq_crowd::GatewayAccess;
 use bookingq_gateway::config::{BackendConfig, ItemSetting, KeySource, QueueConfig, WorkersAt};
 use bookingq_gateway::{Gateway, GatewayConfig, GatewayHandle};
-use bookingq_harness::port::free_addresses;
+use bookingq_harness::port::{free_address, free_addresses};
 use bookingq_identity::{KeyPurpose, KeyRing, ReturnOrigins, WebOrigin, new_key_file};
 use bookingq_sim::checkout::{CheckoutConfig, HttpAddress};
 use bookingq_sim::{Simulator, SimulatorConfig};
@@ -73,6 +73,7 @@ impl RunningGateway {
             backend: Some(BackendConfig { listen: backend, tls: None }),
             keys: KeySource::Ring(keys.clone()),
             access_log: AccessLog::Off,
+            admin: Some(admin_address(port).map_err(UpError::NoPort)?),
             max_connections: connections(),
             ..GatewayConfig::new("gateway", local(port), queues.collect::<Result<_, _>>()?)
         };
@@ -92,6 +93,9 @@ impl RunningGateway {
             let page = handle.public_addr();
             console.report(format!("{name}: the page is at http://{page}/q/{name}"));
         }
+        if let Some(admin) = handle.admin_addr() {
+            console.report(format!("the operators' page is at http://{admin}/admin"));
+        }
         Ok(Self { handle, backend, keys, _checkout: simulator })
     }
 
@@ -106,6 +110,18 @@ impl RunningGateway {
     /// Ends it at once; the run is over.
     pub fn stop(self) {
         self.handle.kill();
+    }
+}
+
+/// The port after that of the page, so that it is known; if it is taken, any free one.
+fn admin_address(page: u16) -> std::io::Result<SocketAddr> {
+    let next = page
+        .checked_add(1)
+        .filter(|_| page > 0)
+        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    match next.filter(|next| std::net::TcpListener::bind(next).is_ok()) {
+        Some(next) => Ok(next),
+        None => free_address(),
     }
 }
 

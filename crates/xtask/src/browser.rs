@@ -16,11 +16,15 @@ const FOLDER: &str = "tests/browser";
 Examples:
   cargo xtask browser                    everything; screenshots are in target/browser/
   cargo xtask browser journey            only journey.test.mjs
+  cargo xtask browser --languages en,ar  every state in these languages only
   cargo xtask browser --write            make crates/gateway/page/built/ after a change of the page")]
 pub struct Args {
-    /// Only these files of tests/browser: journey, protocol, states, stream
+    /// Only these files of tests/browser: admin, journey, protocol, states, stream
     #[arg(value_name = "TEST")]
     tests: Vec<String>,
+    /// Languages in which every state is shown [default: all]
+    #[arg(long, value_name = "LANGUAGE,…")]
+    languages: Option<String>,
     /// Write what the gateway puts into the page, instead of testing
     #[arg(long)]
     write: bool,
@@ -31,8 +35,10 @@ pub fn run(args: &Args) -> Result<()> {
     let tools: &[_] = if args.write { &[&NODE] } else { &[&NODE, &CHROMIUM, &REDIS] };
     prerequisites::provide(tools, None)?;
     let folder = tree::root().join(FOLDER);
+    let languages = args.languages.iter().map(|languages| ("LANGUAGES", languages));
     let run = |program: &str, words: &[&str]| {
-        shell::run(Command::new(program).args(words).current_dir(&folder))
+        let mut command = Command::new(program);
+        shell::run(command.args(words).current_dir(&folder).envs(languages.clone()))
     };
     run("npm", &["ci", "--ignore-scripts", "--no-progress"])?;
     if args.write {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   setup, test, trial ──> control_plane (finds or builds an API server)
-//!     '─── manifests, faults, browser ──> prerequisites (installs what is missing)
+//!     '─── manifests, faults, browser, foreign ──> prerequisites (installs what is missing)
 //!   crd, manifests ──> generated (writes a file or compares it)
 //!   e2e ──> within (runs programs with a time limit)
 //!   all ──> shell (runs programs)   tree (the files of the repository)
@@ -15,6 +15,7 @@ pub mod control_plane;
 mod crd;
 mod e2e;
 pub mod faults;
+mod foreign;
 mod fuzz;
 pub mod generated;
 pub mod manifests;
@@ -64,6 +65,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Test the waiting-room page in a browser
     Browser(browser::Args),
+    /// Test a gateway with clients and proxies that others have written
+    Foreign(foreign::Args),
     /// Measure
     Bench(bench::Args),
 }
@@ -83,6 +86,7 @@ impl Cli {
             Command::Faults(args) => faults::run(&args),
             Command::Fuzz(args) => fuzz::run(&args),
             Command::Browser(args) => browser::run(&args),
+            Command::Foreign(args) => foreign::run(&args),
             Command::Bench(args) => bench::run(&args),
         }
     }

@@ -47,6 +47,13 @@ pub const NODE: Tool = Tool {
     install: Install::Debian("apt-get install -y nodejs npm"),
 };
 
+/// Python, with `venv`.
+pub const PYTHON: Tool = Tool {
+    program: "python3",
+    purpose: "clients of the gateway are Python programs (Python 3.11 or newer)",
+    install: Install::Debian("apt-get install -y python3 python3-venv"),
+};
+
 /// Chromium.
 pub const CHROMIUM: Tool = Tool {
     program: "chromium",

@@ -93,7 +93,7 @@ fn a_path_that_does_not_exist_is_named() {
     assert_eq!(found, ["docs/keys.md:1: the link to README.md does not exist"]);
 }
 
-fn metrics(document: &str, alerts: &str) -> Vec<String> {
+fn metrics(document: &str, alerts: &str, dashboard: &str) -> Vec<String> {
     let worker = "let a = Self { a: r.counter(\"a_total\", \"A\")?, b: r\n .histogram(\n \"b_seconds\",\n \"B\")? };";
     let (_folder, tree) = tree(&[
         ("crates/worker/src/metrics.rs", worker),
@@ -103,6 +103,7 @@ fn metrics(document: &str, alerts: &str) -> Vec<String> {
         ("crates/gateway/src/limits/limit_metrics.rs", "r.counter(\"l_total\", \"L\")"),
         ("docs/operations.md", document),
         ("charts/bookingq/templates/prometheusrule.yaml", alerts),
+        ("charts/bookingq/files/dashboard.json", dashboard),
     ]);
     lines(&metrics::check(&tree).unwrap())
 }
@@ -112,16 +113,18 @@ fn metrics_that_exist_and_are_documented_are_fine() {
     let document = "`bookingqueue_*`: `bookingqueue_a_total{x}`, `bookingqueue_operator_leader`,\n\
                     `rate(bookingqueue_b_seconds_bucket[5m])`, `bookingqueue_gateway_h_total`, \
                     `bookingqueue_gateway_open`, `bookingqueue_gateway_l_total`";
-    assert_eq!(metrics(document, "expr: bookingqueue_a_total"), [""; 0]);
+    let panel = r#"{"expr": "rate(bookingqueue_a_total[1m])"}"#;
+    assert_eq!(metrics(document, "expr: bookingqueue_a_total", panel), [""; 0]);
 }
 
 #[test]
 fn unknown_and_undocumented_metrics_are_named() {
     let document = "bookingqueue_a_total bookingqueue_operator_leader bookingqueue_gateway_h_total \
                     bookingqueue_gateway_open bookingqueue_gateway_l_total";
-    let found = metrics(document, "\nbookingqueue_c\n");
+    let found = metrics(document, "\nbookingqueue_c\n", "{\n\"expr\": \"bookingqueue_d > 0\"}");
     let expected = [
         "charts/bookingq/templates/prometheusrule.yaml:2: no source makes bookingqueue_c",
+        "charts/bookingq/files/dashboard.json:2: no source makes bookingqueue_d",
         "docs/operations.md: bookingqueue_b_seconds is not explained",
     ];
     assert_eq!(found, expected);

@@ -8,9 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const root = new URL("../../../", import.meta.url).pathname;
-const BOOKINGQ = process.env.BOOKINGQ || join(root, "target/debug/bookingq");
+export const BOOKINGQ = process.env.BOOKINGQ || join(root, "target/debug/bookingq");
 
-const freePort = () =>
+export const freePort = () =>
   new Promise((done) => {
     const server = createServer().listen(0, "127.0.0.1", () => {
       const { port } = server.address();
@@ -55,7 +55,8 @@ export class Stack {
     this.queues = queues;
     const names = ["redis", "booking", "ticket", "realtime", "sim", "checkout", "gateway", "backend", "admin"];
     this.ports = {};
-    for (const name of [...names, ...Object.keys(queues).map((queue) => "worker-" + queue)]) {
+    const workers = Object.keys(queues).flatMap((queue) => ["worker-" + queue, "worker-admin-" + queue]);
+    for (const name of [...names, ...workers]) {
       this.ports[name] = await freePort();
     }
     this.redis = `redis://127.0.0.1:${this.ports.redis}`;
@@ -71,7 +72,7 @@ export class Stack {
 
   makeKeys() {
     mkdirSync(join(this.folder, "keys"));
-    for (const purpose of ["place", "pass", "backend"]) {
+    for (const purpose of ["place", "pass", "enqueue", "backend"]) {
       this.run("keys", "new", "--purpose", purpose, "--out", join(this.folder, `keys/${purpose}.json`));
     }
   }
@@ -91,6 +92,7 @@ export class Stack {
   worker(name) {
     this.spawn("worker-" + name, BOOKINGQ, [
       "worker", "--queue", name, "--redis", this.redis, "--listen", `127.0.0.1:${this.ports["worker-" + name]}`,
+      "--admin-listen", `127.0.0.1:${this.ports["worker-admin-" + name]}`,
       "--booking", `http://127.0.0.1:${this.ports.booking}`, "--hold", this.queues[name].hold || "5m",
     ]);
     this.spawn("sweeper-" + name, BOOKINGQ, ["sweep", "--queue", name, "--redis", this.redis]);

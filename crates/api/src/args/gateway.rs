@@ -98,7 +98,7 @@ pub struct GatewayArgs {
     /// Address of the RealtimeService, to which workers may publish [default: not served]
     #[arg(long, value_name = "ADDRESS")]
     pub grpc_listen: Option<SocketAddr>,
-    /// Address of /healthz, /readyz and /metrics [default: not served]
+    /// Address of /healthz, /readyz, /metrics and the operators' page, /admin [default: not served]
     #[arg(long, value_name = "ADDRESS")]
     pub admin_listen: Option<SocketAddr>,
     /// Calls to the workers.

@@ -1,15 +1,21 @@
-//! `bookingq top`: a live view of a queue.
+//! `bookingq top`: a live view of a queue, and of its gateways.
 
-use std::io::IsTerminal as _;
+mod gateways;
+mod view;
+
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use bookingq_api::DurationString;
+use bookingq_client::{EndpointsError, WorkerEndpoints};
 use bookingq_proto::v1;
 use bookingq_serve::Signals;
-use bookingq_up::screen::{Screen, Sparkline, bold, dim};
+use bookingq_up::screen::{Screen, Sparkline};
+use serde::Serialize;
 
-use crate::client::ClientFlags;
-use crate::client::output::{Output, QueueOutput};
+use self::gateways::{GatewayReader, GatewaysOutput};
+use crate::client::output::{Output, QueueOutput, print_json};
+use crate::client::{ClientFlags, CommandClient};
 use crate::failure::Failure;
 
 /// Show a queue live: redraw in a terminal, otherwise print a line for each reading
@@ -17,88 +23,88 @@ use crate::failure::Failure;
 #[command(after_help = "\
 Examples:
   bookingq top --queue concert
+  bookingq top --queue concert --gateway-admin http://127.0.0.1:8081
   bookingq top --queue concert --interval 5s -o json >> concert.jsonl
 
 Stop with Ctrl-C.")]
 pub struct Args {
     #[command(flatten)]
     common: ClientFlags,
+    /// Show gateways as well: URL of the admin port of one, or of a headless Service
+    #[arg(
+        long,
+        env = "BOOKINGQ_GATEWAY_ADMIN",
+        value_name = "URL,…",
+        value_delimiter = ',',
+        value_parser = plain_url
+    )]
+    gateway_admin: Vec<WorkerEndpoints>,
     /// Time between two readings, at least 100ms
     #[arg(long, env = "BOOKINGQ_INTERVAL", value_name = "TIME", default_value = "1s")]
     interval: DurationString,
+    /// End after one reading
+    #[arg(long, env = "BOOKINGQ_ONCE")]
+    once: bool,
 }
 
-/// Calls GetQueue at each interval until a signal comes.
+/// Admin ports have no TLS.
+fn plain_url(text: &str) -> Result<WorkerEndpoints, String> {
+    match text.parse::<WorkerEndpoints>() {
+        Ok(url) if !url.tls => Ok(url),
+        Ok(_) | Err(EndpointsError::Url) => Err("allowed: http://HOST:PORT".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What is shown.
+#[derive(Debug, Serialize)]
+struct TopReading {
+    #[serde(flatten)]
+    queue: QueueOutput,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateways: Option<GatewaysOutput>,
+}
+
+/// Reads at each interval until a signal comes; with `--once`, only once.
 pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let leaving = signals.leaving()?;
-    let request = v1::GetQueueRequest { queue: args.common.queue.to_string() };
     let mut client = args.common.connect().await?;
+    let queue = args.common.queue.clone();
+    let limit = args.common.timeout();
+    let mut gateways = GatewayReader::new(queue.clone(), args.gateway_admin, limit).await?;
+    let request = v1::GetQueueRequest { queue: queue.to_string() };
     let mut ticks = tokio::time::interval(args.interval.get().max(Duration::from_millis(100)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let drawing = args.common.output == Output::Table && std::io::stdout().is_terminal();
+    let drawing = args.common.output == Output::Table && io::stdout().is_terminal();
     let (mut screen, mut depth) = (Screen::default(), Sparkline::default());
     loop {
         tokio::select! {
             () = leaving.cancelled() => return Ok(()),
             _ = ticks.tick() => {}
         }
-        let queue = tokio::select! {
+        let reading = tokio::select! {
             () = leaving.cancelled() => return Ok(()),
-            answer = client.call(request.clone()) => QueueOutput::from(answer?),
+            reading = read(&mut client, &request, &mut gateways) => reading?,
         };
-        depth.push(queue.backlog);
+        depth.push(reading.queue.backlog);
+        let (queue, gateways) = (&reading.queue, reading.gateways.as_ref());
         match args.common.output {
-            Output::Table if drawing => screen.draw(&view(&queue, &depth))?,
-            Output::Table => println!("{}", line(&queue)),
-            Output::Json => queue.print(Output::Json)?,
+            Output::Table if drawing => screen.draw(&view::block(queue, gateways, &depth))?,
+            Output::Table => println!("{}", view::line(queue, gateways)),
+            Output::Json => print_json(&reading)?,
+        }
+        if args.once {
+            return Ok(());
         }
     }
 }
 
-fn line(queue: &QueueOutput) -> String {
-    let finals = queue.finals().iter().map(|(state, count)| format!(" {state}={count}"));
-    format!(
-        "{} waiting={} in_flight={} holds={} parked={} rate={:.1}/s oldest={} wait={}{}",
-        queue.now.as_deref().unwrap_or_default(),
-        queue.backlog,
-        queue.in_flight,
-        queue.holds,
-        queue.parked,
-        queue.rate,
-        queue.oldest(),
-        queue.wait().replace(' ', "_"),
-        finals.collect::<String>(),
-    )
-}
-
-/// Lines on items that the view shows: first those with the most clients that wait for them.
-const ITEMS: usize = 8;
-
-fn view(queue: &QueueOutput, depth: &Sparkline) -> Vec<String> {
-    let now = dim(queue.now.as_deref().unwrap_or_default());
-    let mut lines = vec![
-        format!("{}  {}  {now}  {}", bold(&queue.queue), queue.admission, queue.sale().join("  ")),
-        String::new(),
-        format!("  waiting    {:>9}  {depth}", queue.backlog),
-        format!("  parked     {:>9}", queue.parked),
-        format!("  in flight  {:>9}", queue.in_flight),
-        format!("  holds      {:>9}", queue.holds),
-        format!(
-            "  serving    {:>9}  oldest {}  {:.1}/s",
-            queue.now_serving,
-            queue.oldest(),
-            queue.rate
-        ),
-        format!("  wait       {:>9}", queue.wait()),
-        String::new(),
-    ];
-    lines.extend(queue.finals().chunks(3).map(|row| {
-        let cells = row
-            .iter()
-            .map(|(state, count)| format!("  {:<10} {count:>9}", state.replace('_', " ")));
-        cells.collect::<String>()
-    }));
-    lines.extend(queue.item_lines().take(ITEMS).map(|line| format!("  {line}")));
-    lines.extend([String::new(), dim("  Ctrl-C stops this view")]);
-    lines
+/// Queue and gateways at the same time.
+async fn read(
+    client: &mut CommandClient,
+    request: &v1::GetQueueRequest,
+    gateways: &mut GatewayReader,
+) -> Result<TopReading, Failure> {
+    let (queue, gateways) = tokio::join!(client.call(request.clone()), gateways.read());
+    Ok(TopReading { queue: queue?.into(), gateways })
 }

@@ -83,13 +83,14 @@ const tabs = new Tabs({
   },
 });
 
-// The snapshot of the own place. A client without one learns that here.
+// The snapshot of the own place, repeated until there is an answer. A client without a place learns
+// that here.
 const refresh = async () => {
   try {
     setPlace(await call("GET", BASE + "/places/me"));
   } catch (problem) {
     if (problem.status === 401 || problem.status === 404) forget();
-    else if (state.loading) setTimeout(refresh, problem.after || backOff(3));
+    else setTimeout(refresh, problem.after || backOff(3));
   }
 };
 
@@ -216,6 +217,8 @@ const fragment = new URLSearchParams(location.hash.slice(1));
 if (location.hash) history.replaceState(null, "", location.pathname + location.search);
 if (fragment.get("enqueue")) keptInTab("enqueue", fragment.get("enqueue"));
 const offered = fragment.get("place");
+// A link that is opened in the tab of the page loads nothing by itself.
+onhashchange = () => location.hash && location.reload();
 $("use-b").addEventListener("click", () => { state.busy = ""; takeOver(offered); });
 $("mine-b").addEventListener("click", () => { state.busy = ""; draw(); });
 
@@ -238,7 +241,7 @@ const watchQueue = async () => {
     state.queue = await call("GET", BASE).catch(() => state.queue);
     draw();
   }
-  setTimeout(watchQueue, 10000 + Math.random() * 10000);
+  setTimeout(watchQueue, 30000 + Math.random() * 10000);
 };
 
 document.documentElement.classList.add("js");
@@ -250,7 +253,7 @@ setInterval(() => {
 }, 1000);
 tabs.start();
 if (!state.queue) watchQueue();
-else setTimeout(watchQueue, 10000);
+else setTimeout(watchQueue, 30000);
 if (kept("join")) join();
 else if (offered && state.place && !isFinal(state.place)) state.busy = "takeover";
 else if (offered) takeOver(offered);

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
 /// A source expression that allows exactly this inline script or style.
-fn hash(inline: &str) -> String {
+pub(crate) fn inline_hash(inline: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(digest(&SHA256, inline.as_bytes())))
 }
 
@@ -26,9 +26,9 @@ pub(super) fn policy(
         "default-src 'none'; script-src {}; style-src {} {}; img-src 'self' data:{logo}; \
          connect-src 'self'; worker-src blob:; form-action 'self'{targets}; base-uri 'none'; \
          frame-ancestors 'none'",
-        hash(script),
-        hash(styles[0]),
-        hash(styles[1]),
+        inline_hash(script),
+        inline_hash(styles[0]),
+        inline_hash(styles[1]),
     )
 }
 

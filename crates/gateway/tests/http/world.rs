@@ -28,7 +28,7 @@ pub fn local() -> SocketAddr {
 pub struct World {
     pub gateway: GatewayHandle,
     pub worker: WorkerHandle,
-    _booking: BookingSim,
+    pub _booking: BookingSim,
 }
 
 impl World {

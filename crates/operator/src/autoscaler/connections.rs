@@ -8,13 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bookingq_core::autoscale::sockets::SocketReading;
+use bookingq_serve::admin_client;
 use futures::{StreamExt as _, stream};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper::header::HOST;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tracing::debug;
 
 use crate::build::names;
@@ -27,8 +22,6 @@ const AT_ONCE: usize = 16;
 const MAX_BODY: usize = 1 << 20;
 /// The metric.
 const METRIC: &str = "bookingqueue_gateway_connections";
-
-type ReadError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Reads all gateways. `None` if there are some and none answers.
 pub async fn read(gateways: Vec<IpAddr>) -> Option<SocketReading> {
@@ -43,35 +36,12 @@ pub async fn read(gateways: Vec<IpAddr>) -> Option<SocketReading> {
 
 async fn read_one(gateway: IpAddr) -> Option<u64> {
     let address = SocketAddr::new(gateway, names::ADMIN_PORT as u16);
-    let answer = tokio::time::timeout(DEADLINE, metrics(address)).await;
-    match answer.unwrap_or_else(|late| Err(late.into())) {
+    match admin_client::get(address, "/metrics", MAX_BODY, DEADLINE).await {
         Ok(text) => connections(&text),
         Err(error) => {
-            debug!(%address, error, "a gateway's metrics cannot be read");
+            debug!(%address, %error, "a gateway's metrics cannot be read");
             None
         }
-    }
-}
-
-async fn metrics(address: SocketAddr) -> Result<String, ReadError> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get("/metrics").header(HOST, address.to_string());
-    let request = request.body(Empty::<Bytes>::new())?;
-    // The connection is driven only as long as the answer is awaited.
-    let answer = async {
-        let response = sender.send_request(request).await?;
-        if !response.status().is_success() {
-            return Err(format!("status {}", response.status()).into());
-        }
-        let body = Limited::new(response.into_body(), MAX_BODY).collect().await?.to_bytes();
-        Ok(String::from_utf8(body.to_vec())?)
-    };
-    tokio::pin!(answer);
-    tokio::select! {
-        answer = &mut answer => answer,
-        closed = connection => { closed?; answer.await }
     }
 }
 

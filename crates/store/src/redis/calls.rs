@@ -21,6 +21,8 @@ pub(super) trait BatchItem: Sized {
     const SCRIPT: ScriptName;
     /// Values in front of the answers.
     const HEAD: usize = 0;
+    /// Whether the script may write an outbox entry.
+    const PUBLISHES: bool = true;
     type Answer: Send;
 
     /// A script decides about all items before it writes, so a call names each client once.
@@ -90,6 +92,7 @@ impl BatchItem for Enqueue {
 
 impl BatchItem for Lease {
     const SCRIPT: ScriptName = ScriptName::Renew;
+    const PUBLISHES: bool = false;
     type Answer = bool;
 
     fn client(&self) -> &ClientId {
@@ -214,6 +217,7 @@ impl BatchItem for Cancel {
 /// A request for the status of a client.
 impl BatchItem for ClientId {
     const SCRIPT: ScriptName = ScriptName::Status;
+    const PUBLISHES: bool = false;
     type Answer = Option<Booking>;
 
     fn client(&self) -> &ClientId {

@@ -28,6 +28,8 @@ pub(super) fn classify(error: &RedisError) -> (StoreError, ConnectionAction) {
         ErrorKind::Server(Server::NoScript | Server::TryAgain | Server::Moved | Server::Ask) => {
             (unavailable(), Keep)
         }
+        // Proxies put it behind words of their own.
+        _ if error.to_string().contains("READONLY") => (unavailable(), Replace),
         _ => match error.code() {
             Some("NOAUTH" | "WRONGPASS" | "UNBLOCKED") => (unavailable(), Replace),
             // Out of memory, a failing disk, a long script of another program, missing rights: an

@@ -8,6 +8,10 @@
 //! A call waits for the first attempt to connect, at most until its deadline. Once that attempt has
 //! failed, calls fail at once while the task behind them retries. It retries without end: a store
 //! can do nothing without Redis, and no one would start it again.
+//!
+//! A connection may answer and yet be of no use: a proxy can keep it at a server that was demoted.
+//! So while calls are refused and nothing is written, whatever the words, another connection is
+//! tried beside it every few seconds, and takes its place once it works.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -30,11 +34,15 @@ use tracing::{info, warn};
 use super::config::RedisConfig;
 use super::fault::{ConnectionAction, classify};
 use super::keys::Keys;
+use super::rollback::{EntryMark, RollbackDetector};
 use super::scripts::{ScriptClock, ScriptName, Scripts};
 use crate::{Opened, Result, StoreError};
 
 /// The newest schema that this release knows.
 const SCHEMA: u32 = 3;
+
+/// How long calls are refused, with nothing written, before another connection is tried.
+const REFUSED: Duration = Duration::from_secs(3);
 
 const RECONNECT: Backoff =
     Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
@@ -48,8 +56,14 @@ pub(super) struct Link {
     /// A call of each script up to the arguments that all of them share, by [`ScriptName`].
     calls: Vec<Cmd>,
     state: watch::Sender<LinkState>,
-    /// Connections for blocking commands that are free now.
-    spares: Mutex<Vec<MultiplexedConnection>>,
+    /// Connections for blocking commands that are free now, with the generation of the shared one
+    /// that they were made beside.
+    spares: Mutex<Vec<(u64, MultiplexedConnection)>>,
+    /// Since when calls are refused with nothing written in between, or when another connection was
+    /// tried last.
+    refused: Mutex<Option<Instant>>,
+    /// What a new connection is compared with.
+    detector: Arc<RollbackDetector>,
 }
 
 #[derive(Clone)]
@@ -69,7 +83,11 @@ struct Live {
 
 impl Link {
     /// Prepares the link without connecting.
-    pub(super) fn new(config: &RedisConfig, clock: ScriptClock) -> Result<Arc<Self>> {
+    pub(super) fn new(
+        config: &RedisConfig,
+        clock: ScriptClock,
+        detector: Arc<RollbackDetector>,
+    ) -> Result<Arc<Self>> {
         // Without a crypto provider the first TLS connection would panic. It fails if the program
         // has installed one already, which serves as well.
         rustls::crypto::ring::default_provider().install_default().ok();
@@ -95,6 +113,8 @@ impl Link {
             scripts,
             state: watch::Sender::new(LinkState::Idle),
             spares: Mutex::default(),
+            refused: Mutex::default(),
+            detector,
         }))
     }
 
@@ -125,10 +145,31 @@ impl Link {
                 // The network may have lost the server: a new connection may reach it.
                 Err(_) => (StoreError::Timeout(self.deadline), ConnectionAction::Replace),
             };
-        if action == ConnectionAction::Replace && self.connect_after(generation) {
-            warn!(cause = %error, "the connection to Redis failed; making another one");
+        match action {
+            ConnectionAction::Replace if self.connect_after(generation) => {
+                warn!(cause = %error, "the connection to Redis failed; making another one");
+            }
+            ConnectionAction::Replace => {}
+            ConnectionAction::Keep => self.refuse(generation, &error),
         }
         Err(error)
+    }
+
+    /// Notes that a call has written something.
+    pub(super) fn wrote(&self) {
+        *self.refused.lock() = None;
+    }
+
+    /// Notes that the server has refused a call, and tries another connection if nothing was written
+    /// for a while.
+    fn refuse(self: &Arc<Self>, generation: u64, cause: &StoreError) {
+        let mut refused = self.refused.lock();
+        let since = *refused.get_or_insert_with(Instant::now);
+        if since.elapsed() >= REFUSED {
+            *refused = Some(Instant::now());
+            warn!(%cause, "Redis refuses calls; trying another connection beside this one");
+            tokio::spawn(try_another(Arc::downgrade(self), generation));
+        }
     }
 
     /// Runs a command that may block for `wait` on a connection of its own: on the shared one it
@@ -140,17 +181,22 @@ impl Link {
     ) -> Result<T> {
         const SPARES: usize = 4;
         // While Redis is away, only the task behind `live` tries to connect.
-        self.live().await?;
-        let spare = self.spares.lock().pop();
+        let generation = self.live().await?.generation;
+        let spare = {
+            let mut spares = self.spares.lock();
+            // Those of an earlier one may lead to a server that was demoted.
+            spares.retain(|(made_beside, _)| *made_beside == generation);
+            spares.pop()
+        };
         let mut connection = match spare {
-            Some(connection) => connection,
+            Some((_, connection)) => connection,
             None => bounded(self.deadline, self.dial()).await?,
         };
         let call = command.query_async(&mut connection);
         let answer: Value = bounded(self.deadline.saturating_add(wait), call).await?;
         let mut spares = self.spares.lock();
         if spares.len() < SPARES {
-            spares.push(connection);
+            spares.push((generation, connection));
         }
         drop(spares);
         Ok(from_redis_value(answer)?)
@@ -208,31 +254,40 @@ impl Link {
                 StoreError::Unexpected(why) => StoreError::Unavailable(why),
                 error => error,
             })?;
-        let open = self.open_call("");
+        let (watermark, known) = (self.detector.watermark(), self.detector.newest_entry());
+        let open = self.open_call("", known.as_ref());
         let load = async {
             self.scripts.load(&mut connection).await?;
             open.query_async(&mut connection).await
         };
-        opened(bounded(self.deadline, load).await?)?;
+        let (_, is_lost) = opened(bounded(self.deadline, load).await?)?;
+        if is_lost {
+            self.detector.lost(watermark);
+        }
         Ok(connection)
     }
 
-    /// A call of open.lua, which replaces the epoch if it is `outdated`. It writes, so a read-only
-    /// replica refuses it.
-    pub(super) fn open_call(&self, outdated: &str) -> Cmd {
+    /// A call of open.lua, which replaces the epoch if it is `outdated`, and looks for the entry
+    /// that is `known`. It writes, so a read-only replica refuses it.
+    pub(super) fn open_call(&self, outdated: &str, known: Option<&EntryMark>) -> Cmd {
         let mut call = self.call(ScriptName::Open);
         call.arg(SCHEMA).arg(uuid::Uuid::now_v7().to_string()).arg(outdated);
+        match known {
+            Some(EntryMark { number, id }) => call.arg(number).arg(&**id),
+            None => call.arg("").arg(""),
+        };
         call
     }
 }
 
-/// Reads the answer of open.lua; refuses data of a newer schema.
-pub(super) fn opened(answer: Value) -> Result<Opened> {
-    let (found, epoch): (u32, Option<String>) = from_redis_value(answer)?;
+/// Reads the answer of open.lua, with whether the known entry is lost; refuses data of a newer
+/// schema.
+pub(super) fn opened(answer: Value) -> Result<(Opened, bool)> {
+    let (found, epoch, is_lost): (u32, Option<String>, bool) = from_redis_value(answer)?;
     if found > SCHEMA {
         return Err(StoreError::NewerSchema { found, known: SCHEMA });
     }
-    Ok(Opened { epoch: epoch.unwrap_or_default(), warnings: Vec::new() })
+    Ok((Opened { epoch: epoch.unwrap_or_default(), warnings: Vec::new() }, is_lost))
 }
 
 /// Connects until it works, or until the store is dropped.
@@ -245,6 +300,7 @@ async fn keep_connecting(link: Weak<Link>, generation: u64) {
                 if retry.failures() > 0 {
                     info!(failures = retry.failures(), "connected to Redis again");
                 }
+                *strong.refused.lock() = None;
                 strong.state.send_replace(LinkState::Up(Live { connection, generation }));
                 return;
             }
@@ -258,6 +314,25 @@ async fn keep_connecting(link: Weak<Link>, generation: u64) {
         // Not held during the wait, so that the store can be dropped.
         drop(strong);
         retry.wait().await;
+    }
+}
+
+/// Connects once, and puts the new connection in the place of the one of `generation`.
+async fn try_another(link: Weak<Link>, generation: u64) {
+    let Some(link) = link.upgrade() else { return };
+    match link.connect().await {
+        Ok(connection) => {
+            link.state.send_if_modified(|state| {
+                let is_current =
+                    matches!(state, LinkState::Up(live) if live.generation == generation);
+                if is_current {
+                    *state = LinkState::Up(Live { connection, generation: generation + 1 });
+                    info!("changed to another connection to Redis");
+                }
+                is_current
+            });
+        }
+        Err(error) => info!(%error, "the other connection to Redis is of no use either"),
     }
 }
 

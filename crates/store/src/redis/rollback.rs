@@ -1,9 +1,10 @@
 //! Detects data that was replaced, or set back to an earlier state.
 //!
 //! Each script that changes something numbers its outbox entry, and the numbers only grow. A lower
-//! number than one read before means that the data was set back: by a failover to a replica that
+//! number than one known before means that the data was set back: by a failover to a replica that
 //! lagged, by a restored backup, by a disk that lost the last second. Such data is sound in itself,
-//! so nothing else gives it away.
+//! so nothing else gives it away. When the numbers have grown past the known one again, the id of
+//! the entry shows it: each new connection looks for the newest entry that this store knows.
 
 use parking_lot::Mutex;
 
@@ -20,7 +21,26 @@ struct SeenData {
     generation: u64,
     /// The highest number of an outbox entry.
     newest: u64,
+    /// The newest entry of which the id is known, too.
+    newest_entry: Option<EntryMark>,
     set_back: bool,
+}
+
+/// An entry of the outbox: its number, and its id, which no other entry has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct EntryMark {
+    /// Counts entries without holes.
+    pub(super) number: u64,
+    /// `<ms>-<part>`.
+    pub(super) id: Box<str>,
+}
+
+impl EntryMark {
+    /// Reads `<number> <id>`, as a script answers.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (number, id) = text.split_once(' ')?;
+        Some(Self { number: number.parse().ok()?, id: id.into() })
+    }
 }
 
 /// The newest outbox entry at the time when a call is sent: its answer must show at least that.
@@ -54,6 +74,30 @@ impl RollbackDetector {
             seen.newest = seen.newest.max(number);
         }
         seen.set_back
+    }
+
+    /// Records the entry that a call has written: it comes after all that were known when the call
+    /// was sent.
+    pub(super) fn wrote(&self, entry: EntryMark, watermark: Watermark) {
+        self.observe(entry.number.saturating_sub(1), watermark);
+        let mut seen = self.seen.lock();
+        if watermark.generation == seen.generation {
+            seen.newest = seen.newest.max(entry.number);
+            if seen.newest_entry.as_ref().is_none_or(|known| known.number < entry.number) {
+                seen.newest_entry = Some(entry);
+            }
+        }
+    }
+
+    /// The entry that a new connection must find.
+    pub(super) fn newest_entry(&self) -> Option<EntryMark> {
+        self.seen.lock().newest_entry.clone()
+    }
+
+    /// Records that a new connection does not find the newest entry, known when the call was sent.
+    pub(super) fn lost(&self, watermark: Watermark) {
+        let mut seen = self.seen.lock();
+        seen.set_back |= watermark.generation == seen.generation;
     }
 
     /// Returns the epoch that needs a new name because its data was set back.

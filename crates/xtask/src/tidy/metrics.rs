@@ -1,4 +1,5 @@
-//! Every metric is documented, and every metric that a document or an alert names exists.
+//! Every metric is documented, and every metric that a document, an alert or the dashboard names
+//! exists.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +18,9 @@ const SOURCES: [(&str, &str); 5] = [
 ];
 /// The file that documents them.
 const DOCUMENT: &str = "docs/operations.md";
-/// The alerts: one on a metric that does not exist would never fire.
-const ALERTS: &str = "charts/bookingq/templates/prometheusrule.yaml";
+/// An alert on a metric that does not exist would never fire, and a panel would stay empty.
+const READERS: [&str; 2] =
+    ["charts/bookingq/templates/prometheusrule.yaml", "charts/bookingq/files/dashboard.json"];
 const PREFIX: &str = "bookingqueue_";
 
 /// Compares them. `mentions` reports a missing document.
@@ -38,7 +40,9 @@ pub fn check(tree: &Tree) -> Result<Vec<Finding>> {
     }
     let document = tree.text(DOCUMENT)?;
     findings.extend(unknown(&all, DOCUMENT, &document));
-    findings.extend(unknown(&all, ALERTS, &tree.text(ALERTS)?));
+    for reader in READERS {
+        findings.extend(unknown(&all, reader, &tree.text(reader)?));
+    }
     findings.extend(unexplained(&all, &document));
     Ok(findings)
 }

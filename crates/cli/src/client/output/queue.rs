@@ -33,6 +33,8 @@ pub struct QueueOutput {
     pub oldest_wait_seconds: f64,
     /// Bookings that leave the front each second.
     pub rate: f64,
+    /// Whether the outflow decides the rate.
+    pub limited: bool,
     /// The expected wait of a client that joins now.
     #[serde(flatten)]
     wait: WaitOutput,
@@ -73,6 +75,7 @@ impl From<v1::GetQueueResponse> for QueueOutput {
         let wait =
             WaitOutput::new(queue.eta.as_ref(), queue.eta_range.as_ref(), queue.eta_unknown());
         let chance = |of: v1::ItemChance| Some((of.item.clone(), chance_word(of.chance())?));
+        let limited = queue.is_limited();
         let totals = queue.totals.unwrap_or_default();
         Self {
             admission,
@@ -87,6 +90,7 @@ impl From<v1::GetQueueResponse> for QueueOutput {
             chances: queue.chances.into_iter().filter_map(chance).collect(),
             opens_at: queue.opens_in.and(queue.opens_at).as_ref().map(moment),
             opens_in_seconds: queue.opens_in.as_ref().map(seconds),
+            limited,
             outflow: queue.outflow.and_then(|outflow| outflow_words(&outflow.to_core())),
             items: queue.items.into_iter().map(Into::into).collect(),
             totals: [

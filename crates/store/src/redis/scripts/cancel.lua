@@ -77,4 +77,4 @@ end
 if unheld[1] then call('ZREM', TIMEOUTS, unpack(unheld)) end
 zadd(LEASES, leased)
 if events[1] then publish(call('HINCRBY', STATS, 'entries', '1') - 1, moment, events) end
-return reply
+return { written, reply }

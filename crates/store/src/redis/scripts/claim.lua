@@ -64,4 +64,4 @@ if served then
 end
 if endings == 0 and call('ZCOUNT', CLOSED, '0', '0') > 0 then reply[3] = 1 end
 if due_at < math.huge then reply[2] = math.max(0, math.floor((due_at - now) * 1000 + 0.5)) end
-return reply
+return { written, reply }

@@ -69,4 +69,4 @@ if wins > 0 then
   call('HSET', STATS,
     'claimed', text(before + wins), 'entries', publish(counts[2], moment, events))
 end
-return reply
+return { written, reply }

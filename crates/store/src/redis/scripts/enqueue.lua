@@ -67,4 +67,4 @@ if last > before then
   end
   call('HSET', STATS, 'enqueued', text(last), 'entries', publish(counts[2], moment, events))
 end
-return reply
+return { written, reply }

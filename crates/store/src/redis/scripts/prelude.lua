@@ -69,9 +69,14 @@ end
 -- again) or -. An event about an item has the item, its change, and the places of the bookings that
 -- are parked or -. Entry numbers have no holes, so a reader notices missing entries. Returns the
 -- number of this entry, for the counters.
+--
+-- A script that may call it returns { written, answer }: who knows the last entry that it wrote
+-- notices when the data is set back to before it.
+local written = false
 local function publish(entries, moment, events)
   local number = text((entries or 0) + 1)
-  call('XADD', EVENTS, 'MAXLEN', '~', ARGV[1], '*',
+  local id = call('XADD', EVENTS, 'MAXLEN', '~', ARGV[1], '*',
     'n', number, 'at', moment, 'events', concat(events, '\n'))
+  written = number .. ' ' .. id
   return number
 end

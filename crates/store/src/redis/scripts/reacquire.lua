@@ -83,4 +83,4 @@ if events[1] then
     'entries', publish(counts[2], moment, events))
 end
 save_items()
-return reply
+return { written, reply }

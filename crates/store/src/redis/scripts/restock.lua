@@ -13,4 +13,4 @@ if item.text then
   if events[1] then publish(call('HINCRBY', STATS, 'entries', '1') - 1, moment, events) end
   save_items()
 end
-return 1
+return { written, 1 }

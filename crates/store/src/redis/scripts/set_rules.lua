@@ -63,4 +63,4 @@ for from = 1, #closed, 1000 do
   items, wants = {}, {}
 end
 if events[1] then publish(call('HINCRBY', STATS, 'entries', '1') - 1, moment, events) end
-return 1
+return { written, 1 }

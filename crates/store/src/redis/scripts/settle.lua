@@ -286,4 +286,4 @@ elseif next(ended_by_line) then
   count_open(ended_by_line, -1, {})
 end
 if events[1] then publish(call('HINCRBY', STATS, 'entries', '1') - 1, moment, events) end
-return reply
+return { written, reply }

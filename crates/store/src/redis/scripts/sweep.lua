@@ -32,4 +32,4 @@ call('HSET', STATS, 'swept_at', text(now))
 if expired > 0 then publish(call('HINCRBY', STATS, 'entries', '1') - 1, moment, events) end
 
 local earliest = call('ZRANGE', TIMEOUTS, '0', '0', 'WITHSCORES')
-return { expired, earliest[2] and math.max(0, earliest[2] - now) or false }
+return { written, { expired, earliest[2] and math.max(0, earliest[2] - now) or false } }

@@ -1,0 +1,97 @@
+// The operators' page: its figures, what it shows when something is wrong, and no violation of WCAG
+// 2.2 AA at any size. Screenshots go to target/browser/.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+import { launch, violations } from "./lib/browser.mjs";
+import { FIGURES } from "./lib/figures.mjs";
+import { Stack, until } from "./lib/stack.mjs";
+
+const shots = new URL("../../target/browser/", import.meta.url).pathname;
+const SIZES = [
+  { name: "320-light", viewport: { width: 320, height: 640 }, colorScheme: "light" },
+  { name: "320-dark", viewport: { width: 320, height: 640 }, colorScheme: "dark" },
+  { name: "1280-light", viewport: { width: 1280, height: 800 }, colorScheme: "light" },
+  { name: "1280-dark", viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
+];
+
+let stack, browser;
+before(async () => {
+  mkdirSync(shots, { recursive: true });
+  [stack, browser] = await Promise.all([Stack.start({ concert: {} }), launch()]);
+});
+after(async () => {
+  await browser?.close();
+  stack?.stop();
+});
+
+const open = async (size, route) => {
+  const context = await browser.newContext({ viewport: size.viewport, colorScheme: size.colorScheme });
+  const page = await context.newPage(), problems = [];
+  page.on("pageerror", (error) => problems.push(`script: ${error.message}`));
+  page.on("console", (line) => line.text().includes("Content Security") && problems.push(line.text()));
+  if (route) {
+    await page.route("**/admin/data", route);
+    await page.clock.install();
+  }
+  await page.goto(`http://127.0.0.1:${stack.ports.admin}/admin`);
+  return { context, page, problems };
+};
+const text = (page, field) => page.textContent(`#queues [data-f=${field}]`);
+
+describe("fixed figures", { concurrency: 2 }, () => {
+  for (const size of SIZES) {
+    test(size.name, async () => {
+      for (const [name, [count, reading]] of Object.entries(FIGURES)) {
+        let next = 0;
+        const answer = (route) => {
+          const json = reading(next++);
+          return json ? route.fulfill({ json }) : route.abort();
+        };
+        const { context, page, problems } = await open(size, answer);
+        // After the last of them the page shows what it shows from then on.
+        await until("all readings were read", async () => {
+          await page.clock.runFor(2000);
+          return next >= count;
+        });
+        await page.waitForFunction(() => document.querySelector("#state").textContent !== "Reading");
+        const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        if (over > 0) problems.push(`${over} pixels wider than the screen`);
+        problems.push(...(await violations(page)));
+        await page.screenshot({ path: `${shots}admin-${name}-${size.name}.png`, fullPage: true });
+        await context.close();
+        assert.deepEqual(problems, [], name);
+      }
+    });
+  }
+});
+
+test("the figures are those of the sale, and what fails is shown", async () => {
+  stack.admission("concert", "paused");
+  for (let i = 0; i < 3; i++) await stack.joinOther("concert");
+  const { page, problems } = await open(SIZES[2]);
+  await until("three wait", async () => (await text(page, "waiting")) === "3");
+  await until("paused", async () => (await text(page, "admission")) === "paused");
+  assert.equal(await text(page, "wait"), "unknown");
+  assert.equal(await text(page, "expected"), "paused");
+  assert.equal(await page.textContent("#state"), "Live");
+
+  for (const name of ["worker-concert", "sweeper-concert"]) await stack.kill(name);
+  await until("no worker answers", async () => (await text(page, "alert")).startsWith("No worker answers"));
+  assert.equal(await text(page, "waiting"), "3", "the last figures stay");
+  await stack.kill("gateway");
+  await until("stale", () => page.evaluate(() => document.body.classList.contains("stale")));
+  assert.equal(await page.textContent("#state"), "The gateway does not answer");
+  stack.gateway();
+  stack.worker("concert");
+  await stack.ready();
+  await until("live again", async () => (await page.textContent("#state")) === "Live" && (await text(page, "alert")) === "");
+  assert.deepEqual(problems, []);
+});
+
+test("the public port has neither the page nor its figures", async () => {
+  for (const path of ["/admin", "/admin/", "/admin/data", "/metrics"]) {
+    assert.equal((await fetch(stack.url + path)).status, 404, path);
+  }
+});
