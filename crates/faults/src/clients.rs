@@ -31,10 +31,10 @@ const REOPEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// All clients of a run.
 #[derive(Debug)]
-pub struct RunningCrowds(Vec<RunningCrowd>);
+pub struct FaultCrowds(Vec<FaultCrowd>);
 
 #[derive(Debug)]
-struct RunningCrowd {
+struct FaultCrowd {
     /// How its clients come.
     route: &'static str,
     counters: Arc<CrowdCounters>,
@@ -45,7 +45,7 @@ struct RunningCrowd {
     _endpoints: watch::Sender<Vec<SocketAddr>>,
 }
 
-impl RunningCrowds {
+impl FaultCrowds {
     /// Starts so many clients, which arrive within the time.
     pub fn start(
         queue: &QueueName,
@@ -58,11 +58,11 @@ impl RunningCrowds {
         let through = if gateways.is_some() { clients / THROUGH_GATEWAYS } else { 0 };
         let config = |clients, seed| crowd(queue.clone(), clients, time, seed, recorder.clone());
         let direct = config(clients - through, seed);
-        let mut crowds = vec![RunningCrowd::start("workers", direct, testbed.endpoints())];
+        let mut crowds = vec![FaultCrowd::start("workers", direct, testbed.endpoints())];
         if let Some((access, public)) = gateways {
             // With the same seed, both crowds would want and do the same.
             let config = through_gateways(config(through, !seed), access);
-            crowds.push(RunningCrowd::start("gateways", config, public));
+            crowds.push(FaultCrowd::start("gateways", config, public));
         }
         Self(crowds)
     }
@@ -102,7 +102,7 @@ impl RunningCrowds {
     }
 }
 
-impl RunningCrowd {
+impl FaultCrowd {
     fn start(route: &'static str, config: CrowdConfig, endpoints: Vec<SocketAddr>) -> Self {
         let crowd = Crowd::new(config);
         let (counters, closed) = (crowd.progress(), crowd.closed());

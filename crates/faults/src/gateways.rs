@@ -9,8 +9,6 @@ use bookingq_harness::ProcessSpec;
 use bookingq_harness::port::free_addresses;
 use bookingq_identity::{KeyPurpose, KeyRing, new_key_file};
 
-use crate::testbed::{QUEUE, RESTART, RunSettings};
-
 /// The folder of the keys.
 const KEYS: &str = "keys";
 /// Time after SIGTERM in which the sockets are closed: short, so that a run sees many drains.
@@ -44,25 +42,23 @@ pub(crate) fn make_keys(folder: &Path) -> Result<KeyRing> {
 
 /// The process of a gateway that reaches the workers at `workers`.
 pub(crate) fn spec(
-    number: usize,
-    settings: &RunSettings,
+    name: &str,
+    (program, folder): (&Path, &Path),
     ports: GatewayPorts,
-    workers: SocketAddr,
+    (queue, workers): (&str, SocketAddr),
 ) -> ProcessSpec {
-    let name = format!("gateway-{number}");
-    let mut spec = ProcessSpec::new(&name, &settings.program).arguments([
+    let mut spec = ProcessSpec::new(name, program).arguments([
         "gateway".to_owned(),
-        format!("--queue={QUEUE}=http://{workers}"),
+        format!("--queue={queue}=http://{workers}"),
         format!("--id={name}"),
         format!("--listen={}", ports.public),
         format!("--backend-listen={}", ports.backend),
         format!("--drain={DRAIN}"),
     ]);
-    spec = spec.arguments(["--keys".into(), settings.folder.join(KEYS)]);
+    spec = spec.arguments(["--keys".into(), folder.join(KEYS)]);
     spec = spec.arguments(["--no-address-limits", "--insecure-cookies", "--access-log=errors"]);
     spec = spec.arguments(["--linger=200ms"]);
     spec.port = Some(ports.public);
-    spec.log = Some(settings.folder.join(format!("{name}.log")));
-    spec.restart = RESTART;
+    spec.log = Some(folder.join(format!("{name}.log")));
     spec
 }

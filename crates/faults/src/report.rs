@@ -19,7 +19,7 @@ pub struct FaultReport {
     pub seconds: f64,
     /// Clients that arrived; each may make several bookings.
     pub arrived: u64,
-    /// How the clients came that never saw the end of their booking, although the queue was at rest.
+    /// How those clients came that never saw the end of their booking, with the queue at rest.
     pub unserved: Vec<&'static str>,
     /// Clients that were planned.
     pub planned: u64,

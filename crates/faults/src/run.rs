@@ -16,7 +16,7 @@ use bookingq_store::{RedisConfig, Snapshot, Store, StoreError};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::clients::RunningCrowds;
+use crate::clients::FaultCrowds;
 use crate::plan::{Fault, FaultKind, FaultStep, PlanOptions, plan};
 use crate::report::FaultReport;
 use crate::sale::{self, Sale};
@@ -86,7 +86,7 @@ async fn run_with_faults(
     let history = folder.join("history.jsonl");
     let recorder = CallRecorder::start_with_history(&history, seed, CLOCK_MARGIN_MS)?;
     let demand = (*bookings, plan_options.time);
-    let mut crowds = RunningCrowds::start(&queue, demand, seed, &recorder, testbed);
+    let mut crowds = FaultCrowds::start(&queue, demand, seed, &recorder, testbed);
 
     let mut faults = BTreeMap::new();
     tokio::select! {
@@ -170,7 +170,7 @@ async fn take_back(store: Arc<dyn Store>) {
 }
 
 /// Prints the progress of the run. Never ends.
-async fn progress(recorder: &CallRecorder, crowds: &RunningCrowds, audit: &Audit) {
+async fn progress(recorder: &CallRecorder, crowds: &FaultCrowds, audit: &Audit) {
     let start = Instant::now();
     loop {
         sleep(PROGRESS).await;

@@ -32,13 +32,13 @@ use crate::sale::{Sale, StockOptions};
 /// The time to pay: short, so that a run sees many deadlines.
 pub const HOLD: Duration = Duration::from_secs(3);
 /// Longest wait for the port of a worker.
-pub(crate) const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(20);
 /// Restarts like a kubelet, only faster.
-pub(crate) const RESTART: Restart = Restart::Always(Backoff {
+const RESTART: Restart = Restart::Always(Backoff {
     initial: Duration::from_millis(200),
     max: Duration::from_millis(200),
 });
-pub(crate) const QUEUE: &str = "faults";
+const QUEUE: &str = "faults";
 
 /// Everything that runs.
 #[derive(Debug)]
@@ -301,7 +301,10 @@ impl Testbed {
     ) -> Result<()> {
         let upstream = Proxy::start_balanced(workers).await?;
         let ports = GatewayPorts::free()?;
-        let spec = gateways::spec(number, settings, ports, upstream.address());
+        let (program, folder) = (&*settings.program, &*settings.folder);
+        let (name, workers) = (format!("gateway-{number}"), (QUEUE, upstream.address()));
+        let mut spec = gateways::spec(&name, (program, folder), ports, workers);
+        spec.restart = RESTART;
         let gateway = Process::start(spec)?;
         gateway.wait_ready(START)?;
         self.processes.insert(FaultTarget::Gateway(number), gateway);

@@ -110,7 +110,7 @@ mod tests {
         BookingNews { frame: sync(), seq, number: 7, state, parked, received: 0 }
     }
 
-    /// What a client was shown whose booking was read by a gateway that had not heard of it yet.
+    /// What a client was shown when its gateway had received no news of the booking.
     fn shown(state: v1::BookingState) -> Shown {
         let booking =
             v1::Booking { queue_number: 7, state: state.into(), ..v1::Booking::default() };
