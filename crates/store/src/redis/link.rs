@@ -160,8 +160,8 @@ impl Link {
         *self.refused.lock() = None;
     }
 
-    /// Notes that the server has refused a call, and tries another connection if nothing was written
-    /// for a while.
+    /// Notes that the server has refused a call, and tries another connection if nothing was
+    /// written for a while.
     fn refuse(self: &Arc<Self>, generation: u64, cause: &StoreError) {
         let mut refused = self.refused.lock();
         let since = *refused.get_or_insert_with(Instant::now);
