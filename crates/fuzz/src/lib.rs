@@ -10,6 +10,9 @@
 //! | `events` | the events of an outbox entry in Redis | parsed, or an error for a log |
 //! | `history` | a recorded history | verified, or the number of the wrong line |
 //! | `arguments` | a command line | parsed, or a usage error |
+//! | `socket` | a message of a WebSocket | a ping is answered with its own number, or it is ignored |
+//! | `page_query` | the query of the page | links and redirects repeat what was asked, safely |
+//! | `headers` | Idempotency-Key, Origin, traceparent | no foreign page acts; a trace is one |
 //! | `token` | a token of a client, seller or backend | read as signed, or a short error |
 //! | `return_url` | a return URL | kept to the byte, and a browser stays on a listed origin |
 //! | `forwarded` | X-Forwarded-For | only trusted proxies decide whose address it is |
@@ -19,9 +22,12 @@ mod booking;
 mod enqueue;
 mod events;
 mod forwarded;
+mod headers;
 mod history;
+mod page_query;
 mod queue;
 mod return_url;
+mod socket;
 mod token;
 
 pub use arguments::arguments;
@@ -29,23 +35,29 @@ pub use booking::booking;
 pub use enqueue::enqueue;
 pub use events::events;
 pub use forwarded::forwarded;
+pub use headers::headers;
 pub use history::history;
+pub use page_query::page_query;
 pub use queue::queue;
 pub use return_url::return_url;
+pub use socket::socket;
 pub use token::token;
 
 /// A target: returns whether the input is valid.
 pub type FuzzTarget = fn(&[u8]) -> bool;
 
 /// All targets, by the names of their seed folders.
-pub const TARGETS: [(&str, FuzzTarget); 9] = [
+pub const TARGETS: [(&str, FuzzTarget); 12] = [
     ("arguments", arguments),
     ("booking", booking),
     ("enqueue", enqueue),
     ("events", events),
     ("forwarded", forwarded),
+    ("headers", headers),
     ("history", history),
+    ("page_query", page_query),
     ("queue", queue),
     ("return_url", return_url),
+    ("socket", socket),
     ("token", token),
 ];

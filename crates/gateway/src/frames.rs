@@ -105,7 +105,7 @@ pub(crate) fn sync() -> ReadyFrame {
 }
 
 /// The answer to a client's ping: its own number, and the store's clock.
-pub(crate) fn pong(client_ms: &Number, now: u64) -> ReadyFrame {
+pub fn pong(client_ms: &Number, now: u64) -> ReadyFrame {
     ReadyFrame::new(FrameKind::Pong, &format!(r#"{{"t":"pong","c":{client_ms},"now":{now}}}"#))
 }
 

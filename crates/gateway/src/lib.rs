@@ -66,7 +66,7 @@ pub mod state;
 pub mod streams;
 mod subscriber;
 mod timers;
-mod trace_header;
+pub mod trace_header;
 pub mod upstream;
 pub mod view;
 pub mod workers;

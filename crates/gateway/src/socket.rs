@@ -141,6 +141,12 @@ struct ClientMessage {
     c: Option<Number>,
 }
 
+/// The client's number in a ping; `None` for any other text, which is ignored.
+pub fn pinged(text: &str) -> Option<Number> {
+    let ClientMessage { t, c } = serde_json::from_str(text).ok()?;
+    c.filter(|_| t == "ping")
+}
+
 impl SocketTask {
     fn new(socket: WebSocket, session: PlaceSession) -> Self {
         Self {
@@ -203,9 +209,7 @@ impl SocketTask {
         match message {
             Message::Text(text) => {
                 self.count_message(now);
-                if let Ok(ClientMessage { t, c: Some(number) }) = serde_json::from_str(&text)
-                    && t == "ping"
-                {
+                if let Some(number) = pinged(&text) {
                     self.pong = Some(number);
                 }
             }
