@@ -7,6 +7,8 @@ use bookingq_gateway::origin::{AllowedOrigins, PageOrigin};
 use bookingq_gateway::trace_header;
 
 const LISTED: [&str; 2] = ["https://www.example.com", "http://[::1]:8080"];
+/// How the browser relates the page to the URL that it asks.
+const RELATION: &str = "sec-fetch-site";
 /// Longest error: it goes to clients.
 const MAX_ERROR: usize = 1000;
 
@@ -57,8 +59,8 @@ fn check_origin(headers: &HeaderMap) -> bool {
     let uri = Uri::from_static("/v1/queues/concert/places");
     let page = PageOrigin::new(headers, &uri);
     let may_act = page.check(&listed).is_ok();
-    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-    if let Some(origin) = page.origin().filter(|_| may_act && site != Some(b"same-origin")) {
+    let sent_by = headers.get(RELATION).map(HeaderValue::as_bytes);
+    if let Some(origin) = page.origin().filter(|_| may_act && sent_by != Some(b"same-origin")) {
         // `url` reads as browsers do.
         let origin = url::Url::parse(origin).map(|url| url.origin()).ok();
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();

@@ -10,7 +10,7 @@
 //! | `events` | the events of an outbox entry in Redis | parsed, or an error for a log |
 //! | `history` | a recorded history | verified, or the number of the wrong line |
 //! | `arguments` | a command line | parsed, or a usage error |
-//! | `socket` | a message of a WebSocket | a ping is answered with its own number, or it is ignored |
+//! | `socket` | a message of a WebSocket | a ping gets its own number, all else is ignored |
 //! | `page_query` | the query of the page | links and redirects repeat what was asked, safely |
 //! | `headers` | Idempotency-Key, Origin, traceparent | no foreign page acts; a trace is one |
 //! | `token` | a token of a client, seller or backend | read as signed, or a short error |
