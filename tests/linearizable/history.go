@@ -40,24 +40,45 @@ func read(history io.Reader) ([]call, error) {
 		return nil, fmt.Errorf("line 1 is not a first line with \"seed\" and \"epoch_ms\"")
 	}
 	var calls []call
+	sockets := map[string]bool{}
 	for number := 2; lines.Scan(); number++ {
 		var next call
 		if err := json.Unmarshal(lines.Bytes(), &next); err != nil {
 			return nil, fmt.Errorf("line %d is not a call: %w", number, err)
+		}
+		// An update shows what was, at a moment of the sender's choice: it is no call.
+		if next.Op == "watch" {
+			sockets[next.Client] = true
+			continue
 		}
 		if err := next.check(); err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
 		calls = append(calls, next)
 	}
-	return calls, lines.Err()
+	return repeated(calls, sockets), lines.Err()
+}
+
+// repeated adds the tries that a gateway made by itself: it repeats a join of unknown outcome at
+// another worker, and answers with the booking that its own earlier try has made.
+func repeated(calls []call, sockets map[string]bool) []call {
+	var all []call
+	for _, c := range calls {
+		if sockets[c.Client] && c.Op == "enqueue" && c.Outcome == "ok" && c.Existing {
+			all = append(all, call{
+				Client: c.Client, Op: c.Op, Request: c.Request, Start: c.Start, End: c.Start, Outcome: "unknown",
+			})
+		}
+		all = append(all, c)
+	}
+	return all
 }
 
 func (c *call) check() error {
 	switch c.Op {
 	case "enqueue", "status", "cancel", "pay":
 	default:
-		return fmt.Errorf("op is %q; allowed: enqueue, status, cancel, pay", c.Op)
+		return fmt.Errorf("op is %q; allowed: enqueue, status, watch, cancel, pay", c.Op)
 	}
 	switch c.Outcome {
 	case "ok", "refused", "unknown":

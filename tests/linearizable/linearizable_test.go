@@ -82,6 +82,17 @@ func TestWrongAnswersAreFound(t *testing.T) {
 	}
 }
 
+func TestOnlyAGatewayRepeatsAJoinByItself(t *testing.T) {
+	existing := with(joined, `"state":"queued"`, `"state":"reserving","existing":true`)
+	if verified(t, existing).good() {
+		t.Error("a worker found a booking that no call had made")
+	}
+	update := with(reserved, `"status"`, `"watch"`)
+	if found := verified(t, existing, update); !found.good() {
+		t.Errorf("%+v", found)
+	}
+}
+
 func TestPlacesAreInTheOrderOfTheirCalls(t *testing.T) {
 	other := func(changes ...string) string { return with(joined, append(changes, `"c"`, `"e"`, `"b"`, `"f"`)...) }
 	later := []string{`:0,`, `:10,`, `:9,`, `:19,`}

@@ -7,6 +7,7 @@ use bookingq_crowd::call::{BookingSnapshot, CallAnswer, CallKind, RecordedCall};
 
 use crate::logged::{reaches, reacquired_for};
 use crate::violation::{Violation, Violations};
+use crate::watched::WatchedView;
 
 /// States kept of each booking: more than the overlapping calls of one client.
 const STATES_KEPT: usize = 4;
@@ -33,8 +34,8 @@ pub(crate) struct AnsweredBooking {
     held: Option<u64>,
     /// The newest states, each with the arrival of its answer.
     states: Vec<(u64, BookingState)>,
-    /// The start of the open watch, and its last position.
-    watched: Option<(u64, u64)>,
+    /// What its watches showed last.
+    pub(crate) watched: Option<WatchedView>,
 }
 
 /// One payment, over all its calls.
@@ -103,6 +104,8 @@ pub struct Answers {
     latest: Vec<(u64, Place)>,
     /// Enqueues refused because the queue was closed.
     pub(crate) refused_as_closed: u64,
+    /// When the last fault ended, if clients watched from then on until the queue was at rest.
+    pub(crate) healed: Option<u64>,
     violations: Violations,
 }
 
@@ -117,6 +120,7 @@ impl Answers {
             acknowledged: HashMap::new(),
             latest: Vec::new(),
             refused_as_closed: 0,
+            healed: None,
             violations: Violations::default(),
         }
     }
@@ -138,6 +142,11 @@ impl Answers {
             CallKind::Pay { of, payment, .. } => self.paid(call, *of, payment),
             CallKind::Enqueue { .. } | CallKind::Status | CallKind::Watch => {}
         }
+    }
+
+    /// The last fault ended at this moment, and clients watch until the queue is at rest.
+    pub fn healed(&mut self, moment: u64) {
+        self.healed = Some(moment);
     }
 
     /// The contradictions between answers, once every call has ended.
@@ -162,8 +171,7 @@ impl Answers {
                 _ => !paid,
             };
             if !kept {
-                let payments = &answered.payments;
-                let case = format!("{booking} ended as {end}, with the payments {payments:?}");
+                let case = format!("{booking} ended as {end}, paid by {:?}", answered.payments);
                 violations.record(Violation::BrokenPayment, case);
             }
         }
@@ -196,13 +204,13 @@ impl Answers {
             self.bookings.entry(booking).or_insert_with(|| AnsweredBooking::new(client, shown));
         let same = (&answered.client, &answered.request, answered.place)
             == (client, &shown.request, shown.place);
-        let mut states = answered.states.iter();
-        let back = states.find(|(end, state)| *end < call.start && !reaches(*state, shown.state));
-        let back = back.map(|(_, state)| *state);
+        let later = |(end, state): &&(u64, _)| *end < call.start && !reaches(*state, shown.state);
+        let back = answered.states.iter().find(later).map(|(_, state)| *state);
         let deadlines = answered.deadline_ms.zip(shown.deadline_ms);
         let moved = deadlines.filter(|(before, now)| before != now);
-        let watched = answered.watched.replace((call.start, shown.position.unwrap_or(0)));
-        let watched = watched.filter(|(start, _)| *start == call.start);
+        if call.kind == CallKind::Watch {
+            WatchedView::update(&mut answered.watched, call, shown, &mut self.violations);
+        }
         answered.deadline_ms = answered.deadline_ms.or(shown.deadline_ms);
         if answered.states.len() == STATES_KEPT {
             answered.states.remove(0);
@@ -213,7 +221,7 @@ impl Answers {
         }
         let violations = &mut self.violations;
         if !same {
-            let case = format!("{booking} of {client} changed its client, request or place");
+            let case = format!("{booking} of {client} has another client, request or place");
             violations.record(Violation::Disagreement, case);
         }
         if let Some(before) = back {
@@ -228,13 +236,6 @@ impl Answers {
         if shown.state == BookingState::Reserved && shown.deadline_ms.is_none() {
             let case = format!("{booking} is held without a deadline");
             violations.record(Violation::WrongClock, case);
-        }
-        if let (Some((_, before)), Some(now)) = (watched, shown.position)
-            && before > 0
-            && now > before
-        {
-            let case = format!("{booking} of {client} went back in line from {before} to {now}");
-            violations.record(Violation::MovedPlace, case);
         }
         self.check_newest(call, shown);
     }

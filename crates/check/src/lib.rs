@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   calls of the clients ──> recorder ──> Answers   (calls against calls, as they end)
+//!                                │           '─ watched: what streams and WebSockets showed last
 //!                                │ '──> a history file ──> saved: read again later
 //!   outbox ── audit ──> AuditLog  (transitions, fences, deadlines, the store's clock)
 //!                         |─ waiting: the order, and who could have been served
@@ -30,6 +31,7 @@ pub mod tally;
 pub mod verify;
 pub mod violation;
 mod waiting;
+mod watched;
 
 pub use crate::answers::Answers;
 pub use crate::audit::{Audit, AuditError};

@@ -79,6 +79,13 @@ impl CallRecorder {
         self.recording.lock().counts.clone()
     }
 
+    /// Every fault has ended, and clients watch on until the queue is at rest: what they were shown
+    /// last is compared with the store.
+    pub fn healed(&self) {
+        let now = self.start.elapsed().as_micros() as u64;
+        self.recording.lock().answers.healed(now);
+    }
+
     /// Completes the history file, and hands over the answers; later calls are not recorded.
     ///
     /// # Errors

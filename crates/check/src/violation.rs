@@ -57,6 +57,9 @@ pub enum Violation {
     Disagreement,
     /// A refusal without a cause.
     UnexpectedRefusal,
+    /// A client that was shown less than before, last shown another state than the store's, or
+    /// shown it too late.
+    StaleView,
     /// A booking that ended as sold out while a reservation of its item could come back, or an item
     /// that a refusal from before a return closed further.
     SentAway,
@@ -66,7 +69,7 @@ pub enum Violation {
 }
 
 /// Each kind with the number of its invariant and its word in reports, in the order of the enum.
-const RULES: [(Violation, u8, &str); 18] = [
+const RULES: [(Violation, u8, &str); 19] = [
     (Violation::Lost, 1, "lost"),
     (Violation::Duplicated, 1, "duplicated"),
     (Violation::Unfinished, 1, "unfinished"),
@@ -83,6 +86,7 @@ const RULES: [(Violation, u8, &str); 18] = [
     (Violation::IllegalTransition, 8, "illegal_transitions"),
     (Violation::Disagreement, 8, "disagreements"),
     (Violation::UnexpectedRefusal, 8, "unexpected_refusals"),
+    (Violation::StaleView, 8, "stale_views"),
     (Violation::SentAway, 9, "sent_away"),
     (Violation::UnpacedClaim, 10, "unpaced_claims"),
 ];

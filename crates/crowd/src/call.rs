@@ -4,7 +4,7 @@
 
 use std::fmt::Debug;
 
-use bookingq_core::{BookingId, BookingState, ClientId, PaymentId, Place, RequestId};
+use bookingq_core::{BookingId, BookingState, ClientId, EventSeq, PaymentId, Place, RequestId};
 use bookingq_proto::convert::from_timestamp;
 use bookingq_proto::v1;
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,8 @@ pub enum CallKind {
     },
     /// GetStatus.
     Status,
-    /// An update of an open WatchStatus stream. The `start` of each is the moment at which the
-    /// client opened the stream.
+    /// An update of an open WatchStatus stream or WebSocket. The `start` of each is the moment at
+    /// which the client opened it.
     Watch,
     /// Cancel.
     Cancel {
@@ -89,6 +89,18 @@ pub struct BookingSnapshot {
     /// Whether an Enqueue found an existing booking.
     #[serde(default)]
     pub existing: bool,
+    /// The data that an update of a WebSocket comes from; other answers do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<ShownVersion>,
+}
+
+/// Which data a gateway showed, and up to where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownVersion {
+    /// Identifies the data of the queue: another one after Redis has lost it.
+    pub epoch: String,
+    /// Everything up to this event was shown.
+    pub sequence: EventSeq,
 }
 
 impl BookingSnapshot {
@@ -104,6 +116,7 @@ impl BookingSnapshot {
             parked: booking.parked,
             position: None,
             existing,
+            version: None,
         })
     }
 }

@@ -16,6 +16,8 @@ use crate::weights::Weights;
 /// Connections to each worker for calls.
 const CONNECTIONS: usize = 4;
 const CALLS_AT_ONCE: usize = 1024;
+/// As in the page.
+const REOPEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// How many clients arrive, when, and how they behave.
 #[derive(Debug, Clone)]
@@ -52,6 +54,8 @@ pub struct CrowdConfig {
     pub backoff: Backoff,
     /// How to connect. The number of watches follows from `clients`.
     pub channels: ChannelConfig,
+    /// Longest wait before a WebSocket is reopened; it grows to that with each failure.
+    pub reopen_within: Duration,
     /// Come through gateways instead of calling workers.
     pub gateway: Option<GatewayAccess>,
     /// Records every call with its answer.
@@ -82,6 +86,7 @@ impl CrowdConfig {
                 calls_at_once: CALLS_AT_ONCE,
                 ..ChannelConfig::default()
             },
+            reopen_within: REOPEN_WITHIN,
             gateway: None,
             recorder: None,
         }

@@ -2,13 +2,16 @@
 //!
 //! ```text
 //!   plan (seed -> faults with their targets and times: pure), sale (seed -> items, stock, rules)
-//!   run ──┬─ testbed    redis-server, workers, sweeper, Booking Service, proxies, clocks
-//!         ├─ clients    the crowd; its calls with answers and times (history.jsonl) ──┐
+//!   run ──┬─ testbed    redis-server, workers, sweeper, gateways, Booking Service, proxies,
+//!         │             clocks
+//!         ├─ clients    two crowds, to workers and through gateways (WebSockets);
+//!         │             their calls with answers and times (history.jsonl) ───────┐
 //!         '─ bookingq-check: calls, audit log (audit.jsonl), store and ledger  <──────┘ ──> report
 //! ```
 
 mod clients;
 mod clocks;
+mod gateways;
 pub mod plan;
 pub mod proxy;
 mod redis_fault;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use bookingq_check::saved;
 use bookingq_faults::plan::{FaultKind, PlanOptions};
 use bookingq_faults::report::invariant_lines;
@@ -39,6 +39,9 @@ struct Cli {
     /// Worker processes
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: u16,
+    /// Gateway processes; if there are any, a third of the clients comes through them
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=64))]
+    gateways: u16,
     /// Mean time between two faults
     #[arg(long, value_name = "TIME", default_value = "250ms", value_parser = humantime::parse_duration)]
     every: Duration,
@@ -84,8 +87,13 @@ async fn start(cli: Cli) -> Result<ExitCode> {
         format!("there is no {}; `cargo xtask faults` builds it", cli.program.display())
     })?;
     let every = cli.every.max(Duration::from_millis(1));
-    let workers = usize::from(cli.workers);
-    let plan_options = PlanOptions { seed, time: cli.time, workers, every, only: cli.only };
+    let (workers, gateways) = (usize::from(cli.workers), usize::from(cli.gateways));
+    let plan_options =
+        PlanOptions { seed, time: cli.time, workers, gateways, every, only: cli.only };
+    let mut only = plan_options.only.iter().copied();
+    if gateways == 0 && only.len() > 0 && only.all(FaultKind::is_of_gateways) {
+        bail!("--gateways is 0, and --only chooses faults of gateways alone; allowed: 1 to 64");
+    }
     let (folder, bookings) = (std::fs::canonicalize(&folder)?, cli.bookings);
     let settings =
         RunSettings { plan_options, bookings, stock: cli.stock, program, folder: folder.clone() };

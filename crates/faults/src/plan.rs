@@ -30,6 +30,12 @@ pub enum FaultKind {
     TermSweeper,
     /// SIGSTOP of the sweeper, and SIGCONT later
     StopSweeper,
+    /// SIGKILL of a gateway
+    KillGateway,
+    /// SIGTERM of a gateway: it sends its clients away, spread over its drain
+    TermGateway,
+    /// SIGSTOP of a gateway, and SIGCONT later: its sockets stay open and are silent
+    StopGateway,
     /// SCRIPT FLUSH
     FlushScripts,
     /// Redis has no memory left and refuses to write
@@ -81,7 +87,7 @@ pub enum FaultKind {
 const LASTS_MS: std::ops::Range<u64> = 100..4000;
 
 /// The weight of each kind.
-const WEIGHTS: [(FaultKind, u32); 31] = [
+const WEIGHTS: [(FaultKind, u32); 34] = [
     (FaultKind::KillWorker, 16),
     (FaultKind::TermWorker, 6),
     (FaultKind::StopWorker, 8),
@@ -91,6 +97,9 @@ const WEIGHTS: [(FaultKind, u32); 31] = [
     (FaultKind::KillSweeper, 4),
     (FaultKind::TermSweeper, 2),
     (FaultKind::StopSweeper, 4),
+    (FaultKind::KillGateway, 8),
+    (FaultKind::TermGateway, 4),
+    (FaultKind::StopGateway, 6),
     (FaultKind::FlushScripts, 5),
     (FaultKind::FullRedis, 3),
     (FaultKind::ReadOnlyRedis, 3),
@@ -126,6 +135,8 @@ pub enum FaultTarget {
     Redis,
     /// The sweeper.
     Sweeper,
+    /// One of the gateways.
+    Gateway(usize),
 }
 
 /// A connection under faults, through its own proxy.
@@ -142,6 +153,12 @@ pub enum FaultyLink {
     SweeperRedis,
     /// From the sweeper to the Booking Service.
     SweeperService,
+    /// From the clients to the public port of a gateway.
+    GatewayClients(usize),
+    /// From the seller to the backend port of a gateway.
+    GatewayBackend(usize),
+    /// From a gateway to the workers: a connection leads to any of them, as behind a Service.
+    GatewayWorkers(usize),
 }
 
 /// A fault of a connection.
@@ -254,6 +271,8 @@ pub struct PlanOptions {
     pub time: Duration,
     /// Number of workers.
     pub workers: usize,
+    /// Number of gateways.
+    pub gateways: usize,
     /// Mean time between two faults.
     pub every: Duration,
     /// Only these kinds; all of them if empty.
@@ -266,6 +285,7 @@ pub fn plan(options: &PlanOptions) -> Vec<FaultStep> {
     let kinds: Vec<_> = WEIGHTS
         .into_iter()
         .filter(|(kind, _)| options.only.is_empty() || options.only.contains(kind))
+        .filter(|(kind, _)| options.gateways > 0 || !kind.is_of_gateways())
         .collect();
     let mut steps = Vec::new();
     let mut at = Duration::ZERO;
@@ -281,7 +301,7 @@ pub fn plan(options: &PlanOptions) -> Vec<FaultStep> {
             at_ms: at.as_millis() as u64,
             lasts_ms: rng.random_range(LASTS_MS),
             kind,
-            fault: draw_fault(kind, options.workers, &mut rng),
+            fault: draw_fault(kind, options, &mut rng),
         });
     }
 }
@@ -297,20 +317,45 @@ fn draw_kind(kinds: &[(FaultKind, u32)], rng: &mut SmallRng) -> FaultKind {
     FaultKind::KillWorker
 }
 
-fn draw_fault(kind: FaultKind, workers: usize, rng: &mut SmallRng) -> Fault {
+impl FaultKind {
+    /// Whether there is nothing to break without a gateway.
+    pub fn is_of_gateways(self) -> bool {
+        matches!(self, Self::KillGateway | Self::TermGateway | Self::StopGateway)
+    }
+
+    /// The signal of a kind that is one, with what it is sent to.
+    fn signal(self, worker: usize, gateway: usize) -> Option<(FaultTarget, FaultSignal)> {
+        use FaultSignal::{Kill, Stop, Term};
+        Some(match self {
+            Self::KillWorker => (FaultTarget::Worker(worker), Kill),
+            Self::TermWorker => (FaultTarget::Worker(worker), Term),
+            Self::StopWorker => (FaultTarget::Worker(worker), Stop),
+            Self::KillRedis => (FaultTarget::Redis, Kill),
+            Self::TermRedis => (FaultTarget::Redis, Term),
+            Self::StopRedis => (FaultTarget::Redis, Stop),
+            Self::KillSweeper => (FaultTarget::Sweeper, Kill),
+            Self::TermSweeper => (FaultTarget::Sweeper, Term),
+            Self::StopSweeper => (FaultTarget::Sweeper, Stop),
+            Self::KillGateway => (FaultTarget::Gateway(gateway), Kill),
+            Self::TermGateway => (FaultTarget::Gateway(gateway), Term),
+            Self::StopGateway => (FaultTarget::Gateway(gateway), Stop),
+            _ => return None,
+        })
+    }
+}
+
+fn draw_fault(kind: FaultKind, options: &PlanOptions, rng: &mut SmallRng) -> Fault {
+    let (workers, gateways) = (options.workers, options.gateways);
     let worker = rng.random_range(0..workers);
     let percent = rng.random_range(30..90);
-    let network = |fault, rng: &mut SmallRng| Fault::Network(draw_link(workers, rng), fault);
+    // Without gateways nothing more is drawn, so that a seed's schedule stays the same.
+    let gateway = if gateways == 0 { 0 } else { rng.random_range(0..gateways) };
+    if let Some((target, signal)) = kind.signal(worker, gateway) {
+        return Fault::Process(target, signal);
+    }
+    let network =
+        |fault, rng: &mut SmallRng| Fault::Network(draw_link((workers, gateways), rng), fault);
     match kind {
-        FaultKind::KillWorker => Fault::Process(FaultTarget::Worker(worker), FaultSignal::Kill),
-        FaultKind::TermWorker => Fault::Process(FaultTarget::Worker(worker), FaultSignal::Term),
-        FaultKind::StopWorker => Fault::Process(FaultTarget::Worker(worker), FaultSignal::Stop),
-        FaultKind::KillRedis => Fault::Process(FaultTarget::Redis, FaultSignal::Kill),
-        FaultKind::TermRedis => Fault::Process(FaultTarget::Redis, FaultSignal::Term),
-        FaultKind::StopRedis => Fault::Process(FaultTarget::Redis, FaultSignal::Stop),
-        FaultKind::KillSweeper => Fault::Process(FaultTarget::Sweeper, FaultSignal::Kill),
-        FaultKind::TermSweeper => Fault::Process(FaultTarget::Sweeper, FaultSignal::Term),
-        FaultKind::StopSweeper => Fault::Process(FaultTarget::Sweeper, FaultSignal::Stop),
         FaultKind::FlushScripts => Fault::Redis(RedisFault::ForgetScripts),
         FaultKind::FullRedis => Fault::Redis(RedisFault::Full),
         FaultKind::ReadOnlyRedis => Fault::Redis(RedisFault::ReadOnly),
@@ -332,13 +377,17 @@ fn draw_fault(kind: FaultKind, workers: usize, rng: &mut SmallRng) -> Fault {
         FaultKind::ServiceLies => Fault::Service(ServiceFault::Lying(percent)),
         FaultKind::TicketOutage => Fault::Service(ServiceFault::TicketsOut),
         FaultKind::TicketLies => Fault::Service(ServiceFault::TicketsLying(percent)),
-        FaultKind::Clock => Fault::Clock(worker, rng.random_range(-7200..7200)),
+        // What is left: every kind of a signal is drawn above.
+        _ => Fault::Clock(worker, rng.random_range(-7200..7200)),
     }
 }
 
-fn draw_link(workers: usize, rng: &mut SmallRng) -> FaultyLink {
+fn draw_link((workers, gateways): (usize, usize), rng: &mut SmallRng) -> FaultyLink {
     let worker = rng.random_range(0..workers);
-    match rng.random_range(0..10) {
+    match rng.random_range(0..if gateways == 0 { 10 } else { 16 }) {
+        10..13 => FaultyLink::GatewayClients(rng.random_range(0..gateways)),
+        13..15 => FaultyLink::GatewayWorkers(rng.random_range(0..gateways)),
+        15 => FaultyLink::GatewayBackend(rng.random_range(0..gateways)),
         0..3 => FaultyLink::Clients(worker),
         3..6 => FaultyLink::WorkerRedis(worker),
         6..8 => FaultyLink::WorkerService(worker),

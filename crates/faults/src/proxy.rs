@@ -1,4 +1,5 @@
-//! A TCP proxy in front of one server that injects network faults into its connections.
+//! A TCP proxy in front of a server that injects network faults into its connections. In front of
+//! several servers it leads each connection to the next one, as a Service of Kubernetes does.
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,7 +29,7 @@ enum Direction {
     Reply,
 }
 
-/// A proxy of one server. Closed when dropped.
+/// A proxy of one or several servers. Closed when dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -48,6 +49,11 @@ struct ProxyState {
 impl Proxy {
     /// Listens on a loopback port and forwards to `target`.
     pub async fn start(target: SocketAddr) -> io::Result<Self> {
+        Self::start_balanced(vec![target]).await
+    }
+
+    /// Forwards each connection to the next target that accepts it.
+    pub async fn start_balanced(targets: Vec<SocketAddr>) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let closing = CancellationToken::new();
@@ -57,7 +63,7 @@ impl Proxy {
             newest: Mutex::new(0),
             closing,
         });
-        tokio::spawn(accept(listener, target, Arc::clone(&state)));
+        tokio::spawn(accept(listener, targets, Arc::clone(&state)));
         Ok(Self { address, state })
     }
 
@@ -111,7 +117,7 @@ impl ProxyState {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, state: Arc<ProxyState>) {
+async fn accept(listener: TcpListener, mut targets: Vec<SocketAddr>, state: Arc<ProxyState>) {
     while let Some(accepted) = state.closing.run_until_cancelled(listener.accept()).await {
         let Ok((near, _)) = accepted else {
             // Out of file descriptors: open connections will close.
@@ -123,7 +129,8 @@ async fn accept(listener: TcpListener, target: SocketAddr, state: Arc<ProxyState
             continue;
         }
         let end = state.connections.lock().clone();
-        tokio::spawn(connect(near, target, state.fault.subscribe(), end));
+        targets.rotate_left(1);
+        tokio::spawn(connect(near, targets.clone(), state.fault.subscribe(), end));
     }
 }
 
@@ -135,11 +142,11 @@ fn reset(stream: &TcpStream) {
 
 async fn connect(
     near: TcpStream,
-    target: SocketAddr,
+    targets: Vec<SocketAddr>,
     fault: watch::Receiver<Option<NetworkFault>>,
     end: CancellationToken,
 ) {
-    let Some(Ok(far)) = end.run_until_cancelled(TcpStream::connect(target)).await else {
+    let Some(Ok(far)) = end.run_until_cancelled(TcpStream::connect(&*targets)).await else {
         return reset(&near);
     };
     for side in [&near, &far] {

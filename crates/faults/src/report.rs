@@ -19,6 +19,8 @@ pub struct FaultReport {
     pub seconds: f64,
     /// Clients that arrived; each may make several bookings.
     pub arrived: u64,
+    /// How those clients came that never saw the end of their booking, with the queue at rest.
+    pub unserved: Vec<&'static str>,
     /// Clients that were planned.
     pub planned: u64,
     /// Clients' calls.
@@ -52,6 +54,7 @@ impl FaultReport {
         self.verification.violations.is_clean()
             && self.verification.gaps == 0
             && self.own_ends.is_empty()
+            && self.unserved.is_empty()
     }
 
     /// The report for programs.
@@ -62,6 +65,7 @@ impl FaultReport {
             "seconds": self.seconds,
             "arrived": self.arrived,
             "planned": self.planned,
+            "unserved": self.unserved,
             "bookings": self.verification.tallies,
             "calls": self.calls,
             "faults": self.faults,
@@ -108,6 +112,10 @@ impl FaultReport {
             lines.push(format!("NOT COMPLETE: the audit log has {} gaps", self.verification.gaps));
         }
         lines.extend(self.own_ends.iter().map(|end| format!("ENDED BY ITSELF: {end}")));
+        let unserved = self.unserved.iter();
+        lines.extend(unserved.map(|route| {
+            format!("NOT SERVED: clients of {route} did not see the end of their bookings")
+        }));
         lines.extend(self.verification.violations.invariants().iter().flat_map(invariant_lines));
         lines
     }

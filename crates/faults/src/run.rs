@@ -12,13 +12,11 @@ use bookingq_check::{Audit, AuditTerms, CallRecorder};
 use bookingq_core::Timestamp;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
-use bookingq_crowd::{Crowd, CrowdCounters};
 use bookingq_store::{RedisConfig, Snapshot, Store, StoreError};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::clients;
+use crate::clients::FaultCrowds;
 use crate::plan::{Fault, FaultKind, FaultStep, PlanOptions, plan};
 use crate::report::FaultReport;
 use crate::sale::{self, Sale};
@@ -53,8 +51,9 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
     let sale = Sale::draw(seed, settings.stock, settings.bookings, time, now + LEAD);
     let testbed = Testbed::start(settings, &sale).await?;
     println!(
-        "running: {} workers, {} faults planned over {:?}",
+        "running: {} workers, {} gateways, {} faults planned over {:?}",
         plan_options.workers,
+        plan_options.gateways,
         steps.len(),
         plan_options.time
     );
@@ -86,30 +85,21 @@ async fn run_with_faults(
     let audit = Audit::start_with_copy(store.clone(), terms, &folder.join("audit.jsonl"))?;
     let history = folder.join("history.jsonl");
     let recorder = CallRecorder::start_with_history(&history, seed, CLOCK_MARGIN_MS)?;
-    let config = clients::crowd(queue, *bookings, plan_options.time, seed, Arc::clone(&recorder));
-    let crowd = Crowd::new(config);
-    let (arrived, closed, over) = (crowd.progress(), crowd.closed(), CancellationToken::new());
-    let (_sender, endpoints) = watch::channel(testbed.endpoints());
-    let mut crowd = tokio::spawn(crowd.run(endpoints, over.clone()));
+    let demand = (*bookings, plan_options.time);
+    let mut crowds = FaultCrowds::start(&queue, demand, seed, &recorder, testbed);
 
     let mut faults = BTreeMap::new();
     tokio::select! {
         () = inject_all((testbed, &store), steps, plan_options.time, &mut faults) => {}
-        () = progress(&recorder, &arrived, &audit) => {}
+        () = progress(&recorder, &crowds, &audit) => {}
         () = leave.cancelled() => println!("ending early, in order"),
     }
-    closed.cancel();
+    crowds.close();
     testbed.clear().await;
+    recorder.healed();
     let cleared = Instant::now();
     println!("all faults are cleared: waiting until no work is left");
-    tokio::select! {
-        _ = &mut crowd => {}
-        () = standstill(&audit) => {
-            over.cancel();
-            // A panic of the crowd shows in its records.
-            let _ = crowd.await;
-        }
-    }
+    let unserved = crowds.finish(standstill(&audit)).await;
     let snapshot = rest(&*store, &audit).await?;
     let rest_after_ms = cleared.elapsed().as_millis() as u64;
     let answers = recorder.finish()?;
@@ -119,7 +109,8 @@ async fn run_with_faults(
     Ok(FaultReport {
         seed: plan_options.seed,
         seconds: 0.0,
-        arrived: arrived.view().arrived,
+        arrived: crowds.arrived(),
+        unserved,
         planned: u64::from(*bookings),
         calls: recorder.counts(),
         faults,
@@ -179,7 +170,7 @@ async fn take_back(store: Arc<dyn Store>) {
 }
 
 /// Prints the progress of the run. Never ends.
-async fn progress(recorder: &CallRecorder, arrived: &CrowdCounters, audit: &Audit) {
+async fn progress(recorder: &CallRecorder, crowds: &FaultCrowds, audit: &Audit) {
     let start = Instant::now();
     loop {
         sleep(PROGRESS).await;
@@ -188,7 +179,7 @@ async fn progress(recorder: &CallRecorder, arrived: &CrowdCounters, audit: &Audi
         println!(
             "{:>5.0} s  {} clients arrived, {bookings} bookings, calls: {} ok, {} unknown, {} refused",
             start.elapsed().as_secs_f64(),
-            arrived.view().arrived,
+            crowds.arrived(),
             calls.ok,
             calls.unknown,
             calls.refused.values().sum::<u64>(),

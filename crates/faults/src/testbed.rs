@@ -1,22 +1,27 @@
-//! The testbed of a run: Redis, workers, the sweeper, the Booking Service, and a proxy on every
-//! connection between them.
+//! The testbed of a run: Redis, workers, the sweeper, gateways, the Booking Service, and a proxy on
+//! every connection between them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use bookingq_core::QueueName;
 use bookingq_core::backoff::Backoff;
+use bookingq_crowd::GatewayAccess;
 use bookingq_harness::port::free_address;
 use bookingq_harness::{Fsync, Process, ProcessSpec, RedisOptions, RedisServer, Restart, Signal};
+use bookingq_identity::KeyRing;
 use bookingq_sim::ledger::LedgerCopy;
 use bookingq_sim::share::Share;
 use bookingq_sim::spec::{BookingSpec, Faults, Refusals, ServiceSpec};
 use bookingq_sim::{BookingSim, TicketServiceSim};
+use tokio::sync::watch;
 
 use crate::clocks::Clocks;
+use crate::gateways::{self, GatewayPorts};
 use crate::plan::{
     Fault, FaultSignal, FaultStep, FaultTarget, FaultyLink, PlanOptions, ServiceFault,
 };
@@ -44,6 +49,8 @@ pub struct Testbed {
     booking: BookingSim,
     tickets: TicketServiceSim,
     clocks: Option<Clocks>,
+    /// The keys of the gateways and of their clients.
+    keys: Arc<KeyRing>,
 }
 
 /// The settings of a run.
@@ -87,7 +94,7 @@ fn background_refusals() -> Refusals {
 impl Testbed {
     /// Starts everything and waits until it serves.
     pub(crate) async fn start(settings: &RunSettings, sale: &Sale) -> Result<Self> {
-        let PlanOptions { workers, seed, .. } = settings.plan_options;
+        let PlanOptions { workers, gateways, seed, .. } = settings.plan_options;
         let data = settings.folder.join("redis");
         std::fs::create_dir_all(&data)?;
         let redis = RedisOptions {
@@ -113,9 +120,14 @@ impl Testbed {
             tickets: TicketServiceSim::start(tickets, booking.backend().clone(), any).await?,
             booking,
             clocks: Clocks::find(&settings.folder, workers)?,
+            keys: Arc::new(gateways::make_keys(&settings.folder)?),
         };
+        let mut addresses = Vec::new();
         for number in 0..workers {
-            testbed.add_worker(number, settings).await?;
+            addresses.push(testbed.add_worker(number, settings).await?);
+        }
+        for number in 0..gateways {
+            testbed.add_gateway(number, settings, addresses.clone()).await?;
         }
         let redis = testbed.link(FaultyLink::SweeperRedis).await?;
         let booking = testbed.link(FaultyLink::SweeperService).await?;
@@ -131,8 +143,23 @@ impl Testbed {
 
     /// The addresses of the workers for clients, each behind its proxy.
     pub fn endpoints(&self) -> Vec<SocketAddr> {
-        let clients = self.links.iter().filter(|(link, _)| matches!(link, FaultyLink::Clients(_)));
-        clients.map(|(_, proxy)| proxy.address()).collect()
+        self.addresses(|link| matches!(link, FaultyLink::Clients(_)))
+    }
+
+    /// What clients need to come through the gateways, and the public ports; `None` without any.
+    /// Every port is behind its proxy.
+    pub fn gateways(&self) -> Option<(GatewayAccess, Vec<SocketAddr>)> {
+        let public = self.addresses(|link| matches!(link, FaultyLink::GatewayClients(_)));
+        let backends = self.addresses(|link| matches!(link, FaultyLink::GatewayBackend(_)));
+        // The receiver keeps the value when its sender is gone.
+        let (_, backends) = watch::channel(backends);
+        let access = GatewayAccess { backends, keys: Arc::clone(&self.keys) };
+        (!public.is_empty()).then_some((access, public))
+    }
+
+    fn addresses(&self, which: fn(&FaultyLink) -> bool) -> Vec<SocketAddr> {
+        let links = self.links.iter().filter(|(link, _)| which(link));
+        links.map(|(_, proxy)| proxy.address()).collect()
     }
 
     /// The current ledger of the Booking Service.
@@ -246,7 +273,7 @@ impl Testbed {
         }
     }
 
-    async fn add_worker(&mut self, number: usize, settings: &RunSettings) -> Result<()> {
+    async fn add_worker(&mut self, number: usize, settings: &RunSettings) -> Result<SocketAddr> {
         let listen = free_address()?;
         self.links.insert(FaultyLink::Clients(number), Proxy::start(listen).await?);
         let redis = self.link(FaultyLink::WorkerRedis(number)).await?;
@@ -263,6 +290,29 @@ impl Testbed {
         let worker = Process::start(spec)?;
         worker.wait_ready(START)?;
         self.processes.insert(FaultTarget::Worker(number), worker);
+        Ok(listen)
+    }
+
+    async fn add_gateway(
+        &mut self,
+        number: usize,
+        settings: &RunSettings,
+        workers: Vec<SocketAddr>,
+    ) -> Result<()> {
+        let upstream = Proxy::start_balanced(workers).await?;
+        let ports = GatewayPorts::free()?;
+        let (program, folder) = (&*settings.program, &*settings.folder);
+        let (name, workers) = (format!("gateway-{number}"), (QUEUE, upstream.address()));
+        let mut spec = gateways::spec(&name, (program, folder), ports, workers);
+        spec.restart = RESTART;
+        let gateway = Process::start(spec)?;
+        gateway.wait_ready(START)?;
+        self.processes.insert(FaultTarget::Gateway(number), gateway);
+        let (public, backend) =
+            (Proxy::start(ports.public).await?, Proxy::start(ports.backend).await?);
+        self.links.insert(FaultyLink::GatewayClients(number), public);
+        self.links.insert(FaultyLink::GatewayBackend(number), backend);
+        self.links.insert(FaultyLink::GatewayWorkers(number), upstream);
         Ok(())
     }
 

@@ -58,8 +58,9 @@ impl Shown {
             return NewsUse::OtherBooking;
         }
         let repeats = news.state == self.state && news.parked == self.parked;
-        // Only a booking that is parked goes back.
-        let goes_back = !news.parked && stage(news.state) < stage(self.state);
+        // Only a booking that is being reserved goes back, when it is parked.
+        let is_refused = news.parked && self.state == v1::BookingState::Reserving;
+        let goes_back = !is_refused && stage(news.state) < stage(self.state);
         if repeats || goes_back {
             return NewsUse::Known;
         }
@@ -94,5 +95,58 @@ fn stage(state: v1::BookingState) -> u8 {
         | v1::BookingState::SoldOut
         | v1::BookingState::Rejected
         | v1::BookingState::Failed => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::frames::sync;
+
+    fn news(number: u64, state: v1::BookingState, parked: bool) -> BookingNews {
+        let seq = EventSeq { ms: number, number: 0 };
+        BookingNews { frame: sync(), seq, number: 7, state, parked, received: 0 }
+    }
+
+    /// What a client was shown when its gateway had received no news of the booking.
+    fn shown(state: v1::BookingState) -> Shown {
+        let booking =
+            v1::Booking { queue_number: 7, state: state.into(), ..v1::Booking::default() };
+        let snapshot = PlaceSnapshot {
+            booking: None,
+            epoch: Arc::from("e"),
+            now: Timestamp(100),
+            after: EventSeq::START,
+            generation: 0,
+            item_changes: 0,
+        };
+        Shown::new(&booking, &snapshot)
+    }
+
+    #[test]
+    fn what_happened_before_a_reading_is_not_shown_after_it() {
+        use v1::BookingState as S;
+        let mut held = shown(S::Reserved);
+        for (seq, state, parked) in [
+            (1, S::Reserving, false),
+            (2, S::Queued, true),
+            (3, S::Reserving, false),
+            (4, S::Reserved, false),
+        ] {
+            assert_eq!(held.apply(&news(seq, state, parked)), NewsUse::Known, "{state:?}");
+        }
+        assert_eq!(held.apply(&news(5, S::Confirming, false)), NewsUse::Send);
+        assert_eq!(shown(S::SoldOut).apply(&news(1, S::Queued, true)), NewsUse::Known);
+    }
+
+    #[test]
+    fn a_refused_booking_waits_again() {
+        use v1::BookingState as S;
+        let mut refused = shown(S::Reserving);
+        assert_eq!(refused.apply(&news(1, S::Queued, true)), NewsUse::Send);
+        assert_eq!(refused.apply(&news(2, S::Reserving, false)), NewsUse::Send);
+        assert_eq!(refused.apply(&news(3, S::Queued, false)), NewsUse::Known);
     }
 }

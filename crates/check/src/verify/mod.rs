@@ -2,6 +2,7 @@
 
 mod answered;
 mod ledger;
+mod shown;
 mod sold_out;
 
 use std::collections::HashMap;
@@ -75,6 +76,7 @@ impl AuditLog {
         comparison.find_disagreements();
         comparison.check_answers();
         comparison.check_sent_away();
+        comparison.check_shown();
         if let Some(ledger) = &evidence.ledger {
             comparison.check_ledger(ledger);
         }

@@ -6,4 +6,5 @@ mod calls;
 mod log;
 mod sale;
 mod saved;
+mod sockets;
 mod world;

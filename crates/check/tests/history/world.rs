@@ -32,6 +32,8 @@ pub struct World {
     pub now: u64,
     /// Bookings of which a late Reserve may arrive.
     pub strays: BTreeSet<u64>,
+    /// When the last fault ended, in µs after the epoch.
+    pub healed: Option<u64>,
     fences: HashMap<u64, u64>,
     claims: u64,
 }
@@ -63,6 +65,7 @@ pub fn snapshot(number: u64, state: S) -> BookingSnapshot {
         parked: false,
         position: None,
         existing: false,
+        version: None,
     }
 }
 
@@ -94,6 +97,7 @@ impl World {
             ledger: Ledger::new(100),
             now: 0,
             strays: BTreeSet::new(),
+            healed: None,
             fences: HashMap::new(),
             claims: 0,
         }
@@ -336,6 +340,9 @@ impl World {
         let mut answers = Answers::new(EPOCH, 1);
         for call in &calls {
             answers.observe(call);
+        }
+        if let Some(moment) = self.healed {
+            answers.healed(moment);
         }
         answers
     }

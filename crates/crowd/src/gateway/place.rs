@@ -52,6 +52,7 @@ impl PlaceView {
             parked: self.parked,
             position: None,
             existing,
+            version: None,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bookingq_client::WorkerCallError;
 use bookingq_client::retry::{RetryDecision, decide};
-use bookingq_core::BookingState;
+use bookingq_core::{BookingState, EventSeq};
 use bookingq_proto::error::{DOMAIN, reason_word};
 use bookingq_proto::v1::ErrorReason;
 use futures::StreamExt as _;
@@ -21,11 +21,9 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::http::GatewayClient;
 use super::place::{PlaceView, status_of};
-use crate::call::{BookingSnapshot, CallKind, malformed};
+use crate::call::{BookingSnapshot, CallKind, ShownVersion, malformed};
 use crate::caller::{Caller, Route, record};
 
-/// The longest wait before a socket is reopened.
-const MAX_WAIT: Duration = Duration::from_secs(30);
 /// No frame for this long, although the gateway sends a ping every 25 s: the connection is dead.
 const SILENCE: Duration = Duration::from_secs(75);
 /// The close code for a place that the queue does not know.
@@ -47,8 +45,8 @@ pub struct PlaceSocket {
 struct OpenSocket {
     stream: WebSocketStream<TcpStream>,
     opened: Instant,
-    /// The place as it was shown last; `None` before the hello.
-    shown: Option<PlaceView>,
+    /// The place as it was shown last, with its version; `None` before the hello.
+    shown: Option<(PlaceView, ShownVersion)>,
 }
 
 /// The frames of protocol 1 that a crowd reads.
@@ -56,13 +54,14 @@ struct OpenSocket {
 #[serde(tag = "t")]
 enum Frame {
     #[serde(rename = "hello")]
-    Hello { b: PlaceView },
+    Hello { b: PlaceView, e: String, id: String },
     /// A tick; `s` is the segment of the place.
     #[serde(rename = "k")]
     Tick { s: Option<[u64; 3]> },
     /// News of the booking.
     #[serde(rename = "b")]
     News {
+        id: String,
         bk: String,
         st: String,
         dl: Option<i64>,
@@ -114,18 +113,18 @@ impl PlaceSocket {
     ) -> Result<Option<BookingSnapshot>, WorkerCallError> {
         let Some(open) = &mut self.open else { return Ok(None) };
         let position = match frame {
-            Frame::Hello { b } => {
+            Frame::Hello { b, e: epoch, id } => {
                 caller.context.progress.count(|progress| progress.watches += 1);
                 if let Some(lost) = self.lost.take() {
                     caller.context.latencies.reconnected(lost.elapsed());
                 }
                 self.failures = 0;
-                let position = b.position;
-                open.shown = Some(b);
+                let (position, sequence) = (b.position, sequence(&id)?);
+                open.shown = Some((b, ShownVersion { epoch, sequence }));
                 position
             }
             Frame::Tick { s } => {
-                let Some(shown) = &mut open.shown else { return Ok(None) };
+                let Some((shown, _)) = &mut open.shown else { return Ok(None) };
                 let Some(bound) = s.and_then(|segment| position(segment, shown.number)) else {
                     return Ok(None);
                 };
@@ -135,11 +134,12 @@ impl PlaceSocket {
                 shown.position = Some(position);
                 Some(position)
             }
-            Frame::News { bk, st, dl, parked } => {
-                let Some(shown) = open.shown.as_mut() else { return Ok(None) };
+            Frame::News { id, bk, st, dl, parked } => {
+                let Some((shown, version)) = open.shown.as_mut() else { return Ok(None) };
                 if bk != shown.booking_id {
                     return Ok(None);
                 }
+                version.sequence = sequence(&id)?;
                 shown.state = st;
                 // A position among the parked is none in the line.
                 shown.position = shown.position.filter(|_| parked == shown.parked);
@@ -155,7 +155,10 @@ impl PlaceSocket {
             }
             Frame::Other => return Ok(None),
         };
-        let snapshot = open.shown.as_ref().and_then(|shown| shown.snapshot(false));
+        let snapshot = open.shown.as_ref().and_then(|(shown, version)| {
+            let version = Some(version.clone());
+            Some(BookingSnapshot { version, ..shown.snapshot(false)? })
+        });
         let mut snapshot = snapshot.ok_or_else(|| WorkerCallError::Refused(malformed()))?;
         if snapshot.state == BookingState::Queued && !snapshot.parked {
             snapshot.position = position;
@@ -176,14 +179,15 @@ impl PlaceSocket {
         if self.reopen_at.is_none() {
             let status = Status::unknown("the WebSocket was cut");
             caller.context.progress.call_failed(&status);
-            self.wait(Duration::ZERO);
+            self.wait(caller, Duration::ZERO);
         }
         Ok(())
     }
 
-    fn wait(&mut self, asked: Duration) {
+    fn wait(&mut self, caller: &Caller, asked: Duration) {
         self.failures = self.failures.saturating_add(1);
-        let longest = Duration::from_secs(1 << self.failures.min(5)).min(MAX_WAIT);
+        let most = caller.context.config.reopen_within;
+        let longest = Duration::from_secs(1 << self.failures.min(5)).min(most);
         let wait = longest.mul_f64(rand::rng().random()).max(asked);
         self.reopen_at = Some(Instant::now() + wait);
     }
@@ -210,8 +214,8 @@ impl PlaceSocket {
                 caller.context.progress.call_failed(&status);
                 match decide(&status) {
                     RetryDecision::Never => return Err(WorkerCallError::Refused(status)),
-                    RetryDecision::AtAnotherWorker => self.wait(Duration::ZERO),
-                    RetryDecision::Later(asked) => self.wait(asked),
+                    RetryDecision::AtAnotherWorker => self.wait(caller, Duration::ZERO),
+                    RetryDecision::Later(asked) => self.wait(caller, asked),
                 }
                 Ok(())
             }
@@ -223,6 +227,14 @@ impl PlaceSocket {
 /// at position `end`.
 fn position([from, at, end]: [u64; 3], number: u64) -> Option<u64> {
     Some((at + number.checked_sub(from)?).min(end))
+}
+
+/// The sequence of a frame: `MS-NUMBER`.
+fn sequence(id: &str) -> Result<EventSeq, WorkerCallError> {
+    let parts = id.split_once('-');
+    let parsed = parts.and_then(|(ms, number)| Some((ms.parse().ok()?, number.parse().ok()?)));
+    let (ms, number) = parsed.ok_or_else(|| WorkerCallError::Refused(malformed()))?;
+    Ok(EventSeq { ms, number })
 }
 
 fn place_unknown() -> Status {

@@ -8,7 +8,7 @@ use clap::ValueEnum as _;
 
 fn options(seed: u64, only: Vec<FaultKind>) -> PlanOptions {
     let (time, every) = (Duration::from_secs(600), Duration::from_millis(250));
-    PlanOptions { seed, time, workers: 4, every, only }
+    PlanOptions { seed, time, workers: 4, gateways: 2, every, only }
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn a_long_plan_has_every_kind_and_every_link_in_order_of_time() {
             _ => None,
         })
         .collect();
-    assert_eq!(links.len(), 3 * 4 + 2);
+    assert_eq!(links.len(), 3 * 4 + 2 + 3 * 2);
     assert!(steps.is_sorted_by_key(|step| step.at_ms));
 }
 
@@ -37,4 +37,14 @@ fn a_long_plan_has_every_kind_and_every_link_in_order_of_time() {
 fn only_the_kinds_that_are_asked_for_are_drawn() {
     let steps = plan(&options(1, vec![FaultKind::Cut]));
     assert!(!steps.is_empty() && steps.iter().all(|step| step.kind == FaultKind::Cut));
+}
+
+#[test]
+fn without_gateways_nothing_of_them_is_broken() {
+    let steps = plan(&PlanOptions { gateways: 0, ..options(1, vec![]) });
+    for step in steps {
+        assert!(!step.kind.is_of_gateways(), "{step:?}");
+        let text = format!("{:?}", step.fault);
+        assert!(!text.contains("Gateway"), "{text}");
+    }
 }

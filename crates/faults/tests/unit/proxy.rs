@@ -96,3 +96,17 @@ async fn a_delay_delays_and_ends_by_itself() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn connections_are_led_to_one_server_after_the_other_and_past_one_that_is_gone() {
+    let (one, two) = (echo().await, echo().await);
+    let gone = bookingq_harness::port::free_address().unwrap();
+    let proxy = Proxy::start_balanced(vec![one.0, gone, two.0]).await.unwrap();
+    for _ in 0..6 {
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(timeout(LIMIT, ask(&mut stream)).await.unwrap().unwrap(), 2);
+    }
+    let [first, second] = [&one.1, &two.1].map(|requests| *requests.borrow());
+    assert_eq!(first + second, 6);
+    assert!(first > 0 && second > 0, "{first} and {second}");
+}
