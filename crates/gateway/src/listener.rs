@@ -115,6 +115,8 @@ pub struct HttpPort {
     connections: ConnectionLimit,
     /// No more connections are accepted.
     closed: CancellationToken,
+    /// The port is unbound.
+    unbound: CancellationToken,
     /// Requests in progress finish, and then connections that are not upgraded end.
     finishing: CancellationToken,
     task: JoinHandle<()>,
@@ -150,10 +152,13 @@ impl HttpPort {
             cut: cut.clone(),
         };
         let accepting = closed.clone().run_until_cancelled_owned(accept.run());
+        let unbound = CancellationToken::new();
+        let ended = unbound.clone().drop_guard();
         let task = tokio::spawn(async move {
             accepting.await;
+            drop(ended);
         });
-        Ok(Self { address, connections, closed, finishing, task, tasks, cut })
+        Ok(Self { address, connections, closed, unbound, finishing, task, tasks, cut })
     }
 
     /// The bound address.
@@ -177,8 +182,9 @@ impl HttpPort {
         self.finishing.cancel();
     }
 
-    /// Waits until no connection is open, upgraded ones included.
+    /// Waits until the port is unbound and no connection is open, upgraded ones included.
     pub async fn empty(&self) {
+        self.unbound.cancelled().await;
         self.connections.open.close();
         self.connections.open.wait().await;
     }
