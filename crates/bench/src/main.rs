@@ -6,7 +6,7 @@ use clap::Parser as _;
 
 /// As the product has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     match bookingq_bench::Cli::parse().run() {
