@@ -60,6 +60,11 @@ describe("fixed figures", { concurrency: 2 }, () => {
         if (over > 0) problems.push(`${over} pixels wider than the screen`);
         problems.push(...(await violations(page)));
         await page.screenshot({ path: `${shots}admin-${name}-${size.name}.png`, fullPage: true });
+        const alerts = await page.$$eval("#queues [data-f=alert]:not([hidden])", (all) => all.map((one) => one.textContent));
+        const expected = name === "wrong" ? ["No worker answers. The figures below are old.",
+          "Nothing has arrived from the workers for 9 s: clients see old positions."] : [];
+        assert.deepEqual(alerts, expected, name);
+        assert.equal(await page.isVisible("#gateway [data-f=draining]"), name === "wrong", name);
         await context.close();
         assert.deepEqual(problems, [], name);
       }

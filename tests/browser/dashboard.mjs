@@ -4,8 +4,8 @@
 //   PROMETHEUS=/path/to/prometheus node dashboard.mjs
 //
 // Prometheus builds from its Go module: `go build -tags remove_all_sd ./cmd/prometheus` in a copy of
-// github.com/prometheus/prometheus. Series of an operator are compared with OPERATOR=HOST:PORT, the
-// admin port of a running one; without it, its panels are only parsed.
+// github.com/prometheus/prometheus. OPERATOR=HOST:PORT, the admin port of a running operator, checks its
+// panels too; without it they are only parsed.
 
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -18,7 +18,7 @@ if (!PROMETHEUS) throw new Error("set PROMETHEUS to the path of prometheus");
 const root = new URL("../../", import.meta.url).pathname;
 const dashboard = JSON.parse(readFileSync(join(root, "charts/bookingq/files/dashboard.json"), "utf8"));
 const CLIENTS = Number(process.env.CLIENTS || 300);
-// Series that appear only when something happens that a healthy sale, and a queue without Pods, do not have.
+// Series that appear with their first event: a healthy sale has no error and no challenge, a queue without Pods no scaling.
 const MAY_BE_EMPTY = [/store_errors_total/, /gateway_challenges_total/, /scalings_total/];
 
 const folder = mkdtempSync(join(tmpdir(), "bookingq-prometheus-"));

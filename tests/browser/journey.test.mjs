@@ -118,7 +118,7 @@ describe("a place", () => {
     await page.waitForFunction(() => document.querySelector("#keep-p").textContent.includes("Copied"));
     const link = await page.evaluate(() => navigator.clipboard.readText());
     const other = await newPage(), queries = [];
-  other.on("request", (request) => queries.push(new URL(request.url()).search));
+    other.on("request", (request) => queries.push(new URL(request.url()).search));
     await other.goto(link);
     await shows(other, "paused");
     assert.equal(await position(other), before);

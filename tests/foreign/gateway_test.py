@@ -201,7 +201,7 @@ def open_events():
 class Unread(unittest.TestCase):
     """Begun before all others: it takes half a minute."""
 
-    def test_event_streams_that_nobody_reads_end_within_30_s(self):
+    def test_event_streams_that_are_not_read_end_within_30_s(self):
         unread.thread.join(40)
         unread.client.close()
         self.assertTrue(unread.lasted and 20 < unread.lasted < 31, unread.lasted)

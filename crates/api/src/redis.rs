@@ -44,7 +44,7 @@ pub struct RedisSpec {
     /// Secret key with the password, for url, sentinel and cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_secret: Option<SecretKey>,
-    /// Certificates for rediss://, sentinel and cluster.
+    /// Certificates for rediss://, without serverName: the certificate must name the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSpec>,
 }

@@ -33,10 +33,14 @@ fn file() -> impl Strategy<Value = PathBuf> {
 
 fn redis() -> impl Strategy<Value = RedisArgs> {
     let url = option::of("rediss?://[a-z]{1,8}:[1-9][0-9]{3}".prop_map(String::from));
-    (url, option::of(file()), time(), time(), 1000u32..).prop_map(
-        |(url, password_file, deadline, retention, outbox_entries)| RedisArgs {
+    let (ca, pair) = (option::of(file()), option::of((file(), file())));
+    (url, option::of(file()), ca, pair, time(), time(), 1000u32..).prop_map(
+        |(url, password_file, ca, pair, deadline, retention, outbox_entries)| RedisArgs {
             url,
             password_file,
+            ca,
+            certificate: pair.clone().map(|(certificate, _)| certificate),
+            key: pair.map(|(_, key)| key),
             deadline,
             retention,
             outbox_entries,

@@ -27,6 +27,12 @@ use crate::failure::Failure;
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
+/// The URL of a port without TLS.
+pub fn plain_url(text: &str) -> Result<WorkerEndpoints, String> {
+    let url = text.parse::<WorkerEndpoints>().ok().filter(|url| !url.tls);
+    url.ok_or_else(|| "allowed: http://HOST:PORT".to_owned())
+}
+
 /// Flags of each client command.
 #[derive(Debug, Args)]
 pub struct ClientFlags {

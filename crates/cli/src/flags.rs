@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use bookingq_api::args::RedisArgs;
 use bookingq_core::{QueueName, defaults};
 use bookingq_store::RedisConfig;
+use bookingq_store::redis::{PemSource, RedisTls};
 
 use crate::failure::Failure;
 
@@ -14,6 +15,13 @@ pub async fn redis_config(args: RedisArgs, queue: QueueName) -> Result<RedisConf
     let url = args.url.unwrap_or_else(|| defaults::REDIS_URL.to_owned());
     let mut config =
         with_password(RedisConfig::new(url, queue), args.password_file.as_deref()).await?;
+    config.tls = RedisTls {
+        ca: args.ca.map(PemSource::File),
+        identity: args
+            .certificate
+            .zip(args.key)
+            .map(|(certificate, key)| (PemSource::File(certificate), PemSource::File(key))),
+    };
     config.deadline = args.deadline.get();
     config.retention = args.retention.get();
     config.outbox_entries = args.outbox_entries as usize;

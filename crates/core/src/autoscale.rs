@@ -180,7 +180,7 @@ impl Planner {
         if formula == Reason::Demand || reading.service_time.is_some() {
             remember(&mut self.recent, policy.scale_down_window, situation.now, wanted);
         }
-        let highest = self.recent.iter().map(|&(_, n)| n).max().unwrap_or(wanted);
+        let highest = self.recent.front().map_or(wanted, |&(_, n)| n);
         let (replicas, reason) = if wanted > current {
             if situation.unschedulable > 0 {
                 (current, Reason::Unschedulable)

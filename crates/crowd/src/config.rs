@@ -54,7 +54,8 @@ pub struct CrowdConfig {
     pub backoff: Backoff,
     /// How to connect. The number of watches follows from `clients`.
     pub channels: ChannelConfig,
-    /// Longest wait before a WebSocket is reopened; it grows to that with each failure.
+    /// Longest wait before a WebSocket is reopened; it grows to that with each failure. A gateway
+    /// may ask for a longer one.
     pub reopen_within: Duration,
     /// Come through gateways instead of calling workers.
     pub gateway: Option<GatewayAccess>,

@@ -12,7 +12,6 @@ use bookingq_crowd::{
     ActionTiming, Arrivals, Behaviour, Behaviours, Crowd, CrowdConfig, CrowdCounters, Following,
     GatewayAccess, Repeats,
 };
-
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -79,8 +78,8 @@ impl FaultCrowds {
         }
     }
 
-    /// Waits until every client has seen the end of its bookings, or until `rest`; then ends the
-    /// others. Returns the crowds that had others.
+    /// Waits until every client has seen the end of its bookings, or until `rest`; then ends those
+    /// that still wait, and returns how they came.
     pub async fn finish(&mut self, rest: impl Future<Output = ()>) -> Vec<&'static str> {
         let over: Vec<_> = self.0.iter().map(|crowd| crowd.over.clone()).collect();
         let ends = async {

@@ -19,7 +19,8 @@ pub struct FaultReport {
     pub seconds: f64,
     /// Clients that arrived; each may make several bookings.
     pub arrived: u64,
-    /// How those clients came that never saw the end of their booking, with the queue at rest.
+    /// How those clients came that still waited for the end of a booking when the queue was at
+    /// rest.
     pub unserved: Vec<&'static str>,
     /// Clients that were planned.
     pub planned: u64,

@@ -13,10 +13,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-pub use self::figures::{
-    AdminHandshakesJson, AdminJson, AdminLineJson, AdminQueueJson, AdminSocketsJson,
-    AdminTotalsJson, OutflowJson, SendLagJson,
-};
+use self::figures::AdminJson;
 use crate::page::inline_hash;
 use crate::place_json::to_json;
 use crate::state::GatewayState;

@@ -1,4 +1,5 @@
-//! A stream that is counted while it is open, by whom it may be held.
+//! A TCP stream that counts as a connection until it is dropped: by hyper, or by the WebSocket that
+//! took it over.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

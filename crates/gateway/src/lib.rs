@@ -17,7 +17,7 @@
 
 pub mod access_log;
 mod activity;
-pub mod admin;
+mod admin;
 pub mod auth;
 pub mod backend;
 pub mod body;

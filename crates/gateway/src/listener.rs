@@ -328,13 +328,17 @@ impl Handler {
                 () = sleep(LOOK) => {
                     // The first head has little time. hyper limits the further ones of HTTP/1.1.
                     let no_head = activity.is_new() && began.elapsed() >= HEAD;
-                    let then = Instant::now().checked_sub(UNREAD);
-                    if no_head || then.is_some_and(|then| activity.give_up_unread(then)) {
+                    if no_head || activity.give_up_unread(UNREAD) {
                         return;
                     }
                     if idle_since.elapsed() >= IDLE {
                         idle_since = Instant::now();
-                        finishing = finishing || activity.is_idle();
+                        let idle = activity.is_idle();
+                        if finishing && idle {
+                            // What HTTP/2 still holds of an answer, the client does not read.
+                            return;
+                        }
+                        finishing = finishing || idle;
                     }
                 }
             }

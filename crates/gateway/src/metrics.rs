@@ -208,7 +208,8 @@ impl GatewayMetrics {
 
     /// The client ended the connection with this code.
     pub(crate) fn left(&self, code: u16) {
-        // Those of browsers and libraries, and of what could not be read; others are the client's.
+        // Of browsers and libraries, of what could not be read, and 4408 of the kernel's limit. All
+        // others are the client's own.
         let label = match code {
             1000..=1002 | 1005..=1007 | 1009 | 4408 => code.to_string(),
             _ => "other".to_owned(),

@@ -245,7 +245,7 @@ impl PlaceSession {
         // Which item this is was not known while the booking was read.
         let missed = self.feed.view.changed_item(&booking.item, snapshot.item_changes);
         if let Some(status) = missed {
-            self.subscriber.item_changed(&status.item, &frames::item(&status));
+            self.subscriber.item_missed(&status.item, frames::item(&status));
         }
         let (ping, line) = (self.feed.fanout.settings.ping, self.feed.view.current());
         let hello = hello::frame(booking, snapshot, &line, ping);

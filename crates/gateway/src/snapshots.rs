@@ -40,7 +40,8 @@ pub struct PlaceSnapshot {
     pub after: EventSeq,
     /// The generation of the view when it was asked for.
     pub(crate) generation: u32,
-    /// Changes of items up to this number are part of it. Later ones may be.
+    /// The newest change of an item when it was asked for. Later ones may be part of it; a worker
+    /// that is behind may lack this one.
     pub(crate) item_changes: u64,
 }
 

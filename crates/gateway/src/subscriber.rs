@@ -115,6 +115,14 @@ impl PlaceSubscriber {
         self.wake();
     }
 
+    /// A change of the item that came before [`Self::set_item`]; one that has come since is newer.
+    pub(crate) fn item_missed(&self, item: &str, frame: ReadyFrame) {
+        let mut inbox = self.inbox.lock();
+        if inbox.item.as_deref() == Some(item) && inbox.item_frame.is_none() {
+            inbox.item_frame = Some(frame);
+        }
+    }
+
     /// The item of the snapshot that is sent now.
     pub(crate) fn set_item(&self, item: Option<Arc<str>>) {
         let mut inbox = self.inbox.lock();

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bookingq_store::RedisConfig;
+use bookingq_store::redis::{PemSource, RedisTls};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
 
@@ -12,7 +13,7 @@ use crate::cached_object::owners;
 use crate::error::ReconcileError;
 use crate::object_cache::ObjectCache;
 use crate::secret_cache::SecretCache;
-use crate::secrets::{SecretPurpose, Secrets};
+use crate::secrets::{AUTHORITY, SecretPurpose, SecretReference, Secrets};
 use crate::target::QueueTarget;
 
 /// The result.
@@ -85,15 +86,22 @@ fn redis_config(
     target: &QueueTarget,
     found: &[Arc<Secret>],
 ) -> Result<RedisConfig, ReconcileError> {
+    let data = |reference: &SecretReference, key: &str| {
+        let mut named = found.iter().filter(|s| s.metadata.name.as_ref() == Some(&reference.name));
+        Some(named.next()?.data.as_ref()?.get(key)?.0.clone())
+    };
     let value = |purpose: SecretPurpose| {
         let reference = target.secret(purpose)?;
-        let mut named = found.iter().filter(|s| s.metadata.name.as_ref() == Some(&reference.name));
-        let value = named.next()?.data.as_ref()?.get(reference.keys.first()?)?;
-        Some(String::from_utf8_lossy(&value.0).trim_end_matches(['\r', '\n']).to_owned())
+        let value = data(reference, reference.keys.first()?)?;
+        Some(String::from_utf8_lossy(&value).trim_end_matches(['\r', '\n']).to_owned())
     };
     let url = value(SecretPurpose::RedisUrl).unwrap_or_else(|| volumes::redis_address(target));
     let mut config = RedisConfig::new(url, target.plan.queue.clone());
     config.retention = target.plan.retention;
+    if let Some(reference) = target.secret(SecretPurpose::RedisTls) {
+        let pem = |key| data(reference, key).map(PemSource::Text);
+        config.tls = RedisTls { ca: pem(AUTHORITY), identity: pem("tls.crt").zip(pem("tls.key")) };
+    }
     Ok(match value(SecretPurpose::RedisPassword) {
         Some(password) => config.with_password(&password)?,
         None => config,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bookingq_api::BookingQueueSpec;
-use bookingq_api::downstream::{DownstreamSpec, Role};
+use bookingq_api::downstream::{DownstreamSpec, Role, TlsSpec};
 use bookingq_api::redis::SecretKey;
 use k8s_openapi::api::core::v1::Secret;
 
@@ -19,6 +19,8 @@ pub enum SecretPurpose {
     RedisUrl,
     /// The password of Redis.
     RedisPassword,
+    /// Certificates for Redis.
+    RedisTls,
     /// Certificate of the workers' gRPC port.
     WorkerTls,
     /// The authority of the certificates that callers of the workers present.
@@ -41,7 +43,8 @@ impl SecretPurpose {
             Self::Tls(_) | Self::RedisUrl => part == Part::Worker,
             Self::RedisPassword => matches!(part, Part::Worker | Part::Redis),
             Self::WorkerTls | Self::GatewayClient => part == Part::Gateway,
-            Self::WorkerClientCa
+            Self::RedisTls
+            | Self::WorkerClientCa
             | Self::GatewayKeys
             | Self::GatewayTls
             | Self::GatewayBackendCa => false,
@@ -69,9 +72,8 @@ pub const AUTHORITY: &str = "ca.crt";
 
 /// The Secrets that the spec names. A new Secret of a queue gets its line here.
 pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
-    let tls = |service: Option<&DownstreamSpec>| {
-        Some((service?.tls.as_ref()?.secret_name.clone(), vec![]))
-    };
+    let whole = |tls: Option<&TlsSpec>| Some((tls?.secret_name.clone(), vec![]));
+    let tls = |service: Option<&DownstreamSpec>| whole(service?.tls.as_ref());
     let key = |key: Option<&SecretKey>| Some((key?.name.clone(), vec![key?.key.clone()]));
     let with = |name: Option<&String>, keys: &[&str]| {
         Some((name?.clone(), keys.iter().map(|&key| key.to_owned()).collect()))
@@ -87,6 +89,7 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
             SecretPurpose::RedisPassword,
             key(spec.redis.password_secret.as_ref()),
         ),
+        ("spec.redis.tls", SecretPurpose::RedisTls, whole(spec.redis.tls.as_ref())),
         (
             "spec.worker.tls.secretName",
             SecretPurpose::WorkerTls,

@@ -133,8 +133,19 @@ fn cluster_problems(plan: &Plan) -> Vec<FieldProblem> {
         )),
         RedisSource::Managed(_) | RedisSource::Url(_) | RedisSource::UrlSecret(_) => None,
     };
-    let trusted = "absent: rediss:// trusts the system's certificate authorities";
-    let tls = plan.redis.tls.as_ref().map(|_| ("spec.redis.tls", trusted));
+    let tls = plan.redis.tls.as_ref().and_then(|tls| match &plan.redis.source {
+        RedisSource::Managed(_) => {
+            Some(("spec.redis.tls", "only with url or urlSecret: a managed Redis has no TLS"))
+        }
+        RedisSource::Url(url) if !url.starts_with("rediss://") => {
+            Some(("spec.redis.tls", "only with rediss://HOST:PORT[/DB] in spec.redis.url"))
+        }
+        _ if tls.server_name.is_some() => Some((
+            "spec.redis.tls.serverName",
+            "absent: the certificate must name the host of the address",
+        )),
+        _ => None,
+    });
     let set = redis.into_iter().chain(tls).map(|(path, allowed)| problem(path, "set", allowed));
     simulated.chain(set).collect()
 }

@@ -147,9 +147,10 @@ fn tls_files_are_mounted_and_named_as_far_as_the_secret_has_them() {
     let spec = json!({
         "booking": { "endpoint": "https://booking:1", "tls": { "secretName": "booking-tls", "serverName": "booking.example.com" } },
         "realtime": { "endpoint": "https://realtime:1", "tls": { "secretName": "realtime-tls" } },
-        "redis": { "url": "rediss://redis.example.com:6379" },
+        "redis": { "url": "rediss://redis.example.com:6379", "tls": { "secretName": "redis-tls" } },
     });
     let found = [
+        secret("redis-tls", &["ca.crt", "tls.crt", "tls.key"]),
         secret("booking-tls", &["ca.crt", "tls.crt", "tls.key"]),
         secret("realtime-tls", &["ca.crt"]),
     ];
@@ -270,14 +271,31 @@ fn what_a_gateway_reads_when_it_starts_restarts_it_and_nothing_else_does() {
 fn what_cannot_run_in_a_cluster_is_refused_with_every_reason() {
     let spec = json!({
         "booking": { "endpoint": "simulate://booking" },
-        "redis": { "sentinel": { "primaryName": "p", "nodes": ["a:1"] }, "tls": { "secretName": "s" } },
+        "redis": { "sentinel": { "primaryName": "p", "nodes": ["a:1"] }, "tls": { "secretName": "s", "serverName": "r" } },
     });
     let problems = QueueTarget::resolve(&queue("9-lives", &spec)).unwrap_err().0;
     let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
     assert_eq!(
         paths,
-        ["spec.booking.endpoint", "spec.redis.sentinel", "spec.redis.tls", "metadata.name"]
+        [
+            "spec.booking.endpoint",
+            "spec.redis.sentinel",
+            "spec.redis.tls.serverName",
+            "metadata.name"
+        ]
     );
+}
+
+#[test]
+fn certificates_for_redis_need_an_address_with_tls() {
+    for redis in [
+        json!({ "url": "redis://redis.example.com:6379", "tls": { "secretName": "s" } }),
+        json!({ "managed": {}, "tls": { "secretName": "s" } }),
+    ] {
+        let spec = json!({ "booking": { "endpoint": "http://booking:1" }, "redis": redis });
+        let problems = QueueTarget::resolve(&queue("concert", &spec)).unwrap_err().0;
+        assert_eq!(problems[0].path, "spec.redis.tls", "{problems:?}");
+    }
 }
 
 #[test]

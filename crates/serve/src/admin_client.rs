@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -43,7 +43,7 @@ pub enum AdminReadError {
 /// [`AdminReadError`], of the first step that fails.
 pub async fn get(
     address: SocketAddr,
-    path: &str,
+    path: &'static str,
     max: usize,
     deadline: Duration,
 ) -> Result<String, AdminReadError> {
@@ -51,13 +51,17 @@ pub async fn get(
     answer.unwrap_or(Err(AdminReadError::Late(deadline)))
 }
 
-async fn read(address: SocketAddr, path: &str, max: usize) -> Result<String, AdminReadError> {
+async fn read(
+    address: SocketAddr,
+    path: &'static str,
+    max: usize,
+) -> Result<String, AdminReadError> {
     let connect = TcpStream::connect(address).await;
     let stream = connect.map_err(|cause| AdminReadError::Connect { address, cause })?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let mut request = Request::new(Body::empty());
-    *request.uri_mut() = path.parse().map_err(|_| AdminReadError::Status(StatusCode::NOT_FOUND))?;
+    *request.uri_mut() = Uri::from_static(path);
     if let Ok(host) = address.to_string().parse() {
         request.headers_mut().insert(header::HOST, host);
     }

@@ -8,7 +8,7 @@
 //!     |- outbox    stream entries as events  |- reader    the outbox from a cursor on
 //!     |- settings  the server's settings     |- rollback  detects lost or set-back data
 //!     |- config    the settings of a store   |- sale      rules of the sale, states of items
-//!     '- answers   tasks and snapshots
+//!     '- answers   tasks and snapshots       '- tls       certificates
 //! ```
 //!
 //! Each call is one script, so one atomic step. A call whose answer is lost may or may not have
@@ -27,6 +27,7 @@ mod rollback;
 mod sale;
 mod scripts;
 mod settings;
+mod tls;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -50,6 +51,7 @@ use self::reader::StreamReader;
 pub use self::record::read_booking;
 use self::rollback::{EntryMark, RollbackDetector};
 use self::scripts::{ScriptClock, ScriptName};
+pub use self::tls::{PemSource, RedisTls};
 use crate::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Opened,
     OrRefusal, Result, Scope, Settled, Settlement, Snapshot, Store, StoreError, Swept,

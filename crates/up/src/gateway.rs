@@ -60,7 +60,6 @@ impl RunningGateway {
         console: &Console,
     ) -> Result<Self, UpError> {
         let port = port.unwrap_or(if base_port == 0 { 0 } else { PORT });
-        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         drop(
             std::net::TcpListener::bind(local(port))
                 .map_err(|cause| UpError::GatewayPort { port, cause })?,
@@ -115,14 +114,15 @@ impl RunningGateway {
 
 /// The port after that of the page, so that it is known; if it is taken, any free one.
 fn admin_address(page: u16) -> std::io::Result<SocketAddr> {
-    let next = page
-        .checked_add(1)
-        .filter(|_| page > 0)
-        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let next = page.checked_add(1).filter(|_| page > 0).map(local);
     match next.filter(|next| std::net::TcpListener::bind(next).is_ok()) {
         Some(next) => Ok(next),
         None => free_address(),
     }
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 /// How the page of a queue looks, and where it sends who may pay.

@@ -41,8 +41,8 @@ pub struct QueueFeed {
 
 #[derive(Default)]
 struct FeedState {
-    /// Counts how often the line was loaded with other data, so that every stream has missed
-    /// something.
+    /// Counts the loads after which every stream has missed something: events are lost, or the data
+    /// is other data.
     loads: u64,
     /// Events are lost; the line is going to be loaded.
     lost: bool,
@@ -91,7 +91,7 @@ pub enum FeedNews {
     /// The feed does not keep what comes next: read it from the store. And the newest tick, if the
     /// stream has not had it.
     Behind(Option<Arc<v1::QueueTick>>),
-    /// The line was loaded again, perhaps with other data: what comes next is lost to the stream.
+    /// Events are lost, or the data is other data: what comes next is lost to the stream.
     Gap,
 }
 

@@ -54,7 +54,8 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn install(folder: &Path, packages: &Path) -> Result<()> {
     let python = packages.join("bin/python");
-    if !python.exists() {
+    // A folder that failed half-way has no pip.
+    if !packages.join("bin/pip").exists() {
         shell::run(Command::new("python3").args(["-m", "venv"]).arg(packages))?;
     }
     let pip = ["-m", "pip", "install", "--quiet", "-r", "requirements.txt"];

@@ -26,6 +26,29 @@ pub struct RedisArgs {
     #[arg(long = "redis-password-file", value_name = "FILE")]
     #[serde(rename = "redis-password-file")]
     pub password_file: Option<PathBuf>,
+    /// Certificate authority that signs its certificate (PEM), for rediss:// [default: the
+    /// system's]
+    #[arg(id = "redis-tls-ca", long = "redis-tls-ca", value_name = "FILE")]
+    #[serde(rename = "redis-tls-ca")]
+    pub ca: Option<PathBuf>,
+    /// Client certificate (PEM), for rediss:// with mTLS
+    #[arg(
+        id = "redis-tls-cert",
+        long = "redis-tls-cert",
+        value_name = "FILE",
+        requires = "redis-tls-key"
+    )]
+    #[serde(rename = "redis-tls-cert")]
+    pub certificate: Option<PathBuf>,
+    /// Client key (PEM), for rediss:// with mTLS
+    #[arg(
+        id = "redis-tls-key",
+        long = "redis-tls-key",
+        value_name = "FILE",
+        requires = "redis-tls-cert"
+    )]
+    #[serde(rename = "redis-tls-key")]
+    pub key: Option<PathBuf>,
     /// Deadline of one Redis call
     #[arg(long = "redis-deadline", value_name = "TIME", default_value_t = REDIS_DEADLINE)]
     #[serde(rename = "redis-deadline")]
@@ -58,6 +81,9 @@ impl Default for RedisArgs {
         Self {
             url: None,
             password_file: None,
+            ca: None,
+            certificate: None,
+            key: None,
             deadline: REDIS_DEADLINE,
             retention: RETENTION,
             outbox_entries: defaults::OUTBOX_ENTRIES,

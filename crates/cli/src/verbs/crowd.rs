@@ -18,8 +18,8 @@ use bookingq_up::load::{self, LoadConfig, Printing};
 use clap::value_parser;
 use rand::distr::{Alphanumeric, SampleString as _};
 
-use crate::client::ClientFlags;
 use crate::client::output::Output;
+use crate::client::{ClientFlags, plain_url};
 use crate::failure::Failure;
 use crate::flags::with_password;
 
@@ -100,12 +100,19 @@ struct GatewayFlags {
         long,
         env = "BOOKINGQ_GATEWAY",
         value_name = "URL",
+        value_parser = plain_url,
         requires = "backend",
         requires = "keys"
     )]
     gateway: Option<WorkerEndpoints>,
     /// The gateway's backend port, where payments are reported: http://HOST:PORT
-    #[arg(long, env = "BOOKINGQ_BACKEND", value_name = "URL", requires = "gateway")]
+    #[arg(
+        long,
+        env = "BOOKINGQ_BACKEND",
+        value_name = "URL",
+        value_parser = plain_url,
+        requires = "gateway"
+    )]
     backend: Option<WorkerEndpoints>,
     /// Folder with a key of purpose enqueue and one of purpose backend, which the gateway has too:
     /// the crowd signs with them as a seller does
@@ -115,16 +122,7 @@ struct GatewayFlags {
 
 impl GatewayFlags {
     async fn access(&self) -> Result<Option<GatewayAccess>, Failure> {
-        let (Some(gateway), Some(backend), Some(folder)) =
-            (&self.gateway, &self.backend, &self.keys)
-        else {
-            return Ok(None);
-        };
-        for (flag, url) in [("--gateway", gateway), ("--backend", backend)] {
-            if url.tls {
-                return Err(Failure::usage(format!("{flag} {url}; allowed: http://HOST:PORT")));
-            }
-        }
+        let (Some(backend), Some(folder)) = (&self.backend, &self.keys) else { return Ok(None) };
         let keys = KeyRing::load(folder).map_err(Failure::usage)?;
         for purpose in [KeyPurpose::Enqueue, KeyPurpose::Backend] {
             if !keys.can_sign(purpose) {

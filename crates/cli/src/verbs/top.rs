@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use bookingq_api::DurationString;
-use bookingq_client::{EndpointsError, WorkerEndpoints};
+use bookingq_client::WorkerEndpoints;
 use bookingq_proto::v1;
 use bookingq_serve::Signals;
 use bookingq_up::screen::{Screen, Sparkline};
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use self::gateways::{GatewayReader, GatewaysOutput};
 use crate::client::output::{Output, QueueOutput, print_json};
-use crate::client::{ClientFlags, CommandClient};
+use crate::client::{ClientFlags, CommandClient, plain_url};
 use crate::failure::Failure;
 
 /// Show a queue live: redraw in a terminal, otherwise print a line for each reading
@@ -45,15 +45,6 @@ pub struct Args {
     /// End after one reading
     #[arg(long, env = "BOOKINGQ_ONCE")]
     once: bool,
-}
-
-/// Admin ports have no TLS.
-fn plain_url(text: &str) -> Result<WorkerEndpoints, String> {
-    match text.parse::<WorkerEndpoints>() {
-        Ok(url) if !url.tls => Ok(url),
-        Ok(_) | Err(EndpointsError::Url) => Err("allowed: http://HOST:PORT".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 /// What is shown.

@@ -36,7 +36,7 @@ pub struct SocketPolicy {
 }
 
 impl SocketPolicy {
-    /// The defaults of a queue. Two gateways, so that one may fail. An idle socket takes 3.6 KiB
+    /// The defaults of a queue. Two gateways, so that one may fail. An idle socket takes 3.5 KiB
     /// (docs/benchmarks.md); the target leaves room for those of a neighbour.
     pub const DEFAULT: Self =
         Self { min: 2, max: 10, per_replica: 10_000, scale_down_window: Duration::from_secs(600) };

@@ -31,6 +31,10 @@ fn a_long_plan_has_every_kind_and_every_link_in_order_of_time() {
         .collect();
     assert_eq!(links.len(), 3 * 4 + 2 + 3 * 2);
     assert!(steps.is_sorted_by_key(|step| step.at_ms));
+    for step in &steps {
+        let is_clock = matches!(step.fault, Fault::Clock(..));
+        assert_eq!(is_clock, step.kind == FaultKind::Clock, "{step:?}");
+    }
 }
 
 #[test]

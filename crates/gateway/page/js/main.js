@@ -85,12 +85,14 @@ const tabs = new Tabs({
 
 // The snapshot of the own place, repeated until there is an answer. A client without a place learns
 // that here.
+let again;
 const refresh = async () => {
+  clearTimeout(again);
   try {
     setPlace(await call("GET", BASE + "/places/me"));
   } catch (problem) {
     if (problem.status === 401 || problem.status === 404) forget();
-    else setTimeout(refresh, problem.after || backOff(3));
+    else again = setTimeout(refresh, problem.after || backOff(3));
   }
 };
 

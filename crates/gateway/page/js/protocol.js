@@ -59,8 +59,9 @@ const applyFrame = (state, frame) => {
     state.queue = { ...state.queue, waiting: frame.n, admission: frame.adm };
     if (!place || place.state !== "queued" || place.parked) return;
     if (frame.s) {
-      // A tick bounds the position, and the snapshot was exact: it never seems to grow.
-      place.position = Math.min(place.position || Infinity, positionIn(frame.s, place.number));
+      // A tick bounds the position, and the snapshot was exact. It grows only as far as it must:
+      // when parked bookings return ahead.
+      place.position = Math.max(frame.s[1], Math.min(place.position || Infinity, positionIn(frame.s, place.number)));
       place.wait = frame.w ? waitIn(frame.s, frame.w, place.position, frame.n) : null;
     } else {
       place.wait = null;

@@ -101,7 +101,7 @@ async fn the_figures_are_those_of_the_line_and_of_the_sockets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_workers_it_says_so_soon_and_shows_what_the_gateway_knows() {
     let (world, admin) = watched().await;
-    let World { gateway, worker, _booking } = world;
+    let World { gateway, worker, booking: _booking } = world;
     worker.kill();
     let silent = async {
         loop {

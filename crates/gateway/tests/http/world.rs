@@ -28,7 +28,7 @@ pub fn local() -> SocketAddr {
 pub struct World {
     pub gateway: GatewayHandle,
     pub worker: WorkerHandle,
-    pub _booking: BookingSim,
+    pub booking: BookingSim,
 }
 
 impl World {
@@ -56,7 +56,7 @@ impl World {
         config.backend = Some(BackendConfig { listen: local(), tls: None });
         change(&mut config);
         let gateway = Gateway::start(config).await.unwrap();
-        Self { gateway, worker, _booking: sim }
+        Self { gateway, worker, booking: sim }
     }
 
     pub fn public(&self) -> SocketAddr {

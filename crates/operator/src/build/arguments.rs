@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bookingq_api::DurationString;
 use bookingq_api::args::{
-    BackendArgs, GatewayArgs, GatewayDrainArgs, IdentityArgs, PublicArgs, QueueAddress, ServerArgs,
-    ServiceArgs, SweepArgs, WorkerArgs,
+    BackendArgs, GatewayArgs, GatewayDrainArgs, IdentityArgs, PublicArgs, QueueAddress, RedisArgs,
+    ServerArgs, ServiceArgs, SweepArgs, WorkerArgs,
 };
 use bookingq_api::downstream::Role;
 use bookingq_api::plan::{GatewayPlan, ServicePlan};
@@ -28,6 +28,7 @@ pub fn worker(target: &QueueTarget, secrets: &Secrets) -> Vec<String> {
     // For every queue, so that neither a pause nor a first limit restarts the workers.
     args.await_rules = true;
     args.server = server(target);
+    with_redis_files(&mut args.redis, target, secrets);
     args.booking_call = with_files(Role::Booking, Some(&plan.booking), secrets).into();
     args.ticket_call = with_files(Role::Ticket, plan.ticket.as_ref(), secrets).into();
     args.realtime_call = with_files(Role::Realtime, plan.realtime.as_ref(), secrets).into();
@@ -114,6 +115,7 @@ fn calls_to_workers(inputs: &BuildInputs<'_>, gateway: &GatewayPlan) -> ServiceA
 /// The arguments of a sweeper.
 pub fn sweeper(target: &QueueTarget, secrets: &Secrets) -> Vec<String> {
     let mut args = SweepArgs::of(&target.plan, SWEEP_FOR);
+    with_redis_files(&mut args.redis, target, secrets);
     args.booking_call = with_files(Role::Booking, Some(&target.plan.booking), secrets).into();
     args.to_args()
 }
@@ -122,12 +124,24 @@ fn any_address(port: i32) -> SocketAddr {
     SocketAddr::from(([0, 0, 0, 0], port as u16))
 }
 
+/// Adds the mounted files that the Secret for Redis contains.
+fn with_redis_files(args: &mut RedisArgs, target: &QueueTarget, secrets: &Secrets) {
+    let Some(tls) = &target.plan.redis.tls else { return };
+    let file = |key| in_secret(secrets, &tls.secret_name, volumes::REDIS_TLS, key);
+    (args.ca, args.certificate, args.key) = (file(AUTHORITY), file("tls.crt"), file("tls.key"));
+}
+
+/// The mounted file of a Secret's key, if the Secret has it.
+fn in_secret(secrets: &Secrets, name: &str, folder: &str, key: &str) -> Option<PathBuf> {
+    secrets.has(name, key).then(|| Path::new(folder).join(key))
+}
+
 /// The arguments for a service, with the mounted files that its Secret contains.
 fn with_files(role: Role, service: Option<&ServicePlan>, secrets: &Secrets) -> ServiceArgs {
     let Some(service) = service else { return ServiceArgs::default() };
     let args = ServiceArgs::of(service);
     let Some(tls) = &service.tls else { return args };
-    let folder = PathBuf::from(volumes::tls_folder(role));
-    let file = |key: &str| secrets.has(&tls.secret_name, key).then(|| folder.join(key));
+    let folder = volumes::tls_folder(role);
+    let file = |key| in_secret(secrets, &tls.secret_name, &folder, key);
     ServiceArgs { ca: file(AUTHORITY), certificate: file("tls.crt"), key: file("tls.key"), ..args }
 }

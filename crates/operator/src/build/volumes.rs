@@ -20,6 +20,8 @@ pub fn tls_folder(role: Role) -> String {
     format!("{FOLDER}/{}-tls", role.as_str())
 }
 
+/// Folder of the certificates for Redis.
+pub const REDIS_TLS: &str = "/etc/bookingq/redis-tls";
 /// Folder of the certificate of the workers' gRPC port.
 pub const WORKER_TLS: &str = "/etc/bookingq/worker-tls";
 /// Folder of the authority of their callers.
@@ -56,6 +58,7 @@ fn mount_in(part: Part, secret: &SecretReference) -> Option<(Volume, VolumeMount
         (Part::Worker | Part::Sweeper, SecretPurpose::RedisPassword) => {
             one(PASSWORD, secret.keys.first()?, names::PASSWORD_KEY)
         }
+        (Part::Worker | Part::Sweeper, SecretPurpose::RedisTls) => whole("redis-tls"),
         (Part::Worker, SecretPurpose::WorkerTls) => whole("worker-tls"),
         (Part::Worker, SecretPurpose::WorkerClientCa) => {
             one("worker-client-ca", AUTHORITY, AUTHORITY)

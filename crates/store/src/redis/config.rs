@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bookingq_core::{QueueName, defaults};
 
+use super::tls::RedisTls;
 use crate::StoreError;
 
 /// Settings of a Redis store.
@@ -12,6 +13,8 @@ use crate::StoreError;
 pub struct RedisConfig {
     /// `redis://[user:password@]host[:port][/db]`, or `rediss://…` for TLS.
     pub url: String,
+    /// Certificates of connections by `rediss://`.
+    pub tls: RedisTls,
     /// The queue.
     pub queue: QueueName,
     /// Limit of each call, connecting included.
@@ -28,6 +31,7 @@ impl RedisConfig {
     pub fn new(url: impl Into<String>, queue: QueueName) -> Self {
         Self {
             url: url.into(),
+            tls: RedisTls::default(),
             queue,
             deadline: defaults::REDIS_DEADLINE,
             retention: defaults::RETENTION,
@@ -72,6 +76,7 @@ impl fmt::Debug for RedisConfig {
     /// Without the URL, which may carry a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisConfig")
+            .field("tls", &self.tls)
             .field("queue", &self.queue)
             .field("deadline", &self.deadline)
             .field("retention", &self.retention)

@@ -28,7 +28,7 @@ pub(super) fn classify(error: &RedisError) -> (StoreError, ConnectionAction) {
         ErrorKind::Server(Server::NoScript | Server::TryAgain | Server::Moved | Server::Ask) => {
             (unavailable(), Keep)
         }
-        // Proxies put it behind words of their own.
+        // A proxy may put READONLY behind words of its own.
         _ if error.to_string().contains("READONLY") => (unavailable(), Replace),
         _ => match error.code() {
             Some("NOAUTH" | "WRONGPASS" | "UNBLOCKED") => (unavailable(), Replace),
@@ -44,6 +44,15 @@ pub(super) fn classify(error: &RedisError) -> (StoreError, ConnectionAction) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn readonly_behind_the_words_of_a_proxy_replaces_the_connection() {
+        let refusal = "READONLY You can't write against a read only replica.".to_owned();
+        let kind = ErrorKind::Server(ServerErrorKind::ResponseError);
+        let (error, action) = classify(&RedisError::from((kind, "a proxy", refusal)));
+        assert!(error.is_transient(), "{error}");
+        assert_eq!(action, ConnectionAction::Replace);
+    }
 
     #[test]
     fn scripts_flushed_while_they_are_loaded_are_a_transient_error() {

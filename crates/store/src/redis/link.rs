@@ -20,8 +20,8 @@ use std::time::Duration;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::io::tcp::TcpSettings;
 use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisResult,
-    ServerErrorKind, Value, from_redis_value,
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
+    IntoConnectionInfo, RedisResult, ServerErrorKind, Value, from_redis_value,
 };
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
@@ -36,6 +36,7 @@ use super::fault::{ConnectionAction, classify};
 use super::keys::Keys;
 use super::rollback::{EntryMark, RollbackDetector};
 use super::scripts::{ScriptClock, ScriptName, Scripts};
+use super::tls::RedisTls;
 use crate::{Opened, Result, StoreError};
 
 /// The newest schema that this release knows.
@@ -49,7 +50,8 @@ const RECONNECT: Backoff =
 
 /// The shared connection, and everything to make a new one.
 pub(super) struct Link {
-    client: Client,
+    info: ConnectionInfo,
+    tls: RedisTls,
     deadline: Duration,
     pub(super) keys: Keys,
     scripts: &'static Scripts,
@@ -97,7 +99,12 @@ impl Link {
             StoreError::Settings(format!("the URL is not redis://… or rediss://… ({why})"))
         })?;
         let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let client = Client::open(info).map_err(|error| StoreError::Settings(error.to_string()))?;
+        if config.tls != RedisTls::default()
+            && !matches!(info.addr(), ConnectionAddr::TcpTls { .. })
+        {
+            let problem = "the URL must be rediss://…, because certificates are given";
+            return Err(StoreError::Settings(problem.to_owned()));
+        }
         let (keys, scripts) = (Keys::of(&config.queue), Scripts::of(clock));
         let calls = scripts.0.iter().map(|script| {
             let mut call = ::redis::cmd("EVALSHA");
@@ -106,7 +113,8 @@ impl Link {
             call
         });
         Ok(Arc::new(Self {
-            client,
+            info,
+            tls: config.tls.clone(),
             deadline: config.deadline,
             calls: calls.collect(),
             keys,
@@ -129,15 +137,7 @@ impl Link {
     pub(super) async fn run<T: FromRedisValue>(self: &Arc<Self>, command: &Cmd) -> Result<T> {
         let started = Instant::now();
         let Live { mut connection, generation } = self.live().await?;
-        let call = async {
-            match command.query_async::<Value>(&mut connection).await {
-                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    self.scripts.load(&mut connection).await?;
-                    command.query_async(&mut connection).await
-                }
-                answer => answer,
-            }
-        };
+        let call = self.query(command, &mut connection);
         let (error, action) =
             match timeout(self.deadline.saturating_sub(started.elapsed()), call).await {
                 Ok(Ok(answer)) => return Ok(from_redis_value(answer)?),
@@ -153,6 +153,21 @@ impl Link {
             ConnectionAction::Keep => self.refuse(generation, &error),
         }
         Err(error)
+    }
+
+    /// Runs a command, and loads the scripts first if the server does not have them.
+    async fn query(
+        &self,
+        command: &Cmd,
+        connection: &mut MultiplexedConnection,
+    ) -> RedisResult<Value> {
+        match command.query_async(connection).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.scripts.load(connection).await?;
+                command.query_async(connection).await
+            }
+            answer => answer,
+        }
     }
 
     /// Notes that a call has written something.
@@ -243,10 +258,11 @@ impl Link {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.deadline))
             .set_response_timeout(None);
-        self.client.get_multiplexed_async_connection_with_config(&config).await
+        let client = self.tls.client(self.info.clone()).await?;
+        client.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    /// Connects to a server that is writable, has the scripts, and holds data of a known schema.
+    /// Connects to a server that is writable and holds data of a known schema.
     async fn connect(&self) -> Result<MultiplexedConnection> {
         // Also an unexpected error can pass: too many clients, for one.
         let mut connection =
@@ -256,11 +272,8 @@ impl Link {
             })?;
         let (watermark, known) = (self.detector.watermark(), self.detector.newest_entry());
         let open = self.open_call("", known.as_ref());
-        let load = async {
-            self.scripts.load(&mut connection).await?;
-            open.query_async(&mut connection).await
-        };
-        let (_, is_lost) = opened(bounded(self.deadline, load).await?)?;
+        let open = self.query(&open, &mut connection);
+        let (_, is_lost) = opened(bounded(self.deadline, open).await?)?;
         if is_lost {
             self.detector.lost(watermark);
         }
@@ -322,6 +335,7 @@ async fn try_another(link: Weak<Link>, generation: u64) {
     let Some(link) = link.upgrade() else { return };
     match link.connect().await {
         Ok(connection) => {
+            *link.refused.lock() = None;
             link.state.send_if_modified(|state| {
                 let is_current =
                     matches!(state, LinkState::Up(live) if live.generation == generation);

@@ -13,6 +13,7 @@ use bookingq_core::{
 use tracing::warn;
 
 use super::record::ClaimToken;
+use super::rollback::EntryMark;
 use crate::{Events, Result, StoreError};
 
 /// One stream entry: all events of one store call.
@@ -25,6 +26,11 @@ pub(super) struct OutboxEntry {
 }
 
 impl OutboxEntry {
+    /// What a later connection must find again.
+    pub(super) fn mark(&self) -> EntryMark {
+        EntryMark { number: self.number, id: format!("{}-{}", self.id.0, self.id.1).into() }
+    }
+
     /// The sequence number of its last event.
     pub(super) fn end(&self) -> EventSeq {
         self.events.last().map_or(EventSeq::new(self.id.0, self.id.1, 0), OutboxEvent::seq)

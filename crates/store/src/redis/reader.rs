@@ -90,6 +90,7 @@ impl StreamReader {
         let entries = outbox::entries(&found.unwrap_or_default());
         if let Some(last) = entries.last() {
             self.detector.observe(last.number, watermark);
+            self.detector.know(last.mark(), watermark);
             self.remember(last, watermark);
         }
         Ok(entries)

@@ -80,6 +80,11 @@ impl RollbackDetector {
     /// was sent.
     pub(super) fn wrote(&self, entry: EntryMark, watermark: Watermark) {
         self.observe(entry.number.saturating_sub(1), watermark);
+        self.know(entry, watermark);
+    }
+
+    /// Records an entry that was written or read.
+    pub(super) fn know(&self, entry: EntryMark, watermark: Watermark) {
         let mut seen = self.seen.lock();
         if watermark.generation == seen.generation {
             seen.newest = seen.newest.max(entry.number);
@@ -107,10 +112,11 @@ impl RollbackDetector {
     }
 
     /// Records the epoch that opening has found. Returns whether it differs from the last one.
+    /// A set-back that was noticed meanwhile stays, so that the next opening replaces the epoch.
     pub(super) fn open(&self, epoch: &str) -> bool {
         let mut seen = self.seen.lock();
         let changed = seen.epoch.as_deref().is_some_and(|before| before != epoch);
-        if changed || seen.set_back {
+        if changed {
             *seen = SeenData { generation: seen.generation + 1, ..SeenData::default() };
         }
         seen.epoch = Some(epoch.to_owned());
@@ -135,6 +141,16 @@ mod tests {
         assert!(detector.observe(8, detector.watermark()));
         assert_eq!(detector.outdated_epoch().as_deref(), Some("a"));
         assert!(detector.observe(20, detector.watermark()), "until the data is opened again");
+    }
+
+    #[test]
+    fn a_set_back_that_is_noticed_while_the_data_is_opened_is_not_forgotten() {
+        let detector = RollbackDetector::default();
+        detector.open("a");
+        assert_eq!(detector.outdated_epoch(), None);
+        detector.lost(detector.watermark());
+        assert!(!detector.open("a"));
+        assert_eq!(detector.outdated_epoch().as_deref(), Some("a"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ const PATH: &str = "/admin/data";
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Limit of the figures of one gateway: items are most of them, at most 128 for each queue.
 const MAX_BODY: usize = 4 << 20;
-/// Of this share of the frames is said how late they were at most.
+/// The send lag that is shown is that of this share of the frames.
 const SHARE: f64 = 0.99;
 
 /// Gateways as they were read. Unknown fields are those of a newer gateway.
@@ -62,7 +62,8 @@ struct ReadQueue {
     epoch_changes: u64,
 }
 
-/// How late 99 of 100 frames were sent, of those since the last reading.
+/// How late 99 of 100 frames were sent, of those since the last reading; at the first reading,
+/// since the gateway's start.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SendLag {

@@ -142,7 +142,7 @@ fn upstream_lines(all: &GatewaysOutput, queue: &str) -> Vec<String> {
 }
 
 fn milliseconds(before: &str, seconds: f64) -> String {
-    format!("{before}{:.0} ms", seconds * 1000.0)
+    format!("{before}{} ms", seconds * 1000.0)
 }
 
 #[cfg(test)]

@@ -17,7 +17,9 @@ local function is_lost(number, id)
   if entry then return entry[2][2] ~= number end
   -- Otherwise it was trimmed, with all before it.
   local oldest = call('XRANGE', EVENTS, '-', '+', 'COUNT', '1')[1]
-  return oldest and tonumber(oldest[2][2]) <= tonumber(number)
+  -- A foreign entry says nothing.
+  local first = oldest and oldest[2][1] == 'n' and tonumber(oldest[2][2])
+  return first and first <= tonumber(number)
 end
 
 local lost = is_lost(ARGV[6], ARGV[7]) and 1 or 0
