@@ -4,17 +4,11 @@
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { launch, violations } from "./lib/browser.mjs";
+import { launch, SIZES, violations } from "./lib/browser.mjs";
 import { FIGURES } from "./lib/figures.mjs";
 import { Stack, until } from "./lib/stack.mjs";
 
 const shots = new URL("../../target/browser/", import.meta.url).pathname;
-const SIZES = [
-  { name: "320-light", viewport: { width: 320, height: 640 }, colorScheme: "light" },
-  { name: "320-dark", viewport: { width: 320, height: 640 }, colorScheme: "dark" },
-  { name: "1280-light", viewport: { width: 1280, height: 800 }, colorScheme: "light" },
-  { name: "1280-dark", viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
-];
 
 let stack, browser;
 before(async () => {

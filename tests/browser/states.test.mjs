@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { launch, violations } from "./lib/browser.mjs";
+import { launch, SIZES, violations } from "./lib/browser.mjs";
 import { mock, open } from "./lib/mock.mjs";
 import { Stack } from "./lib/stack.mjs";
 import { STATES } from "./lib/states.mjs";
@@ -13,12 +13,6 @@ const shots = new URL("../../target/browser/", import.meta.url).pathname;
 const folder = new URL("../../crates/gateway/page/strings/", import.meta.url);
 const ALL = readdirSync(folder).map((file) => file.replace(".json", ""));
 const LANGUAGES = process.env.LANGUAGES ? process.env.LANGUAGES.split(",") : ALL;
-const SIZES = [
-  { name: "320-light", viewport: { width: 320, height: 640 }, colorScheme: "light" },
-  { name: "320-dark", viewport: { width: 320, height: 640 }, colorScheme: "dark" },
-  { name: "1280-light", viewport: { width: 1280, height: 800 }, colorScheme: "light" },
-  { name: "1280-dark", viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
-];
 // English in every size; the other languages in one, where long words hurt most, and without the
 // states that only cost time.
 const SLOW = ["offline", "challenge", "loading"];

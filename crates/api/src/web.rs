@@ -1,7 +1,7 @@
 //! Hosts, origins and links, as a gateway accepts them. (`bookingq_identity` parses origins; this
 //! crate does not import it, so the rules here are a subset of its rules.)
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 /// A DNS label (RFC 1123) in lower case, which is also the name of a namespace.
 pub(crate) fn is_label(text: &str) -> bool {
@@ -44,23 +44,6 @@ pub(crate) fn is_link(text: &str) -> bool {
             && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
     });
     is_clean(text) && text.len() <= 1024 && (path || url)
-}
-
-/// An address, or a network: the length of its prefix, and no bits after that.
-pub(crate) fn is_network(text: &str) -> bool {
-    let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix)),
-        None => (text, None),
-    };
-    let (bits, width) = match address.parse() {
-        Ok(IpAddr::V4(address)) => (u128::from(address.to_bits()) << 96, 32),
-        Ok(IpAddr::V6(address)) => (address.to_bits(), 128),
-        Err(_) => return false,
-    };
-    let fits = |prefix: u32| prefix <= width && bits.checked_shl(prefix).unwrap_or_default() == 0;
-    prefix.is_none_or(|digits| {
-        digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse().is_ok_and(fits)
-    })
 }
 
 /// `#rgb` or `#rrggbb`.

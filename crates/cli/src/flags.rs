@@ -25,6 +25,12 @@ pub async fn redis_config(args: RedisArgs, queue: QueueName) -> Result<RedisConf
     config.deadline = args.deadline.get();
     config.retention = args.retention.get();
     config.outbox_entries = args.outbox_entries as usize;
+    checked(config)
+}
+
+/// The settings, if a store can be opened with them.
+pub fn checked(config: RedisConfig) -> Result<RedisConfig, Failure> {
+    config.check().map_err(|error| Failure::usage(format!("--redis: {error}")))?;
     Ok(config)
 }
 

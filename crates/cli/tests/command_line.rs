@@ -41,6 +41,22 @@ fn a_wrong_setting_of_the_simulation_is_wrong_usage() {
     assert!(text.contains("--simulate") && text.contains("allowed: a share: 0% to 100%"), "{text}");
 }
 
+#[tokio::test]
+async fn an_address_that_no_redis_can_have_is_wrong_usage_and_its_password_is_not_shown() {
+    for (rest, why) in [
+        (vec!["--redis=ftp://:secret@127.0.0.1:1"], "redis://"),
+        (vec!["--redis=redis://:secret@127.0.0.1:1", "--redis-tls-ca=ca.crt"], "rediss://"),
+    ] {
+        let mut sweep = Command::new(env!("CARGO_BIN_EXE_bookingq"));
+        sweep.args(["sweep", "--queue=concert", "--booking=http://127.0.0.1:1"]).args(rest);
+        let refused = sweep.output().await.unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        let text = stderr(&refused);
+        assert!(text.contains("--redis") && text.contains(why), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
 async fn probe(url: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_bookingq")).args(["probe", url]).output().await.unwrap()
 }

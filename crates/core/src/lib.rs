@@ -6,7 +6,7 @@
 //!                                                  v
 //!   autoscale (how many workers)      line (positions from events), pace (throughput), eta (waits)
 //!   sale (opening, outflow, sold out)
-//!   backoff, retry (when to try again)     refusal (the closed set of reasons)
+//!   backoff, retry (when to try again)     refusal (the closed set of reasons)     ip_network
 //! ```
 //!
 //! Rules take the time and random numbers as arguments. Only `retry`, which decides nothing about a
@@ -21,6 +21,7 @@ pub mod details;
 pub mod eta;
 pub mod event;
 pub mod ids;
+pub mod ip_network;
 pub mod limits;
 pub mod line;
 pub mod pace;

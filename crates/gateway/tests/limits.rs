@@ -13,7 +13,7 @@ use bookingq_gateway::limits::challenge::{CHALLENGE_LIFETIME, Challenge, Challen
 use bookingq_gateway::limits::decision::LimitDecision::{self, Allowed, Refused};
 use bookingq_gateway::limits::decision::LimitedUse;
 use bookingq_gateway::limits::limit_metrics::LimitMetrics;
-use bookingq_gateway::limits::proxies::{ProxyNetwork, TrustedProxies};
+use bookingq_gateway::limits::proxies::TrustedProxies;
 use bookingq_identity::KeyRing;
 use bookingq_serve::MetricsRegistry;
 
@@ -183,7 +183,7 @@ fn forwarded_addresses_are_read_from_the_right_through_trusted_proxies_only() {
 #[test]
 fn what_is_no_network_is_refused_with_its_name() {
     for good in ["10.0.0.0/8", "0.0.0.0/0", "::/0", "192.0.2.1", "192.0.2.1/32", "2001:db8::/32"] {
-        assert!(ProxyNetwork::new(good).is_ok(), "{good}");
+        assert!(TrustedProxies::new(&[good]).is_ok(), "{good}");
     }
     let wrong = [
         "",
@@ -199,7 +199,7 @@ fn what_is_no_network_is_refused_with_its_name() {
         "10.0.0.0/-1",
     ];
     for wrong in wrong {
-        let error = ProxyNetwork::new(wrong).unwrap_err();
+        let error = TrustedProxies::new(&[wrong]).unwrap_err();
         assert_eq!(error.field, "trusted-proxy", "{wrong}");
     }
 }

@@ -7,11 +7,11 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bookingq_core::{BookingId, ClientId, Details, EventSeq, RequestId};
+use bookingq_core::EventSeq;
 use bookingq_harness::{Fsync, RedisServer};
+use bookingq_store::Store;
 use bookingq_store::redis::{RedisConfig, RedisStore};
-use bookingq_store::{Enqueue, Store};
-use support::config;
+use support::{config, enqueue};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -60,19 +60,9 @@ async fn forward(client: TcpStream, target: SocketAddr, words: &'static [u8]) {
     let _: std::io::Result<()> = tokio::select! { end = requests => end, end = replies => end };
 }
 
-fn asked(name: &str) -> Enqueue {
-    Enqueue {
-        client: ClientId::new(name).unwrap(),
-        request: RequestId::new(name).unwrap(),
-        booking: BookingId::generate(),
-        details: Details::default(),
-        trace: None,
-    }
-}
-
 /// Joins, repeatedly, until a server accepts it.
 async fn joins(store: &RedisStore, name: &str) {
-    let asked = asked(name);
+    let asked = enqueue(name);
     let join = async {
         while store.enqueue(vec![asked.clone()]).await.is_err() {
             sleep(Duration::from_millis(50)).await;
@@ -107,7 +97,7 @@ async fn leaves_the_demoted_server(words: &'static [u8]) {
     old.cli(&["REPLICAOF", "127.0.0.1", &port(&new)]).unwrap();
     current.send_replace(new.address());
 
-    let refused = store.enqueue(vec![asked("after")]).await;
+    let refused = store.enqueue(vec![enqueue("after")]).await;
     assert!(refused.is_err(), "the old server is read-only: {refused:?}");
     joins(&store, "after").await;
     let keys = new.cli(&["KEYS", "booking-status:*after"]).unwrap();

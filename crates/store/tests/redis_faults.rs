@@ -6,30 +6,20 @@ mod support;
 use std::time::Duration;
 
 use bookingq_core::{
-    BookingId, BookingState, ClientId, Details, EventSeq, PaymentId, RequestId, ReservationId,
+    BookingState, ClientId, Details, EventSeq, PaymentId, RequestId, ReservationId,
 };
 use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{
     Confirm, Confirmed, Enqueue, Scope, Settled, Settlement, Store, StoreError, Task, TaskOutcome,
 };
-use support::config;
+use support::{config, enqueue};
 use tokio::time::{Instant, sleep, timeout};
 
 const LEASE: Duration = Duration::from_secs(60);
 const HOLD: Duration = Duration::from_secs(600);
 /// Limit for the store to work again.
 const BACK: Duration = Duration::from_secs(10);
-
-fn enqueue(name: &str) -> Enqueue {
-    Enqueue {
-        client: ClientId::new(name).unwrap(),
-        request: RequestId::new(name).unwrap(),
-        booking: BookingId::generate(),
-        details: Details::default(),
-        trace: None,
-    }
-}
 
 fn settlement(task: &Task, outcome: TaskOutcome) -> Settlement {
     Settlement { lease: task.lease(), outcome, busy: Duration::ZERO }

@@ -6,24 +6,17 @@ mod support;
 
 use std::time::Duration;
 
-use bookingq_core::{BookingId, ClientId, Details, EventSeq, OutboxEvent, RequestId};
+use bookingq_core::{EventSeq, OutboxEvent};
 use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::redis::{RedisConfig, RedisStore};
-use bookingq_store::{Enqueue, Snapshot, Store};
-use support::config;
+use bookingq_store::{Snapshot, Store};
+use support::{config, enqueue};
 use tokio::time::{sleep, timeout};
 
 const BACK: Duration = Duration::from_secs(10);
 
 async fn joins(store: &RedisStore, name: &str) {
-    let asked = Enqueue {
-        client: ClientId::new(name).unwrap(),
-        request: RequestId::new(name).unwrap(),
-        booking: BookingId::generate(),
-        details: Details::default(),
-        trace: None,
-    };
-    store.enqueue(vec![asked]).await.unwrap().remove(0).unwrap();
+    store.enqueue(vec![enqueue(name)]).await.unwrap().remove(0).unwrap();
 }
 
 /// Reads a snapshot once the server answers again.

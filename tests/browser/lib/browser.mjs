@@ -7,6 +7,14 @@ import { chromium } from "playwright-core";
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
+// A phone and a wide screen, light and dark.
+export const SIZES = [
+  { name: "320-light", viewport: { width: 320, height: 640 }, colorScheme: "light" },
+  { name: "320-dark", viewport: { width: 320, height: 640 }, colorScheme: "dark" },
+  { name: "1280-light", viewport: { width: 1280, height: 800 }, colorScheme: "light" },
+  { name: "1280-dark", viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
+];
+
 export const launch = () =>
   chromium.launch({
     executablePath: process.env.CHROMIUM || CHROMIUM.find(existsSync),

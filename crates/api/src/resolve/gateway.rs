@@ -2,12 +2,13 @@
 
 use bookingq_core::Details;
 use bookingq_core::autoscale::sockets::SocketPolicy;
+use bookingq_core::ip_network::IpNetwork;
 
 use super::{DAY, MINUTE, SECOND, SpecCheck};
 use crate::gateway::{BrandSpec, GatewayAutoscalingSpec, GatewaySpec, HttpRouteSpec, OfferSpec};
 use crate::plan::{GatewayPlan, GatewayScaling, OfferPlan};
 use crate::spec::BookingQueueSpec;
-use crate::web::{is_color, is_label, is_link, is_name, is_network, is_of, is_origin, is_text};
+use crate::web::{is_color, is_label, is_link, is_name, is_of, is_origin, is_text};
 
 impl SpecCheck {
     pub(super) fn gateway(&mut self, spec: &BookingQueueSpec) -> Option<GatewayPlan> {
@@ -20,6 +21,7 @@ impl SpecCheck {
         self.returns(asked);
         self.brand(&asked.brand);
         let network = "an address, or a network such as 10.0.0.0/8 or fd00::/8";
+        let is_network = |text: &str| IpNetwork::parse(text).is_some();
         self.each("trustedProxies", &asked.trusted_proxies, is_network, network);
         self.exposure(asked);
         self.certificates(spec, asked);

@@ -21,7 +21,7 @@ use rand::distr::{Alphanumeric, SampleString as _};
 use crate::client::output::Output;
 use crate::client::{ClientFlags, plain_url};
 use crate::failure::Failure;
-use crate::flags::with_password;
+use crate::flags::{checked, with_password};
 
 /// How long the name of a gateway may be unknown at the start.
 const LOOKUP: Duration = Duration::from_secs(10);
@@ -215,7 +215,8 @@ impl CheckFlags {
     async fn store(&self, queue: &QueueName) -> Result<Option<RedisConfig>, Failure> {
         let Some(url) = &self.url else { return Ok(None) };
         let config = RedisConfig::new(url.clone(), queue.clone());
-        with_password(config, self.password_file.as_deref()).await.map(Some)
+        let config = with_password(config, self.password_file.as_deref()).await?;
+        checked(config).map(Some)
     }
 }
 

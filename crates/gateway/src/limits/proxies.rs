@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderName};
 use bookingq_core::Invalid;
+use bookingq_core::ip_network::IpNetwork;
 
 /// The header.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -17,63 +18,9 @@ const MAX_HOPS: usize = 16;
 
 const RULE: &str = "an IP address, or a network such as 10.0.0.0/8 or 2001:db8::/32";
 
-/// An IP network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProxyNetwork {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl ProxyNetwork {
-    /// Parses an address or a network.
-    ///
-    /// # Errors
-    /// [`Invalid`]; also if bits after the prefix are set, which is a slip as a rule.
-    pub fn new(text: &str) -> Result<Self, Invalid> {
-        Self::parse(text).ok_or_else(|| Invalid::new("trusted-proxy", text, RULE))
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().ok()?;
-        let bits = width(address);
-        let prefix = match prefix {
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
-            Some(_) => return None,
-            None => bits,
-        };
-        let is_network = prefix <= bits && masked(address, prefix) == to_bits(address);
-        is_network.then_some(Self { address, prefix })
-    }
-
-    fn contains(self, address: IpAddr) -> bool {
-        width(self.address) == width(address)
-            && masked(address, self.prefix) == masked(self.address, self.prefix)
-    }
-}
-
-fn width(address: IpAddr) -> u8 {
-    if address.is_ipv4() { 32 } else { 128 }
-}
-
-/// Left-aligned.
-fn to_bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
-        IpAddr::V6(address) => address.to_bits(),
-    }
-}
-
-fn masked(address: IpAddr, prefix: u8) -> u128 {
-    to_bits(address) & !u128::MAX.checked_shr(u32::from(prefix)).unwrap_or_default()
-}
-
 /// The proxies whose X-Forwarded-For is read.
 #[derive(Debug, Clone, Default)]
-pub struct TrustedProxies(Vec<ProxyNetwork>);
+pub struct TrustedProxies(Vec<IpNetwork>);
 
 impl TrustedProxies {
     /// With these networks.
@@ -81,11 +28,11 @@ impl TrustedProxies {
     /// # Errors
     /// [`Invalid`] for what is no network.
     pub fn new<S: AsRef<str>>(networks: &[S]) -> Result<Self, Invalid> {
-        networks
-            .iter()
-            .map(|text| ProxyNetwork::new(text.as_ref()))
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let parse = |text: &S| {
+            let text = text.as_ref();
+            IpNetwork::parse(text).ok_or_else(|| Invalid::new("trusted-proxy", text, RULE))
+        };
+        networks.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
 
     fn trusts(&self, address: IpAddr) -> bool {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use ::redis::io::tcp::TcpSettings;
+use ::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use bookingq_core::{QueueName, defaults};
 
 use super::tls::RedisTls;
@@ -37,6 +39,28 @@ impl RedisConfig {
             retention: defaults::RETENTION,
             outbox_entries: defaults::OUTBOX_ENTRIES as usize,
         }
+    }
+
+    /// Checks the URL, without connecting.
+    ///
+    /// # Errors
+    /// [`StoreError::Settings`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.connection_info().map(drop)
+    }
+
+    pub(super) fn connection_info(&self) -> Result<ConnectionInfo, StoreError> {
+        // The error must not repeat the URL, which may carry a password.
+        let info = self.url.as_str().into_connection_info().map_err(|error| {
+            let why = error.category();
+            StoreError::Settings(format!("the URL is not redis://… or rediss://… ({why})"))
+        })?;
+        let has_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+        if self.tls != RedisTls::default() && !has_tls {
+            let problem = "the URL must be rediss://…, because certificates are given";
+            return Err(StoreError::Settings(problem.to_owned()));
+        }
+        Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
     }
 
     /// Adds a password to the URL; it may hold any character.

@@ -18,10 +18,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::io::tcp::TcpSettings;
 use ::redis::{
-    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
-    IntoConnectionInfo, RedisResult, ServerErrorKind, Value, from_redis_value,
+    AsyncConnectionConfig, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, RedisResult,
+    ServerErrorKind, Value, from_redis_value,
 };
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
@@ -93,18 +92,7 @@ impl Link {
         // Without a crypto provider the first TLS connection would panic. It fails if the program
         // has installed one already, which serves as well.
         rustls::crypto::ring::default_provider().install_default().ok();
-        // The error must not repeat the URL, which may carry a password.
-        let info = config.url.as_str().into_connection_info().map_err(|error| {
-            let why = error.category();
-            StoreError::Settings(format!("the URL is not redis://… or rediss://… ({why})"))
-        })?;
-        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        if config.tls != RedisTls::default()
-            && !matches!(info.addr(), ConnectionAddr::TcpTls { .. })
-        {
-            let problem = "the URL must be rediss://…, because certificates are given";
-            return Err(StoreError::Settings(problem.to_owned()));
-        }
+        let info = config.connection_info()?;
         let (keys, scripts) = (Keys::of(&config.queue), Scripts::of(clock));
         let calls = scripts.0.iter().map(|script| {
             let mut call = ::redis::cmd("EVALSHA");

@@ -3,8 +3,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bookingq_core::QueueName;
+use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId};
 use bookingq_harness::RedisServer;
+use bookingq_store::Enqueue;
 use bookingq_store::redis::RedisConfig;
 
 /// A configuration for a queue that no other test uses.
@@ -12,4 +13,15 @@ pub fn config(server: &RedisServer) -> RedisConfig {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let queue = format!("q{}", NEXT.fetch_add(1, Ordering::Relaxed));
     RedisConfig::new(server.url(), QueueName::new(&queue).unwrap())
+}
+
+/// A request of a client, with the client's name as its id.
+pub fn enqueue(name: &str) -> Enqueue {
+    Enqueue {
+        client: ClientId::new(name).unwrap(),
+        request: RequestId::new(name).unwrap(),
+        booking: BookingId::generate(),
+        details: Details::default(),
+        trace: None,
+    }
 }
