@@ -24,7 +24,7 @@ use crate::downstream::{DownstreamSpec, Endpoint, Role};
 use crate::duration::DurationString;
 use crate::plan::{Plan, RedisPlan, RedisSource, ScalingPlan, ServicePlan, WorkerPlan};
 use crate::quantity;
-use crate::redis::RedisSpec;
+use crate::redis::{AppendFsync, ManagedRedis, RedisSpec};
 use crate::sale::{ItemSpec, OutflowSpec};
 use crate::spec::{BookingQueueSpec, SweepSpec};
 use crate::time::TimeString;
@@ -202,18 +202,30 @@ impl SpecCheck {
             );
             return None;
         }
-        let (_, source) = sources
-            .pop()
-            .unwrap_or(("managed", RedisSource::Managed(crate::redis::ManagedRedis::default())));
+        let (_, source) =
+            sources.pop().unwrap_or(("managed", RedisSource::Managed(ManagedRedis::default())));
         match &source {
             RedisSource::Url(url) => self.redis_url(url),
             RedisSource::Managed(managed) => {
                 self.quantity("spec.redis.managed.storage", &managed.storage);
+                self.managed_replicas(managed);
                 self.resources("spec.redis.managed.resources", managed.resources.as_ref());
             }
             RedisSource::UrlSecret(_) | RedisSource::Sentinel(_) | RedisSource::Cluster(_) => {}
         }
         Some(RedisPlan { source, password: redis.password_secret.clone(), tls: redis.tls.clone() })
+    }
+
+    fn managed_replicas(&mut self, managed: &ManagedRedis) {
+        match (managed.replicas, managed.appendfsync) {
+            (1, _) | (3, AppendFsync::Always) => {}
+            (3, other) => self.refuse(
+                "spec.redis.managed.appendfsync",
+                other.as_str(),
+                "always, with replicas: 3",
+            ),
+            (other, _) => self.refuse("spec.redis.managed.replicas", other, "1 or 3"),
+        }
     }
 
     fn redis_url(&mut self, url: &str) {
