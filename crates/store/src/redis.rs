@@ -8,7 +8,8 @@
 //!     |- outbox    stream entries as events  |- reader    the outbox from a cursor on
 //!     |- settings  the server's settings     |- rollback  detects lost or set-back data
 //!     |- config    the settings of a store   |- sale      rules of the sale, states of items
-//!     '- answers   tasks and snapshots       '- tls       certificates
+//!     |- answers   tasks and snapshots       |- tls       certificates
+//!     '- workforce the workers as a text
 //! ```
 //!
 //! Each call is one script, so one atomic step. A call whose answer is lost may or may not have
@@ -28,6 +29,7 @@ mod sale;
 mod scripts;
 mod settings;
 mod tls;
+mod workforce;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -38,7 +40,7 @@ use async_trait::async_trait;
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::{
     Admission, Booking, ClientId, EventSeq, ItemState, Outflow, Place, QueueName, Refusal,
-    SaleRules, Timestamp,
+    SaleRules, Timestamp, Workforce,
 };
 use bookingq_queue::bounds;
 use tracing::warn;
@@ -321,6 +323,10 @@ impl Store for RedisStore {
         call.arg("outflow");
         sale::push_outflow(outflow, &mut call);
         self.publish(&call).await
+    }
+
+    async fn set_workforce(&self, workforce: &Workforce) -> Result<()> {
+        self.link.run(&workforce::recording(&self.link.keys.meta, workforce)).await
     }
 
     async fn closed_items(&self, max: usize) -> Result<Vec<ItemState>> {
