@@ -1,6 +1,7 @@
 //! The figures as server-sent events: one reading a second for all pages that are open, and none
 //! while there is none.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -57,7 +58,8 @@ impl LiveFigures {
     /// The events of one more page; `None` if too many are open.
     pub(super) fn events(self: Arc<Self>) -> Option<Body> {
         let page = LivePage::open(self)?;
-        Some(Body::from_stream(stream::once(async { RETRY.into() }).chain(page.events()).map(ok)))
+        let events = stream::once(async { RETRY.into() }).chain(page.events());
+        Some(Body::from_stream(events.map(Ok::<Bytes, Infallible>)))
     }
 
     /// The newest event, made at most once in [`FRESH`] for all pages.
@@ -101,8 +103,4 @@ impl Drop for LivePage {
     fn drop(&mut self) {
         self.figures.pages.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn ok(event: Bytes) -> Result<Bytes, std::convert::Infallible> {
-    Ok(event)
 }
