@@ -8,11 +8,11 @@
 //!     |- outbox    stream entries as events  |- reader    the outbox from a cursor on
 //!     |- settings  the server's settings     |- rollback  detects lost or set-back data
 //!     |- config    the settings of a store   |- sale      rules of the sale, states of items
-//!     '- answers   tasks and snapshots       '- tls       certificates
+//!     |- answers   tasks and snapshots       |- tls       certificates
+//!     '- workforce the workers as a text     node: a server, for failovers
 //! ```
 //!
-//! Each call is one script, so one atomic step. A call whose answer is lost may or may not have
-//! taken effect. Only the caller repeats it, and every script is safe to repeat.
+//! Each call is one script, so one atomic step, and safe to repeat when its answer is lost.
 
 mod answers;
 mod calls;
@@ -20,8 +20,7 @@ mod config;
 mod fault;
 mod keys;
 mod link;
-mod node;
-mod node_reading;
+pub mod node;
 mod outbox;
 mod reader;
 mod record;
@@ -30,6 +29,7 @@ mod sale;
 mod scripts;
 mod settings;
 mod tls;
+mod workforce;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ use async_trait::async_trait;
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::{
     Admission, Booking, ClientId, EventSeq, ItemState, Outflow, Place, QueueName, Refusal,
-    SaleRules, Timestamp,
+    SaleRules, Timestamp, Workforce,
 };
 use bookingq_queue::bounds;
 use tracing::warn;
@@ -48,8 +48,6 @@ use tracing::warn;
 use self::calls::{BatchItem, Reacquire};
 pub use self::config::RedisConfig;
 use self::link::Link;
-pub use self::node::{NodeCommandError, RedisNode};
-pub use self::node_reading::{NodeProgress, NodeReading, NodeRole, ReplicaLink};
 pub use self::outbox::read_events;
 use self::reader::StreamReader;
 pub use self::record::read_booking;
@@ -325,6 +323,10 @@ impl Store for RedisStore {
         call.arg("outflow");
         sale::push_outflow(outflow, &mut call);
         self.publish(&call).await
+    }
+
+    async fn set_workforce(&self, workforce: &Workforce) -> Result<()> {
+        self.link.run(&workforce::recording(&self.link.keys.meta, workforce)).await
     }
 
     async fn closed_items(&self, max: usize) -> Result<Vec<ItemState>> {

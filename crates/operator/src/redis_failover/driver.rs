@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bookingq_core::QueueName;
-use bookingq_store::redis::{NodeCommandError, NodeReading, NodeRole, RedisNode};
+use bookingq_store::redis::node::{NodeCommandError, NodeReading, NodeRole, RedisNode};
 use futures::future::join_all;
 use tracing::{debug, info, warn};
 

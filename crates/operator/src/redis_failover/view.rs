@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bookingq_store::redis::NodeProgress;
+use bookingq_store::redis::node::NodeProgress;
 
 /// Number of nodes of a Redis that fails over.
 pub const NODES: usize = 3;

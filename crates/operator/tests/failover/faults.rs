@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bookingq_harness::redis::RedisServer;
 use bookingq_operator::redis_failover::plan::FailoverState;
 use bookingq_operator::redis_failover::view::FailoverGoal;
 use rustix::process::Signal;
@@ -91,7 +92,7 @@ async fn all_three_killed_serve_again_with_every_write() {
     let mut driver = trio.driver();
     trio.until_whole(&mut driver).await;
     assert!(trio.write(0, 1).await);
-    trio.servers.iter_mut().for_each(|server| server.kill());
+    trio.servers.iter_mut().for_each(RedisServer::kill);
     driver.pass(trio.desired, usize::MAX).await;
     for server in &mut trio.servers {
         server.restart().unwrap();

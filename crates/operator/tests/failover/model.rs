@@ -7,7 +7,7 @@ use bookingq_operator::redis_failover::plan::{FailoverPlan, FailoverStep};
 use bookingq_operator::redis_failover::view::{
     FailoverGoal, NODES, NodeIndex, NodeSource, NodeState, NodeView, PrimaryRecord, RedisView,
 };
-use bookingq_store::redis::NodeProgress;
+use bookingq_store::redis::node::NodeProgress;
 use proptest::prelude::*;
 
 /// A planner: the real one, or a mutant.
@@ -297,10 +297,8 @@ impl FailoverModel {
             FailoverStep::Fence(index) if !late(&self.nodes[index]) => {
                 self.nodes[index].source = NodeSource::Fenced;
             }
-            FailoverStep::Record(record) => {
-                if self.record.map_or(0, |record| record.term) == term {
-                    (self.record, self.fresh) = (Some(record), true);
-                }
+            FailoverStep::Record(record) if self.record.map_or(0, |record| record.term) == term => {
+                (self.record, self.fresh) = (Some(record), true);
             }
             FailoverStep::Promote(index) if !late(&self.nodes[index]) => {
                 self.fresh = false;

@@ -3,6 +3,8 @@
 //!
 //! Workers never use this: they look for the primary and send it scripts.
 
+mod reading;
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -14,8 +16,8 @@ use ::redis::{
 use bookingq_core::QueueName;
 use tokio::time::timeout;
 
+pub use self::reading::{NodeProgress, NodeReading, NodeRole, ReplicaLink};
 use super::keys::Keys;
-use super::node_reading::NodeReading;
 
 /// A host and port that no server has: who copies from there keeps the data it has.
 const NOWHERE: (&str, u16) = ("127.0.0.1", 1);
