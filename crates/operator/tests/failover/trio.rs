@@ -154,7 +154,20 @@ impl Trio {
         let whole = |report: FailoverReport| {
             report.done == 0 && report.state == FailoverState::Serving { replicas: 2 }
         };
-        self.until(driver, "a primary with two replicas", whole).await
+        let took = self.until(driver, "a primary with two replicas", whole).await;
+        eventually("the first copies to be on disk", LIMIT, async || self.is_on_disk()).await;
+        took
+    }
+
+    /// A first copy is in memory before it is on disk.
+    fn is_on_disk(&self) -> bool {
+        let settled = |server: &RedisServer| {
+            let info = server.cli(&["INFO", "persistence"]).unwrap();
+            ["aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0"]
+                .iter()
+                .all(|line| info.contains(line))
+        };
+        self.servers.iter().all(settled)
     }
 
     /// Passes until a primary has a replica.
