@@ -4,6 +4,7 @@
 
 mod faults;
 mod model;
+mod places;
 mod trio;
 
 use std::time::Duration;
