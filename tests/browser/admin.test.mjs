@@ -26,7 +26,7 @@ const open = async (size, route) => {
   page.on("pageerror", (error) => problems.push(`script: ${error.message}`));
   page.on("console", (line) => line.text().includes("Content Security") && problems.push(line.text()));
   if (route) {
-    await page.route("**/admin/data", route);
+    await page.route("**/admin/events", route);
     await page.clock.install();
   }
   await page.goto(`http://127.0.0.1:${stack.ports.admin}/admin`);
@@ -38,18 +38,21 @@ describe("fixed figures", { concurrency: 2 }, () => {
   for (const size of SIZES) {
     test(size.name, async () => {
       for (const [name, [count, reading]] of Object.entries(FIGURES)) {
-        let next = 0;
-        const answer = (route) => {
-          const json = reading(next++);
-          return json ? route.fulfill({ json }) : route.abort();
-        };
+        const all = Array.from({ length: count }, (_, i) => reading(i)).filter(Boolean);
+        const events = all.map((figures) => `data: ${JSON.stringify(figures)}\n\n`).join("");
+        let asked = 0;
+        // The first connection brings all events and ends; no other one is answered.
+        const answer = (route) => (asked++ ? route.abort()
+          : route.fulfill({ contentType: "text/event-stream", body: "retry: 60000\n\n" + events }));
         const { context, page, problems } = await open(size, answer);
-        // After the last of them the page shows what it shows from then on.
-        await until("all readings were read", async () => {
-          await page.clock.runFor(2000);
-          return next >= count;
-        });
-        await page.waitForFunction(() => document.querySelector("#state").textContent !== "Reading");
+        const shown = (count) => document.querySelector("#queues polyline")?.points.length === count;
+        await page.waitForFunction(shown, count);
+        assert.equal(await page.textContent("#state"), "Live");
+        if (name === "silent") {
+          await page.clock.runFor(5000);
+          assert.equal(await page.textContent("#state"), "The gateway does not answer");
+          await until("the page connects again", () => asked > 1);
+        }
         const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         if (over > 0) problems.push(`${over} pixels wider than the screen`);
         problems.push(...(await violations(page)));

@@ -235,6 +235,8 @@ async fn queue_shows_the_line_as_a_table_and_as_json() {
     let balcony = "balcony: a ticket is likely for a client that joins now";
     assert!(text.contains(balcony), "{text}");
     assert!(text.contains("the queue is paused"), "{text}");
+    assert!(text.contains("WORKERS") && text.contains("2 of 3"), "{text}");
+    assert_eq!((&value["workers"]["ready"], &value["workers"]["wanted"]), (&2.into(), &3.into()));
     assert_eq!(
         (&value["eta_unknown"], &value["chances"]["balcony"]),
         (&"paused".into(), &"likely".into())

@@ -130,6 +130,19 @@ pub enum Reason {
     Unschedulable,
 }
 
+impl Reason {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Demand => "Demand",
+            Self::Capped => "Capped",
+            Self::HeldByWindow => "HeldByWindow",
+            Self::NoReading => "NoReading",
+            Self::Unschedulable => "Unschedulable",
+        }
+    }
+}
+
 /// A number of workers, with everything needed to replay the decision.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

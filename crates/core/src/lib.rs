@@ -5,7 +5,7 @@
 //!   time ─────────────────┘                        │
 //!                                                  v
 //!   autoscale (how many workers)      line (positions from events), pace (throughput), eta (waits)
-//!   sale (opening, outflow, sold out)
+//!   workforce (what is shown of it)   sale (opening, outflow, sold out)
 //!   backoff, retry (when to try again)     refusal (the closed set of reasons)     ip_network
 //! ```
 //!
@@ -30,6 +30,7 @@ pub mod refusal;
 pub mod retry;
 pub mod sale;
 pub mod time;
+pub mod workforce;
 
 pub use admission::Admission;
 pub use booking::{Booking, BookingState, Outcome};
@@ -42,3 +43,4 @@ pub use place::{Lane, Place, QueueNumber};
 pub use refusal::Refusal;
 pub use sale::{Generation, ItemState, Outflow, SaleRules, SoldOutRule, SoldOutRules};
 pub use time::Timestamp;
+pub use workforce::{Workforce, WorkforceChange};

@@ -19,3 +19,9 @@ pub const MAX_STATUS_BATCH: usize = 1000;
 pub const MAX_STORE_BATCH: usize = 256;
 /// Most items of a queue that have a sold out rule of their own.
 pub const MAX_SOLD_OUT_RULES: usize = 64;
+
+/// The text on one line, cut at a character boundary to [`MAX_REASON_BYTES`].
+pub fn reason(text: &str) -> String {
+    let kept = &text[..text.floor_char_boundary(MAX_REASON_BYTES)];
+    kept.chars().map(|c| if c.is_ascii_control() { ' ' } else { c }).collect()
+}

@@ -4,18 +4,19 @@
 //! The public port never has it: how close a gateway is to its limits helps an attacker.
 
 mod figures;
+mod live;
+mod workers;
 
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use self::figures::AdminJson;
+use self::live::LiveFigures;
 use crate::page::inline_hash;
-use crate::place_json::to_json;
 use crate::state::GatewayState;
 
 const PAGE: &str = include_str!("../page/admin.html");
@@ -38,18 +39,13 @@ fn inside(element: &str) -> &'static str {
     rest.split_once(&format!("</{element}>")).map_or("", |(text, _)| text)
 }
 
-#[derive(Clone)]
-struct AdminPage {
-    gateway: Arc<str>,
-    state: Arc<GatewayState>,
-}
-
 /// The routes of the page, for the admin port.
 pub(crate) fn routes(gateway: &str, state: Arc<GatewayState>) -> Router {
     Router::new()
         .route("/admin", get(page))
         .route("/admin/data", get(data))
-        .with_state(AdminPage { gateway: gateway.into(), state })
+        .route("/admin/events", get(events))
+        .with_state(LiveFigures::new(gateway, state))
 }
 
 async fn page() -> Response {
@@ -59,9 +55,19 @@ async fn page() -> Response {
     answer
 }
 
-async fn data(State(page): State<AdminPage>) -> Response {
-    let figures = AdminJson::read(&page.gateway, &page.state).await;
-    private(HeaderValue::from_static("application/json"), to_json(&figures).into())
+async fn data(State(figures): State<Arc<LiveFigures>>) -> Response {
+    private(HeaderValue::from_static("application/json"), figures.json().await.into())
+}
+
+async fn events(State(figures): State<Arc<LiveFigures>>) -> Response {
+    let Some(events) = figures.events() else {
+        let full = format!("{} pages are open at this gateway; close one of them\n", live::PAGES);
+        return (StatusCode::SERVICE_UNAVAILABLE, full).into_response();
+    };
+    let mut answer = private(HeaderValue::from_static("text/event-stream"), events);
+    // nginx would collect the events.
+    answer.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    answer
 }
 
 /// For this reader only, and for no page of another origin.

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bookingq_client::{CallPolicy, ChannelConfig, ChannelPool, EndpointsError, WorkerEndpoints};
 use bookingq_core::backoff::Backoff;
-use bookingq_serve::{AdminPort, MetricsRegistry, Readiness, ServeError};
+use bookingq_serve::{MetricsRegistry, Readiness, ServeError, admin_router};
 use futures::future::BoxFuture;
+use prometheus::IntGauge;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,8 @@ const CALLS: usize = 1024;
 const TRIES: u32 = 3;
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
+/// Connections of the admin port.
+const ADMIN_CONNECTIONS: usize = 256;
 /// Connections of the backend port.
 const BACKEND_CONNECTIONS: usize = 256;
 /// Time for requests in progress once the sockets are closed.
@@ -78,7 +81,7 @@ pub struct GatewayHandle {
     public: HttpPort,
     backend: Option<HttpPort>,
     grpc: Option<SocketAddr>,
-    admin: Option<SocketAddr>,
+    admin: Option<HttpPort>,
     readiness: Arc<Readiness>,
     state: Arc<GatewayState>,
     stop: CancellationToken,
@@ -115,8 +118,8 @@ async fn start(config: GatewayConfig) -> Result<GatewayHandle, GatewayError> {
     }
     let grpc = serve_realtime(&config, &state, &mut background).await?;
     let readiness = Readiness::pending("waiting for the workers of each queue");
-    let admin = serve_admin(&config, &registry, &state, &readiness, &mut background).await?;
     let http = HttpMetrics::new(&registry).map_err(ServeError::from)?;
+    let admin = serve_admin(&config, &registry, &state, &readiness, http.admin.clone()).await?;
     let log = RequestLog { which: config.access_log, metrics: http.clone() };
     let router = router::public(Arc::clone(&state), log.clone());
     let tls = config.tls.clone();
@@ -257,23 +260,19 @@ async fn serve_realtime(
     Ok(Some(address))
 }
 
+/// In the accept loop of the other ports, which ends a page whose reader does not read.
 async fn serve_admin(
     config: &GatewayConfig,
     registry: &MetricsRegistry,
     state: &Arc<GatewayState>,
     readiness: &Arc<Readiness>,
-    background: &mut JoinSet<()>,
-) -> Result<Option<SocketAddr>, GatewayError> {
+    open: IntGauge,
+) -> Result<Option<HttpPort>, GatewayError> {
     let Some(listen) = config.admin else { return Ok(None) };
-    let port = AdminPort::bind(listen).await?;
-    let (address, readiness) = (port.address(), Arc::clone(readiness));
-    let (registry, page) = (registry.clone(), admin::routes(&config.id, Arc::clone(state)));
-    background.spawn(async move {
-        if let Err(error) = port.serve_with(page, registry, readiness).await {
-            error!(%error, "the admin port ended");
-        }
-    });
-    Ok(Some(address))
+    let router = admin_router(registry.clone(), Arc::clone(readiness));
+    let router = router.merge(admin::routes(&config.id, Arc::clone(state)));
+    let limit = ConnectionLimit::new(ADMIN_CONNECTIONS);
+    Ok(Some(HttpPort::start(listen, None, limit, router, open).await?))
 }
 
 async fn serve_backend(
@@ -307,7 +306,7 @@ impl GatewayHandle {
 
     /// The port of `/metrics` and the probes, if it is served.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
-        self.admin
+        self.admin.as_ref().map(HttpPort::address)
     }
 
     /// What the handlers share.
@@ -354,8 +353,8 @@ impl GatewayHandle {
     fn end(&mut self) {
         self.state.fanout.cut();
         self.public.kill();
-        if let Some(backend) = &self.backend {
-            backend.kill();
+        for port in [&self.backend, &self.admin].into_iter().flatten() {
+            port.kill();
         }
         self.stop.cancel();
         self.background.abort_all();

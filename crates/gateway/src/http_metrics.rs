@@ -18,6 +18,8 @@ pub struct HttpMetrics {
     pub(crate) public: IntGauge,
     /// Open connections of the backend port.
     pub(crate) backend: IntGauge,
+    /// Open connections of the admin port.
+    pub(crate) admin: IntGauge,
 }
 
 impl HttpMetrics {
@@ -41,6 +43,7 @@ impl HttpMetrics {
             )?,
             public: open.with_label_values(&["public"]),
             backend: open.with_label_values(&["backend"]),
+            admin: open.with_label_values(&["admin"]),
         })
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bookingq_core::eta::{Chance, Eta, EtaRange, EtaUnknown};
 use bookingq_core::{
     Admission, Booking, BookingState, EventSeq, ItemState, Outcome, Outflow, Place, QueueName,
-    Timestamp,
+    Timestamp, Workforce, WorkforceChange,
 };
 
 use crate::v1;
@@ -124,6 +124,20 @@ impl From<Outflow> for v1::Outflow {
             burst: outflow.burst.unwrap_or(0),
             max_holds: outflow.max_holds.unwrap_or(0),
         }
+    }
+}
+
+impl From<&Workforce> for v1::Workforce {
+    fn from(workforce: &Workforce) -> Self {
+        let change = |change: &WorkforceChange| v1::WorkforceChange {
+            at: Some(timestamp(change.at)),
+            from: change.from,
+            to: change.to,
+            reason: change.reason.clone(),
+            note: change.note.clone(),
+        };
+        let last_scaling = workforce.last_scaling.as_ref().map(change);
+        Self { wanted: workforce.wanted, ready: workforce.ready, last_scaling }
     }
 }
 

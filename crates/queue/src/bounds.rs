@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bookingq_core::limits::MAX_REASON_BYTES;
+pub use bookingq_core::limits::reason;
 use bookingq_core::time;
 
 /// Longest lease, hold, retry wait or retention: 100 years. It keeps every moment below 10^14 ms,
@@ -24,10 +24,4 @@ pub fn millis(duration: Duration) -> u64 {
 pub fn busy_us(duration: Duration) -> u64 {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     u64::try_from(duration.min(YEAR).as_micros()).unwrap_or(u64::MAX)
-}
-
-/// The reason on one line, cut at a character boundary to [`MAX_REASON_BYTES`].
-pub fn reason(text: &str) -> String {
-    let kept = &text[..text.floor_char_boundary(MAX_REASON_BYTES)];
-    kept.chars().map(|c| if c.is_ascii_control() { ' ' } else { c }).collect()
 }

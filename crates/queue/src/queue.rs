@@ -5,7 +5,9 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, RequestId, Timestamp};
+use bookingq_core::{
+    Admission, Booking, ClientId, EventSeq, Place, RequestId, Timestamp, Workforce,
+};
 
 use crate::bounds;
 use crate::index::Index;
@@ -42,6 +44,7 @@ pub struct Queue {
     earlier_ends: BTreeSet<(Timestamp, ClientId, RequestId)>,
     pub(crate) index: Index,
     notifier: Notifier,
+    workforce: Option<Workforce>,
 }
 
 impl Queue {
@@ -54,6 +57,7 @@ impl Queue {
             earlier_ends: BTreeSet::new(),
             index: Index::new(bounds::span(retention), outbox_events),
             notifier: Notifier::default(),
+            workforce: None,
         }
     }
 
@@ -82,6 +86,11 @@ impl Queue {
     /// Opens, pauses or closes the queue.
     pub fn set_admission(&mut self, admission: Admission) {
         self.index.admission = admission;
+    }
+
+    /// Records the workers, for those that look at the queue.
+    pub fn set_workforce(&mut self, workforce: &Workforce) {
+        self.workforce = Some(workforce.bounded());
     }
 
     /// Gives `owner` the right to publish the outbox for `lease` from now, and records that
@@ -129,6 +138,7 @@ impl Queue {
             totals: index.totals,
             swept_at: index.swept_at,
             outbox: index.outbox.len() as u64,
+            workforce: self.workforce.clone(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The queue as a whole at one moment: its sizes and its counters.
 
 use bookingq_core::autoscale::driver::Measurement;
-use bookingq_core::{Admission, Place, SaleRules, Timestamp};
+use bookingq_core::{Admission, Place, SaleRules, Timestamp, Workforce};
 
 /// Counters of a queue. They only grow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub struct Snapshot {
     pub swept_at: Option<Timestamp>,
     /// Outbox entries kept.
     pub outbox: u64,
+    /// The workers, as they were last recorded; `None` where no process scales them.
+    pub workforce: Option<Workforce>,
 }
 
 impl From<&Snapshot> for Measurement {

@@ -113,14 +113,18 @@ impl AdminPort {
         metrics: MetricsRegistry,
         readiness: Arc<Readiness>,
     ) -> Result<(), ServeError> {
-        let router = Router::new()
-            .route("/healthz", get(|| async { "ok\n" }))
-            .route("/readyz", get(ready))
-            .route("/metrics", get(render))
-            .with_state(AdminContext { metrics, readiness })
-            .merge(further);
+        let router = admin_router(metrics, readiness).merge(further);
         axum::serve(self.listener, router).await.map_err(ServeError::Admin)
     }
+}
+
+/// The routes of an admin port, for a process with an accept loop of its own.
+pub fn admin_router(metrics: MetricsRegistry, readiness: Arc<Readiness>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(render))
+        .with_state(AdminContext { metrics, readiness })
 }
 
 async fn ready(State(state): State<AdminContext>) -> (StatusCode, String) {

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 use tokio::net::TcpListener;
 
-pub use admin::{AdminPort, Readiness};
+pub use admin::{AdminPort, Readiness, admin_router};
 pub use metrics::MetricsRegistry;
 pub use signals::Signals;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bookingq_core::{
     Admission, Booking, ClientId, EventSeq, ItemState, Outflow, Place, QueueName, SaleRules,
+    Workforce,
 };
 use bookingq_queue::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Scope,
@@ -91,6 +92,9 @@ pub trait Store: Send + Sync + 'static {
     /// Limits the outflow, for all workers from their next claim on. The other rules stay as they
     /// are, written or not.
     async fn set_outflow(&self, outflow: Outflow) -> Result<()>;
+
+    /// Records the workers of the queue, for those that look at it. Write it when it has changed.
+    async fn set_workforce(&self, workforce: &Workforce) -> Result<()>;
 
     /// Reads at most `max` items that are sold out, at the moment or for good, in no particular
     /// order.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bookingq_core::{
     Admission, Booking, BookingId, ClientId, EventSeq, ItemState, Outflow, Place, QueueName,
-    SaleRules, Timestamp,
+    SaleRules, Timestamp, Workforce,
 };
 use bookingq_queue::Queue;
 use parking_lot::Mutex;
@@ -184,6 +184,11 @@ impl Store for MemoryStore {
 
     async fn set_outflow(&self, outflow: Outflow) -> Result<()> {
         self.step(|queue, now| queue.set_outflow(outflow, now));
+        Ok(())
+    }
+
+    async fn set_workforce(&self, workforce: &Workforce) -> Result<()> {
+        self.step(|queue, _| queue.set_workforce(workforce));
         Ok(())
     }
 

@@ -10,7 +10,8 @@
 //!     |- config    the settings of a store   |- sale      rules of the sale, states of items
 //!     |- answers   tasks and snapshots       |- tls       certificates
 //!     |- address   the URL, read             |- sentinel  where Sentinel says the primary is
-//!     '- locator   finds the primary         '- cluster   finds the node of the queue's slot
+//!     |- locator   finds the primary         |- cluster   finds the node of the queue's slot
+//!     '- workforce the workers as a text
 //! ```
 //!
 //! Each call is one script, so one atomic step. A call whose answer is lost may or may not have
@@ -35,6 +36,7 @@ mod scripts;
 mod sentinel;
 mod settings;
 mod tls;
+mod workforce;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,7 +47,7 @@ use async_trait::async_trait;
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::{
     Admission, Booking, ClientId, EventSeq, ItemState, Outflow, Place, QueueName, Refusal,
-    SaleRules, Timestamp,
+    SaleRules, Timestamp, Workforce,
 };
 use bookingq_queue::bounds;
 use tracing::warn;
@@ -268,6 +270,10 @@ impl Store for RedisStore {
         call.arg("outflow");
         sale::push_outflow(outflow, &mut call);
         self.publish(&call).await
+    }
+
+    async fn set_workforce(&self, workforce: &Workforce) -> Result<()> {
+        self.link.run(&workforce::recording(&self.link.keys.meta, workforce)).await
     }
 
     async fn closed_items(&self, max: usize) -> Result<Vec<ItemState>> {

@@ -193,6 +193,7 @@ impl QueueRun {
         self.pool.resize(self.scaler.replicas());
         self.record_replicas();
         if let Some(snapshot) = &snapshot {
+            self.record_workforce(snapshot).await;
             self.depth.push(snapshot.backlog + snapshot.parked);
             self.rules_changed |= snapshot.rules != self.plan.rules;
         }
@@ -223,6 +224,15 @@ impl QueueRun {
         if changed {
             let second = (self.start.elapsed().as_secs_f64() * 10.0).round() / 10.0;
             self.replicas.push(Replicas { second, wanted, ready });
+        }
+    }
+
+    /// Records the workers in the store when they have changed, for gateways and `top`. What fails
+    /// is tried again at the next reading.
+    async fn record_workforce(&self, snapshot: &Snapshot) {
+        let now = self.scaler.workforce(self.pool.ready());
+        if snapshot.workforce.as_ref() != Some(&now) && !snapshot.epoch.is_empty() {
+            let _ = self.store.set_workforce(&now).await;
         }
     }
 

@@ -3,6 +3,7 @@
 use bookingq_api::plan::ScalingPlan;
 use bookingq_core::autoscale::driver::ScalingDriver;
 use bookingq_core::autoscale::{Decision, Policy};
+use bookingq_core::{Workforce, WorkforceChange};
 use bookingq_store::Snapshot;
 
 /// Decides the number of workers of one queue, once a second.
@@ -11,6 +12,7 @@ pub struct Scaler {
     policy: Option<Policy>,
     driver: ScalingDriver,
     replicas: u32,
+    last: Option<WorkforceChange>,
 }
 
 impl Scaler {
@@ -20,7 +22,7 @@ impl Scaler {
             (Some(replicas), _) | (None, ScalingPlan::Fixed(replicas)) => (None, replicas),
             (None, ScalingPlan::Automatic(policy)) => (Some(policy), policy.min),
         };
-        Self { policy, driver: ScalingDriver::new(), replicas }
+        Self { policy, driver: ScalingDriver::new(), replicas, last: None }
     }
 
     /// The number of workers wanted.
@@ -36,7 +38,16 @@ impl Scaler {
         let decision = self.driver.decide(policy, situation);
         let changed = decision.replicas != self.replicas;
         self.replicas = decision.replicas;
+        if changed {
+            self.last = Some((&decision).into());
+        }
         changed.then_some(decision)
+    }
+
+    /// The workers as the store has them, of which this number is ready.
+    pub fn workforce(&self, ready: usize) -> Workforce {
+        let ready = u32::try_from(ready).unwrap_or(u32::MAX);
+        Workforce { wanted: self.replicas, ready, last_scaling: self.last.clone() }.bounded()
     }
 }
 

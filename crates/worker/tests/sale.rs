@@ -7,7 +7,7 @@ mod support;
 
 use std::time::Duration;
 
-use bookingq_core::{Outflow, SaleRules};
+use bookingq_core::{Outflow, SaleRules, Timestamp, Workforce, WorkforceChange};
 use bookingq_proto::v1::{self, BookingState, ErrorReason, EtaUnknown, ItemAvailability};
 use bookingq_worker::{WorkerConfig, WorkerHandle};
 use support::stock::StockService;
@@ -292,6 +292,29 @@ async fn a_client_of_a_paused_queue_gets_the_reason_instead_of_a_wait() {
     })
     .await;
     assert!(status(&mut client, "a").await.eta.is_none());
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn get_queue_shows_the_workers_as_they_were_last_recorded() {
+    let sale = Sale::of(&[("", 100)]).await;
+    let (worker, mut client) = sale.worker().await;
+    assert!(queue(&mut client).await.workforce.is_none());
+    let change = WorkforceChange {
+        at: Timestamp(1_800_000_000_500),
+        from: 2,
+        to: 5,
+        reason: "Demand".to_owned(),
+        note: "1200 in line".to_owned(),
+    };
+    let workers = Workforce { wanted: 5, ready: 3, last_scaling: Some(change) };
+    sale.world.store.set_workforce(&workers).await.unwrap();
+    let shown = queue(&mut client).await.workforce.unwrap();
+    assert_eq!((shown.wanted, shown.ready), (5, 3));
+    let change = shown.last_scaling.unwrap();
+    assert_eq!((change.from, change.to), (2, 5));
+    assert_eq!((change.reason.as_str(), change.note.as_str()), ("Demand", "1200 in line"));
+    assert_eq!(change.at.unwrap().nanos, 500_000_000);
     worker.drain().await;
 }
 

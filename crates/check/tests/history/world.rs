@@ -299,6 +299,7 @@ impl World {
             front: None,
             totals,
             swept_at: None,
+            workforce: None,
             outbox: 0,
         };
         Evidence { whole: Some(whole), ..self.evidence() }

@@ -4,6 +4,7 @@ mod booking;
 mod queue;
 mod sale;
 mod wait;
+mod workers;
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -18,6 +19,7 @@ pub use self::booking::BookingOutput;
 pub use self::queue::QueueOutput;
 pub use self::sale::{ItemOutput, item_name, outflow_words};
 pub use self::wait::{WaitOutput, chance_word};
+pub use self::workers::WorkersOutput;
 
 /// The format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -226,6 +226,7 @@ impl BookingWorkerService for Service {
             outflow: Some(v1::Outflow { per_minute: 600, ..v1::Outflow::default() }),
             items: vec![sold_out_stalls()],
             eta_unknown: v1::EtaUnknown::Paused.into(),
+            workforce: Some(v1::Workforce { wanted: 3, ready: 2, last_scaling: None }),
             chances: vec![v1::ItemChance {
                 item: "balcony".into(),
                 chance: v1::Chance::Likely.into(),

@@ -9,6 +9,7 @@ use futures::future::join_all;
 use serde::Serialize;
 use tokio::time::timeout;
 
+use super::workers::AdminWorkersJson;
 use crate::frames::admission_word;
 use crate::metrics::{SEND_LAG, Transport};
 use crate::place_json::{ItemJson, WaitJson, WaitUnknownJson, rfc3339, seconds, wall_clock};
@@ -16,7 +17,8 @@ use crate::queue_reader::wait_at_the_end;
 use crate::state::{GatewayState, QueueGateway};
 use crate::view::LineNow;
 
-/// The page reads every two seconds; a queue whose workers do not answer must not keep the others.
+/// A queue whose workers do not answer must not keep the others: the page shows that nothing comes
+/// after five seconds.
 const DEADLINE: Duration = Duration::from_millis(1500);
 
 /// A gateway, now.
@@ -118,6 +120,8 @@ pub struct AdminLineJson {
     pub wait_unknown: Option<WaitUnknownJson>,
     /// Items that are sold out, at the moment or for good.
     pub items: Vec<ItemJson>,
+    /// The workers; null if no process that scales them has recorded any.
+    pub workers: Option<AdminWorkersJson>,
     /// Counters since the queue was created.
     pub totals: AdminTotalsJson,
 }
@@ -217,6 +221,7 @@ impl AdminLineJson {
             wait,
             wait_unknown,
             items: queue.items.iter().map(ItemJson::from).collect(),
+            workers: queue.workforce.as_ref().map(Into::into),
             totals: AdminTotalsJson {
                 enqueued: totals.enqueued,
                 confirmed: totals.confirmed,

@@ -1,15 +1,22 @@
 //! The operators' page and its figures.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
+use bookingq_core::{Timestamp, Workforce, WorkforceChange};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use crate::client::{LIMIT, get, send};
 use crate::world::{World, local};
+
+/// Open pages that are sent figures.
+const PAGES: usize = 32;
 
 /// With an admin port, and room for one WebSocket.
 async fn watched() -> (World, SocketAddr) {
@@ -98,10 +105,94 @@ async fn the_figures_are_those_of_the_line_and_of_the_sockets() {
     assert!(!all.to_string().contains("anon-"), "no client is named: {all}");
 }
 
+/// A page that is open, as a browser reads it.
+struct OpenPage(Lines<BufReader<TcpStream>>);
+
+impl OpenPage {
+    /// Opens it; returns the status, too.
+    async fn open(admin: SocketAddr) -> (Self, String) {
+        let mut stream = TcpStream::connect(admin).await.unwrap();
+        // Without a chunked body, the stream is the lines.
+        let request = b"GET /admin/events HTTP/1.0\r\nhost: localhost\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut page = Self(BufReader::new(stream).lines());
+        let status = page.line().await;
+        while !page.line().await.is_empty() {}
+        (page, status.split(' ').nth(1).unwrap().to_owned())
+    }
+
+    async fn line(&mut self) -> String {
+        timeout(LIMIT, self.0.next_line()).await.expect("a line in time").unwrap().unwrap()
+    }
+
+    /// The next figures.
+    async fn figures(&mut self) -> Value {
+        loop {
+            if let Some(json) = self.line().await.strip_prefix("data: ") {
+                return serde_json::from_str(json).unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_page_is_sent_the_figures_every_second_and_only_so_many_pages_are() {
+    let (_world, admin) = watched().await;
+    let (mut page, status) = OpenPage::open(admin).await;
+    assert_eq!((status.as_str(), page.line().await.as_str()), ("200", "retry: 2000"));
+    let first = page.figures().await;
+    assert_eq!(first["queues"][0]["queue"], "concert");
+    let (began, second) = (Instant::now(), page.figures().await);
+    assert!(began.elapsed() > Duration::from_millis(500), "{:?}", began.elapsed());
+    assert!(second["elapsed"].as_u64() > first["elapsed"].as_u64(), "{first} {second}");
+
+    let mut others = Vec::new();
+    for _ in 1..PAGES {
+        let (other, status) = OpenPage::open(admin).await;
+        assert_eq!(status, "200");
+        others.push(other);
+    }
+    assert_eq!(OpenPage::open(admin).await.1, "503");
+    page.figures().await;
+    // One that is closed makes room.
+    others.pop();
+    let room = async { while OpenPage::open(admin).await.1 != "200" {} };
+    timeout(LIMIT, room).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_workers_and_the_last_scaling_are_shown() {
+    let (world, admin) = watched().await;
+    let change = WorkforceChange {
+        at: Timestamp(1_800_000_000_000),
+        from: 2,
+        to: 5,
+        reason: "Demand".to_owned(),
+        note: "1200 in line".to_owned(),
+    };
+    let workers = Workforce { wanted: 5, ready: 4, last_scaling: Some(change) };
+    world.store.set_workforce(&workers).await.unwrap();
+    let (mut page, _) = OpenPage::open(admin).await;
+    let shown = async {
+        loop {
+            let figures = page.figures().await;
+            let workers = &figures["queues"][0]["line"]["workers"];
+            if !workers.is_null() {
+                return workers.clone();
+            }
+        }
+    };
+    let change = json!({
+        "at": "2027-01-15T08:00:00.000Z", "from": 2, "to": 5, "reason": "Demand", "note": "1200 in line"
+    });
+    let expected = json!({"wanted": 5, "ready": 4, "lastScaling": change});
+    assert_eq!(timeout(LIMIT, shown).await.unwrap(), expected);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_workers_it_says_so_soon_and_shows_what_the_gateway_knows() {
     let (world, admin) = watched().await;
-    let World { gateway, worker, booking: _booking } = world;
+    let World { gateway, worker, booking: _booking, .. } = world;
     worker.kill();
     let silent = async {
         loop {

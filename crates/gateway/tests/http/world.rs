@@ -1,6 +1,7 @@
 //! A queue with its Booking Service, its worker and a gateway.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::args::AccessLog;
@@ -10,7 +11,7 @@ use bookingq_gateway::{Gateway, GatewayConfig, GatewayHandle};
 use bookingq_proto::v1;
 use bookingq_proto::v1::booking_worker_service_client::BookingWorkerServiceClient;
 use bookingq_sim::booking::BookingSim;
-use bookingq_store::StoreConfig;
+use bookingq_store::{Store, StoreConfig};
 use bookingq_worker::config::{Downstream, TaskConfig};
 use bookingq_worker::{Worker, WorkerConfig, WorkerHandle};
 use serde_json::Value;
@@ -29,6 +30,7 @@ pub struct World {
     pub gateway: GatewayHandle,
     pub worker: WorkerHandle,
     pub booking: BookingSim,
+    pub store: Arc<dyn Store>,
 }
 
 impl World {
@@ -43,12 +45,11 @@ impl World {
     }
 
     pub async fn with(booking: &str, change: impl FnOnce(&mut GatewayConfig)) -> Self {
-        let (worker, sim) = start_worker(booking).await;
+        let queue = QueueName::new("concert").unwrap();
+        let store = bookingq_store::open(StoreConfig::memory(queue.clone())).unwrap();
+        let (worker, sim) = start_worker(booking, Arc::clone(&store)).await;
         let url = format!("http://{}", worker.grpc_addr());
-        let queue = QueueConfig::new(
-            QueueName::new("concert").unwrap(),
-            WorkersAt::Url(url.parse().unwrap()),
-        );
+        let queue = QueueConfig::new(queue, WorkersAt::Url(url.parse().unwrap()));
         let mut config = GatewayConfig::new("g", local(), vec![queue]);
         config.access_log = AccessLog::Off;
         config.linger = Duration::from_millis(50);
@@ -56,7 +57,7 @@ impl World {
         config.backend = Some(BackendConfig { listen: local(), tls: None });
         change(&mut config);
         let gateway = Gateway::start(config).await.unwrap();
-        Self { gateway, worker, booking: sim }
+        Self { gateway, worker, booking: sim, store }
     }
 
     pub fn public(&self) -> SocketAddr {
@@ -107,7 +108,7 @@ pub fn join(body: &str, key: &str) -> Ask {
     post(PLACES, body).with("idempotency-key", key)
 }
 
-async fn start_worker(booking: &str) -> (WorkerHandle, BookingSim) {
+async fn start_worker(booking: &str, store: Arc<dyn Store>) -> (WorkerHandle, BookingSim) {
     let sim = BookingSim::start(booking.parse().unwrap(), local()).await.unwrap();
     let service = format!("http://{}", sim.address());
     let tasks = TaskConfig {
@@ -121,7 +122,5 @@ async fn start_worker(booking: &str) -> (WorkerHandle, BookingSim) {
         grace: Duration::from_secs(5),
         ..WorkerConfig::new("w", local(), service)
     };
-    let queue = QueueName::new("concert").unwrap();
-    let store = bookingq_store::open(StoreConfig::memory(queue)).unwrap();
     (Worker::start(config, store).await.unwrap(), sim)
 }

@@ -207,7 +207,7 @@ impl GatewayLoop {
 }
 
 fn decided(decision: &SocketDecision) -> GatewayScalingStatus {
-    record(scaling::word(decision.reason), decision.replicas, decision.wanted, decision.situation)
+    record(decision.reason.as_str(), decision.replicas, decision.wanted, decision.situation)
 }
 
 fn record(reason: &str, to: u32, wanted: u32, situation: SocketSituation) -> GatewayScalingStatus {

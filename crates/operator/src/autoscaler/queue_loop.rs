@@ -156,7 +156,8 @@ impl QueueLoop {
         }
         if let Some(workers) = self.workers() {
             self.count_unschedulable(&workers);
-            self.scale(&workers, snapshot.as_ref()).await;
+            let wanted = self.scale(&workers, snapshot.as_ref()).await;
+            self.record_workforce(&workers, wanted, snapshot.as_ref()).await;
         }
         self.check_sweeper(snapshot.as_ref());
         self.report();
@@ -258,7 +259,8 @@ impl QueueLoop {
         };
     }
 
-    async fn scale(&mut self, workers: &ObjectStatus, snapshot: Option<&Snapshot>) {
+    /// Returns the number of workers wanted.
+    async fn scale(&mut self, workers: &ObjectStatus, snapshot: Option<&Snapshot>) -> u32 {
         let current = self.replicas.current(workers.desired);
         // The spec decides: the store may still say Open for a moment after the spec says Paused.
         let Plan { admission, rules, .. } = &self.desired.target.plan;
@@ -278,8 +280,29 @@ impl QueueLoop {
         if let Some(change) = change {
             self.write(change).await;
         }
-        let wanted = i64::from(self.replicas.wanted(current));
-        self.context.metrics.workers_desired.with_label_values(&self.labels()).set(wanted);
+        let wanted = self.replicas.wanted(current);
+        let gauge = self.context.metrics.workers_desired.with_label_values(&self.labels());
+        gauge.set(i64::from(wanted));
+        wanted
+    }
+
+    /// Records the workers in the store when they have changed: workers and gateways cannot read
+    /// the resource. Data without an epoch is left alone until it is opened.
+    async fn record_workforce(
+        &self,
+        workers: &ObjectStatus,
+        wanted: u32,
+        snapshot: Option<&Snapshot>,
+    ) {
+        let (Some(Ok(opened)), Some(snapshot)) = (&self.store, snapshot) else { return };
+        let now = scaling::workforce(workers, wanted, self.seen.scaling.as_ref());
+        if snapshot.workforce.as_ref() == Some(&now) || snapshot.epoch.is_empty() {
+            return;
+        }
+        let written = tokio::time::timeout(DEADLINE, opened.store.set_workforce(&now)).await;
+        if let Err(error) = written.unwrap_or(Err(StoreError::Timeout(DEADLINE))) {
+            warn!(queue = log_name(&self.key), %error, "the workers were not recorded; retrying");
+        }
     }
 
     /// A fixed number is written once. A later change of the Deployment, by a person or another

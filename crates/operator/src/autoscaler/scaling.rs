@@ -2,8 +2,11 @@
 
 use bookingq_api::status::LastScaling;
 use bookingq_core::autoscale::{Decision, Reason, Situation};
+use bookingq_core::{Timestamp as StoreTime, Workforce, WorkforceChange, workforce};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::cached_object::ObjectStatus;
 
 /// The decision, if it changes the number of workers.
 pub fn change(decision: &Decision) -> Option<LastScaling> {
@@ -12,22 +15,9 @@ pub fn change(decision: &Decision) -> Option<LastScaling> {
 
 /// A decision of the planner.
 pub fn decided(decision: &Decision) -> LastScaling {
-    record(word(decision.reason), decision.replicas, decision.wanted, &decision.situation)
+    record(decision.reason.as_str(), decision.replicas, decision.wanted, &decision.situation)
 }
 
-/// The reason as a status holds it.
-pub fn word(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Demand => "Demand",
-        Reason::Capped => CAPPED,
-        Reason::HeldByWindow => "HeldByWindow",
-        Reason::NoReading => "NoReading",
-        Reason::Unschedulable => "Unschedulable",
-    }
-}
-
-/// The reason of a number that the outflow of the queue bounds.
-const CAPPED: &str = "Capped";
 /// The reason of a fixed number.
 pub const FIXED: &str = "Fixed";
 
@@ -63,19 +53,36 @@ fn record(reason: &str, to: u32, wanted: u32, situation: &Situation) -> LastScal
 
 /// A sentence for an event.
 pub fn sentence(scaling: &LastScaling) -> String {
-    let LastScaling { from, to, backlog, arrivals_per_minute, in_flight, .. } = scaling;
-    let change = format!("workers {from} -> {to}");
-    match scaling.reason.as_str() {
-        FIXED => format!("{change}: spec.replicas is {to}"),
-        "NoReading" => format!("{change}: to stay within min and max; the store cannot be read"),
+    let LastScaling { from, to, .. } = scaling;
+    format!("workers {from} -> {to}: {}", note(scaling))
+}
+
+fn note(scaling: &LastScaling) -> String {
+    let LastScaling { to, reason, backlog, arrivals_per_minute, in_flight, .. } = scaling;
+    let count = |number: i64| u64::try_from(number).unwrap_or(0);
+    match reason.as_str() {
+        FIXED => format!("spec.replicas is {to}"),
+        reason if reason == Reason::NoReading.as_str() => workforce::NO_READING.to_owned(),
         reason => {
-            let bound = if reason == CAPPED { "; spec.outflow is the limit" } else { "" };
-            format!(
-                "{change}: {backlog} in line, {arrivals_per_minute} joining per minute, \
-                 {in_flight} in flight{bound}"
-            )
+            let capped = reason == Reason::Capped.as_str();
+            let joining = count(*arrivals_per_minute);
+            workforce::note(count(*backlog), joining, count(*in_flight), capped)
         }
     }
+}
+
+/// The workers as their queue's store has them, for gateways and `top`.
+pub fn workforce(workers: &ObjectStatus, wanted: u32, last: Option<&LastScaling>) -> Workforce {
+    let count = |number: i32| u32::try_from(number).unwrap_or(0);
+    let change = |last: &LastScaling| WorkforceChange {
+        at: StoreTime(u64::try_from(last.at.0.as_millisecond()).unwrap_or(0)),
+        from: count(last.from),
+        to: count(last.to),
+        reason: last.reason.clone(),
+        note: note(last),
+    };
+    let last_scaling = last.map(change);
+    Workforce { wanted, ready: count(workers.ready), last_scaling }.bounded()
 }
 
 /// The current time in whole seconds, as a status holds it.

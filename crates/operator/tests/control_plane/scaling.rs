@@ -87,6 +87,7 @@ async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
     };
     assert_eq!(wanted(&policy, &reading, last.from as u32), last.wanted as u32, "{last:?}");
 
+    recorded_once(&testbed, &redis, &*store).await;
     // Without Redis no worker is removed.
     let before = testbed.deployment().await.unwrap().spec.unwrap().replicas;
     drop(redis);
@@ -94,6 +95,31 @@ async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
     operator.rests().await;
     assert!(testbed.deployment().await.unwrap().spec.unwrap().replicas >= before);
     operator.stop().await;
+}
+
+/// The store has the workers and the last decision, and is not written again while they stay.
+async fn recorded_once(testbed: &Testbed, redis: &RedisServer, store: &dyn Store) {
+    let replicas = async || testbed.deployment().await?.spec?.replicas;
+    eventually("the workers in the store", LIMIT, async || {
+        let last = testbed.queue().await.status.and_then(|status| status.last_scaling);
+        let (Some(last), Some(replicas)) = (last, replicas().await) else { return false };
+        store.snapshot().await.unwrap().workforce.is_some_and(|workers| {
+            let change = workers.last_scaling.unwrap();
+            i64::from(workers.wanted) == i64::from(replicas)
+                && (i64::from(change.to), &*change.reason) == (i64::from(last.to), &*last.reason)
+                && change.note.starts_with("400 in line")
+        })
+    })
+    .await;
+    let calls = |command: &str| {
+        let statistics = redis.cli(&["INFO", "commandstats"]).unwrap();
+        let name = format!("cmdstat_{command}:calls=");
+        let count = statistics.lines().find_map(|line| line.strip_prefix(&name)?.split(',').next());
+        count.unwrap().parse::<u64>().unwrap()
+    };
+    let (written, read) = (calls("hset"), calls("evalsha"));
+    eventually("three readings", LIMIT, async || calls("evalsha") >= read + 3).await;
+    assert_eq!(calls("hset"), written);
 }
 
 #[tokio::test(flavor = "multi_thread")]

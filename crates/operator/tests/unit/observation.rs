@@ -22,6 +22,7 @@ fn observed(backlog: u64, waited: u64) -> (i64, u64) {
         front: Some((Place::default(), Timestamp(0))),
         totals: Totals::default(),
         swept_at: None,
+        workforce: None,
         outbox: 0,
     });
     (line.backlog, line.oldest_wait.as_secs())

@@ -8,7 +8,7 @@ use bookingq_core::{Admission, ClientId, Generation, Place, Timestamp};
 use tracing::warn;
 
 use super::record::{ClaimToken, StoredBooking};
-use super::sale;
+use super::{sale, workforce};
 use crate::{Claim, Result, Snapshot, StoreError, Task, Totals};
 
 /// Reads the answer of claim.lua. A corrupt task is left to its lease and never fails the others.
@@ -111,6 +111,7 @@ pub(super) fn snapshot(answer: SnapshotAnswer) -> Result<(u64, Snapshot)> {
         totals: totals(&counters),
         swept_at: counters.get("swept_at").copied().map(Timestamp),
         outbox,
+        workforce: meta.get(workforce::FIELD).and_then(|text| workforce::read(text)),
     };
     Ok((counter("entries"), snapshot))
 }

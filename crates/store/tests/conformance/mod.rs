@@ -117,6 +117,7 @@ macro_rules! conformance_tests {
                 a_follower_of_lost_data_gets_a_gap
                 only_one_notifier_has_the_lease_and_its_cursor_never_goes_back
                 a_snapshot_counts_every_booking_once
+                the_workers_are_shown_as_they_were_last_recorded
             }
             items {
                 who_wants_an_item_that_is_no_longer_sold_ends_at_once

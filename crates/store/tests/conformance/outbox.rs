@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use bookingq_core::{Admission, BookingState, Event, EventSeq, Fence, OutboxEvent, Outcome, Place};
+use bookingq_core::limits::MAX_REASON_BYTES;
+use bookingq_core::{
+    Admission, BookingState, Event, EventSeq, Fence, OutboxEvent, Outcome, Place, SaleRules,
+    Timestamp, Workforce, WorkforceChange,
+};
 
 use super::testbed::{HOLD, LEASE, MS, Testbed, give_up, retry};
 use bookingq_store::Try;
@@ -129,4 +133,39 @@ pub async fn a_snapshot_counts_every_booking_once(testbed: &Testbed<'_>) {
     assert_eq!(snapshot.front, Some((front.place, front.enqueued_at)));
     assert_eq!((snapshot.admission, snapshot.overdue), (Admission::Paused, 0));
     assert!(snapshot.outbox > 0);
+}
+
+/// The store is opened again and rules are set, without a loss. A long note is cut.
+pub async fn the_workers_are_shown_as_they_were_last_recorded(testbed: &Testbed<'_>) {
+    let shown = async || testbed.store.snapshot().await.unwrap().workforce;
+    assert_eq!(shown().await, None);
+    let mut workers = Workforce { wanted: 2, ready: 0, last_scaling: None };
+    testbed.store.set_workforce(&workers).await.unwrap();
+    assert_eq!(shown().await.as_ref(), Some(&workers));
+
+    let note = "workers 2 -> 5: 1200 in line, 300 joining per minute, 4 in flight";
+    workers.last_scaling = Some(WorkforceChange {
+        at: Timestamp(1_800_000_000_000),
+        from: 2,
+        to: 5,
+        reason: "Demand".to_owned(),
+        note: note.to_owned(),
+    });
+    workers.wanted = 5;
+    testbed.store.set_workforce(&workers).await.unwrap();
+    testbed.store.open().await.unwrap();
+    testbed.store.set_rules(SaleRules::default()).await.unwrap();
+    assert_eq!(shown().await.as_ref(), Some(&workers));
+
+    let long = WorkforceChange {
+        reason: "two words".to_owned(),
+        note: format!("first line\n{}", "x".repeat(2 * MAX_REASON_BYTES)),
+        ..workers.last_scaling.clone().unwrap()
+    };
+    workers.last_scaling = Some(long);
+    testbed.store.set_workforce(&workers).await.unwrap();
+    let cut = shown().await.and_then(|workers| workers.last_scaling).unwrap();
+    assert_eq!(cut.reason, "twowords");
+    assert!(cut.note.starts_with("first line x"), "{}", cut.note);
+    assert_eq!(cut.note.len(), MAX_REASON_BYTES);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bookingq_core::{
     Admission, Booking, ClientId, EventSeq, ItemState, Outflow, Place, QueueName, SaleRules,
+    Workforce,
 };
 use bookingq_store::memory::{MemoryConfig, MemoryStore};
 use bookingq_store::{
@@ -143,6 +144,10 @@ impl Store for Gated {
 
     async fn set_outflow(&self, outflow: Outflow) -> Result<()> {
         self.inner.set_outflow(outflow).await
+    }
+
+    async fn set_workforce(&self, workforce: &Workforce) -> Result<()> {
+        self.inner.set_workforce(workforce).await
     }
 
     async fn closed_items(&self, max: usize) -> Result<Vec<ItemState>> {

@@ -62,6 +62,7 @@ impl WorkerService {
             eta_range: range.map(Into::into),
             eta_unknown: eta_unknown.into(),
             chances: chances.into_iter().map(item_chance).collect(),
+            workforce: snapshot.workforce.as_ref().map(Into::into),
         })
     }
 

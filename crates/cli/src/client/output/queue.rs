@@ -8,8 +8,8 @@ use bookingq_proto::v1;
 use serde::{Serialize, Serializer};
 
 use super::{
-    ItemOutput, Output, WaitOutput, about, chance_word, item_name, moment, outflow_words,
-    print_json, print_table, seconds,
+    ItemOutput, Output, WaitOutput, WorkersOutput, about, chance_word, item_name, moment,
+    outflow_words, print_json, print_table, seconds,
 };
 
 /// A queue, with the field names of the contract.
@@ -52,6 +52,9 @@ pub struct QueueOutput {
     /// Items that are sold out, at the moment or for good.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<ItemOutput>,
+    /// The workers, where a process that scales them has recorded them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<WorkersOutput>,
     /// Counters since the queue was created.
     #[serde(serialize_with = "as_map")]
     totals: [(&'static str, u64); 9],
@@ -93,6 +96,9 @@ impl From<v1::GetQueueResponse> for QueueOutput {
             limited,
             outflow: queue.outflow.and_then(|outflow| outflow_words(&outflow.to_core())),
             items: queue.items.into_iter().map(Into::into).collect(),
+            workers: queue
+                .workforce
+                .map(|workforce| WorkersOutput::new(workforce, queue.now.as_ref())),
             totals: [
                 ("enqueued", totals.enqueued),
                 ("dispatched", totals.dispatched),
@@ -128,6 +134,7 @@ impl QueueOutput {
             ("wait", self.wait()),
             ("parked", if self.parked > 0 { self.parked.to_string() } else { String::new() }),
             ("sale", self.sale().join("; ")),
+            ("workers", self.workers.as_ref().map(WorkersOutput::count).unwrap_or_default()),
         ];
         let finals = self.finals().iter().map(|(state, count)| (*state, count.to_string()));
         let cells: Vec<_> = columns.into_iter().chain(finals).collect();

@@ -3,7 +3,7 @@
 use bookingq_up::screen::{Sparkline, bold, dim, red};
 
 use super::gateways::{GatewaysOutput, SendLag};
-use crate::client::output::QueueOutput;
+use crate::client::output::{QueueOutput, WorkersOutput};
 
 /// Lines on items that the view shows: first those with the most clients that wait for them.
 const ITEMS: usize = 8;
@@ -14,7 +14,7 @@ const LATE: f64 = 5.0;
 pub fn line(queue: &QueueOutput, gateways: Option<&GatewaysOutput>) -> String {
     let finals = queue.finals().iter().map(|(state, count)| format!(" {state}={count}"));
     format!(
-        "{} waiting={} in_flight={} holds={} parked={} rate={:.1}/s{} oldest={} wait={}{}{}",
+        "{} waiting={} in_flight={} holds={} parked={} rate={:.1}/s{} oldest={} wait={}{}{}{}",
         queue.now.as_deref().unwrap_or_default(),
         queue.backlog,
         queue.in_flight,
@@ -25,8 +25,16 @@ pub fn line(queue: &QueueOutput, gateways: Option<&GatewaysOutput>) -> String {
         queue.oldest(),
         queue.wait().replace(' ', "_"),
         finals.collect::<String>(),
+        queue.workers.as_ref().map(worker_words).unwrap_or_default(),
         gateways.map(gateway_words).unwrap_or_default(),
     )
+}
+
+fn worker_words(workers: &WorkersOutput) -> String {
+    let (ready, wanted) = (workers.ready, workers.wanted);
+    let last = workers.last_scaling.as_ref();
+    let last = last.map_or_else(String::new, |last| format!(" scaled={}", last.word()));
+    format!(" workers={ready}/{wanted}{last}")
 }
 
 fn gateway_words(all: &GatewaysOutput) -> String {
@@ -74,8 +82,9 @@ pub fn block(
             queue.rate
         ),
         format!("  wait       {:>9}", queue.wait()),
-        String::new(),
     ];
+    lines.extend(queue.workers.iter().flat_map(worker_lines));
+    lines.push(String::new());
     lines.extend(queue.finals().chunks(3).map(|row| {
         let cells = row
             .iter()
@@ -89,6 +98,13 @@ pub fn block(
     }
     lines.extend([String::new(), dim("  Ctrl-C stops this view")]);
     lines
+}
+
+fn worker_lines(workers: &WorkersOutput) -> Vec<String> {
+    let ready = format!("  workers    {:>9}  are ready", workers.count());
+    let ready = if workers.ready < workers.wanted { bold(&ready) } else { ready };
+    let last = workers.last_scaling.iter().map(|last| format!("  scaled     {}", last.words()));
+    [ready].into_iter().chain(last).collect()
 }
 
 fn gateway_lines(all: &GatewaysOutput, queue: &str) -> Vec<String> {
@@ -176,6 +192,17 @@ mod tests {
                 left: Some(0),
             }],
             now: Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 0 }),
+            workforce: Some(v1::Workforce {
+                wanted: 5,
+                ready: 4,
+                last_scaling: Some(v1::WorkforceChange {
+                    at: Some(prost_types::Timestamp { seconds: 1_799_999_910, nanos: 0 }),
+                    from: 2,
+                    to: 5,
+                    reason: "Demand".to_owned(),
+                    note: "1200 in line".to_owned(),
+                }),
+            }),
             ..Default::default()
         }
         .into()
@@ -218,6 +245,8 @@ concert  Open  2027-01-15T08:00:00Z  outflow 600 a minute
   holds             90
   serving         1042  oldest 1m5s  9.9/s  at the limit of the outflow
   wait       1m40s to 2m30s
+  workers       4 of 5  are ready
+  scaled     2 -> 5, 1m30s ago: 1200 in line (Demand)
 
   confirmed       1000  expired           42  cancelled          0
   sold out           0  rejected           0  failed             0
@@ -270,7 +299,7 @@ concert  Open  2027-01-15T08:00:00Z  outflow 600 a minute
             text,
             "2027-01-15T08:00:00Z waiting=1200 in_flight=3 holds=90 parked=45 rate=9.9/s limited \
              oldest=1m5s wait=1m40s_to_2m30s confirmed=1000 expired=42 cancelled=0 sold_out=0 \
-             rejected=0 failed=0 gateways=3/3 websockets=1180 event_streams=12 connecting=42.0/s \
+             rejected=0 failed=0 workers=4/5 scaled=2->5,Demand gateways=3/3 websockets=1180 event_streams=12 connecting=42.0/s \
              refused=0.0/s send_lag<=0.025s upstream_lag=0.3s epoch_changes=0"
         );
         assert!(!line(&queue(), None).contains("gateways"));
