@@ -29,7 +29,7 @@ pub use rustix::process::Signal;
 pub use crate::error::HarnessError;
 pub use crate::process::Process;
 pub use crate::redis::{Fsync, RedisOptions, RedisServer};
-pub use crate::redis_cluster::RedisCluster;
+pub use crate::redis_cluster::ClusterNodes;
 pub use crate::sentinels::Sentinels;
 pub use crate::spec::{ProcessEvent, ProcessSpec, Restart};
 pub use crate::usage::ProcessUsage;

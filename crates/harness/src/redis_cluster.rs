@@ -14,11 +14,11 @@ const READY: Duration = Duration::from_secs(30);
 
 /// The nodes.
 #[derive(Debug)]
-pub struct RedisCluster {
+pub struct ClusterNodes {
     nodes: Vec<RedisServer>,
 }
 
-impl RedisCluster {
+impl ClusterNodes {
     /// Starts it and waits until it serves all slots.
     ///
     /// # Errors

@@ -11,7 +11,7 @@
 //!     |- answers   tasks and snapshots       |- tls       certificates
 //!     |- address   the URL, read             |- sentinel  where Sentinel says the primary is
 //!     |- locator   finds the primary         |- cluster   finds the node of the queue's slot
-//!     '- workforce the workers as a text
+//!     '- workforce the workers as a text     '- dial      one connection, and its role
 //! ```
 //!
 //! Each call is one script, so one atomic step. A call whose answer is lost may or may not have
@@ -23,6 +23,7 @@ mod batches;
 mod calls;
 mod cluster;
 mod config;
+mod dial;
 mod fault;
 mod keys;
 mod link;
@@ -124,7 +125,15 @@ impl Store for RedisStore {
             Err(StoreError::Unexpected(_)) => vec![settings::hidden()],
             Err(error) => return Err(error),
         };
-        Ok(Opened { warnings, ..opened })
+        let missing_replicas = match self.link.acknowledge_replicas() {
+            0 => None,
+            wanted => {
+                let mut info = ::redis::cmd("INFO");
+                let answer: Result<String> = self.link.run(info.arg("replication")).await;
+                settings::missing_replicas(&answer.unwrap_or_default(), wanted)
+            }
+        };
+        Ok(Opened { warnings, missing_replicas, ..opened })
     }
 
     async fn enqueue(&self, batch: Vec<Enqueue>) -> Result<Vec<OrRefusal<Enqueued>>> {

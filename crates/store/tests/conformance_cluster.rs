@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bookingq_core::{QueueName, Timestamp, time};
-use bookingq_harness::RedisCluster;
+use bookingq_harness::ClusterNodes;
 use bookingq_store::Store;
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use conformance::Subject;
@@ -23,7 +23,7 @@ use patient::PatientStore;
 use tokio::time::{sleep, timeout};
 
 /// One for all cases, which use different queues.
-static CLUSTER: LazyLock<RedisCluster> = LazyLock::new(|| RedisCluster::start().unwrap());
+static CLUSTER: LazyLock<ClusterNodes> = LazyLock::new(|| ClusterNodes::start().unwrap());
 /// Failovers of one primary must not overlap.
 static CHANGE: Mutex<()> = Mutex::new(());
 
@@ -41,7 +41,7 @@ impl Subject for Moving {
     fn store(&self) -> &dyn Store {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let mut change = self.change.lock().unwrap();
-        if call % 3 == 0 && change.as_ref().is_none_or(JoinHandle::is_finished) {
+        if call.is_multiple_of(3) && change.as_ref().is_none_or(JoinHandle::is_finished) {
             ended(change.take());
             let (key, fails_over) = (self.key.clone(), call % 4 == 3);
             *change = Some(std::thread::spawn(move || start_change(&key, fails_over)));

@@ -13,6 +13,7 @@ pub mod connections;
 mod context;
 mod gateway_loop;
 pub mod observation;
+mod opened_store;
 mod queue_loop;
 mod replicas;
 pub mod scaling;

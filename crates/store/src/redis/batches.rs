@@ -53,7 +53,7 @@ impl RedisStore {
             let mut call = self.link.call(I::SCRIPT);
             call.arg(lease.map(bounds::millis));
             I::push(part, &mut call);
-            // What a client hears of as done must survive a failover.
+            // What a client takes for done must survive a failover.
             let values: Vec<Value> = if I::PUBLISHES {
                 self.publish_replicated(&call).await?
             } else {

@@ -5,8 +5,8 @@ use ::redis::{Cmd, ConnectionInfo, ErrorKind, RedisResult, ServerErrorKind, Valu
 use tokio::time::timeout;
 
 use super::address::at;
+use super::dial::{Located, PROBE, dial};
 use super::fault::classify;
-use super::locator::{Located, PROBE, dial};
 use super::tls::RedisTls;
 use crate::{Result, StoreError};
 

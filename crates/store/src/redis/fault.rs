@@ -29,9 +29,9 @@ pub(super) fn classify(error: &RedisError) -> (StoreError, ConnectionAction) {
         )
         | ErrorKind::AuthenticationFailed
         | ErrorKind::Io => (unavailable(), Replace),
-        // NOSCRIPT arrives here only if the scripts were flushed right after they were loaded. While
-        // a slot moves, some of its keys are at one node and some at the other, so no node can run
-        // a script: until MOVED says that it is done.
+        // NOSCRIPT arrives here only if the scripts were flushed right after they were loaded.
+        // While a slot moves, some of its keys are at one node and some at the other, so no node
+        // can run a script: until MOVED says that it is done.
         ErrorKind::Server(Server::NoScript | Server::TryAgain | Server::Ask) => {
             (unavailable(), Keep)
         }

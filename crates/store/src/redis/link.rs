@@ -14,6 +14,8 @@
 //! tried beside it every few seconds, and takes its place once it works. And a server that was
 //! demoted answers reads, so it is asked for its role each second.
 
+mod blocking;
+mod doubts;
 mod replacing;
 mod spares;
 
@@ -33,12 +35,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use self::replacing::Doubts;
+use self::doubts::Doubts;
 use self::spares::Spares;
 use super::config::RedisConfig;
+use super::dial::Located;
 use super::fault::classify;
 use super::keys::Keys;
-use super::locator::{Located, Locator};
+use super::locator::Locator;
 use super::rollback::{EntryMark, RollbackDetector};
 use super::scripts::{ScriptClock, ScriptName, Scripts};
 use crate::{Opened, Result, StoreError};
@@ -116,6 +119,11 @@ impl Link {
             doubts: Doubts::default(),
             detector,
         }))
+    }
+
+    /// Replicas that must have a write before it counts as done.
+    pub(super) fn acknowledge_replicas(&self) -> u8 {
+        self.acknowledge_replicas
     }
 
     /// Starts a call of a script; the script's own arguments follow.
@@ -236,7 +244,8 @@ pub(super) fn opened(answer: Value) -> Result<(Opened, bool)> {
     if found > SCHEMA {
         return Err(StoreError::NewerSchema { found, known: SCHEMA });
     }
-    Ok((Opened { epoch: epoch.unwrap_or_default(), warnings: Vec::new() }, is_lost))
+    let opened = Opened { epoch: epoch.unwrap_or_default(), ..Opened::default() };
+    Ok((opened, is_lost))
 }
 
 /// Connects until it works, or until the store is dropped.

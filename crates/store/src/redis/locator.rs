@@ -14,23 +14,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{
-    AsyncConnectionConfig, ConnectionInfo, FromRedisValue as _, RedisConnectionInfo, RedisResult,
-    Value,
-};
+use ::redis::{ConnectionInfo, RedisConnectionInfo, Value};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::address::{RedisAddress, Topology};
+use super::dial::{Located, PROBE, dial, is_replica, says_replica};
 use super::fault::classify;
 use super::tls::RedisTls;
 use super::{cluster, sentinel};
 use crate::{Result, StoreError};
-
-/// Limit for one of several servers to accept a connection and to say its role. A frozen one must
-/// not keep the others waiting.
-pub(super) const PROBE: Duration = Duration::from_millis(700);
 
 /// How to connect, and how the server is found.
 #[derive(Debug)]
@@ -47,14 +41,8 @@ pub(super) struct Locator {
     learned: Mutex<Vec<ConnectionInfo>>,
 }
 
-/// A connection to the server that was found.
-pub(super) struct Located {
-    pub(super) connection: MultiplexedConnection,
-    pub(super) info: ConnectionInfo,
-}
-
 /// What a server says about itself.
-struct Probed {
+struct ProbedServer {
     server: Located,
     is_primary: bool,
     term: u64,
@@ -113,8 +101,8 @@ impl Locator {
     }
 
     /// The primary of the highest term. The answers of a majority are enough: the operator promotes
-    /// another one only with a majority, so one of these servers knows its term. Fewer must do where
-    /// the others are away: a primary that was cut off can't write without a replica.
+    /// another one only with a majority, so one of these servers knows its term. Fewer must do
+    /// where the others are away: a primary that was cut off can't write without a replica.
     async fn among(&self, nodes: Vec<ConnectionInfo>, term_key: &str) -> Result<Located> {
         let majority = nodes.len() / 2 + 1;
         let mut asked = JoinSet::new();
@@ -127,7 +115,7 @@ impl Locator {
         let mut failure = StoreError::Unavailable("no server answers".to_owned());
         while let Some(answer) = asked.join_next().await {
             match answer.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string()))) {
-                Ok(Probed { server, is_primary, term }) => {
+                Ok(ProbedServer { server, is_primary, term }) => {
                     answers += 1;
                     self.term.fetch_max(term, Ordering::Relaxed);
                     if is_primary && best.as_ref().is_none_or(|(known, _)| *known < term) {
@@ -176,30 +164,7 @@ impl Locator {
     }
 }
 
-/// Connects within a limit.
-pub(super) async fn dial(
-    tls: &RedisTls,
-    info: ConnectionInfo,
-    limit: Duration,
-) -> Result<MultiplexedConnection> {
-    // The client's own limit of 500 ms would cut off blocking commands; the callers set theirs.
-    let config =
-        AsyncConnectionConfig::new().set_connection_timeout(Some(limit)).set_response_timeout(None);
-    let address = info.addr().to_string();
-    let connected = async {
-        let client = tls.client(info).await?;
-        client.get_multiplexed_async_connection_with_config(&config).await
-    };
-    let failed = |why: &str| StoreError::Unavailable(format!("{address}: {why}"));
-    match timeout(limit, connected).await {
-        Ok(Ok(connection)) => Ok(connection),
-        // Also an unexpected error can pass: too many clients, for one.
-        Ok(Err(error)) => Err(failed(&error.to_string())),
-        Err(_) => Err(failed(&format!("no connection within {limit:?}"))),
-    }
-}
-
-async fn probe(tls: &RedisTls, info: ConnectionInfo, term_key: &str) -> Result<Probed> {
+async fn probe(tls: &RedisTls, info: ConnectionInfo, term_key: &str) -> Result<ProbedServer> {
     let until = Instant::now() + PROBE;
     let mut connection = dial(tls, info.clone(), PROBE).await?;
     let asked = ::redis::pipe().cmd("ROLE").cmd("GET").arg(term_key).to_owned();
@@ -207,32 +172,5 @@ async fn probe(tls: &RedisTls, info: ConnectionInfo, term_key: &str) -> Result<P
     let answer = timeout_at(until, asked).await.map_err(|_| StoreError::Timeout(PROBE))?;
     let (role, term) = answer.map_err(|error| classify(&error).0)?;
     let server = Located { connection, info };
-    Ok(Probed { server, is_primary: !says_replica(&role), term: term.unwrap_or_default() })
-}
-
-/// Whether the server says that it is no primary. One that doesn't know ROLE, or forbids it, may be
-/// one.
-pub(super) async fn is_replica(
-    connection: &mut MultiplexedConnection,
-    limit: Duration,
-) -> Result<bool> {
-    let role: RedisResult<Value> = match timeout(limit, role(connection)).await {
-        Ok(answer) => answer,
-        Err(_) => return Err(StoreError::Timeout(limit)),
-    };
-    match role {
-        Ok(role) => Ok(says_replica(&role)),
-        Err(error) if error.is_unrecoverable_error() => Err(classify(&error).0),
-        Err(_) => Ok(false),
-    }
-}
-
-async fn role(connection: &mut MultiplexedConnection) -> RedisResult<Value> {
-    ::redis::cmd("ROLE").query_async(connection).await
-}
-
-fn says_replica(role: &Value) -> bool {
-    let Value::Array(fields) = role else { return false };
-    let role = fields.first().and_then(|field| String::from_redis_value_ref(field).ok());
-    role.is_some_and(|role| role != "master")
+    Ok(ProbedServer { server, is_primary: !says_replica(&role), term: term.unwrap_or_default() })
 }

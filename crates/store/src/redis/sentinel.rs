@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::address::at;
+use super::dial::{PROBE, dial};
 use super::fault::classify;
-use super::locator::{PROBE, dial};
 use super::tls::RedisTls;
 use crate::{Result, StoreError};
 
@@ -67,7 +67,7 @@ async fn ask_one(tls: &RedisTls, info: ConnectionInfo, primary: &str) -> Result<
     let mut asking = ::redis::pipe();
     asking.cmd("SENTINEL").arg("MASTER").arg(primary);
     asking.cmd("SENTINEL").arg("REPLICAS").arg(primary);
-    let asked = asking.query_async::<(Fields, Vec<Fields>)>(&mut connection);
+    let asked = asking.query_async::<(Described, Vec<Described>)>(&mut connection);
     let (master, replicas) = match timeout(PROBE, asked).await {
         Ok(Ok(said)) => said,
         Ok(Err(error)) => return Err(failed(&classify(&error).0.to_string())),
@@ -76,7 +76,7 @@ async fn ask_one(tls: &RedisTls, info: ConnectionInfo, primary: &str) -> Result<
     let epoch = master.get("config-epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
     let mut beliefs = Vec::from_iter(belief(&master, epoch));
     // It names the new primary only once it has seen its role, up to a second after the promotion.
-    let promoted = |replica: &&Fields| {
+    let promoted = |replica: &&Described| {
         replica.get("flags").is_some_and(|flags| flags.split(',').any(|flag| flag == "promoted"))
     };
     beliefs.extend(replicas.iter().filter(promoted).filter_map(|one| belief(one, epoch + 1)));
@@ -84,9 +84,9 @@ async fn ask_one(tls: &RedisTls, info: ConnectionInfo, primary: &str) -> Result<
 }
 
 /// How a sentinel describes a server.
-type Fields = HashMap<String, String>;
+type Described = HashMap<String, String>;
 
-fn belief(server: &Fields, epoch: u64) -> Option<Belief> {
+fn belief(server: &Described, epoch: u64) -> Option<Belief> {
     let host = server.get("ip").filter(|host| !host.is_empty())?.clone();
     Some(Belief { epoch, host, port: server.get("port")?.parse().ok()? })
 }

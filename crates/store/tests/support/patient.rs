@@ -8,6 +8,7 @@ use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
 use bookingq_core::{
     Admission, Booking, ClientId, EventSeq, ItemState, Outflow, Place, QueueName, SaleRules,
+    Workforce,
 };
 use bookingq_store::redis::RedisStore;
 use bookingq_store::{
@@ -34,6 +35,11 @@ macro_rules! patient {
                 let call = || self.0.$name($($argument.clone()),*);
                 Retry::within(BACKOFF, LIMIT).run(StoreError::is_transient, call).await
             })*
+
+            async fn set_workforce(&self, workforce: &Workforce) -> Result<()> {
+                let call = || self.0.set_workforce(workforce);
+                Retry::within(BACKOFF, LIMIT).run(StoreError::is_transient, call).await
+            }
 
             async fn notifier(
                 &self,

@@ -3,54 +3,20 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::super::locator::is_replica;
+use super::super::dial::is_replica;
 use super::{Link, LinkState, Live};
 use crate::StoreError;
 
 /// How long calls are refused, with nothing written, before another connection is tried.
 const REFUSED: Duration = Duration::from_secs(3);
 
-/// How often the server in use is asked whether it is still the primary.
-const ROLE_EVERY: Duration = Duration::from_secs(1);
-
-/// What is known against the connection in use.
-#[derive(Default)]
-pub(super) struct Doubts {
-    /// Since when calls are refused with nothing written in between, or when another connection was
-    /// tried last.
-    refused: Mutex<Option<Instant>>,
-    /// When the role was asked last.
-    role_asked: Mutex<Option<Instant>>,
-}
-
-impl Doubts {
-    pub(super) fn clear(&self) {
-        *self.refused.lock() = None;
-    }
-
-    /// Whether it is time to ask for the role; if so, the next time is a second away.
-    fn is_role_due(&self) -> bool {
-        let mut asked = self.role_asked.lock();
-        let is_due = asked.is_none_or(|asked| asked.elapsed() >= ROLE_EVERY);
-        if is_due {
-            *asked = Some(Instant::now());
-        }
-        is_due
-    }
-}
-
 impl Link {
     /// Notes that the server has refused a call, and tries another connection if nothing was
     /// written for a while.
     pub(super) fn refuse(self: &Arc<Self>, generation: u64, cause: &StoreError) {
-        let mut refused = self.doubts.refused.lock();
-        let since = *refused.get_or_insert_with(Instant::now);
-        if since.elapsed() >= REFUSED {
-            *refused = Some(Instant::now());
+        if self.doubts.is_refused_for(REFUSED) {
             warn!(%cause, "Redis refuses calls; trying another connection beside this one");
             tokio::spawn(try_another(Arc::downgrade(self), generation));
         }
