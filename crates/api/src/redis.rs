@@ -24,7 +24,7 @@ use crate::downstream::TlsSpec;
     ),
 ])))]
 pub struct RedisSpec {
-    /// Runs a Redis for this queue: a StatefulSet with one Pod and one volume.
+    /// Runs a Redis for this queue: a StatefulSet with one Pod and one volume, or three of each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed: Option<ManagedRedis>,
     /// Address of an existing Redis, such as redis://redis:6379/0, or rediss:// for TLS. Of several
@@ -63,6 +63,10 @@ pub struct RedisSpec {
         "has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
         "storageClassName is immutable",
     ),
+    (
+        "self.replicas == 1 || self.appendfsync == 'always'",
+        "with replicas: 3, appendfsync must be always",
+    ),
 ])))]
 pub struct ManagedRedis {
     /// Container image.
@@ -78,6 +82,10 @@ pub struct ManagedRedis {
     /// When Redis syncs acknowledged writes to disk: always, or everysec, which is faster and may
     /// lose the last second if the node fails.
     pub appendfsync: AppendFsync,
+    /// Number of Redis Pods: 1, or 3 of which one takes the writes, the others copy it, and the
+    /// operator elects another one when it is lost. May be changed while the queue runs.
+    #[schemars(extend("enum" = [1, 3]))]
+    pub replicas: i32,
     /// Compute resources of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::resources")]
@@ -94,6 +102,7 @@ impl Default for ManagedRedis {
             storage: "8Gi".to_owned(),
             storage_class_name: None,
             appendfsync: AppendFsync::Always,
+            replicas: 1,
             resources: None,
             labels: BTreeMap::new(),
         }
@@ -138,7 +147,8 @@ pub struct SecretKey {
 #[serde(rename_all = "camelCase", default)]
 pub struct AcknowledgeSpec {
     /// Replicas that must have a join, a payment, a cancellation or a settlement, 0 to 2. With too
-    /// few replicas these calls fail as unavailable until enough are back.
+    /// few replicas these calls fail as unavailable until enough are back. Defaults to 1 for a
+    /// managed Redis of three, and to 0 otherwise.
     #[schemars(range(min = 0, max = 2))]
     pub replicas: i32,
 }

@@ -138,6 +138,7 @@ impl ReconcileContext {
             error: outcome.as_ref().err(),
             workers: workers.as_ref(),
             observation: observation.as_ref(),
+            redis: self.autoscaler.redis(key),
             gateways: GatewayInputs {
                 deployment: gateway_deployment.as_ref(),
                 observation: gateways.as_ref(),
@@ -177,6 +178,7 @@ impl ReconcileContext {
         let desired = DesiredState {
             target: Arc::new(target.clone()),
             redis: found.redis,
+            redis_password: found.redis_password,
             about: about.clone(),
         };
         self.autoscaler.update(key, desired, before);
@@ -248,7 +250,11 @@ impl ReconcileContext {
 /// The target of a queue. A queue that cannot be decoded has been let in by another schema.
 fn resolve(queue: &WatchedQueue) -> Result<QueueTarget, Problems> {
     match &queue.0 {
-        Ok(queue) => QueueTarget::resolve(queue),
+        Ok(queue) => match QueueTarget::resolve(queue)? {
+            target if target.failover.is_none() => Ok(target),
+            // Until workers can follow a primary from one Pod to another.
+            _ => Err(Problems(vec![problem("spec.redis.managed.replicas", "3", "1")])),
+        },
         Err(invalid) => Err(Problems(vec![problem(
             "spec",
             format!("not readable ({})", invalid.error),

@@ -11,11 +11,11 @@
 //!     |- answers   tasks and snapshots       |- tls       certificates
 //!     |- address   the URL, read             |- sentinel  where Sentinel says the primary is
 //!     |- locator   finds the primary         |- cluster   finds the node of the queue's slot
-//!     '- workforce the workers as a text     '- dial      one connection, and its role
+//!     |- workforce the workers as a text     |- dial      one connection, and its role
+//!     '- node      a server, for failovers
 //! ```
 //!
-//! Each call is one script, so one atomic step. A call whose answer is lost may or may not have
-//! taken effect. Only the caller repeats it, and every script is safe to repeat.
+//! Each call is one script, so one atomic step, and safe to repeat when its answer is lost.
 
 mod address;
 mod answers;
@@ -28,6 +28,7 @@ mod fault;
 mod keys;
 mod link;
 mod locator;
+pub mod node;
 mod outbox;
 mod reader;
 mod record;

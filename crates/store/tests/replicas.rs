@@ -80,7 +80,8 @@ async fn without_replicas_nothing_counts_as_done_also_not_a_repeat_on_a_new_conn
 #[tokio::test]
 async fn a_store_takes_the_primary_of_the_highest_term() {
     let (servers, config) = world();
-    let store = RedisStore::connect(config.clone()).unwrap();
+    let by_both = RedisConfig { acknowledge_replicas: 2, ..config.clone() };
+    let store = RedisStore::connect(by_both).unwrap();
     store.open().await.unwrap();
     joins(&store, "a").await;
     // The old primary is cut off from its replicas and goes on to believe that it is one.

@@ -2,7 +2,7 @@
 
 use super::SpecCheck;
 use crate::plan::{RedisPlan, RedisSource};
-use crate::redis::{ManagedRedis, RedisSpec};
+use crate::redis::{AppendFsync, ManagedRedis, RedisSentinel, RedisSpec};
 
 impl SpecCheck {
     pub(super) fn redis(&mut self, redis: &RedisSpec) -> Option<RedisPlan> {
@@ -31,37 +31,55 @@ impl SpecCheck {
             RedisSource::Url(url) => self.redis_url(url),
             RedisSource::Managed(managed) => {
                 self.quantity("spec.redis.managed.storage", &managed.storage);
+                self.managed_replicas(managed);
                 self.resources("spec.redis.managed.resources", managed.resources.as_ref());
             }
-            RedisSource::Sentinel(sentinel) => {
-                let path = "spec.redis.sentinel.nodes";
-                self.hosts(path, sentinel.nodes.iter().map(String::as_str));
-                let name = &sentinel.primary_name;
-                if name.is_empty() || name.contains(['#', '/', '@', '?', ' ']) {
-                    let allowed = "the name in Sentinel's configuration";
-                    self.refuse("spec.redis.sentinel.primaryName", format!("{name:?}"), allowed);
-                }
-                if let Some(database) = sentinel.database {
-                    self.number("spec.redis.sentinel.database", database, 0..=1023);
-                }
-            }
+            RedisSource::Sentinel(sentinel) => self.sentinel(sentinel),
             RedisSource::Cluster(cluster) => {
                 let path = "spec.redis.cluster.nodes";
                 self.hosts(path, cluster.nodes.iter().map(String::as_str));
             }
             RedisSource::UrlSecret(_) => {}
         }
-        let acknowledge = redis.acknowledge.unwrap_or_default();
+        // A primary that is lost must not take acknowledged places with it, if another Pod can have
+        // them.
+        let default = match &source {
+            RedisSource::Managed(managed) if managed.replicas > 1 => 1,
+            _ => 0,
+        };
+        let acknowledge = redis.acknowledge.map_or(default, |acknowledge| acknowledge.replicas);
         Some(RedisPlan {
             source,
             password: redis.password_secret.clone(),
             tls: redis.tls.clone(),
-            acknowledge_replicas: self.number(
-                "spec.redis.acknowledge.replicas",
-                acknowledge.replicas,
-                0..=2,
-            ) as u8,
+            acknowledge_replicas: self.number("spec.redis.acknowledge.replicas", acknowledge, 0..=2)
+                as u8,
         })
+    }
+
+    fn sentinel(&mut self, sentinel: &RedisSentinel) {
+        let path = "spec.redis.sentinel.nodes";
+        self.hosts(path, sentinel.nodes.iter().map(String::as_str));
+        let name = &sentinel.primary_name;
+        if name.is_empty() || name.contains(['#', '/', '@', '?', ' ']) {
+            let allowed = "the name in Sentinel's configuration";
+            self.refuse("spec.redis.sentinel.primaryName", format!("{name:?}"), allowed);
+        }
+        if let Some(database) = sentinel.database {
+            self.number("spec.redis.sentinel.database", database, 0..=1023);
+        }
+    }
+
+    fn managed_replicas(&mut self, managed: &ManagedRedis) {
+        match (managed.replicas, managed.appendfsync) {
+            (1, _) | (3, AppendFsync::Always) => {}
+            (3, other) => self.refuse(
+                "spec.redis.managed.appendfsync",
+                other.as_str(),
+                "always, with replicas: 3",
+            ),
+            (other, _) => self.refuse("spec.redis.managed.replicas", other, "1 or 3"),
+        }
     }
 
     fn redis_url(&mut self, url: &str) {

@@ -6,6 +6,9 @@ use bookingq_api::status::{GatewayScalingStatus, LastScaling};
 use bookingq_core::Timestamp;
 use bookingq_store::{MissingReplicas, Snapshot};
 
+use crate::redis_failover::plan::FailoverState;
+use crate::redis_failover::view::PrimaryRecord;
+
 /// The state of a queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
@@ -71,6 +74,15 @@ impl GatewayObservation {
         (self.connections.is_some(), self.unschedulable > 0, &self.scaling)
             != (other.connections.is_some(), other.unschedulable > 0, &other.scaling)
     }
+}
+
+/// The state of a managed Redis of three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RedisObservation {
+    /// How its nodes do.
+    pub state: FailoverState,
+    /// The last election.
+    pub record: Option<PrimaryRecord>,
 }
 
 /// Health of the store.

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::names::{self, Part};
+use crate::redis_failover::view::NODES;
 use crate::secrets::{AUTHORITY, SecretPurpose, SecretReference};
 use crate::target::QueueTarget;
 
@@ -131,8 +132,18 @@ pub fn redis_address(target: &QueueTarget) -> String {
     match &target.plan.redis.source {
         RedisSource::Url(url) => url.clone(),
         RedisSource::Managed(_) => {
-            let host = format!("{}.{}.svc", names::redis(&target.name), target.namespace);
-            format!("redis://{host}:{}", names::REDIS_PORT)
+            let (queue, namespace) = (&target.name, &target.namespace);
+            if target.failover.is_none() {
+                let host = format!("{}.{namespace}.svc", names::redis(queue));
+                return format!("redis://{host}:{}", names::REDIS_PORT);
+            }
+            // Never the Service, which leads to replicas too.
+            let node = |ordinal| {
+                let host = names::redis_host(namespace, queue, ordinal);
+                format!("{host}:{}", names::REDIS_PORT)
+            };
+            let nodes: Vec<String> = (0..NODES).map(node).collect();
+            format!("redis://{}/0", nodes.join(","))
         }
         RedisSource::Sentinel(sentinel) => {
             let database = sentinel.database.map(|database| format!("/{database}"));

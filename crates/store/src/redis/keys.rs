@@ -48,6 +48,11 @@ impl Keys {
         let (term, barrier) = (key("term"), key("barrier"));
         Self { queue: line, events, meta, term, barrier, test_clock, of_scripts }
     }
+
+    /// Hash: counters, also that of the outbox entries.
+    pub(super) fn stats(&self) -> &str {
+        &self.of_scripts[4]
+    }
 }
 
 #[cfg(test)]
