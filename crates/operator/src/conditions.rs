@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bookingq_api::TimeString;
 use bookingq_api::plan::ScalingPlan;
 use bookingq_core::Admission;
+use bookingq_store::MissingReplicas;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::autoscaler::observation::{
@@ -241,6 +242,15 @@ fn redis_ready(inputs: &StatusInputs<'_>) -> ConditionState {
         }
         Some(StoreHealth::Reachable { warnings }) => {
             ConditionState::yes("UnsafeSettings", warnings.join("\n"))
+        }
+        Some(StoreHealth::TooFewReplicas(missing)) => {
+            let MissingReplicas { wanted, connected } = missing;
+            let message = format!(
+                "{connected} replicas follow the primary, and spec.redis.acknowledge.replicas is \
+                 {wanted}: joins, payments and cancellations fail as unavailable until enough are \
+                 back."
+            );
+            ConditionState::no("TooFewReplicas", message)
         }
         Some(StoreHealth::Unreachable { why }) => {
             let message = format!("{why}\nThe number of workers is frozen until Redis is back.");

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use bookingq_api::plan::RedisSource;
 use bookingq_store::RedisConfig;
-use bookingq_store::redis::{PemSource, RedisTls};
+use bookingq_store::redis::{PemSource, RedisTls, SentinelLogin};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
 
@@ -97,6 +98,13 @@ fn redis_config(
         .unwrap_or_else(|| volumes::redis_address(target));
     let mut config = RedisConfig::new(url, target.plan.queue.clone());
     config.retention = target.plan.retention;
+    config.acknowledge_replicas = target.plan.redis.acknowledge_replicas;
+    if let RedisSource::Sentinel(sentinel) = &target.plan.redis.source {
+        config.sentinel = SentinelLogin {
+            username: sentinel.username.clone(),
+            password: value(target, found, SecretPurpose::SentinelPassword),
+        };
+    }
     if let Some(reference) = target.secret(SecretPurpose::RedisTls) {
         let pem = |key| data(found, reference, key).map(PemSource::Text);
         config.tls = RedisTls { ca: pem(AUTHORITY), identity: pem("tls.crt").zip(pem("tls.key")) };

@@ -138,20 +138,21 @@ fn cluster_problems(plan: &Plan) -> Vec<FieldProblem> {
         )),
         Endpoint::Grpc(_) => None,
     });
-    let one_address = "managed, url or urlSecret: workers of this release connect to one address";
     let redis = match &plan.redis.source {
-        RedisSource::Sentinel(_) => Some(("spec.redis.sentinel", one_address)),
-        RedisSource::Cluster(_) => Some(("spec.redis.cluster", one_address)),
         RedisSource::Managed(_) if plan.redis.password.is_some() => Some((
             "spec.redis.passwordSecret",
-            "only with url or urlSecret: a managed Redis has its own",
+            "only with url, sentinel or cluster: a managed Redis has its own",
         )),
-        RedisSource::Managed(_) | RedisSource::Url(_) | RedisSource::UrlSecret(_) => None,
+        RedisSource::Managed(managed)
+            if managed.replicas == 1 && plan.redis.acknowledge_replicas > 0 =>
+        {
+            let allowed = "0, or spec.redis.managed.replicas: 3: one Pod has no replica";
+            Some(("spec.redis.acknowledge.replicas", allowed))
+        }
+        _ => None,
     };
     let tls = plan.redis.tls.as_ref().and_then(|tls| match &plan.redis.source {
-        RedisSource::Managed(_) => {
-            Some(("spec.redis.tls", "only with url or urlSecret: a managed Redis has no TLS"))
-        }
+        RedisSource::Managed(_) => Some(("spec.redis.tls", "absent: a managed Redis has no TLS")),
         RedisSource::Url(url) if !url.starts_with("rediss://") => {
             Some(("spec.redis.tls", "only with rediss://HOST:PORT[/DB] in spec.redis.url"))
         }

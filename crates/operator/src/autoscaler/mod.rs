@@ -14,6 +14,7 @@ pub mod connections;
 mod context;
 mod gateway_loop;
 pub mod observation;
+mod opened_store;
 mod queue_loop;
 mod redis_loop;
 mod replicas;

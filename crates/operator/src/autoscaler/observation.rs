@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bookingq_api::status::{GatewayScalingStatus, LastScaling};
 use bookingq_core::Timestamp;
-use bookingq_store::Snapshot;
+use bookingq_store::{MissingReplicas, Snapshot};
 
 use crate::redis_failover::plan::FailoverState;
 use crate::redis_failover::view::PrimaryRecord;
@@ -88,6 +88,8 @@ pub struct RedisObservation {
 /// Health of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreHealth {
+    /// It answers reads, and refuses what must be acknowledged by replicas.
+    TooFewReplicas(MissingReplicas),
     /// Not read yet.
     Unknown,
     /// It answers.

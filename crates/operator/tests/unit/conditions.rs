@@ -9,6 +9,7 @@ use bookingq_operator::conditions::{GatewayInputs, StatusInputs, conditions};
 use bookingq_operator::redis_failover::plan::FailoverState;
 use bookingq_operator::redis_failover::view::PrimaryRecord;
 use bookingq_operator::target::QueueTarget;
+use bookingq_store::MissingReplicas;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
@@ -98,6 +99,26 @@ fn ready_before_opening(admission: &str) -> (String, String) {
     let ready = all.into_iter().find(|one| one.type_ == "Ready").unwrap();
     assert_eq!(ready.status, "True");
     (ready.reason, ready.message)
+}
+
+#[test]
+fn missing_replicas_say_what_fails_and_which_field_asks_for_them() {
+    let missing = MissingReplicas { wanted: 2, connected: 1 };
+    let observation =
+        Observation { store: StoreHealth::TooFewReplicas(missing), ..Observation::starting(None) };
+    let inputs = StatusInputs {
+        generation: Some(1),
+        target: None,
+        error: None,
+        workers: None,
+        redis: None,
+        observation: Some(&observation),
+        gateways: GatewayInputs::default(),
+    };
+    let all = conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH));
+    let ready = all.into_iter().find(|one| one.type_ == "RedisReady").unwrap();
+    assert_eq!((&*ready.status, &*ready.reason), ("False", "TooFewReplicas"));
+    assert!(ready.message.contains("spec.redis.acknowledge.replicas"), "{}", ready.message);
 }
 
 #[test]
