@@ -108,7 +108,7 @@ async fn operate(mut driver: Driver, desired: DesiredFailover) {
     }
 }
 
-async fn strike(trio: &mut Trio, fault: Fault) {
+async fn inject(trio: &mut Trio, fault: Fault) {
     let primary = trio.primary();
     match fault {
         Fault::Frozen(time) => {
@@ -142,7 +142,7 @@ async fn run(fault: Fault) -> (usize, Vec<String>, Duration) {
         .map(|caller| tokio::spawn(call(store(&trio), caller, joined.clone(), ended.clone())))
         .collect();
     eventually("some joins", LIMIT, async || joined.lock().clients.len() > 200).await;
-    strike(&mut trio, fault).await;
+    inject(&mut trio, fault).await;
     let before = joined.lock().clients.len();
     eventually("more joins", LIMIT, async || joined.lock().clients.len() > before + 200).await;
     ended.store(true, Ordering::Relaxed);
