@@ -1,5 +1,5 @@
-//! A worker that publishes to the Realtime Service is stopped for longer than its lease, and goes on
-//! while another one publishes.
+//! A worker that publishes to the Realtime Service is stopped for longer than its lease, and goes
+//! on while another one publishes.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
