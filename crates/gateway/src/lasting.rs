@@ -92,7 +92,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LastingAnswer<S> {
                 };
             }
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                Some(Ok(frame)) => self.out = frame.into_data().map(chunk).unwrap_or_default(),
+                Some(Ok(frame)) => {
+                    self.out = frame.data_ref().map(chunk).unwrap_or_default();
+                }
                 Some(Err(_)) => return Poll::Ready(()),
                 None => (self.out, self.has_ended) = (LAST_CHUNK.to_vec(), true),
             }
@@ -122,12 +124,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LastingAnswer<S> {
     }
 }
 
-fn chunk(data: Bytes) -> Vec<u8> {
+fn chunk(data: &Bytes) -> Vec<u8> {
     // A chunk without data would be the last one.
     if data.is_empty() {
         return Vec::new();
     }
-    [format!("{:x}\r\n", data.len()).as_bytes(), &data, b"\r\n"].concat()
+    [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat()
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Future for LastingAnswer<S> {

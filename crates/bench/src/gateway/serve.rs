@@ -60,7 +60,7 @@ async fn serve(args: &Args, worker: SocketAddr, folder: &Path) -> Result<()> {
     let identity = Identity { certificate, key };
     let config = GatewayConfig {
         keys: KeySource::Folder(folder.join("keys")),
-        tls: args.tls.then(|| ServerTls { identity, client_ca: None }),
+        tls: args.tls.then_some(ServerTls { identity, client_ca: None }),
         access_log: AccessLog::Off,
         linger: Duration::ZERO,
         max_connections: 60_000,
