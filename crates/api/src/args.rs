@@ -42,9 +42,11 @@ fn with_env(arg: Arg) -> Arg {
     arg.env(&*name.leak())
 }
 
-/// Flags that no field of the resource sets. They are written only if they differ from the default,
-/// because a flag overrides the environment variable that a Pod template may set.
-const UNLESS_DEFAULT: [&str; 8] = [
+/// Flags that no field of the resource sets, or that few queues set. They are written only if they
+/// differ from the default, because a flag overrides the environment variable that a Pod template
+/// may set.
+const UNLESS_DEFAULT: [&str; 9] = [
+    "redis-acknowledge-replicas",
     "redis-deadline",
     "outbox-entries",
     "max-connection-age",

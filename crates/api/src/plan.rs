@@ -133,6 +133,8 @@ pub struct RedisPlan {
     pub password: Option<SecretKey>,
     /// Certificates.
     pub tls: Option<TlsSpec>,
+    /// Replicas that must have a write before it is acknowledged.
+    pub acknowledge_replicas: u8,
 }
 
 /// The address of a Redis.

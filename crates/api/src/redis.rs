@@ -24,11 +24,12 @@ use crate::downstream::TlsSpec;
     ),
 ])))]
 pub struct RedisSpec {
-    /// Runs a Redis for this queue: a StatefulSet with one Pod and one volume.
+    /// Runs a Redis for this queue: a StatefulSet with one Pod and one volume, or three of each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed: Option<ManagedRedis>,
-    /// Address of an existing Redis, such as redis://redis:6379/0, or rediss:// for TLS. Must not
-    /// contain a password: use passwordSecret.
+    /// Address of an existing Redis, such as redis://redis:6379/0, or rediss:// for TLS. Of several
+    /// hosts, as in redis://a:6379,b:6379, workers use the primary. Must not contain a password: use
+    /// passwordSecret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512), regex(pattern = "^rediss?://.+$"))]
     pub url: Option<String>,
@@ -41,10 +42,14 @@ pub struct RedisSpec {
     /// An existing Redis Cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<RedisCluster>,
+    /// What a write must have survived before the caller gets an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledge: Option<AcknowledgeSpec>,
     /// Secret key with the password, for url, sentinel and cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_secret: Option<SecretKey>,
-    /// Certificates for rediss://, without serverName: the certificate must name the host.
+    /// Certificates for rediss://, sentinel and cluster, which use TLS if it is given; without
+    /// serverName: the certificate must name the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSpec>,
 }
@@ -57,6 +62,10 @@ pub struct RedisSpec {
     (
         "has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
         "storageClassName is immutable",
+    ),
+    (
+        "self.replicas == 1 || self.appendfsync == 'always'",
+        "with replicas: 3, appendfsync must be always",
     ),
 ])))]
 pub struct ManagedRedis {
@@ -73,6 +82,10 @@ pub struct ManagedRedis {
     /// When Redis syncs acknowledged writes to disk: always, or everysec, which is faster and may
     /// lose the last second if the node fails.
     pub appendfsync: AppendFsync,
+    /// Number of Redis Pods: 1, or 3 of which one takes the writes, the others copy it, and the
+    /// operator elects another one when it is lost. May be changed while the queue runs.
+    #[schemars(extend("enum" = [1, 3]))]
+    pub replicas: i32,
     /// Compute resources of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::resources")]
@@ -89,6 +102,7 @@ impl Default for ManagedRedis {
             storage: "8Gi".to_owned(),
             storage_class_name: None,
             appendfsync: AppendFsync::Always,
+            replicas: 1,
             resources: None,
             labels: BTreeMap::new(),
         }
@@ -128,23 +142,51 @@ pub struct SecretKey {
     pub key: String,
 }
 
+/// What a write must have survived before the caller gets an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AcknowledgeSpec {
+    /// Replicas that must have a join, a payment, a cancellation or a settlement, 0 to 2. With too
+    /// few replicas these calls fail as unavailable until enough are back. Defaults to 1 for a
+    /// managed Redis of three, and to 0 otherwise.
+    #[schemars(range(min = 0, max = 2))]
+    pub replicas: i32,
+}
+
 /// An existing Redis behind Sentinel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RedisSentinel {
     /// Name of the primary in Sentinel's configuration.
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9._-]+$"))]
     pub primary_name: String,
-    /// Addresses of the sentinels, each HOST:PORT.
-    #[schemars(length(min = 1, max = 16), inner(length(min = 3, max = 259)))]
+    /// Addresses of the sentinels, each HOST[:PORT].
+    #[schemars(
+        length(min = 1, max = 16),
+        inner(length(min = 1, max = 259), regex(pattern = "^[^@/#,?]+$"))
+    )]
     pub nodes: Vec<String>,
+    /// User of the sentinels, if they have users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub username: Option<String>,
+    /// Secret key with the password of the sentinels. passwordSecret has that of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_secret: Option<SecretKey>,
+    /// Number of the database. Defaults to 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1023))]
+    pub database: Option<i32>,
 }
 
 /// An existing Redis Cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RedisCluster {
-    /// Addresses of some of its nodes, each HOST:PORT; workers discover the others.
-    #[schemars(length(min = 1, max = 64), inner(length(min = 3, max = 259)))]
+    /// Addresses of some of its nodes, each HOST[:PORT]; workers discover the others.
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(min = 1, max = 259), regex(pattern = "^[^@/#,?]+$"))
+    )]
     pub nodes: Vec<String>,
 }

@@ -5,6 +5,7 @@
 //! server has seen.
 
 mod gateway;
+mod redis;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,9 +23,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::downstream::{DownstreamSpec, Endpoint, Role};
 use crate::duration::DurationString;
-use crate::plan::{Plan, RedisPlan, RedisSource, ScalingPlan, ServicePlan, WorkerPlan};
+use crate::plan::{Plan, ScalingPlan, ServicePlan, WorkerPlan};
 use crate::quantity;
-use crate::redis::RedisSpec;
 use crate::sale::{ItemSpec, OutflowSpec};
 use crate::spec::{BookingQueueSpec, SweepSpec};
 use crate::time::TimeString;
@@ -180,62 +180,6 @@ impl SpecCheck {
             self.refuse(&path("tls"), "set", "only with an endpoint that starts with https://");
         }
         Some(ServicePlan { endpoint, timeout, tls: service.tls.clone() })
-    }
-
-    fn redis(&mut self, redis: &RedisSpec) -> Option<RedisPlan> {
-        let mut sources: Vec<(&str, RedisSource)> = [
-            redis.managed.clone().map(|managed| ("managed", RedisSource::Managed(managed))),
-            redis.url.clone().map(|url| ("url", RedisSource::Url(url))),
-            redis.url_secret.clone().map(|key| ("urlSecret", RedisSource::UrlSecret(key))),
-            redis.sentinel.clone().map(|sentinel| ("sentinel", RedisSource::Sentinel(sentinel))),
-            redis.cluster.clone().map(|cluster| ("cluster", RedisSource::Cluster(cluster))),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        if sources.len() > 1 {
-            let named: Vec<&str> = sources.iter().map(|(name, _)| *name).collect();
-            self.refuse(
-                "spec.redis",
-                named.join(" and "),
-                "one of managed, url, urlSecret, sentinel and cluster",
-            );
-            return None;
-        }
-        let (_, source) = sources
-            .pop()
-            .unwrap_or(("managed", RedisSource::Managed(crate::redis::ManagedRedis::default())));
-        match &source {
-            RedisSource::Url(url) => self.redis_url(url),
-            RedisSource::Managed(managed) => {
-                self.quantity("spec.redis.managed.storage", &managed.storage);
-                self.resources("spec.redis.managed.resources", managed.resources.as_ref());
-            }
-            RedisSource::UrlSecret(_) | RedisSource::Sentinel(_) | RedisSource::Cluster(_) => {}
-        }
-        Some(RedisPlan { source, password: redis.password_secret.clone(), tls: redis.tls.clone() })
-    }
-
-    fn redis_url(&mut self, url: &str) {
-        let uri: Option<http::Uri> = url.parse().ok();
-        let authority = uri.as_ref().and_then(http::Uri::authority).map(ToString::to_string);
-        let scheme = uri.as_ref().and_then(http::Uri::scheme_str);
-        match (scheme, authority) {
-            (Some("redis" | "rediss"), Some(authority)) if !authority.contains('@') => {}
-            // The value is not repeated: it holds a secret.
-            (Some("redis" | "rediss"), Some(_)) => {
-                self.refuse(
-                    "spec.redis.url",
-                    "a URL with a password",
-                    "a URL without one: use passwordSecret, or urlSecret",
-                );
-            }
-            _ => self.refuse(
-                "spec.redis.url",
-                format!("{url:?}"),
-                "redis://HOST[:PORT][/DB] or rediss://…",
-            ),
-        }
     }
 
     fn worker(&mut self, spec: &BookingQueueSpec) -> WorkerPlan {

@@ -43,6 +43,21 @@ pub struct BookingQueueStatus {
     /// The gateways, if spec.gateway is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayStatus>,
+    /// The last election of the primary, with spec.redis.managed.replicas: 3. The operator writes
+    /// it before it promotes a Pod, and workers write to the primary of the highest term only. Do
+    /// not change it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisElection>,
+}
+
+/// An election of the primary of a managed Redis.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RedisElection {
+    /// Counts the elections.
+    pub term: i64,
+    /// Name of the Pod that was elected.
+    pub primary: String,
 }
 
 /// Observed state of the gateways.

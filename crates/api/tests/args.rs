@@ -34,16 +34,22 @@ fn file() -> impl Strategy<Value = PathBuf> {
 fn redis() -> impl Strategy<Value = RedisArgs> {
     let url = option::of("rediss?://[a-z]{1,8}:[1-9][0-9]{3}".prop_map(String::from));
     let (ca, pair) = (option::of(file()), option::of((file(), file())));
-    (url, option::of(file()), ca, pair, time(), time(), 1000u32..).prop_map(
-        |(url, password_file, ca, pair, deadline, retention, outbox_entries)| RedisArgs {
-            url,
-            password_file,
-            ca,
-            certificate: pair.clone().map(|(certificate, _)| certificate),
-            key: pair.map(|(_, key)| key),
-            deadline,
-            retention,
-            outbox_entries,
+    let files = (option::of(file()), option::of("[a-z]{1,8}"), option::of(file()));
+    (url, files, 0u8..=2, ca, pair, time(), time(), 1000u32..).prop_map(
+        |(url, files, acknowledge_replicas, ca, pair, deadline, retention, outbox_entries)| {
+            RedisArgs {
+                url,
+                password_file: files.0,
+                sentinel_username: files.1,
+                sentinel_password_file: files.2,
+                acknowledge_replicas,
+                ca,
+                certificate: pair.clone().map(|(certificate, _)| certificate),
+                key: pair.map(|(_, key)| key),
+                deadline,
+                retention,
+                outbox_entries,
+            }
         },
     )
 }

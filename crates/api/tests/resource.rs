@@ -194,6 +194,26 @@ fn a_password_does_not_belong_into_a_resource_and_is_never_repeated() {
 }
 
 #[test]
+fn each_host_of_a_redis_is_checked() {
+    let found = problems(json!({ "redis": { "url": "redis://a:6379,b:x/0" } }));
+    assert!(found[0].starts_with("spec.redis.url"), "{found:?}");
+    let found = problems(json!({ "redis": { "cluster": { "nodes": ["a:1", "u:p@b"] } } }));
+    assert_eq!(found, [r#"spec.redis.cluster.nodes[1] is "u:p@b"; allowed: HOST[:PORT]"#]);
+    let sentinel = json!({ "primaryName": "", "nodes": [] });
+    let found =
+        problems(json!({ "redis": { "sentinel": sentinel, "acknowledge": { "replicas": 3 } } }));
+    let paths: Vec<&str> = found.iter().filter_map(|problem| problem.split(' ').next()).collect();
+    let expected = [
+        "spec.redis.sentinel.nodes",
+        "spec.redis.sentinel.primaryName",
+        "spec.redis.acknowledge.replicas",
+    ];
+    assert_eq!(paths, expected);
+    let spec = json!({ "redis": { "url": "rediss://a,b:6380,[::1]:6381/2" } });
+    assert!(with(spec).resolve("concert").is_ok());
+}
+
+#[test]
 fn tls_needs_an_https_endpoint() {
     let tls = json!({ "secretName": "booking-tls" });
     let found = problems(json!({ "booking": { "endpoint": "http://a:1", "tls": tls } }));

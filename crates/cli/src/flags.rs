@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use bookingq_api::args::RedisArgs;
 use bookingq_core::{QueueName, defaults};
 use bookingq_store::RedisConfig;
-use bookingq_store::redis::{PemSource, RedisTls};
+use bookingq_store::redis::{PemSource, RedisTls, SentinelLogin};
 
 use crate::failure::Failure;
 
@@ -22,6 +22,14 @@ pub async fn redis_config(args: RedisArgs, queue: QueueName) -> Result<RedisConf
             .zip(args.key)
             .map(|(certificate, key)| (PemSource::File(certificate), PemSource::File(key))),
     };
+    config.sentinel = SentinelLogin {
+        username: args.sentinel_username,
+        password: match args.sentinel_password_file {
+            Some(file) => Some(password("--redis-sentinel-password-file", &file).await?),
+            None => None,
+        },
+    };
+    config.acknowledge_replicas = args.acknowledge_replicas;
     config.deadline = args.deadline.get();
     config.retention = args.retention.get();
     config.outbox_entries = args.outbox_entries as usize;
@@ -40,9 +48,14 @@ pub async fn with_password(
     file: Option<&Path>,
 ) -> Result<RedisConfig, Failure> {
     let Some(file) = file else { return Ok(config) };
+    let password = password("--redis-password-file", file).await?;
+    config.with_password(&password).map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// The password in the file that a flag names.
+async fn password(flag: &str, file: &Path) -> Result<String, Failure> {
     let text = tokio::fs::read_to_string(file)
         .await
-        .with_context(|| format!("cannot read --redis-password-file {}", file.display()))?;
-    let password = text.trim_end_matches(['\r', '\n']);
-    config.with_password(password).map_err(|error| Failure::usage(error.to_string()))
+        .with_context(|| format!("cannot read {flag} {}", file.display()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -3,6 +3,8 @@
 //! ```text
 //!   spec   what to run ──> process   one supervised process (supervisor: its thread)
 //!                            ^ redis           one redis-server: port, data directory, durability
+//!                            ^ sentinels       a primary with replicas, watched by sentinels
+//!                            ^ redis_cluster   a Redis Cluster
 //!                            ^ control_plane   etcd, API server, controllers
 //!   command   a program that ends with this process    usage   CPU and memory from /proc
 //!   port      free ports                               wait    waits for a condition
@@ -15,6 +17,8 @@ mod error;
 pub mod port;
 pub mod process;
 pub mod redis;
+pub mod redis_cluster;
+pub mod sentinels;
 pub mod spec;
 mod supervisor;
 pub mod usage;
@@ -25,5 +29,7 @@ pub use rustix::process::Signal;
 pub use crate::error::HarnessError;
 pub use crate::process::Process;
 pub use crate::redis::{Fsync, RedisOptions, RedisServer};
+pub use crate::redis_cluster::ClusterNodes;
+pub use crate::sentinels::Sentinels;
 pub use crate::spec::{ProcessEvent, ProcessSpec, Restart};
 pub use crate::usage::ProcessUsage;

@@ -110,6 +110,8 @@ impl RedisOptions {
         words.push("redis-server".into());
         let program = words.remove(0);
         let fixed = ["--bind", "127.0.0.1", "--daemonize", "no", "--save", ""];
+        // A replica need not wait for others that may come.
+        let replicas = ["--repl-diskless-sync-delay", "0"];
         // Small sorted sets as lists cost a walk for each change: see docs/redis-keys.md.
         let policy = ["--maxmemory-policy", "noeviction", "--zset-max-listpack-entries", "0"];
         let mut spec = ProcessSpec::new("redis-server", program)
@@ -118,6 +120,7 @@ impl RedisOptions {
             .arguments(["--dir".into(), directory.as_os_str().to_owned()])
             .arguments(fixed)
             .arguments(policy)
+            .arguments(replicas)
             .arguments(self.fsync.options())
             .arguments(&self.options);
         spec.log = Some(directory.join("redis.log"));

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
@@ -79,6 +80,13 @@ impl Applier {
                 self.last.lock().insert(object, last);
                 return Ok(Applied::Unchanged);
             }
+            if is_made_again(manifest, &live.tree()) {
+                if !live.deleting {
+                    self.orphan(&object, live.uid.as_deref()).await?;
+                }
+                // Its deletion wakes the queue.
+                return Ok(Applied::Written);
+            }
             drifted = live.applied.as_deref() == Some(&digest);
         } else if let Some(after) = create(&api, manifest, &wanted, owner).await? {
             let last = LastApply { digest, before: None, after: Some(after) };
@@ -93,8 +101,22 @@ impl Applier {
 
     /// Deletes the object if it still has this UID.
     pub async fn delete(&self, object: &ObjectName, uid: Option<&str>) -> Result<(), ApiCallError> {
+        self.delete_with(object, uid, DeleteParams::background()).await
+    }
+
+    /// Deletes the object, and leaves its Pods and volumes to its successor of the same name.
+    async fn orphan(&self, object: &ObjectName, uid: Option<&str>) -> Result<(), ApiCallError> {
+        self.delete_with(object, uid, DeleteParams::orphan()).await
+    }
+
+    async fn delete_with(
+        &self,
+        object: &ObjectName,
+        uid: Option<&str>,
+        parameters: DeleteParams,
+    ) -> Result<(), ApiCallError> {
         let preconditions = Preconditions { uid: uid.map(str::to_owned), resource_version: None };
-        let parameters = DeleteParams::background().preconditions(preconditions);
+        let parameters = parameters.preconditions(preconditions);
         let api = self.api(&object.namespace, object.kind);
         let action = format!("delete {} {}", object.kind.name, object.name);
         match call(action, api.delete(&object.name, &parameters)).await {
@@ -136,6 +158,16 @@ async fn create(
         Some(found) if !owners(&found.metadata).any(|uid| uid == owner) => Err(conflict(manifest)),
         _ => Ok(None),
     }
+}
+
+/// Whether the object must be deleted and created, because a field differs that cannot be changed:
+/// one and three Pods of Redis start in different orders.
+fn is_made_again(manifest: &Manifest, live: &Value) -> bool {
+    let policy = |object: &Value| {
+        let policy = object.pointer("/spec/podManagementPolicy").and_then(Value::as_str);
+        policy.unwrap_or("OrderedReady").to_owned()
+    };
+    manifest.kind == ObjectKind::of::<StatefulSet>() && policy(live) != policy(&manifest.value)
 }
 
 /// Applies by force and returns the new version.

@@ -92,6 +92,12 @@ pub struct ObjectStatus {
 }
 
 impl ObjectStatus {
+    /// Whether all Pods are of the current template.
+    pub fn is_rolled_out(&self) -> bool {
+        let observed = self.observed_generation >= self.generation;
+        observed && self.updated == self.desired && self.replicas == self.desired
+    }
+
     /// The status of the object.
     pub fn of(object: &DynamicObject) -> Option<Self> {
         let status = &object.data["status"];

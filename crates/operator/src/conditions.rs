@@ -5,12 +5,17 @@ use std::borrow::Cow;
 use bookingq_api::TimeString;
 use bookingq_api::plan::ScalingPlan;
 use bookingq_core::Admission;
+use bookingq_store::MissingReplicas;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::autoscaler::observation::{GatewayObservation, Observation, StoreHealth, SweeperHealth};
+use crate::autoscaler::observation::{
+    GatewayObservation, Observation, RedisObservation, StoreHealth, SweeperHealth,
+};
 use crate::build::component::ObjectKind;
 use crate::cached_object::ObjectStatus;
 use crate::error::ReconcileError;
+use crate::redis_failover::plan::FailoverState;
+use crate::redis_failover::view::NODES;
 use crate::target::QueueTarget;
 
 /// Everything that the conditions depend on.
@@ -25,6 +30,8 @@ pub struct StatusInputs<'a> {
     pub workers: Option<&'a ObjectStatus>,
     /// Last observation of the queue loop.
     pub observation: Option<&'a Observation>,
+    /// Last observation of a managed Redis of three.
+    pub redis: Option<RedisObservation>,
     /// The gateways.
     pub gateways: GatewayInputs<'a>,
 }
@@ -187,20 +194,63 @@ fn degraded(inputs: &StatusInputs<'_>) -> ConditionState {
             let message = format!("{error}\nThe existing objects are left unchanged.");
             ConditionState::yes(error.reason(), message)
         }
+        None if inputs.redis.is_some_and(|seen| seen.state == FailoverState::QuorumLost) => {
+            ConditionState::yes("QuorumLost", QUORUM_LOST)
+        }
         None => ConditionState::no("Reconciled", "All objects match the spec."),
     }
 }
 
+const QUORUM_LOST: &str = "Fewer than two Redis Pods with the queue's data answer. Bookings are neither accepted nor \
+     served, and no Pod is promoted, so that no acknowledged booking is lost. This ends by itself \
+     when a second Pod is back.";
+
+/// What a Redis of three adds to its condition.
+fn failover_state(seen: RedisObservation) -> Option<ConditionState> {
+    match seen.state {
+        FailoverState::Starting => Some(ConditionState::no(
+            "AwaitingNodes",
+            "The first primary is elected when all three Redis Pods answer.",
+        )),
+        FailoverState::FailingOver => Some(ConditionState::no(
+            "FailingOver",
+            "The primary of Redis is lost; another one is being elected.",
+        )),
+        FailoverState::QuorumLost => Some(ConditionState::no("QuorumLost", QUORUM_LOST)),
+        FailoverState::Suspect | FailoverState::Serving { .. } => None,
+    }
+}
+
 fn redis_ready(inputs: &StatusInputs<'_>) -> ConditionState {
+    if let Some(state) = inputs.redis.and_then(failover_state) {
+        return state;
+    }
+    let few = inputs.redis.is_some_and(
+        |seen| matches!(seen.state, FailoverState::Serving { replicas } if replicas + 1 < NODES),
+    );
     match inputs.observation.map(|seen| &seen.store) {
         None | Some(StoreHealth::Unknown) => {
             ConditionState::new(UNKNOWN, "NotChecked", "The operator has not read Redis yet.")
+        }
+        Some(StoreHealth::Reachable { warnings }) if warnings.is_empty() && few => {
+            let message = "Redis is reachable. A replica is missing or still copies: without it, \
+                           the loss of one more Pod stops the queue.";
+            ConditionState::yes("ReplicaMissing", message)
         }
         Some(StoreHealth::Reachable { warnings }) if warnings.is_empty() => {
             ConditionState::yes("Reachable", "Redis is reachable and its settings are safe.")
         }
         Some(StoreHealth::Reachable { warnings }) => {
             ConditionState::yes("UnsafeSettings", warnings.join("\n"))
+        }
+        Some(StoreHealth::TooFewReplicas(missing)) => {
+            let MissingReplicas { wanted, connected } = missing;
+            let message = format!(
+                "{connected} replicas follow the primary, and spec.redis.acknowledge.replicas is \
+                 {wanted}: joins, payments and cancellations fail as unavailable until enough are \
+                 back."
+            );
+            ConditionState::no("TooFewReplicas", message)
         }
         Some(StoreHealth::Unreachable { why }) => {
             let message = format!("{why}\nThe number of workers is frozen until Redis is back.");
@@ -311,7 +361,7 @@ fn progressing(inputs: &StatusInputs<'_>) -> ConditionState {
         let message = format!("The API server rejects the workers' Pods: {why}");
         return ConditionState::no("PodCreationFailed", message);
     }
-    if !is_rolled_out(workers) {
+    if !workers.is_rolled_out() {
         let message = "The Deployment is starting, replacing or stopping workers.";
         return ConditionState::yes("RolloutInProgress", message);
     }
@@ -333,14 +383,7 @@ fn progressing(inputs: &StatusInputs<'_>) -> ConditionState {
     ConditionState::no("RolloutComplete", message)
 }
 
-/// Whether all Pods of a Deployment are of its current template.
-fn is_rolled_out(deployment: &ObjectStatus) -> bool {
-    let ObjectStatus { desired, replicas, updated, .. } = *deployment;
-    let observed = deployment.observed_generation >= deployment.generation;
-    observed && updated == desired && replicas == desired
-}
-
-/// Whether they are also available.
+/// Whether all Pods of a Deployment are of its current template and available.
 fn is_settled(deployment: &ObjectStatus) -> bool {
-    is_rolled_out(deployment) && deployment.available >= deployment.desired
+    deployment.is_rolled_out() && deployment.available >= deployment.desired
 }

@@ -17,6 +17,7 @@ use crate::autoscaler::{Autoscaler, LoopContext};
 use crate::environment::OperatorEnvironment;
 use crate::error::ReconcileError;
 use crate::events::EventRecorder;
+use crate::leader_fence::LeaderFence;
 use crate::metrics::Metrics;
 use crate::queue::{QueueKey, WatchedQueue, log_name};
 use crate::reconcile::{self, ReconcileContext};
@@ -42,11 +43,13 @@ pub struct ControllerSettings {
     pub instance: String,
 }
 
-/// Runs until `leaving`; finishes reconciles that have started.
+/// Runs until `leaving`; finishes reconciles that have started. `fence` says whether this process
+/// may act on Redis.
 pub async fn run(
     client: Client,
     settings: ControllerSettings,
     metrics: Metrics,
+    fence: LeaderFence,
     leaving: CancellationToken,
 ) {
     let scope = &settings.scope;
@@ -63,6 +66,7 @@ pub async fn run(
     let events = EventRecorder::new(client.clone(), settings.instance);
     let loops = LoopContext {
         client: client.clone(),
+        fence,
         objects: objects.clone(),
         pods,
         gateways,

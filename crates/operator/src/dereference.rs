@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use bookingq_api::plan::RedisSource;
 use bookingq_store::RedisConfig;
-use bookingq_store::redis::{PemSource, RedisTls};
+use bookingq_store::redis::{PemSource, RedisTls, SentinelLogin};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
 
+use crate::autoscaler::RedisPassword;
 use crate::build::{names, redis, volumes};
 use crate::cached_object::owners;
 use crate::error::ReconcileError;
@@ -22,6 +24,8 @@ pub struct Dereferenced {
     pub secrets: Secrets,
     /// How the operator connects to the queue's Redis.
     pub redis: RedisConfig,
+    /// The password of a managed Redis.
+    pub redis_password: Option<RedisPassword>,
 }
 
 /// Reads the Secrets of `target`.
@@ -52,7 +56,11 @@ pub async fn dereference(
     if !problems.is_empty() {
         return Err(ReconcileError::Secrets(problems));
     }
-    Ok(Dereferenced { secrets, redis: redis_config(target, &found)? })
+    let redis_password = target.managed_redis().and_then(|_| {
+        let password = value(target, &found, SecretPurpose::RedisPassword)?;
+        Some(RedisPassword(password.into()))
+    });
+    Ok(Dereferenced { secrets, redis: redis_config(target, &found)?, redis_password })
 }
 
 /// The Secret of the managed Redis. Created if missing, and never written again: a lost password
@@ -86,24 +94,36 @@ fn redis_config(
     target: &QueueTarget,
     found: &[Arc<Secret>],
 ) -> Result<RedisConfig, ReconcileError> {
-    let data = |reference: &SecretReference, key: &str| {
-        let mut named = found.iter().filter(|s| s.metadata.name.as_ref() == Some(&reference.name));
-        Some(named.next()?.data.as_ref()?.get(key)?.0.clone())
-    };
-    let value = |purpose: SecretPurpose| {
-        let reference = target.secret(purpose)?;
-        let value = data(reference, reference.keys.first()?)?;
-        Some(String::from_utf8_lossy(&value).trim_end_matches(['\r', '\n']).to_owned())
-    };
-    let url = value(SecretPurpose::RedisUrl).unwrap_or_else(|| volumes::redis_address(target));
+    let url = value(target, found, SecretPurpose::RedisUrl)
+        .unwrap_or_else(|| volumes::redis_address(target));
     let mut config = RedisConfig::new(url, target.plan.queue.clone());
     config.retention = target.plan.retention;
+    config.acknowledge_replicas = target.plan.redis.acknowledge_replicas;
+    if let RedisSource::Sentinel(sentinel) = &target.plan.redis.source {
+        config.sentinel = SentinelLogin {
+            username: sentinel.username.clone(),
+            password: value(target, found, SecretPurpose::SentinelPassword),
+        };
+    }
     if let Some(reference) = target.secret(SecretPurpose::RedisTls) {
-        let pem = |key| data(reference, key).map(PemSource::Text);
+        let pem = |key| data(found, reference, key).map(PemSource::Text);
         config.tls = RedisTls { ca: pem(AUTHORITY), identity: pem("tls.crt").zip(pem("tls.key")) };
     }
-    Ok(match value(SecretPurpose::RedisPassword) {
+    Ok(match value(target, found, SecretPurpose::RedisPassword) {
         Some(password) => config.with_password(&password)?,
         None => config,
     })
+}
+
+/// The bytes of a Secret's key.
+fn data(found: &[Arc<Secret>], reference: &SecretReference, key: &str) -> Option<Vec<u8>> {
+    let mut named = found.iter().filter(|s| s.metadata.name.as_ref() == Some(&reference.name));
+    Some(named.next()?.data.as_ref()?.get(key)?.0.clone())
+}
+
+/// The text of the Secret for this purpose.
+fn value(target: &QueueTarget, found: &[Arc<Secret>], purpose: SecretPurpose) -> Option<String> {
+    let reference = target.secret(purpose)?;
+    let value = data(found, reference, reference.keys.first()?)?;
+    Some(String::from_utf8_lossy(&value).trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -24,6 +24,7 @@ pub mod operator;
 mod pending_pods;
 pub mod queue;
 mod reconcile;
+pub mod redis_failover;
 pub mod secret_cache;
 pub mod secrets;
 mod status;

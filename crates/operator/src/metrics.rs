@@ -36,6 +36,12 @@ pub struct Metrics {
     pub gateway_scalings: IntCounterVec,
     /// `store_up{namespace,queue}`.
     pub store_up: IntGaugeVec,
+    /// `redis_term{namespace,queue}`.
+    pub redis_term: IntGaugeVec,
+    /// `redis_replicas{namespace,queue}`.
+    pub redis_replicas: IntGaugeVec,
+    /// `redis_failovers_total{namespace,queue}`.
+    pub redis_failovers: IntCounterVec,
 }
 
 impl Metrics {
@@ -82,6 +88,21 @@ impl Metrics {
                 &["direction"],
             )?,
             store_up: r.int_gauges("store_up", up, &queue)?,
+            redis_term: r.int_gauges(
+                "redis_term",
+                "Number of the last election of a managed Redis of three",
+                &queue,
+            )?,
+            redis_replicas: r.int_gauges(
+                "redis_replicas",
+                "Replicas that follow the primary of a managed Redis of three",
+                &queue,
+            )?,
+            redis_failovers: r.counters(
+                "redis_failovers_total",
+                "Changes of the primary of a managed Redis of three",
+                &queue,
+            )?,
             registry,
         })
     }
@@ -113,6 +134,15 @@ impl Metrics {
             gauge.remove_label_values(&[namespace, queue]).ok();
         }
         self.forget_gateways(namespace, queue);
+        self.forget_failover(namespace, queue);
+    }
+
+    /// Removes the series of a Redis of three that a queue has no more.
+    pub fn forget_failover(&self, namespace: &str, queue: &str) {
+        for gauge in [&self.redis_term, &self.redis_replicas] {
+            gauge.remove_label_values(&[namespace, queue]).ok();
+        }
+        self.redis_failovers.remove_label_values(&[namespace, queue]).ok();
     }
 
     /// Removes the series of the gateways of a queue that has none any more.

@@ -76,7 +76,7 @@ async fn lead(
     let fence = LeaderFence::default();
     let client = Client::try_from(config.clone())?;
     let fenced = ClientBuilder::try_from(config)?.with_layer(&fence.layer()).build();
-    let mut candidate = Candidate::new(client, election, fence);
+    let mut candidate = Candidate::new(client, election, fence.clone());
     if !candidate.lead(&leaving).await {
         return Ok(());
     }
@@ -84,7 +84,7 @@ async fn lead(
     // The lease is renewed until the last reconcile is done, so `hold` does not watch `leaving`.
     let done = CancellationToken::new();
     let controlling = async {
-        controller::run(fenced, settings, metrics, leaving).await;
+        controller::run(fenced, settings, metrics, fence, leaving).await;
         done.cancel();
         std::future::pending::<LeadershipEnd>().await
     };

@@ -138,6 +138,7 @@ impl ReconcileContext {
             error: outcome.as_ref().err(),
             workers: workers.as_ref(),
             observation: observation.as_ref(),
+            redis: self.autoscaler.redis(key),
             gateways: GatewayInputs {
                 deployment: gateway_deployment.as_ref(),
                 observation: gateways.as_ref(),
@@ -177,6 +178,7 @@ impl ReconcileContext {
         let desired = DesiredState {
             target: Arc::new(target.clone()),
             redis: found.redis,
+            redis_password: found.redis_password,
             about: about.clone(),
         };
         self.autoscaler.update(key, desired, before);

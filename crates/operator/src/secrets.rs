@@ -19,6 +19,8 @@ pub enum SecretPurpose {
     RedisUrl,
     /// The password of Redis.
     RedisPassword,
+    /// The password of the sentinels.
+    SentinelPassword,
     /// Certificates for Redis.
     RedisTls,
     /// Certificate of the workers' gRPC port.
@@ -40,7 +42,7 @@ impl SecretPurpose {
     /// they start. A port reads a renewed certificate by itself.
     pub fn restarts(self, part: Part) -> bool {
         match self {
-            Self::Tls(_) | Self::RedisUrl => part == Part::Worker,
+            Self::Tls(_) | Self::RedisUrl | Self::SentinelPassword => part == Part::Worker,
             Self::RedisPassword => matches!(part, Part::Worker | Part::Redis),
             Self::WorkerTls | Self::GatewayClient => part == Part::Gateway,
             Self::RedisTls
@@ -75,10 +77,10 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
     let whole = |tls: Option<&TlsSpec>| Some((tls?.secret_name.clone(), vec![]));
     let tls = |service: Option<&DownstreamSpec>| whole(service?.tls.as_ref());
     let key = |key: Option<&SecretKey>| Some((key?.name.clone(), vec![key?.key.clone()]));
-    let with = |name: Option<&String>, keys: &[&str]| {
-        Some((name?.clone(), keys.iter().map(|&key| key.to_owned()).collect()))
-    };
+    let owned = |keys: &[&str]| keys.iter().map(|&key| key.to_owned()).collect();
+    let with = |name: Option<&String>, keys: &[&str]| Some((name?.clone(), owned(keys)));
     let (worker, gateway) = (spec.worker.tls.as_ref(), spec.gateway.as_ref());
+    let sentinel = spec.redis.sentinel.as_ref().and_then(|one| one.password_secret.as_ref());
     let all = [
         ("spec.booking.tls", SecretPurpose::Tls(Role::Booking), tls(Some(&spec.booking))),
         ("spec.ticket.tls", SecretPurpose::Tls(Role::Ticket), tls(spec.ticket.as_ref())),
@@ -89,6 +91,7 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
             SecretPurpose::RedisPassword,
             key(spec.redis.password_secret.as_ref()),
         ),
+        ("spec.redis.sentinel.passwordSecret", SecretPurpose::SentinelPassword, key(sentinel)),
         ("spec.redis.tls", SecretPurpose::RedisTls, whole(spec.redis.tls.as_ref())),
         (
             "spec.worker.tls.secretName",
@@ -121,11 +124,11 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
             with(gateway.and_then(|g| g.client_certificate_secret_name.as_ref()), PAIR),
         ),
     ];
-    let named = all.into_iter().filter_map(|(field, purpose, secret)| {
+    let named = |(field, purpose, secret): (_, _, Option<_>)| {
         let (name, keys) = secret?;
         Some(SecretReference { name, keys, field, purpose })
-    });
-    named.collect()
+    };
+    all.into_iter().filter_map(named).collect()
 }
 
 /// Why a Secret cannot be used.

@@ -71,6 +71,8 @@ impl StatusWriter {
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), namespace, &resource);
         // Server-side apply removes fields that the new status leaves out.
+        // The loop of the Redis of three alone writes its record.
+        let status = BookingQueueStatus { redis: None, ..status.clone() };
         let patch = Patch::Apply(json!({
             "apiVersion": BookingQueue::api_version(&()),
             "kind": BookingQueue::kind(&()),
@@ -108,6 +110,7 @@ fn compose(
             .or_else(|| before.oldest_wait.clone()),
         last_scaling: scaling.or_else(|| before.last_scaling.clone()),
         gateway: gateway(inputs, before.gateway.as_ref()),
+        redis: before.redis.clone(),
     }
 }
 

@@ -3,12 +3,14 @@
 use bookingq_api::downstream::Endpoint;
 use bookingq_api::plan::RedisSource;
 use bookingq_api::redis::ManagedRedis;
+use bookingq_api::status::BookingQueueStatus;
 use bookingq_api::{BookingQueue, FieldProblem, Plan, Problems};
 use bookingq_core::QueueName;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource as _, ResourceExt as _};
 
 use crate::build::names::{self, Part};
+use crate::redis_failover::view::FailoverGoal;
 use crate::secrets::{SecretPurpose, SecretReference, references};
 
 /// A valid queue.
@@ -25,6 +27,8 @@ pub struct QueueTarget {
     /// The validated spec. `plan.queue` is the name in the store: `metadata.name` in a managed
     /// Redis, and `namespace.name` in one that several namespaces may share.
     pub plan: Plan,
+    /// What is wanted of its managed Redis of three; `None` for any other Redis.
+    pub failover: Option<FailoverGoal>,
 }
 
 /// Longest name of a queue: the names of its objects extend it, and labels hold 63 bytes.
@@ -61,7 +65,8 @@ impl QueueTarget {
                 Problems(vec![problem("metadata.name", invalid.value, invalid.allowed)])
             })?;
         }
-        Ok(Self { name, namespace, owner, secrets, plan })
+        let failover = failover(&plan, queue.status.as_ref());
+        Ok(Self { name, namespace, owner, secrets, plan, failover })
     }
 
     /// Metadata of an object of the queue.
@@ -99,6 +104,16 @@ impl QueueTarget {
     }
 }
 
+/// A queue with a record of an election has three Redis Pods until its first one is the primary.
+fn failover(plan: &Plan, status: Option<&BookingQueueStatus>) -> Option<FailoverGoal> {
+    let RedisSource::Managed(managed) = &plan.redis.source else { return None };
+    let elected = status.is_some_and(|status| status.redis.is_some());
+    match managed.replicas {
+        1 => elected.then_some(FailoverGoal::Shrink),
+        _ => Some(FailoverGoal::Three),
+    }
+}
+
 fn name_problem(name: &str) -> Option<FieldProblem> {
     let bytes = name.as_bytes();
     let word = bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
@@ -123,20 +138,21 @@ fn cluster_problems(plan: &Plan) -> Vec<FieldProblem> {
         )),
         Endpoint::Grpc(_) => None,
     });
-    let one_address = "managed, url or urlSecret: workers of this release connect to one address";
     let redis = match &plan.redis.source {
-        RedisSource::Sentinel(_) => Some(("spec.redis.sentinel", one_address)),
-        RedisSource::Cluster(_) => Some(("spec.redis.cluster", one_address)),
         RedisSource::Managed(_) if plan.redis.password.is_some() => Some((
             "spec.redis.passwordSecret",
-            "only with url or urlSecret: a managed Redis has its own",
+            "only with url, sentinel or cluster: a managed Redis has its own",
         )),
-        RedisSource::Managed(_) | RedisSource::Url(_) | RedisSource::UrlSecret(_) => None,
+        RedisSource::Managed(managed)
+            if managed.replicas == 1 && plan.redis.acknowledge_replicas > 0 =>
+        {
+            let allowed = "0, or spec.redis.managed.replicas: 3: one Pod has no replica";
+            Some(("spec.redis.acknowledge.replicas", allowed))
+        }
+        _ => None,
     };
     let tls = plan.redis.tls.as_ref().and_then(|tls| match &plan.redis.source {
-        RedisSource::Managed(_) => {
-            Some(("spec.redis.tls", "only with url or urlSecret: a managed Redis has no TLS"))
-        }
+        RedisSource::Managed(_) => Some(("spec.redis.tls", "absent: a managed Redis has no TLS")),
         RedisSource::Url(url) if !url.starts_with("rediss://") => {
             Some(("spec.redis.tls", "only with rediss://HOST:PORT[/DB] in spec.redis.url"))
         }

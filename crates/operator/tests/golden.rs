@@ -1,4 +1,4 @@
-//! The objects of six queues as golden files: `BLESS=1 cargo test -p bookingq-operator` writes
+//! The objects of seven queues as golden files: `BLESS=1 cargo test -p bookingq-operator` writes
 //! them.
 #![allow(clippy::unwrap_used)]
 
@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bookingq_api::BookingQueue;
+use bookingq_api::redis::ManagedRedis;
+use bookingq_api::status::{BookingQueueStatus, RedisElection};
 use bookingq_operator::build::{self, BuildInputs, Manifest};
 use bookingq_operator::environment::OperatorEnvironment;
+use bookingq_operator::redis_failover::view::FailoverGoal;
 use bookingq_operator::secrets::Secrets;
 use bookingq_operator::target::QueueTarget;
 use k8s_openapi::ByteString;
@@ -127,6 +130,34 @@ fn every_field_of_the_spec_reaches_the_objects() {
 }
 
 #[test]
+fn a_redis_of_three_starts_cut_off_and_workers_know_its_three_names() {
+    let spec = json!({
+        "booking": { "endpoint": "http://booking:1" },
+        "redis": { "managed": { "replicas": 3 } },
+    });
+    let objects = check("redis-of-three", &spec, &[secret("concert-redis", &["password"])]);
+    let text: String = objects.iter().map(|object| object.value.to_string()).collect();
+    assert!(!text.contains("redis://concert-redis.sale.svc"), "the Service leads to replicas too");
+    let sets = objects.iter().filter(|object| object.kind.name == "StatefulSet");
+    let set = sets.map(|set| &set.value["spec"]).next().unwrap();
+    assert_eq!((&set["replicas"], &set["podManagementPolicy"]), (&json!(3), &json!("Parallel")));
+}
+
+#[test]
+fn a_redis_of_three_stays_until_its_first_pod_is_the_primary() {
+    let spec = json!({ "booking": { "endpoint": "http://booking:1" } });
+    let mut queue = queue("concert", &spec);
+    assert_eq!(QueueTarget::resolve(&queue).unwrap().failover, None);
+    let election = RedisElection { term: 7, primary: "concert-redis-2".to_owned() };
+    queue.status = Some(BookingQueueStatus { redis: Some(election), ..Default::default() });
+    let target = QueueTarget::resolve(&queue).unwrap();
+    assert_eq!(target.failover, Some(FailoverGoal::Shrink));
+    queue.spec.redis.managed = Some(ManagedRedis { replicas: 2, ..ManagedRedis::default() });
+    let problems = QueueTarget::resolve(&queue).unwrap_err().to_string();
+    assert_eq!(problems, "spec.redis.managed.replicas is 2; allowed: 1 or 3");
+}
+
+#[test]
 fn a_redis_of_the_users_own_is_reached_by_a_secret_and_the_queue_gets_its_namespace_in_its_name() {
     let spec = json!({
         "booking": { "endpoint": "http://booking:1" },
@@ -155,6 +186,27 @@ fn tls_files_are_mounted_and_named_as_far_as_the_secret_has_them() {
         secret("realtime-tls", &["ca.crt"]),
     ];
     check("tls", &spec, &found);
+}
+
+#[test]
+fn a_redis_behind_sentinel_is_reached_by_one_address_with_a_login_for_each_of_both() {
+    let key = |name: &str| json!({ "name": name, "key": "pw" });
+    let spec = json!({
+        "booking": { "endpoint": "http://booking:1" },
+        "redis": {
+            "sentinel": {
+                "primaryName": "tickets", "nodes": ["a.example.com:26379", "b.example.com"], "database": 3,
+                "username": "watcher", "passwordSecret": key("sentinels"),
+            },
+            "passwordSecret": key("data"),
+            "acknowledge": { "replicas": 1 },
+            "tls": { "secretName": "redis-tls" },
+        },
+        "sweep": { "suspend": true },
+    });
+    let found =
+        [secret("sentinels", &["pw"]), secret("data", &["pw"]), secret("redis-tls", &["ca.crt"])];
+    check("sentinel", &spec, &found);
 }
 
 #[test]
@@ -275,15 +327,7 @@ fn what_cannot_run_in_a_cluster_is_refused_with_every_reason() {
     });
     let problems = QueueTarget::resolve(&queue("9-lives", &spec)).unwrap_err().0;
     let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
-    assert_eq!(
-        paths,
-        [
-            "spec.booking.endpoint",
-            "spec.redis.sentinel",
-            "spec.redis.tls.serverName",
-            "metadata.name"
-        ]
-    );
+    assert_eq!(paths, ["spec.booking.endpoint", "spec.redis.tls.serverName", "metadata.name"]);
 }
 
 #[test]

@@ -124,4 +124,17 @@ pub struct Opened {
     pub epoch: String,
     /// Settings of the server that are unsafe for bookings, for an operator to read.
     pub warnings: Vec<String>,
+    /// Set while the server has fewer replicas than a call must wait for: joins, payments,
+    /// cancellations and settlements then fail with
+    /// [`StoreError::NotReplicated`](crate::StoreError::NotReplicated).
+    pub missing_replicas: Option<MissingReplicas>,
+}
+
+/// Too few replicas follow the primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MissingReplicas {
+    /// Replicas that a call waits for.
+    pub wanted: u8,
+    /// Replicas that follow the primary.
+    pub connected: u8,
 }

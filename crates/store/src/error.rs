@@ -21,6 +21,15 @@ pub enum StoreError {
     /// No answer came within the deadline.
     #[error("the store did not answer within {0:?}")]
     Timeout(Duration),
+    /// It is done, but fewer replicas than asked for have it within the deadline. A failover may
+    /// lose it, so it does not count as done before a repeat succeeds.
+    #[error("{had} of {wanted} replicas have it")]
+    NotReplicated {
+        /// Replicas that must have it.
+        wanted: u8,
+        /// Replicas that have it.
+        had: u8,
+    },
     /// Too many calls wait for the store; this one was not sent.
     #[error("{waiting} calls wait for the store already")]
     Overloaded {
@@ -61,6 +70,12 @@ impl StoreError {
 
     /// Whether trying again later can help.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Timeout(_) | Self::Overloaded { .. })
+        matches!(
+            self,
+            Self::Unavailable(_)
+                | Self::Timeout(_)
+                | Self::NotReplicated { .. }
+                | Self::Overloaded { .. }
+        )
     }
 }

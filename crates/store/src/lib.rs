@@ -23,7 +23,7 @@ pub use bookingq_queue::{
     Settled, Settlement, Snapshot, Swept, Task, TaskKind, TaskOutcome, Totals, Try, reacquired_for,
 };
 
-pub use crate::contract::{Opened, Store};
+pub use crate::contract::{MissingReplicas, Opened, Store};
 pub use crate::error::{OrRefusal, Result, StoreError};
 pub use crate::memory::MemoryConfig;
 pub use crate::open::{StoreConfig, open};

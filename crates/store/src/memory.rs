@@ -99,7 +99,7 @@ impl Store for MemoryStore {
     }
 
     async fn open(&self) -> Result<Opened> {
-        Ok(Opened { epoch: self.epoch.clone(), warnings: Vec::new() })
+        Ok(Opened { epoch: self.epoch.clone(), ..Opened::default() })
     }
 
     async fn enqueue(&self, batch: Vec<Enqueue>) -> Result<Vec<OrRefusal<Enqueued>>> {

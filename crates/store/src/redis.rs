@@ -9,33 +9,42 @@
 //!     |- settings  the server's settings     |- rollback  detects lost or set-back data
 //!     |- config    the settings of a store   |- sale      rules of the sale, states of items
 //!     |- answers   tasks and snapshots       |- tls       certificates
-//!     '- workforce the workers as a text
+//!     |- address   the URL, read             |- sentinel  where Sentinel says the primary is
+//!     |- locator   finds the primary         |- cluster   finds the node of the queue's slot
+//!     |- workforce the workers as a text     |- dial      one connection, and its role
+//!     '- node      a server, for failovers
 //! ```
 //!
-//! Each call is one script, so one atomic step. A call whose answer is lost may or may not have
-//! taken effect. Only the caller repeats it, and every script is safe to repeat.
+//! Each call is one script, so one atomic step, and safe to repeat when its answer is lost.
 
+mod address;
 mod answers;
+mod batches;
 mod calls;
+mod cluster;
 mod config;
+mod dial;
 mod fault;
 mod keys;
 mod link;
+mod locator;
+pub mod node;
 mod outbox;
 mod reader;
 mod record;
 mod rollback;
 mod sale;
 mod scripts;
+mod sentinel;
 mod settings;
 mod tls;
 mod workforce;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::{Cmd, FromRedisValue, Value};
+use ::redis::Value;
 use async_trait::async_trait;
 use bookingq_core::limits::MAX_STORE_BATCH;
 use bookingq_core::{
@@ -45,13 +54,13 @@ use bookingq_core::{
 use bookingq_queue::bounds;
 use tracing::warn;
 
-use self::calls::{BatchItem, Reacquire};
-pub use self::config::RedisConfig;
+use self::calls::Reacquire;
+pub use self::config::{RedisConfig, SentinelLogin};
 use self::link::Link;
 pub use self::outbox::read_events;
 use self::reader::StreamReader;
 pub use self::record::read_booking;
-use self::rollback::{EntryMark, RollbackDetector};
+use self::rollback::RollbackDetector;
 use self::scripts::{ScriptClock, ScriptName};
 pub use self::tls::{PemSource, RedisTls};
 use crate::{
@@ -96,66 +105,6 @@ impl RedisStore {
         set.arg(&self.link.keys.test_clock).arg(now.0);
         self.link.run(&set).await
     }
-
-    /// Runs a script that may write an outbox entry, and records the entry.
-    async fn publish<T: FromRedisValue>(&self, call: &Cmd) -> Result<T> {
-        let watermark = self.detector.watermark();
-        let (written, answer): (Option<String>, T) = self.link.run(call).await?;
-        if let Some(written) = written {
-            let entry = EntryMark::parse(&written);
-            let entry = entry.ok_or_else(|| StoreError::unexpected("not an entry", &written))?;
-            self.detector.wrote(entry, watermark);
-            self.link.wrote();
-        }
-        Ok(answer)
-    }
-
-    /// Runs one script call for each part of a batch, with `lease` in front of the items if the
-    /// script takes one. Returns one answer for each item.
-    async fn run_batch<I: BatchItem + Sync>(
-        &self,
-        batch: &[I],
-        lease: Option<Duration>,
-    ) -> Result<Vec<I::Answer>> {
-        let mut results = Vec::with_capacity(batch.len());
-        for part in parts(batch) {
-            let mut call = self.link.call(I::SCRIPT);
-            call.arg(lease.map(bounds::millis));
-            I::push(part, &mut call);
-            let values: Vec<Value> = if I::PUBLISHES {
-                self.publish(&call).await?
-            } else {
-                self.link.run(&call).await?
-            };
-            let (head, answers) = values.split_at(I::HEAD.min(values.len()));
-            if answers.len() != part.len() {
-                return Err(StoreError::unexpected("the number of answers is wrong", &values));
-            }
-            for (item, answer) in part.iter().zip(answers) {
-                results.push(item.read(head, answer)?);
-            }
-        }
-        Ok(results)
-    }
-}
-
-/// Cuts a batch into script calls of at most 256 items that name each client at most once.
-fn parts<I: BatchItem>(batch: &[I]) -> Vec<&[I]> {
-    let mut parts = Vec::with_capacity(1);
-    let mut named = HashSet::with_capacity(batch.len().min(MAX_STORE_BATCH));
-    let mut start = 0;
-    for (at, item) in batch.iter().enumerate() {
-        if at - start == MAX_STORE_BATCH || named.contains(item.client()) {
-            parts.push(&batch[start..at]);
-            named.clear();
-            start = at;
-        }
-        named.insert(item.client());
-    }
-    if start < batch.len() {
-        parts.push(&batch[start..]);
-    }
-    parts
 }
 
 #[async_trait]
@@ -177,7 +126,15 @@ impl Store for RedisStore {
             Err(StoreError::Unexpected(_)) => vec![settings::hidden()],
             Err(error) => return Err(error),
         };
-        Ok(Opened { warnings, ..opened })
+        let missing_replicas = match self.link.acknowledge_replicas() {
+            0 => None,
+            wanted => {
+                let mut info = ::redis::cmd("INFO");
+                let answer: Result<String> = self.link.run(info.arg("replication")).await;
+                settings::missing_replicas(&answer.unwrap_or_default(), wanted)
+            }
+        };
+        Ok(Opened { warnings, missing_replicas, ..opened })
     }
 
     async fn enqueue(&self, batch: Vec<Enqueue>) -> Result<Vec<OrRefusal<Enqueued>>> {
@@ -377,24 +334,5 @@ impl Store for RedisStore {
         };
         let cursor: Option<(u64, u64)> = self.link.run(&call).await?;
         Ok(cursor.map(|(ms, number)| NotifierLease { done: EventSeq { ms, number } }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_script_call_names_each_client_once_and_takes_at_most_256_items() {
-        let clients = |names: &[&str]| -> Vec<ClientId> {
-            names.iter().map(|name| ClientId::new(name).expect("a valid id")).collect()
-        };
-        let sizes = |batch: &[ClientId]| -> Vec<usize> {
-            parts(batch).iter().map(|part| part.len()).collect()
-        };
-        assert_eq!(sizes(&clients(&["a", "b", "a", "a", "c", "b"])), [2, 1, 3]);
-        let many: Vec<ClientId> = (0..600).map(|n| clients(&[&n.to_string()]).remove(0)).collect();
-        assert_eq!(sizes(&many), [256, 256, 88]);
-        assert_eq!(sizes(&[]), [0; 0]);
     }
 }

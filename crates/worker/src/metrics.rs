@@ -186,6 +186,7 @@ impl WorkerMetrics {
         let kind = match error {
             StoreError::Unavailable(_) => "unavailable",
             StoreError::Timeout(_) => "timeout",
+            StoreError::NotReplicated { .. } => "not_replicated",
             StoreError::Overloaded { .. } => "overloaded",
             StoreError::NewerSchema { .. } => "newer_schema",
             StoreError::Settings(_) => "settings",

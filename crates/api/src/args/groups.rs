@@ -10,15 +10,15 @@ use serde::Serialize;
 
 use super::{InvalidArgs, with_env};
 use crate::duration::DurationString;
-use crate::plan::Plan;
+use crate::plan::{Plan, RedisSource};
 
 /// The connection to Redis, and the data kept there.
 #[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
 #[command(next_help_heading = "Redis", mut_args = with_env)]
 #[serde(rename_all = "kebab-case")]
 pub struct RedisArgs {
-    /// Address of Redis: redis://HOST:PORT[/DB], or rediss:// for TLS [default:
-    /// redis://127.0.0.1:6379]
+    /// Address of Redis: redis://HOST[:PORT][,HOST…][/DB], redis-sentinel://HOST[,HOST…][/DB]#NAME
+    /// or redis-cluster://HOST[,HOST…]; with rediss for TLS [default: redis://127.0.0.1:6379]
     #[arg(long = "redis", env = "BOOKINGQ_REDIS", hide_env_values = true, value_name = "URL")]
     #[serde(rename = "redis")]
     pub url: Option<String>,
@@ -26,6 +26,24 @@ pub struct RedisArgs {
     #[arg(long = "redis-password-file", value_name = "FILE")]
     #[serde(rename = "redis-password-file")]
     pub password_file: Option<PathBuf>,
+    /// User of the sentinels, for redis-sentinel://
+    #[arg(long = "redis-sentinel-username", value_name = "NAME")]
+    #[serde(rename = "redis-sentinel-username")]
+    pub sentinel_username: Option<String>,
+    /// File with the password of the sentinels, for redis-sentinel://
+    #[arg(long = "redis-sentinel-password-file", value_name = "FILE")]
+    #[serde(rename = "redis-sentinel-password-file")]
+    pub sentinel_password_file: Option<PathBuf>,
+    /// Replicas that must have a join, a payment, a cancellation or a settlement before it is
+    /// acknowledged
+    #[arg(
+        long = "redis-acknowledge-replicas",
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = value_parser!(u8).range(0..=2)
+    )]
+    #[serde(rename = "redis-acknowledge-replicas")]
+    pub acknowledge_replicas: u8,
     /// Certificate authority that signs its certificate (PEM), for rediss:// [default: the
     /// system's]
     #[arg(id = "redis-tls-ca", long = "redis-tls-ca", value_name = "FILE")]
@@ -72,7 +90,16 @@ const RETENTION: DurationString = DurationString::new(defaults::RETENTION);
 
 impl RedisArgs {
     pub(super) fn of(plan: &Plan) -> Self {
-        Self { retention: DurationString::new(plan.retention), ..Self::default() }
+        let sentinel_username = match &plan.redis.source {
+            RedisSource::Sentinel(sentinel) => sentinel.username.clone(),
+            _ => None,
+        };
+        Self {
+            sentinel_username,
+            acknowledge_replicas: plan.redis.acknowledge_replicas,
+            retention: DurationString::new(plan.retention),
+            ..Self::default()
+        }
     }
 }
 
@@ -81,6 +108,9 @@ impl Default for RedisArgs {
         Self {
             url: None,
             password_file: None,
+            sentinel_username: None,
+            sentinel_password_file: None,
+            acknowledge_replicas: 0,
             ca: None,
             certificate: None,
             key: None,

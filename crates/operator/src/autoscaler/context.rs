@@ -1,5 +1,6 @@
 //! The inputs of a queue loop.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bookingq_store::RedisConfig;
@@ -10,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::events::EventRecorder;
 use crate::gateway_pods::GatewayPods;
+use crate::leader_fence::LeaderFence;
 use crate::metrics::Metrics;
 use crate::object_cache::ObjectCache;
 use crate::pending_pods::PendingPods;
@@ -23,14 +25,28 @@ pub struct DesiredState {
     pub target: Arc<QueueTarget>,
     /// Its Redis.
     pub redis: RedisConfig,
+    /// The password of a managed Redis.
+    pub redis_password: Option<RedisPassword>,
     /// The object that events refer to.
     pub about: ObjectReference,
+}
+
+/// A password, which logs never show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisPassword(pub Arc<str>);
+
+impl fmt::Debug for RedisPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisPassword").finish_non_exhaustive()
+    }
 }
 
 /// What all loops share.
 pub struct LoopContext {
     /// For the scale subresource.
     pub client: Client,
+    /// Whether this process may act.
+    pub fence: LeaderFence,
     /// The objects of the queues.
     pub objects: ObjectCache,
     /// Workers that cannot be scheduled.

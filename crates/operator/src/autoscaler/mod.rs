@@ -1,5 +1,6 @@
 //! The autoscaler: for each queue a loop that reads its store once a second, plans, and scales its
-//! workers, and beside it one that reads the connections of its gateways and scales those.
+//! workers, and beside it one that reads the connections of its gateways and scales those, and one
+//! that keeps the primary of a Redis of three.
 //!
 //! ```text
 //!   reconcile ──DesiredState──> queue loop ── store::snapshot ─> core::autoscale ─> PATCH /scale
@@ -13,7 +14,9 @@ pub mod connections;
 mod context;
 mod gateway_loop;
 pub mod observation;
+mod opened_store;
 mod queue_loop;
+mod redis_loop;
 mod replicas;
 pub mod scaling;
 pub mod settings;
@@ -26,8 +29,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::queue::QueueKey;
-pub use context::{DesiredState, LoopContext};
-use observation::{GatewayObservation, Observation};
+pub use context::{DesiredState, LoopContext, RedisPassword};
+use observation::{GatewayObservation, Observation, RedisObservation};
 
 /// The queue loops.
 pub struct Autoscaler {
@@ -39,6 +42,7 @@ struct LoopHandle {
     desired: watch::Sender<DesiredState>,
     observed: watch::Receiver<Observation>,
     gateways: watch::Receiver<GatewayObservation>,
+    redis: watch::Receiver<Option<RedisObservation>>,
 }
 
 impl Autoscaler {
@@ -74,15 +78,18 @@ impl Autoscaler {
         let context = self.context.clone();
         let of_gateways =
             gateway_loop::run(context.clone(), key.clone(), receiver.clone(), looking);
+        let (guarding, redis) = watch::channel(None);
+        let of_redis = redis_loop::run(context.clone(), key.clone(), receiver.clone(), guarding);
         let of_workers = queue_loop::run(context, key.clone(), receiver, observing);
         tokio::spawn(async move {
             tokio::select! {
                 // It notices that the queue was deleted.
                 () = of_workers => {}
                 () = of_gateways => {}
+                () = of_redis => {}
             }
         });
-        loops.insert(key.clone(), LoopHandle { desired: sender, observed, gateways });
+        loops.insert(key.clone(), LoopHandle { desired: sender, observed, gateways, redis });
     }
 
     /// The last observation of a queue's loop.
@@ -93,6 +100,11 @@ impl Autoscaler {
     /// The last observation of a queue's gateways.
     pub fn gateways(&self, key: &QueueKey) -> Option<GatewayObservation> {
         self.loops.lock().get(key).map(|handle| handle.gateways.borrow().clone())
+    }
+
+    /// The last observation of a queue's Redis of three.
+    pub fn redis(&self, key: &QueueKey) -> Option<RedisObservation> {
+        self.loops.lock().get(key).and_then(|handle| *handle.redis.borrow())
     }
 
     /// Removes the loops that have ended because their queues were deleted, and returns their keys.

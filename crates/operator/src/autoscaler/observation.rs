@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bookingq_api::status::{GatewayScalingStatus, LastScaling};
 use bookingq_core::Timestamp;
-use bookingq_store::Snapshot;
+use bookingq_store::{MissingReplicas, Snapshot};
+
+use crate::redis_failover::plan::FailoverState;
+use crate::redis_failover::view::PrimaryRecord;
 
 /// The state of a queue.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,9 +76,20 @@ impl GatewayObservation {
     }
 }
 
+/// The state of a managed Redis of three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RedisObservation {
+    /// How its nodes do.
+    pub state: FailoverState,
+    /// The last election.
+    pub record: Option<PrimaryRecord>,
+}
+
 /// Health of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreHealth {
+    /// It answers reads, and refuses what must be acknowledged by replicas.
+    TooFewReplicas(MissingReplicas),
     /// Not read yet.
     Unknown,
     /// It answers.

@@ -10,7 +10,7 @@ use bookingq_api::status::LastScaling;
 use bookingq_core::Timestamp;
 use bookingq_core::autoscale::Situation;
 use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
-use bookingq_store::{Snapshot, Store, StoreError};
+use bookingq_store::{Snapshot, StoreError};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::ResourceExt as _;
@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use super::context::{DesiredState, LoopContext};
 use super::observation::{Observation, ObservedLine, SWEEP_LIMIT, StoreHealth, SweeperHealth};
+use super::opened_store::OpenedStore;
 use super::replicas::DeploymentReplicas;
 use super::scaling::{self, FIXED};
 use super::settings::{self, SettingChange};
@@ -93,22 +94,6 @@ struct QueueLoop {
     reported: Instant,
     replicas: DeploymentReplicas,
     sweeper_due: Option<Instant>,
-}
-
-/// A store, and the warnings of its last opening; `None` after an error.
-struct OpenedStore {
-    store: Arc<dyn Store>,
-    warnings: Option<Vec<String>>,
-}
-
-impl OpenedStore {
-    async fn read(&mut self) -> Result<(Snapshot, Vec<String>), StoreError> {
-        let warnings = match &self.warnings {
-            Some(warnings) => warnings.clone(),
-            None => self.warnings.insert(self.store.open().await?.warnings).clone(),
-        };
-        Ok((self.store.snapshot().await?, warnings))
-    }
 }
 
 impl QueueLoop {
@@ -196,21 +181,22 @@ impl QueueLoop {
             self.seen.store = StoreHealth::Unreachable { why: NOT_READY.to_owned() };
             return None;
         }
-        let answer = match self.store.get_or_insert_with(|| connect(&self.desired)) {
-            Ok(opened) => match tokio::time::timeout(DEADLINE, opened.read()).await {
-                Ok(answer) => answer,
-                Err(_) => Err(StoreError::Timeout(DEADLINE)),
-            },
-            Err(error) => Err(error.clone()),
-        };
+        let answer =
+            match self.store.get_or_insert_with(|| OpenedStore::connect(&self.desired.redis)) {
+                Ok(opened) => match tokio::time::timeout(DEADLINE, opened.read()).await {
+                    Ok(answer) => answer,
+                    Err(_) => Err(StoreError::Timeout(DEADLINE)),
+                },
+                Err(error) => Err(error.clone()),
+            };
         match answer {
-            Ok((snapshot, warnings)) => {
-                self.seen.store = StoreHealth::Reachable { warnings };
+            Ok((snapshot, health)) => {
+                self.seen.store = health;
                 Some(snapshot)
             }
             Err(error) => {
                 if let Some(Ok(opened)) = &mut self.store {
-                    opened.warnings = None;
+                    opened.forget();
                 }
                 self.seen.store = StoreHealth::Unreachable { why: cause(&error) };
                 None
@@ -229,7 +215,7 @@ impl QueueLoop {
             (self.epoch.is_empty() || snapshot.set_back, &mut self.store)
         {
             // Opening the store again gives the data a new epoch, even where no worker runs.
-            opened.warnings = None;
+            opened.forget();
             self.epoch.clear();
         }
     }
@@ -377,8 +363,4 @@ impl QueueLoop {
 /// resolving, timed out), and each would write the status.
 fn cause(error: &StoreError) -> String {
     if error.is_transient() { UNREACHABLE.to_owned() } else { error.to_string() }
-}
-
-fn connect(desired: &DesiredState) -> Result<OpenedStore, StoreError> {
-    Ok(OpenedStore { store: bookingq_store::open(desired.redis.clone())?, warnings: None })
 }

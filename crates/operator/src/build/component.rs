@@ -39,7 +39,7 @@ macro_rules! component {
 
 /// To add an object, add its line here, in the place where the others need it, and the right to
 /// write its kind in `charts/bookingq/templates/rbac.yaml`. Watching, applying and pruning follow.
-pub const COMPONENTS: [Component; 19] = [
+pub const COMPONENTS: [Component; 20] = [
     component!(ServiceAccount, |inputs| Ok(service_account::build(inputs.target, Part::Worker))),
     component!(NetworkPolicy, |inputs| Ok(Some(network_policy::workers(inputs.target)))),
     component!(NetworkPolicy, |inputs| Ok(network_policy::redis(inputs))),
@@ -47,6 +47,10 @@ pub const COMPONENTS: [Component; 19] = [
     component!(Service, |inputs| Ok(Some(service::headless(inputs.target)))),
     component!(Service, |inputs| Ok(redis::service::build(inputs.target))),
     component!(StatefulSet, |inputs| Ok(redis::stateful_set::build(inputs))),
+    component!(PodDisruptionBudget, |inputs| Ok(inputs
+        .target
+        .failover
+        .and_then(|_| disruption_budget::build(inputs.target, Part::Redis)))),
     component!(Deployment, |inputs| deployment::build(inputs).map(Some)),
     component!(PodDisruptionBudget, |inputs| Ok(disruption_budget::build(
         inputs.target,

@@ -68,9 +68,19 @@ pub fn sweeper(queue: &str) -> String {
     format!("{queue}-sweep")
 }
 
-/// The StatefulSet, Service, Secret and NetworkPolicy of the managed Redis.
+/// The StatefulSet, Service, Secret, PodDisruptionBudget and NetworkPolicy of the managed Redis.
 pub fn redis(queue: &str) -> String {
     format!("{queue}-redis")
+}
+
+/// A Pod of the managed Redis.
+pub fn redis_pod(queue: &str, ordinal: usize) -> String {
+    format!("{}-{ordinal}", redis(queue))
+}
+
+/// The name in the cluster of a Pod of the managed Redis, which it keeps when it moves.
+pub fn redis_host(namespace: &str, queue: &str, ordinal: usize) -> String {
+    format!("{}.{}.{namespace}.svc", redis_pod(queue, ordinal), redis(queue))
 }
 
 /// The Deployment, ServiceAccount, PodDisruptionBudget, NetworkPolicy, ConfigMap, public Service,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::networking::v1::{
-    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
-    NetworkPolicySpec,
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+    NetworkPolicyPort, NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -12,6 +12,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::inputs::BuildInputs;
 use super::names::{self, Part};
 use crate::target::QueueTarget;
+
+/// Port of the cluster's name servers.
+const DNS_PORT: i32 = 53;
 
 /// Allows connections to the admin port from everywhere, and to the gRPC port from everywhere or,
 /// with `spec.gateway.exclusive`, from the gateways only. Egress is not limited: the operator does
@@ -48,8 +51,8 @@ pub fn gateways(target: &QueueTarget) -> Option<NetworkPolicy> {
     Some(policy(target, Part::Gateway, ingress(target, Part::Gateway, rules)))
 }
 
-/// Allows connections to a managed Redis from the workers, the sweepers and the operator, and none
-/// from it.
+/// Allows connections to a managed Redis from the workers, the sweepers and the operator. From it,
+/// none, or those among its three nodes.
 pub fn redis(inputs: &BuildInputs<'_>) -> Option<NetworkPolicy> {
     let BuildInputs { target, environment, .. } = inputs;
     target.managed_redis()?;
@@ -57,13 +60,32 @@ pub fn redis(inputs: &BuildInputs<'_>) -> Option<NetworkPolicy> {
         pod_selector: Some(matching("app.kubernetes.io/component", "operator")),
         ..within(&environment.namespace)
     };
-    let peers = vec![own(target, Part::Worker), own(target, Part::Sweeper), operator];
+    let mut peers = vec![own(target, Part::Worker), own(target, Part::Sweeper), operator];
+    let mut egress = None;
+    if target.failover.is_some() {
+        peers.push(own(target, Part::Redis));
+        egress = Some(to_each_other(target));
+    }
     let rules = vec![allow(Some(peers), &[names::REDIS_PORT])];
     let spec = NetworkPolicySpec {
         policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+        egress,
         ..ingress(target, Part::Redis, rules)
     };
     Some(policy(target, Part::Redis, spec))
+}
+
+/// The other nodes of a Redis of three, and the names of the cluster.
+fn to_each_other(target: &QueueTarget) -> Vec<NetworkPolicyEgressRule> {
+    let nodes = NetworkPolicyEgressRule {
+        to: Some(vec![own(target, Part::Redis)]),
+        ports: Some(vec![port(names::REDIS_PORT)]),
+    };
+    let dns = ["UDP", "TCP"].map(|protocol| NetworkPolicyPort {
+        protocol: Some(protocol.to_owned()),
+        ..port(DNS_PORT)
+    });
+    vec![nodes, NetworkPolicyEgressRule { to: None, ports: Some(dns.to_vec()) }]
 }
 
 fn policy(target: &QueueTarget, part: Part, spec: NetworkPolicySpec) -> NetworkPolicy {

@@ -7,11 +7,13 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::names::{self, Part};
+use crate::redis_failover::view::NODES;
 use crate::secrets::{AUTHORITY, SecretPurpose, SecretReference};
 use crate::target::QueueTarget;
 
 const FOLDER: &str = "/etc/bookingq";
 const PASSWORD: &str = "redis-password";
+const SENTINEL_PASSWORD: &str = "sentinel-password";
 /// The process runs as another user than the owner of the files.
 const READABLE: i32 = 0o444;
 
@@ -57,6 +59,9 @@ fn mount_in(part: Part, secret: &SecretReference) -> Option<(Volume, VolumeMount
         }
         (Part::Worker | Part::Sweeper, SecretPurpose::RedisPassword) => {
             one(PASSWORD, secret.keys.first()?, names::PASSWORD_KEY)
+        }
+        (Part::Worker | Part::Sweeper, SecretPurpose::SentinelPassword) => {
+            one(SENTINEL_PASSWORD, secret.keys.first()?, names::PASSWORD_KEY)
         }
         (Part::Worker | Part::Sweeper, SecretPurpose::RedisTls) => whole("redis-tls"),
         (Part::Worker, SecretPurpose::WorkerTls) => whole("worker-tls"),
@@ -106,24 +111,51 @@ pub fn environment(target: &QueueTarget) -> Vec<EnvVar> {
         Some(secret) => from_secret("BOOKINGQ_REDIS", secret),
         None => plain("BOOKINGQ_REDIS", redis_address(target)),
     };
-    let file = target.secret(SecretPurpose::RedisPassword).map(|_| {
-        let path = format!("{FOLDER}/{PASSWORD}/{}", names::PASSWORD_KEY);
-        plain("BOOKINGQ_REDIS_PASSWORD_FILE", path)
-    });
-    std::iter::once(url).chain(file).collect()
+    let file = |purpose, name, folder| {
+        target.secret(purpose)?;
+        Some(plain(name, format!("{FOLDER}/{folder}/{}", names::PASSWORD_KEY)))
+    };
+    let files = [
+        file(SecretPurpose::RedisPassword, "BOOKINGQ_REDIS_PASSWORD_FILE", PASSWORD),
+        file(
+            SecretPurpose::SentinelPassword,
+            "BOOKINGQ_REDIS_SENTINEL_PASSWORD_FILE",
+            SENTINEL_PASSWORD,
+        ),
+    ];
+    std::iter::once(url).chain(files.into_iter().flatten()).collect()
 }
 
 /// The URL of the queue's Redis without a password; empty if a Secret contains it.
 pub fn redis_address(target: &QueueTarget) -> String {
+    let scheme = if target.plan.redis.tls.is_some() { "rediss" } else { "redis" };
     match &target.plan.redis.source {
         RedisSource::Url(url) => url.clone(),
         RedisSource::Managed(_) => {
-            let host = format!("{}.{}.svc", names::redis(&target.name), target.namespace);
-            format!("redis://{host}:{}", names::REDIS_PORT)
+            let (queue, namespace) = (&target.name, &target.namespace);
+            if target.failover.is_none() {
+                let host = format!("{}.{namespace}.svc", names::redis(queue));
+                return format!("redis://{host}:{}", names::REDIS_PORT);
+            }
+            // Never the Service, which leads to replicas too.
+            let node = |ordinal| {
+                let host = names::redis_host(namespace, queue, ordinal);
+                format!("{host}:{}", names::REDIS_PORT)
+            };
+            let nodes: Vec<String> = (0..NODES).map(node).collect();
+            format!("redis://{}/0", nodes.join(","))
         }
-        RedisSource::UrlSecret(_) | RedisSource::Sentinel(_) | RedisSource::Cluster(_) => {
-            String::new()
+        RedisSource::Sentinel(sentinel) => {
+            let database = sentinel.database.map(|database| format!("/{database}"));
+            format!(
+                "{scheme}-sentinel://{}{}#{}",
+                sentinel.nodes.join(","),
+                database.unwrap_or_default(),
+                sentinel.primary_name
+            )
         }
+        RedisSource::Cluster(cluster) => format!("{scheme}-cluster://{}", cluster.nodes.join(",")),
+        RedisSource::UrlSecret(_) => String::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use bookingq_harness::control_plane::ControlPlane;
 use bookingq_harness::wait::eventually;
 use bookingq_operator::controller::{self, ControllerSettings};
 use bookingq_operator::environment::OperatorEnvironment;
+use bookingq_operator::leader_fence::LeaderFence;
 use bookingq_operator::metrics::Metrics;
 use bookingq_operator::watch::WatchScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -72,6 +73,13 @@ impl Running {
     }
 }
 
+/// A fence that is always open: these tests have one operator.
+fn always_leading() -> LeaderFence {
+    let fence = LeaderFence::default();
+    fence.open_until(Instant::now() + Duration::from_secs(24 * 3600));
+    fence
+}
+
 impl Testbed {
     /// A new namespace whose name begins with `name`.
     pub async fn new(name: &str) -> Self {
@@ -101,6 +109,7 @@ impl Testbed {
             client,
             settings,
             Metrics::new().unwrap(),
+            always_leading(),
             leaving.clone(),
         ));
         Running { task, leaving, budget }

@@ -1,12 +1,15 @@
 //! The conditions of a queue follow from the status of its objects.
 
 use bookingq_api::BookingQueue;
-use bookingq_operator::autoscaler::observation::{Observation, StoreHealth};
+use bookingq_operator::autoscaler::observation::{Observation, RedisObservation, StoreHealth};
 use bookingq_operator::build::component::ObjectKind;
 use bookingq_operator::build::gateway::http_route;
 use bookingq_operator::cached_object::ObjectStatus;
 use bookingq_operator::conditions::{GatewayInputs, StatusInputs, conditions};
+use bookingq_operator::redis_failover::plan::FailoverState;
+use bookingq_operator::redis_failover::view::PrimaryRecord;
 use bookingq_operator::target::QueueTarget;
+use bookingq_store::MissingReplicas;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
@@ -33,6 +36,7 @@ fn refused(available: i32) -> Vec<Condition> {
         error: None,
         workers: Some(&workers),
         observation: None,
+        redis: None,
         gateways: GatewayInputs::default(),
     };
     conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH))
@@ -88,12 +92,33 @@ fn ready_before_opening(admission: &str) -> (String, String) {
         error: None,
         workers: Some(&workers),
         observation: Some(&observation),
+        redis: None,
         gateways: GatewayInputs::default(),
     };
     let all = conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH));
     let ready = all.into_iter().find(|one| one.type_ == "Ready").unwrap();
     assert_eq!(ready.status, "True");
     (ready.reason, ready.message)
+}
+
+#[test]
+fn missing_replicas_say_what_fails_and_which_field_asks_for_them() {
+    let missing = MissingReplicas { wanted: 2, connected: 1 };
+    let observation =
+        Observation { store: StoreHealth::TooFewReplicas(missing), ..Observation::starting(None) };
+    let inputs = StatusInputs {
+        generation: Some(1),
+        target: None,
+        error: None,
+        workers: None,
+        redis: None,
+        observation: Some(&observation),
+        gateways: GatewayInputs::default(),
+    };
+    let all = conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH));
+    let ready = all.into_iter().find(|one| one.type_ == "RedisReady").unwrap();
+    assert_eq!((&*ready.status, &*ready.reason), ("False", "TooFewReplicas"));
+    assert!(ready.message.contains("spec.redis.acknowledge.replicas"), "{}", ready.message);
 }
 
 #[test]
@@ -140,6 +165,7 @@ fn with_gateways(available: i32, missing: Option<&'static ObjectKind>) -> Vec<Co
         error: None,
         workers: Some(&workers),
         observation: Some(&observation),
+        redis: None,
         gateways: GatewayInputs { deployment: Some(&gateways), observation: None, missing },
     };
     conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH))
@@ -168,6 +194,45 @@ fn a_cluster_without_the_gateway_api_is_named_and_the_gateways_serve() {
     let found = all.iter().find(|one| one.type_ == "GatewayAvailable").unwrap();
     assert_eq!((found.status.as_str(), found.reason.as_str()), ("True", "RouteUnsupported"));
     assert!(found.message.contains("gateway.networking.k8s.io/v1"), "{}", found.message);
+}
+
+#[test]
+fn a_redis_of_three_says_whether_it_is_safe_and_whether_it_serves() {
+    let workers = json!({
+        "metadata": { "generation": 2 },
+        "spec": { "replicas": 1, "selector": {}, "template": {} },
+        "status": { "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1 },
+    });
+    let workers = ObjectStatus::of(&serde_json::from_value(workers).unwrap()).unwrap();
+    let observation = Observation {
+        store: StoreHealth::Reachable { warnings: Vec::new() },
+        ..Observation::starting(None)
+    };
+    let record = Some(PrimaryRecord { term: 4, primary: 1 });
+    for (state, redis, degraded) in [
+        (FailoverState::Starting, ("False", "AwaitingNodes"), "Reconciled"),
+        (FailoverState::Serving { replicas: 2 }, ("True", "Reachable"), "Reconciled"),
+        (FailoverState::Serving { replicas: 1 }, ("True", "ReplicaMissing"), "Reconciled"),
+        (FailoverState::Suspect, ("True", "Reachable"), "Reconciled"),
+        (FailoverState::FailingOver, ("False", "FailingOver"), "Reconciled"),
+        (FailoverState::QuorumLost, ("False", "QuorumLost"), "QuorumLost"),
+    ] {
+        let inputs = StatusInputs {
+            generation: Some(1),
+            target: None,
+            error: None,
+            workers: Some(&workers),
+            observation: Some(&observation),
+            redis: Some(RedisObservation { state, record }),
+            gateways: GatewayInputs::default(),
+        };
+        let all = conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH));
+        let of = |type_: &str| all.iter().find(|one| one.type_ == type_).unwrap();
+        let found = of("RedisReady");
+        assert_eq!((found.status.as_str(), found.reason.as_str()), redis, "{state:?}");
+        assert_eq!(of("Degraded").reason, degraded, "{state:?}");
+        assert_eq!(of("Ready").status == "True", redis.0 == "True", "{state:?}");
+    }
 }
 
 #[test]

@@ -3,20 +3,28 @@
 use std::fmt;
 use std::time::Duration;
 
-use ::redis::io::tcp::TcpSettings;
-use ::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use ::redis::RedisConnectionInfo;
 use bookingq_core::{QueueName, defaults};
 
+use super::address::RedisAddress;
+use super::locator::Locator;
 use super::tls::RedisTls;
 use crate::StoreError;
 
 /// Settings of a Redis store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisConfig {
-    /// `redis://[user:password@]host[:port][/db]`, or `rediss://…` for TLS.
+    /// `redis://[user:password@]host[:port][,host[:port]…][/db]`: a server, or several of which one
+    /// is the primary. `redis-sentinel://…#name`: the primary that sentinels know by this name.
+    /// `redis-cluster://…`: nodes of a Cluster. `rediss…` for TLS.
     pub url: String,
-    /// Certificates of connections by `rediss://`.
+    /// Certificates of connections by `rediss…`.
     pub tls: RedisTls,
+    /// How to log in at sentinels. The URL has the credentials of the data.
+    pub sentinel: SentinelLogin,
+    /// Replicas that must have a join, a payment, a cancellation or a settlement before the caller
+    /// gets an answer.
+    pub acknowledge_replicas: u8,
     /// The queue.
     pub queue: QueueName,
     /// Limit of each call, connecting included.
@@ -28,12 +36,23 @@ pub struct RedisConfig {
     pub outbox_entries: usize,
 }
 
+/// How to log in at sentinels.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SentinelLogin {
+    /// The user of an ACL.
+    pub username: Option<String>,
+    /// Its password, or that of `requirepass`.
+    pub password: Option<String>,
+}
+
 impl RedisConfig {
     /// The defaults.
     pub fn new(url: impl Into<String>, queue: QueueName) -> Self {
         Self {
             url: url.into(),
             tls: RedisTls::default(),
+            sentinel: SentinelLogin::default(),
+            acknowledge_replicas: 0,
             queue,
             deadline: defaults::REDIS_DEADLINE,
             retention: defaults::RETENTION,
@@ -46,21 +65,27 @@ impl RedisConfig {
     /// # Errors
     /// [`StoreError::Settings`].
     pub fn check(&self) -> Result<(), StoreError> {
-        self.connection_info().map(drop)
+        self.locator().map(drop)
     }
 
-    pub(super) fn connection_info(&self) -> Result<ConnectionInfo, StoreError> {
-        // The error must not repeat the URL, which may carry a password.
-        let info = self.url.as_str().into_connection_info().map_err(|error| {
-            let why = error.category();
-            StoreError::Settings(format!("the URL is not redis://… or rediss://… ({why})"))
-        })?;
-        let has_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
-        if self.tls != RedisTls::default() && !has_tls {
+    pub(super) fn locator(&self) -> Result<Locator, StoreError> {
+        let address = RedisAddress::parse(&self.url)?;
+        if self.tls != RedisTls::default() && !address.has_tls() {
             let problem = "the URL must be rediss://…, because certificates are given";
             return Err(StoreError::Settings(problem.to_owned()));
         }
-        Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+        if self.sentinel != SentinelLogin::default() && !address.has_sentinels() {
+            let problem = "the URL must be redis-sentinel://…, because a login for it is given";
+            return Err(StoreError::Settings(problem.to_owned()));
+        }
+        let mut login = RedisConnectionInfo::default();
+        if let Some(username) = &self.sentinel.username {
+            login = login.set_username(username);
+        }
+        if let Some(password) = &self.sentinel.password {
+            login = login.set_password(password);
+        }
+        Ok(Locator::new(address, self.tls.clone(), login, self.deadline))
     }
 
     /// Adds a password to the URL; it may hold any character.
@@ -101,11 +126,19 @@ impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisConfig")
             .field("tls", &self.tls)
+            .field("acknowledge_replicas", &self.acknowledge_replicas)
             .field("queue", &self.queue)
             .field("deadline", &self.deadline)
             .field("retention", &self.retention)
             .field("outbox_entries", &self.outbox_entries)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SentinelLogin {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SentinelLogin").field("username", &self.username).finish_non_exhaustive()
     }
 }
 

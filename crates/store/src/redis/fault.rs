@@ -20,12 +20,19 @@ pub(super) fn classify(error: &RedisError) -> (StoreError, ConnectionAction) {
     let unavailable = || StoreError::Unavailable(error.to_string());
     match error.kind() {
         ErrorKind::Server(
-            Server::ReadOnly | Server::BusyLoading | Server::MasterDown | Server::ClusterDown,
+            Server::ReadOnly
+            | Server::BusyLoading
+            | Server::MasterDown
+            | Server::ClusterDown
+            // The slot is at another node.
+            | Server::Moved,
         )
         | ErrorKind::AuthenticationFailed
         | ErrorKind::Io => (unavailable(), Replace),
         // NOSCRIPT arrives here only if the scripts were flushed right after they were loaded.
-        ErrorKind::Server(Server::NoScript | Server::TryAgain | Server::Moved | Server::Ask) => {
+        // While a slot moves, some of its keys are at one node and some at the other, so no node
+        // can run a script: until MOVED says that it is done.
+        ErrorKind::Server(Server::NoScript | Server::TryAgain | Server::Ask) => {
             (unavailable(), Keep)
         }
         // A proxy may put READONLY behind words of its own.

@@ -12,6 +12,10 @@ pub(super) struct Keys {
     pub(super) events: String,
     /// Hash: schema version, epoch, admission, rules of the sale.
     pub(super) meta: String,
+    /// String: counts the failovers of a managed Redis.
+    pub(super) term: String,
+    /// String: counts the writes that waited for replicas.
+    pub(super) barrier: String,
     /// String: the time, where a test controls it.
     pub(super) test_clock: String,
     /// `KEYS` of every script, in the order that prelude.lua expects.
@@ -41,7 +45,13 @@ impl Keys {
             key("parked") + ":",
             test_clock.clone(),
         ];
-        Self { queue: line, events, meta, test_clock, of_scripts }
+        let (term, barrier) = (key("term"), key("barrier"));
+        Self { queue: line, events, meta, term, barrier, test_clock, of_scripts }
+    }
+
+    /// Hash: counters, also that of the outbox entries.
+    pub(super) fn stats(&self) -> &str {
+        &self.of_scripts[4]
     }
 }
 

@@ -11,7 +11,13 @@
 //!
 //! A connection may answer and yet be of no use: a proxy can keep it at a server that was demoted.
 //! So while calls are refused and nothing is written, whatever the words, another connection is
-//! tried beside it every few seconds, and takes its place once it works.
+//! tried beside it every few seconds, and takes its place once it works. And a server that was
+//! demoted answers reads, so it is asked for its role each second.
+
+mod blocking;
+mod doubts;
+mod replacing;
+mod spares;
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -19,50 +25,49 @@ use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{
-    AsyncConnectionConfig, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, RedisResult,
-    ServerErrorKind, Value, from_redis_value,
+    Cmd, ConnectionInfo, ErrorKind, FromRedisValue, RedisResult, ServerErrorKind, Value,
+    from_redis_value,
 };
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
 use bookingq_queue::bounds;
-use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use self::doubts::Doubts;
+use self::spares::Spares;
 use super::config::RedisConfig;
-use super::fault::{ConnectionAction, classify};
+use super::dial::Located;
+use super::fault::classify;
 use super::keys::Keys;
+use super::locator::Locator;
 use super::rollback::{EntryMark, RollbackDetector};
 use super::scripts::{ScriptClock, ScriptName, Scripts};
-use super::tls::RedisTls;
 use crate::{Opened, Result, StoreError};
 
 /// The newest schema that this release knows.
 const SCHEMA: u32 = 3;
 
-/// How long calls are refused, with nothing written, before another connection is tried.
-const REFUSED: Duration = Duration::from_secs(3);
-
 const RECONNECT: Backoff =
     Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(1) };
 
+/// Where another server may take over at any moment.
+const FIND_AGAIN: Backoff =
+    Backoff { initial: Duration::from_millis(50), max: Duration::from_millis(250) };
+
 /// The shared connection, and everything to make a new one.
 pub(super) struct Link {
-    info: ConnectionInfo,
-    tls: RedisTls,
+    locator: Locator,
     deadline: Duration,
+    acknowledge_replicas: u8,
     pub(super) keys: Keys,
     scripts: &'static Scripts,
     /// A call of each script up to the arguments that all of them share, by [`ScriptName`].
     calls: Vec<Cmd>,
     state: watch::Sender<LinkState>,
-    /// Connections for blocking commands that are free now, with the generation of the shared one
-    /// that they were made beside.
-    spares: Mutex<Vec<(u64, MultiplexedConnection)>>,
-    /// Since when calls are refused with nothing written in between, or when another connection was
-    /// tried last.
-    refused: Mutex<Option<Instant>>,
+    spares: Spares,
+    doubts: Doubts,
     /// What a new connection is compared with.
     detector: Arc<RollbackDetector>,
 }
@@ -79,6 +84,8 @@ enum LinkState {
 #[derive(Clone)]
 struct Live {
     connection: MultiplexedConnection,
+    /// Where it leads to, for connections beside it.
+    info: Arc<ConnectionInfo>,
     generation: u64,
 }
 
@@ -92,7 +99,7 @@ impl Link {
         // Without a crypto provider the first TLS connection would panic. It fails if the program
         // has installed one already, which serves as well.
         rustls::crypto::ring::default_provider().install_default().ok();
-        let info = config.connection_info()?;
+        let locator = config.locator()?;
         let (keys, scripts) = (Keys::of(&config.queue), Scripts::of(clock));
         let calls = scripts.0.iter().map(|script| {
             let mut call = ::redis::cmd("EVALSHA");
@@ -101,17 +108,22 @@ impl Link {
             call
         });
         Ok(Arc::new(Self {
-            info,
-            tls: config.tls.clone(),
+            locator,
             deadline: config.deadline,
+            acknowledge_replicas: config.acknowledge_replicas,
             calls: calls.collect(),
             keys,
             scripts,
             state: watch::Sender::new(LinkState::Idle),
-            spares: Mutex::default(),
-            refused: Mutex::default(),
+            spares: Spares::default(),
+            doubts: Doubts::default(),
             detector,
         }))
+    }
+
+    /// Replicas that must have a write before it counts as done.
+    pub(super) fn acknowledge_replicas(&self) -> u8 {
+        self.acknowledge_replicas
     }
 
     /// Starts a call of a script; the script's own arguments follow.
@@ -124,23 +136,13 @@ impl Link {
     /// start the script.
     pub(super) async fn run<T: FromRedisValue>(self: &Arc<Self>, command: &Cmd) -> Result<T> {
         let started = Instant::now();
-        let Live { mut connection, generation } = self.live().await?;
+        let Live { mut connection, generation, .. } = self.live().await?;
         let call = self.query(command, &mut connection);
-        let (error, action) =
-            match timeout(self.deadline.saturating_sub(started.elapsed()), call).await {
-                Ok(Ok(answer)) => return Ok(from_redis_value(answer)?),
-                Ok(Err(error)) => classify(&error),
-                // The network may have lost the server: a new connection may reach it.
-                Err(_) => (StoreError::Timeout(self.deadline), ConnectionAction::Replace),
-            };
-        match action {
-            ConnectionAction::Replace if self.connect_after(generation) => {
-                warn!(cause = %error, "the connection to Redis failed; making another one");
-            }
-            ConnectionAction::Replace => {}
-            ConnectionAction::Keep => self.refuse(generation, &error),
+        match timeout(self.deadline.saturating_sub(started.elapsed()), call).await {
+            Ok(Ok(answer)) => Ok(from_redis_value(answer)?),
+            Ok(Err(error)) => Err(self.failed(generation, &error)),
+            Err(_) => Err(self.overdue(generation)),
         }
-        Err(error)
     }
 
     /// Runs a command, and loads the scripts first if the server does not have them.
@@ -160,49 +162,7 @@ impl Link {
 
     /// Notes that a call has written something.
     pub(super) fn wrote(&self) {
-        *self.refused.lock() = None;
-    }
-
-    /// Notes that the server has refused a call, and tries another connection if nothing was
-    /// written for a while.
-    fn refuse(self: &Arc<Self>, generation: u64, cause: &StoreError) {
-        let mut refused = self.refused.lock();
-        let since = *refused.get_or_insert_with(Instant::now);
-        if since.elapsed() >= REFUSED {
-            *refused = Some(Instant::now());
-            warn!(%cause, "Redis refuses calls; trying another connection beside this one");
-            tokio::spawn(try_another(Arc::downgrade(self), generation));
-        }
-    }
-
-    /// Runs a command that may block for `wait` on a connection of its own: on the shared one it
-    /// would delay every other call.
-    pub(super) async fn run_blocking<T: FromRedisValue>(
-        self: &Arc<Self>,
-        command: &Cmd,
-        wait: Duration,
-    ) -> Result<T> {
-        const SPARES: usize = 4;
-        // While Redis is away, only the task behind `live` tries to connect.
-        let generation = self.live().await?.generation;
-        let spare = {
-            let mut spares = self.spares.lock();
-            // Those of an earlier one may lead to a server that was demoted.
-            spares.retain(|(made_beside, _)| *made_beside == generation);
-            spares.pop()
-        };
-        let mut connection = match spare {
-            Some((_, connection)) => connection,
-            None => bounded(self.deadline, self.dial()).await?,
-        };
-        let call = command.query_async(&mut connection);
-        let answer: Value = bounded(self.deadline.saturating_add(wait), call).await?;
-        let mut spares = self.spares.lock();
-        if spares.len() < SPARES {
-            spares.push((generation, connection));
-        }
-        drop(spares);
-        Ok(from_redis_value(answer)?)
+        self.doubts.clear();
     }
 
     /// The working connection. Waits for the first attempt to connect, not for later ones.
@@ -214,7 +174,10 @@ impl Link {
         let decided =
             state.wait_for(|state| matches!(state, LinkState::Up(_) | LinkState::Down(_)));
         match timeout(self.deadline, decided).await.as_ref().map(|state| state.as_deref()) {
-            Ok(Ok(LinkState::Up(live))) => Ok(live.clone()),
+            Ok(Ok(LinkState::Up(live))) => {
+                self.doubt_role(live);
+                Ok(live.clone())
+            }
             Ok(Ok(LinkState::Down(error))) => Err(error.clone()),
             _ => Err(StoreError::Unavailable("still connecting".to_owned())),
         }
@@ -240,24 +203,17 @@ impl Link {
         starts
     }
 
-    async fn dial(&self) -> RedisResult<MultiplexedConnection> {
-        // The client's own limit of 500 ms would cut off blocking commands; the callers here set
-        // theirs.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.deadline))
-            .set_response_timeout(None);
-        let client = self.tls.client(self.info.clone()).await?;
-        client.get_multiplexed_async_connection_with_config(&config).await
+    /// Replaces the connection of this generation, if it is still in use.
+    fn replace(self: &Arc<Self>, generation: u64, cause: &StoreError) {
+        if self.connect_after(generation) {
+            warn!(%cause, "the connection to Redis failed; making another one");
+        }
     }
 
     /// Connects to a server that is writable and holds data of a known schema.
-    async fn connect(&self) -> Result<MultiplexedConnection> {
-        // Also an unexpected error can pass: too many clients, for one.
-        let mut connection =
-            bounded(self.deadline, self.dial()).await.map_err(|error| match error {
-                StoreError::Unexpected(why) => StoreError::Unavailable(why),
-                error => error,
-            })?;
+    async fn connect(&self, generation: u64) -> Result<Live> {
+        let Keys { term, meta, .. } = &self.keys;
+        let Located { mut connection, info } = self.locator.find(term, meta).await?;
         let (watermark, known) = (self.detector.watermark(), self.detector.newest_entry());
         let open = self.open_call("", known.as_ref());
         let open = self.query(&open, &mut connection);
@@ -265,7 +221,7 @@ impl Link {
         if is_lost {
             self.detector.lost(watermark);
         }
-        Ok(connection)
+        Ok(Live { connection, info: Arc::new(info), generation })
     }
 
     /// A call of open.lua, which replaces the epoch if it is `outdated`, and looks for the entry
@@ -288,21 +244,25 @@ pub(super) fn opened(answer: Value) -> Result<(Opened, bool)> {
     if found > SCHEMA {
         return Err(StoreError::NewerSchema { found, known: SCHEMA });
     }
-    Ok((Opened { epoch: epoch.unwrap_or_default(), warnings: Vec::new() }, is_lost))
+    let opened = Opened { epoch: epoch.unwrap_or_default(), ..Opened::default() };
+    Ok((opened, is_lost))
 }
 
 /// Connects until it works, or until the store is dropped.
 async fn keep_connecting(link: Weak<Link>, generation: u64) {
-    let mut retry = Retry::forever(RECONNECT);
+    let Some(has_alternatives) = link.upgrade().map(|link| link.locator.has_alternatives()) else {
+        return;
+    };
+    let mut retry = Retry::forever(if has_alternatives { FIND_AGAIN } else { RECONNECT });
     loop {
         let Some(strong) = link.upgrade() else { return };
-        match strong.connect().await {
-            Ok(connection) => {
+        match strong.connect(generation).await {
+            Ok(live) => {
                 if retry.failures() > 0 {
                     info!(failures = retry.failures(), "connected to Redis again");
                 }
-                *strong.refused.lock() = None;
-                strong.state.send_replace(LinkState::Up(Live { connection, generation }));
+                strong.doubts.clear();
+                strong.state.send_replace(LinkState::Up(live));
                 return;
             }
             Err(error) => {
@@ -315,26 +275,6 @@ async fn keep_connecting(link: Weak<Link>, generation: u64) {
         // Not held during the wait, so that the store can be dropped.
         drop(strong);
         retry.wait().await;
-    }
-}
-
-/// Connects once, and puts the new connection in the place of the one of `generation`.
-async fn try_another(link: Weak<Link>, generation: u64) {
-    let Some(link) = link.upgrade() else { return };
-    match link.connect().await {
-        Ok(connection) => {
-            *link.refused.lock() = None;
-            link.state.send_if_modified(|state| {
-                let is_current =
-                    matches!(state, LinkState::Up(live) if live.generation == generation);
-                if is_current {
-                    *state = LinkState::Up(Live { connection, generation: generation + 1 });
-                    info!("changed to another connection to Redis");
-                }
-                is_current
-            });
-        }
-        Err(error) => info!(%error, "the other connection to Redis is of no use either"),
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use ::redis::Cmd;
 
+use crate::MissingReplicas;
+
 /// Reads the relevant settings. Some managed services refuse it.
 pub(super) fn call() -> Cmd {
     let mut call = ::redis::cmd("CONFIG");
@@ -44,9 +46,25 @@ pub(super) fn hidden() -> String {
         .to_owned()
 }
 
+/// The replicas in an answer of INFO, if fewer than `wanted` follow the server.
+pub(super) fn missing_replicas(info: &str, wanted: u8) -> Option<MissingReplicas> {
+    let connected = info.lines().find_map(|line| line.strip_prefix("connected_slaves:"))?;
+    let connected = connected.trim().parse().ok()?;
+    (connected < wanted).then_some(MissingReplicas { wanted, connected })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replicas_are_missing_where_fewer_follow_than_a_call_waits_for() {
+        let info = "# Replication\r\nrole:master\r\nconnected_slaves:1\r\n";
+        assert_eq!(missing_replicas(info, 1), None);
+        let missing = MissingReplicas { wanted: 2, connected: 1 };
+        assert_eq!(missing_replicas(info, 2), Some(missing));
+        assert_eq!(missing_replicas("", 2), None, "a server that does not say");
+    }
 
     #[test]
     fn safe_settings_give_no_warning_and_each_unsafe_one_is_named() {

@@ -226,8 +226,11 @@ const MUTANTS: [Mutant; 19] = [
         name: "spend-no-tokens",
         breaks: &[1, 10],
         edits: &[(OUTFLOW, "room = math.min(room, tokens)", "room = math.min(room, max - given)")],
-        // Its sale has a limit for each minute, and enough tickets that more would be claimed.
-        options: &["--only", "service-slow", "--every", "1s", "--seed", "21", "--stock", "100"],
+        // Its sale has a limit for each minute, and enough tickets and time that more would be
+        // claimed.
+        options: &[
+            "--only", "service-slow", "--every", "1s", "--seed", "21", "--stock", "100", "--for", "60s",
+        ],
     },
 ];
 

@@ -1,4 +1,5 @@
-//! The Service of a managed Redis: headless, because there is one Pod.
+//! The Service of a managed Redis: headless. It leads to the one Pod, or it gives each of three a
+//! name.
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 
@@ -14,6 +15,8 @@ pub fn build(target: &QueueTarget) -> Option<Service> {
         selector: Some(names::selector_labels(&target.name, Part::Redis)),
         ports: Some(vec![port(names::REDIS_PORT, "redis")]),
         type_: Some("ClusterIP".to_owned()),
+        // The nodes and the operator reach a Pod before it is ready.
+        publish_not_ready_addresses: target.failover.map(|_| true),
         ..ServiceSpec::default()
     };
     Some(Service {

@@ -1,22 +1,25 @@
-//! The StatefulSet of a managed Redis: one Pod, one volume, and settings that lose no bookings.
+//! The StatefulSet of a managed Redis: one Pod and one volume, or three of each, and settings that
+//! lose no bookings.
 
 use std::collections::BTreeMap;
 
 use bookingq_api::redis::ManagedRedis;
 use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
+    StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{
-    Container, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec,
-    VolumeMount, VolumeResourceRequirements,
+    Container, EnvVar, EnvVarSource, ObjectFieldSelector, PersistentVolumeClaim,
+    PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, VolumeMount, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::build::deployment::{port, template_metadata};
+use crate::build::deployment::{port, spread, template_metadata};
 use crate::build::inputs::BuildInputs;
 use crate::build::names::{self, Part};
 use crate::build::{pod, volumes};
+use crate::redis_failover::view::NODES;
 use crate::secrets::SecretPurpose;
 use crate::target::QueueTarget;
 
@@ -24,6 +27,10 @@ use crate::target::QueueTarget;
 const USER: i64 = 999;
 const DATA: &str = "data";
 const FOLDER: &str = "/data";
+/// The policy of a StatefulSet whose Pods start at once. Immutable.
+pub const PARALLEL: &str = "Parallel";
+/// The environment variable with the name of the Pod.
+const POD: &str = "POD_NAME";
 
 /// The StatefulSet. A changed password restarts Redis too.
 pub fn build(inputs: &BuildInputs<'_>) -> Option<StatefulSet> {
@@ -34,8 +41,16 @@ pub fn build(inputs: &BuildInputs<'_>) -> Option<StatefulSet> {
     for (key, value) in &redis.labels {
         labels.entry(key.clone()).or_insert_with(|| value.clone());
     }
+    let fails_over = target.failover.is_some();
     let spec = StatefulSetSpec {
-        replicas: Some(1),
+        replicas: Some(if fails_over { NODES as i32 } else { 1 }),
+        // Without order, a Pod that cannot start would keep the others away. The operator replaces
+        // Pods itself: it knows which one is the primary.
+        pod_management_policy: fails_over.then(|| PARALLEL.to_owned()),
+        update_strategy: fails_over.then(|| StatefulSetUpdateStrategy {
+            type_: Some("OnDelete".to_owned()),
+            ..StatefulSetUpdateStrategy::default()
+        }),
         service_name: Some(names::redis(&target.name)),
         selector: names::selector(&target.name, Part::Redis),
         template: PodTemplateSpec { metadata: Some(metadata), spec: Some(pod_spec(target, redis)) },
@@ -59,13 +74,21 @@ pub fn build(inputs: &BuildInputs<'_>) -> Option<StatefulSet> {
 
 fn pod_spec(target: &QueueTarget, redis: &ManagedRedis) -> PodSpec {
     let password = target.secret(SecretPurpose::RedisPassword);
+    // For redis-cli in the readiness probe.
+    let mut env: Vec<EnvVar> = password
+        .map(|password| volumes::from_secret("REDISCLI_AUTH", password))
+        .into_iter()
+        .collect();
+    let announced = target.failover.map(|_| {
+        env.push(own_name());
+        format!("$({POD}).{}.{}.svc", names::redis(&target.name), target.namespace)
+    });
     let container = Container {
         name: "redis".to_owned(),
         image: Some(redis.image.clone()),
         command: Some(vec!["redis-server".to_owned()]),
-        args: Some(settings(redis)),
-        // For redis-cli in the readiness probe.
-        env: password.map(|password| vec![volumes::from_secret("REDISCLI_AUTH", password)]),
+        args: Some(settings(redis, announced.as_deref())),
+        env: Some(env).filter(|env| !env.is_empty()),
         ports: Some(vec![port("redis", names::REDIS_PORT)]),
         // Redis answers PING with LOADING for minutes while it reads a large log: alive, not ready.
         liveness_probe: Some(pod::tcp_probe("redis", 10, 6)),
@@ -79,11 +102,26 @@ fn pod_spec(target: &QueueTarget, redis: &ManagedRedis) -> PodSpec {
         }]),
         ..Container::default()
     };
-    PodSpec { termination_grace_period_seconds: Some(60), ..pod::spec(container, USER) }
+    PodSpec {
+        termination_grace_period_seconds: Some(60),
+        topology_spread_constraints: target.failover.map(|_| vec![spread(target, Part::Redis)]),
+        ..pod::spec(container, USER)
+    }
 }
 
-/// Acknowledged writes are on disk, and none is evicted when memory is full.
-fn settings(redis: &ManagedRedis) -> Vec<String> {
+/// The name of the Pod, as an environment variable.
+fn own_name() -> EnvVar {
+    let field = ObjectFieldSelector {
+        field_path: "metadata.name".to_owned(),
+        ..ObjectFieldSelector::default()
+    };
+    let source = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
+    EnvVar { name: POD.to_owned(), value_from: Some(source), ..EnvVar::default() }
+}
+
+/// Acknowledged writes are on disk, and none is evicted when memory is full. A node of three, which
+/// is `announced` by its name, starts cut off: only the operator lets it take writes or copy.
+fn settings(redis: &ManagedRedis, announced: Option<&str>) -> Vec<String> {
     let port = names::REDIS_PORT.to_string();
     let settings = [
         ("--port", port.as_str()),
@@ -97,7 +135,22 @@ fn settings(redis: &ManagedRedis) -> Vec<String> {
         ("--zset-max-listpack-entries", "0"),
         ("--requirepass", "$(REDISCLI_AUTH)"),
     ];
-    settings.iter().flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]).collect()
+    let words = settings.into_iter().flat_map(|(name, value)| [name, value]);
+    let of_three = announced.map(|name| {
+        let settings = [
+            ["--replicaof", "127.0.0.1", "1"].as_slice(),
+            &["--masterauth", "$(REDISCLI_AUTH)"],
+            &["--replica-announce-ip", name],
+            &["--min-replicas-to-write", "1"],
+            &["--min-replicas-max-lag", "2"],
+            // The operator asks replicas for their last contact with the primary.
+            &["--repl-ping-replica-period", "1"],
+            &["--repl-diskless-load", "disabled"],
+            &["--repl-diskless-sync-delay", "0"],
+        ];
+        settings.concat()
+    });
+    words.chain(of_three.into_iter().flatten()).map(str::to_owned).collect()
 }
 
 fn claim(target: &QueueTarget, redis: &ManagedRedis) -> PersistentVolumeClaim {

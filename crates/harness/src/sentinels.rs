@@ -1,0 +1,89 @@
+//! Sentinels that watch a primary and its replicas, each a process with its own configuration file.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::error::HarnessError;
+use crate::port::free_addresses;
+use crate::process::Process;
+use crate::redis::RedisServer;
+use crate::spec::ProcessSpec;
+
+/// Longest wait for one to accept connections.
+const START: Duration = Duration::from_secs(10);
+
+/// Three sentinels that agree by two.
+#[derive(Debug)]
+pub struct Sentinels {
+    members: Vec<(SocketAddr, Process)>,
+    _directory: TempDir,
+}
+
+impl Sentinels {
+    /// Starts three that watch `primary` by the name `name` and call it dead after a second without
+    /// an answer. `login` is the password that they ask for; `""` for none.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn watch(primary: SocketAddr, name: &str, login: &str) -> Result<Self, HarnessError> {
+        let directory = tempfile::tempdir()?;
+        let mut members = Vec::new();
+        for address in free_addresses::<3>()? {
+            let file = directory.path().join(format!("{}.conf", address.port()));
+            let (host, port) = (primary.ip(), primary.port());
+            let login = match login {
+                "" => String::new(),
+                login => format!("requirepass {login}\nsentinel sentinel-pass {login}\n"),
+            };
+            let text = format!(
+                "port {}\nbind 127.0.0.1\ndir {}\nsentinel monitor {name} {host} {port} 2\n\
+                 sentinel down-after-milliseconds {name} 1000\n\
+                 sentinel failover-timeout {name} 3000\n{login}",
+                address.port(),
+                directory.path().display()
+            );
+            std::fs::write(&file, text)?;
+            let mut spec = ProcessSpec::new("sentinel", "redis-server")
+                .arguments([file.as_os_str().to_owned(), "--sentinel".into()]);
+            spec.port = Some(address);
+            spec.log = Some(directory.path().join(format!("{}.log", address.port())));
+            let process = Process::start(spec)?;
+            process.wait_ready(START)?;
+            members.push((address, process));
+        }
+        Ok(Self { members, _directory: directory })
+    }
+
+    /// Where each listens, with its process.
+    pub fn members(&mut self) -> &mut [(SocketAddr, Process)] {
+        &mut self.members
+    }
+
+    /// Their addresses, separated by commas.
+    pub fn hosts(&self) -> String {
+        hosts(self.members.iter().map(|(address, _)| *address))
+    }
+}
+
+/// A primary and two replicas that have all its data.
+///
+/// # Errors
+/// When one does not start.
+pub fn replicated(
+    mut start: impl FnMut() -> Result<RedisServer, HarnessError>,
+) -> Result<[RedisServer; 3], HarnessError> {
+    let servers = [start()?, start()?, start()?];
+    let (host, port) = (servers[0].address().ip().to_string(), servers[0].address().port());
+    for replica in &servers[1..] {
+        replica.cli(&["REPLICAOF", &host, &port.to_string()])?;
+    }
+    Ok(servers)
+}
+
+/// Addresses, separated by commas.
+pub fn hosts(addresses: impl IntoIterator<Item = SocketAddr>) -> String {
+    let hosts: Vec<_> = addresses.into_iter().map(|address| address.to_string()).collect();
+    hosts.join(",")
+}

@@ -1,0 +1,48 @@
+//! The store of a queue as its loop uses it: opened before it is read, and again after an error.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bookingq_store::{Opened, RedisConfig, Snapshot, Store, StoreError};
+
+use super::observation::StoreHealth;
+
+/// How often the replicas are counted, where calls wait for them.
+const COUNT_REPLICAS: Duration = Duration::from_secs(5);
+
+/// A store, and when it was opened last with which findings; `None` after an error.
+pub(super) struct OpenedStore {
+    pub(super) store: Arc<dyn Store>,
+    opened: Option<(Instant, Opened)>,
+    counts_replicas: bool,
+}
+
+impl OpenedStore {
+    /// Connects at the first read.
+    pub(super) fn connect(config: &RedisConfig) -> Result<Self, StoreError> {
+        let counts_replicas = config.acknowledge_replicas > 0;
+        Ok(Self { store: bookingq_store::open(config.clone())?, opened: None, counts_replicas })
+    }
+
+    /// The next read opens the store again.
+    pub(super) fn forget(&mut self) {
+        self.opened = None;
+    }
+
+    /// Reads the queue, and opens the store before if it is due.
+    pub(super) async fn read(&mut self) -> Result<(Snapshot, StoreHealth), StoreError> {
+        let old =
+            |(at, _): &(Instant, Opened)| self.counts_replicas && at.elapsed() >= COUNT_REPLICAS;
+        if self.opened.as_ref().is_none_or(old) {
+            self.opened = Some((Instant::now(), self.store.open().await?));
+        }
+        let health = match &self.opened {
+            Some((_, Opened { missing_replicas: Some(missing), .. })) => {
+                StoreHealth::TooFewReplicas(*missing)
+            }
+            Some((_, opened)) => StoreHealth::Reachable { warnings: opened.warnings.clone() },
+            None => StoreHealth::Unknown,
+        };
+        Ok((self.store.snapshot().await?, health))
+    }
+}

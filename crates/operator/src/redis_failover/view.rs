@@ -1,0 +1,117 @@
+//! What the planner sees: three nodes, and the record of the last election.
+
+use std::time::Duration;
+
+use bookingq_store::redis::node::NodeProgress;
+
+/// Number of nodes of a Redis that fails over.
+pub const NODES: usize = 3;
+
+/// The ordinal of a node: that of its Pod.
+pub type NodeIndex = usize;
+
+/// The record of the last election, from `status.redis`. It is written before a node is promoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrimaryRecord {
+    /// Counts the elections of the queue; never reused.
+    pub term: u64,
+    /// The node that was elected.
+    pub primary: NodeIndex,
+}
+
+/// Where a node gets its data from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeSource {
+    /// From its clients: it is a master.
+    Clients,
+    /// From nowhere: it is cut off and read-only.
+    Fenced,
+    /// From another node.
+    Node {
+        /// That node.
+        node: NodeIndex,
+        /// Whether the link is up, so that the data is that of the node, apart from the newest.
+        synced: bool,
+        /// Time since it had contact with that node; `None` while the link is down.
+        contact: Option<Duration>,
+    },
+    /// From a server that is none of the three.
+    Stranger,
+}
+
+/// The answer of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeView {
+    /// Where its data comes from.
+    pub source: NodeSource,
+    /// How far its data goes; `None` if it has none.
+    pub progress: Option<NodeProgress>,
+    /// Whether it refuses writes while no replica follows closely.
+    pub guarded: bool,
+}
+
+impl NodeView {
+    /// The term of its data; 0 for data from before the first election.
+    pub fn term(&self) -> u64 {
+        self.progress.map_or(0, |progress| progress.term)
+    }
+
+    /// Whether it takes writes.
+    pub fn is_master(&self) -> bool {
+        self.source == NodeSource::Clients
+    }
+
+    /// Whether it copies this node, or tries to.
+    pub fn follows(&self, source: NodeIndex) -> bool {
+        matches!(self.source, NodeSource::Node { node, .. } if node == source)
+    }
+
+    /// Whether it follows this node closely.
+    pub fn is_synced_with(&self, with: NodeIndex) -> bool {
+        matches!(self.source, NodeSource::Node { node, synced: true, .. } if node == with)
+    }
+}
+
+/// One node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeState {
+    /// Its answer in this pass. A node that still loads its data gives none.
+    pub answer: Option<NodeView>,
+    /// Time since its last answer; zero if it has answered.
+    pub silent: Duration,
+    /// Whether its Pod is of an older template.
+    pub outdated: bool,
+}
+
+/// What the operator wants of the three nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailoverGoal {
+    /// Three nodes.
+    Three,
+    /// One node is left after this: the first must become the primary.
+    Shrink,
+}
+
+/// Everything that a plan depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RedisView {
+    /// The nodes, by ordinal.
+    pub nodes: [NodeState; NODES],
+    /// The last election; `None` for a new queue, or one that had a single node until now.
+    pub record: Option<PrimaryRecord>,
+    /// Whether this process has written the record and not used it yet. A record that another one
+    /// has written may have been used: it gets a successor before anything is promoted.
+    pub fresh: bool,
+    /// What is wanted.
+    pub goal: FailoverGoal,
+    /// Whether Pods of an older template may be replaced now.
+    pub may_roll: bool,
+}
+
+impl RedisView {
+    /// The nodes that answer.
+    pub fn answers(&self) -> impl Iterator<Item = (NodeIndex, NodeView)> + '_ {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.filter_map(|(index, node)| Some((index, node.answer?)))
+    }
+}

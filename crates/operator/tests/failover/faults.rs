@@ -1,0 +1,202 @@
+//! Faults on three real redis-servers.
+
+use std::time::{Duration, Instant};
+
+use bookingq_core::QueueName;
+use bookingq_harness::redis::RedisServer;
+use bookingq_operator::redis_failover::plan::FailoverState;
+use bookingq_operator::redis_failover::view::FailoverGoal;
+use bookingq_store::redis::node::{NodeCommandError, NodeRole, RedisNode};
+use rustix::process::Signal;
+
+use super::trio::{LIMIT, Trio};
+
+#[tokio::test]
+async fn a_new_queue_gets_a_primary_and_two_replicas() {
+    let trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    assert_eq!((trio.record().term, trio.primary()), (1, 0));
+    assert!(trio.write(0, 1).await);
+    assert_eq!([0, 1, 2].map(|index| trio.role(index)), ["master", "slave", "slave"]);
+}
+
+#[tokio::test]
+async fn a_killed_primary_has_a_successor_with_every_write_and_comes_back_as_a_replica() {
+    let mut trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    assert!(trio.write(0, 1).await);
+    trio.servers[0].kill();
+    let took = trio.until_serving(&mut driver).await;
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    let primary = trio.primary();
+    assert!(primary != 0 && trio.record().term > 1 && trio.has(primary, 1), "{:?}", trio.record());
+    trio.servers[0].restart().unwrap();
+    assert_eq!(trio.role(0), "slave", "it starts cut off");
+    trio.until_whole(&mut driver).await;
+    assert!(trio.write(primary, 2).await);
+}
+
+#[tokio::test]
+async fn a_thawed_primary_takes_no_writes_and_follows_within_three_seconds() {
+    let trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    assert!(trio.write(0, 1).await);
+    trio.servers[0].process().signal(Signal::STOP);
+    let took = trio.until_serving(&mut driver).await;
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    let primary = trio.primary();
+    assert_ne!(primary, 0);
+    // What a slow client has sent to the frozen primary meanwhile.
+    trio.servers[0].process().signal(Signal::CONT);
+    let thawed = Instant::now();
+    trio.until_whole(&mut driver).await;
+    assert!(thawed.elapsed() < Duration::from_secs(3), "{:?}", thawed.elapsed());
+    assert!(trio.servers[0].cli(&["SET", "late", "x"]).unwrap().contains("READONLY"));
+    assert!(trio.has(primary, 1));
+}
+
+#[tokio::test]
+async fn an_empty_node_is_never_the_primary_and_gets_the_data() {
+    let mut trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    assert!(trio.write(0, 1).await);
+    trio.wipe(0);
+    trio.until_whole(&mut driver).await;
+    assert_ne!(trio.primary(), 0, "it restarted without data");
+    assert!([0, 1, 2].iter().all(|index| trio.has(*index, 1)));
+}
+
+#[tokio::test]
+async fn two_nodes_away_are_a_lost_quorum_that_ends_by_itself() {
+    let mut trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    assert!(trio.write(0, 1).await);
+    trio.servers[0].kill();
+    trio.servers[1].kill();
+    let before = trio.record();
+    trio.until(&mut driver, "QuorumLost", |report| report.state == FailoverState::QuorumLost).await;
+    for _ in 0..20 {
+        driver.pass(trio.desired, usize::MAX).await;
+    }
+    assert_eq!((trio.record(), trio.role(2).as_str()), (before, "slave"), "nothing is promoted");
+    trio.servers[1].restart().unwrap();
+    trio.until_serving(&mut driver).await;
+    assert!(trio.has(trio.primary(), 1));
+}
+
+#[tokio::test]
+async fn all_three_killed_serve_again_with_every_write() {
+    let mut trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    assert!(trio.write(0, 1).await);
+    trio.servers.iter_mut().for_each(RedisServer::kill);
+    driver.pass(trio.desired, usize::MAX).await;
+    for server in &mut trio.servers {
+        server.restart().unwrap();
+    }
+    let took = trio.until_whole(&mut driver).await;
+    assert!(took < LIMIT, "{took:?}");
+    assert!([0, 1, 2].iter().all(|index| trio.has(*index, 1)));
+}
+
+#[tokio::test]
+async fn an_operator_that_ends_after_any_step_is_followed_by_one_that_finishes() {
+    let mut trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    for last in 1..9 {
+        let (old, term) = (trio.primary(), trio.record().term);
+        assert!(trio.write(old, last).await);
+        trio.servers[old].kill();
+        // It restarts at once, so that an election is due without a wait.
+        trio.servers[old].restart().unwrap();
+        let mut ending = trio.driver();
+        let mut done = 0;
+        let start = Instant::now();
+        while done < last && start.elapsed() < Duration::from_secs(2) {
+            done += ending.pass(trio.desired, last - done).await.done;
+        }
+        drop(ending);
+        let mut next = trio.driver();
+        trio.until_whole(&mut next).await;
+        assert!(trio.record().term > term, "{last}");
+        assert!((1..=last).all(|number| trio.has(trio.primary(), number)), "{last}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_of_an_earlier_election_changes_nothing() {
+    let trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    let port = |index: usize| trio.servers[index].address().port();
+    let (queue, deadline) = (QueueName::new("q").unwrap(), Duration::from_secs(1));
+    let mut node = RedisNode::new("localhost", port(1), None, &queue, deadline);
+    for late in
+        [node.promote(0).await, node.fence(0).await, node.follow("localhost", port(2), 0).await]
+    {
+        let late = late.unwrap_err();
+        assert!(matches!(late, NodeCommandError::Outdated { found: 1, commanded: 0 }), "{late}");
+    }
+    let NodeRole::Replica(link) = node.read().await.unwrap().role else { panic!("promoted") };
+    assert_eq!((link.host.as_str(), link.port, link.up), ("localhost", port(0), true));
+    let refused = node.write_term(2).await.unwrap_err().to_string();
+    assert!(refused.contains("replica") || refused.contains("ReadOnly"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_new_template_replaces_the_replicas_first_and_then_hands_over() {
+    let mut trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    assert!(trio.write(0, 1).await);
+    trio.desired.outdated = [true; 3];
+    for expected in [1, 2, 0] {
+        trio.until(&mut driver, "a Pod to be replaced", |_| {
+            trio.lasting.lock().replaced.last() == Some(&expected)
+        })
+        .await;
+        assert_eq!(trio.primary() == 0, expected != 0, "the primary is not replaced");
+        trio.servers[expected].kill();
+        trio.servers[expected].restart().unwrap();
+        trio.desired.outdated[expected] = false;
+    }
+    trio.until_whole(&mut driver).await;
+    assert_eq!(trio.record().term, 2, "one hand-over");
+    assert!(trio.has(trio.primary(), 1));
+}
+
+#[tokio::test]
+async fn a_redis_of_one_becomes_one_of_three_and_back_while_it_takes_writes() {
+    let mut trio = Trio::from_one();
+    trio.servers[0].cli(&["SET", "write:1", "x"]).unwrap();
+    trio.servers[0].cli(&["HSET", "booking-meta:{q}", "epoch", "e"]).unwrap();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    assert_eq!(trio.primary(), 0, "it has the data");
+    assert!(trio.has(1, 1) && trio.has(2, 1));
+    assert!(trio.write(0, 2).await);
+    trio.servers[0].kill();
+    trio.until_serving(&mut driver).await;
+    trio.replace(0);
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    assert_ne!(trio.primary(), 0);
+    trio.desired.goal = FailoverGoal::Shrink;
+    trio.until(&mut driver, "the end of three", |report| {
+        report.record.is_none() && report.done > 0
+    })
+    .await;
+    assert_eq!((trio.role(0).as_str(), trio.lasting.lock().record), ("master", None));
+    assert!(trio.has(0, 1) && trio.has(0, 2));
+    trio.servers[1].kill();
+    trio.servers[2].kill();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(trio.servers[0].cli(&["SET", "alone", "x"]).unwrap(), "OK");
+}

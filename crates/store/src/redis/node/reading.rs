@@ -1,0 +1,114 @@
+//! What one server of a Redis with replicas says about itself.
+
+use std::time::Duration;
+
+use ::redis::{RedisResult, Value, from_redis_value};
+
+/// How far the data of a server goes. Servers that have followed each other compare by it: the term
+/// first, then the last barrier, then the newest outbox entry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeProgress {
+    /// The election since which the data was written; 0 before the first.
+    pub term: u64,
+    /// Number of the last write that waited for replicas.
+    pub barrier: u64,
+    /// Number of the newest outbox entry.
+    pub entry: u64,
+}
+
+/// Whether a server takes writes, or from where it copies them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeRole {
+    /// It takes writes.
+    Master,
+    /// It copies another server.
+    Replica(ReplicaLink),
+}
+
+/// From where a replica copies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaLink {
+    /// The host of its source, as it was named to the replica.
+    pub host: String,
+    /// The port of its source.
+    pub port: u16,
+    /// Whether the link is up and the first copy complete.
+    pub up: bool,
+    /// Time since the last contact with the source, in whole seconds; `None` while the link is
+    /// down.
+    pub contact: Option<Duration>,
+}
+
+/// The answer of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeReading {
+    /// Its role.
+    pub role: NodeRole,
+    /// How far its data goes, read after the role; `None` if it has none.
+    pub progress: Option<NodeProgress>,
+    /// Number of replicas without which it refuses writes (`min-replicas-to-write`).
+    pub min_replicas: u32,
+}
+
+/// The answers to INFO replication, GET term, GET barrier, HGET entries, HEXISTS epoch and CONFIG
+/// GET min-replicas-to-write.
+pub(super) type NodeAnswers = (String, Option<u64>, Option<u64>, Option<u64>, bool, Vec<String>);
+
+impl NodeReading {
+    pub(super) fn parse(answers: Value) -> RedisResult<Self> {
+        let (info, term, barrier, entry, has_epoch, config): NodeAnswers =
+            from_redis_value(answers)?;
+        let has_data = has_epoch || term.is_some() || barrier.is_some() || entry.is_some();
+        let progress = NodeProgress {
+            term: term.unwrap_or(0),
+            barrier: barrier.unwrap_or(0),
+            entry: entry.unwrap_or(0),
+        };
+        Ok(Self {
+            role: role(&info),
+            progress: has_data.then_some(progress),
+            min_replicas: config.get(1).and_then(|number| number.parse().ok()).unwrap_or(0),
+        })
+    }
+}
+
+/// Reads `INFO replication`.
+fn role(info: &str) -> NodeRole {
+    let field = |name: &str| {
+        let found = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        found.map(str::trim).unwrap_or_default()
+    };
+    if field("role") == "master" {
+        return NodeRole::Master;
+    }
+    let up = field("master_link_status") == "up";
+    let contact = field("master_last_io_seconds_ago").parse().ok().map(Duration::from_secs);
+    NodeRole::Replica(ReplicaLink {
+        host: field("master_host").to_owned(),
+        port: field("master_port").parse().unwrap_or(0),
+        up,
+        contact: contact.filter(|_| up),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_names_its_source_and_its_last_contact() {
+        let info = "# Replication\r\nrole:slave\r\nmaster_host:q-redis-0.q-redis.sale.svc\r\n\
+                    master_port:6379\r\nmaster_link_status:up\r\nmaster_last_io_seconds_ago:2\r\n";
+        let expected = ReplicaLink {
+            host: "q-redis-0.q-redis.sale.svc".to_owned(),
+            port: 6379,
+            up: true,
+            contact: Some(Duration::from_secs(2)),
+        };
+        assert_eq!(role(info), NodeRole::Replica(expected.clone()));
+        let down = info.replace("status:up", "status:down").replace("ago:2", "ago:-1");
+        let expected = ReplicaLink { up: false, contact: None, ..expected };
+        assert_eq!(role(&down), NodeRole::Replica(expected));
+        assert_eq!(role("# Replication\r\nrole:master\r\n"), NodeRole::Master);
+    }
+}
