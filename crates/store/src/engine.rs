@@ -109,7 +109,7 @@ impl<H: EngineHolder> Store for H {
     }
 
     async fn snapshot(&self) -> Result<Snapshot> {
-        let snapshot = read(self, |queue, now| queue.snapshot(now)).await?;
+        let snapshot = read(self, Queue::snapshot).await?;
         Ok(Snapshot { epoch: self.epoch(), ..snapshot })
     }
 
