@@ -83,8 +83,8 @@ pub struct UpArgs {
     /// gRPC port of the first worker; the others use the next ones. 0 uses any free ports
     #[arg(long, env = "BOOKINGQ_BASE_PORT", value_name = "PORT", default_value_t = 50051)]
     pub base_port: u16,
-    /// Port of the waiting-room page and its API. 0 uses any free port [default: 8080, or any free
-    /// port with --base-port 0]
+    /// Port of the waiting-room page and its API; the operators' page is ten ports after it, at
+    /// /admin. 0 uses any free ports [default: 8080, or any free port with --base-port 0]
     #[arg(long, env = "BOOKINGQ_GATEWAY_PORT", value_name = "PORT")]
     pub gateway_port: Option<u16>,
     /// Start no gateway

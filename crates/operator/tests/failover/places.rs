@@ -28,6 +28,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     Frozen(Duration),
+    /// It thaws at the worst moment: the record is written, and nothing is promoted yet.
+    FrozenUntilElection,
     Killed,
     AllKilled,
 }
@@ -36,7 +38,7 @@ fn fault(run: u32) -> Fault {
     match run % 4 {
         0 => Fault::Frozen(Duration::from_millis(500 + u64::from(run) * 997 % 7500)),
         1 => Fault::Killed,
-        2 => Fault::Frozen(Duration::from_secs(8)),
+        2 => Fault::FrozenUntilElection,
         _ => Fault::AllKilled,
     }
 }
@@ -95,10 +97,10 @@ async fn call(
     }
 }
 
-/// As autoscaler/redis_loop.rs does.
-async fn operate(mut driver: Driver, desired: DesiredFailover) {
+/// As autoscaler/redis_loop.rs does, with at most so many passes in a row.
+async fn operate(mut driver: Driver, desired: DesiredFailover, in_a_row: usize) {
     loop {
-        for _ in 0..20 {
+        for _ in 0..in_a_row {
             let report = driver.pass(desired, usize::MAX).await;
             if report.done == 0 || matches!(report.state, FailoverState::Serving { .. }) {
                 break;
@@ -116,6 +118,14 @@ async fn inject(trio: &mut Trio, fault: Fault) {
             tokio::time::sleep(time).await;
             trio.servers[primary].process().signal(Signal::CONT);
         }
+        Fault::FrozenUntilElection => {
+            let before = trio.record();
+            trio.servers[primary].process().signal(Signal::STOP);
+            eventually("another record", LIMIT, async || trio.record() != before).await;
+            trio.servers[primary].process().signal(Signal::CONT);
+            // All steps of the slow operator.
+            tokio::time::sleep(6 * PERIOD).await;
+        }
         Fault::Killed => {
             trio.servers[primary].kill();
             tokio::time::sleep(Duration::from_secs(12)).await;
@@ -132,10 +142,12 @@ async fn inject(trio: &mut Trio, fault: Fault) {
 
 /// Returns the number of acknowledged joins, those that are lost, and the longest pause.
 async fn run(fault: Fault) -> (usize, Vec<String>, Duration) {
+    // A slow operator leaves the thawed primary time to acknowledge.
+    let in_a_row = if matches!(fault, Fault::FrozenUntilElection) { 1 } else { 20 };
     let mut trio = Trio::start();
     let mut driver = trio.driver();
     trio.until_whole(&mut driver).await;
-    let operator = tokio::spawn(operate(driver, trio.desired));
+    let operator = tokio::spawn(operate(driver, trio.desired, in_a_row));
     let (joined, ended) =
         (Arc::new(Mutex::new(Joined::default())), Arc::new(AtomicBool::new(false)));
     let callers: Vec<_> = (0..CALLERS)
