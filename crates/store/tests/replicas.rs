@@ -77,8 +77,8 @@ async fn without_replicas_nothing_counts_as_done_also_not_a_repeat_on_a_new_conn
     servers[2].process().signal(Signal::CONT);
 }
 
-/// Without the check of the barrier it fails on Valkey 8 and Redis from 7.2 on, whose WAIT asks about
-/// the last write of its connection. Older ones ask about the last write of all.
+/// Without the check of the barrier it fails on Valkey 8 and Redis from 7.2 on, whose WAIT asks
+/// about the last write of its connection. Older ones ask about the last write of all.
 #[tokio::test]
 async fn a_repeat_does_not_count_as_done_where_the_primary_refuses_the_barrier() {
     let (servers, config) = world();
