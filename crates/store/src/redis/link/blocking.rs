@@ -54,8 +54,11 @@ impl Link {
         barrier.map_err(refused)?;
         let had: u8 = from_redis_value(had.map_err(refused)?)?;
         if had < wanted {
-            return Err(StoreError::NotReplicated { wanted, had });
+            let error = StoreError::NotReplicated { wanted, had };
+            self.miss_replicas(live.generation, &error);
+            return Err(error);
         }
+        self.doubts.unreplicated.end();
         Ok(from_redis_value(answer)?)
     }
 
