@@ -12,9 +12,9 @@ const ROLE_EVERY: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Doubts {
     /// Calls are refused with nothing written in between.
-    pub(super) refused: Trouble,
+    pub(super) refused: LastingFault,
     /// Writes reach too few replicas.
-    pub(super) unreplicated: Trouble,
+    pub(super) unreplicated: LastingFault,
     /// When the role was asked last.
     role_asked: Mutex<Option<Instant>>,
 }
@@ -22,9 +22,9 @@ pub(super) struct Doubts {
 /// Since when something fails with no success in between, or when another connection was tried
 /// last.
 #[derive(Default)]
-pub(super) struct Trouble(Mutex<Option<Instant>>);
+pub(super) struct LastingFault(Mutex<Option<Instant>>);
 
-impl Trouble {
+impl LastingFault {
     /// Notes a success.
     pub(super) fn end(&self) {
         *self.0.lock() = None;
