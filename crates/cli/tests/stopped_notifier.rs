@@ -52,15 +52,23 @@ async fn a_notifier_that_was_stopped_past_its_lease_moves_nothing_back() {
     let new = start();
     let mut client = new.connect().await;
     join(&mut client, 50..100).await;
+    let lease = |field: &str| redis.cli(&["HGET", "booking-notifier:{concert}", field]).unwrap();
+    let stopped = lease("owner");
     old.process.signal(Signal::STOP);
     // The lease ends while it is stopped, so the other one has it now.
     published(99).await;
     join(&mut client, 100..150).await;
     published(149).await;
+    assert_ne!(lease("owner"), stopped, "another worker has the lease now");
+    let cursor = || ["done_ms", "done_number"].map(|part| lease(part).parse::<u64>().unwrap());
+    let mut done = cursor();
     old.process.signal(Signal::CONT);
     for name in 150..200 {
         join(&mut client, name..name + 1).await;
         published(name).await;
+        let now = cursor();
+        assert!(now >= done, "the cursor moved back from {done:?} to {now:?}");
+        done = now;
     }
     let totals = realtime.backend().deliveries().totals();
     assert_eq!((totals.out_of_order, totals.missing), (0, 0), "{totals:?}");

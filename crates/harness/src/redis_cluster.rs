@@ -145,13 +145,18 @@ impl ClusterNodes {
     }
 }
 
+/// Starts a node; again with another port for the bus if that one was taken meanwhile.
 fn start_node() -> Result<RedisServer, HarnessError> {
-    let mut options = RedisOptions::new(Fsync::Off);
-    // By default the bus has the port plus 10,000, which may be none.
-    let bus = free_address()?.port().to_string();
-    let node = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port"];
-    options.options = node.iter().map(Into::into).chain([bus.into()]).collect();
-    options.start(|_| ())
+    const NODE: [&str; 5] =
+        ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port"];
+    let start = || {
+        // By default the bus has the port plus 10,000, which may be none.
+        let bus = free_address()?.port().to_string();
+        let mut options = RedisOptions::new(Fsync::Off);
+        options.options = NODE.iter().map(Into::into).chain([bus.into()]).collect();
+        options.start(|_| ())
+    };
+    start().or_else(|_| start())
 }
 
 fn is_ready(node: &RedisServer) -> bool {
