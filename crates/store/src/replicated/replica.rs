@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bookingq_core::Timestamp;
 use bookingq_queue::{Queue, QueueAnswer, StateDigest};
 
 use super::envelope::{DigestClaim, Envelope};
 use super::log::{LogPosition, LogRecord};
 
-/// How long a sender that sends nothing is remembered. It sends an envelope again for as long as
-/// it lives, each few seconds.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+/// Senders that are remembered: those that have sent last. Not a time, because the log's clock may
+/// leap, and a double that comes after the leap must still be known.
+const MAX_SENDERS: usize = 10_000;
 
 /// A queue and what is needed to apply a log to it.
 #[derive(Debug)]
@@ -21,8 +20,8 @@ pub struct Replica {
     rules: u32,
     /// The newest rules that this process can apply.
     known_rules: u32,
-    /// The newest envelope of each sender, and when it came.
-    senders: BTreeMap<u128, (u64, Timestamp)>,
+    /// The newest envelope of each sender, and the offset where it stands.
+    senders: BTreeMap<u128, (u64, u64)>,
     /// The newest record.
     position: Option<LogPosition>,
     /// Records between two digests.
@@ -112,7 +111,7 @@ impl Replica {
         let envelope =
             Envelope::decode(&record.bytes).map_err(|error| stopped(error.to_string()))?;
         self.check(&envelope).map_err(stopped)?;
-        let applied = self.take_effect(envelope, record.stamp);
+        let applied = self.take_effect(envelope, record);
         let before = self.position.replace(record.position);
         let block = |offset: u64| offset / self.digest_every;
         if before.is_some_and(|before| block(before.offset) < block(offset)) {
@@ -147,18 +146,31 @@ impl Replica {
         }
     }
 
-    fn take_effect(&mut self, envelope: Envelope, stamp: Timestamp) -> Option<AppliedEnvelope> {
+    fn take_effect(&mut self, envelope: Envelope, record: &LogRecord) -> Option<AppliedEnvelope> {
         let Envelope { incarnation, seq, limits, commands, upgrade, .. } = envelope;
         if self.senders.get(&incarnation).is_some_and(|(last, _)| seq <= *last) {
             return None;
         }
         self.rules = self.rules.max(upgrade.unwrap_or(0));
-        let now = self.queue.begin(limits, stamp);
-        if self.senders.insert(incarnation, (seq, now)).is_none() {
-            self.senders.retain(|_, (_, at)| now.since(*at) < REMEMBERED);
-        }
-        let answers =
-            commands.iter().map(|command| self.queue.apply(command, limits, stamp)).collect();
+        self.remember(incarnation, seq, record.position.offset);
+        // Also without commands: a barrier shows the time.
+        self.queue.begin(limits, record.stamp);
+        let answers = commands
+            .iter()
+            .map(|command| self.queue.apply(command, limits, record.stamp))
+            .collect();
         Some(AppliedEnvelope { incarnation, seq, answers })
+    }
+
+    /// Remembers the newest envelope of a sender, and forgets the one that was silent the longest
+    /// if there are too many.
+    fn remember(&mut self, incarnation: u128, seq: u64, offset: u64) {
+        self.senders.insert(incarnation, (seq, offset));
+        if self.senders.len() > MAX_SENDERS {
+            let silent = self.senders.iter().min_by_key(|(_, (_, offset))| *offset);
+            if let Some(silent) = silent.map(|(incarnation, _)| *incarnation) {
+                self.senders.remove(&silent);
+            }
+        }
     }
 }

@@ -173,6 +173,25 @@ async fn a_log_that_loses_its_end_gives_the_data_another_epoch() {
     same_state_as_a_second_replica(&store, &log);
 }
 
+/// As when a server whose clock is years ahead leads for a moment.
+#[tokio::test]
+async fn a_double_after_a_leap_of_the_clock_is_still_known() {
+    let log = FakeLog::new(Faults::default(), 1);
+    let store = ReplicatedStore::start(config(), Arc::clone(&log));
+    place(&store, "anna").await;
+    assert_eq!(store.claim(1, LEASE, Scope::Everything).await.unwrap().tasks.len(), 1);
+    log.advance(Duration::from_secs(1_000 * 24 * 3600));
+    // Another sender, as each start of a process is one.
+    let other = ReplicatedStore::start(config(), Arc::clone(&log));
+    place(&other, "ben").await;
+    for record in log.records() {
+        log.append(&record.bytes).await.unwrap();
+    }
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!((snapshot.totals.enqueued, snapshot.totals.claimed), (2, 1));
+    same_state_as_a_second_replica(&store, &log);
+}
+
 #[tokio::test]
 async fn a_log_whose_beginning_was_trimmed_is_refused() {
     let log = FakeLog::new(Faults::default(), 1);
