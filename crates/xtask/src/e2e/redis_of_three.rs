@@ -80,12 +80,17 @@ pub fn check_report() -> Result<String> {
     Ok(format!("{} bookings: {}", report["enqueued"], report["final"]))
 }
 
-/// Kills these nodes, and waits until bookings end again. Returns the seconds that took.
+/// Kills these nodes, and waits for an election and until bookings end after it. Returns the
+/// seconds that took.
 fn kill_nodes(nodes: &[u64]) -> Result<f64> {
-    let start = Instant::now();
+    let (before, start) = (term()?, Instant::now());
     for node in nodes {
         kill(&format!("{QUEUE}-redis-{node}"), NAMESPACE)?;
     }
+    until("an election", SERVED, || {
+        let now = term()?;
+        Ok(if now > before { Look::Done(()) } else { Look::NotYet(format!("term {now}")) })
+    })?;
     wait_until_served(&CROWD.progress()?)?;
     Ok(start.elapsed().as_secs_f64())
 }
@@ -99,6 +104,10 @@ fn primary() -> Result<u64> {
     let name = status()?["primary"].as_str().map(str::to_owned);
     let number = name.as_deref().and_then(|name| name.rsplit_once('-')?.1.parse().ok());
     number.with_context(|| format!("status.redis.primary is {name:?}"))
+}
+
+fn term() -> Result<u64> {
+    status()?["term"].as_u64().context("status.redis has no term")
 }
 
 fn record() -> Result<String> {
