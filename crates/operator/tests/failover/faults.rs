@@ -1,5 +1,7 @@
 //! Faults on three real redis-servers.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use bookingq_core::QueueName;
@@ -50,12 +52,20 @@ async fn a_thawed_primary_takes_no_writes_and_follows_within_three_seconds() {
     let primary = trio.primary();
     assert_ne!(primary, 0);
     // What a slow client has sent to the frozen primary meanwhile.
+    let mut slow = TcpStream::connect(trio.servers[0].address()).unwrap();
+    slow.write_all(b"SET late x\r\nWAIT 1 1000\r\n").unwrap();
     trio.servers[0].process().signal(Signal::CONT);
     let thawed = Instant::now();
     trio.until_whole(&mut driver).await;
     assert!(thawed.elapsed() < Duration::from_secs(3), "{:?}", thawed.elapsed());
     assert!(trio.servers[0].cli(&["SET", "late", "x"]).unwrap().contains("READONLY"));
     assert!(trio.has(primary, 1));
+    slow.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let mut answer = Vec::new();
+    // It ends with the connection, which the demotion ends, or after the wait.
+    slow.read_to_end(&mut answer).ok();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(!answer.contains(":1"), "no replica confirms it: {answer:?}");
 }
 
 #[tokio::test]
@@ -146,6 +156,10 @@ async fn a_command_of_an_earlier_election_changes_nothing() {
     }
     let NodeRole::Replica(link) = node.read().await.unwrap().role else { panic!("promoted") };
     assert_eq!((link.host.as_str(), link.port, link.up), ("localhost", port(0), true));
+    let mut elsewhere = RedisNode::new("127.0.0.1", port(1), None, &queue, deadline);
+    let other = elsewhere.read().await.unwrap_err();
+    let NodeCommandError::OtherServer { asked, found } = other else { panic!("{other}") };
+    assert_eq!((asked.as_str(), found.as_str()), ("127.0.0.1", "localhost"));
     let refused = node.write_term(2).await.unwrap_err().to_string();
     assert!(refused.contains("replica") || refused.contains("ReadOnly"), "{refused}");
 }

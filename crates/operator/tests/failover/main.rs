@@ -44,7 +44,7 @@ fn no_fault_loses_an_acknowledged_write_and_one_primary_serves_in_the_end() {
 fn healthy() -> RedisView {
     let progress = Some(NodeProgress { term: 3, barrier: 5, entry: 9 });
     let node = |source| NodeState {
-        answer: Some(NodeView { source, progress, guarded: true }),
+        answer: Some(NodeView { source, progress, guarded: true, on_disk: true }),
         silent: Duration::ZERO,
         outdated: false,
     };
@@ -120,6 +120,58 @@ fn a_planned_change_waits_for_the_workers_and_for_both_replicas() {
     // The way back to one needs the first node only.
     view.goal = FailoverGoal::Shrink;
     assert_eq!(plan(&view).steps, [FailoverStep::Retire(0)]);
+    view.nodes[0].answer.as_mut().unwrap().on_disk = false;
+    assert_eq!(plan(&view).steps, [], "its data is not on disk");
+}
+
+#[test]
+fn a_planned_change_waits_until_the_first_copies_are_on_disk() {
+    for away in 0..NODES {
+        for copying in [1, 2] {
+            let mut view = healthy();
+            view.nodes[away].outdated = true;
+            assert_eq!(plan(&view).steps.len(), 1);
+            view.nodes[copying].answer.as_mut().unwrap().on_disk = false;
+            assert_eq!(plan(&view).steps, [], "{away} {copying}");
+            assert_eq!(plan(&view).state, FailoverState::Serving { replicas: 2 });
+        }
+    }
+    // The way back to one, from another primary than the first.
+    let mut view = RedisView { goal: FailoverGoal::Shrink, ..healthy() };
+    view.record = Some(PrimaryRecord { term: 3, primary: 1 });
+    view.nodes.swap(0, 1);
+    for index in [0, 2] {
+        let contact = Some(Duration::ZERO);
+        let source = NodeSource::Node { node: 1, synced: true, contact };
+        view.nodes[index].answer.as_mut().unwrap().source = source;
+    }
+    assert_eq!(plan(&view).steps.len(), 1);
+    view.nodes[0].answer.as_mut().unwrap().on_disk = false;
+    assert_eq!(plan(&view).steps, []);
+}
+
+#[test]
+fn a_lost_record_compares_unless_the_only_primary_was_alone_until_now() {
+    let mut view = RedisView { record: None, ..healthy() };
+    let newer = Some(NodeProgress { term: 4, barrier: 6, entry: 9 });
+    view.nodes[1].answer.as_mut().unwrap().progress = newer;
+    let fences = [0, 1, 2].map(FailoverStep::Fence);
+    assert_eq!(plan(&view).steps, fences, "it may be an old primary that thawed");
+    view.nodes[0].answer.as_mut().unwrap().guarded = false;
+    let record = PrimaryRecord { term: 5, primary: 0 };
+    assert_eq!(plan(&view).steps, [FailoverStep::Record(record)]);
+}
+
+#[test]
+fn a_hand_over_is_no_lost_primary() {
+    let mut view = healthy();
+    view.record = Some(PrimaryRecord { term: 4, primary: 0 });
+    assert_eq!(plan(&view).steps, [FailoverStep::WriteTerm(view.record.unwrap())]);
+    assert_eq!(plan(&view).state, FailoverState::Serving { replicas: 2 });
+    for index in [1, 2] {
+        view.nodes[index].answer.as_mut().unwrap().source = NodeSource::Fenced;
+    }
+    assert_eq!(plan(&view).state, FailoverState::FailingOver);
 }
 
 /// Promotes as soon as the primary is silent, and lets the others follow then.

@@ -267,7 +267,8 @@ impl FailoverModel {
                 }
                 other => other,
             };
-            let view = NodeView { source, progress: progress(&node.log), guarded: true };
+            let progress = progress(&node.log);
+            let view = NodeView { source, progress, guarded: true, on_disk: true };
             NodeState {
                 answer: answers.then_some(view),
                 silent: node.silent,
