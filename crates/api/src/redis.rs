@@ -160,7 +160,7 @@ pub struct RedisSentinel {
     /// Name of the primary in Sentinel's configuration.
     #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9._-]+$"))]
     pub primary_name: String,
-    /// Addresses of the sentinels, each HOST[:PORT].
+    /// Addresses of the sentinels, each HOST or HOST:PORT.
     #[schemars(
         length(min = 1, max = 16),
         inner(length(min = 1, max = 259), regex(pattern = "^[^@/#,?]+$"))
@@ -183,7 +183,7 @@ pub struct RedisSentinel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RedisCluster {
-    /// Addresses of some of its nodes, each HOST[:PORT]; workers discover the others.
+    /// Addresses of some of its nodes, each HOST or HOST:PORT; workers discover the others.
     #[schemars(
         length(min = 1, max = 64),
         inner(length(min = 1, max = 259), regex(pattern = "^[^@/#,?]+$"))

@@ -129,8 +129,9 @@ impl<H: EngineHolder> Store for H {
                 grown.await;
             }
         };
-        // A follower that waits sees what comes; one that does not wants what is there.
-        if wait.is_zero() {
+        // A follower that waits sees what comes; one that does not wants what is there. One that
+        // has seen more than this process has is ahead, or has followed other data.
+        if wait.is_zero() || self.look(|queue, _| after > queue.latest_event()) {
             self.catch_up().await?;
         }
         let nothing = Events { events: Vec::new(), next: after, gap: false };

@@ -5,6 +5,7 @@
 //!   contract      the Store trait: one method for each transition, each takes a batch
 //!     |- memory        the engine of bookingq-queue behind a lock: the embedded store
 //!     |    engine        the contract for stores that run that engine
+//!     |- replicated    the same engine, driven by a log of commands; no log to use it with yet
 //!     |- redis         one Lua script for each transition
 //!     '- group         in front of either: single calls in, batches out
 //! ```
@@ -19,6 +20,7 @@ pub mod group;
 pub mod memory;
 mod open;
 pub mod redis;
+pub mod replicated;
 
 pub use bookingq_queue::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Scope,

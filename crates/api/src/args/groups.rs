@@ -17,8 +17,9 @@ use crate::plan::{Plan, RedisSource};
 #[command(next_help_heading = "Redis", mut_args = with_env)]
 #[serde(rename_all = "kebab-case")]
 pub struct RedisArgs {
-    /// Address of Redis: redis://HOST[:PORT][,HOST…][/DB], redis-sentinel://HOST[,HOST…][/DB]#NAME
-    /// or redis-cluster://HOST[,HOST…]; with rediss for TLS [default: redis://127.0.0.1:6379]
+    /// Address of Redis: redis://HOST:PORT/DB, redis-sentinel://HOST:PORT/DB#NAME or
+    /// redis-cluster://HOST:PORT, each with several hosts if need be (A,B,C); with rediss for TLS
+    /// [default: redis://127.0.0.1:6379]
     #[arg(long = "redis", env = "BOOKINGQ_REDIS", hide_env_values = true, value_name = "URL")]
     #[serde(rename = "redis")]
     pub url: Option<String>,

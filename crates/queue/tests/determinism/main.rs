@@ -61,12 +61,17 @@ fn moved(queue: &Queue, chunk: usize) -> Queue {
     decoded
 }
 
+/// Time to the next command: mostly short, sometimes as long as an item rests between two probes.
+fn passes() -> impl Strategy<Value = i64> {
+    prop_oneof![6 => -40i64..90, 1 => 4_900i64..5_100]
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn a_log_has_one_outcome(
-        steps in prop::collection::vec((step(), -40i64..90), 1..90),
+        steps in prop::collection::vec((step(), passes()), 1..90),
         moves in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
         chunk in 1usize..4000,
     ) {
@@ -86,7 +91,7 @@ proptest! {
             if moves.contains(&index) {
                 third = moved(&third, chunk);
             }
-            prop_assert_eq!(second.digest(), third.digest());
+            prop_assert_eq!(moved(&second, chunk).digest(), third.digest());
         }
         prop_assert_eq!(first.digest(), third.digest());
         prop_assert_eq!(readable(&first, &clients), readable(&third, &clients));

@@ -1,0 +1,37 @@
+//! A store that is a replicated state machine on a log of commands.
+//!
+//! ```text
+//!   calls --> driver: one envelope in flight --> CommandLog (append)
+//!     ^                                              | (tail)
+//!     '---- answers to own envelopes <-- Replica <---'
+//! ```
+//!
+//! Every process applies the whole log to the engine of `bookingq-queue`, and answers its callers
+//! when it reads its own envelope back:
+//!
+//! - B1: the state is a function of the log's beginning. Time is the log's stamps, never a clock of
+//!   this machine.
+//! - B2: a caller is answered only from its own envelope as read back. What the log says to an
+//!   append is a hint.
+//! - B3: an envelope, named by (incarnation, number), takes effect once, however often it is in the
+//!   log. It is sent again unchanged until it is read back, and only then the next one is sent.
+//! - B4: time never goes back.
+//! - B6: what is not understood stops the replica and is never skipped.
+//!
+//! A read first reads back an envelope that was sent after the read began: the newest state that
+//! this process knows may be old, and the end of the log as one server knows it may be too.
+//!
+//! This is the part that is common to all logs. No log but that of the tests exists yet, and no
+//! snapshots: a log that was trimmed cannot be opened.
+
+mod driver;
+mod envelope;
+mod log;
+mod replica;
+mod split;
+mod store;
+
+pub use self::envelope::{KNOWN_RULES, MAX_ENVELOPE_BYTES};
+pub use self::log::{CommandLog, LogBounds, LogError, LogPosition, LogRecord};
+pub use self::replica::{Replica, ReplicaStopped};
+pub use self::store::{ReplicatedConfig, ReplicatedStore};
