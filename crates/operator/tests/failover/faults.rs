@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bookingq_core::QueueName;
 use bookingq_harness::redis::RedisServer;
 use bookingq_operator::redis_failover::plan::FailoverState;
-use bookingq_operator::redis_failover::view::FailoverGoal;
+use bookingq_operator::redis_failover::view::{FailoverGoal, PrimaryRecord};
 use bookingq_store::redis::node::{NodeCommandError, NodeRole, RedisNode};
 use rustix::process::Signal;
 
@@ -184,6 +184,57 @@ async fn a_new_template_replaces_the_replicas_first_and_then_hands_over() {
     trio.until_whole(&mut driver).await;
     assert_eq!(trio.record().term, 2, "one hand-over");
     assert!(trio.has(trio.primary(), 1));
+}
+
+#[tokio::test]
+async fn a_pod_is_replaced_only_when_the_first_copies_are_on_disk() {
+    let mut trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    assert!(trio.write(0, 1).await);
+    trio.servers[1].kill();
+    assert!(trio.write(0, 2).await);
+    trio.servers[1].restart().unwrap();
+    // Each key takes this many microseconds to be written.
+    trio.servers[1].cli(&["CONFIG", "SET", "rdb-key-save-delay", "700000"]).unwrap();
+    trio.desired.outdated[2] = true;
+    let mut waited = 0;
+    trio.until(&mut driver, "a Pod to be replaced", |report| {
+        let on_disk = trio.is_on_disk(1);
+        waited += usize::from(!on_disk && report.state == FailoverState::Serving { replicas: 2 });
+        let replaced = !trio.lasting.lock().replaced.is_empty();
+        assert!(on_disk || !replaced, "its only other copy could be gone after a restart");
+        replaced
+    })
+    .await;
+    assert!(waited > 2, "the copy must be in memory for a while: {waited}");
+    trio.servers[1].kill();
+    trio.servers[1].restart().unwrap();
+    assert!(trio.has(1, 2));
+}
+
+#[tokio::test]
+async fn a_hand_over_that_fails_leaves_the_primary_in_place() {
+    let mut trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    // The primary does not know its replica by the port that the hand-over names.
+    trio.servers[1].cli(&["CONFIG", "SET", "replica-announce-port", "1"]).unwrap();
+    trio.servers[0].cli(&["CLIENT", "KILL", "TYPE", "replica"]).unwrap();
+    trio.until_whole(&mut driver).await;
+    trio.desired.outdated[0] = true;
+    let back = PrimaryRecord { term: 3, primary: 0 };
+    trio.until(&mut driver, "its term in the data", |report| {
+        assert!(matches!(report.state, FailoverState::Serving { .. }), "{report:?}");
+        assert_eq!(trio.role(0), "master");
+        report.record == Some(back) && report.done > 0
+    })
+    .await;
+    for _ in 0..20 {
+        let report = driver.pass(trio.desired, usize::MAX).await;
+        assert_eq!((report.record, report.done), (Some(back), 0), "it waits before the next try");
+    }
+    assert!(trio.write(0, 1).await);
 }
 
 #[tokio::test]

@@ -40,6 +40,16 @@ fn no_fault_loses_an_acknowledged_write_and_one_primary_serves_in_the_end() {
     run(plan, 2000, 2000).unwrap();
 }
 
+#[test]
+fn a_late_step_to_follow_a_primary_that_lost_its_data_is_harmless() {
+    use Happening::{Copy, CrashAfter, LateStep, Outdate, Pass, Start, Wipe, Write};
+    let mut history = vec![Outdate, Pass, Pass, Pass, Write(0), Pass, Pass, LateStep, Start(0)];
+    history.extend([Pass, Copy(2, 1), Pass, Pass, Pass, Pass, CrashAfter(0), Wipe(1), LateStep]);
+    let mut model = FailoverModel::new(plan);
+    history.iter().try_for_each(|happening| model.step(happening)).unwrap();
+    model.heal().unwrap();
+}
+
 /// Three nodes with the same data, of which the first is the primary.
 fn healthy() -> RedisView {
     let progress = Some(NodeProgress { term: 3, barrier: 5, entry: 9 });
@@ -202,6 +212,20 @@ fn without_quorum(view: &RedisView) -> FailoverPlan {
     FailoverPlan { steps, ..planned }
 }
 
+/// Promotes a node without data, if one answers.
+fn empty_node_promoted(view: &RedisView) -> FailoverPlan {
+    let planned = plan(view);
+    let ([FailoverStep::Record(record)], Some(_)) = (&planned.steps[..], view.record) else {
+        return planned;
+    };
+    let Some((empty, _)) = view.answers().find(|(_, node)| node.progress.is_none()) else {
+        return planned;
+    };
+    let record = PrimaryRecord { primary: empty, ..*record };
+    let steps = vec![FailoverStep::Record(record), FailoverStep::Promote(empty)];
+    FailoverPlan { steps, ..planned }
+}
+
 /// Lets the others follow before the term is in the data.
 fn follow_before_term(view: &RedisView) -> FailoverPlan {
     let planned = plan(view);
@@ -214,9 +238,10 @@ fn follow_before_term(view: &RedisView) -> FailoverPlan {
 
 #[test]
 fn mutants_of_the_planner_are_found() {
-    let mutants: [(&str, Planner); 3] = [
+    let mutants: [(&str, Planner); 4] = [
         ("promote first", promote_first),
         ("without quorum", without_quorum),
+        ("empty node promoted", empty_node_promoted),
         ("follow before term", follow_before_term),
     ];
     for (name, mutant) in mutants {
