@@ -16,9 +16,29 @@ use bookingq_operator::redis_failover::view::{
     FailoverGoal, NODES, NodeSource, NodeState, NodeView, PrimaryRecord, RedisView,
 };
 use bookingq_store::redis::node::NodeProgress;
-use model::{FailoverModel, Happening, Planner, happening};
+use model::{FailoverModel, Happening, Planner};
 use proptest::collection::vec;
+use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+
+/// Something random.
+fn happening() -> impl Strategy<Value = Happening> {
+    let node = 0..NODES;
+    prop_oneof![
+        8 => node.clone().prop_map(Happening::Write),
+        8 => (node.clone(), 1_usize..4).prop_map(|(node, count)| Happening::Copy(node, count)),
+        8 => Just(Happening::Pass),
+        2 => (0_usize..3).prop_map(Happening::CrashAfter),
+        1 => Just(Happening::LateStep),
+        3 => (1_u8..8).prop_map(Happening::Wait),
+        1 => node.clone().prop_map(Happening::Kill),
+        3 => node.clone().prop_map(Happening::Start),
+        1 => node.clone().prop_map(Happening::Wipe),
+        1 => node.clone().prop_map(Happening::Hide),
+        3 => node.prop_map(Happening::Show),
+        1 => Just(Happening::Outdate),
+    ]
+}
 
 /// Runs random happenings; an error is what was violated, with the shortest history.
 fn run(planner: Planner, cases: u32, shrinks: u32) -> Result<(), String> {

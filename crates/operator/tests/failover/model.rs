@@ -8,7 +8,6 @@ use bookingq_operator::redis_failover::view::{
     FailoverGoal, NODES, NodeIndex, NodeSource, NodeState, NodeView, PrimaryRecord, RedisView,
 };
 use bookingq_store::redis::node::NodeProgress;
-use proptest::prelude::*;
 
 /// A planner: the real one, or a mutant.
 pub type Planner = fn(&RedisView) -> FailoverPlan;
@@ -64,25 +63,6 @@ pub enum Happening {
     Show(NodeIndex),
     /// The template of the Pods changes.
     Outdate,
-}
-
-/// A random one.
-pub fn happening() -> impl Strategy<Value = Happening> {
-    let node = 0..NODES;
-    prop_oneof![
-        8 => node.clone().prop_map(Happening::Write),
-        8 => (node.clone(), 1_usize..4).prop_map(|(node, count)| Happening::Copy(node, count)),
-        8 => Just(Happening::Pass),
-        2 => (0_usize..3).prop_map(Happening::CrashAfter),
-        1 => Just(Happening::LateStep),
-        3 => (1_u8..8).prop_map(Happening::Wait),
-        1 => node.clone().prop_map(Happening::Kill),
-        3 => node.clone().prop_map(Happening::Start),
-        1 => node.clone().prop_map(Happening::Wipe),
-        1 => node.clone().prop_map(Happening::Hide),
-        3 => node.prop_map(Happening::Show),
-        1 => Just(Happening::Outdate),
-    ]
 }
 
 /// The simulation. Methods return what is violated.
