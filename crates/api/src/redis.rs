@@ -146,9 +146,10 @@ pub struct SecretKey {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AcknowledgeSpec {
-    /// Replicas that must have a join, a payment, a cancellation or a settlement, 0 to 2. With too
-    /// few replicas these calls fail as unavailable until enough are back. Defaults to 1 for a
-    /// managed Redis of three, and to 0 otherwise.
+    /// Replicas that must have a join, a payment, a cancellation or a settlement, and a claim
+    /// before its tasks run, 0 to 2. With too few replicas these calls fail as unavailable and the
+    /// line stands until enough are back. Defaults to 1 for a managed Redis of three, and to 0
+    /// otherwise.
     #[schemars(range(min = 0, max = 2))]
     pub replicas: i32,
 }

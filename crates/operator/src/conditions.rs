@@ -247,8 +247,8 @@ fn redis_ready(inputs: &StatusInputs<'_>) -> ConditionState {
             let MissingReplicas { wanted, connected } = missing;
             let message = format!(
                 "{connected} replicas follow the primary, and spec.redis.acknowledge.replicas is \
-                 {wanted}: joins, payments and cancellations fail as unavailable until enough are \
-                 back."
+                 {wanted}: joins, payments and cancellations fail as unavailable, and the line \
+                 stands, until enough are back."
             );
             ConditionState::no("TooFewReplicas", message)
         }

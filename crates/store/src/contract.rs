@@ -125,7 +125,7 @@ pub struct Opened {
     /// Settings of the server that are unsafe for bookings, for an operator to read.
     pub warnings: Vec<String>,
     /// Set while the server has fewer replicas than a call must wait for: joins, payments,
-    /// cancellations and settlements then fail with
+    /// cancellations, settlements and claims then fail with
     /// [`StoreError::NotReplicated`](crate::StoreError::NotReplicated).
     pub missing_replicas: Option<MissingReplicas>,
 }

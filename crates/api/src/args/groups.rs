@@ -36,7 +36,7 @@ pub struct RedisArgs {
     #[serde(rename = "redis-sentinel-password-file")]
     pub sentinel_password_file: Option<PathBuf>,
     /// Replicas that must have a join, a payment, a cancellation or a settlement before it is
-    /// acknowledged
+    /// acknowledged, and a claim before its tasks run
     #[arg(
         long = "redis-acknowledge-replicas",
         value_name = "N",

@@ -5,8 +5,8 @@ use ::redis::aio::MultiplexedConnection;
 use parking_lot::Mutex;
 
 /// Connections that wait for their next use. There is one for each kind of call that may block:
-/// reading the outbox, and four kinds of writes that wait for replicas.
-const SPARES: usize = 5;
+/// reading the outbox, and five kinds of writes that wait for replicas.
+const SPARES: usize = 6;
 
 /// Connections that are free now, each with the generation of the shared one that it was made
 /// beside.
