@@ -19,7 +19,7 @@ use crate::redis_failover::cluster::ClusterSurroundings;
 use crate::redis_failover::driver::{FailoverDriver, FailoverReport};
 use crate::redis_failover::plan::FailoverState;
 use crate::redis_failover::surroundings::DesiredFailover;
-use crate::redis_failover::view::{FailoverGoal, NODES};
+use crate::redis_failover::view::{FailoverGoal, NODES, PrimaryRecord};
 use crate::target::QueueTarget;
 
 /// Time between two passes.
@@ -36,7 +36,8 @@ pub(super) async fn run(
     mut desired: watch::Receiver<DesiredState>,
     observed: watch::Sender<Option<RedisObservation>>,
 ) {
-    let mut redis = RedisLoop { context, key, driver: None, lost: None, before: None, observed };
+    let mut redis =
+        RedisLoop { context, key, driver: None, lost: None, before: None, served: None, observed };
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -71,6 +72,8 @@ struct RedisLoop {
     lost: Option<Instant>,
     /// The last observation.
     before: Option<RedisObservation>,
+    /// The record when it served last.
+    served: Option<PrimaryRecord>,
     observed: watch::Sender<Option<RedisObservation>>,
 }
 
@@ -78,7 +81,7 @@ impl RedisLoop {
     /// The queue has no Redis of three (any more).
     fn forget(&mut self, target: &QueueTarget) {
         self.context.metrics.forget_failover(&target.namespace, &target.name);
-        (self.driver, self.before) = (None, None);
+        (self.driver, self.before, self.served) = (None, None, None);
         self.observed.send_replace(None);
     }
 
@@ -160,6 +163,9 @@ impl RedisLoop {
         if let Some(before) = before {
             self.publish(state, before, observation).await;
         }
+        if matches!(observation.state, FailoverState::Serving { .. }) {
+            self.served = observation.record;
+        }
     }
 
     fn measure(&self, target: &QueueTarget, seen: &RedisObservation) {
@@ -170,6 +176,8 @@ impl RedisLoop {
         }
         let replicas = match seen.state {
             FailoverState::Serving { replicas } => replicas as i64,
+            // The primary may serve; only this operator does not reach it.
+            FailoverState::Suspect => return,
             _ => 0,
         };
         metrics.redis_replicas.with_label_values(&labels).set(replicas);
@@ -196,8 +204,10 @@ impl RedisLoop {
                 if is_suspect(before.state) && now.record == before.record {
                     return;
                 }
-                let labels = [&*state.target.namespace, &*state.target.name];
-                self.context.metrics.redis_failovers.with_label_values(&labels).inc();
+                if now.record != self.served {
+                    let labels = [&*state.target.namespace, &*state.target.name];
+                    self.context.metrics.redis_failovers.with_label_values(&labels).inc();
+                }
                 (EventType::Normal, "FailoverEnded", format!("{pod} is the primary of term {term}"))
             }
             _ => return,

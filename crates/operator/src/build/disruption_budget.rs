@@ -1,5 +1,5 @@
-//! The PodDisruptionBudgets: a node drain evicts one worker and one gateway at a time. (They do not
-//! apply to scaling down.)
+//! The PodDisruptionBudgets: a node drain evicts one worker, one gateway and one Redis Pod of three
+//! at a time. (They do not apply to scaling down.)
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;

@@ -20,6 +20,8 @@ const LONG_SILENT: Duration = Duration::from_secs(2);
 const BRIEF: Duration = Duration::from_millis(100);
 /// Longest pause of writes in a planned hand-over.
 const HAND_OVER: Duration = Duration::from_secs(3);
+/// After a hand-over that failed, before the next one.
+const REST: Duration = Duration::from_secs(15);
 /// Between two looks whether a hand-over is done.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -70,6 +72,8 @@ pub struct FailoverDriver<S> {
     fresh: bool,
     /// Whether the last pass has done steps, so that this one is in the middle of something.
     busy: bool,
+    /// When a hand-over has failed last.
+    handed_over_in_vain: Option<Instant>,
     surroundings: S,
 }
 
@@ -94,6 +98,7 @@ impl<S: FailoverSurroundings> FailoverDriver<S> {
             record: KnownRecord::Unknown,
             fresh: false,
             busy: false,
+            handed_over_in_vain: None,
             surroundings,
         }
     }
@@ -118,7 +123,10 @@ impl<S: FailoverSurroundings> FailoverDriver<S> {
         let view = self.look(desired, record).await;
         let planned = plan(&view);
         let mut done = 0;
-        for step in planned.steps.iter().take(limit) {
+        let rests = self.handed_over_in_vain.is_some_and(|since| since.elapsed() < REST);
+        let is_due =
+            |step: &&FailoverStep| !(rests && matches!(step, FailoverStep::SwitchOver { .. }));
+        for step in planned.steps.iter().filter(is_due).take(limit) {
             if !self.surroundings.may_act() {
                 break;
             }
@@ -126,6 +134,10 @@ impl<S: FailoverSurroundings> FailoverDriver<S> {
                 Ok(()) => info!(queue = %self.queue, ?step, "did a step of the failover"),
                 Err(error) => {
                     warn!(queue = %self.queue, ?step, %error, "a step of the failover failed");
+                    // One node that refuses must not keep the others of the same plan.
+                    if matches!(error, StepError::Node(..)) {
+                        continue;
+                    }
                     break;
                 }
             }
@@ -205,7 +217,12 @@ impl<S: FailoverSurroundings> FailoverDriver<S> {
                 self.write_record(view.record, Some(record)).await?;
                 // Redis itself promotes: what is left is to wait for it.
                 self.fresh = false;
-                self.hand_over(from, to).await
+                let Err(error) = self.hand_over(from, to).await else { return Ok(()) };
+                // The old primary serves again when Redis gives up: it must not be cut off.
+                self.handed_over_in_vain = Some(Instant::now());
+                let back = PrimaryRecord { term: record.term + 1, primary: from };
+                self.write_record(Some(record), Some(back)).await?;
+                Err(error)
             }
             FailoverStep::Replace(node) => Ok(self.surroundings.replace_pod(node).await?),
             FailoverStep::Retire(node) => {
@@ -237,8 +254,11 @@ impl<S: FailoverSurroundings> FailoverDriver<S> {
         while start.elapsed() < HAND_OVER + DEADLINE {
             let reading = self.nodes[to].read().await;
             if reading.is_ok_and(|reading| reading.role == NodeRole::Master) {
-                let ended = self.nodes[from].end_clients().await;
-                return ended.map_err(|error| StepError::Node(from, error));
+                // The old primary is read-only, so clients that stay there write nothing.
+                if let Err(error) = self.nodes[from].end_clients().await {
+                    warn!(queue = %self.queue, node = from, %error, "clients of the old primary stay");
+                }
+                return Ok(());
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -266,5 +286,10 @@ fn node_view(reading: &NodeReading, addresses: &[NodeAddress; NODES]) -> NodeVie
             }
         }
     };
-    NodeView { source, progress: reading.progress, guarded: reading.min_replicas > 0 }
+    NodeView {
+        source,
+        progress: reading.progress,
+        guarded: reading.min_replicas > 0,
+        on_disk: reading.on_disk,
+    }
 }

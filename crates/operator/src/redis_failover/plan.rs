@@ -84,7 +84,8 @@ pub enum FailoverState {
 /// The next steps, and how the nodes do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailoverPlan {
-    /// To be done in this order; a failed one ends the pass.
+    /// To be done in this order. One that a node refuses does not keep the others; another
+    /// failure ends the pass.
     pub steps: Vec<FailoverStep>,
     /// How the nodes do.
     pub state: FailoverState,
@@ -151,8 +152,9 @@ fn first(view: &RedisView) -> FailoverPlan {
     let term = view.answers().map(|(_, node)| node.term()).max().unwrap_or(0) + 1;
     let record = |primary| FailoverStep::Record(PrimaryRecord { term, primary });
     match masters.as_slice() {
-        // The queue had one node until now. What the volumes of the others hold is older.
-        [(index, node)] if node.progress.is_some() || !some_data => {
+        // The queue had one node until now, which is not guarded. What the volumes of the others
+        // hold is older.
+        [(index, node)] if !node.guarded && (node.progress.is_some() || !some_data) => {
             FailoverPlan::one(FailoverState::Starting, record(*index))
         }
         _ => {
@@ -214,15 +216,20 @@ fn lead(view: &RedisView, record: PrimaryRecord, primary: &NodeView) -> Failover
             return FailoverPlan::wait(FailoverState::QuorumLost);
         }
     }
+    let replicas = others().filter(|(_, node)| node.is_synced_with(record.primary)).count();
     if primary.term() < record.term {
-        return FailoverPlan::one(FailoverState::FailingOver, FailoverStep::WriteTerm(record));
+        // After a hand-over the old primary follows already.
+        let state = match replicas {
+            0 => FailoverState::FailingOver,
+            replicas => FailoverState::Serving { replicas },
+        };
+        return FailoverPlan::one(state, FailoverStep::WriteTerm(record));
     }
     let astray: Vec<_> = others().filter(|(_, node)| !node.follows(record.primary)).collect();
     // What is cut off does not move, so this is no matter of who was asked first.
     if astray.iter().any(|(_, node)| node.progress > primary.progress) {
         return elect(view, record);
     }
-    let replicas = others().filter(|(_, node)| node.is_synced_with(record.primary)).count();
     let state = match replicas {
         0 if primary.guarded && astray.is_empty() => FailoverState::QuorumLost,
         replicas => FailoverState::Serving { replicas },
@@ -244,12 +251,15 @@ fn maintain(view: &RedisView, record: PrimaryRecord) -> Option<FailoverStep> {
         let record = PrimaryRecord { term: record.term + 1, primary: to };
         FailoverStep::SwitchOver { from, to, record }
     };
-    let synced =
-        |index: NodeIndex| view.nodes[index].answer.is_some_and(|node| node.is_synced_with(from));
+    let on_disk = |index: NodeIndex| view.nodes[index].answer.is_some_and(|node| node.on_disk);
+    let synced = |index: NodeIndex| {
+        let answer = view.nodes[index].answer;
+        answer.is_some_and(|node| node.is_synced_with(from)) && on_disk(index)
+    };
     let others = || (0..NODES).filter(|index| *index != from);
     if view.goal == FailoverGoal::Shrink {
         return match from {
-            0 => Some(FailoverStep::Retire(0)),
+            0 => on_disk(0).then_some(FailoverStep::Retire(0)),
             _ => synced(0).then(|| switch(0)),
         };
     }

@@ -48,6 +48,9 @@ pub struct NodeView {
     pub progress: Option<NodeProgress>,
     /// Whether it refuses writes while no replica follows closely.
     pub guarded: bool,
+    /// Whether its data survives a restart. It does not while a first copy is being written to
+    /// disk: the node would come back with older data, and count as one with data.
+    pub on_disk: bool,
 }
 
 impl NodeView {

@@ -1,11 +1,13 @@
 //! Faults on three real redis-servers.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use bookingq_core::QueueName;
 use bookingq_harness::redis::RedisServer;
 use bookingq_operator::redis_failover::plan::FailoverState;
-use bookingq_operator::redis_failover::view::FailoverGoal;
+use bookingq_operator::redis_failover::view::{FailoverGoal, PrimaryRecord};
 use bookingq_store::redis::node::{NodeCommandError, NodeRole, RedisNode};
 use rustix::process::Signal;
 
@@ -50,12 +52,20 @@ async fn a_thawed_primary_takes_no_writes_and_follows_within_three_seconds() {
     let primary = trio.primary();
     assert_ne!(primary, 0);
     // What a slow client has sent to the frozen primary meanwhile.
+    let mut slow = TcpStream::connect(trio.servers[0].address()).unwrap();
+    slow.write_all(b"SET late x\r\nWAIT 1 1000\r\n").unwrap();
     trio.servers[0].process().signal(Signal::CONT);
     let thawed = Instant::now();
     trio.until_whole(&mut driver).await;
     assert!(thawed.elapsed() < Duration::from_secs(3), "{:?}", thawed.elapsed());
     assert!(trio.servers[0].cli(&["SET", "late", "x"]).unwrap().contains("READONLY"));
     assert!(trio.has(primary, 1));
+    slow.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let mut answer = Vec::new();
+    // It ends with the connection, which the demotion ends, or after the wait.
+    slow.read_to_end(&mut answer).ok();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(!answer.contains(":1"), "no replica confirms it: {answer:?}");
 }
 
 #[tokio::test]
@@ -146,6 +156,10 @@ async fn a_command_of_an_earlier_election_changes_nothing() {
     }
     let NodeRole::Replica(link) = node.read().await.unwrap().role else { panic!("promoted") };
     assert_eq!((link.host.as_str(), link.port, link.up), ("localhost", port(0), true));
+    let mut elsewhere = RedisNode::new("127.0.0.1", port(1), None, &queue, deadline);
+    let other = elsewhere.read().await.unwrap_err();
+    let NodeCommandError::OtherServer { asked, found } = other else { panic!("{other}") };
+    assert_eq!((asked.as_str(), found.as_str()), ("127.0.0.1", "localhost"));
     let refused = node.write_term(2).await.unwrap_err().to_string();
     assert!(refused.contains("replica") || refused.contains("ReadOnly"), "{refused}");
 }
@@ -170,6 +184,57 @@ async fn a_new_template_replaces_the_replicas_first_and_then_hands_over() {
     trio.until_whole(&mut driver).await;
     assert_eq!(trio.record().term, 2, "one hand-over");
     assert!(trio.has(trio.primary(), 1));
+}
+
+#[tokio::test]
+async fn a_pod_is_replaced_only_when_the_first_copies_are_on_disk() {
+    let mut trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    assert!(trio.write(0, 1).await);
+    trio.servers[1].kill();
+    assert!(trio.write(0, 2).await);
+    trio.servers[1].restart().unwrap();
+    // Each key takes this many microseconds to be written.
+    trio.servers[1].cli(&["CONFIG", "SET", "rdb-key-save-delay", "700000"]).unwrap();
+    trio.desired.outdated[2] = true;
+    let mut waited = 0;
+    trio.until(&mut driver, "a Pod to be replaced", |report| {
+        let on_disk = trio.is_on_disk(1);
+        waited += usize::from(!on_disk && report.state == FailoverState::Serving { replicas: 2 });
+        let replaced = !trio.lasting.lock().replaced.is_empty();
+        assert!(on_disk || !replaced, "its only other copy could be gone after a restart");
+        replaced
+    })
+    .await;
+    assert!(waited > 2, "the copy must be in memory for a while: {waited}");
+    trio.servers[1].kill();
+    trio.servers[1].restart().unwrap();
+    assert!(trio.has(1, 2));
+}
+
+#[tokio::test]
+async fn a_hand_over_that_fails_leaves_the_primary_in_place() {
+    let mut trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    // The primary does not know its replica by the port that the hand-over names.
+    trio.servers[1].cli(&["CONFIG", "SET", "replica-announce-port", "1"]).unwrap();
+    trio.servers[0].cli(&["CLIENT", "KILL", "TYPE", "replica"]).unwrap();
+    trio.until_whole(&mut driver).await;
+    trio.desired.outdated[0] = true;
+    let back = PrimaryRecord { term: 3, primary: 0 };
+    trio.until(&mut driver, "its term in the data", |report| {
+        assert!(matches!(report.state, FailoverState::Serving { .. }), "{report:?}");
+        assert_eq!(trio.role(0), "master");
+        report.record == Some(back) && report.done > 0
+    })
+    .await;
+    for _ in 0..20 {
+        let report = driver.pass(trio.desired, usize::MAX).await;
+        assert_eq!((report.record, report.done), (Some(back), 0), "it waits before the next try");
+    }
+    assert!(trio.write(0, 1).await);
 }
 
 #[tokio::test]

@@ -16,9 +16,29 @@ use bookingq_operator::redis_failover::view::{
     FailoverGoal, NODES, NodeSource, NodeState, NodeView, PrimaryRecord, RedisView,
 };
 use bookingq_store::redis::node::NodeProgress;
-use model::{FailoverModel, Happening, Planner, happening};
+use model::{FailoverModel, Happening, Planner};
 use proptest::collection::vec;
+use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+
+/// Something random.
+fn happening() -> impl Strategy<Value = Happening> {
+    let node = 0..NODES;
+    prop_oneof![
+        8 => node.clone().prop_map(Happening::Write),
+        8 => (node.clone(), 1_usize..4).prop_map(|(node, count)| Happening::Copy(node, count)),
+        8 => Just(Happening::Pass),
+        2 => (0_usize..3).prop_map(Happening::CrashAfter),
+        1 => Just(Happening::LateStep),
+        3 => (1_u8..8).prop_map(Happening::Wait),
+        1 => node.clone().prop_map(Happening::Kill),
+        3 => node.clone().prop_map(Happening::Start),
+        1 => node.clone().prop_map(Happening::Wipe),
+        1 => node.clone().prop_map(Happening::Hide),
+        3 => node.prop_map(Happening::Show),
+        1 => Just(Happening::Outdate),
+    ]
+}
 
 /// Runs random happenings; an error is what was violated, with the shortest history.
 fn run(planner: Planner, cases: u32, shrinks: u32) -> Result<(), String> {
@@ -40,11 +60,21 @@ fn no_fault_loses_an_acknowledged_write_and_one_primary_serves_in_the_end() {
     run(plan, 2000, 2000).unwrap();
 }
 
+#[test]
+fn a_late_step_to_follow_a_primary_that_lost_its_data_is_harmless() {
+    use Happening::{Copy, CrashAfter, LateStep, Outdate, Pass, Start, Wipe, Write};
+    let mut history = vec![Outdate, Pass, Pass, Pass, Write(0), Pass, Pass, LateStep, Start(0)];
+    history.extend([Pass, Copy(2, 1), Pass, Pass, Pass, Pass, CrashAfter(0), Wipe(1), LateStep]);
+    let mut model = FailoverModel::new(plan);
+    history.iter().try_for_each(|happening| model.step(happening)).unwrap();
+    model.heal().unwrap();
+}
+
 /// Three nodes with the same data, of which the first is the primary.
 fn healthy() -> RedisView {
     let progress = Some(NodeProgress { term: 3, barrier: 5, entry: 9 });
     let node = |source| NodeState {
-        answer: Some(NodeView { source, progress, guarded: true }),
+        answer: Some(NodeView { source, progress, guarded: true, on_disk: true }),
         silent: Duration::ZERO,
         outdated: false,
     };
@@ -120,6 +150,58 @@ fn a_planned_change_waits_for_the_workers_and_for_both_replicas() {
     // The way back to one needs the first node only.
     view.goal = FailoverGoal::Shrink;
     assert_eq!(plan(&view).steps, [FailoverStep::Retire(0)]);
+    view.nodes[0].answer.as_mut().unwrap().on_disk = false;
+    assert_eq!(plan(&view).steps, [], "its data is not on disk");
+}
+
+#[test]
+fn a_planned_change_waits_until_the_first_copies_are_on_disk() {
+    for away in 0..NODES {
+        for copying in [1, 2] {
+            let mut view = healthy();
+            view.nodes[away].outdated = true;
+            assert_eq!(plan(&view).steps.len(), 1);
+            view.nodes[copying].answer.as_mut().unwrap().on_disk = false;
+            assert_eq!(plan(&view).steps, [], "{away} {copying}");
+            assert_eq!(plan(&view).state, FailoverState::Serving { replicas: 2 });
+        }
+    }
+    // The way back to one, from another primary than the first.
+    let mut view = RedisView { goal: FailoverGoal::Shrink, ..healthy() };
+    view.record = Some(PrimaryRecord { term: 3, primary: 1 });
+    view.nodes.swap(0, 1);
+    for index in [0, 2] {
+        let contact = Some(Duration::ZERO);
+        let source = NodeSource::Node { node: 1, synced: true, contact };
+        view.nodes[index].answer.as_mut().unwrap().source = source;
+    }
+    assert_eq!(plan(&view).steps.len(), 1);
+    view.nodes[0].answer.as_mut().unwrap().on_disk = false;
+    assert_eq!(plan(&view).steps, []);
+}
+
+#[test]
+fn a_lost_record_compares_unless_the_only_primary_was_alone_until_now() {
+    let mut view = RedisView { record: None, ..healthy() };
+    let newer = Some(NodeProgress { term: 4, barrier: 6, entry: 9 });
+    view.nodes[1].answer.as_mut().unwrap().progress = newer;
+    let fences = [0, 1, 2].map(FailoverStep::Fence);
+    assert_eq!(plan(&view).steps, fences, "it may be an old primary that thawed");
+    view.nodes[0].answer.as_mut().unwrap().guarded = false;
+    let record = PrimaryRecord { term: 5, primary: 0 };
+    assert_eq!(plan(&view).steps, [FailoverStep::Record(record)]);
+}
+
+#[test]
+fn a_hand_over_is_no_lost_primary() {
+    let mut view = healthy();
+    view.record = Some(PrimaryRecord { term: 4, primary: 0 });
+    assert_eq!(plan(&view).steps, [FailoverStep::WriteTerm(view.record.unwrap())]);
+    assert_eq!(plan(&view).state, FailoverState::Serving { replicas: 2 });
+    for index in [1, 2] {
+        view.nodes[index].answer.as_mut().unwrap().source = NodeSource::Fenced;
+    }
+    assert_eq!(plan(&view).state, FailoverState::FailingOver);
 }
 
 /// Promotes as soon as the primary is silent, and lets the others follow then.
@@ -150,6 +232,20 @@ fn without_quorum(view: &RedisView) -> FailoverPlan {
     FailoverPlan { steps, ..planned }
 }
 
+/// Promotes a node without data, if one answers.
+fn empty_node_promoted(view: &RedisView) -> FailoverPlan {
+    let planned = plan(view);
+    let ([FailoverStep::Record(record)], Some(_)) = (&planned.steps[..], view.record) else {
+        return planned;
+    };
+    let Some((empty, _)) = view.answers().find(|(_, node)| node.progress.is_none()) else {
+        return planned;
+    };
+    let record = PrimaryRecord { primary: empty, ..*record };
+    let steps = vec![FailoverStep::Record(record), FailoverStep::Promote(empty)];
+    FailoverPlan { steps, ..planned }
+}
+
 /// Lets the others follow before the term is in the data.
 fn follow_before_term(view: &RedisView) -> FailoverPlan {
     let planned = plan(view);
@@ -162,9 +258,10 @@ fn follow_before_term(view: &RedisView) -> FailoverPlan {
 
 #[test]
 fn mutants_of_the_planner_are_found() {
-    let mutants: [(&str, Planner); 3] = [
+    let mutants: [(&str, Planner); 4] = [
         ("promote first", promote_first),
         ("without quorum", without_quorum),
+        ("empty node promoted", empty_node_promoted),
         ("follow before term", follow_before_term),
     ];
     for (name, mutant) in mutants {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bookingq_core::QueueName;
 use bookingq_harness::redis::{Fsync, RedisOptions, RedisServer};
 use bookingq_harness::wait::eventually;
+use bookingq_operator::build::redis::stateful_set::settings_of_three;
 use bookingq_operator::redis_failover::driver::{FailoverDriver, FailoverReport};
 use bookingq_operator::redis_failover::plan::FailoverState;
 use bookingq_operator::redis_failover::surroundings::{
@@ -72,29 +73,11 @@ pub struct Trio {
     folders: [TempDir; NODES],
 }
 
-/// The settings of build/redis/stateful_set.rs for a Redis that fails over.
-const FENCED: [&str; 14] = [
-    "--replica-announce-ip",
-    NAME,
-    "--replicaof",
-    "127.0.0.1",
-    "1",
-    "--min-replicas-to-write",
-    "1",
-    "--min-replicas-max-lag",
-    "2",
-    "--repl-ping-replica-period",
-    "1",
-    "--repl-diskless-load",
-    "disabled",
-    "--repl-diskless-sync-delay",
-];
-
 fn start(folder: &Path, fenced: bool) -> RedisServer {
     let mut options = RedisOptions::new(Fsync::Always);
     options.directory = Some(folder.to_owned());
     if fenced {
-        options.options = FENCED.iter().copied().chain(["0"]).map(Into::into).collect();
+        options.options = settings_of_three(NAME).into_iter().map(Into::into).collect();
     }
     options.start(|_| ()).unwrap()
 }
@@ -159,19 +142,18 @@ impl Trio {
             report.done == 0 && report.state == FailoverState::Serving { replicas: 2 }
         };
         let took = self.until(driver, "a primary with two replicas", whole).await;
-        eventually("the first copies to be on disk", LIMIT, async || self.is_on_disk()).await;
+        eventually("the first copies to be on disk", LIMIT, async || {
+            (0..NODES).all(|index| self.is_on_disk(index))
+        })
+        .await;
         took
     }
 
     /// A first copy is in memory before it is on disk.
-    fn is_on_disk(&self) -> bool {
-        let settled = |server: &RedisServer| {
-            let info = server.cli(&["INFO", "persistence"]).unwrap();
-            ["aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0"]
-                .iter()
-                .all(|line| info.contains(line))
-        };
-        self.servers.iter().all(settled)
+    pub fn is_on_disk(&self, index: NodeIndex) -> bool {
+        let info = self.servers[index].cli(&["INFO", "persistence"]).unwrap();
+        let lines = ["aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0"];
+        lines.iter().all(|line| info.contains(line))
     }
 
     /// Passes until a primary has a replica.

@@ -16,6 +16,7 @@ use ::redis::{
 use bookingq_core::QueueName;
 use tokio::time::timeout;
 
+use self::reading::{ANNOUNCED, MIN_REPLICAS};
 pub use self::reading::{NodeProgress, NodeReading, NodeRole, ReplicaLink};
 use super::keys::Keys;
 
@@ -36,6 +37,14 @@ pub enum NodeCommandError {
     /// The server, or the way to it, refused.
     #[error(transparent)]
     Redis(#[from] RedisError),
+    /// Another server answers: its name is not the one that was asked.
+    #[error("{asked} leads to the server that calls itself {found}")]
+    OtherServer {
+        /// The host that was asked.
+        asked: String,
+        /// The name that the server announces.
+        found: String,
+    },
     /// The data of the server is of a later election than the command: it comes too late.
     #[error("the data is of term {found}, and this command of term {commanded}")]
     Outdated {
@@ -69,30 +78,32 @@ impl RedisNode {
         Self { host, port, password, keys, deadline, connection: None }
     }
 
-    /// Its host and port.
-    pub fn address(&self) -> (&str, u16) {
-        (&self.host, self.port)
-    }
-
     /// Whether a replica whose source is `host` and `port` copies from nowhere.
     pub fn is_nowhere(host: &str, port: u16) -> bool {
         (host, port) == NOWHERE
     }
 
-    /// Reads its role and how far its data goes. A server that still loads its data fails.
+    /// Reads its role and how far its data goes. A server that still loads its data fails, and so
+    /// does one that announces another name than the host that was asked.
     ///
     /// # Errors
     /// [`NodeCommandError`].
     pub async fn read(&mut self) -> Result<NodeReading, NodeCommandError> {
         let mut calls = pipe();
-        calls.cmd("INFO").arg("replication");
+        calls.cmd("INFO").arg("replication").arg("persistence");
         calls.cmd("GET").arg(&self.keys.term);
         calls.cmd("GET").arg(&self.keys.barrier);
         calls.cmd("HGET").arg(self.keys.stats()).arg("entries");
         calls.cmd("HEXISTS").arg(&self.keys.meta).arg("epoch");
-        calls.cmd("CONFIG").arg("GET").arg("min-replicas-to-write");
+        calls.cmd("CONFIG").arg("GET").arg(MIN_REPLICAS).arg(ANNOUNCED);
         let answers: Value = self.bounded(async |c| calls.query_async(c).await).await?;
-        Ok(NodeReading::parse(answers)?)
+        let (reading, found) = NodeReading::parse(answers)?;
+        // A stale name may lead to the new owner of an address: one server must not count as two.
+        if !found.is_empty() && !found.eq_ignore_ascii_case(&self.host) {
+            self.connection = None;
+            return Err(NodeCommandError::OtherServer { asked: self.host.clone(), found });
+        }
+        Ok(reading)
     }
 
     /// Cuts it off: it copies from nowhere and takes no writes. It keeps its data.
@@ -245,7 +256,7 @@ async fn within<T>(
 }
 
 fn set_guard(calls: &mut Pipeline, replicas: u32) {
-    calls.cmd("CONFIG").arg("SET").arg("min-replicas-to-write").arg(replicas).ignore();
+    calls.cmd("CONFIG").arg("SET").arg(MIN_REPLICAS).arg(replicas).ignore();
 }
 
 fn changed_meanwhile() -> NodeCommandError {

@@ -119,8 +119,23 @@ fn own_name() -> EnvVar {
     EnvVar { name: POD.to_owned(), value_from: Some(source), ..EnvVar::default() }
 }
 
-/// Acknowledged writes are on disk, and none is evicted when memory is full. A node of three, which
-/// is `announced` by its name, starts cut off: only the operator lets it take writes or copy.
+/// The settings of a Redis of three, beside those of one and the password of its source. It is
+/// `announced` by its name and starts cut off: only the operator lets it take writes or copy.
+pub fn settings_of_three(announced: &str) -> Vec<&str> {
+    [
+        ["--replicaof", "127.0.0.1", "1"].as_slice(),
+        &["--replica-announce-ip", announced],
+        &["--min-replicas-to-write", "1"],
+        &["--min-replicas-max-lag", "2"],
+        // The operator asks replicas for their last contact with the primary.
+        &["--repl-ping-replica-period", "1"],
+        &["--repl-diskless-load", "disabled"],
+        &["--repl-diskless-sync-delay", "0"],
+    ]
+    .concat()
+}
+
+/// Acknowledged writes are on disk, and none is evicted when memory is full.
 fn settings(redis: &ManagedRedis, announced: Option<&str>) -> Vec<String> {
     let port = names::REDIS_PORT.to_string();
     let settings = [
@@ -137,18 +152,7 @@ fn settings(redis: &ManagedRedis, announced: Option<&str>) -> Vec<String> {
     ];
     let words = settings.into_iter().flat_map(|(name, value)| [name, value]);
     let of_three = announced.map(|name| {
-        let settings = [
-            ["--replicaof", "127.0.0.1", "1"].as_slice(),
-            &["--masterauth", "$(REDISCLI_AUTH)"],
-            &["--replica-announce-ip", name],
-            &["--min-replicas-to-write", "1"],
-            &["--min-replicas-max-lag", "2"],
-            // The operator asks replicas for their last contact with the primary.
-            &["--repl-ping-replica-period", "1"],
-            &["--repl-diskless-load", "disabled"],
-            &["--repl-diskless-sync-delay", "0"],
-        ];
-        settings.concat()
+        ["--masterauth", "$(REDISCLI_AUTH)"].into_iter().chain(settings_of_three(name))
     });
     words.chain(of_three.into_iter().flatten()).map(str::to_owned).collect()
 }

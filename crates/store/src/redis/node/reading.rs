@@ -1,8 +1,14 @@
 //! What one server of a Redis with replicas says about itself.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use ::redis::{RedisResult, Value, from_redis_value};
+
+/// The setting without how many replicas a server refuses writes.
+pub(super) const MIN_REPLICAS: &str = "min-replicas-to-write";
+/// The setting with the name of a server; empty if it has none.
+pub(super) const ANNOUNCED: &str = "replica-announce-ip";
 
 /// How far the data of a server goes. Servers that have followed each other compare by it: the term
 /// first, then the last barrier, then the newest outbox entry.
@@ -48,14 +54,19 @@ pub struct NodeReading {
     pub progress: Option<NodeProgress>,
     /// Number of replicas without which it refuses writes (`min-replicas-to-write`).
     pub min_replicas: u32,
+    /// Whether its data is on disk. After a full copy it is not until the append-only file is
+    /// written again: a restart before that brings back what the server had before the copy.
+    pub on_disk: bool,
 }
 
-/// The answers to INFO replication, GET term, GET barrier, HGET entries, HEXISTS epoch and CONFIG
-/// GET min-replicas-to-write.
-pub(super) type NodeAnswers = (String, Option<u64>, Option<u64>, Option<u64>, bool, Vec<String>);
+/// The answers to INFO replication and persistence, GET term, GET barrier, HGET entries, HEXISTS
+/// epoch and CONFIG GET of [`MIN_REPLICAS`] and [`ANNOUNCED`].
+pub(super) type NodeAnswers =
+    (String, Option<u64>, Option<u64>, Option<u64>, bool, HashMap<String, String>);
 
 impl NodeReading {
-    pub(super) fn parse(answers: Value) -> RedisResult<Self> {
+    /// Returns the name that the server announces, too.
+    pub(super) fn parse(answers: Value) -> RedisResult<(Self, String)> {
         let (info, term, barrier, entry, has_epoch, config): NodeAnswers =
             from_redis_value(answers)?;
         let has_data = has_epoch || term.is_some() || barrier.is_some() || entry.is_some();
@@ -64,20 +75,31 @@ impl NodeReading {
             barrier: barrier.unwrap_or(0),
             entry: entry.unwrap_or(0),
         };
-        Ok(Self {
+        let setting = |name: &str| config.get(name).cloned().unwrap_or_default();
+        let reading = Self {
             role: role(&info),
+            on_disk: !is_rewriting(&info),
             progress: has_data.then_some(progress),
-            min_replicas: config.get(1).and_then(|number| number.parse().ok()).unwrap_or(0),
-        })
+            min_replicas: setting(MIN_REPLICAS).parse().unwrap_or(0),
+        };
+        Ok((reading, setting(ANNOUNCED)))
     }
+}
+
+/// One field of INFO; empty if there is none.
+fn field<'a>(info: &'a str, name: &str) -> &'a str {
+    let found = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    found.map(str::trim).unwrap_or_default()
+}
+
+/// Whether the append-only file is being written again, or waits for that.
+fn is_rewriting(info: &str) -> bool {
+    ["aof_rewrite_in_progress", "aof_rewrite_scheduled"].iter().any(|name| field(info, name) == "1")
 }
 
 /// Reads `INFO replication`.
 fn role(info: &str) -> NodeRole {
-    let field = |name: &str| {
-        let found = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        found.map(str::trim).unwrap_or_default()
-    };
+    let field = |name: &str| field(info, name);
     if field("role") == "master" {
         return NodeRole::Master;
     }
@@ -94,6 +116,14 @@ fn role(info: &str) -> NodeRole {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_is_on_disk_after_the_rewrite_of_the_append_only_file() {
+        let info = "# Persistence\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n";
+        assert!(!is_rewriting(info));
+        assert!(is_rewriting(&info.replace("progress:0", "progress:1")));
+        assert!(is_rewriting(&info.replace("scheduled:0", "scheduled:1")));
+    }
 
     #[test]
     fn a_replica_names_its_source_and_its_last_contact() {
