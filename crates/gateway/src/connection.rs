@@ -3,7 +3,7 @@
 //! ```text
 //!   hyper (HTTP/1.1 or 2) ─ router
 //!     |─ upgraded: the WebSocket takes the stream
-//!     |─ an answer that lasts, on HTTP/1.1: it takes the stream, and hyper's buffers go
+//!     |─ the first answer lasts, on HTTP/1.1: it takes the stream, and hyper's buffers go
 //!     '─ no request for a while, or an answer that is not read: ended
 //! ```
 
@@ -101,7 +101,7 @@ impl ConnectionHandler {
         Self { router, http: builder(), finishing, tasks, cut }
     }
 
-    /// Runs until the port is killed.
+    /// Runs a task, which ends early when the port is killed.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(self.cut.clone().run_until_cancelled_owned(task));
     }

@@ -1,5 +1,5 @@
-//! A TCP stream that counts as a connection until it is dropped: by hyper, or by the WebSocket that
-//! took it over.
+//! A TCP stream that counts as a connection until it is dropped: by hyper, or by the WebSocket or
+//! the answer that took it over.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

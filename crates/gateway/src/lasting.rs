@@ -1,9 +1,10 @@
 //! Answers whose bodies last for minutes: event streams. hyper would keep two buffers of 8 KiB for
-//! each until its end. On HTTP/1.1 the port takes the stream back from hyper when the head of the
-//! answer is known, and this sends the answer: head, body in chunks, end of the connection.
+//! each until its end. For the first request of an HTTP/1.1 connection the port takes the stream
+//! back from hyper when the head of the answer is known, and this sends the answer: head, body in
+//! chunks, end of the connection.
 
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LastingAnswer<S> {
         Self { stream, body, out, written, has_ended: false, ignored, unread, blocked: None }
     }
 
-    /// Ready when the client has gone.
+    /// Ready when the client has gone, or has sent more than is ignored.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut bytes = [0; 256];
         for _ in 0..READS {
@@ -79,18 +80,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LastingAnswer<S> {
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             match self.poll_out(context) {
-                Poll::Ready(Ok(())) => self.blocked = None,
+                Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => return self.poll_blocked(context),
             }
             if self.has_ended {
-                let closed = pin!(&mut self.stream).poll_shutdown(context);
-                return if closed.is_ready() {
-                    Poll::Ready(())
-                } else {
-                    self.poll_blocked(context)
+                return match Pin::new(&mut self.stream).poll_shutdown(context) {
+                    Poll::Ready(_) => Poll::Ready(()),
+                    Poll::Pending => self.poll_blocked(context),
                 };
             }
+            self.blocked = None;
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => {
                     self.out = frame.data_ref().map(chunk).unwrap_or_default();

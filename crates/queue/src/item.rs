@@ -244,7 +244,8 @@ impl Item {
     /// Gives a claim's credit back: it used none of the stock.
     pub(crate) fn give_credit(&mut self, quantity: Quantity) {
         if self.refused.is_some() {
-            self.credit += u64::from(quantity.get());
+            // A Booking Service may say that any number is left.
+            self.credit = self.credit.saturating_add(u64::from(quantity.get()));
         }
     }
 

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! A store belongs to one queue. Each method is one atomic step, is safe to repeat, and decides by
-//! the store's own clock. Every store passes the suite in `tests/conformance`.
+//! the store's own clock. Every store passes the suite in `tests/conformance`; only the replicated
+//! one waits while the clock of its log is behind.
 
 mod contract;
 mod engine;

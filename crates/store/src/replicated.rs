@@ -15,11 +15,13 @@
 //!   append is a hint.
 //! - B3: an envelope, named by (incarnation, number), takes effect once, however often it is in the
 //!   log. It is sent again unchanged until it is read back, and only then the next one is sent.
-//! - B4: time never goes back.
+//! - B4: time never goes back: it stands still while the log's clock is behind, and leases and
+//!   holds with it.
 //! - B6: what is not understood stops the replica and is never skipped.
 //!
-//! A read first reads back an envelope that was sent after the read began: the newest state that
-//! this process knows may be old, and the end of the log as one server knows it may be too.
+//! A read, unless it waits for events, first reads back an envelope that was sent after the read
+//! began: the newest state that this process knows may be old, and the end of the log as one server
+//! knows it may be too.
 //!
 //! This is the part that is common to all logs. No log but that of the tests exists yet, and no
 //! snapshots: a log that was trimmed cannot be opened.

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use bookingq_identity::KeyPurpose;
-use bookingq_identity::new_key_file;
+use bookingq_identity::{KeyPurpose, new_key_file};
 use clap::ValueEnum;
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::io::{
@@ -24,7 +23,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-/// Files of the certificate in the folder of the keys' parent.
+/// The certificate and its key: files beside the folder `keys`.
 pub(super) const CERTIFICATE: (&str, &str) = ("tls.crt", "tls.key");
 /// What the kernel keeps for a client that does not read.
 const SMALL: u32 = 4096;

@@ -64,9 +64,11 @@ impl LiveFigures {
 
     /// The newest event, made at most once in [`FRESH`] for all pages.
     async fn event(&self) -> Bytes {
+        let asked = Instant::now();
         let mut last = self.last.lock().await;
+        // Pages that waited for a slow reading share it.
         if let Some((at, event)) = &*last
-            && at.elapsed() < FRESH
+            && asked.saturating_duration_since(*at) < FRESH
         {
             return event.clone();
         }

@@ -30,7 +30,8 @@ impl Clock {
 }
 
 /// A clock that never goes back: when the one behind it is set back, it counts on from where it
-/// was. So no lease and no hold lasts longer because of it.
+/// was. So no lease and no hold lasts longer because of it; but what has a date, as the opening of
+/// the sale, comes earlier by as much.
 #[derive(Debug)]
 pub(super) struct SteadyClock {
     clock: Clock,
