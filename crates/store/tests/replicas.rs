@@ -48,6 +48,21 @@ fn follow(replica: &RedisServer, primary: &RedisServer) {
     replica.cli(&["REPLICAOF", &address.ip().to_string(), &port]).unwrap();
 }
 
+/// The same, and waits until it knows the term: two of any three servers know it then.
+async fn follow_into(
+    replica: &RedisServer,
+    primary: &RedisServer,
+    config: &RedisConfig,
+    term: u64,
+) {
+    follow(replica, primary);
+    let key = format!("booking-term:{{{}}}", config.queue);
+    eventually("the replica knows the term", BACK, async || {
+        replica.cli(&["GET", &key]).unwrap() == term.to_string()
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn without_replicas_nothing_counts_as_done_also_not_a_repeat_on_a_new_connection() {
     let (servers, config) = world();
@@ -151,7 +166,7 @@ async fn a_store_takes_the_primary_of_the_highest_term() {
     joins(&store, "a").await;
     // The old primary is cut off from its replicas and goes on to believe that it is one.
     promote(&servers, 1, &config, 2);
-    follow(&servers[2], &servers[1]);
+    follow_into(&servers[2], &servers[1], &config, 2).await;
     let url = format!("redis://{},{}", servers[0].address(), servers[1].address());
     for order in [url, config.url.clone()] {
         let newcomer = RedisStore::connect(RedisConfig { url: order, ..config.clone() }).unwrap();
@@ -169,7 +184,7 @@ async fn a_store_leaves_a_primary_that_has_lost_its_replicas_to_another_one() {
     store.open().await.unwrap();
     joins(&store, "a").await;
     promote(&servers, 1, &config, 2);
-    follow(&servers[2], &servers[1]);
+    follow_into(&servers[2], &servers[1], &config, 2).await;
     assert_eq!(servers[0].cli(&["ROLE"]).unwrap().lines().next(), Some("master"));
     joins(&store, "b").await;
     let keys = servers[1].cli(&["KEYS", "booking-status:*b"]).unwrap();
@@ -180,7 +195,7 @@ async fn a_store_leaves_a_primary_that_has_lost_its_replicas_to_another_one() {
 async fn a_store_that_knows_a_term_never_writes_to_a_primary_of_a_lower_one() {
     let (mut servers, config) = world();
     promote(&servers, 1, &config, 2);
-    follow(&servers[2], &servers[1]);
+    follow_into(&servers[2], &servers[1], &config, 2).await;
     let store = RedisStore::connect(config.clone()).unwrap();
     joins(&store, "a").await;
     servers[1].kill();
