@@ -46,21 +46,13 @@ impl ClusterNodes {
         Ok(cluster)
     }
 
-    /// The nodes: first those that began as primaries.
-    pub fn nodes(&self) -> &[RedisServer] {
-        &self.nodes
-    }
-
     /// All addresses, separated by commas.
     pub fn hosts(&self) -> String {
         hosts(self.nodes.iter().map(RedisServer::address))
     }
 
     /// The address of the node that has the slot of `key`.
-    ///
-    /// # Errors
-    /// When there is no redis-cli, or the nodes answer something else.
-    pub fn owner(&self, key: &str) -> std::io::Result<SocketAddr> {
+    fn owner(&self, key: &str) -> std::io::Result<SocketAddr> {
         owner_by(&self.nodes[0], key)
     }
 

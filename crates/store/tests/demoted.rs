@@ -11,7 +11,7 @@ use bookingq_core::EventSeq;
 use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::Store;
 use bookingq_store::redis::{RedisConfig, RedisStore};
-use support::{config, enqueue};
+use support::{config, enqueue, joins};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -60,17 +60,6 @@ async fn forward(client: TcpStream, target: SocketAddr, words: &'static [u8]) {
     let _: std::io::Result<()> = tokio::select! { end = requests => end, end = replies => end };
 }
 
-/// Joins, repeatedly, until a server accepts it.
-async fn joins(store: &RedisStore, name: &str) {
-    let asked = enqueue(name);
-    let join = async {
-        while store.enqueue(vec![asked.clone()]).await.is_err() {
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(BACK, join).await.expect("the store must leave the demoted server");
-}
-
 /// A failover behind a proxy that refuses with `words`.
 async fn leaves_the_demoted_server(words: &'static [u8]) {
     let old = RedisServer::start(Fsync::Off).unwrap();
@@ -81,7 +70,7 @@ async fn leaves_the_demoted_server(words: &'static [u8]) {
     let store = RedisStore::connect(RedisConfig { url: format!("redis://{address}"), ..config });
     let store = store.unwrap();
     store.open().await.unwrap();
-    joins(&store, "before").await;
+    joins(&store, "before", BACK).await;
     let end = store.events(EventSeq::START, 9, Duration::from_millis(1)).await.unwrap().next;
 
     // The new server has all data; the old one follows it, and keeps its connections.
@@ -99,7 +88,7 @@ async fn leaves_the_demoted_server(words: &'static [u8]) {
 
     let refused = store.enqueue(vec![enqueue("after")]).await;
     assert!(refused.is_err(), "the old server is read-only: {refused:?}");
-    joins(&store, "after").await;
+    joins(&store, "after", BACK).await;
     let keys = new.cli(&["KEYS", "booking-status:*after"]).unwrap();
     assert!(keys.contains("after"), "it is on the new server: {keys}");
     // The connection of the follower has moved, too.

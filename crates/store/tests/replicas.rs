@@ -11,7 +11,7 @@ use bookingq_harness::wait::eventually;
 use bookingq_harness::{Fsync, RedisServer, Signal};
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Scope, Store, StoreError};
-use support::{config, enqueue};
+use support::{config, enqueue, joins};
 use tokio::time::{sleep, timeout};
 
 const BACK: Duration = Duration::from_secs(15);
@@ -21,14 +21,6 @@ fn world() -> ([RedisServer; 3], RedisConfig) {
     let url = format!("redis://{}", hosts(servers.iter().map(RedisServer::address)));
     let config = RedisConfig { url, acknowledge_replicas: 1, ..config(&servers[0]) };
     (servers, config)
-}
-
-async fn joins(store: &RedisStore, name: &str) {
-    let asked = enqueue(name);
-    eventually("the store reaches the primary", BACK, async || {
-        store.enqueue(vec![asked.clone()]).await.is_ok()
-    })
-    .await;
 }
 
 async fn has(store: &RedisStore, name: &str) -> bool {
@@ -68,7 +60,7 @@ async fn without_replicas_nothing_counts_as_done_also_not_a_repeat_on_a_new_conn
     let (servers, config) = world();
     let store = RedisStore::connect(config.clone()).unwrap();
     store.open().await.unwrap();
-    joins(&store, "before").await;
+    joins(&store, "before", BACK).await;
     for replica in &servers[1..] {
         replica.process().signal(Signal::STOP);
     }
@@ -100,7 +92,7 @@ async fn a_repeat_does_not_count_as_done_where_the_primary_refuses_the_barrier()
     let primary = &servers[0];
     let stores = [(); 2].map(|()| RedisStore::connect(config.clone()).unwrap());
     for (store, name) in stores.iter().zip(["before", "too"]) {
-        joins(store, name).await;
+        joins(store, name, BACK).await;
     }
     for setting in ["min-replicas-to-write", "min-replicas-max-lag"] {
         primary.cli(&["CONFIG", "SET", setting, "1"]).unwrap();
@@ -123,7 +115,7 @@ async fn a_repeat_does_not_count_as_done_where_the_primary_refuses_the_barrier()
     for replica in &servers[1..] {
         replica.process().signal(Signal::CONT);
     }
-    joins(&stores[0], "a").await;
+    joins(&stores[0], "a", BACK).await;
 }
 
 #[tokio::test]
@@ -131,7 +123,7 @@ async fn without_replicas_no_task_is_handed_out_and_later_its_lease_brings_it_ba
     let (servers, config) = world();
     let store = RedisStore::connect(config).unwrap();
     store.open().await.unwrap();
-    joins(&store, "a").await;
+    joins(&store, "a", BACK).await;
     for replica in &servers[1..] {
         replica.process().signal(Signal::STOP);
     }
@@ -163,14 +155,14 @@ async fn a_store_takes_the_primary_of_the_highest_term() {
     let by_both = RedisConfig { acknowledge_replicas: 2, ..config.clone() };
     let store = RedisStore::connect(by_both).unwrap();
     store.open().await.unwrap();
-    joins(&store, "a").await;
+    joins(&store, "a", BACK).await;
     // The old primary is cut off from its replicas and goes on to believe that it is one.
     promote(&servers, 1, &config, 2);
     follow_into(&servers[2], &servers[1], &config, 2).await;
     let url = format!("redis://{},{}", servers[0].address(), servers[1].address());
     for order in [url, config.url.clone()] {
         let newcomer = RedisStore::connect(RedisConfig { url: order, ..config.clone() }).unwrap();
-        joins(&newcomer, "b").await;
+        joins(&newcomer, "b", BACK).await;
         assert!(has(&newcomer, "a").await);
         let keys = servers[1].cli(&["KEYS", "booking-status:*b"]).unwrap();
         assert!(!keys.is_empty(), "it is at the new primary");
@@ -182,11 +174,11 @@ async fn a_store_leaves_a_primary_that_has_lost_its_replicas_to_another_one() {
     let (servers, config) = world();
     let store = RedisStore::connect(config.clone()).unwrap();
     store.open().await.unwrap();
-    joins(&store, "a").await;
+    joins(&store, "a", BACK).await;
     promote(&servers, 1, &config, 2);
     follow_into(&servers[2], &servers[1], &config, 2).await;
     assert_eq!(servers[0].cli(&["ROLE"]).unwrap().lines().next(), Some("master"));
-    joins(&store, "b").await;
+    joins(&store, "b", BACK).await;
     let keys = servers[1].cli(&["KEYS", "booking-status:*b"]).unwrap();
     assert!(!keys.is_empty(), "it is at the new primary");
 }
@@ -197,7 +189,7 @@ async fn a_store_that_knows_a_term_never_writes_to_a_primary_of_a_lower_one() {
     promote(&servers, 1, &config, 2);
     follow_into(&servers[2], &servers[1], &config, 2).await;
     let store = RedisStore::connect(config.clone()).unwrap();
-    joins(&store, "a").await;
+    joins(&store, "a", BACK).await;
     servers[1].kill();
     // Cut off before the new term, this one says nothing of it.
     follow(&servers[2], &servers[0]);
@@ -212,7 +204,7 @@ async fn a_store_that_knows_a_term_never_writes_to_a_primary_of_a_lower_one() {
     }
     assert!(servers[0].cli(&["KEYS", "booking-status:*"]).unwrap().is_empty());
     promote(&servers, 0, &config, 3);
-    joins(&store, "b").await;
+    joins(&store, "b", BACK).await;
 }
 
 #[tokio::test]
@@ -221,7 +213,7 @@ async fn reads_leave_a_server_that_was_demoted_behind_their_connection() {
     let config = RedisConfig { acknowledge_replicas: 0, ..config };
     let store = RedisStore::connect(config.clone()).unwrap();
     store.open().await.unwrap();
-    joins(&store, "a").await;
+    joins(&store, "a", BACK).await;
     let snapshot = store.snapshot().await.unwrap();
     eventually("the replica has the place", BACK, async || {
         !servers[1].cli(&["KEYS", "booking-status:*a"]).unwrap().is_empty()
@@ -230,10 +222,10 @@ async fn reads_leave_a_server_that_was_demoted_behind_their_connection() {
     promote(&servers, 1, &config, 2);
     follow(&servers[0], &servers[1]);
     let writer = RedisStore::connect(config.clone()).unwrap();
-    joins(&writer, "b").await;
+    joins(&writer, "b", BACK).await;
     // Cut off from the new primary, it goes on answering reads with what it had.
     servers[0].cli(&["REPLICAOF", "127.0.0.1", "1"]).unwrap();
-    joins(&writer, "c").await;
+    joins(&writer, "c", BACK).await;
     eventually("a read finds the primary", Duration::from_secs(5), async || {
         store.snapshot().await.is_ok_and(|found| found.totals.enqueued == 3)
     })

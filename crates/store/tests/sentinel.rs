@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use bookingq_core::ClientId;
 use bookingq_harness::sentinels::replicated;
-use bookingq_harness::wait::eventually;
 use bookingq_harness::{Fsync, RedisServer, Sentinels, Signal};
 use bookingq_store::redis::{RedisConfig, RedisStore, SentinelLogin};
 use bookingq_store::{Store, StoreError};
-use support::{config, enqueue};
+use support::{config, joins};
 use tokio::time::{Instant, sleep, timeout};
 
 const NAME: &str = "tickets";
@@ -48,14 +47,6 @@ async fn world(login: &str) -> ([RedisServer; 3], Sentinels, RedisConfig) {
     (servers, sentinels, config)
 }
 
-async fn joins(store: &RedisStore, name: &str) {
-    let asked = enqueue(name);
-    eventually("the store reaches the new primary", FAILOVER, async || {
-        store.enqueue(vec![asked.clone()]).await.is_ok()
-    })
-    .await;
-}
-
 /// Waits until one of the servers takes writes, and returns when it did.
 async fn promoted(servers: &[RedisServer]) -> Instant {
     let promotion = async {
@@ -72,7 +63,7 @@ async fn promoted(servers: &[RedisServer]) -> Instant {
 }
 
 async fn survives(store: &RedisStore, servers: &[RedisServer]) {
-    let asked = joins(store, "after");
+    let asked = joins(store, "after", FAILOVER);
     let (at, written) = tokio::join!(promoted(servers), async {
         asked.await;
         Instant::now()
@@ -87,7 +78,7 @@ async fn a_store_writes_within_a_second_after_the_new_primary_does() {
     let config = RedisConfig { acknowledge_replicas: 2, ..config };
     let store = RedisStore::connect(config.clone()).unwrap();
     store.open().await.unwrap();
-    joins(&store, "before").await;
+    joins(&store, "before", FAILOVER).await;
     servers[0].kill();
     let store = RedisStore::connect(RedisConfig { acknowledge_replicas: 0, ..config }).unwrap();
     survives(&store, &servers[1..]).await;
@@ -100,14 +91,14 @@ async fn a_frozen_primary_and_a_dead_sentinel_change_nothing_and_the_thawed_one_
     let (servers, mut sentinels, config) = world("").await;
     let store = RedisStore::connect(config).unwrap();
     store.open().await.unwrap();
-    joins(&store, "before").await;
+    joins(&store, "before", FAILOVER).await;
     sentinels.members()[0].1.kill();
     servers[0].process().signal(Signal::STOP);
     survives(&store, &servers[1..]).await;
     servers[0].process().signal(Signal::CONT);
     for round in 0..20 {
         let name = format!("thawed-{round}");
-        joins(&store, &name).await;
+        joins(&store, &name, FAILOVER).await;
         let found = store.status(vec![ClientId::new(&name).unwrap()]).await.unwrap();
         assert!(found[0].is_some(), "the primary stays the same");
     }
@@ -121,7 +112,7 @@ async fn sentinels_have_a_login_of_their_own() {
     let login = SentinelLogin { username: None, password: Some("of-sentinel".to_owned()) };
     let store = RedisStore::connect(RedisConfig { sentinel: login, ..config }).unwrap();
     store.open().await.unwrap();
-    joins(&store, "before").await;
+    joins(&store, "before", FAILOVER).await;
     servers[0].kill();
     survives(&store, &servers[1..]).await;
 }

@@ -36,8 +36,7 @@ impl SpecCheck {
             }
             RedisSource::Sentinel(sentinel) => self.sentinel(sentinel),
             RedisSource::Cluster(cluster) => {
-                let path = "spec.redis.cluster.nodes";
-                self.hosts(path, cluster.nodes.iter().map(String::as_str));
+                self.hosts("spec.redis.cluster.nodes", &cluster.nodes);
             }
             RedisSource::UrlSecret(_) => {}
         }
@@ -58,8 +57,7 @@ impl SpecCheck {
     }
 
     fn sentinel(&mut self, sentinel: &RedisSentinel) {
-        let path = "spec.redis.sentinel.nodes";
-        self.hosts(path, sentinel.nodes.iter().map(String::as_str));
+        self.hosts("spec.redis.sentinel.nodes", &sentinel.nodes);
         let name = &sentinel.primary_name;
         if name.is_empty()
             || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
@@ -105,12 +103,11 @@ impl SpecCheck {
         }
     }
 
-    fn hosts<'h>(&mut self, path: &str, nodes: impl Iterator<Item = &'h str>) {
-        let mut nodes = nodes.enumerate().peekable();
-        if nodes.peek().is_none() {
+    fn hosts(&mut self, path: &str, nodes: &[String]) {
+        if nodes.is_empty() {
             self.refuse(path, "empty", "at least one HOST[:PORT]");
         }
-        for (index, node) in nodes {
+        for (index, node) in nodes.iter().enumerate() {
             if !is_host(node) {
                 self.refuse(&format!("{path}[{index}]"), format!("{node:?}"), "HOST[:PORT]");
             }

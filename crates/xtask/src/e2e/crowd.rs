@@ -114,8 +114,21 @@ impl CrowdJob {
         })
     }
 
+    /// Waits until more bookings have ended than at the time of `line`.
+    pub fn wait_until_served(&self, line: &JobProgress, limit: Duration) -> Result<JobProgress> {
+        self.wait_until("bookings to end", limit, |now| now.of("ended") > line.of("ended"))
+    }
+
+    /// Waits for the end of the crowd, and fails unless its report is that of `clients` to whom
+    /// every promise was kept.
+    pub fn check(&self, clients: u64) -> Result<Value> {
+        let report = self.report(Duration::from_secs(600))?;
+        let problems = problems(&report, clients)?;
+        if problems.is_empty() { Ok(report) } else { bail!("{}", problems.join("; ")) }
+    }
+
     /// Waits for the end of the crowd and returns its report.
-    pub fn report(&self, limit: Duration) -> Result<Value> {
+    fn report(&self, limit: Duration) -> Result<Value> {
         let ended = until("the crowd to end", limit, || {
             Ok(match self.ending()? {
                 Some(ended) => Look::Done(ended),
@@ -147,7 +160,7 @@ impl CrowdJob {
 }
 
 /// The problems in the report of a crowd of `clients`.
-pub fn problems(report: &Value, clients: u64) -> Result<Vec<String>> {
+fn problems(report: &Value, clients: u64) -> Result<Vec<String>> {
     let mut problems = check_report::check(report, Some(clients))?;
     let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
     for (pointer, what) in

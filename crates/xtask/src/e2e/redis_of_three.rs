@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::cluster::{NAMESPACE, OPERATOR, apply, get, kubectl_waiting};
-use super::crowd::{self, CrowdJob, JobProgress};
+use super::crowd::CrowdJob;
 use super::gateways::{redis_image, restart_simulator};
 use super::images::Images;
 use super::objects::checker_policy;
@@ -72,11 +72,7 @@ pub fn crowd_through_failures(leader: impl Fn() -> Result<String>) -> Result<Str
 
 /// The report of the crowd: no place was lost and no promise broken.
 pub fn check_report() -> Result<String> {
-    let report = CROWD.report(Duration::from_secs(600))?;
-    let problems = crowd::problems(&report, CLIENTS)?;
-    if !problems.is_empty() {
-        bail!("{}", problems.join("; "));
-    }
+    let report = CROWD.check(CLIENTS)?;
     Ok(format!("{} bookings: {}", report["enqueued"], report["final"]))
 }
 
@@ -91,12 +87,8 @@ fn kill_nodes(nodes: &[u64]) -> Result<f64> {
         let now = term()?;
         Ok(if now > before { Look::Done(()) } else { Look::NotYet(format!("term {now}")) })
     })?;
-    wait_until_served(&CROWD.progress()?)?;
+    CROWD.wait_until_served(&CROWD.progress()?, SERVED)?;
     Ok(start.elapsed().as_secs_f64())
-}
-
-fn wait_until_served(line: &JobProgress) -> Result<()> {
-    CROWD.wait_until("bookings to end", SERVED, |now| now.of("ended") > line.of("ended")).map(drop)
 }
 
 /// The number of the node that is the primary.

@@ -9,7 +9,7 @@ use super::cluster::{
     NAMESPACE, OPERATOR, QUEUE, apply, get, helm, kinds, kubectl, kubectl_waiting, list, names,
     read, wait_until_deleted,
 };
-use super::crowd::{self, JobProgress, SALE};
+use super::crowd::{JobProgress, SALE};
 use super::events::wait_for_event;
 use super::gateways;
 use super::images::Images;
@@ -153,11 +153,7 @@ impl Scenario {
     }
 
     fn check_report(&self) -> Result<String> {
-        let report = SALE.report(seconds(600))?;
-        let problems = crowd::problems(&report, self.clients)?;
-        if !problems.is_empty() {
-            bail!("{}", problems.join("; "));
-        }
+        let report = SALE.check(self.clients)?;
         let unsold = simulator::ledger()?.of("/available")?;
         if unsold > 0 {
             bail!("{unsold} tickets are unsold, although clients waited for them");
@@ -348,8 +344,7 @@ fn set_admission(admission: &str) -> Result<()> {
 
 /// Waits until more bookings end than at the time of `line`.
 fn wait_until_served(line: &JobProgress) -> Result<()> {
-    SALE.wait_until("bookings to end", seconds(60), |now| now.of("ended") > line.of("ended"))
-        .map(drop)
+    SALE.wait_until_served(line, seconds(60)).map(drop)
 }
 
 fn belongs_to(object: &Value, queue: &str) -> bool {
