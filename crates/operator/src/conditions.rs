@@ -1,21 +1,21 @@
 //! The conditions of a queue, by the API conventions of Kubernetes. Pure.
 
+mod redis;
+
 use std::borrow::Cow;
 
 use bookingq_api::TimeString;
 use bookingq_api::plan::ScalingPlan;
 use bookingq_core::Admission;
-use bookingq_store::MissingReplicas;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::autoscaler::observation::{
-    GatewayObservation, Observation, RedisObservation, StoreHealth, SweeperHealth,
+    GatewayObservation, Observation, RedisObservation, SweeperHealth,
 };
 use crate::build::component::ObjectKind;
 use crate::cached_object::ObjectStatus;
 use crate::error::ReconcileError;
 use crate::redis_failover::plan::FailoverState;
-use crate::redis_failover::view::NODES;
 use crate::target::QueueTarget;
 
 /// Everything that the conditions depend on.
@@ -49,7 +49,7 @@ pub struct GatewayInputs<'a> {
 
 /// The conditions; each keeps the time of its last transition from `before`, or gets `now`.
 pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -> Vec<Condition> {
-    let redis = carry_over("RedisReady", redis_ready(inputs), inputs, before);
+    let redis = carry_over("RedisReady", redis::redis_ready(inputs), inputs, before);
     let sweeper = carry_over("SweeperHealthy", sweeper_healthy(inputs), inputs, before);
     let workers = workers_available(inputs);
     let degraded = degraded(inputs);
@@ -195,67 +195,9 @@ fn degraded(inputs: &StatusInputs<'_>) -> ConditionState {
             ConditionState::yes(error.reason(), message)
         }
         None if inputs.redis.is_some_and(|seen| seen.state == FailoverState::QuorumLost) => {
-            ConditionState::yes("QuorumLost", QUORUM_LOST)
+            ConditionState::yes("QuorumLost", redis::QUORUM_LOST)
         }
         None => ConditionState::no("Reconciled", "All objects match the spec."),
-    }
-}
-
-const QUORUM_LOST: &str = "Fewer than two Redis Pods with the queue's data answer. Bookings are neither accepted nor \
-     served, and no Pod is promoted, so that no acknowledged booking is lost. This ends by itself \
-     when a second Pod is back.";
-
-/// What a Redis of three adds to its condition.
-fn failover_state(seen: RedisObservation) -> Option<ConditionState> {
-    match seen.state {
-        FailoverState::Starting => Some(ConditionState::no(
-            "AwaitingNodes",
-            "The first primary is elected when all three Redis Pods answer.",
-        )),
-        FailoverState::FailingOver => Some(ConditionState::no(
-            "FailingOver",
-            "The primary of Redis is lost; another one is being elected.",
-        )),
-        FailoverState::QuorumLost => Some(ConditionState::no("QuorumLost", QUORUM_LOST)),
-        FailoverState::Suspect | FailoverState::Serving { .. } => None,
-    }
-}
-
-fn redis_ready(inputs: &StatusInputs<'_>) -> ConditionState {
-    if let Some(state) = inputs.redis.and_then(failover_state) {
-        return state;
-    }
-    let few = inputs.redis.is_some_and(
-        |seen| matches!(seen.state, FailoverState::Serving { replicas } if replicas + 1 < NODES),
-    );
-    match inputs.observation.map(|seen| &seen.store) {
-        None | Some(StoreHealth::Unknown) => {
-            ConditionState::new(UNKNOWN, "NotChecked", "The operator has not read Redis yet.")
-        }
-        Some(StoreHealth::Reachable { warnings }) if warnings.is_empty() && few => {
-            let message = "Redis is reachable. A replica is missing or still copies: without it, \
-                           the loss of one more Pod stops the queue.";
-            ConditionState::yes("ReplicaMissing", message)
-        }
-        Some(StoreHealth::Reachable { warnings }) if warnings.is_empty() => {
-            ConditionState::yes("Reachable", "Redis is reachable and its settings are safe.")
-        }
-        Some(StoreHealth::Reachable { warnings }) => {
-            ConditionState::yes("UnsafeSettings", warnings.join("\n"))
-        }
-        Some(StoreHealth::TooFewReplicas(missing)) => {
-            let MissingReplicas { wanted, connected } = missing;
-            let message = format!(
-                "{connected} replicas follow the primary, and spec.redis.acknowledge.replicas is \
-                 {wanted}: joins, payments and cancellations fail as unavailable, and the line \
-                 stands, until enough are back."
-            );
-            ConditionState::no("TooFewReplicas", message)
-        }
-        Some(StoreHealth::Unreachable { why }) => {
-            let message = format!("{why}\nThe number of workers is frozen until Redis is back.");
-            ConditionState::no("Unreachable", message)
-        }
     }
 }
 
