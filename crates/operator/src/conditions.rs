@@ -1,9 +1,10 @@
 //! The conditions of a queue, by the API conventions of Kubernetes. Pure.
 
 mod redis;
+mod state;
 
-use std::borrow::Cow;
-
+use self::redis::RedisInputs;
+use self::state::{ConditionState, NO, UNKNOWN, YES};
 use bookingq_api::TimeString;
 use bookingq_api::plan::ScalingPlan;
 use bookingq_core::Admission;
@@ -49,7 +50,7 @@ pub struct GatewayInputs<'a> {
 
 /// The conditions; each keeps the time of its last transition from `before`, or gets `now`.
 pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -> Vec<Condition> {
-    let redis = carry_over("RedisReady", redis::redis_ready(inputs), inputs, before);
+    let redis = carry_over("RedisReady", redis_ready(inputs), inputs, before);
     let sweeper = carry_over("SweeperHealthy", sweeper_healthy(inputs), inputs, before);
     let workers = workers_available(inputs);
     let degraded = degraded(inputs);
@@ -75,58 +76,6 @@ fn has_gateways(inputs: &StatusInputs<'_>, before: &[Condition]) -> bool {
     match inputs.target {
         Some(target) => target.plan.gateway.is_some(),
         None => before.iter().any(|condition| condition.type_ == GATEWAYS),
-    }
-}
-
-/// The status, reason and message of one condition.
-struct ConditionState {
-    status: Cow<'static, str>,
-    reason: Cow<'static, str>,
-    message: String,
-}
-
-const YES: &str = "True";
-const NO: &str = "False";
-const UNKNOWN: &str = "Unknown";
-
-impl ConditionState {
-    fn new(status: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { status: status.into(), reason: reason.into(), message: message.into() }
-    }
-
-    fn yes(reason: &'static str, message: impl Into<String>) -> Self {
-        Self::new(YES, reason, message)
-    }
-
-    fn no(reason: &'static str, message: impl Into<String>) -> Self {
-        Self::new(NO, reason, message)
-    }
-
-    /// The reason and message of `self` for a condition that is False.
-    fn negated(&self) -> Self {
-        Self { status: NO.into(), reason: self.reason.clone(), message: self.message.clone() }
-    }
-
-    fn holds(&self) -> bool {
-        self.status == YES
-    }
-
-    fn condition(
-        self,
-        type_: &str,
-        generation: Option<i64>,
-        before: &[Condition],
-        now: &Time,
-    ) -> Condition {
-        let same = before.iter().find(|old| old.type_ == type_ && old.status == self.status);
-        Condition {
-            type_: type_.to_owned(),
-            status: self.status.into_owned(),
-            reason: self.reason.into_owned(),
-            message: self.message,
-            observed_generation: generation,
-            last_transition_time: same.map_or(now, |old| &old.last_transition_time).clone(),
-        }
     }
 }
 
@@ -199,6 +148,14 @@ fn degraded(inputs: &StatusInputs<'_>) -> ConditionState {
         }
         None => ConditionState::no("Reconciled", "All objects match the spec."),
     }
+}
+
+fn redis_ready(inputs: &StatusInputs<'_>) -> ConditionState {
+    redis::ready(&RedisInputs {
+        target: inputs.target,
+        nodes: inputs.redis,
+        store: inputs.observation.map(|seen| &seen.store),
+    })
 }
 
 fn workers_available(inputs: &StatusInputs<'_>) -> ConditionState {

@@ -2,12 +2,23 @@
 
 use bookingq_store::MissingReplicas;
 
-use super::{ConditionState, StatusInputs, UNKNOWN};
+use super::state::{ConditionState, UNKNOWN};
 use crate::autoscaler::observation::{RedisObservation, StoreHealth};
 use crate::redis_failover::plan::FailoverState;
 use crate::redis_failover::view::NODES;
 use crate::target::QueueTarget;
 
+/// What the condition depends on.
+pub(super) struct RedisInputs<'a> {
+    /// The validated spec; `None` if it is invalid.
+    pub(super) target: Option<&'a QueueTarget>,
+    /// A managed Redis of three.
+    pub(super) nodes: Option<RedisObservation>,
+    /// The store that it holds; `None` before the first observation.
+    pub(super) store: Option<&'a StoreHealth>,
+}
+
+/// The message of a lost quorum.
 pub(super) const QUORUM_LOST: &str = "Fewer than two Redis Pods with the queue's data answer. Bookings are neither accepted nor \
      served, and no Pod is promoted, so that no acknowledged booking is lost. This ends by itself \
      when a second Pod is back.";
@@ -36,7 +47,7 @@ fn failover_state(seen: RedisObservation, store: Option<&StoreHealth>) -> Option
 }
 
 /// It answers, and its settings are safe.
-fn reachable(inputs: &StatusInputs<'_>) -> ConditionState {
+fn reachable(inputs: &RedisInputs<'_>) -> ConditionState {
     let waited_for =
         |target: &QueueTarget| (target.plan.redis.acknowledge_replicas, target.acknowledge_wanted);
     let (present, wanted) = inputs.target.map_or((0, 0), waited_for);
@@ -48,7 +59,7 @@ fn reachable(inputs: &StatusInputs<'_>) -> ConditionState {
         );
         return ConditionState::yes("TooFewReplicas", message);
     }
-    let few = inputs.redis.is_some_and(
+    let few = inputs.nodes.is_some_and(
         |seen| matches!(seen.state, FailoverState::Serving { replicas } if replicas + 1 < NODES),
     );
     if few {
@@ -60,12 +71,11 @@ fn reachable(inputs: &StatusInputs<'_>) -> ConditionState {
 }
 
 /// Whether Redis answers and is safe.
-pub(super) fn redis_ready(inputs: &StatusInputs<'_>) -> ConditionState {
-    let store = inputs.observation.map(|seen| &seen.store);
-    if let Some(state) = inputs.redis.and_then(|seen| failover_state(seen, store)) {
+pub(super) fn ready(inputs: &RedisInputs<'_>) -> ConditionState {
+    if let Some(state) = inputs.nodes.and_then(|seen| failover_state(seen, inputs.store)) {
         return state;
     }
-    match store {
+    match inputs.store {
         None | Some(StoreHealth::Unknown) => {
             ConditionState::new(UNKNOWN, "NotChecked", "The operator has not read Redis yet.")
         }

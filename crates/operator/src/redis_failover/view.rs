@@ -29,7 +29,7 @@ impl PrimaryRecord {
         Self { term, primary, ..self }
     }
 
-    /// What tells one election from another.
+    /// Term and primary: the same for all records of one election.
     pub fn election(&self) -> (u64, NodeIndex) {
         (self.term, self.primary)
     }

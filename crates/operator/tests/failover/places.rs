@@ -224,7 +224,9 @@ impl Joining {
 async fn joins_go_on_while_a_redis_of_one_becomes_one_of_three() {
     let mut trio = Trio::from_one();
     let others = [1, 2];
-    others.iter().for_each(|index| trio.servers[*index].kill());
+    for index in others {
+        trio.servers[index].kill();
+    }
     let joining = Joining::start(&trio, 0, trio.waited_for());
     joining.until_more().await;
     let mut driver = trio.driver();
@@ -233,7 +235,9 @@ async fn joins_go_on_while_a_redis_of_one_becomes_one_of_three() {
     }
     assert_eq!(trio.waited_for(), 0, "no replica answers");
     joining.until_more().await;
-    others.iter().for_each(|index| trio.servers[*index].restart().unwrap());
+    for index in others {
+        trio.servers[index].restart().unwrap();
+    }
     trio.until(&mut driver, "a copy on disk", |_| trio.waited_for() > 0).await;
     joining.until_more().await;
     // The next workers wait for a replica.
