@@ -230,7 +230,7 @@ async fn trim<L: CommandLog>(logs: &LogPair<L>, replica: &Replica) -> Result<(),
     if bounds(&*logs.snapshots).await?.id == *log_id {
         drop_below(&*logs.snapshots, *first).await?;
     }
-    // The record itself stays, so that a process that loads the snapshot sees that it is of this log.
+    // The record itself stays, so that a process that loads the snapshot sees whose log it is.
     drop_below(&*logs.commands, position.offset).await
 }
 
