@@ -9,6 +9,8 @@ use crate::port::free_address;
 use crate::redis::{Fsync, RedisOptions, RedisServer};
 use crate::sentinels::hosts;
 
+/// Three primaries with a replica each.
+const NODES: usize = 6;
 /// Longest wait until all nodes agree.
 const READY: Duration = Duration::from_secs(30);
 
@@ -24,7 +26,18 @@ impl ClusterNodes {
     /// # Errors
     /// When a node does not start, or they do not agree.
     pub fn start() -> Result<Self, HarnessError> {
-        let nodes: Vec<_> = (0..6).map(|_| start_node()).collect::<Result<_, _>>()?;
+        Self::start_with(|_| Ok(RedisOptions::new(Fsync::Off)))
+    }
+
+    /// The same, with six nodes that are started so.
+    ///
+    /// # Errors
+    /// When a node does not start, or they do not agree.
+    pub fn start_with(
+        options: impl Fn(usize) -> std::io::Result<RedisOptions>,
+    ) -> Result<Self, HarnessError> {
+        let nodes: Vec<_> =
+            (0..NODES).map(|node| start_node(options(node)?)).collect::<Result<_, _>>()?;
         let mut create = Command::new("redis-cli");
         create.args(["--cluster", "create"]);
         create.args(nodes.iter().map(|node| node.address().to_string()));
@@ -145,12 +158,11 @@ impl ClusterNodes {
     }
 }
 
-fn start_node() -> Result<RedisServer, HarnessError> {
-    let mut options = RedisOptions::new(Fsync::Off);
+fn start_node(mut options: RedisOptions) -> Result<RedisServer, HarnessError> {
     // By default the bus has the port plus 10,000, which may be none.
     let bus = free_address()?.port().to_string();
     let node = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port"];
-    options.options = node.iter().map(Into::into).chain([bus.into()]).collect();
+    options.options.extend(node.iter().map(Into::into).chain([bus.into()]));
     options.start(|_| ())
 }
 

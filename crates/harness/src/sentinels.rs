@@ -3,16 +3,21 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bookingq_core::backoff::Backoff;
 use tempfile::TempDir;
 
 use crate::error::HarnessError;
 use crate::port::free_addresses;
 use crate::process::Process;
 use crate::redis::RedisServer;
-use crate::spec::ProcessSpec;
+use crate::spec::{ProcessSpec, Restart};
 
 /// Longest wait for one to accept connections.
 const START: Duration = Duration::from_secs(10);
+
+/// One that was killed starts again, with what it knew.
+const RESTART: Backoff =
+    Backoff { initial: Duration::from_millis(200), max: Duration::from_millis(200) };
 
 /// Three sentinels that agree by two.
 #[derive(Debug)]
@@ -48,12 +53,23 @@ impl Sentinels {
             let mut spec = ProcessSpec::new("sentinel", "redis-server")
                 .arguments([file.as_os_str().to_owned(), "--sentinel".into()]);
             spec.port = Some(address);
+            spec.restart = Restart::Always(RESTART);
             spec.log = Some(directory.path().join(format!("{}.log", address.port())));
             let process = Process::start(spec)?;
             process.wait_ready(START)?;
             members.push((address, process));
         }
         Ok(Self { members, _directory: directory })
+    }
+
+    /// Their addresses.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.members.iter().map(|(address, _)| *address).collect()
+    }
+
+    /// Their processes.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.members.iter().map(|(_, process)| process)
     }
 
     /// Where each listens, with its process.
