@@ -19,7 +19,7 @@ pub(crate) struct WatchedView {
     /// The newest position; `None` once it is in the line no more.
     position: Option<u64>,
     /// Whether a failover may take it back.
-    is_hint: bool,
+    pub(crate) is_hint: bool,
     /// `None` for WatchStatus.
     pub(crate) version: Option<ShownVersion>,
 }

@@ -108,8 +108,13 @@ impl RedisOptions {
             let process = Process::start_with(spec.clone(), on_event.clone())?;
             match wait_for_answer(&process, address) {
                 Ok(()) => {
-                    let _temporary = temporary;
-                    return Ok(RedisServer { address, process, spec, directory, _temporary });
+                    return Ok(RedisServer {
+                        address,
+                        process,
+                        spec,
+                        directory,
+                        _temporary: temporary,
+                    });
                 }
                 Err(error) if attempt == ATTEMPTS => return Err(error),
                 Err(_) => {}

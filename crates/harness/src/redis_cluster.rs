@@ -11,6 +11,8 @@ use crate::sentinels::hosts;
 
 /// Three primaries with a replica each.
 const NODES: usize = 6;
+/// Starts of one node.
+const ATTEMPTS: u32 = 5;
 /// Longest wait until all nodes agree.
 const READY: Duration = Duration::from_secs(30);
 
@@ -37,7 +39,7 @@ impl ClusterNodes {
         options: impl Fn(usize) -> std::io::Result<RedisOptions>,
     ) -> Result<Self, HarnessError> {
         let nodes: Vec<_> =
-            (0..NODES).map(|node| start_node(options(node)?)).collect::<Result<_, _>>()?;
+            (0..NODES).map(|node| start_node(&options(node)?)).collect::<Result<_, _>>()?;
         let mut create = Command::new("redis-cli");
         create.args(["--cluster", "create"]);
         create.args(nodes.iter().map(|node| node.address().to_string()));
@@ -158,12 +160,21 @@ impl ClusterNodes {
     }
 }
 
-fn start_node(mut options: RedisOptions) -> Result<RedisServer, HarnessError> {
-    // By default the bus has the port plus 10,000, which may be none.
-    let bus = free_address()?.port().to_string();
-    let node = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port"];
-    options.options.extend(node.iter().map(Into::into).chain([bus.into()]));
-    options.start(|_| ())
+fn start_node(options: &RedisOptions) -> Result<RedisServer, HarnessError> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        // By default the bus has the port plus 10,000, which may be none.
+        let bus = free_address()?.port().to_string();
+        let node = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port"];
+        let mut options = options.clone();
+        options.options.extend(node.iter().map(Into::into).chain([bus.into()]));
+        match options.start(|_| ()) {
+            // Another process may have taken the port of the bus.
+            Err(_) if attempt < ATTEMPTS => {}
+            started => return started,
+        }
+    }
 }
 
 fn is_ready(node: &RedisServer) -> bool {

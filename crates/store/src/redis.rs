@@ -153,8 +153,14 @@ impl Store for RedisStore {
             let part = room.min(MAX_STORE_BATCH);
             let mut call = self.link.call(ScriptName::Claim);
             call.arg(part).arg(bounds::millis(lease)).arg(scope);
-            let answer: Vec<Value> = self.publish(&call).await?;
+            let (answer, had): (Vec<Value>, u8) = self.publish_counted(&call).await?;
             let found = answers::claim(&answer)?;
+            // A worker calls the Booking Service for these tasks. After a failover that takes back
+            // the claim, or the payment before it, another state would follow for the same booking.
+            // Without enough replicas they wait for their lease.
+            if !found.tasks.is_empty() {
+                self.link.check_replicas(had)?;
+            }
             let full = found.tasks.len() == part;
             claim.tasks.extend(found.tasks);
             claim = Claim { tasks: claim.tasks, ..found };

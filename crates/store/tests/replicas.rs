@@ -9,7 +9,7 @@ use bookingq_core::ClientId;
 use bookingq_harness::sentinels::{hosts, replicated};
 use bookingq_harness::{Fsync, RedisServer, Signal};
 use bookingq_store::redis::{RedisConfig, RedisStore};
-use bookingq_store::{Store, StoreError};
+use bookingq_store::{Scope, Store, StoreError};
 use support::{config, enqueue};
 use tokio::time::{sleep, timeout};
 
@@ -75,6 +75,37 @@ async fn without_replicas_nothing_counts_as_done_also_not_a_repeat_on_a_new_conn
     let mut answer = timeout(BACK, answered).await.unwrap();
     assert!(answer.remove(0).unwrap().existing, "it was in the line already");
     servers[2].process().signal(Signal::CONT);
+}
+
+#[tokio::test]
+async fn without_replicas_no_task_is_handed_out_and_later_its_lease_brings_it_back() {
+    let (servers, config) = world();
+    let store = RedisStore::connect(config).unwrap();
+    store.open().await.unwrap();
+    joins(&store, "a").await;
+    for replica in &servers[1..] {
+        replica.process().signal(Signal::STOP);
+    }
+    let lease = Duration::from_millis(500);
+    let refused = store.claim(10, lease, Scope::Everything).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NotReplicated { wanted: 1, had: 0 }), "{refused:?}");
+    let idle = store.claim(10, lease, Scope::Everything).await;
+    for replica in &servers[1..] {
+        replica.process().signal(Signal::CONT);
+    }
+    // Depending on the time, its lease has run out or there is nothing to hand out.
+    assert!(idle.as_ref().map_or(true, |claim| claim.tasks.is_empty()), "{idle:?}");
+    let claimed = async {
+        loop {
+            if let Ok(claim) = store.claim(10, lease, Scope::Everything).await
+                && let Some(task) = claim.tasks.first()
+            {
+                return task.first;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(!timeout(BACK, claimed).await.unwrap(), "it may have been reserved");
 }
 
 #[tokio::test]

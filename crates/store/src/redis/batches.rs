@@ -27,6 +27,13 @@ impl RedisStore {
         self.written(answer, watermark)
     }
 
+    /// The same, and returns how many replicas have it.
+    pub(super) async fn publish_counted<T: FromRedisValue>(&self, call: &Cmd) -> Result<(T, u8)> {
+        let watermark = self.detector.watermark();
+        let (answer, had) = self.link.run_counted(call).await?;
+        Ok((self.written(answer, watermark)?, had))
+    }
+
     fn written<T>(
         &self,
         (written, answer): (Option<String>, T),

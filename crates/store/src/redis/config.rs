@@ -23,7 +23,7 @@ pub struct RedisConfig {
     /// How to log in at sentinels. The URL has the credentials of the data.
     pub sentinel: SentinelLogin,
     /// Replicas that must have a join, a payment, a cancellation or a settlement before the caller
-    /// gets an answer.
+    /// gets an answer, and a claim before its tasks are handed out.
     pub acknowledge_replicas: u8,
     /// The queue.
     pub queue: QueueName,

@@ -35,14 +35,11 @@ const SETTLE: &str = "crates/store/src/redis/scripts/settle.lua";
 const CONFIRM: &str = "crates/store/src/redis/scripts/confirm.lua";
 const CANCEL: &str = "crates/store/src/redis/scripts/cancel.lua";
 const SWEEP: &str = "crates/store/src/redis/scripts/sweep.lua";
-const BLOCKING: &str = "crates/store/src/redis/link/blocking.rs";
-const FAULT: &str = "crates/store/src/redis/fault.rs";
-const REPLACING: &str = "crates/store/src/redis/link/replacing.rs";
 const SERVICE: &str = "crates/worker/src/service/mod.rs";
 const BOOKING: &str = "crates/worker/src/downstream/booking.rs";
 const CLASSIFY: &str = "crates/worker/src/processing/classify.rs";
 
-const MUTANTS: [Mutant; 21] = [
+const MUTANTS: [Mutant; 19] = [
     Mutant {
         name: "acknowledge-before-the-write",
         breaks: &[1],
@@ -233,34 +230,6 @@ const MUTANTS: [Mutant; 21] = [
         // claimed.
         options: &[
             "--only", "service-slow", "--every", "1s", "--seed", "21", "--stock", "100", "--for", "60s",
-        ],
-    },
-    Mutant {
-        name: "wait-without-barrier",
-        breaks: &[1],
-        edits: &[(
-            BLOCKING,
-            "calls.cmd(\"INCR\").arg(&self.keys.barrier);",
-            "calls.cmd(\"EXISTS\").arg(&self.keys.barrier);",
-        )],
-        // A place that no replica has, its repeat, and then another primary. Redis 7.0 answers WAIT
-        // for everything before it, so only Redis 7.2 or later, or Valkey, shows the fault.
-        options: &[
-            "--redis", "sentinel", "--only", "cut-replicas", "--only", "kill-primary", "--only",
-            "drop-clients", "--every", "1500ms", "--for", "60s", "--gateways", "0",
-        ],
-    },
-    Mutant {
-        name: "keep-moved-slots",
-        breaks: &[1],
-        edits: &[
-            (FAULT, "            | Server::ClusterDown\n            // The slot is at another node.\n            | Server::Moved,", "            | Server::ClusterDown,"),
-            (FAULT, "Server::NoScript | Server::TryAgain | Server::Ask)", "Server::NoScript | Server::TryAgain | Server::Ask | Server::Moved)"),
-            // The second guard, which alone would help after three seconds.
-            (REPLACING, "if self.doubts.is_refused_for(REFUSED) {", "if self.doubts.is_refused_for(REFUSED * 1000) {"),
-        ],
-        options: &[
-            "--redis", "cluster", "--only", "move-slot", "--every", "3s", "--gateways", "0",
         ],
     },
 ];

@@ -33,9 +33,24 @@ impl Link {
         self: &Arc<Self>,
         command: &Cmd,
     ) -> Result<T> {
+        let (answer, had) = self.run_counted(command).await?;
+        self.check_replicas(had)?;
+        Ok(answer)
+    }
+
+    /// Whether so many replicas are enough.
+    pub(in super::super) fn check_replicas(&self, had: u8) -> Result<()> {
         let wanted = self.acknowledge_replicas;
-        if wanted == 0 {
-            return self.run(command).await;
+        if had < wanted { Err(StoreError::NotReplicated { wanted, had }) } else { Ok(()) }
+    }
+
+    /// Runs a script that writes, waits for the replicas, and returns how many of them have it.
+    pub(in super::super) async fn run_counted<T: FromRedisValue>(
+        self: &Arc<Self>,
+        command: &Cmd,
+    ) -> Result<(T, u8)> {
+        if self.acknowledge_replicas == 0 {
+            return Ok((self.run(command).await?, 0));
         }
         let until = Instant::now() + self.deadline;
         let live = self.live().await?;
@@ -50,10 +65,7 @@ impl Link {
         let answer = answer.map_err(|error| self.failed(live.generation, &error))?;
         let had: u8 = from_redis_value(had.map_err(|error| classify(&error).0)?)?;
         self.spares.give_back(live.generation, connection);
-        if had < wanted {
-            return Err(StoreError::NotReplicated { wanted, had });
-        }
-        Ok(from_redis_value(answer)?)
+        Ok((from_redis_value(answer)?, had))
     }
 
     /// The answers of the script, the barrier and WAIT.
