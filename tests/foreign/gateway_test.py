@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 import unittest
+import uuid
 
 import h2.config
 import h2.connection
@@ -287,15 +288,25 @@ KEY = "6f1d8f5e-6a53-4a52-b7a7-0d6f1c0f2a11"
 
 class Document(unittest.TestCase):
     def test_every_answer_is_as_the_openapi_document_says(self):
+        self.check(stack.url, stack.join()["token"], "-H", f"Origin: {stack.url}",
+                   "--exclude-tag", "backend", "--exclude-operation-id", "openEvents")
+
+    def test_so_is_every_answer_of_the_backend_port(self):
+        token = stack.backend_token()
+        payment = {"clientId": "unknown", "bookingId": str(uuid.uuid4()), "paymentId": "p-1"}
+        status, problem = stack.call("POST", QUEUE + "/payments", payment, token, port="backend")
+        self.assertEqual((status, problem["reason"]), (404, "BOOKING_NOT_FOUND"), "the token is accepted")
+        self.check(f"http://{stack.local('backend')}", token, "--include-tag", "backend")
+
+    def check(self, url, token, *flags):
         st = os.path.join(os.path.dirname(sys.executable), "st")
         if not os.path.exists(st):
             self.skipTest("schemathesis is missing")
-        token = stack.join()["token"]
         words = [st, "--config-file", f"{HERE}/schemathesis.toml", "run", stack.url + "/openapi.json",
-                 "--url", stack.url, "-H", f"Authorization: Bearer {token}", "-H", f"Origin: {stack.url}",
-                 "--exclude-tag", "backend", "--exclude-operation-id", "openEvents"]
+                 "--url", url, "-H", f"Authorization: Bearer {token}", *flags]
         ran = subprocess.run(words, capture_output=True, text=True, timeout=100)
         self.assertEqual(ran.returncode, 0, ran.stdout[-6000:] + ran.stderr[-2000:])
+        self.assertRegex(ran.stdout, "[1-9][0-9]* generated")
 
 
 class Faults(unittest.IsolatedAsyncioTestCase):

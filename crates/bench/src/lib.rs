@@ -7,6 +7,7 @@
 //!   instructions          the same life, counted instead of timed
 //!   eta                   promised waits beside true ones, in simulated sales
 //!   growth                calls and memory with a short line and with a long one
+//!   replicas              what it costs that replicas have a write first
 //!   sold_out              an item that sells out before the others, and what comes back of it
 //!   sweep                 many overdue holds each second
 //!   gateway               WebSockets of a full line
@@ -33,6 +34,7 @@ mod machine;
 pub mod peers;
 mod plain;
 pub mod redis_server;
+mod replicas;
 pub mod sections;
 mod session;
 mod sold_out;
@@ -62,6 +64,8 @@ enum BenchVerb {
     Growth(growth::Args),
     /// Delay until the sweeper releases holds, with many overdue each second
     Sweep(sweep::Args),
+    /// Cost of writes that replicas must have before they are acknowledged
+    Replicas(replicas::Args),
     /// Delay of the others when an item sells out, and of what comes back
     SoldOut(sold_out::Args),
     /// Cost of clients that watch their place, and the age of the positions that they see
@@ -95,6 +99,7 @@ impl Cli {
             BenchVerb::Eta(args) => eta::run(args),
             BenchVerb::Growth(args) => growth::run(args),
             BenchVerb::Sweep(args) => sweep::run(args),
+            BenchVerb::Replicas(args) => replicas::run(args),
             BenchVerb::SoldOut(args) => sold_out::run(args),
             BenchVerb::Peers(args) => peers::run(args),
             BenchVerb::Compare(args) => compare::run(args),

@@ -183,6 +183,11 @@ impl BookingId {
         Self(uuid::Uuid::from_u128(value))
     }
 
+    /// The number that [`Self::from_u128`] makes the same id from.
+    pub fn to_u128(self) -> u128 {
+        self.0.as_u128()
+    }
+
     /// Parses the hyphenated form.
     ///
     /// # Errors

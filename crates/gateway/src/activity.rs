@@ -66,6 +66,11 @@ impl Activity {
         self.0.begun.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether there was no request but one.
+    pub(crate) fn is_first(&self) -> bool {
+        self.0.begun.load(Ordering::Relaxed) == 1
+    }
+
     /// Whether no request is in progress, and none began since the last check.
     pub(crate) fn is_idle(&self) -> bool {
         let begun = self.0.begun.load(Ordering::Relaxed);

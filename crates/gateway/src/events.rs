@@ -15,6 +15,7 @@ use rand::Rng as _;
 use crate::close::CloseReason;
 use crate::feed::PlaceFeed;
 use crate::frames::{self, EVENT_PING};
+use crate::lasting::LastingBody;
 use crate::metrics::{OPENED, Transport};
 use crate::session::{PlaceSession, SessionStep};
 
@@ -23,6 +24,7 @@ pub fn stream(feed: Arc<PlaceFeed>, client: ClientId) -> Response {
     feed.fanout.metrics.handshake(Transport::Events, OPENED);
     let session = PlaceSession::new(feed, client, Transport::Events);
     let mut response = Body::new(EventBody { session, phase: EventPhase::Begin }).into_response();
+    response.extensions_mut().insert(LastingBody);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

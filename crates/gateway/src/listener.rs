@@ -3,9 +3,8 @@
 //! WebSocket (axum issue 3831).
 //!
 //! ```text
-//!   accept ─ place ─ TLS ─ hyper (HTTP/1.1 or 2) ─ router
-//!              |                     '─ upgraded: the WebSocket takes the stream with its place
-//!              '─ given back when the stream is dropped: by hyper, or by the WebSocket
+//!   accept ─ place ─ TLS ─ connection (hyper)
+//!              '─ given back when the stream is dropped, by who has it then
 //! ```
 
 use std::net::SocketAddr;
@@ -13,53 +12,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::ConnectInfo;
 use bookingq_serve::ServeError;
 use bookingq_serve::tls::{Alpn, RELOAD_EVERY, ReloadingTls, ServerTls};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use prometheus::IntGauge;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_rustls::server::TlsStream;
+use tokio::time::{sleep, timeout};
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::Service as _;
 use tracing::{debug, warn};
 
-use crate::activity::Activity;
+use crate::connection::{ConnectionHandler, HEAD, SEND_BUFFER};
 use crate::counted::Counted;
 
 /// Files that connections leave for everything else: workers, keys, the other ports.
 const SPARE_FILES: usize = 256;
 /// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// For the TLS handshake, for the head of a request, and between two requests of HTTP/1.1.
-const HEAD: Duration = Duration::from_secs(15);
-/// An HTTP/2 connection without a request for this long is closed.
-const IDLE: Duration = Duration::from_secs(60);
-/// An answer of which nothing is read for this long ends: within 30 s, as it is looked for every
-/// [`LOOK`].
-const UNREAD: Duration = Duration::from_secs(25);
-/// Time between two looks at a connection.
-const LOOK: Duration = Duration::from_secs(5);
-/// Half-open HTTP/2 connections are found within the sum of these.
-const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
-/// Largest head of a request, in bytes. A place token is below 3 KiB.
-const HEAD_BYTES: usize = 16 * 1024;
-/// Requests at once on one HTTP/2 connection.
-const STREAMS: u32 = 64;
-/// Bytes that an HTTP/2 stream and a connection may send before they are read: bodies are small.
-const WINDOWS: (u32, u32) = (16 * 1024, 64 * 1024);
-/// Bytes that the kernel keeps for a client that does not read. The default grows to megabytes.
-const SEND_BUFFER: usize = 16 * 1024;
 /// Sent data that stays unacknowledged for this long ends the connection.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
@@ -146,10 +118,8 @@ impl HttpPort {
             listener,
             tls,
             connections: connections.clone(),
-            tasks: tasks.clone(),
             open,
-            handler: Handler { router, http: builder(), finishing: finishing.clone() },
-            cut: cut.clone(),
+            handler: ConnectionHandler::new(router, finishing.clone(), tasks.clone(), cut.clone()),
         };
         let accepting = closed.clone().run_until_cancelled_owned(accept.run());
         let unbound = CancellationToken::new();
@@ -205,33 +175,12 @@ impl Drop for HttpPort {
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(HEAD_BYTES)
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .initial_stream_window_size(WINDOWS.0)
-        .initial_connection_window_size(WINDOWS.1)
-        .max_header_list_size(HEAD_BYTES as u32)
-        .max_send_buf_size(SEND_BUFFER)
-        .keep_alive_interval(KEEPALIVE.0)
-        .keep_alive_timeout(KEEPALIVE.1);
-    builder
-}
-
 struct AcceptLoop {
     listener: TcpListener,
     tls: Option<ReloadingTls>,
     connections: ConnectionLimit,
-    tasks: TaskTracker,
     open: IntGauge,
-    handler: Handler,
-    cut: CancellationToken,
+    handler: ConnectionHandler,
 }
 
 impl AcceptLoop {
@@ -247,18 +196,19 @@ impl AcceptLoop {
             let counted = Counted::new(stream, place, open, self.open.clone());
             let acceptor = self.tls.as_ref().map(ReloadingTls::acceptor);
             let handler = self.handler.clone();
-            let serve = async move {
+            self.handler.spawn(async move {
                 let stream = match acceptor {
                     None => Either::Left(counted),
-                    Some(acceptor) => match timeout(HEAD, acceptor.accept(counted)).await {
+                    // Boxed, so that no connection keeps the room for a handshake.
+                    Some(acceptor) => match Box::pin(timeout(HEAD, acceptor.accept(counted))).await
+                    {
                         Ok(Ok(stream)) => Either::Right(Box::new(stream)),
                         Ok(Err(error)) => return debug!(%error, "TLS handshake failed"),
                         Err(_) => return,
                     },
                 };
                 handler.serve(stream, peer).await;
-            };
-            self.tasks.spawn(self.cut.clone().run_until_cancelled_owned(serve));
+            });
         }
     }
 
@@ -289,62 +239,4 @@ fn set_options(stream: &TcpStream) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
     Ok(())
-}
-
-type PlainOrTls = Either<Counted, Box<TlsStream<Counted>>>;
-
-/// Serves the requests of a connection.
-#[derive(Clone)]
-struct Handler {
-    router: Router,
-    http: Builder<TokioExecutor>,
-    finishing: CancellationToken,
-}
-
-impl Handler {
-    /// Serves until the connection ends, is upgraded, or is idle for too long.
-    async fn serve(&self, stream: PlainOrTls, peer: SocketAddr) {
-        let activity = Activity::default();
-        let service = service_fn(|mut request: hyper::Request<Incoming>| {
-            let busy = activity.begin();
-            request.extensions_mut().insert(ConnectInfo(peer));
-            let mut router = self.router.clone();
-            async move { router.call(request.map(Body::new)).await.map(|answer| busy.hold(answer)) }
-        });
-        let stream = TokioIo::new(stream);
-        let mut connection =
-            std::pin::pin!(self.http.serve_connection_with_upgrades(stream, service));
-        let (mut finishing, began) = (false, Instant::now());
-        let mut idle_since = began;
-        loop {
-            tokio::select! {
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        debug!(%error, "connection ended");
-                    }
-                    return;
-                }
-                () = self.finishing.cancelled(), if !finishing => finishing = true,
-                () = sleep(LOOK) => {
-                    // The first head has little time. hyper limits the further ones of HTTP/1.1.
-                    let no_head = activity.is_new() && began.elapsed() >= HEAD;
-                    if no_head || activity.give_up_unread(UNREAD) {
-                        return;
-                    }
-                    if idle_since.elapsed() >= IDLE {
-                        idle_since = Instant::now();
-                        let idle = activity.is_idle();
-                        if finishing && idle {
-                            // What HTTP/2 still holds of an answer, the client does not read.
-                            return;
-                        }
-                        finishing = finishing || idle;
-                    }
-                }
-            }
-            if finishing {
-                connection.as_mut().graceful_shutdown();
-            }
-        }
-    }
 }

@@ -83,7 +83,7 @@ impl Sentinels {
     }
 }
 
-/// A primary and two replicas that have all its data.
+/// A primary and two replicas, which may still copy its data.
 ///
 /// # Errors
 /// When one does not start.

@@ -250,11 +250,7 @@ impl ReconcileContext {
 /// The target of a queue. A queue that cannot be decoded has been let in by another schema.
 fn resolve(queue: &WatchedQueue) -> Result<QueueTarget, Problems> {
     match &queue.0 {
-        Ok(queue) => match QueueTarget::resolve(queue)? {
-            target if target.failover.is_none() => Ok(target),
-            // Until workers can follow a primary from one Pod to another.
-            _ => Err(Problems(vec![problem("spec.redis.managed.replicas", "3", "1")])),
-        },
+        Ok(queue) => QueueTarget::resolve(queue),
         Err(invalid) => Err(Problems(vec![problem(
             "spec",
             format!("not readable ({})", invalid.error),

@@ -123,7 +123,7 @@ fn name_problem(name: &str) -> Option<FieldProblem> {
     (!fits).then(|| problem("metadata.name", format!("{name:?}"), allowed))
 }
 
-/// Settings that only `bookingq up` supports, and those that workers do not support yet.
+/// Settings that only `bookingq up` supports, and those that do not fit the kind of Redis.
 fn cluster_problems(plan: &Plan) -> Vec<FieldProblem> {
     let services = [
         ("spec.booking.endpoint", Some(&plan.booking)),

@@ -67,6 +67,12 @@ impl Index {
         }
     }
 
+    /// Sets how long final bookings and how many events are kept from now on.
+    pub(crate) fn limit(&mut self, retention: Duration, outbox_events: usize) {
+        self.retention = retention;
+        self.outbox.keep(outbox_events);
+    }
+
     /// Puts a booking into the set of its slot.
     pub(crate) fn insert(&mut self, client: &ClientId, record: &Record) {
         match record.slot {

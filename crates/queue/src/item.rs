@@ -27,27 +27,27 @@ pub(crate) struct Item {
     /// Quantity that came back while closed, and that no claim has used yet.
     pub(crate) credit: u64,
     /// The newest claim when the item was last opened: a refusal of an earlier one closes nothing.
-    opened_at: Fence,
+    pub(crate) opened_at: Fence,
     /// When the next probe is due.
-    probe_at: Timestamp,
+    pub(crate) probe_at: Timestamp,
     /// Time from the end of the next probe to the one after it.
-    probe_wait: Duration,
+    pub(crate) probe_wait: Duration,
     /// Whom the next probe takes.
-    probe_next: Probed,
+    pub(crate) probe_next: Probed,
     /// The booking that probes.
-    probe: Option<Place>,
+    pub(crate) probe: Option<Place>,
     /// Sold out for good.
     pub(crate) ended: bool,
-    left: Option<u64>,
-    parked: BTreeMap<Quantity, BTreeMap<Place, ClientId>>,
-    waiting: PlaceSet,
+    pub(crate) left: Option<u64>,
+    pub(crate) parked: BTreeMap<Quantity, BTreeMap<Place, ClientId>>,
+    pub(crate) waiting: PlaceSet,
     /// Those parked bookings whose late Reserve may still arrive.
     pub(crate) strays: BTreeMap<Place, ClientId>,
 }
 
 /// Which parked booking a probe takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Probed {
+pub(crate) enum Probed {
     /// The smallest place.
     #[default]
     Place,

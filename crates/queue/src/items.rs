@@ -48,6 +48,19 @@ impl Items {
         answer
     }
 
+    /// Everything that is remembered, in no particular order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Arc<str>, &Item)> {
+        self.by_name.iter()
+    }
+
+    /// Puts back an item as it was; its parked bookings follow by [`Self::change`].
+    pub(crate) fn restore(&mut self, name: Arc<str>, item: Item) {
+        if item.refused.is_some() {
+            self.closed.insert((item.attention(), Arc::clone(&name)));
+        }
+        self.by_name.insert(name, item);
+    }
+
     /// The first parked booking that a claim may take.
     pub(crate) fn front(&self) -> Option<&(Place, Quantity, Arc<str>)> {
         self.ready.first()

@@ -4,6 +4,8 @@
 //!   request (Enqueue, Confirm, Cancel)    task (Claim, Lease, Settlement)    the commands
 //!        |                                     |
 //!        v                                     v
+//!   command  one of them as a value, and the one way in for a store
+//!        |
 //!   enqueue  confirm  cancel    claim  settle  sweep  notifier   one file for each transition
 //!        |   reacquire             |   sold_out                   and what some of them lead to
 //!        '-----------------------.---------------------'
@@ -11,6 +13,7 @@
 //!                              index    the line, leases, holds, counters
 //!                              items    what is sold out, who waits for it, what may come back
 //!                              outbox   the newest events
+//!                              wire     commands and the whole state as bytes; the digest
 //! ```
 //!
 //! The engine has no lock, no clock and no randomness: the same commands at the same times give the
@@ -18,12 +21,14 @@
 //! `bookingq-store`), as the reference model that another store is tested against, and as the state
 //! machine of a replicated log.
 //!
-//! A command is a method of [`Queue`] that takes the time; a read takes `&self` and changes
-//! nothing. [`Queue::forget`] is a command too: call it with the time before each other command.
+//! A store changes a queue only by [`Queue::apply`], which keeps its time from going back; a read
+//! takes `&self`, changes nothing and forgets nothing. Simulations call the methods behind the
+//! commands directly, and then [`Queue::forget`] before each.
 
 pub mod bounds;
 mod cancel;
 mod claim;
+mod command;
 mod confirm;
 mod enqueue;
 mod index;
@@ -40,7 +45,9 @@ mod snapshot;
 mod sold_out;
 mod sweep;
 mod task;
+pub mod wire;
 
+pub use crate::command::{QueueAnswer, QueueCommand, QueueLimits};
 pub use crate::notifier::NotifierLease;
 pub use crate::outbox::Events;
 pub use crate::queue::Queue;
@@ -50,3 +57,4 @@ pub use crate::request::{
 pub use crate::snapshot::{Snapshot, Totals};
 pub use crate::sweep::Swept;
 pub use crate::task::{Claim, Lease, Scope, Settled, Settlement, Task, TaskKind, TaskOutcome, Try};
+pub use crate::wire::{StateDigest, Unreadable};

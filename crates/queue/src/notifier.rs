@@ -16,9 +16,9 @@ pub struct NotifierLease {
 /// The current lease, and the cursor that outlives it.
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
-    owner: String,
-    until: Timestamp,
-    done: EventSeq,
+    pub(crate) owner: String,
+    pub(crate) until: Timestamp,
+    pub(crate) done: EventSeq,
 }
 
 impl Notifier {

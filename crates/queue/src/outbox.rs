@@ -41,6 +41,25 @@ impl Outbox {
         }
     }
 
+    /// Of a queue whose newest event was `last`, without the events themselves.
+    pub(crate) fn after_loss(last: EventSeq) -> Self {
+        Self { last, dropped: last, ..Self::new(1) }
+    }
+
+    /// Keeps at most `cap` events from now on, and at least one.
+    pub(crate) fn keep(&mut self, cap: usize) {
+        self.cap = cap.max(1);
+        self.trim();
+    }
+
+    fn trim(&mut self) {
+        while self.kept.len() > self.cap
+            && let Some(oldest) = self.kept.pop_front()
+        {
+            self.dropped = oldest.seq();
+        }
+    }
+
     /// The events of a claim are one entry: who is parked leaves the line before others are served.
     pub(crate) fn begin_entry(&mut self) {
         self.joins = Some(false);
@@ -66,11 +85,7 @@ impl Outbox {
             OutboxEvent::Item(event) => event.seq = self.last,
         }
         self.kept.push_back(event);
-        if self.kept.len() > self.cap
-            && let Some(oldest) = self.kept.pop_front()
-        {
-            self.dropped = oldest.seq();
-        }
+        self.trim();
     }
 
     /// The newest event.

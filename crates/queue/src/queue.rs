@@ -41,10 +41,12 @@ pub struct Queue {
     /// Ended bookings of clients that have a newer one, by the request that made them, until their
     /// retention ends.
     pub(crate) earlier: HashMap<(ClientId, RequestId), Record>,
-    earlier_ends: BTreeSet<(Timestamp, ClientId, RequestId)>,
+    pub(crate) earlier_ends: BTreeSet<(Timestamp, ClientId, RequestId)>,
     pub(crate) index: Index,
-    notifier: Notifier,
-    workforce: Option<Workforce>,
+    pub(crate) notifier: Notifier,
+    pub(crate) workforce: Option<Workforce>,
+    /// The time of the newest command that was [applied](Self::apply).
+    pub(crate) last: Timestamp,
 }
 
 impl Queue {
@@ -58,6 +60,7 @@ impl Queue {
             index: Index::new(bounds::span(retention), outbox_events),
             notifier: Notifier::default(),
             workforce: None,
+            last: Timestamp::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 //!   open          the only way in: settings -> Arc<dyn Store>
 //!   contract      the Store trait: one method for each transition, each takes a batch
 //!     |- memory        the engine of bookingq-queue behind a lock: the embedded store
+//!     |    engine        the contract for stores that run that engine
 //!     |- redis         one Lua script for each transition
 //!     '- group         in front of either: single calls in, batches out
 //! ```
@@ -12,6 +13,7 @@
 //! the store's own clock. Every store passes the suite in `tests/conformance`.
 
 mod contract;
+mod engine;
 pub mod error;
 pub mod group;
 pub mod memory;

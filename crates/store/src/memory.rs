@@ -4,23 +4,17 @@
 
 mod clock;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bookingq_core::{
-    Admission, Booking, BookingId, ClientId, EventSeq, ItemState, Outflow, Place, QueueName,
-    SaleRules, Timestamp, Workforce,
-};
-use bookingq_queue::Queue;
+use bookingq_core::{BookingId, QueueName, Timestamp};
+use bookingq_queue::{Queue, QueueAnswer, QueueCommand, QueueLimits};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use self::clock::SteadyClock;
 pub use self::clock::{Clock, ManualClock};
-use crate::{
-    Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Opened,
-    OrRefusal, Result, Scope, Settled, Settlement, Snapshot, Store, Swept,
-};
+use crate::engine::EngineHolder;
+use crate::{Opened, Result};
 
 /// Settings of an embedded store.
 #[derive(Debug, Clone)]
@@ -51,166 +45,75 @@ impl MemoryConfig {
 #[derive(Debug)]
 pub struct MemoryStore {
     name: QueueName,
-    clock: Clock,
+    limits: QueueLimits,
     /// Made by each store, since no data outlives it.
     epoch: String,
-    queue: Mutex<Queue>,
+    state: Mutex<State>,
     /// Wakes followers of the outbox.
     grown: Notify,
+}
+
+/// What one step reads and changes.
+#[derive(Debug)]
+struct State {
+    queue: Queue,
+    clock: SteadyClock,
 }
 
 impl MemoryStore {
     /// An empty queue.
     pub fn new(config: MemoryConfig) -> Self {
+        let MemoryConfig { queue, clock, retention, outbox_events } = config;
         Self {
-            name: config.queue,
-            clock: config.clock,
+            name: queue,
+            limits: QueueLimits { retention, outbox_events },
             epoch: BookingId::generate().to_string(),
-            queue: Mutex::new(Queue::new(config.retention, config.outbox_events)),
+            state: Mutex::new(State {
+                queue: Queue::new(retention, outbox_events),
+                clock: SteadyClock::new(clock),
+            }),
             grown: Notify::new(),
         }
     }
-
-    /// One atomic step at one moment. Wakes followers if it wrote an event.
-    fn step<T>(&self, step: impl FnOnce(&mut Queue, Timestamp) -> T) -> T {
-        let mut queue = self.queue.lock();
-        let now = self.clock.now();
-        let before = queue.latest_event();
-        queue.forget(now);
-        let answer = step(&mut queue, now);
-        let grown = queue.latest_event() > before;
-        drop(queue);
-        if grown {
-            self.grown.notify_waiters();
-        }
-        answer
-    }
-
-    /// One step that does the same for each item of a batch.
-    fn each<I, O>(&self, batch: &[I], one: impl Fn(&mut Queue, &I, Timestamp) -> O) -> Vec<O> {
-        self.step(|queue, now| batch.iter().map(|item| one(queue, item, now)).collect())
-    }
 }
 
-#[async_trait]
-impl Store for MemoryStore {
-    fn queue(&self) -> &QueueName {
+impl EngineHolder for MemoryStore {
+    fn name(&self) -> &QueueName {
         &self.name
     }
 
-    async fn open(&self) -> Result<Opened> {
+    async fn opened(&self) -> Result<Opened> {
         Ok(Opened { epoch: self.epoch.clone(), ..Opened::default() })
     }
 
-    async fn enqueue(&self, batch: Vec<Enqueue>) -> Result<Vec<OrRefusal<Enqueued>>> {
-        Ok(self.each(&batch, Queue::enqueue))
+    async fn apply(&self, command: QueueCommand) -> Result<QueueAnswer> {
+        let mut state = self.state.lock();
+        let State { queue, clock } = &mut *state;
+        let before = queue.latest_event();
+        let answer = queue.apply(&command, self.limits, clock.now());
+        let grown = queue.latest_event() > before;
+        drop(state);
+        if grown {
+            self.grown.notify_waiters();
+        }
+        Ok(answer)
     }
 
-    async fn claim(&self, max: usize, lease: Duration, scope: Scope) -> Result<Claim> {
-        Ok(self.step(|queue, now| queue.claim(max, lease, scope, now)))
-    }
-
-    async fn renew(&self, batch: Vec<Lease>, lease: Duration) -> Result<Vec<bool>> {
-        Ok(self.each(&batch, |queue, held, now| queue.renew(held, lease, now)))
-    }
-
-    async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<Settled>> {
-        Ok(self.each(&batch, Queue::settle))
-    }
-
-    async fn confirm(
-        &self,
-        batch: Vec<Confirm>,
-        lease: Duration,
-    ) -> Result<Vec<OrRefusal<Confirmed>>> {
-        Ok(self.each(&batch, |queue, confirm, now| queue.confirm(confirm, lease, now)))
-    }
-
-    async fn cancel(&self, batch: Vec<Cancel>) -> Result<Vec<OrRefusal<Booking>>> {
-        Ok(self.each(&batch, Queue::cancel))
-    }
-
-    async fn status(&self, batch: Vec<ClientId>) -> Result<Vec<Option<Booking>>> {
-        Ok(self.each(&batch, |queue, client, _| queue.status(client)))
-    }
-
-    async fn sweep(&self, limit: usize) -> Result<Swept> {
-        Ok(self.step(|queue, now| queue.sweep(limit, now)))
-    }
-
-    async fn snapshot(&self) -> Result<Snapshot> {
-        let snapshot = self.step(|queue, now| queue.snapshot(now));
-        Ok(Snapshot { epoch: self.epoch.clone(), ..snapshot })
-    }
-
-    async fn set_admission(&self, admission: Admission) -> Result<()> {
-        self.step(|queue, _| queue.set_admission(admission));
+    async fn catch_up(&self) -> Result<()> {
         Ok(())
     }
 
-    async fn events(&self, after: EventSeq, max: usize, wait: Duration) -> Result<Events> {
-        let read = async {
-            loop {
-                // Registered before the read, so that an event in between still wakes this.
-                let grown = self.grown.notified();
-                let found = self.step(|queue, _| queue.events(after, max));
-                if found.gap || !found.events.is_empty() || wait.is_zero() {
-                    return found;
-                }
-                grown.await;
-            }
-        };
-        let nothing = Events { events: Vec::new(), next: after, gap: false };
-        Ok(tokio::time::timeout(wait, read).await.unwrap_or(nothing))
+    fn look<T>(&self, look: impl FnOnce(&Queue, Timestamp) -> T) -> T {
+        let mut state = self.state.lock();
+        let now = state.clock.now();
+        look(&state.queue, now)
     }
 
-    async fn latest_event(&self) -> Result<EventSeq> {
-        Ok(self.step(|queue, _| queue.latest_event()))
+    fn epoch(&self) -> String {
+        self.epoch.clone()
     }
 
-    async fn waiting(
-        &self,
-        item: Option<Arc<str>>,
-        after: Place,
-        max: usize,
-    ) -> Result<Vec<Place>> {
-        Ok(self.step(|queue, _| queue.waiting(item.as_ref(), after, max)))
-    }
-
-    async fn set_rules(&self, rules: SaleRules) -> Result<()> {
-        self.step(|queue, now| queue.set_rules(rules, now));
-        Ok(())
-    }
-
-    async fn set_outflow(&self, outflow: Outflow) -> Result<()> {
-        self.step(|queue, now| queue.set_outflow(outflow, now));
-        Ok(())
-    }
-
-    async fn set_workforce(&self, workforce: &Workforce) -> Result<()> {
-        self.step(|queue, _| queue.set_workforce(workforce));
-        Ok(())
-    }
-
-    async fn closed_items(&self, max: usize) -> Result<Vec<ItemState>> {
-        Ok(self.step(|queue, _| queue.closed_items(max)))
-    }
-
-    async fn items(&self, batch: Vec<Arc<str>>) -> Result<Vec<ItemState>> {
-        Ok(self.each(&batch, |queue, item, _| queue.item(item)))
-    }
-
-    async fn restocked(&self, item: Arc<str>, left: Option<u64>) -> Result<()> {
-        self.step(|queue, now| queue.restocked(&item, left, now));
-        Ok(())
-    }
-
-    async fn notifier(
-        &self,
-        owner: &str,
-        lease: Duration,
-        done: Option<EventSeq>,
-    ) -> Result<Option<NotifierLease>> {
-        Ok(self.step(|queue, now| queue.notifier(owner, lease, done, now)))
+    fn grown(&self) -> &Notify {
+        &self.grown
     }
 }

@@ -117,14 +117,16 @@ impl Store for RedisStore {
         let outdated = self.detector.outdated_epoch().unwrap_or_default();
         let call = self.link.open_call(&outdated, None);
         let (opened, _) = link::opened(self.link.run(&call).await?)?;
+        self.link.wrote();
         if self.detector.open(&opened.epoch) {
             warn!(queue = %self.queue, epoch = opened.epoch, "Redis holds other data than before");
         }
         let found: Result<HashMap<String, String>> = self.link.run(&settings::call()).await;
         let warnings = match found {
             Ok(settings) => settings::warnings(&settings),
-            Err(StoreError::Unexpected(_)) => vec![settings::hidden()],
-            Err(error) => return Err(error),
+            Err(error @ StoreError::Timeout(_)) => return Err(error),
+            // Some services do not know the command, and an ACL may forbid it.
+            Err(_) => vec![settings::hidden()],
         };
         let missing_replicas = match self.link.acknowledge_replicas() {
             0 => None,

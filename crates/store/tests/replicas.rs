@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bookingq_core::ClientId;
 use bookingq_harness::sentinels::{hosts, replicated};
+use bookingq_harness::wait::eventually;
 use bookingq_harness::{Fsync, RedisServer, Signal};
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use bookingq_store::{Scope, Store, StoreError};
@@ -23,19 +24,18 @@ fn world() -> ([RedisServer; 3], RedisConfig) {
 }
 
 async fn joins(store: &RedisStore, name: &str) {
-    let join = async {
-        while store.enqueue(vec![enqueue(name)]).await.is_err() {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(BACK, join).await.expect("the store must reach the primary");
+    let asked = enqueue(name);
+    eventually("the store reaches the primary", BACK, async || {
+        store.enqueue(vec![asked.clone()]).await.is_ok()
+    })
+    .await;
 }
 
 async fn has(store: &RedisStore, name: &str) -> bool {
     store.status(vec![ClientId::new(name).unwrap()]).await.unwrap()[0].is_some()
 }
 
-/// Makes the replica `to` the primary of a term. The other one and the old primary follow it.
+/// Makes the replica `to` the primary of a term. The other servers stay as they are.
 fn promote(servers: &[RedisServer; 3], to: usize, config: &RedisConfig, term: u64) {
     let term_key = format!("booking-term:{{{}}}", config.queue);
     servers[to].cli(&["REPLICAOF", "NO", "ONE"]).unwrap();
@@ -75,6 +75,40 @@ async fn without_replicas_nothing_counts_as_done_also_not_a_repeat_on_a_new_conn
     let mut answer = timeout(BACK, answered).await.unwrap();
     assert!(answer.remove(0).unwrap().existing, "it was in the line already");
     servers[2].process().signal(Signal::CONT);
+}
+
+/// Without the check of the barrier it fails on Valkey 8 and Redis from 7.2 on, whose WAIT asks
+/// about the last write of its connection. Older ones ask about the last write of all.
+#[tokio::test]
+async fn a_repeat_does_not_count_as_done_where_the_primary_refuses_the_barrier() {
+    let (servers, config) = world();
+    let primary = &servers[0];
+    let stores = [(); 2].map(|()| RedisStore::connect(config.clone()).unwrap());
+    for (store, name) in stores.iter().zip(["before", "too"]) {
+        joins(store, name).await;
+    }
+    for setting in ["min-replicas-to-write", "min-replicas-max-lag"] {
+        primary.cli(&["CONFIG", "SET", setting, "1"]).unwrap();
+    }
+    for replica in &servers[1..] {
+        replica.process().signal(Signal::STOP);
+    }
+    let asked = enqueue("a");
+    let refused = stores[0].enqueue(vec![asked.clone()]).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NotReplicated { .. }), "{refused:?}");
+    eventually("the primary misses its replicas", BACK, async || {
+        primary.cli(&["INFO", "replication"]).unwrap().contains("min_slaves_good_slaves:0")
+    })
+    .await;
+    // The script only reads now, so the primary runs it; it refuses the barrier.
+    for store in &stores {
+        let refused = store.enqueue(vec![asked.clone()]).await.unwrap_err();
+        assert!(refused.is_transient(), "{refused:?}");
+    }
+    for replica in &servers[1..] {
+        replica.process().signal(Signal::CONT);
+    }
+    joins(&stores[0], "a").await;
 }
 
 #[tokio::test]
@@ -138,12 +172,10 @@ async fn a_store_that_knows_a_term_never_writes_to_a_primary_of_a_lower_one() {
     servers[1].kill();
     // Cut off before the new term, this one says nothing of it.
     follow(&servers[2], &servers[0]);
-    let linked = async {
-        while !servers[2].cli(&["INFO", "replication"]).unwrap().contains("link_status:up") {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(BACK, linked).await.unwrap();
+    eventually("the replica follows the old primary", BACK, async || {
+        servers[2].cli(&["INFO", "replication"]).unwrap().contains("link_status:up")
+    })
+    .await;
     for _ in 0..20 {
         let refused = store.enqueue(vec![enqueue("b")]).await;
         assert!(refused.is_err(), "{refused:?}");
@@ -162,12 +194,10 @@ async fn reads_leave_a_server_that_was_demoted_behind_their_connection() {
     store.open().await.unwrap();
     joins(&store, "a").await;
     let snapshot = store.snapshot().await.unwrap();
-    let caught_up = async {
-        while servers[1].cli(&["KEYS", "booking-status:*a"]).unwrap().is_empty() {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(BACK, caught_up).await.unwrap();
+    eventually("the replica has the place", BACK, async || {
+        !servers[1].cli(&["KEYS", "booking-status:*a"]).unwrap().is_empty()
+    })
+    .await;
     promote(&servers, 1, &config, 2);
     follow(&servers[0], &servers[1]);
     let writer = RedisStore::connect(config.clone()).unwrap();
@@ -175,15 +205,9 @@ async fn reads_leave_a_server_that_was_demoted_behind_their_connection() {
     // Cut off from the new primary, it goes on answering reads with what it had.
     servers[0].cli(&["REPLICAOF", "127.0.0.1", "1"]).unwrap();
     joins(&writer, "c").await;
-    let moved = async {
-        loop {
-            let found = store.snapshot().await;
-            if found.is_ok_and(|found| found.totals.enqueued == 3) {
-                return;
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(Duration::from_secs(5), moved).await.expect("a read must find the primary");
+    eventually("a read finds the primary", Duration::from_secs(5), async || {
+        store.snapshot().await.is_ok_and(|found| found.totals.enqueued == 3)
+    })
+    .await;
     assert_eq!(store.snapshot().await.unwrap().epoch, snapshot.epoch);
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bookingq_core::ClientId;
 use bookingq_harness::sentinels::replicated;
+use bookingq_harness::wait::eventually;
 use bookingq_harness::{Fsync, RedisServer, Sentinels, Signal};
 use bookingq_store::redis::{RedisConfig, RedisStore, SentinelLogin};
 use bookingq_store::{Store, StoreError};
@@ -48,12 +49,11 @@ async fn world(login: &str) -> ([RedisServer; 3], Sentinels, RedisConfig) {
 }
 
 async fn joins(store: &RedisStore, name: &str) {
-    let join = async {
-        while store.enqueue(vec![enqueue(name)]).await.is_err() {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(FAILOVER, join).await.expect("the store must reach the new primary");
+    let asked = enqueue(name);
+    eventually("the store reaches the new primary", FAILOVER, async || {
+        store.enqueue(vec![asked.clone()]).await.is_ok()
+    })
+    .await;
 }
 
 /// Waits until one of the servers takes writes, and returns when it did.

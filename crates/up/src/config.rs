@@ -18,7 +18,8 @@ pub struct UpArgs {
     /// Run only this queue of the manifest
     #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
     pub queue: Option<QueueName>,
-    /// Store: embedded, redis (starts a redis-server from PATH), or redis://HOST:PORT
+    /// Store: embedded, redis (starts a redis-server from PATH), or redis://HOST:PORT and
+    /// the other addresses of --redis of `bookingq worker`
     #[arg(
         long,
         env = "BOOKINGQ_STORE",
@@ -82,8 +83,8 @@ pub struct UpArgs {
     /// gRPC port of the first worker; the others use the next ones. 0 uses any free ports
     #[arg(long, env = "BOOKINGQ_BASE_PORT", value_name = "PORT", default_value_t = 50051)]
     pub base_port: u16,
-    /// Port of the waiting-room page and its API. 0 uses any free port [default: 8080, or any free
-    /// port with --base-port 0]
+    /// Port of the waiting-room page and its API; the operators' page is ten ports after it, at
+    /// /admin. 0 uses any free ports [default: 8080, or any free port with --base-port 0]
     #[arg(long, env = "BOOKINGQ_GATEWAY_PORT", value_name = "PORT")]
     pub gateway_port: Option<u16>,
     /// Start no gateway
@@ -127,7 +128,7 @@ impl std::str::FromStr for StoreChoice {
         match text {
             "embedded" => Ok(Self::Embedded),
             "redis" => Ok(Self::OwnRedis),
-            url if url.starts_with("redis://") || url.starts_with("rediss://") => {
+            url if url.starts_with("redis") && url.contains("://") => {
                 Ok(Self::Redis(url.to_owned()))
             }
             _ => Err(InvalidStore),
@@ -137,5 +138,5 @@ impl std::str::FromStr for StoreChoice {
 
 /// Not a store. The message does not repeat the text, which may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("allowed: embedded, redis (starts one), or redis://HOST:PORT")]
+#[error("allowed: embedded, redis (starts one), or the address of one, as for bookingq worker")]
 pub struct InvalidStore;

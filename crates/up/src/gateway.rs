@@ -21,6 +21,9 @@ use crate::error::UpError;
 
 /// The port of the page, unless any free port will do.
 const PORT: u16 = 8080;
+/// From the port of the page to that of the operators' page: 8090. The ports in between are those
+/// that people use for a gateway's backend port (8081 on a cluster) and for services of their own.
+const ADMIN_DISTANCE: u16 = 10;
 /// The largest quantity of an item that the page offers.
 const MAX_QUANTITY: u32 = 6;
 /// Open files that a client needs that comes through the gateway: both ends of its WebSocket.
@@ -112,13 +115,18 @@ impl RunningGateway {
     }
 }
 
-/// The port after that of the page, so that it is known; if it is taken, any free one.
+/// The port of the operators' page; if it is taken, any free one.
 fn admin_address(page: u16) -> std::io::Result<SocketAddr> {
-    let next = page.checked_add(1).filter(|_| page > 0).map(local);
-    match next.filter(|next| std::net::TcpListener::bind(next).is_ok()) {
-        Some(next) => Ok(next),
+    let known = admin_port(page).map(local);
+    match known.filter(|known| std::net::TcpListener::bind(known).is_ok()) {
+        Some(known) => Ok(known),
         None => free_address(),
     }
+}
+
+/// The known port of the operators' page, if that of the page is known.
+fn admin_port(page: u16) -> Option<u16> {
+    page.checked_add(ADMIN_DISTANCE).filter(|_| page > 0)
 }
 
 fn local(port: u16) -> SocketAddr {
@@ -172,4 +180,17 @@ fn keys() -> Result<KeyRing, UpError> {
         files.push((purpose.to_string(), new_key_file(purpose, None, None)?));
     }
     Ok(KeyRing::parse(files.iter().map(|(name, text)| (name.as_str(), text.as_str())))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operators_page_is_ten_ports_after_the_page_unless_that_is_taken() {
+        assert_eq!([8080, 0, u16::MAX].map(admin_port), [Some(8090), None, None]);
+        let taken = std::net::TcpListener::bind(local(0)).unwrap();
+        let admin = taken.local_addr().unwrap();
+        assert_ne!(admin_address(admin.port() - ADMIN_DISTANCE).unwrap(), admin);
+    }
 }

@@ -87,11 +87,11 @@ fn parse_document(file: &Path, document: usize, text: &str) -> Result<Option<Pla
     }
     // Read again from the text, not from the value, so that an error shows its line.
     let queue: BookingQueue = serde_saphyr::from_str(text).map_err(shape)?;
-    queue
-        .spec
-        .resolve(queue.metadata.name.as_deref().unwrap_or_default())
-        .map(Some)
-        .map_err(refused)
+    let resolved = queue.spec.resolve(queue.metadata.name.as_deref().unwrap_or_default());
+    let mut plan = resolved.map_err(refused)?;
+    // The store comes from the command line, and it need not have the replicas of the resource.
+    plan.redis.acknowledge_replicas = 0;
+    Ok(Some(plan))
 }
 
 /// The documents of a YAML stream. Each is preceded by as many empty lines as it has lines before

@@ -25,6 +25,15 @@ mod manifest {
     }
 
     #[test]
+    fn a_run_waits_for_no_replicas_which_its_own_store_has_not() {
+        let text = format!(
+            "{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n  redis: {{ managed: {{ replicas: 3 }} }}\n"
+        );
+        let plans = parse(Path::new("sale.yaml"), &text).unwrap();
+        assert_eq!(plans[0].redis.acknowledge_replicas, 0);
+    }
+
+    #[test]
     fn an_error_names_file_document_and_line() {
         let error = refused(&format!(
             "kind: ConfigMap\n---\n{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n  hold: {{ timeout: soon }}\n"
@@ -154,7 +163,7 @@ mod report {
         let refused = "http://:hunter2@a".parse::<StoreChoice>().map_err(|error| error.to_string());
         assert_eq!(
             refused,
-            Err("allowed: embedded, redis (starts one), or redis://HOST:PORT".to_owned())
+            Err("allowed: embedded, redis (starts one), or the address of one, as for bookingq worker".to_owned())
         );
     }
 }

@@ -61,7 +61,9 @@ impl SpecCheck {
         let path = "spec.redis.sentinel.nodes";
         self.hosts(path, sentinel.nodes.iter().map(String::as_str));
         let name = &sentinel.primary_name;
-        if name.is_empty() || name.contains(['#', '/', '@', '?', ' ']) {
+        if name.is_empty()
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        {
             let allowed = "the name in Sentinel's configuration";
             self.refuse("spec.redis.sentinel.primaryName", format!("{name:?}"), allowed);
         }

@@ -1,5 +1,5 @@
-//! `gateway-clients`: many WebSockets in a process of its own, each a browser as far as the gateway
-//! can see: it answers pings, and connects again when it was cut.
+//! `gateway-clients`: many connections in a process of their own. Each is a browser as far as the
+//! gateway can see: it answers pings, and connects again when it was cut.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,22 +11,17 @@ use anyhow::{Context as _, Result};
 use bookingq_core::{BookingId, ClientId, QueueName, QueueNumber, Timestamp};
 use bookingq_crowd::latency::{Latency, LatencySummary};
 use bookingq_identity::{KeyRing, PlaceClaims};
-use futures::StreamExt as _;
+use clap::ValueEnum as _;
 use parking_lot::Mutex;
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::line::{QUEUE, now_ms};
+use super::link::{ClientLink, Dialer, LinkKind};
 use crate::child::ReportingChild;
 
 /// Handshakes at once, at the start.
@@ -45,9 +40,38 @@ pub struct Args {
     /// Clients
     #[arg(long)]
     count: u64,
-    /// Folder of the keys; without it, the server greets no client
+    /// Folder of keys and certificate; without it, clients have no places
     #[arg(long)]
-    keys: Option<PathBuf>,
+    folder: Option<PathBuf>,
+    /// What they open
+    #[arg(long, value_enum, default_value_t = LinkKind::Websocket)]
+    kind: LinkKind,
+    /// Read nothing
+    #[arg(long)]
+    unread: bool,
+}
+
+/// A process of clients.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientsPlan<'a> {
+    pub(super) address: SocketAddr,
+    pub(super) first: u64,
+    pub(super) count: u64,
+    pub(super) folder: Option<&'a Path>,
+    pub(super) kind: LinkKind,
+    pub(super) unread: bool,
+}
+
+impl<'a> ClientsPlan<'a> {
+    /// With WebSockets.
+    pub(super) fn new(
+        address: SocketAddr,
+        first: u64,
+        count: u64,
+        folder: Option<&'a Path>,
+    ) -> Self {
+        Self { address, first, count, folder, kind: LinkKind::Websocket, unread: false }
+    }
 }
 
 /// What the clients have seen since they were last asked.
@@ -104,23 +128,23 @@ struct SeenTimes {
 }
 
 /// Starts the process and waits until all its clients are connected.
-pub(super) async fn start(
-    address: SocketAddr,
-    first: u64,
-    count: u64,
-    keys: Option<&Path>,
-) -> Result<(ReportingChild, ClientsReport)> {
+pub(super) async fn start(plan: &ClientsPlan<'_>) -> Result<(ReportingChild, ClientsReport)> {
     let program = std::env::current_exe()?.into_os_string();
     let mut words: Vec<std::ffi::OsString> = vec![program, "gateway-clients".into()];
+    let kind = plan.kind.to_possible_value().context("a kind without a name")?;
     for (flag, value) in [
-        ("--connect", address.to_string()),
-        ("--first", first.to_string()),
-        ("--count", count.to_string()),
+        ("--connect", plan.address.to_string()),
+        ("--first", plan.first.to_string()),
+        ("--count", plan.count.to_string()),
+        ("--kind", kind.get_name().to_owned()),
     ] {
         words.extend([flag.into(), value.into()]);
     }
-    if let Some(keys) = keys {
-        words.extend(["--keys".into(), keys.into()]);
+    if let Some(folder) = plan.folder {
+        words.extend(["--folder".into(), folder.into()]);
+    }
+    if plan.unread {
+        words.push("--unread".into());
     }
     let mut child = ReportingChild::start("the clients", &words)?;
     let report = child.report().await?;
@@ -142,10 +166,14 @@ pub fn run(args: &Args) -> Result<()> {
             slow: Mutex::default(),
         });
         let opening = Arc::new(Semaphore::new(OPENING));
-        let keys = args.keys.as_deref().map(KeyRing::load).transpose()?.map(Arc::new);
+        let folder = args.folder.as_deref();
+        let keys = folder.map(|folder| KeyRing::load(&folder.join("keys"))).transpose()?;
+        let keys = keys.map(Arc::new);
+        let dialer = Arc::new(Dialer::new(args.connect, args.kind, args.unread, folder)?);
         for number in args.first..args.first + args.count {
             let (seen, opening) = (Arc::clone(&seen), Arc::clone(&opening));
-            let client = OneClient { number, address: args.connect, keys: keys.clone(), seen };
+            let client =
+                OneClient { number, dialer: Arc::clone(&dialer), keys: keys.clone(), seen };
             tokio::spawn(client.run(opening));
         }
         while seen.open.load(Relaxed) < args.count {
@@ -217,12 +245,10 @@ impl Seen {
 
 struct OneClient {
     number: u64,
-    address: SocketAddr,
+    dialer: Arc<Dialer>,
     keys: Option<Arc<KeyRing>>,
     seen: Arc<Seen>,
 }
-
-type Socket = WebSocketStream<TcpStream>;
 
 impl OneClient {
     /// Connects again and again.
@@ -232,20 +258,28 @@ impl OneClient {
         loop {
             let connected = timeout(CONNECT, self.connect()).await;
             let mut pause = None;
-            if let Ok(Ok(mut socket)) = connected {
-                let mut greeted = self.keys.is_none();
+            if let Ok(Ok(mut link)) = connected {
+                let mut greeted = self.is_silent();
                 if greeted {
                     self.seen.open.fetch_add(1, Relaxed);
                     permit = None;
                 }
-                while let Some(Ok(message)) = socket.next().await {
-                    let Message::Text(text) = message else { continue };
+                if self.dialer.unread {
+                    std::future::pending::<()>().await;
+                }
+                while let Some(text) = link.next().await {
                     match text.get(..9) {
                         Some(r#"{"t":"hel"#) if !greeted => {
                             (greeted, failures) = (true, 0);
                             permit = None;
                             self.seen.open.fetch_add(1, Relaxed);
                             self.seen.greeted(self.number, &text);
+                        }
+                        // Centrifugo answers the subscription, perhaps with more in one text.
+                        Some(_) if !greeted && text.contains(r#"{"id":2,"subscribe""#) => {
+                            greeted = true;
+                            permit = None;
+                            self.seen.open.fetch_add(1, Relaxed);
                         }
                         Some(r#"{"t":"bye"#) => pause = after(&text, "\"after\":[0,"),
                         Some(start) => self.seen(start, &text),
@@ -256,7 +290,7 @@ impl OneClient {
                     self.seen.open.fetch_sub(1, Relaxed);
                     self.seen.ended();
                 }
-                let _ = socket.close(None).await;
+                link.close().await;
             } else {
                 failures += 1;
             }
@@ -278,7 +312,7 @@ impl OneClient {
                 let latency = Duration::from_millis(now_ms().saturating_sub(sent));
                 self.seen.slow.lock().news.record(latency);
             }
-            s if s.starts_with(r#"{"t":"i""#) => {
+            s if s.starts_with(r#"{"t":"i""#) || s.starts_with(r#"{"push":"#) => {
                 let latency = self.seen.elapsed();
                 self.seen.slow.lock().items.record(latency);
             }
@@ -301,22 +335,15 @@ impl OneClient {
         Ok(claims.sign(keys, now)?)
     }
 
-    async fn connect(&self) -> Result<Socket> {
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
-        let url = format!("ws://{}/v1/queues/concert/socket", self.address);
-        let mut request = url.into_client_request()?;
-        let headers = request.headers_mut();
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("bq1"));
-        if let Some(keys) = &self.keys {
-            let token = self.token(keys)?;
-            headers.insert(header::AUTHORIZATION, format!("Bearer {token}").parse()?);
-        }
-        let mut config = WebSocketConfig::default();
-        (config.read_buffer_size, config.write_buffer_size) = (512, 0);
-        let (socket, _) =
-            tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?;
-        Ok(socket)
+    /// Whether no greeting is expected.
+    fn is_silent(&self) -> bool {
+        let bare = self.keys.is_none() && self.dialer.kind == LinkKind::Websocket;
+        bare || self.dialer.unread
+    }
+
+    async fn connect(&self) -> Result<ClientLink> {
+        let token = self.keys.as_ref().map(|keys| self.token(keys)).transpose()?;
+        self.dialer.open(token.as_deref()).await
     }
 }
 

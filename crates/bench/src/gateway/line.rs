@@ -56,6 +56,8 @@ struct LineOfClients {
     frozen: AtomicU64,
     /// Clients whose bookings were asked for.
     asked: AtomicU64,
+    /// Calls that did so.
+    calls: AtomicU64,
     messages: broadcast::Sender<v1::PublishRequest>,
 }
 
@@ -71,6 +73,7 @@ impl MovingLine {
             pace: AtomicU64::new(0),
             frozen: AtomicU64::new(now_ms()),
             asked: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
             messages: broadcast::channel(4096).0,
         });
         let service = BookingWorkerServiceServer::new(LineWorker(Arc::clone(&state)));
@@ -99,9 +102,9 @@ impl MovingLine {
         self.state.left.load(Relaxed)
     }
 
-    /// Clients whose bookings gateways have read so far.
-    pub(super) fn asked(&self) -> u64 {
-        self.state.asked.load(Relaxed)
+    /// Clients whose bookings gateways have read so far, and the calls.
+    pub(super) fn asked(&self) -> (u64, u64) {
+        (self.state.asked.load(Relaxed), self.state.calls.load(Relaxed))
     }
 
     /// Closes or opens the item: news for every client.
@@ -253,6 +256,7 @@ macro_rules! line_service {
             ) -> Result<Response<v1::GetStatusBatchResponse>, Status> {
                 let clients = request.into_inner().client_ids;
                 self.0.asked.fetch_add(clients.len() as u64, Relaxed);
+                self.0.calls.fetch_add(1, Relaxed);
                 let now = Some(timestamp(Timestamp(now_ms())));
                 let result =
                     |client: &String| v1::GetStatusResult { booking: self.0.booking(client) };

@@ -3,8 +3,10 @@
 //!
 //! ```text
 //!   gateway ──┬─ line      the worker that gateways follow, in this process
-//!             ├─ serve     a gateway, or the yardstick, as a process of its own
-//!             └─ clients   WebSockets of many clients, as a process of their own
+//!             ├─ serve     a gateway, or a yardstick, as a process of its own
+//!             ├─ clients   many clients, as a process of their own ── link (a connection)
+//!             ├─ others    event streams, TLS, and clients that read nothing
+//!             └─ yardsticks   a bare axum server, and Centrifugo
 //! ```
 //!
 //! One process may open about 20,000 files on many machines, so that 100,000 connections need
@@ -12,23 +14,28 @@
 
 pub(crate) mod clients;
 mod line;
+mod link;
+mod others;
+mod parts;
 pub(crate) mod serve;
+mod yardsticks;
 
-use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use bookingq_crowd::latency::LatencySummary;
 use bookingq_harness::port::free_address;
-use bookingq_identity::{KeyPurpose, new_key_file};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Builder;
 use tokio::time::sleep;
 
-use self::clients::{ClientsOrder, ClientsReport};
+use self::clients::{ClientsOrder, ClientsPlan, ClientsReport};
 use self::line::MovingLine;
+use self::parts::{BURST, DRAIN, FANOUT, IDLE, OURS, SECTIONS, SETTLE, STORM};
+use self::serve::ServePlan;
 use crate::child::ReportingChild;
 use crate::figures::Figures;
 use crate::machine::Placement;
@@ -52,32 +59,39 @@ pub struct Args {
     /// Time in which a drain closes all sockets
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
     drain: u64,
+    /// Measure other connections too: event streams, TLS, and clients that read nothing
+    #[arg(long)]
+    others: bool,
+    /// Measure this program of Centrifugo too, in one process
+    #[arg(long, value_name = "PROGRAM")]
+    centrifugo: Option<PathBuf>,
     #[command(flatten)]
     output: FigureOutput,
 }
 
-const IDLE: &str = "Idle WebSockets";
-const FANOUT: &str = "Ticks and news";
-const BURST: &str = "One change for all clients";
-const STORM: &str = "All gateways killed at once";
-const DRAIN: &str = "Drain";
-const OURS: &str = "gateway";
-const BARE: &str = "bare axum echo";
-/// After connections were opened or closed, before memory is read.
-const SETTLE: Duration = Duration::from_secs(8);
 /// Longest time until all clients are back.
 const BACK: Duration = Duration::from_secs(120);
 
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
-    let mut session = Session::start(&args.output, &[IDLE, FANOUT, BURST, STORM, DRAIN])?;
+    let mut session = Session::start(&args.output, &SECTIONS)?;
     session.placement = Placement::Free;
     let all = args.sockets * args.gateways;
     let leave = args.pace * (args.seconds + SETTLE.as_secs());
     ensure!(leave < all, "--pace is too high: {leave} clients would leave a line of {all}");
     println!("{all} clients on {} gateways; all processes share the cores\n", args.gateways);
     Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        bare(args, &mut session.figures).await?;
+        let part = Duration::from_secs(args.seconds);
+        yardsticks::bare(args.sockets, &mut session.figures).await?;
+        if let Some(program) = &args.centrifugo {
+            yardsticks::centrifugo(program, args.sockets, part, &mut session.figures).await?;
+        }
+        if args.others {
+            let folder = tempfile::tempdir()?;
+            link::write_keys(folder.path())?;
+            others::kinds(folder.path(), &mut session.figures).await?;
+            others::unread(folder.path(), part, &mut session.figures).await?;
+        }
         let mut bench = GatewayBench::start(args).await?;
         bench.idle(&mut session.figures).await?;
         bench.fan_out(&mut session.figures).await?;
@@ -88,35 +102,14 @@ pub fn run(args: &Args) -> Result<()> {
     session.finish(&Value::Null)
 }
 
-/// The yardstick: as many sockets of one process, idle.
-async fn bare(args: &Args, figures: &mut Figures) -> Result<()> {
-    let address = free_address()?;
-    let server = serve::start(address, None).await?;
-    sleep(Duration::from_secs(1)).await;
-    let before = server.usage()?;
-    let (clients, _) = clients::start(address, 1, args.sockets, None).await?;
-    sleep(SETTLE).await;
-    let open = server.usage()?;
-    let per_socket = (open.rss_mib - before.rss_mib) * 1024.0 / args.sockets as f64;
-    figures.record(IDLE, BARE, [("KiB/socket", per_socket)]);
-    clients.end().await?;
-    server.end().await
-}
-
-/// The keys that gateways and clients share.
-fn keys() -> Result<TempDir> {
-    let folder = tempfile::tempdir()?;
-    for purpose in [KeyPurpose::Place, KeyPurpose::Pass] {
-        let file = folder.path().join(format!("{purpose}.json"));
-        fs::write(file, new_key_file(purpose, None, None)?)?;
-    }
-    Ok(folder)
+fn plan<'a>(args: &Args, line: &MovingLine, folder: &'a TempDir) -> ServePlan<'a> {
+    ServePlan { worker: line.address(), folder: folder.path(), drain: args.drain, tls: false }
 }
 
 struct GatewayBench<'a> {
     args: &'a Args,
     line: MovingLine,
-    keys: TempDir,
+    folder: TempDir,
     gateways: Vec<(SocketAddr, ReportingChild)>,
     clients: Vec<ReportingChild>,
     /// Memory before any client came, and with all of them.
@@ -127,17 +120,18 @@ struct GatewayBench<'a> {
 impl<'a> GatewayBench<'a> {
     async fn start(args: &'a Args) -> Result<Self> {
         let line = MovingLine::start(args.sockets * args.gateways)?;
-        let keys = keys()?;
+        let folder = tempfile::tempdir()?;
+        link::write_keys(folder.path())?;
         let mut gateways = Vec::new();
         for _ in 0..args.gateways {
             let address = free_address()?;
-            let gateway = Some((line.address(), keys.path(), args.drain));
-            gateways.push((address, serve::start(address, gateway).await?));
+            let plan = plan(args, &line, &folder);
+            gateways.push((address, serve::start(address, Some(plan)).await?));
         }
         let mut bench = Self {
             args,
             line,
-            keys,
+            folder,
             gateways,
             clients: Vec::new(),
             rss: (0.0, 0.0),
@@ -146,9 +140,10 @@ impl<'a> GatewayBench<'a> {
         sleep(Duration::from_secs(2)).await;
         bench.rss.0 = bench.usage()?.0;
         let opening = Instant::now();
-        let keys = &bench.keys;
-        let opened = bench.gateways.iter().zip(0..).map(|((address, _), index)| {
-            clients::start(*address, index * args.sockets + 1, args.sockets, Some(keys.path()))
+        let folder = bench.folder.path();
+        let opened = bench.gateways.iter().zip(0..).map(async |((address, _), index)| {
+            let first = index * args.sockets + 1;
+            clients::start(&ClientsPlan::new(*address, first, args.sockets, Some(folder))).await
         });
         for opened in futures::future::join_all(opened).await {
             let (clients, report) = opened?;
@@ -268,8 +263,8 @@ impl<'a> GatewayBench<'a> {
             gateway.kill().await?;
         }
         for (address, gateway) in &mut self.gateways {
-            let next = Some((self.line.address(), self.keys.path(), self.args.drain));
-            *gateway = serve::start(*address, next).await?;
+            let plan = plan(self.args, &self.line, &self.folder);
+            *gateway = serve::start(*address, Some(plan)).await?;
         }
         let start = Instant::now();
         let (mut back, mut most) = (0.0, None);
@@ -295,7 +290,8 @@ impl<'a> GatewayBench<'a> {
             ("all after s", if back >= 1.0 { time } else { f64::NAN }),
             ("hellos in the line", in_line as f64),
             ("wrong positions", wrong as f64),
-            ("bookings read/s", (self.line.asked() - asked) as f64 / time),
+            ("bookings read/s", (self.line.asked().0 - asked.0) as f64 / time),
+            ("calls/s", (self.line.asked().1 - asked.1) as f64 / time),
             ("memory, times before", self.usage()?.0 / self.rss.1),
         ];
         figures.record(STORM, OURS, columns);

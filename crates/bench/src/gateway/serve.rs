@@ -14,11 +14,13 @@ use bookingq_api::args::AccessLog;
 use bookingq_core::QueueName;
 use bookingq_gateway::Gateway;
 use bookingq_gateway::config::{GatewayConfig, KeySource, QueueConfig};
+use bookingq_serve::tls::{Identity, ServerTls};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
 use super::line::QUEUE;
+use super::link::CERTIFICATE;
 use crate::child::{ReportingChild, parent_ends_us};
 
 /// How to serve.
@@ -28,11 +30,14 @@ pub struct Args {
     #[arg(long)]
     listen: SocketAddr,
     /// The worker to follow; without it, the yardstick
-    #[arg(long, requires = "keys")]
+    #[arg(long, requires = "folder")]
     worker: Option<SocketAddr>,
-    /// Folder of the keys
+    /// Folder of keys and certificate
     #[arg(long)]
-    keys: Option<PathBuf>,
+    folder: Option<PathBuf>,
+    /// Serve TLS
+    #[arg(long)]
+    tls: bool,
     /// Seconds in which a drain closes all sockets
     #[arg(long, default_value_t = 60)]
     drain: u64,
@@ -41,18 +46,21 @@ pub struct Args {
 /// Serves. The first order drains a gateway; its report is the time that took.
 pub fn run(args: &Args) -> Result<()> {
     Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        match (args.worker, &args.keys) {
-            (Some(worker), Some(keys)) => serve(args, worker, keys).await,
+        match (args.worker, &args.folder) {
+            (Some(worker), Some(folder)) => serve(args, worker, folder).await,
             _ => serve_bare(args.listen).await,
         }
     })
 }
 
-async fn serve(args: &Args, worker: SocketAddr, keys: &Path) -> Result<()> {
+async fn serve(args: &Args, worker: SocketAddr, folder: &Path) -> Result<()> {
     let workers = format!("http://{worker}").parse()?;
     let queue = QueueConfig::new(QueueName::new(QUEUE)?, workers);
+    let [certificate, key] = [CERTIFICATE.0, CERTIFICATE.1].map(|name| folder.join(name));
+    let identity = Identity { certificate, key };
     let config = GatewayConfig {
-        keys: KeySource::Folder(keys.into()),
+        keys: KeySource::Folder(folder.join("keys")),
+        tls: args.tls.then_some(ServerTls { identity, client_ca: None }),
         access_log: AccessLog::Off,
         linger: Duration::ZERO,
         max_connections: 60_000,
@@ -95,18 +103,31 @@ async fn echo(mut socket: WebSocket) {
     }
 }
 
-/// Starts the process and waits until it serves: a gateway of this worker with these keys, or the
-/// yardstick. The last part is the time of a drain in seconds.
+/// A gateway as a process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ServePlan<'a> {
+    pub(super) worker: SocketAddr,
+    pub(super) folder: &'a Path,
+    /// Time of a drain in seconds.
+    pub(super) drain: u64,
+    pub(super) tls: bool,
+}
+
+/// Starts the process and waits until it serves: a gateway, or the yardstick.
 pub(super) async fn start(
     address: SocketAddr,
-    gateway: Option<(SocketAddr, &Path, u64)>,
+    gateway: Option<ServePlan<'_>>,
 ) -> Result<ReportingChild> {
     let program = std::env::current_exe()?.into_os_string();
     let mut words = vec![program, "gateway-serve".into(), "--listen".into()];
     words.push(address.to_string().into());
-    if let Some((worker, keys, drain)) = gateway {
-        words.extend(["--worker".into(), worker.to_string().into(), "--keys".into(), keys.into()]);
+    if let Some(ServePlan { worker, folder, drain, tls }) = gateway {
+        words.extend(["--worker".into(), worker.to_string().into()]);
+        words.extend(["--folder".into(), folder.into()]);
         words.extend(["--drain".into(), drain.to_string().into()]);
+        if tls {
+            words.push("--tls".into());
+        }
     }
     let mut child = ReportingChild::start("a gateway", &words)?;
     child.report::<SocketAddr>().await?;

@@ -171,7 +171,7 @@ struct Shares {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Checking the whole queue")]
 struct CheckFlags {
-    /// The queue's Redis: redis://HOST:PORT[/DB], or rediss:// for TLS
+    /// The queue's Redis: redis://HOST:PORT[/DB], and the other addresses of `bookingq worker`
     #[arg(
         long = "redis",
         id = "checked-redis",

@@ -23,7 +23,7 @@ use crate::failure::Failure;
 #[command(after_help = "\
 Examples:
   bookingq top --queue concert
-  bookingq top --queue concert --gateway-admin http://127.0.0.1:8081
+  bookingq top --queue concert --gateway-admin http://127.0.0.1:8090
   bookingq top --queue concert --interval 5s -o json >> concert.jsonl
 
 Stop with Ctrl-C.")]

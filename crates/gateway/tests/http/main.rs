@@ -8,6 +8,7 @@ mod client;
 mod document;
 mod drain;
 mod joins;
+mod lasting;
 mod life;
 mod limits;
 mod problems;

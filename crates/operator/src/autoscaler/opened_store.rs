@@ -31,18 +31,17 @@ impl OpenedStore {
 
     /// Reads the queue, and opens the store before if it is due.
     pub(super) async fn read(&mut self) -> Result<(Snapshot, StoreHealth), StoreError> {
-        let old =
-            |(at, _): &(Instant, Opened)| self.counts_replicas && at.elapsed() >= COUNT_REPLICAS;
-        if self.opened.as_ref().is_none_or(old) {
-            self.opened = Some((Instant::now(), self.store.open().await?));
-        }
-        let health = match &self.opened {
-            Some((_, Opened { missing_replicas: Some(missing), .. })) => {
-                StoreHealth::TooFewReplicas(*missing)
-            }
-            Some((_, opened)) => StoreHealth::Reachable { warnings: opened.warnings.clone() },
-            None => StoreHealth::Unknown,
+        let counts = self.counts_replicas;
+        let is_fresh = |(at, _): &(Instant, Opened)| !counts || at.elapsed() < COUNT_REPLICAS;
+        let (at, opened) = match self.opened.take().filter(is_fresh) {
+            Some(found) => found,
+            None => (Instant::now(), self.store.open().await?),
         };
+        let health = match opened.missing_replicas {
+            Some(missing) => StoreHealth::TooFewReplicas(missing),
+            None => StoreHealth::Reachable { warnings: opened.warnings.clone() },
+        };
+        self.opened = Some((at, opened));
         Ok((self.store.snapshot().await?, health))
     }
 }

@@ -140,7 +140,8 @@ impl RedisLoop {
         let seen = match report.state {
             FailoverState::QuorumLost => {
                 let since = *self.lost.get_or_insert_with(Instant::now);
-                if since.elapsed() < LOST_FOR { FailoverState::FailingOver } else { report.state }
+                let before = self.before.map_or(FailoverState::Starting, |before| before.state);
+                if since.elapsed() < LOST_FOR { before } else { report.state }
             }
             seen => {
                 self.lost = None;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bookingq_core::QueueName;
 use bookingq_store::redis::node::{NodeCommandError, NodeReading, NodeRole, RedisNode};
 use futures::future::join_all;
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::plan::{FailoverState, FailoverStep, plan};
@@ -13,6 +14,10 @@ use super::view::{NODES, NodeIndex, NodeSource, NodeState, NodeView, PrimaryReco
 
 /// Deadline of one call to a node.
 const DEADLINE: Duration = Duration::from_millis(900);
+/// Silence after which a node is read only briefly while an election runs.
+const LONG_SILENT: Duration = Duration::from_secs(2);
+/// That read.
+const BRIEF: Duration = Duration::from_millis(100);
 /// Longest pause of writes in a planned hand-over.
 const HAND_OVER: Duration = Duration::from_secs(3);
 /// Between two looks whether a hand-over is done.
@@ -63,6 +68,8 @@ pub struct FailoverDriver<S> {
     answered: [Instant; NODES],
     record: KnownRecord,
     fresh: bool,
+    /// Whether the last pass has done steps, so that this one is in the middle of something.
+    busy: bool,
     surroundings: S,
 }
 
@@ -86,6 +93,7 @@ impl<S: FailoverSurroundings> FailoverDriver<S> {
             answered,
             record: KnownRecord::Unknown,
             fresh: false,
+            busy: false,
             surroundings,
         }
     }
@@ -123,6 +131,7 @@ impl<S: FailoverSurroundings> FailoverDriver<S> {
             }
             done += 1;
         }
+        self.busy = done > 0;
         let record = match self.record {
             KnownRecord::Known(record) => record,
             KnownRecord::Unknown => record,
@@ -131,16 +140,24 @@ impl<S: FailoverSurroundings> FailoverDriver<S> {
     }
 
     async fn look(&mut self, desired: DesiredFailover, record: Option<PrimaryRecord>) -> RedisView {
-        let readings = join_all(self.nodes.iter_mut().map(RedisNode::read)).await;
+        let busy = self.busy;
+        let reads = self.nodes.iter_mut().zip(self.answered).map(|(node, answered)| {
+            // In the middle of an election a lost node must not slow down each step.
+            let is_lost = busy && answered.elapsed() >= LONG_SILENT;
+            let limit = if is_lost { BRIEF } else { 2 * DEADLINE };
+            async move { timeout(limit, node.read()).await }
+        });
+        let readings = join_all(reads).await;
         let answers = readings.into_iter().enumerate().map(|(index, reading)| match reading {
-            Ok(reading) => {
+            Ok(Ok(reading)) => {
                 self.answered[index] = Instant::now();
                 Some(node_view(&reading, &self.addresses))
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 debug!(queue = %self.queue, node = index, %error, "a node does not answer");
                 None
             }
+            Err(_) => None,
         });
         let answers: Vec<_> = answers.collect();
         let nodes = std::array::from_fn(|index| {

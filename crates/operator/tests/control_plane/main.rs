@@ -8,6 +8,7 @@
 //!   gateways   the gateways of a queue, and their number
 //!   rules      the rules of a sale reach the store and bound the workers
 //!   election   two operators, one leader
+//!   three      a managed Redis of three: its objects, and the record of elections
 //! ```
 #![allow(clippy::unwrap_used)]
 
@@ -20,3 +21,4 @@ mod life;
 mod rules;
 mod scaling;
 mod testbed;
+mod three;

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use bookingq_core::QueueName;
 use bookingq_harness::redis::RedisServer;
 use bookingq_operator::redis_failover::plan::FailoverState;
 use bookingq_operator::redis_failover::view::FailoverGoal;
+use bookingq_store::redis::node::{NodeCommandError, NodeRole, RedisNode};
 use rustix::process::Signal;
 
 use super::trio::{LIMIT, Trio};
@@ -43,7 +45,8 @@ async fn a_thawed_primary_takes_no_writes_and_follows_within_three_seconds() {
     trio.until_whole(&mut driver).await;
     assert!(trio.write(0, 1).await);
     trio.servers[0].process().signal(Signal::STOP);
-    trio.until_serving(&mut driver).await;
+    let took = trio.until_serving(&mut driver).await;
+    assert!(took < Duration::from_secs(8), "{took:?}");
     let primary = trio.primary();
     assert_ne!(primary, 0);
     // What a slow client has sent to the frozen primary meanwhile.
@@ -125,6 +128,26 @@ async fn an_operator_that_ends_after_any_step_is_followed_by_one_that_finishes()
         assert!(trio.record().term > term, "{last}");
         assert!((1..=last).all(|number| trio.has(trio.primary(), number)), "{last}");
     }
+}
+
+#[tokio::test]
+async fn a_command_of_an_earlier_election_changes_nothing() {
+    let trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    let port = |index: usize| trio.servers[index].address().port();
+    let (queue, deadline) = (QueueName::new("q").unwrap(), Duration::from_secs(1));
+    let mut node = RedisNode::new("localhost", port(1), None, &queue, deadline);
+    for late in
+        [node.promote(0).await, node.fence(0).await, node.follow("localhost", port(2), 0).await]
+    {
+        let late = late.unwrap_err();
+        assert!(matches!(late, NodeCommandError::Outdated { found: 1, commanded: 0 }), "{late}");
+    }
+    let NodeRole::Replica(link) = node.read().await.unwrap().role else { panic!("promoted") };
+    assert_eq!((link.host.as_str(), link.port, link.up), ("localhost", port(0), true));
+    let refused = node.write_term(2).await.unwrap_err().to_string();
+    assert!(refused.contains("replica") || refused.contains("ReadOnly"), "{refused}");
 }
 
 #[tokio::test]

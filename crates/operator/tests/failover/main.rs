@@ -4,10 +4,18 @@
 
 mod faults;
 mod model;
+mod places;
 mod trio;
 
-use bookingq_operator::redis_failover::plan::{FailoverPlan, FailoverState, FailoverStep, plan};
-use bookingq_operator::redis_failover::view::{NODES, NodeSource, PrimaryRecord, RedisView};
+use std::time::Duration;
+
+use bookingq_operator::redis_failover::plan::{
+    CONTACT, FailoverPlan, FailoverState, FailoverStep, SILENT, plan,
+};
+use bookingq_operator::redis_failover::view::{
+    FailoverGoal, NODES, NodeSource, NodeState, NodeView, PrimaryRecord, RedisView,
+};
+use bookingq_store::redis::node::NodeProgress;
 use model::{FailoverModel, Happening, Planner, happening};
 use proptest::collection::vec;
 use proptest::test_runner::{Config, TestRunner};
@@ -30,6 +38,88 @@ fn run(planner: Planner, cases: u32, shrinks: u32) -> Result<(), String> {
 #[test]
 fn no_fault_loses_an_acknowledged_write_and_one_primary_serves_in_the_end() {
     run(plan, 2000, 2000).unwrap();
+}
+
+/// Three nodes with the same data, of which the first is the primary.
+fn healthy() -> RedisView {
+    let progress = Some(NodeProgress { term: 3, barrier: 5, entry: 9 });
+    let node = |source| NodeState {
+        answer: Some(NodeView { source, progress, guarded: true }),
+        silent: Duration::ZERO,
+        outdated: false,
+    };
+    let contact = Some(Duration::from_secs(1));
+    let replica = node(NodeSource::Node { node: 0, synced: true, contact });
+    RedisView {
+        nodes: [node(NodeSource::Clients), replica, replica],
+        record: Some(PrimaryRecord { term: 3, primary: 0 }),
+        fresh: false,
+        goal: FailoverGoal::Three,
+        may_roll: true,
+    }
+}
+
+fn silent(view: &mut RedisView, index: usize, seconds: u64) {
+    let node = &mut view.nodes[index];
+    (node.answer, node.silent) = (None, Duration::from_secs(seconds));
+}
+
+#[test]
+fn a_healthy_redis_is_left_alone() {
+    let planned = plan(&healthy());
+    assert_eq!(planned.steps, []);
+    assert_eq!(planned.state, FailoverState::Serving { replicas: 2 });
+}
+
+#[test]
+fn a_primary_that_a_replica_has_contact_with_is_left_alone() {
+    let mut view = healthy();
+    silent(&mut view, 0, 60);
+    assert_eq!(plan(&view).state, FailoverState::Suspect);
+    for (node, fences) in [(1, 0), (2, 2)] {
+        let answer = view.nodes[node].answer.as_mut().unwrap();
+        answer.source = NodeSource::Node { node: 0, synced: true, contact: Some(CONTACT) };
+        assert_eq!(plan(&view).steps.len(), fences, "{node}");
+    }
+    let steps = [1, 2].map(FailoverStep::Fence);
+    assert_eq!(plan(&view).steps, steps, "cut off first");
+    view.nodes[0].silent = SILENT.saturating_sub(Duration::from_millis(1));
+    assert_eq!(plan(&view).steps, [], "not yet");
+}
+
+#[test]
+fn a_pod_that_cannot_start_is_replaced_by_a_newer_template_only() {
+    for away in 1..3 {
+        let mut view = healthy();
+        silent(&mut view, away, 60);
+        assert_eq!(plan(&view).steps, []);
+        view.nodes[away].outdated = true;
+        assert_eq!(plan(&view).steps, [FailoverStep::Replace(away)]);
+        // The others are of the old template too, and stay while one is away.
+        view.nodes.iter_mut().for_each(|node| node.outdated = true);
+        assert_eq!(plan(&view).steps, [FailoverStep::Replace(away)]);
+    }
+    let mut view = RedisView { record: None, ..healthy() };
+    (0..3).for_each(|index| silent(&mut view, index, 60));
+    assert_eq!(plan(&view).steps, []);
+    view.nodes[2].outdated = true;
+    assert_eq!(plan(&view).steps, [FailoverStep::Replace(2)], "a new queue with a bad image");
+}
+
+#[test]
+fn a_planned_change_waits_for_the_workers_and_for_both_replicas() {
+    let mut view = healthy();
+    view.nodes[0].outdated = true;
+    let record = PrimaryRecord { term: 4, primary: 1 };
+    let hand_over = FailoverStep::SwitchOver { from: 0, to: 1, record };
+    assert_eq!(plan(&view).steps, [hand_over]);
+    assert_eq!(plan(&RedisView { may_roll: false, ..view }).steps, []);
+    let copying = NodeSource::Node { node: 0, synced: false, contact: None };
+    view.nodes[2].answer.as_mut().unwrap().source = copying;
+    assert_eq!(plan(&view).steps, []);
+    // The way back to one needs the first node only.
+    view.goal = FailoverGoal::Shrink;
+    assert_eq!(plan(&view).steps, [FailoverStep::Retire(0)]);
 }
 
 /// Promotes as soon as the primary is silent, and lets the others follow then.

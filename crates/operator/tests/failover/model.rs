@@ -29,6 +29,7 @@ struct SimulatedNode {
     /// Whether the operator reaches it. Others may, even if the operator does not.
     seen: bool,
     silent: Duration,
+    outdated: bool,
 }
 
 /// One thing that happens.
@@ -54,6 +55,8 @@ pub enum Happening {
     /// The operator loses sight of the node, or finds it again.
     Hide(NodeIndex),
     Show(NodeIndex),
+    /// The template of the Pods changes.
+    Outdate,
 }
 
 /// A random one.
@@ -71,6 +74,7 @@ pub fn happening() -> impl Strategy<Value = Happening> {
         1 => node.clone().prop_map(Happening::Wipe),
         1 => node.clone().prop_map(Happening::Hide),
         3 => node.prop_map(Happening::Show),
+        1 => Just(Happening::Outdate),
     ]
 }
 
@@ -99,6 +103,7 @@ impl FailoverModel {
             up: true,
             seen: true,
             silent: Duration::ZERO,
+            outdated: false,
         };
         Self {
             planner,
@@ -143,6 +148,7 @@ impl FailoverModel {
             Happening::Wipe(node) => self.wipe(node),
             Happening::Hide(node) => self.nodes[node].seen = false,
             Happening::Show(node) => self.nodes[node].seen = true,
+            Happening::Outdate => self.nodes.iter_mut().for_each(|node| node.outdated = true),
         }
         self.check_primary()
     }
@@ -184,7 +190,8 @@ impl FailoverModel {
             self.nodes[index].source == NodeSource::Clients
                 && self.record.is_some_and(|record| record.primary == index)
         };
-        if others.clone().any(serves) {
+        // A new Pod may have brought the lost one back.
+        if (0..NODES).any(serves) {
             return Ok(());
         }
         Err(format!("two nodes with data and no primary: {:?} {:?}", self.record, self.nodes))
@@ -261,7 +268,11 @@ impl FailoverModel {
                 other => other,
             };
             let view = NodeView { source, progress: progress(&node.log), guarded: true };
-            NodeState { answer: answers.then_some(view), silent: node.silent, outdated: false }
+            NodeState {
+                answer: answers.then_some(view),
+                silent: node.silent,
+                outdated: node.outdated,
+            }
         };
         let [a, b, c] = &self.nodes;
         RedisView {
@@ -327,9 +338,34 @@ impl FailoverModel {
                 self.nodes[node].source =
                     NodeSource::Node { node: primary, synced: true, contact: Some(Duration::ZERO) };
             }
+            FailoverStep::SwitchOver { from, to, record }
+                if self.record.map_or(0, |record| record.term) == term =>
+            {
+                (self.record, self.fresh) = (Some(record), false);
+                self.hand_over(from, to);
+            }
+            FailoverStep::Replace(index) => {
+                let node = &mut self.nodes[index];
+                (node.up, node.source, node.outdated) = (true, NodeSource::Fenced, false);
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Redis itself waits until the successor has every write.
+    fn hand_over(&mut self, from: NodeIndex, to: NodeIndex) {
+        let follows =
+            matches!(self.nodes[to].source, NodeSource::Node { node, .. } if node == from);
+        let works = |node: &SimulatedNode| node.up && node.seen;
+        let (old, new) = (&self.nodes[from], &self.nodes[to]);
+        if works(old) && works(new) && old.source == NodeSource::Clients && follows {
+            let log = self.nodes[from].log.clone();
+            self.nodes[to].log = log;
+            self.nodes[to].source = NodeSource::Clients;
+            self.nodes[from].source =
+                NodeSource::Node { node: to, synced: true, contact: Some(Duration::ZERO) };
+        }
     }
 
     /// A2: who leads has every acknowledged write.

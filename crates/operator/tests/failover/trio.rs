@@ -21,6 +21,9 @@ const PERIOD: Duration = Duration::from_millis(50);
 /// Longest wait for an end.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
+/// The servers know each other by a name, as Pods do.
+const NAME: &str = "localhost";
+
 /// What lasts when an operator ends: the resource, and which Pods it deleted.
 #[derive(Default)]
 pub struct Lasting {
@@ -70,7 +73,9 @@ pub struct Trio {
 }
 
 /// The settings of build/redis/stateful_set.rs for a Redis that fails over.
-const FENCED: [&str; 12] = [
+const FENCED: [&str; 14] = [
+    "--replica-announce-ip",
+    NAME,
     "--replicaof",
     "127.0.0.1",
     "1",
@@ -116,8 +121,7 @@ impl Trio {
 
     /// A new operator.
     pub fn driver(&self) -> Driver {
-        let address =
-            |server: &RedisServer| (server.address().ip().to_string(), server.address().port());
+        let address = |server: &RedisServer| (NAME.to_owned(), server.address().port());
         let surroundings = TestSurroundings(self.lasting.clone());
         let queue = QueueName::new("q").unwrap();
         FailoverDriver::new(queue, self.servers.each_ref().map(address), None, surroundings)

@@ -29,6 +29,31 @@ impl Clock {
     }
 }
 
+/// A clock that never goes back: when the one behind it is set back, it counts on from where it
+/// was. So no lease and no hold lasts longer because of it.
+#[derive(Debug)]
+pub(super) struct SteadyClock {
+    clock: Clock,
+    /// What the clock showed last.
+    seen: Timestamp,
+    /// By how much it was ever set back.
+    ahead: Duration,
+}
+
+impl SteadyClock {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, seen: Timestamp::default(), ahead: Duration::ZERO }
+    }
+
+    /// The time.
+    pub(super) fn now(&mut self) -> Timestamp {
+        let shown = self.clock.now();
+        self.ahead += self.seen.since(shown);
+        self.seen = shown;
+        shown + self.ahead
+    }
+}
+
 /// A clock that moves only when a test moves it. Clones show the same time.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<AtomicU64>);

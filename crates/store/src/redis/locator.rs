@@ -100,9 +100,9 @@ impl Locator {
         Ok(Located { connection, info })
     }
 
-    /// The primary of the highest term. The answers of a majority are enough: the operator promotes
-    /// another one only with a majority, so one of these servers knows its term. Fewer must do
-    /// where the others are away: a primary that was cut off can't write without a replica.
+    /// The primary of the highest term. The answers of a majority are enough: once a replica
+    /// follows a new primary, one of these servers knows its term. Before that, and where fewer
+    /// answer, a primary that was cut off may be taken: it can't write for long without a replica.
     async fn among(&self, nodes: Vec<ConnectionInfo>, term_key: &str) -> Result<Located> {
         let majority = nodes.len() / 2 + 1;
         let mut asked = JoinSet::new();

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline,
-    RedisConnectionInfo, RedisError, RedisResult, Value, cmd, pipe,
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline,
+    RedisConnectionInfo, RedisError, RedisResult, Value, pipe,
 };
 use bookingq_core::QueueName;
 use tokio::time::timeout;
@@ -179,9 +179,9 @@ impl RedisNode {
     /// # Errors
     /// [`NodeCommandError`].
     pub async fn end_clients(&mut self) -> Result<(), NodeCommandError> {
-        let mut call = cmd("CLIENT");
-        call.arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes");
-        self.send(&call).await
+        let mut calls = pipe();
+        calls.cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes").ignore();
+        self.bounded(async |c| calls.query_async(c).await).await
     }
 
     /// Hands over to a replica: pauses writes until the replica has all of them, at most for
@@ -195,15 +195,14 @@ impl RedisNode {
         port: u16,
         limit: Duration,
     ) -> Result<(), NodeCommandError> {
-        let mut call = cmd("FAILOVER");
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        call.arg("TO").arg(host).arg(port).arg("TIMEOUT").arg(limit);
-        self.send(&call).await
-    }
-
-    async fn send(&mut self, call: &Cmd) -> Result<(), NodeCommandError> {
-        let _: Value = self.bounded(async |c| call.query_async(c).await).await?;
-        Ok(())
+        let mut calls = pipe();
+        if let Some(password) = &self.password {
+            // It logs in at its successor. A Redis that was alone has no such setting.
+            calls.cmd("CONFIG").arg("SET").arg("masterauth").arg(password).ignore();
+        }
+        calls.cmd("FAILOVER").arg("TO").arg(host).arg(port).arg("TIMEOUT").arg(limit).ignore();
+        self.bounded(async |c| calls.query_async(c).await).await
     }
 
     /// Calls on the connection, within the deadline. After an error the connection is replaced.

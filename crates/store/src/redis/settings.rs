@@ -48,8 +48,10 @@ pub(super) fn hidden() -> String {
 
 /// The replicas in an answer of INFO, if fewer than `wanted` follow the server.
 pub(super) fn missing_replicas(info: &str, wanted: u8) -> Option<MissingReplicas> {
-    let connected = info.lines().find_map(|line| line.strip_prefix("connected_slaves:"))?;
-    let connected = connected.trim().parse().ok()?;
+    info.lines().find(|line| line.starts_with("connected_slaves:"))?;
+    // One that still copies the data counts for no call.
+    let online = |line: &&str| line.starts_with("slave") && line.contains("state=online");
+    let connected = info.lines().filter(online).count() as u8;
     (connected < wanted).then_some(MissingReplicas { wanted, connected })
 }
 
@@ -59,7 +61,9 @@ mod tests {
 
     #[test]
     fn replicas_are_missing_where_fewer_follow_than_a_call_waits_for() {
-        let info = "# Replication\r\nrole:master\r\nconnected_slaves:1\r\n";
+        let info = "# Replication\r\nrole:master\r\nconnected_slaves:2\r\n\
+                    slave0:ip=a,port=1,state=online,offset=1,lag=0\r\n\
+                    slave1:ip=b,port=1,state=wait_bgsave,offset=0,lag=0\r\n";
         assert_eq!(missing_replicas(info, 1), None);
         let missing = MissingReplicas { wanted: 2, connected: 1 };
         assert_eq!(missing_replicas(info, 2), Some(missing));

@@ -12,7 +12,7 @@ use crate::check_report;
 use crate::within::{Look, until};
 
 /// The crowd of the sale, which calls the workers.
-pub const SALE: CrowdJob = CrowdJob { job: "crowd", queue: QUEUE };
+pub const SALE: CrowdJob = CrowdJob { job: "crowd", queue: QUEUE, redis_nodes: 1 };
 
 /// A crowd.
 pub struct CrowdJob {
@@ -20,6 +20,8 @@ pub struct CrowdJob {
     pub job: &'static str,
     /// Its queue.
     pub queue: &'static str,
+    /// Nodes of its Redis.
+    pub redis_nodes: u32,
 }
 
 /// The progress of the crowd: its counters by name.
@@ -64,11 +66,21 @@ impl CrowdJob {
             format!("--clients={clients}"),
             format!("--arrive={}s", arrive.as_secs()),
             format!("--for={}s", Self::DEADLINE - 60),
-            format!("--redis=redis://{}-redis:6379", self.queue),
+            format!("--redis=redis://{}", self.redis()),
             format!("--redis-password-file={PASSWORD_FILE}"),
             "--ledger=http://booking-service:6080".to_owned(),
             "--output=json".to_owned(),
         ]
+    }
+
+    /// Where the queue's Redis is: its Service, or each of its nodes.
+    fn redis(&self) -> String {
+        let queue = self.queue;
+        if self.redis_nodes == 1 {
+            return format!("{queue}-redis:6379");
+        }
+        let node = |node| format!("{queue}-redis-{node}.{queue}-redis:6379");
+        (0..self.redis_nodes).map(node).collect::<Vec<_>>().join(",")
     }
 
     /// The password of the queue's Redis.

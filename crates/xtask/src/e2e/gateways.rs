@@ -32,7 +32,7 @@ const KEYS_FOLDER: &str = "/etc/page-keys";
 const PURPOSES: [&str; 4] = ["place", "pass", "enqueue", "backend"];
 const LIMIT: Duration = Duration::from_secs(180);
 
-const CROWD: CrowdJob = CrowdJob { job: "browsers", queue: QUEUE };
+const CROWD: CrowdJob = CrowdJob { job: "browsers", queue: QUEUE, redis_nodes: 1 };
 
 /// Applies the queue, with keys that are made now, and tickets that nothing has sold yet.
 pub fn apply_queue() -> Result<String> {
@@ -207,7 +207,7 @@ fn wait_until_served(line: &JobProgress) -> Result<JobProgress> {
 }
 
 /// The ledger is in memory: a new Pod starts with all tickets unsold.
-fn restart_simulator() -> Result<()> {
+pub fn restart_simulator() -> Result<()> {
     let deployment = "deployment/booking-service";
     kubectl(&["rollout", "restart", "--namespace", NAMESPACE, deployment])?;
     let status = ["rollout", "status", "--namespace", NAMESPACE, deployment];
@@ -218,7 +218,7 @@ fn restart_simulator() -> Result<()> {
 }
 
 /// The image of the first queue's Redis, which is in the cluster.
-fn redis_image() -> Result<Value> {
+pub fn redis_image() -> Result<Value> {
     let image =
         get("statefulset/concert-redis")?["spec"]["template"]["spec"]["containers"][0]["image"]
             .take();

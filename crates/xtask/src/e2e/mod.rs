@@ -8,6 +8,7 @@
 //!     |- rules        two steps: an opening time, and a limited outflow
 //!     |- scale_down   one step: many busy workers are scaled down
 //!     |- gateways     five steps: a queue with gateways           forward   HTTP to a Service
+//!     |- redis_of_three   three steps: failovers
 //!     |- workers      the worker Pods                             images    loading of images
 //!     |- events       the events of the queue                     simulator the Booking Service
 //!     '- cluster      kubectl and helm
@@ -21,6 +22,7 @@ mod forward;
 mod gateways;
 mod images;
 mod objects;
+mod redis_of_three;
 mod rules;
 mod scale_down;
 mod scenario;
@@ -56,6 +58,9 @@ pub struct Args {
     /// Run the steps of a queue with gateways as well
     #[arg(long)]
     gateways: bool,
+    /// Run the steps of a queue with a Redis of three as well
+    #[arg(long)]
+    redis_of_three: bool,
     /// Keep the objects in the cluster when a step fails
     #[arg(long)]
     keep: bool,
@@ -67,8 +72,11 @@ pub fn run(args: &Args) -> Result<()> {
     cluster::check_tools()?;
     println!("on {}", scenario::check_cluster()?);
     let scenario = Scenario::new(Images::new(args.load_image.clone()), args.clients);
-    let steps: Vec<_> =
-        STEPS.iter().filter(|(name, _)| args.gateways || !name.contains("gateway")).collect();
+    let is_wanted = |name: &str| {
+        (args.gateways || !name.contains("gateway"))
+            && (args.redis_of_three || !name.contains("Redis of three"))
+    };
+    let steps: Vec<_> = STEPS.iter().filter(|(name, _)| is_wanted(name)).collect();
     for (number, (name, step)) in steps.iter().enumerate() {
         let number = number + 1;
         println!("=== {number}/{} {name}", steps.len());

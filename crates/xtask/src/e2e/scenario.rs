@@ -14,6 +14,7 @@ use super::events::wait_for_event;
 use super::gateways;
 use super::images::Images;
 use super::objects::{checker_policy, is_of_scenario, run_once};
+use super::redis_of_three;
 use super::rules::{limit_outflow, open_at_a_time};
 use super::scale_down::scale_down;
 use super::simulator;
@@ -49,7 +50,7 @@ pub struct Scenario {
 type Step = fn(&Scenario) -> Result<String>;
 
 /// All steps.
-pub const STEPS: [(&str, Step); 22] = [
+pub const STEPS: [(&str, Step); 25] = [
     ("load the images into the cluster", |run| run.images.load()),
     ("install the chart", |_| install()),
     ("apply the sample; the queue becomes Ready", Scenario::apply_sample),
@@ -74,6 +75,12 @@ pub const STEPS: [(&str, Step); 22] = [
         gateways::join_by_http()
     }),
     ("remove the gateways", |_| gateways::remove_gateways()),
+    ("apply a queue with a Redis of three; it becomes Ready", |_| redis_of_three::apply_queue()),
+    (
+        "send a crowd to the Redis of three; kill the primary, with the leader, and all three",
+        |_| redis_of_three::crowd_through_failures(leader),
+    ),
+    ("check that the Redis of three kept every place", |_| redis_of_three::check_report()),
     ("delete the queues and all their objects", |_| delete_queues()),
     ("uninstall the operator and all its objects", |_| uninstall()),
 ];
@@ -210,12 +217,14 @@ fn kill_worker() -> Result<String> {
     Ok(format!("{successor} replaced {victim}"))
 }
 
+/// The Pod of the operator that leads.
+fn leader() -> Result<String> {
+    let lease = read(&["--namespace", OPERATOR, "lease/bookingq-operator"])?;
+    let holder = lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty());
+    Ok(holder.context("there is no leader")?.to_owned())
+}
+
 fn kill_leader() -> Result<String> {
-    let leader = || -> Result<String> {
-        let lease = read(&["--namespace", OPERATOR, "lease/bookingq-operator"])?;
-        let holder = lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty());
-        Ok(holder.context("there is no leader")?.to_owned())
-    };
     let old = leader()?;
     let start = Instant::now();
     kill(&old, OPERATOR)?;
@@ -275,7 +284,7 @@ fn close() -> Result<String> {
 
 fn delete_queues() -> Result<String> {
     let start = Instant::now();
-    for queue in [QUEUE, gateways::QUEUE] {
+    for queue in [QUEUE, gateways::QUEUE, redis_of_three::QUEUE] {
         delete_queue(queue)?;
     }
     let took = start.elapsed().as_secs_f64();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, ServerErrorKind, Value};
 use ::redis::{from_redis_value, pipe};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::fault::{ConnectionAction, classify};
 use super::{Link, Live, bounded};
@@ -21,7 +21,7 @@ impl Link {
     ) -> Result<T> {
         // While Redis is away, only the task behind `live` tries to connect.
         let live = self.live().await?;
-        let mut connection = self.spare(&live).await?;
+        let mut connection = self.spare(&live, Instant::now() + self.deadline).await?;
         let call = command.query_async(&mut connection);
         let answer: Value = bounded(self.deadline.saturating_add(wait), call).await?;
         self.spares.give_back(live.generation, connection);
@@ -54,17 +54,20 @@ impl Link {
         }
         let until = Instant::now() + self.deadline;
         let live = self.live().await?;
-        let mut connection = self.spare(&live).await?;
+        let mut connection = self.spare(&live, until).await?;
         let call = self.replicated(command, &mut connection, until);
         let rest = until.saturating_duration_since(Instant::now());
         let answers = match timeout(rest, call).await {
             Ok(answers) => answers.map_err(|error| self.failed(live.generation, &error))?,
             Err(_) => return Err(self.overdue(live.generation)),
         };
-        let [answer, _, had] = answers;
-        let answer = answer.map_err(|error| self.failed(live.generation, &error))?;
-        let had: u8 = from_redis_value(had.map_err(|error| classify(&error).0)?)?;
         self.spares.give_back(live.generation, connection);
+        let refused = |error: ::redis::RedisError| self.failed(live.generation, &error);
+        let [answer, barrier, had] = answers;
+        let answer = answer.map_err(refused)?;
+        // Without a write of its own, WAIT has asked about an older one.
+        barrier.map_err(refused)?;
+        let had = from_redis_value(had.map_err(refused)?)?;
         Ok((from_redis_value(answer)?, had))
     }
 
@@ -96,11 +99,14 @@ impl Link {
         }
     }
 
-    async fn spare(&self, live: &Live) -> Result<MultiplexedConnection> {
-        match self.spares.take(live.generation) {
-            Some(connection) => Ok(connection),
-            None => self.locator.connect((*live.info).clone()).await,
+    /// A connection for one call alone, at most until then.
+    async fn spare(self: &Arc<Self>, live: &Live, until: Instant) -> Result<MultiplexedConnection> {
+        if let Some(connection) = self.spares.take(live.generation) {
+            return Ok(connection);
         }
+        let dialed = timeout_at(until, self.locator.connect((*live.info).clone())).await;
+        let dialed = dialed.unwrap_or(Err(StoreError::Timeout(self.deadline)));
+        dialed.inspect_err(|error| self.refuse(live.generation, error))
     }
 
     /// The error of a call that has failed, after doing what it means for the connection.

@@ -1,0 +1,189 @@
+//! Clients join through the store while the primary fails: no acknowledged place is lost.
+//!
+//! `FAILOVER_RUNS=50 cargo test -p bookingq-operator --test failover places -- --nocapture` prints
+//! how long joins paused in each run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bookingq_core::{BookingId, ClientId, Details, QueueName, RequestId};
+use bookingq_harness::redis::RedisServer;
+use bookingq_harness::wait::eventually;
+use bookingq_operator::redis_failover::plan::FailoverState;
+use bookingq_operator::redis_failover::surroundings::DesiredFailover;
+use bookingq_store::{Enqueue, RedisConfig, Store};
+use parking_lot::Mutex;
+use rustix::process::Signal;
+
+use super::trio::{Driver, LIMIT, Trio};
+
+/// Clients that join at once.
+const CALLERS: usize = 8;
+/// Between two passes of an operator.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// What happens to the primary.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Frozen(Duration),
+    /// It thaws at the worst moment: the record is written, and nothing is promoted yet.
+    FrozenUntilElection,
+    Killed,
+    AllKilled,
+}
+
+fn fault(run: u32) -> Fault {
+    match run % 4 {
+        0 => Fault::Frozen(Duration::from_millis(500 + u64::from(run) * 997 % 7500)),
+        1 => Fault::Killed,
+        2 => Fault::FrozenUntilElection,
+        _ => Fault::AllKilled,
+    }
+}
+
+/// The joins that were acknowledged.
+#[derive(Default)]
+struct Joined {
+    clients: BTreeSet<String>,
+    last: Option<Instant>,
+    /// The longest time without one.
+    pause: Duration,
+}
+
+fn store(trio: &Trio) -> Arc<dyn Store> {
+    let hosts: Vec<_> = trio
+        .servers
+        .iter()
+        .map(|server| format!("localhost:{}", server.address().port()))
+        .collect();
+    let url = format!("redis://{}/0", hosts.join(","));
+    let mut config = RedisConfig::new(url, QueueName::new("q").unwrap());
+    config.acknowledge_replicas = 1;
+    bookingq_store::open(config).unwrap()
+}
+
+/// Joins until `ended`, each client once.
+async fn call(
+    store: Arc<dyn Store>,
+    caller: usize,
+    joined: Arc<Mutex<Joined>>,
+    ended: Arc<AtomicBool>,
+) {
+    for number in 0.. {
+        if ended.load(Ordering::Relaxed) {
+            return;
+        }
+        let client = format!("{caller}-{number}");
+        let join = Enqueue {
+            client: ClientId::new(&client).unwrap(),
+            request: RequestId::new(&client).unwrap(),
+            booking: BookingId::generate(),
+            details: Details::default(),
+            trace: None,
+        };
+        if let Ok(answers) = store.enqueue(vec![join]).await {
+            assert!(answers[0].is_ok(), "{answers:?}");
+            let mut joined = joined.lock();
+            joined.clients.insert(client);
+            let now = Instant::now();
+            if let Some(last) = joined.last.replace(now) {
+                joined.pause = joined.pause.max(now - last);
+            }
+        } else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// As autoscaler/redis_loop.rs does, with at most so many passes in a row.
+async fn operate(mut driver: Driver, desired: DesiredFailover, in_a_row: usize) {
+    loop {
+        for _ in 0..in_a_row {
+            let report = driver.pass(desired, usize::MAX).await;
+            if report.done == 0 || matches!(report.state, FailoverState::Serving { .. }) {
+                break;
+            }
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+async fn inject(trio: &mut Trio, fault: Fault) {
+    let primary = trio.primary();
+    match fault {
+        Fault::Frozen(time) => {
+            trio.servers[primary].process().signal(Signal::STOP);
+            tokio::time::sleep(time).await;
+            trio.servers[primary].process().signal(Signal::CONT);
+        }
+        Fault::FrozenUntilElection => {
+            let before = trio.record();
+            trio.servers[primary].process().signal(Signal::STOP);
+            eventually("another record", LIMIT, async || trio.record() != before).await;
+            trio.servers[primary].process().signal(Signal::CONT);
+            // All steps of the slow operator.
+            tokio::time::sleep(6 * PERIOD).await;
+        }
+        Fault::Killed => {
+            trio.servers[primary].kill();
+            tokio::time::sleep(Duration::from_secs(12)).await;
+            trio.servers[primary].restart().unwrap();
+        }
+        Fault::AllKilled => {
+            trio.servers.iter_mut().for_each(RedisServer::kill);
+            for server in &mut trio.servers {
+                server.restart().unwrap();
+            }
+        }
+    }
+}
+
+/// Returns the number of acknowledged joins, those that are lost, and the longest pause.
+async fn run(fault: Fault) -> (usize, Vec<String>, Duration) {
+    // A slow operator leaves the thawed primary time to acknowledge.
+    let in_a_row = if matches!(fault, Fault::FrozenUntilElection) { 1 } else { 20 };
+    let mut trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    let operator = tokio::spawn(operate(driver, trio.desired, in_a_row));
+    let (joined, ended) =
+        (Arc::new(Mutex::new(Joined::default())), Arc::new(AtomicBool::new(false)));
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|caller| tokio::spawn(call(store(&trio), caller, joined.clone(), ended.clone())))
+        .collect();
+    eventually("some joins", LIMIT, async || joined.lock().clients.len() > 200).await;
+    inject(&mut trio, fault).await;
+    let before = joined.lock().clients.len();
+    eventually("more joins", LIMIT, async || joined.lock().clients.len() > before + 200).await;
+    ended.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    operator.abort();
+    let reader = store(&trio);
+    let Joined { clients, pause, .. } = std::mem::take(&mut *joined.lock());
+    let mut lost = Vec::new();
+    let all: Vec<_> = clients.into_iter().collect();
+    for batch in all.chunks(256) {
+        let asked = batch.iter().map(|client| ClientId::new(client).unwrap()).collect();
+        let found = reader.status(asked).await.unwrap();
+        lost.extend(
+            batch.iter().zip(found).filter(|(_, found)| found.is_none()).map(|(c, _)| c.clone()),
+        );
+    }
+    (all.len(), lost, pause)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_acknowledged_place_is_lost_when_the_primary_fails() {
+    let runs = std::env::var("FAILOVER_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(4);
+    for number in 0..runs {
+        let fault = fault(number);
+        let (joins, lost, pause) = run(fault).await;
+        println!("{fault:?}: {joins} joins, {} lost, paused for {pause:?}", lost.len());
+        assert!(lost.is_empty(), "{fault:?}: {} of {joins} are lost: {lost:?}", lost.len());
+        assert!(pause < Duration::from_secs(15), "{fault:?}: {pause:?}");
+    }
+}
