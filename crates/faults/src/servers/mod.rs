@@ -20,7 +20,7 @@ use crate::redis_fault;
 /// The servers of a run.
 #[derive(Debug)]
 pub(crate) enum RedisSetup {
-    One(RedisServer),
+    One(Box<RedisServer>),
     Several(RedisNodes),
 }
 
@@ -43,7 +43,7 @@ impl RedisSetup {
         }
         let options: std::io::Result<_> = options("redis".to_owned());
         let options = options?;
-        Ok(Self::One(options.start(|_| ())?))
+        Ok(Self::One(Box::new(options.start(|_| ())?)))
     }
 
     /// How the store finds it.

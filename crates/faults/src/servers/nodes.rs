@@ -118,7 +118,7 @@ impl RedisNodes {
     pub(crate) fn inject_into_primary(&self, fault: RedisFault, time: Duration) {
         let group = Arc::clone(&self.0);
         tokio::spawn(async move {
-            if let Some(primary) = group.primary(&group.states().await) {
+            if let Some(primary) = primary(&group.states().await) {
                 redis_fault::inject(format!("redis://{}", primary.address), fault, time);
             }
         });
@@ -169,13 +169,6 @@ impl NodeGroup {
         states(self.servers(), &self.key).await
     }
 
-    /// The server that takes the queue's writes. One that was replaced and does not know it has no
-    /// replicas.
-    fn primary(&self, states: &[Option<ServerState>]) -> Option<ServerState> {
-        let primaries = states.iter().flatten().filter(|state| state.has_queue);
-        primaries.max_by_key(|state| state.replicas).copied()
-    }
-
     /// Whether every server answers and every replica has what its primary has.
     fn is_whole(&self, states: &[Option<ServerState>]) -> bool {
         let (primaries, replicas) = match self.decider {
@@ -220,7 +213,7 @@ impl NodeGroup {
     async fn inject(&self, fault: NodeFault, pick: usize, time: Duration) -> Option<()> {
         let one = self.change.try_lock().ok()?;
         let states = self.states().await;
-        let primary = self.primary(&states);
+        let primary = primary(&states);
         let process = |state: ServerState| {
             let mut servers = self.servers().iter();
             servers.find(|server| server.address() == state.address).map(RedisServer::process)
@@ -301,7 +294,7 @@ impl NodeGroup {
                     sleep(LOOK).await;
                 }
                 // Moved keys are not replicated before they leave their old node.
-                while let Some(primary) = self.primary(&self.states().await) {
+                while let Some(primary) = primary(&self.states().await) {
                     if replicate(primary.address, &self.barrier, 1).await
                         || start.elapsed() > CHANGE
                     {
@@ -313,6 +306,13 @@ impl NodeGroup {
             }
         }
     }
+}
+
+/// The server that takes the queue's writes. One that was replaced and does not know it has no
+/// replicas.
+fn primary(states: &[Option<ServerState>]) -> Option<ServerState> {
+    let primaries = states.iter().flatten().filter(|state| state.has_queue);
+    primaries.max_by_key(|state| state.replicas).copied()
 }
 
 /// A primary with two replicas, and sentinels.

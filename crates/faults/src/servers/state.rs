@@ -12,7 +12,8 @@ use tokio::time::timeout;
 /// Longest wait for one answer: a frozen server gives none.
 const ANSWER: Duration = Duration::from_millis(600);
 
-/// What one server says.
+/// What one server says. Its flags are independent facts.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ServerState {
     pub(super) address: SocketAddr,
