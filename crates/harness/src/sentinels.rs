@@ -1,19 +1,22 @@
 //! Sentinels that watch a primary and its replicas, each a process with its own configuration file.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use bookingq_core::backoff::Backoff;
 use tempfile::TempDir;
 
 use crate::error::HarnessError;
-use crate::port::free_addresses;
+use crate::port::free_address;
 use crate::process::Process;
 use crate::redis::RedisServer;
 use crate::spec::{ProcessSpec, Restart};
 
 /// Longest wait for one to accept connections.
 const START: Duration = Duration::from_secs(10);
+/// Another process may take the port between our choice and its start.
+const ATTEMPTS: u32 = 5;
 
 /// One that was killed starts again, with what it knew.
 const RESTART: Backoff =
@@ -34,31 +37,8 @@ impl Sentinels {
     /// When one does not start.
     pub fn watch(primary: SocketAddr, name: &str, login: &str) -> Result<Self, HarnessError> {
         let directory = tempfile::tempdir()?;
-        let mut members = Vec::new();
-        for address in free_addresses::<3>()? {
-            let file = directory.path().join(format!("{}.conf", address.port()));
-            let (host, port) = (primary.ip(), primary.port());
-            let login = match login {
-                "" => String::new(),
-                login => format!("requirepass {login}\nsentinel sentinel-pass {login}\n"),
-            };
-            let text = format!(
-                "port {}\nbind 127.0.0.1\ndir {}\nsentinel monitor {name} {host} {port} 2\n\
-                 sentinel down-after-milliseconds {name} 1000\n\
-                 sentinel failover-timeout {name} 3000\n{login}",
-                address.port(),
-                directory.path().display()
-            );
-            std::fs::write(&file, text)?;
-            let mut spec = ProcessSpec::new("sentinel", "redis-server")
-                .arguments([file.as_os_str().to_owned(), "--sentinel".into()]);
-            spec.port = Some(address);
-            spec.restart = Restart::Always(RESTART);
-            spec.log = Some(directory.path().join(format!("{}.log", address.port())));
-            let process = Process::start(spec)?;
-            process.wait_ready(START)?;
-            members.push((address, process));
-        }
+        let one = || start(directory.path(), primary, name, login);
+        let members = vec![one()?, one()?, one()?];
         Ok(Self { members, _directory: directory })
     }
 
@@ -80,6 +60,46 @@ impl Sentinels {
     /// Their addresses, separated by commas.
     pub fn hosts(&self) -> String {
         hosts(self.members.iter().map(|(address, _)| *address))
+    }
+}
+
+/// Starts one.
+fn start(
+    directory: &Path,
+    primary: SocketAddr,
+    name: &str,
+    login: &str,
+) -> Result<(SocketAddr, Process), HarnessError> {
+    let login = match login {
+        "" => String::new(),
+        login => format!("requirepass {login}\nsentinel sentinel-pass {login}\n"),
+    };
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let address = free_address()?;
+        let file = directory.join(format!("{}.conf", address.port()));
+        let text = format!(
+            "port {}\nbind 127.0.0.1\ndir {}\nsentinel monitor {name} {} {} 2\n\
+             sentinel down-after-milliseconds {name} 1000\n\
+             sentinel failover-timeout {name} 3000\n{login}",
+            address.port(),
+            directory.display(),
+            primary.ip(),
+            primary.port()
+        );
+        std::fs::write(&file, text)?;
+        let mut spec = ProcessSpec::new("sentinel", "redis-server")
+            .arguments([file.as_os_str().to_owned(), "--sentinel".into()]);
+        spec.port = Some(address);
+        spec.restart = Restart::Always(RESTART);
+        spec.log = Some(directory.join(format!("{}.log", address.port())));
+        let process = Process::start(spec)?;
+        match process.wait_ready(START) {
+            Ok(()) => return Ok((address, process)),
+            Err(error) if attempt == ATTEMPTS => return Err(error),
+            Err(_) => {}
+        }
     }
 }
 

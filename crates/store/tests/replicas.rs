@@ -163,6 +163,20 @@ async fn a_store_takes_the_primary_of_the_highest_term() {
 }
 
 #[tokio::test]
+async fn a_store_leaves_a_primary_that_has_lost_its_replicas_to_another_one() {
+    let (servers, config) = world();
+    let store = RedisStore::connect(config.clone()).unwrap();
+    store.open().await.unwrap();
+    joins(&store, "a").await;
+    promote(&servers, 1, &config, 2);
+    follow(&servers[2], &servers[1]);
+    assert_eq!(servers[0].cli(&["ROLE"]).unwrap().lines().next(), Some("master"));
+    joins(&store, "b").await;
+    let keys = servers[1].cli(&["KEYS", "booking-status:*b"]).unwrap();
+    assert!(!keys.is_empty(), "it is at the new primary");
+}
+
+#[tokio::test]
 async fn a_store_that_knows_a_term_never_writes_to_a_primary_of_a_lower_one() {
     let (mut servers, config) = world();
     promote(&servers, 1, &config, 2);

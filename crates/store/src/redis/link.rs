@@ -162,7 +162,7 @@ impl Link {
 
     /// Notes that a call has written something.
     pub(super) fn wrote(&self) {
-        self.doubts.clear();
+        self.doubts.refused.end();
     }
 
     /// The working connection. Waits for the first attempt to connect, not for later ones.

@@ -68,6 +68,12 @@ impl Link {
         // Without a write of its own, WAIT has asked about an older one.
         barrier.map_err(refused)?;
         let had = from_redis_value(had.map_err(refused)?)?;
+        let wanted = self.acknowledge_replicas;
+        if had < wanted {
+            self.miss_replicas(live.generation, &StoreError::NotReplicated { wanted, had });
+        } else {
+            self.doubts.unreplicated.end();
+        }
         Ok((from_redis_value(answer)?, had))
     }
 

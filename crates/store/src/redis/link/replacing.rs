@@ -16,8 +16,17 @@ impl Link {
     /// Notes that the server has refused a call, and tries another connection if nothing was
     /// written for a while.
     pub(super) fn refuse(self: &Arc<Self>, generation: u64, cause: &StoreError) {
-        if self.doubts.is_refused_for(REFUSED) {
+        if self.doubts.refused.has_lasted(REFUSED) {
             warn!(%cause, "Redis refuses calls; trying another connection beside this one");
+            tokio::spawn(try_another(Arc::downgrade(self), generation));
+        }
+    }
+
+    /// Notes that too few replicas have a write, and looks for another primary if that lasts: this
+    /// one may have been replaced where it cannot be seen.
+    pub(super) fn miss_replicas(self: &Arc<Self>, generation: u64, cause: &StoreError) {
+        if self.locator.has_alternatives() && self.doubts.unreplicated.has_lasted(REFUSED) {
+            warn!(%cause, "the primary misses replicas; looking whether there is another one");
             tokio::spawn(try_another(Arc::downgrade(self), generation));
         }
     }
