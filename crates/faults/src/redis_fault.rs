@@ -45,6 +45,25 @@ pub fn inject(redis: String, fault: RedisFault, time: Duration) {
     });
 }
 
+/// Cuts the replicas of a primary off for `time`. Returns at once.
+pub fn cut_replicas(redis: String, time: Duration) {
+    tokio::spawn(async move {
+        let connection = connect(&redis).await;
+        let forbid = words(&["ACL", "SETUSER", "default", "-psync", "-sync", "-replconf"]);
+        let _ = send(connection.clone(), &forbid).await;
+        let _ = send(connection, &words(&["CLIENT", "KILL", "TYPE", "replica"])).await;
+        sleep(time).await;
+        undo_now(&redis, RedisFault::Locked).await;
+    });
+}
+
+/// Undoes a fault, also of a server that is just starting.
+pub async fn undo_now(redis: &str, fault: RedisFault) {
+    if let Some(end) = undo(fault) {
+        undo_at_last(redis, &end).await;
+    }
+}
+
 /// Undoes all faults.
 pub async fn clear(redis: &str) {
     for end in RedisFault::value_variants().iter().filter_map(|fault| undo(*fault)) {
