@@ -24,7 +24,7 @@
 //! knows it may be too.
 //!
 //! This is the part that is common to all logs. No log but that of the tests exists yet, and no
-//! snapshots: a log that was trimmed cannot be opened.
+//! snapshots, though each queue has a second log for them: a log that was trimmed cannot be opened.
 
 mod driver;
 mod envelope;
@@ -33,7 +33,7 @@ mod replica;
 mod split;
 mod store;
 
-pub use self::envelope::{KNOWN_RULES, MAX_ENVELOPE_BYTES};
-pub use self::log::{CommandLog, LogBounds, LogError, LogPosition, LogRecord};
+pub use self::envelope::{KNOWN_RULES, MAX_ENVELOPE_BYTES, MAX_RECORD_BYTES};
+pub use self::log::{CommandLog, LogBounds, LogCursor, LogError, LogPair, LogPosition, LogRecord};
 pub use self::replica::{Replica, ReplicaStopped};
 pub use self::store::{ReplicatedConfig, ReplicatedStore};

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::envelope::{Envelope, MAX_ENVELOPE_BYTES};
-use super::log::{CommandLog, LogError};
+use super::log::{CommandLog, LogCursor, LogError};
 use super::replica::{AppliedEnvelope, Replica};
 
 /// Calls in one envelope.
@@ -108,11 +108,12 @@ impl Shared {
 /// Reads the log and applies it until the replica stops.
 pub(super) async fn read_log<L: CommandLog>(log: Arc<L>, shared: Arc<Shared>) {
     loop {
-        let after = shared.state.lock().replica.position();
-        let found = timeout(2 * READ_WAIT, log.tail(after, MAX_RECORDS, READ_WAIT)).await;
+        let position = shared.state.lock().replica.position();
+        let from = position.map_or(LogCursor::From(0), LogCursor::After);
+        let found = timeout(2 * READ_WAIT, log.tail(from, MAX_RECORDS, READ_WAIT)).await;
         let records = match found {
             Ok(Ok(records)) => records,
-            Ok(Err(LogError::Truncated)) => {
+            Ok(Err(LogError::Truncated | LogError::Replaced)) => {
                 reload(&shared);
                 continue;
             }

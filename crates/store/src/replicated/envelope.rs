@@ -11,8 +11,12 @@ use prost::Message as _;
 /// what an envelope holds.
 pub const KNOWN_RULES: u32 = 1;
 
-/// The most bytes of the commands of an envelope.
+/// The most bytes of the commands of an envelope, and of a part of a snapshot.
 pub const MAX_ENVELOPE_BYTES: usize = 900_000;
+
+/// The most bytes of a record: an envelope with what stands around its commands. Kafka's brokers
+/// take 1 MiB by default.
+pub const MAX_RECORD_BYTES: usize = 960_000;
 
 /// One record of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,35 +1,55 @@
 //! What a replicated store needs of a log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bookingq_core::Timestamp;
 
 /// A log of records with one order, which all that read it see.
+///
+/// A replicated store has two of them: its commands, and the snapshots of its state.
 #[async_trait]
 pub trait CommandLog: Send + Sync + 'static {
-    /// Where the log begins, and which log it is.
+    /// Where the log begins and ends, and which log it is.
     async fn bounds(&self) -> Result<LogBounds, LogError>;
 
-    /// Appends a record. The answer is a hint: after an error the record may be in the log, and
-    /// after a success it may be lost again, or be there twice.
+    /// Appends a record of at most [`MAX_RECORD_BYTES`](super::MAX_RECORD_BYTES). The answer is a
+    /// hint: after an error the record may be in the log, and after a success it may be lost again,
+    /// or be there twice.
     async fn append(&self, bytes: &[u8]) -> Result<(), LogError>;
 
-    /// Reads at most `max` records after `after` (`None`: from the beginning), in their order.
-    /// Waits up to `wait` for the first one; an empty answer is normal.
+    /// Reads at most `max` records from `from` on, in their order. Waits up to `wait` for the first
+    /// one; an empty answer is normal.
     ///
     /// # Errors
     /// [`LogError::Trimmed`] if the next record is no longer kept, [`LogError::Truncated`] if the
-    /// record at `after` is not in the log any more.
+    /// record that `from` names is not in the log any more, and [`LogError::Replaced`] if the log
+    /// can see that it is another one.
     async fn tail(
         &self,
-        after: Option<LogPosition>,
+        from: LogCursor,
         max: usize,
         wait: Duration,
     ) -> Result<Vec<LogRecord>, LogError>;
 
-    /// Drops the records below an offset.
+    /// Drops the records below an offset for good. Those at it and above it stay.
     async fn trim(&self, below: u64) -> Result<(), LogError>;
+}
+
+/// The two logs of a queue.
+#[derive(Debug)]
+pub struct LogPair<L> {
+    /// Holds its commands: the one source of its state.
+    pub commands: Arc<L>,
+    /// Holds snapshots of the state, each in several records.
+    pub snapshots: Arc<L>,
+}
+
+impl<L> Clone for LogPair<L> {
+    fn clone(&self) -> Self {
+        Self { commands: Arc::clone(&self.commands), snapshots: Arc::clone(&self.snapshots) }
+    }
 }
 
 /// What is known of a log as a whole.
@@ -37,8 +57,20 @@ pub trait CommandLog: Send + Sync + 'static {
 pub struct LogBounds {
     /// Identifies the log: another log of the same name has another id.
     pub id: String,
-    /// The offset of the first record that is kept.
+    /// The offset of the first record that is kept, or that the next record gets if there is none.
     pub start: u64,
+    /// The offset after the newest record. A hint: one server's knowledge, and maybe old.
+    pub end: u64,
+}
+
+/// Where to read a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogCursor {
+    /// From the first record on whose offset is at least this one.
+    From(u64),
+    /// After this record, which was read before. Whether it is in the log still is checked, unless
+    /// the log begins right after it.
+    After(LogPosition),
 }
 
 /// One record.
@@ -76,4 +108,7 @@ pub enum LogError {
     /// Records that were read are not in the log any more.
     #[error("the log has lost records that were read from it")]
     Truncated,
+    /// Another log has the same name by now.
+    #[error("another log has taken the place of the one that was read")]
+    Replaced,
 }

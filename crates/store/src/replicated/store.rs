@@ -13,7 +13,7 @@ use tokio::time::timeout_at;
 
 use super::driver::{Call, Shared, Want, read_log, send_envelopes};
 use super::envelope::KNOWN_RULES;
-use super::log::{CommandLog, LogPosition};
+use super::log::{CommandLog, LogPair, LogPosition};
 use super::split::{join, split};
 use crate::engine::EngineHolder;
 use crate::{Opened, Result, StoreError};
@@ -59,7 +59,7 @@ impl ReplicatedConfig {
 pub struct ReplicatedStore<L> {
     name: QueueName,
     timeout: Duration,
-    log: Arc<L>,
+    logs: LogPair<L>,
     shared: Arc<Shared>,
     calls: mpsc::Sender<Call>,
     /// End with the store.
@@ -71,17 +71,17 @@ impl<L: CommandLog> ReplicatedStore<L> {
     ///
     /// # Panics
     /// Outside a Tokio runtime, since it starts tasks.
-    pub fn start(config: ReplicatedConfig, log: Arc<L>) -> Self {
+    pub fn start(config: ReplicatedConfig, logs: LogPair<L>) -> Self {
         let limits =
             QueueLimits { retention: config.retention, outbox_events: config.outbox_events };
         let incarnation = BookingId::generate().to_u128();
         let rules = (config.known_rules, config.digest_every);
         let shared = Arc::new(Shared::new(limits, incarnation, rules, config.resend_after));
         let (calls, waiting) = mpsc::channel(MAX_WAITING);
-        let reads = read_log(Arc::clone(&log), Arc::clone(&shared));
-        let sends = send_envelopes(Arc::clone(&log), Arc::clone(&shared), waiting);
+        let reads = read_log(Arc::clone(&logs.commands), Arc::clone(&shared));
+        let sends = send_envelopes(Arc::clone(&logs.commands), Arc::clone(&shared), waiting);
         let tasks = [tokio::spawn(reads), tokio::spawn(sends)];
-        Self { name: config.queue, timeout: config.timeout, log, shared, calls, tasks }
+        Self { name: config.queue, timeout: config.timeout, logs, shared, calls, tasks }
     }
 
     /// Makes all that read the log apply these rules from here on. Only for rules that all of them
@@ -141,7 +141,7 @@ impl<L: CommandLog> EngineHolder for ReplicatedStore<L> {
     }
 
     async fn opened(&self) -> Result<Opened> {
-        let bounds = tokio::time::timeout(self.timeout, self.log.bounds()).await;
+        let bounds = tokio::time::timeout(self.timeout, self.logs.commands.bounds()).await;
         let bounds = bounds.map_err(|_| StoreError::Timeout(self.timeout))?;
         let id = bounds.map_err(|error| StoreError::Unavailable(error.to_string()))?.id;
         self.shared.state.lock().log_id = id;

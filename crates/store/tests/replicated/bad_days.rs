@@ -8,7 +8,7 @@ use bookingq_core::{BookingId, ClientId, Details, EventSeq, RequestId};
 use bookingq_store::replicated::{CommandLog as _, ReplicatedConfig, ReplicatedStore};
 use bookingq_store::{Enqueue, Scope, Store, StoreError};
 
-use crate::fake_log::{FakeLog, Faults};
+use crate::fake_log::{FakeLog, Faults, with_snapshots};
 use crate::{config, same_state_as_a_second_replica};
 
 const LEASE: Duration = Duration::from_secs(3600);
@@ -56,7 +56,7 @@ async fn two_workers_agree_on_a_log_that_fails_in_every_way() {
             clock_jumps: 30,
         };
         let log = FakeLog::new(faults, seed);
-        let start = || Arc::new(ReplicatedStore::start(config(), Arc::clone(&log)));
+        let start = || Arc::new(ReplicatedStore::start(config(), with_snapshots(&log)));
         let (one, other) = (start(), start());
         let (mine, theirs) =
             tokio::join!(work(Arc::clone(&one), 1, 40), work(Arc::clone(&other), 2, 40));
@@ -82,7 +82,7 @@ async fn a_caller_is_answered_only_by_what_was_read_back() {
     let swallows = Faults { swallowed: 100, ..Faults::default() };
     let log = FakeLog::new(swallows, 1);
     let short = ReplicatedConfig { timeout: Duration::from_millis(200), ..config() };
-    let store = ReplicatedStore::start(short, Arc::clone(&log));
+    let store = ReplicatedStore::start(short, with_snapshots(&log));
     let error = store.enqueue(join("anna")).await.unwrap_err();
     assert!(matches!(error, StoreError::Timeout(_)), "{error}");
     // The envelope is sent until it is read back, so it takes effect in the end, once.
@@ -96,7 +96,7 @@ async fn a_caller_is_answered_only_by_what_was_read_back() {
 async fn a_worker_that_reads_nothing_does_not_answer_what_it_knows() {
     let log = FakeLog::new(Faults::default(), 1);
     let short = ReplicatedConfig { timeout: Duration::from_millis(200), ..config() };
-    let store = ReplicatedStore::start(short, Arc::clone(&log));
+    let store = ReplicatedStore::start(short, with_snapshots(&log));
     place(&store, "anna").await;
     log.set_frozen(true);
     let anna = vec![ClientId::new("anna").unwrap()];
@@ -111,8 +111,8 @@ async fn a_worker_that_reads_nothing_does_not_answer_what_it_knows() {
 #[tokio::test]
 async fn a_read_sees_what_another_worker_has_acknowledged_before() {
     let log = FakeLog::new(Faults { doubles: 30, delayed: 30, ..Faults::default() }, 5);
-    let one = ReplicatedStore::start(config(), Arc::clone(&log));
-    let other = ReplicatedStore::start(config(), Arc::clone(&log));
+    let one = ReplicatedStore::start(config(), with_snapshots(&log));
+    let other = ReplicatedStore::start(config(), with_snapshots(&log));
     for n in 0..40 {
         let client = format!("c{n}");
         place(&one, &client).await;
@@ -128,7 +128,7 @@ async fn a_read_sees_what_another_worker_has_acknowledged_before() {
 #[tokio::test]
 async fn time_stands_still_while_the_clock_of_the_log_is_behind() {
     let log = FakeLog::new(Faults::default(), 1);
-    let store = ReplicatedStore::start(config(), Arc::clone(&log));
+    let store = ReplicatedStore::start(config(), with_snapshots(&log));
     place(&store, "anna").await;
     let lease = Duration::from_secs(10);
     assert_eq!(store.claim(1, lease, Scope::Everything).await.unwrap().tasks.len(), 1);
@@ -149,7 +149,7 @@ async fn time_stands_still_while_the_clock_of_the_log_is_behind() {
 #[tokio::test]
 async fn a_log_that_loses_its_end_gives_the_data_another_epoch() {
     let log = FakeLog::new(Faults::default(), 1);
-    let store = ReplicatedStore::start(config(), Arc::clone(&log));
+    let store = ReplicatedStore::start(config(), with_snapshots(&log));
     let epoch = store.open().await.unwrap().epoch;
     place(&store, "anna").await;
     let records = log.records().len();
@@ -157,7 +157,7 @@ async fn a_log_that_loses_its_end_gives_the_data_another_epoch() {
     let seen = store.latest_event().await.unwrap();
     log.truncate(log.records().len() - records);
     // Written over what was lost, so that only the terms differ.
-    let other = ReplicatedStore::start(config(), Arc::clone(&log));
+    let other = ReplicatedStore::start(config(), with_snapshots(&log));
     for client in ["carl", "dora", "emil", "fay"] {
         place(&other, client).await;
     }
@@ -177,12 +177,12 @@ async fn a_log_that_loses_its_end_gives_the_data_another_epoch() {
 #[tokio::test]
 async fn a_double_after_a_leap_of_the_clock_is_still_known() {
     let log = FakeLog::new(Faults::default(), 1);
-    let store = ReplicatedStore::start(config(), Arc::clone(&log));
+    let store = ReplicatedStore::start(config(), with_snapshots(&log));
     place(&store, "anna").await;
     assert_eq!(store.claim(1, LEASE, Scope::Everything).await.unwrap().tasks.len(), 1);
     log.advance(Duration::from_secs(1_000 * 24 * 3600));
     // Another sender, as each start of a process is one.
-    let other = ReplicatedStore::start(config(), Arc::clone(&log));
+    let other = ReplicatedStore::start(config(), with_snapshots(&log));
     place(&other, "ben").await;
     for record in log.records() {
         log.append(&record.bytes).await.unwrap();
@@ -195,12 +195,12 @@ async fn a_double_after_a_leap_of_the_clock_is_still_known() {
 #[tokio::test]
 async fn a_log_whose_beginning_was_trimmed_is_refused() {
     let log = FakeLog::new(Faults::default(), 1);
-    let store = ReplicatedStore::start(config(), Arc::clone(&log));
+    let store = ReplicatedStore::start(config(), with_snapshots(&log));
     place(&store, "anna").await;
     place(&store, "ben").await;
     log.trim(1).await.unwrap();
     place(&store, "carl").await;
-    let late = ReplicatedStore::start(config(), Arc::clone(&log));
+    let late = ReplicatedStore::start(config(), with_snapshots(&log));
     let error = late.snapshot().await.unwrap_err();
     assert!(error.to_string().contains("the log begins at offset 1"), "{error}");
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bookingq_core::Timestamp;
-use bookingq_store::replicated::{CommandLog, LogBounds, LogError, LogPosition, LogRecord};
+use bookingq_store::replicated::{
+    CommandLog, LogBounds, LogCursor, LogError, LogPair, LogPosition, LogRecord,
+};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -119,7 +121,8 @@ impl FakeLog {
 #[async_trait]
 impl CommandLog for FakeLog {
     async fn bounds(&self) -> Result<LogBounds, LogError> {
-        Ok(LogBounds { id: "a log".to_owned(), start: self.inner.lock().start })
+        let inner = self.inner.lock();
+        Ok(LogBounds { id: "a log".to_owned(), start: inner.start, end: inner.end() })
     }
 
     async fn append(&self, bytes: &[u8]) -> Result<(), LogError> {
@@ -152,14 +155,14 @@ impl CommandLog for FakeLog {
 
     async fn tail(
         &self,
-        after: Option<LogPosition>,
+        from: LogCursor,
         max: usize,
         wait: Duration,
     ) -> Result<Vec<LogRecord>, LogError> {
         let read = async {
             loop {
                 let grown = self.grown.notified();
-                let found = self.read(after, max)?;
+                let found = self.read(from, max)?;
                 if !found.is_empty() {
                     return Ok(found);
                 }
@@ -179,22 +182,31 @@ impl CommandLog for FakeLog {
 }
 
 impl FakeLog {
-    fn read(&self, after: Option<LogPosition>, max: usize) -> Result<Vec<LogRecord>, LogError> {
+    fn read(&self, from: LogCursor, max: usize) -> Result<Vec<LogRecord>, LogError> {
         let inner = self.inner.lock();
         if inner.is_frozen {
             return Ok(Vec::new());
         }
-        let next = after.map_or(0, |after| after.offset + 1);
+        let next = match from {
+            LogCursor::From(offset) => offset,
+            LogCursor::After(read) => read.offset + 1,
+        };
         if next < inner.start {
             return Err(LogError::Trimmed { start: inner.start });
         }
         let index = (next - inner.start) as usize;
-        if let Some(after) = after.filter(|after| after.offset >= inner.start) {
-            let found = inner.records.get(index - 1).map(|record| record.position);
-            if found != Some(after) {
-                return Err(LogError::Truncated);
-            }
+        if let LogCursor::After(read) = from
+            && read.offset >= inner.start
+            && inner.records.get(index - 1).map(|record| record.position) != Some(read)
+        {
+            return Err(LogError::Truncated);
         }
         Ok(inner.records.iter().skip(index).take(max).cloned().collect())
     }
+}
+
+/// The logs of a queue: this one for its commands, and one that does not fail for its snapshots.
+pub fn with_snapshots(commands: &Arc<FakeLog>) -> LogPair<FakeLog> {
+    let snapshots = FakeLog::new(Faults::default(), 0);
+    LogPair { commands: Arc::clone(commands), snapshots }
 }

@@ -18,7 +18,7 @@ use bookingq_store::Store;
 use bookingq_store::replicated::{KNOWN_RULES, Replica, ReplicatedConfig, ReplicatedStore};
 
 use crate::conformance::Subject;
-use crate::fake_log::{FakeLog, Faults};
+use crate::fake_log::{FakeLog, Faults, with_snapshots};
 
 /// Offsets between two digests in these tests.
 const DIGEST_EVERY: u64 = 7;
@@ -81,7 +81,7 @@ async fn on_log() -> OnLog {
     static SEED: AtomicU64 = AtomicU64::new(0);
     let faults = Faults { doubles: 50, unacknowledged: 50, ..Faults::default() };
     let log = FakeLog::new(faults, SEED.fetch_add(1, Ordering::Relaxed));
-    OnLog { store: ReplicatedStore::start(config(), Arc::clone(&log)), log }
+    OnLog { store: ReplicatedStore::start(config(), with_snapshots(&log)), log }
 }
 
 conformance_tests!(on_log);

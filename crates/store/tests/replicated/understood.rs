@@ -1,7 +1,5 @@
 //! B6: what a replica does not understand stops it, and is never skipped.
 
-use std::sync::Arc;
-
 use bookingq_core::{Admission, Timestamp};
 use bookingq_store::replicated::{
     CommandLog as _, LogPosition, LogRecord, Replica, ReplicatedConfig, ReplicatedStore,
@@ -9,11 +7,11 @@ use bookingq_store::replicated::{
 use bookingq_store::{Store, StoreError};
 
 use crate::config;
-use crate::fake_log::{FakeLog, Faults};
+use crate::fake_log::{FakeLog, Faults, with_snapshots};
 
 async fn stops(bytes: &[u8], because: &str) {
     let log = FakeLog::new(Faults::default(), 1);
-    let store = ReplicatedStore::start(config(), Arc::clone(&log));
+    let store = ReplicatedStore::start(config(), with_snapshots(&log));
     store.set_admission(Admission::Paused).await.unwrap();
     let (before, digest) = store.digest();
     log.append(bytes).await.unwrap();
@@ -48,9 +46,9 @@ fn knowing(rules: u32) -> ReplicatedConfig {
 #[tokio::test]
 async fn an_upgrade_stops_only_the_replicas_that_do_not_know_it() {
     let log = FakeLog::new(Faults { doubles: 50, ..Faults::default() }, 1);
-    let new = ReplicatedStore::start(knowing(2), Arc::clone(&log));
-    let newer = ReplicatedStore::start(knowing(3), Arc::clone(&log));
-    let old = ReplicatedStore::start(knowing(1), Arc::clone(&log));
+    let new = ReplicatedStore::start(knowing(2), with_snapshots(&log));
+    let newer = ReplicatedStore::start(knowing(3), with_snapshots(&log));
+    let old = ReplicatedStore::start(knowing(1), with_snapshots(&log));
     for store in [&new, &newer, &old] {
         store.set_admission(Admission::Open).await.unwrap();
     }
@@ -65,7 +63,7 @@ async fn an_upgrade_stops_only_the_replicas_that_do_not_know_it() {
         assert_eq!(store.snapshot().await.unwrap().admission, Admission::Paused);
     }
     // Who starts later reads the upgrade as well.
-    let later = ReplicatedStore::start(knowing(2), Arc::clone(&log));
+    let later = ReplicatedStore::start(knowing(2), with_snapshots(&log));
     later.snapshot().await.unwrap();
 }
 
@@ -83,7 +81,7 @@ async fn rules_that_no_upgrade_has_set_are_refused() {
 #[tokio::test]
 async fn a_replica_whose_state_differs_stops() {
     let log = FakeLog::new(Faults::default(), 1);
-    let store = ReplicatedStore::start(config(), Arc::clone(&log));
+    let store = ReplicatedStore::start(config(), with_snapshots(&log));
     for _ in 0..30 {
         store.set_admission(Admission::Open).await.unwrap();
     }
