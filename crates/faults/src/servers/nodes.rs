@@ -8,6 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use bookingq_core::QueueName;
 use bookingq_harness::sentinels::{hosts, replicated};
 use bookingq_harness::{ClusterNodes, Process, RedisOptions, RedisServer, Sentinels, Signal};
+use bookingq_operator::build::redis::stateful_set::settings_of_three;
+use futures::future::join_all;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
@@ -27,23 +29,6 @@ const LOOK: Duration = Duration::from_millis(100);
 const CHANGE: Duration = Duration::from_secs(30);
 /// How long a server is away whose data is removed.
 const WIPED: Duration = Duration::from_millis(1500);
-/// The settings of `operator/src/build/redis/stateful_set.rs`: it starts cut off from the others.
-const MANAGED: [&str; 13] = [
-    "--replicaof",
-    "127.0.0.1",
-    "1",
-    "--min-replicas-to-write",
-    "1",
-    "--min-replicas-max-lag",
-    "2",
-    "--repl-ping-replica-period",
-    "1",
-    "--repl-diskless-load",
-    "disabled",
-    "--repl-diskless-sync-delay",
-    "0",
-];
-
 /// Several servers, and who decides about failovers.
 #[derive(Debug)]
 pub(crate) struct RedisNodes(Arc<NodeGroup>);
@@ -144,11 +129,13 @@ impl RedisNodes {
         }
         // No planned change is under way any more.
         drop(self.0.change.lock().await);
-        for server in self.0.servers() {
-            for fault in [RedisFault::Full, RedisFault::Crowded, RedisFault::Locked] {
-                redis_fault::undo_now(&server.url(), fault).await;
-            }
-        }
+        let servers = self.0.servers().iter().map(|server| async {
+            let redis = server.url();
+            redis_fault::undo_now(&redis, RedisFault::Full).await;
+            redis_fault::undo_now(&redis, RedisFault::Crowded).await;
+            redis_fault::let_replicas_in(&redis).await;
+        });
+        join_all(servers).await;
         if let Err(error) = self.0.wait_whole().await {
             println!("{error}");
         }
@@ -335,7 +322,7 @@ fn managed(
     options: impl Fn(usize) -> std::io::Result<RedisOptions>,
 ) -> Result<FailoverDecider> {
     let start = |node| -> Result<RedisServer> {
-        let more = MANAGED.iter().map(Into::into).collect();
+        let more = settings_of_three("127.0.0.1").into_iter().map(Into::into).collect();
         Ok(RedisOptions { options: more, ..options(node)? }.start(|_| ())?)
     };
     let servers = [start(0)?, start(1)?, start(2)?];
