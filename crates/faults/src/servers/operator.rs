@@ -122,7 +122,7 @@ async fn operate(
             let state = lasting.lock();
             (state.outdated, state.ends_after)
         };
-        let desired = DesiredFailover { goal: FailoverGoal::Three, outdated, may_roll: true };
+        let desired = DesiredFailover { goal: FailoverGoal::Three, outdated, workers_follow: true };
         let report = driver.pass(desired, limit.unwrap_or(usize::MAX)).await;
         let deleted = {
             let mut state = lasting.lock();
