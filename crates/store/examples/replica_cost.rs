@@ -9,6 +9,7 @@
 //! one line for each figure.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -43,28 +44,20 @@ async fn main() {
     println!("{bookings} bookings wait, in {} records", logs.commands.records.lock().len());
     start("from the whole log", &config, &logs, bookings).await;
     let always = ReplicatedConfig { snapshot_every: 1, ..config.clone() };
-    let (begun, before) = (Instant::now(), resident());
+    let measured = Measured::begin();
     let report = take_snapshot(&logs, &always).await.unwrap().unwrap();
-    println!(
-        "snapshot: {:.2?}, {} parts, {} bytes; at the end {} MiB more than before",
-        begun.elapsed(),
-        report.parts,
-        report.bytes,
-        resident().saturating_sub(before) >> 20
-    );
+    println!("snapshot: {measured}, {} parts, {} bytes", report.parts, report.bytes);
     start("from the snapshot", &config, &logs, bookings).await;
     lives(bookings.min(200_000));
 }
 
 /// Starts a process and waits until it is ready.
 async fn start(what: &str, config: &ReplicatedConfig, logs: &LogPair<MemoryLog>, bookings: u64) {
-    let (begun, before) = (Instant::now(), resident());
+    let measured = Measured::begin();
     let store = ReplicatedStore::start(config.clone(), logs.clone());
     store.open().await.unwrap();
-    let elapsed = begun.elapsed();
+    println!("start {what}: {measured}");
     assert_eq!(store.snapshot().await.unwrap().backlog, bookings);
-    let memory = resident().saturating_sub(before) >> 20;
-    println!("start {what}: {elapsed:.2?}, {memory} MiB more than before");
 }
 
 /// Whole lives on the engine alone, without and with the digest.
@@ -74,7 +67,7 @@ fn lives(bookings: u64) {
         if tracks {
             queue.track_digest();
         }
-        let begun = Instant::now();
+        let measured = Measured::begin();
         for first in (0..bookings).step_by(BATCH as usize) {
             let batch = (first..bookings.min(first + BATCH)).map(join).collect();
             apply(&mut queue, &QueueCommand::Enqueue(batch));
@@ -88,8 +81,8 @@ fn lives(bookings: u64) {
             });
             apply(&mut queue, &QueueCommand::Settle(settled.collect()));
         }
-        let each = begun.elapsed().as_secs_f64() * 1e6 / bookings as f64;
-        println!("enqueue, claim, settle; with the digest: {tracks}; {each:.2} µs a booking");
+        let with = if tracks { "with" } else { "without" };
+        println!("{bookings} times enqueue, claim and settle {with} the digest: {measured}");
     }
 }
 
@@ -108,11 +101,30 @@ fn join(number: u64) -> Enqueue {
     }
 }
 
-/// Memory of this process, in bytes.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+/// Time since the beginning of something, and the CPU time of this process.
+struct Measured {
+    begun: Instant,
+    cpu: Duration,
+}
+
+impl Measured {
+    fn begin() -> Self {
+        Self { begun: Instant::now(), cpu: cpu() }
+    }
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2?}, {:.2?} of CPU", self.begun.elapsed(), cpu().saturating_sub(self.cpu))
+    }
+}
+
+/// CPU time of this process, which Linux counts in hundredths of a second.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 /// A log in this process.
