@@ -5,9 +5,9 @@
 //!   contract      the Store trait: one method for each transition, each takes a batch
 //!     |- memory        the engine of bookingq-queue behind a lock: the embedded store
 //!     |    engine        the contract for stores that run that engine
-//!     |- replicated    the same engine, driven by a log of commands; no log to use it with yet
+//!     |- replicated    the same engine, driven by a log of commands, with snapshots of the state
 //!     |- redis         one Lua script for each transition
-//!     '- group         in front of either: single calls in, batches out
+//!     '- group         in front of each: single calls in, batches out
 //! ```
 //!
 //! A store belongs to one queue. Each method is one atomic step, is safe to repeat, and decides by

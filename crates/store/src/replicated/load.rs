@@ -10,7 +10,7 @@ use super::log::{CommandLog, LogCursor, LogError, LogPair, LogPosition, LogRecor
 use super::part::{PartContent, SnapshotManifest, SnapshotPart};
 use super::replica::{Replica, ReplicaSettings};
 
-/// Longest that a log may take to say where it begins.
+/// Longest that a log may take to say where it begins, or to say that a read has waited enough.
 const BOUNDS_WITHIN: Duration = Duration::from_secs(5);
 /// Records of snapshots that are read at once: each may have close to a megabyte.
 const MAX_PARTS: usize = 8;
@@ -63,8 +63,9 @@ pub(super) async fn tail<L: CommandLog>(
     max: usize,
     wait: Duration,
 ) -> Result<Vec<LogRecord>, LogError> {
-    let late = |_| LogError::Unavailable(format!("no answer within {:?}", 2 * wait));
-    timeout(2 * wait.max(BOUNDS_WITHIN), log.tail(from, max, wait)).await.map_err(late)?
+    let limit = wait + BOUNDS_WITHIN;
+    let late = |_| LogError::Unavailable(format!("no answer within {limit:?}"));
+    timeout(limit, log.tail(from, max, wait)).await.map_err(late)?
 }
 
 /// Loads the newest state that can be loaded: an empty one where no snapshot is needed and none is

@@ -130,6 +130,12 @@ impl Replica {
         self.beside.kept.as_ref()
     }
 
+    /// How many records came since the newest snapshot that was read back, by their offsets.
+    pub(super) fn since_kept(&self) -> u64 {
+        let kept = self.kept().map_or(0, |kept| kept.position.offset + 1);
+        self.position.map_or(0, |newest| (newest.offset + 1).saturating_sub(kept))
+    }
+
     /// The epoch of the data in a log: its id, and how often it has lost records.
     pub(super) fn epoch(&self, log_id: &str) -> String {
         match self.beside.losses {

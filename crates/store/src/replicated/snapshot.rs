@@ -11,6 +11,9 @@
 //! mark names is whole. Two at once do no harm either: marks only move forward, in both logs, so
 //! that the trimming for one of them leaves the newer snapshot as it is, and the one whose mark has
 //! no effect trims nothing of its own.
+//!
+//! What is in neither log any more is lost: a log of snapshots that loses records that were read
+//! back from it, as when all of its servers lose their power, may take the state with it.
 
 use std::time::Duration;
 
@@ -95,8 +98,7 @@ pub async fn take_snapshot<L: CommandLog>(
     }
     trim(logs, &replica).await?;
     let Some(position) = replica.position() else { return Ok(None) };
-    let before = replica.kept().map_or(0, |kept| kept.position.offset + 1);
-    if (position.offset + 1).saturating_sub(before) < config.snapshot_every {
+    if replica.since_kept() < config.snapshot_every {
         return Ok(None);
     }
     let manifest = SnapshotManifest { log_id, position, digest: replica.digest() };

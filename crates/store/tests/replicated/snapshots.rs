@@ -193,6 +193,7 @@ async fn there_is_no_new_snapshot_before_enough_has_come() {
         place(&store, client).await;
     }
     let compacting = ReplicatedStore::start(config.clone(), views(&logs));
+    compacting.open().await.unwrap();
     compacting.compact().await.unwrap();
     assert_eq!(logs.commands.start(), 7, "the mark of the first one is a record too");
     assert_eq!(take_snapshot(&logs, &config).await.unwrap(), None);
