@@ -23,17 +23,23 @@
 //! began: the newest state that this process knows may be old, and the end of the log as one server
 //! knows it may be too.
 //!
-//! This is the part that is common to all logs. No log but that of the tests exists yet, and no
-//! snapshots, though each queue has a second log for them: a log that was trimmed cannot be opened.
+//! This is the part that is common to all logs; `kafka` is the one log in use. There are no
+//! snapshots yet, though each queue has a second log for them: a log that was trimmed cannot be
+//! opened.
 
 mod driver;
 mod envelope;
+mod kafka;
 mod log;
 mod replica;
 mod split;
 mod store;
 
 pub use self::envelope::{KNOWN_RULES, MAX_ENVELOPE_BYTES, MAX_RECORD_BYTES};
+#[cfg(feature = "kafka")]
+pub use self::kafka::KafkaLog;
+pub(crate) use self::kafka::open as open_kafka;
+pub use self::kafka::{KafkaAddress, KafkaConfig, create_topics};
 pub use self::log::{CommandLog, LogBounds, LogCursor, LogError, LogPair, LogPosition, LogRecord};
 pub use self::replica::{Replica, ReplicaStopped};
 pub use self::store::{ReplicatedConfig, ReplicatedStore};

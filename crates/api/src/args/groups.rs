@@ -23,6 +23,11 @@ pub struct RedisArgs {
     #[arg(long = "redis", env = "BOOKINGQ_REDIS", hide_env_values = true, value_name = "URL")]
     #[serde(rename = "redis")]
     pub url: Option<String>,
+    /// Keep the bookings in Kafka instead: kafka://HOST:PORT[,HOST:PORT…][/PREFIX]. The topics
+    /// PREFIX.QUEUE and PREFIX.QUEUE.SNAPSHOTS must be there; `bookingq up` makes them. Needs a
+    /// bookingq that was built with the feature kafka
+    #[arg(long, value_name = "URL", conflicts_with = "url")]
+    pub store: Option<String>,
     /// File with the password, which keeps it out of the process list
     #[arg(long = "redis-password-file", value_name = "FILE")]
     #[serde(rename = "redis-password-file")]
@@ -108,6 +113,7 @@ impl Default for RedisArgs {
     fn default() -> Self {
         Self {
             url: None,
+            store: None,
             password_file: None,
             sentinel_username: None,
             sentinel_password_file: None,

@@ -117,7 +117,9 @@ pub(super) async fn read_log<L: CommandLog>(log: Arc<L>, shared: Arc<Shared>) {
                 reload(&shared);
                 continue;
             }
-            Ok(Err(error @ LogError::Trimmed { .. })) => return shared.stop(error.to_string()),
+            Ok(Err(error @ (LogError::Trimmed { .. } | LogError::Unusable(_)))) => {
+                return shared.stop(error.to_string());
+            }
             Ok(Err(LogError::Unavailable(_))) | Err(_) => {
                 tokio::time::sleep(PAUSE).await;
                 continue;

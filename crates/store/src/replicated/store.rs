@@ -13,7 +13,7 @@ use tokio::time::timeout_at;
 
 use super::driver::{Call, Shared, Want, read_log, send_envelopes};
 use super::envelope::KNOWN_RULES;
-use super::log::{CommandLog, LogPair, LogPosition};
+use super::log::{CommandLog, LogError, LogPair, LogPosition};
 use super::split::{join, split};
 use crate::engine::EngineHolder;
 use crate::{Opened, Result, StoreError};
@@ -143,7 +143,11 @@ impl<L: CommandLog> EngineHolder for ReplicatedStore<L> {
     async fn opened(&self) -> Result<Opened> {
         let bounds = tokio::time::timeout(self.timeout, self.logs.commands.bounds()).await;
         let bounds = bounds.map_err(|_| StoreError::Timeout(self.timeout))?;
-        let id = bounds.map_err(|error| StoreError::Unavailable(error.to_string()))?.id;
+        let bounds = bounds.map_err(|error| match error {
+            LogError::Unusable(why) => StoreError::Settings(why),
+            error => StoreError::Unavailable(error.to_string()),
+        });
+        let id = bounds?.id;
         self.shared.state.lock().log_id = id;
         self.catch_up().await?;
         Ok(Opened { epoch: self.epoch(), ..Opened::default() })
