@@ -92,6 +92,16 @@ test("the figures are those of the sale, and what fails is shown", async () => {
   assert.deepEqual(problems, []);
 });
 
+test("a page that is refused says why, and is live when another one is closed", async () => {
+  const events = `http://127.0.0.1:${stack.ports.admin}/admin/events`;
+  const others = await Promise.all(Array.from({ length: 32 }, () => fetch(events)));
+  const { page, problems } = await open(SIZES[2]);
+  await until("the refusal", async () => (await page.textContent("#state")).startsWith("32 pages are open"));
+  for (const other of others) await other.body.cancel();
+  await until("live", async () => (await page.textContent("#state")) === "Live");
+  assert.deepEqual(problems, []);
+});
+
 test("the public port has neither the page nor its figures", async () => {
   for (const path of ["/admin", "/admin/", "/admin/data", "/admin/events", "/metrics"]) {
     assert.equal((await fetch(stack.url + path)).status, 404, path);

@@ -58,6 +58,10 @@ pub struct RedisElection {
     pub term: i64,
     /// Name of the Pod that was elected.
     pub primary: String,
+    /// The most replicas that have had a whole copy on disk at the same time, since there are three
+    /// Pods. Workers wait for no more replicas than this.
+    #[serde(default)]
+    pub copies: i32,
 }
 
 /// Observed state of the gateways.

@@ -1,21 +1,22 @@
 //! The conditions of a queue, by the API conventions of Kubernetes. Pure.
 
-use std::borrow::Cow;
+mod redis;
+mod state;
 
+use self::redis::RedisInputs;
+use self::state::{ConditionState, NO, UNKNOWN, YES};
 use bookingq_api::TimeString;
 use bookingq_api::plan::ScalingPlan;
 use bookingq_core::Admission;
-use bookingq_store::MissingReplicas;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::autoscaler::observation::{
-    GatewayObservation, Observation, RedisObservation, StoreHealth, SweeperHealth,
+    GatewayObservation, Observation, RedisObservation, SweeperHealth,
 };
 use crate::build::component::ObjectKind;
 use crate::cached_object::ObjectStatus;
 use crate::error::ReconcileError;
 use crate::redis_failover::plan::FailoverState;
-use crate::redis_failover::view::NODES;
 use crate::target::QueueTarget;
 
 /// Everything that the conditions depend on.
@@ -75,58 +76,6 @@ fn has_gateways(inputs: &StatusInputs<'_>, before: &[Condition]) -> bool {
     match inputs.target {
         Some(target) => target.plan.gateway.is_some(),
         None => before.iter().any(|condition| condition.type_ == GATEWAYS),
-    }
-}
-
-/// The status, reason and message of one condition.
-struct ConditionState {
-    status: Cow<'static, str>,
-    reason: Cow<'static, str>,
-    message: String,
-}
-
-const YES: &str = "True";
-const NO: &str = "False";
-const UNKNOWN: &str = "Unknown";
-
-impl ConditionState {
-    fn new(status: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { status: status.into(), reason: reason.into(), message: message.into() }
-    }
-
-    fn yes(reason: &'static str, message: impl Into<String>) -> Self {
-        Self::new(YES, reason, message)
-    }
-
-    fn no(reason: &'static str, message: impl Into<String>) -> Self {
-        Self::new(NO, reason, message)
-    }
-
-    /// The reason and message of `self` for a condition that is False.
-    fn negated(&self) -> Self {
-        Self { status: NO.into(), reason: self.reason.clone(), message: self.message.clone() }
-    }
-
-    fn holds(&self) -> bool {
-        self.status == YES
-    }
-
-    fn condition(
-        self,
-        type_: &str,
-        generation: Option<i64>,
-        before: &[Condition],
-        now: &Time,
-    ) -> Condition {
-        let same = before.iter().find(|old| old.type_ == type_ && old.status == self.status);
-        Condition {
-            type_: type_.to_owned(),
-            status: self.status.into_owned(),
-            reason: self.reason.into_owned(),
-            message: self.message,
-            observed_generation: generation,
-            last_transition_time: same.map_or(now, |old| &old.last_transition_time).clone(),
-        }
     }
 }
 
@@ -195,68 +144,18 @@ fn degraded(inputs: &StatusInputs<'_>) -> ConditionState {
             ConditionState::yes(error.reason(), message)
         }
         None if inputs.redis.is_some_and(|seen| seen.state == FailoverState::QuorumLost) => {
-            ConditionState::yes("QuorumLost", QUORUM_LOST)
+            ConditionState::yes("QuorumLost", redis::QUORUM_LOST)
         }
         None => ConditionState::no("Reconciled", "All objects match the spec."),
     }
 }
 
-const QUORUM_LOST: &str = "Fewer than two Redis Pods with the queue's data answer. Bookings are neither accepted nor \
-     served, and no Pod is promoted, so that no acknowledged booking is lost. This ends by itself \
-     when a second Pod is back.";
-
-/// What a Redis of three adds to its condition.
-fn failover_state(seen: RedisObservation) -> Option<ConditionState> {
-    match seen.state {
-        FailoverState::Starting => Some(ConditionState::no(
-            "AwaitingNodes",
-            "The first primary is elected when all three Redis Pods answer.",
-        )),
-        FailoverState::FailingOver => Some(ConditionState::no(
-            "FailingOver",
-            "The primary of Redis is lost; another one is being elected.",
-        )),
-        FailoverState::QuorumLost => Some(ConditionState::no("QuorumLost", QUORUM_LOST)),
-        FailoverState::Suspect | FailoverState::Serving { .. } => None,
-    }
-}
-
 fn redis_ready(inputs: &StatusInputs<'_>) -> ConditionState {
-    if let Some(state) = inputs.redis.and_then(failover_state) {
-        return state;
-    }
-    let few = inputs.redis.is_some_and(
-        |seen| matches!(seen.state, FailoverState::Serving { replicas } if replicas + 1 < NODES),
-    );
-    match inputs.observation.map(|seen| &seen.store) {
-        None | Some(StoreHealth::Unknown) => {
-            ConditionState::new(UNKNOWN, "NotChecked", "The operator has not read Redis yet.")
-        }
-        Some(StoreHealth::Reachable { warnings }) if warnings.is_empty() && few => {
-            let message = "Redis is reachable. A replica is missing or still copies: without it, \
-                           the loss of one more Pod stops the queue.";
-            ConditionState::yes("ReplicaMissing", message)
-        }
-        Some(StoreHealth::Reachable { warnings }) if warnings.is_empty() => {
-            ConditionState::yes("Reachable", "Redis is reachable and its settings are safe.")
-        }
-        Some(StoreHealth::Reachable { warnings }) => {
-            ConditionState::yes("UnsafeSettings", warnings.join("\n"))
-        }
-        Some(StoreHealth::TooFewReplicas(missing)) => {
-            let MissingReplicas { wanted, connected } = missing;
-            let message = format!(
-                "{connected} replicas follow the primary, and spec.redis.acknowledge.replicas is \
-                 {wanted}: joins, payments and cancellations fail as unavailable, and the line \
-                 stands, until enough are back."
-            );
-            ConditionState::no("TooFewReplicas", message)
-        }
-        Some(StoreHealth::Unreachable { why }) => {
-            let message = format!("{why}\nThe number of workers is frozen until Redis is back.");
-            ConditionState::no("Unreachable", message)
-        }
-    }
+    redis::ready(&RedisInputs {
+        target: inputs.target,
+        nodes: inputs.redis,
+        store: inputs.observation.map(|seen| &seen.store),
+    })
 }
 
 fn workers_available(inputs: &StatusInputs<'_>) -> ConditionState {

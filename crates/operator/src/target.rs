@@ -29,6 +29,9 @@ pub struct QueueTarget {
     pub plan: Plan,
     /// What is wanted of its managed Redis of three; `None` for any other Redis.
     pub failover: Option<FailoverGoal>,
+    /// `spec.redis.acknowledge.replicas`. In `plan` is the number that workers wait for: in a
+    /// managed Redis it stays below while fewer have copied the data for the first time.
+    pub acknowledge_wanted: u8,
 }
 
 /// Longest name of a queue: the names of its objects extend it, and labels hold 63 bytes.
@@ -66,7 +69,12 @@ impl QueueTarget {
             })?;
         }
         let failover = failover(&plan, queue.status.as_ref());
-        Ok(Self { name, namespace, owner, secrets, plan, failover })
+        let acknowledge_wanted = plan.redis.acknowledge_replicas;
+        if failover.is_some() {
+            // Workers that waited for replicas before there are any would refuse every join.
+            plan.redis.acknowledge_replicas = acknowledge_wanted.min(copies(queue.status.as_ref()));
+        }
+        Ok(Self { name, namespace, owner, secrets, plan, failover, acknowledge_wanted })
     }
 
     /// Metadata of an object of the queue.
@@ -112,6 +120,12 @@ fn failover(plan: &Plan, status: Option<&BookingQueueStatus>) -> Option<Failover
         1 => elected.then_some(FailoverGoal::Shrink),
         _ => Some(FailoverGoal::Three),
     }
+}
+
+/// How many replicas have had a copy at the same time.
+fn copies(status: Option<&BookingQueueStatus>) -> u8 {
+    let election = status.and_then(|status| status.redis.as_ref());
+    election.and_then(|election| u8::try_from(election.copies).ok()).unwrap_or(0)
 }
 
 fn name_problem(name: &str) -> Option<FieldProblem> {

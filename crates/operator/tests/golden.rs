@@ -1,16 +1,16 @@
-//! The objects of seven queues as golden files: `BLESS=1 cargo test -p bookingq-operator` writes
+//! The objects of some queues as golden files: `BLESS=1 cargo test -p bookingq-operator` writes
 //! them.
 #![allow(clippy::unwrap_used)]
+
+#[path = "golden/redis_of_three.rs"]
+mod redis_of_three;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bookingq_api::BookingQueue;
-use bookingq_api::redis::ManagedRedis;
-use bookingq_api::status::{BookingQueueStatus, RedisElection};
 use bookingq_operator::build::{self, BuildInputs, Manifest};
 use bookingq_operator::environment::OperatorEnvironment;
-use bookingq_operator::redis_failover::view::FailoverGoal;
 use bookingq_operator::secrets::Secrets;
 use bookingq_operator::target::QueueTarget;
 use k8s_openapi::ByteString;
@@ -70,7 +70,11 @@ fn yaml(object: &Value) -> String {
 }
 
 fn check(name: &str, spec: &Value, found: &[Secret]) -> Vec<Manifest> {
-    let target = QueueTarget::resolve(&queue("concert", spec)).unwrap();
+    check_queue(name, &queue("concert", spec), found)
+}
+
+fn check_queue(name: &str, queue: &BookingQueue, found: &[Secret]) -> Vec<Manifest> {
+    let target = QueueTarget::resolve(queue).unwrap();
     let secrets = secrets(found);
     for reference in &target.secrets {
         assert_eq!(secrets.problem(reference), None);
@@ -127,34 +131,6 @@ fn every_field_of_the_spec_reaches_the_objects() {
         "retry": { "attempts": 3, "initialBackoff": "1s", "maxBackoff": "1m" },
     });
     check("everything", &spec, &[secret("concert-redis", &["password"])]);
-}
-
-#[test]
-fn a_redis_of_three_starts_cut_off_and_workers_know_its_three_names() {
-    let spec = json!({
-        "booking": { "endpoint": "http://booking:1" },
-        "redis": { "managed": { "replicas": 3 } },
-    });
-    let objects = check("redis-of-three", &spec, &[secret("concert-redis", &["password"])]);
-    let text: String = objects.iter().map(|object| object.value.to_string()).collect();
-    assert!(!text.contains("redis://concert-redis.sale.svc"), "the Service leads to replicas too");
-    let sets = objects.iter().filter(|object| object.kind.name == "StatefulSet");
-    let set = sets.map(|set| &set.value["spec"]).next().unwrap();
-    assert_eq!((&set["replicas"], &set["podManagementPolicy"]), (&json!(3), &json!("Parallel")));
-}
-
-#[test]
-fn a_redis_of_three_stays_until_its_first_pod_is_the_primary() {
-    let spec = json!({ "booking": { "endpoint": "http://booking:1" } });
-    let mut queue = queue("concert", &spec);
-    assert_eq!(QueueTarget::resolve(&queue).unwrap().failover, None);
-    let election = RedisElection { term: 7, primary: "concert-redis-2".to_owned() };
-    queue.status = Some(BookingQueueStatus { redis: Some(election), ..Default::default() });
-    let target = QueueTarget::resolve(&queue).unwrap();
-    assert_eq!(target.failover, Some(FailoverGoal::Shrink));
-    queue.spec.redis.managed = Some(ManagedRedis { replicas: 2, ..ManagedRedis::default() });
-    let problems = QueueTarget::resolve(&queue).unwrap_err().to_string();
-    assert_eq!(problems, "spec.redis.managed.replicas is 2; allowed: 1 or 3");
 }
 
 #[test]

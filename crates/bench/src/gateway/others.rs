@@ -3,9 +3,9 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use bookingq_harness::port::free_address;
 use tokio::time::{interval, sleep};
 
@@ -23,8 +23,12 @@ const IDLE: u64 = 5_000;
 const READERS: u64 = 2_000;
 /// The readers that leave the line each second: their news are measured.
 const PACE: u64 = 30;
-/// Between two changes for all clients.
-const CHANGE: Duration = Duration::from_millis(100);
+/// Between two changes for all clients. No multiple of the line's step: changes and news meet as
+/// often in one part as in the other.
+const CHANGE: Duration = Duration::from_millis(97);
+/// Longest time until the gateway has cut all clients that read nothing: its buffers in the kernel
+/// are filled first.
+const CUT: Duration = Duration::from_secs(180);
 
 /// A gateway of its own.
 async fn gateway(
@@ -72,12 +76,18 @@ pub(super) async fn unread(folder: &Path, time: Duration, figures: &mut Figures)
         let (mut readers, _) = clients::start(&plan).await?;
         line.set_pace(PACE);
         let alone = watched(&line, &mut readers, time).await?;
-        let before = gateway.usage()?.rss_mib;
+        let before = gateway.usage()?;
         let plan = ClientsPlan { kind, unread: true, ..plan };
         let (silent, _) = clients::start(&plan).await?;
+        let opened = Instant::now();
         let beside = watched(&line, &mut readers, time).await?;
+        while gateway.usage()?.files > before.files {
+            ensure!(opened.elapsed() < CUT, "{name} that read nothing stay open for {CUT:?}");
+            watched(&line, &mut readers, Duration::from_secs(1)).await?;
+        }
         let columns = [
-            ("MiB for them", gateway.usage()?.rss_mib - before),
+            ("MiB at most for them", gateway.usage()?.peak_mib - before.rss_mib),
+            ("s until all are cut", opened.elapsed().as_secs_f64()),
             ("news p99 ms of others before", alone.news.p99),
             ("news p99 ms beside them", beside.news.p99),
         ];

@@ -20,6 +20,7 @@ mod redis_loop;
 mod replicas;
 pub mod scaling;
 pub mod settings;
+pub mod worker_rollout;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use bookingq_core::Timestamp;
 use bookingq_store::{MissingReplicas, Snapshot};
 
 use crate::redis_failover::plan::FailoverState;
-use crate::redis_failover::view::PrimaryRecord;
+use crate::redis_failover::view::{NodeIndex, PrimaryRecord};
 
 /// The state of a queue.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +83,13 @@ pub struct RedisObservation {
     pub state: FailoverState,
     /// The last election.
     pub record: Option<PrimaryRecord>,
+}
+
+impl RedisObservation {
+    /// Term and primary of the last election.
+    pub fn election(&self) -> Option<(u64, NodeIndex)> {
+        self.record.map(|record| record.election())
+    }
 }
 
 /// Health of the store.

@@ -13,13 +13,16 @@ use tracing::warn;
 
 use super::context::{DesiredState, LoopContext, RedisPassword};
 use super::observation::RedisObservation;
+use super::worker_rollout::workers_follow;
+use crate::build::component::ObjectKind;
 use crate::build::names;
+use crate::object_cache::ObjectName;
 use crate::queue::{QueueKey, log_name};
 use crate::redis_failover::cluster::ClusterSurroundings;
 use crate::redis_failover::driver::{FailoverDriver, FailoverReport};
 use crate::redis_failover::plan::FailoverState;
 use crate::redis_failover::surroundings::DesiredFailover;
-use crate::redis_failover::view::{FailoverGoal, NODES, PrimaryRecord};
+use crate::redis_failover::view::{FailoverGoal, NODES, NodeIndex};
 use crate::target::QueueTarget;
 
 /// Time between two passes.
@@ -72,8 +75,8 @@ struct RedisLoop {
     lost: Option<Instant>,
     /// The last observation.
     before: Option<RedisObservation>,
-    /// The record when it served last.
-    served: Option<PrimaryRecord>,
+    /// The term and the primary when it served last.
+    served: Option<(u64, NodeIndex)>,
     observed: watch::Sender<Option<RedisObservation>>,
 }
 
@@ -120,23 +123,34 @@ impl RedisLoop {
     async fn desired(&self, target: &QueueTarget, goal: FailoverGoal) -> DesiredFailover {
         let QueueTarget { name, namespace, owner, .. } = target;
         let (objects, client) = (&self.context.objects, self.context.client.clone());
-        let current = DesiredFailover { goal, outdated: [false; NODES], may_roll: false };
+        let mut desired = DesiredFailover { goal, outdated: [false; NODES], workers_follow: false };
+        if goal == FailoverGoal::Shrink {
+            desired.workers_follow = self.workers_follow(target);
+            return desired;
+        }
         let Some(set) = objects.status::<StatefulSet>(namespace, &names::redis(name)) else {
-            return current;
+            return desired;
         };
         if set.observed_generation < set.generation || set.updated >= set.replicas {
-            return current;
+            return desired;
         }
         let fence = self.context.fence.clone();
         let pods = ClusterSurroundings::new(client, fence, namespace, name, &owner.uid);
-        let outdated = pods.outdated().await.unwrap_or_else(|error| {
+        desired.outdated = pods.outdated().await.unwrap_or_else(|error| {
             warn!(queue = log_name(&self.key), %error, "the Pods of Redis are unknown");
-            current.outdated
+            desired.outdated
         });
         // Workers of an older template may know one address only.
-        let workers = objects.status::<Deployment>(namespace, &names::worker(name));
-        let may_roll = workers.is_some_and(|workers| workers.is_rolled_out());
-        DesiredFailover { goal, outdated, may_roll }
+        desired.workers_follow = self.workers_follow(target);
+        desired
+    }
+
+    fn workers_follow(&self, target: &QueueTarget) -> bool {
+        let QueueTarget { name, namespace, .. } = target;
+        let kind = ObjectKind::of::<Deployment>();
+        let workers = ObjectName::new(kind, namespace, &names::worker(name));
+        let found = self.context.objects.get(&workers);
+        found.is_some_and(|found| workers_follow(&found, target))
     }
 
     async fn observe(&mut self, state: &DesiredState, report: FailoverReport) {
@@ -164,7 +178,7 @@ impl RedisLoop {
             self.publish(state, before, observation).await;
         }
         if matches!(observation.state, FailoverState::Serving { .. }) {
-            self.served = observation.record;
+            self.served = observation.election();
         }
     }
 
@@ -199,12 +213,12 @@ impl RedisLoop {
                 (EventType::Warning, "QuorumLost", note.to_owned())
             }
             FailoverState::Serving { .. }
-                if now.record != before.record || !serves(before.state) =>
+                if now.election() != before.election() || !serves(before.state) =>
             {
-                if is_suspect(before.state) && now.record == before.record {
+                if is_suspect(before.state) && now.election() == before.election() {
                     return;
                 }
-                if now.record != self.served {
+                if now.election() != self.served {
                     let labels = [&*state.target.namespace, &*state.target.name];
                     self.context.metrics.redis_failovers.with_label_values(&labels).inc();
                 }

@@ -82,8 +82,10 @@ impl ClusterSurroundings {
             return Ok(None);
         };
         let primary = (0..NODES).find(|i| names::redis_pod(&self.queue, *i) == election.primary);
+        // Copies that no one can have are not waited for.
+        let copies = u8::try_from(election.copies).unwrap_or(0);
         match (u64::try_from(election.term), primary) {
-            (Ok(term), Some(primary)) => Ok(Some(PrimaryRecord { term, primary })),
+            (Ok(term), Some(primary)) => Ok(Some(PrimaryRecord { term, primary, copies })),
             _ => Err(SurroundingsError(format!(
                 "status.redis is term {} and primary {:?}; allowed: a term of at least 0 and one \
                  of the three Pods of the StatefulSet",
@@ -115,6 +117,7 @@ impl FailoverSurroundings for ClusterSurroundings {
         let election = new.map(|record| RedisElection {
             term: i64::try_from(record.term).unwrap_or(i64::MAX),
             primary: names::redis_pod(&self.queue, record.primary),
+            copies: i32::from(record.copies),
         });
         // With the version that was read: a change in between is a conflict.
         let patch = Patch::Merge(json!({

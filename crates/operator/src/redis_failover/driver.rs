@@ -180,8 +180,8 @@ impl<S: FailoverSurroundings> FailoverDriver<S> {
             };
             NodeState { answer, silent, outdated: desired.outdated[index] }
         });
-        let DesiredFailover { goal, may_roll, .. } = desired;
-        RedisView { nodes, record, fresh: self.fresh, goal, may_roll }
+        let DesiredFailover { goal, workers_follow, .. } = desired;
+        RedisView { nodes, record, fresh: self.fresh, goal, workers_follow }
     }
 
     async fn execute(&mut self, step: FailoverStep, view: &RedisView) -> Result<(), StepError> {
@@ -213,6 +213,12 @@ impl<S: FailoverSurroundings> FailoverDriver<S> {
                 Ok(())
             }
             FailoverStep::Guard(node) => self.nodes[node].guard(1).await.map_err(of(node)),
+            FailoverStep::Copied(record) => {
+                self.write_record(view.record, Some(record)).await?;
+                // It is of the present primary.
+                self.fresh = false;
+                Ok(())
+            }
             FailoverStep::SwitchOver { from, to, record } => {
                 self.write_record(view.record, Some(record)).await?;
                 // Redis itself promotes: what is left is to wait for it.
@@ -220,7 +226,7 @@ impl<S: FailoverSurroundings> FailoverDriver<S> {
                 let Err(error) = self.hand_over(from, to).await else { return Ok(()) };
                 // The old primary serves again when Redis gives up: it must not be cut off.
                 self.handed_over_in_vain = Some(Instant::now());
-                let back = PrimaryRecord { term: record.term + 1, primary: from };
+                let back = record.succeeded_by(record.term + 1, from);
                 self.write_record(Some(record), Some(back)).await?;
                 Err(error)
             }

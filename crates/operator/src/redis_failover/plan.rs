@@ -47,6 +47,9 @@ pub enum FailoverStep {
     },
     /// Lets the primary refuse writes while no replica follows closely, as after a normal start.
     Guard(NodeIndex),
+    /// Writes the record of the same election with more copies: workers may wait for so many
+    /// replicas.
+    Copied(PrimaryRecord),
     /// Writes the record of `to` with the next term, and lets Redis hand over to it: `from` pauses
     /// its writes until `to` has all of them.
     SwitchOver {
@@ -150,7 +153,7 @@ fn first(view: &RedisView) -> FailoverPlan {
     let masters: Vec<_> = view.answers().filter(|(_, node)| node.is_master()).collect();
     let some_data = view.answers().any(|(_, node)| node.progress.is_some());
     let term = view.answers().map(|(_, node)| node.term()).max().unwrap_or(0) + 1;
-    let record = |primary| FailoverStep::Record(PrimaryRecord { term, primary });
+    let record = |primary| FailoverStep::Record(PrimaryRecord { term, primary, copies: 0 });
     match masters.as_slice() {
         // The queue had one node until now, which is not guarded. What the volumes of the others
         // hold is older.
@@ -198,8 +201,7 @@ fn elect(view: &RedisView, record: PrimaryRecord) -> FailoverPlan {
     let step = if view.fresh && record.primary == best && highest < record.term {
         FailoverStep::Promote(best)
     } else {
-        let term = record.term.max(highest) + 1;
-        FailoverStep::Record(PrimaryRecord { term, primary: best })
+        FailoverStep::Record(record.succeeded_by(record.term.max(highest) + 1, best))
     };
     FailoverPlan::one(FailoverState::FailingOver, step)
 }
@@ -248,7 +250,7 @@ fn lead(view: &RedisView, record: PrimaryRecord, primary: &NodeView) -> Failover
 fn maintain(view: &RedisView, record: PrimaryRecord) -> Option<FailoverStep> {
     let from = record.primary;
     let switch = |to| {
-        let record = PrimaryRecord { term: record.term + 1, primary: to };
+        let record = record.succeeded_by(record.term + 1, to);
         FailoverStep::SwitchOver { from, to, record }
     };
     let on_disk = |index: NodeIndex| view.nodes[index].answer.is_some_and(|node| node.on_disk);
@@ -259,11 +261,16 @@ fn maintain(view: &RedisView, record: PrimaryRecord) -> Option<FailoverStep> {
     let others = || (0..NODES).filter(|index| *index != from);
     if view.goal == FailoverGoal::Shrink {
         return match from {
-            0 => on_disk(0).then_some(FailoverStep::Retire(0)),
+            // Workers that still wait for a replica would wait for ever.
+            0 => (view.workers_follow && on_disk(0)).then_some(FailoverStep::Retire(0)),
             _ => synced(0).then(|| switch(0)),
         };
     }
-    if !view.may_roll || !others().all(synced) {
+    let copies = others().filter(|index| synced(*index)).count() as u8;
+    if copies > record.copies {
+        return Some(FailoverStep::Copied(PrimaryRecord { copies, ..record }));
+    }
+    if !view.workers_follow || !others().all(synced) {
         return None;
     }
     if let Some(index) = others().find(|index| view.nodes[*index].outdated) {

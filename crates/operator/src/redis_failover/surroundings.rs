@@ -11,8 +11,8 @@ pub struct DesiredFailover {
     pub goal: FailoverGoal,
     /// The Pods of an older template.
     pub outdated: [bool; NODES],
-    /// Whether such Pods may be replaced now.
-    pub may_roll: bool,
+    /// Whether all workers have the settings of the present spec.
+    pub workers_follow: bool,
 }
 
 /// Why a step beside the nodes failed, as a sentence.

@@ -17,6 +17,22 @@ pub struct PrimaryRecord {
     pub term: u64,
     /// The node that was elected.
     pub primary: NodeIndex,
+    /// The most replicas that have had a whole copy on disk at the same time, in this election or
+    /// an earlier one. It never falls: from the first copy on, workers may wait for replicas.
+    pub copies: u8,
+}
+
+impl PrimaryRecord {
+    /// The same copies, and the next primary.
+    #[must_use]
+    pub fn succeeded_by(self, term: u64, primary: NodeIndex) -> Self {
+        Self { term, primary, ..self }
+    }
+
+    /// Term and primary: the same for all records of one election.
+    pub fn election(&self) -> (u64, NodeIndex) {
+        (self.term, self.primary)
+    }
 }
 
 /// Where a node gets its data from.
@@ -107,8 +123,9 @@ pub struct RedisView {
     pub fresh: bool,
     /// What is wanted.
     pub goal: FailoverGoal,
-    /// Whether Pods of an older template may be replaced now.
-    pub may_roll: bool,
+    /// Whether all workers have the settings of the present spec: they know the addresses of all
+    /// three nodes, and wait for no more replicas than they should.
+    pub workers_follow: bool,
 }
 
 impl RedisView {

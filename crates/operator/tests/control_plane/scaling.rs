@@ -117,7 +117,7 @@ async fn recorded_once(testbed: &Testbed, redis: &RedisServer, store: &dyn Store
         let count = statistics.lines().find_map(|line| line.strip_prefix(&name)?.split(',').next());
         count.unwrap().parse::<u64>().unwrap()
     };
-    // The workers that were needed for those who had just joined may still be taken away.
+    // Workers that were needed for the clients that had just joined may still be taken away.
     eventually("three readings without a write", LIMIT, async || {
         let (written, read) = (calls("hset"), calls("evalsha"));
         eventually("three readings", LIMIT, async || calls("evalsha") >= read + 3).await;

@@ -123,8 +123,8 @@ async fn a_record_is_replaced_by_who_knows_it_and_kept_by_every_other_write() {
     testbed.until_condition("RedisReady", "False", "AwaitingNodes").await;
     let (mut first, mut second) = (testbed.surroundings(&uid), testbed.surroundings(&uid));
     assert_eq!(first.read_record().await.unwrap(), None);
-    let one = PrimaryRecord { term: 1, primary: 0 };
-    let two = PrimaryRecord { term: 2, primary: 2 };
+    let one = PrimaryRecord { term: 1, primary: 0, copies: 0 };
+    let two = PrimaryRecord { term: 2, primary: 2, copies: 1 };
     assert!(first.replace_record(None, Some(one)).await.unwrap());
     assert!(!second.replace_record(None, Some(two)).await.unwrap(), "it knows no record");
     assert!(second.replace_record(Some(one), Some(two)).await.unwrap());
@@ -151,6 +151,57 @@ async fn a_record_is_replaced_by_who_knows_it_and_kept_by_every_other_write() {
     queues.patch_status("concert", &PatchParams::default(), &Patch::Merge(broken)).await.unwrap();
     let error = first.read_record().await.unwrap_err().to_string();
     assert!(error.contains("\"other-redis-0\""), "{error}");
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_wait_for_replicas_only_once_these_have_copied_the_data() {
+    let testbed = Testbed::new("copies").await;
+    let operator = testbed.operator(Budget::unlimited());
+    let queue = testbed.create(json!({})).await;
+    testbed.until_policy("OrderedReady").await;
+    testbed.change(replicas(3)).await.unwrap();
+    testbed.until_policy("Parallel").await;
+    let nodes = |number: usize| {
+        let host =
+            |node| format!("concert-redis-{node}.concert-redis.{}.svc:6379", testbed.namespace);
+        let hosts: Vec<_> = (0..number).map(host).collect();
+        hosts.join(",")
+    };
+    let waited_for = async || {
+        let workers = serde_json::to_value(testbed.deployment().await).unwrap();
+        let worker = &workers["spec"]["template"]["spec"]["containers"][0];
+        let args = worker["args"].as_array().unwrap().iter().filter_map(Value::as_str);
+        let found = args.filter_map(|arg| arg.strip_prefix("--redis-acknowledge-replicas="));
+        let knows_three = worker["env"].to_string().contains(&nodes(3));
+        (knows_three, found.map(str::to_owned).next())
+    };
+    eventually("workers that know three Pods", LIMIT, async || waited_for().await.0).await;
+    assert_eq!(waited_for().await.1, None, "no replica has the data");
+
+    let mut surroundings = testbed.surroundings(&queue.uid().unwrap());
+    let elected = PrimaryRecord { term: 1, primary: 0, copies: 0 };
+    assert!(surroundings.replace_record(None, Some(elected)).await.unwrap());
+    operator.rests().await;
+    assert_eq!(waited_for().await, (true, None), "no replica has the data on disk");
+    for copies in [1, 2] {
+        let copied = PrimaryRecord { copies, ..elected };
+        let before = PrimaryRecord { copies: copies - 1, ..elected };
+        assert!(surroundings.replace_record(Some(before), Some(copied)).await.unwrap());
+        testbed.until_argument("--redis-acknowledge-replicas=1").await;
+    }
+    testbed.change(json!({ "redis": { "acknowledge": { "replicas": 2 } } })).await.unwrap();
+    testbed.until_argument("--redis-acknowledge-replicas=2").await;
+
+    // Back to one: workers wait for none, while three Pods stay until the first one leads.
+    testbed
+        .change(json!({ "redis": { "acknowledge": null, "managed": { "replicas": 1 } } }))
+        .await
+        .unwrap();
+    eventually("workers that wait for none", LIMIT, async || waited_for().await == (true, None))
+        .await;
+    let set: StatefulSet = testbed.find("concert-redis").await.unwrap();
+    assert_eq!(set.spec.unwrap().replicas, Some(3));
     operator.stop().await;
 }
 

@@ -223,7 +223,7 @@ async fn a_hand_over_that_fails_leaves_the_primary_in_place() {
     trio.servers[0].cli(&["CLIENT", "KILL", "TYPE", "replica"]).unwrap();
     trio.until_whole(&mut driver).await;
     trio.desired.outdated[0] = true;
-    let back = PrimaryRecord { term: 3, primary: 0 };
+    let back = PrimaryRecord { term: 3, primary: 0, copies: 2 };
     trio.until(&mut driver, "its term in the data", |report| {
         assert!(matches!(report.state, FailoverState::Serving { .. }), "{report:?}");
         assert_eq!(trio.role(0), "master");
@@ -253,7 +253,17 @@ async fn a_redis_of_one_becomes_one_of_three_and_back_while_it_takes_writes() {
     let mut driver = trio.driver();
     trio.until_whole(&mut driver).await;
     assert_ne!(trio.primary(), 0);
-    trio.desired.goal = FailoverGoal::Shrink;
+    assert_eq!(trio.record().copies, 2);
+    (trio.desired.goal, trio.desired.workers_follow) = (FailoverGoal::Shrink, false);
+    trio.until(&mut driver, "the first node to lead", |report| {
+        report.done == 0 && report.record.is_some_and(|record| record.primary == 0)
+    })
+    .await;
+    for _ in 0..10 {
+        let report = driver.pass(trio.desired, usize::MAX).await;
+        assert_eq!(report.done, 0, "workers still wait for a replica");
+    }
+    trio.desired.workers_follow = true;
     trio.until(&mut driver, "the end of three", |report| {
         report.record.is_none() && report.done > 0
     })

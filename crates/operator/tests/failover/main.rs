@@ -82,10 +82,10 @@ fn healthy() -> RedisView {
     let replica = node(NodeSource::Node { node: 0, synced: true, contact });
     RedisView {
         nodes: [node(NodeSource::Clients), replica, replica],
-        record: Some(PrimaryRecord { term: 3, primary: 0 }),
+        record: Some(PrimaryRecord { term: 3, primary: 0, copies: 2 }),
         fresh: false,
         goal: FailoverGoal::Three,
-        may_roll: true,
+        workers_follow: true,
     }
 }
 
@@ -140,16 +140,19 @@ fn a_pod_that_cannot_start_is_replaced_by_a_newer_template_only() {
 fn a_planned_change_waits_for_the_workers_and_for_both_replicas() {
     let mut view = healthy();
     view.nodes[0].outdated = true;
-    let record = PrimaryRecord { term: 4, primary: 1 };
+    let record = PrimaryRecord { term: 4, primary: 1, copies: 2 };
     let hand_over = FailoverStep::SwitchOver { from: 0, to: 1, record };
     assert_eq!(plan(&view).steps, [hand_over]);
-    assert_eq!(plan(&RedisView { may_roll: false, ..view }).steps, []);
+    assert_eq!(plan(&RedisView { workers_follow: false, ..view }).steps, []);
     let copying = NodeSource::Node { node: 0, synced: false, contact: None };
     view.nodes[2].answer.as_mut().unwrap().source = copying;
     assert_eq!(plan(&view).steps, []);
     // The way back to one needs the first node only.
     view.goal = FailoverGoal::Shrink;
     assert_eq!(plan(&view).steps, [FailoverStep::Retire(0)]);
+    let view = RedisView { workers_follow: false, ..view };
+    assert_eq!(plan(&view).steps, [], "some workers still wait for a replica");
+    let mut view = RedisView { workers_follow: true, ..view };
     view.nodes[0].answer.as_mut().unwrap().on_disk = false;
     assert_eq!(plan(&view).steps, [], "its data is not on disk");
 }
@@ -168,7 +171,7 @@ fn a_planned_change_waits_until_the_first_copies_are_on_disk() {
     }
     // The way back to one, from another primary than the first.
     let mut view = RedisView { goal: FailoverGoal::Shrink, ..healthy() };
-    view.record = Some(PrimaryRecord { term: 3, primary: 1 });
+    view.record = Some(PrimaryRecord { term: 3, primary: 1, copies: 2 });
     view.nodes.swap(0, 1);
     for index in [0, 2] {
         let contact = Some(Duration::ZERO);
@@ -181,6 +184,42 @@ fn a_planned_change_waits_until_the_first_copies_are_on_disk() {
 }
 
 #[test]
+fn copies_are_recorded_once_they_are_on_disk_and_never_taken_back() {
+    let mut view = healthy();
+    let record = |copies| PrimaryRecord { term: 3, primary: 0, copies };
+    view.record = Some(record(0));
+    let node = |view: &mut RedisView, index: usize, synced, on_disk| {
+        let contact = Some(Duration::ZERO);
+        let answer = view.nodes[index].answer.as_mut().unwrap();
+        answer.source = NodeSource::Node { node: 0, synced, contact };
+        answer.on_disk = on_disk;
+    };
+    for (synced, on_disk) in [(false, true), (true, false), (false, false)] {
+        node(&mut view, 1, synced, on_disk);
+        node(&mut view, 2, synced, on_disk);
+        assert_eq!(plan(&view).steps, [], "{synced} {on_disk}");
+    }
+    node(&mut view, 2, true, true);
+    assert_eq!(plan(&view).steps, [FailoverStep::Copied(record(1))]);
+    view.record = Some(record(1));
+    assert_eq!(plan(&view).steps, []);
+    node(&mut view, 1, true, true);
+    assert_eq!(plan(&view).steps, [FailoverStep::Copied(record(2))]);
+    // The primary is lost: its successor has had as many copies.
+    view.record = Some(record(2));
+    silent(&mut view, 0, 60);
+    for index in [1, 2] {
+        view.nodes[index].answer.as_mut().unwrap().source = NodeSource::Fenced;
+    }
+    let next = PrimaryRecord { term: 4, primary: 1, copies: 2 };
+    assert_eq!(plan(&view).steps, [FailoverStep::Record(next)]);
+    // Three Pods that become one need no copies.
+    let mut view = RedisView { goal: FailoverGoal::Shrink, record: Some(record(0)), ..healthy() };
+    view.workers_follow = false;
+    assert_eq!(plan(&view).steps, []);
+}
+
+#[test]
 fn a_lost_record_compares_unless_the_only_primary_was_alone_until_now() {
     let mut view = RedisView { record: None, ..healthy() };
     let newer = Some(NodeProgress { term: 4, barrier: 6, entry: 9 });
@@ -188,14 +227,14 @@ fn a_lost_record_compares_unless_the_only_primary_was_alone_until_now() {
     let fences = [0, 1, 2].map(FailoverStep::Fence);
     assert_eq!(plan(&view).steps, fences, "it may be an old primary that thawed");
     view.nodes[0].answer.as_mut().unwrap().guarded = false;
-    let record = PrimaryRecord { term: 5, primary: 0 };
+    let record = PrimaryRecord { term: 5, primary: 0, copies: 0 };
     assert_eq!(plan(&view).steps, [FailoverStep::Record(record)]);
 }
 
 #[test]
 fn a_hand_over_is_no_lost_primary() {
     let mut view = healthy();
-    view.record = Some(PrimaryRecord { term: 4, primary: 0 });
+    view.record = Some(PrimaryRecord { term: 4, primary: 0, copies: 2 });
     assert_eq!(plan(&view).steps, [FailoverStep::WriteTerm(view.record.unwrap())]);
     assert_eq!(plan(&view).state, FailoverState::Serving { replicas: 2 });
     for index in [1, 2] {
@@ -215,7 +254,7 @@ fn promote_first(view: &RedisView) -> FailoverPlan {
     }
     let others = view.answers().filter(|(_, node)| node.progress.is_some());
     let Some((best, _)) = others.max_by_key(|(_, node)| node.progress) else { return planned };
-    let record = PrimaryRecord { term: record.term + 1, primary: best };
+    let record = record.succeeded_by(record.term + 1, best);
     let steps = vec![FailoverStep::Record(record), FailoverStep::Promote(best)];
     FailoverPlan { steps, ..planned }
 }
@@ -227,7 +266,7 @@ fn without_quorum(view: &RedisView) -> FailoverPlan {
         return planned;
     };
     let Some((best, _)) = view.answers().next() else { return planned };
-    let record = PrimaryRecord { term: record.term + 1, primary: best };
+    let record = record.succeeded_by(record.term + 1, best);
     let steps = vec![FailoverStep::Record(record), FailoverStep::Promote(best)];
     FailoverPlan { steps, ..planned }
 }

@@ -268,7 +268,7 @@ impl FailoverModel {
             record: self.record,
             fresh: self.fresh,
             goal: FailoverGoal::Three,
-            may_roll: true,
+            workers_follow: true,
         }
     }
 
@@ -298,6 +298,9 @@ impl FailoverModel {
             }
             FailoverStep::Record(record) if self.record.map_or(0, |record| record.term) == term => {
                 (self.record, self.fresh) = (Some(record), true);
+            }
+            FailoverStep::Copied(record) if self.record.map_or(0, |record| record.term) == term => {
+                self.record = Some(record);
             }
             FailoverStep::Promote(index) if !late(&self.nodes[index]) => {
                 self.fresh = false;

@@ -55,6 +55,10 @@ struct Joined {
 }
 
 fn store(trio: &Trio) -> Arc<dyn Store> {
+    store_that_waits_for(trio, 1)
+}
+
+fn store_that_waits_for(trio: &Trio, replicas: u8) -> Arc<dyn Store> {
     let hosts: Vec<_> = trio
         .servers
         .iter()
@@ -62,7 +66,7 @@ fn store(trio: &Trio) -> Arc<dyn Store> {
         .collect();
     let url = format!("redis://{}/0", hosts.join(","));
     let mut config = RedisConfig::new(url, QueueName::new("q").unwrap());
-    config.acknowledge_replicas = 1;
+    config.acknowledge_replicas = replicas;
     bookingq_store::open(config).unwrap()
 }
 
@@ -185,6 +189,65 @@ async fn run(fault: Fault) -> (usize, Vec<String>, Duration) {
         );
     }
     (all.len(), lost, pause)
+}
+
+/// Joins of one caller until `ended`.
+struct Joining {
+    joined: Arc<Mutex<Joined>>,
+    ended: Arc<AtomicBool>,
+    caller: tokio::task::JoinHandle<()>,
+}
+
+impl Joining {
+    fn start(trio: &Trio, caller: usize, replicas: u8) -> Self {
+        let (joined, ended) = (Arc::default(), Arc::default());
+        let store = store_that_waits_for(trio, replicas);
+        let caller = tokio::spawn(call(store, caller, Arc::clone(&joined), Arc::clone(&ended)));
+        Self { joined, ended, caller }
+    }
+
+    async fn until_more(&self) {
+        let before = self.joined.lock().clients.len();
+        eventually("more joins", LIMIT, async || self.joined.lock().clients.len() > before + 100)
+            .await;
+    }
+
+    /// Returns the longest pause.
+    async fn end(self) -> Duration {
+        self.ended.store(true, Ordering::Relaxed);
+        self.caller.await.unwrap();
+        self.joined.lock().pause
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joins_go_on_while_a_redis_of_one_becomes_one_of_three() {
+    let mut trio = Trio::from_one();
+    let others = [1, 2];
+    for index in others {
+        trio.servers[index].kill();
+    }
+    let joining = Joining::start(&trio, 0, trio.waited_for());
+    joining.until_more().await;
+    let mut driver = trio.driver();
+    for _ in 0..20 {
+        driver.pass(trio.desired, usize::MAX).await;
+    }
+    assert_eq!(trio.waited_for(), 0, "no replica answers");
+    joining.until_more().await;
+    for index in others {
+        trio.servers[index].restart().unwrap();
+    }
+    trio.until(&mut driver, "a copy on disk", |_| trio.waited_for() > 0).await;
+    joining.until_more().await;
+    // The next workers wait for a replica.
+    let waiting = Joining::start(&trio, 1, trio.waited_for());
+    waiting.until_more().await;
+    trio.until_whole(&mut driver).await;
+    waiting.until_more().await;
+    for pause in [joining.end().await, waiting.end().await] {
+        assert!(pause < Duration::from_secs(2), "{pause:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,8 +97,11 @@ impl Trio {
         let folders: [TempDir; NODES] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
         let servers =
             std::array::from_fn(|index| start(folders[index].path(), index > 0 || first_fenced));
-        let desired =
-            DesiredFailover { goal: FailoverGoal::Three, outdated: [false; NODES], may_roll: true };
+        let desired = DesiredFailover {
+            goal: FailoverGoal::Three,
+            outdated: [false; NODES],
+            workers_follow: true,
+        };
         Self { servers, lasting: Arc::default(), desired, folders }
     }
 
@@ -108,6 +111,11 @@ impl Trio {
         let surroundings = TestSurroundings(self.lasting.clone());
         let queue = QueueName::new("q").unwrap();
         FailoverDriver::new(queue, self.servers.each_ref().map(address), None, surroundings)
+    }
+
+    /// The number of replicas that workers wait for, of the one that is the default.
+    pub fn waited_for(&self) -> u8 {
+        self.lasting.lock().record.map_or(0, |record| record.copies.min(1))
     }
 
     pub fn record(&self) -> PrimaryRecord {

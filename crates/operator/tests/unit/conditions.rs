@@ -208,9 +208,9 @@ fn a_redis_of_three_says_whether_it_is_safe_and_whether_it_serves() {
         store: StoreHealth::Reachable { warnings: Vec::new() },
         ..Observation::starting(None)
     };
-    let record = Some(PrimaryRecord { term: 4, primary: 1 });
+    let record = Some(PrimaryRecord { term: 4, primary: 1, copies: 2 });
     for (state, redis, degraded) in [
-        (FailoverState::Starting, ("False", "AwaitingNodes"), "Reconciled"),
+        (FailoverState::Starting, ("True", "AwaitingNodes"), "Reconciled"),
         (FailoverState::Serving { replicas: 2 }, ("True", "Reachable"), "Reconciled"),
         (FailoverState::Serving { replicas: 1 }, ("True", "ReplicaMissing"), "Reconciled"),
         (FailoverState::Suspect, ("True", "Reachable"), "Reconciled"),
@@ -235,10 +235,58 @@ fn a_redis_of_three_says_whether_it_is_safe_and_whether_it_serves() {
     }
 }
 
+/// The condition of a Redis of three, with `copies` in its record and this store.
+fn redis_ready(copies: i32, state: FailoverState, store: StoreHealth) -> Condition {
+    let queue: BookingQueue = serde_json::from_value(json!({
+        "apiVersion": "bookingqueue.dev/v1alpha1", "kind": "BookingQueue",
+        "metadata": { "name": "concert", "namespace": "sale", "uid": "1" },
+        "spec": {
+            "booking": { "endpoint": "http://booking-service:50051" },
+            "redis": { "managed": { "replicas": 3 } },
+        },
+        "status": { "redis": { "term": 1, "primary": "concert-redis-0", "copies": copies } },
+    }))
+    .unwrap();
+    let target = QueueTarget::resolve(&queue).unwrap();
+    let observation = Observation { store, ..Observation::starting(None) };
+    let inputs = StatusInputs {
+        generation: Some(1),
+        target: Some(&target),
+        error: None,
+        workers: None,
+        observation: Some(&observation),
+        redis: Some(RedisObservation { state, record: None }),
+        gateways: GatewayInputs::default(),
+    };
+    let all = conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH));
+    all.into_iter().find(|one| one.type_ == "RedisReady").unwrap()
+}
+
+#[test]
+fn a_redis_of_three_says_how_many_replicas_workers_wait_for() {
+    let serving = FailoverState::Serving { replicas: 1 };
+    let reachable = || StoreHealth::Reachable { warnings: Vec::new() };
+    let away = || StoreHealth::Unreachable { why: "away".to_owned() };
+    let found = redis_ready(0, serving, reachable());
+    assert_eq!((&*found.status, &*found.reason), ("True", "TooFewReplicas"));
+    let says = ["spec.redis.acknowledge.replicas is 1", "wait for 0"];
+    assert!(says.iter().all(|part| found.message.contains(part)), "{}", found.message);
+    assert_eq!(redis_ready(1, serving, reachable()).reason, "ReplicaMissing");
+    assert_eq!(redis_ready(0, serving, away()).reason, "Unreachable");
+    for (store, status) in [(reachable(), "True"), (away(), "False")] {
+        let found = redis_ready(0, FailoverState::Starting, store);
+        assert_eq!((&*found.status, &*found.reason), (status, "AwaitingNodes"));
+    }
+}
+
 #[test]
 fn every_condition_and_reason_is_documented() {
     let guide = include_str!("../../../../docs/kubernetes.md");
-    let sources = [include_str!("../../src/conditions.rs"), include_str!("../../src/error.rs")];
+    let sources = [
+        include_str!("../../src/conditions.rs"),
+        include_str!("../../src/conditions/redis.rs"),
+        include_str!("../../src/error.rs"),
+    ];
     let is_reason = |word: &&str| {
         word.starts_with(|c: char| c.is_ascii_uppercase())
             && word.chars().all(|c| c.is_ascii_alphanumeric())

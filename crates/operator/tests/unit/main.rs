@@ -11,3 +11,4 @@ mod observation;
 mod scaling;
 mod secret_cache;
 mod settings;
+mod worker_rollout;

@@ -85,7 +85,7 @@ pub fn join_by_http() -> Result<String> {
     let left = gateway.json("DELETE", &format!("{places}/me"), &[bearer], "", 200)?;
     let payments = format!("/v1/queues/{QUEUE}/payments");
     gateway.json("POST", &payments, &[bearer], "{}", 404)?;
-    Ok(format!("joined at {}, left as {}", mine["position"], left["state"]))
+    Ok(format!("joined, seen as {}, left as {}", mine["state"], left["state"]))
 }
 
 /// Sends a crowd of WebSockets; kills a gateway, a worker and Redis; replaces the gateways.

@@ -1,0 +1,61 @@
+//! The state of one condition.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// The status, reason and message of one condition.
+pub(super) struct ConditionState {
+    pub(super) status: Cow<'static, str>,
+    pub(super) reason: Cow<'static, str>,
+    pub(super) message: String,
+}
+
+pub(super) const YES: &str = "True";
+pub(super) const NO: &str = "False";
+pub(super) const UNKNOWN: &str = "Unknown";
+
+impl ConditionState {
+    pub(super) fn new(
+        status: &'static str,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { status: status.into(), reason: reason.into(), message: message.into() }
+    }
+
+    pub(super) fn yes(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(YES, reason, message)
+    }
+
+    pub(super) fn no(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(NO, reason, message)
+    }
+
+    /// The reason and message of `self` for a condition that is False.
+    pub(super) fn negated(&self) -> Self {
+        Self { status: NO.into(), reason: self.reason.clone(), message: self.message.clone() }
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        self.status == YES
+    }
+
+    pub(super) fn condition(
+        self,
+        type_: &str,
+        generation: Option<i64>,
+        before: &[Condition],
+        now: &Time,
+    ) -> Condition {
+        let same = before.iter().find(|old| old.type_ == type_ && old.status == self.status);
+        Condition {
+            type_: type_.to_owned(),
+            status: self.status.into_owned(),
+            reason: self.reason.into_owned(),
+            message: self.message,
+            observed_generation: generation,
+            last_transition_time: same.map_or(now, |old| &old.last_transition_time).clone(),
+        }
+    }
+}
