@@ -54,7 +54,7 @@ impl Run {
         (Self { stores, acknowledged, is_over, callers }, address, topic)
     }
 
-    /// Waits until joins are acknowledged again, and then until many are. Returns how long the first
+    /// Waits until joins are acknowledged again, then until many are. Returns how long the first
     /// took.
     async fn goes_on(&self) -> Duration {
         let (before, since) = (self.acknowledged.load(Ordering::SeqCst), Instant::now());

@@ -116,7 +116,7 @@ async fn a_missing_topic_is_waited_for() {
     store.set_admission(Admission::Paused).await.unwrap();
 }
 
-/// Whoever may change settings can do so while a queue runs.
+/// As an administrator can do while a queue runs.
 #[tokio::test]
 async fn a_record_without_the_brokers_time_stops_the_replica() {
     let cluster = shared();

@@ -39,15 +39,15 @@ const WITHIN: Duration = Duration::from_secs(3);
 ///
 /// The `term` of a position is a digest of the record with its stamp, since the client library
 /// does not show the term of the leader that appended it. So a record that was read last, and
-/// another one in its place, are told apart by what they hold.
+/// another one in its place, differ in what they hold.
 pub struct KafkaLog {
-    shared: Arc<Shared>,
-    reader: tokio::sync::Mutex<Reading>,
+    shared: Arc<KafkaClients>,
+    reader: tokio::sync::Mutex<LogReading>,
     /// Ends with the log.
     watch: Mutex<Option<JoinHandle<()>>>,
 }
 
-struct Shared {
+struct KafkaClients {
     address: KafkaAddress,
     topic: String,
     producer: Mutex<Arc<Producer>>,
@@ -64,7 +64,7 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct Reading {
+struct LogReading {
     reader: Option<Reader>,
     /// The id of the topic that was read.
     id: Option<Uuid>,
@@ -77,7 +77,7 @@ impl KafkaLog {
     /// # Errors
     /// [`StoreError::Settings`] if the client cannot be made.
     pub fn new(address: &KafkaAddress, topic: String) -> Result<Self, StoreError> {
-        let shared = Shared {
+        let shared = KafkaClients {
             producer: Mutex::new(producer(address)?),
             address: address.clone(),
             topic,
@@ -125,7 +125,7 @@ impl KafkaLog {
         found
     }
 
-    async fn reopen(&self, reading: &mut Reading, from: LogCursor) -> Result<(), LogError> {
+    async fn reopen(&self, reading: &mut LogReading, from: LogCursor) -> Result<(), LogError> {
         // Nothing is read, but settings can be put right, so this is not the end.
         let id = self.shared.usable().await.map_err(|error| match error {
             LogError::Unusable(why) => LogError::Unavailable(why),
@@ -135,7 +135,7 @@ impl KafkaLog {
         if matches!(from, LogCursor::After(_)) && before.is_some_and(|before| before != id) {
             return Err(LogError::Replaced);
         }
-        let Shared { address, topic, .. } = &*self.shared;
+        let KafkaClients { address, topic, .. } = &*self.shared;
         let opened = Reader::open(address, topic, from, &mut reading.shortfall).await;
         reading.reader = Some(opened?);
         self.watch.lock().get_or_insert_with(|| tokio::spawn(watch(Arc::clone(&self.shared), id)));
@@ -183,7 +183,7 @@ impl CommandLog for KafkaLog {
     }
 
     async fn trim(&self, below: u64) -> Result<(), LogError> {
-        let Shared { address, topic, .. } = &*self.shared;
+        let KafkaClients { address, topic, .. } = &*self.shared;
         let unavailable = |error: &dyn std::fmt::Display| {
             LogError::Unavailable(format!("records of topic {topic} cannot be dropped: {error}"))
         };
@@ -207,7 +207,7 @@ impl CommandLog for KafkaLog {
     }
 }
 
-impl Shared {
+impl KafkaClients {
     /// The id of the topic, if it keeps the promises.
     async fn usable(&self) -> Result<Uuid, LogError> {
         let known = *self.checked.lock();
@@ -282,7 +282,7 @@ impl Shared {
 }
 
 /// Looks whether the topic is another one by now, which no consumer notices by itself.
-async fn watch(shared: Arc<Shared>, mut id: Uuid) {
+async fn watch(shared: Arc<KafkaClients>, mut id: Uuid) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         if let Ok(facts) = topic::facts(&shared.address, &shared.topic).await

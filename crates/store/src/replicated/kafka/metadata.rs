@@ -69,7 +69,7 @@ async fn ask(broker: &str, topic: &str) -> Result<Option<TopicFacts>, String> {
     }
     let mut answer = vec![0; length as usize];
     stream.read_exact(&mut answer).await.map_err(failed)?;
-    Answer(&answer).topic().ok_or_else(|| "its answer cannot be read".to_owned())?
+    MetadataAnswer(&answer).topic().ok_or_else(|| "its answer cannot be read".to_owned())?
 }
 
 /// The request, with its length.
@@ -101,9 +101,9 @@ fn unsigned(bytes: &mut Vec<u8>, mut number: usize) {
 }
 
 /// What is left of an answer. Every method is `None` at its end.
-struct Answer<'a>(&'a [u8]);
+struct MetadataAnswer<'a>(&'a [u8]);
 
-impl Answer<'_> {
+impl MetadataAnswer<'_> {
     /// The one topic, what the broker has against it, or that there is none.
     fn topic(mut self) -> Option<Result<Option<TopicFacts>, String>> {
         // The number of the request and tags; then the throttle time.

@@ -57,7 +57,7 @@ impl Reader {
             return Err(LogError::Trimmed { start });
         }
         if next > end {
-            return Err(shortfall.judge(at, end));
+            return Err(shortfall.classify(at, end));
         }
         match at {
             // The log begins right after it, so that it cannot be read again.
@@ -155,7 +155,7 @@ impl Drop for Reader {
 
 impl Shortfall {
     /// What it means that the log ends before the next record to read.
-    fn judge(&mut self, at: LogCursor, end: u64) -> LogError {
+    fn classify(&mut self, at: LogCursor, end: u64) -> LogError {
         let since = *self.0.get_or_insert_with(Instant::now);
         if matches!(at, LogCursor::After(_)) && since.elapsed() >= SHORT_FOR {
             *self = Self::default();
