@@ -16,11 +16,23 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::answers::Answers;
+use crate::watched::WatchedView;
+
+/// What a status, or an update of a WebSocket, promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadPromise {
+    /// It is what the store has, and stays true.
+    Kept,
+    /// Until every fault has ended, it may be what a failover takes back: reads do not wait for
+    /// replicas. It is recorded as a call of unknown outcome.
+    NoneUntilHealed,
+}
 
 /// Records the calls of one run.
 #[derive(Debug)]
 pub struct CallRecorder {
     start: Instant,
+    reads: ReadPromise,
     recording: Mutex<Recording>,
 }
 
@@ -61,17 +73,19 @@ impl CallRecorder {
         file: &Path,
         seed: u64,
         clock_margin_ms: u64,
+        reads: ReadPromise,
     ) -> io::Result<Arc<Self>> {
         let mut file = BufWriter::new(File::create(file)?);
         let epoch_ms = epoch_ms();
         writeln!(file, "{}", json!({ "seed": seed, "epoch_ms": epoch_ms }))?;
-        Ok(Arc::new(Self::with(Some(file), epoch_ms, clock_margin_ms)))
+        Ok(Arc::new(Self { reads, ..Self::with(Some(file), epoch_ms, clock_margin_ms) }))
     }
 
     fn with(file: Option<BufWriter<File>>, epoch_ms: u64, clock_margin_ms: u64) -> Self {
         let answers = Answers::new(epoch_ms, clock_margin_ms);
         let recording = Recording { file, broken: None, answers, counts: CallCounts::default() };
-        Self { start: Instant::now(), recording: Mutex::new(recording) }
+        let recording = Mutex::new(recording);
+        Self { start: Instant::now(), reads: ReadPromise::Kept, recording }
     }
 
     /// Calls so far.
@@ -109,8 +123,16 @@ impl Recorder for CallRecorder {
         // Read under the lock, so that calls are recorded in the order of their ends.
         let end = self.start.elapsed().as_micros() as u64;
         let (client, kind) = (client.clone(), kind.clone());
-        let call = RecordedCall { client, kind, start, end, answer };
+        let mut call = RecordedCall { client, kind, start, end, answer };
         recording.counts.add(&call);
+        let promises = match self.reads {
+            ReadPromise::Kept => true,
+            ReadPromise::NoneUntilHealed => recording.answers.healed.is_some_and(|at| at <= start),
+        };
+        if !promises && matches!(call.kind, CallKind::Status | CallKind::Watch) {
+            recording.answers.observe_hint(&call);
+            call.answer = unpromised(&call.answer);
+        }
         recording.answers.observe(&call);
         let Some(file) = &mut recording.file else { return };
         let written = serde_json::to_string(&call)
@@ -137,6 +159,27 @@ impl CallCounts {
             CallAnswer::Unknown { .. } => self.unknown += 1,
         }
     }
+}
+
+impl Answers {
+    /// Takes a read that a failover may take back: only what a watch showed last counts.
+    fn observe_hint(&mut self, call: &RecordedCall) {
+        if let (CallKind::Watch, CallAnswer::Ok(shown)) = (&call.kind, &call.answer)
+            && let Some(known) = self.bookings.get_mut(&shown.booking)
+        {
+            WatchedView::hint(&mut known.watched, call, shown);
+        }
+    }
+}
+
+/// A read whose answer a failover may take back.
+fn unpromised(answer: &CallAnswer) -> CallAnswer {
+    let shown = match answer {
+        CallAnswer::Ok(shown) => format!("{} as {}", shown.booking, shown.state),
+        CallAnswer::Refused { reason } => reason.clone(),
+        CallAnswer::Unknown { error } => error.clone(),
+    };
+    CallAnswer::Unknown { error: format!("not replicated: {shown}") }
 }
 
 fn epoch_ms() -> u64 {

@@ -18,6 +18,8 @@ pub(crate) struct WatchedView {
     pub(crate) until: u64,
     /// The newest position; `None` once it is in the line no more.
     position: Option<u64>,
+    /// Whether a failover may take it back.
+    pub(crate) is_hint: bool,
     /// `None` for WatchStatus.
     pub(crate) version: Option<ShownVersion>,
 }
@@ -30,23 +32,41 @@ impl WatchedView {
         shown: &BookingSnapshot,
         violations: &mut Violations,
     ) {
-        let in_line = shown.state == BookingState::Queued && !shown.parked;
-        let next = Self {
-            opened: call.start,
-            state: shown.state,
-            since: call.end,
-            until: call.end,
-            position: shown.position.filter(|_| in_line),
-            version: shown.version.clone(),
-        };
+        if let Some(before) = view.as_ref().filter(|before| !before.is_hint) {
+            before.compare(call, shown, &Self::new(call, shown), violations);
+        }
+        Self::replace(view, call, shown);
+    }
+
+    /// Takes an update that a failover may take back: it is compared with nothing, and counts as
+    /// what the client was shown last.
+    pub(crate) fn hint(view: &mut Option<Self>, call: &RecordedCall, shown: &BookingSnapshot) {
+        *view = Some(Self { is_hint: true, ..Self::new(call, shown) });
+    }
+
+    fn replace(view: &mut Option<Self>, call: &RecordedCall, shown: &BookingSnapshot) {
+        let next = Self::new(call, shown);
         let Some(before) = view else {
             *view = Some(next);
             return;
         };
-        before.compare(call, shown, &next, violations);
+        let in_line = is_in_line(shown);
         let since = if before.state == next.state { before.since } else { next.since };
-        let kept = before.position.filter(|_| in_line && before.has_line_of(&next));
+        let kept =
+            before.position.filter(|_| in_line && !before.is_hint && before.has_line_of(&next));
         *view = Some(Self { since, position: next.position.or(kept), ..next });
+    }
+
+    fn new(call: &RecordedCall, shown: &BookingSnapshot) -> Self {
+        Self {
+            opened: call.start,
+            state: shown.state,
+            since: call.end,
+            until: call.end,
+            position: shown.position.filter(|_| is_in_line(shown)),
+            is_hint: false,
+            version: shown.version.clone(),
+        }
     }
 
     fn compare(
@@ -92,4 +112,8 @@ impl WatchedView {
             _ => self.opened == next.opened,
         }
     }
+}
+
+fn is_in_line(shown: &BookingSnapshot) -> bool {
+    shown.state == BookingState::Queued && !shown.parked
 }

@@ -1,8 +1,10 @@
 //! Injects faults into a running bookingq and checks every invariant.
 //!
 //! ```text
-//!   plan (seed -> faults with their targets and times: pure), sale (seed -> items, stock, rules)
-//!   run ──┬─ testbed    redis-server, workers, sweeper, gateways, Booking Service, proxies,
+//!   plan (kinds; seed -> faults with their targets and times: pure)
+//!   sale (seed -> items, stock, rules)
+//!   run ──┬─ servers    redis-server: one, or several that fail over
+//!         ├─ testbed    workers, sweeper, gateways, Booking Service, proxies,
 //!         │             clocks
 //!         ├─ clients    two crowds, to workers and through gateways (WebSockets);
 //!         │             their calls with answers and times (history.jsonl) ───────┐
@@ -12,10 +14,12 @@
 mod clients;
 mod clocks;
 mod gateways;
+pub mod kinds;
 pub mod plan;
 pub mod proxy;
 mod redis_fault;
 pub mod report;
 pub mod run;
 pub mod sale;
+mod servers;
 pub mod testbed;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bookingq_check::saved;
-use bookingq_faults::plan::{FaultKind, PlanOptions};
+use bookingq_faults::kinds::{FaultKind, RedisTopology};
+use bookingq_faults::plan::PlanOptions;
 use bookingq_faults::report::invariant_lines;
 use bookingq_faults::run::run;
 use bookingq_faults::sale::StockOptions;
@@ -42,6 +43,13 @@ struct Cli {
     /// Gateway processes; if there are any, a third of the clients comes through them
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=64))]
     gateways: u16,
+    /// How Redis is served
+    #[arg(long, value_name = "TOPOLOGY", value_enum, default_value_t = RedisTopology::Single)]
+    redis: RedisTopology,
+    /// Replicas that must have a join, a payment, a cancellation or a settlement before it is
+    /// acknowledged [default: 0 for single, 1 for cluster and managed, 2 for sentinel]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=2))]
+    acknowledge_replicas: Option<u8>,
     /// Mean time between two faults
     #[arg(long, value_name = "TIME", default_value = "250ms", value_parser = humantime::parse_duration)]
     every: Duration,
@@ -88,15 +96,33 @@ async fn start(cli: Cli) -> Result<ExitCode> {
     })?;
     let every = cli.every.max(Duration::from_millis(1));
     let (workers, gateways) = (usize::from(cli.workers), usize::from(cli.gateways));
-    let plan_options =
-        PlanOptions { seed, time: cli.time, workers, gateways, every, only: cli.only };
+    let plan_options = PlanOptions {
+        seed,
+        time: cli.time,
+        workers,
+        gateways,
+        every,
+        redis: cli.redis,
+        only: cli.only,
+    };
+    if let Some(kind) = plan_options.only.iter().find(|kind| !kind.fits(cli.redis)) {
+        bail!("--only is {kind:?}, which has nothing to break with --redis {:?}", cli.redis);
+    }
     let mut only = plan_options.only.iter().copied();
     if gateways == 0 && only.len() > 0 && only.all(FaultKind::is_of_gateways) {
         bail!("--gateways is 0, and --only chooses faults of gateways alone; allowed: 1 to 64");
     }
     let (folder, bookings) = (std::fs::canonicalize(&folder)?, cli.bookings);
-    let settings =
-        RunSettings { plan_options, bookings, stock: cli.stock, program, folder: folder.clone() };
+    let acknowledge_replicas =
+        cli.acknowledge_replicas.unwrap_or_else(|| cli.redis.replicas_to_acknowledge());
+    let settings = RunSettings {
+        plan_options,
+        bookings,
+        acknowledge_replicas,
+        stock: cli.stock,
+        program,
+        folder: folder.clone(),
+    };
     let report = run(&settings, &Signals::default().leaving()?).await?;
     for line in report.lines() {
         println!("{line}");

@@ -8,136 +8,14 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde::Serialize;
 
-/// A kind of fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultKind {
-    /// SIGKILL of a worker
-    KillWorker,
-    /// SIGTERM of a worker
-    TermWorker,
-    /// SIGSTOP of a worker, and SIGCONT later
-    StopWorker,
-    /// SIGKILL of Redis
-    KillRedis,
-    /// SIGTERM of Redis
-    TermRedis,
-    /// SIGSTOP of Redis, and SIGCONT later
-    StopRedis,
-    /// SIGKILL of the sweeper
-    KillSweeper,
-    /// SIGTERM of the sweeper
-    TermSweeper,
-    /// SIGSTOP of the sweeper, and SIGCONT later
-    StopSweeper,
-    /// SIGKILL of a gateway
-    KillGateway,
-    /// SIGTERM of a gateway: it sends its clients away, spread over its drain
-    TermGateway,
-    /// SIGSTOP of a gateway, and SIGCONT later: its sockets stay open and are silent
-    StopGateway,
-    /// SCRIPT FLUSH
-    FlushScripts,
-    /// Redis has no memory left and refuses to write
-    FullRedis,
-    /// Redis is a replica and refuses to write, as after a failover
-    ReadOnlyRedis,
-    /// Redis answers no client, and later all of them
-    PauseRedis,
-    /// Redis closes all connections
-    DropClients,
-    /// Redis runs a long script of another client
-    BusyRedis,
-    /// Redis closes all connections and accepts no new ones: it has reached maxclients
-    CrowdedRedis,
-    /// Redis forbids our commands, as after a mistake in its ACL
-    LockedRedis,
-    /// Redis refuses to write, because replicas are missing
-    NoReplicas,
-    /// Everything on a connection arrives later
-    Delay,
-    /// Connections are reset, new ones too
-    Cut,
-    /// Connections stay open, but nothing passes in either direction
-    HalfOpen,
-    /// Requests pass, replies do not
-    LostReplies,
-    /// Replies are read a few bytes at a time
-    SlowReader,
-    /// The Booking Service does not answer
-    ServiceOutage,
-    /// The Booking Service fails many calls, or carries them out without a reply
-    ServiceErrors,
-    /// The Booking Service takes about as long as the deadline of a call
-    ServiceSlow,
-    /// The Booking Service refuses most reservations and confirmations
-    ServiceRefusals,
-    /// The Booking Service says "sold out" although it has stock, and later that it was wrong
-    ServiceLies,
-    /// The Ticket Service does not answer
-    TicketOutage,
-    /// The Ticket Service says the opposite of the truth, and later that it was wrong
-    TicketLies,
-    /// A worker's clock jumps (needs libfaketime)
-    Clock,
-}
+use crate::kinds::{FaultKind, FaultSignal, FaultTarget, NodeFault, RedisTopology, weights};
 
 /// Duration of a fault. Some outlive the lease of 2 s, so that a worker returns to tasks that other
 /// workers have claimed.
 const LASTS_MS: std::ops::Range<u64> = 100..4000;
 
-/// The weight of each kind.
-const WEIGHTS: [(FaultKind, u32); 34] = [
-    (FaultKind::KillWorker, 16),
-    (FaultKind::TermWorker, 6),
-    (FaultKind::StopWorker, 8),
-    (FaultKind::KillRedis, 5),
-    (FaultKind::TermRedis, 2),
-    (FaultKind::StopRedis, 4),
-    (FaultKind::KillSweeper, 4),
-    (FaultKind::TermSweeper, 2),
-    (FaultKind::StopSweeper, 4),
-    (FaultKind::KillGateway, 8),
-    (FaultKind::TermGateway, 4),
-    (FaultKind::StopGateway, 6),
-    (FaultKind::FlushScripts, 5),
-    (FaultKind::FullRedis, 3),
-    (FaultKind::ReadOnlyRedis, 3),
-    (FaultKind::PauseRedis, 3),
-    (FaultKind::DropClients, 4),
-    (FaultKind::BusyRedis, 3),
-    (FaultKind::CrowdedRedis, 3),
-    (FaultKind::LockedRedis, 3),
-    (FaultKind::NoReplicas, 3),
-    (FaultKind::Delay, 10),
-    (FaultKind::Cut, 10),
-    (FaultKind::HalfOpen, 8),
-    (FaultKind::LostReplies, 12),
-    (FaultKind::SlowReader, 6),
-    (FaultKind::ServiceOutage, 3),
-    (FaultKind::ServiceErrors, 5),
-    (FaultKind::ServiceSlow, 5),
-    (FaultKind::ServiceRefusals, 3),
-    // Seldom: a lie ends an item that has no reservations, until the lie is taken back.
-    (FaultKind::ServiceLies, 1),
-    (FaultKind::TicketOutage, 3),
-    (FaultKind::TicketLies, 1),
-    (FaultKind::Clock, 4),
-];
-
-/// A process under faults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultTarget {
-    /// One of the workers.
-    Worker(usize),
-    /// The Redis server.
-    Redis,
-    /// The sweeper.
-    Sweeper,
-    /// One of the gateways.
-    Gateway(usize),
-}
+/// Duration of a fault of one of several servers: some outlive every limit for a failover.
+const NODE_LASTS_MS: std::ops::Range<u64> = 500..8000;
 
 /// A connection under faults, through its own proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -161,6 +39,12 @@ pub enum FaultyLink {
     GatewayWorkers(usize),
 }
 
+impl FaultyLink {
+    fn is_of_redis(self) -> bool {
+        matches!(self, Self::WorkerRedis(_) | Self::SweeperRedis)
+    }
+}
+
 /// A fault of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -175,18 +59,6 @@ pub enum NetworkFault {
     LostReplies,
     /// See [`FaultKind::SlowReader`].
     SlowReader,
-}
-
-/// A signal to a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultSignal {
-    /// SIGKILL.
-    Kill,
-    /// SIGTERM.
-    Term,
-    /// SIGSTOP, and SIGCONT when the fault ends.
-    Stop,
 }
 
 /// A fault of a running Redis.
@@ -243,6 +115,8 @@ pub enum Fault {
     Network(FaultyLink, NetworkFault),
     /// A fault of Redis, by its own commands.
     Redis(RedisFault),
+    /// A fault of one of several servers; the number chooses among alike ones.
+    Nodes(NodeFault, u8),
     /// A fault of the Booking Service.
     Service(ServiceFault),
     /// The offset of a worker's clock from now on, in seconds.
@@ -275,6 +149,8 @@ pub struct PlanOptions {
     pub gateways: usize,
     /// Mean time between two faults.
     pub every: Duration,
+    /// How Redis is served.
+    pub redis: RedisTopology,
     /// Only these kinds; all of them if empty.
     pub only: Vec<FaultKind>,
 }
@@ -282,7 +158,7 @@ pub struct PlanOptions {
 /// Draws the plan, ordered by time.
 pub fn plan(options: &PlanOptions) -> Vec<FaultStep> {
     let mut rng = SmallRng::seed_from_u64(options.seed);
-    let kinds: Vec<_> = WEIGHTS
+    let kinds: Vec<_> = weights(options.redis)
         .into_iter()
         .filter(|(kind, _)| options.only.is_empty() || options.only.contains(kind))
         .filter(|(kind, _)| options.gateways > 0 || !kind.is_of_gateways())
@@ -297,9 +173,10 @@ pub fn plan(options: &PlanOptions) -> Vec<FaultStep> {
             return steps;
         }
         let kind = draw_kind(&kinds, &mut rng);
+        let lasts = if kind.of_nodes().is_some() { NODE_LASTS_MS } else { LASTS_MS };
         steps.push(FaultStep {
             at_ms: at.as_millis() as u64,
-            lasts_ms: rng.random_range(LASTS_MS),
+            lasts_ms: rng.random_range(lasts),
             kind,
             fault: draw_fault(kind, options, &mut rng),
         });
@@ -317,33 +194,6 @@ fn draw_kind(kinds: &[(FaultKind, u32)], rng: &mut SmallRng) -> FaultKind {
     FaultKind::KillWorker
 }
 
-impl FaultKind {
-    /// Whether there is nothing to break without a gateway.
-    pub fn is_of_gateways(self) -> bool {
-        matches!(self, Self::KillGateway | Self::TermGateway | Self::StopGateway)
-    }
-
-    /// The signal of a kind that is one, with what it is sent to.
-    fn signal(self, worker: usize, gateway: usize) -> Option<(FaultTarget, FaultSignal)> {
-        use FaultSignal::{Kill, Stop, Term};
-        Some(match self {
-            Self::KillWorker => (FaultTarget::Worker(worker), Kill),
-            Self::TermWorker => (FaultTarget::Worker(worker), Term),
-            Self::StopWorker => (FaultTarget::Worker(worker), Stop),
-            Self::KillRedis => (FaultTarget::Redis, Kill),
-            Self::TermRedis => (FaultTarget::Redis, Term),
-            Self::StopRedis => (FaultTarget::Redis, Stop),
-            Self::KillSweeper => (FaultTarget::Sweeper, Kill),
-            Self::TermSweeper => (FaultTarget::Sweeper, Term),
-            Self::StopSweeper => (FaultTarget::Sweeper, Stop),
-            Self::KillGateway => (FaultTarget::Gateway(gateway), Kill),
-            Self::TermGateway => (FaultTarget::Gateway(gateway), Term),
-            Self::StopGateway => (FaultTarget::Gateway(gateway), Stop),
-            _ => return None,
-        })
-    }
-}
-
 fn draw_fault(kind: FaultKind, options: &PlanOptions, rng: &mut SmallRng) -> Fault {
     let (workers, gateways) = (options.workers, options.gateways);
     let worker = rng.random_range(0..workers);
@@ -353,8 +203,17 @@ fn draw_fault(kind: FaultKind, options: &PlanOptions, rng: &mut SmallRng) -> Fau
     if let Some((target, signal)) = kind.signal(worker, gateway) {
         return Fault::Process(target, signal);
     }
-    let network =
-        |fault, rng: &mut SmallRng| Fault::Network(draw_link((workers, gateways), rng), fault);
+    if let Some(fault) = kind.of_nodes() {
+        return Fault::Nodes(fault, rng.random_range(0..u8::MAX));
+    }
+    let network = |fault, rng: &mut SmallRng| {
+        let mut link = draw_link((workers, gateways), rng);
+        // Several servers name each other, so there is no proxy in front of them.
+        while options.redis != RedisTopology::Single && link.is_of_redis() {
+            link = draw_link((workers, gateways), rng);
+        }
+        Fault::Network(link, fault)
+    };
     match kind {
         FaultKind::FlushScripts => Fault::Redis(RedisFault::ForgetScripts),
         FaultKind::FullRedis => Fault::Redis(RedisFault::Full),

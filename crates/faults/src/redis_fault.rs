@@ -18,6 +18,8 @@ const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(50), max: Duration::from_millis(100) };
 /// Longest time to undo a fault. A restart of Redis undoes it too.
 const LIMIT: Duration = Duration::from_secs(20);
+/// Longest time in which a replica asks for a copy.
+const HANDSHAKE: Duration = Duration::from_secs(1);
 /// Runs for `ARGV[1]` microseconds and changes nothing.
 const LONG_SCRIPT: &str = "
     local function now()
@@ -43,6 +45,34 @@ pub fn inject(redis: String, fault: RedisFault, time: Duration) {
             }
         }
     });
+}
+
+/// Cuts the replicas of a primary off for `time`. Returns at once.
+pub fn cut_replicas(redis: String, time: Duration) {
+    tokio::spawn(async move {
+        let connection = connect(&redis).await;
+        let forbid = words(&["ACL", "SETUSER", "default", "-psync", "-sync", "-replconf"]);
+        let _ = send(connection.clone(), &forbid).await;
+        let _ = send(connection, &drop_replicas()).await;
+        sleep(time).await;
+        let_replicas_in(&redis).await;
+    });
+}
+
+/// Ends [`cut_replicas`].
+pub async fn let_replicas_in(redis: &str) {
+    undo_now(redis, RedisFault::Locked).await;
+    // A replica that was just asking, and was refused PSYNC, falls back to SYNC. Then it copies as
+    // replicas did before Redis 2.8 and never says how far it is, so WAIT would not count it.
+    sleep(HANDSHAKE).await;
+    let _ = send(connect(redis).await, &drop_replicas()).await;
+}
+
+/// Undoes a fault, also of a server that is just starting.
+pub async fn undo_now(redis: &str, fault: RedisFault) {
+    if let Some(end) = undo(fault) {
+        undo_at_last(redis, &end).await;
+    }
 }
 
 /// Undoes all faults.
@@ -90,6 +120,10 @@ fn undo(fault: RedisFault) -> Option<Cmd> {
 
 fn drop_clients() -> Cmd {
     words(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
+}
+
+fn drop_replicas() -> Cmd {
+    words(&["CLIENT", "KILL", "TYPE", "replica"])
 }
 
 fn words(words: &[&str]) -> Cmd {

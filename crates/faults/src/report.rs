@@ -8,7 +8,7 @@ use bookingq_store::Totals;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::plan::FaultKind;
+use crate::kinds::FaultKind;
 
 /// All figures of a run.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct FaultReport {
     pub calls: CallCounts,
     /// Faults by kind.
     pub faults: BTreeMap<FaultKind, u64>,
+    /// Faults of several servers that were left out.
+    pub left_out: u64,
     /// The number of starts of each process.
     pub starts: BTreeMap<String, u64>,
     /// Ends of processes that no fault explains, and panics.
@@ -88,6 +90,12 @@ impl FaultReport {
         let mut lines = vec![format!("seed {}, {:.0} s", self.seed, self.seconds)];
         let faults = self.faults.values().sum::<u64>();
         lines.push(format!("faults    {faults}: {}", counts(&self.faults)));
+        if self.left_out > 0 {
+            lines.push(format!(
+                "          {} of them left out: see `docs/reliability.md`",
+                self.left_out
+            ));
+        }
         lines.push(format!("starts    {}", counts(&self.starts)));
         let tallies = &self.verification.tallies;
         lines.push(format!("clients   {} of {} arrived", self.arrived, self.planned));

@@ -8,16 +8,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
+use bookingq_check::recorder::ReadPromise;
 use bookingq_check::{Audit, AuditTerms, CallRecorder};
 use bookingq_core::Timestamp;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
-use bookingq_store::{RedisConfig, Snapshot, Store, StoreError};
+use bookingq_store::{Snapshot, Store, StoreError};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::clients::FaultCrowds;
-use crate::plan::{Fault, FaultKind, FaultStep, PlanOptions, plan};
+use crate::kinds::{FaultKind, RedisTopology};
+use crate::plan::{Fault, FaultStep, PlanOptions, plan};
 use crate::report::FaultReport;
 use crate::sale::{self, Sale};
 use crate::testbed::{self, HOLD, RunSettings, Testbed};
@@ -46,10 +48,11 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
     let RunSettings { plan_options, folder, .. } = settings;
     let steps = plan(plan_options);
     write_plan(&folder.join("schedule.jsonl"), &steps)?;
+    let redis = testbed::start_redis(settings).await?;
     let now = Timestamp(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64);
     let PlanOptions { seed, time, .. } = *plan_options;
     let sale = Sale::draw(seed, settings.stock, settings.bookings, time, now + LEAD);
-    let testbed = Testbed::start(settings, &sale).await?;
+    let testbed = Testbed::start(settings, redis, &sale).await?;
     println!(
         "running: {} workers, {} gateways, {} faults planned over {:?}",
         plan_options.workers,
@@ -62,12 +65,15 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
     }
     println!("the sale: {:?}, {:?}", sale.stock, sale.rules.outflow);
     let outcome = run_with_faults(settings, leave, (&testbed, &sale), &steps).await;
-    let starts =
-        testbed.processes().map(|process| (process.name().to_owned(), process.starts())).collect();
+    let mut starts = BTreeMap::new();
+    for process in testbed.processes() {
+        *starts.entry(process.name().to_owned()).or_default() += process.starts();
+    }
+    let left_out = testbed.left_out();
     let own_ends = own_ends(&testbed);
     testbed.stop().await;
     let report = outcome?;
-    Ok(FaultReport { starts, own_ends, seconds: begin.elapsed().as_secs_f64(), ..report })
+    Ok(FaultReport { starts, left_out, own_ends, seconds: begin.elapsed().as_secs_f64(), ..report })
 }
 
 /// The part of the run between the start and the end of all processes.
@@ -79,12 +85,18 @@ async fn run_with_faults(
 ) -> Result<FaultReport> {
     let RunSettings { plan_options, bookings, folder, .. } = settings;
     let (queue, seed) = (testbed::queue()?, plan_options.seed);
-    let store = bookingq_store::open(RedisConfig::new(testbed.redis(), queue.clone()))?;
+    let store = testbed.store()?;
     store.set_rules(sale.rules.clone()).await?;
     let terms = AuditTerms { hold: Some(HOLD), rules: Some(sale.rules.clone()) };
-    let audit = Audit::start_with_copy(store.clone(), terms, &folder.join("audit.jsonl"))?;
-    let history = folder.join("history.jsonl");
-    let recorder = CallRecorder::start_with_history(&history, seed, CLOCK_MARGIN_MS)?;
+    let copy = folder.join("audit.jsonl");
+    // What a failover takes back is in no log: so that of several servers is read at the end.
+    let fails_over = plan_options.redis != RedisTopology::Single;
+    let audit = if fails_over {
+        Audit::start(store.clone(), terms.clone())
+    } else {
+        Audit::start_with_copy(store.clone(), terms.clone(), &copy)?
+    };
+    let recorder = start_recorder(folder, seed, fails_over)?;
     let demand = (*bookings, plan_options.time);
     let mut crowds = FaultCrowds::start(&queue, demand, seed, &recorder, testbed);
 
@@ -105,6 +117,8 @@ async fn run_with_faults(
     let answers = recorder.finish()?;
     let longest_stall_ms = audit.longest_stall().as_millis() as u64;
     let ledger = async { Ok(Some(testbed.ledger())) };
+    let audit =
+        if fails_over { Audit::start_with_copy(testbed.store()?, terms, &copy)? } else { audit };
     let verification = audit.verify(&answers, ledger, Some(snapshot.clone())).await?;
     Ok(FaultReport {
         seed: plan_options.seed,
@@ -114,6 +128,7 @@ async fn run_with_faults(
         planned: u64::from(*bookings),
         calls: recorder.counts(),
         faults,
+        left_out: 0,
         starts: BTreeMap::new(),
         own_ends: Vec::new(),
         longest_stall_ms,
@@ -121,6 +136,12 @@ async fn run_with_faults(
         totals: snapshot.totals,
         verification,
     })
+}
+
+fn start_recorder(folder: &Path, seed: u64, fails_over: bool) -> Result<Arc<CallRecorder>> {
+    let reads = if fails_over { ReadPromise::NoneUntilHealed } else { ReadPromise::Kept };
+    let history = folder.join("history.jsonl");
+    Ok(CallRecorder::start_with_history(&history, seed, CLOCK_MARGIN_MS, reads)?)
 }
 
 /// Injects the faults of the plan, counted in `done`, and waits until the time is over.

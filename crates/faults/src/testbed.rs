@@ -12,22 +12,22 @@ use bookingq_core::QueueName;
 use bookingq_core::backoff::Backoff;
 use bookingq_crowd::GatewayAccess;
 use bookingq_harness::port::free_address;
-use bookingq_harness::{Fsync, Process, ProcessSpec, RedisOptions, RedisServer, Restart, Signal};
+use bookingq_harness::{Process, ProcessSpec, Restart, Signal};
 use bookingq_identity::KeyRing;
 use bookingq_sim::ledger::LedgerCopy;
 use bookingq_sim::share::Share;
 use bookingq_sim::spec::{BookingSpec, Faults, Refusals, ServiceSpec};
 use bookingq_sim::{BookingSim, TicketServiceSim};
+use bookingq_store::{RedisConfig, Store};
 use tokio::sync::watch;
 
 use crate::clocks::Clocks;
 use crate::gateways::{self, GatewayPorts};
-use crate::plan::{
-    Fault, FaultSignal, FaultStep, FaultTarget, FaultyLink, PlanOptions, ServiceFault,
-};
+use crate::kinds::{FaultSignal, FaultTarget};
+use crate::plan::{Fault, FaultStep, FaultyLink, PlanOptions, ServiceFault};
 use crate::proxy::Proxy;
-use crate::redis_fault;
 use crate::sale::{Sale, StockOptions};
+use crate::servers::RedisSetup;
 
 /// The time to pay: short, so that a run sees many deadlines.
 pub const HOLD: Duration = Duration::from_secs(3);
@@ -38,12 +38,14 @@ const RESTART: Restart = Restart::Always(Backoff {
     initial: Duration::from_millis(200),
     max: Duration::from_millis(200),
 });
+/// All of a run, because the checker reads it.
+const OUTBOX_ENTRIES: usize = 4_000_000;
 const QUEUE: &str = "faults";
 
 /// Everything that runs.
 #[derive(Debug)]
 pub struct Testbed {
-    redis: RedisServer,
+    redis: RedisSetup,
     processes: BTreeMap<FaultTarget, Process>,
     links: BTreeMap<FaultyLink, Proxy>,
     booking: BookingSim,
@@ -60,6 +62,8 @@ pub struct RunSettings {
     pub plan_options: PlanOptions,
     /// The number of clients.
     pub bookings: u32,
+    /// The replicas that must have what is acknowledged.
+    pub acknowledge_replicas: u8,
     /// What they can have.
     pub stock: StockOptions,
     /// The program under test.
@@ -71,6 +75,11 @@ pub struct RunSettings {
 /// The queue's name.
 pub fn queue() -> Result<QueueName> {
     Ok(QueueName::new(QUEUE)?)
+}
+
+/// Starts the servers of Redis.
+pub(crate) async fn start_redis(settings: &RunSettings) -> Result<RedisSetup> {
+    RedisSetup::start(settings.plan_options.redis, &settings.folder, &queue()?, RESTART).await
 }
 
 /// The faults that any service has, also while none is injected.
@@ -93,15 +102,12 @@ fn background_refusals() -> Refusals {
 
 impl Testbed {
     /// Starts everything and waits until it serves.
-    pub(crate) async fn start(settings: &RunSettings, sale: &Sale) -> Result<Self> {
+    pub(crate) async fn start(
+        settings: &RunSettings,
+        redis: RedisSetup,
+        sale: &Sale,
+    ) -> Result<Self> {
         let PlanOptions { workers, gateways, seed, .. } = settings.plan_options;
-        let data = settings.folder.join("redis");
-        std::fs::create_dir_all(&data)?;
-        let redis = RedisOptions {
-            restart: RESTART,
-            directory: Some(data),
-            ..RedisOptions::new(Fsync::Always)
-        };
         let spec = BookingSpec {
             items: sale.stock.clone(),
             returns: sale.returns.clone(),
@@ -114,7 +120,7 @@ impl Testbed {
         let booking = BookingSim::start(spec, any).await?;
         let tickets = ServiceSpec { faults: background_faults(), seed };
         let mut testbed = Self {
-            redis: redis.start(|_| ())?,
+            redis,
             processes: BTreeMap::new(),
             links: BTreeMap::new(),
             tickets: TicketServiceSim::start(tickets, booking.backend().clone(), any).await?,
@@ -129,16 +135,20 @@ impl Testbed {
         for number in 0..gateways {
             testbed.add_gateway(number, settings, addresses.clone()).await?;
         }
-        let redis = testbed.link(FaultyLink::SweeperRedis).await?;
+        let redis = testbed.redis_for(FaultyLink::SweeperRedis).await?;
         let booking = testbed.link(FaultyLink::SweeperService).await?;
-        let sweeper = spec_of("sweep", "sweeper", settings, redis, booking);
+        let sweeper = spec_of("sweep", "sweeper", settings, &redis, booking);
         testbed.processes.insert(FaultTarget::Sweeper, Process::start(sweeper)?);
         Ok(testbed)
     }
 
-    /// The URL of Redis without a proxy, for the checker.
-    pub fn redis(&self) -> String {
-        self.redis.url()
+    /// The store without a proxy, for the checker.
+    ///
+    /// # Errors
+    /// When the settings are invalid.
+    pub fn store(&self) -> Result<Arc<dyn Store>> {
+        let config = RedisConfig::new(self.redis.url(), queue()?);
+        Ok(bookingq_store::open(RedisConfig { outbox_entries: OUTBOX_ENTRIES, ..config })?)
     }
 
     /// The addresses of the workers for clients, each behind its proxy.
@@ -169,7 +179,12 @@ impl Testbed {
 
     /// Every process.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
-        std::iter::once(self.redis.process()).chain(self.processes.values())
+        self.redis.processes().into_iter().chain(self.processes.values())
+    }
+
+    /// Faults of several servers that were left out.
+    pub fn left_out(&self) -> u64 {
+        self.redis.left_out()
     }
 
     /// Whether the clocks of workers can be changed on this computer.
@@ -188,7 +203,8 @@ impl Testbed {
                     proxy.inject(fault, time);
                 }
             }
-            Fault::Redis(fault) => redis_fault::inject(self.redis(), fault, time),
+            Fault::Redis(fault) => self.redis.inject(fault, time),
+            Fault::Nodes(fault, pick) => self.redis.inject_into_nodes(fault, pick, time),
             Fault::Service(fault) => self.inject_into_service(fault, time),
             Fault::Clock(worker, seconds) => {
                 if let Some(clocks) = &self.clocks {
@@ -215,7 +231,7 @@ impl Testbed {
         for process in self.processes() {
             process.signal(Signal::CONT);
         }
-        redis_fault::clear(&self.redis()).await;
+        self.redis.clear().await;
     }
 
     /// Stops everything, callers first.
@@ -230,7 +246,7 @@ impl Testbed {
 
     fn signal(&self, target: FaultTarget, signal: FaultSignal, time: Duration) {
         let process = match target {
-            FaultTarget::Redis => Some(self.redis.process()),
+            FaultTarget::Redis => self.redis.process(),
             other => self.processes.get(&other),
         };
         match (process, signal) {
@@ -276,13 +292,13 @@ impl Testbed {
     async fn add_worker(&mut self, number: usize, settings: &RunSettings) -> Result<SocketAddr> {
         let listen = free_address()?;
         self.links.insert(FaultyLink::Clients(number), Proxy::start(listen).await?);
-        let redis = self.link(FaultyLink::WorkerRedis(number)).await?;
+        let redis = self.redis_for(FaultyLink::WorkerRedis(number)).await?;
         let booking = self.link(FaultyLink::WorkerService(number)).await?;
-        let mut spec = spec_of("worker", &format!("worker-{number}"), settings, redis, booking)
+        let mut spec = spec_of("worker", &format!("worker-{number}"), settings, &redis, booking)
             .arguments(["--listen".to_owned(), listen.to_string()])
             .arguments([format!("--ticket=http://{}", self.tickets.address())])
             .arguments(["--ticket-timeout=1s"])
-            .arguments(["--linger", "200ms", "--grace", "4s", "--outbox-entries", "4000000"]);
+            .arguments(["--linger", "200ms", "--grace", "4s"]);
         spec.port = Some(listen);
         if let Some(clocks) = &self.clocks {
             spec.environment = clocks.environment(number);
@@ -316,12 +332,21 @@ impl Testbed {
         Ok(())
     }
 
-    /// A proxy to Redis or to the Booking Service.
+    /// The URL of Redis for a process: of a proxy, if there is only one server. Several name each
+    /// other.
+    async fn redis_for(&mut self, link: FaultyLink) -> Result<String> {
+        Ok(match self.redis.only() {
+            Some(server) => format!("redis://{}", self.proxy(link, server).await?),
+            None => self.redis.url(),
+        })
+    }
+
+    /// A proxy to the Booking Service.
     async fn link(&mut self, link: FaultyLink) -> Result<SocketAddr> {
-        let target = match link {
-            FaultyLink::WorkerRedis(_) | FaultyLink::SweeperRedis => self.redis.address(),
-            _ => self.booking.address(),
-        };
+        self.proxy(link, self.booking.address()).await
+    }
+
+    async fn proxy(&mut self, link: FaultyLink, target: SocketAddr) -> Result<SocketAddr> {
         let proxy = Proxy::start(target).await?;
         let address = proxy.address();
         self.links.insert(link, proxy);
@@ -335,19 +360,21 @@ fn spec_of(
     verb: &str,
     name: &str,
     settings: &RunSettings,
-    redis: SocketAddr,
+    redis: &str,
     booking: SocketAddr,
 ) -> ProcessSpec {
     let hold = humantime::format_duration(HOLD);
     let mut spec = ProcessSpec::new(name, &settings.program).arguments([
         verb.to_owned(),
         format!("--queue={QUEUE}"),
-        format!("--redis=redis://{redis}"),
+        format!("--redis={redis}"),
+        format!("--redis-acknowledge-replicas={}", settings.acknowledge_replicas),
         format!("--booking=http://{booking}"),
         format!("--hold={hold}"),
     ]);
     spec = spec.arguments(["--lease=2s", "--retry-initial=50ms", "--retry-max=1s"]);
     spec = spec.arguments(["--redis-deadline=1s", "--booking-timeout=1s"]);
+    spec = spec.arguments([format!("--outbox-entries={OUTBOX_ENTRIES}")]);
     spec.log = Some(settings.folder.join(format!("{name}.log")));
     spec.restart = RESTART;
     spec

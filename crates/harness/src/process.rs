@@ -93,6 +93,14 @@ impl Process {
         state.resume_at = Some(Instant::now() + time);
     }
 
+    /// Kills it (SIGKILL) and keeps it from starting again for at least `time`.
+    pub fn kill_for(&self, time: Duration) {
+        let mut state = self.shared.state.lock();
+        state.signalled |= state.pid.is_some();
+        state.held_until = Some(Instant::now() + time);
+        state.signal(Signal::KILL);
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.shared.spec.name

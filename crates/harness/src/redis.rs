@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,9 @@ const START: Duration = Duration::from_secs(15);
 const INTERVAL: Duration = Duration::from_millis(10);
 /// Another process may take the port between our choice and its start.
 const ATTEMPTS: u32 = 5;
+
+/// The configuration file, below its directory.
+const FILE: &str = "redis.conf";
 
 /// What Redis guarantees about acknowledged writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,9 @@ pub struct RedisOptions {
     pub restart: Restart,
     /// Where its data and its log go; `None`: a directory that is removed with it.
     pub directory: Option<PathBuf>,
+    /// Whether it has a configuration file in its directory, in which it keeps what CONFIG REWRITE
+    /// writes. Sentinel needs one, so that a server restarts as what it was.
+    pub has_file: bool,
     /// A program that runs it, such as `taskset` or `valgrind`, with its arguments.
     pub wrapper: Vec<OsString>,
     /// Further options of redis-server.
@@ -64,15 +70,17 @@ pub struct RedisServer {
     address: SocketAddr,
     process: Process,
     spec: ProcessSpec,
+    directory: PathBuf,
     /// Removed with it.
-    _directory: Option<TempDir>,
+    _temporary: Option<TempDir>,
 }
 
 impl RedisOptions {
     /// In a directory of its own, not restarted.
     pub fn new(fsync: Fsync) -> Self {
         let (wrapper, options) = (Vec::new(), Vec::new());
-        Self { fsync, restart: Restart::Never, directory: None, wrapper, options }
+        let (restart, directory) = (Restart::Never, None);
+        Self { fsync, restart, directory, has_file: false, wrapper, options }
     }
 
     /// Starts it and waits until it answers. Reports what happens to it to `on_event`.
@@ -94,10 +102,19 @@ impl RedisOptions {
             attempt += 1;
             let address = free_address()?;
             let spec = self.spec(address, &directory);
+            if self.has_file {
+                std::fs::write(directory.join(FILE), "")?;
+            }
             let process = Process::start_with(spec.clone(), on_event.clone())?;
             match wait_for_answer(&process, address) {
                 Ok(()) => {
-                    return Ok(RedisServer { address, process, spec, _directory: temporary });
+                    return Ok(RedisServer {
+                        address,
+                        process,
+                        spec,
+                        directory,
+                        _temporary: temporary,
+                    });
                 }
                 Err(error) if attempt == ATTEMPTS => return Err(error),
                 Err(_) => {}
@@ -105,7 +122,7 @@ impl RedisOptions {
         }
     }
 
-    fn spec(&self, address: SocketAddr, directory: &std::path::Path) -> ProcessSpec {
+    fn spec(&self, address: SocketAddr, directory: &Path) -> ProcessSpec {
         let mut words = self.wrapper.clone();
         words.push("redis-server".into());
         let program = words.remove(0);
@@ -114,6 +131,9 @@ impl RedisOptions {
         let replicas = ["--repl-diskless-sync-delay", "0"];
         // Small sorted sets as lists cost a walk for each change: see docs/redis-keys.md.
         let policy = ["--maxmemory-policy", "noeviction", "--zset-max-listpack-entries", "0"];
+        if self.has_file {
+            words.push(directory.join(FILE).into());
+        }
         let mut spec = ProcessSpec::new("redis-server", program)
             .arguments(words)
             .arguments(["--port".to_owned(), address.port().to_string()])
@@ -143,6 +163,11 @@ impl RedisServer {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its data and its log are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Its URL.

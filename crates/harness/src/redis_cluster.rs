@@ -9,6 +9,10 @@ use crate::port::free_address;
 use crate::redis::{Fsync, RedisOptions, RedisServer};
 use crate::sentinels::hosts;
 
+/// Three primaries with a replica each.
+const NODES: usize = 6;
+/// Starts of one node.
+const ATTEMPTS: u32 = 5;
 /// Longest wait until all nodes agree.
 const READY: Duration = Duration::from_secs(30);
 
@@ -24,7 +28,18 @@ impl ClusterNodes {
     /// # Errors
     /// When a node does not start, or they do not agree.
     pub fn start() -> Result<Self, HarnessError> {
-        let nodes: Vec<_> = (0..6).map(|_| start_node()).collect::<Result<_, _>>()?;
+        Self::start_with(|_| Ok(RedisOptions::new(Fsync::Off)))
+    }
+
+    /// The same, with six nodes that are started so.
+    ///
+    /// # Errors
+    /// When a node does not start, or they do not agree.
+    pub fn start_with(
+        options: impl Fn(usize) -> std::io::Result<RedisOptions>,
+    ) -> Result<Self, HarnessError> {
+        let nodes: Vec<_> =
+            (0..NODES).map(|node| start_node(&options(node)?)).collect::<Result<_, _>>()?;
         let mut create = Command::new("redis-cli");
         create.args(["--cluster", "create"]);
         create.args(nodes.iter().map(|node| node.address().to_string()));
@@ -44,6 +59,11 @@ impl ClusterNodes {
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(cluster)
+    }
+
+    /// The nodes: first those that began as primaries.
+    pub fn nodes(&self) -> &[RedisServer] {
+        &self.nodes
     }
 
     /// All addresses, separated by commas.
@@ -137,18 +157,21 @@ impl ClusterNodes {
     }
 }
 
-/// Starts a node; again with another port for the bus if that one was taken meanwhile.
-fn start_node() -> Result<RedisServer, HarnessError> {
-    const NODE: [&str; 5] =
-        ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port"];
-    let start = || {
+fn start_node(options: &RedisOptions) -> Result<RedisServer, HarnessError> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
         // By default the bus has the port plus 10,000, which may be none.
         let bus = free_address()?.port().to_string();
-        let mut options = RedisOptions::new(Fsync::Off);
-        options.options = NODE.iter().map(Into::into).chain([bus.into()]).collect();
-        options.start(|_| ())
-    };
-    start().or_else(|_| start())
+        let node = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port"];
+        let mut options = options.clone();
+        options.options.extend(node.iter().map(Into::into).chain([bus.into()]));
+        match options.start(|_| ()) {
+            // Another process may have taken the port of the bus.
+            Err(_) if attempt < ATTEMPTS => {}
+            started => return started,
+        }
+    }
 }
 
 fn is_ready(node: &RedisServer) -> bool {

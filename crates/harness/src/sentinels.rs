@@ -4,18 +4,23 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use bookingq_core::backoff::Backoff;
 use tempfile::TempDir;
 
 use crate::error::HarnessError;
 use crate::port::free_address;
 use crate::process::Process;
 use crate::redis::RedisServer;
-use crate::spec::ProcessSpec;
+use crate::spec::{ProcessSpec, Restart};
 
 /// Longest wait for one to accept connections.
 const START: Duration = Duration::from_secs(10);
 /// Another process may take the port between our choice and its start.
 const ATTEMPTS: u32 = 5;
+
+/// One that was killed starts again, with what it knew.
+const RESTART: Backoff =
+    Backoff { initial: Duration::from_millis(200), max: Duration::from_millis(200) };
 
 /// Three sentinels that agree by two.
 #[derive(Debug)]
@@ -35,6 +40,16 @@ impl Sentinels {
         let one = || start(directory.path(), primary, name, login);
         let members = vec![one()?, one()?, one()?];
         Ok(Self { members, _directory: directory })
+    }
+
+    /// Their addresses.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.members.iter().map(|(address, _)| *address).collect()
+    }
+
+    /// Their processes.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.members.iter().map(|(_, process)| process)
     }
 
     /// Where each listens, with its process.
@@ -77,6 +92,7 @@ fn start(
         let mut spec = ProcessSpec::new("sentinel", "redis-server")
             .arguments([file.as_os_str().to_owned(), "--sentinel".into()]);
         spec.port = Some(address);
+        spec.restart = Restart::Always(RESTART);
         spec.log = Some(directory.join(format!("{}.log", address.port())));
         let process = Process::start(spec)?;
         match process.wait_ready(START) {

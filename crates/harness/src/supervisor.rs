@@ -40,6 +40,8 @@ pub(crate) struct SupervisedState {
     /// We sent a signal that ends it.
     pub(crate) signalled: bool,
     pub(crate) resume_at: Option<Instant>,
+    /// It does not start again before this.
+    pub(crate) held_until: Option<Instant>,
     pub(crate) stop: Option<StopMode>,
     pub(crate) last_exit: Option<ExitStatus>,
     pub(crate) unexplained_ends: Vec<String>,
@@ -111,7 +113,8 @@ impl Supervisor {
                 }
                 let delay = retry
                     .as_mut()
-                    .and_then(|retry| retry.next_delay(Duration::ZERO, rand::random()));
+                    .and_then(|retry| retry.next_delay(Duration::ZERO, rand::random()))
+                    .map(|delay| delay.max(self.hold()));
                 let how = outcome
                     .map_or_else(|error| format!("cannot be started: {error}"), |s| s.to_string());
                 on_event(ProcessEvent::Ended { how, restart_in: delay });
@@ -161,6 +164,12 @@ impl Supervisor {
             }
             self.changed.wait_for(&mut state, INTERVAL);
         }
+    }
+
+    /// How long it must not start again yet.
+    fn hold(&self) -> Duration {
+        let until = self.state.lock().held_until.take();
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
     /// Waits for the time, or until it is stopped.

@@ -38,6 +38,30 @@ impl Queue {
         claim
     }
 
+    /// The answer to a claim that would find nothing to do; `None` if one may find something.
+    ///
+    /// Such a claim changes nothing that a later command depends on, so a store for which a command
+    /// is dear need not make it one.
+    pub fn idle_claim(&self, max: usize, scope: Scope, now: Timestamp) -> Option<Claim> {
+        let due = self.next_due(now);
+        let ends = matches!(self.index.items.urgent(), Some((Attention::End, _)));
+        if ends || max == 0 || due == Some(Duration::ZERO) {
+            return None;
+        }
+        let idle = |next| Some(Claim { now, tasks: Vec::new(), next, more: false });
+        if let Err(opens) = self.serves_line(scope, now) {
+            return idle(earliest(due, opens));
+        }
+        let room = self.room(max, now);
+        let probe = self.index.items.next_probe().map(|at| at.max(self.index.next_probe));
+        if room.tasks > 0 && (self.has_claimable() || probe.is_some_and(|at| at <= now)) {
+            return None;
+        }
+        let next = earliest(due, self.token_wait(&room, 0, now));
+        let probe = probe.filter(|at| *at > now);
+        idle(earliest(next, probe.map(|at| at.since(now))))
+    }
+
     fn claim_tasks(&mut self, max: usize, lease: Duration, scope: Scope, now: Timestamp) -> Claim {
         let end = now + bounds::span(lease);
         let due = self.index.leases.iter().take_while(|(at, _)| *at <= now);
@@ -104,9 +128,16 @@ impl Queue {
     /// booking waits for it.
     fn spend(&mut self, room: &Room, taken: usize, now: Timestamp) -> Option<Duration> {
         let pace = self.index.rules.outflow.pace()?;
+        let (_, tat) = room.rate?;
+        self.index.tat = (tat + taken as u64 * pace.interval_us, now);
+        self.token_wait(room, taken, now)
+    }
+
+    /// Time until the outflow allows one more than the `taken` bookings, if a booking waits for it.
+    fn token_wait(&self, room: &Room, taken: usize, now: Timestamp) -> Option<Duration> {
+        let pace = self.index.rules.outflow.pace()?;
         let (tokens, tat) = room.rate?;
         let tat = tat + taken as u64 * pace.interval_us;
-        self.index.tat = (tat, now);
         (taken as u64 == tokens && self.has_claimable()).then(|| pace.wait(tat, now))
     }
 

@@ -123,6 +123,13 @@ impl Queue {
         stamp: Timestamp,
     ) -> QueueAnswer {
         let now = self.begin(limits, stamp);
+        let answer = self.answer(command, now);
+        self.bookings.settle();
+        self.index.items.settle();
+        answer
+    }
+
+    fn answer(&mut self, command: &QueueCommand, now: Timestamp) -> QueueAnswer {
         match command {
             QueueCommand::Enqueue(batch) => {
                 QueueAnswer::Enqueued(batch.iter().map(|one| self.enqueue(one, now)).collect())

@@ -11,7 +11,7 @@ impl Queue {
     /// booking at the end of the line.
     pub fn enqueue(&mut self, enqueue: &Enqueue, now: Timestamp) -> Result<Enqueued, Refusal> {
         let client = &enqueue.client;
-        if let Some(ended) = self.earlier.get(&(client.clone(), enqueue.request.clone())) {
+        if let Some(ended) = self.bookings.earlier(client, &enqueue.request) {
             return Ok(Enqueued { booking: ended.booking(client, None), existing: true });
         }
         if let Some(record) = self.bookings.get(client)
@@ -28,7 +28,7 @@ impl Queue {
         self.index.insert(client, &record);
         self.index.emit(client, &record, None, now);
         let booking = record.booking(client, self.index.position(&record));
-        if let Some(old) = self.bookings.insert(client.clone(), record) {
+        if let Some(old) = self.bookings.insert(client, record) {
             self.keep_earlier(client, old);
         }
         Ok(Enqueued { booking, existing: false })

@@ -43,6 +43,8 @@ pub(crate) struct Item {
     pub(crate) waiting: PlaceSet,
     /// Those parked bookings whose late Reserve may still arrive.
     pub(crate) strays: BTreeMap<Place, ClientId>,
+    /// Changed since the sum of [`Items`](crate::items::Items) held its hash.
+    pub(crate) is_touched: bool,
 }
 
 /// Which parked booking a probe takes.
@@ -234,7 +236,7 @@ impl Item {
 
     /// Counts stock that came back.
     pub(crate) fn take_back(&mut self, quantity: Quantity, now: Timestamp) {
-        self.returned.0 += u64::from(quantity.get());
+        self.returned.0 = self.returned.0.saturating_add(u64::from(quantity.get()));
         self.give_credit(quantity);
         // If that fits no client, a probe shows whether it is enough with what is left.
         let at = if self.fronts().next().is_none() { now } else { now + PROBE_EVERY };

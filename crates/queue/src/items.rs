@@ -1,11 +1,13 @@
 //! All items of a queue that it has to remember, and which of them a claim must look at.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bookingq_core::{ItemState, Place, Quantity};
 
 use crate::item::{Attention, Item};
+use crate::wire::item_hash;
 
 /// The items, and the sets that a claim reads.
 #[derive(Debug, Default)]
@@ -16,6 +18,10 @@ pub(crate) struct Items {
     /// The closed items, by when a claim must look at them.
     closed: BTreeSet<(Attention, Arc<str>)>,
     parked: u64,
+    /// The sum of the hashes, without items that are touched; `None`: not tracked.
+    sum: Option<u128>,
+    /// Items that have changed since their hash was in the sum.
+    touched: Vec<Arc<str>>,
 }
 
 impl Items {
@@ -26,7 +32,20 @@ impl Items {
 
     /// Changes an item, and the sets that depend on it.
     pub(crate) fn change<T>(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Item) -> T) -> T {
-        let item = self.by_name.entry(Arc::clone(name)).or_default();
+        let item = match self.by_name.entry(Arc::clone(name)) {
+            Entry::Vacant(new) => new.insert(Item::default()),
+            Entry::Occupied(known) => {
+                let item = known.into_mut();
+                if let Some(sum) = self.sum.as_mut().filter(|_| !item.is_touched) {
+                    *sum = sum.wrapping_sub(item_hash(name, item));
+                }
+                item
+            }
+        };
+        if self.sum.is_some() && !item.is_touched {
+            item.is_touched = true;
+            self.touched.push(Arc::clone(name));
+        }
         for (place, quantity) in item.fronts() {
             self.ready.remove(&(place, quantity, Arc::clone(name)));
         }
@@ -48,13 +67,49 @@ impl Items {
         answer
     }
 
+    /// Puts the hashes of what a command has changed into the sum.
+    pub(crate) fn settle(&mut self) {
+        let Some(sum) = &mut self.sum else { return };
+        for name in self.touched.drain(..) {
+            if let Some(item) = self.by_name.get_mut(&name)
+                && item.is_touched
+            {
+                item.is_touched = false;
+                *sum = sum.wrapping_add(item_hash(&name, item));
+            }
+        }
+    }
+
+    /// Sums up from now on.
+    pub(crate) fn track(&mut self) {
+        self.sum = Some(self.summed_up());
+    }
+
+    /// The sum of the hashes of all items.
+    pub(crate) fn sum(&self) -> u128 {
+        self.sum.filter(|_| self.touched.is_empty()).unwrap_or_else(|| self.summed_up())
+    }
+
+    fn summed_up(&self) -> u128 {
+        let hashes = self.all().map(|(name, item)| item_hash(name, item));
+        hashes.fold(0, u128::wrapping_add)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
     /// Everything that is remembered, in no particular order.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&Arc<str>, &Item)> {
         self.by_name.iter()
     }
 
     /// Puts back an item as it was; its parked bookings follow by [`Self::change`].
-    pub(crate) fn restore(&mut self, name: Arc<str>, item: Item) {
+    pub(crate) fn restore(&mut self, name: Arc<str>, mut item: Item) {
+        if let Some(sum) = &mut self.sum {
+            item.is_touched = false;
+            *sum = sum.wrapping_add(item_hash(&name, &item));
+        }
         if item.refused.is_some() {
             self.closed.insert((item.attention(), Arc::clone(&name)));
         }

@@ -9,7 +9,8 @@
 //!   enqueue  confirm  cancel    claim  settle  sweep  notifier   one file for each transition
 //!        |   reacquire             |   sold_out                   and what some of them lead to
 //!        '-----------------------.---------------------'
-//!                              queue    the bookings, and what can be read of them
+//!                              queue    what can be read of it
+//!                              bookings the newest of each client, and ended ones before
 //!                              index    the line, leases, holds, counters
 //!                              items    what is sold out, who waits for it, what may come back
 //!                              outbox   the newest events
@@ -19,12 +20,14 @@
 //! The engine has no lock, no clock and no randomness: the same commands at the same times give the
 //! same outcomes and the same events. So it serves behind a mutex (the memory store of
 //! `bookingq-store`), as the reference model that another store is tested against, and as the state
-//! machine of a replicated log.
+//! machine of a replicated log. The digest of the state is kept up to date with each change where
+//! that is asked for, as by such a state machine, and otherwise computed of everything.
 //!
 //! A store changes a queue only by [`Queue::apply`], which keeps its time from going back; a read
 //! takes `&self`, changes nothing and forgets nothing. Simulations call the methods behind the
 //! commands directly, and then [`Queue::forget`] before each.
 
+mod bookings;
 pub mod bounds;
 mod cancel;
 mod claim;

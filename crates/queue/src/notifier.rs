@@ -22,6 +22,11 @@ pub(crate) struct Notifier {
 }
 
 impl Notifier {
+    /// Whether another owner has the lease.
+    pub(crate) fn is_refused(&self, owner: &str, now: Timestamp) -> bool {
+        self.owner != owner && self.until > now
+    }
+
     /// Gives the lease to `owner` and advances the cursor, unless another owner has the lease.
     pub(crate) fn acquire(
         &mut self,
@@ -30,7 +35,7 @@ impl Notifier {
         done: Option<EventSeq>,
         now: Timestamp,
     ) -> Option<NotifierLease> {
-        if self.owner != owner && self.until > now {
+        if self.is_refused(owner, now) {
             return None;
         }
         owner.clone_into(&mut self.owner);

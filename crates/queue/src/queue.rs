@@ -1,19 +1,18 @@
 //! One queue: its bookings, and what can be read of it. Each transition has a file of its own.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::{
-    Admission, Booking, ClientId, EventSeq, Place, RequestId, Timestamp, Workforce,
-};
+use bookingq_core::{Admission, Booking, ClientId, EventSeq, Place, Timestamp, Workforce};
 
+use crate::bookings::Bookings;
 use crate::bounds;
 use crate::index::Index;
 use crate::notifier::{Notifier, NotifierLease};
 use crate::outbox::Events;
-use crate::record::{Record, Slot};
+use crate::record::Record;
 use crate::snapshot::Snapshot;
 
 /// One queue's bookings and events.
@@ -36,12 +35,7 @@ use crate::snapshot::Snapshot;
 /// ```
 #[derive(Debug)]
 pub struct Queue {
-    /// The newest of each client.
-    pub(crate) bookings: HashMap<ClientId, Record>,
-    /// Ended bookings of clients that have a newer one, by the request that made them, until their
-    /// retention ends.
-    pub(crate) earlier: HashMap<(ClientId, RequestId), Record>,
-    pub(crate) earlier_ends: BTreeSet<(Timestamp, ClientId, RequestId)>,
+    pub(crate) bookings: Bookings,
     pub(crate) index: Index,
     pub(crate) notifier: Notifier,
     pub(crate) workforce: Option<Workforce>,
@@ -54,9 +48,7 @@ impl Queue {
     /// events.
     pub fn new(retention: Duration, outbox_events: usize) -> Self {
         Self {
-            bookings: HashMap::new(),
-            earlier: HashMap::new(),
-            earlier_ends: BTreeSet::new(),
+            bookings: Bookings::default(),
             index: Index::new(bounds::span(retention), outbox_events),
             notifier: Notifier::default(),
             workforce: None,
@@ -64,26 +56,28 @@ impl Queue {
         }
     }
 
+    /// Keeps the [digest](Self::digest) up to date with each command from now on, so that reading
+    /// it takes no time. A command then hashes each booking that it changes, before and after.
+    pub fn track_digest(&mut self) {
+        self.bookings.track();
+        self.index.items.track();
+    }
+
     /// Drops final bookings whose retention has ended.
     pub fn forget(&mut self, now: Timestamp) {
-        while let Some((_, client)) = pop_if(&mut self.index.finals, |(at, _)| *at <= now) {
+        while self.index.finals.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, client)) = self.index.finals.pop_first()
+        {
             self.bookings.remove(&client);
         }
-        while let Some((_, client, request)) = pop_if(&mut self.earlier_ends, |(at, ..)| *at <= now)
-        {
-            self.earlier.remove(&(client, request));
-        }
+        self.bookings.forget_earlier(now);
     }
 
     /// Keeps an ended booking, which a newer one of its client replaces, for the rest of its
     /// retention.
     pub(crate) fn keep_earlier(&mut self, client: &ClientId, old: Record) {
         self.index.remove(client, &old);
-        if let Slot::Final(forget) = old.slot {
-            let request = old.request.clone();
-            self.earlier_ends.insert((forget, client.clone(), request.clone()));
-            self.earlier.insert((client.clone(), request), old);
-        }
+        self.bookings.keep_earlier(client, old);
     }
 
     /// Opens, pauses or closes the queue.
@@ -106,6 +100,11 @@ impl Queue {
         now: Timestamp,
     ) -> Option<NotifierLease> {
         self.notifier.acquire(owner, lease, done, now)
+    }
+
+    /// Whether another owner than this one has the right to publish the outbox.
+    pub fn notifier_is_refused(&self, owner: &str, now: Timestamp) -> bool {
+        self.notifier.is_refused(owner, now)
     }
 
     /// The newest booking of a client.
@@ -165,9 +164,4 @@ impl Queue {
     pub fn latest_event(&self) -> EventSeq {
         self.index.outbox.last()
     }
-}
-
-/// Takes the first element if it `is_past`.
-fn pop_if<T: Ord>(set: &mut BTreeSet<T>, is_past: impl Fn(&T) -> bool) -> Option<T> {
-    if set.first().is_some_and(is_past) { set.pop_first() } else { None }
 }

@@ -52,7 +52,8 @@ impl Queue {
         }
         self.index.insert(client, &record);
         self.index.emit(client, &record, None, now);
-        let record = self.bookings.entry(client.clone()).insert_entry(record).into_mut();
+        self.bookings.insert(client, record);
+        let record = self.bookings.get_mut(client).expect("it was inserted just now");
         if !claimable {
             self.index.finish(client, record, BookingState::SoldOut, now);
             return Confirmed::Reacquired(None, record.booking(client, None));

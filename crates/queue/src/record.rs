@@ -47,6 +47,8 @@ pub(crate) struct Record {
     pub(crate) payment: Option<PaymentId>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) reason: String,
+    /// Changed since the sum of [`Bookings`](crate::bookings::Bookings) held its hash.
+    pub(crate) is_touched: bool,
 }
 
 impl Slot {
@@ -77,6 +79,7 @@ impl Record {
             payment: None,
             outcome: None,
             reason: String::new(),
+            is_touched: false,
         }
     }
 

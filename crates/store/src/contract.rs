@@ -106,6 +106,13 @@ pub trait Store: Send + Sync + 'static {
     /// Opens an item that is available again, with `left` of it if that is known.
     async fn restocked(&self, item: Arc<str>, left: Option<u64>) -> Result<()>;
 
+    /// Writes down what shortens the start of a process, and drops what nothing needs any more, if
+    /// it is time for that. The sweeper calls it each minute; it may take as long. Only a store on
+    /// a log has something to do.
+    async fn compact(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Acquires or renews the right to publish the outbox for `lease` from now, and records that
     /// everything up to `done` is published. `None` while another owner has the right.
     async fn notifier(

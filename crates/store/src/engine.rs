@@ -36,8 +36,34 @@ pub trait EngineHolder: Send + Sync + 'static {
     /// Shows the queue and its time. It blocks commands meanwhile.
     fn look<T>(&self, look: impl FnOnce(&Queue, Timestamp) -> T) -> T;
 
+    /// Shows the queue as it may be now, without waiting for what others have changed. `None` for a
+    /// holder whose commands cost so little that it need not look before.
+    fn foresee<T>(&self, _look: impl FnOnce(&Queue, Timestamp) -> Option<T>) -> Option<T> {
+        None
+    }
+
     /// Identifies the data.
     fn epoch(&self) -> String;
+
+    /// Changes when the queue is replaced by one that may lack what [`Self::catch_up`] waited for.
+    fn generation(&self) -> u64 {
+        0
+    }
+
+    /// Whether the data is older than what was read before. Until it is opened.
+    fn is_set_back(&self) -> bool {
+        false
+    }
+
+    /// Fails if nothing will come any more.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// See [`Store::compact`].
+    fn compacted(&self) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
 
     /// Wakes whenever the outbox has grown.
     fn grown(&self) -> &Notify;
@@ -53,13 +79,23 @@ macro_rules! answer {
     };
 }
 
+/// How long a final booking can be read unless a store is configured otherwise.
+pub(crate) const RETENTION: Duration = Duration::from_secs(24 * 3600);
+
+/// Tries of a read whose queue is replaced meanwhile.
+const READS: u32 = 3;
+
 /// Looks at the queue once it is up to date.
-async fn read<H: EngineHolder, T>(
-    holder: &H,
-    look: impl FnOnce(&Queue, Timestamp) -> T,
-) -> Result<T> {
-    holder.catch_up().await?;
-    Ok(holder.look(look))
+async fn read<H: EngineHolder, T>(holder: &H, look: impl Fn(&Queue, Timestamp) -> T) -> Result<T> {
+    for _ in 0..READS {
+        let before = holder.generation();
+        holder.catch_up().await?;
+        let seen = holder.look(&look);
+        if holder.generation() == before {
+            return Ok(seen);
+        }
+    }
+    Err(StoreError::Unavailable("the queue was replaced during each of its reads".to_owned()))
 }
 
 #[async_trait]
@@ -77,6 +113,9 @@ impl<H: EngineHolder> Store for H {
     }
 
     async fn claim(&self, max: usize, lease: Duration, scope: Scope) -> Result<Claim> {
+        if let Some(idle) = self.foresee(|queue, now| queue.idle_claim(max, scope, now)) {
+            return Ok(idle);
+        }
         answer!(self.apply(QueueCommand::Claim { max, lease, scope }).await?, Claimed)
     }
 
@@ -110,7 +149,7 @@ impl<H: EngineHolder> Store for H {
 
     async fn snapshot(&self) -> Result<Snapshot> {
         let snapshot = read(self, Queue::snapshot).await?;
-        Ok(Snapshot { epoch: self.epoch(), ..snapshot })
+        Ok(Snapshot { epoch: self.epoch(), set_back: self.is_set_back(), ..snapshot })
     }
 
     async fn set_admission(&self, admission: Admission) -> Result<()> {
@@ -134,8 +173,12 @@ impl<H: EngineHolder> Store for H {
         if wait.is_zero() || self.look(|queue, _| after > queue.latest_event()) {
             self.catch_up().await?;
         }
+        // A follower of a queue that stands still for ever must not take that for silence.
+        self.check()?;
         let nothing = Events { events: Vec::new(), next: after, gap: false };
-        Ok(tokio::time::timeout(wait, read).await.unwrap_or(nothing))
+        let found = tokio::time::timeout(wait, read).await.unwrap_or(nothing);
+        self.check()?;
+        Ok(found)
     }
 
     async fn latest_event(&self) -> Result<EventSeq> {
@@ -149,6 +192,10 @@ impl<H: EngineHolder> Store for H {
         max: usize,
     ) -> Result<Vec<Place>> {
         read(self, |queue, _| queue.waiting(item.as_ref(), after, max)).await
+    }
+
+    async fn compact(&self) -> Result<()> {
+        self.compacted().await
     }
 
     async fn set_rules(&self, rules: SaleRules) -> Result<()> {
@@ -181,6 +228,12 @@ impl<H: EngineHolder> Store for H {
         lease: Duration,
         done: Option<EventSeq>,
     ) -> Result<Option<NotifierLease>> {
+        // A refusal that is true no more is only late: the owner asks again.
+        let refused =
+            self.foresee(|queue, now| queue.notifier_is_refused(owner, now).then_some(()));
+        if refused.is_some() {
+            return Ok(None);
+        }
         let owner = owner.to_owned();
         answer!(self.apply(QueueCommand::Notifier { owner, lease, done }).await?, Notifier)
     }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use self::clock::SteadyClock;
 pub use self::clock::{Clock, ManualClock};
-use crate::engine::EngineHolder;
+use crate::engine::{EngineHolder, RETENTION};
 use crate::{Opened, Result};
 
 /// Settings of an embedded store.
@@ -32,12 +32,7 @@ pub struct MemoryConfig {
 impl MemoryConfig {
     /// The defaults.
     pub fn new(queue: QueueName) -> Self {
-        Self {
-            queue,
-            clock: Clock::System,
-            retention: Duration::from_secs(24 * 3600),
-            outbox_events: 1_000_000,
-        }
+        Self { queue, clock: Clock::System, retention: RETENTION, outbox_events: 1_000_000 }
     }
 }
 

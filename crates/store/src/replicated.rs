@@ -1,9 +1,11 @@
 //! A store that is a replicated state machine on a log of commands.
 //!
 //! ```text
-//!   calls --> driver: one envelope in flight --> CommandLog (append)
+//!   calls --> sender: one envelope in flight --> CommandLog (append)
 //!     ^                                              | (tail)
-//!     '---- answers to own envelopes <-- Replica <---'
+//!     '---- answers to own envelopes <-- Replica <- reader
+//!                                           ^
+//!   snapshot: the sweeper's job --> log of snapshots (load)
 //! ```
 //!
 //! Every process applies the whole log to the engine of `bookingq-queue`, and answers its callers
@@ -17,29 +19,42 @@
 //!   log. It is sent again unchanged until it is read back, and only then the next one is sent.
 //! - B4: time never goes back: it stands still while the log's clock is behind, and leases and
 //!   holds with it.
+//! - B5: nothing is trimmed that no snapshot holds that was read back; `snapshot` says how.
 //! - B6: what is not understood stops the replica and is never skipped.
 //!
 //! A read, unless it waits for events, first reads back an envelope that was sent after the read
 //! began: the newest state that this process knows may be old, and the end of the log as one server
-//! knows it may be too.
+//! knows it may be too. A claim looks at that state first and sends nothing if it would find
+//! nothing: it comes again, and what it finds is decided when it is read back.
 //!
-//! This is the part that is common to all logs; `kafka` is the one log in use. There are no
-//! snapshots yet, though each queue has a second log for them: a log that was trimmed cannot be
-//! opened.
+//! A replica begins with the newest whole snapshot, and begins again with one when the log does not
+//! go on from what it has read: it was trimmed beyond, it has lost records, or it is another log.
+//! The epoch of the data is the log's id and how often a process has said in it that records were
+//! lost, so that all have the same one. A loss that no process has seen is not noticed.
+//!
+//! This is the part that is common to all logs; `kafka` is the one log in use.
 
+mod config;
 mod driver;
 mod envelope;
 mod kafka;
+mod load;
 mod log;
+mod part;
+mod reader;
 mod replica;
+mod sender;
+mod snapshot;
 mod split;
 mod store;
 
+pub use self::config::ReplicatedConfig;
 pub use self::envelope::{KNOWN_RULES, MAX_ENVELOPE_BYTES, MAX_RECORD_BYTES};
 #[cfg(feature = "kafka")]
 pub use self::kafka::KafkaLog;
 pub(crate) use self::kafka::open as open_kafka;
 pub use self::kafka::{KafkaAddress, KafkaConfig, create_topics};
 pub use self::log::{CommandLog, LogBounds, LogCursor, LogError, LogPair, LogPosition, LogRecord};
-pub use self::replica::{Replica, ReplicaStopped};
-pub use self::store::{ReplicatedConfig, ReplicatedStore};
+pub use self::replica::{Replica, ReplicaSettings, ReplicaStopped};
+pub use self::snapshot::{SnapshotFailed, SnapshotReport, take_snapshot};
+pub use self::store::ReplicatedStore;

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bookingq_faults::plan::{Fault, FaultKind, PlanOptions, plan};
+use bookingq_faults::kinds::{FaultKind, RedisTopology};
+use bookingq_faults::plan::{Fault, FaultyLink, PlanOptions, plan};
 use clap::ValueEnum as _;
 
 fn options(seed: u64, only: Vec<FaultKind>) -> PlanOptions {
     let (time, every) = (Duration::from_secs(600), Duration::from_millis(250));
-    PlanOptions { seed, time, workers: 4, gateways: 2, every, only }
+    PlanOptions { seed, time, workers: 4, gateways: 2, every, redis: RedisTopology::Single, only }
 }
 
 #[test]
@@ -21,7 +22,8 @@ fn a_seed_replays_its_plan_and_another_one_does_not() {
 fn a_long_plan_has_every_kind_and_every_link_in_order_of_time() {
     let steps = plan(&options(1, vec![]));
     let kinds: BTreeSet<_> = steps.iter().map(|step| step.kind).collect();
-    assert_eq!(kinds.len(), FaultKind::value_variants().len());
+    let fits = |kind: &&FaultKind| kind.fits(RedisTopology::Single);
+    assert_eq!(kinds, FaultKind::value_variants().iter().filter(fits).copied().collect());
     let links: BTreeSet<_> = steps
         .iter()
         .filter_map(|step| match step.fault {
@@ -50,5 +52,34 @@ fn without_gateways_nothing_of_them_is_broken() {
         assert!(!step.kind.is_of_gateways(), "{step:?}");
         let text = format!("{:?}", step.fault);
         assert!(!text.contains("Gateway"), "{text}");
+    }
+}
+
+#[test]
+fn the_schedule_of_one_server_is_the_same_as_ever() {
+    let options = PlanOptions { workers: 3, time: Duration::from_secs(40), ..options(1, vec![]) };
+    let steps = plan(&options);
+    let lines: Vec<_> = steps.iter().map(|step| serde_json::to_string(step).unwrap()).collect();
+    let hash =
+        lines.iter().flat_map(|line| line.bytes()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    assert_eq!((steps.len(), hash), (168, 375_939_924_559_187_841));
+}
+
+#[test]
+fn several_servers_have_every_kind_that_fits_and_no_proxy_in_front() {
+    for redis in [RedisTopology::Sentinel, RedisTopology::Cluster, RedisTopology::Managed] {
+        let steps = plan(&PlanOptions { redis, ..options(1, vec![]) });
+        let kinds: BTreeSet<_> = steps.iter().map(|step| step.kind).collect();
+        let fits = |kind: &&FaultKind| kind.fits(redis);
+        assert_eq!(kinds, FaultKind::value_variants().iter().filter(fits).copied().collect());
+        for step in &steps {
+            let of_proxy = matches!(
+                step.fault,
+                Fault::Network(FaultyLink::WorkerRedis(_) | FaultyLink::SweeperRedis, _)
+            );
+            assert!(!of_proxy, "{step:?}");
+        }
     }
 }

@@ -86,8 +86,8 @@ impl HeadWire {
         let index = &queue.index;
         Self {
             bookings: size(queue.bookings.len()),
-            earlier: size(queue.earlier.len()),
-            items: size(index.items.all().count()),
+            earlier: size(queue.bookings.earlier_len()),
+            items: size(index.items.len()),
             last: queue.last.0,
             totals: Some(index.totals.into()),
             admission: index.admission.as_str().to_owned(),

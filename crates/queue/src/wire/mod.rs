@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   command   QueueCommand  <-> bytes       state   Queue <-> chunks of bytes, digest
-//!     |- request, task, rules                 '- record, item, head
+//!     |- request, task, rules                 '- record, item, head, sum (of their hashes)
 //!     '------------- ids (what all of them use) -------------'
 //! ```
 //!
@@ -18,12 +18,17 @@ mod record;
 mod request;
 mod rules;
 mod state;
+mod sum;
 mod task;
 
 use std::fmt;
 
 use bookingq_core::Invalid;
 use prost::Message;
+use xxhash_rust::xxh3::xxh3_128;
+
+pub use self::state::StateReader;
+pub(crate) use self::sum::{RecordSum, item_hash};
 
 /// Bytes that this release does not understand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,18 +39,25 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
+    /// What is wrong, in words.
+    pub fn new(what: impl Into<String>) -> Self {
         Self { what: what.into() }
     }
 
     /// A message without a field that it must have.
-    pub(crate) fn missing(field: &str) -> Self {
+    pub fn missing(field: &str) -> Self {
         Self::new(format!("{field} is missing"))
     }
 
     /// A word or a number that is none of those known.
     pub(crate) fn unknown(field: &str, value: &dyn fmt::Debug) -> Self {
-        Self::new(format!("{field} is {value:?}, which this release does not know"))
+        const SHOWN: usize = 64;
+        let mut shown = format!("{value:?}");
+        if shown.len() > SHOWN {
+            shown.truncate(shown.floor_char_boundary(SHOWN));
+            shown.push('…');
+        }
+        Self::new(format!("{field} is {shown}, which this release does not know"))
     }
 }
 
@@ -65,6 +77,14 @@ impl From<prost::DecodeError> for Unreadable {
 /// machine; it protects against defects, not against attackers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StateDigest(pub u128);
+
+impl StateDigest {
+    /// The digest of this state and of something beside it.
+    #[must_use]
+    pub fn with(self, beside: &[u8]) -> Self {
+        Self(xxh3_128(&[&self.0.to_le_bytes()[..], beside].concat()))
+    }
+}
 
 impl fmt::Display for StateDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

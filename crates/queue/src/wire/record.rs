@@ -101,9 +101,28 @@ impl RecordWire {
             payment: self.payment.map(|id| PaymentId::new(&id)).transpose()?,
             outcome: self.outcome.map(outcome).transpose()?,
             reason: self.reason,
+            is_touched: false,
         };
+        check(&record)?;
         Ok((ClientId::new(&self.client)?, record))
     }
+}
+
+/// Whether a booking stands where its state belongs.
+fn check(record: &Record) -> Result<(), Unreadable> {
+    let fits = match record.slot {
+        Slot::Line | Slot::Parked => record.state == BookingState::Queued,
+        Slot::Leased(_) => record.state.is_leased(),
+        Slot::Held(_) => record.state == BookingState::Reserved,
+        Slot::Final(_) => record.state.is_final(),
+    };
+    if !fits || record.settled > record.fence {
+        let Record { state, slot, settled, fence, .. } = record;
+        let what =
+            format!("a booking is {state} in slot {slot:?}, settled {settled:?} of {fence:?}");
+        return Err(Unreadable::new(what));
+    }
+    Ok(())
 }
 
 fn from_slot(slot: Slot) -> (u32, u64) {

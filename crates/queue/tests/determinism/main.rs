@@ -100,6 +100,52 @@ proptest! {
         );
     }
 
+    /// So that the digest of a log's replica may cost nothing.
+    #[test]
+    fn a_tracked_digest_is_that_of_the_whole_state(
+        steps in prop::collection::vec((step(), -20i64..90), 1..120),
+    ) {
+        let (_, log) = record(&steps);
+        let new = || Queue::new(Duration::ZERO, 1);
+        let (mut tracking, mut other) = (new(), new());
+        tracking.track_digest();
+        for Logged { bytes, stamp, .. } in &log {
+            let command = QueueCommand::decode(bytes).unwrap();
+            tracking.apply(&command, LIMITS, *stamp);
+            other.apply(&command, LIMITS, *stamp);
+            prop_assert_eq!(tracking.digest(), other.digest(), "after {:?}", command);
+        }
+    }
+
+    /// So that a store need not make such a claim a command.
+    #[test]
+    fn an_idle_claim_is_what_a_claim_answers_that_finds_nothing(
+        steps in prop::collection::vec((step(), 0i64..90), 1..120),
+    ) {
+        let (mut queue, mut commands) = (Queue::new(Duration::ZERO, 1), Commands::default());
+        let mut stamp = START;
+        for (step, passes) in &steps {
+            stamp = Timestamp(stamp.0 + *passes as u64);
+            let command = commands.next(step, &queue);
+            queue.begin(LIMITS, stamp);
+            let before = queue.latest_event();
+            let idle = match command {
+                QueueCommand::Claim { max, scope, .. } => queue.idle_claim(max, scope, stamp),
+                _ => None,
+            };
+            let answer = queue.apply(&command, LIMITS, stamp);
+            match (&command, idle) {
+                (_, Some(idle)) => prop_assert_eq!(&QueueAnswer::Claimed(idle), &answer),
+                // It did something: it gave tasks, or it parked or ended bookings.
+                (QueueCommand::Claim { max, .. }, None) => {
+                    prop_assert!(*max == 0 || queue.latest_event() > before);
+                }
+                _ => {}
+            }
+            commands.learn(&answer);
+        }
+    }
+
     #[test]
     fn reads_change_nothing(steps in prop::collection::vec((step(), 0i64..90), 1..60)) {
         let (queue, _) = record(&steps);

@@ -3,33 +3,53 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bookingq_queue::{Queue, QueueAnswer, StateDigest};
+use bookingq_queue::wire::{Unreadable, decode_strictly};
+use bookingq_queue::{Queue, QueueAnswer, QueueCommand, StateDigest};
+use prost::Message as _;
 
-use super::envelope::{DigestClaim, Envelope};
+use super::envelope::{DigestClaim, Envelope, KeptSnapshot, KeptSnapshotWire, halves, whole};
 use super::log::{LogPosition, LogRecord};
 
 /// Senders that are remembered: those that have sent last. Not a time, because the log's clock may
 /// leap, and a double that comes after the leap must still be known.
 const MAX_SENDERS: usize = 10_000;
 
+/// What a replica can apply, and how often it compares itself with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplicaSettings {
+    /// The newest rules that this process can apply.
+    pub known_rules: u32,
+    /// Offsets between two digests.
+    pub digest_every: u64,
+}
+
 /// A queue and what is needed to apply a log to it.
 #[derive(Debug)]
 pub struct Replica {
     queue: Queue,
-    /// The rules in force.
-    rules: u32,
-    /// The newest rules that this process can apply.
-    known_rules: u32,
-    /// The newest envelope of each sender, and the offset where it stands.
-    senders: BTreeMap<u128, (u64, u64)>,
+    beside: Beside,
+    settings: ReplicaSettings,
     /// The newest record.
     position: Option<LogPosition>,
-    /// Records between two digests.
-    digest_every: u64,
     /// The newest digest of this state.
     checkpoint: Option<DigestClaim>,
     /// Whether the log holds a claim about the newest digest.
     is_claimed: bool,
+}
+
+/// What is part of the state beside the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Beside {
+    /// The rules in force.
+    rules: u32,
+    /// The newest envelope of each sender, and the offset where it stands.
+    senders: BTreeMap<u128, (u64, u64)>,
+    /// How often the log has lost records that somebody had read.
+    losses: u64,
+    /// The term of the record that counted the newest loss.
+    loss_term: u64,
+    /// The newest snapshot that was read back.
+    kept: Option<KeptSnapshot>,
 }
 
 /// A replica cannot go on, and must not: the log holds what it does not understand, or its state
@@ -43,28 +63,41 @@ pub struct ReplicaStopped {
     pub why: String,
 }
 
-/// An envelope that took effect.
+/// An envelope that was applied.
 #[derive(Debug)]
 pub(super) struct AppliedEnvelope {
     pub(super) incarnation: u128,
     pub(super) seq: u64,
-    pub(super) answers: Vec<QueueAnswer>,
+    /// `None` if it took effect before.
+    pub(super) answers: Option<Vec<QueueAnswer>>,
 }
 
 impl Replica {
-    /// An empty queue at the beginning of a log. It knows rules up to `known_rules`, and computes
-    /// its digest each `digest_every` offsets.
-    pub fn new(known_rules: u32, digest_every: u64) -> Self {
-        Self {
-            queue: Queue::new(Duration::ZERO, 1),
-            rules: 1,
-            known_rules,
-            senders: BTreeMap::new(),
-            position: None,
-            digest_every: digest_every.max(1),
-            checkpoint: None,
-            is_claimed: true,
+    /// An empty queue at the beginning of a log.
+    pub fn new(settings: ReplicaSettings) -> Self {
+        let mut queue = Queue::new(Duration::ZERO, 1);
+        queue.track_digest();
+        let beside =
+            Beside { rules: 1, senders: BTreeMap::new(), losses: 0, loss_term: 0, kept: None };
+        Self { queue, beside, settings, position: None, checkpoint: None, is_claimed: true }
+    }
+
+    /// The state after the record at `position`, of what a snapshot holds of it.
+    pub(super) fn restore(
+        settings: ReplicaSettings,
+        position: LogPosition,
+        beside: &[u8],
+        queue: Queue,
+    ) -> Result<Self, Unreadable> {
+        let beside = Beside::decode(beside)?;
+        if beside.rules > settings.known_rules {
+            let Beside { rules, .. } = beside;
+            let known = settings.known_rules;
+            let what = format!("rules {rules}; this release knows rules up to {known}");
+            return Err(Unreadable::new(what));
         }
+        let position = Some(position);
+        Ok(Self { queue, beside, settings, position, checkpoint: None, is_claimed: true })
     }
 
     /// The queue.
@@ -77,14 +110,37 @@ impl Replica {
         self.position
     }
 
-    /// The digest of the state.
+    /// The digest of the state: of the queue, and of all else that later records depend on.
     pub fn digest(&self) -> StateDigest {
-        self.queue.digest()
+        self.queue.digest().with(&self.beside.encode())
+    }
+
+    /// What is part of the state beside the queue, as bytes.
+    pub(super) fn encode_beside(&self) -> Vec<u8> {
+        self.beside.encode()
     }
 
     /// The rules in force.
     pub(super) fn rules(&self) -> u32 {
-        self.rules
+        self.beside.rules
+    }
+
+    /// The newest snapshot that was read back.
+    pub(super) fn kept(&self) -> Option<&KeptSnapshot> {
+        self.beside.kept.as_ref()
+    }
+
+    /// The epoch of the data in a log: its id, and how often it has lost records.
+    pub(super) fn epoch(&self, log_id: &str) -> String {
+        match self.beside.losses {
+            0 => log_id.to_owned(),
+            losses => format!("{log_id}.{losses}"),
+        }
+    }
+
+    /// The number of the newest envelope of a sender that took effect.
+    pub(super) fn newest_of(&self, incarnation: u128) -> Option<u64> {
+        self.beside.senders.get(&incarnation).map(|(seq, _)| *seq)
     }
 
     /// The newest digest, unless a claim about it is in the log.
@@ -101,67 +157,76 @@ impl Replica {
         self.apply(record).map(drop)
     }
 
-    /// Applies a record. `None` if its envelope took effect before.
-    pub(super) fn apply(
-        &mut self,
-        record: &LogRecord,
-    ) -> Result<Option<AppliedEnvelope>, ReplicaStopped> {
-        let offset = record.position.offset;
+    /// Applies a record.
+    pub(super) fn apply(&mut self, record: &LogRecord) -> Result<AppliedEnvelope, ReplicaStopped> {
+        let LogPosition { offset, .. } = record.position;
         let stopped = |why: String| ReplicaStopped { offset, why };
         let envelope =
             Envelope::decode(&record.bytes).map_err(|error| stopped(error.to_string()))?;
         self.check(&envelope).map_err(stopped)?;
         let applied = self.take_effect(envelope, record);
         let before = self.position.replace(record.position);
-        let block = |offset: u64| offset / self.digest_every;
+        let block = |offset: u64| offset / self.settings.digest_every.max(1);
         if before.is_some_and(|before| block(before.offset) < block(offset)) {
-            self.checkpoint = Some(DigestClaim { offset, digest: self.queue.digest() });
+            let position = record.position;
+            self.checkpoint = Some(DigestClaim { position, digest: self.digest() });
             self.is_claimed = false;
         }
         Ok(applied)
     }
 
     /// Whether this replica understands an envelope, and has the state that its sender had.
-    fn check(&mut self, envelope: &Envelope) -> Result<(), String> {
+    fn check(&mut self, envelope: &Envelope<QueueCommand>) -> Result<(), String> {
         let Envelope { rules, upgrade, digest, .. } = envelope;
         let newest = (*rules).max(upgrade.unwrap_or(0));
-        if newest > self.known_rules {
-            let known = self.known_rules;
+        let known = self.settings.known_rules;
+        if newest > known {
             return Err(format!("rules {newest}; this release knows rules up to {known}"));
         }
-        if *rules > self.rules {
-            return Err(format!("rules {rules}, which no upgrade before it has set"));
+        let (Some(claim), Some(own)) = (digest, self.checkpoint) else { return Ok(()) };
+        if own.position != claim.position {
+            return Ok(());
         }
-        let Some(claim) = digest else { return Ok(()) };
-        match self.checkpoint {
-            Some(own) if own.offset == claim.offset && own.digest != claim.digest => Err(format!(
+        if own.digest != claim.digest {
+            return Err(format!(
                 "the state after offset {} has digest {}; here it is {}",
-                claim.offset, claim.digest, own.digest
-            )),
-            Some(own) => {
-                self.is_claimed |= own.offset == claim.offset;
-                Ok(())
-            }
-            None => Ok(()),
+                claim.position.offset, claim.digest, own.digest
+            ));
         }
+        self.is_claimed = true;
+        Ok(())
     }
 
-    fn take_effect(&mut self, envelope: Envelope, record: &LogRecord) -> Option<AppliedEnvelope> {
-        let Envelope { incarnation, seq, limits, commands, upgrade, .. } = envelope;
-        if self.senders.get(&incarnation).is_some_and(|(last, _)| seq <= *last) {
-            return None;
+    fn take_effect(
+        &mut self,
+        envelope: Envelope<QueueCommand>,
+        record: &LogRecord,
+    ) -> AppliedEnvelope {
+        let Envelope { incarnation, seq, limits, commands, .. } = envelope;
+        if self.newest_of(incarnation).is_some_and(|last| seq <= last) {
+            return AppliedEnvelope { incarnation, seq, answers: None };
         }
-        self.rules = self.rules.max(upgrade.unwrap_or(0));
-        self.remember(incarnation, seq, record.position.offset);
+        let beside = &mut self.beside;
+        // Its sender may know of an upgrade that the log has lost since.
+        beside.rules = beside.rules.max(envelope.rules).max(envelope.upgrade.unwrap_or(0));
+        beside.remember(incarnation, seq, record.position.offset);
+        if let Some(lost) = envelope.lost {
+            beside.lose(lost, record.position);
+        }
+        if let Some(kept) = envelope.kept {
+            beside.keep(kept);
+        }
         // Also without commands: a barrier shows the time.
         self.queue.begin(limits, record.stamp);
         let answers = commands
             .iter()
             .map(|command| self.queue.apply(command, limits, record.stamp))
             .collect();
-        Some(AppliedEnvelope { incarnation, seq, answers })
+        AppliedEnvelope { incarnation, seq, answers: Some(answers) }
     }
+}
 
+impl Beside {
     /// Remembers the newest envelope of a sender, and forgets the one that was silent the longest
     /// if there are too many.
     fn remember(&mut self, incarnation: u128, seq: u64, offset: u64) {
@@ -173,4 +238,84 @@ impl Replica {
             }
         }
     }
+
+    /// Counts a loss once, although each process that has seen it says so: what was lost before the
+    /// newest loss was counted is of an older term.
+    fn lose(&mut self, lost: LogPosition, at: LogPosition) {
+        if lost.term >= self.loss_term {
+            self.losses += 1;
+            self.loss_term = at.term;
+        }
+    }
+
+    /// Takes a snapshot that was read back, if it is newer than the one before in both logs: then
+    /// who trims below either of the two leaves the newer one whole.
+    fn keep(&mut self, kept: KeptSnapshot) {
+        let is_newer = self.kept.as_ref().is_none_or(|before| {
+            let other_log = kept.log_id != before.log_id;
+            kept.position.offset > before.position.offset
+                && (other_log || kept.first > before.first)
+        });
+        if is_newer {
+            self.kept = Some(kept);
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let senders = self.senders.iter().map(|(incarnation, (seq, offset))| {
+            let (high, low) = halves(*incarnation);
+            SenderWire { high, low, seq: *seq, offset: *offset }
+        });
+        let wire = BesideWire {
+            rules: self.rules,
+            senders: senders.collect(),
+            losses: self.losses,
+            loss_term: self.loss_term,
+            kept: self.kept.as_ref().map(Into::into),
+        };
+        wire.encode_to_vec()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let wire: BesideWire = decode_strictly(bytes)?;
+        if wire.rules == 0 {
+            return Err(Unreadable::missing("the rules"));
+        }
+        let senders = wire.senders.into_iter();
+        let senders =
+            senders.map(|SenderWire { high, low, seq, offset }| (whole(high, low), (seq, offset)));
+        Ok(Self {
+            rules: wire.rules,
+            senders: senders.collect(),
+            losses: wire.losses,
+            loss_term: wire.loss_term,
+            kept: wire.kept.map(Into::into),
+        })
+    }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct BesideWire {
+    #[prost(uint32, tag = "1")]
+    rules: u32,
+    #[prost(message, repeated, tag = "2")]
+    senders: Vec<SenderWire>,
+    #[prost(uint64, tag = "3")]
+    losses: u64,
+    #[prost(uint64, tag = "4")]
+    loss_term: u64,
+    #[prost(message, optional, tag = "5")]
+    kept: Option<KeptSnapshotWire>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct SenderWire {
+    #[prost(fixed64, tag = "1")]
+    high: u64,
+    #[prost(fixed64, tag = "2")]
+    low: u64,
+    #[prost(uint64, tag = "3")]
+    seq: u64,
+    #[prost(uint64, tag = "4")]
+    offset: u64,
 }

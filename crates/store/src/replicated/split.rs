@@ -10,13 +10,18 @@ pub(super) fn split(command: QueueCommand) -> Vec<Vec<u8>> {
     let mut pieces = Vec::new();
     let mut rest = vec![command];
     while let Some(command) = rest.pop() {
-        let bytes = command.encode();
         let requests = requests(&command);
-        if requests < 2 || (requests <= MAX_STORE_BATCH && bytes.len() <= MAX_ENVELOPE_BYTES) {
-            pieces.push(bytes);
-            continue;
-        }
-        let (first, second) = halve(command, (requests / 2).min(MAX_STORE_BATCH));
+        let first = if requests > MAX_STORE_BATCH {
+            MAX_STORE_BATCH
+        } else {
+            let bytes = command.encode();
+            if requests < 2 || bytes.len() <= MAX_ENVELOPE_BYTES {
+                pieces.push(bytes);
+                continue;
+            }
+            requests / 2
+        };
+        let (first, second) = halve(command, first);
         rest.extend([second, first]);
     }
     pieces

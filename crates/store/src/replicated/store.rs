@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bookingq_core::{BookingId, QueueName, Timestamp};
 use bookingq_queue::{Queue, QueueAnswer, QueueCommand, QueueLimits, StateDigest};
@@ -11,9 +10,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 
-use super::driver::{Call, Shared, Want, read_log, send_envelopes};
-use super::envelope::KNOWN_RULES;
+use super::config::ReplicatedConfig;
+use super::driver::{Call, Shared, Want};
+use super::load::bounds;
 use super::log::{CommandLog, LogError, LogPair, LogPosition};
+use super::reader::read_log;
+use super::sender::send_envelopes;
+use super::snapshot::{SnapshotFailed, take_snapshot};
 use super::split::{join, split};
 use crate::engine::EngineHolder;
 use crate::{Opened, Result, StoreError};
@@ -21,44 +24,9 @@ use crate::{Opened, Result, StoreError};
 /// Calls that may wait for an envelope; more are refused.
 const MAX_WAITING: usize = 16_384;
 
-/// Settings of a replicated store.
-#[derive(Debug, Clone)]
-pub struct ReplicatedConfig {
-    /// The queue.
-    pub queue: QueueName,
-    /// How long a final booking can still be read.
-    pub retention: Duration,
-    /// Events kept for followers; about 300 bytes each.
-    pub outbox_events: usize,
-    /// Longest that a call waits for its answer.
-    pub timeout: Duration,
-    /// How long an envelope may take to be read back before it is sent again.
-    pub resend_after: Duration,
-    /// Offsets between two digests.
-    pub digest_every: u64,
-    /// The newest rules that this process can apply: [`KNOWN_RULES`], but in tests of upgrades.
-    pub known_rules: u32,
-}
-
-impl ReplicatedConfig {
-    /// The defaults.
-    pub fn new(queue: QueueName) -> Self {
-        Self {
-            queue,
-            retention: Duration::from_secs(24 * 3600),
-            outbox_events: 1_000_000,
-            timeout: Duration::from_secs(5),
-            resend_after: Duration::from_secs(1),
-            digest_every: 10_000,
-            known_rules: KNOWN_RULES,
-        }
-    }
-}
-
 /// One queue's bookings, as this process has read them from a log.
 pub struct ReplicatedStore<L> {
-    name: QueueName,
-    timeout: Duration,
+    config: ReplicatedConfig,
     logs: LogPair<L>,
     shared: Arc<Shared>,
     calls: mpsc::Sender<Call>,
@@ -67,7 +35,7 @@ pub struct ReplicatedStore<L> {
 }
 
 impl<L: CommandLog> ReplicatedStore<L> {
-    /// Starts to read a log from its beginning.
+    /// Starts to read a log: from the newest snapshot on, or from its beginning.
     ///
     /// # Panics
     /// Outside a Tokio runtime, since it starts tasks.
@@ -75,13 +43,13 @@ impl<L: CommandLog> ReplicatedStore<L> {
         let limits =
             QueueLimits { retention: config.retention, outbox_events: config.outbox_events };
         let incarnation = BookingId::generate().to_u128();
-        let rules = (config.known_rules, config.digest_every);
-        let shared = Arc::new(Shared::new(limits, incarnation, rules, config.resend_after));
+        let settings = config.replica_settings();
+        let shared = Arc::new(Shared::new(limits, incarnation, settings, config.resend_after));
         let (calls, waiting) = mpsc::channel(MAX_WAITING);
-        let reads = read_log(Arc::clone(&logs.commands), Arc::clone(&shared));
+        let reads = read_log(logs.clone(), Arc::clone(&shared));
         let sends = send_envelopes(Arc::clone(&logs.commands), Arc::clone(&shared), waiting);
         let tasks = [tokio::spawn(reads), tokio::spawn(sends)];
-        Self { name: config.queue, timeout: config.timeout, logs, shared, calls, tasks }
+        Self { config, logs, shared, calls, tasks }
     }
 
     /// Makes all that read the log apply these rules from here on. Only for rules that all of them
@@ -90,8 +58,8 @@ impl<L: CommandLog> ReplicatedStore<L> {
     /// # Errors
     /// As those of every call; and [`StoreError::Settings`] if this process does not know them.
     pub async fn upgrade(&self, rules: u32) -> Result<()> {
-        if rules > self.shared.known_rules {
-            let known = self.shared.known_rules;
+        if rules > self.config.known_rules {
+            let known = self.config.known_rules;
             let what = format!("rules are {rules}; allowed: at most {known}");
             return Err(StoreError::Settings(what));
         }
@@ -106,57 +74,66 @@ impl<L: CommandLog> ReplicatedStore<L> {
 
     /// Makes calls that take effect in their order, and waits for all of them.
     async fn call(&self, wants: Vec<Want>) -> Result<Vec<QueueAnswer>> {
-        let deadline = tokio::time::Instant::now() + self.timeout;
-        let mut waiting = Vec::with_capacity(wants.len());
-        for want in wants {
-            let (answer, answered) = oneshot::channel();
-            match self.calls.try_send(Call { want, answer }) {
-                Ok(()) => waiting.push(answered),
-                Err(TrySendError::Full(_)) => {
-                    return Err(StoreError::Overloaded { waiting: MAX_WAITING });
-                }
-                Err(TrySendError::Closed(_)) => return Err(self.stopped()),
+        let deadline = tokio::time::Instant::now() + self.config.timeout;
+        // All or none of them: after Overloaded nothing has happened.
+        let slots = match self.calls.try_reserve_many(wants.len()) {
+            Ok(slots) => slots,
+            Err(TrySendError::Full(())) => {
+                return Err(StoreError::Overloaded { waiting: MAX_WAITING });
             }
+            Err(TrySendError::Closed(())) => return Err(self.unanswered()),
+        };
+        let mut waiting = Vec::with_capacity(wants.len());
+        for (slot, want) in slots.zip(wants) {
+            let (answer, answered) = oneshot::channel();
+            slot.send(Call { want, answer });
+            waiting.push(answered);
         }
         let mut answers = Vec::with_capacity(waiting.len());
         for answered in waiting {
             match timeout_at(deadline, answered).await {
                 Ok(Ok(answer)) => answers.push(answer),
-                Ok(Err(_)) => return Err(self.stopped()),
-                Err(_) => return Err(StoreError::Timeout(self.timeout)),
+                Ok(Err(_)) => return Err(self.unanswered()),
+                Err(_) => return Err(StoreError::Timeout(self.config.timeout)),
             }
         }
         Ok(answers)
     }
 
-    fn stopped(&self) -> StoreError {
-        let why = self.shared.state.lock().stopped.clone();
-        StoreError::Unavailable(why.unwrap_or_else(|| "the store has ended".to_owned()))
+    /// The error of a call that nothing answers.
+    fn unanswered(&self) -> StoreError {
+        self.check().err().unwrap_or_else(|| {
+            let why = "the state was loaded again while it waited, and its outcome is unknown";
+            StoreError::Unavailable(why.to_owned())
+        })
     }
 }
 
 impl<L: CommandLog> EngineHolder for ReplicatedStore<L> {
     fn name(&self) -> &QueueName {
-        &self.name
+        &self.config.queue
     }
 
     async fn opened(&self) -> Result<Opened> {
-        let bounds = tokio::time::timeout(self.timeout, self.logs.commands.bounds()).await;
-        let bounds = bounds.map_err(|_| StoreError::Timeout(self.timeout))?;
-        let bounds = bounds.map_err(|error| match error {
-            LogError::Unusable(why) => StoreError::Settings(why),
-            error => StoreError::Unavailable(error.to_string()),
-        });
-        let id = bounds?.id;
-        self.shared.state.lock().log_id = id;
+        for log in [&self.logs.commands, &self.logs.snapshots] {
+            bounds(&**log).await.map_err(|error| match error {
+                LogError::Unusable(why) => StoreError::Settings(why),
+                error => StoreError::Unavailable(error.to_string()),
+            })?;
+        }
         self.catch_up().await?;
+        let lost = self.shared.state.lock().lost;
+        if let Some(lost) = lost {
+            self.call(vec![Want::Lost(lost)]).await?;
+            self.shared.state.lock().lost.take_if(|newest| *newest == lost);
+        }
         Ok(Opened { epoch: self.epoch(), ..Opened::default() })
     }
 
     async fn apply(&self, command: QueueCommand) -> Result<QueueAnswer> {
         let pieces = split(command).into_iter().map(Want::Command).collect();
         let mut answers = self.call(pieces).await?.into_iter();
-        let mut whole = answers.next().ok_or_else(|| self.stopped())?;
+        let mut whole = answers.next().ok_or_else(|| self.unanswered())?;
         for answer in answers {
             join(&mut whole, answer)
                 .map_err(|other| StoreError::unexpected("the answer to another command", &other))?;
@@ -174,12 +151,38 @@ impl<L: CommandLog> EngineHolder for ReplicatedStore<L> {
         look(queue, queue.last())
     }
 
+    fn foresee<T>(&self, look: impl FnOnce(&Queue, Timestamp) -> Option<T>) -> Option<T> {
+        let state = self.shared.state.lock();
+        if !state.is_up() {
+            return None;
+        }
+        let (queue, now) = state.foreseen();
+        look(queue, now)
+    }
+
     fn epoch(&self) -> String {
         let state = self.shared.state.lock();
-        match (state.log_id.as_str(), state.reloads) {
-            ("", _) => String::new(),
-            (id, 0) => id.to_owned(),
-            (id, reloads) => format!("{id}.{reloads}"),
+        if state.loads == 0 { String::new() } else { state.replica.epoch(&state.log_id) }
+    }
+
+    fn generation(&self) -> u64 {
+        self.shared.state.lock().loads
+    }
+
+    fn is_set_back(&self) -> bool {
+        self.shared.state.lock().lost.is_some()
+    }
+
+    fn check(&self) -> Result<()> {
+        let stopped = self.shared.state.lock().stopped.clone();
+        stopped.map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
+    }
+
+    async fn compacted(&self) -> Result<()> {
+        match take_snapshot(&self.logs, &self.config).await {
+            Ok(_) => Ok(()),
+            Err(SnapshotFailed::Log(error)) => Err(StoreError::Unavailable(error.to_string())),
+            Err(other) => Err(StoreError::Unexpected(other.to_string())),
         }
     }
 
@@ -190,7 +193,7 @@ impl<L: CommandLog> EngineHolder for ReplicatedStore<L> {
 
 impl<L> fmt::Debug for ReplicatedStore<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplicatedStore").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("ReplicatedStore").field("queue", &self.config.queue).finish_non_exhaustive()
     }
 }
 

@@ -145,7 +145,10 @@ pub async fn at_most_as_many_as_max_holds_are_unsettled(testbed: &Testbed<'_>) {
     let tasks = testbed.claim(9).await;
     assert_eq!(names(&tasks), ["c0", "c1", "c2"]);
     let claim = testbed.claim_in(9, Scope::Everything).await;
-    assert_eq!((claim.tasks.len(), claim.more, claim.next), (0, false, Some(LEASE)));
+    assert_eq!((claim.tasks.len(), claim.more), (0, false));
+    // A store may count the time since it was asked last.
+    let next = claim.next.unwrap();
+    assert!(next <= LEASE && next > LEASE - Duration::from_secs(5), "{next:?}");
     testbed.settle(&tasks[0], reserved()).await;
     assert!(testbed.claim(9).await.is_empty(), "a hold counts");
     let confirm = testbed.pay_in_time("c0").await;

@@ -1,33 +1,16 @@
-//! Doubled, delayed, lost and unacknowledged records, clocks that step, a log that loses its end.
+//! Doubled, delayed, lost and unacknowledged records, and clocks that step.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::{BookingId, ClientId, Details, EventSeq, RequestId};
+use bookingq_core::ClientId;
 use bookingq_store::replicated::{CommandLog as _, ReplicatedConfig, ReplicatedStore};
-use bookingq_store::{Enqueue, Scope, Store, StoreError};
+use bookingq_store::{Scope, Store, StoreError};
 
+use crate::crowd::{LEASE, join, place};
 use crate::fake_log::{FakeLog, Faults, with_snapshots};
 use crate::{config, same_state_as_a_second_replica};
-
-const LEASE: Duration = Duration::from_secs(3600);
-
-fn join(client: &str) -> Vec<Enqueue> {
-    vec![Enqueue {
-        client: ClientId::new(client).unwrap(),
-        request: RequestId::new("r").unwrap(),
-        booking: BookingId::generate(),
-        details: Details::new("stalls", 1, b"").unwrap(),
-        trace: None,
-    }]
-}
-
-async fn place(store: &ReplicatedStore<FakeLog>, client: &str) -> u64 {
-    let joined = store.enqueue(join(client)).await.unwrap().remove(0).unwrap();
-    assert!(!joined.existing, "{client} joined once");
-    joined.booking.place.number.get()
-}
 
 /// Joins `clients` of a worker and claims after each; returns the places and the claimed clients.
 async fn work(
@@ -54,6 +37,7 @@ async fn two_workers_agree_on_a_log_that_fails_in_every_way() {
             swallowed: 10,
             delayed: 20,
             clock_jumps: 30,
+            ..Faults::default()
         };
         let log = FakeLog::new(faults, seed);
         let start = || Arc::new(ReplicatedStore::start(config(), with_snapshots(&log)));
@@ -139,37 +123,11 @@ async fn time_stands_still_while_the_clock_of_the_log_is_behind() {
     assert_eq!(store.snapshot().await.unwrap().now.since(before), Duration::from_secs(5));
     assert!(store.claim(1, lease, Scope::DueOnly).await.unwrap().tasks.is_empty());
     log.advance(Duration::from_secs(5));
+    store.latest_event().await.unwrap();
     assert_eq!(store.claim(1, lease, Scope::DueOnly).await.unwrap().tasks.len(), 1);
     // What was due stays done, although the clock goes back behind it.
     log.set_back(Duration::from_secs(60));
     assert!(store.claim(1, lease, Scope::DueOnly).await.unwrap().tasks.is_empty());
-    same_state_as_a_second_replica(&store, &log);
-}
-
-#[tokio::test]
-async fn a_log_that_loses_its_end_gives_the_data_another_epoch() {
-    let log = FakeLog::new(Faults::default(), 1);
-    let store = ReplicatedStore::start(config(), with_snapshots(&log));
-    let epoch = store.open().await.unwrap().epoch;
-    place(&store, "anna").await;
-    let records = log.records().len();
-    place(&store, "ben").await;
-    let seen = store.latest_event().await.unwrap();
-    log.truncate(log.records().len() - records);
-    // Written over what was lost, so that only the terms differ.
-    let other = ReplicatedStore::start(config(), with_snapshots(&log));
-    for client in ["carl", "dora", "emil", "fay"] {
-        place(&other, client).await;
-    }
-    let snapshot = store.snapshot().await.unwrap();
-    assert_ne!(snapshot.epoch, epoch);
-    assert_eq!(store.open().await.unwrap().epoch, snapshot.epoch);
-    let clients = ["anna", "ben", "carl"].map(|name| ClientId::new(name).unwrap()).to_vec();
-    let found = store.status(clients.clone()).await.unwrap();
-    assert_eq!(found, other.status(clients).await.unwrap());
-    assert!(found[0].is_some() && found[1].is_none() && found[2].is_some());
-    assert_ne!(store.latest_event().await.unwrap(), EventSeq::START);
-    assert_ne!(store.latest_event().await.unwrap(), seen);
     same_state_as_a_second_replica(&store, &log);
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +14,8 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::Notify;
+
+use crate::crash::Crash;
 
 /// How often an append goes wrong, in percent.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,13 +30,22 @@ pub struct Faults {
     pub swallowed: u32,
     /// It comes into the log after one of the later ones.
     pub delayed: u32,
+    /// One of its bytes is another one.
+    pub damaged: u32,
+    /// Others append before it.
+    pub overtaken: u32,
     /// The clock of the server that stamps it is up to 100 ms before or after.
     pub clock_jumps: u32,
 }
 
+/// One client's view of a log.
 pub struct FakeLog {
-    inner: Mutex<Inner>,
-    grown: Notify,
+    inner: Arc<Mutex<Inner>>,
+    grown: Arc<Notify>,
+    /// Readers of this view get nothing.
+    is_frozen: AtomicBool,
+    /// Readers of this view panic.
+    panics: AtomicBool,
 }
 
 struct Inner {
@@ -41,12 +53,15 @@ struct Inner {
     rng: StdRng,
     now: Timestamp,
     term: u64,
+    /// How many logs had the name before this one.
+    replaced: u64,
     /// The offset of the first record that is kept.
     start: u64,
     records: VecDeque<LogRecord>,
+    /// Those that were trimmed.
+    trimmed: Vec<LogRecord>,
     delayed: Vec<Vec<u8>>,
-    /// Readers get nothing.
-    is_frozen: bool,
+    crash: Option<Arc<Crash>>,
 }
 
 impl Inner {
@@ -63,24 +78,64 @@ impl Inner {
         if self.fails(self.faults.clock_jumps) {
             stamp = Timestamp(stamp.0 + self.rng.random_range(0..200) - 100);
         }
+        let mut bytes = bytes.to_vec();
+        if self.fails(self.faults.damaged) {
+            let at = self.rng.random_range(0..bytes.len());
+            bytes[at] ^= 1;
+        }
         let position = LogPosition { offset: self.end(), term: self.term };
-        self.records.push_back(LogRecord { position, stamp, bytes: bytes.to_vec() });
+        self.records.push_back(LogRecord { position, stamp, bytes });
+    }
+
+    /// An append with all that goes wrong.
+    fn append(&mut self, bytes: &[u8]) -> Result<(), LogError> {
+        let lost = || Err(LogError::Unavailable("no answer".to_owned()));
+        let faults = self.faults;
+        if self.fails(faults.refused) {
+            return lost();
+        }
+        if self.fails(faults.swallowed) {
+            return Ok(());
+        }
+        if self.fails(faults.delayed) {
+            self.delayed.push(bytes.to_vec());
+            return lost();
+        }
+        self.push(bytes);
+        if self.fails(faults.doubles) {
+            self.push(bytes);
+        }
+        if !self.delayed.is_empty() && self.fails(30) {
+            let late = self.delayed.remove(0);
+            self.push(&late);
+        }
+        if self.fails(faults.unacknowledged) { lost() } else { Ok(()) }
     }
 }
 
 impl FakeLog {
     pub fn new(faults: Faults, seed: u64) -> Arc<Self> {
-        let inner = Inner {
+        let inner = Arc::new(Mutex::new(Inner {
             faults,
             rng: StdRng::seed_from_u64(seed),
             now: Timestamp(1_800_000_000_000),
             term: 1,
+            replaced: 0,
             start: 0,
             records: VecDeque::new(),
+            trimmed: Vec::new(),
             delayed: Vec::new(),
-            is_frozen: false,
-        };
-        Arc::new(Self { inner: Mutex::new(inner), grown: Notify::new() })
+            crash: None,
+        }));
+        let (is_frozen, panics) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { inner, grown: Arc::default(), is_frozen, panics })
+    }
+
+    /// The same log, for another process.
+    pub fn view(&self) -> Arc<Self> {
+        let (is_frozen, panics) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (inner, grown) = (Arc::clone(&self.inner), Arc::clone(&self.grown));
+        Arc::new(Self { inner, grown, is_frozen, panics })
     }
 
     pub fn advance(&self, by: Duration) {
@@ -97,10 +152,21 @@ impl FakeLog {
         self.inner.lock().faults = faults;
     }
 
-    /// Lets readers get nothing, or all of it again.
+    /// Lets readers of this view get nothing, or all of it again.
     pub fn set_frozen(&self, is_frozen: bool) {
-        self.inner.lock().is_frozen = is_frozen;
+        self.is_frozen.store(is_frozen, Ordering::SeqCst);
         self.grown.notify_waiters();
+    }
+
+    /// Makes the next read of this view panic.
+    pub fn set_panics(&self) {
+        self.panics.store(true, Ordering::SeqCst);
+        self.grown.notify_waiters();
+    }
+
+    /// Ends who appends and trims as the crash says.
+    pub fn set_crash(&self, crash: Option<Arc<Crash>>) {
+        self.inner.lock().crash = crash;
     }
 
     /// Loses the newest records, as a server does that takes over without them.
@@ -113,8 +179,82 @@ impl FakeLog {
         self.grown.notify_waiters();
     }
 
+    /// Makes another, empty log of the same name.
+    pub fn replace(&self) {
+        let mut inner = self.inner.lock();
+        inner.replaced += 1;
+        (inner.start, inner.term) = (0, 1);
+        inner.records.clear();
+        inner.trimmed.clear();
+        drop(inner);
+        self.grown.notify_waiters();
+    }
+
+    /// The records that are kept.
     pub fn records(&self) -> Vec<LogRecord> {
         self.inner.lock().records.iter().cloned().collect()
+    }
+
+    /// All records that were ever in this log, also those that were trimmed.
+    pub fn history(&self) -> Vec<LogRecord> {
+        let inner = self.inner.lock();
+        inner.trimmed.iter().chain(&inner.records).cloned().collect()
+    }
+
+    /// Appends a record as it was stamped in another log.
+    pub fn copy(&self, record: &LogRecord) {
+        let mut inner = self.inner.lock();
+        let position = LogPosition { offset: inner.end(), term: inner.term };
+        let LogRecord { stamp, bytes, .. } = record.clone();
+        inner.records.push_back(LogRecord { position, stamp, bytes });
+        inner.now = inner.now.max(stamp);
+        drop(inner);
+        self.grown.notify_waiters();
+    }
+
+    pub fn start(&self) -> u64 {
+        self.inner.lock().start
+    }
+
+    /// Does a step, unless the caller crashes before, or after it.
+    async fn step<T>(&self, step: impl FnOnce(&mut Inner) -> T) -> T {
+        let crash = self.inner.lock().crash.clone();
+        if let Some(crash) = &crash
+            && crash.comes_before()
+        {
+            crash.happens().await;
+        }
+        let done = step(&mut self.inner.lock());
+        self.grown.notify_waiters();
+        if let Some(crash) = &crash
+            && crash.comes_after()
+        {
+            crash.happens().await;
+        }
+        done
+    }
+
+    fn read(&self, from: LogCursor, max: usize) -> Result<Vec<LogRecord>, LogError> {
+        assert!(!self.panics.load(Ordering::SeqCst), "this is a test");
+        let inner = self.inner.lock();
+        if self.is_frozen.load(Ordering::SeqCst) {
+            return Ok(Vec::new());
+        }
+        let next = match from {
+            LogCursor::From(offset) => offset,
+            LogCursor::After(read) => read.offset + 1,
+        };
+        if next < inner.start {
+            return Err(LogError::Trimmed { start: inner.start });
+        }
+        let index = (next - inner.start) as usize;
+        if let LogCursor::After(read) = from
+            && read.offset >= inner.start
+            && inner.records.get(index - 1).map(|record| record.position) != Some(read)
+        {
+            return Err(LogError::Truncated);
+        }
+        Ok(inner.records.iter().skip(index).take(max).cloned().collect())
     }
 }
 
@@ -122,35 +262,23 @@ impl FakeLog {
 impl CommandLog for FakeLog {
     async fn bounds(&self) -> Result<LogBounds, LogError> {
         let inner = self.inner.lock();
-        Ok(LogBounds { id: "a log".to_owned(), start: inner.start, end: inner.end() })
+        let id = format!("log {}", inner.replaced);
+        Ok(LogBounds { id, start: inner.start, end: inner.end() })
     }
 
     async fn append(&self, bytes: &[u8]) -> Result<(), LogError> {
-        let lost = || Err(LogError::Unavailable("no answer".to_owned()));
-        let mut inner = self.inner.lock();
-        let faults = inner.faults;
-        if inner.fails(faults.refused) {
-            return lost();
+        loop {
+            let is_overtaken = {
+                let mut inner = self.inner.lock();
+                let percent = inner.faults.overtaken;
+                inner.fails(percent)
+            };
+            if !is_overtaken {
+                break;
+            }
+            tokio::task::yield_now().await;
         }
-        if inner.fails(faults.swallowed) {
-            return Ok(());
-        }
-        if inner.fails(faults.delayed) {
-            inner.delayed.push(bytes.to_vec());
-            return lost();
-        }
-        inner.push(bytes);
-        if inner.fails(faults.doubles) {
-            inner.push(bytes);
-        }
-        if !inner.delayed.is_empty() && inner.fails(30) {
-            let late = inner.delayed.remove(0);
-            inner.push(&late);
-        }
-        let unacknowledged = inner.fails(faults.unacknowledged);
-        drop(inner);
-        self.grown.notify_waiters();
-        if unacknowledged { lost() } else { Ok(()) }
+        self.step(|inner| inner.append(bytes)).await
     }
 
     async fn tail(
@@ -173,35 +301,16 @@ impl CommandLog for FakeLog {
     }
 
     async fn trim(&self, below: u64) -> Result<(), LogError> {
-        let mut inner = self.inner.lock();
-        while inner.start < below && inner.records.pop_front().is_some() {
-            inner.start += 1;
-        }
+        self.step(|inner| {
+            while inner.start < below
+                && let Some(oldest) = inner.records.pop_front()
+            {
+                inner.start += 1;
+                inner.trimmed.push(oldest);
+            }
+        })
+        .await;
         Ok(())
-    }
-}
-
-impl FakeLog {
-    fn read(&self, from: LogCursor, max: usize) -> Result<Vec<LogRecord>, LogError> {
-        let inner = self.inner.lock();
-        if inner.is_frozen {
-            return Ok(Vec::new());
-        }
-        let next = match from {
-            LogCursor::From(offset) => offset,
-            LogCursor::After(read) => read.offset + 1,
-        };
-        if next < inner.start {
-            return Err(LogError::Trimmed { start: inner.start });
-        }
-        let index = (next - inner.start) as usize;
-        if let LogCursor::After(read) = from
-            && read.offset >= inner.start
-            && inner.records.get(index - 1).map(|record| record.position) != Some(read)
-        {
-            return Err(LogError::Truncated);
-        }
-        Ok(inner.records.iter().skip(index).take(max).cloned().collect())
     }
 }
 
@@ -209,4 +318,9 @@ impl FakeLog {
 pub fn with_snapshots(commands: &Arc<FakeLog>) -> LogPair<FakeLog> {
     let snapshots = FakeLog::new(Faults::default(), 0);
     LogPair { commands: Arc::clone(commands), snapshots }
+}
+
+/// The same logs, for another process.
+pub fn views(logs: &LogPair<FakeLog>) -> LogPair<FakeLog> {
+    LogPair { commands: logs.commands.view(), snapshots: logs.snapshots.view() }
 }

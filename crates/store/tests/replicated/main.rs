@@ -5,7 +5,12 @@
 #[macro_use]
 mod conformance;
 mod bad_days;
+mod crash;
+mod crowd;
 mod fake_log;
+mod foresight;
+mod losses;
+mod snapshots;
 mod understood;
 
 use std::sync::Arc;
@@ -15,13 +20,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bookingq_core::QueueName;
 use bookingq_store::Store;
-use bookingq_store::replicated::{KNOWN_RULES, Replica, ReplicatedConfig, ReplicatedStore};
+use bookingq_store::replicated::{
+    KNOWN_RULES, Replica, ReplicaSettings, ReplicatedConfig, ReplicatedStore,
+};
 
 use crate::conformance::Subject;
 use crate::fake_log::{FakeLog, Faults, with_snapshots};
 
 /// Offsets between two digests in these tests.
 const DIGEST_EVERY: u64 = 7;
+const SETTINGS: ReplicaSettings =
+    ReplicaSettings { known_rules: KNOWN_RULES, digest_every: DIGEST_EVERY };
 
 /// Settings that do not wait long.
 fn config() -> ReplicatedConfig {
@@ -47,6 +56,8 @@ impl Subject for OnLog {
 
     async fn advance(&self, by: Duration) {
         self.log.advance(by);
+        // Only a record shows the log's time.
+        self.store.latest_event().await.unwrap();
     }
 
     /// Not the log's clock: the queue's time would stand still until that has caught up
@@ -66,7 +77,7 @@ impl Drop for OnLog {
 /// Applies what the store has read of its log to a second replica, and compares the two.
 fn same_state_as_a_second_replica(store: &ReplicatedStore<FakeLog>, log: &FakeLog) {
     let (position, digest) = store.digest();
-    let mut second = Replica::new(KNOWN_RULES, DIGEST_EVERY);
+    let mut second = Replica::new(SETTINGS);
     for record in log.records() {
         if position.is_some_and(|position| record.position.offset <= position.offset) {
             second.replay(&record).unwrap();

@@ -1,13 +1,16 @@
 //! B6: what a replica does not understand stops it, and is never skipped.
 
-use bookingq_core::{Admission, Timestamp};
+use std::time::Duration;
+
+use bookingq_core::{Admission, EventSeq, Timestamp};
 use bookingq_store::replicated::{
-    CommandLog as _, LogPosition, LogRecord, Replica, ReplicatedConfig, ReplicatedStore,
+    CommandLog as _, LogPosition, LogRecord, Replica, ReplicaSettings, ReplicatedConfig,
+    ReplicatedStore,
 };
 use bookingq_store::{Store, StoreError};
 
-use crate::config;
 use crate::fake_log::{FakeLog, Faults, with_snapshots};
+use crate::{SETTINGS, config};
 
 async fn stops(bytes: &[u8], because: &str) {
     let log = FakeLog::new(Faults::default(), 1);
@@ -19,12 +22,16 @@ async fn stops(bytes: &[u8], because: &str) {
     assert!(error.to_string().contains(because), "{error}");
     let error = store.set_admission(Admission::Open).await.unwrap_err();
     assert!(error.to_string().contains("offset 1"), "{error}");
+    // Also a follower that would wait for ever.
+    let latest = store.events(EventSeq::START, 9, Duration::from_secs(3600)).await;
+    assert!(latest.unwrap_err().to_string().contains(because));
     assert_eq!(store.digest(), (before, digest), "nothing of it took effect");
 }
 
 #[tokio::test]
 async fn a_record_of_others_stops_the_replica() {
     stops(b"not an envelope", "offset 1").await;
+    stops(b"", "the rules is missing").await;
     // Rules 1, and field 99.
     stops(&[0x08, 0x01, 0x98, 0x06, 0x01], "does not know").await;
     // Rules 1, and a command without a change that is known.
@@ -67,14 +74,21 @@ async fn an_upgrade_stops_only_the_replicas_that_do_not_know_it() {
     later.snapshot().await.unwrap();
 }
 
+/// An envelope that was sent again after the log had lost an upgrade.
 #[tokio::test]
-async fn rules_that_no_upgrade_has_set_are_refused() {
-    let mut replica = Replica::new(2, 10);
-    let position = LogPosition { offset: 0, term: 1 };
-    let stamp = Timestamp(1_800_000_000_000);
-    let record = LogRecord { position, stamp, bytes: vec![0x08, 0x02] };
-    let error = replica.replay(&record).unwrap_err().to_string();
-    assert!(error.contains("no upgrade"), "{error}");
+async fn rules_whose_upgrade_is_lost_are_in_force_all_the_same() {
+    let mut replica = Replica::new(ReplicaSettings { known_rules: 2, ..SETTINGS });
+    let position = |offset| LogPosition { offset, term: 1 };
+    let record = |offset, bytes: &[u8]| LogRecord {
+        position: position(offset),
+        stamp: Timestamp(1_800_000_000_000),
+        bytes: bytes.to_vec(),
+    };
+    replica.replay(&record(0, &[0x08, 0x02, 0x20, 0x01])).unwrap();
+    // A replica of an older release stops here, and not when it is too late.
+    let mut old = Replica::new(SETTINGS);
+    let error = old.replay(&record(0, &[0x08, 0x02, 0x20, 0x01])).unwrap_err().to_string();
+    assert!(error.contains("knows rules up to 1"), "{error}");
 }
 
 /// Another state under the same log: what a defect, or another release, would lead to.
@@ -86,7 +100,7 @@ async fn a_replica_whose_state_differs_stops() {
         store.set_admission(Admission::Open).await.unwrap();
     }
     let records = log.records();
-    let claims = |record: &&LogRecord| record.bytes.windows(2).any(|pair| pair == [0x42, 0x14]);
+    let claims = |record: &&LogRecord| record.bytes.windows(2).any(|pair| pair == [0x42, 0x16]);
     let claiming: Vec<&LogRecord> = records.iter().filter(claims).collect();
     assert!(claiming.len() >= 3, "{} of {} records claim a digest", claiming.len(), records.len());
     // The first claim, with one bit of the digest changed.
@@ -94,7 +108,7 @@ async fn a_replica_whose_state_differs_stops() {
     let mut forged = records[index].clone();
     let last = forged.bytes.len() - 1;
     forged.bytes[last] ^= 1;
-    let mut replica = Replica::new(1, crate::DIGEST_EVERY);
+    let mut replica = Replica::new(SETTINGS);
     for record in &records[..index] {
         replica.replay(record).unwrap();
     }

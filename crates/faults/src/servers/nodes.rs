@@ -1,0 +1,354 @@
+//! Several servers, who decides which of them is the primary, and their faults.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use bookingq_core::QueueName;
+use bookingq_harness::sentinels::{hosts, replicated};
+use bookingq_harness::{ClusterNodes, Process, RedisOptions, RedisServer, Sentinels, Signal};
+use bookingq_operator::build::redis::stateful_set::settings_of_three;
+use futures::future::join_all;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+
+use super::operator::OperatorTask;
+use super::state::{ServerState, ask, replicate, states};
+use crate::kinds::{NodeFault, RedisTopology};
+use crate::plan::RedisFault;
+use crate::redis_fault;
+
+/// The name by which the sentinels know the primary.
+const NAME: &str = "faults";
+/// Longest wait until all servers agree.
+const WHOLE: Duration = Duration::from_secs(60);
+/// Between two looks at the servers.
+const LOOK: Duration = Duration::from_millis(100);
+/// Longest time of a planned change: another fault may stand in its way.
+const CHANGE: Duration = Duration::from_secs(30);
+/// How long a server is away whose data is removed.
+const WIPED: Duration = Duration::from_millis(1500);
+/// Several servers, and who decides about failovers.
+#[derive(Debug)]
+pub(crate) struct RedisNodes(Arc<NodeGroup>);
+
+#[derive(Debug)]
+struct NodeGroup {
+    decider: FailoverDecider,
+    /// Any key of the queue.
+    key: String,
+    barrier: String,
+    /// Held by a planned change: nothing else is broken meanwhile.
+    change: Mutex<()>,
+    left_out: AtomicU64,
+}
+
+#[derive(Debug)]
+enum FailoverDecider {
+    Sentinels(Arc<[RedisServer; 3]>, Sentinels),
+    Cluster(ClusterNodes),
+    Operator(Arc<[RedisServer; 3]>, OperatorTask),
+}
+
+impl RedisNodes {
+    /// Starts them with these options, by name, and waits until they agree.
+    pub(crate) async fn start(
+        topology: RedisTopology,
+        queue: &QueueName,
+        options: impl Fn(String) -> std::io::Result<RedisOptions>,
+    ) -> Result<Self> {
+        let options = |node: usize| options(format!("redis-{node}"));
+        let decider = match topology {
+            RedisTopology::Single => bail!("one server has no failovers"),
+            RedisTopology::Sentinel => watched(options)?,
+            RedisTopology::Cluster => FailoverDecider::Cluster(ClusterNodes::start_with(options)?),
+            RedisTopology::Managed => managed(queue, options)?,
+        };
+        let group = NodeGroup {
+            decider,
+            key: format!("booking-meta:{{{queue}}}"),
+            barrier: format!("booking-barrier:{{{queue}}}"),
+            change: Mutex::default(),
+            left_out: AtomicU64::default(),
+        };
+        group.wait_whole().await.context("the servers of Redis do not agree")?;
+        Ok(Self(Arc::new(group)))
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let servers = hosts(self.0.servers().iter().map(RedisServer::address));
+        match &self.0.decider {
+            FailoverDecider::Sentinels(_, sentinels) => {
+                format!("redis-sentinel://{}#{NAME}", sentinels.hosts())
+            }
+            FailoverDecider::Cluster(_) => format!("redis-cluster://{servers}"),
+            FailoverDecider::Operator(..) => format!("redis://{servers}"),
+        }
+    }
+
+    pub(crate) fn processes(&self) -> Vec<&Process> {
+        let mut processes: Vec<_> = self.0.servers().iter().map(RedisServer::process).collect();
+        if let FailoverDecider::Sentinels(_, sentinels) = &self.0.decider {
+            processes.extend(sentinels.processes());
+        }
+        processes
+    }
+
+    /// The faults that found servers in a state in which they are not injected.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.0.left_out.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn inject_into_primary(&self, fault: RedisFault, time: Duration) {
+        let group = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            if let Some(primary) = primary_of(&group.states().await) {
+                redis_fault::inject(format!("redis://{}", primary.address), fault, time);
+            }
+        });
+    }
+
+    /// Injects a fault, at once or never. It ends by itself.
+    pub(crate) fn inject(&self, fault: NodeFault, pick: u8, time: Duration) {
+        let group = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            if group.inject(fault, usize::from(pick), time).await.is_none() {
+                group.left_out.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Ends all faults, and waits until the servers agree.
+    pub(crate) async fn clear(&self) {
+        if let FailoverDecider::Operator(_, operator) = &self.0.decider {
+            operator.clear();
+        }
+        for process in self.processes() {
+            process.signal(Signal::CONT);
+        }
+        // No planned change is under way any more.
+        drop(self.0.change.lock().await);
+        let servers = self.0.servers().iter().map(|server| async {
+            let redis = server.url();
+            redis_fault::undo_now(&redis, RedisFault::Full).await;
+            redis_fault::undo_now(&redis, RedisFault::Crowded).await;
+            redis_fault::let_replicas_in(&redis).await;
+        });
+        join_all(servers).await;
+        if let Err(error) = self.0.wait_whole().await {
+            println!("{error}");
+        }
+    }
+}
+
+impl NodeGroup {
+    fn servers(&self) -> &[RedisServer] {
+        match &self.decider {
+            FailoverDecider::Sentinels(servers, _) | FailoverDecider::Operator(servers, _) => {
+                &servers[..]
+            }
+            FailoverDecider::Cluster(cluster) => cluster.nodes(),
+        }
+    }
+
+    async fn states(&self) -> Vec<Option<ServerState>> {
+        states(self.servers(), &self.key).await
+    }
+
+    /// Whether every server answers and every replica has what its primary has.
+    fn is_whole(&self, states: &[Option<ServerState>]) -> bool {
+        let (primaries, replicas) = match self.decider {
+            FailoverDecider::Cluster(_) => (3, 1),
+            FailoverDecider::Sentinels(..) | FailoverDecider::Operator(..) => (1, 2),
+        };
+        let settled = |state: &ServerState| {
+            state.on_disk
+                && if state.is_primary { state.replicas == replicas } else { state.is_linked }
+        };
+        states.iter().all(|state| state.as_ref().is_some_and(settled))
+            && states.iter().flatten().filter(|state| state.is_primary).count() == primaries
+    }
+
+    async fn wait_whole(&self) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let states = self.states().await;
+            if self.is_whole(&states) && self.sentinels_know_all().await {
+                return Ok(());
+            }
+            if start.elapsed() > WHOLE {
+                bail!("after {WHOLE:?} not all servers of Redis agree: {states:?}");
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    async fn sentinels_know_all(&self) -> bool {
+        let FailoverDecider::Sentinels(_, sentinels) = &self.decider else { return true };
+        for address in sentinels.addresses() {
+            let said = ask(address, &["SENTINEL", "MASTER", NAME]).await.unwrap_or_default();
+            let says = |name, value| said.windows(2).any(|pair| pair == [name, value]);
+            if !(says("num-slaves", "2") && says("num-other-sentinels", "2")) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// `None` if the servers are in a state in which this fault is left out.
+    async fn inject(&self, fault: NodeFault, pick: usize, time: Duration) -> Option<()> {
+        let one = self.change.try_lock().ok()?;
+        let states = self.states().await;
+        let primary = primary_of(&states);
+        let process = |state: ServerState| {
+            let mut servers = self.servers().iter();
+            servers.find(|server| server.address() == state.address).map(RedisServer::process)
+        };
+        let replica = || {
+            let source = primary?.address.port();
+            let states = states.iter().flatten();
+            let replicas: Vec<_> = states.filter(|state| state.source == Some(source)).collect();
+            replicas.get(pick % replicas.len().max(1)).map(|state| **state)
+        };
+        match fault {
+            // While a server copies everything of another one, its disk has less than it says.
+            NodeFault::KillPrimary => {
+                process(primary.filter(|state| state.on_disk)?)?.kill_for(time);
+            }
+            NodeFault::KillReplica => {
+                process(replica().filter(|state| state.on_disk)?)?.kill_for(time);
+            }
+            NodeFault::FreezePrimary => process(primary?)?.freeze(time),
+            NodeFault::FreezeReplica => process(replica()?)?.freeze(time),
+            NodeFault::CutReplicas => {
+                redis_fault::cut_replicas(format!("redis://{}", primary?.address), time);
+            }
+            NodeFault::KillSentinel => self.sentinel(pick)?.kill_for(time),
+            NodeFault::FreezeSentinel => self.sentinel(pick)?.freeze(time),
+            NodeFault::KillOperator => self.operator()?.end_after(pick % 4),
+            NodeFault::SwitchOver | NodeFault::MoveSlot | NodeFault::WipeNode => {
+                if !self.is_whole(&states) {
+                    return None;
+                }
+                self.change(fault, pick, primary?).await?;
+            }
+        }
+        drop(one);
+        Some(())
+    }
+
+    fn sentinel(&self, pick: usize) -> Option<&Process> {
+        let FailoverDecider::Sentinels(_, sentinels) = &self.decider else { return None };
+        sentinels.processes().nth(pick % 3)
+    }
+
+    fn operator(&self) -> Option<&OperatorTask> {
+        let FailoverDecider::Operator(_, operator) = &self.decider else { return None };
+        Some(operator)
+    }
+
+    /// A change that nothing else must disturb.
+    async fn change(&self, fault: NodeFault, pick: usize, primary: ServerState) -> Option<()> {
+        match (&self.decider, fault) {
+            (FailoverDecider::Operator(servers, _), NodeFault::WipeNode) => {
+                wipe(&servers[pick % servers.len()]).await
+            }
+            (FailoverDecider::Operator(servers, operator), _) => {
+                let is_it = |server: &RedisServer| server.address() == primary.address;
+                operator.outdate(servers.iter().position(is_it)?);
+                Some(())
+            }
+            (FailoverDecider::Sentinels(_, sentinels), _) => {
+                for address in sentinels.addresses() {
+                    if ask(address, &["SENTINEL", "FAILOVER", NAME]).await.is_some() {
+                        return Some(());
+                    }
+                }
+                None
+            }
+            (FailoverDecider::Cluster(cluster), _) => {
+                let start = Instant::now();
+                // Another fault of the primary may refuse a part of it, and ends.
+                while let Err(error) = tokio::task::block_in_place(|| match fault {
+                    NodeFault::MoveSlot => cluster.move_slot(&self.key),
+                    _ => cluster.fail_over(&self.key),
+                }) {
+                    if start.elapsed() > CHANGE {
+                        println!("the Cluster could not be changed: {error}");
+                        return None;
+                    }
+                    sleep(LOOK).await;
+                }
+                // Moved keys are not replicated before they leave their old node.
+                while let Some(primary) = primary_of(&self.states().await) {
+                    if replicate(primary.address, &self.barrier, 1).await
+                        || start.elapsed() > CHANGE
+                    {
+                        break;
+                    }
+                    sleep(LOOK).await;
+                }
+                Some(())
+            }
+        }
+    }
+}
+
+/// The server that takes the queue's writes. One that was replaced and does not know it has no
+/// replicas.
+fn primary_of(states: &[Option<ServerState>]) -> Option<ServerState> {
+    let primaries = states.iter().flatten().filter(|state| state.has_queue);
+    primaries.max_by_key(|state| state.replicas).copied()
+}
+
+/// A primary with two replicas, and sentinels.
+fn watched(options: impl Fn(usize) -> std::io::Result<RedisOptions>) -> Result<FailoverDecider> {
+    let mut nodes = 0..;
+    let servers = replicated(|| {
+        let options = options(nodes.next().unwrap_or_default())?;
+        RedisOptions { has_file: true, ..options }.start(|_| ())
+    })?;
+    for replica in &servers[1..] {
+        replica.cli(&["CONFIG", "REWRITE"])?;
+    }
+    let sentinels = Sentinels::watch(servers[0].address(), NAME, "")?;
+    Ok(FailoverDecider::Sentinels(Arc::new(servers), sentinels))
+}
+
+/// Three servers that are cut off, and the operator's failover.
+fn managed(
+    queue: &QueueName,
+    options: impl Fn(usize) -> std::io::Result<RedisOptions>,
+) -> Result<FailoverDecider> {
+    let start = |node| -> Result<RedisServer> {
+        let more = settings_of_three("127.0.0.1").into_iter().map(Into::into).collect();
+        Ok(RedisOptions { options: more, ..options(node)? }.start(|_| ())?)
+    };
+    let servers = [start(0)?, start(1)?, start(2)?];
+    let addresses = servers.each_ref().map(RedisServer::address);
+    let addresses = addresses.map(|address| (address.ip().to_string(), address.port()));
+    let servers = Arc::new(servers);
+    let replaced = Arc::clone(&servers);
+    let operator = OperatorTask::start(queue.clone(), addresses, move |node, time| {
+        replaced[node].process().kill_for(time);
+    });
+    Ok(FailoverDecider::Operator(servers, operator))
+}
+
+/// Kills a server and removes its data before it starts again.
+async fn wipe(server: &RedisServer) -> Option<()> {
+    let process = server.process();
+    let starts = process.starts();
+    process.kill_for(WIPED);
+    while process.pid().is_some() && process.starts() == starts {
+        sleep(LOOK / 10).await;
+    }
+    for entry in std::fs::read_dir(server.directory()).ok()?.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            std::fs::remove_dir_all(path).ok()?;
+        }
+    }
+    Some(())
+}

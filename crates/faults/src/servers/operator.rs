@@ -1,0 +1,145 @@
+//! The operator's failover of a managed Redis, in this process: its own planner and driver, with a
+//! record that outlives them. It can end after any step; then another one begins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bookingq_core::QueueName;
+use bookingq_operator::redis_failover::driver::{FailoverDriver, NodeAddress};
+use bookingq_operator::redis_failover::surroundings::{
+    DesiredFailover, FailoverSurroundings, SurroundingsError,
+};
+use bookingq_operator::redis_failover::view::{FailoverGoal, NODES, NodeIndex, PrimaryRecord};
+use parking_lot::Mutex;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Between two passes with nothing to do, as in the operator.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Between the end of an operator and the beginning of the next.
+const AWAY: Duration = Duration::from_secs(2);
+/// Time to replace a Pod.
+const REPLACED: Duration = Duration::from_millis(500);
+
+/// What lasts when an operator ends.
+#[derive(Debug, Default)]
+struct LastingState {
+    record: Option<PrimaryRecord>,
+    /// The nodes with an older template.
+    outdated: [bool; NODES],
+    /// The node whose Pod was deleted.
+    deleted: Option<NodeIndex>,
+    /// The operator ends after so many more steps.
+    ends_after: Option<usize>,
+}
+
+/// One operator after the other.
+#[derive(Debug)]
+pub(super) struct OperatorTask {
+    state: Arc<Mutex<LastingState>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+struct LastingSurroundings(Arc<Mutex<LastingState>>);
+
+impl FailoverSurroundings for LastingSurroundings {
+    fn may_act(&self) -> bool {
+        self.0.lock().ends_after != Some(0)
+    }
+
+    async fn read_record(&mut self) -> Result<Option<PrimaryRecord>, SurroundingsError> {
+        Ok(self.0.lock().record)
+    }
+
+    async fn replace_record(
+        &mut self,
+        old: Option<PrimaryRecord>,
+        new: Option<PrimaryRecord>,
+    ) -> Result<bool, SurroundingsError> {
+        let mut state = self.0.lock();
+        let is_old = state.record == old;
+        if is_old {
+            state.record = new;
+        }
+        Ok(is_old)
+    }
+
+    async fn replace_pod(&mut self, node: NodeIndex) -> Result<(), SurroundingsError> {
+        let mut state = self.0.lock();
+        state.outdated[node] = false;
+        state.deleted = Some(node);
+        Ok(())
+    }
+}
+
+impl OperatorTask {
+    /// Looks after the servers at these addresses. `replace` ends the process of a node, which
+    /// starts again with its data after the time.
+    pub(super) fn start(
+        queue: QueueName,
+        addresses: [NodeAddress; NODES],
+        replace: impl Fn(NodeIndex, Duration) + Send + Sync + 'static,
+    ) -> Self {
+        let state = Arc::new(Mutex::new(LastingState::default()));
+        let lasting = Arc::clone(&state);
+        let task = tokio::spawn(async move {
+            loop {
+                let surroundings = LastingSurroundings(Arc::clone(&lasting));
+                let driver =
+                    FailoverDriver::new(queue.clone(), addresses.clone(), None, surroundings);
+                operate(driver, &lasting, &replace).await;
+                lasting.lock().ends_after = None;
+                sleep(AWAY).await;
+            }
+        });
+        Self { state, _task: AbortOnDropHandle::new(task) }
+    }
+
+    /// Lets the operator end after so many more steps.
+    pub(super) fn end_after(&self, steps: usize) {
+        self.state.lock().ends_after = Some(steps);
+    }
+
+    /// Gives the node's Pod a newer template: a primary hands over first.
+    pub(super) fn outdate(&self, node: NodeIndex) {
+        self.state.lock().outdated[node] = true;
+    }
+
+    /// Nothing ends the operator any more.
+    pub(super) fn clear(&self) {
+        self.state.lock().ends_after = None;
+    }
+}
+
+/// One operator, until it ends.
+async fn operate(
+    mut driver: FailoverDriver<LastingSurroundings>,
+    lasting: &Mutex<LastingState>,
+    replace: &(impl Fn(NodeIndex, Duration) + Sync),
+) {
+    loop {
+        let (outdated, limit) = {
+            let state = lasting.lock();
+            (state.outdated, state.ends_after)
+        };
+        let desired = DesiredFailover { goal: FailoverGoal::Three, outdated, workers_follow: true };
+        let report = driver.pass(desired, limit.unwrap_or(usize::MAX)).await;
+        let deleted = {
+            let mut state = lasting.lock();
+            // It may have been set since the pass began.
+            if let Some(left) = &mut state.ends_after {
+                *left = left.saturating_sub(report.done);
+                if *left == 0 {
+                    return;
+                }
+            }
+            state.deleted.take()
+        };
+        if let Some(node) = deleted {
+            replace(node, REPLACED);
+        }
+        if report.done == 0 {
+            sleep(PERIOD).await;
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The state of a log that was trimmed: the newest whole snapshot that was made of it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bookingq_queue::wire::{StateReader, Unreadable};
+use tokio::time::timeout;
+
+use super::log::{CommandLog, LogCursor, LogError, LogPair, LogPosition, LogRecord};
+use super::part::{PartContent, SnapshotManifest, SnapshotPart};
+use super::replica::{Replica, ReplicaSettings};
+
+/// Longest that a log may take to say where it begins.
+const BOUNDS_WITHIN: Duration = Duration::from_secs(5);
+/// Records of snapshots that are read at once: each may have close to a megabyte.
+const MAX_PARTS: usize = 8;
+/// How long a read of snapshots waits for the next part, although the log says that there is one.
+const PART_WAIT: Duration = Duration::from_secs(2);
+/// How long to look whether the newest record of a snapshot is in the log.
+const LOOK_WAIT: Duration = Duration::from_millis(200);
+
+/// A state that was loaded, and the log whose beginning it is a function of.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) replica: Replica,
+    pub(super) log_id: String,
+    /// The offset after the newest record of the log, as far as was known.
+    pub(super) end: u64,
+}
+
+/// A snapshot of which each part is in its log.
+#[derive(Debug, Clone)]
+pub(super) struct WholeSnapshot {
+    pub(super) snapshot: u128,
+    /// The offset of its first part.
+    pub(super) first: u64,
+    pub(super) manifest: SnapshotManifest,
+}
+
+/// There is no state to begin with.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoadError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(
+        "the log begins at offset {start}, and none of its {snapshots} whole snapshots can be used"
+    )]
+    NoSnapshot { start: u64, snapshots: usize },
+    #[error("the snapshot is unreadable: {0}")]
+    Unreadable(#[from] Unreadable),
+}
+
+/// Where a log begins and ends.
+pub(super) async fn bounds<L: CommandLog>(log: &L) -> Result<super::LogBounds, LogError> {
+    let late = |_| LogError::Unavailable(format!("no answer within {BOUNDS_WITHIN:?}"));
+    timeout(BOUNDS_WITHIN, log.bounds()).await.map_err(late)?
+}
+
+/// The next records of a log; none if there are none within `wait`.
+pub(super) async fn tail<L: CommandLog>(
+    log: &L,
+    from: LogCursor,
+    max: usize,
+    wait: Duration,
+) -> Result<Vec<LogRecord>, LogError> {
+    let late = |_| LogError::Unavailable(format!("no answer within {:?}", 2 * wait));
+    timeout(2 * wait.max(BOUNDS_WITHIN), log.tail(from, max, wait)).await.map_err(late)?
+}
+
+/// Loads the newest state that can be loaded: an empty one where no snapshot is needed and none is
+/// of use.
+pub(super) async fn load<L: CommandLog>(
+    logs: &LogPair<L>,
+    settings: ReplicaSettings,
+) -> Result<Loaded, LoadError> {
+    let super::LogBounds { id: log_id, start, end } = bounds(&*logs.commands).await?;
+    let mut whole = scan(&*logs.snapshots).await?;
+    whole.retain(|found| found.manifest.log_id == log_id);
+    whole.sort_by_key(|found| found.manifest.position.offset);
+    let snapshots = whole.len();
+    while let Some(newest) = whole.pop() {
+        let SnapshotManifest { position, .. } = newest.manifest;
+        if position.offset + 1 < start || !is_in_log(&*logs.commands, position).await? {
+            let LogPosition { offset, .. } = position;
+            tracing::warn!(
+                offset,
+                start,
+                "a snapshot is of no use: the log does not go on from it"
+            );
+            continue;
+        }
+        match read_snapshot(&*logs.snapshots, &newest, settings).await {
+            Ok(replica) => return Ok(Loaded { replica, log_id, end }),
+            Err(LoadError::Unreadable(why)) => {
+                tracing::error!(%why, offset = position.offset, "a snapshot is of no use");
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    if start > 0 {
+        return Err(LoadError::NoSnapshot { start, snapshots });
+    }
+    Ok(Loaded { replica: Replica::new(settings), log_id, end })
+}
+
+/// Whether the log can be read on from a record.
+async fn is_in_log<L: CommandLog>(log: &L, position: LogPosition) -> Result<bool, LogError> {
+    match tail(log, LogCursor::After(position), 1, LOOK_WAIT).await {
+        Ok(_) => Ok(true),
+        Err(LogError::Truncated | LogError::Trimmed { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The snapshots of which each part is there, in the order of their manifests.
+pub(super) async fn scan<L: CommandLog>(log: &L) -> Result<Vec<WholeSnapshot>, LogError> {
+    let super::LogBounds { start, end, .. } = bounds(log).await?;
+    let (mut begun, mut whole) = (HashMap::<u128, BegunSnapshot>::new(), Vec::new());
+    let mut cursor = LogCursor::From(start);
+    let mut next = start;
+    while next < end {
+        let records = tail(log, cursor, MAX_PARTS, PART_WAIT).await?;
+        let Some(newest) = records.last() else { break };
+        (cursor, next) = (LogCursor::After(newest.position), newest.position.offset + 1);
+        for LogRecord { position, bytes, .. } in records {
+            let SnapshotPart { snapshot, index, content } = match SnapshotPart::decode(&bytes) {
+                Ok(part) => part,
+                Err(why) => {
+                    tracing::warn!(%why, offset = position.offset, "no part of a snapshot");
+                    continue;
+                }
+            };
+            let first = position.offset;
+            let begun = begun.entry(snapshot).or_insert(BegunSnapshot { first, parts: 0 });
+            if begun.is_next(index)
+                && let PartContent::Manifest(manifest) = content
+            {
+                whole.push(WholeSnapshot { snapshot, first: begun.first, manifest });
+            }
+        }
+    }
+    Ok(whole)
+}
+
+/// The parts of a snapshot that stand in its log in their order.
+struct BegunSnapshot {
+    first: u64,
+    parts: u64,
+}
+
+impl BegunSnapshot {
+    /// Whether a part is the one that follows. A double is not, and nothing follows a gap.
+    fn is_next(&mut self, index: u64) -> bool {
+        let is_next = index == self.parts;
+        if is_next {
+            self.parts += 1;
+        }
+        is_next
+    }
+}
+
+/// Reads a snapshot, and compares its digest.
+pub(super) async fn read_snapshot<L: CommandLog>(
+    log: &L,
+    whole: &WholeSnapshot,
+    settings: ReplicaSettings,
+) -> Result<Replica, LoadError> {
+    let mut begun = BegunSnapshot { first: whole.first, parts: 0 };
+    let (mut beside, mut queue) = (Vec::new(), StateReader::new());
+    let mut cursor = LogCursor::From(whole.first);
+    loop {
+        let records = tail(log, cursor, MAX_PARTS, PART_WAIT).await?;
+        let Some(newest) = records.last() else {
+            return Err(LogError::Unavailable("a part of a snapshot does not come".into()).into());
+        };
+        cursor = LogCursor::After(newest.position);
+        for record in records {
+            let Ok(part) = SnapshotPart::decode(&record.bytes) else { continue };
+            if part.snapshot != whole.snapshot || !begun.is_next(part.index) {
+                continue;
+            }
+            match part.content {
+                PartContent::Beside(bytes) => beside = bytes,
+                PartContent::Chunk(bytes) => queue.read(&bytes)?,
+                PartContent::Manifest(SnapshotManifest { position, digest, .. }) => {
+                    let queue = queue.finish()?;
+                    let replica = Replica::restore(settings, position, &beside, queue)?;
+                    let found = replica.digest();
+                    if found != digest {
+                        let what = format!("its digest is {found} instead of {digest}");
+                        return Err(Unreadable::new(what).into());
+                    }
+                    return Ok(replica);
+                }
+            }
+        }
+    }
+}
