@@ -28,7 +28,7 @@ use std::sync::Arc;
 pub use self::address::KafkaAddress;
 #[cfg(feature = "kafka")]
 pub use self::log::KafkaLog;
-use super::store::ReplicatedConfig;
+use super::config::ReplicatedConfig;
 use crate::{Result, Store};
 
 /// Settings of a store on Kafka.

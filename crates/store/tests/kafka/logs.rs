@@ -6,6 +6,7 @@ use bookingq_core::{Admission, BookingId, ClientId, Details, RequestId};
 use bookingq_harness::wait::eventually;
 use bookingq_store::replicated::{
     CommandLog as _, KafkaConfig, KafkaLog, LogCursor, LogError, LogPosition, LogRecord,
+    ReplicatedConfig, take_snapshot,
 };
 use bookingq_store::{Enqueue, Scope};
 use rdkafka::ClientConfig;
@@ -128,6 +129,30 @@ async fn a_topic_that_was_made_again_gives_the_data_another_epoch() {
     assert_eq!(store.status(vec![anna]).await.unwrap(), [None]);
     store.enqueue(enqueue("carl")).await.unwrap().remove(0).unwrap();
     assert_eq!(store.snapshot().await.unwrap().totals.enqueued, 1);
+}
+
+#[tokio::test]
+async fn a_worker_that_comes_later_begins_with_a_snapshot() {
+    let cluster = shared();
+    let (address, queue) = (address(&cluster), queue());
+    topics_of(&address, &queue, 1).await;
+    let config = ReplicatedConfig { snapshot_every: 1, ..config(queue.clone()) };
+    let open = KafkaConfig { address: address.clone(), replicated: config.clone() };
+    let store = bookingq_store::open(open.clone()).unwrap();
+    for client in 0..20 {
+        store.enqueue(enqueue(&format!("c{client}"))).await.unwrap().remove(0).unwrap();
+    }
+    let logs = KafkaLog::pair(&address, &queue).unwrap();
+    let report = take_snapshot(&logs, &config).await.unwrap().unwrap();
+    assert!(report.is_kept && report.position.offset >= 19, "{report:?}");
+    assert_eq!(logs.commands.bounds().await.unwrap().start, report.position.offset);
+    store.enqueue(enqueue("last")).await.unwrap().remove(0).unwrap();
+    let later = bookingq_store::open(open).unwrap();
+    let asked = ["c0", "c19", "last"].map(|name| ClientId::new(name).unwrap()).to_vec();
+    let found = later.status(asked.clone()).await.unwrap();
+    assert_eq!(found, store.status(asked).await.unwrap());
+    let numbers = found.iter().map(|found| found.as_ref().unwrap().place.number.get());
+    assert!(numbers.eq([1, 20, 21]));
 }
 
 /// The broker's clock decides; this machine's is the same here, but the lease is over only when a

@@ -38,6 +38,8 @@ impl Subject for OnKafka {
 
     async fn advance(&self, by: Duration) {
         self.commands.advance(by);
+        // Only a record shows the log's time.
+        self.store.latest_event().await.unwrap();
     }
 
     /// Not the log's clock: the queue's time would stand still until that has caught up.

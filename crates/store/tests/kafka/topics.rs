@@ -148,6 +148,7 @@ async fn a_topic_that_is_put_right_is_used() {
     let admin = admin(&address);
     let topic = address.commands(&queue);
     make(&admin, &topic, 1, ("retention.ms", "1000000000")).await;
+    make(&admin, &address.snapshots(&queue), 1, ("", "")).await;
     let open = KafkaConfig { address: address.clone(), replicated: config(queue) };
     let store = bookingq_store::open(open).unwrap();
     eventually("the topic is refused", 20 * SECOND, async || {
