@@ -20,8 +20,8 @@ pub struct UpArgs {
     #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
     pub queue: Option<QueueName>,
     /// Store: embedded, redis (starts a redis-server from PATH), redis://HOST:PORT and
-    /// the other addresses of --redis of `bookingq worker`, or kafka://HOST:PORT[,HOST:PORT…]
-    /// (makes the topics of each queue)
+    /// the other addresses of --redis of `bookingq worker`, or kafka://HOST:PORT and the other
+    /// addresses of its --store (makes the topics of each queue)
     #[arg(
         long,
         env = "BOOKINGQ_STORE",
