@@ -248,7 +248,7 @@ impl Beside {
     /// Counts a loss once, although each process that has seen it says so: what was lost before the
     /// newest loss was counted is of an older term.
     fn lose(&mut self, lost: LogPosition, at: LogPosition) {
-        if lost.term >= 1 {
+        if lost.term >= self.loss_term {
             self.losses += 1;
             self.loss_term = at.term;
         }
