@@ -239,7 +239,8 @@ pub fn run(name: &str, options: &[String]) -> Result<()> {
         let names: Vec<_> = all().map(|mutant| mutant.name).collect();
         bail!("--mutate is {name:?}; allowed: all, {}", names.join(", "));
     }
-    let build = ["build", "--release", "--locked", "--package", "bookingq-faults"];
+    let build =
+        ["build", "--release", "--locked", "--package", "bookingq", "--package", "bookingq-faults"];
     shell::run(shell::cargo().args(build))?;
     let mut survivors = Vec::new();
     for mutant in chosen {
