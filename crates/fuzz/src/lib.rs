@@ -8,6 +8,8 @@
 //! | `queue` | YAML of a `BookingQueue` | valid objects, or problems with their fields |
 //! | `booking` | a booking's text in Redis | parsed, or an error for this booking only |
 //! | `events` | the events of an outbox entry in Redis | parsed, or an error for a log |
+//! | `envelope` | a record of a log of commands | takes effect once, or not at all |
+//! | `snapshot` | a chunk of a snapshot of a queue | read, and written as it was, or refused |
 //! | `history` | a recorded history | verified, or the number of the wrong line |
 //! | `arguments` | a command line | parsed, or a usage error |
 //! | `socket` | a message of a WebSocket | a ping gets its own number, all else is ignored |
@@ -20,6 +22,7 @@
 mod arguments;
 mod booking;
 mod enqueue;
+mod envelope;
 mod events;
 mod forwarded;
 mod headers;
@@ -27,12 +30,14 @@ mod history;
 mod page_query;
 mod queue;
 mod return_url;
+mod snapshot;
 mod socket;
 mod token;
 
 pub use arguments::arguments;
 pub use booking::booking;
 pub use enqueue::enqueue;
+pub use envelope::envelope;
 pub use events::events;
 pub use forwarded::forwarded;
 pub use headers::headers;
@@ -40,6 +45,7 @@ pub use history::history;
 pub use page_query::page_query;
 pub use queue::queue;
 pub use return_url::return_url;
+pub use snapshot::snapshot;
 pub use socket::socket;
 pub use token::token;
 
@@ -47,10 +53,11 @@ pub use token::token;
 pub type FuzzTarget = fn(&[u8]) -> bool;
 
 /// All targets, by the names of their seed folders.
-pub const TARGETS: [(&str, FuzzTarget); 12] = [
+pub const TARGETS: [(&str, FuzzTarget); 14] = [
     ("arguments", arguments),
     ("booking", booking),
     ("enqueue", enqueue),
+    ("envelope", envelope),
     ("events", events),
     ("forwarded", forwarded),
     ("headers", headers),
@@ -58,6 +65,7 @@ pub const TARGETS: [(&str, FuzzTarget); 12] = [
     ("page_query", page_query),
     ("queue", queue),
     ("return_url", return_url),
+    ("snapshot", snapshot),
     ("socket", socket),
     ("token", token),
 ];

@@ -68,7 +68,7 @@ pub struct SecretReference {
 }
 
 /// Keys of a Secret of the type `kubernetes.io/tls`.
-const PAIR: &[&str] = &["tls.crt", "tls.key"];
+const PAIR: [&str; 2] = ["tls.crt", "tls.key"];
 /// Key with the certificates of an authority.
 pub const AUTHORITY: &str = "ca.crt";
 
@@ -96,7 +96,7 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
         (
             "spec.worker.tls.secretName",
             SecretPurpose::WorkerTls,
-            with(worker.map(|tls| &tls.secret_name), PAIR),
+            with(worker.map(|tls| &tls.secret_name), &PAIR),
         ),
         (
             "spec.worker.tls.clientCaSecretName",
@@ -111,7 +111,7 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
         (
             "spec.gateway.tls.secretName",
             SecretPurpose::GatewayTls,
-            with(gateway.and_then(|gateway| Some(&gateway.tls.as_ref()?.secret_name)), PAIR),
+            with(gateway.and_then(|gateway| Some(&gateway.tls.as_ref()?.secret_name)), &PAIR),
         ),
         (
             "spec.gateway.backend.clientCaSecretName",
@@ -121,7 +121,7 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
         (
             "spec.gateway.clientCertificateSecretName",
             SecretPurpose::GatewayClient,
-            with(gateway.and_then(|g| g.client_certificate_secret_name.as_ref()), PAIR),
+            with(gateway.and_then(|g| g.client_certificate_secret_name.as_ref()), &PAIR),
         ),
     ];
     let named = |(field, purpose, secret): (_, _, Option<_>)| {
@@ -184,8 +184,18 @@ impl Secrets {
         if !self.0.contains_key(&name) {
             return Some(SecretProblem::Missing { name, field });
         }
-        let key = keys.into_iter().find(|key| !self.has(&name, key))?;
-        Some(SecretProblem::NoKey { name, field, key })
+        let missing = keys.into_iter().find(|key| !self.has(&name, key));
+        // A certificate without its key, or a key without its certificate.
+        let half = || match PAIR.map(|key| self.has(&name, key)) {
+            [true, false] => Some(PAIR[1].to_owned()),
+            [false, true] => Some(PAIR[0].to_owned()),
+            _ => None,
+        };
+        let key = match reference.purpose {
+            SecretPurpose::Tls(_) | SecretPurpose::RedisTls => missing.or_else(half),
+            _ => missing,
+        };
+        Some(SecretProblem::NoKey { name, field, key: key? })
     }
 
     /// Names and versions of the Secrets among `references` whose changes restart the Pods of

@@ -360,3 +360,29 @@ fn a_secret_that_is_missing_or_not_whole_is_reported_with_the_field_that_names_i
         ]
     );
 }
+
+#[test]
+fn half_a_pair_of_certificate_and_key_is_reported_with_the_other_half() {
+    let spec = json!({
+        "booking": { "endpoint": "https://booking:1", "tls": { "secretName": "booking-tls" } },
+        "redis": { "url": "rediss://redis.example.com:6379", "tls": { "secretName": "redis-tls" } },
+    });
+    let target = QueueTarget::resolve(&queue("concert", &spec)).unwrap();
+    for (redis, booking, lacking) in [
+        (["ca.crt", "tls.crt"], ["tls.key", "ca.crt"], ["tls.crt", "tls.key"]),
+        (["tls.key", "ca.crt"], ["tls.crt", "ca.crt"], ["tls.key", "tls.crt"]),
+    ] {
+        let found = secrets(&[secret("redis-tls", &redis), secret("booking-tls", &booking)]);
+        let reported: Vec<String> =
+            target.secrets.iter().filter_map(|r| found.problem(r)).map(|p| p.to_string()).collect();
+        let [of_booking, of_redis] = lacking;
+        let expected = [
+            format!("the Secret booking-tls, named in spec.booking.tls, has no key {of_booking}"),
+            format!("the Secret redis-tls, named in spec.redis.tls, has no key {of_redis}"),
+        ];
+        assert_eq!(reported, expected);
+    }
+    let found = [secret("redis-tls", &["ca.crt"]), secret("booking-tls", &["tls.crt", "tls.key"])];
+    let found = secrets(&found);
+    assert!(target.secrets.iter().all(|secret| found.problem(secret).is_none()));
+}

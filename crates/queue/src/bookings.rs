@@ -52,6 +52,14 @@ impl Bookings {
         Some(self.taken_out(client, old))
     }
 
+    /// Puts back a booking as it was. Returns `false` if its client has one already.
+    pub(crate) fn restore(&mut self, client: ClientId, record: Record) -> bool {
+        if let Some(sum) = &mut self.sum {
+            sum.add_newest(&client, &record);
+        }
+        self.newest.insert(client, record).is_none()
+    }
+
     pub(crate) fn remove(&mut self, client: &ClientId) -> Option<Record> {
         let old = self.newest.remove(client)?;
         Some(self.taken_out(client, old))

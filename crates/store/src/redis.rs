@@ -65,7 +65,7 @@ use self::scripts::{ScriptClock, ScriptName};
 pub use self::tls::{PemSource, RedisTls};
 use crate::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Opened,
-    OrRefusal, Result, Scope, Settled, Settlement, Snapshot, Store, StoreError, Swept,
+    OrRefusal, Result, Scope, Settled, Settlement, Snapshot, Store, Swept,
 };
 
 /// One queue's bookings in Redis.
@@ -121,18 +121,19 @@ impl Store for RedisStore {
         if self.detector.open(&opened.epoch) {
             warn!(queue = %self.queue, epoch = opened.epoch, "Redis holds other data than before");
         }
-        let found: Result<HashMap<String, String>> = self.link.run(&settings::call()).await;
+        // Some services do not know the command, and an ACL may forbid it.
+        let found: Option<HashMap<String, String>> =
+            self.link.run_if_granted(&settings::call()).await?;
         let warnings = match found {
-            Ok(settings) => settings::warnings(&settings),
-            Err(error @ StoreError::Timeout(_)) => return Err(error),
-            // Some services do not know the command, and an ACL may forbid it.
-            Err(_) => vec![settings::hidden()],
+            Some(settings) => settings::warnings(&settings),
+            None => vec![settings::hidden()],
         };
         let missing_replicas = match self.link.acknowledge_replicas() {
             0 => None,
             wanted => {
                 let mut info = ::redis::cmd("INFO");
-                let answer: Result<String> = self.link.run(info.arg("replication")).await;
+                let answer: Option<String> =
+                    self.link.run_if_granted(info.arg("replication")).await?;
                 settings::missing_replicas(&answer.unwrap_or_default(), wanted)
             }
         };

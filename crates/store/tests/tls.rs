@@ -1,86 +1,21 @@
 //! Connections by TLS, with certificates of a private authority. On a real redis-server.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/certificates.rs"]
+mod certificates;
 mod support;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bookingq_harness::port::free_address;
-use bookingq_harness::{Fsync, RedisOptions, RedisServer};
+use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::redis::{PemSource, RedisConfig, RedisStore, RedisTls};
 use bookingq_store::{Store, StoreError};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use certificates::{Files, server};
 use support::config;
-use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 const BACK: Duration = Duration::from_secs(10);
-
-/// The files of an authority, of a server and of a client, in one folder.
-struct Files(TempDir);
-
-impl Files {
-    /// Of a new authority; the server's certificate is for `name`.
-    fn issue(name: &str) -> Self {
-        let files = Self(tempfile::tempdir().unwrap());
-        files.renew(name);
-        files
-    }
-
-    /// Replaces all of them.
-    fn renew(&self, name: &str) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = params.self_signed(&key).unwrap().pem();
-        let issuer = Issuer::new(params, key);
-        std::fs::write(self.path("ca.crt"), ca).unwrap();
-        for (file, name) in [("server", name), ("client", "worker")] {
-            let key = KeyPair::generate().unwrap();
-            let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-            // A certificate with the name of its issuer counts as self-signed.
-            params.distinguished_name.push(DnType::CommonName, file);
-            let certificate = params.signed_by(&key, &issuer).unwrap().pem();
-            std::fs::write(self.path(&format!("{file}.crt")), certificate).unwrap();
-            std::fs::write(self.path(&format!("{file}.key")), key.serialize_pem()).unwrap();
-        }
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        Path::new(self.0.path()).join(file)
-    }
-
-    fn pem(&self, file: &str) -> PemSource {
-        PemSource::File(self.path(file))
-    }
-
-    /// What a worker is given.
-    fn of_worker(&self) -> RedisTls {
-        let identity = Some((self.pem("client.crt"), self.pem("client.key")));
-        RedisTls { ca: Some(self.pem("ca.crt")), identity }
-    }
-}
-
-/// A server that asks its clients for certificates, with its TLS port.
-fn server(files: &Files) -> (RedisServer, SocketAddr) {
-    let tls = free_address().unwrap();
-    let mut options = RedisOptions::new(Fsync::Off);
-    let mut set = |name: &str, value: String| {
-        options.options.extend([format!("--{name}").into(), value.into()]);
-    };
-    set("tls-port", tls.port().to_string());
-    for (name, file) in [
-        ("tls-cert-file", "server.crt"),
-        ("tls-key-file", "server.key"),
-        ("tls-ca-cert-file", "ca.crt"),
-    ] {
-        set(name, files.path(file).display().to_string());
-    }
-    set("tls-auth-clients", "yes".to_owned());
-    (options.start(|_| ()).unwrap(), tls)
-}
 
 fn store(server: &RedisServer, tls: SocketAddr, certificates: RedisTls) -> RedisStore {
     let url = format!("rediss://{tls}");

@@ -22,6 +22,10 @@ use crate::store_monitor::open;
 const STEP: usize = bookingq_core::limits::MAX_STORE_BATCH;
 /// Longest time between two sweeps: also the heartbeat.
 const EVERY: Duration = Duration::from_millis(500);
+/// Time between two looks whether the store is to be compacted.
+const COMPACT_EVERY: Duration = Duration::from_secs(60);
+/// Longest that a sweeper that has swept everything compacts the store yet.
+const COMPACT_WITHIN: Duration = Duration::from_secs(60);
 /// Sweeps in a row that may fail before `SweepMode::Once` gives up.
 const ONCE_FAILURES: u32 = 5;
 /// Waits after a failed sweep.
@@ -101,6 +105,7 @@ impl Sweeper {
                     Some(tokio::spawn(claims.run(over.clone(), grace)))
                 }
             };
+            let mut compacts = tokio::spawn(compact(Arc::clone(&runtime.store), mode));
             let sweep = SweepRun { runtime: &runtime, mode, end, stop: &stop, wake: &wake };
             let mut report = sweep.run().await;
             if let Some(claims) = claims {
@@ -110,6 +115,11 @@ impl Sweeper {
                 over.cancel();
                 report.tasks = claims.await.unwrap_or_default();
             }
+            if mode == SweepMode::Once {
+                tokio::time::timeout(COMPACT_WITHIN, &mut compacts).await.ok();
+            }
+            // Ended anywhere, it loses nothing, and the next sweeper does it.
+            compacts.abort();
             let SweepReport { sweeps, expired, errors, .. } = report;
             info!(sweeps, expired, errors, "swept");
             if sweeps == 0 && errors > 0 {
@@ -117,6 +127,19 @@ impl Sweeper {
             }
             Ok(report)
         })
+    }
+}
+
+/// Compacts the store, beside the sweeps and for as long as they last.
+async fn compact(store: Arc<dyn Store>, mode: SweepMode) {
+    loop {
+        if let Err(error) = store.compact().await {
+            warn!(%error, "cannot compact the store; trying again later");
+        }
+        if mode == SweepMode::Once {
+            return;
+        }
+        tokio::time::sleep(COMPACT_EVERY).await;
     }
 }
 

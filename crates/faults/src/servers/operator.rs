@@ -122,7 +122,8 @@ async fn operate(
             let state = lasting.lock();
             (state.outdated, state.ends_after)
         };
-        let desired = DesiredFailover { goal: FailoverGoal::Three, outdated, workers_follow: true };
+        let (goal, ready) = (FailoverGoal::Three, [true; NODES]);
+        let desired = DesiredFailover { goal, outdated, ready, workers_follow: true };
         let report = driver.pass(desired, limit.unwrap_or(usize::MAX)).await;
         let deleted = {
             let mut state = lasting.lock();

@@ -18,7 +18,7 @@ use crate::build::component::ObjectKind;
 use crate::build::names;
 use crate::object_cache::ObjectName;
 use crate::queue::{QueueKey, log_name};
-use crate::redis_failover::cluster::ClusterSurroundings;
+use crate::redis_failover::cluster::{ClusterSurroundings, PodStates};
 use crate::redis_failover::driver::{FailoverDriver, FailoverReport};
 use crate::redis_failover::plan::FailoverState;
 use crate::redis_failover::surroundings::DesiredFailover;
@@ -29,7 +29,8 @@ use crate::target::QueueTarget;
 const PERIOD: Duration = Duration::from_secs(1);
 /// Passes in a row while there is something to do.
 const IN_A_ROW: usize = 20;
-/// How long too few nodes must answer before it is reported: replicas connect after an election.
+/// How long too few nodes must have the data before it is reported: replicas connect after an
+/// election.
 const LOST_FOR: Duration = Duration::from_secs(3);
 
 /// Runs until it is dropped.
@@ -71,7 +72,7 @@ struct RedisLoop {
     context: Arc<LoopContext>,
     key: QueueKey,
     driver: Option<PasswordedDriver>,
-    /// Since when too few nodes answer.
+    /// Since when too few nodes have the data.
     lost: Option<Instant>,
     /// The last observation.
     before: Option<RedisObservation>,
@@ -93,8 +94,10 @@ impl RedisLoop {
             let desired = self.desired(&state.target, goal).await;
             let report = self.driver(state).pass(desired, usize::MAX).await;
             self.observe(state, report).await;
-            let electing =
-                !matches!(report.state, FailoverState::Serving { .. } | FailoverState::QuorumLost);
+            let electing = !matches!(
+                report.state,
+                FailoverState::Serving { .. } | FailoverState::Copying | FailoverState::QuorumLost
+            );
             if report.done == 0 || !electing {
                 return;
             }
@@ -123,7 +126,12 @@ impl RedisLoop {
     async fn desired(&self, target: &QueueTarget, goal: FailoverGoal) -> DesiredFailover {
         let QueueTarget { name, namespace, owner, .. } = target;
         let (objects, client) = (&self.context.objects, self.context.client.clone());
-        let mut desired = DesiredFailover { goal, outdated: [false; NODES], workers_follow: false };
+        let mut desired = DesiredFailover {
+            goal,
+            outdated: [false; NODES],
+            ready: [true; NODES],
+            workers_follow: false,
+        };
         if goal == FailoverGoal::Shrink {
             desired.workers_follow = self.workers_follow(target);
             return desired;
@@ -136,10 +144,14 @@ impl RedisLoop {
         }
         let fence = self.context.fence.clone();
         let pods = ClusterSurroundings::new(client, fence, namespace, name, &owner.uid);
-        desired.outdated = pods.outdated().await.unwrap_or_else(|error| {
-            warn!(queue = log_name(&self.key), %error, "the Pods of Redis are unknown");
-            desired.outdated
-        });
+        match pods.pods().await {
+            Ok(PodStates { outdated, ready }) => {
+                (desired.outdated, desired.ready) = (outdated, ready);
+            }
+            Err(error) => {
+                warn!(queue = log_name(&self.key), %error, "the Pods of Redis are unknown");
+            }
+        }
         // Workers of an older template may know one address only.
         desired.workers_follow = self.workers_follow(target);
         desired
@@ -155,7 +167,7 @@ impl RedisLoop {
 
     async fn observe(&mut self, state: &DesiredState, report: FailoverReport) {
         let seen = match report.state {
-            FailoverState::QuorumLost => {
+            FailoverState::QuorumLost | FailoverState::Copying => {
                 let since = *self.lost.get_or_insert_with(Instant::now);
                 let before = self.before.map_or(FailoverState::Starting, |before| before.state);
                 if since.elapsed() < LOST_FOR { before } else { report.state }

@@ -13,8 +13,9 @@ use super::inputs::BuildInputs;
 use super::names::{self, Part};
 use crate::target::QueueTarget;
 
-/// Port of the cluster's name servers.
-const DNS_PORT: i32 = 53;
+/// Ports of the cluster's name servers. A policy is about the port of the Pod, and that of
+/// OpenShift's is 5353.
+const DNS_PORTS: [i32; 2] = [53, 5353];
 
 /// Allows connections to the admin port from everywhere, and to the gRPC port from everywhere or,
 /// with `spec.gateway.exclusive`, from the gateways only. Egress is not limited: the operator does
@@ -81,11 +82,13 @@ fn to_each_other(target: &QueueTarget) -> Vec<NetworkPolicyEgressRule> {
         to: Some(vec![own(target, Part::Redis)]),
         ports: Some(vec![port(names::REDIS_PORT)]),
     };
-    let dns = ["UDP", "TCP"].map(|protocol| NetworkPolicyPort {
-        protocol: Some(protocol.to_owned()),
-        ..port(DNS_PORT)
+    let dns = DNS_PORTS.iter().flat_map(|&number| {
+        ["UDP", "TCP"].map(|protocol| NetworkPolicyPort {
+            protocol: Some(protocol.to_owned()),
+            ..port(number)
+        })
     });
-    vec![nodes, NetworkPolicyEgressRule { to: None, ports: Some(dns.to_vec()) }]
+    vec![nodes, NetworkPolicyEgressRule { to: None, ports: Some(dns.collect()) }]
 }
 
 fn policy(target: &QueueTarget, part: Part, spec: NetworkPolicySpec) -> NetworkPolicy {

@@ -41,6 +41,11 @@ fn failover_state(seen: RedisObservation, store: Option<&StoreHealth>) -> Option
             "FailingOver",
             "The primary of Redis is lost; another one is being elected.",
         )),
+        FailoverState::Copying => Some(ConditionState::no(
+            "Copying",
+            "Bookings are neither accepted nor served until a second Redis Pod has the queue's \
+             data: it is reading it from its volume, or copying it from the primary.",
+        )),
         FailoverState::QuorumLost => Some(ConditionState::no("QuorumLost", QUORUM_LOST)),
         FailoverState::Suspect | FailoverState::Serving { .. } => None,
     }

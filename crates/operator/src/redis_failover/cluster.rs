@@ -2,6 +2,7 @@
 
 use bookingq_api::BookingQueue;
 use bookingq_api::status::RedisElection;
+use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
@@ -19,6 +20,8 @@ use crate::leader_fence::LeaderFence;
 const ELECTOR: &str = "bookingq-elector";
 /// Label of a Pod: the revision of its StatefulSet.
 const REVISION: &str = "controller-revision-hash";
+/// A Pod that is not gone so long after the end of its grace is on a node that is lost.
+const LEAVES_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// One queue of a cluster.
 pub struct ClusterSurroundings {
@@ -27,6 +30,45 @@ pub struct ClusterSurroundings {
     namespace: String,
     queue: String,
     uid: String,
+}
+
+/// What the API server says about the Pods, by ordinal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PodStates {
+    /// The Pods of an older template.
+    pub outdated: [bool; NODES],
+    /// The Pods that are ready.
+    pub ready: [bool; NODES],
+}
+
+impl PodStates {
+    /// Of `pods`, where `wanted` is the revision of the newest template.
+    pub fn of(queue: &str, pods: &[Pod], wanted: Option<&str>, now: jiff::Timestamp) -> Self {
+        let pod = |index| {
+            let name = Some(names::redis_pod(queue, index));
+            pods.iter().find(|pod| pod.metadata.name == name)
+        };
+        let is_ready = |index| pod(index).is_some_and(is_ready);
+        let is_outdated = |index| {
+            let Some(pod) = pod(index) else { return false };
+            let revision = pod.metadata.labels.as_ref().and_then(|labels| labels.get(REVISION));
+            wanted.is_some() && revision.map(String::as_str) != wanted
+        };
+        let one_leaves = pods.iter().any(|pod| is_leaving(pod, now));
+        let outdated = std::array::from_fn(|index| !one_leaves && is_outdated(index));
+        Self { outdated, ready: std::array::from_fn(is_ready) }
+    }
+}
+
+/// Whether it is being deleted. On a node that is lost this never ends.
+fn is_leaving(pod: &Pod, now: jiff::Timestamp) -> bool {
+    let until = pod.metadata.deletion_timestamp.as_ref();
+    until.is_some_and(|until| now.duration_since(until.0) < LEAVES_WITHIN)
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True")
 }
 
 impl ClusterSurroundings {
@@ -42,11 +84,12 @@ impl ClusterSurroundings {
         Self { client, fence, namespace, queue, uid }
     }
 
-    /// The Pods of an older template than the StatefulSet's. For when its status counts some.
+    /// The Pods of an older template than the StatefulSet's, and those that are ready. For when its
+    /// status counts some. While a Pod is being deleted, no other one counts as outdated.
     ///
     /// # Errors
     /// [`SurroundingsError`].
-    pub async fn outdated(&self) -> Result<[bool; NODES], SurroundingsError> {
+    pub async fn pods(&self) -> Result<PodStates, SurroundingsError> {
         let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), &self.namespace);
         let set = call("read the StatefulSet of Redis", sets.get(&names::redis(&self.queue))).await;
         let wanted =
@@ -56,14 +99,7 @@ impl ClusterSurroundings {
         let found = call("list the Pods of Redis", pods.list(&own))
             .await
             .map_err(|error| failed(&error))?;
-        let is_outdated = |index| {
-            let name = Some(names::redis_pod(&self.queue, index));
-            let pod = found.items.iter().find(|pod| pod.metadata.name == name);
-            let labels = pod.and_then(|pod| pod.metadata.labels.as_ref());
-            let revision = labels.and_then(|labels| labels.get(REVISION));
-            pod.is_some() && wanted.is_some() && revision != wanted.as_ref()
-        };
-        Ok(std::array::from_fn(is_outdated))
+        Ok(PodStates::of(&self.queue, &found.items, wanted.as_deref(), jiff::Timestamp::now()))
     }
 
     async fn read(&self) -> Result<BookingQueue, SurroundingsError> {

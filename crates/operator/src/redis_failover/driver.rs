@@ -160,28 +160,42 @@ impl<S: FailoverSurroundings> FailoverDriver<S> {
             async move { timeout(limit, node.read()).await }
         });
         let readings = join_all(reads).await;
-        let answers = readings.into_iter().enumerate().map(|(index, reading)| match reading {
-            Ok(Ok(reading)) => {
-                self.answered[index] = Instant::now();
-                Some(node_view(&reading, &self.addresses))
-            }
-            Ok(Err(error)) => {
-                debug!(queue = %self.queue, node = index, %error, "a node does not answer");
-                None
-            }
-            Err(_) => None,
-        });
-        let answers: Vec<_> = answers.collect();
+        let mut readings = readings.into_iter();
         let nodes = std::array::from_fn(|index| {
-            let answer = answers.get(index).copied().flatten();
-            let silent = match answer {
-                Some(_) => Duration::ZERO,
-                None => self.answered[index].elapsed(),
-            };
-            NodeState { answer, silent, outdated: desired.outdated[index] }
+            // `None`: it did not answer in time.
+            let reading = readings.next().and_then(Result::ok);
+            self.node_state(index, reading, desired)
         });
         let DesiredFailover { goal, workers_follow, .. } = desired;
         RedisView { nodes, record, fresh: self.fresh, goal, workers_follow }
+    }
+
+    /// What the reading of a node says, and what the API server says about its Pod.
+    fn node_state(
+        &mut self,
+        index: NodeIndex,
+        reading: Option<Result<NodeReading, NodeCommandError>>,
+        desired: DesiredFailover,
+    ) -> NodeState {
+        let (mut loading, mut refuses) = (false, false);
+        let answer = match reading {
+            Some(Ok(reading)) => Some(node_view(&reading, &self.addresses)),
+            Some(Err(error)) => {
+                debug!(queue = %self.queue, node = index, %error, "a node does not answer");
+                (loading, refuses) = (error.is_loading(), error.is_refused_login());
+                None
+            }
+            None => None,
+        };
+        if answer.is_some() {
+            self.answered[index] = Instant::now();
+        }
+        let silent = match answer {
+            Some(_) => Duration::ZERO,
+            None => self.answered[index].elapsed(),
+        };
+        let stuck = refuses || !(desired.ready[index] || loading);
+        NodeState { answer, silent, loading, outdated: desired.outdated[index], stuck }
     }
 
     async fn execute(&mut self, step: FailoverStep, view: &RedisView) -> Result<(), StepError> {
@@ -197,7 +211,8 @@ impl<S: FailoverSurroundings> FailoverDriver<S> {
             FailoverStep::Promote(node) => {
                 // Whatever comes of it, this record is used.
                 self.fresh = false;
-                self.nodes[node].promote(term).await.map_err(of(node))
+                let seen = view.nodes[node].answer.map_or(0, |answer| answer.term());
+                self.nodes[node].promote(term, seen).await.map_err(of(node))
             }
             FailoverStep::WriteTerm(record) => {
                 let node = record.primary;
@@ -295,6 +310,7 @@ fn node_view(reading: &NodeReading, addresses: &[NodeAddress; NODES]) -> NodeVie
     NodeView {
         source,
         progress: reading.progress,
+        copying: reading.copying,
         guarded: reading.min_replicas > 0,
         on_disk: reading.on_disk,
     }

@@ -13,19 +13,26 @@
 //! enough, because an acknowledged write is on two of them. Promoting first, or comparing first,
 //! loses what the old primary acknowledges meanwhile.
 //!
+//! A command that an operator sent before it was stopped may arrive at any time. So the others must
+//! still be cut off, or follow the new primary, when its term is written.
+//!
 //! Each plan has steps of one kind, and the next plan comes from a new view. So it makes no
 //! difference after which step an operator ends.
 
 use std::time::Duration;
 
-use super::view::{FailoverGoal, NODES, NodeIndex, NodeSource, NodeView, PrimaryRecord, RedisView};
+use super::view::{
+    FailoverGoal, NODES, NodeIndex, NodeSource, NodeState, NodeView, PrimaryRecord, RedisView,
+};
 
 /// Time without an answer after which a primary counts as lost.
 pub const SILENT: Duration = Duration::from_secs(5);
 /// A primary that a replica has had contact with within this time is not lost.
 pub const CONTACT: Duration = Duration::from_secs(3);
-/// Silence after which a node with an older template gets a new Pod.
+/// Silence after which a node that cannot serve with its older template gets a new Pod.
 const STUCK: Duration = Duration::from_secs(20);
+/// A node of the newest template that is silent for so long is not waited for.
+const GONE: Duration = Duration::from_secs(300);
 
 /// One step. Each asks the leader's fence, and may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +87,9 @@ pub enum FailoverState {
     Suspect,
     /// Another primary is being elected.
     FailingOver,
+    /// Too few nodes have the data, and one that runs is getting it: from the primary, or from its
+    /// own volume.
+    Copying,
     /// Too few nodes with data answer: electing one of them could lose acknowledged bookings.
     QuorumLost,
 }
@@ -114,13 +124,30 @@ pub fn plan(view: &RedisView) -> FailoverPlan {
     if !planned.steps.is_empty() || planned.state == FailoverState::Suspect {
         return planned;
     }
-    // A new template may be what a Pod that cannot start has waited for. Its data stays.
-    let stuck = |index: &NodeIndex| {
-        let node = &view.nodes[*index];
-        node.outdated && node.answer.is_none() && node.silent >= STUCK
-    };
-    let steps = (0..NODES).find(stuck).map(FailoverStep::Replace);
-    FailoverPlan::new(planned.state, steps.into_iter().collect())
+    FailoverPlan::new(planned.state, stuck(view).map(FailoverStep::Replace).into_iter().collect())
+}
+
+/// A Pod that cannot serve may have waited for the new template. Its data stays. One at a time: a
+/// node that has the new template must answer before the next one is replaced.
+fn stuck(view: &RedisView) -> Option<NodeIndex> {
+    let silent = || view.nodes.iter().enumerate().filter(|(_, node)| node.answer.is_none());
+    if silent().any(|(_, node)| !node.outdated && node.silent < GONE) {
+        return None;
+    }
+    let is_stuck =
+        |(_, node): &(_, &NodeState)| node.outdated && node.stuck && node.silent >= STUCK;
+    silent().find(is_stuck).map(|(index, _)| index)
+}
+
+/// Why no primary takes writes: too few nodes have the data.
+fn too_few(view: &RedisView) -> FailoverState {
+    let is_getting_it =
+        |node: &NodeState| node.loading || node.answer.is_some_and(|answer| answer.copying);
+    if view.nodes.iter().any(is_getting_it) {
+        FailoverState::Copying
+    } else {
+        FailoverState::QuorumLost
+    }
 }
 
 fn decide(view: &RedisView) -> FailoverPlan {
@@ -194,7 +221,7 @@ fn elect(view: &RedisView, record: PrimaryRecord) -> FailoverPlan {
     let with_data = view.answers().filter(|(_, node)| node.progress.is_some()).count();
     // When all three answer there is no other data to wait for.
     if with_data < 2 && view.answers().count() < NODES {
-        return FailoverPlan::wait(FailoverState::QuorumLost);
+        return FailoverPlan::wait(too_few(view));
     }
     let best = best(view, record.primary).unwrap_or(record.primary);
     let highest = view.answers().map(|(_, node)| node.term()).max().unwrap_or(0);
@@ -215,11 +242,17 @@ fn lead(view: &RedisView, record: PrimaryRecord, primary: &NodeView) -> Failover
             return elect(view, record);
         }
         if others().count() < NODES - 1 {
-            return FailoverPlan::wait(FailoverState::QuorumLost);
+            return FailoverPlan::wait(too_few(view));
         }
     }
     let replicas = others().filter(|(_, node)| node.is_synced_with(record.primary)).count();
     if primary.term() < record.term {
+        if primary.guarded && others().any(|(_, node)| !is_led(view, record.primary, &node)) {
+            return elect(view, record);
+        }
+        if primary.guarded && others().count() == 0 {
+            return FailoverPlan::wait(too_few(view));
+        }
         // After a hand-over the old primary follows already.
         let state = match replicas {
             0 => FailoverState::FailingOver,
@@ -233,7 +266,7 @@ fn lead(view: &RedisView, record: PrimaryRecord, primary: &NodeView) -> Failover
         return elect(view, record);
     }
     let state = match replicas {
-        0 if primary.guarded && astray.is_empty() => FailoverState::QuorumLost,
+        0 if primary.guarded && astray.is_empty() => too_few(view),
         replicas => FailoverState::Serving { replicas },
     };
     if !astray.is_empty() {
@@ -244,6 +277,22 @@ fn lead(view: &RedisView, record: PrimaryRecord, primary: &NodeView) -> Failover
         return FailoverPlan::one(state, FailoverStep::Guard(record.primary));
     }
     FailoverPlan::new(state, maintain(view, record).into_iter().collect())
+}
+
+/// Whether no primary but this one can have its writes confirmed by the node. A command that an
+/// operator sent late may have let it follow another one since it was cut off: what that one
+/// acknowledged meanwhile would be lost with the next term. It is found until the term is written;
+/// what arrives in the milliseconds between this look and that write is not.
+fn is_led(view: &RedisView, primary: NodeIndex, node: &NodeView) -> bool {
+    match node.source {
+        NodeSource::Fenced => true,
+        // In a hand-over the other replica follows the old primary, which follows the new one.
+        NodeSource::Node { node: source, .. } => {
+            source == primary
+                || view.nodes[source].answer.is_some_and(|source| source.follows(primary))
+        }
+        NodeSource::Clients | NodeSource::Stranger => false,
+    }
 }
 
 /// Planned changes, one at a time.

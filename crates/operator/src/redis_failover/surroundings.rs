@@ -11,6 +11,8 @@ pub struct DesiredFailover {
     pub goal: FailoverGoal,
     /// The Pods of an older template.
     pub outdated: [bool; NODES],
+    /// The Pods that are ready, by the API server; known only while some are outdated.
+    pub ready: [bool; NODES],
     /// Whether all workers have the settings of the present spec.
     pub workers_follow: bool,
 }

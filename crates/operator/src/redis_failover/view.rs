@@ -64,6 +64,8 @@ pub struct NodeView {
     pub progress: Option<NodeProgress>,
     /// Whether it refuses writes while no replica follows closely.
     pub guarded: bool,
+    /// Whether it is receiving its first copy of its source's data.
+    pub copying: bool,
     /// Whether its data survives a restart. It does not while a first copy is being written to
     /// disk: the node would come back with older data, and count as one with data.
     pub on_disk: bool,
@@ -98,8 +100,13 @@ pub struct NodeState {
     pub answer: Option<NodeView>,
     /// Time since its last answer; zero if it has answered.
     pub silent: Duration,
+    /// Whether it runs and loads its data: until then it answers nothing else.
+    pub loading: bool,
     /// Whether its Pod is of an older template.
     pub outdated: bool,
+    /// Whether its Pod cannot serve as it is: it refuses the operator's password, or it is not
+    /// ready, by the API server. Silence alone may be the operator's own.
+    pub stuck: bool,
 }
 
 /// What the operator wants of the three nodes.

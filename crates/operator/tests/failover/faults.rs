@@ -2,10 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bookingq_core::QueueName;
-use bookingq_harness::redis::RedisServer;
+use bookingq_harness::redis::{Fsync, RedisServer};
+use bookingq_harness::wait::eventually;
+use bookingq_operator::build::redis::stateful_set::SERVES;
 use bookingq_operator::redis_failover::plan::FailoverState;
 use bookingq_operator::redis_failover::view::{FailoverGoal, PrimaryRecord};
 use bookingq_store::redis::node::{NodeCommandError, NodeRole, RedisNode};
@@ -149,7 +152,7 @@ async fn a_command_of_an_earlier_election_changes_nothing() {
     let (queue, deadline) = (QueueName::new("q").unwrap(), Duration::from_secs(1));
     let mut node = RedisNode::new("localhost", port(1), None, &queue, deadline);
     for late in
-        [node.promote(0).await, node.fence(0).await, node.follow("localhost", port(2), 0).await]
+        [node.promote(0, 1).await, node.fence(0).await, node.follow("localhost", port(2), 0).await]
     {
         let late = late.unwrap_err();
         assert!(matches!(late, NodeCommandError::Outdated { found: 1, commanded: 0 }), "{late}");
@@ -160,8 +163,94 @@ async fn a_command_of_an_earlier_election_changes_nothing() {
     let other = elsewhere.read().await.unwrap_err();
     let NodeCommandError::OtherServer { asked, found } = other else { panic!("{other}") };
     assert_eq!((asked.as_str(), found.as_str()), ("127.0.0.1", "localhost"));
+    let changed = node.promote(2, 0).await.unwrap_err();
+    assert!(matches!(changed, NodeCommandError::Changed { found: 1, seen: 0 }), "{changed}");
     let refused = node.write_term(2).await.unwrap_err().to_string();
     assert!(refused.contains("replica") || refused.contains("ReadOnly"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_server_that_has_lost_its_data_since_it_was_chosen_is_not_promoted() {
+    let (queue, deadline) = (QueueName::new("q").unwrap(), Duration::from_secs(1));
+    let empty = RedisServer::start(Fsync::Off).unwrap();
+    let (host, port) = ("127.0.0.1", empty.address().port());
+    empty.cli(&["REPLICAOF", host, "1"]).unwrap();
+    let mut empty = RedisNode::new(host, port, None, &queue, deadline);
+    let changed = empty.promote(2, 1).await.unwrap_err();
+    assert!(matches!(changed, NodeCommandError::Changed { found: 0, seen: 1 }), "{changed}");
+    assert!(matches!(empty.read().await.unwrap().role, NodeRole::Replica(_)));
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_the_password_is_not_silent() {
+    let trio = Trio::start();
+    let server = &trio.servers[0];
+    let (queue, deadline) = (QueueName::new("q").unwrap(), Duration::from_secs(1));
+    let node = |password: Option<&str>| {
+        let (port, password) = (server.address().port(), password.map(str::to_owned));
+        RedisNode::new("localhost", port, password, &queue, deadline)
+    };
+    server.cli(&["CONFIG", "SET", "requirepass", "new"]).unwrap();
+    assert!(node(Some("new")).read().await.is_ok());
+    for old in [Some("old"), None] {
+        let refused = node(old).read().await.unwrap_err();
+        assert!(refused.is_refused_login() && !refused.is_loading(), "{refused}");
+    }
+    server.process().signal(Signal::STOP);
+    let silent = node(Some("new")).read().await.unwrap_err();
+    assert!(!silent.is_refused_login() && !silent.is_loading(), "{silent}");
+    server.process().signal(Signal::CONT);
+}
+
+#[tokio::test]
+async fn a_first_copy_that_takes_long_is_no_lost_quorum() {
+    let mut trio = Trio::start();
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    assert!(trio.write(0, 1).await);
+    trio.servers[2].kill();
+    // Each key takes this many microseconds to be written to the copy.
+    trio.servers[0].cli(&["CONFIG", "SET", "rdb-key-save-delay", "500000"]).unwrap();
+    trio.wipe(1);
+    let mut copying = 0;
+    trio.until(&mut driver, "the copy", |report| {
+        copying += usize::from(report.state == FailoverState::Copying);
+        report.state == FailoverState::Serving { replicas: 1 } && copying > 0
+    })
+    .await;
+    assert!(copying > 2, "{copying}");
+}
+
+#[tokio::test]
+async fn a_pod_is_ready_while_it_leads_or_follows_with_the_data() {
+    let mut trio = Trio::start();
+    let ready = |trio: &Trio| {
+        let is_ready = |server: &RedisServer| {
+            let cli = format!("redis-cli -p {}", server.address().port());
+            let command = SERVES.replace("redis-cli", &cli);
+            Command::new("sh").args(["-c", &command]).status().unwrap().success()
+        };
+        trio.servers.each_ref().map(is_ready)
+    };
+    assert_eq!(ready(&trio), [false; 3], "cut off");
+    let mut driver = trio.driver();
+    trio.until_whole(&mut driver).await;
+    assert_eq!(ready(&trio), [true; 3]);
+    assert!(trio.write(0, 1).await);
+    trio.servers[0].cli(&["CONFIG", "SET", "rdb-key-save-delay", "500000"]).unwrap();
+    trio.wipe(1);
+    trio.until(&mut driver, "a copy", |_| {
+        trio.servers[1].cli(&["INFO", "replication"]).unwrap().contains("in_progress:1")
+    })
+    .await;
+    assert_eq!(ready(&trio), [true, false, true], "it has no data yet");
+    trio.until_whole(&mut driver).await;
+    assert_eq!(ready(&trio), [true; 3]);
+    trio.servers[0].kill();
+    // No operator is there.
+    eventually("the links to be down", LIMIT, async || ready(&trio) == [false; 3]).await;
+    trio.until_serving(&mut driver).await;
+    assert!(ready(&trio)[trio.primary()]);
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ use bookingq_operator::redis_failover::view::{
 };
 use bookingq_store::redis::node::NodeProgress;
 
+use super::happening::Happening;
+
 /// A planner: the real one, or a mutant.
 pub type Planner = fn(&RedisView) -> FailoverPlan;
 
@@ -38,40 +40,14 @@ impl SimulatedNode {
     }
 }
 
-/// One thing that happens.
-#[derive(Debug, Clone)]
-pub enum Happening {
-    /// A client writes to a node that takes writes, however old its knowledge is.
-    Write(NodeIndex),
-    /// A replica copies up to so many entries of its source.
-    Copy(NodeIndex, usize),
-    /// The operator looks and does all steps.
-    Pass,
-    /// The operator looks, does so many steps, and is replaced by another one.
-    CrashAfter(usize),
-    /// An operator that was stopped does its last step now.
-    LateStep,
-    /// Time passes.
-    Wait(u8),
-    /// The process ends, or starts again with its data.
-    Kill(NodeIndex),
-    Start(NodeIndex),
-    /// The node loses its data, if it is not the last with an acknowledged write.
-    Wipe(NodeIndex),
-    /// The operator loses sight of the node, or finds it again.
-    Hide(NodeIndex),
-    Show(NodeIndex),
-    /// The template of the Pods changes.
-    Outdate,
-}
-
 /// The simulation. Methods return what is violated.
 pub struct FailoverModel {
     planner: Planner,
     nodes: [SimulatedNode; NODES],
     record: Option<PrimaryRecord>,
     fresh: bool,
-    late: Option<(FailoverStep, u64)>,
+    /// The last step of an operator that was stopped, with its term.
+    pub late: Option<(FailoverStep, u64)>,
     /// Writes that a replica has confirmed while their master had not changed its source.
     acknowledged: BTreeSet<u32>,
     writes: u32,
@@ -109,9 +85,13 @@ impl FailoverModel {
         match *happening {
             Happening::Write(node) => self.write(node),
             Happening::Copy(node, count) => self.copy(node, count)?,
-            Happening::Pass => self.pass(usize::MAX)?,
+            Happening::Pass => self.pass(usize::MAX, None)?,
+            Happening::PassAfterLateStep => {
+                let late = self.late.take();
+                self.pass(usize::MAX, late)?;
+            }
             Happening::CrashAfter(steps) => {
-                self.pass(steps)?;
+                self.pass(steps, None)?;
                 self.fresh = false;
                 self.nodes.iter_mut().for_each(|node| node.silent = Duration::ZERO);
             }
@@ -255,11 +235,14 @@ impl FailoverModel {
                 other => other,
             };
             let progress = progress(&node.log);
-            let view = NodeView { source, progress, guarded: true, on_disk: true };
+            let (guarded, copying, on_disk) = (true, false, true);
+            let view = NodeView { source, progress, guarded, copying, on_disk };
             NodeState {
                 answer: answers.then_some(view),
                 silent: node.silent,
+                loading: false,
                 outdated: node.outdated,
+                stuck: !node.up,
             }
         };
         let [a, b, c] = &self.nodes;
@@ -272,19 +255,40 @@ impl FailoverModel {
         }
     }
 
-    /// One pass of the operator, with at most so many steps.
-    fn pass(&mut self, limit: usize) -> Checked {
+    /// One pass of the operator, with at most so many steps, the first of which come after a late
+    /// one.
+    fn pass(&mut self, limit: usize, late: Option<(FailoverStep, u64)>) -> Checked {
         for node in self.nodes.iter_mut().filter(|node| node.up && node.seen) {
             node.silent = Duration::ZERO;
         }
         let view = self.view();
         let plan = (self.planner)(&view);
         let term = self.record.map_or(0, |record| record.term);
+        self.check_replaced(&plan)?;
         self.late = plan.steps.get(limit).map(|step| (*step, term));
+        let elects = matches!(
+            plan.steps.first(),
+            Some(FailoverStep::Fence(_) | FailoverStep::Record(_) | FailoverStep::Promote(_))
+        );
+        if let Some((step, term)) = late.filter(|_| elects) {
+            self.execute(step, term)?;
+        }
         for step in plan.steps.into_iter().take(limit) {
             self.execute(step, term)?;
         }
         Ok(())
+    }
+
+    /// A node that may serve is not replaced because the operator does not reach it.
+    fn check_replaced(&self, plan: &FailoverPlan) -> Checked {
+        let unseen = |step: &&FailoverStep| match step {
+            FailoverStep::Replace(index) => self.nodes[*index].up && !self.nodes[*index].seen,
+            _ => false,
+        };
+        match plan.steps.iter().find(unseen) {
+            Some(step) => Err(format!("{step:?}, which the operator does not reach")),
+            None => Ok(()),
+        }
     }
 
     fn execute(&mut self, step: FailoverStep, term: u64) -> Checked {

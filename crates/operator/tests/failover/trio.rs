@@ -100,6 +100,7 @@ impl Trio {
         let desired = DesiredFailover {
             goal: FailoverGoal::Three,
             outdated: [false; NODES],
+            ready: [true; NODES],
             workers_follow: true,
         };
         Self { servers, lasting: Arc::default(), desired, folders }
@@ -147,7 +148,8 @@ impl Trio {
     /// Passes until all three work together.
     pub async fn until_whole(&self, driver: &mut Driver) -> Duration {
         let whole = |report: FailoverReport| {
-            report.done == 0 && report.state == FailoverState::Serving { replicas: 2 }
+            let copied = report.record.is_some_and(|record| record.copies == 2);
+            report.done == 0 && report.state == FailoverState::Serving { replicas: 2 } && copied
         };
         let took = self.until(driver, "a primary with two replicas", whole).await;
         eventually("the first copies to be on disk", LIMIT, async || {

@@ -215,6 +215,7 @@ fn a_redis_of_three_says_whether_it_is_safe_and_whether_it_serves() {
         (FailoverState::Serving { replicas: 1 }, ("True", "ReplicaMissing"), "Reconciled"),
         (FailoverState::Suspect, ("True", "Reachable"), "Reconciled"),
         (FailoverState::FailingOver, ("False", "FailingOver"), "Reconciled"),
+        (FailoverState::Copying, ("False", "Copying"), "Reconciled"),
         (FailoverState::QuorumLost, ("False", "QuorumLost"), "QuorumLost"),
     ] {
         let inputs = StatusInputs {

@@ -8,6 +8,7 @@ mod gateways;
 mod merge;
 mod metrics;
 mod observation;
+mod pod_states;
 mod scaling;
 mod secret_cache;
 mod settings;

@@ -197,7 +197,6 @@ impl StateReader {
         if wrong.is_some() || !unsettled.is_empty() {
             return Err(Unreadable::new("an item counts bookings that it does not have"));
         }
-        queue.bookings.settle();
         queue.index.items.settle();
         Ok(self.queue)
     }
@@ -215,7 +214,7 @@ impl StateReader {
                 self.check(&record)?;
                 self.advance(PartOrder::Booking(record.place))?;
                 self.queue.index.insert(&client, &record);
-                if self.queue.bookings.insert(&client, record).is_some() {
+                if !self.queue.bookings.restore(client, record) {
                     return Err(Unreadable::new("a client has two newest bookings"));
                 }
             }

@@ -43,6 +43,46 @@ fn chunks_stay_below_their_size_and_all_of_them_are_needed_once_and_in_order() {
     assert_eq!(Queue::decode(&chunks).unwrap().digest(), queue.digest());
 }
 
+/// A chunk of two parts, with the parts in the other order, and other ones that contradict
+/// each other.
+#[test]
+fn a_state_that_contradicts_itself_is_refused() {
+    let chunks: Vec<Vec<u8>> = crowd(3).encode(1).collect();
+    assert_eq!(chunks.len(), 4, "the head and three bookings");
+    let refused = |chunks: &[&Vec<u8>], because: &str| {
+        let error = Queue::decode(chunks.iter().copied()).unwrap_err().to_string();
+        assert!(error.contains(because), "{error}");
+    };
+    refused(&[&chunks[0], &chunks[2], &chunks[1], &chunks[3]], "out of order");
+    // A booking of a larger queue: its place was never given in this one.
+    let larger: Vec<Vec<u8>> = crowd(9).encode(1).collect();
+    refused(&[&chunks[0], &chunks[1], &chunks[2], &larger[9]], "has place 9");
+    // A claimed booking, in the queue in which none was claimed.
+    let mut queue = crowd(3);
+    let claim = QueueCommand::Claim {
+        max: 1,
+        lease: Duration::from_secs(1),
+        scope: bookingq_queue::Scope::Everything,
+    };
+    queue.apply(&claim, LIMITS, Timestamp(1_800_000_000_000));
+    let claimed: Vec<Vec<u8>> = queue.encode(1).collect();
+    let last = claimed.len() - 3;
+    refused(&[&chunks[0], &claimed[last], &chunks[2], &chunks[3]], "fence 1");
+    // Its item counts one more than there are.
+    let head_and_item = &claimed[..last];
+    assert_eq!(head_and_item.len(), 2);
+    refused(&[&claimed[0], &claimed[1], &chunks[1], &chunks[2], &chunks[3]], "an item counts");
+}
+
+#[test]
+fn an_error_shows_only_the_beginning_of_what_is_unknown() {
+    let word = "x".repeat(500);
+    let mut bytes = vec![0x42, 0xf4, 0x03];
+    bytes.extend_from_slice(word.as_bytes());
+    let error = QueueCommand::decode(&bytes).unwrap_err().to_string();
+    assert!(error.contains("xxx…") && error.len() < 150, "{error}");
+}
+
 #[test]
 fn what_this_release_does_not_know_is_not_skipped() {
     // Field 99 of the outer message, and field 15 inside the change that the command holds.
@@ -60,7 +100,7 @@ fn what_this_release_does_not_know_is_not_skipped() {
 }
 
 #[test]
-fn each_part_of_a_state_counts_in_its_digest() {
+fn states_that_differ_in_one_setting_have_other_digests() {
     let mut digests = vec![crowd(0).digest(), crowd(1).digest(), crowd(2).digest()];
     let mut queue = crowd(2);
     for command in [

@@ -48,6 +48,12 @@ pub(super) fn classify(error: &RedisError) -> (StoreError, ConnectionAction) {
     }
 }
 
+/// Whether the server has answered, and refuses the command itself: it does not know it, or an ACL
+/// forbids it.
+pub(super) fn is_refusal(error: &RedisError) -> bool {
+    error.code() == Some("NOPERM") || matches!(classify(error).0, StoreError::Unexpected(_))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +65,28 @@ mod tests {
         let (error, action) = classify(&RedisError::from((kind, "a proxy", refusal)));
         assert!(error.is_transient(), "{error}");
         assert_eq!(action, ConnectionAction::Replace);
+    }
+
+    #[test]
+    fn a_command_is_refused_by_an_answer_and_not_by_a_connection() {
+        let answer = |code: &str, text: &str| {
+            ::redis::make_extension_error(code.to_owned(), Some(text.to_owned()))
+        };
+        let unknown = ErrorKind::Server(ServerErrorKind::ResponseError);
+        let unknown =
+            RedisError::from((unknown, "An error", "unknown command 'CONFIG'".to_owned()));
+        assert!(is_refusal(&answer("NOPERM", "User a has no permissions")));
+        assert!(is_refusal(&answer("DENIED", "by the words of a proxy")));
+        assert!(is_refusal(&unknown));
+        for passing in [
+            RedisError::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
+            RedisError::from((ErrorKind::Server(ServerErrorKind::BusyLoading), "loading")),
+            answer("NOAUTH", "Authentication required."),
+            answer("OOM", "command not allowed"),
+            answer("BUSY", "Redis is busy running a script"),
+        ] {
+            assert!(!is_refusal(&passing), "{passing}");
+        }
     }
 
     #[test]

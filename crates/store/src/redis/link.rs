@@ -39,7 +39,7 @@ use self::doubts::Doubts;
 use self::spares::Spares;
 use super::config::RedisConfig;
 use super::dial::Located;
-use super::fault::classify;
+use super::fault::{classify, is_refusal};
 use super::keys::Keys;
 use super::locator::Locator;
 use super::rollback::{EntryMark, RollbackDetector};
@@ -135,12 +135,31 @@ impl Link {
     /// unknown, so only the caller may repeat it. NOSCRIPT is the exception: the server did not
     /// start the script.
     pub(super) async fn run<T: FromRedisValue>(self: &Arc<Self>, command: &Cmd) -> Result<T> {
+        match self.ask(command).await? {
+            (_, Ok(answer)) => Ok(from_redis_value(answer)?),
+            (generation, Err(error)) => Err(self.failed(generation, &error)),
+        }
+    }
+
+    /// As [`Self::run`]; `None` if the server does not know the command, or an ACL forbids it.
+    pub(super) async fn run_if_granted<T: FromRedisValue>(
+        self: &Arc<Self>,
+        command: &Cmd,
+    ) -> Result<Option<T>> {
+        match self.ask(command).await? {
+            (_, Ok(answer)) => Ok(from_redis_value(answer).ok()),
+            (_, Err(error)) if is_refusal(&error) => Ok(None),
+            (generation, Err(error)) => Err(self.failed(generation, &error)),
+        }
+    }
+
+    /// The server's answer within the deadline, and the generation of the connection.
+    async fn ask(self: &Arc<Self>, command: &Cmd) -> Result<(u64, RedisResult<Value>)> {
         let started = Instant::now();
         let Live { mut connection, generation, .. } = self.live().await?;
         let call = self.query(command, &mut connection);
         match timeout(self.deadline.saturating_sub(started.elapsed()), call).await {
-            Ok(Ok(answer)) => Ok(from_redis_value(answer)?),
-            Ok(Err(error)) => Err(self.failed(generation, &error)),
+            Ok(answer) => Ok((generation, answer)),
             Err(_) => Err(self.overdue(generation)),
         }
     }

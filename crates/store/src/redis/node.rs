@@ -45,6 +45,14 @@ pub enum NodeCommandError {
         /// The name that the server announces.
         found: String,
     },
+    /// The data of the server is not what it was when it was chosen: it may have lost its volume.
+    #[error("the data is of term {found}, and was of term {seen} when the server was chosen")]
+    Changed {
+        /// Term of the data; 0 if it has none.
+        found: u64,
+        /// Term of the data when the server was chosen.
+        seen: u64,
+    },
     /// The data of the server is of a later election than the command: it comes too late.
     #[error("the data is of term {found}, and this command of term {commanded}")]
     Outdated {
@@ -53,6 +61,27 @@ pub enum NodeCommandError {
         /// Term of the command.
         commanded: u64,
     },
+}
+
+impl NodeCommandError {
+    /// Whether the server runs and refuses the password, or asks for one.
+    pub fn is_refused_login(&self) -> bool {
+        let kind = ErrorKind::AuthenticationFailed;
+        matches!(self, Self::Redis(error) if error.kind() == kind)
+            || self.answered(&["NOAUTH", "WRONGPASS"])
+    }
+
+    /// Whether the server runs and still loads its data.
+    pub fn is_loading(&self) -> bool {
+        self.answered(&["LOADING"])
+    }
+
+    /// Whether the server has answered one of these codes, alone or in a pipeline.
+    fn answered(&self, codes: &[&str]) -> bool {
+        let Self::Redis(error) = self else { return false };
+        let answers = error.clone().into_server_errors();
+        answers.is_some_and(|all| all.iter().any(|(_, error)| codes.contains(&error.code())))
+    }
 }
 
 /// One server. It keeps a connection, and makes another one after an error.
@@ -111,7 +140,7 @@ impl RedisNode {
     /// # Errors
     /// [`NodeCommandError`].
     pub async fn fence(&mut self, term: u64) -> Result<(), NodeCommandError> {
-        self.replicaof([NOWHERE.0, &NOWHERE.1.to_string()], term).await
+        self.replicaof([NOWHERE.0, &NOWHERE.1.to_string()], term, None).await
     }
 
     /// Lets it copy from another server, with the same password.
@@ -124,29 +153,42 @@ impl RedisNode {
         port: u16,
         term: u64,
     ) -> Result<(), NodeCommandError> {
-        self.replicaof([host, &port.to_string()], term).await
+        self.replicaof([host, &port.to_string()], term, None).await
     }
 
-    /// Lets it take writes.
+    /// Lets it take writes, if its data is still of the term `seen`: one that has lost its data
+    /// since it was chosen would hand its emptiness to the others.
     ///
     /// # Errors
     /// [`NodeCommandError`].
-    pub async fn promote(&mut self, term: u64) -> Result<(), NodeCommandError> {
-        self.replicaof(["NO", "ONE"], term).await
+    pub async fn promote(&mut self, term: u64, seen: u64) -> Result<(), NodeCommandError> {
+        self.replicaof(["NO", "ONE"], term, Some(seen)).await
     }
 
-    /// Changes its source, unless its data is of a later election. Redis compares and changes in
+    /// Changes its source, unless its data is of a later election, or of another term than `seen`.
+    /// Redis compares and changes in
     /// one step, so a command of an operator that was stopped for a while changes nothing.
-    async fn replicaof(&mut self, source: [&str; 2], term: u64) -> Result<(), NodeCommandError> {
+    async fn replicaof(
+        &mut self,
+        source: [&str; 2],
+        term: u64,
+        seen: Option<u64>,
+    ) -> Result<(), NodeCommandError> {
         let password = self.password.clone();
         let mut compare = pipe();
         compare.cmd("WATCH").arg(&self.keys.term).ignore();
         compare.cmd("GET").arg(&self.keys.term);
         let (found,): (Option<u64>,) = self.bounded(async |c| compare.query_async(c).await).await?;
-        if let Some(found) = found.filter(|found| *found > term) {
+        let found = found.unwrap_or(0);
+        let refused = match seen {
+            _ if found > term => Some(NodeCommandError::Outdated { found, commanded: term }),
+            Some(seen) if found != seen => Some(NodeCommandError::Changed { found, seen }),
+            _ => None,
+        };
+        if let Some(refused) = refused {
             // Ends the WATCH too.
             self.connection = None;
-            return Err(NodeCommandError::Outdated { found, commanded: term });
+            return Err(refused);
         }
         let mut change = pipe();
         change.atomic();

@@ -10,7 +10,8 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::api::core::v1::{
     Container, EnvVar, EnvVarSource, ObjectFieldSelector, PersistentVolumeClaim,
-    PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, VolumeMount, VolumeResourceRequirements,
+    PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Probe, VolumeMount,
+    VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -31,6 +32,9 @@ const FOLDER: &str = "/data";
 pub const PARALLEL: &str = "Parallel";
 /// The environment variable with the name of the Pod.
 const POD: &str = "POD_NAME";
+/// The command by which a Pod of three is ready.
+pub const SERVES: &str =
+    "redis-cli -e info replication | grep -qE '^(role:master|master_link_status:up)'";
 
 /// The StatefulSet. A changed password restarts Redis too.
 pub fn build(inputs: &BuildInputs<'_>) -> Option<StatefulSet> {
@@ -92,7 +96,7 @@ fn pod_spec(target: &QueueTarget, redis: &ManagedRedis) -> PodSpec {
         ports: Some(vec![port("redis", names::REDIS_PORT)]),
         // Redis answers PING with LOADING for minutes while it reads a large log: alive, not ready.
         liveness_probe: Some(pod::tcp_probe("redis", 10, 6)),
-        readiness_probe: Some(pod::exec_probe(&["redis-cli", "-e", "ping"], 2, 2)),
+        readiness_probe: Some(readiness(target)),
         resources: Some(pod::resources(redis.resources.as_ref(), "100m", "256Mi")),
         security_context: Some(pod::container_security()),
         volume_mounts: Some(vec![VolumeMount {
@@ -107,6 +111,22 @@ fn pod_spec(target: &QueueTarget, redis: &ManagedRedis) -> PodSpec {
         topology_spread_constraints: target.failover.map(|_| vec![spread(target, Part::Redis)]),
         ..pod::spec(container, USER)
     }
+}
+
+/// A Pod is ready when it answers. One of three is ready when it takes writes, or has the data of
+/// the one that does and follows it: a node drain evicts the next Pod only then, by the
+/// PodDisruptionBudget.
+///
+/// A Pod that is cut off is not ready, so after a start no Pod is before the first election. That
+/// keeps nothing from happening: the Pods start in parallel, the Service publishes the names of
+/// those that are not ready, and workers, operator and Pods use these names. For the same reason no
+/// Pod leaves the Service when the operator is away. A primary stays ready without an operator and
+/// without replicas.
+fn readiness(target: &QueueTarget) -> Probe {
+    if target.failover.is_none() {
+        return pod::exec_probe(&["redis-cli", "-e", "ping"], 2, 2);
+    }
+    pod::exec_probe(&["sh", "-c", SERVES], 2, 2)
 }
 
 /// The name of the Pod, as an environment variable.

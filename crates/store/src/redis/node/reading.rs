@@ -54,6 +54,8 @@ pub struct NodeReading {
     pub progress: Option<NodeProgress>,
     /// Number of replicas without which it refuses writes (`min-replicas-to-write`).
     pub min_replicas: u32,
+    /// Whether it is receiving its first copy of its source's data.
+    pub copying: bool,
     /// Whether its data is on disk. After a full copy it is not until the append-only file is
     /// written again: a restart before that brings back what the server had before the copy.
     pub on_disk: bool,
@@ -78,6 +80,7 @@ impl NodeReading {
         let setting = |name: &str| config.get(name).cloned().unwrap_or_default();
         let reading = Self {
             role: role(&info),
+            copying: field(&info, "master_sync_in_progress") == "1",
             on_disk: !is_rewriting(&info),
             progress: has_data.then_some(progress),
             min_replicas: setting(MIN_REPLICAS).parse().unwrap_or(0),
