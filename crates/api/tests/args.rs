@@ -32,13 +32,16 @@ fn file() -> impl Strategy<Value = PathBuf> {
 }
 
 fn redis() -> impl Strategy<Value = RedisArgs> {
-    let url = option::of("rediss?://[a-z]{1,8}:[1-9][0-9]{3}".prop_map(String::from));
+    let url = option::of("(rediss?|kafka)://[a-z]{1,8}:[1-9][0-9]{3}".prop_map(String::from));
     let (ca, pair) = (option::of(file()), option::of((file(), file())));
     let files = (option::of(file()), option::of("[a-z]{1,8}"), option::of(file()));
     (url, files, 0u8..=2, ca, pair, time(), time(), 1000u32..).prop_map(
         |(url, files, acknowledge_replicas, ca, pair, deadline, retention, outbox_entries)| {
+            let is_kafka = url.as_ref().is_some_and(|url| url.starts_with("kafka"));
+            let (store, url) = if is_kafka { (url, None) } else { (None, url) };
             RedisArgs {
                 url,
+                store,
                 password_file: files.0,
                 sentinel_username: files.1,
                 sentinel_password_file: files.2,

@@ -5,13 +5,23 @@ use std::path::Path;
 use anyhow::Context as _;
 use bookingq_api::args::RedisArgs;
 use bookingq_core::{QueueName, defaults};
-use bookingq_store::RedisConfig;
 use bookingq_store::redis::{PemSource, RedisTls, SentinelLogin};
+use bookingq_store::replicated::{KafkaAddress, KafkaConfig, ReplicatedConfig};
+use bookingq_store::{RedisConfig, StoreConfig};
 
 use crate::failure::Failure;
 
 /// The store's settings for `queue`.
-pub async fn redis_config(args: RedisArgs, queue: QueueName) -> Result<RedisConfig, Failure> {
+pub async fn store_config(args: RedisArgs, queue: QueueName) -> Result<StoreConfig, Failure> {
+    let Some(store) = &args.store else { return Ok(redis_config(args, queue).await?.into()) };
+    let address = KafkaAddress::new(store)
+        .map_err(|error| Failure::usage(format!("--store: {error}; for Redis, use --redis")))?;
+    let retention = args.retention.get();
+    let replicated = ReplicatedConfig { retention, ..ReplicatedConfig::new(queue) };
+    Ok(KafkaConfig { address, replicated }.into())
+}
+
+async fn redis_config(args: RedisArgs, queue: QueueName) -> Result<RedisConfig, Failure> {
     let url = args.url.unwrap_or_else(|| defaults::REDIS_URL.to_owned());
     let mut config =
         with_password(RedisConfig::new(url, queue), args.password_file.as_deref()).await?;

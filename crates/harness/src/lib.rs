@@ -5,6 +5,7 @@
 //!                            ^ redis           one redis-server: port, data directory, durability
 //!                            ^ sentinels       a primary with replicas, watched by sentinels
 //!                            ^ redis_cluster   a Redis Cluster
+//!                            ^ kafka           Kafka brokers
 //!                            ^ control_plane   etcd, API server, controllers
 //!   command   a program that ends with this process    usage   CPU and memory from /proc
 //!   port      free ports                               wait    waits for a condition
@@ -14,6 +15,7 @@ pub mod command;
 #[cfg(feature = "control-plane")]
 pub mod control_plane;
 mod error;
+pub mod kafka;
 pub mod port;
 pub mod process;
 pub mod redis;
@@ -27,6 +29,7 @@ pub mod wait;
 pub use rustix::process::Signal;
 
 pub use crate::error::HarnessError;
+pub use crate::kafka::{KafkaCluster, KafkaOptions};
 pub use crate::process::Process;
 pub use crate::redis::{Fsync, RedisOptions, RedisServer};
 pub use crate::redis_cluster::ClusterNodes;

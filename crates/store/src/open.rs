@@ -6,6 +6,7 @@ use bookingq_core::QueueName;
 
 use crate::memory::{MemoryConfig, MemoryStore};
 use crate::redis::{RedisConfig, RedisStore};
+use crate::replicated::{self, KafkaConfig};
 use crate::{Result, Store};
 
 /// Settings of a store, one variant for each kind.
@@ -15,6 +16,8 @@ pub enum StoreConfig {
     Memory(MemoryConfig),
     /// In Redis.
     Redis(RedisConfig),
+    /// In every process that opens it, from a log in Kafka; needs the feature `kafka`.
+    Kafka(KafkaConfig),
 }
 
 impl StoreConfig {
@@ -36,6 +39,12 @@ impl From<RedisConfig> for StoreConfig {
     }
 }
 
+impl From<KafkaConfig> for StoreConfig {
+    fn from(config: KafkaConfig) -> Self {
+        Self::Kafka(config)
+    }
+}
+
 /// Opens a store. It connects at its first call, so the server need not be reachable yet.
 ///
 /// ```
@@ -51,10 +60,15 @@ impl From<RedisConfig> for StoreConfig {
 /// ```
 ///
 /// # Errors
-/// [`StoreError::Settings`](crate::StoreError::Settings) if the settings are invalid.
+/// [`StoreError::Settings`](crate::StoreError::Settings) if the settings are invalid, or this build
+/// has no store of that kind.
+///
+/// # Panics
+/// Outside a Tokio runtime if the store is one on Kafka, which starts tasks.
 pub fn open(config: impl Into<StoreConfig>) -> Result<Arc<dyn Store>> {
     Ok(match config.into() {
         StoreConfig::Memory(config) => Arc::new(MemoryStore::new(config)),
         StoreConfig::Redis(config) => Arc::new(RedisStore::connect(config)?),
+        StoreConfig::Kafka(config) => replicated::open_kafka(config)?,
     })
 }

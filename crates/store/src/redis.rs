@@ -80,7 +80,7 @@ impl RedisStore {
     /// Returns a store that connects at its first call, so that Redis may start later.
     ///
     /// # Errors
-    /// [`StoreError::Settings`] if the URL is invalid.
+    /// [`StoreError::Settings`](crate::StoreError::Settings) if the URL is invalid.
     pub fn connect(config: RedisConfig) -> Result<Self> {
         Self::with_clock(config, ScriptClock::Redis)
     }

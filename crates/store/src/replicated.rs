@@ -32,11 +32,12 @@
 //! The epoch of the data is the log's id and how often a process has said in it that records were
 //! lost, so that all have the same one. A loss that no process has seen is not noticed.
 //!
-//! This is the part that is common to all logs.
+//! This is the part that is common to all logs; `kafka` is the one log in use.
 
 mod config;
 mod driver;
 mod envelope;
+mod kafka;
 mod load;
 mod log;
 mod part;
@@ -49,6 +50,10 @@ mod store;
 
 pub use self::config::ReplicatedConfig;
 pub use self::envelope::{KNOWN_RULES, MAX_ENVELOPE_BYTES, MAX_RECORD_BYTES};
+#[cfg(feature = "kafka")]
+pub use self::kafka::KafkaLog;
+pub(crate) use self::kafka::open as open_kafka;
+pub use self::kafka::{KafkaAddress, KafkaConfig, create_topics};
 pub use self::log::{CommandLog, LogBounds, LogCursor, LogError, LogPair, LogPosition, LogRecord};
 pub use self::replica::{Replica, ReplicaSettings, ReplicaStopped};
 pub use self::snapshot::{SnapshotFailed, SnapshotReport, take_snapshot};

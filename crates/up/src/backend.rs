@@ -8,6 +8,7 @@ use bookingq_api::Plan;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
 use bookingq_harness::{Fsync, RedisOptions, RedisServer, Restart};
+use bookingq_store::replicated::{KafkaAddress, KafkaConfig, ReplicatedConfig, create_topics};
 use bookingq_store::{MemoryConfig, RedisConfig, Store, StoreConfig, StoreError};
 
 use crate::config::StoreChoice;
@@ -15,6 +16,8 @@ use crate::console::Console;
 use crate::error::UpError;
 use crate::runner::{BACKOFF, OwnProgram, Runner};
 
+/// Replicas of topics that a run makes: it may be a single broker.
+const REPLICATION: u16 = 1;
 /// Longest wait for the first answer of a store.
 const OPENING: Duration = Duration::from_secs(10);
 const OPENING_BACKOFF: Backoff =
@@ -58,6 +61,8 @@ pub enum Backend {
         /// The server, if this run started it.
         server: Option<Box<RedisServer>>,
     },
+    /// In Kafka.
+    Kafka(KafkaAddress),
 }
 
 impl Backend {
@@ -73,6 +78,7 @@ impl Backend {
         Ok(match choice {
             StoreChoice::Embedded => Self::Embedded,
             StoreChoice::Redis(url) => Self::Redis { url: url.clone(), server: None },
+            StoreChoice::Kafka(address) => Self::Kafka(address.clone()),
             StoreChoice::OwnRedis => {
                 let options = RedisOptions {
                     restart: Restart::Always(BACKOFF),
@@ -98,6 +104,14 @@ impl Backend {
             Self::Redis { url, .. } => {
                 RedisConfig { retention, ..RedisConfig::new(url.clone(), queue) }.into()
             }
+            Self::Kafka(address) => {
+                let make = || create_topics(address, &queue, REPLICATION);
+                if when_open(make).await? {
+                    console.report(format!("Kafka topic {} is made", address.commands(&queue)));
+                }
+                let replicated = ReplicatedConfig { retention, ..ReplicatedConfig::new(queue) };
+                KafkaConfig { address: address.clone(), replicated }.into()
+            }
         };
         let store = open(config, console).await?;
         store.set_admission(plan.admission).await?;
@@ -117,9 +131,10 @@ impl Backend {
         Ok(match self {
             Self::Embedded => (Runner::InProcess(Arc::clone(store)), "embedded"),
             Self::Redis { url, .. } => {
-                let program = std::env::current_exe().map_err(UpError::Program)?;
-                let (url, directory) = (url.clone(), directory.to_owned());
-                (Runner::Processes(OwnProgram { program, url, directory }), "redis")
+                (processes(("BOOKINGQ_REDIS", url.clone()), directory)?, "redis")
+            }
+            Self::Kafka(address) => {
+                (processes(("BOOKINGQ_STORE", address.to_string()), directory)?, "kafka")
             }
         })
     }
@@ -130,4 +145,10 @@ impl Backend {
             server.stop().await;
         }
     }
+}
+
+/// Workers as processes of this program.
+fn processes(store: (&'static str, String), directory: &Path) -> Result<Runner, UpError> {
+    let program = std::env::current_exe().map_err(UpError::Program)?;
+    Ok(Runner::Processes(OwnProgram { program, store, directory: directory.to_owned() }))
 }

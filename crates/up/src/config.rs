@@ -7,6 +7,7 @@ use bookingq_api::DurationString;
 use bookingq_core::{Invalid, Quantity, QueueName};
 use bookingq_crowd::Weights;
 use bookingq_sim::spec::BookingSpec;
+use bookingq_store::replicated::KafkaAddress;
 use clap::{Args, ValueEnum, value_parser};
 
 /// The arguments of `bookingq up`.
@@ -18,8 +19,9 @@ pub struct UpArgs {
     /// Run only this queue of the manifest
     #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
     pub queue: Option<QueueName>,
-    /// Store: embedded, redis (starts a redis-server from PATH), or redis://HOST:PORT and
-    /// the other addresses of --redis of `bookingq worker`
+    /// Store: embedded, redis (starts a redis-server from PATH), redis://HOST:PORT and
+    /// the other addresses of --redis of `bookingq worker`, or kafka://HOST:PORT and the other
+    /// addresses of its --store (makes the topics of each queue)
     #[arg(
         long,
         env = "BOOKINGQ_STORE",
@@ -119,6 +121,8 @@ pub enum StoreChoice {
     OwnRedis,
     /// In a Redis that runs already; workers are processes.
     Redis(String),
+    /// In the topics of a Kafka that runs already; workers are processes.
+    Kafka(KafkaAddress),
 }
 
 impl std::str::FromStr for StoreChoice {
@@ -128,6 +132,9 @@ impl std::str::FromStr for StoreChoice {
         match text {
             "embedded" => Ok(Self::Embedded),
             "redis" => Ok(Self::OwnRedis),
+            url if KafkaAddress::is_meant(url) => {
+                KafkaAddress::new(url).map(Self::Kafka).map_err(|_| InvalidStore)
+            }
             url if url.starts_with("redis") && url.contains("://") => {
                 Ok(Self::Redis(url.to_owned()))
             }
@@ -138,5 +145,8 @@ impl std::str::FromStr for StoreChoice {
 
 /// Not a store. The message does not repeat the text, which may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("allowed: embedded, redis (starts one), or the address of one, as for bookingq worker")]
+#[error(
+    "allowed: embedded, redis (starts one), the address of one, as for bookingq worker, or \
+     kafka://HOST:PORT[,HOST:PORT…][/PREFIX]"
+)]
 pub struct InvalidStore;

@@ -23,7 +23,7 @@ pub const BACKOFF: Backoff =
 pub enum Runner {
     /// In this process, on its store.
     InProcess(Arc<dyn Store>),
-    /// As processes of this program, on Redis.
+    /// As processes of this program, on Redis or Kafka.
     Processes(OwnProgram),
 }
 
@@ -32,8 +32,8 @@ pub enum Runner {
 pub struct OwnProgram {
     /// Path of `bookingq`.
     pub program: PathBuf,
-    /// URL of Redis.
-    pub url: String,
+    /// The variable that names its store, and the store's address.
+    pub store: (&'static str, String),
     /// Directory of the logs.
     pub directory: PathBuf,
 }
@@ -44,7 +44,7 @@ impl OwnProgram {
         let json = ["--log-format", "json"].map(String::from);
         ProcessSpec {
             arguments: args.into_iter().chain(json).map(OsString::from).collect(),
-            environment: vec![("BOOKINGQ_REDIS", (&self.url).into())],
+            environment: vec![(self.store.0, (&self.store.1).into())],
             log: Some(self.directory.join(log)),
             grace: grace + BEYOND_GRACE,
             // It may finish the tasks in hand.

@@ -160,11 +160,14 @@ mod report {
         assert_eq!("embedded".parse(), Ok(StoreChoice::Embedded));
         assert_eq!("redis".parse(), Ok(StoreChoice::OwnRedis));
         assert_eq!("redis://a:1".parse(), Ok(StoreChoice::Redis("redis://a:1".to_owned())));
-        let refused = "http://:hunter2@a".parse::<StoreChoice>().map_err(|error| error.to_string());
-        assert_eq!(
-            refused,
-            Err("allowed: embedded, redis (starts one), or the address of one, as for bookingq worker".to_owned())
-        );
+        let kafka = "kafka://a:9092,b:9092/sales".parse::<StoreChoice>();
+        assert!(matches!(kafka, Ok(StoreChoice::Kafka(address)) if address.brokers().len() == 2));
+        for wrong in ["http://:hunter2@a", "kafka://x:hunter2@a:1", "kafka://a"] {
+            let refused = wrong.parse::<StoreChoice>().map_err(|error| error.to_string());
+            let allowed = "allowed: embedded, redis (starts one), the address of one, as for \
+                           bookingq worker, or kafka://HOST:PORT[,HOST:PORT…][/PREFIX]";
+            assert_eq!(refused, Err(allowed.to_owned()), "{wrong}");
+        }
     }
 }
 

@@ -109,11 +109,11 @@ fn missing(folder: &Path) -> Vec<&'static str> {
 }
 
 /// The user's cache directory.
-fn cache() -> Result<PathBuf> {
+pub fn cache() -> Result<PathBuf> {
     let absolute = |name| env::var_os(name).filter(|path: &OsString| Path::new(path).is_absolute());
     let own = absolute("XDG_CACHE_HOME").map(PathBuf::from);
     own.or_else(|| absolute("HOME").map(|home| Path::new(&home).join(".cache")))
-        .context("neither XDG_CACHE_HOME nor HOME names a folder to build the control plane into")
+        .context("neither XDG_CACHE_HOME nor HOME names a folder for what the tests need")
 }
 
 /// The version of Kubernetes that the module pins.

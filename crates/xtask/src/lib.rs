@@ -18,6 +18,7 @@ pub mod faults;
 mod foreign;
 mod fuzz;
 pub mod generated;
+mod kafka;
 pub mod manifests;
 pub mod prerequisites;
 mod setup;

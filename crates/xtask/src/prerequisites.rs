@@ -76,6 +76,20 @@ pub const GO: Tool = Tool {
     }),
 };
 
+/// Java.
+pub const JAVA: Tool = Tool {
+    program: "java",
+    purpose: "Kafka's brokers are Java programs (17 or newer)",
+    install: Install::Debian("apt-get install -y openjdk-17-jre-headless"),
+};
+
+/// Maven.
+pub const MAVEN: Tool = Tool {
+    program: "mvn",
+    purpose: "it downloads the jars of Kafka",
+    install: Install::Debian("apt-get install -y maven"),
+};
+
 /// Helm.
 pub const HELM: Tool = Tool {
     program: "helm",

@@ -3,7 +3,8 @@
 use anyhow::Result;
 
 use crate::control_plane::ControlPlanePrograms;
-use crate::prerequisites::{self, CARGO_DENY, GO, HELM, REDIS};
+use crate::kafka::KafkaJars;
+use crate::prerequisites::{self, CARGO_DENY, GO, HELM, JAVA, MAVEN, REDIS};
 
 /// What to install.
 #[derive(Debug, clap::Args)]
@@ -11,13 +12,27 @@ pub struct Args {
     /// Leave out the control plane of the operator's tests: KUBEBUILDER_ASSETS will name one
     #[arg(long)]
     no_control_plane: bool,
+    /// Also what the tests of the store on Kafka need: Java, Maven, and Kafka's jars in the user's
+    /// cache
+    #[arg(long)]
+    kafka: bool,
 }
 
 /// Reports what is missing and installs it.
 pub fn run(args: &Args) -> Result<()> {
     let programs = (!args.no_control_plane).then(ControlPlanePrograms::find).transpose()?;
-    let notice = programs.as_ref().and_then(ControlPlanePrograms::notice);
-    prerequisites::provide(&[&REDIS, &GO, &HELM, &CARGO_DENY], notice)?;
+    let jars = args.kafka.then(KafkaJars::find).transpose()?;
+    let notices = [
+        programs.as_ref().and_then(ControlPlanePrograms::notice),
+        jars.as_ref().and_then(KafkaJars::notice),
+    ];
+    let mut tools = vec![&REDIS, &GO, &HELM, &CARGO_DENY];
+    tools.extend(args.kafka.then_some([&JAVA, &MAVEN]).into_iter().flatten());
+    prerequisites::provide(&tools, notices.into_iter().flatten())?;
+    if let Some(jars) = jars {
+        jars.provide()?;
+        println!("setup: Java, Maven and the jars of Kafka are installed");
+    }
     if let Some(programs) = programs {
         programs.build()?;
     }

@@ -9,11 +9,14 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::control_plane::{ASSETS, ControlPlanePrograms};
 use crate::prerequisites::{self, GO, REDIS};
-use crate::shell;
+use crate::{kafka, shell};
 
 /// The package whose tests want a control plane, and the feature that turns these tests on.
 const OPERATOR: &str = "bookingq-operator";
 const CONTROL_PLANE: &str = "bookingq-operator/control-plane";
+
+/// The feature that turns the tests on Kafka on.
+const KAFKA: &str = "bookingq-store/kafka";
 
 /// How to run the tests.
 #[derive(Debug, clap::Args)]
@@ -22,9 +25,14 @@ Examples:
   cargo xtask test                          everything
   cargo xtask test -p bookingq-store        one crate
   cargo xtask test -- late_payment          tests whose names contain this
+  cargo xtask test --kafka -p bookingq-store --test kafka    the store on real Kafka brokers
 
 The operator's tests run against a real API server: see tests/control-plane/README.md.")]
 pub struct Args {
+    /// Also the tests that start Kafka brokers, with the feature `kafka`: these install Java, Maven
+    /// and Kafka's jars, and compile librdkafka
+    #[arg(long)]
+    kafka: bool,
     /// Passed on to `cargo test`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]
     forwarded: Vec<String>,
@@ -33,6 +41,7 @@ pub struct Args {
 /// Runs all tests; one run shows every failure.
 pub fn run(args: &Args) -> Result<()> {
     let control_plane = set_up(wants_control_plane(&args.forwarded))?;
+    let jars = args.kafka.then(kafka::folder).transpose()?;
     let start = Instant::now();
     // clap takes a leading `--` as its own.
     let dashes = std::env::args().nth(2).filter(|word| word == "--");
@@ -43,6 +52,9 @@ pub fn run(args: &Args) -> Result<()> {
         cargo.args(words).args(["--locked", "--no-fail-fast"]).args(scope);
         if let Some(folder) = control_plane.as_ref().filter(|_| with_control_plane) {
             cargo.args(["--features", CONTROL_PLANE]).env(ASSETS, folder);
+        }
+        if let Some(folder) = &jars {
+            cargo.args(["--features", KAFKA]).env(kafka::JARS, folder);
         }
         cargo.args(&dashes).args(&args.forwarded);
         cargo

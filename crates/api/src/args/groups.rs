@@ -23,6 +23,12 @@ pub struct RedisArgs {
     #[arg(long = "redis", env = "BOOKINGQ_REDIS", hide_env_values = true, value_name = "URL")]
     #[serde(rename = "redis")]
     pub url: Option<String>,
+    /// Keep the bookings in Kafka instead: kafka://HOST:PORT, with several brokers if need be
+    /// (A,B,C), and with /PREFIX for other topics than bookingq.QUEUE and bookingq.QUEUE.SNAPSHOTS.
+    /// The topics must be there; `bookingq up` makes them. Needs a bookingq that was built with the
+    /// feature kafka
+    #[arg(long, value_name = "URL", conflicts_with = "url")]
+    pub store: Option<String>,
     /// File with the password, which keeps it out of the process list
     #[arg(long = "redis-password-file", value_name = "FILE")]
     #[serde(rename = "redis-password-file")]
@@ -108,6 +114,7 @@ impl Default for RedisArgs {
     fn default() -> Self {
         Self {
             url: None,
+            store: None,
             password_file: None,
             sentinel_username: None,
             sentinel_password_file: None,

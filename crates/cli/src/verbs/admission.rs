@@ -5,7 +5,7 @@ use bookingq_core::{Admission, QueueName};
 use clap::ValueEnum;
 
 use crate::failure::Failure;
-use crate::flags::redis_config;
+use crate::flags::store_config;
 
 /// Open, pause or close a queue; without an argument, print its admission
 #[derive(Debug, clap::Args)]
@@ -50,7 +50,7 @@ impl From<AdmissionArg> for Admission {
 
 /// Sets the admission if there is an argument, and prints it.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let store = bookingq_store::open(redis_config(args.redis, args.queue).await?)?;
+    let store = bookingq_store::open(store_config(args.redis, args.queue).await?)?;
     store.open().await?;
     if let Some(admission) = args.admission {
         store.set_admission(admission.into()).await?;

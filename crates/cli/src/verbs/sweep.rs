@@ -6,7 +6,7 @@ use bookingq_serve::Signals;
 use bookingq_worker::{SweepConfig, SweepMode, Sweeper};
 
 use crate::failure::Failure;
-use crate::flags::redis_config;
+use crate::flags::store_config;
 
 /// Release reservations that were not paid in time
 #[derive(Debug, clap::Args)]
@@ -26,14 +26,14 @@ pub struct Args {
 pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let leaving = signals.leaving()?;
     let args = args.sweep;
-    let redis = redis_config(args.redis.clone(), args.queue.clone()).await?;
+    let store = store_config(args.redis.clone(), args.queue.clone()).await?;
     let mode = match (args.once, args.time.map(DurationString::get)) {
         (true, _) => SweepMode::Once,
         (false, Some(time)) => SweepMode::For(time),
         (false, None) => SweepMode::UntilStopped,
     };
     let config = SweepConfig::try_from(args).map_err(Failure::usage)?;
-    let store = bookingq_store::open(redis)?;
+    let store = bookingq_store::open(store)?;
     Sweeper::new(config, store).run(mode, leaving).await?;
     Ok(())
 }

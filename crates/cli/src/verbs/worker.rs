@@ -5,7 +5,7 @@ use bookingq_serve::Signals;
 use bookingq_worker::{Worker, WorkerConfig};
 
 use crate::failure::Failure;
-use crate::flags::redis_config;
+use crate::flags::store_config;
 
 /// Serve a queue: accept bookings over gRPC, and reserve, confirm and release them in order
 #[derive(Debug, clap::Args)]
@@ -26,9 +26,9 @@ pub struct Args {
 pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let leaving = signals.leaving()?;
     let args = args.worker;
-    let redis = redis_config(args.redis.clone(), args.queue.clone()).await?;
+    let store = store_config(args.redis.clone(), args.queue.clone()).await?;
     let config = WorkerConfig::try_from(args).map_err(Failure::usage)?;
-    let mut worker = Worker::start(config, bookingq_store::open(redis)?).await?;
+    let mut worker = Worker::start(config, bookingq_store::open(store)?).await?;
     tokio::select! {
         () = leaving.cancelled() => {}
         error = worker.failed() => return Err(error.into()),

@@ -111,4 +111,7 @@ pub enum LogError {
     /// Another log has the same name by now.
     #[error("another log has taken the place of the one that was read")]
     Replaced,
+    /// Its settings, or a record, break what a log must do. Nothing of it may be applied.
+    #[error("the log cannot be used: {0}")]
+    Unusable(String),
 }

@@ -97,6 +97,8 @@ async fn follow<L: CommandLog>(log: &L, shared: &Shared) -> Result<LogError, Str
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
+            // Loading the state again would lead to the same record.
+            Err(unusable @ LogError::Unusable(_)) => return Err(unusable.to_string()),
             Err(broken) => return Ok(broken),
         };
         for record in &records {

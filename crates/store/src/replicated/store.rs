@@ -12,7 +12,8 @@ use tokio::time::timeout_at;
 
 use super::config::ReplicatedConfig;
 use super::driver::{Call, Shared, Want};
-use super::log::{CommandLog, LogPair, LogPosition};
+use super::load::bounds;
+use super::log::{CommandLog, LogError, LogPair, LogPosition};
 use super::reader::read_log;
 use super::sender::send_envelopes;
 use super::snapshot::{SnapshotFailed, take_snapshot};
@@ -114,6 +115,12 @@ impl<L: CommandLog> EngineHolder for ReplicatedStore<L> {
     }
 
     async fn opened(&self) -> Result<Opened> {
+        for log in [&self.logs.commands, &self.logs.snapshots] {
+            bounds(&**log).await.map_err(|error| match error {
+                LogError::Unusable(why) => StoreError::Settings(why),
+                error => StoreError::Unavailable(error.to_string()),
+            })?;
+        }
         self.catch_up().await?;
         let lost = self.shared.state.lock().lost;
         if let Some(lost) = lost {

@@ -1,0 +1,89 @@
+//! The address of Kafka: `kafka://HOST:PORT[,HOST:PORT…][/PREFIX]`.
+
+use std::str::FromStr;
+
+use bookingq_core::{Invalid, QueueName};
+
+/// What begins the address of a store on Kafka.
+const SCHEME: &str = "kafka://";
+/// What begins the names of topics unless the address says otherwise.
+const PREFIX: &str = "bookingq";
+/// Brokers that an address may name, and characters of its prefix. Kafka allows topics of 249
+/// characters, and a queue's name has at most 127.
+const MAX_BROKERS: usize = 64;
+const MAX_PREFIX: usize = 100;
+const RULE: &str = "kafka://HOST:PORT[,HOST:PORT…][/PREFIX] with at most 64 brokers, without a \
+                    user, and a PREFIX of 1 to 100 letters, digits, '.', '_' and '-' (default: \
+                    bookingq)";
+
+/// Brokers, and the prefix of the topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaAddress {
+    brokers: Vec<String>,
+    prefix: String,
+}
+
+impl KafkaAddress {
+    /// Whether a text is meant as an address of Kafka.
+    pub fn is_meant(text: &str) -> bool {
+        text.starts_with(SCHEME)
+    }
+
+    /// Reads `kafka://HOST:PORT[,HOST:PORT…][/PREFIX]`.
+    ///
+    /// # Errors
+    /// When the text is something else. The error says what is allowed.
+    pub fn new(text: &str) -> Result<Self, Invalid> {
+        let invalid = || Invalid::new("the address of Kafka", text, RULE);
+        let rest = text.strip_prefix(SCHEME).ok_or_else(invalid)?;
+        let (hosts, prefix) = rest.split_once('/').unwrap_or((rest, PREFIX));
+        let brokers: Vec<String> = hosts.split(',').map(str::to_owned).collect();
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let is_prefix = (1..=MAX_PREFIX).contains(&prefix.len()) && prefix.chars().all(fits);
+        if brokers.len() > MAX_BROKERS || !brokers.iter().all(|b| is_broker(b)) || !is_prefix {
+            return Err(invalid());
+        }
+        Ok(Self { brokers, prefix: prefix.to_owned() })
+    }
+
+    /// The brokers, separated by commas.
+    pub fn bootstrap(&self) -> String {
+        self.brokers.join(",")
+    }
+
+    /// The brokers, each HOST:PORT.
+    pub fn brokers(&self) -> &[String] {
+        &self.brokers
+    }
+
+    /// The topic that holds the commands of a queue.
+    pub fn commands(&self, queue: &QueueName) -> String {
+        format!("{}.{queue}", self.prefix)
+    }
+
+    /// The topic that holds the snapshots of a queue. No queue's name has a capital letter.
+    pub fn snapshots(&self, queue: &QueueName) -> String {
+        format!("{}.{queue}.SNAPSHOTS", self.prefix)
+    }
+}
+
+fn is_broker(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let is_host =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '[' | ']');
+    !host.is_empty() && host.chars().all(is_host) && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+impl FromStr for KafkaAddress {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Self::new(text)
+    }
+}
+
+impl std::fmt::Display for KafkaAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{SCHEME}{}/{}", self.bootstrap(), self.prefix)
+    }
+}

@@ -1,0 +1,118 @@
+//! Settings of producers, consumers and administrative clients.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::FutureProducer;
+
+use super::address::KafkaAddress;
+use crate::StoreError;
+
+/// Consumers whose messages a task awaits.
+pub(super) type Consumer = rdkafka::consumer::StreamConsumer<Quiet>;
+/// Producers that report each record.
+pub(super) type Producer = FutureProducer<Quiet>;
+/// Clients that make topics and read their settings.
+pub(super) type Admin = rdkafka::admin::AdminClient<Quiet>;
+
+/// How long others may go on using a client that is dropped.
+const OTHERS: Duration = Duration::from_secs(10);
+
+/// Takes what librdkafka has to say to the level of details. It repeats itself while a broker is
+/// away, and what matters comes back as the error of a call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message, "librdkafka");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "librdkafka");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+/// What all clients have in common. A broker that does not answer is left after three seconds, and
+/// tried again twice a second.
+fn common(address: &KafkaAddress) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", address.bootstrap())
+        .set("client.id", "bookingq")
+        .set("socket.timeout.ms", "3000")
+        .set("socket.keepalive.enable", "true")
+        .set("socket.nagle.disable", "true")
+        .set("socket.connection.setup.timeout.ms", "3000")
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "500")
+        .set("retry.backoff.ms", "50")
+        .set("retry.backoff.max.ms", "500")
+        .set("topic.metadata.refresh.interval.ms", "5000")
+        .set("topic.metadata.refresh.fast.interval.ms", "100")
+        .set_log_level(RDKafkaLogLevel::Warning);
+    config
+}
+
+/// A producer that waits for all replicas in sync. One record is on its way, so that idempotence
+/// would add nothing to what an envelope's number does.
+pub(super) fn producer(address: &KafkaAddress) -> Result<Arc<Producer>, StoreError> {
+    let mut config = common(address);
+    config
+        .set("acks", "all")
+        .set("enable.idempotence", "false")
+        .set("linger.ms", "0")
+        .set("compression.type", "lz4")
+        .set("message.max.bytes", "1000000")
+        .set("request.timeout.ms", "3000")
+        .set("message.timeout.ms", "4500");
+    config.create_with_context(Quiet).map(Arc::new).map_err(|error| failed(&error))
+}
+
+/// A consumer that reads what it is assigned. No offset is ever committed: librdkafka asks for the
+/// name of a group although there is none.
+pub(super) fn consumer(address: &KafkaAddress) -> Result<Arc<Consumer>, StoreError> {
+    let mut config = common(address);
+    config
+        .set("group.id", "bookingq-none")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_uncommitted")
+        .set("check.crcs", "true")
+        .set("max.poll.interval.ms", "86400000")
+        .set("fetch.wait.max.ms", "500")
+        .set("fetch.error.backoff.ms", "50")
+        .set("fetch.message.max.bytes", "4000000")
+        .set("queued.max.messages.kbytes", "32768");
+    config.create_with_context(Quiet).map(Arc::new).map_err(|error| failed(&error))
+}
+
+/// A client that makes topics, reads their settings and drops records.
+pub(super) fn admin(address: &KafkaAddress) -> Result<Arc<Admin>, StoreError> {
+    common(address).create_with_context(Quiet).map(Arc::new).map_err(|error| failed(&error))
+}
+
+fn failed(error: &KafkaError) -> StoreError {
+    StoreError::Settings(format!("the client of Kafka cannot be made: {error}"))
+}
+
+/// Drops a client on a thread of its own, because that may wait for a broker. Call it when the
+/// caller's own handle is about to be dropped.
+pub(super) fn retire<T: Send + Sync + 'static>(client: &Arc<T>) {
+    let client = Arc::clone(client);
+    std::thread::spawn(move || {
+        let until = Instant::now() + OTHERS;
+        while Arc::strong_count(&client) > 1 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(client);
+    });
+}
