@@ -149,7 +149,8 @@ pub struct AcknowledgeSpec {
     /// Replicas that must have a join, a payment, a cancellation or a settlement, and a claim
     /// before its tasks run, 0 to 2. With too few replicas these calls fail as unavailable and the
     /// line stands until enough are back. Defaults to 1 for a managed Redis of three, and to 0
-    /// otherwise.
+    /// otherwise. In a managed Redis of three it holds as soon as so many replicas have copied the
+    /// data for the first time.
     #[schemars(range(min = 0, max = 2))]
     pub replicas: i32,
 }
