@@ -86,6 +86,12 @@ pub enum FaultKind {
     FreezeReplica,
     /// The primary loses its replicas: they can't copy for a while
     CutReplicas,
+    /// The disk of the primary, or of a replica, is full: the server ends at its next write, and
+    /// comes back when there is room
+    FullDisk,
+    /// The network in front of the primary, or of a replica, is cut, silent or slow: the other
+    /// servers do not reach it, nor do those that decide about failovers (not Cluster)
+    CutNode,
     /// A planned failover
     SwitchOver,
     /// The queue's slot moves to another primary (Cluster)
@@ -140,6 +146,10 @@ pub enum NodeFault {
     FreezeReplica,
     /// See [`FaultKind::CutReplicas`].
     CutReplicas,
+    /// See [`FaultKind::FullDisk`].
+    FullDisk,
+    /// See [`FaultKind::CutNode`].
+    CutNode,
     /// See [`FaultKind::SwitchOver`].
     SwitchOver,
     /// See [`FaultKind::MoveSlot`].
@@ -221,12 +231,14 @@ const WEIGHTS: [(FaultKind, u32); 34] = [
 
 /// The weights of the kinds that need several servers: about one in ten faults, because each costs
 /// seconds without a primary.
-const OF_SEVERAL: [(FaultKind, u32); 11] = [
+const OF_SEVERAL: [(FaultKind, u32); 13] = [
     (FaultKind::KillPrimary, 5),
     (FaultKind::FreezePrimary, 4),
     (FaultKind::KillReplica, 1),
     (FaultKind::FreezeReplica, 1),
     (FaultKind::CutReplicas, 2),
+    (FaultKind::FullDisk, 2),
+    (FaultKind::CutNode, 4),
     (FaultKind::SwitchOver, 3),
     (FaultKind::MoveSlot, 4),
     (FaultKind::KillSentinel, 1),
@@ -270,7 +282,9 @@ impl FaultKind {
             | Self::KillReplica
             | Self::FreezeReplica
             | Self::CutReplicas
+            | Self::FullDisk
             | Self::SwitchOver => redis != Single,
+            Self::CutNode => matches!(redis, Sentinel | Managed),
             Self::MoveSlot => redis == Cluster,
             Self::KillSentinel | Self::FreezeSentinel => redis == Sentinel,
             Self::KillOperator | Self::WipeNode => redis == Managed,
@@ -286,6 +300,8 @@ impl FaultKind {
             Self::KillReplica => NodeFault::KillReplica,
             Self::FreezeReplica => NodeFault::FreezeReplica,
             Self::CutReplicas => NodeFault::CutReplicas,
+            Self::FullDisk => NodeFault::FullDisk,
+            Self::CutNode => NodeFault::CutNode,
             Self::SwitchOver => NodeFault::SwitchOver,
             Self::MoveSlot => NodeFault::MoveSlot,
             Self::KillSentinel => NodeFault::KillSentinel,

@@ -101,6 +101,20 @@ impl Process {
         state.signal(Signal::KILL);
     }
 
+    /// Lets no file of it grow beyond so many bytes for `time`, as if the disk were full. If it
+    /// ends of that, it does not start again before. A program that does not ignore SIGXFSZ ends
+    /// at once.
+    ///
+    /// # Errors
+    /// When the system refuses the limit.
+    pub fn fill_disk(&self, bytes: u64, time: Duration) -> io::Result<()> {
+        let mut state = self.shared.state.lock();
+        state.limit_files(Some(bytes))?;
+        let until = Instant::now() + time;
+        (state.full_until, state.held_until) = (Some(until), Some(until));
+        Ok(())
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.shared.spec.name

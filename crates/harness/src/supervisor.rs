@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bookingq_core::retry::Retry;
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::command::tied;
 use crate::error::HarnessError;
@@ -42,6 +42,8 @@ pub(crate) struct SupervisedState {
     pub(crate) resume_at: Option<Instant>,
     /// It does not start again before this.
     pub(crate) held_until: Option<Instant>,
+    /// Its files cannot grow before this, which explains its end.
+    pub(crate) full_until: Option<Instant>,
     pub(crate) stop: Option<StopMode>,
     pub(crate) last_exit: Option<ExitStatus>,
     pub(crate) unexplained_ends: Vec<String>,
@@ -61,6 +63,15 @@ impl SupervisedState {
             // Fails only when it has just ended.
             let _ = kill_process(pid, signal);
         }
+    }
+
+    /// Limits the size of its files, or ends the limit.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) -> io::Result<()> {
+        if self.pid.is_some() {
+            let limit = Rlimit { current: bytes, maximum: None };
+            prlimit(self.pid, Resource::Fsize, limit)?;
+        }
+        Ok(())
     }
 }
 
@@ -157,6 +168,10 @@ impl Supervisor {
             if state.resume_at.take_if(|at| *at <= now).is_some() {
                 state.signal(Signal::CONT);
             }
+            if state.full_until.take_if(|at| *at <= now).is_some() {
+                // Fails only when it has just ended.
+                let _ = state.limit_files(None);
+            }
             if !state.ready && MutexGuard::unlocked(&mut state, || accepts(self.spec.port)) {
                 state.ready = true;
                 self.changed.notify_all();
@@ -207,7 +222,8 @@ impl Supervisor {
 impl SupervisedState {
     fn record_end(&mut self, status: ExitStatus) {
         (self.pid, self.ready, self.last_exit) = (None, false, Some(status));
-        if !std::mem::take(&mut self.signalled) && self.stop.is_none() {
+        let was_full = self.full_until.take().is_some();
+        if !std::mem::take(&mut self.signalled) && !was_full && self.stop.is_none() {
             self.unexplained_ends.push(status.to_string());
         }
     }

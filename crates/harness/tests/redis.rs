@@ -39,6 +39,31 @@ async fn one_that_is_kept_running_restarts_by_itself() {
     redis.stop().await;
 }
 
+#[tokio::test]
+async fn one_whose_disk_is_full_ends_and_comes_back_with_what_it_has_acknowledged() {
+    let wait = Duration::from_millis(20);
+    let restart = Restart::Always(Backoff { initial: wait, max: wait });
+    let wrapper = ["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""].map(Into::into).to_vec();
+    let options = RedisOptions { restart, wrapper, ..RedisOptions::new(Fsync::Always) };
+    let redis = options.start(|_| ()).unwrap();
+    assert_eq!(redis.cli(&["SET", "a", "1"]).unwrap(), "OK");
+    let away = Duration::from_millis(500);
+    redis.process().fill_disk(4096, away).unwrap();
+    let full = std::time::Instant::now();
+    let long = "x".repeat(8192);
+    assert_ne!(redis.cli(&["SET", "b", &long]).unwrap_or_default(), "OK");
+    eventually("it to answer again", LIMIT, async || {
+        redis.process().starts() == 2 && redis.cli(&["PING"]).is_ok_and(|answer| answer == "PONG")
+    })
+    .await;
+    assert!(full.elapsed() >= away);
+    assert_eq!(redis.cli(&["GET", "a"]).unwrap(), "1");
+    assert_eq!(redis.cli(&["GET", "b"]).unwrap(), "");
+    assert_eq!(redis.cli(&["SET", "b", &long]).unwrap(), "OK");
+    assert_eq!(redis.process().unexplained_ends(), Vec::<String>::new());
+    redis.stop().await;
+}
+
 /// Runs only as the child of the next test.
 #[test]
 #[ignore = "the child of another test"]

@@ -1,5 +1,6 @@
 //! Redis as it runs: one server, or several that fail over.
 
+mod decider;
 mod nodes;
 mod operator;
 mod state;
@@ -16,6 +17,10 @@ use self::nodes::RedisNodes;
 use crate::kinds::{NodeFault, RedisTopology};
 use crate::plan::RedisFault;
 use crate::redis_fault;
+
+/// Lets a server learn from its writes that its disk is full, instead of ending by the signal of a
+/// limit.
+const IGNORING_FULL_DISKS: [&str; 3] = ["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""];
 
 /// The servers of a run.
 #[derive(Debug)]
@@ -39,6 +44,10 @@ impl RedisSetup {
             Ok(RedisOptions { restart, directory, ..RedisOptions::new(Fsync::Always) })
         };
         if topology != RedisTopology::Single {
+            let options = |name| {
+                let wrapper = IGNORING_FULL_DISKS.iter().map(Into::into).collect();
+                std::io::Result::Ok(RedisOptions { wrapper, ..options(name)? })
+            };
             return Ok(Self::Several(RedisNodes::start(topology, queue, options).await?));
         }
         let options: std::io::Result<_> = options("redis".to_owned());

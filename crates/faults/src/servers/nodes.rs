@@ -1,26 +1,27 @@
 //! Several servers, who decides which of them is the primary, and their faults.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use bookingq_core::QueueName;
-use bookingq_harness::sentinels::{hosts, replicated};
-use bookingq_harness::{ClusterNodes, Process, RedisOptions, RedisServer, Sentinels, Signal};
-use bookingq_operator::build::redis::stateful_set::settings_of_three;
+use bookingq_harness::sentinels::hosts;
+use bookingq_harness::{ClusterNodes, Process, RedisOptions, RedisServer, Signal};
 use futures::future::join_all;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
+use super::decider::{FailoverDecider, NAME, managed, watched};
 use super::operator::OperatorTask;
 use super::state::{ServerState, ask, replicate, states};
 use crate::kinds::{NodeFault, RedisTopology};
-use crate::plan::RedisFault;
+use crate::plan::{NetworkFault, RedisFault};
+use crate::proxy::Proxy;
 use crate::redis_fault;
 
-/// The name by which the sentinels know the primary.
-const NAME: &str = "faults";
 /// Longest wait until all servers agree.
 const WHOLE: Duration = Duration::from_secs(60);
 /// Between two looks at the servers.
@@ -36,19 +37,14 @@ pub(crate) struct RedisNodes(Arc<NodeGroup>);
 #[derive(Debug)]
 struct NodeGroup {
     decider: FailoverDecider,
+    /// In front of each server, in the same order; a Cluster has none.
+    proxies: Vec<Proxy>,
     /// Any key of the queue.
     key: String,
     barrier: String,
     /// Held by a planned change: nothing else is broken meanwhile.
     change: Mutex<()>,
     left_out: AtomicU64,
-}
-
-#[derive(Debug)]
-enum FailoverDecider {
-    Sentinels(Arc<[RedisServer; 3]>, Sentinels),
-    Cluster(ClusterNodes),
-    Operator(Arc<[RedisServer; 3]>, OperatorTask),
 }
 
 impl RedisNodes {
@@ -59,14 +55,17 @@ impl RedisNodes {
         options: impl Fn(String) -> std::io::Result<RedisOptions>,
     ) -> Result<Self> {
         let options = |node: usize| options(format!("redis-{node}"));
-        let decider = match topology {
+        let (decider, proxies) = match topology {
             RedisTopology::Single => bail!("one server has no failovers"),
-            RedisTopology::Sentinel => watched(options)?,
-            RedisTopology::Cluster => FailoverDecider::Cluster(ClusterNodes::start_with(options)?),
-            RedisTopology::Managed => managed(queue, options)?,
+            RedisTopology::Sentinel => watched(options).await?,
+            RedisTopology::Cluster => {
+                (FailoverDecider::Cluster(ClusterNodes::start_with(options)?), Vec::new())
+            }
+            RedisTopology::Managed => managed(queue, options).await?,
         };
         let group = NodeGroup {
             decider,
+            proxies,
             key: format!("booking-meta:{{{queue}}}"),
             barrier: format!("booking-barrier:{{{queue}}}"),
             change: Mutex::default(),
@@ -126,6 +125,9 @@ impl RedisNodes {
         }
         for process in self.processes() {
             process.signal(Signal::CONT);
+        }
+        for proxy in &self.0.proxies {
+            proxy.clear();
         }
         // No planned change is under way any more.
         drop(self.0.change.lock().await);
@@ -202,11 +204,11 @@ impl NodeGroup {
         let states = self.states().await;
         let primary = primary_of(&states);
         let process = |state: ServerState| {
-            let mut servers = self.servers().iter();
-            servers.find(|server| server.address() == state.address).map(RedisServer::process)
+            self.servers().get(self.index(state.address)?).map(RedisServer::process)
         };
         let replica = || {
-            let source = primary?.address.port();
+            let index = self.index(primary?.address)?;
+            let source = self.proxies.get(index).map_or(primary?.address, Proxy::address).port();
             let states = states.iter().flatten();
             let replicas: Vec<_> = states.filter(|state| state.source == Some(source)).collect();
             replicas.get(pick % replicas.len().max(1)).map(|state| **state)
@@ -224,6 +226,25 @@ impl NodeGroup {
             NodeFault::CutReplicas => {
                 redis_fault::cut_replicas(format!("redis://{}", primary?.address), time);
             }
+            NodeFault::FullDisk => {
+                let state = if pick.is_multiple_of(3) { replica() } else { primary };
+                let server =
+                    &self.servers()[self.index(state.filter(|one| one.on_disk)?.address)?];
+                let room = (pick / 3) as u64;
+                let size = appended(server.directory()).ok()? + room;
+                server.process().fill_disk(size, time).ok()?;
+            }
+            NodeFault::CutNode => {
+                let state = if pick.is_multiple_of(3) { replica() } else { primary };
+                let proxy = self.proxies.get(self.index(state?.address)?)?;
+                let cuts = [
+                    NetworkFault::Cut,
+                    NetworkFault::HalfOpen,
+                    NetworkFault::LostReplies,
+                    NetworkFault::Delay(300),
+                ];
+                proxy.inject(cuts[pick / 3 % cuts.len()], time);
+            }
             NodeFault::KillSentinel => self.sentinel(pick)?.kill_for(time),
             NodeFault::FreezeSentinel => self.sentinel(pick)?.freeze(time),
             NodeFault::KillOperator => self.operator()?.end_after(pick % 4),
@@ -236,6 +257,10 @@ impl NodeGroup {
         }
         drop(one);
         Some(())
+    }
+
+    fn index(&self, address: SocketAddr) -> Option<usize> {
+        self.servers().iter().position(|server| server.address() == address)
     }
 
     fn sentinel(&self, pick: usize) -> Option<&Process> {
@@ -254,9 +279,8 @@ impl NodeGroup {
             (FailoverDecider::Operator(servers, _), NodeFault::WipeNode) => {
                 wipe(&servers[pick % servers.len()]).await
             }
-            (FailoverDecider::Operator(servers, operator), _) => {
-                let is_it = |server: &RedisServer| server.address() == primary.address;
-                operator.outdate(servers.iter().position(is_it)?);
+            (FailoverDecider::Operator(_, operator), _) => {
+                operator.outdate(self.index(primary.address)?);
                 Some(())
             }
             (FailoverDecider::Sentinels(_, sentinels), _) => {
@@ -302,38 +326,17 @@ fn primary_of(states: &[Option<ServerState>]) -> Option<ServerState> {
     primaries.max_by_key(|state| state.replicas).copied()
 }
 
-/// A primary with two replicas, and sentinels.
-fn watched(options: impl Fn(usize) -> std::io::Result<RedisOptions>) -> Result<FailoverDecider> {
-    let mut nodes = 0..;
-    let servers = replicated(|| {
-        let options = options(nodes.next().unwrap_or_default())?;
-        RedisOptions { has_file: true, ..options }.start(|_| ())
-    })?;
-    for replica in &servers[1..] {
-        replica.cli(&["CONFIG", "REWRITE"])?;
+/// The bytes of the file that the server appends its writes to.
+fn appended(directory: &Path) -> std::io::Result<u64> {
+    let mut newest = (SystemTime::UNIX_EPOCH, 0);
+    for entry in std::fs::read_dir(directory.join("appendonlydir"))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(".incr.aof") {
+            let file = entry.metadata()?;
+            newest = newest.max((file.modified()?, file.len()));
+        }
     }
-    let sentinels = Sentinels::watch(servers[0].address(), NAME, "")?;
-    Ok(FailoverDecider::Sentinels(Arc::new(servers), sentinels))
-}
-
-/// Three servers that are cut off, and the operator's failover.
-fn managed(
-    queue: &QueueName,
-    options: impl Fn(usize) -> std::io::Result<RedisOptions>,
-) -> Result<FailoverDecider> {
-    let start = |node| -> Result<RedisServer> {
-        let more = settings_of_three("127.0.0.1").into_iter().map(Into::into).collect();
-        Ok(RedisOptions { options: more, ..options(node)? }.start(|_| ())?)
-    };
-    let servers = [start(0)?, start(1)?, start(2)?];
-    let addresses = servers.each_ref().map(RedisServer::address);
-    let addresses = addresses.map(|address| (address.ip().to_string(), address.port()));
-    let servers = Arc::new(servers);
-    let replaced = Arc::clone(&servers);
-    let operator = OperatorTask::start(queue.clone(), addresses, move |node, time| {
-        replaced[node].process().kill_for(time);
-    });
-    Ok(FailoverDecider::Operator(servers, operator))
+    Ok(newest.1)
 }
 
 /// Kills a server and removes its data before it starts again.

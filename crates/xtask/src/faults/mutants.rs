@@ -1,6 +1,9 @@
 //! Mutants: engines with one deliberate fault each, built from a copy of the sources. The checker
 //! must find every fault.
 
+mod failover;
+mod mutant;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,21 +11,9 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use self::mutant::Mutant;
 use crate::shell;
 use crate::tree::{self, Tree};
-
-/// File, text, replacement.
-type Edit = (&'static str, &'static str, &'static str);
-
-/// An engine with one fault.
-struct Mutant {
-    name: &'static str,
-    /// The checker must find one of these invariants broken.
-    breaks: &'static [u64],
-    edits: &'static [Edit],
-    /// Options of the run, where the usual ones seldom show the fault.
-    options: &'static [&'static str],
-}
 
 const ENQUEUE: &str = "crates/store/src/redis/scripts/enqueue.lua";
 const CLAIM: &str = "crates/store/src/redis/scripts/claim.lua";
@@ -243,16 +234,20 @@ const OPTIONS: [&str; 8] =
 
 /// Builds and runs one mutant, or all, with these options.
 pub fn run(name: &str, options: &[String]) -> Result<()> {
-    let chosen: Vec<_> =
-        MUTANTS.iter().filter(|mutant| name == "all" || name == mutant.name).collect();
+    let chosen: Vec<_> = all().filter(|mutant| name == "all" || name == mutant.name).collect();
     if chosen.is_empty() {
-        let names: Vec<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
+        let names: Vec<_> = all().map(|mutant| mutant.name).collect();
         bail!("--mutate is {name:?}; allowed: all, {}", names.join(", "));
     }
-    let build = ["build", "--release", "--locked", "--package", "bookingq-faults"];
+    let build =
+        ["build", "--release", "--locked", "--package", "bookingq", "--package", "bookingq-faults"];
     shell::run(shell::cargo().args(build))?;
     let mut survivors = Vec::new();
     for mutant in chosen {
+        if failover::is_hidden(mutant)? {
+            println!("mutant {}: SKIPPED, it needs Redis 7.2 or Valkey", mutant.name);
+            continue;
+        }
         let found = mutant.run(options).with_context(|| format!("mutant {}", mutant.name))?;
         if !found {
             survivors.push(mutant.name);
@@ -264,13 +259,17 @@ pub fn run(name: &str, options: &[String]) -> Result<()> {
     Ok(())
 }
 
+fn all() -> impl Iterator<Item = &'static Mutant> {
+    MUTANTS.iter().chain(&failover::MUTANTS)
+}
+
 fn folder() -> PathBuf {
     tree::root().join("target/mutants")
 }
 
 /// Fails if a text that a mutant edits is not in the sources.
 pub fn check_edits() -> Result<()> {
-    for mutant in &MUTANTS {
+    for mutant in all() {
         for (file, ..) in mutant.edits {
             mutant.edited(file, tree::read(file)?.into_bytes())?;
         }
