@@ -226,9 +226,9 @@ async fn a_pod_is_ready_while_it_leads_or_follows_with_the_data() {
     let mut trio = Trio::start();
     let ready = |trio: &Trio| {
         let is_ready = |server: &RedisServer| {
-            let cli = format!("redis-cli -p {}", server.address().port());
-            let command = SERVES.replace("redis-cli", &cli);
-            Command::new("sh").args(["-c", &command]).status().unwrap().success()
+            let port = server.address().port().to_string();
+            let command = &mut Command::new(SERVES[0]);
+            command.args(["-p", &port]).args(&SERVES[1..]).status().unwrap().success()
         };
         trio.servers.each_ref().map(is_ready)
     };

@@ -32,9 +32,15 @@ const FOLDER: &str = "/data";
 pub const PARALLEL: &str = "Parallel";
 /// The environment variable with the name of the Pod.
 const POD: &str = "POD_NAME";
-/// The command by which a Pod of three is ready.
-pub const SERVES: &str =
-    "redis-cli -e info replication | grep -qE '^(role:master|master_link_status:up)'";
+/// The command by which a Pod of three is ready. An image need not have a shell, and a read-only
+/// script answers during a hand-over too.
+pub const SERVES: [&str; 5] = ["redis-cli", "-e", "eval_ro", SERVES_SCRIPT, "0"];
+const SERVES_SCRIPT: &str = "\
+local state = redis.call('INFO', 'replication')
+if state:find('role:master', 1, true) or state:find('master_link_status:up', 1, true) then
+  return 'ready'
+end
+return redis.error_reply('NOTREADY cut off from the primary, or still copying')";
 
 /// The StatefulSet. A changed password restarts Redis too.
 pub fn build(inputs: &BuildInputs<'_>) -> Option<StatefulSet> {
@@ -126,7 +132,7 @@ fn readiness(target: &QueueTarget) -> Probe {
     if target.failover.is_none() {
         return pod::exec_probe(&["redis-cli", "-e", "ping"], 2, 2);
     }
-    pod::exec_probe(&["sh", "-c", SERVES], 2, 2)
+    pod::exec_probe(&SERVES, 2, 2)
 }
 
 /// The name of the Pod, as an environment variable.
