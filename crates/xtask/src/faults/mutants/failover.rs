@@ -1,6 +1,6 @@
 //! Mutants that only a failover, or a slot that moves, shows. Those of the operator's planner are
-//! in `mutants_of_the_planner_are_found` (`crates/operator/tests/failover/main.rs`): their harm is
-//! a matter of milliseconds, which a run meets too seldom.
+//! in `mutants_of_the_planner_are_found` (`crates/operator/tests/failover/mutants.rs`): their harm
+//! is a matter of milliseconds, which a run meets too seldom.
 
 use std::process::Command;
 
