@@ -9,7 +9,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::load::Loaded;
-use super::log::{LogPosition, LogRecord};
+use super::log::LogRecord;
 use super::replica::{AppliedEnvelope, Replica, ReplicaSettings, ReplicaStopped};
 
 /// What a caller wants.
@@ -21,8 +21,9 @@ pub(super) enum Want {
     Barrier,
     /// That all apply these rules from here on.
     Upgrade(u32),
-    /// That all know that the log has lost this record, which was read from it.
-    Lost(LogPosition),
+    /// That all know that the log has lost records that this process had read; the number of losses
+    /// that it knew of before.
+    Loss(u64),
 }
 
 /// Gets the answer to a command, [`QueueAnswer::Done`] to all else. Dropped if there is none.
@@ -57,8 +58,8 @@ pub(super) struct Progress {
     pub(super) log_id: String,
     /// How often a state was loaded.
     pub(super) loads: u64,
-    /// The newest record that was read from the log and that it has lost, until others know.
-    pub(super) lost: Option<LogPosition>,
+    /// The losses that this process knew of when it noticed another one, until others know.
+    pub(super) loss: Option<u64>,
     /// Why the replica has stopped.
     pub(super) stopped: Option<String>,
     /// When the newest record was applied.
@@ -79,7 +80,7 @@ impl Shared {
             replica: Replica::new(settings),
             log_id: String::new(),
             loads: 0,
-            lost: None,
+            loss: None,
             stopped: None,
             applied_at: None,
             in_flight: None,
@@ -118,14 +119,14 @@ impl Shared {
         Ok(())
     }
 
-    /// Goes on with a state that was loaded. `lost` is the newest record that was read before, if
-    /// the log has lost it.
-    pub(super) fn install(&self, loaded: Loaded, lost: Option<LogPosition>) {
+    /// Goes on with a state that was loaded, perhaps because the log has lost what was read.
+    pub(super) fn install(&self, loaded: Loaded, has_lost: bool) {
         let mut state = self.state.lock();
         let Loaded { replica, log_id, .. } = loaded;
         // Another log is other data, and says so by its id.
         let is_same_log = state.log_id == log_id;
-        state.lost = lost.or(state.lost).filter(|_| is_same_log);
+        let known = has_lost.then(|| state.replica.losses());
+        state.loss = known.max(state.loss).filter(|_| is_same_log);
         (state.replica, state.log_id, state.applied_at) = (replica, log_id, None);
         state.loads += 1;
         let newest = state.replica.newest_of(self.incarnation);

@@ -38,8 +38,9 @@ pub(super) struct Envelope<C> {
     pub(super) digest: Option<DigestClaim>,
     /// The rules that all apply from here on.
     pub(super) upgrade: Option<u32>,
-    /// A record that the sender has read and that the log has lost.
-    pub(super) lost: Option<LogPosition>,
+    /// The log has lost records that the sender had read; the number of losses that the sender knew
+    /// of before.
+    pub(super) loss: Option<u64>,
     /// A snapshot that the sender has read back.
     pub(super) kept: Option<KeptSnapshot>,
 }
@@ -82,8 +83,8 @@ struct EnvelopeWire {
     digest: Option<DigestClaimWire>,
     #[prost(uint32, optional, tag = "9")]
     upgrade: Option<u32>,
-    #[prost(message, optional, tag = "10")]
-    lost: Option<PositionWire>,
+    #[prost(uint64, optional, tag = "10")]
+    loss: Option<u64>,
     #[prost(message, optional, tag = "11")]
     kept: Option<KeptSnapshotWire>,
 }
@@ -98,14 +99,6 @@ struct DigestClaimWire {
     high: u64,
     #[prost(fixed64, tag = "4")]
     low: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, prost::Message)]
-struct PositionWire {
-    #[prost(uint64, tag = "1")]
-    offset: u64,
-    #[prost(uint64, tag = "2")]
-    term: u64,
 }
 
 /// A [`KeptSnapshot`], which a replica's own state names too.
@@ -129,7 +122,6 @@ impl Envelope<Vec<u8>> {
             DigestClaimWire { offset: position.offset, term: position.term, high, low }
         });
         let (incarnation_high, incarnation_low) = halves(self.incarnation);
-        let lost = self.lost.map(|LogPosition { offset, term }| PositionWire { offset, term });
         let wire = EnvelopeWire {
             rules: self.rules,
             incarnation_high,
@@ -140,7 +132,7 @@ impl Envelope<Vec<u8>> {
             commands: self.commands,
             digest,
             upgrade: self.upgrade,
-            lost,
+            loss: self.loss,
             kept: self.kept.as_ref().map(Into::into),
         };
         wire.encode_to_vec()
@@ -170,7 +162,7 @@ impl Envelope<QueueCommand> {
             commands: commands.collect::<Result<_, _>>()?,
             digest: wire.digest.map(claim),
             upgrade: wire.upgrade,
-            lost: wire.lost.map(|PositionWire { offset, term }| LogPosition { offset, term }),
+            loss: wire.loss,
             kept: wire.kept.map(Into::into),
         })
     }

@@ -84,12 +84,13 @@ pub struct LogRecord {
     pub bytes: Vec<u8>,
 }
 
-/// Where a record stands. Two records with equal positions are the same.
+/// Where a record stands. Two records of a log with equal positions are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogPosition {
     /// Grows with each record, perhaps with gaps.
     pub offset: u64,
-    /// The term of the server that appended it.
+    /// Differs for records that stand at one offset one after the other, because the log has lost
+    /// one of them: the term of the server that appended it, or a digest. It has no order.
     pub term: u64,
 }
 

@@ -65,8 +65,7 @@ async fn reload<L: CommandLog>(
             Ok(loaded) => {
                 let position = loaded.replica.position();
                 tracing::info!(?position, log = loaded.log_id, "the state of the queue is loaded");
-                let is_lost = broken == Some(&LogError::Truncated);
-                shared.install(loaded, read.filter(|_| is_lost));
+                shared.install(loaded, read.is_some() && broken == Some(&LogError::Truncated));
                 return Ok(());
             }
             Err(LoadError::Log(error)) => {

@@ -46,8 +46,6 @@ struct Beside {
     senders: BTreeMap<u128, (u64, u64)>,
     /// How often the log has lost records that somebody had read.
     losses: u64,
-    /// The term of the record that counted the newest loss.
-    loss_term: u64,
     /// The newest snapshot that was read back.
     kept: Option<KeptSnapshot>,
 }
@@ -77,8 +75,7 @@ impl Replica {
     pub fn new(settings: ReplicaSettings) -> Self {
         let mut queue = Queue::new(Duration::ZERO, 1);
         queue.track_digest();
-        let beside =
-            Beside { rules: 1, senders: BTreeMap::new(), losses: 0, loss_term: 0, kept: None };
+        let beside = Beside { rules: 1, senders: BTreeMap::new(), losses: 0, kept: None };
         Self { queue, beside, settings, position: None, checkpoint: None, is_claimed: true }
     }
 
@@ -134,6 +131,11 @@ impl Replica {
     pub(super) fn since_kept(&self) -> u64 {
         let kept = self.kept().map_or(0, |kept| kept.position.offset + 1);
         self.position.map_or(0, |newest| (newest.offset + 1).saturating_sub(kept))
+    }
+
+    /// How often the log has lost records that somebody had read.
+    pub(super) fn losses(&self) -> u64 {
+        self.beside.losses
     }
 
     /// The epoch of the data in a log: its id, and how often it has lost records.
@@ -216,8 +218,8 @@ impl Replica {
         // Its sender may know of an upgrade that the log has lost since.
         beside.rules = beside.rules.max(envelope.rules).max(envelope.upgrade.unwrap_or(0));
         beside.remember(incarnation, seq, record.position.offset);
-        if let Some(lost) = envelope.lost {
-            beside.lose(lost, record.position);
+        if let Some(known) = envelope.loss {
+            beside.lose(known);
         }
         if let Some(kept) = envelope.kept {
             beside.keep(kept);
@@ -245,12 +247,12 @@ impl Beside {
         }
     }
 
-    /// Counts a loss once, although each process that has seen it says so: what was lost before the
-    /// newest loss was counted is of an older term.
-    fn lose(&mut self, lost: LogPosition, at: LogPosition) {
-        if lost.term >= self.loss_term {
-            self.losses += 1;
-            self.loss_term = at.term;
+    /// Counts a loss once, although each process that has seen it says so: all but the first one
+    /// know of fewer losses than there are by then. One that knows of more has read a record that
+    /// counted a loss, and that the log has lost since.
+    fn lose(&mut self, known: u64) {
+        if known >= self.losses {
+            self.losses = known.saturating_add(1);
         }
     }
 
@@ -276,7 +278,6 @@ impl Beside {
             rules: self.rules,
             senders: senders.collect(),
             losses: self.losses,
-            loss_term: self.loss_term,
             kept: self.kept.as_ref().map(Into::into),
         };
         wire.encode_to_vec()
@@ -294,7 +295,6 @@ impl Beside {
             rules: wire.rules,
             senders: senders.collect(),
             losses: wire.losses,
-            loss_term: wire.loss_term,
             kept: wire.kept.map(Into::into),
         })
     }
@@ -308,9 +308,7 @@ struct BesideWire {
     senders: Vec<SenderWire>,
     #[prost(uint64, tag = "3")]
     losses: u64,
-    #[prost(uint64, tag = "4")]
-    loss_term: u64,
-    #[prost(message, optional, tag = "5")]
+    #[prost(message, optional, tag = "4")]
     kept: Option<KeptSnapshotWire>,
 }
 

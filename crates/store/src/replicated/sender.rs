@@ -46,7 +46,7 @@ pub(super) async fn send_envelopes<L: CommandLog>(
 fn collect(first: Call, waiting: &mut mpsc::Receiver<Call>, next: &mut Option<Call>) -> Vec<Call> {
     let size = |call: &Call| match &call.want {
         Want::Command(bytes) => bytes.len(),
-        Want::Barrier | Want::Upgrade(_) | Want::Lost(_) => 0,
+        Want::Barrier | Want::Upgrade(_) | Want::Loss(_) => 0,
     };
     let (mut bytes, mut calls) = (size(&first), vec![first]);
     while calls.len() < MAX_CALLS {
@@ -64,7 +64,7 @@ fn collect(first: Call, waiting: &mut mpsc::Receiver<Call>, next: &mut Option<Ca
 /// Makes an envelope of calls and remembers who waits for it. `None` once the replica has stopped.
 fn pack(shared: &Shared, seq: u64, calls: Vec<Call>) -> Option<Vec<u8>> {
     let (mut waiting, mut others) = (Vec::new(), Vec::new());
-    let (mut commands, mut upgrade, mut lost) = (Vec::new(), None, None);
+    let (mut commands, mut upgrade, mut loss) = (Vec::new(), None, None);
     for Call { want, answer } in calls {
         match want {
             Want::Command(bytes) => {
@@ -74,7 +74,7 @@ fn pack(shared: &Shared, seq: u64, calls: Vec<Call>) -> Option<Vec<u8>> {
             }
             Want::Barrier => {}
             Want::Upgrade(rules) => upgrade = upgrade.max(Some(rules)),
-            Want::Lost(position) => lost = Some(position),
+            Want::Loss(known) => loss = loss.max(Some(known)),
         }
         others.push(answer);
     }
@@ -92,7 +92,7 @@ fn pack(shared: &Shared, seq: u64, calls: Vec<Call>) -> Option<Vec<u8>> {
         commands,
         digest: state.replica.unclaimed(),
         upgrade,
-        lost,
+        loss,
         kept: None,
     };
     Some(envelope.encode())

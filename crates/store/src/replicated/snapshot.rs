@@ -205,7 +205,7 @@ async fn mark<L: CommandLog>(
         commands: Vec::new(),
         digest: None,
         upgrade: None,
-        lost: None,
+        loss: None,
         kept: Some(kept.clone()),
     }
     .encode();

@@ -122,10 +122,10 @@ impl<L: CommandLog> EngineHolder for ReplicatedStore<L> {
             })?;
         }
         self.catch_up().await?;
-        let lost = self.shared.state.lock().lost;
-        if let Some(lost) = lost {
-            self.call(vec![Want::Lost(lost)]).await?;
-            self.shared.state.lock().lost.take_if(|newest| *newest == lost);
+        let loss = self.shared.state.lock().loss;
+        if let Some(known) = loss {
+            self.call(vec![Want::Loss(known)]).await?;
+            self.shared.state.lock().loss.take_if(|newest| *newest == known);
         }
         Ok(Opened { epoch: self.epoch(), ..Opened::default() })
     }
@@ -170,7 +170,7 @@ impl<L: CommandLog> EngineHolder for ReplicatedStore<L> {
     }
 
     fn is_set_back(&self) -> bool {
-        self.shared.state.lock().lost.is_some()
+        self.shared.state.lock().loss.is_some()
     }
 
     fn check(&self) -> Result<()> {

@@ -38,6 +38,8 @@ pub struct Faults {
     pub clock_jumps: u32,
 }
 
+const FIRST_TERM: u64 = 100;
+
 /// One client's view of a log.
 pub struct FakeLog {
     inner: Arc<Mutex<Inner>>,
@@ -52,6 +54,7 @@ struct Inner {
     faults: Faults,
     rng: StdRng,
     now: Timestamp,
+    /// Goes down: nothing may depend on the order of terms.
     term: u64,
     /// How many logs had the name before this one.
     replaced: u64,
@@ -119,7 +122,7 @@ impl FakeLog {
             faults,
             rng: StdRng::seed_from_u64(seed),
             now: Timestamp(1_800_000_000_000),
-            term: 1,
+            term: FIRST_TERM,
             replaced: 0,
             start: 0,
             records: VecDeque::new(),
@@ -174,7 +177,7 @@ impl FakeLog {
         let mut inner = self.inner.lock();
         let kept = inner.records.len() - lost;
         inner.records.truncate(kept);
-        inner.term += 1;
+        inner.term -= 1;
         drop(inner);
         self.grown.notify_waiters();
     }
@@ -183,7 +186,7 @@ impl FakeLog {
     pub fn replace(&self) {
         let mut inner = self.inner.lock();
         inner.replaced += 1;
-        (inner.start, inner.term) = (0, 1);
+        (inner.start, inner.term) = (0, FIRST_TERM);
         inner.records.clear();
         inner.trimmed.clear();
         drop(inner);
