@@ -121,8 +121,8 @@ pub enum RedisTopology {
 }
 
 impl RedisTopology {
-    /// The replicas that have everything that is acknowledged, if nothing else is asked for: as
-    /// many as it needs so that a failover loses nothing.
+    /// How many replicas must have a write before it is acknowledged, unless the command line says
+    /// otherwise: so many that a failover loses nothing.
     pub fn replicas_to_acknowledge(self) -> u8 {
         match self {
             Self::Single => 0,
@@ -267,9 +267,9 @@ impl FaultKind {
     pub fn fits(self, redis: RedisTopology) -> bool {
         use RedisTopology::{Cluster, Managed, Sentinel, Single};
         match self {
-            // Other kinds do this where there are several servers. Who decides about failovers
-            // would undo the second and third at any moment. What takes back a lie is not
-            // replicated before it is acknowledged.
+            // The kinds of nodes kill, stop and cut off several servers. The sentinels, the Cluster
+            // or the operator would undo ReadOnlyRedis and NoReplicas at any moment. What takes
+            // back a lie is not replicated before it is acknowledged.
             Self::KillRedis
             | Self::TermRedis
             | Self::StopRedis

@@ -208,7 +208,7 @@ fn draw_fault(kind: FaultKind, options: &PlanOptions, rng: &mut SmallRng) -> Fau
     }
     let network = |fault, rng: &mut SmallRng| {
         let mut link = draw_link((workers, gateways), rng);
-        // Several servers name each other, so there is no proxy in front of them.
+        // Several servers name each other, so a process has no proxy of its own to them.
         while options.redis != RedisTopology::Single && link.is_of_redis() {
             link = draw_link((workers, gateways), rng);
         }

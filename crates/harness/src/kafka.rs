@@ -17,10 +17,10 @@ use crate::sentinels::hosts;
 use crate::spec::ProcessSpec;
 
 /// The release of Kafka that `tests/kafka/pom.xml` pins.
-pub const KAFKA_VERSION: &str = "4.4.0";
+const KAFKA_VERSION: &str = "4.4.0";
 
 /// Names the folder with Kafka's jars.
-pub const KAFKA_JARS: &str = "BOOKINGQ_KAFKA_JARS";
+const KAFKA_JARS: &str = "BOOKINGQ_KAFKA_JARS";
 
 /// Longest wait for a broker to accept connections.
 const START: Duration = Duration::from_secs(60);
@@ -55,11 +55,9 @@ pub struct KafkaOptions {
     pub environment: Vec<Vec<(&'static str, OsString)>>,
 }
 
-/// The folder with Kafka's jars: the one that the environment names, or the user's cache.
-///
-/// # Errors
-/// When there is none. The error names the command that makes it.
-pub fn jars() -> Result<PathBuf, HarnessError> {
+/// The folder with Kafka's jars: the one that the environment names, or the user's cache. The error
+/// names the command that makes it.
+fn jars() -> Result<PathBuf, HarnessError> {
     let absolute = |name| {
         std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute())
     };

@@ -93,7 +93,8 @@ impl Process {
         state.resume_at = Some(Instant::now() + time);
     }
 
-    /// Kills it (SIGKILL) and keeps it from starting again for at least `time`.
+    /// Kills it (SIGKILL) and keeps it from starting again for at least `time`. Without effect on a
+    /// process that is already down.
     pub fn kill_for(&self, time: Duration) {
         let mut state = self.shared.state.lock();
         state.signalled |= state.pid.is_some();

@@ -165,10 +165,7 @@ impl CommandLog for MemoryLog {
         max: usize,
         wait: Duration,
     ) -> Result<Vec<LogRecord>, LogError> {
-        let next = match from {
-            LogCursor::From(offset) => offset,
-            LogCursor::After(read) => read.offset + 1,
-        };
+        let next = from.next();
         let read = async {
             loop {
                 let grown = self.grown.notified();

@@ -79,9 +79,6 @@ macro_rules! answer {
     };
 }
 
-/// How long a final booking can be read unless a store is configured otherwise.
-pub(crate) const RETENTION: Duration = Duration::from_secs(24 * 3600);
-
 /// Tries of a read whose queue is replaced meanwhile.
 const READS: u32 = 3;
 

@@ -5,7 +5,7 @@
 //!   contract      the Store trait: one method for each transition, each takes a batch
 //!     |- memory        the engine of bookingq-queue behind a lock: the embedded store
 //!     |    engine        the contract for stores that run that engine
-//!     |- replicated    the same engine, driven by a log of commands: a topic in Kafka
+//!     |- replicated    the same engine, driven by a log of commands in Kafka
 //!     |- redis         one Lua script for each transition
 //!     '- group         in front of each: single calls in, batches out
 //! ```

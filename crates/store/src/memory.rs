@@ -6,14 +6,14 @@ mod clock;
 
 use std::time::Duration;
 
-use bookingq_core::{BookingId, QueueName, Timestamp};
+use bookingq_core::{BookingId, QueueName, Timestamp, defaults};
 use bookingq_queue::{Queue, QueueAnswer, QueueCommand, QueueLimits};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use self::clock::SteadyClock;
 pub use self::clock::{Clock, ManualClock};
-use crate::engine::{EngineHolder, RETENTION};
+use crate::engine::EngineHolder;
 use crate::{Opened, Result};
 
 /// Settings of an embedded store.
@@ -32,7 +32,12 @@ pub struct MemoryConfig {
 impl MemoryConfig {
     /// The defaults.
     pub fn new(queue: QueueName) -> Self {
-        Self { queue, clock: Clock::System, retention: RETENTION, outbox_events: 1_000_000 }
+        Self {
+            queue,
+            clock: Clock::System,
+            retention: defaults::RETENTION,
+            outbox_events: 1_000_000,
+        }
     }
 }
 

@@ -19,13 +19,15 @@
 //!   log. It is sent again unchanged until it is read back, and only then the next one is sent.
 //! - B4: time never goes back: it stands still while the log's clock is behind, and leases and
 //!   holds with it.
-//! - B5: nothing is trimmed that no snapshot holds that was read back; `snapshot` says how.
+//! - B5: a log is trimmed only below a snapshot that was written and read back whole; `snapshot` says
+//!   how.
 //! - B6: what is not understood stops the replica and is never skipped.
 //!
 //! A read, unless it waits for events, first reads back an envelope that was sent after the read
 //! began: the newest state that this process knows may be old, and the end of the log as one server
-//! knows it may be too. A claim looks at that state first and sends nothing if it would find
-//! nothing: it comes again, and what it finds is decided when it is read back.
+//! knows it may be too. A claim first looks at the state that this process knows, and sends nothing
+//! if it would find nothing there: the worker asks again. If it sends, what it finds is decided when
+//! it is read back.
 //!
 //! A replica begins with the newest whole snapshot, and begins again with one when the log does not
 //! go on from what it has read: it was trimmed beyond, it has lost records, or it is another log.
@@ -49,7 +51,7 @@ mod split;
 mod store;
 
 pub use self::config::ReplicatedConfig;
-pub use self::envelope::{KNOWN_RULES, MAX_ENVELOPE_BYTES, MAX_RECORD_BYTES};
+pub use self::envelope::{KNOWN_RULES, MAX_RECORD_BYTES};
 #[cfg(feature = "kafka")]
 pub use self::kafka::KafkaLog;
 pub(crate) use self::kafka::open as open_kafka;

@@ -41,7 +41,8 @@ impl KafkaJars {
         let version = after.split("<version>").nth(1).and_then(|rest| rest.split('<').next());
         let version = version.with_context(|| format!("{file} pins no kafka_2.13"))?.to_owned();
         let named = std::env::var_os(JARS).map(PathBuf::from);
-        let folder = match named.filter(|folder| has_jars(folder, &version)) {
+        let folder = match named.filter(|folder| folder.is_absolute() && has_jars(folder, &version))
+        {
             Some(folder) => folder,
             None => cache()?.join("bookingq/kafka").join(&version),
         };

@@ -37,7 +37,7 @@ impl RedisSetup {
         queue: &QueueName,
         restart: Restart,
     ) -> Result<Self> {
-        let options = |name: String| {
+        let options = |name: String| -> std::io::Result<RedisOptions> {
             let data = folder.join(name);
             std::fs::create_dir_all(&data)?;
             let directory = Some(data);
@@ -46,13 +46,11 @@ impl RedisSetup {
         if topology != RedisTopology::Single {
             let options = |name| {
                 let wrapper = IGNORING_FULL_DISKS.iter().map(Into::into).collect();
-                std::io::Result::Ok(RedisOptions { wrapper, ..options(name)? })
+                Ok(RedisOptions { wrapper, ..options(name)? })
             };
             return Ok(Self::Several(RedisNodes::start(topology, queue, options).await?));
         }
-        let options: std::io::Result<_> = options("redis".to_owned());
-        let options = options?;
-        Ok(Self::One(Box::new(options.start(|_| ())?)))
+        Ok(Self::One(Box::new(options("redis".to_owned())?.start(|_| ())?)))
     }
 
     /// How the store finds it.

@@ -13,10 +13,10 @@ pub fn workers_follow(workers: &CachedObject, target: &QueueTarget) -> bool {
     rolled_out && argument(&workers.tree()) == arguments::replicas_waited_for(target)
 }
 
-/// The argument of the worker's container.
+/// The argument about replicas in the template of the worker's container.
 fn argument(deployment: &Value) -> Option<String> {
     let containers = deployment.pointer("/spec/template/spec/containers")?.as_array()?;
     let worker = containers.iter().find(|container| container["name"] == "worker")?;
     let words = worker["args"].as_array()?.iter().filter_map(Value::as_str);
-    arguments::about_replicas(words).map(str::to_owned)
+    arguments::find_replicas_argument(words).map(str::to_owned)
 }

@@ -38,11 +38,11 @@ pub fn worker(target: &QueueTarget, secrets: &Secrets) -> Vec<String> {
 /// The argument with the number of replicas that a worker waits for; `None` if it waits for none.
 pub fn replicas_waited_for(target: &QueueTarget) -> Option<String> {
     let args = WorkerArgs::of(&target.plan, any_address(names::GRPC_PORT)).to_args();
-    about_replicas(args.iter().map(String::as_str)).map(str::to_owned)
+    find_replicas_argument(args.iter().map(String::as_str)).map(str::to_owned)
 }
 
-/// The same argument among all of a worker.
-pub fn about_replicas<'a>(mut args: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// That argument, found among all arguments of a worker.
+pub fn find_replicas_argument<'a>(mut args: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     args.find(|arg| arg.starts_with("--redis-acknowledge-replicas="))
 }
 

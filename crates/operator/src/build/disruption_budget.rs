@@ -9,8 +9,8 @@ use crate::target::QueueTarget;
 
 /// The PodDisruptionBudget of this part, if the queue has the part. It sets maxUnavailable, because
 /// minAvailable would let a queue with one worker block every node drain. A Pod that is not ready
-/// can always be evicted, so a part that is broken blocks no drain either; of Redis, a Pod that is
-/// cut off or still copies. It keeps what is on its volume.
+/// can always be evicted, so a part that is broken blocks no drain either; in a Redis of three,
+/// that is a Pod that is cut off or still copies, and its volume keeps its data.
 pub fn build(target: &QueueTarget, part: Part) -> Option<PodDisruptionBudget> {
     let spec = PodDisruptionBudgetSpec {
         max_unavailable: Some(IntOrString::Int(1)),

@@ -13,8 +13,8 @@ use super::inputs::BuildInputs;
 use super::names::{self, Part};
 use crate::target::QueueTarget;
 
-/// Ports of the cluster's name servers. A policy is about the port of the Pod, and that of
-/// OpenShift's is 5353.
+/// Ports of the cluster's name servers. A NetworkPolicy names the port of the Pod, not of the
+/// Service: OpenShift's name servers listen on 5353.
 const DNS_PORTS: [i32; 2] = [53, 5353];
 
 /// Allows connections to the admin port from everywhere, and to the gRPC port from everywhere or,

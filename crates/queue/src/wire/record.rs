@@ -125,7 +125,7 @@ fn check(record: &Record) -> Result<(), Unreadable> {
     Ok(())
 }
 
-fn from_slot(slot: Slot) -> (u32, u64) {
+pub(super) fn from_slot(slot: Slot) -> (u32, u64) {
     match slot {
         Slot::Line => (1, 0),
         Slot::Parked => (2, 0),

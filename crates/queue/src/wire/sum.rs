@@ -7,6 +7,7 @@ use prost::Message as _;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::item::ItemWire;
+use super::record::from_slot;
 use crate::item::Item;
 use crate::record::{Record, Slot};
 
@@ -75,14 +76,8 @@ impl HashedFields<'_> {
     }
 
     fn slot(&mut self, slot: Slot) {
-        let (kind, end) = match slot {
-            Slot::Line => (1, 0),
-            Slot::Parked => (2, 0),
-            Slot::Leased(end) => (3, end.0),
-            Slot::Held(end) => (4, end.0),
-            Slot::Final(end) => (5, end.0),
-        };
-        self.0.push(kind);
+        let (kind, end) = from_slot(slot);
+        self.number(kind.into());
         self.number(end);
     }
 

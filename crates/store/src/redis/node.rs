@@ -166,8 +166,8 @@ impl RedisNode {
     }
 
     /// Changes its source, unless its data is of a later election, or of another term than `seen`.
-    /// Redis compares and changes in
-    /// one step, so a command of an operator that was stopped for a while changes nothing.
+    /// Redis compares and changes in one step, so a command of an operator that was stopped for a
+    /// while changes nothing.
     async fn replicaof(
         &mut self,
         source: [&str; 2],

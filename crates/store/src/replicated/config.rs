@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use bookingq_core::QueueName;
+use bookingq_core::{QueueName, defaults};
+use bookingq_queue::QueueLimits;
 
 use super::envelope::KNOWN_RULES;
 use super::replica::ReplicaSettings;
-use crate::engine::RETENTION;
 
 /// Settings of a replicated store.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ impl ReplicatedConfig {
     pub fn new(queue: QueueName) -> Self {
         Self {
             queue,
-            retention: RETENTION,
+            retention: defaults::RETENTION,
             outbox_events: 1_000_000,
             timeout: Duration::from_secs(5),
             resend_after: Duration::from_secs(1),
@@ -42,6 +42,10 @@ impl ReplicatedConfig {
             snapshot_every: 10_000,
             known_rules: KNOWN_RULES,
         }
+    }
+
+    pub(super) fn limits(&self) -> QueueLimits {
+        QueueLimits { retention: self.retention, outbox_events: self.outbox_events }
     }
 
     pub(super) fn replica_settings(&self) -> ReplicaSettings {

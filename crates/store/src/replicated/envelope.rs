@@ -14,7 +14,7 @@ use super::log::LogPosition;
 pub const KNOWN_RULES: u32 = 1;
 
 /// The most bytes of the commands of an envelope, and of a part of a snapshot.
-pub const MAX_ENVELOPE_BYTES: usize = 900_000;
+pub(super) const MAX_ENVELOPE_BYTES: usize = 900_000;
 
 /// The most bytes of a record: an envelope with what stands around its commands. Kafka's brokers
 /// take 1 MiB by default.

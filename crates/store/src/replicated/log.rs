@@ -73,6 +73,16 @@ pub enum LogCursor {
     After(LogPosition),
 }
 
+impl LogCursor {
+    /// The offset to read next, or the first one after it that is there.
+    pub fn next(self) -> u64 {
+        match self {
+            Self::From(offset) => offset,
+            Self::After(read) => read.offset + 1,
+        }
+    }
+}
+
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRecord {

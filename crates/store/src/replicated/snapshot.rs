@@ -6,7 +6,7 @@
 //!     --> trim snapshots below its first part, and commands below P
 //! ```
 //!
-//! B5: nothing is trimmed that no snapshot holds that was read back. Killed at any step, this loses
+//! B5: a log is trimmed only below a snapshot that was written and read back whole. Killed at any step, this loses
 //! nothing: before the mark is in the log nothing is trimmed, and afterwards the snapshot that the
 //! mark names is whole. Two at once do no harm either: marks only move forward, in both logs, so
 //! that the trimming for one of them leaves the newer snapshot as it is, and the one whose mark has
@@ -18,7 +18,6 @@
 use std::time::Duration;
 
 use bookingq_core::BookingId;
-use bookingq_queue::QueueLimits;
 use tokio::time::{Instant, timeout};
 
 use super::config::ReplicatedConfig;
@@ -196,12 +195,11 @@ async fn mark<L: CommandLog>(
     kept: KeptSnapshot,
 ) -> Result<bool, SnapshotFailed> {
     let incarnation = BookingId::generate().to_u128();
-    let limits = QueueLimits { retention: config.retention, outbox_events: config.outbox_events };
     let bytes = Envelope {
         rules: replica.rules(),
         incarnation,
         seq: 1,
-        limits,
+        limits: config.limits(),
         commands: Vec::new(),
         digest: None,
         upgrade: None,

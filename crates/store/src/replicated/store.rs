@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bookingq_core::{BookingId, QueueName, Timestamp};
-use bookingq_queue::{Queue, QueueAnswer, QueueCommand, QueueLimits, StateDigest};
+use bookingq_queue::{Queue, QueueAnswer, QueueCommand, StateDigest};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -40,11 +40,10 @@ impl<L: CommandLog> ReplicatedStore<L> {
     /// # Panics
     /// Outside a Tokio runtime, since it starts tasks.
     pub fn start(config: ReplicatedConfig, logs: LogPair<L>) -> Self {
-        let limits =
-            QueueLimits { retention: config.retention, outbox_events: config.outbox_events };
         let incarnation = BookingId::generate().to_u128();
         let settings = config.replica_settings();
-        let shared = Arc::new(Shared::new(limits, incarnation, settings, config.resend_after));
+        let shared =
+            Arc::new(Shared::new(config.limits(), incarnation, settings, config.resend_after));
         let (calls, waiting) = mpsc::channel(MAX_WAITING);
         let reads = read_log(logs.clone(), Arc::clone(&shared));
         let sends = send_envelopes(Arc::clone(&logs.commands), Arc::clone(&shared), waiting);

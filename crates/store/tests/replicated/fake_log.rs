@@ -243,10 +243,7 @@ impl FakeLog {
         if self.is_frozen.load(Ordering::SeqCst) {
             return Ok(Vec::new());
         }
-        let next = match from {
-            LogCursor::From(offset) => offset,
-            LogCursor::After(read) => read.offset + 1,
-        };
+        let next = from.next();
         if next < inner.start {
             return Err(LogError::Trimmed { start: inner.start });
         }

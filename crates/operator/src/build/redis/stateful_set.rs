@@ -123,10 +123,10 @@ fn pod_spec(target: &QueueTarget, redis: &ManagedRedis) -> PodSpec {
 /// the one that does and follows it: a node drain evicts the next Pod only then, by the
 /// PodDisruptionBudget.
 ///
-/// A Pod that is cut off is not ready, so after a start no Pod is before the first election. That
-/// keeps nothing from happening: the Pods start in parallel, the Service publishes the names of
-/// those that are not ready, and workers, operator and Pods use these names. For the same reason no
-/// Pod leaves the Service when the operator is away. A primary stays ready without an operator and
+/// A Pod that is cut off is not ready. So no Pod of a new queue is ready before the first election.
+/// This blocks nothing: the Pods start in parallel, and workers, operator and Pods use the names of
+/// the Pods, which the Service publishes although they are not ready. For the same reason no Pod
+/// leaves the Service when the operator is away. A primary stays ready without an operator and
 /// without replicas.
 fn readiness(target: &QueueTarget) -> Probe {
     if target.failover.is_none() {

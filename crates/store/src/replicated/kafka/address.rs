@@ -1,7 +1,5 @@
 //! The address of Kafka: `kafka://HOST:PORT[,HOST:PORT…][/PREFIX]`.
 
-use std::str::FromStr;
-
 use bookingq_core::{Invalid, QueueName};
 
 /// What begins the address of a store on Kafka.
@@ -72,14 +70,6 @@ fn is_broker(text: &str) -> bool {
     let is_host =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '[' | ']');
     !host.is_empty() && host.chars().all(is_host) && port.parse::<u16>().is_ok_and(|port| port > 0)
-}
-
-impl FromStr for KafkaAddress {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        Self::new(text)
-    }
 }
 
 impl std::fmt::Display for KafkaAddress {

@@ -104,8 +104,8 @@ fn failed(error: &KafkaError) -> StoreError {
     StoreError::Settings(format!("the client of Kafka cannot be made: {error}"))
 }
 
-/// Drops a client on a thread of its own, because that may wait for a broker. Call it when the
-/// caller's own handle is about to be dropped.
+/// Drops a client on a thread of its own, because dropping it may wait for a broker. Call it right
+/// before the caller's own handle is dropped.
 pub(super) fn retire<T: Send + Sync + 'static>(client: &Arc<T>) {
     let client = Arc::clone(client);
     std::thread::spawn(move || {

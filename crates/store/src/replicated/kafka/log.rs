@@ -53,7 +53,8 @@ struct KafkaClients {
     producer: Mutex<Arc<Producer>>,
     /// The consumer has to be replaced.
     is_stale: AtomicBool,
-    /// What was appended last and not read back: its digest, and since when its clients are used.
+    /// The digest of the record that was appended last, until it is read back, and since when it
+    /// waits with these clients.
     pending: Mutex<Option<(u64, Instant)>>,
     /// The id of the topic, and when its settings were checked.
     checked: Mutex<Option<(Uuid, Instant)>>,

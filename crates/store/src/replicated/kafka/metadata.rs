@@ -10,14 +10,14 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// The key of Metadata, the version that is spoken, and its oldest release.
+/// The key of Metadata, and the version that is spoken.
 const METADATA: i16 = 3;
 const VERSION: i16 = 10;
 /// Longest that a broker may take.
 const WITHIN: Duration = Duration::from_secs(2);
 /// Longest answer that is read.
 const MAX_ANSWER: u32 = 4 << 20;
-/// Error codes of a topic.
+/// The error code of a topic that does not exist.
 const UNKNOWN_TOPIC: i16 = 3;
 /// Brokers asked at once.
 const ASKED: usize = 3;

@@ -52,7 +52,7 @@ impl Reader {
             consumer(address).map_err(|error| LogError::Unavailable(error.to_string()))?;
         let reader = Self { consumer, topic: topic.to_owned(), at, failed: None };
         let (start, end) = reader.watermarks().await?;
-        let next = next(at);
+        let next = at.next();
         if next < start {
             return Err(LogError::Trimmed { start });
         }
@@ -162,14 +162,6 @@ impl Shortfall {
             return LogError::Truncated;
         }
         LogError::Unavailable(format!("the log ends at offset {end}, before the next record"))
-    }
-}
-
-/// The offset to read next.
-fn next(at: LogCursor) -> u64 {
-    match at {
-        LogCursor::From(offset) => offset,
-        LogCursor::After(read) => read.offset + 1,
     }
 }
 
