@@ -30,13 +30,24 @@ impl Failure {
                 ExitCode::from(2)
             }
             Self::Failed(error) => {
-                eprintln!("error: {error:#}");
+                eprintln!("error: {}", with_causes(error));
                 ExitCode::FAILURE
             }
             Self::Interrupted => ExitCode::from(130),
             Self::Reported => ExitCode::FAILURE,
         }
     }
+}
+
+/// An error and its causes, but for those that the text so far quotes.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {

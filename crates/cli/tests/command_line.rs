@@ -81,6 +81,18 @@ fn stderr(output: &Output) -> String {
 }
 
 #[tokio::test]
+async fn a_cause_that_an_error_quotes_is_said_once() {
+    let mut operator = Command::new(env!("CARGO_BIN_EXE_bookingq"));
+    operator.arg("operator").env("KUBECONFIG", "/does/not/exist");
+    operator.env_remove("KUBERNETES_SERVICE_HOST").env_remove("KUBERNETES_SERVICE_PORT");
+    let output = operator.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert!(text.contains("no cluster: "), "{text}");
+    assert_eq!(text.matches("/does/not/exist").count(), 1, "{text}");
+}
+
+#[tokio::test]
 async fn a_probe_succeeds_only_if_the_page_answers_200() {
     assert!(probe_answered("200 OK").await.status.success());
     let refused = probe_answered("503 Service Unavailable").await;
