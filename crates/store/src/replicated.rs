@@ -19,15 +19,15 @@
 //!   log. It is sent again unchanged until it is read back, and only then the next one is sent.
 //! - B4: time never goes back: it stands still while the log's clock is behind, and leases and
 //!   holds with it.
-//! - B5: a log is trimmed only below a snapshot that was written and read back whole; `snapshot` says
-//!   how.
+//! - B5: a log is trimmed only below a snapshot that was written and read back whole; `snapshot`
+//!   says how.
 //! - B6: what is not understood stops the replica and is never skipped.
 //!
 //! A read, unless it waits for events, first reads back an envelope that was sent after the read
 //! began: the newest state that this process knows may be old, and the end of the log as one server
 //! knows it may be too. A claim first looks at the state that this process knows, and sends nothing
-//! if it would find nothing there: the worker asks again. If it sends, what it finds is decided when
-//! it is read back.
+//! if it would find nothing there: the worker asks again. If it sends, what it finds is decided
+//! when it is read back.
 //!
 //! A replica begins with the newest whole snapshot, and begins again with one when the log does not
 //! go on from what it has read: it was trimmed beyond, it has lost records, or it is another log.

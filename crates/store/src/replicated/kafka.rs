@@ -43,8 +43,11 @@ pub struct KafkaConfig {
 /// Opens a store on Kafka. It connects at its first call.
 #[cfg(feature = "kafka")]
 pub(crate) fn open(config: KafkaConfig) -> Result<Arc<dyn Store>> {
-    let logs = KafkaLog::pair(&config.address, &config.replicated.queue)?;
-    Ok(Arc::new(super::ReplicatedStore::start(config.replicated, logs)))
+    let KafkaConfig { address, replicated } = config;
+    let queue = replicated.queue.clone();
+    let logs = move || KafkaLog::pair(&address, &queue);
+    let store = super::ReplicatedStore::start(replicated, logs()?);
+    Ok(Arc::new(store.with_logs_for_snapshots(logs)))
 }
 
 /// Makes the two topics of a queue, unless they are there: one partition, `replication` replicas,

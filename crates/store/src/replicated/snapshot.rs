@@ -6,11 +6,11 @@
 //!     --> trim snapshots below its first part, and commands below P
 //! ```
 //!
-//! B5: a log is trimmed only below a snapshot that was written and read back whole. Killed at any step, this loses
-//! nothing: before the mark is in the log nothing is trimmed, and afterwards the snapshot that the
-//! mark names is whole. Two at once do no harm either: marks only move forward, in both logs, so
-//! that the trimming for one of them leaves the newer snapshot as it is, and the one whose mark has
-//! no effect trims nothing of its own.
+//! B5: a log is trimmed only below a snapshot that was written and read back whole. Killed at any
+//! step, this loses nothing: before the mark is in the log nothing is trimmed, and afterwards the
+//! snapshot that the mark names is whole. Two at once do no harm either: marks only move forward,
+//! in both logs, so that the trimming for one of them leaves the newer snapshot as it is, and the
+//! one whose mark has no effect trims nothing of its own.
 //!
 //! What is in neither log any more is lost: a log of snapshots that loses records that were read
 //! back from it, as when all of its servers lose their power, may take the state with it.

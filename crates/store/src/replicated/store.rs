@@ -24,10 +24,15 @@ use crate::{Opened, Result, StoreError};
 /// Calls that may wait for an envelope; more are refused.
 const MAX_WAITING: usize = 16_384;
 
+/// Opens the logs once more.
+type OpenLogs<L> = Box<dyn Fn() -> Result<LogPair<L>> + Send + Sync>;
+
 /// One queue's bookings, as this process has read them from a log.
 pub struct ReplicatedStore<L> {
     config: ReplicatedConfig,
     logs: LogPair<L>,
+    /// For snapshots, which read the logs elsewhere than this store does.
+    open_logs: OpenLogs<L>,
     shared: Arc<Shared>,
     calls: mpsc::Sender<Call>,
     /// End with the store.
@@ -48,7 +53,20 @@ impl<L: CommandLog> ReplicatedStore<L> {
         let reads = read_log(logs.clone(), Arc::clone(&shared));
         let sends = send_envelopes(Arc::clone(&logs.commands), Arc::clone(&shared), waiting);
         let tasks = [tokio::spawn(reads), tokio::spawn(sends)];
-        Self { config, logs, shared, calls, tasks }
+        let opened = logs.clone();
+        let open_logs: OpenLogs<L> = Box::new(move || Ok(opened.clone()));
+        Self { config, logs, open_logs, shared, calls, tasks }
+    }
+
+    /// Takes snapshots through logs that are opened for each of them: where one client of a log
+    /// reads at one place only.
+    #[must_use]
+    pub fn with_logs_for_snapshots(
+        mut self,
+        open: impl Fn() -> Result<LogPair<L>> + Send + Sync + 'static,
+    ) -> Self {
+        self.open_logs = Box::new(open);
+        self
     }
 
     /// Makes all that read the log apply these rules from here on. Only for rules that all of them
@@ -182,7 +200,7 @@ impl<L: CommandLog> EngineHolder for ReplicatedStore<L> {
         if self.shared.state.lock().replica.since_kept() < self.config.snapshot_every {
             return Ok(());
         }
-        match take_snapshot(&self.logs, &self.config).await {
+        match take_snapshot(&(self.open_logs)()?, &self.config).await {
             Ok(_) => Ok(()),
             Err(SnapshotFailed::Log(error)) => Err(StoreError::Unavailable(error.to_string())),
             Err(other) => Err(StoreError::Unexpected(other.to_string())),

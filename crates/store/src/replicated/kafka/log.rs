@@ -209,10 +209,11 @@ impl CommandLog for KafkaLog {
 }
 
 impl KafkaClients {
-    /// The id of the topic, if it keeps the promises.
+    /// The id of the topic, if it keeps the promises. Once that is known no call waits for it:
+    /// `watch` looks again.
     async fn usable(&self) -> Result<Uuid, LogError> {
         let known = *self.checked.lock();
-        if let Some((id, _)) = known.filter(|(_, at)| at.elapsed() < SETTINGS_FOR) {
+        if let Some((id, _)) = known {
             return Ok(id);
         }
         let refused = self.refused.lock().clone();
@@ -224,13 +225,33 @@ impl KafkaClients {
                 *self.checked.lock() = Some((facts.id, Instant::now()));
                 Ok(facts.id)
             }
-            // Brokers that are away have not changed the settings.
-            Err(TopicError::Unavailable(why)) => {
-                known.map(|(id, _)| id).ok_or(LogError::Unavailable(why))
-            }
+            Err(TopicError::Unavailable(why)) => Err(LogError::Unavailable(why)),
             Err(TopicError::Refused(why)) => {
                 *self.refused.lock() = Some((why.clone(), Instant::now()));
                 Err(LogError::Unusable(why))
+            }
+        }
+    }
+
+    /// Reads the topic's id, and its settings if they were not read for long.
+    async fn look(&self) -> Option<Uuid> {
+        let is_old = |checked: &Option<(Uuid, Instant)>| {
+            checked.is_none_or(|(_, at)| at.elapsed() >= SETTINGS_FOR)
+        };
+        if !is_old(&self.checked.lock()) {
+            return topic::facts(&self.address, &self.topic).await.ok().map(|facts| facts.id);
+        }
+        match topic::check(&self.address, &self.topic).await {
+            Ok(facts) => {
+                *self.checked.lock() = Some((facts.id, Instant::now()));
+                Some(facts.id)
+            }
+            // Brokers that are away have not changed the settings.
+            Err(TopicError::Unavailable(_)) => None,
+            Err(TopicError::Refused(why)) => {
+                *self.refused.lock() = Some((why, Instant::now()));
+                *self.checked.lock() = None;
+                None
             }
         }
     }
@@ -282,14 +303,15 @@ impl KafkaClients {
     }
 }
 
-/// Looks whether the topic is another one by now, which no consumer notices by itself.
+/// Looks whether the topic is another one by now, which no consumer notices by itself, and whether
+/// its settings are still right.
 async fn watch(shared: Arc<KafkaClients>, mut id: Uuid) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        if let Ok(facts) = topic::facts(&shared.address, &shared.topic).await
-            && facts.id != id
+        if let Some(found) = shared.look().await
+            && found != id
         {
-            id = facts.id;
+            id = found;
             *shared.checked.lock() = None;
             shared.is_stale.store(true, Ordering::SeqCst);
         }
