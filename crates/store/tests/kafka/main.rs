@@ -8,6 +8,7 @@ mod bad_days;
 mod broker;
 mod clocked_log;
 mod logs;
+mod readings;
 mod topics;
 
 use std::sync::Arc;
