@@ -68,6 +68,9 @@ pub fn apply_queue() -> Result<String> {
     ))
 }
 
+/// Names the Pods to kill.
+type Victims<'a> = &'a dyn Fn() -> Result<Vec<String>>;
+
 /// Sends the crowd and kills Pods.
 pub fn crowd_through_failures(leader: impl Fn() -> Result<String>) -> Result<String> {
     CROWD.send(&Images::bookingq(), CLIENTS, ARRIVE)?;
@@ -77,7 +80,6 @@ pub fn crowd_through_failures(leader: impl Fn() -> Result<String>) -> Result<Str
     let mut notes = Vec::new();
     let broker = || Ok(vec![format!("{BROKER}-0")]);
     let leader = || Ok(vec![leader()?]);
-    type Victims<'a> = &'a dyn Fn() -> Result<Vec<String>>;
     let failures: [(&str, &str, Victims<'_>); 4] = [
         ("a worker", NAMESPACE, &|| Ok(workers()?.into_iter().take(1).collect())),
         ("the broker", NAMESPACE, &broker),

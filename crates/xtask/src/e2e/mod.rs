@@ -51,6 +51,7 @@ Examples:
 --load-image CMD: runs `CMD NAME:TAG` in the repository for each image, which must build the image and
 load it into the cluster's nodes under that name: bookingq at two tags, Redis, and with --kafka a
 broker.")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Args {
     /// Command that loads an image into the cluster: run as `CMD NAME:TAG`
     #[arg(long, value_name = "CMD")]
