@@ -49,10 +49,40 @@ struct Broker {
 /// How to run a cluster.
 #[derive(Debug, Clone, Default)]
 pub struct KafkaOptions {
+    /// What clients speak with the brokers, and the brokers among themselves.
+    pub protocol: KafkaProtocol,
+    /// Users that log in by SCRAM: mechanism, name and password.
+    pub users: Vec<(&'static str, String, String)>,
     /// Lines of `server.properties` beside those that every broker has.
     pub properties: Vec<(String, String)>,
     /// Added to the environment of each broker, by its index.
     pub environment: Vec<Vec<(&'static str, OsString)>>,
+}
+
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KafkaProtocol {
+    /// Plain text, without a login.
+    #[default]
+    Plaintext,
+    /// TLS.
+    Ssl,
+    /// A login, in plain text.
+    SaslPlaintext,
+    /// A login, by TLS.
+    SaslSsl,
+}
+
+impl KafkaProtocol {
+    /// Its name in Kafka's settings.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "PLAINTEXT",
+            Self::Ssl => "SSL",
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslSsl => "SASL_SSL",
+        }
+    }
 }
 
 /// The folder with Kafka's jars: the one that the environment names, or the user's cache. The error
@@ -117,7 +147,7 @@ impl KafkaCluster {
             std::fs::write(&file, properties(node + 1, *addresses, &voters, &folder, options))?;
             files.push(file);
         }
-        format(&files, jars)?;
+        format(&files, jars, &options.users)?;
         let mut started = Vec::with_capacity(brokers);
         for (node, file) in files.iter().enumerate() {
             let environment = options.environment.get(node).cloned().unwrap_or_default();
@@ -169,12 +199,15 @@ fn properties(
     folder: &Path,
     options: &KafkaOptions,
 ) -> String {
+    let protocol = options.protocol.name();
     let mut text = format!(
         "process.roles=broker,controller\n\
          node.id={node}\n\
          controller.quorum.voters={}\n\
-         listeners=PLAINTEXT://{address},CONTROLLER://{controller}\n\
-         advertised.listeners=PLAINTEXT://{address}\n\
+         listeners={protocol}://{address},CONTROLLER://{controller}\n\
+         advertised.listeners={protocol}://{address}\n\
+         inter.broker.listener.name={protocol}\n\
+         listener.security.protocol.map=CONTROLLER:PLAINTEXT,{protocol}:{protocol}\n\
          controller.listener.names=CONTROLLER\n\
          log.dirs={}\n\
          auto.create.topics.enable=false\n\
@@ -192,13 +225,20 @@ fn properties(
 }
 
 /// Formats the data directories of all brokers at once.
-fn format(files: &[PathBuf], jars: &Path) -> Result<(), HarnessError> {
+fn format(
+    files: &[PathBuf],
+    jars: &Path,
+    users: &[(&str, String, String)],
+) -> Result<(), HarnessError> {
     let failed = |cause| HarnessError::Start { name: "java".to_owned(), cause };
     let mut running = Vec::with_capacity(files.len());
     for file in files {
         let mut java = Command::new("java");
         java.args(JVM).arg("-cp").arg(jars.join("*"));
         java.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]).arg(file);
+        for (mechanism, name, password) in users {
+            java.arg("--add-scram").arg(format!("{mechanism}=[name={name},password={password}]"));
+        }
         java.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
         running.push(java.stderr(std::process::Stdio::piped()).spawn().map_err(failed)?);
     }

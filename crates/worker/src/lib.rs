@@ -19,6 +19,7 @@ mod body_budget;
 pub mod config;
 pub mod downstream;
 mod feed;
+pub mod kafka_access;
 mod metrics;
 pub mod notifier;
 pub mod processing;

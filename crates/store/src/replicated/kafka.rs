@@ -2,24 +2,32 @@
 //!
 //! ```text
 //!   address    kafka://HOST:PORT,...  -> bootstrap servers and topics
+//!   security   TLS, and how to log in
 //!   log        KafkaLog: append, tail, trim; replaces clients that are stuck
 //!     |- reader    one consumer that was assigned, and whether the log is still the one it read
 //!     |- clients   settings of producers and consumers
 //!     |- topic     which settings of a topic keep the promises, and how a topic is made
 //!     '- metadata  the id of a topic, which the client library does not show
+//!         '- connection  a connection of our own: TLS by rustls, SASL
+//!             '- scram     proves to know a password
 //! ```
 //!
-//! All but the address needs the feature `kafka`.
+//! All but the address and its security needs the feature `kafka`.
 
 mod address;
 #[cfg(feature = "kafka")]
 mod clients;
+#[cfg(feature = "kafka")]
+mod connection;
 #[cfg(feature = "kafka")]
 mod log;
 #[cfg(feature = "kafka")]
 mod metadata;
 #[cfg(feature = "kafka")]
 mod reader;
+#[cfg(feature = "kafka")]
+mod scram;
+mod security;
 #[cfg(feature = "kafka")]
 mod topic;
 
@@ -28,6 +36,7 @@ use std::sync::Arc;
 pub use self::address::KafkaAddress;
 #[cfg(feature = "kafka")]
 pub use self::log::KafkaLog;
+pub use self::security::{KafkaLogin, KafkaSecurity, KafkaTls};
 use super::config::ReplicatedConfig;
 use crate::{Result, Store};
 

@@ -6,8 +6,14 @@
 mod conformance;
 mod bad_days;
 mod broker;
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod clocked_log;
 mod logs;
+mod secured;
+mod snapshots;
+#[path = "../support/mod.rs"]
+mod support;
 mod topics;
 
 use std::sync::Arc;

@@ -60,7 +60,7 @@ pub(super) async fn check(address: &KafkaAddress, topic: &str) -> Result<TopicFa
 
 /// What the brokers say of a topic without its settings.
 pub(super) async fn facts(address: &KafkaAddress, topic: &str) -> Result<TopicFacts, TopicError> {
-    match metadata::describe(address.brokers(), topic).await {
+    match metadata::describe(address, topic).await {
         Ok(Some(facts)) => Ok(facts),
         Ok(None) => Err(TopicError::Unavailable(format!("there is no topic {topic}"))),
         Err(error) => Err(TopicError::Unavailable(format!("topic {topic}: {error}"))),
@@ -117,6 +117,11 @@ pub(super) async fn create(
         .set("unclean.leader.election.enable", "false")
         .set("max.message.bytes", "1048588")
         .set("min.insync.replicas", in_sync);
+    // Asked first, because it says why brokers cannot be reached; the client library says that the
+    // time is over.
+    metadata::describe(address, topic)
+        .await
+        .map_err(|error| StoreError::Unavailable(format!("topic {topic}: {error}")))?;
     let client = admin(address)?;
     let options = AdminOptions::new().request_timeout(Some(WITHIN)).operation_timeout(Some(WITHIN));
     let answer = client.create_topics([&new], &options).await;
