@@ -56,7 +56,7 @@ pub use self::envelope::{KNOWN_RULES, MAX_RECORD_BYTES};
 pub use self::kafka::KafkaLog;
 pub(crate) use self::kafka::open as open_kafka;
 pub use self::kafka::{
-    KafkaAddress, KafkaConfig, KafkaLogin, KafkaSecurity, KafkaTls, create_topics,
+    KafkaAddress, KafkaConfig, KafkaLogin, KafkaSecurity, KafkaTls, check_built, create_topics,
 };
 pub use self::log::{CommandLog, LogBounds, LogCursor, LogError, LogPair, LogPosition, LogRecord};
 pub use self::replica::{Replica, ReplicaSettings, ReplicaStopped};

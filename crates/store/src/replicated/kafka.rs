@@ -59,6 +59,24 @@ pub(crate) fn open(config: KafkaConfig) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(store.with_logs_for_snapshots(logs)))
 }
 
+/// Fails in a build without the feature `kafka`.
+///
+/// # Errors
+/// [`StoreError::Settings`](crate::StoreError::Settings), which names the feature.
+#[cfg(feature = "kafka")]
+pub fn check_built() -> Result<()> {
+    Ok(())
+}
+
+/// Fails in a build without the feature `kafka`, as this one is.
+///
+/// # Errors
+/// [`StoreError::Settings`](crate::StoreError::Settings), which names the feature.
+#[cfg(not(feature = "kafka"))]
+pub fn check_built() -> Result<()> {
+    Err(not_built())
+}
+
 /// Makes the two topics of a queue, unless they are there: one partition, `replication` replicas,
 /// and the settings that keep the store's promises. Returns whether one was made.
 ///

@@ -154,7 +154,8 @@ async fn is_in_log<L: CommandLog>(log: &L, position: LogPosition) -> Result<bool
     }
 }
 
-/// The snapshots of which each part is there at `from` or after it, in the order of their manifests.
+/// The snapshots of which each part is there at `from` or after it, in the order of their
+/// manifests.
 pub(super) async fn scan<L: CommandLog>(
     log: &L,
     from: u64,

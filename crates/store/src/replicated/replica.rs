@@ -59,8 +59,8 @@ pub struct ReplicaStopped {
     pub offset: u64,
     /// What is wrong with it.
     pub why: String,
-    /// Whether it is understood, and says that the state of its sender was another one. Then a state
-    /// that is loaded again may agree with it.
+    /// Whether it is understood, and says that the state of its sender was another one. Then a
+    /// state that is loaded again may agree with it.
     pub differs: bool,
 }
 

@@ -57,8 +57,8 @@ fn users() -> Vec<(&'static str, String, String)> {
         .into()
 }
 
-fn login(mechanism: SaslMechanism, user: &str, password: &str) -> Option<KafkaLogin> {
-    Some(KafkaLogin { mechanism, user: user.to_owned(), password: password.to_owned() })
+fn login(mechanism: SaslMechanism, user: &str, password: &str) -> KafkaLogin {
+    KafkaLogin { mechanism, user: user.to_owned(), password: password.to_owned() }
 }
 
 fn trusting(files: &Files) -> KafkaTls {
@@ -134,15 +134,15 @@ async fn users_log_in_by_scram_and_plain_through_tls() {
         let tls = Some(trusting(&files));
         address(&cluster).with_security(KafkaSecurity { tls, login })
     };
-    works(&by(login(SaslMechanism::ScramSha512, "ann", "of ann"))).await;
-    works(&by(login(SaslMechanism::ScramSha256, "ann", "of ann"))).await;
-    works(&by(login(SaslMechanism::Plain, "ben", "of ben"))).await;
+    works(&by(Some(login(SaslMechanism::ScramSha512, "ann", "of ann")))).await;
+    works(&by(Some(login(SaslMechanism::ScramSha256, "ann", "of ann")))).await;
+    works(&by(Some(login(SaslMechanism::Plain, "ben", "of ben")))).await;
     for (mechanism, user) in [
         (SaslMechanism::ScramSha512, "ann"),
         (SaslMechanism::ScramSha256, "eve"),
         (SaslMechanism::Plain, "ben"),
     ] {
-        let line = refused(&by(login(mechanism, user, "of another"))).await;
+        let line = refused(&by(Some(login(mechanism, user, "of another")))).await;
         assert!(line.contains("the login is refused"), "{line}");
     }
     let nameless = refused(&by(None)).await;
@@ -161,7 +161,7 @@ async fn a_login_without_tls_and_a_mechanism_that_brokers_do_not_have() {
     };
     let cluster = KafkaCluster::start_with(1, &options).unwrap();
     let by = |login| address(&cluster).with_security(KafkaSecurity { tls: None, login });
-    works(&by(login(SaslMechanism::ScramSha512, "ann", "of ann"))).await;
-    let line = refused(&by(login(SaslMechanism::ScramSha256, "ann", "of ann"))).await;
+    works(&by(Some(login(SaslMechanism::ScramSha512, "ann", "of ann")))).await;
+    let line = refused(&by(Some(login(SaslMechanism::ScramSha256, "ann", "of ann")))).await;
     assert!(line.contains("no logins by scram-sha-256"), "{line}");
 }
