@@ -119,6 +119,18 @@ pub trait Store: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Whether the operator reads the queue from what [`Store::publish_reading`] publishes, because
+    /// it cannot read the store itself.
+    fn wants_readings(&self) -> bool {
+        false
+    }
+
+    /// Publishes a snapshot of the queue for the operator. The worker that publishes the outbox
+    /// calls it once a second.
+    async fn publish_reading(&self, _: &Snapshot) -> Result<()> {
+        Ok(())
+    }
+
     /// Acquires or renews the right to publish the outbox for `lease` from now, and records that
     /// everything up to `done` is published. `None` while another owner has the right.
     async fn notifier(

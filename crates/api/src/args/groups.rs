@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{InvalidArgs, KafkaArgs, with_env};
 use crate::duration::DurationString;
-use crate::plan::{Plan, RedisSource};
+use crate::plan::{Plan, RedisSource, StorePlan};
 
 /// The connection to Redis, and the data kept there.
 #[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
@@ -101,16 +101,18 @@ const RETENTION: DurationString = DurationString::new(defaults::RETENTION);
 
 impl RedisArgs {
     pub(super) fn of(plan: &Plan) -> Self {
-        let sentinel_username = match &plan.redis.source {
-            RedisSource::Sentinel(sentinel) => sentinel.username.clone(),
-            _ => None,
+        let own = match &plan.store {
+            StorePlan::Kafka(kafka) => Self { store: Some(kafka.address()), ..Self::default() },
+            StorePlan::Redis(redis) => Self {
+                sentinel_username: match &redis.source {
+                    RedisSource::Sentinel(sentinel) => sentinel.username.clone(),
+                    _ => None,
+                },
+                acknowledge_replicas: redis.acknowledge_replicas,
+                ..Self::default()
+            },
         };
-        Self {
-            sentinel_username,
-            acknowledge_replicas: plan.redis.acknowledge_replicas,
-            retention: DurationString::new(plan.retention),
-            ..Self::default()
-        }
+        Self { retention: DurationString::new(plan.retention), ..own }
     }
 }
 

@@ -10,6 +10,7 @@ mod broker;
 mod certificates;
 mod clocked_log;
 mod logs;
+mod readings;
 mod secured;
 mod snapshots;
 #[path = "../support/mod.rs"]

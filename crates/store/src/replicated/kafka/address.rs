@@ -77,6 +77,11 @@ impl KafkaAddress {
     pub fn snapshots(&self, queue: &QueueName) -> String {
         format!("{}.{queue}.SNAPSHOTS", self.prefix)
     }
+
+    /// The topic that holds the readings of all queues with this prefix.
+    pub fn readings(&self) -> String {
+        format!("{}.READINGS", self.prefix)
+    }
 }
 
 fn is_broker(text: &str) -> bool {

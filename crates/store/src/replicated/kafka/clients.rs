@@ -137,6 +137,21 @@ pub(super) fn consumer(address: &KafkaAddress) -> Result<Arc<Consumer>, StoreErr
     config.create_with_context(Quiet).map(Arc::new).map_err(|error| failed(&error))
 }
 
+/// A consumer of readings, which may jump: only the newest ones are of interest.
+pub(super) fn follower(address: &KafkaAddress) -> Result<Arc<Consumer>, StoreError> {
+    let mut config = common(address);
+    config
+        .set("group.id", "bookingq-none")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "latest")
+        .set("max.poll.interval.ms", "86400000")
+        .set("fetch.wait.max.ms", "500")
+        .set("fetch.error.backoff.ms", "50")
+        .set("queued.max.messages.kbytes", "4096");
+    config.create_with_context(Quiet).map(Arc::new).map_err(|error| failed(&error))
+}
+
 /// A client that makes topics, reads their settings and drops records.
 pub(super) fn admin(address: &KafkaAddress) -> Result<Arc<Admin>, StoreError> {
     common(address).create_with_context(Quiet).map(Arc::new).map_err(|error| failed(&error))
