@@ -126,6 +126,7 @@ pub enum GatewayScaling {
 
 /// Where the bookings of a queue are.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a queue has one")]
 pub enum StorePlan {
     /// In a Redis.
     Redis(RedisPlan),

@@ -27,9 +27,12 @@ const FIRST: Duration = Duration::from_secs(3);
 
 const NO_BROKER: &str = "No broker of Kafka answers in time; the operator's log has details.";
 
+/// A consumer of readings, as long as something uses it.
+type KafkaFollower = (KafkaAddress, Weak<KafkaReadings>);
+
 /// The consumers of readings, one for each address, as long as a queue uses it. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct KafkaFollowers(Arc<Mutex<Vec<(KafkaAddress, Weak<KafkaReadings>)>>>);
+pub struct KafkaFollowers(Arc<Mutex<Vec<KafkaFollower>>>);
 
 impl KafkaFollowers {
     /// The readings at an address.

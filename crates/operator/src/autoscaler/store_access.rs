@@ -13,6 +13,7 @@ use crate::target::{QueueTarget, problem};
 
 /// The store of a queue, with what it takes to connect.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a queue has one")]
 pub enum StoreAccess {
     /// In Redis, which the operator reads itself.
     Redis(RedisConfig),
@@ -40,7 +41,7 @@ impl KafkaAccess {
     /// [`ReconcileError::InvalidSpec`] if the address is none.
     pub fn new(target: &QueueTarget, kafka: &KafkaPlan) -> Result<Self, ReconcileError> {
         let address = KafkaAddress::new(&kafka.address()).map_err(|invalid| {
-            let found = problem("spec.kafka", invalid.value, &invalid.allowed);
+            let found = problem("spec.kafka", invalid.value, invalid.allowed);
             ReconcileError::InvalidSpec(Problems(vec![found]))
         })?;
         Ok(Self {

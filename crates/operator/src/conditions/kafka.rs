@@ -34,7 +34,7 @@ pub(super) fn ready(store: Option<&StoreHealth>, workers: Option<&ObjectStatus>)
              workers is frozen until one does.",
         ),
         Some(StoreHealth::Unreachable { why }) => {
-            let message = format!("{why}\nThe number of workers is frozen until Kafka is back.");
+            let message = format!("{why}\nThe number of workers is frozen meanwhile.");
             ConditionState::no("Unreachable", message)
         }
     }

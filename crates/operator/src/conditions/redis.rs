@@ -84,8 +84,7 @@ pub(super) fn ready(inputs: &RedisInputs<'_>) -> ConditionState {
     match inputs.store {
         // The last two are of a queue in Kafka.
         None
-        | Some(StoreHealth::Unknown | StoreHealth::NoReadings)
-        | Some(StoreHealth::TopicRefused { .. }) => {
+        | Some(StoreHealth::Unknown | StoreHealth::NoReadings | StoreHealth::TopicRefused { .. }) => {
             ConditionState::new(UNKNOWN, "NotChecked", "The operator has not read Redis yet.")
         }
         Some(StoreHealth::Reachable { warnings }) if warnings.is_empty() => reachable(inputs),

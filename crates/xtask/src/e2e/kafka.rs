@@ -190,11 +190,12 @@ fn broker_container() -> Value {
 /// A container that runs a class of Kafka.
 fn java(name: &str, words: &[&str]) -> Value {
     let memory = ["-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-cp", "/opt/kafka/libs/*"];
+    let words = [memory.as_slice(), words].concat();
     json!({
         "name": name,
         "image": KAFKA,
         "command": [JAVA],
-        "args": [memory.as_slice(), words].concat(),
+        "args": words,
         "resources": { "requests": { "cpu": "100m", "memory": "256Mi" } },
         "securityContext": {
             "allowPrivilegeEscalation": false,
