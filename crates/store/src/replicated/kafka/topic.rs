@@ -165,7 +165,7 @@ pub(super) async fn ensure_readings(
 }
 
 async fn is_there(address: &KafkaAddress, topic: &str) -> Result<bool, StoreError> {
-    let found = metadata::describe(address.brokers(), topic).await;
+    let found = metadata::describe(address, topic).await;
     let found =
         found.map_err(|error| StoreError::Unavailable(format!("topic {topic}: {error}")))?;
     Ok(found.is_some())
@@ -184,9 +184,9 @@ async fn make(
     let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
     // Asked first, because it says why brokers cannot be reached; the client library says that the
     // time is over.
-    metadata::describe(address, topic)
-        .await
-        .map_err(|error| StoreError::Unavailable(format!("topic {topic}: {error}")))?;
+    if is_there(address, topic).await? {
+        return Ok(false);
+    }
     let client = admin(address)?;
     let options = AdminOptions::new().request_timeout(Some(WITHIN)).operation_timeout(Some(WITHIN));
     let answer = client.create_topics([&new], &options).await;
