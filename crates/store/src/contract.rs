@@ -106,6 +106,12 @@ pub trait Store: Send + Sync + 'static {
     /// Opens an item that is available again, with `left` of it if that is known.
     async fn restocked(&self, item: Arc<str>, left: Option<u64>) -> Result<()>;
 
+    /// How often this process has loaded the state of the queue again, because it could not go on
+    /// from the state that it had. Only a store on a log does so.
+    fn reloads(&self) -> u64 {
+        0
+    }
+
     /// Writes down what shortens the start of a process, and drops what nothing needs any more, if
     /// it is time for that. The sweeper calls it each minute; it may take as long. Only a store on
     /// a log has something to do.

@@ -154,6 +154,10 @@ impl<H: EngineHolder> Store for H {
         answer!(self.apply(QueueCommand::Sweep { limit }).await?, Swept)
     }
 
+    fn reloads(&self) -> u64 {
+        self.generation().saturating_sub(1)
+    }
+
     async fn snapshot(&self) -> Result<Snapshot> {
         let snapshot = read(self, Queue::snapshot).await?;
         Ok(Snapshot { epoch: self.epoch(), set_back: self.is_set_back(), ..snapshot })

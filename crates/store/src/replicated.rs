@@ -56,7 +56,8 @@ pub use self::envelope::{KNOWN_RULES, MAX_RECORD_BYTES};
 pub use self::kafka::KafkaLog;
 pub(crate) use self::kafka::open as open_kafka;
 pub use self::kafka::{
-    KafkaAddress, KafkaConfig, KafkaReadings, KafkaSettings, create_topics, ensure_topics,
+    KafkaAddress, KafkaConfig, KafkaLogin, KafkaReadings, KafkaSecurity, KafkaSettings, KafkaTls,
+    check_built, create_topics, ensure_topics,
 };
 pub use self::log::{
     CommandLog, LogBounds, LogCursor, LogError, LogPair, LogPosition, LogRecord, ReadingSink,

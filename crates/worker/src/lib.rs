@@ -20,6 +20,7 @@ mod body_budget;
 pub mod config;
 pub mod downstream;
 mod feed;
+pub mod kafka_access;
 mod metrics;
 mod notifier;
 mod notifier_hold;

@@ -8,7 +8,7 @@ use bookingq_core::defaults;
 use clap::{Args, value_parser};
 use serde::Serialize;
 
-use super::{InvalidArgs, with_env};
+use super::{InvalidArgs, KafkaArgs, with_env};
 use crate::duration::DurationString;
 use crate::plan::{Plan, RedisSource, StorePlan};
 
@@ -29,6 +29,10 @@ pub struct RedisArgs {
     /// feature kafka
     #[arg(long, value_name = "URL", conflicts_with = "url")]
     pub store: Option<String>,
+    /// How Kafka is reached.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub kafka: KafkaArgs,
     /// File with the password, which keeps it out of the process list
     #[arg(long = "redis-password-file", value_name = "FILE")]
     #[serde(rename = "redis-password-file")]
@@ -117,6 +121,7 @@ impl Default for RedisArgs {
         Self {
             url: None,
             store: None,
+            kafka: KafkaArgs::default(),
             password_file: None,
             sentinel_username: None,
             sentinel_password_file: None,

@@ -2,20 +2,25 @@
 //!
 //! ```text
 //!   address    kafka://HOST:PORT,...  -> bootstrap servers and topics
+//!   security   TLS, and how to log in
 //!   log        KafkaLog: append, tail, trim; replaces clients that are stuck
 //!     |- reader    one consumer that was assigned, and whether the log is still the one it read
 //!     |- clients   settings of producers and consumers
 //!     |- topic     which settings of a topic keep the promises, and how a topic is made
 //!     '- metadata  the id of a topic, which the client library does not show
+//!         '- connection  a connection of our own: TLS by rustls, SASL
+//!             '- scram     proves to know a password
 //!   readings   one topic with the newest snapshot of each queue, for the operator
 //!   settings   commands of the operator, which reads no log
 //! ```
 //!
-//! All but the address needs the feature `kafka`.
+//! All but the address and its security needs the feature `kafka`.
 
 mod address;
 #[cfg(feature = "kafka")]
 mod clients;
+#[cfg(feature = "kafka")]
+mod connection;
 #[cfg(feature = "kafka")]
 mod log;
 #[cfg(feature = "kafka")]
@@ -24,6 +29,9 @@ mod metadata;
 mod reader;
 #[cfg(feature = "kafka")]
 mod readings;
+#[cfg(feature = "kafka")]
+mod scram;
+mod security;
 #[cfg(feature = "kafka")]
 mod settings;
 #[cfg(feature = "kafka")]
@@ -39,12 +47,13 @@ pub use self::address::KafkaAddress;
 pub use self::log::KafkaLog;
 #[cfg(feature = "kafka")]
 pub use self::readings::KafkaReadings;
+pub use self::security::{KafkaLogin, KafkaSecurity, KafkaTls};
 #[cfg(feature = "kafka")]
 pub use self::settings::KafkaSettings;
 #[cfg(not(feature = "kafka"))]
 pub(crate) use self::unbuilt::open;
 #[cfg(not(feature = "kafka"))]
-pub use self::unbuilt::{KafkaReadings, KafkaSettings, create_topics, ensure_topics};
+pub use self::unbuilt::{KafkaReadings, KafkaSettings, check_built, create_topics, ensure_topics};
 use super::config::ReplicatedConfig;
 #[cfg(feature = "kafka")]
 use crate::{Result, Store};
@@ -67,6 +76,15 @@ pub(crate) fn open(config: KafkaConfig) -> Result<Arc<dyn Store>> {
     let logs = move || KafkaLog::pair(&address, &queue);
     let store = super::ReplicatedStore::start(replicated, logs()?);
     Ok(Arc::new(store.with_logs_for_snapshots(logs).with_readings(readings)))
+}
+
+/// Fails in a build without the feature `kafka`; not in this one.
+///
+/// # Errors
+/// [`StoreError::Settings`](crate::StoreError::Settings), which names the feature.
+#[cfg(feature = "kafka")]
+pub fn check_built() -> Result<()> {
+    Ok(())
 }
 
 /// Makes the two topics of a queue, unless they are there: one partition, `replication` replicas,

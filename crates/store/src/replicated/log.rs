@@ -134,7 +134,8 @@ pub enum LogError {
     /// Another log has the same name by now.
     #[error("another log has taken the place of the one that was read")]
     Replaced,
-    /// Its settings, or a record, break what a log must do. Nothing of it may be applied.
+    /// Its settings, or a record, break what a log must do. Nothing of it may be applied: who reads
+    /// it waits until it is put right.
     #[error("the log cannot be used: {0}")]
     Unusable(String),
 }

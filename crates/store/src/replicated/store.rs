@@ -100,6 +100,7 @@ impl<L: CommandLog> ReplicatedStore<L> {
 
     /// Makes calls that take effect in their order, and waits for all of them.
     async fn call(&self, wants: Vec<Want>) -> Result<Vec<QueueAnswer>> {
+        self.check()?;
         let deadline = tokio::time::Instant::now() + self.config.timeout;
         // All or none of them: after Overloaded nothing has happened.
         let slots = match self.calls.try_reserve_many(wants.len()) {
@@ -120,7 +121,10 @@ impl<L: CommandLog> ReplicatedStore<L> {
             match timeout_at(deadline, answered).await {
                 Ok(Ok(answer)) => answers.push(answer),
                 Ok(Err(_)) => return Err(self.unanswered()),
-                Err(_) => return Err(StoreError::Timeout(self.config.timeout)),
+                Err(_) => {
+                    self.check()?;
+                    return Err(StoreError::Timeout(self.config.timeout));
+                }
             }
         }
         Ok(answers)
@@ -200,8 +204,9 @@ impl<L: CommandLog> EngineHolder for ReplicatedStore<L> {
     }
 
     fn check(&self) -> Result<()> {
-        let stopped = self.shared.state.lock().stopped.clone();
-        stopped.map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
+        let state = self.shared.state.lock();
+        let why = state.stopped.clone().or_else(|| state.refused.clone());
+        why.map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
     }
 
     async fn compacted(&self) -> Result<()> {

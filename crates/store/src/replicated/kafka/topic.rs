@@ -60,7 +60,7 @@ pub(super) async fn check(address: &KafkaAddress, topic: &str) -> Result<TopicFa
 
 /// What the brokers say of a topic without its settings.
 pub(super) async fn facts(address: &KafkaAddress, topic: &str) -> Result<TopicFacts, TopicError> {
-    match metadata::describe(address.brokers(), topic).await {
+    match metadata::describe(address, topic).await {
         Ok(Some(facts)) => Ok(facts),
         Ok(None) => Err(TopicError::Unavailable(format!("there is no topic {topic}"))),
         Err(error) => Err(TopicError::Unavailable(format!("topic {topic}: {error}"))),
@@ -165,7 +165,7 @@ pub(super) async fn ensure_readings(
 }
 
 async fn is_there(address: &KafkaAddress, topic: &str) -> Result<bool, StoreError> {
-    let found = metadata::describe(address.brokers(), topic).await;
+    let found = metadata::describe(address, topic).await;
     let found =
         found.map_err(|error| StoreError::Unavailable(format!("topic {topic}: {error}")))?;
     Ok(found.is_some())
@@ -182,6 +182,11 @@ async fn make(
     let new = NewTopic::new(topic, 1, TopicReplication::Fixed(i32::from(replication)))
         .set("min.insync.replicas", in_sync);
     let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
+    // Asked first, because it says why brokers cannot be reached; the client library says that the
+    // time is over.
+    if is_there(address, topic).await? {
+        return Ok(false);
+    }
     let client = admin(address)?;
     let options = AdminOptions::new().request_timeout(Some(WITHIN)).operation_timeout(Some(WITHIN));
     let answer = client.create_topics([&new], &options).await;

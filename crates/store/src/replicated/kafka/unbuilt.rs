@@ -14,6 +14,14 @@ pub(crate) fn open(_: KafkaConfig) -> Result<Arc<dyn Store>> {
     Err(not_built())
 }
 
+/// Fails: this build has no feature `kafka`.
+///
+/// # Errors
+/// [`StoreError::Settings`], which names the feature.
+pub fn check_built() -> Result<()> {
+    Err(not_built())
+}
+
 /// Makes the topics of a queue; not in this build.
 ///
 /// # Errors
