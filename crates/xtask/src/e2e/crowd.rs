@@ -24,13 +24,14 @@ pub struct CrowdJob {
     pub store: CrowdStore,
 }
 
-/// The store that a crowd checks every booking in.
+/// What a crowd checks every booking in.
 #[derive(Clone, Copy)]
 pub enum CrowdStore {
     /// A managed Redis of so many nodes.
     Redis(u32),
-    /// Kafka at this address.
-    Kafka(&'static str),
+    /// None: its workers alone have the bookings of a queue in Kafka, so the crowd checks what it is
+    /// answered.
+    Kafka,
 }
 
 /// The progress of the crowd: its counters by name.
@@ -75,16 +76,15 @@ impl CrowdJob {
             format!("--clients={clients}"),
             format!("--arrive={}s", arrive.as_secs()),
             format!("--for={}s", Self::DEADLINE - 60),
-            "--ledger=http://booking-service:6080".to_owned(),
             "--output=json".to_owned(),
         ];
-        arguments.extend(match self.store {
-            CrowdStore::Redis(nodes) => vec![
+        if let CrowdStore::Redis(nodes) = self.store {
+            arguments.extend([
                 format!("--redis=redis://{}", self.redis(nodes)),
                 format!("--redis-password-file={PASSWORD_FILE}"),
-            ],
-            CrowdStore::Kafka(address) => vec![format!("--store={address}")],
-        });
+                "--ledger=http://booking-service:6080".to_owned(),
+            ]);
+        }
         arguments
     }
 
@@ -92,7 +92,7 @@ impl CrowdJob {
     fn queue_in_store(&self) -> String {
         match self.store {
             CrowdStore::Redis(_) => self.queue.to_owned(),
-            CrowdStore::Kafka(_) => format!("{NAMESPACE}.{}", self.queue),
+            CrowdStore::Kafka => format!("{NAMESPACE}.{}", self.queue),
         }
     }
 
@@ -110,7 +110,7 @@ impl CrowdJob {
     pub fn password(&self) -> Option<SecretMount> {
         match self.store {
             CrowdStore::Redis(_) => Some(password_of(self.queue)),
-            CrowdStore::Kafka(_) => None,
+            CrowdStore::Kafka => None,
         }
     }
 
@@ -154,7 +154,7 @@ impl CrowdJob {
     }
 
     /// Waits for the end of the crowd and returns its report.
-    fn report(&self, limit: Duration) -> Result<Value> {
+    pub fn report(&self, limit: Duration) -> Result<Value> {
         let ended = until("the crowd to end", limit, || {
             Ok(match self.ending()? {
                 Some(ended) => Look::Done(ended),
