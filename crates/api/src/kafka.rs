@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cel;
 
-/// Brokers of Kafka that store the queue, instead of a Redis. The operator makes the queue's topics.
+/// Brokers of Kafka that store the queue, instead of a Redis. The operator makes its topics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = cel::rule(
@@ -19,8 +19,8 @@ pub struct KafkaSpec {
         regex(pattern = "^[^/@ ]+:[0-9]+( *, *[^/@ ]+:[0-9]+)*$")
     )]
     pub bootstrap: String,
-    /// What the names of topics begin with: PREFIX.NAMESPACE.NAME and PREFIX.NAMESPACE.NAME.SNAPSHOTS
-    /// of this queue, and PREFIX.READINGS of all queues. Immutable.
+    /// What the names of topics begin with: PREFIX.NAMESPACE.NAME and
+    /// PREFIX.NAMESPACE.NAME.SNAPSHOTS of this queue, and PREFIX.READINGS of all queues. Immutable.
     #[serde(default = "default_prefix")]
     #[schemars(length(min = 1, max = 100), regex(pattern = "^[A-Za-z0-9._-]+$"))]
     pub topic_prefix: String,

@@ -22,15 +22,13 @@ use tracing::{debug, info, warn};
 use crate::config::Downstream;
 use crate::downstream::channel::{DownstreamError, ServiceChannels};
 use crate::metrics::WorkerMetrics;
-use crate::notifier_hold::NotifierHold;
+use crate::notifier_hold::{LEASE, NotifierHold};
 use crate::publication::{self, Publisher, TICK};
 use crate::runtime::Runtime;
 use crate::store_readings::StoreReadings;
 
 /// Events in one batch.
 const BATCH: usize = 2048;
-/// Length of the notifier lease.
-pub(crate) const LEASE: Duration = Duration::from_secs(5);
 /// Waits after a failure. No limit: the outbox keeps what is not published.
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(5) };

@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::debug;
 
-use crate::notifier::LEASE;
+/// Length of the notifier lease.
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
 
 /// Until when this worker has the lease, by its own clock: never longer than by the store's, since
 /// it counts from before the call.
@@ -56,7 +57,6 @@ mod tests {
     use bookingq_store::MemoryConfig;
 
     use super::*;
-    use crate::notifier::RealtimeNotifier;
 
     async fn until(what: &str, is_so: impl Fn() -> bool) {
         let waited = async {
@@ -83,7 +83,7 @@ mod tests {
         tokio::time::sleep(PERIOD + Duration::from_millis(500)).await;
         assert!(first.is_held() && !second.is_held());
         task.abort();
-        RealtimeNotifier::give_up("first", &*store).await.unwrap();
+        store.notifier("first", Duration::from_millis(1), None).await.unwrap();
         until("the second to have it", || second.is_held()).await;
         assert!(store.notifier("first", LEASE, None).await.unwrap().is_none());
     }

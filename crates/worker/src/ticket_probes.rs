@@ -20,7 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tracing::{debug, info};
 
 use crate::downstream::ServiceCallError;
-use crate::notifier::LEASE;
+use crate::notifier_hold::LEASE;
 use crate::processing::Executor;
 
 /// Time between two rounds, and the longest that one may take.

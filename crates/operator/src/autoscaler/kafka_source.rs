@@ -18,7 +18,7 @@ use super::observation::StoreHealth;
 use super::settings::SettingsSink;
 use super::store_access::KafkaAccess;
 
-/// How old the newest reading may be. A worker that dies leaves the notifier lease for five seconds.
+/// How old the newest reading may be. A worker that dies keeps the notifier lease for 5 seconds.
 const STALE: Duration = Duration::from_secs(10);
 /// How long a setting that was sent may take to show in a reading until it is sent again.
 const UNSEEN: Duration = Duration::from_secs(10);
@@ -56,7 +56,7 @@ pub(super) struct KafkaSource {
     settings: SentSettings,
     topics: watch::Receiver<TopicsState>,
     /// Ends with this.
-    keeper: JoinHandle<()>,
+    topics_task: JoinHandle<()>,
     since: Instant,
     /// The settings that were sent while there was no reading.
     asserted: Option<(Admission, SaleRules)>,
@@ -73,13 +73,13 @@ impl KafkaSource {
         let settings = KafkaSettings::new(&access.address, &access.replicated())?;
         let readings = followers.of(&access.address)?;
         let (sender, topics) = watch::channel(TopicsState::Unknown);
-        let keeper = tokio::spawn(keep_topics(access.clone(), sender));
+        let topics_task = tokio::spawn(keep_topics(access.clone(), sender));
         Ok(Self {
             access: access.clone(),
             readings,
             settings: SentSettings { settings, sent: Mutex::default() },
             topics,
-            keeper,
+            topics_task,
             since: Instant::now(),
             asserted: None,
             reported: 0,
@@ -140,7 +140,7 @@ impl KafkaSource {
 
 impl Drop for KafkaSource {
     fn drop(&mut self) {
-        self.keeper.abort();
+        self.topics_task.abort();
     }
 }
 

@@ -82,9 +82,9 @@ pub(super) fn ready(inputs: &RedisInputs<'_>) -> ConditionState {
         return state;
     }
     match inputs.store {
-        // The last two are of a queue in Kafka.
-        None
-        | Some(StoreHealth::Unknown | StoreHealth::NoReadings | StoreHealth::TopicRefused { .. }) => {
+        // Only of a queue in Kafka, whose condition is another one.
+        Some(StoreHealth::TopicRefused { why }) => ConditionState::no("Unreachable", why.clone()),
+        None | Some(StoreHealth::Unknown | StoreHealth::NoReadings) => {
             ConditionState::new(UNKNOWN, "NotChecked", "The operator has not read Redis yet.")
         }
         Some(StoreHealth::Reachable { warnings }) if warnings.is_empty() => reachable(inputs),

@@ -53,7 +53,10 @@ pub use self::settings::KafkaSettings;
 #[cfg(not(feature = "kafka"))]
 pub(crate) use self::unbuilt::open;
 #[cfg(not(feature = "kafka"))]
-pub use self::unbuilt::{KafkaReadings, KafkaSettings, check_built, create_topics, ensure_topics};
+pub use self::unbuilt::{
+    UnbuiltReadings as KafkaReadings, UnbuiltSettings as KafkaSettings, check_built, create_topics,
+    ensure_topics,
+};
 use super::config::ReplicatedConfig;
 #[cfg(feature = "kafka")]
 use crate::{Result, Store};

@@ -29,8 +29,8 @@ pub struct CrowdJob {
 pub enum CrowdStore {
     /// A managed Redis of so many nodes.
     Redis(u32),
-    /// None: its workers alone have the bookings of a queue in Kafka, so the crowd checks what it is
-    /// answered.
+    /// None: its workers alone have the bookings of a queue in Kafka, so the crowd checks what it
+    /// is answered.
     Kafka,
 }
 

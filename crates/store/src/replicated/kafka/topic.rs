@@ -110,8 +110,8 @@ const OF_LOG: [(&str, &str); 6] = [
     ("unclean.leader.election.enable", "false"),
     ("max.message.bytes", "1048588"),
 ];
-/// The settings of the topic of readings: the newest of each queue is kept, and that of a queue that
-/// has no workers any more goes after an hour.
+/// The settings of the topic of readings: the newest of each queue is kept, and that of a queue
+/// without workers goes after an hour.
 const OF_READINGS: [(&str, &str); 5] = [
     ("cleanup.policy", "compact,delete"),
     ("retention.ms", "3600000"),

@@ -41,9 +41,9 @@ pub async fn ensure_topics(_: &KafkaAddress, _: &QueueName, _: u16) -> Result<Ve
 }
 
 /// The newest readings of queues; not in this build.
-pub struct KafkaReadings(());
+pub struct UnbuiltReadings(());
 
-impl KafkaReadings {
+impl UnbuiltReadings {
     /// Not in this build.
     ///
     /// # Errors
@@ -60,10 +60,10 @@ impl KafkaReadings {
 }
 
 /// Sends settings of one queue; not in this build.
-pub struct KafkaSettings(());
+pub struct UnbuiltSettings(());
 
 #[allow(clippy::unused_async, reason = "the same as with the feature")]
-impl KafkaSettings {
+impl UnbuiltSettings {
     /// Not in this build.
     ///
     /// # Errors
