@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!   setup, test, trial ──> control_plane (finds or builds an API server)
-//!     '─── manifests, faults, browser, foreign ──> prerequisites (installs what is missing)
+//!     '─ manifests, alerts, faults, browser, foreign ─> prerequisites (installs what is missing)
 //!   crd, manifests ──> generated (writes a file or compares it)
 //!   e2e ──> within (runs programs with a time limit)
 //!   all ──> shell (runs programs)   tree (the files of the repository)
 //! ```
 
+pub mod alerts;
 mod bench;
 mod browser;
 pub mod check_report;
@@ -52,6 +53,8 @@ enum Command {
     Crd(generated::Args),
     /// Write manifests/install.yaml from the chart, or check that it is up to date
     Manifests(generated::Args),
+    /// Test the alerts of the chart with promtool
+    Alerts(alerts::Args),
     /// Check that a report of `bookingq up --report FILE` adds up
     CheckReport(check_report::Args),
     /// Run a whole sale on the cluster that KUBECONFIG points at, and kill what can be killed
@@ -81,6 +84,7 @@ impl Cli {
             Command::Tidy(args) => tidy::run(&args),
             Command::Crd(args) => crd::run(&args),
             Command::Manifests(args) => manifests::run(&args),
+            Command::Alerts(args) => alerts::run(&args),
             Command::CheckReport(args) => check_report::run(&args),
             Command::E2e(args) => e2e::run(&args),
             Command::Trial(args) => trial::run(&args),
