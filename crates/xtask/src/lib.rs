@@ -3,7 +3,7 @@
 //! ```text
 //!   setup, test, trial ──> control_plane (finds or builds an API server)
 //!     '─ manifests, alerts, faults, browser, foreign ─> prerequisites (installs what is missing)
-//!   crd, manifests ──> generated (writes a file or compares it)
+//!   crd, manifests, bundle ──> generated (writes a file or compares it)
 //!   e2e ──> within (runs programs with a time limit)
 //!   all ──> shell (runs programs)   tree (the files of the repository)
 //! ```
@@ -11,6 +11,7 @@
 pub mod alerts;
 mod bench;
 mod browser;
+pub mod bundle;
 pub mod check_report;
 pub mod control_plane;
 mod crd;
@@ -22,6 +23,7 @@ pub mod generated;
 mod kafka;
 pub mod manifests;
 pub mod prerequisites;
+mod reproduce;
 mod setup;
 mod shell;
 pub mod test;
@@ -53,8 +55,12 @@ enum Command {
     Crd(generated::Args),
     /// Write manifests/install.yaml from the chart, or check that it is up to date
     Manifests(generated::Args),
+    /// Write the OLM bundle in bundle/ from the chart, or check that it is up to date
+    Bundle(generated::Args),
     /// Test the alerts of the chart with promtool
     Alerts(alerts::Args),
+    /// Build twice in two folders and compare the binaries
+    Reproduce(reproduce::Args),
     /// Check that a report of `bookingq up --report FILE` adds up
     CheckReport(check_report::Args),
     /// Run a whole sale on the cluster that KUBECONFIG points at, and kill what can be killed
@@ -84,7 +90,9 @@ impl Cli {
             Command::Tidy(args) => tidy::run(&args),
             Command::Crd(args) => crd::run(&args),
             Command::Manifests(args) => manifests::run(&args),
+            Command::Bundle(args) => bundle::run(&args),
             Command::Alerts(args) => alerts::run(&args),
+            Command::Reproduce(args) => reproduce::run(&args),
             Command::CheckReport(args) => check_report::run(&args),
             Command::E2e(args) => e2e::run(&args),
             Command::Trial(args) => trial::run(&args),

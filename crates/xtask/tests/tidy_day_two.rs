@@ -3,9 +3,9 @@
 
 use std::fs;
 
-use xtask::alerts;
-use xtask::tidy::{rights, runbooks};
+use xtask::tidy::{images, rights, runbooks};
 use xtask::tree::Tree;
+use xtask::{alerts, bundle};
 
 const ALERT: &str = "      - alert: BookingqA\n        annotations:\n          \
                      runbook_url: {{ x }}#bookingqa\n";
@@ -88,4 +88,50 @@ fn rights_that_differ_between_the_roles_and_the_page_are_named() {
 fn the_rules_of_the_resource_are_what_prometheus_reads() {
     let resource = "kind: PrometheusRule\nspec:\n  groups:\n    - name: a\n";
     assert_eq!(alerts::spec(resource), "groups:\n  - name: a\n");
+}
+
+#[test]
+fn images_that_are_not_listed_and_images_that_are_not_used_are_named() {
+    let found = |list: &str| -> Vec<String> {
+        let tree = tree(&[
+            ("charts/bookingq/images.txt", list),
+            (
+                "charts/bookingq/Chart.yaml",
+                "appVersion: 2.0.0\n  x: |\n    - name: a\n      image: r/b:2.0.0\n    - name: c\n      image: d/redis:7\n",
+            ),
+            ("charts/bookingq/values.yaml", "image:\n  repository: r/b\n"),
+            ("crates/api/src/redis.rs", "        image: \"d/redis:7\".to_owned(),\n"),
+        ]);
+        images::check(&tree.1).unwrap().iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(found("# all\nr/b:2.0.0\nd/redis:7\n"), [""; 0]);
+    let list = "charts/bookingq/images.txt";
+    let expected = [
+        format!("{list}: r/b:2.0.0 is used by default and not listed"),
+        format!("{list}: r/b:1.0.0 is listed and not used by default"),
+    ];
+    assert_eq!(found("r/b:1.0.0\nd/redis:7\n"), expected);
+}
+
+#[test]
+fn the_bundle_takes_rules_and_deployment_from_the_rendered_chart() {
+    let object = |kind: &str, name: &str, rest: &str| {
+        format!("---\napiVersion: v1\nkind: {kind}\nmetadata:\n  name: {name}\n{rest}")
+    };
+    let rendered = [
+        object("ClusterRole", "bookingq-view", "rules:\n  - other\n"),
+        object("ClusterRole", "bookingq-operator", "rules:\n  # why\n  - all\n"),
+        object("Role", "bookingq-operator-election", "rules:\n  - lease\n"),
+        object("Deployment", "bookingq-operator", "spec:\n  image: r/b:1\n\nstatus: none\n"),
+    ]
+    .concat();
+    let text = bundle::cluster_service_version(&rendered).unwrap();
+    let service_version = "      clusterPermissions:\n      - serviceAccountName: bookingq-operator\n        rules:\n          # why\n          - all\n";
+    assert!(text.contains(service_version), "{text}");
+    assert!(text.contains("        rules:\n          - lease\n"), "{text}");
+    assert!(text.contains("        spec:\n          image: r/b:1\n"), "{text}");
+    assert!(text.contains("    containerImage: r/b:1\n"), "{text}");
+    assert!(!text.contains("other") && !text.contains("status: none"), "{text}");
+    let missing = bundle::cluster_service_version("").unwrap_err().to_string();
+    assert_eq!(missing, "the chart renders no ClusterRole called bookingq-operator");
 }
