@@ -1,4 +1,4 @@
-//! `cargo xtask bundle`: an OLM bundle in bundle/, from the rendered chart and the
+//! The second half of `cargo xtask manifests`: an OLM bundle in bundle/, from the rendered chart and the
 //! CustomResourceDefinition, for clusters with the Operator Lifecycle Manager.
 
 use anyhow::{Context as _, Result, bail};
@@ -10,7 +10,7 @@ use crate::prerequisites::HELM;
 use crate::{shell, tree};
 
 const FOLDER: &str = "bundle";
-const COMMAND: &str = "cargo xtask bundle";
+const COMMAND: &str = "cargo xtask manifests";
 /// The operator's Deployment, ServiceAccount and roles.
 const OPERATOR: &str = "bookingq-operator";
 const DESCRIPTION: &str =

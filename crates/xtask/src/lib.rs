@@ -53,10 +53,9 @@ enum Command {
     Tidy(tidy::Args),
     /// Write the CustomResourceDefinition into crds/ and the chart, or check that it is up to date
     Crd(generated::Args),
-    /// Write manifests/install.yaml from the chart, or check that it is up to date
+    /// Write manifests/install.yaml and the OLM bundle from the chart, or check that they are up to
+    /// date
     Manifests(generated::Args),
-    /// Write the OLM bundle in bundle/ from the chart, or check that it is up to date
-    Bundle(generated::Args),
     /// Test the alerts of the chart with promtool
     Alerts(alerts::Args),
     /// Build twice in two folders and compare the binaries
@@ -89,8 +88,7 @@ impl Cli {
             Command::Test(args) => test::run(&args),
             Command::Tidy(args) => tidy::run(&args),
             Command::Crd(args) => crd::run(&args),
-            Command::Manifests(args) => manifests::run(&args),
-            Command::Bundle(args) => bundle::run(&args),
+            Command::Manifests(args) => manifests::run(&args).and_then(|()| bundle::run(&args)),
             Command::Alerts(args) => alerts::run(&args),
             Command::Reproduce(args) => reproduce::run(&args),
             Command::CheckReport(args) => check_report::run(&args),

@@ -11,13 +11,16 @@ use crate::control_plane::{ASSETS, ControlPlanePrograms};
 use crate::prerequisites::{self, GO, REDIS};
 use crate::{kafka, shell};
 
+const OPERATOR: &str = "bookingq-operator";
+
 /// The packages that have tests on a control plane, which the feature `control-plane` turns on, and
 /// the names of these tests.
 const ON_CONTROL_PLANE: [(&str, &str); 2] =
-    [("bookingq-operator", "control_plane"), ("bookingq-plugin", "plugin_on_cluster")];
+    [(OPERATOR, "control_plane"), ("bookingq-plugin", "plugin_on_cluster")];
 
-/// The feature that turns the tests on Kafka on.
+/// The features that turn the tests on Kafka on.
 const KAFKA: &str = "bookingq-store/kafka";
+const OPERATOR_ON_KAFKA: &str = "bookingq-operator/kafka";
 
 /// How to run the tests.
 #[derive(Debug, clap::Args)]
@@ -56,6 +59,9 @@ pub fn run(args: &Args) -> Result<()> {
         cargo.args(words).args(["--locked", "--no-fail-fast"]).args(scope);
         if let Some(folder) = control_plane.as_ref().filter(|_| with_control_plane) {
             cargo.args(["--features", &features]).env(ASSETS, folder);
+            if jars.is_some() && wanting.iter().any(|(package, _)| *package == OPERATOR) {
+                cargo.args(["--features", OPERATOR_ON_KAFKA]);
+            }
         }
         if let Some(folder) = &jars {
             cargo.args(["--features", KAFKA]).env(kafka::JARS, folder);

@@ -9,6 +9,7 @@
 //!   rules      the rules of a sale reach the store and bound the workers
 //!   policy     the sample of an admission policy
 //!   election   two operators, one leader
+//!   kafka      a queue in Kafka: rules of the API server, topics, readings, settings
 //!   three      a managed Redis of three: its objects, and the record of elections
 //! ```
 #![allow(clippy::unwrap_used)]
@@ -18,6 +19,9 @@ mod cluster;
 mod election;
 mod faults;
 mod gateways;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod kafka_rules;
 mod life;
 mod policy;
 mod rules;
