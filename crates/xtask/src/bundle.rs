@@ -1,5 +1,5 @@
-//! The second half of `cargo xtask manifests`: an OLM bundle in bundle/, from the rendered chart and the
-//! CustomResourceDefinition, for clusters with the Operator Lifecycle Manager.
+//! The other half of `cargo xtask manifests`: an OLM bundle in bundle/, from the rendered chart and
+//! the CustomResourceDefinition, for clusters with the Operator Lifecycle Manager.
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
