@@ -14,7 +14,7 @@ use crate::error::HarnessError;
 use crate::port::free_address;
 use crate::process::Process;
 use crate::sentinels::hosts;
-use crate::spec::ProcessSpec;
+use crate::spec::{ProcessSpec, Restart};
 
 /// The release of Kafka that `tests/kafka/pom.xml` pins.
 const KAFKA_VERSION: &str = "4.4.0";
@@ -35,8 +35,8 @@ const JVM: [&str; 4] = ["-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-Dlog4j2.lev
 #[derive(Debug)]
 pub struct KafkaCluster {
     brokers: Vec<Broker>,
-    /// Removed with it.
-    _directory: TempDir,
+    /// Removed with it, unless the options name another one.
+    _directory: Option<TempDir>,
 }
 
 #[derive(Debug)]
@@ -49,10 +49,34 @@ struct Broker {
 /// How to run a cluster.
 #[derive(Debug, Clone, Default)]
 pub struct KafkaOptions {
+    /// Where data and logs of the brokers are kept, in a folder for each; `None`: for as long as
+    /// the cluster runs.
+    pub directory: Option<PathBuf>,
+    /// What happens when a broker ends.
+    pub restart: Restart,
+    /// Where each broker listens, and where others are to reach it; free ports for those that are
+    /// not named.
+    pub addresses: Vec<BrokerAddress>,
     /// Lines of `server.properties` beside those that every broker has.
     pub properties: Vec<(String, String)>,
     /// Added to the environment of each broker, by its index.
     pub environment: Vec<Vec<(&'static str, OsString)>>,
+}
+
+/// The addresses of a broker.
+#[derive(Debug, Clone, Copy)]
+pub struct BrokerAddress {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where clients and the other brokers are to reach it, perhaps through a proxy.
+    pub advertised: SocketAddr,
+}
+
+impl BrokerAddress {
+    fn free() -> Result<Self, HarnessError> {
+        let listen = free_address()?;
+        Ok(Self { listen, advertised: listen })
+    }
 }
 
 /// The folder with Kafka's jars: the one that the environment names, or the user's cache. The error
@@ -100,9 +124,16 @@ impl KafkaCluster {
     }
 
     fn attempt(brokers: usize, jars: &Path, options: &KafkaOptions) -> Result<Self, HarnessError> {
-        let directory = tempfile::tempdir()?;
+        let temporary = match options.directory {
+            Some(_) => None,
+            None => Some(tempfile::tempdir()?),
+        };
+        let given = options.directory.as_deref();
+        let folder = given.or(temporary.as_ref().map(TempDir::path)).unwrap_or(Path::new("."));
+        let address =
+            |node| options.addresses.get(node).copied().map_or_else(BrokerAddress::free, Ok);
         let ports = (0..brokers)
-            .map(|_| Ok((free_address()?, free_address()?)))
+            .map(|node| Ok((address(node)?, free_address()?)))
             .collect::<Result<Vec<_>, HarnessError>>()?;
         let voters: Vec<String> = ports
             .iter()
@@ -111,8 +142,10 @@ impl KafkaCluster {
             .collect();
         let mut files = Vec::with_capacity(brokers);
         for (node, addresses) in ports.iter().enumerate() {
-            let folder = directory.path().join(format!("broker-{}", node + 1));
-            std::fs::create_dir(&folder)?;
+            let folder = folder.join(format!("broker-{}", node + 1));
+            // An attempt before this one has left its own there.
+            std::fs::remove_dir_all(&folder).ok();
+            std::fs::create_dir_all(&folder)?;
             let file = folder.join("server.properties");
             std::fs::write(&file, properties(node + 1, *addresses, &voters, &folder, options))?;
             files.push(file);
@@ -120,18 +153,20 @@ impl KafkaCluster {
         format(&files, jars)?;
         let mut started = Vec::with_capacity(brokers);
         for (node, file) in files.iter().enumerate() {
-            let environment = options.environment.get(node).cloned().unwrap_or_default();
             let address = ports[node].0;
-            let spec = broker(node + 1, address, file, jars, environment);
+            let mut spec = broker(node + 1, address.listen, file, jars);
+            spec.environment = options.environment.get(node).cloned().unwrap_or_default();
+            spec.restart = options.restart;
+            let address = address.advertised;
             started.push(Broker { address, process: Process::start(spec.clone())?, spec });
         }
         for broker in &started {
             broker.process.wait_ready(START)?;
         }
-        Ok(Self { brokers: started, _directory: directory })
+        Ok(Self { brokers: started, _directory: temporary })
     }
 
-    /// Where the brokers listen, separated by commas.
+    /// Where the brokers are reached, separated by commas.
     pub fn bootstrap(&self) -> String {
         hosts(self.brokers.iter().map(|broker| broker.address))
     }
@@ -139,6 +174,11 @@ impl KafkaCluster {
     /// The number of brokers.
     pub fn brokers(&self) -> usize {
         self.brokers.len()
+    }
+
+    /// The processes of all brokers.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.brokers.iter().map(|broker| &broker.process)
     }
 
     /// The process of a broker, by its index. Its node id is one more.
@@ -164,17 +204,18 @@ impl KafkaCluster {
 
 fn properties(
     node: usize,
-    (address, controller): (SocketAddr, SocketAddr),
+    (address, controller): (BrokerAddress, SocketAddr),
     voters: &[String],
     folder: &Path,
     options: &KafkaOptions,
 ) -> String {
+    let BrokerAddress { listen, advertised } = address;
     let mut text = format!(
         "process.roles=broker,controller\n\
          node.id={node}\n\
          controller.quorum.voters={}\n\
-         listeners=PLAINTEXT://{address},CONTROLLER://{controller}\n\
-         advertised.listeners=PLAINTEXT://{address}\n\
+         listeners=PLAINTEXT://{listen},CONTROLLER://{controller}\n\
+         advertised.listeners=PLAINTEXT://{advertised}\n\
          controller.listener.names=CONTROLLER\n\
          log.dirs={}\n\
          auto.create.topics.enable=false\n\
@@ -213,18 +254,11 @@ fn format(files: &[PathBuf], jars: &Path) -> Result<(), HarnessError> {
     Ok(())
 }
 
-fn broker(
-    node: usize,
-    address: SocketAddr,
-    file: &Path,
-    jars: &Path,
-    environment: Vec<(&'static str, OsString)>,
-) -> ProcessSpec {
+fn broker(node: usize, address: SocketAddr, file: &Path, jars: &Path) -> ProcessSpec {
     let mut spec = ProcessSpec::new(format!("kafka-{node}"), "java")
         .arguments(JVM)
         .arguments(["-cp".into(), jars.join("*").into_os_string(), "kafka.Kafka".into()])
         .arguments([file.as_os_str()]);
-    spec.environment = environment;
     spec.log = Some(file.with_file_name("broker.log"));
     spec.port = Some(address);
     spec.grace = Duration::from_secs(10);

@@ -40,6 +40,15 @@ pub struct KafkaConfig {
     pub replicated: ReplicatedConfig,
 }
 
+/// Which brokers have a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogPlacement {
+    /// The id of the broker that leads it, if one does.
+    pub leader: Option<u32>,
+    /// How many brokers have all of it.
+    pub in_sync: usize,
+}
+
 /// Opens a store on Kafka. It connects at its first call.
 #[cfg(feature = "kafka")]
 pub(crate) fn open(config: KafkaConfig) -> Result<Arc<dyn Store>> {
@@ -67,6 +76,33 @@ pub async fn create_topics(
     Ok(topic::create(address, &address.snapshots(queue), replication).await? || commands)
 }
 
+/// The log of a queue's commands, as a program has it that tests what is done with it.
+///
+/// # Errors
+/// [`StoreError::Settings`](crate::StoreError::Settings) if the client cannot be made, and in a
+/// build without the feature `kafka`.
+#[cfg(feature = "kafka")]
+pub fn open_commands(
+    address: &KafkaAddress,
+    queue: &bookingq_core::QueueName,
+) -> Result<Arc<dyn super::CommandLog>> {
+    Ok(Arc::new(KafkaLog::new(address, address.commands(queue))?))
+}
+
+/// Who has the log of a queue's commands.
+///
+/// # Errors
+/// [`StoreError::Unavailable`](crate::StoreError::Unavailable) if no broker answers,
+/// [`StoreError::Settings`](crate::StoreError::Settings) in a build without the feature `kafka`.
+#[cfg(feature = "kafka")]
+pub async fn log_placement(
+    address: &KafkaAddress,
+    queue: &bookingq_core::QueueName,
+) -> Result<LogPlacement> {
+    let facts = topic::facts(address, &address.commands(queue)).await?;
+    Ok(LogPlacement { leader: u32::try_from(facts.leader).ok(), in_sync: facts.in_sync })
+}
+
 #[cfg(not(feature = "kafka"))]
 pub(crate) fn open(_: KafkaConfig) -> Result<Arc<dyn Store>> {
     Err(not_built())
@@ -79,6 +115,28 @@ pub(crate) fn open(_: KafkaConfig) -> Result<Arc<dyn Store>> {
 #[cfg(not(feature = "kafka"))]
 #[allow(clippy::unused_async, reason = "the same as with the feature")]
 pub async fn create_topics(_: &KafkaAddress, _: &bookingq_core::QueueName, _: u16) -> Result<bool> {
+    Err(not_built())
+}
+
+/// The log of a queue's commands; not in this build.
+///
+/// # Errors
+/// Always [`StoreError::Settings`](crate::StoreError::Settings): this build has no feature `kafka`.
+#[cfg(not(feature = "kafka"))]
+pub fn open_commands(
+    _: &KafkaAddress,
+    _: &bookingq_core::QueueName,
+) -> Result<Arc<dyn super::CommandLog>> {
+    Err(not_built())
+}
+
+/// Who has the log of a queue's commands; not in this build.
+///
+/// # Errors
+/// Always [`StoreError::Settings`](crate::StoreError::Settings): this build has no feature `kafka`.
+#[cfg(not(feature = "kafka"))]
+#[allow(clippy::unused_async, reason = "the same as with the feature")]
+pub async fn log_placement(_: &KafkaAddress, _: &bookingq_core::QueueName) -> Result<LogPlacement> {
     Err(not_built())
 }
 

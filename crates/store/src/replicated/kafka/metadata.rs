@@ -1,5 +1,5 @@
-//! The id of a topic. A topic that was deleted and made again has another one, and the client
-//! library does not show it; so this asks for it in Kafka's own protocol: one Metadata request,
+//! The id of a topic, and who leads it. A topic that was deleted and made again has another id, and
+//! the client library does not show it; so this asks for it in Kafka's own protocol: one Metadata request,
 //! version 10, which brokers know since 2.8.
 
 use std::time::Duration;
@@ -31,6 +31,10 @@ pub(super) struct TopicFacts {
     pub(super) partitions: usize,
     /// The replicas of the first partition.
     pub(super) replicas: usize,
+    /// The node that leads the first partition; negative if none does.
+    pub(super) leader: i32,
+    /// The replicas of it that are in sync.
+    pub(super) in_sync: usize,
 }
 
 /// Asks some of the brokers at once; the first answer counts. `None` if there is no such topic.
@@ -63,7 +67,8 @@ async fn ask(broker: &str, topic: &str) -> Result<Option<TopicFacts>, String> {
     let failed = |error: std::io::Error| error.to_string();
     let mut stream = TcpStream::connect(broker).await.map_err(failed)?;
     stream.write_all(&request(topic)).await.map_err(failed)?;
-    let length = stream.read_u32().await.map_err(|_| "it does not speak Metadata 10".to_owned())?;
+    let ended = "it ended the connection: it does not speak Metadata 10, or is not ready";
+    let length = stream.read_u32().await.map_err(|_| ended.to_owned())?;
     if length > MAX_ANSWER {
         return Err("it does not speak Kafka's protocol".to_owned());
     }
@@ -137,9 +142,13 @@ impl MetadataAnswer<'_> {
             return Some(Ok(None));
         }
         // Of the first partition: error, number, leader, its term; then the replicas.
-        self.skip(2 + 4 + 4 + 4)?;
+        self.skip(2 + 4)?;
+        let leader = i32::from_be_bytes(self.take(4)?.try_into().ok()?);
+        self.skip(4)?;
         let replicas = self.count()?;
-        Some(Ok(Some(TopicFacts { id, partitions, replicas })))
+        self.skip(4 * replicas)?;
+        let in_sync = self.count()?;
+        Some(Ok(Some(TopicFacts { id, partitions, replicas, leader, in_sync })))
     }
 
     fn take(&mut self, bytes: usize) -> Option<&[u8]> {
