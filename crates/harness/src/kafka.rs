@@ -14,13 +14,13 @@ use crate::error::HarnessError;
 use crate::port::free_address;
 use crate::process::Process;
 use crate::sentinels::hosts;
-use crate::spec::{ProcessSpec, Restart};
+use crate::spec::{ProcessEvent, ProcessSpec, Restart};
 
 /// The release of Kafka that `tests/kafka/pom.xml` pins.
-const KAFKA_VERSION: &str = "4.4.0";
+pub const KAFKA_VERSION: &str = "4.4.0";
 
 /// Names the folder with Kafka's jars.
-const KAFKA_JARS: &str = "BOOKINGQ_KAFKA_JARS";
+pub const KAFKA_JARS: &str = "BOOKINGQ_KAFKA_JARS";
 
 /// Longest wait for a broker to accept connections.
 const START: Duration = Duration::from_secs(60);
@@ -49,6 +49,15 @@ struct Broker {
 /// How to run a cluster.
 #[derive(Debug, Clone, Default)]
 pub struct KafkaOptions {
+    /// The folder with Kafka's jars; `None`: the one that the environment names, or the user's
+    /// cache.
+    pub jars: Option<PathBuf>,
+    /// What clients speak with the brokers, and the brokers among themselves.
+    pub protocol: KafkaProtocol,
+    /// Users that log in by SCRAM: mechanism, name and password.
+    pub users: Vec<(&'static str, String, String)>,
+    /// A program that runs each broker, such as `taskset`, with its arguments.
+    pub wrapper: Vec<OsString>,
     /// Where data and logs of the brokers are kept, in a folder for each; `None`: for as long as
     /// the cluster runs.
     pub directory: Option<PathBuf>,
@@ -61,6 +70,32 @@ pub struct KafkaOptions {
     pub properties: Vec<(String, String)>,
     /// Added to the environment of each broker, by its index.
     pub environment: Vec<Vec<(&'static str, OsString)>>,
+}
+
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KafkaProtocol {
+    /// Plain text, without a login.
+    #[default]
+    Plaintext,
+    /// TLS.
+    Ssl,
+    /// A login, in plain text.
+    SaslPlaintext,
+    /// A login, by TLS.
+    SaslSsl,
+}
+
+impl KafkaProtocol {
+    /// Its name in Kafka's settings.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "PLAINTEXT",
+            Self::Ssl => "SSL",
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslSsl => "SASL_SSL",
+        }
+    }
 }
 
 /// The addresses of a broker.
@@ -79,15 +114,16 @@ impl BrokerAddress {
     }
 }
 
-/// The folder with Kafka's jars: the one that the environment names, or the user's cache. The error
-/// names the command that makes it.
-fn jars() -> Result<PathBuf, HarnessError> {
+/// The folder with Kafka's jars: `named`, or the one that the environment names, or the user's
+/// cache. The error names the command that makes it.
+fn jars(named: Option<&Path>) -> Result<PathBuf, HarnessError> {
     let absolute = |name| {
         std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute())
     };
     let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
     let cached = cache.map(|cache| cache.join("bookingq/kafka").join(KAFKA_VERSION));
-    let folder = absolute(KAFKA_JARS).or(cached).unwrap_or_default();
+    let named = named.map(Path::to_owned).or_else(|| absolute(KAFKA_JARS));
+    let folder = named.or(cached).unwrap_or_default();
     if folder.join(format!("kafka_2.13-{KAFKA_VERSION}.jar")).is_file() {
         return Ok(folder);
     }
@@ -112,24 +148,41 @@ impl KafkaCluster {
     /// # Errors
     /// As those of [`Self::start`].
     pub fn start_with(brokers: usize, options: &KafkaOptions) -> Result<Self, HarnessError> {
-        let jars = jars()?;
+        Self::start_reporting(brokers, options, |_| ())
+    }
+
+    /// The same; reports what happens to the brokers to `on_event`.
+    ///
+    /// # Errors
+    /// As those of [`Self::start`].
+    pub fn start_reporting(
+        brokers: usize,
+        options: &KafkaOptions,
+        on_event: impl Fn(ProcessEvent) + Clone + Send + 'static,
+    ) -> Result<Self, HarnessError> {
+        let jars = jars(options.jars.as_deref())?;
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match Self::attempt(brokers, &jars, options) {
+            match Self::attempt(brokers, &jars, options, &on_event) {
                 Err(HarnessError::Ended { .. }) if attempt < ATTEMPTS => {}
                 result => return result,
             }
         }
     }
 
-    fn attempt(brokers: usize, jars: &Path, options: &KafkaOptions) -> Result<Self, HarnessError> {
-        let temporary = match options.directory {
-            Some(_) => None,
-            None => Some(tempfile::tempdir()?),
+    fn attempt(
+        brokers: usize,
+        jars: &Path,
+        options: &KafkaOptions,
+        on_event: &(impl Fn(ProcessEvent) + Clone + Send + 'static),
+    ) -> Result<Self, HarnessError> {
+        let (folder, directory) = if let Some(folder) = &options.directory {
+            (folder.clone(), None)
+        } else {
+            let directory = tempfile::tempdir()?;
+            (directory.path().to_owned(), Some(directory))
         };
-        let given = options.directory.as_deref();
-        let folder = given.or(temporary.as_ref().map(TempDir::path)).unwrap_or(Path::new("."));
         let address =
             |node| options.addresses.get(node).copied().map_or_else(BrokerAddress::free, Ok);
         let ports = (0..brokers)
@@ -150,20 +203,21 @@ impl KafkaCluster {
             std::fs::write(&file, properties(node + 1, *addresses, &voters, &folder, options))?;
             files.push(file);
         }
-        format(&files, jars)?;
+        format(&files, jars, &options.users)?;
         let mut started = Vec::with_capacity(brokers);
         for (node, file) in files.iter().enumerate() {
             let address = ports[node].0;
-            let mut spec = broker(node + 1, address.listen, file, jars);
+            let mut spec = broker(node + 1, address.listen, file, jars, &options.wrapper);
             spec.environment = options.environment.get(node).cloned().unwrap_or_default();
             spec.restart = options.restart;
             let address = address.advertised;
-            started.push(Broker { address, process: Process::start(spec.clone())?, spec });
+            let process = Process::start_with(spec.clone(), on_event.clone())?;
+            started.push(Broker { address, spec, process });
         }
         for broker in &started {
             broker.process.wait_ready(START)?;
         }
-        Ok(Self { brokers: started, _directory: temporary })
+        Ok(Self { brokers: started, _directory: directory })
     }
 
     /// Where the brokers are reached, separated by commas.
@@ -200,6 +254,13 @@ impl KafkaCluster {
         *process = Process::start(spec.clone())?;
         process.wait_ready(START)
     }
+
+    /// Stops all brokers in order.
+    pub async fn stop(self) {
+        for broker in self.brokers {
+            broker.process.stop().await;
+        }
+    }
 }
 
 fn properties(
@@ -210,12 +271,15 @@ fn properties(
     options: &KafkaOptions,
 ) -> String {
     let BrokerAddress { listen, advertised } = address;
+    let protocol = options.protocol.name();
     let mut text = format!(
         "process.roles=broker,controller\n\
          node.id={node}\n\
          controller.quorum.voters={}\n\
-         listeners=PLAINTEXT://{listen},CONTROLLER://{controller}\n\
-         advertised.listeners=PLAINTEXT://{advertised}\n\
+         listeners={protocol}://{listen},CONTROLLER://{controller}\n\
+         advertised.listeners={protocol}://{advertised}\n\
+         inter.broker.listener.name={protocol}\n\
+         listener.security.protocol.map=CONTROLLER:PLAINTEXT,{protocol}:{protocol}\n\
          controller.listener.names=CONTROLLER\n\
          log.dirs={}\n\
          auto.create.topics.enable=false\n\
@@ -233,13 +297,20 @@ fn properties(
 }
 
 /// Formats the data directories of all brokers at once.
-fn format(files: &[PathBuf], jars: &Path) -> Result<(), HarnessError> {
+fn format(
+    files: &[PathBuf],
+    jars: &Path,
+    users: &[(&str, String, String)],
+) -> Result<(), HarnessError> {
     let failed = |cause| HarnessError::Start { name: "java".to_owned(), cause };
     let mut running = Vec::with_capacity(files.len());
     for file in files {
         let mut java = Command::new("java");
         java.args(JVM).arg("-cp").arg(jars.join("*"));
         java.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]).arg(file);
+        for (mechanism, name, password) in users {
+            java.arg("--add-scram").arg(format!("{mechanism}=[name={name},password={password}]"));
+        }
         java.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
         running.push(java.stderr(std::process::Stdio::piped()).spawn().map_err(failed)?);
     }
@@ -254,8 +325,18 @@ fn format(files: &[PathBuf], jars: &Path) -> Result<(), HarnessError> {
     Ok(())
 }
 
-fn broker(node: usize, address: SocketAddr, file: &Path, jars: &Path) -> ProcessSpec {
-    let mut spec = ProcessSpec::new(format!("kafka-{node}"), "java")
+fn broker(
+    node: usize,
+    address: SocketAddr,
+    file: &Path,
+    jars: &Path,
+    wrapper: &[OsString],
+) -> ProcessSpec {
+    let mut words = wrapper.to_vec();
+    words.push("java".into());
+    let program = words.remove(0);
+    let mut spec = ProcessSpec::new(format!("kafka-{node}"), program)
+        .arguments(words)
         .arguments(JVM)
         .arguments(["-cp".into(), jars.join("*").into_os_string(), "kafka.Kafka".into()])
         .arguments([file.as_os_str()]);

@@ -56,9 +56,12 @@ pub use self::envelope::{KNOWN_RULES, MAX_RECORD_BYTES};
 pub use self::kafka::KafkaLog;
 pub(crate) use self::kafka::open as open_kafka;
 pub use self::kafka::{
-    KafkaAddress, KafkaConfig, LogPlacement, create_topics, log_placement, open_commands,
+    KafkaAddress, KafkaConfig, KafkaLogin, KafkaReadings, KafkaSecurity, KafkaSettings, KafkaTls,
+    LogPlacement, check_built, create_topics, ensure_topics, log_placement, open_commands,
 };
-pub use self::log::{CommandLog, LogBounds, LogCursor, LogError, LogPair, LogPosition, LogRecord};
+pub use self::log::{
+    CommandLog, LogBounds, LogCursor, LogError, LogPair, LogPosition, LogRecord, ReadingSink,
+};
 pub use self::replica::{Replica, ReplicaSettings, ReplicaStopped};
 pub use self::snapshot::{SnapshotFailed, SnapshotReport, take_snapshot};
 pub use self::store::ReplicatedStore;

@@ -8,6 +8,7 @@
 //!   gateways   the gateways of a queue, and their number
 //!   rules      the rules of a sale reach the store and bound the workers
 //!   election   two operators, one leader
+//!   kafka      a queue in Kafka: rules of the API server, topics, readings, settings
 //!   three      a managed Redis of three: its objects, and the record of elections
 //! ```
 #![allow(clippy::unwrap_used)]
@@ -17,6 +18,9 @@ mod cluster;
 mod election;
 mod faults;
 mod gateways;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod kafka_rules;
 mod life;
 mod rules;
 mod scaling;
