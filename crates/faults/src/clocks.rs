@@ -1,5 +1,5 @@
-//! Wrong clocks of processes: libfaketime, if it is installed, reads the offset of each process from
-//! a file.
+//! Wrong clocks of processes: libfaketime, if it is installed, reads the offset of each process
+//! from a file.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// The clocks of so many processes with this name, without offsets. `None` if libfaketime is not
-    /// installed.
+    /// The clocks of so many processes with this name, without offsets. `None` if libfaketime is
+    /// not installed.
     pub fn find(folder: &Path, name: &str, processes: usize) -> Result<Option<Self>> {
         let Some(library) = LIBRARIES.into_iter().find(|path| Path::new(path).is_file()) else {
             return Ok(None);

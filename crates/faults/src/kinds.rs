@@ -3,8 +3,6 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::layout::StoreLayout;
-
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -191,7 +189,7 @@ pub enum FaultSignal {
 }
 
 /// The weight of each kind.
-const WEIGHTS: [(FaultKind, u32); 34] = [
+pub(crate) const WEIGHTS: [(FaultKind, u32); 34] = [
     (FaultKind::KillWorker, 16),
     (FaultKind::TermWorker, 6),
     (FaultKind::StopWorker, 8),
@@ -231,7 +229,7 @@ const WEIGHTS: [(FaultKind, u32); 34] = [
 
 /// The weights of the kinds that need several servers: about one in ten faults, because each costs
 /// seconds without a primary.
-const OF_SEVERAL: [(FaultKind, u32); 13] = [
+pub(crate) const OF_SEVERAL: [(FaultKind, u32); 13] = [
     (FaultKind::KillPrimary, 5),
     (FaultKind::FreezePrimary, 4),
     (FaultKind::KillReplica, 1),
@@ -248,7 +246,7 @@ const OF_SEVERAL: [(FaultKind, u32); 13] = [
 ];
 
 /// The weights of the kinds that need Kafka: about one in eight faults with one broker.
-const OF_BROKERS: [(FaultKind, u32); 12] = [
+pub(crate) const OF_BROKERS: [(FaultKind, u32); 12] = [
     (FaultKind::KillBroker, 2),
     (FaultKind::TermBroker, 1),
     (FaultKind::FreezeBroker, 2),
@@ -262,16 +260,6 @@ const OF_BROKERS: [(FaultKind, u32); 12] = [
     (FaultKind::ResendEnvelopes, 6),
     (FaultKind::Snapshot, 4),
 ];
-
-/// The kinds that are drawn, with their weights. Those of one server of Redis are always the same,
-/// so that a seed's schedule stays the same.
-pub(crate) fn weights(layout: StoreLayout) -> Vec<(FaultKind, u32)> {
-    if layout == StoreLayout::ONE_REDIS {
-        return WEIGHTS.to_vec();
-    }
-    let all = WEIGHTS.into_iter().chain(OF_SEVERAL).chain(OF_BROKERS);
-    all.filter(|(kind, _)| layout.has(*kind)).collect()
-}
 
 impl FaultKind {
     /// Whether there is nothing to break without a gateway.

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::kinds::FaultKind;
+use crate::kinds::{FaultKind, OF_BROKERS, OF_SEVERAL, WEIGHTS};
 
 /// How Redis is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
@@ -27,6 +27,16 @@ pub enum StoreLayout {
     Redis(RedisTopology),
     /// So many brokers of Kafka.
     Kafka(usize),
+}
+
+/// The kinds that are drawn, with their weights. Those of one server of Redis are always the same,
+/// so that a seed's schedule stays the same.
+pub(crate) fn weights(layout: StoreLayout) -> Vec<(FaultKind, u32)> {
+    if layout == StoreLayout::ONE_REDIS {
+        return WEIGHTS.to_vec();
+    }
+    let all = WEIGHTS.into_iter().chain(OF_SEVERAL).chain(OF_BROKERS);
+    all.filter(|(kind, _)| layout.has(*kind)).collect()
 }
 
 impl RedisTopology {

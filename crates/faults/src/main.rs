@@ -45,8 +45,8 @@ struct Cli {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=64))]
     gateways: u16,
     /// What keeps the queue
-    #[arg(long, value_name = "STORE", value_enum, default_value_t = StoreChoice::Redis)]
-    store: StoreChoice,
+    #[arg(long, value_name = "STORE", value_enum, default_value_t = ChosenStore::Redis)]
+    store: ChosenStore,
     /// Brokers of `--store kafka`: 1 or 3
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = brokers)]
     brokers: usize,
@@ -78,7 +78,7 @@ struct Cli {
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum StoreChoice {
+enum ChosenStore {
     Redis,
     Kafka,
 }
@@ -86,8 +86,8 @@ enum StoreChoice {
 impl Cli {
     fn layout(&self) -> StoreLayout {
         match self.store {
-            StoreChoice::Redis => StoreLayout::Redis(self.redis),
-            StoreChoice::Kafka => StoreLayout::Kafka(self.brokers),
+            ChosenStore::Redis => StoreLayout::Redis(self.redis),
+            ChosenStore::Kafka => StoreLayout::Kafka(self.brokers),
         }
     }
 }

@@ -8,8 +8,8 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde::Serialize;
 
-use crate::kinds::{FaultKind, FaultSignal, FaultTarget, NodeFault, weights};
-use crate::layout::StoreLayout;
+use crate::kinds::{FaultKind, FaultSignal, FaultTarget, NodeFault};
+use crate::layout::{StoreLayout, weights};
 
 /// Duration of a fault. Some outlive the lease of 2 s, so that a worker returns to tasks that other
 /// workers have claimed.
@@ -159,8 +159,8 @@ pub struct PlanOptions {
 }
 
 impl PlanOptions {
-    /// Whether a kind of fault may be drawn. The clocks of brokers have to be asked for: what is
-    /// judged then is less.
+    /// Whether a kind of fault may be drawn. The clocks of brokers have to be asked for: less
+    /// is certain then.
     pub(crate) fn draws(&self, kind: FaultKind) -> bool {
         self.only.contains(&kind) || (self.only.is_empty() && kind != FaultKind::BrokerClock)
     }

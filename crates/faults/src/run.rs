@@ -100,7 +100,6 @@ async fn run_with_faults(
     let recorder = start_recorder(folder, seed, (fails_over, margin))?;
     let demand = (*bookings, plan_options.time);
     let mut crowds = FaultCrowds::start(&queue, demand, seed, &recorder, testbed);
-
     let mut faults = BTreeMap::new();
     tokio::select! {
         () = inject_all((testbed, &store), steps, plan_options.time, &mut faults) => {}

@@ -1,5 +1,5 @@
 //! Envelopes that come into a queue's log once more, as those do that a client library sends again
-//! because it has heard no answer: at once, or seconds later.
+//! because it got no answer: at once, or seconds later.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;

@@ -4,6 +4,7 @@
 
 mod linearize;
 pub mod mutants;
+mod programs;
 
 use std::path::PathBuf;
 
@@ -41,23 +42,8 @@ pub fn run(args: &Args) -> Result<()> {
     {
         return mutants::run(name, &args.options);
     }
-    build(&args.options)?;
+    programs::build(&args.options)?;
     // Not by `cargo run`: by itself the crate needs fewer features of its libraries, so they would
     // be compiled once more.
     shell::run(std::process::Command::new(tree::released("bookingq-faults")).args(&args.options))
-}
-
-/// Builds what a run with these options needs.
-fn build(options: &[String]) -> Result<()> {
-    let packages = ["--package", "bookingq", "--package", "bookingq-faults"];
-    let mut build = shell::cargo();
-    build.args(["build", "--release", "--locked"]).args(packages).args(features(options));
-    shell::run(&mut build)
-}
-
-/// The features that a run with these options needs.
-fn features(options: &[String]) -> &'static [&'static str] {
-    let is_kafka = options.iter().any(|option| option == "--store=kafka")
-        || options.windows(2).any(|pair| pair == ["--store", "kafka"]);
-    if is_kafka { &["--features", "bookingq/kafka"] } else { &[] }
 }

@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use self::mutant::Mutant;
+use super::programs;
 use crate::shell;
 use crate::tree::{self, Tree};
 
@@ -241,7 +242,7 @@ pub fn run(name: &str, options: &[String]) -> Result<()> {
         bail!("--mutate is {name:?}; allowed: all, {}", names.join(", "));
     }
     if chosen.iter().any(|mutant| replicated::tests_of(mutant).is_none()) {
-        super::build(options)?;
+        programs::build(options)?;
     }
     let mut survivors = Vec::new();
     for mutant in chosen {
