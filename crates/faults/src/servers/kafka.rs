@@ -89,6 +89,7 @@ impl KafkaBrokers {
             addresses,
             properties: PROPERTIES.into_iter().chain([replicas]).map(owned).collect(),
             environment: (0..brokers).map(|one| environment(one).unwrap_or_default()).collect(),
+            ..KafkaOptions::default()
         };
         let start = move || KafkaCluster::start_with(brokers, &options);
         let cluster = tokio::task::spawn_blocking(start).await??;
