@@ -64,7 +64,7 @@ pub const STEPS: [(&str, Step); 28] = [
     ("update the workers to another image under load", Scenario::update_workers),
     ("scale 20 workers with slow reservations down to 2", |_| scale_down()),
     (
-        "check that no client is sent away while tickets are left, and nothing is lost or doubled",
+        "check that no client left without a ticket that was there, and nothing is doubled",
         Scenario::check_report,
     ),
     ("check that the CronJob released unpaid reservations", |_| check_sweeper()),
