@@ -7,6 +7,7 @@
 //!   scaling    the number of workers follows the line
 //!   gateways   the gateways of a queue, and their number
 //!   rules      the rules of a sale reach the store and bound the workers
+//!   policy     the sample of an admission policy
 //!   election   two operators, one leader
 //!   kafka      a queue in Kafka: rules of the API server, topics, readings, settings
 //!   three      a managed Redis of three: its objects, and the record of elections
@@ -22,6 +23,7 @@ mod gateways;
 mod kafka;
 mod kafka_rules;
 mod life;
+mod policy;
 mod rules;
 mod scaling;
 mod testbed;
