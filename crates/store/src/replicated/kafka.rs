@@ -54,13 +54,8 @@ pub use self::settings::KafkaSettings;
 pub(crate) use self::unbuilt::open;
 #[cfg(not(feature = "kafka"))]
 pub use self::unbuilt::{
-<<<<<<< HEAD
     UnbuiltReadings as KafkaReadings, UnbuiltSettings as KafkaSettings, check_built, create_topics,
-    ensure_topics,
-=======
-    KafkaReadings, KafkaSettings, check_built, create_topics, ensure_topics, log_placement,
-    open_commands,
->>>>>>> main
+    ensure_topics, log_placement, open_commands,
 };
 use super::config::ReplicatedConfig;
 #[cfg(feature = "kafka")]
