@@ -5,12 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_core::ClientId;
-use bookingq_store::replicated::{CommandLog as _, ReplicatedConfig, ReplicatedStore};
-use bookingq_store::{Scope, Store, StoreError};
+use bookingq_store::replicated::{
+    CommandLog as _, LogPosition, LogRecord, MAX_RECORD_BYTES, Replica, ReplicatedConfig,
+    ReplicatedStore,
+};
+use bookingq_store::{Cancel, Scope, Store, StoreError};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
-use crate::crowd::{LEASE, join, place};
+use crate::crowd::{LEASE, join, place, random_step};
 use crate::fake_log::{FakeLog, Faults, with_snapshots};
-use crate::{config, same_state_as_a_second_replica};
+use crate::{SETTINGS, config, same_state_as_a_second_replica};
+
+const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 
 /// Joins `clients` of a worker and claims after each; returns the places and the claimed clients.
 async fn work(
@@ -90,6 +97,76 @@ async fn a_worker_that_reads_nothing_does_not_answer_what_it_knows() {
     assert!(error.is_transient(), "{error}");
     log.set_frozen(false);
     assert!(store.status(anna).await.unwrap()[0].is_some());
+}
+
+#[tokio::test]
+async fn a_leader_that_was_cut_off_shows_nothing_old() {
+    let log = FakeLog::new(Faults::default(), 1);
+    let cut_off = log.view();
+    let short = ReplicatedConfig { timeout: Duration::from_millis(200), ..config() };
+    let one = ReplicatedStore::start(short, with_snapshots(&cut_off));
+    let other = ReplicatedStore::start(config(), with_snapshots(&log));
+    place(&one, "anna").await;
+    one.snapshot().await.unwrap();
+    cut_off.cut_off();
+    // The others go on at another leader.
+    place(&other, "ben").await;
+    let both = ["anna", "ben"].map(|name| ClientId::new(name).unwrap());
+    let error = one.status(both.to_vec()).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert!(other.status(both.to_vec()).await.unwrap().iter().all(Option::is_some));
+}
+
+#[tokio::test]
+async fn a_read_forgets_nothing() {
+    let log = FakeLog::new(Faults::default(), 1);
+    let store = ReplicatedStore::start(config(), with_snapshots(&log));
+    place(&store, "anna").await;
+    let anna = ClientId::new("anna").unwrap();
+    let cancel = Cancel { client: anna.clone(), booking: None };
+    store.cancel(vec![cancel]).await.unwrap().remove(0).unwrap();
+    for _ in 0..3 {
+        assert!(store.status(vec![anna.clone()]).await.unwrap()[0].is_some());
+        store.snapshot().await.unwrap();
+        same_state_as_a_second_replica(&store, &log);
+    }
+}
+
+#[tokio::test]
+async fn every_envelope_twice_or_again_after_half_a_minute_is_the_same_as_once() {
+    for seed in 0..4 {
+        let once = FakeLog::new(Faults::default(), seed);
+        // Claims about digests name offsets, and the same stands at others here.
+        let config = ReplicatedConfig { digest_every: u64::MAX, ..config() };
+        let store = ReplicatedStore::start(config, with_snapshots(&once));
+        let (mut rng, mut hand) = (StdRng::seed_from_u64(seed), Vec::new());
+        for _ in 0..60 {
+            random_step(&store, &once, &mut rng, &mut hand).await;
+        }
+        let records = once.records();
+        let state = |records: Vec<&LogRecord>| {
+            let mut replica = Replica::new(SETTINGS);
+            for (offset, record) in (0..).zip(records) {
+                let position = LogPosition { offset, ..record.position };
+                replica.replay(&LogRecord { position, ..record.clone() }).unwrap();
+            }
+            let mut queue = Vec::new();
+            replica.queue().encode(MAX_RECORD_BYTES).for_each(|part| queue.extend(part));
+            queue
+        };
+        let (one, end) = (state(records.iter().collect()), records.len());
+        let doubled = records.iter().flat_map(|record| [record, record]).collect();
+        assert!(state(doubled) == one, "seed {seed}: at once");
+        // What was stamped half a minute before comes again, by which time others have sent more.
+        let late = |index: usize| {
+            let stamp = records[index].stamp;
+            records[..index].iter().rfind(|old| old.stamp + HALF_A_MINUTE <= stamp)
+        };
+        let again: Vec<_> =
+            (0..end).flat_map(|index| [Some(&records[index]), late(index)]).flatten().collect();
+        assert!(again.len() > end + end / 4, "seed {seed}: {} of {end}", again.len());
+        assert!(state(again) == one, "seed {seed}: half a minute later");
+    }
 }
 
 #[tokio::test]

@@ -46,6 +46,8 @@ pub struct FakeLog {
     grown: Arc<Notify>,
     /// Readers of this view get nothing.
     is_frozen: AtomicBool,
+    /// What this view says of the log, at a leader that was cut off then.
+    cut_off: Mutex<Option<LogBounds>>,
     /// Readers of this view panic.
     panics: AtomicBool,
 }
@@ -70,6 +72,11 @@ struct Inner {
 impl Inner {
     fn end(&self) -> u64 {
         self.start + self.records.len() as u64
+    }
+
+    fn bounds(&self) -> LogBounds {
+        let id = format!("log {}", self.replaced);
+        LogBounds { id, start: self.start, end: self.end() }
     }
 
     fn fails(&mut self, percent: u32) -> bool {
@@ -131,14 +138,15 @@ impl FakeLog {
             crash: None,
         }));
         let (is_frozen, panics) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { inner, grown: Arc::default(), is_frozen, panics })
+        let (grown, cut_off) = (Arc::default(), Mutex::default());
+        Arc::new(Self { inner, grown, is_frozen, cut_off, panics })
     }
 
     /// The same log, for another process.
     pub fn view(&self) -> Arc<Self> {
         let (is_frozen, panics) = (AtomicBool::new(false), AtomicBool::new(false));
         let (inner, grown) = (Arc::clone(&self.inner), Arc::clone(&self.grown));
-        Arc::new(Self { inner, grown, is_frozen, panics })
+        Arc::new(Self { inner, grown, is_frozen, cut_off: Mutex::default(), panics })
     }
 
     pub fn advance(&self, by: Duration) {
@@ -159,6 +167,13 @@ impl FakeLog {
     pub fn set_frozen(&self, is_frozen: bool) {
         self.is_frozen.store(is_frozen, Ordering::SeqCst);
         self.grown.notify_waiters();
+    }
+
+    /// Leaves this view at a leader that was cut off and does not know it: it gets no record and
+    /// takes none, and says of the log what was true before.
+    pub fn cut_off(&self) {
+        *self.cut_off.lock() = Some(self.inner.lock().bounds());
+        self.set_frozen(true);
     }
 
     /// Makes the next read of this view panic.
@@ -261,12 +276,13 @@ impl FakeLog {
 #[async_trait]
 impl CommandLog for FakeLog {
     async fn bounds(&self) -> Result<LogBounds, LogError> {
-        let inner = self.inner.lock();
-        let id = format!("log {}", inner.replaced);
-        Ok(LogBounds { id, start: inner.start, end: inner.end() })
+        Ok(self.cut_off.lock().clone().unwrap_or_else(|| self.inner.lock().bounds()))
     }
 
     async fn append(&self, bytes: &[u8]) -> Result<(), LogError> {
+        if self.cut_off.lock().is_some() {
+            return Err(LogError::Unavailable("too few replicas are in sync".to_owned()));
+        }
         loop {
             let is_overtaken = {
                 let mut inner = self.inner.lock();

@@ -4,6 +4,7 @@
 
 mod linearize;
 pub mod mutants;
+mod programs;
 
 use std::path::PathBuf;
 
@@ -41,9 +42,7 @@ pub fn run(args: &Args) -> Result<()> {
     {
         return mutants::run(name, &args.options);
     }
-    let build =
-        ["build", "--release", "--locked", "--package", "bookingq", "--package", "bookingq-faults"];
-    shell::run(shell::cargo().args(build))?;
+    programs::build(&args.options)?;
     // Not by `cargo run`: by itself the crate needs fewer features of its libraries, so they would
     // be compiled once more.
     shell::run(std::process::Command::new(tree::released("bookingq-faults")).args(&args.options))

@@ -1,8 +1,9 @@
 //! Mutants: engines with one deliberate fault each, built from a copy of the sources. The checker
-//! must find every fault.
+//! must find every fault, or a test.
 
 mod failover;
 mod mutant;
+mod replicated;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use self::mutant::Mutant;
+use super::programs;
 use crate::shell;
 use crate::tree::{self, Tree};
 
@@ -239,9 +241,9 @@ pub fn run(name: &str, options: &[String]) -> Result<()> {
         let names: Vec<_> = all().map(|mutant| mutant.name).collect();
         bail!("--mutate is {name:?}; allowed: all, {}", names.join(", "));
     }
-    let build =
-        ["build", "--release", "--locked", "--package", "bookingq", "--package", "bookingq-faults"];
-    shell::run(shell::cargo().args(build))?;
+    if chosen.iter().any(|mutant| replicated::tests_of(mutant).is_none()) {
+        programs::build(options)?;
+    }
     let mut survivors = Vec::new();
     for mutant in chosen {
         if failover::is_hidden(mutant)? {
@@ -260,7 +262,8 @@ pub fn run(name: &str, options: &[String]) -> Result<()> {
 }
 
 fn all() -> impl Iterator<Item = &'static Mutant> {
-    MUTANTS.iter().chain(&failover::MUTANTS)
+    let replicated = replicated::MUTANTS.iter().map(|(mutant, _)| mutant);
+    MUTANTS.iter().chain(&failover::MUTANTS).chain(replicated)
 }
 
 fn folder() -> PathBuf {
@@ -278,10 +281,16 @@ pub fn check_edits() -> Result<()> {
 }
 
 impl Mutant {
-    /// Whether the checker finds it.
+    /// Whether the checker, or its tests, find it.
     fn run(&self, options: &[String]) -> Result<bool> {
         let (source, target) = (folder().join("source"), folder().join("target"));
         self.write(&source)?;
+        if let Some(tests) = replicated::tests_of(self) {
+            let found = replicated::is_found(tests, &source, &target)?;
+            let result = if found { "found" } else { "NOT FOUND" };
+            println!("mutant {}: {result} by {tests}", self.name);
+            return Ok(found);
+        }
         let mut build = shell::cargo();
         build.current_dir(&source).args(["build", "--locked", "--package", "bookingq"]);
         shell::run(build.arg("--target-dir").arg(&target))?;
