@@ -1,6 +1,6 @@
 //! Records every call of a crowd: in the checker, in counts, and in a history file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
@@ -43,6 +43,8 @@ struct Recording {
     broken: Option<io::Error>,
     answers: Answers,
     counts: CallCounts,
+    /// When a call began whose outcome is unknown, until it was repeated and answered.
+    unknown: HashMap<(ClientId, CallKind), u64>,
 }
 
 /// Counts of calls.
@@ -56,6 +58,9 @@ pub struct CallCounts {
     pub unknown: u64,
     /// Longest time until an answer, in milliseconds.
     pub slowest_ms: u64,
+    /// Longest time until a call of unknown outcome was repeated and answered, in milliseconds. A
+    /// call that its client does not repeat does not count.
+    pub longest_unknown_ms: u64,
 }
 
 impl CallRecorder {
@@ -65,7 +70,8 @@ impl CallRecorder {
         Arc::new(Self::with(None, epoch_ms(), clock_margin_ms))
     }
 
-    /// The same, with a history file. Its first line has the time at which the run's clock was 0.
+    /// The same, with a history file. Its first line has the time at which the run's clock was 0,
+    /// and the margin.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -77,14 +83,17 @@ impl CallRecorder {
     ) -> io::Result<Arc<Self>> {
         let mut file = BufWriter::new(File::create(file)?);
         let epoch_ms = epoch_ms();
-        writeln!(file, "{}", json!({ "seed": seed, "epoch_ms": epoch_ms }))?;
+        let head = json!({
+            "seed": seed, "epoch_ms": epoch_ms, "clock_margin_ms": clock_margin_ms,
+        });
+        writeln!(file, "{head}")?;
         Ok(Arc::new(Self { reads, ..Self::with(Some(file), epoch_ms, clock_margin_ms) }))
     }
 
     fn with(file: Option<BufWriter<File>>, epoch_ms: u64, clock_margin_ms: u64) -> Self {
         let answers = Answers::new(epoch_ms, clock_margin_ms);
-        let recording = Recording { file, broken: None, answers, counts: CallCounts::default() };
-        let recording = Mutex::new(recording);
+        let (counts, unknown) = (CallCounts::default(), HashMap::new());
+        let recording = Mutex::new(Recording { file, broken: None, answers, counts, unknown });
         Self { start: Instant::now(), reads: ReadPromise::Kept, recording }
     }
 
@@ -125,6 +134,7 @@ impl Recorder for CallRecorder {
         let (client, kind) = (client.clone(), kind.clone());
         let mut call = RecordedCall { client, kind, start, end, answer };
         recording.counts.add(&call);
+        recording.time_unknown(&call);
         let promises = match self.reads {
             ReadPromise::Kept => true,
             ReadPromise::NoneUntilHealed => recording.answers.healed.is_some_and(|at| at <= start),
@@ -140,6 +150,23 @@ impl Recorder for CallRecorder {
             .and_then(|line| writeln!(file, "{line}"));
         if let Err(error) = written {
             recording.broken.get_or_insert(error);
+        }
+    }
+}
+
+impl Recording {
+    /// Measures how long the outcome of a call stays unknown.
+    fn time_unknown(&mut self, call: &RecordedCall) {
+        // An update of a watch is no answer to a call.
+        if call.kind == CallKind::Watch {
+            return;
+        }
+        let key = (call.client.clone(), call.kind.clone());
+        if let CallAnswer::Unknown { .. } = call.answer {
+            self.unknown.entry(key).or_insert(call.start);
+        } else if let Some(since) = self.unknown.remove(&key) {
+            let longest = &mut self.counts.longest_unknown_ms;
+            *longest = (*longest).max((call.end - since) / 1000);
         }
     }
 }

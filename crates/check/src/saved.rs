@@ -28,10 +28,15 @@ pub enum SavedError {
 #[derive(Deserialize)]
 struct Head {
     epoch_ms: u64,
+    /// How far the store's clock may be from that of the clients.
+    #[serde(default = "one_millisecond")]
+    clock_margin_ms: u64,
 }
 
-/// A fault run writes its history on the computer of its Redis.
-const CLOCK_MARGIN_MS: u64 = 1;
+/// What histories say that name none: a fault run writes its history on the computer of its Redis.
+fn one_millisecond() -> u64 {
+    1
+}
 
 /// Reads a whole history; returns its answers and the number of calls.
 ///
@@ -44,7 +49,7 @@ pub fn read(history: impl BufRead) -> Result<(Answers, usize), SavedError> {
         let wanted = "a first line with \"seed\" and \"epoch_ms\"";
         SavedError::Line { line: 1, wanted, cause }
     })?;
-    let mut answers = Answers::new(head.epoch_ms, CLOCK_MARGIN_MS);
+    let mut answers = Answers::new(head.epoch_ms, head.clock_margin_ms);
     let mut calls = 0;
     for line in lines {
         calls += 1;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 /// The method of a call with its arguments.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum CallKind {
     /// Enqueue.

@@ -1,5 +1,5 @@
-//! Wrong clocks of workers: libfaketime, if it is installed, reads the offset of each worker from
-//! a file.
+//! Wrong clocks of processes: libfaketime, if it is installed, reads the offset of each process
+//! from a file.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ const LIBRARIES: [&str; 3] = [
     "/usr/lib64/faketime/libfaketimeMT.so.1",
 ];
 
-/// The clocks of all workers.
+/// The clocks of some processes.
 #[derive(Debug)]
 pub struct Clocks {
     library: &'static str,
@@ -21,13 +21,14 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// Without offsets. `None` if libfaketime is not installed.
-    pub fn find(folder: &Path, workers: usize) -> Result<Option<Self>> {
+    /// The clocks of so many processes with this name, without offsets. `None` if libfaketime is
+    /// not installed.
+    pub fn find(folder: &Path, name: &str, processes: usize) -> Result<Option<Self>> {
         let Some(library) = LIBRARIES.into_iter().find(|path| Path::new(path).is_file()) else {
             return Ok(None);
         };
         let files: Vec<_> =
-            (0..workers).map(|worker| folder.join(format!("clock-{worker}"))).collect();
+            (0..processes).map(|number| folder.join(format!("clock-{name}{number}"))).collect();
         for file in &files {
             std::fs::write(file, "+0s")
                 .with_context(|| format!("cannot write {}", file.display()))?;
@@ -35,22 +36,25 @@ impl Clocks {
         Ok(Some(Self { library, files }))
     }
 
-    /// Sets the offset of a worker's clock, in seconds.
-    pub fn set(&self, worker: usize, seconds: i64) {
-        if let Some(file) = self.files.get(worker) {
+    /// Sets the offset of a process's clock, in seconds.
+    pub fn set(&self, number: usize, seconds: i64) {
+        if let Some(file) = self.files.get(number) {
             // A failure means one fault less.
             let _ = std::fs::write(file, format!("{seconds:+}s"));
         }
     }
 
-    /// The environment of a worker. Only its wall clock is wrong; the monotonic clock stays right.
-    pub fn environment(&self, worker: usize) -> Vec<(&'static str, OsString)> {
-        let Some(file) = self.files.get(worker) else { return Vec::new() };
+    /// The environment of a process. Only its wall clock is wrong; the monotonic clock stays right.
+    pub fn environment(&self, number: usize) -> Vec<(&'static str, OsString)> {
+        let Some(file) = self.files.get(number) else { return Vec::new() };
         vec![
             ("LD_PRELOAD", self.library.into()),
             ("FAKETIME_TIMESTAMP_FILE", file.into()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
             ("FAKETIME_CACHE_DURATION", "1".into()),
+            // Java would take minutes to start.
+            ("FAKETIME_DISABLE_SHM", "1".into()),
+            ("NO_FAKE_STAT", "1".into()),
         ]
     }
 }

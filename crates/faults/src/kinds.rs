@@ -104,32 +104,30 @@ pub enum FaultKind {
     KillOperator,
     /// SIGKILL of a server that has lost its data when it comes back (managed)
     WipeNode,
-}
-
-/// How Redis is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum RedisTopology {
-    /// One server
-    Single,
-    /// A primary with two replicas, and three sentinels
-    Sentinel,
-    /// A Redis Cluster of three primaries with a replica each
-    Cluster,
-    /// Three servers that the operator's failover looks after, as for `managed.replicas: 3`
-    Managed,
-}
-
-impl RedisTopology {
-    /// How many replicas must have a write before it is acknowledged, unless the command line says
-    /// otherwise: so many that a failover loses nothing.
-    pub fn replicas_to_acknowledge(self) -> u8 {
-        match self {
-            Self::Single => 0,
-            Self::Cluster | Self::Managed => 1,
-            Self::Sentinel => 2,
-        }
-    }
+    /// SIGKILL of a broker, which comes back later; only with `--store kafka`, like the kinds below
+    KillBroker,
+    /// SIGTERM of a broker: it hands its partition over, ends, and starts again
+    TermBroker,
+    /// SIGSTOP of a broker, and SIGCONT later
+    FreezeBroker,
+    /// A broker stands still for up to 150 ms, again and again, as one whose disk is slow
+    SlowBroker,
+    /// The network in front of a broker is cut, silent or slow, for workers and for other brokers
+    CutBroker,
+    /// SIGKILL of the broker that leads the queue's partition (three brokers)
+    KillLeader,
+    /// SIGSTOP of the broker that leads the queue's partition, and SIGCONT later (three brokers)
+    FreezeLeader,
+    /// SIGTERM of one broker after the other, each when all are in sync (three brokers)
+    RollingRestart,
+    /// A broker's clock jumps by up to 30 s (needs libfaketime)
+    BrokerClock,
+    /// Every envelope comes into the log twice
+    DoubleEnvelopes,
+    /// Envelopes of the last 40 s come into the log once more
+    ResendEnvelopes,
+    /// A snapshot is taken and the log is trimmed, unless its process is killed before that is done
+    Snapshot,
 }
 
 /// A fault of one of several servers, or of who decides about failovers.
@@ -191,7 +189,7 @@ pub enum FaultSignal {
 }
 
 /// The weight of each kind.
-const WEIGHTS: [(FaultKind, u32); 34] = [
+pub(crate) const WEIGHTS: [(FaultKind, u32); 34] = [
     (FaultKind::KillWorker, 16),
     (FaultKind::TermWorker, 6),
     (FaultKind::StopWorker, 8),
@@ -231,7 +229,7 @@ const WEIGHTS: [(FaultKind, u32); 34] = [
 
 /// The weights of the kinds that need several servers: about one in ten faults, because each costs
 /// seconds without a primary.
-const OF_SEVERAL: [(FaultKind, u32); 13] = [
+pub(crate) const OF_SEVERAL: [(FaultKind, u32); 13] = [
     (FaultKind::KillPrimary, 5),
     (FaultKind::FreezePrimary, 4),
     (FaultKind::KillReplica, 1),
@@ -247,15 +245,21 @@ const OF_SEVERAL: [(FaultKind, u32); 13] = [
     (FaultKind::WipeNode, 2),
 ];
 
-/// The kinds that are drawn, with their weights. Those of one server are always the same, so that a
-/// seed's schedule stays the same.
-pub(crate) fn weights(redis: RedisTopology) -> Vec<(FaultKind, u32)> {
-    if redis == RedisTopology::Single {
-        return WEIGHTS.to_vec();
-    }
-    let all = WEIGHTS.into_iter().chain(OF_SEVERAL);
-    all.filter(|(kind, _)| kind.fits(redis)).collect()
-}
+/// The weights of the kinds that need Kafka: about one in eight faults with one broker.
+pub(crate) const OF_BROKERS: [(FaultKind, u32); 12] = [
+    (FaultKind::KillBroker, 2),
+    (FaultKind::TermBroker, 1),
+    (FaultKind::FreezeBroker, 2),
+    (FaultKind::SlowBroker, 2),
+    (FaultKind::CutBroker, 3),
+    (FaultKind::KillLeader, 2),
+    (FaultKind::FreezeLeader, 2),
+    (FaultKind::RollingRestart, 1),
+    (FaultKind::BrokerClock, 2),
+    (FaultKind::DoubleEnvelopes, 6),
+    (FaultKind::ResendEnvelopes, 6),
+    (FaultKind::Snapshot, 4),
+];
 
 impl FaultKind {
     /// Whether there is nothing to break without a gateway.
@@ -263,33 +267,9 @@ impl FaultKind {
         matches!(self, Self::KillGateway | Self::TermGateway | Self::StopGateway)
     }
 
-    /// Whether there is something to break where Redis is served so.
-    pub fn fits(self, redis: RedisTopology) -> bool {
-        use RedisTopology::{Cluster, Managed, Sentinel, Single};
-        match self {
-            // The kinds of nodes kill, stop and cut off several servers. The sentinels, the Cluster
-            // or the operator would undo ReadOnlyRedis and NoReplicas at any moment. What takes
-            // back a lie is not replicated before it is acknowledged.
-            Self::KillRedis
-            | Self::TermRedis
-            | Self::StopRedis
-            | Self::ReadOnlyRedis
-            | Self::NoReplicas
-            | Self::ServiceLies
-            | Self::TicketLies => redis == Single,
-            Self::KillPrimary
-            | Self::FreezePrimary
-            | Self::KillReplica
-            | Self::FreezeReplica
-            | Self::CutReplicas
-            | Self::FullDisk
-            | Self::SwitchOver => redis != Single,
-            Self::CutNode => matches!(redis, Sentinel | Managed),
-            Self::MoveSlot => redis == Cluster,
-            Self::KillSentinel | Self::FreezeSentinel => redis == Sentinel,
-            Self::KillOperator | Self::WipeNode => redis == Managed,
-            _ => true,
-        }
+    /// Whether it needs libfaketime.
+    pub fn is_of_clocks(self) -> bool {
+        matches!(self, Self::Clock | Self::BrokerClock)
     }
 
     /// The fault of a kind that needs several servers.

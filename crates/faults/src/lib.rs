@@ -1,9 +1,9 @@
 //! Injects faults into a running bookingq and checks every invariant.
 //!
 //! ```text
-//!   plan (kinds; seed -> faults with their targets and times: pure)
+//!   plan (kinds, layout; seed -> faults with their targets and times: pure)
 //!   sale (seed -> items, stock, rules)
-//!   run ──┬─ servers    redis-server: one, or several that fail over
+//!   run ──┬─ servers    redis-server: one, or several that fail over; or brokers of Kafka
 //!         ├─ testbed    workers, sweeper, gateways, Booking Service, proxies,
 //!         │             clocks
 //!         ├─ clients    two crowds, to workers and through gateways (WebSockets);
@@ -15,6 +15,7 @@ mod clients;
 mod clocks;
 mod gateways;
 pub mod kinds;
+pub mod layout;
 pub mod plan;
 pub mod proxy;
 mod redis_fault;

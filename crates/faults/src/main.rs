@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bookingq_check::saved;
-use bookingq_faults::kinds::{FaultKind, RedisTopology};
+use bookingq_faults::kinds::FaultKind;
+use bookingq_faults::layout::{RedisTopology, StoreLayout};
 use bookingq_faults::plan::PlanOptions;
 use bookingq_faults::report::invariant_lines;
 use bookingq_faults::run::run;
@@ -43,6 +44,12 @@ struct Cli {
     /// Gateway processes; if there are any, a third of the clients comes through them
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=64))]
     gateways: u16,
+    /// What keeps the queue
+    #[arg(long, value_name = "STORE", value_enum, default_value_t = ChosenStore::Redis)]
+    store: ChosenStore,
+    /// Brokers of `--store kafka`: 1 or 3
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = brokers)]
+    brokers: usize,
     /// How Redis is served
     #[arg(long, value_name = "TOPOLOGY", value_enum, default_value_t = RedisTopology::Single)]
     redis: RedisTopology,
@@ -68,6 +75,29 @@ struct Cli {
     /// The program under test
     #[arg(long, value_name = "FILE", default_value = "target/release/bookingq")]
     program: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum ChosenStore {
+    Redis,
+    Kafka,
+}
+
+impl Cli {
+    fn layout(&self) -> StoreLayout {
+        match self.store {
+            ChosenStore::Redis => StoreLayout::Redis(self.redis),
+            ChosenStore::Kafka => StoreLayout::Kafka(self.brokers),
+        }
+    }
+}
+
+fn brokers(given: &str) -> Result<usize, &'static str> {
+    match given {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        _ => Err("allowed: 1, 3"),
+    }
 }
 
 #[tokio::main]
@@ -96,17 +126,11 @@ async fn start(cli: Cli) -> Result<ExitCode> {
     })?;
     let every = cli.every.max(Duration::from_millis(1));
     let (workers, gateways) = (usize::from(cli.workers), usize::from(cli.gateways));
-    let plan_options = PlanOptions {
-        seed,
-        time: cli.time,
-        workers,
-        gateways,
-        every,
-        redis: cli.redis,
-        only: cli.only,
-    };
-    if let Some(kind) = plan_options.only.iter().find(|kind| !kind.fits(cli.redis)) {
-        bail!("--only is {kind:?}, which has nothing to break with --redis {:?}", cli.redis);
+    let layout = cli.layout();
+    let plan_options =
+        PlanOptions { seed, time: cli.time, workers, gateways, every, layout, only: cli.only };
+    if let Some(kind) = plan_options.only.iter().find(|kind| !layout.has(**kind)) {
+        bail!("--only is {kind:?}, which has nothing to break in {layout:?}");
     }
     let mut only = plan_options.only.iter().copied();
     if gateways == 0 && only.len() > 0 && only.all(FaultKind::is_of_gateways) {

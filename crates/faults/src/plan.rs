@@ -8,7 +8,8 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde::Serialize;
 
-use crate::kinds::{FaultKind, FaultSignal, FaultTarget, NodeFault, RedisTopology, weights};
+use crate::kinds::{FaultKind, FaultSignal, FaultTarget, NodeFault};
+use crate::layout::{StoreLayout, weights};
 
 /// Duration of a fault. Some outlive the lease of 2 s, so that a worker returns to tasks that other
 /// workers have claimed.
@@ -117,6 +118,8 @@ pub enum Fault {
     Redis(RedisFault),
     /// A fault of one of several servers; the number chooses among alike ones.
     Nodes(NodeFault, u8),
+    /// A fault of the brokers, or of what is in their log; the number chooses among alike ones.
+    Brokers(FaultKind, u8),
     /// A fault of the Booking Service.
     Service(ServiceFault),
     /// The offset of a worker's clock from now on, in seconds.
@@ -149,18 +152,26 @@ pub struct PlanOptions {
     pub gateways: usize,
     /// Mean time between two faults.
     pub every: Duration,
-    /// How Redis is served.
-    pub redis: RedisTopology,
+    /// What keeps the queue.
+    pub layout: StoreLayout,
     /// Only these kinds; all of them if empty.
     pub only: Vec<FaultKind>,
+}
+
+impl PlanOptions {
+    /// Whether a kind of fault may be drawn. The clocks of brokers have to be asked for: less
+    /// is certain then.
+    pub(crate) fn draws(&self, kind: FaultKind) -> bool {
+        self.only.contains(&kind) || (self.only.is_empty() && kind != FaultKind::BrokerClock)
+    }
 }
 
 /// Draws the plan, ordered by time.
 pub fn plan(options: &PlanOptions) -> Vec<FaultStep> {
     let mut rng = SmallRng::seed_from_u64(options.seed);
-    let kinds: Vec<_> = weights(options.redis)
+    let kinds: Vec<_> = weights(options.layout)
         .into_iter()
-        .filter(|(kind, _)| options.only.is_empty() || options.only.contains(kind))
+        .filter(|(kind, _)| options.draws(*kind))
         .filter(|(kind, _)| options.gateways > 0 || !kind.is_of_gateways())
         .collect();
     let mut steps = Vec::new();
@@ -173,7 +184,8 @@ pub fn plan(options: &PlanOptions) -> Vec<FaultStep> {
             return steps;
         }
         let kind = draw_kind(&kinds, &mut rng);
-        let lasts = if kind.of_nodes().is_some() { NODE_LASTS_MS } else { LASTS_MS };
+        let of_servers = kind.of_nodes().is_some() || kind.is_of_brokers();
+        let lasts = if of_servers { NODE_LASTS_MS } else { LASTS_MS };
         steps.push(FaultStep {
             at_ms: at.as_millis() as u64,
             lasts_ms: rng.random_range(lasts),
@@ -206,10 +218,13 @@ fn draw_fault(kind: FaultKind, options: &PlanOptions, rng: &mut SmallRng) -> Fau
     if let Some(fault) = kind.of_nodes() {
         return Fault::Nodes(fault, rng.random_range(0..u8::MAX));
     }
+    if kind.is_of_brokers() {
+        return Fault::Brokers(kind, rng.random_range(0..u8::MAX));
+    }
     let network = |fault, rng: &mut SmallRng| {
         let mut link = draw_link((workers, gateways), rng);
         // Several servers name each other, so a process has no proxy of its own to them.
-        while options.redis != RedisTopology::Single && link.is_of_redis() {
+        while options.layout != StoreLayout::ONE_REDIS && link.is_of_redis() {
             link = draw_link((workers, gateways), rng);
         }
         Fault::Network(link, fault)

@@ -38,7 +38,7 @@ pub struct FaultReport {
     pub longest_stall_ms: u64,
     /// From the end of all faults until no work was left, in milliseconds.
     pub rest_after_ms: u64,
-    /// Redis's counters.
+    /// The store's counters.
     pub totals: Totals,
     /// The result of all checks.
     pub verification: Verification,
@@ -103,9 +103,10 @@ impl FaultReport {
         lines.push(format!(
             "bookings  {enqueued}: {finals}, waiting {waiting}, in progress {in_progress}"
         ));
-        let CallCounts { ok, refused, unknown, slowest_ms } = &self.calls;
+        let CallCounts { ok, refused, unknown, slowest_ms, longest_unknown_ms } = &self.calls;
         lines.push(format!(
-            "calls     ok {ok}, unknown {unknown}, refused {} ({}), slowest {slowest_ms} ms",
+            "calls     ok {ok}, unknown {unknown}, for {longest_unknown_ms} ms at most, \
+             refused {} ({}), slowest {slowest_ms} ms",
             refused.values().sum::<u64>(),
             counts(refused),
         ));

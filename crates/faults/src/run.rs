@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::clients::FaultCrowds;
-use crate::kinds::{FaultKind, RedisTopology};
+use crate::kinds::FaultKind;
 use crate::plan::{Fault, FaultStep, PlanOptions, plan};
 use crate::report::FaultReport;
 use crate::sale::{self, Sale};
@@ -35,9 +35,9 @@ const LEAD: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(200);
 /// Between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(5);
-/// Redis counts milliseconds, so its clock may be one behind ours.
-const CLOCK_MARGIN_MS: u64 = 1;
-/// Longest wait for an answer of Redis after all faults are cleared.
+/// The store counts milliseconds, so its clock may be one behind ours.
+const CLOCK_MARGIN: Duration = Duration::from_millis(1);
+/// Longest wait for an answer of the store after all faults are cleared.
 const ANSWER: Duration = Duration::from_secs(30);
 const BACKOFF: Backoff =
     Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
@@ -48,11 +48,11 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
     let RunSettings { plan_options, folder, .. } = settings;
     let steps = plan(plan_options);
     write_plan(&folder.join("schedule.jsonl"), &steps)?;
-    let redis = testbed::start_redis(settings).await?;
+    let servers = testbed::start_servers(settings).await?;
     let now = Timestamp(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64);
     let PlanOptions { seed, time, .. } = *plan_options;
     let sale = Sale::draw(seed, settings.stock, settings.bookings, time, now + LEAD);
-    let testbed = Testbed::start(settings, redis, &sale).await?;
+    let testbed = Testbed::start(settings, servers, &sale).await?;
     println!(
         "running: {} workers, {} gateways, {} faults planned over {:?}",
         plan_options.workers,
@@ -60,7 +60,7 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
         steps.len(),
         plan_options.time
     );
-    if !testbed.has_clocks() {
+    if steps.iter().any(|step| step.kind.is_of_clocks()) && !testbed.has_clocks() {
         println!("libfaketime is missing: clocks stay right (Debian: apt-get install faketime)");
     }
     println!("the sale: {:?}, {:?}", sale.stock, sale.rules.outflow);
@@ -90,16 +90,16 @@ async fn run_with_faults(
     let terms = AuditTerms { hold: Some(HOLD), rules: Some(sale.rules.clone()) };
     let copy = folder.join("audit.jsonl");
     // What a failover takes back is in no log: so that of several servers is read at the end.
-    let fails_over = plan_options.redis != RedisTopology::Single;
+    let fails_over = plan_options.layout.takes_back();
     let audit = if fails_over {
         Audit::start(store.clone(), terms.clone())
     } else {
         Audit::start_with_copy(store.clone(), terms.clone(), &copy)?
     };
-    let recorder = start_recorder(folder, seed, fails_over)?;
+    let margin = testbed.clocks_differ(steps).unwrap_or(CLOCK_MARGIN);
+    let recorder = start_recorder(folder, seed, (fails_over, margin))?;
     let demand = (*bookings, plan_options.time);
     let mut crowds = FaultCrowds::start(&queue, demand, seed, &recorder, testbed);
-
     let mut faults = BTreeMap::new();
     tokio::select! {
         () = inject_all((testbed, &store), steps, plan_options.time, &mut faults) => {}
@@ -111,8 +111,8 @@ async fn run_with_faults(
     recorder.healed();
     let cleared = Instant::now();
     println!("all faults are cleared: waiting until no work is left");
-    let unserved = crowds.finish(standstill(&audit)).await;
-    let snapshot = rest(&*store, &audit).await?;
+    let unserved = crowds.finish(standstill(&audit, margin)).await;
+    let snapshot = rest(&*store, &audit, margin).await?;
     let rest_after_ms = cleared.elapsed().as_millis() as u64;
     let answers = recorder.finish()?;
     let longest_stall_ms = audit.longest_stall().as_millis() as u64;
@@ -138,10 +138,15 @@ async fn run_with_faults(
     })
 }
 
-fn start_recorder(folder: &Path, seed: u64, fails_over: bool) -> Result<Arc<CallRecorder>> {
+fn start_recorder(
+    folder: &Path,
+    seed: u64,
+    (fails_over, margin): (bool, Duration),
+) -> Result<Arc<CallRecorder>> {
+    let margin = margin.as_millis() as u64;
     let reads = if fails_over { ReadPromise::NoneUntilHealed } else { ReadPromise::Kept };
     let history = folder.join("history.jsonl");
-    Ok(CallRecorder::start_with_history(&history, seed, CLOCK_MARGIN_MS, reads)?)
+    Ok(CallRecorder::start_with_history(&history, seed, margin, reads)?)
 }
 
 /// Injects the faults of the plan, counted in `done`, and waits until the time is over.
@@ -166,7 +171,7 @@ async fn inject_all(
             }
         }
         sleep_until(when).await;
-        if matches!(step.fault, Fault::Clock(..)) && !testbed.has_clocks() {
+        if step.kind.is_of_clocks() && !testbed.has_clocks() {
             continue;
         }
         if matches!(step.fault, Fault::Service(_)) {
@@ -208,23 +213,25 @@ async fn progress(recorder: &CallRecorder, crowds: &FaultCrowds, audit: &Audit) 
     }
 }
 
-/// Waits until the queue is at rest, whether or not work is left, at most [`REST`].
-async fn standstill(audit: &Audit) {
+/// Waits until the queue is at rest, whether or not work is left, at most [`REST`]. The time of a
+/// queue stands still while the clock of its store is behind, by `margin` at most.
+async fn standstill(audit: &Audit, margin: Duration) {
     let start = Instant::now();
-    while audit.idle().min(start.elapsed()) < STANDSTILL && start.elapsed() < REST {
+    while audit.idle().min(start.elapsed()) < STANDSTILL + margin && start.elapsed() < REST {
         sleep(POLL).await;
     }
 }
 
 /// Waits until no work is left, or until the queue is at rest.
-async fn rest(store: &dyn Store, audit: &Audit) -> Result<Snapshot> {
+async fn rest(store: &dyn Store, audit: &Audit, margin: Duration) -> Result<Snapshot> {
     let start = Instant::now();
     loop {
-        // Redis may still be starting.
+        // Its servers may still be starting.
         let now = Retry::within(BACKOFF, ANSWER).run(|_| true, || store.snapshot()).await;
-        let now = now.context("Redis does not answer at the end")?;
+        let now = now.context("the store does not answer at the end")?;
         let done = (now.backlog, now.in_flight, now.holds) == (0, 0, 0);
-        if done || audit.idle().min(start.elapsed()) > STANDSTILL || start.elapsed() > REST {
+        let idle = audit.idle().min(start.elapsed());
+        if done || idle > STANDSTILL + margin || start.elapsed() > REST {
             return Ok(now);
         }
         sleep(POLL).await;

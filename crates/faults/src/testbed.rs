@@ -18,16 +18,16 @@ use bookingq_sim::ledger::LedgerCopy;
 use bookingq_sim::share::Share;
 use bookingq_sim::spec::{BookingSpec, Faults, Refusals, ServiceSpec};
 use bookingq_sim::{BookingSim, TicketServiceSim};
-use bookingq_store::{RedisConfig, Store};
+use bookingq_store::Store;
 use tokio::sync::watch;
 
 use crate::clocks::Clocks;
 use crate::gateways::{self, GatewayPorts};
-use crate::kinds::{FaultSignal, FaultTarget};
+use crate::kinds::{FaultKind, FaultSignal, FaultTarget};
 use crate::plan::{Fault, FaultStep, FaultyLink, PlanOptions, ServiceFault};
 use crate::proxy::Proxy;
 use crate::sale::{Sale, StockOptions};
-use crate::servers::RedisSetup;
+use crate::servers::StoreServers;
 
 /// The time to pay: short, so that a run sees many deadlines.
 pub const HOLD: Duration = Duration::from_secs(3);
@@ -38,6 +38,8 @@ const RESTART: Restart = Restart::Always(Backoff {
     initial: Duration::from_millis(200),
     max: Duration::from_millis(200),
 });
+/// Furthest that the clocks of two brokers are from each other.
+const CLOCKS_APART: Duration = Duration::from_secs(60);
 /// All of a run, because the checker reads it.
 const OUTBOX_ENTRIES: usize = 4_000_000;
 const QUEUE: &str = "faults";
@@ -45,7 +47,7 @@ const QUEUE: &str = "faults";
 /// Everything that runs.
 #[derive(Debug)]
 pub struct Testbed {
-    redis: RedisSetup,
+    servers: StoreServers,
     processes: BTreeMap<FaultTarget, Process>,
     links: BTreeMap<FaultyLink, Proxy>,
     booking: BookingSim,
@@ -77,9 +79,9 @@ pub fn queue() -> Result<QueueName> {
     Ok(QueueName::new(QUEUE)?)
 }
 
-/// Starts the servers of Redis.
-pub(crate) async fn start_redis(settings: &RunSettings) -> Result<RedisSetup> {
-    RedisSetup::start(settings.plan_options.redis, &settings.folder, &queue()?, RESTART).await
+/// Starts the servers of the store.
+pub(crate) async fn start_servers(settings: &RunSettings) -> Result<StoreServers> {
+    StoreServers::start(&settings.plan_options, &settings.folder, &queue()?, RESTART).await
 }
 
 /// The faults that any service has, also while none is injected.
@@ -104,7 +106,7 @@ impl Testbed {
     /// Starts everything and waits until it serves.
     pub(crate) async fn start(
         settings: &RunSettings,
-        redis: RedisSetup,
+        servers: StoreServers,
         sale: &Sale,
     ) -> Result<Self> {
         let PlanOptions { workers, gateways, seed, .. } = settings.plan_options;
@@ -120,12 +122,15 @@ impl Testbed {
         let booking = BookingSim::start(spec, any).await?;
         let tickets = ServiceSpec { faults: background_faults(), seed };
         let mut testbed = Self {
-            redis,
+            clocks: match servers {
+                StoreServers::Redis(_) => Clocks::find(&settings.folder, "", workers)?,
+                StoreServers::Kafka(_) => None,
+            },
+            servers,
             processes: BTreeMap::new(),
             links: BTreeMap::new(),
             tickets: TicketServiceSim::start(tickets, booking.backend().clone(), any).await?,
             booking,
-            clocks: Clocks::find(&settings.folder, workers)?,
             keys: Arc::new(gateways::make_keys(&settings.folder)?),
         };
         let mut addresses = Vec::new();
@@ -135,9 +140,9 @@ impl Testbed {
         for number in 0..gateways {
             testbed.add_gateway(number, settings, addresses.clone()).await?;
         }
-        let redis = testbed.redis_for(FaultyLink::SweeperRedis).await?;
+        let store = testbed.store_for(FaultyLink::SweeperRedis, settings).await?;
         let booking = testbed.link(FaultyLink::SweeperService).await?;
-        let sweeper = spec_of("sweep", "sweeper", settings, &redis, booking);
+        let sweeper = spec_of("sweep", "sweeper", settings, store, booking);
         testbed.processes.insert(FaultTarget::Sweeper, Process::start(sweeper)?);
         Ok(testbed)
     }
@@ -147,8 +152,7 @@ impl Testbed {
     /// # Errors
     /// When the settings are invalid.
     pub fn store(&self) -> Result<Arc<dyn Store>> {
-        let config = RedisConfig::new(self.redis.url(), queue()?);
-        Ok(bookingq_store::open(RedisConfig { outbox_entries: OUTBOX_ENTRIES, ..config })?)
+        Ok(bookingq_store::open(self.servers.config(queue()?, OUTBOX_ENTRIES))?)
     }
 
     /// The addresses of the workers for clients, each behind its proxy.
@@ -179,17 +183,23 @@ impl Testbed {
 
     /// Every process.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
-        self.redis.processes().into_iter().chain(self.processes.values())
+        self.servers.processes().into_iter().chain(self.processes.values())
     }
 
-    /// Faults of several servers that were left out.
+    /// Faults of several servers, and of brokers, that were left out.
     pub fn left_out(&self) -> u64 {
-        self.redis.left_out()
+        self.servers.left_out()
     }
 
-    /// Whether the clocks of workers can be changed on this computer.
+    /// Whether the clocks of processes can be changed on this computer.
     pub fn has_clocks(&self) -> bool {
-        self.clocks.is_some()
+        self.clocks.is_some() || self.servers.has_clocks()
+    }
+
+    /// How far the store's clock may be from ours, if a plan moves it.
+    pub(crate) fn clocks_differ(&self, steps: &[FaultStep]) -> Option<Duration> {
+        let moves = |step: &FaultStep| step.kind == FaultKind::BrokerClock;
+        (self.servers.has_clocks() && steps.iter().any(moves)).then_some(CLOCKS_APART)
     }
 
     /// Injects the fault of a step. It ends by itself, except a fault of the Booking Service, which
@@ -203,8 +213,9 @@ impl Testbed {
                     proxy.inject(fault, time);
                 }
             }
-            Fault::Redis(fault) => self.redis.inject(fault, time),
-            Fault::Nodes(fault, pick) => self.redis.inject_into_nodes(fault, pick, time),
+            Fault::Redis(fault) => self.servers.inject(fault, time),
+            Fault::Nodes(fault, pick) => self.servers.inject_into_nodes(fault, pick, time),
+            Fault::Brokers(fault, pick) => self.servers.inject_into_brokers(fault, pick, time),
             Fault::Service(fault) => self.inject_into_service(fault, time),
             Fault::Clock(worker, seconds) => {
                 if let Some(clocks) = &self.clocks {
@@ -231,14 +242,14 @@ impl Testbed {
         for process in self.processes() {
             process.signal(Signal::CONT);
         }
-        self.redis.clear().await;
+        self.servers.clear().await;
     }
 
     /// Stops everything, callers first.
     pub async fn stop(self) {
-        let Self { redis, processes, links, booking, tickets, .. } = self;
+        let Self { servers, processes, links, booking, tickets, .. } = self;
         futures::future::join_all(processes.into_values().map(Process::stop)).await;
-        redis.stop().await;
+        servers.stop().await;
         drop(links);
         booking.shutdown().await;
         tickets.shutdown().await;
@@ -246,7 +257,7 @@ impl Testbed {
 
     fn signal(&self, target: FaultTarget, signal: FaultSignal, time: Duration) {
         let process = match target {
-            FaultTarget::Redis => self.redis.process(),
+            FaultTarget::Redis => self.servers.process(),
             other => self.processes.get(&other),
         };
         match (process, signal) {
@@ -292,9 +303,9 @@ impl Testbed {
     async fn add_worker(&mut self, number: usize, settings: &RunSettings) -> Result<SocketAddr> {
         let listen = free_address()?;
         self.links.insert(FaultyLink::Clients(number), Proxy::start(listen).await?);
-        let redis = self.redis_for(FaultyLink::WorkerRedis(number)).await?;
+        let store = self.store_for(FaultyLink::WorkerRedis(number), settings).await?;
         let booking = self.link(FaultyLink::WorkerService(number)).await?;
-        let mut spec = spec_of("worker", &format!("worker-{number}"), settings, &redis, booking)
+        let mut spec = spec_of("worker", &format!("worker-{number}"), settings, store, booking)
             .arguments(["--listen".to_owned(), listen.to_string()])
             .arguments([format!("--ticket=http://{}", self.tickets.address())])
             .arguments(["--ticket-timeout=1s"])
@@ -332,13 +343,14 @@ impl Testbed {
         Ok(())
     }
 
-    /// The URL of Redis for a process: of a proxy, if there is only one server. Several name each
-    /// other.
-    async fn redis_for(&mut self, link: FaultyLink) -> Result<String> {
-        Ok(match self.redis.only() {
-            Some(server) => format!("redis://{}", self.proxy(link, server).await?),
-            None => self.redis.url(),
-        })
+    /// The arguments by which a process finds the store: through a proxy, if there is only one
+    /// server. Several name each other.
+    async fn store_for(&mut self, link: FaultyLink, settings: &RunSettings) -> Result<Vec<String>> {
+        let proxy = match self.servers.only() {
+            Some(server) => Some(self.proxy(link, server).await?),
+            None => None,
+        };
+        Ok(self.servers.arguments(proxy, settings.acknowledge_replicas))
     }
 
     /// A proxy to the Booking Service.
@@ -360,20 +372,19 @@ fn spec_of(
     verb: &str,
     name: &str,
     settings: &RunSettings,
-    redis: &str,
+    store: Vec<String>,
     booking: SocketAddr,
 ) -> ProcessSpec {
     let hold = humantime::format_duration(HOLD);
     let mut spec = ProcessSpec::new(name, &settings.program).arguments([
         verb.to_owned(),
         format!("--queue={QUEUE}"),
-        format!("--redis={redis}"),
-        format!("--redis-acknowledge-replicas={}", settings.acknowledge_replicas),
         format!("--booking=http://{booking}"),
         format!("--hold={hold}"),
     ]);
+    spec = spec.arguments(store);
     spec = spec.arguments(["--lease=2s", "--retry-initial=50ms", "--retry-max=1s"]);
-    spec = spec.arguments(["--redis-deadline=1s", "--booking-timeout=1s"]);
+    spec = spec.arguments(["--booking-timeout=1s"]);
     spec = spec.arguments([format!("--outbox-entries={OUTBOX_ENTRIES}")]);
     spec.log = Some(settings.folder.join(format!("{name}.log")));
     spec.restart = RESTART;

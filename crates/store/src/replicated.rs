@@ -57,7 +57,7 @@ pub use self::kafka::KafkaLog;
 pub(crate) use self::kafka::open as open_kafka;
 pub use self::kafka::{
     KafkaAddress, KafkaConfig, KafkaLogin, KafkaReadings, KafkaSecurity, KafkaSettings, KafkaTls,
-    check_built, create_topics, ensure_topics,
+    LogPlacement, check_built, create_topics, ensure_topics, log_placement, open_commands,
 };
 pub use self::log::{
     CommandLog, LogBounds, LogCursor, LogError, LogPair, LogPosition, LogRecord, ReadingSink,

@@ -1,9 +1,12 @@
-//! Redis as it runs: one server, or several that fail over.
+//! Redis as it runs: one server, or several that fail over; and brokers of Kafka.
 
 mod decider;
+mod envelopes;
+mod kafka;
 mod nodes;
 mod operator;
 mod state;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,7 +17,9 @@ use bookingq_core::QueueName;
 use bookingq_harness::{Fsync, Process, RedisOptions, RedisServer, Restart};
 
 use self::nodes::RedisNodes;
-use crate::kinds::{NodeFault, RedisTopology};
+pub(crate) use self::store::StoreServers;
+use crate::kinds::NodeFault;
+use crate::layout::RedisTopology;
 use crate::plan::RedisFault;
 use crate::redis_fault;
 

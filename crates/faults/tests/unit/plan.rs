@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bookingq_faults::kinds::{FaultKind, RedisTopology};
+use bookingq_faults::kinds::FaultKind;
+use bookingq_faults::layout::{RedisTopology, StoreLayout};
 use bookingq_faults::plan::{Fault, FaultyLink, PlanOptions, plan};
 use clap::ValueEnum as _;
 
 fn options(seed: u64, only: Vec<FaultKind>) -> PlanOptions {
     let (time, every) = (Duration::from_secs(600), Duration::from_millis(250));
-    PlanOptions { seed, time, workers: 4, gateways: 2, every, redis: RedisTopology::Single, only }
+    PlanOptions { seed, time, workers: 4, gateways: 2, every, layout: StoreLayout::ONE_REDIS, only }
 }
 
 #[test]
@@ -22,7 +23,7 @@ fn a_seed_replays_its_plan_and_another_one_does_not() {
 fn a_long_plan_has_every_kind_and_every_link_in_order_of_time() {
     let steps = plan(&options(1, vec![]));
     let kinds: BTreeSet<_> = steps.iter().map(|step| step.kind).collect();
-    let fits = |kind: &&FaultKind| kind.fits(RedisTopology::Single);
+    let fits = |kind: &&FaultKind| StoreLayout::ONE_REDIS.has(**kind);
     assert_eq!(kinds, FaultKind::value_variants().iter().filter(fits).copied().collect());
     let links: BTreeSet<_> = steps
         .iter()
@@ -69,10 +70,12 @@ fn the_schedule_of_one_server_is_the_same_as_ever() {
 
 #[test]
 fn several_servers_have_every_kind_that_fits_and_no_proxy_in_front() {
-    for redis in [RedisTopology::Sentinel, RedisTopology::Cluster, RedisTopology::Managed] {
-        let steps = plan(&PlanOptions { redis, ..options(1, vec![]) });
+    let redis = [RedisTopology::Sentinel, RedisTopology::Cluster, RedisTopology::Managed];
+    let kafka = [1, 3].map(StoreLayout::Kafka);
+    for layout in redis.map(StoreLayout::Redis).into_iter().chain(kafka) {
+        let steps = plan(&PlanOptions { layout, ..options(1, vec![]) });
         let kinds: BTreeSet<_> = steps.iter().map(|step| step.kind).collect();
-        let fits = |kind: &&FaultKind| kind.fits(redis);
+        let fits = |kind: &&FaultKind| layout.has(**kind) && **kind != FaultKind::BrokerClock;
         assert_eq!(kinds, FaultKind::value_variants().iter().filter(fits).copied().collect());
         for step in &steps {
             let of_proxy = matches!(

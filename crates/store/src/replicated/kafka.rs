@@ -53,7 +53,10 @@ pub use self::settings::KafkaSettings;
 #[cfg(not(feature = "kafka"))]
 pub(crate) use self::unbuilt::open;
 #[cfg(not(feature = "kafka"))]
-pub use self::unbuilt::{KafkaReadings, KafkaSettings, check_built, create_topics, ensure_topics};
+pub use self::unbuilt::{
+    KafkaReadings, KafkaSettings, check_built, create_topics, ensure_topics, log_placement,
+    open_commands,
+};
 use super::config::ReplicatedConfig;
 #[cfg(feature = "kafka")]
 use crate::{Result, Store};
@@ -65,6 +68,15 @@ pub struct KafkaConfig {
     pub address: KafkaAddress,
     /// The queue, and how its commands are replicated.
     pub replicated: ReplicatedConfig,
+}
+
+/// Which brokers have a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogPlacement {
+    /// The id of the broker that leads it, if one does.
+    pub leader: Option<u32>,
+    /// How many brokers have all of it.
+    pub in_sync: usize,
 }
 
 /// Opens a store on Kafka. It connects at its first call.
@@ -102,6 +114,33 @@ pub async fn create_topics(
 ) -> Result<bool> {
     let commands = topic::create(address, &address.commands(queue), replication).await?;
     Ok(topic::create(address, &address.snapshots(queue), replication).await? || commands)
+}
+
+/// The log of a queue's commands, as a program has it that tests what is done with it.
+///
+/// # Errors
+/// [`StoreError::Settings`](crate::StoreError::Settings) if the client cannot be made, and in a
+/// build without the feature `kafka`.
+#[cfg(feature = "kafka")]
+pub fn open_commands(
+    address: &KafkaAddress,
+    queue: &bookingq_core::QueueName,
+) -> Result<Arc<dyn super::CommandLog>> {
+    Ok(Arc::new(KafkaLog::new(address, address.commands(queue))?))
+}
+
+/// Who has the log of a queue's commands.
+///
+/// # Errors
+/// [`StoreError::Unavailable`](crate::StoreError::Unavailable) if no broker answers,
+/// [`StoreError::Settings`](crate::StoreError::Settings) in a build without the feature `kafka`.
+#[cfg(feature = "kafka")]
+pub async fn log_placement(
+    address: &KafkaAddress,
+    queue: &bookingq_core::QueueName,
+) -> Result<LogPlacement> {
+    let facts = topic::facts(address, &address.commands(queue)).await?;
+    Ok(LogPlacement { leader: u32::try_from(facts.leader).ok(), in_sync: facts.in_sync })
 }
 
 /// Makes the topics of a queue and that of readings as far as they are missing, and checks those

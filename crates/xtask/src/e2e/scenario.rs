@@ -63,7 +63,10 @@ pub const STEPS: [(&str, Step); 28] = [
     ("delete Redis", |_| delete_redis()),
     ("update the workers to another image under load", Scenario::update_workers),
     ("scale 20 workers with slow reservations down to 2", |_| scale_down()),
-    ("check that every ticket is sold, and nothing is lost or doubled", Scenario::check_report),
+    (
+        "check that no client left without a ticket that was there, and nothing is doubled",
+        Scenario::check_report,
+    ),
     ("check that the CronJob released unpaid reservations", |_| check_sweeper()),
     ("the workers return to their minimum", |_| wait_for_minimum()),
     ("close the queue; a new client is refused", |_| close()),
@@ -162,11 +165,13 @@ impl Scenario {
     fn check_report(&self) -> Result<String> {
         let report = SALE.check(self.clients)?;
         let unsold = simulator::ledger()?.of("/available")?;
-        if unsold > 0 {
-            bail!("{unsold} tickets are unsold, although clients waited for them");
+        // Where all were served and many paid late, no client is left who wants the rest.
+        let sent_away = report["final"]["sold_out"].as_u64().context("no number of sold_out")?;
+        if unsold > 0 && sent_away > 0 {
+            bail!("{unsold} tickets are unsold, and {sent_away} clients heard that all are sold");
         }
         Ok(format!(
-            "{} bookings: {}; errors {}; enqueue p99 {} ms; checked {}",
+            "{} bookings, {unsold} tickets unsold: {}; errors {}; enqueue p99 {} ms; checked {}",
             report["enqueued"],
             report["final"],
             report["crowd"]["errors"],

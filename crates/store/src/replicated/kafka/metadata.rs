@@ -1,6 +1,6 @@
-//! The id of a topic. A topic that was deleted and made again has another one, and the client
-//! library does not show it; so this asks for it in Kafka's own protocol: one Metadata request,
-//! version 10, which brokers know since 2.8.
+//! The id of a topic, and who leads it. A topic that was deleted and made again has another id, and
+//! the client library does not show it; so this asks for it in Kafka's own protocol: one Metadata
+//! request, version 10, which brokers know since 2.8.
 
 use std::time::Duration;
 
@@ -31,6 +31,10 @@ pub(super) struct TopicFacts {
     pub(super) partitions: usize,
     /// The replicas of the first partition.
     pub(super) replicas: usize,
+    /// The node that leads the first partition; negative if none does.
+    pub(super) leader: i32,
+    /// The replicas of it that are in sync.
+    pub(super) in_sync: usize,
 }
 
 /// Asks some of the brokers at once; the first answer counts. `None` if there is no such topic.
@@ -67,7 +71,9 @@ async fn ask(
 ) -> Result<Option<TopicFacts>, String> {
     let mut connection = BrokerConnection::open(broker, security).await?;
     let unanswered = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => "it does not speak Metadata 10".to_owned(),
+        std::io::ErrorKind::UnexpectedEof => {
+            "it ended the connection: it does not speak Metadata 10, or is not ready".to_owned()
+        }
         _ => error.to_string(),
     };
     let answer = connection.ask(&request(topic)).await.map_err(unanswered)?;
@@ -137,9 +143,13 @@ impl MetadataAnswer<'_> {
             return Some(Ok(None));
         }
         // Of the first partition: error, number, leader, its term; then the replicas.
-        self.skip(2 + 4 + 4 + 4)?;
+        self.skip(2 + 4)?;
+        let leader = i32::from_be_bytes(self.take(4)?.try_into().ok()?);
+        self.skip(4)?;
         let replicas = self.count()?;
-        Some(Ok(Some(TopicFacts { id, partitions, replicas })))
+        self.skip(4 * replicas)?;
+        let in_sync = self.count()?;
+        Some(Ok(Some(TopicFacts { id, partitions, replicas, leader, in_sync })))
     }
 
     fn take(&mut self, bytes: usize) -> Option<&[u8]> {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bookingq_core::{Admission, QueueName, SaleRules, Workforce};
 
-use super::KafkaConfig;
 use super::address::KafkaAddress;
+use super::{KafkaConfig, LogPlacement};
+use crate::replicated::CommandLog;
 use crate::replicated::config::ReplicatedConfig;
 use crate::{Result, Snapshot, Store, StoreError};
 
@@ -37,6 +38,23 @@ pub async fn create_topics(_: &KafkaAddress, _: &QueueName, _: u16) -> Result<bo
 /// As those of [`create_topics`].
 #[allow(clippy::unused_async, reason = "the same as with the feature")]
 pub async fn ensure_topics(_: &KafkaAddress, _: &QueueName, _: u16) -> Result<Vec<String>> {
+    Err(not_built())
+}
+
+/// The log of a queue's commands; not in this build.
+///
+/// # Errors
+/// As those of [`create_topics`].
+pub fn open_commands(_: &KafkaAddress, _: &QueueName) -> Result<Arc<dyn CommandLog>> {
+    Err(not_built())
+}
+
+/// Who has the log of a queue's commands; not in this build.
+///
+/// # Errors
+/// As those of [`create_topics`].
+#[allow(clippy::unused_async, reason = "the same as with the feature")]
+pub async fn log_placement(_: &KafkaAddress, _: &QueueName) -> Result<LogPlacement> {
     Err(not_built())
 }
 
