@@ -12,7 +12,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
-use kube::{Resource as _, ResourceExt as _};
+use kube::{Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 
 use crate::apply::{Applied, Applier};
@@ -27,6 +27,8 @@ use crate::error::ReconcileError;
 use crate::events::EventRecorder;
 use crate::metrics::Metrics;
 use crate::object_cache::ObjectCache;
+use crate::pods::PodCache;
+use crate::pods::tracker::TroubleTracker;
 use crate::queue::{QueueKey, WatchedQueue, key, log_name};
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
@@ -47,6 +49,10 @@ pub struct ReconcileContext {
     pub(crate) autoscaler: Autoscaler,
     pub(crate) events: EventRecorder,
     pub(crate) metrics: Metrics,
+    /// For the events of objects, and the Pods of Redis.
+    pub(crate) client: Client,
+    pub(crate) pods: PodCache,
+    pub(crate) troubles: TroubleTracker,
     /// The queues whose last reconcile failed.
     pub(crate) failures: Mutex<HashMap<QueueKey, Failures>>,
 }
@@ -132,6 +138,7 @@ impl ReconcileContext {
         let gateway_deployment =
             self.objects.status::<Deployment>(&namespace, &names::gateway(&key.name));
         let gateways = self.autoscaler.gateways(key);
+        let look = self.look_at_pods(key, &about).await;
         let inputs = StatusInputs {
             generation: queue.meta().generation,
             target: target.as_ref(),
@@ -139,6 +146,7 @@ impl ReconcileContext {
             workers: workers.as_ref(),
             observation: observation.as_ref(),
             redis: self.autoscaler.redis(key),
+            troubles: Some(&look.troubles),
             gateways: GatewayInputs {
                 deployment: gateway_deployment.as_ref(),
                 observation: gateways.as_ref(),
@@ -146,11 +154,13 @@ impl ReconcileContext {
             },
         };
         self.status.write(key, queue, &inputs).await?;
-        Ok(if outcome?.is_empty() {
-            Action::await_change()
-        } else {
-            Action::requeue(MISSING_RETRY)
-        })
+        let stuck = match (&target, &outcome) {
+            (Some(target), Ok(_)) => self.replace_stuck(target, &about).await,
+            _ => None,
+        };
+        let missing = (!outcome?.is_empty()).then_some(MISSING_RETRY);
+        let next = missing.into_iter().chain(look.again).chain(stuck).min();
+        Ok(next.map_or_else(Action::await_change, Action::requeue))
     }
 
     /// Returns the kinds of objects that the cluster lacks.
@@ -241,6 +251,7 @@ impl ReconcileContext {
             self.applier.forget(&namespace, &key.name);
             self.secret_cache.forget(&namespace, &names::redis(&key.name));
             self.status.forget(&key);
+            self.troubles.forget(&key);
             self.failures.lock().remove(&key);
             self.metrics.forget(&namespace, &key.name);
         }

@@ -17,7 +17,7 @@ pub mod observation;
 mod opened_store;
 mod queue_loop;
 mod redis_loop;
-mod replicas;
+pub mod replicas;
 pub mod scaling;
 pub mod settings;
 pub mod worker_rollout;

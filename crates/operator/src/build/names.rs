@@ -42,6 +42,14 @@ pub enum Part {
 }
 
 impl Part {
+    /// Every part.
+    pub const ALL: [Self; 4] = [Self::Worker, Self::Sweeper, Self::Redis, Self::Gateway];
+
+    /// The part of this label.
+    pub fn named(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|part| part.as_str() == label)
+    }
+
     /// `app.kubernetes.io/component`.
     pub fn as_str(self) -> &'static str {
         match self {

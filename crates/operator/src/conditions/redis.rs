@@ -4,6 +4,7 @@ use bookingq_store::MissingReplicas;
 
 use super::state::{ConditionState, UNKNOWN};
 use crate::autoscaler::observation::{RedisObservation, StoreHealth};
+use crate::pods::trouble::PodTrouble;
 use crate::redis_failover::plan::FailoverState;
 use crate::redis_failover::view::NODES;
 use crate::target::QueueTarget;
@@ -16,6 +17,8 @@ pub(super) struct RedisInputs<'a> {
     pub(super) nodes: Option<RedisObservation>,
     /// The store that it holds; `None` before the first observation.
     pub(super) store: Option<&'a StoreHealth>,
+    /// Why its Pods do not start.
+    pub(super) trouble: Option<&'a PodTrouble>,
 }
 
 /// The message of a lost quorum.
@@ -75,8 +78,21 @@ fn reachable(inputs: &RedisInputs<'_>) -> ConditionState {
     ConditionState::yes("Reachable", "Redis is reachable and its settings are safe.")
 }
 
-/// Whether Redis answers and is safe.
+/// Whether Redis answers and is safe; if Pods of it do not start, why.
 pub(super) fn ready(inputs: &RedisInputs<'_>) -> ConditionState {
+    let managed = inputs.target.is_none_or(|target| target.managed_redis().is_some());
+    let state = health(inputs);
+    let Some(trouble) = inputs.trouble.filter(|_| managed) else { return state };
+    // What these say comes from the same Pods; the other reasons say more.
+    if matches!(&*state.reason, "Unreachable" | "NotChecked" | "AwaitingNodes") && !state.holds() {
+        let message = format!("Redis does not start: {}.", trouble.detail);
+        return ConditionState::no(trouble.reason.as_str(), message);
+    }
+    let message = format!("{}\nA Redis Pod does not start: {}.", state.message, trouble.detail);
+    ConditionState { message, ..state }
+}
+
+fn health(inputs: &RedisInputs<'_>) -> ConditionState {
     if let Some(state) = inputs.nodes.and_then(|seen| failover_state(seen, inputs.store)) {
         return state;
     }

@@ -5,6 +5,8 @@
 //!   life       create, change, reject, delete
 //!   faults     death after each write, other writers, missing Secrets
 //!   scaling    the number of workers follows the line
+//!   pods       Pods that do not start, and which of them are replaced
+//!   rivals     other writers of the numbers of Pods
 //!   gateways   the gateways of a queue, and their number
 //!   rules      the rules of a sale reach the store and bound the workers
 //!   election   two operators, one leader
@@ -18,6 +20,8 @@ mod election;
 mod faults;
 mod gateways;
 mod life;
+mod pods;
+mod rivals;
 mod rules;
 mod scaling;
 mod testbed;

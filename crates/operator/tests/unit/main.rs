@@ -9,6 +9,8 @@ mod merge;
 mod metrics;
 mod observation;
 mod pod_states;
+mod pod_troubles;
+mod rivalry;
 mod scaling;
 mod secret_cache;
 mod settings;

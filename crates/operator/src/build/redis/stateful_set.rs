@@ -105,6 +105,7 @@ fn pod_spec(target: &QueueTarget, redis: &ManagedRedis) -> PodSpec {
         readiness_probe: Some(readiness(target)),
         resources: Some(pod::resources(redis.resources.as_ref(), "100m", "256Mi")),
         security_context: Some(pod::container_security()),
+        termination_message_policy: Some(pod::LAST_WORDS.to_owned()),
         volume_mounts: Some(vec![VolumeMount {
             name: DATA.to_owned(),
             mount_path: FOLDER.to_owned(),
