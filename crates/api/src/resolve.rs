@@ -100,6 +100,7 @@ impl BookingQueueSpec {
             admission,
             rules,
             gateway,
+            data_deletion: self.deletion.data,
         })
     }
 }

@@ -9,10 +9,10 @@ use bookingq_api::Problems;
 use bookingq_api::status::BookingQueueStatus;
 use bookingq_core::backoff::Backoff;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolumeClaim};
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
-use kube::{Client, Resource as _, ResourceExt as _};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 
 use crate::apply::{Applied, Applier};
@@ -23,7 +23,7 @@ use crate::build::{self, BuildInputs, Manifest, names};
 use crate::conditions::{GatewayInputs, StatusInputs};
 use crate::dereference::dereference;
 use crate::environment::OperatorEnvironment;
-use crate::error::ReconcileError;
+use crate::error::{ReconcileError, VOLUMES_OF_THREE, call};
 use crate::events::EventRecorder;
 use crate::metrics::Metrics;
 use crate::object_cache::ObjectCache;
@@ -175,6 +175,7 @@ impl ReconcileContext {
         let inputs =
             BuildInputs { target, secrets: &found.secrets, environment: &self.environment };
         let manifests = build::build(&inputs).map_err(ReconcileError::InvalidSpec)?;
+        self.check_volumes(target, before).await?;
         let mut missing = Vec::new();
         for manifest in &manifests {
             match self.apply(manifest, target, about).await {
@@ -193,6 +194,29 @@ impl ReconcileContext {
         };
         self.autoscaler.update(key, desired, before);
         Ok(missing)
+    }
+
+    /// A new queue adopts the volumes that a deleted one of its name has left. One Pod would adopt
+    /// the first of three volumes, which may not be the newest.
+    async fn check_volumes(
+        &self,
+        target: &QueueTarget,
+        before: Option<&BookingQueueStatus>,
+    ) -> Result<(), ReconcileError> {
+        let refused = |status: &BookingQueueStatus| {
+            status.conditions.iter().any(|one| one.reason == VOLUMES_OF_THREE)
+        };
+        let new = before.is_none_or(refused);
+        if !new || target.failover.is_some() || target.managed_redis().is_none() {
+            return Ok(());
+        }
+        let claims: Api<PersistentVolumeClaim> =
+            Api::namespaced(self.client.clone(), &target.namespace);
+        let second = names::redis_volume(&target.name, 1);
+        match call("read a volume claim", claims.get_metadata_opt(&second)).await? {
+            Some(_) => Err(ReconcileError::VolumesOfThree(second)),
+            None => Ok(()),
+        }
     }
 
     async fn apply(

@@ -6,6 +6,7 @@
 //!   faults     death after each write, other writers, missing Secrets
 //!   scaling    the number of workers follows the line
 //!   pods       Pods that do not start, and which of them are replaced
+//!   deletion   what a deleted queue leaves behind, and who adopts it
 //!   rivals     other writers of the numbers of Pods
 //!   gateways   the gateways of a queue, and their number
 //!   rules      the rules of a sale reach the store and bound the workers
@@ -16,6 +17,7 @@
 
 mod budget;
 mod cluster;
+mod deletion;
 mod election;
 mod faults;
 mod gateways;
