@@ -3,8 +3,8 @@
 #
 #   docker build -t bookingq:dev .
 #
-# The binary needs only the C library, so the base image has no shell and no package manager. It
-# runs as user 65532.
+# The binary needs only the C library and what librdkafka links to, which this base image has; it has
+# no shell and no package manager. The binary runs as user 65532.
 
 FROM docker.io/library/rust:1.95-bookworm AS build
 WORKDIR /src
@@ -12,7 +12,7 @@ COPY . .
 # The builder's caches keep dependencies and their compiled code between builds.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --profile image --locked --package bookingq \
+    cargo build --profile image --locked --package bookingq --features kafka \
     && cp target/image/bookingq /bookingq
 
 FROM gcr.io/distroless/cc-debian12:nonroot

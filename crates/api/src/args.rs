@@ -7,6 +7,7 @@
 
 mod gateway;
 mod groups;
+mod kafka;
 mod process;
 mod service;
 
@@ -14,6 +15,7 @@ pub use gateway::{
     AccessLog, BackendArgs, GatewayArgs, GatewayDrainArgs, IdentityArgs, PublicArgs, QueueAddress,
 };
 pub use groups::{DrainArgs, ProcessingArgs, RedisArgs, ServerArgs};
+pub use kafka::{KAFKA_PASSWORD, KafkaArgs};
 pub use process::{SweepArgs, WorkerArgs};
 pub use service::{BookingArgs, RealtimeArgs, ServiceArgs, TicketArgs, WorkersArgs};
 

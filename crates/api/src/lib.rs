@@ -1,7 +1,8 @@
 //! The `BookingQueue` resource, from the manifest to the command line of a worker.
 //!
 //! ```text
-//!   spec + downstream + redis + worker + scaling + sale + gateway + deletion   the manifest (serde, CEL)
+//!   spec + downstream + redis + kafka + worker + scaling + sale + gateway + deletion
+//!                                                  the manifest (serde, CEL)
 //!        |  resolve: the rules that the schema cannot express; all problems at once
 //!        v
 //!   plan                                           typed and in range, defaults filled in
@@ -21,6 +22,7 @@ pub mod downstream;
 pub mod duration;
 pub mod gateway;
 pub mod gateway_file;
+pub mod kafka;
 pub mod plan;
 mod quantity;
 pub mod redis;

@@ -27,8 +27,8 @@ pub struct Plan {
     pub ticket: Option<ServicePlan>,
     /// The Realtime Service, if there is one.
     pub realtime: Option<ServicePlan>,
-    /// Its Redis.
-    pub redis: RedisPlan,
+    /// Where its bookings are.
+    pub store: StorePlan,
     /// Its workers.
     pub worker: WorkerPlan,
     /// The number of workers.
@@ -125,6 +125,64 @@ pub enum GatewayScaling {
     Fixed(u32),
     /// The number that the open WebSockets need.
     Automatic(SocketPolicy),
+}
+
+/// Where the bookings of a queue are.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a queue has one")]
+pub enum StorePlan {
+    /// In a Redis.
+    Redis(RedisPlan),
+    /// In every worker, from a log in Kafka.
+    Kafka(KafkaPlan),
+}
+
+impl Default for StorePlan {
+    /// A Redis that the operator runs.
+    fn default() -> Self {
+        Self::Redis(RedisPlan {
+            source: RedisSource::Managed(ManagedRedis::default()),
+            password: None,
+            tls: None,
+            acknowledge_replicas: 0,
+        })
+    }
+}
+
+impl StorePlan {
+    /// The Redis, if it is one.
+    pub fn redis(&self) -> Option<&RedisPlan> {
+        match self {
+            Self::Redis(redis) => Some(redis),
+            Self::Kafka(_) => None,
+        }
+    }
+
+    /// The Kafka, if it is one.
+    pub fn kafka(&self) -> Option<&KafkaPlan> {
+        match self {
+            Self::Kafka(kafka) => Some(kafka),
+            Self::Redis(_) => None,
+        }
+    }
+}
+
+/// The Kafka of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaPlan {
+    /// Some brokers, each HOST:PORT; at least one.
+    pub brokers: Vec<String>,
+    /// What the names of topics begin with.
+    pub topic_prefix: String,
+    /// Replicas of a topic that is made, at least 1.
+    pub replication: u16,
+}
+
+impl KafkaPlan {
+    /// The address, as `--store` takes it.
+    pub fn address(&self) -> String {
+        format!("kafka://{}/{}", self.brokers.join(","), self.topic_prefix)
+    }
 }
 
 /// The Redis of a queue, and its credentials.

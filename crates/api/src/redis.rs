@@ -18,10 +18,6 @@ use crate::downstream::TlsSpec;
         "[has(self.managed), has(self.url), has(self.urlSecret), has(self.sentinel), has(self.cluster)].filter(x, x).size() <= 1",
         "give only one of managed, url, urlSecret, sentinel and cluster",
     ),
-    (
-        "[has(self.url), has(self.urlSecret), has(self.sentinel), has(self.cluster)].exists(x, x) == [has(oldSelf.url), has(oldSelf.urlSecret), has(oldSelf.sentinel), has(oldSelf.cluster)].exists(x, x)",
-        "cannot move a queue between a managed and an external Redis: its bookings would be left behind; create a new queue",
-    ),
 ])))]
 pub struct RedisSpec {
     /// Runs a Redis for this queue: a StatefulSet with one Pod and one volume, or three of each.

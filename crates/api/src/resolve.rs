@@ -5,6 +5,7 @@
 //! server has seen.
 
 mod gateway;
+mod kafka;
 mod redis;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::downstream::{DownstreamSpec, Endpoint, Role};
 use crate::duration::DurationString;
-use crate::plan::{Plan, ScalingPlan, ServicePlan, WorkerPlan};
+use crate::plan::{Plan, ScalingPlan, ServicePlan, StorePlan, WorkerPlan};
 use crate::quantity;
 use crate::sale::{ItemSpec, OutflowSpec};
 use crate::spec::{BookingQueueSpec, SweepSpec};
@@ -70,7 +71,7 @@ impl BookingQueueSpec {
         let ticket = self.ticket.as_ref().and_then(|service| check.service(Role::Ticket, service));
         let realtime =
             self.realtime.as_ref().and_then(|service| check.service(Role::Realtime, service));
-        let redis = check.redis(&self.redis);
+        let store = check.store(self);
         let worker = check.worker(self);
         let scaling = check.scaling(self, worker.concurrency);
         let hold = check.duration("spec.hold.timeout", self.hold.timeout, SECOND..=WEEK);
@@ -80,8 +81,8 @@ impl BookingQueueSpec {
         let admission = self.admission.into();
         let rules = check.rules(self);
         let gateway = check.gateway(self);
-        let (Some(queue), Some(booking), Some(redis), []) =
-            (queue, booking, redis, check.problems.as_slice())
+        let (Some(queue), Some(booking), Some(store), []) =
+            (queue, booking, store, check.problems.as_slice())
         else {
             return Err(Problems(check.problems));
         };
@@ -90,7 +91,7 @@ impl BookingQueueSpec {
             booking,
             ticket,
             realtime,
-            redis,
+            store,
             worker,
             scaling,
             hold,
@@ -181,6 +182,14 @@ impl SpecCheck {
             self.refuse(&path("tls"), "set", "only with an endpoint that starts with https://");
         }
         Some(ServicePlan { endpoint, timeout, tls: service.tls.clone() })
+    }
+
+    /// By default a Redis, which the operator runs.
+    fn store(&mut self, spec: &BookingQueueSpec) -> Option<StorePlan> {
+        match &spec.kafka {
+            Some(kafka) => self.kafka(spec, kafka).map(StorePlan::Kafka),
+            None => self.redis(&spec.redis.clone().unwrap_or_default()).map(StorePlan::Redis),
+        }
     }
 
     fn worker(&mut self, spec: &BookingQueueSpec) -> WorkerPlan {

@@ -12,6 +12,7 @@ use crate::deletion::DeletionSpec;
 use crate::downstream::DownstreamSpec;
 use crate::duration::DurationString;
 use crate::gateway::GatewaySpec;
+use crate::kafka::KafkaSpec;
 use crate::redis::RedisSpec;
 use crate::sale::{ItemSpec, OutflowSpec, SaleSpec, SoldOutSpec};
 use crate::scaling::AutoscalingSpec;
@@ -88,6 +89,25 @@ use crate::worker::WorkerSpec;
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = cel::rules(&[
+    ("!has(self.redis) || !has(self.kafka)", "give only one of redis and kafka"),
+    (
+        "has(self.kafka) == has(oldSelf.kafka)",
+        "cannot move a queue between Redis and Kafka: its bookings would be left behind; create a new queue",
+    ),
+    (
+        "(has(self.redis) && [has(self.redis.url), has(self.redis.urlSecret), has(self.redis.sentinel), has(self.redis.cluster)].exists(x, x)) == (has(oldSelf.redis) && [has(oldSelf.redis.url), has(oldSelf.redis.urlSecret), has(oldSelf.redis.sentinel), has(oldSelf.redis.cluster)].exists(x, x))",
+        "cannot move a queue between a managed and an external Redis: its bookings would be left behind; create a new queue",
+    ),
+    (
+        "!has(self.kafka) || has(self.replicas) || self.autoscaling.max <= 16",
+        "with kafka, autoscaling.max must be at most 16: each worker reads the whole log",
+    ),
+    (
+        "!has(self.kafka) || !has(self.replicas) || self.replicas <= 16",
+        "with kafka, replicas must be at most 16: each worker reads the whole log",
+    ),
+])))]
 pub struct BookingQueueSpec {
     /// The Booking Service, which reserves, confirms and releases tickets.
     pub booking: DownstreamSpec,
@@ -98,9 +118,13 @@ pub struct BookingQueueSpec {
     /// reserve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<DownstreamSpec>,
-    /// The Redis that stores the queue. By default the operator runs one.
-    #[serde(default)]
-    pub redis: RedisSpec,
+    /// The Redis that stores the queue. Without redis and kafka the operator runs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisSpec>,
+    /// The Kafka that stores the queue instead. Only one of redis and kafka may be set, and at most
+    /// 16 workers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaSpec>,
     /// The worker Pods.
     #[serde(default)]
     pub worker: WorkerSpec,

@@ -5,10 +5,10 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use bookingq_api::args::{
-    DrainArgs, ProcessingArgs, RedisArgs, ServerArgs, ServiceArgs, SweepArgs, WorkerArgs,
+    DrainArgs, KafkaArgs, ProcessingArgs, RedisArgs, ServerArgs, ServiceArgs, SweepArgs, WorkerArgs,
 };
 use bookingq_api::{BookingQueueSpec, DurationString};
-use bookingq_core::QueueName;
+use bookingq_core::{QueueName, SaslMechanism};
 use clap::{CommandFactory, Parser};
 use proptest::option;
 use proptest::prelude::*;
@@ -31,17 +31,41 @@ fn file() -> impl Strategy<Value = PathBuf> {
     "/[a-z]{1,8}/[a-z .]{0,8}x".prop_map(PathBuf::from)
 }
 
+fn kafka() -> impl Strategy<Value = KafkaArgs> {
+    let tls = (any::<bool>(), option::of(file()), option::of((file(), file())));
+    let mechanism = option::of(proptest::sample::select(&SaslMechanism::ALL[..]));
+    let login = option::of(("[a-z]{1,8}", mechanism, option::of(file())));
+    (tls, login).prop_map(|((tls, ca, pair), login)| {
+        let (user, mechanism, password_file) = match login {
+            Some((user, mechanism, file)) => (Some(user), mechanism, file),
+            None => (None, None, None),
+        };
+        KafkaArgs {
+            tls,
+            ca,
+            certificate: pair.clone().map(|(certificate, _)| certificate),
+            key: pair.map(|(_, key)| key),
+            mechanism,
+            user,
+            password_file,
+        }
+    })
+}
+
 fn redis() -> impl Strategy<Value = RedisArgs> {
     let url = option::of("(rediss?|kafka)://[a-z]{1,8}:[1-9][0-9]{3}".prop_map(String::from));
     let (ca, pair) = (option::of(file()), option::of((file(), file())));
     let files = (option::of(file()), option::of("[a-z]{1,8}"), option::of(file()));
+    let files = (files, kafka());
     (url, files, 0u8..=2, ca, pair, time(), time(), 1000u32..).prop_map(
         |(url, files, acknowledge_replicas, ca, pair, deadline, retention, outbox_entries)| {
+            let (files, kafka) = files;
             let is_kafka = url.as_ref().is_some_and(|url| url.starts_with("kafka"));
             let (store, url) = if is_kafka { (url, None) } else { (None, url) };
             RedisArgs {
                 url,
                 store,
+                kafka,
                 password_file: files.0,
                 sentinel_username: files.1,
                 sentinel_password_file: files.2,

@@ -34,7 +34,8 @@ fn an_endpoint_is_enough() {
     assert_eq!(plan.booking.endpoint, Endpoint::Grpc("http://booking-service:50051".into()));
     assert_eq!(plan.booking.timeout, Duration::from_secs(3));
     assert_eq!(plan.hold, Duration::from_secs(300));
-    assert!(matches!(plan.redis.source, RedisSource::Managed(ref redis) if redis.storage == "8Gi"));
+    let redis = &plan.store.redis().unwrap().source;
+    assert!(matches!(redis, RedisSource::Managed(redis) if redis.storage == "8Gi"));
     let ScalingPlan::Automatic(policy) = plan.scaling else { panic!("{:?}", plan.scaling) };
     assert_eq!((policy.min, policy.max), (1, 10));
     assert_eq!(plan.sweep.as_deref(), Some("* * * * *"));
@@ -45,17 +46,9 @@ fn the_crds_defaults_are_the_ones_of_the_code() {
     let crd = serde_json::to_value(bookingq_api::BookingQueue::crd()).unwrap();
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
     let written = serde_json::to_value(with(json!({}))).unwrap();
-    for field in [
-        "redis",
-        "worker",
-        "autoscaling",
-        "hold",
-        "sweep",
-        "retry",
-        "admission",
-        "soldOut",
-        "deletion",
-    ] {
+    for field in
+        ["worker", "autoscaling", "hold", "sweep", "retry", "admission", "soldOut", "deletion"]
+    {
         assert_eq!(schema[field]["default"], written[field], "{field}");
     }
     assert_eq!(

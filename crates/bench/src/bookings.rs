@@ -154,9 +154,14 @@ pub fn filled_client(number: u64) -> Result<ClientId> {
 
 /// Enqueues new clients, in calls of one size, so that the line is always built the same way.
 pub async fn fill(store: &dyn Store, numbers: Range<u64>) -> Result<()> {
+    fill_by(store, numbers, BATCH).await
+}
+
+/// The same in calls of `batch`.
+pub async fn fill_by(store: &dyn Store, numbers: Range<u64>, batch: u64) -> Result<()> {
     let mut next = numbers.start;
     while next < numbers.end {
-        let end = numbers.end.min(next + BATCH);
+        let end = numbers.end.min(next + batch);
         let ask = |number| request(format_args!("{number:08}"), &[b'x'; 64]);
         enqueue(store, (next..end).map(ask).collect()).await?;
         next = end;

@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, Handle};
 use crate::bookings::{LANES, fresh_queue, whole_lives};
 use crate::figures::Figures;
 use crate::grpc::{BareServer, GrpcLoad, LoadChannels, WorkerUnderTest};
+use crate::kafka::{self, MeasuredStore};
 use crate::machine::Placement;
 use crate::plain;
 use crate::redis_server::{AppendOnlyFile, MeasuredRedis};
@@ -21,6 +22,9 @@ use crate::session::{FigureOutput, Session};
 /// How to measure.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Which store: on Kafka neither gRPC nor yardsticks are measured
+    #[arg(long, value_enum, default_value_t = MeasuredStore::Redis, value_name = "STORE")]
+    store: MeasuredStore,
     /// Bookings in each run of each row; requests and plain commands likewise
     #[arg(long, default_value_t = 50_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1000..))]
     bookings: u64,
@@ -42,6 +46,9 @@ const BUDGET_US: f64 = 30.0;
 /// Requests before the clock starts, so that connections and scripts are warm.
 const WARM_UP: u64 = 2000;
 pub fn run(args: &Args) -> Result<()> {
+    if args.store == MeasuredStore::Kafka {
+        return run_on_kafka(args);
+    }
     let mut session = Session::start(&args.output, &[STORE, PLAIN, GRPC, LIFE, RATIO])?;
     let Args { bookings, runs, in_flight, .. } = *args;
     let (placement, file) = (session.placement, &args.append_only_file.name);
@@ -55,6 +62,19 @@ pub fn run(args: &Args) -> Result<()> {
     session.finish(&json!({
         "bookings": bookings, "runs": runs, "in_flight": in_flight, "append_only_file": file,
     }))
+}
+
+fn run_on_kafka(args: &Args) -> Result<()> {
+    let mut session = Session::start(&args.output, &[kafka::LIVES, kafka::DRAIN, kafka::ALONE])?;
+    let Args { bookings, runs, .. } = *args;
+    let placement = session.placement;
+    println!(
+        "{runs} runs of {bookings} bookings; one broker, acks=all; {}\n",
+        kafka::placed(placement)
+    );
+    let figures = &mut session.figures;
+    placement.run(|| kafka::engine(bookings, runs, placement, figures))?;
+    session.finish(&json!({ "bookings": bookings, "runs": runs, "store": "kafka" }))
 }
 
 async fn measure_stores(args: &Args, placement: Placement, figures: &mut Figures) -> Result<()> {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::bookings::{BATCH, LONG, fill, filled_client, fresh_store, hold_front, reserve};
 use crate::figures::Figures;
+use crate::kafka::{self, MeasuredStore};
 use crate::machine::Placement;
 use crate::redis_server::MeasuredRedis;
 use crate::session::{FigureOutput, Session};
@@ -17,6 +18,9 @@ use crate::session::{FigureOutput, Session};
 /// How to measure.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Which store
+    #[arg(long, value_enum, default_value_t = MeasuredStore::Redis, value_name = "STORE")]
+    store: MeasuredStore,
     /// Waiting bookings, one size after the other
     #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000], value_name = "N,N,…")]
     waiting: Vec<u64>,
@@ -34,10 +38,23 @@ const MEMORY: &str = "Memory";
 const KINDS: [&str; 5] =
     ["enqueue", "status with position", "claim", "settle as reserved", "sweep"];
 pub fn run(args: &Args) -> Result<()> {
+    if args.store == MeasuredStore::Kafka {
+        return run_on_kafka(args);
+    }
     let mut session = Session::start(&FigureOutput::default(), &[CPU, RATIO, MEMORY])?;
     let placement = session.placement;
     println!("{} runs of {CALLS} calls of each kind; {placement}\n", args.runs);
     placement.run(|| measure(args, placement, &mut session.figures))?;
+    session.finish(&Value::Null)
+}
+
+fn run_on_kafka(args: &Args) -> Result<()> {
+    let sections = [kafka::CALLS, kafka::MEMORY, kafka::START];
+    let mut session = Session::start(&FigureOutput::default(), &sections)?;
+    let placement = session.placement;
+    println!("{} runs; one broker, acks=all; {}\n", args.runs, kafka::placed(placement));
+    let figures = &mut session.figures;
+    placement.run(|| kafka::growth(&args.waiting, args.runs, placement, figures))?;
     session.finish(&Value::Null)
 }
 

@@ -4,6 +4,7 @@
 //!   engine ──┬─ bookings  a booking's whole life through a store
 //!            ├─ plain     Redis commands without a script: a yardstick
 //!            └─ grpc      a worker, and a bare server: a yardstick
+//!   kafka                 engine and growth of a store on Kafka
 //!   instructions          the same life, counted instead of timed
 //!   eta                   promised waits beside true ones, in simulated sales
 //!   growth                calls and memory with a short line and with a long one
@@ -30,6 +31,7 @@ mod gateway;
 mod growth;
 mod grpc;
 mod instructions;
+mod kafka;
 mod machine;
 pub mod peers;
 mod plain;

@@ -3,22 +3,39 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use bookingq_api::args::RedisArgs;
+use bookingq_api::args::{KafkaArgs, RedisArgs};
 use bookingq_core::{QueueName, defaults};
 use bookingq_store::redis::{PemSource, RedisTls, SentinelLogin};
-use bookingq_store::replicated::{KafkaAddress, KafkaConfig, ReplicatedConfig};
+use bookingq_store::replicated::{KafkaAddress, KafkaConfig, KafkaSecurity, ReplicatedConfig};
 use bookingq_store::{RedisConfig, StoreConfig};
+use bookingq_worker::kafka_access::{self, KafkaAccessError};
 
 use crate::failure::Failure;
 
 /// The store's settings for `queue`.
 pub async fn store_config(args: RedisArgs, queue: QueueName) -> Result<StoreConfig, Failure> {
-    let Some(store) = &args.store else { return Ok(redis_config(args, queue).await?.into()) };
+    let Some(store) = &args.store else {
+        if args.kafka != KafkaArgs::default() {
+            return Err(Failure::usage(
+                "a flag of --kafka is given without an address; allowed: with --store kafka://…",
+            ));
+        }
+        return Ok(redis_config(args, queue).await?.into());
+    };
     let address = KafkaAddress::new(store)
-        .map_err(|error| Failure::usage(format!("--store: {error}; for Redis, use --redis")))?;
+        .map_err(|error| Failure::usage(format!("--store: {error}; for Redis, use --redis")))?
+        .with_security(kafka_security(&args.kafka).await?);
     let retention = args.retention.get();
     let replicated = ReplicatedConfig { retention, ..ReplicatedConfig::new(queue) };
     Ok(KafkaConfig { address, replicated }.into())
+}
+
+/// How Kafka's brokers are reached.
+pub async fn kafka_security(args: &KafkaArgs) -> Result<KafkaSecurity, Failure> {
+    kafka_access::kafka_security(args).await.map_err(|error| match error {
+        file @ KafkaAccessError::File { .. } => file.into(),
+        usage => Failure::usage(usage.to_string()),
+    })
 }
 
 async fn redis_config(args: RedisArgs, queue: QueueName) -> Result<RedisConfig, Failure> {

@@ -29,6 +29,7 @@ pub mod place;
 pub mod refusal;
 pub mod retry;
 pub mod sale;
+pub mod sasl;
 pub mod time;
 pub mod workforce;
 
@@ -42,5 +43,6 @@ pub use ids::{
 pub use place::{Lane, Place, QueueNumber};
 pub use refusal::Refusal;
 pub use sale::{Generation, ItemState, Outflow, SaleRules, SoldOutRule, SoldOutRules};
+pub use sasl::SaslMechanism;
 pub use time::Timestamp;
 pub use workforce::{Workforce, WorkforceChange};

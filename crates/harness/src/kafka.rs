@@ -14,13 +14,13 @@ use crate::error::HarnessError;
 use crate::port::free_address;
 use crate::process::Process;
 use crate::sentinels::hosts;
-use crate::spec::ProcessSpec;
+use crate::spec::{ProcessEvent, ProcessSpec, Restart};
 
 /// The release of Kafka that `tests/kafka/pom.xml` pins.
-const KAFKA_VERSION: &str = "4.4.0";
+pub const KAFKA_VERSION: &str = "4.4.0";
 
 /// Names the folder with Kafka's jars.
-const KAFKA_JARS: &str = "BOOKINGQ_KAFKA_JARS";
+pub const KAFKA_JARS: &str = "BOOKINGQ_KAFKA_JARS";
 
 /// Longest wait for a broker to accept connections.
 const START: Duration = Duration::from_secs(60);
@@ -35,8 +35,8 @@ const JVM: [&str; 4] = ["-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-Dlog4j2.lev
 #[derive(Debug)]
 pub struct KafkaCluster {
     brokers: Vec<Broker>,
-    /// Removed with it.
-    _directory: TempDir,
+    /// Removed with it, unless the options name another one.
+    _directory: Option<TempDir>,
 }
 
 #[derive(Debug)]
@@ -49,21 +49,81 @@ struct Broker {
 /// How to run a cluster.
 #[derive(Debug, Clone, Default)]
 pub struct KafkaOptions {
+    /// The folder with Kafka's jars; `None`: the one that the environment names, or the user's
+    /// cache.
+    pub jars: Option<PathBuf>,
+    /// What clients speak with the brokers, and the brokers among themselves.
+    pub protocol: KafkaProtocol,
+    /// Users that log in by SCRAM: mechanism, name and password.
+    pub users: Vec<(&'static str, String, String)>,
+    /// A program that runs each broker, such as `taskset`, with its arguments.
+    pub wrapper: Vec<OsString>,
+    /// Where data and logs of the brokers are kept, in a folder for each; `None`: for as long as
+    /// the cluster runs.
+    pub directory: Option<PathBuf>,
+    /// What happens when a broker ends.
+    pub restart: Restart,
+    /// Where each broker listens, and where others are to reach it; free ports for those that are
+    /// not named.
+    pub addresses: Vec<BrokerAddress>,
     /// Lines of `server.properties` beside those that every broker has.
     pub properties: Vec<(String, String)>,
     /// Added to the environment of each broker, by its index.
     pub environment: Vec<Vec<(&'static str, OsString)>>,
 }
 
-/// The folder with Kafka's jars: the one that the environment names, or the user's cache. The error
-/// names the command that makes it.
-fn jars() -> Result<PathBuf, HarnessError> {
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KafkaProtocol {
+    /// Plain text, without a login.
+    #[default]
+    Plaintext,
+    /// TLS.
+    Ssl,
+    /// A login, in plain text.
+    SaslPlaintext,
+    /// A login, by TLS.
+    SaslSsl,
+}
+
+impl KafkaProtocol {
+    /// Its name in Kafka's settings.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "PLAINTEXT",
+            Self::Ssl => "SSL",
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslSsl => "SASL_SSL",
+        }
+    }
+}
+
+/// The addresses of a broker.
+#[derive(Debug, Clone, Copy)]
+pub struct BrokerAddress {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where clients and the other brokers are to reach it, perhaps through a proxy.
+    pub advertised: SocketAddr,
+}
+
+impl BrokerAddress {
+    fn free() -> Result<Self, HarnessError> {
+        let listen = free_address()?;
+        Ok(Self { listen, advertised: listen })
+    }
+}
+
+/// The folder with Kafka's jars: `named`, or the one that the environment names, or the user's
+/// cache. The error names the command that makes it.
+fn jars(named: Option<&Path>) -> Result<PathBuf, HarnessError> {
     let absolute = |name| {
         std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute())
     };
     let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
     let cached = cache.map(|cache| cache.join("bookingq/kafka").join(KAFKA_VERSION));
-    let folder = absolute(KAFKA_JARS).or(cached).unwrap_or_default();
+    let named = named.map(Path::to_owned).or_else(|| absolute(KAFKA_JARS));
+    let folder = named.or(cached).unwrap_or_default();
     if folder.join(format!("kafka_2.13-{KAFKA_VERSION}.jar")).is_file() {
         return Ok(folder);
     }
@@ -88,21 +148,45 @@ impl KafkaCluster {
     /// # Errors
     /// As those of [`Self::start`].
     pub fn start_with(brokers: usize, options: &KafkaOptions) -> Result<Self, HarnessError> {
-        let jars = jars()?;
+        Self::start_reporting(brokers, options, |_| ())
+    }
+
+    /// The same; reports what happens to the brokers to `on_event`.
+    ///
+    /// # Errors
+    /// As those of [`Self::start`].
+    pub fn start_reporting(
+        brokers: usize,
+        options: &KafkaOptions,
+        on_event: impl Fn(ProcessEvent) + Clone + Send + 'static,
+    ) -> Result<Self, HarnessError> {
+        let jars = jars(options.jars.as_deref())?;
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match Self::attempt(brokers, &jars, options) {
+            match Self::attempt(brokers, &jars, options, &on_event) {
                 Err(HarnessError::Ended { .. }) if attempt < ATTEMPTS => {}
                 result => return result,
             }
         }
     }
 
-    fn attempt(brokers: usize, jars: &Path, options: &KafkaOptions) -> Result<Self, HarnessError> {
-        let directory = tempfile::tempdir()?;
+    fn attempt(
+        brokers: usize,
+        jars: &Path,
+        options: &KafkaOptions,
+        on_event: &(impl Fn(ProcessEvent) + Clone + Send + 'static),
+    ) -> Result<Self, HarnessError> {
+        let (folder, directory) = if let Some(folder) = &options.directory {
+            (folder.clone(), None)
+        } else {
+            let directory = tempfile::tempdir()?;
+            (directory.path().to_owned(), Some(directory))
+        };
+        let address =
+            |node| options.addresses.get(node).copied().map_or_else(BrokerAddress::free, Ok);
         let ports = (0..brokers)
-            .map(|_| Ok((free_address()?, free_address()?)))
+            .map(|node| Ok((address(node)?, free_address()?)))
             .collect::<Result<Vec<_>, HarnessError>>()?;
         let voters: Vec<String> = ports
             .iter()
@@ -111,19 +195,24 @@ impl KafkaCluster {
             .collect();
         let mut files = Vec::with_capacity(brokers);
         for (node, addresses) in ports.iter().enumerate() {
-            let folder = directory.path().join(format!("broker-{}", node + 1));
-            std::fs::create_dir(&folder)?;
+            let folder = folder.join(format!("broker-{}", node + 1));
+            // An attempt before this one has left its own there.
+            std::fs::remove_dir_all(&folder).ok();
+            std::fs::create_dir_all(&folder)?;
             let file = folder.join("server.properties");
             std::fs::write(&file, properties(node + 1, *addresses, &voters, &folder, options))?;
             files.push(file);
         }
-        format(&files, jars)?;
+        format(&files, jars, &options.users)?;
         let mut started = Vec::with_capacity(brokers);
         for (node, file) in files.iter().enumerate() {
-            let environment = options.environment.get(node).cloned().unwrap_or_default();
             let address = ports[node].0;
-            let spec = broker(node + 1, address, file, jars, environment);
-            started.push(Broker { address, process: Process::start(spec.clone())?, spec });
+            let mut spec = broker(node + 1, address.listen, file, jars, &options.wrapper);
+            spec.environment = options.environment.get(node).cloned().unwrap_or_default();
+            spec.restart = options.restart;
+            let address = address.advertised;
+            let process = Process::start_with(spec.clone(), on_event.clone())?;
+            started.push(Broker { address, spec, process });
         }
         for broker in &started {
             broker.process.wait_ready(START)?;
@@ -131,7 +220,7 @@ impl KafkaCluster {
         Ok(Self { brokers: started, _directory: directory })
     }
 
-    /// Where the brokers listen, separated by commas.
+    /// Where the brokers are reached, separated by commas.
     pub fn bootstrap(&self) -> String {
         hosts(self.brokers.iter().map(|broker| broker.address))
     }
@@ -139,6 +228,11 @@ impl KafkaCluster {
     /// The number of brokers.
     pub fn brokers(&self) -> usize {
         self.brokers.len()
+    }
+
+    /// The processes of all brokers.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.brokers.iter().map(|broker| &broker.process)
     }
 
     /// The process of a broker, by its index. Its node id is one more.
@@ -160,21 +254,32 @@ impl KafkaCluster {
         *process = Process::start(spec.clone())?;
         process.wait_ready(START)
     }
+
+    /// Stops all brokers in order.
+    pub async fn stop(self) {
+        for broker in self.brokers {
+            broker.process.stop().await;
+        }
+    }
 }
 
 fn properties(
     node: usize,
-    (address, controller): (SocketAddr, SocketAddr),
+    (address, controller): (BrokerAddress, SocketAddr),
     voters: &[String],
     folder: &Path,
     options: &KafkaOptions,
 ) -> String {
+    let BrokerAddress { listen, advertised } = address;
+    let protocol = options.protocol.name();
     let mut text = format!(
         "process.roles=broker,controller\n\
          node.id={node}\n\
          controller.quorum.voters={}\n\
-         listeners=PLAINTEXT://{address},CONTROLLER://{controller}\n\
-         advertised.listeners=PLAINTEXT://{address}\n\
+         listeners={protocol}://{listen},CONTROLLER://{controller}\n\
+         advertised.listeners={protocol}://{advertised}\n\
+         inter.broker.listener.name={protocol}\n\
+         listener.security.protocol.map=CONTROLLER:PLAINTEXT,{protocol}:{protocol}\n\
          controller.listener.names=CONTROLLER\n\
          log.dirs={}\n\
          auto.create.topics.enable=false\n\
@@ -192,13 +297,20 @@ fn properties(
 }
 
 /// Formats the data directories of all brokers at once.
-fn format(files: &[PathBuf], jars: &Path) -> Result<(), HarnessError> {
+fn format(
+    files: &[PathBuf],
+    jars: &Path,
+    users: &[(&str, String, String)],
+) -> Result<(), HarnessError> {
     let failed = |cause| HarnessError::Start { name: "java".to_owned(), cause };
     let mut running = Vec::with_capacity(files.len());
     for file in files {
         let mut java = Command::new("java");
         java.args(JVM).arg("-cp").arg(jars.join("*"));
         java.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]).arg(file);
+        for (mechanism, name, password) in users {
+            java.arg("--add-scram").arg(format!("{mechanism}=[name={name},password={password}]"));
+        }
         java.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
         running.push(java.stderr(std::process::Stdio::piped()).spawn().map_err(failed)?);
     }
@@ -218,13 +330,16 @@ fn broker(
     address: SocketAddr,
     file: &Path,
     jars: &Path,
-    environment: Vec<(&'static str, OsString)>,
+    wrapper: &[OsString],
 ) -> ProcessSpec {
-    let mut spec = ProcessSpec::new(format!("kafka-{node}"), "java")
+    let mut words = wrapper.to_vec();
+    words.push("java".into());
+    let program = words.remove(0);
+    let mut spec = ProcessSpec::new(format!("kafka-{node}"), program)
+        .arguments(words)
         .arguments(JVM)
         .arguments(["-cp".into(), jars.join("*").into_os_string(), "kafka.Kafka".into()])
         .arguments([file.as_os_str()]);
-    spec.environment = environment;
     spec.log = Some(file.with_file_name("broker.log"));
     spec.port = Some(address);
     spec.grace = Duration::from_secs(10);

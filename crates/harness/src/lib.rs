@@ -29,7 +29,7 @@ pub mod wait;
 pub use rustix::process::Signal;
 
 pub use crate::error::HarnessError;
-pub use crate::kafka::{KafkaCluster, KafkaOptions};
+pub use crate::kafka::{BrokerAddress, KafkaCluster, KafkaOptions, KafkaProtocol};
 pub use crate::process::Process;
 pub use crate::redis::{Fsync, RedisOptions, RedisServer};
 pub use crate::redis_cluster::ClusterNodes;

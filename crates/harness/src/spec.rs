@@ -34,9 +34,10 @@ pub struct ProcessSpec {
 }
 
 /// What happens when a process ends without our request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Restart {
     /// It stays down.
+    #[default]
     Never,
     /// It starts again after the back-off.
     Always(Backoff),

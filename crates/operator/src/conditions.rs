@@ -1,5 +1,6 @@
 //! The conditions of a queue, by the API conventions of Kubernetes. Pure.
 
+mod kafka;
 mod redis;
 mod scaling;
 mod state;
@@ -64,17 +65,22 @@ pub struct GatewayInputs<'a> {
 
 /// The conditions; each keeps the time of its last transition from `before`, or gets `now`.
 pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -> Vec<Condition> {
-    let redis = carry_over("RedisReady", redis_ready(inputs), inputs, before);
+    let store_type = store_condition(inputs, before);
+    let store = match store_type {
+        KAFKA => kafka::ready(inputs.observation.map(|seen| &seen.store), inputs.workers),
+        _ => redis_ready(inputs),
+    };
+    let store = carry_over(store_type, store, inputs, before);
     let sweeper = carry_over("SweeperHealthy", sweeper_healthy(inputs), inputs, before);
     let workers = workers_available(inputs);
     let failed = failed(inputs);
     let gateways = has_gateways(inputs, before).then(|| gateways_available(inputs));
-    let parts: Vec<_> = [&redis, &workers].into_iter().chain(&gateways).collect();
+    let parts: Vec<_> = [&store, &workers].into_iter().chain(&gateways).collect();
     let mut all = vec![
         ("Ready", ready(inputs, &parts, failed.as_ref())),
         ("Progressing", progressing(inputs, now.0)),
         ("Degraded", degraded(inputs, failed, now.0)),
-        ("RedisReady", redis),
+        (store_type, store),
         ("WorkersAvailable", workers),
         ("SweeperHealthy", sweeper),
     ];
@@ -85,6 +91,17 @@ pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -
 }
 
 const GATEWAYS: &str = "GatewayAvailable";
+const REDIS: &str = "RedisReady";
+const KAFKA: &str = "KafkaReady";
+
+/// The condition of the store; while the spec is invalid, the one that the queue had.
+fn store_condition(inputs: &StatusInputs<'_>, before: &[Condition]) -> &'static str {
+    let is_in_kafka = match inputs.target {
+        Some(target) => target.plan.store.kafka().is_some(),
+        None => before.iter().any(|condition| condition.type_ == KAFKA),
+    };
+    if is_in_kafka { KAFKA } else { REDIS }
+}
 
 /// Whether the queue has gateways; while its spec is invalid, whether it had.
 fn has_gateways(inputs: &StatusInputs<'_>, before: &[Condition]) -> bool {

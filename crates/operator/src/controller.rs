@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::apply::Applier;
-use crate::autoscaler::{Autoscaler, LoopContext};
+use crate::autoscaler::{Autoscaler, KafkaFollowers, LoopContext};
 use crate::environment::OperatorEnvironment;
 use crate::error::ReconcileError;
 use crate::events::EventRecorder;
@@ -69,6 +69,7 @@ pub async fn run(
         fence,
         objects: objects.clone(),
         pods: pods.clone(),
+        followers: KafkaFollowers::default(),
         queues: queues.clone(),
         events: events.clone(),
         metrics: metrics.clone(),

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use bookingq_api::plan::RedisSource;
+use bookingq_api::plan::{RedisPlan, RedisSource, StorePlan};
 use bookingq_store::RedisConfig;
 use bookingq_store::redis::{PemSource, RedisTls, SentinelLogin};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
 
-use crate::autoscaler::RedisPassword;
+use crate::autoscaler::{KafkaAccess, RedisPassword, StoreAccess};
 use crate::build::{names, redis, volumes};
 use crate::cached_object::owners;
 use crate::error::ReconcileError;
@@ -22,8 +22,8 @@ use crate::target::QueueTarget;
 pub struct Dereferenced {
     /// Versions and keys of the Secrets.
     pub secrets: Secrets,
-    /// How the operator connects to the queue's Redis.
-    pub redis: RedisConfig,
+    /// How the operator connects to the queue's store.
+    pub store: StoreAccess,
     /// The password of a managed Redis.
     pub redis_password: Option<RedisPassword>,
 }
@@ -60,7 +60,11 @@ pub async fn dereference(
         let password = value(target, &found, SecretPurpose::RedisPassword)?;
         Some(RedisPassword(password.into()))
     });
-    Ok(Dereferenced { secrets, redis: redis_config(target, &found)?, redis_password })
+    let store = match &target.plan.store {
+        StorePlan::Redis(redis) => StoreAccess::Redis(redis_config(target, redis, &found)?),
+        StorePlan::Kafka(kafka) => StoreAccess::Kafka(KafkaAccess::new(target, kafka)?),
+    };
+    Ok(Dereferenced { secrets, store, redis_password })
 }
 
 /// The Secret of the managed Redis. Created if missing, and never written again: a lost password
@@ -92,14 +96,15 @@ async fn own_secret(
 
 fn redis_config(
     target: &QueueTarget,
+    redis: &RedisPlan,
     found: &[Arc<Secret>],
 ) -> Result<RedisConfig, ReconcileError> {
     let url = value(target, found, SecretPurpose::RedisUrl)
-        .unwrap_or_else(|| volumes::redis_address(target));
+        .unwrap_or_else(|| volumes::redis_address(target, redis));
     let mut config = RedisConfig::new(url, target.plan.queue.clone());
     config.retention = target.plan.retention;
-    config.acknowledge_replicas = target.plan.redis.acknowledge_replicas;
-    if let RedisSource::Sentinel(sentinel) = &target.plan.redis.source {
+    config.acknowledge_replicas = redis.acknowledge_replicas;
+    if let RedisSource::Sentinel(sentinel) = &redis.source {
         config.sentinel = SentinelLogin {
             username: sentinel.username.clone(),
             password: value(target, found, SecretPurpose::SentinelPassword),

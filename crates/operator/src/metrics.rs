@@ -53,7 +53,7 @@ impl Metrics {
         let registry = MetricsRegistry::new("bookingqueue_operator", &[])?;
         let r = &registry;
         let queue = ["namespace", "queue"];
-        let up = "1 while the queue's Redis answers the operator";
+        let up = "1 while the queue's Redis answers the operator, or a worker of a queue in Kafka reports";
         Ok(Self {
             leading: r.int_gauge("leading", "1 while this operator is the leader")?,
             reconciles: r.counters("reconciles_total", "Reconciles by outcome", &["outcome"])?,

@@ -188,7 +188,7 @@ impl ReconcileContext {
         self.prune(target, &manifests).await?;
         let desired = DesiredState {
             target: Arc::new(target.clone()),
-            redis: found.redis,
+            store: found.store,
             redis_password: found.redis_password,
             about: about.clone(),
         };

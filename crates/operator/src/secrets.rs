@@ -80,19 +80,22 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
     let owned = |keys: &[&str]| keys.iter().map(|&key| key.to_owned()).collect();
     let with = |name: Option<&String>, keys: &[&str]| Some((name?.clone(), owned(keys)));
     let (worker, gateway) = (spec.worker.tls.as_ref(), spec.gateway.as_ref());
-    let sentinel = spec.redis.sentinel.as_ref().and_then(|one| one.password_secret.as_ref());
+    let redis = spec.redis.as_ref();
+    let sentinel = redis.and_then(|redis| redis.sentinel.as_ref()?.password_secret.as_ref());
+    let url = redis.and_then(|redis| redis.url_secret.as_ref());
+    let password = redis.and_then(|redis| redis.password_secret.as_ref());
     let all = [
         ("spec.booking.tls", SecretPurpose::Tls(Role::Booking), tls(Some(&spec.booking))),
         ("spec.ticket.tls", SecretPurpose::Tls(Role::Ticket), tls(spec.ticket.as_ref())),
         ("spec.realtime.tls", SecretPurpose::Tls(Role::Realtime), tls(spec.realtime.as_ref())),
-        ("spec.redis.urlSecret", SecretPurpose::RedisUrl, key(spec.redis.url_secret.as_ref())),
-        (
-            "spec.redis.passwordSecret",
-            SecretPurpose::RedisPassword,
-            key(spec.redis.password_secret.as_ref()),
-        ),
+        ("spec.redis.urlSecret", SecretPurpose::RedisUrl, key(url)),
+        ("spec.redis.passwordSecret", SecretPurpose::RedisPassword, key(password)),
         ("spec.redis.sentinel.passwordSecret", SecretPurpose::SentinelPassword, key(sentinel)),
-        ("spec.redis.tls", SecretPurpose::RedisTls, whole(spec.redis.tls.as_ref())),
+        (
+            "spec.redis.tls",
+            SecretPurpose::RedisTls,
+            whole(redis.and_then(|redis| redis.tls.as_ref())),
+        ),
         (
             "spec.worker.tls.secretName",
             SecretPurpose::WorkerTls,

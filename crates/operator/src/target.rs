@@ -1,7 +1,7 @@
 //! Validate: from a `BookingQueue` to its target, with the rules that only hold in a cluster.
 
 use bookingq_api::downstream::Endpoint;
-use bookingq_api::plan::RedisSource;
+use bookingq_api::plan::{RedisPlan, RedisSource, StorePlan};
 use bookingq_api::redis::ManagedRedis;
 use bookingq_api::status::BookingQueueStatus;
 use bookingq_api::{BookingQueue, FieldProblem, Plan, Problems};
@@ -25,7 +25,7 @@ pub struct QueueTarget {
     /// The Secrets that it uses.
     pub secrets: Vec<SecretReference>,
     /// The validated spec. `plan.queue` is the name in the store: `metadata.name` in a managed
-    /// Redis, and `namespace.name` in one that several namespaces may share.
+    /// Redis, and `namespace.name` in one that several namespaces may share, or in Kafka.
     pub plan: Plan,
     /// What is wanted of its managed Redis of three; `None` for any other Redis.
     pub failover: Option<FailoverGoal>,
@@ -55,7 +55,8 @@ impl QueueTarget {
             return Err(Problems(problems));
         };
         let mut secrets = references(&queue.spec);
-        if matches!(plan.redis.source, RedisSource::Managed(_)) {
+        let redis = plan.store.redis();
+        if redis.is_some_and(|redis| matches!(redis.source, RedisSource::Managed(_))) {
             secrets.push(SecretReference {
                 name: names::redis(&name),
                 keys: vec![names::PASSWORD_KEY.to_owned()],
@@ -69,10 +70,13 @@ impl QueueTarget {
             })?;
         }
         let failover = failover(&plan, queue.status.as_ref());
-        let acknowledge_wanted = plan.redis.acknowledge_replicas;
-        if failover.is_some() {
-            // Workers that waited for replicas before there are any would refuse every join.
-            plan.redis.acknowledge_replicas = acknowledge_wanted.min(copies(queue.status.as_ref()));
+        let mut acknowledge_wanted = 0;
+        if let StorePlan::Redis(redis) = &mut plan.store {
+            acknowledge_wanted = redis.acknowledge_replicas;
+            if failover.is_some() {
+                // Workers that waited for replicas before there are any would refuse every join.
+                redis.acknowledge_replicas = acknowledge_wanted.min(copies(queue.status.as_ref()));
+            }
         }
         Ok(Self { name, namespace, owner, secrets, plan, failover, acknowledge_wanted })
     }
@@ -90,7 +94,7 @@ impl QueueTarget {
 
     /// The Redis to run for the queue; `None` if the spec names another one.
     pub fn managed_redis(&self) -> Option<&ManagedRedis> {
-        match &self.plan.redis.source {
+        match &self.plan.store.redis()?.source {
             RedisSource::Managed(managed) => Some(managed),
             _ => None,
         }
@@ -114,7 +118,7 @@ impl QueueTarget {
 
 /// A queue with a record of an election has three Redis Pods until its first one is the primary.
 fn failover(plan: &Plan, status: Option<&BookingQueueStatus>) -> Option<FailoverGoal> {
-    let RedisSource::Managed(managed) = &plan.redis.source else { return None };
+    let RedisSource::Managed(managed) = &plan.store.redis()?.source else { return None };
     let elected = status.is_some_and(|status| status.redis.is_some());
     match managed.replicas {
         1 => elected.then_some(FailoverGoal::Shrink),
@@ -137,7 +141,7 @@ fn name_problem(name: &str) -> Option<FieldProblem> {
     (!fits).then(|| problem("metadata.name", format!("{name:?}"), allowed))
 }
 
-/// Settings that only `bookingq up` supports, and those that do not fit the kind of Redis.
+/// Settings that only `bookingq up` supports, and those that do not fit the store.
 fn cluster_problems(plan: &Plan) -> Vec<FieldProblem> {
     let services = [
         ("spec.booking.endpoint", Some(&plan.booking)),
@@ -152,20 +156,24 @@ fn cluster_problems(plan: &Plan) -> Vec<FieldProblem> {
         )),
         Endpoint::Grpc(_) => None,
     });
-    let redis = match &plan.redis.source {
-        RedisSource::Managed(_) if plan.redis.password.is_some() => Some((
+    let set = plan.store.redis().map(redis_problems).unwrap_or_default();
+    simulated.chain(set).collect()
+}
+
+/// Settings that do not fit the kind of Redis.
+fn redis_problems(plan: &RedisPlan) -> Vec<FieldProblem> {
+    let redis = match &plan.source {
+        RedisSource::Managed(_) if plan.password.is_some() => Some((
             "spec.redis.passwordSecret",
             "only with url, sentinel or cluster: a managed Redis has its own",
         )),
-        RedisSource::Managed(managed)
-            if managed.replicas == 1 && plan.redis.acknowledge_replicas > 0 =>
-        {
+        RedisSource::Managed(managed) if managed.replicas == 1 && plan.acknowledge_replicas > 0 => {
             let allowed = "0, or spec.redis.managed.replicas: 3: one Pod has no replica";
             Some(("spec.redis.acknowledge.replicas", allowed))
         }
         _ => None,
     };
-    let tls = plan.redis.tls.as_ref().and_then(|tls| match &plan.redis.source {
+    let tls = plan.tls.as_ref().and_then(|tls| match &plan.source {
         RedisSource::Managed(_) => Some(("spec.redis.tls", "absent: a managed Redis has no TLS")),
         RedisSource::Url(url) if !url.starts_with("rediss://") => {
             Some(("spec.redis.tls", "only with rediss://HOST:PORT[/DB] in spec.redis.url"))
@@ -177,7 +185,7 @@ fn cluster_problems(plan: &Plan) -> Vec<FieldProblem> {
         _ => None,
     });
     let set = redis.into_iter().chain(tls).map(|(path, allowed)| problem(path, "set", allowed));
-    simulated.chain(set).collect()
+    set.collect()
 }
 
 /// A field with a value that is not allowed.

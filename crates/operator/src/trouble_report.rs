@@ -70,8 +70,8 @@ impl ReconcileContext {
         look
     }
 
-    /// Deletes a Pod of a managed Redis that the StatefulSet never replaces itself. The driver of the
-    /// failover replaces those of a Redis of three. Returns when to look again.
+    /// Deletes a Pod of a managed Redis that the StatefulSet never replaces itself. The driver of
+    /// the failover replaces those of a Redis of three. Returns when to look again.
     pub(crate) async fn replace_stuck(
         &self,
         target: &QueueTarget,

@@ -106,10 +106,28 @@ pub trait Store: Send + Sync + 'static {
     /// Opens an item that is available again, with `left` of it if that is known.
     async fn restocked(&self, item: Arc<str>, left: Option<u64>) -> Result<()>;
 
+    /// How often this process has loaded the state of the queue again, because it could not go on
+    /// from the state that it had. Only a store on a log does so.
+    fn reloads(&self) -> u64 {
+        0
+    }
+
     /// Writes down what shortens the start of a process, and drops what nothing needs any more, if
     /// it is time for that. The sweeper calls it each minute; it may take as long. Only a store on
     /// a log has something to do.
     async fn compact(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether the operator reads the queue from what [`Store::publish_reading`] publishes, because
+    /// it cannot read the store itself.
+    fn wants_readings(&self) -> bool {
+        false
+    }
+
+    /// Publishes a snapshot of the queue for the operator. The worker that publishes the outbox
+    /// calls it once a second.
+    async fn publish_reading(&self, _: &Snapshot) -> Result<()> {
         Ok(())
     }
 

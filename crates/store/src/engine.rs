@@ -65,6 +65,16 @@ pub trait EngineHolder: Send + Sync + 'static {
         async { Ok(()) }
     }
 
+    /// See [`Store::wants_readings`].
+    fn publishes_readings(&self) -> bool {
+        false
+    }
+
+    /// See [`Store::publish_reading`].
+    fn reading_published(&self, _: &Snapshot) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+
     /// Wakes whenever the outbox has grown.
     fn grown(&self) -> &Notify;
 }
@@ -144,6 +154,10 @@ impl<H: EngineHolder> Store for H {
         answer!(self.apply(QueueCommand::Sweep { limit }).await?, Swept)
     }
 
+    fn reloads(&self) -> u64 {
+        self.generation().saturating_sub(1)
+    }
+
     async fn snapshot(&self) -> Result<Snapshot> {
         let snapshot = read(self, Queue::snapshot).await?;
         Ok(Snapshot { epoch: self.epoch(), set_back: self.is_set_back(), ..snapshot })
@@ -193,6 +207,14 @@ impl<H: EngineHolder> Store for H {
 
     async fn compact(&self) -> Result<()> {
         self.compacted().await
+    }
+
+    fn wants_readings(&self) -> bool {
+        self.publishes_readings()
+    }
+
+    async fn publish_reading(&self, snapshot: &Snapshot) -> Result<()> {
+        self.reading_published(snapshot).await
     }
 
     async fn set_rules(&self, rules: SaleRules) -> Result<()> {

@@ -20,6 +20,7 @@ pub mod error;
 pub mod group;
 pub mod memory;
 mod open;
+mod pem;
 pub mod redis;
 pub mod replicated;
 
@@ -32,4 +33,5 @@ pub use crate::contract::{MissingReplicas, Opened, Store};
 pub use crate::error::{OrRefusal, Result, StoreError};
 pub use crate::memory::MemoryConfig;
 pub use crate::open::{StoreConfig, open};
+pub use crate::pem::PemSource;
 pub use crate::redis::{RedisConfig, read_booking, read_events};

@@ -62,7 +62,8 @@ use self::reader::StreamReader;
 pub use self::record::read_booking;
 use self::rollback::RollbackDetector;
 use self::scripts::{ScriptClock, ScriptName};
-pub use self::tls::{PemSource, RedisTls};
+pub use self::tls::RedisTls;
+pub use crate::pem::PemSource;
 use crate::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Opened,
     OrRefusal, Result, Scope, Settled, Settlement, Snapshot, Store, Swept,

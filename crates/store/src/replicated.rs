@@ -55,8 +55,13 @@ pub use self::envelope::{KNOWN_RULES, MAX_RECORD_BYTES};
 #[cfg(feature = "kafka")]
 pub use self::kafka::KafkaLog;
 pub(crate) use self::kafka::open as open_kafka;
-pub use self::kafka::{KafkaAddress, KafkaConfig, create_topics};
-pub use self::log::{CommandLog, LogBounds, LogCursor, LogError, LogPair, LogPosition, LogRecord};
+pub use self::kafka::{
+    KafkaAddress, KafkaConfig, KafkaLogin, KafkaReadings, KafkaSecurity, KafkaSettings, KafkaTls,
+    check_built, create_topics, ensure_topics,
+};
+pub use self::log::{
+    CommandLog, LogBounds, LogCursor, LogError, LogPair, LogPosition, LogRecord, ReadingSink,
+};
 pub use self::replica::{Replica, ReplicaSettings, ReplicaStopped};
 pub use self::snapshot::{SnapshotFailed, SnapshotReport, take_snapshot};
 pub use self::store::ReplicatedStore;

@@ -1,17 +1,19 @@
 //! The store of a run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::Plan;
+use bookingq_api::args::{KAFKA_PASSWORD, KafkaArgs};
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
-use bookingq_harness::{Fsync, RedisOptions, RedisServer, Restart};
+use bookingq_harness::{Fsync, KafkaCluster, KafkaOptions, RedisOptions, RedisServer, Restart};
 use bookingq_store::replicated::{KafkaAddress, KafkaConfig, ReplicatedConfig, create_topics};
 use bookingq_store::{MemoryConfig, RedisConfig, Store, StoreConfig, StoreError};
+use bookingq_worker::kafka_access::kafka_security;
 
-use crate::config::StoreChoice;
+use crate::config::{StoreChoice, UpArgs};
 use crate::console::Console;
 use crate::error::UpError;
 use crate::runner::{BACKOFF, OwnProgram, Runner};
@@ -62,23 +64,43 @@ pub enum Backend {
         server: Option<Box<RedisServer>>,
     },
     /// In Kafka.
-    Kafka(KafkaAddress),
+    Kafka(Box<KafkaBackend>),
+}
+
+/// A store in Kafka.
+#[derive(Debug)]
+pub struct KafkaBackend {
+    /// Its brokers.
+    address: KafkaAddress,
+    /// How workers and sweepers reach them.
+    access: KafkaArgs,
+    /// The broker, if this run started it.
+    server: Option<KafkaCluster>,
 }
 
 impl Backend {
-    /// Starts a redis-server if `choice` asks for one.
+    /// Starts a redis-server or a broker if the arguments ask for one.
     ///
     /// # Errors
-    /// When there is no redis-server.
-    pub fn start(
-        choice: &StoreChoice,
+    /// When there is none, or a login is given for a store that has none.
+    pub async fn start(
+        config: &UpArgs,
         directory: &Path,
         console: &Console,
     ) -> Result<Self, UpError> {
-        Ok(match choice {
+        let (access, jars) = (config.kafka.clone(), config.kafka_jars.clone());
+        if access != KafkaArgs::default() && !matches!(config.store, StoreChoice::Kafka(_)) {
+            return Err(UpError::NoKafkaAccess);
+        }
+        Ok(match &config.store {
             StoreChoice::Embedded => Self::Embedded,
             StoreChoice::Redis(url) => Self::Redis { url: url.clone(), server: None },
-            StoreChoice::Kafka(address) => Self::Kafka(address.clone()),
+            StoreChoice::Kafka(address) => {
+                let security = kafka_security(&access).await?;
+                let address = address.clone().with_security(security);
+                Self::Kafka(Box::new(KafkaBackend { address, access, server: None }))
+            }
+            StoreChoice::OwnKafka => own_kafka(jars, directory, console).await?,
             StoreChoice::OwnRedis => {
                 let options = RedisOptions {
                     restart: Restart::Always(BACKOFF),
@@ -104,7 +126,8 @@ impl Backend {
             Self::Redis { url, .. } => {
                 RedisConfig { retention, ..RedisConfig::new(url.clone(), queue) }.into()
             }
-            Self::Kafka(address) => {
+            Self::Kafka(kafka) => {
+                let address = &kafka.address;
                 let make = || create_topics(address, &queue, REPLICATION);
                 if when_open(make).await? {
                     console.report(format!("Kafka topic {} is made", address.commands(&queue)));
@@ -131,24 +154,69 @@ impl Backend {
         Ok(match self {
             Self::Embedded => (Runner::InProcess(Arc::clone(store)), "embedded"),
             Self::Redis { url, .. } => {
-                (processes(("BOOKINGQ_REDIS", url.clone()), directory)?, "redis")
+                (processes(vec![("BOOKINGQ_REDIS", url.clone())], directory)?, "redis")
             }
-            Self::Kafka(address) => {
-                (processes(("BOOKINGQ_STORE", address.to_string()), directory)?, "kafka")
+            Self::Kafka(kafka) => {
+                let address = &kafka.address;
+                let mut variables = vec![("BOOKINGQ_STORE", address.to_string())];
+                let login = address.security().login.as_ref();
+                variables.extend(login.map(|login| (KAFKA_PASSWORD, login.password.clone())));
+                (processes(variables, directory)?, "kafka")
             }
         })
     }
 
-    /// Stops the redis-server that this run started.
+    /// How workers and sweepers reach Kafka.
+    pub fn kafka_access(&self) -> KafkaArgs {
+        match self {
+            // The password is in their environment.
+            Self::Kafka(kafka) => KafkaArgs { password_file: None, ..kafka.access.clone() },
+            _ => KafkaArgs::default(),
+        }
+    }
+
+    /// Stops the redis-server or the broker that this run started.
     pub async fn stop(self) {
-        if let Self::Redis { server: Some(server), .. } = self {
-            server.stop().await;
+        match self {
+            Self::Redis { server: Some(server), .. } => server.stop().await,
+            Self::Kafka(kafka) => {
+                if let Some(server) = kafka.server {
+                    server.stop().await;
+                }
+            }
+            _ => {}
         }
     }
 }
 
+/// Starts a broker, which takes some seconds.
+async fn own_kafka(
+    jars: Option<PathBuf>,
+    directory: &Path,
+    console: &Console,
+) -> Result<Backend, UpError> {
+    bookingq_store::replicated::check_built()?;
+    let options = KafkaOptions {
+        jars,
+        directory: Some(directory.join("kafka")),
+        restart: Restart::Always(BACKOFF),
+        // The client library asks for the coordinator of a group that does not exist.
+        properties: vec![("offsets.topic.replication.factor".to_owned(), "1".to_owned())],
+        ..KafkaOptions::default()
+    };
+    let reporter = console.reporter("Kafka's broker");
+    let start = move || KafkaCluster::start_reporting(1, &options, reporter);
+    let started = tokio::task::spawn_blocking(start).await;
+    let cluster = started.map_err(|error| UpError::Broken(error.to_string()))?;
+    let cluster = cluster.map_err(UpError::NoKafka)?;
+    let address = KafkaAddress::new(&format!("kafka://{}", cluster.bootstrap()))?;
+    console.report(format!("Kafka's broker listens at {}", cluster.bootstrap()));
+    let access = KafkaArgs::default();
+    Ok(Backend::Kafka(Box::new(KafkaBackend { address, access, server: Some(cluster) })))
+}
+
 /// Workers as processes of this program.
-fn processes(store: (&'static str, String), directory: &Path) -> Result<Runner, UpError> {
+fn processes(store: Vec<(&'static str, String)>, directory: &Path) -> Result<Runner, UpError> {
     let program = std::env::current_exe().map_err(UpError::Program)?;
     Ok(Runner::Processes(OwnProgram { program, store, directory: directory.to_owned() }))
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bookingq_api::DurationString;
+use bookingq_api::args::KafkaArgs;
 use bookingq_core::{Invalid, Quantity, QueueName};
 use bookingq_crowd::Weights;
 use bookingq_sim::spec::BookingSpec;
@@ -20,8 +21,9 @@ pub struct UpArgs {
     #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
     pub queue: Option<QueueName>,
     /// Store: embedded, redis (starts a redis-server from PATH), redis://HOST:PORT and
-    /// the other addresses of --redis of `bookingq worker`, or kafka://HOST:PORT and the other
-    /// addresses of its --store (makes the topics of each queue)
+    /// the other addresses of --redis of `bookingq worker`, kafka (starts a broker: needs Java and
+    /// Kafka's jars), or kafka://HOST:PORT and the other addresses of its --store (makes the topics
+    /// of each queue)
     #[arg(
         long,
         env = "BOOKINGQ_STORE",
@@ -30,6 +32,13 @@ pub struct UpArgs {
         default_value = "embedded"
     )]
     pub store: StoreChoice,
+    /// Folder with Kafka's jars, for --store kafka [default: the one in the user's cache that
+    /// `cargo xtask setup --kafka` makes]
+    #[arg(long, env = "BOOKINGQ_KAFKA_JARS", value_name = "DIR")]
+    pub kafka_jars: Option<PathBuf>,
+    /// How a Kafka that runs already is reached.
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
     /// Run this number of workers, without autoscaling
     #[arg(
         long,
@@ -121,6 +130,8 @@ pub enum StoreChoice {
     OwnRedis,
     /// In a Redis that runs already; workers are processes.
     Redis(String),
+    /// In the topics of a broker that the run starts and stops; workers are processes.
+    OwnKafka,
     /// In the topics of a Kafka that runs already; workers are processes.
     Kafka(KafkaAddress),
 }
@@ -132,6 +143,7 @@ impl std::str::FromStr for StoreChoice {
         match text {
             "embedded" => Ok(Self::Embedded),
             "redis" => Ok(Self::OwnRedis),
+            "kafka" => Ok(Self::OwnKafka),
             url if KafkaAddress::is_meant(url) => {
                 KafkaAddress::new(url).map(Self::Kafka).map_err(|_| InvalidStore)
             }
@@ -146,7 +158,7 @@ impl std::str::FromStr for StoreChoice {
 /// Not a store. The message does not repeat the text, which may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "allowed: embedded, redis (starts one), the address of one, as for bookingq worker, or \
-     kafka://HOST:PORT[,HOST:PORT…][/PREFIX]"
+    "allowed: embedded, redis (starts one), the address of one, as for bookingq worker, kafka \
+     (starts a broker), or kafka://HOST:PORT[,HOST:PORT…][/PREFIX]"
 )]
 pub struct InvalidStore;

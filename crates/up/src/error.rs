@@ -12,6 +12,7 @@ use bookingq_identity::KeyError;
 use bookingq_sim::SimError;
 use bookingq_store::StoreError;
 use bookingq_worker::WorkerError;
+use bookingq_worker::kafka_access::KafkaAccessError;
 
 use crate::manifest::ManifestError;
 
@@ -88,6 +89,22 @@ pub enum UpError {
         "{0}; install it (Debian: apt-get install redis-server), or choose --store embedded or --store redis://HOST:PORT"
     )]
     NoRedis(HarnessError),
+    /// No broker to start.
+    #[error(
+        "{0}; Java and the jars are installed by: cargo xtask setup --kafka (or name a folder with the jars: --kafka-jars DIR)"
+    )]
+    NoKafka(HarnessError),
+    /// A task of our own.
+    #[error("the broker cannot be started: {0}: this is a defect of bookingq")]
+    Broken(String),
+    /// A login, certificates or jars for a store that has none.
+    #[error(
+        "a flag of --kafka is given; allowed: --kafka-jars with --store kafka, and the others with --store kafka://HOST:PORT"
+    )]
+    NoKafkaAccess,
+    /// Kafka cannot be reached as the arguments say.
+    #[error(transparent)]
+    KafkaAccess(#[from] KafkaAccessError),
     /// This program cannot be found to run it again as a worker.
     #[error("cannot find the path of this program to start workers: {0}")]
     Program(std::io::Error),

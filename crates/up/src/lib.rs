@@ -66,7 +66,7 @@ async fn run_manifest(config: UpArgs, stop: CancellationToken) -> Result<RunOutc
     }
     let directory = directory(&config)?;
     let console = Console::new();
-    let backend = backend::Backend::start(&config.store, directory.path(), &console)?;
+    let backend = backend::Backend::start(&config, directory.path(), &console).await?;
     let mut outcome = RunOutcome::Sound;
     let mut runs = tokio::task::JoinSet::new();
     let mut base_port = config.base_port;

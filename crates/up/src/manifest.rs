@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bookingq_api::plan::StorePlan;
 use bookingq_api::strict::unknown_fields;
 use bookingq_api::{BookingQueue, Plan, Problems};
 use serde_json::Value;
@@ -90,7 +91,10 @@ fn parse_document(file: &Path, document: usize, text: &str) -> Result<Option<Pla
     let resolved = queue.spec.resolve(queue.metadata.name.as_deref().unwrap_or_default());
     let mut plan = resolved.map_err(refused)?;
     // The store comes from the command line, and it need not have the replicas of the resource.
-    plan.redis.acknowledge_replicas = 0;
+    match &mut plan.store {
+        StorePlan::Redis(redis) => redis.acknowledge_replicas = 0,
+        StorePlan::Kafka(_) => plan.store = StorePlan::default(),
+    }
     Ok(Some(plan))
 }
 

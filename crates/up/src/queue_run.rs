@@ -75,7 +75,9 @@ impl QueueRun {
         if before > 0 && (config.crowd.is_some() || config.report.is_some()) {
             return Err(UpError::OldData { queue: plan.queue.clone(), enqueued: before });
         }
-        let services = Arc::new(Services::start(&plan, config.simulate.as_deref()).await?);
+        let services = Arc::new(
+            Services::start(&plan, config.simulate.as_deref(), backend.kafka_access()).await?,
+        );
         let (runner, store_kind) = backend.runner(&store, directory)?;
         let scaler = Scaler::new(&plan.scaling, config.workers);
         let args = services.worker_args(&plan, SocketAddr::from(([127, 0, 0, 1], base_port)));

@@ -32,8 +32,8 @@ pub enum Runner {
 pub struct OwnProgram {
     /// Path of `bookingq`.
     pub program: PathBuf,
-    /// The variable that names its store, and the store's address.
-    pub store: (&'static str, String),
+    /// The variables that name its store, and how it logs in there.
+    pub store: Vec<(&'static str, String)>,
     /// Directory of the logs.
     pub directory: PathBuf,
 }
@@ -44,7 +44,7 @@ impl OwnProgram {
         let json = ["--log-format", "json"].map(String::from);
         ProcessSpec {
             arguments: args.into_iter().chain(json).map(OsString::from).collect(),
-            environment: vec![(self.store.0, (&self.store.1).into())],
+            environment: self.store.iter().map(|(name, value)| (*name, value.into())).collect(),
             log: Some(self.directory.join(log)),
             grace: grace + BEYOND_GRACE,
             // It may finish the tasks in hand.

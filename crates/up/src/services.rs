@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bookingq_api::args::{SweepArgs, WorkerArgs};
+use bookingq_api::args::{KafkaArgs, RedisArgs, SweepArgs, WorkerArgs};
 use bookingq_api::downstream::Endpoint;
 use bookingq_api::plan::ServicePlan;
 use bookingq_api::{DurationString, Plan};
@@ -23,16 +23,21 @@ pub struct Services {
     booking: String,
     ticket: Option<String>,
     realtime: Option<String>,
+    kafka: KafkaArgs,
 }
 
 impl Services {
     /// Starts what is to be simulated. `overrides` are settings of the simulated Booking Service,
-    /// over those of the manifest.
+    /// over those of the manifest. Workers and sweepers reach a store on Kafka as `kafka` says.
     ///
     /// # Errors
     /// [`UpError`] when a simulation is not understood, or a service needs what this computer does
     /// not have.
-    pub async fn start(plan: &Plan, overrides: Option<&str>) -> Result<Self, UpError> {
+    pub async fn start(
+        plan: &Plan,
+        overrides: Option<&str>,
+        kafka: KafkaArgs,
+    ) -> Result<Self, UpError> {
         if let Some(tls) = &plan.worker.tls {
             return Err(UpError::WorkerTls { secret: tls.secret_name.clone() });
         }
@@ -47,27 +52,32 @@ impl Services {
             booking: endpoint(&plan.booking, booking)?,
             ticket: optional(&plan.ticket, ticket)?,
             realtime: optional(&plan.realtime, realtime)?,
+            kafka,
             simulator,
         })
     }
 
     /// The arguments of a worker that calls them.
     pub fn worker_args(&self, plan: &Plan, listen: SocketAddr) -> WorkerArgs {
+        let args = WorkerArgs::of(plan, listen);
         WorkerArgs {
             booking: self.booking.clone(),
             ticket: self.ticket.clone(),
             realtime: self.realtime.clone(),
-            ..WorkerArgs::of(plan, listen)
+            redis: RedisArgs { kafka: self.kafka.clone(), ..args.redis },
+            ..args
         }
     }
 
     /// The arguments of a sweeper that calls the Booking Service.
     pub fn sweep_args(&self, plan: &Plan, time: Duration) -> SweepArgs {
+        let args = SweepArgs::of(plan, time);
         SweepArgs {
             id: Some(format!("{}-sweeper", plan.queue)),
             booking: Some(self.booking.clone()),
             grace: DurationString::new(plan.worker.grace),
-            ..SweepArgs::of(plan, time)
+            redis: RedisArgs { kafka: self.kafka.clone(), ..args.redis },
+            ..args
         }
     }
 }

@@ -30,7 +30,7 @@ mod manifest {
             "{QUEUE}spec:\n  booking: {{ endpoint: \"http://a:1\" }}\n  redis: {{ managed: {{ replicas: 3 }} }}\n"
         );
         let plans = parse(Path::new("sale.yaml"), &text).unwrap();
-        assert_eq!(plans[0].redis.acknowledge_replicas, 0);
+        assert_eq!(plans[0].store.redis().unwrap().acknowledge_replicas, 0);
     }
 
     #[test]
@@ -68,7 +68,7 @@ mod manifest {
     #[test]
     fn the_samples_are_valid() {
         let samples = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/samples"));
-        for name in ["concert", "festival", "capped", "gateway", "three"] {
+        for name in ["concert", "festival", "capped", "gateway", "three", "kafka"] {
             let plans = read(&samples.join(name).with_extension("yaml")).unwrap();
             assert!([name, "concert"].contains(&plans[0].queue.as_str()), "{name}");
         }

@@ -6,6 +6,7 @@
 //!                                               │    '── downstream (the services it calls)
 //!                                               ├─ bookingq_follow (outbox ─ line view, hub)
 //!                                               ├─ notifier ── Realtime Service
+//!                                               ├─ notifier_hold (who has its lease), readings
 //!                                               ├─ ticket_probes ── Ticket Service
 //!                                               └─ runtime: store monitor, metrics, admin port
 //!   sweeper: the same runtime and processing, of due tasks only, and the sweep itself
@@ -19,10 +20,14 @@ mod body_budget;
 pub mod config;
 pub mod downstream;
 mod feed;
+pub mod kafka_access;
 mod metrics;
-pub mod notifier;
+mod notifier;
+mod notifier_hold;
+mod operator_readings;
 pub mod processing;
 mod publication;
+
 mod runtime;
 mod server;
 pub mod service;

@@ -105,6 +105,8 @@ families! {
         up: IntGauge = r.int_gauge("store_up", "1 when the last reading of the queue succeeded");
         losses: IntCounter = r.counter(
             "store_losses_total", "Times the store was found to have lost data");
+        reloads: IntCounter = r.counter(
+            "store_reloads_total", "Times this process loaded the state of the queue again");
         unsafe_settings: IntGauge = r.int_gauge(
             "store_unsafe_settings", "Settings of the store's server that can lose bookings");
         notifications: IntCounterVec = r.counters(

@@ -14,7 +14,7 @@ use bookingq_core::{EventSeq, OutboxEvent};
 use bookingq_follow::FollowedQueue;
 use bookingq_proto::v1;
 use bookingq_proto::v1::realtime_service_client::RealtimeServiceClient;
-use bookingq_store::{Events, Store, StoreError};
+use bookingq_store::{Events, NotifierLease, Store, StoreError};
 use tokio::time::Instant;
 use tonic::{Request, Status};
 use tracing::{debug, info, warn};
@@ -22,7 +22,9 @@ use tracing::{debug, info, warn};
 use crate::config::Downstream;
 use crate::downstream::channel::{DownstreamError, ServiceChannels};
 use crate::metrics::WorkerMetrics;
+use crate::notifier_hold::NotifierHold;
 use crate::publication::{self, Publisher, TICK};
+use crate::runtime::Runtime;
 use crate::store_readings::StoreReadings;
 
 /// Events in one batch.
@@ -39,6 +41,7 @@ pub struct RealtimeNotifier {
     store: Arc<dyn Store>,
     queue: Arc<FollowedQueue>,
     readings: Arc<StoreReadings>,
+    hold: Arc<NotifierHold>,
     channels: ServiceChannels,
     metrics: Arc<WorkerMetrics>,
 }
@@ -57,16 +60,20 @@ impl RealtimeNotifier {
     ///
     /// # Errors
     /// When the endpoint or its TLS files cannot be used.
-    pub fn new(
+    pub(crate) fn new(
         owner: String,
-        store: Arc<dyn Store>,
-        queue: Arc<FollowedQueue>,
-        readings: Arc<StoreReadings>,
+        runtime: &Runtime,
         config: &Downstream,
-        metrics: Arc<WorkerMetrics>,
     ) -> Result<Self, DownstreamError> {
-        let channels = ServiceChannels::new("Realtime Service", config)?;
-        Ok(Self { owner, store, queue, readings, channels, metrics })
+        Ok(Self {
+            owner,
+            store: Arc::clone(&runtime.store),
+            queue: Arc::clone(&runtime.queue),
+            readings: Arc::clone(&runtime.readings),
+            hold: Arc::clone(&runtime.notifier),
+            channels: ServiceChannels::new("Realtime Service", config)?,
+            metrics: Arc::clone(&runtime.metrics),
+        })
     }
 
     /// Publishes whenever this worker gets the lease, until dropped.
@@ -104,7 +111,7 @@ impl RealtimeNotifier {
         if self.readings.known(LEASE).await.is_none() {
             return Ok(());
         }
-        let Some(lease) = self.store.notifier(&self.owner, LEASE, None).await? else {
+        let Some(lease) = self.renewed(None).await? else {
             return Ok(());
         };
         debug!(from = %lease.done, "publishing booking updates");
@@ -128,11 +135,19 @@ impl RealtimeNotifier {
             *published = Some(reading.epoch);
             done = read.next;
             retry.reset();
-            if self.store.notifier(&self.owner, LEASE, Some(done)).await?.is_none() {
+            if self.renewed(Some(done)).await?.is_none() {
                 info!("another worker publishes booking updates now");
                 return Ok(());
             }
         }
+    }
+
+    /// Acquires or renews the lease.
+    async fn renewed(&self, done: Option<EventSeq>) -> Result<Option<NotifierLease>, StoreError> {
+        let sent = Instant::now();
+        let lease = self.store.notifier(&self.owner, LEASE, done).await?;
+        self.hold.answered(sent, lease.is_some());
+        Ok(lease)
     }
 
     /// The messages for what was read after `done`. The first one has the tick, and says whether

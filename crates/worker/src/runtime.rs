@@ -15,6 +15,7 @@ use tracing::error;
 use crate::WorkerError;
 use crate::config::TaskConfig;
 use crate::metrics::WorkerMetrics;
+use crate::notifier_hold::NotifierHold;
 use crate::processing::Executor;
 use crate::processing::renewals::renew_leases;
 use crate::store_monitor::StoreMonitor;
@@ -31,6 +32,8 @@ pub(crate) struct Runtime {
     pub(crate) queue: Arc<FollowedQueue>,
     /// The data that the store has, and its clock.
     pub(crate) readings: Arc<StoreReadings>,
+    /// Whether this process has the notifier lease.
+    pub(crate) notifier: Arc<NotifierHold>,
     /// Set when the store has lost data: everything derived from it must be read again.
     pub(crate) resync: Arc<AtomicBool>,
     /// What executes tasks, once there is one.
@@ -58,6 +61,7 @@ impl Runtime {
             readiness: Readiness::pending("the store has not been reached yet"),
             queue: FollowedQueue::new(),
             readings: Arc::default(),
+            notifier: Arc::default(),
             resync: Arc::default(),
             executor: Arc::default(),
             admin: None,

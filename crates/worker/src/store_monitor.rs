@@ -11,6 +11,7 @@ use bookingq_core::retry::Retry;
 use bookingq_follow::FollowedQueue;
 use bookingq_follow::items::MAX_CLOSED_ITEMS;
 use bookingq_serve::Readiness;
+use bookingq_serve::metrics::set_total;
 use bookingq_store::{Snapshot, Store, StoreError, Totals};
 use tokio::time::MissedTickBehavior;
 use tracing::{error, info, warn};
@@ -105,6 +106,7 @@ impl StoreMonitor {
     }
 
     async fn read(&self, epoch: &mut String) -> Result<(), StoreError> {
+        set_total(&self.metrics.store.reloads, self.store.reloads());
         let snapshot = self.store.snapshot().await?;
         let same = same_data(&*self.store, &snapshot, epoch).await?;
         // Before `resync`, so that what is read again counts as the new data.

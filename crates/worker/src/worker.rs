@@ -19,6 +19,7 @@ use crate::config::WorkerConfig;
 use crate::downstream::channel::DownstreamError;
 use crate::feed::QueueFeed;
 use crate::notifier::RealtimeNotifier;
+use crate::operator_readings::publish_readings;
 use crate::processing::claims::Finished;
 use crate::processing::{ClaimLoop, Executor, Wake};
 use crate::runtime::Runtime;
@@ -26,7 +27,7 @@ use crate::server::{GrpcServer, set_serving};
 use crate::service::parse::Parser;
 use crate::service::{BookingReader, MAX_FOLLOWERS, WorkerService};
 use crate::ticket_probes::TicketProbes;
-use crate::{WorkerError, store_monitor};
+use crate::{WorkerError, notifier_hold, store_monitor};
 
 /// Starts workers.
 pub struct Worker;
@@ -153,6 +154,24 @@ fn probe_tickets(runtime: &mut Runtime, config: &WorkerConfig, executor: &Arc<Ex
     }
 }
 
+/// Starts what competes for the notifier lease: the notifier, or what publishes readings without
+/// one.
+fn notify(runtime: &mut Runtime, config: &WorkerConfig) -> Result<(), DownstreamError> {
+    if let Some(realtime) = &config.realtime {
+        let notifier = RealtimeNotifier::new(config.id.clone(), runtime, realtime)?;
+        runtime.background.spawn(notifier.run());
+    }
+    if runtime.store.wants_readings() {
+        let (store, hold) = (&runtime.store, &runtime.notifier);
+        if config.realtime.is_none() {
+            let competing = notifier_hold::compete(config.id.clone(), store.clone(), hold.clone());
+            runtime.background.spawn(competing);
+        }
+        runtime.background.spawn(publish_readings(store.clone(), hold.clone()));
+    }
+    Ok(())
+}
+
 /// Starts what follows the outbox: the line, the watchers, the followers, and the notifier.
 fn follow(
     runtime: &mut Runtime,
@@ -163,14 +182,7 @@ fn follow(
     let readings = Arc::clone(&runtime.readings);
     let feed = QueueFeed::new(queue, Arc::clone(&runtime.queue), readings);
     runtime.background.spawn(Arc::clone(&feed).run_ticks());
-    if let Some(realtime) = &config.realtime {
-        let (store, queue) = (Arc::clone(&runtime.store), Arc::clone(&runtime.queue));
-        let metrics = Arc::clone(&runtime.metrics);
-        let readings = Arc::clone(&runtime.readings);
-        let notifier =
-            RealtimeNotifier::new(config.id.clone(), store, queue, readings, realtime, metrics)?;
-        runtime.background.spawn(notifier.run());
-    }
+    notify(runtime, config)?;
     let (wake, metrics) = (Arc::clone(wake), Arc::clone(&runtime.metrics));
     let events_to = Arc::clone(&feed);
     let follower = OutboxFollower {

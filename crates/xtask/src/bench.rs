@@ -16,6 +16,10 @@ pub struct Args {
 
 /// Measures.
 pub fn run(args: &Args) -> Result<()> {
-    let cargo = ["run", "--release", "--locked", "--package", "bookingq-bench", "--"];
-    shell::run(shell::cargo().args(cargo).args(&args.forwarded))
+    // Compiled in only where it is measured: it takes a C compiler and minutes.
+    let has_kafka = args.forwarded.iter().any(|arg| arg.ends_with("kafka"));
+    let mut cargo = shell::cargo();
+    cargo.args(["run", "--release", "--locked", "--package", "bookingq-bench"]);
+    cargo.args(has_kafka.then_some("--features=kafka")).arg("--");
+    shell::run(cargo.args(&args.forwarded))
 }

@@ -8,7 +8,7 @@ use std::process::{self, Command};
 use anyhow::{Context as _, Result};
 
 use crate::control_plane::cache;
-use crate::prerequisites::{self, JAVA, MAVEN};
+use crate::prerequisites::{self, JAVA, MAVEN, OPENSSL};
 use crate::{shell, tree};
 
 /// What the tests read.
@@ -27,7 +27,7 @@ pub struct KafkaJars {
 pub fn folder() -> Result<PathBuf> {
     let jars = KafkaJars::find()?;
     let maven = jars.notice().map(|_| &MAVEN);
-    let tools: Vec<_> = [&JAVA].into_iter().chain(maven).collect();
+    let tools: Vec<_> = [&JAVA, &OPENSSL].into_iter().chain(maven).collect();
     prerequisites::provide(&tools, jars.notice())?;
     jars.provide()
 }

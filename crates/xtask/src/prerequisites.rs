@@ -90,6 +90,13 @@ pub const MAVEN: Tool = Tool {
     install: Install::Debian("apt-get install -y maven"),
 };
 
+/// The headers of OpenSSL, which are no program: `pkg-config` knows whether they are there.
+pub const OPENSSL: Tool = Tool {
+    program: "libssl-dev",
+    purpose: "librdkafka, the client of Kafka, speaks TLS by OpenSSL (3.0 or newer)",
+    install: Install::Debian("apt-get install -y libssl-dev pkg-config"),
+};
+
 /// Helm.
 pub const HELM: Tool = Tool {
     program: "helm",
@@ -107,7 +114,7 @@ pub const CARGO_DENY: Tool = Tool {
 /// Installs the tools that are missing, after it has reported all of them and `notices`. Installs
 /// nothing when the user has to install something first.
 pub fn provide(tools: &[&Tool], notices: impl IntoIterator<Item = String>) -> Result<()> {
-    let missing: Vec<_> = tools.iter().filter(|tool| !shell::has(tool.program)).collect();
+    let missing: Vec<_> = tools.iter().filter(|tool| !tool.is_there()).collect();
     for tool in &missing {
         eprintln!("{}", tool.report());
     }
@@ -126,9 +133,18 @@ pub fn provide(tools: &[&Tool], notices: impl IntoIterator<Item = String>) -> Re
 }
 
 impl Tool {
+    /// Whether it is installed.
+    fn is_there(&self) -> bool {
+        if self.program != OPENSSL.program {
+            return shell::has(self.program);
+        }
+        let asked = Command::new("pkg-config").args(["--exists", "openssl >= 3.0"]).status();
+        asked.is_ok_and(|status| status.success())
+    }
+
     /// Fails, with the command that installs it, if it is missing.
     pub fn require(&self) -> Result<()> {
-        if !shell::has(self.program) {
+        if !self.is_there() {
             bail!("{} is missing; install it: {}", self.program, self.command());
         }
         Ok(())
@@ -168,7 +184,7 @@ impl Tool {
             run("apt-get update")?;
             run(line)?;
         }
-        if !shell::has(self.program) {
+        if !self.is_there() {
             bail!(
                 "`{line}` installed {} outside of the PATH; for Go's programs: export \
                  PATH=$PATH:$(go env GOPATH)/bin",

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::control_plane::ControlPlanePrograms;
 use crate::kafka::KafkaJars;
-use crate::prerequisites::{self, CARGO_DENY, GO, HELM, JAVA, MAVEN, REDIS};
+use crate::prerequisites::{self, CARGO_DENY, GO, HELM, JAVA, MAVEN, OPENSSL, REDIS};
 
 /// What to install.
 #[derive(Debug, clap::Args)]
@@ -12,8 +12,8 @@ pub struct Args {
     /// Leave out the control plane of the operator's tests: KUBEBUILDER_ASSETS will name one
     #[arg(long)]
     no_control_plane: bool,
-    /// Also what the tests of the store on Kafka need: Java, Maven, and Kafka's jars in the user's
-    /// cache
+    /// Also what the tests of the store on Kafka need: Java, Maven, the headers of OpenSSL, and
+    /// Kafka's jars in the user's cache
     #[arg(long)]
     kafka: bool,
 }
@@ -27,7 +27,7 @@ pub fn run(args: &Args) -> Result<()> {
         jars.as_ref().and_then(KafkaJars::notice),
     ];
     let mut tools = vec![&REDIS, &GO, &HELM, &CARGO_DENY];
-    tools.extend(args.kafka.then_some([&JAVA, &MAVEN]).into_iter().flatten());
+    tools.extend(args.kafka.then_some([&JAVA, &MAVEN, &OPENSSL]).into_iter().flatten());
     prerequisites::provide(&tools, notices.into_iter().flatten())?;
     if let Some(jars) = jars {
         jars.provide()?;

@@ -15,8 +15,9 @@ use crate::{kafka, shell};
 const OPERATOR: &str = "bookingq-operator";
 const CONTROL_PLANE: &str = "bookingq-operator/control-plane";
 
-/// The feature that turns the tests on Kafka on.
+/// The features that turn the tests on Kafka on.
 const KAFKA: &str = "bookingq-store/kafka";
+const OPERATOR_ON_KAFKA: &str = "bookingq-operator/kafka";
 
 /// How to run the tests.
 #[derive(Debug, clap::Args)]
@@ -52,6 +53,9 @@ pub fn run(args: &Args) -> Result<()> {
         cargo.args(words).args(["--locked", "--no-fail-fast"]).args(scope);
         if let Some(folder) = control_plane.as_ref().filter(|_| with_control_plane) {
             cargo.args(["--features", CONTROL_PLANE]).env(ASSETS, folder);
+            if jars.is_some() {
+                cargo.args(["--features", OPERATOR_ON_KAFKA]);
+            }
         }
         if let Some(folder) = &jars {
             cargo.args(["--features", KAFKA]).env(kafka::JARS, folder);

@@ -8,9 +8,9 @@ use bookingq_core::defaults;
 use clap::{Args, value_parser};
 use serde::Serialize;
 
-use super::{InvalidArgs, with_env};
+use super::{InvalidArgs, KafkaArgs, with_env};
 use crate::duration::DurationString;
-use crate::plan::{Plan, RedisSource};
+use crate::plan::{Plan, RedisSource, StorePlan};
 
 /// The connection to Redis, and the data kept there.
 #[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
@@ -29,6 +29,10 @@ pub struct RedisArgs {
     /// feature kafka
     #[arg(long, value_name = "URL", conflicts_with = "url")]
     pub store: Option<String>,
+    /// How Kafka is reached.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub kafka: KafkaArgs,
     /// File with the password, which keeps it out of the process list
     #[arg(long = "redis-password-file", value_name = "FILE")]
     #[serde(rename = "redis-password-file")]
@@ -97,16 +101,18 @@ const RETENTION: DurationString = DurationString::new(defaults::RETENTION);
 
 impl RedisArgs {
     pub(super) fn of(plan: &Plan) -> Self {
-        let sentinel_username = match &plan.redis.source {
-            RedisSource::Sentinel(sentinel) => sentinel.username.clone(),
-            _ => None,
+        let own = match &plan.store {
+            StorePlan::Kafka(kafka) => Self { store: Some(kafka.address()), ..Self::default() },
+            StorePlan::Redis(redis) => Self {
+                sentinel_username: match &redis.source {
+                    RedisSource::Sentinel(sentinel) => sentinel.username.clone(),
+                    _ => None,
+                },
+                acknowledge_replicas: redis.acknowledge_replicas,
+                ..Self::default()
+            },
         };
-        Self {
-            sentinel_username,
-            acknowledge_replicas: plan.redis.acknowledge_replicas,
-            retention: DurationString::new(plan.retention),
-            ..Self::default()
-        }
+        Self { retention: DurationString::new(plan.retention), ..own }
     }
 }
 
@@ -115,6 +121,7 @@ impl Default for RedisArgs {
         Self {
             url: None,
             store: None,
+            kafka: KafkaArgs::default(),
             password_file: None,
             sentinel_username: None,
             sentinel_password_file: None,

@@ -22,8 +22,11 @@ use tokio::sync::{Semaphore, mpsc};
 use self::enqueue::Clients;
 use self::options::DriveMode;
 pub use self::options::QUEUE;
-pub use self::options::{Args, Batching};
+pub use self::options::{Args, Batching, Ending};
 use crate::child::parent_ends_us;
+
+/// Between two looks at how many bookings have ended.
+const COUNT_EVERY: Duration = Duration::from_millis(5);
 
 /// Runs it, on one thread because a driver has one core.
 pub fn run(args: &Args) -> Result<()> {
@@ -41,6 +44,38 @@ pub fn run(args: &Args) -> Result<()> {
         }
     })
 }
+/// How long a worker takes for the `jobs` bookings that wait, from the first one that has ended to
+/// the last.
+pub async fn worked_off(
+    store: Arc<dyn Store>,
+    jobs: u64,
+    concurrency: usize,
+    end: Ending,
+) -> Result<Duration> {
+    let args = Args::of_worker(concurrency, end);
+    let work = work::run(Arc::clone(&store), &args, Arc::new(|_| ()));
+    let count = async {
+        let mut first = None;
+        loop {
+            let totals = store.snapshot().await?.totals;
+            let ended = totals.confirmed + totals.sold_out;
+            if ended > 0 {
+                let (start, before) = *first.get_or_insert((Instant::now(), ended));
+                if ended >= jobs {
+                    // Those that had ended before the clock started do not count.
+                    let share = (jobs - before).max(1) as f64 / jobs as f64;
+                    return Ok(start.elapsed().div_f64(share));
+                }
+            }
+            tokio::time::sleep(COUNT_EVERY).await;
+        }
+    };
+    tokio::select! {
+        ended = work => ended.and_then(|()| bail!("the worker ended")),
+        counted = count => counted,
+    }
+}
+
 async fn add(store: Arc<dyn Store>, args: &Args) -> Result<()> {
     let clients = Clients::new(store, args.batching);
     clients.enqueue_all(args.warm_up, args, Instant::now(), None).await?;

@@ -48,6 +48,27 @@ pub struct Args {
     pub(super) busy: Duration,
 }
 
+impl Args {
+    /// Of a worker with this number of tasks in flight, as `peers` has it.
+    pub(super) fn of_worker(concurrency: usize, end: Ending) -> Self {
+        Self {
+            redis: String::new(),
+            mode: DriveMode::Work,
+            end,
+            batching: Batching::Grouped,
+            jobs: 0,
+            warm_up: 0,
+            in_flight: 1,
+            bulk: 0,
+            rate: 0.0,
+            window: 0,
+            settle: Duration::ZERO,
+            concurrency,
+            busy: Duration::ZERO,
+        }
+    }
+}
+
 /// What a driver does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum DriveMode {

@@ -13,6 +13,7 @@ use bookingq_proto::v1;
 use bookingq_serve::Signals;
 use bookingq_sim::inspect::RemoteLedger;
 use bookingq_store::RedisConfig;
+use bookingq_store::replicated::KafkaAddress;
 use bookingq_up::RunOutcome;
 use bookingq_up::load::{self, LoadConfig, Printing};
 use clap::value_parser;
@@ -214,6 +215,13 @@ impl Shares {
 impl CheckFlags {
     async fn store(&self, queue: &QueueName) -> Result<Option<RedisConfig>, Failure> {
         let Some(url) = &self.url else { return Ok(None) };
+        if KafkaAddress::is_meant(url) {
+            return Err(Failure::usage(format!(
+                "--redis is {url:?}; allowed: the address of a Redis. The bookings of a queue in \
+                 Kafka are in its workers, so leave --redis out: then what clients are answered is \
+                 checked (`bookingq up --store {url} --crowd N` checks every booking)"
+            )));
+        }
         let config = RedisConfig::new(url.clone(), queue.clone());
         let config = with_password(config, self.password_file.as_deref()).await?;
         checked(config).map(Some)

@@ -15,13 +15,14 @@ Examples:
   bookingq up -f manifests/samples/concert.yaml
   bookingq up -f manifests/samples/concert.yaml --crowd 20000 --for 60s --report r.json
   bookingq up -f manifests/samples/concert.yaml --crowd 5000 --through gateway
+  bookingq up -f manifests/samples/concert.yaml --store kafka --crowd 5000
   bookingq up -f manifests/samples/concert.yaml --store redis --workers 4 --crowd 20000 --for 60s \\
       --simulate errors=5%,lost_replies=2%          # kill some of the workers while it runs
 
 Runs the same workers, autoscaler and sweeper as in a cluster, on real gRPC ports, and a gateway with
 the waiting-room page, whose address it prints, and a demo checkout. With the embedded store, the
-workers run in this process and the data ends with it. With Redis, each worker is a process; one
-that dies is restarted.
+workers run in this process and the data ends with it. With Redis or
+Kafka, each worker is a process; one that dies is restarted, as is a server that it started.
 Exits with 1 if the run broke a promise, and prints what was broken.")]
 pub struct Args {
     #[command(flatten)]

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bookingq_store::RedisConfig;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::reflector::Store;
 use tokio::sync::mpsc;
 
+use super::kafka_source::KafkaFollowers;
+use super::store_access::StoreAccess;
 use crate::events::EventRecorder;
 use crate::leader_fence::LeaderFence;
 use crate::metrics::Metrics;
@@ -22,8 +23,8 @@ use crate::target::QueueTarget;
 pub struct DesiredState {
     /// The queue.
     pub target: Arc<QueueTarget>,
-    /// Its Redis.
-    pub redis: RedisConfig,
+    /// Its store.
+    pub store: StoreAccess,
     /// The password of a managed Redis.
     pub redis_password: Option<RedisPassword>,
     /// The object that events refer to.
@@ -50,6 +51,8 @@ pub struct LoopContext {
     pub objects: ObjectCache,
     /// Pods: those that cannot be scheduled, and gateways, whose connections are read.
     pub pods: PodCache,
+    /// Readings of the queues in Kafka.
+    pub followers: KafkaFollowers,
     /// The queues.
     pub queues: Store<WatchedQueue>,
     /// Events.

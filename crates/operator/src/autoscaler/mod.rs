@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!   reconcile ──DesiredState──> queue loop ── store::snapshot ─> core::autoscale ─> PATCH /scale
+//!                                   |         (Kafka: the newest reading that a worker published)
 //!       ^                           |
 //!       '──────── wakes ──── Observation (input of the status)
 //! ```
@@ -13,13 +14,17 @@
 pub mod connections;
 mod context;
 mod gateway_loop;
+mod kafka_source;
+mod kafka_topics;
 pub mod observation;
 mod opened_store;
 mod queue_loop;
+mod queue_source;
 mod redis_loop;
 pub mod replicas;
 pub mod scaling;
 pub mod settings;
+mod store_access;
 pub mod worker_rollout;
 
 use std::collections::HashMap;
@@ -31,7 +36,9 @@ use tokio::sync::watch;
 
 use crate::queue::QueueKey;
 pub use context::{DesiredState, LoopContext, RedisPassword};
+pub use kafka_source::KafkaFollowers;
 use observation::{GatewayObservation, Observation, RedisObservation};
+pub use store_access::{KafkaAccess, StoreAccess};
 
 /// The queue loops.
 pub struct Autoscaler {

@@ -114,6 +114,13 @@ pub enum StoreHealth {
         /// The cause, as a sentence.
         why: String,
     },
+    /// A topic would break a promise, or may not be made.
+    TopicRefused {
+        /// The topic and its setting, as a sentence.
+        why: String,
+    },
+    /// The topics are right, and no worker reports what it reads from them.
+    NoReadings,
 }
 
 /// Health of the sweepers.

@@ -21,10 +21,11 @@ use tracing::{info, warn};
 
 use super::context::{DesiredState, LoopContext};
 use super::observation::{Observation, ObservedLine, SWEEP_LIMIT, StoreHealth, SweeperHealth};
-use super::opened_store::OpenedStore;
+use super::queue_source::{QueueSource, cause};
 use super::replicas::DeploymentReplicas;
 use super::scaling::{self, FIXED};
 use super::settings::{self, SettingChange};
+use super::store_access::StoreAccess;
 use crate::build::component::ObjectKind;
 use crate::build::names::{self, Part};
 use crate::cached_object::ObjectStatus;
@@ -40,9 +41,8 @@ const DEADLINE: Duration = Duration::from_millis(900);
 const REPORT: Duration = Duration::from_secs(10);
 
 const NOT_READY: &str = "The managed Redis is not ready: see the Pod of its StatefulSet.";
-const UNREACHABLE: &str =
-    "Redis cannot be reached or does not answer in time; the operator's log has details.";
-const DATA_LOST: &str = "Redis has lost this queue's data, or the newest part of it. Clients that are no longer in \
+/// The words after the name of the store.
+const DATA_LOST: &str = "has lost this queue's data, or the newest part of it. Clients that are no longer in \
      line must enqueue again; reservations that the Booking Service holds for them must time out \
      there.";
 
@@ -85,7 +85,7 @@ struct QueueLoop {
     key: QueueKey,
     desired: DesiredState,
     /// Opened on demand: a managed Redis that is not ready is not even resolved.
-    store: Option<Result<OpenedStore, StoreError>>,
+    store: Option<Result<QueueSource, StoreError>>,
     driver: ScalingDriver,
     /// Identifies the data of the last reading.
     epoch: String,
@@ -120,7 +120,7 @@ impl QueueLoop {
     }
 
     fn update(&mut self, desired: DesiredState) {
-        if desired.redis != self.desired.redis {
+        if desired.store != self.desired.store {
             self.store = None;
             self.driver.reset_rates();
             self.epoch = String::new();
@@ -130,7 +130,9 @@ impl QueueLoop {
 
     async fn tick(&mut self) {
         let snapshot = self.read().await;
-        let up = i64::from(snapshot.is_some());
+        let rests = self.seen.store == StoreHealth::NoReadings
+            && self.desired.target.plan.scaling == ScalingPlan::Fixed(0);
+        let up = i64::from(snapshot.is_some() || rests);
         self.context.metrics.store_up.with_label_values(&self.labels()).set(up);
         if let Some(snapshot) = &snapshot {
             let opens_at = self.desired.target.plan.rules.opens_at;
@@ -138,7 +140,10 @@ impl QueueLoop {
             self.seen.not_open = opens_at.is_some_and(|opens_at| snapshot.now < opens_at);
             self.detect_data_loss(snapshot).await;
             self.write_settings(snapshot).await;
+        } else {
+            self.without_reading().await;
         }
+        self.report_topics().await;
         if let Some(workers) = self.workers() {
             self.count_unschedulable(&workers);
             let wanted = self.scale(&workers, snapshot.as_ref()).await;
@@ -181,33 +186,48 @@ impl QueueLoop {
             self.seen.store = StoreHealth::Unreachable { why: NOT_READY.to_owned() };
             return None;
         }
-        let answer =
-            match self.store.get_or_insert_with(|| OpenedStore::connect(&self.desired.redis)) {
-                Ok(opened) => match tokio::time::timeout(DEADLINE, opened.read()).await {
-                    Ok(answer) => answer,
-                    Err(_) => Err(StoreError::Timeout(DEADLINE)),
-                },
-                Err(error) => Err(error.clone()),
-            };
-        match answer {
-            Ok((snapshot, health)) => {
-                self.seen.store = health;
-                Some(snapshot)
-            }
-            Err(error) => {
-                if let Some(Ok(opened)) = &mut self.store {
-                    opened.forget();
-                }
-                self.seen.store = StoreHealth::Unreachable { why: cause(&error) };
-                None
-            }
+        let (access, followers) = (&self.desired.store, &self.context.followers);
+        let answer = match self.store.get_or_insert_with(|| QueueSource::connect(access, followers))
+        {
+            Ok(source) => source.read(DEADLINE).await,
+            Err(error) => Err(StoreHealth::Unreachable { why: cause(error) }),
+        };
+        let (snapshot, health) = match answer {
+            Ok((snapshot, health)) => (Some(snapshot), health),
+            Err(health) => (None, health),
+        };
+        self.seen.store = health;
+        snapshot
+    }
+
+    /// What is to do while the queue cannot be read.
+    async fn without_reading(&mut self) {
+        let Some(Ok(source)) = &mut self.store else { return };
+        let asserted = source.assert(&self.desired.target.plan);
+        let asserted = tokio::time::timeout(DEADLINE, asserted).await;
+        if let Err(error) = asserted.unwrap_or(Err(StoreError::Timeout(DEADLINE))) {
+            warn!(queue = log_name(&self.key), %error, "the settings were not sent; retrying");
         }
     }
 
-    /// Publishes an event when Redis has lost data: nothing else in the cluster shows it.
+    /// Reports topics that were made.
+    async fn report_topics(&mut self) {
+        let Some(Ok(source)) = &mut self.store else { return };
+        let made = source.take_made();
+        if !made.is_empty() {
+            let note = format!("made the topics {}", made.join(", "));
+            self.publish(EventType::Normal, "TopicsCreated", "CreateTopics", note).await;
+        }
+    }
+
+    /// Publishes an event when the store has lost data: nothing else in the cluster shows it.
     async fn detect_data_loss(&mut self, snapshot: &Snapshot) {
         if snapshot.set_back || (!self.epoch.is_empty() && snapshot.epoch != self.epoch) {
-            let note = DATA_LOST.to_owned();
+            let store = match self.desired.store {
+                StoreAccess::Redis(_) => "Redis",
+                StoreAccess::Kafka(_) => "Kafka",
+            };
+            let note = format!("{store} {DATA_LOST}");
             self.publish(EventType::Warning, "DataLost", "ReadQueue", note).await;
         }
         self.epoch.clone_from(&snapshot.epoch);
@@ -224,7 +244,7 @@ impl QueueLoop {
     async fn write_settings(&self, snapshot: &Snapshot) {
         let Some(Ok(opened)) = &self.store else { return };
         let (plan, mut changes) = (&self.desired.target.plan, Vec::new());
-        let write = settings::write(&*opened.store, plan, snapshot, &mut changes);
+        let write = settings::write(opened.settings(), plan, snapshot, &mut changes);
         let written = tokio::time::timeout(DEADLINE, write).await;
         if let Err(error) = written.unwrap_or(Err(StoreError::Timeout(DEADLINE))) {
             let queue = log_name(&self.key);
@@ -299,7 +319,7 @@ impl QueueLoop {
         if snapshot.workforce.as_ref() == Some(&now) || snapshot.epoch.is_empty() {
             return;
         }
-        let written = tokio::time::timeout(DEADLINE, opened.store.set_workforce(&now)).await;
+        let written = tokio::time::timeout(DEADLINE, opened.settings().set_workforce(&now)).await;
         if let Err(error) = written.unwrap_or(Err(StoreError::Timeout(DEADLINE))) {
             warn!(queue = log_name(&self.key), %error, "the workers were not recorded; retrying");
         }
@@ -371,10 +391,4 @@ impl QueueLoop {
             self.reported = Instant::now();
         }
     }
-}
-
-/// The error for the status. A store that is down fails with another text each second (connecting,
-/// resolving, timed out), and each would write the status.
-fn cause(error: &StoreError) -> String {
-    if error.is_transient() { UNREACHABLE.to_owned() } else { error.to_string() }
 }

@@ -1,9 +1,40 @@
 //! The settings of a queue in its store, admission and rules, and their changes in the words of
 //! events.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use bookingq_api::{Plan, TimeString};
-use bookingq_core::{Admission, SaleRules};
+use bookingq_core::{Admission, SaleRules, Workforce};
 use bookingq_store::{Snapshot, Store, StoreError};
+
+/// Takes the settings of a queue.
+#[async_trait]
+pub trait SettingsSink: Send + Sync {
+    /// Opens, pauses or closes the queue.
+    async fn set_admission(&self, admission: Admission) -> Result<(), StoreError>;
+
+    /// Sets the rules of the sale.
+    async fn set_rules(&self, rules: SaleRules) -> Result<(), StoreError>;
+
+    /// Records the workers of the queue.
+    async fn set_workforce(&self, workforce: &Workforce) -> Result<(), StoreError>;
+}
+
+#[async_trait]
+impl SettingsSink for Arc<dyn Store> {
+    async fn set_admission(&self, admission: Admission) -> Result<(), StoreError> {
+        Store::set_admission(&**self, admission).await
+    }
+
+    async fn set_rules(&self, rules: SaleRules) -> Result<(), StoreError> {
+        Store::set_rules(&**self, rules).await
+    }
+
+    async fn set_workforce(&self, workforce: &Workforce) -> Result<(), StoreError> {
+        Store::set_workforce(&**self, workforce).await
+    }
+}
 
 /// A setting that was written, as an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +53,7 @@ pub struct SettingChange {
 /// # Errors
 /// Of the first one that was not written; those after it were not tried.
 pub async fn write(
-    store: &dyn Store,
+    store: &dyn SettingsSink,
     plan: &Plan,
     now: &Snapshot,
     changes: &mut Vec<SettingChange>,
@@ -40,7 +71,7 @@ pub async fn write(
 }
 
 async fn write_admission(
-    store: &dyn Store,
+    store: &dyn SettingsSink,
     wanted: Admission,
     now: &Snapshot,
     changes: &mut Vec<SettingChange>,
@@ -59,7 +90,7 @@ async fn write_admission(
 
 /// Rules that restrict nothing are written too, once: workers of fresh data wait for them.
 async fn write_rules(
-    store: &dyn Store,
+    store: &dyn SettingsSink,
     wanted: &SaleRules,
     now: &Snapshot,
     changes: &mut Vec<SettingChange>,

@@ -137,7 +137,7 @@ fn any_address(port: i32) -> SocketAddr {
 
 /// Adds the mounted files that the Secret for Redis contains.
 fn with_redis_files(args: &mut RedisArgs, target: &QueueTarget, secrets: &Secrets) {
-    let Some(tls) = &target.plan.redis.tls else { return };
+    let Some(tls) = target.plan.store.redis().and_then(|redis| redis.tls.as_ref()) else { return };
     let file = |key| in_secret(secrets, &tls.secret_name, volumes::REDIS_TLS, key);
     (args.ca, args.certificate, args.key) = (file(AUTHORITY), file("tls.crt"), file("tls.key"));
 }

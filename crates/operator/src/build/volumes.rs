@@ -1,7 +1,7 @@
 //! Secrets in Pods: volumes, and the environment variables with the address of Redis.
 
 use bookingq_api::downstream::Role;
-use bookingq_api::plan::RedisSource;
+use bookingq_api::plan::{RedisPlan, RedisSource};
 use k8s_openapi::api::core::v1::{
     EnvVar, EnvVarSource, KeyToPath, SecretKeySelector, SecretVolumeSource, Volume, VolumeMount,
 };
@@ -105,11 +105,13 @@ fn mounted(name: &str, secret: &str, only: Option<(&str, &str)>) -> (Volume, Vol
     (volume, mount)
 }
 
-/// The address of Redis. Passwords come from files and Secrets, never as plain text.
+/// The address of Redis. Passwords come from files and Secrets, never as plain text. That of Kafka
+/// is an argument.
 pub fn environment(target: &QueueTarget) -> Vec<EnvVar> {
+    let Some(redis) = target.plan.store.redis() else { return Vec::new() };
     let url = match target.secret(SecretPurpose::RedisUrl) {
         Some(secret) => from_secret("BOOKINGQ_REDIS", secret),
-        None => plain("BOOKINGQ_REDIS", redis_address(target)),
+        None => plain("BOOKINGQ_REDIS", redis_address(target, redis)),
     };
     let file = |purpose, name, folder| {
         target.secret(purpose)?;
@@ -127,9 +129,9 @@ pub fn environment(target: &QueueTarget) -> Vec<EnvVar> {
 }
 
 /// The URL of the queue's Redis without a password; empty if a Secret contains it.
-pub fn redis_address(target: &QueueTarget) -> String {
-    let scheme = if target.plan.redis.tls.is_some() { "rediss" } else { "redis" };
-    match &target.plan.redis.source {
+pub fn redis_address(target: &QueueTarget, redis: &RedisPlan) -> String {
+    let scheme = if redis.tls.is_some() { "rediss" } else { "redis" };
+    match &redis.source {
         RedisSource::Url(url) => url.clone(),
         RedisSource::Managed(_) => {
             let (queue, namespace) = (&target.name, &target.namespace);

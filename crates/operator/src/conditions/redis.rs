@@ -56,9 +56,10 @@ fn failover_state(seen: RedisObservation, store: Option<&StoreHealth>) -> Option
 
 /// It answers, and its settings are safe.
 fn reachable(inputs: &RedisInputs<'_>) -> ConditionState {
-    let waited_for =
-        |target: &QueueTarget| (target.plan.redis.acknowledge_replicas, target.acknowledge_wanted);
-    let (present, wanted) = inputs.target.map_or((0, 0), waited_for);
+    let waited_for = |target: &QueueTarget| {
+        Some((target.plan.store.redis()?.acknowledge_replicas, target.acknowledge_wanted))
+    };
+    let (present, wanted) = inputs.target.and_then(waited_for).unwrap_or_default();
     if present < wanted {
         let message = format!(
             "Redis is reachable. spec.redis.acknowledge.replicas is {wanted}, and workers wait for \
@@ -97,7 +98,9 @@ fn health(inputs: &RedisInputs<'_>) -> ConditionState {
         return state;
     }
     match inputs.store {
-        None | Some(StoreHealth::Unknown) => {
+        // The last two are of a queue in Kafka.
+        None
+        | Some(StoreHealth::Unknown | StoreHealth::NoReadings | StoreHealth::TopicRefused { .. }) => {
             ConditionState::new(UNKNOWN, "NotChecked", "The operator has not read Redis yet.")
         }
         Some(StoreHealth::Reachable { warnings }) if warnings.is_empty() => reachable(inputs),

@@ -2,7 +2,7 @@
 //! them.
 //!
 //! ```text
-//!   watch ─> record (one Pod) ─> PodCache ─┬─> trouble (why Pods do not start) ─> tracker ─> status
+//!   watch ─> record (one Pod) ─> PodCache ─┬─> trouble (why none start) ─> tracker ─> status
 //!                                          ├─> stuck (which Pod Kubernetes itself never replaces)
 //!                                          └─> autoscaler (unschedulable Pods, gateways)
 //! ```

@@ -12,22 +12,22 @@ use kube::CustomResourceExt as _;
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// A control plane that some tests share.
-type Shared = tokio::sync::Mutex<Weak<ControlPlane>>;
+type SharedPlane = tokio::sync::Mutex<Weak<ControlPlane>>;
 
 /// The one that runs, or a new one.
 pub async fn shared() -> Arc<ControlPlane> {
-    static RUNNING: Shared = Shared::const_new(Weak::new());
+    static RUNNING: SharedPlane = SharedPlane::const_new(Weak::new());
     running(&RUNNING, &[]).await
 }
 
 /// Another one, in which StatefulSets create their Pods and volume claims.
 pub async fn with_stateful_sets() -> Arc<ControlPlane> {
-    static RUNNING: Shared = Shared::const_new(Weak::new());
+    static RUNNING: SharedPlane = SharedPlane::const_new(Weak::new());
     let further = ["statefulset-controller", "persistentvolumeclaim-protection-controller"];
     running(&RUNNING, &further).await
 }
 
-async fn running(shared: &Shared, further: &[&str]) -> Arc<ControlPlane> {
+async fn running(shared: &SharedPlane, further: &[&str]) -> Arc<ControlPlane> {
     let mut running = shared.lock().await;
     if let Some(cluster) = running.upgrade() {
         return cluster;

@@ -11,6 +11,7 @@
 //!   gateways   the gateways of a queue, and their number
 //!   rules      the rules of a sale reach the store and bound the workers
 //!   election   two operators, one leader
+//!   kafka      a queue in Kafka: rules of the API server, topics, readings, settings
 //!   three      a managed Redis of three: its objects, and the record of elections
 //! ```
 #![allow(clippy::unwrap_used)]
@@ -21,6 +22,9 @@ mod deletion;
 mod election;
 mod faults;
 mod gateways;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod kafka_rules;
 mod life;
 mod pods;
 mod rivals;

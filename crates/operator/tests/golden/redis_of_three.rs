@@ -1,6 +1,6 @@
 //! The objects of a queue with a managed Redis of three.
 
-use bookingq_api::redis::ManagedRedis;
+use bookingq_api::redis::{ManagedRedis, RedisSpec};
 use bookingq_api::status::{BookingQueueStatus, RedisElection};
 use bookingq_operator::redis_failover::view::FailoverGoal;
 use bookingq_operator::target::QueueTarget;
@@ -49,8 +49,13 @@ fn a_redis_of_three_stays_until_its_first_pod_is_the_primary() {
     queue.status = Some(BookingQueueStatus { redis: Some(election), ..Default::default() });
     let target = QueueTarget::resolve(&queue).unwrap();
     assert_eq!(target.failover, Some(FailoverGoal::Shrink));
-    assert_eq!(target.plan.redis.acknowledge_replicas, 0, "one Pod has no replica");
-    queue.spec.redis.managed = Some(ManagedRedis { replicas: 2, ..ManagedRedis::default() });
+    assert_eq!(
+        target.plan.store.redis().unwrap().acknowledge_replicas,
+        0,
+        "one Pod has no replica"
+    );
+    let managed = Some(ManagedRedis { replicas: 2, ..ManagedRedis::default() });
+    queue.spec.redis = Some(RedisSpec { managed, ..RedisSpec::default() });
     let problems = QueueTarget::resolve(&queue).unwrap_err().to_string();
     assert_eq!(problems, "spec.redis.managed.replicas is 2; allowed: 1 or 3");
 }

@@ -5,6 +5,7 @@ mod cache;
 mod conditions;
 mod error;
 mod gateways;
+mod kafka_conditions;
 mod merge;
 mod metrics;
 mod observation;

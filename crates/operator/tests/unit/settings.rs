@@ -18,7 +18,7 @@ fn store() -> Arc<dyn Store> {
 }
 
 /// Writes the settings of this spec, and returns the events.
-async fn written(store: &dyn Store, spec: Value) -> Vec<SettingChange> {
+async fn written(store: &Arc<dyn Store>, spec: Value) -> Vec<SettingChange> {
     let (snapshot, mut changes) = (store.snapshot().await.unwrap(), Vec::new());
     write(store, &plan(spec), &snapshot, &mut changes).await.unwrap();
     changes
@@ -28,7 +28,7 @@ async fn written(store: &dyn Store, spec: Value) -> Vec<SettingChange> {
 async fn fresh_data_gets_its_rules_once_and_without_an_event() {
     let store = store();
     assert!(!store.snapshot().await.unwrap().rules_set);
-    assert_eq!(written(&*store, json!({})).await, []);
+    assert_eq!(written(&store, json!({})).await, []);
     assert!(store.snapshot().await.unwrap().rules_set);
 }
 
@@ -42,15 +42,15 @@ async fn a_change_is_written_once_and_is_an_event_of_its_own() {
             "items": [{ "name": "day", "soldOut": "End" }, { "name": "camping", "soldOut": "Wait" }],
         })
     };
-    let changes = written(&*store, spec(600)).await;
+    let changes = written(&store, spec(600)).await;
     let notes: Vec<&str> = changes.iter().map(|change| change.note.as_str()).collect();
     let all = "the queue opens at 2026-12-01T19:00:00Z, at most 600 bookings per minute, 5000 \
                reservations; sold out items: Wait, End for \"day\"";
     assert_eq!(notes, [all]);
     assert_eq!(store.snapshot().await.unwrap().rules, plan(spec(600)).rules);
-    assert_eq!(written(&*store, spec(600)).await, []);
-    assert_ne!(written(&*store, spec(300)).await[0].action, changes[0].action);
-    let none = written(&*store, json!({})).await;
+    assert_eq!(written(&store, spec(600)).await, []);
+    assert_ne!(written(&store, spec(300)).await[0].action, changes[0].action);
+    let none = written(&store, json!({})).await;
     let expected = "the queue serves at once, without a limit; sold out items: Wait";
     assert_eq!(none[0].note, expected);
 }
@@ -62,8 +62,8 @@ async fn a_pause_is_written_before_the_rules_and_an_opening_after_them() {
     let reasons = |changes: Vec<SettingChange>| -> Vec<&str> {
         changes.iter().map(|change| change.reason).collect()
     };
-    let paused = written(&*store, limited).await;
+    let paused = written(&store, limited).await;
     assert_eq!(reasons(paused), ["AdmissionChanged", "RulesChanged"]);
     assert_eq!(store.snapshot().await.unwrap().admission, Admission::Paused);
-    assert_eq!(reasons(written(&*store, json!({})).await), ["RulesChanged", "AdmissionChanged"]);
+    assert_eq!(reasons(written(&store, json!({})).await), ["RulesChanged", "AdmissionChanged"]);
 }

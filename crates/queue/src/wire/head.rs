@@ -168,7 +168,7 @@ impl From<WorkforceWire> for Workforce {
 macro_rules! totals {
     ($($tag:literal $name:ident),+ $(,)?) => {
         #[derive(Clone, Copy, PartialEq, prost::Message)]
-        struct TotalsWire {
+        pub(super) struct TotalsWire {
             $(#[prost(uint64, tag = $tag)]
             $name: u64,)+
         }

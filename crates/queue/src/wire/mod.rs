@@ -4,6 +4,8 @@
 //!   command   QueueCommand  <-> bytes       state   Queue <-> chunks of bytes, digest
 //!     |- request, task, rules                 '- record, item, head, sum (of their hashes)
 //!     '------------- ids (what all of them use) -------------'
+//!
+//!   reading   Snapshot <-> bytes: what a process sees that applies no commands
 //! ```
 //!
 //! The format is Protocol Buffers, with messages that only this crate knows. A field keeps its
@@ -14,6 +16,7 @@ mod command;
 mod head;
 mod ids;
 mod item;
+mod reading;
 mod record;
 mod request;
 mod rules;

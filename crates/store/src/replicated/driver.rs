@@ -62,6 +62,8 @@ pub(super) struct Progress {
     pub(super) loss: Option<u64>,
     /// Why the replica has stopped.
     pub(super) stopped: Option<String>,
+    /// What is wrong with the log, of which nothing is read until it is put right.
+    pub(super) refused: Option<String>,
     /// When the newest record was applied.
     applied_at: Option<Instant>,
     /// The envelope on its way: its number, and who waits for it, in the order of its commands;
@@ -82,6 +84,7 @@ impl Shared {
             loads: 0,
             loss: None,
             stopped: None,
+            refused: None,
             applied_at: None,
             in_flight: None,
         };
@@ -98,6 +101,26 @@ impl Shared {
         state.in_flight = None;
         drop(state);
         self.read_back.notify_one();
+        self.grown.notify_waiters();
+    }
+
+    /// Remembers what is wrong with the log, and says it once; `None`: nothing is any more.
+    pub(super) fn refuse(&self, why: Option<String>) {
+        let mut state = self.state.lock();
+        if state.refused == why {
+            return;
+        }
+        if let Some(why) = &why {
+            tracing::error!(why, "nothing of the log is applied");
+        } else {
+            tracing::info!("the log is applied again");
+        }
+        // Callers need not wait for what cannot be read back now; the envelope stays on its way.
+        if let (Some(_), Some((_, waiting))) = (&why, &mut state.in_flight) {
+            waiting.clear();
+        }
+        state.refused = why;
+        drop(state);
         self.grown.notify_waiters();
     }
 
@@ -141,7 +164,7 @@ impl Shared {
 impl Progress {
     /// Whether the replica shows what this process has last read of the log.
     pub(super) fn is_up(&self) -> bool {
-        self.stopped.is_none() && self.loads > 0
+        self.stopped.is_none() && self.refused.is_none() && self.loads > 0
     }
 
     /// Remembers who waits for an envelope.

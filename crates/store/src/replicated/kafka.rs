@@ -2,18 +2,25 @@
 //!
 //! ```text
 //!   address    kafka://HOST:PORT,...  -> bootstrap servers and topics
+//!   security   TLS, and how to log in
 //!   log        KafkaLog: append, tail, trim; replaces clients that are stuck
 //!     |- reader    one consumer that was assigned, and whether the log is still the one it read
 //!     |- clients   settings of producers and consumers
 //!     |- topic     which settings of a topic keep the promises, and how a topic is made
 //!     '- metadata  the id of a topic, which the client library does not show
+//!         '- connection  a connection of our own: TLS by rustls, SASL
+//!             '- scram     proves to know a password
+//!   readings   one topic with the newest snapshot of each queue, for the operator
+//!   settings   commands of the operator, which reads no log
 //! ```
 //!
-//! All but the address needs the feature `kafka`.
+//! All but the address and its security needs the feature `kafka`.
 
 mod address;
 #[cfg(feature = "kafka")]
 mod clients;
+#[cfg(feature = "kafka")]
+mod connection;
 #[cfg(feature = "kafka")]
 mod log;
 #[cfg(feature = "kafka")]
@@ -21,14 +28,34 @@ mod metadata;
 #[cfg(feature = "kafka")]
 mod reader;
 #[cfg(feature = "kafka")]
+mod readings;
+#[cfg(feature = "kafka")]
+mod scram;
+mod security;
+#[cfg(feature = "kafka")]
+mod settings;
+#[cfg(feature = "kafka")]
 mod topic;
+#[cfg(not(feature = "kafka"))]
+mod unbuilt;
 
+#[cfg(feature = "kafka")]
 use std::sync::Arc;
 
 pub use self::address::KafkaAddress;
 #[cfg(feature = "kafka")]
 pub use self::log::KafkaLog;
+#[cfg(feature = "kafka")]
+pub use self::readings::KafkaReadings;
+pub use self::security::{KafkaLogin, KafkaSecurity, KafkaTls};
+#[cfg(feature = "kafka")]
+pub use self::settings::KafkaSettings;
+#[cfg(not(feature = "kafka"))]
+pub(crate) use self::unbuilt::open;
+#[cfg(not(feature = "kafka"))]
+pub use self::unbuilt::{KafkaReadings, KafkaSettings, check_built, create_topics, ensure_topics};
 use super::config::ReplicatedConfig;
+#[cfg(feature = "kafka")]
 use crate::{Result, Store};
 
 /// Settings of a store on Kafka.
@@ -45,9 +72,19 @@ pub struct KafkaConfig {
 pub(crate) fn open(config: KafkaConfig) -> Result<Arc<dyn Store>> {
     let KafkaConfig { address, replicated } = config;
     let queue = replicated.queue.clone();
+    let readings = readings::ReadingWriter::new(&address, queue.clone())?;
     let logs = move || KafkaLog::pair(&address, &queue);
     let store = super::ReplicatedStore::start(replicated, logs()?);
-    Ok(Arc::new(store.with_logs_for_snapshots(logs)))
+    Ok(Arc::new(store.with_logs_for_snapshots(logs).with_readings(readings)))
+}
+
+/// Fails in a build without the feature `kafka`; not in this one.
+///
+/// # Errors
+/// [`StoreError::Settings`](crate::StoreError::Settings), which names the feature.
+#[cfg(feature = "kafka")]
+pub fn check_built() -> Result<()> {
+    Ok(())
 }
 
 /// Makes the two topics of a queue, unless they are there: one partition, `replication` replicas,
@@ -67,26 +104,26 @@ pub async fn create_topics(
     Ok(topic::create(address, &address.snapshots(queue), replication).await? || commands)
 }
 
-#[cfg(not(feature = "kafka"))]
-pub(crate) fn open(_: KafkaConfig) -> Result<Arc<dyn Store>> {
-    Err(not_built())
-}
-
-/// Makes the topics of a queue; not in this build.
+/// Makes the topics of a queue and that of readings as far as they are missing, and checks those
+/// that are there. Returns the names of those that were made.
 ///
 /// # Errors
-/// Always [`StoreError::Settings`](crate::StoreError::Settings): this build has no feature `kafka`.
-#[cfg(not(feature = "kafka"))]
-#[allow(clippy::unused_async, reason = "the same as with the feature")]
-pub async fn create_topics(_: &KafkaAddress, _: &bookingq_core::QueueName, _: u16) -> Result<bool> {
-    Err(not_built())
-}
-
-#[cfg(not(feature = "kafka"))]
-fn not_built() -> crate::StoreError {
-    crate::StoreError::Settings(
-        "kafka:// needs a bookingq that was built with the feature `kafka` \
-         (cargo build --release --features kafka)"
-            .to_owned(),
-    )
+/// As those of [`create_topics`], and [`StoreError::Settings`](crate::StoreError::Settings) with
+/// the first setting that would break a promise.
+#[cfg(feature = "kafka")]
+pub async fn ensure_topics(
+    address: &KafkaAddress,
+    queue: &bookingq_core::QueueName,
+    replication: u16,
+) -> Result<Vec<String>> {
+    let mut made = Vec::new();
+    for topic in [address.commands(queue), address.snapshots(queue)] {
+        if topic::ensure(address, &topic, replication).await? {
+            made.push(topic);
+        }
+    }
+    if topic::ensure_readings(address, replication).await? {
+        made.push(address.readings());
+    }
+    Ok(made)
 }

@@ -34,6 +34,8 @@ pub(super) struct WholeSnapshot {
     pub(super) snapshot: u128,
     /// The offset of its first part.
     pub(super) first: u64,
+    /// The offset of its manifest, which is its last part.
+    pub(super) last: u64,
     pub(super) manifest: SnapshotManifest,
 }
 
@@ -48,6 +50,8 @@ pub(super) enum LoadError {
     NoSnapshot { start: u64, snapshots: usize },
     #[error("the snapshot is unreadable: {0}")]
     Unreadable(#[from] Unreadable),
+    #[error("the snapshot does not stand in its log part after part")]
+    Scattered,
 }
 
 /// Where a log begins and ends.
@@ -75,33 +79,70 @@ pub(super) async fn load<L: CommandLog>(
     settings: ReplicaSettings,
 ) -> Result<Loaded, LoadError> {
     let super::LogBounds { id: log_id, start, end } = bounds(&*logs.commands).await?;
-    let mut whole = scan(&*logs.snapshots).await?;
+    let found = |replica, log_id| Loaded { replica, log_id, end };
+    if let Some(newest) = newest(&*logs.snapshots).await?
+        && newest.manifest.log_id == log_id
+        && let Some(replica) = load_one(logs, &newest, start, settings).await?
+    {
+        return Ok(found(replica, log_id));
+    }
+    let mut whole = scan(&*logs.snapshots, 0).await?;
     whole.retain(|found| found.manifest.log_id == log_id);
     whole.sort_by_key(|found| found.manifest.position.offset);
     let snapshots = whole.len();
     while let Some(newest) = whole.pop() {
-        let SnapshotManifest { position, .. } = newest.manifest;
-        if position.offset + 1 < start || !is_in_log(&*logs.commands, position).await? {
-            let LogPosition { offset, .. } = position;
-            tracing::warn!(
-                offset,
-                start,
-                "a snapshot is of no use: the log does not go on from it"
-            );
-            continue;
-        }
-        match read_snapshot(&*logs.snapshots, &newest, settings).await {
-            Ok(replica) => return Ok(Loaded { replica, log_id, end }),
-            Err(LoadError::Unreadable(why)) => {
-                tracing::error!(%why, offset = position.offset, "a snapshot is of no use");
-            }
-            Err(other) => return Err(other),
+        if let Some(replica) = load_one(logs, &newest, start, settings).await? {
+            return Ok(found(replica, log_id));
         }
     }
     if start > 0 {
         return Err(LoadError::NoSnapshot { start, snapshots });
     }
-    Ok(Loaded { replica: Replica::new(settings), log_id, end })
+    Ok(found(Replica::new(settings), log_id))
+}
+
+/// Loads a snapshot, if the log that begins at `start` goes on from it and it can be read.
+async fn load_one<L: CommandLog>(
+    logs: &LogPair<L>,
+    whole: &WholeSnapshot,
+    start: u64,
+    settings: ReplicaSettings,
+) -> Result<Option<Replica>, LoadError> {
+    let position = whole.manifest.position;
+    let LogPosition { offset, .. } = position;
+    if offset + 1 < start || !is_in_log(&*logs.commands, position).await? {
+        tracing::warn!(offset, start, "a snapshot is of no use: the log does not go on from it");
+        return Ok(None);
+    }
+    match read_snapshot(&*logs.snapshots, whole, settings).await {
+        Ok(replica) => Ok(Some(replica)),
+        Err(LoadError::Unreadable(why)) => {
+            tracing::error!(%why, offset, "a snapshot is of no use");
+            Ok(None)
+        }
+        Err(LoadError::Scattered) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// The snapshot that ends with the newest record of its log, if its parts stand one after the
+/// other. So it is usually, and a process that starts need not read all snapshots to find the
+/// newest one.
+async fn newest<L: CommandLog>(log: &L) -> Result<Option<WholeSnapshot>, LogError> {
+    let super::LogBounds { start, end, .. } = bounds(log).await?;
+    if end <= start {
+        return Ok(None);
+    }
+    let records = tail(log, LogCursor::From(end - 1), 1, PART_WAIT).await?;
+    let Some(LogRecord { position, bytes, .. }) = records.first() else { return Ok(None) };
+    let Ok(part) = SnapshotPart::decode(bytes) else { return Ok(None) };
+    let (PartContent::Manifest(manifest), Some(first)) =
+        (part.content, position.offset.checked_sub(part.index))
+    else {
+        return Ok(None);
+    };
+    let (snapshot, last) = (part.snapshot, position.offset);
+    Ok((first >= start).then_some(WholeSnapshot { snapshot, first, last, manifest }))
 }
 
 /// Whether the log can be read on from a record.
@@ -113,9 +154,14 @@ async fn is_in_log<L: CommandLog>(log: &L, position: LogPosition) -> Result<bool
     }
 }
 
-/// The snapshots of which each part is there, in the order of their manifests.
-pub(super) async fn scan<L: CommandLog>(log: &L) -> Result<Vec<WholeSnapshot>, LogError> {
+/// The snapshots of which each part is there at `from` or after it, in the order of their
+/// manifests.
+pub(super) async fn scan<L: CommandLog>(
+    log: &L,
+    from: u64,
+) -> Result<Vec<WholeSnapshot>, LogError> {
     let super::LogBounds { start, end, .. } = bounds(log).await?;
+    let start = start.max(from);
     let (mut begun, mut whole) = (HashMap::<u128, BegunSnapshot>::new(), Vec::new());
     let mut cursor = LogCursor::From(start);
     let mut next = start;
@@ -136,7 +182,8 @@ pub(super) async fn scan<L: CommandLog>(log: &L) -> Result<Vec<WholeSnapshot>, L
             if begun.is_next(index)
                 && let PartContent::Manifest(manifest) = content
             {
-                whole.push(WholeSnapshot { snapshot, first: begun.first, manifest });
+                let (first, last) = (begun.first, position.offset);
+                whole.push(WholeSnapshot { snapshot, first, last, manifest });
             }
         }
     }
@@ -175,6 +222,7 @@ pub(super) async fn read_snapshot<L: CommandLog>(
             return Err(LogError::Unavailable("a part of a snapshot does not come".into()).into());
         };
         cursor = LogCursor::After(newest.position);
+        let is_over = newest.position.offset >= whole.last;
         for record in records {
             let Ok(part) = SnapshotPart::decode(&record.bytes) else { continue };
             if part.snapshot != whole.snapshot || !begun.is_next(part.index) {
@@ -194,6 +242,9 @@ pub(super) async fn read_snapshot<L: CommandLog>(
                     return Ok(replica);
                 }
             }
+        }
+        if is_over {
+            return Err(LoadError::Scattered);
         }
     }
 }

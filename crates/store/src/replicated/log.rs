@@ -6,6 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bookingq_core::Timestamp;
 
+use crate::{Result as StoreResult, Snapshot};
+
 /// A log of records with one order, which all that read it see.
 ///
 /// A replicated store has two of them: its commands, and the snapshots of its state.
@@ -35,6 +37,16 @@ pub trait CommandLog: Send + Sync + 'static {
 
     /// Drops the records below an offset for good. Those at it and above it stay.
     async fn trim(&self, below: u64) -> Result<(), LogError>;
+}
+
+/// Where readings of a queue go, for the operator.
+#[async_trait]
+pub trait ReadingSink: Send + Sync + 'static {
+    /// Publishes a reading in the place of the one before.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`](crate::StoreError::Unavailable) if it cannot.
+    async fn publish(&self, snapshot: &Snapshot) -> StoreResult<()>;
 }
 
 /// The two logs of a queue.
@@ -122,7 +134,8 @@ pub enum LogError {
     /// Another log has the same name by now.
     #[error("another log has taken the place of the one that was read")]
     Replaced,
-    /// Its settings, or a record, break what a log must do. Nothing of it may be applied.
+    /// Its settings, or a record, break what a log must do. Nothing of it may be applied: who reads
+    /// it waits until it is put right.
     #[error("the log cannot be used: {0}")]
     Unusable(String),
 }

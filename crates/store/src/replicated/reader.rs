@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::driver::Shared;
 use super::load::{LoadError, bounds, load, tail};
 use super::log::{CommandLog, LogCursor, LogError, LogPair};
+use super::replica::ReplicaStopped;
 
 /// Records read at once.
 const MAX_RECORDS: usize = 1024;
@@ -37,36 +38,65 @@ impl Drop for PanicWatch {
 /// Reads the log and applies it until the replica stops.
 pub(super) async fn read_log<L: CommandLog>(logs: LogPair<L>, shared: Arc<Shared>) {
     let _watch = PanicWatch(Arc::clone(&shared), "reads the log");
-    let mut broken = None;
+    let (mut broken, mut differed) = (None, None);
     loop {
         if let Err(why) = reload(&logs, &shared, broken.as_ref()).await {
             return shared.stop(why);
         }
-        match follow(&*logs.commands, &shared).await {
-            Ok(error) => broken = Some(error),
-            Err(why) => return shared.stop(why),
-        }
+        broken = Some(match follow(&*logs.commands, &shared).await {
+            // It differed in the same place before it was loaded again, or even after that.
+            FollowEnd::Stopped(ReplicaStopped { differs: true, offset, why })
+                if differed.is_none_or(|before| before < offset) =>
+            {
+                differed = Some(offset);
+                ReloadCause::Differs { offset, why }
+            }
+            FollowEnd::Stopped(stopped) => return shared.stop(stopped.to_string()),
+            FollowEnd::Broken(error) => ReloadCause::Broken(error),
+        });
     }
+}
+
+/// Why a replica does not read on.
+enum FollowEnd {
+    /// The log does not go on from what was read.
+    Broken(LogError),
+    /// A record cannot be applied.
+    Stopped(ReplicaStopped),
+}
+
+/// Why a state is loaded again.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum ReloadCause {
+    #[error("the log does not go on from what was read: {0}")]
+    Broken(LogError),
+    #[error("the state is not that of others, as the record at offset {offset} says: {why}")]
+    Differs { offset: u64, why: String },
 }
 
 /// Loads a state, because the log was never read or is `broken`. Fails if there is none.
 async fn reload<L: CommandLog>(
     logs: &LogPair<L>,
     shared: &Shared,
-    broken: Option<&LogError>,
+    broken: Option<&ReloadCause>,
 ) -> Result<(), String> {
     let read = shared.state.lock().replica.position();
     if let Some(why) = broken {
-        tracing::error!(%why, ?read, "the log does not go on from what was read; loading its state");
+        tracing::error!(%why, ?read, "the state of the queue is loaded again");
     }
+    let has_lost = broken == Some(&ReloadCause::Broken(LogError::Truncated));
     let mut missing = 0;
     loop {
         match load(logs, shared.settings).await {
             Ok(loaded) => {
                 let position = loaded.replica.position();
                 tracing::info!(?position, log = loaded.log_id, "the state of the queue is loaded");
-                shared.install(loaded, read.is_some() && broken == Some(&LogError::Truncated));
+                shared.refuse(None);
+                shared.install(loaded, read.is_some() && has_lost);
                 return Ok(());
+            }
+            Err(LoadError::Log(unusable @ LogError::Unusable(_))) => {
+                shared.refuse(Some(unusable.to_string()));
             }
             Err(LoadError::Log(error)) => {
                 tracing::warn!(%error, "cannot load the state of the queue; trying again");
@@ -82,31 +112,39 @@ async fn reload<L: CommandLog>(
     }
 }
 
-/// Applies the log until it does not go on from what was read, which is `Ok`, or the replica must
-/// stop.
-async fn follow<L: CommandLog>(log: &L, shared: &Shared) -> Result<LogError, String> {
+/// Applies the log until it does not go on from what was read, or a record cannot be applied.
+async fn follow<L: CommandLog>(log: &L, shared: &Shared) -> FollowEnd {
     let mut look_at = Instant::now() + SAME_LOG_EVERY;
     loop {
         let position = shared.state.lock().replica.position();
         let from = position.map_or(LogCursor::From(0), LogCursor::After);
         let records = match tail(log, from, MAX_RECORDS, READ_WAIT).await {
-            Ok(records) => records,
+            Ok(records) => {
+                shared.refuse(None);
+                records
+            }
             Err(LogError::Unavailable(error)) => {
                 tracing::debug!(error, "the log cannot be read; trying again");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
             // Loading the state again would lead to the same record.
-            Err(unusable @ LogError::Unusable(_)) => return Err(unusable.to_string()),
-            Err(broken) => return Ok(broken),
+            Err(unusable @ LogError::Unusable(_)) => {
+                shared.refuse(Some(unusable.to_string()));
+                tokio::time::sleep(LOAD_PAUSE).await;
+                continue;
+            }
+            Err(broken) => return FollowEnd::Broken(broken),
         };
         for record in &records {
-            shared.apply(record).map_err(|stopped| stopped.to_string())?;
+            if let Err(stopped) = shared.apply(record) {
+                return FollowEnd::Stopped(stopped);
+            }
         }
         if Instant::now() >= look_at {
             look_at = Instant::now() + SAME_LOG_EVERY;
             if is_replaced(log, shared).await {
-                return Ok(LogError::Replaced);
+                return FollowEnd::Broken(LogError::Replaced);
             }
         }
     }

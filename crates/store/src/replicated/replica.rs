@@ -59,6 +59,9 @@ pub struct ReplicaStopped {
     pub offset: u64,
     /// What is wrong with it.
     pub why: String,
+    /// Whether it is understood, and says that the state of its sender was another one. Then a
+    /// state that is loaded again may agree with it.
+    pub differs: bool,
 }
 
 /// An envelope that was applied.
@@ -168,10 +171,11 @@ impl Replica {
     /// Applies a record.
     pub(super) fn apply(&mut self, record: &LogRecord) -> Result<AppliedEnvelope, ReplicaStopped> {
         let LogPosition { offset, .. } = record.position;
-        let stopped = |why: String| ReplicaStopped { offset, why };
+        let stopped = |why, differs| ReplicaStopped { offset, why, differs };
         let envelope =
-            Envelope::decode(&record.bytes).map_err(|error| stopped(error.to_string()))?;
-        self.check(&envelope).map_err(stopped)?;
+            Envelope::decode(&record.bytes).map_err(|error| stopped(error.to_string(), false))?;
+        self.understand(&envelope).map_err(|why| stopped(why, false))?;
+        self.compare(&envelope).map_err(|why| stopped(why, true))?;
         let applied = self.take_effect(envelope, record);
         let before = self.position.replace(record.position);
         let block = |offset: u64| offset / self.settings.digest_every.max(1);
@@ -183,15 +187,20 @@ impl Replica {
         Ok(applied)
     }
 
-    /// Whether this replica understands an envelope, and has the state that its sender had.
-    fn check(&mut self, envelope: &Envelope<QueueCommand>) -> Result<(), String> {
-        let Envelope { rules, upgrade, digest, .. } = envelope;
+    /// Whether this replica understands an envelope.
+    fn understand(&self, envelope: &Envelope<QueueCommand>) -> Result<(), String> {
+        let Envelope { rules, upgrade, .. } = envelope;
         let newest = (*rules).max(upgrade.unwrap_or(0));
         let known = self.settings.known_rules;
         if newest > known {
             return Err(format!("rules {newest}; this release knows rules up to {known}"));
         }
-        let (Some(claim), Some(own)) = (digest, self.checkpoint) else { return Ok(()) };
+        Ok(())
+    }
+
+    /// Whether this replica has the state that an envelope's sender had.
+    fn compare(&mut self, envelope: &Envelope<QueueCommand>) -> Result<(), String> {
+        let (Some(claim), Some(own)) = (envelope.digest, self.checkpoint) else { return Ok(()) };
         if own.position != claim.position {
             return Ok(());
         }

@@ -102,8 +102,10 @@ pub async fn take_snapshot<L: CommandLog>(
     }
     let manifest = SnapshotManifest { log_id, position, digest: replica.digest() };
     let snapshot = BookingId::generate().to_u128();
+    // No part of it stands before the end, which may be older than the log knows.
+    let from = bounds(&*logs.snapshots).await?.end;
     let (parts, bytes) = write(logs, &replica, snapshot, manifest.clone()).await?;
-    let kept = read_back(logs, config, snapshot, &manifest).await?;
+    let kept = read_back(logs, config, (snapshot, from), &manifest).await?;
     let is_kept = mark(logs, config, &mut replica, kept).await?;
     trim(logs, &replica).await?;
     let report = SnapshotReport { position, parts, bytes, is_kept };
@@ -163,16 +165,16 @@ async fn append<L: CommandLog>(log: &L, bytes: &[u8]) -> Result<(), LogError> {
     }
 }
 
-/// Reads a snapshot back, as another process would.
+/// Reads a snapshot back that was written at an offset or after it.
 async fn read_back<L: CommandLog>(
     logs: &LogPair<L>,
     config: &ReplicatedConfig,
-    snapshot: u128,
+    (snapshot, from): (u128, u64),
     manifest: &SnapshotManifest,
 ) -> Result<KeptSnapshot, SnapshotFailed> {
     let not_read_back = |why: &dyn ToString| SnapshotFailed::NotReadBack(why.to_string());
     let log_id = bounds(&*logs.snapshots).await?.id;
-    let found = scan(&*logs.snapshots).await?;
+    let found = scan(&*logs.snapshots, from).await?;
     let own = found.into_iter().find(|found| found.snapshot == snapshot);
     let own = own.ok_or_else(|| not_read_back(&"parts of it are not in the log"))?;
     if own.manifest != *manifest {

@@ -13,13 +13,13 @@ use tokio::time::timeout_at;
 use super::config::ReplicatedConfig;
 use super::driver::{Call, Shared, Want};
 use super::load::bounds;
-use super::log::{CommandLog, LogError, LogPair, LogPosition};
+use super::log::{CommandLog, LogError, LogPair, LogPosition, ReadingSink};
 use super::reader::read_log;
 use super::sender::send_envelopes;
 use super::snapshot::{SnapshotFailed, take_snapshot};
 use super::split::{join, split};
 use crate::engine::EngineHolder;
-use crate::{Opened, Result, StoreError};
+use crate::{Opened, Result, Snapshot, StoreError};
 
 /// Calls that may wait for an envelope; more are refused.
 const MAX_WAITING: usize = 16_384;
@@ -33,6 +33,8 @@ pub struct ReplicatedStore<L> {
     logs: LogPair<L>,
     /// For snapshots, which read the logs elsewhere than this store does.
     open_logs: OpenLogs<L>,
+    /// Where readings for the operator go.
+    readings: Option<Box<dyn ReadingSink>>,
     shared: Arc<Shared>,
     calls: mpsc::Sender<Call>,
     /// End with the store.
@@ -55,7 +57,7 @@ impl<L: CommandLog> ReplicatedStore<L> {
         let tasks = [tokio::spawn(reads), tokio::spawn(sends)];
         let opened = logs.clone();
         let open_logs: OpenLogs<L> = Box::new(move || Ok(opened.clone()));
-        Self { config, logs, open_logs, shared, calls, tasks }
+        Self { config, logs, open_logs, readings: None, shared, calls, tasks }
     }
 
     /// Takes snapshots through logs that are opened for each of them: where one client of a log
@@ -66,6 +68,13 @@ impl<L: CommandLog> ReplicatedStore<L> {
         open: impl Fn() -> Result<LogPair<L>> + Send + Sync + 'static,
     ) -> Self {
         self.open_logs = Box::new(open);
+        self
+    }
+
+    /// Publishes readings of the queue there.
+    #[must_use]
+    pub fn with_readings(mut self, readings: impl ReadingSink) -> Self {
+        self.readings = Some(Box::new(readings));
         self
     }
 
@@ -91,6 +100,7 @@ impl<L: CommandLog> ReplicatedStore<L> {
 
     /// Makes calls that take effect in their order, and waits for all of them.
     async fn call(&self, wants: Vec<Want>) -> Result<Vec<QueueAnswer>> {
+        self.check()?;
         let deadline = tokio::time::Instant::now() + self.config.timeout;
         // All or none of them: after Overloaded nothing has happened.
         let slots = match self.calls.try_reserve_many(wants.len()) {
@@ -111,7 +121,10 @@ impl<L: CommandLog> ReplicatedStore<L> {
             match timeout_at(deadline, answered).await {
                 Ok(Ok(answer)) => answers.push(answer),
                 Ok(Err(_)) => return Err(self.unanswered()),
-                Err(_) => return Err(StoreError::Timeout(self.config.timeout)),
+                Err(_) => {
+                    self.check()?;
+                    return Err(StoreError::Timeout(self.config.timeout));
+                }
             }
         }
         Ok(answers)
@@ -191,8 +204,9 @@ impl<L: CommandLog> EngineHolder for ReplicatedStore<L> {
     }
 
     fn check(&self) -> Result<()> {
-        let stopped = self.shared.state.lock().stopped.clone();
-        stopped.map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
+        let state = self.shared.state.lock();
+        let why = state.stopped.clone().or_else(|| state.refused.clone());
+        why.map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
     }
 
     async fn compacted(&self) -> Result<()> {
@@ -204,6 +218,17 @@ impl<L: CommandLog> EngineHolder for ReplicatedStore<L> {
             Ok(_) => Ok(()),
             Err(SnapshotFailed::Log(error)) => Err(StoreError::Unavailable(error.to_string())),
             Err(other) => Err(StoreError::Unexpected(other.to_string())),
+        }
+    }
+
+    fn publishes_readings(&self) -> bool {
+        self.readings.is_some()
+    }
+
+    async fn reading_published(&self, snapshot: &Snapshot) -> Result<()> {
+        match &self.readings {
+            Some(readings) => readings.publish(snapshot).await,
+            None => Ok(()),
         }
     }
 

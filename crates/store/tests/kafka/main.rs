@@ -6,8 +6,15 @@
 mod conformance;
 mod bad_days;
 mod broker;
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod clocked_log;
 mod logs;
+mod readings;
+mod secured;
+mod snapshots;
+#[path = "../support/mod.rs"]
+mod support;
 mod topics;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@ mod conformance;
 mod bad_days;
 mod crash;
 mod crowd;
+mod differing;
 mod fake_log;
 mod foresight;
 mod losses;

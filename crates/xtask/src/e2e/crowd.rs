@@ -12,7 +12,7 @@ use crate::check_report;
 use crate::within::{Look, until};
 
 /// The crowd of the sale, which calls the workers.
-pub const SALE: CrowdJob = CrowdJob { job: "crowd", queue: QUEUE, redis_nodes: 1 };
+pub const SALE: CrowdJob = CrowdJob { job: "crowd", queue: QUEUE, store: CrowdStore::Redis(1) };
 
 /// A crowd.
 pub struct CrowdJob {
@@ -20,8 +20,17 @@ pub struct CrowdJob {
     pub job: &'static str,
     /// Its queue.
     pub queue: &'static str,
-    /// Nodes of its Redis.
-    pub redis_nodes: u32,
+    /// Where its bookings are checked.
+    pub store: CrowdStore,
+}
+
+/// The store that a crowd checks every booking in.
+#[derive(Clone, Copy)]
+pub enum CrowdStore {
+    /// A managed Redis of so many nodes.
+    Redis(u32),
+    /// Kafka at this address.
+    Kafka(&'static str),
 }
 
 /// The progress of the crowd: its counters by name.
@@ -54,38 +63,55 @@ impl CrowdJob {
     pub fn send(&self, image: &str, clients: u64, arrive: Duration) -> Result<()> {
         let mut arguments = self.checked_arguments(clients, arrive);
         arguments.push(format!("--server=http://{}-workers:50051", self.queue));
-        let mounts = [self.password()];
-        apply(&job(self.job, image, &arguments, Self::DEADLINE, &mounts).to_string())
+        let mounts = self.password();
+        apply(&job(self.job, image, &arguments, Self::DEADLINE, mounts.as_slice()).to_string())
     }
 
     /// The arguments of a crowd that checks everything at the end. How it comes is missing.
     pub fn checked_arguments(&self, clients: u64, arrive: Duration) -> Vec<String> {
-        vec![
+        let mut arguments = vec![
             "crowd".to_owned(),
-            format!("--queue={}", self.queue),
+            format!("--queue={}", self.queue_in_store()),
             format!("--clients={clients}"),
             format!("--arrive={}s", arrive.as_secs()),
             format!("--for={}s", Self::DEADLINE - 60),
-            format!("--redis=redis://{}", self.redis()),
-            format!("--redis-password-file={PASSWORD_FILE}"),
             "--ledger=http://booking-service:6080".to_owned(),
             "--output=json".to_owned(),
-        ]
+        ];
+        arguments.extend(match self.store {
+            CrowdStore::Redis(nodes) => vec![
+                format!("--redis=redis://{}", self.redis(nodes)),
+                format!("--redis-password-file={PASSWORD_FILE}"),
+            ],
+            CrowdStore::Kafka(address) => vec![format!("--store={address}")],
+        });
+        arguments
+    }
+
+    /// The name of the queue, which has the namespace in it where the store may be shared.
+    fn queue_in_store(&self) -> String {
+        match self.store {
+            CrowdStore::Redis(_) => self.queue.to_owned(),
+            CrowdStore::Kafka(_) => format!("{NAMESPACE}.{}", self.queue),
+        }
     }
 
     /// Where the queue's Redis is: its Service, or each of its nodes.
-    fn redis(&self) -> String {
+    fn redis(&self, nodes: u32) -> String {
         let queue = self.queue;
-        if self.redis_nodes == 1 {
+        if nodes == 1 {
             return format!("{queue}-redis:6379");
         }
         let node = |node| format!("{queue}-redis-{node}.{queue}-redis:6379");
-        (0..self.redis_nodes).map(node).collect::<Vec<_>>().join(",")
+        (0..nodes).map(node).collect::<Vec<_>>().join(",")
     }
 
-    /// The password of the queue's Redis.
-    pub fn password(&self) -> SecretMount {
-        password_of(self.queue)
+    /// The password of the queue's Redis, if it has one.
+    pub fn password(&self) -> Option<SecretMount> {
+        match self.store {
+            CrowdStore::Redis(_) => Some(password_of(self.queue)),
+            CrowdStore::Kafka(_) => None,
+        }
     }
 
     /// The current progress.

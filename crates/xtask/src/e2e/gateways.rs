@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::cluster::{NAMESPACE, apply, get, kubectl, kubectl_waiting, list};
-use super::crowd::CrowdJob;
+use super::crowd::{CrowdJob, CrowdStore};
 use super::forward::Forward;
 use super::images::Images;
 use super::objects::{SecretMount, checker_policy, job, of_scenario};
@@ -34,7 +34,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// Limit for bookings to end again after a failure.
 const SERVED: Duration = Duration::from_secs(90);
 
-const CROWD: CrowdJob = CrowdJob { job: "browsers", queue: QUEUE, redis_nodes: 1 };
+const CROWD: CrowdJob = CrowdJob { job: "browsers", queue: QUEUE, store: CrowdStore::Redis(1) };
 
 /// Applies the queue, with keys that are made now, and tickets that nothing has sold yet.
 pub fn apply_queue() -> Result<String> {
@@ -136,7 +136,7 @@ fn send_crowd() -> Result<()> {
         format!("--keys={KEYS_FOLDER}"),
     ]);
     let keys = SecretMount { secret: KEYS.to_owned(), folder: KEYS_FOLDER };
-    let mounts = [CROWD.password(), keys];
+    let mounts: Vec<_> = CROWD.password().into_iter().chain([keys]).collect();
     apply(&job(CROWD.job, &Images::bookingq(), &arguments, CrowdJob::DEADLINE, &mounts).to_string())
 }
 

@@ -11,16 +11,24 @@ const REPOSITORY: &str = "ghcr.io/bookingqueue/bookingq";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Default image of a managed Redis.
 const REDIS: &str = "docker.io/library/redis:7.4";
+/// The broker of the queue in Kafka.
+pub const KAFKA: &str = "docker.io/apache/kafka:4.4.0";
 
 /// The images.
 pub struct Images {
     loader: Option<String>,
+    with_kafka: bool,
 }
 
 impl Images {
     /// Loaded by the command `loader`, or present already.
     pub fn new(loader: Option<String>) -> Self {
-        Self { loader }
+        Self { loader, with_kafka: false }
+    }
+
+    /// Also that of a broker.
+    pub fn with_kafka(self, with_kafka: bool) -> Self {
+        Self { with_kafka, ..self }
     }
 
     /// The image in the chart and the sample.
@@ -38,7 +46,9 @@ impl Images {
         let Some(loader) = &self.loader else {
             return Ok("expected in the cluster (no --load-image)".to_owned());
         };
-        for image in [Self::bookingq(), Self::next(), REDIS.to_owned()] {
+        let kafka = self.with_kafka.then(|| KAFKA.to_owned());
+        let images = [Self::bookingq(), Self::next(), REDIS.to_owned()].into_iter().chain(kafka);
+        for image in images {
             let mut words = loader.split_whitespace();
             let program = words.next().context("--load-image names no program")?;
             // A path is relative to the repository; a bare name is on the PATH.

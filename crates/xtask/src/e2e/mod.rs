@@ -9,6 +9,7 @@
 //!     |- scale_down   one step: many busy workers are scaled down
 //!     |- gateways     five steps: a queue with gateways           forward   HTTP to a Service
 //!     |- redis_of_three   three steps: failovers
+//!     |- kafka        three steps: a queue in Kafka
 //!     |- workers      the worker Pods                             images    loading of images
 //!     |- events       the events of the queue                     simulator the Booking Service
 //!     '- cluster      kubectl and helm
@@ -21,6 +22,7 @@ mod events;
 mod forward;
 mod gateways;
 mod images;
+mod kafka;
 mod objects;
 mod redis_of_three;
 mod rules;
@@ -47,7 +49,8 @@ Examples:
   cargo xtask e2e                                      the cluster pulls the images by itself
 
 --load-image CMD: runs `CMD NAME:TAG` in the repository for each image, which must build the image and
-load it into the cluster's nodes under that name: bookingq at two tags, and Redis.")]
+load it into the cluster's nodes under that name: bookingq at two tags, Redis, and with --kafka a
+broker.")]
 pub struct Args {
     /// Command that loads an image into the cluster: run as `CMD NAME:TAG`
     #[arg(long, value_name = "CMD")]
@@ -61,6 +64,9 @@ pub struct Args {
     /// Run the steps of a queue with a Redis of three as well
     #[arg(long)]
     redis_of_three: bool,
+    /// Run the steps of a queue in Kafka as well; the image must have the feature kafka
+    #[arg(long)]
+    kafka: bool,
     /// Keep the objects in the cluster when a step fails
     #[arg(long)]
     keep: bool,
@@ -71,10 +77,12 @@ pub fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     cluster::check_tools()?;
     println!("on {}", scenario::check_cluster()?);
-    let scenario = Scenario::new(Images::new(args.load_image.clone()), args.clients);
+    let images = Images::new(args.load_image.clone()).with_kafka(args.kafka);
+    let scenario = Scenario::new(images, args.clients);
     let is_wanted = |name: &str| {
         (args.gateways || !name.contains("gateway"))
             && (args.redis_of_three || !name.contains("Redis of three"))
+            && (args.kafka || !name.contains("Kafka"))
     };
     let steps: Vec<_> = STEPS.iter().filter(|(name, _)| is_wanted(name)).collect();
     for (number, (name, step)) in steps.iter().enumerate() {

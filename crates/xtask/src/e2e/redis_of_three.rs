@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::cluster::{NAMESPACE, OPERATOR, apply, get, kubectl_waiting};
-use super::crowd::CrowdJob;
+use super::crowd::{CrowdJob, CrowdStore};
 use super::gateways::{redis_image, restart_simulator};
 use super::images::Images;
 use super::objects::checker_policy;
@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// Limit for bookings to end again after a failure.
 const SERVED: Duration = Duration::from_secs(90);
 
-const CROWD: CrowdJob = CrowdJob { job: "survivors", queue: QUEUE, redis_nodes: 3 };
+const CROWD: CrowdJob = CrowdJob { job: "survivors", queue: QUEUE, store: CrowdStore::Redis(3) };
 
 /// Applies the queue, with tickets that nothing has sold yet.
 pub fn apply_queue() -> Result<String> {

@@ -13,6 +13,7 @@ use super::crowd::{JobProgress, SALE};
 use super::events::wait_for_event;
 use super::gateways;
 use super::images::Images;
+use super::kafka;
 use super::objects::{checker_policy, is_of_scenario, run_once};
 use super::redis_of_three;
 use super::rules::{limit_outflow, open_at_a_time};
@@ -50,7 +51,7 @@ pub struct Scenario {
 type Step = fn(&Scenario) -> Result<String>;
 
 /// All steps.
-pub const STEPS: [(&str, Step); 25] = [
+pub const STEPS: [(&str, Step); 28] = [
     ("load the images into the cluster", |run| run.images.load()),
     ("install the chart", |_| install()),
     ("apply the sample; the queue becomes Ready", Scenario::apply_sample),
@@ -81,6 +82,12 @@ pub const STEPS: [(&str, Step); 25] = [
         |_| redis_of_three::crowd_through_failures(leader),
     ),
     ("check that the Redis of three kept every place", |_| redis_of_three::check_report()),
+    ("start a broker; apply a queue in Kafka; it becomes Ready", |_| kafka::apply_queue()),
+    (
+        "send a crowd to the queue in Kafka; kill a worker, the broker, all workers, the leader",
+        |_| kafka::crowd_through_failures(leader),
+    ),
+    ("check that the queue in Kafka kept every place", |_| kafka::check_report()),
     ("delete the queues and all their objects", |_| delete_queues()),
     ("uninstall the operator and all its objects", |_| uninstall()),
 ];
@@ -280,7 +287,7 @@ fn close() -> Result<String> {
 
 fn delete_queues() -> Result<String> {
     let start = Instant::now();
-    for queue in [QUEUE, gateways::QUEUE, redis_of_three::QUEUE] {
+    for queue in [QUEUE, gateways::QUEUE, redis_of_three::QUEUE, kafka::QUEUE] {
         delete_queue(queue)?;
     }
     let took = start.elapsed().as_secs_f64();

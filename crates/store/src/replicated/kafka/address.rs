@@ -2,6 +2,8 @@
 
 use bookingq_core::{Invalid, QueueName};
 
+use super::security::KafkaSecurity;
+
 /// What begins the address of a store on Kafka.
 const SCHEME: &str = "kafka://";
 /// What begins the names of topics unless the address says otherwise.
@@ -14,11 +16,12 @@ const RULE: &str = "kafka://HOST:PORT[,HOST:PORT…][/PREFIX] with at most 64 br
                     user, and a PREFIX of 1 to 100 letters, digits, '.', '_' and '-' (default: \
                     bookingq)";
 
-/// Brokers, and the prefix of the topics.
+/// Brokers, how they are reached, and the prefix of the topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KafkaAddress {
     brokers: Vec<String>,
     prefix: String,
+    security: KafkaSecurity,
 }
 
 impl KafkaAddress {
@@ -41,7 +44,18 @@ impl KafkaAddress {
         if brokers.len() > MAX_BROKERS || !brokers.iter().all(|b| is_broker(b)) || !is_prefix {
             return Err(invalid());
         }
-        Ok(Self { brokers, prefix: prefix.to_owned() })
+        Ok(Self { brokers, prefix: prefix.to_owned(), security: KafkaSecurity::default() })
+    }
+
+    /// The same brokers, by TLS or with a login.
+    #[must_use]
+    pub fn with_security(self, security: KafkaSecurity) -> Self {
+        Self { security, ..self }
+    }
+
+    /// How the brokers are reached.
+    pub fn security(&self) -> &KafkaSecurity {
+        &self.security
     }
 
     /// The brokers, separated by commas.
@@ -63,6 +77,11 @@ impl KafkaAddress {
     pub fn snapshots(&self, queue: &QueueName) -> String {
         format!("{}.{queue}.SNAPSHOTS", self.prefix)
     }
+
+    /// The topic that holds the readings of all queues with this prefix.
+    pub fn readings(&self) -> String {
+        format!("{}.READINGS", self.prefix)
+    }
 }
 
 fn is_broker(text: &str) -> bool {
@@ -73,6 +92,7 @@ fn is_broker(text: &str) -> bool {
 }
 
 impl std::fmt::Display for KafkaAddress {
+    /// The text that [`Self::new`] reads: without what is secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{SCHEME}{}/{}", self.bootstrap(), self.prefix)
     }

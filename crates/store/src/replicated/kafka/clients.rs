@@ -11,7 +11,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::FutureProducer;
 
 use super::address::KafkaAddress;
+use super::security::{KafkaLogin, KafkaSecurity, KafkaTls};
 use crate::StoreError;
+use crate::pem::PemSource;
 
 /// Consumers whose messages a task awaits.
 pub(super) type Consumer = rdkafka::consumer::StreamConsumer<Quiet>;
@@ -58,7 +60,47 @@ fn common(address: &KafkaAddress) -> ClientConfig {
         .set("topic.metadata.refresh.interval.ms", "5000")
         .set("topic.metadata.refresh.fast.interval.ms", "100")
         .set_log_level(RDKafkaLogLevel::Warning);
+    secure(&mut config, address.security());
     config
+}
+
+/// How brokers are reached. The files are read when the client is made, and not again.
+fn secure(config: &mut ClientConfig, security: &KafkaSecurity) {
+    let KafkaSecurity { tls, login } = security;
+    let protocol = match (tls, login) {
+        (None, None) => "plaintext",
+        (Some(_), None) => "ssl",
+        (None, Some(_)) => "sasl_plaintext",
+        (Some(_), Some(_)) => "sasl_ssl",
+    };
+    config.set("security.protocol", protocol);
+    let mut pem = |name: &str, source: &PemSource| {
+        match source {
+            PemSource::File(path) => config.set(format!("{name}.location"), path.to_string_lossy()),
+            PemSource::Text(text) => {
+                config.set(format!("{name}.pem"), String::from_utf8_lossy(text))
+            }
+        };
+    };
+    if let Some(KafkaTls { ca, identity }) = tls {
+        if let Some(ca) = ca {
+            pem("ssl.ca", ca);
+        }
+        if let Some((certificate, key)) = identity {
+            pem("ssl.certificate", certificate);
+            pem("ssl.key", key);
+        }
+        if ca.is_none() {
+            // Where systems keep their authorities: OpenSSL may have been built for another place.
+            config.set("ssl.ca.location", "probe");
+        }
+    }
+    if let Some(KafkaLogin { mechanism, user, password }) = login {
+        config
+            .set("sasl.mechanism", mechanism.wire_name())
+            .set("sasl.username", user)
+            .set("sasl.password", password);
+    }
 }
 
 /// A producer that waits for all replicas in sync. One record is on its way, so that idempotence
@@ -92,6 +134,21 @@ pub(super) fn consumer(address: &KafkaAddress) -> Result<Arc<Consumer>, StoreErr
         .set("fetch.error.backoff.ms", "50")
         .set("fetch.message.max.bytes", "4000000")
         .set("queued.max.messages.kbytes", "32768");
+    config.create_with_context(Quiet).map(Arc::new).map_err(|error| failed(&error))
+}
+
+/// A consumer of readings, which may jump: only the newest ones are of interest.
+pub(super) fn follower(address: &KafkaAddress) -> Result<Arc<Consumer>, StoreError> {
+    let mut config = common(address);
+    config
+        .set("group.id", "bookingq-none")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "latest")
+        .set("max.poll.interval.ms", "86400000")
+        .set("fetch.wait.max.ms", "500")
+        .set("fetch.error.backoff.ms", "50")
+        .set("queued.max.messages.kbytes", "4096");
     config.create_with_context(Quiet).map(Arc::new).map_err(|error| failed(&error))
 }
 

@@ -127,11 +127,7 @@ impl KafkaLog {
     }
 
     async fn reopen(&self, reading: &mut LogReading, from: LogCursor) -> Result<(), LogError> {
-        // Nothing is read, but settings can be put right, so this is not the end.
-        let id = self.shared.usable().await.map_err(|error| match error {
-            LogError::Unusable(why) => LogError::Unavailable(why),
-            error => error,
-        })?;
+        let id = self.shared.usable().await?;
         let before = reading.id.replace(id);
         if matches!(from, LogCursor::After(_)) && before.is_some_and(|before| before != id) {
             return Err(LogError::Replaced);
@@ -275,11 +271,30 @@ impl KafkaClients {
         }
         drop(pending);
         tracing::warn!(topic = self.topic, "a record was not read back in time; reconnecting");
-        let fresh = producer(&self.address);
-        let fresh = fresh.map_err(|error| LogError::Unavailable(error.to_string()))?;
+        self.reconnect().map_err(|error| LogError::Unavailable(error.to_string()))
+    }
+
+    /// Replaces both clients.
+    fn reconnect(&self) -> Result<(), StoreError> {
+        let fresh = producer(&self.address)?;
         retire(&std::mem::replace(&mut *self.producer.lock(), fresh));
         self.is_stale.store(true, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// Replaces both clients, because a client reads certificates only when it is made. Returns
+    /// whether there are clients with the new ones.
+    fn renew(&self) -> bool {
+        match self.reconnect() {
+            Ok(()) => {
+                tracing::info!(topic = self.topic, "certificates were renewed; reconnecting");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(topic = self.topic, %error, "renewed certificates cannot be used");
+                false
+            }
+        }
     }
 
     /// Forgets what was sent once it is read back.
@@ -303,11 +318,17 @@ impl KafkaClients {
     }
 }
 
-/// Looks whether the topic is another one by now, which no consumer notices by itself, and whether
-/// its settings are still right.
+/// Looks whether the topic is another one by now, which no consumer notices by itself, whether its
+/// settings are still right, and whether certificates were renewed.
 async fn watch(shared: Arc<KafkaClients>, mut id: Uuid) {
+    let mut files = shared.address.security().fingerprint().await;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
+        let found = shared.address.security().fingerprint().await;
+        // Files that are half written make no client, and are looked at again.
+        if found != files && shared.renew() {
+            files = found;
+        }
         if let Some(found) = shared.look().await
             && found != id
         {

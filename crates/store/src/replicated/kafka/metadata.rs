@@ -5,18 +5,18 @@
 use std::time::Duration;
 
 use rand::seq::IteratorRandom as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+
+use super::address::KafkaAddress;
+use super::connection::BrokerConnection;
+use super::security::KafkaSecurity;
 
 /// The key of Metadata, and the version that is spoken.
 const METADATA: i16 = 3;
 const VERSION: i16 = 10;
 /// Longest that a broker may take.
 const WITHIN: Duration = Duration::from_secs(2);
-/// Longest answer that is read.
-const MAX_ANSWER: u32 = 4 << 20;
 /// The error code of a topic that does not exist.
 const UNKNOWN_TOPIC: i16 = 3;
 /// Brokers asked at once.
@@ -35,15 +35,16 @@ pub(super) struct TopicFacts {
 
 /// Asks some of the brokers at once; the first answer counts. `None` if there is no such topic.
 pub(super) async fn describe(
-    brokers: &[String],
+    address: &KafkaAddress,
     topic: &str,
 ) -> Result<Option<TopicFacts>, String> {
-    let asked = brokers.iter().choose_multiple(&mut rand::rng(), ASKED);
+    let asked = address.brokers().iter().choose_multiple(&mut rand::rng(), ASKED);
     let mut asking = JoinSet::new();
     for broker in asked {
         let (broker, topic) = (broker.clone(), topic.to_owned());
+        let security = address.security().clone();
         asking.spawn(async move {
-            let answer = timeout(WITHIN, ask(&broker, &topic)).await;
+            let answer = timeout(WITHIN, ask(&broker, &security, &topic)).await;
             let answer = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
             answer.map_err(|error| format!("{broker}: {error}"))
         });
@@ -59,20 +60,21 @@ pub(super) async fn describe(
     Err(last)
 }
 
-async fn ask(broker: &str, topic: &str) -> Result<Option<TopicFacts>, String> {
-    let failed = |error: std::io::Error| error.to_string();
-    let mut stream = TcpStream::connect(broker).await.map_err(failed)?;
-    stream.write_all(&request(topic)).await.map_err(failed)?;
-    let length = stream.read_u32().await.map_err(|_| "it does not speak Metadata 10".to_owned())?;
-    if length > MAX_ANSWER {
-        return Err("it does not speak Kafka's protocol".to_owned());
-    }
-    let mut answer = vec![0; length as usize];
-    stream.read_exact(&mut answer).await.map_err(failed)?;
+async fn ask(
+    broker: &str,
+    security: &KafkaSecurity,
+    topic: &str,
+) -> Result<Option<TopicFacts>, String> {
+    let mut connection = BrokerConnection::open(broker, security).await?;
+    let unanswered = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "it does not speak Metadata 10".to_owned(),
+        _ => error.to_string(),
+    };
+    let answer = connection.ask(&request(topic)).await.map_err(unanswered)?;
     MetadataAnswer(&answer).topic().ok_or_else(|| "its answer cannot be read".to_owned())?
 }
 
-/// The request, with its length.
+/// The request.
 fn request(topic: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(METADATA.to_be_bytes());
@@ -86,9 +88,7 @@ fn request(topic: &str) -> Vec<u8> {
     bytes.extend(topic.as_bytes());
     // It must not be made, and who may do what is not of interest.
     bytes.extend([0, 0, 0, 0, 0]);
-    let mut framed = (bytes.len() as u32).to_be_bytes().to_vec();
-    framed.append(&mut bytes);
-    framed
+    bytes
 }
 
 /// Appends a number in groups of seven bits.

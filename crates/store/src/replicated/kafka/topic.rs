@@ -60,7 +60,7 @@ pub(super) async fn check(address: &KafkaAddress, topic: &str) -> Result<TopicFa
 
 /// What the brokers say of a topic without its settings.
 pub(super) async fn facts(address: &KafkaAddress, topic: &str) -> Result<TopicFacts, TopicError> {
-    match metadata::describe(address.brokers(), topic).await {
+    match metadata::describe(address, topic).await {
         Ok(Some(facts)) => Ok(facts),
         Ok(None) => Err(TopicError::Unavailable(format!("there is no topic {topic}"))),
         Err(error) => Err(TopicError::Unavailable(format!("topic {topic}: {error}"))),
@@ -101,6 +101,25 @@ fn objection(facts: &TopicFacts, settings: &BTreeMap<String, String>) -> Option<
         })
 }
 
+/// The settings of a topic that holds a log.
+const OF_LOG: [(&str, &str); 6] = [
+    ("message.timestamp.type", "LogAppendTime"),
+    ("cleanup.policy", "delete"),
+    ("retention.ms", "-1"),
+    ("retention.bytes", "-1"),
+    ("unclean.leader.election.enable", "false"),
+    ("max.message.bytes", "1048588"),
+];
+/// The settings of the topic of readings: the newest of each queue is kept, and that of a queue that
+/// has no workers any more goes after an hour.
+const OF_READINGS: [(&str, &str); 5] = [
+    ("cleanup.policy", "compact,delete"),
+    ("retention.ms", "3600000"),
+    ("segment.ms", "600000"),
+    ("segment.bytes", "16777216"),
+    ("min.cleanable.dirty.ratio", "0.1"),
+];
+
 /// Makes a topic unless it is there, waits until brokers know it, and checks it. Returns whether it
 /// was made.
 pub(super) async fn create(
@@ -108,15 +127,66 @@ pub(super) async fn create(
     topic: &str,
     replication: u16,
 ) -> Result<bool, StoreError> {
+    let is_new = make(address, topic, replication, &OF_LOG).await?;
+    until_known(|| check(address, topic)).await?;
+    Ok(is_new)
+}
+
+/// Checks a topic, and makes it if it is missing. Returns whether it was made.
+pub(super) async fn ensure(
+    address: &KafkaAddress,
+    topic: &str,
+    replication: u16,
+) -> Result<bool, StoreError> {
+    if is_there(address, topic).await? {
+        check(address, topic).await?;
+        return Ok(false);
+    }
+    create(address, topic, replication).await
+}
+
+/// The same for the topic of readings, whose settings break no promise.
+pub(super) async fn ensure_readings(
+    address: &KafkaAddress,
+    replication: u16,
+) -> Result<bool, StoreError> {
+    let topic = &address.readings();
+    if is_there(address, topic).await? {
+        let facts = facts(address, topic).await?;
+        if facts.partitions != 1 {
+            let what = format!("topic {topic}: it has {} partitions; allowed: 1", facts.partitions);
+            return Err(StoreError::Settings(what));
+        }
+        return Ok(false);
+    }
+    let is_new = make(address, topic, replication, &OF_READINGS).await?;
+    until_known(|| facts(address, topic)).await?;
+    Ok(is_new)
+}
+
+async fn is_there(address: &KafkaAddress, topic: &str) -> Result<bool, StoreError> {
+    let found = metadata::describe(address, topic).await;
+    let found =
+        found.map_err(|error| StoreError::Unavailable(format!("topic {topic}: {error}")))?;
+    Ok(found.is_some())
+}
+
+/// Asks for a topic. Returns whether it was made.
+async fn make(
+    address: &KafkaAddress,
+    topic: &str,
+    replication: u16,
+    settings: &[(&str, &str)],
+) -> Result<bool, StoreError> {
     let in_sync = if replication > 1 { "2" } else { "1" };
     let new = NewTopic::new(topic, 1, TopicReplication::Fixed(i32::from(replication)))
-        .set("message.timestamp.type", "LogAppendTime")
-        .set("cleanup.policy", "delete")
-        .set("retention.ms", "-1")
-        .set("retention.bytes", "-1")
-        .set("unclean.leader.election.enable", "false")
-        .set("max.message.bytes", "1048588")
         .set("min.insync.replicas", in_sync);
+    let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
+    // Asked first, because it says why brokers cannot be reached; the client library says that the
+    // time is over.
+    if is_there(address, topic).await? {
+        return Ok(false);
+    }
     let client = admin(address)?;
     let options = AdminOptions::new().request_timeout(Some(WITHIN)).operation_timeout(Some(WITHIN));
     let answer = client.create_topics([&new], &options).await;
@@ -124,9 +194,9 @@ pub(super) async fn create(
     let failed = |error: &dyn std::fmt::Display| {
         StoreError::Unavailable(format!("topic {topic} cannot be made: {error}"))
     };
-    let is_new = match answer.map_err(|error| failed(&error))?.pop() {
-        Some(Ok(_)) => true,
-        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => false,
+    match answer.map_err(|error| failed(&error))?.pop() {
+        Some(Ok(_)) => Ok(true),
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
         Some(Err((
             _,
             code @ (RDKafkaErrorCode::TopicAuthorizationFailed
@@ -134,15 +204,23 @@ pub(super) async fn create(
             | RDKafkaErrorCode::InvalidReplicationFactor
             | RDKafkaErrorCode::PolicyViolation),
         ))) => {
-            return Err(StoreError::Settings(format!("topic {topic} cannot be made: {code}")));
+            let what =
+                format!("topic {topic} with replication {replication} cannot be made: {code}");
+            Err(StoreError::Settings(what))
         }
-        Some(Err((_, code))) => return Err(failed(&code)),
-        None => return Err(failed(&"no answer")),
-    };
+        Some(Err((_, code))) => Err(failed(&code)),
+        None => Err(failed(&"no answer")),
+    }
+}
+
+/// Waits until brokers know a topic that was made a moment ago.
+async fn until_known<L: Future<Output = Result<TopicFacts, TopicError>>>(
+    look: impl Fn() -> L,
+) -> Result<(), StoreError> {
     let until = tokio::time::Instant::now() + WITHIN;
     loop {
-        match check(address, topic).await {
-            Ok(_) => return Ok(is_new),
+        match look().await {
+            Ok(_) => return Ok(()),
             Err(TopicError::Unavailable(_)) if tokio::time::Instant::now() < until => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
