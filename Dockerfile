@@ -7,6 +7,9 @@
 # no shell and no package manager. The binary runs as user 65532.
 
 FROM docker.io/library/rust:1.95-bookworm AS build
+# Seconds since 1970: the time of the commit, for a build that can be repeated
+# (docs/supply-chain.md).
+ARG SOURCE_DATE_EPOCH
 WORKDIR /src
 COPY . .
 # The builder's caches keep dependencies and their compiled code between builds.

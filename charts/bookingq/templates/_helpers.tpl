@@ -63,3 +63,8 @@ runAsGroup: 65532
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}
+
+{{/* The page of runbooks. The default is here as well, because `helm upgrade --reuse-values` brings only the values of the older chart. */}}
+{{- define "bookingq.runbooks" -}}
+{{ default "https://github.com/bookingqueue/bookingq/blob/main/docs/runbooks.md" .Values.prometheusRule.runbooks }}
+{{- end -}}

@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::level_filters::LevelFilter;
 
 use crate::failure::Failure;
+use crate::kubectl;
 use crate::verbs::{
     admission, cancel, check, crd, crowd, enqueue, gateway, keys, operator, outflow, pay, probe,
     queue, restocked, simulate, status, sweep, top, up, watch, worker,
@@ -122,6 +123,9 @@ type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
 /// Parses the arguments, runs the command and returns its exit code. On wrong usage, clap exits
 /// with 2.
 pub fn main() -> ExitCode {
+    if std::env::args_os().next().is_some_and(|program| kubectl::is_meant(&program)) {
+        return kubectl::main();
+    }
     let cli = Cli::parse();
     allow_open_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -5,6 +5,7 @@ mod app;
 mod client;
 mod failure;
 mod flags;
+mod kubectl;
 mod verbs;
 
 pub use app::{Cli, main};

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bookingq_core::BookingState;
+use bookingq_core::sale::OutflowPace;
+use bookingq_core::{Admission, BookingState};
 use bookingq_serve::metrics::set_total;
 use bookingq_serve::{MetricsRegistry, ServeError};
 use bookingq_store::{Snapshot, StoreError};
@@ -140,6 +141,14 @@ families! {
         last_sweep: GaugeVec = r.gauges(
             "queue_last_sweep_timestamp_seconds",
             "Unix time of the last sweep, by the store's clock; absent before the first", &[]);
+        serving: IntGauge = r.int_gauge(
+            "queue_serving", "1 while the line may be served: it is not paused, and the sale is open");
+        outflow_limit: Gauge = r.gauge(
+            "queue_outflow_limit_per_second",
+            "Bookings that the rules let leave the line, in the long run; +Inf without a limit");
+        unsettled_limit: Gauge = r.gauge(
+            "queue_unsettled_limit",
+            "Bookings that may be reserving, reserved, confirming or releasing; +Inf without a limit");
         enqueued: IntCounter = r.counter("queue_enqueued_total", "Bookings that joined the line");
         claimed: IntCounter = r.counter("queue_claimed_total", "Bookings claimed from the line");
         reserved: IntCounter = r.counter("queue_reserved_total", "Reservations recorded");
@@ -220,6 +229,7 @@ impl QueueMetrics {
         self.due.set(snapshot.due as f64);
         let oldest = snapshot.front.map_or(0.0, |(_, at)| snapshot.now.since(at).as_secs_f64());
         self.oldest_wait.set(oldest);
+        self.read_rules(snapshot);
         match snapshot.swept_at {
             Some(at) => self.last_sweep.with_label_values::<&str>(&[]).set(at.0 as f64 / 1000.0),
             None => self.last_sweep.reset(),
@@ -248,5 +258,15 @@ impl QueueMetrics {
         ] {
             set_total(&self.bookings.with_label_values(&[state.as_str()]), total);
         }
+    }
+
+    /// What the rules of the sale allow, for alerts on a line that is served too slowly.
+    fn read_rules(&self, snapshot: &Snapshot) {
+        let Snapshot { rules, now, admission, .. } = snapshot;
+        let open = rules.opens_at.is_none_or(|opens| opens <= *now);
+        self.serving.set(i64::from(open && *admission != Admission::Paused));
+        let per_second = |pace: OutflowPace| 1e6 / pace.interval_us as f64;
+        self.outflow_limit.set(rules.outflow.pace().map_or(f64::INFINITY, per_second));
+        self.unsettled_limit.set(rules.outflow.max_holds.map_or(f64::INFINITY, f64::from));
     }
 }

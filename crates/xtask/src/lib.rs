@@ -2,14 +2,16 @@
 //!
 //! ```text
 //!   setup, test, trial ──> control_plane (finds or builds an API server)
-//!     '─── manifests, faults, browser, foreign ──> prerequisites (installs what is missing)
-//!   crd, manifests ──> generated (writes a file or compares it)
+//!     '─ manifests, alerts, faults, browser, foreign ─> prerequisites (installs what is missing)
+//!   crd, manifests, bundle ──> generated (writes a file or compares it)
 //!   e2e ──> within (runs programs with a time limit)
 //!   all ──> shell (runs programs)   tree (the files of the repository)
 //! ```
 
+pub mod alerts;
 mod bench;
 mod browser;
+pub mod bundle;
 pub mod check_report;
 pub mod control_plane;
 mod crd;
@@ -21,6 +23,7 @@ pub mod generated;
 mod kafka;
 pub mod manifests;
 pub mod prerequisites;
+mod reproduce;
 mod setup;
 mod shell;
 pub mod test;
@@ -50,8 +53,13 @@ enum Command {
     Tidy(tidy::Args),
     /// Write the CustomResourceDefinition into crds/ and the chart, or check that it is up to date
     Crd(generated::Args),
-    /// Write manifests/install.yaml from the chart, or check that it is up to date
+    /// Write manifests/install.yaml and the OLM bundle from the chart, or check that they are up to
+    /// date
     Manifests(generated::Args),
+    /// Test the alerts of the chart with promtool
+    Alerts(alerts::Args),
+    /// Build twice in two folders and compare the binaries
+    Reproduce(reproduce::Args),
     /// Check that a report of `bookingq up --report FILE` adds up
     CheckReport(check_report::Args),
     /// Run a whole sale on the cluster that KUBECONFIG points at, and kill what can be killed
@@ -80,7 +88,9 @@ impl Cli {
             Command::Test(args) => test::run(&args),
             Command::Tidy(args) => tidy::run(&args),
             Command::Crd(args) => crd::run(&args),
-            Command::Manifests(args) => manifests::run(&args),
+            Command::Manifests(args) => manifests::run(&args).and_then(|()| bundle::run(&args)),
+            Command::Alerts(args) => alerts::run(&args),
+            Command::Reproduce(args) => reproduce::run(&args),
             Command::CheckReport(args) => check_report::run(&args),
             Command::E2e(args) => e2e::run(&args),
             Command::Trial(args) => trial::run(&args),

@@ -31,15 +31,20 @@ const HEADER: &str = "\
 pub fn run(args: &Args) -> Result<()> {
     check_versions(&tree::read(&format!("{CHART}/Chart.yaml"))?)?;
     HELM.require()?;
-    let mut helm = Command::new("helm");
-    helm.current_dir(tree::root()).args(["template", "bookingq", CHART, "--skip-tests"]);
-    helm.args(["--namespace", NAMESPACE, "--kube-version", KUBERNETES]);
-    let rendered = shell::read(&mut helm)?;
+    let rendered = shell::read(&mut helm_template())?;
     args.settle(
         FILE,
         &format!("{HEADER}{}{}", namespace(), without_helm(&rendered)),
         "cargo xtask manifests",
     )
+}
+
+/// `helm template` of the chart, as the release `bookingq`.
+pub fn helm_template() -> Command {
+    let mut helm = Command::new("helm");
+    helm.current_dir(tree::root()).args(["template", "bookingq", CHART, "--skip-tests"]);
+    helm.args(["--namespace", NAMESPACE, "--kube-version", KUBERNETES]);
+    helm
 }
 
 /// Fails unless the chart and the program have one version.

@@ -104,6 +104,13 @@ pub const HELM: Tool = Tool {
     install: Install::Anyone("go install helm.sh/helm/v3/cmd/helm@v3.22.0"),
 };
 
+/// promtool. Its module has `replace` directives, so that `go install` refuses it.
+pub const PROMTOOL: Tool = Tool {
+    program: "promtool",
+    purpose: "it tests the alerts of the chart (2.42 or newer)",
+    install: Install::Debian("apt-get install -y prometheus"),
+};
+
 /// cargo-deny. Unoptimized, because compiling it takes longer than it ever runs.
 pub const CARGO_DENY: Tool = Tool {
     program: "cargo-deny",

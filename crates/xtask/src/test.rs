@@ -11,9 +11,12 @@ use crate::control_plane::{ASSETS, ControlPlanePrograms};
 use crate::prerequisites::{self, GO, REDIS};
 use crate::{kafka, shell};
 
-/// The package whose tests want a control plane, and the feature that turns these tests on.
 const OPERATOR: &str = "bookingq-operator";
-const CONTROL_PLANE: &str = "bookingq-operator/control-plane";
+
+/// The packages that have tests on a control plane, which the feature `control-plane` turns on, and
+/// the names of these tests.
+const ON_CONTROL_PLANE: [(&str, &str); 2] =
+    [(OPERATOR, "control_plane"), ("bookingq-plugin", "plugin_on_cluster")];
 
 /// The features that turn the tests on Kafka on.
 const KAFKA: &str = "bookingq-store/kafka";
@@ -41,7 +44,10 @@ pub struct Args {
 
 /// Runs all tests; one run shows every failure.
 pub fn run(args: &Args) -> Result<()> {
-    let control_plane = set_up(wants_control_plane(&args.forwarded))?;
+    let wanting = want_control_plane(&args.forwarded);
+    let control_plane = set_up(!wanting.is_empty())?;
+    let features = wanting.iter().map(|(package, _)| format!("{package}/control-plane"));
+    let features = features.collect::<Vec<_>>().join(",");
     let jars = args.kafka.then(kafka::folder).transpose()?;
     let start = Instant::now();
     // clap takes a leading `--` as its own.
@@ -52,8 +58,8 @@ pub fn run(args: &Args) -> Result<()> {
         let mut cargo = shell::cargo();
         cargo.args(words).args(["--locked", "--no-fail-fast"]).args(scope);
         if let Some(folder) = control_plane.as_ref().filter(|_| with_control_plane) {
-            cargo.args(["--features", CONTROL_PLANE]).env(ASSETS, folder);
-            if jars.is_some() {
+            cargo.args(["--features", &features]).env(ASSETS, folder);
+            if jars.is_some() && wanting.iter().any(|(package, _)| *package == OPERATOR) {
                 cargo.args(["--features", OPERATOR_ON_KAFKA]);
             }
         }
@@ -73,8 +79,9 @@ pub fn run(args: &Args) -> Result<()> {
         counted(&mut command(&["test", "--doc"], false), start),
     ];
     if control_plane.is_some() {
-        let mut operator = command(&["test", "--test", "control_plane"], true);
-        outcomes.push(counted(&mut operator, start));
+        let tests = wanting.iter().flat_map(|(_, test)| ["--test", test]);
+        let words: Vec<_> = ["test"].into_iter().chain(tests).collect();
+        outcomes.push(counted(&mut command(&words, true), start));
     }
     outcomes.into_iter().collect()
 }
@@ -96,8 +103,13 @@ pub fn chooses_packages(forwarded: &[String]) -> bool {
     })
 }
 
-/// Whether the operator's tests are among the chosen ones.
-pub fn wants_control_plane(forwarded: &[String]) -> bool {
+/// The packages among the chosen ones that have tests on a control plane, with the names of these.
+pub fn want_control_plane(forwarded: &[String]) -> Vec<(&'static str, &'static str)> {
+    ON_CONTROL_PLANE.into_iter().filter(|(package, _)| is_chosen(forwarded, package)).collect()
+}
+
+/// Whether the tests of `package` are among the chosen ones.
+fn is_chosen(forwarded: &[String], package: &str) -> bool {
     let mut ours = forwarded.iter().take_while(|word| *word != "--").peekable();
     let (mut all, mut named) = (!chooses_packages(forwarded), false);
     while let Some(word) = ours.next() {
@@ -105,8 +117,8 @@ pub fn wants_control_plane(forwarded: &[String]) -> bool {
             word.split_once('=').unwrap_or((word, ours.peek().map_or("", |next| next)));
         match flag {
             "--workspace" => all = true,
-            "--exclude" if value == OPERATOR => return false,
-            "-p" | "--package" if value == OPERATOR => named = true,
+            "--exclude" if value == package => return false,
+            "-p" | "--package" if value == package => named = true,
             _ => {}
         }
     }

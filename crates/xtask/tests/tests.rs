@@ -1,7 +1,7 @@
 //! How tests are chosen and counted.
 #![allow(clippy::unwrap_used)]
 
-use xtask::test::{TestCounts, chooses_packages, wants_control_plane};
+use xtask::test::{TestCounts, chooses_packages, want_control_plane};
 
 #[test]
 fn the_results_of_all_suites_add_up() {
@@ -27,18 +27,18 @@ fn the_whole_workspace_is_tested_unless_packages_are_named() {
 }
 
 #[test]
-fn a_control_plane_is_wanted_only_where_the_operator_is_tested() {
+fn a_control_plane_is_wanted_only_where_its_tests_are() {
     let wanted = |line: &str| {
-        wants_control_plane(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+        want_control_plane(&words).into_iter().map(|(package, _)| package).collect::<Vec<_>>()
     };
-    for line in
-        ["", "--lib", "--workspace", "-p bookingq-core -p bookingq-operator", "-- late -p x"]
-    {
-        assert!(wanted(line), "{line}");
+    let (operator, plugin) = ("bookingq-operator", "bookingq-plugin");
+    for line in ["", "--lib", "--workspace", "-- late -p x"] {
+        assert_eq!(wanted(line), [operator, plugin], "{line}");
     }
-    for line in
-        ["-p bookingq-core", "--package=bookingq", "--workspace --exclude bookingq-operator"]
-    {
-        assert!(!wanted(line), "{line}");
+    assert_eq!(wanted("-p bookingq-core -p bookingq-operator"), [operator]);
+    assert_eq!(wanted("--workspace --exclude bookingq-operator"), [plugin]);
+    for line in ["-p bookingq-core", "--package=bookingq"] {
+        assert_eq!(wanted(line), [""; 0], "{line}");
     }
 }

@@ -10,6 +10,7 @@
 //!   rivals     other writers of the numbers of Pods
 //!   gateways   the gateways of a queue, and their number
 //!   rules      the rules of a sale reach the store and bound the workers
+//!   policy     the sample of an admission policy
 //!   election   two operators, one leader
 //!   kafka      a queue in Kafka: rules of the API server, topics, readings, settings
 //!   three      a managed Redis of three: its objects, and the record of elections
@@ -27,6 +28,7 @@ mod kafka;
 mod kafka_rules;
 mod life;
 mod pods;
+mod policy;
 mod rivals;
 mod rules;
 mod scaling;

@@ -13,7 +13,7 @@ pub const LEVELS: [&[&str]; 10] = [
     &["bookingq-queue", "bookingq-api", "bookingq-proto", "bookingq-identity"],
     &["bookingq-store"],
     &["bookingq-follow", "bookingq-client"],
-    &["bookingq-worker", "bookingq-operator"],
+    &["bookingq-worker", "bookingq-operator", "bookingq-plugin"],
     &["bookingq-crowd", "bookingq-sim", "bookingq-harness", "bookingq-gateway"],
     &["bookingq-check"],
     &["bookingq-up", "bookingq-faults", "bookingq-bench", "bookingq-trial", "xtask"],

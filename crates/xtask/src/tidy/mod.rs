@@ -11,15 +11,21 @@
 //!   arrows     which crate may import which                          Cargo.toml files
 //!   mentions   paths and links in the documents exist                ARCHITECTURE.md, README.md, …
 //!   metrics    documented = exposed                                  docs/operations.md
+//!   runbooks   each alert has one, and a test                        docs/runbooks.md
+//!   rights     each right of the operator is explained               docs/security.md
+//!   images     those used by default are listed                     charts/bookingq/images.txt
 //! ```
 
 pub mod arrows;
 pub mod circles;
 mod finding;
 pub mod functions;
+pub mod images;
 pub mod mentions;
 pub mod metrics;
 pub mod places;
+pub mod rights;
+pub mod runbooks;
 pub mod rust;
 pub mod source;
 pub mod types;
@@ -54,6 +60,9 @@ pub fn run(args: &Args) -> Result<()> {
     findings.extend(arrows::check()?);
     findings.extend(mentions::check(&tree)?);
     findings.extend(metrics::check(&tree)?);
+    findings.extend(runbooks::check(&tree)?);
+    findings.extend(rights::check(&tree)?);
+    findings.extend(images::check(&tree)?);
     let wanted = |finding: &Finding| args.only.iter().any(|path| finding.file.starts_with(path));
     findings.retain(|finding| args.only.is_empty() || wanted(finding));
     for finding in &findings {

@@ -1,0 +1,43 @@
+//! Why a command of the plugin failed.
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginError {
+    /// There is no usable kubeconfig.
+    #[error("no cluster: {0}; KUBECONFIG or ~/.kube/config must name one")]
+    Config(#[from] kube::config::KubeconfigError),
+    /// The queue does not exist.
+    #[error("there is no BookingQueue {name:?} in the namespace {namespace:?}")]
+    NoQueue {
+        /// Its name.
+        name: String,
+        /// Where it was looked for.
+        namespace: String,
+    },
+    /// The API server refused, or did not answer.
+    #[error("{what}: {}", said(error))]
+    Api {
+        /// What was asked for.
+        what: &'static str,
+        /// Its answer.
+        error: kube::Error,
+    },
+    /// The output could not be written.
+    #[error("the output could not be written: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+impl PluginError {
+    /// Says what was asked for.
+    pub(crate) fn asked(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |error| Self::Api { what, error }
+    }
+}
+
+/// What the API server said, without the rest of its answer.
+pub(crate) fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.reason),
+        other => other.to_string(),
+    }
+}
