@@ -2,7 +2,6 @@
 
 mod kafka;
 mod redis;
-mod scaling;
 mod state;
 
 use self::redis::RedisInputs;
@@ -16,12 +15,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::autoscaler::observation::{
     GatewayObservation, Observation, RedisObservation, SweeperHealth,
 };
+use crate::autoscaler::scaling::rivalry;
 use crate::build::component::ObjectKind;
 use crate::build::names::Part;
 use crate::cached_object::ObjectStatus;
 use crate::error::ReconcileError;
-use crate::pods::tracker::PartTroubles;
-use crate::pods::trouble::PodTrouble;
+use crate::pods::pod_fault::PodFault;
+use crate::pods::tracker::PartFaults;
 use crate::redis_failover::plan::FailoverState;
 use crate::target::QueueTarget;
 
@@ -41,14 +41,14 @@ pub struct StatusInputs<'a> {
     /// Last observation of a managed Redis of three.
     pub redis: Option<RedisObservation>,
     /// Why Pods do not start.
-    pub troubles: Option<&'a PartTroubles>,
+    pub faults: Option<&'a PartFaults>,
     /// The gateways.
     pub gateways: GatewayInputs<'a>,
 }
 
 impl StatusInputs<'_> {
-    fn trouble(&self, part: Part) -> Option<&PodTrouble> {
-        self.troubles?.of(part)
+    fn fault(&self, part: Part) -> Option<&PodFault> {
+        self.faults?.of(part)
     }
 }
 
@@ -85,7 +85,7 @@ pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -
         ("SweeperHealthy", sweeper),
     ];
     all.extend(gateways.map(|gateways| (GATEWAYS, gateways)));
-    all.push(("ScaledByOther", scaling::scaled_by_other(inputs, before)));
+    all.push(("ScaledByOther", scaled_by_other(inputs, before)));
     let all = all.into_iter();
     all.map(|(type_, state)| state.condition(type_, inputs.generation, before, now)).collect()
 }
@@ -179,7 +179,7 @@ fn failed(inputs: &StatusInputs<'_>) -> Option<ConditionState> {
     lost.then(|| ConditionState::yes("QuorumLost", redis::QUORUM_LOST))
 }
 
-/// A queue whose Pods have been in trouble for too long is degraded, also while others serve.
+/// A queue whose Pods have been at fault for too long is degraded, also while others serve.
 fn degraded(
     inputs: &StatusInputs<'_>,
     failed: Option<ConditionState>,
@@ -188,8 +188,8 @@ fn degraded(
     if let Some(failed) = failed {
         return failed;
     }
-    if let Some((_, trouble)) = inputs.troubles.and_then(|troubles| troubles.overdue(now)) {
-        return ConditionState::yes(trouble.reason.as_str(), &trouble.detail);
+    if let Some((_, fault)) = inputs.faults.and_then(|faults| faults.overdue(now)) {
+        return ConditionState::yes(fault.reason.as_str(), &fault.detail);
     }
     let deployments = [inputs.workers, inputs.gateways.deployment];
     if let Some(why) = deployments.into_iter().flatten().find_map(|one| one.stalled.as_ref()) {
@@ -203,7 +203,7 @@ fn redis_ready(inputs: &StatusInputs<'_>) -> ConditionState {
         target: inputs.target,
         nodes: inputs.redis,
         store: inputs.observation.map(|seen| &seen.store),
-        trouble: inputs.trouble(Part::Redis),
+        fault: inputs.fault(Part::Redis),
     })
 }
 
@@ -221,7 +221,7 @@ fn workers_available(inputs: &StatusInputs<'_>) -> ConditionState {
     }
     let unschedulable = inputs.observation.is_some_and(|seen| seen.unschedulable > 0);
     if let Some(state) =
-        hindered(["worker", "Workers"], workers, inputs.trouble(Part::Worker), unschedulable)
+        hindered(["worker", "Workers"], workers, inputs.fault(Part::Worker), unschedulable)
     {
         return state;
     }
@@ -236,7 +236,7 @@ fn workers_available(inputs: &StatusInputs<'_>) -> ConditionState {
 fn hindered(
     [one, many]: [&str; 2],
     deployment: &ObjectStatus,
-    trouble: Option<&PodTrouble>,
+    fault: Option<&PodFault>,
     unschedulable: bool,
 ) -> Option<ConditionState> {
     let some = deployment.available > 0;
@@ -246,8 +246,8 @@ fn hindered(
         let message = format!("{scope} {one} Pod can be created: {why}");
         return Some(ConditionState::new(status, "PodCreationFailed", message));
     }
-    let (reason, why) = match trouble {
-        Some(trouble) => (trouble.reason.as_str(), trouble.detail.as_str()),
+    let (reason, why) = match fault {
+        Some(fault) => (fault.reason.as_str(), fault.detail.as_str()),
         None if unschedulable => ("Unschedulable", "see the events of the Pods"),
         None => return None,
     };
@@ -277,7 +277,7 @@ fn gateways_available(all: &StatusInputs<'_>) -> ConditionState {
     }
     let unschedulable = inputs.observation.is_some_and(|seen| seen.unschedulable > 0);
     if let Some(state) =
-        hindered(["gateway", "Gateways"], gateways, all.trouble(Part::Gateway), unschedulable)
+        hindered(["gateway", "Gateways"], gateways, all.fault(Part::Gateway), unschedulable)
     {
         return state;
     }
@@ -303,12 +303,12 @@ fn sweeper_healthy(inputs: &StatusInputs<'_>) -> ConditionState {
                        reservations stay reserved until sweeping resumes.";
         return ConditionState::no("Suspended", message);
     }
-    if let Some(trouble) = inputs.trouble(Part::Sweeper) {
+    if let Some(fault) = inputs.fault(Part::Sweeper) {
         let message = format!(
             "Sweepers do not start, so unpaid reservations stay reserved: {}.",
-            trouble.detail
+            fault.detail
         );
-        return ConditionState::new(NO, trouble.reason.as_str(), message);
+        return ConditionState::new(NO, fault.reason.as_str(), message);
     }
     match inputs.observation.map(|seen| seen.sweeper) {
         None | Some(SweeperHealth::Unknown) => {
@@ -332,7 +332,7 @@ fn progressing(inputs: &StatusInputs<'_>, now: Timestamp) -> ConditionState {
         let message = format!("The API server rejects the workers' Pods: {why}");
         return ConditionState::no("PodCreationFailed", message);
     }
-    let of_workers = inputs.trouble(Part::Worker);
+    let of_workers = inputs.fault(Part::Worker);
     if !workers.is_rolled_out() {
         let message = "The Deployment is starting, replacing or stopping workers.";
         return moving("RolloutInProgress", message, of_workers, now);
@@ -346,7 +346,7 @@ fn progressing(inputs: &StatusInputs<'_>, now: Timestamp) -> ConditionState {
             return ConditionState::no("PodCreationFailed", message);
         }
         let message = "The Deployment is starting, replacing or stopping gateways.";
-        return moving("GatewaysRollingOut", message, inputs.trouble(Part::Gateway), now);
+        return moving("GatewaysRollingOut", message, inputs.fault(Part::Gateway), now);
     }
     let message = match inputs.target.map(|target| target.plan.scaling) {
         Some(ScalingPlan::Fixed(_)) => "The fixed number of workers is running.",
@@ -355,20 +355,20 @@ fn progressing(inputs: &StatusInputs<'_>, now: Timestamp) -> ConditionState {
     ConditionState::no("RolloutComplete", message)
 }
 
-/// A change that is under way; one that waits for Pods in trouble ends when that lasts too long.
+/// A change that is under way; one that waits for Pods at fault ends when that lasts too long.
 fn moving(
     reason: &'static str,
     message: &str,
-    trouble: Option<&PodTrouble>,
+    fault: Option<&PodFault>,
     now: Timestamp,
 ) -> ConditionState {
-    match trouble {
-        Some(trouble) if trouble.is_overdue(now) => {
-            ConditionState::no(trouble.reason.as_str(), &trouble.detail)
+    match fault {
+        Some(fault) if fault.is_overdue(now) => {
+            ConditionState::no(fault.reason.as_str(), &fault.detail)
         }
-        Some(trouble) => ConditionState::yes(
+        Some(fault) => ConditionState::yes(
             reason,
-            format!("{message} Some do not start ({}).", trouble.reason.as_str()),
+            format!("{message} Some do not start ({}).", fault.reason.as_str()),
         ),
         None => ConditionState::yes(reason, message),
     }
@@ -377,4 +377,23 @@ fn moving(
 /// Whether all Pods of a Deployment are of its current template and available.
 fn is_settled(deployment: &ObjectStatus) -> bool {
     deployment.is_rolled_out() && deployment.available >= deployment.desired
+}
+
+/// Whether another writer sets a number that the autoscaler sets too.
+fn scaled_by_other(inputs: &StatusInputs<'_>, before: &[Condition]) -> ConditionState {
+    let workers = inputs.observation.and_then(|seen| seen.scaled_by.as_deref());
+    let gateways = inputs.gateways.observation.and_then(|seen| seen.scaled_by.as_deref());
+    let rivals =
+        [("workers", "spec.replicas", workers), ("gateways", "spec.gateway.replicas", gateways)];
+    let all = rivals.into_iter().filter_map(|(pods, field, by)| Some(rivalry(pods, field, by?)));
+    let sentences: Vec<_> = all.collect();
+    if !sentences.is_empty() {
+        return ConditionState::yes("OtherWriter", sentences.join("\n"));
+    }
+    let state = if inputs.observation.is_some_and(Observation::has_looked) {
+        ConditionState::no("OnlyOperator", "The operator alone sets the numbers of Pods.")
+    } else {
+        ConditionState::new(UNKNOWN, "NotChecked", "The operator has not looked yet.")
+    };
+    carry_over("ScaledByOther", state, inputs, before)
 }

@@ -19,7 +19,7 @@ use crate::error::ReconcileError;
 use crate::events::EventRecorder;
 use crate::leader_fence::LeaderFence;
 use crate::metrics::Metrics;
-use crate::pods::tracker::TroubleTracker;
+use crate::pods::tracker::FaultTracker;
 use crate::queue::{QueueKey, WatchedQueue, log_name};
 use crate::reconcile::{self, ReconcileContext};
 use crate::secret_cache::SecretCache;
@@ -82,7 +82,7 @@ pub async fn run(
         status: StatusWriter::new(client.clone()),
         client,
         pods,
-        troubles: TroubleTracker::default(),
+        faults: FaultTracker::default(),
         autoscaler: Autoscaler::new(loops),
         objects,
         events,

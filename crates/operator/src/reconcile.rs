@@ -28,7 +28,7 @@ use crate::events::EventRecorder;
 use crate::metrics::Metrics;
 use crate::object_cache::ObjectCache;
 use crate::pods::PodCache;
-use crate::pods::tracker::TroubleTracker;
+use crate::pods::tracker::FaultTracker;
 use crate::queue::{QueueKey, WatchedQueue, key, log_name};
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
@@ -52,7 +52,7 @@ pub struct ReconcileContext {
     /// For the events of objects, and the Pods of Redis.
     pub(crate) client: Client,
     pub(crate) pods: PodCache,
-    pub(crate) troubles: TroubleTracker,
+    pub(crate) faults: FaultTracker,
     /// The queues whose last reconcile failed.
     pub(crate) failures: Mutex<HashMap<QueueKey, Failures>>,
 }
@@ -146,7 +146,7 @@ impl ReconcileContext {
             workers: workers.as_ref(),
             observation: observation.as_ref(),
             redis: self.autoscaler.redis(key),
-            troubles: Some(&look.troubles),
+            faults: Some(&look.faults),
             gateways: GatewayInputs {
                 deployment: gateway_deployment.as_ref(),
                 observation: gateways.as_ref(),
@@ -275,7 +275,7 @@ impl ReconcileContext {
             self.applier.forget(&namespace, &key.name);
             self.secret_cache.forget(&namespace, &names::redis(&key.name));
             self.status.forget(&key);
-            self.troubles.forget(&key);
+            self.faults.forget(&key);
             self.failures.lock().remove(&key);
             self.metrics.forget(&namespace, &key.name);
         }

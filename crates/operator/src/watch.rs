@@ -98,7 +98,7 @@ fn unless_missing(kind: &ObjectKind, event: ObjectEvent) -> Vec<ObjectEvent> {
 }
 
 /// Watches the Pods of all queues. Wakes a queue when one of its Pods begins or ceases to be in
-/// trouble; the loops read the rest.
+/// fault; the loops read the rest.
 pub fn pods(client: &Client, scope: &WatchScope) -> (PodCache, Wakes) {
     let ours = watcher::Config::default().labels(names::MANAGED_BY).page_size(PAGE);
     let api: Api<DynamicObject> = scope.api(client, ObjectKind::of::<Pod>());

@@ -4,7 +4,7 @@ use bookingq_store::MissingReplicas;
 
 use super::state::{ConditionState, UNKNOWN};
 use crate::autoscaler::observation::{RedisObservation, StoreHealth};
-use crate::pods::trouble::PodTrouble;
+use crate::pods::pod_fault::PodFault;
 use crate::redis_failover::plan::FailoverState;
 use crate::redis_failover::view::NODES;
 use crate::target::QueueTarget;
@@ -18,7 +18,7 @@ pub(super) struct RedisInputs<'a> {
     /// The store that it holds; `None` before the first observation.
     pub(super) store: Option<&'a StoreHealth>,
     /// Why its Pods do not start.
-    pub(super) trouble: Option<&'a PodTrouble>,
+    pub(super) fault: Option<&'a PodFault>,
 }
 
 /// The message of a lost quorum.
@@ -83,13 +83,13 @@ fn reachable(inputs: &RedisInputs<'_>) -> ConditionState {
 pub(super) fn ready(inputs: &RedisInputs<'_>) -> ConditionState {
     let managed = inputs.target.is_none_or(|target| target.managed_redis().is_some());
     let state = health(inputs);
-    let Some(trouble) = inputs.trouble.filter(|_| managed) else { return state };
+    let Some(fault) = inputs.fault.filter(|_| managed) else { return state };
     // What these say comes from the same Pods; the other reasons say more.
     if matches!(&*state.reason, "Unreachable" | "NotChecked" | "AwaitingNodes") && !state.holds() {
-        let message = format!("Redis does not start: {}.", trouble.detail);
-        return ConditionState::no(trouble.reason.as_str(), message);
+        let message = format!("Redis does not start: {}.", fault.detail);
+        return ConditionState::no(fault.reason.as_str(), message);
     }
-    let message = format!("{}\nA Redis Pod does not start: {}.", state.message, trouble.detail);
+    let message = format!("{}\nA Redis Pod does not start: {}.", state.message, fault.detail);
     ConditionState { message, ..state }
 }
 

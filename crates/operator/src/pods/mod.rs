@@ -2,16 +2,17 @@
 //! them.
 //!
 //! ```text
-//!   watch ─> record (one Pod) ─> PodCache ─┬─> trouble (why none start) ─> tracker ─> status
+//!   watch ─> record (one Pod) ─> PodCache ─┬─> fault (why none start) ─> tracker ─> status
 //!                                          ├─> stuck (which Pod Kubernetes itself never replaces)
 //!                                          └─> autoscaler (unschedulable Pods, gateways)
 //! ```
 
 pub mod creation;
+pub mod pod_fault;
+mod pod_status;
 pub mod record;
 pub mod stuck;
 pub mod tracker;
-pub mod trouble;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -62,7 +63,7 @@ impl PodCache {
     }
 
     /// Applies an event of the watch. Returns the queues of which a Pod began or ceased to be in
-    /// trouble, so that a Pod that starts well wakes none.
+    /// fault, so that a Pod that starts well wakes none.
     pub fn on_event(&self, event: &Event<DynamicObject>) -> Vec<QueueKey> {
         match event {
             Event::Init => self.listed.lock().clear(),

@@ -7,7 +7,8 @@ use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-use super::trouble::{PodTrouble, TroubleReason, container_statuses, of_status};
+use super::pod_fault::{FaultReason, PodFault, of_status};
+use super::pod_status::{condition, container_statuses, time, transition};
 use crate::build::names::Part;
 
 /// Label of a Pod of a StatefulSet: the revision of its template.
@@ -47,7 +48,7 @@ pub struct PodRecord {
     /// Whether one of its containers runs now.
     pub runs: bool,
     /// Why it does not start or stay up.
-    pub trouble: Option<PodTrouble>,
+    pub fault: Option<PodFault>,
 }
 
 /// A gateway Pod that has not ended.
@@ -72,7 +73,7 @@ impl PodRecord {
         let address = status["podIP"].as_str().and_then(|address| address.parse().ok());
         let leaving = meta.deletion_timestamp.is_some();
         let uid = meta.uid.clone().unwrap_or_default();
-        let trouble = of_status(&pod.name_any(), &uid, status, created).filter(|_| !leaving);
+        let fault = of_status(&pod.name_any(), &uid, status, created).filter(|_| !leaving);
         let manager = meta.owner_references.iter().flatten().find(|o| o.controller == Some(true));
         let mut record = Self {
             name: pod.name_any(),
@@ -85,12 +86,12 @@ impl PodRecord {
             ended: matches!(phase, "Succeeded" | "Failed"),
             leaving,
             ready,
-            healthy: matches!(phase, "Running" | "Succeeded") && trouble.is_none(),
+            healthy: matches!(phase, "Running" | "Succeeded") && fault.is_none(),
             unschedulable: is_unschedulable(status),
             running_at: address.filter(|_| phase == "Running"),
             never_ready: !ready && never_ready(status),
             runs: container_statuses(status).any(|one| !one["state"]["running"].is_null()),
-            trouble,
+            fault,
         };
         record.keep_detail(before);
         Some(record)
@@ -98,39 +99,24 @@ impl PodRecord {
 
     /// Whether a queue must be reconciled when the Pod comes or goes.
     pub fn wakes(&self) -> bool {
-        self.trouble.is_some() && !self.leaving
+        self.fault.is_some() && !self.leaving
     }
 
     /// The part of the record that is a reason to reconcile the queue when it changes.
-    pub(super) fn concern(&self) -> (Option<&PodTrouble>, bool) {
-        (self.trouble.as_ref(), self.wakes() && self.runs)
+    pub(super) fn concern(&self) -> (Option<&PodFault>, bool) {
+        (self.fault.as_ref(), self.wakes() && self.runs)
     }
 
     /// The kubelet alternates between the cause of a failed pull and the bare fact that it waits:
     /// the cause is kept.
     fn keep_detail(&mut self, before: Option<&Self>) {
         let Some(before) = before.filter(|before| before.uid == self.uid) else { return };
-        let (Some(new), Some(old)) = (&mut self.trouble, &before.trouble) else { return };
-        let pull = TroubleReason::ImagePullBackOff;
+        let (Some(new), Some(old)) = (&mut self.fault, &before.fault) else { return };
+        let pull = FaultReason::ImagePullBackOff;
         if new.reason == pull && old.reason == pull && old.detail.len() > new.detail.len() {
             new.detail.clone_from(&old.detail);
         }
     }
-}
-
-/// The condition of this type.
-pub(super) fn condition<'a>(status: &'a Value, type_: &str) -> Option<&'a Value> {
-    let mut all = status["conditions"].as_array().into_iter().flatten();
-    all.find(|condition| condition["type"] == type_)
-}
-
-/// The time of the last transition of a condition.
-pub(super) fn transition(status: &Value, type_: &str) -> Option<Timestamp> {
-    time(&condition(status, type_)?["lastTransitionTime"])
-}
-
-fn time(value: &Value) -> Option<Timestamp> {
-    value.as_str()?.parse().ok()
 }
 
 fn is_unschedulable(status: &Value) -> bool {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::record::PodRecord;
 use crate::cached_object::ObjectStatus;
 
-/// Time for which a Pod that shows no trouble may start: a Redis reads its data for minutes.
+/// Time for which a Pod that shows no fault may start: a Redis reads its data for minutes.
 pub const STARTS_WITHIN: Duration = Duration::from_secs(600);
 
 /// What to do about a Pod.
@@ -40,7 +40,7 @@ pub fn stuck<'a>(
         own && !pod.ready && pod.revision.as_deref().is_some_and(|revision| revision != wanted)
     };
     let pod = pods.iter().find(is_old)?;
-    if pod.trouble.is_some() && !pod.runs {
+    if pod.fault.is_some() && !pod.runs {
         return Some(StuckPod::Replace(pod));
     }
     let left = Duration::try_from((pod.created + STARTS_WITHIN).duration_since(now));

@@ -75,7 +75,7 @@ fn pull_fails(name: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reason_why_workers_do_not_start_is_in_a_condition_and_an_event() {
-    let (testbed, redis) = (Testbed::new("troubles").await, redis_server());
+    let (testbed, redis) = (Testbed::new("faults").await, redis_server());
     let operator = testbed.operator(Budget::unlimited());
     testbed.create(json!({ "redis": { "url": redis.url() } })).await;
     let pod = testbed.pod("worker").await;
@@ -116,7 +116,7 @@ async fn the_reason_why_workers_do_not_start_is_in_a_condition_and_an_event() {
     operator.rests().await;
     let writes = operator.budget.done();
     operator.rests().await;
-    assert_eq!(operator.budget.done(), writes, "a trouble that stays is written once");
+    assert_eq!(operator.budget.done(), writes, "a fault that stays is written once");
 
     // Mended: another Pod takes its place.
     testbed.change(json!({ "worker": { "image": "bookingq:mended" } })).await.unwrap();

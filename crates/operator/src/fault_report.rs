@@ -17,10 +17,10 @@ use crate::build::names::{self, Part};
 use crate::error::call;
 use crate::object_cache::ObjectName;
 use crate::pods::creation;
+use crate::pods::pod_fault::{FaultReason, PodFault};
 use crate::pods::record::PodRecord;
 use crate::pods::stuck::{StuckPod, stuck};
-use crate::pods::tracker::{PartLook, TroubleLook};
-use crate::pods::trouble::{PodTrouble, TroubleReason};
+use crate::pods::tracker::{FaultLook, PartLook};
 use crate::queue::QueueKey;
 use crate::reconcile::ReconcileContext;
 use crate::target::QueueTarget;
@@ -31,12 +31,8 @@ const CREATED_WITHIN: Duration = Duration::from_secs(5);
 const MISSED_FOR: Duration = Duration::from_secs(120);
 
 impl ReconcileContext {
-    /// Looks at the Pods of a queue, and publishes an event for each new trouble.
-    pub(crate) async fn look_at_pods(
-        &self,
-        key: &QueueKey,
-        about: &ObjectReference,
-    ) -> TroubleLook {
+    /// Looks at the Pods of a queue, and publishes an event for each new fault.
+    pub(crate) async fn look_at_pods(&self, key: &QueueKey, about: &ObjectReference) -> FaultLook {
         let namespace = key.namespace.as_deref().unwrap_or_default();
         let (mut parts, mut soon, now) = (Vec::new(), None, Timestamp::now());
         for part in Part::ALL {
@@ -60,11 +56,11 @@ impl ReconcileContext {
             };
             parts.push(PartLook { part, pods, refused });
         }
-        let mut look = self.troubles.look(key, &parts, now);
+        let mut look = self.faults.look(key, &parts, now);
         look.again = look.again.into_iter().chain(soon).min();
-        for (part, trouble) in &look.new {
-            let (reason, action) = (trouble.reason.as_str(), format!("Start{part:?}"));
-            let note = trouble.detail.clone();
+        for (part, fault) in &look.new {
+            let (reason, action) = (fault.reason.as_str(), format!("Start{part:?}"));
+            let note = fault.detail.clone();
             self.events.publish(EventType::Warning, about, reason, &action, note).await;
         }
         look
@@ -89,7 +85,7 @@ impl ReconcileContext {
             StuckPod::Replace(pod) => pod,
             StuckPod::LookAgain(wait) => return Some(wait),
         };
-        let why = pod.trouble.as_ref().map_or("it was never ready", |one| one.reason.as_str());
+        let why = pod.fault.as_ref().map_or("it was never ready", |one| one.reason.as_str());
         // With its version: a Pod that has become ready meanwhile stays.
         let preconditions = Preconditions {
             uid: Some(pod.uid.clone()),
@@ -119,10 +115,10 @@ impl ReconcileContext {
         }
     }
 
-    async fn refused(&self, namespace: &str, kind: &str, name: &str) -> Option<PodTrouble> {
+    async fn refused(&self, namespace: &str, kind: &str, name: &str) -> Option<PodFault> {
         let (note, since) = creation::refused(&self.client, namespace, kind, name).await?;
-        Some(PodTrouble {
-            reason: TroubleReason::PodCreationFailed,
+        Some(PodFault {
+            reason: FaultReason::PodCreationFailed,
             detail: format!("{kind} {name}: {note}"),
             since,
             pod: String::new(),

@@ -7,10 +7,10 @@ use bookingq_operator::cached_object::ObjectStatus;
 use bookingq_operator::conditions::{StatusInputs, conditions};
 use bookingq_operator::pods::PodCache;
 use bookingq_operator::pods::creation::last_attempt;
+use bookingq_operator::pods::pod_fault::{DEADLINE, FaultReason, PodFault};
 use bookingq_operator::pods::record::PodRecord;
 use bookingq_operator::pods::stuck::{STARTS_WITHIN, StuckPod, stuck};
-use bookingq_operator::pods::tracker::{PartLook, TroubleTracker};
-use bookingq_operator::pods::trouble::{DEADLINE, PodTrouble, TroubleReason, worst};
+use bookingq_operator::pods::tracker::{FaultTracker, PartLook, worst};
 use bookingq_operator::queue::QueueKey;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -113,16 +113,16 @@ fn each_status_has_its_reason_and_quotes_what_is_known() {
     ];
     for (status, reason, words) in table {
         let pod = record(Part::Worker, "concert-worker-a", at(0), &status);
-        let trouble = worst(Part::Worker, &[pod]).unwrap_or_else(|| panic!("{status}"));
-        assert_eq!(trouble.reason.as_str(), reason, "{status}");
-        assert!(trouble.detail.starts_with("Pod concert-worker-a"), "{}", trouble.detail);
-        assert!(trouble.detail.contains(words), "{}", trouble.detail);
-        assert_eq!(trouble.since, at(0));
+        let fault = worst(Part::Worker, &[pod]).unwrap_or_else(|| panic!("{status}"));
+        assert_eq!(fault.reason.as_str(), reason, "{status}");
+        assert!(fault.detail.starts_with("Pod concert-worker-a"), "{}", fault.detail);
+        assert!(fault.detail.contains(words), "{}", fault.detail);
+        assert_eq!(fault.since, at(0));
     }
 }
 
 #[test]
-fn a_pod_that_starts_serves_restarts_once_or_leaves_is_in_no_trouble() {
+fn a_pod_that_starts_serves_restarts_once_or_leaves_is_in_no_fault() {
     let ready = json!({ "ready": true, "restartCount": 4, "state": { "running": {} }, "lastState": crashed("Error", 1, "") });
     let table = [
         json!({ "phase": "Pending" }),
@@ -154,16 +154,16 @@ fn of_several_pods_the_worst_reason_counts_and_the_cause_of_a_pull_is_kept() {
     }]});
     assert_eq!(event("a", scheduled), [key()]);
     assert_eq!(event("b", waiting("ErrImagePull", "no such host registry.invalid")), [key()]);
-    assert_eq!(event("b", waiting("ImagePullBackOff", "Back-off")), [], "it is the same trouble");
+    assert_eq!(event("b", waiting("ImagePullBackOff", "Back-off")), [], "it is the same fault");
     let found = worst(Part::Worker, &pods.of_part("sale", "concert", Part::Worker)).unwrap();
-    assert_eq!(found.reason, TroubleReason::ImagePullBackOff);
+    assert_eq!(found.reason, FaultReason::ImagePullBackOff);
     assert!(found.detail.contains("registry.invalid"), "{}", found.detail);
     assert_eq!(event("b", container(&json!({ "ready": true }))), [key()]);
     assert_eq!(event("c", container(&json!({ "ready": true }))), [], "a Pod that starts well");
 }
 
 #[test]
-fn one_failed_sweeper_is_no_trouble_and_two_in_a_row_are_until_one_runs() {
+fn one_failed_sweeper_is_no_fault_and_two_in_a_row_are_until_one_runs() {
     let failed = |second| {
         let mut status = container(&json!({ "state": crashed("Error", 1, "no route to Redis") }));
         status["phase"] = json!("Failed");
@@ -176,11 +176,11 @@ fn one_failed_sweeper_is_no_trouble_and_two_in_a_row_are_until_one_runs() {
     };
     assert_eq!(worst(Part::Sweeper, &[failed(60), runs(0)]), None);
     let twice = worst(Part::Sweeper, &[failed(0), failed(60)]).unwrap();
-    assert_eq!(twice.reason, TroubleReason::PodFailed);
+    assert_eq!(twice.reason, FaultReason::PodFailed);
     assert!(twice.detail.contains("last line: no route to Redis"), "{}", twice.detail);
     assert_eq!(worst(Part::Sweeper, &[failed(0), failed(60), runs(120)]), None);
 
-    let tracker = TroubleTracker::default();
+    let tracker = FaultTracker::default();
     let look = |pods: Vec<PodRecord>, second| {
         let part = PartLook { part: Part::Sweeper, pods, refused: None };
         tracker.look(&key(), &[part], at(second))
@@ -188,13 +188,13 @@ fn one_failed_sweeper_is_no_trouble_and_two_in_a_row_are_until_one_runs() {
     let first = look(vec![failed(0), failed(60)], 70);
     assert_eq!(first.new.len(), 1, "an event");
     let between = look(Vec::new(), 100);
-    assert!(between.troubles.of(Part::Sweeper).is_some() && between.new.is_empty());
+    assert!(between.faults.of(Part::Sweeper).is_some() && between.new.is_empty());
     assert!(look(vec![failed(120), failed(60)], 130).new.is_empty(), "the same reason");
-    assert_eq!(look(vec![failed(120), runs(180)], 190).troubles.of(Part::Sweeper), None);
+    assert_eq!(look(vec![failed(120), runs(180)], 190).faults.of(Part::Sweeper), None);
 }
 
-fn trouble(reason: TroubleReason, pod: &str, since: u64) -> PodTrouble {
-    PodTrouble { reason, detail: "Pod a: why".to_owned(), since: at(since), pod: pod.to_owned() }
+fn fault(reason: FaultReason, pod: &str, since: u64) -> PodFault {
+    PodFault { reason, detail: "Pod a: why".to_owned(), since: at(since), pod: pod.to_owned() }
 }
 
 fn of_worker(pods: Vec<PodRecord>) -> [PartLook; 1] {
@@ -202,7 +202,7 @@ fn of_worker(pods: Vec<PodRecord>) -> [PartLook; 1] {
 }
 
 #[test]
-fn a_pod_that_crashes_again_and_again_is_in_trouble_also_while_it_is_ready() {
+fn a_pod_that_crashes_again_and_again_is_in_fault_also_while_it_is_ready() {
     let log = "out of luck";
     let crash = container(&json!({
         "restartCount": 5, "state": { "waiting": { "reason": "CrashLoopBackOff" } },
@@ -210,9 +210,9 @@ fn a_pod_that_crashes_again_and_again_is_in_trouble_also_while_it_is_ready() {
     }));
     let ready = container(&json!({ "ready": true, "state": { "running": {} } }));
     let pod = |status: &Value| vec![record(Part::Worker, "a", at(0), status)];
-    let tracker = TroubleTracker::default();
+    let tracker = FaultTracker::default();
     let looks = |pods, second| {
-        tracker.look(&key(), &of_worker(pods), at(second)).troubles.of(Part::Worker).cloned()
+        tracker.look(&key(), &of_worker(pods), at(second)).faults.of(Part::Worker).cloned()
     };
     assert!(looks(pod(&crash), 10).is_some());
     assert!(looks(pod(&ready), 40).is_some(), "it is ready for a moment");
@@ -223,7 +223,7 @@ fn a_pod_that_crashes_again_and_again_is_in_trouble_also_while_it_is_ready() {
 }
 
 #[test]
-fn a_queue_is_degraded_when_its_pods_have_been_in_trouble_for_five_minutes() {
+fn a_queue_is_degraded_when_its_pods_have_been_in_fault_for_five_minutes() {
     let workers = ObjectStatus::of(
         &serde_json::from_value(json!({
             "metadata": { "generation": 2 }, "spec": { "replicas": 2 },
@@ -231,8 +231,8 @@ fn a_queue_is_degraded_when_its_pods_have_been_in_trouble_for_five_minutes() {
         }))
         .unwrap(),
     );
-    let tracker = TroubleTracker::default();
-    let refused = Some(trouble(TroubleReason::ImagePullBackOff, "", 0));
+    let tracker = FaultTracker::default();
+    let refused = Some(fault(FaultReason::ImagePullBackOff, "", 0));
     let parts = [PartLook { part: Part::Worker, pods: Vec::new(), refused }];
     for (second, degraded, progressing) in [
         (DEADLINE.as_secs() - 1, ("False", "Reconciled"), ("True", "RolloutInProgress")),
@@ -241,7 +241,7 @@ fn a_queue_is_degraded_when_its_pods_have_been_in_trouble_for_five_minutes() {
         let look = tracker.look(&key(), &parts, at(second));
         let inputs = StatusInputs {
             workers: workers.as_ref(),
-            troubles: Some(&look.troubles),
+            faults: Some(&look.faults),
             ..StatusInputs::default()
         };
         let all = conditions(&inputs, &[], &Time(at(second)));

@@ -5,10 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::record::{PodRecord, condition, transition};
-use crate::build::names::Part;
+use super::pod_status::{condition, container_statuses, transition};
 
-/// Time for which Pods may be in trouble before the queue is degraded.
+/// Time for which Pods may be at fault before the queue is degraded.
 pub const DEADLINE: Duration = Duration::from_secs(300);
 /// Longest line of a log in a message, in bytes.
 const MAX_LINE: usize = 256;
@@ -17,7 +16,7 @@ const MAX_TEXT: usize = 512;
 
 /// A reason, the worst first: what a person must mend comes before what may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TroubleReason {
+pub enum FaultReason {
     /// The image cannot be pulled.
     ImagePullBackOff,
     /// The container names a Secret, a ConfigMap or a setting that does not exist.
@@ -36,7 +35,7 @@ pub enum TroubleReason {
     Unschedulable,
 }
 
-impl TroubleReason {
+impl FaultReason {
     /// The reason in conditions and events.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -79,9 +78,9 @@ impl TroubleReason {
 
 /// Why a Pod does not start or stay up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PodTrouble {
+pub struct PodFault {
     /// The reason.
-    pub reason: TroubleReason,
+    pub reason: FaultReason,
     /// The Pod, its container, and the words of the kubelet, the scheduler or the process.
     pub detail: String,
     /// Since when the Pod has not been ready.
@@ -90,59 +89,39 @@ pub struct PodTrouble {
     pub pod: String,
 }
 
-impl PodTrouble {
+impl PodFault {
     /// Whether it has lasted for [`DEADLINE`].
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         now.duration_since(self.since).unsigned_abs() >= DEADLINE && now > self.since
     }
 }
 
-/// The worst trouble of the Pods of one part; of equal ones that of the first Pod. A sweeper runs
-/// for a minute only: its newest Pod counts, and it has failed when the last two have.
-pub fn worst(part: Part, pods: &[PodRecord]) -> Option<PodTrouble> {
-    if part != Part::Sweeper {
-        let alive = pods.iter().filter(|pod| !pod.ended && !pod.leaving);
-        return alive.filter_map(|pod| pod.trouble.as_ref()).min_by_key(|one| one.reason).cloned();
-    }
-    let mut pods: Vec<_> = pods.iter().filter(|pod| !pod.leaving).collect();
-    pods.sort_by_key(|pod| std::cmp::Reverse(pod.created));
-    let trouble = pods.first()?.trouble.clone()?;
-    let again = pods.get(1).is_some_and(|pod| pod.ended && pod.trouble.is_some());
-    (!pods[0].ended || again).then_some(trouble)
-}
-
-/// The containers of a Pod, those that run first included.
-pub(super) fn container_statuses(status: &Value) -> impl Iterator<Item = &Value> {
-    let lists = ["initContainerStatuses", "containerStatuses"];
-    lists.into_iter().flat_map(|list| status[list].as_array().into_iter().flatten())
-}
-
-/// The trouble that the status of a Pod shows, of this name and UID.
+/// The fault that the status of a Pod shows, of this name and UID.
 pub(super) fn of_status(
     pod: &str,
     uid: &str,
     status: &Value,
     created: Timestamp,
-) -> Option<PodTrouble> {
+) -> Option<PodFault> {
     let since = transition(status, "Ready").unwrap_or(created);
     let failed_pod = status["phase"] == "Failed";
-    let trouble = |reason, detail, since| PodTrouble { reason, detail, since, pod: uid.to_owned() };
+    let fault = |reason, detail, since| PodFault { reason, detail, since, pod: uid.to_owned() };
     let of_container = |container: &Value| {
         let (reason, text) = of_container(container, failed_pod)?;
         let name = container["name"].as_str().unwrap_or_default();
-        Some(trouble(reason, format!("Pod {pod}, container {name}: {text}"), since))
+        Some(fault(reason, format!("Pod {pod}, container {name}: {text}"), since))
     };
     let worst = container_statuses(status).filter_map(of_container).min_by_key(|one| one.reason);
     let unscheduled = || {
         let why = unscheduled(status)?;
         let since = transition(status, "PodScheduled").unwrap_or(created);
-        Some(trouble(TroubleReason::Unschedulable, format!("Pod {pod}: {why}"), since))
+        Some(fault(FaultReason::Unschedulable, format!("Pod {pod}: {why}"), since))
     };
     // It has ended badly, and its containers say nothing.
     let failed = || {
         let said = text(&status["message"]).or_else(|| text(&status["reason"]));
         let why = said.unwrap_or_else(|| "it has failed".to_owned());
-        failed_pod.then(|| trouble(TroubleReason::PodFailed, format!("Pod {pod}: {why}"), since))
+        failed_pod.then(|| fault(FaultReason::PodFailed, format!("Pod {pod}: {why}"), since))
     };
     worst.or_else(unscheduled).or_else(failed)
 }
@@ -154,10 +133,10 @@ fn unscheduled(status: &Value) -> Option<String> {
     is_so.then(|| text(&scheduled["message"]).unwrap_or_else(|| "no node has room".to_owned()))
 }
 
-fn of_container(container: &Value, failed_pod: bool) -> Option<(TroubleReason, String)> {
+fn of_container(container: &Value, failed_pod: bool) -> Option<(FaultReason, String)> {
     let (state, last) = (&container["state"], &container["lastState"]["terminated"]);
-    if let Some(reason) = state["waiting"]["reason"].as_str().and_then(TroubleReason::of_waiting) {
-        if reason == TroubleReason::CrashLoopBackOff {
+    if let Some(reason) = state["waiting"]["reason"].as_str().and_then(FaultReason::of_waiting) {
+        if reason == FaultReason::CrashLoopBackOff {
             return Some(crash(last));
         }
         let said = text(&state["waiting"]["message"]);
@@ -170,9 +149,9 @@ fn of_container(container: &Value, failed_pod: bool) -> Option<(TroubleReason, S
         // One that ended well has done its work.
         let (reason, why) = (ended["exitCode"] != 0).then(|| crash(ended))?;
         // The first end of one that restarts is no loop yet.
-        return match (restarts > 0 || reason == TroubleReason::OOMKilled, failed_pod) {
+        return match (restarts > 0 || reason == FaultReason::OOMKilled, failed_pod) {
             (true, _) => Some((reason, why)),
-            (false, true) => Some((TroubleReason::PodFailed, why)),
+            (false, true) => Some((FaultReason::PodFailed, why)),
             (false, false) => None,
         };
     }
@@ -183,7 +162,7 @@ fn of_container(container: &Value, failed_pod: bool) -> Option<(TroubleReason, S
 }
 
 /// The end of a process: the reason, its exit code and the last line of its log.
-fn crash(ended: &Value) -> (TroubleReason, String) {
+fn crash(ended: &Value) -> (FaultReason, String) {
     let code = ended["exitCode"].as_i64();
     let code = code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit code {code}"));
     let cause = ended["reason"].as_str().filter(|cause| *cause != "Error");
@@ -196,7 +175,7 @@ fn crash(ended: &Value) -> (TroubleReason, String) {
         why = format!("{why}; last line: {said}");
     }
     let oom = ended["reason"] == "OOMKilled";
-    (if oom { TroubleReason::OOMKilled } else { TroubleReason::CrashLoopBackOff }, why)
+    (if oom { FaultReason::OOMKilled } else { FaultReason::CrashLoopBackOff }, why)
 }
 
 fn last_line(log: &str) -> Option<String> {
