@@ -1,7 +1,8 @@
 //! The `BookingQueue` resource, from the manifest to the command line of a worker.
 //!
 //! ```text
-//!   spec + downstream + redis + kafka + worker + scaling + sale + gateway   the manifest (CEL)
+//!   spec + downstream + redis + kafka + worker + scaling + sale + gateway + deletion
+//!                                                  the manifest (serde, CEL)
 //!        |  resolve: the rules that the schema cannot express; all problems at once
 //!        v
 //!   plan                                           typed and in range, defaults filled in
@@ -16,6 +17,7 @@
 pub mod args;
 mod cel;
 pub mod crd;
+pub mod deletion;
 pub mod downstream;
 pub mod duration;
 pub mod gateway;

@@ -10,6 +10,7 @@ use bookingq_core::{Admission, QueueName};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Map, Value};
 
+use crate::deletion::DataDeletion;
 use crate::downstream::{Endpoint, TlsSpec};
 use crate::gateway::GatewaySpec;
 use crate::redis::{ManagedRedis, RedisCluster, RedisSentinel, SecretKey};
@@ -46,6 +47,8 @@ pub struct Plan {
     pub rules: SaleRules,
     /// Its gateways, if it has any.
     pub gateway: Option<GatewayPlan>,
+    /// What happens to the volumes of a managed Redis when the queue is deleted.
+    pub data_deletion: DataDeletion,
 }
 
 /// A service the workers call.

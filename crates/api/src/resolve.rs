@@ -101,6 +101,7 @@ impl BookingQueueSpec {
             admission,
             rules,
             gateway,
+            data_deletion: self.deletion.data,
         })
     }
 }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cel;
+use crate::deletion::DeletionSpec;
 use crate::downstream::DownstreamSpec;
 use crate::duration::DurationString;
 use crate::gateway::GatewaySpec;
@@ -167,6 +168,9 @@ pub struct BookingQueueSpec {
     /// call the workers by gRPC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewaySpec>,
+    /// What the deletion of the BookingQueue leaves behind.
+    #[serde(default)]
+    pub deletion: DeletionSpec,
 }
 
 /// Time to pay for a reservation, and retention of decided bookings.

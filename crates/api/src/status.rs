@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", default)]
 pub struct BookingQueueStatus {
     /// Conditions of the queue: Ready, Progressing, Degraded, RedisReady, WorkersAvailable,
-    /// SweeperHealthy and, with spec.gateway, GatewayAvailable.
+    /// SweeperHealthy, ScaledByOther and, with spec.gateway, GatewayAvailable.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,

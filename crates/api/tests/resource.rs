@@ -46,7 +46,9 @@ fn the_crds_defaults_are_the_ones_of_the_code() {
     let crd = serde_json::to_value(bookingq_api::BookingQueue::crd()).unwrap();
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
     let written = serde_json::to_value(with(json!({}))).unwrap();
-    for field in ["worker", "autoscaling", "hold", "sweep", "retry", "admission", "soldOut"] {
+    for field in
+        ["worker", "autoscaling", "hold", "sweep", "retry", "admission", "soldOut", "deletion"]
+    {
         assert_eq!(schema[field]["default"], written[field], "{field}");
     }
     assert_eq!(

@@ -27,6 +27,9 @@ KUBEBUILDER_ASSETS to a folder that has etcd, kube-apiserver and kube-controller
 const ADMIN: &str = "admin";
 /// The users of operators, one each, so that the audit log distinguishes them.
 pub const OPERATORS: [&str; 2] = ["operator-1", "operator-2"];
+/// The controllers of every control plane.
+const CONTROLLERS: &str =
+    "deployment-controller,replicaset-controller,garbage-collector-controller,cronjob-controller";
 /// Longest wait for each step of the start.
 const START: Duration = Duration::from_secs(120);
 
@@ -44,6 +47,14 @@ impl ControlPlane {
     /// # Errors
     /// When a program is missing or does not become ready; the error ends with its log.
     pub async fn start(crd: &CustomResourceDefinition) -> Result<Self> {
+        Self::start_with(crd, &[]).await
+    }
+
+    /// The same, with further controllers, such as `statefulset-controller`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(crd: &CustomResourceDefinition, further: &[&str]) -> Result<Self> {
         let programs = programs()?;
         let folder = tempfile::tempdir()?;
         let [etcd, peers, api] = free_addresses()?;
@@ -58,7 +69,7 @@ impl ControlPlane {
             anyhow::Ok(client.request_text(ready).await.is_ok())
         })
         .await?;
-        this.controllers(&programs)?;
+        this.controllers(&programs, further)?;
         install_crd(&client, crd).await?;
         Ok(this)
     }
@@ -164,14 +175,15 @@ impl ControlPlane {
 
     /// Only the controllers that ownership, scaling and CronJobs need. Their rate limits are high,
     /// because a trial measures the operator.
-    fn controllers(&mut self, programs: &Path) -> Result<()> {
+    fn controllers(&mut self, programs: &Path, further: &[&str]) -> Result<()> {
+        let all = [CONTROLLERS].iter().chain(further).copied().collect::<Vec<_>>().join(",");
         let arguments = [
             format!("--kubeconfig={}", self.kubeconfig(ADMIN)?.display()),
             "--leader-elect=false".to_owned(),
             "--secure-port=0".to_owned(),
             "--kube-api-qps=300".to_owned(),
             "--kube-api-burst=600".to_owned(),
-            "--controllers=deployment-controller,replicaset-controller,garbage-collector-controller,cronjob-controller".to_owned(),
+            format!("--controllers={all}"),
         ];
         self.run(&programs.join("kube-controller-manager"), &arguments)
     }

@@ -2,7 +2,7 @@
 //! text. Decoded objects took 14 of the 20 MB that 200 queues took of the heap, mostly nodes of
 //! maps.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, Time};
 use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use serde_json::Value;
@@ -85,8 +85,14 @@ pub struct ObjectStatus {
     pub ready: i32,
     /// Number of Pods that have been ready for `minReadySeconds`.
     pub available: i32,
+    /// Field manager that wrote `spec.replicas` last; `None` if it has its default.
+    pub scaler: Option<String>,
     /// Why no Pods can be created: a quota, the Pod Security Standard, a missing class …
     pub rejected: Option<String>,
+    /// Why a Deployment makes no progress: its deadline has passed.
+    pub stalled: Option<String>,
+    /// The revision of the newest template of a StatefulSet.
+    pub revision: Option<String>,
     /// Last start of a CronJob.
     pub last_schedule: Option<Time>,
 }
@@ -107,10 +113,12 @@ impl ObjectStatus {
             return None;
         }
         let number = |field: &str| status[field].as_i64().unwrap_or(0) as i32;
-        let conditions = status["conditions"].as_array().into_iter().flatten();
-        let failure = conditions
-            .filter(|one| one["type"] == "ReplicaFailure" && one["status"] == "True")
-            .find_map(|one| one["message"].as_str());
+        let message = |is_it: &dyn Fn(&Value) -> bool| {
+            let mut conditions = status["conditions"].as_array().into_iter().flatten();
+            conditions.find(|one| is_it(one)).and_then(|one| one["message"].as_str())
+        };
+        let failure = message(&|one| one["type"] == "ReplicaFailure" && one["status"] == "True");
+        let stalled = message(&|one| one["reason"] == "ProgressDeadlineExceeded");
         Some(Self {
             generation: object.metadata.generation,
             observed_generation: status["observedGeneration"].as_i64(),
@@ -119,8 +127,21 @@ impl ObjectStatus {
             updated: number("updatedReplicas"),
             ready: number("readyReplicas"),
             available: number("availableReplicas"),
+            scaler: scaler(&object.metadata),
             rejected: failure.map(str::to_owned),
+            stalled: stalled.map(str::to_owned),
+            revision: status["updateRevision"].as_str().map(str::to_owned),
             last_schedule,
         })
     }
+}
+
+/// The manager that wrote the number of replicas last.
+fn scaler(meta: &ObjectMeta) -> Option<String> {
+    let owns = |entry: &&ManagedFieldsEntry| {
+        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        fields.is_some_and(|fields| !fields["f:spec"]["f:replicas"].is_null())
+    };
+    let writers = meta.managed_fields.iter().flatten().filter(owns);
+    writers.max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?.manager.clone()
 }

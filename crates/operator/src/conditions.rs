@@ -9,18 +9,24 @@ use self::state::{ConditionState, NO, UNKNOWN, YES};
 use bookingq_api::TimeString;
 use bookingq_api::plan::ScalingPlan;
 use bookingq_core::Admission;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::autoscaler::observation::{
     GatewayObservation, Observation, RedisObservation, SweeperHealth,
 };
+use crate::autoscaler::scaling::rivalry;
 use crate::build::component::ObjectKind;
+use crate::build::names::Part;
 use crate::cached_object::ObjectStatus;
 use crate::error::ReconcileError;
+use crate::pods::pod_fault::PodFault;
+use crate::pods::tracker::PartFaults;
 use crate::redis_failover::plan::FailoverState;
 use crate::target::QueueTarget;
 
 /// Everything that the conditions depend on.
+#[derive(Default)]
 pub struct StatusInputs<'a> {
     /// `metadata.generation` of the spec that they describe.
     pub generation: Option<i64>,
@@ -34,8 +40,16 @@ pub struct StatusInputs<'a> {
     pub observation: Option<&'a Observation>,
     /// Last observation of a managed Redis of three.
     pub redis: Option<RedisObservation>,
+    /// Why Pods do not start.
+    pub faults: Option<&'a PartFaults>,
     /// The gateways.
     pub gateways: GatewayInputs<'a>,
+}
+
+impl StatusInputs<'_> {
+    fn fault(&self, part: Part) -> Option<&PodFault> {
+        self.faults?.of(part)
+    }
 }
 
 /// What the condition of the gateways depends on.
@@ -59,18 +73,19 @@ pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -
     let store = carry_over(store_type, store, inputs, before);
     let sweeper = carry_over("SweeperHealthy", sweeper_healthy(inputs), inputs, before);
     let workers = workers_available(inputs);
-    let degraded = degraded(inputs);
-    let gateways = has_gateways(inputs, before).then(|| gateways_available(&inputs.gateways));
+    let failed = failed(inputs);
+    let gateways = has_gateways(inputs, before).then(|| gateways_available(inputs));
     let parts: Vec<_> = [&store, &workers].into_iter().chain(&gateways).collect();
     let mut all = vec![
-        ("Ready", ready(inputs, &parts, &degraded)),
-        ("Progressing", progressing(inputs)),
-        ("Degraded", degraded),
+        ("Ready", ready(inputs, &parts, failed.as_ref())),
+        ("Progressing", progressing(inputs, now.0)),
+        ("Degraded", degraded(inputs, failed, now.0)),
         (store_type, store),
         ("WorkersAvailable", workers),
         ("SweeperHealthy", sweeper),
     ];
     all.extend(gateways.map(|gateways| (GATEWAYS, gateways)));
+    all.push(("ScaledByOther", scaled_by_other(inputs, before)));
     let all = all.into_iter();
     all.map(|(type_, state)| state.condition(type_, inputs.generation, before, now)).collect()
 }
@@ -118,10 +133,10 @@ fn carry_over(
 fn ready(
     inputs: &StatusInputs<'_>,
     parts: &[&ConditionState],
-    degraded: &ConditionState,
+    failed: Option<&ConditionState>,
 ) -> ConditionState {
-    if degraded.holds() {
-        return degraded.negated();
+    if let Some(failed) = failed {
+        return failed.negated();
     }
     if let Some(failed) = parts.iter().find(|state| !state.holds()) {
         return failed.negated();
@@ -154,17 +169,33 @@ fn not_open(inputs: &StatusInputs<'_>) -> Option<TimeString> {
     inputs.target.filter(|_| waits)?.plan.rules.opens_at.map(TimeString::new)
 }
 
-fn degraded(inputs: &StatusInputs<'_>) -> ConditionState {
-    match inputs.error {
-        Some(error) => {
-            let message = format!("{error}\nThe existing objects are left unchanged.");
-            ConditionState::yes(error.reason(), message)
-        }
-        None if inputs.redis.is_some_and(|seen| seen.state == FailoverState::QuorumLost) => {
-            ConditionState::yes("QuorumLost", redis::QUORUM_LOST)
-        }
-        None => ConditionState::no("Reconciled", "All objects match the spec."),
+/// Why the queue as a whole cannot be served as its spec says.
+fn failed(inputs: &StatusInputs<'_>) -> Option<ConditionState> {
+    if let Some(error) = inputs.error {
+        let message = format!("{error}\nThe existing objects are left unchanged.");
+        return Some(ConditionState::yes(error.reason(), message));
     }
+    let lost = inputs.redis.is_some_and(|seen| seen.state == FailoverState::QuorumLost);
+    lost.then(|| ConditionState::yes("QuorumLost", redis::QUORUM_LOST))
+}
+
+/// A queue whose Pods have been at fault for too long is degraded, also while others serve.
+fn degraded(
+    inputs: &StatusInputs<'_>,
+    failed: Option<ConditionState>,
+    now: Timestamp,
+) -> ConditionState {
+    if let Some(failed) = failed {
+        return failed;
+    }
+    if let Some((_, fault)) = inputs.faults.and_then(|faults| faults.overdue(now)) {
+        return ConditionState::yes(fault.reason.as_str(), &fault.detail);
+    }
+    let deployments = [inputs.workers, inputs.gateways.deployment];
+    if let Some(why) = deployments.into_iter().flatten().find_map(|one| one.stalled.as_ref()) {
+        return ConditionState::yes("ProgressDeadlineExceeded", why);
+    }
+    ConditionState::no("Reconciled", "All objects match the spec.")
 }
 
 fn redis_ready(inputs: &StatusInputs<'_>) -> ConditionState {
@@ -172,6 +203,7 @@ fn redis_ready(inputs: &StatusInputs<'_>) -> ConditionState {
         target: inputs.target,
         nodes: inputs.redis,
         store: inputs.observation.map(|seen| &seen.store),
+        fault: inputs.fault(Part::Redis),
     })
 }
 
@@ -182,25 +214,16 @@ fn workers_available(inputs: &StatusInputs<'_>) -> ConditionState {
             "The workers' Deployment does not exist yet.",
         );
     };
-    let unschedulable = inputs.observation.is_some_and(|seen| seen.unschedulable > 0);
     let some = workers.available > 0;
-    let status = if some { YES } else { NO };
     if workers.desired == 0 && !some {
         let message = "Zero workers are desired: the queue accepts and serves no bookings.";
         return ConditionState::no("ScaledToZero", message);
     }
-    if let Some(why) = &workers.rejected {
-        let scope = if some { "Workers serve, but no further" } else { "No" };
-        let message = format!("{scope} worker Pod can be created: {why}");
-        return ConditionState::new(status, "PodCreationFailed", message);
-    }
-    if unschedulable {
-        let message = if some {
-            "Workers serve, but some cannot be scheduled. The operator adds no more until they can."
-        } else {
-            "No worker can be scheduled: see the events of the Pods."
-        };
-        return ConditionState::new(status, "Unschedulable", message);
+    let unschedulable = inputs.observation.is_some_and(|seen| seen.unschedulable > 0);
+    if let Some(state) =
+        hindered(["worker", "Workers"], workers, inputs.fault(Part::Worker), unschedulable)
+    {
+        return state;
     }
     if some {
         return ConditionState::yes("WorkersReady", "At least one worker is available.");
@@ -209,29 +232,54 @@ fn workers_available(inputs: &StatusInputs<'_>) -> ConditionState {
     ConditionState::no("NoWorkersReady", message)
 }
 
-fn gateways_available(inputs: &GatewayInputs<'_>) -> ConditionState {
+/// Why some Pods of a Deployment do not serve; True while others do.
+fn hindered(
+    [one, many]: [&str; 2],
+    deployment: &ObjectStatus,
+    fault: Option<&PodFault>,
+    unschedulable: bool,
+) -> Option<ConditionState> {
+    let some = deployment.available > 0;
+    let status = if some { YES } else { NO };
+    if let Some(why) = &deployment.rejected {
+        let scope = if some { format!("{many} serve, but no further") } else { "No".to_owned() };
+        let message = format!("{scope} {one} Pod can be created: {why}");
+        return Some(ConditionState::new(status, "PodCreationFailed", message));
+    }
+    let (reason, why) = match fault {
+        Some(fault) => (fault.reason.as_str(), fault.detail.as_str()),
+        None if unschedulable => ("Unschedulable", "see the events of the Pods"),
+        None => return None,
+    };
+    let scope = if some {
+        format!("{many} serve, but some do not start")
+    } else {
+        format!("No {one} starts")
+    };
+    let growth = if reason == "Unschedulable" && some {
+        " The operator adds no more until they can be scheduled."
+    } else {
+        ""
+    };
+    Some(ConditionState::new(status, reason, format!("{scope}: {why}.{growth}")))
+}
+
+fn gateways_available(all: &StatusInputs<'_>) -> ConditionState {
+    let inputs = &all.gateways;
     let Some(gateways) = inputs.deployment else {
         let message = "The gateways' Deployment does not exist yet.";
         return ConditionState::no("DeploymentMissing", message);
     };
     let some = gateways.available > 0;
-    let status = if some { YES } else { NO };
     if gateways.desired == 0 && !some {
         let message = "Zero gateways are desired: browsers reach no page.";
         return ConditionState::no("ScaledToZero", message);
     }
-    if let Some(why) = &gateways.rejected {
-        let scope = if some { "Gateways serve, but no further" } else { "No" };
-        let message = format!("{scope} gateway Pod can be created: {why}");
-        return ConditionState::new(status, "PodCreationFailed", message);
-    }
-    if inputs.observation.is_some_and(|seen| seen.unschedulable > 0) {
-        let message = if some {
-            "Gateways serve, but some cannot be scheduled. The operator adds no more until they can."
-        } else {
-            "No gateway can be scheduled: see the events of the Pods."
-        };
-        return ConditionState::new(status, "Unschedulable", message);
+    let unschedulable = inputs.observation.is_some_and(|seen| seen.unschedulable > 0);
+    if let Some(state) =
+        hindered(["gateway", "Gateways"], gateways, all.fault(Part::Gateway), unschedulable)
+    {
+        return state;
     }
     if !some {
         let message = "No gateway is ready yet: see the Pods and their logs.";
@@ -255,6 +303,13 @@ fn sweeper_healthy(inputs: &StatusInputs<'_>) -> ConditionState {
                        reservations stay reserved until sweeping resumes.";
         return ConditionState::no("Suspended", message);
     }
+    if let Some(fault) = inputs.fault(Part::Sweeper) {
+        let message = format!(
+            "Sweepers do not start, so unpaid reservations stay reserved: {}.",
+            fault.detail
+        );
+        return ConditionState::new(NO, fault.reason.as_str(), message);
+    }
     match inputs.observation.map(|seen| seen.sweeper) {
         None | Some(SweeperHealth::Unknown) => {
             ConditionState::new(UNKNOWN, "AwaitingFirstRun", "No sweeper has started yet.")
@@ -268,7 +323,7 @@ fn sweeper_healthy(inputs: &StatusInputs<'_>) -> ConditionState {
     }
 }
 
-fn progressing(inputs: &StatusInputs<'_>) -> ConditionState {
+fn progressing(inputs: &StatusInputs<'_>, now: Timestamp) -> ConditionState {
     let Some(workers) = inputs.workers else {
         let message = "The operator is creating the objects of the queue.";
         return ConditionState::yes("CreatingObjects", message);
@@ -277,12 +332,13 @@ fn progressing(inputs: &StatusInputs<'_>) -> ConditionState {
         let message = format!("The API server rejects the workers' Pods: {why}");
         return ConditionState::no("PodCreationFailed", message);
     }
+    let of_workers = inputs.fault(Part::Worker);
     if !workers.is_rolled_out() {
         let message = "The Deployment is starting, replacing or stopping workers.";
-        return ConditionState::yes("RolloutInProgress", message);
+        return moving("RolloutInProgress", message, of_workers, now);
     }
     if workers.available < workers.desired {
-        return ConditionState::yes("WorkersStarting", "Workers are starting.");
+        return moving("WorkersStarting", "Workers are starting.", of_workers, now);
     }
     if let Some(gateways) = inputs.gateways.deployment.filter(|gateways| !is_settled(gateways)) {
         if let Some(why) = &gateways.rejected {
@@ -290,7 +346,7 @@ fn progressing(inputs: &StatusInputs<'_>) -> ConditionState {
             return ConditionState::no("PodCreationFailed", message);
         }
         let message = "The Deployment is starting, replacing or stopping gateways.";
-        return ConditionState::yes("GatewaysRollingOut", message);
+        return moving("GatewaysRollingOut", message, inputs.fault(Part::Gateway), now);
     }
     let message = match inputs.target.map(|target| target.plan.scaling) {
         Some(ScalingPlan::Fixed(_)) => "The fixed number of workers is running.",
@@ -299,7 +355,45 @@ fn progressing(inputs: &StatusInputs<'_>) -> ConditionState {
     ConditionState::no("RolloutComplete", message)
 }
 
+/// A change that is under way; one that waits for Pods at fault ends when that lasts too long.
+fn moving(
+    reason: &'static str,
+    message: &str,
+    fault: Option<&PodFault>,
+    now: Timestamp,
+) -> ConditionState {
+    match fault {
+        Some(fault) if fault.is_overdue(now) => {
+            ConditionState::no(fault.reason.as_str(), &fault.detail)
+        }
+        Some(fault) => ConditionState::yes(
+            reason,
+            format!("{message} Some do not start ({}).", fault.reason.as_str()),
+        ),
+        None => ConditionState::yes(reason, message),
+    }
+}
+
 /// Whether all Pods of a Deployment are of its current template and available.
 fn is_settled(deployment: &ObjectStatus) -> bool {
     deployment.is_rolled_out() && deployment.available >= deployment.desired
+}
+
+/// Whether another writer sets a number that the autoscaler sets too.
+fn scaled_by_other(inputs: &StatusInputs<'_>, before: &[Condition]) -> ConditionState {
+    let workers = inputs.observation.and_then(|seen| seen.scaled_by.as_deref());
+    let gateways = inputs.gateways.observation.and_then(|seen| seen.scaled_by.as_deref());
+    let rivals =
+        [("workers", "spec.replicas", workers), ("gateways", "spec.gateway.replicas", gateways)];
+    let all = rivals.into_iter().filter_map(|(pods, field, by)| Some(rivalry(pods, field, by?)));
+    let sentences: Vec<_> = all.collect();
+    if !sentences.is_empty() {
+        return ConditionState::yes("OtherWriter", sentences.join("\n"));
+    }
+    let state = if inputs.observation.is_some_and(Observation::has_looked) {
+        ConditionState::no("OnlyOperator", "The operator alone sets the numbers of Pods.")
+    } else {
+        ConditionState::new(UNKNOWN, "NotChecked", "The operator has not looked yet.")
+    };
+    carry_over("ScaledByOther", state, inputs, before)
 }

@@ -19,6 +19,7 @@ use crate::error::ReconcileError;
 use crate::events::EventRecorder;
 use crate::leader_fence::LeaderFence;
 use crate::metrics::Metrics;
+use crate::pods::tracker::FaultTracker;
 use crate::queue::{QueueKey, WatchedQueue, log_name};
 use crate::reconcile::{self, ReconcileContext};
 use crate::secret_cache::SecretCache;
@@ -56,8 +57,7 @@ pub async fn run(
     let secret_cache = SecretCache::new(client.clone());
     let (queues, queue_stream) = watch::queues(&client, scope);
     let (objects, object_wakes) = watch::objects(&client, scope);
-    let (pods, pod_wakes) = watch::pending_pods(&client, scope);
-    let (gateways, gateway_wakes) = watch::gateway_pods(&client, scope);
+    let (pods, pod_wakes) = watch::pods(&client, scope);
     let secret_wakes = watch::secrets(&client, scope, secret_cache.clone(), queues.clone());
     let (wake, mut loop_wakes) = mpsc::channel(WAKES);
     if let Err(error) = metrics.expose_conditions(queues.clone()) {
@@ -68,8 +68,7 @@ pub async fn run(
         client: client.clone(),
         fence,
         objects: objects.clone(),
-        pods,
-        gateways,
+        pods: pods.clone(),
         followers: KafkaFollowers::default(),
         queues: queues.clone(),
         events: events.clone(),
@@ -80,7 +79,10 @@ pub async fn run(
         secret_cache,
         environment: settings.environment,
         applier: Applier::new(client.clone(), objects.clone()),
-        status: StatusWriter::new(client),
+        status: StatusWriter::new(client.clone()),
+        client,
+        pods,
+        faults: FaultTracker::default(),
         autoscaler: Autoscaler::new(loops),
         objects,
         events,
@@ -91,7 +93,6 @@ pub async fn run(
         .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
         .reconcile_on(object_wakes)
         .reconcile_on(pod_wakes)
-        .reconcile_on(gateway_wakes)
         .reconcile_on(secret_wakes)
         .reconcile_on(futures::stream::poll_fn(move |task| loop_wakes.poll_recv(task)))
         .graceful_shutdown_on(async move { leaving.cancelled().await })

@@ -100,6 +100,13 @@ pub enum ReconcileError {
         /// Name of the object.
         name: String,
     },
+    /// A new queue with one Redis Pod finds volumes of one with three.
+    #[error(
+        "PersistentVolumeClaim {0} is left of a queue with three Redis Pods, and any of its volumes \
+         may have the newest bookings; set spec.redis.managed.replicas to 3, or delete the claims \
+         of the second and the third Pod"
+    )]
+    VolumesOfThree(String),
     /// The configuration of Redis is invalid.
     #[error(transparent)]
     Store(#[from] bookingq_store::StoreError),
@@ -108,6 +115,9 @@ pub enum ReconcileError {
     Api(#[from] ApiCallError),
 }
 
+/// The reason of [`ReconcileError::VolumesOfThree`].
+pub const VOLUMES_OF_THREE: &str = "VolumesOfThree";
+
 impl ReconcileError {
     /// The reason in conditions, events and metrics.
     pub fn reason(&self) -> &'static str {
@@ -115,6 +125,7 @@ impl ReconcileError {
             Self::InvalidSpec(_) => "InvalidSpec",
             Self::Secrets(_) => "SecretMissing",
             Self::NameConflict { .. } => "NameConflict",
+            Self::VolumesOfThree(_) => VOLUMES_OF_THREE,
             Self::Store(_) => "InvalidRedisConfig",
             Self::Api(error) if error.is_rejection() => "ApplyRejected",
             Self::Api(_) => "ApiServerUnavailable",

@@ -9,10 +9,10 @@ use bookingq_api::Problems;
 use bookingq_api::status::BookingQueueStatus;
 use bookingq_core::backoff::Backoff;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolumeClaim};
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
-use kube::{Resource as _, ResourceExt as _};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 
 use crate::apply::{Applied, Applier};
@@ -23,10 +23,12 @@ use crate::build::{self, BuildInputs, Manifest, names};
 use crate::conditions::{GatewayInputs, StatusInputs};
 use crate::dereference::dereference;
 use crate::environment::OperatorEnvironment;
-use crate::error::ReconcileError;
+use crate::error::{ReconcileError, VOLUMES_OF_THREE, call};
 use crate::events::EventRecorder;
 use crate::metrics::Metrics;
 use crate::object_cache::ObjectCache;
+use crate::pods::PodCache;
+use crate::pods::tracker::FaultTracker;
 use crate::queue::{QueueKey, WatchedQueue, key, log_name};
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
@@ -47,6 +49,10 @@ pub struct ReconcileContext {
     pub(crate) autoscaler: Autoscaler,
     pub(crate) events: EventRecorder,
     pub(crate) metrics: Metrics,
+    /// For the events of objects, and the Pods of Redis.
+    pub(crate) client: Client,
+    pub(crate) pods: PodCache,
+    pub(crate) faults: FaultTracker,
     /// The queues whose last reconcile failed.
     pub(crate) failures: Mutex<HashMap<QueueKey, Failures>>,
 }
@@ -132,6 +138,7 @@ impl ReconcileContext {
         let gateway_deployment =
             self.objects.status::<Deployment>(&namespace, &names::gateway(&key.name));
         let gateways = self.autoscaler.gateways(key);
+        let look = self.look_at_pods(key, &about).await;
         let inputs = StatusInputs {
             generation: queue.meta().generation,
             target: target.as_ref(),
@@ -139,6 +146,7 @@ impl ReconcileContext {
             workers: workers.as_ref(),
             observation: observation.as_ref(),
             redis: self.autoscaler.redis(key),
+            faults: Some(&look.faults),
             gateways: GatewayInputs {
                 deployment: gateway_deployment.as_ref(),
                 observation: gateways.as_ref(),
@@ -146,11 +154,13 @@ impl ReconcileContext {
             },
         };
         self.status.write(key, queue, &inputs).await?;
-        Ok(if outcome?.is_empty() {
-            Action::await_change()
-        } else {
-            Action::requeue(MISSING_RETRY)
-        })
+        let stuck = match (&target, &outcome) {
+            (Some(target), Ok(_)) => self.replace_stuck(target, &about).await,
+            _ => None,
+        };
+        let missing = (!outcome?.is_empty()).then_some(MISSING_RETRY);
+        let next = missing.into_iter().chain(look.again).chain(stuck).min();
+        Ok(next.map_or_else(Action::await_change, Action::requeue))
     }
 
     /// Returns the kinds of objects that the cluster lacks.
@@ -165,6 +175,7 @@ impl ReconcileContext {
         let inputs =
             BuildInputs { target, secrets: &found.secrets, environment: &self.environment };
         let manifests = build::build(&inputs).map_err(ReconcileError::InvalidSpec)?;
+        self.check_volumes(target, before).await?;
         let mut missing = Vec::new();
         for manifest in &manifests {
             match self.apply(manifest, target, about).await {
@@ -183,6 +194,29 @@ impl ReconcileContext {
         };
         self.autoscaler.update(key, desired, before);
         Ok(missing)
+    }
+
+    /// A new queue adopts the volumes that a deleted one of its name has left. One Pod would adopt
+    /// the first of three volumes, which may not be the newest.
+    async fn check_volumes(
+        &self,
+        target: &QueueTarget,
+        before: Option<&BookingQueueStatus>,
+    ) -> Result<(), ReconcileError> {
+        let refused = |status: &BookingQueueStatus| {
+            status.conditions.iter().any(|one| one.reason == VOLUMES_OF_THREE)
+        };
+        let new = before.is_none_or(refused);
+        if !new || target.failover.is_some() || target.managed_redis().is_none() {
+            return Ok(());
+        }
+        let claims: Api<PersistentVolumeClaim> =
+            Api::namespaced(self.client.clone(), &target.namespace);
+        let second = names::redis_volume(&target.name, 1);
+        match call("read a volume claim", claims.get_metadata_opt(&second)).await? {
+            Some(_) => Err(ReconcileError::VolumesOfThree(second)),
+            None => Ok(()),
+        }
     }
 
     async fn apply(
@@ -241,6 +275,7 @@ impl ReconcileContext {
             self.applier.forget(&namespace, &key.name);
             self.secret_cache.forget(&namespace, &names::redis(&key.name));
             self.status.forget(&key);
+            self.faults.forget(&key);
             self.failures.lock().remove(&key);
             self.metrics.forget(&namespace, &key.name);
         }

@@ -13,10 +13,9 @@ use kube::{Api, Client, Resource};
 use tracing::{debug, warn};
 
 use crate::build::component::{self, ObjectKind};
-use crate::build::names::{self, Part};
-use crate::gateway_pods::GatewayPods;
+use crate::build::names;
 use crate::object_cache::ObjectCache;
-use crate::pending_pods::PendingPods;
+use crate::pods::PodCache;
 use crate::queue::{QueueKey, WatchedQueue, key, owner};
 use crate::secret_cache::SecretCache;
 use crate::secrets::references;
@@ -98,35 +97,15 @@ fn unless_missing(kind: &ObjectKind, event: ObjectEvent) -> Vec<ObjectEvent> {
     }
 }
 
-/// Watches the worker Pods that have no node. Wakes no queue: the queue loops read the count.
-pub fn pending_pods(client: &Client, scope: &WatchScope) -> (PendingPods, Wakes) {
-    let workers =
-        format!("{},app.kubernetes.io/component={}", names::MANAGED_BY, Part::Worker.as_str());
-    let pending = watcher::Config::default().labels(&workers).fields("spec.nodeName=");
+/// Watches the Pods of all queues. Wakes a queue when one of its Pods begins or ceases to be in
+/// fault; the loops read the rest.
+pub fn pods(client: &Client, scope: &WatchScope) -> (PodCache, Wakes) {
+    let ours = watcher::Config::default().labels(names::MANAGED_BY).page_size(PAGE);
     let api: Api<DynamicObject> = scope.api(client, ObjectKind::of::<Pod>());
-    let pods = PendingPods::default();
+    let pods = PodCache::default();
     let writer = pods.clone();
-    let events = watcher::watcher(api, pending.page_size(PAGE)).default_backoff();
-    let watch = wakes(events, move |event| {
-        writer.on_event(&event);
-        Vec::new()
-    });
-    (pods, watch)
-}
-
-/// Watches the gateway Pods. Wakes no queue: the loops of the gateways read them.
-pub fn gateway_pods(client: &Client, scope: &WatchScope) -> (GatewayPods, Wakes) {
-    let gateways =
-        format!("{},app.kubernetes.io/component={}", names::MANAGED_BY, Part::Gateway.as_str());
-    let all = watcher::Config::default().labels(&gateways).page_size(PAGE);
-    let api: Api<DynamicObject> = scope.api(client, ObjectKind::of::<Pod>());
-    let pods = GatewayPods::default();
-    let writer = pods.clone();
-    let events = watcher::watcher(api, all).default_backoff();
-    let watch = wakes(events, move |event| {
-        writer.on_event(&event);
-        Vec::new()
-    });
+    let events = watcher::watcher(api, ours).default_backoff();
+    let watch = wakes(events, move |event| writer.on_event(&event));
     (pods, watch)
 }
 

@@ -23,8 +23,8 @@ const HEADER: &str = "\
 #
 #   kubectl apply -f manifests/install.yaml
 #
-# Applying a newer release's file upgrades. `kubectl delete -f` on this file deletes every BookingQueue in the cluster, with
-# its data: docs/kubernetes.md says how to uninstall without that. Generated from charts/bookingq by `cargo xtask manifests`.
+# Applying a newer release's file upgrades. `kubectl delete -f` on this file deletes every BookingQueue in the cluster:
+# docs/kubernetes.md says how to uninstall without that. Generated from charts/bookingq by `cargo xtask manifests`.
 ";
 
 /// Writes or checks it.

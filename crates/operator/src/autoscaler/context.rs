@@ -11,11 +11,10 @@ use tokio::sync::mpsc;
 use super::kafka_source::KafkaFollowers;
 use super::store_access::StoreAccess;
 use crate::events::EventRecorder;
-use crate::gateway_pods::GatewayPods;
 use crate::leader_fence::LeaderFence;
 use crate::metrics::Metrics;
 use crate::object_cache::ObjectCache;
-use crate::pending_pods::PendingPods;
+use crate::pods::PodCache;
 use crate::queue::{QueueKey, WatchedQueue};
 use crate::target::QueueTarget;
 
@@ -50,10 +49,8 @@ pub struct LoopContext {
     pub fence: LeaderFence,
     /// The objects of the queues.
     pub objects: ObjectCache,
-    /// Workers that cannot be scheduled.
-    pub pods: PendingPods,
-    /// Gateways, whose connections are read.
-    pub gateways: GatewayPods,
+    /// Pods: those that cannot be scheduled, and gateways, whose connections are read.
+    pub pods: PodCache,
     /// Readings of the queues in Kafka.
     pub followers: KafkaFollowers,
     /// The queues.

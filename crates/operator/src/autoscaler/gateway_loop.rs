@@ -98,7 +98,7 @@ impl GatewayLoop {
         else {
             return;
         };
-        let pods = self.context.gateways.of_queue(&target.namespace, &target.name);
+        let pods = self.context.pods.gateways(&target.namespace, &target.name);
         let reading =
             connections::read(pods.iter().filter_map(|pod| pod.running_at).collect()).await;
         let unschedulable = pods.iter().filter(|pod| pod.unschedulable).count() as u32;
@@ -109,6 +109,8 @@ impl GatewayLoop {
             self.seen.connections = Some(round(reading.sockets));
         }
         let current = self.replicas.current(deployment.desired);
+        let rival = self.replicas.rival(&deployment);
+        self.publish_rival(state, rival, deployment.desired).await;
         let situation = SocketSituation {
             now: Timestamp(self.start.elapsed().as_millis() as u64),
             reading,
@@ -150,7 +152,8 @@ impl GatewayLoop {
             GatewayScaling::Fixed(replicas) => self.fixed(*replicas, situation),
             GatewayScaling::Automatic(policy) => {
                 let decision = self.planner.decide(policy, situation);
-                (decision.replicas != situation.current).then(|| decided(&decision))
+                let changes = decision.replicas != situation.current && self.replicas.may_write();
+                changes.then(|| decided(&decision))
             }
         }
     }
@@ -169,6 +172,17 @@ impl GatewayLoop {
             return None;
         }
         Some(change)
+    }
+
+    /// Publishes an event when another writer of the number of gateways appears.
+    async fn publish_rival(&mut self, state: &DesiredState, rival: Option<String>, number: i32) {
+        let known = rival == self.seen.scaled_by;
+        if let Some(rival) = rival.as_ref().filter(|_| !known) {
+            let note = scaling::rivalry("gateways", "spec.gateway.replicas", rival);
+            let (action, events) = (format!("GatewaysScaledTo{number}"), &self.context.events);
+            events.publish(EventType::Warning, &state.about, "ScaledByOther", &action, note).await;
+        }
+        self.seen.scaled_by = rival;
     }
 
     async fn write(&mut self, state: &DesiredState, change: GatewayScalingStatus) {

@@ -21,7 +21,7 @@ mod opened_store;
 mod queue_loop;
 mod queue_source;
 mod redis_loop;
-mod replicas;
+pub mod replicas;
 pub mod scaling;
 pub mod settings;
 mod store_access;

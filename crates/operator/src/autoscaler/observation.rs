@@ -24,6 +24,8 @@ pub struct Observation {
     pub scaling: Option<LastScaling>,
     /// By the store's clock, the queue does not serve yet.
     pub not_open: bool,
+    /// Another writer of the number of workers, by its field manager.
+    pub scaled_by: Option<String>,
 }
 
 impl Observation {
@@ -36,6 +38,7 @@ impl Observation {
             unschedulable: 0,
             scaling,
             not_open: false,
+            scaled_by: None,
         }
     }
 
@@ -46,7 +49,7 @@ impl Observation {
 
     /// Whether the difference to `other` must be reported at once. Moving numbers can wait.
     pub fn differs_in_kind(&self, other: &Self) -> bool {
-        let line = |o: &Self| (o.line.is_some(), o.not_open);
+        let line = |o: &Self| (o.line.is_some(), o.not_open, o.scaled_by.clone());
         (&self.store, self.sweeper, self.unschedulable > 0, &self.scaling, line(self))
             != (&other.store, other.sweeper, other.unschedulable > 0, &other.scaling, line(other))
     }
@@ -61,6 +64,8 @@ pub struct GatewayObservation {
     pub unschedulable: u32,
     /// The last change of the number of gateways.
     pub scaling: Option<GatewayScalingStatus>,
+    /// Another writer of the number of gateways, by its field manager.
+    pub scaled_by: Option<String>,
 }
 
 impl GatewayObservation {
@@ -71,8 +76,8 @@ impl GatewayObservation {
 
     /// Whether the difference to `other` must be reported at once. Moving numbers can wait.
     pub fn differs_in_kind(&self, other: &Self) -> bool {
-        (self.connections.is_some(), self.unschedulable > 0, &self.scaling)
-            != (other.connections.is_some(), other.unschedulable > 0, &other.scaling)
+        let kind = |o: &Self| (o.connections.is_some(), o.unschedulable > 0, o.scaled_by.clone());
+        (kind(self), &self.scaling) != (kind(other), &other.scaling)
     }
 }
 

@@ -27,7 +27,7 @@ use super::scaling::{self, FIXED};
 use super::settings::{self, SettingChange};
 use super::store_access::StoreAccess;
 use crate::build::component::ObjectKind;
-use crate::build::names;
+use crate::build::names::{self, Part};
 use crate::cached_object::ObjectStatus;
 use crate::object_cache::ObjectName;
 use crate::queue::{QueueKey, log_name};
@@ -261,13 +261,15 @@ impl QueueLoop {
         self.seen.unschedulable = if workers.ready >= workers.desired {
             0
         } else {
-            self.context.pods.unschedulable(namespace, name) as u32
+            self.context.pods.unschedulable(namespace, name, Part::Worker) as u32
         };
     }
 
     /// Returns the number of workers wanted.
     async fn scale(&mut self, workers: &ObjectStatus, snapshot: Option<&Snapshot>) -> u32 {
         let current = self.replicas.current(workers.desired);
+        let rival = self.replicas.rival(workers);
+        self.publish_rival(rival, workers.desired).await;
         // The spec decides: the store may still say Open for a moment after the spec says Paused.
         let Plan { admission, rules, .. } = &self.desired.target.plan;
         let measurement = snapshot.map(|now| Measurement {
@@ -280,7 +282,8 @@ impl QueueLoop {
         let change = match &self.desired.target.plan.scaling {
             ScalingPlan::Fixed(replicas) => self.fixed(*replicas, &situation),
             ScalingPlan::Automatic(policy) => {
-                scaling::change(&self.driver.decide(policy, situation))
+                let decision = self.driver.decide(policy, situation);
+                scaling::change(&decision).filter(|_| self.replicas.may_write())
             }
         };
         if let Some(change) = change {
@@ -290,6 +293,17 @@ impl QueueLoop {
         let gauge = self.context.metrics.workers_desired.with_label_values(&self.labels());
         gauge.set(i64::from(wanted));
         wanted
+    }
+
+    /// Publishes an event when another writer of the number of workers appears.
+    async fn publish_rival(&mut self, rival: Option<String>, number: i32) {
+        let known = rival == self.seen.scaled_by;
+        if let Some(rival) = rival.as_ref().filter(|_| !known) {
+            let note = scaling::rivalry("workers", "spec.replicas", rival);
+            let action = format!("ScaledTo{number}");
+            self.publish(EventType::Warning, "ScaledByOther", &action, note).await;
+        }
+        self.seen.scaled_by = rival;
     }
 
     /// Records the workers in the store when they have changed: workers and gateways cannot read

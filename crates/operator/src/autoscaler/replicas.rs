@@ -9,17 +9,76 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use crate::build::component::ObjectKind;
+use crate::cached_object::ObjectStatus;
 use crate::error::{ApiCallError, call};
 
 /// How long a written number is trusted before the watch shows it.
 const TRUST: Duration = Duration::from_secs(5);
 /// Field manager of the numbers.
-const SCALER: &str = "bookingq-autoscaler";
+pub(crate) const SCALER: &str = "bookingq-autoscaler";
+/// Time between two writes over the number of another writer, and after its last write until it
+/// counts as gone.
+const TRUCE: Duration = Duration::from_secs(600);
 
 /// The replicas of one Deployment.
 #[derive(Debug, Default)]
 pub(super) struct DeploymentReplicas {
     written: Option<(u32, Instant)>,
+    rivalry: Rivalry,
+}
+
+/// Another writer of the same number: a HorizontalPodAutoscaler of the Deployment, or a person.
+#[derive(Debug, Default)]
+pub struct Rivalry {
+    /// The other writer, and when its number was seen last.
+    rival: Option<(String, Instant)>,
+    /// Whether the present number is that of the other writer.
+    holds: bool,
+    /// When its number was replaced last.
+    reversed: Option<Instant>,
+    /// The number that was written, or else the first one seen.
+    own: Option<u32>,
+}
+
+/// A writer whose field manager the API server has not recorded: it does so only once the number
+/// has been applied.
+const UNKNOWN: &str = "an unknown writer";
+
+impl Rivalry {
+    /// Notes the present number, and the field manager that wrote it last, if that is recorded.
+    pub fn look(&mut self, number: u32, scaler: Option<&str>, now: Instant) {
+        let own = *self.own.get_or_insert(number);
+        let other = match scaler {
+            None => (number != own).then_some(UNKNOWN),
+            Some(scaler) => (scaler != SCALER).then_some(scaler),
+        };
+        self.holds = other.is_some();
+        if let Some(other) = other {
+            self.rival = Some((other.to_owned(), now));
+        }
+        if self.rival.as_ref().is_some_and(|(_, seen)| now.duration_since(*seen) >= TRUCE) {
+            self.rival = None;
+        }
+    }
+
+    /// The other writer, until it has written nothing for ten minutes.
+    pub fn rival(&self) -> Option<&str> {
+        self.rival.as_ref().map(|(rival, _)| rival.as_str())
+    }
+
+    /// Whether a number of the autoscaler may be written: always over its own one, and once in ten
+    /// minutes over that of another writer, which would otherwise write again, and so on.
+    pub fn may_write(&self, now: Instant) -> bool {
+        !self.holds || self.reversed.is_none_or(|last| now.duration_since(last) >= TRUCE)
+    }
+
+    /// Notes a write.
+    pub fn wrote(&mut self, number: u32, now: Instant) {
+        self.own = Some(number);
+        if std::mem::take(&mut self.holds) {
+            self.reversed = Some(now);
+        }
+    }
 }
 
 impl DeploymentReplicas {
@@ -33,6 +92,22 @@ impl DeploymentReplicas {
                 shown
             }
         }
+    }
+
+    /// Notes who wrote the number that the watch shows; returns the other writer, if there is one.
+    pub(super) fn rival(&mut self, shown: &ObjectStatus) -> Option<String> {
+        let now = Instant::now();
+        let lags = self.written.is_some_and(|(_, at)| at.elapsed() < TRUST);
+        if !lags {
+            let number = u32::try_from(shown.desired).unwrap_or(1);
+            self.rivalry.look(number, shown.scaler.as_deref(), now);
+        }
+        self.rivalry.rival().map(str::to_owned)
+    }
+
+    /// Whether the autoscaler may write a number now.
+    pub(super) fn may_write(&self) -> bool {
+        self.rivalry.may_write(Instant::now())
     }
 
     /// The number that was written a moment ago, or else `current`.
@@ -50,12 +125,18 @@ impl DeploymentReplicas {
     ) -> Result<(), ApiCallError> {
         let deployments: Api<DynamicObject> =
             Api::namespaced_with(client, namespace, &ObjectKind::of::<Deployment>().resource());
-        let parameters =
-            PatchParams { field_manager: Some(SCALER.to_owned()), ..PatchParams::default() };
-        let patch = Patch::Merge(json!({ "spec": { "replicas": number } }));
+        // An apply, because the API server does not record who updates a number that nothing has
+        // applied: later, other writers could not be named.
+        let parameters = PatchParams::apply(SCALER).force();
+        let patch = Patch::Apply(json!({
+            "apiVersion": "autoscaling/v1", "kind": "Scale",
+            "metadata": { "name": deployment }, "spec": { "replicas": number },
+        }));
         let written = deployments.patch_scale(deployment, &parameters, &patch);
         call(format!("scale Deployment {deployment}"), written).await?;
-        self.written = Some((number, Instant::now()));
+        let now = Instant::now();
+        self.written = Some((number, now));
+        self.rivalry.wrote(number, now);
         Ok(())
     }
 }

@@ -71,6 +71,25 @@ fn note(scaling: &LastScaling) -> String {
     }
 }
 
+/// A sentence about another writer of the number of `pods`, and how to choose.
+pub fn rivalry(pods: &str, field: &str, rival: &str) -> String {
+    let who = match rival {
+        "kube-controller-manager" | "horizontal-pod-autoscaler" => {
+            format!("{rival}, for a HorizontalPodAutoscaler,")
+        }
+        _ => rival.to_owned(),
+    };
+    let how = match pods {
+        "workers" => ", by hand or by a HorizontalPodAutoscaler of the BookingQueue itself",
+        _ => "",
+    };
+    format!(
+        "{who} writes the number of {pods} to their Deployment. The operator replaces that number \
+         once in ten minutes at most. Choose: let the other writer leave the Deployment alone, or \
+         set {field}{how}."
+    )
+}
+
 /// The workers as their queue's store has them, for gateways and `top`.
 pub fn workforce(workers: &ObjectStatus, wanted: u32, last: Option<&LastScaling>) -> Workforce {
     let count = |number: i32| u32::try_from(number).unwrap_or(0);

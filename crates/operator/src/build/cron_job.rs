@@ -74,6 +74,7 @@ fn pod_spec(inputs: &BuildInputs<'_>) -> PodSpec {
         env: Some(volumes::environment(target)),
         resources: Some(pod::resources(None, "10m", "32Mi")),
         security_context: Some(pod::container_security()),
+        termination_message_policy: Some(pod::LAST_WORDS.to_owned()),
         volume_mounts: Some(mounts).filter(|mounts| !mounts.is_empty()),
         ..Container::default()
     };

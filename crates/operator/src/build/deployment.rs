@@ -80,6 +80,7 @@ fn pod_spec(inputs: &BuildInputs<'_>) -> PodSpec {
         readiness_probe: Some(pod::http_probe("/readyz", 2, 2)),
         resources: Some(pod::resources(worker.resources.as_ref(), "100m", "64Mi")),
         security_context: Some(pod::container_security()),
+        termination_message_policy: Some(pod::LAST_WORDS.to_owned()),
         volume_mounts: Some(mounts).filter(|mounts| !mounts.is_empty()),
         ..Container::default()
     };

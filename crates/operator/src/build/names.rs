@@ -25,6 +25,8 @@ pub const PUBLIC_PORT: i32 = 8080;
 pub const BACKEND_PORT: i32 = 8081;
 /// Port of `/healthz`, `/readyz` and `/metrics`.
 pub const ADMIN_PORT: i32 = 9090;
+/// The volume of a Pod of the managed Redis.
+pub const REDIS_DATA: &str = "data";
 /// Port of a managed Redis.
 pub const REDIS_PORT: i32 = 6379;
 
@@ -42,6 +44,14 @@ pub enum Part {
 }
 
 impl Part {
+    /// Every part.
+    pub const ALL: [Self; 4] = [Self::Worker, Self::Sweeper, Self::Redis, Self::Gateway];
+
+    /// The part of this label.
+    pub fn named(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|part| part.as_str() == label)
+    }
+
     /// `app.kubernetes.io/component`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -76,6 +86,11 @@ pub fn redis(queue: &str) -> String {
 /// A Pod of the managed Redis.
 pub fn redis_pod(queue: &str, ordinal: usize) -> String {
     format!("{}-{ordinal}", redis(queue))
+}
+
+/// The PersistentVolumeClaim of that Pod.
+pub fn redis_volume(queue: &str, ordinal: usize) -> String {
+    format!("{REDIS_DATA}-{}", redis_pod(queue, ordinal))
 }
 
 /// The name in the cluster of a Pod of the managed Redis, which it keeps when it moves.

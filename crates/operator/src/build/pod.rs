@@ -11,6 +11,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 /// The user in the image of bookingq.
 pub const USER: i64 = 65532;
+/// The termination message policy of all containers: the kubelet writes the end of the log of a
+/// process that fails into the status of its Pod, from which conditions and events quote it.
+pub const LAST_WORDS: &str = "FallbackToLogsOnError";
 
 /// A Pod with one container, without access to the API server.
 pub fn spec(container: Container, user: i64) -> PodSpec {

@@ -4,6 +4,7 @@ use bookingq_store::MissingReplicas;
 
 use super::state::{ConditionState, UNKNOWN};
 use crate::autoscaler::observation::{RedisObservation, StoreHealth};
+use crate::pods::pod_fault::PodFault;
 use crate::redis_failover::plan::FailoverState;
 use crate::redis_failover::view::NODES;
 use crate::target::QueueTarget;
@@ -16,6 +17,8 @@ pub(super) struct RedisInputs<'a> {
     pub(super) nodes: Option<RedisObservation>,
     /// The store that it holds; `None` before the first observation.
     pub(super) store: Option<&'a StoreHealth>,
+    /// Why its Pods do not start.
+    pub(super) fault: Option<&'a PodFault>,
 }
 
 /// The message of a lost quorum.
@@ -76,8 +79,21 @@ fn reachable(inputs: &RedisInputs<'_>) -> ConditionState {
     ConditionState::yes("Reachable", "Redis is reachable and its settings are safe.")
 }
 
-/// Whether Redis answers and is safe.
+/// Whether Redis answers and is safe; if Pods of it do not start, why.
 pub(super) fn ready(inputs: &RedisInputs<'_>) -> ConditionState {
+    let managed = inputs.target.is_none_or(|target| target.managed_redis().is_some());
+    let state = health(inputs);
+    let Some(fault) = inputs.fault.filter(|_| managed) else { return state };
+    // What these say comes from the same Pods; the other reasons say more.
+    if matches!(&*state.reason, "Unreachable" | "NotChecked" | "AwaitingNodes") && !state.holds() {
+        let message = format!("Redis does not start: {}.", fault.detail);
+        return ConditionState::no(fault.reason.as_str(), message);
+    }
+    let message = format!("{}\nA Redis Pod does not start: {}.", state.message, fault.detail);
+    ConditionState { message, ..state }
+}
+
+fn health(inputs: &RedisInputs<'_>) -> ConditionState {
     if let Some(state) = inputs.nodes.and_then(|seen| failover_state(seen, inputs.store)) {
         return state;
     }

@@ -11,15 +11,29 @@ use kube::CustomResourceExt as _;
 /// What the cluster does takes no longer than this, even on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// A control plane that some tests share.
+type SharedPlane = tokio::sync::Mutex<Weak<ControlPlane>>;
+
 /// The one that runs, or a new one.
 pub async fn shared() -> Arc<ControlPlane> {
-    static RUNNING: tokio::sync::Mutex<Weak<ControlPlane>> =
-        tokio::sync::Mutex::const_new(Weak::new());
-    let mut running = RUNNING.lock().await;
+    static RUNNING: SharedPlane = SharedPlane::const_new(Weak::new());
+    running(&RUNNING, &[]).await
+}
+
+/// Another one, in which StatefulSets create their Pods and volume claims.
+pub async fn with_stateful_sets() -> Arc<ControlPlane> {
+    static RUNNING: SharedPlane = SharedPlane::const_new(Weak::new());
+    let further = ["statefulset-controller", "persistentvolumeclaim-protection-controller"];
+    running(&RUNNING, &further).await
+}
+
+async fn running(shared: &SharedPlane, further: &[&str]) -> Arc<ControlPlane> {
+    let mut running = shared.lock().await;
     if let Some(cluster) = running.upgrade() {
         return cluster;
     }
-    let cluster = Arc::new(ControlPlane::start(&BookingQueue::crd()).await.unwrap());
+    let started = ControlPlane::start_with(&BookingQueue::crd(), further).await;
+    let cluster = Arc::new(started.unwrap());
     *running = Arc::downgrade(&cluster);
     cluster
 }

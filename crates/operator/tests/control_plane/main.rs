@@ -5,6 +5,9 @@
 //!   life       create, change, reject, delete
 //!   faults     death after each write, other writers, missing Secrets
 //!   scaling    the number of workers follows the line
+//!   pods       Pods that do not start, and which of them are replaced
+//!   deletion   what a deleted queue leaves behind, and who adopts it
+//!   rivals     other writers of the numbers of Pods
 //!   gateways   the gateways of a queue, and their number
 //!   rules      the rules of a sale reach the store and bound the workers
 //!   policy     the sample of an admission policy
@@ -16,6 +19,7 @@
 
 mod budget;
 mod cluster;
+mod deletion;
 mod election;
 mod faults;
 mod gateways;
@@ -23,7 +27,9 @@ mod gateways;
 mod kafka;
 mod kafka_rules;
 mod life;
+mod pods;
 mod policy;
+mod rivals;
 mod rules;
 mod scaling;
 mod testbed;

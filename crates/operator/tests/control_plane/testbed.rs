@@ -83,7 +83,15 @@ fn always_leading() -> LeaderFence {
 impl Testbed {
     /// A new namespace whose name begins with `name`.
     pub async fn new(name: &str) -> Self {
-        let cluster = cluster::shared().await;
+        Self::of(cluster::shared().await, name).await
+    }
+
+    /// The same, where StatefulSets create Pods and volume claims.
+    pub async fn with_stateful_sets(name: &str) -> Self {
+        Self::of(cluster::with_stateful_sets().await, name).await
+    }
+
+    async fn of(cluster: Arc<ControlPlane>, name: &str) -> Self {
         let client = cluster.client().unwrap();
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let wanted: Namespace =

@@ -30,15 +30,8 @@ fn refused(available: i32) -> Vec<Condition> {
         .unwrap(),
     )
     .unwrap();
-    let inputs = StatusInputs {
-        generation: Some(1),
-        target: None,
-        error: None,
-        workers: Some(&workers),
-        observation: None,
-        redis: None,
-        gateways: GatewayInputs::default(),
-    };
+    let inputs =
+        StatusInputs { generation: Some(1), workers: Some(&workers), ..StatusInputs::default() };
     conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH))
 }
 
@@ -89,11 +82,9 @@ fn ready_before_opening(admission: &str) -> (String, String) {
     let inputs = StatusInputs {
         generation: Some(1),
         target: Some(&target),
-        error: None,
         workers: Some(&workers),
         observation: Some(&observation),
-        redis: None,
-        gateways: GatewayInputs::default(),
+        ..StatusInputs::default()
     };
     let all = conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH));
     let ready = all.into_iter().find(|one| one.type_ == "Ready").unwrap();
@@ -108,12 +99,8 @@ fn missing_replicas_say_what_fails_and_which_field_asks_for_them() {
         Observation { store: StoreHealth::TooFewReplicas(missing), ..Observation::starting(None) };
     let inputs = StatusInputs {
         generation: Some(1),
-        target: None,
-        error: None,
-        workers: None,
-        redis: None,
         observation: Some(&observation),
-        gateways: GatewayInputs::default(),
+        ..StatusInputs::default()
     };
     let all = conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH));
     let ready = all.into_iter().find(|one| one.type_ == "RedisReady").unwrap();
@@ -162,11 +149,10 @@ fn with_gateways(available: i32, missing: Option<&'static ObjectKind>) -> Vec<Co
     let inputs = StatusInputs {
         generation: Some(1),
         target: Some(&target),
-        error: None,
         workers: Some(&workers),
         observation: Some(&observation),
-        redis: None,
         gateways: GatewayInputs { deployment: Some(&gateways), observation: None, missing },
+        ..StatusInputs::default()
     };
     conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH))
 }
@@ -220,12 +206,10 @@ fn a_redis_of_three_says_whether_it_is_safe_and_whether_it_serves() {
     ] {
         let inputs = StatusInputs {
             generation: Some(1),
-            target: None,
-            error: None,
             workers: Some(&workers),
             observation: Some(&observation),
             redis: Some(RedisObservation { state, record }),
-            gateways: GatewayInputs::default(),
+            ..StatusInputs::default()
         };
         let all = conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH));
         let of = |type_: &str| all.iter().find(|one| one.type_ == type_).unwrap();
@@ -253,11 +237,9 @@ fn redis_ready(copies: i32, state: FailoverState, store: StoreHealth) -> Conditi
     let inputs = StatusInputs {
         generation: Some(1),
         target: Some(&target),
-        error: None,
-        workers: None,
         observation: Some(&observation),
         redis: Some(RedisObservation { state, record: None }),
-        gateways: GatewayInputs::default(),
+        ..StatusInputs::default()
     };
     let all = conditions(&inputs, &[], &Time(jiff::Timestamp::UNIX_EPOCH));
     all.into_iter().find(|one| one.type_ == "RedisReady").unwrap()

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use bookingq_operator::autoscaler::connections::connections;
-use bookingq_operator::gateway_pods::{GatewayPod, GatewayPods};
+use bookingq_operator::pods::PodCache;
+use bookingq_operator::pods::record::GatewayPod;
 use kube::core::DynamicObject;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
@@ -32,7 +33,9 @@ fn pod(name: &str, queue: &str, status: &Value) -> DynamicObject {
     serde_json::from_value(json!({
         "metadata": {
             "name": name, "namespace": "sale",
-            "labels": { "app.kubernetes.io/instance": queue },
+            "labels": {
+                "app.kubernetes.io/instance": queue, "app.kubernetes.io/component": "gateway",
+            },
         },
         "status": status,
     }))
@@ -41,9 +44,9 @@ fn pod(name: &str, queue: &str, status: &Value) -> DynamicObject {
 
 #[test]
 fn a_pod_is_read_while_it_runs() {
-    let pods = GatewayPods::default();
-    let event = |status| pods.on_event(&Event::Apply(pod("a", "concert", &status)));
-    let seen = || pods.of_queue("sale", "concert");
+    let pods = PodCache::default();
+    let event = |status| drop(pods.on_event(&Event::Apply(pod("a", "concert", &status))));
+    let seen = || pods.gateways("sale", "concert");
     let address: IpAddr = "10.1.2.3".parse().unwrap();
     event(json!({ "phase": "Pending" }));
     assert_eq!(seen(), [GatewayPod { running_at: None, unschedulable: false }]);
@@ -63,11 +66,11 @@ fn a_pod_is_read_while_it_runs() {
 
 #[test]
 fn a_pod_that_a_new_list_leaves_out_is_forgotten() {
-    let pods = GatewayPods::default();
+    let pods = PodCache::default();
     let running = || json!({ "phase": "Running", "podIP": "10.1.2.3" });
     pods.on_event(&Event::Apply(pod("a", "concert", &running())));
     pods.on_event(&Event::Init);
     pods.on_event(&Event::InitApply(pod("b", "concert", &running())));
     pods.on_event(&Event::InitDone);
-    assert_eq!(pods.of_queue("sale", "concert").len(), 1);
+    assert_eq!(pods.gateways("sale", "concert").len(), 1);
 }

@@ -3,7 +3,7 @@
 use bookingq_api::BookingQueue;
 use bookingq_operator::autoscaler::observation::{Observation, StoreHealth};
 use bookingq_operator::cached_object::ObjectStatus;
-use bookingq_operator::conditions::{GatewayInputs, StatusInputs, conditions};
+use bookingq_operator::conditions::{StatusInputs, conditions};
 use bookingq_operator::target::QueueTarget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
@@ -36,11 +36,9 @@ fn all(store: StoreHealth, workers: i32, before: &[Condition], target: bool) -> 
     let inputs = StatusInputs {
         generation: Some(1),
         target: target.then_some(&valid),
-        error: None,
         workers: Some(&status),
         observation: Some(&observation),
-        redis: None,
-        gateways: GatewayInputs::default(),
+        ..StatusInputs::default()
     };
     conditions(&inputs, before, &Time(jiff::Timestamp::UNIX_EPOCH))
 }

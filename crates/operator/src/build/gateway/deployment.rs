@@ -83,6 +83,7 @@ fn pod_spec(inputs: &BuildInputs<'_>, gateway: &GatewayPlan) -> PodSpec {
         readiness_probe: Some(pod::http_probe("/readyz", 2, 2)),
         resources: Some(pod::resources(spec.resources.as_ref(), "100m", "128Mi")),
         security_context: Some(pod::container_security()),
+        termination_message_policy: Some(pod::LAST_WORDS.to_owned()),
         volume_mounts: Some(mounts),
         ..Container::default()
     };

@@ -26,7 +26,6 @@ use crate::target::QueueTarget;
 
 /// The user of the official image.
 const USER: i64 = 999;
-const DATA: &str = "data";
 const FOLDER: &str = "/data";
 /// The policy of a StatefulSet whose Pods start at once. Immutable.
 pub const PARALLEL: &str = "Parallel";
@@ -65,10 +64,9 @@ pub fn build(inputs: &BuildInputs<'_>) -> Option<StatefulSet> {
         selector: names::selector(&target.name, Part::Redis),
         template: PodTemplateSpec { metadata: Some(metadata), spec: Some(pod_spec(target, redis)) },
         volume_claim_templates: Some(vec![claim(target, redis)]),
-        // The data belongs to the queue: deleting the queue deletes it.
         persistent_volume_claim_retention_policy: Some(
             StatefulSetPersistentVolumeClaimRetentionPolicy {
-                when_deleted: Some("Delete".to_owned()),
+                when_deleted: Some(target.plan.data_deletion.as_str().to_owned()),
                 when_scaled: Some("Retain".to_owned()),
             },
         ),
@@ -105,8 +103,9 @@ fn pod_spec(target: &QueueTarget, redis: &ManagedRedis) -> PodSpec {
         readiness_probe: Some(readiness(target)),
         resources: Some(pod::resources(redis.resources.as_ref(), "100m", "256Mi")),
         security_context: Some(pod::container_security()),
+        termination_message_policy: Some(pod::LAST_WORDS.to_owned()),
         volume_mounts: Some(vec![VolumeMount {
-            name: DATA.to_owned(),
+            name: names::REDIS_DATA.to_owned(),
             mount_path: FOLDER.to_owned(),
             ..VolumeMount::default()
         }]),
@@ -195,7 +194,7 @@ fn claim(target: &QueueTarget, redis: &ManagedRedis) -> PersistentVolumeClaim {
         ..PersistentVolumeClaimSpec::default()
     };
     let metadata = ObjectMeta {
-        name: Some(DATA.to_owned()),
+        name: Some(names::REDIS_DATA.to_owned()),
         labels: Some(names::labels(&target.name, Part::Redis)),
         ..ObjectMeta::default()
     };

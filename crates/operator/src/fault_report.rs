@@ -1,0 +1,166 @@
+//! Looks at the Pods of a queue: why they do not start, for conditions and events; and replaces the
+//! one that Kubernetes never replaces.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use kube::Api;
+use kube::api::{DeleteParams, Preconditions};
+use kube::runtime::events::EventType;
+use tracing::warn;
+
+use crate::build::component::ObjectKind;
+use crate::build::names::{self, Part};
+use crate::error::call;
+use crate::object_cache::ObjectName;
+use crate::pods::creation;
+use crate::pods::pod_fault::{FaultReason, PodFault};
+use crate::pods::record::PodRecord;
+use crate::pods::stuck::{StuckPod, stuck};
+use crate::pods::tracker::{FaultLook, PartLook};
+use crate::queue::QueueKey;
+use crate::reconcile::ReconcileContext;
+use crate::target::QueueTarget;
+
+/// Time in which a controller creates a Pod.
+const CREATED_WITHIN: Duration = Duration::from_secs(5);
+/// Time for which a sweeper is missed: its Job ends then.
+const MISSED_FOR: Duration = Duration::from_secs(120);
+
+impl ReconcileContext {
+    /// Looks at the Pods of a queue, and publishes an event for each new fault.
+    pub(crate) async fn look_at_pods(&self, key: &QueueKey, about: &ObjectReference) -> FaultLook {
+        let namespace = key.namespace.as_deref().unwrap_or_default();
+        let (mut parts, mut soon, now) = (Vec::new(), None, Timestamp::now());
+        for part in Part::ALL {
+            let pods = self.pods.of_part(namespace, &key.name, part);
+            let missing = match part {
+                Part::Redis => self.missing_redis(namespace, &key.name),
+                Part::Sweeper => self.missing_sweeper(namespace, &key.name, &pods, now),
+                // The status of a Deployment says it.
+                Part::Worker | Part::Gateway => Missing::None,
+            };
+            let refused = match missing {
+                Missing::None => None,
+                Missing::Maybe => {
+                    soon = Some(CREATED_WITHIN);
+                    None
+                }
+                Missing::Of(kind, name) => {
+                    soon = Some(CREATED_WITHIN);
+                    self.refused(namespace, kind, &name).await
+                }
+            };
+            parts.push(PartLook { part, pods, refused });
+        }
+        let mut look = self.faults.look(key, &parts, now);
+        look.again = look.again.into_iter().chain(soon).min();
+        for (part, fault) in &look.new {
+            let (reason, action) = (fault.reason.as_str(), format!("Start{part:?}"));
+            let note = fault.detail.clone();
+            self.events.publish(EventType::Warning, about, reason, &action, note).await;
+        }
+        look
+    }
+
+    /// Deletes a Pod of a managed Redis that the StatefulSet never replaces itself. The driver of
+    /// the failover replaces those of a Redis of three. Returns when to look again.
+    pub(crate) async fn replace_stuck(
+        &self,
+        target: &QueueTarget,
+        about: &ObjectReference,
+    ) -> Option<Duration> {
+        let QueueTarget { name, namespace, .. } = target;
+        if target.managed_redis().is_none() || target.failover.is_some() {
+            return None;
+        }
+        let kind = ObjectKind::of::<StatefulSet>();
+        let set = self.objects.get(&ObjectName::new(kind, namespace, &names::redis(name)))?;
+        let (status, uid) = (set.status.as_deref()?, set.uid.as_deref()?);
+        let pods = self.pods.of_part(namespace, name, Part::Redis);
+        let pod = match stuck(status, uid, &pods, Timestamp::now())? {
+            StuckPod::Replace(pod) => pod,
+            StuckPod::LookAgain(wait) => return Some(wait),
+        };
+        let why = pod.fault.as_ref().map_or("it was never ready", |one| one.reason.as_str());
+        // With its version: a Pod that has become ready meanwhile stays.
+        let preconditions = Preconditions {
+            uid: Some(pod.uid.clone()),
+            resource_version: Some(pod.version.clone()),
+        };
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let parameters = DeleteParams::default().preconditions(preconditions);
+        match call("delete a stuck Pod of Redis", api.delete(&pod.name, &parameters)).await {
+            Ok(_) => {
+                let note = format!(
+                    "Pod {} has an older template and does not start ({why}); it was deleted, so \
+                     that the StatefulSet creates one of the present template",
+                    pod.name
+                );
+                let events = &self.events;
+                events
+                    .publish(EventType::Normal, about, "StuckPodReplaced", "DeletePod", note)
+                    .await;
+                None
+            }
+            // Gone, or changed meanwhile: the watch brings the change.
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Some(CREATED_WITHIN),
+            Err(error) => {
+                warn!(queue = %about.name.as_deref().unwrap_or_default(), %error, "retrying");
+                Some(CREATED_WITHIN)
+            }
+        }
+    }
+
+    async fn refused(&self, namespace: &str, kind: &str, name: &str) -> Option<PodFault> {
+        let (note, since) = creation::refused(&self.client, namespace, kind, name).await?;
+        Some(PodFault {
+            reason: FaultReason::PodCreationFailed,
+            detail: format!("{kind} {name}: {note}"),
+            since,
+            pod: String::new(),
+        })
+    }
+
+    fn missing_redis(&self, namespace: &str, queue: &str) -> Missing {
+        let name = names::redis(queue);
+        match self.objects.status::<StatefulSet>(namespace, &name) {
+            Some(set) if set.replicas < set.desired => Missing::Of("StatefulSet", name),
+            _ => Missing::None,
+        }
+    }
+
+    /// The last Job of the CronJob must have a Pod.
+    fn missing_sweeper(
+        &self,
+        namespace: &str,
+        queue: &str,
+        pods: &[PodRecord],
+        now: Timestamp,
+    ) -> Missing {
+        let name = names::sweeper(queue);
+        let job = self.objects.status::<CronJob>(namespace, &name);
+        let Some(started) = job.and_then(|job| job.last_schedule) else { return Missing::None };
+        let since = now.duration_since(started.0).unsigned_abs();
+        if since > MISSED_FOR || pods.iter().any(|pod| pod.created >= started.0) {
+            return Missing::None;
+        }
+        if since < CREATED_WITHIN {
+            return Missing::Maybe;
+        }
+        // The controller names a Job after the minute of its start.
+        Missing::Of("Job", format!("{name}-{}", started.0.as_second() / 60))
+    }
+}
+
+/// Whether a Pod is missing that a controller should have created.
+enum Missing {
+    None,
+    /// It may come in a moment.
+    Maybe,
+    /// Kind and name of the object that should have created it.
+    Of(&'static str, String),
+}
