@@ -168,7 +168,7 @@ impl Scenario {
         // Where all were served and many paid late, no client is left who wants the rest.
         let sent_away = report["final"]["sold_out"].as_u64().context("no number of sold_out")?;
         if unsold > 0 && sent_away > 0 {
-            bail!("{unsold} tickets are unsold, and {sent_away} clients heard that all are sold");
+            bail!("{unsold} tickets are unsold, and {sent_away} clients were refused as sold out");
         }
         Ok(format!(
             "{} bookings, {unsold} tickets unsold: {}; errors {}; enqueue p99 {} ms; checked {}",
