@@ -16,6 +16,7 @@ const REVISION: &str = "controller-revision-hash";
 
 /// One Pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each says another thing of a Pod's status")]
 pub struct PodRecord {
     /// `metadata.name`.
     pub name: String,

@@ -135,15 +135,15 @@ async fn a_read_forgets_nothing() {
 #[tokio::test]
 async fn every_envelope_twice_or_again_after_half_a_minute_is_the_same_as_once() {
     for seed in 0..4 {
-        let once = FakeLog::new(Faults::default(), seed);
+        let log = FakeLog::new(Faults::default(), seed);
         // Claims about digests name offsets, and the same stands at others here.
         let config = ReplicatedConfig { digest_every: u64::MAX, ..config() };
-        let store = ReplicatedStore::start(config, with_snapshots(&once));
+        let store = ReplicatedStore::start(config, with_snapshots(&log));
         let (mut rng, mut hand) = (StdRng::seed_from_u64(seed), Vec::new());
         for _ in 0..60 {
-            random_step(&store, &once, &mut rng, &mut hand).await;
+            random_step(&store, &log, &mut rng, &mut hand).await;
         }
-        let records = once.records();
+        let records = log.records();
         let state = |records: Vec<&LogRecord>| {
             let mut replica = Replica::new(SETTINGS);
             for (offset, record) in (0..).zip(records) {
@@ -154,9 +154,9 @@ async fn every_envelope_twice_or_again_after_half_a_minute_is_the_same_as_once()
             replica.queue().encode(MAX_RECORD_BYTES).for_each(|part| queue.extend(part));
             queue
         };
-        let (one, end) = (state(records.iter().collect()), records.len());
+        let (expected, end) = (state(records.iter().collect()), records.len());
         let doubled = records.iter().flat_map(|record| [record, record]).collect();
-        assert!(state(doubled) == one, "seed {seed}: at once");
+        assert!(state(doubled) == expected, "seed {seed}: at once");
         // What was stamped half a minute before comes again, by which time others have sent more.
         let late = |index: usize| {
             let stamp = records[index].stamp;
@@ -165,7 +165,7 @@ async fn every_envelope_twice_or_again_after_half_a_minute_is_the_same_as_once()
         let again: Vec<_> =
             (0..end).flat_map(|index| [Some(&records[index]), late(index)]).flatten().collect();
         assert!(again.len() > end + end / 4, "seed {seed}: {} of {end}", again.len());
-        assert!(state(again) == one, "seed {seed}: half a minute later");
+        assert!(state(again) == expected, "seed {seed}: half a minute later");
     }
 }
 
