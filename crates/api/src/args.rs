@@ -14,7 +14,7 @@ mod service;
 pub use gateway::{
     AccessLog, BackendArgs, GatewayArgs, GatewayDrainArgs, IdentityArgs, PublicArgs, QueueAddress,
 };
-pub use groups::{DrainArgs, ProcessingArgs, RedisArgs, ServerArgs};
+pub use groups::{DrainArgs, ProcessingArgs, RedisAccessArgs, RedisArgs, ServerArgs};
 pub use kafka::{KAFKA_PASSWORD, KafkaArgs};
 pub use process::{SweepArgs, WorkerArgs};
 pub use service::{BookingArgs, RealtimeArgs, ServiceArgs, TicketArgs, WorkersArgs};

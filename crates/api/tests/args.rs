@@ -5,7 +5,8 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use bookingq_api::args::{
-    DrainArgs, KafkaArgs, ProcessingArgs, RedisArgs, ServerArgs, ServiceArgs, SweepArgs, WorkerArgs,
+    DrainArgs, KafkaArgs, ProcessingArgs, RedisAccessArgs, RedisArgs, ServerArgs, ServiceArgs,
+    SweepArgs, WorkerArgs,
 };
 use bookingq_api::{BookingQueueSpec, DurationString};
 use bookingq_core::{QueueName, SaslMechanism};
@@ -62,17 +63,20 @@ fn redis() -> impl Strategy<Value = RedisArgs> {
             let (files, kafka) = files;
             let is_kafka = url.as_ref().is_some_and(|url| url.starts_with("kafka"));
             let (store, url) = if is_kafka { (url, None) } else { (None, url) };
+            let access = RedisAccessArgs {
+                password_file: files.0,
+                sentinel_username: files.1,
+                sentinel_password_file: files.2,
+                ca,
+                certificate: pair.clone().map(|(certificate, _)| certificate),
+                key: pair.map(|(_, key)| key),
+            };
             RedisArgs {
                 url,
                 store,
                 kafka,
-                password_file: files.0,
-                sentinel_username: files.1,
-                sentinel_password_file: files.2,
+                access,
                 acknowledge_replicas,
-                ca,
-                certificate: pair.clone().map(|(certificate, _)| certificate),
-                key: pair.map(|(_, key)| key),
                 deadline,
                 retention,
                 outbox_entries,

@@ -1,14 +1,11 @@
 //! Flags that several subcommands share, and their conversion to typed values.
 
-use std::path::Path;
-
-use anyhow::Context as _;
-use bookingq_api::args::{KafkaArgs, RedisArgs};
+use bookingq_api::args::{KafkaArgs, RedisAccessArgs, RedisArgs};
 use bookingq_core::{QueueName, defaults};
-use bookingq_store::redis::{PemSource, RedisTls, SentinelLogin};
 use bookingq_store::replicated::{KafkaAddress, KafkaConfig, KafkaSecurity, ReplicatedConfig};
 use bookingq_store::{RedisConfig, StoreConfig};
 use bookingq_worker::kafka_access::{self, KafkaAccessError};
+use bookingq_worker::redis_access::{RedisAccessError, with_access};
 
 use crate::failure::Failure;
 
@@ -40,49 +37,20 @@ pub async fn kafka_security(args: &KafkaArgs) -> Result<KafkaSecurity, Failure> 
 
 async fn redis_config(args: RedisArgs, queue: QueueName) -> Result<RedisConfig, Failure> {
     let url = args.url.unwrap_or_else(|| defaults::REDIS_URL.to_owned());
-    let mut config =
-        with_password(RedisConfig::new(url, queue), args.password_file.as_deref()).await?;
-    config.tls = RedisTls {
-        ca: args.ca.map(PemSource::File),
-        identity: args
-            .certificate
-            .zip(args.key)
-            .map(|(certificate, key)| (PemSource::File(certificate), PemSource::File(key))),
+    let config = RedisConfig {
+        acknowledge_replicas: args.acknowledge_replicas,
+        deadline: args.deadline.get(),
+        retention: args.retention.get(),
+        outbox_entries: args.outbox_entries as usize,
+        ..RedisConfig::new(url, queue)
     };
-    config.sentinel = SentinelLogin {
-        username: args.sentinel_username,
-        password: match args.sentinel_password_file {
-            Some(file) => Some(password("--redis-sentinel-password-file", &file).await?),
-            None => None,
-        },
-    };
-    config.acknowledge_replicas = args.acknowledge_replicas;
-    config.deadline = args.deadline.get();
-    config.retention = args.retention.get();
-    config.outbox_entries = args.outbox_entries as usize;
-    checked(config)
+    reached(config, &args.access).await
 }
 
-/// The settings, if a store can be opened with them.
-pub fn checked(config: RedisConfig) -> Result<RedisConfig, Failure> {
-    config.check().map_err(|error| Failure::usage(format!("--redis: {error}")))?;
-    Ok(config)
-}
-
-/// Adds the password that a file contains, if there is one.
-pub async fn with_password(
-    config: RedisConfig,
-    file: Option<&Path>,
-) -> Result<RedisConfig, Failure> {
-    let Some(file) = file else { return Ok(config) };
-    let password = password("--redis-password-file", file).await?;
-    config.with_password(&password).map_err(|error| Failure::usage(error.to_string()))
-}
-
-/// The password in the file that a flag names.
-async fn password(flag: &str, file: &Path) -> Result<String, Failure> {
-    let text = tokio::fs::read_to_string(file)
-        .await
-        .with_context(|| format!("cannot read {flag} {}", file.display()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+/// The settings with the logins and certificates of `args`, if a store can be opened with them.
+pub async fn reached(config: RedisConfig, args: &RedisAccessArgs) -> Result<RedisConfig, Failure> {
+    with_access(config, args).await.map_err(|error| match error {
+        RedisAccessError::Settings(error) => Failure::usage(format!("--redis: {error}")),
+        file @ RedisAccessError::File { .. } => file.into(),
+    })
 }

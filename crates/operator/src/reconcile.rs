@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::apply::{Applied, Applier};
 use crate::autoscaler::observation::Observation;
+use crate::autoscaler::worker_rollout::replicas_waited_for;
 use crate::autoscaler::{Autoscaler, DesiredState};
 use crate::build::component::ObjectKind;
 use crate::build::{self, BuildInputs, Manifest, names};
@@ -26,7 +27,7 @@ use crate::environment::OperatorEnvironment;
 use crate::error::{ReconcileError, VOLUMES_OF_THREE, call};
 use crate::events::EventRecorder;
 use crate::metrics::Metrics;
-use crate::object_cache::ObjectCache;
+use crate::object_cache::{ObjectCache, ObjectName};
 use crate::pods::PodCache;
 use crate::pods::tracker::FaultTracker;
 use crate::queue::{QueueKey, WatchedQueue, key, log_name};
@@ -116,7 +117,8 @@ impl ReconcileContext {
         let about = queue.object_ref(&());
         let status = queue.0.as_ref().ok().and_then(|queue| queue.status.as_ref());
         let (target, outcome) = match resolve(queue) {
-            Ok(target) => {
+            Ok(mut target) => {
+                target.keep_waiting_for(self.present_wait(&target));
                 let outcome = Box::pin(self.converge(key, &target, &about, status)).await;
                 (Some(target), outcome)
             }
@@ -161,6 +163,14 @@ impl ReconcileContext {
         let missing = (!outcome?.is_empty()).then_some(MISSING_RETRY);
         let next = missing.into_iter().chain(look.again).chain(stuck).min();
         Ok(next.map_or_else(Action::await_change, Action::requeue))
+    }
+
+    /// How many replicas of Redis the workers wait for that there are; `None`: there are none yet.
+    fn present_wait(&self, target: &QueueTarget) -> Option<u8> {
+        let workers = names::worker(&target.name);
+        let kind = ObjectKind::of::<Deployment>();
+        let workers = self.objects.get(&ObjectName::new(kind, &target.namespace, &workers))?;
+        Some(replicas_waited_for(&workers))
     }
 
     /// Returns the kinds of objects that the cluster lacks.

@@ -81,6 +81,19 @@ impl QueueTarget {
         Ok(Self { name, namespace, owner, secrets, plan, failover, acknowledge_wanted })
     }
 
+    /// Keeps the number of replicas that the workers of a Redis of three wait for at least at
+    /// `present`, which is that of the workers that there are. `None`: there are none yet. A new
+    /// queue accepts nothing before a replica follows, so its workers may wait for replicas from
+    /// the beginning; with fewer at first, all of them would be replaced when these have copied.
+    pub fn keep_waiting_for(&mut self, present: Option<u8>) {
+        if self.failover == Some(FailoverGoal::Three)
+            && let StorePlan::Redis(redis) = &mut self.plan.store
+        {
+            let present = present.unwrap_or(u8::MAX).min(self.acknowledge_wanted);
+            redis.acknowledge_replicas = present.max(redis.acknowledge_replicas);
+        }
+    }
+
     /// Metadata of an object of the queue.
     pub fn metadata(&self, name: String, part: Part) -> ObjectMeta {
         ObjectMeta {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::Plan;
-use bookingq_api::args::{KAFKA_PASSWORD, KafkaArgs};
+use bookingq_api::args::{KAFKA_PASSWORD, KafkaArgs, RedisAccessArgs};
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
 use bookingq_harness::{Fsync, KafkaCluster, KafkaOptions, RedisOptions, RedisServer, Restart};
 use bookingq_store::replicated::{KafkaAddress, KafkaConfig, ReplicatedConfig, create_topics};
 use bookingq_store::{MemoryConfig, RedisConfig, Store, StoreConfig, StoreError};
 use bookingq_worker::kafka_access::kafka_security;
+use bookingq_worker::redis_access::with_access;
 
 use crate::config::{StoreChoice, UpArgs};
 use crate::console::Console;
@@ -60,6 +61,8 @@ pub enum Backend {
     Redis {
         /// Its URL.
         url: String,
+        /// How to log in there, and with which certificates.
+        access: RedisAccessArgs,
         /// The server, if this run started it.
         server: Option<Box<RedisServer>>,
     },
@@ -92,9 +95,15 @@ impl Backend {
         if access != KafkaArgs::default() && !matches!(config.store, StoreChoice::Kafka(_)) {
             return Err(UpError::NoKafkaAccess);
         }
+        let redis = config.redis.clone();
+        if redis != RedisAccessArgs::default() && !matches!(config.store, StoreChoice::Redis(_)) {
+            return Err(UpError::NoAccess);
+        }
         Ok(match &config.store {
             StoreChoice::Embedded => Self::Embedded,
-            StoreChoice::Redis(url) => Self::Redis { url: url.clone(), server: None },
+            StoreChoice::Redis(url) => {
+                Self::Redis { url: url.clone(), access: redis, server: None }
+            }
             StoreChoice::Kafka(address) => {
                 let security = kafka_security(&access).await?;
                 let address = address.clone().with_security(security);
@@ -110,7 +119,7 @@ impl Backend {
                 let server = options.start(console.reporter("redis-server"));
                 let server = server.map_err(UpError::NoRedis)?;
                 console.report(format!("redis-server listens at {}", server.address()));
-                Self::Redis { url: server.url(), server: Some(Box::new(server)) }
+                Self::Redis { url: server.url(), access: redis, server: Some(Box::new(server)) }
             }
         })
     }
@@ -123,8 +132,9 @@ impl Backend {
         let (queue, retention) = (plan.queue.clone(), plan.retention);
         let config: StoreConfig = match self {
             Self::Embedded => MemoryConfig { retention, ..MemoryConfig::new(queue) }.into(),
-            Self::Redis { url, .. } => {
-                RedisConfig { retention, ..RedisConfig::new(url.clone(), queue) }.into()
+            Self::Redis { url, access, .. } => {
+                let config = RedisConfig { retention, ..RedisConfig::new(url.clone(), queue) };
+                with_access(config, access).await?.into()
             }
             Self::Kafka(kafka) => {
                 let address = &kafka.address;
@@ -164,6 +174,14 @@ impl Backend {
                 (processes(variables, directory)?, "kafka")
             }
         })
+    }
+
+    /// How workers and sweepers log in at Redis.
+    pub fn redis_access(&self) -> RedisAccessArgs {
+        match self {
+            Self::Redis { access, .. } => access.clone(),
+            _ => RedisAccessArgs::default(),
+        }
     }
 
     /// How workers and sweepers reach Kafka.

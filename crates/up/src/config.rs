@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bookingq_api::DurationString;
-use bookingq_api::args::KafkaArgs;
+use bookingq_api::args::{KafkaArgs, RedisAccessArgs};
 use bookingq_core::{Invalid, Quantity, QueueName};
 use bookingq_crowd::Weights;
 use bookingq_sim::spec::BookingSpec;
@@ -21,9 +21,10 @@ pub struct UpArgs {
     #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME", value_parser = QueueName::new)]
     pub queue: Option<QueueName>,
     /// Store: embedded, redis (starts a redis-server from PATH), redis://HOST:PORT and
-    /// the other addresses of --redis of `bookingq worker`, kafka (starts a broker: needs Java and
-    /// Kafka's jars), or kafka://HOST:PORT and the other addresses of its --store (makes the topics
-    /// of each queue)
+    /// the other addresses of --redis of `bookingq worker` (the flags --redis-… are its logins and
+    /// certificates, which the workers get too), kafka (starts a broker: needs Java and Kafka's
+    /// jars), or kafka://HOST:PORT and the other addresses of its --store (makes the topics of each
+    /// queue)
     #[arg(
         long,
         env = "BOOKINGQ_STORE",
@@ -32,6 +33,9 @@ pub struct UpArgs {
         default_value = "embedded"
     )]
     pub store: StoreChoice,
+    /// Logins and certificates of a Redis that runs already.
+    #[command(flatten)]
+    pub redis: RedisAccessArgs,
     /// Folder with Kafka's jars, for --store kafka [default: the one in the user's cache that
     /// `cargo xtask setup --kafka` makes]
     #[arg(long, env = "BOOKINGQ_KAFKA_JARS", value_name = "DIR")]

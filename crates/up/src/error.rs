@@ -13,6 +13,7 @@ use bookingq_sim::SimError;
 use bookingq_store::StoreError;
 use bookingq_worker::WorkerError;
 use bookingq_worker::kafka_access::KafkaAccessError;
+use bookingq_worker::redis_access::RedisAccessError;
 
 use crate::manifest::ManifestError;
 
@@ -111,6 +112,14 @@ pub enum UpError {
     /// A process cannot be started.
     #[error(transparent)]
     Process(#[from] HarnessError),
+    /// A login for a store that has none.
+    #[error(
+        "a login or a certificate of Redis is given; allowed: with --store and the address of a Redis that runs already"
+    )]
+    NoAccess,
+    /// A Redis cannot be reached as the arguments say.
+    #[error("--store: {0}")]
+    Access(#[from] RedisAccessError),
     /// Redis does not answer.
     #[error("the store cannot be used: {0}")]
     Store(#[from] StoreError),

@@ -75,9 +75,9 @@ impl QueueRun {
         if before > 0 && (config.crowd.is_some() || config.report.is_some()) {
             return Err(UpError::OldData { queue: plan.queue.clone(), enqueued: before });
         }
-        let services = Arc::new(
-            Services::start(&plan, config.simulate.as_deref(), backend.kafka_access()).await?,
-        );
+        let access = (backend.redis_access(), backend.kafka_access());
+        let services = Services::start(&plan, config.simulate.as_deref(), access).await?;
+        let services = Arc::new(services);
         let (runner, store_kind) = backend.runner(&store, directory)?;
         let scaler = Scaler::new(&plan.scaling, config.workers);
         let args = services.worker_args(&plan, SocketAddr::from(([127, 0, 0, 1], base_port)));

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bookingq_api::args::{KafkaArgs, RedisArgs, SweepArgs, WorkerArgs};
+use bookingq_api::args::{KafkaArgs, RedisAccessArgs, RedisArgs, SweepArgs, WorkerArgs};
 use bookingq_api::downstream::Endpoint;
 use bookingq_api::plan::ServicePlan;
 use bookingq_api::{DurationString, Plan};
@@ -23,12 +23,14 @@ pub struct Services {
     booking: String,
     ticket: Option<String>,
     realtime: Option<String>,
+    redis: RedisAccessArgs,
     kafka: KafkaArgs,
 }
 
 impl Services {
     /// Starts what is to be simulated. `overrides` are settings of the simulated Booking Service,
-    /// over those of the manifest. Workers and sweepers reach a store on Kafka as `kafka` says.
+    /// over those of the manifest. Workers and sweepers reach their store as `redis` and `kafka`
+    /// say.
     ///
     /// # Errors
     /// [`UpError`] when a simulation is not understood, or a service needs what this computer does
@@ -36,7 +38,7 @@ impl Services {
     pub async fn start(
         plan: &Plan,
         overrides: Option<&str>,
-        kafka: KafkaArgs,
+        (redis, kafka): (RedisAccessArgs, KafkaArgs),
     ) -> Result<Self, UpError> {
         if let Some(tls) = &plan.worker.tls {
             return Err(UpError::WorkerTls { secret: tls.secret_name.clone() });
@@ -52,6 +54,7 @@ impl Services {
             booking: endpoint(&plan.booking, booking)?,
             ticket: optional(&plan.ticket, ticket)?,
             realtime: optional(&plan.realtime, realtime)?,
+            redis,
             kafka,
             simulator,
         })
@@ -64,9 +67,14 @@ impl Services {
             booking: self.booking.clone(),
             ticket: self.ticket.clone(),
             realtime: self.realtime.clone(),
-            redis: RedisArgs { kafka: self.kafka.clone(), ..args.redis },
+            redis: self.store_args(args.redis),
             ..args
         }
+    }
+
+    /// The arguments of the store, with how it is reached.
+    fn store_args(&self, args: RedisArgs) -> RedisArgs {
+        RedisArgs { access: self.redis.clone(), kafka: self.kafka.clone(), ..args }
     }
 
     /// The arguments of a sweeper that calls the Booking Service.
@@ -76,7 +84,7 @@ impl Services {
             id: Some(format!("{}-sweeper", plan.queue)),
             booking: Some(self.booking.clone()),
             grace: DurationString::new(plan.worker.grace),
-            redis: RedisArgs { kafka: self.kafka.clone(), ..args.redis },
+            redis: self.store_args(args.redis),
             ..args
         }
     }

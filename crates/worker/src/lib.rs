@@ -27,7 +27,7 @@ mod notifier_hold;
 mod operator_readings;
 pub mod processing;
 mod publication;
-
+pub mod redis_access;
 mod runtime;
 mod server;
 pub mod service;

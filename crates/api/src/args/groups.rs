@@ -12,27 +12,12 @@ use super::{InvalidArgs, KafkaArgs, with_env};
 use crate::duration::DurationString;
 use crate::plan::{Plan, RedisSource, StorePlan};
 
-/// The connection to Redis, and the data kept there.
-#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
+/// How to log in at a Redis and its sentinels, and with which certificates: the same for every
+/// command that takes an address of Redis.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args, Serialize)]
 #[command(next_help_heading = "Redis", mut_args = with_env)]
 #[serde(rename_all = "kebab-case")]
-pub struct RedisArgs {
-    /// Address of Redis: redis://HOST:PORT/DB, redis-sentinel://HOST:PORT/DB#NAME or
-    /// redis-cluster://HOST:PORT, each with several hosts if need be (A,B,C); with rediss for TLS
-    /// [default: redis://127.0.0.1:6379]
-    #[arg(long = "redis", env = "BOOKINGQ_REDIS", hide_env_values = true, value_name = "URL")]
-    #[serde(rename = "redis")]
-    pub url: Option<String>,
-    /// Keep the bookings in Kafka instead: kafka://HOST:PORT, with several brokers if need be
-    /// (A,B,C), and with /PREFIX for other topics than bookingq.QUEUE and bookingq.QUEUE.SNAPSHOTS.
-    /// The topics must be there; `bookingq up` makes them. Needs a bookingq that was built with the
-    /// feature kafka
-    #[arg(long, value_name = "URL", conflicts_with = "url")]
-    pub store: Option<String>,
-    /// How Kafka is reached.
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub kafka: KafkaArgs,
+pub struct RedisAccessArgs {
     /// File with the password, which keeps it out of the process list
     #[arg(long = "redis-password-file", value_name = "FILE")]
     #[serde(rename = "redis-password-file")]
@@ -45,16 +30,6 @@ pub struct RedisArgs {
     #[arg(long = "redis-sentinel-password-file", value_name = "FILE")]
     #[serde(rename = "redis-sentinel-password-file")]
     pub sentinel_password_file: Option<PathBuf>,
-    /// Replicas that must have a join, a payment, a cancellation or a settlement before it is
-    /// acknowledged, and a claim before its tasks run
-    #[arg(
-        long = "redis-acknowledge-replicas",
-        value_name = "N",
-        default_value_t = 0,
-        value_parser = value_parser!(u8).range(0..=2)
-    )]
-    #[serde(rename = "redis-acknowledge-replicas")]
-    pub acknowledge_replicas: u8,
     /// Certificate authority that signs its certificate (PEM), for rediss:// [default: the
     /// system's]
     #[arg(id = "redis-tls-ca", long = "redis-tls-ca", value_name = "FILE")]
@@ -78,6 +53,43 @@ pub struct RedisArgs {
     )]
     #[serde(rename = "redis-tls-key")]
     pub key: Option<PathBuf>,
+}
+
+/// The connection to Redis, and the data kept there.
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
+#[command(next_help_heading = "Redis", mut_args = with_env)]
+#[serde(rename_all = "kebab-case")]
+pub struct RedisArgs {
+    /// Address of Redis: redis://HOST:PORT/DB, redis-sentinel://HOST:PORT/DB#NAME or
+    /// redis-cluster://HOST:PORT, each with several hosts if need be (A,B,C); with rediss for TLS
+    /// [default: redis://127.0.0.1:6379]
+    #[arg(long = "redis", env = "BOOKINGQ_REDIS", hide_env_values = true, value_name = "URL")]
+    #[serde(rename = "redis")]
+    pub url: Option<String>,
+    /// Keep the bookings in Kafka instead: kafka://HOST:PORT, with several brokers if need be
+    /// (A,B,C), and with /PREFIX for other topics than bookingq.QUEUE and bookingq.QUEUE.SNAPSHOTS.
+    /// The topics must be there; `bookingq up` makes them. Needs a bookingq that was built with the
+    /// feature kafka
+    #[arg(long, value_name = "URL", conflicts_with = "url")]
+    pub store: Option<String>,
+    /// How Kafka is reached.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub kafka: KafkaArgs,
+    /// How its servers and sentinels are reached.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub access: RedisAccessArgs,
+    /// Replicas that must have a join, a payment, a cancellation or a settlement before it is
+    /// acknowledged, and a claim before its tasks run
+    #[arg(
+        long = "redis-acknowledge-replicas",
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = value_parser!(u8).range(0..=2)
+    )]
+    #[serde(rename = "redis-acknowledge-replicas")]
+    pub acknowledge_replicas: u8,
     /// Deadline of one Redis call
     #[arg(long = "redis-deadline", value_name = "TIME", default_value_t = REDIS_DEADLINE)]
     #[serde(rename = "redis-deadline")]
@@ -104,9 +116,12 @@ impl RedisArgs {
         let own = match &plan.store {
             StorePlan::Kafka(kafka) => Self { store: Some(kafka.address()), ..Self::default() },
             StorePlan::Redis(redis) => Self {
-                sentinel_username: match &redis.source {
-                    RedisSource::Sentinel(sentinel) => sentinel.username.clone(),
-                    _ => None,
+                access: RedisAccessArgs {
+                    sentinel_username: match &redis.source {
+                        RedisSource::Sentinel(sentinel) => sentinel.username.clone(),
+                        _ => None,
+                    },
+                    ..RedisAccessArgs::default()
                 },
                 acknowledge_replicas: redis.acknowledge_replicas,
                 ..Self::default()
@@ -122,13 +137,8 @@ impl Default for RedisArgs {
             url: None,
             store: None,
             kafka: KafkaArgs::default(),
-            password_file: None,
-            sentinel_username: None,
-            sentinel_password_file: None,
+            access: RedisAccessArgs::default(),
             acknowledge_replicas: 0,
-            ca: None,
-            certificate: None,
-            key: None,
             deadline: REDIS_DEADLINE,
             retention: RETENTION,
             outbox_entries: defaults::OUTBOX_ENTRIES,

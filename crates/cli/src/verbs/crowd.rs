@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::DurationString;
+use bookingq_api::args::RedisAccessArgs;
 use bookingq_client::WorkerEndpoints;
 use bookingq_core::{ClientId, Quantity, QueueName};
 use bookingq_crowd::{Behaviour, Behaviours, CrowdConfig, GatewayAccess, Weights};
@@ -22,7 +23,7 @@ use rand::distr::{Alphanumeric, SampleString as _};
 use crate::client::output::Output;
 use crate::client::{ClientFlags, plain_url};
 use crate::failure::Failure;
-use crate::flags::{checked, with_password};
+use crate::flags::reached;
 
 /// How long the name of a gateway may be unknown at the start.
 const LOOKUP: Duration = Duration::from_secs(10);
@@ -36,6 +37,8 @@ Examples:
   bookingq crowd --queue concert --clients 5000 --arrive 30s
   bookingq crowd --queue concert --clients 2000 --redis redis://127.0.0.1:6379 \\
       --ledger http://127.0.0.1:6080
+  bookingq crowd --queue concert --redis rediss://redis.example.com:6380 --redis-tls-ca ca.pem \\
+      --redis-password-file password
   bookingq crowd --queue concert --server http://concert-workers:50051 --clients 20000 --for 5m \\
       -o json > report.json
   bookingq crowd --queue concert --gateway http://127.0.0.1:8080 \\
@@ -181,14 +184,9 @@ struct CheckFlags {
         value_name = "URL"
     )]
     url: Option<String>,
-    /// File with the Redis password
-    #[arg(
-        long = "redis-password-file",
-        env = "BOOKINGQ_REDIS_PASSWORD_FILE",
-        value_name = "FILE",
-        requires = "checked-redis"
-    )]
-    password_file: Option<PathBuf>,
+    /// Its logins and certificates.
+    #[command(flatten)]
+    access: RedisAccessArgs,
     /// HTTP port of the simulated Booking Service: http://HOST:PORT
     #[arg(long, env = "BOOKINGQ_LEDGER", value_name = "URL", requires = "checked-redis")]
     ledger: Option<RemoteLedger>,
@@ -214,7 +212,15 @@ impl Shares {
 
 impl CheckFlags {
     async fn store(&self, queue: &QueueName) -> Result<Option<RedisConfig>, Failure> {
-        let Some(url) = &self.url else { return Ok(None) };
+        let Some(url) = &self.url else {
+            if self.access != RedisAccessArgs::default() {
+                return Err(Failure::usage(
+                    "a login or a certificate of Redis is given without its address; allowed: \
+                     with --redis",
+                ));
+            }
+            return Ok(None);
+        };
         if KafkaAddress::is_meant(url) {
             return Err(Failure::usage(format!(
                 "--redis is {url:?}; allowed: the address of a Redis. The bookings of a queue in \
@@ -222,9 +228,7 @@ impl CheckFlags {
                  checked (`bookingq up --store {url} --crowd N` checks every booking)"
             )));
         }
-        let config = RedisConfig::new(url.clone(), queue.clone());
-        let config = with_password(config, self.password_file.as_deref()).await?;
-        checked(config).map(Some)
+        reached(RedisConfig::new(url.clone(), queue.clone()), &self.access).await.map(Some)
     }
 }
 
@@ -237,6 +241,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     ClientId::new(&format!("{prefix}-{:06}", args.clients)).map_err(|invalid| {
         Failure::usage(format!("--prefix is {prefix:?}, which makes no client id: {invalid}"))
     })?;
+    let store = args.check.store(&queue).await?;
     let gateway = args.gateway.access().await?;
     // A wrong address or queue fails at once; the crowd would retry without end.
     let answers = async {
@@ -266,7 +271,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let config = LoadConfig {
         crowd,
         endpoints: args.gateway.gateway.unwrap_or_else(|| args.common.server.clone()),
-        store: args.check.store(&queue).await?,
+        store,
         ledger: args.check.ledger,
         time: args.time.map(DurationString::get),
         report: args.report,

@@ -18,6 +18,8 @@ Examples:
   bookingq up -f manifests/samples/concert.yaml --store kafka --crowd 5000
   bookingq up -f manifests/samples/concert.yaml --store redis --workers 4 --crowd 20000 --for 60s \\
       --simulate errors=5%,lost_replies=2%          # kill some of the workers while it runs
+  bookingq up -f manifests/samples/concert.yaml --store rediss://redis.example.com:6380 \\
+      --redis-tls-ca ca.pem --redis-password-file password
 
 Runs the same workers, autoscaler and sweeper as in a cluster, on real gRPC ports, and a gateway with
 the waiting-room page, whose address it prints, and a demo checkout. With the embedded store, the

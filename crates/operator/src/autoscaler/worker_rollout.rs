@@ -13,6 +13,13 @@ pub fn workers_follow(workers: &CachedObject, target: &QueueTarget) -> bool {
     rolled_out && argument(&workers.tree()) == arguments::replicas_waited_for(target)
 }
 
+/// How many replicas the template of these workers waits for.
+pub fn replicas_waited_for(workers: &CachedObject) -> u8 {
+    let argument = argument(&workers.tree());
+    let number = argument.as_ref().and_then(|argument| argument.rsplit('=').next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
 /// The argument about replicas in the template of the worker's container.
 fn argument(deployment: &Value) -> Option<String> {
     let containers = deployment.pointer("/spec/template/spec/containers")?.as_array()?;

@@ -139,7 +139,9 @@ fn any_address(port: i32) -> SocketAddr {
 fn with_redis_files(args: &mut RedisArgs, target: &QueueTarget, secrets: &Secrets) {
     let Some(tls) = target.plan.store.redis().and_then(|redis| redis.tls.as_ref()) else { return };
     let file = |key| in_secret(secrets, &tls.secret_name, volumes::REDIS_TLS, key);
-    (args.ca, args.certificate, args.key) = (file(AUTHORITY), file("tls.crt"), file("tls.key"));
+    let access = &mut args.access;
+    access.ca = file(AUTHORITY);
+    (access.certificate, access.key) = (file("tls.crt"), file("tls.key"));
 }
 
 /// The mounted file of a Secret's key, if the Secret has it.

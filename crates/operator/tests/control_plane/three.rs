@@ -206,6 +206,29 @@ async fn workers_wait_for_replicas_only_once_these_have_copied_the_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_queue_of_three_starts_its_workers_once() {
+    let testbed = Testbed::new("once").await;
+    let operator = testbed.operator(Budget::unlimited());
+    let queue = testbed.create(replicas(3)).await;
+    testbed.until_argument("--redis-acknowledge-replicas=1").await;
+    let template = async || {
+        let workers = testbed.deployment().await.unwrap();
+        serde_json::to_value(workers.spec.unwrap().template).unwrap()
+    };
+    let first = template().await;
+    let mut surroundings = testbed.surroundings(&queue.uid().unwrap());
+    let mut before = None;
+    for copies in [0, 1, 2] {
+        let record = PrimaryRecord { term: 1, primary: 0, copies };
+        assert!(surroundings.replace_record(before, Some(record)).await.unwrap());
+        before = Some(record);
+        operator.rests().await;
+        assert_eq!(template().await, first, "{copies} copies");
+    }
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_schema_refuses_two_redis_pods_and_three_that_sync_each_second() {
     let testbed = Testbed::new("refused").await;
     testbed.create(json!({})).await;

@@ -1,7 +1,7 @@
 //! A change of Redis waits until all workers have the settings of the spec.
 
 use bookingq_api::BookingQueue;
-use bookingq_operator::autoscaler::worker_rollout::workers_follow;
+use bookingq_operator::autoscaler::worker_rollout::{replicas_waited_for, workers_follow};
 use bookingq_operator::build::{BuildInputs, build};
 use bookingq_operator::cached_object::CachedObject;
 use bookingq_operator::environment::OperatorEnvironment;
@@ -52,4 +52,34 @@ fn workers_follow_the_spec_once_each_of_them_has_its_template() {
         status[field] = json!(value);
         assert!(!workers_follow(&workers(&one, &status), &one), "{field}");
     }
+}
+
+#[test]
+fn workers_of_a_new_queue_wait_for_replicas_and_those_of_a_grown_one_once_there_are_some() {
+    let spec = |replicas: u8, wanted: u8| {
+        let queue: BookingQueue = serde_json::from_value(json!({
+            "apiVersion": "bookingqueue.dev/v1alpha1", "kind": "BookingQueue",
+            "metadata": { "name": "concert", "namespace": "sale", "uid": "1" },
+            "spec": {
+                "booking": { "endpoint": "http://booking-service:50051" },
+                "redis": { "managed": { "replicas": replicas }, "acknowledge": { "replicas": wanted } },
+            },
+        }))
+        .unwrap();
+        QueueTarget::resolve(&queue).unwrap()
+    };
+    let waits = |present: Option<u8>, wanted: u8| {
+        let mut target = spec(3, wanted);
+        target.keep_waiting_for(present);
+        let found = replicas_waited_for(&workers(&target, &json!({})));
+        assert_eq!(found, target.plan.store.redis().unwrap().acknowledge_replicas);
+        found
+    };
+    assert_eq!([waits(None, 1), waits(None, 2), waits(None, 0)], [1, 2, 0], "a new queue");
+    assert_eq!([waits(Some(1), 1), waits(Some(2), 2)], [1, 2], "before the first copy");
+    assert_eq!([waits(Some(0), 1), waits(Some(0), 2)], [0, 0], "it had one Pod");
+    assert_eq!([waits(Some(1), 2), waits(Some(2), 1)], [1, 1], "the spec has changed");
+    let mut one = spec(1, 0);
+    one.keep_waiting_for(None);
+    assert_eq!(one.plan.store.redis().unwrap().acknowledge_replicas, 0, "one Pod has no replica");
 }
