@@ -13,7 +13,8 @@ use crate::cel;
     "topicPrefix is immutable: the bookings would be left in the old topics; create a new queue",
 )))]
 pub struct KafkaSpec {
-    /// Addresses of some brokers, each HOST:PORT, separated by commas, as in bootstrap.servers.
+    /// Addresses of some brokers, each HOST:PORT, separated by commas, as in bootstrap.servers. The
+    /// operator connects too, so names need their namespace.
     #[schemars(
         length(min = 3, max = 4096),
         regex(pattern = "^[^/@ ]+:[0-9]+( *, *[^/@ ]+:[0-9]+)*$")

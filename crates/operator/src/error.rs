@@ -115,9 +115,6 @@ pub enum ReconcileError {
     Api(#[from] ApiCallError),
 }
 
-/// The reason of [`ReconcileError::VolumesOfThree`].
-pub const VOLUMES_OF_THREE: &str = "VolumesOfThree";
-
 impl ReconcileError {
     /// The reason in conditions, events and metrics.
     pub fn reason(&self) -> &'static str {
@@ -125,7 +122,7 @@ impl ReconcileError {
             Self::InvalidSpec(_) => "InvalidSpec",
             Self::Secrets(_) => "SecretMissing",
             Self::NameConflict { .. } => "NameConflict",
-            Self::VolumesOfThree(_) => VOLUMES_OF_THREE,
+            Self::VolumesOfThree(_) => "VolumesOfThree",
             Self::Store(_) => "InvalidRedisConfig",
             Self::Api(error) if error.is_rejection() => "ApplyRejected",
             Self::Api(_) => "ApiServerUnavailable",

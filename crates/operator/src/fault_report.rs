@@ -31,11 +31,18 @@ const CREATED_WITHIN: Duration = Duration::from_secs(5);
 const MISSED_FOR: Duration = Duration::from_secs(120);
 
 impl ReconcileContext {
-    /// Looks at the Pods of a queue, and publishes an event for each new fault.
-    pub(crate) async fn look_at_pods(&self, key: &QueueKey, about: &ObjectReference) -> FaultLook {
+    /// Looks at the Pods of a queue, and publishes an event for each new fault. A part that the
+    /// queue does not have any more, as a sweeper that is suspended, has no fault.
+    pub(crate) async fn look_at_pods(
+        &self,
+        key: &QueueKey,
+        target: Option<&QueueTarget>,
+        about: &ObjectReference,
+    ) -> FaultLook {
         let namespace = key.namespace.as_deref().unwrap_or_default();
         let (mut parts, mut soon, now) = (Vec::new(), None, Timestamp::now());
-        for part in Part::ALL {
+        let has = |part: &Part| target.is_none_or(|target| target.has(*part));
+        for part in Part::ALL.into_iter().filter(has) {
             let pods = self.pods.of_part(namespace, &key.name, part);
             let missing = match part {
                 Part::Redis => self.missing_redis(namespace, &key.name),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bookingq_api::Problems;
 use bookingq_api::status::BookingQueueStatus;
 use bookingq_core::backoff::Backoff;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolumeClaim};
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
@@ -24,7 +24,7 @@ use crate::build::{self, BuildInputs, Manifest, names};
 use crate::conditions::{GatewayInputs, StatusInputs};
 use crate::dereference::dereference;
 use crate::environment::OperatorEnvironment;
-use crate::error::{ReconcileError, VOLUMES_OF_THREE, call};
+use crate::error::{ReconcileError, call};
 use crate::events::EventRecorder;
 use crate::metrics::Metrics;
 use crate::object_cache::{ObjectCache, ObjectName};
@@ -140,7 +140,7 @@ impl ReconcileContext {
         let gateway_deployment =
             self.objects.status::<Deployment>(&namespace, &names::gateway(&key.name));
         let gateways = self.autoscaler.gateways(key);
-        let look = self.look_at_pods(key, &about).await;
+        let look = self.look_at_pods(key, target.as_ref(), &about).await;
         let inputs = StatusInputs {
             generation: queue.meta().generation,
             target: target.as_ref(),
@@ -185,7 +185,7 @@ impl ReconcileContext {
         let inputs =
             BuildInputs { target, secrets: &found.secrets, environment: &self.environment };
         let manifests = build::build(&inputs).map_err(ReconcileError::InvalidSpec)?;
-        self.check_volumes(target, before).await?;
+        self.check_volumes(target).await?;
         let mut missing = Vec::new();
         for manifest in &manifests {
             match self.apply(manifest, target, about).await {
@@ -207,16 +207,12 @@ impl ReconcileContext {
     }
 
     /// A new queue adopts the volumes that a deleted one of its name has left. One Pod would adopt
-    /// the first of three volumes, which may not be the newest.
-    async fn check_volumes(
-        &self,
-        target: &QueueTarget,
-        before: Option<&BookingQueueStatus>,
-    ) -> Result<(), ReconcileError> {
-        let refused = |status: &BookingQueueStatus| {
-            status.conditions.iter().any(|one| one.reason == VOLUMES_OF_THREE)
-        };
-        let new = before.is_none_or(refused);
+    /// the first of three volumes, which may not be the newest. New is who has no StatefulSet: the
+    /// status may be that of an error before it.
+    async fn check_volumes(&self, target: &QueueTarget) -> Result<(), ReconcileError> {
+        let redis = ObjectKind::of::<StatefulSet>();
+        let redis = ObjectName::new(redis, &target.namespace, &names::redis(&target.name));
+        let new = self.objects.get(&redis).is_none();
         if !new || target.failover.is_some() || target.managed_redis().is_none() {
             return Ok(());
         }

@@ -165,7 +165,8 @@ mod report {
         for wrong in ["http://:hunter2@a", "kafka://x:hunter2@a:1", "kafka://a"] {
             let refused = wrong.parse::<StoreChoice>().map_err(|error| error.to_string());
             let allowed = "allowed: embedded, redis (starts one), the address of one, as for \
-                           bookingq worker, or kafka://HOST:PORT[,HOST:PORT…][/PREFIX]";
+                           bookingq worker, kafka (starts a broker), or \
+                           kafka://HOST:PORT[,HOST:PORT…][/PREFIX]";
             assert_eq!(refused, Err(allowed.to_owned()), "{wrong}");
         }
     }

@@ -30,10 +30,10 @@ pub(super) struct DeploymentReplicas {
 /// Another writer of the same number: a HorizontalPodAutoscaler of the Deployment, or a person.
 #[derive(Debug, Default)]
 pub struct Rivalry {
-    /// The other writer, and when its number was seen last.
+    /// The other writer, and when its last write was seen, or was in the way of one.
     rival: Option<(String, Instant)>,
-    /// Whether the present number is that of the other writer.
-    holds: bool,
+    /// The present number, if it is that of the other writer.
+    held: Option<u32>,
     /// When its number was replaced last.
     reversed: Option<Instant>,
     /// The number that was written, or else the first one seen.
@@ -52,31 +52,44 @@ impl Rivalry {
             None => (number != own).then_some(UNKNOWN),
             Some(scaler) => (scaler != SCALER).then_some(scaler),
         };
-        self.holds = other.is_some();
+        let before = std::mem::replace(&mut self.held, other.map(|_| number));
         if let Some(other) = other {
-            self.rival = Some((other.to_owned(), now));
+            let is_renamed = self.rival.as_ref().is_some_and(|(known, _)| known != other);
+            // A number that stays is no new write.
+            if before != self.held || is_renamed {
+                self.rival = Some((other.to_owned(), now));
+            }
         }
         if self.rival.as_ref().is_some_and(|(_, seen)| now.duration_since(*seen) >= TRUCE) {
             self.rival = None;
         }
     }
 
-    /// The other writer, until it has written nothing for ten minutes.
+    /// The other writer, until it has written nothing, and been in the way of nothing, for ten
+    /// minutes.
     pub fn rival(&self) -> Option<&str> {
         self.rival.as_ref().map(|(rival, _)| rival.as_str())
     }
 
     /// Whether a number of the autoscaler may be written: always over its own one, and once in ten
     /// minutes over that of another writer, which would otherwise write again, and so on.
-    pub fn may_write(&self, now: Instant) -> bool {
-        !self.holds || self.reversed.is_none_or(|last| now.duration_since(last) >= TRUCE)
+    pub fn may_write(&mut self, now: Instant) -> bool {
+        let may = self.held.is_none()
+            || self.reversed.is_none_or(|last| now.duration_since(last) >= TRUCE);
+        if let (false, Some((_, seen))) = (may, &mut self.rival) {
+            *seen = now;
+        }
+        may
     }
 
     /// Notes a write.
     pub fn wrote(&mut self, number: u32, now: Instant) {
         self.own = Some(number);
-        if std::mem::take(&mut self.holds) {
+        if self.held.take().is_some() {
             self.reversed = Some(now);
+            if let Some((_, seen)) = &mut self.rival {
+                *seen = now;
+            }
         }
     }
 }
@@ -106,7 +119,7 @@ impl DeploymentReplicas {
     }
 
     /// Whether the autoscaler may write a number now.
-    pub(super) fn may_write(&self) -> bool {
+    pub(super) fn may_write(&mut self) -> bool {
         self.rivalry.may_write(Instant::now())
     }
 

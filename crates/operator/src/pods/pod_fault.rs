@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::pod_status::{condition, container_statuses, transition};
+use super::pod_status::{condition, container_statuses, time, transition};
 
 /// Time for which Pods may be at fault before the queue is degraded.
 pub const DEADLINE: Duration = Duration::from_secs(300);
@@ -107,7 +107,7 @@ pub(super) fn of_status(
     let failed_pod = status["phase"] == "Failed";
     let fault = |reason, detail, since| PodFault { reason, detail, since, pod: uid.to_owned() };
     let of_container = |container: &Value| {
-        let (reason, text) = of_container(container, failed_pod)?;
+        let (reason, text) = of_container(container, failed_pod, transition(status, "Ready"))?;
         let name = container["name"].as_str().unwrap_or_default();
         Some(fault(reason, format!("Pod {pod}, container {name}: {text}"), since))
     };
@@ -133,7 +133,11 @@ fn unscheduled(status: &Value) -> Option<String> {
     is_so.then(|| text(&scheduled["message"]).unwrap_or_else(|| "no node has room".to_owned()))
 }
 
-fn of_container(container: &Value, failed_pod: bool) -> Option<(FaultReason, String)> {
+fn of_container(
+    container: &Value,
+    failed_pod: bool,
+    unready_at: Option<Timestamp>,
+) -> Option<(FaultReason, String)> {
     let (state, last) = (&container["state"], &container["lastState"]["terminated"]);
     if let Some(reason) = state["waiting"]["reason"].as_str().and_then(FaultReason::of_waiting) {
         if reason == FaultReason::CrashLoopBackOff {
@@ -155,8 +159,10 @@ fn of_container(container: &Value, failed_pod: bool) -> Option<(FaultReason, Str
             (false, false) => None,
         };
     }
-    // It runs again, and is not ready yet.
-    let unready = container["ready"] == false && !last.is_null();
+    // It runs again, and has not been ready since: what made it unready later is another fault.
+    let started = time(&state["running"]["startedAt"]);
+    let was_ready = started.zip(unready_at).is_some_and(|(started, unready)| unready > started);
+    let unready = container["ready"] == false && !was_ready && !last.is_null();
     let again = restarts > 1 || last["reason"] == "OOMKilled";
     (unready && again && last["exitCode"] != 0).then(|| crash(last))
 }

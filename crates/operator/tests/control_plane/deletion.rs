@@ -110,7 +110,11 @@ async fn one_redis_pod_does_not_adopt_the_first_of_three_volumes() {
     }))
     .unwrap();
     testbed.api().create(&PostParams::default(), &second).await.unwrap();
-    testbed.create(json!({})).await;
+    // Another error comes first, and with it a status.
+    let gateway = json!({ "keys": { "secretName": "keys" }, "host": "wait.example.com" });
+    testbed.create(json!({ "gateway": gateway })).await;
+    testbed.until_condition("Degraded", "True", "SecretMissing").await;
+    testbed.change(json!({ "gateway": null })).await.unwrap();
     let message = testbed.until_condition("Degraded", "True", "VolumesOfThree").await;
     assert!(message.contains("data-concert-redis-1 is left of a queue with three"), "{message}");
     operator.rests().await;

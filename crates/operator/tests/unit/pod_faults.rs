@@ -124,7 +124,16 @@ fn each_status_has_its_reason_and_quotes_what_is_known() {
 #[test]
 fn a_pod_that_starts_serves_restarts_once_or_leaves_is_in_no_fault() {
     let ready = json!({ "ready": true, "restartCount": 4, "state": { "running": {} }, "lastState": crashed("Error", 1, "") });
+    // It has crashed long ago, and is unready because its store is away.
+    let mut unready = container(&json!({
+        "restartCount": 4, "state": { "running": { "startedAt": "2026-12-01T20:00:00Z" } },
+        "lastState": crashed("OOMKilled", 137, ""),
+    }));
+    unready["conditions"] = json!([{
+        "type": "Ready", "status": "False", "lastTransitionTime": "2026-12-01T21:00:00Z",
+    }]);
     let table = [
+        unready,
         json!({ "phase": "Pending" }),
         waiting("ContainerCreating", ""),
         waiting("PodInitializing", ""),

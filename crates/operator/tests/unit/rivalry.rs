@@ -42,6 +42,23 @@ fn a_rival_is_replaced_once_in_ten_minutes_and_is_gone_after_ten_quiet_ones() {
 }
 
 #[test]
+fn a_number_of_a_rival_that_is_in_the_way_of_nothing_is_forgotten() {
+    let (mut rivalry, start) = (Rivalry::default(), Instant::now());
+    let at = |second| start + Duration::from_secs(second);
+    rivalry.look(1, OWN, at(0));
+    for second in 1..=600 {
+        rivalry.look(6, HPA, at(second));
+        assert_eq!(rivalry.rival(), HPA, "{second}");
+    }
+    for second in 601..700 {
+        rivalry.look(6, HPA, at(second));
+        assert_eq!(rivalry.rival(), None, "{second}");
+    }
+    rivalry.look(7, HPA, at(700));
+    assert_eq!(rivalry.rival(), HPA, "it has written again");
+}
+
+#[test]
 fn a_number_that_changes_by_itself_has_an_unknown_writer() {
     let (mut rivalry, now) = (Rivalry::default(), Instant::now());
     // As an older operator has left it.

@@ -25,7 +25,8 @@ const LIMIT: Duration = Duration::from_secs(180);
 const SERVED: Duration = Duration::from_secs(120);
 /// The Pod of the broker, and its Service.
 const BROKER: &str = "broker";
-const BOOTSTRAP: &str = "broker:9092";
+/// With the namespace, because the operator is in another one.
+const BOOTSTRAP: &str = "broker.bookingq-demo:9092";
 /// Any cluster that is alone with its name.
 const CLUSTER_ID: &str = "Ym9va2luZ3EtZTJlLXJ1bg";
 const JAVA: &str = "/opt/java/openjdk/bin/java";
