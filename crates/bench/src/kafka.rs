@@ -40,8 +40,9 @@ pub enum MeasuredStore {
     Kafka,
 }
 
-/// Bookings in a call, and calls of each kind in each run of `growth`.
+/// Bookings in a call of `engine`.
 const BATCHES: [u64; 3] = [1, 64, 256];
+/// Bookings in a call of `growth`, and its calls of each kind in each run.
 const CALL: u64 = 64;
 const CALLS_OF_A_KIND: u64 = 100;
 /// Tasks in flight of a worker.
@@ -73,7 +74,7 @@ impl MeasuredKafka {
         let options =
             KafkaOptions { wrapper: placement.redis_wrapper(), ..KafkaOptions::default() };
         let cluster = KafkaCluster::start_with(1, &options).context("no broker")?;
-        let address = KafkaAddress::new(&format!("kafka://{}", cluster.bootstrap()))?;
+        let address = KafkaAddress::new(&cluster.url())?;
         Ok(Self { cluster, address })
     }
 

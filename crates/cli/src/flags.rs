@@ -30,7 +30,7 @@ pub async fn store_config(args: RedisArgs, queue: QueueName) -> Result<StoreConf
 /// How Kafka's brokers are reached.
 pub async fn kafka_security(args: &KafkaArgs) -> Result<KafkaSecurity, Failure> {
     kafka_access::kafka_security(args).await.map_err(|error| match error {
-        file @ KafkaAccessError::File { .. } => file.into(),
+        file @ KafkaAccessError::File(_) => file.into(),
         usage => Failure::usage(usage.to_string()),
     })
 }
@@ -51,6 +51,6 @@ async fn redis_config(args: RedisArgs, queue: QueueName) -> Result<RedisConfig, 
 pub async fn reached(config: RedisConfig, args: &RedisAccessArgs) -> Result<RedisConfig, Failure> {
     with_access(config, args).await.map_err(|error| match error {
         RedisAccessError::Settings(error) => Failure::usage(format!("--redis: {error}")),
-        file @ RedisAccessError::File { .. } => file.into(),
+        file @ RedisAccessError::File(_) => file.into(),
     })
 }

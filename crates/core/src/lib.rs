@@ -22,6 +22,7 @@ pub mod eta;
 pub mod event;
 pub mod ids;
 pub mod ip_network;
+pub mod kafka;
 pub mod limits;
 pub mod line;
 pub mod pace;

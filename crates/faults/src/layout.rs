@@ -102,21 +102,7 @@ impl RedisTopology {
 impl FaultKind {
     /// Whether it breaks brokers of Kafka, or what is in their log.
     pub fn is_of_brokers(self) -> bool {
-        matches!(
-            self,
-            Self::KillBroker
-                | Self::TermBroker
-                | Self::FreezeBroker
-                | Self::SlowBroker
-                | Self::CutBroker
-                | Self::KillLeader
-                | Self::FreezeLeader
-                | Self::RollingRestart
-                | Self::BrokerClock
-                | Self::DoubleEnvelopes
-                | Self::ResendEnvelopes
-                | Self::Snapshot
-        )
+        OF_BROKERS.iter().any(|(kind, _)| *kind == self)
     }
 
     /// Whether a queue on so many brokers has it: all faults but those of Redis. With one broker

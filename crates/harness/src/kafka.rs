@@ -225,6 +225,11 @@ impl KafkaCluster {
         hosts(self.brokers.iter().map(|broker| broker.address))
     }
 
+    /// The address of a store on these brokers.
+    pub fn url(&self) -> String {
+        format!("kafka://{}", self.bootstrap())
+    }
+
     /// The number of brokers.
     pub fn brokers(&self) -> usize {
         self.brokers.len()
@@ -255,7 +260,7 @@ impl KafkaCluster {
         process.wait_ready(START)
     }
 
-    /// Stops all brokers in order.
+    /// Stops all brokers, one after the other.
     pub async fn stop(self) {
         for broker in self.brokers {
             broker.process.stop().await;
@@ -285,9 +290,12 @@ fn properties(
          auto.create.topics.enable=false\n\
          num.network.threads=2\n\
          num.io.threads=2\n\
-         log.cleaner.enable=false\n",
+         log.cleaner.enable=false\n\
+         offsets.topic.replication.factor={}\n",
         voters.join(","),
-        folder.join("data").display()
+        folder.join("data").display(),
+        // Clients ask for the coordinator of a group, which needs this topic.
+        voters.len()
     );
     for (name, value) in &options.properties {
         // Writing to a string cannot fail.

@@ -88,7 +88,7 @@ fn replayed(text: &mut String, last: &LastScaling, policy: &Policy) {
     } else {
         _ = writeln!(
             text,
-            "  Replayed with the present spec: {again}, not {}; the spec has changed since",
+            "  Replayed with the present spec: {again}, not {}; the release or the spec has changed since",
             last.wanted
         );
     }

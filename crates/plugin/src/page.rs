@@ -15,8 +15,7 @@ use crate::span::ago;
 /// So many events are shown, the newest.
 const EVENTS: usize = 8;
 /// Conditions that are well when they are False.
-const WELL_IF_FALSE: [&str; 6] =
-    ["Degraded", "Progressing", "Reconciling", "Stalled", "ScaledByOther", "UpdatePending"];
+const WELL_IF_FALSE: [&str; 3] = ["Degraded", "Progressing", "ScaledByOther"];
 
 /// The page.
 pub fn page(facts: &QueueFacts, now: Timestamp) -> String {

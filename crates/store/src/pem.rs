@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// A text in PEM.
 #[derive(Clone, PartialEq, Eq)]
 pub enum PemSource {
-    /// In this file. Connections read it again, so a renewed certificate needs no restart.
+    /// In this file. Who connects says when it is read again.
     File(PathBuf),
     /// The text itself.
     Text(Vec<u8>),

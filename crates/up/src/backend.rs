@@ -218,8 +218,6 @@ async fn own_kafka(
         jars,
         directory: Some(directory.join("kafka")),
         restart: Restart::Always(BACKOFF),
-        // The client library asks for the coordinator of a group that does not exist.
-        properties: vec![("offsets.topic.replication.factor".to_owned(), "1".to_owned())],
         ..KafkaOptions::default()
     };
     let reporter = console.reporter("Kafka's broker");
@@ -227,7 +225,7 @@ async fn own_kafka(
     let started = tokio::task::spawn_blocking(start).await;
     let cluster = started.map_err(|error| UpError::Broken(error.to_string()))?;
     let cluster = cluster.map_err(UpError::NoKafka)?;
-    let address = KafkaAddress::new(&format!("kafka://{}", cluster.bootstrap()))?;
+    let address = KafkaAddress::new(&cluster.url())?;
     console.report(format!("Kafka's broker listens at {}", cluster.bootstrap()));
     let access = KafkaArgs::default();
     Ok(Backend::Kafka(Box::new(KafkaBackend { address, access, server: Some(cluster) })))

@@ -95,10 +95,10 @@ pub enum UpError {
         "{0}; Java and the jars are installed by: cargo xtask setup --kafka (or name a folder with the jars: --kafka-jars DIR)"
     )]
     NoKafka(HarnessError),
-    /// A task of our own.
+    /// The task that starts the broker ended.
     #[error("the broker cannot be started: {0}: this is a defect of bookingq")]
     Broken(String),
-    /// A login, certificates or jars for a store that has none.
+    /// A login or certificates of Kafka for a store that has none.
     #[error(
         "a flag of --kafka is given; allowed: --kafka-jars with --store kafka, and the others with --store kafka://HOST:PORT"
     )]
@@ -120,7 +120,7 @@ pub enum UpError {
     /// A Redis cannot be reached as the arguments say.
     #[error("--store: {0}")]
     Access(#[from] RedisAccessError),
-    /// Redis does not answer.
+    /// The store does not answer, or is not set up.
     #[error("the store cannot be used: {0}")]
     Store(#[from] StoreError),
     /// Data of an earlier run.

@@ -7,17 +7,14 @@ use bookingq_api::args::{InvalidArgs, KAFKA_PASSWORD, KafkaArgs};
 use bookingq_store::PemSource;
 use bookingq_store::replicated::{KafkaLogin, KafkaSecurity, KafkaTls};
 
+use crate::password_file::{self, UnreadablePassword};
+
 /// Why Kafka cannot be reached as the arguments say.
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaAccessError {
     /// The file with the password.
-    #[error("cannot read --kafka-password-file {}: {cause}", file.display())]
-    File {
-        /// Its path.
-        file: PathBuf,
-        /// What the system answered.
-        cause: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] UnreadablePassword),
     /// A user without a password.
     #[error(
         "--kafka-user is {user:?} without a password; allowed: with it in {KAFKA_PASSWORD} or in \
@@ -56,7 +53,5 @@ async fn password(args: &KafkaArgs, user: &str) -> Result<String, KafkaAccessErr
         let none = |_| KafkaAccessError::NoPassword { user: user.to_owned() };
         return std::env::var(KAFKA_PASSWORD).map_err(none);
     };
-    let text = tokio::fs::read_to_string(file).await;
-    let text = text.map_err(|cause| KafkaAccessError::File { file: file.clone(), cause })?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    Ok(password_file::read("--kafka-password-file", file).await?)
 }

@@ -25,6 +25,7 @@ mod metrics;
 mod notifier;
 mod notifier_hold;
 mod operator_readings;
+pub mod password_file;
 pub mod processing;
 mod publication;
 pub mod redis_access;

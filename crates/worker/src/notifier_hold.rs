@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_store::{Store, StoreError};
+use bookingq_store::Store;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::debug;
@@ -33,8 +33,8 @@ impl NotifierHold {
 pub(crate) async fn compete(owner: String, store: Arc<dyn Store>, hold: Arc<NotifierHold>) {
     loop {
         let sent = Instant::now();
-        match acquire(&owner, &*store).await {
-            Ok(is_held) => hold.answered(sent, is_held),
+        match store.notifier(&owner, LEASE, None).await {
+            Ok(lease) => hold.answered(sent, lease.is_some()),
             // The lease that it had ends by itself.
             Err(error) => debug!(%error, "the notifier lease was not renewed"),
         }
@@ -45,27 +45,17 @@ pub(crate) async fn compete(owner: String, store: Arc<dyn Store>, hold: Arc<Noti
 /// Time between two calls.
 const PERIOD: Duration = Duration::from_secs(2);
 
-async fn acquire(owner: &str, store: &dyn Store) -> Result<bool, StoreError> {
-    Ok(store.notifier(owner, LEASE, None).await?.is_some())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use bookingq_core::QueueName;
+    use bookingq_harness::wait::eventually;
     use bookingq_store::MemoryConfig;
 
     use super::*;
 
-    async fn until(what: &str, is_so: impl Fn() -> bool) {
-        let waited = async {
-            while !is_so() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), waited).await.expect(what);
-    }
+    const LIMIT: Duration = Duration::from_secs(20);
 
     #[tokio::test]
     async fn one_of_two_workers_has_the_lease_and_the_other_one_after_it() {
@@ -77,14 +67,14 @@ mod tests {
             (hold, tokio::spawn(competing))
         };
         let (first, task) = start("first");
-        until("the first to have it", || first.is_held()).await;
+        eventually("the first to have it", LIMIT, async || first.is_held()).await;
         let (second, _second_task) = start("second");
         // It asks every two seconds.
         tokio::time::sleep(PERIOD + Duration::from_millis(500)).await;
         assert!(first.is_held() && !second.is_held());
         task.abort();
         store.notifier("first", Duration::from_millis(1), None).await.unwrap();
-        until("the second to have it", || second.is_held()).await;
+        eventually("the second to have it", LIMIT, async || second.is_held()).await;
         assert!(store.notifier("first", LEASE, None).await.unwrap().is_none());
     }
 }

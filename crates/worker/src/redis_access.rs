@@ -1,24 +1,17 @@
 //! From the arguments of a Redis to the settings of its store, for every command that takes them.
 
-use std::path::{Path, PathBuf};
-
 use bookingq_api::args::RedisAccessArgs;
 use bookingq_store::redis::{PemSource, RedisTls, SentinelLogin};
 use bookingq_store::{RedisConfig, StoreError};
+
+use crate::password_file::{self, UnreadablePassword};
 
 /// Why a Redis cannot be reached as the arguments say.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisAccessError {
     /// A file with a password.
-    #[error("cannot read {flag} {}: {cause}", file.display())]
-    File {
-        /// The flag that names it.
-        flag: &'static str,
-        /// Its path.
-        file: PathBuf,
-        /// What the system answered.
-        cause: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] UnreadablePassword),
     /// Address, login and certificates do not fit together.
     #[error(transparent)]
     Settings(#[from] StoreError),
@@ -34,7 +27,9 @@ pub async fn with_access(
     args: &RedisAccessArgs,
 ) -> Result<RedisConfig, RedisAccessError> {
     let mut config = match &args.password_file {
-        Some(file) => config.with_password(&password("--redis-password-file", file).await?)?,
+        Some(file) => {
+            config.with_password(&password_file::read("--redis-password-file", file).await?)?
+        }
         None => config,
     };
     let identity = args.certificate.clone().zip(args.key.clone());
@@ -46,18 +41,10 @@ pub async fn with_access(
     config.sentinel = SentinelLogin {
         username: args.sentinel_username.clone(),
         password: match &args.sentinel_password_file {
-            Some(file) => Some(password("--redis-sentinel-password-file", file).await?),
+            Some(file) => Some(password_file::read("--redis-sentinel-password-file", file).await?),
             None => None,
         },
     };
     config.check()?;
     Ok(config)
-}
-
-/// The password in the file that a flag names.
-async fn password(flag: &'static str, file: &Path) -> Result<String, RedisAccessError> {
-    let text = tokio::fs::read_to_string(file).await;
-    let text =
-        text.map_err(|cause| RedisAccessError::File { flag, file: file.to_owned(), cause })?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

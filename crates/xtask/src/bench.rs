@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::shell;
+use crate::{kafka, shell};
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub struct Args {
 /// Measures.
 pub fn run(args: &Args) -> Result<()> {
     // Compiled in only where it is measured: it takes a C compiler and minutes.
-    let has_kafka = args.forwarded.iter().any(|arg| arg.ends_with("kafka"));
+    let has_kafka = kafka::is_wanted(&args.forwarded);
     let mut cargo = shell::cargo();
     cargo.args(["run", "--release", "--locked", "--package", "bookingq-bench"]);
     cargo.args(has_kafka.then_some("--features=kafka")).arg("--");

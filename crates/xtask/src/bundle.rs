@@ -5,9 +5,8 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::generated::Args;
-use crate::manifests::{self, VERSION};
-use crate::prerequisites::HELM;
-use crate::{shell, tree};
+use crate::manifests::VERSION;
+use crate::tree;
 
 const FOLDER: &str = "bundle";
 const COMMAND: &str = "cargo xtask manifests";
@@ -18,14 +17,12 @@ const DESCRIPTION: &str =
 reservation in its order, and a limited time to pay. The operator runs the workers, sweepers and
 gateways of each BookingQueue, scales them with the line, and fails a managed Redis over.";
 
-/// Writes or checks all files of the bundle.
-pub fn run(args: &Args) -> Result<()> {
-    HELM.require()?;
-    let rendered = manifests::without_helm(&shell::read(&mut manifests::helm_template())?);
+/// Writes or checks all files of the bundle, from the rendered chart.
+pub fn run(args: &Args, rendered: &str) -> Result<()> {
     let resource = tree::read("crds/bookingqueue.yaml")?;
     let version = format!("{FOLDER}/manifests/bookingq.clusterserviceversion.yaml");
     for (file, text) in [
-        (version.as_str(), cluster_service_version(&rendered)?),
+        (version.as_str(), cluster_service_version(rendered)?),
         ("bundle/manifests/bookingqueues.bookingqueue.dev.crd.yaml", resource),
         ("bundle/metadata/annotations.yaml", annotations()),
         ("bundle/Dockerfile", dockerfile()),

@@ -17,6 +17,12 @@ pub const JARS: &str = "BOOKINGQ_KAFKA_JARS";
 /// The module that pins the releases.
 const MODULE: &str = "tests/kafka";
 
+/// Whether a program with these options is to use Kafka.
+pub fn is_wanted(options: &[String]) -> bool {
+    options.iter().any(|option| option == "--store=kafka")
+        || options.windows(2).any(|pair| pair == ["--store", "kafka"])
+}
+
 /// The folder of the jars, and whether they are there.
 pub struct KafkaJars {
     folder: PathBuf,

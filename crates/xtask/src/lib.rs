@@ -88,7 +88,9 @@ impl Cli {
             Command::Test(args) => test::run(&args),
             Command::Tidy(args) => tidy::run(&args),
             Command::Crd(args) => crd::run(&args),
-            Command::Manifests(args) => manifests::run(&args).and_then(|()| bundle::run(&args)),
+            Command::Manifests(args) => {
+                manifests::run(&args).and_then(|chart| bundle::run(&args, &chart))
+            }
             Command::Alerts(args) => alerts::run(&args),
             Command::Reproduce(args) => reproduce::run(&args),
             Command::CheckReport(args) => check_report::run(&args),

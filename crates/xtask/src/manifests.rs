@@ -27,16 +27,13 @@ const HEADER: &str = "\
 # docs/kubernetes.md says how to uninstall without that. Generated from charts/bookingq by `cargo xtask manifests`.
 ";
 
-/// Writes or checks it.
-pub fn run(args: &Args) -> Result<()> {
+/// Writes or checks it. Returns what was rendered, without what only Helm needs.
+pub fn run(args: &Args) -> Result<String> {
     check_versions(&tree::read(&format!("{CHART}/Chart.yaml"))?)?;
     HELM.require()?;
-    let rendered = shell::read(&mut helm_template())?;
-    args.settle(
-        FILE,
-        &format!("{HEADER}{}{}", namespace(), without_helm(&rendered)),
-        "cargo xtask manifests",
-    )
+    let rendered = without_helm(&shell::read(&mut helm_template())?);
+    args.settle(FILE, &format!("{HEADER}{}{rendered}", namespace()), "cargo xtask manifests")?;
+    Ok(rendered)
 }
 
 /// `helm template` of the chart, as the release `bookingq`.

@@ -18,7 +18,7 @@ const FOLDERS: [&str; 2] = ["target/reproduce/a", "target/reproduce/another-fold
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask reproduce                   what the image holds; minutes
+  cargo xtask reproduce                   what the image holds: two full builds
   cargo xtask reproduce --profile dev     quicker, and without the optimizer
 
 Both folders are deleted first, and kept when the binaries differ.")]
@@ -35,16 +35,15 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let mut head = Command::new("git");
     let epoch = shell::read(head.current_dir(tree::root()).args(["log", "-1", "--format=%ct"]))?;
-    let mut binaries = Vec::new();
-    for folder in FOLDERS {
+    let [first, second] = FOLDERS.map(|folder| {
         let top = tree::root().join(folder);
         check_out(&top)?;
-        binaries.push(build(args, &top, epoch.trim())?);
-    }
-    let [first, second] = &binaries[..] else { bail!("two builds, not {}", binaries.len()) };
+        build(args, &top, epoch.trim())
+    });
+    let (first, second) = (first?, second?);
     let mut sums = Command::new("sha256sum");
-    shell::run(sums.args([first, second]))?;
-    if fs::read(first)? != fs::read(second)? {
+    shell::run(sums.args([&first, &second]))?;
+    if fs::read(&first)? != fs::read(&second)? {
         bail!("{} and {} differ", first.display(), second.display());
     }
     println!("reproduce: both builds made the same binary");
@@ -83,6 +82,7 @@ fn build(args: &Args, top: &Path, epoch: &str) -> Result<PathBuf> {
     };
     let mut cargo = shell::cargo();
     cargo.current_dir(&sources).args(["build", "--locked", "--package", "bookingq"]);
+    cargo.args(["--features", "kafka"]);
     cargo.args(["--profile", &args.profile]).args(args.offline.then_some("--offline"));
     cargo.env("CARGO_HOME", &home).env("CARGO_TARGET_DIR", &target);
     cargo.env("SOURCE_DATE_EPOCH", epoch).env("CARGO_INCREMENTAL", "0");

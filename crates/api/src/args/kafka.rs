@@ -74,10 +74,10 @@ impl KafkaArgs {
         self.tls || self.ca.is_some() || self.certificate.is_some()
     }
 
-    /// The mechanism of the login, if there is one.
+    /// Who logs in, and how, if anybody does.
     ///
     /// # Errors
-    /// [`InvalidArgs`] if it would show the password to whom listens.
+    /// [`InvalidArgs`] if the login would show the password to others.
     pub fn login(&self) -> Result<Option<(&str, SaslMechanism)>, InvalidArgs> {
         let Some(user) = &self.user else { return Ok(None) };
         let mechanism = self.mechanism.unwrap_or(SaslMechanism::ScramSha512);

@@ -23,8 +23,8 @@ Examples:
 
 Runs the same workers, autoscaler and sweeper as in a cluster, on real gRPC ports, and a gateway with
 the waiting-room page, whose address it prints, and a demo checkout. With the embedded store, the
-workers run in this process and the data ends with it. With Redis or
-Kafka, each worker is a process; one that dies is restarted, as is a server that it started.
+workers run in this process and the data ends with it. With Redis or Kafka, each worker is a
+process; one that dies is restarted, and so is a server that `up` started.
 Exits with 1 if the run broke a promise, and prints what was broken.")]
 pub struct Args {
     #[command(flatten)]

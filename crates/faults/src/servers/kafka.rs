@@ -82,19 +82,17 @@ impl KafkaBrokers {
         let clocks = if has_clocks { Clocks::find(folder, "broker-", brokers)? } else { None };
         let environment = |broker| clocks.as_ref().map(|clocks| clocks.environment(broker));
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let replicas = ("offsets.topic.replication.factor", &*brokers.to_string());
         let options = KafkaOptions {
             directory: Some(folder.join("kafka")),
             restart,
             addresses,
-            properties: PROPERTIES.into_iter().chain([replicas]).map(owned).collect(),
+            properties: PROPERTIES.into_iter().map(owned).collect(),
             environment: (0..brokers).map(|one| environment(one).unwrap_or_default()).collect(),
             ..KafkaOptions::default()
         };
         let start = move || KafkaCluster::start_with(brokers, &options);
         let cluster = tokio::task::spawn_blocking(start).await??;
-        let address = KafkaAddress::new(&format!("kafka://{}", cluster.bootstrap()))
-            .context("the brokers have no address")?;
+        let address = KafkaAddress::new(&cluster.url()).context("the brokers have no address")?;
         create_topics(&address, queue, brokers as u16).await?;
         let group = BrokerGroup {
             envelopes: EnvelopeFaults::start(&address, queue)?,
@@ -112,7 +110,7 @@ impl KafkaBrokers {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("kafka://{}", self.0.cluster.bootstrap())
+        self.0.cluster.url()
     }
 
     /// The settings of a store on these brokers.

@@ -155,7 +155,7 @@ struct SentSettings {
 struct Unseen {
     admission: Option<(Admission, Instant)>,
     rules: Option<(SaleRules, Instant)>,
-    workforce: Option<(Workforce, Instant)>,
+    workforce: Option<(Option<Workforce>, Instant)>,
 }
 
 impl SentSettings {
@@ -169,12 +169,8 @@ impl SentSettings {
             snapshot.rules = rules;
             snapshot.rules_set = true;
         }
-        if let Some((workforce, at)) = &sent.workforce {
-            if snapshot.workforce.as_ref() == Some(workforce) || at.elapsed() >= UNSEEN {
-                sent.workforce = None;
-            } else {
-                snapshot.workforce = Some(workforce.clone());
-            }
+        if let Some(workforce) = unseen(&mut sent.workforce, &snapshot.workforce) {
+            snapshot.workforce = workforce;
         }
         snapshot
     }
@@ -202,7 +198,7 @@ impl SettingsSink for SentSettings {
 
     async fn set_workforce(&self, workforce: &Workforce) -> Result<(), StoreError> {
         self.settings.set_workforce(workforce).await?;
-        self.sent.lock().workforce = Some((workforce.clone(), Instant::now()));
+        self.sent.lock().workforce = Some((Some(workforce.clone()), Instant::now()));
         Ok(())
     }
 }

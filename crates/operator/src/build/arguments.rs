@@ -35,17 +35,6 @@ pub fn worker(target: &QueueTarget, secrets: &Secrets) -> Vec<String> {
     args.to_args()
 }
 
-/// The argument with the number of replicas that a worker waits for; `None` if it waits for none.
-pub fn replicas_waited_for(target: &QueueTarget) -> Option<String> {
-    let args = WorkerArgs::of(&target.plan, any_address(names::GRPC_PORT)).to_args();
-    find_replicas_argument(args.iter().map(String::as_str)).map(str::to_owned)
-}
-
-/// That argument, found among all arguments of a worker.
-pub fn find_replicas_argument<'a>(mut args: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    args.find(|arg| arg.starts_with("--redis-acknowledge-replicas="))
-}
-
 /// The gRPC port, with the mounted files of its certificate.
 fn server(target: &QueueTarget) -> ServerArgs {
     let Some(tls) = &target.plan.worker.tls else { return ServerArgs::default() };

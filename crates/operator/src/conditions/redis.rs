@@ -98,9 +98,10 @@ fn health(inputs: &RedisInputs<'_>) -> ConditionState {
         return state;
     }
     match inputs.store {
-        // Only of a queue in Kafka, whose condition is another one.
-        Some(StoreHealth::TopicRefused { why }) => ConditionState::no("Unreachable", why.clone()),
-        None | Some(StoreHealth::Unknown | StoreHealth::NoReadings) => {
+        // The last two are of a queue in Kafka, whose condition is another one.
+        None
+        | Some(StoreHealth::Unknown | StoreHealth::NoReadings)
+        | Some(StoreHealth::TopicRefused { .. }) => {
             ConditionState::new(UNKNOWN, "NotChecked", "The operator has not read Redis yet.")
         }
         Some(StoreHealth::Reachable { warnings }) if warnings.is_empty() => reachable(inputs),

@@ -58,7 +58,7 @@ impl Drop for ReportingWorker {
 }
 
 fn address(kafka: &KafkaCluster) -> KafkaAddress {
-    KafkaAddress::new(&format!("kafka://{}", kafka.bootstrap())).unwrap()
+    KafkaAddress::new(&kafka.url()).unwrap()
 }
 
 fn queue(testbed: &Testbed) -> QueueName {

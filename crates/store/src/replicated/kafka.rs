@@ -116,7 +116,7 @@ pub async fn create_topics(
     Ok(topic::create(address, &address.snapshots(queue), replication).await? || commands)
 }
 
-/// The log of a queue's commands, as a program has it that tests what is done with it.
+/// The log of a queue's commands, for fault runs, which append to it themselves.
 ///
 /// # Errors
 /// [`StoreError::Settings`](crate::StoreError::Settings) if the client cannot be made, and in a

@@ -44,13 +44,13 @@ pub(super) async fn read_log<L: CommandLog>(logs: LogPair<L>, shared: Arc<Shared
             return shared.stop(why);
         }
         broken = Some(match follow(&*logs.commands, &shared).await {
-            // It differed in the same place before it was loaded again, or even after that.
             FollowEnd::Stopped(ReplicaStopped { differs: true, offset, why })
                 if differed.is_none_or(|before| before < offset) =>
             {
                 differed = Some(offset);
                 ReloadCause::Differs { offset, why }
             }
+            // Not understood; or it differed here, or later, before it was loaded again.
             FollowEnd::Stopped(stopped) => return shared.stop(stopped.to_string()),
             FollowEnd::Broken(error) => ReloadCause::Broken(error),
         });

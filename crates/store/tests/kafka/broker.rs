@@ -21,7 +21,7 @@ pub fn shared() -> Arc<KafkaCluster> {
 
 /// The address of a cluster.
 pub fn address(cluster: &KafkaCluster) -> KafkaAddress {
-    KafkaAddress::new(&format!("kafka://{}", cluster.bootstrap())).unwrap()
+    KafkaAddress::new(&cluster.url()).unwrap()
 }
 
 /// A queue that no other test uses.

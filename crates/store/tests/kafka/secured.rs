@@ -145,8 +145,7 @@ async fn users_log_in_by_scram_and_plain_through_tls() {
         let line = refused(&by(Some(login(mechanism, user, "of another")))).await;
         assert!(line.contains("the login is refused"), "{line}");
     }
-    let nameless = refused(&by(None)).await;
-    assert!(!nameless.is_empty());
+    refused(&by(None)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,6 +89,13 @@ pub fn kinds(namespaced: bool) -> Result<Vec<String>> {
     Ok(kinds.map(str::to_owned).collect())
 }
 
+/// Waits until a queue is Ready.
+pub fn wait_until_ready(queue: &str, limit: Duration) -> Result<()> {
+    let queue = format!("bookingqueue/{queue}");
+    let wait = ["wait", "--namespace", NAMESPACE, "--for=condition=Ready", &queue];
+    kubectl_waiting(&wait, limit).map(drop)
+}
+
 /// Waits until kubectl get finds nothing.
 pub fn wait_until_deleted(what: &str, words: &[&str], limit: Duration) -> Result<()> {
     until(format!("{what} to be deleted"), limit, || {

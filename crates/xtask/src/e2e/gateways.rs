@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::cluster::{NAMESPACE, apply, get, kubectl, kubectl_waiting, list};
+use super::cluster::{NAMESPACE, apply, get, kubectl, kubectl_waiting, list, wait_until_ready};
 use super::crowd::{CrowdJob, CrowdStore};
 use super::forward::Forward;
 use super::images::Images;
@@ -60,9 +60,7 @@ pub fn apply_queue() -> Result<String> {
     });
     apply(&queue.to_string())?;
     let start = Instant::now();
-    let ready = format!("bookingqueue/{QUEUE}");
-    let ready = ["wait", "--namespace", NAMESPACE, "--for=condition=Ready", &ready];
-    kubectl_waiting(&ready, LIMIT)?;
+    wait_until_ready(QUEUE, LIMIT)?;
     wait_for_gateways(GATEWAYS)?;
     Ok(format!("{GATEWAYS} gateways after {:.1} s", start.elapsed().as_secs_f64()))
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::cluster::{NAMESPACE, OPERATOR, apply, get, kubectl_waiting, list};
+use super::cluster::{NAMESPACE, OPERATOR, apply, get, kubectl_waiting, list, wait_until_ready};
 use super::crowd::{CrowdJob, CrowdStore};
 use super::gateways::restart_simulator;
 use super::images::{Images, KAFKA};
@@ -56,9 +56,7 @@ pub fn apply_queue() -> Result<String> {
         },
     });
     apply(&queue.to_string())?;
-    let ready = format!("bookingqueue/{QUEUE}");
-    let ready = ["wait", "--namespace", NAMESPACE, "--for=condition=Ready", &ready];
-    kubectl_waiting(&ready, LIMIT)?;
+    wait_until_ready(QUEUE, LIMIT)?;
     let status = get(&format!("bookingqueue/{QUEUE}"))?["status"].take();
     let reason = condition(&status, "KafkaReady");
     ensure!(reason == "Reachable", "KafkaReady has the reason {reason}");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::cluster::{NAMESPACE, OPERATOR, apply, get, kubectl_waiting};
+use super::cluster::{NAMESPACE, OPERATOR, apply, get, wait_until_ready};
 use super::crowd::{CrowdJob, CrowdStore};
 use super::gateways::{redis_image, restart_simulator};
 use super::images::Images;
@@ -42,9 +42,7 @@ pub fn apply_queue() -> Result<String> {
     });
     apply(&queue.to_string())?;
     let start = Instant::now();
-    let ready = format!("bookingqueue/{QUEUE}");
-    let ready = ["wait", "--namespace", NAMESPACE, "--for=condition=Ready", &ready];
-    kubectl_waiting(&ready, LIMIT)?;
+    wait_until_ready(QUEUE, LIMIT)?;
     wait_for_nodes()?;
     Ok(format!("{} after {:.1} s", record()?, start.elapsed().as_secs_f64()))
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::shell;
+use crate::{kafka, shell};
 
 /// Builds what a run with these options needs.
 pub(super) fn build(options: &[String]) -> Result<()> {
@@ -14,7 +14,5 @@ pub(super) fn build(options: &[String]) -> Result<()> {
 
 /// The features that a run with these options needs.
 fn features(options: &[String]) -> &'static [&'static str] {
-    let is_kafka = options.iter().any(|option| option == "--store=kafka")
-        || options.windows(2).any(|pair| pair == ["--store", "kafka"]);
-    if is_kafka { &["--features", "bookingq/kafka"] } else { &[] }
+    if kafka::is_wanted(options) { &["--features", "bookingq/kafka"] } else { &[] }
 }

@@ -1,5 +1,6 @@
 //! The address of Kafka: `kafka://HOST:PORT[,HOST:PORT…][/PREFIX]`.
 
+use bookingq_core::kafka::{MAX_BROKERS, is_broker, is_topic_prefix};
 use bookingq_core::{Invalid, QueueName};
 
 use super::security::KafkaSecurity;
@@ -8,10 +9,6 @@ use super::security::KafkaSecurity;
 const SCHEME: &str = "kafka://";
 /// What begins the names of topics unless the address says otherwise.
 const PREFIX: &str = "bookingq";
-/// Brokers that an address may name, and characters of its prefix. Kafka allows topics of 249
-/// characters, and a queue's name has at most 127.
-const MAX_BROKERS: usize = 64;
-const MAX_PREFIX: usize = 100;
 const RULE: &str = "kafka://HOST:PORT[,HOST:PORT…][/PREFIX] with at most 64 brokers, without a \
                     user, and a PREFIX of 1 to 100 letters, digits, '.', '_' and '-' (default: \
                     bookingq)";
@@ -39,9 +36,8 @@ impl KafkaAddress {
         let rest = text.strip_prefix(SCHEME).ok_or_else(invalid)?;
         let (hosts, prefix) = rest.split_once('/').unwrap_or((rest, PREFIX));
         let brokers: Vec<String> = hosts.split(',').map(str::to_owned).collect();
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let is_prefix = (1..=MAX_PREFIX).contains(&prefix.len()) && prefix.chars().all(fits);
-        if brokers.len() > MAX_BROKERS || !brokers.iter().all(|b| is_broker(b)) || !is_prefix {
+        let are_brokers = brokers.len() <= MAX_BROKERS && brokers.iter().all(|one| is_broker(one));
+        if !are_brokers || !is_topic_prefix(prefix) {
             return Err(invalid());
         }
         Ok(Self { brokers, prefix: prefix.to_owned(), security: KafkaSecurity::default() })
@@ -82,13 +78,6 @@ impl KafkaAddress {
     pub fn readings(&self) -> String {
         format!("{}.READINGS", self.prefix)
     }
-}
-
-fn is_broker(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
-    let is_host =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '[' | ']');
-    !host.is_empty() && host.chars().all(is_host) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 impl std::fmt::Display for KafkaAddress {

@@ -118,20 +118,13 @@ pub(super) fn producer(address: &KafkaAddress) -> Result<Arc<Producer>, StoreErr
     config.create_with_context(Quiet).map(Arc::new).map_err(|error| failed(&error))
 }
 
-/// A consumer that reads what it is assigned. No offset is ever committed: librdkafka asks for the
-/// name of a group although there is none.
+/// A consumer that reads what it is assigned.
 pub(super) fn consumer(address: &KafkaAddress) -> Result<Arc<Consumer>, StoreError> {
-    let mut config = common(address);
+    let mut config = reading(address);
     config
-        .set("group.id", "bookingq-none")
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_uncommitted")
         .set("check.crcs", "true")
-        .set("max.poll.interval.ms", "86400000")
-        .set("fetch.wait.max.ms", "500")
-        .set("fetch.error.backoff.ms", "50")
         .set("fetch.message.max.bytes", "4000000")
         .set("queued.max.messages.kbytes", "32768");
     config.create_with_context(Quiet).map(Arc::new).map_err(|error| failed(&error))
@@ -139,17 +132,23 @@ pub(super) fn consumer(address: &KafkaAddress) -> Result<Arc<Consumer>, StoreErr
 
 /// A consumer of readings, which may jump: only the newest ones are of interest.
 pub(super) fn follower(address: &KafkaAddress) -> Result<Arc<Consumer>, StoreError> {
+    let mut config = reading(address);
+    config.set("auto.offset.reset", "latest").set("queued.max.messages.kbytes", "4096");
+    config.create_with_context(Quiet).map(Arc::new).map_err(|error| failed(&error))
+}
+
+/// What consumers have in common. No offset is ever committed: librdkafka asks for the name of a
+/// group although there is none.
+fn reading(address: &KafkaAddress) -> ClientConfig {
     let mut config = common(address);
     config
         .set("group.id", "bookingq-none")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", "latest")
         .set("max.poll.interval.ms", "86400000")
         .set("fetch.wait.max.ms", "500")
-        .set("fetch.error.backoff.ms", "50")
-        .set("queued.max.messages.kbytes", "4096");
-    config.create_with_context(Quiet).map(Arc::new).map_err(|error| failed(&error))
+        .set("fetch.error.backoff.ms", "50");
+    config
 }
 
 /// A client that makes topics, reads their settings and drops records.

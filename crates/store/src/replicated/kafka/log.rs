@@ -127,7 +127,7 @@ impl KafkaLog {
     }
 
     async fn reopen(&self, reading: &mut LogReading, from: LogCursor) -> Result<(), LogError> {
-        let id = self.shared.usable().await?;
+        let id = self.usable().await?;
         let before = reading.id.replace(id);
         if matches!(from, LogCursor::After(_)) && before.is_some_and(|before| before != id) {
             return Err(LogError::Replaced);
@@ -135,15 +135,21 @@ impl KafkaLog {
         let KafkaClients { address, topic, .. } = &*self.shared;
         let opened = Reader::open(address, topic, from, &mut reading.shortfall).await;
         reading.reader = Some(opened?);
-        self.watch.lock().get_or_insert_with(|| tokio::spawn(watch(Arc::clone(&self.shared), id)));
         Ok(())
+    }
+
+    /// The id of the topic, if it keeps the promises; `watch` looks again from then on.
+    async fn usable(&self) -> Result<Uuid, LogError> {
+        let id = self.shared.usable().await?;
+        self.watch.lock().get_or_insert_with(|| tokio::spawn(watch(Arc::clone(&self.shared), id)));
+        Ok(id)
     }
 }
 
 #[async_trait]
 impl CommandLog for KafkaLog {
     async fn bounds(&self) -> Result<LogBounds, LogError> {
-        let id = self.shared.usable().await?;
+        let id = self.usable().await?;
         let (producer, topic) =
             (Arc::clone(&self.shared.producer.lock()), self.shared.topic.clone());
         let asked = tokio::task::spawn_blocking(move || {
@@ -158,7 +164,7 @@ impl CommandLog for KafkaLog {
     }
 
     async fn append(&self, bytes: &[u8]) -> Result<(), LogError> {
-        self.shared.usable().await?;
+        self.usable().await?;
         self.shared.expect(bytes)?;
         let producer = Arc::clone(&self.shared.producer.lock());
         let record = FutureRecord::<(), [u8]>::to(&self.shared.topic).partition(0).payload(bytes);

@@ -59,7 +59,7 @@ pub async fn log_placement(_: &KafkaAddress, _: &QueueName) -> Result<LogPlaceme
 }
 
 /// The newest readings of queues; not in this build.
-pub struct UnbuiltReadings(());
+pub enum UnbuiltReadings {}
 
 impl UnbuiltReadings {
     /// Not in this build.
@@ -72,13 +72,12 @@ impl UnbuiltReadings {
 
     /// None.
     pub fn newest(&self, _: &QueueName) -> Option<(Snapshot, Duration)> {
-        let Self(()) = self;
-        None
+        match *self {}
     }
 }
 
 /// Sends settings of one queue; not in this build.
-pub struct UnbuiltSettings(());
+pub enum UnbuiltSettings {}
 
 #[allow(clippy::unused_async, reason = "the same as with the feature")]
 impl UnbuiltSettings {
@@ -95,8 +94,7 @@ impl UnbuiltSettings {
     /// # Errors
     /// As those of [`create_topics`].
     pub async fn set_admission(&self, _: Admission) -> Result<()> {
-        let Self(()) = self;
-        Err(not_built())
+        match *self {}
     }
 
     /// Not in this build.
