@@ -94,14 +94,14 @@ pub(super) fn ready(inputs: &RedisInputs<'_>) -> ConditionState {
 }
 
 fn health(inputs: &RedisInputs<'_>) -> ConditionState {
+    use StoreHealth::{NoReadings, TopicRefused, Unknown};
+
     if let Some(state) = inputs.nodes.and_then(|seen| failover_state(seen, inputs.store)) {
         return state;
     }
     match inputs.store {
         // The last two are of a queue in Kafka, whose condition is another one.
-        None
-        | Some(StoreHealth::Unknown | StoreHealth::NoReadings)
-        | Some(StoreHealth::TopicRefused { .. }) => {
+        None | Some(Unknown | NoReadings | TopicRefused { .. }) => {
             ConditionState::new(UNKNOWN, "NotChecked", "The operator has not read Redis yet.")
         }
         Some(StoreHealth::Reachable { warnings }) if warnings.is_empty() => reachable(inputs),
