@@ -23,6 +23,10 @@ pub enum SecretPurpose {
     SentinelPassword,
     /// Certificates for Redis.
     RedisTls,
+    /// Certificates for Kafka.
+    KafkaTls,
+    /// The password of the user at Kafka.
+    KafkaPassword,
     /// Certificate of the workers' gRPC port.
     WorkerTls,
     /// The authority of the certificates that callers of the workers present.
@@ -42,10 +46,13 @@ impl SecretPurpose {
     /// they start. A port reads a renewed certificate by itself.
     pub fn restarts(self, part: Part) -> bool {
         match self {
-            Self::Tls(_) | Self::RedisUrl | Self::SentinelPassword => part == Part::Worker,
+            Self::Tls(_) | Self::RedisUrl | Self::SentinelPassword | Self::KafkaPassword => {
+                part == Part::Worker
+            }
             Self::RedisPassword => matches!(part, Part::Worker | Part::Redis),
             Self::WorkerTls | Self::GatewayClient => part == Part::Gateway,
             Self::RedisTls
+            | Self::KafkaTls
             | Self::WorkerClientCa
             | Self::GatewayKeys
             | Self::GatewayTls
@@ -84,6 +91,9 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
     let sentinel = redis.and_then(|redis| redis.sentinel.as_ref()?.password_secret.as_ref());
     let url = redis.and_then(|redis| redis.url_secret.as_ref());
     let password = redis.and_then(|redis| redis.password_secret.as_ref());
+    let kafka = spec.kafka.as_ref();
+    let kafka_tls = kafka.and_then(|kafka| kafka.tls.as_ref()?.secret_name.as_ref());
+    let kafka_password = kafka.and_then(|kafka| Some(&kafka.sasl.as_ref()?.password_secret));
     let all = [
         ("spec.booking.tls", SecretPurpose::Tls(Role::Booking), tls(Some(&spec.booking))),
         ("spec.ticket.tls", SecretPurpose::Tls(Role::Ticket), tls(spec.ticket.as_ref())),
@@ -96,6 +106,8 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
             SecretPurpose::RedisTls,
             whole(redis.and_then(|redis| redis.tls.as_ref())),
         ),
+        ("spec.kafka.tls.secretName", SecretPurpose::KafkaTls, with(kafka_tls, &[])),
+        ("spec.kafka.sasl.passwordSecret", SecretPurpose::KafkaPassword, key(kafka_password)),
         (
             "spec.worker.tls.secretName",
             SecretPurpose::WorkerTls,
@@ -195,7 +207,9 @@ impl Secrets {
             _ => None,
         };
         let key = match reference.purpose {
-            SecretPurpose::Tls(_) | SecretPurpose::RedisTls => missing.or_else(half),
+            SecretPurpose::Tls(_) | SecretPurpose::RedisTls | SecretPurpose::KafkaTls => {
+                missing.or_else(half)
+            }
             _ => missing,
         };
         Some(SecretProblem::NoKey { name, field, key: key? })
