@@ -22,13 +22,13 @@ use crate::scaling::{join, until_replicas};
 use crate::testbed::Testbed;
 
 /// A worker as far as the operator sees one: it publishes a reading each second.
-struct ReportingWorker {
+pub struct ReportingWorker {
     store: Arc<dyn Store>,
     task: JoinHandle<()>,
 }
 
 impl ReportingWorker {
-    async fn start(address: &KafkaAddress, queue: &QueueName) -> Self {
+    pub async fn start(address: &KafkaAddress, queue: &QueueName) -> Self {
         let replicated = ReplicatedConfig::new(queue.clone());
         let config = KafkaConfig { address: address.clone(), replicated };
         let store = bookingq_store::open(config).unwrap();
@@ -57,11 +57,11 @@ impl Drop for ReportingWorker {
     }
 }
 
-fn address(kafka: &KafkaCluster) -> KafkaAddress {
+pub fn address(kafka: &KafkaCluster) -> KafkaAddress {
     KafkaAddress::new(&kafka.url()).unwrap()
 }
 
-fn queue(testbed: &Testbed) -> QueueName {
+pub fn queue(testbed: &Testbed) -> QueueName {
     QueueName::new(&format!("{}.concert", testbed.namespace)).unwrap()
 }
 
