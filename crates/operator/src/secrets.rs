@@ -91,9 +91,6 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
     let sentinel = redis.and_then(|redis| redis.sentinel.as_ref()?.password_secret.as_ref());
     let url = redis.and_then(|redis| redis.url_secret.as_ref());
     let password = redis.and_then(|redis| redis.password_secret.as_ref());
-    let kafka = spec.kafka.as_ref();
-    let kafka_tls = kafka.and_then(|kafka| kafka.tls.as_ref()?.secret_name.as_ref());
-    let kafka_password = kafka.and_then(|kafka| Some(&kafka.sasl.as_ref()?.password_secret));
     let all = [
         ("spec.booking.tls", SecretPurpose::Tls(Role::Booking), tls(Some(&spec.booking))),
         ("spec.ticket.tls", SecretPurpose::Tls(Role::Ticket), tls(spec.ticket.as_ref())),
@@ -106,8 +103,6 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
             SecretPurpose::RedisTls,
             whole(redis.and_then(|redis| redis.tls.as_ref())),
         ),
-        ("spec.kafka.tls.secretName", SecretPurpose::KafkaTls, with(kafka_tls, &[])),
-        ("spec.kafka.sasl.passwordSecret", SecretPurpose::KafkaPassword, key(kafka_password)),
         (
             "spec.worker.tls.secretName",
             SecretPurpose::WorkerTls,
@@ -143,7 +138,27 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
         let (name, keys) = secret?;
         Some(SecretReference { name, keys, field, purpose })
     };
-    all.into_iter().filter_map(named).collect()
+    all.into_iter().filter_map(named).chain(of_kafka(spec)).collect()
+}
+
+/// Those of `spec.kafka`.
+fn of_kafka(spec: &BookingQueueSpec) -> impl Iterator<Item = SecretReference> {
+    let kafka = spec.kafka.as_ref();
+    let tls = kafka.and_then(|kafka| kafka.tls.as_ref()?.secret_name.clone());
+    let tls = tls.map(|name| SecretReference {
+        name,
+        keys: Vec::new(),
+        field: "spec.kafka.tls.secretName",
+        purpose: SecretPurpose::KafkaTls,
+    });
+    let password = kafka.and_then(|kafka| Some(kafka.sasl.as_ref()?.password_secret.clone()));
+    let password = password.map(|secret| SecretReference {
+        name: secret.name,
+        keys: vec![secret.key],
+        field: "spec.kafka.sasl.passwordSecret",
+        purpose: SecretPurpose::KafkaPassword,
+    });
+    tls.into_iter().chain(password)
 }
 
 /// Why a Secret cannot be used.
