@@ -131,8 +131,8 @@ async fn a_topic_that_would_break_a_promise_is_named_in_the_condition_and_delays
     let topic = address(&kafka).commands(&queue(&testbed));
     assert!(message.contains(&topic) && message.contains("replication 3"), "{message}");
     // Someone makes them.
-    let (there, queue) = (address(&kafka), queue(&testbed));
-    answered(Duration::from_secs(30), async || create_topics(&there, &queue, 1).await).await;
+    let (there, name) = (address(&kafka), queue(&testbed));
+    answered(Duration::from_secs(30), async || create_topics(&there, &name, 1).await).await;
     testbed.change(json!({ "kafka": { "replication": 1 } })).await.unwrap();
     testbed.until_condition("KafkaReady", "False", "NoReadings").await;
     // Settings that are sent without a reading reach the log.
