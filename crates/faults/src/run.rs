@@ -13,13 +13,14 @@ use bookingq_check::{Audit, AuditTerms, CallRecorder};
 use bookingq_core::Timestamp;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
+use bookingq_core::time::millis;
 use bookingq_store::{Snapshot, Store, StoreError};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::clients::FaultCrowds;
 use crate::kinds::FaultKind;
-use crate::plan::{Fault, FaultStep, PlanOptions, plan};
+use crate::plan::{Fault, FaultStep, PlanOptions, REDIS_CLOCK_JUMP, plan};
 use crate::report::FaultReport;
 use crate::sale::{self, Sale};
 use crate::testbed::{self, HOLD, RunSettings, Testbed};
@@ -51,7 +52,11 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
     let servers = testbed::start_servers(settings).await?;
     let now = Timestamp(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64);
     let PlanOptions { seed, time, .. } = *plan_options;
-    let sale = Sale::draw(seed, settings.stock, settings.bookings, time, now + LEAD);
+    let mut sale = Sale::draw(seed, settings.stock, settings.bookings, time, now + LEAD);
+    if plan_options.redis_clocks {
+        // It says how much leaves in a minute of a clock that does not jump.
+        sale.rules.outflow.per_minute = None;
+    }
     let testbed = Testbed::start(settings, servers, &sale).await?;
     println!(
         "running: {} workers, {} gateways, {} faults planned over {:?}",
@@ -60,8 +65,10 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
         steps.len(),
         plan_options.time
     );
-    if steps.iter().any(|step| step.kind.is_of_clocks()) && !testbed.has_clocks() {
-        println!("libfaketime is missing: clocks stay right (Debian: apt-get install faketime)");
+    if steps.iter().any(|step| step.kind == FaultKind::Clock) && !testbed.has_clocks() {
+        println!(
+            "libfaketime is missing: clocks of workers stay right (Debian: apt-get install faketime)"
+        );
     }
     println!("the sale: {:?}, {:?}", sale.stock, sale.rules.outflow);
     let outcome = run_with_faults(settings, leave, (&testbed, &sale), &steps).await;
@@ -87,7 +94,10 @@ async fn run_with_faults(
     let (queue, seed) = (testbed::queue()?, plan_options.seed);
     let store = testbed.store()?;
     store.set_rules(sale.rules.clone()).await?;
-    let terms = AuditTerms { hold: Some(HOLD), rules: Some(sale.rules.clone()) };
+    let jump = largest_jump(plan_options);
+    let rules = Some(sale.rules.clone());
+    // From one server's clock, or offset, to another's.
+    let terms = AuditTerms { hold: Some(HOLD), rules, clock_jumps: jump * 2 };
     let copy = folder.join("audit.jsonl");
     // What a failover takes back is in no log: so that of several servers is read at the end.
     let fails_over = plan_options.layout.takes_back();
@@ -96,7 +106,7 @@ async fn run_with_faults(
     } else {
         Audit::start_with_copy(store.clone(), terms.clone(), &copy)?
     };
-    let margin = testbed.clocks_differ(steps).unwrap_or(CLOCK_MARGIN);
+    let margin = CLOCK_MARGIN + jump;
     let recorder = start_recorder(folder, seed, (fails_over, margin))?;
     let demand = (*bookings, plan_options.time);
     let mut crowds = FaultCrowds::start(&queue, demand, seed, &recorder, testbed);
@@ -138,6 +148,11 @@ async fn run_with_faults(
     })
 }
 
+/// How far a clock of Redis may be from the right time.
+fn largest_jump(options: &PlanOptions) -> Duration {
+    if options.redis_clocks { REDIS_CLOCK_JUMP } else { Duration::ZERO }
+}
+
 fn start_recorder(
     folder: &Path,
     seed: u64,
@@ -171,7 +186,7 @@ async fn inject_all(
             }
         }
         sleep_until(when).await;
-        if step.kind.is_of_clocks() && !testbed.has_clocks() {
+        if step.kind == FaultKind::Clock && !testbed.has_clocks() {
             continue;
         }
         if matches!(step.fault, Fault::Service(_)) {
@@ -213,8 +228,8 @@ async fn progress(recorder: &CallRecorder, crowds: &FaultCrowds, audit: &Audit) 
     }
 }
 
-/// Waits until the queue is at rest, whether or not work is left, at most [`REST`]. The time of a
-/// queue stands still while the clock of its store is behind, by `margin` at most.
+/// Waits until the queue is at rest, whether or not work is left, at most [`REST`]. What a clock
+/// decided that was ahead, by `margin` at most, ends so much later.
 async fn standstill(audit: &Audit, margin: Duration) {
     let start = Instant::now();
     while audit.idle().min(start.elapsed()) < STANDSTILL + margin && start.elapsed() < REST {
