@@ -13,7 +13,6 @@ use bookingq_check::{Audit, AuditTerms, CallRecorder};
 use bookingq_core::Timestamp;
 use bookingq_core::backoff::Backoff;
 use bookingq_core::retry::Retry;
-use bookingq_core::time::millis;
 use bookingq_store::{Snapshot, Store, StoreError};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -66,9 +65,7 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
         plan_options.time
     );
     if steps.iter().any(|step| step.kind == FaultKind::Clock) && !testbed.has_clocks() {
-        println!(
-            "libfaketime is missing: clocks of workers stay right (Debian: apt-get install faketime)"
-        );
+        println!("libfaketime is missing: clocks stay right (Debian: apt-get install faketime)");
     }
     println!("the sale: {:?}, {:?}", sale.stock, sale.rules.outflow);
     let outcome = run_with_faults(settings, leave, (&testbed, &sale), &steps).await;
