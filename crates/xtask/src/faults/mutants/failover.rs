@@ -28,8 +28,20 @@ pub(super) const MUTANTS: [Mutant; 2] = [
         // primary is cut off so that its replicas get nothing and are connected all the same. A
         // write of another client beside the repeat would wait for the replicas, so few come.
         options: &[
-            "--redis", "managed", "--only", "cut-node", "--every", "5s", "--for", "120s", "--bookings",
-            "150", "--workers", "6", "--gateways", "0",
+            "--redis",
+            "managed",
+            "--only",
+            "cut-node",
+            "--every",
+            "5s",
+            "--for",
+            "120s",
+            "--bookings",
+            "150",
+            "--workers",
+            "6",
+            "--gateways",
+            "0",
         ],
     },
     Mutant {
