@@ -29,6 +29,9 @@ const PROPERTIES: [(&str, &str); 3] = [
 ];
 /// Longest wait until all brokers are in sync.
 const WHOLE: Duration = Duration::from_secs(90);
+/// A worker whose envelope was not read back for this long connects again: until then a fault that
+/// has ended lasts for it.
+const READ_BACK: Duration = Duration::from_secs(5);
 /// Between two looks at them.
 const LOOK: Duration = Duration::from_millis(100);
 /// Longest that a broker may take to end in order.
@@ -131,7 +134,7 @@ impl KafkaBrokers {
         });
     }
 
-    /// Ends all faults, and waits until all brokers are in sync.
+    /// Ends all faults, and waits until all brokers are in sync and workers had time to notice.
     pub(crate) async fn clear(&self) {
         let group = &self.0;
         group.envelopes.clear();
@@ -145,6 +148,7 @@ impl KafkaBrokers {
             println!("{error}");
         }
         drop(group.snapshot.lock().await);
+        sleep(READ_BACK).await;
     }
 }
 
