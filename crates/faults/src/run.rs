@@ -96,13 +96,8 @@ async fn run_with_faults(
     // From one server's clock, or offset, to another's.
     let terms = AuditTerms { hold: Some(HOLD), rules, clock_jumps: jump * 2 };
     let copy = folder.join("audit.jsonl");
-    // What a failover takes back is in no log: so that of several servers is read at the end.
     let fails_over = plan_options.layout.takes_back();
-    let audit = if fails_over {
-        Audit::start(store.clone(), terms.clone())
-    } else {
-        Audit::start_with_copy(store.clone(), terms.clone(), &copy)?
-    };
+    let audit = start_audit(&store, terms.clone(), &copy, fails_over)?;
     let margin = CLOCK_MARGIN + jump;
     let recorder = start_recorder(folder, seed, (fails_over, margin))?;
     let demand = (*bookings, plan_options.time);
@@ -148,6 +143,19 @@ async fn run_with_faults(
 /// How far a clock of Redis may be from the right time.
 fn largest_jump(options: &PlanOptions) -> Duration {
     if options.redis_clocks { REDIS_CLOCK_JUMP } else { Duration::ZERO }
+}
+
+fn start_audit(
+    store: &Arc<dyn Store>,
+    terms: AuditTerms,
+    copy: &Path,
+    fails_over: bool,
+) -> Result<Audit> {
+    // What a failover takes back is in no log: so that of several servers is read at the end.
+    if fails_over {
+        return Ok(Audit::start(Arc::clone(store), terms));
+    }
+    Ok(Audit::start_with_copy(Arc::clone(store), terms, copy)?)
 }
 
 fn start_recorder(
