@@ -1,7 +1,7 @@
 //! The conditions of a queue, by the API conventions of Kubernetes. Pure.
 
-pub mod hold_down;
 mod held;
+pub mod hold_down;
 mod kafka;
 mod kstatus;
 mod parts;
@@ -189,12 +189,7 @@ fn not_open(inputs: &StatusInputs<'_>) -> Option<TimeString> {
 /// Why the queue as a whole cannot be served as its spec says.
 fn failed(inputs: &StatusInputs<'_>) -> Option<ConditionState> {
     if let Some(error) = inputs.error {
-        let others = if error.is_of_one_object() {
-            "The other objects follow the spec."
-        } else {
-            "The existing objects are left unchanged."
-        };
-        let message = format!("{error}\n{others}");
+        let message = format!("{error}\n{}", error.others());
         return Some(ConditionState::yes(error.reason(), message));
     }
     let lost = inputs.redis.is_some_and(|seen| seen.state == FailoverState::QuorumLost);

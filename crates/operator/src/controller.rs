@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::apply::Applier;
+use crate::applying::AppliesInFlight;
 use crate::autoscaler::{Autoscaler, KafkaFollowers, LoopContext};
 use crate::environment::OperatorEnvironment;
 use crate::error::ReconcileError;
@@ -82,7 +83,8 @@ pub async fn run(
         schema,
         secret_cache,
         environment: settings.environment,
-        applier: Applier::new(client.clone(), objects.clone()),
+        applier: Arc::new(Applier::new(client.clone(), objects.clone())),
+        in_flight: AppliesInFlight::default(),
         status: StatusWriter::new(client.clone()),
         client,
         pods,

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use crate::apply::Applier;
+use crate::applying::AppliesInFlight;
 use crate::autoscaler::observation::Observation;
 use crate::autoscaler::{Autoscaler, WriteScope};
 use crate::build::component::ObjectKind;
@@ -53,7 +54,8 @@ pub struct ReconcileContext {
     pub(crate) secret_cache: SecretCache,
     pub(crate) environment: OperatorEnvironment,
     pub(crate) objects: ObjectCache,
-    pub(crate) applier: Applier,
+    pub(crate) applier: Arc<Applier>,
+    pub(crate) in_flight: AppliesInFlight,
     pub(crate) status: StatusWriter,
     pub(crate) autoscaler: Autoscaler,
     pub(crate) events: EventRecorder,
@@ -129,7 +131,7 @@ impl ReconcileContext {
             Ok(mut target) => {
                 target.keep_waiting_for(self.present_wait(&target));
                 let outcome = match scope {
-                    WriteScope::All => self.converge_or_report(key, queue, &target, &about).await?,
+                    WriteScope::All => self.converge_or_report(key, queue, &target, &about).await,
                     _ => self.hold(key, queue, &target, scope).await,
                 };
                 (Some(target), outcome)
@@ -144,7 +146,9 @@ impl ReconcileContext {
             return outcome.map(|_| Action::await_change());
         };
         let stuck = match (&target, &outcome) {
-            (Some(target), Ok(_)) if scope == WriteScope::All => self.replace_stuck(target, &about).await,
+            (Some(target), Ok(_)) if scope == WriteScope::All => {
+                self.replace_stuck(target, &about).await
+            }
             _ => None,
         };
         let missing = (!outcome?.is_empty()).then_some(MISSING_RETRY);
@@ -170,15 +174,20 @@ impl ReconcileContext {
         queue: &WatchedQueue,
         target: &QueueTarget,
         about: &ObjectReference,
-    ) -> Result<Converged, ReconcileError> {
+    ) -> Converged {
         let before = queue.0.as_ref().ok().and_then(|queue| queue.status.as_ref());
         let mut converging = Box::pin(self.converge(key, target, about, before));
         if let Ok(outcome) = timeout(PATIENCE, &mut converging).await {
-            return Ok(outcome);
+            return outcome;
         }
         let late = Err(ReconcileError::late("apply the objects".to_owned(), PATIENCE));
-        self.report(key, queue, Some(target), &late, about).await?;
-        Ok(converging.await)
+        let reporting = self.report(key, queue, Some(target), &late, about);
+        // Both to their ends, so that no apply waits for the status or is dropped because of it.
+        let (reported, outcome) = tokio::join!(reporting, converging);
+        if let Err(error) = reported {
+            tracing::debug!(queue = log_name(key), %error, "that it takes long was not written");
+        }
+        outcome
     }
 
     /// Writes the status. Returns when to look again; `None` while there is too little to report.
