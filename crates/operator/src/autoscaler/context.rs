@@ -49,7 +49,7 @@ pub struct DesiredState {
 pub(super) fn may_scale(state: &DesiredState, current: u32) -> bool {
     match state.scope {
         WriteScope::All => true,
-        // Zero may be the wish of a field that is missing here.
+        // A field that is missing here may ask for zero.
         WriteScope::NoSettings => current > 0,
         WriteScope::Nothing => false,
     }

@@ -108,9 +108,9 @@ impl Autoscaler {
     /// Says what the loops of a queue may write. Their state stays as it is otherwise.
     pub fn restrict(&self, key: &QueueKey, scope: WriteScope) {
         if let Some(handle) = self.loops.lock().get(key) {
-            handle.desired.send_if_modified(|current| {
-                std::mem::replace(&mut current.scope, scope) != scope
-            });
+            handle
+                .desired
+                .send_if_modified(|current| std::mem::replace(&mut current.scope, scope) != scope);
         }
     }
 

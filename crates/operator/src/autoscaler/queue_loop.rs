@@ -282,8 +282,9 @@ impl QueueLoop {
         });
         let situation = self.driver.observe(measurement, current, self.seen.unschedulable);
         let change = match &self.desired.target.plan.scaling {
-            _ if self.desired.target.plan.hibernate => (current > 0 && self.replicas.may_write())
-                .then(|| scaling::hibernated(&situation)),
+            _ if self.desired.target.plan.hibernate => {
+                (current > 0 && self.replicas.may_write()).then(|| scaling::hibernated(&situation))
+            }
             ScalingPlan::Fixed(replicas) => self.fixed(*replicas, &situation),
             ScalingPlan::Automatic(policy) => {
                 let decision = self.driver.decide(policy, situation);

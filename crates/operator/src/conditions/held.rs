@@ -1,7 +1,7 @@
 //! The conditions that say what the operator holds back: Paused, Hibernated and SchemaBehind. Each
 //! is present only while its cause is there.
 
-use super::StatusInputs;
+use super::inputs::StatusInputs;
 use super::state::ConditionState;
 use crate::schema::{holds_back, list};
 
@@ -16,8 +16,7 @@ pub(super) fn conditions(
 
 /// Why the spec is not followed, if fields of it are missing.
 pub(super) fn behind(inputs: &StatusInputs<'_>) -> Option<ConditionState> {
-    holds_back(inputs.missing_fields)
-        .then(|| ConditionState::yes("SchemaBehind", lacking(inputs)))
+    holds_back(inputs.missing_fields).then(|| ConditionState::yes("SchemaBehind", lacking(inputs)))
 }
 
 fn paused(inputs: &StatusInputs<'_>) -> Option<(&'static str, ConditionState)> {
