@@ -281,7 +281,7 @@ mod tests {
         };
         let manifest = object(ObjectKind::of::<ConfigMap>(), "concert", json!({}));
         let in_flight = AppliesInFlight::default();
-        let (begin, wait) = (Instant::now(), async |manifest| {
+        let (begin, wait) = (Instant::now(), async |manifest: &Manifest| {
             in_flight.apply(Instant::now() + APPLIED_WITHIN, manifest, &writer).await
         });
         let late = wait(&manifest).await.unwrap_err();
