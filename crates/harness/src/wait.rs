@@ -1,5 +1,6 @@
 //! Waits for a condition, with a limit: the alternative to a sleep that hopes.
 
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 /// Between two checks.
@@ -41,4 +42,23 @@ pub async fn until<E: From<TimedOut>>(
 pub async fn eventually(what: &str, limit: Duration, mut condition: impl AsyncFnMut() -> bool) {
     let waited = until::<TimedOut>(what, limit, async || Ok(condition().await)).await;
     assert!(waited.is_ok(), "waited {limit:?} for {what}");
+}
+
+/// The answer to a request that may be repeated, for tests: a server on a busy disk may let one
+/// pass.
+///
+/// # Panics
+/// When each request within `limit` fails.
+pub async fn answered<T, E: Display>(
+    limit: Duration,
+    mut ask: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
+    let start = Instant::now();
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(start.elapsed() < limit, "no answer within {limit:?}: {error}"),
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
 }

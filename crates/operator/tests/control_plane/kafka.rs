@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bookingq_core::{Admission, QueueName};
 use bookingq_harness::KafkaCluster;
-use bookingq_harness::wait::eventually;
+use bookingq_harness::wait::{answered, eventually};
 use bookingq_store::Store;
 use bookingq_store::replicated::{
     KafkaAddress, KafkaConfig, KafkaSettings, ReplicatedConfig, create_topics,
@@ -131,7 +131,8 @@ async fn a_topic_that_would_break_a_promise_is_named_in_the_condition_and_delays
     let topic = address(&kafka).commands(&queue(&testbed));
     assert!(message.contains(&topic) && message.contains("replication 3"), "{message}");
     // Someone makes them.
-    assert!(create_topics(&address(&kafka), &queue(&testbed), 1).await.unwrap());
+    let (there, queue) = (address(&kafka), queue(&testbed));
+    answered(Duration::from_secs(30), async || create_topics(&there, &queue, 1).await).await;
     testbed.change(json!({ "kafka": { "replication": 1 } })).await.unwrap();
     testbed.until_condition("KafkaReady", "False", "NoReadings").await;
     // Settings that are sent without a reading reach the log.

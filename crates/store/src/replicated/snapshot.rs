@@ -36,6 +36,9 @@ const DONE_WITHIN: Duration = Duration::from_secs(10);
 const TRIES: u32 = 5;
 /// Longest until the mark must be read back.
 const MARKED_WITHIN: Duration = Duration::from_secs(30);
+/// How long a log that does not trim is asked again, and how often.
+const TRIMMED_WITHIN: Duration = Duration::from_secs(30);
+const TRIM_AGAIN: Duration = Duration::from_millis(500);
 
 /// A snapshot that was written and read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -273,8 +276,23 @@ async fn trim<L: CommandLog>(logs: &LogPair<L>, replica: &Replica) -> Result<(),
     drop_below(&*logs.commands, position.offset).await
 }
 
-/// Trims a log, unless it begins there already.
+/// Trims a log. Brokers may take long to drop records and harm nothing by it, so that it is asked
+/// again: another snapshot, which would trim next, may be far away.
 async fn drop_below<L: CommandLog>(log: &L, below: u64) -> Result<(), LogError> {
+    let deadline = Instant::now() + TRIMMED_WITHIN;
+    loop {
+        match try_to_drop(log, below).await {
+            Err(LogError::Unavailable(why)) if Instant::now() < deadline => {
+                tracing::debug!(why, "a log was not trimmed");
+                tokio::time::sleep(TRIM_AGAIN).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Trims a log, unless it begins there already.
+async fn try_to_drop<L: CommandLog>(log: &L, below: u64) -> Result<(), LogError> {
     if bounds(log).await?.start >= below {
         return Ok(());
     }

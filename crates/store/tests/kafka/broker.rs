@@ -2,11 +2,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bookingq_core::QueueName;
 use bookingq_harness::KafkaCluster;
+use bookingq_harness::wait::answered;
 use bookingq_store::replicated::{KafkaAddress, ReplicatedConfig, create_topics};
 use parking_lot::Mutex;
+
+/// How long a broker is asked again.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A cluster of one broker. It ends with the last test that uses it.
 pub fn shared() -> Arc<KafkaCluster> {
@@ -32,14 +37,14 @@ pub fn queue() -> QueueName {
 
 /// Makes the topics of a queue.
 pub async fn topics_of(address: &KafkaAddress, queue: &QueueName, replication: u16) {
-    assert!(create_topics(address, queue, replication).await.unwrap(), "they are new");
+    answered(LIMIT, async || create_topics(address, queue, replication).await).await;
 }
 
 /// Settings with short intervals.
 pub fn config(queue: QueueName) -> ReplicatedConfig {
     ReplicatedConfig {
         digest_every: 7,
-        timeout: std::time::Duration::from_secs(30),
+        timeout: Duration::from_secs(30),
         ..ReplicatedConfig::new(queue)
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bookingq_core::SaslMechanism;
+use bookingq_harness::wait::answered;
 use bookingq_harness::{KafkaCluster, KafkaOptions, KafkaProtocol};
 use bookingq_store::StoreError;
 use bookingq_store::replicated::{
@@ -68,7 +69,7 @@ fn trusting(files: &Files) -> KafkaTls {
 /// Makes the topics of a queue, and a booking in it.
 async fn works(address: &KafkaAddress) {
     let queue = queue();
-    assert!(create_topics(address, &queue, 1).await.unwrap(), "they are new");
+    answered(30 * SECOND, async || create_topics(address, &queue, 1).await).await;
     let replicated = config(queue);
     let store = bookingq_store::open(KafkaConfig { address: address.clone(), replicated }).unwrap();
     store.open().await.unwrap();
@@ -108,7 +109,7 @@ async fn brokers_with_tls_are_reached_by_whom_they_know_and_who_knows_them() {
 
     // All certificates are renewed, those of the brokers when they start again.
     let (address, queue) = (by(known), queue());
-    create_topics(&address, &queue, 1).await.unwrap();
+    answered(30 * SECOND, async || create_topics(&address, &queue, 1).await).await;
     let store = bookingq_store::open(KafkaConfig { address, replicated: config(queue) }).unwrap();
     joins(&*store, "before", 20 * SECOND).await;
     files.renew("127.0.0.1");

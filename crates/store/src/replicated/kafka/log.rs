@@ -32,8 +32,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const SETTINGS_FOR: Duration = Duration::from_secs(60);
 /// How often settings that are wrong are read again.
 const REFUSED_FOR: Duration = Duration::from_secs(2);
-/// Longest that a broker may take for what is no record.
+/// Longest that a broker may take for what is no record, and to drop records.
 const WITHIN: Duration = Duration::from_secs(3);
+const TRIM_WITHIN: Duration = Duration::from_secs(9);
 
 /// One topic with one partition as a log.
 ///
@@ -194,7 +195,9 @@ impl CommandLog for KafkaLog {
         list.add_partition_offset(topic, 0, Offset::Offset(below as i64))
             .map_err(|error| unavailable(&error))?;
         let client = admin(address).map_err(|error| unavailable(&error))?;
-        let options = AdminOptions::new().request_timeout(Some(WITHIN));
+        let options = AdminOptions::new()
+            .request_timeout(Some(TRIM_WITHIN))
+            .operation_timeout(Some(TRIM_WITHIN));
         let answer = client.delete_records(&list, &options).await;
         retire(&client);
         let answer = answer.map_err(|error| unavailable(&error))?;
