@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::deletion::DataDeletion;
 use crate::downstream::{Endpoint, TlsSpec};
 use crate::gateway::GatewaySpec;
+use crate::kafka::{KafkaSaslSpec, KafkaTlsSpec};
 use crate::redis::{ManagedRedis, RedisCluster, RedisSentinel, SecretKey};
 use crate::worker::WorkerTlsSpec;
 
@@ -176,6 +177,10 @@ pub struct KafkaPlan {
     pub topic_prefix: String,
     /// Replicas of a topic that is made, at least 1.
     pub replication: u16,
+    /// TLS to the brokers.
+    pub tls: Option<KafkaTlsSpec>,
+    /// Login at the brokers.
+    pub sasl: Option<KafkaSaslSpec>,
 }
 
 impl KafkaPlan {

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use bookingq_api::plan::{RedisPlan, RedisSource, StorePlan};
+use bookingq_api::plan::{KafkaPlan, RedisPlan, RedisSource, StorePlan};
 use bookingq_store::RedisConfig;
 use bookingq_store::redis::{PemSource, RedisTls, SentinelLogin};
+use bookingq_store::replicated::{KafkaLogin, KafkaSecurity, KafkaTls};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
 
@@ -62,7 +63,10 @@ pub async fn dereference(
     });
     let store = match &target.plan.store {
         StorePlan::Redis(redis) => StoreAccess::Redis(redis_config(target, redis, &found)?),
-        StorePlan::Kafka(kafka) => StoreAccess::Kafka(KafkaAccess::new(target, kafka)?),
+        StorePlan::Kafka(kafka) => {
+            let security = kafka_security(target, kafka, &found);
+            StoreAccess::Kafka(KafkaAccess::new(target, kafka, security)?)
+        }
     };
     Ok(Dereferenced { secrets, store, redis_password })
 }
@@ -118,6 +122,24 @@ fn redis_config(
         Some(password) => config.with_password(&password)?,
         None => config,
     })
+}
+
+/// How the operator reaches the brokers.
+fn kafka_security(target: &QueueTarget, kafka: &KafkaPlan, found: &[Arc<Secret>]) -> KafkaSecurity {
+    let pem = |key| {
+        let reference = target.secret(SecretPurpose::KafkaTls)?;
+        data(found, reference, key).map(PemSource::Text)
+    };
+    let tls = kafka
+        .tls
+        .as_ref()
+        .map(|_| KafkaTls { ca: pem(AUTHORITY), identity: pem("tls.crt").zip(pem("tls.key")) });
+    let login = kafka.sasl.as_ref().map(|sasl| KafkaLogin {
+        mechanism: sasl.mechanism.into(),
+        user: sasl.username.clone(),
+        password: value(target, found, SecretPurpose::KafkaPassword).unwrap_or_default(),
+    });
+    KafkaSecurity { tls, login }
 }
 
 /// The bytes of a Secret's key.

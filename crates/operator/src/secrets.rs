@@ -23,6 +23,10 @@ pub enum SecretPurpose {
     SentinelPassword,
     /// Certificates for Redis.
     RedisTls,
+    /// Certificates for Kafka.
+    KafkaTls,
+    /// The password of the user at Kafka.
+    KafkaPassword,
     /// Certificate of the workers' gRPC port.
     WorkerTls,
     /// The authority of the certificates that callers of the workers present.
@@ -42,10 +46,13 @@ impl SecretPurpose {
     /// they start. A port reads a renewed certificate by itself.
     pub fn restarts(self, part: Part) -> bool {
         match self {
-            Self::Tls(_) | Self::RedisUrl | Self::SentinelPassword => part == Part::Worker,
+            Self::Tls(_) | Self::RedisUrl | Self::SentinelPassword | Self::KafkaPassword => {
+                part == Part::Worker
+            }
             Self::RedisPassword => matches!(part, Part::Worker | Part::Redis),
             Self::WorkerTls | Self::GatewayClient => part == Part::Gateway,
             Self::RedisTls
+            | Self::KafkaTls
             | Self::WorkerClientCa
             | Self::GatewayKeys
             | Self::GatewayTls
@@ -131,7 +138,27 @@ pub fn references(spec: &BookingQueueSpec) -> Vec<SecretReference> {
         let (name, keys) = secret?;
         Some(SecretReference { name, keys, field, purpose })
     };
-    all.into_iter().filter_map(named).collect()
+    all.into_iter().filter_map(named).chain(of_kafka(spec)).collect()
+}
+
+/// Those of `spec.kafka`.
+fn of_kafka(spec: &BookingQueueSpec) -> impl Iterator<Item = SecretReference> {
+    let kafka = spec.kafka.as_ref();
+    let tls = kafka.and_then(|kafka| kafka.tls.as_ref()?.secret_name.clone());
+    let tls = tls.map(|name| SecretReference {
+        name,
+        keys: Vec::new(),
+        field: "spec.kafka.tls.secretName",
+        purpose: SecretPurpose::KafkaTls,
+    });
+    let password = kafka.and_then(|kafka| Some(kafka.sasl.as_ref()?.password_secret.clone()));
+    let password = password.map(|secret| SecretReference {
+        name: secret.name,
+        keys: vec![secret.key],
+        field: "spec.kafka.sasl.passwordSecret",
+        purpose: SecretPurpose::KafkaPassword,
+    });
+    tls.into_iter().chain(password)
 }
 
 /// Why a Secret cannot be used.
@@ -195,7 +222,9 @@ impl Secrets {
             _ => None,
         };
         let key = match reference.purpose {
-            SecretPurpose::Tls(_) | SecretPurpose::RedisTls => missing.or_else(half),
+            SecretPurpose::Tls(_) | SecretPurpose::RedisTls | SecretPurpose::KafkaTls => {
+                missing.or_else(half)
+            }
             _ => missing,
         };
         Some(SecretProblem::NoKey { name, field, key: key? })

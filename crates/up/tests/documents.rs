@@ -68,7 +68,7 @@ mod manifest {
     #[test]
     fn the_samples_are_valid() {
         let samples = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/samples"));
-        for name in ["concert", "festival", "capped", "gateway", "three", "kafka"] {
+        for name in ["concert", "festival", "capped", "gateway", "three", "kafka", "kafka-tls"] {
             let plans = read(&samples.join(name).with_extension("yaml")).unwrap();
             assert!([name, "concert"].contains(&plans[0].queue.as_str()), "{name}");
         }

@@ -114,7 +114,11 @@ const RETENTION: DurationString = DurationString::new(defaults::RETENTION);
 impl RedisArgs {
     pub(super) fn of(plan: &Plan) -> Self {
         let own = match &plan.store {
-            StorePlan::Kafka(kafka) => Self { store: Some(kafka.address()), ..Self::default() },
+            StorePlan::Kafka(kafka) => Self {
+                store: Some(kafka.address()),
+                kafka: KafkaArgs::of(kafka),
+                ..Self::default()
+            },
             StorePlan::Redis(redis) => Self {
                 access: RedisAccessArgs {
                     sentinel_username: match &redis.source {

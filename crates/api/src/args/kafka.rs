@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{InvalidArgs, with_env};
+use crate::plan::KafkaPlan;
 
 /// Names the password of `--kafka-user` in the environment.
 pub const KAFKA_PASSWORD: &str = "BOOKINGQ_KAFKA_PASSWORD";
@@ -69,6 +70,16 @@ pub struct KafkaArgs {
 }
 
 impl KafkaArgs {
+    /// Those of a plan, without files.
+    pub(super) fn of(plan: &KafkaPlan) -> Self {
+        Self {
+            tls: plan.tls.is_some(),
+            mechanism: plan.sasl.as_ref().map(|sasl| sasl.mechanism.into()),
+            user: plan.sasl.as_ref().map(|sasl| sasl.username.clone()),
+            ..Self::default()
+        }
+    }
+
     /// Whether the brokers are reached by TLS.
     pub fn has_tls(&self) -> bool {
         self.tls || self.ca.is_some() || self.certificate.is_some()

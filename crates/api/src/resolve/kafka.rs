@@ -3,7 +3,7 @@
 use bookingq_core::kafka::{MAX_BROKERS, is_broker, is_topic_prefix};
 
 use super::SpecCheck;
-use crate::kafka::{KafkaSpec, MAX_WORKERS};
+use crate::kafka::{KafkaSaslMechanism, KafkaSpec, MAX_WORKERS};
 use crate::plan::KafkaPlan;
 use crate::spec::BookingQueueSpec;
 
@@ -34,7 +34,18 @@ impl SpecCheck {
             let allowed = "1 to 100 letters, digits, '.', '_' and '-'";
             self.refuse("spec.kafka.topicPrefix", format!("{prefix:?}"), allowed);
         }
+        if let Some(sasl) = &kafka.sasl {
+            if sasl.mechanism == KafkaSaslMechanism::Plain && kafka.tls.is_none() {
+                let allowed = "SCRAM-SHA-512 or SCRAM-SHA-256; PLAIN with spec.kafka.tls only";
+                self.refuse("spec.kafka.sasl.mechanism", "PLAIN", allowed);
+            }
+            if sasl.username.is_empty() {
+                self.refuse("spec.kafka.sasl.username", "empty", "the name of a user");
+            }
+        }
         Some(KafkaPlan {
+            tls: kafka.tls.clone(),
+            sasl: kafka.sasl.clone(),
             brokers: brokers.into_iter().map(str::to_owned).collect(),
             topic_prefix: prefix.clone(),
             replication: self.number("spec.kafka.replication", kafka.replication, 1..=9) as u16,

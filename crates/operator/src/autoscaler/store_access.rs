@@ -6,7 +6,7 @@ use bookingq_api::Problems;
 use bookingq_api::plan::KafkaPlan;
 use bookingq_core::QueueName;
 use bookingq_store::RedisConfig;
-use bookingq_store::replicated::{KafkaAddress, ReplicatedConfig};
+use bookingq_store::replicated::{KafkaAddress, KafkaSecurity, ReplicatedConfig};
 
 use crate::error::ReconcileError;
 use crate::target::{QueueTarget, problem};
@@ -39,13 +39,17 @@ impl KafkaAccess {
     ///
     /// # Errors
     /// [`ReconcileError::InvalidSpec`] if the address is none.
-    pub fn new(target: &QueueTarget, kafka: &KafkaPlan) -> Result<Self, ReconcileError> {
+    pub fn new(
+        target: &QueueTarget,
+        kafka: &KafkaPlan,
+        security: KafkaSecurity,
+    ) -> Result<Self, ReconcileError> {
         let address = KafkaAddress::new(&kafka.address()).map_err(|invalid| {
             let found = problem("spec.kafka", invalid.value, invalid.allowed);
             ReconcileError::InvalidSpec(Problems(vec![found]))
         })?;
         Ok(Self {
-            address,
+            address: address.with_security(security),
             queue: target.plan.queue.clone(),
             retention: target.plan.retention,
             replication: kafka.replication,

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bookingq_api::DurationString;
 use bookingq_api::args::{
-    BackendArgs, GatewayArgs, GatewayDrainArgs, IdentityArgs, PublicArgs, QueueAddress, RedisArgs,
-    ServerArgs, ServiceArgs, SweepArgs, WorkerArgs,
+    BackendArgs, GatewayArgs, GatewayDrainArgs, IdentityArgs, KafkaArgs, PublicArgs, QueueAddress,
+    RedisArgs, ServerArgs, ServiceArgs, SweepArgs, WorkerArgs,
 };
 use bookingq_api::downstream::Role;
-use bookingq_api::plan::{GatewayPlan, ServicePlan};
+use bookingq_api::plan::{GatewayPlan, KafkaPlan, ServicePlan};
 
 use super::inputs::BuildInputs;
 use super::{gateway, names, volumes};
@@ -28,7 +28,7 @@ pub fn worker(target: &QueueTarget, secrets: &Secrets) -> Vec<String> {
     // For every queue, so that neither a pause nor a first limit restarts the workers.
     args.await_rules = true;
     args.server = server(target);
-    with_redis_files(&mut args.redis, target, secrets);
+    with_store_files(&mut args.redis, target, secrets);
     args.booking_call = with_files(Role::Booking, Some(&plan.booking), secrets).into();
     args.ticket_call = with_files(Role::Ticket, plan.ticket.as_ref(), secrets).into();
     args.realtime_call = with_files(Role::Realtime, plan.realtime.as_ref(), secrets).into();
@@ -115,7 +115,7 @@ fn calls_to_workers(inputs: &BuildInputs<'_>, gateway: &GatewayPlan) -> ServiceA
 /// The arguments of a sweeper.
 pub fn sweeper(target: &QueueTarget, secrets: &Secrets) -> Vec<String> {
     let mut args = SweepArgs::of(&target.plan, SWEEP_FOR);
-    with_redis_files(&mut args.redis, target, secrets);
+    with_store_files(&mut args.redis, target, secrets);
     args.booking_call = with_files(Role::Booking, Some(&target.plan.booking), secrets).into();
     args.to_args()
 }
@@ -124,13 +124,24 @@ fn any_address(port: i32) -> SocketAddr {
     SocketAddr::from(([0, 0, 0, 0], port as u16))
 }
 
-/// Adds the mounted files that the Secret for Redis contains.
-fn with_redis_files(args: &mut RedisArgs, target: &QueueTarget, secrets: &Secrets) {
+/// Adds the mounted files that the Secrets for the store contain.
+fn with_store_files(args: &mut RedisArgs, target: &QueueTarget, secrets: &Secrets) {
+    if let Some(kafka) = target.plan.store.kafka() {
+        with_kafka_files(&mut args.kafka, kafka, secrets);
+    }
     let Some(tls) = target.plan.store.redis().and_then(|redis| redis.tls.as_ref()) else { return };
     let file = |key| in_secret(secrets, &tls.secret_name, volumes::REDIS_TLS, key);
     let access = &mut args.access;
     access.ca = file(AUTHORITY);
     (access.certificate, access.key) = (file("tls.crt"), file("tls.key"));
+}
+
+fn with_kafka_files(args: &mut KafkaArgs, kafka: &KafkaPlan, secrets: &Secrets) {
+    if let Some(name) = kafka.tls.as_ref().and_then(|tls| tls.secret_name.as_ref()) {
+        let file = |key| in_secret(secrets, name, volumes::KAFKA_TLS, key);
+        (args.ca, args.certificate, args.key) = (file(AUTHORITY), file("tls.crt"), file("tls.key"));
+    }
+    args.password_file = kafka.sasl.as_ref().map(|_| volumes::KAFKA_PASSWORD_FILE.into());
 }
 
 /// The mounted file of a Secret's key, if the Secret has it.

@@ -88,17 +88,28 @@ fn pod_spec(inputs: &BuildInputs<'_>) -> PodSpec {
         volumes: Some(volumes).filter(|volumes| !volumes.is_empty()),
         service_account_name: Some(names::worker(&target.name)),
         termination_grace_period_seconds: Some(seconds_up(worker.grace + MARGIN)),
-        topology_spread_constraints: Some(vec![spread(target, Part::Worker)]),
+        topology_spread_constraints: Some(spread(target, Part::Worker).into()),
         ..pod::spec(container, pod::USER)
     }
 }
 
+/// Prefers different zones for the Pods of one part, and in each different nodes. A preference, so
+/// that workers start in the zones that are left.
+pub(super) fn spread(target: &QueueTarget, part: Part) -> [TopologySpreadConstraint; 2] {
+    ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+        .map(|key| preferring(target, part, key))
+}
+
 /// Prefers different nodes for the Pods of one part.
-pub(super) fn spread(target: &QueueTarget, part: Part) -> TopologySpreadConstraint {
+pub(super) fn spread_over_nodes(target: &QueueTarget, part: Part) -> TopologySpreadConstraint {
+    preferring(target, part, "kubernetes.io/hostname")
+}
+
+fn preferring(target: &QueueTarget, part: Part, key: &str) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
         label_selector: Some(names::selector(&target.name, part)),
         max_skew: 1,
-        topology_key: "kubernetes.io/hostname".to_owned(),
+        topology_key: key.to_owned(),
         when_unsatisfiable: "ScheduleAnyway".to_owned(),
         ..TopologySpreadConstraint::default()
     }

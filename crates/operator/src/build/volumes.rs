@@ -14,6 +14,7 @@ use crate::target::QueueTarget;
 const FOLDER: &str = "/etc/bookingq";
 const PASSWORD: &str = "redis-password";
 const SENTINEL_PASSWORD: &str = "sentinel-password";
+const KAFKA_PASSWORD: &str = "kafka-password";
 /// The process runs as another user than the owner of the files.
 const READABLE: i32 = 0o444;
 
@@ -24,6 +25,10 @@ pub fn tls_folder(role: Role) -> String {
 
 /// Folder of the certificates for Redis.
 pub const REDIS_TLS: &str = "/etc/bookingq/redis-tls";
+/// Folder of the certificates for Kafka.
+pub const KAFKA_TLS: &str = "/etc/bookingq/kafka-tls";
+/// File with the password of the user at Kafka.
+pub const KAFKA_PASSWORD_FILE: &str = "/etc/bookingq/kafka-password/password";
 /// Folder of the certificate of the workers' gRPC port.
 pub const WORKER_TLS: &str = "/etc/bookingq/worker-tls";
 /// Folder of the authority of their callers.
@@ -64,6 +69,10 @@ fn mount_in(part: Part, secret: &SecretReference) -> Option<(Volume, VolumeMount
             one(SENTINEL_PASSWORD, secret.keys.first()?, names::PASSWORD_KEY)
         }
         (Part::Worker | Part::Sweeper, SecretPurpose::RedisTls) => whole("redis-tls"),
+        (Part::Worker | Part::Sweeper, SecretPurpose::KafkaTls) => whole("kafka-tls"),
+        (Part::Worker | Part::Sweeper, SecretPurpose::KafkaPassword) => {
+            one(KAFKA_PASSWORD, secret.keys.first()?, names::PASSWORD_KEY)
+        }
         (Part::Worker, SecretPurpose::WorkerTls) => whole("worker-tls"),
         (Part::Worker, SecretPurpose::WorkerClientCa) => {
             one("worker-client-ca", AUTHORITY, AUTHORITY)

@@ -22,13 +22,13 @@ use crate::scaling::{join, until_replicas};
 use crate::testbed::Testbed;
 
 /// A worker as far as the operator sees one: it publishes a reading each second.
-struct ReportingWorker {
+pub struct ReportingWorker {
     store: Arc<dyn Store>,
     task: JoinHandle<()>,
 }
 
 impl ReportingWorker {
-    async fn start(address: &KafkaAddress, queue: &QueueName) -> Self {
+    pub async fn start(address: &KafkaAddress, queue: &QueueName) -> Self {
         let replicated = ReplicatedConfig::new(queue.clone());
         let config = KafkaConfig { address: address.clone(), replicated };
         let store = bookingq_store::open(config).unwrap();
@@ -57,11 +57,11 @@ impl Drop for ReportingWorker {
     }
 }
 
-fn address(kafka: &KafkaCluster) -> KafkaAddress {
+pub fn address(kafka: &KafkaCluster) -> KafkaAddress {
     KafkaAddress::new(&kafka.url()).unwrap()
 }
 
-fn queue(testbed: &Testbed) -> QueueName {
+pub fn queue(testbed: &Testbed) -> QueueName {
     QueueName::new(&format!("{}.concert", testbed.namespace)).unwrap()
 }
 
@@ -131,8 +131,8 @@ async fn a_topic_that_would_break_a_promise_is_named_in_the_condition_and_delays
     let topic = address(&kafka).commands(&queue(&testbed));
     assert!(message.contains(&topic) && message.contains("replication 3"), "{message}");
     // Someone makes them.
-    let (there, queue) = (address(&kafka), queue(&testbed));
-    answered(Duration::from_secs(30), async || create_topics(&there, &queue, 1).await).await;
+    let (there, name) = (address(&kafka), queue(&testbed));
+    answered(Duration::from_secs(30), async || create_topics(&there, &name, 1).await).await;
     testbed.change(json!({ "kafka": { "replication": 1 } })).await.unwrap();
     testbed.until_condition("KafkaReady", "False", "NoReadings").await;
     // Settings that are sent without a reading reach the log.

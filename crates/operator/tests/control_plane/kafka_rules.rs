@@ -39,6 +39,12 @@ async fn the_api_server_lets_in_one_store_and_at_most_16_workers_in_kafka() {
         ),
         (json!({ "kafka": kafka, "replicas": 17 }), "replicas must be at most 16"),
         (json!({ "kafka": { "bootstrap": "a" } }), "spec.kafka.bootstrap"),
+        (
+            json!({ "kafka": { "bootstrap": "a:1", "sasl": {
+                "mechanism": "PLAIN", "username": "a", "passwordSecret": { "name": "s", "key": "k" },
+            } } }),
+            "sends the password",
+        ),
         (json!({ "kafka": { "bootstrap": "a:1", "replication": 0 } }), "spec.kafka.replication"),
     ] {
         let error = create(&testbed, "refused", fields.clone()).await.unwrap_err();

@@ -12,7 +12,7 @@
 //!   rules      the rules of a sale reach the store and bound the workers
 //!   policy     the sample of an admission policy
 //!   election   two operators, one leader
-//!   kafka      a queue in Kafka: rules of the API server, topics, readings, settings
+//!   kafka      a queue in Kafka: rules of the API server, topics, readings, settings, TLS, login
 //!   three      a managed Redis of three: its objects, and the record of elections
 //! ```
 #![allow(clippy::unwrap_used)]
@@ -26,6 +26,8 @@ mod gateways;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod kafka_rules;
+#[cfg(feature = "kafka")]
+mod kafka_secured;
 mod life;
 mod pods;
 mod policy;

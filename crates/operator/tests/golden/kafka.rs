@@ -29,6 +29,34 @@ fn a_queue_in_kafka_has_no_redis_and_the_address_as_an_argument() {
 }
 
 #[test]
+fn certificates_and_the_password_of_kafka_are_files_and_never_plain_text() {
+    let spec = json!({
+        "booking": { "endpoint": "http://booking:1" },
+        "kafka": {
+            "bootstrap": "kafka:9093", "topicPrefix": "tickets",
+            "tls": { "secretName": "kafka-tls" },
+            "sasl": { "username": "concert", "passwordSecret": { "name": "kafka-user", "key": "pw" } },
+        },
+    });
+    let found = [secret("kafka-tls", &["ca.crt"]), secret("kafka-user", &["pw"])];
+    let objects = check("kafka-tls", &spec, &found);
+    for kind in ["Deployment", "CronJob"] {
+        let object = objects.iter().find(|object| object.kind.name == kind).unwrap();
+        let text = object.value.to_string();
+        for argument in [
+            "--kafka-tls",
+            "--kafka-tls-ca=/etc/bookingq/kafka-tls/ca.crt",
+            "--kafka-sasl-mechanism=scram-sha-512",
+            "--kafka-user=concert",
+            "--kafka-password-file=/etc/bookingq/kafka-password/password",
+        ] {
+            assert!(text.contains(&format!("\"{argument}\"")), "{kind} lacks {argument}: {text}");
+        }
+        assert!(!text.contains("tls.crt"), "the Secret has none: {text}");
+    }
+}
+
+#[test]
 fn redis_and_kafka_exclude_each_other_and_a_queue_in_kafka_has_at_most_16_workers() {
     let resolve = |fields: serde_json::Value| {
         let mut spec = json!({
@@ -53,6 +81,12 @@ fn redis_and_kafka_exclude_each_other_and_a_queue_in_kafka_has_at_most_16_worker
         (
             json!({ "kafka": { "topicPrefix": "a/b" } }),
             "spec.kafka.topicPrefix is \"a/b\"; allowed: 1 to 100 letters, digits, '.', '_' and '-'",
+        ),
+        (
+            json!({ "kafka": { "sasl": {
+                "mechanism": "PLAIN", "username": "a", "passwordSecret": { "name": "s", "key": "k" },
+            } } }),
+            "spec.kafka.sasl.mechanism is PLAIN; allowed: SCRAM-SHA-512 or SCRAM-SHA-256; PLAIN with spec.kafka.tls only",
         ),
         (
             json!({ "kafka": { "replication": 10 } }),

@@ -92,7 +92,7 @@ fn pod_spec(inputs: &BuildInputs<'_>, gateway: &GatewayPlan) -> PodSpec {
         volumes: Some(volumes),
         service_account_name: Some(names::gateway(&target.name)),
         termination_grace_period_seconds: Some(seconds_up(grace)),
-        topology_spread_constraints: Some(vec![spread(target, Part::Gateway)]),
+        topology_spread_constraints: Some(spread(target, Part::Gateway).into()),
         ..pod::spec(container, pod::USER)
     }
 }

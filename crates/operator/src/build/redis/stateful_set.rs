@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::build::deployment::{port, spread, template_metadata};
+use crate::build::deployment::{port, spread_over_nodes, template_metadata};
 use crate::build::inputs::BuildInputs;
 use crate::build::names::{self, Part};
 use crate::build::{pod, volumes};
@@ -113,7 +113,9 @@ fn pod_spec(target: &QueueTarget, redis: &ManagedRedis) -> PodSpec {
     };
     PodSpec {
         termination_grace_period_seconds: Some(60),
-        topology_spread_constraints: target.failover.map(|_| vec![spread(target, Part::Redis)]),
+        topology_spread_constraints: target
+            .failover
+            .map(|_| vec![spread_over_nodes(target, Part::Redis)]),
         ..pod::spec(container, USER)
     }
 }
