@@ -80,7 +80,7 @@ fn settings_of_another_store_count_on_the_command_line_and_not_in_the_environmen
 #[test]
 fn a_store_of_the_manifest_that_is_not_used_is_noted() {
     let redis = "  redis: { managed: {} }\n";
-    let kafka = "  kafka: { bootstrap: [\"kafka:9092\"] }\n";
+    let kafka = "  kafka: { bootstrap: \"kafka:9092\" }\n";
     for (more, field, flag) in
         [(redis, "spec.redis", "--store redis "), (kafka, "spec.kafka", "--store kafka ")]
     {

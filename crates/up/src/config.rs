@@ -113,8 +113,8 @@ impl UpArgs {
     }
 }
 
-/// Flags of one kind of store. A run on another store ignores what the environment says of it, which
-/// may be there for other commands, and refuses what its own command line says.
+/// Flags of one kind of store. A run on another store ignores what the environment says of it,
+/// which may be there for other commands, and refuses what its own command line says.
 #[derive(Debug, Clone)]
 pub struct StoreFlags<A> {
     /// What command line and environment say.

@@ -84,7 +84,7 @@ impl StoreMonitor {
         let mut ticks = tokio::time::interval(READ_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut was_up = true;
-        let mut seen = SeenData::default();
+        let mut seen = MonitoredData::default();
         loop {
             ticks.tick().await;
             match self.read(&mut seen).await {
@@ -106,8 +106,8 @@ impl StoreMonitor {
         }
     }
 
-    async fn read(&self, seen: &mut SeenData) -> Result<(), StoreError> {
-        let SeenData { epoch, reloads } = seen;
+    async fn read(&self, seen: &mut MonitoredData) -> Result<(), StoreError> {
+        let MonitoredData { epoch, reloads } = seen;
         set_total(&self.metrics.store.wrong_claims, self.store.wrong_claims());
         let loaded = self.store.reloads();
         if std::mem::replace(reloads, loaded) != loaded {
@@ -131,7 +131,7 @@ impl StoreMonitor {
 
 /// The data that was read last.
 #[derive(Default)]
-struct SeenData {
+struct MonitoredData {
     epoch: String,
     /// How often its state had been loaded again.
     reloads: u64,

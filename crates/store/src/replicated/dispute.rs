@@ -2,10 +2,10 @@
 //! one.
 //!
 //! The process loads its state again. If that agrees with the claim, the state before was wrong. If
-//! it is what it was, the claim is wrong, and the process goes on. If it is a third one, the process
-//! cannot be trusted and stops. Each process that goes on says in the log what its own state was, so
-//! that one whose state comes out wrong each time finds more processes against it than with it, and
-//! stops.
+//! it is what it was, the claim is wrong, and the process goes on. If it is a third one, the
+//! process cannot be trusted and stops. Each process that goes on says in the log what its own
+//! state was, so that one whose state comes out wrong each time finds more processes against it
+//! than with it, and stops.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(super) struct Disputes {
 
 /// What follows from a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Comparison {
+pub(super) enum ComparedClaim {
     /// Both states are the same.
     Same,
     /// The other state is wrong. `is_new`: its sender has not said so of this digest before.
@@ -59,7 +59,7 @@ impl Disputes {
         sender: u128,
         claimed: StateDigest,
         own: DigestClaim,
-    ) -> Comparison {
+    ) -> ComparedClaim {
         let is_new = self.claims.insert(sender, claimed) != Some(claimed);
         let DigestClaim { position, digest } = own;
         let before = self.before.get(&position.offset).filter(|one| one.position == position);
@@ -67,17 +67,17 @@ impl Disputes {
             if before.is_some_and(|before| before.digest != digest) {
                 self.before.remove(&position.offset);
             }
-            return Comparison::Same;
+            return ComparedClaim::Same;
         }
         match before {
-            None => Comparison::Unknown,
+            None => ComparedClaim::Unknown,
             Some(before) if before.digest != digest => {
-                Comparison::OwnIsWrong("and it was a third one before it was loaded again")
+                ComparedClaim::OwnIsWrong("and it was a third one before it was loaded again")
             }
             Some(_) if self.against(digest) > self.count(digest).max(1) => {
-                Comparison::OwnIsWrong("and more processes say so than say what it is here")
+                ComparedClaim::OwnIsWrong("and more processes say so than say what it is here")
             }
-            Some(_) => Comparison::OtherIsWrong { is_new },
+            Some(_) => ComparedClaim::OtherIsWrong { is_new },
         }
     }
 

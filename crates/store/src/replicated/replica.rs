@@ -7,7 +7,7 @@ use bookingq_queue::wire::{Unreadable, decode_strictly};
 use bookingq_queue::{Queue, QueueAnswer, QueueCommand, StateDigest};
 use prost::Message as _;
 
-use super::dispute::{Comparison, Disputes};
+use super::dispute::{ComparedClaim, Disputes};
 use super::envelope::{DigestClaim, Envelope, KeptSnapshot, KeptSnapshotWire, halves, whole};
 use super::log::{LogPosition, LogRecord};
 
@@ -237,17 +237,17 @@ impl Replica {
             format!("the state after offset {offset} has digest {digest}; here it is {here}")
         };
         match compared {
-            Comparison::Same => {
+            ComparedClaim::Same => {
                 // In a dispute each process speaks for itself.
                 self.is_claimed |= !self.disputes.are_open(own.digest);
                 Ok(None)
             }
-            Comparison::OtherIsWrong { is_new } => {
+            ComparedClaim::OtherIsWrong { is_new } => {
                 self.is_claimed &= !is_new;
                 Ok(Some(line()))
             }
-            Comparison::Unknown => Err((line(), Some(own))),
-            Comparison::OwnIsWrong(why) => Err((format!("{}, {why}", line()), None)),
+            ComparedClaim::Unknown => Err((line(), Some(own))),
+            ComparedClaim::OwnIsWrong(why) => Err((format!("{}, {why}", line()), None)),
         }
     }
 

@@ -1,5 +1,5 @@
-//! A replica whose state is not that of others loads it again. It goes on if that heals it, or shows
-//! that the others are wrong; one that is wrong in any other way stops, and only that one.
+//! A replica whose state is not that of others loads it again. It goes on if that heals it, or
+//! shows that the others are wrong; one that is wrong in any other way stops, and only that one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,13 +20,16 @@ use crate::fake_log::{FakeLog, Faults, views, with_snapshots};
 const LIMIT: Duration = Duration::from_secs(20);
 const HOUR: u64 = 3_600_000;
 
+/// The offset of a record, and what its stamp is shown later by.
+type MisreadAt = (u64, u64);
+/// What is misread after a record was.
+type ThenMisread = fn(MisreadAt) -> Option<MisreadAt>;
+
 /// Shows one record with another stamp: as memory that flips a bit would do to a state.
 struct Misread {
     log: Arc<FakeLog>,
-    /// The offset of the record, and what its stamp is shown later by.
-    at: Mutex<Option<(u64, u64)>>,
-    /// What becomes of it once it was shown so.
-    then: fn((u64, u64)) -> Option<(u64, u64)>,
+    at: Mutex<Option<MisreadAt>>,
+    then: ThenMisread,
 }
 
 #[async_trait]
@@ -62,10 +65,7 @@ impl CommandLog for Misread {
 }
 
 /// The same logs for a process that misreads the command at offset 5.
-fn misreading(
-    logs: &LogPair<FakeLog>,
-    then: fn((u64, u64)) -> Option<(u64, u64)>,
-) -> LogPair<Misread> {
+fn misreading(logs: &LogPair<FakeLog>, then: ThenMisread) -> LogPair<Misread> {
     let LogPair { commands, snapshots } = views(logs);
     let at = Mutex::new(Some((5, HOUR)));
     let snapshots = Misread { log: snapshots, at: Mutex::new(None), then };
@@ -171,7 +171,7 @@ async fn a_claim_that_is_wrong_stops_no_replica() {
 }
 
 /// Three replicas, of which one has a wrong state and claims it. It stops, the two others go on.
-async fn one_stops_of_three(then: fn((u64, u64)) -> Option<(u64, u64)>) -> (String, u64) {
+async fn one_stops_of_three(then: ThenMisread) -> (String, u64) {
     let log = FakeLog::new(Faults::default(), 1);
     let logs = with_snapshots(&log);
     // Far enough apart that all three speak of one digest.

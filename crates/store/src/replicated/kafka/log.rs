@@ -115,7 +115,7 @@ impl KafkaLog {
         wait: Duration,
     ) -> Result<Vec<LogRecord>, LogError> {
         let mut reading = self.reader.lock().await;
-        // Also while a consumer is there: nobody may read what breaks a promise.
+        // Also while a consumer is there: what breaks a promise must not be read on.
         let id = self.usable().await?;
         let is_stale = self.shared.is_stale.swap(false, Ordering::SeqCst);
         let is_other = reading.id.is_some_and(|before| before != id);
