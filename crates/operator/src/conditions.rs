@@ -3,9 +3,12 @@
 mod kafka;
 mod redis;
 mod state;
+mod update;
 
 use self::redis::RedisInputs;
 use self::state::{ConditionState, NO, UNKNOWN, YES};
+pub use self::update::update_status;
+use self::update::{UPDATE_PENDING, update_pending};
 use bookingq_api::TimeString;
 use bookingq_api::plan::ScalingPlan;
 use bookingq_core::Admission;
@@ -24,6 +27,7 @@ use crate::pods::pod_fault::PodFault;
 use crate::pods::tracker::PartFaults;
 use crate::redis_failover::plan::FailoverState;
 use crate::target::QueueTarget;
+use crate::update::UpdateReport;
 
 /// Everything that the conditions depend on.
 #[derive(Default)]
@@ -44,6 +48,8 @@ pub struct StatusInputs<'a> {
     pub faults: Option<&'a PartFaults>,
     /// The gateways.
     pub gateways: GatewayInputs<'a>,
+    /// Whether an update of the operator waits.
+    pub update: UpdateReport,
 }
 
 impl StatusInputs<'_> {
@@ -86,6 +92,8 @@ pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -
     ];
     all.extend(gateways.map(|gateways| (GATEWAYS, gateways)));
     all.push(("ScaledByOther", scaled_by_other(inputs, before)));
+    let update = carry_over(UPDATE_PENDING, update_pending(inputs, before), inputs, before);
+    all.push((UPDATE_PENDING, update));
     let all = all.into_iter();
     all.map(|(type_, state)| state.condition(type_, inputs.generation, before, now)).collect()
 }

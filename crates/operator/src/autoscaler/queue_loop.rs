@@ -381,7 +381,9 @@ impl QueueLoop {
     /// Passes a changed observation to the reconciler.
     fn report(&mut self) {
         let differs = *self.observed.borrow() != self.seen;
-        let urgent = self.seen.differs_in_kind(&self.observed.borrow());
+        let was_idle = self.observed.borrow().is_idle();
+        let turned = self.desired.awaits_idle && self.seen.is_idle() != was_idle;
+        let urgent = turned || self.seen.differs_in_kind(&self.observed.borrow());
         if !differs || !(urgent || self.reported.elapsed() >= REPORT) {
             return;
         }
