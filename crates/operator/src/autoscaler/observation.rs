@@ -47,8 +47,15 @@ impl Observation {
         self.store != StoreHealth::Unknown
     }
 
+    /// Whether the difference to `other` must be reported at once: one in kind, or, if something
+    /// waits for it, that nothing is in the line any more, or something is again.
+    pub fn is_urgent(&self, other: &Self, awaits_idle: bool) -> bool {
+        let turned = awaits_idle && self.is_idle() != other.is_idle();
+        turned || self.differs_in_kind(other)
+    }
+
     /// Whether the last reading found nothing in the line, in progress or reserved.
-    pub fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         let undecided = |line: ObservedLine| {
             (line.backlog, line.in_flight, line.holds, line.parked) != (0, 0, 0, 0)
         };
