@@ -162,7 +162,8 @@ pub async fn fill_by(store: &dyn Store, numbers: Range<u64>, batch: u64) -> Resu
     let mut next = numbers.start;
     while next < numbers.end {
         let end = numbers.end.min(next + batch);
-        let ask = |number| request(format_args!("{number:08}"), &[b'x'; 64]);
+        // A worker of `drive` reads when a booking was due: at the start.
+        let ask = |number| request(format_args!("{number:08}"), &[b'0'; 64]);
         enqueue(store, (next..end).map(ask).collect()).await?;
         next = end;
     }

@@ -131,7 +131,7 @@ pub async fn engine(
             lives(&kafka, bookings, batch, figures).await?;
         }
         for in_flight in IN_FLIGHT {
-            drain(&kafka, bookings, in_flight, Ending::SoldOut, figures).await?;
+            drain(&kafka, bookings, in_flight, Ending::Rejected, figures).await?;
             drain(&kafka, bookings, in_flight, Ending::Confirmed, figures).await?;
         }
         alone(&kafka, figures).await?;
@@ -171,7 +171,7 @@ async fn drain(
     let elapsed = worked_off(store, bookings, in_flight, ending).await?;
     let used = kafka.used()? - before;
     let name = match ending {
-        Ending::SoldOut => "claim + sold out",
+        Ending::Rejected => "claim + rejected",
         Ending::Confirmed => "whole life",
     };
     let columns = [

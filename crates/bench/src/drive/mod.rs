@@ -58,7 +58,7 @@ pub async fn worked_off(
         let mut first = None;
         loop {
             let totals = store.snapshot().await?.totals;
-            let ended = totals.confirmed + totals.sold_out;
+            let ended = totals.confirmed + totals.rejected;
             if ended > 0 {
                 let (start, before) = *first.get_or_insert((Instant::now(), ended));
                 if ended >= jobs {

@@ -14,7 +14,7 @@ pub struct Args {
     #[arg(long)]
     pub(super) mode: DriveMode,
     /// How a booking ends
-    #[arg(long, default_value = "sold-out")]
+    #[arg(long, default_value = "rejected")]
     pub(super) end: Ending,
     /// Whether calls are batched
     #[arg(long, default_value = "grouped")]
@@ -83,8 +83,8 @@ pub enum DriveMode {
 /// How a booking ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Ending {
-    /// Claimed and settled as sold out: one acknowledgement, as a peer's job has
-    SoldOut,
+    /// Claimed and settled as rejected: one acknowledgement, as a peer's job has
+    Rejected,
     /// Claimed, settled as reserved, paid, settled as confirmed
     Confirmed,
 }

@@ -103,8 +103,9 @@ impl Tasks {
             tokio::time::sleep(self.busy).await;
         }
         match self.ending {
-            Ending::SoldOut => {
-                self.settle(&task, TaskOutcome::SOLD_OUT, BookingState::SoldOut).await
+            Ending::Rejected => {
+                let outcome = TaskOutcome::Rejected { reason: String::new() };
+                self.settle(&task, outcome, BookingState::Rejected).await
             }
             Ending::Confirmed => {
                 self.settle(&task, reserved(&task, LONG)?, BookingState::Reserved).await?;

@@ -122,7 +122,7 @@ fn usual(system: System) -> &'static [LabelledFlags] {
         }
         System::Ours => &[
             // As a peer's job: taken, acknowledged once.
-            ("claim + sold out, 64", &["--concurrency", "64"]),
+            ("claim + rejected, 64", &["--concurrency", "64"]),
             // From a place in line to a payment.
             ("whole life, 64", &["--concurrency", "64", "--end", "confirmed"]),
         ],
@@ -138,9 +138,9 @@ fn more(system: System) -> &'static [LabelledFlags] {
             &[("buffer 1000, poll 100 ms", &["--concurrency", "1000", "--poll", "100ms"])]
         }
         System::Ours => &[
-            ("claim + sold out, 256", &["--concurrency", "256"]),
+            ("claim + rejected, 256", &["--concurrency", "256"]),
             ("whole life, 256", &["--concurrency", "256", "--end", "confirmed"]),
-            ("claim + sold out, 64, no batches", &["--concurrency", "64", "--batching", "single"]),
+            ("claim + rejected, 64, no batches", &["--concurrency", "64", "--batching", "single"]),
         ],
     }
 }

@@ -74,7 +74,7 @@ impl JobCounter {
         match self {
             Self::Store(store) => {
                 let now = store.snapshot().await?;
-                let acknowledged = now.totals.confirmed + now.totals.sold_out;
+                let acknowledged = now.totals.confirmed + now.totals.rejected;
                 Ok(JobCounts { waiting: now.backlog, acknowledged })
             }
             Self::Keys(system, connection) => keys(*system, connection).await,
