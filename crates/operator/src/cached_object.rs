@@ -114,6 +114,11 @@ impl ObjectStatus {
         observed && self.updated == self.desired && self.replicas == self.desired
     }
 
+    /// Whether all Pods are of the current template, and available.
+    pub fn is_settled(&self) -> bool {
+        self.is_rolled_out() && self.available >= self.desired
+    }
+
     /// The status of the object.
     pub fn of(object: &DynamicObject) -> Option<Self> {
         let status = &object.data["status"];

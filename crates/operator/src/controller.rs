@@ -24,7 +24,7 @@ use crate::queue::{QueueKey, WatchedQueue, log_name};
 use crate::reconcile::{self, ReconcileContext};
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
-use crate::update::UpdateReports;
+use crate::update::report::UpdateReports;
 use crate::watch::{self, WatchScope};
 
 /// Concurrent reconciles: enough to keep the API server busy, few enough not to overload it.

@@ -35,7 +35,7 @@ use crate::queue::{QueueKey, WatchedQueue, key, log_name};
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
 use crate::target::{QueueTarget, problem};
-use crate::update::UpdateReports;
+use crate::update::report::UpdateReports;
 
 /// Delay before a failed reconcile is repeated, if no change triggers it earlier.
 const RETRY: Backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(300) };
@@ -207,7 +207,7 @@ impl ReconcileContext {
             store: found.store,
             redis_password: found.redis_password,
             about: about.clone(),
-            awaits_idle: self.updates.of(key).waiting().is_some(),
+            awaits_idle: self.updates.of(key).awaits_idle(),
         };
         self.autoscaler.update(key, desired, before);
         Ok(missing)

@@ -12,7 +12,8 @@ use serde_json::json;
 
 use crate::autoscaler::scaling;
 use crate::build::names::{self, Part};
-use crate::conditions::{StatusInputs, conditions, update_status};
+use crate::conditions::update::update_status;
+use crate::conditions::{StatusInputs, conditions};
 use crate::error::{ApiCallError, call};
 use crate::queue::{QueueKey, WatchedQueue};
 
@@ -111,7 +112,7 @@ fn compose(
             .or_else(|| before.oldest_wait.clone()),
         last_scaling: scaling.or_else(|| before.last_scaling.clone()),
         gateway: gateway(inputs, before.gateway.as_ref()),
-        update: update_status(inputs, before.update.as_ref(), &now),
+        update: update_status(&inputs.update, before.update.as_ref(), &now),
         redis: before.redis.clone(),
     }
 }

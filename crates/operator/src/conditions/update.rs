@@ -3,24 +3,30 @@
 use bookingq_api::status::UpdateStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::StatusInputs;
 use super::state::{ConditionState, NO, UNKNOWN};
-use crate::autoscaler::observation::Observation;
-use crate::update::{UpdateReport, sentence};
+use crate::update::report::{UpdateReport, sentence};
 
 /// The type of the condition.
 pub(super) const UPDATE_PENDING: &str = "UpdatePending";
 /// Reasons that say how the last update began.
 const BEGUN: [&str; 2] = ["UpdateStarted", "StartedWithSpec"];
 
-pub(super) fn update_pending(inputs: &StatusInputs<'_>, before: &[Condition]) -> ConditionState {
-    match &inputs.update {
-        UpdateReport::Waits(update, wait) if looked(inputs) => {
+pub(super) fn update_pending(report: &UpdateReport, before: &[Condition]) -> ConditionState {
+    let old = before.iter().find(|old| old.type_ == UPDATE_PENDING);
+    let kept = |old: &Condition| ConditionState {
+        status: old.status.clone().into(),
+        reason: old.reason.clone().into(),
+        message: old.message.clone(),
+    };
+    match report {
+        UpdateReport::Waits(update, wait) => {
             ConditionState::yes(wait.waits_for.reason(), sentence(update, wait))
         }
-        UpdateReport::Unknown | UpdateReport::Waits(..) => {
-            ConditionState::new(UNKNOWN, "NotChecked", "The operator has not looked yet.")
-        }
+        // An operator that has just started would report each update for a second.
+        UpdateReport::Unknown | UpdateReport::Unread => old.map_or_else(
+            || ConditionState::new(UNKNOWN, "NotChecked", "The operator has not looked yet."),
+            kept,
+        ),
         UpdateReport::Begins(update) => {
             let message = format!("{} began to run {}.", update.parts, update.to);
             ConditionState::no(BEGUN[0], message)
@@ -31,35 +37,23 @@ pub(super) fn update_pending(inputs: &StatusInputs<'_>, before: &[Condition]) ->
             ConditionState::no(BEGUN[1], message)
         }
         UpdateReport::Nothing => {
-            let old = before.iter().find(|old| old.type_ == UPDATE_PENDING && old.status == NO);
-            match old.filter(|old| BEGUN.contains(&old.reason.as_str())) {
-                Some(old) => ConditionState {
-                    status: NO.into(),
-                    reason: old.reason.clone().into(),
-                    message: old.message.clone(),
-                },
-                None => ConditionState::no("UpToDate", "All Pods follow this operator."),
-            }
+            let begun = |old: &&Condition| old.status == NO && BEGUN.contains(&old.reason.as_str());
+            let up_to_date = || ConditionState::no("UpToDate", "All Pods follow this operator.");
+            old.filter(begun).map_or_else(up_to_date, kept)
         }
     }
 }
 
-/// An operator that has not read the line yet would report each update for a second.
-fn looked(inputs: &StatusInputs<'_>) -> bool {
-    inputs.observation.is_some_and(Observation::has_looked)
-}
-
 /// `status.update`.
 pub fn update_status(
-    inputs: &StatusInputs<'_>,
+    report: &UpdateReport,
     before: Option<&UpdateStatus>,
     now: &Time,
 ) -> Option<UpdateStatus> {
-    let (update, wait) = match &inputs.update {
-        UpdateReport::Unknown => return before.cloned(),
-        UpdateReport::Waits(..) if !looked(inputs) => return before.cloned(),
-        report => report.waiting()?,
-    };
+    if matches!(report, UpdateReport::Unknown | UpdateReport::Unread) {
+        return before.cloned();
+    }
+    let (update, wait) = report.waiting()?;
     let same = before.filter(|before| before.pending == update.id);
     Some(UpdateStatus {
         pending: update.id.clone(),
