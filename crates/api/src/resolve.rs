@@ -102,6 +102,7 @@ impl BookingQueueSpec {
             retry,
             admission,
             rules,
+            hibernate: self.hibernate,
             gateway,
             data_deletion: self.deletion.data,
             update,

@@ -2,6 +2,8 @@
 //! them.
 #![allow(clippy::unwrap_used)]
 
+#[path = "golden/hibernated.rs"]
+mod hibernated;
 #[path = "golden/kafka.rs"]
 mod kafka;
 #[path = "golden/redis_of_three.rs"]
