@@ -39,7 +39,8 @@ impl ReconcileContext {
         let found = dereference(&self.secret_cache, &self.objects, target).await?;
         let inputs =
             BuildInputs { target, secrets: &found.secrets, environment: &self.environment };
-        let manifests = build::build(&inputs).map_err(ReconcileError::InvalidSpec)?;
+        let mut manifests = build::build(&inputs).map_err(ReconcileError::InvalidSpec)?;
+        self.hold_updates(key, target, &mut manifests, about).await;
         self.check_volumes(target).await?;
         if !self.conflicts(target, &manifests) {
             // First, so that an object that cannot be applied delays no setting and no failover.
@@ -49,6 +50,7 @@ impl ReconcileContext {
                 scope: WriteScope::All,
                 redis_password: found.redis_password,
                 about: about.clone(),
+                awaits_idle: self.updates.of(key).awaits_idle(),
             };
             self.autoscaler.update(key, desired, before);
         }

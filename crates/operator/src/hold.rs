@@ -44,6 +44,7 @@ impl ReconcileContext {
                     scope,
                     redis_password: found.redis_password,
                     about: queue.object_ref(&()),
+                    awaits_idle: false,
                 };
                 self.autoscaler.update(key, desired, before);
             }

@@ -35,4 +35,5 @@ pub mod secrets;
 mod slow_api;
 mod status;
 pub mod target;
+pub mod update;
 pub mod watch;

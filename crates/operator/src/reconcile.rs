@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bookingq_api::Problems;
 use bookingq_core::backoff::Backoff;
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::controller::Action;
@@ -34,6 +35,7 @@ use crate::schema::{self, SchemaWatch};
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
 use crate::target::{QueueTarget, is_paused, problem};
+use crate::update::report::UpdateReports;
 
 /// Delay before a failed reconcile is repeated, if no change triggers it earlier.
 const RETRY: Backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(300) };
@@ -66,6 +68,7 @@ pub struct ReconcileContext {
     pub(crate) faults: FaultTracker,
     /// The queues whose last reconcile failed.
     pub(crate) failures: Mutex<HashMap<QueueKey, Failures>>,
+    pub(crate) updates: UpdateReports,
 }
 
 /// Failures of one queue since its last success.
@@ -152,7 +155,8 @@ impl ReconcileContext {
             _ => None,
         };
         let missing = (!outcome?.is_empty()).then_some(MISSING_RETRY);
-        let next = missing.into_iter().chain(look_again.0).chain(stuck).min();
+        let window = self.updates.of(key).look_again(Timestamp::now());
+        let next = missing.into_iter().chain(look_again.0).chain(stuck).chain(window).min();
         Ok(next.map_or_else(Action::await_change, Action::requeue))
     }
 
@@ -223,6 +227,7 @@ impl ReconcileContext {
             observation: observation.as_ref(),
             redis: self.autoscaler.redis(key),
             faults: Some(&look.faults),
+            update: self.updates.of(key),
             gateways: GatewayInputs {
                 deployment: gateway_deployment.as_ref(),
                 observation: gateways.as_ref(),
@@ -256,6 +261,7 @@ impl ReconcileContext {
             self.secret_cache.forget(&namespace, &names::redis(&key.name));
             self.status.forget(&key);
             self.faults.forget(&key);
+            self.updates.forget(&key);
             self.failures.lock().remove(&key);
             self.metrics.forget(&namespace, &key.name);
         }
