@@ -3,9 +3,11 @@
 mod kafka;
 mod redis;
 mod state;
+pub mod update;
 
 use self::redis::RedisInputs;
 use self::state::{ConditionState, NO, UNKNOWN, YES};
+use self::update::{UPDATE_PENDING, update_pending};
 use bookingq_api::TimeString;
 use bookingq_api::plan::ScalingPlan;
 use bookingq_core::Admission;
@@ -24,6 +26,7 @@ use crate::pods::pod_fault::PodFault;
 use crate::pods::tracker::PartFaults;
 use crate::redis_failover::plan::FailoverState;
 use crate::target::QueueTarget;
+use crate::update::report::UpdateReport;
 
 /// Everything that the conditions depend on.
 #[derive(Default)]
@@ -44,6 +47,8 @@ pub struct StatusInputs<'a> {
     pub faults: Option<&'a PartFaults>,
     /// The gateways.
     pub gateways: GatewayInputs<'a>,
+    /// Whether an update of the operator waits.
+    pub update: UpdateReport,
 }
 
 impl StatusInputs<'_> {
@@ -86,6 +91,7 @@ pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -
     ];
     all.extend(gateways.map(|gateways| (GATEWAYS, gateways)));
     all.push(("ScaledByOther", scaled_by_other(inputs, before)));
+    all.push((UPDATE_PENDING, update_pending(&inputs.update, before)));
     let all = all.into_iter();
     all.map(|(type_, state)| state.condition(type_, inputs.generation, before, now)).collect()
 }
@@ -340,7 +346,7 @@ fn progressing(inputs: &StatusInputs<'_>, now: Timestamp) -> ConditionState {
     if workers.available < workers.desired {
         return moving("WorkersStarting", "Workers are starting.", of_workers, now);
     }
-    if let Some(gateways) = inputs.gateways.deployment.filter(|gateways| !is_settled(gateways)) {
+    if let Some(gateways) = inputs.gateways.deployment.filter(|gateways| !gateways.is_settled()) {
         if let Some(why) = &gateways.rejected {
             let message = format!("The API server rejects the gateways' Pods: {why}");
             return ConditionState::no("PodCreationFailed", message);
@@ -372,11 +378,6 @@ fn moving(
         ),
         None => ConditionState::yes(reason, message),
     }
-}
-
-/// Whether all Pods of a Deployment are of its current template and available.
-fn is_settled(deployment: &ObjectStatus) -> bool {
-    deployment.is_rolled_out() && deployment.available >= deployment.desired
 }
 
 /// Whether another writer sets a number that the autoscaler sets too.

@@ -24,6 +24,7 @@ use crate::queue::{QueueKey, WatchedQueue, log_name};
 use crate::reconcile::{self, ReconcileContext};
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
+use crate::update::report::UpdateReports;
 use crate::watch::{self, WatchScope};
 
 /// Concurrent reconciles: enough to keep the API server busy, few enough not to overload it.
@@ -88,6 +89,7 @@ pub async fn run(
         events,
         metrics,
         failures: Mutex::default(),
+        updates: UpdateReports::default(),
     };
     Controller::for_stream(queue_stream, queues)
         .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))

@@ -29,4 +29,5 @@ pub mod secret_cache;
 pub mod secrets;
 mod status;
 pub mod target;
+pub mod update;
 pub mod watch;

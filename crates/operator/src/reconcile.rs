@@ -8,6 +8,7 @@ use std::time::Duration;
 use bookingq_api::Problems;
 use bookingq_api::status::BookingQueueStatus;
 use bookingq_core::backoff::Backoff;
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolumeClaim};
 use kube::runtime::controller::Action;
@@ -34,6 +35,7 @@ use crate::queue::{QueueKey, WatchedQueue, key, log_name};
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
 use crate::target::{QueueTarget, problem};
+use crate::update::report::UpdateReports;
 
 /// Delay before a failed reconcile is repeated, if no change triggers it earlier.
 const RETRY: Backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(300) };
@@ -56,6 +58,7 @@ pub struct ReconcileContext {
     pub(crate) faults: FaultTracker,
     /// The queues whose last reconcile failed.
     pub(crate) failures: Mutex<HashMap<QueueKey, Failures>>,
+    pub(crate) updates: UpdateReports,
 }
 
 /// Failures of one queue since its last success.
@@ -149,6 +152,7 @@ impl ReconcileContext {
             observation: observation.as_ref(),
             redis: self.autoscaler.redis(key),
             faults: Some(&look.faults),
+            update: self.updates.of(key),
             gateways: GatewayInputs {
                 deployment: gateway_deployment.as_ref(),
                 observation: gateways.as_ref(),
@@ -161,7 +165,8 @@ impl ReconcileContext {
             _ => None,
         };
         let missing = (!outcome?.is_empty()).then_some(MISSING_RETRY);
-        let next = missing.into_iter().chain(look.again).chain(stuck).min();
+        let window = self.updates.of(key).look_again(Timestamp::now());
+        let next = missing.into_iter().chain(look.again).chain(stuck).chain(window).min();
         Ok(next.map_or_else(Action::await_change, Action::requeue))
     }
 
@@ -184,7 +189,8 @@ impl ReconcileContext {
         let found = dereference(&self.secret_cache, &self.objects, target).await?;
         let inputs =
             BuildInputs { target, secrets: &found.secrets, environment: &self.environment };
-        let manifests = build::build(&inputs).map_err(ReconcileError::InvalidSpec)?;
+        let mut manifests = build::build(&inputs).map_err(ReconcileError::InvalidSpec)?;
+        self.hold_updates(key, target, &mut manifests, about).await;
         self.check_volumes(target).await?;
         let mut missing = Vec::new();
         for manifest in &manifests {
@@ -201,6 +207,7 @@ impl ReconcileContext {
             store: found.store,
             redis_password: found.redis_password,
             about: about.clone(),
+            awaits_idle: self.updates.of(key).awaits_idle(),
         };
         self.autoscaler.update(key, desired, before);
         Ok(missing)
@@ -282,6 +289,7 @@ impl ReconcileContext {
             self.secret_cache.forget(&namespace, &names::redis(&key.name));
             self.status.forget(&key);
             self.faults.forget(&key);
+            self.updates.forget(&key);
             self.failures.lock().remove(&key);
             self.metrics.forget(&namespace, &key.name);
         }

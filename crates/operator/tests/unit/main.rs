@@ -15,4 +15,5 @@ mod rivalry;
 mod scaling;
 mod secret_cache;
 mod settings;
+mod updates;
 mod worker_rollout;
