@@ -42,11 +42,9 @@ impl ReconcileContext {
         };
         self.updates.set(key, report.clone());
         match &report {
-            UpdateReport::Waits(update, wait) => {
-                if self.updates.announces(key, &update.id) {
-                    let note = sentence(update, wait);
-                    self.publish_update(about, "UpdatePending", update, note).await;
-                }
+            UpdateReport::Waits(update, wait) if self.updates.announces(key, &update.id) => {
+                let note = sentence(update, wait);
+                self.publish_update(about, "UpdatePending", update, note).await;
             }
             UpdateReport::Begins(update) => {
                 self.publish_update(about, STARTED, update, from_to(update)).await;
