@@ -1,5 +1,5 @@
-//! Applies the objects of a queue. One that fails or hangs delays no other one, except those whose
-//! Pods read it at their start.
+//! Applies the objects of a queue. One that fails or hangs delays no other one, unless the Pods of
+//! the other read it at their start.
 //!
 //! Each apply runs in a task of its own, within the deadlines of its calls: the reconcile moves on
 //! before them, and the next one waits for the same apply instead of repeating it.
