@@ -11,11 +11,13 @@
 //!   args                                           the flags of worker, sweeper and gateway
 //!
 //!   status   the operator's report             crd   the CustomResourceDefinition as YAML
+//!   convert  manifests of an older version
 //!   gateway_file   the settings of a gateway's queues
 //! ```
 
 pub mod args;
 mod cel;
+pub mod convert;
 pub mod crd;
 pub mod deletion;
 pub mod downstream;

@@ -100,6 +100,7 @@ impl BookingQueueSpec {
             retry,
             admission,
             rules,
+            hibernate: self.hibernate,
             gateway,
             data_deletion: self.deletion.data,
         })

@@ -168,6 +168,10 @@ pub struct BookingQueueSpec {
     /// call the workers by gRPC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewaySpec>,
+    /// Puts the queue to sleep while true: no workers and no sweepers, and gateways refuse new
+    /// bookings. Its data is kept, and it wakes when this is false again.
+    #[serde(default)]
+    pub hibernate: bool,
     /// What the deletion of the BookingQueue leaves behind.
     #[serde(default)]
     pub deletion: DeletionSpec,

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", default)]
 pub struct BookingQueueStatus {
     /// Conditions of the queue: Ready, Progressing, Degraded, RedisReady, WorkersAvailable,
-    /// SweeperHealthy, ScaledByOther and, with spec.gateway, GatewayAvailable.
+    /// SweeperHealthy, ScaledByOther and, with spec.gateway, GatewayAvailable. Present only while
+    /// they hold: Reconciling, Stalled, Paused, SchemaBehind and, with spec.hibernate, Hibernated.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -115,7 +116,7 @@ pub struct LastScaling {
     /// Number of workers that the line alone needs. The scale-down window may keep more.
     pub wanted: i32,
     /// Reason of the decision: Demand, Capped if spec.outflow decides, HeldByWindow, NoReading,
-    /// Unschedulable, or Fixed for spec.replicas.
+    /// Unschedulable, Fixed for spec.replicas, or Hibernated for spec.hibernate.
     pub reason: String,
     /// Number of bookings in the line that workers may serve: none while the queue is paused or not
     /// open yet, and none that wait for a sold out item.

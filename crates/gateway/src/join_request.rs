@@ -75,6 +75,10 @@ impl JoinRequest {
         address: IpAddr,
         body: &JoinJson,
     ) -> Result<Self, Problem> {
+        if queue.settings.hibernates {
+            let asleep = "the queue sleeps (spec.hibernate): it takes no new bookings until it wakes";
+            return Err(Problem::new(ProblemReason::QueueClosed, asleep));
+        }
         let details =
             Details::new(body.item.as_deref().unwrap_or_default(), quantity(body.quantity)?, &[])?;
         let return_url = body.return_url.as_deref();

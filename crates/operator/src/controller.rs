@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::pods::tracker::FaultTracker;
 use crate::queue::{QueueKey, WatchedQueue, log_name};
 use crate::reconcile::{self, ReconcileContext};
+use crate::schema::SchemaWatch;
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
 use crate::watch::{self, WatchScope};
@@ -75,7 +76,10 @@ pub async fn run(
         metrics: metrics.clone(),
         wake,
     };
+    let schema = SchemaWatch::start(client.clone(), metrics.clone());
+    let schema_changes = schema.changes();
     let context = ReconcileContext {
+        schema,
         secret_cache,
         environment: settings.environment,
         applier: Applier::new(client.clone(), objects.clone()),
@@ -91,6 +95,7 @@ pub async fn run(
     };
     Controller::for_stream(queue_stream, queues)
         .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .reconcile_all_on(schema_changes)
         .reconcile_on(object_wakes)
         .reconcile_on(pod_wakes)
         .reconcile_on(secret_wakes)
@@ -114,6 +119,8 @@ async fn reconcile_synced(
         // The controller is shutting down.
         return Ok(Action::await_change());
     }
+    // A spec that lacks fields must not be followed.
+    context.schema.looked().await;
     Box::pin(reconcile::reconcile(queue, context)).await
 }
 

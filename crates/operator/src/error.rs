@@ -60,6 +60,10 @@ fn message(cause: &kube::Error) -> String {
     }
 }
 
+fn no_answer(limit: Duration) -> kube::Error {
+    kube::Error::Service(format!("the API server did not answer within {limit:?}").into())
+}
+
 /// Calls the API server, within [`API_DEADLINE`].
 pub async fn call<T>(
     action: impl Into<String> + Send,
@@ -74,10 +78,8 @@ pub async fn call_within<T>(
     action: impl Into<String> + Send,
     call: impl Future<Output = kube::Result<T>> + Send,
 ) -> Result<T, ApiCallError> {
-    let answer = tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
-        let late = format!("the API server did not answer within {limit:?}");
-        Err(kube::Error::Service(late.into()))
-    });
+    let answer = tokio::time::timeout(limit, call).await;
+    let answer = answer.unwrap_or_else(|_| Err(no_answer(limit)));
     answer.map_err(|cause| ApiCallError { action: action.into(), cause })
 }
 
@@ -116,6 +118,11 @@ pub enum ReconcileError {
 }
 
 impl ReconcileError {
+    /// The API server has not answered `action` for this time.
+    pub(crate) fn late(action: String, limit: Duration) -> Self {
+        Self::Api(ApiCallError { action, cause: no_answer(limit) })
+    }
+
     /// The reason in conditions, events and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -127,6 +134,16 @@ impl ReconcileError {
             Self::Api(error) if error.is_rejection() => "ApplyRejected",
             Self::Api(_) => "ApiServerUnavailable",
         }
+    }
+
+    /// Whether it is of one object, and the others were applied all the same.
+    pub fn is_of_one_object(&self) -> bool {
+        matches!(self, Self::Api(_) | Self::NameConflict { .. })
+    }
+
+    /// Whether repeating alone may help: the API server is away, or does not answer in time.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Api(error) if !error.is_rejection())
     }
 
     /// Whether only a change of the spec or of a Secret can help; both are watched.

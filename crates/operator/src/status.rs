@@ -1,6 +1,7 @@
 //! Writes the status of a queue when it changes.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bookingq_api::status::{BookingQueueStatus, GatewayStatus};
 use bookingq_api::{BookingQueue, DurationString};
@@ -12,6 +13,7 @@ use serde_json::json;
 
 use crate::autoscaler::scaling;
 use crate::build::names::{self, Part};
+use crate::conditions::hold_down::HoldDown;
 use crate::conditions::{StatusInputs, conditions};
 use crate::error::{ApiCallError, call};
 use crate::queue::{QueueKey, WatchedQueue};
@@ -21,21 +23,23 @@ use crate::queue::{QueueKey, WatchedQueue};
 pub struct StatusWriter {
     client: Client,
     written: Mutex<HashMap<QueueKey, (Option<String>, BookingQueueStatus)>>,
+    hold_down: HoldDown,
 }
 
 impl StatusWriter {
     /// Writes through `client`.
     pub fn new(client: Client) -> Self {
-        Self { client, written: Mutex::default() }
+        Self { client, written: Mutex::default(), hold_down: HoldDown::default() }
     }
 
-    /// Writes the status that follows from `inputs`, unless the queue has it already.
+    /// Writes the status that follows from `inputs`, unless the queue has it already. Returns when
+    /// to look again although nothing changes.
     pub async fn write(
         &self,
         key: &QueueKey,
         queue: &WatchedQueue,
         inputs: &StatusInputs<'_>,
-    ) -> Result<(), ApiCallError> {
+    ) -> Result<Option<Duration>, ApiCallError> {
         let version = queue.meta().resource_version.clone();
         let written = self.written.lock().get(key).cloned();
         let before = match &queue.0 {
@@ -47,18 +51,20 @@ impl StatusWriter {
             Err(_) => written.map(|(_, status)| status),
         };
         let before = before.unwrap_or_default();
-        let status = compose(&key.name, inputs, &before);
+        let mut status = compose(&key.name, inputs, &before);
+        let again = self.hold_down.settle(key, &before.conditions, &mut status.conditions);
         if status == before {
-            return Ok(());
+            return Ok(again);
         }
         self.patch(&queue.namespace().unwrap_or_default(), &key.name, &status).await?;
         self.written.lock().insert(key.clone(), (version, status));
-        Ok(())
+        Ok(again)
     }
 
     /// Forgets a deleted queue.
     pub fn forget(&self, key: &QueueKey) {
         self.written.lock().remove(key);
+        self.hold_down.forget(key);
     }
 
     async fn patch(

@@ -50,6 +50,7 @@ impl QueueTarget {
             Err(Problems(found)) => found.clone(),
         };
         problems.extend(name_problem(&name));
+        problems.extend(pause_problem(queue));
         let owner = queue.controller_owner_ref(&());
         let (Ok(mut plan), Some(owner), []) = (resolved, owner, problems.as_slice()) else {
             return Err(Problems(problems));
@@ -152,6 +153,18 @@ fn name_problem(name: &str) -> Option<FieldProblem> {
     let fits = word && ends && bytes.len() <= MAX_NAME;
     let allowed = "1 to 40 lower-case letters, digits and '-', starting with a letter";
     (!fits).then(|| problem("metadata.name", format!("{name:?}"), allowed))
+}
+
+/// Whether the annotation [`PAUSED`](names::PAUSED) keeps the operator from writing.
+pub fn is_paused(meta: &ObjectMeta) -> bool {
+    meta.annotations.as_ref().and_then(|all| all.get(names::PAUSED)).is_some_and(|it| it == "true")
+}
+
+fn pause_problem(queue: &BookingQueue) -> Option<FieldProblem> {
+    let value = queue.annotations().get(names::PAUSED)?;
+    let path = "metadata.annotations[bookingqueue.dev/paused]";
+    let allowed = "true or false, in quotes";
+    (!matches!(value.as_str(), "true" | "false")).then(|| problem(path, value.as_str(), allowed))
 }
 
 /// Settings that only `bookingq up` supports, and those that do not fit the store.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bookingq_api::crd::{NEXT, STORED};
 use bookingq_api::plan::StorePlan;
 use bookingq_api::strict::unknown_fields;
 use bookingq_api::{BookingQueue, Plan, Problems};
@@ -27,7 +28,7 @@ pub enum ManifestError {
         problems: Problems,
     },
     /// It has no `BookingQueue`.
-    #[error("{} has no BookingQueue; allowed: YAML documents with apiVersion bookingqueue.dev/v1alpha1 and kind BookingQueue", file.display())]
+    #[error("{} has no BookingQueue; allowed: YAML documents with apiVersion bookingqueue.dev/v1alpha1 or v1beta1 and kind BookingQueue", file.display())]
     Empty { file: PathBuf },
     /// Two have one name.
     #[error("{} has two BookingQueues named {name}; allowed: each name once", file.display())]
@@ -70,9 +71,9 @@ fn parse_document(file: &Path, document: usize, text: &str) -> Result<Option<Pla
     let Some(value) = serde_saphyr::from_str::<Option<Value>>(text).map_err(shape)? else {
         return Ok(None);
     };
-    let ours =
-        value["kind"] == "BookingQueue" && value["apiVersion"] == "bookingqueue.dev/v1alpha1";
-    if !ours {
+    let version = value["apiVersion"].as_str().and_then(|it| it.strip_prefix("bookingqueue.dev/"));
+    let is_known = version.is_some_and(|version| [STORED, NEXT].contains(&version));
+    if value["kind"] != "BookingQueue" || !is_known {
         return Ok(None);
     }
     let name = value["metadata"]["name"].as_str().unwrap_or("without a name").to_owned();

@@ -10,10 +10,12 @@ use serde_json::json;
 
 use crate::build::component::ObjectKind;
 use crate::cached_object::ObjectStatus;
-use crate::error::{ApiCallError, call};
+use crate::error::{ApiCallError, call_within};
 
 /// How long a written number is trusted before the watch shows it.
 const TRUST: Duration = Duration::from_secs(5);
+/// Deadline of a write: the loop reads nothing meanwhile.
+const DEADLINE: Duration = Duration::from_secs(4);
 /// Field manager of the numbers.
 pub(crate) const SCALER: &str = "bookingq-autoscaler";
 /// Time between two writes over the number of another writer, and after its last write until it
@@ -146,7 +148,8 @@ impl DeploymentReplicas {
             "metadata": { "name": deployment }, "spec": { "replicas": number },
         }));
         let written = deployments.patch_scale(deployment, &parameters, &patch);
-        call(format!("scale Deployment {deployment}"), written).await?;
+        let action = format!("scale Deployment {deployment}");
+        call_within(DEADLINE, action, written).await?;
         let now = Instant::now();
         self.written = Some((number, now));
         self.rivalry.wrote(number, now);

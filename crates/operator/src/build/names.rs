@@ -8,6 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 pub const MANAGER: &str = "bookingq-operator";
 /// Selects the objects of the operator.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by=bookingq-operator";
+/// Annotation of a BookingQueue: while it is `true`, the operator writes no object of the queue.
+pub const PAUSED: &str = "bookingqueue.dev/paused";
 /// Annotation of Pod templates: the versions of their Secrets.
 pub const SECRETS: &str = "bookingqueue.dev/secrets";
 /// Annotation of every object: a digest of the last apply, to detect drift.

@@ -5,6 +5,7 @@ mod cache;
 mod conditions;
 mod error;
 mod gateways;
+mod hold_down;
 mod kafka_conditions;
 mod merge;
 mod metrics;

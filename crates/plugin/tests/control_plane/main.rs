@@ -123,6 +123,16 @@ async fn a_queue_is_shown_paused_and_reported_without_its_secrets() {
         assert_eq!(cluster.queue("concert").await.unwrap().spec.admission, wanted);
     }
 
+    for (hibernate, words) in [(true, "concert: hibernates; no worker"), (false, "concert: wakes;")] {
+        let args = HibernateArgs { name: "concert".to_owned(), force: false };
+        let said = match hibernate {
+            true => hibernation::hibernate(&cluster, &args).await.unwrap(),
+            false => hibernation::resume(&cluster, "concert").await.unwrap(),
+        };
+        assert!(said.starts_with(words), "{said}");
+        assert_eq!(cluster.queue("concert").await.unwrap().spec.hibernate, hibernate);
+    }
+
     let facts = QueueFacts::read(&cluster, "concert").await.unwrap();
     let page = page::page(&facts, Timestamp::now());
     assert!(page.starts_with("concert in tickets: not observed by an operator yet\n"), "{page}");
