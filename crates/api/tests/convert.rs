@@ -61,7 +61,10 @@ fn both_versions_are_served_with_one_schema_and_one_is_stored() {
     let crd = serde_json::to_value(bookingq_api::crd::definition()).unwrap();
     let versions = crd["spec"]["versions"].as_array().unwrap();
     let names: Vec<_> = versions.iter().map(|one| (&one["name"], &one["storage"])).collect();
-    assert_eq!(serde_json::json!(names), serde_json::json!([["v1alpha1", true], ["v1beta1", false]]));
+    assert_eq!(
+        serde_json::json!(names),
+        serde_json::json!([["v1alpha1", true], ["v1beta1", false]])
+    );
     assert!(versions.iter().all(|version| version["served"] == true));
     for part in ["schema", "subresources", "additionalPrinterColumns"] {
         assert_eq!(versions[0][part], versions[1][part], "{part}");

@@ -225,7 +225,12 @@ async fn start_queue(
     let pool = ChannelPool::new(channels, addresses);
     let workers = QueueWorkers { pool, policy: Arc::new(policy) };
     let feed = PlaceFeed::new(name.clone(), workers.clone(), Arc::clone(fanout));
-    let reader = QueueReader::new(name.clone(), settings.title.clone(), workers.clone(), settings.hibernates);
+    let reader = QueueReader::new(
+        name.clone(),
+        settings.title.clone(),
+        workers.clone(),
+        settings.hibernates,
+    );
     let joins = Joins::start(workers.clone());
     let page = WaitingPage::new(&name, &settings);
     Ok(QueueGateway { name, settings, workers, feed, joins, reader, page })

@@ -76,7 +76,8 @@ impl JoinRequest {
         body: &JoinJson,
     ) -> Result<Self, Problem> {
         if queue.settings.hibernates {
-            let asleep = "the queue sleeps (spec.hibernate): it takes no new bookings until it wakes";
+            let asleep =
+                "the queue sleeps (spec.hibernate): it takes no new bookings until it wakes";
             return Err(Problem::new(ProblemReason::QueueClosed, asleep));
         }
         let details =

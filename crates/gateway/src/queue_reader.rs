@@ -126,12 +126,7 @@ pub struct QueueReader {
 
 impl QueueReader {
     /// For a queue with this title. One that hibernates is closed, and no worker is asked.
-    pub fn new(
-        queue: QueueName,
-        title: String,
-        workers: QueueWorkers,
-        hibernates: bool,
-    ) -> Self {
+    pub fn new(queue: QueueName, title: String, workers: QueueWorkers, hibernates: bool) -> Self {
         Self { queue, title, workers, hibernates, last: Mutex::default() }
     }
 

@@ -1,7 +1,7 @@
 //! The conditions of a queue, by the API conventions of Kubernetes. Pure.
 
-pub mod hold_down;
 mod held;
+pub mod hold_down;
 mod kafka;
 mod kstatus;
 mod parts;
@@ -51,6 +51,8 @@ pub struct StatusInputs<'a> {
     pub paused: bool,
     /// Fields of the operator's types that the installed definition lacks.
     pub missing_fields: &'a [String],
+    /// Whether it is not known yet which fields it lacks.
+    pub schema_unread: bool,
 }
 
 impl StatusInputs<'_> {
@@ -101,7 +103,7 @@ pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -
     ];
     all.extend(gateways.map(|gateways| (GATEWAYS, gateways)));
     all.push(("ScaledByOther", scaled_by_other(inputs, before)));
-    all.extend(held::behind(inputs).map_or(abnormal, |behind| Some((kstatus::STALLED, behind))));
+    all.extend(held::abnormal(inputs).or(abnormal));
     all.extend(held::conditions(inputs));
     let all = all.into_iter();
     all.map(|(type_, state)| state.condition(type_, inputs.generation, before, now)).collect()
@@ -231,6 +233,9 @@ fn redis_ready(inputs: &StatusInputs<'_>) -> ConditionState {
 
 fn progressing(inputs: &StatusInputs<'_>, now: Timestamp) -> ConditionState {
     let Some(workers) = inputs.workers else {
+        if let Some(held) = held::creates_nothing(inputs) {
+            return held;
+        }
         let message = "The operator is creating the objects of the queue.";
         return ConditionState::yes("CreatingObjects", message);
     };

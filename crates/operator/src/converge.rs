@@ -14,8 +14,8 @@ use kube::runtime::events::EventType;
 use tokio::time::timeout;
 
 use crate::apply::Applied;
-use crate::autoscaler::{DesiredState, WriteScope};
 use crate::autoscaler::worker_rollout::replicas_waited_for;
+use crate::autoscaler::{DesiredState, WriteScope};
 use crate::build::component::ObjectKind;
 use crate::build::{self, BuildInputs, Manifest, names};
 use crate::dereference::dereference;
@@ -59,6 +59,7 @@ impl ReconcileContext {
                 target: Arc::new(target.clone()),
                 store: found.store,
                 scope: WriteScope::All,
+                partial: false,
                 redis_password: found.redis_password,
                 about: about.clone(),
             };

@@ -15,7 +15,9 @@ pub enum PluginError {
         namespace: String,
     },
     /// Clients would notice.
-    #[error("{name} is in use: {busy}; they would wait, or lose what they have not paid: add --force")]
+    #[error(
+        "{name} is in use: {busy}; they would wait, or lose what they have not paid: add --force"
+    )]
     Busy {
         /// The queue.
         name: String,

@@ -23,7 +23,7 @@ use super::context::{DesiredState, LoopContext, WriteScope, may_scale};
 use super::observation::{Observation, ObservedLine, SWEEP_LIMIT, StoreHealth, SweeperHealth};
 use super::queue_source::{QueueSource, cause};
 use super::replicas::DeploymentReplicas;
-use super::scaling::{self, FIXED};
+use super::scaling::{self, FIXED, HIBERNATED};
 use super::settings::{self, SettingChange};
 use super::store_access::StoreAccess;
 use crate::build::component::ObjectKind;
@@ -89,6 +89,8 @@ struct QueueLoop {
     driver: ScalingDriver,
     /// Identifies the data of the last reading.
     epoch: String,
+    /// Whether the last reading was of data that is set back.
+    set_back: bool,
     seen: Observation,
     observed: watch::Sender<Observation>,
     reported: Instant,
@@ -111,6 +113,7 @@ impl QueueLoop {
             desired,
             driver: ScalingDriver::new(),
             epoch: String::new(),
+            set_back: false,
             seen,
             observed,
             reported: Instant::now(),
@@ -189,7 +192,7 @@ impl QueueLoop {
         let (access, followers) = (&self.desired.store, &self.context.followers);
         let answer = match self.store.get_or_insert_with(|| QueueSource::connect(access, followers))
         {
-            Ok(source) => source.read(DEADLINE).await,
+            Ok(source) => source.read(DEADLINE, self.desired.scope).await,
             Err(error) => Err(StoreHealth::Unreachable { why: cause(error) }),
         };
         let (snapshot, health) = match answer {
@@ -224,7 +227,10 @@ impl QueueLoop {
 
     /// Publishes an event when the store has lost data: nothing else in the cluster shows it.
     async fn detect_data_loss(&mut self, snapshot: &Snapshot) {
-        if snapshot.set_back || (!self.epoch.is_empty() && snapshot.epoch != self.epoch) {
+        let lost = snapshot.set_back || (!self.epoch.is_empty() && snapshot.epoch != self.epoch);
+        // Data that is set back stays so until it is opened, which a paused queue waits for.
+        let known = std::mem::replace(&mut self.set_back, snapshot.set_back);
+        if lost && !known {
             let store = match self.desired.store {
                 StoreAccess::Redis(_) => "Redis",
                 StoreAccess::Kafka(_) => "Kafka",
@@ -282,8 +288,7 @@ impl QueueLoop {
         });
         let situation = self.driver.observe(measurement, current, self.seen.unschedulable);
         let change = match &self.desired.target.plan.scaling {
-            _ if self.desired.target.plan.hibernate => (current > 0 && self.replicas.may_write())
-                .then(|| scaling::hibernated(&situation)),
+            _ if self.desired.target.plan.hibernate => self.hibernated(&situation),
             ScalingPlan::Fixed(replicas) => self.fixed(*replicas, &situation),
             ScalingPlan::Automatic(policy) => {
                 let decision = self.driver.decide(policy, situation);
@@ -344,6 +349,20 @@ impl QueueLoop {
             return None;
         }
         Some(change)
+    }
+
+    /// No worker. Also recorded where there is none already, and nothing is written: a fixed number
+    /// that was written once before is to be written again after the sleep.
+    fn hibernated(&mut self, situation: &Situation) -> Option<LastScaling> {
+        if situation.current > 0 {
+            return self.replicas.may_write().then(|| scaling::hibernated(situation));
+        }
+        let asleep = |last: &LastScaling| last.reason == HIBERNATED;
+        let recorded = self.seen.scaling.as_ref().is_none_or(asleep);
+        if !recorded && self.desired.scope == WriteScope::All {
+            self.seen.scaling = Some(scaling::hibernated(situation));
+        }
+        None
     }
 
     async fn write(&mut self, change: LastScaling) {

@@ -64,8 +64,14 @@ async fn a_paused_queue_is_left_alone_and_repaired_afterwards() {
     let observed = testbed.queue().await.status.unwrap().observed_generation;
 
     // Drift, a changed spec, and a line that needs more workers.
-    let edit = Patch::Merge(json!({ "spec": { "strategy": { "rollingUpdate": { "maxUnavailable": 5 } } } }));
-    testbed.api::<Deployment>().patch("concert-worker", &PatchParams::default(), &edit).await.unwrap();
+    let edit = Patch::Merge(
+        json!({ "spec": { "strategy": { "rollingUpdate": { "maxUnavailable": 5 } } } }),
+    );
+    testbed
+        .api::<Deployment>()
+        .patch("concert-worker", &PatchParams::default(), &edit)
+        .await
+        .unwrap();
     testbed.api::<Service>().delete("concert", &DeleteParams::default()).await.unwrap();
     testbed.change(json!({ "admission": "Closed", "worker": { "grace": "31s" } })).await.unwrap();
     let store = store(&redis, &format!("{}.concert", testbed.namespace));
@@ -100,8 +106,10 @@ async fn a_paused_queue_is_left_alone_and_repaired_afterwards() {
     })
     .await;
     until_replicas(&testbed, "more workers", |n| n >= 15).await;
-    eventually("the condition to go", LIMIT, async || condition(&testbed, "Paused").await.is_null())
-        .await;
+    eventually("the condition to go", LIMIT, async || {
+        condition(&testbed, "Paused").await.is_null()
+    })
+    .await;
     until_event(&testbed, "ReconcileResumed").await;
     operator.stop().await;
 }
@@ -135,9 +143,8 @@ async fn a_queue_that_hibernates_keeps_its_data_and_wakes_by_one_field() {
     testbed.until_condition("Hibernated", "True", "Asleep").await;
     testbed.until_condition("Ready", "False", "Hibernated").await;
     testbed.until_condition("SweeperHealthy", "False", "Hibernated").await;
-    let suspended = async || {
-        testbed.find::<CronJob>("concert-sweep").await.unwrap().spec.unwrap().suspend
-    };
+    let suspended =
+        async || testbed.find::<CronJob>("concert-sweep").await.unwrap().spec.unwrap().suspend;
     assert_eq!(suspended().await, Some(true));
     assert!(condition(&testbed, "Stalled").await.is_null());
 

@@ -34,8 +34,11 @@ fn older(fields: &[&str]) -> CustomResourceDefinition {
         let spec = &mut version["schema"]["openAPIV3Schema"]["properties"]["spec"];
         for field in fields {
             let (parent, last) = field.rsplit_once('.').unwrap_or(("", field));
-            let pointer: String =
-                parent.split('.').filter(|part| !part.is_empty()).map(|part| format!("/properties/{part}")).collect();
+            let pointer: String = parent
+                .split('.')
+                .filter(|part| !part.is_empty())
+                .map(|part| format!("/properties/{part}"))
+                .collect();
             let parent = spec.pointer_mut(&pointer).unwrap();
             parent["properties"].as_object_mut().unwrap().remove(last).unwrap();
         }
@@ -143,6 +146,9 @@ async fn both_versions_are_one_queue_and_the_stored_one_can_be_changed() {
     testbed.change(json!({ "hold": { "timeout": "8m" } })).await.unwrap();
     testbed.until_argument("--hold=8m").await;
     let read = beta.get("concert").await.unwrap();
-    assert_eq!((read.name_any().as_str(), &read.data["spec"]["hold"]["timeout"]), ("concert", &json!("8m")));
+    assert_eq!(
+        (read.name_any().as_str(), &read.data["spec"]["hold"]["timeout"]),
+        ("concert", &json!("8m"))
+    );
     operator.stop().await;
 }

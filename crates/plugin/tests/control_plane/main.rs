@@ -123,7 +123,8 @@ async fn a_queue_is_shown_paused_and_reported_without_its_secrets() {
         assert_eq!(cluster.queue("concert").await.unwrap().spec.admission, wanted);
     }
 
-    for (hibernate, words) in [(true, "concert: hibernates; no worker"), (false, "concert: wakes;")] {
+    for (hibernate, words) in [(true, "concert: hibernates; no worker"), (false, "concert: wakes;")]
+    {
         let args = HibernateArgs { name: "concert".to_owned(), force: false };
         let said = match hibernate {
             true => hibernation::hibernate(&cluster, &args).await.unwrap(),
