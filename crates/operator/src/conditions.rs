@@ -2,12 +2,14 @@
 
 mod held;
 pub mod hold_down;
+mod inputs;
 mod kafka;
 mod kstatus;
 mod parts;
 mod redis;
 mod state;
 
+pub use self::inputs::{GatewayInputs, StatusInputs};
 use self::parts::{gateways_available, sweeper_healthy, workers_available};
 use self::redis::RedisInputs;
 use self::state::{ConditionState, UNKNOWN};
@@ -17,64 +19,12 @@ use bookingq_core::Admission;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::autoscaler::observation::{GatewayObservation, Observation, RedisObservation};
+use crate::autoscaler::observation::Observation;
 use crate::autoscaler::scaling::rivalry;
-use crate::build::component::ObjectKind;
 use crate::build::names::Part;
 use crate::cached_object::ObjectStatus;
-use crate::error::ReconcileError;
 use crate::pods::pod_fault::PodFault;
-use crate::pods::tracker::PartFaults;
 use crate::redis_failover::plan::FailoverState;
-use crate::target::QueueTarget;
-
-/// Everything that the conditions depend on.
-#[derive(Default)]
-pub struct StatusInputs<'a> {
-    /// `metadata.generation` of the spec that they describe.
-    pub generation: Option<i64>,
-    /// The validated spec; `None` if it is invalid.
-    pub target: Option<&'a QueueTarget>,
-    /// Why the last reconcile failed.
-    pub error: Option<&'a ReconcileError>,
-    /// Status of the workers' Deployment; `None` if there is no Deployment.
-    pub workers: Option<&'a ObjectStatus>,
-    /// Last observation of the queue loop.
-    pub observation: Option<&'a Observation>,
-    /// Last observation of a managed Redis of three.
-    pub redis: Option<RedisObservation>,
-    /// Why Pods do not start.
-    pub faults: Option<&'a PartFaults>,
-    /// The gateways.
-    pub gateways: GatewayInputs<'a>,
-    /// Whether an annotation keeps the operator from writing.
-    pub paused: bool,
-    /// Fields of the operator's types that the installed definition lacks.
-    pub missing_fields: &'a [String],
-    /// Whether it is not known yet which fields it lacks.
-    pub schema_unread: bool,
-}
-
-impl StatusInputs<'_> {
-    fn fault(&self, part: Part) -> Option<&PodFault> {
-        self.faults?.of(part)
-    }
-
-    fn hibernates(&self) -> bool {
-        self.target.is_some_and(|target| target.plan.hibernate)
-    }
-}
-
-/// What the condition of the gateways depends on.
-#[derive(Clone, Copy, Default)]
-pub struct GatewayInputs<'a> {
-    /// Status of their Deployment; `None` if there is none.
-    pub deployment: Option<&'a ObjectStatus>,
-    /// Last observation of their loop.
-    pub observation: Option<&'a GatewayObservation>,
-    /// A kind of their objects that the cluster lacks.
-    pub missing: Option<&'static ObjectKind>,
-}
 
 /// The conditions; each keeps the time of its last transition from `before`, or gets `now`.
 pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -> Vec<Condition> {

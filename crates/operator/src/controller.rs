@@ -76,10 +76,8 @@ pub async fn run(
         metrics: metrics.clone(),
         wake,
     };
-    let schema = SchemaWatch::start(client.clone(), metrics.clone());
-    let schema_changes = schema.changes();
     let context = ReconcileContext {
-        schema,
+        schema: SchemaWatch::start(client.clone(), metrics.clone()),
         secret_cache,
         environment: settings.environment,
         applier: Applier::new(client.clone(), objects.clone()),
@@ -95,7 +93,7 @@ pub async fn run(
     };
     Controller::for_stream(queue_stream, queues)
         .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
-        .reconcile_all_on(schema_changes)
+        .reconcile_all_on(context.schema.changes())
         .reconcile_on(object_wakes)
         .reconcile_on(pod_wakes)
         .reconcile_on(secret_wakes)

@@ -89,10 +89,8 @@ impl Metrics {
                 "Changes of the number of gateways",
                 &["direction"],
             )?,
-            schema_missing_fields: r.int_gauge(
-                "schema_missing_fields",
-                "Fields of the operator's types that the installed definition lacks",
-            )?,
+            schema_missing_fields: r
+                .int_gauge("schema_missing_fields", "Fields that the served schema lacks")?,
             store_up: r.int_gauges("store_up", up, &queue)?,
             redis_term: r.int_gauges(
                 "redis_term",

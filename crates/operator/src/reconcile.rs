@@ -39,7 +39,7 @@ const RETRY: Backoff = Backoff { initial: Duration::from_secs(1), max: Duration:
 /// Time after which an object whose kind the cluster lacked is applied again.
 const MISSING_RETRY: Duration = Duration::from_secs(30);
 /// Time after which the status is written although some object was not applied yet.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REPORT_AFTER: Duration = Duration::from_secs(5);
 
 /// The kinds of objects that the cluster lacks, or why the objects do not match the spec.
 type Converged = Result<Vec<&'static ObjectKind>, ReconcileError>;
@@ -179,10 +179,10 @@ impl ReconcileContext {
     ) -> Result<Converged, ReconcileError> {
         let before = queue.0.as_ref().ok().and_then(|queue| queue.status.as_ref());
         let mut converging = Box::pin(self.converge(key, target, about, before));
-        if let Ok(outcome) = timeout(PATIENCE, &mut converging).await {
+        if let Ok(outcome) = timeout(REPORT_AFTER, &mut converging).await {
             return Ok(outcome);
         }
-        let late = Err(ReconcileError::late("apply the objects".to_owned(), PATIENCE));
+        let late = Err(ReconcileError::late("apply the objects".to_owned(), REPORT_AFTER));
         self.report(key, queue, Some(target), &late, about).await?;
         Ok(converging.await)
     }

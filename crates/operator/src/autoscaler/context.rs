@@ -51,8 +51,8 @@ pub struct DesiredState {
 pub(super) fn may_scale(state: &DesiredState, current: u32) -> bool {
     match state.scope {
         WriteScope::All => true,
-        // Zero may be the wish of a field that is missing here. Of a partial spec, so may every
-        // number be: a line that is let down to the default could not be raised again.
+        // A field that is missing here may ask for zero. Of a partial spec, no number can be
+        // trusted: one that is let down to the default could not be raised again.
         WriteScope::NoSettings => current > 0 && !state.partial,
         WriteScope::Nothing => false,
     }

@@ -1,7 +1,7 @@
 //! The conditions that say what the operator holds back: Paused, Hibernated and SchemaBehind. Each
 //! is present only while its cause is there.
 
-use super::StatusInputs;
+use super::inputs::StatusInputs;
 use super::kstatus::{RECONCILING, STALLED};
 use super::state::{ConditionState, UNKNOWN};
 use crate::schema::{holds_back, list};

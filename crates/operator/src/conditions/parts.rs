@@ -1,6 +1,6 @@
 //! The conditions of the parts that are Pods: workers, gateways and sweepers.
 
-use super::StatusInputs;
+use super::inputs::StatusInputs;
 use super::state::{ConditionState, NO, UNKNOWN, YES};
 use crate::autoscaler::observation::SweeperHealth;
 use crate::build::names::Part;

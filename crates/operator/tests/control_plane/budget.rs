@@ -1,4 +1,4 @@
-//! A client that counts writes, and can stop after a number of them, or never get an answer to some.
+//! A client that counts writes, and can stop after a number of them, or get no answer to some.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

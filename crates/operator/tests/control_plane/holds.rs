@@ -37,6 +37,23 @@ pub async fn until_event(testbed: &Testbed, reason: &str) {
     .await;
 }
 
+/// Drift in two objects, and a changed spec.
+async fn drift(testbed: &Testbed) {
+    let edit = json!({ "spec": { "strategy": { "rollingUpdate": { "maxUnavailable": 5 } } } });
+    let deployments = testbed.api::<Deployment>();
+    let parameters = PatchParams::default();
+    deployments.patch("concert-worker", &parameters, &Patch::Merge(edit)).await.unwrap();
+    testbed.api::<Service>().delete("concert", &DeleteParams::default()).await.unwrap();
+    testbed.change(json!({ "admission": "Closed", "worker": { "grace": "31s" } })).await.unwrap();
+}
+
+async fn until_backlog(testbed: &Testbed, backlog: i64) {
+    eventually("the line in the status", LIMIT, async || {
+        testbed.queue().await.status.unwrap().backlog == Some(backlog)
+    })
+    .await;
+}
+
 /// Status changes are no writes on children.
 async fn versions(testbed: &Testbed) -> Vec<Option<String>> {
     let worker = testbed.deployment().await.and_then(|found| found.metadata.resource_version);
@@ -63,24 +80,12 @@ async fn a_paused_queue_is_left_alone_and_repaired_afterwards() {
     until_event(&testbed, "ReconcilePaused").await;
     let observed = testbed.queue().await.status.unwrap().observed_generation;
 
-    // Drift, a changed spec, and a line that needs more workers.
-    let edit = Patch::Merge(
-        json!({ "spec": { "strategy": { "rollingUpdate": { "maxUnavailable": 5 } } } }),
-    );
-    testbed
-        .api::<Deployment>()
-        .patch("concert-worker", &PatchParams::default(), &edit)
-        .await
-        .unwrap();
-    testbed.api::<Service>().delete("concert", &DeleteParams::default()).await.unwrap();
-    testbed.change(json!({ "admission": "Closed", "worker": { "grace": "31s" } })).await.unwrap();
+    // And a line that needs more workers.
+    drift(&testbed).await;
     let store = store(&redis, &format!("{}.concert", testbed.namespace));
     join(&*store, 0..400).await;
     let before = versions(&testbed).await;
-    eventually("the line in the status", LIMIT, async || {
-        testbed.queue().await.status.unwrap().backlog == Some(400)
-    })
-    .await;
+    until_backlog(&testbed, 400).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(versions(&testbed).await, before, "nothing is written");
     assert!(testbed.find::<Service>("concert").await.is_none());
@@ -91,10 +96,7 @@ async fn a_paused_queue_is_left_alone_and_repaired_afterwards() {
     operator.stop().await;
     let operator = testbed.operator(Budget::unlimited());
     join(&*store, 400..420).await;
-    eventually("the line in the status", LIMIT, async || {
-        testbed.queue().await.status.unwrap().backlog == Some(420)
-    })
-    .await;
+    until_backlog(&testbed, 420).await;
     assert_eq!(versions(&testbed).await, before, "nothing is written after a restart");
 
     pause(&testbed, None).await;

@@ -33,13 +33,12 @@ fn older(fields: &[&str]) -> CustomResourceDefinition {
     for version in crd["spec"]["versions"].as_array_mut().unwrap() {
         let spec = &mut version["schema"]["openAPIV3Schema"]["properties"]["spec"];
         for field in fields {
-            let (parent, last) = field.rsplit_once('.').unwrap_or(("", field));
-            let pointer: String = parent
-                .split('.')
-                .filter(|part| !part.is_empty())
-                .map(|part| format!("/properties/{part}"))
-                .collect();
-            let parent = spec.pointer_mut(&pointer).unwrap();
+            let mut parent = &mut *spec;
+            let mut path: Vec<_> = field.split('.').collect();
+            let last = path.pop().unwrap();
+            for part in path {
+                parent = &mut parent["properties"][part];
+            }
             parent["properties"].as_object_mut().unwrap().remove(last).unwrap();
         }
         // Rules of fields that are gone, and a default that has them.

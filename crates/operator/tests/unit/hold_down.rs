@@ -67,7 +67,7 @@ async fn what_lasts_is_shown_and_stays_shown() {
     assert_eq!(hold.settle(&key, &well(), &mut found), Some(HOLD), "when to look again");
     pass(3).await;
     let mut found = ill("Unreachable");
-    let rest = HOLD - Duration::from_secs(3);
+    let rest = HOLD.checked_sub(Duration::from_secs(3)).unwrap();
     assert_eq!(hold.settle(&key, &well(), &mut found), Some(rest), "another look delays nothing");
     pass(5).await;
     let shown = settle(&hold, &well(), ill("Unreachable"));
@@ -89,7 +89,9 @@ async fn what_a_person_must_mend_is_shown_at_once() {
 async fn another_spec_is_shown_at_once() {
     let hold = HoldDown::default();
     let mut found = ill("Unreachable");
-    found.iter_mut().for_each(|one| one.observed_generation = Some(4));
+    for one in &mut found {
+        one.observed_generation = Some(4);
+    }
     assert_eq!(settle(&hold, &well(), found.clone()), (found, false));
     let new = ill("Unreachable");
     assert_eq!(settle(&hold, &[], new.clone()), (new, false), "of a new queue too");
