@@ -164,11 +164,11 @@ impl SchemaLook {
         if document == self.document {
             return Ok(None);
         }
-        let served = match self.get(document).await {
+        let served = self.get(document).await.map_err(|error| match error.code() {
             // The index may be older than the documents.
-            Err(error) if error.code() == Some(404) => Err(SchemaError::NotListed(version)),
-            other => other.map_err(SchemaError::from),
-        }?;
+            Some(404) => SchemaError::NotListed(version.clone()),
+            _ => error.into(),
+        })?;
         let Some(schema) = schema_of(&served) else {
             return Err(SchemaError::NotInDocument(version));
         };

@@ -8,7 +8,6 @@ use bookingq_api::Plan;
 use bookingq_api::plan::ScalingPlan;
 use bookingq_api::status::LastScaling;
 use bookingq_core::Timestamp;
-use bookingq_core::autoscale::Situation;
 use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
 use bookingq_store::{Snapshot, StoreError};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -23,9 +22,8 @@ use super::context::{DesiredState, LoopContext, WriteScope, may_scale};
 use super::observation::{Observation, ObservedLine, SWEEP_LIMIT, StoreHealth, SweeperHealth};
 use super::queue_source::{QueueSource, cause};
 use super::replicas::DeploymentReplicas;
-use super::scaling::{self, FIXED, HIBERNATED};
+use super::scaling::{self, OnceChange};
 use super::settings::{self, SettingChange};
-use super::store_access::StoreAccess;
 use crate::build::component::ObjectKind;
 use crate::build::names::{self, Part};
 use crate::cached_object::ObjectStatus;
@@ -41,10 +39,6 @@ const DEADLINE: Duration = Duration::from_millis(900);
 const REPORT: Duration = Duration::from_secs(10);
 
 const NOT_READY: &str = "The managed Redis is not ready: see the Pod of its StatefulSet.";
-/// The words after the name of the store.
-const DATA_LOST: &str = "has lost this queue's data, or the newest part of it. Clients that are no longer in \
-     line must enqueue again; reservations that the Booking Service holds for them must time out \
-     there.";
 
 /// Runs until the queue is deleted.
 pub(super) async fn run(
@@ -231,11 +225,7 @@ impl QueueLoop {
         // Data that is set back stays so until it is opened, which a paused queue waits for.
         let known = std::mem::replace(&mut self.set_back, snapshot.set_back);
         if lost && !known {
-            let store = match self.desired.store {
-                StoreAccess::Redis(_) => "Redis",
-                StoreAccess::Kafka(_) => "Kafka",
-            };
-            let note = format!("{store} {DATA_LOST}");
+            let note = self.desired.store.data_lost();
             self.publish(EventType::Warning, "DataLost", "ReadQueue", note).await;
         }
         self.epoch.clone_from(&snapshot.epoch);
@@ -288,8 +278,15 @@ impl QueueLoop {
         });
         let situation = self.driver.observe(measurement, current, self.seen.unschedulable);
         let change = match &self.desired.target.plan.scaling {
-            _ if self.desired.target.plan.hibernate => self.hibernated(&situation),
-            ScalingPlan::Fixed(replicas) => self.fixed(*replicas, &situation),
+            _ if self.desired.target.plan.hibernate => {
+                let change = scaling::asleep(self.seen.scaling.as_ref(), &situation);
+                self.to_write(change).filter(|_| self.replicas.may_write())
+            }
+            ScalingPlan::Fixed(replicas) => {
+                let last = self.seen.scaling.as_ref();
+                let change = scaling::fixed_once(last, *replicas, &situation);
+                self.to_write(change)
+            }
             ScalingPlan::Automatic(policy) => {
                 let decision = self.driver.decide(policy, situation);
                 scaling::change(&decision).filter(|_| self.replicas.may_write())
@@ -335,32 +332,14 @@ impl QueueLoop {
         }
     }
 
-    /// A fixed number is written once. A later change of the Deployment, by a person or another
-    /// autoscaler, is left alone.
-    fn fixed(&mut self, wanted: u32, situation: &Situation) -> Option<LastScaling> {
-        let set = |last: &LastScaling| last.reason == FIXED && last.to == wanted as i32;
-        if self.seen.scaling.as_ref().is_some_and(set) {
-            return None;
-        }
-        let change = scaling::fixed(wanted, situation);
-        if situation.current == wanted {
-            // Recorded, so that it is not written later either.
-            self.seen.scaling = Some(change);
-            return None;
-        }
-        Some(change)
-    }
-
-    /// No worker. Also recorded where there is none already, and nothing is written: a fixed number
-    /// that was written once before is to be written again after the sleep.
-    fn hibernated(&mut self, situation: &Situation) -> Option<LastScaling> {
-        if situation.current > 0 {
-            return self.replicas.may_write().then(|| scaling::hibernated(situation));
-        }
-        let asleep = |last: &LastScaling| last.reason == HIBERNATED;
-        let recorded = self.seen.scaling.as_ref().is_none_or(asleep);
-        if !recorded && self.desired.scope == WriteScope::All {
-            self.seen.scaling = Some(scaling::hibernated(situation));
+    /// The change to write. One that is there already is recorded only.
+    fn to_write(&mut self, change: OnceChange) -> Option<LastScaling> {
+        match change {
+            OnceChange::Write(change) => return Some(change),
+            OnceChange::Record(change) if self.desired.scope == WriteScope::All => {
+                self.seen.scaling = Some(change);
+            }
+            OnceChange::Record(_) | OnceChange::Done => {}
         }
         None
     }
