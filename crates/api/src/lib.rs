@@ -1,7 +1,7 @@
 //! The `BookingQueue` resource, from the manifest to the command line of a worker.
 //!
 //! ```text
-//!   spec + downstream + redis + kafka + worker + scaling + sale + gateway + deletion
+//!   spec + downstream + redis + kafka + worker + scaling + sale + gateway + deletion + update
 //!                                                  the manifest (serde, CEL)
 //!        |  resolve: the rules that the schema cannot express; all problems at once
 //!        v
@@ -36,6 +36,7 @@ pub mod spec;
 pub mod status;
 pub mod strict;
 pub mod time;
+pub mod update;
 mod web;
 pub mod worker;
 

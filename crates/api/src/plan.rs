@@ -15,6 +15,7 @@ use crate::downstream::{Endpoint, TlsSpec};
 use crate::gateway::GatewaySpec;
 use crate::kafka::{KafkaSaslSpec, KafkaTlsSpec};
 use crate::redis::{ManagedRedis, RedisCluster, RedisSentinel, SecretKey};
+use crate::update::UpdatePlan;
 use crate::worker::WorkerTlsSpec;
 
 /// A whole queue.
@@ -52,6 +53,8 @@ pub struct Plan {
     pub gateway: Option<GatewayPlan>,
     /// What happens to the volumes of a managed Redis when the queue is deleted.
     pub data_deletion: DataDeletion,
+    /// When its Pods follow another release of the operator.
+    pub update: UpdatePlan,
 }
 
 impl Plan {

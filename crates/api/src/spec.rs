@@ -17,6 +17,7 @@ use crate::redis::RedisSpec;
 use crate::sale::{ItemSpec, OutflowSpec, SaleSpec, SoldOutSpec};
 use crate::scaling::AutoscalingSpec;
 use crate::status::BookingQueueStatus;
+use crate::update::UpdateSpec;
 use crate::worker::WorkerSpec;
 
 /// Desired state of a booking queue. Only booking.endpoint is required.
@@ -175,6 +176,9 @@ pub struct BookingQueueSpec {
     /// What the deletion of the BookingQueue leaves behind.
     #[serde(default)]
     pub deletion: DeletionSpec,
+    /// When Pods are replaced that another release or image of the operator changes.
+    #[serde(default)]
+    pub update: UpdateSpec,
 }
 
 /// Time to pay for a reservation, and retention of decided bookings.

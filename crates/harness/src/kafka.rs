@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -24,6 +26,8 @@ pub const KAFKA_JARS: &str = "BOOKINGQ_KAFKA_JARS";
 
 /// Longest wait for a broker to accept connections.
 const START: Duration = Duration::from_secs(60);
+/// How often a start that waits looks whether it was given up.
+const STEP: Duration = Duration::from_millis(100);
 /// Another process may take a port between our choice and the start.
 const ATTEMPTS: u32 = 3;
 /// The id of all clusters that this module starts: each is alone on its ports.
@@ -68,8 +72,8 @@ pub struct KafkaOptions {
     pub addresses: Vec<BrokerAddress>,
     /// Lines of `server.properties` beside those that every broker has.
     pub properties: Vec<(String, String)>,
-    /// Added to the environment of each broker, by its index.
-    pub environment: Vec<Vec<(&'static str, OsString)>>,
+    /// Set by others to give up a start, which then fails soon and leaves no broker running.
+    pub given_up: Arc<AtomicBool>,
 }
 
 /// What a listener speaks.
@@ -204,18 +208,18 @@ impl KafkaCluster {
             files.push(file);
         }
         format(&files, jars, &options.users)?;
+        check_given_up(options)?;
         let mut started = Vec::with_capacity(brokers);
         for (node, file) in files.iter().enumerate() {
             let address = ports[node].0;
             let mut spec = broker(node + 1, address.listen, file, jars, &options.wrapper);
-            spec.environment = options.environment.get(node).cloned().unwrap_or_default();
             spec.restart = options.restart;
             let address = address.advertised;
             let process = Process::start_with(spec.clone(), on_event.clone())?;
             started.push(Broker { address, spec, process });
         }
         for broker in &started {
-            broker.process.wait_ready(START)?;
+            wait_ready(&broker.process, options)?;
         }
         Ok(Self { brokers: started, _directory: directory })
     }
@@ -264,6 +268,31 @@ impl KafkaCluster {
     pub async fn stop(self) {
         for broker in self.brokers {
             broker.process.stop().await;
+        }
+    }
+}
+
+/// Fails once the start was given up.
+fn check_given_up(options: &KafkaOptions) -> Result<(), HarnessError> {
+    if options.given_up.load(Ordering::SeqCst) {
+        let cause = std::io::Error::other("the start was given up");
+        return Err(HarnessError::Start { name: "kafka".to_owned(), cause });
+    }
+    Ok(())
+}
+
+/// Waits until a broker accepts connections, or the start is given up.
+fn wait_ready(process: &Process, options: &KafkaOptions) -> Result<(), HarnessError> {
+    let until = Instant::now() + START;
+    loop {
+        match process.wait_ready(STEP) {
+            Err(HarnessError::NotReady { .. }) if Instant::now() < until => {
+                check_given_up(options)?;
+            }
+            Err(HarnessError::NotReady { name, log, .. }) => {
+                return Err(HarnessError::NotReady { name, limit: START, log });
+            }
+            result => return result,
         }
     }
 }

@@ -8,11 +8,13 @@ mod kstatus;
 mod parts;
 mod redis;
 mod state;
+pub mod update;
 
 pub use self::inputs::{GatewayInputs, StatusInputs};
 use self::parts::{gateways_available, sweeper_healthy, workers_available};
 use self::redis::RedisInputs;
 use self::state::{ConditionState, UNKNOWN};
+use self::update::{UPDATE_PENDING, update_pending};
 use bookingq_api::TimeString;
 use bookingq_api::plan::ScalingPlan;
 use bookingq_core::Admission;
@@ -22,7 +24,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::autoscaler::observation::Observation;
 use crate::autoscaler::scaling::rivalry;
 use crate::build::names::Part;
-use crate::cached_object::ObjectStatus;
 use crate::pods::pod_fault::PodFault;
 use crate::redis_failover::plan::FailoverState;
 
@@ -53,6 +54,7 @@ pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -
     ];
     all.extend(gateways.map(|gateways| (GATEWAYS, gateways)));
     all.push(("ScaledByOther", scaled_by_other(inputs, before)));
+    all.push((UPDATE_PENDING, update_pending(&inputs.update, before)));
     all.extend(held::abnormal(inputs).or(abnormal));
     all.extend(held::conditions(inputs));
     let all = all.into_iter();
@@ -141,12 +143,7 @@ fn not_open(inputs: &StatusInputs<'_>) -> Option<TimeString> {
 /// Why the queue as a whole cannot be served as its spec says.
 fn failed(inputs: &StatusInputs<'_>) -> Option<ConditionState> {
     if let Some(error) = inputs.error {
-        let others = if error.is_of_one_object() {
-            "The other objects follow the spec."
-        } else {
-            "The existing objects are left unchanged."
-        };
-        let message = format!("{error}\n{others}");
+        let message = format!("{error}\n{}", error.others());
         return Some(ConditionState::yes(error.reason(), message));
     }
     let lost = inputs.redis.is_some_and(|seen| seen.state == FailoverState::QuorumLost);
@@ -201,7 +198,7 @@ fn progressing(inputs: &StatusInputs<'_>, now: Timestamp) -> ConditionState {
     if workers.available < workers.desired {
         return moving("WorkersStarting", "Workers are starting.", of_workers, now);
     }
-    if let Some(gateways) = inputs.gateways.deployment.filter(|gateways| !is_settled(gateways)) {
+    if let Some(gateways) = inputs.gateways.deployment.filter(|gateways| !gateways.is_settled()) {
         if let Some(why) = &gateways.rejected {
             let message = format!("The API server rejects the gateways' Pods: {why}");
             return ConditionState::no("PodCreationFailed", message);
@@ -237,11 +234,6 @@ fn moving(
         ),
         None => ConditionState::yes(reason, message),
     }
-}
-
-/// Whether all Pods of a Deployment are of its current template and available.
-fn is_settled(deployment: &ObjectStatus) -> bool {
-    deployment.is_rolled_out() && deployment.available >= deployment.desired
 }
 
 /// Whether another writer sets a number that the autoscaler sets too.

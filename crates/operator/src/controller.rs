@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::apply::Applier;
+use crate::applying::AppliesInFlight;
 use crate::autoscaler::{Autoscaler, KafkaFollowers, LoopContext};
 use crate::environment::OperatorEnvironment;
 use crate::error::ReconcileError;
@@ -25,6 +26,7 @@ use crate::reconcile::{self, ReconcileContext};
 use crate::schema::SchemaWatch;
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
+use crate::update::report::UpdateReports;
 use crate::watch::{self, WatchScope};
 
 /// Concurrent reconciles: enough to keep the API server busy, few enough not to overload it.
@@ -80,7 +82,8 @@ pub async fn run(
         schema: SchemaWatch::start(client.clone(), metrics.clone()),
         secret_cache,
         environment: settings.environment,
-        applier: Applier::new(client.clone(), objects.clone()),
+        applier: Arc::new(Applier::new(client.clone(), objects.clone())),
+        in_flight: AppliesInFlight::default(),
         status: StatusWriter::new(client.clone()),
         client,
         pods,
@@ -90,6 +93,7 @@ pub async fn run(
         events,
         metrics,
         failures: Mutex::default(),
+        updates: UpdateReports::default(),
     };
     Controller::for_stream(queue_stream, queues)
         .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))

@@ -1,19 +1,13 @@
-//! Converge: dereference, build, apply, prune. No object that fails or hangs delays another one.
+//! Converge: dereference, build, apply, prune.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bookingq_api::status::BookingQueueStatus;
-use futures::StreamExt as _;
 use futures::future::join_all;
-use futures::stream::FuturesUnordered;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolumeClaim};
 use kube::Api;
-use kube::runtime::events::EventType;
-use tokio::time::timeout;
 
-use crate::apply::Applied;
 use crate::autoscaler::worker_rollout::replicas_waited_for;
 use crate::autoscaler::{DesiredState, WriteScope};
 use crate::build::component::ObjectKind;
@@ -24,12 +18,6 @@ use crate::object_cache::ObjectName;
 use crate::queue::QueueKey;
 use crate::reconcile::ReconcileContext;
 use crate::target::QueueTarget;
-
-/// The next object does not wait longer for the one before it: with twenty objects, that is less
-/// than five seconds.
-const NEXT_AFTER: Duration = Duration::from_millis(200);
-/// Deadline of one object, so that the next change of the spec is not held up for longer.
-const APPLIED_WITHIN: Duration = Duration::from_millis(4500);
 
 impl ReconcileContext {
     /// How many replicas of Redis the workers wait for that there are; `None`: there are none yet.
@@ -51,7 +39,8 @@ impl ReconcileContext {
         let found = dereference(&self.secret_cache, &self.objects, target).await?;
         let inputs =
             BuildInputs { target, secrets: &found.secrets, environment: &self.environment };
-        let manifests = build::build(&inputs).map_err(ReconcileError::InvalidSpec)?;
+        let mut manifests = build::build(&inputs).map_err(ReconcileError::InvalidSpec)?;
+        self.hold_updates(key, target, &mut manifests, about).await;
         self.check_volumes(target).await?;
         if !self.conflicts(target, &manifests) {
             // First, so that an object that cannot be applied delays no setting and no failover.
@@ -62,13 +51,13 @@ impl ReconcileContext {
                 partial: false,
                 redis_password: found.redis_password,
                 about: about.clone(),
+                awaits_idle: self.updates.of(key).awaits_idle(),
             };
             self.autoscaler.update(key, desired, before);
         }
-        let missing = self.apply_all(target, &manifests, about).await;
-        let pruned = self.prune(target, &manifests).await;
-        let missing = missing?;
-        pruned?;
+        let missing = self.apply_all(target, &manifests, about).await?;
+        // Only now: what replaces an object that is no longer needed is there.
+        self.prune(target, &manifests).await?;
         Ok(missing)
     }
 
@@ -78,47 +67,6 @@ impl ReconcileContext {
             let object = ObjectName::new(manifest.kind, manifest.namespace(), manifest.name());
             self.objects.get(&object).is_some_and(|found| !found.belongs_to(&target.owner.uid))
         })
-    }
-
-    /// Applies all in their order; one that the API server does not answer, or rejects, holds none
-    /// of the others up. Returns the kinds that the cluster lacks, or the first error.
-    async fn apply_all(
-        &self,
-        target: &QueueTarget,
-        manifests: &[Manifest],
-        about: &ObjectReference,
-    ) -> Result<Vec<&'static ObjectKind>, ReconcileError> {
-        let mut running = FuturesUnordered::new();
-        let mut done = Vec::with_capacity(manifests.len());
-        for (place, manifest) in manifests.iter().enumerate() {
-            running.push(async move {
-                let applied = timeout(APPLIED_WITHIN, self.apply(manifest, target, about)).await;
-                let applied = applied.unwrap_or_else(|_| {
-                    let action = format!("apply {} {}", manifest.kind.name, manifest.name());
-                    Err(ReconcileError::late(action, APPLIED_WITHIN))
-                });
-                (place, applied)
-            });
-            // Those that came in time are done before the next one begins.
-            let next = async {
-                while let Some(applied) = running.next().await {
-                    done.push(applied);
-                }
-            };
-            timeout(NEXT_AFTER, next).await.ok();
-        }
-        done.extend(running.collect::<Vec<_>>().await);
-        done.sort_by_key(|(place, _)| *place);
-        let mut missing = Vec::new();
-        for (place, applied) in done {
-            match applied {
-                Err(ReconcileError::Api(error)) if error.lacks(manifests[place].kind) => {
-                    missing.push(manifests[place].kind);
-                }
-                applied => applied?,
-            }
-        }
-        Ok(missing)
     }
 
     /// A new queue adopts the volumes that a deleted one of its name has left. One Pod would adopt
@@ -140,24 +88,6 @@ impl ReconcileContext {
         }
     }
 
-    async fn apply(
-        &self,
-        manifest: &Manifest,
-        target: &QueueTarget,
-        about: &ObjectReference,
-    ) -> Result<(), ReconcileError> {
-        if self.applier.apply(manifest, &target.owner.uid).await? == Applied::DriftCorrected {
-            let (kind, name) = (manifest.kind.name, manifest.name());
-            let note = format!(
-                "{kind} {name} differed from the spec and was restored; change the BookingQueue \
-                 instead"
-            );
-            let action = format!("Apply{kind}");
-            self.events.publish(EventType::Warning, about, "DriftCorrected", &action, note).await;
-        }
-        Ok(())
-    }
-
     /// Deletes the objects of the queue that it no longer needs. All cached objects carry the
     /// operator's label.
     async fn prune(
@@ -176,6 +106,6 @@ impl ReconcileContext {
         let deletions =
             gone.map(|(object, cached)| self.applier.delete(object, cached.uid.as_deref()));
         let deleted = join_all(deletions).await.into_iter().collect::<Result<Vec<_>, _>>();
-        deleted.map(|_| ()).map_err(Into::into)
+        deleted.map(|_| ()).map_err(ReconcileError::Apply)
     }
 }

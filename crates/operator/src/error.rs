@@ -21,6 +21,11 @@ pub struct ApiCallError {
 }
 
 impl ApiCallError {
+    /// The API server has not answered `action` for this time.
+    pub(crate) fn late(action: String, limit: Duration) -> Self {
+        Self { action, cause: no_answer(limit) }
+    }
+
     /// The HTTP status, if the API server answered.
     pub fn code(&self) -> Option<u16> {
         match &self.cause {
@@ -112,15 +117,36 @@ pub enum ReconcileError {
     /// The configuration of Redis is invalid.
     #[error(transparent)]
     Store(#[from] bookingq_store::StoreError),
-    /// A call to the API server failed.
+    /// A call to the API server failed, before an object was applied.
     #[error(transparent)]
     Api(#[from] ApiCallError),
+    /// An object could not be applied, or deleted.
+    #[error(transparent)]
+    Apply(ApiCallError),
+    /// The objects are being applied, and that takes long.
+    #[error(transparent)]
+    Late(ApiCallError),
 }
 
 impl ReconcileError {
     /// The API server has not answered `action` for this time.
     pub(crate) fn late(action: String, limit: Duration) -> Self {
-        Self::Api(ApiCallError { action, cause: no_answer(limit) })
+        Self::Late(ApiCallError::late(action, limit))
+    }
+
+    /// The same error, where it is of one object.
+    pub(crate) fn of_apply(self) -> Self {
+        match self {
+            Self::Api(error) | Self::Late(error) => Self::Apply(error),
+            other => other,
+        }
+    }
+
+    fn api(&self) -> Option<&ApiCallError> {
+        match self {
+            Self::Api(error) | Self::Apply(error) | Self::Late(error) => Some(error),
+            _ => None,
+        }
     }
 
     /// The reason in conditions, events and metrics.
@@ -131,19 +157,30 @@ impl ReconcileError {
             Self::NameConflict { .. } => "NameConflict",
             Self::VolumesOfThree(_) => "VolumesOfThree",
             Self::Store(_) => "InvalidRedisConfig",
-            Self::Api(error) if error.is_rejection() => "ApplyRejected",
-            Self::Api(_) => "ApiServerUnavailable",
+            Self::Api(error) | Self::Apply(error) | Self::Late(error) => {
+                if error.is_rejection() {
+                    "ApplyRejected"
+                } else {
+                    "ApiServerUnavailable"
+                }
+            }
         }
     }
 
-    /// Whether it is of one object, and the others were applied all the same.
-    pub fn is_of_one_object(&self) -> bool {
-        matches!(self, Self::Api(_) | Self::NameConflict { .. })
+    /// A sentence about the objects that it does not name.
+    pub fn others(&self) -> &'static str {
+        match self {
+            Self::Apply(_) | Self::NameConflict { .. } => {
+                "The objects that do not need it follow the spec, and none is deleted meanwhile."
+            }
+            Self::Late(_) => "It goes on; some objects may not follow the spec yet.",
+            _ => "The existing objects are left unchanged.",
+        }
     }
 
     /// Whether repeating alone may help: the API server is away, or does not answer in time.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Api(error) if !error.is_rejection())
+        self.api().is_some_and(|error| !error.is_rejection())
     }
 
     /// Whether only a change of the spec or of a Secret can help; both are watched.

@@ -5,6 +5,7 @@
 //! ```
 
 mod apply;
+mod applying;
 pub mod autoscaler;
 pub mod build;
 pub mod cached_object;
@@ -30,6 +31,9 @@ pub mod redis_failover;
 pub mod schema;
 pub mod secret_cache;
 pub mod secrets;
+#[cfg(test)]
+mod slow_api;
 mod status;
 pub mod target;
+pub mod update;
 pub mod watch;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bookingq_api::Problems;
 use bookingq_core::backoff::Backoff;
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::controller::Action;
@@ -16,6 +17,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use crate::apply::Applier;
+use crate::applying::AppliesInFlight;
 use crate::autoscaler::observation::Observation;
 use crate::autoscaler::{Autoscaler, WriteScope};
 use crate::build::component::ObjectKind;
@@ -33,6 +35,7 @@ use crate::schema::SchemaWatch;
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
 use crate::target::{QueueTarget, is_paused, problem};
+use crate::update::report::UpdateReports;
 
 /// Delay before a failed reconcile is repeated, if no change triggers it earlier.
 const RETRY: Backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(300) };
@@ -53,7 +56,8 @@ pub struct ReconcileContext {
     pub(crate) secret_cache: SecretCache,
     pub(crate) environment: OperatorEnvironment,
     pub(crate) objects: ObjectCache,
-    pub(crate) applier: Applier,
+    pub(crate) applier: Arc<Applier>,
+    pub(crate) in_flight: AppliesInFlight,
     pub(crate) status: StatusWriter,
     pub(crate) autoscaler: Autoscaler,
     pub(crate) events: EventRecorder,
@@ -64,6 +68,7 @@ pub struct ReconcileContext {
     pub(crate) faults: FaultTracker,
     /// The queues whose last reconcile failed.
     pub(crate) failures: Mutex<HashMap<QueueKey, Failures>>,
+    pub(crate) updates: UpdateReports,
 }
 
 /// Failures of one queue since its last success.
@@ -130,7 +135,7 @@ impl ReconcileContext {
             Ok(mut target) => {
                 target.keep_waiting_for(self.present_wait(&target));
                 let outcome = match scope {
-                    WriteScope::All => self.converge_or_report(key, queue, &target, &about).await?,
+                    WriteScope::All => self.converge_or_report(key, queue, &target, &about).await,
                     _ => self.hold(key, queue, &target, scope).await,
                 };
                 (Some(target), outcome)
@@ -154,7 +159,8 @@ impl ReconcileContext {
             self.failures.lock().entry(key.clone()).or_default().again = look_again.0;
         }
         let missing = (!outcome?.is_empty()).then_some(MISSING_RETRY);
-        let next = missing.into_iter().chain(look_again.0).chain(stuck).min();
+        let window = self.updates.of(key).look_again(Timestamp::now());
+        let next = missing.into_iter().chain(look_again.0).chain(stuck).chain(window).min();
         Ok(next.map_or_else(Action::await_change, Action::requeue))
     }
 
@@ -176,15 +182,20 @@ impl ReconcileContext {
         queue: &WatchedQueue,
         target: &QueueTarget,
         about: &ObjectReference,
-    ) -> Result<Converged, ReconcileError> {
+    ) -> Converged {
         let before = queue.0.as_ref().ok().and_then(|queue| queue.status.as_ref());
         let mut converging = Box::pin(self.converge(key, target, about, before));
         if let Ok(outcome) = timeout(REPORT_AFTER, &mut converging).await {
-            return Ok(outcome);
+            return outcome;
         }
         let late = Err(ReconcileError::late("apply the objects".to_owned(), REPORT_AFTER));
-        self.report(key, queue, Some(target), &late, about).await?;
-        Ok(converging.await)
+        let reporting = self.report(key, queue, Some(target), &late, about);
+        // Both to their ends, so that no apply waits for the status or is dropped because of it.
+        let (reported, outcome) = tokio::join!(reporting, converging);
+        if let Err(error) = reported {
+            tracing::debug!(queue = log_name(key), %error, "that it takes long was not written");
+        }
+        outcome
     }
 
     /// Writes the status. Returns when to look again; `None` while there is too little to report.
@@ -223,6 +234,7 @@ impl ReconcileContext {
             observation: observation.as_ref(),
             redis: self.autoscaler.redis(key),
             faults: Some(&look.faults),
+            update: self.updates.of(key),
             gateways: GatewayInputs {
                 deployment: gateway_deployment.as_ref(),
                 observation: gateways.as_ref(),
@@ -257,6 +269,7 @@ impl ReconcileContext {
             self.secret_cache.forget(&namespace, &names::redis(&key.name));
             self.status.forget(&key);
             self.faults.forget(&key);
+            self.updates.forget(&key);
             self.failures.lock().remove(&key);
             self.metrics.forget(&namespace, &key.name);
         }

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::autoscaler::scaling;
 use crate::build::names::{self, Part};
 use crate::conditions::hold_down::HoldDown;
+use crate::conditions::update::update_status;
 use crate::conditions::{StatusInputs, conditions};
 use crate::error::{ApiCallError, call};
 use crate::queue::{QueueKey, WatchedQueue};
@@ -102,8 +103,9 @@ fn compose(
 ) -> BookingQueueStatus {
     let line = inputs.observation.and_then(|seen| seen.line);
     let scaling = inputs.observation.and_then(|seen| seen.scaling.clone());
+    let now = scaling::now();
     BookingQueueStatus {
-        conditions: conditions(inputs, &before.conditions, &scaling::now()),
+        conditions: conditions(inputs, &before.conditions, &now),
         observed_generation: inputs.generation,
         replicas: inputs.workers.map_or(0, |workers| workers.replicas),
         selector: Some(names::selector_text(queue, Part::Worker)),
@@ -116,6 +118,7 @@ fn compose(
             .or_else(|| before.oldest_wait.clone()),
         last_scaling: scaling.or_else(|| before.last_scaling.clone()),
         gateway: gateway(inputs, before.gateway.as_ref()),
+        update: update_status(&inputs.update, before.update.as_ref(), &now),
         redis: before.redis.clone(),
     }
 }

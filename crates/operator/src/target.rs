@@ -32,6 +32,8 @@ pub struct QueueTarget {
     /// `spec.redis.acknowledge.replicas`. In `plan` is the number that workers wait for: in a
     /// managed Redis it stays below while fewer have copied the data for the first time.
     pub acknowledge_wanted: u8,
+    /// The update that may begin at once, from the annotation.
+    pub approved_update: Option<String>,
 }
 
 /// Longest name of a queue: the names of its objects extend it, and labels hold 63 bytes.
@@ -79,7 +81,17 @@ impl QueueTarget {
                 redis.acknowledge_replicas = acknowledge_wanted.min(copies(queue.status.as_ref()));
             }
         }
-        Ok(Self { name, namespace, owner, secrets, plan, failover, acknowledge_wanted })
+        let approved_update = queue.annotations().get(names::UPDATE).cloned();
+        Ok(Self {
+            name,
+            namespace,
+            owner,
+            secrets,
+            plan,
+            failover,
+            acknowledge_wanted,
+            approved_update,
+        })
     }
 
     /// Keeps the number of replicas that the workers of a Redis of three wait for at least at

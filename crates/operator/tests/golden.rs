@@ -61,6 +61,7 @@ fn environment() -> OperatorEnvironment {
     OperatorEnvironment {
         image: "ghcr.io/bookingqueue/bookingq:0.1.0".to_owned(),
         namespace: "bookingq-system".to_owned(),
+        release: "0.1.0-1".to_owned(),
     }
 }
 

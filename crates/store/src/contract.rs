@@ -112,6 +112,12 @@ pub trait Store: Send + Sync + 'static {
         0
     }
 
+    /// How often another process has claimed a state of the queue that is wrong, as far as this
+    /// process knows. Only processes of a store on a log compare themselves.
+    fn wrong_claims(&self) -> u64 {
+        0
+    }
+
     /// Writes down what shortens the start of a process, and drops what nothing needs any more, if
     /// it is time for that. The sweeper calls it each minute; it may take as long. Only a store on
     /// a log has something to do.

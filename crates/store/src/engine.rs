@@ -50,6 +50,11 @@ pub trait EngineHolder: Send + Sync + 'static {
         0
     }
 
+    /// See [`Store::wrong_claims`].
+    fn wrong_claims_read(&self) -> u64 {
+        0
+    }
+
     /// Whether the data is older than what was read before. Until it is opened.
     fn is_set_back(&self) -> bool {
         false
@@ -156,6 +161,10 @@ impl<H: EngineHolder> Store for H {
 
     fn reloads(&self) -> u64 {
         self.generation().saturating_sub(1)
+    }
+
+    fn wrong_claims(&self) -> u64 {
+        self.wrong_claims_read()
     }
 
     async fn snapshot(&self) -> Result<Snapshot> {

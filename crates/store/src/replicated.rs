@@ -37,6 +37,7 @@
 //! This is the part that is common to all logs; `kafka` is the one log in use.
 
 mod config;
+mod dispute;
 mod driver;
 mod envelope;
 mod kafka;

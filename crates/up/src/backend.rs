@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bookingq_api::Plan;
@@ -13,6 +14,7 @@ use bookingq_store::replicated::{KafkaAddress, KafkaConfig, ReplicatedConfig, cr
 use bookingq_store::{MemoryConfig, RedisConfig, Store, StoreConfig, StoreError};
 use bookingq_worker::kafka_access::kafka_security;
 use bookingq_worker::redis_access::with_access;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{StoreChoice, UpArgs};
 use crate::console::Console;
@@ -85,31 +87,37 @@ impl Backend {
     /// Starts a redis-server or a broker if the arguments ask for one.
     ///
     /// # Errors
-    /// When there is none, or a login is given for a store that has none.
+    /// When there is none, a login is given for a store that has none, or `stop` comes before it
+    /// serves; nothing is left running then.
     pub async fn start(
         config: &UpArgs,
         directory: &Path,
         console: &Console,
+        stop: &CancellationToken,
     ) -> Result<Self, UpError> {
-        let (access, jars) = (config.kafka.clone(), config.kafka_jars.clone());
-        if access != KafkaArgs::default() && !matches!(config.store, StoreChoice::Kafka(_)) {
-            return Err(UpError::NoKafkaAccess);
+        let (kafka, redis, store) = (&config.kafka, &config.redis, config.store());
+        if !kafka.given.is_empty() && !matches!(store, StoreChoice::Kafka(_)) {
+            let (flags, store) = (kafka.given.join(", "), store.to_string());
+            return Err(UpError::NoKafkaAccess { flags, store });
         }
-        let redis = config.redis.clone();
-        if redis != RedisAccessArgs::default() && !matches!(config.store, StoreChoice::Redis(_)) {
-            return Err(UpError::NoAccess);
+        if !redis.given.is_empty() && !matches!(store, StoreChoice::Redis(_)) {
+            let (flags, store) = (redis.given.join(", "), store.to_string());
+            return Err(UpError::NoAccess { flags, store });
         }
-        Ok(match &config.store {
+        Ok(match store {
             StoreChoice::Embedded => Self::Embedded,
             StoreChoice::Redis(url) => {
-                Self::Redis { url: url.clone(), access: redis, server: None }
+                Self::Redis { url: url.clone(), access: redis.values.clone(), server: None }
             }
             StoreChoice::Kafka(address) => {
+                let access = kafka.values.clone();
                 let security = kafka_security(&access).await?;
                 let address = address.clone().with_security(security);
                 Self::Kafka(Box::new(KafkaBackend { address, access, server: None }))
             }
-            StoreChoice::OwnKafka => own_kafka(jars, directory, console).await?,
+            StoreChoice::OwnKafka => {
+                own_kafka(config.kafka_jars.clone(), directory, console, stop).await?
+            }
             StoreChoice::OwnRedis => {
                 let options = RedisOptions {
                     restart: Restart::Always(BACKOFF),
@@ -119,7 +127,8 @@ impl Backend {
                 let server = options.start(console.reporter("redis-server"));
                 let server = server.map_err(UpError::NoRedis)?;
                 console.report(format!("redis-server listens at {}", server.address()));
-                Self::Redis { url: server.url(), access: redis, server: Some(Box::new(server)) }
+                let (url, access) = (server.url(), RedisAccessArgs::default());
+                Self::Redis { url, access, server: Some(Box::new(server)) }
             }
         })
     }
@@ -212,6 +221,7 @@ async fn own_kafka(
     jars: Option<PathBuf>,
     directory: &Path,
     console: &Console,
+    stop: &CancellationToken,
 ) -> Result<Backend, UpError> {
     bookingq_store::replicated::check_built()?;
     let options = KafkaOptions {
@@ -221,8 +231,16 @@ async fn own_kafka(
         ..KafkaOptions::default()
     };
     let reporter = console.reporter("Kafka's broker");
+    let given_up = Arc::clone(&options.given_up);
     let start = move || KafkaCluster::start_reporting(1, &options, reporter);
-    let started = tokio::task::spawn_blocking(start).await;
+    let mut starting = tokio::task::spawn_blocking(start);
+    let started = tokio::select! {
+        started = &mut starting => started,
+        () = stop.cancelled() => {
+            given_up.store(true, Ordering::SeqCst);
+            starting.await
+        }
+    };
     let cluster = started.map_err(|error| UpError::Broken(error.to_string()))?;
     let cluster = cluster.map_err(UpError::NoKafka)?;
     let address = KafkaAddress::new(&cluster.url())?;

@@ -9,7 +9,8 @@ use bookingq_core::{Invalid, Quantity, QueueName};
 use bookingq_crowd::Weights;
 use bookingq_sim::spec::BookingSpec;
 use bookingq_store::replicated::KafkaAddress;
-use clap::{Args, ValueEnum, value_parser};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, ValueEnum, value_parser};
 
 /// The arguments of `bookingq up`.
 #[derive(Debug, Clone, Args)]
@@ -24,25 +25,19 @@ pub struct UpArgs {
     /// the other addresses of --redis of `bookingq worker` (the flags --redis-… are its logins and
     /// certificates, which the workers get too), kafka (starts a broker: needs Java and Kafka's
     /// jars), or kafka://HOST:PORT and the other addresses of its --store (makes the topics of each
-    /// queue)
-    #[arg(
-        long,
-        env = "BOOKINGQ_STORE",
-        hide_env_values = true,
-        value_name = "STORE",
-        default_value = "embedded"
-    )]
-    pub store: StoreChoice,
+    /// queue) [default: embedded]
+    #[arg(long, env = "BOOKINGQ_STORE", hide_env_values = true, value_name = "STORE")]
+    pub store: Option<StoreChoice>,
     /// Logins and certificates of a Redis that runs already.
     #[command(flatten)]
-    pub redis: RedisAccessArgs,
+    pub redis: StoreFlags<RedisAccessArgs>,
     /// Folder with Kafka's jars, for --store kafka [default: the one in the user's cache that
     /// `cargo xtask setup --kafka` makes]
     #[arg(long, env = "BOOKINGQ_KAFKA_JARS", value_name = "DIR")]
     pub kafka_jars: Option<PathBuf>,
     /// How a Kafka that runs already is reached.
     #[command(flatten)]
-    pub kafka: KafkaArgs,
+    pub kafka: StoreFlags<KafkaArgs>,
     /// Run this number of workers, without autoscaling
     #[arg(
         long,
@@ -105,10 +100,58 @@ pub struct UpArgs {
     /// Start no gateway
     #[arg(long, env = "BOOKINGQ_NO_GATEWAY", conflicts_with = "gateway_port")]
     pub no_gateway: bool,
-    /// Keep the logs of the processes and the files of Redis in this directory [default: a
-    /// temporary directory]
+    /// Keep the logs of the processes and the files of Redis and Kafka in this directory, which one
+    /// run uses at a time [default: a temporary directory]
     #[arg(long, env = "BOOKINGQ_LOGS", value_name = "DIR")]
     pub logs: Option<PathBuf>,
+}
+
+impl UpArgs {
+    /// Where the data lives.
+    pub fn store(&self) -> &StoreChoice {
+        self.store.as_ref().unwrap_or(&StoreChoice::Embedded)
+    }
+}
+
+/// Flags of one kind of store. A run on another store ignores what the environment says of it,
+/// which may be there for other commands, and refuses what its own command line says.
+#[derive(Debug, Clone)]
+pub struct StoreFlags<A> {
+    /// What command line and environment say.
+    pub values: A,
+    /// The flags on the command line.
+    pub given: Vec<String>,
+}
+
+impl<A: Args> FromArgMatches for StoreFlags<A> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Self::from_arg_matches_mut(&mut matches.clone())
+    }
+
+    fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
+        let flags = A::augment_args(Command::new("flags"));
+        let is_given = |flag: &&Arg| {
+            matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
+        };
+        let names = flags.get_arguments().filter(is_given).filter_map(Arg::get_long);
+        let given = names.map(|name| format!("--{name}")).collect();
+        Ok(Self { given, values: A::from_arg_matches_mut(matches)? })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl<A: Args> Args for StoreFlags<A> {
+    fn augment_args(command: Command) -> Command {
+        A::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        A::augment_args_for_update(command)
+    }
 }
 
 /// How a crowd comes.
@@ -138,6 +181,19 @@ pub enum StoreChoice {
     OwnKafka,
     /// In the topics of a Kafka that runs already; workers are processes.
     Kafka(KafkaAddress),
+}
+
+impl std::fmt::Display for StoreChoice {
+    /// Without an address, which may contain a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "embedded",
+            Self::OwnRedis => "redis",
+            Self::Redis(_) => "the address of a Redis",
+            Self::OwnKafka => "kafka",
+            Self::Kafka(_) => "the address of a Kafka",
+        })
+    }
 }
 
 impl std::str::FromStr for StoreChoice {

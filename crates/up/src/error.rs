@@ -103,9 +103,9 @@ pub enum UpError {
     Broken(String),
     /// A login or certificates of Kafka for a store that has none.
     #[error(
-        "a flag of --kafka is given; allowed: --kafka-jars with --store kafka, and the others with --store kafka://HOST:PORT"
+        "{flags} is given with --store {store}; allowed: with --store kafka://HOST:PORT, a Kafka that runs already"
     )]
-    NoKafkaAccess,
+    NoKafkaAccess { flags: String, store: String },
     /// Kafka cannot be reached as the arguments say.
     #[error(transparent)]
     KafkaAccess(#[from] KafkaAccessError),
@@ -117,9 +117,14 @@ pub enum UpError {
     Process(#[from] HarnessError),
     /// A login for a store that has none.
     #[error(
-        "a login or a certificate of Redis is given; allowed: with --store and the address of a Redis that runs already"
+        "{flags} is given with --store {store}; allowed: with --store and the address of a Redis that runs already"
     )]
-    NoAccess,
+    NoAccess { flags: String, store: String },
+    /// Another run would lose its data.
+    #[error(
+        "--logs is {}, which another bookingq up uses; allowed: a directory of its own for each run", directory.display()
+    )]
+    LogsInUse { directory: PathBuf },
     /// A Redis cannot be reached as the arguments say.
     #[error("--store: {0}")]
     Access(#[from] RedisAccessError),

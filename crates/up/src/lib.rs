@@ -35,17 +35,22 @@ mod sweeping;
 mod view;
 mod worker_pool;
 
-use std::path::PathBuf;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use bookingq_api::Plan;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::config::{StoreChoice, Through, UpArgs};
+use crate::backend::Backend;
+pub use crate::config::{StoreChoice, StoreFlags, Through, UpArgs};
 use crate::console::Console;
 pub use crate::error::{RunOutcome, UpError};
 use crate::gateway::RunningGateway;
 use crate::queue_run::QueueRun;
+
+/// Locked in the directory of the logs by the run that uses it.
+const LOCK: &str = "up.lock";
 
 /// Runs until the time is over or `stop`.
 ///
@@ -60,33 +65,29 @@ pub fn run(config: UpArgs, stop: CancellationToken) -> Run {
 pub type Run = Pin<Box<dyn Future<Output = Result<RunOutcome, UpError>> + Send>>;
 
 async fn run_manifest(config: UpArgs, stop: CancellationToken) -> Result<RunOutcome, UpError> {
-    let plans = chosen(manifest::read(&config.file)?, &config)?;
+    let text = manifest::text(&config.file)?;
+    let plans = chosen(manifest::parse(&config.file, &text)?, &config)?;
     if config.through == Through::Gateway {
         gateway::check_open_files(config.crowd.unwrap_or(0))?;
     }
     let directory = directory(&config)?;
     let console = Console::new();
-    let backend = backend::Backend::start(&config, directory.path(), &console).await?;
+    note_stores(&text, &plans, &config);
+    let backend = match Backend::start(&config, directory.path(), &console, &stop).await {
+        Err(_) if stop.is_cancelled() => return Ok(RunOutcome::Sound),
+        backend => backend?,
+    };
+    let starting = start_queues(plans, &config, &backend, directory.path(), &console);
+    let (started, gateway) = tokio::select! {
+        started = starting => started?,
+        () = stop.cancelled() => {
+            backend.stop().await;
+            return Ok(RunOutcome::Sound);
+        }
+    };
     let mut outcome = RunOutcome::Sound;
     let mut runs = tokio::task::JoinSet::new();
-    let mut base_port = config.base_port;
     let whole = stop.child_token();
-    let mut started = Vec::new();
-    for plan in plans {
-        let run =
-            QueueRun::start(plan, &config, base_port, &backend, directory.path(), console.clone())
-                .await?;
-        base_port =
-            if base_port == 0 { 0 } else { base_port.saturating_add(queue_run::PORTS_PER_QUEUE) };
-        started.push(run);
-    }
-    let gateway = if config.no_gateway {
-        None
-    } else {
-        let queues = started.iter().map(QueueRun::served).collect();
-        let (port, base_port) = (config.gateway_port, config.base_port);
-        Some(RunningGateway::start(queues, port, base_port, &console).await?)
-    };
     for run in started {
         let gateway = gateway.as_ref().filter(|_| config.through == Through::Gateway);
         let through = gateway.map(RunningGateway::access);
@@ -105,10 +106,52 @@ async fn run_manifest(config: UpArgs, stop: CancellationToken) -> Result<RunOutc
         gateway.stop();
     }
     backend.stop().await;
-    if config.store == StoreChoice::Embedded {
+    if *config.store() == StoreChoice::Embedded {
         console.report("the data of the embedded store is gone now");
     }
     Ok(outcome)
+}
+
+/// Starts the queues, and their gateway.
+async fn start_queues(
+    plans: Vec<Plan>,
+    config: &UpArgs,
+    backend: &Backend,
+    directory: &Path,
+    console: &Console,
+) -> Result<(Vec<QueueRun>, Option<RunningGateway>), UpError> {
+    let mut base_port = config.base_port;
+    let mut started = Vec::new();
+    for plan in plans {
+        let run =
+            QueueRun::start(plan, config, base_port, backend, directory, console.clone()).await?;
+        base_port =
+            if base_port == 0 { 0 } else { base_port.saturating_add(queue_run::PORTS_PER_QUEUE) };
+        started.push(run);
+    }
+    if config.no_gateway {
+        return Ok((started, None));
+    }
+    let queues = started.iter().map(QueueRun::served).collect();
+    let (port, base_port) = (config.gateway_port, config.base_port);
+    let gateway = RunningGateway::start(queues, port, base_port, console).await?;
+    Ok((started, Some(gateway)))
+}
+
+/// Says on standard error that the store of a manifest is not used, unless the command line names
+/// another one.
+fn note_stores(text: &str, plans: &[Plan], config: &UpArgs) {
+    if config.store.is_some() {
+        return;
+    }
+    for (queue, field, kind) in manifest::named_stores(text) {
+        if plans.iter().any(|plan| plan.queue.as_str() == queue) {
+            eprintln!(
+                "note: {queue} has {field}, but up keeps it in the embedded store; --store {kind} \
+                 starts a server of that kind, and --store {kind}://HOST:PORT uses one that runs"
+            );
+        }
+    }
 }
 
 /// The queues to run.
@@ -128,24 +171,34 @@ fn chosen(mut plans: Vec<Plan>, config: &UpArgs) -> Result<Vec<Plan>, UpError> {
 enum Directory {
     /// Gone when dropped.
     Temporary(tempfile::TempDir),
-    /// The user's.
-    Kept(PathBuf),
+    /// The user's; locked until dropped.
+    Kept(PathBuf, #[allow(dead_code, reason = "holds the lock")] Option<File>),
 }
 
 impl Directory {
-    fn path(&self) -> &std::path::Path {
+    fn path(&self) -> &Path {
         match self {
             Self::Temporary(directory) => directory.path(),
-            Self::Kept(path) => path,
+            Self::Kept(path, _) => path,
         }
     }
 }
 
 fn directory(config: &UpArgs) -> Result<Directory, UpError> {
     match &config.logs {
-        Some(path) => std::fs::create_dir_all(path)
-            .map(|()| Directory::Kept(path.clone()))
-            .map_err(|cause| UpError::File { file: path.clone(), cause }),
+        Some(path) => {
+            let failed = |cause| UpError::File { file: path.clone(), cause };
+            std::fs::create_dir_all(path).map_err(failed)?;
+            let lock = File::create(path.join(LOCK)).map_err(failed)?;
+            match lock.try_lock() {
+                Ok(()) => Ok(Directory::Kept(path.clone(), Some(lock))),
+                Err(TryLockError::WouldBlock) => {
+                    Err(UpError::LogsInUse { directory: path.clone() })
+                }
+                // A file system without locks.
+                Err(TryLockError::Error(_)) => Ok(Directory::Kept(path.clone(), None)),
+            }
+        }
         None => tempfile::Builder::new()
             .prefix("bookingq-up-")
             .tempdir()

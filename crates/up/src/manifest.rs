@@ -41,9 +41,39 @@ pub enum ManifestError {
 /// # Errors
 /// [`ManifestError`], with the file, the document and the field.
 pub fn read(file: &Path) -> Result<Vec<Plan>, ManifestError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|cause| ManifestError::Read { file: file.to_owned(), cause })?;
-    parse(file, &text)
+    parse(file, &text(file)?)
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// [`ManifestError::Read`].
+pub fn text(file: &Path) -> Result<String, ManifestError> {
+    std::fs::read_to_string(file)
+        .map_err(|cause| ManifestError::Read { file: file.to_owned(), cause })
+}
+
+/// The queues of a text that name a store, with the field that does and what `--store` calls its
+/// kind. A run takes its store from the command line instead.
+pub fn named_stores(text: &str) -> Vec<(String, &'static str, &'static str)> {
+    let mut named = Vec::new();
+    for document in documents(text) {
+        let Ok(Some(value)) = serde_saphyr::from_str::<Option<Value>>(&document) else { continue };
+        let Some(name) = value["metadata"]["name"].as_str().filter(|_| is_ours(&value)) else {
+            continue;
+        };
+        for (kind, field) in [("redis", "spec.redis"), ("kafka", "spec.kafka")] {
+            if !value["spec"][kind].is_null() {
+                named.push((name.to_owned(), field, kind));
+            }
+        }
+    }
+    named
+}
+
+fn is_ours(value: &Value) -> bool {
+    let version = value["apiVersion"].as_str().and_then(|it| it.strip_prefix("bookingqueue.dev/"));
+    value["kind"] == "BookingQueue" && version.is_some_and(|it| [STORED, NEXT].contains(&it))
 }
 
 /// Parses the queues of a file's text; `file` names it in errors.
@@ -71,9 +101,7 @@ fn parse_document(file: &Path, document: usize, text: &str) -> Result<Option<Pla
     let Some(value) = serde_saphyr::from_str::<Option<Value>>(text).map_err(shape)? else {
         return Ok(None);
     };
-    let version = value["apiVersion"].as_str().and_then(|it| it.strip_prefix("bookingqueue.dev/"));
-    let is_known = version.is_some_and(|version| [STORED, NEXT].contains(&version));
-    if value["kind"] != "BookingQueue" || !is_known {
+    if !is_ours(&value) {
         return Ok(None);
     }
     let name = value["metadata"]["name"].as_str().unwrap_or("without a name").to_owned();

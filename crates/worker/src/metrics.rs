@@ -108,6 +108,9 @@ families! {
             "store_losses_total", "Times the store was found to have lost data");
         reloads: IntCounter = r.counter(
             "store_reloads_total", "Times this process loaded the state of the queue again");
+        wrong_claims: IntCounter = r.counter(
+            "store_wrong_claims_total",
+            "Times another process claimed a state of the queue that is wrong");
         unsafe_settings: IntGauge = r.int_gauge(
             "store_unsafe_settings", "Settings of the store's server that can lose bookings");
         notifications: IntCounterVec = r.counters(

@@ -68,7 +68,8 @@ pub struct StoreMonitor {
     pub queue: Arc<FollowedQueue>,
     /// Takes which data the store has.
     pub readings: Arc<StoreReadings>,
-    /// Set when the store has lost data, so that the follower reads the line again.
+    /// Set when the store has lost data or has loaded its state again, so that the follower reads
+    /// the line again.
     pub resync: Arc<AtomicBool>,
     /// The metrics.
     pub metrics: Arc<WorkerMetrics>,
@@ -83,10 +84,10 @@ impl StoreMonitor {
         let mut ticks = tokio::time::interval(READ_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut was_up = true;
-        let mut epoch = String::new();
+        let mut seen = MonitoredData::default();
         loop {
             ticks.tick().await;
-            match self.read(&mut epoch).await {
+            match self.read(&mut seen).await {
                 Ok(()) => {
                     if !was_up {
                         info!("the store answers again");
@@ -105,8 +106,15 @@ impl StoreMonitor {
         }
     }
 
-    async fn read(&self, epoch: &mut String) -> Result<(), StoreError> {
-        set_total(&self.metrics.store.reloads, self.store.reloads());
+    async fn read(&self, seen: &mut MonitoredData) -> Result<(), StoreError> {
+        let MonitoredData { epoch, reloads } = seen;
+        set_total(&self.metrics.store.wrong_claims, self.store.wrong_claims());
+        let loaded = self.store.reloads();
+        if std::mem::replace(reloads, loaded) != loaded {
+            set_total(&self.metrics.store.reloads, loaded);
+            // The follower has applied events of a state that may have been wrong.
+            self.resync.store(true, Ordering::Relaxed);
+        }
         let snapshot = self.store.snapshot().await?;
         let same = same_data(&*self.store, &snapshot, epoch).await?;
         // Before `resync`, so that what is read again counts as the new data.
@@ -119,6 +127,14 @@ impl StoreMonitor {
         observe(&self.queue, &snapshot, self.executor.get());
         Ok(())
     }
+}
+
+/// The data that was read last.
+#[derive(Default)]
+struct MonitoredData {
+    epoch: String,
+    /// How often its state had been loaded again.
+    reloads: u64,
 }
 
 /// Takes a reading for the waits and the chances.

@@ -82,15 +82,3 @@ async fn a_browser_with_a_place_stays_the_same_client() {
     assert_eq!(again.status, 200, "it has an active booking");
     assert_eq!(again.json()["place"]["bookingId"], first.json()["place"]["bookingId"]);
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_queue_that_hibernates_is_closed_although_no_worker_is_asked() {
-    let world = World::with("stock=1", |config| config.queues[0].settings.hibernates = true).await;
-    let refused = world.join("{}").await;
-    assert_eq!(refused.status, 409, "{refused:?}");
-    assert_eq!(refused.json()["reason"], "QUEUE_CLOSED");
-    assert!(refused.json()["detail"].as_str().unwrap().contains("spec.hibernate"), "{refused:?}");
-    let queue = world.send(get("/v1/queues/concert")).await;
-    assert_eq!(queue.json()["admission"], "closed", "{queue:?}");
-    assert_eq!(world.bookings().await, 0);
-}

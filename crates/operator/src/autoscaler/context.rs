@@ -45,6 +45,8 @@ pub struct DesiredState {
     pub redis_password: Option<RedisPassword>,
     /// The object that events refer to.
     pub about: ObjectReference,
+    /// Whether an update waits for an empty line.
+    pub awaits_idle: bool,
 }
 
 /// Whether the number of Pods may be changed from `current`.

@@ -384,7 +384,7 @@ impl QueueLoop {
     /// Passes a changed observation to the reconciler.
     fn report(&mut self) {
         let differs = *self.observed.borrow() != self.seen;
-        let urgent = self.seen.differs_in_kind(&self.observed.borrow());
+        let urgent = self.seen.is_urgent(&self.observed.borrow(), self.desired.awaits_idle);
         if !differs || !(urgent || self.reported.elapsed() >= REPORT) {
             return;
         }

@@ -16,6 +16,12 @@ pub const SECRETS: &str = "bookingqueue.dev/secrets";
 pub const APPLIED: &str = "bookingqueue.dev/applied";
 /// Annotation of the gateways' Pod template: a digest of their configuration.
 pub const CONFIG: &str = "bookingqueue.dev/config";
+/// Annotation of objects with a template of Pods: which operator made the template.
+pub const TEMPLATE: &str = "bookingqueue.dev/template";
+/// The same of a template that waits.
+pub const UPDATE_READY: &str = "bookingqueue.dev/update-ready";
+/// Annotation of a queue: the update that may begin at once.
+pub const UPDATE: &str = "bookingqueue.dev/update";
 /// Key of the password in the Secret of a managed Redis.
 pub const PASSWORD_KEY: &str = "password";
 

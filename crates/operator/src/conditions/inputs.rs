@@ -8,6 +8,7 @@ use crate::error::ReconcileError;
 use crate::pods::pod_fault::PodFault;
 use crate::pods::tracker::PartFaults;
 use crate::target::QueueTarget;
+use crate::update::report::UpdateReport;
 
 /// Everything that the conditions depend on.
 #[derive(Default)]
@@ -28,6 +29,8 @@ pub struct StatusInputs<'a> {
     pub faults: Option<&'a PartFaults>,
     /// The gateways.
     pub gateways: GatewayInputs<'a>,
+    /// Whether an update of the operator waits.
+    pub update: UpdateReport,
     /// Whether an annotation keeps the operator from writing.
     pub paused: bool,
     /// Fields of the operator's types that the installed definition lacks.

@@ -103,11 +103,17 @@ impl Testbed {
 
     /// An operator.
     pub fn operator(&self, budget: Budget) -> Running {
+        self.operator_with(budget, "bookingq:test")
+    }
+
+    /// An operator of another release: its Pods have this image.
+    pub fn operator_with(&self, budget: Budget, image: &str) -> Running {
         let leaving = CancellationToken::new();
         let settings = ControllerSettings {
             scope: WatchScope::Namespace(self.namespace.clone()),
             environment: OperatorEnvironment {
-                image: "bookingq:test".to_owned(),
+                image: image.to_owned(),
+                release: "test".to_owned(),
                 namespace: "bookingq-system".to_owned(),
             },
             instance: "tests".to_owned(),

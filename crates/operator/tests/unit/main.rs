@@ -17,4 +17,5 @@ mod scaling;
 mod schema;
 mod secret_cache;
 mod settings;
+mod updates;
 mod worker_rollout;

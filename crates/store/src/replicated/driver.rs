@@ -58,6 +58,9 @@ pub(super) struct Progress {
     pub(super) log_id: String,
     /// How often a state was loaded.
     pub(super) loads: u64,
+    /// Claims of others about the state that were wrong, and the offset of the newest one.
+    pub(super) wrong_claims: u64,
+    wrong_claim_at: Option<u64>,
     /// The losses that this process knew of when it noticed another one, until others know.
     pub(super) loss: Option<u64>,
     /// Why the replica has stopped.
@@ -82,6 +85,8 @@ impl Shared {
             replica: Replica::new(settings),
             log_id: String::new(),
             loads: 0,
+            wrong_claims: 0,
+            wrong_claim_at: None,
             loss: None,
             stopped: None,
             refused: None,
@@ -129,6 +134,9 @@ impl Shared {
         let mut state = self.state.lock();
         let before = state.replica.queue().latest_event();
         let applied = state.replica.apply(record)?;
+        if let Some(why) = &applied.wrong {
+            state.count_wrong(record.position.offset, why);
+        }
         state.applied_at = Some(Instant::now());
         let has_grown = state.replica.queue().latest_event() > before;
         let is_read_back = applied.incarnation == self.incarnation && state.answer(applied);
@@ -170,6 +178,15 @@ impl Progress {
     /// Remembers who waits for an envelope.
     pub(super) fn expect(&mut self, seq: u64, answers: Vec<AnswerSender>) {
         self.in_flight = Some((seq, answers));
+    }
+
+    /// Counts a claim that is wrong, unless it was read before.
+    fn count_wrong(&mut self, offset: u64, why: &str) {
+        if self.wrong_claim_at.is_none_or(|newest| newest < offset) {
+            tracing::error!(offset, why, "the state of another process is wrong; going on");
+            self.wrong_claim_at = Some(offset);
+            self.wrong_claims += 1;
+        }
     }
 
     pub(super) fn is_in_flight(&self) -> bool {

@@ -157,11 +157,11 @@ pub async fn ensure_topics(
 ) -> Result<Vec<String>> {
     let mut made = Vec::new();
     for topic in [address.commands(queue), address.snapshots(queue)] {
-        if topic::ensure(address, &topic, replication).await? {
+        if topic::create(address, &topic, replication).await? {
             made.push(topic);
         }
     }
-    if topic::ensure_readings(address, replication).await? {
+    if topic::create_readings(address, replication).await? {
         made.push(address.readings());
     }
     Ok(made)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::dispute::Disputes;
 use super::driver::Shared;
 use super::load::{LoadError, bounds, load, tail};
 use super::log::{CommandLog, LogCursor, LogError, LogPair};
@@ -38,21 +39,25 @@ impl Drop for PanicWatch {
 /// Reads the log and applies it until the replica stops.
 pub(super) async fn read_log<L: CommandLog>(logs: LogPair<L>, shared: Arc<Shared>) {
     let _watch = PanicWatch(Arc::clone(&shared), "reads the log");
-    let (mut broken, mut differed) = (None, None);
+    let (mut broken, mut disputes) = (None, Disputes::default());
     loop {
-        if let Err(why) = reload(&logs, &shared, broken.as_ref()).await {
+        if let Err(why) = reload(&logs, &shared, broken.as_ref(), &disputes).await {
             return shared.stop(why);
         }
         broken = Some(match follow(&*logs.commands, &shared).await {
-            FollowEnd::Stopped(ReplicaStopped { differs: true, offset, why })
-                if differed.is_none_or(|before| before < offset) =>
-            {
-                differed = Some(offset);
+            FollowEnd::Stopped(ReplicaStopped { differs: Some(own), offset, why }) => {
+                disputes.reload(own);
                 ReloadCause::Differs { offset, why }
             }
-            // Not understood; or it differed here, or later, before it was loaded again.
+            // Not understood, or this process cannot be trusted.
             FollowEnd::Stopped(stopped) => return shared.stop(stopped.to_string()),
-            FollowEnd::Broken(error) => ReloadCause::Broken(error),
+            FollowEnd::Broken(error) => {
+                if matches!(error, LogError::Replaced | LogError::Truncated) {
+                    // Other records stand where it differed.
+                    disputes = Disputes::default();
+                }
+                ReloadCause::Broken(error)
+            }
         });
     }
 }
@@ -79,6 +84,7 @@ async fn reload<L: CommandLog>(
     logs: &LogPair<L>,
     shared: &Shared,
     broken: Option<&ReloadCause>,
+    disputes: &Disputes,
 ) -> Result<(), String> {
     let read = shared.state.lock().replica.position();
     if let Some(why) = broken {
@@ -88,7 +94,8 @@ async fn reload<L: CommandLog>(
     let mut missing = 0;
     loop {
         match load(logs, shared.settings).await {
-            Ok(loaded) => {
+            Ok(mut loaded) => {
+                loaded.replica.remember(disputes.clone());
                 let position = loaded.replica.position();
                 tracing::info!(?position, log = loaded.log_id, "the state of the queue is loaded");
                 shared.refuse(None);

@@ -7,6 +7,7 @@ use bookingq_queue::wire::{Unreadable, decode_strictly};
 use bookingq_queue::{Queue, QueueAnswer, QueueCommand, StateDigest};
 use prost::Message as _;
 
+use super::dispute::{ComparedClaim, Disputes};
 use super::envelope::{DigestClaim, Envelope, KeptSnapshot, KeptSnapshotWire, halves, whole};
 use super::log::{LogPosition, LogRecord};
 
@@ -33,8 +34,11 @@ pub struct Replica {
     position: Option<LogPosition>,
     /// The newest digest of this state.
     checkpoint: Option<DigestClaim>,
-    /// Whether the log holds a claim about the newest digest.
+    /// Whether nothing has to be said of the newest digest: the log holds a claim about it, or one
+    /// of this process is on its way.
     is_claimed: bool,
+    /// What is known of claims that were not true of this process's state.
+    disputes: Disputes,
 }
 
 /// What is part of the state beside the queue.
@@ -59,9 +63,9 @@ pub struct ReplicaStopped {
     pub offset: u64,
     /// What is wrong with it.
     pub why: String,
-    /// Whether it is understood, and says that the state of its sender was another one. Then a
-    /// state that is loaded again may agree with it.
-    pub differs: bool,
+    /// What the state was here, if the record is understood and says that its sender's was another
+    /// one. Then a state that is loaded again may agree with it, and shows which one is wrong.
+    pub(super) differs: Option<DigestClaim>,
 }
 
 /// An envelope that was applied.
@@ -71,6 +75,8 @@ pub(super) struct AppliedEnvelope {
     pub(super) seq: u64,
     /// `None` if it took effect before.
     pub(super) answers: Option<Vec<QueueAnswer>>,
+    /// What it claims of its sender's state, if that state is wrong.
+    pub(super) wrong: Option<String>,
 }
 
 impl Replica {
@@ -79,7 +85,9 @@ impl Replica {
         let mut queue = Queue::new(Duration::ZERO, 1);
         queue.track_digest();
         let beside = Beside { rules: 1, senders: BTreeMap::new(), losses: 0, kept: None };
-        Self { queue, beside, settings, position: None, checkpoint: None, is_claimed: true }
+        let disputes = Disputes::default();
+        let position = None;
+        Self { queue, beside, settings, position, checkpoint: None, is_claimed: true, disputes }
     }
 
     /// The state after the record at `position`, of what a snapshot holds of it.
@@ -96,8 +104,8 @@ impl Replica {
             let what = format!("rules {rules}; this release knows rules up to {known}");
             return Err(Unreadable::new(what));
         }
-        let position = Some(position);
-        Ok(Self { queue, beside, settings, position, checkpoint: None, is_claimed: true })
+        let (position, disputes) = (Some(position), Disputes::default());
+        Ok(Self { queue, beside, settings, position, checkpoint: None, is_claimed: true, disputes })
     }
 
     /// The queue.
@@ -154,9 +162,22 @@ impl Replica {
         self.beside.senders.get(&incarnation).map(|(seq, _)| *seq)
     }
 
-    /// The newest digest, unless a claim about it is in the log.
-    pub(super) fn unclaimed(&self) -> Option<DigestClaim> {
-        self.checkpoint.filter(|_| !self.is_claimed)
+    /// The newest digest, unless nothing has to be said of it. It counts as said from then on.
+    pub(super) fn claim(&mut self) -> Option<DigestClaim> {
+        let unclaimed = self.checkpoint.filter(|_| !self.is_claimed);
+        self.is_claimed = true;
+        unclaimed
+    }
+
+    /// Goes on with what this process knows of claims from before its state was loaded.
+    pub(super) fn remember(&mut self, mut disputes: Disputes) {
+        disputes.forget_below(self.position.map_or(0, |position| position.offset));
+        self.disputes = disputes;
+    }
+
+    /// Whether senders claim that the state is another one, and no more of them that it is this.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.checkpoint.is_some_and(|own| self.disputes.are_undecided(own.digest))
     }
 
     /// Applies a record.
@@ -173,16 +194,17 @@ impl Replica {
         let LogPosition { offset, .. } = record.position;
         let stopped = |why, differs| ReplicaStopped { offset, why, differs };
         let envelope =
-            Envelope::decode(&record.bytes).map_err(|error| stopped(error.to_string(), false))?;
-        self.understand(&envelope).map_err(|why| stopped(why, false))?;
-        self.compare(&envelope).map_err(|why| stopped(why, true))?;
-        let applied = self.take_effect(envelope, record);
+            Envelope::decode(&record.bytes).map_err(|error| stopped(error.to_string(), None))?;
+        self.understand(&envelope).map_err(|why| stopped(why, None))?;
+        let wrong = self.compare(&envelope).map_err(|(why, own)| stopped(why, own))?;
+        let applied = AppliedEnvelope { wrong, ..self.take_effect(envelope, record) };
         let before = self.position.replace(record.position);
         let block = |offset: u64| offset / self.settings.digest_every.max(1);
         if before.is_some_and(|before| block(before.offset) < block(offset)) {
             let position = record.position;
             self.checkpoint = Some(DigestClaim { position, digest: self.digest() });
             self.is_claimed = false;
+            self.disputes.forget_claims();
         }
         Ok(applied)
     }
@@ -198,20 +220,35 @@ impl Replica {
         Ok(())
     }
 
-    /// Whether this replica has the state that an envelope's sender had.
-    fn compare(&mut self, envelope: &Envelope<QueueCommand>) -> Result<(), String> {
-        let (Some(claim), Some(own)) = (envelope.digest, self.checkpoint) else { return Ok(()) };
+    /// Compares this state with the one that an envelope's sender had. Returns what is wrong with
+    /// the sender's. Fails if this one is wrong, or may be: then with what it is.
+    fn compare(
+        &mut self,
+        envelope: &Envelope<QueueCommand>,
+    ) -> Result<Option<String>, (String, Option<DigestClaim>)> {
+        let (Some(claim), Some(own)) = (envelope.digest, self.checkpoint) else { return Ok(None) };
         if own.position != claim.position {
-            return Ok(());
+            return Ok(None);
         }
-        if own.digest != claim.digest {
-            return Err(format!(
-                "the state after offset {} has digest {}; here it is {}",
-                claim.position.offset, claim.digest, own.digest
-            ));
+        let compared = self.disputes.compare(envelope.incarnation, claim.digest, own);
+        let line = || {
+            let DigestClaim { position, digest } = claim;
+            let (offset, here) = (position.offset, own.digest);
+            format!("the state after offset {offset} has digest {digest}; here it is {here}")
+        };
+        match compared {
+            ComparedClaim::Same => {
+                // In a dispute each process speaks for itself.
+                self.is_claimed |= !self.disputes.are_open(own.digest);
+                Ok(None)
+            }
+            ComparedClaim::OtherIsWrong { is_new } => {
+                self.is_claimed &= !is_new;
+                Ok(Some(line()))
+            }
+            ComparedClaim::Unknown => Err((line(), Some(own))),
+            ComparedClaim::OwnIsWrong(why) => Err((format!("{}, {why}", line()), None)),
         }
-        self.is_claimed = true;
-        Ok(())
     }
 
     fn take_effect(
@@ -221,7 +258,7 @@ impl Replica {
     ) -> AppliedEnvelope {
         let Envelope { incarnation, seq, limits, commands, .. } = envelope;
         if self.newest_of(incarnation).is_some_and(|last| seq <= last) {
-            return AppliedEnvelope { incarnation, seq, answers: None };
+            return AppliedEnvelope { incarnation, seq, answers: None, wrong: None };
         }
         let beside = &mut self.beside;
         // Its sender may know of an upgrade that the log has lost since.
@@ -239,7 +276,7 @@ impl Replica {
             .iter()
             .map(|command| self.queue.apply(command, limits, record.stamp))
             .collect();
-        AppliedEnvelope { incarnation, seq, answers: Some(answers) }
+        AppliedEnvelope { incarnation, seq, answers: Some(answers), wrong: None }
     }
 }
 

@@ -84,13 +84,14 @@ fn pack(shared: &Shared, seq: u64, calls: Vec<Call>) -> Option<Vec<u8>> {
         return None;
     }
     state.expect(seq, waiting);
+    let digest = state.replica.claim();
     let envelope = Envelope {
         rules: state.replica.rules(),
         incarnation: shared.incarnation,
         seq,
         limits: shared.limits,
         commands,
-        digest: state.replica.unclaimed(),
+        digest,
         upgrade,
         loss,
         kept: None,

@@ -21,6 +21,7 @@ use bookingq_core::BookingId;
 use tokio::time::{Instant, timeout};
 
 use super::config::ReplicatedConfig;
+use super::dispute::Disputes;
 use super::envelope::{Envelope, KeptSnapshot, MAX_ENVELOPE_BYTES};
 use super::load::{LoadError, Loaded, bounds, load, read_snapshot, scan, tail};
 use super::log::{CommandLog, LogCursor, LogError, LogPair, LogPosition};
@@ -64,6 +65,10 @@ pub enum SnapshotFailed {
     /// The log holds what this release does not understand.
     #[error(transparent)]
     Stopped(#[from] ReplicaStopped),
+    /// Processes claim different states, and no more of them the one that the snapshot would hold
+    /// than another one.
+    #[error("the processes of the queue have different states, and it is not known which is right")]
+    Undecided,
     /// The snapshot is not in its log as it was written.
     #[error("the snapshot was not read back: {0}")]
     NotReadBack(String),
@@ -91,17 +96,14 @@ pub async fn take_snapshot<L: CommandLog>(
     logs: &LogPair<L>,
     config: &ReplicatedConfig,
 ) -> Result<Option<SnapshotReport>, SnapshotFailed> {
-    let Loaded { mut replica, log_id, end } = load(logs, config.replica_settings()).await?;
-    let is_at_end = |replica: &Replica| replica.position().is_some_and(|at| at.offset + 1 >= end);
-    while end > 0 && !is_at_end(&replica) {
-        if read_on(logs, &mut replica, Duration::from_secs(1)).await? == 0 {
-            break;
-        }
-    }
+    let (mut replica, log_id) = read_whole(logs, config).await?;
     trim(logs, &replica).await?;
     let Some(position) = replica.position() else { return Ok(None) };
     if replica.since_kept() < config.snapshot_every {
         return Ok(None);
+    }
+    if replica.is_undecided() {
+        return Err(SnapshotFailed::Undecided);
     }
     let manifest = SnapshotManifest { log_id, position, digest: replica.digest() };
     let snapshot = BookingId::generate().to_u128();
@@ -114,6 +116,41 @@ pub async fn take_snapshot<L: CommandLog>(
     let report = SnapshotReport { position, parts, bytes, is_kept };
     tracing::info!(?report, "a snapshot was written and read back");
     Ok(Some(report))
+}
+
+/// The state after all records, and the id of their log. Where a claim is not true of the state, it
+/// is loaded again, as every process of the queue does.
+async fn read_whole<L: CommandLog>(
+    logs: &LogPair<L>,
+    config: &ReplicatedConfig,
+) -> Result<(Replica, String), SnapshotFailed> {
+    let mut disputes = Disputes::default();
+    loop {
+        let loaded = load(logs, config.replica_settings()).await?;
+        let Loaded { mut replica, log_id, end } = loaded;
+        replica.remember(disputes.clone());
+        match read_to(logs, &mut replica, end).await {
+            Ok(()) => return Ok((replica, log_id)),
+            Err(SnapshotFailed::Stopped(ReplicaStopped { differs: Some(own), .. })) => {
+                disputes.reload(own);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Applies the records up to an offset, as far as they come.
+async fn read_to<L: CommandLog>(
+    logs: &LogPair<L>,
+    replica: &mut Replica,
+    end: u64,
+) -> Result<(), SnapshotFailed> {
+    while replica.position().map_or(0, |at| at.offset + 1) < end {
+        if read_on(logs, replica, Duration::from_secs(1)).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Applies the next records. Returns how many.

@@ -199,6 +199,10 @@ impl<L: CommandLog> EngineHolder for ReplicatedStore<L> {
         self.shared.state.lock().loads
     }
 
+    fn wrong_claims_read(&self) -> u64 {
+        self.shared.state.lock().wrong_claims
+    }
+
     fn is_set_back(&self) -> bool {
         self.shared.state.lock().loss.is_some()
     }
@@ -216,7 +220,9 @@ impl<L: CommandLog> EngineHolder for ReplicatedStore<L> {
         }
         match take_snapshot(&(self.open_logs)()?, &self.config).await {
             Ok(_) => Ok(()),
-            Err(SnapshotFailed::Log(error)) => Err(StoreError::Unavailable(error.to_string())),
+            Err(error @ (SnapshotFailed::Log(_) | SnapshotFailed::Undecided)) => {
+                Err(StoreError::Unavailable(error.to_string()))
+            }
             Err(other) => Err(StoreError::Unexpected(other.to_string())),
         }
     }

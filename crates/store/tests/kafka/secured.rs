@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bookingq_core::SaslMechanism;
-use bookingq_harness::wait::answered;
+use bookingq_harness::wait::{answered, eventually};
 use bookingq_harness::{KafkaCluster, KafkaOptions, KafkaProtocol};
-use bookingq_store::StoreError;
 use bookingq_store::replicated::{
-    KafkaAddress, KafkaConfig, KafkaLogin, KafkaSecurity, KafkaTls, create_topics,
+    KafkaAddress, KafkaConfig, KafkaLogin, KafkaReadings, KafkaSecurity, KafkaTls, create_topics,
+    ensure_topics,
 };
+use bookingq_store::{Store, StoreError};
 
 use crate::broker::{address, config, queue};
 use crate::certificates::Files;
@@ -109,14 +110,59 @@ async fn brokers_with_tls_are_reached_by_whom_they_know_and_who_knows_them() {
 
     // All certificates are renewed, those of the brokers when they start again.
     let (address, queue) = (by(known), queue());
-    answered(30 * SECOND, async || create_topics(&address, &queue, 1).await).await;
-    let store = bookingq_store::open(KafkaConfig { address, replicated: config(queue) }).unwrap();
+    answered(30 * SECOND, async || ensure_topics(&address, &queue, 1).await).await;
+    let readings = KafkaReadings::follow(&address).unwrap();
+    let replicated = config(queue.clone());
+    let store = bookingq_store::open(KafkaConfig { address, replicated }).unwrap();
     joins(&*store, "before", 20 * SECOND).await;
+    reads(&*store, &readings, 1).await;
     files.renew("127.0.0.1");
     with_tls(&files, "required");
     cluster.kill(0);
     cluster.restart(0).unwrap();
     joins(&*store, "after", 30 * SECOND).await;
+    reads(&*store, &readings, 2).await;
+}
+
+/// Publishes readings until one with so many bookings arrives.
+async fn reads(store: &dyn Store, readings: &KafkaReadings, enqueued: u64) {
+    eventually("a reading arrives", 60 * SECOND, async || {
+        if let Ok(snapshot) = store.snapshot().await {
+            store.publish_reading(&snapshot).await.ok();
+        }
+        readings.newest(store.queue()).is_some_and(|(found, _)| found.totals.enqueued == enqueued)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_certificates_are_put_right_after_its_start_serves() {
+    let (files, worker) = (Files::issue("127.0.0.1"), Files::issue("127.0.0.1"));
+    let options = KafkaOptions {
+        protocol: KafkaProtocol::Ssl,
+        properties: with_tls(&files, "required"),
+        ..KafkaOptions::default()
+    };
+    let cluster = KafkaCluster::start_with(1, &options).unwrap();
+    let by = |files: &Files| {
+        let identity = Some((files.pem("client.crt"), files.pem("client.key")));
+        let tls = Some(KafkaTls { identity, ..trusting(files) });
+        address(&cluster).with_security(KafkaSecurity { tls, login: None })
+    };
+    let queue = queue();
+    answered(30 * SECOND, async || ensure_topics(&by(&files), &queue, 1).await).await;
+    let readings = KafkaReadings::follow(&by(&files)).unwrap();
+    // Those of an authority that the broker does not know, as it does not know expired ones.
+    let open = KafkaConfig { address: by(&worker), replicated: config(queue) };
+    let store = bookingq_store::open(open).unwrap();
+    let error = store.open().await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    for file in ["ca.crt", "client.crt", "client.key"] {
+        std::fs::copy(files.path(file), worker.path(file)).unwrap();
+    }
+    eventually("the store opens", 60 * SECOND, async || store.open().await.is_ok()).await;
+    joins(&*store, "after", 30 * SECOND).await;
+    reads(&*store, &readings, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -143,6 +143,42 @@ async fn a_record_without_the_brokers_time_stops_the_replica() {
 }
 
 #[tokio::test]
+async fn a_setting_that_goes_wrong_while_a_queue_runs_is_named_until_it_is_put_right() {
+    let cluster = shared();
+    let (address, queue) = (address(&cluster), queue());
+    topics_of(&address, &queue, 1).await;
+    let topic = address.commands(&queue);
+    let open = KafkaConfig { address: address.clone(), replicated: config(queue) };
+    let store = bookingq_store::open(open).unwrap();
+    store.set_admission(Admission::Paused).await.unwrap();
+    let admin = admin(&address);
+    let in_sync = async |replicas| {
+        let setting = AlterConfig::new(ResourceSpecifier::Topic(&topic))
+            .set("message.timestamp.type", "LogAppendTime")
+            .set("retention.ms", "-1")
+            .set("min.insync.replicas", replicas);
+        admin.alter_configs([&setting], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+    };
+    in_sync("2").await;
+    let mut error = String::new();
+    eventually("the setting is named", 60 * SECOND, async || {
+        let asked = store.set_admission(Admission::Open).await;
+        error = asked.err().map(|error| error.to_string()).unwrap_or_default();
+        error.contains("min.insync.replicas")
+    })
+    .await;
+    for part in [&*topic, "min.insync.replicas is 2", "allowed: 1 to 1"] {
+        assert!(error.contains(part) && !error.contains('\n'), "{part}: {error}");
+    }
+    in_sync("1").await;
+    eventually("it serves", 60 * SECOND, async || {
+        store.set_admission(Admission::Open).await.is_ok()
+    })
+    .await;
+    assert_eq!(store.snapshot().await.unwrap().admission, Admission::Open);
+}
+
+#[tokio::test]
 async fn a_topic_that_is_put_right_is_used() {
     let cluster = shared();
     let (address, queue) = (address(&cluster), queue());

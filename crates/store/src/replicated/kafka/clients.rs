@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -105,7 +106,7 @@ fn secure(config: &mut ClientConfig, security: &KafkaSecurity) {
 
 /// A producer that waits for all replicas in sync. One record is on its way, so that idempotence
 /// would add nothing to what an envelope's number does.
-pub(super) fn producer(address: &KafkaAddress) -> Result<Arc<Producer>, StoreError> {
+fn producer(address: &KafkaAddress) -> Result<Arc<Producer>, StoreError> {
     let mut config = common(address);
     config
         .set("acks", "all")
@@ -116,6 +117,60 @@ pub(super) fn producer(address: &KafkaAddress) -> Result<Arc<Producer>, StoreErr
         .set("request.timeout.ms", "3000")
         .set("message.timeout.ms", "4500");
     config.create_with_context(Quiet).map(Arc::new).map_err(|error| failed(&error))
+}
+
+/// A producer that is made again when the certificates in its files were renewed: a client reads
+/// them only when it is made.
+pub(super) struct RenewedProducer {
+    address: KafkaAddress,
+    /// The producer, and what was in the files before it was made.
+    made: Mutex<(u64, Arc<Producer>)>,
+}
+
+impl RenewedProducer {
+    pub(super) fn new(address: &KafkaAddress) -> Result<Self, StoreError> {
+        let files = address.security().fingerprint();
+        let made = Mutex::new((files, producer(address)?));
+        Ok(Self { address: address.clone(), made })
+    }
+
+    /// The newest one.
+    pub(super) fn get(&self) -> Arc<Producer> {
+        Arc::clone(&self.made.lock().1)
+    }
+
+    /// Makes it again.
+    pub(super) fn replace(&self) -> Result<(), StoreError> {
+        self.replace_with(self.address.security().fingerprint())
+    }
+
+    fn replace_with(&self, files: u64) -> Result<(), StoreError> {
+        let fresh = producer(&self.address)?;
+        let (_, old) = std::mem::replace(&mut *self.made.lock(), (files, fresh));
+        retire(&old);
+        Ok(())
+    }
+
+    /// Makes it again if the files have changed. Returns whether it was. Fails with files that are
+    /// half written, which are to be looked at again.
+    pub(super) async fn renew(self: &Arc<Self>) -> Result<bool, StoreError> {
+        let this = Arc::clone(self);
+        let renewed = tokio::task::spawn_blocking(move || {
+            let files = this.address.security().fingerprint();
+            let has_changed = this.made.lock().0 != files;
+            if has_changed {
+                this.replace_with(files)?;
+            }
+            Ok(has_changed)
+        });
+        renewed.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    }
+}
+
+impl Drop for RenewedProducer {
+    fn drop(&mut self) {
+        retire(&self.made.lock().1);
+    }
 }
 
 /// A consumer that reads what it is assigned.

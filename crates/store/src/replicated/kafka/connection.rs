@@ -29,18 +29,35 @@ const NONCE: usize = 32;
 /// A connection that requests can be sent by.
 pub(super) struct BrokerConnection(Box<dyn Duplex>);
 
+/// How to connect to brokers: what a [`KafkaSecurity`] says, with the certificates of now.
+#[derive(Clone)]
+pub(super) struct BrokerEntry {
+    tls: Option<TlsConnector>,
+    login: Option<KafkaLogin>,
+}
+
+impl BrokerEntry {
+    /// Reads the certificates, which may have been renewed since the last connection.
+    pub(super) async fn read(security: &KafkaSecurity) -> Result<Self, String> {
+        let tls = match &security.tls {
+            None => None,
+            Some(tls) => Some(TlsConnector::from(Arc::new(client_config(tls).await?))),
+        };
+        Ok(Self { tls, login: security.login.clone() })
+    }
+}
+
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 impl BrokerConnection {
     /// Connects to HOST:PORT and logs in.
-    pub(super) async fn open(broker: &str, security: &KafkaSecurity) -> Result<Self, String> {
+    pub(super) async fn open(broker: &str, entry: &BrokerEntry) -> Result<Self, String> {
         let stream = TcpStream::connect(broker).await.map_err(|error| error.to_string())?;
-        let mut connection = match &security.tls {
+        let mut connection = match &entry.tls {
             None => Self(Box::new(stream)),
-            Some(tls) => {
-                let connector = TlsConnector::from(Arc::new(client_config(tls).await?));
+            Some(connector) => {
                 let host = broker.rsplit_once(':').map_or(broker, |(host, _)| host);
                 let host = host.trim_matches(['[', ']']).to_owned();
                 let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
@@ -48,7 +65,7 @@ impl BrokerConnection {
                 Self(Box::new(stream.map_err(|error| format!("no TLS with it: {error}"))?))
             }
         };
-        if let Some(login) = &security.login {
+        if let Some(login) = &entry.login {
             connection.log_in(login).await?;
         }
         Ok(connection)
@@ -159,7 +176,6 @@ impl LoginAnswer<'_> {
     }
 }
 
-/// Reads the certificates, which may have been renewed since the last connection.
 async fn client_config(tls: &KafkaTls) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     match &tls.ca {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::address::KafkaAddress;
-use super::clients::{Producer, admin, producer, retire};
+use super::clients::{RenewedProducer, admin, retire};
 use super::reader::{Reader, Shortfall};
 use super::topic::{self, TopicError};
 use crate::StoreError;
@@ -51,7 +51,7 @@ pub struct KafkaLog {
 struct KafkaClients {
     address: KafkaAddress,
     topic: String,
-    producer: Mutex<Arc<Producer>>,
+    producer: Arc<RenewedProducer>,
     /// The consumer has to be replaced.
     is_stale: AtomicBool,
     /// The digest of the record that was appended last, until it is read back, and since when it
@@ -59,6 +59,8 @@ struct KafkaClients {
     pending: Mutex<Option<(u64, Instant)>>,
     /// The id of the topic, and when its settings were checked.
     checked: Mutex<Option<(Uuid, Instant)>>,
+    /// The settings have to be read at the next look: a record was refused.
+    is_doubtful: AtomicBool,
     /// What is wrong with its settings, and when they were read.
     refused: Mutex<Option<(String, Instant)>>,
     /// Whether readers have been warned that the log is away.
@@ -80,12 +82,13 @@ impl KafkaLog {
     /// [`StoreError::Settings`] if the client cannot be made.
     pub fn new(address: &KafkaAddress, topic: String) -> Result<Self, StoreError> {
         let shared = KafkaClients {
-            producer: Mutex::new(producer(address)?),
+            producer: Arc::new(RenewedProducer::new(address)?),
             address: address.clone(),
             topic,
             is_stale: AtomicBool::new(false),
             pending: Mutex::new(None),
             checked: Mutex::new(None),
+            is_doubtful: AtomicBool::new(false),
             refused: Mutex::new(None),
             is_away: AtomicBool::new(false),
         };
@@ -112,10 +115,14 @@ impl KafkaLog {
         wait: Duration,
     ) -> Result<Vec<LogRecord>, LogError> {
         let mut reading = self.reader.lock().await;
+        // Also while a consumer is there: what breaks a promise must not be read on.
+        let id = self.usable().await?;
         let is_stale = self.shared.is_stale.swap(false, Ordering::SeqCst);
-        if is_stale || reading.reader.as_ref().is_none_or(|reader| reader.at() != from) {
+        let is_other = reading.id.is_some_and(|before| before != id);
+        if is_stale || is_other || reading.reader.as_ref().is_none_or(|reader| reader.at() != from)
+        {
             reading.reader = None;
-            self.reopen(&mut reading, from).await.inspect_err(|_| {
+            self.reopen(&mut reading, from, id).await.inspect_err(|_| {
                 self.shared.is_stale.store(true, Ordering::SeqCst);
             })?;
         }
@@ -127,8 +134,12 @@ impl KafkaLog {
         found
     }
 
-    async fn reopen(&self, reading: &mut LogReading, from: LogCursor) -> Result<(), LogError> {
-        let id = self.usable().await?;
+    async fn reopen(
+        &self,
+        reading: &mut LogReading,
+        from: LogCursor,
+        id: Uuid,
+    ) -> Result<(), LogError> {
         let before = reading.id.replace(id);
         if matches!(from, LogCursor::After(_)) && before.is_some_and(|before| before != id) {
             return Err(LogError::Replaced);
@@ -141,9 +152,8 @@ impl KafkaLog {
 
     /// The id of the topic, if it keeps the promises; `watch` looks again from then on.
     async fn usable(&self) -> Result<Uuid, LogError> {
-        let id = self.shared.usable().await?;
-        self.watch.lock().get_or_insert_with(|| tokio::spawn(watch(Arc::clone(&self.shared), id)));
-        Ok(id)
+        self.watch.lock().get_or_insert_with(|| tokio::spawn(watch(Arc::clone(&self.shared))));
+        self.shared.usable().await
     }
 }
 
@@ -151,8 +161,7 @@ impl KafkaLog {
 impl CommandLog for KafkaLog {
     async fn bounds(&self) -> Result<LogBounds, LogError> {
         let id = self.usable().await?;
-        let (producer, topic) =
-            (Arc::clone(&self.shared.producer.lock()), self.shared.topic.clone());
+        let (producer, topic) = (self.shared.producer.get(), self.shared.topic.clone());
         let asked = tokio::task::spawn_blocking(move || {
             producer.client().fetch_watermarks(&topic, 0, WITHIN)
         });
@@ -167,10 +176,14 @@ impl CommandLog for KafkaLog {
     async fn append(&self, bytes: &[u8]) -> Result<(), LogError> {
         self.usable().await?;
         self.shared.expect(bytes)?;
-        let producer = Arc::clone(&self.shared.producer.lock());
+        let producer = self.shared.producer.get();
         let record = FutureRecord::<(), [u8]>::to(&self.shared.topic).partition(0).payload(bytes);
         let sent = producer.send(record, Timeout::After(Duration::ZERO)).await;
-        sent.map(drop).map_err(|(error, _)| LogError::Unavailable(error.to_string()))
+        sent.map(drop).map_err(|(error, _)| {
+            // Perhaps because of a setting.
+            self.shared.is_doubtful.store(true, Ordering::SeqCst);
+            LogError::Unavailable(error.to_string())
+        })
     }
 
     async fn tail(
@@ -243,7 +256,8 @@ impl KafkaClients {
         let is_old = |checked: &Option<(Uuid, Instant)>| {
             checked.is_none_or(|(_, at)| at.elapsed() >= SETTINGS_FOR)
         };
-        if !is_old(&self.checked.lock()) {
+        let is_doubtful = self.is_doubtful.swap(false, Ordering::SeqCst);
+        if !is_doubtful && !is_old(&self.checked.lock()) {
             return topic::facts(&self.address, &self.topic).await.ok().map(|facts| facts.id);
         }
         match topic::check(&self.address, &self.topic).await {
@@ -285,23 +299,21 @@ impl KafkaClients {
 
     /// Replaces both clients.
     fn reconnect(&self) -> Result<(), StoreError> {
-        let fresh = producer(&self.address)?;
-        retire(&std::mem::replace(&mut *self.producer.lock(), fresh));
+        self.producer.replace()?;
         self.is_stale.store(true, Ordering::SeqCst);
         Ok(())
     }
 
-    /// Replaces both clients, because a client reads certificates only when it is made. Returns
-    /// whether there are clients with the new ones.
-    fn renew(&self) -> bool {
-        match self.reconnect() {
-            Ok(()) => {
+    /// Replaces both clients if certificates were renewed.
+    async fn renew(&self) {
+        match self.producer.renew().await {
+            Ok(true) => {
                 tracing::info!(topic = self.topic, "certificates were renewed; reconnecting");
-                true
+                self.is_stale.store(true, Ordering::SeqCst);
             }
+            Ok(false) => {}
             Err(error) => {
                 tracing::warn!(topic = self.topic, %error, "renewed certificates cannot be used");
-                false
             }
         }
     }
@@ -328,20 +340,17 @@ impl KafkaClients {
 }
 
 /// Looks whether the topic is another one by now, which no consumer notices by itself, whether its
-/// settings are still right, and whether certificates were renewed.
-async fn watch(shared: Arc<KafkaClients>, mut id: Uuid) {
-    let mut files = shared.address.security().fingerprint().await;
+/// settings are still right, and whether certificates were renewed. Begins with the first call,
+/// which fails for as long as certificates are not right.
+async fn watch(shared: Arc<KafkaClients>) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        let found = shared.address.security().fingerprint().await;
-        // Files that are half written make no client, and are looked at again.
-        if found != files && shared.renew() {
-            files = found;
-        }
+        shared.renew().await;
+        // Calls look by themselves for a topic that was not found yet.
+        let Some((id, _)) = *shared.checked.lock() else { continue };
         if let Some(found) = shared.look().await
             && found != id
         {
-            id = found;
             *shared.checked.lock() = None;
             shared.is_stale.store(true, Ordering::SeqCst);
         }
@@ -353,6 +362,5 @@ impl Drop for KafkaLog {
         if let Some(watch) = self.watch.lock().take() {
             watch.abort();
         }
-        retire(&self.shared.producer.lock());
     }
 }

@@ -9,8 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::address::KafkaAddress;
-use super::connection::BrokerConnection;
-use super::security::KafkaSecurity;
+use super::connection::{BrokerConnection, BrokerEntry};
 
 /// The key of Metadata, and the version that is spoken.
 const METADATA: i16 = 3;
@@ -43,12 +42,12 @@ pub(super) async fn describe(
     topic: &str,
 ) -> Result<Option<TopicFacts>, String> {
     let asked = address.brokers().iter().choose_multiple(&mut rand::rng(), ASKED);
+    let entry = BrokerEntry::read(address.security()).await?;
     let mut asking = JoinSet::new();
     for broker in asked {
-        let (broker, topic) = (broker.clone(), topic.to_owned());
-        let security = address.security().clone();
+        let (broker, topic, entry) = (broker.clone(), topic.to_owned(), entry.clone());
         asking.spawn(async move {
-            let answer = timeout(WITHIN, ask(&broker, &security, &topic)).await;
+            let answer = timeout(WITHIN, ask(&broker, &entry, &topic)).await;
             let answer = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
             answer.map_err(|error| format!("{broker}: {error}"))
         });
@@ -64,12 +63,8 @@ pub(super) async fn describe(
     Err(last)
 }
 
-async fn ask(
-    broker: &str,
-    security: &KafkaSecurity,
-    topic: &str,
-) -> Result<Option<TopicFacts>, String> {
-    let mut connection = BrokerConnection::open(broker, security).await?;
+async fn ask(broker: &str, entry: &BrokerEntry, topic: &str) -> Result<Option<TopicFacts>, String> {
+    let mut connection = BrokerConnection::open(broker, entry).await?;
     let unanswered = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::UnexpectedEof => {
             "it ended the connection: it does not speak Metadata 10, or is not ready".to_owned()

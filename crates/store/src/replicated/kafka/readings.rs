@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::address::KafkaAddress;
-use super::clients::{Consumer, Producer, follower, producer, retire};
+use super::clients::{Consumer, RenewedProducer, follower, retire};
 use crate::replicated::log::ReadingSink;
 use crate::{Result, Snapshot, StoreError};
 
@@ -30,7 +30,7 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// Writes the readings of one queue.
 pub(super) struct ReadingWriter {
-    producer: Arc<Producer>,
+    producer: Arc<RenewedProducer>,
     topic: String,
     queue: QueueName,
 }
@@ -38,28 +38,26 @@ pub(super) struct ReadingWriter {
 impl ReadingWriter {
     /// Connects at the first reading.
     pub(super) fn new(address: &KafkaAddress, queue: QueueName) -> Result<Self> {
-        Ok(Self { producer: producer(address)?, topic: address.readings(), queue })
+        let producer = Arc::new(RenewedProducer::new(address)?);
+        Ok(Self { producer, topic: address.readings(), queue })
     }
 }
 
 #[async_trait]
 impl ReadingSink for ReadingWriter {
     async fn publish(&self, snapshot: &Snapshot) -> Result<()> {
+        self.producer.renew().await?;
         let bytes = snapshot.encode();
         let record = FutureRecord::to(&self.topic)
             .partition(0)
             .key(self.queue.as_str())
             .payload(bytes.as_slice());
-        let sent = self.producer.send(record, Timeout::After(Duration::ZERO)).await;
+        let sent = self.producer.get().send(record, Timeout::After(Duration::ZERO)).await;
         sent.map(drop).map_err(|(error, _)| {
+            // It may be stuck. Settings that worked once make another one.
+            self.producer.replace().ok();
             StoreError::Unavailable(format!("a reading in topic {}: {error}", self.topic))
         })
-    }
-}
-
-impl Drop for ReadingWriter {
-    fn drop(&mut self) {
-        retire(&self.producer);
     }
 }
 

@@ -17,13 +17,17 @@ pub struct KafkaSecurity {
 
 #[cfg(feature = "kafka")]
 impl KafkaSecurity {
-    /// What is in the files now. A file that cannot be read counts as empty.
-    pub(super) async fn fingerprint(&self) -> u64 {
+    /// What is in the files now. A file that cannot be read counts as empty. Blocks as making a
+    /// client does, which reads the same files.
+    pub(super) fn fingerprint(&self) -> u64 {
         let mut texts = Vec::new();
         if let Some(KafkaTls { ca, identity }) = &self.tls {
             let pair = identity.iter().flat_map(|(certificate, key)| [certificate, key]);
             for source in ca.iter().chain(pair) {
-                texts.extend(source.read().await.unwrap_or_default());
+                match source {
+                    PemSource::File(path) => texts.extend(std::fs::read(path).unwrap_or_default()),
+                    PemSource::Text(text) => texts.extend(text),
+                }
             }
         }
         xxhash_rust::xxh3::xxh3_64(&texts)

@@ -132,35 +132,18 @@ pub(super) async fn create(
     Ok(is_new)
 }
 
-/// Checks a topic, and makes it if it is missing. Returns whether it was made.
-pub(super) async fn ensure(
-    address: &KafkaAddress,
-    topic: &str,
-    replication: u16,
-) -> Result<bool, StoreError> {
-    if is_there(address, topic).await? {
-        check(address, topic).await?;
-        return Ok(false);
-    }
-    create(address, topic, replication).await
-}
-
 /// The same for the topic of readings, whose settings break no promise.
-pub(super) async fn ensure_readings(
+pub(super) async fn create_readings(
     address: &KafkaAddress,
     replication: u16,
 ) -> Result<bool, StoreError> {
     let topic = &address.readings();
-    if is_there(address, topic).await? {
-        let facts = facts(address, topic).await?;
-        if facts.partitions != 1 {
-            let what = format!("topic {topic}: it has {} partitions; allowed: 1", facts.partitions);
-            return Err(StoreError::Settings(what));
-        }
-        return Ok(false);
-    }
     let is_new = make(address, topic, replication, &OF_READINGS).await?;
-    until_known(|| facts(address, topic)).await?;
+    let TopicFacts { partitions, .. } = until_known(|| facts(address, topic)).await?;
+    if partitions != 1 {
+        let what = format!("topic {topic}: it has {partitions} partitions; allowed: 1");
+        return Err(StoreError::Settings(what));
+    }
     Ok(is_new)
 }
 
@@ -216,11 +199,11 @@ async fn make(
 /// Waits until brokers know a topic that was made a moment ago.
 async fn until_known<L: Future<Output = Result<TopicFacts, TopicError>>>(
     look: impl Fn() -> L,
-) -> Result<(), StoreError> {
+) -> Result<TopicFacts, StoreError> {
     let until = tokio::time::Instant::now() + WITHIN;
     loop {
         match look().await {
-            Ok(_) => return Ok(()),
+            Ok(facts) => return Ok(facts),
             Err(TopicError::Unavailable(_)) if tokio::time::Instant::now() < until => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
