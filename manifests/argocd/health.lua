@@ -23,11 +23,12 @@ end
 if found["Ready"] == nil then
   return { status = "Progressing", message = "The operator has not reported yet." }
 end
-if (status.observedGeneration or 0) < (obj.metadata.generation or 0) then
-  return { status = "Progressing", message = "The operator has not seen the latest spec yet." }
-end
+-- No spec mends it, so it does not wait for the newest one to be seen.
 if holds("SchemaBehind") then
   return health("Degraded", "SchemaBehind")
+end
+if (status.observedGeneration or 0) < (obj.metadata.generation or 0) then
+  return { status = "Progressing", message = "The operator has not seen the latest spec yet." }
 end
 if holds("Stalled") then
   return health("Degraded", "Stalled")

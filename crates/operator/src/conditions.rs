@@ -55,7 +55,7 @@ pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -
     all.extend(gateways.map(|gateways| (GATEWAYS, gateways)));
     all.push(("ScaledByOther", scaled_by_other(inputs, before)));
     all.push((UPDATE_PENDING, update_pending(&inputs.update, before)));
-    all.extend(held::behind(inputs).map_or(abnormal, |behind| Some((kstatus::STALLED, behind))));
+    all.extend(held::abnormal(inputs).or(abnormal));
     all.extend(held::conditions(inputs));
     let all = all.into_iter();
     all.map(|(type_, state)| state.condition(type_, inputs.generation, before, now)).collect()
@@ -180,6 +180,9 @@ fn redis_ready(inputs: &StatusInputs<'_>) -> ConditionState {
 
 fn progressing(inputs: &StatusInputs<'_>, now: Timestamp) -> ConditionState {
     let Some(workers) = inputs.workers else {
+        if let Some(held) = held::creates_nothing(inputs) {
+            return held;
+        }
         let message = "The operator is creating the objects of the queue.";
         return ConditionState::yes("CreatingObjects", message);
     };

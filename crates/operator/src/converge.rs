@@ -49,6 +49,7 @@ impl ReconcileContext {
                 target: Arc::new(target.clone()),
                 store: found.store,
                 scope: WriteScope::All,
+                partial: false,
                 redis_password: found.redis_password,
                 about: about.clone(),
                 awaits_idle: self.updates.of(key).awaits_idle(),

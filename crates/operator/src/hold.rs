@@ -35,13 +35,19 @@ impl ReconcileContext {
         if self.autoscaler.runs(key) || !exists {
             return Ok(Vec::new());
         }
-        match look_up(&self.secret_cache, target).await {
+        let partial = self.schema.holds_back();
+        let mut target = target.clone();
+        if partial {
+            target.keep_three();
+        }
+        match look_up(&self.secret_cache, &target).await {
             Ok(found) => {
                 let before = queue.0.as_ref().ok().and_then(|queue| queue.status.as_ref());
                 let desired = DesiredState {
-                    target: Arc::new(target.clone()),
+                    target: Arc::new(target),
                     store: found.store,
                     scope,
+                    partial,
                     redis_password: found.redis_password,
                     about: queue.object_ref(&()),
                     awaits_idle: false,
@@ -53,13 +59,14 @@ impl ReconcileContext {
         Ok(Vec::new())
     }
 
-    /// The generation that the objects follow: while they are held back, an earlier one.
+    /// The generation that the status describes: of a paused queue, the one that the objects
+    /// follow. A definition that is too old is a state of the present one, which kstatus must see.
     pub(crate) fn observed_generation(&self, queue: &WatchedQueue) -> Option<i64> {
         let now = queue.meta().generation;
         let status = queue.0.as_ref().ok().and_then(|queue| queue.status.as_ref());
         match self.write_scope(queue) {
-            WriteScope::All => now,
-            _ => status.and_then(|status| status.observed_generation).or(now),
+            WriteScope::All | WriteScope::NoSettings => now,
+            WriteScope::Nothing => status.and_then(|status| status.observed_generation).or(now),
         }
     }
 
@@ -72,8 +79,10 @@ impl ReconcileContext {
     ) {
         let Ok(queue) = &queue.0 else { return };
         let before = queue.status.iter().flat_map(|status| &status.conditions);
-        let had = |type_: &str| before.clone().any(|one| one.type_ == type_);
-        let behind = !inputs.missing_fields.is_empty();
+        let had =
+            |type_: &str| before.clone().any(|one| one.type_ == type_ && one.status == "True");
+        let unread = inputs.schema_unread && had("SchemaBehind");
+        let behind = unread || !inputs.missing_fields.is_empty();
         let fields = schema::list(inputs.missing_fields);
         for (type_, now, begins, note) in [
             (

@@ -31,7 +31,7 @@ use crate::object_cache::ObjectCache;
 use crate::pods::PodCache;
 use crate::pods::tracker::FaultTracker;
 use crate::queue::{QueueKey, WatchedQueue, key, log_name};
-use crate::schema::{self, SchemaWatch};
+use crate::schema::SchemaWatch;
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
 use crate::target::{QueueTarget, is_paused, problem};
@@ -77,6 +77,8 @@ pub(crate) struct Failures {
     count: u32,
     /// The error in the last event; an equal error gets no further event.
     published: String,
+    /// When to look again although nothing changes, if that is earlier than the next attempt.
+    again: Option<Duration>,
 }
 
 /// Brings one queue to the state of its spec.
@@ -106,19 +108,18 @@ pub fn on_error(
     context: &ReconcileContext,
 ) -> Action {
     let key = key(queue);
-    let failures = {
+    let (failures, again) = {
         let mut failures = context.failures.lock();
         let failures = failures.entry(key.clone()).or_default();
         failures.count = failures.count.saturating_add(1);
-        failures.count
+        (failures.count, failures.again.take())
     };
     tracing::warn!(
         queue = log_name(&key), failures, reason = error.reason(), %error, "reconcile failed"
     );
-    if error.needs_a_change() {
-        return Action::requeue(RETRY.max);
-    }
-    Action::requeue(RETRY.delay(failures, rand::random()))
+    let retry =
+        if error.needs_a_change() { RETRY.max } else { RETRY.delay(failures, rand::random()) };
+    Action::requeue(again.map_or(retry, |again| again.min(retry)))
 }
 
 impl ReconcileContext {
@@ -154,6 +155,9 @@ impl ReconcileContext {
             }
             _ => None,
         };
+        if outcome.is_err() {
+            self.failures.lock().entry(key.clone()).or_default().again = look_again.0;
+        }
         let missing = (!outcome?.is_empty()).then_some(MISSING_RETRY);
         let window = self.updates.of(key).look_again(Timestamp::now());
         let next = missing.into_iter().chain(look_again.0).chain(stuck).chain(window).min();
@@ -164,7 +168,7 @@ impl ReconcileContext {
     pub(crate) fn write_scope(&self, queue: &WatchedQueue) -> WriteScope {
         if is_paused(queue.meta()) {
             WriteScope::Nothing
-        } else if schema::holds_back(&self.schema.missing()) {
+        } else if self.schema.holds_back() {
             WriteScope::NoSettings
         } else {
             WriteScope::All
@@ -209,7 +213,8 @@ impl ReconcileContext {
         let complete =
             workers.is_some() && observation.as_ref().is_some_and(Observation::has_looked);
         let is_new = queue.0.as_ref().is_ok_and(|queue| queue.status.is_none());
-        if outcome.is_ok() && !complete && is_new {
+        let creates = self.write_scope(queue) == WriteScope::All;
+        if outcome.is_ok() && !complete && is_new && creates {
             // The watch of the Deployment and the queue loop wake the queue within a second: one
             // status instead of three.
             return Ok(None);
@@ -218,6 +223,8 @@ impl ReconcileContext {
             self.objects.status::<Deployment>(&namespace, &names::gateway(&key.name));
         let gateways = self.autoscaler.gateways(key);
         let missing_fields = self.schema.missing();
+        let followed = if creates { None } else { self.autoscaler.followed(key) };
+        let target = followed.as_deref().or(target);
         let look = self.look_at_pods(key, target, about).await;
         let inputs = StatusInputs {
             generation: self.observed_generation(queue),
@@ -235,6 +242,7 @@ impl ReconcileContext {
             },
             paused: is_paused(queue.meta()),
             missing_fields: &missing_fields,
+            schema_unread: self.schema.is_unread(),
         };
         self.publish_holds(queue, &inputs, about).await;
         let again = self.status.write(key, queue, &inputs).await?;

@@ -14,7 +14,6 @@ use http::Request;
 use kube::{Client, CustomResourceExt as _, Resource as _};
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::error::{ApiCallError, call_within};
@@ -22,26 +21,39 @@ use crate::metrics::Metrics;
 
 /// Time between two looks: a change is known within ten seconds.
 const PERIOD: Duration = Duration::from_secs(4);
+/// Time between two looks before one has succeeded: every queue waits for it.
+const RETRY: Duration = Duration::from_millis(500);
 /// Deadline of one request.
 const DEADLINE: Duration = Duration::from_secs(3);
 /// Fields that a message lists.
 const SHOWN: usize = 12;
 
+/// What is known of the served schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum ServedSchema {
+    /// Not looked yet.
+    New,
+    /// No look has succeeded yet, though one may.
+    Unread,
+    /// The fields that it lacks, sorted; none where the API server does not let this client look.
+    Lacks(Arc<[String]>),
+}
+
 /// The fields that the served schema lacks, kept up to date. Cheap to clone.
 #[derive(Clone)]
-pub struct SchemaWatch(watch::Receiver<Option<Arc<[String]>>>);
+pub struct SchemaWatch(watch::Receiver<ServedSchema>);
 
 impl SchemaWatch {
     /// Begins to look; ends when the last clone is dropped.
     pub fn start(client: Client, metrics: Metrics) -> Self {
-        let (sender, receiver) = watch::channel(None);
+        let (sender, receiver) = watch::channel(ServedSchema::New);
         let mut look = SchemaLook { client, metrics, document: String::new(), failing: false };
         tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(PERIOD);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
+                look.look(&sender).await;
+                let known = matches!(*sender.borrow(), ServedSchema::Lacks(_));
                 tokio::select! {
-                    _ = ticks.tick() => look.look(&sender).await,
+                    () = tokio::time::sleep(if known { PERIOD } else { RETRY }) => {}
                     () = sender.closed() => return,
                 }
             }
@@ -49,14 +61,27 @@ impl SchemaWatch {
         Self(receiver)
     }
 
-    /// Waits for the first look. Where the document cannot be read, nothing counts as missing.
+    /// Waits for the first look, successful or not.
     pub async fn looked(&self) {
-        self.0.clone().wait_for(Option::is_some).await.ok();
+        self.0.clone().wait_for(|served| *served != ServedSchema::New).await.ok();
     }
 
     /// The fields, sorted.
     pub fn missing(&self) -> Arc<[String]> {
-        self.0.borrow().clone().unwrap_or_default()
+        match &*self.0.borrow() {
+            ServedSchema::Lacks(fields) => fields.clone(),
+            _ => Arc::default(),
+        }
+    }
+
+    /// Whether no look has succeeded yet.
+    pub fn is_unread(&self) -> bool {
+        !matches!(*self.0.borrow(), ServedSchema::Lacks(_))
+    }
+
+    /// Whether what a person has set in a spec may be lost.
+    pub fn holds_back(&self) -> bool {
+        self.is_unread() || holds_back(&self.missing())
     }
 
     /// An item for each change.
@@ -65,6 +90,24 @@ impl SchemaWatch {
             fields.changed().await.ok()?;
             Some(((), fields))
         })
+    }
+}
+
+/// Why a look found nothing.
+#[derive(Debug, thiserror::Error)]
+enum SchemaError {
+    #[error(transparent)]
+    Api(#[from] ApiCallError),
+    #[error("the API server does not list {0} yet")]
+    NotListed(String),
+    #[error("{0} has no schema of a BookingQueue")]
+    NotInDocument(String),
+}
+
+impl SchemaError {
+    /// Whether the API server says that this client may not look, or that it has no documents.
+    fn is_final(&self) -> bool {
+        matches!(self, Self::Api(error) if matches!(error.code(), Some(401 | 403 | 404)))
     }
 }
 
@@ -77,7 +120,7 @@ struct SchemaLook {
 }
 
 impl SchemaLook {
-    async fn look(&mut self, sender: &watch::Sender<Option<Arc<[String]>>>) {
+    async fn look(&mut self, sender: &watch::Sender<ServedSchema>) {
         match self.read().await {
             Ok(None) => self.failing = false,
             Ok(Some(missing)) => {
@@ -88,39 +131,49 @@ impl SchemaLook {
                 } else {
                     warn!(missing = list(&missing), "the CustomResourceDefinition is too old");
                 }
-                let missing: Arc<[String]> = missing.into();
-                sender.send_if_modified(|known| {
-                    let new = known.as_ref() != Some(&missing);
-                    *known = Some(missing);
-                    new
-                });
+                set(sender, ServedSchema::Lacks(missing.into()));
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
                     warn!(%error, "the served schema cannot be read; retrying");
                 }
                 // What was missing before stays missing.
-                sender.send_if_modified(|known| {
-                    let first = known.is_none();
-                    known.get_or_insert_default();
-                    first
-                });
+                if matches!(*sender.borrow(), ServedSchema::Lacks(_)) {
+                    return;
+                }
+                // Only an answer that says so: a spec that lacks fields must not be followed.
+                set(
+                    sender,
+                    if error.is_final() {
+                        ServedSchema::Lacks(Arc::default())
+                    } else {
+                        ServedSchema::Unread
+                    },
+                );
             }
         }
     }
 
     /// The missing fields; `None` while the document is the one that was read last.
-    async fn read(&mut self) -> Result<Option<Vec<String>>, ApiCallError> {
+    async fn read(&mut self) -> Result<Option<Vec<String>>, SchemaError> {
         let index = self.get("/openapi/v3").await?;
         let version = format!("apis/{}", BookingQueue::api_version(&()));
-        let document = index["paths"][&version]["serverRelativeURL"].as_str().unwrap_or_default();
-        if document.is_empty() || document == self.document {
+        let Some(document) = index["paths"][&version]["serverRelativeURL"].as_str() else {
+            return Err(SchemaError::NotListed(version));
+        };
+        if document == self.document {
             return Ok(None);
         }
-        let document = document.to_owned();
-        let served = self.get(&document).await?;
-        self.document = document;
-        Ok(schema_of(&served).map(|served| missing_fields(&own_schema(), served)))
+        let served = self.get(document).await.map_err(|error| match error.code() {
+            // The index may be older than the documents.
+            Some(404) => SchemaError::NotListed(version.clone()),
+            _ => error.into(),
+        })?;
+        let Some(schema) = schema_of(&served) else {
+            return Err(SchemaError::NotInDocument(version));
+        };
+        document.clone_into(&mut self.document);
+        Ok(Some(missing_fields(&own_schema(), schema)))
     }
 
     async fn get(&self, path: &str) -> Result<Value, ApiCallError> {
@@ -128,6 +181,15 @@ impl SchemaLook {
         let answer = async { self.client.request(request?).await };
         call_within(DEADLINE, format!("read {path}"), answer).await
     }
+}
+
+/// Passes on what differs from before.
+fn set(sender: &watch::Sender<ServedSchema>, now: ServedSchema) {
+    sender.send_if_modified(|before| {
+        let differs = *before != now;
+        *before = now;
+        differs
+    });
 }
 
 /// The schema of the operator's own types.

@@ -107,6 +107,14 @@ impl QueueTarget {
         }
     }
 
+    /// Keeps a Redis of three that has elected a primary, where the spec may lack the field that
+    /// asks for it: its default is one Pod.
+    pub fn keep_three(&mut self) {
+        if self.failover == Some(FailoverGoal::Shrink) {
+            self.failover = Some(FailoverGoal::Three);
+        }
+    }
+
     /// Metadata of an object of the queue.
     pub fn metadata(&self, name: String, part: Part) -> ObjectMeta {
         ObjectMeta {

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  bookingq crd | kubectl apply --server-side -f -
+  bookingq crd | kubectl apply --server-side --force-conflicts -f -
   bookingq crd > crds/bookingqueue.yaml
   bookingq crd convert queues.yaml > converted.yaml")]
 pub struct Args {

@@ -23,8 +23,8 @@ use crate::target::QueueTarget;
 pub enum WriteScope {
     /// Everything.
     All,
-    /// No object and no setting, because the spec may lack fields; the number of workers follows
-    /// the line, unless it is zero, and a lost Redis is failed over.
+    /// No object and no setting, because the spec may lack fields; the numbers of Pods change,
+    /// unless they are zero or the state is partial, and a lost Redis is failed over.
     NoSettings,
     /// Nothing.
     Nothing,
@@ -39,6 +39,8 @@ pub struct DesiredState {
     pub store: StoreAccess,
     /// What the loops may write.
     pub scope: WriteScope,
+    /// Whether the loops began with a spec that may lack fields: no limit of it can be trusted.
+    pub partial: bool,
     /// The password of a managed Redis.
     pub redis_password: Option<RedisPassword>,
     /// The object that events refer to.
@@ -51,8 +53,9 @@ pub struct DesiredState {
 pub(super) fn may_scale(state: &DesiredState, current: u32) -> bool {
     match state.scope {
         WriteScope::All => true,
-        // A field that is missing here may ask for zero.
-        WriteScope::NoSettings => current > 0,
+        // A field that is missing here may ask for zero. Of a partial spec, no number can be
+        // trusted: one that is let down to the default could not be raised again.
+        WriteScope::NoSettings => current > 0 && !state.partial,
         WriteScope::Nothing => false,
     }
 }

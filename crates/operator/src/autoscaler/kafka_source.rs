@@ -55,6 +55,8 @@ pub(super) struct KafkaSource {
     readings: Arc<KafkaReadings>,
     settings: SentSettings,
     topics: watch::Receiver<TopicsState>,
+    /// Whether topics may be made.
+    may_make: watch::Sender<bool>,
     /// Ends with this.
     topics_task: JoinHandle<()>,
     since: Instant,
@@ -65,7 +67,7 @@ pub(super) struct KafkaSource {
 }
 
 impl KafkaSource {
-    /// Starts to make the topics, and to follow the readings.
+    /// Starts to follow the readings; topics are made once a read says that they may be.
     pub(super) fn start(
         access: &KafkaAccess,
         followers: &KafkaFollowers,
@@ -73,12 +75,14 @@ impl KafkaSource {
         let settings = KafkaSettings::new(&access.address, &access.replicated())?;
         let readings = followers.of(&access.address)?;
         let (sender, topics) = watch::channel(TopicsState::Unknown);
-        let topics_task = tokio::spawn(keep_topics(access.clone(), sender));
+        let (may_make, may) = watch::channel(false);
+        let topics_task = tokio::spawn(keep_topics(access.clone(), may, sender));
         Ok(Self {
             access: access.clone(),
             readings,
             settings: SentSettings { settings, sent: Mutex::default() },
             topics,
+            may_make,
             topics_task,
             since: Instant::now(),
             asserted: None,
@@ -86,8 +90,10 @@ impl KafkaSource {
         })
     }
 
-    /// The newest reading, with the settings that were sent since; or why there is none.
-    pub(super) fn read(&mut self) -> Result<(Snapshot, StoreHealth), StoreHealth> {
+    /// The newest reading, with the settings that were sent since; or why there is none. Says
+    /// whether topics may be made.
+    pub(super) fn read(&mut self, may_make: bool) -> Result<(Snapshot, StoreHealth), StoreHealth> {
+        self.may_make.send_if_modified(|before| std::mem::replace(before, may_make) != may_make);
         let topics = self.topics.borrow().clone();
         if let TopicsState::Refused(why) = topics {
             return Err(StoreHealth::TopicRefused { why });

@@ -35,13 +35,27 @@ pub(super) enum TopicsState {
     Unavailable,
 }
 
-/// Makes and checks the topics until dropped.
-pub(super) async fn keep_topics(access: KafkaAccess, state: watch::Sender<TopicsState>) {
+/// Makes and checks the topics until dropped, whenever `may_make` says so.
+pub(super) async fn keep_topics(
+    access: KafkaAccess,
+    mut may_make: watch::Receiver<bool>,
+    state: watch::Sender<TopicsState>,
+) {
     let mut retry = Retry::forever(BACKOFF);
     let mut made = Vec::new();
     loop {
         let KafkaAccess { address, queue, replication, .. } = &access;
-        match timeout(DEADLINE, ensure_topics(address, queue, *replication)).await {
+        if may_make.wait_for(|may| *may).await.is_err() {
+            return;
+        }
+        let ensured = tokio::select! {
+            ensured = timeout(DEADLINE, ensure_topics(address, queue, *replication)) => ensured,
+            stopped = may_make.wait_for(|may| !*may) => match stopped {
+                Ok(_) => continue,
+                Err(_) => return,
+            },
+        };
+        match ensured {
             Ok(Ok(new)) => {
                 if !new.is_empty() {
                     info!(%queue, topics = new.join(", "), "made topics");

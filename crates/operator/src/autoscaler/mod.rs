@@ -35,6 +35,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::queue::QueueKey;
+use crate::target::QueueTarget;
 pub use context::{DesiredState, LoopContext, RedisPassword, WriteScope};
 pub use kafka_source::KafkaFollowers;
 use observation::{GatewayObservation, Observation, RedisObservation};
@@ -103,6 +104,13 @@ impl Autoscaler {
     /// Whether the loops of a queue run.
     pub fn runs(&self, key: &QueueKey) -> bool {
         self.loops.lock().get(key).is_some_and(|handle| !handle.desired.is_closed())
+    }
+
+    /// The target that the loops of a queue follow; `None` while they do not run.
+    pub fn followed(&self, key: &QueueKey) -> Option<Arc<QueueTarget>> {
+        let loops = self.loops.lock();
+        let running = loops.get(key).filter(|handle| !handle.desired.is_closed())?;
+        Some(running.desired.borrow().target.clone())
     }
 
     /// Says what the loops of a queue may write. Their state stays as it is otherwise.

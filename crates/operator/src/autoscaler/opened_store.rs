@@ -29,13 +29,20 @@ impl OpenedStore {
         self.opened = None;
     }
 
-    /// Reads the queue, and opens the store before if it is due.
-    pub(super) async fn read(&mut self) -> Result<(Snapshot, StoreHealth), StoreError> {
-        let counts = self.counts_replicas;
-        let is_fresh = |(at, _): &(Instant, Opened)| !counts || at.elapsed() < COUNT_REPLICAS;
+    /// Reads the queue, and opens the store before if it is due and `may_open`: opening writes.
+    pub(super) async fn read(
+        &mut self,
+        may_open: bool,
+    ) -> Result<(Snapshot, StoreHealth), StoreError> {
+        let keeps = !self.counts_replicas || !may_open;
+        let is_fresh = |(at, _): &(Instant, Opened)| keeps || at.elapsed() < COUNT_REPLICAS;
         let (at, opened) = match self.opened.take().filter(is_fresh) {
             Some(found) => found,
-            None => (Instant::now(), self.store.open().await?),
+            None if may_open => (Instant::now(), self.store.open().await?),
+            None => {
+                let health = StoreHealth::Reachable { warnings: Vec::new() };
+                return Ok((self.store.snapshot().await?, health));
+            }
         };
         let health = match opened.missing_replicas {
             Some(missing) => StoreHealth::TooFewReplicas(missing),

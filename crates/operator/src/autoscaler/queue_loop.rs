@@ -8,7 +8,6 @@ use bookingq_api::Plan;
 use bookingq_api::plan::ScalingPlan;
 use bookingq_api::status::LastScaling;
 use bookingq_core::Timestamp;
-use bookingq_core::autoscale::Situation;
 use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
 use bookingq_store::{Snapshot, StoreError};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -23,9 +22,8 @@ use super::context::{DesiredState, LoopContext, WriteScope, may_scale};
 use super::observation::{Observation, ObservedLine, SWEEP_LIMIT, StoreHealth, SweeperHealth};
 use super::queue_source::{QueueSource, cause};
 use super::replicas::DeploymentReplicas;
-use super::scaling::{self, FIXED};
+use super::scaling::{self, OnceChange};
 use super::settings::{self, SettingChange};
-use super::store_access::StoreAccess;
 use crate::build::component::ObjectKind;
 use crate::build::names::{self, Part};
 use crate::cached_object::ObjectStatus;
@@ -41,10 +39,6 @@ const DEADLINE: Duration = Duration::from_millis(900);
 const REPORT: Duration = Duration::from_secs(10);
 
 const NOT_READY: &str = "The managed Redis is not ready: see the Pod of its StatefulSet.";
-/// The words after the name of the store.
-const DATA_LOST: &str = "has lost this queue's data, or the newest part of it. Clients that are no longer in \
-     line must enqueue again; reservations that the Booking Service holds for them must time out \
-     there.";
 
 /// Runs until the queue is deleted.
 pub(super) async fn run(
@@ -89,6 +83,8 @@ struct QueueLoop {
     driver: ScalingDriver,
     /// Identifies the data of the last reading.
     epoch: String,
+    /// Whether the last reading was of data that is set back.
+    set_back: bool,
     seen: Observation,
     observed: watch::Sender<Observation>,
     reported: Instant,
@@ -111,6 +107,7 @@ impl QueueLoop {
             desired,
             driver: ScalingDriver::new(),
             epoch: String::new(),
+            set_back: false,
             seen,
             observed,
             reported: Instant::now(),
@@ -189,7 +186,7 @@ impl QueueLoop {
         let (access, followers) = (&self.desired.store, &self.context.followers);
         let answer = match self.store.get_or_insert_with(|| QueueSource::connect(access, followers))
         {
-            Ok(source) => source.read(DEADLINE).await,
+            Ok(source) => source.read(DEADLINE, self.desired.scope).await,
             Err(error) => Err(StoreHealth::Unreachable { why: cause(error) }),
         };
         let (snapshot, health) = match answer {
@@ -224,12 +221,11 @@ impl QueueLoop {
 
     /// Publishes an event when the store has lost data: nothing else in the cluster shows it.
     async fn detect_data_loss(&mut self, snapshot: &Snapshot) {
-        if snapshot.set_back || (!self.epoch.is_empty() && snapshot.epoch != self.epoch) {
-            let store = match self.desired.store {
-                StoreAccess::Redis(_) => "Redis",
-                StoreAccess::Kafka(_) => "Kafka",
-            };
-            let note = format!("{store} {DATA_LOST}");
+        let lost = snapshot.set_back || (!self.epoch.is_empty() && snapshot.epoch != self.epoch);
+        // Data that is set back stays so until it is opened, which a paused queue waits for.
+        let known = std::mem::replace(&mut self.set_back, snapshot.set_back);
+        if lost && !known {
+            let note = self.desired.store.data_lost();
             self.publish(EventType::Warning, "DataLost", "ReadQueue", note).await;
         }
         self.epoch.clone_from(&snapshot.epoch);
@@ -283,9 +279,14 @@ impl QueueLoop {
         let situation = self.driver.observe(measurement, current, self.seen.unschedulable);
         let change = match &self.desired.target.plan.scaling {
             _ if self.desired.target.plan.hibernate => {
-                (current > 0 && self.replicas.may_write()).then(|| scaling::hibernated(&situation))
+                let change = scaling::asleep(self.seen.scaling.as_ref(), &situation);
+                self.to_write(change).filter(|_| self.replicas.may_write())
             }
-            ScalingPlan::Fixed(replicas) => self.fixed(*replicas, &situation),
+            ScalingPlan::Fixed(replicas) => {
+                let last = self.seen.scaling.as_ref();
+                let change = scaling::fixed_once(last, *replicas, &situation);
+                self.to_write(change)
+            }
             ScalingPlan::Automatic(policy) => {
                 let decision = self.driver.decide(policy, situation);
                 scaling::change(&decision).filter(|_| self.replicas.may_write())
@@ -331,20 +332,16 @@ impl QueueLoop {
         }
     }
 
-    /// A fixed number is written once. A later change of the Deployment, by a person or another
-    /// autoscaler, is left alone.
-    fn fixed(&mut self, wanted: u32, situation: &Situation) -> Option<LastScaling> {
-        let set = |last: &LastScaling| last.reason == FIXED && last.to == wanted as i32;
-        if self.seen.scaling.as_ref().is_some_and(set) {
-            return None;
+    /// The change to write. One that is there already is recorded only.
+    fn to_write(&mut self, change: OnceChange) -> Option<LastScaling> {
+        match change {
+            OnceChange::Write(change) => return Some(change),
+            OnceChange::Record(change) if self.desired.scope == WriteScope::All => {
+                self.seen.scaling = Some(change);
+            }
+            OnceChange::Record(_) | OnceChange::Done => {}
         }
-        let change = scaling::fixed(wanted, situation);
-        if situation.current == wanted {
-            // Recorded, so that it is not written later either.
-            self.seen.scaling = Some(change);
-            return None;
-        }
-        Some(change)
+        None
     }
 
     async fn write(&mut self, change: LastScaling) {

@@ -6,6 +6,7 @@ use bookingq_api::Plan;
 use bookingq_store::{Snapshot, StoreError};
 use tokio::time::timeout;
 
+use super::context::WriteScope;
 use super::kafka_source::{KafkaFollowers, KafkaSource};
 use super::observation::StoreHealth;
 use super::opened_store::OpenedStore;
@@ -37,16 +38,19 @@ impl QueueSource {
         })
     }
 
-    /// Reads the queue within a deadline; or why it cannot be read.
+    /// Reads the queue within a deadline; or why it cannot be read. Writes nothing where `scope` is
+    /// [`WriteScope::Nothing`]: it opens no store and makes no topic.
     pub(super) async fn read(
         &mut self,
         deadline: Duration,
+        scope: WriteScope,
     ) -> Result<(Snapshot, StoreHealth), StoreHealth> {
+        let may_write = scope != WriteScope::Nothing;
         let opened = match self {
-            Self::Kafka(kafka) => return kafka.read(),
+            Self::Kafka(kafka) => return kafka.read(may_write),
             Self::Redis(opened) => opened,
         };
-        let answer = timeout(deadline, opened.read()).await;
+        let answer = timeout(deadline, opened.read(may_write)).await;
         answer.unwrap_or(Err(StoreError::Timeout(deadline))).map_err(|error| {
             opened.forget();
             StoreHealth::Unreachable { why: cause(&error) }

@@ -47,6 +47,7 @@ pub(super) async fn run(
     loop {
         let state = desired.borrow_and_update().clone();
         if state.scope == WriteScope::Nothing {
+            redis.rest();
             if desired.changed().await.is_err() {
                 return;
             }
@@ -60,7 +61,7 @@ pub(super) async fn run(
             continue;
         };
         // Boxed: a thousand idle loops would each hold this large future.
-        Box::pin(redis.tick(&state, goal)).await;
+        Box::pin(redis.tick(&state, goal, &desired)).await;
         tokio::select! {
             _ = ticks.tick() => {}
             changed = desired.changed() => if changed.is_err() { return },
@@ -95,8 +96,25 @@ impl RedisLoop {
         self.observed.send_replace(None);
     }
 
-    async fn tick(&mut self, state: &DesiredState, goal: FailoverGoal) {
+    /// The queue is paused: what was seen may not be so any more. `served` stays, so that an
+    /// election of before counts once.
+    fn rest(&mut self) {
+        (self.lost, self.before) = (None, None);
+        if self.observed.send_replace(None).is_some() {
+            self.context.wake.try_send(self.key.clone()).ok();
+        }
+    }
+
+    async fn tick(
+        &mut self,
+        state: &DesiredState,
+        goal: FailoverGoal,
+        newest: &watch::Receiver<DesiredState>,
+    ) {
         for _ in 0..IN_A_ROW {
+            if newest.borrow().scope == WriteScope::Nothing {
+                return;
+            }
             let desired = self.desired(&state.target, goal).await;
             let report = self.driver(state).pass(desired, usize::MAX).await;
             self.observe(state, report).await;

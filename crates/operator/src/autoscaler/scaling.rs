@@ -26,6 +26,37 @@ pub fn fixed(replicas: u32, situation: &Situation) -> LastScaling {
     record(FIXED, replicas, replicas, situation)
 }
 
+/// A number that is written once: a later one, of a person or another autoscaler, is left alone.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OnceChange {
+    /// It was written, or recorded, before.
+    Done,
+    /// It is there already: to be recorded, so that it is not written later either.
+    Record(LastScaling),
+    /// To be written.
+    Write(LastScaling),
+}
+
+/// A fixed number, after the last scaling.
+pub fn fixed_once(last: Option<&LastScaling>, wanted: u32, situation: &Situation) -> OnceChange {
+    let set = |last: &LastScaling| last.reason == FIXED && last.to == wanted as i32;
+    if last.is_some_and(set) {
+        return OnceChange::Done;
+    }
+    let change = fixed(wanted, situation);
+    if situation.current == wanted { OnceChange::Record(change) } else { OnceChange::Write(change) }
+}
+
+/// The number of a queue that hibernates, after the last scaling: no worker. Also recorded where
+/// there is none already, or a fixed number would count as written after the sleep.
+pub fn asleep(last: Option<&LastScaling>, situation: &Situation) -> OnceChange {
+    match (situation.current, last) {
+        (1.., _) => OnceChange::Write(hibernated(situation)),
+        (0, Some(last)) if last.reason != HIBERNATED => OnceChange::Record(hibernated(situation)),
+        (0, _) => OnceChange::Done,
+    }
+}
+
 /// The reason of a queue without workers because it hibernates.
 pub const HIBERNATED: &str = "Hibernated";
 

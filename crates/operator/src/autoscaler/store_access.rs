@@ -21,6 +21,21 @@ pub enum StoreAccess {
     Kafka(KafkaAccess),
 }
 
+impl StoreAccess {
+    /// A sentence for an event: the store does not hold the data any more that it held.
+    pub fn data_lost(&self) -> String {
+        let store = match self {
+            Self::Redis(_) => "Redis",
+            Self::Kafka(_) => "Kafka",
+        };
+        format!(
+            "{store} has lost this queue's data, or the newest part of it. Clients that are no \
+             longer in line must enqueue again; reservations that the Booking Service holds for \
+             them must time out there."
+        )
+    }
+}
+
 /// A queue in Kafka.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KafkaAccess {

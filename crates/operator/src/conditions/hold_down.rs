@@ -17,11 +17,11 @@ use crate::queue::QueueKey;
 pub const HOLD: Duration = Duration::from_secs(8);
 
 /// Conditions that are False, or absent, while all is well.
-const ABNORMAL: [&str; 4] = ["Degraded", "Progressing", RECONCILING, STALLED];
+const ABNORMAL: [&str; 5] = ["Degraded", "Progressing", RECONCILING, STALLED, "SchemaBehind"];
 
 /// Reasons of states that may pass within seconds. What a spec asks for, or a person must mend,
 /// is shown at once.
-const MAY_PASS: [&str; 14] = [
+const MAY_PASS: [&str; 15] = [
     "ApiServerUnavailable",
     "AwaitingNodes",
     "Copying",
@@ -34,6 +34,7 @@ const MAY_PASS: [&str; 14] = [
     "NoWorkersReady",
     "OOMKilled",
     "QuorumLost",
+    "SchemaUnread",
     "Unreachable",
     "WorkersStarting",
 ];

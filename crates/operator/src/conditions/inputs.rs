@@ -35,6 +35,8 @@ pub struct StatusInputs<'a> {
     pub paused: bool,
     /// Fields of the operator's types that the installed definition lacks.
     pub missing_fields: &'a [String],
+    /// Whether it is not known yet which fields it lacks.
+    pub schema_unread: bool,
 }
 
 impl StatusInputs<'_> {

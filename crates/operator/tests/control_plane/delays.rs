@@ -131,3 +131,19 @@ async fn kstatus_sees_a_spec_that_cannot_be_reached_and_one_that_is() {
         .await;
     operator.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_is_looked_at_again_also_while_the_spec_is_wrong() {
+    let (testbed, redis) = (Testbed::new("wrong-and-lost").await, redis_server());
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({ "redis": { "url": redis.url() }, "replicas": 0 })).await;
+    testbed.until_condition("RedisReady", "True", "UnsafeSettings").await;
+    testbed.change(json!({ "sweep": { "schedule": "now and then, if you can" } })).await.unwrap();
+    testbed.until_condition("Stalled", "True", "InvalidSpec").await;
+    operator.rests().await;
+    redis.stop().await;
+    let start = Instant::now();
+    testbed.until_condition("RedisReady", "False", "Unreachable").await;
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    operator.stop().await;
+}

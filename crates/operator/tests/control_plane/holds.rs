@@ -167,3 +167,63 @@ async fn a_queue_that_hibernates_keeps_its_data_and_wakes_by_one_field() {
     .await;
     operator.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_paused_from_the_beginning_says_so() {
+    let testbed = Testbed::new("paused-new").await;
+    testbed.create(json!({ "replicas": 1 })).await;
+    pause(&testbed, Some("true")).await;
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.until_condition("Paused", "True", "Annotated").await;
+    testbed.until_condition("Progressing", "False", "Paused").await;
+    until_event(&testbed, "ReconcilePaused").await;
+    assert!(testbed.deployment().await.is_none());
+    pause(&testbed, None).await;
+    until_replicas(&testbed, "its worker", |n| n == 1).await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_queue_gets_no_epoch_for_data_that_was_lost() {
+    let (testbed, redis) = (Testbed::new("paused-store").await, redis_server());
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({ "redis": { "url": redis.url() }, "replicas": 1 })).await;
+    testbed.until_condition("RedisReady", "True", "UnsafeSettings").await;
+    operator.rests().await;
+    pause(&testbed, Some("true")).await;
+    testbed.until_condition("Paused", "True", "Annotated").await;
+    redis.cli(&["FLUSHALL"]).unwrap();
+    until_event(&testbed, "DataLost").await;
+    operator.stop().await;
+    let operator = testbed.operator(Budget::unlimited());
+    operator.rests().await;
+    assert_eq!(redis.cli(&["DBSIZE"]).unwrap().trim(), "0", "nothing is written");
+    pause(&testbed, None).await;
+    let store = store(&redis, &format!("{}.concert", testbed.namespace));
+    eventually("an epoch", LIMIT, async || !store.snapshot().await.unwrap().epoch.is_empty()).await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fixed_number_of_workers_wakes_though_a_person_had_stopped_them() {
+    let (testbed, redis) = (Testbed::new("asleep-fixed").await, redis_server());
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({ "redis": { "url": redis.url() }, "replicas": 3 })).await;
+    until_replicas(&testbed, "three workers", |n| n == 3).await;
+    operator.rests().await;
+    let none = Patch::Merge(json!({ "spec": { "replicas": 0 } }));
+    let workers = testbed.api::<Deployment>();
+    workers.patch("concert-worker", &PatchParams::default(), &none).await.unwrap();
+    operator.rests().await;
+    until_replicas(&testbed, "the number of the person", |n| n == 0).await;
+    testbed.change(json!({ "hibernate": true })).await.unwrap();
+    testbed.until_condition("Hibernated", "True", "Asleep").await;
+    eventually("the sleep in the status", LIMIT, async || {
+        let last = testbed.queue().await.status.unwrap().last_scaling;
+        last.is_some_and(|last| last.reason == "Hibernated")
+    })
+    .await;
+    testbed.change(json!({ "hibernate": false })).await.unwrap();
+    until_replicas(&testbed, "three workers again", |n| n == 3).await;
+    operator.stop().await;
+}

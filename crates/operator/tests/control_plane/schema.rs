@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::budget::Budget;
 use crate::cluster::LIMIT;
 use crate::holds::{condition, until_event};
-use crate::scaling::{redis_server, store, until_replicas};
+use crate::scaling::{join, redis_server, store, until_replicas};
 use crate::testbed::Testbed;
 
 const NAME: &str = "bookingqueues.bookingqueue.dev";
@@ -87,8 +87,24 @@ async fn an_older_definition_is_named_and_a_limit_that_it_drops_stays() {
     operator.stop().await;
     let operator = testbed.operator(Budget::unlimited());
     testbed.create_named("new", fields).await;
+    join(&*store, 0..400).await;
+    eventually("the new queue to say why it waits", LIMIT, async || {
+        let new = testbed.api::<BookingQueue>().get("new").await.unwrap();
+        let all = new.status.unwrap_or_default().conditions;
+        ["SchemaBehind", "Stalled"]
+            .iter()
+            .all(|&type_| all.iter().any(|one| one.type_ == type_ && one.status == "True"))
+    })
+    .await;
+    eventually("the line in the status", LIMIT, async || {
+        testbed.queue().await.status.unwrap().backlog == Some(400)
+    })
+    .await;
+    let queue = testbed.queue().await;
+    assert_eq!(queue.status.unwrap().observed_generation, queue.metadata.generation, "for kstatus");
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(per_minute(&*store).await, Some(600), "nothing fails open");
+    until_replicas(&testbed, "the same number: the limits may be lost", |n| n == 1).await;
     assert!(testbed.find::<k8s_openapi::api::core::v1::Service>("new").await.is_none());
 
     install(&testbed, &bookingq_api::crd::definition()).await;

@@ -49,6 +49,9 @@ fn a_redis_of_three_stays_until_its_first_pod_is_the_primary() {
     queue.status = Some(BookingQueueStatus { redis: Some(election), ..Default::default() });
     let target = QueueTarget::resolve(&queue).unwrap();
     assert_eq!(target.failover, Some(FailoverGoal::Shrink));
+    let mut kept = target.clone();
+    kept.keep_three();
+    assert_eq!(kept.failover, Some(FailoverGoal::Three), "the field may be one that was dropped");
     assert_eq!(
         target.plan.store.redis().unwrap().acknowledge_replicas,
         0,

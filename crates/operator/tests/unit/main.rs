@@ -14,6 +14,7 @@ mod pod_faults;
 mod pod_states;
 mod rivalry;
 mod scaling;
+mod schema;
 mod secret_cache;
 mod settings;
 mod updates;

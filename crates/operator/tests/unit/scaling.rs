@@ -5,7 +5,7 @@ use std::time::Duration;
 use bookingq_core::autoscale::driver::{Measurement, ScalingDriver};
 use bookingq_core::autoscale::{HoldLimit, Planner, Policy, Reading, Situation};
 use bookingq_core::{Admission, Outflow, Timestamp};
-use bookingq_operator::autoscaler::scaling::decided;
+use bookingq_operator::autoscaler::scaling::{OnceChange, asleep, decided, fixed_once};
 
 #[test]
 fn the_status_replays_to_the_same_decision() {
@@ -48,4 +48,21 @@ fn the_status_replays_to_the_same_decision() {
         assert_eq!(decided(&Planner::new().decide(&policy, again)).to, status.to);
         assert_eq!(status.reason, if backlog > 10_000 { "Capped" } else { "Demand" });
     }
+}
+
+#[test]
+fn a_fixed_number_is_written_once_and_again_after_a_sleep() {
+    let at = |current| ScalingDriver::new().observe(None, current, 0);
+    let OnceChange::Write(fixed) = fixed_once(None, 3, &at(1)) else { panic!("not written") };
+    assert_eq!(fixed_once(Some(&fixed), 3, &at(3)), OnceChange::Done);
+    assert_eq!(fixed_once(Some(&fixed), 3, &at(0)), OnceChange::Done, "a person wants none");
+
+    // Somebody has scaled to zero before the sleep, or the answer to the write came late.
+    let OnceChange::Record(slept) = asleep(Some(&fixed), &at(0)) else { panic!("not recorded") };
+    assert_eq!((slept.from, slept.to), (0, 0));
+    assert_eq!(asleep(Some(&slept), &at(0)), OnceChange::Done);
+    let OnceChange::Write(woken) = fixed_once(Some(&slept), 3, &at(0)) else { panic!("asleep") };
+    assert_eq!((woken.from, woken.to), (0, 3));
+    assert!(matches!(asleep(Some(&woken), &at(3)), OnceChange::Write(change) if change.to == 0));
+    assert_eq!(asleep(None, &at(0)), OnceChange::Done, "its number was never written");
 }
