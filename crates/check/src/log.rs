@@ -31,6 +31,8 @@ pub struct AuditTerms {
     pub hold: Option<Duration>,
     /// The rules of the sale, if they do not change.
     pub rules: Option<SaleRules>,
+    /// How far the store's clock may be set back between two events; zero if nothing sets it.
+    pub clock_jumps: Duration,
 }
 
 /// A queue's audit log, as a small record of each booking without its events.
@@ -127,10 +129,16 @@ impl AuditLog {
         self.terms.rules.as_ref().map(|rules| rules.sold_out.of(item))
     }
 
-    /// The store's clock never goes back, and every deadline is one hold after its event.
+    /// How far the store's clock may be set back between two events.
+    pub(crate) fn clock_jumps(&self) -> Duration {
+        self.terms.clock_jumps
+    }
+
+    /// The store's clock goes back only as far as it is set back, and every deadline is one hold
+    /// after its event.
     fn check_clock(&mut self, event: &OutboxEvent) {
         let (newest, at, seq) = (self.newest, event.at(), event.seq());
-        if at + CLOCK_SLACK < newest {
+        if at + CLOCK_SLACK + self.terms.clock_jumps < newest {
             let case = format!("event {seq} was at {at}, after an event at {newest}");
             self.violations.record(Violation::WrongClock, case);
         }

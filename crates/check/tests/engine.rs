@@ -171,7 +171,11 @@ impl Sale {
     }
 
     fn verify(&self) -> Verification {
-        let terms = AuditTerms { hold: Some(HOLD), rules: Some(self.rules.clone()) };
+        let terms = AuditTerms {
+            hold: Some(HOLD),
+            rules: Some(self.rules.clone()),
+            ..AuditTerms::default()
+        };
         let mut log = AuditLog::new(terms);
         log.observe(&self.queue.events(EventSeq::START, usize::MAX).events);
         let bookings = (0..self.clients)

@@ -94,6 +94,9 @@ pub enum FaultKind {
     CutNode,
     /// A planned failover
     SwitchOver,
+    /// A planned failover, while what is in front of the primary says in other words that it
+    /// refuses, loads or has no replicas (not Cluster)
+    OtherWords,
     /// The queue's slot moves to another primary (Cluster)
     MoveSlot,
     /// SIGKILL of a sentinel, which comes back later
@@ -120,14 +123,15 @@ pub enum FaultKind {
     FreezeLeader,
     /// SIGTERM of one broker after the other, each when all are in sync (three brokers)
     RollingRestart,
-    /// A broker's clock jumps by up to 30 s (needs libfaketime)
-    BrokerClock,
     /// Every envelope comes into the log twice
     DoubleEnvelopes,
     /// Envelopes of the last 40 s come into the log once more
     ResendEnvelopes,
     /// A snapshot is taken and the log is trimmed, unless its process is killed before that is done
     Snapshot,
+    /// The clock of one Redis server, or of all, jumps by up to 30 s (needs libfaketime); only if
+    /// it is chosen, or with --redis-clocks
+    RedisClock,
 }
 
 /// A fault of one of several servers, or of who decides about failovers.
@@ -150,6 +154,8 @@ pub enum NodeFault {
     CutNode,
     /// See [`FaultKind::SwitchOver`].
     SwitchOver,
+    /// See [`FaultKind::OtherWords`].
+    OtherWords,
     /// See [`FaultKind::MoveSlot`].
     MoveSlot,
     /// See [`FaultKind::KillSentinel`].
@@ -229,7 +235,7 @@ pub(crate) const WEIGHTS: [(FaultKind, u32); 34] = [
 
 /// The weights of the kinds that need several servers: about one in ten faults, because each costs
 /// seconds without a primary.
-pub(crate) const OF_SEVERAL: [(FaultKind, u32); 13] = [
+pub(crate) const OF_SEVERAL: [(FaultKind, u32); 14] = [
     (FaultKind::KillPrimary, 5),
     (FaultKind::FreezePrimary, 4),
     (FaultKind::KillReplica, 1),
@@ -238,6 +244,7 @@ pub(crate) const OF_SEVERAL: [(FaultKind, u32); 13] = [
     (FaultKind::FullDisk, 2),
     (FaultKind::CutNode, 4),
     (FaultKind::SwitchOver, 3),
+    (FaultKind::OtherWords, 2),
     (FaultKind::MoveSlot, 4),
     (FaultKind::KillSentinel, 1),
     (FaultKind::FreezeSentinel, 1),
@@ -246,7 +253,7 @@ pub(crate) const OF_SEVERAL: [(FaultKind, u32); 13] = [
 ];
 
 /// The weights of the kinds that need Kafka: about one in eight faults with one broker.
-pub(crate) const OF_BROKERS: [(FaultKind, u32); 12] = [
+pub(crate) const OF_BROKERS: [(FaultKind, u32); 11] = [
     (FaultKind::KillBroker, 2),
     (FaultKind::TermBroker, 1),
     (FaultKind::FreezeBroker, 2),
@@ -255,7 +262,6 @@ pub(crate) const OF_BROKERS: [(FaultKind, u32); 12] = [
     (FaultKind::KillLeader, 2),
     (FaultKind::FreezeLeader, 2),
     (FaultKind::RollingRestart, 1),
-    (FaultKind::BrokerClock, 2),
     (FaultKind::DoubleEnvelopes, 6),
     (FaultKind::ResendEnvelopes, 6),
     (FaultKind::Snapshot, 4),
@@ -265,11 +271,6 @@ impl FaultKind {
     /// Whether there is nothing to break without a gateway.
     pub fn is_of_gateways(self) -> bool {
         matches!(self, Self::KillGateway | Self::TermGateway | Self::StopGateway)
-    }
-
-    /// Whether it needs libfaketime.
-    pub fn is_of_clocks(self) -> bool {
-        matches!(self, Self::Clock | Self::BrokerClock)
     }
 
     /// The fault of a kind that needs several servers.
@@ -283,6 +284,7 @@ impl FaultKind {
             Self::FullDisk => NodeFault::FullDisk,
             Self::CutNode => NodeFault::CutNode,
             Self::SwitchOver => NodeFault::SwitchOver,
+            Self::OtherWords => NodeFault::OtherWords,
             Self::MoveSlot => NodeFault::MoveSlot,
             Self::KillSentinel => NodeFault::KillSentinel,
             Self::FreezeSentinel => NodeFault::FreezeSentinel,

@@ -90,7 +90,7 @@ impl RedisTopology {
             | FaultKind::CutReplicas
             | FaultKind::FullDisk
             | FaultKind::SwitchOver => self != Single,
-            FaultKind::CutNode => matches!(self, Sentinel | Managed),
+            FaultKind::CutNode | FaultKind::OtherWords => matches!(self, Sentinel | Managed),
             FaultKind::MoveSlot => self == Cluster,
             FaultKind::KillSentinel | FaultKind::FreezeSentinel => self == Sentinel,
             FaultKind::KillOperator | FaultKind::WipeNode => self == Managed,
@@ -124,6 +124,7 @@ impl FaultKind {
             | Self::CrowdedRedis
             | Self::LockedRedis
             | Self::NoReplicas
+            | Self::RedisClock
             | Self::Clock => false,
             _ => self.of_nodes().is_none(),
         }

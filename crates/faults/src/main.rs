@@ -63,6 +63,10 @@ struct Cli {
     /// Inject only this kind of fault; may be repeated
     #[arg(long, value_name = "KIND")]
     only: Vec<FaultKind>,
+    /// Let the clocks of the Redis servers jump by up to 30 s, besides the other faults. Needs
+    /// libfaketime (Debian: apt-get install faketime) and Debian's redis-server
+    #[arg(long)]
+    redis_clocks: bool,
     /// Keep history, audit log and process logs, even if nothing broke
     #[arg(long)]
     keep: bool,
@@ -127,8 +131,13 @@ async fn start(cli: Cli) -> Result<ExitCode> {
     let every = cli.every.max(Duration::from_millis(1));
     let (workers, gateways) = (usize::from(cli.workers), usize::from(cli.gateways));
     let layout = cli.layout();
+    let redis_clocks = cli.redis_clocks || cli.only.contains(&FaultKind::RedisClock);
+    let (time, only) = (cli.time, cli.only);
     let plan_options =
-        PlanOptions { seed, time: cli.time, workers, gateways, every, layout, only: cli.only };
+        PlanOptions { seed, time, workers, gateways, every, layout, only, redis_clocks };
+    if redis_clocks && matches!(layout, StoreLayout::Kafka(_)) {
+        bail!("--redis-clocks has nothing to break in {layout:?}; allowed: with --store redis");
+    }
     if let Some(kind) = plan_options.only.iter().find(|kind| !layout.has(**kind)) {
         bail!("--only is {kind:?}, which has nothing to break in {layout:?}");
     }

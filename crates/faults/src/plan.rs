@@ -18,6 +18,12 @@ const LASTS_MS: std::ops::Range<u64> = 100..4000;
 /// Duration of a fault of one of several servers: some outlive every limit for a failover.
 const NODE_LASTS_MS: std::ops::Range<u64> = 500..8000;
 
+/// Between two jumps of the clocks of Redis.
+const REDIS_CLOCK_EVERY_MS: std::ops::Range<u64> = 2000..8000;
+
+/// The farthest that the clock of a Redis server is from the right time.
+pub const REDIS_CLOCK_JUMP: Duration = Duration::from_secs(30);
+
 /// A connection under faults, through its own proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -60,6 +66,8 @@ pub enum NetworkFault {
     LostReplies,
     /// See [`FaultKind::SlowReader`].
     SlowReader,
+    /// See [`FaultKind::OtherWords`].
+    OtherWords,
 }
 
 /// A fault of a running Redis.
@@ -124,6 +132,9 @@ pub enum Fault {
     Service(ServiceFault),
     /// The offset of a worker's clock from now on, in seconds.
     Clock(usize, i64),
+    /// The offset of the clock of Redis servers from now on, in seconds; the number chooses one of
+    /// them, or all.
+    RedisClock(u8, i64),
 }
 
 /// A fault with its time.
@@ -156,18 +167,47 @@ pub struct PlanOptions {
     pub layout: StoreLayout,
     /// Only these kinds; all of them if empty.
     pub only: Vec<FaultKind>,
+    /// Whether the clocks of Redis servers jump, besides.
+    pub redis_clocks: bool,
 }
 
 impl PlanOptions {
-    /// Whether a kind of fault may be drawn. The clocks of brokers have to be asked for: less
-    /// is certain then.
-    pub(crate) fn draws(&self, kind: FaultKind) -> bool {
-        self.only.contains(&kind) || (self.only.is_empty() && kind != FaultKind::BrokerClock)
+    /// Whether a kind of fault may be drawn with the others.
+    fn draws(&self, kind: FaultKind) -> bool {
+        kind != FaultKind::RedisClock && (self.only.is_empty() || self.only.contains(&kind))
     }
 }
 
 /// Draws the plan, ordered by time.
 pub fn plan(options: &PlanOptions) -> Vec<FaultStep> {
+    let mut steps = without_redis_clocks(options);
+    if options.redis_clocks {
+        // A pause and a long script end by the clock of Redis: they would last as long as it jumps.
+        let by_its_clock = [FaultKind::PauseRedis, FaultKind::BusyRedis];
+        steps.retain(|step| !by_its_clock.contains(&step.kind));
+        steps.extend(redis_clocks(options));
+        steps.sort_by_key(|step| step.at_ms);
+    }
+    steps
+}
+
+/// The jumps of the clocks of Redis, drawn apart, so that a seed's schedule stays the same.
+fn redis_clocks(options: &PlanOptions) -> Vec<FaultStep> {
+    let mut rng = SmallRng::seed_from_u64(options.seed.rotate_left(32));
+    let (mut steps, mut at_ms) = (Vec::new(), 0);
+    let largest = REDIS_CLOCK_JUMP.as_secs().cast_signed();
+    loop {
+        at_ms += rng.random_range(REDIS_CLOCK_EVERY_MS);
+        if u128::from(at_ms) >= options.time.as_millis() {
+            return steps;
+        }
+        let (pick, seconds) = (rng.random_range(0..u8::MAX), rng.random_range(-largest..=largest));
+        let fault = Fault::RedisClock(pick, seconds);
+        steps.push(FaultStep { at_ms, lasts_ms: 0, kind: FaultKind::RedisClock, fault });
+    }
+}
+
+fn without_redis_clocks(options: &PlanOptions) -> Vec<FaultStep> {
     let mut rng = SmallRng::seed_from_u64(options.seed);
     let kinds: Vec<_> = weights(options.layout)
         .into_iter()
@@ -175,6 +215,9 @@ pub fn plan(options: &PlanOptions) -> Vec<FaultStep> {
         .filter(|(kind, _)| options.gateways > 0 || !kind.is_of_gateways())
         .collect();
     let mut steps = Vec::new();
+    if kinds.is_empty() {
+        return steps;
+    }
     let mut at = Duration::ZERO;
     loop {
         // Exponential gaps, limited so that no long part of a run is without faults.

@@ -22,6 +22,11 @@ const CHUNK: usize = 16 * 1024;
 /// Bytes of one read of a slow reader, and the pause after it: 26 KB a second.
 const SLOW_CHUNK: usize = 256;
 const PAUSE: Duration = Duration::from_millis(10);
+/// The errors of Redis that say that another server, or a later call, may do it.
+const REFUSALS: [&[u8]; 5] =
+    [b"-READONLY ", b"-NOREPLICAS ", b"-UNBLOCKED ", b"-MASTERDOWN ", b"-LOADING "];
+/// What they begin with in other words.
+const OTHER_WORDS: &[u8] = b"-ERR backend cannot do that: ";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
@@ -202,6 +207,29 @@ async fn pump(
             Some(NetworkFault::SlowReader) if direction == Direction::Reply => sleep(PAUSE).await,
             _ => {}
         }
-        to.write_all(&chunk[..size]).await?;
+        if now == Some(NetworkFault::OtherWords) && direction == Direction::Reply {
+            to.write_all(&reworded(&chunk[..size])).await?;
+        } else {
+            to.write_all(&chunk[..size]).await?;
+        }
     }
+}
+
+/// The replies of Redis, with other words for each refusal that begins in this piece, alone or
+/// after other replies.
+fn reworded(replies: &[u8]) -> Vec<u8> {
+    let mut words = Vec::with_capacity(replies.len());
+    let mut at = 0;
+    while at < replies.len() {
+        let begins = at == 0 || replies[..at].ends_with(b"\r\n");
+        let refusal = REFUSALS.iter().find(|code| begins && replies[at..].starts_with(code));
+        if let Some(code) = refusal {
+            words.extend_from_slice(OTHER_WORDS);
+            at += code.len();
+        } else {
+            words.push(replies[at]);
+            at += 1;
+        }
+    }
+    words
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clients::FaultCrowds;
 use crate::kinds::FaultKind;
-use crate::plan::{Fault, FaultStep, PlanOptions, plan};
+use crate::plan::{Fault, FaultStep, PlanOptions, REDIS_CLOCK_JUMP, plan};
 use crate::report::FaultReport;
 use crate::sale::{self, Sale};
 use crate::testbed::{self, HOLD, RunSettings, Testbed};
@@ -51,7 +51,11 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
     let servers = testbed::start_servers(settings).await?;
     let now = Timestamp(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64);
     let PlanOptions { seed, time, .. } = *plan_options;
-    let sale = Sale::draw(seed, settings.stock, settings.bookings, time, now + LEAD);
+    let mut sale = Sale::draw(seed, settings.stock, settings.bookings, time, now + LEAD);
+    if plan_options.redis_clocks {
+        // It says how much leaves in a minute of a clock that does not jump.
+        sale.rules.outflow.per_minute = None;
+    }
     let testbed = Testbed::start(settings, servers, &sale).await?;
     println!(
         "running: {} workers, {} gateways, {} faults planned over {:?}",
@@ -60,7 +64,7 @@ pub async fn run(settings: &RunSettings, leave: &CancellationToken) -> Result<Fa
         steps.len(),
         plan_options.time
     );
-    if steps.iter().any(|step| step.kind.is_of_clocks()) && !testbed.has_clocks() {
+    if steps.iter().any(|step| step.kind == FaultKind::Clock) && !testbed.has_clocks() {
         println!("libfaketime is missing: clocks stay right (Debian: apt-get install faketime)");
     }
     println!("the sale: {:?}, {:?}", sale.stock, sale.rules.outflow);
@@ -87,16 +91,14 @@ async fn run_with_faults(
     let (queue, seed) = (testbed::queue()?, plan_options.seed);
     let store = testbed.store()?;
     store.set_rules(sale.rules.clone()).await?;
-    let terms = AuditTerms { hold: Some(HOLD), rules: Some(sale.rules.clone()) };
+    let jump = largest_jump(plan_options);
+    let rules = Some(sale.rules.clone());
+    // From one server's clock, or offset, to another's.
+    let terms = AuditTerms { hold: Some(HOLD), rules, clock_jumps: jump * 2 };
     let copy = folder.join("audit.jsonl");
-    // What a failover takes back is in no log: so that of several servers is read at the end.
     let fails_over = plan_options.layout.takes_back();
-    let audit = if fails_over {
-        Audit::start(store.clone(), terms.clone())
-    } else {
-        Audit::start_with_copy(store.clone(), terms.clone(), &copy)?
-    };
-    let margin = testbed.clocks_differ(steps).unwrap_or(CLOCK_MARGIN);
+    let audit = start_audit(&store, terms.clone(), &copy, fails_over)?;
+    let margin = CLOCK_MARGIN + jump;
     let recorder = start_recorder(folder, seed, (fails_over, margin))?;
     let demand = (*bookings, plan_options.time);
     let mut crowds = FaultCrowds::start(&queue, demand, seed, &recorder, testbed);
@@ -138,6 +140,24 @@ async fn run_with_faults(
     })
 }
 
+/// How far a clock of Redis may be from the right time.
+fn largest_jump(options: &PlanOptions) -> Duration {
+    if options.redis_clocks { REDIS_CLOCK_JUMP } else { Duration::ZERO }
+}
+
+fn start_audit(
+    store: &Arc<dyn Store>,
+    terms: AuditTerms,
+    copy: &Path,
+    fails_over: bool,
+) -> Result<Audit> {
+    // What a failover takes back is in no log: so that of several servers is read at the end.
+    if fails_over {
+        return Ok(Audit::start(Arc::clone(store), terms));
+    }
+    Ok(Audit::start_with_copy(Arc::clone(store), terms, copy)?)
+}
+
 fn start_recorder(
     folder: &Path,
     seed: u64,
@@ -171,7 +191,7 @@ async fn inject_all(
             }
         }
         sleep_until(when).await;
-        if step.kind.is_of_clocks() && !testbed.has_clocks() {
+        if step.kind == FaultKind::Clock && !testbed.has_clocks() {
             continue;
         }
         if matches!(step.fault, Fault::Service(_)) {
@@ -213,8 +233,8 @@ async fn progress(recorder: &CallRecorder, crowds: &FaultCrowds, audit: &Audit) 
     }
 }
 
-/// Waits until the queue is at rest, whether or not work is left, at most [`REST`]. The time of a
-/// queue stands still while the clock of its store is behind, by `margin` at most.
+/// Waits until the queue is at rest, whether or not work is left, at most [`REST`]. What a clock
+/// decided that was ahead, by `margin` at most, ends so much later.
 async fn standstill(audit: &Audit, margin: Duration) {
     let start = Instant::now();
     while audit.idle().min(start.elapsed()) < STANDSTILL + margin && start.elapsed() < REST {

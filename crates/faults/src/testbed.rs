@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use crate::clocks::Clocks;
 use crate::gateways::{self, GatewayPorts};
-use crate::kinds::{FaultKind, FaultSignal, FaultTarget};
+use crate::kinds::{FaultSignal, FaultTarget};
 use crate::plan::{Fault, FaultStep, FaultyLink, PlanOptions, ServiceFault};
 use crate::proxy::Proxy;
 use crate::sale::{Sale, StockOptions};
@@ -38,8 +38,6 @@ const RESTART: Restart = Restart::Always(Backoff {
     initial: Duration::from_millis(200),
     max: Duration::from_millis(200),
 });
-/// Furthest that the clocks of two brokers are from each other.
-const CLOCKS_APART: Duration = Duration::from_secs(60);
 /// All of a run, because the checker reads it.
 const OUTBOX_ENTRIES: usize = 4_000_000;
 const QUEUE: &str = "faults";
@@ -123,7 +121,7 @@ impl Testbed {
         let tickets = ServiceSpec { faults: background_faults(), seed };
         let mut testbed = Self {
             clocks: match servers {
-                StoreServers::Redis(_) => Clocks::find(&settings.folder, "", workers)?,
+                StoreServers::Redis(_) => Clocks::find(&settings.folder, workers)?,
                 StoreServers::Kafka(_) => None,
             },
             servers,
@@ -191,15 +189,9 @@ impl Testbed {
         self.servers.left_out()
     }
 
-    /// Whether the clocks of processes can be changed on this computer.
+    /// Whether the clocks of workers can be changed on this computer.
     pub fn has_clocks(&self) -> bool {
-        self.clocks.is_some() || self.servers.has_clocks()
-    }
-
-    /// How far the store's clock may be from ours, if a plan moves it.
-    pub(crate) fn clocks_differ(&self, steps: &[FaultStep]) -> Option<Duration> {
-        let moves = |step: &FaultStep| step.kind == FaultKind::BrokerClock;
-        (self.servers.has_clocks() && steps.iter().any(moves)).then_some(CLOCKS_APART)
+        self.clocks.is_some()
     }
 
     /// Injects the fault of a step. It ends by itself, except a fault of the Booking Service, which
@@ -217,6 +209,7 @@ impl Testbed {
             Fault::Nodes(fault, pick) => self.servers.inject_into_nodes(fault, pick, time),
             Fault::Brokers(fault, pick) => self.servers.inject_into_brokers(fault, pick, time),
             Fault::Service(fault) => self.inject_into_service(fault, time),
+            Fault::RedisClock(pick, seconds) => self.servers.jump(pick, seconds),
             Fault::Clock(worker, seconds) => {
                 if let Some(clocks) = &self.clocks {
                     clocks.set(worker, seconds);

@@ -72,8 +72,6 @@ pub struct KafkaOptions {
     pub addresses: Vec<BrokerAddress>,
     /// Lines of `server.properties` beside those that every broker has.
     pub properties: Vec<(String, String)>,
-    /// Added to the environment of each broker, by its index.
-    pub environment: Vec<Vec<(&'static str, OsString)>>,
     /// Set by others to give up a start, which then fails soon and leaves no broker running.
     pub given_up: Arc<AtomicBool>,
 }
@@ -215,7 +213,6 @@ impl KafkaCluster {
         for (node, file) in files.iter().enumerate() {
             let address = ports[node].0;
             let mut spec = broker(node + 1, address.listen, file, jars, &options.wrapper);
-            spec.environment = options.environment.get(node).cloned().unwrap_or_default();
             spec.restart = options.restart;
             let address = address.advertised;
             let process = Process::start_with(spec.clone(), on_event.clone())?;

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bookingq_core::ClientId;
@@ -11,6 +12,8 @@ use bookingq_harness::{Fsync, RedisServer, Sentinels, Signal};
 use bookingq_store::redis::{RedisConfig, RedisStore, SentinelLogin};
 use bookingq_store::{Store, StoreError};
 use support::{config, joins};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
 const NAME: &str = "tickets";
@@ -72,6 +75,43 @@ async fn survives(store: &RedisStore, servers: &[RedisServer]) {
     assert!(late < NOTICED, "it wrote {late:?} after the new primary did");
 }
 
+/// A sentinel that misses every failover: it names this primary for ever.
+async fn stale_sentinel(primary: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let port = primary.port().to_string();
+    let fields = ["name", NAME, "ip", "127.0.0.1", "port", &port, "config-epoch", "0"];
+    let says = fields.map(|field| format!("${}\r\n{field}\r\n", field.len())).concat();
+    let master = format!("*{}\r\n{says}", fields.len());
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            tokio::spawn(answer(connection, master.clone()));
+        }
+    });
+    address
+}
+
+/// Answers each command: `*words`, and for each word `$length` and the word itself.
+async fn answer(connection: TcpStream, master: String) {
+    let (reader, mut writer) = connection.into_split();
+    let mut lines = BufReader::new(reader).lines();
+    while let Ok(Some(head)) = lines.next_line().await {
+        let words: usize = head.trim_start_matches('*').parse().unwrap();
+        let mut command = Vec::new();
+        for _ in 0..2 * words {
+            command.push(lines.next_line().await.unwrap().unwrap_or_default());
+        }
+        let said = match command.get(3).map(String::as_str) {
+            Some("MASTER") => &master,
+            Some("REPLICAS") => "*0\r\n",
+            _ => "+OK\r\n",
+        };
+        if writer.write_all(said.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_writes_within_a_second_after_the_new_primary_does() {
     let (mut servers, _sentinels, config) = world("").await;
@@ -102,6 +142,23 @@ async fn a_frozen_primary_and_a_dead_sentinel_change_nothing_and_the_thawed_one_
         let found = store.status(vec![ClientId::new(&name).unwrap()]).await.unwrap();
         assert!(found[0].is_some(), "the primary stays the same");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_sentinel_and_one_with_another_login_change_nothing() {
+    let (mut servers, sentinels, config) = world("").await;
+    let stale = stale_sentinel(servers[0].address()).await;
+    let other = sentinels.addresses()[0].port().to_string();
+    let words = ["-p", &other, "ACL", "SETUSER", "default", "resetpass", ">other"];
+    let set = std::process::Command::new("redis-cli").args(words).output().unwrap();
+    assert!(set.stdout.starts_with(b"OK"), "{set:?}");
+    let hosts = format!("redis-sentinel://{stale},");
+    let url = config.url.replace("redis-sentinel://", &hosts);
+    let store = RedisStore::connect(RedisConfig { url, ..config }).unwrap();
+    store.open().await.unwrap();
+    joins(&store, "before", FAILOVER).await;
+    servers[0].kill();
+    survives(&store, &servers[1..]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

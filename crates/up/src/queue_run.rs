@@ -96,7 +96,11 @@ impl QueueRun {
             ));
         }
         pool.resize(scaler.replicas());
-        let terms = AuditTerms { hold: Some(plan.hold), rules: Some(plan.rules.clone()) };
+        let terms = AuditTerms {
+            hold: Some(plan.hold),
+            rules: Some(plan.rules.clone()),
+            ..AuditTerms::default()
+        };
         Ok(Self {
             audit: Audit::start(Arc::clone(&store), terms),
             plan,

@@ -40,6 +40,13 @@ pub const REDIS: Tool = Tool {
     install: Install::Debian("apt-get install -y redis-server"),
 };
 
+/// libfaketime.
+pub const FAKETIME: Tool = Tool {
+    program: "faketime",
+    purpose: "in fault runs the clocks of workers and of Redis jump",
+    install: Install::Debian("apt-get install -y faketime"),
+};
+
 /// Node and npm, which come together as a rule.
 pub const NODE: Tool = Tool {
     program: "npm",

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::control_plane::ControlPlanePrograms;
 use crate::kafka::KafkaJars;
-use crate::prerequisites::{self, CARGO_DENY, GO, HELM, JAVA, MAVEN, OPENSSL, REDIS};
+use crate::prerequisites::{self, CARGO_DENY, FAKETIME, GO, HELM, JAVA, MAVEN, OPENSSL, REDIS};
 
 /// What to install.
 #[derive(Debug, clap::Args)]
@@ -12,6 +12,9 @@ pub struct Args {
     /// Leave out the control plane of the operator's tests: KUBEBUILDER_ASSETS will name one
     #[arg(long)]
     no_control_plane: bool,
+    /// Also what fault runs with clocks that jump need: libfaketime
+    #[arg(long)]
+    faults: bool,
     /// Also what the tests of the store on Kafka need: Java, Maven, the headers of OpenSSL, and
     /// Kafka's jars in the user's cache
     #[arg(long)]
@@ -27,6 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
         jars.as_ref().and_then(KafkaJars::notice),
     ];
     let mut tools = vec![&REDIS, &GO, &HELM, &CARGO_DENY];
+    tools.extend(args.faults.then_some(&FAKETIME));
     tools.extend(args.kafka.then_some([&JAVA, &MAVEN, &OPENSSL]).into_iter().flatten());
     prerequisites::provide(&tools, notices.into_iter().flatten())?;
     if let Some(jars) = jars {

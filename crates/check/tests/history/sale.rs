@@ -213,7 +213,8 @@ fn invariant_9_a_refusal_from_before_a_return_closes_no_item_further() {
                 OutboxEvent::Item(event) => event.seq = EventSeq::new(2, 0, number),
             }
         }
-        let mut log = AuditLog::new(AuditTerms { rules: world.rules.clone(), hold: None });
+        let mut log =
+            AuditLog::new(AuditTerms { rules: world.rules.clone(), ..AuditTerms::default() });
         log.observe(&events);
         let found = log.verify(&Answers::new(0, 0), &world.evidence(), Moment::InMotion);
         if kept {

@@ -309,7 +309,7 @@ impl World {
     pub fn log(&self) -> AuditLog {
         let rules = self.rules.clone();
         let hold = Some(Duration::from_millis(HOLD));
-        let mut log = AuditLog::new(AuditTerms { hold, rules });
+        let mut log = AuditLog::new(AuditTerms { hold, rules, ..AuditTerms::default() });
         log.observe(&self.outbox());
         log
     }

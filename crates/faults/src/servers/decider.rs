@@ -21,6 +21,15 @@ pub(super) enum FailoverDecider {
     Operator(Arc<[RedisServer; 3]>, OperatorTask),
 }
 
+/// Several servers, as they are started.
+pub(super) struct StartedServers {
+    pub(super) decider: FailoverDecider,
+    /// In front of each server, in the same order; a Cluster has none.
+    pub(super) proxies: Vec<Proxy>,
+    /// In front of each server for workers alone, if they do not come through the others.
+    pub(super) fronts: Vec<Proxy>,
+}
+
 /// A proxy in front of each server.
 async fn proxies(servers: &[RedisServer]) -> Result<Vec<Proxy>> {
     let mut proxies = Vec::new();
@@ -33,39 +42,46 @@ async fn proxies(servers: &[RedisServer]) -> Result<Vec<Proxy>> {
 /// A primary with two replicas, and sentinels. They, and the store, know each by its proxy.
 pub(super) async fn watched(
     options: impl Fn(usize) -> std::io::Result<RedisOptions>,
-) -> Result<(FailoverDecider, Vec<Proxy>)> {
+) -> Result<StartedServers> {
     let mut nodes = 0..;
     let servers = replicated(|| {
         let options = options(nodes.next().unwrap_or_default())?;
         RedisOptions { has_file: true, ..options }.start(|_| ())
     })?;
     let proxies = proxies(&servers).await?;
-    let ports: Vec<_> = proxies.iter().map(|proxy| proxy.address().port().to_string()).collect();
-    for (server, port) in servers.iter().zip(&ports) {
-        server.cli(&["CONFIG", "SET", "replica-announce-port", port])?;
-    }
+    let first = proxies[0].address();
     for replica in &servers[1..] {
-        replica.cli(&["REPLICAOF", "127.0.0.1", &ports[0]])?;
+        replica.cli(&["REPLICAOF", "127.0.0.1", &first.port().to_string()])?;
     }
-    for server in &servers {
+    announce(&servers, &proxies)?;
+    let sentinels = Sentinels::watch(first, NAME, "")?;
+    let decider = FailoverDecider::Sentinels(Arc::new(servers), sentinels);
+    Ok(StartedServers { decider, proxies, fronts: Vec::new() })
+}
+
+/// Lets each server name its proxy to its primary, also after a restart.
+fn announce(servers: &[RedisServer], proxies: &[Proxy]) -> Result<()> {
+    for (server, proxy) in servers.iter().zip(proxies) {
+        let port = proxy.address().port().to_string();
+        server.cli(&["CONFIG", "SET", "replica-announce-port", &port])?;
         server.cli(&["CONFIG", "REWRITE"])?;
     }
-    let sentinels = Sentinels::watch(proxies[0].address(), NAME, "")?;
-    Ok((FailoverDecider::Sentinels(Arc::new(servers), sentinels), proxies))
+    Ok(())
 }
 
 /// Three servers that are cut off, and the operator's failover. It and the servers know each by its
-/// proxy, and the store without: a worker may go on at a primary that the others have lost.
+/// proxy, and the store by another one: a worker may go on at a primary that the others have lost.
 pub(super) async fn managed(
     queue: &QueueName,
     options: impl Fn(usize) -> std::io::Result<RedisOptions>,
-) -> Result<(FailoverDecider, Vec<Proxy>)> {
+) -> Result<StartedServers> {
     let start = |node| -> Result<RedisServer> {
         let more = settings_of_three("127.0.0.1").into_iter().map(Into::into).collect();
-        Ok(RedisOptions { options: more, ..options(node)? }.start(|_| ())?)
+        Ok(RedisOptions { options: more, has_file: true, ..options(node)? }.start(|_| ())?)
     };
     let servers = [start(0)?, start(1)?, start(2)?];
-    let proxies = proxies(&servers).await?;
+    let (fronts, proxies) = (proxies(&servers).await?, proxies(&servers).await?);
+    announce(&servers, &proxies)?;
     let addresses = std::array::from_fn(|node| {
         let address = proxies[node].address();
         (address.ip().to_string(), address.port())
@@ -75,5 +91,5 @@ pub(super) async fn managed(
     let operator = OperatorTask::start(queue.clone(), addresses, move |node, time| {
         replaced[node].process().kill_for(time);
     });
-    Ok((FailoverDecider::Operator(servers, operator), proxies))
+    Ok(StartedServers { decider: FailoverDecider::Operator(servers, operator), proxies, fronts })
 }

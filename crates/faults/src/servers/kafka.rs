@@ -16,7 +16,6 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::envelopes::EnvelopeFaults;
-use crate::clocks::Clocks;
 use crate::kinds::FaultKind;
 use crate::plan::NetworkFault;
 use crate::proxy::Proxy;
@@ -30,6 +29,9 @@ const PROPERTIES: [(&str, &str); 3] = [
 ];
 /// Longest wait until all brokers are in sync.
 const WHOLE: Duration = Duration::from_secs(90);
+/// A worker whose envelope was not read back for this long connects again: until then a fault that
+/// has ended lasts for it.
+const READ_BACK: Duration = Duration::from_secs(5);
 /// Between two looks at them.
 const LOOK: Duration = Duration::from_millis(100);
 /// Longest that a broker may take to end in order.
@@ -37,8 +39,6 @@ const TERM: Duration = Duration::from_secs(20);
 /// A slow broker stands still so long, in milliseconds, and goes on so long.
 const STANDS_STILL_MS: std::ops::Range<u64> = 20..150;
 const GOES_ON: Duration = Duration::from_millis(60);
-/// Largest jump of a broker's clock, in seconds: two of them are 60 s apart at most.
-const JUMP: i64 = 30;
 /// Records between two snapshots, and longest time of one.
 const SNAPSHOT_EVERY: u64 = 300;
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(30);
@@ -55,9 +55,10 @@ struct BrokerGroup {
     address: KafkaAddress,
     queue: QueueName,
     envelopes: EnvelopeFaults,
-    clocks: Option<Clocks>,
     /// Held by what nothing else may disturb.
     change: Mutex<()>,
+    /// Held from a fault of a leader until all brokers are in sync again.
+    leader: Mutex<()>,
     /// Held while a snapshot is taken.
     snapshot: Mutex<()>,
     left_out: AtomicU64,
@@ -69,7 +70,7 @@ impl KafkaBrokers {
         brokers: usize,
         folder: &Path,
         queue: &QueueName,
-        (restart, has_clocks): (Restart, bool),
+        restart: Restart,
     ) -> Result<Self> {
         let (mut addresses, mut proxies) = (Vec::new(), Vec::new());
         for _ in 0..brokers {
@@ -78,16 +79,12 @@ impl KafkaBrokers {
             addresses.push(BrokerAddress { listen, advertised: proxy.address() });
             proxies.push(proxy);
         }
-        // Only where they are needed: with libfaketime a broker is slower.
-        let clocks = if has_clocks { Clocks::find(folder, "broker-", brokers)? } else { None };
-        let environment = |broker| clocks.as_ref().map(|clocks| clocks.environment(broker));
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let options = KafkaOptions {
             directory: Some(folder.join("kafka")),
             restart,
             addresses,
             properties: PROPERTIES.into_iter().map(owned).collect(),
-            environment: (0..brokers).map(|one| environment(one).unwrap_or_default()).collect(),
             ..KafkaOptions::default()
         };
         let start = move || KafkaCluster::start_with(brokers, &options);
@@ -100,8 +97,8 @@ impl KafkaBrokers {
             proxies,
             address,
             queue: queue.clone(),
-            clocks,
             change: Mutex::default(),
+            leader: Mutex::default(),
             snapshot: Mutex::default(),
             left_out: AtomicU64::default(),
         };
@@ -122,10 +119,6 @@ impl KafkaBrokers {
         self.0.cluster.processes().collect()
     }
 
-    pub(crate) fn has_clocks(&self) -> bool {
-        self.0.clocks.is_some()
-    }
-
     /// The faults that found brokers in a state in which they are not injected.
     pub(crate) fn left_out(&self) -> u64 {
         self.0.left_out.load(Ordering::Relaxed)
@@ -141,7 +134,7 @@ impl KafkaBrokers {
         });
     }
 
-    /// Ends all faults, and waits until all brokers are in sync.
+    /// Ends all faults, and waits until all brokers are in sync and workers had time to notice.
     pub(crate) async fn clear(&self) {
         let group = &self.0;
         group.envelopes.clear();
@@ -150,14 +143,12 @@ impl KafkaBrokers {
             process.signal(Signal::CONT);
         }
         group.proxies.iter().for_each(Proxy::clear);
-        if let Some(clocks) = &group.clocks {
-            (0..group.proxies.len()).for_each(|broker| clocks.set(broker, 0));
-        }
         drop(group.change.lock().await);
         if let Err(error) = group.wait_whole().await {
             println!("{error}");
         }
         drop(group.snapshot.lock().await);
+        sleep(READ_BACK).await;
     }
 }
 
@@ -195,10 +186,8 @@ impl BrokerGroup {
             FaultKind::DoubleEnvelopes => self.envelopes.double_for(time),
             FaultKind::ResendEnvelopes => self.envelopes.resend(pick).await,
             FaultKind::Snapshot => return self.take_snapshot(pick, time).await,
-            FaultKind::BrokerClock => {
-                // From one end to the other of what is allowed.
-                let jump = (pick as i64 - 127) * JUMP / 127;
-                self.clocks.as_ref()?.set(broker, jump);
+            FaultKind::KillLeader | FaultKind::FreezeLeader => {
+                return self.break_leader(fault, time).await;
             }
             _ => {
                 // Nothing else of brokers is broken during a planned change.
@@ -231,17 +220,30 @@ impl BrokerGroup {
                 ];
                 self.proxies[broker].inject(cuts[pick / 3 % cuts.len()], time);
             }
-            FaultKind::KillLeader => {
-                let (_, leader) = self.placement().await?;
-                self.cluster.process(leader).kill_for(time);
-            }
-            FaultKind::FreezeLeader => {
-                let (_, leader) = self.placement().await?;
-                self.cluster.process(leader).freeze(time);
-            }
             FaultKind::RollingRestart => self.restart_all().await?,
             _ => return None,
         }
+        Some(())
+    }
+
+    /// Kills or freezes the leader, if all brokers are in sync, and waits until they are again: two
+    /// of three that are away stop the queue until one comes back.
+    async fn break_leader(&self, fault: FaultKind, time: Duration) -> Option<()> {
+        let _last = self.leader.try_lock().ok()?;
+        let change = self.change.try_lock().ok()?;
+        let (in_sync, leader) = self.placement().await?;
+        if in_sync < self.proxies.len() {
+            return None;
+        }
+        let process = self.cluster.process(leader);
+        match fault {
+            FaultKind::KillLeader => process.kill_for(time),
+            _ => process.freeze(time),
+        }
+        drop(change);
+        sleep(time).await;
+        // Too slow is a matter of the machine.
+        let _ = self.wait_whole().await;
         Some(())
     }
 

@@ -14,7 +14,7 @@ use futures::future::join_all;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use super::decider::{FailoverDecider, NAME, managed, watched};
+use super::decider::{FailoverDecider, NAME, StartedServers, managed, watched};
 use super::operator::OperatorTask;
 use super::state::{ServerState, ask, replicate, states};
 use crate::kinds::NodeFault;
@@ -31,6 +31,14 @@ const LOOK: Duration = Duration::from_millis(100);
 const CHANGE: Duration = Duration::from_secs(30);
 /// How long a server is away whose data is removed.
 const WIPED: Duration = Duration::from_millis(1500);
+/// How a node is cut off.
+const CUTS: [NetworkFault; 4] = [
+    NetworkFault::Cut,
+    NetworkFault::HalfOpen,
+    NetworkFault::LostReplies,
+    NetworkFault::Delay(300),
+];
+
 /// Several servers, and who decides about failovers.
 #[derive(Debug)]
 pub(crate) struct RedisNodes(Arc<NodeGroup>);
@@ -38,8 +46,9 @@ pub(crate) struct RedisNodes(Arc<NodeGroup>);
 #[derive(Debug)]
 struct NodeGroup {
     decider: FailoverDecider,
-    /// In front of each server, in the same order; a Cluster has none.
+    /// See [`StartedServers`].
     proxies: Vec<Proxy>,
+    fronts: Vec<Proxy>,
     /// Any key of the queue.
     key: String,
     barrier: String,
@@ -55,18 +64,21 @@ impl RedisNodes {
         queue: &QueueName,
         options: impl Fn(String) -> std::io::Result<RedisOptions>,
     ) -> Result<Self> {
-        let options = |node: usize| options(format!("redis-{node}"));
-        let (decider, proxies) = match topology {
+        let options = |node: usize| options(name(node));
+        let StartedServers { decider, proxies, fronts } = match topology {
             RedisTopology::Single => bail!("one server has no failovers"),
             RedisTopology::Sentinel => watched(options).await?,
-            RedisTopology::Cluster => {
-                (FailoverDecider::Cluster(ClusterNodes::start_with(options)?), Vec::new())
-            }
+            RedisTopology::Cluster => StartedServers {
+                decider: FailoverDecider::Cluster(ClusterNodes::start_with(options)?),
+                proxies: Vec::new(),
+                fronts: Vec::new(),
+            },
             RedisTopology::Managed => managed(queue, options).await?,
         };
         let group = NodeGroup {
             decider,
             proxies,
+            fronts,
             key: format!("booking-meta:{{{queue}}}"),
             barrier: format!("booking-barrier:{{{queue}}}"),
             change: Mutex::default(),
@@ -77,13 +89,17 @@ impl RedisNodes {
     }
 
     pub(crate) fn url(&self) -> String {
-        let servers = hosts(self.0.servers().iter().map(RedisServer::address));
         match &self.0.decider {
             FailoverDecider::Sentinels(_, sentinels) => {
                 format!("redis-sentinel://{}#{NAME}", sentinels.hosts())
             }
-            FailoverDecider::Cluster(_) => format!("redis-cluster://{servers}"),
-            FailoverDecider::Operator(..) => format!("redis://{servers}"),
+            FailoverDecider::Cluster(nodes) => {
+                let nodes = hosts(nodes.nodes().iter().map(RedisServer::address));
+                format!("redis-cluster://{nodes}")
+            }
+            FailoverDecider::Operator(..) => {
+                format!("redis://{}", hosts(self.0.fronts.iter().map(Proxy::address)))
+            }
         }
     }
 
@@ -93,6 +109,12 @@ impl RedisNodes {
             processes.extend(sentinels.processes());
         }
         processes
+    }
+
+    /// The names of the servers, with their addresses.
+    pub(crate) fn named(&self) -> Vec<(String, SocketAddr)> {
+        let servers = self.0.servers().iter().enumerate();
+        servers.map(|(node, server)| (name(node), server.address())).collect()
     }
 
     /// The faults that found servers in a state in which they are not injected.
@@ -127,7 +149,7 @@ impl RedisNodes {
         for process in self.processes() {
             process.signal(Signal::CONT);
         }
-        for proxy in &self.0.proxies {
+        for proxy in self.0.proxies.iter().chain(&self.0.fronts) {
             proxy.clear();
         }
         // No planned change is under way any more.
@@ -229,29 +251,25 @@ impl NodeGroup {
             }
             NodeFault::FullDisk => {
                 let state = if pick.is_multiple_of(3) { replica() } else { primary };
-                let server =
-                    &self.servers()[self.index(state.filter(|one| one.on_disk)?.address)?];
-                let room = (pick / 3) as u64;
-                let size = appended(server.directory()).ok()? + room;
-                server.process().fill_disk(size, time).ok()?;
+                self.fill_disk(state.filter(|one| one.on_disk)?, (pick / 3) as u64, time)?;
             }
             NodeFault::CutNode => {
                 let state = if pick.is_multiple_of(3) { replica() } else { primary };
                 let proxy = self.proxies.get(self.index(state?.address)?)?;
-                let cuts = [
-                    NetworkFault::Cut,
-                    NetworkFault::HalfOpen,
-                    NetworkFault::LostReplies,
-                    NetworkFault::Delay(300),
-                ];
-                proxy.inject(cuts[pick / 3 % cuts.len()], time);
+                proxy.inject(CUTS[pick / 3 % CUTS.len()], time);
             }
             NodeFault::KillSentinel => self.sentinel(pick)?.kill_for(time),
             NodeFault::FreezeSentinel => self.sentinel(pick)?.freeze(time),
             NodeFault::KillOperator => self.operator()?.end_after(pick % 4),
-            NodeFault::SwitchOver | NodeFault::MoveSlot | NodeFault::WipeNode => {
+            NodeFault::SwitchOver
+            | NodeFault::OtherWords
+            | NodeFault::MoveSlot
+            | NodeFault::WipeNode => {
                 if !self.is_whole(&states) {
                     return None;
+                }
+                if fault == NodeFault::OtherWords {
+                    self.front(primary?)?.inject(NetworkFault::OtherWords, time);
                 }
                 self.change(fault, pick, primary?).await?;
             }
@@ -260,8 +278,21 @@ impl NodeGroup {
         Some(())
     }
 
+    /// Leaves room for so many more bytes.
+    fn fill_disk(&self, server: ServerState, room: u64, time: Duration) -> Option<()> {
+        let server = &self.servers()[self.index(server.address)?];
+        let size = appended(server.directory()).ok()? + room;
+        server.process().fill_disk(size, time).ok()
+    }
+
     fn index(&self, address: SocketAddr) -> Option<usize> {
         self.servers().iter().position(|server| server.address() == address)
+    }
+
+    /// The proxy between workers and this server.
+    fn front(&self, server: ServerState) -> Option<&Proxy> {
+        let fronts = if self.fronts.is_empty() { &self.proxies } else { &self.fronts };
+        fronts.get(self.index(server.address)?)
     }
 
     fn sentinel(&self, pick: usize) -> Option<&Process> {
@@ -318,6 +349,10 @@ impl NodeGroup {
             }
         }
     }
+}
+
+fn name(node: usize) -> String {
+    format!("redis-{node}")
 }
 
 /// The server that takes the queue's writes. One that was replaced and does not know it has no

@@ -11,6 +11,7 @@ use bookingq_store::{RedisConfig, StoreConfig};
 
 use super::RedisSetup;
 use super::kafka::KafkaBrokers;
+use crate::clocks::RedisClocks;
 use crate::kinds::{FaultKind, NodeFault};
 use crate::layout::StoreLayout;
 use crate::plan::{PlanOptions, RedisFault};
@@ -32,12 +33,11 @@ impl StoreServers {
     ) -> Result<Self> {
         Ok(match options.layout {
             StoreLayout::Redis(topology) => {
-                Self::Redis(RedisSetup::start(topology, folder, queue, restart).await?)
+                let clocks = options.redis_clocks.then(|| RedisClocks::find(folder)).transpose()?;
+                Self::Redis(RedisSetup::start(topology, folder, queue, restart, clocks).await?)
             }
             StoreLayout::Kafka(brokers) => {
-                let has_clocks = options.draws(FaultKind::BrokerClock);
-                let processes = (restart, has_clocks);
-                Self::Kafka(KafkaBrokers::start(brokers, folder, queue, processes).await?)
+                Self::Kafka(KafkaBrokers::start(brokers, folder, queue, restart).await?)
             }
         })
     }
@@ -92,11 +92,10 @@ impl StoreServers {
         }
     }
 
-    /// Whether the clocks of brokers can be changed on this computer.
-    pub(crate) fn has_clocks(&self) -> bool {
-        match self {
-            Self::Redis(_) => false,
-            Self::Kafka(brokers) => brokers.has_clocks(),
+    /// Sets the clock of one server of Redis, or of all, to this offset in seconds.
+    pub(crate) fn jump(&self, pick: u8, seconds: i64) {
+        if let Self::Redis(redis) = self {
+            redis.jump(pick, seconds);
         }
     }
 

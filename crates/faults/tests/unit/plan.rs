@@ -5,12 +5,21 @@ use std::time::Duration;
 
 use bookingq_faults::kinds::FaultKind;
 use bookingq_faults::layout::{RedisTopology, StoreLayout};
-use bookingq_faults::plan::{Fault, FaultyLink, PlanOptions, plan};
+use bookingq_faults::plan::{Fault, FaultyLink, PlanOptions, REDIS_CLOCK_JUMP, plan};
 use clap::ValueEnum as _;
 
 fn options(seed: u64, only: Vec<FaultKind>) -> PlanOptions {
     let (time, every) = (Duration::from_secs(600), Duration::from_millis(250));
-    PlanOptions { seed, time, workers: 4, gateways: 2, every, layout: StoreLayout::ONE_REDIS, only }
+    PlanOptions {
+        seed,
+        time,
+        workers: 4,
+        gateways: 2,
+        every,
+        layout: StoreLayout::ONE_REDIS,
+        only,
+        redis_clocks: false,
+    }
 }
 
 #[test]
@@ -23,7 +32,8 @@ fn a_seed_replays_its_plan_and_another_one_does_not() {
 fn a_long_plan_has_every_kind_and_every_link_in_order_of_time() {
     let steps = plan(&options(1, vec![]));
     let kinds: BTreeSet<_> = steps.iter().map(|step| step.kind).collect();
-    let fits = |kind: &&FaultKind| StoreLayout::ONE_REDIS.has(**kind);
+    let fits =
+        |kind: &&FaultKind| StoreLayout::ONE_REDIS.has(**kind) && **kind != FaultKind::RedisClock;
     assert_eq!(kinds, FaultKind::value_variants().iter().filter(fits).copied().collect());
     let links: BTreeSet<_> = steps
         .iter()
@@ -75,7 +85,7 @@ fn several_servers_have_every_kind_that_fits_and_no_proxy_in_front() {
     for layout in redis.map(StoreLayout::Redis).into_iter().chain(kafka) {
         let steps = plan(&PlanOptions { layout, ..options(1, vec![]) });
         let kinds: BTreeSet<_> = steps.iter().map(|step| step.kind).collect();
-        let fits = |kind: &&FaultKind| layout.has(**kind) && **kind != FaultKind::BrokerClock;
+        let fits = |kind: &&FaultKind| layout.has(**kind) && **kind != FaultKind::RedisClock;
         assert_eq!(kinds, FaultKind::value_variants().iter().filter(fits).copied().collect());
         for step in &steps {
             let of_proxy = matches!(
@@ -85,4 +95,29 @@ fn several_servers_have_every_kind_that_fits_and_no_proxy_in_front() {
             assert!(!of_proxy, "{step:?}");
         }
     }
+}
+
+#[test]
+fn clocks_of_redis_jump_besides_the_other_faults_or_alone() {
+    let without = plan(&options(1, vec![]));
+    let with = plan(&PlanOptions { redis_clocks: true, ..options(1, vec![]) });
+    assert!(with.is_sorted_by_key(|step| step.at_ms));
+    let (jumps, others): (Vec<_>, Vec<_>) =
+        with.into_iter().partition(|step| step.kind == FaultKind::RedisClock);
+    let ends_by_its_clock = [FaultKind::PauseRedis, FaultKind::BusyRedis];
+    let expected = without.into_iter().filter(|step| !ends_by_its_clock.contains(&step.kind));
+    assert_eq!(others, expected.collect::<Vec<_>>());
+    let offsets: BTreeSet<_> = jumps
+        .iter()
+        .map(|step| match step.fault {
+            Fault::RedisClock(_, seconds) => seconds,
+            ref other => panic!("{other:?}"),
+        })
+        .collect();
+    let far = |offset: &i64| offset.unsigned_abs() <= REDIS_CLOCK_JUMP.as_secs();
+    assert!(jumps.len() > 50 && offsets.iter().all(far), "{offsets:?}");
+    assert!(offsets.first() < Some(&-20) && offsets.last() > Some(&20), "{offsets:?}");
+    let only = options(1, vec![FaultKind::RedisClock]);
+    let alone = plan(&PlanOptions { redis_clocks: true, ..only });
+    assert_eq!(alone, jumps);
 }

@@ -110,3 +110,37 @@ async fn connections_are_led_to_one_server_after_the_other_and_past_one_that_is_
     assert_eq!(first + second, 6);
     assert!(first > 0 && second > 0, "{first} and {second}");
 }
+
+/// A server that answers each byte with these replies.
+async fn replies(text: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        while stream.read_u8().await.is_ok() {
+            stream.write_all(text).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn refusals_of_redis_are_said_in_other_words_and_nothing_else_is_changed() {
+    let said =
+        b":1\r\n-READONLY You can't write.\r\n$11\r\na-READONLY b\r\n-NOREPLICAS No.\r\n-ERR x\r\n";
+    let proxy = Proxy::start(replies(said).await).await.unwrap();
+    let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+    let mut answer = async |wanted: &[u8]| {
+        stream.write_u8(1).await.unwrap();
+        let mut found = vec![0; wanted.len()];
+        timeout(LIMIT, stream.read_exact(&mut found)).await.unwrap().unwrap();
+        assert_eq!(String::from_utf8_lossy(&found), String::from_utf8_lossy(wanted));
+    };
+    answer(said).await;
+    proxy.inject(NetworkFault::OtherWords, LONG);
+    answer(
+        b":1\r\n-ERR backend cannot do that: You can't write.\r\n$11\r\na-READONLY b\r\n\
+          -ERR backend cannot do that: No.\r\n-ERR x\r\n",
+    )
+    .await;
+}

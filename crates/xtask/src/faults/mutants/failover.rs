@@ -24,18 +24,22 @@ pub(super) const MUTANTS: [Mutant; 2] = [
             "calls.cmd(\"INCR\").arg(&self.keys.barrier);",
             "calls.cmd(\"EXISTS\").arg(&self.keys.barrier);",
         )],
-        // A place that no replica has, its repeat, and then another primary.
+        // A place that no replica has, its repeat by another worker, and then another primary: the
+        // primary is cut off so that its replicas get nothing and are connected all the same. A
+        // write of another client beside the repeat would wait for the replicas, so few come.
         options: &[
             "--redis",
-            "sentinel",
+            "managed",
             "--only",
-            "freeze-replica",
-            "--only",
-            "kill-primary",
+            "cut-node",
             "--every",
-            "1500ms",
+            "5s",
             "--for",
-            "60s",
+            "120s",
+            "--bookings",
+            "150",
+            "--workers",
+            "6",
             "--gateways",
             "0",
         ],
