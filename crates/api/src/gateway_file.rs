@@ -17,6 +17,9 @@ pub struct GatewayFile {
 pub struct GatewayQueueFile {
     /// Name of the queue.
     pub name: String,
+    /// Whether the queue sleeps: it has no workers, and takes no new bookings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hibernates: bool,
     /// URL of its workers; may be left out if `--queue` gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<String>,

@@ -1,7 +1,7 @@
 //! The `BookingQueue` resource, from the manifest to the command line of a worker.
 //!
 //! ```text
-//!   spec + downstream + redis + kafka + worker + scaling + sale + gateway + deletion
+//!   spec + downstream + redis + kafka + worker + scaling + sale + gateway + deletion + update
 //!                                                  the manifest (serde, CEL)
 //!        |  resolve: the rules that the schema cannot express; all problems at once
 //!        v
@@ -11,11 +11,13 @@
 //!   args                                           the flags of worker, sweeper and gateway
 //!
 //!   status   the operator's report             crd   the CustomResourceDefinition as YAML
+//!   convert  manifests of an older version
 //!   gateway_file   the settings of a gateway's queues
 //! ```
 
 pub mod args;
 mod cel;
+pub mod convert;
 pub mod crd;
 pub mod deletion;
 pub mod downstream;
@@ -34,6 +36,7 @@ pub mod spec;
 pub mod status;
 pub mod strict;
 pub mod time;
+pub mod update;
 mod web;
 pub mod worker;
 

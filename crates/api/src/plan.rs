@@ -15,6 +15,7 @@ use crate::downstream::{Endpoint, TlsSpec};
 use crate::gateway::GatewaySpec;
 use crate::kafka::{KafkaSaslSpec, KafkaTlsSpec};
 use crate::redis::{ManagedRedis, RedisCluster, RedisSentinel, SecretKey};
+use crate::update::UpdatePlan;
 use crate::worker::WorkerTlsSpec;
 
 /// A whole queue.
@@ -46,10 +47,21 @@ pub struct Plan {
     pub admission: Admission,
     /// When it opens, how fast it serves, and what a sold out item means.
     pub rules: SaleRules,
+    /// Whether it sleeps: no workers, no sweepers.
+    pub hibernate: bool,
     /// Its gateways, if it has any.
     pub gateway: Option<GatewayPlan>,
     /// What happens to the volumes of a managed Redis when the queue is deleted.
     pub data_deletion: DataDeletion,
+    /// When its Pods follow another release of the operator.
+    pub update: UpdatePlan,
+}
+
+impl Plan {
+    /// Whether it is to have no worker.
+    pub fn wants_no_worker(&self) -> bool {
+        self.hibernate || self.scaling == ScalingPlan::Fixed(0)
+    }
 }
 
 /// A service the workers call.

@@ -7,6 +7,7 @@
 mod gateway;
 mod kafka;
 mod redis;
+mod update;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -81,6 +82,7 @@ impl BookingQueueSpec {
         let admission = self.admission.into();
         let rules = check.rules(self);
         let gateway = check.gateway(self);
+        let update = check.update(&self.update);
         let (Some(queue), Some(booking), Some(store), []) =
             (queue, booking, store, check.problems.as_slice())
         else {
@@ -100,8 +102,10 @@ impl BookingQueueSpec {
             retry,
             admission,
             rules,
+            hibernate: self.hibernate,
             gateway,
             data_deletion: self.deletion.data,
+            update,
         })
     }
 }

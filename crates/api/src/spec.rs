@@ -17,6 +17,7 @@ use crate::redis::RedisSpec;
 use crate::sale::{ItemSpec, OutflowSpec, SaleSpec, SoldOutSpec};
 use crate::scaling::AutoscalingSpec;
 use crate::status::BookingQueueStatus;
+use crate::update::UpdateSpec;
 use crate::worker::WorkerSpec;
 
 /// Desired state of a booking queue. Only booking.endpoint is required.
@@ -168,9 +169,16 @@ pub struct BookingQueueSpec {
     /// call the workers by gRPC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewaySpec>,
+    /// Puts the queue to sleep while true: no workers and no sweepers, and gateways refuse new
+    /// bookings. Its data is kept, and it wakes when this is false again.
+    #[serde(default)]
+    pub hibernate: bool,
     /// What the deletion of the BookingQueue leaves behind.
     #[serde(default)]
     pub deletion: DeletionSpec,
+    /// When Pods are replaced that another release or image of the operator changes.
+    #[serde(default)]
+    pub update: UpdateSpec,
 }
 
 /// Time to pay for a reservation, and retention of decided bookings.

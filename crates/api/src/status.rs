@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", default)]
 pub struct BookingQueueStatus {
     /// Conditions of the queue: Ready, Progressing, Degraded, RedisReady, WorkersAvailable,
-    /// SweeperHealthy, ScaledByOther and, with spec.gateway, GatewayAvailable.
+    /// SweeperHealthy, ScaledByOther, UpdatePending and, with spec.gateway, GatewayAvailable.
+    /// Present only while they hold: Reconciling, Stalled, Paused, SchemaBehind and, with
+    /// spec.hibernate, Hibernated.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -43,11 +45,27 @@ pub struct BookingQueueStatus {
     /// The gateways, if spec.gateway is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayStatus>,
+    /// An update of the operator that waits, as spec.update says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateStatus>,
     /// The last election of the primary, with spec.redis.managed.replicas: 3. The operator writes
     /// it before it promotes a Pod, and workers write to the primary of the highest term only. Do
     /// not change it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisElection>,
+}
+
+/// An update that waits: another release or image of the operator would replace Pods.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateStatus {
+    /// Identifies the update. It begins once the annotation bookingqueue.dev/update has this value.
+    pub pending: String,
+    /// Since when it waits.
+    #[schemars(schema_with = "crate::schema::time")]
+    pub since: Time,
+    /// What it waits for: Idle, Window or Annotation.
+    pub waits_for: String,
 }
 
 /// An election of the primary of a managed Redis.
@@ -115,7 +133,7 @@ pub struct LastScaling {
     /// Number of workers that the line alone needs. The scale-down window may keep more.
     pub wanted: i32,
     /// Reason of the decision: Demand, Capped if spec.outflow decides, HeldByWindow, NoReading,
-    /// Unschedulable, or Fixed for spec.replicas.
+    /// Unschedulable, Fixed for spec.replicas, or Hibernated for spec.hibernate.
     pub reason: String,
     /// Number of bookings in the line that workers may serve: none while the queue is paused or not
     /// open yet, and none that wait for a sold out item.

@@ -46,9 +46,17 @@ fn the_crds_defaults_are_the_ones_of_the_code() {
     let crd = serde_json::to_value(bookingq_api::BookingQueue::crd()).unwrap();
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
     let written = serde_json::to_value(with(json!({}))).unwrap();
-    for field in
-        ["worker", "autoscaling", "hold", "sweep", "retry", "admission", "soldOut", "deletion"]
-    {
+    for field in [
+        "worker",
+        "autoscaling",
+        "hold",
+        "sweep",
+        "retry",
+        "admission",
+        "soldOut",
+        "deletion",
+        "update",
+    ] {
         assert_eq!(schema[field]["default"], written[field], "{field}");
     }
     assert_eq!(
@@ -281,4 +289,23 @@ fn a_misspelt_field_is_named_with_those_that_exist() {
         "{found:?}"
     );
     assert_eq!(found.len(), 2);
+}
+
+#[test]
+fn windows_of_updates_have_cron_fields_a_zone_and_a_duration() {
+    let window = |cron: &str, duration: &str, zone: &str| {
+        let window = json!({ "cron": cron, "duration": duration, "timeZone": zone });
+        json!({ "update": { "windows": [window] } })
+    };
+    let plan = with(window("0 3 * * 1-5", "2h", "Europe/Berlin")).resolve("concert").unwrap();
+    assert_eq!(plan.update.windows.len(), 1);
+    for (fields, problem) in [
+        (window("0 3 * * 1-5", "59s", "UTC"), "spec.update.windows[0].duration is 59s; allowed: "),
+        (window("0 25 * * *", "2h", "UTC"), "spec.update.windows[0].cron is \"0 25 * * *\"; "),
+        (window("0 3 * * *", "2h", "Berlin"), "spec.update.windows[0].timeZone is \"Berlin\"; "),
+        (window("0 3 * * * UTC", "2h", "UTC"), "spec.update.windows[0].cron is "),
+    ] {
+        let found = problems(fields);
+        assert!(found.len() == 1 && found[0].starts_with(problem), "{found:?}");
+    }
 }

@@ -100,7 +100,7 @@ impl Verb {
             Self::Simulate(args) => Box::pin(simulate::run(args, signals)),
             Self::Probe(args) => Box::pin(probe::run(args)),
             Self::Check(args) => Box::pin(check::run(*args)),
-            Self::Crd(_) => Box::pin(async { crd::run() }),
+            Self::Crd(args) => Box::pin(async move { crd::run(&args) }),
             Self::Keys(args) => Box::pin(async { keys::run(args) }),
             Self::Enqueue(args) => Box::pin(enqueue::run(args)),
             Self::Status(args) => Box::pin(status::run(args)),

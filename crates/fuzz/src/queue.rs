@@ -20,6 +20,7 @@ pub fn queue(data: &[u8]) -> bool {
     let environment = OperatorEnvironment {
         image: "bookingq:test".to_owned(),
         namespace: "bookingq-system".to_owned(),
+        release: "test".to_owned(),
     };
     let built = QueueTarget::resolve(&queue).and_then(|target| {
         let secrets = Secrets::default();

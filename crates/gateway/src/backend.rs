@@ -153,6 +153,7 @@ pub async fn pay(
         payment_id: PaymentId::new(&payment.payment_id)?.to_string(),
         reacquire: payment.reacquire,
     };
+    queue.awake()?;
     let mut worker = queue.workers.client().with_trace(trace_header::of(&headers));
     let v1::ConfirmPaymentResponse { booking, reacquired_for } = worker.call(call).await?;
     let booking = booking.ok_or_else(Problem::unreadable)?;

@@ -117,6 +117,8 @@ pub struct QueueConfig {
 /// How a queue is shown, and for whom its passes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueSettings {
+    /// Whether the queue sleeps: it has no workers, and takes no new bookings.
+    pub hibernates: bool,
     /// Title on the page.
     pub title: String,
     /// `aud` of passes.
@@ -188,6 +190,7 @@ impl QueueConfig {
     /// A queue with default settings.
     pub fn new(name: QueueName, workers: WorkersAt) -> Self {
         let settings = QueueSettings {
+            hibernates: false,
             title: name.to_string(),
             audience: name.to_string(),
             origins: AllowedOrigins::default(),

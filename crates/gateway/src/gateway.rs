@@ -10,6 +10,7 @@ use bookingq_core::backoff::Backoff;
 use bookingq_serve::{MetricsRegistry, Readiness, ServeError, admin_router};
 use futures::future::BoxFuture;
 use prometheus::IntGauge;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -90,7 +91,7 @@ pub struct GatewayHandle {
 
 impl Gateway {
     /// Binds the ports and starts everything. The workers need not be up; the gateway is ready once
-    /// every queue is followed.
+    /// every queue is followed that does not hibernate.
     ///
     /// # Errors
     /// When a port cannot be bound, keys or a TLS file cannot be used, or the name of the workers
@@ -113,7 +114,7 @@ async fn start(config: GatewayConfig) -> Result<GatewayHandle, GatewayError> {
     let limit = ConnectionLimit::new(config.max_connections);
     let limits = limits(&config, &registry)?;
     let state = state(&config, &fanout, &stop, limit.streams(), limits).await?;
-    for queue in state.queues.values() {
+    for queue in state.queues.values().filter(|queue| !queue.settings.hibernates) {
         background.spawn(upstream::follow(Arc::clone(&queue.feed), queue.workers.clone()));
     }
     let grpc = serve_realtime(&config, &state, &mut background).await?;
@@ -146,9 +147,9 @@ async fn start(config: GatewayConfig) -> Result<GatewayHandle, GatewayError> {
     })
 }
 
-/// Ready once a worker of each queue is followed.
+/// Ready once a worker of each queue that has workers is followed.
 async fn become_ready(state: Arc<GatewayState>, readiness: Arc<Readiness>) {
-    for queue in state.queues.values() {
+    for queue in state.queues.values().filter(|queue| !queue.settings.hibernates) {
         queue.feed.followed().await;
     }
     readiness.set_ready();
@@ -219,13 +220,21 @@ async fn start_queue(
         stop: stop.clone(),
     };
     let addresses = match workers {
+        // A queue that hibernates has no workers, and the name of none has no address. It answers
+        // without them, and its gateways are replaced when it wakes.
+        _ if settings.hibernates => watch::Sender::default().subscribe(),
         WorkersAt::Url(url) => url.resolve(LOOKUP).await?,
         WorkersAt::Addresses(addresses) => addresses,
     };
     let pool = ChannelPool::new(channels, addresses);
     let workers = QueueWorkers { pool, policy: Arc::new(policy) };
     let feed = PlaceFeed::new(name.clone(), workers.clone(), Arc::clone(fanout));
-    let reader = QueueReader::new(name.clone(), settings.title.clone(), workers.clone());
+    let reader = QueueReader::new(
+        name.clone(),
+        settings.title.clone(),
+        workers.clone(),
+        settings.hibernates,
+    );
     let joins = Joins::start(workers.clone());
     let page = WaitingPage::new(&name, &settings);
     Ok(QueueGateway { name, settings, workers, feed, joins, reader, page })

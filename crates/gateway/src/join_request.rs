@@ -75,6 +75,7 @@ impl JoinRequest {
         address: IpAddr,
         body: &JoinJson,
     ) -> Result<Self, Problem> {
+        queue.awake().map_err(|asleep| refused_asleep(place, asleep))?;
         let details =
             Details::new(body.item.as_deref().unwrap_or_default(), quantity(body.quantity)?, &[])?;
         let return_url = body.return_url.as_deref();
@@ -119,6 +120,16 @@ impl JoinRequest {
         let token = place_token(state, queue, self.client, &booking, self.return_url)?;
         Ok(JoinedClient { booking, existing, token })
     }
+}
+
+/// A client that may have a booking, which is kept, can ask again; to others the queue is closed.
+fn refused_asleep(place: Option<&PlaceClaims>, asleep: Problem) -> Problem {
+    if place.is_some() {
+        return asleep;
+    }
+    let closed = "the queue hibernates (spec.hibernate): it takes no new bookings until it wakes, \
+                  and keeps the places that there are";
+    Problem::new(ProblemReason::QueueClosed, closed)
 }
 
 fn quantity(quantity: Option<i32>) -> Result<i32, Problem> {

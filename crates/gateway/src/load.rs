@@ -218,6 +218,7 @@ impl<'a> CommonSettings<'a> {
         let url = workers.parse().map_err(|_| Invalid::new("workers", &workers, URL_RULE))?;
         let mut queue = self.of_flag(name, url);
         let settings = &mut queue.settings;
+        settings.hibernates = file.hibernates;
         if let Some(title) = file.title {
             settings.title = text("title", title, 200)?;
         }

@@ -92,8 +92,9 @@ pub async fn join(
 /// The newest booking of a client, read from the store.
 ///
 /// # Errors
-/// [`ProblemReason::BookingNotFound`], or when no worker answers.
+/// [`ProblemReason::BookingNotFound`], or when no worker answers or the queue hibernates.
 pub async fn newest(queue: &QueueGateway, client: ClientId) -> Result<v1::Booking, Problem> {
+    queue.awake()?;
     let snapshot = queue.feed.snapshots.get(client).await;
     let snapshot = snapshot.map_err(|error| Problem::from(&*error))?;
     let missing = || {
@@ -212,6 +213,7 @@ pub async fn cancel(
     place: &PlaceClaims,
     trace: Option<String>,
 ) -> Result<v1::Booking, Problem> {
+    queue.awake()?;
     let call = v1::CancelRequest {
         queue: queue.name.to_string(),
         client_id: place.client.to_string(),

@@ -119,13 +119,15 @@ pub struct QueueReader {
     queue: QueueName,
     title: String,
     workers: QueueWorkers,
+    /// Whether it has no workers to ask.
+    hibernates: bool,
     last: Mutex<Option<KeptReading>>,
 }
 
 impl QueueReader {
-    /// For a queue with this title.
-    pub fn new(queue: QueueName, title: String, workers: QueueWorkers) -> Self {
-        Self { queue, title, workers, last: Mutex::default() }
+    /// For a queue with this title. One that hibernates is closed, and no worker is asked.
+    pub fn new(queue: QueueName, title: String, workers: QueueWorkers, hibernates: bool) -> Self {
+        Self { queue, title, workers, hibernates, last: Mutex::default() }
     }
 
     /// The queue as JSON, at most a second old. A failure is kept as long, so that the requests of
@@ -145,13 +147,26 @@ impl QueueReader {
         {
             return answer.clone();
         }
-        let call = v1::GetQueueRequest { queue: self.queue.to_string() };
-        let answer = self.workers.client().call(call).await.map_err(Problem::from);
+        let answer = if self.hibernates {
+            Ok(asleep(&self.queue))
+        } else {
+            let call = v1::GetQueueRequest { queue: self.queue.to_string() };
+            self.workers.client().call(call).await.map_err(Problem::from)
+        };
         let answer = answer.map(|queue| {
             let json = to_json(&QueueJson::new(&self.title, &queue, line)).into();
             Arc::new(QueueReading { queue, json })
         });
         *last = Some((Instant::now(), answer.clone()));
         answer
+    }
+}
+
+/// What can be said of a queue that hibernates: its line is kept, and not known here.
+fn asleep(queue: &QueueName) -> v1::GetQueueResponse {
+    v1::GetQueueResponse {
+        queue: queue.to_string(),
+        admission: v1::Admission::Closed.into(),
+        ..Default::default()
     }
 }

@@ -43,7 +43,23 @@ pub struct QueueGateway {
     pub page: WaitingPage,
 }
 
+/// When a client may ask a queue again that hibernates.
+const ASLEEP: Duration = Duration::from_secs(60);
+
 impl QueueGateway {
+    /// Refuses at once what only a worker could answer, if the queue has none.
+    ///
+    /// # Errors
+    /// [`ProblemReason::UpstreamUnavailable`] while the queue hibernates: it may pass.
+    pub fn awake(&self) -> Result<(), Problem> {
+        if !self.settings.hibernates {
+            return Ok(());
+        }
+        let problem = "the queue hibernates (spec.hibernate): its places are kept, and can be \
+                       seen and used again once it wakes";
+        Err(Problem::new(ProblemReason::UpstreamUnavailable, problem).retry_after(ASLEEP))
+    }
+
     /// A booking that was just read, as clients see it.
     pub fn show(&self, booking: &v1::Booking) -> PlaceJson {
         let line = self.feed.view.current();

@@ -52,7 +52,10 @@ pub async fn open_socket(
         challenges::admit_stream(&state, address)
             .inspect_err(|_| refused(&state, Transport::Socket, CloseReason::Limit.as_str()))?;
     }
-    let client = place.map(|place| place.claims.client).map_err(|_| CloseReason::Gone);
+    let client = place.map_err(|_| CloseReason::Gone).and_then(|place| {
+        let asleep = |_| CloseReason::Unavailable;
+        queue.awake().map(|()| place.claims.client).map_err(asleep)
+    });
     Ok(socket::upgrade(Arc::clone(&queue.feed), upgrade, client))
 }
 
@@ -66,7 +69,8 @@ pub async fn open_socket(
         (status = 401, description = "PLACE_REQUIRED or PLACE_INVALID"),
         (status = 403, description = "ORIGIN_REFUSED"),
         (status = 404, description = "QUEUE_NOT_FOUND"),
-        (status = 503, description = "TOO_MANY_CONNECTIONS"),
+        (status = 503, description = "TOO_MANY_CONNECTIONS, or UPSTREAM_UNAVAILABLE while the \
+            queue hibernates"),
     )
 )]
 pub async fn open_events(
@@ -85,6 +89,9 @@ pub async fn open_events(
         .place(&queue.name, &headers)
         .inspect_err(|_| refused(&state, Transport::Events, CloseReason::Gone.as_str()))?;
     room(&state, Transport::Events)?;
+    queue
+        .awake()
+        .inspect_err(|_| refused(&state, Transport::Events, CloseReason::Unavailable.as_str()))?;
     Ok(events::stream(Arc::clone(&queue.feed), place.claims.client))
 }
 

@@ -18,6 +18,10 @@ pub struct CachedObject {
     pub uid: Option<Box<str>>,
     /// Digest of the last apply, from the object's annotation.
     pub applied: Option<Box<str>>,
+    /// Which operator made its template of Pods, from the annotation.
+    pub template: Option<Box<str>>,
+    /// Which operator made the template that waits.
+    pub update_ready: Option<Box<str>>,
     /// Whether the object is being deleted.
     pub deleting: bool,
     /// Its status; `None` for kinds that neither have replicas nor run on a schedule.
@@ -38,7 +42,9 @@ impl CachedObject {
         Self {
             version,
             uid: object.metadata.uid.as_deref().map(Into::into),
-            applied: object.annotations().get(names::APPLIED).map(|digest| digest.as_str().into()),
+            applied: annotation(&object, names::APPLIED),
+            template: annotation(&object, names::TEMPLATE),
+            update_ready: annotation(&object, names::UPDATE_READY),
             deleting: object.metadata.deletion_timestamp.is_some(),
             status,
             owners: owners(&object.metadata).map(Into::into).collect(),
@@ -61,6 +67,10 @@ impl CachedObject {
     pub fn tree(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
+}
+
+fn annotation(object: &DynamicObject, name: &str) -> Option<Box<str>> {
+    object.annotations().get(name).map(|text| text.as_str().into())
 }
 
 /// The UIDs of an object's owners.
@@ -102,6 +112,11 @@ impl ObjectStatus {
     pub fn is_rolled_out(&self) -> bool {
         let observed = self.observed_generation >= self.generation;
         observed && self.updated == self.desired && self.replicas == self.desired
+    }
+
+    /// Whether all Pods are of the current template, and available.
+    pub fn is_settled(&self) -> bool {
+        self.is_rolled_out() && self.available >= self.desired
     }
 
     /// The status of the object.

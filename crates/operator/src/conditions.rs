@@ -1,67 +1,31 @@
 //! The conditions of a queue, by the API conventions of Kubernetes. Pure.
 
+mod held;
+pub mod hold_down;
+mod inputs;
 mod kafka;
+mod kstatus;
+mod parts;
 mod redis;
 mod state;
+pub mod update;
 
+pub use self::inputs::{GatewayInputs, StatusInputs};
+use self::parts::{gateways_available, sweeper_healthy, workers_available};
 use self::redis::RedisInputs;
-use self::state::{ConditionState, NO, UNKNOWN, YES};
+use self::state::{ConditionState, UNKNOWN};
+use self::update::{UPDATE_PENDING, update_pending};
 use bookingq_api::TimeString;
 use bookingq_api::plan::ScalingPlan;
 use bookingq_core::Admission;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::autoscaler::observation::{
-    GatewayObservation, Observation, RedisObservation, SweeperHealth,
-};
+use crate::autoscaler::observation::Observation;
 use crate::autoscaler::scaling::rivalry;
-use crate::build::component::ObjectKind;
 use crate::build::names::Part;
-use crate::cached_object::ObjectStatus;
-use crate::error::ReconcileError;
 use crate::pods::pod_fault::PodFault;
-use crate::pods::tracker::PartFaults;
 use crate::redis_failover::plan::FailoverState;
-use crate::target::QueueTarget;
-
-/// Everything that the conditions depend on.
-#[derive(Default)]
-pub struct StatusInputs<'a> {
-    /// `metadata.generation` of the spec that they describe.
-    pub generation: Option<i64>,
-    /// The validated spec; `None` if it is invalid.
-    pub target: Option<&'a QueueTarget>,
-    /// Why the last reconcile failed.
-    pub error: Option<&'a ReconcileError>,
-    /// Status of the workers' Deployment; `None` if there is no Deployment.
-    pub workers: Option<&'a ObjectStatus>,
-    /// Last observation of the queue loop.
-    pub observation: Option<&'a Observation>,
-    /// Last observation of a managed Redis of three.
-    pub redis: Option<RedisObservation>,
-    /// Why Pods do not start.
-    pub faults: Option<&'a PartFaults>,
-    /// The gateways.
-    pub gateways: GatewayInputs<'a>,
-}
-
-impl StatusInputs<'_> {
-    fn fault(&self, part: Part) -> Option<&PodFault> {
-        self.faults?.of(part)
-    }
-}
-
-/// What the condition of the gateways depends on.
-#[derive(Clone, Copy, Default)]
-pub struct GatewayInputs<'a> {
-    /// Status of their Deployment; `None` if there is none.
-    pub deployment: Option<&'a ObjectStatus>,
-    /// Last observation of their loop.
-    pub observation: Option<&'a GatewayObservation>,
-    /// A kind of their objects that the cluster lacks.
-    pub missing: Option<&'static ObjectKind>,
-}
 
 /// The conditions; each keeps the time of its last transition from `before`, or gets `now`.
 pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -> Vec<Condition> {
@@ -76,16 +40,23 @@ pub fn conditions(inputs: &StatusInputs<'_>, before: &[Condition], now: &Time) -
     let failed = failed(inputs);
     let gateways = has_gateways(inputs, before).then(|| gateways_available(inputs));
     let parts: Vec<_> = [&store, &workers].into_iter().chain(&gateways).collect();
+    let ready = ready(inputs, &parts, failed.as_ref());
+    let progressing = progressing(inputs, now.0);
+    let degraded = degraded(inputs, failed, now.0);
+    let abnormal = kstatus::abnormal(inputs.error, &ready, &progressing, &degraded);
     let mut all = vec![
-        ("Ready", ready(inputs, &parts, failed.as_ref())),
-        ("Progressing", progressing(inputs, now.0)),
-        ("Degraded", degraded(inputs, failed, now.0)),
+        ("Ready", ready),
+        ("Progressing", progressing),
+        ("Degraded", degraded),
         (store_type, store),
         ("WorkersAvailable", workers),
         ("SweeperHealthy", sweeper),
     ];
     all.extend(gateways.map(|gateways| (GATEWAYS, gateways)));
     all.push(("ScaledByOther", scaled_by_other(inputs, before)));
+    all.push((UPDATE_PENDING, update_pending(&inputs.update, before)));
+    all.extend(held::behind(inputs).map_or(abnormal, |behind| Some((kstatus::STALLED, behind))));
+    all.extend(held::conditions(inputs));
     let all = all.into_iter();
     all.map(|(type_, state)| state.condition(type_, inputs.generation, before, now)).collect()
 }
@@ -172,7 +143,7 @@ fn not_open(inputs: &StatusInputs<'_>) -> Option<TimeString> {
 /// Why the queue as a whole cannot be served as its spec says.
 fn failed(inputs: &StatusInputs<'_>) -> Option<ConditionState> {
     if let Some(error) = inputs.error {
-        let message = format!("{error}\nThe existing objects are left unchanged.");
+        let message = format!("{error}\n{}", error.others());
         return Some(ConditionState::yes(error.reason(), message));
     }
     let lost = inputs.redis.is_some_and(|seen| seen.state == FailoverState::QuorumLost);
@@ -207,122 +178,6 @@ fn redis_ready(inputs: &StatusInputs<'_>) -> ConditionState {
     })
 }
 
-fn workers_available(inputs: &StatusInputs<'_>) -> ConditionState {
-    let Some(workers) = inputs.workers else {
-        return ConditionState::no(
-            "DeploymentMissing",
-            "The workers' Deployment does not exist yet.",
-        );
-    };
-    let some = workers.available > 0;
-    if workers.desired == 0 && !some {
-        let message = "Zero workers are desired: the queue accepts and serves no bookings.";
-        return ConditionState::no("ScaledToZero", message);
-    }
-    let unschedulable = inputs.observation.is_some_and(|seen| seen.unschedulable > 0);
-    if let Some(state) =
-        hindered(["worker", "Workers"], workers, inputs.fault(Part::Worker), unschedulable)
-    {
-        return state;
-    }
-    if some {
-        return ConditionState::yes("WorkersReady", "At least one worker is available.");
-    }
-    let message = "No worker is ready yet: see the Pods and their logs.";
-    ConditionState::no("NoWorkersReady", message)
-}
-
-/// Why some Pods of a Deployment do not serve; True while others do.
-fn hindered(
-    [one, many]: [&str; 2],
-    deployment: &ObjectStatus,
-    fault: Option<&PodFault>,
-    unschedulable: bool,
-) -> Option<ConditionState> {
-    let some = deployment.available > 0;
-    let status = if some { YES } else { NO };
-    if let Some(why) = &deployment.rejected {
-        let scope = if some { format!("{many} serve, but no further") } else { "No".to_owned() };
-        let message = format!("{scope} {one} Pod can be created: {why}");
-        return Some(ConditionState::new(status, "PodCreationFailed", message));
-    }
-    let (reason, why) = match fault {
-        Some(fault) => (fault.reason.as_str(), fault.detail.as_str()),
-        None if unschedulable => ("Unschedulable", "see the events of the Pods"),
-        None => return None,
-    };
-    let scope = if some {
-        format!("{many} serve, but some do not start")
-    } else {
-        format!("No {one} starts")
-    };
-    let growth = if reason == "Unschedulable" && some {
-        " The operator adds no more until they can be scheduled."
-    } else {
-        ""
-    };
-    Some(ConditionState::new(status, reason, format!("{scope}: {why}.{growth}")))
-}
-
-fn gateways_available(all: &StatusInputs<'_>) -> ConditionState {
-    let inputs = &all.gateways;
-    let Some(gateways) = inputs.deployment else {
-        let message = "The gateways' Deployment does not exist yet.";
-        return ConditionState::no("DeploymentMissing", message);
-    };
-    let some = gateways.available > 0;
-    if gateways.desired == 0 && !some {
-        let message = "Zero gateways are desired: browsers reach no page.";
-        return ConditionState::no("ScaledToZero", message);
-    }
-    let unschedulable = inputs.observation.is_some_and(|seen| seen.unschedulable > 0);
-    if let Some(state) =
-        hindered(["gateway", "Gateways"], gateways, all.fault(Part::Gateway), unschedulable)
-    {
-        return state;
-    }
-    if !some {
-        let message = "No gateway is ready yet: see the Pods and their logs.";
-        return ConditionState::no("NoGatewaysReady", message);
-    }
-    if let Some(kind) = inputs.missing {
-        let message = format!(
-            "Gateways serve, but the cluster has no {} ({}), which spec.gateway.httpRoute needs. \
-             The operator creates it once the API is installed.",
-            kind.name,
-            kind.api_version()
-        );
-        return ConditionState::yes("RouteUnsupported", message);
-    }
-    ConditionState::yes("GatewaysReady", "At least one gateway is available.")
-}
-
-fn sweeper_healthy(inputs: &StatusInputs<'_>) -> ConditionState {
-    if inputs.target.is_some_and(|target| target.plan.sweep.is_none()) {
-        let message = "spec.sweep.suspend is true: late payments are refused, but unpaid \
-                       reservations stay reserved until sweeping resumes.";
-        return ConditionState::no("Suspended", message);
-    }
-    if let Some(fault) = inputs.fault(Part::Sweeper) {
-        let message = format!(
-            "Sweepers do not start, so unpaid reservations stay reserved: {}.",
-            fault.detail
-        );
-        return ConditionState::new(NO, fault.reason.as_str(), message);
-    }
-    match inputs.observation.map(|seen| seen.sweeper) {
-        None | Some(SweeperHealth::Unknown) => {
-            ConditionState::new(UNKNOWN, "AwaitingFirstRun", "No sweeper has started yet.")
-        }
-        Some(SweeperHealth::Running) => ConditionState::yes("Running", "Sweepers run on schedule."),
-        Some(SweeperHealth::NotReporting) => {
-            let message = "A sweeper started and did not report to the store: see the CronJob, its \
-                           Jobs and their Pods.";
-            ConditionState::no("NotReporting", message)
-        }
-    }
-}
-
 fn progressing(inputs: &StatusInputs<'_>, now: Timestamp) -> ConditionState {
     let Some(workers) = inputs.workers else {
         let message = "The operator is creating the objects of the queue.";
@@ -340,13 +195,17 @@ fn progressing(inputs: &StatusInputs<'_>, now: Timestamp) -> ConditionState {
     if workers.available < workers.desired {
         return moving("WorkersStarting", "Workers are starting.", of_workers, now);
     }
-    if let Some(gateways) = inputs.gateways.deployment.filter(|gateways| !is_settled(gateways)) {
+    if let Some(gateways) = inputs.gateways.deployment.filter(|gateways| !gateways.is_settled()) {
         if let Some(why) = &gateways.rejected {
             let message = format!("The API server rejects the gateways' Pods: {why}");
             return ConditionState::no("PodCreationFailed", message);
         }
+        let of_gateways = inputs.fault(Part::Gateway);
+        if gateways.is_rolled_out() {
+            return moving("GatewaysStarting", "Gateways are starting.", of_gateways, now);
+        }
         let message = "The Deployment is starting, replacing or stopping gateways.";
-        return moving("GatewaysRollingOut", message, inputs.fault(Part::Gateway), now);
+        return moving("GatewaysRollingOut", message, of_gateways, now);
     }
     let message = match inputs.target.map(|target| target.plan.scaling) {
         Some(ScalingPlan::Fixed(_)) => "The fixed number of workers is running.",
@@ -372,11 +231,6 @@ fn moving(
         ),
         None => ConditionState::yes(reason, message),
     }
-}
-
-/// Whether all Pods of a Deployment are of its current template and available.
-fn is_settled(deployment: &ObjectStatus) -> bool {
-    deployment.is_rolled_out() && deployment.available >= deployment.desired
 }
 
 /// Whether another writer sets a number that the autoscaler sets too.

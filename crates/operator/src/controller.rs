@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::apply::Applier;
+use crate::applying::AppliesInFlight;
 use crate::autoscaler::{Autoscaler, KafkaFollowers, LoopContext};
 use crate::environment::OperatorEnvironment;
 use crate::error::ReconcileError;
@@ -22,8 +23,10 @@ use crate::metrics::Metrics;
 use crate::pods::tracker::FaultTracker;
 use crate::queue::{QueueKey, WatchedQueue, log_name};
 use crate::reconcile::{self, ReconcileContext};
+use crate::schema::SchemaWatch;
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
+use crate::update::report::UpdateReports;
 use crate::watch::{self, WatchScope};
 
 /// Concurrent reconciles: enough to keep the API server busy, few enough not to overload it.
@@ -76,9 +79,11 @@ pub async fn run(
         wake,
     };
     let context = ReconcileContext {
+        schema: SchemaWatch::start(client.clone(), metrics.clone()),
         secret_cache,
         environment: settings.environment,
-        applier: Applier::new(client.clone(), objects.clone()),
+        applier: Arc::new(Applier::new(client.clone(), objects.clone())),
+        in_flight: AppliesInFlight::default(),
         status: StatusWriter::new(client.clone()),
         client,
         pods,
@@ -88,9 +93,11 @@ pub async fn run(
         events,
         metrics,
         failures: Mutex::default(),
+        updates: UpdateReports::default(),
     };
     Controller::for_stream(queue_stream, queues)
         .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .reconcile_all_on(context.schema.changes())
         .reconcile_on(object_wakes)
         .reconcile_on(pod_wakes)
         .reconcile_on(secret_wakes)
@@ -114,6 +121,8 @@ async fn reconcile_synced(
         // The controller is shutting down.
         return Ok(Action::await_change());
     }
+    // A spec that lacks fields must not be followed.
+    context.schema.looked().await;
     Box::pin(reconcile::reconcile(queue, context)).await
 }
 

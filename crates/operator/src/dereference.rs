@@ -48,8 +48,25 @@ pub async fn dereference(
             found.extend(cache.get(&target.namespace, name).await?);
         }
     }
+    connect(target, &found)
+}
+
+/// The same without creating the password of a managed Redis.
+pub async fn look_up(
+    cache: &SecretCache,
+    target: &QueueTarget,
+) -> Result<Dereferenced, ReconcileError> {
+    let mut found: Vec<Arc<Secret>> = Vec::new();
+    for reference in &target.secrets {
+        found.extend(cache.get(&target.namespace, &reference.name).await?);
+    }
+    connect(target, &found)
+}
+
+/// How the operator connects, by these Secrets.
+fn connect(target: &QueueTarget, found: &[Arc<Secret>]) -> Result<Dereferenced, ReconcileError> {
     let mut secrets = Secrets::default();
-    for secret in &found {
+    for secret in found {
         secrets.insert(secret);
     }
     let problems: Vec<_> =
@@ -58,13 +75,13 @@ pub async fn dereference(
         return Err(ReconcileError::Secrets(problems));
     }
     let redis_password = target.managed_redis().and_then(|_| {
-        let password = value(target, &found, SecretPurpose::RedisPassword)?;
+        let password = value(target, found, SecretPurpose::RedisPassword)?;
         Some(RedisPassword(password.into()))
     });
     let store = match &target.plan.store {
-        StorePlan::Redis(redis) => StoreAccess::Redis(redis_config(target, redis, &found)?),
+        StorePlan::Redis(redis) => StoreAccess::Redis(redis_config(target, redis, found)?),
         StorePlan::Kafka(kafka) => {
-            let security = kafka_security(target, kafka, &found);
+            let security = kafka_security(target, kafka, found);
             StoreAccess::Kafka(KafkaAccess::new(target, kafka, security)?)
         }
     };

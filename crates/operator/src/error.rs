@@ -21,6 +21,11 @@ pub struct ApiCallError {
 }
 
 impl ApiCallError {
+    /// The API server has not answered `action` for this time.
+    pub(crate) fn late(action: String, limit: Duration) -> Self {
+        Self { action, cause: no_answer(limit) }
+    }
+
     /// The HTTP status, if the API server answered.
     pub fn code(&self) -> Option<u16> {
         match &self.cause {
@@ -60,6 +65,10 @@ fn message(cause: &kube::Error) -> String {
     }
 }
 
+fn no_answer(limit: Duration) -> kube::Error {
+    kube::Error::Service(format!("the API server did not answer within {limit:?}").into())
+}
+
 /// Calls the API server, within [`API_DEADLINE`].
 pub async fn call<T>(
     action: impl Into<String> + Send,
@@ -74,10 +83,8 @@ pub async fn call_within<T>(
     action: impl Into<String> + Send,
     call: impl Future<Output = kube::Result<T>> + Send,
 ) -> Result<T, ApiCallError> {
-    let answer = tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
-        let late = format!("the API server did not answer within {limit:?}");
-        Err(kube::Error::Service(late.into()))
-    });
+    let answer = tokio::time::timeout(limit, call).await;
+    let answer = answer.unwrap_or_else(|_| Err(no_answer(limit)));
     answer.map_err(|cause| ApiCallError { action: action.into(), cause })
 }
 
@@ -110,12 +117,38 @@ pub enum ReconcileError {
     /// The configuration of Redis is invalid.
     #[error(transparent)]
     Store(#[from] bookingq_store::StoreError),
-    /// A call to the API server failed.
+    /// A call to the API server failed, before an object was applied.
     #[error(transparent)]
     Api(#[from] ApiCallError),
+    /// An object could not be applied, or deleted.
+    #[error(transparent)]
+    Apply(ApiCallError),
+    /// The objects are being applied, and that takes long.
+    #[error(transparent)]
+    Late(ApiCallError),
 }
 
 impl ReconcileError {
+    /// The API server has not answered `action` for this time.
+    pub(crate) fn late(action: String, limit: Duration) -> Self {
+        Self::Late(ApiCallError::late(action, limit))
+    }
+
+    /// The same error, where it is of one object.
+    pub(crate) fn of_apply(self) -> Self {
+        match self {
+            Self::Api(error) | Self::Late(error) => Self::Apply(error),
+            other => other,
+        }
+    }
+
+    fn api(&self) -> Option<&ApiCallError> {
+        match self {
+            Self::Api(error) | Self::Apply(error) | Self::Late(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// The reason in conditions, events and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -124,9 +157,30 @@ impl ReconcileError {
             Self::NameConflict { .. } => "NameConflict",
             Self::VolumesOfThree(_) => "VolumesOfThree",
             Self::Store(_) => "InvalidRedisConfig",
-            Self::Api(error) if error.is_rejection() => "ApplyRejected",
-            Self::Api(_) => "ApiServerUnavailable",
+            Self::Api(error) | Self::Apply(error) | Self::Late(error) => {
+                if error.is_rejection() {
+                    "ApplyRejected"
+                } else {
+                    "ApiServerUnavailable"
+                }
+            }
         }
+    }
+
+    /// A sentence about the objects that it does not name.
+    pub fn others(&self) -> &'static str {
+        match self {
+            Self::Apply(_) | Self::NameConflict { .. } => {
+                "The objects that do not need it follow the spec, and none is deleted meanwhile."
+            }
+            Self::Late(_) => "It goes on; some objects may not follow the spec yet.",
+            _ => "The existing objects are left unchanged.",
+        }
+    }
+
+    /// Whether repeating alone may help: the API server is away, or does not answer in time.
+    pub fn may_pass(&self) -> bool {
+        self.api().is_some_and(|error| !error.is_rejection())
     }
 
     /// Whether only a change of the spec or of a Secret can help; both are watched.

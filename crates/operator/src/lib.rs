@@ -5,16 +5,19 @@
 //! ```
 
 mod apply;
+mod applying;
 pub mod autoscaler;
 pub mod build;
 pub mod cached_object;
 pub mod conditions;
 pub mod controller;
+mod converge;
 mod dereference;
 pub mod environment;
 pub mod error;
 mod events;
 mod fault_report;
+mod hold;
 pub mod leader;
 pub mod leader_fence;
 pub mod merge;
@@ -25,8 +28,12 @@ pub mod pods;
 pub mod queue;
 mod reconcile;
 pub mod redis_failover;
+pub mod schema;
 pub mod secret_cache;
 pub mod secrets;
+#[cfg(test)]
+mod slow_api;
 mod status;
 pub mod target;
+pub mod update;
 pub mod watch;

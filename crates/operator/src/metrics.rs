@@ -34,6 +34,8 @@ pub struct Metrics {
     pub gateway_connections: IntGaugeVec,
     /// `gateway_scalings_total{direction}`: `up` or `down`.
     pub gateway_scalings: IntCounterVec,
+    /// `schema_missing_fields`.
+    pub schema_missing_fields: IntGauge,
     /// `store_up{namespace,queue}`.
     pub store_up: IntGaugeVec,
     /// `redis_term{namespace,queue}`.
@@ -87,6 +89,8 @@ impl Metrics {
                 "Changes of the number of gateways",
                 &["direction"],
             )?,
+            schema_missing_fields: r
+                .int_gauge("schema_missing_fields", "Fields that the served schema lacks")?,
             store_up: r.int_gauges("store_up", up, &queue)?,
             redis_term: r.int_gauges(
                 "redis_term",

@@ -1,51 +1,63 @@
 //! Reconcile: validate, dereference, build, apply, prune, status. It can be interrupted after any
-//! step and run again.
+//! step and run again. `converge.rs` has the steps from dereference to prune.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bookingq_api::Problems;
-use bookingq_api::status::BookingQueueStatus;
 use bookingq_core::backoff::Backoff;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolumeClaim};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
-use kube::{Api, Client, Resource as _, ResourceExt as _};
+use kube::{Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
+use tokio::time::timeout;
 
-use crate::apply::{Applied, Applier};
+use crate::apply::Applier;
+use crate::applying::AppliesInFlight;
 use crate::autoscaler::observation::Observation;
-use crate::autoscaler::worker_rollout::replicas_waited_for;
-use crate::autoscaler::{Autoscaler, DesiredState};
+use crate::autoscaler::{Autoscaler, WriteScope};
 use crate::build::component::ObjectKind;
-use crate::build::{self, BuildInputs, Manifest, names};
+use crate::build::names;
 use crate::conditions::{GatewayInputs, StatusInputs};
-use crate::dereference::dereference;
 use crate::environment::OperatorEnvironment;
-use crate::error::{ReconcileError, call};
+use crate::error::ReconcileError;
 use crate::events::EventRecorder;
 use crate::metrics::Metrics;
-use crate::object_cache::{ObjectCache, ObjectName};
+use crate::object_cache::ObjectCache;
 use crate::pods::PodCache;
 use crate::pods::tracker::FaultTracker;
 use crate::queue::{QueueKey, WatchedQueue, key, log_name};
+use crate::schema::{self, SchemaWatch};
 use crate::secret_cache::SecretCache;
 use crate::status::StatusWriter;
-use crate::target::{QueueTarget, problem};
+use crate::target::{QueueTarget, is_paused, problem};
+use crate::update::report::UpdateReports;
 
 /// Delay before a failed reconcile is repeated, if no change triggers it earlier.
 const RETRY: Backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(300) };
 /// Time after which an object whose kind the cluster lacked is applied again.
 const MISSING_RETRY: Duration = Duration::from_secs(30);
+/// Time after which the status is written although some object was not applied yet.
+const REPORT_AFTER: Duration = Duration::from_secs(5);
+
+/// The kinds of objects that the cluster lacks, or why the objects do not match the spec.
+type Converged = Result<Vec<&'static ObjectKind>, ReconcileError>;
+
+/// When to reconcile a queue again although nothing changes.
+struct LookAgain(Option<Duration>);
 
 /// Everything that a reconcile uses.
 pub struct ReconcileContext {
+    pub(crate) schema: SchemaWatch,
     pub(crate) secret_cache: SecretCache,
     pub(crate) environment: OperatorEnvironment,
     pub(crate) objects: ObjectCache,
-    pub(crate) applier: Applier,
+    pub(crate) applier: Arc<Applier>,
+    pub(crate) in_flight: AppliesInFlight,
     pub(crate) status: StatusWriter,
     pub(crate) autoscaler: Autoscaler,
     pub(crate) events: EventRecorder,
@@ -56,6 +68,7 @@ pub struct ReconcileContext {
     pub(crate) faults: FaultTracker,
     /// The queues whose last reconcile failed.
     pub(crate) failures: Mutex<HashMap<QueueKey, Failures>>,
+    pub(crate) updates: UpdateReports,
 }
 
 /// Failures of one queue since its last success.
@@ -115,11 +128,15 @@ impl ReconcileContext {
         queue: &WatchedQueue,
     ) -> Result<Action, ReconcileError> {
         let about = queue.object_ref(&());
-        let status = queue.0.as_ref().ok().and_then(|queue| queue.status.as_ref());
+        let scope = self.write_scope(queue);
+        self.autoscaler.restrict(key, scope);
         let (target, outcome) = match resolve(queue) {
             Ok(mut target) => {
                 target.keep_waiting_for(self.present_wait(&target));
-                let outcome = Box::pin(self.converge(key, &target, &about, status)).await;
+                let outcome = match scope {
+                    WriteScope::All => self.converge_or_report(key, queue, &target, &about).await,
+                    _ => self.hold(key, queue, &target, scope).await,
+                };
                 (Some(target), outcome)
             }
             Err(problems) => (None, Err(ReconcileError::InvalidSpec(problems))),
@@ -127,139 +144,101 @@ impl ReconcileContext {
         if let Err(error) = &outcome {
             self.publish_error(key, &about, error).await;
         }
+        let Some(look_again) = self.report(key, queue, target.as_ref(), &outcome, &about).await?
+        else {
+            return outcome.map(|_| Action::await_change());
+        };
+        let stuck = match (&target, &outcome) {
+            (Some(target), Ok(_)) if scope == WriteScope::All => {
+                self.replace_stuck(target, &about).await
+            }
+            _ => None,
+        };
+        let missing = (!outcome?.is_empty()).then_some(MISSING_RETRY);
+        let window = self.updates.of(key).look_again(Timestamp::now());
+        let next = missing.into_iter().chain(look_again.0).chain(stuck).chain(window).min();
+        Ok(next.map_or_else(Action::await_change, Action::requeue))
+    }
+
+    /// What may be written of a queue.
+    pub(crate) fn write_scope(&self, queue: &WatchedQueue) -> WriteScope {
+        if is_paused(queue.meta()) {
+            WriteScope::Nothing
+        } else if schema::holds_back(&self.schema.missing()) {
+            WriteScope::NoSettings
+        } else {
+            WriteScope::All
+        }
+    }
+
+    /// Converges; if that takes long, the status says so meanwhile.
+    async fn converge_or_report(
+        &self,
+        key: &QueueKey,
+        queue: &WatchedQueue,
+        target: &QueueTarget,
+        about: &ObjectReference,
+    ) -> Converged {
+        let before = queue.0.as_ref().ok().and_then(|queue| queue.status.as_ref());
+        let mut converging = Box::pin(self.converge(key, target, about, before));
+        if let Ok(outcome) = timeout(REPORT_AFTER, &mut converging).await {
+            return outcome;
+        }
+        let late = Err(ReconcileError::late("apply the objects".to_owned(), REPORT_AFTER));
+        let reporting = self.report(key, queue, Some(target), &late, about);
+        // Both to their ends, so that no apply waits for the status or is dropped because of it.
+        let (reported, outcome) = tokio::join!(reporting, converging);
+        if let Err(error) = reported {
+            tracing::debug!(queue = log_name(key), %error, "that it takes long was not written");
+        }
+        outcome
+    }
+
+    /// Writes the status. Returns when to look again; `None` while there is too little to report.
+    async fn report(
+        &self,
+        key: &QueueKey,
+        queue: &WatchedQueue,
+        target: Option<&QueueTarget>,
+        outcome: &Converged,
+        about: &ObjectReference,
+    ) -> Result<Option<LookAgain>, ReconcileError> {
         let namespace = queue.namespace().unwrap_or_default();
         let workers = self.objects.status::<Deployment>(&namespace, &names::worker(&key.name));
         let observation = self.autoscaler.observation(key);
         let complete =
             workers.is_some() && observation.as_ref().is_some_and(Observation::has_looked);
-        if outcome.is_ok() && !complete && status.is_none() {
+        let is_new = queue.0.as_ref().is_ok_and(|queue| queue.status.is_none());
+        if outcome.is_ok() && !complete && is_new {
             // The watch of the Deployment and the queue loop wake the queue within a second: one
             // status instead of three.
-            return outcome.map(|_| Action::await_change());
+            return Ok(None);
         }
         let gateway_deployment =
             self.objects.status::<Deployment>(&namespace, &names::gateway(&key.name));
         let gateways = self.autoscaler.gateways(key);
-        let look = self.look_at_pods(key, target.as_ref(), &about).await;
+        let missing_fields = self.schema.missing();
+        let look = self.look_at_pods(key, target, about).await;
         let inputs = StatusInputs {
-            generation: queue.meta().generation,
-            target: target.as_ref(),
+            generation: self.observed_generation(queue),
+            target,
             error: outcome.as_ref().err(),
             workers: workers.as_ref(),
             observation: observation.as_ref(),
             redis: self.autoscaler.redis(key),
             faults: Some(&look.faults),
+            update: self.updates.of(key),
             gateways: GatewayInputs {
                 deployment: gateway_deployment.as_ref(),
                 observation: gateways.as_ref(),
                 missing: outcome.as_ref().ok().and_then(|missing| missing.first().copied()),
             },
+            paused: is_paused(queue.meta()),
+            missing_fields: &missing_fields,
         };
-        self.status.write(key, queue, &inputs).await?;
-        let stuck = match (&target, &outcome) {
-            (Some(target), Ok(_)) => self.replace_stuck(target, &about).await,
-            _ => None,
-        };
-        let missing = (!outcome?.is_empty()).then_some(MISSING_RETRY);
-        let next = missing.into_iter().chain(look.again).chain(stuck).min();
-        Ok(next.map_or_else(Action::await_change, Action::requeue))
-    }
-
-    /// How many replicas of Redis the workers wait for that there are; `None`: there are none yet.
-    fn present_wait(&self, target: &QueueTarget) -> Option<u8> {
-        let workers = names::worker(&target.name);
-        let kind = ObjectKind::of::<Deployment>();
-        let workers = self.objects.get(&ObjectName::new(kind, &target.namespace, &workers))?;
-        Some(replicas_waited_for(&workers))
-    }
-
-    /// Returns the kinds of objects that the cluster lacks.
-    async fn converge(
-        &self,
-        key: &QueueKey,
-        target: &QueueTarget,
-        about: &ObjectReference,
-        before: Option<&BookingQueueStatus>,
-    ) -> Result<Vec<&'static ObjectKind>, ReconcileError> {
-        let found = dereference(&self.secret_cache, &self.objects, target).await?;
-        let inputs =
-            BuildInputs { target, secrets: &found.secrets, environment: &self.environment };
-        let manifests = build::build(&inputs).map_err(ReconcileError::InvalidSpec)?;
-        self.check_volumes(target).await?;
-        let mut missing = Vec::new();
-        for manifest in &manifests {
-            match self.apply(manifest, target, about).await {
-                Err(ReconcileError::Api(error)) if error.lacks(manifest.kind) => {
-                    missing.push(manifest.kind);
-                }
-                applied => applied?,
-            }
-        }
-        self.prune(target, &manifests).await?;
-        let desired = DesiredState {
-            target: Arc::new(target.clone()),
-            store: found.store,
-            redis_password: found.redis_password,
-            about: about.clone(),
-        };
-        self.autoscaler.update(key, desired, before);
-        Ok(missing)
-    }
-
-    /// A new queue adopts the volumes that a deleted one of its name has left. One Pod would adopt
-    /// the first of three volumes, which may not be the newest. New is who has no StatefulSet: the
-    /// status may be that of an error before it.
-    async fn check_volumes(&self, target: &QueueTarget) -> Result<(), ReconcileError> {
-        let redis = ObjectKind::of::<StatefulSet>();
-        let redis = ObjectName::new(redis, &target.namespace, &names::redis(&target.name));
-        let new = self.objects.get(&redis).is_none();
-        if !new || target.failover.is_some() || target.managed_redis().is_none() {
-            return Ok(());
-        }
-        let claims: Api<PersistentVolumeClaim> =
-            Api::namespaced(self.client.clone(), &target.namespace);
-        let second = names::redis_volume(&target.name, 1);
-        match call("read a volume claim", claims.get_metadata_opt(&second)).await? {
-            Some(_) => Err(ReconcileError::VolumesOfThree(second)),
-            None => Ok(()),
-        }
-    }
-
-    async fn apply(
-        &self,
-        manifest: &Manifest,
-        target: &QueueTarget,
-        about: &ObjectReference,
-    ) -> Result<(), ReconcileError> {
-        if self.applier.apply(manifest, &target.owner.uid).await? == Applied::DriftCorrected {
-            let (kind, name) = (manifest.kind.name, manifest.name());
-            let note = format!(
-                "{kind} {name} differed from the spec and was restored; change the BookingQueue \
-                 instead"
-            );
-            let action = format!("Apply{kind}");
-            self.events.publish(EventType::Warning, about, "DriftCorrected", &action, note).await;
-        }
-        Ok(())
-    }
-
-    /// Deletes the objects of the queue that it no longer needs. All cached objects carry the
-    /// operator's label.
-    async fn prune(
-        &self,
-        target: &QueueTarget,
-        manifests: &[Manifest],
-    ) -> Result<(), ReconcileError> {
-        let QueueTarget { name, namespace, owner, .. } = target;
-        for (object, cached) in self.objects.of_queue(namespace, name, &owner.uid) {
-            let needed = manifests
-                .iter()
-                .any(|manifest| manifest.kind == object.kind && *manifest.name() == *object.name);
-            if !needed && !cached.deleting {
-                self.applier.delete(&object, cached.uid.as_deref()).await?;
-            }
-        }
-        Ok(())
+        self.publish_holds(queue, &inputs, about).await;
+        let again = self.status.write(key, queue, &inputs).await?;
+        Ok(Some(LookAgain(again.into_iter().chain(look.again).min())))
     }
 
     /// Publishes an event for an error that differs from the last one.
@@ -282,6 +261,7 @@ impl ReconcileContext {
             self.secret_cache.forget(&namespace, &names::redis(&key.name));
             self.status.forget(&key);
             self.faults.forget(&key);
+            self.updates.forget(&key);
             self.failures.lock().remove(&key);
             self.metrics.forget(&namespace, &key.name);
         }

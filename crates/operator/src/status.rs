@@ -1,6 +1,7 @@
 //! Writes the status of a queue when it changes.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bookingq_api::status::{BookingQueueStatus, GatewayStatus};
 use bookingq_api::{BookingQueue, DurationString};
@@ -12,6 +13,8 @@ use serde_json::json;
 
 use crate::autoscaler::scaling;
 use crate::build::names::{self, Part};
+use crate::conditions::hold_down::HoldDown;
+use crate::conditions::update::update_status;
 use crate::conditions::{StatusInputs, conditions};
 use crate::error::{ApiCallError, call};
 use crate::queue::{QueueKey, WatchedQueue};
@@ -21,21 +24,23 @@ use crate::queue::{QueueKey, WatchedQueue};
 pub struct StatusWriter {
     client: Client,
     written: Mutex<HashMap<QueueKey, (Option<String>, BookingQueueStatus)>>,
+    hold_down: HoldDown,
 }
 
 impl StatusWriter {
     /// Writes through `client`.
     pub fn new(client: Client) -> Self {
-        Self { client, written: Mutex::default() }
+        Self { client, written: Mutex::default(), hold_down: HoldDown::default() }
     }
 
-    /// Writes the status that follows from `inputs`, unless the queue has it already.
+    /// Writes the status that follows from `inputs`, unless the queue has it already. Returns when
+    /// to look again although nothing changes.
     pub async fn write(
         &self,
         key: &QueueKey,
         queue: &WatchedQueue,
         inputs: &StatusInputs<'_>,
-    ) -> Result<(), ApiCallError> {
+    ) -> Result<Option<Duration>, ApiCallError> {
         let version = queue.meta().resource_version.clone();
         let written = self.written.lock().get(key).cloned();
         let before = match &queue.0 {
@@ -47,18 +52,20 @@ impl StatusWriter {
             Err(_) => written.map(|(_, status)| status),
         };
         let before = before.unwrap_or_default();
-        let status = compose(&key.name, inputs, &before);
+        let mut status = compose(&key.name, inputs, &before);
+        let again = self.hold_down.settle(key, &before.conditions, &mut status.conditions);
         if status == before {
-            return Ok(());
+            return Ok(again);
         }
         self.patch(&queue.namespace().unwrap_or_default(), &key.name, &status).await?;
         self.written.lock().insert(key.clone(), (version, status));
-        Ok(())
+        Ok(again)
     }
 
     /// Forgets a deleted queue.
     pub fn forget(&self, key: &QueueKey) {
         self.written.lock().remove(key);
+        self.hold_down.forget(key);
     }
 
     async fn patch(
@@ -96,8 +103,9 @@ fn compose(
 ) -> BookingQueueStatus {
     let line = inputs.observation.and_then(|seen| seen.line);
     let scaling = inputs.observation.and_then(|seen| seen.scaling.clone());
+    let now = scaling::now();
     BookingQueueStatus {
-        conditions: conditions(inputs, &before.conditions, &scaling::now()),
+        conditions: conditions(inputs, &before.conditions, &now),
         observed_generation: inputs.generation,
         replicas: inputs.workers.map_or(0, |workers| workers.replicas),
         selector: Some(names::selector_text(queue, Part::Worker)),
@@ -110,6 +118,7 @@ fn compose(
             .or_else(|| before.oldest_wait.clone()),
         last_scaling: scaling.or_else(|| before.last_scaling.clone()),
         gateway: gateway(inputs, before.gateway.as_ref()),
+        update: update_status(&inputs.update, before.update.as_ref(), &now),
         redis: before.redis.clone(),
     }
 }

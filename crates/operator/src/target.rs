@@ -32,6 +32,8 @@ pub struct QueueTarget {
     /// `spec.redis.acknowledge.replicas`. In `plan` is the number that workers wait for: in a
     /// managed Redis it stays below while fewer have copied the data for the first time.
     pub acknowledge_wanted: u8,
+    /// The update that may begin at once, from the annotation.
+    pub approved_update: Option<String>,
 }
 
 /// Longest name of a queue: the names of its objects extend it, and labels hold 63 bytes.
@@ -50,6 +52,7 @@ impl QueueTarget {
             Err(Problems(found)) => found.clone(),
         };
         problems.extend(name_problem(&name));
+        problems.extend(pause_problem(queue));
         let owner = queue.controller_owner_ref(&());
         let (Ok(mut plan), Some(owner), []) = (resolved, owner, problems.as_slice()) else {
             return Err(Problems(problems));
@@ -78,7 +81,17 @@ impl QueueTarget {
                 redis.acknowledge_replicas = acknowledge_wanted.min(copies(queue.status.as_ref()));
             }
         }
-        Ok(Self { name, namespace, owner, secrets, plan, failover, acknowledge_wanted })
+        let approved_update = queue.annotations().get(names::UPDATE).cloned();
+        Ok(Self {
+            name,
+            namespace,
+            owner,
+            secrets,
+            plan,
+            failover,
+            acknowledge_wanted,
+            approved_update,
+        })
     }
 
     /// Keeps the number of replicas that the workers of a Redis of three wait for at least at
@@ -152,6 +165,18 @@ fn name_problem(name: &str) -> Option<FieldProblem> {
     let fits = word && ends && bytes.len() <= MAX_NAME;
     let allowed = "1 to 40 lower-case letters, digits and '-', starting with a letter";
     (!fits).then(|| problem("metadata.name", format!("{name:?}"), allowed))
+}
+
+/// Whether the annotation [`PAUSED`](names::PAUSED) keeps the operator from writing.
+pub fn is_paused(meta: &ObjectMeta) -> bool {
+    meta.annotations.as_ref().and_then(|all| all.get(names::PAUSED)).is_some_and(|it| it == "true")
+}
+
+fn pause_problem(queue: &BookingQueue) -> Option<FieldProblem> {
+    let value = queue.annotations().get(names::PAUSED)?;
+    let path = "metadata.annotations[bookingqueue.dev/paused]";
+    let allowed = "true or false, in quotes";
+    (!matches!(value.as_str(), "true" | "false")).then(|| problem(path, value.as_str(), allowed))
 }
 
 /// Settings that only `bookingq up` supports, and those that do not fit the store.

@@ -2,6 +2,8 @@
 //! them.
 #![allow(clippy::unwrap_used)]
 
+#[path = "golden/hibernated.rs"]
+mod hibernated;
 #[path = "golden/kafka.rs"]
 mod kafka;
 #[path = "golden/redis_of_three.rs"]
@@ -59,6 +61,7 @@ fn environment() -> OperatorEnvironment {
     OperatorEnvironment {
         image: "ghcr.io/bookingqueue/bookingq:0.1.0".to_owned(),
         namespace: "bookingq-system".to_owned(),
+        release: "0.1.0-1".to_owned(),
     }
 }
 

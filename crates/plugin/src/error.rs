@@ -14,6 +14,16 @@ pub enum PluginError {
         /// Where it was looked for.
         namespace: String,
     },
+    /// Clients would notice.
+    #[error(
+        "{name} is in use: {busy}; they would wait, or lose what they have not paid: add --force"
+    )]
+    Busy {
+        /// The queue.
+        name: String,
+        /// How many clients, and where they are.
+        busy: String,
+    },
     /// The API server refused, or did not answer.
     #[error("{what}: {}", said(error))]
     Api {

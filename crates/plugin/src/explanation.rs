@@ -25,6 +25,9 @@ pub fn explain(facts: &QueueFacts) -> String {
             inputs(&mut text, &name, last);
             match facts.queue.spec.resolve(&name).map(|plan| plan.scaling) {
                 Err(problems) => _ = writeln!(text, "  The spec is invalid now: {problems}"),
+                _ if last.reason == "Hibernated" => {
+                    _ = writeln!(text, "  spec.hibernate was true: nothing is computed");
+                }
                 Ok(ScalingPlan::Fixed(number)) => {
                     _ = writeln!(text, "  spec.replicas is {number}: nothing is computed");
                 }

@@ -5,7 +5,7 @@
 //!   status ─┐               ┌─> page (what is so, and what waits for what)
 //!   why    ─┼─> QueueFacts ─┼─> explanation (the last scaling, replayed)
 //!   report ─┘   (cluster)   '─> archive ──> Redaction (leaves secrets out)
-//!   top, pause, open, close ──> cluster
+//!   top, pause, open, close, hibernate, resume ──> cluster
 //! ```
 
 pub mod admission;
@@ -14,6 +14,7 @@ pub mod cluster;
 mod error;
 pub mod explanation;
 pub mod facts;
+pub mod hibernation;
 pub mod page;
 pub mod redaction;
 pub mod report;
@@ -75,6 +76,12 @@ enum PluginVerb {
     /// Let no client join; the line is served (spec.admission: Closed)
     #[command(after_help = "Example:  kubectl bookingqueue close concert")]
     Close(Named),
+    /// Put a queue to sleep: no workers, no sweepers; its data stays (spec.hibernate: true)
+    #[command(after_help = "Example:  kubectl bookingqueue hibernate concert")]
+    Hibernate(hibernation::HibernateArgs),
+    /// Wake a queue that sleeps (spec.hibernate: false)
+    #[command(after_help = "Example:  kubectl bookingqueue resume concert")]
+    Resume(Named),
     /// Write an archive for support to standard output: objects, events, logs, metrics; no secrets
     #[command(after_help = "Example:  kubectl bookingqueue report concert > concert.tar.gz")]
     Report(report::ReportArgs),
@@ -122,6 +129,8 @@ impl PluginCli {
             PluginVerb::Close(Named { name }) => {
                 admission::set(&cluster, &name, AdmissionSpec::Closed).await?
             }
+            PluginVerb::Hibernate(args) => hibernation::hibernate(&cluster, &args).await?,
+            PluginVerb::Resume(Named { name }) => hibernation::resume(&cluster, &name).await?,
             PluginVerb::Report(args) => {
                 let archive = report::report(&cluster, &args).await?;
                 std::io::stdout().write_all(&archive)?;

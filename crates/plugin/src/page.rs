@@ -15,7 +15,7 @@ use crate::span::ago;
 /// So many events are shown, the newest.
 const EVENTS: usize = 8;
 /// Conditions that are well when they are False.
-const WELL_IF_FALSE: [&str; 3] = ["Degraded", "Progressing", "ScaledByOther"];
+const WELL_IF_FALSE: [&str; 4] = ["Degraded", "Progressing", "ScaledByOther", "UpdatePending"];
 
 /// The page.
 pub fn page(facts: &QueueFacts, now: Timestamp) -> String {
@@ -31,6 +31,10 @@ pub fn page(facts: &QueueFacts, now: Timestamp) -> String {
     }
     if let Some(redis) = &status.redis {
         row(&mut text, "Redis", &format!("primary {}, term {}", redis.primary, redis.term));
+    }
+    if let Some(update) = &status.update {
+        let since = ago(now, update.since.0);
+        row(&mut text, "Update", &format!("{} waits for {since}: see below", update.pending));
     }
     waits(&mut text, &status.conditions, now);
     not_ready(&mut text, pods);

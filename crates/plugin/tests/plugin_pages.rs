@@ -115,6 +115,31 @@ Last events:
 }
 
 #[test]
+fn an_update_that_waits_is_on_the_page_with_what_it_waits_for() {
+    let mut facts = facts();
+    let status = json!({
+        "update": {
+            "pending": "0123456789abcdef", "since": "2026-12-01T19:50:00Z", "waitsFor": "Idle",
+        },
+        "conditions": [
+            condition("UpdatePending", "True", "WaitsForIdle", "6 in line, 2 reserved and unpaid"),
+        ],
+    });
+    facts.queue = queue("concert", &status);
+    let text = page(&facts, NOW.parse::<Timestamp>().unwrap());
+    for line in [
+        "  Update     0123456789abcdef waits for 10 min: see below\n",
+        "UpdatePending is True for 5 min: WaitsForIdle: 6 in line, 2 reserved and unpaid\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let up_to_date = json!({ "conditions": [condition("UpdatePending", "False", "UpToDate", "")] });
+    facts.queue = queue("concert", &up_to_date);
+    let text = page(&facts, NOW.parse::<Timestamp>().unwrap());
+    assert!(!text.contains("Update"), "{text}");
+}
+
+#[test]
 fn a_queue_that_no_operator_has_seen_has_a_page_too() {
     let facts =
         QueueFacts { queue: queue("new", &Value::Null), pods: Vec::new(), events: Vec::new() };

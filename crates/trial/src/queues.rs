@@ -95,7 +95,7 @@ pub async fn check(client: &Client, count: usize, redis: Option<&str>) -> Result
     for queue in queues {
         let status = queue.status.unwrap_or_default();
         let reported = status.observed_generation == queue.metadata.generation
-            && status.conditions.len() == 7
+            && status.conditions.len() == 8
             && status
                 .conditions
                 .iter()

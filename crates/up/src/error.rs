@@ -57,6 +57,9 @@ pub enum UpError {
         "spec.worker.tls.secretName is {secret}; `up` has no Secrets: allowed is a manifest without spec.worker.tls"
     )]
     WorkerTls { secret: String },
+    /// The queue sleeps.
+    #[error("spec.hibernate is true; `up` runs a queue: allowed is false")]
+    Hibernates,
     /// The times of the manifest do not fit together.
     #[error(transparent)]
     Args(#[from] InvalidArgs),

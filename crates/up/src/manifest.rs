@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bookingq_api::crd::{NEXT, STORED};
 use bookingq_api::plan::StorePlan;
 use bookingq_api::strict::unknown_fields;
 use bookingq_api::{BookingQueue, Plan, Problems};
@@ -27,7 +28,7 @@ pub enum ManifestError {
         problems: Problems,
     },
     /// It has no `BookingQueue`.
-    #[error("{} has no BookingQueue; allowed: YAML documents with apiVersion bookingqueue.dev/v1alpha1 and kind BookingQueue", file.display())]
+    #[error("{} has no BookingQueue; allowed: YAML documents with apiVersion bookingqueue.dev/v1alpha1 or v1beta1 and kind BookingQueue", file.display())]
     Empty { file: PathBuf },
     /// Two have one name.
     #[error("{} has two BookingQueues named {name}; allowed: each name once", file.display())]
@@ -71,7 +72,8 @@ pub fn named_stores(text: &str) -> Vec<(String, &'static str, &'static str)> {
 }
 
 fn is_ours(value: &Value) -> bool {
-    value["kind"] == "BookingQueue" && value["apiVersion"] == "bookingqueue.dev/v1alpha1"
+    let version = value["apiVersion"].as_str().and_then(|it| it.strip_prefix("bookingqueue.dev/"));
+    value["kind"] == "BookingQueue" && version.is_some_and(|it| [STORED, NEXT].contains(&it))
 }
 
 /// Parses the queues of a file's text; `file` names it in errors.

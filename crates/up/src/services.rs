@@ -43,6 +43,9 @@ impl Services {
         if let Some(tls) = &plan.worker.tls {
             return Err(UpError::WorkerTls { secret: tls.secret_name.clone() });
         }
+        if plan.hibernate {
+            return Err(UpError::Hibernates);
+        }
         let simulator = Simulator::start(simulations(plan, overrides)?).await?;
         let booking = simulator.booking.as_ref().map(BookingSim::address);
         let ticket = simulator.ticket_service.as_ref().map(TicketServiceSim::address);

@@ -111,6 +111,14 @@ fn shown() -> String {
         ("MultiNamespace", false),
         ("AllNamespaces", true),
     ];
+    let owned = ["v1alpha1", "v1beta1"].map(|version| {
+        format!(
+            "    - name: bookingqueues.bookingqueue.dev\n      version: {version}\n      \
+             kind: BookingQueue\n      displayName: Booking queue\n      \
+             description: A line of bookings in front of a Booking Service.\n"
+        )
+    });
+    let owned = owned.concat();
     let modes = modes.map(|(kind, is)| format!("  - type: {kind}\n    supported: {is}\n")).concat();
     format!(
         "  displayName: bookingq\n  version: {VERSION}\n  minKubeVersion: 1.29.0\n  maturity: alpha\n  \
@@ -118,9 +126,7 @@ fn shown() -> String {
          url: https://github.com/bookingqueue/bookingq\n  links:\n  - name: Documentation\n    \
          url: https://github.com/bookingqueue/bookingq/blob/main/docs/kubernetes.md\n  \
          keywords: [queue, ticketing, waiting-room, autoscaling]\n  installModes:\n{modes}  \
-         customresourcedefinitions:\n    owned:\n    - name: bookingqueues.bookingqueue.dev\n      \
-         version: v1alpha1\n      kind: BookingQueue\n      displayName: Booking queue\n      \
-         description: A line of bookings in front of a Booking Service.\n",
+         customresourcedefinitions:\n    owned:\n{owned}",
         indented(&format!("{DESCRIPTION}\n"), 4),
     )
 }

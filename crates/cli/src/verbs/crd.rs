@@ -1,6 +1,7 @@
-//! `bookingq crd`: prints the CustomResourceDefinition.
+//! `bookingq crd`: prints the CustomResourceDefinition, and converts manifests.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
@@ -9,11 +10,43 @@ use crate::failure::Failure;
 #[command(after_help = "\
 Examples:
   bookingq crd | kubectl apply --server-side -f -
-  bookingq crd > crds/bookingqueue.yaml")]
-pub struct Args {}
+  bookingq crd > crds/bookingqueue.yaml
+  bookingq crd convert queues.yaml > converted.yaml")]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Option<CrdVerb>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum CrdVerb {
+    /// Print a file with its `BookingQueues` in version v1beta1; comments and the rest stay
+    #[command(after_help = "Example:  bookingq crd convert queues.yaml > converted.yaml")]
+    Convert {
+        /// YAML file, or - for standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
 
 /// Prints it.
-pub fn run() -> Result<(), Failure> {
-    std::io::stdout().write_all(bookingq_api::crd::yaml()?.as_bytes())?;
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let text = match &args.verb {
+        None => bookingq_api::crd::yaml()?,
+        Some(CrdVerb::Convert { file }) => {
+            let (text, changed) = bookingq_api::convert::convert(&read(file)?)?;
+            eprintln!("{changed} BookingQueues converted");
+            text
+        }
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
     Ok(())
+}
+
+fn read(file: &Path) -> std::io::Result<String> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file)
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bookingq_operator::controller::ControllerSettings;
-use bookingq_operator::environment::OperatorEnvironment;
+use bookingq_operator::environment::{OperatorEnvironment, own_release};
 use bookingq_operator::leader::Election;
 use bookingq_operator::operator;
 use bookingq_operator::watch::WatchScope;
@@ -62,7 +62,7 @@ pub async fn run(args: Args, signals: &Signals) -> Result<(), Failure> {
     let election = Election::new(&args.lease_name, &namespace, &id);
     let settings = ControllerSettings {
         scope: args.watch_namespace.map_or(WatchScope::Cluster, WatchScope::Namespace),
-        environment: OperatorEnvironment { image: args.image, namespace },
+        environment: OperatorEnvironment { image: args.image, namespace, release: own_release() },
         instance: id,
     };
     operator::run(settings, election, args.admin_listen, leaving).await?;

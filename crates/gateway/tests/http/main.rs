@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod admin;
+mod asleep;
 mod backend;
 mod client;
 mod document;

@@ -18,6 +18,18 @@ use crate::pods::PodCache;
 use crate::queue::{QueueKey, WatchedQueue};
 use crate::target::QueueTarget;
 
+/// What the operator may write of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteScope {
+    /// Everything.
+    All,
+    /// No object and no setting, because the spec may lack fields; the number of workers follows
+    /// the line, unless it is zero, and a lost Redis is failed over.
+    NoSettings,
+    /// Nothing.
+    Nothing,
+}
+
 /// The state that the reconciler asks a loop to maintain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DesiredState {
@@ -25,10 +37,24 @@ pub struct DesiredState {
     pub target: Arc<QueueTarget>,
     /// Its store.
     pub store: StoreAccess,
+    /// What the loops may write.
+    pub scope: WriteScope,
     /// The password of a managed Redis.
     pub redis_password: Option<RedisPassword>,
     /// The object that events refer to.
     pub about: ObjectReference,
+    /// Whether an update waits for an empty line.
+    pub awaits_idle: bool,
+}
+
+/// Whether the number of Pods may be changed from `current`.
+pub(super) fn may_scale(state: &DesiredState, current: u32) -> bool {
+    match state.scope {
+        WriteScope::All => true,
+        // A field that is missing here may ask for zero.
+        WriteScope::NoSettings => current > 0,
+        WriteScope::Nothing => false,
+    }
 }
 
 /// A password, which logs never show.

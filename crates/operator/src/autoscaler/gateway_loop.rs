@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use super::connections;
-use super::context::{DesiredState, LoopContext};
+use super::context::{DesiredState, LoopContext, may_scale};
 use super::observation::{GatewayObservation, round};
 use super::replicas::DeploymentReplicas;
 use super::scaling::{self, FIXED};
@@ -117,7 +117,8 @@ impl GatewayLoop {
             current,
             unschedulable: self.seen.unschedulable,
         };
-        if let Some(change) = self.change(gateway, situation) {
+        if let Some(change) = self.change(gateway, situation).filter(|_| may_scale(state, current))
+        {
             self.write(state, change).await;
         }
         self.measure(target, situation);

@@ -35,7 +35,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::queue::QueueKey;
-pub use context::{DesiredState, LoopContext, RedisPassword};
+pub use context::{DesiredState, LoopContext, RedisPassword, WriteScope};
 pub use kafka_source::KafkaFollowers;
 use observation::{GatewayObservation, Observation, RedisObservation};
 pub use store_access::{KafkaAccess, StoreAccess};
@@ -98,6 +98,20 @@ impl Autoscaler {
             }
         });
         loops.insert(key.clone(), LoopHandle { desired: sender, observed, gateways, redis });
+    }
+
+    /// Whether the loops of a queue run.
+    pub fn runs(&self, key: &QueueKey) -> bool {
+        self.loops.lock().get(key).is_some_and(|handle| !handle.desired.is_closed())
+    }
+
+    /// Says what the loops of a queue may write. Their state stays as it is otherwise.
+    pub fn restrict(&self, key: &QueueKey, scope: WriteScope) {
+        if let Some(handle) = self.loops.lock().get(key) {
+            handle
+                .desired
+                .send_if_modified(|current| std::mem::replace(&mut current.scope, scope) != scope);
+        }
     }
 
     /// The last observation of a queue's loop.

@@ -47,6 +47,21 @@ impl Observation {
         self.store != StoreHealth::Unknown
     }
 
+    /// Whether the difference to `other` must be reported at once: one in kind, or, if something
+    /// waits for it, that nothing is in the line any more, or something is again.
+    pub fn is_urgent(&self, other: &Self, awaits_idle: bool) -> bool {
+        let turned = awaits_idle && self.is_idle() != other.is_idle();
+        turned || self.differs_in_kind(other)
+    }
+
+    /// Whether the last reading found nothing in the line, in progress or reserved.
+    fn is_idle(&self) -> bool {
+        let undecided = |line: ObservedLine| {
+            (line.backlog, line.in_flight, line.holds, line.parked) != (0, 0, 0, 0)
+        };
+        self.line.is_some_and(|line| !undecided(line))
+    }
+
     /// Whether the difference to `other` must be reported at once. Moving numbers can wait.
     pub fn differs_in_kind(&self, other: &Self) -> bool {
         let line = |o: &Self| (o.line.is_some(), o.not_open, o.scaled_by.clone());

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
-use super::context::{DesiredState, LoopContext};
+use super::context::{DesiredState, LoopContext, WriteScope, may_scale};
 use super::observation::{Observation, ObservedLine, SWEEP_LIMIT, StoreHealth, SweeperHealth};
 use super::queue_source::{QueueSource, cause};
 use super::replicas::DeploymentReplicas;
@@ -131,7 +131,7 @@ impl QueueLoop {
     async fn tick(&mut self) {
         let snapshot = self.read().await;
         let rests = self.seen.store == StoreHealth::NoReadings
-            && self.desired.target.plan.scaling == ScalingPlan::Fixed(0);
+            && self.desired.target.plan.wants_no_worker();
         let up = i64::from(snapshot.is_some() || rests);
         self.context.metrics.store_up.with_label_values(&self.labels()).set(up);
         if let Some(snapshot) = &snapshot {
@@ -202,7 +202,9 @@ impl QueueLoop {
 
     /// What is to do while the queue cannot be read.
     async fn without_reading(&mut self) {
-        let Some(Ok(source)) = &mut self.store else { return };
+        let (Some(Ok(source)), WriteScope::All) = (&mut self.store, self.desired.scope) else {
+            return;
+        };
         let asserted = source.assert(&self.desired.target.plan);
         let asserted = tokio::time::timeout(DEADLINE, asserted).await;
         if let Err(error) = asserted.unwrap_or(Err(StoreError::Timeout(DEADLINE))) {
@@ -242,7 +244,7 @@ impl QueueLoop {
 
     /// Writes admission and rules of the spec to the store.
     async fn write_settings(&self, snapshot: &Snapshot) {
-        let Some(Ok(opened)) = &self.store else { return };
+        let (Some(Ok(opened)), WriteScope::All) = (&self.store, self.desired.scope) else { return };
         let (plan, mut changes) = (&self.desired.target.plan, Vec::new());
         let write = settings::write(opened.settings(), plan, snapshot, &mut changes);
         let written = tokio::time::timeout(DEADLINE, write).await;
@@ -280,13 +282,16 @@ impl QueueLoop {
         });
         let situation = self.driver.observe(measurement, current, self.seen.unschedulable);
         let change = match &self.desired.target.plan.scaling {
+            _ if self.desired.target.plan.hibernate => {
+                (current > 0 && self.replicas.may_write()).then(|| scaling::hibernated(&situation))
+            }
             ScalingPlan::Fixed(replicas) => self.fixed(*replicas, &situation),
             ScalingPlan::Automatic(policy) => {
                 let decision = self.driver.decide(policy, situation);
                 scaling::change(&decision).filter(|_| self.replicas.may_write())
             }
         };
-        if let Some(change) = change {
+        if let Some(change) = change.filter(|_| may_scale(&self.desired, current)) {
             self.write(change).await;
         }
         let wanted = self.replicas.wanted(current);
@@ -316,7 +321,8 @@ impl QueueLoop {
     ) {
         let (Some(Ok(opened)), Some(snapshot)) = (&self.store, snapshot) else { return };
         let now = scaling::workforce(workers, wanted, self.seen.scaling.as_ref());
-        if snapshot.workforce.as_ref() == Some(&now) || snapshot.epoch.is_empty() {
+        let paused = self.desired.scope == WriteScope::Nothing;
+        if paused || snapshot.workforce.as_ref() == Some(&now) || snapshot.epoch.is_empty() {
             return;
         }
         let written = tokio::time::timeout(DEADLINE, opened.settings().set_workforce(&now)).await;
@@ -381,7 +387,7 @@ impl QueueLoop {
     /// Passes a changed observation to the reconciler.
     fn report(&mut self) {
         let differs = *self.observed.borrow() != self.seen;
-        let urgent = self.seen.differs_in_kind(&self.observed.borrow());
+        let urgent = self.seen.is_urgent(&self.observed.borrow(), self.desired.awaits_idle);
         if !differs || !(urgent || self.reported.elapsed() >= REPORT) {
             return;
         }

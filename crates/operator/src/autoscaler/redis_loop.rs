@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
-use super::context::{DesiredState, LoopContext, RedisPassword};
+use super::context::{DesiredState, LoopContext, RedisPassword, WriteScope};
 use super::observation::RedisObservation;
 use super::worker_rollout::workers_follow;
 use crate::build::component::ObjectKind;
@@ -46,6 +46,12 @@ pub(super) async fn run(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let state = desired.borrow_and_update().clone();
+        if state.scope == WriteScope::Nothing {
+            if desired.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
         let Some(goal) = state.target.failover else {
             redis.forget(&state.target);
             if desired.changed().await.is_err() {

@@ -2,11 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
 use serde_json::json;
+use tokio::time::timeout_at;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{info, warn};
 
 use crate::build::component::ObjectKind;
 use crate::cached_object::ObjectStatus;
@@ -14,6 +18,8 @@ use crate::error::{ApiCallError, call};
 
 /// How long a written number is trusted before the watch shows it.
 const TRUST: Duration = Duration::from_secs(5);
+/// How long the loop waits for a write: it reads nothing meanwhile. The write goes on.
+const WAIT: Duration = Duration::from_secs(4);
 /// Field manager of the numbers.
 pub(crate) const SCALER: &str = "bookingq-autoscaler";
 /// Time between two writes over the number of another writer, and after its last write until it
@@ -25,7 +31,11 @@ const TRUCE: Duration = Duration::from_secs(600);
 pub(super) struct DeploymentReplicas {
     written: Option<(u32, Instant)>,
     rivalry: Rivalry,
+    /// A number that is being written.
+    in_flight: Option<(u32, WriteInFlight)>,
 }
+
+type WriteInFlight = AbortOnDropHandle<Result<(), ApiCallError>>;
 
 /// Another writer of the same number: a HorizontalPodAutoscaler of the Deployment, or a person.
 #[derive(Debug, Default)]
@@ -97,6 +107,7 @@ impl Rivalry {
 impl DeploymentReplicas {
     /// The current number, where the watch shows `shown`.
     pub(super) fn current(&mut self, shown: i32) -> u32 {
+        self.settle();
         let shown = u32::try_from(shown).unwrap_or(1);
         match self.written {
             Some((number, at)) if number != shown && at.elapsed() < TRUST => number,
@@ -128,7 +139,8 @@ impl DeploymentReplicas {
         self.written.map_or(current, |(number, _)| number)
     }
 
-    /// Writes a number to the scale subresource.
+    /// Writes a number to the scale subresource. One that takes long goes on, and the next call
+    /// waits for it instead of repeating it.
     pub(super) async fn write(
         &mut self,
         client: Client,
@@ -136,20 +148,90 @@ impl DeploymentReplicas {
         deployment: &str,
         number: u32,
     ) -> Result<(), ApiCallError> {
-        let deployments: Api<DynamicObject> =
-            Api::namespaced_with(client, namespace, &ObjectKind::of::<Deployment>().resource());
-        // An apply, because the API server does not record who updates a number that nothing has
-        // applied: later, other writers could not be named.
-        let parameters = PatchParams::apply(SCALER).force();
+        let until = tokio::time::Instant::now() + WAIT;
+        let late = || ApiCallError::late(format!("scale Deployment {deployment}"), WAIT);
+        loop {
+            let (begun, task) = self.in_flight.get_or_insert_with(|| {
+                (number, begin(client.clone(), namespace, deployment, number))
+            });
+            let begun = *begun;
+            let Ok(ended) = timeout_at(until, task).await else { return Err(late()) };
+            self.in_flight = None;
+            // A task that ends with a panic has no outcome.
+            let outcome = ended.unwrap_or_else(|_| Err(late()));
+            if outcome.is_ok() {
+                self.note(begun);
+            }
+            if begun == number {
+                return outcome;
+            }
+        }
+    }
+
+    /// Notes a write that has ended since the loop has ceased to wait for it.
+    fn settle(&mut self) {
+        let Some((number, task)) = &mut self.in_flight else { return };
+        let (number, ended) = (*number, task.now_or_never());
+        if let Some(outcome) = ended {
+            self.in_flight = None;
+            match outcome {
+                Ok(Ok(())) => {
+                    info!(number, "a number of replicas was written that had taken long");
+                    self.note(number);
+                }
+                Ok(Err(error)) => warn!(%error, "a number of replicas was not written"),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn note(&mut self, number: u32) {
+        let now = Instant::now();
+        self.written = Some((number, now));
+        self.rivalry.wrote(number, now);
+    }
+}
+
+fn begin(client: Client, namespace: &str, deployment: &str, number: u32) -> WriteInFlight {
+    let deployments: Api<DynamicObject> =
+        Api::namespaced_with(client, namespace, &ObjectKind::of::<Deployment>().resource());
+    // An apply, because the API server does not record who updates a number that nothing has
+    // applied: later, other writers could not be named.
+    let parameters = PatchParams::apply(SCALER).force();
+    let deployment = deployment.to_owned();
+    AbortOnDropHandle::new(tokio::spawn(async move {
         let patch = Patch::Apply(json!({
             "apiVersion": "autoscaling/v1", "kind": "Scale",
             "metadata": { "name": deployment }, "spec": { "replicas": number },
         }));
-        let written = deployments.patch_scale(deployment, &parameters, &patch);
-        call(format!("scale Deployment {deployment}"), written).await?;
-        let now = Instant::now();
-        self.written = Some((number, now));
-        self.rivalry.wrote(number, now);
-        Ok(())
+        let written = deployments.patch_scale(&deployment, &parameters, &patch);
+        call(format!("scale Deployment {deployment}"), written).await.map(|_| ())
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::slow_api::{SLOW, slow_api};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_write_is_not_waited_for_to_its_end_nor_repeated_but_it_goes_on() {
+        let (client, requests) = slow_api();
+        let mut replicas = DeploymentReplicas::default();
+        let begin = tokio::time::Instant::now();
+        let late = replicas.write(client.clone(), "default", "concert", 3).await.unwrap_err();
+        assert!(late.to_string().contains("did not answer within 4s"), "{late}");
+        assert_eq!(begin.elapsed(), WAIT);
+        assert_eq!(replicas.current(1), 1, "it is not known yet");
+        replicas.write(client.clone(), "default", "concert", 3).await.unwrap();
+        assert!(begin.elapsed() <= SLOW + Duration::from_millis(100), "{:?}", begin.elapsed());
+        assert_eq!((replicas.current(1), requests.load(Ordering::SeqCst)), (3, 1));
+
+        // One that ends while the loop does something else is noted.
+        replicas.write(client, "default", "concert", 5).await.unwrap_err();
+        tokio::time::sleep(SLOW).await;
+        assert_eq!((replicas.current(1), requests.load(Ordering::SeqCst)), (5, 2));
     }
 }

@@ -26,6 +26,14 @@ pub fn fixed(replicas: u32, situation: &Situation) -> LastScaling {
     record(FIXED, replicas, replicas, situation)
 }
 
+/// The reason of a queue without workers because it hibernates.
+pub const HIBERNATED: &str = "Hibernated";
+
+/// No workers, because of spec.hibernate.
+pub fn hibernated(situation: &Situation) -> LastScaling {
+    record(HIBERNATED, 0, 0, situation)
+}
+
 fn record(reason: &str, to: u32, wanted: u32, situation: &Situation) -> LastScaling {
     let reading = situation.reading.as_ref();
     let holds = reading.and_then(|reading| reading.holds);
@@ -62,6 +70,7 @@ fn note(scaling: &LastScaling) -> String {
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
     match reason.as_str() {
         FIXED => format!("spec.replicas is {to}"),
+        HIBERNATED => "spec.hibernate is true".to_owned(),
         reason if reason == Reason::NoReading.as_str() => workforce::NO_READING.to_owned(),
         reason => {
             let capped = reason == Reason::Capped.as_str();

@@ -28,6 +28,8 @@ pub fn build(inputs: &BuildInputs<'_>) -> Result<Option<CronJob>, Problems> {
     let Some(schedule) = target.plan.sweep.clone() else { return Ok(None) };
     let spec = CronJobSpec {
         schedule,
+        // Suspended and kept, so that one field wakes the queue as it was.
+        suspend: target.plan.hibernate.then_some(true),
         concurrency_policy: Some("Forbid".to_owned()),
         starting_deadline_seconds: Some(STARTING_DEADLINE_SECONDS),
         successful_jobs_history_limit: Some(1),

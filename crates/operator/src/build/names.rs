@@ -8,12 +8,20 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 pub const MANAGER: &str = "bookingq-operator";
 /// Selects the objects of the operator.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by=bookingq-operator";
+/// Annotation of a BookingQueue: while it is `true`, the operator writes no object of the queue.
+pub const PAUSED: &str = "bookingqueue.dev/paused";
 /// Annotation of Pod templates: the versions of their Secrets.
 pub const SECRETS: &str = "bookingqueue.dev/secrets";
 /// Annotation of every object: a digest of the last apply, to detect drift.
 pub const APPLIED: &str = "bookingqueue.dev/applied";
 /// Annotation of the gateways' Pod template: a digest of their configuration.
 pub const CONFIG: &str = "bookingqueue.dev/config";
+/// Annotation of objects with a template of Pods: which operator made the template.
+pub const TEMPLATE: &str = "bookingqueue.dev/template";
+/// The same of a template that waits.
+pub const UPDATE_READY: &str = "bookingqueue.dev/update-ready";
+/// Annotation of a queue: the update that may begin at once.
+pub const UPDATE: &str = "bookingqueue.dev/update";
 /// Key of the password in the Secret of a managed Redis.
 pub const PASSWORD_KEY: &str = "password";
 

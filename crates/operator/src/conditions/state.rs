@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// The status, reason and message of one condition.
+#[derive(Clone)]
 pub(super) struct ConditionState {
     pub(super) status: Cow<'static, str>,
     pub(super) reason: Cow<'static, str>,
@@ -35,6 +36,11 @@ impl ConditionState {
     /// The reason and message of `self` for a condition that is False.
     pub(super) fn negated(&self) -> Self {
         Self { status: NO.into(), reason: self.reason.clone(), message: self.message.clone() }
+    }
+
+    /// The reason and message of `self` for a condition that is True.
+    pub(super) fn confirmed(&self) -> Self {
+        Self { status: YES.into(), ..self.clone() }
     }
 
     pub(super) fn holds(&self) -> bool {

@@ -4,9 +4,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bookingq_api::BookingQueue;
 use bookingq_harness::control_plane::ControlPlane;
-use kube::CustomResourceExt as _;
 
 /// What the cluster does takes no longer than this, even on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -32,7 +30,7 @@ async fn running(shared: &SharedPlane, further: &[&str]) -> Arc<ControlPlane> {
     if let Some(cluster) = running.upgrade() {
         return cluster;
     }
-    let started = ControlPlane::start_with(&BookingQueue::crd(), further).await;
+    let started = ControlPlane::start_with(&bookingq_api::crd::definition(), further).await;
     let cluster = Arc::new(started.unwrap());
     *running = Arc::downgrade(&cluster);
     cluster

@@ -254,3 +254,39 @@ async fn an_http_route_waits_until_the_cluster_has_the_gateway_api() {
     .await;
     operator.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_configuration_no_gateway_is_replaced_and_nothing_is_pruned() {
+    let redis = redis_server();
+    let fields = json!({ "host": "wait.example.com", "ingress": {} });
+    let (testbed, operator) = with_gateway("unread", &redis.url(), fields).await;
+    operator.stop().await;
+    let template = async || {
+        let found = testbed.find::<Deployment>("concert-gateway").await.unwrap();
+        serde_json::to_value(found.spec.unwrap().template).unwrap()
+    };
+    let before = template().await;
+
+    let change = json!({
+        "gateway": { "brand": { "title": "Festival" }, "ingress": null },
+        "worker": { "concurrency": 77 } });
+    testbed.change(change).await.unwrap();
+    let operator = testbed.operator(Budget::hanging("/configmaps/concert-gateway"));
+    let message = testbed.until_condition("Degraded", "True", "ApiServerUnavailable").await;
+    testbed.until_argument("--concurrency=77").await;
+    // Not the first words, that it takes long: the end of a whole reconcile.
+    eventually("the ConfigMap to be named", LIMIT, async || {
+        let message = testbed.until_condition("Degraded", "True", "ApiServerUnavailable").await;
+        message.starts_with("apply ConfigMap concert-gateway: ")
+    })
+    .await;
+    assert_eq!(template().await, before, "its Pods would read the old file: {message}");
+    assert!(testbed.find::<Ingress>("concert-gateway").await.is_some(), "nothing replaces it");
+    operator.kill();
+
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.until_condition("Degraded", "False", "Reconciled").await;
+    assert_ne!(template().await, before);
+    assert!(testbed.find::<Ingress>("concert-gateway").await.is_none());
+    operator.stop().await;
+}

@@ -5,24 +5,30 @@
 //!   life       create, change, reject, delete
 //!   faults     death after each write, other writers, missing Secrets
 //!   scaling    the number of workers follows the line
+//!   delays     what hangs, and what it must not delay
 //!   pods       Pods that do not start, and which of them are replaced
 //!   deletion   what a deleted queue leaves behind, and who adopts it
+//!   holds      queues that are paused, and queues that sleep
+//!   schema     a CustomResourceDefinition that is older than the operator, and its versions
 //!   rivals     other writers of the numbers of Pods
 //!   gateways   the gateways of a queue, and their number
 //!   rules      the rules of a sale reach the store and bound the workers
 //!   policy     the sample of an admission policy
 //!   election   two operators, one leader
 //!   kafka      a queue in Kafka: rules of the API server, topics, readings, settings, TLS, login
+//!   updates    what another release of the operator changes waits
 //!   three      a managed Redis of three: its objects, and the record of elections
 //! ```
 #![allow(clippy::unwrap_used)]
 
 mod budget;
 mod cluster;
+mod delays;
 mod deletion;
 mod election;
 mod faults;
 mod gateways;
+mod holds;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod kafka_rules;
@@ -34,5 +40,7 @@ mod policy;
 mod rivals;
 mod rules;
 mod scaling;
+mod schema;
 mod testbed;
 mod three;
+mod updates;

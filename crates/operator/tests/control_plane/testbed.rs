@@ -91,7 +91,7 @@ impl Testbed {
         Self::of(cluster::with_stateful_sets().await, name).await
     }
 
-    async fn of(cluster: Arc<ControlPlane>, name: &str) -> Self {
+    pub async fn of(cluster: Arc<ControlPlane>, name: &str) -> Self {
         let client = cluster.client().unwrap();
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let wanted: Namespace =
@@ -103,11 +103,17 @@ impl Testbed {
 
     /// An operator.
     pub fn operator(&self, budget: Budget) -> Running {
+        self.operator_with(budget, "bookingq:test")
+    }
+
+    /// An operator of another release: its Pods have this image.
+    pub fn operator_with(&self, budget: Budget, image: &str) -> Running {
         let leaving = CancellationToken::new();
         let settings = ControllerSettings {
             scope: WatchScope::Namespace(self.namespace.clone()),
             environment: OperatorEnvironment {
-                image: "bookingq:test".to_owned(),
+                image: image.to_owned(),
+                release: "test".to_owned(),
                 namespace: "bookingq-system".to_owned(),
             },
             instance: "tests".to_owned(),
@@ -132,11 +138,16 @@ impl Testbed {
 
     /// Creates the queue `concert` with these fields and the required ones.
     pub async fn create(&self, fields: Value) -> BookingQueue {
+        self.create_named("concert", fields).await
+    }
+
+    /// Creates a queue of this name.
+    pub async fn create_named(&self, name: &str, fields: Value) -> BookingQueue {
         let mut spec = json!({ "booking": { "endpoint": "http://booking-service:50051" } });
         bookingq_operator::merge::overlay(&mut spec, &fields);
         let queue: BookingQueue = serde_json::from_value(json!({
             "apiVersion": "bookingqueue.dev/v1alpha1", "kind": "BookingQueue",
-            "metadata": { "name": "concert" }, "spec": spec,
+            "metadata": { "name": name }, "spec": spec,
         }))
         .unwrap();
         self.api().create(&PostParams::default(), &queue).await.unwrap()

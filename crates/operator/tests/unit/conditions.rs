@@ -268,6 +268,9 @@ fn every_condition_and_reason_is_documented() {
     let sources = [
         include_str!("../../src/conditions.rs"),
         include_str!("../../src/conditions/redis.rs"),
+        include_str!("../../src/conditions/parts.rs"),
+        include_str!("../../src/conditions/kstatus.rs"),
+        include_str!("../../src/conditions/held.rs"),
         include_str!("../../src/error.rs"),
     ];
     let is_reason = |word: &&str| {

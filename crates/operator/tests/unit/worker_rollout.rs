@@ -27,8 +27,11 @@ fn target(replicas: i32) -> QueueTarget {
 
 /// The Deployment of the workers with this status.
 fn workers(target: &QueueTarget, status: &Value) -> CachedObject {
-    let environment =
-        OperatorEnvironment { image: "bookingq:1".to_owned(), namespace: "system".to_owned() };
+    let environment = OperatorEnvironment {
+        image: "bookingq:1".to_owned(),
+        namespace: "system".to_owned(),
+        release: "1".to_owned(),
+    };
     let secrets = Secrets::default();
     let inputs = BuildInputs { target, secrets: &secrets, environment: &environment };
     let objects = build(&inputs).unwrap();

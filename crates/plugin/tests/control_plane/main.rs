@@ -10,8 +10,9 @@ use bookingq_api::spec::AdmissionSpec;
 use bookingq_harness::control_plane::ControlPlane;
 use bookingq_plugin::cluster::Cluster;
 use bookingq_plugin::facts::QueueFacts;
+use bookingq_plugin::hibernation::HibernateArgs;
 use bookingq_plugin::report::{ReportArgs, report};
-use bookingq_plugin::{PluginError, admission, page, top};
+use bookingq_plugin::{PluginError, admission, hibernation, page, top};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod, Secret};
 use kube::api::{Patch, PatchParams, PostParams};
@@ -121,6 +122,17 @@ async fn a_queue_is_shown_paused_and_reported_without_its_secrets() {
         let said = admission::set(&cluster, "concert", wanted).await.unwrap();
         assert!(said.starts_with(words), "{said}");
         assert_eq!(cluster.queue("concert").await.unwrap().spec.admission, wanted);
+    }
+
+    for (hibernate, words) in [(true, "concert: hibernates; no worker"), (false, "concert: wakes;")]
+    {
+        let args = HibernateArgs { name: "concert".to_owned(), force: false };
+        let said = match hibernate {
+            true => hibernation::hibernate(&cluster, &args).await.unwrap(),
+            false => hibernation::resume(&cluster, "concert").await.unwrap(),
+        };
+        assert!(said.starts_with(words), "{said}");
+        assert_eq!(cluster.queue("concert").await.unwrap().spec.hibernate, hibernate);
     }
 
     let facts = QueueFacts::read(&cluster, "concert").await.unwrap();

@@ -48,6 +48,7 @@ fn queue(target: &QueueTarget, gateway: &GatewayPlan) -> GatewayQueueFile {
     });
     GatewayQueueFile {
         name: target.plan.queue.to_string(),
+        hibernates: target.plan.hibernate,
         workers: None,
         title: spec.brand.title.clone(),
         audience: spec.audience.clone(),

@@ -26,22 +26,27 @@ pub(super) const MUTANTS: [Mutant; 2] = [
         )],
         // A place that no replica has, its repeat by another worker, and then another primary: the
         // primary is cut off so that its replicas get nothing and are connected all the same. A
-        // write of another client beside the repeat would wait for the replicas, so few come.
+        // write of another client beside the repeat would wait for the replicas, so few come, and
+        // there is enough for all, so that they go on coming.
         options: &[
             "--redis",
             "managed",
             "--only",
             "cut-node",
             "--every",
-            "5s",
+            "4s",
             "--for",
-            "120s",
+            "100s",
             "--bookings",
-            "150",
+            "120",
             "--workers",
             "6",
             "--gateways",
             "0",
+            "--stock",
+            "100",
+            "--seed",
+            "13",
         ],
     },
     Mutant {

@@ -1,0 +1,110 @@
+//! The step of a reconcile that lets updates wait.
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::EventType;
+
+use super::decision::{LineLoad, QueueLoad, UpdateDecision, UpdateQuestion, decide};
+use super::report::{UpdateReport, sentence};
+use super::templates::{PendingUpdate, Templates};
+use crate::autoscaler::observation::{Observation, StoreHealth};
+use crate::build::{Manifest, names};
+use crate::object_cache::ObjectName;
+use crate::queue::QueueKey;
+use crate::reconcile::ReconcileContext;
+use crate::target::QueueTarget;
+
+impl ReconcileContext {
+    /// Stamps the templates among `manifests`. Those that an update changes which has to wait are
+    /// replaced by those that the cluster has.
+    pub(crate) async fn hold_updates(
+        &self,
+        key: &QueueKey,
+        target: &QueueTarget,
+        manifests: &mut [Manifest],
+        about: &ObjectReference,
+    ) {
+        let live = |manifest: &Manifest| {
+            let name = ObjectName::new(manifest.kind, manifest.namespace(), manifest.name());
+            self.objects.get(&name).filter(|live| live.belongs_to(&target.owner.uid))
+        };
+        let templates = Templates::compare(manifests, &self.environment, live);
+        let observation = self.autoscaler.observation(key);
+        let has_looked = observation.as_ref().is_some_and(Observation::has_looked);
+        let load = self.load(target, observation.as_ref());
+        let report = report(&templates, target, load);
+        templates.write(manifests, report.waiting().is_some());
+        // Before it has read the line, it cannot say what there is to wait for.
+        let report = match report {
+            UpdateReport::Waits(..) if !has_looked => UpdateReport::Unread,
+            report => report,
+        };
+        self.updates.set(key, report.clone());
+        match &report {
+            UpdateReport::Waits(update, wait) if self.updates.announces(key, &update.id) => {
+                let note = sentence(update, wait);
+                self.publish_update(about, "UpdatePending", update, note).await;
+            }
+            UpdateReport::Begins(update) => {
+                self.publish_update(about, STARTED, update, from_to(update)).await;
+            }
+            _ => {}
+        }
+        if let Some(update) = templates.taken() {
+            let note = format!("{}, with a change of the spec", from_to(&update));
+            self.publish_update(about, STARTED, &update, note).await;
+        }
+    }
+
+    fn load(&self, target: &QueueTarget, observation: Option<&Observation>) -> QueueLoad {
+        let QueueTarget { name, namespace, .. } = target;
+        let pods = [names::worker(name), names::gateway(name)];
+        let pods = pods.map(|name| self.objects.status::<Deployment>(namespace, &name));
+        let is_read = observation.filter(|seen| {
+            matches!(seen.store, StoreHealth::Reachable { .. } | StoreHealth::TooFewReplicas(_))
+        });
+        let line = is_read.and_then(|seen| seen.line).map(|line| LineLoad {
+            waiting: line.backlog + line.parked,
+            in_flight: line.in_flight,
+            holds: line.holds,
+        });
+        let has_no_pods = pods.iter().flatten().all(|status| status.replicas == 0);
+        QueueLoad { line, has_no_pods }
+    }
+
+    async fn publish_update(
+        &self,
+        about: &ObjectReference,
+        reason: &'static str,
+        update: &PendingUpdate,
+        note: String,
+    ) {
+        let action = format!("Update{}", update.id);
+        self.events.publish(EventType::Normal, about, reason, &action, note).await;
+    }
+}
+
+const STARTED: &str = "UpdateStarted";
+
+fn from_to(update: &PendingUpdate) -> String {
+    let PendingUpdate { from, to, parts, .. } = update;
+    format!("{parts}: from {from} to {to}")
+}
+
+fn report(templates: &Templates, target: &QueueTarget, load: QueueLoad) -> UpdateReport {
+    let Some(update) = templates.pending() else {
+        return templates.taken().map_or(UpdateReport::Nothing, UpdateReport::Taken);
+    };
+    let question = UpdateQuestion {
+        id: &update.id,
+        plan: &target.plan.update,
+        approved: target.approved_update.as_deref(),
+        load,
+        now: Timestamp::now(),
+    };
+    match decide(&question) {
+        UpdateDecision::Begin => UpdateReport::Begins(update),
+        UpdateDecision::Wait(wait) => UpdateReport::Waits(update, wait),
+    }
+}

@@ -1,0 +1,169 @@
+//! What the operator holds back: queues that are paused, and queues that sleep.
+
+use std::time::{Duration, Instant};
+
+use bookingq_api::BookingQueue;
+use bookingq_core::Admission;
+use bookingq_harness::wait::eventually;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::core::v1::{Event, Service};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::budget::Budget;
+use crate::cluster::LIMIT;
+use crate::scaling::{join, redis_server, store, until_replicas};
+use crate::testbed::Testbed;
+
+/// Sets or removes the annotation.
+async fn pause(testbed: &Testbed, value: Option<&str>) {
+    let patch = json!({ "metadata": { "annotations": { "bookingqueue.dev/paused": value } } });
+    let queues = testbed.api::<BookingQueue>();
+    queues.patch("concert", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+}
+
+pub async fn condition(testbed: &Testbed, type_: &str) -> Value {
+    let conditions = testbed.queue().await.status.unwrap_or_default().conditions;
+    let found = conditions.iter().find(|one| one.type_ == type_);
+    serde_json::to_value(found).unwrap()
+}
+
+pub async fn until_event(testbed: &Testbed, reason: &str) {
+    eventually(reason, LIMIT, async || {
+        let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap();
+        events.iter().any(|event| event.reason.as_deref() == Some(reason))
+    })
+    .await;
+}
+
+/// Drift in two objects, and a changed spec.
+async fn drift(testbed: &Testbed) {
+    let edit = json!({ "spec": { "strategy": { "rollingUpdate": { "maxUnavailable": 5 } } } });
+    let deployments = testbed.api::<Deployment>();
+    let parameters = PatchParams::default();
+    deployments.patch("concert-worker", &parameters, &Patch::Merge(edit)).await.unwrap();
+    testbed.api::<Service>().delete("concert", &DeleteParams::default()).await.unwrap();
+    testbed.change(json!({ "admission": "Closed", "worker": { "grace": "31s" } })).await.unwrap();
+}
+
+async fn until_backlog(testbed: &Testbed, backlog: i64) {
+    eventually("the line in the status", LIMIT, async || {
+        testbed.queue().await.status.unwrap().backlog == Some(backlog)
+    })
+    .await;
+}
+
+/// Status changes are no writes on children.
+async fn versions(testbed: &Testbed) -> Vec<Option<String>> {
+    let worker = testbed.deployment().await.and_then(|found| found.metadata.resource_version);
+    let sweep = testbed.find::<CronJob>("concert-sweep").await;
+    vec![worker, sweep.and_then(|found| found.metadata.resource_version)]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_queue_is_left_alone_and_repaired_afterwards() {
+    let (testbed, redis) = (Testbed::new("paused").await, redis_server());
+    let operator = testbed.operator(Budget::unlimited());
+    testbed
+        .create(json!({
+            "redis": { "url": redis.url() },
+            "worker": { "concurrency": 1 },
+            "autoscaling": { "min": 2, "max": 40, "drainTarget": "10s" },
+        }))
+        .await;
+    until_replicas(&testbed, "the least number of workers", |n| n == 2).await;
+    testbed.until_condition("RedisReady", "True", "UnsafeSettings").await;
+    operator.rests().await;
+    pause(&testbed, Some("true")).await;
+    testbed.until_condition("Paused", "True", "Annotated").await;
+    until_event(&testbed, "ReconcilePaused").await;
+    let observed = testbed.queue().await.status.unwrap().observed_generation;
+
+    // And a line that needs more workers.
+    drift(&testbed).await;
+    let store = store(&redis, &format!("{}.concert", testbed.namespace));
+    join(&*store, 0..400).await;
+    let before = versions(&testbed).await;
+    until_backlog(&testbed, 400).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(versions(&testbed).await, before, "nothing is written");
+    assert!(testbed.find::<Service>("concert").await.is_none());
+    assert_eq!(store.snapshot().await.unwrap().admission, Admission::Open, "no setting either");
+    assert_eq!(testbed.queue().await.status.unwrap().observed_generation, observed);
+
+    // Another operator does not write either.
+    operator.stop().await;
+    let operator = testbed.operator(Budget::unlimited());
+    join(&*store, 400..420).await;
+    until_backlog(&testbed, 420).await;
+    assert_eq!(versions(&testbed).await, before, "nothing is written after a restart");
+
+    pause(&testbed, None).await;
+    eventually("the repair", LIMIT, async || {
+        let deployment = serde_json::to_value(testbed.deployment().await).unwrap();
+        deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == json!(0)
+            && testbed.find::<Service>("concert").await.is_some()
+            && store.snapshot().await.unwrap().admission == Admission::Closed
+    })
+    .await;
+    until_replicas(&testbed, "more workers", |n| n >= 15).await;
+    eventually("the condition to go", LIMIT, async || {
+        condition(&testbed, "Paused").await.is_null()
+    })
+    .await;
+    until_event(&testbed, "ReconcileResumed").await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_is_misspelt_is_reported() {
+    let testbed = Testbed::new("paused-maybe").await;
+    let operator = testbed.operator(Budget::unlimited());
+    testbed.create(json!({})).await;
+    testbed.until_condition("Degraded", "False", "Reconciled").await;
+    pause(&testbed, Some("yes")).await;
+    let message = testbed.until_condition("Stalled", "True", "InvalidSpec").await;
+    assert!(message.contains("bookingqueue.dev/paused") && message.contains("true or false"));
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_hibernates_keeps_its_data_and_wakes_by_one_field() {
+    let (testbed, redis) = (Testbed::new("asleep").await, redis_server());
+    let operator = testbed.operator(Budget::unlimited());
+    testbed
+        .create(json!({
+            "redis": { "url": redis.url() },
+            "worker": { "concurrency": 1 },
+            "autoscaling": { "min": 2, "max": 40, "drainTarget": "10s" },
+        }))
+        .await;
+    until_replicas(&testbed, "the least number of workers", |n| n == 2).await;
+    testbed.change(json!({ "hibernate": true })).await.unwrap();
+    until_replicas(&testbed, "no workers", |n| n == 0).await;
+    testbed.until_condition("Hibernated", "True", "Asleep").await;
+    testbed.until_condition("Ready", "False", "Hibernated").await;
+    testbed.until_condition("SweeperHealthy", "False", "Hibernated").await;
+    let suspended =
+        async || testbed.find::<CronJob>("concert-sweep").await.unwrap().spec.unwrap().suspend;
+    assert_eq!(suspended().await, Some(true));
+    assert!(condition(&testbed, "Stalled").await.is_null());
+
+    // A line raises nothing.
+    let store = store(&redis, &format!("{}.concert", testbed.namespace));
+    join(&*store, 0..400).await;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(6) {
+        assert_eq!(testbed.deployment().await.unwrap().spec.unwrap().replicas, Some(0));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    testbed.change(json!({ "hibernate": false })).await.unwrap();
+    until_replicas(&testbed, "workers for the line that was kept", |n| n >= 15).await;
+    eventually("the CronJob to go on", LIMIT, async || suspended().await != Some(true)).await;
+    eventually("the condition to go", LIMIT, async || {
+        condition(&testbed, "Hibernated").await.is_null()
+    })
+    .await;
+    operator.stop().await;
+}
