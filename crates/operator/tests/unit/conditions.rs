@@ -160,8 +160,8 @@ fn with_gateways(available: i32, missing: Option<&'static ObjectKind>) -> Vec<Co
 #[test]
 fn a_queue_whose_gateways_are_not_available_is_not_ready() {
     for (available, gateways, ready, progressing) in [
-        (0, ("False", "NoGatewaysReady"), ("False", "NoGatewaysReady"), "GatewaysRollingOut"),
-        (1, ("True", "GatewaysReady"), ("True", "Serving"), "GatewaysRollingOut"),
+        (0, ("False", "NoGatewaysReady"), ("False", "NoGatewaysReady"), "GatewaysStarting"),
+        (1, ("True", "GatewaysReady"), ("True", "Serving"), "GatewaysStarting"),
         (2, ("True", "GatewaysReady"), ("True", "Serving"), "RolloutComplete"),
     ] {
         let all = with_gateways(available, None);
