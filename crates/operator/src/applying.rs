@@ -219,29 +219,29 @@ mod tests {
     use crate::object_cache::ObjectCache;
     use crate::slow_api::{SLOW, slow_api};
 
-    fn object(kind: &'static ObjectKind, name: &str, spec: Value) -> Manifest {
+    fn object(kind: &'static ObjectKind, name: &str, spec: &Value) -> Manifest {
         Manifest { kind, value: json!({ "metadata": { "name": name }, "spec": spec }) }
     }
 
     #[test]
     fn a_workload_needs_the_objects_that_its_pods_name() {
         let before = [
-            object(ObjectKind::of::<ServiceAccount>(), "concert-worker", json!({})),
-            object(ObjectKind::of::<Service>(), "concert-gateway", json!({})),
-            object(ObjectKind::of::<ServiceAccount>(), "concert-gateway", json!({})),
-            object(ObjectKind::of::<ConfigMap>(), "concert-gateway", json!({})),
-            object(ObjectKind::of::<Secret>(), "concert-keys", json!({})),
+            object(ObjectKind::of::<ServiceAccount>(), "concert-worker", &json!({})),
+            object(ObjectKind::of::<Service>(), "concert-gateway", &json!({})),
+            object(ObjectKind::of::<ServiceAccount>(), "concert-gateway", &json!({})),
+            object(ObjectKind::of::<ConfigMap>(), "concert-gateway", &json!({})),
+            object(ObjectKind::of::<Secret>(), "concert-keys", &json!({})),
         ];
         let gateway = json!({ "template": { "spec": {
             "serviceAccountName": "concert-gateway",
             "volumes": [{ "name": "config", "configMap": { "name": "concert-gateway" } }],
         }}});
-        let gateway = object(ObjectKind::of::<Deployment>(), "concert-gateway", gateway);
+        let gateway = object(ObjectKind::of::<Deployment>(), "concert-gateway", &gateway);
         assert_eq!(needed_by(&gateway, &before), [2, 3]);
         let sweeper = json!({ "jobTemplate": { "spec": { "template": { "spec": {
             "volumes": [{ "name": "keys", "secret": { "secretName": "concert-keys" } }],
         }}}}});
-        let sweeper = object(ObjectKind::of::<CronJob>(), "concert-sweep", sweeper);
+        let sweeper = object(ObjectKind::of::<CronJob>(), "concert-sweep", &sweeper);
         assert_eq!(needed_by(&sweeper, &before), [4]);
         assert!(needed_by(&before[1], &before).is_empty(), "it has no Pods");
     }
@@ -270,7 +270,7 @@ mod tests {
             owner: "uid".to_owned(),
             about: ObjectReference::default(),
         };
-        let manifest = object(ObjectKind::of::<ConfigMap>(), "concert", json!({}));
+        let manifest = object(ObjectKind::of::<ConfigMap>(), "concert", &json!({}));
         let in_flight = AppliesInFlight::default();
         let (begin, wait) = (Instant::now(), async |manifest: &Manifest| {
             in_flight.apply(Instant::now() + APPLIED_WITHIN, manifest, &writer).await
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(requests.load(Ordering::SeqCst), 1);
 
         // A change of the spec waits for what is in flight, and is applied after it.
-        let other = |n: u8| object(ObjectKind::of::<ConfigMap>(), "concert", json!({ "n": n }));
+        let other = |n: u8| object(ObjectKind::of::<ConfigMap>(), "concert", &json!({ "n": n }));
         wait(&other(1)).await.unwrap_err();
         wait(&other(2)).await.unwrap_err();
         assert_eq!(requests.load(Ordering::SeqCst), 3, "one of the first spec, two of changes");

@@ -180,8 +180,8 @@ impl QueueRun {
         self.conclude(config.report.as_deref(), crowd, &answers).await
     }
 
-    /// Ends what was started, when the run does not come about: the sweeper, then the workers, which
-    /// drain.
+    /// Ends what was started, when the run does not come about: the sweeper, then the workers,
+    /// which drain.
     pub async fn end(mut self) {
         self.stop_sweeper().await;
         self.pool.stop().await;
