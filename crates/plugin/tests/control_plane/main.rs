@@ -127,9 +127,10 @@ async fn a_queue_is_shown_paused_and_reported_without_its_secrets() {
     for (hibernate, words) in [(true, "concert: hibernates; no worker"), (false, "concert: wakes;")]
     {
         let args = HibernateArgs { name: "concert".to_owned(), force: false };
-        let said = match hibernate {
-            true => hibernation::hibernate(&cluster, &args).await.unwrap(),
-            false => hibernation::resume(&cluster, "concert").await.unwrap(),
+        let said = if hibernate {
+            hibernation::hibernate(&cluster, &args).await.unwrap()
+        } else {
+            hibernation::resume(&cluster, "concert").await.unwrap()
         };
         assert!(said.starts_with(words), "{said}");
         assert_eq!(cluster.queue("concert").await.unwrap().spec.hibernate, hibernate);
