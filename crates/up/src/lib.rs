@@ -77,12 +77,12 @@ async fn run_manifest(config: UpArgs, stop: CancellationToken) -> Result<RunOutc
         Err(_) if stop.is_cancelled() => return Ok(RunOutcome::Sound),
         backend => backend?,
     };
-    let starting = start_queues(plans, &config, &backend, directory.path(), &console);
-    let (started, gateway) = tokio::select! {
-        started = starting => started?,
-        () = stop.cancelled() => {
+    let starting = start_queues(plans, &config, &backend, directory.path(), &console, &stop);
+    let (started, gateway) = match starting.await {
+        Ok(Some(started)) => started,
+        ended => {
             backend.stop().await;
-            return Ok(RunOutcome::Sound);
+            return ended.map(|_| RunOutcome::Sound);
         }
     };
     let mut outcome = RunOutcome::Sound;
@@ -112,16 +112,43 @@ async fn run_manifest(config: UpArgs, stop: CancellationToken) -> Result<RunOutc
     Ok(outcome)
 }
 
-/// Starts the queues, and their gateway.
+/// The queues of a run, and their gateway.
+type StartedQueues = (Vec<QueueRun>, Option<RunningGateway>);
+
+/// Starts the queues, and their gateway. `None` if `stop` came before all were started. Otherwise
+/// than with all of them, those that were started have ended by then, while their store was there.
 async fn start_queues(
     plans: Vec<Plan>,
     config: &UpArgs,
     backend: &Backend,
     directory: &Path,
     console: &Console,
-) -> Result<(Vec<QueueRun>, Option<RunningGateway>), UpError> {
-    let mut base_port = config.base_port;
+    stop: &CancellationToken,
+) -> Result<Option<StartedQueues>, UpError> {
     let mut started = Vec::new();
+    let starting = start_all(plans, config, backend, directory, console, &mut started);
+    // Dropped where it waits, which it does for no queue whose workers run.
+    let ended = match stop.run_until_cancelled(starting).await {
+        Some(Ok(gateway)) => return Ok(Some((started, gateway))),
+        Some(Err(error)) => Err(error),
+        None => Ok(None),
+    };
+    for run in started {
+        run.end().await;
+    }
+    ended
+}
+
+/// Starts the queues, each of which is in `started` once its workers run, and their gateway.
+async fn start_all(
+    plans: Vec<Plan>,
+    config: &UpArgs,
+    backend: &Backend,
+    directory: &Path,
+    console: &Console,
+    started: &mut Vec<QueueRun>,
+) -> Result<Option<RunningGateway>, UpError> {
+    let mut base_port = config.base_port;
     for plan in plans {
         let run =
             QueueRun::start(plan, config, base_port, backend, directory, console.clone()).await?;
@@ -130,12 +157,11 @@ async fn start_queues(
         started.push(run);
     }
     if config.no_gateway {
-        return Ok((started, None));
+        return Ok(None);
     }
     let queues = started.iter().map(QueueRun::served).collect();
     let (port, base_port) = (config.gateway_port, config.base_port);
-    let gateway = RunningGateway::start(queues, port, base_port, console).await?;
-    Ok((started, Some(gateway)))
+    RunningGateway::start(queues, port, base_port, console).await.map(Some)
 }
 
 /// Says on standard error that the store of a manifest is not used, unless the command line names

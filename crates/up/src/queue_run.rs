@@ -176,12 +176,23 @@ impl QueueRun {
             }
             None => (None, Answers::new(0, 0)),
         };
+        self.stop_sweeper().await;
+        self.conclude(config.report.as_deref(), crowd, &answers).await
+    }
+
+    /// Ends what was started, when the run does not come about: the sweeper, then the workers,
+    /// which drain.
+    pub async fn end(mut self) {
+        self.stop_sweeper().await;
+        self.pool.stop().await;
+    }
+
+    async fn stop_sweeper(&mut self) {
         if let Some((stop, task)) = self.sweeper.take() {
             stop.cancel();
             // One that panicked has stopped as well.
             let _ = task.await;
         }
-        self.conclude(config.report.as_deref(), crowd, &answers).await
     }
 
     /// Reads the store, resizes the pool and shows both.

@@ -119,7 +119,8 @@ families! {
         notification_lag: Histogram = r.histogram(
             "notification_lag_seconds", "Time from a transition to its publication", &LATENCY);
         outbox_gaps: IntCounter = r.counter(
-            "outbox_gaps_total", "Times outbox entries were trimmed before they were read");
+            "outbox_gaps_total",
+            "Times outbox entries were trimmed before they were read, or the follower began again");
     }
 }
 

@@ -159,6 +159,10 @@ impl Shared {
         let known = has_lost.then(|| state.replica.losses());
         state.loss = known.max(state.loss).filter(|_| is_same_log);
         (state.replica, state.log_id, state.applied_at) = (replica, log_id, None);
+        if has_lost || !is_same_log {
+            // Other records stand at the offsets.
+            state.wrong_claim_at = None;
+        }
         state.loads += 1;
         let newest = state.replica.newest_of(self.incarnation);
         // If it took effect in what was loaded, its answers are not to be had.

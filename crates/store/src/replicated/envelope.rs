@@ -168,6 +168,11 @@ impl Envelope<QueueCommand> {
     }
 }
 
+/// The snapshot of which a record says that it is kept, if it is an envelope that does.
+pub(super) fn kept_in(record: &[u8]) -> Option<KeptSnapshot> {
+    EnvelopeWire::decode(record).ok()?.kept.map(Into::into)
+}
+
 impl From<&KeptSnapshot> for KeptSnapshotWire {
     fn from(KeptSnapshot { position, log_id, first }: &KeptSnapshot) -> Self {
         let LogPosition { offset, term } = *position;

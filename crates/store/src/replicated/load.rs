@@ -1,4 +1,6 @@
-//! The state of a log that was trimmed: the newest whole snapshot that was made of it.
+//! The state of a log that was trimmed: the newest whole snapshot that was made of it, and that the
+//! log says is kept. One without that mark may be of a process that had another state than all
+//! others and noticed it, or ended, before it could write the mark.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,7 +8,8 @@ use std::time::Duration;
 use bookingq_queue::wire::{StateReader, Unreadable};
 use tokio::time::timeout;
 
-use super::log::{CommandLog, LogCursor, LogError, LogPair, LogPosition, LogRecord};
+use super::envelope::{KeptSnapshot, kept_in};
+use super::log::{CommandLog, LogCursor, LogError, LogPair, LogRecord};
 use super::part::{PartContent, SnapshotManifest, SnapshotPart};
 use super::replica::{Replica, ReplicaSettings};
 
@@ -16,6 +19,8 @@ const BOUNDS_WITHIN: Duration = Duration::from_secs(5);
 const MAX_PARTS: usize = 8;
 /// How long a read of snapshots waits for the next part, although the log says that there is one.
 const PART_WAIT: Duration = Duration::from_secs(2);
+/// Records of commands that are searched at once for a mark.
+const MAX_RECORDS: usize = 1024;
 /// How long to look whether the newest record of a snapshot is in the log.
 const LOOK_WAIT: Duration = Duration::from_millis(200);
 
@@ -80,48 +85,124 @@ pub(super) async fn load<L: CommandLog>(
 ) -> Result<Loaded, LoadError> {
     let super::LogBounds { id: log_id, start, end } = bounds(&*logs.commands).await?;
     let found = |replica, log_id| Loaded { replica, log_id, end };
-    if let Some(newest) = newest(&*logs.snapshots).await?
-        && newest.manifest.log_id == log_id
-        && let Some(replica) = load_one(logs, &newest, start, settings).await?
+    let mut search = Search { logs, start, end, settings, unmarked: Vec::new() };
+    let newest = newest(&*logs.snapshots).await?.filter(|newest| newest.manifest.log_id == log_id);
+    if let Some(newest) = newest
+        && let Some(replica) = search.load_marked(newest).await?
     {
         return Ok(found(replica, log_id));
     }
+    // All of them, the newest one too: its parts may not stand one after the other.
     let mut whole = scan(&*logs.snapshots, 0).await?;
     whole.retain(|found| found.manifest.log_id == log_id);
     whole.sort_by_key(|found| found.manifest.position.offset);
     let snapshots = whole.len();
     while let Some(newest) = whole.pop() {
-        if let Some(replica) = load_one(logs, &newest, start, settings).await? {
+        if let Some(replica) = search.load_marked(newest).await? {
             return Ok(found(replica, log_id));
         }
     }
-    if start > 0 {
-        return Err(LoadError::NoSnapshot { start, snapshots });
+    if start == 0 {
+        return Ok(found(Replica::new(settings), log_id));
     }
-    Ok(found(Replica::new(settings), log_id))
+    // The log may have lost the mark after it was trimmed for it. Nothing else can be loaded.
+    search.unmarked.sort_by_key(|found| found.manifest.position.offset);
+    while let Some(newest) = search.unmarked.pop() {
+        if let Some(replica) = search.load_one(&newest).await? {
+            let offset = newest.manifest.position.offset;
+            tracing::warn!(offset, start, "the log does not say of any snapshot that it is kept");
+            return Ok(found(replica, log_id));
+        }
+    }
+    Err(LoadError::NoSnapshot { start, snapshots })
 }
 
-/// Loads a snapshot, if the log that begins at `start` goes on from it and it can be read.
-async fn load_one<L: CommandLog>(
-    logs: &LogPair<L>,
-    whole: &WholeSnapshot,
+/// A search for a snapshot of a log that begins at `start`, and ends at `end` as far as is known.
+struct Search<'l, L> {
+    logs: &'l LogPair<L>,
     start: u64,
+    end: u64,
     settings: ReplicaSettings,
-) -> Result<Option<Replica>, LoadError> {
-    let position = whole.manifest.position;
-    let LogPosition { offset, .. } = position;
-    if offset + 1 < start || !is_in_log(&*logs.commands, position).await? {
-        tracing::warn!(offset, start, "a snapshot is of no use: the log does not go on from it");
-        return Ok(None);
-    }
-    match read_snapshot(&*logs.snapshots, whole, settings).await {
-        Ok(replica) => Ok(Some(replica)),
-        Err(LoadError::Unreadable(why)) => {
-            tracing::error!(%why, offset, "a snapshot is of no use");
-            Ok(None)
+    /// Those from which the log goes on, but that it does not say are kept.
+    unmarked: Vec<WholeSnapshot>,
+}
+
+/// What a log of commands says of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SnapshotStanding {
+    /// That it is kept.
+    Marked,
+    /// Nothing.
+    Unmarked,
+    /// The log does not go on from it.
+    NotInLog,
+}
+
+impl<L: CommandLog> Search<'_, L> {
+    /// Loads a snapshot, if the log goes on from it, says that it is kept, and it can be read.
+    async fn load_marked(&mut self, whole: WholeSnapshot) -> Result<Option<Replica>, LoadError> {
+        let (start, offset) = (self.start, whole.manifest.position.offset);
+        match self.standing(&whole).await? {
+            SnapshotStanding::Marked => self.load_one(&whole).await,
+            SnapshotStanding::Unmarked => {
+                tracing::warn!(offset, start, "the log does not say that a snapshot is kept");
+                self.unmarked.push(whole);
+                Ok(None)
+            }
+            SnapshotStanding::NotInLog => {
+                let what = "a snapshot is of no use: the log does not go on from it";
+                tracing::warn!(offset, start, "{what}");
+                Ok(None)
+            }
         }
-        Err(LoadError::Scattered) => Ok(None),
-        Err(other) => Err(other),
+    }
+
+    /// Loads a snapshot, if it can be read.
+    async fn load_one(&self, whole: &WholeSnapshot) -> Result<Option<Replica>, LoadError> {
+        let offset = whole.manifest.position.offset;
+        match read_snapshot(&*self.logs.snapshots, whole, self.settings).await {
+            Ok(replica) => Ok(Some(replica)),
+            Err(LoadError::Unreadable(why)) => {
+                tracing::error!(%why, offset, "a snapshot is of no use");
+                Ok(None)
+            }
+            Err(LoadError::Scattered) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Searches the log for the mark of a snapshot, which usually stands close after its newest
+    /// record.
+    async fn standing(&self, whole: &WholeSnapshot) -> Result<SnapshotStanding, LogError> {
+        let position = whole.manifest.position;
+        if position.offset + 1 < self.start {
+            return Ok(SnapshotStanding::NotInLog);
+        }
+        let log_id = bounds(&*self.logs.snapshots).await?.id;
+        let mark = KeptSnapshot { position, log_id, first: whole.first };
+        let mut read = position;
+        loop {
+            let is_over = read.offset + 1 >= self.end;
+            let wait = if is_over { LOOK_WAIT } else { PART_WAIT };
+            let from = LogCursor::After(read);
+            let records = match tail(&*self.logs.commands, from, MAX_RECORDS, wait).await {
+                Err(LogError::Truncated | LogError::Trimmed { .. }) => {
+                    return Ok(SnapshotStanding::NotInLog);
+                }
+                records => records?,
+            };
+            if records.iter().any(|record| kept_in(&record.bytes).as_ref() == Some(&mark)) {
+                return Ok(SnapshotStanding::Marked);
+            }
+            match records.last() {
+                Some(newest) if !is_over => read = newest.position,
+                None if !is_over => {
+                    let why = "a record of the log does not come".to_owned();
+                    return Err(LogError::Unavailable(why));
+                }
+                _ => return Ok(SnapshotStanding::Unmarked),
+            }
+        }
     }
 }
 
@@ -143,15 +224,6 @@ async fn newest<L: CommandLog>(log: &L) -> Result<Option<WholeSnapshot>, LogErro
     };
     let (snapshot, last) = (part.snapshot, position.offset);
     Ok((first >= start).then_some(WholeSnapshot { snapshot, first, last, manifest }))
-}
-
-/// Whether the log can be read on from a record.
-async fn is_in_log<L: CommandLog>(log: &L, position: LogPosition) -> Result<bool, LogError> {
-    match tail(log, LogCursor::After(position), 1, LOOK_WAIT).await {
-        Ok(_) => Ok(true),
-        Err(LogError::Truncated | LogError::Trimmed { .. }) => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// The snapshots of which each part is there at `from` or after it, in the order of their

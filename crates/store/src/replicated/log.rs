@@ -36,6 +36,9 @@ pub trait CommandLog: Send + Sync + 'static {
     ) -> Result<Vec<LogRecord>, LogError>;
 
     /// Drops the records below an offset for good. Those at it and above it stay.
+    ///
+    /// # Errors
+    /// [`LogError::Denied`] if the log refuses to, and would again.
     async fn trim(&self, below: u64) -> Result<(), LogError>;
 }
 
@@ -138,4 +141,7 @@ pub enum LogError {
     /// it waits until it is put right.
     #[error("the log cannot be used: {0}")]
     Unusable(String),
+    /// It refuses what it was asked to, as for a right that is missing, and will do so again.
+    #[error("the log refuses: {0}")]
+    Denied(String),
 }

@@ -39,13 +39,14 @@ impl Drop for PanicWatch {
 /// Reads the log and applies it until the replica stops.
 pub(super) async fn read_log<L: CommandLog>(logs: LogPair<L>, shared: Arc<Shared>) {
     let _watch = PanicWatch(Arc::clone(&shared), "reads the log");
-    let (mut broken, mut disputes) = (None, Disputes::default());
+    let (mut broken, mut disputes) = (None, Disputes::of(shared.incarnation));
     loop {
         if let Err(why) = reload(&logs, &shared, broken.as_ref(), &disputes).await {
             return shared.stop(why);
         }
         broken = Some(match follow(&*logs.commands, &shared).await {
             FollowEnd::Stopped(ReplicaStopped { differs: Some(own), offset, why }) => {
+                disputes = shared.state.lock().replica.disputes().clone();
                 disputes.reload(own);
                 ReloadCause::Differs { offset, why }
             }
@@ -54,7 +55,7 @@ pub(super) async fn read_log<L: CommandLog>(logs: LogPair<L>, shared: Arc<Shared
             FollowEnd::Broken(error) => {
                 if matches!(error, LogError::Replaced | LogError::Truncated) {
                     // Other records stand where it differed.
-                    disputes = Disputes::default();
+                    disputes.forget_all();
                 }
                 ReloadCause::Broken(error)
             }

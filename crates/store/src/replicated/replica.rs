@@ -162,6 +162,11 @@ impl Replica {
         self.beside.senders.get(&incarnation).map(|(seq, _)| *seq)
     }
 
+    /// Whether an envelope of a sender, or one after it, took effect before.
+    fn has_applied(&self, incarnation: u128, seq: u64) -> bool {
+        self.newest_of(incarnation).is_some_and(|last| seq <= last)
+    }
+
     /// The newest digest, unless nothing has to be said of it. It counts as said from then on.
     pub(super) fn claim(&mut self) -> Option<DigestClaim> {
         let unclaimed = self.checkpoint.filter(|_| !self.is_claimed);
@@ -175,7 +180,13 @@ impl Replica {
         self.disputes = disputes;
     }
 
-    /// Whether senders claim that the state is another one, and no more of them that it is this.
+    /// What this process knows of claims that were not true of its state.
+    pub(super) fn disputes(&self) -> &Disputes {
+        &self.disputes
+    }
+
+    /// Whether senders claim that the state is another one, and no more of them that it is this, or
+    /// they did so and have not agreed on any digest since.
     pub(super) fn is_undecided(&self) -> bool {
         self.checkpoint.is_some_and(|own| self.disputes.are_undecided(own.digest))
     }
@@ -196,15 +207,19 @@ impl Replica {
         let envelope =
             Envelope::decode(&record.bytes).map_err(|error| stopped(error.to_string(), None))?;
         self.understand(&envelope).map_err(|why| stopped(why, None))?;
-        let wrong = self.compare(&envelope).map_err(|(why, own)| stopped(why, own))?;
+        // Of an envelope that took effect before, its claim was compared then.
+        let is_double = self.has_applied(envelope.incarnation, envelope.seq);
+        let compared = if is_double { Ok(None) } else { self.compare(&envelope) };
+        let wrong = compared.map_err(|(why, own)| stopped(why, own))?;
         let applied = AppliedEnvelope { wrong, ..self.take_effect(envelope, record) };
         let before = self.position.replace(record.position);
         let block = |offset: u64| offset / self.settings.digest_every.max(1);
         if before.is_some_and(|before| block(before.offset) < block(offset)) {
-            let position = record.position;
-            self.checkpoint = Some(DigestClaim { position, digest: self.digest() });
+            let own = DigestClaim { position: record.position, digest: self.digest() };
+            if let Some(before) = self.checkpoint.replace(own) {
+                self.disputes.end_digest(before.digest);
+            }
             self.is_claimed = false;
-            self.disputes.forget_claims();
         }
         Ok(applied)
     }
@@ -242,6 +257,7 @@ impl Replica {
                 self.is_claimed |= !self.disputes.are_open(own.digest);
                 Ok(None)
             }
+            ComparedClaim::Outdated => Ok(None),
             ComparedClaim::OtherIsWrong { is_new } => {
                 self.is_claimed &= !is_new;
                 Ok(Some(line()))
@@ -257,7 +273,7 @@ impl Replica {
         record: &LogRecord,
     ) -> AppliedEnvelope {
         let Envelope { incarnation, seq, limits, commands, .. } = envelope;
-        if self.newest_of(incarnation).is_some_and(|last| seq <= last) {
+        if self.has_applied(incarnation, seq) {
             return AppliedEnvelope { incarnation, seq, answers: None, wrong: None };
         }
         let beside = &mut self.beside;

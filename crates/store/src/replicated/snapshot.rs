@@ -18,6 +18,8 @@
 use std::time::Duration;
 
 use bookingq_core::BookingId;
+use bookingq_core::backoff::Backoff;
+use bookingq_core::retry::Retry;
 use tokio::time::{Instant, timeout};
 
 use super::config::ReplicatedConfig;
@@ -36,9 +38,10 @@ const DONE_WITHIN: Duration = Duration::from_secs(10);
 const TRIES: u32 = 5;
 /// Longest until the mark must be read back.
 const MARKED_WITHIN: Duration = Duration::from_secs(30);
-/// How long a log that does not trim is asked again, and how often.
+/// How long a log that does not trim is asked again, and after which pauses.
 const TRIMMED_WITHIN: Duration = Duration::from_secs(30);
-const TRIM_AGAIN: Duration = Duration::from_millis(500);
+const TRIM_AGAIN: Backoff =
+    Backoff { initial: Duration::from_millis(500), max: Duration::from_secs(2) };
 
 /// A snapshot that was written and read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +100,10 @@ pub async fn take_snapshot<L: CommandLog>(
     config: &ReplicatedConfig,
 ) -> Result<Option<SnapshotReport>, SnapshotFailed> {
     let (mut replica, log_id) = read_whole(logs, config).await?;
-    trim(logs, &replica).await?;
+    // What an earlier call could not trim holds up no newer snapshot.
+    if let Err(error) = trim(logs, &replica).await {
+        tracing::warn!(%error, "the logs are not trimmed below the newest snapshot");
+    }
     let Some(position) = replica.position() else { return Ok(None) };
     if replica.since_kept() < config.snapshot_every {
         return Ok(None);
@@ -111,6 +117,12 @@ pub async fn take_snapshot<L: CommandLog>(
     let from = bounds(&*logs.snapshots).await?.end;
     let (parts, bytes) = write(logs, &replica, snapshot, manifest.clone()).await?;
     let kept = read_back(logs, config, (snapshot, from), &manifest).await?;
+    // Others may have claimed meanwhile that the state is another one.
+    let end = bounds(&*logs.commands).await?.end;
+    read_to(logs, &mut replica, end).await?;
+    if replica.is_undecided() {
+        return Err(SnapshotFailed::Undecided);
+    }
     let is_kept = mark(logs, config, &mut replica, kept).await?;
     trim(logs, &replica).await?;
     let report = SnapshotReport { position, parts, bytes, is_kept };
@@ -132,6 +144,7 @@ async fn read_whole<L: CommandLog>(
         match read_to(logs, &mut replica, end).await {
             Ok(()) => return Ok((replica, log_id)),
             Err(SnapshotFailed::Stopped(ReplicaStopped { differs: Some(own), .. })) => {
+                disputes = replica.disputes().clone();
                 disputes.reload(own);
             }
             Err(error) => return Err(error),
@@ -277,18 +290,14 @@ async fn trim<L: CommandLog>(logs: &LogPair<L>, replica: &Replica) -> Result<(),
 }
 
 /// Trims a log. Brokers may take long to drop records and harm nothing by it, so that it is asked
-/// again: another snapshot, which would trim next, may be far away.
+/// again: another snapshot, which would trim next, may be far away. Not where they refuse to.
 async fn drop_below<L: CommandLog>(log: &L, below: u64) -> Result<(), LogError> {
-    let deadline = Instant::now() + TRIMMED_WITHIN;
-    loop {
-        match try_to_drop(log, below).await {
-            Err(LogError::Unavailable(why)) if Instant::now() < deadline => {
-                tracing::debug!(why, "a log was not trimmed");
-                tokio::time::sleep(TRIM_AGAIN).await;
-            }
-            other => return other,
-        }
-    }
+    let is_passing = |error: &LogError| {
+        tracing::debug!(%error, "a log was not trimmed");
+        matches!(error, LogError::Unavailable(_))
+    };
+    let retry = Retry::within(TRIM_AGAIN, TRIMMED_WITHIN);
+    retry.run(is_passing, || try_to_drop(log, below)).await
 }
 
 /// Trims a log, unless it begins there already.

@@ -1,5 +1,5 @@
 //! A replica whose state is not that of others loads it again. It goes on if that heals it, or
-//! shows that the others are wrong; one that is wrong in any other way stops, and only that one.
+//! makes the same state again; one whose state is another one each time stops, and only that one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use bookingq_harness::wait::eventually;
 use bookingq_store::Store as _;
 use bookingq_store::replicated::{
     CommandLog, LogBounds, LogCursor, LogError, LogPair, LogRecord, ReplicatedConfig,
-    ReplicatedStore, take_snapshot,
+    ReplicatedStore, SnapshotFailed, SnapshotReport, take_snapshot,
 };
 use parking_lot::Mutex;
 
@@ -19,6 +19,8 @@ use crate::fake_log::{FakeLog, Faults, views, with_snapshots};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const HOUR: u64 = 3_600_000;
+/// Where the name of its sender begins in a record: after the rules, and the tag of the name.
+const SENDER_AT: usize = 3;
 
 /// The offset of a record, and what its stamp is shown later by.
 type MisreadAt = (u64, u64);
@@ -127,6 +129,8 @@ async fn a_state_may_differ_again_after_the_log_was_replaced() {
 /// Appends what another process would have sent that has another state.
 async fn forge(log: &FakeLog) {
     let mut forged = log.records().pop().unwrap().bytes;
+    // Of its sender's name and of its digest.
+    forged[SENDER_AT] ^= 1;
     *forged.last_mut().unwrap() ^= 1;
     log.append(&forged).await.unwrap();
 }
@@ -170,48 +174,138 @@ async fn a_claim_that_is_wrong_stops_no_replica() {
     later.set_admission(Admission::Open).await.unwrap();
 }
 
-/// Three replicas, of which one has a wrong state and claims it. It stops, the two others go on.
-async fn one_stops_of_three(then: ThenMisread) -> (String, u64) {
-    let log = FakeLog::new(Faults::default(), 1);
-    let logs = with_snapshots(&log);
-    // Far enough apart that all three speak of one digest.
-    let config = ReplicatedConfig { digest_every: 60, ..config() };
-    let well = [0, 1].map(|_| ReplicatedStore::start(config.clone(), views(&logs)));
-    let sick = ReplicatedStore::start(config.clone(), misreading(&logs, then));
-    let mut stopped = None;
-    eventually("the sick one stops", 3 * LIMIT, async || {
-        // The sick one first, so that it claims a digest before the others do. A call that waits
-        // while a state is loaded again fails.
-        stopped = sick.set_admission(Admission::Open).await.err().map(|error| error.to_string());
-        for store in &well {
+/// Three replicas, of which one has a wrong state and claims it.
+struct OneOfThree {
+    logs: LogPair<FakeLog>,
+    well: [ReplicatedStore<FakeLog>; 2],
+    sick: ReplicatedStore<Misread>,
+    config: ReplicatedConfig,
+}
+
+impl OneOfThree {
+    fn start(then: ThenMisread) -> Self {
+        let log = FakeLog::new(Faults::default(), 1);
+        let logs = with_snapshots(&log);
+        // Far enough apart that all three speak of one digest.
+        let config = ReplicatedConfig { digest_every: 60, ..config() };
+        let well = [0, 1].map(|_| ReplicatedStore::start(config.clone(), views(&logs)));
+        let sick = ReplicatedStore::start(config.clone(), misreading(&logs, then));
+        Self { logs, well, sick, config }
+    }
+
+    /// Calls all of them. A call that waits while a state is loaded again fails. Returns why that
+    /// of the sick one did, which comes first so that it claims a digest before the others do.
+    async fn call(&self) -> Option<String> {
+        let failed = self.sick.set_admission(Admission::Open).await.err();
+        for store in &self.well {
             store.set_admission(Admission::Open).await.ok();
         }
-        stopped.as_ref().is_some_and(|why| why.contains("has digest"))
-    })
-    .await;
-    for store in &well {
-        store.set_admission(Admission::Paused).await.unwrap();
+        failed.map(|error| error.to_string())
     }
-    let [one, other] = &well;
-    eventually("both have read the same", LIMIT, async || one.digest() == other.digest()).await;
-    for _ in 0..200 {
-        one.set_admission(Admission::Open).await.unwrap();
+
+    /// The two others serve, and none has stopped.
+    async fn others_serve(&self) {
+        for store in &self.well {
+            store.set_admission(Admission::Paused).await.unwrap();
+        }
+        let [one, other] = &self.well;
+        eventually("both have read the same", LIMIT, async || one.digest() == other.digest()).await;
     }
-    let snapshots = ReplicatedConfig { snapshot_every: 1, ..config };
-    assert!(take_snapshot(&logs, &snapshots).await.unwrap().unwrap().is_kept);
-    sick.set_admission(Admission::Open).await.unwrap_err();
-    (stopped.unwrap(), one.wrong_claims())
+
+    /// Takes a snapshot, if the processes agree.
+    async fn snapshot(&self) -> Result<Option<SnapshotReport>, SnapshotFailed> {
+        let config = ReplicatedConfig { snapshot_every: 1, ..self.config.clone() };
+        take_snapshot(&self.logs, &config).await
+    }
 }
 
 #[tokio::test]
 async fn a_replica_whose_state_is_another_one_each_time_stops_alone() {
-    let (why, _) = one_stops_of_three(|(offset, later)| Some((offset, later + HOUR))).await;
+    let three = OneOfThree::start(|(offset, later)| Some((offset, later + HOUR)));
+    let mut stopped = None;
+    eventually("the sick one stops", 3 * LIMIT, async || {
+        stopped = three.call().await.filter(|why| why.contains("has digest"));
+        stopped.is_some()
+    })
+    .await;
+    let why = stopped.unwrap();
     assert!(why.contains("a third one"), "{why}");
+    three.others_serve().await;
+    three.sick.set_admission(Admission::Open).await.unwrap_err();
+    // Once it speaks no more, the others agree.
+    for _ in 0..200 {
+        three.well[0].set_admission(Admission::Open).await.unwrap();
+    }
+    assert!(three.snapshot().await.unwrap().unwrap().is_kept);
 }
 
 #[tokio::test]
-async fn a_replica_whose_state_is_wrong_in_the_same_way_each_time_stops_alone() {
-    let (why, wrong_claims) = one_stops_of_three(Some).await;
-    assert!(wrong_claims >= 1, "the others have read its claim");
-    assert!(why.contains("more processes"), "{why}");
+async fn a_replica_that_was_wrong_once_serves_on_although_it_has_claimed_it() {
+    let three = OneOfThree::start(|_| None);
+    // It alone, past the first digest, which it claims before the others say anything.
+    for _ in 0..70 {
+        three.sick.set_admission(Admission::Open).await.unwrap();
+    }
+    eventually("the others have read its claim", 3 * LIMIT, async || {
+        three.call().await;
+        three.well.iter().all(|store| store.wrong_claims() == 1) && three.sick.reloads() == 1
+    })
+    .await;
+    // Over several digests.
+    for _ in 0..100 {
+        three.call().await;
+    }
+    three.others_serve().await;
+    three.sick.set_admission(Admission::Open).await.unwrap();
+    assert_eq!((three.sick.reloads(), three.sick.wrong_claims()), (1, 0));
+    let others = three.well.each_ref().map(|store| (store.reloads(), store.wrong_claims()));
+    assert_eq!(others, [(1, 1); 2]);
+    eventually("all have read the same", LIMIT, async || {
+        three.sick.digest() == three.well[0].digest()
+    })
+    .await;
+    assert!(three.snapshot().await.unwrap().unwrap().is_kept);
+}
+
+#[tokio::test]
+async fn a_replica_whose_state_is_wrong_in_the_same_way_each_time_stops_no_other_one() {
+    let three = OneOfThree::start(Some);
+    eventually("all know of several digests that differ", 3 * LIMIT, async || {
+        three.call().await;
+        three.sick.wrong_claims() >= 3 && three.well.iter().all(|store| store.wrong_claims() >= 3)
+    })
+    .await;
+    three.others_serve().await;
+    for store in &three.well {
+        assert_eq!(store.reloads(), 1, "who was wrong once is not worth another load");
+    }
+    assert!(three.sick.reloads() <= 2, "each of the others once");
+}
+
+#[tokio::test]
+async fn no_snapshot_is_made_between_a_dispute_and_the_next_digest_that_all_agree_on() {
+    let log = FakeLog::new(Faults::default(), 1);
+    let logs = with_snapshots(&log);
+    let store = ReplicatedStore::start(config(), logs.clone());
+    eventually("a digest is claimed", LIMIT, async || {
+        store.set_admission(Admission::Open).await.unwrap();
+        log.records().last().is_some_and(claims)
+    })
+    .await;
+    forge(&log).await;
+    eventually("the claim is refused", LIMIT, async || store.wrong_claims() == 1).await;
+    let config = ReplicatedConfig { snapshot_every: 1, ..config() };
+    let newest = || log.records().last().unwrap().position.offset;
+    let block = newest() / config.digest_every;
+    // Also where the next digest is there, and none has said anything of it.
+    while newest() <= (block + 1) * config.digest_every {
+        let error = take_snapshot(&logs, &config).await.unwrap_err();
+        assert!(matches!(error, SnapshotFailed::Undecided), "{error}");
+        store.set_admission(Admission::Open).await.unwrap();
+    }
+    eventually("a digest was agreed on", LIMIT, async || {
+        store.set_admission(Admission::Open).await.unwrap();
+        take_snapshot(&logs, &config).await.is_ok()
+    })
+    .await;
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bookingq_core::EventSeq;
+use bookingq_core::{EventSeq, Timestamp};
 use bookingq_store::Store;
 use bookingq_store::replicated::{
-    LogPair, Replica, ReplicatedConfig, ReplicatedStore, SnapshotFailed, take_snapshot,
+    LogPair, LogRecord, Replica, ReplicatedConfig, ReplicatedStore, SnapshotFailed, take_snapshot,
 };
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -253,4 +253,44 @@ async fn snapshots_of_what_the_log_has_lost_are_passed_over() {
     same_state_as_from_zero(&logs, "the snapshot holds what is lost").await;
     let found = other.status(vec![client("anna")]).await.unwrap();
     assert_eq!(found, [None]);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_the_log_does_not_say_is_kept_is_passed_over() {
+    let logs = perfect();
+    let store = ReplicatedStore::start(config(), views(&logs));
+    place(&store, "anna").await;
+    take_snapshot(&logs, &always()).await.unwrap().unwrap();
+    place(&store, "ben").await;
+    // As of a process that has another state than all others, and stops before the mark.
+    let other = perfect();
+    for record in &logs.commands.history() {
+        let stamp = Timestamp(record.stamp.0 + 3_600_000);
+        other.commands.copy(&LogRecord { stamp, ..record.clone() });
+    }
+    let wrong = LogPair { snapshots: logs.snapshots.view(), ..other };
+    let before = logs.snapshots.records().len();
+    let crash = Arc::new(Crash::new(0, false));
+    wrong.commands.set_crash(Some(Arc::clone(&crash)));
+    let config = always();
+    tokio::select! {
+        () = crash.happened.notified() => {}
+        done = take_snapshot(&wrong, &config) => panic!("it was not killed: {done:?}"),
+    }
+    assert_eq!(logs.snapshots.records().len(), before + 3, "a whole snapshot");
+    place(&store, "carl").await;
+    same_state_as_from_zero(&logs, "the log does not know the newest snapshot").await;
+}
+
+#[tokio::test]
+async fn a_log_that_was_trimmed_and_lost_the_mark_goes_on_from_its_snapshot() {
+    let logs = perfect();
+    let store = ReplicatedStore::start(config(), views(&logs));
+    place(&store, "anna").await;
+    place(&store, "ben").await;
+    take_snapshot(&logs, &always()).await.unwrap().unwrap();
+    logs.commands.truncate(1);
+    assert!(logs.commands.start() > 0 && logs.commands.records().len() == 1, "no mark is left");
+    let late = ReplicatedStore::start(config(), views(&logs));
+    assert_eq!(late.snapshot().await.unwrap().totals.enqueued, 2);
 }

@@ -9,6 +9,7 @@ use bookingq_core::QueueName;
 use parking_lot::Mutex;
 use rdkafka::Offset;
 use rdkafka::admin::AdminOptions;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureRecord, Producer as _};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::util::Timeout;
@@ -35,6 +36,14 @@ const REFUSED_FOR: Duration = Duration::from_secs(2);
 /// Longest that a broker may take for what is no record, and to drop records.
 const WITHIN: Duration = Duration::from_secs(3);
 const TRIM_WITHIN: Duration = Duration::from_secs(9);
+
+/// What brokers answer that refuse to drop records, and would again.
+const DENIED: [RDKafkaErrorCode; 4] = [
+    RDKafkaErrorCode::TopicAuthorizationFailed,
+    RDKafkaErrorCode::ClusterAuthorizationFailed,
+    RDKafkaErrorCode::PolicyViolation,
+    RDKafkaErrorCode::InvalidRequest,
+];
 
 /// One topic with one partition as a log.
 ///
@@ -201,8 +210,13 @@ impl CommandLog for KafkaLog {
 
     async fn trim(&self, below: u64) -> Result<(), LogError> {
         let KafkaClients { address, topic, .. } = &*self.shared;
-        let unavailable = |error: &dyn std::fmt::Display| {
-            LogError::Unavailable(format!("records of topic {topic} cannot be dropped: {error}"))
+        let why = |error: &dyn std::fmt::Display| {
+            format!("records of topic {topic} cannot be dropped: {error}")
+        };
+        let unavailable = |error: &dyn std::fmt::Display| LogError::Unavailable(why(error));
+        let failed = |error: &KafkaError| match error.rdkafka_error_code() {
+            Some(code) if DENIED.contains(&code) => LogError::Denied(why(error)),
+            _ => LogError::Unavailable(why(error)),
         };
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition_offset(topic, 0, Offset::Offset(below as i64))
@@ -213,14 +227,14 @@ impl CommandLog for KafkaLog {
             .operation_timeout(Some(TRIM_WITHIN));
         let answer = client.delete_records(&list, &options).await;
         retire(&client);
-        let answer = answer.map_err(|error| unavailable(&error))?;
+        let answer = answer.map_err(|error| failed(&error))?;
         match answer
             .elements()
             .first()
             .map(rdkafka::topic_partition_list::TopicPartitionListElem::error)
         {
             Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(unavailable(&error)),
+            Some(Err(error)) => Err(failed(&error)),
             None => Err(unavailable(&"no answer")),
         }
     }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use bookingq_core::QueueName;
 use parking_lot::Mutex;
 use rdkafka::Message as _;
 use rdkafka::Offset;
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::FutureRecord;
 use rdkafka::topic_partition_list::TopicPartitionList;
@@ -33,20 +35,35 @@ pub(super) struct ReadingWriter {
     producer: Arc<RenewedProducer>,
     topic: String,
     queue: QueueName,
+    /// Whether renewed certificates could not be used, which is said once.
+    is_outdated: AtomicBool,
 }
 
 impl ReadingWriter {
     /// Connects at the first reading.
     pub(super) fn new(address: &KafkaAddress, queue: QueueName) -> Result<Self> {
         let producer = Arc::new(RenewedProducer::new(address)?);
-        Ok(Self { producer, topic: address.readings(), queue })
+        let is_outdated = AtomicBool::new(false);
+        Ok(Self { producer, topic: address.readings(), queue, is_outdated })
+    }
+
+    /// Makes the producer again if certificates were renewed. Without files that can be used the
+    /// one before goes on.
+    async fn renew(&self) {
+        let renewed = self.producer.renew().await;
+        let was_outdated = self.is_outdated.swap(renewed.is_err(), Ordering::SeqCst);
+        if let Err(error) = renewed
+            && !was_outdated
+        {
+            tracing::warn!(topic = self.topic, %error, "renewed certificates cannot be used");
+        }
     }
 }
 
 #[async_trait]
 impl ReadingSink for ReadingWriter {
     async fn publish(&self, snapshot: &Snapshot) -> Result<()> {
-        self.producer.renew().await?;
+        self.renew().await;
         let bytes = snapshot.encode();
         let record = FutureRecord::to(&self.topic)
             .partition(0)
@@ -54,8 +71,10 @@ impl ReadingSink for ReadingWriter {
             .payload(bytes.as_slice());
         let sent = self.producer.get().send(record, Timeout::After(Duration::ZERO)).await;
         sent.map(drop).map_err(|(error, _)| {
-            // It may be stuck. Settings that worked once make another one.
-            self.producer.replace().ok();
+            if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageTimedOut) {
+                // It may be stuck. Settings that worked once make another one.
+                self.producer.replace().ok();
+            }
             StoreError::Unavailable(format!("a reading in topic {}: {error}", self.topic))
         })
     }
