@@ -280,12 +280,12 @@ impl QueueLoop {
         let change = match &self.desired.target.plan.scaling {
             _ if self.desired.target.plan.hibernate => {
                 let change = scaling::asleep(self.seen.scaling.as_ref(), &situation);
-                self.to_write(change).filter(|_| self.replicas.may_write())
+                self.recorded(change).filter(|_| self.replicas.may_write())
             }
             ScalingPlan::Fixed(replicas) => {
                 let last = self.seen.scaling.as_ref();
                 let change = scaling::fixed_once(last, *replicas, &situation);
-                self.to_write(change)
+                self.recorded(change)
             }
             ScalingPlan::Automatic(policy) => {
                 let decision = self.driver.decide(policy, situation);
@@ -332,8 +332,8 @@ impl QueueLoop {
         }
     }
 
-    /// The change to write. One that is there already is recorded only.
-    fn to_write(&mut self, change: OnceChange) -> Option<LastScaling> {
+    /// Records a change that is there already; returns one that is to be written.
+    fn recorded(&mut self, change: OnceChange) -> Option<LastScaling> {
         match change {
             OnceChange::Write(change) => return Some(change),
             OnceChange::Record(change) if self.desired.scope == WriteScope::All => {

@@ -71,15 +71,15 @@ fn hibernated(inputs: &StatusInputs<'_>) -> Option<(&'static str, ConditionState
 fn lacking(inputs: &StatusInputs<'_>) -> String {
     let fields = list(inputs.missing_fields);
     let held = if holds_back(inputs.missing_fields) {
-        "\nThe API server drops these fields, so the operator follows no change of a spec, starts no \
-         new queue and raises no number from zero. A lost Redis is failed over; numbers of Pods \
-         follow the line unless the operator has been restarted since."
+        "\nThe API server drops these fields, so the operator follows no change of a spec, starts \
+         no new queue and raises no number from zero. A lost Redis is failed over; numbers of \
+         Pods follow the line unless the operator has been restarted since."
     } else {
         ""
     };
     format!(
-        "The installed CustomResourceDefinition is older than the operator. It lacks {fields}.{held}\n\
-         Apply the one of this release: bookingq crd | kubectl apply --server-side \
-         --force-conflicts -f -"
+        "The installed CustomResourceDefinition is older than the operator. It lacks \
+         {fields}.{held}\nApply the one of this release: bookingq crd | kubectl apply \
+         --server-side --force-conflicts -f -"
     )
 }

@@ -194,8 +194,6 @@ async fn a_paused_queue_gets_no_epoch_for_data_that_was_lost() {
     testbed.until_condition("Paused", "True", "Annotated").await;
     redis.cli(&["FLUSHALL"]).unwrap();
     until_event(&testbed, "DataLost").await;
-    operator.stop().await;
-    let operator = testbed.operator(Budget::unlimited());
     operator.rests().await;
     assert_eq!(redis.cli(&["DBSIZE"]).unwrap().trim(), "0", "nothing is written");
     pause(&testbed, None).await;
