@@ -1,5 +1,5 @@
-//! Applies the objects of a queue. One that fails or hangs delays no other one, except those whose
-//! Pods read it at their start.
+//! Applies the objects of a queue. One that fails or hangs delays no other one, unless the Pods of
+//! the other read it at their start.
 //!
 //! Each apply runs in a task of its own, within the deadlines of its calls: the reconcile moves on
 //! before them, and the next one waits for the same apply instead of repeating it.
@@ -24,8 +24,6 @@ use crate::build::component::ObjectKind;
 use crate::error::ReconcileError;
 use crate::events::EventRecorder;
 use crate::object_cache::ObjectName;
-use crate::reconcile::ReconcileContext;
-use crate::target::QueueTarget;
 
 /// The next object does not wait longer for the one before it: with twenty objects, that is less
 /// than five seconds.
@@ -45,6 +43,54 @@ struct ApplyInFlight {
 }
 
 impl AppliesInFlight {
+    /// Applies all in their order; one that the API server does not answer, or rejects, holds none
+    /// of the others up that can do without it. Returns the kinds that the cluster lacks, or the
+    /// first error.
+    pub(crate) async fn apply_all(
+        &self,
+        writer: &ObjectWriter,
+        manifests: &[Manifest],
+    ) -> Result<Vec<&'static ObjectKind>, ReconcileError> {
+        let outcomes: Vec<_> = manifests.iter().map(|_| watch::Sender::new(None)).collect();
+        let outcomes = &outcomes;
+        let mut running = FuturesUnordered::new();
+        let mut done = Vec::with_capacity(manifests.len());
+        for (place, manifest) in manifests.iter().enumerate() {
+            running.push(async move {
+                let until = Instant::now() + APPLIED_WITHIN;
+                let needed = needed_by(manifest, &manifests[..place]);
+                let applied = if all_applied(outcomes, &needed).await {
+                    Some(self.apply(until, manifest, writer).await)
+                } else {
+                    None
+                };
+                outcomes[place].send_replace(Some(matches!(applied, Some(Ok(())))));
+                (place, applied)
+            });
+            // Those that came in time are done before the next one begins.
+            let next = async {
+                while let Some(applied) = running.next().await {
+                    done.push(applied);
+                }
+            };
+            timeout(NEXT_AFTER, next).await.ok();
+        }
+        done.extend(running.collect::<Vec<_>>().await);
+        done.sort_by_key(|(place, _)| *place);
+        let mut missing = Vec::new();
+        for (place, applied) in done {
+            match applied {
+                Some(Err(ReconcileError::Apply(error))) if error.lacks(manifests[place].kind) => {
+                    missing.push(manifests[place].kind);
+                }
+                Some(applied) => applied?,
+                // What it needs has failed, and comes before it in this order.
+                None => {}
+            }
+        }
+        Ok(missing)
+    }
+
     /// Applies an object; `until` is how long to wait for it. One that is being applied is waited
     /// for, and applied again only if it was to become something else.
     async fn apply(
@@ -88,11 +134,13 @@ impl AppliesInFlight {
 
 /// What an apply needs, besides the object.
 #[derive(Clone)]
-struct ObjectWriter {
-    applier: Arc<Applier>,
-    events: EventRecorder,
-    owner: String,
-    about: ObjectReference,
+pub(crate) struct ObjectWriter {
+    pub(crate) applier: Arc<Applier>,
+    pub(crate) events: EventRecorder,
+    /// UID of the queue.
+    pub(crate) owner: String,
+    /// The queue, for events.
+    pub(crate) about: ObjectReference,
 }
 
 impl ObjectWriter {
@@ -115,63 +163,6 @@ impl ObjectWriter {
             self.events.publish(type_, &self.about, "DriftCorrected", &action, note).await;
         }
         Ok(())
-    }
-}
-
-impl ReconcileContext {
-    /// Applies all in their order; one that the API server does not answer, or rejects, holds none
-    /// of the others up that can do without it. Returns the kinds that the cluster lacks, or the
-    /// first error.
-    pub(crate) async fn apply_all(
-        &self,
-        target: &QueueTarget,
-        manifests: &[Manifest],
-        about: &ObjectReference,
-    ) -> Result<Vec<&'static ObjectKind>, ReconcileError> {
-        let writer = ObjectWriter {
-            applier: Arc::clone(&self.applier),
-            events: self.events.clone(),
-            owner: target.owner.uid.clone(),
-            about: about.clone(),
-        };
-        let outcomes: Vec<_> = manifests.iter().map(|_| watch::Sender::new(None)).collect();
-        let (writer, outcomes) = (&writer, &outcomes);
-        let mut running = FuturesUnordered::new();
-        let mut done = Vec::with_capacity(manifests.len());
-        for (place, manifest) in manifests.iter().enumerate() {
-            running.push(async move {
-                let until = Instant::now() + APPLIED_WITHIN;
-                let needed = needed_by(manifest, &manifests[..place]);
-                let applied = if all_applied(outcomes, &needed).await {
-                    Some(self.in_flight.apply(until, manifest, writer).await)
-                } else {
-                    None
-                };
-                outcomes[place].send_replace(Some(matches!(applied, Some(Ok(())))));
-                (place, applied)
-            });
-            // Those that came in time are done before the next one begins.
-            let next = async {
-                while let Some(applied) = running.next().await {
-                    done.push(applied);
-                }
-            };
-            timeout(NEXT_AFTER, next).await.ok();
-        }
-        done.extend(running.collect::<Vec<_>>().await);
-        done.sort_by_key(|(place, _)| *place);
-        let mut missing = Vec::new();
-        for (place, applied) in done {
-            match applied {
-                Some(Err(ReconcileError::Apply(error))) if error.lacks(manifests[place].kind) => {
-                    missing.push(manifests[place].kind);
-                }
-                Some(applied) => applied?,
-                // What it needs has failed, and comes before it in this order.
-                None => {}
-            }
-        }
-        Ok(missing)
     }
 }
 
@@ -228,29 +219,29 @@ mod tests {
     use crate::object_cache::ObjectCache;
     use crate::slow_api::{SLOW, slow_api};
 
-    fn object(kind: &'static ObjectKind, name: &str, spec: Value) -> Manifest {
+    fn object(kind: &'static ObjectKind, name: &str, spec: &Value) -> Manifest {
         Manifest { kind, value: json!({ "metadata": { "name": name }, "spec": spec }) }
     }
 
     #[test]
     fn a_workload_needs_the_objects_that_its_pods_name() {
         let before = [
-            object(ObjectKind::of::<ServiceAccount>(), "concert-worker", json!({})),
-            object(ObjectKind::of::<Service>(), "concert-gateway", json!({})),
-            object(ObjectKind::of::<ServiceAccount>(), "concert-gateway", json!({})),
-            object(ObjectKind::of::<ConfigMap>(), "concert-gateway", json!({})),
-            object(ObjectKind::of::<Secret>(), "concert-keys", json!({})),
+            object(ObjectKind::of::<ServiceAccount>(), "concert-worker", &json!({})),
+            object(ObjectKind::of::<Service>(), "concert-gateway", &json!({})),
+            object(ObjectKind::of::<ServiceAccount>(), "concert-gateway", &json!({})),
+            object(ObjectKind::of::<ConfigMap>(), "concert-gateway", &json!({})),
+            object(ObjectKind::of::<Secret>(), "concert-keys", &json!({})),
         ];
         let gateway = json!({ "template": { "spec": {
             "serviceAccountName": "concert-gateway",
             "volumes": [{ "name": "config", "configMap": { "name": "concert-gateway" } }],
         }}});
-        let gateway = object(ObjectKind::of::<Deployment>(), "concert-gateway", gateway);
+        let gateway = object(ObjectKind::of::<Deployment>(), "concert-gateway", &gateway);
         assert_eq!(needed_by(&gateway, &before), [2, 3]);
         let sweeper = json!({ "jobTemplate": { "spec": { "template": { "spec": {
             "volumes": [{ "name": "keys", "secret": { "secretName": "concert-keys" } }],
         }}}}});
-        let sweeper = object(ObjectKind::of::<CronJob>(), "concert-sweep", sweeper);
+        let sweeper = object(ObjectKind::of::<CronJob>(), "concert-sweep", &sweeper);
         assert_eq!(needed_by(&sweeper, &before), [4]);
         assert!(needed_by(&before[1], &before).is_empty(), "it has no Pods");
     }
@@ -279,13 +270,13 @@ mod tests {
             owner: "uid".to_owned(),
             about: ObjectReference::default(),
         };
-        let manifest = object(ObjectKind::of::<ConfigMap>(), "concert", json!({}));
+        let manifest = object(ObjectKind::of::<ConfigMap>(), "concert", &json!({}));
         let in_flight = AppliesInFlight::default();
         let (begin, wait) = (Instant::now(), async |manifest: &Manifest| {
             in_flight.apply(Instant::now() + APPLIED_WITHIN, manifest, &writer).await
         });
         let late = wait(&manifest).await.unwrap_err();
-        assert_eq!(begin.elapsed(), APPLIED_WITHIN);
+        assert!(begin.elapsed() < SLOW, "{:?}", begin.elapsed());
         assert!(matches!(late, ReconcileError::Apply(_)) && late.may_pass(), "{late}");
         // The next reconcile.
         wait(&manifest).await.unwrap();
@@ -293,7 +284,7 @@ mod tests {
         assert_eq!(requests.load(Ordering::SeqCst), 1);
 
         // A change of the spec waits for what is in flight, and is applied after it.
-        let other = |n: u8| object(ObjectKind::of::<ConfigMap>(), "concert", json!({ "n": n }));
+        let other = |n: u8| object(ObjectKind::of::<ConfigMap>(), "concert", &json!({ "n": n }));
         wait(&other(1)).await.unwrap_err();
         wait(&other(2)).await.unwrap_err();
         assert_eq!(requests.load(Ordering::SeqCst), 3, "one of the first spec, two of changes");

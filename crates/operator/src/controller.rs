@@ -103,13 +103,18 @@ pub async fn run(
         .reconcile_on(secret_wakes)
         .reconcile_on(futures::stream::poll_fn(move |task| loop_wakes.poll_recv(task)))
         .graceful_shutdown_on(async move { leaving.cancelled().await })
-        .run(
-            reconcile_synced,
-            |queue, error, context| reconcile::on_error(&queue, error, &context),
-            Arc::new(context),
-        )
+        .run(reconcile_synced, on_error, Arc::new(context))
         .for_each(|outcome| async move { log(outcome) })
         .await;
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the controller calls it")]
+fn on_error(
+    queue: Arc<WatchedQueue>,
+    error: &ReconcileError,
+    context: Arc<ReconcileContext>,
+) -> Action {
+    reconcile::on_error(&queue, error, &context)
 }
 
 /// Waits for the caches first: an object that is missing only there would be created again.

@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolumeClaim};
 use kube::Api;
 
+use crate::applying::ObjectWriter;
 use crate::autoscaler::worker_rollout::replicas_waited_for;
 use crate::autoscaler::{DesiredState, WriteScope};
 use crate::build::component::ObjectKind;
@@ -55,7 +56,13 @@ impl ReconcileContext {
             };
             self.autoscaler.update(key, desired, before);
         }
-        let missing = self.apply_all(target, &manifests, about).await?;
+        let writer = ObjectWriter {
+            applier: Arc::clone(&self.applier),
+            events: self.events.clone(),
+            owner: target.owner.uid.clone(),
+            about: about.clone(),
+        };
+        let missing = self.in_flight.apply_all(&writer, &manifests).await?;
         // Only now: what replaces an object that is no longer needed is there.
         self.prune(target, &manifests).await?;
         Ok(missing)

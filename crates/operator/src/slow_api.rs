@@ -1,4 +1,4 @@
-//! For tests: an API server that accepts every write, and takes eight seconds for it.
+//! For tests: an API server that accepts every write, and takes seven seconds for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use serde_json::json;
 use tower::BoxError;
 
 /// Longer than a caller waits, and within the deadline of a call.
-pub(crate) const SLOW: Duration = Duration::from_secs(8);
+pub(crate) const SLOW: Duration = Duration::from_secs(7);
 
 /// Its client, and the number of requests that it got.
 pub(crate) fn slow_api() -> (Client, Arc<AtomicUsize>) {
