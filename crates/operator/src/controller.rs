@@ -18,6 +18,7 @@ use crate::autoscaler::{Autoscaler, KafkaFollowers, LoopContext};
 use crate::environment::OperatorEnvironment;
 use crate::error::ReconcileError;
 use crate::events::EventRecorder;
+use crate::followed::FollowedSpecs;
 use crate::leader_fence::LeaderFence;
 use crate::metrics::Metrics;
 use crate::pods::tracker::FaultTracker;
@@ -84,6 +85,7 @@ pub async fn run(
         environment: settings.environment,
         applier: Arc::new(Applier::new(client.clone(), objects.clone())),
         in_flight: AppliesInFlight::default(),
+        followed: FollowedSpecs::default(),
         status: StatusWriter::new(client.clone()),
         client,
         pods,

@@ -17,6 +17,7 @@ pub mod environment;
 pub mod error;
 mod events;
 mod fault_report;
+mod followed;
 mod hold;
 pub mod leader;
 pub mod leader_fence;

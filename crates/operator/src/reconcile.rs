@@ -26,6 +26,7 @@ use crate::conditions::{GatewayInputs, StatusInputs};
 use crate::environment::OperatorEnvironment;
 use crate::error::ReconcileError;
 use crate::events::EventRecorder;
+use crate::followed::FollowedSpecs;
 use crate::metrics::Metrics;
 use crate::object_cache::ObjectCache;
 use crate::pods::PodCache;
@@ -41,6 +42,8 @@ use crate::update::report::UpdateReports;
 const RETRY: Backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(300) };
 /// Time after which an object whose kind the cluster lacked is applied again.
 const MISSING_RETRY: Duration = Duration::from_secs(30);
+/// Time after which a spec is looked at again that may lack what a person has set.
+const DOUBT_RETRY: Duration = Duration::from_secs(1);
 /// Time after which the status is written although some object was not applied yet.
 const REPORT_AFTER: Duration = Duration::from_secs(5);
 
@@ -58,6 +61,7 @@ pub struct ReconcileContext {
     pub(crate) objects: ObjectCache,
     pub(crate) applier: Arc<Applier>,
     pub(crate) in_flight: AppliesInFlight,
+    pub(crate) followed: FollowedSpecs,
     pub(crate) status: StatusWriter,
     pub(crate) autoscaler: Autoscaler,
     pub(crate) events: EventRecorder,
@@ -131,6 +135,9 @@ impl ReconcileContext {
         let about = queue.object_ref(&());
         let scope = self.write_scope(queue);
         self.autoscaler.restrict(key, scope);
+        if scope == WriteScope::All && self.followed.is_doubtful(key, queue) {
+            return Ok(Action::requeue(DOUBT_RETRY));
+        }
         let (target, outcome) = match resolve(queue) {
             Ok(mut target) => {
                 target.keep_waiting_for(self.present_wait(&target));
@@ -271,6 +278,7 @@ impl ReconcileContext {
             self.faults.forget(&key);
             self.updates.forget(&key);
             self.failures.lock().remove(&key);
+            self.followed.forget(&key);
             self.metrics.forget(&namespace, &key.name);
         }
     }

@@ -109,6 +109,8 @@ async fn gateways_come_and_go_with_the_spec_and_an_idle_operator_writes_nothing(
     }
     assert!(testbed.find::<Ingress>("concert-gateway").await.is_some());
     assert!(testbed.find::<NetworkPolicy>("concert-gateway").await.is_some());
+    // The last to come: it may pass by itself, so that it is shown after a while.
+    testbed.until_condition("Reconciling", "True", "WorkersStarting").await;
     operator.rests().await;
     let writes = operator.budget.done();
     operator.rests().await;
@@ -258,7 +260,9 @@ async fn an_http_route_waits_until_the_cluster_has_the_gateway_api() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_configuration_no_gateway_is_replaced_and_nothing_is_pruned() {
     let redis = redis_server();
-    let fields = json!({ "host": "wait.example.com", "ingress": {} });
+    let fields = json!({
+        "host": "wait.example.com", "ingress": {}, "trustedProxies": ["10.0.0.0/8"],
+    });
     let (testbed, operator) = with_gateway("unread", &redis.url(), fields).await;
     operator.stop().await;
     let template = async || {
