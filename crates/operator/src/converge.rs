@@ -41,7 +41,7 @@ impl ReconcileContext {
         let inputs =
             BuildInputs { target, secrets: &found.secrets, environment: &self.environment };
         let mut manifests = build::build(&inputs).map_err(ReconcileError::InvalidSpec)?;
-        self.hold_updates(key, target, &mut manifests, about).await;
+        self.hold_updates(key, target, &mut manifests, about, before).await;
         self.check_volumes(target).await?;
         if !self.conflicts(target, &manifests) {
             // First, so that an object that cannot be applied delays no setting and no failover.

@@ -18,6 +18,7 @@ const DOUBTED_FOR: Duration = Duration::from_secs(8);
 pub(crate) struct FollowedSpecs(Mutex<HashMap<QueueKey, FollowedSpec>>);
 
 struct FollowedSpec {
+    uid: Option<String>,
     generation: Option<i64>,
     digest: u64,
     /// Since when another spec of the same generation is seen.
@@ -30,13 +31,14 @@ impl FollowedSpecs {
     pub(crate) fn is_doubtful(&self, key: &QueueKey, queue: &WatchedQueue) -> bool {
         let Ok(queue) = &queue.0 else { return false };
         let (generation, digest) = (queue.metadata.generation, digest(&queue.spec));
+        let uid = queue.metadata.uid.clone();
         let mut followed = self.0.lock();
-        let now = FollowedSpec { generation, digest, doubted: None };
+        let now = FollowedSpec { uid, generation, digest, doubted: None };
         let Some(known) = followed.get_mut(key) else {
             followed.insert(key.clone(), now);
             return false;
         };
-        if known.generation != generation || known.digest == digest {
+        if known.uid != now.uid || known.generation != generation || known.digest == digest {
             *known = now;
             return false;
         }

@@ -50,7 +50,7 @@ impl ReconcileContext {
                     partial,
                     redis_password: found.redis_password,
                     about: queue.object_ref(&()),
-                    awaits_idle: false,
+                    awaits_idle: true,
                 };
                 self.autoscaler.update(key, desired, before);
             }

@@ -162,12 +162,13 @@ impl ReconcileContext {
             }
             _ => None,
         };
+        let window = self.updates.of(key).look_again(Timestamp::now());
+        let look_again = look_again.0.into_iter().chain(window).min();
         if outcome.is_err() {
-            self.failures.lock().entry(key.clone()).or_default().again = look_again.0;
+            self.failures.lock().entry(key.clone()).or_default().again = look_again;
         }
         let missing = (!outcome?.is_empty()).then_some(MISSING_RETRY);
-        let window = self.updates.of(key).look_again(Timestamp::now());
-        let next = missing.into_iter().chain(look_again.0).chain(stuck).chain(window).min();
+        let next = missing.into_iter().chain(look_again).chain(stuck).min();
         Ok(next.map_or_else(Action::await_change, Action::requeue))
     }
 

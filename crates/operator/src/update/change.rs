@@ -50,7 +50,7 @@ pub fn template_change(
         Some(last) if has(last) => TemplateChange::Operator,
         Some(last) if last.has_same_maker(made) => TemplateChange::Input,
         // A rotated password must reach the Pods.
-        Some(_) if live.secrets.as_deref() != secrets => TemplateChange::Input,
+        _ if live.secrets.as_deref() != secrets => TemplateChange::Input,
         _ => TemplateChange::Operator,
     }
 }

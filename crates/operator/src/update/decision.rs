@@ -12,6 +12,9 @@ pub struct QueueLoad {
     pub line: Option<LineLoad>,
     /// Whether the queue has no Pods of workers and gateways.
     pub has_no_pods: bool,
+    /// Whether no worker has been available for minutes. What runs serves no client then, and an
+    /// update may be what mends it.
+    pub is_down: bool,
 }
 
 /// The bookings of a queue that are not decided.
@@ -27,7 +30,7 @@ pub struct LineLoad {
 
 impl QueueLoad {
     fn is_idle(&self) -> bool {
-        self.has_no_pods || self.line == Some(LineLoad::default())
+        self.has_no_pods || self.is_down || self.line == Some(LineLoad::default())
     }
 }
 

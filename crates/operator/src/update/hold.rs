@@ -1,6 +1,7 @@
 //! The step of a reconcile that lets updates wait.
 
-use jiff::Timestamp;
+use bookingq_api::status::BookingQueueStatus;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::EventType;
@@ -24,6 +25,7 @@ impl ReconcileContext {
         target: &QueueTarget,
         manifests: &mut [Manifest],
         about: &ObjectReference,
+        before: Option<&BookingQueueStatus>,
     ) {
         let live = |manifest: &Manifest| {
             let name = ObjectName::new(manifest.kind, manifest.namespace(), manifest.name());
@@ -32,8 +34,10 @@ impl ReconcileContext {
         let templates = Templates::compare(manifests, &self.environment, live);
         let observation = self.autoscaler.observation(key);
         let has_looked = observation.as_ref().is_some_and(Observation::has_looked);
-        let load = self.load(target, observation.as_ref());
-        let report = report(&templates, target, load);
+        let is_down = is_down(before, target, Timestamp::now());
+        let load = QueueLoad { is_down, ..self.load(target, observation.as_ref()) };
+        let has_begun = |id: &str| self.updates.has_begun(key, id);
+        let report = report(&templates, target, load, has_begun);
         templates.write(manifests, report.waiting().is_some());
         // Before it has read the line, it cannot say what there is to wait for.
         let report = match report {
@@ -46,7 +50,7 @@ impl ReconcileContext {
                 let note = sentence(update, wait);
                 self.publish_update(about, "UpdatePending", update, note).await;
             }
-            UpdateReport::Begins(update) => {
+            UpdateReport::Begins(update) if self.updates.begins(key, &update.id) => {
                 self.publish_update(about, STARTED, update, from_to(update)).await;
             }
             _ => {}
@@ -59,8 +63,8 @@ impl ReconcileContext {
 
     fn load(&self, target: &QueueTarget, observation: Option<&Observation>) -> QueueLoad {
         let QueueTarget { name, namespace, .. } = target;
-        let pods = [names::worker(name), names::gateway(name)];
-        let pods = pods.map(|name| self.objects.status::<Deployment>(namespace, &name));
+        let pods = |name: &str| self.objects.status::<Deployment>(namespace, name);
+        let (workers, gateways) = (pods(&names::worker(name)), pods(&names::gateway(name)));
         let is_read = observation.filter(|seen| {
             matches!(seen.store, StoreHealth::Reachable { .. } | StoreHealth::TooFewReplicas(_))
         });
@@ -69,8 +73,11 @@ impl ReconcileContext {
             in_flight: line.in_flight,
             holds: line.holds,
         });
-        let has_no_pods = pods.iter().flatten().all(|status| status.replicas == 0);
-        QueueLoad { line, has_no_pods }
+        // Gateways of a queue that wants no workers say that it is closed, and go on doing so.
+        let has_no_pods = workers.is_some_and(|workers| workers.replicas == 0)
+            && (target.plan.wants_no_worker()
+                || gateways.is_none_or(|gateways| gateways.replicas == 0));
+        QueueLoad { line, has_no_pods, is_down: false }
     }
 
     async fn publish_update(
@@ -85,6 +92,8 @@ impl ReconcileContext {
     }
 }
 
+/// How long no worker must have been available for an update to begin beside a line.
+const DOWN_FOR: SignedDuration = SignedDuration::from_mins(2);
 const STARTED: &str = "UpdateStarted";
 
 fn from_to(update: &PendingUpdate) -> String {
@@ -92,14 +101,32 @@ fn from_to(update: &PendingUpdate) -> String {
     format!("{parts}: from {from} to {to}")
 }
 
-fn report(templates: &Templates, target: &QueueTarget, load: QueueLoad) -> UpdateReport {
+/// Whether what the queue cannot do without has been away for long, by its conditions.
+fn is_down(before: Option<&BookingQueueStatus>, target: &QueueTarget, now: Timestamp) -> bool {
+    let owns_one_redis = target.managed_redis().is_some() && target.failover.is_none();
+    before.into_iter().flat_map(|status| &status.conditions).any(|condition| {
+        let matters = condition.type_ == "WorkersAvailable"
+            || (condition.type_ == "RedisReady" && owns_one_redis);
+        let since = now.duration_since(condition.last_transition_time.0);
+        matters && condition.status == "False" && since >= DOWN_FOR
+    })
+}
+
+fn report(
+    templates: &Templates,
+    target: &QueueTarget,
+    load: QueueLoad,
+    has_begun: impl Fn(&str) -> bool,
+) -> UpdateReport {
     let Some(update) = templates.pending() else {
         return templates.taken().map_or(UpdateReport::Nothing, UpdateReport::Taken);
     };
     let question = UpdateQuestion {
         id: &update.id,
         plan: &target.plan.update,
-        approved: target.approved_update.as_deref(),
+        approved: has_begun(&update.id)
+            .then_some(update.id.as_str())
+            .or(target.approved_update.as_deref()),
         load,
         now: Timestamp::now(),
     };

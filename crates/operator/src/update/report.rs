@@ -11,6 +11,9 @@ use super::templates::PendingUpdate;
 use crate::build::names;
 use crate::queue::QueueKey;
 
+/// Longest time between two looks at a queue whose update waits.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
 /// The outcome of the last comparison of a queue with its operator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum UpdateReport {
@@ -43,10 +46,12 @@ impl UpdateReport {
         matches!(self, Self::Unread | Self::Waits(..))
     }
 
-    /// How long until a window opens that it waits for.
+    /// How long until the queue is looked at again: a window may open, or minutes may have passed
+    /// without a worker.
     pub fn look_again(&self, now: Timestamp) -> Option<Duration> {
-        let begins = self.waiting()?.1.window?;
-        Some(Duration::try_from(begins - now).unwrap_or_default() + Duration::from_secs(1))
+        let window = self.waiting()?.1.window;
+        let opens = window.map(|begins| Duration::try_from(begins - now).unwrap_or_default());
+        Some(opens.map_or(LOOK_AGAIN, |opens| LOOK_AGAIN.min(opens + Duration::from_secs(1))))
     }
 }
 
@@ -54,11 +59,12 @@ impl UpdateReport {
 #[derive(Default)]
 pub struct UpdateReports(Mutex<HashMap<QueueKey, KnownReport>>);
 
-/// A report, and the update that was announced by an event.
+/// A report, and the updates that were announced by an event and that have begun.
 #[derive(Default)]
 struct KnownReport {
     report: UpdateReport,
     announced: String,
+    begun: String,
 }
 
 impl UpdateReports {
@@ -74,6 +80,20 @@ impl UpdateReports {
 
     pub(super) fn set(&self, key: &QueueKey, report: UpdateReport) {
         self.0.lock().entry(key.clone()).or_default().report = report;
+    }
+
+    /// Whether an update has begun: then it goes on, although clients may have come meanwhile.
+    pub(super) fn has_begun(&self, key: &QueueKey, id: &str) -> bool {
+        self.0.lock().get(key).is_some_and(|known| known.begun == id)
+    }
+
+    /// Notes that an update begins. Returns whether it had not before.
+    pub(super) fn begins(&self, key: &QueueKey, id: &str) -> bool {
+        let mut all = self.0.lock();
+        let known = all.entry(key.clone()).or_default();
+        let is_new = known.begun != id;
+        id.clone_into(&mut known.begun);
+        is_new
     }
 
     /// Whether the update of this identity was not announced before.

@@ -213,7 +213,10 @@ fn shown(
         applied == Some(merge::digest(&manifest.value).as_str())
     };
     // The object is read only where that matters: most templates are as they were made.
-    let differs = runs.as_ref().is_some_and(|runs| runs.digest != made.digest);
+    let differs = match &runs {
+        Some(runs) => runs.digest != made.digest,
+        None => !is_as_built,
+    };
     let tree = differs.then(|| live.tree());
     let secrets = tree.as_ref().and_then(|tree| tree.pointer(path)).and_then(secrets);
     let secrets = secrets.map(str::to_owned);

@@ -59,6 +59,11 @@ fn a_secret_that_was_rotated_while_the_operator_was_replaced_reaches_the_pods() 
     let change = |secrets| template_change(&live, &stamp("2", "b"), Some(secrets));
     assert_eq!(change("a@1"), TemplateChange::Operator);
     assert_eq!(change("a@2"), TemplateChange::Input);
+    // Also to those of a release that wrote no stamps.
+    let older = LiveTemplate { runs: None, ..live.clone() };
+    let change = |secrets| template_change(&older, &stamp("2", "b"), Some(secrets));
+    assert_eq!(change("a@1"), TemplateChange::Operator);
+    assert_eq!(change("a@2"), TemplateChange::Input);
 }
 
 #[test]
@@ -109,7 +114,7 @@ fn answer(plan: &UpdatePlan, approved: Option<&str>, load: QueueLoad) -> UpdateD
 fn the_answer_says_what_is_waited_for_and_what_there_is_meanwhile() {
     let busy = QueueLoad {
         line: Some(LineLoad { waiting: 6, in_flight: 1, holds: 2 }),
-        has_no_pods: false,
+        ..QueueLoad::default()
     };
     let wait = |plan: &UpdatePlan, load| match answer(plan, Some("another"), load) {
         UpdateDecision::Wait(wait) => wait,
@@ -140,8 +145,8 @@ fn loads() -> impl Strategy<Value = QueueLoad> {
         in_flight,
         holds,
     });
-    (proptest::option::of(line), any::<bool>())
-        .prop_map(|(line, has_no_pods)| QueueLoad { line, has_no_pods })
+    (proptest::option::of(line), any::<bool>(), any::<bool>())
+        .prop_map(|(line, has_no_pods, is_down)| QueueLoad { line, has_no_pods, is_down })
 }
 
 proptest! {
@@ -158,7 +163,7 @@ proptest! {
         let now = at("2026-11-30T00:30:00Z") + Duration::from_secs(hour as u64 * 3600);
         let approved = if approved { Some("x1") } else { Some("x0") };
         let decision = decide(&UpdateQuestion { id: "x1", plan: &plan, approved, load, now });
-        let idle = load.has_no_pods || load.line == Some(LineLoad::default());
+        let idle = load.has_no_pods || load.is_down || load.line == Some(LineLoad::default());
         let open = windowed && nightly().is_open(now);
         let allowed = approved == Some("x1") || match policy {
             UpdatePolicy::Immediate => true,
