@@ -154,8 +154,12 @@ async fn both_versions_are_one_queue_and_the_stored_one_can_be_changed() {
         status.stored_versions == Some(vec!["v1alpha1".to_owned(), "v1beta1".to_owned()])
     })
     .await;
-    let read = beta.get("concert").await.unwrap();
-    beta.replace("concert", &kube::api::PostParams::default(), &read).await.unwrap();
+    // The operator may write the status in between.
+    eventually("it to be written", LIMIT, async || {
+        let read = beta.get("concert").await.unwrap();
+        beta.replace("concert", &kube::api::PostParams::default(), &read).await.is_ok()
+    })
+    .await;
     let only = Patch::Merge(json!({ "status": { "storedVersions": ["v1beta1"] } }));
     crds.patch_status(NAME, &PatchParams::default(), &only).await.unwrap();
     testbed.change(json!({ "hold": { "timeout": "8m" } })).await.unwrap();
