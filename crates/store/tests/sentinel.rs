@@ -19,8 +19,9 @@ use tokio::time::{Instant, sleep, timeout};
 const NAME: &str = "tickets";
 /// Limit for the sentinels to promote a replica, on a busy machine.
 const FAILOVER: Duration = Duration::from_secs(60);
-/// Limit for the store to write once the new primary does.
-const NOTICED: Duration = Duration::from_secs(1);
+/// Limit for the store to write once the new primary does, on a busy machine; on an idle one it
+/// takes less than a second.
+const NOTICED: Duration = Duration::from_secs(3);
 
 /// Three servers, three sentinels that know all of them, and a store.
 async fn world(login: &str) -> ([RedisServer; 3], Sentinels, RedisConfig) {
@@ -113,7 +114,7 @@ async fn answer(connection: TcpStream, master: String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_writes_within_a_second_after_the_new_primary_does() {
+async fn a_store_writes_soon_after_the_new_primary_does() {
     let (mut servers, _sentinels, config) = world("").await;
     let config = RedisConfig { acknowledge_replicas: 2, ..config };
     let store = RedisStore::connect(config.clone()).unwrap();

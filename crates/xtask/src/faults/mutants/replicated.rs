@@ -22,7 +22,7 @@ pub(super) const MUTANTS: [(Mutant, &str); 5] = [
             breaks: &[],
             edits: &[(
                 REPLICA,
-                "if self.newest_of(incarnation).is_some_and(|last| seq <= last) {",
+                "if self.has_applied(incarnation, seq) {",
                 "if seq == 0 {",
             )],
             options: &[],
