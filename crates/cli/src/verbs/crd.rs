@@ -34,7 +34,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         None => bookingq_api::crd::yaml()?,
         Some(CrdVerb::Convert { file }) => {
             let (text, changed) = bookingq_api::convert::convert(&read(file)?)?;
-            eprintln!("{changed} BookingQueues converted");
+            let noun = if changed == 1 { "BookingQueue" } else { "BookingQueues" };
+            eprintln!("{changed} {noun} converted");
             text
         }
     };
@@ -48,5 +49,7 @@ fn read(file: &Path) -> std::io::Result<String> {
         std::io::stdin().read_to_string(&mut text)?;
         return Ok(text);
     }
-    std::fs::read_to_string(file)
+    std::fs::read_to_string(file).map_err(|error| {
+        std::io::Error::new(error.kind(), format!("cannot read {}: {error}", file.display()))
+    })
 }

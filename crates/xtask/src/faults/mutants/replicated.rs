@@ -20,11 +20,7 @@ pub(super) const MUTANTS: [(Mutant, &str); 5] = [
         Mutant {
             name: "skip-the-dedup",
             breaks: &[],
-            edits: &[(
-                REPLICA,
-                "if self.has_applied(incarnation, seq) {",
-                "if seq == 0 {",
-            )],
+            edits: &[(REPLICA, "if self.has_applied(incarnation, seq) {", "if seq == 0 {")],
             options: &[],
         },
         "every_envelope_twice",
