@@ -7,7 +7,7 @@ use crate::crd::{NEXT, STORED};
 
 /// A text that is no YAML.
 #[derive(Debug, thiserror::Error)]
-#[error("the file is no YAML: {}", .0.to_string().trim_start_matches("error: "))]
+#[error("the file is no YAML: {0}")]
 pub struct NoYaml(#[from] serde_saphyr::Error);
 
 /// The key whose value is replaced.
