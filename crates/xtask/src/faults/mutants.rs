@@ -242,7 +242,7 @@ pub fn run(name: &str, options: &[String]) -> Result<()> {
         bail!("--mutate is {name:?}; allowed: all, {}", names.join(", "));
     }
     if chosen.iter().any(|mutant| replicated::tests_of(mutant).is_none()) {
-        programs::build(options)?;
+        programs::build(options, false)?;
     }
     let mut survivors = Vec::new();
     for mutant in chosen {
