@@ -12,17 +12,17 @@ use crate::redis_server::MeasuredRedis;
 
 /// A server without data. It ends when dropped.
 pub enum WatchServer {
-    Redis(MeasuredRedis),
-    Kafka(MeasuredKafka),
+    Redis(Box<MeasuredRedis>),
+    Kafka(Box<MeasuredKafka>),
 }
 
 impl WatchServer {
     pub async fn start(store: MeasuredStore) -> Result<Self> {
         Ok(match store {
             MeasuredStore::Redis => {
-                Self::Redis(MeasuredRedis::start(Fsync::Off, Placement::Free).await?)
+                Self::Redis(Box::new(MeasuredRedis::start(Fsync::Off, Placement::Free).await?))
             }
-            MeasuredStore::Kafka => Self::Kafka(MeasuredKafka::start(Placement::Free)?),
+            MeasuredStore::Kafka => Self::Kafka(Box::new(MeasuredKafka::start(Placement::Free)?)),
         })
     }
 
