@@ -122,7 +122,7 @@ const GUESS: &str = "    pub(super) fn guess(&mut self, bytes: &[u8]) {
         let apply = |command| queue.apply(command, limits, now);
         let answers = Some(envelope.commands.iter().map(apply).collect());
         let (incarnation, seq) = (envelope.incarnation, envelope.seq);
-        self.answer(AppliedEnvelope { incarnation, seq, answers });
+        self.answer(AppliedEnvelope { incarnation, seq, answers, wrong: None });
     }
 
     /// Answers those that wait for an envelope that was read back.";
