@@ -13,6 +13,7 @@
 
 mod clients;
 mod clocks;
+pub mod failovers;
 mod gateways;
 pub mod kinds;
 pub mod layout;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bookingq_check::saved;
+use bookingq_faults::failovers::{self, FailoverOptions};
 use bookingq_faults::kinds::FaultKind;
 use bookingq_faults::layout::{RedisTopology, StoreLayout};
 use bookingq_faults::plan::PlanOptions;
@@ -22,11 +23,14 @@ use clap::Parser;
     name = "cargo xtask faults",
     max_term_width = 100,
     args_override_self = true,
+    args_conflicts_with_subcommands = true,
     after_help = "\
 Exit code: 0 every invariant held, 1 one broke (target/faults/SEED keeps the evidence), 2 it could not run.
 The history's format is in docs/reliability.md."
 )]
 struct Cli {
+    #[command(subcommand)]
+    other: Option<OtherRun>,
     /// Seed of the schedule and of the clients' behaviour [default: drawn, and printed]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -81,6 +85,13 @@ struct Cli {
     program: PathBuf,
 }
 
+/// Runs of another kind.
+#[derive(Debug, clap::Subcommand)]
+enum OtherRun {
+    /// Failovers of a managed Redis of three, measured one by one while clients join
+    Failovers(FailoverOptions),
+}
+
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum ChosenStore {
     Redis,
@@ -116,6 +127,10 @@ async fn main() -> ExitCode {
 }
 
 async fn start(cli: Cli) -> Result<ExitCode> {
+    if let Some(OtherRun::Failovers(options)) = &cli.other {
+        let clean = failovers::run(options, &Signals::default().leaving()?).await?;
+        return Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     if let Some(history) = &cli.check {
         return check(history);
     }

@@ -1,4 +1,4 @@
-//! Mutants that only a failover, or a slot that moves, shows. Those of the operator's planner are
+//! Mutants that only a failover, or a slot that moves, shows. Others of the operator's planner are
 //! in `mutants_of_the_planner_are_found` (`crates/operator/tests/failover/mutants.rs`): their harm
 //! is a matter of milliseconds, which a run meets too seldom.
 
@@ -11,6 +11,7 @@ use super::mutant::Mutant;
 const BLOCKING: &str = "crates/store/src/redis/link/blocking.rs";
 const FAULT: &str = "crates/store/src/redis/fault.rs";
 const REPLACING: &str = "crates/store/src/redis/link/replacing.rs";
+const PLAN: &str = "crates/operator/src/redis_failover/plan.rs";
 
 /// Until Redis 7.0, WAIT asks about all writes of the server, so that it hides this mutant.
 const WITHOUT_BARRIER: &str = "wait-without-barrier";
@@ -75,6 +76,50 @@ pub(super) const MUTANTS: [Mutant; 2] = [
         options: &["--redis", "cluster", "--only", "move-slot", "--every", "3s", "--gateways", "0"],
     },
 ];
+
+/// Mutants of the operator's planner, which is a part of the program that injects the faults. Their
+/// runs are those of its command `failovers`.
+pub(super) const OF_PLANNER: [Mutant; 1] = [Mutant {
+    name: "promote-first",
+    breaks: &[1],
+    edits: &[
+        (
+            PLAN,
+            "    if !fences.is_empty() {
+        return FailoverPlan::new(FailoverState::FailingOver, fences);
+    }
+",
+            "    drop(fences);
+",
+        ),
+        (
+            PLAN,
+            "    let best = best(view, record.primary).unwrap_or(record.primary);
+",
+            "    let best = match view.nodes[record.primary].answer {
+        Some(_) => record.primary,
+        None => best(view, record.primary).unwrap_or(record.primary),
+    };
+",
+        ),
+        // The second guards: looks at the others before and after the term is written.
+        (
+            PLAN,
+            "any(|(_, node)| !is_led(view, record.primary, &node))",
+            "any(|(_, node)| false && !is_led(view, record.primary, &node))",
+        ),
+        (
+            PLAN,
+            "any(|(_, node)| node.progress > primary.progress)",
+            "any(|(_, node)| false && node.progress > primary.progress)",
+        ),
+    ],
+    options: &["--runs", "12"],
+}];
+
+pub(super) fn is_of_planner(mutant: &Mutant) -> bool {
+    OF_PLANNER.iter().any(|one| one.name == mutant.name)
+}
 
 /// Whether the installed redis-server hides the mutant.
 pub(super) fn is_hidden(mutant: &Mutant) -> Result<bool> {
