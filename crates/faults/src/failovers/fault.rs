@@ -24,6 +24,8 @@ pub enum PrimaryFault {
     Freeze,
     /// The connections of the other servers and of the operator are reset; clients stay
     Cut,
+    /// What the other servers and the operator send and receive is lost; clients stay
+    HalfOpen,
     /// SIGKILL, and the operator ends too: the next one begins when its lease has ended
     KillWithOperator,
     /// SIGSTOP, and SIGCONT at the worst moment: when the successor is recorded, and nothing is
@@ -44,7 +46,7 @@ impl PrimaryFault {
     pub(super) fn draw_time(self, random: &mut SmallRng) -> Option<Duration> {
         let range = match self {
             Self::Freeze => FROZEN_MS,
-            Self::Kill | Self::Cut => AWAY_MS,
+            Self::Kill | Self::Cut | Self::HalfOpen => AWAY_MS,
             Self::KillWithOperator => LONG_AWAY_MS,
             Self::FreezeUntilRecorded | Self::CutUntilRecorded => return None,
         };

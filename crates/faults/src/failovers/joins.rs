@@ -39,7 +39,8 @@ pub(super) struct Join {
     pub(super) ended: Instant,
 }
 
-/// Callers that join until this is dropped, each by a store of its own, as several workers do.
+/// Callers that join until this is dropped. Each has a store of its own, and one for repeats, as a
+/// client has that asks another worker after an error.
 #[derive(Debug)]
 pub(super) struct Joiners {
     joins: Arc<Mutex<Vec<Join>>>,
@@ -56,8 +57,8 @@ impl Joiners {
         let joins = Arc::new(Mutex::new(Vec::new()));
         let number = Arc::new(AtomicU64::new(0));
         let start = |_| {
-            let store = open(url.to_owned(), queue)?;
-            let next = join_all(store, prefix.to_owned(), number.clone(), joins.clone());
+            let stores = [open(url.to_owned(), queue)?, open(url.to_owned(), queue)?];
+            let next = join_all(stores, prefix.to_owned(), number.clone(), joins.clone());
             Ok(AbortOnDropHandle::new(tokio::spawn(next)))
         };
         let callers = (0..callers).map(start).collect::<Result<_>>()?;
@@ -83,7 +84,7 @@ impl Joiners {
 }
 
 async fn join_all(
-    store: Arc<dyn Store>,
+    [first, other]: [Arc<dyn Store>; 2],
     prefix: String,
     number: Arc<AtomicU64>,
     joins: Arc<Mutex<Vec<Join>>>,
@@ -93,16 +94,22 @@ async fn join_all(
         let (Ok(client), Ok(request)) = (ClientId::new(&name), RequestId::new(&name)) else {
             return;
         };
-        let (booking, details) = (BookingId::generate(), Details::default());
-        let join = Enqueue { client: client.clone(), request, booking, details, trace: None };
-        let began = Instant::now();
-        // After an error the outcome is unknown, and nothing is promised.
-        if let Ok(answers) = store.enqueue(vec![join]).await
-            && answers.iter().all(Result::is_ok)
-        {
-            joins.lock().push(Join { client, began, ended: Instant::now() });
+        let mut store = &first;
+        loop {
+            let (client, request) = (client.clone(), request.clone());
+            let (booking, details) = (BookingId::generate(), Details::default());
+            let join = Enqueue { client: client.clone(), request, booking, details, trace: None };
+            let began = Instant::now();
+            let answers = store.enqueue(vec![join]).await;
+            let ended = Instant::now();
+            sleep(PAUSE).await;
+            // After an error the outcome is unknown, and nothing is promised.
+            if answers.is_ok_and(|answers| answers.iter().all(Result::is_ok)) {
+                joins.lock().push(Join { client, began, ended });
+                break;
+            }
+            store = &other;
         }
-        sleep(PAUSE).await;
     }
 }
 

@@ -161,6 +161,7 @@ impl Failover<'_> {
             PrimaryFault::Cut | PrimaryFault::CutUntilRecorded => {
                 proxy.inject(NetworkFault::Cut, LONG);
             }
+            PrimaryFault::HalfOpen => proxy.inject(NetworkFault::HalfOpen, LONG),
         }
         let start = Instant::now();
         match self.time {
@@ -180,20 +181,20 @@ impl Failover<'_> {
     }
 
     /// How long a primary that was replaced while it was frozen or cut off goes on saying that it
-    /// is one. One that was killed starts as none.
+    /// is one; `None` if it was not, or is elected again. One that was killed starts as none.
     async fn until_demoted(&self, old: usize) -> Result<Option<Duration>> {
         let is_killed = matches!(self.fault, PrimaryFault::Kill | PrimaryFault::KillWithOperator);
-        let is_replaced = self.trio.operator().elected().is_some_and(|now| now.primary != old);
-        if is_killed || !is_replaced {
-            return Ok(None);
-        }
+        let is_replaced = || self.trio.operator().elected().is_some_and(|now| now.primary != old);
         let start = Instant::now();
-        while self.trio.is_primary(old).await != Some(false) {
+        while is_replaced() && !is_killed {
+            if self.trio.is_primary(old).await == Some(false) {
+                return Ok(Some(start.elapsed()));
+            }
             if start.elapsed() > LIMIT {
                 bail!("the old primary is not demoted within {LIMIT:?}");
             }
             sleep(LOOK).await;
         }
-        Ok(Some(start.elapsed()))
+        Ok(None)
     }
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use self::failover::is_of_planner;
+use self::failover::is_of_failovers;
 use self::mutant::Mutant;
 use super::programs;
 use crate::shell;
@@ -243,7 +243,7 @@ pub fn run(name: &str, options: &[String]) -> Result<()> {
         bail!("--mutate is {name:?}; allowed: all, {}", names.join(", "));
     }
     let needs_programs =
-        |mutant: &&Mutant| replicated::tests_of(mutant).is_none() && !is_of_planner(mutant);
+        |mutant: &&Mutant| replicated::tests_of(mutant).is_none() && !is_of_failovers(mutant);
     if chosen.iter().any(needs_programs) {
         programs::build(options)?;
     }
@@ -254,7 +254,7 @@ pub fn run(name: &str, options: &[String]) -> Result<()> {
             continue;
         }
         // Its runs have options of their own.
-        let options = if name == "all" && is_of_planner(mutant) { &[] } else { options };
+        let options = if name == "all" && is_of_failovers(mutant) { &[] } else { options };
         let found = mutant.run(options).with_context(|| format!("mutant {}", mutant.name))?;
         if !found {
             survivors.push(mutant.name);
@@ -268,7 +268,7 @@ pub fn run(name: &str, options: &[String]) -> Result<()> {
 
 fn all() -> impl Iterator<Item = &'static Mutant> {
     let replicated = replicated::MUTANTS.iter().map(|(mutant, _)| mutant);
-    MUTANTS.iter().chain(&failover::MUTANTS).chain(&failover::OF_PLANNER).chain(replicated)
+    MUTANTS.iter().chain(&failover::MUTANTS).chain(&failover::OF_FAILOVERS).chain(replicated)
 }
 
 fn folder() -> PathBuf {
@@ -296,7 +296,7 @@ impl Mutant {
             println!("mutant {}: {result} by {tests}", self.name);
             return Ok(found);
         }
-        let (package, program) = if is_of_planner(self) {
+        let (package, program) = if is_of_failovers(self) {
             ("bookingq-faults", target.join("debug/bookingq-faults"))
         } else {
             ("bookingq", tree::released("bookingq-faults"))
@@ -306,7 +306,7 @@ impl Mutant {
         shell::run(build.arg("--target-dir").arg(&target))?;
         let report = folder().join(format!("{}.json", self.name));
         let mut run = Command::new(program);
-        if is_of_planner(self) {
+        if is_of_failovers(self) {
             run.args(["failovers", "--seed", "11"]);
         } else {
             run.args(OPTIONS).arg("--program").arg(target.join("debug/bookingq"));
