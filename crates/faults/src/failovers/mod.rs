@@ -90,7 +90,9 @@ pub async fn run(options: &FailoverOptions, leave: &CancellationToken) -> Result
         println!("{}", run.line(number));
         runs.push(run);
     }
-    report::lines(&runs).iter().for_each(|line| println!("{line}"));
+    for line in report::lines(&runs) {
+        println!("{line}");
+    }
     if let Some(out) = &options.out {
         let text = serde_json::to_string_pretty(&report::json(seed, &runs))? + "\n";
         std::fs::write(out, text).with_context(|| format!("cannot write {}", out.display()))?;
