@@ -33,7 +33,7 @@ pub(super) fn open(url: String, queue: &QueueName) -> Result<Arc<dyn Store>> {
 
 /// A join that was acknowledged.
 #[derive(Debug)]
-pub(super) struct Join {
+pub(super) struct AcknowledgedJoin {
     client: ClientId,
     pub(super) began: Instant,
     pub(super) ended: Instant,
@@ -43,7 +43,7 @@ pub(super) struct Join {
 /// client has that asks another worker after an error.
 #[derive(Debug)]
 pub(super) struct Joiners {
-    joins: Arc<Mutex<Vec<Join>>>,
+    joins: Arc<Mutex<Vec<AcknowledgedJoin>>>,
     _callers: Vec<AbortOnDropHandle<()>>,
 }
 
@@ -66,7 +66,7 @@ impl Joiners {
     }
 
     /// The joins since the last call.
-    pub(super) fn take(&self) -> Vec<Join> {
+    pub(super) fn take(&self) -> Vec<AcknowledgedJoin> {
         std::mem::take(&mut *self.joins.lock())
     }
 
@@ -87,7 +87,7 @@ async fn join_all(
     [first, other]: [Arc<dyn Store>; 2],
     prefix: String,
     number: Arc<AtomicU64>,
-    joins: Arc<Mutex<Vec<Join>>>,
+    joins: Arc<Mutex<Vec<AcknowledgedJoin>>>,
 ) {
     loop {
         let name = format!("{prefix}-{}", number.fetch_add(1, Ordering::Relaxed));
@@ -105,7 +105,7 @@ async fn join_all(
             sleep(PAUSE).await;
             // After an error the outcome is unknown, and nothing is promised.
             if answers.is_ok_and(|answers| answers.iter().all(Result::is_ok)) {
-                joins.lock().push(Join { client, began, ended });
+                joins.lock().push(AcknowledgedJoin { client, began, ended });
                 break;
             }
             store = &other;
@@ -114,7 +114,7 @@ async fn join_all(
 }
 
 /// The number of these joins that the store does not know.
-pub(super) async fn missing(store: &dyn Store, joins: &[Join]) -> Result<usize> {
+pub(super) async fn missing(store: &dyn Store, joins: &[AcknowledgedJoin]) -> Result<usize> {
     let mut missing = 0;
     for batch in joins.chunks(BATCH) {
         let clients: Vec<_> = batch.iter().map(|join| join.client.clone()).collect();
@@ -126,7 +126,7 @@ pub(super) async fn missing(store: &dyn Store, joins: &[Join]) -> Result<usize> 
 }
 
 /// The longest time between two joins of which the second ended after this moment.
-pub(super) fn longest_pause(joins: &[Join], since: Instant) -> Duration {
+pub(super) fn longest_pause(joins: &[AcknowledgedJoin], since: Instant) -> Duration {
     let pairs = joins.windows(2).filter(|pair| pair[1].ended > since);
     pairs.map(|pair| pair[1].ended - pair[0].ended).max().unwrap_or_default()
 }

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::fault::PrimaryFault;
-use self::joins::{Join, Joiners, longest_pause, missing, open};
+use self::joins::{AcknowledgedJoin, Joiners, longest_pause, missing, open};
 use self::report::FailoverRun;
 use crate::plan::NetworkFault;
 use crate::servers::{Elected, ManagedTrio};
@@ -32,7 +32,7 @@ use crate::testbed::queue;
 
 /// Callers that join, each as a worker of its own.
 const CALLERS: usize = 8;
-/// Callers that know the old primary only, as a worker does that nobody has answered otherwise.
+/// Callers that know the old primary only, as a worker does that has noticed nothing.
 const OLD_CALLERS: usize = 4;
 /// Joins before and after each fault.
 const SOME: usize = 100;
@@ -127,7 +127,8 @@ impl Failover<'_> {
         trio.wait_whole().await?;
         joiners.wait_for(SOME).await?;
         let now = operator.elected().context("there is no record any more")?;
-        let is_late = |join: &&Join| now.primary != before.primary && join.began > now.since;
+        let is_late =
+            |join: &&AcknowledgedJoin| now.primary != before.primary && join.began > now.since;
         let (mut joins, old_joins) = (joiners.take(), old_joiners.take());
         let acknowledged_by_old = old_joins.iter().filter(is_late).count();
         let paused = longest_pause(&joins, begin);
