@@ -12,8 +12,8 @@ use tracing::level_filters::LevelFilter;
 use crate::failure::Failure;
 use crate::kubectl;
 use crate::verbs::{
-    admission, backup, cancel, check, crd, crowd, enqueue, gateway, keys, operator, outflow, pay, probe,
-    queue, restocked, simulate, status, sweep, top, up, watch, worker,
+    admission, backup, cancel, check, crd, crowd, enqueue, gateway, keys, operator, outflow, pay,
+    probe, queue, restocked, simulate, status, sweep, top, up, watch, worker,
 };
 
 /// Fair booking queues: each client gets a place in line, a reservation in order, and a limited

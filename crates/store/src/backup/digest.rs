@@ -37,7 +37,8 @@ impl DataDigest {
     /// The length, and the digest in hexadecimal digits.
     pub(super) fn finish(self) -> (u64, String) {
         let digest = self.context.finish();
-        let hex = digest.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        let hex =
+            digest.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         (self.bytes, hex)
     }
 }

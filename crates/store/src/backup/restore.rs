@@ -18,8 +18,8 @@ use bookingq_core::QueueName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::digest;
 use super::description::BackupDescription;
+use super::digest;
 use super::error::BackupError;
 use super::files::{PartFile, names_in, sync_folder, write_whole};
 use crate::redis::resp;
@@ -97,11 +97,7 @@ pub async fn restore(
 }
 
 /// Writes all files, and waits until they are on disk.
-async fn fill(
-    part: &Path,
-    rdb: &Path,
-    description: &BackupDescription,
-) -> Result<(), BackupError> {
+async fn fill(part: &Path, rdb: &Path, description: &BackupDescription) -> Result<(), BackupError> {
     tokio::fs::create_dir(part).await.map_err(BackupError::file("create", part))?;
     let base = part.join(BASE);
     let mut copy = PartFile::create(&base).await?;
@@ -115,10 +111,8 @@ async fn fill(
     let (sha256, taken_at) = (description.sha256.clone(), description.taken_at);
     let note = RestoreNote { sha256, taken_at, restored_at: Timestamp::now(), epoch };
     let path: PathBuf = part.join(NOTE);
-    let text = serde_json::to_string_pretty(&note).map_err(|error| BackupError::Description {
-        path: path.clone(),
-        why: error.to_string(),
-    })?;
+    let text = serde_json::to_string_pretty(&note)
+        .map_err(|error| BackupError::Description { path: path.clone(), why: error.to_string() })?;
     write_whole(&path, (text + "\n").as_bytes()).await
 }
 

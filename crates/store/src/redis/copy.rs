@@ -68,5 +68,8 @@ fn version(info: &Value) -> String {
     if let Some(version) = field("valkey_version") {
         return format!("valkey {version}");
     }
-    format!("redis {}", field("redis_version").unwrap_or_else(|| "of an unknown version".to_owned()))
+    format!(
+        "redis {}",
+        field("redis_version").unwrap_or_else(|| "of an unknown version".to_owned())
+    )
 }
