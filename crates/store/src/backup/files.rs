@@ -25,7 +25,7 @@ impl PartFile {
         let mut path = name.as_os_str().to_owned();
         path.push(format!(".{unique}{PART}"));
         let path = PathBuf::from(path);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await;
+        let file = OpenOptions::new().write(true).create_new(true).open(&path).await;
         let file = file.map_err(BackupError::file("create", &path))?;
         Ok(Self { file, path, named: false })
     }

@@ -40,13 +40,14 @@ impl<S: AsyncBufRead + Unpin> RdbReader<S> {
     pub(crate) async fn begin(mut stream: S, silence: Duration) -> Result<Self, BackupError> {
         let header = line(&mut stream, silence).await?;
         let (end, total) = match header.strip_prefix('$') {
-            Some(words) => match words.strip_prefix("EOF:") {
-                Some(marker) => (marker.as_bytes().try_into().ok().map(CopyEnd::Marker), None),
-                None => {
-                    let length = words.parse().ok();
-                    (length.map(CopyEnd::Left), length)
-                }
-            },
+            Some(words) if words.starts_with("EOF:") => {
+                let marker = words.as_bytes()["EOF:".len()..].try_into().ok();
+                (marker.map(CopyEnd::Marker), None)
+            }
+            Some(words) => {
+                let length = words.parse().ok();
+                (length.map(CopyEnd::Left), length)
+            }
             None => (None, None),
         };
         let Some(end) = end else {

@@ -53,12 +53,12 @@ impl CopyConnection {
         let login = self.info.redis_settings();
         if let Some(password) = login.password() {
             let words = ["AUTH"].into_iter().chain(login.username()).chain([password]);
-            accepted("AUTH", ask(&words.collect::<Vec<_>>()).await?)?;
+            accepted("AUTH", &ask(&words.collect::<Vec<_>>()).await?)?;
         }
-        accepted("REPLCONF", ask(&["REPLCONF", "capa", "eof"]).await?)?;
+        accepted("REPLCONF", &ask(&["REPLCONF", "capa", "eof"]).await?)?;
         // A server that does not know it sends a copy all the same.
         ask(&["REPLCONF", "rdb-only", "1"]).await?;
-        let answer = accepted("PSYNC", ask(&["PSYNC", "?", "-1"]).await?)?;
+        let answer = accepted("PSYNC", &ask(&["PSYNC", "?", "-1"]).await?)?;
         if !answer.starts_with("FULLRESYNC") {
             return Err(BackupError::unexpected(answer.as_bytes()));
         }
@@ -138,7 +138,7 @@ pub(super) async fn line(
 }
 
 /// The words of an answer that is no error.
-fn accepted(command: &'static str, answer: String) -> Result<String, BackupError> {
+fn accepted(command: &'static str, answer: &str) -> Result<String, BackupError> {
     match answer.split_at_checked(1) {
         Some(("+", words)) => Ok(words.to_owned()),
         Some(("-", words)) => Err(BackupError::Refused { command, answer: words.to_owned() }),
