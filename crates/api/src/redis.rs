@@ -67,10 +67,6 @@ pub struct RedisSpec {
         "self.replicas == 1 || !has(self.restoreFrom)",
         "with restoreFrom, replicas must be 1: once the queue is ready, remove restoreFrom and ask for 3",
     ),
-    (
-        "!has(self.restoreFrom) || (has(oldSelf.restoreFrom) && self.restoreFrom == oldSelf.restoreFrom)",
-        "restoreFrom is for a new queue: it can be removed, and neither added nor changed",
-    ),
 ])))]
 pub struct ManagedRedis {
     /// Container image.
