@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clients::FaultCrowds;
 use crate::kinds::FaultKind;
 use crate::plan::{Fault, FaultStep, PlanOptions, REDIS_CLOCK_JUMP, plan};
+use crate::releases::RollOut;
 use crate::report::FaultReport;
 use crate::sale::{self, Sale};
 use crate::testbed::{self, HOLD, RunSettings, Testbed};
@@ -103,8 +104,11 @@ async fn run_with_faults(
     let demand = (*bookings, plan_options.time);
     let mut crowds = FaultCrowds::start(&queue, demand, seed, &recorder, testbed);
     let mut faults = BTreeMap::new();
+    let mut roll_out = RollOut::default();
+    let breaks = inject_all((testbed, &store), steps, plan_options.time, &mut faults);
+    let rolls = settings.releases.roll(testbed.of_releases(), plan_options.time, &mut roll_out);
     tokio::select! {
-        () = inject_all((testbed, &store), steps, plan_options.time, &mut faults) => {}
+        _ = async { tokio::join!(breaks, rolls) } => {}
         () = progress(&recorder, &crowds, &audit) => {}
         () = leave.cancelled() => println!("ending early, in order"),
     }
@@ -130,6 +134,7 @@ async fn run_with_faults(
         planned: u64::from(*bookings),
         calls: recorder.counts(),
         faults,
+        roll_out,
         left_out: 0,
         starts: BTreeMap::new(),
         own_ends: Vec::new(),

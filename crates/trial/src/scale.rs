@@ -134,10 +134,12 @@ async fn silence(plane: &ControlPlane, operator: &Process, since: Timestamp) -> 
     loop {
         tokio::time::sleep(POLL).await;
         let usage = operator.usage()?;
+        // Before the log is read, which takes seconds on a busy machine.
+        let now = Timestamp::now();
         let requests = audit::requests(&plane.audit_log(), since)?;
         let written = requests.iter().filter(|request| request.writes() && !request.is_lease());
         let last = written.clone().map(|request| request.answered).max().unwrap_or(since);
-        let silent = seconds(last, Timestamp::now());
+        let silent = seconds(last, now);
         if silent >= SILENCE.as_secs_f64() {
             return Ok(last);
         }
