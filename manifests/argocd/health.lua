@@ -16,7 +16,7 @@ local function health(state, type)
   return { status = state, message = message }
 end
 
--- A paused operator does not look at new generations.
+-- A paused operator follows no new generation.
 if holds("Paused") then
   return health("Suspended", "Paused")
 end

@@ -47,6 +47,9 @@ var cases = []struct {
 	{"with an older definition and a spec that was not seen yet", 1,
 		[]condition{{"Ready", "True", "Serving"}, {"SchemaBehind", "True", "FieldsMissing"}},
 		status.InProgressStatus, "Degraded"},
+	{"serving, with a definition that lacks only fields of the status", 2,
+		[]condition{{"Ready", "True", "Serving"}, {"SchemaBehind", "True", "FieldsMissing"}},
+		status.CurrentStatus, "Degraded"},
 	{"with a definition that was not read yet", 2,
 		[]condition{
 			{"Ready", "True", "Serving"},

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct BookingQueueStatus {
     /// Conditions of the queue: Ready, Progressing, Degraded, RedisReady, WorkersAvailable,
     /// SweeperHealthy, ScaledByOther, UpdatePending and, with spec.gateway, GatewayAvailable.
-    /// Present only while they hold: Reconciling, Stalled, Paused, SchemaBehind and, with
-    /// spec.hibernate, Hibernated.
+    /// Present only while their cause is there: Reconciling, Stalled, Paused, SchemaBehind and,
+    /// with spec.hibernate, Hibernated.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,

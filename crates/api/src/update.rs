@@ -37,7 +37,7 @@ pub enum UpdatePolicy {
     Manual,
 }
 
-/// A time that comes again and again.
+/// A recurring time for updates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateWindowSpec {
@@ -65,7 +65,7 @@ pub struct UpdatePlan {
     pub windows: Vec<UpdateWindow>,
 }
 
-/// A time that comes again and again.
+/// A recurring time for updates.
 #[derive(Debug, Clone)]
 pub struct UpdateWindow {
     text: String,
@@ -81,7 +81,7 @@ impl PartialEq for UpdateWindow {
 }
 
 impl UpdateWindow {
-    /// The window of five cron fields in a zone; `None` if the fields are none.
+    /// The window of five cron fields in a zone; `None` if they are not valid.
     pub fn new(cron: &str, zone: TimeZone, duration: Duration) -> Option<Self> {
         // A sixth word would be a time zone.
         let is_known = cron.split_whitespace().count() == 5;

@@ -63,7 +63,7 @@ fn preload(library: &str) -> String {
 }
 
 /// Longest wait for `redis-server --version`.
-const VERSION: &str = "5";
+const VERSION_SECONDS: &str = "5";
 
 /// The clocks of the Redis servers, by the servers' names.
 #[derive(Debug)]
@@ -85,7 +85,9 @@ impl RedisClocks {
             bail!("libfaketime is missing; install it: apt-get install -y faketime");
         };
         let mut version = Command::new("timeout");
-        version.args([VERSION, "redis-server", "--version"]).env("LD_PRELOAD", preload(library));
+        version
+            .args([VERSION_SECONDS, "redis-server", "--version"])
+            .env("LD_PRELOAD", preload(library));
         version.stdout(Stdio::null()).stderr(Stdio::null());
         if !version.status().is_ok_and(|status| status.success()) {
             bail!(

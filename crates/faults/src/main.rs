@@ -140,7 +140,7 @@ async fn start(cli: Cli) -> Result<ExitCode> {
     let (time, only) = (cli.time, cli.only);
     let plan_options =
         PlanOptions { seed, time, workers, gateways, every, layout, only, redis_clocks };
-    if redis_clocks && matches!(layout, StoreLayout::Kafka(_)) {
+    if cli.redis_clocks && matches!(layout, StoreLayout::Kafka(_)) {
         bail!("--redis-clocks has nothing to break in {layout:?}; allowed: with --store redis");
     }
     if let Some(kind) = plan_options.only.iter().find(|kind| !layout.has(**kind)) {

@@ -238,8 +238,8 @@ async fn progress(recorder: &CallRecorder, crowds: &FaultCrowds, audit: &Audit) 
     }
 }
 
-/// Waits until the queue is at rest, whether or not work is left, at most [`REST`]. What a clock
-/// decided that was ahead, by `margin` at most, ends so much later.
+/// Waits until the queue is at rest, whether or not work is left, at most [`REST`]. A deadline
+/// that a clock set while it was ahead, by `margin` at most, ends that much later.
 async fn standstill(audit: &Audit, margin: Duration) {
     let start = Instant::now();
     while audit.idle().min(start.elapsed()) < STANDSTILL + margin && start.elapsed() < REST {

@@ -61,7 +61,7 @@ impl Applier {
 
     /// Applies `manifest`, which belongs to the queue with the UID `owner`.
     pub async fn apply(&self, manifest: &Manifest, owner: &str) -> Result<Applied, ReconcileError> {
-        let object = ObjectName::new(manifest.kind, manifest.namespace(), manifest.name());
+        let object = ObjectName::of(manifest);
         let (wanted, digest) = with_digest(&manifest.value);
         let api = self.api(manifest.namespace(), manifest.kind);
         let live = self.objects.get(&object);

@@ -99,7 +99,7 @@ impl AppliesInFlight {
         manifest: &Manifest,
         writer: &ObjectWriter,
     ) -> Result<(), ReconcileError> {
-        let object = ObjectName::new(manifest.kind, manifest.namespace(), manifest.name());
+        let object = ObjectName::of(manifest);
         let late = || {
             let action = format!("apply {} {}", manifest.kind.name, manifest.name());
             Err(ReconcileError::late(action, APPLIED_WITHIN).of_apply())

@@ -41,7 +41,7 @@ impl ReconcileContext {
         let inputs =
             BuildInputs { target, secrets: &found.secrets, environment: &self.environment };
         let mut manifests = build::build(&inputs).map_err(ReconcileError::InvalidSpec)?;
-        self.hold_updates(key, target, &mut manifests, about, before).await;
+        self.defer_updates(key, target, &mut manifests, about, before).await;
         self.check_volumes(target).await?;
         if !self.conflicts(target, &manifests) {
             // First, so that an object that cannot be applied delays no setting and no failover.
@@ -71,14 +71,14 @@ impl ReconcileContext {
     /// Whether an object of another owner has the name of one of these.
     fn conflicts(&self, target: &QueueTarget, manifests: &[Manifest]) -> bool {
         manifests.iter().any(|manifest| {
-            let object = ObjectName::new(manifest.kind, manifest.namespace(), manifest.name());
-            self.objects.get(&object).is_some_and(|found| !found.belongs_to(&target.owner.uid))
+            let live = self.objects.get(&ObjectName::of(manifest));
+            live.is_some_and(|found| !found.belongs_to(&target.owner.uid))
         })
     }
 
     /// A new queue adopts the volumes that a deleted one of its name has left. One Pod would adopt
-    /// the first of three volumes, which may not be the newest. New is who has no StatefulSet: the
-    /// status may be that of an error before it.
+    /// the first of three volumes, which may not be the newest. A queue without a
+    /// StatefulSet is new; its status may come from an earlier error.
     async fn check_volumes(&self, target: &QueueTarget) -> Result<(), ReconcileError> {
         let redis = ObjectKind::of::<StatefulSet>();
         let redis = ObjectName::new(redis, &target.namespace, &names::redis(&target.name));

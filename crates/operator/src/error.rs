@@ -171,7 +171,8 @@ impl ReconcileError {
     pub fn others(&self) -> &'static str {
         match self {
             Self::Apply(_) | Self::NameConflict { .. } => {
-                "The objects that do not need it follow the spec, and none is deleted meanwhile."
+                "The objects that do not need it follow the spec; the operator deletes none before \
+                 all are applied."
             }
             Self::Late(_) => "It goes on; some objects may not follow the spec yet.",
             _ => "The existing objects are left unchanged.",

@@ -3,15 +3,14 @@
 //! at again.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
+use serde_json::json;
 
+use crate::merge;
 use crate::queue::{QueueKey, WatchedQueue};
-
-/// Time in which the schema is looked at again for sure.
-const DOUBTED_FOR: Duration = Duration::from_secs(8);
+use crate::schema::LOOKED_WITHIN;
 
 /// The specs that the operator follows.
 #[derive(Default)]
@@ -20,7 +19,7 @@ pub(crate) struct FollowedSpecs(Mutex<HashMap<QueueKey, FollowedSpec>>);
 struct FollowedSpec {
     uid: Option<String>,
     generation: Option<i64>,
-    digest: u64,
+    digest: String,
     /// Since when another spec of the same generation is seen.
     doubted: Option<Instant>,
 }
@@ -30,7 +29,7 @@ impl FollowedSpecs {
     /// Ends by itself, because a newer definition may fill in what an earlier one lacked.
     pub(crate) fn is_doubtful(&self, key: &QueueKey, queue: &WatchedQueue) -> bool {
         let Ok(queue) = &queue.0 else { return false };
-        let (generation, digest) = (queue.metadata.generation, digest(&queue.spec));
+        let (generation, digest) = (queue.metadata.generation, merge::digest(&json!(queue.spec)));
         let uid = queue.metadata.uid.clone();
         let mut followed = self.0.lock();
         let now = FollowedSpec { uid, generation, digest, doubted: None };
@@ -38,11 +37,12 @@ impl FollowedSpecs {
             followed.insert(key.clone(), now);
             return false;
         };
-        if known.uid != now.uid || known.generation != generation || known.digest == digest {
+        if known.uid != now.uid || known.generation != now.generation || known.digest == now.digest
+        {
             *known = now;
             return false;
         }
-        if known.doubted.get_or_insert_with(Instant::now).elapsed() < DOUBTED_FOR {
+        if known.doubted.get_or_insert_with(Instant::now).elapsed() < LOOKED_WITHIN {
             return true;
         }
         *known = now;
@@ -53,10 +53,4 @@ impl FollowedSpecs {
     pub(crate) fn forget(&self, key: &QueueKey) {
         self.0.lock().remove(key);
     }
-}
-
-fn digest(spec: &impl serde::Serialize) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    serde_json::to_string(spec).unwrap_or_default().hash(&mut hasher);
-    hasher.finish()
 }

@@ -9,7 +9,7 @@ use kube::runtime::watcher::Event;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::build::component::ObjectKind;
+use crate::build::component::{Manifest, ObjectKind};
 use crate::build::names;
 use crate::cached_object::{CachedObject, ObjectStatus};
 use crate::queue::{QueueKey, owner};
@@ -26,6 +26,11 @@ pub struct ObjectName {
 }
 
 impl ObjectName {
+    /// That of an object to apply.
+    pub fn of(manifest: &Manifest) -> Self {
+        Self::new(manifest.kind, manifest.namespace(), manifest.name())
+    }
+
     /// The object of this kind and name.
     pub fn new(kind: &'static ObjectKind, namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.into(), name: name.into(), kind }

@@ -141,9 +141,11 @@ impl ReconcileContext {
         let (target, outcome) = match resolve(queue) {
             Ok(mut target) => {
                 target.keep_waiting_for(self.present_wait(&target));
-                let outcome = match scope {
-                    WriteScope::All => self.converge_or_report(key, queue, &target, &about).await,
-                    _ => self.hold(key, queue, &target, scope).await,
+                let outcome = if scope == WriteScope::All {
+                    self.converge_or_report(key, queue, &target, &about).await
+                } else {
+                    self.keep_restricted(key, queue, &target, scope).await;
+                    Ok(Vec::new())
                 };
                 (Some(target), outcome)
             }
@@ -152,7 +154,8 @@ impl ReconcileContext {
         if let Err(error) = &outcome {
             self.publish_error(key, &about, error).await;
         }
-        let Some(look_again) = self.report(key, queue, target.as_ref(), &outcome, &about).await?
+        let Some(look_again) =
+            self.report(key, queue, target.as_ref(), &outcome, (&about, scope)).await?
         else {
             return outcome.map(|_| Action::await_change());
         };
@@ -197,7 +200,7 @@ impl ReconcileContext {
             return outcome;
         }
         let late = Err(ReconcileError::late("apply the objects".to_owned(), REPORT_AFTER));
-        let reporting = self.report(key, queue, Some(target), &late, about);
+        let reporting = self.report(key, queue, Some(target), &late, (about, WriteScope::All));
         // Both to their ends, so that no apply waits for the status or is dropped because of it.
         let (reported, outcome) = tokio::join!(reporting, converging);
         if let Err(error) = reported {
@@ -213,7 +216,7 @@ impl ReconcileContext {
         queue: &WatchedQueue,
         target: Option<&QueueTarget>,
         outcome: &Converged,
-        about: &ObjectReference,
+        (about, scope): (&ObjectReference, WriteScope),
     ) -> Result<Option<LookAgain>, ReconcileError> {
         let namespace = queue.namespace().unwrap_or_default();
         let workers = self.objects.status::<Deployment>(&namespace, &names::worker(&key.name));
@@ -221,8 +224,7 @@ impl ReconcileContext {
         let complete =
             workers.is_some() && observation.as_ref().is_some_and(Observation::has_looked);
         let is_new = queue.0.as_ref().is_ok_and(|queue| queue.status.is_none());
-        let creates = self.write_scope(queue) == WriteScope::All;
-        if outcome.is_ok() && !complete && is_new && creates {
+        if outcome.is_ok() && !complete && is_new && scope == WriteScope::All {
             // The watch of the Deployment and the queue loop wake the queue within a second: one
             // status instead of three.
             return Ok(None);
@@ -231,11 +233,11 @@ impl ReconcileContext {
             self.objects.status::<Deployment>(&namespace, &names::gateway(&key.name));
         let gateways = self.autoscaler.gateways(key);
         let missing_fields = self.schema.missing();
-        let followed = if creates { None } else { self.autoscaler.followed(key) };
+        let followed = if scope == WriteScope::All { None } else { self.autoscaler.followed(key) };
         let target = followed.as_deref().or(target);
         let look = self.look_at_pods(key, target, about).await;
         let inputs = StatusInputs {
-            generation: self.observed_generation(queue),
+            generation: Self::observed_generation(queue, scope),
             target,
             error: outcome.as_ref().err(),
             workers: workers.as_ref(),
@@ -252,7 +254,7 @@ impl ReconcileContext {
             missing_fields: &missing_fields,
             schema_unread: self.schema.is_unread(),
         };
-        self.publish_holds(queue, &inputs, about).await;
+        self.publish_restrictions(queue, &inputs, about).await;
         let again = self.status.write(key, queue, &inputs).await?;
         Ok(Some(LookAgain(again.into_iter().chain(look.again).min())))
     }

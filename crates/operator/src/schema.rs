@@ -25,6 +25,8 @@ const PERIOD: Duration = Duration::from_secs(4);
 const RETRY: Duration = Duration::from_millis(500);
 /// Deadline of one request.
 const DEADLINE: Duration = Duration::from_secs(3);
+/// Time in which a look that begins later has ended: one may be under way, and each asks twice.
+pub const LOOKED_WITHIN: Duration = Duration::from_secs(PERIOD.as_secs() + 4 * DEADLINE.as_secs());
 /// Fields that a message lists.
 const SHOWN: usize = 12;
 

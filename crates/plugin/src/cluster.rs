@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bookingq_api::BookingQueue;
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::config::KubeConfigOptions;
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Config, Resource};
+use serde_json::{Value, json};
 
 use crate::error::PluginError;
 
@@ -71,6 +72,24 @@ impl Cluster {
             name: name.to_owned(),
             namespace: self.namespace.clone(),
         })
+    }
+
+    /// Sets a field of a queue's spec; `what` names it in an error.
+    ///
+    /// # Errors
+    /// When the queue does not exist, or the API server refuses.
+    pub(crate) async fn set_spec(
+        &self,
+        name: &str,
+        (field, what): (&str, &'static str),
+        value: Value,
+    ) -> Result<(), PluginError> {
+        self.queue(name).await?;
+        let patch = Patch::Merge(json!({ "spec": { field: value } }));
+        let parameters =
+            PatchParams { field_manager: Some(PROGRAM.to_owned()), ..PatchParams::default() };
+        let patched = self.api::<BookingQueue>().patch(name, &parameters, &patch).await;
+        patched.map(drop).map_err(PluginError::asked(what))
     }
 
     /// All queues of the namespace.

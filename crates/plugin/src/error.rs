@@ -14,7 +14,7 @@ pub enum PluginError {
         /// Where it was looked for.
         namespace: String,
     },
-    /// Clients would notice.
+    /// The queue has clients, and `--force` is not given.
     #[error(
         "{name} is in use: {busy}; they would wait, or lose what they have not paid: add --force"
     )]

@@ -1,12 +1,12 @@
 //! `kubectl bookingqueue hibernate` and `resume`.
 
-use bookingq_api::BookingQueue;
 use bookingq_api::status::BookingQueueStatus;
-use kube::api::{Patch, PatchParams};
-use serde_json::json;
 
-use crate::cluster::{Cluster, PROGRAM};
+use crate::cluster::Cluster;
 use crate::error::PluginError;
+
+/// The field, and what errors call its change.
+const FIELD: (&str, &str) = ("hibernate", "the change of spec.hibernate");
 
 /// Which queue sleeps.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub async fn hibernate(cluster: &Cluster, args: &HibernateArgs) -> Result<String
     if let Some(busy) = busy(queue.status.as_ref()).filter(|_| !args.force) {
         return Err(PluginError::Busy { name: name.clone(), busy });
     }
-    set(cluster, name, true).await?;
+    cluster.set_spec(name, FIELD, true.into()).await?;
     Ok(format!(
         "{name}: hibernates; no worker and no sweeper runs, its data is kept, and clients cannot \
          join or pay until `kubectl bookingqueue resume {name}`\n"
@@ -41,18 +41,8 @@ pub async fn hibernate(cluster: &Cluster, args: &HibernateArgs) -> Result<String
 /// # Errors
 /// When there is no such queue, or the API server refuses.
 pub async fn resume(cluster: &Cluster, name: &str) -> Result<String, PluginError> {
-    cluster.queue(name).await?;
-    set(cluster, name, false).await?;
+    cluster.set_spec(name, FIELD, false.into()).await?;
     Ok(format!("{name}: wakes; workers and sweepers start, and the line goes on where it was\n"))
-}
-
-async fn set(cluster: &Cluster, name: &str, hibernate: bool) -> Result<(), PluginError> {
-    let patch = Patch::Merge(json!({ "spec": { "hibernate": hibernate } }));
-    let parameters =
-        PatchParams { field_manager: Some(PROGRAM.to_owned()), ..PatchParams::default() };
-    let patched = cluster.api::<BookingQueue>().patch(name, &parameters, &patch).await;
-    patched.map_err(PluginError::asked("the change of spec.hibernate"))?;
-    Ok(())
 }
 
 /// What clients would notice, in words.
@@ -60,6 +50,7 @@ pub fn busy(status: Option<&BookingQueueStatus>) -> Option<String> {
     let status = status?;
     let counts = [
         (status.backlog, "in line"),
+        (status.parked, "waiting for a sold out item"),
         (status.in_flight, "in progress"),
         (status.holds, "reserved and not paid yet"),
     ];

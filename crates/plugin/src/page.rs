@@ -15,7 +15,8 @@ use crate::span::ago;
 /// So many events are shown, the newest.
 const EVENTS: usize = 8;
 /// Conditions that are well when they are False.
-const WELL_IF_FALSE: [&str; 4] = ["Degraded", "Progressing", "ScaledByOther", "UpdatePending"];
+const WELL_IF_FALSE: [&str; 6] =
+    ["Degraded", "Progressing", "ScaledByOther", "UpdatePending", "Paused", "SchemaBehind"];
 
 /// The page.
 pub fn page(facts: &QueueFacts, now: Timestamp) -> String {
@@ -56,7 +57,12 @@ fn headline(text: &mut String, facts: &QueueFacts, status: &BookingQueueStatus, 
         format!("{word} ({}) for {since}", ready.reason)
     });
     _ = writeln!(text, "{} in {namespace}: {state}", queue.name_any());
-    if queue.metadata.generation.is_some_and(|written| status.observed_generation < Some(written)) {
+    // A paused queue keeps the generation that its objects follow.
+    let is_paused =
+        status.conditions.iter().any(|one| one.type_ == "Paused" && one.status == "True");
+    let is_behind =
+        queue.metadata.generation.is_some_and(|written| status.observed_generation < Some(written));
+    if is_behind && !is_paused {
         row(text, "Spec", "the operator has not read the last change yet");
     }
     let admission = Admission::from(queue.spec.admission);

@@ -140,6 +140,21 @@ fn an_update_that_waits_is_on_the_page_with_what_it_waits_for() {
 }
 
 #[test]
+fn what_keeps_the_operator_from_following_a_spec_is_on_the_page() {
+    let mut facts = facts();
+    let status = json!({ "observedGeneration": 1, "conditions": [
+        condition("Paused", "True", "Annotated", "until the annotation is removed"),
+        condition("SchemaBehind", "True", "FieldsMissing", "it lacks spec.outflow"),
+    ]});
+    facts.queue = queue("concert", &status);
+    facts.queue.metadata.generation = Some(2);
+    let text = page(&facts, NOW.parse::<Timestamp>().unwrap());
+    assert!(text.contains("Paused is True for 5 min: Annotated: until"), "{text}");
+    assert!(text.contains("SchemaBehind is True for 5 min: FieldsMissing: it lacks"), "{text}");
+    assert!(!text.contains("has not read the last change"), "{text}");
+}
+
+#[test]
 fn a_queue_that_no_operator_has_seen_has_a_page_too() {
     let facts =
         QueueFacts { queue: queue("new", &Value::Null), pods: Vec::new(), events: Vec::new() };

@@ -115,8 +115,8 @@ async fn run_manifest(config: UpArgs, stop: CancellationToken) -> Result<RunOutc
 /// The queues of a run, and their gateway.
 type StartedQueues = (Vec<QueueRun>, Option<RunningGateway>);
 
-/// Starts the queues, and their gateway. `None` if `stop` came before all were started. Otherwise
-/// than with all of them, those that were started have ended by then, while their store was there.
+/// Starts the queues, and their gateway. `None` if `stop` came before all were started. If
+/// not all of them start, those that did are ended before it returns, while their store still runs.
 async fn start_queues(
     plans: Vec<Plan>,
     config: &UpArgs,
@@ -164,8 +164,8 @@ async fn start_all(
     RunningGateway::start(queues, port, base_port, console).await.map(Some)
 }
 
-/// Says on standard error that the store of a manifest is not used, unless the command line names
-/// another one.
+/// Says on standard error that the store of a manifest is not used, unless `--store` or its
+/// variable chooses one.
 fn note_stores(text: &str, plans: &[Plan], config: &UpArgs) {
     if config.store.is_some() {
         return;

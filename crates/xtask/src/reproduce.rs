@@ -35,12 +35,12 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let mut head = Command::new("git");
     let epoch = shell::read(head.current_dir(tree::root()).args(["log", "-1", "--format=%ct"]))?;
-    let [first, second] = FOLDERS.map(|folder| {
+    let build_in = |folder: &str| {
         let top = tree::root().join(folder);
         check_out(&top)?;
         build(args, &top, epoch.trim())
-    });
-    let (first, second) = (first?, second?);
+    };
+    let (first, second) = (build_in(FOLDERS[0])?, build_in(FOLDERS[1])?);
     let mut sums = Command::new("sha256sum");
     shell::run(sums.args([&first, &second]))?;
     if fs::read(&first)? != fs::read(&second)? {

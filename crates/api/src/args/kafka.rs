@@ -85,7 +85,7 @@ impl KafkaArgs {
         self.tls || self.ca.is_some() || self.certificate.is_some()
     }
 
-    /// Who logs in, and how, if anybody does.
+    /// The user and the mechanism of the login, if one is set.
     ///
     /// # Errors
     /// [`InvalidArgs`] if the login would show the password to others.

@@ -10,7 +10,7 @@ impl SpecCheck {
     pub(super) fn update(&mut self, update: &UpdateSpec) -> UpdatePlan {
         if update.windows.len() > MOST {
             let value = format!("{} windows", update.windows.len());
-            self.refuse("spec.update.windows", value, "at most 16");
+            self.refuse("spec.update.windows", value, format!("at most {MOST}"));
         }
         let windows = update.windows.iter().take(MOST).enumerate();
         let windows = windows.filter_map(|(index, window)| self.window(index, window)).collect();

@@ -28,7 +28,7 @@ enum CrdVerb {
     },
 }
 
-/// Prints it.
+/// Prints the definition, or a converted file.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let text = match &args.verb {
         None => bookingq_api::crd::yaml()?,

@@ -106,10 +106,13 @@ impl RedisSetup {
         let noticed = Instant::now() + RedisClocks::LAG;
         for (name, address) in self.named() {
             // A server that does not answer is starting, and reads its clock then.
-            while Instant::now() < noticed && !is_right(address).await {
+            let mut right = is_right(address).await;
+            while Instant::now() < noticed && !right {
                 sleep(LOOK).await;
+                right = is_right(address).await;
             }
-            println!("the clock of {name} is right again");
+            let what = if right { "is right again" } else { "did not answer as right in time" };
+            println!("the clock of {name} {what}");
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use super::connections;
-use super::context::{DesiredState, LoopContext, may_scale};
+use super::context::{DesiredState, LoopContext, WriteScope, may_scale};
 use super::observation::{GatewayObservation, round};
 use super::replicas::DeploymentReplicas;
 use super::scaling::{self, FIXED};
@@ -117,7 +117,8 @@ impl GatewayLoop {
             current,
             unschedulable: self.seen.unschedulable,
         };
-        if let Some(change) = self.change(gateway, situation).filter(|_| may_scale(state, current))
+        if let Some(change) =
+            self.change(gateway, situation, state.scope).filter(|_| may_scale(state, current))
         {
             self.write(state, change).await;
         }
@@ -148,9 +149,10 @@ impl GatewayLoop {
         &mut self,
         gateway: &GatewayPlan,
         situation: SocketSituation,
+        scope: WriteScope,
     ) -> Option<GatewayScalingStatus> {
         match &gateway.scaling {
-            GatewayScaling::Fixed(replicas) => self.fixed(*replicas, situation),
+            GatewayScaling::Fixed(replicas) => self.fixed(*replicas, situation, scope),
             GatewayScaling::Automatic(policy) => {
                 let decision = self.planner.decide(policy, situation);
                 let changes = decision.replicas != situation.current && self.replicas.may_write();
@@ -161,7 +163,12 @@ impl GatewayLoop {
 
     /// A fixed number is written once. A later change of the Deployment, by a person or another
     /// autoscaler, is left alone.
-    fn fixed(&mut self, wanted: u32, situation: SocketSituation) -> Option<GatewayScalingStatus> {
+    fn fixed(
+        &mut self,
+        wanted: u32,
+        situation: SocketSituation,
+        scope: WriteScope,
+    ) -> Option<GatewayScalingStatus> {
         let set = |last: &GatewayScalingStatus| last.reason == FIXED && last.to == wanted as i32;
         if self.seen.scaling.as_ref().is_some_and(set) {
             return None;
@@ -169,7 +176,9 @@ impl GatewayLoop {
         let change = record(FIXED, wanted, wanted, situation);
         if situation.current == wanted {
             // Recorded, so that it is not written later either.
-            self.seen.scaling = Some(change);
+            if scope == WriteScope::All {
+                self.seen.scaling = Some(change);
+            }
             return None;
         }
         Some(change)

@@ -101,11 +101,6 @@ impl Autoscaler {
         loops.insert(key.clone(), LoopHandle { desired: sender, observed, gateways, redis });
     }
 
-    /// Whether the loops of a queue run.
-    pub fn runs(&self, key: &QueueKey) -> bool {
-        self.loops.lock().get(key).is_some_and(|handle| !handle.desired.is_closed())
-    }
-
     /// The target that the loops of a queue follow; `None` while they do not run.
     pub fn followed(&self, key: &QueueKey) -> Option<Arc<QueueTarget>> {
         let loops = self.loops.lock();

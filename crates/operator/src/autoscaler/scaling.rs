@@ -22,7 +22,7 @@ pub fn decided(decision: &Decision) -> LastScaling {
 pub const FIXED: &str = "Fixed";
 
 /// A fixed number from the spec.
-pub fn fixed(replicas: u32, situation: &Situation) -> LastScaling {
+fn fixed(replicas: u32, situation: &Situation) -> LastScaling {
     record(FIXED, replicas, replicas, situation)
 }
 
@@ -58,10 +58,10 @@ pub fn asleep(last: Option<&LastScaling>, situation: &Situation) -> OnceChange {
 }
 
 /// The reason of a queue without workers because it hibernates.
-pub const HIBERNATED: &str = "Hibernated";
+const HIBERNATED: &str = "Hibernated";
 
 /// No workers, because of spec.hibernate.
-pub fn hibernated(situation: &Situation) -> LastScaling {
+fn hibernated(situation: &Situation) -> LastScaling {
     record(HIBERNATED, 0, 0, situation)
 }
 

@@ -51,7 +51,7 @@ fn unread() -> ConditionState {
 
 fn paused(inputs: &StatusInputs<'_>) -> Option<(&'static str, ConditionState)> {
     let message = "The annotation bookingqueue.dev/paused is true: until it is removed, the \
-                   operator writes no object of the queue, scales nothing and fails no Redis over.";
+                   operator writes no object of the queue, scales nothing and does not fail over a Redis.";
     inputs.paused.then(|| ("Paused", ConditionState::yes("Annotated", message)))
 }
 

@@ -11,7 +11,7 @@
 
 pub mod change;
 pub mod decision;
-mod hold;
+mod defer;
 pub mod report;
 pub mod stamp;
 pub mod templates;

@@ -59,12 +59,22 @@ impl UpdateReport {
 #[derive(Default)]
 pub struct UpdateReports(Mutex<HashMap<QueueKey, KnownReport>>);
 
-/// A report, and the updates that were announced by an event and that have begun.
+/// A report, and the updates of the last event of each kind.
 #[derive(Default)]
 struct KnownReport {
     report: UpdateReport,
-    announced: String,
-    begun: String,
+    shown: HashMap<UpdateEvent, String>,
+}
+
+/// What an event says of an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum UpdateEvent {
+    /// It waits.
+    Waits,
+    /// It begins, because it may.
+    Begins,
+    /// It begins with a change of the spec.
+    Taken,
 }
 
 impl UpdateReports {
@@ -84,29 +94,27 @@ impl UpdateReports {
 
     /// Whether an update has begun: then it goes on, although clients may have come meanwhile.
     pub(super) fn has_begun(&self, key: &QueueKey, id: &str) -> bool {
-        self.0.lock().get(key).is_some_and(|known| known.begun == id)
+        let all = self.0.lock();
+        all.get(key).is_some_and(|known| known.has_shown(UpdateEvent::Begins, id))
     }
 
-    /// Notes that an update begins. Returns whether it had not before.
-    pub(super) fn begins(&self, key: &QueueKey, id: &str) -> bool {
+    /// Whether an event is new: the last one of its kind was of another update.
+    pub(super) fn is_new(&self, key: &QueueKey, event: UpdateEvent, id: &str) -> bool {
         let mut all = self.0.lock();
         let known = all.entry(key.clone()).or_default();
-        let is_new = known.begun != id;
-        id.clone_into(&mut known.begun);
-        is_new
-    }
-
-    /// Whether the update of this identity was not announced before.
-    pub(super) fn announces(&self, key: &QueueKey, id: &str) -> bool {
-        let mut all = self.0.lock();
-        let known = all.entry(key.clone()).or_default();
-        let is_new = known.announced != id;
-        id.clone_into(&mut known.announced);
+        let is_new = !known.has_shown(event, id);
+        known.shown.insert(event, id.to_owned());
         is_new
     }
 }
 
-/// What waits for what.
+impl KnownReport {
+    fn has_shown(&self, event: UpdateEvent, id: &str) -> bool {
+        self.shown.get(&event).is_some_and(|shown| shown == id)
+    }
+}
+
+/// The message of the condition UpdatePending.
 pub fn sentence(update: &PendingUpdate, wait: &UpdateWait) -> String {
     let PendingUpdate { id, from, to, parts } = update;
     let meanwhile = &wait.meanwhile;

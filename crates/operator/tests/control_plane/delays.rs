@@ -7,7 +7,7 @@ use bookingq_api::BookingQueue;
 use bookingq_core::Admission;
 use bookingq_harness::wait::eventually;
 use k8s_openapi::api::batch::v1::CronJob;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -73,13 +73,6 @@ async fn a_redis_that_accepts_and_never_answers_delays_no_other_queue() {
     operator.stop().await;
 }
 
-/// The condition of this type.
-async fn condition(testbed: &Testbed, type_: &str) -> Value {
-    let conditions = testbed.queue().await.status.unwrap_or_default().conditions;
-    let found = conditions.iter().find(|one| one.type_ == type_);
-    serde_json::to_value(found).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_is_not_answered_delays_no_other_step() {
     let (testbed, redis) = (Testbed::new("hanging-object").await, redis_server());
@@ -91,7 +84,7 @@ async fn an_object_that_is_not_answered_delays_no_other_step() {
     eventually("the later objects, the setting and the status", LIMIT, async || {
         let made = testbed.find::<CronJob>("concert-sweep").await.is_some();
         let set = store.snapshot().await.is_ok_and(|now| now.admission == Admission::Closed);
-        made && set && condition(&testbed, "RedisReady").await["status"] == "True"
+        made && set && testbed.condition("RedisReady").await["status"] == "True"
     })
     .await;
     let took = start.elapsed();
@@ -108,7 +101,7 @@ async fn an_object_that_is_not_answered_delays_no_other_step() {
     let message = testbed.until_condition("Degraded", "True", "ApiServerUnavailable").await;
     assert!(message.contains("did not answer within"), "{message}");
     testbed.until_condition("Reconciling", "True", "ApiServerUnavailable").await;
-    assert!(condition(&testbed, "Stalled").await.is_null(), "it may pass by itself");
+    assert!(testbed.condition("Stalled").await.is_null(), "it may pass by itself");
     operator.kill();
 }
 
@@ -121,14 +114,13 @@ async fn kstatus_sees_a_spec_that_cannot_be_reached_and_one_that_is() {
     testbed.change(json!({ "sweep": { "schedule": "now and then, if you can" } })).await.unwrap();
     let message = testbed.until_condition("Stalled", "True", "InvalidSpec").await;
     assert!(message.contains("spec.sweep.schedule"), "{message}");
-    assert!(condition(&testbed, "Reconciling").await.is_null(), "never both");
+    assert!(testbed.condition("Reconciling").await.is_null(), "never both");
     let generation = testbed.queue().await.metadata.generation;
     assert_eq!(testbed.queue().await.status.unwrap().observed_generation, generation);
-    let stalled = condition(&testbed, "Stalled").await;
+    let stalled = testbed.condition("Stalled").await;
     assert_eq!(stalled["observedGeneration"], json!(generation));
     testbed.change(json!({ "sweep": { "schedule": "* * * * *" } })).await.unwrap();
-    eventually("Stalled to go", LIMIT, async || condition(&testbed, "Stalled").await.is_null())
-        .await;
+    testbed.until_gone("Stalled").await;
     operator.stop().await;
 }
 

@@ -3,9 +3,9 @@
 use bookingq_harness::wait::eventually;
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Event, Secret, Service};
+use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::budget::Budget;
@@ -79,11 +79,7 @@ async fn drift_is_corrected_and_reported_in_an_event() {
         testbed.find::<Service>("concert").await.is_some()
     })
     .await;
-    eventually("an event", LIMIT, async || {
-        let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap();
-        events.iter().any(|event| event.reason.as_deref() == Some("DriftCorrected"))
-    })
-    .await;
+    testbed.until_event("DriftCorrected", "").await;
     operator.rests().await;
     operator.stop().await;
 }

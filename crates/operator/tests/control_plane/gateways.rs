@@ -276,15 +276,18 @@ async fn without_its_configuration_no_gateway_is_replaced_and_nothing_is_pruned(
         "worker": { "concurrency": 77 } });
     testbed.change(change).await.unwrap();
     let operator = testbed.operator(Budget::hanging("/configmaps/concert-gateway"));
-    let message = testbed.until_condition("Degraded", "True", "ApiServerUnavailable").await;
+    testbed.until_condition("Degraded", "True", "ApiServerUnavailable").await;
     testbed.until_argument("--concurrency=77").await;
     // Not the first words, that it takes long: the end of a whole reconcile.
     eventually("the ConfigMap to be named", LIMIT, async || {
-        let message = testbed.until_condition("Degraded", "True", "ApiServerUnavailable").await;
-        message.starts_with("apply ConfigMap concert-gateway: ")
+        let degraded = testbed.condition("Degraded").await;
+        degraded["reason"] == "ApiServerUnavailable"
+            && degraded["message"]
+                .as_str()
+                .is_some_and(|message| message.starts_with("apply ConfigMap concert-gateway: "))
     })
     .await;
-    assert_eq!(template().await, before, "its Pods would read the old file: {message}");
+    assert_eq!(template().await, before, "its Pods would read the old file");
     assert!(testbed.find::<Ingress>("concert-gateway").await.is_some(), "nothing replaces it");
     operator.kill();
 

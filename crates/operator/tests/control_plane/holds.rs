@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use bookingq_api::BookingQueue;
 use bookingq_core::Admission;
+use bookingq_harness::RedisServer;
 use bookingq_harness::wait::eventually;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::{Event, Service};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
-use serde_json::{Value, json};
+use k8s_openapi::api::core::v1::Service;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
 
 use crate::budget::Budget;
 use crate::cluster::LIMIT;
@@ -18,23 +18,19 @@ use crate::testbed::Testbed;
 
 /// Sets or removes the annotation.
 async fn pause(testbed: &Testbed, value: Option<&str>) {
-    let patch = json!({ "metadata": { "annotations": { "bookingqueue.dev/paused": value } } });
-    let queues = testbed.api::<BookingQueue>();
-    queues.patch("concert", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    testbed.annotate("bookingqueue.dev/paused", value).await;
 }
 
-pub async fn condition(testbed: &Testbed, type_: &str) -> Value {
-    let conditions = testbed.queue().await.status.unwrap_or_default().conditions;
-    let found = conditions.iter().find(|one| one.type_ == type_);
-    serde_json::to_value(found).unwrap()
-}
-
-pub async fn until_event(testbed: &Testbed, reason: &str) {
-    eventually(reason, LIMIT, async || {
-        let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap();
-        events.iter().any(|event| event.reason.as_deref() == Some(reason))
-    })
-    .await;
+/// A queue with two workers, which more clients need more of.
+async fn two_workers(testbed: &Testbed, redis: &RedisServer) {
+    testbed
+        .create(json!({
+            "redis": { "url": redis.url() },
+            "worker": { "concurrency": 1 },
+            "autoscaling": { "min": 2, "max": 40, "drainTarget": "10s" },
+        }))
+        .await;
+    until_replicas(testbed, "the least number of workers", |n| n == 2).await;
 }
 
 /// Drift in two objects, and a changed spec.
@@ -47,14 +43,7 @@ async fn drift(testbed: &Testbed) {
     testbed.change(json!({ "admission": "Closed", "worker": { "grace": "31s" } })).await.unwrap();
 }
 
-async fn until_backlog(testbed: &Testbed, backlog: i64) {
-    eventually("the line in the status", LIMIT, async || {
-        testbed.queue().await.status.unwrap().backlog == Some(backlog)
-    })
-    .await;
-}
-
-/// Status changes are no writes on children.
+/// The versions of the workers' Deployment and of the CronJob, which change with each write.
 async fn versions(testbed: &Testbed) -> Vec<Option<String>> {
     let worker = testbed.deployment().await.and_then(|found| found.metadata.resource_version);
     let sweep = testbed.find::<CronJob>("concert-sweep").await;
@@ -65,19 +54,12 @@ async fn versions(testbed: &Testbed) -> Vec<Option<String>> {
 async fn a_paused_queue_is_left_alone_and_repaired_afterwards() {
     let (testbed, redis) = (Testbed::new("paused").await, redis_server());
     let operator = testbed.operator(Budget::unlimited());
-    testbed
-        .create(json!({
-            "redis": { "url": redis.url() },
-            "worker": { "concurrency": 1 },
-            "autoscaling": { "min": 2, "max": 40, "drainTarget": "10s" },
-        }))
-        .await;
-    until_replicas(&testbed, "the least number of workers", |n| n == 2).await;
+    two_workers(&testbed, &redis).await;
     testbed.until_condition("RedisReady", "True", "UnsafeSettings").await;
     operator.rests().await;
     pause(&testbed, Some("true")).await;
     testbed.until_condition("Paused", "True", "Annotated").await;
-    until_event(&testbed, "ReconcilePaused").await;
+    testbed.until_event("ReconcilePaused", "").await;
     let observed = testbed.queue().await.status.unwrap().observed_generation;
 
     // And a line that needs more workers.
@@ -85,7 +67,7 @@ async fn a_paused_queue_is_left_alone_and_repaired_afterwards() {
     let store = store(&redis, &format!("{}.concert", testbed.namespace));
     join(&*store, 0..400).await;
     let before = versions(&testbed).await;
-    until_backlog(&testbed, 400).await;
+    testbed.until_backlog(400).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(versions(&testbed).await, before, "nothing is written");
     assert!(testbed.find::<Service>("concert").await.is_none());
@@ -96,7 +78,7 @@ async fn a_paused_queue_is_left_alone_and_repaired_afterwards() {
     operator.stop().await;
     let operator = testbed.operator(Budget::unlimited());
     join(&*store, 400..420).await;
-    until_backlog(&testbed, 420).await;
+    testbed.until_backlog(420).await;
     assert_eq!(versions(&testbed).await, before, "nothing is written after a restart");
 
     pause(&testbed, None).await;
@@ -108,11 +90,8 @@ async fn a_paused_queue_is_left_alone_and_repaired_afterwards() {
     })
     .await;
     until_replicas(&testbed, "more workers", |n| n >= 15).await;
-    eventually("the condition to go", LIMIT, async || {
-        condition(&testbed, "Paused").await.is_null()
-    })
-    .await;
-    until_event(&testbed, "ReconcileResumed").await;
+    testbed.until_gone("Paused").await;
+    testbed.until_event("ReconcileResumed", "").await;
     operator.stop().await;
 }
 
@@ -132,14 +111,7 @@ async fn a_pause_that_is_misspelt_is_reported() {
 async fn a_queue_that_hibernates_keeps_its_data_and_wakes_by_one_field() {
     let (testbed, redis) = (Testbed::new("asleep").await, redis_server());
     let operator = testbed.operator(Budget::unlimited());
-    testbed
-        .create(json!({
-            "redis": { "url": redis.url() },
-            "worker": { "concurrency": 1 },
-            "autoscaling": { "min": 2, "max": 40, "drainTarget": "10s" },
-        }))
-        .await;
-    until_replicas(&testbed, "the least number of workers", |n| n == 2).await;
+    two_workers(&testbed, &redis).await;
     testbed.change(json!({ "hibernate": true })).await.unwrap();
     until_replicas(&testbed, "no workers", |n| n == 0).await;
     testbed.until_condition("Hibernated", "True", "Asleep").await;
@@ -148,7 +120,7 @@ async fn a_queue_that_hibernates_keeps_its_data_and_wakes_by_one_field() {
     let suspended =
         async || testbed.find::<CronJob>("concert-sweep").await.unwrap().spec.unwrap().suspend;
     assert_eq!(suspended().await, Some(true));
-    assert!(condition(&testbed, "Stalled").await.is_null());
+    assert!(testbed.condition("Stalled").await.is_null());
 
     // A line raises nothing.
     let store = store(&redis, &format!("{}.concert", testbed.namespace));
@@ -161,10 +133,7 @@ async fn a_queue_that_hibernates_keeps_its_data_and_wakes_by_one_field() {
     testbed.change(json!({ "hibernate": false })).await.unwrap();
     until_replicas(&testbed, "workers for the line that was kept", |n| n >= 15).await;
     eventually("the CronJob to go on", LIMIT, async || suspended().await != Some(true)).await;
-    eventually("the condition to go", LIMIT, async || {
-        condition(&testbed, "Hibernated").await.is_null()
-    })
-    .await;
+    testbed.until_gone("Hibernated").await;
     operator.stop().await;
 }
 
@@ -176,7 +145,7 @@ async fn a_queue_that_is_paused_from_the_beginning_says_so() {
     let operator = testbed.operator(Budget::unlimited());
     testbed.until_condition("Paused", "True", "Annotated").await;
     testbed.until_condition("Progressing", "False", "Paused").await;
-    until_event(&testbed, "ReconcilePaused").await;
+    testbed.until_event("ReconcilePaused", "").await;
     assert!(testbed.deployment().await.is_none());
     pause(&testbed, None).await;
     until_replicas(&testbed, "its worker", |n| n == 1).await;
@@ -201,7 +170,7 @@ async fn a_paused_queue_gets_no_epoch_for_data_that_was_lost() {
     pause(&testbed, Some("true")).await;
     testbed.until_condition("Paused", "True", "Annotated").await;
     redis.cli(&["FLUSHALL"]).unwrap();
-    until_event(&testbed, "DataLost").await;
+    testbed.until_event("DataLost", "").await;
     operator.rests().await;
     assert_eq!(redis.cli(&["DBSIZE"]).unwrap().trim(), "0", "nothing is written");
 

@@ -11,8 +11,6 @@ use bookingq_store::Store;
 use bookingq_store::replicated::{
     KafkaAddress, KafkaConfig, KafkaSettings, ReplicatedConfig, create_topics,
 };
-use k8s_openapi::api::core::v1::Event;
-use kube::api::ListParams;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -79,11 +77,7 @@ async fn a_queue_in_kafka_gets_topics_and_follows_the_readings_of_its_workers() 
         .await;
     testbed.until_argument(&format!("--store={}", address(&kafka))).await;
     testbed.until_condition("KafkaReady", "False", "NoReadings").await;
-    eventually("an event about the topics", LIMIT, async || {
-        let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap();
-        events.items.iter().any(|event| event.reason.as_deref() == Some("TopicsCreated"))
-    })
-    .await;
+    testbed.until_event("TopicsCreated", "").await;
 
     // The pause was sent before the first worker started.
     let worker = ReportingWorker::start(&address(&kafka), &queue(&testbed)).await;
@@ -95,10 +89,7 @@ async fn a_queue_in_kafka_gets_topics_and_follows_the_readings_of_its_workers() 
     testbed.until_condition("KafkaReady", "True", "Reachable").await;
 
     join(&*worker.store, 0..400).await;
-    eventually("the line in the status", LIMIT, async || {
-        testbed.queue().await.status.is_some_and(|status| status.backlog == Some(400))
-    })
-    .await;
+    testbed.until_backlog(400).await;
     testbed.change(json!({ "admission": "Open", "outflow": { "maxHolds": 900 } })).await.unwrap();
     eventually("the opening and the limit", LIMIT, async || {
         let now = worker.store.snapshot().await.unwrap();

@@ -41,7 +41,8 @@ async fn the_api_server_lets_in_one_store_and_at_most_16_workers_in_kafka() {
         (json!({ "kafka": { "bootstrap": "a" } }), "spec.kafka.bootstrap"),
         (
             json!({ "kafka": { "bootstrap": "a:1", "sasl": {
-                "mechanism": "PLAIN", "username": "a", "passwordSecret": { "name": "s", "key": "k" },
+                "mechanism": "PLAIN", "username": "a",
+                "passwordSecret": { "name": "s", "key": "k" },
             } } }),
             "sends the password",
         ),

@@ -16,7 +16,7 @@
 //!   policy     the sample of an admission policy
 //!   election   two operators, one leader
 //!   kafka      a queue in Kafka: rules of the API server, topics, readings, settings, TLS, login
-//!   updates    what another release of the operator changes waits
+//!   updates    changes by another release of the operator wait
 //!   three      a managed Redis of three: its objects, and the record of elections
 //! ```
 #![allow(clippy::unwrap_used)]

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bookingq_harness::wait::eventually;
-use k8s_openapi::api::core::v1::{Event, LimitRange, Pod};
+use k8s_openapi::api::core::v1::{LimitRange, Pod};
 use kube::ResourceExt as _;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -46,17 +46,6 @@ impl Testbed {
         let message = self.until_condition(type_, status, reason).await;
         assert!(start.elapsed() < SHOWN, "{reason} after {:?}", start.elapsed());
         message
-    }
-
-    async fn until_event(&self, reason: &str, words: &str) {
-        eventually(&format!("the event {reason}"), LIMIT, async || {
-            let events = self.api::<Event>().list(&ListParams::default()).await.unwrap();
-            events.iter().any(|event| {
-                event.reason.as_deref() == Some(reason)
-                    && event.message.as_deref().is_some_and(|message| message.contains(words))
-            })
-        })
-        .await;
     }
 }
 

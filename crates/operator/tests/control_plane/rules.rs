@@ -99,10 +99,7 @@ async fn a_line_that_waits_for_the_opening_gets_its_workers_a_minute_before() {
             "sale": { "opensAt": "2099-12-01T20:00:00+01:00" },
         }))
         .await;
-    eventually("the line in the status", LIMIT, async || {
-        testbed.queue().await.status.is_some_and(|status| status.backlog == Some(500))
-    })
-    .await;
+    testbed.until_backlog(500).await;
     operator.rests().await;
     until_replicas(&testbed, "the least number of workers", |n| n == 1).await;
     let soon = store.snapshot().await.unwrap().now + Duration::from_secs(50);

@@ -64,10 +64,7 @@ async fn a_line_gets_the_workers_it_needs_and_the_decision_can_be_replayed() {
     join(&*store, 0..400).await;
     // 400 waiting x 0.25 s (assumed) / 10 s / 0.7, and what joined just now besides.
     until_replicas(&testbed, "more workers", |n| n >= 15).await;
-    eventually("the status", LIMIT, async || {
-        testbed.queue().await.status.is_some_and(|status| status.backlog == Some(400))
-    })
-    .await;
+    testbed.until_backlog(400).await;
     let last = testbed.queue().await.status.unwrap().last_scaling.unwrap();
     let policy = Policy {
         min: 2,
@@ -178,10 +175,7 @@ async fn workers_that_cannot_be_scheduled_stop_the_growth_until_they_can() {
     set_reason("Unschedulable").await;
     testbed.until_condition("WorkersAvailable", "False", "Unschedulable").await;
     join(&*store(&redis, &format!("{}.concert", testbed.namespace)), 0..500).await;
-    eventually("the line in the status", LIMIT, async || {
-        testbed.queue().await.status.is_some_and(|status| status.backlog == Some(500))
-    })
-    .await;
+    testbed.until_backlog(500).await;
     operator.rests().await;
     until_replicas(&testbed, "no more workers", |n| n == 2).await;
     set_reason("SchedulingGated").await;
@@ -222,11 +216,7 @@ async fn lost_data_is_reported_in_an_event_and_the_queue_stays_paused() {
     operator.rests().await;
     let before = store.snapshot().await.unwrap().epoch;
     assert_eq!(redis.cli(&["FLUSHALL"]).unwrap(), "OK");
-    eventually("an event", LIMIT, async || {
-        let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap();
-        events.iter().any(|event| event.reason.as_deref() == Some("DataLost"))
-    })
-    .await;
+    testbed.until_event("DataLost", "").await;
     eventually("the queue to be paused again", LIMIT, paused).await;
     assert_ne!(store.snapshot().await.unwrap().epoch, before);
     operator.stop().await;
@@ -240,20 +230,13 @@ async fn data_that_was_set_back_is_reported_in_an_event_and_gets_another_epoch()
     let store = store(&redis, &queue);
     join(&*store, 0..3).await;
     testbed.create(json!({ "redis": { "url": redis.url() } })).await;
-    eventually("the line in the status", LIMIT, async || {
-        testbed.queue().await.status.is_some_and(|status| status.backlog == Some(3))
-    })
-    .await;
+    testbed.until_backlog(3).await;
     let before = store.snapshot().await.unwrap().epoch;
     assert!(!before.is_empty());
     let stats = format!("booking-stats:{{{queue}}}");
     // The counter of outbox entries reveals that the data was set back.
     assert_eq!(redis.cli(&["HSET", &stats, "entries", "0"]).unwrap(), "0");
-    eventually("an event", LIMIT, async || {
-        let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap();
-        events.iter().any(|event| event.reason.as_deref() == Some("DataLost"))
-    })
-    .await;
+    testbed.until_event("DataLost", "").await;
     eventually("another epoch", LIMIT, async || store.snapshot().await.unwrap().epoch != before)
         .await;
     operator.rests().await;
@@ -276,10 +259,7 @@ async fn a_paused_line_asks_for_no_workers_until_it_is_opened() {
     // arrivals, which need workers even in a paused queue.
     join(&*store(&redis, &format!("{}.concert", testbed.namespace)), 0..500).await;
     testbed.create(fields).await;
-    eventually("the line in the status", LIMIT, async || {
-        testbed.queue().await.status.is_some_and(|status| status.backlog == Some(500))
-    })
-    .await;
+    testbed.until_backlog(500).await;
     operator.rests().await;
     until_replicas(&testbed, "the least number of workers", |n| n == 1).await;
     let backlogs =

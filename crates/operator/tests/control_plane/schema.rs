@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 
 use crate::budget::Budget;
 use crate::cluster::LIMIT;
-use crate::holds::{condition, until_event};
 use crate::scaling::{join, redis_server, store, until_replicas};
 use crate::testbed::Testbed;
 
@@ -72,7 +71,7 @@ async fn an_older_definition_is_named_and_a_limit_that_it_drops_stays() {
     let store = store(&redis, &format!("{}.concert", testbed.namespace));
     eventually("the limit", LIMIT, async || per_minute(&*store).await == Some(600)).await;
     until_replicas(&testbed, "a worker", |n| n == 1).await;
-    assert!(condition(&testbed, "SchemaBehind").await.is_null());
+    assert!(testbed.condition("SchemaBehind").await.is_null());
 
     install(&testbed, &older(&["outflow.perMinute", "hibernate"])).await;
     let start = Instant::now();
@@ -80,7 +79,7 @@ async fn an_older_definition_is_named_and_a_limit_that_it_drops_stays() {
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     assert!(message.contains("spec.hibernate, spec.outflow.perMinute."), "{message}");
     testbed.until_condition("Stalled", "True", "SchemaBehind").await;
-    until_event(&testbed, "SchemaBehind").await;
+    testbed.until_event("SchemaBehind", "").await;
 
     // The field is gone from what the operator reads, and the limit stays; also after a restart.
     testbed.change(json!({ "worker": { "grace": "31s" } })).await.unwrap();
@@ -96,10 +95,7 @@ async fn an_older_definition_is_named_and_a_limit_that_it_drops_stays() {
             .all(|&type_| all.iter().any(|one| one.type_ == type_ && one.status == "True"))
     })
     .await;
-    eventually("the line in the status", LIMIT, async || {
-        testbed.queue().await.status.unwrap().backlog == Some(400)
-    })
-    .await;
+    testbed.until_backlog(400).await;
     let queue = testbed.queue().await;
     assert_eq!(queue.status.unwrap().observed_generation, queue.metadata.generation, "for kstatus");
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -109,10 +105,7 @@ async fn an_older_definition_is_named_and_a_limit_that_it_drops_stays() {
 
     install(&testbed, &bookingq_api::crd::definition()).await;
     let start = Instant::now();
-    eventually("the condition to go", LIMIT, async || {
-        condition(&testbed, "SchemaBehind").await.is_null()
-    })
-    .await;
+    testbed.until_gone("SchemaBehind").await;
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     testbed.until_argument("--grace=31s").await;
     testbed.change(json!({ "outflow": { "perMinute": 300 } })).await.unwrap();
@@ -133,7 +126,8 @@ async fn both_versions_are_one_queue_and_the_stored_one_can_be_changed() {
     let operator = testbed.operator(Budget::unlimited());
     let beta = in_version(&testbed, "v1beta1");
     let manifest = "# kept\napiVersion: bookingqueue.dev/v1alpha1\nkind: BookingQueue\n\
-                    metadata: { name: concert }\nspec: { booking: { endpoint: \"http://a:1\" }, hold: { timeout: 7m } }\n";
+                    metadata: { name: concert }\n\
+                    spec: { booking: { endpoint: \"http://a:1\" }, hold: { timeout: 7m } }\n";
     let (text, changed) = bookingq_api::convert::convert(manifest).unwrap();
     assert_eq!(changed, 1);
     let queue: DynamicObject = serde_saphyr::from_str(&text).unwrap();

@@ -15,7 +15,7 @@ use bookingq_operator::metrics::Metrics;
 use bookingq_operator::watch::WatchScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::{Namespace, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Event, Namespace, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
@@ -204,6 +204,47 @@ impl Testbed {
         })
         .await;
         message
+    }
+
+    /// The condition of this type; null if it is not there.
+    pub async fn condition(&self, type_: &str) -> Value {
+        let conditions = self.queue().await.status.unwrap_or_default().conditions;
+        serde_json::to_value(conditions.iter().find(|one| one.type_ == type_)).unwrap()
+    }
+
+    /// Waits until there is no condition of this type.
+    pub async fn until_gone(&self, type_: &str) {
+        eventually(&format!("{type_} to go"), LIMIT, async || {
+            self.condition(type_).await.is_null()
+        })
+        .await;
+    }
+
+    /// Waits for an event with this reason and these words.
+    pub async fn until_event(&self, reason: &str, words: &str) {
+        eventually(&format!("the event {reason}"), LIMIT, async || {
+            let events = self.api::<Event>().list(&ListParams::default()).await.unwrap();
+            events.iter().any(|event| {
+                event.reason.as_deref() == Some(reason)
+                    && event.message.as_deref().is_some_and(|message| message.contains(words))
+            })
+        })
+        .await;
+    }
+
+    /// Waits until the status shows a line of this length.
+    pub async fn until_backlog(&self, backlog: i64) {
+        eventually("the line in the status", LIMIT, async || {
+            self.queue().await.status.is_some_and(|status| status.backlog == Some(backlog))
+        })
+        .await;
+    }
+
+    /// Sets or removes an annotation of the queue.
+    pub async fn annotate(&self, key: &str, value: Option<&str>) {
+        let patch = Patch::Merge(json!({ "metadata": { "annotations": { key: value } } }));
+        let queues = self.api::<BookingQueue>();
+        queues.patch("concert", &PatchParams::default(), &patch).await.unwrap();
     }
 
     /// Every object of the queue, without the fields that differ from run to run.

@@ -114,6 +114,18 @@ async fn a_redis_of_one_becomes_one_of_three_and_back_with_its_pod_and_its_volum
     operator.stop().await;
 }
 
+/// Replaces the record. The operator may write the status between reading and writing it.
+async fn written(
+    surroundings: &mut ClusterSurroundings,
+    old: Option<PrimaryRecord>,
+    new: Option<PrimaryRecord>,
+) {
+    eventually("the record to be written", LIMIT, async || {
+        surroundings.replace_record(old, new).await.unwrap()
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_is_replaced_by_who_knows_it_and_kept_by_every_other_write() {
     let testbed = Testbed::new("record").await;
@@ -125,9 +137,9 @@ async fn a_record_is_replaced_by_who_knows_it_and_kept_by_every_other_write() {
     assert_eq!(first.read_record().await.unwrap(), None);
     let one = PrimaryRecord { term: 1, primary: 0, copies: 0 };
     let two = PrimaryRecord { term: 2, primary: 2, copies: 1 };
-    assert!(first.replace_record(None, Some(one)).await.unwrap());
+    written(&mut first, None, Some(one)).await;
     assert!(!second.replace_record(None, Some(two)).await.unwrap(), "it knows no record");
-    assert!(second.replace_record(Some(one), Some(two)).await.unwrap());
+    written(&mut second, Some(one), Some(two)).await;
     assert!(!first.replace_record(Some(one), None).await.unwrap(), "it knows an old record");
 
     // The status that the operator writes leaves the record.
@@ -143,7 +155,7 @@ async fn a_record_is_replaced_by_who_knows_it_and_kept_by_every_other_write() {
     operator.rests().await;
     let set: StatefulSet = testbed.find("concert-redis").await.unwrap();
     assert_eq!(set.spec.unwrap().replicas, Some(3));
-    assert!(first.replace_record(Some(two), None).await.unwrap());
+    written(&mut first, Some(two), None).await;
     testbed.until_policy("OrderedReady").await;
 
     let broken = json!({ "status": { "redis": { "term": 3, "primary": "other-redis-0" } } });
@@ -181,13 +193,13 @@ async fn workers_wait_for_replicas_only_once_these_have_copied_the_data() {
 
     let mut surroundings = testbed.surroundings(&queue.uid().unwrap());
     let elected = PrimaryRecord { term: 1, primary: 0, copies: 0 };
-    assert!(surroundings.replace_record(None, Some(elected)).await.unwrap());
+    written(&mut surroundings, None, Some(elected)).await;
     operator.rests().await;
     assert_eq!(waited_for().await, (true, None), "no replica has the data on disk");
     for copies in [1, 2] {
         let copied = PrimaryRecord { copies, ..elected };
         let before = PrimaryRecord { copies: copies - 1, ..elected };
-        assert!(surroundings.replace_record(Some(before), Some(copied)).await.unwrap());
+        written(&mut surroundings, Some(before), Some(copied)).await;
         testbed.until_argument("--redis-acknowledge-replicas=1").await;
     }
     testbed.change(json!({ "redis": { "acknowledge": { "replicas": 2 } } })).await.unwrap();
@@ -220,7 +232,7 @@ async fn a_new_queue_of_three_starts_its_workers_once() {
     let mut before = None;
     for copies in [0, 1, 2] {
         let record = PrimaryRecord { term: 1, primary: 0, copies };
-        assert!(surroundings.replace_record(before, Some(record)).await.unwrap());
+        written(&mut surroundings, before, Some(record)).await;
         before = Some(record);
         operator.rests().await;
         assert_eq!(template().await, first, "{copies} copies");

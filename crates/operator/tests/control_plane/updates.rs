@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bookingq_api::BookingQueue;
 use bookingq_api::status::UpdateStatus;
 use bookingq_core::ClientId;
 use bookingq_harness::RedisServer;
@@ -10,8 +9,7 @@ use bookingq_harness::wait::eventually;
 use bookingq_store::{Cancel, Store};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::Event;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::budget::Budget;
@@ -100,12 +98,8 @@ async fn another_operator_waits_while_there_is_a_line_and_replaces_pods_once_it_
     until_images(&testbed, NEW).await;
     testbed.until_condition("UpdatePending", "False", "UpdateStarted").await;
     assert_eq!(pending(&testbed).await, None);
-    eventually("both events", LIMIT, async || {
-        let events = testbed.api::<Event>().list(&ListParams::default()).await.unwrap().items;
-        let has = |reason| events.iter().any(|event| event.reason.as_deref() == Some(reason));
-        has("UpdatePending") && has("UpdateStarted")
-    })
-    .await;
+    testbed.until_event("UpdatePending", "").await;
+    testbed.until_event("UpdateStarted", "").await;
     operator.rests().await;
     operator.stop().await;
 }
@@ -124,12 +118,8 @@ async fn a_manual_update_waits_for_the_annotation_that_names_it() {
     let (_redis, store, operator) = updated(&testbed, json!({ "policy": "Manual" })).await;
     testbed.until_condition("UpdatePending", "True", "WaitsForAnnotation").await;
     cancel_all(&*store).await;
-    let annotate = async |value: String| {
-        let annotations = json!({ "bookingqueue.dev/update": value });
-        let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
-        let queues = testbed.api::<BookingQueue>();
-        queues.patch("concert", &PatchParams::default(), &patch).await.unwrap();
-    };
+    let annotate =
+        async |value: String| testbed.annotate("bookingqueue.dev/update", Some(&value)).await;
     annotate("0123456789abcdef".to_owned()).await;
     operator.rests().await;
     assert_eq!(images(&testbed).await, [OLD, OLD], "another update was named");

@@ -78,7 +78,7 @@ async fn what_may_pass_is_tried_again_and_no_spec_is_trusted_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_server_that_lets_it_not_look_leaves_nothing_missing() {
+async fn where_the_operator_may_not_read_the_schema_nothing_counts_as_missing() {
     for code in [401, 403, 404] {
         let (watch, _) = watch_of(vec![refusal(code)]);
         watch.looked().await;

@@ -85,7 +85,8 @@ pub(super) async fn load<L: CommandLog>(
 ) -> Result<Loaded, LoadError> {
     let super::LogBounds { id: log_id, start, end } = bounds(&*logs.commands).await?;
     let found = |replica, log_id| Loaded { replica, log_id, end };
-    let mut search = Search { logs, start, end, settings, unmarked: Vec::new() };
+    let snapshots_id = bounds(&*logs.snapshots).await?.id;
+    let mut search = Search { logs, snapshots_id, start, end, settings, unmarked: Vec::new() };
     let newest = newest(&*logs.snapshots).await?.filter(|newest| newest.manifest.log_id == log_id);
     if let Some(newest) = newest
         && let Some(replica) = search.load_marked(newest).await?
@@ -97,6 +98,10 @@ pub(super) async fn load<L: CommandLog>(
     whole.retain(|found| found.manifest.log_id == log_id);
     whole.sort_by_key(|found| found.manifest.position.offset);
     let snapshots = whole.len();
+    // The newest one is not looked for in the log again, unless it begins elsewhere than it seemed.
+    let same =
+        |a: &WholeSnapshot, b: &WholeSnapshot| (a.snapshot, a.first) == (b.snapshot, b.first);
+    whole.retain(|found| search.unmarked.iter().all(|one| !same(one, found)));
     while let Some(newest) = whole.pop() {
         if let Some(replica) = search.load_marked(newest).await? {
             return Ok(found(replica, log_id));
@@ -120,6 +125,8 @@ pub(super) async fn load<L: CommandLog>(
 /// A search for a snapshot of a log that begins at `start`, and ends at `end` as far as is known.
 struct Search<'l, L> {
     logs: &'l LogPair<L>,
+    /// The id of the log of snapshots.
+    snapshots_id: String,
     start: u64,
     end: u64,
     settings: ReplicaSettings,
@@ -178,7 +185,7 @@ impl<L: CommandLog> Search<'_, L> {
         if position.offset + 1 < self.start {
             return Ok(SnapshotStanding::NotInLog);
         }
-        let log_id = bounds(&*self.logs.snapshots).await?.id;
+        let log_id = self.snapshots_id.clone();
         let mark = KeptSnapshot { position, log_id, first: whole.first };
         let mut read = position;
         loop {

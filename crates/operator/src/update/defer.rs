@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::EventType;
 
 use super::decision::{LineLoad, QueueLoad, UpdateDecision, UpdateQuestion, decide};
-use super::report::{UpdateReport, sentence};
+use super::report::{UpdateEvent, UpdateReport, sentence};
 use super::templates::{PendingUpdate, Templates};
 use crate::autoscaler::observation::{Observation, StoreHealth};
 use crate::build::{Manifest, names};
@@ -19,7 +19,7 @@ use crate::target::QueueTarget;
 impl ReconcileContext {
     /// Stamps the templates among `manifests`. Those that an update changes which has to wait are
     /// replaced by those that the cluster has.
-    pub(crate) async fn hold_updates(
+    pub(crate) async fn defer_updates(
         &self,
         key: &QueueKey,
         target: &QueueTarget,
@@ -28,14 +28,14 @@ impl ReconcileContext {
         before: Option<&BookingQueueStatus>,
     ) {
         let live = |manifest: &Manifest| {
-            let name = ObjectName::new(manifest.kind, manifest.namespace(), manifest.name());
-            self.objects.get(&name).filter(|live| live.belongs_to(&target.owner.uid))
+            self.objects
+                .get(&ObjectName::of(manifest))
+                .filter(|live| live.belongs_to(&target.owner.uid))
         };
         let templates = Templates::compare(manifests, &self.environment, live);
         let observation = self.autoscaler.observation(key);
         let has_looked = observation.as_ref().is_some_and(Observation::has_looked);
-        let is_down = is_down(before, target, Timestamp::now());
-        let load = QueueLoad { is_down, ..self.load(target, observation.as_ref()) };
+        let load = self.load(target, observation.as_ref(), before);
         let has_begun = |id: &str| self.updates.has_begun(key, id);
         let report = report(&templates, target, load, has_begun);
         templates.write(manifests, report.waiting().is_some());
@@ -46,22 +46,33 @@ impl ReconcileContext {
         };
         self.updates.set(key, report.clone());
         match &report {
-            UpdateReport::Waits(update, wait) if self.updates.announces(key, &update.id) => {
+            UpdateReport::Waits(update, wait)
+                if self.updates.is_new(key, UpdateEvent::Waits, &update.id) =>
+            {
                 let note = sentence(update, wait);
                 self.publish_update(about, "UpdatePending", update, note).await;
             }
-            UpdateReport::Begins(update) if self.updates.begins(key, &update.id) => {
+            UpdateReport::Begins(update)
+                if self.updates.is_new(key, UpdateEvent::Begins, &update.id) =>
+            {
                 self.publish_update(about, STARTED, update, from_to(update)).await;
             }
             _ => {}
         }
-        if let Some(update) = templates.taken() {
+        if let Some(update) = templates.taken()
+            && self.updates.is_new(key, UpdateEvent::Taken, &update.id)
+        {
             let note = format!("{}, with a change of the spec", from_to(&update));
             self.publish_update(about, STARTED, &update, note).await;
         }
     }
 
-    fn load(&self, target: &QueueTarget, observation: Option<&Observation>) -> QueueLoad {
+    fn load(
+        &self,
+        target: &QueueTarget,
+        observation: Option<&Observation>,
+        before: Option<&BookingQueueStatus>,
+    ) -> QueueLoad {
         let QueueTarget { name, namespace, .. } = target;
         let pods = |name: &str| self.objects.status::<Deployment>(namespace, name);
         let (workers, gateways) = (pods(&names::worker(name)), pods(&names::gateway(name)));
@@ -77,7 +88,7 @@ impl ReconcileContext {
         let has_no_pods = workers.is_some_and(|workers| workers.replicas == 0)
             && (target.plan.wants_no_worker()
                 || gateways.is_none_or(|gateways| gateways.replicas == 0));
-        QueueLoad { line, has_no_pods, is_down: false }
+        QueueLoad { line, has_no_pods, is_down: is_down(before, target, Timestamp::now()) }
     }
 
     async fn publish_update(
@@ -92,7 +103,7 @@ impl ReconcileContext {
     }
 }
 
-/// How long no worker must have been available for an update to begin beside a line.
+/// How long no worker, or no Redis, must have been available for an update to begin beside a line.
 const DOWN_FOR: SignedDuration = SignedDuration::from_mins(2);
 const STARTED: &str = "UpdateStarted";
 

@@ -1,4 +1,4 @@
-//! Holding back: what the operator does for a queue that it may not write, because it is paused or
+//! What the operator does for a queue that it may not write, or not wholly, because it is paused or
 //! because its spec may lack fields.
 
 use std::sync::Arc;
@@ -10,11 +10,9 @@ use kube::runtime::events::EventType;
 use tracing::debug;
 
 use crate::autoscaler::{DesiredState, WriteScope};
-use crate::build::component::ObjectKind;
 use crate::build::names;
 use crate::conditions::StatusInputs;
 use crate::dereference::look_up;
-use crate::error::ReconcileError;
 use crate::queue::{QueueKey, WatchedQueue, log_name};
 use crate::reconcile::ReconcileContext;
 use crate::schema;
@@ -23,17 +21,17 @@ use crate::target::QueueTarget;
 impl ReconcileContext {
     /// Follows no change of the spec. The loops of a queue that runs keep their state; after a
     /// restart they begin with what the spec says now, for the status.
-    pub(crate) async fn hold(
+    pub(crate) async fn keep_restricted(
         &self,
         key: &QueueKey,
         queue: &WatchedQueue,
         target: &QueueTarget,
         scope: WriteScope,
-    ) -> Result<Vec<&'static ObjectKind>, ReconcileError> {
+    ) {
         let QueueTarget { name, namespace, .. } = target;
         let exists = self.objects.status::<Deployment>(namespace, &names::worker(name)).is_some();
-        if self.autoscaler.runs(key) || !exists {
-            return Ok(Vec::new());
+        if self.autoscaler.followed(key).is_some() || !exists {
+            return;
         }
         let partial = self.schema.holds_back();
         let mut target = target.clone();
@@ -56,22 +54,21 @@ impl ReconcileContext {
             }
             Err(error) => debug!(queue = log_name(key), %error, "its store is not read"),
         }
-        Ok(Vec::new())
     }
 
     /// The generation that the status describes: of a paused queue, the one that the objects
     /// follow. A definition that is too old is a state of the present one, which kstatus must see.
-    pub(crate) fn observed_generation(&self, queue: &WatchedQueue) -> Option<i64> {
+    pub(crate) fn observed_generation(queue: &WatchedQueue, scope: WriteScope) -> Option<i64> {
         let now = queue.meta().generation;
         let status = queue.0.as_ref().ok().and_then(|queue| queue.status.as_ref());
-        match self.write_scope(queue) {
+        match scope {
             WriteScope::All | WriteScope::NoSettings => now,
             WriteScope::Nothing => status.and_then(|status| status.observed_generation).or(now),
         }
     }
 
     /// Publishes an event when the queue begins or ceases to be held back.
-    pub(crate) async fn publish_holds(
+    pub(crate) async fn publish_restrictions(
         &self,
         queue: &WatchedQueue,
         inputs: &StatusInputs<'_>,
@@ -84,6 +81,8 @@ impl ReconcileContext {
         let unread = inputs.schema_unread && had("SchemaBehind");
         let behind = unread || !inputs.missing_fields.is_empty();
         let fields = schema::list(inputs.missing_fields);
+        let follows =
+            !inputs.paused && !inputs.schema_unread && !schema::holds_back(inputs.missing_fields);
         for (type_, now, begins, note) in [
             (
                 "Paused",
@@ -101,7 +100,8 @@ impl ReconcileContext {
             let event = match (had(type_), now) {
                 (false, true) => (EventType::Warning, begins, note),
                 (true, false) => {
-                    let note = format!("{type_} is over: the objects follow the spec again");
+                    let rest = if follows { ": the objects follow the spec again" } else { "" };
+                    let note = format!("{type_} is over{rest}");
                     (EventType::Normal, "ReconcileResumed", note)
                 }
                 _ => continue,
