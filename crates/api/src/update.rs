@@ -97,8 +97,8 @@ impl UpdateWindow {
         self.begins_after(before).is_some_and(|begin| begin <= now)
     }
 
-    /// When it begins next, after `now`; `None`: not in the next four years. A time that a change of
-    /// the clock skips is the moment of the change, and one that comes twice is the first one.
+    /// When it begins next, after `now`; `None`: not in the next four years. A time that a change
+    /// of the clock skips is the moment of the change, and one that comes twice is the first one.
     pub fn begins_after(&self, now: Timestamp) -> Option<Timestamp> {
         // The clock on the wall is compared as if it were UTC: the library looks zones up in the
         // system only.

@@ -147,12 +147,7 @@ impl Releases {
 
     /// Changes the processes to the next release and back, in the course of `time`, one after the
     /// other. Returns at once if there is one release only.
-    pub(crate) async fn roll(
-        &self,
-        processes: Vec<&Process>,
-        time: Duration,
-        done: &mut RollOut,
-    ) {
+    pub(crate) async fn roll(&self, processes: Vec<&Process>, time: Duration, done: &mut RollOut) {
         if self.differ()
             && let Err(error) = self.forth_and_back(&processes, time, &mut done.changes).await
         {
@@ -199,7 +194,8 @@ impl Releases {
 
     /// Whether the process runs this release at the moment.
     fn runs(&self, process: &Process, release: Release) -> bool {
-        let runs = process.pid().and_then(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok());
+        let runs =
+            process.pid().and_then(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok());
         runs.as_deref() == Some(self.path(release))
     }
 }

@@ -105,10 +105,8 @@ async fn run_with_faults(
     let mut crowds = FaultCrowds::start(&queue, demand, seed, &recorder, testbed);
     let mut faults = BTreeMap::new();
     let mut roll_out = RollOut::default();
-    let breaks = inject_all((testbed, &store), steps, plan_options.time, &mut faults);
-    let rolls = settings.releases.roll(testbed.of_releases(), plan_options.time, &mut roll_out);
     tokio::select! {
-        _ = async { tokio::join!(breaks, rolls) } => {}
+        () = break_all(settings, (testbed, &store), steps, &mut faults, &mut roll_out) => {}
         () = progress(&recorder, &crowds, &audit) => {}
         () = leave.cancelled() => println!("ending early, in order"),
     }
@@ -172,6 +170,19 @@ fn start_recorder(
     let reads = if fails_over { ReadPromise::NoneUntilHealed } else { ReadPromise::Kept };
     let history = folder.join("history.jsonl");
     Ok(CallRecorder::start_with_history(&history, seed, margin, reads)?)
+}
+
+/// Injects the faults, and rolls the other release out and back, until the time is over.
+async fn break_all(
+    settings: &RunSettings,
+    (testbed, store): (&Testbed, &Arc<dyn Store>),
+    steps: &[FaultStep],
+    faults: &mut BTreeMap<FaultKind, u64>,
+    roll_out: &mut RollOut,
+) {
+    let time = settings.plan_options.time;
+    let rolls = settings.releases.roll(testbed.of_releases(), time, roll_out);
+    tokio::join!(inject_all((testbed, store), steps, time, faults), rolls);
 }
 
 /// Injects the faults of the plan, counted in `done`, and waits until the time is over.

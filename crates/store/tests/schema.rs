@@ -8,7 +8,9 @@ use std::time::Duration;
 use bookingq_core::{BookingState, ClientId, PaymentId};
 use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::redis::RedisStore;
-use bookingq_store::{Confirm, Confirmed, Scope, Settled, Settlement, Store, StoreError, TaskOutcome};
+use bookingq_store::{
+    Confirm, Confirmed, Scope, Settled, Settlement, Store, StoreError, TaskOutcome,
+};
 use support::config;
 
 const LEASE: Duration = Duration::from_secs(60);

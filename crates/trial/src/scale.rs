@@ -11,7 +11,7 @@ use bookingq_harness::{Fsync, Process, ProcessUsage, RedisServer};
 use jiff::Timestamp;
 use kube::Client;
 
-use crate::audit::{self, AuditedRequest};
+use crate::audit::{self, AuditTail, AuditedRequest};
 use crate::process;
 use crate::queues;
 
@@ -131,19 +131,23 @@ pub async fn leads(plane: &ControlPlane, client: &Client) -> Result<()> {
 /// Waits for [`SILENCE`], and returns the time of the last write.
 async fn silence(plane: &ControlPlane, operator: &Process, since: Timestamp) -> Result<Timestamp> {
     let start = std::time::Instant::now();
+    let (mut log, mut written, mut last) = (AuditTail::new(&plane.audit_log()), 0, since);
     loop {
         tokio::time::sleep(POLL).await;
         let usage = operator.usage()?;
-        // Before the log is read, which takes seconds on a busy machine.
+        // Before the log is read, which takes a while on a busy machine.
         let now = Timestamp::now();
-        let requests = audit::requests(&plane.audit_log(), since)?;
-        let written = requests.iter().filter(|request| request.writes() && !request.is_lease());
-        let last = written.clone().map(|request| request.answered).max().unwrap_or(since);
+        for request in log.more()? {
+            if request.received >= since && request.writes() && !request.is_lease() {
+                written += 1;
+                last = last.max(request.answered);
+            }
+        }
         let silent = seconds(last, now);
         if silent >= SILENCE.as_secs_f64() {
             return Ok(last);
         }
-        print_usage(&format!("{} writes", written.count()), usage);
+        print_usage(&format!("{written} writes"), usage);
         if start.elapsed() > LIMIT {
             bail!("still writing after {} s", LIMIT.as_secs());
         }

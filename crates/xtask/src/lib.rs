@@ -24,6 +24,7 @@ mod kafka;
 pub mod manifests;
 pub mod prerequisites;
 mod reproduce;
+pub mod reused_values;
 mod setup;
 mod shell;
 pub mod test;

@@ -168,7 +168,10 @@ fn a_window_in_the_hour_that_does_not_come_opens_when_the_clock_changes() {
     // A beginning each quarter of an hour: those that are skipped are one.
     let window = of_berlin("*/15 * * * *", Duration::from_secs(60));
     let begins = beginnings(&window, "2026-03-29T00:44:00Z", "2026-03-29T01:29:00Z");
-    assert_eq!(begins, ["00:45", "01:00", "01:15"].map(|time| at(&format!("2026-03-29T{time}:00Z"))));
+    assert_eq!(
+        begins,
+        ["00:45", "01:00", "01:15"].map(|time| at(&format!("2026-03-29T{time}:00Z")))
+    );
 }
 
 fn answer(plan: &UpdatePlan, approved: Option<&str>, load: QueueLoad) -> UpdateDecision {
