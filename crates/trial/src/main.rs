@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
             TrialVerb::Mutants(args) => mutants::run(args, &cli.bookingq).await,
             TrialVerb::Rivals(args) => rivals::run(args, &cli.bookingq).await,
             TrialVerb::Step(args) => step::run(args, &cli.bookingq).await,
-            TrialVerb::Outage(args) => outage::run(args, &cli.bookingq).await,
+            TrialVerb::Outage(args) => Box::pin(outage::run(args, &cli.bookingq)).await,
         }
     };
     let stoppable = async {

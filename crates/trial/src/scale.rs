@@ -69,8 +69,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     queues::create(&client, args.queues, &queues::spec(url)).await?;
     let applied = Timestamp::now();
     println!("{} queues applied in {:.1} s", args.queues, seconds(begun, applied));
-    let last = silence(&plane, &operator, begun).await?;
-    queues::check(&client, args.queues, url).await?;
+    let last = silence((&plane, &client), &operator, (args.queues, url), begun).await?;
     let all = audit::requests(&plane.audit_log(), begun)?;
     print!("requests until the last write:\n{}", audit::table(&all, args.queues));
     let converged = seconds(applied, last);
@@ -128,8 +127,14 @@ pub async fn leads(plane: &ControlPlane, client: &Client) -> Result<()> {
     .await
 }
 
-/// Waits for [`SILENCE`], and returns the time of the last write.
-async fn silence(plane: &ControlPlane, operator: &Process, since: Timestamp) -> Result<Timestamp> {
+/// Waits for [`SILENCE`] with all queues reconciled, and returns the time of the last write. On a
+/// busy machine the API server may be silent before.
+async fn silence(
+    (plane, client): (&ControlPlane, &Client),
+    operator: &Process,
+    (queues, url): (usize, Option<&str>),
+    since: Timestamp,
+) -> Result<Timestamp> {
     let start = std::time::Instant::now();
     let (mut log, mut written, mut last) = (AuditTail::new(&plane.audit_log()), 0, since);
     loop {
@@ -144,12 +149,17 @@ async fn silence(plane: &ControlPlane, operator: &Process, since: Timestamp) -> 
             }
         }
         let silent = seconds(last, now);
-        if silent >= SILENCE.as_secs_f64() {
-            return Ok(last);
-        }
         print_usage(&format!("{written} writes"), usage);
-        if start.elapsed() > LIMIT {
-            bail!("still writing after {} s", LIMIT.as_secs());
+        if silent < SILENCE.as_secs_f64() {
+            if start.elapsed() > LIMIT {
+                bail!("still writing after {} s", LIMIT.as_secs());
+            }
+            continue;
+        }
+        match queues::check(client, queues, url).await {
+            Ok(()) => return Ok(last),
+            Err(error) if start.elapsed() > LIMIT => return Err(error),
+            Err(error) => println!("silent, but not done: {error:#}"),
         }
     }
 }
