@@ -10,6 +10,7 @@ use bookingq_faults::failovers::{self, FailoverOptions};
 use bookingq_faults::kinds::FaultKind;
 use bookingq_faults::layout::{RedisTopology, StoreLayout};
 use bookingq_faults::plan::PlanOptions;
+use bookingq_faults::releases::Releases;
 use bookingq_faults::report::invariant_lines;
 use bookingq_faults::run::run;
 use bookingq_faults::sale::StockOptions;
@@ -83,6 +84,10 @@ struct Cli {
     /// The program under test
     #[arg(long, value_name = "FILE", default_value = "target/release/bookingq")]
     program: PathBuf,
+    /// An earlier release of the program: every process begins with it, changes to --program while
+    /// clients call, and goes back. `cargo xtask upgrade` builds it
+    #[arg(long, value_name = "FILE")]
+    previous: Option<PathBuf>,
 }
 
 /// Runs of another kind.
@@ -140,9 +145,9 @@ async fn start(cli: Cli) -> Result<ExitCode> {
     clear(&folder)?;
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
-    let program = std::fs::canonicalize(&cli.program).with_context(|| {
-        format!("there is no {}; `cargo xtask faults` builds it", cli.program.display())
-    })?;
+    let program = found(&cli.program, "cargo xtask faults")?;
+    let previous = cli.previous.as_deref();
+    let previous = previous.map(|path| found(path, "cargo xtask upgrade")).transpose()?;
     let every = cli.every.max(Duration::from_millis(1));
     let (workers, gateways) = (usize::from(cli.workers), usize::from(cli.gateways));
     let layout = cli.layout();
@@ -168,7 +173,7 @@ async fn start(cli: Cli) -> Result<ExitCode> {
         bookings,
         acknowledge_replicas,
         stock: cli.stock,
-        program,
+        releases: Releases::new(program, previous, &folder),
         folder: folder.clone(),
     };
     let report = run(&settings, &Signals::default().leaving()?).await?;
@@ -198,6 +203,12 @@ fn check(history: &Path) -> Result<ExitCode> {
     }
     println!("{calls} calls");
     Ok(if violations.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The program at `path`, without links.
+fn found(path: &Path, builds: &str) -> Result<PathBuf> {
+    std::fs::canonicalize(path)
+        .with_context(|| format!("there is no {}; `{builds}` builds it", path.display()))
 }
 
 fn clear(folder: &Path) -> Result<()> {

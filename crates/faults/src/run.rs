@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clients::FaultCrowds;
 use crate::kinds::FaultKind;
 use crate::plan::{Fault, FaultStep, PlanOptions, REDIS_CLOCK_JUMP, plan};
+use crate::releases::RollOut;
 use crate::report::FaultReport;
 use crate::sale::{self, Sale};
 use crate::testbed::{self, HOLD, RunSettings, Testbed};
@@ -103,8 +104,9 @@ async fn run_with_faults(
     let demand = (*bookings, plan_options.time);
     let mut crowds = FaultCrowds::start(&queue, demand, seed, &recorder, testbed);
     let mut faults = BTreeMap::new();
+    let mut roll_out = RollOut::default();
     tokio::select! {
-        () = inject_all((testbed, &store), steps, plan_options.time, &mut faults) => {}
+        () = break_all(settings, (testbed, &store), steps, &mut faults, &mut roll_out) => {}
         () = progress(&recorder, &crowds, &audit) => {}
         () = leave.cancelled() => println!("ending early, in order"),
     }
@@ -130,6 +132,7 @@ async fn run_with_faults(
         planned: u64::from(*bookings),
         calls: recorder.counts(),
         faults,
+        roll_out,
         left_out: 0,
         starts: BTreeMap::new(),
         own_ends: Vec::new(),
@@ -167,6 +170,19 @@ fn start_recorder(
     let reads = if fails_over { ReadPromise::NoneUntilHealed } else { ReadPromise::Kept };
     let history = folder.join("history.jsonl");
     Ok(CallRecorder::start_with_history(&history, seed, margin, reads)?)
+}
+
+/// Injects the faults, and rolls the other release out and back, until the time is over.
+async fn break_all(
+    settings: &RunSettings,
+    (testbed, store): (&Testbed, &Arc<dyn Store>),
+    steps: &[FaultStep],
+    faults: &mut BTreeMap<FaultKind, u64>,
+    roll_out: &mut RollOut,
+) {
+    let time = settings.plan_options.time;
+    let rolls = settings.releases.roll(testbed.of_releases(), time, roll_out);
+    tokio::join!(inject_all((testbed, store), steps, time, faults), rolls);
 }
 
 /// Injects the faults of the plan, counted in `done`, and waits until the time is over.

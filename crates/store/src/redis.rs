@@ -116,6 +116,10 @@ impl Store for RedisStore {
         &self.queue
     }
 
+    fn connect_read_only(&self, only: bool) {
+        self.link.connect_read_only(only);
+    }
+
     async fn open(&self) -> Result<Opened> {
         let outdated = self.detector.outdated_epoch().unwrap_or_default();
         let call = self.link.open_call(&outdated, None);
