@@ -57,7 +57,7 @@ const KINDS: [&str; 5] =
     ["enqueue", "status with position", "claim", "settle as reserved", "sweep"];
 
 /// A broker that is measured. It ends when dropped.
-struct MeasuredKafka {
+pub struct MeasuredKafka {
     cluster: KafkaCluster,
     address: KafkaAddress,
 }
@@ -70,12 +70,17 @@ struct CpuUsed {
 }
 
 impl MeasuredKafka {
-    fn start(placement: Placement) -> Result<Self> {
+    pub fn start(placement: Placement) -> Result<Self> {
         let options =
             KafkaOptions { wrapper: placement.redis_wrapper(), ..KafkaOptions::default() };
         let cluster = KafkaCluster::start_with(1, &options).context("no broker")?;
         let address = KafkaAddress::new(&cluster.url())?;
         Ok(Self { cluster, address })
+    }
+
+    /// The address of a store on it.
+    pub fn url(&self) -> String {
+        self.cluster.url()
     }
 
     async fn fresh_store(&self) -> Result<(QueueName, Arc<dyn Store>)> {

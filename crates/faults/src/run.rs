@@ -91,7 +91,9 @@ async fn run_with_faults(
     let RunSettings { plan_options, bookings, folder, .. } = settings;
     let (queue, seed) = (testbed::queue()?, plan_options.seed);
     let store = testbed.store()?;
-    store.set_rules(sale.rules.clone()).await?;
+    // Its servers have just started.
+    let set = || store.set_rules(sale.rules.clone());
+    Retry::within(BACKOFF, ANSWER).run(StoreError::is_transient, set).await?;
     let jump = largest_jump(plan_options);
     let rules = Some(sale.rules.clone());
     // From one server's clock, or offset, to another's.

@@ -1,4 +1,4 @@
-//! A worker on Redis with a simulated Booking Service that answers at once, all in this process.
+//! A worker with a simulated Booking Service that answers at once, all in this process.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,8 +11,7 @@ use bookingq_proto::v1;
 use bookingq_sim::BookingSim;
 use bookingq_sim::ledger::Ledger;
 use bookingq_sim::spec::BookingSpec;
-use bookingq_store::RedisConfig;
-use bookingq_store::Store;
+use bookingq_store::{RedisConfig, Store, StoreConfig};
 use bookingq_worker::{Worker, WorkerConfig, WorkerHandle};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
@@ -42,7 +41,18 @@ impl WorkerUnderTest {
         servers: &Handle,
     ) -> Result<Self> {
         let queue = fresh_queue()?;
-        let config = RedisConfig::new(redis, queue.clone());
+        let config = RedisConfig::new(redis, queue.clone()).into();
+        Self::start_on(config, queue, admission, stock, servers).await
+    }
+
+    /// The same on a store of any kind.
+    pub async fn start_on(
+        config: StoreConfig,
+        queue: QueueName,
+        admission: Admission,
+        stock: u64,
+        servers: &Handle,
+    ) -> Result<Self> {
         let store = bookingq_store::open(config.clone())?;
         store.open().await?;
         store.set_admission(admission).await?;

@@ -2,12 +2,14 @@
 //! age of the positions that they see, and how soon they know that their item is sold out.
 //!
 //! ```text
-//!   watch ──┬─ serve     the worker, as a process of its own
+//!   watch ──┬─ server    what keeps the queue
+//!           ├─ serve     the worker, as a process of its own
 //!           ├─ streams   WatchStatus streams, and the last position that each received
 //!           └─ truth     when which position stopped being correct
 //! ```
 
 pub(crate) mod serve;
+mod server;
 mod streams;
 mod truth;
 
@@ -16,23 +18,26 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use bookingq_core::{Admission, ItemChange, OutboxEvent, QueueName};
 use bookingq_crowd::latency::Latency;
-use bookingq_harness::Fsync;
-use bookingq_store::{Cancel, RedisConfig, Store};
+use bookingq_store::{Cancel, Store};
 use serde_json::Value;
 use tokio::runtime::Builder;
 use tokio::time::MissedTickBehavior;
 
+use self::server::{WatchServer, store_config};
 use self::streams::Streams;
 pub use self::truth::Truth;
 use crate::figures::Figures;
 use crate::grpc::LoadChannels;
+use crate::kafka::MeasuredStore;
 use crate::machine::Placement;
-use crate::redis_server::MeasuredRedis;
 use crate::session::{FigureOutput, Session};
 
 /// How to measure.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Which store
+    #[arg(long, value_enum, default_value_t = MeasuredStore::Redis, value_name = "STORE")]
+    store: MeasuredStore,
     /// Watching clients, one size after the other
     #[arg(long, value_delimiter = ',', default_values_t = [20_000, 100_000], value_name = "N,N,…")]
     clients: Vec<u64>,
@@ -76,18 +81,17 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let mut session = Session::start(&FigureOutput::default(), &[COST, AGE, CLOSED])?;
     session.placement = Placement::Free;
-    println!("worker, clients and Redis share the cores; nothing is pinned");
+    println!("worker, clients and the store's server share the cores; nothing is pinned");
     println!(
         "{} connections; {} leave the front each second, for {} s\n",
         args.connections, args.pace, args.seconds
     );
     Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let mut redis = MeasuredRedis::start(Fsync::Off, Placement::Free).await?;
         for run in 1..=args.runs {
             for &clients in &args.clients {
                 eprintln!("run {run} of {}", args.runs);
-                redis.empty().await?;
-                one_size(args, &redis, clients, &mut session.figures).await?;
+                let server = WatchServer::start(args.store).await?;
+                one_size(args, &server.url(), clients, &mut session.figures).await?;
             }
         }
         anyhow::Ok(())
@@ -95,14 +99,9 @@ pub fn run(args: &Args) -> Result<()> {
     session.finish(&Value::Null)
 }
 
-async fn one_size(
-    args: &Args,
-    redis: &MeasuredRedis,
-    clients: u64,
-    figures: &mut Figures,
-) -> Result<()> {
+async fn one_size(args: &Args, url: &str, clients: u64, figures: &mut Figures) -> Result<()> {
     let row = format!("{clients} clients");
-    let (worker, serves) = serve::start(redis.url()).await?;
+    let (worker, serves) = serve::start(url).await?;
     let queue = QueueName::new(&serves.queue)?;
     let few = LoadChannels::connect(serves.address, JOINING).await?;
     eprintln!("{row}: joining");
@@ -120,7 +119,7 @@ async fn one_size(
     eprintln!("{row}: the line moves");
     let messages = streams.messages();
     let moving = Instant::now();
-    let store = bookingq_store::open(RedisConfig::new(redis.url(), queue))?;
+    let store = bookingq_store::open(store_config(url, &queue).await?)?;
     let ages = move_on(args, &*store, &streams).await?;
     let time = moving.elapsed().as_secs_f64();
     let moved = worker.usage()?;

@@ -7,15 +7,17 @@ use bookingq_core::Admission;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Handle};
 
+use super::server::store_config;
+use crate::bookings::fresh_queue;
 use crate::child::{ReportingChild, parent_ends_us};
 use crate::grpc::WorkerUnderTest;
 
 /// How to serve.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// redis://…
+    /// redis://… or kafka://…
     #[arg(long)]
-    redis: String,
+    store: String,
 }
 
 /// Its report.
@@ -28,8 +30,10 @@ pub struct WorkerServes {
 /// Serves a paused queue until standard input ends.
 pub fn run(args: &Args) -> Result<()> {
     Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let worker =
-            WorkerUnderTest::start(&args.redis, Admission::Paused, 1, &Handle::current()).await?;
+        let queue = fresh_queue()?;
+        let config = store_config(&args.store, &queue).await?;
+        let (admission, servers) = (Admission::Paused, Handle::current());
+        let worker = WorkerUnderTest::start_on(config, queue, admission, 1, &servers).await?;
         let serves = WorkerServes { address: worker.address(), queue: worker.queue().to_string() };
         println!("{}", serde_json::to_string(&serves)?);
         parent_ends_us().await;
@@ -39,9 +43,9 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// Starts the process and waits until it serves.
-pub async fn start(redis: &str) -> Result<(ReportingChild, WorkerServes)> {
+pub async fn start(store: &str) -> Result<(ReportingChild, WorkerServes)> {
     let program = std::env::current_exe()?.into_os_string();
-    let words = [program, "serve".into(), "--redis".into(), redis.into()];
+    let words = [program, "serve".into(), "--store".into(), store.into()];
     let mut child = ReportingChild::start("the worker", &words)?;
     let serves = child.report().await?;
     Ok((child, serves))

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bookingq_core::QueueName;
+use bookingq_core::backoff::Backoff;
+use bookingq_core::retry::Retry;
 use bookingq_harness::port::free_address;
 use bookingq_harness::{BrokerAddress, KafkaCluster, KafkaOptions, Process, Restart, Signal};
+use bookingq_store::StoreError;
 use bookingq_store::replicated::{
     KafkaAddress, KafkaConfig, ReplicatedConfig, create_topics, log_placement,
 };
@@ -27,6 +30,9 @@ const PROPERTIES: [(&str, &str); 3] = [
     ("broker.heartbeat.interval.ms", "1000"),
     ("replica.lag.time.max.ms", "10000"),
 ];
+/// Between two attempts to make the topics of brokers that have just started.
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 /// Longest wait until all brokers are in sync.
 const WHOLE: Duration = Duration::from_secs(90);
 /// A worker whose envelope was not read back for this long connects again: until then a fault that
@@ -90,7 +96,8 @@ impl KafkaBrokers {
         let start = move || KafkaCluster::start_with(brokers, &options);
         let cluster = tokio::task::spawn_blocking(start).await??;
         let address = KafkaAddress::new(&cluster.url()).context("the brokers have no address")?;
-        create_topics(&address, queue, brokers as u16).await?;
+        let make = || create_topics(&address, queue, brokers as u16);
+        Retry::within(BACKOFF, WHOLE).run(StoreError::is_transient, make).await?;
         let group = BrokerGroup {
             envelopes: EnvelopeFaults::start(&address, queue)?,
             cluster,

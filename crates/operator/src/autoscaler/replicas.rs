@@ -48,6 +48,10 @@ pub struct Rivalry {
     reversed: Option<Instant>,
     /// The number that was written, or else the first one seen.
     own: Option<u32>,
+    /// The number that was seen last.
+    seen: Option<u32>,
+    /// The number that was replaced last, until another one is seen: the watch may lag.
+    replaced: Option<u32>,
 }
 
 /// A writer whose field manager the API server has not recorded: it does so only once the number
@@ -59,9 +63,11 @@ impl Rivalry {
     pub fn look(&mut self, number: u32, scaler: Option<&str>, now: Instant) {
         let own = *self.own.get_or_insert(number);
         let other = match scaler {
-            None => (number != own).then_some(UNKNOWN),
+            None => (number != own && self.replaced != Some(number)).then_some(UNKNOWN),
             Some(scaler) => (scaler != SCALER).then_some(scaler),
         };
+        self.seen = Some(number);
+        self.replaced.take_if(|replaced| *replaced != number);
         let before = std::mem::replace(&mut self.held, other.map(|_| number));
         if let Some(other) = other {
             let is_renamed = self.rival.as_ref().is_some_and(|(known, _)| known != other);
@@ -95,6 +101,7 @@ impl Rivalry {
     /// Notes a write.
     pub fn wrote(&mut self, number: u32, now: Instant) {
         self.own = Some(number);
+        self.replaced = self.seen;
         if self.held.take().is_some() {
             self.reversed = Some(now);
             if let Some((_, seen)) = &mut self.rival {

@@ -74,6 +74,20 @@ fn a_number_that_changes_by_itself_has_an_unknown_writer() {
 }
 
 #[test]
+fn a_watch_that_lags_behind_a_first_write_shows_no_other_writer() {
+    let (mut rivalry, start) = (Rivalry::default(), Instant::now());
+    let at = |second| start + Duration::from_secs(second);
+    rivalry.look(1, None, at(0));
+    rivalry.wrote(4, at(0));
+    // As it was before the write, which no manager has put there.
+    rivalry.look(1, None, at(6));
+    assert!(rivalry.rival().is_none() && rivalry.may_write(at(6)));
+    rivalry.look(4, OWN, at(7));
+    rivalry.look(1, None, at(8));
+    assert!(rivalry.rival().is_some(), "now it is another write");
+}
+
+#[test]
 fn the_last_manager_of_the_number_is_found() {
     let entry = |manager: &str, time: &str, fields: serde_json::Value| {
         json!({

@@ -23,6 +23,9 @@ pub struct Args {
     /// Check with Porcupine whether a recorded history is linearizable (needs Go)
     #[arg(long, value_name = "HISTORY", conflicts_with_all = ["mutate", "options"])]
     linearize: Option<PathBuf>,
+    /// Build with the store on Kafka also for a run on Redis: one build then does for both
+    #[arg(long, conflicts_with_all = ["mutate", "linearize"])]
+    with_kafka: bool,
     /// Options of the run; `--help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
     options: Vec<String>,
@@ -42,7 +45,7 @@ pub fn run(args: &Args) -> Result<()> {
     {
         return mutants::run(name, &args.options);
     }
-    programs::build(&args.options)?;
+    programs::build(&args.options, args.with_kafka)?;
     // Not by `cargo run`: by itself the crate needs fewer features of its libraries, so they would
     // be compiled once more.
     shell::run(std::process::Command::new(tree::released("bookingq-faults")).args(&args.options))

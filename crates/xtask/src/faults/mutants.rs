@@ -245,7 +245,7 @@ pub fn run(name: &str, options: &[String]) -> Result<()> {
     let needs_programs =
         |mutant: &&Mutant| replicated::tests_of(mutant).is_none() && !is_of_failovers(mutant);
     if chosen.iter().any(needs_programs) {
-        programs::build(options)?;
+        programs::build(options, false)?;
     }
     let mut survivors = Vec::new();
     for mutant in chosen {

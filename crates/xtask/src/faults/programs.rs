@@ -4,15 +4,12 @@ use anyhow::Result;
 
 use crate::{kafka, shell};
 
-/// Builds what a run with these options needs.
-pub(super) fn build(options: &[String]) -> Result<()> {
+/// Builds what a run with these options needs; `with_kafka` in any case with the store on Kafka.
+pub(super) fn build(options: &[String], with_kafka: bool) -> Result<()> {
     let packages = ["--package", "bookingq", "--package", "bookingq-faults"];
+    let has_kafka = with_kafka || kafka::is_wanted(options);
     let mut build = shell::cargo();
-    build.args(["build", "--release", "--locked"]).args(packages).args(features(options));
+    build.args(["build", "--release", "--locked"]).args(packages);
+    build.args(has_kafka.then_some("--features=bookingq/kafka"));
     shell::run(&mut build)
-}
-
-/// The features that a run with these options needs.
-fn features(options: &[String]) -> &'static [&'static str] {
-    if kafka::is_wanted(options) { &["--features", "bookingq/kafka"] } else { &[] }
 }

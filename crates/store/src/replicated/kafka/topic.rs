@@ -47,6 +47,12 @@ pub(super) async fn check(address: &KafkaAddress, topic: &str) -> Result<TopicFa
     let mut found = answer.map_err(|error| broken(error.to_string()))?;
     let resource = found.pop().ok_or_else(|| broken("no answer".to_owned()))?;
     let resource = resource.map_err(|error| broken(error.to_string()))?;
+    if resource.entries.is_empty() {
+        // The client library drops the error of a topic.
+        let why =
+            "a broker lists none: it does not know the topic yet, or DescribeConfigs is denied";
+        return Err(broken(why.to_owned()));
+    }
     let settings: BTreeMap<String, String> = resource
         .entries
         .into_iter()
