@@ -1,5 +1,6 @@
 //! A backup of a queue, its deletion with its data, and a new queue that starts with the backup.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -119,6 +120,8 @@ fn back_up() -> Result<String> {
     let log = kubectl(&["logs", "--namespace", NAMESPACE, &backup])?;
     // Its Pod has the labels of the queue.
     kubectl_waiting(&["delete", "--namespace", NAMESPACE, &backup], Duration::from_secs(60))?;
-    let name = log.split([':', '/', ' ', '\n']).find(|word| word.ends_with(".rdb"));
+    let name = log
+        .split([':', '/', ' ', '\n'])
+        .find(|word| Path::new(word).extension() == Some("rdb".as_ref()));
     Ok(name.with_context(|| format!("the backup printed {log:?}"))?.to_owned())
 }
