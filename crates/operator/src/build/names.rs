@@ -35,6 +35,8 @@ pub const BACKEND_PORT: i32 = 8081;
 pub const ADMIN_PORT: i32 = 9090;
 /// The volume of a Pod of the managed Redis.
 pub const REDIS_DATA: &str = "data";
+/// Where it is in the containers.
+pub const REDIS_FOLDER: &str = "/data";
 /// The volume with the backup that a managed Redis starts with.
 pub const BACKUP: &str = "backup";
 /// Port of a managed Redis.

@@ -6,7 +6,6 @@ use k8s_openapi::api::core::v1::{
     Container, PersistentVolumeClaimVolumeSource, Volume, VolumeMount,
 };
 
-use super::stateful_set::FOLDER;
 use crate::build::inputs::BuildInputs;
 use crate::build::{names, pod};
 
@@ -30,7 +29,7 @@ pub fn build(
         "backup",
         "restore",
         &format!("{BACKUPS}/{}", source.file),
-        &format!("--data={FOLDER}"),
+        &format!("--data={}", names::REDIS_FOLDER),
         &format!("--queue={}", plan.queue),
     ];
     let container = Container {
@@ -41,7 +40,7 @@ pub fn build(
         security_context: Some(pod::container_security()),
         termination_message_policy: Some(pod::LAST_WORDS.to_owned()),
         volume_mounts: Some(vec![
-            mount(names::REDIS_DATA, FOLDER, None),
+            mount(names::REDIS_DATA, names::REDIS_FOLDER, None),
             mount(names::BACKUP, BACKUPS, Some(true)),
         ]),
         ..Container::default()

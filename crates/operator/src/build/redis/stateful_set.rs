@@ -27,7 +27,6 @@ use crate::target::QueueTarget;
 
 /// The user of the official image.
 const USER: i64 = 999;
-pub(super) const FOLDER: &str = "/data";
 /// The policy of a StatefulSet whose Pods start at once. Immutable.
 pub const PARALLEL: &str = "Parallel";
 /// The environment variable with the name of the Pod.
@@ -108,7 +107,7 @@ fn pod_spec(inputs: &BuildInputs<'_>, redis: &ManagedRedis) -> PodSpec {
         termination_message_policy: Some(pod::LAST_WORDS.to_owned()),
         volume_mounts: Some(vec![VolumeMount {
             name: names::REDIS_DATA.to_owned(),
-            mount_path: FOLDER.to_owned(),
+            mount_path: names::REDIS_FOLDER.to_owned(),
             ..VolumeMount::default()
         }]),
         ..Container::default()
@@ -172,7 +171,7 @@ fn settings(redis: &ManagedRedis, announced: Option<&str>) -> Vec<String> {
     let port = names::REDIS_PORT.to_string();
     let settings = [
         ("--port", port.as_str()),
-        ("--dir", FOLDER),
+        ("--dir", names::REDIS_FOLDER),
         ("--appendonly", "yes"),
         ("--appendfsync", redis.appendfsync.as_str()),
         ("--save", ""),

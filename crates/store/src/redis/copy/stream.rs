@@ -29,12 +29,12 @@ pub(crate) struct CopyConnection {
 }
 
 /// A byte stream in both directions.
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait CopyTransport: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> CopyTransport for T {}
 
 /// A connection by which PSYNC was accepted: the copy follows.
-pub(crate) type CopyStream = BufReader<Box<dyn Duplex>>;
+pub(crate) type CopyStream = BufReader<Box<dyn CopyTransport>>;
 
 impl CopyConnection {
     pub(super) fn new(info: ConnectionInfo, tls: RedisTls) -> Self {
@@ -65,7 +65,7 @@ impl CopyConnection {
         Ok(stream)
     }
 
-    async fn dial(&self) -> Result<Box<dyn Duplex>, BackupError> {
+    async fn dial(&self) -> Result<Box<dyn CopyTransport>, BackupError> {
         let failed = |error: &dyn std::fmt::Display| {
             BackupError::Connection(format!("{}: {error}", self.info.addr()))
         };
