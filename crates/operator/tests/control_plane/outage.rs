@@ -84,6 +84,6 @@ async fn workers_are_left_alone_while_the_api_server_is_away_and_follow_the_line
         assert_eq!(lost.load(Ordering::Relaxed), 1, "the next operator waited");
         leaving.cancel();
     };
-    let both = async { tokio::join!(Box::pin(running), Box::pin(story)) };
+    let both = Box::pin(async { tokio::join!(running, story) });
     tokio::time::timeout(LIMIT * 5, both).await.unwrap();
 }
