@@ -91,9 +91,7 @@ async fn run_with_faults(
     let RunSettings { plan_options, bookings, folder, .. } = settings;
     let (queue, seed) = (testbed::queue()?, plan_options.seed);
     let store = testbed.store()?;
-    // Its servers have just started.
-    let set = || store.set_rules(sale.rules.clone());
-    Retry::within(BACKOFF, ANSWER).run(StoreError::is_transient, set).await?;
+    set_rules(&*store, sale).await?;
     let jump = largest_jump(plan_options);
     let rules = Some(sale.rules.clone());
     // From one server's clock, or offset, to another's.
@@ -143,6 +141,12 @@ async fn run_with_faults(
         totals: snapshot.totals,
         verification,
     })
+}
+
+/// Sets the rules of the sale at servers that have just started.
+async fn set_rules(store: &dyn Store, sale: &Sale) -> Result<()> {
+    let set = || store.set_rules(sale.rules.clone());
+    Ok(Retry::within(BACKOFF, ANSWER).run(StoreError::is_transient, set).await?)
 }
 
 /// How far a clock of Redis may be from the right time.

@@ -163,8 +163,8 @@ mod tests {
     async fn a_copy_that_is_cut_is_an_error_at_each_byte() {
         let marker = "0123456789abcdef0123456789abcdef01234567";
         let by_length = b"$9\r\nREDIS0011".to_vec();
-        let by_marker = [format!("$EOF:{marker}\r\nREDIS0011").as_bytes(), marker.as_bytes()];
-        for sent in [by_length, by_marker.concat()] {
+        let by_marker = format!("$EOF:{marker}\r\nREDIS0011{marker}").into_bytes();
+        for sent in [by_length, by_marker] {
             assert_eq!(copy(&sent, 16).await.unwrap(), b"REDIS0011");
             for length in 0..sent.len() {
                 let cut = copy(&sent[..length], 16).await;
