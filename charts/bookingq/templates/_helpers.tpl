@@ -1,3 +1,50 @@
+{{/* Fills in the values that are missing: `helm upgrade --reuse-values` brings only those of the older chart. Every template begins with it. `cargo xtask manifests --check` compares the defaults with values.yaml. Only `resources` are not here: a user who wants none sets them to null, which looks like a missing value. */}}
+{{- define "bookingq.fill" -}}
+{{- range $key, $default := include "bookingq.defaults" . | fromYaml -}}
+{{- if not (hasKey $.Values $key) -}}
+{{- $_ := set $.Values $key $default -}}
+{{- else if kindIs "map" $default -}}
+{{- $values := get $.Values $key -}}
+{{- range $inner, $innerDefault := $default -}}
+{{- if not (hasKey $values $inner) -}}
+{{- $_ := set $values $inner $innerDefault -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "bookingq.defaults" -}}
+nameOverride: ""
+fullnameOverride: ""
+image: { repository: ghcr.io/bookingqueue/bookingq, tag: "", digest: "", pullPolicy: IfNotPresent }
+imagePullSecrets: []
+workerImage: ""
+replicas: 2
+watchNamespace: ""
+log: { level: info, format: json }
+env: []
+crds: { install: true }
+serviceAccount: { create: true, name: "", annotations: {} }
+rbac: { create: true, aggregate: true }
+podLabels: {}
+podAnnotations: {}
+nodeSelector: {}
+tolerations: []
+affinity: {}
+topologySpreadConstraints: []
+priorityClassName: ""
+podDisruptionBudget: { enabled: true }
+networkPolicy: { enabled: true, metricsFrom: [] }
+serviceMonitor: { enabled: false, interval: 15s, labels: {} }
+podMonitor: { enabled: false, interval: 15s, labels: {} }
+prometheusRule:
+  enabled: false
+  runbooks: https://github.com/bookingqueue/bookingq/blob/main/docs/runbooks.md
+  labels: {}
+grafanaDashboard: { enabled: false, labels: { grafana_dashboard: "1" } }
+{{- end -}}
+
 {{/* "bookingq", or the release's name with it. */}}
 {{- define "bookingq.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
@@ -64,7 +111,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{/* The page of runbooks. The default is here as well, because `helm upgrade --reuse-values` brings only the values of the older chart. */}}
+{{/* The page of runbooks, also where the value is empty. */}}
 {{- define "bookingq.runbooks" -}}
-{{ default "https://github.com/bookingqueue/bookingq/blob/main/docs/runbooks.md" .Values.prometheusRule.runbooks }}
+{{ default (include "bookingq.defaults" . | fromYaml).prometheusRule.runbooks .Values.prometheusRule.runbooks }}
 {{- end -}}

@@ -63,6 +63,10 @@ pub struct RedisSpec {
         "self.replicas == 1 || self.appendfsync == 'always'",
         "with replicas: 3, appendfsync must be always",
     ),
+    (
+        "self.replicas == 1 || !has(self.restoreFrom)",
+        "with restoreFrom, replicas must be 1: once the queue is ready, remove restoreFrom and ask for 3",
+    ),
 ])))]
 pub struct ManagedRedis {
     /// Container image.
@@ -82,6 +86,11 @@ pub struct ManagedRedis {
     /// operator elects another one when it is lost. May be changed while the queue runs.
     #[schemars(extend("enum" = [1, 3]))]
     pub replicas: i32,
+    /// Backup to start a new queue with. The queue has the name of the one in the backup, its
+    /// volume is empty, and replicas is 1. What was booked after the backup is gone from the queue.
+    /// Remove it once the queue is ready; this restarts Redis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore_from: Option<RestoreSource>,
     /// Compute resources of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::resources")]
@@ -99,10 +108,46 @@ impl Default for ManagedRedis {
             storage_class_name: None,
             appendfsync: AppendFsync::Always,
             replicas: 1,
+            restore_from: None,
             resources: None,
             labels: BTreeMap::new(),
         }
     }
+}
+
+/// A backup, as `bookingq backup create` writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreSource {
+    /// The volume with the backup.
+    pub persistent_volume_claim: BackupVolume,
+    /// Path of the RDB file in the volume, such as concert-20261130T230000Z.rdb. The description
+    /// beside it, of the same name with json, is needed too.
+    #[schemars(
+        length(min = 5, max = 512),
+        regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*[.]rdb$")
+    )]
+    pub file: String,
+}
+
+impl RestoreSource {
+    /// Whether the path stays in the volume and names an RDB file.
+    pub fn has_valid_path(&self) -> bool {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        let word =
+            |word: &str| !word.is_empty() && !word.starts_with('.') && word.bytes().all(plain);
+        let is_rdb = std::path::Path::new(&self.file).extension().is_some_and(|end| end == "rdb");
+        is_rdb && self.file.len() <= 512 && self.file.split('/').all(word)
+    }
+}
+
+/// A PersistentVolumeClaim in the same namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupVolume {
+    /// Name of the claim.
+    #[schemars(length(min = 1, max = 253))]
+    pub claim_name: String,
 }
 
 /// When Redis syncs acknowledged writes to disk.

@@ -101,6 +101,10 @@ use crate::worker::WorkerSpec;
         "cannot move a queue between a managed and an external Redis: its bookings would be left behind; create a new queue",
     ),
     (
+        "!(has(self.redis) && has(self.redis.managed) && has(self.redis.managed.restoreFrom)) || (has(oldSelf.redis) && has(oldSelf.redis.managed) && has(oldSelf.redis.managed.restoreFrom) && self.redis.managed.restoreFrom == oldSelf.redis.managed.restoreFrom)",
+        "redis.managed.restoreFrom is for a new queue: it can be removed, and neither added nor changed",
+    ),
+    (
         "!has(self.kafka) || has(self.replicas) || self.autoscaling.max <= 16",
         "with kafka, autoscaling.max must be at most 16: each worker reads the whole log",
     ),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use cronexpr::{Crontab, FallbackTimezoneOption, MakeTimestamp, ParseOptions, parse_crontab_with};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -96,13 +97,31 @@ impl UpdateWindow {
         self.begins_after(before).is_some_and(|begin| begin <= now)
     }
 
-    /// When it begins next, after `now`; `None`: not in the next four years.
+    /// When it begins next, after `now`; `None`: not in the next four years. A time that a change
+    /// of the clock skips is the moment of the change, and one that comes twice is the first one.
     pub fn begins_after(&self, now: Timestamp) -> Option<Timestamp> {
         // The clock on the wall is compared as if it were UTC: the library looks zones up in the
-        // system only. An hour that does not exist begins when the next one does.
-        let wall = TimeZone::UTC.to_timestamp(self.zone.to_datetime(now)).ok()?;
-        let begin = self.cron.find_next(MakeTimestamp(wall)).ok()?;
-        self.zone.to_timestamp(begin.datetime()).ok()
+        // system only.
+        let mut wall = TimeZone::UTC.to_timestamp(self.zone.to_datetime(now)).ok()?;
+        loop {
+            let next = self.cron.find_next(MakeTimestamp(wall)).ok()?;
+            let begin = self.first(next.datetime())?;
+            if begin > now {
+                return Some(begin);
+            }
+            // The hour that comes twice is over on the wall before it is over.
+            wall = next.timestamp();
+        }
+    }
+
+    /// The first moment at which the clock on the wall has reached `wall`.
+    fn first(&self, wall: DateTime) -> Option<Timestamp> {
+        let ambiguous = self.zone.to_ambiguous_timestamp(wall);
+        let AmbiguousOffset::Gap { after, .. } = ambiguous.offset() else {
+            return ambiguous.earlier().ok();
+        };
+        let before = after.to_timestamp(wall).ok()?;
+        Some(self.zone.following(before).next()?.timestamp())
     }
 }
 

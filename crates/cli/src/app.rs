@@ -12,8 +12,8 @@ use tracing::level_filters::LevelFilter;
 use crate::failure::Failure;
 use crate::kubectl;
 use crate::verbs::{
-    admission, cancel, check, crd, crowd, enqueue, gateway, keys, operator, outflow, pay, probe,
-    queue, restocked, simulate, status, sweep, top, up, watch, worker,
+    admission, backup, cancel, check, crd, crowd, enqueue, gateway, keys, operator, outflow, pay,
+    probe, queue, restocked, simulate, status, sweep, top, up, watch, worker,
 };
 
 /// Fair booking queues: each client gets a place in line, a reservation in order, and a limited
@@ -62,6 +62,7 @@ enum Verb {
     Check(Box<check::Args>),
     Crd(crd::Args),
     Keys(keys::Args),
+    Backup(backup::Args),
     Enqueue(enqueue::Args),
     Status(status::Args),
     Watch(watch::Args),
@@ -102,6 +103,7 @@ impl Verb {
             Self::Check(args) => Box::pin(check::run(*args)),
             Self::Crd(args) => Box::pin(async move { crd::run(&args) }),
             Self::Keys(args) => Box::pin(async { keys::run(args) }),
+            Self::Backup(args) => Box::pin(backup::run(args)),
             Self::Enqueue(args) => Box::pin(enqueue::run(args)),
             Self::Status(args) => Box::pin(status::run(args)),
             Self::Watch(args) => Box::pin(watch::run(args)),

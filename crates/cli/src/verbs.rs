@@ -1,6 +1,7 @@
 //! One file for each subcommand.
 
 pub mod admission;
+pub mod backup;
 pub mod cancel;
 pub mod check;
 pub mod crd;

@@ -5,7 +5,7 @@
 //!   sale (seed -> items, stock, rules)
 //!   run ──┬─ servers    redis-server: one, or several that fail over; or brokers of Kafka
 //!         ├─ testbed    workers, sweeper, gateways, Booking Service, proxies,
-//!         │             clocks
+//!         │             clocks, releases (another one is rolled out and back)
 //!         ├─ clients    two crowds, to workers and through gateways (WebSockets);
 //!         │             their calls with answers and times (history.jsonl) ───────┐
 //!         '─ bookingq-check: calls, audit log (audit.jsonl), store and ledger  <──────┘ ──> report
@@ -13,12 +13,14 @@
 
 mod clients;
 mod clocks;
+pub mod failovers;
 mod gateways;
 pub mod kinds;
 pub mod layout;
 pub mod plan;
 pub mod proxy;
 mod redis_fault;
+pub mod releases;
 pub mod report;
 pub mod run;
 pub mod sale;

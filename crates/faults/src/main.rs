@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bookingq_check::saved;
+use bookingq_faults::failovers::{self, FailoverOptions};
 use bookingq_faults::kinds::FaultKind;
 use bookingq_faults::layout::{RedisTopology, StoreLayout};
 use bookingq_faults::plan::PlanOptions;
+use bookingq_faults::releases::Releases;
 use bookingq_faults::report::invariant_lines;
 use bookingq_faults::run::run;
 use bookingq_faults::sale::StockOptions;
@@ -22,11 +24,14 @@ use clap::Parser;
     name = "cargo xtask faults",
     max_term_width = 100,
     args_override_self = true,
+    args_conflicts_with_subcommands = true,
     after_help = "\
 Exit code: 0 every invariant held, 1 one broke (target/faults/SEED keeps the evidence), 2 it could not run.
 The history's format is in docs/reliability.md."
 )]
 struct Cli {
+    #[command(subcommand)]
+    other: Option<OtherRun>,
     /// Seed of the schedule and of the clients' behaviour [default: drawn, and printed]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -79,6 +84,17 @@ struct Cli {
     /// The program under test
     #[arg(long, value_name = "FILE", default_value = "target/release/bookingq")]
     program: PathBuf,
+    /// An earlier release of the program: every process begins with it, changes to --program while
+    /// clients call, and goes back. `cargo xtask upgrade` builds it
+    #[arg(long, value_name = "FILE")]
+    previous: Option<PathBuf>,
+}
+
+/// Runs of another kind.
+#[derive(Debug, clap::Subcommand)]
+enum OtherRun {
+    /// Failovers of a managed Redis of three, measured one by one while clients join
+    Failovers(FailoverOptions),
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -116,6 +132,10 @@ async fn main() -> ExitCode {
 }
 
 async fn start(cli: Cli) -> Result<ExitCode> {
+    if let Some(OtherRun::Failovers(options)) = &cli.other {
+        let clean = failovers::run(options, &Signals::default().leaving()?).await?;
+        return Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     if let Some(history) = &cli.check {
         return check(history);
     }
@@ -125,9 +145,9 @@ async fn start(cli: Cli) -> Result<ExitCode> {
     clear(&folder)?;
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
-    let program = std::fs::canonicalize(&cli.program).with_context(|| {
-        format!("there is no {}; `cargo xtask faults` builds it", cli.program.display())
-    })?;
+    let program = found(&cli.program, "cargo xtask faults")?;
+    let previous = cli.previous.as_deref();
+    let previous = previous.map(|path| found(path, "cargo xtask upgrade")).transpose()?;
     let every = cli.every.max(Duration::from_millis(1));
     let (workers, gateways) = (usize::from(cli.workers), usize::from(cli.gateways));
     let layout = cli.layout();
@@ -153,7 +173,7 @@ async fn start(cli: Cli) -> Result<ExitCode> {
         bookings,
         acknowledge_replicas,
         stock: cli.stock,
-        program,
+        releases: Releases::new(program, previous, &folder),
         folder: folder.clone(),
     };
     let report = run(&settings, &Signals::default().leaving()?).await?;
@@ -183,6 +203,12 @@ fn check(history: &Path) -> Result<ExitCode> {
     }
     println!("{calls} calls");
     Ok(if violations.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The program at `path`, without links.
+fn found(path: &Path, builds: &str) -> Result<PathBuf> {
+    std::fs::canonicalize(path)
+        .with_context(|| format!("there is no {}; `{builds}` builds it", path.display()))
 }
 
 fn clear(folder: &Path) -> Result<()> {

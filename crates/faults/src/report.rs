@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::kinds::FaultKind;
+use crate::releases::RollOut;
 
 /// All figures of a run.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct FaultReport {
     pub calls: CallCounts,
     /// Faults by kind.
     pub faults: BTreeMap<FaultKind, u64>,
+    /// The other release that was rolled out and back, if there was one.
+    pub roll_out: RollOut,
     /// Faults of several servers that were left out.
     pub left_out: u64,
     /// The number of starts of each process.
@@ -58,6 +61,7 @@ impl FaultReport {
             && self.verification.gaps == 0
             && self.own_ends.is_empty()
             && self.unserved.is_empty()
+            && self.roll_out.failure.is_none()
     }
 
     /// The report for programs.
@@ -72,6 +76,7 @@ impl FaultReport {
             "bookings": self.verification.tallies,
             "calls": self.calls,
             "faults": self.faults,
+            "roll_out": self.roll_out,
             "starts": self.starts,
             "own_ends": self.own_ends,
             "longest_stall_ms": self.longest_stall_ms,
@@ -97,6 +102,7 @@ impl FaultReport {
             ));
         }
         lines.push(format!("starts    {}", counts(&self.starts)));
+        lines.extend(self.roll_out.lines());
         let tallies = &self.verification.tallies;
         lines.push(format!("clients   {} of {} arrived", self.arrived, self.planned));
         let Tallies { enqueued, waiting, in_progress, finals } = tallies;

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clients::FaultCrowds;
 use crate::kinds::FaultKind;
 use crate::plan::{Fault, FaultStep, PlanOptions, REDIS_CLOCK_JUMP, plan};
+use crate::releases::RollOut;
 use crate::report::FaultReport;
 use crate::sale::{self, Sale};
 use crate::testbed::{self, HOLD, RunSettings, Testbed};
@@ -90,9 +91,7 @@ async fn run_with_faults(
     let RunSettings { plan_options, bookings, folder, .. } = settings;
     let (queue, seed) = (testbed::queue()?, plan_options.seed);
     let store = testbed.store()?;
-    // Its servers have just started.
-    let set = || store.set_rules(sale.rules.clone());
-    Retry::within(BACKOFF, ANSWER).run(StoreError::is_transient, set).await?;
+    set_rules(&*store, sale).await?;
     let jump = largest_jump(plan_options);
     let rules = Some(sale.rules.clone());
     // From one server's clock, or offset, to another's.
@@ -105,8 +104,9 @@ async fn run_with_faults(
     let demand = (*bookings, plan_options.time);
     let mut crowds = FaultCrowds::start(&queue, demand, seed, &recorder, testbed);
     let mut faults = BTreeMap::new();
+    let mut roll_out = RollOut::default();
     tokio::select! {
-        () = inject_all((testbed, &store), steps, plan_options.time, &mut faults) => {}
+        () = break_all(settings, (testbed, &store), steps, &mut faults, &mut roll_out) => {}
         () = progress(&recorder, &crowds, &audit) => {}
         () = leave.cancelled() => println!("ending early, in order"),
     }
@@ -132,6 +132,7 @@ async fn run_with_faults(
         planned: u64::from(*bookings),
         calls: recorder.counts(),
         faults,
+        roll_out,
         left_out: 0,
         starts: BTreeMap::new(),
         own_ends: Vec::new(),
@@ -140,6 +141,12 @@ async fn run_with_faults(
         totals: snapshot.totals,
         verification,
     })
+}
+
+/// Sets the rules of the sale at servers that have just started.
+async fn set_rules(store: &dyn Store, sale: &Sale) -> Result<()> {
+    let set = || store.set_rules(sale.rules.clone());
+    Ok(Retry::within(BACKOFF, ANSWER).run(StoreError::is_transient, set).await?)
 }
 
 /// How far a clock of Redis may be from the right time.
@@ -169,6 +176,19 @@ fn start_recorder(
     let reads = if fails_over { ReadPromise::NoneUntilHealed } else { ReadPromise::Kept };
     let history = folder.join("history.jsonl");
     Ok(CallRecorder::start_with_history(&history, seed, margin, reads)?)
+}
+
+/// Injects the faults, and rolls the other release out and back, until the time is over.
+async fn break_all(
+    settings: &RunSettings,
+    (testbed, store): (&Testbed, &Arc<dyn Store>),
+    steps: &[FaultStep],
+    faults: &mut BTreeMap<FaultKind, u64>,
+    roll_out: &mut RollOut,
+) {
+    let time = settings.plan_options.time;
+    let rolls = settings.releases.roll(testbed.of_releases(), time, roll_out);
+    tokio::join!(inject_all((testbed, store), steps, time, faults), rolls);
 }
 
 /// Injects the faults of the plan, counted in `done`, and waits until the time is over.

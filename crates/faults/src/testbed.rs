@@ -26,6 +26,7 @@ use crate::gateways::{self, GatewayPorts};
 use crate::kinds::{FaultSignal, FaultTarget};
 use crate::plan::{Fault, FaultStep, FaultyLink, PlanOptions, ServiceFault};
 use crate::proxy::Proxy;
+use crate::releases::Releases;
 use crate::sale::{Sale, StockOptions};
 use crate::servers::StoreServers;
 
@@ -66,8 +67,8 @@ pub struct RunSettings {
     pub acknowledge_replicas: u8,
     /// What they can have.
     pub stock: StockOptions,
-    /// The program under test.
-    pub program: PathBuf,
+    /// The program under test, maybe in two releases.
+    pub releases: Releases,
     /// The folder of logs, data and histories.
     pub folder: PathBuf,
 }
@@ -140,7 +141,7 @@ impl Testbed {
         }
         let store = testbed.store_for(FaultyLink::SweeperRedis, settings).await?;
         let booking = testbed.link(FaultyLink::SweeperService).await?;
-        let sweeper = spec_of("sweep", "sweeper", settings, store, booking);
+        let sweeper = spec_of("sweep", "sweeper", settings, store, booking)?;
         testbed.processes.insert(FaultTarget::Sweeper, Process::start(sweeper)?);
         Ok(testbed)
     }
@@ -182,6 +183,11 @@ impl Testbed {
     /// Every process.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         self.servers.processes().into_iter().chain(self.processes.values())
+    }
+
+    /// What a roll-out of another release replaces, in its order: workers, the sweeper, gateways.
+    pub(crate) fn of_releases(&self) -> Vec<&Process> {
+        self.processes.values().collect()
     }
 
     /// Faults of several servers, and of brokers, that were left out.
@@ -298,7 +304,7 @@ impl Testbed {
         self.links.insert(FaultyLink::Clients(number), Proxy::start(listen).await?);
         let store = self.store_for(FaultyLink::WorkerRedis(number), settings).await?;
         let booking = self.link(FaultyLink::WorkerService(number)).await?;
-        let mut spec = spec_of("worker", &format!("worker-{number}"), settings, store, booking)
+        let mut spec = spec_of("worker", &format!("worker-{number}"), settings, store, booking)?
             .arguments(["--listen".to_owned(), listen.to_string()])
             .arguments([format!("--ticket=http://{}", self.tickets.address())])
             .arguments(["--ticket-timeout=1s"])
@@ -321,9 +327,9 @@ impl Testbed {
     ) -> Result<()> {
         let upstream = Proxy::start_balanced(workers).await?;
         let ports = GatewayPorts::free()?;
-        let (program, folder) = (&*settings.program, &*settings.folder);
         let (name, workers) = (format!("gateway-{number}"), (QUEUE, upstream.address()));
-        let mut spec = gateways::spec(&name, (program, folder), ports, workers);
+        let (program, folder) = (settings.releases.program(&name)?, &*settings.folder);
+        let mut spec = gateways::spec(&name, (&program, folder), ports, workers);
         spec.restart = RESTART;
         let gateway = Process::start(spec)?;
         gateway.wait_ready(START)?;
@@ -367,9 +373,9 @@ fn spec_of(
     settings: &RunSettings,
     store: Vec<String>,
     booking: SocketAddr,
-) -> ProcessSpec {
+) -> Result<ProcessSpec> {
     let hold = humantime::format_duration(HOLD);
-    let mut spec = ProcessSpec::new(name, &settings.program).arguments([
+    let mut spec = ProcessSpec::new(name, settings.releases.program(name)?).arguments([
         verb.to_owned(),
         format!("--queue={QUEUE}"),
         format!("--booking=http://{booking}"),
@@ -381,5 +387,5 @@ fn spec_of(
     spec = spec.arguments([format!("--outbox-entries={OUTBOX_ENTRIES}")]);
     spec.log = Some(settings.folder.join(format!("{name}.log")));
     spec.restart = RESTART;
-    spec
+    Ok(spec)
 }

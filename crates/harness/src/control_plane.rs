@@ -19,7 +19,13 @@ use crate::wait::until;
 
 /// The environment variable with the folder of the three programs.
 pub const ASSETS: &str = "KUBEBUILDER_ASSETS";
-const PROGRAMS: [&str; 3] = ["etcd", "kube-apiserver", "kube-controller-manager"];
+const API_SERVER: &str = "kube-apiserver";
+const PROGRAMS: [&str; 3] = ["etcd", API_SERVER, "kube-controller-manager"];
+/// Files of the API server.
+const KEY: &str = "accounts.key";
+const PUBLIC_KEY: &str = "accounts.pub";
+const TOKENS: &str = "tokens.csv";
+const AUDIT_POLICY: &str = "audit-policy.yaml";
 const HELP: &str = "`cargo xtask test -p bookingq-operator` and `cargo xtask trial` find or build them; or set \
 KUBEBUILDER_ASSETS to a folder that has etcd, kube-apiserver and kube-controller-manager. See tests/control-plane/README.md.";
 
@@ -36,6 +42,7 @@ const START: Duration = Duration::from_secs(120);
 /// A running control plane.
 pub struct ControlPlane {
     api: SocketAddr,
+    etcd: SocketAddr,
     /// Each is stopped before those that it depends on.
     processes: Vec<Process>,
     folder: tempfile::TempDir,
@@ -58,20 +65,46 @@ impl ControlPlane {
         let programs = programs()?;
         let folder = tempfile::tempdir()?;
         let [etcd, peers, api] = free_addresses()?;
-        let mut this = Self { api, processes: Vec::new(), folder };
+        let mut this = Self { api, etcd, processes: Vec::new(), folder };
         this.etcd(&programs, etcd, peers)?;
-        this.api_server(&programs, etcd)?;
-        let client = this.client()?;
+        this.credentials()?;
+        this.api_server(&programs)?;
+        this.ready().await?;
+        this.controllers(&programs, further)?;
+        install_crd(&this.client()?, crd).await?;
+        Ok(this)
+    }
+
+    /// Waits until the API server is ready.
+    async fn ready(&self) -> Result<()> {
+        let client = self.client()?;
         until("the API server to be ready", START, async || {
             // A process that has ended will not become ready: fail at once.
-            this.processes.iter().try_for_each(Process::check_running)?;
+            self.processes.iter().try_for_each(Process::check_running)?;
             let ready = http::Request::get("/readyz").body(Vec::new())?;
             anyhow::Ok(client.request_text(ready).await.is_ok())
         })
-        .await?;
-        this.controllers(&programs, further)?;
-        install_crd(&client, crd).await?;
-        Ok(this)
+        .await
+    }
+
+    /// Kills the API server: connections are refused. Everything else goes on.
+    pub fn kill_api_server(&mut self) {
+        self.processes.retain(|process| process.name() != API_SERVER);
+    }
+
+    /// Starts it again after [`Self::kill_api_server`], and waits until it is ready.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_api_server(&mut self) -> Result<()> {
+        self.api_server(&programs()?)?;
+        self.ready().await
+    }
+
+    /// Stops the API server for a while: connections stay open, and nothing is answered.
+    pub fn freeze_api_server(&self, time: Duration) {
+        let servers = self.processes.iter().filter(|process| process.name() == API_SERVER);
+        servers.for_each(|server| server.freeze(time));
     }
 
     /// The client configuration of its administrator.
@@ -141,36 +174,39 @@ impl ControlPlane {
         self.run(&programs.join("etcd"), &arguments)
     }
 
-    fn api_server(&mut self, programs: &Path, etcd: SocketAddr) -> Result<()> {
-        let (key, public) = (self.path("accounts.key"), self.path("accounts.pub"));
-        let (tokens, policy) = (self.path("tokens.csv"), self.path("audit-policy.yaml"));
+    /// The files that the API server reads.
+    fn credentials(&self) -> Result<()> {
         let pair = rcgen::KeyPair::generate()?;
-        std::fs::write(&key, pair.serialize_pem())?;
-        std::fs::write(&public, pair.public_key_pem())?;
+        std::fs::write(self.path(KEY), pair.serialize_pem())?;
+        std::fs::write(self.path(PUBLIC_KEY), pair.public_key_pem())?;
         let users = [ADMIN].into_iter().chain(OPERATORS);
         let users: Vec<String> =
             users.map(|user| format!("{user},{user},{user},system:masters\n")).collect();
-        std::fs::write(&tokens, users.concat())?;
-        std::fs::write(&policy, audit_policy())?;
+        std::fs::write(self.path(TOKENS), users.concat())?;
+        std::fs::write(self.path(AUDIT_POLICY), audit_policy())?;
+        Ok(())
+    }
+
+    fn api_server(&mut self, programs: &Path) -> Result<()> {
         let arguments = [
-            format!("--etcd-servers=http://{etcd}"),
+            format!("--etcd-servers=http://{}", self.etcd),
             "--bind-address=127.0.0.1".to_owned(),
             format!("--secure-port={}", self.api.port()),
             format!("--cert-dir={}", self.path("certificates").display()),
-            format!("--token-auth-file={}", tokens.display()),
+            format!("--token-auth-file={}", self.path(TOKENS).display()),
             "--authorization-mode=RBAC".to_owned(),
             "--disable-admission-plugins=ServiceAccount".to_owned(),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-            format!("--service-account-key-file={}", public.display()),
-            format!("--service-account-signing-key-file={}", key.display()),
+            format!("--service-account-key-file={}", self.path(PUBLIC_KEY).display()),
+            format!("--service-account-signing-key-file={}", self.path(KEY).display()),
             // Room for the three Services of each of thousands of queues.
             "--service-cluster-ip-range=10.0.0.0/16".to_owned(),
             format!("--audit-log-path={}", self.audit_log().display()),
-            format!("--audit-policy-file={}", policy.display()),
+            format!("--audit-policy-file={}", self.path(AUDIT_POLICY).display()),
             // A request is in the log before its answer.
             "--audit-log-mode=blocking".to_owned(),
         ];
-        self.run(&programs.join("kube-apiserver"), &arguments)
+        self.run(&programs.join(API_SERVER), &arguments)
     }
 
     /// Only the controllers that ownership, scaling and CronJobs need. Their rate limits are high,

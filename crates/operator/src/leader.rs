@@ -23,6 +23,9 @@ use tracing::{info, warn};
 use crate::error::{ApiCallError, call_within};
 use crate::leader_fence::LeaderFence;
 
+/// Between two lines about a lease that cannot be read.
+const LOG_AGAIN: Duration = Duration::from_secs(60);
+
 /// The parameters of an election.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Election {
@@ -74,6 +77,27 @@ enum LeaseHolder {
     Other,
 }
 
+/// Attempts that have failed one after the other: the API server may be away for hours.
+#[derive(Default)]
+struct FailedAttempts {
+    logged: Option<Instant>,
+    /// Those since then.
+    unlogged: u64,
+}
+
+impl FailedAttempts {
+    /// Logs the first one, and one a minute.
+    fn log(&mut self, error: &ApiCallError) {
+        if self.logged.is_some_and(|at| at.elapsed() < LOG_AGAIN) {
+            self.unlogged += 1;
+            return;
+        }
+        let unlogged = std::mem::take(&mut self.unlogged);
+        self.logged = Some(Instant::now());
+        warn!(%error, unlogged, "the lease could not be read or written; trying again");
+    }
+}
+
 /// One candidate.
 pub struct Candidate {
     election: Election,
@@ -93,7 +117,7 @@ impl Candidate {
     /// Waits until this candidate is the leader. Returns `false` if `leaving` came first.
     pub async fn lead(&mut self, leaving: &CancellationToken) -> bool {
         info!(lease = self.election.name, identity = self.election.identity, "waiting to lead");
-        let mut retry = self.retry();
+        let (mut retry, mut failures) = (self.retry(), FailedAttempts::default());
         loop {
             let started = Instant::now();
             match self.attempt().await {
@@ -102,8 +126,8 @@ impl Candidate {
                     info!(lease = self.election.name, "leading");
                     return true;
                 }
-                Ok(LeaseHolder::Other) => {}
-                Err(error) => warn!(%error, "the lease could not be read or written"),
+                Ok(LeaseHolder::Other) => failures = FailedAttempts::default(),
+                Err(error) => failures.log(&error),
             }
             if !pause(&mut retry, leaving).await {
                 return false;

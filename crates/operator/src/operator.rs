@@ -66,7 +66,11 @@ pub fn run(
     .boxed()
 }
 
-async fn lead(
+/// Waits to lead, and runs the controller as the leader. Without the admin port.
+///
+/// # Errors
+/// As [`run`].
+pub async fn lead(
     config: Config,
     settings: ControllerSettings,
     election: Election,

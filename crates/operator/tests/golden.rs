@@ -8,6 +8,8 @@ mod hibernated;
 mod kafka;
 #[path = "golden/redis_of_three.rs"]
 mod redis_of_three;
+#[path = "golden/restored.rs"]
+mod restored;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

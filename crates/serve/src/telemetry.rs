@@ -67,6 +67,8 @@ const NETWORK: [&str; 8] = [
     "opentelemetry_sdk",
     "opentelemetry_otlp",
 ];
+/// Where the Kubernetes client logs calls that fail.
+const FAILED_CALLS: &str = "kube_client::client::builder";
 
 /// Running log and trace output.
 pub struct Telemetry {
@@ -121,12 +123,14 @@ impl Telemetry {
     }
 }
 
-/// `RUST_LOG` if set; otherwise `level`, with the network libraries at warn.
+/// `RUST_LOG` if set; otherwise `level`, with the network libraries at warn, and without the lines
+/// of the Kubernetes client about each call that fails: the caller logs that, at a bounded rate.
 fn filter(level: LevelFilter) -> Result<EnvFilter, TelemetryError> {
     let text = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let value = text.unwrap_or_else(|| {
         let quiet = level.min(LevelFilter::WARN);
-        NETWORK.iter().fold(level.to_string(), |text, library| format!("{text},{library}={quiet}"))
+        let libraries = NETWORK.iter().map(|library| format!(",{library}={quiet}"));
+        format!("{level}{},{FAILED_CALLS}=off", libraries.collect::<String>())
     });
     EnvFilter::try_new(&value).map_err(|cause| TelemetryError::Filter { value, cause })
 }

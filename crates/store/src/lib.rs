@@ -8,12 +8,14 @@
 //!     |- replicated    the same engine, driven by a log of commands in Kafka
 //!     |- redis         one Lua script for each transition
 //!     '- group         in front of each: single calls in, batches out
+//!   backup        copies the data of a Redis, and restores it
 //! ```
 //!
 //! A store belongs to one queue. Each method is one atomic step, is safe to repeat, and decides by
 //! the store's own clock. Every store passes the suite in `tests/conformance`; only the replicated
 //! one waits while the clock of its log is behind.
 
+pub mod backup;
 mod contract;
 mod engine;
 pub mod error;
@@ -23,6 +25,7 @@ mod open;
 mod pem;
 pub mod redis;
 pub mod replicated;
+mod tls_client;
 
 pub use bookingq_queue::{
     Cancel, Claim, Confirm, Confirmed, Enqueue, Enqueued, Events, Lease, NotifierLease, Scope,

@@ -23,6 +23,7 @@ mod batches;
 mod calls;
 mod cluster;
 mod config;
+pub(crate) mod copy;
 mod dial;
 mod fault;
 mod keys;
@@ -32,6 +33,7 @@ pub mod node;
 mod outbox;
 mod reader;
 mod record;
+pub(crate) mod resp;
 mod rollback;
 mod sale;
 mod scripts;
@@ -112,6 +114,10 @@ impl RedisStore {
 impl Store for RedisStore {
     fn queue(&self) -> &QueueName {
         &self.queue
+    }
+
+    fn connect_read_only(&self, only: bool) {
+        self.link.connect_read_only(only);
     }
 
     async fn open(&self) -> Result<Opened> {

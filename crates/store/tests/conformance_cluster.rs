@@ -14,8 +14,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bookingq_core::{QueueName, Timestamp, time};
+use bookingq_core::{EventSeq, QueueName, Timestamp, time};
 use bookingq_harness::ClusterNodes;
+use bookingq_harness::wait::eventually;
 use bookingq_store::Store;
 use bookingq_store::redis::{RedisConfig, RedisStore};
 use conformance::Subject;
@@ -24,6 +25,8 @@ use tokio::time::{sleep, timeout};
 
 /// One for all cases, which use different queues.
 static CLUSTER: LazyLock<ClusterNodes> = LazyLock::new(|| ClusterNodes::start().unwrap());
+/// Longest wait for an answer, or an event.
+const LIMIT: Duration = Duration::from_secs(20);
 /// Failovers of one primary must not overlap.
 static CHANGE: Mutex<()> = Mutex::new(());
 
@@ -103,6 +106,28 @@ async fn moving() -> Moving {
     let subject = Moving { store, now, key, calls, change: Mutex::default() };
     subject.advance(Duration::ZERO).await;
     subject
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_only_reads_the_outbox_follows_the_slot() {
+    let queue = QueueName::new("only-reads").unwrap();
+    let url = format!("redis-cluster://{}", CLUSTER.hosts());
+    let open = || RedisStore::connect(RedisConfig::new(url.clone(), queue.clone())).unwrap();
+    let (writer, reader) = (open(), open());
+    let mut after = EventSeq::START;
+    for name in ["before", "after-a-move", "after-another"] {
+        support::joins(&writer, name, LIMIT).await;
+        eventually(&format!("the event of {name}"), LIMIT, async || {
+            let Ok(read) = reader.events(after, 16, Duration::from_millis(100)).await else {
+                return false;
+            };
+            after = read.next;
+            !read.events.is_empty()
+        })
+        .await;
+        let key = format!("booking-meta:{{{queue}}}");
+        tokio::task::spawn_blocking(move || start_change(&key, false)).await.unwrap();
+    }
 }
 
 conformance_tests!(moving);

@@ -8,7 +8,9 @@ use std::time::Duration;
 use bookingq_core::{BookingState, ClientId, PaymentId};
 use bookingq_harness::{Fsync, RedisServer};
 use bookingq_store::redis::RedisStore;
-use bookingq_store::{Confirm, Confirmed, Scope, Settled, Settlement, Store, TaskOutcome};
+use bookingq_store::{
+    Confirm, Confirmed, Scope, Settled, Settlement, Store, StoreError, TaskOutcome,
+};
 use support::config;
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -136,4 +138,28 @@ async fn the_bookings_of_schema_2_are_read_as_they_are() {
     );
     let waiting = store.items(vec!["a b".into()]).await.unwrap().remove(0);
     assert_eq!((waiting.unsettled, waiting.waiting, waiting.ended), (1, 1, false));
+}
+
+#[tokio::test]
+async fn a_connection_that_only_reads_leaves_the_data_as_it_is() {
+    let server = RedisServer::start(Fsync::Off).unwrap();
+    let config = config(&server);
+    let store = RedisStore::connect(config.clone()).unwrap();
+    store.connect_read_only(true);
+    assert_eq!(store.snapshot().await.unwrap().epoch, "", "new data is read");
+    assert_eq!(server.cli(&["DBSIZE"]).unwrap(), "0");
+    store.connect_read_only(false);
+    assert!(!store.open().await.unwrap().epoch.is_empty(), "opening writes on the same connection");
+
+    let meta = format!("booking-meta:{{{}}}", config.queue);
+    server.cli(&["HSET", &meta, "schema", "1"]).unwrap();
+    let reader = RedisStore::connect(config.clone()).unwrap();
+    reader.connect_read_only(true);
+    reader.snapshot().await.unwrap();
+    assert_eq!(server.cli(&["HGET", &meta, "schema"]).unwrap(), "1", "nor is it taken over");
+    server.cli(&["HSET", &meta, "schema", "999"]).unwrap();
+    let reader = RedisStore::connect(config).unwrap();
+    reader.connect_read_only(true);
+    let error = reader.snapshot().await.unwrap_err();
+    assert!(matches!(error, StoreError::NewerSchema { found: 999, .. }), "{error}");
 }

@@ -1,7 +1,9 @@
 //! The API server's audit log: the requests of each operator, with their times.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
@@ -40,17 +42,50 @@ impl AuditedRequest {
     }
 }
 
+/// The log, read piece by piece: that of a thousand queues has tens of megabytes.
+#[derive(Debug)]
+pub struct AuditTail {
+    log: PathBuf,
+    /// Where the next line begins.
+    offset: u64,
+}
+
+impl AuditTail {
+    /// The whole log, to begin with.
+    pub fn new(log: &Path) -> Self {
+        Self { log: log.to_owned(), offset: 0 }
+    }
+
+    /// The requests since the last call without those of the discovery, in the order of the
+    /// answers.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn more(&mut self) -> Result<Vec<AuditedRequest>> {
+        let mut text = Vec::new();
+        let mut read = || {
+            let mut file = File::open(&self.log)?;
+            file.seek(SeekFrom::Start(self.offset))?;
+            file.read_to_end(&mut text)
+        };
+        read().with_context(|| format!("cannot read {}", self.log.display()))?;
+        // The last line may be incomplete.
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.offset += whole as u64;
+        let lines = text[..whole].split(|byte| *byte == b'\n');
+        let events = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+        Ok(events.filter_map(|event| parse(&event)).collect())
+    }
+}
+
 /// The requests since `since` without those of the discovery, in the order of the answers.
 ///
 /// # Errors
 /// When the log cannot be read.
 pub fn requests(log: &Path, since: Timestamp) -> Result<Vec<AuditedRequest>> {
-    let text =
-        std::fs::read_to_string(log).with_context(|| format!("cannot read {}", log.display()))?;
-    // The last line may be incomplete.
-    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let requests = events.filter_map(|event| parse(&event));
-    Ok(requests.filter(|request| request.received >= since).collect())
+    let mut all = AuditTail::new(log).more()?;
+    all.retain(|request| request.received >= since);
+    Ok(all)
 }
 
 fn parse(event: &Value) -> Option<AuditedRequest> {

@@ -4,11 +4,12 @@
 //! ```text
 //!   process (control plane, operators)   audit (the API server's log of requests)   queues
 //!     ^
-//!     '── scale (and rest)   mutants   rivals   step: one question each, one file each
+//!     '── scale (and rest)   mutants   rivals   step   outage: one question each, one file each
 //! ```
 
 pub mod audit;
 pub mod mutants;
+pub mod outage;
 pub mod process;
 pub mod queues;
 pub mod rivals;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use bookingq_serve::Signals;
-use bookingq_trial::{mutants, rivals, scale, step};
+use bookingq_trial::{mutants, outage, rivals, scale, step};
 use clap::{Parser, Subcommand};
 
 /// Tries the operator's process against a real API server
@@ -30,6 +30,8 @@ enum TrialVerb {
     Rivals(rivals::Args),
     /// A tenfold step of arrivals: how soon the final number of workers is written
     Step(step::Args),
+    /// The API server away for minutes while a line grows: what the operator does then, and after
+    Outage(outage::Args),
 }
 
 #[tokio::main]
@@ -41,6 +43,7 @@ async fn main() -> ExitCode {
             TrialVerb::Mutants(args) => mutants::run(args, &cli.bookingq).await,
             TrialVerb::Rivals(args) => rivals::run(args, &cli.bookingq).await,
             TrialVerb::Step(args) => step::run(args, &cli.bookingq).await,
+            TrialVerb::Outage(args) => Box::pin(outage::run(args, &cli.bookingq)).await,
         }
     };
     let stoppable = async {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use bookingq_harness::control_plane::ControlPlane;
-use bookingq_harness::{Process, ProcessSpec};
+use bookingq_harness::{Process, ProcessSpec, Restart};
 use kube::CustomResourceExt as _;
 
 /// Starts a control plane that knows BookingQueues.
@@ -20,10 +20,24 @@ pub async fn control_plane() -> Result<ControlPlane> {
 /// # Errors
 /// When it cannot be started.
 pub fn operator(program: &Path, plane: &ControlPlane, user: &str) -> Result<Process> {
+    operator_with(program, plane, user, Restart::Never)
+}
+
+/// The same, with what happens when it ends.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn operator_with(
+    program: &Path,
+    plane: &ControlPlane,
+    user: &str,
+    restart: Restart,
+) -> Result<Process> {
     let mut spec = ProcessSpec::new(user, program)
         .arguments(["operator", "--namespace=default", "--image=bookingq:trial"])
         .arguments(["--log-format=json".to_owned(), format!("--id={user}")]);
     spec.environment = vec![("KUBECONFIG", plane.kubeconfig(user)?.into_os_string())];
     spec.log = Some(plane.path(&format!("{user}.log")));
+    spec.restart = restart;
     Ok(Process::start(spec)?)
 }

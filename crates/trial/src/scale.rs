@@ -11,7 +11,7 @@ use bookingq_harness::{Fsync, Process, ProcessUsage, RedisServer};
 use jiff::Timestamp;
 use kube::Client;
 
-use crate::audit::{self, AuditedRequest};
+use crate::audit::{self, AuditTail, AuditedRequest};
 use crate::process;
 use crate::queues;
 
@@ -69,8 +69,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     queues::create(&client, args.queues, &queues::spec(url)).await?;
     let applied = Timestamp::now();
     println!("{} queues applied in {:.1} s", args.queues, seconds(begun, applied));
-    let last = silence(&plane, &operator, begun).await?;
-    queues::check(&client, args.queues, url).await?;
+    let last = silence((&plane, &client), &operator, (args.queues, url), begun).await?;
     let all = audit::requests(&plane.audit_log(), begun)?;
     print!("requests until the last write:\n{}", audit::table(&all, args.queues));
     let converged = seconds(applied, last);
@@ -128,22 +127,39 @@ pub async fn leads(plane: &ControlPlane, client: &Client) -> Result<()> {
     .await
 }
 
-/// Waits for [`SILENCE`], and returns the time of the last write.
-async fn silence(plane: &ControlPlane, operator: &Process, since: Timestamp) -> Result<Timestamp> {
+/// Waits for [`SILENCE`] with all queues reconciled, and returns the time of the last write. On a
+/// busy machine the API server may be silent before.
+async fn silence(
+    (plane, client): (&ControlPlane, &Client),
+    operator: &Process,
+    (queues, url): (usize, Option<&str>),
+    since: Timestamp,
+) -> Result<Timestamp> {
     let start = std::time::Instant::now();
+    let (mut log, mut written, mut last) = (AuditTail::new(&plane.audit_log()), 0, since);
     loop {
         tokio::time::sleep(POLL).await;
         let usage = operator.usage()?;
-        let requests = audit::requests(&plane.audit_log(), since)?;
-        let written = requests.iter().filter(|request| request.writes() && !request.is_lease());
-        let last = written.clone().map(|request| request.answered).max().unwrap_or(since);
-        let silent = seconds(last, Timestamp::now());
-        if silent >= SILENCE.as_secs_f64() {
-            return Ok(last);
+        // Before the log is read, which takes a while on a busy machine.
+        let now = Timestamp::now();
+        for request in log.more()? {
+            if request.received >= since && request.writes() && !request.is_lease() {
+                written += 1;
+                last = last.max(request.answered);
+            }
         }
-        print_usage(&format!("{} writes", written.count()), usage);
-        if start.elapsed() > LIMIT {
-            bail!("still writing after {} s", LIMIT.as_secs());
+        let silent = seconds(last, now);
+        print_usage(&format!("{written} writes"), usage);
+        if silent < SILENCE.as_secs_f64() {
+            if start.elapsed() > LIMIT {
+                bail!("still writing after {} s", LIMIT.as_secs());
+            }
+            continue;
+        }
+        match queues::check(client, queues, url).await {
+            Ok(()) => return Ok(last),
+            Err(error) if start.elapsed() > LIMIT => return Err(error),
+            Err(error) => println!("silent, but not done: {error:#}"),
         }
     }
 }

@@ -15,6 +15,11 @@ pub struct Args {
 }
 
 impl Args {
+    /// Whether nothing is to be changed.
+    pub fn checks(&self) -> bool {
+        self.check
+    }
+
     /// Writes `file`, or fails with `command`, which updates it, if it does not hold `wanted`.
     pub fn settle(&self, file: &str, wanted: &str, command: &str) -> Result<()> {
         if self.check {

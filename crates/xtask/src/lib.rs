@@ -24,12 +24,14 @@ mod kafka;
 pub mod manifests;
 pub mod prerequisites;
 mod reproduce;
+pub mod reused_values;
 mod setup;
 mod shell;
 pub mod test;
 pub mod tidy;
 pub mod tree;
 mod trial;
+mod upgrade;
 pub mod within;
 
 use anyhow::Result;
@@ -70,6 +72,8 @@ enum Command {
     /// Break a running bookingq on purpose, in every way a seed can choose, and check every
     /// invariant
     Faults(faults::Args),
+    /// Change a live sale from an earlier release to the present one and back
+    Upgrade(upgrade::Args),
     /// Fuzz every endpoint that accepts untrusted input, with libFuzzer
     Fuzz(fuzz::Args),
     /// Test the waiting-room page in a browser
@@ -97,6 +101,7 @@ impl Cli {
             Command::E2e(args) => e2e::run(&args),
             Command::Trial(args) => trial::run(&args),
             Command::Faults(args) => faults::run(&args),
+            Command::Upgrade(args) => upgrade::run(&args),
             Command::Fuzz(args) => fuzz::run(&args),
             Command::Browser(args) => browser::run(&args),
             Command::Foreign(args) => foreign::run(&args),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::generated::Args;
 use crate::prerequisites::HELM;
-use crate::{shell, tree};
+use crate::{reused_values, shell, tree};
 
 const CHART: &str = "charts/bookingq";
 const FILE: &str = "manifests/install.yaml";
@@ -33,6 +33,9 @@ pub fn run(args: &Args) -> Result<String> {
     HELM.require()?;
     let rendered = without_helm(&shell::read(&mut helm_template())?);
     args.settle(FILE, &format!("{HEADER}{}{rendered}", namespace()), "cargo xtask manifests")?;
+    if args.checks() {
+        reused_values::check(CHART, KUBERNETES)?;
+    }
     Ok(rendered)
 }
 

@@ -3,6 +3,7 @@
 
 use xtask::generated::first_difference;
 use xtask::manifests::{VERSION, check_versions, without_helm};
+use xtask::reused_values::{keys, without};
 
 #[test]
 fn the_first_line_that_differs_is_named() {
@@ -26,4 +27,13 @@ fn a_chart_of_another_version_is_refused() {
     assert!(check_versions(&chart(VERSION)).is_ok());
     let refused = check_versions(&chart("9.9.9")).map_err(|error| error.to_string());
     assert!(refused.is_err_and(|error| error.contains("version is 9.9.9")));
+}
+
+#[test]
+fn a_value_is_removed_with_what_is_below_it() {
+    let values = "# Why.\na: \"\"\nb:\n  # More.\n  c: 1\n  d:\n    c: 2\ne: []\n";
+    assert_eq!(keys(values), ["a", "b", "b.c", "b.d", "e"]);
+    assert_eq!(without(values, "b.d"), "# Why.\na: \"\"\nb:\n  # More.\n  c: 1\ne: []\n");
+    assert_eq!(without(values, "b"), "# Why.\na: \"\"\ne: []\n");
+    assert_eq!(without(values, "e"), values.replace("e: []\n", ""));
 }

@@ -32,6 +32,7 @@ impl SpecCheck {
             RedisSource::Managed(managed) => {
                 self.quantity("spec.redis.managed.storage", &managed.storage);
                 self.managed_replicas(managed);
+                self.restore_from(managed);
                 self.resources("spec.redis.managed.resources", managed.resources.as_ref());
             }
             RedisSource::Sentinel(sentinel) => self.sentinel(sentinel),
@@ -79,6 +80,20 @@ impl SpecCheck {
                 "always, with replicas: 3",
             ),
             (other, _) => self.refuse("spec.redis.managed.replicas", other, "1 or 3"),
+        }
+    }
+
+    fn restore_from(&mut self, managed: &ManagedRedis) {
+        let Some(source) = &managed.restore_from else { return };
+        if !source.has_valid_path() {
+            let allowed = "the path of an .rdb file in the volume: letters, digits, '.', '_', '-' \
+                           and '/', no part of it starting with '.'";
+            let path = "spec.redis.managed.restoreFrom.file";
+            self.refuse(path, format!("{:?}", source.file), allowed);
+        }
+        if managed.replicas != 1 {
+            let allowed = "absent with replicas: 3; restore with 1, then ask for 3";
+            self.refuse("spec.redis.managed.restoreFrom", "set", allowed);
         }
     }
 

@@ -32,8 +32,9 @@ pub fn run(args: &Args) -> Result<()> {
     Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let queue = fresh_queue()?;
         let config = store_config(&args.store, &queue).await?;
-        let (admission, here) = (Admission::Paused, Handle::current());
-        let worker = WorkerUnderTest::start_on(config, queue, admission, 1, &here).await?;
+        let worker =
+            WorkerUnderTest::start_on(config, queue, Admission::Paused, 1, &Handle::current())
+                .await?;
         let serves = WorkerServes { address: worker.address(), queue: worker.queue().to_string() };
         println!("{}", serde_json::to_string(&serves)?);
         parent_ends_us().await;

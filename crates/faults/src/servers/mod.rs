@@ -7,6 +7,7 @@ mod nodes;
 mod operator;
 mod state;
 mod store;
+mod trio;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,8 +19,10 @@ use bookingq_harness::{Fsync, Process, RedisOptions, RedisServer, Restart};
 use tokio::time::{Instant, sleep};
 
 use self::nodes::RedisNodes;
+pub(crate) use self::operator::Elected;
 use self::state::ask;
 pub(crate) use self::store::StoreServers;
+pub(crate) use self::trio::ManagedTrio;
 use crate::clocks::RedisClocks;
 use crate::kinds::NodeFault;
 use crate::layout::RedisTopology;

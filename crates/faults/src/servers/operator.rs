@@ -11,7 +11,7 @@ use bookingq_operator::redis_failover::surroundings::{
 };
 use bookingq_operator::redis_failover::view::{FailoverGoal, NODES, NodeIndex, PrimaryRecord};
 use parking_lot::Mutex;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Between two passes with nothing to do, as in the operator.
@@ -31,11 +31,28 @@ struct LastingState {
     deleted: Option<NodeIndex>,
     /// The operator ends after so many more steps.
     ends_after: Option<usize>,
+    /// For how long there is none, then.
+    away: Duration,
+    /// When the newest election was recorded.
+    elected: Option<Instant>,
+    /// Whether each step takes a period.
+    slow: bool,
+}
+
+/// The primary of the record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Elected {
+    pub(crate) term: u64,
+    pub(crate) primary: NodeIndex,
+    /// Replicas with a copy.
+    pub(crate) copies: u8,
+    /// When it was recorded.
+    pub(crate) since: Instant,
 }
 
 /// One operator after the other.
 #[derive(Debug)]
-pub(super) struct OperatorTask {
+pub(crate) struct OperatorTask {
     state: Arc<Mutex<LastingState>>,
     _task: AbortOnDropHandle<()>,
 }
@@ -59,6 +76,10 @@ impl FailoverSurroundings for LastingSurroundings {
         let mut state = self.0.lock();
         let is_old = state.record == old;
         if is_old {
+            let election = |record: Option<PrimaryRecord>| record.map(|record| record.election());
+            if election(new) != election(old) {
+                state.elected = Some(Instant::now());
+            }
             state.record = new;
         }
         Ok(is_old)
@@ -88,8 +109,12 @@ impl OperatorTask {
                 let driver =
                     FailoverDriver::new(queue.clone(), addresses.clone(), None, surroundings);
                 operate(driver, &lasting, &replace).await;
-                lasting.lock().ends_after = None;
-                sleep(AWAY).await;
+                let away = {
+                    let mut state = lasting.lock();
+                    state.ends_after = None;
+                    std::mem::take(&mut state.away).max(AWAY)
+                };
+                sleep(away).await;
             }
         });
         Self { state, _task: AbortOnDropHandle::new(task) }
@@ -98,6 +123,24 @@ impl OperatorTask {
     /// Lets the operator end after so many more steps.
     pub(super) fn end_after(&self, steps: usize) {
         self.state.lock().ends_after = Some(steps);
+    }
+
+    /// Ends the operator at its next step; the next one begins after the time.
+    pub(crate) fn end_for(&self, time: Duration) {
+        let mut state = self.state.lock();
+        (state.ends_after, state.away) = (Some(0), time);
+    }
+
+    /// Lets the operator do one step in each period, as with a slow API server.
+    pub(crate) fn set_slow(&self, slow: bool) {
+        self.state.lock().slow = slow;
+    }
+
+    /// The primary of the record.
+    pub(crate) fn elected(&self) -> Option<Elected> {
+        let state = self.state.lock();
+        let PrimaryRecord { term, primary, copies } = state.record?;
+        Some(Elected { term, primary, copies, since: state.elected? })
     }
 
     /// Gives the node's Pod a newer template: a primary hands over first.
@@ -118,9 +161,9 @@ async fn operate(
     replace: &(impl Fn(NodeIndex, Duration) + Sync),
 ) {
     loop {
-        let (outdated, limit) = {
+        let (outdated, limit, slow) = {
             let state = lasting.lock();
-            (state.outdated, state.ends_after)
+            (state.outdated, state.ends_after.or(state.slow.then_some(1)), state.slow)
         };
         let (goal, ready) = (FailoverGoal::Three, [true; NODES]);
         let desired = DesiredFailover { goal, outdated, ready, workers_follow: true };
@@ -139,7 +182,7 @@ async fn operate(
         if let Some(node) = deleted {
             replace(node, REPLACED);
         }
-        if report.done == 0 {
+        if report.done == 0 || slow {
             sleep(PERIOD).await;
         }
     }

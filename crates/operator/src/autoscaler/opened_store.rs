@@ -15,13 +15,16 @@ pub(super) struct OpenedStore {
     pub(super) store: Arc<dyn Store>,
     opened: Option<(Instant, Opened)>,
     counts_replicas: bool,
+    /// Whether the last read must not have written: connections since then have not opened it.
+    only_read: bool,
 }
 
 impl OpenedStore {
     /// Connects at the first read.
     pub(super) fn connect(config: &RedisConfig) -> Result<Self, StoreError> {
         let counts_replicas = config.acknowledge_replicas > 0;
-        Ok(Self { store: bookingq_store::open(config.clone())?, opened: None, counts_replicas })
+        let store = bookingq_store::open(config.clone())?;
+        Ok(Self { store, opened: None, counts_replicas, only_read: false })
     }
 
     /// The next read opens the store again.
@@ -34,6 +37,11 @@ impl OpenedStore {
         &mut self,
         may_open: bool,
     ) -> Result<(Snapshot, StoreHealth), StoreError> {
+        // A connection breaks at any moment, and another one would write what opening writes.
+        self.store.connect_read_only(!may_open);
+        if std::mem::replace(&mut self.only_read, !may_open) && may_open {
+            self.forget();
+        }
         let keeps = !self.counts_replicas || !may_open;
         let is_fresh = |(at, _): &(Instant, Opened)| keeps || at.elapsed() < COUNT_REPLICAS;
         let (at, opened) = match self.opened.take().filter(is_fresh) {

@@ -35,6 +35,10 @@ pub const BACKEND_PORT: i32 = 8081;
 pub const ADMIN_PORT: i32 = 9090;
 /// The volume of a Pod of the managed Redis.
 pub const REDIS_DATA: &str = "data";
+/// Where it is in the containers.
+pub const REDIS_FOLDER: &str = "/data";
+/// The volume with the backup that a managed Redis starts with.
+pub const BACKUP: &str = "backup";
 /// Port of a managed Redis.
 pub const REDIS_PORT: i32 = 6379;
 
@@ -154,6 +158,13 @@ pub fn labels(queue: &str, part: Part) -> BTreeMap<String, String> {
 /// Selects the Pods of one part of a queue.
 pub fn selector(queue: &str, part: Part) -> LabelSelector {
     LabelSelector { match_labels: Some(selector_labels(queue, part)), ..LabelSelector::default() }
+}
+
+/// Selects the Pods that copy the data of a queue: the user runs them, and labels them so.
+pub fn backup_selector(queue: &str) -> LabelSelector {
+    let mut labels = selector_labels(queue, Part::Redis);
+    labels.insert("app.kubernetes.io/component".to_owned(), BACKUP.to_owned());
+    LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
 }
 
 /// The selector as text, for `kubectl -l` and the scale subresource.

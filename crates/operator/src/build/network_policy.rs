@@ -52,8 +52,8 @@ pub fn gateways(target: &QueueTarget) -> Option<NetworkPolicy> {
     Some(policy(target, Part::Gateway, ingress(target, Part::Gateway, rules)))
 }
 
-/// Allows connections to a managed Redis from the workers, the sweepers and the operator. From it,
-/// none, or those among its three nodes.
+/// Allows connections to a managed Redis from the workers, the sweepers, backups and the operator.
+/// From it, none, or those among its three nodes.
 pub fn redis(inputs: &BuildInputs<'_>) -> Option<NetworkPolicy> {
     let BuildInputs { target, environment, .. } = inputs;
     target.managed_redis()?;
@@ -61,7 +61,11 @@ pub fn redis(inputs: &BuildInputs<'_>) -> Option<NetworkPolicy> {
         pod_selector: Some(matching("app.kubernetes.io/component", "operator")),
         ..within(&environment.namespace)
     };
-    let mut peers = vec![own(target, Part::Worker), own(target, Part::Sweeper), operator];
+    let backups = NetworkPolicyPeer {
+        pod_selector: Some(names::backup_selector(&target.name)),
+        ..NetworkPolicyPeer::default()
+    };
+    let mut peers = vec![own(target, Part::Worker), own(target, Part::Sweeper), backups, operator];
     let mut egress = None;
     if target.failover.is_some() {
         peers.push(own(target, Part::Redis));

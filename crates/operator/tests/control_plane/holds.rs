@@ -152,6 +152,14 @@ async fn a_queue_that_is_paused_from_the_beginning_says_so() {
     operator.stop().await;
 }
 
+/// Waits until a client has run a script and is still there.
+async fn until_read(redis: &RedisServer) {
+    eventually("a reading", LIMIT, async || {
+        redis.cli(&["CLIENT", "LIST"]).unwrap().contains("cmd=evalsha")
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_queue_gets_no_epoch_for_data_that_was_lost() {
     let (testbed, redis) = (Testbed::new("paused-store").await, redis_server());
@@ -163,6 +171,17 @@ async fn a_paused_queue_gets_no_epoch_for_data_that_was_lost() {
     testbed.until_condition("Paused", "True", "Annotated").await;
     redis.cli(&["FLUSHALL"]).unwrap();
     testbed.until_event("DataLost", "").await;
+    operator.rests().await;
+    assert_eq!(redis.cli(&["DBSIZE"]).unwrap().trim(), "0", "nothing is written");
+
+    // Nor when the operator connects again, or another one for the first time.
+    redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]).unwrap();
+    until_read(&redis).await;
+    operator.rests().await;
+    assert_eq!(redis.cli(&["DBSIZE"]).unwrap().trim(), "0", "nothing is written");
+    operator.stop().await;
+    let operator = testbed.operator(Budget::unlimited());
+    until_read(&redis).await;
     operator.rests().await;
     assert_eq!(redis.cli(&["DBSIZE"]).unwrap().trim(), "0", "nothing is written");
     pause(&testbed, None).await;

@@ -15,6 +15,8 @@
 //!   rules      the rules of a sale reach the store and bound the workers
 //!   policy     the sample of an admission policy
 //!   election   two operators, one leader
+//!   gitops     tools that apply the manifest of a queue again and again
+//!   outage     the API server does not answer for a while
 //!   kafka      a queue in Kafka: rules of the API server, topics, readings, settings, TLS, login
 //!   updates    changes by another release of the operator wait
 //!   three      a managed Redis of three: its objects, and the record of elections
@@ -28,6 +30,7 @@ mod deletion;
 mod election;
 mod faults;
 mod gateways;
+mod gitops;
 mod holds;
 #[cfg(feature = "kafka")]
 mod kafka;
@@ -35,6 +38,7 @@ mod kafka_rules;
 #[cfg(feature = "kafka")]
 mod kafka_secured;
 mod life;
+mod outage;
 mod pods;
 mod policy;
 mod rivals;

@@ -37,10 +37,10 @@ pub async fn join(store: &dyn Store, clients: std::ops::Range<usize>) {
     store.enqueue(batch.collect()).await.unwrap();
 }
 
-pub async fn until_replicas(testbed: &Testbed, what: &str, is_so: impl Fn(i32) -> bool) {
+pub async fn until_replicas(testbed: &Testbed, what: &str, mut is_so: impl FnMut(i32) -> bool) {
     let look = async || {
         let spec = testbed.deployment().await.and_then(|deployment| deployment.spec);
-        spec.and_then(|spec| spec.replicas).is_some_and(&is_so)
+        spec.and_then(|spec| spec.replicas).is_some_and(&mut is_so)
     };
     let came = tokio::time::timeout(LIMIT, eventually(what, 2 * LIMIT, look)).await.is_ok();
     assert!(came, "waited {LIMIT:?} for {what}: {:#?}", testbed.queue().await.status);

@@ -109,15 +109,7 @@ impl Testbed {
     /// An operator of another release: its Pods have this image.
     pub fn operator_with(&self, budget: Budget, image: &str) -> Running {
         let leaving = CancellationToken::new();
-        let settings = ControllerSettings {
-            scope: WatchScope::Namespace(self.namespace.clone()),
-            environment: OperatorEnvironment {
-                image: image.to_owned(),
-                release: "test".to_owned(),
-                namespace: "bookingq-system".to_owned(),
-            },
-            instance: "tests".to_owned(),
-        };
+        let settings = self.settings(image);
         let client = budget.client(self.cluster.config());
         let task = tokio::spawn(controller::run(
             client,
@@ -127,6 +119,19 @@ impl Testbed {
             leaving.clone(),
         ));
         Running { task, leaving, budget }
+    }
+
+    /// The settings of an operator of the namespace.
+    pub fn settings(&self, image: &str) -> ControllerSettings {
+        ControllerSettings {
+            scope: WatchScope::Namespace(self.namespace.clone()),
+            environment: OperatorEnvironment {
+                image: image.to_owned(),
+                release: "test".to_owned(),
+                namespace: "bookingq-system".to_owned(),
+            },
+            instance: "tests".to_owned(),
+        }
     }
 
     pub fn api<K>(&self) -> Api<K>

@@ -249,3 +249,33 @@ async fn the_schema_refuses_two_redis_pods_and_three_that_sync_each_second() {
     let refused = testbed.change(everysec).await.unwrap_err().to_string();
     assert!(refused.contains("appendfsync must be always"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_to_start_with_is_for_a_new_queue_of_one_redis_pod() {
+    let testbed = Testbed::new("restored").await;
+    let operator = testbed.operator(Budget::unlimited());
+    let from = |file: &str| {
+        let source = json!({ "persistentVolumeClaim": { "claimName": "b" }, "file": file });
+        json!({ "redis": { "managed": { "restoreFrom": source } } })
+    };
+    testbed.create(from("a.rdb")).await;
+    let restores = async || {
+        let set: Option<StatefulSet> = testbed.find("concert-redis").await;
+        set.and_then(|set| set.spec?.template.spec?.init_containers).map(|all| all.len())
+    };
+    eventually("an init container", LIMIT, async || restores().await == Some(1)).await;
+    for (change, why) in [
+        (replicas(3), "with restoreFrom, replicas must be 1"),
+        (from("b.rdb"), "can be removed, and neither added nor changed"),
+        (from("../b.rdb"), "should match"),
+    ] {
+        let refused = testbed.change(change).await.unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+    testbed.change(json!({ "redis": null })).await.unwrap();
+    eventually("no init container", LIMIT, async || restores().await.is_none()).await;
+    let refused = testbed.change(from("a.rdb")).await.unwrap_err().to_string();
+    assert!(refused.contains("neither added nor changed"), "{refused}");
+    testbed.change(replicas(3)).await.unwrap();
+    operator.stop().await;
+}

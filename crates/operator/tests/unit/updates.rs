@@ -105,6 +105,75 @@ fn a_window_opens_at_the_time_of_its_zone_in_summer_and_in_winter() {
     }
 }
 
+fn of_berlin(cron: &str, duration: Duration) -> UpdateWindow {
+    UpdateWindow::new(cron, time_zone("Europe/Berlin").unwrap(), duration).unwrap()
+}
+
+/// The beginnings of the window from one moment to another.
+fn beginnings(window: &UpdateWindow, from: &str, to: &str) -> Vec<Timestamp> {
+    let mut now = at(from);
+    let next = || {
+        now = window.begins_after(now)?;
+        Some(now)
+    };
+    std::iter::from_fn(next).take_while(|begin| *begin < at(to)).collect()
+}
+
+/// The times at which the window is open, to the minute, as pairs of beginning and end.
+fn open_times(window: &UpdateWindow, from: &str, to: &str) -> Vec<(Timestamp, Timestamp)> {
+    let minutes = (0..).map(|minute| at(from) + Duration::from_secs(minute * 60));
+    let mut found: Vec<(Timestamp, Timestamp)> = Vec::new();
+    for now in minutes.take_while(|now| *now < at(to)).filter(|now| window.is_open(*now)) {
+        let end = now + Duration::from_secs(60);
+        match found.last_mut().filter(|last| last.1 == now) {
+            Some(last) => last.1 = end,
+            None => found.push((now, end)),
+        }
+    }
+    found
+}
+
+#[test]
+fn a_window_in_the_hour_that_comes_twice_opens_once() {
+    // On 2026-10-25 the clocks of Berlin go from 03:00 back to 02:00, at 01:00Z.
+    let (from, to) = ("2026-10-24T12:00:00Z", "2026-10-26T12:00:00Z");
+    let window = of_berlin("30 2 * * *", Duration::from_secs(20 * 60));
+    let begins = ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"].map(at);
+    assert_eq!(beginnings(&window, from, to), begins);
+    let ends = begins.map(|begin| begin + Duration::from_secs(20 * 60));
+    assert_eq!(open_times(&window, from, to), begins.into_iter().zip(ends).collect::<Vec<_>>());
+    for second_time in ["2026-10-25T01:00:00Z", "2026-10-25T01:29:59Z", "2026-10-25T01:30:00Z"] {
+        assert_eq!(window.begins_after(at(second_time)), Some(begins[1]), "{second_time}");
+    }
+    // It is open for as long as ever, across the change too.
+    let window = of_berlin("30 1 * * *", Duration::from_secs(2 * 3600));
+    let open = open_times(&window, from, to);
+    assert_eq!(open[0], (at("2026-10-24T23:30:00Z"), at("2026-10-25T01:30:00Z")));
+    assert_eq!(open.len(), 2);
+}
+
+#[test]
+fn a_window_in_the_hour_that_does_not_come_opens_when_the_clock_changes() {
+    // On 2026-03-29 the clocks of Berlin go from 02:00 to 03:00, at 01:00Z.
+    let (from, to) = ("2026-03-28T12:00:00Z", "2026-03-30T12:00:00Z");
+    let changes = at("2026-03-29T01:00:00Z");
+    for cron in ["0 2 * * *", "30 2 * * *", "59 2 * * *", "0 3 * * *"] {
+        let window = of_berlin(cron, Duration::from_secs(1800));
+        let begins = beginnings(&window, from, to);
+        assert_eq!((begins[0], begins.len()), (changes, 2), "{cron}");
+        assert_eq!(window.begins_after(at("2026-03-29T01:10:00Z")), Some(begins[1]), "{cron}");
+        let open = open_times(&window, from, to);
+        assert_eq!((open[0], open.len()), ((changes, at("2026-03-29T01:30:00Z")), 2), "{cron}");
+    }
+    // A beginning each quarter of an hour: those that are skipped are one.
+    let window = of_berlin("*/15 * * * *", Duration::from_secs(60));
+    let begins = beginnings(&window, "2026-03-29T00:44:00Z", "2026-03-29T01:29:00Z");
+    assert_eq!(
+        begins,
+        ["00:45", "01:00", "01:15"].map(|time| at(&format!("2026-03-29T{time}:00Z")))
+    );
+}
+
 fn answer(plan: &UpdatePlan, approved: Option<&str>, load: QueueLoad) -> UpdateDecision {
     let now = at("2026-11-30T12:00:00Z");
     decide(&UpdateQuestion { id: "x1", plan, approved, load, now })

@@ -20,6 +20,7 @@ mod replacing;
 mod spares;
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ pub(super) struct Link {
     state: watch::Sender<LinkState>,
     spares: Spares,
     doubts: Doubts,
+    /// Whether a new connection leaves the data as it is.
+    only_reads: AtomicBool,
     /// What a new connection is compared with.
     detector: Arc<RollbackDetector>,
 }
@@ -117,6 +120,7 @@ impl Link {
             state: watch::Sender::new(LinkState::Idle),
             spares: Spares::default(),
             doubts: Doubts::default(),
+            only_reads: AtomicBool::new(false),
             detector,
         }))
     }
@@ -124,6 +128,11 @@ impl Link {
     /// Replicas that must have a write before it counts as done.
     pub(super) fn acknowledge_replicas(&self) -> u8 {
         self.acknowledge_replicas
+    }
+
+    /// Whether new connections leave the data as it is.
+    pub(super) fn connect_read_only(&self, only: bool) {
+        self.only_reads.store(only, Ordering::Relaxed);
     }
 
     /// Starts a call of a script; the script's own arguments follow.
@@ -234,7 +243,8 @@ impl Link {
         let Keys { term, meta, .. } = &self.keys;
         let Located { mut connection, info } = self.locator.find(term, meta).await?;
         let (watermark, known) = (self.detector.watermark(), self.detector.newest_entry());
-        let open = self.open_call("", known.as_ref());
+        let mut open = self.open_call("", known.as_ref());
+        open.arg(u8::from(self.only_reads.load(Ordering::Relaxed)));
         let open = self.query(&open, &mut connection);
         let (_, is_lost) = opened(bounded(self.deadline, open).await?)?;
         if is_lost {
@@ -244,7 +254,7 @@ impl Link {
     }
 
     /// A call of open.lua, which replaces the epoch if it is `outdated`, and looks for the entry
-    /// that is `known`. It writes, so a read-only replica refuses it.
+    /// that is `known`. It writes, so a read-only replica refuses it, unless `1` follows.
     pub(super) fn open_call(&self, outdated: &str, known: Option<&EntryMark>) -> Cmd {
         let mut call = self.call(ScriptName::Open);
         call.arg(SCHEMA).arg(uuid::Uuid::now_v7().to_string()).arg(outdated);

@@ -9,6 +9,7 @@
 //!     |- scale_down   one step: many busy workers are scaled down
 //!     |- gateways     five steps: a queue with gateways           forward   HTTP to a Service
 //!     |- redis_of_three   three steps: failovers
+//!     |- restored     one step: a backup, and a new queue that starts with it
 //!     |- kafka        three steps: a queue in Kafka
 //!     |- workers      the worker Pods                             images    loading of images
 //!     |- events       the events of the queue                     simulator the Booking Service
@@ -25,6 +26,7 @@ mod images;
 mod kafka;
 mod objects;
 mod redis_of_three;
+mod restored;
 mod rules;
 mod scale_down;
 mod scenario;

@@ -16,6 +16,7 @@ use super::images::Images;
 use super::kafka;
 use super::objects::{checker_policy, is_of_scenario, run_once};
 use super::redis_of_three;
+use super::restored;
 use super::rules::{limit_outflow, open_at_a_time};
 use super::scale_down::scale_down;
 use super::simulator;
@@ -51,7 +52,7 @@ pub struct Scenario {
 type Step = fn(&Scenario) -> Result<String>;
 
 /// All steps.
-pub const STEPS: [(&str, Step); 28] = [
+pub const STEPS: [(&str, Step); 29] = [
     ("load the images into the cluster", |run| run.images.load()),
     ("install the chart", |_| install()),
     ("apply the sample; the queue becomes Ready", Scenario::apply_sample),
@@ -85,6 +86,9 @@ pub const STEPS: [(&str, Step); 28] = [
         |_| redis_of_three::crowd_through_failures(leader),
     ),
     ("check that the Redis of three kept every place", |_| redis_of_three::check_report()),
+    ("back a queue up, delete it with its data, and restore it in a new one", |_| {
+        restored::back_up_and_restore()
+    }),
     ("start a broker; apply a queue in Kafka; it becomes Ready", |_| kafka::apply_queue()),
     (
         "send a crowd to the queue in Kafka; kill a worker, the broker, all workers, the leader",
@@ -295,7 +299,7 @@ const VOLUMES: &str = "persistentvolumeclaims";
 
 fn delete_queues() -> Result<String> {
     let start = Instant::now();
-    for queue in [QUEUE, gateways::QUEUE, redis_of_three::QUEUE, kafka::QUEUE] {
+    for queue in [QUEUE, gateways::QUEUE, redis_of_three::QUEUE, restored::QUEUE, kafka::QUEUE] {
         delete_queue(queue)?;
     }
     let took = start.elapsed().as_secs_f64();

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use self::failover::is_of_failovers;
 use self::mutant::Mutant;
 use super::programs;
 use crate::shell;
@@ -241,7 +242,9 @@ pub fn run(name: &str, options: &[String]) -> Result<()> {
         let names: Vec<_> = all().map(|mutant| mutant.name).collect();
         bail!("--mutate is {name:?}; allowed: all, {}", names.join(", "));
     }
-    if chosen.iter().any(|mutant| replicated::tests_of(mutant).is_none()) {
+    let needs_programs =
+        |mutant: &&Mutant| replicated::tests_of(mutant).is_none() && !is_of_failovers(mutant);
+    if chosen.iter().any(needs_programs) {
         programs::build(options, false)?;
     }
     let mut survivors = Vec::new();
@@ -250,6 +253,8 @@ pub fn run(name: &str, options: &[String]) -> Result<()> {
             println!("mutant {}: SKIPPED, it needs Redis 7.2 or Valkey", mutant.name);
             continue;
         }
+        // Its runs have options of their own.
+        let options = if name == "all" && is_of_failovers(mutant) { &[] } else { options };
         let found = mutant.run(options).with_context(|| format!("mutant {}", mutant.name))?;
         if !found {
             survivors.push(mutant.name);
@@ -263,7 +268,7 @@ pub fn run(name: &str, options: &[String]) -> Result<()> {
 
 fn all() -> impl Iterator<Item = &'static Mutant> {
     let replicated = replicated::MUTANTS.iter().map(|(mutant, _)| mutant);
-    MUTANTS.iter().chain(&failover::MUTANTS).chain(replicated)
+    MUTANTS.iter().chain(&failover::MUTANTS).chain(&failover::OF_FAILOVERS).chain(replicated)
 }
 
 fn folder() -> PathBuf {
@@ -291,13 +296,22 @@ impl Mutant {
             println!("mutant {}: {result} by {tests}", self.name);
             return Ok(found);
         }
+        let (package, program) = if is_of_failovers(self) {
+            ("bookingq-faults", target.join("debug/bookingq-faults"))
+        } else {
+            ("bookingq", tree::released("bookingq-faults"))
+        };
         let mut build = shell::cargo();
-        build.current_dir(&source).args(["build", "--locked", "--package", "bookingq"]);
+        build.current_dir(&source).args(["build", "--locked", "--package", package]);
         shell::run(build.arg("--target-dir").arg(&target))?;
         let report = folder().join(format!("{}.json", self.name));
-        let mut run = Command::new(tree::released("bookingq-faults"));
-        run.current_dir(tree::root()).args(OPTIONS).arg("--out").arg(&report);
-        run.arg("--program").arg(target.join("debug/bookingq")).args(self.options).args(options);
+        let mut run = Command::new(program);
+        if is_of_failovers(self) {
+            run.args(["failovers", "--seed", "11"]);
+        } else {
+            run.args(OPTIONS).arg("--program").arg(target.join("debug/bookingq"));
+        }
+        run.current_dir(tree::root()).arg("--out").arg(&report).args(self.options).args(options);
         shell::announce(&run);
         let _ = fs::remove_file(&report);
         let start = Instant::now();

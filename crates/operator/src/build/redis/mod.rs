@@ -1,5 +1,6 @@
 //! The Redis that is run for a queue.
 
+mod restore;
 pub mod secret;
 pub mod service;
 pub mod stateful_set;

@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::restore;
 use crate::build::deployment::{port, spread_over_nodes, template_metadata};
 use crate::build::inputs::BuildInputs;
 use crate::build::names::{self, Part};
@@ -26,7 +27,6 @@ use crate::target::QueueTarget;
 
 /// The user of the official image.
 const USER: i64 = 999;
-const FOLDER: &str = "/data";
 /// The policy of a StatefulSet whose Pods start at once. Immutable.
 pub const PARALLEL: &str = "Parallel";
 /// The environment variable with the name of the Pod.
@@ -62,7 +62,7 @@ pub fn build(inputs: &BuildInputs<'_>) -> Option<StatefulSet> {
         }),
         service_name: Some(names::redis(&target.name)),
         selector: names::selector(&target.name, Part::Redis),
-        template: PodTemplateSpec { metadata: Some(metadata), spec: Some(pod_spec(target, redis)) },
+        template: PodTemplateSpec { metadata: Some(metadata), spec: Some(pod_spec(inputs, redis)) },
         volume_claim_templates: Some(vec![claim(target, redis)]),
         persistent_volume_claim_retention_policy: Some(
             StatefulSetPersistentVolumeClaimRetentionPolicy {
@@ -80,7 +80,8 @@ pub fn build(inputs: &BuildInputs<'_>) -> Option<StatefulSet> {
     })
 }
 
-fn pod_spec(target: &QueueTarget, redis: &ManagedRedis) -> PodSpec {
+fn pod_spec(inputs: &BuildInputs<'_>, redis: &ManagedRedis) -> PodSpec {
+    let target = inputs.target;
     let password = target.secret(SecretPurpose::RedisPassword);
     // For redis-cli in the readiness probe.
     let mut env: Vec<EnvVar> = password
@@ -106,12 +107,15 @@ fn pod_spec(target: &QueueTarget, redis: &ManagedRedis) -> PodSpec {
         termination_message_policy: Some(pod::LAST_WORDS.to_owned()),
         volume_mounts: Some(vec![VolumeMount {
             name: names::REDIS_DATA.to_owned(),
-            mount_path: FOLDER.to_owned(),
+            mount_path: names::REDIS_FOLDER.to_owned(),
             ..VolumeMount::default()
         }]),
         ..Container::default()
     };
+    let (restores, volumes) = restore::build(inputs, redis).unzip();
     PodSpec {
+        init_containers: restores,
+        volumes,
         termination_grace_period_seconds: Some(60),
         topology_spread_constraints: target
             .failover
@@ -167,7 +171,7 @@ fn settings(redis: &ManagedRedis, announced: Option<&str>) -> Vec<String> {
     let port = names::REDIS_PORT.to_string();
     let settings = [
         ("--port", port.as_str()),
-        ("--dir", FOLDER),
+        ("--dir", names::REDIS_FOLDER),
         ("--appendonly", "yes"),
         ("--appendfsync", redis.appendfsync.as_str()),
         ("--save", ""),

@@ -9,11 +9,12 @@ use ::redis::{from_redis_value, pipe};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::fault::{ConnectionAction, classify};
-use super::{Link, Live, bounded};
+use super::{Link, Live};
 use crate::{Result, StoreError};
 
 impl Link {
-    /// Runs a command that may block for `wait`.
+    /// Runs a command that may block for `wait`. A caller that makes no other calls must notice too
+    /// that the server is of no use any more.
     pub(in super::super) async fn run_blocking<T: FromRedisValue>(
         self: &Arc<Self>,
         command: &Cmd,
@@ -23,7 +24,10 @@ impl Link {
         let live = self.live().await?;
         let mut connection = self.spare(&live, Instant::now() + self.deadline).await?;
         let call = command.query_async(&mut connection);
-        let answer: Value = bounded(self.deadline.saturating_add(wait), call).await?;
+        let answer: Value = match timeout(self.deadline.saturating_add(wait), call).await {
+            Ok(answer) => answer.map_err(|error| self.failed(live.generation, &error))?,
+            Err(_) => return Err(self.overdue(live.generation)),
+        };
         self.spares.give_back(live.generation, connection);
         Ok(from_redis_value(answer)?)
     }

@@ -3,11 +3,12 @@
 -- KEYS     prelude.lua
 -- ARGV     3 schema version of this release   4 a new epoch   5 the epoch to replace, since its
 --          data was set back, or ''   6, 7 number and id of the newest outbox entry that the caller
---          knows, or ''
+--          knows, or ''   8 '1' to read only
 -- Returns  { schema, epoch, 1 if that entry is lost } as stored. Data of a newer schema stays as it
 --          is.
 -- Cost     O(log N); O(N log N) for N tasks and holds of schema 1.
--- Repeat   Changes nothing. A read-only replica refuses it, so no store serves from one.
+-- Repeat   Changes nothing. A read-only replica refuses it, so no store serves from one; it answers
+--          a call that reads only.
 
 -- Whether the data was set back to before the entry, also if it has more entries again.
 local function is_lost(number, id)
@@ -24,6 +25,7 @@ end
 
 local lost = is_lost(ARGV[6], ARGV[7]) and 1 or 0
 local schema, epoch = unpack(call('HMGET', META, 'schema', 'epoch'))
+if ARGV[8] == '1' then return { schema or '0', epoch, lost } end
 if schema and not (tonumber(schema) and tonumber(schema) <= tonumber(ARGV[3])) then
   return { schema, epoch, lost }
 end

@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use bookingq_core::SaslMechanism;
 use rand::distr::{Alphanumeric, SampleString as _};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::scram::{ScramHash, ScramLogin};
-use super::security::{KafkaLogin, KafkaSecurity, KafkaTls};
-use crate::pem::PemSource;
+use super::security::{KafkaLogin, KafkaSecurity};
+use crate::tls_client;
 
 /// The keys of the requests of a login, and the versions that are spoken.
 const HANDSHAKE: (i16, i16) = (17, 1);
@@ -41,7 +39,10 @@ impl BrokerEntry {
     pub(super) async fn read(security: &KafkaSecurity) -> Result<Self, String> {
         let tls = match &security.tls {
             None => None,
-            Some(tls) => Some(TlsConnector::from(Arc::new(client_config(tls).await?))),
+            Some(tls) => {
+                let config = tls_client::client_config(tls.ca.as_ref(), tls.identity.as_ref());
+                Some(TlsConnector::from(Arc::new(config.await?)))
+            }
         };
         Ok(Self { tls, login: security.login.clone() })
     }
@@ -173,43 +174,5 @@ impl LoginAnswer<'_> {
         let (length, rest) = self.0.split_at_checked(4)?;
         let length = usize::try_from(i32::from_be_bytes(length.try_into().ok()?)).ok()?;
         String::from_utf8(rest.get(..length)?.to_vec()).ok()
-    }
-}
-
-async fn client_config(tls: &KafkaTls) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    match &tls.ca {
-        Some(source) => {
-            for certificate in certificates(source).await? {
-                roots.add(certificate).map_err(|error| unusable(source, &error))?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots);
-    let Some((certificate, key)) = &tls.identity else { return Ok(config.with_no_client_auth()) };
-    let chain = certificates(certificate).await?;
-    let private = key.read().await.map_err(|error| error.to_string())?;
-    let private = PrivateKeyDer::from_pem_slice(&private).map_err(|error| unusable(key, &error))?;
-    config.with_client_auth_cert(chain, private).map_err(|error| unusable(certificate, &error))
-}
-
-async fn certificates(source: &PemSource) -> Result<Vec<CertificateDer<'static>>, String> {
-    let text = source.read().await.map_err(|error| error.to_string())?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    let found = found.map_err(|error| unusable(source, &error))?;
-    if found.is_empty() { Err(unusable(source, &"it has no certificate")) } else { Ok(found) }
-}
-
-fn unusable(source: &PemSource, why: &dyn std::fmt::Display) -> String {
-    match source {
-        PemSource::File(path) => format!("{} cannot be used: {why}", path.display()),
-        PemSource::Text(_) => format!("a certificate or key cannot be used: {why}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Mutants that only a failover, or a slot that moves, shows. Those of the operator's planner are
+//! Mutants that only a failover, or a slot that moves, shows. Others of the operator's planner are
 //! in `mutants_of_the_planner_are_found` (`crates/operator/tests/failover/mutants.rs`): their harm
 //! is a matter of milliseconds, which a run meets too seldom.
 
@@ -11,11 +11,77 @@ use super::mutant::Mutant;
 const BLOCKING: &str = "crates/store/src/redis/link/blocking.rs";
 const FAULT: &str = "crates/store/src/redis/fault.rs";
 const REPLACING: &str = "crates/store/src/redis/link/replacing.rs";
+const PLAN: &str = "crates/operator/src/redis_failover/plan.rs";
 
 /// Until Redis 7.0, WAIT asks about all writes of the server, so that it hides this mutant.
 const WITHOUT_BARRIER: &str = "wait-without-barrier";
 
-pub(super) const MUTANTS: [Mutant; 2] = [
+pub(super) const MUTANTS: [Mutant; 1] = [Mutant {
+    name: "keep-moved-slots",
+    breaks: &[1],
+    edits: &[
+        (
+            FAULT,
+            "            | Server::ClusterDown
+            // The slot is at another node.
+            | Server::Moved,",
+            "            | Server::ClusterDown,",
+        ),
+        (
+            FAULT,
+            "Server::NoScript | Server::TryAgain | Server::Ask)",
+            "Server::NoScript | Server::TryAgain | Server::Ask | Server::Moved)",
+        ),
+        // The second guard, which alone would help after three seconds.
+        (
+            REPLACING,
+            "if self.doubts.refused.has_lasted(REFUSED) {",
+            "if self.doubts.refused.has_lasted(REFUSED * 1000) {",
+        ),
+    ],
+    options: &["--redis", "cluster", "--only", "move-slot", "--every", "3s", "--gateways", "0"],
+}];
+
+/// Mutants of the operator's planner and of the store, which are parts of the program that injects
+/// the faults. Their runs are those of its command `failovers`.
+pub(super) const OF_FAILOVERS: [Mutant; 2] = [
+    Mutant {
+        name: "promote-first",
+        breaks: &[1],
+        edits: &[
+            (
+                PLAN,
+                "    if !fences.is_empty() {
+        return FailoverPlan::new(FailoverState::FailingOver, fences);
+    }
+",
+                "    drop(fences);
+",
+            ),
+            (
+                PLAN,
+                "    let best = best(view, record.primary).unwrap_or(record.primary);
+",
+                "    let best = match view.nodes[record.primary].answer {
+        Some(_) => record.primary,
+        None => best(view, record.primary).unwrap_or(record.primary),
+    };
+",
+            ),
+            // The second guards: looks at the others before and after the term is written.
+            (
+                PLAN,
+                "any(|(_, node)| !is_led(view, record.primary, &node))",
+                "any(|(_, node)| false && !is_led(view, record.primary, &node))",
+            ),
+            (
+                PLAN,
+                "any(|(_, node)| node.progress > primary.progress)",
+                "any(|(_, node)| false && node.progress > primary.progress)",
+            ),
+        ],
+        options: &["--runs", "14"],
+    },
     Mutant {
         name: WITHOUT_BARRIER,
         breaks: &[1],
@@ -24,57 +90,15 @@ pub(super) const MUTANTS: [Mutant; 2] = [
             "calls.cmd(\"INCR\").arg(&self.keys.barrier);",
             "calls.cmd(\"EXISTS\").arg(&self.keys.barrier);",
         )],
-        // A place that no replica has, its repeat by another worker, and then another primary: the
-        // primary is cut off so that its replicas get nothing and are connected all the same. A
-        // write of another client beside the repeat would wait for the replicas, so few come, and
-        // there is enough for all, so that they go on coming.
-        options: &[
-            "--redis",
-            "managed",
-            "--only",
-            "cut-node",
-            "--every",
-            "4s",
-            "--for",
-            "100s",
-            "--bookings",
-            "120",
-            "--workers",
-            "6",
-            "--gateways",
-            "0",
-            "--stock",
-            "100",
-            "--seed",
-            "13",
-        ],
-    },
-    Mutant {
-        name: "keep-moved-slots",
-        breaks: &[1],
-        edits: &[
-            (
-                FAULT,
-                "            | Server::ClusterDown
-            // The slot is at another node.
-            | Server::Moved,",
-                "            | Server::ClusterDown,",
-            ),
-            (
-                FAULT,
-                "Server::NoScript | Server::TryAgain | Server::Ask)",
-                "Server::NoScript | Server::TryAgain | Server::Ask | Server::Moved)",
-            ),
-            // The second guard, which alone would help after three seconds.
-            (
-                REPLACING,
-                "if self.doubts.refused.has_lasted(REFUSED) {",
-                "if self.doubts.refused.has_lasted(REFUSED * 1000) {",
-            ),
-        ],
-        options: &["--redis", "cluster", "--only", "move-slot", "--every", "3s", "--gateways", "0"],
+        // A place that no replica has, its repeat by another connection that has written nothing
+        // since, and then another primary: the replicas stay connected and get nothing.
+        options: &["--runs", "6", "--only", "half-open"],
     },
 ];
+
+pub(super) fn is_of_failovers(mutant: &Mutant) -> bool {
+    OF_FAILOVERS.iter().any(|one| one.name == mutant.name)
+}
 
 /// Whether the installed redis-server hides the mutant.
 pub(super) fn is_hidden(mutant: &Mutant) -> Result<bool> {

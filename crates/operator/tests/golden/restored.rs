@@ -1,0 +1,51 @@
+//! The objects of a queue that starts with a backup.
+
+use serde_json::{Value, json};
+
+use crate::{check, queue, secret};
+use bookingq_operator::target::QueueTarget;
+
+fn spec(file: &str, replicas: i32) -> Value {
+    let source = json!({ "persistentVolumeClaim": { "claimName": "backups" }, "file": file });
+    json!({
+        "booking": { "endpoint": "http://booking:1" },
+        "redis": { "managed": { "restoreFrom": source, "replicas": replicas } },
+    })
+}
+
+#[test]
+fn an_init_container_fills_the_volume_before_redis_starts() {
+    let spec = spec("old/concert-20261130T230000Z.rdb", 1);
+    let objects = check("restored", &spec, &[secret("concert-redis", &["password"])]);
+    let set = objects.iter().find(|object| object.kind.name == "StatefulSet").unwrap();
+    let pod = &set.value["spec"]["template"]["spec"];
+    let restore = &pod["initContainers"][0];
+    let arguments = [
+        "backup",
+        "restore",
+        "/backups/old/concert-20261130T230000Z.rdb",
+        "--data=/data",
+        "--queue=concert",
+    ];
+    assert_eq!(restore["args"], json!(arguments));
+    let mounts = &restore["volumeMounts"];
+    assert_eq!(mounts[0]["mountPath"], pod["containers"][0]["volumeMounts"][0]["mountPath"]);
+    assert_eq!(mounts[1]["readOnly"], true);
+    assert_eq!(pod["volumes"][0]["persistentVolumeClaim"], json!({ "claimName": "backups" }));
+    assert_eq!(restore["securityContext"], pod["containers"][0]["securityContext"]);
+}
+
+#[test]
+fn a_path_outside_of_the_volume_and_a_restore_into_three_pods_are_refused() {
+    for file in ["../concert.rdb", "/concert.rdb", "a/.b/c.rdb", "concert.dump", ".rdb", "a//b.rdb"]
+    {
+        let problems = QueueTarget::resolve(&queue("concert", &spec(file, 1))).unwrap_err();
+        assert_eq!(problems.0[0].path, "spec.redis.managed.restoreFrom.file", "{file}");
+    }
+    let problems = QueueTarget::resolve(&queue("concert", &spec("concert.rdb", 3))).unwrap_err();
+    assert_eq!(
+        problems.to_string(),
+        "spec.redis.managed.restoreFrom is set; allowed: absent with replicas: 3; restore with 1, \
+         then ask for 3"
+    );
+}

@@ -1,0 +1,113 @@
+//! What a backup holds: the file beside the data.
+
+use std::path::{Path, PathBuf};
+
+use bookingq_core::QueueName;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::BackupError;
+use super::files;
+
+/// The extension of the data.
+pub const RDB: &str = "rdb";
+/// The extension of the description.
+pub const DESCRIPTION: &str = "json";
+/// The newest format that this release knows.
+const FORMAT: u32 = 1;
+
+/// Describes a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupDescription {
+    /// Version of this description and of what it describes.
+    format: u32,
+    /// The queue.
+    pub queue: QueueName,
+    /// The namespace of the queue, for one in Kubernetes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// When Redis began to send the copy, by the clock of the machine that took it. The copy is of
+    /// this moment or a few seconds later.
+    pub taken_at: Timestamp,
+    /// The release of bookingq that took it.
+    pub release: String,
+    /// The server and its version, such as `redis 7.4.1`.
+    pub server: String,
+    /// The schema of the data.
+    pub schema: u32,
+    /// The epoch of the data, before the copy was taken.
+    pub epoch: String,
+    /// Length of the RDB file.
+    pub bytes: u64,
+    /// SHA-256 of the RDB file, in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// What is known of a backup before its data has come.
+pub(super) struct CopiedData {
+    pub(super) queue: QueueName,
+    pub(super) namespace: Option<String>,
+    pub(super) server: String,
+    pub(super) schema: u32,
+    pub(super) epoch: String,
+}
+
+impl BackupDescription {
+    pub(super) fn new(
+        copied: CopiedData,
+        taken_at: Timestamp,
+        (bytes, sha256): (u64, String),
+    ) -> Self {
+        let CopiedData { queue, namespace, server, schema, epoch } = copied;
+        let release = env!("CARGO_PKG_VERSION").to_owned();
+        let format = FORMAT;
+        Self { format, queue, namespace, taken_at, release, server, schema, epoch, bytes, sha256 }
+    }
+
+    /// The file that describes this RDB file.
+    ///
+    /// # Errors
+    /// [`BackupError::Name`] unless the name ends with `.rdb`.
+    pub fn path(rdb: &Path) -> Result<PathBuf, BackupError> {
+        if rdb.extension().is_none_or(|extension| extension != RDB) {
+            return Err(BackupError::Name(rdb.to_owned()));
+        }
+        Ok(rdb.with_extension(DESCRIPTION))
+    }
+
+    /// Reads the description of an RDB file.
+    ///
+    /// # Errors
+    /// [`BackupError::Name`], [`BackupError::File`] or [`BackupError::Description`].
+    pub async fn of(rdb: &Path) -> Result<Self, BackupError> {
+        Self::read(&Self::path(rdb)?).await
+    }
+
+    /// Reads a description.
+    pub(super) async fn read(path: &Path) -> Result<Self, BackupError> {
+        let bytes = tokio::fs::read(path).await.map_err(BackupError::file("read", path))?;
+        let unfit = |why: String| BackupError::Description { path: path.to_owned(), why };
+        let format = serde_json::from_slice(&bytes).map(|FormatOnly { format }| format);
+        match format {
+            Ok(format) if format > FORMAT => Err(unfit(format!(
+                "it has format {format}, and this release knows up to {FORMAT}; use a newer release"
+            ))),
+            Ok(_) => serde_json::from_slice(&bytes).map_err(|error| unfit(error.to_string())),
+            Err(error) => Err(unfit(error.to_string())),
+        }
+    }
+
+    /// Writes it beside the data: whole, or not at all.
+    pub(super) async fn write(&self, path: &Path) -> Result<(), BackupError> {
+        let text = serde_json::to_string_pretty(self).map_err(|error| {
+            BackupError::Description { path: path.to_owned(), why: error.to_string() }
+        })?;
+        files::write_whole(path, (text + "\n").as_bytes()).await
+    }
+}
+
+#[derive(Deserialize)]
+struct FormatOnly {
+    format: u32,
+}

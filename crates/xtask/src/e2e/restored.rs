@@ -1,0 +1,127 @@
+//! A backup of a queue, its deletion with its data, and a new queue that starts with the backup.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use super::cluster::{
+    NAMESPACE, apply, kubectl, kubectl_waiting, wait_until_deleted, wait_until_ready,
+};
+use super::gateways::redis_image;
+use super::images::Images;
+use super::objects::{job, of_scenario, password_of, run_once};
+
+/// The queue. Objects that do not belong to it have other names.
+pub const QUEUE: &str = "restored";
+/// The volume with the backup.
+const VOLUME: &str = "drill-backups";
+const BACKUP: &str = "drill-backup";
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Takes a backup, deletes the queue with its data, and restores it.
+pub fn back_up_and_restore() -> Result<String> {
+    apply_queue(None)?;
+    let (kept, before) = booking("enqueue", "kept", "first")?;
+    let file = back_up()?;
+    // What the backup does not have.
+    booking("enqueue", "lost", "late")?;
+    let start = Instant::now();
+    let queue = format!("bookingqueue/{QUEUE}");
+    kubectl_waiting(&["delete", "--namespace", NAMESPACE, &queue], Duration::from_secs(60))?;
+    let selector = format!("--selector=app.kubernetes.io/instance={QUEUE}");
+    let left = ["statefulsets,pods,persistentvolumeclaims", "--namespace", NAMESPACE, &selector];
+    wait_until_deleted("the queue and its volume", &left, LIMIT)?;
+    apply_queue(Some(&file))?;
+    let took = start.elapsed().as_secs_f64();
+    let (found, state) = booking("status", "kept", "found")?;
+    ensure!(found == kept && state == before, "{kept} was {before}, and {found} is {state}");
+    let status = ["status", "--server=http://restored:50051", "--queue=restored", "--client=lost"];
+    let lost = run_once("drill-lost", &Images::bookingq(), &status)?;
+    ensure!(lost.contains("BOOKING_NOT_FOUND"), "the lost client was answered: {lost}");
+    Ok(format!("{file} restored in a new queue, ready {took:.1} s after the deletion began"))
+}
+
+/// Applies the queue, whose bookings wait, and waits until it is Ready.
+fn apply_queue(file: Option<&str>) -> Result<()> {
+    let mut managed = json!({ "storage": "1Gi", "image": redis_image()? });
+    if let Some(file) = file {
+        managed["restoreFrom"] =
+            json!({ "persistentVolumeClaim": { "claimName": VOLUME }, "file": file });
+    }
+    let queue = json!({
+        "apiVersion": "bookingqueue.dev/v1alpha1",
+        "kind": "BookingQueue",
+        "metadata": { "name": QUEUE, "namespace": NAMESPACE },
+        "spec": {
+            "booking": { "endpoint": "http://booking-service:6001", "timeout": "2s" },
+            "redis": { "managed": managed },
+            "admission": "Paused",
+            "deletion": { "data": "Delete" },
+            "replicas": 1,
+        },
+    });
+    apply(&queue.to_string())?;
+    wait_until_ready(QUEUE, LIMIT)
+}
+
+/// The booking id and the state that a command shows of a client.
+fn booking(verb: &str, client: &str, job: &str) -> Result<(String, String)> {
+    let client = format!("--client={client}");
+    let arguments = [verb, "--server=http://restored:50051", "--queue=restored", &client, "-ojson"];
+    let shown = run_once(&format!("drill-{job}"), &Images::bookingq(), &arguments)?;
+    let booking: Value = serde_json::from_str(&shown)
+        .with_context(|| format!("`bookingq {verb}` printed {shown:?}"))?;
+    let field = |name: &str| booking[name].as_str().map(str::to_owned);
+    let fields = field("booking_id").zip(field("state"));
+    fields.with_context(|| format!("`bookingq {verb}` printed {shown:?}"))
+}
+
+/// Runs the backup as manifests/samples/backup.yaml does. Returns the name of the file.
+fn back_up() -> Result<String> {
+    let claim = json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": { "name": VOLUME, "namespace": NAMESPACE, "labels": of_scenario() },
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } },
+        },
+    });
+    apply(&claim.to_string())?;
+    let arguments = [
+        "backup",
+        "create",
+        "--queue=restored",
+        "--redis=redis://restored-redis:6379",
+        "--redis-password-file=/etc/redis-password/password",
+        "--to=/backups",
+        "--keep=3",
+    ];
+    let mut backup =
+        job(BACKUP, &Images::bookingq(), &arguments.map(str::to_owned), 120, &[password_of(QUEUE)]);
+    let template = &mut backup["spec"]["template"];
+    // The labels for which the NetworkPolicy of Redis has a rule.
+    template["metadata"]["labels"] = json!({
+        "app.kubernetes.io/component": "backup",
+        "app.kubernetes.io/instance": QUEUE,
+        "app.kubernetes.io/name": "bookingq",
+    });
+    let pod = &mut template["spec"];
+    let volume = json!({ "name": "backups", "persistentVolumeClaim": { "claimName": VOLUME } });
+    let mount = json!({ "name": "backups", "mountPath": "/backups" });
+    pod["volumes"].as_array_mut().context("the Job has no volumes")?.push(volume);
+    let mounts = &mut pod["containers"][0]["volumeMounts"];
+    mounts.as_array_mut().context("the Job has no mounts")?.push(mount);
+    apply(&backup.to_string())?;
+    let backup = format!("job/{BACKUP}");
+    let wait = ["wait", "--namespace", NAMESPACE, "--for=condition=Complete", &backup];
+    kubectl_waiting(&wait, LIMIT)?;
+    let log = kubectl(&["logs", "--namespace", NAMESPACE, &backup])?;
+    // Its Pod has the labels of the queue.
+    kubectl_waiting(&["delete", "--namespace", NAMESPACE, &backup], Duration::from_secs(60))?;
+    let name = log
+        .split([':', '/', ' ', '\n'])
+        .find(|word| Path::new(word).extension() == Some("rdb".as_ref()));
+    Ok(name.with_context(|| format!("the backup printed {log:?}"))?.to_owned())
+}
