@@ -21,6 +21,7 @@ use crate::events::EventRecorder;
 use crate::followed::FollowedSpecs;
 use crate::leader_fence::LeaderFence;
 use crate::metrics::Metrics;
+use crate::pods::creation::CreationReads;
 use crate::pods::tracker::FaultTracker;
 use crate::queue::{QueueKey, WatchedQueue, log_name};
 use crate::reconcile::{self, ReconcileContext};
@@ -90,6 +91,7 @@ pub async fn run(
         client,
         pods,
         faults: FaultTracker::default(),
+        creations: CreationReads::default(),
         autoscaler: Autoscaler::new(loops),
         objects,
         events,

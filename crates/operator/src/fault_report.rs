@@ -1,7 +1,7 @@
 //! Looks at the Pods of a queue: why they do not start, for conditions and events; and replaces the
 //! one that Kubernetes never replaces.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -16,7 +16,7 @@ use crate::build::component::ObjectKind;
 use crate::build::names::{self, Part};
 use crate::error::call;
 use crate::object_cache::ObjectName;
-use crate::pods::creation;
+use crate::pods::creation::{self, CREATED_WITHIN, Refusal};
 use crate::pods::pod_fault::{FaultReason, PodFault};
 use crate::pods::record::PodRecord;
 use crate::pods::stuck::{StuckPod, stuck};
@@ -25,8 +25,8 @@ use crate::queue::QueueKey;
 use crate::reconcile::ReconcileContext;
 use crate::target::QueueTarget;
 
-/// Time in which a controller creates a Pod.
-const CREATED_WITHIN: Duration = Duration::from_secs(5);
+/// Shortest time to another look at a Pod that is missing.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Time for which a sweeper is missed: its Job ends then.
 const MISSED_FOR: Duration = Duration::from_secs(120);
 
@@ -50,17 +50,8 @@ impl ReconcileContext {
                 // The status of a Deployment says it.
                 Part::Worker | Part::Gateway => Missing::None,
             };
-            let refused = match missing {
-                Missing::None => None,
-                Missing::Maybe => {
-                    soon = Some(CREATED_WITHIN);
-                    None
-                }
-                Missing::Of(kind, name) => {
-                    soon = Some(CREATED_WITHIN);
-                    self.refused(namespace, kind, &name).await
-                }
-            };
+            let (refused, again) = self.refused(key, part, &missing).await;
+            soon = soon.into_iter().chain(again).min();
             parts.push(PartLook { part, pods, refused });
         }
         let mut look = self.faults.look(key, &parts, now);
@@ -122,14 +113,35 @@ impl ReconcileContext {
         }
     }
 
-    async fn refused(&self, namespace: &str, kind: &str, name: &str) -> Option<PodFault> {
-        let (note, since) = creation::refused(&self.client, namespace, kind, name).await?;
-        Some(PodFault {
+    /// Why the Pod that is missing was not created, if that is known, and when to look again.
+    async fn refused(
+        &self,
+        key: &QueueKey,
+        part: Part,
+        missing: &Missing,
+    ) -> (Option<PodFault>, Option<Duration>) {
+        let namespace = key.namespace.as_deref().unwrap_or_default();
+        let (kind, name, may_read) = match missing {
+            Missing::None => {
+                self.creations.complete(key, part);
+                return (None, None);
+            }
+            Missing::Maybe(kind, name) => (*kind, name, false),
+            Missing::Of(kind, name) => (*kind, name, true),
+        };
+        let (mut wait, mut refusal) = self.creations.missing(key, part, Instant::now());
+        if may_read && wait.is_zero() {
+            refusal = creation::refused(&self.client, namespace, kind, name).await;
+            self.creations.read(key, part, refusal.clone(), Instant::now());
+            (wait, _) = self.creations.missing(key, part, Instant::now());
+        }
+        let fault = |(note, since): Refusal| PodFault {
             reason: FaultReason::PodCreationFailed,
             detail: format!("{kind} {name}: {note}"),
             since,
             pod: String::new(),
-        })
+        };
+        (refusal.map(fault), Some(wait.max(LOOK_AGAIN)))
     }
 
     fn missing_redis(&self, namespace: &str, queue: &str) -> Missing {
@@ -155,19 +167,17 @@ impl ReconcileContext {
         if since > MISSED_FOR || pods.iter().any(|pod| pod.created >= started.0) {
             return Missing::None;
         }
-        if since < CREATED_WITHIN {
-            return Missing::Maybe;
-        }
         // The controller names a Job after the minute of its start.
-        Missing::Of("Job", format!("{name}-{}", started.0.as_second() / 60))
+        let job = format!("{name}-{}", started.0.as_second() / 60);
+        if since < CREATED_WITHIN { Missing::Maybe("Job", job) } else { Missing::Of("Job", job) }
     }
 }
 
 /// Whether a Pod is missing that a controller should have created.
 enum Missing {
     None,
-    /// It may come in a moment.
-    Maybe,
-    /// Kind and name of the object that should have created it.
+    /// It may come in a moment: the kind and name of the object that creates it.
+    Maybe(&'static str, String),
+    /// The kind and name of the object that should have created it.
     Of(&'static str, String),
 }

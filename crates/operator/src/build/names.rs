@@ -43,7 +43,7 @@ pub const BACKUP: &str = "backup";
 pub const REDIS_PORT: i32 = 6379;
 
 /// The part of a queue that an object belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
     /// The workers and their Services.
     Worker,

@@ -1,12 +1,12 @@
 //! Why Pods do not start, since when, and which of them Kubernetes never replaces.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bookingq_operator::build::names::Part;
 use bookingq_operator::cached_object::ObjectStatus;
 use bookingq_operator::conditions::{StatusInputs, conditions};
 use bookingq_operator::pods::PodCache;
-use bookingq_operator::pods::creation::last_attempt;
+use bookingq_operator::pods::creation::{CreationReads, last_attempt};
 use bookingq_operator::pods::pod_fault::{DEADLINE, FaultReason, PodFault};
 use bookingq_operator::pods::record::PodRecord;
 use bookingq_operator::pods::stuck::{STARTS_WITHIN, StuckPod, stuck};
@@ -325,4 +325,31 @@ fn the_last_attempt_to_create_a_pod_counts() {
     assert_eq!(last_attempt(&events), Some(("exceeded quota".to_owned(), at(1))));
     events.push(event("SuccessfulCreate", 40, "created"));
     assert_eq!(last_attempt(&events), None);
+}
+
+#[test]
+fn events_about_a_missing_pod_are_read_less_and_less_often() {
+    let (reads, key, start) = (CreationReads::default(), key(), Instant::now());
+    let mut read = Vec::new();
+    for second in 0..300 {
+        // Looks at a queue do not wait for each other.
+        for part in [Part::Redis, Part::Sweeper] {
+            let now = start + Duration::from_secs(second);
+            let (wait, refusal) = reads.missing(&key, part, now);
+            assert_eq!(refusal.is_some(), second > 5, "{second} s");
+            if wait.is_zero() {
+                read.push((second, part));
+                reads.read(&key, part, Some(("no room".to_owned(), at(0))), now);
+            }
+        }
+    }
+    let redis = read.iter().filter(|(_, part)| *part == Part::Redis).map(|(second, _)| *second);
+    assert_eq!(redis.collect::<Vec<_>>(), [5, 15, 35, 75, 135, 195, 255]);
+
+    let later = start + Duration::from_secs(300);
+    reads.complete(&key, Part::Redis);
+    assert_eq!(reads.missing(&key, Part::Redis, later), (Duration::from_secs(5), None));
+    assert!(reads.missing(&key, Part::Sweeper, later).1.is_some());
+    reads.forget(&key);
+    assert!(reads.missing(&key, Part::Sweeper, later).1.is_none());
 }
