@@ -16,7 +16,7 @@ use crate::build::component::ObjectKind;
 use crate::build::names::{self, Part};
 use crate::error::call;
 use crate::object_cache::ObjectName;
-use crate::pods::creation::{self, CREATED_WITHIN, Refusal};
+use crate::pods::creation::{self, CREATED_WITHIN, CreationRefusal};
 use crate::pods::pod_fault::{FaultReason, PodFault};
 use crate::pods::record::PodRecord;
 use crate::pods::stuck::{StuckPod, stuck};
@@ -135,7 +135,7 @@ impl ReconcileContext {
             self.creations.read(key, part, refusal.clone(), Instant::now());
             (wait, _) = self.creations.missing(key, part, Instant::now());
         }
-        let fault = |(note, since): Refusal| PodFault {
+        let fault = |(note, since): CreationRefusal| PodFault {
             reason: FaultReason::PodCreationFailed,
             detail: format!("{kind} {name}: {note}"),
             since,

@@ -25,7 +25,7 @@ pub const CREATED_WITHIN: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// A failure to create a Pod: its message, and the time of the first event about it.
-pub type Refusal = (String, Timestamp);
+pub type CreationRefusal = (String, Timestamp);
 
 /// What the events said about the missing Pods of each queue, and when they are read again: 5 s
 /// after a Pod is missed, then after twice the time, each minute in the end.
@@ -37,13 +37,18 @@ struct MissedPod {
     at: Instant,
     /// From then to the next read.
     wait: Duration,
-    refusal: Option<Refusal>,
+    refusal: Option<CreationRefusal>,
 }
 
 impl CreationReads {
     /// A Pod of a part is missing: the time until its events are to be read, zero if now, and what
     /// they said last.
-    pub fn missing(&self, key: &QueueKey, part: Part, now: Instant) -> (Duration, Option<Refusal>) {
+    pub fn missing(
+        &self,
+        key: &QueueKey,
+        part: Part,
+        now: Instant,
+    ) -> (Duration, Option<CreationRefusal>) {
         let missed = || MissedPod { at: now, wait: CREATED_WITHIN, refusal: None };
         let mut reads = self.0.lock();
         let missed = reads.entry((key.clone(), part)).or_insert_with(missed);
@@ -52,7 +57,7 @@ impl CreationReads {
     }
 
     /// Its events were read.
-    pub fn read(&self, key: &QueueKey, part: Part, refusal: Option<Refusal>, now: Instant) {
+    pub fn read(&self, key: &QueueKey, part: Part, refusal: Option<CreationRefusal>, now: Instant) {
         if let Some(missed) = self.0.lock().get_mut(&(key.clone(), part)) {
             let wait = (missed.wait * 2).min(LONGEST);
             *missed = MissedPod { at: now, wait, refusal };
@@ -72,7 +77,12 @@ impl CreationReads {
 
 /// The message of the last attempt of the object's controller to create a Pod or a volume, if it
 /// failed, and the time of the first such event. An unreadable event says nothing.
-pub async fn refused(client: &Client, namespace: &str, kind: &str, name: &str) -> Option<Refusal> {
+pub async fn refused(
+    client: &Client,
+    namespace: &str,
+    kind: &str,
+    name: &str,
+) -> Option<CreationRefusal> {
     let api: Api<Event> = Api::namespaced(client.clone(), namespace);
     let about = format!("regarding.kind={kind},regarding.name={name}");
     let parameters = ListParams::default().fields(&about).limit(LIMIT);
@@ -88,7 +98,7 @@ pub async fn refused(client: &Client, namespace: &str, kind: &str, name: &str) -
 }
 
 /// Of these events: the failure, unless a later event says that a Pod was created.
-pub fn last_attempt(events: &[Event]) -> Option<Refusal> {
+pub fn last_attempt(events: &[Event]) -> Option<CreationRefusal> {
     let is_attempt = |event: &&Event| {
         matches!(event.reason.as_deref(), Some("FailedCreate" | "SuccessfulCreate"))
     };
