@@ -16,7 +16,6 @@ use crate::build::component::ObjectKind;
 use crate::build::names::{self, Part};
 use crate::error::call;
 use crate::object_cache::ObjectName;
-use crate::pods::creation::{self, CREATED_WITHIN, CreationRefusal};
 use crate::pods::pod_fault::{FaultReason, PodFault};
 use crate::pods::record::PodRecord;
 use crate::pods::stuck::{StuckPod, stuck};
@@ -25,8 +24,10 @@ use crate::queue::QueueKey;
 use crate::reconcile::ReconcileContext;
 use crate::target::QueueTarget;
 
-/// Shortest time to another look at a Pod that is missing.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Time in which a controller creates a Pod.
+const CREATED_WITHIN: Duration = Duration::from_secs(5);
+/// Longest time to another look at a Pod that is missing.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Time for which a sweeper is missed: its Job ends then.
 const MISSED_FOR: Duration = Duration::from_secs(120);
 
@@ -48,9 +49,9 @@ impl ReconcileContext {
                 Part::Redis => self.missing_redis(namespace, &key.name),
                 Part::Sweeper => self.missing_sweeper(namespace, &key.name, &pods, now),
                 // The status of a Deployment says it.
-                Part::Worker | Part::Gateway => Missing::None,
+                Part::Worker | Part::Gateway => None,
             };
-            let (refused, again) = self.refused(key, part, &missing).await;
+            let (refused, again) = self.refused(key, part, &pods, missing);
             soon = soon.into_iter().chain(again).min();
             parts.push(PartLook { part, pods, refused });
         }
@@ -113,43 +114,39 @@ impl ReconcileContext {
         }
     }
 
-    /// Why the Pod that is missing was not created, if that is known, and when to look again.
-    async fn refused(
+    /// Why the Pod that is missing was not created, if that is known, and when to look again: after
+    /// as much time as it is missing already.
+    fn refused(
         &self,
         key: &QueueKey,
         part: Part,
-        missing: &Missing,
+        pods: &[PodRecord],
+        missing: Option<MissingOf>,
     ) -> (Option<PodFault>, Option<Duration>) {
-        let namespace = key.namespace.as_deref().unwrap_or_default();
-        let (kind, name, may_read) = match missing {
-            Missing::None => {
-                self.creations.complete(key, part);
-                return (None, None);
-            }
-            Missing::Maybe(kind, name) => (*kind, name, false),
-            Missing::Of(kind, name) => (*kind, name, true),
+        let Some(MissingOf { kind, name }) = missing else {
+            self.missing.complete(key, part);
+            return (None, None);
         };
-        let (mut wait, mut refusal) = self.creations.missing(key, part, Instant::now());
-        if may_read && wait.is_zero() {
-            refusal = creation::refused(&self.client, namespace, kind, name).await;
-            self.creations.read(key, part, refusal.clone(), Instant::now());
-            (wait, _) = self.creations.missing(key, part, Instant::now());
+        let time = self.missing.missing(key, part, Instant::now());
+        if time < CREATED_WITHIN {
+            return (None, Some(CREATED_WITHIN.saturating_sub(time)));
         }
-        let fault = |(note, since): CreationRefusal| PodFault {
+        let namespace = key.namespace.as_deref().unwrap_or_default();
+        let newest_pod = pods.iter().map(|pod| pod.created).max();
+        let refusal = self.creation_failures.of((namespace, kind, &name), newest_pod);
+        let fault = refusal.map(|(note, since)| PodFault {
             reason: FaultReason::PodCreationFailed,
             detail: format!("{kind} {name}: {note}"),
             since,
             pod: String::new(),
-        };
-        (refusal.map(fault), Some(wait.max(LOOK_AGAIN)))
+        });
+        (fault, Some(time.min(LOOK_AGAIN)))
     }
 
-    fn missing_redis(&self, namespace: &str, queue: &str) -> Missing {
+    fn missing_redis(&self, namespace: &str, queue: &str) -> Option<MissingOf> {
         let name = names::redis(queue);
-        match self.objects.status::<StatefulSet>(namespace, &name) {
-            Some(set) if set.replicas < set.desired => Missing::Of("StatefulSet", name),
-            _ => Missing::None,
-        }
+        let set = self.objects.status::<StatefulSet>(namespace, &name)?;
+        (set.replicas < set.desired).then_some(MissingOf { kind: "StatefulSet", name })
     }
 
     /// The last Job of the CronJob must have a Pod.
@@ -159,25 +156,21 @@ impl ReconcileContext {
         queue: &str,
         pods: &[PodRecord],
         now: Timestamp,
-    ) -> Missing {
+    ) -> Option<MissingOf> {
         let name = names::sweeper(queue);
-        let job = self.objects.status::<CronJob>(namespace, &name);
-        let Some(started) = job.and_then(|job| job.last_schedule) else { return Missing::None };
+        let started = self.objects.status::<CronJob>(namespace, &name)?.last_schedule?;
         let since = now.duration_since(started.0).unsigned_abs();
         if since > MISSED_FOR || pods.iter().any(|pod| pod.created >= started.0) {
-            return Missing::None;
+            return None;
         }
         // The controller names a Job after the minute of its start.
-        let job = format!("{name}-{}", started.0.as_second() / 60);
-        if since < CREATED_WITHIN { Missing::Maybe("Job", job) } else { Missing::Of("Job", job) }
+        let name = format!("{name}-{}", started.0.as_second() / 60);
+        Some(MissingOf { kind: "Job", name })
     }
 }
 
-/// Whether a Pod is missing that a controller should have created.
-enum Missing {
-    None,
-    /// It may come in a moment: the kind and name of the object that creates it.
-    Maybe(&'static str, String),
-    /// The kind and name of the object that should have created it.
-    Of(&'static str, String),
+/// The object whose controller should have created a Pod that is missing.
+struct MissingOf {
+    kind: &'static str,
+    name: String,
 }

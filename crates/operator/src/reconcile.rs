@@ -30,7 +30,7 @@ use crate::followed::FollowedSpecs;
 use crate::metrics::Metrics;
 use crate::object_cache::ObjectCache;
 use crate::pods::PodCache;
-use crate::pods::creation::CreationReads;
+use crate::pods::creation::{CreationFailures, MissingPods};
 use crate::pods::tracker::FaultTracker;
 use crate::queue::{QueueKey, WatchedQueue, key, log_name};
 use crate::schema::SchemaWatch;
@@ -67,12 +67,12 @@ pub struct ReconcileContext {
     pub(crate) autoscaler: Autoscaler,
     pub(crate) events: EventRecorder,
     pub(crate) metrics: Metrics,
-    /// For the events of objects, and the Pods of Redis.
+    /// For the Pods of Redis.
     pub(crate) client: Client,
     pub(crate) pods: PodCache,
     pub(crate) faults: FaultTracker,
-    /// Reads of the events that say why a Pod was not created.
-    pub(crate) creations: CreationReads,
+    pub(crate) missing: MissingPods,
+    pub(crate) creation_failures: CreationFailures,
     /// The queues whose last reconcile failed.
     pub(crate) failures: Mutex<HashMap<QueueKey, Failures>>,
     pub(crate) updates: UpdateReports,
@@ -282,7 +282,7 @@ impl ReconcileContext {
             self.secret_cache.forget(&namespace, &names::redis(&key.name));
             self.status.forget(&key);
             self.faults.forget(&key);
-            self.creations.forget(&key);
+            self.missing.forget(&key);
             self.updates.forget(&key);
             self.failures.lock().remove(&key);
             self.followed.forget(&key);

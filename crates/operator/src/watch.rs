@@ -5,6 +5,7 @@ use bookingq_api::BookingQueue;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::events::v1::Event as EventObject;
 use kube::core::{ApiResource, DynamicObject, DynamicResourceScope, ObjectMeta, PartialObjectMeta};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::{self, Store};
@@ -16,6 +17,7 @@ use crate::build::component::{self, ObjectKind};
 use crate::build::names;
 use crate::object_cache::ObjectCache;
 use crate::pods::PodCache;
+use crate::pods::creation::FAILED_CREATE;
 use crate::queue::{QueueKey, WatchedQueue, key, owner};
 use crate::secret_cache::SecretCache;
 use crate::secrets::references;
@@ -107,6 +109,22 @@ pub fn pods(client: &Client, scope: &WatchScope) -> (PodCache, Wakes) {
     let events = watcher::watcher(api, ours).default_backoff();
     let watch = wakes(events, move |event| writer.on_event(&event));
     (pods, watch)
+}
+
+/// Watches the events that say that a controller cannot create Pods. They wake no queue: a queue
+/// that misses a Pod looks at them itself.
+pub fn creation_failures(client: &Client, scope: &WatchScope) -> (Store<EventObject>, Wakes) {
+    let api: Api<EventObject> = match scope {
+        WatchScope::Cluster => Api::all(client.clone()),
+        WatchScope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+    };
+    let failures = watcher::Config::default().fields(FAILED_CREATE).page_size(PAGE);
+    let (store, writer) = reflector::store();
+    let events = watcher::watcher(api, failures)
+        .default_backoff()
+        .modify(|event| event.metadata.managed_fields = None)
+        .reflect(writer);
+    (store, wakes(events, |_| Vec::new()))
 }
 
 /// Watches the metadata of all Secrets. A change wakes the owner of the Secret, or the queues that

@@ -6,15 +6,17 @@ use bookingq_operator::build::names::Part;
 use bookingq_operator::cached_object::ObjectStatus;
 use bookingq_operator::conditions::{StatusInputs, conditions};
 use bookingq_operator::pods::PodCache;
-use bookingq_operator::pods::creation::{CreationReads, last_attempt};
+use bookingq_operator::pods::creation::{CreationFailures, MissingPods};
 use bookingq_operator::pods::pod_fault::{DEADLINE, FaultReason, PodFault};
 use bookingq_operator::pods::record::PodRecord;
 use bookingq_operator::pods::stuck::{STARTS_WITHIN, StuckPod, stuck};
 use bookingq_operator::pods::tracker::{FaultTracker, PartLook, worst};
 use bookingq_operator::queue::QueueKey;
 use jiff::Timestamp;
+use k8s_openapi::api::events::v1::Event as EventObject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::DynamicObject;
+use kube::runtime::reflector;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
@@ -310,46 +312,39 @@ fn only_a_pod_of_an_older_template_that_does_not_start_is_stuck() {
 }
 
 #[test]
-fn the_last_attempt_to_create_a_pod_counts() {
-    let event = |reason: &str, second: u64, note: &str| {
-        serde_json::from_value(json!({
-            "metadata": { "name": "e" }, "regarding": {}, "reason": reason, "note": note,
+fn the_last_failure_to_create_a_pod_counts_until_one_is_created() {
+    let (store, mut writer) = reflector::store::<EventObject>();
+    let failures = CreationFailures::new(store);
+    let redis = ("sale", "StatefulSet", "concert-redis");
+    assert_eq!(failures.of(redis, None), None);
+    let mut failed = |event: &str, about: (&str, &str, &str), second: u64, note: &str| {
+        let event = json!({
+            "metadata": { "name": event, "namespace": about.0 }, "reason": "FailedCreate",
+            "regarding": { "namespace": about.0, "kind": about.1, "name": about.2 }, "note": note,
             "eventTime": null, "deprecatedFirstTimestamp": at(1),
             "deprecatedLastTimestamp": at(second),
-        }))
-        .unwrap()
+        });
+        writer.apply_watcher_event(&Event::Apply(serde_json::from_value(event).unwrap()));
     };
-    let refused = event("FailedCreate", 30, "exceeded quota");
-    assert_eq!(last_attempt(&[]), None);
-    let mut events = vec![event("SuccessfulCreate", 20, "created"), refused];
-    assert_eq!(last_attempt(&events), Some(("exceeded quota".to_owned(), at(1))));
-    events.push(event("SuccessfulCreate", 40, "created"));
-    assert_eq!(last_attempt(&events), None);
+    failed("old", redis, 20, "no volume");
+    failed("new", redis, 30, "exceeded quota");
+    failed("of-a-job", ("sale", "Job", "concert-redis"), 40, "another kind");
+    failed("elsewhere", ("other", "StatefulSet", "concert-redis"), 40, "another namespace");
+    let quota = Some(("exceeded quota".to_owned(), at(1)));
+    assert_eq!(failures.of(redis, None), quota);
+    assert_eq!(failures.of(redis, Some(at(29))), quota, "of an earlier Pod");
+    assert_eq!(failures.of(redis, Some(at(31))), None, "a Pod was created since");
 }
 
 #[test]
-fn events_about_a_missing_pod_are_read_less_and_less_often() {
-    let (reads, key, start) = (CreationReads::default(), key(), Instant::now());
-    let mut read = Vec::new();
-    for second in 0..300 {
-        // Looks at a queue do not wait for each other.
-        for part in [Part::Redis, Part::Sweeper] {
-            let now = start + Duration::from_secs(second);
-            let (wait, refusal) = reads.missing(&key, part, now);
-            assert_eq!(refusal.is_some(), second > 5, "{second} s");
-            if wait.is_zero() {
-                read.push((second, part));
-                reads.read(&key, part, Some(("no room".to_owned(), at(0))), now);
-            }
-        }
-    }
-    let redis = read.iter().filter(|(_, part)| *part == Part::Redis).map(|(second, _)| *second);
-    assert_eq!(redis.collect::<Vec<_>>(), [5, 15, 35, 75, 135, 195, 255]);
-
-    let later = start + Duration::from_secs(300);
-    reads.complete(&key, Part::Redis);
-    assert_eq!(reads.missing(&key, Part::Redis, later), (Duration::from_secs(5), None));
-    assert!(reads.missing(&key, Part::Sweeper, later).1.is_some());
-    reads.forget(&key);
-    assert!(reads.missing(&key, Part::Sweeper, later).1.is_none());
+fn a_pod_is_missing_since_it_was_missed_first() {
+    let (missing, key, start) = (MissingPods::default(), key(), Instant::now());
+    let after = |seconds| start + Duration::from_secs(seconds);
+    assert_eq!(missing.missing(&key, Part::Redis, start), Duration::ZERO);
+    assert_eq!(missing.missing(&key, Part::Redis, after(7)), Duration::from_secs(7));
+    assert_eq!(missing.missing(&key, Part::Sweeper, after(7)), Duration::ZERO);
+    missing.complete(&key, Part::Redis);
+    assert_eq!(missing.missing(&key, Part::Redis, after(9)), Duration::ZERO);
+    missing.forget(&key);
+    assert_eq!(missing.missing(&key, Part::Sweeper, after(9)), Duration::ZERO);
 }
