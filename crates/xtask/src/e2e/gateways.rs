@@ -11,7 +11,7 @@ use super::cluster::{NAMESPACE, apply, get, kubectl, kubectl_waiting, list, wait
 use super::crowd::{CrowdJob, CrowdStore};
 use super::forward::Forward;
 use super::images::Images;
-use super::objects::{SecretMount, checker_policy, job, of_scenario};
+use super::objects::{self, SecretMount, checker_policy, job, of_scenario};
 use super::simulator;
 use super::workers::{is_ready, is_terminating, kill, name};
 use crate::shell;
@@ -41,24 +41,18 @@ pub fn apply_queue() -> Result<String> {
     restart_simulator()?;
     apply(&keys()?.to_string())?;
     apply(&checker_policy(QUEUE).to_string())?;
-    let queue = json!({
-        "apiVersion": "bookingqueue.dev/v1alpha1",
-        "kind": "BookingQueue",
-        "metadata": { "name": QUEUE, "namespace": NAMESPACE },
-        "spec": {
-            "booking": { "endpoint": "http://booking-service:6001", "timeout": "2s" },
-            "redis": { "managed": { "storage": "1Gi", "image": redis_image()? } },
-            "hold": { "timeout": "10s" },
-            "replicas": 2,
-            "gateway": {
-                "keys": { "secretName": KEYS },
-                "replicas": GATEWAYS,
-                "drain": "10s",
-                "brand": { "title": "Concert" },
-            },
+    let spec = json!({
+        "redis": { "managed": { "storage": "1Gi", "image": redis_image()? } },
+        "hold": { "timeout": "10s" },
+        "replicas": 2,
+        "gateway": {
+            "keys": { "secretName": KEYS },
+            "replicas": GATEWAYS,
+            "drain": "10s",
+            "brand": { "title": "Concert" },
         },
     });
-    apply(&queue.to_string())?;
+    objects::apply_queue(QUEUE, spec)?;
     let start = Instant::now();
     wait_until_ready(QUEUE, LIMIT)?;
     wait_for_gateways(GATEWAYS)?;

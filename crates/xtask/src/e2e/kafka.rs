@@ -10,7 +10,7 @@ use super::cluster::{NAMESPACE, OPERATOR, apply, get, kubectl_waiting, list, wai
 use super::crowd::{CrowdJob, CrowdStore};
 use super::gateways::restart_simulator;
 use super::images::{Images, KAFKA};
-use super::objects::of_scenario;
+use super::objects::{self, of_scenario};
 use super::simulator;
 use super::workers::{is_terminating, kill, name};
 use crate::within::{Look, until};
@@ -44,18 +44,12 @@ pub fn apply_queue() -> Result<String> {
     let ready = ["rollout", "status", "--namespace", NAMESPACE, "statefulset/broker"];
     kubectl_waiting(&ready, LIMIT)?;
     let started = start.elapsed().as_secs_f64();
-    let queue = json!({
-        "apiVersion": "bookingqueue.dev/v1alpha1",
-        "kind": "BookingQueue",
-        "metadata": { "name": QUEUE, "namespace": NAMESPACE },
-        "spec": {
-            "booking": { "endpoint": "http://booking-service:6001", "timeout": "2s" },
-            "kafka": { "bootstrap": BOOTSTRAP, "replication": 1 },
-            "hold": { "timeout": "10s" },
-            "autoscaling": { "min": 2, "max": 4, "scaleDownWindow": "30s" },
-        },
+    let spec = json!({
+        "kafka": { "bootstrap": BOOTSTRAP, "replication": 1 },
+        "hold": { "timeout": "10s" },
+        "autoscaling": { "min": 2, "max": 4, "scaleDownWindow": "30s" },
     });
-    apply(&queue.to_string())?;
+    objects::apply_queue(QUEUE, spec)?;
     wait_until_ready(QUEUE, LIMIT)?;
     let status = get(&format!("bookingqueue/{QUEUE}"))?["status"].take();
     let reason = condition(&status, "KafkaReady");

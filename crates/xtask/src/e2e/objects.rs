@@ -23,6 +23,18 @@ pub struct SecretMount {
     pub folder: &'static str,
 }
 
+/// Applies a BookingQueue whose Booking Service is the simulated one; `spec` has everything else.
+pub fn apply_queue(name: &str, mut spec: Value) -> Result<()> {
+    spec["booking"] = json!({ "endpoint": "http://booking-service:6001", "timeout": "2s" });
+    let queue = json!({
+        "apiVersion": "bookingqueue.dev/v1alpha1",
+        "kind": "BookingQueue",
+        "metadata": { "name": name, "namespace": NAMESPACE },
+        "spec": spec,
+    });
+    apply(&queue.to_string())
+}
+
 /// The password of the managed Redis of a queue.
 pub fn password_of(queue: &str) -> SecretMount {
     SecretMount { secret: format!("{queue}-redis"), folder: "/etc/redis-password" }

@@ -10,7 +10,7 @@ use super::cluster::{NAMESPACE, OPERATOR, apply, get, wait_until_ready};
 use super::crowd::{CrowdJob, CrowdStore};
 use super::gateways::{redis_image, restart_simulator};
 use super::images::Images;
-use super::objects::checker_policy;
+use super::objects::{self, checker_policy};
 use super::workers::{is_ready, kill};
 use crate::within::{Look, until};
 
@@ -29,18 +29,12 @@ const CROWD: CrowdJob = CrowdJob { job: "survivors", queue: QUEUE, store: CrowdS
 pub fn apply_queue() -> Result<String> {
     restart_simulator()?;
     apply(&checker_policy(QUEUE).to_string())?;
-    let queue = json!({
-        "apiVersion": "bookingqueue.dev/v1alpha1",
-        "kind": "BookingQueue",
-        "metadata": { "name": QUEUE, "namespace": NAMESPACE },
-        "spec": {
-            "booking": { "endpoint": "http://booking-service:6001", "timeout": "2s" },
-            "redis": { "managed": { "replicas": 3, "storage": "1Gi", "image": redis_image()? } },
-            "hold": { "timeout": "10s" },
-            "replicas": 2,
-        },
+    let spec = json!({
+        "redis": { "managed": { "replicas": 3, "storage": "1Gi", "image": redis_image()? } },
+        "hold": { "timeout": "10s" },
+        "replicas": 2,
     });
-    apply(&queue.to_string())?;
+    objects::apply_queue(QUEUE, spec)?;
     let start = Instant::now();
     wait_until_ready(QUEUE, LIMIT)?;
     wait_for_nodes()?;

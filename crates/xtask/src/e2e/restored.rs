@@ -11,7 +11,7 @@ use super::cluster::{
 };
 use super::gateways::redis_image;
 use super::images::Images;
-use super::objects::{job, of_scenario, password_of, run_once};
+use super::objects::{self, job, of_scenario, password_of, run_once};
 
 /// The queue. Objects that do not belong to it have other names.
 pub const QUEUE: &str = "restored";
@@ -50,19 +50,13 @@ fn apply_queue(file: Option<&str>) -> Result<()> {
         managed["restoreFrom"] =
             json!({ "persistentVolumeClaim": { "claimName": VOLUME }, "file": file });
     }
-    let queue = json!({
-        "apiVersion": "bookingqueue.dev/v1alpha1",
-        "kind": "BookingQueue",
-        "metadata": { "name": QUEUE, "namespace": NAMESPACE },
-        "spec": {
-            "booking": { "endpoint": "http://booking-service:6001", "timeout": "2s" },
-            "redis": { "managed": managed },
-            "admission": "Paused",
-            "deletion": { "data": "Delete" },
-            "replicas": 1,
-        },
+    let spec = json!({
+        "redis": { "managed": managed },
+        "admission": "Paused",
+        "deletion": { "data": "Delete" },
+        "replicas": 1,
     });
-    apply(&queue.to_string())?;
+    objects::apply_queue(QUEUE, spec)?;
     wait_until_ready(QUEUE, LIMIT)
 }
 
@@ -78,7 +72,7 @@ fn booking(verb: &str, client: &str, job: &str) -> Result<(String, String)> {
     fields.with_context(|| format!("`bookingq {verb}` printed {shown:?}"))
 }
 
-/// Runs the backup as manifests/samples/backup.yaml does. Returns the name of the file.
+/// Runs a backup with the labels and arguments of manifests/samples/backup.yaml. Returns the name of the file.
 fn back_up() -> Result<String> {
     let claim = json!({
         "apiVersion": "v1",
