@@ -21,7 +21,6 @@ use crate::events::EventRecorder;
 use crate::followed::FollowedSpecs;
 use crate::leader_fence::LeaderFence;
 use crate::metrics::Metrics;
-use crate::pods::creation::{CreationFailures, MissingPods};
 use crate::pods::tracker::FaultTracker;
 use crate::queue::{QueueKey, WatchedQueue, log_name};
 use crate::reconcile::{self, ReconcileContext};
@@ -62,8 +61,7 @@ pub async fn run(
     let secret_cache = SecretCache::new(client.clone());
     let (queues, queue_stream) = watch::queues(&client, scope);
     let (objects, object_wakes) = watch::objects(&client, scope);
-    let (pods, pod_wakes) = watch::pods(&client, scope);
-    let (creation_failures, no_wakes) = watch::creation_failures(&client, scope);
+    let (pods, creation_failures, pod_wakes) = watch::pods(&client, scope);
     let secret_wakes = watch::secrets(&client, scope, secret_cache.clone(), queues.clone());
     let (wake, mut loop_wakes) = mpsc::channel(WAKES);
     if let Err(error) = metrics.expose_conditions(queues.clone()) {
@@ -92,8 +90,7 @@ pub async fn run(
         client,
         pods,
         faults: FaultTracker::default(),
-        missing: MissingPods::default(),
-        creation_failures: CreationFailures::new(creation_failures),
+        creation_failures,
         autoscaler: Autoscaler::new(loops),
         objects,
         events,
@@ -106,7 +103,6 @@ pub async fn run(
         .reconcile_all_on(context.schema.changes())
         .reconcile_on(object_wakes)
         .reconcile_on(pod_wakes)
-        .reconcile_on(no_wakes)
         .reconcile_on(secret_wakes)
         .reconcile_on(futures::stream::poll_fn(move |task| loop_wakes.poll_recv(task)))
         .graceful_shutdown_on(async move { leaving.cancelled().await })

@@ -124,10 +124,10 @@ impl ReconcileContext {
         missing: Option<MissingOf>,
     ) -> (Option<PodFault>, Option<Duration>) {
         let Some(MissingOf { kind, name }) = missing else {
-            self.missing.complete(key, part);
+            self.creation_failures.complete(key, part);
             return (None, None);
         };
-        let time = self.missing.missing(key, part, Instant::now());
+        let time = self.creation_failures.missing(key, part, Instant::now());
         if time < CREATED_WITHIN {
             return (None, Some(CREATED_WITHIN.saturating_sub(time)));
         }

@@ -30,7 +30,7 @@ use crate::followed::FollowedSpecs;
 use crate::metrics::Metrics;
 use crate::object_cache::ObjectCache;
 use crate::pods::PodCache;
-use crate::pods::creation::{CreationFailures, MissingPods};
+use crate::pods::creation::CreationFailures;
 use crate::pods::tracker::FaultTracker;
 use crate::queue::{QueueKey, WatchedQueue, key, log_name};
 use crate::schema::SchemaWatch;
@@ -71,7 +71,6 @@ pub struct ReconcileContext {
     pub(crate) client: Client,
     pub(crate) pods: PodCache,
     pub(crate) faults: FaultTracker,
-    pub(crate) missing: MissingPods,
     pub(crate) creation_failures: CreationFailures,
     /// The queues whose last reconcile failed.
     pub(crate) failures: Mutex<HashMap<QueueKey, Failures>>,
@@ -282,7 +281,7 @@ impl ReconcileContext {
             self.secret_cache.forget(&namespace, &names::redis(&key.name));
             self.status.forget(&key);
             self.faults.forget(&key);
-            self.missing.forget(&key);
+            self.creation_failures.forget(&key);
             self.updates.forget(&key);
             self.failures.lock().remove(&key);
             self.followed.forget(&key);

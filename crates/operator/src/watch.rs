@@ -17,7 +17,7 @@ use crate::build::component::{self, ObjectKind};
 use crate::build::names;
 use crate::object_cache::ObjectCache;
 use crate::pods::PodCache;
-use crate::pods::creation::FAILED_CREATE;
+use crate::pods::creation::{CreationFailures, FAILED_CREATE};
 use crate::queue::{QueueKey, WatchedQueue, key, owner};
 use crate::secret_cache::SecretCache;
 use crate::secrets::references;
@@ -99,21 +99,21 @@ fn unless_missing(kind: &ObjectKind, event: ObjectEvent) -> Vec<ObjectEvent> {
     }
 }
 
-/// Watches the Pods of all queues. Wakes a queue when one of its Pods begins or ceases to be in
-/// fault; the loops read the rest.
-pub fn pods(client: &Client, scope: &WatchScope) -> (PodCache, Wakes) {
+/// Watches the Pods of all queues, and the events that say why Pods are not created. Wakes a queue
+/// when one of its Pods begins or ceases to be in fault; the loops read the rest, and a queue that
+/// misses a Pod looks at the events itself.
+pub fn pods(client: &Client, scope: &WatchScope) -> (PodCache, CreationFailures, Wakes) {
     let ours = watcher::Config::default().labels(names::MANAGED_BY).page_size(PAGE);
     let api: Api<DynamicObject> = scope.api(client, ObjectKind::of::<Pod>());
     let pods = PodCache::default();
     let writer = pods.clone();
     let events = watcher::watcher(api, ours).default_backoff();
     let watch = wakes(events, move |event| writer.on_event(&event));
-    (pods, watch)
+    let (failures, no_wakes) = creation_failures(client, scope);
+    (pods, failures, stream::select(watch, no_wakes).boxed())
 }
 
-/// Watches the events that say that a controller cannot create Pods. They wake no queue: a queue
-/// that misses a Pod looks at them itself.
-pub fn creation_failures(client: &Client, scope: &WatchScope) -> (Store<EventObject>, Wakes) {
+fn creation_failures(client: &Client, scope: &WatchScope) -> (CreationFailures, Wakes) {
     let api: Api<EventObject> = match scope {
         WatchScope::Cluster => Api::all(client.clone()),
         WatchScope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
@@ -124,7 +124,7 @@ pub fn creation_failures(client: &Client, scope: &WatchScope) -> (Store<EventObj
         .default_backoff()
         .modify(|event| event.metadata.managed_fields = None)
         .reflect(writer);
-    (store, wakes(events, |_| Vec::new()))
+    (CreationFailures::new(store), wakes(events, |_| Vec::new()))
 }
 
 /// Watches the metadata of all Secrets. A change wakes the owner of the Secret, or the queues that

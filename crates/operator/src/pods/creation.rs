@@ -17,13 +17,17 @@ pub const FAILED_CREATE: &str = "reason=FailedCreate";
 /// A failure to create a Pod: its message, and the time of the first event about it.
 pub type CreationRefusal = (String, Timestamp);
 
-/// The events of failures to create Pods, as the watch last saw them.
-pub struct CreationFailures(Store<Event>);
+/// Failures to create Pods: the events about them as the watch last saw them, and since when a Pod
+/// of each part of a queue is missing, of those that miss one.
+pub struct CreationFailures {
+    events: Store<Event>,
+    missing: Mutex<HashMap<(QueueKey, Part), Instant>>,
+}
 
 impl CreationFailures {
     /// Those of a watch with [`FAILED_CREATE`].
     pub fn new(events: Store<Event>) -> Self {
-        Self(events)
+        Self { events, missing: Mutex::default() }
     }
 
     /// The message of the last failure of an object's controller, unless a Pod was created since:
@@ -41,7 +45,7 @@ impl CreationFailures {
                     && about.name.as_deref() == Some(name)
             })
         };
-        let failures = self.0.state_filter(is_about);
+        let failures = self.events.state_filter(is_about);
         let last = failures.iter().max_by_key(|event| last_seen(event))?;
         let seen = last_seen(last);
         if newest_pod.is_some_and(|created| created > seen) {
@@ -49,6 +53,22 @@ impl CreationFailures {
         }
         let first = last.deprecated_first_timestamp.as_ref().map_or(seen, |at| at.0);
         Some((last.note.clone().unwrap_or_default(), first))
+    }
+
+    /// A Pod of a part is missing: for how long.
+    pub fn missing(&self, key: &QueueKey, part: Part, now: Instant) -> Duration {
+        let since = *self.missing.lock().entry((key.clone(), part)).or_insert(now);
+        now.duration_since(since)
+    }
+
+    /// No Pod of a part is missing.
+    pub fn complete(&self, key: &QueueKey, part: Part) {
+        self.missing.lock().remove(&(key.clone(), part));
+    }
+
+    /// Forgets a deleted queue.
+    pub fn forget(&self, key: &QueueKey) {
+        self.missing.lock().retain(|(queue, _), _| queue != key);
     }
 }
 
@@ -58,26 +78,4 @@ fn last_seen(event: &Event) -> Timestamp {
     let made = event.metadata.creation_timestamp.as_ref().map(|at| at.0);
     let first = event.event_time.as_ref().map(|at| at.0);
     series.into_iter().chain(old).chain(first).chain(made).max().unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-/// Since when a Pod of each part of a queue is missing, of those that miss one.
-#[derive(Default)]
-pub struct MissingPods(Mutex<HashMap<(QueueKey, Part), Instant>>);
-
-impl MissingPods {
-    /// A Pod of a part is missing: for how long.
-    pub fn missing(&self, key: &QueueKey, part: Part, now: Instant) -> Duration {
-        let since = *self.0.lock().entry((key.clone(), part)).or_insert(now);
-        now.duration_since(since)
-    }
-
-    /// No Pod of a part is missing.
-    pub fn complete(&self, key: &QueueKey, part: Part) {
-        self.0.lock().remove(&(key.clone(), part));
-    }
-
-    /// Forgets a deleted queue.
-    pub fn forget(&self, key: &QueueKey) {
-        self.0.lock().retain(|(queue, _), _| queue != key);
-    }
 }

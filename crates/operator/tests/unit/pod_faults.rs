@@ -6,7 +6,7 @@ use bookingq_operator::build::names::Part;
 use bookingq_operator::cached_object::ObjectStatus;
 use bookingq_operator::conditions::{StatusInputs, conditions};
 use bookingq_operator::pods::PodCache;
-use bookingq_operator::pods::creation::{CreationFailures, MissingPods};
+use bookingq_operator::pods::creation::CreationFailures;
 use bookingq_operator::pods::pod_fault::{DEADLINE, FaultReason, PodFault};
 use bookingq_operator::pods::record::PodRecord;
 use bookingq_operator::pods::stuck::{STARTS_WITHIN, StuckPod, stuck};
@@ -338,7 +338,8 @@ fn the_last_failure_to_create_a_pod_counts_until_one_is_created() {
 
 #[test]
 fn a_pod_is_missing_since_it_was_missed_first() {
-    let (missing, key, start) = (MissingPods::default(), key(), Instant::now());
+    let (store, _writer) = reflector::store::<EventObject>();
+    let (missing, key, start) = (CreationFailures::new(store), key(), Instant::now());
     let after = |seconds| start + Duration::from_secs(seconds);
     assert_eq!(missing.missing(&key, Part::Redis, start), Duration::ZERO);
     assert_eq!(missing.missing(&key, Part::Redis, after(7)), Duration::from_secs(7));
