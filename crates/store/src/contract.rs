@@ -32,11 +32,10 @@ pub trait Store: Send + Sync + 'static {
     /// has another epoch than before.
     async fn open(&self) -> Result<Opened>;
 
-    /// Whether connections that are made from now on leave the data as it is: otherwise each gives
-    /// new data a schema version and an epoch, as [`Self::open`] does. For a reader that must not
-    /// write. What other methods write is not restricted; a store that writes nothing when it
-    /// connects ignores it.
-    fn connect_read_only(&self, _only: bool) {}
+    /// Makes connections from now on leave the data as it is, or lets each give new data a schema
+    /// version and an epoch, as [`Self::open`] does. For a reader that must not write. What other
+    /// methods write is not restricted; a store that writes nothing when it connects ignores it.
+    fn connect_read_only(&self, _read_only: bool) {}
 
     /// Adds clients to the line. The same request returns the same booking; another request of a
     /// client with an active booking returns that booking; otherwise a new booking joins at the

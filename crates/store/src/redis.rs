@@ -116,8 +116,8 @@ impl Store for RedisStore {
         &self.queue
     }
 
-    fn connect_read_only(&self, only: bool) {
-        self.link.connect_read_only(only);
+    fn connect_read_only(&self, read_only: bool) {
+        self.link.connect_read_only(read_only);
     }
 
     async fn open(&self) -> Result<Opened> {

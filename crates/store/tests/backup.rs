@@ -178,11 +178,20 @@ async fn a_restore_sets_the_queue_back_with_one_new_epoch_and_keeps_what_was_con
     // A restart of Redis, and the same restore in front of it, change nothing.
     server.kill();
     let again = backup::restore(&taken.rdb, server.directory(), None).await.unwrap();
-    assert!(matches!(again, Restored::Before(_)), "{again:?}");
+    assert_eq!(again, Restored::Before);
     server.restart().unwrap();
     assert_eq!(reads(&newcomer).await.epoch, epoch);
     assert_eq!(newcomer.open().await.unwrap().epoch, epoch);
     assert_eq!(state(&newcomer, "next").await, Some(BookingState::Queued));
+
+    // Nor does it once the backup was removed, as `--keep` does.
+    std::fs::remove_file(&taken.rdb).unwrap();
+    std::fs::remove_file(taken.rdb.with_extension("json")).unwrap();
+    let again = backup::restore(&taken.rdb, server.directory(), None).await.unwrap();
+    assert_eq!(again, Restored::Before);
+    let other = folder.path().join("other.rdb");
+    let refused = backup::restore(&other, server.directory(), None).await.unwrap_err();
+    assert!(matches!(refused, BackupError::RestoredBefore { .. }), "{refused}");
 }
 
 /// A backup of a queue with one booking.
@@ -282,9 +291,17 @@ async fn what_cannot_be_copied_is_refused_and_leaves_nothing() {
     assert!(matches!(none, BackupError::NoData(_)), "{none}");
     let url = format!("{}/3", server.url());
     let other = take(&RedisConfig { url, ..config.clone() }, folder.path()).await.unwrap_err();
-    assert!(matches!(other, BackupError::NoData(_) | BackupError::OtherDatabase(3)), "{other}");
+    assert!(matches!(other, BackupError::OtherDatabase(3)), "{other}");
     let name = take(&config, &folder.path().join("one.dump")).await.unwrap_err();
     assert!(matches!(name, BackupError::Name(_)), "{name}");
+    server.cli(&["ACL", "SETUSER", "shy", "on", ">p", "~*", "+@all", "-info"]).unwrap();
+    let url = server.url().replace("://", "://shy:p@");
+    let shy = RedisConfig { url, ..config.clone() };
+    let of_shy = take(&shy, &folder.path().join("shy.rdb")).await.unwrap();
+    assert_eq!(of_shy.description.server, "redis of an unknown version");
+    for extension in ["rdb", "json"] {
+        std::fs::remove_file(of_shy.rdb.with_extension(extension)).unwrap();
+    }
     server.cli(&["ACL", "SETUSER", "few", "on", ">p", "~*", "+@all", "-psync"]).unwrap();
     let url = server.url().replace("://", "://few:p@");
     let refused = take(&RedisConfig { url, ..config.clone() }, folder.path()).await.unwrap_err();

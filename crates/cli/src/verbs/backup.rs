@@ -58,8 +58,8 @@ enum BackupVerb {
 
 /// Copy all data of a Redis, as of one moment, while it goes on serving
 ///
-/// The copy is taken as a replica takes it: Redis forks, and needs the memory for that. Only the
-/// database 0 is copied for its queue, and all other queues of the same Redis are in the copy too.
+/// The copy is taken as a replica takes it: Redis forks, and needs the memory for that. The queue
+/// must be in database 0. The copy has all data of the Redis, other queues too.
 #[derive(Debug, clap::Args)]
 struct CreateArgs {
     /// Queue that the backup is of
@@ -196,7 +196,7 @@ async fn restore(args: RestoreArgs) -> Result<(), Failure> {
         Restored::Now(description) => {
             println!("{data} has the data of {}: {}", args.file.display(), story(&description));
         }
-        Restored::Before(_) => println!("{data} was restored from this backup before"),
+        Restored::Before => println!("{data} was restored from this backup before"),
     }
     Ok(())
 }

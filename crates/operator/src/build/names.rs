@@ -39,6 +39,8 @@ pub const REDIS_DATA: &str = "data";
 pub const REDIS_FOLDER: &str = "/data";
 /// The volume with the backup that a managed Redis starts with.
 pub const BACKUP: &str = "backup";
+/// Component label of the Pods that take backups. Users set it: manifests/samples/backup.yaml.
+const BACKUP_COMPONENT: &str = "backup";
 /// Port of a managed Redis.
 pub const REDIS_PORT: i32 = 6379;
 
@@ -163,7 +165,7 @@ pub fn selector(queue: &str, part: Part) -> LabelSelector {
 /// Selects the Pods that copy the data of a queue: the user runs them, and labels them so.
 pub fn backup_selector(queue: &str) -> LabelSelector {
     let mut labels = selector_labels(queue, Part::Redis);
-    labels.insert("app.kubernetes.io/component".to_owned(), BACKUP.to_owned());
+    labels.insert("app.kubernetes.io/component".to_owned(), BACKUP_COMPONENT.to_owned());
     LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
 }
 

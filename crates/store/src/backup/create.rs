@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::description::{BackupDescription, CopiedData, RDB};
 use super::digest::DataDigest;
 use super::error::BackupError;
-use super::files::PartFile;
+use super::files::{self, PartFile};
 use super::folder::FoundBackup;
 use crate::redis::RedisConfig;
 use crate::redis::copy::{CopiedSource, RdbReader, find};
@@ -44,11 +44,14 @@ pub async fn create(
     request: &BackupRequest,
     mut on_progress: impl FnMut(CopyProgress),
 ) -> Result<FoundBackup, BackupError> {
-    let CopiedSource { server, schema, epoch, connection } = find(&request.redis).await?;
-    let queue = request.redis.queue.clone();
     let taken_at = now();
     let rdb = name(request, taken_at).await?;
     let description_path = BackupDescription::path(&rdb)?;
+    for path in [&rdb, &description_path] {
+        files::refuse_existing(path).await?;
+    }
+    let CopiedSource { server, schema, epoch, connection } = find(&request.redis).await?;
+    let queue = request.redis.queue.clone();
     let mut part = PartFile::create(&rdb).await?;
     let stream = connection.open(request.silence).await?;
     let mut reader = RdbReader::begin(stream, request.silence).await?;

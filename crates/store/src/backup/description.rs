@@ -27,8 +27,8 @@ pub struct BackupDescription {
     /// The namespace of the queue, for one in Kubernetes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// When Redis began to send the copy, by the clock of the machine that took it. The copy is of
-    /// this moment or a few seconds later.
+    /// When the copy was asked for, by the clock of the machine that took it. Redis may send a copy
+    /// that it had begun for another replica, or begin later.
     pub taken_at: Timestamp,
     /// The release of bookingq that took it.
     pub release: String,
@@ -100,10 +100,7 @@ impl BackupDescription {
 
     /// Writes it beside the data: whole, or not at all.
     pub(super) async fn write(&self, path: &Path) -> Result<(), BackupError> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| {
-            BackupError::Description { path: path.to_owned(), why: error.to_string() }
-        })?;
-        files::write_whole(path, (text + "\n").as_bytes()).await
+        files::write_json(path, self).await
     }
 }
 

@@ -19,7 +19,7 @@ pub enum BackupError {
     #[error("the address names database {0}; a backup is taken of database 0 only")]
     OtherDatabase(i64),
     /// Redis refuses a command that a copy needs.
-    #[error("Redis refuses {command}: {answer}; a backup needs the rights +psync and +replconf")]
+    #[error("Redis refuses {command}: {answer}{}", missing_rights(answer))]
     Refused {
         /// The command.
         command: &'static str,
@@ -99,6 +99,11 @@ pub enum BackupError {
         /// When the other backup was taken.
         taken_at: String,
     },
+}
+
+fn missing_rights(answer: &str) -> &'static str {
+    let hint = "; a backup needs the rights +psync and +replconf";
+    if answer.starts_with("NOPERM") { hint } else { "" }
 }
 
 impl BackupError {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt as _;
 
@@ -42,10 +43,7 @@ impl PartFile {
             self.file.sync_all().await
         };
         synced.await.map_err(failed)?;
-        if tokio::fs::try_exists(name).await.unwrap_or(true) {
-            let exists = std::io::ErrorKind::AlreadyExists;
-            return Err(BackupError::file("write", name)(exists.into()));
-        }
+        refuse_existing(name).await?;
         let renamed = tokio::fs::rename(&self.path, name).await;
         renamed.map_err(BackupError::file("write", name))?;
         self.named = true;
@@ -61,6 +59,15 @@ impl Drop for PartFile {
     }
 }
 
+/// An error if a file has this name.
+pub(super) async fn refuse_existing(name: &Path) -> Result<(), BackupError> {
+    if tokio::fs::try_exists(name).await.unwrap_or(true) {
+        let exists = std::io::ErrorKind::AlreadyExists;
+        return Err(BackupError::file("write", name)(exists.into()));
+    }
+    Ok(())
+}
+
 /// Writes a file that is there whole or not at all.
 pub(super) async fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), BackupError> {
     let mut part = PartFile::create(path).await?;
@@ -68,9 +75,23 @@ pub(super) async fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), BackupE
     part.finish(path).await
 }
 
+/// Writes a file of JSON that is there whole or not at all.
+pub(super) async fn write_json(path: &Path, content: &impl Serialize) -> Result<(), BackupError> {
+    let text = serde_json::to_string_pretty(content).map_err(|error| BackupError::Description {
+        path: path.to_owned(),
+        why: error.to_string(),
+    })?;
+    write_whole(path, (text + "\n").as_bytes()).await
+}
+
+/// The folder of a name without one is the present one.
+fn here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
 /// Waits until the names in a folder are on disk.
 pub(super) async fn sync_folder(folder: &Path) -> Result<(), BackupError> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let folder = here(folder);
     let synced = async { File::open(folder).await?.sync_all().await };
     synced.await.map_err(BackupError::file("sync", folder))
 }
@@ -79,7 +100,7 @@ pub(super) async fn sync_folder(folder: &Path) -> Result<(), BackupError> {
 pub(super) async fn names_in(folder: &Path) -> Result<Vec<String>, BackupError> {
     let read = async {
         let mut names = Vec::new();
-        let mut entries = tokio::fs::read_dir(folder).await?;
+        let mut entries = tokio::fs::read_dir(here(folder)).await?;
         while let Some(entry) = entries.next_entry().await? {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }

@@ -12,7 +12,8 @@
 //! One rename makes the restore, so a folder has all of it or nothing. Redis since 7.0 and Valkey
 //! read these files with the default names, `appendonly yes` and `aof-use-rdb-preamble yes`.
 
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::Path;
 
 use bookingq_core::QueueName;
 use jiff::Timestamp;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::description::BackupDescription;
 use super::digest;
 use super::error::BackupError;
-use super::files::{PartFile, names_in, sync_folder, write_whole};
+use super::files::{PartFile, names_in, sync_folder, write_json, write_whole};
 use crate::redis::resp;
 
 /// Where Redis keeps its log, by default.
@@ -41,13 +42,15 @@ pub enum Restored {
     /// It filled the folder.
     Now(BackupDescription),
     /// The folder was filled with this backup before, and is as it was.
-    Before(BackupDescription),
+    Before,
 }
 
 /// Kept in the folder: which backup it was restored from.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RestoreNote {
+    /// Name of the RDB file, by which it is known once it was removed.
+    file: String,
     sha256: String,
     taken_at: Timestamp,
     restored_at: Timestamp,
@@ -55,7 +58,8 @@ struct RestoreNote {
 }
 
 /// Fills `data`, the data folder of a Redis that does not run, and gives the data a new epoch. Does
-/// nothing in a folder that was filled with the same backup, whatever Redis wrote since.
+/// nothing in a folder that was filled with the same backup, whatever Redis wrote since, also once
+/// the backup was removed.
 ///
 /// # Errors
 /// [`BackupError`]; then the folder has no data that it did not have before.
@@ -64,23 +68,17 @@ pub async fn restore(
     data: &Path,
     queue: Option<&QueueName>,
 ) -> Result<Restored, BackupError> {
-    let description = BackupDescription::of(rdb).await?;
-    if let Some(wanted) = queue.filter(|wanted| **wanted != description.queue) {
-        return Err(BackupError::OtherQueue {
-            path: rdb.to_owned(),
-            found: description.queue.to_string(),
-            wanted: wanted.to_string(),
-        });
-    }
-    tokio::fs::create_dir_all(data).await.map_err(BackupError::file("create", data))?;
+    let description = of_queue(rdb, queue).await;
     let log = data.join(LOG);
     if let Some(note) = read_note(&log.join(NOTE)).await? {
-        if note.sha256 == description.sha256 && note.taken_at == description.taken_at {
-            return Ok(Restored::Before(description));
+        if note.is_of(rdb, description)? {
+            return Ok(Restored::Before);
         }
         let taken_at = note.taken_at.to_string();
         return Err(BackupError::RestoredBefore { folder: data.to_owned(), taken_at });
     }
+    let description = description?;
+    tokio::fs::create_dir_all(data).await.map_err(BackupError::file("create", data))?;
     let part = data.join(PART);
     let occupied = names_in(data).await?.into_iter().find(|name| name != PART && name != IGNORED);
     if let Some(found) = occupied {
@@ -96,6 +94,40 @@ pub async fn restore(
     Ok(Restored::Now(description))
 }
 
+impl RestoreNote {
+    /// Whether the folder was filled with this backup; of one that was removed, the name decides.
+    fn is_of(
+        &self,
+        rdb: &Path,
+        description: Result<BackupDescription, BackupError>,
+    ) -> Result<bool, BackupError> {
+        match description {
+            Ok(found) => Ok(self.sha256 == found.sha256 && self.taken_at == found.taken_at),
+            Err(BackupError::File { error, .. }) if error.kind() == ErrorKind::NotFound => {
+                Ok(self.file == file_name(rdb))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn file_name(rdb: &Path) -> String {
+    rdb.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The description of a backup of this queue.
+async fn of_queue(rdb: &Path, queue: Option<&QueueName>) -> Result<BackupDescription, BackupError> {
+    let description = BackupDescription::of(rdb).await?;
+    if let Some(wanted) = queue.filter(|wanted| **wanted != description.queue) {
+        return Err(BackupError::OtherQueue {
+            path: rdb.to_owned(),
+            found: description.queue.to_string(),
+            wanted: wanted.to_string(),
+        });
+    }
+    Ok(description)
+}
+
 /// Writes all files, and waits until they are on disk.
 async fn fill(part: &Path, rdb: &Path, description: &BackupDescription) -> Result<(), BackupError> {
     tokio::fs::create_dir(part).await.map_err(BackupError::file("create", part))?;
@@ -109,11 +141,9 @@ async fn fill(part: &Path, rdb: &Path, description: &BackupDescription) -> Resul
     let manifest = format!("file {BASE} seq 1 type b\nfile {INCREMENT} seq 1 type i\n");
     write_whole(&part.join(MANIFEST), manifest.as_bytes()).await?;
     let (sha256, taken_at) = (description.sha256.clone(), description.taken_at);
-    let note = RestoreNote { sha256, taken_at, restored_at: Timestamp::now(), epoch };
-    let path: PathBuf = part.join(NOTE);
-    let text = serde_json::to_string_pretty(&note)
-        .map_err(|error| BackupError::Description { path: path.clone(), why: error.to_string() })?;
-    write_whole(&path, (text + "\n").as_bytes()).await
+    let file = file_name(rdb);
+    let note = RestoreNote { file, sha256, taken_at, restored_at: Timestamp::now(), epoch };
+    write_json(&part.join(NOTE), &note).await
 }
 
 async fn read_note(path: &Path) -> Result<Option<RestoreNote>, BackupError> {
@@ -121,7 +151,7 @@ async fn read_note(path: &Path) -> Result<Option<RestoreNote>, BackupError> {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
             BackupError::Description { path: path.to_owned(), why: error.to_string() }
         }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(BackupError::file("read", path)(error)),
     }
 }

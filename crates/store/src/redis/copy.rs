@@ -45,12 +45,17 @@ pub(crate) async fn find(config: &RedisConfig) -> Result<CopiedSource, BackupErr
         0 => {}
         other => return Err(BackupError::OtherDatabase(other)),
     }
-    let mut asked = ::redis::pipe();
-    asked.cmd("INFO").arg("server").cmd("HMGET").arg(&meta).arg("schema").arg("epoch");
+    let mut asked = ::redis::cmd("HMGET");
+    asked.arg(&meta).arg("schema").arg("epoch");
     let answer = timeout(config.deadline, asked.query_async(&mut connection)).await;
     let answer = answer.map_err(|_| StoreError::Timeout(config.deadline))?;
-    let (server, (schema, epoch)): (Value, (Option<u32>, Option<String>)) =
+    let (schema, epoch): (Option<u32>, Option<String>) =
         answer.map_err(|error| classify(&error).0)?;
+    // Only for the description, and not granted to every user.
+    let mut asked = ::redis::cmd("INFO");
+    asked.arg("server");
+    let server = timeout(config.deadline, asked.query_async::<Value>(&mut connection)).await;
+    let server = server.ok().and_then(Result::ok).unwrap_or(Value::Nil);
     let (Some(schema), Some(epoch)) = (schema, epoch) else {
         return Err(BackupError::NoData(config.queue.to_string()));
     };

@@ -131,8 +131,8 @@ impl Link {
     }
 
     /// Whether new connections leave the data as it is.
-    pub(super) fn connect_read_only(&self, only: bool) {
-        self.only_reads.store(only, Ordering::Relaxed);
+    pub(super) fn connect_read_only(&self, read_only: bool) {
+        self.only_reads.store(read_only, Ordering::Relaxed);
     }
 
     /// Starts a call of a script; the script's own arguments follow.
@@ -238,7 +238,8 @@ impl Link {
         }
     }
 
-    /// Connects to a server that is writable and holds data of a known schema.
+    /// Connects to a server that holds data of a known schema and is writable; one that is only to
+    /// be read need not be.
     async fn connect(&self, generation: u64) -> Result<Live> {
         let Keys { term, meta, .. } = &self.keys;
         let Located { mut connection, info } = self.locator.find(term, meta).await?;
@@ -254,7 +255,8 @@ impl Link {
     }
 
     /// A call of open.lua, which replaces the epoch if it is `outdated`, and looks for the entry
-    /// that is `known`. It writes, so a read-only replica refuses it, unless `1` follows.
+    /// that is `known`. It writes, so a read-only replica refuses it. With `1` as the last
+    /// argument, it only reads.
     pub(super) fn open_call(&self, outdated: &str, known: Option<&EntryMark>) -> Cmd {
         let mut call = self.call(ScriptName::Open);
         call.arg(SCHEMA).arg(uuid::Uuid::now_v7().to_string()).arg(outdated);

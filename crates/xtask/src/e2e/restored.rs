@@ -11,10 +11,12 @@ use super::cluster::{
 };
 use super::gateways::redis_image;
 use super::images::Images;
-use super::objects::{self, job, of_scenario, password_of, run_once};
+use super::objects::{self, PASSWORD_FILE, job, of_scenario, password_of, run_once};
 
 /// The queue. Objects that do not belong to it have other names.
 pub const QUEUE: &str = "restored";
+/// How a command names the worker and the queue.
+const WORKER: [&str; 2] = ["--server=http://restored:50051", "--queue=restored"];
 /// The volume with the backup.
 const VOLUME: &str = "drill-backups";
 const BACKUP: &str = "drill-backup";
@@ -37,7 +39,8 @@ pub fn back_up_and_restore() -> Result<String> {
     let took = start.elapsed().as_secs_f64();
     let (found, state) = booking("status", "kept", "found")?;
     ensure!(found == kept && state == before, "{kept} was {before}, and {found} is {state}");
-    let status = ["status", "--server=http://restored:50051", "--queue=restored", "--client=lost"];
+    let [server, queue] = WORKER;
+    let status = ["status", server, queue, "--client=lost"];
     let lost = run_once("drill-lost", &Images::bookingq(), &status)?;
     ensure!(lost.contains("BOOKING_NOT_FOUND"), "the lost client was answered: {lost}");
     Ok(format!("{file} restored in a new queue, ready {took:.1} s after the deletion began"))
@@ -63,7 +66,8 @@ fn apply_queue(file: Option<&str>) -> Result<()> {
 /// The booking id and the state that a command shows of a client.
 fn booking(verb: &str, client: &str, job: &str) -> Result<(String, String)> {
     let client = format!("--client={client}");
-    let arguments = [verb, "--server=http://restored:50051", "--queue=restored", &client, "-ojson"];
+    let [server, queue] = WORKER;
+    let arguments = [verb, server, queue, &client, "-ojson"];
     let shown = run_once(&format!("drill-{job}"), &Images::bookingq(), &arguments)?;
     let booking: Value = serde_json::from_str(&shown)
         .with_context(|| format!("`bookingq {verb}` printed {shown:?}"))?;
@@ -72,7 +76,8 @@ fn booking(verb: &str, client: &str, job: &str) -> Result<(String, String)> {
     fields.with_context(|| format!("`bookingq {verb}` printed {shown:?}"))
 }
 
-/// Runs a backup with the labels and arguments of manifests/samples/backup.yaml. Returns the name of the file.
+/// Runs a backup with the labels and arguments of manifests/samples/backup.yaml. Returns the name
+/// of the file.
 fn back_up() -> Result<String> {
     let claim = json!({
         "apiVersion": "v1",
@@ -88,7 +93,7 @@ fn back_up() -> Result<String> {
         "create",
         "--queue=restored",
         "--redis=redis://restored-redis:6379",
-        "--redis-password-file=/etc/redis-password/password",
+        &format!("--redis-password-file={PASSWORD_FILE}"),
         "--to=/backups",
         "--keep=3",
     ];

@@ -45,8 +45,8 @@ pub fn build(
         ]),
         ..Container::default()
     };
-    // Mounted read-only by the container: a read-only volume keeps the owner of its files, whom
-    // Redis's user is not.
+    // Only the mount is read-only: on a read-only volume Kubernetes does not apply fsGroup, and the
+    // user of Redis could not read the files.
     let claim = PersistentVolumeClaimVolumeSource {
         claim_name: source.persistent_volume_claim.claim_name.clone(),
         read_only: None,

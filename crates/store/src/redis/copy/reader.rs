@@ -73,6 +73,9 @@ impl<S: AsyncBufRead + Unpin> RdbReader<S> {
         self.returned = 0;
         while self.returned == 0 {
             match self.end {
+                CopyEnd::Left(0) if self.received == 0 => {
+                    return Err(BackupError::Cut { received: 0 });
+                }
                 CopyEnd::Reached | CopyEnd::Left(0) => return Ok(None),
                 CopyEnd::Left(left) => {
                     self.read(left).await?;
