@@ -43,7 +43,8 @@ const START: Duration = Duration::from_secs(120);
 pub struct ControlPlane {
     api: SocketAddr,
     etcd: SocketAddr,
-    /// Each is stopped before those that it depends on.
+    /// Each is stopped before those that it depends on, except an API server that was started
+    /// again.
     processes: Vec<Process>,
     folder: tempfile::TempDir,
 }

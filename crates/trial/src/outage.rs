@@ -82,6 +82,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     print_usage("before the outage", operator.usage()?);
 
     let (written, starts) = (operator.log().lines().count(), operator.starts());
+    let gone = Timestamp::now();
     println!("the API server is away ({:?}) for {} s", args.how, args.time);
     away(&mut plane, args, join(&*store, BEFORE..BEFORE + DURING)).await?;
     let back = Timestamp::now();
@@ -100,7 +101,7 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
         replicas(&after),
         operator.starts() - starts,
     );
-    untouched(&plane, &before, &after, back)?;
+    untouched(&plane, &before, &after, gone)?;
     ensure!(took <= args.max_seconds, "{took:.1} s > {} s", args.max_seconds);
     let most = args.max_lines * (1 + args.time / 60);
     ensure!(lines <= most, "{lines} lines > {most}");
@@ -180,18 +181,18 @@ async fn away(
     Ok(())
 }
 
-/// Checks that the operator has written nothing after the outage but a larger number of workers,
-/// the status, events and its Lease.
+/// Checks that the operator has written nothing since the API server was `gone` but a larger number
+/// of workers, the status, events and its Lease.
 fn untouched(
     plane: &ControlPlane,
     before: &Deployment,
     after: &Deployment,
-    back: Timestamp,
+    gone: Timestamp,
 ) -> Result<()> {
     let template = |workers: &Deployment| workers.spec.as_ref().map(|spec| spec.template.clone());
     ensure!(before.metadata.uid == after.metadata.uid, "the Deployment is another one");
     ensure!(template(before) == template(after), "the template of the workers has changed");
-    let all = audit::requests(&plane.audit_log(), back)?;
+    let all = audit::requests(&plane.audit_log(), gone)?;
     let mut least = replicas(before);
     for one in all.iter().filter(|one| one.writes() && one.code < 300) {
         let resource = one.resource.as_str();

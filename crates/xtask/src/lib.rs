@@ -12,6 +12,7 @@ pub mod alerts;
 mod bench;
 mod browser;
 pub mod bundle;
+mod check_out;
 pub mod check_report;
 pub mod control_plane;
 mod crd;

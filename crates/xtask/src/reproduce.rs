@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::check_out::check_out;
 use crate::{shell, tree};
 
 /// Where both builds are: names of different lengths, because a path that ends up in the binary
@@ -37,7 +38,7 @@ pub fn run(args: &Args) -> Result<()> {
     let epoch = shell::read(head.current_dir(tree::root()).args(["log", "-1", "--format=%ct"]))?;
     let build_in = |folder: &str| {
         let top = tree::root().join(folder);
-        check_out(&top)?;
+        prepare(&top)?;
         build(args, &top, epoch.trim())
     };
     let (first, second) = (build_in(FOLDERS[0])?, build_in(FOLDERS[1])?);
@@ -51,16 +52,11 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// The sources of HEAD, and a CARGO_HOME of its own that leads to the downloaded crates.
-fn check_out(top: &Path) -> Result<()> {
+fn prepare(top: &Path) -> Result<()> {
     if top.exists() {
         fs::remove_dir_all(top).with_context(|| format!("cannot delete {}", top.display()))?;
     }
-    fs::create_dir_all(top.join("src"))?;
-    let archive = top.join("src.tar");
-    let mut git = Command::new("git");
-    git.current_dir(tree::root()).args(["archive", "--output"]).arg(&archive).arg("HEAD");
-    shell::run(&mut git)?;
-    shell::run(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(top.join("src")))?;
+    check_out("HEAD", &top.join("src"))?;
     symlink(cargo_home()?, top.join("cargo")).context("cannot link to CARGO_HOME")
 }
 

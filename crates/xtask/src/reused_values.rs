@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::generated::first_difference;
 use crate::{shell, tree};
 
 /// Its absence looks like its removal by a user; `_helpers.tpl` says so. It was in the
@@ -29,26 +30,31 @@ pub fn check(chart: &str, kubernetes: &str) -> Result<()> {
     let file = copy.join("values.yaml");
     let values = fs::read_to_string(&file).context("cannot read the values of the chart")?;
     let whole = render(&copy, kubernetes)?;
-    let all = keys(&values);
-    for key in all.iter().filter(|key| !key.starts_with(REMOVABLE)) {
+    let mut checked = keys(&values);
+    checked.retain(|key| key.split('.').next() != Some(REMOVABLE));
+    for key in &checked {
         fs::write(&file, without(&values, key))?;
         let rendered =
             render(&copy, kubernetes).with_context(|| format!("without the value {key}"))?;
-        if let Some((found, wanted)) = rendered.lines().zip(whole.lines()).find(|(a, b)| a != b) {
+        if let Some(difference) = first_difference(&rendered, &whole) {
             bail!(
-                "`helm upgrade --reuse-values` from a chart without {key} has {found:?} instead of \
-                 {wanted:?}: see bookingq.defaults in {chart}/templates/_helpers.tpl"
+                "`helm upgrade --reuse-values` from a chart without {key}: {difference}; see \
+                 bookingq.defaults in {chart}/templates/_helpers.tpl"
             );
         }
     }
-    println!("reused values: the chart is the same without any one of {} values", all.len());
+    println!("reused values: the chart is the same without any one of {} values", checked.len());
     fs::remove_dir_all(&folder).with_context(|| format!("cannot delete {FOLDER}"))
 }
 
+/// The chart with its own values, and with everything.
 fn render(chart: &Path, kubernetes: &str) -> Result<String> {
-    let mut helm = Command::new("helm");
-    helm.args(["template", "bookingq"]).arg(chart).args(["--kube-version", kubernetes]);
-    shell::read(helm.args(["--set", EVERYTHING]))
+    let rendered = |more: &[&str]| {
+        let mut helm = Command::new("helm");
+        helm.args(["template", "bookingq"]).arg(chart).args(["--kube-version", kubernetes]);
+        shell::read(helm.args(more))
+    };
+    Ok(rendered(&[])? + &rendered(&["--set", EVERYTHING])?)
 }
 
 /// The keys of a values file on its first two levels, as `a` and `a.b`, without those that are the

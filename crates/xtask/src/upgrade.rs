@@ -5,9 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
-use crate::{shell, tree};
+use crate::check_out::check_out;
+use crate::faults::programs;
+use crate::{kafka, shell, tree};
 
 /// Where the sources of the previous release are checked out, and where its program is kept.
 const FOLDER: &str = "target/upgrade";
@@ -37,11 +39,13 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let commit = commit(args.from.as_deref())?;
     let folder = tree::root().join(FOLDER);
-    let previous = folder.join(format!("bookingq-{commit}"));
+    let store = if kafka::is_wanted(&args.options) { "-kafka" } else { "" };
+    let previous = folder.join(format!("bookingq-{commit}{store}"));
+    let build = || programs::command(&args.options, false);
     if !previous.is_file() {
-        build_previous(&folder, &commit, &previous)?;
+        build_previous(&folder.join("src"), &commit, build(), &previous)?;
     }
-    build(&mut shell::cargo())?;
+    shell::run(&mut build())?;
     let mut run = Command::new(tree::released("bookingq-faults"));
     run.current_dir(tree::root()).args(DEFAULTS).arg("--previous").arg(&previous);
     shell::run(run.args(&args.options))
@@ -65,34 +69,14 @@ fn commit(from: Option<&str>) -> Result<String> {
 }
 
 /// Builds the commit. In our own target folder, so that crates of others are built once.
-fn build_previous(folder: &Path, commit: &str, program: &Path) -> Result<()> {
-    let sources = folder.join("src");
-    remove(&sources)?;
-    fs::create_dir_all(&sources)?;
-    let archive = folder.join("src.tar");
-    let mut git = Command::new("git");
-    git.current_dir(tree::root()).args(["archive", "--output"]).arg(&archive).arg(commit);
-    shell::run(&mut git)?;
-    shell::run(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(&sources))?;
-    fs::remove_file(&archive)?;
+fn build_previous(sources: &Path, commit: &str, mut cargo: Command, program: &Path) -> Result<()> {
+    check_out(commit, sources)?;
     let built = tree::released("bookingq");
     let target = built.parent().and_then(Path::parent).map_or_else(PathBuf::new, PathBuf::from);
-    build(shell::cargo().current_dir(&sources).env("CARGO_TARGET_DIR", &target))?;
-    fs::copy(&built, program).with_context(|| format!("cannot copy {}", built.display()))?;
-    remove(&sources)
-}
-
-/// Both packages always: with other features of others' crates these would be built once more.
-fn build(cargo: &mut Command) -> Result<()> {
-    let packages = ["--package", "bookingq", "--package", "bookingq-faults"];
-    shell::run(cargo.args(["build", "--release", "--locked"]).args(packages))
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            bail!("cannot delete {}: {error}", folder.display())
-        }
-        _ => Ok(()),
-    }
+    shell::run(cargo.current_dir(sources).env("CARGO_TARGET_DIR", &target))?;
+    // Named at the end: a copy that was interrupted is not taken for the program.
+    let part = program.with_extension("part");
+    fs::copy(&built, &part).with_context(|| format!("cannot copy {}", built.display()))?;
+    fs::rename(&part, program)?;
+    fs::remove_dir_all(sources).with_context(|| format!("cannot delete {}", sources.display()))
 }

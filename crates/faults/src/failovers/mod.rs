@@ -2,7 +2,7 @@
 //! clients join. What is acknowledged must be kept, and an old primary must acknowledge nothing.
 //!
 //! ```text
-//!   joins (8 stores) ──────> front of each server ─> redis-server x 3
+//!   joins (8 callers) ─────> front of each server ─> redis-server x 3
 //!   joins (only the old primary) ─>  "                  │  ^
 //!   the operator's planner and driver ─> proxy ─────────┼──┘
 //!                                        proxy <────────┘ the other servers
@@ -40,8 +40,8 @@ const SOME: usize = 100;
 const LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(10);
-/// The lease of the operator's leader (`leader.leaseDuration` of the chart).
-const LEASE: Duration = Duration::from_secs(15);
+/// Longest time until another operator leads.
+const TAKEOVER: Duration = Duration::from_secs(15);
 /// No fault lasts longer by itself.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -50,7 +50,12 @@ const LONG: Duration = Duration::from_secs(3600);
 #[command(args_override_self = true)]
 pub struct FailoverOptions {
     /// Runs, one fault of the primary each
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 50,
+        value_parser = clap::value_parser!(u32).range(1..=10_000)
+    )]
     runs: u32,
     /// Seed of the faults' lengths [default: drawn, and printed]
     #[arg(long, value_name = "S")]
@@ -63,10 +68,12 @@ pub struct FailoverOptions {
     out: Option<PathBuf>,
 }
 
-/// Makes them, and prints a line about each, and a summary. Returns whether all promises were kept.
+/// Makes them, and prints a line about each, and a summary. Returns whether all were made and all
+/// promises were kept.
 ///
 /// # Errors
-/// When servers do not start, do not agree in time, or a file cannot be written.
+/// When servers do not start, do not agree in time, or a file cannot be written. The summary and
+/// the file are about the runs before.
 pub async fn run(options: &FailoverOptions, leave: &CancellationToken) -> Result<bool> {
     let seed = options.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     println!("seed {seed}");
@@ -74,7 +81,7 @@ pub async fn run(options: &FailoverOptions, leave: &CancellationToken) -> Result
     let trio = ManagedTrio::start(&queue).await?;
     let joiners = Joiners::start(&trio.url(), &queue, ("c", CALLERS))?;
     let mut random = SmallRng::seed_from_u64(seed);
-    let mut runs = Vec::new();
+    let (mut runs, mut failure) = (Vec::new(), None);
     for number in 0..options.runs {
         let fault = match options.only.len() {
             0 => PrimaryFault::of(number),
@@ -86,18 +93,26 @@ pub async fn run(options: &FailoverOptions, leave: &CancellationToken) -> Result
             println!("ending early, in order");
             break;
         };
-        let run = run.with_context(|| format!("run {number}, {fault:?}"))?;
-        println!("{}", run.line(number));
-        runs.push(run);
+        match run {
+            Ok(run) => {
+                println!("{}", run.line(number));
+                runs.push(run);
+            }
+            Err(error) => {
+                failure = Some(error.context(format!("run {number}, {fault:?}")));
+                break;
+            }
+        }
     }
+    let ok = runs.len() == options.runs as usize && report::is_clean(&runs);
     for line in report::lines(&runs) {
         println!("{line}");
     }
     if let Some(out) = &options.out {
-        let text = serde_json::to_string_pretty(&report::json(seed, &runs))? + "\n";
+        let text = serde_json::to_string_pretty(&report::json(seed, ok, &runs))? + "\n";
         std::fs::write(out, text).with_context(|| format!("cannot write {}", out.display()))?;
     }
-    Ok(report::is_clean(&runs))
+    failure.map_or(Ok(ok), Err)
 }
 
 /// One run.
@@ -155,7 +170,7 @@ impl Failover<'_> {
         match self.fault {
             PrimaryFault::Kill => process.kill_for(self.time.unwrap_or_default()),
             PrimaryFault::KillWithOperator => {
-                operator.end_for(LEASE);
+                operator.end_for(TAKEOVER);
                 process.kill_for(self.time.unwrap_or_default());
             }
             PrimaryFault::Freeze | PrimaryFault::FreezeUntilRecorded => {

@@ -4,7 +4,7 @@
 
 mod linearize;
 pub mod mutants;
-mod programs;
+pub mod programs;
 
 use std::path::PathBuf;
 
