@@ -129,6 +129,7 @@ async fn reconcile_synced(
         // The controller is shutting down.
         return Ok(Action::await_change());
     }
+    context.creation_failures.listed().await;
     // A spec that lacks fields must not be followed.
     context.schema.looked().await;
     Box::pin(reconcile::reconcile(queue, context)).await

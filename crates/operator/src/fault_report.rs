@@ -16,6 +16,7 @@ use crate::build::component::ObjectKind;
 use crate::build::names::{self, Part};
 use crate::error::call;
 use crate::object_cache::ObjectName;
+use crate::pods::creation::MissingOf;
 use crate::pods::pod_fault::{FaultReason, PodFault};
 use crate::pods::record::PodRecord;
 use crate::pods::stuck::{StuckPod, stuck};
@@ -43,7 +44,11 @@ impl ReconcileContext {
         let namespace = key.namespace.as_deref().unwrap_or_default();
         let (mut parts, mut soon, now) = (Vec::new(), None, Timestamp::now());
         let has = |part: &Part| target.is_none_or(|target| target.has(*part));
-        for part in Part::ALL.into_iter().filter(has) {
+        for part in Part::ALL {
+            if !has(&part) {
+                self.creation_failures.note_complete(key, part, now);
+                continue;
+            }
             let pods = self.pods.of_part(namespace, &key.name, part);
             let missing = match part {
                 Part::Redis => self.missing_redis(namespace, &key.name),
@@ -51,7 +56,7 @@ impl ReconcileContext {
                 // The status of a Deployment says it.
                 Part::Worker | Part::Gateway => None,
             };
-            let (refused, again) = self.refused(key, part, &pods, missing);
+            let (refused, again) = self.refused(key, part, &pods, (missing, now));
             soon = soon.into_iter().chain(again).min();
             parts.push(PartLook { part, pods, refused });
         }
@@ -115,38 +120,50 @@ impl ReconcileContext {
     }
 
     /// Why the Pod that is missing was not created, if that is known, and when to look again: after
-    /// as much time as it is missing already.
+    /// as much time as it is missing already. A refusal counts after some seconds, because a
+    /// controller may succeed at once when it tries again.
     fn refused(
         &self,
         key: &QueueKey,
         part: Part,
         pods: &[PodRecord],
-        missing: Option<MissingOf>,
+        (missing, now): (Option<MissingOf>, Timestamp),
     ) -> (Option<PodFault>, Option<Duration>) {
-        let Some(MissingOf { kind, name }) = missing else {
-            self.creation_failures.complete(key, part);
+        let failures = &self.creation_failures;
+        let Some(missing) = missing else {
+            failures.note_complete(key, part, now);
             return (None, None);
         };
-        let time = self.creation_failures.missing(key, part, Instant::now());
-        if time < CREATED_WITHIN {
-            return (None, Some(CREATED_WITHIN.saturating_sub(time)));
-        }
-        let namespace = key.namespace.as_deref().unwrap_or_default();
+        let missed_for = failures.note_missing(key, part, Instant::now());
         let newest_pod = pods.iter().map(|pod| pod.created).max();
-        let refusal = self.creation_failures.of((namespace, kind, &name), newest_pod);
-        let fault = refusal.map(|(note, since)| PodFault {
+        let refusal = failures.refusal_of(key, part, &missing, newest_pod);
+        // It may be older than this process.
+        let refused_for = refusal.as_ref().map_or(Duration::ZERO, |refusal| {
+            Duration::try_from(now.duration_since(refusal.since)).unwrap_or_default()
+        });
+        let lasted = missed_for.max(refused_for);
+        if lasted < CREATED_WITHIN {
+            return (None, Some(CREATED_WITHIN.saturating_sub(lasted)));
+        }
+        let of = match &missing {
+            MissingOf::StatefulSet(_) => format!("StatefulSet {}", names::redis(&key.name)),
+            MissingOf::Job(name) => format!("Job {name}"),
+        };
+        let fault = refusal.map(|refusal| PodFault {
             reason: FaultReason::PodCreationFailed,
-            detail: format!("{kind} {name}: {note}"),
-            since,
+            detail: format!("{of}: {}", refusal.message),
+            since: refusal.since,
             pod: String::new(),
         });
-        (fault, Some(time.min(LOOK_AGAIN)))
+        (fault, Some(lasted.min(LOOK_AGAIN)))
     }
 
     fn missing_redis(&self, namespace: &str, queue: &str) -> Option<MissingOf> {
-        let name = names::redis(queue);
-        let set = self.objects.status::<StatefulSet>(namespace, &name)?;
-        (set.replicas < set.desired).then_some(MissingOf { kind: "StatefulSet", name })
+        let kind = ObjectKind::of::<StatefulSet>();
+        let set = self.objects.get(&ObjectName::new(kind, namespace, &names::redis(queue)))?;
+        let status = set.status.as_deref()?;
+        let uid = set.uid.as_deref().unwrap_or_default().to_owned();
+        (status.replicas < status.desired).then_some(MissingOf::StatefulSet(uid))
     }
 
     /// The last Job of the CronJob must have a Pod.
@@ -163,14 +180,6 @@ impl ReconcileContext {
         if since > MISSED_FOR || pods.iter().any(|pod| pod.created >= started.0) {
             return None;
         }
-        // The controller names a Job after the minute of its start.
-        let name = format!("{name}-{}", started.0.as_second() / 60);
-        Some(MissingOf { kind: "Job", name })
+        Some(MissingOf::Job(names::sweep(queue, started.0.as_second() / 60)))
     }
-}
-
-/// The object whose controller should have created a Pod that is missing.
-struct MissingOf {
-    kind: &'static str,
-    name: String,
 }

@@ -71,7 +71,7 @@ pub struct ReconcileContext {
     pub(crate) client: Client,
     pub(crate) pods: PodCache,
     pub(crate) faults: FaultTracker,
-    pub(crate) creation_failures: CreationFailures,
+    pub(crate) creation_failures: Arc<CreationFailures>,
     /// The queues whose last reconcile failed.
     pub(crate) failures: Mutex<HashMap<QueueKey, Failures>>,
     pub(crate) updates: UpdateReports,

@@ -1,6 +1,8 @@
 //! The watches: each fills a cache and wakes the queues that a change concerns. Objects are watched
 //! as dynamic ones, so that the watch is compiled only once.
 
+use std::sync::Arc;
+
 use bookingq_api::BookingQueue;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt as _};
@@ -102,29 +104,34 @@ fn unless_missing(kind: &ObjectKind, event: ObjectEvent) -> Vec<ObjectEvent> {
 /// Watches the Pods of all queues, and the events that say why Pods are not created. Wakes a queue
 /// when one of its Pods begins or ceases to be in fault; the loops read the rest, and a queue that
 /// misses a Pod looks at the events itself.
-pub fn pods(client: &Client, scope: &WatchScope) -> (PodCache, CreationFailures, Wakes) {
+pub fn pods(client: &Client, scope: &WatchScope) -> (PodCache, Arc<CreationFailures>, Wakes) {
     let ours = watcher::Config::default().labels(names::MANAGED_BY).page_size(PAGE);
     let api: Api<DynamicObject> = scope.api(client, ObjectKind::of::<Pod>());
     let pods = PodCache::default();
     let writer = pods.clone();
     let events = watcher::watcher(api, ours).default_backoff();
     let watch = wakes(events, move |event| writer.on_event(&event));
-    let (failures, no_wakes) = creation_failures(client, scope);
+    let failures = Arc::new(CreationFailures::default());
+    let no_wakes = creation_failures(client, scope, failures.clone());
     (pods, failures, stream::select(watch, no_wakes).boxed())
 }
 
-fn creation_failures(client: &Client, scope: &WatchScope) -> (CreationFailures, Wakes) {
+/// Events have no bookmarks: where nothing fails, the version of the watch is too old for the API
+/// server after ten minutes or so, and one list begins another.
+fn creation_failures(
+    client: &Client,
+    scope: &WatchScope,
+    failures: Arc<CreationFailures>,
+) -> Wakes {
     let api: Api<EventObject> = match scope {
         WatchScope::Cluster => Api::all(client.clone()),
         WatchScope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
     };
-    let failures = watcher::Config::default().fields(FAILED_CREATE).page_size(PAGE);
-    let (store, writer) = reflector::store();
-    let events = watcher::watcher(api, failures)
-        .default_backoff()
-        .modify(|event| event.metadata.managed_fields = None)
-        .reflect(writer);
-    (CreationFailures::new(store), wakes(events, |_| Vec::new()))
+    let failed = watcher::Config::default().fields(FAILED_CREATE).page_size(PAGE);
+    wakes(watcher::watcher(api, failed).default_backoff(), move |event| {
+        failures.on_event(&event);
+        Vec::new()
+    })
 }
 
 /// Watches the metadata of all Secrets. A change wakes the owner of the Secret, or the queues that
@@ -169,11 +176,20 @@ fn wakes<K: Send + 'static>(
         let keys = match event {
             Ok(event) => on_event(event),
             Err(error) => {
-                warn!(%error, "a watch was interrupted and is being restarted");
+                if is_expired(&error) {
+                    debug!(%error, "a watch has expired and begins with a list");
+                } else {
+                    warn!(%error, "a watch was interrupted and is being restarted");
+                }
                 Vec::new()
             }
         };
         stream::iter(keys)
     });
     keys.boxed()
+}
+
+/// Whether the API server has forgotten the version that a watch continues from.
+fn is_expired(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchError(status) if status.code == 410)
 }

@@ -43,11 +43,14 @@ pub struct Args {
     #[arg(long, default_value_t = 60.0)]
     max_seconds: f64,
     /// Fail if the operator ever holds more memory than this, in MiB
-    #[arg(long, default_value_t = 120.0)]
+    #[arg(long, default_value_t = 90.0)]
     max_rss: f64,
     /// Fail if there are more writes than this in the rest, those of the Lease left out
     #[arg(long, default_value_t = 0)]
     max_writes: usize,
+    /// Fail if there are more reads (get, list) than this in the rest, those of the Lease left out
+    #[arg(long, default_value_t = 20)]
+    max_reads: usize,
 }
 
 /// Measures, prints, and compares with the limits.
@@ -81,21 +84,29 @@ pub async fn run(args: &Args, program: &Path) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(args.rest)).await;
     let after = operator.usage()?;
     let resting: Vec<AuditedRequest> = audit::requests(&plane.audit_log(), quiet)?;
-    let writes = writes(&resting);
+    let (writes, reads) = (writes(&resting), reads(&resting));
     print!("requests in {} s of rest:\n{}", args.rest, audit::table(&resting, args.queues));
     print_usage("after the rest", after);
     let cpu = (after.cpu - before.cpu) / args.rest as f64;
-    println!("rest: {writes} writes but those of the Lease, {cpu:.3} CPU seconds a second");
+    println!(
+        "rest: {writes} writes and {reads} reads but those of the Lease, {cpu:.3} CPU seconds a \
+         second"
+    );
     queues::check(&client, args.queues, url).await?;
-    check_limits(args, converged, after.peak_mib, writes)
+    check_limits(args, (converged, after.peak_mib), (writes, reads))
 }
 
-fn check_limits(args: &Args, converged: f64, peak: f64, writes: usize) -> Result<()> {
+fn check_limits(
+    args: &Args,
+    (converged, peak): (f64, f64),
+    (writes, reads): (usize, usize),
+) -> Result<()> {
     let broken: Vec<String> = [
         (converged > args.max_seconds)
             .then(|| format!("{converged:.1} s > {} s", args.max_seconds)),
         (peak > args.max_rss).then(|| format!("{peak:.1} MiB > {} MiB", args.max_rss)),
         (writes > args.max_writes).then(|| format!("{writes} writes > {}", args.max_writes)),
+        (reads > args.max_reads).then(|| format!("{reads} reads > {}", args.max_reads)),
     ]
     .into_iter()
     .flatten()
@@ -167,6 +178,11 @@ async fn silence(
 /// The number of writes, without those of the Lease.
 pub fn writes(requests: &[AuditedRequest]) -> usize {
     requests.iter().filter(|request| request.writes() && !request.is_lease()).count()
+}
+
+fn reads(requests: &[AuditedRequest]) -> usize {
+    let reads = |request: &&AuditedRequest| matches!(request.verb.as_str(), "get" | "list");
+    requests.iter().filter(reads).filter(|request| !request.is_lease()).count()
 }
 
 /// Seconds between two moments.

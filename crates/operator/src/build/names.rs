@@ -97,6 +97,23 @@ pub fn redis(queue: &str) -> String {
     format!("{queue}-redis")
 }
 
+/// The queue whose managed Redis this StatefulSet may be, by its name.
+pub fn queue_of_redis(stateful_set: &str) -> Option<&str> {
+    stateful_set.strip_suffix("-redis")
+}
+
+/// A Job of the sweeper. Kubernetes names it after the minute of its start.
+pub fn sweep(queue: &str, minute: i64) -> String {
+    format!("{}-{minute}", sweeper(queue))
+}
+
+/// The queue whose sweeper this Job may be, by its name.
+pub fn queue_of_sweep(job: &str) -> Option<&str> {
+    let (sweeper, minute) = job.rsplit_once('-')?;
+    minute.parse::<i64>().ok()?;
+    sweeper.strip_suffix("-sweep")
+}
+
 /// A Pod of the managed Redis.
 pub fn redis_pod(queue: &str, ordinal: usize) -> String {
     format!("{}-{ordinal}", redis(queue))

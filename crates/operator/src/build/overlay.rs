@@ -2,7 +2,7 @@
 
 use bookingq_api::Problems;
 use bookingq_api::plan::GatewayPlan;
-use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::api::core::v1::{LocalObjectReference, PodTemplateSpec};
 use serde_json::{Map, Value};
 
 use crate::merge;
@@ -67,6 +67,14 @@ pub fn over_sweepers(
         spec.retain(|field, _| FOR_ALL.contains(&field.as_str()));
     }
     merged(&built, &over, OF_WORKERS)
+}
+
+/// The pull Secrets of the overlay, for a Pod with the workers' image that takes nothing else of it.
+/// A wrong value has been refused with the workers' template.
+pub fn pull_secrets(target: &QueueTarget) -> Option<Vec<LocalObjectReference>> {
+    let over = target.plan.worker.pod_template.as_ref()?;
+    let secrets = over.get("spec")?.get("imagePullSecrets")?;
+    serde_json::from_value(secrets.clone()).ok()
 }
 
 fn merged(

@@ -119,7 +119,7 @@ pub(super) fn of_status(
     };
     // It has ended badly, and its containers say nothing.
     let failed = || {
-        let said = text(&status["message"]).or_else(|| text(&status["reason"]));
+        let said = text_of(&status["message"]).or_else(|| text_of(&status["reason"]));
         let why = said.unwrap_or_else(|| "it has failed".to_owned());
         failed_pod.then(|| fault(FaultReason::PodFailed, format!("Pod {pod}: {why}"), since))
     };
@@ -130,7 +130,7 @@ pub(super) fn of_status(
 fn unscheduled(status: &Value) -> Option<String> {
     let scheduled = condition(status, "PodScheduled")?;
     let is_so = scheduled["status"] == "False" && scheduled["reason"] == "Unschedulable";
-    is_so.then(|| text(&scheduled["message"]).unwrap_or_else(|| "no node has room".to_owned()))
+    is_so.then(|| text_of(&scheduled["message"]).unwrap_or_else(|| "no node has room".to_owned()))
 }
 
 fn of_container(
@@ -143,7 +143,7 @@ fn of_container(
         if reason == FaultReason::CrashLoopBackOff {
             return Some(crash(last));
         }
-        let said = text(&state["waiting"]["message"]);
+        let said = text_of(&state["waiting"]["message"]);
         let image = container["image"].as_str().unwrap_or_default();
         let why = said.unwrap_or_else(|| format!("image {image}"));
         return Some((reason, why));
@@ -189,8 +189,13 @@ fn last_line(log: &str) -> Option<String> {
     Some(cut(line, MAX_LINE))
 }
 
-fn text(value: &Value) -> Option<String> {
-    value.as_str().filter(|text| !text.is_empty()).map(|text| cut(text, MAX_TEXT))
+fn text_of(value: &Value) -> Option<String> {
+    value.as_str().filter(|said| !said.is_empty()).map(text)
+}
+
+/// A text of Kubernetes, cut to what a condition can hold.
+pub(super) fn text(said: &str) -> String {
+    cut(said, MAX_TEXT)
 }
 
 fn cut(text: &str, bytes: usize) -> String {

@@ -12,8 +12,8 @@ pub struct QueueLoad {
     pub line: Option<LineLoad>,
     /// Whether the queue has no Pods of workers and gateways.
     pub has_no_pods: bool,
-    /// Whether no worker has been available for minutes. What runs serves no client then, and an
-    /// update may be what mends it.
+    /// Whether no worker, or no managed Redis of one Pod, has been available for minutes. What runs
+    /// serves no client then, and an update may be what mends it.
     pub is_down: bool,
 }
 

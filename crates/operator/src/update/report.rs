@@ -47,7 +47,7 @@ impl UpdateReport {
     }
 
     /// How long until the queue is looked at again: a window may open, or minutes may have passed
-    /// without a worker.
+    /// in which it served no client.
     pub fn look_again(&self, now: Timestamp) -> Option<Duration> {
         let window = self.waiting()?.1.window;
         let opens = window.map(|begins| Duration::try_from(begins - now).unwrap_or_default());

@@ -180,6 +180,7 @@ async fn a_paused_queue_gets_no_epoch_for_data_that_was_lost() {
     operator.rests().await;
     assert_eq!(redis.cli(&["DBSIZE"]).unwrap().trim(), "0", "nothing is written");
     operator.stop().await;
+    redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]).unwrap();
     let operator = testbed.operator(Budget::unlimited());
     until_read(&redis).await;
     operator.rests().await;

@@ -176,9 +176,9 @@ async fn pods_that_the_api_server_refuses_to_create_are_explained() {
     testbed.api().create(&PostParams::default(), &range).await.unwrap();
     let operator = testbed.operator(Budget::unlimited());
     testbed.create(json!({})).await;
-    let message = testbed.until_condition("WorkersAvailable", "False", "PodCreationFailed").await;
+    let message = testbed.shows("WorkersAvailable", "False", "PodCreationFailed").await;
     assert!(message.contains("1Mi"), "{message}");
-    let message = testbed.until_condition("RedisReady", "False", "PodCreationFailed").await;
+    let message = testbed.shows("RedisReady", "False", "PodCreationFailed").await;
     assert!(message.contains("1Mi"), "{message}");
     operator.stop().await;
 }

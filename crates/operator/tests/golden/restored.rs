@@ -10,6 +10,7 @@ fn spec(file: &str, replicas: i32) -> Value {
     json!({
         "booking": { "endpoint": "http://booking:1" },
         "redis": { "managed": { "restoreFrom": source, "replicas": replicas } },
+        "worker": { "podTemplate": { "spec": { "imagePullSecrets": [{ "name": "registry" }] } } },
     })
 }
 
@@ -33,6 +34,7 @@ fn an_init_container_fills_the_volume_before_redis_starts() {
     assert_eq!(mounts[1]["readOnly"], true);
     assert_eq!(pod["volumes"][0]["persistentVolumeClaim"], json!({ "claimName": "backups" }));
     assert_eq!(restore["securityContext"], pod["containers"][0]["securityContext"]);
+    assert_eq!(pod["imagePullSecrets"], json!([{ "name": "registry" }]), "it has our image");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::restore;
 use crate::build::deployment::{port, spread_over_nodes, template_metadata};
 use crate::build::inputs::BuildInputs;
 use crate::build::names::{self, Part};
-use crate::build::{pod, volumes};
+use crate::build::{overlay, pod, volumes};
 use crate::redis_failover::view::NODES;
 use crate::secrets::SecretPurpose;
 use crate::target::QueueTarget;
@@ -114,6 +114,7 @@ fn pod_spec(inputs: &BuildInputs<'_>, redis: &ManagedRedis) -> PodSpec {
     };
     let (restores, volumes) = restore::build(inputs, redis).unzip();
     PodSpec {
+        image_pull_secrets: restores.as_ref().and_then(|_| overlay::pull_secrets(target)),
         init_containers: restores,
         volumes,
         termination_grace_period_seconds: Some(60),
