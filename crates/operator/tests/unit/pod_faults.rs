@@ -311,12 +311,7 @@ fn only_a_pod_of_an_older_template_that_does_not_start_is_stuck() {
 }
 
 /// An event about an object of the namespace `sale`, whose UID is that of the queue's Redis.
-fn failed(
-    event: &str,
-    (kind, name): (&str, &str),
-    second: u64,
-    note: &str,
-) -> Event<EventObject> {
+fn failed(event: &str, (kind, name): (&str, &str), second: u64, note: &str) -> Event<EventObject> {
     let event = json!({
         "metadata": { "name": event, "namespace": "sale" }, "reason": "FailedCreate",
         "regarding": { "namespace": "sale", "kind": kind, "name": name, "uid": "set" },
@@ -389,7 +384,10 @@ fn a_failure_ends_with_its_event_or_with_a_list_without_it() {
         for event in &list {
             failures.on_event(event);
         }
-        assert!(of_redis(&failures, None).is_some(), "nothing is dropped before the list is complete");
+        assert!(
+            of_redis(&failures, None).is_some(),
+            "nothing is dropped before the list is complete"
+        );
         failures.on_event(&Event::InitDone);
         assert_eq!(of_redis(&failures, None).is_some(), remains);
     }
