@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bookingq_api::backup::status::{COMPLETE, FAILED, LastBackup, READY};
 use bookingq_api::plan::RedisSource;
-use bookingq_api::{BookingQueue, BookingQueueBackup, DurationString};
+use bookingq_api::redis::BackupVolume;
+use bookingq_api::{BookingQueue, BookingQueueBackup, BookingQueueBackupSpec, DurationString};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use kube::api::{ListParams, PostParams};
-use serde_json::json;
+use kube::api::{ListParams, ObjectMeta, PostParams};
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Cluster, PROGRAM};
@@ -102,17 +102,19 @@ async fn create(
     args: &BackupArgs,
     claim: &str,
 ) -> Result<BookingQueueBackup, PluginError> {
-    let backup: BookingQueueBackup = serde_json::from_value(json!({
-        "apiVersion": "bookingqueue.dev/v1alpha1",
-        "kind": "BookingQueueBackup",
-        "metadata": { "generateName": format!("{}-", args.name) },
-        "spec": {
-            "queue": args.name,
-            "keep": args.keep,
-            "persistentVolumeClaim": { "claimName": claim },
-        },
-    }))
-    .map_err(|error| PluginError::asked("the new BookingQueueBackup")(error.into()))?;
+    let spec = BookingQueueBackupSpec {
+        queue: args.name.clone(),
+        schedule: None,
+        time_zone: None,
+        suspend: None,
+        keep: args.keep,
+        persistent_volume_claim: Some(BackupVolume { claim_name: claim.to_owned() }),
+    };
+    let mut backup = BookingQueueBackup::new("", spec);
+    backup.metadata = ObjectMeta {
+        generate_name: Some(format!("{}-", args.name)),
+        ..ObjectMeta::default()
+    };
     let parameters =
         PostParams { field_manager: Some(PROGRAM.to_owned()), ..PostParams::default() };
     let created = cluster.api::<BookingQueueBackup>().create(&parameters, &backup).await;
