@@ -100,7 +100,11 @@ impl Applier {
     }
 
     /// Creates an object that can never be changed, unless it exists and belongs to `owner`.
-    pub async fn create_once(&self, manifest: &Manifest, owner: &str) -> Result<(), ReconcileError> {
+    pub async fn create_once(
+        &self,
+        manifest: &Manifest,
+        owner: &str,
+    ) -> Result<(), ReconcileError> {
         let api = self.api(manifest.namespace(), manifest.kind);
         create(&api, manifest, &manifest.value, owner).await.map(|_| ())
     }

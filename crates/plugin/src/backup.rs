@@ -111,10 +111,8 @@ async fn create(
         persistent_volume_claim: Some(BackupVolume { claim_name: claim.to_owned() }),
     };
     let mut backup = BookingQueueBackup::new("", spec);
-    backup.metadata = ObjectMeta {
-        generate_name: Some(format!("{}-", args.name)),
-        ..ObjectMeta::default()
-    };
+    backup.metadata =
+        ObjectMeta { generate_name: Some(format!("{}-", args.name)), ..ObjectMeta::default() };
     let parameters =
         PostParams { field_manager: Some(PROGRAM.to_owned()), ..PostParams::default() };
     let created = cluster.api::<BookingQueueBackup>().create(&parameters, &backup).await;

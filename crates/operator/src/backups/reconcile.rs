@@ -141,16 +141,18 @@ impl BackupContext {
     }
 
     /// Creates the Job, or applies the CronJob.
-    async fn converge(&self, backup: &BookingQueueBackup, plan: &BackupPlan) -> Result<(), Obstacle> {
+    async fn converge(
+        &self,
+        backup: &BookingQueueBackup,
+        plan: &BackupPlan,
+    ) -> Result<(), Obstacle> {
         let namespace = backup.namespace().unwrap_or_default();
         let target = self.target(&namespace, plan)?;
-        let (Some(owner), name) = (backup.controller_owner_ref(&()), backup.name_any()) else {
-            // The API server gives every object a name and a UID.
-            return Ok(());
-        };
+        // The API server gives every object a UID.
+        let Some(owner) = backup.controller_owner_ref(&()) else { return Ok(()) };
         let uid = owner.uid.clone();
         let inputs = BackupInputs {
-            name: &name,
+            name: &backup.name_any(),
             owner,
             plan,
             target: &target,

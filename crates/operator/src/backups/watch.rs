@@ -39,7 +39,7 @@ pub fn backups(client: &Client, scope: &WatchScope) -> (Store<WatchedBackup>, Ba
     };
     let (store, writer) = reflector::store();
     let events = watcher::watcher(api, watcher::Config::default().page_size(PAGE));
-    let touched = unless_missing(&BookingQueueBackup::kind(&()), events.default_backoff())
+    let touched = unless_missing(BookingQueueBackup::kind(&()).into(), events.default_backoff())
         .modify(|backup| backup.meta_mut().managed_fields = None)
         .reflect(writer)
         .touched_objects();
@@ -50,10 +50,10 @@ pub fn backups(client: &Client, scope: &WatchScope) -> (Store<WatchedBackup>, Ba
 /// operator may not list it: that is logged once. The watch tries again after its back-off, half a
 /// minute at most, and so finds a kind that is installed later.
 fn unless_missing<K: Send + 'static>(
-    kind: &str,
+    kind: String,
     events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
 ) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static {
-    let (kind, mut missing) = (kind.to_owned(), false);
+    let mut missing = false;
     events.filter_map(move |event| {
         let message = match &event {
             Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
@@ -178,7 +178,7 @@ fn reflected(
     let store = writer.as_reader();
     let api: Api<DynamicObject> = scope.api(client, kind);
     let events = watcher::watcher(api, labelled()).default_backoff();
-    let touched = unless_missing(kind.name, events)
+    let touched = unless_missing(kind.name.to_owned(), events)
         .modify(|object| {
             object.metadata.managed_fields = None;
             if let Some(fields) = object.data.as_object_mut() {
@@ -187,10 +187,8 @@ fn reflected(
         })
         .reflect(writer)
         .touched_objects();
-    let wakes = touched.filter_map(|touched| {
-        let key = touched.as_ref().map(backup_of).unwrap_or_else(interrupted);
-        future::ready(key)
-    });
+    let wakes = touched
+        .filter_map(|touched| future::ready(touched.as_ref().map_or_else(interrupted, backup_of)));
     (store, wakes.boxed())
 }
 
@@ -198,7 +196,7 @@ fn reflected(
 fn cached(client: &Client, scope: &WatchScope, mut writer: CacheWriter) -> BackupWakes {
     let api: Api<DynamicObject> = scope.api(client, writer.kind);
     let events = watcher::watcher(api, labelled()).default_backoff();
-    let wakes = unless_missing(writer.kind.name, events).filter_map(move |event| {
+    let wakes = unless_missing(writer.kind.name.to_owned(), events).filter_map(move |event| {
         let key = match event {
             Ok(event) => {
                 let key = match &event {
