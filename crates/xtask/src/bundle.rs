@@ -85,7 +85,7 @@ pub fn cluster_service_version(rendered: &str) -> Result<String> {
 }
 
 fn metadata(operator_image: &str) -> String {
-    let examples = serde_json::to_string(&[example()]).unwrap_or_default();
+    let examples = serde_json::to_string(&examples()).unwrap_or_default();
     format!(
         "metadata:\n  name: bookingq.v{VERSION}\n  annotations:\n    \
          alm-examples: '{examples}'\n    capabilities: Deep Insights\n    \
@@ -97,12 +97,21 @@ fn metadata(operator_image: &str) -> String {
     )
 }
 
-fn example() -> Value {
-    json!({
+fn examples() -> [Value; 2] {
+    let queue = json!({
         "apiVersion": "bookingqueue.dev/v1alpha1", "kind": "BookingQueue",
         "metadata": { "name": "concert" },
         "spec": { "booking": { "endpoint": "http://booking-service:50051" } },
-    })
+    });
+    let backup = json!({
+        "apiVersion": "bookingqueue.dev/v1alpha1", "kind": "BookingQueueBackup",
+        "metadata": { "name": "concert-hourly" },
+        "spec": {
+            "queue": "concert", "schedule": "17 * * * *",
+            "persistentVolumeClaim": { "claimName": "concert-backups" },
+        },
+    });
+    [queue, backup]
 }
 
 /// What a catalogue shows. The operator watches all namespaces: its own alone is a value of the

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bookingq_api::backup::BackupPlan;
 use bookingq_api::{BookingQueueBackup, BookingQueueBackupStatus, Problems};
 use bookingq_core::backoff::Backoff;
-use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::batch::v1::CronJob;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::controller::Action;

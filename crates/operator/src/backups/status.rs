@@ -6,7 +6,6 @@ use bookingq_api::backup::status::{
     BookingQueueBackupStatus, COMPLETE, FAILED, LastBackup, LastFailure, READY,
 };
 use bookingq_api::backup::{BackupPlan, BackupTiming};
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::events::EventType;
 
@@ -63,14 +62,14 @@ pub fn look(facts: &BackupFacts<'_>) -> BackupLook {
         }
         _ => of_one(facts.obstacle, &progress, last_backup.as_ref()),
     };
-    let mut states = vec![(READY, ready)];
+    let mut all = vec![(READY, ready)];
     match &progress {
-        Progress::Complete => states.push((COMPLETE, taken(last_backup.as_ref()))),
-        Progress::Failed(message) => states.push((FAILED, failed(message).confirmed())),
-        Progress::Waiting | Progress::Running { .. } => {}
+        BackupProgress::Complete => all.push((COMPLETE, taken(last_backup.as_ref()))),
+        BackupProgress::Failed(message) => all.push((FAILED, failed(message).confirmed())),
+        BackupProgress::Waiting | BackupProgress::Running { .. } => {}
     }
     let before = &facts.before.conditions;
-    let conditions = states
+    let conditions = all
         .into_iter()
         .map(|(type_, state)| state.condition(type_, facts.generation, before, &facts.now));
     let status = BookingQueueBackupStatus {
@@ -79,12 +78,12 @@ pub fn look(facts: &BackupFacts<'_>) -> BackupLook {
         last_backup,
         last_failure,
     };
-    let again = if let Progress::Running { again, .. } = progress { again } else { None };
+    let again = if let BackupProgress::Running { again, .. } = progress { again } else { None };
     BackupLook { status, again }
 }
 
 /// How far a backup without a schedule is.
-enum Progress {
+enum BackupProgress {
     /// It has no Job.
     Waiting,
     /// Its Job runs, or has ended and left no report yet.
@@ -95,21 +94,22 @@ enum Progress {
     Failed(String),
 }
 
-fn progress(facts: &BackupFacts<'_>, failure: Option<&LastFailure>) -> Progress {
+fn progress(facts: &BackupFacts<'_>, failure: Option<&LastFailure>) -> BackupProgress {
     let once = facts.plan.is_some_and(|plan| plan.timing == BackupTiming::Once);
-    let Some(job) = facts.jobs.first().filter(|_| once) else { return Progress::Waiting };
+    let Some(job) = facts.jobs.first().filter(|_| once) else { return BackupProgress::Waiting };
     match &job.end {
-        None => Progress::Running { job: job.name.clone(), again: None },
+        None => BackupProgress::Running { job: job.name.clone(), again: None },
         Some(JobEnd::Complete(at)) => {
             let reported = ends_of(facts, &job.uid).any(|end| matches!(end, PodEnd::Taken(_)));
             let waited = Duration::try_from(facts.now.0.duration_since(*at)).unwrap_or_default();
-            if reported || waited >= REPORT_WITHIN {
-                return Progress::Complete;
+            let again = REPORT_WITHIN.saturating_sub(waited);
+            if reported || again.is_zero() {
+                return BackupProgress::Complete;
             }
-            Progress::Running { job: job.name.clone(), again: Some(REPORT_WITHIN - waited) }
+            BackupProgress::Running { job: job.name.clone(), again: Some(again) }
         }
         Some(JobEnd::Failed { message, .. }) => {
-            Progress::Failed(failure.map_or(message, |failure| &failure.message).clone())
+            BackupProgress::Failed(failure.map_or(message, |failure| &failure.message).clone())
         }
     }
 }
@@ -161,17 +161,19 @@ fn last_words(facts: &BackupFacts<'_>, job: &str) -> Option<String> {
 
 fn of_one(
     obstacle: Option<&Obstacle>,
-    progress: &Progress,
+    progress: &BackupProgress,
     backup: Option<&LastBackup>,
 ) -> ConditionState {
     match (progress, obstacle) {
-        (Progress::Complete, _) => taken(backup),
-        (Progress::Failed(message), _) => failed(message),
-        (Progress::Running { job, .. }, _) => {
+        (BackupProgress::Complete, _) => taken(backup),
+        (BackupProgress::Failed(message), _) => failed(message),
+        (BackupProgress::Running { job, .. }, _) => {
             ConditionState::no("Running", format!("the Job {job} takes the backup"))
         }
-        (Progress::Waiting, Some(obstacle)) => of_obstacle(obstacle),
-        (Progress::Waiting, None) => ConditionState::no("Starting", "the Job is being created"),
+        (BackupProgress::Waiting, Some(obstacle)) => of_obstacle(obstacle),
+        (BackupProgress::Waiting, None) => {
+            ConditionState::no("Starting", "the Job is being created")
+        }
     }
 }
 
