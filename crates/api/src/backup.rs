@@ -1,4 +1,5 @@
-//! The `BookingQueueBackup` resource: backups of a queue with a managed Redis, one or by a schedule.
+//! The `BookingQueueBackup` resource: backups of a queue with a managed Redis, one or by a
+//! schedule.
 // Each printer column repeats `type_`; clippy takes that for a duplicate.
 #![allow(clippy::duplicated_attributes)]
 

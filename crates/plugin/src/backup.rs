@@ -45,8 +45,8 @@ pub struct BackupArgs {
 /// that it is in another state.
 ///
 /// # Errors
-/// [`PluginError::BackupFailed`], [`PluginError::BackupLasts`] after the time-out, and what keeps the
-/// backup from being created.
+/// [`PluginError::BackupFailed`], [`PluginError::BackupLasts`] after the time-out, and what keeps
+/// the backup from being created.
 pub async fn take(
     cluster: &Cluster,
     args: &BackupArgs,
