@@ -1,10 +1,11 @@
-//! The `CustomResourceDefinition`, generated from the types and their docs.
+//! The `CustomResourceDefinitions`, generated from the types and their docs.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceConversion, CustomResourceDefinition,
 };
 use kube::CustomResourceExt as _;
 
+use crate::backup::BookingQueueBackup;
 use crate::spec::BookingQueue;
 
 /// States the origin of the file.
@@ -15,9 +16,18 @@ pub const STORED: &str = "v1alpha1";
 /// The version that is served beside it, with the same schema.
 pub const NEXT: &str = "v1beta1";
 
-/// The definition. Both versions have one schema, so the API server converts by the name alone.
+/// The definition of a `BookingQueue`.
 pub fn definition() -> CustomResourceDefinition {
-    let mut crd = BookingQueue::crd();
+    in_both_versions(BookingQueue::crd())
+}
+
+/// The definition of a `BookingQueueBackup`.
+pub fn backup_definition() -> CustomResourceDefinition {
+    in_both_versions(BookingQueueBackup::crd())
+}
+
+/// Both versions have one schema, so the API server converts by the name alone.
+fn in_both_versions(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     let next = crd.spec.versions.iter().find(|version| version.name == STORED).cloned();
     crd.spec.versions.extend(next.map(|mut next| {
         NEXT.clone_into(&mut next.name);
@@ -29,10 +39,18 @@ pub fn definition() -> CustomResourceDefinition {
     crd
 }
 
-/// The YAML that `bookingq crd` prints and `crds/bookingqueue.yaml` holds.
+/// A definition as the YAML of its file in `crds/`.
 ///
 /// # Errors
 /// When the definition cannot be written as YAML, which would be a defect of the types.
-pub fn yaml() -> Result<String, serde_saphyr::SerializeError> {
-    Ok(format!("{HEADER}{}", serde_saphyr::to_string(&definition())?))
+pub fn yaml(definition: &CustomResourceDefinition) -> Result<String, serde_saphyr::SerializeError> {
+    Ok(format!("{HEADER}{}", serde_saphyr::to_string(definition)?))
+}
+
+/// All definitions as one stream of YAML, which `bookingq crd` prints.
+///
+/// # Errors
+/// As [`yaml`].
+pub fn all() -> Result<String, serde_saphyr::SerializeError> {
+    Ok([yaml(&definition())?, yaml(&backup_definition())?].join("---\n"))
 }

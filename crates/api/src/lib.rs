@@ -1,4 +1,5 @@
-//! The `BookingQueue` resource, from the manifest to the command line of a worker.
+//! The `BookingQueue` resource, from the manifest to the command line of a worker; and the resource
+//! of its backups.
 //!
 //! ```text
 //!   spec + downstream + redis + kafka + worker + scaling + sale + gateway + deletion + update
@@ -11,11 +12,12 @@
 //!   args                                           the flags of worker, sweeper and gateway
 //!
 //!   status   the operator's report             crd   the CustomResourceDefinition as YAML
-//!   convert  manifests of an older version
+//!   convert  manifests of an older version     backup   the BookingQueueBackup resource
 //!   gateway_file   the settings of a gateway's queues
 //! ```
 
 pub mod args;
+pub mod backup;
 mod cel;
 pub mod convert;
 pub mod crd;
@@ -40,6 +42,8 @@ pub mod update;
 mod web;
 pub mod worker;
 
+pub use crate::backup::status::BookingQueueBackupStatus;
+pub use crate::backup::{BookingQueueBackup, BookingQueueBackupSpec};
 pub use crate::duration::DurationString;
 pub use crate::plan::Plan;
 pub use crate::resolve::{FieldProblem, Problems};

@@ -4,6 +4,7 @@
 //! Rules of the schema are checked again, because a manifest may come from a file that no API
 //! server has seen.
 
+mod backup;
 mod gateway;
 mod kafka;
 mod redis;

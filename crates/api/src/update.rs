@@ -83,12 +83,7 @@ impl PartialEq for UpdateWindow {
 impl UpdateWindow {
     /// The window of five cron fields in a zone; `None` if they are not valid.
     pub fn new(cron: &str, zone: TimeZone, duration: Duration) -> Option<Self> {
-        // A sixth word would be a time zone.
-        let is_known = cron.split_whitespace().count() == 5;
-        let mut options = ParseOptions::default();
-        options.fallback_timezone_option = FallbackTimezoneOption::UTC;
-        let found = parse_crontab_with(cron, options).ok().filter(|_| is_known)?;
-        Some(Self { text: cron.to_owned(), cron: found, zone, duration })
+        Some(Self { text: cron.to_owned(), cron: crontab(cron)?, zone, duration })
     }
 
     /// Whether it is open at `now`: its beginning is in it, its end is not.
@@ -123,6 +118,15 @@ impl UpdateWindow {
         let before = after.to_timestamp(wall).ok()?;
         Some(self.zone.following(before).next()?.timestamp())
     }
+}
+
+/// The times that five cron fields name; `None` if they are not valid.
+pub(crate) fn crontab(text: &str) -> Option<Crontab> {
+    // A sixth word would be a time zone.
+    let is_known = text.split_whitespace().count() == 5;
+    let mut options = ParseOptions::default();
+    options.fallback_timezone_option = FallbackTimezoneOption::UTC;
+    parse_crontab_with(text, options).ok().filter(|_| is_known)
 }
 
 /// The time zone of this IANA name, from the database in the program: an image need not have one.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bookingq_api::downstream::Endpoint;
 use bookingq_api::plan::{RedisSource, ScalingPlan};
-use bookingq_api::{BookingQueueSpec, Problems};
+use bookingq_api::{BookingQueue, BookingQueueBackup, BookingQueueSpec, Problems};
 use bookingq_core::{Outflow, SaleRules, SoldOutRule, Timestamp};
 use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ fn an_endpoint_is_enough() {
 
 #[test]
 fn the_crds_defaults_are_the_ones_of_the_code() {
-    let crd = serde_json::to_value(bookingq_api::BookingQueue::crd()).unwrap();
+    let crd = serde_json::to_value(BookingQueue::crd()).unwrap();
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
     let written = serde_json::to_value(with(json!({}))).unwrap();
     for field in [
@@ -242,23 +242,30 @@ fn a_queues_name_must_be_one() {
 }
 
 #[test]
-fn the_crd_in_the_tree_is_the_one_of_these_types() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crds/bookingqueue.yaml");
-    let written = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        written == bookingq_api::crd::yaml().unwrap(),
-        "crds/bookingqueue.yaml is not what the types say; renew it: cargo run -- crd > crds/bookingqueue.yaml"
-    );
+fn the_crds_in_the_tree_are_those_of_these_types() {
+    for (name, definition) in [
+        ("bookingqueue", bookingq_api::crd::definition()),
+        ("bookingqueuebackup", bookingq_api::crd::backup_definition()),
+    ] {
+        let path = format!("{}/../../crds/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == bookingq_api::crd::yaml(&definition).unwrap(),
+            "crds/{name}.yaml is not what the types say; renew it: cargo xtask crd"
+        );
+    }
 }
 
 #[test]
 fn every_field_of_the_crd_is_described_and_none_is_unsigned() {
-    let crd = serde_json::to_value(bookingq_api::BookingQueue::crd()).unwrap();
-    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-    for part in ["spec", "status"] {
-        described(part, &schema["properties"][part]);
+    for crd in [BookingQueue::crd(), BookingQueueBackup::crd()] {
+        let crd = serde_json::to_value(crd).unwrap();
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        for part in ["spec", "status"] {
+            described(part, &schema["properties"][part]);
+        }
+        assert!(!crd.to_string().contains("uint"), "kubectl warns at formats it does not know");
     }
-    assert!(!crd.to_string().contains("uint"), "kubectl warns at formats it does not know");
 }
 
 fn described(path: &str, schema: &Value) {

@@ -72,8 +72,16 @@ impl ControlPlane {
         this.api_server(&programs)?;
         this.ready().await?;
         this.controllers(&programs, further)?;
-        install_crd(&this.client()?, crd).await?;
+        this.install(crd).await?;
         Ok(this)
+    }
+
+    /// Installs a further CustomResourceDefinition, and waits until it is served.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn install(&self, crd: &CustomResourceDefinition) -> Result<()> {
+        install_crd(&self.client()?, crd).await
     }
 
     /// Waits until the API server is ready.

@@ -99,6 +99,16 @@ impl Applier {
         Ok(if drifted { Applied::DriftCorrected } else { Applied::Written })
     }
 
+    /// Creates an object that can never be changed, unless it exists and belongs to `owner`.
+    pub async fn create_once(
+        &self,
+        manifest: &Manifest,
+        owner: &str,
+    ) -> Result<(), ReconcileError> {
+        let api = self.api(manifest.namespace(), manifest.kind);
+        create(&api, manifest, &manifest.value, owner).await.map(|_| ())
+    }
+
     /// Deletes the object if it still has this UID.
     pub async fn delete(&self, object: &ObjectName, uid: Option<&str>) -> Result<(), ApiCallError> {
         self.delete_with(object, uid, DeleteParams::background()).await

@@ -7,7 +7,7 @@ mod kafka;
 mod kstatus;
 mod parts;
 mod redis;
-mod state;
+pub(crate) mod state;
 pub mod update;
 
 pub use self::inputs::{GatewayInputs, StatusInputs};

@@ -1,4 +1,5 @@
-//! The controller: starts the watches, and reconciles the queues that they wake.
+//! The controllers: that of the queues, which starts the watches and reconciles the queues that they
+//! wake, and beside it that of the backups.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tracing::{debug, warn};
 use crate::apply::Applier;
 use crate::applying::AppliesInFlight;
 use crate::autoscaler::{Autoscaler, KafkaFollowers, LoopContext};
+use crate::backups;
 use crate::environment::OperatorEnvironment;
 use crate::error::ReconcileError;
 use crate::events::EventRecorder;
@@ -26,9 +28,10 @@ use crate::queue::{QueueKey, WatchedQueue, log_name};
 use crate::reconcile::{self, ReconcileContext};
 use crate::schema::SchemaWatch;
 use crate::secret_cache::SecretCache;
+use crate::shared_parts::SharedParts;
 use crate::status::StatusWriter;
 use crate::update::report::UpdateReports;
-use crate::watch::{self, WatchScope};
+use crate::watch::{self, QueueStream, WatchScope};
 
 /// Concurrent reconciles: enough to keep the API server busy, few enough not to overload it.
 const CONCURRENCY: u16 = 16;
@@ -38,9 +41,9 @@ const DEBOUNCE: Duration = Duration::from_millis(300);
 /// Capacity of the channel from the queue loops.
 const WAKES: usize = 1024;
 
-/// Configuration of a controller.
+/// Configuration of the controllers.
 pub struct ControllerSettings {
-    /// Where it looks for queues.
+    /// Where they look for queues and backups.
     pub scope: WatchScope,
     /// The operator's surroundings.
     pub environment: OperatorEnvironment,
@@ -57,17 +60,38 @@ pub async fn run(
     fence: LeaderFence,
     leaving: CancellationToken,
 ) {
-    let scope = &settings.scope;
+    let ControllerSettings { scope, environment, instance } = settings;
+    let (queues, queue_stream) = watch::queues(&client, &scope);
+    let (queue_stream, queue_changes) = backups::watch::tap(queue_stream);
+    let parts = SharedParts {
+        scope,
+        environment,
+        queues,
+        schema: SchemaWatch::start(client.clone(), metrics.clone()),
+        events: EventRecorder::new(client.clone(), instance),
+        metrics,
+        client,
+    };
+    let backups = backups::controller::run(parts.clone(), queue_changes, leaving.clone());
+    let queues = run_queues(parts, queue_stream, fence, leaving);
+    tokio::join!(Box::pin(queues), Box::pin(backups));
+}
+
+async fn run_queues(
+    parts: SharedParts,
+    queue_stream: QueueStream,
+    fence: LeaderFence,
+    leaving: CancellationToken,
+) {
+    let SharedParts { client, scope, environment, queues, schema, events, metrics } = parts;
     let secret_cache = SecretCache::new(client.clone());
-    let (queues, queue_stream) = watch::queues(&client, scope);
-    let (objects, object_wakes) = watch::objects(&client, scope);
-    let (pods, creation_failures, pod_wakes) = watch::pods(&client, scope);
-    let secret_wakes = watch::secrets(&client, scope, secret_cache.clone(), queues.clone());
+    let (objects, object_wakes) = watch::objects(&client, &scope);
+    let (pods, creation_failures, pod_wakes) = watch::pods(&client, &scope);
+    let secret_wakes = watch::secrets(&client, &scope, secret_cache.clone(), queues.clone());
     let (wake, mut loop_wakes) = mpsc::channel(WAKES);
     if let Err(error) = metrics.expose_conditions(queues.clone()) {
         warn!(%error, "the conditions of queues are missing from the metrics");
     }
-    let events = EventRecorder::new(client.clone(), settings.instance);
     let loops = LoopContext {
         client: client.clone(),
         fence,
@@ -80,9 +104,9 @@ pub async fn run(
         wake,
     };
     let context = ReconcileContext {
-        schema: SchemaWatch::start(client.clone(), metrics.clone()),
+        schema,
         secret_cache,
-        environment: settings.environment,
+        environment,
         applier: Arc::new(Applier::new(client.clone(), objects.clone())),
         in_flight: AppliesInFlight::default(),
         followed: FollowedSpecs::default(),

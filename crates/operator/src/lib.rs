@@ -1,4 +1,5 @@
-//! The operator: creates the objects of each `BookingQueue` and scales its workers.
+//! The operator: creates the objects of each `BookingQueue`, scales its workers, and takes its
+//! backups.
 //!
 //! ```text
 //!   reconcile:  target (validate) ─> dereference ─> build (pure) ─> apply ─> prune ─> status
@@ -7,6 +8,7 @@
 mod apply;
 mod applying;
 pub mod autoscaler;
+pub mod backups;
 pub mod build;
 pub mod cached_object;
 pub mod conditions;
@@ -32,6 +34,7 @@ mod restricted;
 pub mod schema;
 pub mod secret_cache;
 pub mod secrets;
+pub mod shared_parts;
 #[cfg(test)]
 mod slow_api;
 mod status;

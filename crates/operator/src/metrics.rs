@@ -7,6 +7,8 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
+use crate::backups::key::WatchedBackup;
+use crate::backups::metrics::{BackupCollector, BackupTime};
 use crate::queue::WatchedQueue;
 
 /// Buckets of a reconcile, which makes some calls to the API server.
@@ -118,6 +120,36 @@ impl Metrics {
     pub fn expose_conditions(&self, queues: Store<WatchedQueue>) -> prometheus::Result<()> {
         let help = "Status of a queue's condition: 1 True, 0 False, -1 Unknown";
         self.conditions("queue_condition", help, queues)
+    }
+
+    /// Exposes when the backups of `backups` were taken last, and failed last.
+    ///
+    /// # Errors
+    /// When called twice, which would be a defect.
+    pub fn expose_backups(&self, backups: Store<WatchedBackup>) -> prometheus::Result<()> {
+        self.backup_times(
+            "backup_last_success_timestamp_seconds",
+            "Unix time of the last backup of a BookingQueueBackup",
+            backups.clone(),
+            |status| status.last_backup.as_ref().map(|backup| backup.taken_at.0),
+        )?;
+        self.backup_times(
+            "backup_last_failure_timestamp_seconds",
+            "Unix time of the last attempt of a BookingQueueBackup that failed",
+            backups,
+            |status| status.last_failure.as_ref().map(|failure| failure.at.0),
+        )
+    }
+
+    fn backup_times(
+        &self,
+        name: &str,
+        help: &str,
+        backups: Store<WatchedBackup>,
+        read: BackupTime,
+    ) -> prometheus::Result<()> {
+        let collector = BackupCollector::new(Opts::new(name, help), backups, read)?;
+        self.registry.collector(collector)
     }
 
     fn conditions(

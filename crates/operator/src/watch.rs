@@ -25,7 +25,7 @@ use crate::secret_cache::SecretCache;
 use crate::secrets::references;
 
 /// Objects in one answer of the API server, which is in memory as a whole.
-const PAGE: u32 = 100;
+pub(crate) const PAGE: u32 = 100;
 
 /// The queues to reconcile because something changed.
 pub type Wakes = BoxStream<'static, QueueKey>;
@@ -42,7 +42,8 @@ pub enum WatchScope {
 }
 
 impl WatchScope {
-    fn api<K>(&self, client: &Client, kind: &ObjectKind) -> Api<K>
+    /// The objects of a kind.
+    pub(crate) fn api<K>(&self, client: &Client, kind: &ObjectKind) -> Api<K>
     where
         K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
     {

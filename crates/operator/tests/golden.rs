@@ -2,6 +2,8 @@
 //! them.
 #![allow(clippy::unwrap_used)]
 
+#[path = "golden/backups.rs"]
+mod backups;
 #[path = "golden/hibernated.rs"]
 mod hibernated;
 #[path = "golden/kafka.rs"]

@@ -1,5 +1,7 @@
 //! Why a command of the plugin failed.
 
+use std::time::Duration;
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
@@ -23,6 +25,42 @@ pub enum PluginError {
         name: String,
         /// How many clients, and where they are.
         busy: String,
+    },
+    /// The operator takes backups of a Redis that it manages only.
+    #[error(
+        "the Redis of {name} is not managed: for a Redis of your own, run `bookingq backup create`; \
+         a queue in Kafka has no backups"
+    )]
+    NotManaged {
+        /// The queue.
+        name: String,
+    },
+    /// No earlier backup says where to.
+    #[error("{name} has no backup yet: name a PersistentVolumeClaim for the files with --claim")]
+    NoClaim {
+        /// The queue.
+        name: String,
+    },
+    /// The backup has failed.
+    #[error("the backup {name} has failed: {message}")]
+    BackupFailed {
+        /// The backup.
+        name: String,
+        /// Why.
+        message: String,
+    },
+    /// The backup has not ended in time.
+    #[error(
+        "the backup {name} has not ended after {timeout:?}: {state}; it goes on, see `kubectl get \
+         bookingqueuebackup {name}`"
+    )]
+    BackupLasts {
+        /// The backup.
+        name: String,
+        /// How long it was waited for.
+        timeout: Duration,
+        /// Reason and message of its condition Ready.
+        state: String,
     },
     /// The API server refused, or did not answer.
     #[error("{what}: {}", said(error))]

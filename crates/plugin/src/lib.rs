@@ -5,11 +5,12 @@
 //!   status ─┐               ┌─> page (what is so, and what waits for what)
 //!   why    ─┼─> QueueFacts ─┼─> explanation (the last scaling, replayed)
 //!   report ─┘   (cluster)   '─> archive ──> Redaction (leaves secrets out)
-//!   top, pause, open, close, hibernate, resume ──> cluster
+//!   top, pause, open, close, hibernate, resume, backup ──> cluster
 //! ```
 
 pub mod admission;
 mod archive;
+pub mod backup;
 pub mod cluster;
 mod error;
 pub mod explanation;
@@ -82,6 +83,9 @@ enum PluginVerb {
     /// Wake a queue that sleeps (spec.hibernate: false)
     #[command(after_help = "Example:  kubectl bookingqueue resume concert")]
     Resume(Named),
+    /// Take a backup of a queue with a managed Redis, and wait for it
+    #[command(after_help = "Example:  kubectl bookingqueue backup concert --claim concert-backups")]
+    Backup(backup::BackupArgs),
     /// Write an archive for support to standard output: objects, events, logs, metrics; no secrets
     #[command(after_help = "Example:  kubectl bookingqueue report concert > concert.tar.gz")]
     Report(report::ReportArgs),
@@ -131,6 +135,9 @@ impl PluginCli {
             }
             PluginVerb::Hibernate(args) => hibernation::hibernate(&cluster, &args).await?,
             PluginVerb::Resume(Named { name }) => hibernation::resume(&cluster, &name).await?,
+            PluginVerb::Backup(args) => {
+                backup::take(&cluster, &args, |line| eprintln!("{line}")).await?
+            }
             PluginVerb::Report(args) => {
                 let archive = report::report(&cluster, &args).await?;
                 std::io::stdout().write_all(&archive)?;

@@ -1,5 +1,5 @@
 //! The other half of `cargo xtask manifests`: an OLM bundle in bundle/, from the rendered chart and
-//! the CustomResourceDefinition, for clusters with the Operator Lifecycle Manager.
+//! the CustomResourceDefinitions, for clusters with the Operator Lifecycle Manager.
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
@@ -15,15 +15,18 @@ const OPERATOR: &str = "bookingq-operator";
 const DESCRIPTION: &str =
     "Fair booking queues for Kubernetes. A client gets a place in line, sees its position, gets a
 reservation in its order, and a limited time to pay. The operator runs the workers, sweepers and
-gateways of each BookingQueue, scales them with the line, and fails a managed Redis over.";
+gateways of each BookingQueue, scales them with the line, fails a managed Redis over, and takes
+backups of it.";
 
 /// Writes or checks all files of the bundle, from the rendered chart.
 pub fn run(args: &Args, rendered: &str) -> Result<()> {
-    let resource = tree::read("crds/bookingqueue.yaml")?;
+    let queue = tree::read("crds/bookingqueue.yaml")?;
+    let backup = tree::read("crds/bookingqueuebackup.yaml")?;
     let version = format!("{FOLDER}/manifests/bookingq.clusterserviceversion.yaml");
     for (file, text) in [
         (version.as_str(), cluster_service_version(rendered)?),
-        ("bundle/manifests/bookingqueues.bookingqueue.dev.crd.yaml", resource),
+        ("bundle/manifests/bookingqueues.bookingqueue.dev.crd.yaml", queue),
+        ("bundle/manifests/bookingqueuebackups.bookingqueue.dev.crd.yaml", backup),
         ("bundle/metadata/annotations.yaml", annotations()),
         ("bundle/Dockerfile", dockerfile()),
     ] {
@@ -82,7 +85,7 @@ pub fn cluster_service_version(rendered: &str) -> Result<String> {
 }
 
 fn metadata(operator_image: &str) -> String {
-    let examples = serde_json::to_string(&[example()]).unwrap_or_default();
+    let examples = serde_json::to_string(&examples()).unwrap_or_default();
     format!(
         "metadata:\n  name: bookingq.v{VERSION}\n  annotations:\n    \
          alm-examples: '{examples}'\n    capabilities: Deep Insights\n    \
@@ -94,12 +97,21 @@ fn metadata(operator_image: &str) -> String {
     )
 }
 
-fn example() -> Value {
-    json!({
+fn examples() -> [Value; 2] {
+    let queue = json!({
         "apiVersion": "bookingqueue.dev/v1alpha1", "kind": "BookingQueue",
         "metadata": { "name": "concert" },
         "spec": { "booking": { "endpoint": "http://booking-service:50051" } },
-    })
+    });
+    let backup = json!({
+        "apiVersion": "bookingqueue.dev/v1alpha1", "kind": "BookingQueueBackup",
+        "metadata": { "name": "concert-hourly" },
+        "spec": {
+            "queue": "concert", "schedule": "17 * * * *",
+            "persistentVolumeClaim": { "claimName": "concert-backups" },
+        },
+    });
+    [queue, backup]
 }
 
 /// What a catalogue shows. The operator watches all namespaces: its own alone is a value of the
@@ -111,12 +123,19 @@ fn shown() -> String {
         ("MultiNamespace", false),
         ("AllNamespaces", true),
     ];
-    let owned = ["v1alpha1", "v1beta1"].map(|version| {
-        format!(
-            "    - name: bookingqueues.bookingqueue.dev\n      version: {version}\n      \
-             kind: BookingQueue\n      displayName: Booking queue\n      \
-             description: A line of bookings in front of a Booking Service.\n"
-        )
+    let kinds = [
+        ("BookingQueue", "Booking queue", "A line of bookings in front of a Booking Service."),
+        ("BookingQueueBackup", "Backup", "Backups of a queue, one or by a schedule."),
+    ];
+    let owned = kinds.map(|(kind, name, description)| {
+        let plural = kind.to_ascii_lowercase();
+        let versions = ["v1alpha1", "v1beta1"].map(|version| {
+            format!(
+                "    - name: {plural}s.bookingqueue.dev\n      version: {version}\n      \
+                 kind: {kind}\n      displayName: {name}\n      description: {description}\n"
+            )
+        });
+        versions.concat()
     });
     let owned = owned.concat();
     let modes = modes.map(|(kind, is)| format!("  - type: {kind}\n    supported: {is}\n")).concat();

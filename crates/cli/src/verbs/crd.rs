@@ -1,16 +1,16 @@
-//! `bookingq crd`: prints the CustomResourceDefinition, and converts manifests.
+//! `bookingq crd`: prints the CustomResourceDefinitions, and converts manifests.
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
-/// Print the `CustomResourceDefinition` of `BookingQueue` as YAML
+/// Print the `CustomResourceDefinitions` of `BookingQueue` and `BookingQueueBackup` as YAML
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   bookingq crd | kubectl apply --server-side --force-conflicts -f -
-  bookingq crd > crds/bookingqueue.yaml
+  bookingq crd > definitions.yaml
   bookingq crd convert queues.yaml > converted.yaml")]
 pub struct Args {
     #[command(subcommand)]
@@ -28,10 +28,10 @@ enum CrdVerb {
     },
 }
 
-/// Prints the definition, or a converted file.
+/// Prints the definitions, or a converted file.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let text = match &args.verb {
-        None => bookingq_api::crd::yaml()?,
+        None => bookingq_api::crd::all()?,
         Some(CrdVerb::Convert { file }) => {
             let (text, changed) = bookingq_api::convert::convert(&read(file)?)?;
             let noun = if changed == 1 { "BookingQueue" } else { "BookingQueues" };

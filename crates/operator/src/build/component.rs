@@ -92,7 +92,8 @@ pub fn build(inputs: &BuildInputs<'_>) -> Result<Vec<Manifest>, Problems> {
     built.filter_map(Result::transpose).collect()
 }
 
-fn to_value(object: &impl Serialize) -> Result<Value, Problems> {
+/// An object as JSON.
+pub(crate) fn to_value(object: &impl Serialize) -> Result<Value, Problems> {
     let unfit = |error: serde_json::Error| problem("spec", error.to_string(), "JSON values");
     serde_json::to_value(object).map_err(|error| Problems(vec![unfit(error)]))
 }

@@ -39,8 +39,10 @@ pub const REDIS_DATA: &str = "data";
 pub const REDIS_FOLDER: &str = "/data";
 /// The volume with the backup that a managed Redis starts with.
 pub const BACKUP: &str = "backup";
-/// Component label of the Pods that take backups. Users set it: manifests/samples/backup.yaml.
+/// Component label of the Pods that take backups: the operator's, and those of users.
 const BACKUP_COMPONENT: &str = "backup";
+/// Label of what the operator creates for a BookingQueueBackup: its name.
+pub const BACKUP_OF: &str = "bookingqueue.dev/backup";
 /// Port of a managed Redis.
 pub const REDIS_PORT: i32 = 6379;
 
@@ -179,11 +181,28 @@ pub fn selector(queue: &str, part: Part) -> LabelSelector {
     LabelSelector { match_labels: Some(selector_labels(queue, part)), ..LabelSelector::default() }
 }
 
-/// Selects the Pods that copy the data of a queue: the user runs them, and labels them so.
+/// Selects the Pods that copy the data of a queue. Users may run such Pods, too, and label them so.
 pub fn backup_selector(queue: &str) -> LabelSelector {
+    LabelSelector { match_labels: Some(backup_selector_labels(queue)), ..LabelSelector::default() }
+}
+
+fn backup_selector_labels(queue: &str) -> BTreeMap<String, String> {
     let mut labels = selector_labels(queue, Part::Redis);
     labels.insert("app.kubernetes.io/component".to_owned(), BACKUP_COMPONENT.to_owned());
-    LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
+    labels
+}
+
+/// All labels of what the operator creates for the BookingQueueBackup `backup`.
+pub fn backup_labels(queue: &str, backup: &str) -> BTreeMap<String, String> {
+    let mut labels = backup_selector_labels(queue);
+    labels.insert("app.kubernetes.io/managed-by".to_owned(), MANAGER.to_owned());
+    labels.insert(BACKUP_OF.to_owned(), backup.to_owned());
+    labels
+}
+
+/// The Job or the CronJob of a BookingQueueBackup. No object of a queue ends so.
+pub fn backup(name: &str) -> String {
+    format!("{name}-backup")
 }
 
 /// The selector as text, for `kubectl -l` and the scale subresource.

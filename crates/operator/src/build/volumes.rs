@@ -49,12 +49,16 @@ pub const GATEWAY_CONFIG: &str = "/etc/bookingq/config";
 
 /// The volumes of a Pod of this part, each with its mount.
 pub fn build(target: &QueueTarget, part: Part) -> (Vec<Volume>, Vec<VolumeMount>) {
-    target.secrets.iter().filter_map(|secret| mount_in(part, secret)).unzip()
+    target.secrets.iter().filter_map(|secret| mount_in(target, part, secret)).unzip()
 }
 
 /// The mount of the Secret in the Pods of this part, if they use it. A new Secret gets its line
 /// here.
-fn mount_in(part: Part, secret: &SecretReference) -> Option<(Volume, VolumeMount)> {
+fn mount_in(
+    target: &QueueTarget,
+    part: Part,
+    secret: &SecretReference,
+) -> Option<(Volume, VolumeMount)> {
     let whole = |name: &str| Some(mounted(name, &secret.name, None));
     let one = |name: &str, key: &str, path| Some(mounted(name, &secret.name, Some((key, path))));
     match (part, secret.purpose) {
@@ -62,9 +66,7 @@ fn mount_in(part: Part, secret: &SecretReference) -> Option<(Volume, VolumeMount
         | (Part::Sweeper, SecretPurpose::Tls(role @ Role::Booking)) => {
             whole(&format!("{}-tls", role.as_str()))
         }
-        (Part::Worker | Part::Sweeper, SecretPurpose::RedisPassword) => {
-            one(PASSWORD, secret.keys.first()?, names::PASSWORD_KEY)
-        }
+        (Part::Worker | Part::Sweeper, SecretPurpose::RedisPassword) => redis_password(target),
         (Part::Worker | Part::Sweeper, SecretPurpose::SentinelPassword) => {
             one(SENTINEL_PASSWORD, secret.keys.first()?, names::PASSWORD_KEY)
         }
@@ -87,6 +89,12 @@ fn mount_in(part: Part, secret: &SecretReference) -> Option<(Volume, VolumeMount
         }
         _ => None,
     }
+}
+
+/// The password of Redis, for a Pod that needs no other Secret.
+pub fn redis_password(target: &QueueTarget) -> Option<(Volume, VolumeMount)> {
+    let secret = target.secret(SecretPurpose::RedisPassword)?;
+    Some(mounted(PASSWORD, &secret.name, Some((secret.keys.first()?, names::PASSWORD_KEY))))
 }
 
 /// The whole Secret, or one key as the file of another name.

@@ -6,18 +6,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// The status, reason and message of one condition.
 #[derive(Clone)]
-pub(super) struct ConditionState {
-    pub(super) status: Cow<'static, str>,
-    pub(super) reason: Cow<'static, str>,
-    pub(super) message: String,
+pub(crate) struct ConditionState {
+    pub(crate) status: Cow<'static, str>,
+    pub(crate) reason: Cow<'static, str>,
+    pub(crate) message: String,
 }
 
-pub(super) const YES: &str = "True";
-pub(super) const NO: &str = "False";
-pub(super) const UNKNOWN: &str = "Unknown";
+pub(crate) const YES: &str = "True";
+pub(crate) const NO: &str = "False";
+pub(crate) const UNKNOWN: &str = "Unknown";
 
 impl ConditionState {
-    pub(super) fn new(
+    pub(crate) fn new(
         status: &'static str,
         reason: &'static str,
         message: impl Into<String>,
@@ -25,29 +25,29 @@ impl ConditionState {
         Self { status: status.into(), reason: reason.into(), message: message.into() }
     }
 
-    pub(super) fn yes(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn yes(reason: &'static str, message: impl Into<String>) -> Self {
         Self::new(YES, reason, message)
     }
 
-    pub(super) fn no(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn no(reason: &'static str, message: impl Into<String>) -> Self {
         Self::new(NO, reason, message)
     }
 
     /// The reason and message of `self` for a condition that is False.
-    pub(super) fn negated(&self) -> Self {
+    pub(crate) fn negated(&self) -> Self {
         Self { status: NO.into(), reason: self.reason.clone(), message: self.message.clone() }
     }
 
     /// The reason and message of `self` for a condition that is True.
-    pub(super) fn confirmed(&self) -> Self {
+    pub(crate) fn confirmed(&self) -> Self {
         Self { status: YES.into(), ..self.clone() }
     }
 
-    pub(super) fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         self.status == YES
     }
 
-    pub(super) fn condition(
+    pub(crate) fn condition(
         self,
         type_: &str,
         generation: Option<i64>,

@@ -10,7 +10,7 @@
 
 pub mod creation;
 pub mod pod_fault;
-mod pod_status;
+pub(crate) mod pod_status;
 pub mod record;
 pub mod stuck;
 pub mod tracker;

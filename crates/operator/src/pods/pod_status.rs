@@ -4,23 +4,23 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 /// The condition of this type.
-pub(super) fn condition<'a>(status: &'a Value, type_: &str) -> Option<&'a Value> {
+pub(crate) fn condition<'a>(status: &'a Value, type_: &str) -> Option<&'a Value> {
     let mut all = status["conditions"].as_array().into_iter().flatten();
     all.find(|condition| condition["type"] == type_)
 }
 
 /// The time of the last transition of a condition.
-pub(super) fn transition(status: &Value, type_: &str) -> Option<Timestamp> {
+pub(crate) fn transition(status: &Value, type_: &str) -> Option<Timestamp> {
     time(&condition(status, type_)?["lastTransitionTime"])
 }
 
 /// The time that a field holds.
-pub(super) fn time(value: &Value) -> Option<Timestamp> {
+pub(crate) fn time(value: &Value) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
 }
 
 /// The containers of a Pod, those that run first included.
-pub(super) fn container_statuses(status: &Value) -> impl Iterator<Item = &Value> {
+pub(crate) fn container_statuses(status: &Value) -> impl Iterator<Item = &Value> {
     let lists = ["initContainerStatuses", "containerStatuses"];
     lists.into_iter().flat_map(|list| status[list].as_array().into_iter().flatten())
 }

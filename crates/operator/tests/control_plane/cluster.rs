@@ -32,6 +32,7 @@ async fn running(shared: &SharedPlane, further: &[&str]) -> Arc<ControlPlane> {
     }
     let started = ControlPlane::start_with(&bookingq_api::crd::definition(), further).await;
     let cluster = Arc::new(started.unwrap());
+    cluster.install(&bookingq_api::crd::backup_definition()).await.unwrap();
     *running = Arc::downgrade(&cluster);
     cluster
 }

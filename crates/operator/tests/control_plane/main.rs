@@ -19,10 +19,12 @@
 //!   outage     the API server does not answer for a while
 //!   kafka      a queue in Kafka: rules of the API server, topics, readings, settings, TLS, login
 //!   updates    changes by another release of the operator wait
+//!   backups    a Job for one backup, a CronJob for a schedule, and what their status says
 //!   three      a managed Redis of three: its objects, and the record of elections
 //! ```
 #![allow(clippy::unwrap_used)]
 
+mod backups;
 mod budget;
 mod cluster;
 mod delays;

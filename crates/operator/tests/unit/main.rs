@@ -1,6 +1,7 @@
 //! The parts of the operator that need no cluster.
 #![allow(clippy::unwrap_used)]
 
+mod backups;
 mod cache;
 mod conditions;
 mod error;

@@ -1,5 +1,6 @@
-//! The conditions of queues as metrics.
+//! The conditions of queues, and the times of backups, as metrics.
 
+use bookingq_operator::backups::key::WatchedBackup;
 use bookingq_operator::metrics::Metrics;
 use bookingq_operator::queue::WatchedQueue;
 use kube::runtime::{reflector, watcher};
@@ -40,4 +41,35 @@ fn conditions_are_exposed_until_their_queue_is_deleted() {
     }
     writer.apply_watcher_event(&watcher::Event::Delete(concert));
     assert!(!text().contains("concert\""));
+}
+
+fn backup(status: &Value) -> WatchedBackup {
+    let backup = json!({
+        "apiVersion": "bookingqueue.dev/v1alpha1", "kind": "BookingQueueBackup",
+        "metadata": { "name": "hourly", "namespace": "concerts" },
+        "spec": { "queue": "concert", "persistentVolumeClaim": { "claimName": "c" } },
+        "status": status,
+    });
+    serde_json::from_value(backup).unwrap()
+}
+
+#[test]
+fn the_last_success_and_failure_of_a_backup_are_exposed_until_it_is_deleted() {
+    let (store, mut writer) = reflector::store();
+    let metrics = Metrics::new().unwrap();
+    metrics.expose_backups(store).unwrap();
+    let text = || String::from_utf8(metrics.registry().render()).unwrap();
+    let taken = json!({ "lastBackup": {
+        "file": "a.rdb", "takenAt": "1970-01-01T00:01:40Z", "bytes": 7 } });
+    writer.apply_watcher_event(&watcher::Event::Apply(backup(&taken)));
+    let labels = "{backup=\"hourly\",namespace=\"concerts\",queue=\"concert\"}";
+    let success = "bookingqueue_operator_backup_last_success_timestamp_seconds";
+    let failure = "bookingqueue_operator_backup_last_failure_timestamp_seconds";
+    assert!(text().contains(&format!("{success}{labels} 100\n")), "{}", text());
+    assert!(!text().contains(failure), "it has never failed");
+    let failed = backup(&json!({ "lastFailure": { "at": "1970-01-01T00:03:20Z", "message": "" } }));
+    writer.apply_watcher_event(&watcher::Event::Apply(failed.clone()));
+    assert!(text().contains(&format!("{failure}{labels} 200\n")), "{}", text());
+    writer.apply_watcher_event(&watcher::Event::Delete(failed));
+    assert!(!text().contains("hourly"), "{}", text());
 }

@@ -2,6 +2,8 @@
 //! gives them, and no logs.
 #![allow(clippy::unwrap_used)]
 
+mod backups;
+
 use std::fmt::Write as _;
 use std::io::Read as _;
 

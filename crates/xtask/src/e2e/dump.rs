@@ -18,7 +18,7 @@ pub fn write() -> Result<PathBuf> {
         let within = ["--namespace", namespace];
         let asked: [(&str, &[&str]); 4] = [
             ("objects", &["get", "all,pvc,cronjobs,networkpolicies,leases", "--output=wide"]),
-            ("queues", &["get", "bookingqueues", "--output=yaml"]),
+            ("queues", &["get", "bookingqueues,bookingqueuebackups", "--output=yaml"]),
             ("descriptions", &["describe", "bookingqueues,pods,deployments,statefulsets,jobs"]),
             ("events", &["get", "events", "--sort-by=.lastTimestamp"]),
         ];

@@ -1,6 +1,5 @@
 //! A backup of a queue, its deletion with its data, and a new queue that starts with the backup.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -11,7 +10,7 @@ use super::cluster::{
 };
 use super::gateways::redis_image;
 use super::images::Images;
-use super::objects::{self, PASSWORD_FILE, job, of_scenario, password_of, run_once};
+use super::objects::{self, of_scenario, run_once};
 
 /// The queue. Objects that do not belong to it have other names.
 pub const QUEUE: &str = "restored";
@@ -76,8 +75,7 @@ fn booking(verb: &str, client: &str, job: &str) -> Result<(String, String)> {
     fields.with_context(|| format!("`bookingq {verb}` printed {shown:?}"))
 }
 
-/// Runs a backup with the labels and arguments of manifests/samples/backup.yaml. Returns the name
-/// of the file.
+/// Takes a backup. Returns the name of the file.
 fn back_up() -> Result<String> {
     let claim = json!({
         "apiVersion": "v1",
@@ -88,39 +86,20 @@ fn back_up() -> Result<String> {
         },
     });
     apply(&claim.to_string())?;
-    let arguments = [
-        "backup",
-        "create",
-        "--queue=restored",
-        "--redis=redis://restored-redis:6379",
-        &format!("--redis-password-file={PASSWORD_FILE}"),
-        "--to=/backups",
-        "--keep=3",
-    ];
-    let mut backup =
-        job(BACKUP, &Images::bookingq(), &arguments.map(str::to_owned), 120, &[password_of(QUEUE)]);
-    let template = &mut backup["spec"]["template"];
-    // The labels for which the NetworkPolicy of Redis has a rule.
-    template["metadata"]["labels"] = json!({
-        "app.kubernetes.io/component": "backup",
-        "app.kubernetes.io/instance": QUEUE,
-        "app.kubernetes.io/name": "bookingq",
+    let backup = json!({
+        "apiVersion": "bookingqueue.dev/v1alpha1",
+        "kind": "BookingQueueBackup",
+        "metadata": { "name": BACKUP, "namespace": NAMESPACE, "labels": of_scenario() },
+        "spec": { "queue": QUEUE, "keep": 3, "persistentVolumeClaim": { "claimName": VOLUME } },
     });
-    let pod = &mut template["spec"];
-    let volume = json!({ "name": "backups", "persistentVolumeClaim": { "claimName": VOLUME } });
-    let mount = json!({ "name": "backups", "mountPath": "/backups" });
-    pod["volumes"].as_array_mut().context("the Job has no volumes")?.push(volume);
-    let mounts = &mut pod["containers"][0]["volumeMounts"];
-    mounts.as_array_mut().context("the Job has no mounts")?.push(mount);
     apply(&backup.to_string())?;
-    let backup = format!("job/{BACKUP}");
+    let backup = format!("bookingqueuebackup/{BACKUP}");
     let wait = ["wait", "--namespace", NAMESPACE, "--for=condition=Complete", &backup];
     kubectl_waiting(&wait, LIMIT)?;
-    let log = kubectl(&["logs", "--namespace", NAMESPACE, &backup])?;
-    // Its Pod has the labels of the queue.
+    let file = "--output=jsonpath={.status.lastBackup.file}";
+    let file = kubectl(&["get", "--namespace", NAMESPACE, &backup, file])?.trim().to_owned();
+    ensure!(!file.is_empty(), "the status of {BACKUP} names no file");
+    // Its Job and its Pod, which has the labels of the queue, go with it.
     kubectl_waiting(&["delete", "--namespace", NAMESPACE, &backup], Duration::from_secs(60))?;
-    let name = log
-        .split([':', '/', ' ', '\n'])
-        .find(|word| Path::new(word).extension() == Some("rdb".as_ref()));
-    Ok(name.with_context(|| format!("the backup printed {log:?}"))?.to_owned())
+    Ok(file)
 }

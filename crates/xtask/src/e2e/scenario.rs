@@ -29,7 +29,8 @@ use crate::within::{Look, until};
 const CHART: &str = "charts/bookingq";
 const SAMPLE: &str = "manifests/samples/sale.yaml";
 const RELEASE: &str = "bookingq";
-const CRD: &str = "crd/bookingqueues.bookingqueue.dev";
+const CRDS: [&str; 2] =
+    ["crd/bookingqueues.bookingqueue.dev", "crd/bookingqueuebackups.bookingqueue.dev"];
 /// Clients that arrive per second, so that the crowd lasts for all failures.
 const ARRIVALS: u64 = 120;
 /// Tickets of the sample.
@@ -193,14 +194,15 @@ pub fn check_cluster() -> Result<String> {
         .with_context(|| format!("the cluster at {server} does not answer"))?;
     let system = format!("namespace/{OPERATOR}");
     let demo = format!("namespace/{NAMESPACE}");
-    let existing = names(&[system.as_str(), demo.as_str(), CRD])?;
+    let existing = names(&[system.as_str(), demo.as_str(), CRDS[0], CRDS[1]])?;
     if !existing.is_empty() {
         bail!(
             "the cluster at {server} has {} already, which this would change or delete. To remove \
              it:\n  kubectl delete bookingqueues --all --all-namespaces\n  \
              helm uninstall {RELEASE} --namespace {OPERATOR}\n  \
-             kubectl delete {system} {demo} {CRD}",
-            existing.join(", ")
+             kubectl delete {system} {demo} {}",
+            existing.join(", "),
+            CRDS.join(" ")
         );
     }
     Ok(server)
@@ -339,7 +341,7 @@ fn delete_queue(name_of_queue: &str) -> Result<()> {
 fn uninstall() -> Result<String> {
     helm(&["uninstall", RELEASE, "--namespace", OPERATOR, "--wait"], seconds(90))?;
     let cluster_wide = kinds(false)?.join(",");
-    kubectl_waiting(&["delete", CRD], seconds(60))?;
+    kubectl_waiting(&["delete", CRDS[0], CRDS[1]], seconds(60))?;
     for namespace in [NAMESPACE, OPERATOR] {
         kubectl_waiting(&["delete", "namespace", namespace], seconds(120))?;
     }
@@ -356,7 +358,7 @@ pub fn clean_up() {
         kubectl_waiting(&["delete", "bookingqueues", "--all", "--namespace", NAMESPACE], limit),
         helm(&["uninstall", RELEASE, "--namespace", OPERATOR, "--ignore-not-found"], limit),
         kubectl_waiting(&["delete", "namespace", NAMESPACE, OPERATOR, "--ignore-not-found"], limit),
-        kubectl_waiting(&["delete", CRD, "--ignore-not-found"], limit),
+        kubectl_waiting(&["delete", CRDS[0], CRDS[1], "--ignore-not-found"], limit),
     ];
     for error in attempts.into_iter().filter_map(Result::err) {
         println!("    {error:#}");

@@ -65,7 +65,7 @@ fn unexplained(made: &BTreeSet<String>, document: &str) -> Vec<Finding> {
 }
 
 /// The methods that create a metric with this name.
-const MAKERS: [&str; 9] = [
+const MAKERS: [&str; 10] = [
     "counter",
     "counters",
     "gauge",
@@ -75,6 +75,7 @@ const MAKERS: [&str; 9] = [
     "histogram",
     "histograms",
     "conditions",
+    "backup_times",
 ];
 
 /// The first argument of each `.counter("…"`, on the same line or the next.
