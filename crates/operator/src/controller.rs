@@ -17,6 +17,7 @@ use crate::apply::Applier;
 use crate::applying::AppliesInFlight;
 use crate::autoscaler::{Autoscaler, KafkaFollowers, LoopContext};
 use crate::backups;
+use crate::backups::watch::QueueChanges;
 use crate::environment::OperatorEnvironment;
 use crate::error::ReconcileError;
 use crate::events::EventRecorder;
@@ -62,7 +63,8 @@ pub async fn run(
 ) {
     let ControllerSettings { scope, environment, instance } = settings;
     let (queues, queue_stream) = watch::queues(&client, &scope);
-    let (queue_stream, queue_changes) = backups::watch::tap(queue_stream);
+    let queue_changes = QueueChanges::default();
+    let queue_stream = queue_changes.tap(queue_stream);
     let parts = SharedParts {
         scope,
         environment,

@@ -8,16 +8,14 @@ use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::key::{BackupKey, WatchedBackup, log_name};
 use super::obstacle::Obstacle;
 use super::reconcile::{self, BackupContext};
-use super::watch::{self, BackupObjects};
+use super::watch::{self, BackupObjects, QueueChanges};
 use crate::apply::Applier;
-use crate::queue::QueueKey;
 use crate::shared_parts::SharedParts;
 
 /// Concurrent reconciles: few, so that queues go first.
@@ -26,17 +24,16 @@ const CONCURRENCY: u16 = 4;
 const DEBOUNCE: Duration = Duration::from_millis(300);
 
 /// Runs until `leaving`; finishes reconciles that have started. Where the cluster lacks the kind,
-/// it waits for it.
-/// `queue_changes` are the queues that change.
+/// it waits for it. `queue_changes` are the queues that change.
 pub async fn run(
     parts: SharedParts,
-    queue_changes: mpsc::Receiver<QueueKey>,
+    queue_changes: QueueChanges,
     leaving: CancellationToken,
 ) {
     let SharedParts { client, scope, environment, queues, schema, events, metrics } = parts;
     let (backups, backup_stream) = watch::backups(&client, &scope);
     let (objects, object_wakes) = BackupObjects::watch(&client, &scope);
-    let queue_wakes = watch::of_queues(queue_changes, backups.clone());
+    let queue_wakes = queue_changes.wakes(backups.clone());
     if let Err(error) = metrics.expose_backups(backups.clone()) {
         warn!(%error, "the backups are missing from the metrics");
     }

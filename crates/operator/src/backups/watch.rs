@@ -1,5 +1,6 @@
 //! The watches of backups: each fills a cache and wakes the backups that a change concerns.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bookingq_api::BookingQueueBackup;
@@ -13,7 +14,8 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource as _};
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::key::{BackupKey, WatchedBackup, backup_of, is_over, key};
@@ -21,15 +23,13 @@ use super::records::manager;
 use crate::build::component::ObjectKind;
 use crate::build::names;
 use crate::object_cache::{CacheWriter, ObjectCache, ObjectName};
-use crate::queue::{self, QueueKey};
+use crate::queue::{self, QueueKey, WatchedQueue};
 use crate::watch::{PAGE, QueueStream, WatchScope};
 
 /// The backups to reconcile because something changed.
 pub type BackupWakes = BoxStream<'static, BackupKey>;
 /// The backups that changed.
 pub type BackupStream = BoxStream<'static, Result<WatchedBackup, watcher::Error>>;
-/// Changes of queues that wait to be passed on; further ones wait in the watch.
-const QUEUE_CHANGES: usize = 1024;
 
 /// Watches the backups themselves.
 pub fn backups(client: &Client, scope: &WatchScope) -> (Store<WatchedBackup>, BackupStream) {
@@ -75,39 +75,46 @@ fn unless_missing<K: Send + 'static>(
     })
 }
 
-/// Passes on the stream of queues, and the key of each queue in it once its cache has the change.
-pub fn tap(queues: QueueStream) -> (QueueStream, mpsc::Receiver<QueueKey>) {
-    let (sender, receiver) = mpsc::channel(QUEUE_CHANGES);
-    let queues = queues.then(move |changed| {
-        let (sender, key) = (sender.clone(), changed.as_ref().ok().map(queue::key));
-        async move {
-            if let Some(key) = key {
-                // Fails when the controller of backups has ended.
-                sender.send(key).await.ok();
-            }
-            changed
-        }
-    });
-    (queues.boxed(), receiver)
+/// The queues that have changed since they were last asked for. Noting one never waits: a controller
+/// of backups that is busy or away does not hold up that of the queues.
+#[derive(Clone, Default)]
+pub struct QueueChanges {
+    changed: Arc<Mutex<HashSet<QueueKey>>>,
+    noted: Arc<Notify>,
 }
 
-/// The backups of the queues that change, but those that have ended.
-pub fn of_queues(
-    mut changes: mpsc::Receiver<QueueKey>,
-    backups: Store<WatchedBackup>,
-) -> BackupWakes {
-    let changes = stream::poll_fn(move |task| changes.poll_recv(task));
-    let wakes = changes.flat_map(move |queue| {
-        let of_it = |backup: &WatchedBackup| {
-            let spec = backup.0.as_ref().ok().map(|backup| &backup.spec);
-            backup.meta().namespace == queue.namespace
-                && spec.is_some_and(|spec| spec.queue == queue.name)
-                && !is_over(backup)
+impl QueueChanges {
+    /// Passes on the stream of queues, and notes each queue in it once its cache has the change.
+    pub fn tap(&self, queues: QueueStream) -> QueueStream {
+        let changes = self.clone();
+        let noting = move |changed: &Result<WatchedQueue, watcher::Error>| {
+            if let Ok(queue) = changed {
+                changes.changed.lock().insert(queue::key(queue));
+                changes.noted.notify_one();
+            }
         };
-        let found = backups.state_filter(of_it);
-        stream::iter(found.iter().map(|backup| key(backup)).collect::<Vec<_>>())
-    });
-    wakes.boxed()
+        queues.inspect(noting).boxed()
+    }
+
+    /// The backups of the queues that change, but those that have ended.
+    pub fn wakes(self, backups: Store<WatchedBackup>) -> BackupWakes {
+        let wakes = stream::unfold(self, |changes| async {
+            changes.noted.notified().await;
+            let changed = std::mem::take(&mut *changes.changed.lock());
+            Some((changed, changes))
+        });
+        let of_these = move |queues: HashSet<QueueKey>| {
+            let of_one = |backup: &WatchedBackup| {
+                let namespace = backup.meta().namespace.as_deref().unwrap_or_default();
+                let spec = backup.0.as_ref().ok().map(|backup| &backup.spec);
+                let queue = spec.map(|spec| QueueKey::new(&spec.queue).within(namespace));
+                queue.is_some_and(|queue| queues.contains(&queue)) && !is_over(backup)
+            };
+            let found = backups.state_filter(of_one);
+            stream::iter(found.iter().map(|backup| key(backup)).collect::<Vec<_>>())
+        };
+        wakes.flat_map(of_these).boxed()
+    }
 }
 
 /// The Jobs, CronJobs and Pods of all backups, as the watches last saw them.
