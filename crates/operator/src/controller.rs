@@ -1,5 +1,5 @@
-//! The controllers: that of the queues, which starts the watches and reconciles the queues that they
-//! wake, and beside it that of the backups.
+//! The controllers: that of the queues, which starts the watches and reconciles the queues that
+//! they wake, and beside it that of the backups.
 
 use std::sync::Arc;
 use std::time::Duration;
