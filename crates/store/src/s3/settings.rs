@@ -1,0 +1,144 @@
+//! How to reach S3: from the environment variables that its other clients read.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::PemSource;
+
+/// Where AWS keeps buckets if nothing is said.
+const REGION: &str = "us-east-1";
+
+/// How to reach S3.
+#[derive(Debug, Clone)]
+pub struct S3Settings {
+    /// The URL of a server that is not AWS, to which buckets are paths; `None`: AWS.
+    pub endpoint: Option<String>,
+    /// The region, which is a part of each signature.
+    pub region: String,
+    /// Who calls.
+    pub credentials: S3Credentials,
+    /// The authorities that sign the server's certificate; `None`: those of the system.
+    pub ca: Option<PemSource>,
+    /// Longest time in which a call makes no progress.
+    pub silence: Duration,
+}
+
+/// Who calls.
+#[derive(Clone)]
+pub struct S3Credentials {
+    /// The name of the key. It is no secret.
+    pub access_key: String,
+    /// The key.
+    pub secret_key: String,
+    /// What belongs to a key that is valid for a time only.
+    pub session_token: Option<String>,
+}
+
+impl fmt::Debug for S3Credentials {
+    /// Without what is secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("S3Credentials");
+        shown.field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum S3SettingsError {
+    /// A variable is not set.
+    #[error("a bucket needs {0} in the environment")]
+    Missing(&'static str),
+    /// A variable is not a text.
+    #[error("{0} in the environment is not UTF-8")]
+    NotText(&'static str),
+    /// The endpoint. Its text may hold a password, and is not repeated.
+    #[error(
+        "the endpoint of S3 cannot be used: {0}; allowed: http:// or https://, a host and a port"
+    )]
+    Endpoint(&'static str),
+    /// The name of the bucket.
+    #[error(
+        "{0:?} is no name of a bucket; allowed: 3 to 63 letters, digits, dots, hyphens and \
+         underscores"
+    )]
+    Bucket(String),
+    /// The key in a bucket.
+    #[error("the name in the bucket is not UTF-8")]
+    Key,
+    /// The certificates of the authorities.
+    #[error("AWS_CA_BUNDLE: {0}")]
+    Authorities(String),
+}
+
+impl S3Settings {
+    /// Reads `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` (or
+    /// `AWS_DEFAULT_REGION`), `AWS_ENDPOINT_URL_S3` (or `AWS_ENDPOINT_URL`) and `AWS_CA_BUNDLE`.
+    /// `variable` returns the value of a name. An empty one counts as not set.
+    ///
+    /// # Errors
+    /// [`S3SettingsError::Missing`] without an access key or its secret, or what `variable` returns.
+    pub fn from_variables(
+        variable: impl Fn(&'static str) -> Result<Option<String>, S3SettingsError>,
+        silence: Duration,
+    ) -> Result<Self, S3SettingsError> {
+        let first = |names: &[&'static str]| {
+            let mut values = names.iter().map(|name| variable(name));
+            let set = |text: Option<String>| text.filter(|text| !text.is_empty());
+            values.find_map(|value| value.map(set).transpose()).transpose()
+        };
+        let needed = |name| first(&[name])?.ok_or(S3SettingsError::Missing(name));
+        let credentials = S3Credentials {
+            access_key: needed("AWS_ACCESS_KEY_ID")?,
+            secret_key: needed("AWS_SECRET_ACCESS_KEY")?,
+            session_token: first(&["AWS_SESSION_TOKEN"])?,
+        };
+        let region = first(&["AWS_REGION", "AWS_DEFAULT_REGION"])?;
+        let ca = first(&["AWS_CA_BUNDLE"])?;
+        Ok(Self {
+            endpoint: first(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])?,
+            region: region.unwrap_or_else(|| REGION.to_owned()),
+            credentials,
+            ca: ca.map(|path| PemSource::File(PathBuf::from(path))),
+            silence,
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const SILENCE: Duration = Duration::from_secs(60);
+
+    fn read(set: &[(&str, &str)]) -> Result<S3Settings, S3SettingsError> {
+        let value = |name| {
+            let found = set.iter().find(|(one, _)| *one == name);
+            Ok(found.map(|(_, value)| (*value).to_owned()))
+        };
+        S3Settings::from_variables(value, SILENCE)
+    }
+
+    #[test]
+    fn the_usual_variables_are_read_and_empty_ones_are_not_set() {
+        let key = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hidden")];
+        let few = read(&key).unwrap();
+        assert_eq!((few.endpoint, few.region.as_str()), (None, "us-east-1"));
+        let rest = [
+            ("AWS_REGION", ""),
+            ("AWS_DEFAULT_REGION", "eu-central-1"),
+            ("AWS_ENDPOINT_URL", "http://other"),
+            ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000"),
+            ("AWS_SESSION_TOKEN", "hidden too"),
+        ];
+        let all = read(&[&key[..], &rest].concat()).unwrap();
+        assert_eq!(all.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
+        assert_eq!(all.region, "eu-central-1");
+        let shown = format!("{all:?}");
+        assert!(shown.contains("id") && !shown.contains("hidden"), "{shown}");
+        for (missing, set) in [("AWS_ACCESS_KEY_ID", &key[1..]), (key[1].0, &key[..1])] {
+            assert_eq!(read(set).unwrap_err(), S3SettingsError::Missing(missing));
+        }
+    }
+}
