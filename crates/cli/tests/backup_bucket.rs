@@ -104,7 +104,7 @@ fn a_killed_backup_is_none_and_the_next_one_a_day_later_removes_its_parts() {
     let fill = "for n=1,40 do redis.call('SET', 'more:'..n, string.rep('x', 1048576)) end";
     redis.cli(&["EVAL", fill, "0"]).unwrap();
     // The second part never comes whole: Redis waits this many microseconds after each key.
-    redis.cli(&["CONFIG", "SET", "rdb-key-save-delay", "300000"]).unwrap();
+    redis.cli(&["CONFIG", "SET", "rdb-key-save-delay", "150000"]).unwrap();
     let url = redis.url();
     let create = ["create", "--queue=concert", "--redis", &url, "--to", "s3://sale/a"];
     let mut killed = backup(&s3, &create).stdout(Stdio::null()).spawn().unwrap();

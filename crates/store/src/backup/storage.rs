@@ -190,7 +190,7 @@ impl DataReader {
             Self::Object { reader, piece } => {
                 let Some(next) = reader.next().await? else { return Ok(None) };
                 *piece = next;
-                Ok(Some(piece))
+                Ok(Some(&piece[..]))
             }
         }
     }

@@ -1,7 +1,6 @@
 //! Where a bucket is, and the URLs of what is in it.
 
 use http::Uri;
-use http::uri::Scheme;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::settings::{S3Settings, S3SettingsError};
@@ -66,7 +65,6 @@ impl BucketAddress {
         };
         let base = uri.path().trim_end_matches('/');
         let base = if bucket.is_empty() { base.to_owned() } else { format!("{base}/{bucket}") };
-        let scheme: &Scheme = scheme;
         Ok(Self { endpoint: format!("{scheme}://{host}"), host, base })
     }
 

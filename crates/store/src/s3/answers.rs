@@ -116,6 +116,12 @@ mod tests {
             (page.is_truncated, page.next_continuation_token.as_deref()),
             (true, Some("t=="))
         );
+        let spaces: ObjectPage = read(
+            b"<ListBucketResult><Contents><Key> a/ b.rdb </Key><Size>1</Size></Contents>\
+              </ListBucketResult>",
+        )
+        .unwrap();
+        assert_eq!(spaces.contents[0].key, " a/ b.rdb ");
         let none: ObjectPage = read(b"<ListBucketResult></ListBucketResult>").unwrap();
         assert!(none.contents.is_empty() && !none.is_truncated);
         let uploads: UploadPage = read(

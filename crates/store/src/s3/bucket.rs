@@ -110,8 +110,8 @@ impl S3Bucket {
             let query = [
                 ("uploads", ""),
                 ("prefix", prefix),
-                ("key-marker", &key),
-                ("upload-id-marker", &id),
+                ("key-marker", key.as_str()),
+                ("upload-id-marker", id.as_str()),
             ];
             let shown =
                 query.into_iter().filter(|(name, value)| *name == "uploads" || !value.is_empty());

@@ -66,21 +66,12 @@ impl S3Caller {
 
     /// The answer to a call: its head, and all of its body.
     pub(super) async fn ask(&self, call: &S3Call<'_>) -> Result<Response<Bytes>, S3Fault> {
-        let asked = async || {
-            let (head, body) = self.send(call).await?.into_parts();
-            let body = self.read(body).await?;
-            if answers::is_refusal(&body) {
-                // Only an error of S3 itself comes so late.
-                return Err(answers::refused(500, &body));
-            }
-            Ok(Response::from_parts(head, body))
-        };
-        self.repeat(asked).await
+        self.repeat(|| self.try_to_ask(call)).await
     }
 
     /// The answer to a call, whose body is still to come.
     pub(super) async fn begin(&self, call: &S3Call<'_>) -> Result<Response<Incoming>, S3Fault> {
-        self.repeat(async || self.send(call).await).await
+        self.repeat(|| self.send(call)).await
     }
 
     /// The next bytes of an answer; `None` at its end.
@@ -100,10 +91,10 @@ impl S3Caller {
         }
     }
 
-    async fn repeat<T>(
-        &self,
-        mut attempt: impl AsyncFnMut() -> Result<T, S3Fault>,
-    ) -> Result<T, S3Fault> {
+    async fn repeat<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, S3Fault>
+    where
+        F: Future<Output = Result<T, S3Fault>>,
+    {
         let mut retry = None;
         loop {
             match attempt().await {
@@ -111,10 +102,23 @@ impl S3Caller {
                     if !retry.get_or_insert_with(|| self.retry()).wait().await {
                         return Err(fault);
                     }
+                    let endpoint = &self.address.endpoint;
+                    tracing::warn!("a call of {endpoint} is repeated: {fault}");
                 }
                 outcome => return outcome,
             }
         }
+    }
+
+    /// One try, up to the end of the answer.
+    async fn try_to_ask(&self, call: &S3Call<'_>) -> Result<Response<Bytes>, S3Fault> {
+        let (head, body) = self.send(call).await?.into_parts();
+        let body = self.read(body).await?;
+        if answers::is_refusal(&body) {
+            // Only an error of S3 itself comes so late.
+            return Err(answers::refused(500, &body));
+        }
+        Ok(Response::from_parts(head, body))
     }
 
     /// One try, up to the head of an answer that is no refusal.

@@ -28,7 +28,7 @@ impl S3Reader {
         let answer = bucket.caller.begin(&S3Call::new(Method::GET, key, &[])).await;
         let opened = answer.and_then(|answer| {
             let etag = header(&answer, &ETAG)?.to_owned();
-            let length = header(&answer, &CONTENT_LENGTH)?.parse();
+            let length = header(&answer, &CONTENT_LENGTH)?.parse::<u64>();
             let length = length.map_err(|_| S3Fault::Unexpected("its length".to_owned()))?;
             Ok((etag, length, answer.into_body()))
         });

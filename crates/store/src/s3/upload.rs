@@ -74,17 +74,15 @@ impl S3Upload {
         let body = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>").into();
         let query = [("uploadId", &*self.id)];
         let call = S3Call { body, ..S3Call::new(Method::POST, &self.key, &query) };
-        match self.bucket.caller.ask(&call).await {
-            Ok(_) => Ok(()),
+        let made = self.bucket.caller.ask(&call).await;
+        if let Err(S3Fault::Refused { code, .. }) = &made
+            && code == "NoSuchUpload"
+            && self.bucket.length(&self.key).await? == Some(self.bytes)
+        {
             // The answer to an earlier try was lost.
-            Err(S3Fault::Refused { code, .. })
-                if code == "NoSuchUpload"
-                    && self.bucket.length(&self.key).await? == Some(self.bytes) =>
-            {
-                Ok(())
-            }
-            Err(fault) => Err(self.failed(fault)),
+            return Ok(());
         }
+        made.map(|_| ()).map_err(|fault| self.failed(fault))
     }
 
     /// Removes what was sent. What this leaves behind, a later process removes.
