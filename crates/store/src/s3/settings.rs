@@ -77,7 +77,7 @@ impl S3Settings {
     /// `variable` returns the value of a name. An empty one counts as not set.
     ///
     /// # Errors
-    /// [`S3SettingsError::Missing`] without an access key or its secret, or what `variable` returns.
+    /// [`S3SettingsError::Missing`] without an access key or its secret; the errors of `variable`.
     pub fn from_variables(
         variable: impl Fn(&'static str) -> Result<Option<String>, S3SettingsError>,
         silence: Duration,

@@ -1,5 +1,5 @@
-//! Signature version 4: <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
-//! It covers what is sent, too.
+//! Signature version 4, of what is sent, too.
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 
 use std::fmt::Write as _;
 
