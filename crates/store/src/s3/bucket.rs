@@ -157,8 +157,8 @@ impl S3Bucket {
         action: &'static str,
         key: &str,
     ) -> impl FnOnce(S3Fault) -> S3Error {
-        let (object, endpoint) = (self.url(key), self.caller.address.endpoint.clone());
-        move |fault| S3Error { action, object, endpoint, fault }
+        let object = format!("{} at {}", self.url(key), self.caller.address.endpoint);
+        move |fault| S3Error { action, object, fault }
     }
 }
 

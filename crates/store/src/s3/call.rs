@@ -160,8 +160,7 @@ impl S3Caller {
             request = request.header(RANGE, format!("bytes={from}-")).header(IF_MATCH, etag);
         }
         let request = request.body(SentBody::new(call.body.clone(), moved));
-        // A key or a region that no header can hold. The text does not repeat it.
-        request.map_err(|error| S3Fault::Unexpected(error.to_string()))
+        request.map_err(|error| S3Fault::Unwritable(error.to_string()))
     }
 
     /// All of a short answer.

@@ -4,14 +4,12 @@ use std::time::Duration;
 
 /// A call to S3 failed. The text names what, where, and why in the words of S3.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {object} at {endpoint}: {fault}")]
+#[error("cannot {action} {object}: {fault}")]
 pub struct S3Error {
     /// What was to be done.
     pub action: &'static str,
-    /// With this bucket or object, as `s3://BUCKET/KEY`.
+    /// With this bucket or object, as `s3://BUCKET/KEY at ENDPOINT`.
     pub object: String,
-    /// The server.
-    pub endpoint: String,
     /// Why it failed.
     pub fault: S3Fault,
 }
@@ -38,6 +36,9 @@ pub enum S3Fault {
     /// The answer is none of S3.
     #[error("its answer is none of S3: {0}")]
     Unexpected(String),
+    /// A header cannot hold a setting. The text does not repeat it.
+    #[error("the call cannot be written: {0}")]
+    Unwritable(String),
     /// The object has more bytes than S3 takes in parts of this size.
     #[error("it has more than {0} bytes, which is the limit")]
     TooLarge(u64),
@@ -52,7 +53,7 @@ impl S3Fault {
                 *status >= 500 && *status != 501 || *status == 429 || code == "RequestTimeout"
             }
             Self::Silent(_) | Self::Connection(_) => true,
-            Self::Unexpected(_) | Self::TooLarge(_) => false,
+            Self::Unexpected(_) | Self::Unwritable(_) | Self::TooLarge(_) => false,
         }
     }
 }

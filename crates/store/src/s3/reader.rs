@@ -62,17 +62,16 @@ impl S3Reader {
     /// At least one byte.
     async fn piece(&mut self) -> Result<Bytes, S3Fault> {
         let caller = &self.bucket.caller;
-        let body = match &mut self.body {
-            Some(body) => body,
-            None => {
-                let rest = Some((self.read, &*self.etag));
-                let call = S3Call { rest, ..S3Call::new(Method::GET, &self.key, &[]) };
-                let answer = caller.begin(&call).await?;
-                if answer.status() != StatusCode::PARTIAL_CONTENT {
-                    return Err(S3Fault::Unexpected("no part of the object".to_owned()));
-                }
-                self.body.insert(answer.into_body())
+        let body = if let Some(body) = &mut self.body {
+            body
+        } else {
+            let rest = Some((self.read, &*self.etag));
+            let call = S3Call { rest, ..S3Call::new(Method::GET, &self.key, &[]) };
+            let answer = caller.begin(&call).await?;
+            if answer.status() != StatusCode::PARTIAL_CONTENT {
+                return Err(S3Fault::Unexpected("no part of the object".to_owned()));
             }
+            self.body.insert(answer.into_body())
         };
         loop {
             match caller.next(body).await? {

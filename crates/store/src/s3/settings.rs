@@ -74,7 +74,8 @@ pub enum S3SettingsError {
 impl S3Settings {
     /// Reads `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` (or
     /// `AWS_DEFAULT_REGION`), `AWS_ENDPOINT_URL_S3` (or `AWS_ENDPOINT_URL`) and `AWS_CA_BUNDLE`.
-    /// `variable` returns the value of a name. An empty one counts as not set.
+    /// `variable` returns the value of a name. An empty one counts as not set, and the line end that
+    /// files bring with them does not count.
     ///
     /// # Errors
     /// [`S3SettingsError::Missing`] without an access key or its secret; the errors of `variable`.
@@ -83,8 +84,10 @@ impl S3Settings {
         silence: Duration,
     ) -> Result<Self, S3SettingsError> {
         let first = |names: &[&'static str]| {
-            let mut values = names.iter().map(|name| variable(name));
-            let set = |text: Option<String>| text.filter(|text| !text.is_empty());
+            let mut values = names.iter().copied().map(&variable);
+            let trimmed =
+                |text: String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+            let set = |text: Option<String>| text.and_then(trimmed);
             values.find_map(|value| value.map(set).transpose()).transpose()
         };
         let needed = |name| first(&[name])?.ok_or(S3SettingsError::Missing(name));
@@ -113,7 +116,7 @@ mod tests {
     const SILENCE: Duration = Duration::from_secs(60);
 
     fn read(set: &[(&str, &str)]) -> Result<S3Settings, S3SettingsError> {
-        let value = |name| {
+        let value = |name: &str| {
             let found = set.iter().find(|(one, _)| *one == name);
             Ok(found.map(|(_, value)| (*value).to_owned()))
         };
@@ -127,7 +130,7 @@ mod tests {
         assert_eq!((few.endpoint, few.region.as_str()), (None, "us-east-1"));
         let rest = [
             ("AWS_REGION", ""),
-            ("AWS_DEFAULT_REGION", "eu-central-1"),
+            ("AWS_DEFAULT_REGION", "eu-central-1\n"),
             ("AWS_ENDPOINT_URL", "http://other"),
             ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000"),
             ("AWS_SESSION_TOKEN", "hidden too"),

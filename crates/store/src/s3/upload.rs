@@ -3,6 +3,8 @@
 //! One part is filled while the one before it is sent, so the memory is that of two parts, and who
 //! fills them waits for a slow server.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use http::Method;
 use http::header::ETAG;
@@ -66,14 +68,14 @@ impl S3Upload {
             self.send(Vec::new()).await?;
         }
         self.sent().await?;
-        let parts = self.parts.iter().enumerate().map(|(index, etag)| {
+        let mut body = "<CompleteMultipartUpload>".to_owned();
+        for (index, etag) in self.parts.iter().enumerate() {
             let (number, etag) = (index + 1, quick_xml::escape::escape(etag.as_str()));
-            format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>")
-        });
-        let parts: String = parts.collect();
-        let body = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>").into();
+            write!(body, "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>").ok();
+        }
+        body.push_str("</CompleteMultipartUpload>");
         let query = [("uploadId", &*self.id)];
-        let call = S3Call { body, ..S3Call::new(Method::POST, &self.key, &query) };
+        let call = S3Call { body: body.into(), ..S3Call::new(Method::POST, &self.key, &query) };
         let made = self.bucket.caller.ask(&call).await;
         if let Err(S3Fault::Refused { code, .. }) = &made
             && code == "NoSuchUpload"

@@ -26,12 +26,13 @@ pub struct CutProxy {
 impl CutProxy {
     pub async fn start(server: SocketAddr, bytes: u64, loss: Loss) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, connections) = (listener.local_addr().unwrap(), Arc::default());
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&connections);
         tokio::spawn(async move {
             loop {
                 let (mut client, _) = listener.accept().await.unwrap();
-                let first = AtomicUsize::fetch_add(&counted, 1, Ordering::Relaxed) == 0;
+                let first = counted.fetch_add(1, Ordering::Relaxed) == 0;
                 tokio::spawn(async move {
                     let mut server = TcpStream::connect(server).await.unwrap();
                     let (client_sends, mut to_client) = client.split();
