@@ -1,30 +1,20 @@
-//! The calls of S3 that backups need, to AWS and to what speaks like it.
+//! A bucket of S3 for backups, on AWS and on servers that speak like it, by `object_store`, which
+//! signs calls, repeats them and reads answers.
 //!
 //! ```text
 //!   settings   the environment -> endpoint, region, credentials
-//!   address    a bucket -> URLs
+//!   client     HTTP with the program's own TLS and its deadlines; when a call is repeated
 //!   bucket     S3Bucket: list, read, write and remove objects
 //!     upload     an object in parts, which is there whole or not at all
-//!     reader     an object piece by piece, which goes on after a cut
-//!     call       one call: signed, sent, repeated
-//!       sign       signature version 4
-//!       silence    a call ends when nothing moves
-//!       answers    XML
+//!     reader     an object part by part
+//!   error      what failed, where, and why in the words of S3
 //! ```
-//!
-//! The HTTP client, TLS and the cryptography are those of the rest of the program. The crates for
-//! S3 bring others of them: `object_store` has reqwest, and `rusty-s3` has RustCrypto, does not
-//! sign what is sent and does not list unfinished uploads.
 
-mod address;
-mod answers;
 mod bucket;
-mod call;
+mod client;
 mod error;
 mod reader;
 mod settings;
-mod sign;
-mod silence;
 mod upload;
 
 pub use self::bucket::S3Bucket;
@@ -32,3 +22,6 @@ pub use self::error::{S3Error, S3Fault};
 pub(crate) use self::reader::S3Reader;
 pub use self::settings::{S3Credentials, S3Settings, S3SettingsError};
 pub(crate) use self::upload::S3Upload;
+
+/// Bytes of each part of an object but the last. It is in memory, and has `silence` to get through.
+const PART: usize = 16 << 20;

@@ -52,7 +52,7 @@ pub async fn create(
     }
     let CopiedSource { server, schema, epoch, connection } = find(&request.redis).await?;
     let queue = request.redis.queue.clone();
-    // A server may grant writing only, and a new backup is worth more than the room of an old one.
+    // A new backup is worth more than the room of an old one.
     if let Err(error) = rdb.parent().remove_abandoned(&format!("{queue}-")).await {
         tracing::warn!("what an earlier process has left unfinished stays: {error}");
     }
@@ -65,6 +65,7 @@ pub async fn create(
             return Err(error);
         }
     };
+    writer.finish().await?;
     let namespace = request.namespace.clone();
     let copied = CopiedData { queue, namespace, server, schema, epoch };
     let description = BackupDescription::new(copied, taken_at, digest.finish());
@@ -87,7 +88,6 @@ async fn copy(
         writer.write(piece).await?;
         on_progress(CopyProgress { bytes: digest.bytes(), total: reader.total() });
     }
-    writer.finish().await?;
     Ok(digest)
 }
 

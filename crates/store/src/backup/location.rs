@@ -37,10 +37,15 @@ impl BackupLocation {
         let Some(name) = text.as_os_str().as_encoded_bytes().strip_prefix(SCHEME.as_bytes()) else {
             return Ok(Self::Path(text.to_owned()));
         };
-        let name = std::str::from_utf8(name).map_err(|_| S3SettingsError::Key)?;
+        let unfit = || S3SettingsError::Key(text.display().to_string());
+        let name = std::str::from_utf8(name).map_err(|_| unfit())?;
         let (bucket, key) = name.split_once('/').unwrap_or((name, ""));
+        let key = key.trim_end_matches('/');
+        if !S3Bucket::is_key(key) {
+            return Err(unfit().into());
+        }
         let bucket = S3Bucket::new(bucket, &settings()?).await?;
-        Ok(Self::Object { bucket, key: key.trim_end_matches('/').to_owned() })
+        Ok(Self::Object { bucket, key: key.to_owned() })
     }
 
     /// The last part of the name.
@@ -91,8 +96,8 @@ impl BackupLocation {
     }
 }
 
-/// The key of what has this name, or begins so, below a prefix.
-pub(super) fn below(prefix: &str, name: &str) -> String {
+/// The key of what has this name below a prefix.
+fn below(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") }
 }
 

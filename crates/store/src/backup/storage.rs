@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use serde::Serialize;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 
 use super::error::BackupError;
 use super::files::{self, PART, PartFile};
-use super::location::{BackupLocation, below};
+use super::location::BackupLocation;
 use crate::s3::{S3Reader, S3Upload};
 
 /// Bytes that are read at once.
@@ -48,12 +47,7 @@ impl BackupLocation {
     pub(super) async fn names(&self) -> Result<Vec<String>, BackupError> {
         match self {
             Self::Path(path) => files::names_in(path).await,
-            Self::Object { bucket, key } => {
-                let prefix = below(key, "");
-                let keys = bucket.keys(&prefix).await?.into_iter();
-                let names = keys.filter_map(|key| Some(key.strip_prefix(&prefix)?.to_owned()));
-                Ok(names.filter(|name| !name.is_empty()).collect())
-            }
+            Self::Object { bucket, key } => Ok(bucket.names(key).await?),
         }
     }
 
@@ -93,6 +87,7 @@ impl BackupLocation {
             Self::Path(path) => files::write_json(path, content).await,
             Self::Object { bucket, key } => {
                 let text = files::json(self, content)?;
+                self.refuse_existing().await?;
                 Ok(bucket.write(key, text.into()).await?)
             }
         }
@@ -106,18 +101,12 @@ impl BackupLocation {
         }
     }
 
-    /// Removes from the folder what begins with `prefix`, and was begun and left long ago.
+    /// Removes from the folder what begins with `prefix`, and was begun and left long ago. In a
+    /// bucket, a lifecycle rule does so.
     pub(super) async fn remove_abandoned(&self, prefix: &str) -> Result<(), BackupError> {
         match self {
             Self::Path(path) => remove_part_files(path, prefix).await,
-            Self::Object { bucket, key } => {
-                let end = Timestamp::now() - ABANDONED;
-                let aborted = bucket.abort_uploads(&below(key, prefix), end).await?;
-                if aborted > 0 {
-                    tracing::info!("aborted {aborted} unfinished uploads below {self}");
-                }
-                Ok(())
-            }
+            Self::Object { .. } => Ok(()),
         }
     }
 
@@ -158,12 +147,15 @@ impl DataWriter {
         }
     }
 
-    /// Gives it its name, which nothing else may have.
-    pub(super) async fn finish(&mut self) -> Result<(), BackupError> {
+    /// Gives it its name, which nothing else may have. Removes what was written when that fails.
+    pub(super) async fn finish(self) -> Result<(), BackupError> {
         match self {
-            Self::File { part, path } => part.finish(path).await,
+            Self::File { mut part, path } => part.finish(&path).await,
             Self::Object { upload, location } => {
-                location.refuse_existing().await?;
+                if let Err(error) = location.refuse_existing().await {
+                    upload.discard().await;
+                    return Err(error);
+                }
                 Ok(upload.finish().await?)
             }
         }

@@ -1,28 +1,25 @@
 //! The objects of a bucket.
 
 use std::fmt;
-use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use jiff::Timestamp;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
+use object_store::path::Path;
+use object_store::{Error, ObjectStore as _, ObjectStoreExt as _};
 
-use super::address::BucketAddress;
-use super::answers::{self, ListedObject, ListedUpload, ObjectPage, UploadPage};
-use super::call::{S3Call, S3Caller};
+use super::client::{S3Client, retry};
 use super::error::{S3Error, S3Fault};
 use super::settings::{S3Settings, S3SettingsError};
-use crate::tls_client;
 
 /// A bucket. A clone uses the same connections.
 #[derive(Clone)]
 pub struct S3Bucket {
-    name: Arc<str>,
-    pub(super) caller: Arc<S3Caller>,
+    name: String,
+    endpoint: String,
+    silence: Duration,
+    pub(super) store: AmazonS3,
 }
 
 impl S3Bucket {
@@ -31,18 +28,33 @@ impl S3Bucket {
     /// # Errors
     /// [`S3SettingsError`].
     pub async fn new(name: &str, settings: &S3Settings) -> Result<Self, S3SettingsError> {
-        let address = BucketAddress::new(name, settings)?;
-        let tls = tls_client::client_config(settings.ca.as_ref(), None).await;
-        let tls = tls.map_err(S3SettingsError::Authorities)?;
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
-        let client =
-            Client::builder(TokioExecutor::new()).build(https.enable_http1().wrap_connector(http));
-        let S3Settings { region, credentials, silence, .. } = settings.clone();
-        let caller = S3Caller { address, region, credentials, silence, client };
-        Ok(Self { name: name.into(), caller: Arc::new(caller) })
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        if !((3..=63).contains(&name.len()) && name.bytes().all(fits)) {
+            return Err(S3SettingsError::Bucket(name.to_owned()));
+        }
+        settings.check_headers()?;
+        let url = settings.endpoint_url()?;
+        let endpoint = url.as_str().trim_end_matches('/').to_owned();
+        let mut builder = AmazonS3Builder::new()
+            .with_endpoint(&endpoint)
+            .with_bucket_name(name)
+            .with_region(&settings.region)
+            .with_access_key_id(&settings.credentials.access_key)
+            .with_secret_access_key(&settings.credentials.secret_key)
+            // Not every server has a call for several objects.
+            .with_disable_bulk_delete(true)
+            .with_retry(retry(settings.silence))
+            .with_http_connector(S3Client::new(settings, &url).await?);
+        if let Some(token) = &settings.credentials.session_token {
+            builder = builder.with_token(token);
+        }
+        let store = builder.build().map_err(|error| S3SettingsError::Client(error.to_string()))?;
+        Ok(Self { name: name.to_owned(), endpoint, silence: settings.silence, store })
+    }
+
+    /// Whether a key, or a prefix, is one that the library does not change.
+    pub(crate) fn is_key(text: &str) -> bool {
+        Path::parse(text).is_ok_and(|path| path.as_ref() == text)
     }
 
     /// `s3://BUCKET/KEY`.
@@ -50,129 +62,76 @@ impl S3Bucket {
         format!("s3://{}/{key}", self.name)
     }
 
-    /// The keys that begin with this prefix and have no slash behind it.
-    pub(crate) async fn keys(&self, prefix: &str) -> Result<Vec<String>, S3Error> {
-        let mut keys = Vec::new();
-        let mut token: Option<String> = None;
-        loop {
-            let mut query = vec![("list-type", "2"), ("delimiter", "/"), ("prefix", prefix)];
-            query.extend(token.as_deref().map(|token| ("continuation-token", token)));
-            let page = self.page::<ObjectPage>("list", prefix, &query).await?;
-            keys.extend(page.contents.into_iter().map(|found| found.key));
-            token = page.next_continuation_token.filter(|_| page.is_truncated);
-            if token.is_none() {
-                return Ok(keys);
-            }
-        }
+    /// The last parts of the keys that begin with this prefix and a slash, and have no slash behind
+    /// it. Without a prefix, the keys without a slash.
+    pub(crate) async fn names(&self, prefix: &str) -> Result<Vec<String>, S3Error> {
+        let path = self.path("list", prefix)?;
+        let found = self.store.list_with_delimiter(Some(&path)).await;
+        let found = found.map_err(|error| self.failed("list", prefix, &error))?;
+        // Some programs write an object for a folder, whose key is the prefix and the slash.
+        let below = found.objects.iter().filter(|object| object.location != path);
+        Ok(below.filter_map(|object| object.location.filename()).map(str::to_owned).collect())
     }
 
     /// The length of an object; `None` if there is none. It is asked for by a list: that answers
     /// with a code where the bucket is missing or the key is wrong, which HEAD does not.
     pub(crate) async fn length(&self, key: &str) -> Result<Option<u64>, S3Error> {
-        let query = [("list-type", "2"), ("max-keys", "1"), ("prefix", key)];
-        let page = self.page::<ObjectPage>("look for", key, &query).await?;
-        let found = page.contents.into_iter().find(|found| found.key == key);
-        Ok(found.map(|ListedObject { size, .. }| size))
+        let one = PaginatedListOptions { max_keys: Some(1), ..PaginatedListOptions::default() };
+        let found = self.store.list_paginated(Some(key), one).await;
+        let found = found.map_err(|error| self.failed("look for", key, &error))?;
+        let mut objects = found.result.objects.into_iter();
+        Ok(objects.find(|object| object.location.as_ref() == key).map(|object| object.size))
     }
 
     /// All of a short object.
     pub(crate) async fn read(&self, key: &str) -> Result<Bytes, S3Error> {
-        let answer = self.caller.ask(&S3Call::new(Method::GET, key, &[])).await;
-        Ok(answer.map_err(self.failed("read", key))?.into_body())
+        let path = self.path("read", key)?;
+        let read = async { self.store.get(&path).await?.bytes().await };
+        read.await.map_err(|error| self.failed("read", key, &error))
     }
 
     /// Writes a short object, which is there whole or not at all.
-    pub(crate) async fn write(&self, key: &str, body: Bytes) -> Result<(), S3Error> {
-        let call = S3Call { body, ..S3Call::new(Method::PUT, key, &[]) };
-        self.caller.ask(&call).await.map_err(self.failed("write", key))?;
+    pub(crate) async fn write(&self, key: &str, body: Vec<u8>) -> Result<(), S3Error> {
+        let path = self.path("write", key)?;
+        let written = self.store.put(&path, body.into()).await;
+        written.map_err(|error| self.failed("write", key, &error))?;
         Ok(())
     }
 
     /// Removes an object, if it is there.
     pub(crate) async fn remove(&self, key: &str) -> Result<(), S3Error> {
-        match self.caller.ask(&S3Call::new(Method::DELETE, key, &[])).await {
-            Ok(_) => Ok(()),
-            // Some servers say so.
-            Err(S3Fault::Refused { code, .. }) if code == "NoSuchKey" => Ok(()),
-            Err(fault) => Err(self.failed("remove", key)(fault)),
+        let path = self.path("remove", key)?;
+        match self.store.delete(&path).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed("remove", key, &error)),
         }
     }
 
-    /// Aborts the uploads to keys with this prefix that began before `end`. Returns how many.
-    pub(crate) async fn abort_uploads(
-        &self,
-        prefix: &str,
-        end: Timestamp,
-    ) -> Result<usize, S3Error> {
-        let mut aborted = 0;
-        let (mut key, mut id) = (String::new(), String::new());
-        loop {
-            let query = [
-                ("uploads", ""),
-                ("prefix", prefix),
-                ("key-marker", key.as_str()),
-                ("upload-id-marker", id.as_str()),
-            ];
-            let shown =
-                query.into_iter().filter(|(name, value)| *name == "uploads" || !value.is_empty());
-            let query: Vec<_> = shown.collect();
-            let page =
-                self.page::<UploadPage>("list the unfinished uploads of", prefix, &query).await?;
-            for upload in page.uploads.iter().filter(|upload| upload.initiated < end) {
-                self.abort(&upload.key, &upload.upload_id).await?;
-                aborted += 1;
-            }
-            if !page.is_truncated || page.next_key_marker.is_empty() {
-                return Ok(aborted);
-            }
-            (key, id) = (page.next_key_marker, page.next_upload_id_marker);
-        }
-    }
-
-    /// Removes what an upload has sent.
-    pub(super) async fn abort(&self, key: &str, id: &str) -> Result<(), S3Error> {
-        let query = [("uploadId", id)];
-        match self.caller.ask(&S3Call::new(Method::DELETE, key, &query)).await {
-            Ok(_) => Ok(()),
-            // Another process, or an earlier try.
-            Err(S3Fault::Refused { code, .. }) if code == "NoSuchUpload" => Ok(()),
-            Err(fault) => Err(self.failed("abort the upload of", key)(fault)),
-        }
-    }
-
-    async fn page<T: serde::de::DeserializeOwned>(
-        &self,
-        action: &'static str,
-        prefix: &str,
-        query: &[(&str, &str)],
-    ) -> Result<T, S3Error> {
-        let answer = self.caller.ask(&S3Call::new(Method::GET, "", query)).await;
-        let page = answer.and_then(|answer| answers::read(answer.body()));
-        page.map_err(self.failed(action, prefix))
+    /// The key as it is, without another encoding.
+    pub(super) fn path(&self, action: &'static str, key: &str) -> Result<Path, S3Error> {
+        let path = Path::parse(key);
+        path.map_err(|error| self.failed(action, key, &Error::from(error)))
     }
 
     /// Says what failed, and where.
-    pub(super) fn failed(
-        &self,
-        action: &'static str,
-        key: &str,
-    ) -> impl FnOnce(S3Fault) -> S3Error {
-        let object = format!("{} at {}", self.url(key), self.caller.address.endpoint);
-        move |fault| S3Error { action, object, fault }
+    pub(super) fn failed(&self, action: &'static str, key: &str, error: &Error) -> S3Error {
+        let object = format!("{} at {}", self.url(key), self.endpoint);
+        S3Error { action, object, fault: S3Fault::of(error, self.silence) }
     }
 }
 
 impl PartialEq for S3Bucket {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && self.caller.address == other.caller.address
+        self.name == other.name && self.endpoint == other.endpoint
     }
 }
 
 impl Eq for S3Bucket {}
 
 impl fmt::Debug for S3Bucket {
+    /// Without the credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let endpoint = &self.caller.address.endpoint;
-        f.debug_struct("S3Bucket").field("name", &self.name).field("endpoint", endpoint).finish()
+        let Self { name, endpoint, .. } = self;
+        f.debug_struct("S3Bucket").field("name", name).field("endpoint", endpoint).finish()
     }
 }

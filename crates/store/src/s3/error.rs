@@ -1,6 +1,13 @@
 //! Why a call to S3 fails.
 
+use std::error::Error;
+use std::iter::successors;
 use std::time::Duration;
+
+use object_store::client::{HttpError, HttpErrorKind};
+
+/// Characters of a foreign text that an error shows.
+const SHOWN: usize = 300;
 
 /// A call to S3 failed. The text names what, where, and why in the words of S3.
 #[derive(Debug, thiserror::Error)]
@@ -18,42 +25,81 @@ pub struct S3Error {
 #[derive(Debug, thiserror::Error)]
 pub enum S3Fault {
     /// S3 refused it.
-    #[error("{code}{}{message}", if message.is_empty() { "" } else { ": " })]
+    #[error("{code}: {message}")]
     Refused {
-        /// The status of HTTP.
-        status: u16,
         /// The code of S3, such as `NoSuchBucket`.
         code: String,
         /// What S3 adds.
         message: String,
     },
-    /// Nothing moved.
-    #[error("no sign of life for {0:?}")]
+    /// No answer came within this time, also when it was tried again.
+    #[error("no answer within {0:?}")]
     Silent(Duration),
     /// The connection could not be made, or was cut.
     #[error("{0}")]
     Connection(String),
     /// The answer is none of S3.
-    #[error("its answer is none of S3: {0}")]
+    #[error("{0}")]
     Unexpected(String),
-    /// A header cannot hold a setting. The text does not repeat it.
-    #[error("the call cannot be written: {0}")]
-    Unwritable(String),
-    /// The object has more bytes than S3 takes in parts of this size.
-    #[error("it has more than {0} bytes, which is the limit")]
-    TooLarge(u64),
 }
 
 impl S3Fault {
-    /// Whether another try can help.
-    pub(super) fn is_transient(&self) -> bool {
-        match self {
-            Self::Refused { status, code, .. } => {
-                // A try that stalled is answered with 400, and one that came too fast with 429.
-                *status >= 500 && *status != 501 || *status == 429 || code == "RequestTimeout"
-            }
-            Self::Silent(_) | Self::Connection(_) => true,
-            Self::Unexpected(_) | Self::Unwritable(_) | Self::TooLarge(_) => false,
+    /// What is at the bottom of an error. The texts above it repeat what [`S3Error`] says, with the
+    /// queries of calls. A call may take `silence`.
+    pub(super) fn of(error: &object_store::Error, silence: Duration) -> Self {
+        let causes = || successors(Some(error as &dyn Error), |cause| cause.source());
+        if let Some(http) = causes().find_map(|cause| cause.downcast_ref::<HttpError>()) {
+            return match http.kind() {
+                HttpErrorKind::Timeout => Self::Silent(silence),
+                _ => Self::Connection(with_causes(http)),
+            };
         }
+        let last = causes().last().map(ToString::to_string).unwrap_or_default();
+        match (element(&last, "Code"), element(&last, "Message")) {
+            (Some(code), message) => {
+                Self::Refused { code: shown(code), message: shown(message.unwrap_or_default()) }
+            }
+            (None, _) => Self::Unexpected(shown(&last)),
+        }
+    }
+}
+
+/// The causes of an error of a connection, which say what happened.
+fn with_causes(error: &HttpError) -> String {
+    let causes = successors(error.source(), |cause| cause.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// The text of the first element with this name. Whether S3 refused a call is known already, so a
+/// parser has nothing to check.
+fn element<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = answer.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once(&format!("</{name}>"))?.0)
+}
+
+/// One line of a text that comes from elsewhere.
+fn shown(text: &str) -> String {
+    let one_line = text.chars().map(|char| if char.is_control() { ' ' } else { char });
+    one_line.take(SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(answer: &str) -> String {
+        let store = "S3";
+        let source = std::io::Error::other(answer.to_owned()).into();
+        let error = object_store::Error::Generic { store, source };
+        S3Fault::of(&error, Duration::from_secs(1)).to_string()
+    }
+
+    #[test]
+    fn a_refusal_has_the_words_of_s3_and_nothing_that_is_signed() {
+        let refused = "<?xml version=\"1.0\"?>\n<Error><Code>SignatureDoesNotMatch</Code>\
+                       <Message>It does not\nmatch.</Message><StringToSign>hidden</StringToSign>";
+        assert_eq!(fault(refused), "SignatureDoesNotMatch: It does not match.");
+        assert_eq!(fault("502 Bad Gateway: <html>Bad\n"), "502 Bad Gateway: <html>Bad ");
+        assert_eq!(fault(&"a".repeat(SHOWN + 1)).len(), SHOWN);
     }
 }

@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use reqwest::Url;
+use reqwest::header::HeaderValue;
+
 use crate::PemSource;
 
 /// Where AWS keeps buckets if nothing is said.
@@ -64,11 +67,20 @@ pub enum S3SettingsError {
     )]
     Bucket(String),
     /// The key in a bucket.
-    #[error("the name in the bucket is not UTF-8")]
-    Key,
+    #[error(
+        "{0:?} is no name in a bucket; allowed: UTF-8 without control characters, whose parts \
+         between slashes are not empty, \".\" or \"..\""
+    )]
+    Key(String),
+    /// What a header of each call holds. The text is not repeated.
+    #[error("{0} has a character that is not printable ASCII")]
+    Header(&'static str),
     /// The certificates of the authorities.
     #[error("AWS_CA_BUNDLE: {0}")]
     Authorities(String),
+    /// The client does not take them.
+    #[error("S3 cannot be called with these settings: {0}")]
+    Client(String),
 }
 
 impl S3Settings {
@@ -105,6 +117,40 @@ impl S3Settings {
             ca: ca.map(|path| PemSource::File(PathBuf::from(path))),
             silence,
         })
+    }
+
+    /// Refuses what the library could not write into a header.
+    pub(super) fn check_headers(&self) -> Result<(), S3SettingsError> {
+        let S3Credentials { access_key, session_token, .. } = &self.credentials;
+        let token = session_token.as_deref().unwrap_or_default();
+        for (name, text) in [
+            ("AWS_ACCESS_KEY_ID", &**access_key),
+            ("AWS_SESSION_TOKEN", token),
+            ("AWS_REGION", &*self.region),
+        ] {
+            HeaderValue::from_str(text).map_err(|_| S3SettingsError::Header(name))?;
+        }
+        Ok(())
+    }
+
+    /// The server to whose URL each bucket is a path.
+    pub(super) fn endpoint_url(&self) -> Result<Url, S3SettingsError> {
+        let Self { region, .. } = self;
+        let country = if region.starts_with("cn-") { ".cn" } else { "" };
+        let aws = format!("https://s3.{region}.amazonaws.com{country}");
+        let endpoint = self.endpoint.as_deref().unwrap_or(&aws);
+        let unfit = |why| Err(S3SettingsError::Endpoint(why));
+        let Ok(url) = Url::parse(endpoint) else { return unfit("it is no URL") };
+        if !matches!(url.scheme(), "http" | "https") {
+            return unfit("it has another scheme");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return unfit("it holds a login, which belongs to AWS_ACCESS_KEY_ID");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return unfit("it has a query");
+        }
+        Ok(url)
     }
 }
 
@@ -143,5 +189,38 @@ mod tests {
         for (missing, set) in [("AWS_ACCESS_KEY_ID", &key[1..]), (key[1].0, &key[..1])] {
             assert_eq!(read(set).unwrap_err(), S3SettingsError::Missing(missing));
         }
+    }
+
+    fn settings(region: &str, endpoint: Option<&str>) -> S3Settings {
+        let set = [
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "hidden"),
+            ("AWS_REGION", region),
+            ("AWS_ENDPOINT_URL", endpoint.unwrap_or_default()),
+        ];
+        read(&set).unwrap()
+    }
+
+    #[test]
+    fn the_endpoint_is_that_of_the_region_or_the_one_that_is_named() {
+        for (region, endpoint, expected) in [
+            ("eu-west-1", None, "https://s3.eu-west-1.amazonaws.com/"),
+            ("cn-north-1", None, "https://s3.cn-north-1.amazonaws.com.cn/"),
+            ("r", Some("http://[::1]:9000"), "http://[::1]:9000/"),
+            ("r", Some("https://h:443/s3/"), "https://h/s3/"),
+        ] {
+            assert_eq!(settings(region, endpoint).endpoint_url().unwrap().as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_called_is_refused_without_its_secrets() {
+        for endpoint in ["h:9000", "ftp://h", "http://", "http://u:secret@h", "http://h/?a"] {
+            let refused = settings("r", Some(endpoint)).endpoint_url().unwrap_err().to_string();
+            assert!(refused.contains("endpoint") && !refused.contains("secret"), "{refused}");
+        }
+        assert!(settings("a/b", None).check_headers().is_ok());
+        let two_lines = settings("a\nb", None).check_headers();
+        assert_eq!(two_lines, Err(S3SettingsError::Header("AWS_REGION")));
     }
 }
