@@ -12,7 +12,7 @@ use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 
 use super::address::BucketAddress;
-use super::answers::{self, ListedObject, ListedUpload, ObjectPage, UploadPage};
+use super::answers::{self, ListedObject, ObjectPage, UploadPage};
 use super::call::{S3Call, S3Caller};
 use super::error::{S3Error, S3Fault};
 use super::settings::{S3Settings, S3SettingsError};
