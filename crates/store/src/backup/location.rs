@@ -84,6 +84,7 @@ impl BackupLocation {
     }
 
     /// The file beside it whose name ends so.
+    #[must_use]
     pub fn with_extension(&self, extension: &str) -> Self {
         match self {
             Self::Path(path) => Self::Path(path.with_extension(extension)),
