@@ -47,14 +47,14 @@ impl S3Fault {
     /// What is at the bottom of an error. The texts above it repeat what [`S3Error`] says, with the
     /// queries of calls. A call may take `silence`.
     pub(super) fn of(error: &object_store::Error, silence: Duration) -> Self {
-        let causes = || successors(Some(error as &dyn Error), |cause| cause.source());
-        if let Some(http) = causes().find_map(|cause| cause.downcast_ref::<HttpError>()) {
-            return match http.kind() {
+        let cut = causes(Some(error)).find_map(|cause| cause.downcast_ref::<HttpError>());
+        if let Some(cut) = cut {
+            return match cut.kind() {
                 HttpErrorKind::Timeout => Self::Silent(silence),
-                _ => Self::Connection(with_causes(http)),
+                _ => Self::Connection(joined(causes(cut.source()))),
             };
         }
-        let last = causes().last().map(ToString::to_string).unwrap_or_default();
+        let last = joined(causes(Some(error)).last());
         match (element(&last, "Code"), element(&last, "Message")) {
             (Some(code), message) => {
                 Self::Refused { code: shown(code), message: shown(message.unwrap_or_default()) }
@@ -64,10 +64,16 @@ impl S3Fault {
     }
 }
 
-/// The causes of an error of a connection, which say what happened.
-fn with_causes(error: &HttpError) -> String {
-    let causes = successors(error.source(), |cause| cause.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// An error and its causes, down to what happened.
+fn causes<'a>(
+    error: Option<&'a (dyn Error + 'static)>,
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(error, |cause| (*cause).source())
+}
+
+fn joined<'a>(errors: impl IntoIterator<Item = &'a (dyn Error + 'static)>) -> String {
+    let texts: Vec<_> = errors.into_iter().map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 /// The text of the first element with this name. Whether S3 refused a call is known already, so a

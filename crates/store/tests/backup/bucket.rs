@@ -160,6 +160,12 @@ async fn settings_are_asked_for_only_for_a_bucket_and_its_name_is_checked() {
         let refused = BackupLocation::open(name.as_ref(), some).await.unwrap_err();
         assert!(matches!(refused, BackupError::Bucket(S3SettingsError::Bucket(_))), "{refused}");
     }
+    // A library in between would take these for other keys.
+    for name in ["s3://sale//a", "s3://sale/a//b.rdb", "s3://sale/a/../b.rdb", "s3://sale/a\nb"] {
+        let some = || Ok(settings("http://127.0.0.1:1"));
+        let refused = BackupLocation::open(name.as_ref(), some).await.unwrap_err();
+        assert!(matches!(refused, BackupError::Bucket(S3SettingsError::Key(_))), "{refused}");
+    }
     let file = located("s3://sale/a/b.c/one.rdb", &settings("http://127.0.0.1:1")).await;
     assert_eq!(file.with_extension("json").to_string(), "s3://sale/a/b.c/one.json");
     assert_eq!(file.file_name(), "one.rdb");
