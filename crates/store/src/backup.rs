@@ -5,6 +5,10 @@
 //!   folder    the backups of a folder, and which of them are kept
 //!   verify    NAME.rdb still has the length and the digest that NAME.json says
 //!   restore   NAME.rdb -> an empty data folder of Redis, with a new epoch
+//!     location   a path of this machine, or s3://BUCKET/KEY
+//!     storage    what is done with the files there
+//!       files      on this machine
+//!       ../s3      in a bucket
 //! ```
 //!
 //! A backup is two files. The data is an RDB file, which other tools of Redis read too; the
@@ -20,21 +24,22 @@ mod digest;
 mod error;
 mod files;
 mod folder;
+mod location;
 mod restore;
+mod storage;
 
 pub use self::create::{BackupRequest, CopyProgress, create};
 pub use self::description::{BackupDescription, DESCRIPTION, RDB};
 pub use self::error::BackupError;
 pub use self::folder::{FoundBackup, keep, list};
+pub use self::location::BackupLocation;
 pub use self::restore::{Restored, restore};
-
-use std::path::Path;
 
 /// Compares a backup with its description.
 ///
 /// # Errors
 /// [`BackupError::Damaged`], or why its files cannot be read.
-pub async fn verify(rdb: &Path) -> Result<BackupDescription, BackupError> {
+pub async fn verify(rdb: &BackupLocation) -> Result<BackupDescription, BackupError> {
     let description = BackupDescription::of(rdb).await?;
     digest::read_through(rdb, &description, None).await?;
     Ok(description)

@@ -9,6 +9,7 @@
 //!     |- redis         one Lua script for each transition
 //!     '- group         in front of each: single calls in, batches out
 //!   backup        copies the data of a Redis, and restores it
+//!   s3            where backups may be
 //! ```
 //!
 //! A store belongs to one queue. Each method is one atomic step, is safe to repeat, and decides by
@@ -25,6 +26,7 @@ mod open;
 mod pem;
 pub mod redis;
 pub mod replicated;
+pub mod s3;
 mod tls_client;
 
 pub use bookingq_queue::{

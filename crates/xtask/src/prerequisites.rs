@@ -111,6 +111,13 @@ pub const HELM: Tool = Tool {
     install: Install::Anyone("go install helm.sh/helm/v3/cmd/helm@v3.22.0"),
 };
 
+/// A server of S3.
+pub const VERSITYGW: Tool = Tool {
+    program: "versitygw",
+    purpose: "backups are tested in a bucket of it; without it these tests are skipped",
+    install: Install::Anyone("go install github.com/versity/versitygw/cmd/versitygw@v1.8.0"),
+};
+
 /// promtool. Its module has `replace` directives, so that `go install` refuses it.
 pub const PROMTOOL: Tool = Tool {
     program: "promtool",

@@ -4,7 +4,9 @@ use anyhow::Result;
 
 use crate::control_plane::ControlPlanePrograms;
 use crate::kafka::KafkaJars;
-use crate::prerequisites::{self, CARGO_DENY, FAKETIME, GO, HELM, JAVA, MAVEN, OPENSSL, REDIS};
+use crate::prerequisites::{
+    self, CARGO_DENY, FAKETIME, GO, HELM, JAVA, MAVEN, OPENSSL, REDIS, VERSITYGW,
+};
 
 /// What to install.
 #[derive(Debug, clap::Args)]
@@ -29,7 +31,7 @@ pub fn run(args: &Args) -> Result<()> {
         programs.as_ref().and_then(ControlPlanePrograms::notice),
         jars.as_ref().and_then(KafkaJars::notice),
     ];
-    let mut tools = vec![&REDIS, &GO, &HELM, &CARGO_DENY];
+    let mut tools = vec![&REDIS, &GO, &HELM, &CARGO_DENY, &VERSITYGW];
     tools.extend(args.faults.then_some(&FAKETIME));
     tools.extend(args.kafka.then_some([&JAVA, &MAVEN, &OPENSSL]).into_iter().flatten());
     prerequisites::provide(&tools, notices.into_iter().flatten())?;
@@ -40,6 +42,6 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(programs) = programs {
         programs.build()?;
     }
-    println!("setup: redis-server, Go, Helm and cargo-deny are installed");
+    println!("setup: redis-server, Go, Helm, cargo-deny and versitygw are installed");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `bookingq backup`: copies the bookings of a queue out of Redis, and into an empty one.
 
+use std::env::VarError;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,9 @@ use bookingq_api::DurationString;
 use bookingq_api::args::RedisAccessArgs;
 use bookingq_core::{QueueName, defaults};
 use bookingq_store::backup::{
-    self, BackupError, BackupRequest, CopyProgress, FoundBackup, Restored,
+    self, BackupError, BackupLocation, BackupRequest, CopyProgress, FoundBackup, Restored,
 };
+use bookingq_store::s3::{S3Settings, S3SettingsError};
 use bookingq_store::{RedisConfig, StoreError};
 use clap::{Subcommand, value_parser};
 use serde::Serialize;
@@ -29,6 +31,12 @@ Examples:
   bookingq backup verify backups/concert-20261130T230000Z.rdb
   bookingq backup restore backups/concert-20261130T230000Z.rdb --queue concert --data redis-data
   redis-server --appendonly yes --dir redis-data
+  bookingq backup create --queue concert --to s3://sale/backups --keep 7
+
+A folder or file whose name begins with s3:// is in a bucket: s3://BUCKET/PREFIX. The environment
+says how to reach it: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION
+(us-east-1 if not set), and for a server that is not AWS AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL,
+and AWS_CA_BUNDLE for the authorities of its certificate.
 
 A backup is a copy of one moment: an RDB file, which Redis reads, and a description beside it.
 A restore forgets what came after that moment. Workers, gateways and clients notice it, as they
@@ -46,14 +54,26 @@ enum BackupVerb {
         /// The RDB file
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        #[command(flatten)]
+        silence: SilenceArgs,
     },
     /// List the backups of a folder, the newest first
     List {
         /// The folder
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
+        #[command(flatten)]
+        silence: SilenceArgs,
     },
     Restore(RestoreArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct SilenceArgs {
+    /// Give up after this long without a sign of life from Redis, and from a bucket when a second
+    /// try has none either
+    #[arg(long, env = "BOOKINGQ_BACKUP_SILENCE", value_name = "TIME", default_value = "1m")]
+    silence: DurationString,
 }
 
 /// Copy all data of a Redis, as of one moment, while it goes on serving
@@ -79,7 +99,7 @@ struct CreateArgs {
     redis: String,
     #[command(flatten)]
     access: RedisAccessArgs,
-    /// Folder of the backup, or name of a new file that ends with .rdb
+    /// Folder of the backup, or name of a new file that ends with .rdb; also s3://BUCKET/PREFIX
     #[arg(long, env = "BOOKINGQ_BACKUP_TO", value_name = "PATH")]
     to: PathBuf,
     /// Remove older backups of this queue from the folder, so that this many stay
@@ -90,9 +110,8 @@ struct CreateArgs {
         value_parser = value_parser!(u32).range(1..=10_000)
     )]
     keep: Option<u32>,
-    /// Give up after this long without a sign of life from Redis
-    #[arg(long, env = "BOOKINGQ_BACKUP_SILENCE", value_name = "TIME", default_value = "1m")]
-    silence: DurationString,
+    #[command(flatten)]
+    silence: SilenceArgs,
     /// File for the outcome as JSON, such as /dev/termination-log in a Pod
     #[arg(long, env = "BOOKINGQ_BACKUP_REPORT", value_name = "FILE")]
     report: Option<PathBuf>,
@@ -113,6 +132,8 @@ struct RestoreArgs {
     /// Refuse a backup of another queue
     #[arg(long, env = "BOOKINGQ_QUEUE", value_name = "NAME")]
     queue: Option<QueueName>,
+    #[command(flatten)]
+    silence: SilenceArgs,
 }
 
 /// What a Pod reports about the backup that it took.
@@ -127,13 +148,27 @@ struct BackupReport<'a> {
 pub async fn run(args: Args) -> Result<(), Failure> {
     match args.verb {
         BackupVerb::Create(args) => create(*args).await,
-        BackupVerb::Verify { file } => {
+        BackupVerb::Verify { file, silence } => {
+            let file = silence.open(&file).await?;
             let found = backup::verify(&file).await.map_err(failure)?;
-            println!("{} is whole: {}", file.display(), story(&found));
+            println!("{file} is whole: {}", story(&found));
             Ok(())
         }
-        BackupVerb::List { folder } => list(&folder).await,
+        BackupVerb::List { folder, silence } => list(&silence.open(&folder).await?).await,
         BackupVerb::Restore(args) => restore(args).await,
+    }
+}
+
+impl SilenceArgs {
+    /// A path, or a place in a bucket that the environment says how to reach.
+    async fn open(&self, name: &Path) -> Result<BackupLocation, Failure> {
+        let variable = |name| match std::env::var(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(S3SettingsError::NotText(name)),
+        };
+        let settings = || S3Settings::from_variables(variable, self.silence.get());
+        BackupLocation::open(name, settings).await.map_err(failure)
     }
 }
 
@@ -142,8 +177,8 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
     let request = BackupRequest {
         redis: config,
         namespace: args.namespace,
-        to: args.to,
-        silence: args.silence.get(),
+        to: args.silence.open(&args.to).await?,
+        silence: args.silence.silence.get(),
     };
     let mut shown = Instant::now();
     let taken = backup::create(&request, |progress| {
@@ -153,11 +188,11 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
         }
     });
     let taken = taken.await.map_err(failure)?;
-    println!("{}: {}", taken.rdb.display(), story(&taken.description));
+    println!("{}: {}", taken.rdb, story(&taken.description));
     if let Some(count) = args.keep {
         let removed = backup::keep(&taken, count as usize).await.map_err(failure)?;
         for old in removed {
-            eprintln!("removed {}", old.display());
+            eprintln!("removed {old}");
         }
     }
     if let Some(file) = args.report {
@@ -167,21 +202,21 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
 }
 
 fn report(file: &Path, taken: &FoundBackup) -> Result<(), Failure> {
-    let name = taken.rdb.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = taken.rdb.file_name();
     let text = serde_json::to_vec(&BackupReport { file: name, description: &taken.description })?;
     let written = std::fs::write(file, text);
     Ok(written.with_context(|| format!("cannot write {}", file.display()))?)
 }
 
-async fn list(folder: &Path) -> Result<(), Failure> {
+async fn list(folder: &BackupLocation) -> Result<(), Failure> {
     let (found, unread) = backup::list(folder).await.map_err(failure)?;
     println!("{:<20}  {:<24}  {:>10}  FILE", "TAKEN AT", "QUEUE", "SIZE");
     for FoundBackup { rdb, description } in found {
         let namespace = description.namespace.map(|name| name + "/").unwrap_or_default();
-        let (queue, name) = (description.queue, rdb.file_name().unwrap_or_default());
+        let (queue, name) = (description.queue, rdb.file_name());
         let (at, size) = (description.taken_at.to_string(), size(description.bytes));
         let queue = format!("{namespace}{queue}");
-        println!("{at:<20}  {queue:<24}  {size:>10}  {}", name.display());
+        println!("{at:<20}  {queue:<24}  {size:>10}  {name}");
     }
     for error in &unread {
         eprintln!("warning: {error}");
@@ -191,10 +226,11 @@ async fn list(folder: &Path) -> Result<(), Failure> {
 
 async fn restore(args: RestoreArgs) -> Result<(), Failure> {
     let data = args.data.display();
-    let done = backup::restore(&args.file, &args.data, args.queue.as_ref()).await;
+    let file = args.silence.open(&args.file).await?;
+    let done = backup::restore(&file, &args.data, args.queue.as_ref()).await;
     match done.map_err(failure)? {
         Restored::Now(description) => {
-            println!("{data} has the data of {}: {}", args.file.display(), story(&description));
+            println!("{data} has the data of {file}: {}", story(&description));
         }
         Restored::Before => println!("{data} was restored from this backup before"),
     }
@@ -230,6 +266,7 @@ fn size(bytes: u64) -> String {
 fn failure(error: BackupError) -> Failure {
     match error {
         BackupError::Name(_)
+        | BackupError::Bucket(_)
         | BackupError::OtherDatabase(_)
         | BackupError::Store(StoreError::Settings(_)) => Failure::usage(error),
         error => error.into(),

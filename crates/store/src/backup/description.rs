@@ -1,13 +1,11 @@
 //! What a backup holds: the file beside the data.
 
-use std::path::{Path, PathBuf};
-
 use bookingq_core::QueueName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::BackupError;
-use super::files;
+use super::location::BackupLocation;
 
 /// The extension of the data.
 pub const RDB: &str = "rdb";
@@ -69,9 +67,9 @@ impl BackupDescription {
     ///
     /// # Errors
     /// [`BackupError::Name`] unless the name ends with `.rdb`.
-    pub fn path(rdb: &Path) -> Result<PathBuf, BackupError> {
-        if rdb.extension().is_none_or(|extension| extension != RDB) {
-            return Err(BackupError::Name(rdb.to_owned()));
+    pub(super) fn location(rdb: &BackupLocation) -> Result<BackupLocation, BackupError> {
+        if !rdb.has_extension(RDB) {
+            return Err(BackupError::Name(rdb.to_string()));
         }
         Ok(rdb.with_extension(DESCRIPTION))
     }
@@ -79,15 +77,15 @@ impl BackupDescription {
     /// Reads the description of an RDB file.
     ///
     /// # Errors
-    /// [`BackupError::Name`], [`BackupError::File`] or [`BackupError::Description`].
-    pub async fn of(rdb: &Path) -> Result<Self, BackupError> {
-        Self::read(&Self::path(rdb)?).await
+    /// [`BackupError::Name`] or [`BackupError::Description`], or why it cannot be read.
+    pub(super) async fn of(rdb: &BackupLocation) -> Result<Self, BackupError> {
+        Self::read(&Self::location(rdb)?).await
     }
 
     /// Reads a description.
-    pub(super) async fn read(path: &Path) -> Result<Self, BackupError> {
-        let bytes = tokio::fs::read(path).await.map_err(BackupError::file("read", path))?;
-        let unfit = |why: String| BackupError::Description { path: path.to_owned(), why };
+    pub(super) async fn read(location: &BackupLocation) -> Result<Self, BackupError> {
+        let bytes = location.read().await?;
+        let unfit = |why: String| BackupError::description(location, &why);
         let format = serde_json::from_slice(&bytes).map(|FormatOnly { format }| format);
         match format {
             Ok(format) if format > FORMAT => Err(unfit(format!(
@@ -96,11 +94,6 @@ impl BackupDescription {
             Ok(_) => serde_json::from_slice(&bytes).map_err(|error| unfit(error.to_string())),
             Err(error) => Err(unfit(error.to_string())),
         }
-    }
-
-    /// Writes it beside the data: whole, or not at all.
-    pub(super) async fn write(&self, path: &Path) -> Result<(), BackupError> {
-        files::write_json(path, self).await
     }
 }
 

@@ -1,17 +1,11 @@
 //! The length and digest of the data, while it is written and when it is read again.
 
-use std::path::Path;
-
 use ring::digest::{Context, SHA256};
-use tokio::fs::File;
-use tokio::io::AsyncReadExt as _;
 
 use super::description::BackupDescription;
 use super::error::BackupError;
 use super::files::PartFile;
-
-/// Bytes that are read at once.
-const PIECE: usize = 256 << 10;
+use super::location::BackupLocation;
 
 /// Counts and hashes what passes through.
 pub(super) struct DataDigest {
@@ -45,23 +39,18 @@ impl DataDigest {
 
 /// Reads the data and compares it with its description; copies it to a file on the way.
 pub(super) async fn read_through(
-    rdb: &Path,
+    rdb: &BackupLocation,
     description: &BackupDescription,
     mut copy: Option<&mut PartFile>,
 ) -> Result<(), BackupError> {
-    let mut file = File::open(rdb).await.map_err(BackupError::file("read", rdb))?;
-    let (mut piece, mut digest) = (vec![0; PIECE], DataDigest::new());
-    loop {
-        let read = file.read(&mut piece).await.map_err(BackupError::file("read", rdb))?;
-        if read == 0 {
-            break;
-        }
-        digest.add(&piece[..read]);
+    let (mut reader, mut digest) = (rdb.reader().await?, DataDigest::new());
+    while let Some(piece) = reader.next().await? {
+        digest.add(piece);
         if let Some(copy) = &mut copy {
-            copy.write(&piece[..read]).await?;
+            copy.write(piece).await?;
         }
     }
-    let damaged = |what: String| Err(BackupError::Damaged { path: rdb.to_owned(), what });
+    let damaged = |what: String| Err(BackupError::Damaged { location: rdb.to_string(), what });
     let (bytes, sha256) = digest.finish();
     if bytes != description.bytes {
         return damaged(format!("it has {bytes} bytes, and had {}", description.bytes));

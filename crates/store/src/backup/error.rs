@@ -1,10 +1,12 @@
 //! Why a backup or a restore fails.
 
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::StoreError;
+use crate::s3::{S3Error, S3SettingsError};
 
 /// A backup or a restore failed. Each text says what is wrong and where.
 #[derive(Debug, thiserror::Error)]
@@ -51,30 +53,39 @@ pub enum BackupError {
         /// Why it failed.
         error: io::Error,
     },
+    /// An object in a bucket.
+    #[error(transparent)]
+    S3(#[from] S3Error),
+    /// A bucket cannot be used with these settings.
+    #[error(transparent)]
+    Bucket(#[from] S3SettingsError),
+    /// Something has the name of the new backup.
+    #[error("{0} exists already; a backup overwrites nothing")]
+    Exists(String),
     /// A file is no backup, or its description is missing or unreadable.
-    #[error("{} is not the description of a backup: {why}", path.display())]
+    #[error("{location} is not the description of a backup: {why}")]
     Description {
         /// The file beside the RDB.
-        path: PathBuf,
+        location: String,
         /// Why.
         why: String,
     },
     /// The name of a backup.
-    #[error("{} is no name of a backup; allowed: a folder, or a name that ends with .rdb", .0.display())]
-    Name(PathBuf),
+    #[error("{0} is no name of a backup; allowed: a folder, or a name that ends with .rdb")]
+    Name(String),
     /// The data is not what was written.
-    #[error("{} is damaged: {what}", path.display())]
+    #[error("{location} is damaged: {what}")]
     Damaged {
         /// The RDB file.
-        path: PathBuf,
+        location: String,
         /// What differs.
         what: String,
     },
     /// The backup is of another queue.
-    #[error("{} is a backup of queue {found}, not of {wanted}: a queue keeps its name", path.display())]
+    #[error("{location} is a backup of queue {found}, not of {wanted}: a queue keeps its name")]
     OtherQueue {
         /// The RDB file.
-        path: PathBuf,
+        location: String,
         /// The queue in the backup.
         found: String,
         /// The queue that was asked for.
@@ -111,6 +122,20 @@ impl BackupError {
     pub(crate) fn unexpected(sent: &[u8]) -> Self {
         const SHOWN: usize = 64;
         Self::Unexpected(String::from_utf8_lossy(&sent[..sent.len().min(SHOWN)]).into_owned())
+    }
+
+    /// A [`Self::Description`].
+    pub(super) fn description(location: &impl Display, why: &impl Display) -> Self {
+        Self::Description { location: location.to_string(), why: why.to_string() }
+    }
+
+    /// Whether a file is missing, or a bucket does not give it.
+    pub(super) fn is_absence(&self) -> bool {
+        match self {
+            Self::File { error, .. } => error.kind() == io::ErrorKind::NotFound,
+            Self::S3(_) => true,
+            _ => false,
+        }
     }
 
     /// Says which file an error is about.

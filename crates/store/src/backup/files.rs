@@ -1,6 +1,6 @@
 //! Files that are there whole or not at all, also after the power was cut.
 
-use std::ffi::OsStr;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -36,7 +36,7 @@ impl PartFile {
     }
 
     /// Waits until it is on disk and gives it its name, which no other file may have.
-    pub(super) async fn finish(mut self, name: &Path) -> Result<(), BackupError> {
+    pub(super) async fn finish(&mut self, name: &Path) -> Result<(), BackupError> {
         let failed = BackupError::file("write", &self.path);
         let synced = async {
             self.file.flush().await?;
@@ -62,10 +62,19 @@ impl Drop for PartFile {
 /// An error if a file has this name.
 pub(super) async fn refuse_existing(name: &Path) -> Result<(), BackupError> {
     if tokio::fs::try_exists(name).await.unwrap_or(true) {
-        let exists = std::io::ErrorKind::AlreadyExists;
-        return Err(BackupError::file("write", name)(exists.into()));
+        return Err(BackupError::Exists(name.display().to_string()));
     }
     Ok(())
+}
+
+/// Removes a file, if it is there.
+pub(super) async fn remove(path: &Path) -> Result<(), BackupError> {
+    match tokio::fs::remove_file(path).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(BackupError::file("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file that is there whole or not at all.
@@ -77,11 +86,17 @@ pub(super) async fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), BackupE
 
 /// Writes a file of JSON that is there whole or not at all.
 pub(super) async fn write_json(path: &Path, content: &impl Serialize) -> Result<(), BackupError> {
-    let text = serde_json::to_string_pretty(content).map_err(|error| BackupError::Description {
-        path: path.to_owned(),
-        why: error.to_string(),
-    })?;
-    write_whole(path, (text + "\n").as_bytes()).await
+    write_whole(path, json(&path.display(), content)?.as_bytes()).await
+}
+
+/// The text of a file of JSON.
+pub(super) fn json(
+    location: &impl Display,
+    content: &impl Serialize,
+) -> Result<String, BackupError> {
+    let text = serde_json::to_string_pretty(content);
+    let text = text.map_err(|error| BackupError::description(location, &error))?;
+    Ok(text + "\n")
 }
 
 /// The folder of a name without one is the present one.
@@ -109,9 +124,4 @@ pub(super) async fn names_in(folder: &Path) -> Result<Vec<String>, BackupError> 
     let mut names = read.await.map_err(BackupError::file("read", folder))?;
     names.sort();
     Ok(names)
-}
-
-/// Whether a name has this extension.
-pub(super) fn has_extension(name: &str, extension: &str) -> bool {
-    Path::new(name).extension() == Some(OsStr::new(extension))
 }

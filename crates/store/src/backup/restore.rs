@@ -23,6 +23,7 @@ use super::description::BackupDescription;
 use super::digest;
 use super::error::BackupError;
 use super::files::{PartFile, names_in, sync_folder, write_json, write_whole};
+use super::location::BackupLocation;
 use crate::redis::resp;
 
 /// Where Redis keeps its log, by default.
@@ -59,12 +60,12 @@ struct RestoreNote {
 
 /// Fills `data`, the data folder of a Redis that does not run, and gives the data a new epoch. Does
 /// nothing in a folder that was filled with the same backup, whatever Redis wrote since, also once
-/// the backup was removed.
+/// the backup was removed, and while its bucket does not answer.
 ///
 /// # Errors
 /// [`BackupError`]; then the folder has no data that it did not have before.
 pub async fn restore(
-    rdb: &Path,
+    rdb: &BackupLocation,
     data: &Path,
     queue: Option<&QueueName>,
 ) -> Result<Restored, BackupError> {
@@ -95,32 +96,30 @@ pub async fn restore(
 }
 
 impl RestoreNote {
-    /// Whether the folder was filled with this backup; of one that was removed, the name decides.
+    /// Whether the folder was filled with this backup. Of one that was removed, or that its bucket
+    /// does not give now, the name decides: Redis must start without it.
     fn is_of(
         &self,
-        rdb: &Path,
+        rdb: &BackupLocation,
         description: Result<BackupDescription, BackupError>,
     ) -> Result<bool, BackupError> {
         match description {
             Ok(found) => Ok(self.sha256 == found.sha256 && self.taken_at == found.taken_at),
-            Err(BackupError::File { error, .. }) if error.kind() == ErrorKind::NotFound => {
-                Ok(self.file == file_name(rdb))
-            }
+            Err(error) if error.is_absence() => Ok(self.file == rdb.file_name()),
             Err(error) => Err(error),
         }
     }
 }
 
-fn file_name(rdb: &Path) -> String {
-    rdb.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
 /// The description of a backup of this queue.
-async fn of_queue(rdb: &Path, queue: Option<&QueueName>) -> Result<BackupDescription, BackupError> {
+async fn of_queue(
+    rdb: &BackupLocation,
+    queue: Option<&QueueName>,
+) -> Result<BackupDescription, BackupError> {
     let description = BackupDescription::of(rdb).await?;
     if let Some(wanted) = queue.filter(|wanted| **wanted != description.queue) {
         return Err(BackupError::OtherQueue {
-            path: rdb.to_owned(),
+            location: rdb.to_string(),
             found: description.queue.to_string(),
             wanted: wanted.to_string(),
         });
@@ -129,7 +128,11 @@ async fn of_queue(rdb: &Path, queue: Option<&QueueName>) -> Result<BackupDescrip
 }
 
 /// Writes all files, and waits until they are on disk.
-async fn fill(part: &Path, rdb: &Path, description: &BackupDescription) -> Result<(), BackupError> {
+async fn fill(
+    part: &Path,
+    rdb: &BackupLocation,
+    description: &BackupDescription,
+) -> Result<(), BackupError> {
     tokio::fs::create_dir(part).await.map_err(BackupError::file("create", part))?;
     let base = part.join(BASE);
     let mut copy = PartFile::create(&base).await?;
@@ -141,16 +144,16 @@ async fn fill(part: &Path, rdb: &Path, description: &BackupDescription) -> Resul
     let manifest = format!("file {BASE} seq 1 type b\nfile {INCREMENT} seq 1 type i\n");
     write_whole(&part.join(MANIFEST), manifest.as_bytes()).await?;
     let (sha256, taken_at) = (description.sha256.clone(), description.taken_at);
-    let file = file_name(rdb);
+    let file = rdb.file_name();
     let note = RestoreNote { file, sha256, taken_at, restored_at: Timestamp::now(), epoch };
     write_json(&part.join(NOTE), &note).await
 }
 
 async fn read_note(path: &Path) -> Result<Option<RestoreNote>, BackupError> {
     match tokio::fs::read(path).await {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            BackupError::Description { path: path.to_owned(), why: error.to_string() }
-        }),
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| BackupError::description(&path.display(), &error)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(BackupError::file("read", path)(error)),
     }
