@@ -25,11 +25,7 @@ const DEBOUNCE: Duration = Duration::from_millis(300);
 
 /// Runs until `leaving`; finishes reconciles that have started. Where the cluster lacks the kind,
 /// it waits for it. `queue_changes` are the queues that change.
-pub async fn run(
-    parts: SharedParts,
-    queue_changes: QueueChanges,
-    leaving: CancellationToken,
-) {
+pub async fn run(parts: SharedParts, queue_changes: QueueChanges, leaving: CancellationToken) {
     let SharedParts { client, scope, environment, queues, schema, events, metrics } = parts;
     let (backups, backup_stream) = watch::backups(&client, &scope);
     let (objects, object_wakes) = BackupObjects::watch(&client, &scope);
