@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use kube::runtime::controller::{self, Action, Controller};
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -45,8 +45,8 @@ pub async fn run(parts: SharedParts, queue_changes: QueueChanges, leaving: Cance
         written: Mutex::default(),
         failures: Mutex::default(),
     });
-    let ended = Arc::clone(&context);
-    Controller::for_stream(backup_stream, backups)
+    let (ended, leaving_early) = (Arc::clone(&context), unlisted(backups.clone(), leaving.clone()));
+    let controlling = Controller::for_stream(backup_stream, backups)
         .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
         .reconcile_all_on(schema_changes)
         .reconcile_on(object_wakes)
@@ -56,8 +56,20 @@ pub async fn run(parts: SharedParts, queue_changes: QueueChanges, leaving: Cance
         .for_each(|outcome| {
             log(outcome, &ended);
             std::future::ready(())
-        })
-        .await;
+        });
+    tokio::select! {
+        () = controlling => {}
+        () = leaving_early => {}
+    }
+}
+
+/// Ends with `leaving` if no backup was listed until then: nothing was reconciled, and the
+/// controller would wait for the first list.
+async fn unlisted(backups: Store<WatchedBackup>, leaving: CancellationToken) {
+    leaving.cancelled().await;
+    if backups.wait_until_ready().now_or_never().is_some() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Boxed, because it is a large future.

@@ -345,6 +345,10 @@ async fn queues_are_served_without_the_definition_of_backups_and_it_is_found_lat
     let operator = testbed.operator(Budget::unlimited());
     testbed.create(json!({})).await;
     testbed.until_condition("Degraded", "False", "Reconciled").await;
+    // An operator that never found it ends as any other.
+    operator.stop().await;
+    let operator = testbed.operator(Budget::unlimited());
+    operator.rests().await;
     testbed.cluster.install(&bookingq_api::crd::backup_definition()).await.unwrap();
     create(&testbed, "now", &json!({})).await.unwrap();
     let job = until_there::<Job>(&testbed, "now-backup").await;
