@@ -20,7 +20,7 @@ use super::answers;
 use super::error::S3Fault;
 use super::settings::S3Credentials;
 use super::sign::SignedCall;
-use super::silence::{LastMove, SentBody};
+use super::silence::{CallBody, LastMove};
 
 /// Between the tries of a call.
 const BACKOFF: Backoff =
@@ -55,7 +55,7 @@ pub(super) struct S3Caller {
     pub(super) region: String,
     pub(super) credentials: S3Credentials,
     pub(super) silence: Duration,
-    pub(super) client: Client<HttpsConnector<HttpConnector>, SentBody>,
+    pub(super) client: Client<HttpsConnector<HttpConnector>, CallBody>,
 }
 
 impl S3Caller {
@@ -136,7 +136,7 @@ impl S3Caller {
         Err(answers::refused(head.status.as_u16(), &body))
     }
 
-    fn request(&self, call: &S3Call<'_>, moved: LastMove) -> Result<Request<SentBody>, S3Fault> {
+    fn request(&self, call: &S3Call<'_>, moved: LastMove) -> Result<Request<CallBody>, S3Fault> {
         let BucketAddress { endpoint, host, .. } = &self.address;
         let (path, query) = (self.address.path(call.key), query(call.query));
         let signed = SignedCall {
@@ -159,7 +159,7 @@ impl S3Caller {
         if let Some((from, etag)) = call.rest {
             request = request.header(RANGE, format!("bytes={from}-")).header(IF_MATCH, etag);
         }
-        let request = request.body(SentBody::new(call.body.clone(), moved));
+        let request = request.body(CallBody::new(call.body.clone(), moved));
         request.map_err(|error| S3Fault::Unwritable(error.to_string()))
     }
 

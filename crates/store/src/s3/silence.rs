@@ -50,18 +50,18 @@ impl LastMove {
 }
 
 /// What is sent, in pieces. Each piece that the connection takes is a move.
-pub(super) struct SentBody {
+pub(super) struct CallBody {
     rest: Bytes,
     moved: LastMove,
 }
 
-impl SentBody {
+impl CallBody {
     pub(super) fn new(rest: Bytes, moved: LastMove) -> Self {
         Self { rest, moved }
     }
 }
 
-impl Body for SentBody {
+impl Body for CallBody {
     type Data = Bytes;
     type Error = Infallible;
 
