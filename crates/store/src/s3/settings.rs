@@ -86,8 +86,8 @@ pub enum S3SettingsError {
 impl S3Settings {
     /// Reads `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` (or
     /// `AWS_DEFAULT_REGION`), `AWS_ENDPOINT_URL_S3` (or `AWS_ENDPOINT_URL`) and `AWS_CA_BUNDLE`.
-    /// `variable` returns the value of a name. An empty one counts as not set, and the line end that
-    /// files bring with them does not count.
+    /// `variable` returns the value of a name. An empty one counts as not set, and the line end
+    /// that files bring with them does not count.
     ///
     /// # Errors
     /// [`S3SettingsError::Missing`] without an access key or its secret; the errors of `variable`.

@@ -38,14 +38,15 @@ impl S3Upload {
     /// Makes the object of all that was written. Removes what was sent when that fails.
     pub(crate) async fn finish(self) -> Result<(), S3Error> {
         let Self { bucket, key, parts, bytes } = self;
-        match parts.finish().await {
-            Ok(_) => Ok(()),
-            // The answer to an earlier try may have been lost.
-            Err(Error::NotFound { .. }) if matches!(bucket.length(&key).await, Ok(Some(found)) if found == bytes as u64) => {
-                Ok(())
-            }
-            Err(error) => Err(bucket.failed("write", &key, &error)),
+        let Err(error) = parts.finish().await else { return Ok(()) };
+        // S3 does not know the upload any more: the answer to an earlier try may have been lost.
+        if matches!(error, Error::NotFound { .. })
+            && let Ok(Some(found)) = bucket.length(&key).await
+            && found == bytes as u64
+        {
+            return Ok(());
         }
+        Err(bucket.failed("write", &key, &error))
     }
 
     /// Removes what was sent.
