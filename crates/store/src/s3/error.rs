@@ -83,8 +83,9 @@ fn element<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
     Some(rest.split_once(&format!("</{name}>"))?.0)
 }
 
-/// One line of a text that comes from elsewhere.
+/// One line of a text that comes from elsewhere. A status without a text ends with a colon.
 fn shown(text: &str) -> String {
+    let text = text.trim_end().trim_end_matches(':');
     let one_line = text.chars().map(|char| if char.is_control() { ' ' } else { char });
     one_line.take(SHOWN).collect()
 }
@@ -105,7 +106,8 @@ mod tests {
         let refused = "<?xml version=\"1.0\"?>\n<Error><Code>SignatureDoesNotMatch</Code>\
                        <Message>It does not\nmatch.</Message><StringToSign>hidden</StringToSign>";
         assert_eq!(fault(refused), "SignatureDoesNotMatch: It does not match.");
-        assert_eq!(fault("502 Bad Gateway: <html>Bad\n"), "502 Bad Gateway: <html>Bad ");
+        assert_eq!(fault("502 Bad Gateway: <html>Bad\n"), "502 Bad Gateway: <html>Bad");
+        assert_eq!(fault("404 Not Found: "), "404 Not Found");
         assert_eq!(fault(&"a".repeat(SHOWN + 1)).len(), SHOWN);
     }
 }
