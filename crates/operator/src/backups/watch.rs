@@ -75,8 +75,8 @@ fn unless_missing<K: Send + 'static>(
     })
 }
 
-/// The queues that have changed since they were last asked for. Noting one never waits: a controller
-/// of backups that is busy or away does not hold up that of the queues.
+/// The queues that have changed since they were last asked for. Noting one never waits: a
+/// controller of backups that is busy or away does not hold up that of the queues.
 #[derive(Clone, Default)]
 pub struct QueueChanges {
     changed: Arc<Mutex<HashSet<QueueKey>>>,

@@ -69,8 +69,8 @@ pub fn over_sweepers(
     merged(&built, &over, OF_WORKERS)
 }
 
-/// The pull Secrets of the overlay, for a Pod with the workers' image that takes nothing else of it.
-/// A wrong value has been refused with the workers' template.
+/// The pull Secrets of the overlay, for a Pod with the workers' image that takes nothing else of
+/// it. A wrong value has been refused with the workers' template.
 pub fn pull_secrets(target: &QueueTarget) -> Option<Vec<LocalObjectReference>> {
     let over = target.plan.worker.pod_template.as_ref()?;
     let secrets = over.get("spec")?.get("imagePullSecrets")?;

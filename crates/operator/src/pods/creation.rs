@@ -42,7 +42,7 @@ pub struct CreationRefusal {
 /// Failures to create Pods of queues: the newest one of each part, as the watch brought it; and
 /// which parts miss a Pod. Failures of other applications are not kept.
 pub struct CreationFailures {
-    failures: Mutex<HashMap<PartKey, Failure>>,
+    failures: Mutex<HashMap<PartKey, FailedCreate>>,
     /// The parts in the list that is being received.
     arriving: Mutex<HashSet<PartKey>>,
     /// Whether the first list has arrived, or is not waited for any more.
@@ -53,7 +53,7 @@ pub struct CreationFailures {
 type PartKey = (QueueKey, Part);
 
 /// What an event says.
-struct Failure {
+struct FailedCreate {
     /// Name of the event, which is deleted after an hour or so.
     event: String,
     about: MissingOf,
@@ -164,7 +164,7 @@ impl CreationFailures {
         let last = last_seen(event);
         let first = event.deprecated_first_timestamp.as_ref().map_or(last, |at| at.0);
         let message = event.note.as_deref().map(text).unwrap_or_default();
-        let failure = Failure { event: event.name_any(), about, message, first, last };
+        let failure = FailedCreate { event: event.name_any(), about, message, first, last };
         let mut failures = self.failures.lock();
         if failures.get(&part).is_none_or(|known| known.last <= last) {
             failures.insert(part.clone(), failure);

@@ -2,10 +2,10 @@
 //! them.
 //!
 //! ```text
-//!   watch of Pods ─> record (one Pod) ─> PodCache ─┬─> pod_fault (why none start) ─> tracker ─> status
-//!                                                  ├─> stuck (which Pod Kubernetes never replaces)
-//!                                                  └─> autoscaler (unschedulable Pods, gateways)
-//!   watch of events ─> creation (why a Pod that is missing was not created) ─> tracker
+//!   Pods ─> record (one Pod) ─> PodCache ─┬─> pod_fault (why none start) ─> tracker ─> status
+//!                                         ├─> stuck (which Pod Kubernetes never replaces)
+//!                                         └─> autoscaler (unschedulable Pods, gateways)
+//!   events ─> creation (why a Pod that is missing was not created) ─> tracker
 //! ```
 
 pub mod creation;

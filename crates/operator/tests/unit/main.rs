@@ -4,6 +4,7 @@
 mod backups;
 mod cache;
 mod conditions;
+mod creation;
 mod error;
 mod gateways;
 mod hold_down;
