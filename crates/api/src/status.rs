@@ -55,6 +55,18 @@ pub struct BookingQueueStatus {
     pub redis: Option<RedisElection>,
 }
 
+impl BookingQueueStatus {
+    /// The condition of this type.
+    pub fn condition(&self, type_: &str) -> Option<&Condition> {
+        named(&self.conditions, type_)
+    }
+}
+
+/// The condition of this type.
+pub(crate) fn named<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_)
+}
+
 /// An update that waits: another release or image of the operator would replace Pods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -2,9 +2,10 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bookingq_harness::s3::{ACCESS_KEY, SECRET_KEY};
+use bookingq_harness::wait::eventually;
 use bookingq_harness::{Fsync, RedisServer, S3Server};
 
 /// No step takes longer, unless it hangs.
@@ -12,11 +13,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// A server with the bucket `sale`; `None`, and a line that says so, without its program.
 fn server() -> Option<S3Server> {
-    if !S3Server::is_installed() {
-        eprintln!("SKIPPED in a bucket: versitygw is missing; `cargo xtask setup` installs it");
-        return None;
-    }
-    Some(S3Server::start(&["sale"], None).unwrap())
+    S3Server::start_or_skip(&["sale"], None).unwrap()
 }
 
 fn backup(s3: &S3Server, arguments: &[&str]) -> Command {
@@ -87,16 +84,8 @@ fn a_backup_in_a_bucket_is_taken_listed_verified_and_restored() {
     assert!(endpoint.contains("http:// or https://"), "{endpoint}");
 }
 
-fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < LIMIT, "waited {LIMIT:?} for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-#[test]
-fn a_killed_backup_is_none_and_the_next_one_is_whole() {
+#[tokio::test]
+async fn a_killed_backup_is_none_and_the_next_one_is_whole() {
     let Some(s3) = server() else { return };
     let redis = redis();
     redis.cli(&["CONFIG", "SET", "rdbcompression", "no"]).unwrap();
@@ -111,7 +100,7 @@ fn a_killed_backup_is_none_and_the_next_one_is_whole() {
         let uploads = s3.uploads("sale").unwrap();
         uploads.iter().filter(|upload| upload.join("1").is_file()).count()
     };
-    eventually("the first part has come", || parts() == 1);
+    eventually("the first part has come", LIMIT, async || parts() == 1).await;
     killed.kill().unwrap();
     killed.wait().unwrap();
     assert_eq!(succeeds(&s3, &["list", "s3://sale/a"]).lines().count(), 1, "the heading only");

@@ -17,6 +17,13 @@ pub struct OperatorEnvironment {
     pub release: String,
 }
 
+impl OperatorEnvironment {
+    /// The image that a spec names, or the one of queues that name none.
+    pub fn image_or(&self, named: Option<&String>) -> String {
+        named.unwrap_or(&self.image).clone()
+    }
+}
+
 /// The release of this program: its version, and a digest of its file, because two builds of one
 /// version may make other Pods. Takes as long as reading the file.
 pub fn own_release() -> String {

@@ -41,3 +41,4 @@ mod status;
 pub mod target;
 pub mod update;
 pub mod watch;
+mod watched_collector;

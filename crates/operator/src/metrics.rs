@@ -1,20 +1,21 @@
 //! Every metric of the operator. docs/operations.md explains them.
 
+use bookingq_api::BookingQueueBackupStatus;
 use bookingq_serve::MetricsRegistry;
+use jiff::Timestamp;
 use kube::ResourceExt as _;
-use kube::runtime::reflector::Store;
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
+use kube::runtime::reflector::{self, Store};
 use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use crate::backups::key::WatchedBackup;
-use crate::backups::metrics::{BackupCollector, BackupTime};
 use crate::queue::WatchedQueue;
+use crate::watched_collector::{ReadGauges, SetGauge, WatchedCollector};
 
 /// Buckets of a reconcile, which makes some calls to the API server.
 const LATENCY: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 /// Labels of a condition.
 const CONDITION: [&str; 3] = ["namespace", "queue", "type"];
+const BACKUP: [&str; 3] = ["namespace", "queue", "backup"];
 
 /// The metrics of one operator, named without the prefix `bookingqueue_operator_`. Cheap to clone.
 #[derive(Clone)]
@@ -119,7 +120,7 @@ impl Metrics {
     /// When called twice, which would be a defect.
     pub fn expose_conditions(&self, queues: Store<WatchedQueue>) -> prometheus::Result<()> {
         let help = "Status of a queue's condition: 1 True, 0 False, -1 Unknown";
-        self.conditions("queue_condition", help, queues)
+        self.watched("queue_condition", help, &CONDITION, (queues, conditions))
     }
 
     /// Exposes when the backups of `backups` were taken last, and failed last.
@@ -127,40 +128,32 @@ impl Metrics {
     /// # Errors
     /// When called twice, which would be a defect.
     pub fn expose_backups(&self, backups: Store<WatchedBackup>) -> prometheus::Result<()> {
-        self.backup_times(
+        self.watched(
             "backup_last_success_timestamp_seconds",
             "Unix time of the last backup of a BookingQueueBackup",
-            backups.clone(),
-            |status| status.last_backup.as_ref().map(|backup| backup.taken_at.0),
+            &BACKUP,
+            (backups.clone(), last_success),
         )?;
-        self.backup_times(
+        self.watched(
             "backup_last_failure_timestamp_seconds",
             "Unix time of the last attempt of a BookingQueueBackup that failed",
-            backups,
-            |status| status.last_failure.as_ref().map(|failure| failure.at.0),
+            &BACKUP,
+            (backups, last_failure),
         )
     }
 
-    fn backup_times(
+    fn watched<K>(
         &self,
         name: &str,
         help: &str,
-        backups: Store<WatchedBackup>,
-        read: BackupTime,
-    ) -> prometheus::Result<()> {
-        let collector = BackupCollector::new(Opts::new(name, help), backups, read)?;
+        labels: &'static [&'static str],
+        (objects, read): (Store<K>, ReadGauges<K>),
+    ) -> prometheus::Result<()>
+    where
+        K: reflector::Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
+    {
+        let collector = WatchedCollector::new(Opts::new(name, help), labels, objects, read)?;
         self.registry.collector(collector)
-    }
-
-    fn conditions(
-        &self,
-        name: &str,
-        help: &str,
-        queues: Store<WatchedQueue>,
-    ) -> prometheus::Result<()> {
-        let opts = Opts::new(name, help);
-        let shape = IntGaugeVec::new(opts.clone(), &CONDITION)?;
-        self.registry.collector(ConditionCollector { opts, shape, queues })
     }
 
     /// Removes the series of a deleted queue.
@@ -194,36 +187,15 @@ impl Metrics {
     }
 }
 
-/// Reads the conditions from the watched queues on each scrape, so that there is no series to
-/// update or to remove.
-struct ConditionCollector {
-    opts: Opts,
-    shape: IntGaugeVec,
-    queues: Store<WatchedQueue>,
-}
-
-impl Collector for ConditionCollector {
-    fn desc(&self) -> Vec<&Desc> {
-        self.shape.desc()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let Ok(gauges) = IntGaugeVec::new(self.opts.clone(), &CONDITION) else { return Vec::new() };
-        for queue in self.queues.state() {
-            let namespace = queue.namespace().unwrap_or_default();
-            let set = |type_: &str, value| {
-                gauges.with_label_values(&[&namespace, &queue.name_any(), type_]).set(value);
-            };
-            match &queue.0 {
-                Ok(queue) => {
-                    for condition in queue.status.iter().flat_map(|status| &status.conditions) {
-                        set(&condition.type_, number(&condition.status));
-                    }
-                }
-                Err(_) => set("Ready", 0),
+fn conditions(queue: &WatchedQueue, set: SetGauge<'_>) {
+    let (namespace, name) = (queue.namespace().unwrap_or_default(), queue.name_any());
+    match &queue.0 {
+        Ok(queue) => {
+            for condition in queue.status.iter().flat_map(|status| &status.conditions) {
+                set(&[&namespace, &name, &condition.type_], number(&condition.status));
             }
         }
-        gauges.collect()
+        Err(_) => set(&[&namespace, &name, "Ready"], 0),
     }
 }
 
@@ -232,5 +204,25 @@ fn number(status: &str) -> i64 {
         "True" => 1,
         "False" => 0,
         _ => -1,
+    }
+}
+
+fn last_success(backup: &WatchedBackup, set: SetGauge<'_>) {
+    time(backup, set, |status| Some(status.last_backup.as_ref()?.taken_at.0));
+}
+
+fn last_failure(backup: &WatchedBackup, set: SetGauge<'_>) {
+    time(backup, set, |status| Some(status.last_failure.as_ref()?.at.0));
+}
+
+fn time(
+    backup: &WatchedBackup,
+    set: SetGauge<'_>,
+    read: fn(&BookingQueueBackupStatus) -> Option<Timestamp>,
+) {
+    let Ok(backup) = &backup.0 else { return };
+    if let Some(time) = backup.status.as_ref().and_then(read) {
+        let namespace = backup.namespace().unwrap_or_default();
+        set(&[&namespace, &backup.spec.queue, &backup.name_any()], time.as_second());
     }
 }

@@ -1,8 +1,10 @@
 //! A `BookingQueue` as the operator watches it, and the key that identifies it.
 
+use std::hash::Hash;
+
 use bookingq_api::BookingQueue;
 use kube::core::{DeserializeGuard, ObjectMeta};
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{self, ObjectRef};
 use kube::{Resource as _, ResourceExt as _};
 
 /// A queue, or why it cannot be decoded. One that cannot be decoded does not block the others.
@@ -15,8 +17,12 @@ pub fn key(queue: &WatchedQueue) -> QueueKey {
     ObjectRef::new(&queue.name_any()).within(&queue.namespace().unwrap_or_default())
 }
 
-/// `namespace/name`, for logs.
-pub fn log_name(key: &QueueKey) -> String {
+/// `namespace/name` of a queue or of another resource, for logs.
+pub fn log_name<K>(key: &ObjectRef<K>) -> String
+where
+    K: reflector::Lookup,
+    K::DynamicType: Eq + Hash,
+{
     format!("{}/{}", key.namespace.as_deref().unwrap_or_default(), key.name)
 }
 

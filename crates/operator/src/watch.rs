@@ -91,14 +91,24 @@ type ObjectEvent = Result<Event<DynamicObject>, watcher::Error>;
 /// or that the operator may not list it: queues that use none need neither. The watch tries again
 /// after its back-off, and so finds a kind that is installed later.
 fn unless_missing(kind: &ObjectKind, event: ObjectEvent) -> Vec<ObjectEvent> {
-    match &event {
-        Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
-            if kind.optional && matches!(status.code, 403 | 404) =>
-        {
-            debug!(kind = kind.name, status.message, "an optional kind cannot be listed");
+    match unlistable(&event) {
+        Some(message) if kind.optional => {
+            debug!(kind = kind.name, message, "an optional kind cannot be listed");
             vec![Ok(Event::Init), Ok(Event::InitDone)]
         }
         _ => vec![event],
+    }
+}
+
+/// What the API server says of a kind that the cluster lacks, or that the operator may not list.
+pub(crate) fn unlistable<T>(event: &Result<T, watcher::Error>) -> Option<&str> {
+    match event {
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
+            if matches!(status.code, 403 | 404) =>
+        {
+            Some(&status.message)
+        }
+        _ => None,
     }
 }
 
@@ -177,11 +187,7 @@ fn wakes<K: Send + 'static>(
         let keys = match event {
             Ok(event) => on_event(event),
             Err(error) => {
-                if is_expired(&error) {
-                    debug!(%error, "a watch has expired and begins with a list");
-                } else {
-                    warn!(%error, "a watch was interrupted and is being restarted");
-                }
+                log_interruption(&error);
                 Vec::new()
             }
         };
@@ -190,7 +196,13 @@ fn wakes<K: Send + 'static>(
     keys.boxed()
 }
 
-/// Whether the API server has forgotten the version that a watch continues from.
-fn is_expired(error: &watcher::Error) -> bool {
-    matches!(error, watcher::Error::WatchError(status) if status.code == 410)
+/// A watch goes on after an error, by itself.
+pub(crate) fn log_interruption(error: &watcher::Error) {
+    match error {
+        // The API server has forgotten the version that the watch continues from.
+        watcher::Error::WatchError(status) if status.code == 410 => {
+            debug!(%error, "a watch has expired and begins with a list");
+        }
+        _ => warn!(%error, "a watch was interrupted and is being restarted"),
+    }
 }

@@ -50,7 +50,7 @@ fn row(text: &mut String, what: &str, value: &str) {
 fn headline(text: &mut String, facts: &QueueFacts, status: &BookingQueueStatus, now: Timestamp) {
     let queue = &facts.queue;
     let namespace = queue.namespace().unwrap_or_default();
-    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+    let ready = status.condition("Ready");
     let state = ready.map_or("not observed by an operator yet".to_owned(), |ready| {
         let word = if ready.status == "True" { "ready" } else { "NOT READY" };
         let since = ago(now, ready.last_transition_time.0);

@@ -36,7 +36,7 @@ pub fn table(queues: &[BookingQueue]) -> String {
 fn row(queue: &BookingQueue) -> [String; 9] {
     let status = queue.status.clone().unwrap_or_default();
     let number = |number: Option<i64>| number.map_or("-".to_owned(), |number| number.to_string());
-    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+    let ready = status.condition("Ready");
     [
         queue.name_any(),
         ready.map_or("-".to_owned(), |ready| ready.status.clone()),

@@ -128,10 +128,10 @@ fn shown() -> String {
         ("BookingQueueBackup", "Backup", "Backups of a queue, one or by a schedule."),
     ];
     let owned = kinds.map(|(kind, name, description)| {
-        let plural = kind.to_ascii_lowercase();
+        let singular = kind.to_ascii_lowercase();
         let versions = ["v1alpha1", "v1beta1"].map(|version| {
             format!(
-                "    - name: {plural}s.bookingqueue.dev\n      version: {version}\n      \
+                "    - name: {singular}s.bookingqueue.dev\n      version: {version}\n      \
                  kind: {kind}\n      displayName: {name}\n      description: {description}\n"
             )
         });

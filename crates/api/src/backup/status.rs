@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::status::named;
+
 /// Observed state of the backups.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -26,12 +28,12 @@ pub struct BookingQueueBackupStatus {
 impl BookingQueueBackupStatus {
     /// Whether this condition is True.
     pub fn has(&self, type_: &str) -> bool {
-        self.conditions.iter().any(|one| one.type_ == type_ && one.status == "True")
+        self.condition(type_).is_some_and(|condition| condition.status == "True")
     }
 
     /// The condition of this type.
     pub fn condition(&self, type_: &str) -> Option<&Condition> {
-        self.conditions.iter().find(|one| one.type_ == type_)
+        named(&self.conditions, type_)
     }
 }
 

@@ -114,10 +114,9 @@ fn pod_spec(inputs: &BackupInputs<'_>) -> PodSpec {
     };
     let (secrets, secret_mounts): (Vec<_>, Vec<_>) =
         volumes::redis_password(target).into_iter().unzip();
-    let image = target.plan.worker.image.clone();
     let container = Container {
         name: "backup".to_owned(),
-        image: Some(image.unwrap_or_else(|| inputs.environment.image.clone())),
+        image: Some(inputs.environment.image_or(target.plan.worker.image.as_ref())),
         args: Some(arguments(inputs)),
         env: Some(volumes::environment(target)),
         resources: Some(pod::resources(None, "100m", "32Mi")),

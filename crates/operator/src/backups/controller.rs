@@ -11,11 +11,12 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::key::{BackupKey, WatchedBackup, log_name};
+use super::key::{BackupKey, WatchedBackup};
 use super::obstacle::Obstacle;
 use super::reconcile::{self, BackupContext};
 use super::watch::{self, BackupObjects, QueueChanges};
 use crate::apply::Applier;
+use crate::queue::log_name;
 use crate::shared_parts::SharedParts;
 
 /// Concurrent reconciles: few, so that queues go first.

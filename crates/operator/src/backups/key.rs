@@ -23,11 +23,6 @@ pub fn backup_of(object: &DynamicObject) -> Option<BackupKey> {
     Some(ObjectRef::new(name).within(&object.namespace().unwrap_or_default()))
 }
 
-/// `namespace/name`, for logs.
-pub fn log_name(key: &BackupKey) -> String {
-    format!("{}/{}", key.namespace.as_deref().unwrap_or_default(), key.name)
-}
-
 /// Whether a backup without a schedule has ended: it is never taken again.
 pub fn is_over(backup: &WatchedBackup) -> bool {
     let status = backup.0.as_ref().ok().and_then(|backup| backup.status.as_ref());

@@ -12,7 +12,6 @@
 pub mod build;
 pub mod controller;
 pub mod key;
-pub(crate) mod metrics;
 pub mod obstacle;
 mod reconcile;
 pub mod records;

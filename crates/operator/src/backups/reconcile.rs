@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use super::build::{self, BackupInputs};
-use super::key::{BackupKey, WatchedBackup, is_leaving, is_over, key, log_name};
+use super::key::{BackupKey, WatchedBackup, is_leaving, is_over, key};
 use super::obstacle::Obstacle;
 use super::records::{BackupJob, BackupPod};
 use super::status::{self, BackupFacts};
@@ -31,7 +31,7 @@ use crate::environment::OperatorEnvironment;
 use crate::error::{ApiCallError, call};
 use crate::events::EventRecorder;
 use crate::object_cache::ObjectName;
-use crate::queue::WatchedQueue;
+use crate::queue::{WatchedQueue, log_name};
 use crate::schema::SchemaWatch;
 use crate::target::{QueueTarget, is_paused, problem};
 

@@ -24,7 +24,7 @@ use crate::build::component::ObjectKind;
 use crate::build::names;
 use crate::object_cache::{CacheWriter, ObjectCache, ObjectName};
 use crate::queue::{self, QueueKey, WatchedQueue};
-use crate::watch::{PAGE, QueueStream, WatchScope};
+use crate::watch::{PAGE, QueueStream, WatchScope, log_interruption, unlistable};
 
 /// The backups to reconcile because something changed.
 pub type BackupWakes = BoxStream<'static, BackupKey>;
@@ -55,23 +55,17 @@ fn unless_missing<K: Send + 'static>(
 ) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static {
     let mut missing = false;
     events.filter_map(move |event| {
-        let message = match &event {
-            Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
-                if matches!(status.code, 403 | 404) =>
-            {
-                Some(status.message.clone())
-            }
-            _ => None,
-        };
-        match (&message, missing) {
+        let message = unlistable(&event);
+        match (message, missing) {
             (Some(message), false) => {
                 warn!(kind, message, "a kind cannot be listed; there are no backups until it can");
             }
             (None, true) if event.is_ok() => info!(kind, "the kind can be listed now"),
             _ => {}
         }
-        missing = message.is_some() || (missing && event.is_err());
-        future::ready(message.is_none().then_some(event))
+        let is_missing = message.is_some();
+        missing = is_missing || (missing && event.is_err());
+        future::ready((!is_missing).then_some(event))
     })
 }
 
@@ -222,6 +216,6 @@ fn cached(client: &Client, scope: &WatchScope, mut writer: CacheWriter) -> Backu
 }
 
 fn interrupted(error: &watcher::Error) -> Option<BackupKey> {
-    warn!(%error, "a watch was interrupted and is being restarted");
+    log_interruption(error);
     None
 }

@@ -69,9 +69,7 @@ fn pod_spec(inputs: &BuildInputs<'_>) -> PodSpec {
     let (volumes, mounts) = volumes::build(target, Part::Sweeper);
     let container = Container {
         name: "sweeper".to_owned(),
-        image: Some(
-            target.plan.worker.image.clone().unwrap_or_else(|| inputs.environment.image.clone()),
-        ),
+        image: Some(inputs.environment.image_or(target.plan.worker.image.as_ref())),
         args: Some(arguments::sweeper(target, inputs.secrets)),
         env: Some(volumes::environment(target)),
         resources: Some(pod::resources(None, "10m", "32Mi")),

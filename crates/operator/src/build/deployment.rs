@@ -71,7 +71,7 @@ fn pod_spec(inputs: &BuildInputs<'_>) -> PodSpec {
     let (volumes, mounts) = volumes::build(target, Part::Worker);
     let container = Container {
         name: "worker".to_owned(),
-        image: Some(worker.image.clone().unwrap_or_else(|| inputs.environment.image.clone())),
+        image: Some(inputs.environment.image_or(worker.image.as_ref())),
         args: Some(arguments::worker(target, inputs.secrets)),
         env: Some(volumes::environment(target)),
         ports: Some(vec![port("grpc", names::GRPC_PORT), port("admin", names::ADMIN_PORT)]),

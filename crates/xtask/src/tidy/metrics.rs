@@ -65,7 +65,7 @@ fn unexplained(made: &BTreeSet<String>, document: &str) -> Vec<Finding> {
 }
 
 /// The methods that create a metric with this name.
-const MAKERS: [&str; 10] = [
+const MAKERS: [&str; 9] = [
     "counter",
     "counters",
     "gauge",
@@ -74,8 +74,7 @@ const MAKERS: [&str; 10] = [
     "int_gauges",
     "histogram",
     "histograms",
-    "conditions",
-    "backup_times",
+    "watched",
 ];
 
 /// The first argument of each `.counter("…"`, on the same line or the next.

@@ -75,7 +75,7 @@ fn pod_spec(inputs: &BuildInputs<'_>, gateway: &GatewayPlan) -> PodSpec {
     let spec = &gateway.spec;
     let container = Container {
         name: "gateway".to_owned(),
-        image: Some(spec.image.clone().unwrap_or_else(|| inputs.environment.image.clone())),
+        image: Some(inputs.environment.image_or(spec.image.as_ref())),
         args: Some(arguments::gateway(inputs, gateway)),
         ports: Some(ports()),
         // A gateway that cannot reach the workers is alive, shows the last positions and retries.

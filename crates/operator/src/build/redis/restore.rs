@@ -34,7 +34,7 @@ pub fn build(
     ];
     let container = Container {
         name: "restore".to_owned(),
-        image: Some(plan.worker.image.clone().unwrap_or_else(|| inputs.environment.image.clone())),
+        image: Some(inputs.environment.image_or(plan.worker.image.as_ref())),
         args: Some(args.map(str::to_owned).to_vec()),
         resources: Some(pod::resources(None, "100m", "32Mi")),
         security_context: Some(pod::container_security()),
