@@ -40,7 +40,7 @@ impl S3Server {
     /// One with these buckets; without the program, a line that says so and `None`.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// When it does not start.
     pub fn start_or_skip(
         buckets: &[&str],
         tls: Option<(&Path, &Path)>,
@@ -54,9 +54,6 @@ impl S3Server {
 
     /// Starts one with these buckets, and waits until it accepts connections. `tls` names a
     /// certificate and its key.
-    ///
-    /// # Errors
-    /// When there is no such program, or it does not start.
     fn start(buckets: &[&str], tls: Option<(&Path, &Path)>) -> Result<Self, HarnessError> {
         let folder = tempfile::tempdir()?;
         for bucket in buckets {
