@@ -3,6 +3,7 @@
 // Each printer column repeats `type_`; clippy takes that for a duplicate.
 #![allow(clippy::duplicated_attributes)]
 
+pub mod place;
 pub mod status;
 
 use bookingq_core::QueueName;
@@ -10,9 +11,9 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::place::{BackupBucket, BackupPlace, BackupVolume};
 use self::status::BookingQueueBackupStatus;
 use crate::cel;
-use crate::redis::BackupVolume;
 
 /// What to back up, when, and where to. Without a schedule one backup is taken, once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, CustomResource, JsonSchema)]
@@ -57,7 +58,10 @@ use crate::redis::BackupVolume;
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = cel::rules(&[
-    ("has(self.persistentVolumeClaim)", "give a destination: persistentVolumeClaim"),
+    (
+        "has(self.persistentVolumeClaim) != has(self.s3)",
+        "give exactly one destination: persistentVolumeClaim or s3",
+    ),
     (
         "has(self.schedule) || !(has(self.timeZone) || has(self.suspend))",
         "timeZone and suspend need a schedule",
@@ -94,9 +98,20 @@ pub struct BookingQueueBackupSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub keep: Option<i32>,
-    /// Destination: the volume that gets the files. Several backups may share it.
+    /// Destination: the volume that gets the files. Several backups may share it. Exactly one of
+    /// persistentVolumeClaim and s3 is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persistent_volume_claim: Option<BackupVolume>,
+    /// Destination: the bucket that gets the files. Several backups may share it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<BackupBucket>,
+}
+
+impl BookingQueueBackupSpec {
+    /// Where the backups are; `None` unless exactly one place is given.
+    pub fn place(&self) -> Option<BackupPlace> {
+        BackupPlace::of(self.persistent_volume_claim.as_ref(), self.s3.as_ref())
+    }
 }
 
 /// The typed and valid spec.
@@ -109,7 +124,7 @@ pub struct BackupPlan {
     /// How many backups stay; `None`: all.
     pub keep: Option<u32>,
     /// Where to.
-    pub destination: BackupDestination,
+    pub destination: BackupPlace,
 }
 
 /// When backups are taken.
@@ -126,11 +141,4 @@ pub enum BackupTiming {
         /// Whether none is taken at the moment.
         suspended: bool,
     },
-}
-
-/// Where backups are written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BackupDestination {
-    /// The volume of this PersistentVolumeClaim.
-    Volume(String),
 }

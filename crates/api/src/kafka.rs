@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cel;
-use crate::redis::SecretKey;
+use crate::secret_key::SecretKey;
 
 /// Brokers of Kafka that store the queue, instead of a Redis. The operator makes its topics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -34,6 +34,7 @@ pub mod resolve;
 pub mod sale;
 pub mod scaling;
 mod schema;
+pub mod secret_key;
 pub mod spec;
 pub mod status;
 pub mod strict;

@@ -14,7 +14,8 @@ use crate::deletion::DataDeletion;
 use crate::downstream::{Endpoint, TlsSpec};
 use crate::gateway::GatewaySpec;
 use crate::kafka::{KafkaSaslSpec, KafkaTlsSpec};
-use crate::redis::{ManagedRedis, RedisCluster, RedisSentinel, SecretKey};
+use crate::redis::{ManagedRedis, RedisCluster, RedisSentinel};
+use crate::secret_key::SecretKey;
 use crate::update::UpdatePlan;
 use crate::worker::WorkerTlsSpec;
 
@@ -154,7 +155,7 @@ impl Default for StorePlan {
     /// A Redis that the operator runs.
     fn default() -> Self {
         Self::Redis(RedisPlan {
-            source: RedisSource::Managed(ManagedRedis::default()),
+            source: RedisSource::Managed(Box::default()),
             password: None,
             tls: None,
             acknowledge_replicas: 0,
@@ -219,7 +220,7 @@ pub struct RedisPlan {
 #[derive(Debug, Clone, PartialEq)]
 pub enum RedisSource {
     /// The operator runs one for the queue.
-    Managed(ManagedRedis),
+    Managed(Box<ManagedRedis>),
     /// An existing Redis at this URL, which has no password.
     Url(String),
     /// An existing Redis; a Secret contains its URL.

@@ -6,8 +6,10 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::backup::place::RestoreSource;
 use crate::cel;
 use crate::downstream::TlsSpec;
+use crate::secret_key::SecretKey;
 
 /// The Redis that stores the queue. At most one of managed, url, urlSecret, sentinel and cluster
 /// may be set; without any, the operator runs a Redis for the queue.
@@ -115,41 +117,6 @@ impl Default for ManagedRedis {
     }
 }
 
-/// A backup, as `bookingq backup create` writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RestoreSource {
-    /// The volume with the backup.
-    pub persistent_volume_claim: BackupVolume,
-    /// Path of the RDB file in the volume, such as concert-20261130T230000Z.rdb. The description
-    /// beside it, of the same name with json, is needed too.
-    #[schemars(
-        length(min = 5, max = 512),
-        regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*[.]rdb$")
-    )]
-    pub file: String,
-}
-
-impl RestoreSource {
-    /// Whether the path stays in the volume and names an RDB file.
-    pub fn has_valid_path(&self) -> bool {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        let word =
-            |word: &str| !word.is_empty() && !word.starts_with('.') && word.bytes().all(plain);
-        let is_rdb = std::path::Path::new(&self.file).extension().is_some_and(|end| end == "rdb");
-        is_rdb && self.file.len() <= 512 && self.file.split('/').all(word)
-    }
-}
-
-/// A PersistentVolumeClaim in the same namespace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BackupVolume {
-    /// Name of the claim.
-    #[schemars(length(min = 1, max = 253))]
-    pub claim_name: String,
-}
-
 /// When Redis syncs acknowledged writes to disk.
 // A documented variant would become a oneOf branch, which a CRD may not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -169,18 +136,6 @@ impl AppendFsync {
             Self::Everysec => "everysec",
         }
     }
-}
-
-/// One key of a Secret in the same namespace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretKey {
-    /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// Key in the Secret.
-    #[schemars(length(min = 1, max = 253))]
-    pub key: String,
 }
 
 /// What a write must have survived before the caller gets an answer.

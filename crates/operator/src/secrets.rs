@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bookingq_api::BookingQueueSpec;
 use bookingq_api::downstream::{DownstreamSpec, Role, TlsSpec};
-use bookingq_api::redis::SecretKey;
+use bookingq_api::secret_key::SecretKey;
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::build::names::Part;

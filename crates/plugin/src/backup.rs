@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use bookingq_api::backup::place::{BackupPlace, BackupVolume};
 use bookingq_api::backup::status::{COMPLETE, FAILED, LastBackup, READY};
 use bookingq_api::plan::RedisSource;
-use bookingq_api::redis::BackupVolume;
 use bookingq_api::{BookingQueue, BookingQueueBackup, BookingQueueBackupSpec, DurationString};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -16,7 +16,7 @@ use crate::error::PluginError;
 
 /// Between two looks at the backup.
 const EACH: Duration = Duration::from_secs(1);
-/// At most so many backups are read to find the volume of the newest one.
+/// At most so many backups are read to find the place of the newest one.
 const MOST: u32 = 500;
 
 /// Which queue is backed up, and where to.
@@ -25,10 +25,11 @@ pub struct BackupArgs {
     /// Name of the BookingQueue
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// PersistentVolumeClaim for the files [default: that of the newest backup of this queue]
+    /// PersistentVolumeClaim for the files [default: the volume or the bucket of the newest backup
+    /// of this queue]
     #[arg(long, env = "BOOKINGQ_PLUGIN_CLAIM", value_name = "NAME")]
     pub claim: Option<String>,
-    /// Remove older backups of this queue from the volume, so that this many stay
+    /// Remove older backups of this queue from there, so that this many stay
     #[arg(
         long,
         env = "BOOKINGQ_PLUGIN_KEEP",
@@ -56,23 +57,43 @@ pub async fn take(
     if !has_managed_redis(&queue) {
         return Err(PluginError::NotManaged { name: args.name.clone() });
     }
-    let claim = match &args.claim {
-        Some(claim) => claim.clone(),
-        None => newest_claim(cluster, &args.name).await?,
+    let place = match &args.claim {
+        Some(claim) => BackupPlace::Volume(BackupVolume { claim_name: claim.clone() }),
+        None => newest_place(cluster, &args.name).await?,
     };
-    let created = create(cluster, args, &claim).await?;
+    let created = create(cluster, args, &place).await?;
     progress(&format!("{} is created", created.name_any()));
     let taken = wait(cluster, &created.name_any(), args.timeout.get(), progress).await?;
-    Ok(match taken {
-        Some(LastBackup { file, bytes, .. }) => format!(
-            "{file}, {bytes} bytes, in the volume of {claim}\n\
-             A new queue named {name} starts with it by this in its spec:\n\
-             \x20 redis:\n    managed:\n      restoreFrom:\n        \
-             persistentVolumeClaim: {{ claimName: {claim} }}\n        file: {file}\n",
-            name = args.name,
-        ),
-        None => format!("taken, without a report; `bookingq backup list` shows what {claim} has\n"),
-    })
+    let shown = match &place {
+        BackupPlace::Volume(volume) => format!("the volume of {}", volume.claim_name),
+        BackupPlace::Bucket(bucket) => bucket.url_of(None),
+    };
+    let Some(LastBackup { file, bytes, .. }) = taken else {
+        return Ok(format!(
+            "taken, without a report; `bookingq backup list` shows what is in {shown}\n"
+        ));
+    };
+    Ok(format!(
+        "{file}, {bytes} bytes, in {shown}\n\
+         A new queue named {name} starts with it by this in its spec:\n\
+         \x20 redis:\n    managed:\n      restoreFrom:\n        {place}\n        file: {file}\n",
+        name = args.name,
+        place = in_yaml(&place)?,
+    ))
+}
+
+/// The line of `restoreFrom` with the place.
+fn in_yaml(place: &BackupPlace) -> Result<String, PluginError> {
+    match place {
+        BackupPlace::Volume(volume) => {
+            Ok(format!("persistentVolumeClaim: {{ claimName: {} }}", volume.claim_name))
+        }
+        // JSON is YAML.
+        BackupPlace::Bucket(bucket) => {
+            let json = serde_json::to_string(bucket).map_err(std::io::Error::from)?;
+            Ok(format!("s3: {json}"))
+        }
+    }
 }
 
 /// Whether the operator runs the Redis of the queue. An invalid spec is the operator's to report.
@@ -81,8 +102,8 @@ fn has_managed_redis(queue: &BookingQueue) -> bool {
     plan.store.redis().is_some_and(|redis| matches!(redis.source, RedisSource::Managed(_)))
 }
 
-/// The volume of the newest backup of the queue.
-async fn newest_claim(cluster: &Cluster, queue: &str) -> Result<String, PluginError> {
+/// The place of the newest backup of the queue.
+async fn newest_place(cluster: &Cluster, queue: &str) -> Result<BackupPlace, PluginError> {
     let all = ListParams::default().limit(MOST);
     let found = cluster.api::<BookingQueueBackup>().list(&all).await;
     let found = found.map_err(PluginError::asked("the BookingQueueBackups"))?.items;
@@ -91,24 +112,28 @@ async fn newest_claim(cluster: &Cluster, queue: &str) -> Result<String, PluginEr
         backup.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |at| at.0)
     };
     let newest = own.max_by_key(created);
-    let claim = newest.and_then(|backup| backup.spec.persistent_volume_claim.as_ref());
-    claim
-        .map(|claim| claim.claim_name.clone())
-        .ok_or_else(|| PluginError::NoClaim { name: queue.to_owned() })
+    newest
+        .and_then(|backup| backup.spec.place())
+        .ok_or_else(|| PluginError::NoBackup { name: queue.to_owned() })
 }
 
 async fn create(
     cluster: &Cluster,
     args: &BackupArgs,
-    claim: &str,
+    place: &BackupPlace,
 ) -> Result<BookingQueueBackup, PluginError> {
+    let (volume, bucket) = match place {
+        BackupPlace::Volume(volume) => (Some(volume), None),
+        BackupPlace::Bucket(bucket) => (None, Some(bucket)),
+    };
     let spec = BookingQueueBackupSpec {
         queue: args.name.clone(),
         schedule: None,
         time_zone: None,
         suspend: None,
         keep: args.keep,
-        persistent_volume_claim: Some(BackupVolume { claim_name: claim.to_owned() }),
+        persistent_volume_claim: volume.cloned(),
+        s3: bucket.cloned(),
     };
     let mut backup = BookingQueueBackup::new("", spec);
     backup.metadata =

@@ -36,8 +36,11 @@ pub enum PluginError {
         name: String,
     },
     /// No earlier backup says where to.
-    #[error("{name} has no backup yet: name a PersistentVolumeClaim for the files with --claim")]
-    NoClaim {
+    #[error(
+        "{name} has no backup yet: name a PersistentVolumeClaim for the files with --claim, or \
+         apply a BookingQueueBackup with spec.s3"
+    )]
+    NoBackup {
         /// The queue.
         name: String,
     },

@@ -3,7 +3,8 @@
 use bookingq_core::QueueName;
 
 use super::{Problems, SpecCheck};
-use crate::backup::{BackupDestination, BackupPlan, BackupTiming, BookingQueueBackupSpec};
+use crate::backup::place::{BackupBucket, BackupPlace};
+use crate::backup::{BackupPlan, BackupTiming, BookingQueueBackupSpec};
 use crate::update::{crontab, time_zone};
 
 /// Most backups that `spec.keep` keeps, as `bookingq backup create --keep` takes it.
@@ -19,7 +20,7 @@ impl BookingQueueBackupSpec {
         let queue = check.keep("spec.queue", QueueName::new(&self.queue));
         let timing = check.timing(self);
         let keep = self.keep.map(|keep| check.number("spec.keep", keep, 1..=MOST));
-        let destination = check.destination(self);
+        let destination = check.place("spec", self.place());
         match (queue, destination, check.problems.as_slice()) {
             (Some(queue), Some(destination), []) => {
                 Ok(BackupPlan { queue, timing, keep, destination })
@@ -57,11 +58,33 @@ impl SpecCheck {
         }
     }
 
-    fn destination(&mut self, spec: &BookingQueueBackupSpec) -> Option<BackupDestination> {
-        let Some(volume) = &spec.persistent_volume_claim else {
-            self.refuse("spec", "without a destination", "persistentVolumeClaim");
-            return None;
-        };
-        Some(BackupDestination::Volume(volume.claim_name.clone()))
+    /// The place that is given at this path of a spec.
+    pub(super) fn place(&mut self, path: &str, place: Option<BackupPlace>) -> Option<BackupPlace> {
+        match &place {
+            None => {
+                let allowed = "exactly one of persistentVolumeClaim and s3";
+                self.refuse(path, "without a place for backups, or with two", allowed);
+            }
+            Some(BackupPlace::Bucket(bucket)) => self.bucket(path, bucket),
+            Some(BackupPlace::Volume(_)) => {}
+        }
+        place
+    }
+
+    fn bucket(&mut self, path: &str, bucket: &BackupBucket) {
+        if !bucket.has_valid_url() {
+            let allowed = "s3://BUCKET/PREFIX: letters, digits, '.', '_', '-' and '/', no part of \
+                           the prefix starting with '.'";
+            self.refuse(&format!("{path}.s3.url"), format!("{:?}", bucket.url), allowed);
+        }
+        if !bucket.has_valid_endpoint() {
+            // The value is not repeated: it may hold a login.
+            let allowed = "http:// or https://, a host and a port";
+            self.refuse(&format!("{path}.s3.endpoint"), "no plain address", allowed);
+        }
+        if let Some(region) = bucket.region.as_ref().filter(|_| !bucket.has_valid_region()) {
+            let allowed = "1 to 64 letters, digits and '-'";
+            self.refuse(&format!("{path}.s3.region"), format!("{region:?}"), allowed);
+        }
     }
 }

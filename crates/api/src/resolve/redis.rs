@@ -7,7 +7,10 @@ use crate::redis::{AppendFsync, ManagedRedis, RedisSentinel, RedisSpec};
 impl SpecCheck {
     pub(super) fn redis(&mut self, redis: &RedisSpec) -> Option<RedisPlan> {
         let mut sources: Vec<(&str, RedisSource)> = [
-            redis.managed.clone().map(|managed| ("managed", RedisSource::Managed(managed))),
+            redis
+                .managed
+                .clone()
+                .map(|managed| ("managed", RedisSource::Managed(Box::new(managed)))),
             redis.url.clone().map(|url| ("url", RedisSource::Url(url))),
             redis.url_secret.clone().map(|key| ("urlSecret", RedisSource::UrlSecret(key))),
             redis.sentinel.clone().map(|sentinel| ("sentinel", RedisSource::Sentinel(sentinel))),
@@ -26,7 +29,7 @@ impl SpecCheck {
             return None;
         }
         let (_, source) =
-            sources.pop().unwrap_or(("managed", RedisSource::Managed(ManagedRedis::default())));
+            sources.pop().unwrap_or(("managed", RedisSource::Managed(Box::default())));
         match &source {
             RedisSource::Url(url) => self.redis_url(url),
             RedisSource::Managed(managed) => {
@@ -86,11 +89,12 @@ impl SpecCheck {
     fn restore_from(&mut self, managed: &ManagedRedis) {
         let Some(source) = &managed.restore_from else { return };
         if !source.has_valid_path() {
-            let allowed = "the path of an .rdb file in the volume: letters, digits, '.', '_', '-' \
-                           and '/', no part of it starting with '.'";
+            let allowed = "the path of an .rdb file: letters, digits, '.', '_', '-' and '/', no \
+                           part of it starting with '.'";
             let path = "spec.redis.managed.restoreFrom.file";
             self.refuse(path, format!("{:?}", source.file), allowed);
         }
+        self.place("spec.redis.managed.restoreFrom", source.place());
         if managed.replicas != 1 {
             let allowed = "absent with replicas: 3; restore with 1, then ask for 3";
             self.refuse("spec.redis.managed.restoreFrom", "set", allowed);

@@ -1,22 +1,16 @@
 //! From a backup and its queue to the Job, or to the CronJob of a schedule. Pure.
 
 use bookingq_api::Problems;
-use bookingq_api::backup::{BackupDestination, BackupPlan, BackupTiming};
+use bookingq_api::backup::{BackupPlan, BackupTiming};
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec};
-use k8s_openapi::api::core::v1::{
-    Container, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Volume, VolumeMount,
-};
+use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use crate::build::component::{self, ObjectKind};
-use crate::build::{Manifest, names, overlay, pod, volumes};
+use crate::build::{Manifest, backup_files, names, overlay, pod, volumes};
 use crate::environment::OperatorEnvironment;
 use crate::target::QueueTarget;
 
-/// Where the volume of the backups is.
-const FOLDER: &str = "/backups";
-/// Name of that volume in the Pod.
-const VOLUME: &str = "backups";
 /// Repetitions of a Pod that failed: a Redis that restarts is back by then.
 const RETRIES: i32 = 2;
 /// Longest time for a backup with its repetitions. It is below an hour, so that one that hangs
@@ -98,48 +92,35 @@ fn job(inputs: &BackupInputs<'_>) -> Result<JobSpec, Problems> {
 
 fn pod_spec(inputs: &BackupInputs<'_>) -> PodSpec {
     let target = inputs.target;
-    let BackupDestination::Volume(claim) = &inputs.plan.destination;
-    let destination = Volume {
-        name: VOLUME.to_owned(),
-        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-            claim_name: claim.clone(),
-            read_only: None,
-        }),
-        ..Volume::default()
-    };
-    let mount = VolumeMount {
-        name: VOLUME.to_owned(),
-        mount_path: FOLDER.to_owned(),
-        ..VolumeMount::default()
-    };
+    let backups = backup_files::folder(&inputs.plan.destination);
     let (secrets, secret_mounts): (Vec<_>, Vec<_>) =
         volumes::redis_password(target).into_iter().unzip();
     let container = Container {
         name: "backup".to_owned(),
         image: Some(inputs.environment.image_or(target.plan.worker.image.as_ref())),
-        args: Some(arguments(inputs)),
-        env: Some(volumes::environment(target)),
+        args: Some(arguments(inputs, &backups.path)),
+        env: Some([volumes::environment(target), backups.environment].concat()),
         resources: Some(pod::resources(None, "100m", "32Mi")),
         security_context: Some(pod::container_security()),
         termination_message_policy: Some(pod::LAST_WORDS.to_owned()),
-        volume_mounts: Some([vec![mount], secret_mounts].concat()),
+        volume_mounts: Some([backups.mounts, secret_mounts].concat()),
         ..Container::default()
     };
     PodSpec {
-        volumes: Some([vec![destination], secrets].concat()),
+        volumes: Some([backups.volumes, secrets].concat()),
         restart_policy: Some("Never".to_owned()),
         ..pod::spec(container, pod::USER)
     }
 }
 
-fn arguments(inputs: &BackupInputs<'_>) -> Vec<String> {
+fn arguments(inputs: &BackupInputs<'_>, folder: &str) -> Vec<String> {
     let target = inputs.target;
     let mut arguments = vec![
         "backup".to_owned(),
         "create".to_owned(),
         format!("--queue={}", target.plan.queue),
         format!("--namespace={}", target.namespace),
-        format!("--to={FOLDER}"),
+        format!("--to={folder}"),
         // The termination message, which the operator reads.
         "--report=/dev/termination-log".to_owned(),
     ];

@@ -3,9 +3,11 @@
 use bookingq_api::backup::status::LastBackup;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use serde::Deserialize;
 
+use crate::pods::pod_fault::{self, PodFault};
 use crate::pods::pod_status::{condition, container_statuses, time, transition};
 
 /// A Job of a backup.
@@ -63,6 +65,8 @@ pub struct BackupPod {
     pub job: Option<String>,
     /// What it left when it ended.
     pub end: Option<PodEnd>,
+    /// Why it does not start.
+    pub fault: Option<PodFault>,
 }
 
 /// What a Pod left.
@@ -82,8 +86,19 @@ pub enum PodEnd {
 impl BackupPod {
     /// Of a watched Pod.
     pub fn of(pod: &DynamicObject) -> Self {
-        Self { job: manager(pod), end: end(pod) }
+        Self { job: manager(pod), end: end(pod), fault: fault(pod) }
     }
+}
+
+/// Why a Pod that has not ended does not start. The end of one that has is in its report.
+fn fault(pod: &DynamicObject) -> Option<PodFault> {
+    let (meta, status) = (&pod.metadata, &pod.data["status"]);
+    if meta.deletion_timestamp.is_some() || status["phase"] != "Pending" {
+        return None;
+    }
+    let created = meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |at| at.0);
+    let uid = meta.uid.clone().unwrap_or_default();
+    pod_fault::of_status(&pod.name_any(), &uid, status, created)
 }
 
 fn end(pod: &DynamicObject) -> Option<PodEnd> {

@@ -12,6 +12,7 @@ use kube::runtime::events::EventType;
 use super::obstacle::Obstacle;
 use super::records::{BackupJob, BackupPod, JobEnd, PodEnd};
 use crate::conditions::state::ConditionState;
+use crate::pods::pod_fault::PodFault;
 
 /// Time within which the report of a Pod arrives after the end of its Job: they have two watches.
 const REPORT_WITHIN: Duration = Duration::from_secs(10);
@@ -58,9 +59,13 @@ pub fn look(facts: &BackupFacts<'_>) -> BackupLook {
     let ready = match facts.plan.map(|plan| &plan.timing) {
         Some(BackupTiming::Repeated { schedule, suspended, .. }) => {
             let lasts = (last_backup.as_ref(), last_failure.as_ref());
-            of_schedule(facts.obstacle, schedule, *suspended, lasts)
+            let stuck = facts.jobs.iter().find_map(|job| stuck(facts, job));
+            match stuck.filter(|_| facts.obstacle.is_none()) {
+                Some(fault) => does_not_start(fault),
+                None => of_schedule(facts.obstacle, schedule, *suspended, lasts),
+            }
         }
-        _ => of_one(facts.obstacle, &progress, last_backup.as_ref()),
+        _ => of_one(facts, &progress, last_backup.as_ref()),
     };
     let mut all = vec![(READY, ready)];
     match &progress {
@@ -159,16 +164,29 @@ fn last_words(facts: &BackupFacts<'_>, job: &str) -> Option<String> {
     words.max_by_key(|(at, _)| **at).map(|(_, message)| message.clone())
 }
 
+/// Why the Pod of a Job that runs does not start.
+fn stuck<'a>(facts: &BackupFacts<'a>, job: &BackupJob) -> Option<&'a PodFault> {
+    let mut pods = facts.pods.iter().filter(|pod| pod.job.as_deref() == Some(&*job.uid));
+    pods.find_map(|pod| pod.fault.as_ref()).filter(|_| job.end.is_none())
+}
+
+fn does_not_start(fault: &PodFault) -> ConditionState {
+    ConditionState::no(fault.reason.as_str(), &*fault.detail)
+}
+
 fn of_one(
-    obstacle: Option<&Obstacle>,
+    facts: &BackupFacts<'_>,
     progress: &BackupProgress,
     backup: Option<&LastBackup>,
 ) -> ConditionState {
-    match (progress, obstacle) {
+    match (progress, facts.obstacle) {
         (BackupProgress::Complete, _) => taken(backup),
         (BackupProgress::Failed(message), _) => failed(message),
         (BackupProgress::Running { job, .. }, _) => {
-            ConditionState::no("Running", format!("the Job {job} takes the backup"))
+            match facts.jobs.first().and_then(|job| stuck(facts, job)) {
+                Some(fault) => does_not_start(fault),
+                None => ConditionState::no("Running", format!("the Job {job} takes the backup")),
+            }
         }
         (BackupProgress::Waiting, Some(obstacle)) => of_obstacle(obstacle),
         (BackupProgress::Waiting, None) => {

@@ -1,7 +1,7 @@
 //! From a target to its objects. Pure: the same inputs always build the same objects.
 //!
 //! ```text
-//!   names (every name and label)   pod, volumes, arguments, overlay (parts of Pods)
+//!   names (every name and label)   pod, volumes, arguments, overlay, backup_files (parts of Pods)
 //!     |
 //!     |- deployment, service, service_account, disruption_budget, network_policy    the workers
 //!     |- cron_job                                                                   the sweeper
@@ -12,6 +12,7 @@
 //! ```
 
 pub mod arguments;
+pub mod backup_files;
 pub mod component;
 pub mod cron_job;
 pub mod deployment;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bookingq_api::backup::place::{BackupPlace, RestoreSource};
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
     NetworkPolicyPort, NetworkPolicySpec,
@@ -53,10 +54,11 @@ pub fn gateways(target: &QueueTarget) -> Option<NetworkPolicy> {
 }
 
 /// Allows connections to a managed Redis from the workers, the sweepers, backups and the operator.
-/// From it, none, or those among its three nodes.
+/// From it, none, or those among its three nodes; all while it may start with a backup from a
+/// bucket, whose address the operator does not know.
 pub fn redis(inputs: &BuildInputs<'_>) -> Option<NetworkPolicy> {
     let BuildInputs { target, environment, .. } = inputs;
-    target.managed_redis()?;
+    let managed = target.managed_redis()?;
     let operator = NetworkPolicyPeer {
         pod_selector: Some(matching("app.kubernetes.io/component", "operator")),
         ..within(&environment.namespace)
@@ -66,7 +68,9 @@ pub fn redis(inputs: &BuildInputs<'_>) -> Option<NetworkPolicy> {
         ..NetworkPolicyPeer::default()
     };
     let mut peers = vec![own(target, Part::Worker), own(target, Part::Sweeper), backups, operator];
-    let mut egress = None;
+    let source = managed.restore_from.as_ref().and_then(RestoreSource::place);
+    let downloads = matches!(source, Some(BackupPlace::Bucket(_)));
+    let mut egress = downloads.then(|| vec![NetworkPolicyEgressRule::default()]);
     if target.failover.is_some() {
         peers.push(own(target, Part::Redis));
         egress = Some(to_each_other(target));

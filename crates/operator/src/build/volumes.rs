@@ -11,7 +11,8 @@ use crate::redis_failover::view::NODES;
 use crate::secrets::{AUTHORITY, SecretPurpose, SecretReference};
 use crate::target::QueueTarget;
 
-const FOLDER: &str = "/etc/bookingq";
+/// Folder of what is mounted.
+pub const FOLDER: &str = "/etc/bookingq";
 const PASSWORD: &str = "redis-password";
 const SENTINEL_PASSWORD: &str = "sentinel-password";
 const KAFKA_PASSWORD: &str = "kafka-password";
@@ -98,7 +99,7 @@ pub fn redis_password(target: &QueueTarget) -> Option<(Volume, VolumeMount)> {
 }
 
 /// The whole Secret, or one key as the file of another name.
-fn mounted(name: &str, secret: &str, only: Option<(&str, &str)>) -> (Volume, VolumeMount) {
+pub fn mounted(name: &str, secret: &str, only: Option<(&str, &str)>) -> (Volume, VolumeMount) {
     let item = |(key, path): (&str, &str)| KeyToPath {
         key: key.to_owned(),
         path: path.to_owned(),
@@ -178,17 +179,21 @@ pub fn redis_address(target: &QueueTarget, redis: &RedisPlan) -> String {
     }
 }
 
-fn plain(name: &str, value: String) -> EnvVar {
+/// A variable with this value.
+pub fn plain(name: &str, value: String) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(value), ..EnvVar::default() }
 }
 
-/// A variable with the value of a Secret's key.
+/// A variable with the value of a Secret's first key.
 pub fn from_secret(name: &str, secret: &SecretReference) -> EnvVar {
-    let selector = SecretKeySelector {
-        name: secret.name.clone(),
-        key: secret.keys.first().cloned().unwrap_or_default(),
-        optional: None,
-    };
+    let key = secret.keys.first().map(String::as_str).unwrap_or_default();
+    from_secret_key(name, &secret.name, key, None)
+}
+
+/// A variable with the value of this key of a Secret. Without the key, the container starts only if
+/// it is `optional`.
+pub fn from_secret_key(name: &str, secret: &str, key: &str, optional: Option<bool>) -> EnvVar {
+    let selector = SecretKeySelector { name: secret.to_owned(), key: key.to_owned(), optional };
     let source = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };
     EnvVar { name: name.to_owned(), value_from: Some(source), ..EnvVar::default() }
 }

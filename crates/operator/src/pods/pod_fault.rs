@@ -97,12 +97,7 @@ impl PodFault {
 }
 
 /// The fault that the status of a Pod shows, of this name and UID.
-pub(super) fn of_status(
-    pod: &str,
-    uid: &str,
-    status: &Value,
-    created: Timestamp,
-) -> Option<PodFault> {
+pub fn of_status(pod: &str, uid: &str, status: &Value, created: Timestamp) -> Option<PodFault> {
     let since = transition(status, "Ready").unwrap_or(created);
     let failed_pod = status["phase"] == "Failed";
     let fault = |reason, detail, since| PodFault { reason, detail, since, pod: uid.to_owned() };

@@ -317,8 +317,13 @@ async fn the_api_server_refuses_what_a_backup_cannot_be() {
         assert!(error.contains(words), "{error}");
     };
     let null = json!({ "persistentVolumeClaim": null });
+    let bucket = json!({ "url": "s3://sale", "secretName": "s3" });
+    let mut login = bucket.clone();
+    login["endpoint"] = json!("https://me:password@minio:9000");
     for (name, fields, words) in [
-        ("a", &null, "give a destination"),
+        ("a", &null, "give exactly one destination"),
+        ("a", &json!({ "s3": bucket }), "give exactly one destination"),
+        ("a", &json!({ "persistentVolumeClaim": null, "s3": login }), "s3.endpoint"),
         ("a", &json!({ "timeZone": "UTC" }), "need a schedule"),
         ("a", &json!({ "suspend": false }), "need a schedule"),
         ("a", &json!({ "keep": 0 }), "keep"),
@@ -329,6 +334,8 @@ async fn the_api_server_refuses_what_a_backup_cannot_be() {
         refused(create(&testbed, name, fields).await, words);
     }
     create(&testbed, "once", &json!({})).await.unwrap();
+    let in_bucket = json!({ "persistentVolumeClaim": null, "s3": bucket });
+    create(&testbed, "bucket", &in_bucket).await.unwrap();
     create(&testbed, "often", &json!({ "schedule": "0 0 1 1 *" })).await.unwrap();
     refused(change(&testbed, "once", json!({ "keep": 3 })).await, "is immutable");
     let schedule = json!({ "schedule": "0 0 1 1 *" });

@@ -264,10 +264,13 @@ async fn a_backup_to_start_with_is_for_a_new_queue_of_one_redis_pod() {
         set.and_then(|set| set.spec?.template.spec?.init_containers).map(|all| all.len())
     };
     eventually("an init container", LIMIT, async || restores().await == Some(1)).await;
+    let bucket = json!({ "url": "s3://sale/backups", "secretName": "s3" });
+    let two_places = json!({ "redis": { "managed": { "restoreFrom": { "s3": bucket } } } });
     for (change, why) in [
         (replicas(3), "with restoreFrom, replicas must be 1"),
         (from("b.rdb"), "can be removed, and neither added nor changed"),
         (from("../b.rdb"), "should match"),
+        (two_places, "give exactly one of persistentVolumeClaim and s3"),
     ] {
         let refused = testbed.change(change).await.unwrap_err().to_string();
         assert!(refused.contains(why), "{refused}");

@@ -92,3 +92,17 @@ fn a_backup_of_three_redis_pods_has_the_addresses_of_all_and_the_image_of_the_qu
     assert_eq!(pod["containers"][0]["image"], "registry.example/bookingq:7");
     assert_eq!(pod["nodeSelector"]["pool"], "sale");
 }
+
+#[test]
+fn a_backup_to_a_bucket_has_its_settings_and_no_volume_but_that_of_the_authorities() {
+    let bucket = json!({
+        "url": "s3://sale/backups/", "endpoint": "https://minio.storage:9000",
+        "region": "eu-central-1", "secretName": "s3", "caSecret": { "name": "ca", "key": "root" },
+    });
+    let job = check("backup-bucket", &managed(), &json!({ "queue": "concert", "s3": bucket }));
+    let pod = &job["spec"]["template"]["spec"];
+    let arguments = pod["containers"][0]["args"].as_array().unwrap();
+    assert!(arguments.contains(&json!("--to=s3://sale/backups")), "{arguments:?}");
+    let volumes = pod["volumes"].as_array().unwrap();
+    assert_eq!(volumes.len(), 2, "the authorities, and the password of Redis: {volumes:?}");
+}

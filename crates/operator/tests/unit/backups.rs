@@ -167,3 +167,34 @@ fn what_is_in_the_way_is_the_reason_until_a_backup_runs_or_has_ended() {
     let status = look(&plan(Some("17 * * * *")), Some(&gone), (&[], &[]), &before).status;
     assert_eq!(status.last_backup, before.last_backup, "what was taken stays");
 }
+
+#[test]
+fn a_pod_that_does_not_start_is_the_reason_while_its_job_runs() {
+    let none = BookingQueueBackupStatus::default();
+    let message = "secret \"s3\" not found";
+    let waiting =
+        json!({ "waiting": { "reason": "CreateContainerConfigError", "message": message } });
+    let containers = json!([{ "name": "backup", "state": waiting, "ready": false }]);
+    let status = json!({ "phase": "Pending", "containerStatuses": containers });
+    let stuck = [BackupPod::of(&object("pod", "uid of j", &status))];
+    let scheduled = json!([{
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "persistentvolumeclaim \"c\" not found",
+    }]);
+    let status = json!({ "phase": "Pending", "conditions": scheduled });
+    let unscheduled = [BackupPod::of(&object("pod", "uid of j", &status))];
+    for plan in [plan(None), plan(Some("17 * * * *"))] {
+        let status = look(&plan, None, (&[job("j", None)], &stuck), &none).status;
+        assert_eq!(ready(&status), ("False", "CreateContainerConfigError"));
+        let said = &status.condition("Ready").unwrap().message;
+        assert_eq!(said, "Pod pod, container backup: secret \"s3\" not found");
+        let status = look(&plan, None, (&[job("j", None)], &unscheduled), &none).status;
+        assert_eq!(ready(&status), ("False", "Unschedulable"));
+        // Of another Job, and of one that has ended.
+        let other = look(&plan, None, (&[job("k", None)], &stuck), &none).status;
+        assert_ne!(ready(&other).1, "CreateContainerConfigError");
+        let jobs = [job("j", Some(("Failed", "2026-12-01T10:00:30Z")))];
+        let failed = look(&plan, None, (&jobs, &stuck), &none).status;
+        assert_eq!(ready(&failed), ("False", "BackupFailed"));
+    }
+}

@@ -2,33 +2,28 @@
 //! start of the Pod, and does nothing once the volume is filled.
 
 use bookingq_api::redis::ManagedRedis;
-use k8s_openapi::api::core::v1::{
-    Container, PersistentVolumeClaimVolumeSource, Volume, VolumeMount,
-};
+use k8s_openapi::api::core::v1::{Container, Volume, VolumeMount};
 
 use crate::build::inputs::BuildInputs;
-use crate::build::{names, pod};
+use crate::build::{backup_files, names, pod};
 
-/// Where the volume with the backup is.
-const BACKUPS: &str = "/backups";
-
-/// The container and the volume that it reads, if the spec names a backup.
+/// The container and the volumes that it reads, if the spec names a backup.
 pub fn build(
     inputs: &BuildInputs<'_>,
     redis: &ManagedRedis,
 ) -> Option<(Vec<Container>, Vec<Volume>)> {
     let source = redis.restore_from.as_ref()?;
     let plan = &inputs.target.plan;
-    let mount = |name: &str, path: &str, read_only: Option<bool>| VolumeMount {
-        name: name.to_owned(),
-        mount_path: path.to_owned(),
-        read_only,
+    let backup = backup_files::file(&source.place()?, &source.file);
+    let data = VolumeMount {
+        name: names::REDIS_DATA.to_owned(),
+        mount_path: names::REDIS_FOLDER.to_owned(),
         ..VolumeMount::default()
     };
     let args = [
         "backup",
         "restore",
-        &format!("{BACKUPS}/{}", source.file),
+        &backup.path,
         &format!("--data={}", names::REDIS_FOLDER),
         &format!("--queue={}", plan.queue),
     ];
@@ -36,25 +31,12 @@ pub fn build(
         name: "restore".to_owned(),
         image: Some(inputs.environment.image_or(plan.worker.image.as_ref())),
         args: Some(args.map(str::to_owned).to_vec()),
+        env: Some(backup.environment).filter(|set| !set.is_empty()),
         resources: Some(pod::resources(None, "100m", "32Mi")),
         security_context: Some(pod::container_security()),
         termination_message_policy: Some(pod::LAST_WORDS.to_owned()),
-        volume_mounts: Some(vec![
-            mount(names::REDIS_DATA, names::REDIS_FOLDER, None),
-            mount(names::BACKUP, BACKUPS, Some(true)),
-        ]),
+        volume_mounts: Some([vec![data], backup.mounts].concat()),
         ..Container::default()
     };
-    // Only the mount is read-only: on a read-only volume Kubernetes does not apply fsGroup, and the
-    // user of Redis could not read the files.
-    let claim = PersistentVolumeClaimVolumeSource {
-        claim_name: source.persistent_volume_claim.claim_name.clone(),
-        read_only: None,
-    };
-    let volume = Volume {
-        name: names::BACKUP.to_owned(),
-        persistent_volume_claim: Some(claim),
-        ..Volume::default()
-    };
-    Some((vec![container], vec![volume]))
+    Some((vec![container], backup.volumes))
 }

@@ -116,7 +116,7 @@ fn pod_spec(inputs: &BuildInputs<'_>, redis: &ManagedRedis) -> PodSpec {
     PodSpec {
         image_pull_secrets: restores.as_ref().and_then(|_| overlay::pull_secrets(target)),
         init_containers: restores,
-        volumes,
+        volumes: volumes.filter(|volumes| !volumes.is_empty()),
         termination_grace_period_seconds: Some(60),
         topology_spread_constraints: target
             .failover
