@@ -1,7 +1,7 @@
 //! `kubectl bookingqueue report`: one archive for support. What cannot be read is listed in it, and
 //! is no error.
 
-use bookingq_api::BookingQueue;
+use bookingq_api::{BookingQueue, BookingQueueBackup};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{ListParams, LogParams};
@@ -65,7 +65,9 @@ pub struct ReportArgs {
 /// When the queue does not exist or cannot be read.
 pub async fn report(cluster: &Cluster, args: &ReportArgs) -> Result<Vec<u8>, PluginError> {
     let facts = QueueFacts::read(cluster, &args.name).await?;
-    let (redaction, missing) = known_secrets(cluster, &facts.queue).await;
+    let mut missing = Vec::new();
+    let backups = backups(cluster, &args.name, &mut missing).await;
+    let redaction = known_secrets(cluster, &facts.queue, &backups, &mut missing).await;
     let now = Timestamp::now();
     let seconds = u64::try_from(now.as_second()).unwrap_or(0);
     let archive = Archive::new(format!("bookingqueue-{}", args.name), seconds);
@@ -74,6 +76,7 @@ pub async fn report(cluster: &Cluster, args: &ReportArgs) -> Result<Vec<u8>, Plu
     report.text("why.txt", &explanation::explain(&facts))?;
     report.object("queue.json", &facts.queue)?;
     report.object("events.json", &facts.events)?;
+    report.object("backups.json", &backups)?;
     report.objects(&args.name).await?;
     for pod in &facts.pods {
         report.pod(pod).await?;
@@ -188,10 +191,32 @@ impl Report<'_> {
     }
 }
 
-/// What the Secrets of the queue contain: those that belong to it, and those that its spec names.
-async fn known_secrets(cluster: &Cluster, queue: &BookingQueue) -> (Redaction, Vec<String>) {
+/// The backups of the queue.
+async fn backups(
+    cluster: &Cluster,
+    queue: &str,
+    missing: &mut Vec<String>,
+) -> Vec<BookingQueueBackup> {
+    let all = ListParams::default().limit(OBJECTS);
+    match cluster.api::<BookingQueueBackup>().list(&all).await {
+        Ok(found) => found.items.into_iter().filter(|one| one.spec.queue == queue).collect(),
+        Err(error) => {
+            missing.push(format!("bookingqueuebackups: {}", said(&error)));
+            Vec::new()
+        }
+    }
+}
+
+/// What the Secrets of the queue contain: those that belong to it, and those that its spec and its
+/// backups name.
+async fn known_secrets(
+    cluster: &Cluster,
+    queue: &BookingQueue,
+    backups: &[BookingQueueBackup],
+    missing: &mut Vec<String>,
+) -> Redaction {
     let api: Api<Secret> = cluster.api();
-    let (mut secrets, mut missing) = (Vec::new(), Vec::new());
+    let mut secrets = Vec::new();
     let mut failed = |error: kube::Error| {
         missing.push(format!("Secrets, so that their values may remain in logs: {}", said(&error)));
     };
@@ -202,13 +227,16 @@ async fn known_secrets(cluster: &Cluster, queue: &BookingQueue) -> (Redaction, V
     }
     let mut names = Vec::new();
     names_of_secrets(&serde_json::to_value(&queue.spec).unwrap_or_default(), &mut names);
+    for backup in backups {
+        names_of_secrets(&serde_json::to_value(&backup.spec).unwrap_or_default(), &mut names);
+    }
     for name in names {
         match api.get_opt(&name).await {
             Ok(found) => secrets.extend(found),
             Err(error) => failed(error),
         }
     }
-    (Redaction::of(&secrets), missing)
+    Redaction::of(&secrets)
 }
 
 /// Values of fields such as `secretName`, and the names in `secretRef`, `urlSecret` and the like.

@@ -11,8 +11,9 @@ use crate::build::{Manifest, backup_files, names, overlay, pod, volumes};
 use crate::environment::OperatorEnvironment;
 use crate::target::QueueTarget;
 
-/// Repetitions of a Pod that failed: a Redis that restarts is back by then.
-const RETRIES: i32 = 2;
+/// Repetitions of a Pod that failed, 10, 20, 40, 80 and 160 seconds later: a Redis that restarts is
+/// back by then.
+const RETRIES: i32 = 5;
 /// Longest time for a backup with its repetitions. It is below an hour, so that one that hangs
 /// skips one run of an hourly schedule.
 const DEADLINE_SECONDS: i64 = 3000;

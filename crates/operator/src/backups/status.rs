@@ -151,9 +151,14 @@ fn last_failure(facts: &BackupFacts<'_>) -> Option<LastFailure> {
     // The words of a Pod may arrive later than its Job, and go earlier.
     let kept = before.filter(|before| before.at.0 == at).map(|before| before.message.clone());
     let message = last_words(facts, &job.uid).or(kept);
-    let mut message = message.unwrap_or_else(|| format!("the Job {}: {reason}", job.name));
+    let message = message.unwrap_or_else(|| format!("the Job {}: {reason}", job.name));
+    Some(LastFailure { at: Time(at), message: cut(message) })
+}
+
+/// As long as a status holds.
+fn cut(mut message: String) -> String {
     message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-    Some(LastFailure { at: Time(at), message })
+    message
 }
 
 fn last_words(facts: &BackupFacts<'_>, job: &str) -> Option<String> {
@@ -174,6 +179,21 @@ fn does_not_start(fault: &PodFault) -> ConditionState {
     ConditionState::no(fault.reason.as_str(), &*fault.detail)
 }
 
+/// What the Pods of the only Job say.
+fn running(facts: &BackupFacts<'_>, name: &str) -> ConditionState {
+    let job = facts.jobs.first();
+    if let Some(fault) = job.and_then(|job| stuck(facts, job)) {
+        return does_not_start(fault);
+    }
+    match job.and_then(|job| last_words(facts, &job.uid)) {
+        Some(words) => {
+            let words = cut(words);
+            ConditionState::no("Retrying", format!("{words}; the Job {name} tries again"))
+        }
+        None => ConditionState::no("Running", format!("the Job {name} takes the backup")),
+    }
+}
+
 fn of_one(
     facts: &BackupFacts<'_>,
     progress: &BackupProgress,
@@ -182,12 +202,7 @@ fn of_one(
     match (progress, facts.obstacle) {
         (BackupProgress::Complete, _) => taken(backup),
         (BackupProgress::Failed(message), _) => failed(message),
-        (BackupProgress::Running { job, .. }, _) => {
-            match facts.jobs.first().and_then(|job| stuck(facts, job)) {
-                Some(fault) => does_not_start(fault),
-                None => ConditionState::no("Running", format!("the Job {job} takes the backup")),
-            }
-        }
+        (BackupProgress::Running { job, .. }, _) => running(facts, job),
         (BackupProgress::Waiting, Some(obstacle)) => of_obstacle(obstacle),
         (BackupProgress::Waiting, None) => {
             ConditionState::no("Starting", "the Job is being created")

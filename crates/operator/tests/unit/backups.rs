@@ -113,8 +113,12 @@ fn a_job_that_ended_waits_for_the_report_and_is_complete_without_one_in_the_end(
 #[test]
 fn one_backup_fails_with_the_last_words_of_its_pod() {
     let (plan, none) = (plan(None), BookingQueueBackupStatus::default());
-    let jobs = [job("j", Some(("Failed", "2026-12-01T10:00:30Z")))];
     let pods = [pod("j", 1, "Redis at concert-redis:6379 does not answer\n")];
+    let retrying = look(&plan, None, (&[job("j", None)], &pods), &none).status;
+    assert_eq!(ready(&retrying), ("False", "Retrying"));
+    let said = &retrying.condition("Ready").unwrap().message;
+    assert_eq!(said, "Redis at concert-redis:6379 does not answer; the Job j tries again");
+    let jobs = [job("j", Some(("Failed", "2026-12-01T10:00:30Z")))];
     let failed = look(&plan, None, (&jobs, &pods), &none).status;
     assert_eq!(ready(&failed), ("False", "BackupFailed"));
     assert!(failed.has("Failed") && !failed.has("Complete"));

@@ -7,8 +7,8 @@ mod backups;
 use std::fmt::Write as _;
 use std::io::Read as _;
 
-use bookingq_api::BookingQueue;
 use bookingq_api::spec::AdmissionSpec;
+use bookingq_api::{BookingQueue, BookingQueueBackup};
 use bookingq_harness::control_plane::ControlPlane;
 use bookingq_plugin::cluster::Cluster;
 use bookingq_plugin::facts::QueueFacts;
@@ -44,6 +44,20 @@ fn labels() -> Value {
             "app.kubernetes.io/component": "worker" })
 }
 
+async fn backup_to_a_bucket(cluster: &Cluster) {
+    let key = json!({ "AWS_SECRET_ACCESS_KEY": "the-key-of-a-bucket" });
+    create::<Secret>(cluster, json!({ "metadata": { "name": "s3" }, "stringData": key })).await;
+    let bucket = json!({ "url": "s3://sale/backups", "secretName": "s3" });
+    for (name, queue) in [("hourly", "concert"), ("other", "festival")] {
+        let backup = json!({
+            "apiVersion": "bookingqueue.dev/v1alpha1", "kind": "BookingQueueBackup",
+            "metadata": { "name": name },
+            "spec": { "queue": queue, "schedule": "17 * * * *", "s3": bucket },
+        });
+        create::<BookingQueueBackup>(cluster, backup).await;
+    }
+}
+
 /// A namespace with the queue `concert`, as an operator and a kubelet would leave it.
 async fn testbed(control_plane: &ControlPlane) -> Cluster {
     let client = control_plane.client().unwrap();
@@ -73,8 +87,11 @@ async fn testbed(control_plane: &ControlPlane) -> Cluster {
     let named =
         json!({ "metadata": { "name": "named" }, "stringData": { "k": "named-by-the-spec" } });
     create::<Secret>(&cluster, named).await;
+    backup_to_a_bucket(&cluster).await;
     // Where nothing but its value gives it away.
-    let text = format!("log {PLANTED} {PLANTED_BASE64} named-by-the-spec redis://u:elsewhere@h:1");
+    let text = format!(
+        "log the-key-of-a-bucket {PLANTED} {PLANTED_BASE64} named-by-the-spec redis://u:elsewhere@h:1"
+    );
     let metadata = json!({ "name": "concert-gateway", "labels": labels() });
     create::<ConfigMap>(&cluster, json!({ "metadata": metadata, "data": { "a": text } })).await;
     let pod = json!({
@@ -112,6 +129,7 @@ fn unpacked(archive: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_is_shown_paused_and_reported_without_its_secrets() {
     let control_plane = ControlPlane::start(&BookingQueue::crd()).await.unwrap();
+    control_plane.install(&bookingq_api::crd::backup_definition()).await.unwrap();
     let cluster = testbed(&control_plane).await;
 
     let missing = admission::set(&cluster, "absent", AdmissionSpec::Open).await.unwrap_err();
@@ -154,7 +172,9 @@ async fn a_queue_is_shown_paused_and_reported_without_its_secrets() {
     // No kubelet: what is missing is said.
     assert!(all.contains("\nmetrics of concert-worker-a: "), "{all}");
     assert!(all.contains("concert-redis") && all.contains("\"password\": \"(left out)\""));
-    for secret in [PLANTED, PLANTED_BASE64, "named-by-the-spec", "in-the-spec", "elsewhere"] {
+    assert!(all.contains("\"hourly\"") && !all.contains("festival"), "the queue's backups: {all}");
+    let others = ["named-by-the-spec", "in-the-spec", "elsewhere", "the-key-of-a-bucket"];
+    for secret in [PLANTED, PLANTED_BASE64].into_iter().chain(others) {
         assert!(!all.contains(secret), "{secret}: {all}");
     }
 }
