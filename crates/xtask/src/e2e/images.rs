@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::bucket;
 use crate::{shell, tree};
 
 /// As in the chart and the sample.
@@ -18,17 +19,23 @@ pub const KAFKA: &str = "docker.io/apache/kafka:4.4.0";
 pub struct Images {
     loader: Option<String>,
     with_kafka: bool,
+    with_s3: bool,
 }
 
 impl Images {
     /// Loaded by the command `loader`, or present already.
     pub fn new(loader: Option<String>) -> Self {
-        Self { loader, with_kafka: false }
+        Self { loader, with_kafka: false, with_s3: false }
     }
 
     /// Also that of a broker.
     pub fn with_kafka(self, with_kafka: bool) -> Self {
         Self { with_kafka, ..self }
+    }
+
+    /// Also that of a server of S3.
+    pub fn with_s3(self, with_s3: bool) -> Self {
+        Self { with_s3, ..self }
     }
 
     /// The image in the chart and the sample.
@@ -47,7 +54,9 @@ impl Images {
             return Ok("expected in the cluster (no --load-image)".to_owned());
         };
         let kafka = self.with_kafka.then(|| KAFKA.to_owned());
-        let images = [Self::bookingq(), Self::next(), REDIS.to_owned()].into_iter().chain(kafka);
+        let s3 = self.with_s3.then(|| bucket::IMAGE.to_owned());
+        let always = [Self::bookingq(), Self::next(), REDIS.to_owned()];
+        let images = always.into_iter().chain(kafka).chain(s3);
         for image in images {
             let mut words = loader.split_whitespace();
             let program = words.next().context("--load-image names no program")?;

@@ -9,13 +9,15 @@
 //!     |- scale_down   one step: many busy workers are scaled down
 //!     |- gateways     five steps: a queue with gateways           forward   HTTP to a Service
 //!     |- redis_of_three   three steps: failovers
-//!     |- restored     one step: a backup, and a new queue that starts with it
+//!     |- restored     two steps: a backup, and a new queue that starts with it
+//!     |    '- bucket      a server of S3
 //!     |- kafka        three steps: a queue in Kafka
 //!     |- workers      the worker Pods                             images    loading of images
 //!     |- events       the events of the queue                     simulator the Booking Service
 //!     '- cluster      kubectl and helm
 //! ```
 
+mod bucket;
 mod cluster;
 mod crowd;
 mod dump;
@@ -51,8 +53,8 @@ Examples:
   cargo xtask e2e                                      the cluster pulls the images by itself
 
 --load-image CMD: runs `CMD NAME:TAG` in the repository for each image, which must build the image and
-load it into the cluster's nodes under that name: bookingq at two tags, Redis, and with --kafka a
-broker.")]
+load it into the cluster's nodes under that name: bookingq at two tags, Redis, with --kafka a
+broker, and with --s3 a server of S3.")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Args {
     /// Command that loads an image into the cluster: run as `CMD NAME:TAG`
@@ -70,6 +72,9 @@ pub struct Args {
     /// Run the steps of a queue in Kafka as well; the image must have the feature kafka
     #[arg(long)]
     kafka: bool,
+    /// Run the step of a backup in a bucket as well
+    #[arg(long)]
+    s3: bool,
     /// Keep the objects in the cluster when a step fails
     #[arg(long)]
     keep: bool,
@@ -80,12 +85,13 @@ pub fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     cluster::check_tools()?;
     println!("on {}", scenario::check_cluster()?);
-    let images = Images::new(args.load_image.clone()).with_kafka(args.kafka);
+    let images = Images::new(args.load_image.clone()).with_kafka(args.kafka).with_s3(args.s3);
     let scenario = Scenario::new(images, args.clients);
     let is_wanted = |name: &str| {
         (args.gateways || !name.contains("gateway"))
             && (args.redis_of_three || !name.contains("Redis of three"))
             && (args.kafka || !name.contains("Kafka"))
+            && (args.s3 || !name.contains("bucket"))
     };
     let steps: Vec<_> = STEPS.iter().filter(|(name, _)| is_wanted(name)).collect();
     for (number, (name, step)) in steps.iter().enumerate() {

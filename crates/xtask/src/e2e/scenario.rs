@@ -53,7 +53,7 @@ pub struct Scenario {
 type Step = fn(&Scenario) -> Result<String>;
 
 /// All steps.
-pub const STEPS: [(&str, Step); 29] = [
+pub const STEPS: [(&str, Step); 30] = [
     ("load the images into the cluster", |run| run.images.load()),
     ("install the chart", |_| install()),
     ("apply the sample; the queue becomes Ready", Scenario::apply_sample),
@@ -90,6 +90,7 @@ pub const STEPS: [(&str, Step); 29] = [
     ("back a queue up, delete it with its data, and restore it in a new one", |_| {
         restored::back_up_and_restore()
     }),
+    ("the same with a backup in a bucket", |_| restored::back_up_and_restore_by_s3()),
     ("start a broker; apply a queue in Kafka; it becomes Ready", |_| kafka::apply_queue()),
     (
         "send a crowd to the queue in Kafka; kill a worker, the broker, all workers, the leader",
