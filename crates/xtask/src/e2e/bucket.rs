@@ -48,8 +48,12 @@ fn pod() -> Value {
     let key = |name: &str, key: &str| json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": NAME, "key": key } } });
     let arguments =
         ["--quiet", "--port", ":7070", "posix", "--sidecar", "/data/attributes", "/data/objects"];
+    let whole = json!({ "name": "data", "mountPath": "/data" });
     // A bucket is a folder, which Kubernetes makes.
-    let folder = |path: &str| json!({ "name": "data", "mountPath": format!("/data/{path}"), "subPath": path });
+    let folder = |path: &str| {
+        let at = format!("/data/{path}");
+        json!({ "name": "data", "mountPath": at, "subPath": path })
+    };
     json!({
         "automountServiceAccountToken": false,
         "securityContext": {
@@ -72,7 +76,7 @@ fn pod() -> Value {
                 "capabilities": { "drop": ["ALL"] },
                 "readOnlyRootFilesystem": true,
             },
-            "volumeMounts": [folder("attributes"), folder(&format!("objects/{BUCKET}"))],
+            "volumeMounts": [whole, folder("attributes"), folder(&format!("objects/{BUCKET}"))],
         }],
         "volumes": [{ "name": "data", "emptyDir": {} }],
     })
