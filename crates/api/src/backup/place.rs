@@ -30,7 +30,7 @@ pub struct BackupBucket {
         regex(pattern = "^s3://[A-Za-z0-9._-]{3,63}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?$")
     )]
     pub url: String,
-    /// Address of the server, such as https://minio.storage:9000. Defaults to that of AWS in the
+    /// Address of the server, such as `https://minio.storage:9000`. Defaults to that of AWS in the
     /// region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 512), regex(pattern = "^https?://[^@?# ]+$"))]
