@@ -3,7 +3,6 @@
 use bookingq_api::backup::status::LastBackup;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use serde::Deserialize;
 
@@ -92,13 +91,7 @@ impl BackupPod {
 
 /// Why a Pod that has not ended does not start. The end of one that has is in its report.
 fn fault(pod: &DynamicObject) -> Option<PodFault> {
-    let (meta, status) = (&pod.metadata, &pod.data["status"]);
-    if meta.deletion_timestamp.is_some() || status["phase"] != "Pending" {
-        return None;
-    }
-    let created = meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |at| at.0);
-    let uid = meta.uid.clone().unwrap_or_default();
-    pod_fault::of_status(&pod.name_any(), &uid, status, created)
+    if pod.data["status"]["phase"] == "Pending" { pod_fault::of_pod(pod) } else { None }
 }
 
 fn end(pod: &DynamicObject) -> Option<PodEnd> {

@@ -88,22 +88,22 @@ pub fn look(facts: &BackupFacts<'_>) -> BackupLook {
 }
 
 /// How far a backup without a schedule is.
-enum BackupProgress {
+enum BackupProgress<'a> {
     /// It has no Job.
     Waiting,
     /// Its Job runs, or has ended and left no report yet.
-    Running { job: String, again: Option<Duration> },
+    Running { job: &'a BackupJob, again: Option<Duration> },
     /// Its Job has ended well.
     Complete,
     /// Its Job has failed.
     Failed(String),
 }
 
-fn progress(facts: &BackupFacts<'_>, failure: Option<&LastFailure>) -> BackupProgress {
+fn progress<'a>(facts: &BackupFacts<'a>, failure: Option<&LastFailure>) -> BackupProgress<'a> {
     let once = facts.plan.is_some_and(|plan| plan.timing == BackupTiming::Once);
     let Some(job) = facts.jobs.first().filter(|_| once) else { return BackupProgress::Waiting };
     match &job.end {
-        None => BackupProgress::Running { job: job.name.clone(), again: None },
+        None => BackupProgress::Running { job, again: None },
         Some(JobEnd::Complete(at)) => {
             let reported = ends_of(facts, &job.uid).any(|end| matches!(end, PodEnd::Taken(_)));
             let waited = Duration::try_from(facts.now.0.duration_since(*at)).unwrap_or_default();
@@ -111,7 +111,7 @@ fn progress(facts: &BackupFacts<'_>, failure: Option<&LastFailure>) -> BackupPro
             if reported || again.is_zero() {
                 return BackupProgress::Complete;
             }
-            BackupProgress::Running { job: job.name.clone(), again: Some(again) }
+            BackupProgress::Running { job, again: Some(again) }
         }
         Some(JobEnd::Failed { message, .. }) => {
             BackupProgress::Failed(failure.map_or(message, |failure| &failure.message).clone())
@@ -179,13 +179,13 @@ fn does_not_start(fault: &PodFault) -> ConditionState {
     ConditionState::no(fault.reason.as_str(), &*fault.detail)
 }
 
-/// What the Pods of the only Job say.
-fn running(facts: &BackupFacts<'_>, name: &str) -> ConditionState {
-    let job = facts.jobs.first();
-    if let Some(fault) = job.and_then(|job| stuck(facts, job)) {
+/// What the Pods of a Job say that has not failed.
+fn running(facts: &BackupFacts<'_>, job: &BackupJob) -> ConditionState {
+    if let Some(fault) = stuck(facts, job) {
         return does_not_start(fault);
     }
-    match job.and_then(|job| last_words(facts, &job.uid)) {
+    let name = &job.name;
+    match last_words(facts, &job.uid).filter(|_| job.end.is_none()) {
         Some(words) => {
             let words = cut(words);
             ConditionState::no("Retrying", format!("{words}; the Job {name} tries again"))
@@ -196,7 +196,7 @@ fn running(facts: &BackupFacts<'_>, name: &str) -> ConditionState {
 
 fn of_one(
     facts: &BackupFacts<'_>,
-    progress: &BackupProgress,
+    progress: &BackupProgress<'_>,
     backup: Option<&LastBackup>,
 ) -> ConditionState {
     match (progress, facts.obstacle) {

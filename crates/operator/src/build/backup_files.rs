@@ -13,7 +13,7 @@ const AUTHORITIES: &str = "s3-ca";
 const AUTHORITIES_FILE: &str = "ca.crt";
 
 /// What a container needs for `bookingq backup`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BackupFiles {
     /// How the arguments name the folder, or the file in it.
     pub path: String,

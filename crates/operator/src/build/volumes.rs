@@ -11,8 +11,7 @@ use crate::redis_failover::view::NODES;
 use crate::secrets::{AUTHORITY, SecretPurpose, SecretReference};
 use crate::target::QueueTarget;
 
-/// Folder of what is mounted.
-pub const FOLDER: &str = "/etc/bookingq";
+const FOLDER: &str = "/etc/bookingq";
 const PASSWORD: &str = "redis-password";
 const SENTINEL_PASSWORD: &str = "sentinel-password";
 const KAFKA_PASSWORD: &str = "kafka-password";

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::core::DynamicObject;
 use serde_json::Value;
 
 use super::pod_status::{condition, container_statuses, time, transition};
@@ -96,27 +98,33 @@ impl PodFault {
     }
 }
 
-/// The fault that the status of a Pod shows, of this name and UID.
-pub fn of_status(pod: &str, uid: &str, status: &Value, created: Timestamp) -> Option<PodFault> {
+/// The fault that the status of a watched Pod shows; none while it is being deleted.
+pub fn of_pod(pod: &DynamicObject) -> Option<PodFault> {
+    let (meta, status, name) = (&pod.metadata, &pod.data["status"], pod.name_any());
+    if meta.deletion_timestamp.is_some() {
+        return None;
+    }
+    let created = meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |at| at.0);
+    let uid = meta.uid.clone().unwrap_or_default();
     let since = transition(status, "Ready").unwrap_or(created);
     let failed_pod = status["phase"] == "Failed";
-    let fault = |reason, detail, since| PodFault { reason, detail, since, pod: uid.to_owned() };
+    let fault = |reason, detail, since| PodFault { reason, detail, since, pod: uid.clone() };
     let of_container = |container: &Value| {
         let (reason, text) = of_container(container, failed_pod, transition(status, "Ready"))?;
-        let name = container["name"].as_str().unwrap_or_default();
-        Some(fault(reason, format!("Pod {pod}, container {name}: {text}"), since))
+        let container = container["name"].as_str().unwrap_or_default();
+        Some(fault(reason, format!("Pod {name}, container {container}: {text}"), since))
     };
     let worst = container_statuses(status).filter_map(of_container).min_by_key(|one| one.reason);
     let unscheduled = || {
         let why = unscheduled(status)?;
         let since = transition(status, "PodScheduled").unwrap_or(created);
-        Some(fault(FaultReason::Unschedulable, format!("Pod {pod}: {why}"), since))
+        Some(fault(FaultReason::Unschedulable, format!("Pod {name}: {why}"), since))
     };
     // It has ended badly, and its containers say nothing.
     let failed = || {
         let said = text_of(&status["message"]).or_else(|| text_of(&status["reason"]));
         let why = said.unwrap_or_else(|| "it has failed".to_owned());
-        failed_pod.then(|| fault(FaultReason::PodFailed, format!("Pod {pod}: {why}"), since))
+        failed_pod.then(|| fault(FaultReason::PodFailed, format!("Pod {name}: {why}"), since))
     };
     worst.or_else(unscheduled).or_else(failed)
 }

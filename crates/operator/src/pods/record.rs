@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-use super::pod_fault::{FaultReason, PodFault, of_status};
+use super::pod_fault::{FaultReason, PodFault, of_pod};
 use super::pod_status::{condition, container_statuses, time, transition};
 use crate::build::names::Part;
 
@@ -74,7 +74,7 @@ impl PodRecord {
         let address = status["podIP"].as_str().and_then(|address| address.parse().ok());
         let leaving = meta.deletion_timestamp.is_some();
         let uid = meta.uid.clone().unwrap_or_default();
-        let fault = of_status(&pod.name_any(), &uid, status, created).filter(|_| !leaving);
+        let fault = of_pod(pod);
         let manager = meta.owner_references.iter().flatten().find(|o| o.controller == Some(true));
         let mut record = Self {
             name: pod.name_any(),

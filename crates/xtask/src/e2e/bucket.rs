@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::cluster::{NAMESPACE, apply, kubectl_waiting};
-use super::objects::of_scenario;
+use super::objects::{container_security, of_scenario, pod_security};
 
 /// The server; `cargo xtask setup` installs the same release.
 pub const IMAGE: &str = "docker.io/versity/versitygw:v1.8.0";
@@ -56,10 +56,7 @@ fn pod() -> Value {
     };
     json!({
         "automountServiceAccountToken": false,
-        "securityContext": {
-            "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532,
-            "seccompProfile": { "type": "RuntimeDefault" },
-        },
+        "securityContext": pod_security(),
         "containers": [{
             "name": "s3",
             "image": IMAGE,
@@ -71,11 +68,7 @@ fn pod() -> Value {
             "ports": [{ "name": "s3", "containerPort": 7070 }],
             "readinessProbe": { "tcpSocket": { "port": 7070 }, "periodSeconds": 1 },
             "resources": { "requests": { "cpu": "50m", "memory": "64Mi" } },
-            "securityContext": {
-                "allowPrivilegeEscalation": false,
-                "capabilities": { "drop": ["ALL"] },
-                "readOnlyRootFilesystem": true,
-            },
+            "securityContext": container_security(),
             "volumeMounts": [whole, folder("attributes"), folder(&format!("objects/{BUCKET}"))],
         }],
         "volumes": [{ "name": "data", "emptyDir": {} }],

@@ -10,7 +10,7 @@ use super::cluster::{NAMESPACE, OPERATOR, apply, get, kubectl_waiting, list, wai
 use super::crowd::{CrowdJob, CrowdStore};
 use super::gateways::restart_simulator;
 use super::images::{Images, KAFKA};
-use super::objects::{self, of_scenario};
+use super::objects::{self, container_security, of_scenario, pod_security};
 use super::simulator;
 use super::workers::{is_terminating, kill, name};
 use crate::within::{Look, until};
@@ -181,10 +181,7 @@ fn broker_pod() -> Value {
     json!({
         "automountServiceAccountToken": false,
         "terminationGracePeriodSeconds": 10,
-        "securityContext": {
-            "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532,
-            "seccompProfile": { "type": "RuntimeDefault" },
-        },
+        "securityContext": pod_security(),
         "initContainers": [java("format", &format)],
         "containers": [broker_container()],
         "volumes": [
@@ -212,11 +209,7 @@ fn java(name: &str, words: &[&str]) -> Value {
         "command": [JAVA],
         "args": words,
         "resources": { "requests": { "cpu": "100m", "memory": "256Mi" } },
-        "securityContext": {
-            "allowPrivilegeEscalation": false,
-            "capabilities": { "drop": ["ALL"] },
-            "readOnlyRootFilesystem": true,
-        },
+        "securityContext": container_security(),
         "volumeMounts": [
             { "name": "settings", "mountPath": "/etc/kafka" },
             { "name": "data", "mountPath": "/data" },

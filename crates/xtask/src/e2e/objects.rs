@@ -66,26 +66,36 @@ pub fn job(
                 "spec": {
                     "restartPolicy": "Never",
                     "automountServiceAccountToken": false,
-                    "securityContext": {
-                        "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532,
-                        "seccompProfile": { "type": "RuntimeDefault" },
-                    },
+                    "securityContext": pod_security(),
                     "containers": [{
                         "name": "client",
                         "image": image,
                         "args": arguments,
                         "resources": { "requests": { "cpu": "100m", "memory": "128Mi" } },
-                        "securityContext": {
-                            "allowPrivilegeEscalation": false,
-                            "capabilities": { "drop": ["ALL"] },
-                            "readOnlyRootFilesystem": true,
-                        },
+                        "securityContext": container_security(),
                         "volumeMounts": mounts.collect::<Vec<_>>(),
                     }],
                     "volumes": volumes.collect::<Vec<_>>(),
                 },
             },
         },
+    })
+}
+
+/// The security context of a Pod under the Pod Security Standard `restricted`.
+pub fn pod_security() -> Value {
+    json!({
+        "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532,
+        "seccompProfile": { "type": "RuntimeDefault" },
+    })
+}
+
+/// That of each of its containers.
+pub fn container_security() -> Value {
+    json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": { "drop": ["ALL"] },
+        "readOnlyRootFilesystem": true,
     })
 }
 
