@@ -41,4 +41,5 @@ mod status;
 pub mod target;
 pub mod update;
 pub mod watch;
+mod watch_backoff;
 mod watched_collector;

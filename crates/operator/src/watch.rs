@@ -23,6 +23,7 @@ use crate::pods::creation::{CreationFailures, FAILED_CREATE};
 use crate::queue::{QueueKey, WatchedQueue, key, owner};
 use crate::secret_cache::SecretCache;
 use crate::secrets::references;
+use crate::watch_backoff::WatchBackoff;
 
 /// Objects in one answer of the API server, which is in memory as a whole.
 pub(crate) const PAGE: u32 = 100;
@@ -63,7 +64,7 @@ pub fn queues(client: &Client, scope: &WatchScope) -> (Store<WatchedQueue>, Queu
     };
     let (store, writer) = reflector::store();
     let touched = watcher::watcher(api, watcher::Config::default().page_size(PAGE))
-        .default_backoff()
+        .backoff(WatchBackoff::required())
         // Most of a queue's size.
         .modify(|queue| queue.meta_mut().managed_fields = None)
         .reflect(writer)
@@ -77,7 +78,9 @@ pub fn objects(client: &Client, scope: &WatchScope) -> (ObjectCache, Wakes) {
     let watches = writers.into_iter().map(|mut writer| {
         let ours = watcher::Config::default().labels(names::MANAGED_BY).page_size(PAGE);
         let (kind, api) = (writer.kind, scope.api(client, writer.kind));
-        let events = watcher::watcher::<DynamicObject>(api, ours).default_backoff();
+        let backoff =
+            if kind.optional { WatchBackoff::optional() } else { WatchBackoff::required() };
+        let events = watcher::watcher::<DynamicObject>(api, ours).backoff(backoff);
         let events = events.flat_map(move |event| stream::iter(unless_missing(kind, event)));
         wakes(events, move |event| writer.on_event(event).into_iter().collect())
     });
@@ -120,7 +123,7 @@ pub fn pods(client: &Client, scope: &WatchScope) -> (PodCache, Arc<CreationFailu
     let api: Api<DynamicObject> = scope.api(client, ObjectKind::of::<Pod>());
     let pods = PodCache::default();
     let writer = pods.clone();
-    let events = watcher::watcher(api, ours).default_backoff();
+    let events = watcher::watcher(api, ours).backoff(WatchBackoff::required());
     let watch = wakes(events, move |event| writer.on_event(&event));
     let failures = Arc::new(CreationFailures::default());
     let no_wakes = creation_failures(client, scope, failures.clone());
@@ -139,7 +142,8 @@ fn creation_failures(
         WatchScope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
     };
     let failed = watcher::Config::default().fields(FAILED_CREATE).page_size(PAGE);
-    wakes(watcher::watcher(api, failed).default_backoff(), move |event| {
+    let events = watcher::watcher(api, failed).backoff(WatchBackoff::required());
+    wakes(events, move |event| {
         failures.on_event(&event);
         Vec::new()
     })
@@ -155,7 +159,7 @@ pub fn secrets(
 ) -> Wakes {
     let api: Api<PartialObjectMeta<DynamicObject>> = scope.api(client, ObjectKind::of::<Secret>());
     let events = watcher::watcher(api, watcher::Config::default().page_size(PAGE));
-    wakes(events.default_backoff(), move |event| {
+    wakes(events.backoff(WatchBackoff::required()), move |event| {
         cache.on_event(&event);
         match event {
             Event::Apply(secret) | Event::InitApply(secret) | Event::Delete(secret) => {

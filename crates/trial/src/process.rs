@@ -3,16 +3,18 @@
 use std::path::Path;
 
 use anyhow::Result;
+use bookingq_api::crd;
 use bookingq_harness::control_plane::ControlPlane;
 use bookingq_harness::{Process, ProcessSpec, Restart};
-use kube::CustomResourceExt as _;
 
-/// Starts a control plane that knows BookingQueues.
+/// Starts a control plane that knows BookingQueues and their backups, as the chart installs them.
 ///
 /// # Errors
 /// When a program is missing or does not become ready; the error ends with its log.
 pub async fn control_plane() -> Result<ControlPlane> {
-    ControlPlane::start(&bookingq_api::BookingQueue::crd()).await
+    let plane = ControlPlane::start(&crd::definition()).await?;
+    plane.install(&crd::backup_definition()).await?;
+    Ok(plane)
 }
 
 /// Starts an operator that acts as this user.

@@ -8,11 +8,25 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::tree;
 
+/// How the names start in which cargo tells a program about its own package.
+const OWN_PACKAGE: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+
 /// The cargo that runs this command, so that the toolchain stays the same.
 pub fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(tree::root());
+    forget_own_package(&mut cargo);
     cargo
+}
+
+/// Takes from a command what `cargo xtask` knows of its own package. The build script of `ring`
+/// reads these names, and with other values it and all that depends on it compile once more.
+pub fn forget_own_package(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        if OWN_PACKAGE.iter().any(|start| name.to_string_lossy().starts_with(start)) {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// Prints the command and runs it with our input and output.

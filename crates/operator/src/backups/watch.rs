@@ -25,6 +25,7 @@ use crate::build::names;
 use crate::object_cache::{CacheWriter, ObjectCache, ObjectName};
 use crate::queue::{self, QueueKey, WatchedQueue};
 use crate::watch::{PAGE, QueueStream, WatchScope, log_interruption, unlistable};
+use crate::watch_backoff::WatchBackoff;
 
 /// The backups to reconcile because something changed.
 pub type BackupWakes = BoxStream<'static, BackupKey>;
@@ -39,7 +40,8 @@ pub fn backups(client: &Client, scope: &WatchScope) -> (Store<WatchedBackup>, Ba
     };
     let (store, writer) = reflector::store();
     let events = watcher::watcher(api, watcher::Config::default().page_size(PAGE));
-    let touched = unless_missing(BookingQueueBackup::kind(&()).into(), events.default_backoff())
+    let events = events.backoff(WatchBackoff::optional());
+    let touched = unless_missing(BookingQueueBackup::kind(&()).into(), events)
         .modify(|backup| backup.meta_mut().managed_fields = None)
         .reflect(writer)
         .touched_objects();
@@ -178,7 +180,7 @@ fn reflected(
     let writer = Writer::new(kind.resource());
     let store = writer.as_reader();
     let api: Api<DynamicObject> = scope.api(client, kind);
-    let events = watcher::watcher(api, labelled()).default_backoff();
+    let events = watcher::watcher(api, labelled()).backoff(WatchBackoff::optional());
     let touched = unless_missing(kind.name.to_owned(), events)
         .modify(|object| {
             object.metadata.managed_fields = None;
@@ -196,7 +198,7 @@ fn reflected(
 /// Watches the objects of a kind, as they are applied.
 fn cached(client: &Client, scope: &WatchScope, mut writer: CacheWriter) -> BackupWakes {
     let api: Api<DynamicObject> = scope.api(client, writer.kind);
-    let events = watcher::watcher(api, labelled()).default_backoff();
+    let events = watcher::watcher(api, labelled()).backoff(WatchBackoff::optional());
     let wakes = unless_missing(writer.kind.name.to_owned(), events).filter_map(move |event| {
         let key = match event {
             Ok(event) => {

@@ -65,6 +65,7 @@ impl Images {
                 if program.contains('/') { tree::root().join(program) } else { program.into() };
             let mut command = Command::new(program);
             command.args(words).arg(&image).current_dir(tree::root());
+            shell::forget_own_package(&mut command);
             shell::run(&mut command)?;
         }
         Ok(String::new())
