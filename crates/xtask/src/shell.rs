@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::tree;
 
-/// How the names start in which cargo tells a program about its own package.
+/// How the variables begin that describe a program's own package to it.
 const OWN_PACKAGE: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
 
 /// The cargo that runs this command, so that the toolchain stays the same.
