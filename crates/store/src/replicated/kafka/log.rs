@@ -279,8 +279,11 @@ impl KafkaClients {
                 *self.checked.lock() = Some((facts.id, Instant::now()));
                 Some(facts.id)
             }
-            // Brokers that are away have not changed the settings.
-            Err(TopicError::Unavailable(_)) => None,
+            // Brokers that are away have not changed the settings; a doubt stays.
+            Err(TopicError::Unavailable(_)) => {
+                self.is_doubtful.fetch_or(is_doubtful, Ordering::SeqCst);
+                None
+            }
             Err(TopicError::Refused(why)) => {
                 *self.refused.lock() = Some((why, Instant::now()));
                 *self.checked.lock() = None;
