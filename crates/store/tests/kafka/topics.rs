@@ -161,7 +161,8 @@ async fn a_setting_that_goes_wrong_while_a_queue_runs_is_named_until_it_is_put_r
     };
     in_sync("2").await;
     let mut error = String::new();
-    eventually("the setting is named", 60 * SECOND, async || {
+    // Three calls: each takes up to 30 s.
+    eventually("the setting is named", 90 * SECOND, async || {
         let asked = store.set_admission(Admission::Open).await;
         error = asked.err().map(|error| error.to_string()).unwrap_or_default();
         error.contains("min.insync.replicas")
