@@ -11,10 +11,9 @@ use super::cluster::{NAMESPACE, apply, get, kubectl, kubectl_waiting, list, wait
 use super::crowd::{CrowdJob, CrowdStore};
 use super::forward::Forward;
 use super::images::Images;
-use super::objects::{self, SecretMount, checker_policy, job, of_scenario};
+use super::objects::{self, SecretMount, checker_policy, job, of_scenario, run_once};
 use super::simulator;
 use super::workers::{is_ready, is_terminating, kill, name};
-use crate::shell;
 use crate::within::{Look, until};
 
 /// The queue with gateways.
@@ -214,20 +213,8 @@ pub fn redis_image() -> Result<Value> {
 fn keys() -> Result<Value> {
     let mut files = BTreeMap::new();
     for purpose in PURPOSES {
-        // The build of the README's first command, which is there more often than another one.
-        let new = [
-            "run",
-            "--quiet",
-            "--release",
-            "--locked",
-            "--package",
-            "bookingq",
-            "--",
-            "keys",
-            "new",
-            "--purpose",
-        ];
-        let key = shell::read(shell::cargo().args(new).arg(purpose))?;
+        let new = ["keys", "new", "--purpose", purpose];
+        let key = run_once(&format!("key-{purpose}"), &Images::bookingq(), &new)?;
         files.insert(format!("{purpose}.json"), key);
     }
     Ok(json!({
